@@ -1,0 +1,116 @@
+//! Hosts of failover segments.
+
+use super::{Segment, Stamps, words};
+use crate::{HostId, SegmentId};
+
+/// A compute host of a segment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Host {
+    /// The integer primary key; clients page by it.
+    pub row: i64,
+    /// The id clients use.
+    pub id: HostId,
+    /// Nova's *service* host name, never the hypervisor's host name. Unique among hosts that are not deleted.
+    pub name: String,
+    /// The segment it belongs to.
+    pub segment: Segment,
+    /// Free text; `COMPUTE` by custom.
+    pub kind: String,
+    /// Free text; `SSH` by custom.
+    pub control_attributes: String,
+    /// Kept empty for the instances of another host.
+    pub reserved: bool,
+    /// What clients see as "not protected now": set by an operator, or because the host is recovered or has been
+    /// (`host_state` says which).
+    pub on_maintenance: bool,
+    /// When made and changed.
+    pub stamps: Stamps,
+}
+
+impl Host {
+    /// The column names a list may be sorted by.
+    pub const SORT_KEYS: &'static [&'static str] = &[
+        "id",
+        "uuid",
+        "name",
+        "reserved",
+        "type",
+        "control_attributes",
+        "on_maintenance",
+        "failover_segment_id",
+        "created_at",
+        "updated_at",
+        "deleted_at",
+        "deleted",
+    ];
+}
+
+/// What a new host is made of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewHost {
+    /// The segment it goes into.
+    pub segment: SegmentId,
+    /// See [`Host::name`].
+    pub name: String,
+    /// See [`Host::kind`].
+    pub kind: String,
+    /// See [`Host::control_attributes`].
+    pub control_attributes: String,
+    /// See [`Host::reserved`].
+    pub reserved: bool,
+    /// See [`Host::on_maintenance`]; here always the operator's word.
+    pub on_maintenance: bool,
+}
+
+/// A partial change by an operator: `None` leaves a field as it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HostChange {
+    /// See [`Host::name`].
+    pub name: Option<String>,
+    /// See [`Host::kind`].
+    pub kind: Option<String>,
+    /// See [`Host::control_attributes`].
+    pub control_attributes: Option<String>,
+    /// See [`Host::reserved`].
+    pub reserved: Option<bool>,
+    /// See [`Host::on_maintenance`].
+    pub on_maintenance: Option<bool>,
+}
+
+impl HostChange {
+    /// Whether it only puts the host on maintenance, which is allowed even while the host is recovered (R20).
+    pub fn only_sets_maintenance(&self) -> bool {
+        *self
+            == Self {
+                on_maintenance: Some(true),
+                ..Self::default()
+            }
+    }
+}
+
+/// Which hosts to list.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HostFilter {
+    /// Exactly this type.
+    pub kind: Option<String>,
+    /// Exactly this name.
+    pub name: Option<String>,
+    /// Exactly these control attributes.
+    pub control_attributes: Option<String>,
+    /// Only those on maintenance, or only the others.
+    pub on_maintenance: Option<bool>,
+    /// Only reserved ones, or only the others.
+    pub reserved: Option<bool>,
+}
+
+words! {
+    /// Why a host is on maintenance (R19).
+    MaintenanceReason {
+        /// An operator said so: nothing may be recovered there.
+        Operator = "operator",
+        /// It is being recovered, or has been.
+        Recovery = "recovery",
+        /// A process on it failed.
+        Process = "process",
+    }
+}

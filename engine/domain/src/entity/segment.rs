@@ -1,0 +1,97 @@
+//! Failover segments.
+
+use super::{Stamps, words};
+use crate::SegmentId;
+
+words! {
+    /// How the instances of a failed host of the segment get a new one.
+    RecoveryMethod {
+        /// Nova's scheduler chooses.
+        Auto = "auto",
+        /// A reserved host of the segment takes them.
+        ReservedHost = "reserved_host",
+        /// `auto`, and a reserved host if that fails.
+        AutoPriority = "auto_priority",
+        /// A reserved host, and `auto` if that fails.
+        RhPriority = "rh_priority",
+    }
+}
+
+/// A failover segment: hosts that stand in for one another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Segment {
+    /// The integer primary key; clients page by it.
+    pub row: i64,
+    /// The id clients use.
+    pub id: SegmentId,
+    /// Unique among segments that are not deleted.
+    pub name: String,
+    /// Free text; `COMPUTE` by custom.
+    pub service_type: String,
+    /// A disabled segment's notifications are accepted and then ignored.
+    pub enabled: bool,
+    /// Free text.
+    pub description: Option<String>,
+    /// See [`RecoveryMethod`].
+    pub recovery_method: RecoveryMethod,
+    /// When made and changed.
+    pub stamps: Stamps,
+}
+
+impl Segment {
+    /// The column names a list may be sorted by.
+    pub const SORT_KEYS: &'static [&'static str] = &[
+        "id",
+        "uuid",
+        "name",
+        "service_type",
+        "enabled",
+        "description",
+        "recovery_method",
+        "created_at",
+        "updated_at",
+        "deleted_at",
+        "deleted",
+    ];
+}
+
+/// What a new segment is made of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewSegment {
+    /// See [`Segment::name`].
+    pub name: String,
+    /// See [`Segment::service_type`].
+    pub service_type: String,
+    /// See [`Segment::enabled`].
+    pub enabled: bool,
+    /// See [`Segment::description`].
+    pub description: Option<String>,
+    /// See [`Segment::recovery_method`].
+    pub recovery_method: RecoveryMethod,
+}
+
+/// A partial change: `None` leaves a field as it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SegmentChange {
+    /// See [`Segment::name`].
+    pub name: Option<String>,
+    /// See [`Segment::service_type`].
+    pub service_type: Option<String>,
+    /// See [`Segment::enabled`].
+    pub enabled: Option<bool>,
+    /// See [`Segment::description`]; `Some(None)` clears it.
+    pub description: Option<Option<String>>,
+    /// See [`Segment::recovery_method`].
+    pub recovery_method: Option<RecoveryMethod>,
+}
+
+/// Which segments to list.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SegmentFilter {
+    /// Exactly this word; one that no segment can have matches none.
+    pub recovery_method: Option<String>,
+    /// Exactly this text.
+    pub service_type: Option<String>,
+    /// Only enabled or only disabled ones.
+    pub enabled: Option<bool>,
+}

@@ -1,0 +1,494 @@
+//! The recovery of a dead host: guard, fence, proof, `forced_down`, list, plan, evacuate, confirm, settle, and watch until
+//! the host is back.
+//!
+//! [`decide`] is total and pure. What it must not forget is in [`HostRecovery`] and its [`Move`]s, which the engine journals
+//! before it carries out a single command. What may be forgotten (which questions are under way) is in `Asks` and starts
+//! empty after a take-over, so that a restart is nothing special: observe, decide, go on.
+//!
+//! ```text
+//! Begin --guards--> Fencing --proof--> Disabling --forced_down--> Listing --plan--> Moving --all over--> Returning --> Over
+//!    \________________\____ held, until an operator speaks ____________________________/
+//! ```
+
+mod answers;
+mod asks;
+mod begin;
+mod fence;
+mod following;
+mod heartbeat;
+mod look;
+mod moves;
+mod moving;
+mod plan;
+mod restoration;
+mod service;
+mod settle;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+pub use fence::Fence;
+pub use moves::{End, Lock, Move, MoveStep, Preparation, RestorationCall, RestorationKind, Was, WrittenOff};
+pub use service::{Put, ServiceTrack};
+
+use crate::entity::notification::NotificationStatus;
+use crate::entity::{Host, Notification};
+use crate::policy::Policy;
+use crate::proof::{Proof, stored};
+use crate::recovery::{
+    Command, Decision, Now, Observation, OperatorWord, Pulse, Record, ServerCall, StepKind, Task, Word, mark,
+};
+use crate::{Elapsed, HostId, NotificationId, RecoveryId, ServerId};
+
+use asks::{Asks, TOLD_AFTER, Topic, Trouble};
+
+/// Which part of the way a recovery is on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stage {
+    /// Is there anything to be done at all, and are the guards content?
+    Begin,
+    /// Until there is a proof.
+    Fencing,
+    /// Until Nova shows the host `forced_down`.
+    Disabling,
+    /// Until there is a plan.
+    Listing,
+    /// Until every move is over.
+    Moving,
+    /// The notification has ended; until the host's nova-compute is back.
+    Returning,
+    /// Nothing left.
+    Over,
+}
+
+/// Why a recovery is held, which decides what an operator's `approve` does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HoldKind {
+    /// Too many hosts are out at once: approve goes on with this one.
+    Storm,
+    /// The host could not be proven off: approve tries again.
+    Fence,
+    /// The host was seen alive after its proof: approve begins a new episode with a new proof.
+    Alive,
+}
+
+/// A recovery that waits for a person.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hold {
+    /// See [`HoldKind`].
+    pub kind: HoldKind,
+    /// For people.
+    pub reason: String,
+    /// Since when, in the recovery's own time.
+    pub since: Elapsed,
+}
+
+/// What a host recovery must not forget.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct HostRecovery {
+    /// Its id; part of the mark on locks and disable reasons.
+    pub id: RecoveryId,
+    /// The notification that caused it.
+    pub notification: NotificationId,
+    /// The host.
+    pub host_id: HostId,
+    /// The host's service name in Nova.
+    pub host: String,
+    /// `host_status` of the notification, upper case.
+    pub reported: Option<String>,
+    /// `event` of the notification, upper case.
+    pub event: String,
+    /// The rules it goes by, as they were when it began.
+    pub policy: Policy,
+    /// See [`Stage`].
+    pub stage: Stage,
+    /// Set while it waits for a person.
+    pub hold: Option<Hold>,
+    /// The number of the last word heard.
+    pub heard: u64,
+    /// An operator has let it through the storm guards.
+    pub storm_approved: bool,
+    /// Who has rejected it, if somebody has: nothing new is begun any more.
+    pub rejected: Option<String>,
+    /// The way to the proof.
+    pub fence: Fence,
+    /// What makes an evacuation possible.
+    #[serde(with = "stored")]
+    pub proof: Option<Proof>,
+    /// Nova's record of the host.
+    pub service: ServiceTrack,
+    /// What the notification shows.
+    pub message: Option<String>,
+    /// The instances. Kept row by row beside the head.
+    #[serde(skip)]
+    pub moves: BTreeMap<ServerId, Move>,
+    #[serde(skip)]
+    asks: Asks,
+    #[serde(skip)]
+    pulse: Option<Pulse>,
+}
+
+impl HostRecovery {
+    /// A recovery as it begins.
+    pub fn new(id: RecoveryId, notification: &Notification, host: &Host, policy: Policy) -> Self {
+        let upper = |key: &str| {
+            notification
+                .payload
+                .get(key)
+                .map(|word| word.to_ascii_uppercase())
+        };
+        Self {
+            id,
+            notification: notification.id,
+            host_id: host.id,
+            host: host.name.clone(),
+            reported: upper("host_status"),
+            event: upper("event").unwrap_or_default(),
+            policy,
+            stage: Stage::Begin,
+            hold: None,
+            heard: 0,
+            storm_approved: false,
+            rejected: None,
+            fence: Fence::default(),
+            proof: None,
+            service: ServiceTrack::default(),
+            message: None,
+            moves: BTreeMap::new(),
+            asks: Asks::default(),
+            pulse: None,
+        }
+    }
+
+    /// Reads one back from the journal.
+    ///
+    /// # Errors
+    ///
+    /// What was stored cannot be understood.
+    pub fn restore(head: &str, moves: &[String]) -> Result<Self, serde_json::Error> {
+        let mut state: Self = serde_json::from_str(head)?;
+        for text in moves {
+            let one: Move = serde_json::from_str(text)?;
+            state.moves.insert(one.server, one);
+        }
+        Ok(state)
+    }
+
+    /// All but the moves, for the journal.
+    ///
+    /// # Errors
+    ///
+    /// Never in practice; serde's signature.
+    pub fn head(&self) -> Result<String, serde_json::Error> {
+        serde_json::to_string(self)
+    }
+
+    /// Why nothing destructive may be begun just now, if so.
+    fn forbidden(&self) -> Option<String> {
+        if let Some(by) = &self.rejected {
+            return Some(format!("rejected by {by}"));
+        }
+        if let Some(hold) = &self.hold {
+            return Some(hold.reason.clone());
+        }
+        match &self.pulse {
+            None => Some("not claimed".into()),
+            Some(pulse) if !pulse.segment_enabled => {
+                Some("the segment is disabled: nothing new is begun until it is enabled again".into())
+            }
+            Some(pulse) if pulse.operator_maintenance => Some(
+                "an operator has put the host on maintenance: nothing new is begun until that is taken back"
+                    .into(),
+            ),
+            Some(_) => None,
+        }
+    }
+
+    /// Whether other recoveries may take the host for off (R10): there is a proof that its owner has seen confirmed. The first
+    /// sign of life takes it away, and so does a take-over until the new owner has looked.
+    pub fn is_proven_off(&self) -> bool {
+        self.stage != Stage::Over && self.proof.as_ref().is_some_and(Proof::is_confirmed)
+    }
+
+    /// Looks at the proof again; if that confirms it for the first time, others may count on it from now on.
+    fn renew_proof(&mut self, record: &mut Record, renew: impl FnOnce(&mut Proof)) {
+        if let Some(proof) = &mut self.proof {
+            let before = proof.is_confirmed();
+            renew(proof);
+            record.head |= proof.is_confirmed() != before;
+        }
+    }
+
+    /// Whether neither Nova nor the host's power has been touched, nor may be by a call that is under way.
+    fn is_untouched(&self) -> bool {
+        self.moves.is_empty() && self.service.put.is_none() && !self.fence.ordered
+    }
+
+    /// What the notification shows while the recovery is open: the weightiest thing there is to say.
+    fn current_message(&self, now: Now) -> Option<String> {
+        if let Some(hold) = &self.hold {
+            return Some(format!("held: {}", hold.reason));
+        }
+        if let Some(why) = self.forbidden() {
+            return Some(why);
+        }
+        let told = |trouble: &&Trouble| now.elapsed.since(trouble.since) >= TOLD_AFTER;
+        if let Some(trouble) = self.asks.troubles.values().find(told) {
+            return Some(trouble.text.clone());
+        }
+        let held = self
+            .moves
+            .values()
+            .filter(|one| one.step == MoveStep::Held)
+            .count();
+        (held > 0).then(|| format!("{held} instances may run elsewhere and need a person: see the vmoves"))
+    }
+
+    /// Something that keeps the recovery from going on just now.
+    fn trouble(&mut self, topic: Topic, now: Now, text: impl FnOnce() -> String) {
+        self.asks.troubles.entry(topic).or_insert_with(|| Trouble {
+            since: now.elapsed,
+            text: text(),
+        });
+    }
+
+    /// It does so no more.
+    fn no_trouble(&mut self, topic: Topic) {
+        self.asks.troubles.remove(&topic);
+    }
+
+    /// The mark on locks and disable reasons.
+    fn mark(&self) -> String {
+        mark(self.id)
+    }
+
+    /// What the notification shows while the recovery is open.
+    fn say(&mut self, message: Option<String>, record: &mut Record) {
+        if self.message != message {
+            self.message.clone_from(&message);
+            record.head = true;
+            record.notification = Some((NotificationStatus::Running, message));
+        }
+    }
+
+    fn hold(&mut self, kind: HoldKind, reason: String, now: Now, record: &mut Record) {
+        self.hold = Some(Hold {
+            kind,
+            reason,
+            since: now.elapsed,
+        });
+        record.head = true;
+    }
+
+    fn enter(&mut self, stage: Stage, record: &mut Record) {
+        self.stage = stage;
+        record.head = true;
+    }
+
+    fn learn(&mut self, observation: Observation, now: Now, record: &mut Record) {
+        match observation {
+            Observation::Tick => {}
+            Observation::HostUnderRecovery => self.superseded(record),
+            Observation::Claimed(pulse) => self.claimed(pulse, now, record),
+            Observation::Pulse(pulse) => self.heard_pulse(pulse, now, record),
+            Observation::Storm(storm) => self.counted(storm),
+            Observation::Service(result) => self.service_read(result, now, record),
+            Observation::Power { started, result } => self.power_read(started, result, now, record),
+            Observation::PowerOff(result) => self.power_off_answered(result, now, record),
+            Observation::ServiceUpdated(result) => self.service_updated(result, now, record),
+            Observation::Inventory(result) => self.inventory_taken(result, now, record),
+            Observation::Lists(result) => self.lists_read(result, now, record),
+            Observation::Conductors(result) => self.conductors_read(&result, now),
+            Observation::Server { server, result } => self.server_read(server, result, now, record),
+            Observation::ServerCall { server, call, result } => {
+                self.server_answered(server, call, result, now, record);
+            }
+            Observation::NotSent(command) => self.not_sent(&command, now),
+            Observation::MovesTaken(servers) => self.moves_taken(servers, now),
+        }
+    }
+
+    /// A new owner knows of no question under way, and of no answer to what was under way (R5).
+    fn claimed(&mut self, pulse: Pulse, now: Now, record: &mut Record) {
+        self.asks = Asks::default();
+        self.fence.forget_answers();
+        self.service.forget_answers();
+        // Nobody has looked since the last owner did: others must not count on the proof before somebody has.
+        self.renew_proof(record, Proof::forget);
+        record.head |= self.proof.is_some();
+        for one in self.moves.values_mut() {
+            one.forget_answers(now.elapsed);
+        }
+        // The heartbeat was never noted after the host was forced down: whatever it did since, nobody has seen.
+        if self.service.in_force
+            && self.service.mark.is_none()
+            && matches!(self.stage, Stage::Listing | Stage::Moving)
+        {
+            self.service.in_force = false;
+            self.enter(Stage::Disabling, record);
+        }
+        self.heard_pulse(pulse, now, record);
+    }
+
+    fn heard_pulse(&mut self, pulse: Pulse, now: Now, record: &mut Record) {
+        if let Some(said) = pulse.word.as_ref().filter(|said| said.number > self.heard) {
+            self.heard = said.number;
+            record.head = true;
+            self.tell_word(said, now, record);
+            match said.word {
+                Word::Approve => self.approved(now, record),
+                Word::Reject => {
+                    if self.stage != Stage::Returning && self.stage != Stage::Over {
+                        self.rejected = Some(said.by.clone());
+                        self.hold = None;
+                    }
+                }
+            }
+        }
+        self.pulse = Some(pulse);
+    }
+
+    fn approved(&mut self, now: Now, record: &mut Record) {
+        let Some(hold) = self.hold.take() else { return };
+        // A person has seen to it: no reason to wait any longer.
+        self.asks.power_not_before = now.elapsed;
+        self.service.not_before = now.elapsed;
+        match hold.kind {
+            HoldKind::Storm => self.storm_approved = true,
+            HoldKind::Fence => self.fence.begin_again(now.elapsed),
+            HoldKind::Alive => {
+                self.proof = None;
+                self.fence.begin_again(now.elapsed);
+                self.begin_again_with_service(now);
+                // Silence seen before the sign of life is no silence now.
+                self.service.seen = None;
+                self.enter(Stage::Fencing, record);
+            }
+        }
+    }
+
+    fn tell_word(&self, said: &OperatorWord, now: Now, record: &mut Record) {
+        let text = format!("{} by {}", said.word, said.by);
+        let waited = self.hold.as_ref().map(|hold| now.elapsed.since(hold.since));
+        let text = match waited {
+            Some(waited) => format!("{text}, after being held for {} s", waited.as_secs()),
+            None => text,
+        };
+        record.step(Task::Fence, StepKind::Note, 0.0, text);
+    }
+
+    fn act(&mut self, now: Now, record: &mut Record, commands: &mut Vec<Command>) {
+        // Instances that other recoveries let go of are planned again; the journal had its say since.
+        self.retaken(now);
+        // A stage that is left makes way for the next one at once; there are seven.
+        for _ in 0..8 {
+            let before = self.stage;
+            match self.stage {
+                Stage::Begin => self.act_begin(now, record, commands),
+                Stage::Fencing => self.act_fencing(now, record, commands),
+                Stage::Disabling => self.act_disabling(now, record, commands),
+                Stage::Listing => self.act_listing(now, record, commands),
+                Stage::Moving => self.act_moving(now, record, commands),
+                Stage::Returning => self.act_returning(now, record, commands),
+                Stage::Over => {}
+            }
+            if self.stage == before {
+                break;
+            }
+        }
+        if self.stage != Stage::Returning && self.stage != Stage::Over {
+            self.say(self.current_message(now), record);
+        }
+    }
+
+    /// A command was not carried out: what was set down for it is taken back, and it is decided anew.
+    fn not_sent(&mut self, command: &Command, now: Now) {
+        match command {
+            Command::CountHosts => {
+                self.asks.storm = None;
+                self.asks.storm_not_before = now.elapsed.plus(Duration::from_secs(1));
+            }
+            Command::ReadService => self.asks.service = None,
+            Command::ReadPower => self.asks.power = None,
+            Command::PowerOff { .. } => self.fence.not_sent(),
+            Command::UpdateService { .. } => self.service.not_sent(),
+            Command::TakeInventory => self.asks.inventory = None,
+            Command::ReadLists { .. } => self.asks.lists = None,
+            Command::ReadConductors => self.asks.conductors = None,
+            Command::ReadServer(server) => {
+                self.asks.servers.remove(server);
+            }
+            Command::Lock { .. }
+            | Command::Unlock(_)
+            | Command::Prepare(_)
+            | Command::Evacuate(_)
+            | Command::Restore { .. } => {
+                if let Some((server, call)) = command.server_call()
+                    && let Some(one) = self.moves.get_mut(&server)
+                {
+                    if call == ServerCall::Evacuate {
+                        self.asks.evacuating.remove(&server);
+                    }
+                    one.not_sent(call, now.elapsed);
+                }
+            }
+            Command::Stop(_) | Command::Start(_) | Command::Activate { .. } => {}
+        }
+    }
+
+    /// Instances that another recovery is working on are left to it for now: nothing of them has been written. It may leave
+    /// them on this host when it ends (it moved them here, and then this host died), so they are looked at again.
+    fn moves_taken(&mut self, servers: Vec<ServerId>, now: Now) {
+        for server in &servers {
+            self.moves.remove(server);
+        }
+        self.asks.taken = servers.into_iter().collect();
+        self.asks.retaking = None;
+        self.asks.last_look = false;
+        let count = self.asks.taken.len();
+        self.trouble(Topic::Taken, now, || {
+            format!("{count} instances are still being worked on by another recovery: waiting for it")
+        });
+    }
+
+    fn retaken(&mut self, now: Now) {
+        let unrefused = |since: Elapsed| now.elapsed.since(since) >= Duration::from_secs(2);
+        if self.asks.retaking.is_some_and(unrefused) {
+            self.asks.retaking = None;
+            self.asks.taken.clear();
+            self.no_trouble(Topic::Taken);
+        }
+    }
+}
+
+/// What to do, given what is known, what has just been learnt, and how old the recovery is.
+pub fn decide(state: HostRecovery, observation: Observation, now: Now) -> Decision<HostRecovery> {
+    decide_all(state, [observation], now)
+}
+
+/// As [`decide`], for several observations that came in together: all of them are learnt before anything is decided, so that
+/// nothing is begun on the word of the first that the second speaks against.
+pub fn decide_all(
+    mut state: HostRecovery,
+    observations: impl IntoIterator<Item = Observation>,
+    now: Now,
+) -> Decision<HostRecovery> {
+    let mut record = Record::default();
+    let mut commands = Vec::new();
+    if state.stage != Stage::Over {
+        for observation in observations {
+            state.learn(observation, now, &mut record);
+        }
+        state.act(now, &mut record, &mut commands);
+    }
+    Decision {
+        state,
+        record,
+        commands,
+    }
+}
+

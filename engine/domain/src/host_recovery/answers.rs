@@ -1,0 +1,243 @@
+//! What Nova answers to a call about one instance.
+
+use std::time::Duration;
+
+use super::asks::{Topic, backoff};
+use super::following::finish;
+use super::{End, HostRecovery, Lock, Move, MoveStep, Preparation};
+use crate::ServerId;
+use crate::fault::{Fault, FaultClass};
+use crate::recovery::{Now, Record, ServerCall, StepKind, Task};
+
+/// How often Nova may refuse a lock, or the taking off of one, before it is gone on without.
+const REFUSALS: u32 = 3;
+
+impl HostRecovery {
+    pub(super) fn server_answered(
+        &mut self,
+        server: ServerId,
+        call: ServerCall,
+        result: Result<(), Fault>,
+        now: Now,
+        record: &mut Record,
+    ) {
+        if call == ServerCall::Evacuate {
+            self.asks.evacuating.remove(&server);
+        }
+        let attempts = self.policy.attempts;
+        let settle = self.policy.settle_time();
+        let Some(one) = self.moves.get_mut(&server) else {
+            return;
+        };
+        let fault = match result {
+            Ok(()) => return accepted(one, call, settle, now, record),
+            Err(fault) => fault,
+        };
+        match call {
+            ServerCall::Lock => lock_failed(one, &fault, now),
+            ServerCall::Prepare => {
+                if let Preparation::Asked { loose, .. } = &mut one.preparation {
+                    if fault.maybe_done {
+                        *loose = true;
+                    } else {
+                        one.preparation = Preparation::Wanted;
+                    }
+                }
+                call_failed(one, &fault, now);
+            }
+            ServerCall::Evacuate => {
+                // A refusal may mean that the server or the host's service is not what it was: both are looked at anew.
+                if matches!(fault.class, FaultClass::Permanent | FaultClass::Conflict) && !fault.maybe_done {
+                    self.asks.look.insert(server);
+                    self.asks.service_seen = None;
+                }
+                evacuation_refused(one, &fault, attempts, now, record);
+            }
+            ServerCall::Unlock => unlock_failed(one, &fault, settle, now, record),
+            ServerCall::Restore => {
+                if let MoveStep::Restoring { asked, .. } = &mut one.step
+                    && !fault.maybe_done
+                {
+                    *asked = None;
+                }
+                call_failed(one, &fault, now);
+                let wait = now.elapsed.plus(backoff(one.faults.saturating_sub(1)));
+                self.asks.server_not_before.insert(server, wait);
+            }
+            ServerCall::Stop | ServerCall::Start | ServerCall::Activate => {}
+        }
+        self.tell_calls(now);
+    }
+
+    /// Says so when calls about instances go on failing.
+    pub(super) fn tell_calls(&mut self, now: Now) {
+        let failing = self
+            .moves
+            .values()
+            .find(|one| !one.is_over() && one.faults >= REFUSALS)
+            .map(|one| (one.name.clone(), one.fault.clone().unwrap_or_default()));
+        match failing {
+            Some((name, fault)) => self.trouble(Topic::Calls, now, || {
+                format!("calls about instances fail and are repeated, such as {name}: {fault}")
+            }),
+            None => self.no_trouble(Topic::Calls),
+        }
+    }
+}
+
+fn accepted(one: &mut Move, call: ServerCall, settle: Duration, now: Now, record: &mut Record) {
+    one.faults = 0;
+    match call {
+        ServerCall::Lock => one.lock = Lock::Ours,
+        ServerCall::Prepare => {
+            if matches!(one.preparation, Preparation::Asked { .. }) {
+                one.preparation = Preparation::Done;
+            }
+        }
+        ServerCall::Evacuate => {
+            if let MoveStep::Asked { answered, .. } = &mut one.step {
+                *answered = true;
+                record.moves.insert(one.server);
+            }
+        }
+        ServerCall::Unlock => unlocked(one, settle, now, record),
+        ServerCall::Restore => {
+            if let MoveStep::Restoring {
+                asked: Some(asked), ..
+            } = &mut one.step
+            {
+                asked.answered = true;
+            }
+        }
+        ServerCall::Stop | ServerCall::Start | ServerCall::Activate => {}
+    }
+}
+
+fn lock_failed(one: &mut Move, fault: &Fault, now: Now) {
+    if fault.maybe_done {
+        one.lock_loose = Some(now.elapsed);
+    }
+    call_failed(one, fault, now);
+    one.lock_not_before = now.elapsed.plus(backoff(one.faults.saturating_sub(1)));
+    let refused = match fault.class {
+        FaultClass::Transient => false,
+        FaultClass::Permanent | FaultClass::Conflict => true,
+        FaultClass::Fatal => one.faults >= REFUSALS,
+    };
+    one.lock = if refused { Lock::None } else { Lock::Wanted };
+    if refused && fault.status != Some(404) {
+        one.remark("it could not be locked");
+    }
+}
+
+fn unlock_failed(one: &mut Move, fault: &Fault, settle: Duration, now: Now, record: &mut Record) {
+    if fault.status == Some(404) {
+        one.lock_loose = None;
+        return unlocked(one, settle, now, record);
+    }
+    call_failed(one, fault, now);
+    let wait = backoff(one.faults.saturating_sub(1));
+    let refused = matches!(fault.class, FaultClass::Permanent | FaultClass::Conflict) && !fault.maybe_done;
+    if refused && one.faults >= REFUSALS {
+        // Nova has answered, more than once: what is left is for its owner or an administrator.
+        one.remark(&format!("it is still locked: {}", fault.text));
+        one.lock_loose = None;
+        return unlocked(one, settle, now, record);
+    }
+    if let MoveStep::Unlocking {
+        asked, not_before, ..
+    } = &mut one.step
+    {
+        *asked = false;
+        *not_before = now.elapsed.plus(wait);
+    }
+}
+
+/// The lock is off. If one was asked for that nobody has answered, it may come yet, and is taken off once more then.
+fn unlocked(one: &mut Move, settle: Duration, now: Now, record: &mut Record) {
+    let MoveStep::Unlocking {
+        end,
+        asked,
+        not_before,
+    } = &mut one.step
+    else {
+        return;
+    };
+    one.over_at.get_or_insert(now.wall);
+    if let Some(loose) = one.lock_loose.filter(|at| now.elapsed.since(*at) < settle) {
+        *asked = false;
+        *not_before = loose.plus(settle);
+        return;
+    }
+    let end = *end;
+    one.lock = Lock::None;
+    one.lock_loose = None;
+    one.step = MoveStep::Over(end);
+    super::following::over(one, record);
+}
+
+fn evacuation_refused(one: &mut Move, fault: &Fault, attempts: u32, now: Now, record: &mut Record) {
+    if !one.is_in_flight() {
+        return;
+    }
+    if fault.maybe_done {
+        // It may have taken effect: it is looked for, and not repeated before that is ruled out (R5, R8).
+        let text = format!(
+            "no answer about {}: looking for its effect ({})",
+            one.name, fault.text
+        );
+        record.server_step(Task::Evacuate, StepKind::Outcome, one.server, 0.5, text);
+        record.moves.insert(one.server);
+        return;
+    }
+    match fault.class {
+        _ if fault.status == Some(404) => {
+            one.deleted();
+            finish(one, End::Left, now, record);
+        }
+        FaultClass::Permanent | FaultClass::Conflict => nova_failed(one, &fault.text, attempts, now, record),
+        FaultClass::Transient | FaultClass::Fatal => {
+            one.step = MoveStep::Waiting {
+                not_before: now.elapsed,
+            };
+            call_failed(one, fault, now);
+            record.moves.insert(one.server);
+        }
+    }
+}
+
+/// Nova took it on and failed it: again after a while, or a person's work.
+pub(super) fn nova_failed(one: &mut Move, why: &str, attempts: u32, now: Now, record: &mut Record) {
+    one.failures += 1;
+    record.moves.insert(one.server);
+    let text = format!(
+        "Nova failed the evacuation of {} ({} of {attempts}): {why}",
+        one.name, one.failures
+    );
+    record.server_step(Task::Evacuate, StepKind::Outcome, one.server, 0.5, text.clone());
+    if one.failures >= attempts {
+        one.remark(&text);
+        one.remark(&format!("it was {} before", one.was.vm_state));
+        finish(one, End::Person, now, record);
+    } else {
+        let wait = backoff(one.failures - 1);
+        one.step = MoveStep::Waiting {
+            not_before: now.elapsed.plus(wait),
+        };
+    }
+}
+
+/// A call failed in passing: the next one waits, longer each time.
+pub(super) fn call_failed(one: &mut Move, fault: &Fault, now: Now) {
+    one.faults = one.faults.saturating_add(1);
+    one.fault = Some(fault.text.clone());
+    if let MoveStep::Waiting { not_before } = &mut one.step {
+        let wait = match fault.class {
+            FaultClass::Fatal => Duration::from_secs(30),
+            FaultClass::Transient | FaultClass::Permanent | FaultClass::Conflict => {
+                backoff(one.faults.saturating_sub(1))
+            }
+        };
+        *not_before = now.elapsed.plus(wait);
+    }
+}

@@ -1,0 +1,97 @@
+//! Questions under way and the times of the last answers. Nothing here survives a take-over, and nothing here has to.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use crate::recovery::{Restoration, Storm};
+use crate::{Elapsed, ServerId};
+
+/// What a trouble is about, weightiest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Topic {
+    /// The host's power controller does not answer, or not clearly.
+    Power,
+    /// The host has been told to power off.
+    PowerOff,
+    /// Nova hears a host that is reported dead.
+    Heard,
+    /// Nova's record of the host cannot be read.
+    Service,
+    /// Nova's record of the host cannot be changed.
+    Update,
+    /// The lists a plan is made of.
+    Inventory,
+    /// The lists moves are followed by.
+    Lists,
+    /// Calls about instances.
+    Calls,
+    /// Instances another recovery is working on.
+    Taken,
+    /// Moves that take strangely long.
+    Slow,
+}
+
+/// Something that keeps the recovery from going on.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Trouble {
+    /// Since when. What passes by itself in a moment is not worth a write.
+    pub(super) since: Elapsed,
+    /// The first words for it: later ones differ in request ids only, and every change would be a write.
+    pub(super) text: String,
+}
+
+/// How long a trouble must last to be told.
+pub(super) const TOLD_AFTER: Duration = Duration::from_secs(3);
+
+/// See the module.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Asks {
+    pub(super) storm: Option<Elapsed>,
+    pub(super) storm_not_before: Elapsed,
+    pub(super) service: Option<Elapsed>,
+    pub(super) power: Option<Elapsed>,
+    pub(super) inventory: Option<Elapsed>,
+    pub(super) lists: Option<Elapsed>,
+    pub(super) conductors: Option<Elapsed>,
+    pub(super) servers: BTreeSet<ServerId>,
+    /// Evacuations whose call has not been answered.
+    pub(super) evacuating: BTreeSet<ServerId>,
+    /// Servers that must be looked at before anything more is asked about them.
+    pub(super) look: BTreeSet<ServerId>,
+
+    pub(super) server_not_before: BTreeMap<ServerId, Elapsed>,
+    pub(super) restorations: BTreeMap<ServerId, Restoration>,
+
+    pub(super) troubles: BTreeMap<Topic, Trouble>,
+    pub(super) counted: Option<Storm>,
+    /// Times in a row that Nova knew of no service on the host.
+    pub(super) service_missing: u32,
+    pub(super) service_seen: Option<Elapsed>,
+    pub(super) service_not_before: Elapsed,
+    pub(super) power_not_before: Elapsed,
+    pub(super) inventory_seen: Option<Elapsed>,
+    pub(super) inventory_not_before: Elapsed,
+    pub(super) inventory_faults: u32,
+    pub(super) lists_not_before: Elapsed,
+    /// When the latest lists were asked for.
+    pub(super) lists_seen: Option<Elapsed>,
+    pub(super) conductors_not_before: Elapsed,
+    pub(super) conductors_up_since: Option<Elapsed>,
+    /// Instances whose evacuation no conductor had picked up when the lists were last taken.
+    pub(super) unpicked: BTreeSet<ServerId>,
+    /// Other hosts with a valid proof, and since when each has been in every answer.
+    pub(super) proven_off: BTreeMap<String, Elapsed>,
+    /// Instances that another recovery is working on: looked at again from time to time.
+    pub(super) taken: BTreeSet<ServerId>,
+    /// When they were planned again; the journal may not have spoken yet.
+    pub(super) retaking: Option<Elapsed>,
+    /// The inventory that is under way was asked for when every move was over.
+    pub(super) looking_last: bool,
+    /// That inventory has been looked through.
+    pub(super) last_look: bool,
+}
+
+/// Waits longer with each failure in a row: 1, 2, 4 ... at most 30 seconds.
+pub(super) fn backoff(failures: u32) -> Duration {
+    Duration::from_secs((1_u64 << failures.min(5)).min(30))
+}

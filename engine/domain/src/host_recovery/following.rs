@@ -1,0 +1,268 @@
+//! The end of each move: confirmed, brought to what it was, unlocked. It goes on in every stage and whatever forbids to
+//! begin something new.
+
+use super::answers::call_failed;
+use super::restoration::{Rest, needs_a_look, needs_preparation, rest, target};
+use super::{End, HostRecovery, Move, MoveStep, Preparation, RestorationCall};
+use crate::ServerId;
+use crate::fault::Fault;
+use crate::nova::{Server, VmState};
+use crate::recovery::{Command, Now, Record, Restoration, StepKind, Task};
+use std::time::Duration;
+
+impl HostRecovery {
+    /// Whether every move is over. Those that are not are followed.
+    pub(super) fn follow(&mut self, now: Now, record: &mut Record, commands: &mut Vec<Command>) -> bool {
+        let limit = usize::try_from(self.policy.in_flight.max(1)).unwrap_or(usize::MAX);
+        let mut unlocking = 0;
+        let mut all_over = true;
+        let mut look = Vec::new();
+        for one in self.moves.values_mut() {
+            let server = one.server;
+            match &mut one.step {
+                MoveStep::Over(_) => continue,
+                MoveStep::Unlocking {
+                    asked, not_before, ..
+                } => {
+                    // A lock that is still on its way would come after the unlocking.
+                    let free = !*asked && one.lock != super::Lock::Asked;
+                    if free && now.elapsed >= *not_before && unlocking < limit {
+                        *asked = true;
+                        unlocking += 1;
+                        commands.push(Command::Unlock(server));
+                    }
+                }
+                MoveStep::Restoring { .. } => match self.asks.restorations.remove(&server) {
+                    Some(wanted) => restore(one, &wanted, now, &self.policy, record, commands),
+                    None => look.push(server),
+                },
+                MoveStep::Waiting { .. } => {
+                    if matches!(one.preparation, Preparation::Asked { loose: true, .. }) {
+                        look.push(server);
+                    }
+                }
+                MoveStep::Held | MoveStep::Asked { .. } => {}
+            }
+            if self.asks.look.contains(&server) {
+                look.push(server);
+            }
+            all_over = false;
+        }
+        for server in look {
+            self.want_server(server, now, commands);
+        }
+        self.want_lists(now, commands);
+        self.want_conductors(now, commands);
+        all_over
+    }
+
+    fn want_server(&mut self, server: ServerId, now: Now, commands: &mut Vec<Command>) {
+        let not_before = self.asks.server_not_before.get(&server);
+        if not_before.is_none_or(|at| now.elapsed >= *at) && self.asks.servers.insert(server) {
+            self.asks
+                .server_not_before
+                .insert(server, now.elapsed.plus(self.policy.tick));
+            commands.push(Command::ReadServer(server));
+        }
+    }
+
+    /// R10: asked only while an evacuation lies around that no conductor has picked up.
+    fn want_conductors(&mut self, now: Now, commands: &mut Vec<Command>) {
+        let stuck = self.asks.unpicked.iter().any(|server| {
+            self.moves.get(server).is_some_and(|one| {
+                matches!(one.step, MoveStep::Asked { since, .. }
+                    if now.elapsed.since(since) >= Duration::from_secs(10))
+            })
+        });
+        if !stuck {
+            self.asks.conductors_up_since = None;
+        } else if self.asks.conductors.is_none() && now.elapsed >= self.asks.conductors_not_before {
+            self.asks.conductors = Some(now.elapsed);
+            commands.push(Command::ReadConductors);
+        }
+    }
+
+    pub(super) fn server_read(
+        &mut self,
+        server: ServerId,
+        result: Result<Option<Server>, Fault>,
+        now: Now,
+        record: &mut Record,
+    ) {
+        self.asks.servers.remove(&server);
+        let settled = self.policy.settle_time() + self.policy.call_deadline;
+        let Some(one) = self.moves.get_mut(&server) else {
+            return;
+        };
+        let seen = match result {
+            Ok(seen) => seen,
+            Err(fault) => {
+                call_failed(one, &fault, now);
+                return self.tell_calls(now);
+            }
+        };
+        self.asks.look.remove(&server);
+        if !matches!(one.step, MoveStep::Restoring { asked: Some(_), .. }) {
+            one.faults = 0;
+        }
+        let elsewhere = |seen: &Server| seen.host.as_ref().is_some_and(|host| *host != self.host);
+        match (&one.step, seen) {
+            (MoveStep::Asked { .. } | MoveStep::Waiting { .. } | MoveStep::Restoring { .. }, None) => {
+                one.deleted();
+                finish(one, End::Left, now, record);
+            }
+            // It has left without a finished evacuation: somebody else has moved it, or the record's end was lost.
+            (MoveStep::Asked { .. } | MoveStep::Waiting { .. }, Some(seen)) if elsewhere(&seen) => {
+                if seen.task_state.is_none() {
+                    one.remark("found on another host without a finished evacuation");
+                    confirmed(one, seen.host, now, record);
+                }
+            }
+            (MoveStep::Waiting { .. }, Some(seen)) => match one.preparation {
+                Preparation::Asked { loose: true, .. } if seen.vm_state == VmState::Error => {
+                    one.preparation = Preparation::Done;
+                }
+                // Seen late enough: this look was begun when the call could not take effect any more.
+                Preparation::Asked { at, loose: true } if now.elapsed.since(at) >= settled => {
+                    one.preparation = Preparation::Wanted;
+                }
+                Preparation::NotNeeded if needs_preparation(&seen.vm_state) => {
+                    one.preparation = Preparation::Wanted;
+                }
+                Preparation::Asked { .. }
+                | Preparation::NotNeeded
+                | Preparation::Wanted
+                | Preparation::Done => {}
+            },
+            (MoveStep::Restoring { .. }, Some(seen)) => self.bring_back(server, &seen, now, record),
+            (MoveStep::Asked { .. } | MoveStep::Held | MoveStep::Unlocking { .. } | MoveStep::Over(_), _) => {
+            }
+        }
+    }
+
+    /// Sets down what is to be asked of a moved instance; [`Self::follow`] asks.
+    fn bring_back(&mut self, server: ServerId, seen: &Server, now: Now, record: &mut Record) {
+        let limit = self.policy.stop_limit;
+        let Some(one) = self.moves.get_mut(&server) else {
+            return;
+        };
+        let MoveStep::Restoring { since, .. } = one.step else {
+            return;
+        };
+        let overdue = now.elapsed.since(since) >= limit;
+        match rest(&one.was, seen) {
+            Rest::Done => {
+                let wanted = target(&one.was);
+                if seen.vm_state != wanted {
+                    one.remark(&format!("moved, but it is {} and not {wanted}", seen.vm_state));
+                }
+                finish(one, End::Moved, now, record);
+            }
+            Rest::Wait | Rest::Do(_) if overdue => {
+                let why = one
+                    .fault
+                    .clone()
+                    .map(|fault| format!(": {fault}"))
+                    .unwrap_or_default();
+                one.remark(&format!(
+                    "moved, but not brought back to {} within {} s (it is {}){why}",
+                    one.was.vm_state,
+                    limit.as_secs(),
+                    seen.vm_state
+                ));
+                finish(one, End::Moved, now, record);
+            }
+            Rest::Wait => {}
+            Rest::Do(restoration) => {
+                self.asks.restorations.insert(server, restoration);
+            }
+        }
+    }
+}
+
+/// Asks for a restoration, unless the same one may still take effect (R5).
+fn restore(
+    one: &mut Move,
+    wanted: &Restoration,
+    now: Now,
+    policy: &crate::policy::Policy,
+    record: &mut Record,
+    commands: &mut Vec<Command>,
+) {
+    let MoveStep::Restoring { asked, .. } = &mut one.step else {
+        return;
+    };
+    let busy = asked.as_ref().is_some_and(|last| {
+        let wait = if last.answered {
+            policy.call_deadline
+        } else {
+            policy.settle_time() + policy.call_deadline
+        };
+        last.what == wanted.into() && now.elapsed.since(last.at) < wait
+    });
+    if busy {
+        return;
+    }
+    *asked = Some(RestorationCall {
+        what: wanted.into(),
+        at: now.elapsed,
+        answered: false,
+    });
+    record.moves.insert(one.server);
+    record.server_step(
+        Task::Evacuate,
+        StepKind::Intent,
+        one.server,
+        0.9,
+        format!("{} {}, as it was before", verb(wanted), one.name),
+    );
+    commands.push(Command::Restore {
+        server: one.server,
+        to: wanted.clone(),
+    });
+}
+
+pub(super) fn confirmed(one: &mut Move, dest: Option<String>, now: Now, record: &mut Record) {
+    one.dest = dest.or(one.dest.take());
+    if needs_a_look(&one.was) {
+        one.faults = 0;
+        one.fault = None;
+        one.step = MoveStep::Restoring {
+            since: now.elapsed,
+            asked: None,
+        };
+    } else {
+        finish(one, End::Moved, now, record);
+    }
+}
+
+/// The move ends. While our lock is on it, it is not over: nothing is written before the lock is off (R7, R12).
+pub(super) fn finish(one: &mut Move, end: End, now: Now, record: &mut Record) {
+    one.over_at = Some(now.wall);
+    one.finish(end, now.elapsed);
+    if one.is_over() {
+        over(one, record);
+    }
+}
+
+/// The move is over: its third and last transaction.
+pub(super) fn over(one: &Move, record: &mut Record) {
+    let MoveStep::Over(end) = one.step else { return };
+    record.moves.insert(one.server);
+    let (name, note) = (&one.name, one.note.as_deref());
+    let text = match end {
+        End::Moved => format!("{name} is on {}", one.dest.as_deref().unwrap_or("another host")),
+        End::Left => format!("{name} is left: {}", note.unwrap_or("policy")),
+        End::Person => format!("{name} needs a person: {}", note.unwrap_or("unknown")),
+    };
+    record.server_step(Task::Evacuate, StepKind::Outcome, one.server, 0.9, text);
+}
+
+fn verb(restoration: &Restoration) -> &'static str {
+    match restoration {
+        Restoration::Stop => "stopping",
+        Restoration::Pause => "pausing",
+        Restoration::Suspend => "suspending",
+        Restoration::MarkError => "marking in error",
+    }
+}

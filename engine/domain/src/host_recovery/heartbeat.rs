@@ -1,0 +1,227 @@
+//! What Nova hears of the host: nothing before it is forced down, no advance afterwards, until it is back.
+
+use std::time::Duration;
+
+use super::asks::Topic;
+use super::fence::CONTRADICTED_LIMIT;
+use super::service::ServiceTrack;
+use super::{HoldKind, HostRecovery, MoveStep, Stage};
+use crate::entity::notification::NotificationStatus;
+use crate::fault::Fault;
+use crate::nova::Service;
+use crate::recovery::{Command, Now, Record, Task};
+use crate::{Elapsed, Timestamp};
+
+/// How far Nova's clocks may differ from one another: records made this long before the first look still count as made
+/// after it. A record taken for missing would be made a second time, one too many costs a line.
+const CLOCKS_DIFFER: i64 = 300;
+
+/// How often in a row Nova must know of no service, five seconds apart, to be believed.
+const MISSING: u32 = 3;
+
+impl ServiceTrack {
+    /// The heartbeat is noted anew, and readings asked for before now do not count for that.
+    fn begin_again(&mut self, now: Elapsed) {
+        self.mark = None;
+        self.in_force = false;
+        self.waiting = None;
+        self.changed = now;
+    }
+
+    /// Nova does not hear the host: it shows it down, or its heartbeat is stale (R16). `forced_down` hides the first,
+    /// never the second.
+    pub(super) fn is_silent(&self) -> bool {
+        self.seen
+            .as_ref()
+            .is_some_and(|seen| (!seen.up && !seen.forced_down) || self.is_stale(seen))
+    }
+
+    fn is_stale(&self, seen: &Service) -> bool {
+        let limit = i64::try_from(self.stale_after.as_micros()).unwrap_or(i64::MAX);
+        seen.heartbeat_age_micros().is_some_and(|age| age > limit)
+    }
+
+    /// The heartbeat Nova shows; one that was never sent stands still at the beginning of time.
+    pub(super) fn last_heartbeat(&self) -> Option<Timestamp> {
+        self.seen.as_ref().map(heartbeat_of)
+    }
+
+    /// Its heartbeat has advanced since it was forced down.
+    pub(super) fn is_back(&self) -> bool {
+        matches!((self.mark, self.last_heartbeat()), (Some(mark), Some(heartbeat)) if heartbeat > mark)
+    }
+
+    /// How Nova hears it, if it does.
+    pub(super) fn heard(&self) -> Option<String> {
+        // No age in the text: the message would change, and be written, with every look.
+        let seen = self.seen.as_ref().filter(|_| !self.is_silent())?;
+        Some(if seen.forced_down {
+            "its nova-compute still sends heartbeats".into()
+        } else {
+            "Nova shows it up".into()
+        })
+    }
+}
+
+fn heartbeat_of(seen: &Service) -> Timestamp {
+    seen.last_heartbeat.unwrap_or(Timestamp::from_micros(0))
+}
+
+impl HostRecovery {
+    /// What Nova heard so far says nothing about what comes now: the next reading is the first.
+    pub(super) fn begin_again_with_service(&mut self, now: Now) {
+        self.service.begin_again(now.elapsed);
+        self.asks.service_seen = None;
+    }
+
+    /// Looks at the record unless it was looked at within `every`.
+    pub(super) fn want_service(&mut self, now: Now, every: Duration, commands: &mut Vec<Command>) {
+        let due = self
+            .asks
+            .service_seen
+            .is_none_or(|seen| now.elapsed.since(seen) >= every);
+        if due && self.asks.service.is_none() && now.elapsed >= self.asks.service_not_before {
+            self.asks.service = Some(now.elapsed);
+            commands.push(Command::ReadService);
+        }
+    }
+
+    pub(super) fn service_read(
+        &mut self,
+        result: Result<Option<Service>, Fault>,
+        now: Now,
+        record: &mut Record,
+    ) {
+        let asked = self.asks.service.take();
+        // A change is under way, or was when it was asked for: which side of it this shows, nobody can tell.
+        if self.service.updating || asked.is_some_and(|asked| asked < self.service.changed) {
+            self.asks.service_not_before = now.elapsed.plus(Duration::from_millis(500));
+            return;
+        }
+        match result {
+            Ok(Some(seen)) => self.service_seen(seen, asked.unwrap_or(now.elapsed), now, record),
+            Ok(None) => self.service_missing(now, record),
+            Err(fault) => {
+                self.asks.service_not_before = now.elapsed.plus(Duration::from_secs(1));
+                self.trouble(Topic::Service, now, || {
+                    format!("waiting for Nova: {}", fault.text)
+                });
+            }
+        }
+    }
+
+    fn service_seen(&mut self, seen: Service, asked: Elapsed, now: Now, record: &mut Record) {
+        self.asks.service_seen = Some(asked);
+        self.asks.service_missing = 0;
+        self.no_trouble(Topic::Service);
+        self.service.stale_after = self.policy.heartbeat_stale;
+        if self.service.id != Some(seen.id) {
+            self.service.id = Some(seen.id);
+            record.head = true;
+        }
+        if self.service.since.is_none() && self.stage != Stage::Returning {
+            self.service.since = seen.nova_now.map(|at| at.minus_seconds(CLOCKS_DIFFER));
+            record.head = true;
+        }
+        let gone = !seen.forced_down;
+        let heartbeat = heartbeat_of(&seen);
+        self.service.seen = Some(seen);
+        self.judge_heartbeat(heartbeat, asked, now, record);
+        let counted_on = self.service.in_force && matches!(self.stage, Stage::Listing | Stage::Moving);
+        if gone && counted_on && self.proof.is_some() {
+            self.forced_down_is_gone(now, record);
+        }
+    }
+
+    fn service_missing(&mut self, now: Now, record: &mut Record) {
+        self.asks.service_not_before = now.elapsed.plus(Duration::from_secs(5));
+        self.asks.service_missing = self.asks.service_missing.saturating_add(1);
+        let host = self.host.clone();
+        self.trouble(Topic::Service, now, || {
+            format!("Nova knows no nova-compute service on host {host}")
+        });
+        if self.asks.service_missing < MISSING {
+            return;
+        }
+        match self.stage {
+            Stage::Begin | Stage::Fencing | Stage::Disabling if self.hold.is_none() => {
+                let message = format!(
+                    "Nova knows no nova-compute service on host {}: is the host registered under its service host name?",
+                    self.host
+                );
+                if self.is_untouched() {
+                    record.failed(Task::Fence, message.clone());
+                    self.end(NotificationStatus::Failed, Some(message), record);
+                } else {
+                    self.asks.service_missing = 0;
+                    self.hold_fence(&message, now, record);
+                }
+            }
+            // The operator has deleted the service: there is nothing left to hand back.
+            Stage::Returning => self.returned("its service record is gone", record),
+            Stage::Begin
+            | Stage::Fencing
+            | Stage::Disabling
+            | Stage::Listing
+            | Stage::Moving
+            | Stage::Over => {}
+        }
+    }
+
+    /// R16: after `forced_down` the heartbeat is noted once; if it advances while there are moves to be made, the host is
+    /// alive. When they are over, an advance is its return. A notification's word is bound to the heartbeat before that too.
+    fn judge_heartbeat(&mut self, heartbeat: Timestamp, asked: Elapsed, now: Now, record: &mut Record) {
+        let word = self.proof.as_ref().is_some_and(crate::proof::Proof::is_word);
+        match (self.service.mark, self.stage) {
+            (_, Stage::Begin | Stage::Fencing | Stage::Over) => {}
+            (Some(mark), _) if heartbeat > mark => {
+                self.seen_alive("its nova-compute sends heartbeats again", now, record);
+            }
+            (Some(_), _) => {
+                self.renew_proof(record, |proof| proof.renew_by_stillness(asked));
+            }
+            (None, Stage::Disabling) if !word => {}
+            (None, Stage::Disabling) if !self.service.is_silent() => {
+                // Nova shows the time of our own unanswered change as a heartbeat: it must grow stale once more.
+                let since = *self.service.waiting.get_or_insert(now.elapsed);
+                let host = self.host.clone();
+                self.trouble(Topic::Heard, now, || {
+                    format!("waiting until Nova has heard nothing of host {host} for a while")
+                });
+                if now.elapsed.since(since) >= CONTRADICTED_LIMIT {
+                    self.seen_alive("its nova-compute sends heartbeats", now, record);
+                }
+            }
+            (None, _) => {
+                self.service.waiting = None;
+                self.no_trouble(Topic::Heard);
+                self.service.mark = Some(heartbeat);
+                record.head = true;
+                self.renew_proof(record, |proof| proof.renew_by_stillness(asked));
+            }
+        }
+    }
+
+    /// A sign of life takes the proof away, and ends all further submits of this episode for good (R17); moves in flight are
+    /// followed to their end.
+    pub(super) fn seen_alive(&mut self, how: &str, now: Now, record: &mut Record) {
+        if self.proof.take().is_none() {
+            return;
+        }
+        // Other recoveries must not count on it any more (R10).
+        record.head = true;
+        if matches!(self.stage, Stage::Returning | Stage::Over) || self.rejected.is_some() {
+            return;
+        }
+        self.no_trouble(Topic::Heard);
+        let under_way = self.moves.values().filter(|one| one.is_in_flight()).count();
+        let waiting = |one: &&super::Move| matches!(one.step, MoveStep::Waiting { .. } | MoveStep::Held);
+        let left = self.moves.values().filter(waiting).count();
+        let reason = format!(
+            "ALARM: host {} is alive: {how}. No further instance is evacuated ({left} are left); {under_way} already asked for are followed to their end. Switch the host off and approve, or reject the recovery",
+            self.host
+        );
+        record.failed(Task::Evacuate, reason.clone());
+        self.hold(HoldKind::Alive, reason, now, record);
+    }
+}

@@ -1,0 +1,395 @@
+//! What the lists show of each move.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::answers::nova_failed;
+use super::asks::Topic;
+use super::following::{confirmed, finish};
+use super::plan::is_over;
+use super::{End, HostRecovery, Move, MoveStep, WrittenOff};
+use crate::fault::Fault;
+use crate::nova::{Migration, Server};
+use crate::recovery::{Lists, Now, Record, StepKind, Task};
+use crate::{Elapsed, MigrationId, ServerId, Timestamp};
+
+/// How many times `conductors_up` an evacuation that no conductor has picked up, with none after it to show that it was
+/// passed over, may simply be waiting its turn.
+const TURN: u32 = 5;
+
+/// Lists in a row that show an instance on the host although its evacuation is recorded as done.
+const LONG_DONE: u8 = 20;
+
+/// How long another host must have been proven off to be counted on: longer than a recovery is without an owner.
+const PROVEN_FOR: Duration = Duration::from_secs(10);
+
+/// How long a move may be under way before it is told.
+const SLOW: Duration = Duration::from_mins(10);
+
+fn is_failed(status: &str) -> bool {
+    matches!(status, "failed" | "error" | "cancelled")
+}
+
+fn is_done(status: &str) -> bool {
+    matches!(status, "done" | "completed")
+}
+
+impl HostRecovery {
+    pub(super) fn lists_read(&mut self, result: Result<Lists, Fault>, now: Now, record: &mut Record) {
+        self.asks.lists = None;
+        self.asks.lists_not_before = now.elapsed.plus(self.policy.tick);
+        let lists = match result {
+            Ok(lists) => lists,
+            Err(fault) => {
+                self.asks.lists_not_before = now.elapsed.plus(Duration::from_secs(1).max(self.policy.tick));
+                self.trouble(Topic::Lists, now, || {
+                    format!("the moves cannot be followed just now: {}", fault.text)
+                });
+                return;
+            }
+        };
+        self.no_trouble(Topic::Lists);
+        self.asks.lists_seen = Some(lists.started);
+        let mut records: BTreeMap<ServerId, Vec<&Migration>> = BTreeMap::new();
+        for migration in &lists.evacuations {
+            records.entry(migration.server).or_default().push(migration);
+        }
+        let on_host: BTreeMap<ServerId, &Server> =
+            lists.servers.iter().map(|server| (server.id, server)).collect();
+        let known = std::mem::take(&mut self.asks.proven_off);
+        let since = |host: &String| known.get(host).copied().unwrap_or(now.elapsed);
+        self.asks.proven_off = lists
+            .proven_off
+            .iter()
+            .map(|host| (host.clone(), since(host)))
+            .collect();
+        let dead = self.hosts_to_count_on(now);
+        let picked_up = lists
+            .evacuations
+            .iter()
+            .filter(|one| one.dest.is_some() || is_over(&one.status))
+            .map(|one| one.id)
+            .max();
+        let look = Look {
+            started: lists.started,
+            since: self.service.since,
+            absence_after: self.policy.absence_counts_after(),
+            conductors_up: self.policy.conductors_up,
+            conductors_since: self.asks.conductors_up_since,
+            attempts: self.policy.attempts,
+            dead,
+            picked_up,
+        };
+        for one in self.moves.values_mut() {
+            let records = records.get(&one.server).map(Vec::as_slice).unwrap_or_default();
+            let here = on_host.get(&one.server).copied();
+            if look.at(one, here, records, now, record) == Seen::LookAtServer {
+                self.asks.look.insert(one.server);
+            }
+        }
+        self.asks.unpicked = lists
+            .evacuations
+            .iter()
+            .filter(|record| record.status == "accepted" && record.dest.is_none())
+            .map(|record| record.server)
+            .collect();
+        self.tell_slow(now);
+    }
+
+    /// The other hosts that have been proven off for long enough. One proven off while the lists were taken may have
+    /// finished its work just before, and the record that says so is not in them. And a proof whose owner has died is worth
+    /// nothing; within this time it has a new one, who takes it back until it has looked.
+    pub(super) fn hosts_to_count_on(&self, now: Now) -> BTreeSet<String> {
+        self.asks
+            .proven_off
+            .iter()
+            .filter(|(_, since)| now.elapsed.since(**since) >= PROVEN_FOR)
+            .map(|(host, _)| host.clone())
+            .collect()
+    }
+
+    /// R10: what cannot be told apart from a dead destination waits, and says so.
+    fn tell_slow(&mut self, now: Now) {
+        let mut count = 0_u32;
+        let mut dests = BTreeSet::new();
+        for one in self.moves.values() {
+            if let MoveStep::Asked { since, .. } = one.step
+                && now.elapsed.since(since) >= SLOW
+            {
+                count += 1;
+                dests.extend(one.dest.as_deref());
+            }
+        }
+        if count == 0 {
+            return self.no_trouble(Topic::Slow);
+        }
+        let mut text = format!("evacuations of {count} instances have been under way for over 10 minutes");
+        if !dests.is_empty() {
+            let dests: Vec<&str> = dests.into_iter().collect();
+            let named = dests.join(", ");
+            text =
+                format!("{text}, to {named}; if such a host is dead too, it must be reported and proven off");
+        }
+        self.trouble(Topic::Slow, now, || text);
+    }
+
+    pub(super) fn conductors_read(&mut self, result: &Result<bool, Fault>, now: Now) {
+        self.asks.conductors = None;
+        self.asks.conductors_not_before = now.elapsed.plus(self.policy.heartbeat_poll);
+        match result {
+            Ok(true) => {
+                self.asks.conductors_up_since.get_or_insert(now.elapsed);
+            }
+            Ok(false) | Err(_) => self.asks.conductors_up_since = None,
+        }
+    }
+}
+
+/// Whether the lists are enough.
+#[derive(PartialEq)]
+enum Seen {
+    Enough,
+    LookAtServer,
+}
+
+/// What a pair of lists is judged by.
+struct Look {
+    started: Elapsed,
+    since: Option<Timestamp>,
+    absence_after: Duration,
+    conductors_up: Duration,
+    conductors_since: Option<Elapsed>,
+    attempts: u32,
+    /// Hosts that were proven off before the lists were asked for.
+    dead: BTreeSet<String>,
+    /// The youngest record that a conductor has picked up.
+    picked_up: Option<MigrationId>,
+}
+
+impl Look {
+    fn at(
+        &self,
+        one: &mut Move,
+        on_host: Option<&Server>,
+        records: &[&Migration],
+        now: Now,
+        record: &mut Record,
+    ) -> Seen {
+        match &one.step {
+            MoveStep::Asked { since, .. } if self.started < *since => Seen::Enough,
+            MoveStep::Asked { .. } => match on_host {
+                Some(server) => {
+                    self.still_there(one, server, records, now, record);
+                    Seen::Enough
+                }
+                None => self.not_there(one, records, now, record),
+            },
+            MoveStep::Waiting { .. } => {
+                let begun = records
+                    .iter()
+                    .filter(|record| self.is_in_progress(one, record))
+                    .map(|record| record.id)
+                    .min();
+                match begun {
+                    Some(first) => {
+                        adopt(one, first, now);
+                        record.moves.insert(one.server);
+                        Seen::Enough
+                    }
+                    None if on_host.is_none() => Seen::LookAtServer,
+                    None => {
+                        one.known = highest(one, records);
+                        one.busy_before = on_host.is_some_and(is_rebuilding);
+                        Seen::Enough
+                    }
+                }
+            }
+            MoveStep::Held | MoveStep::Restoring { .. } | MoveStep::Unlocking { .. } | MoveStep::Over(_) => {
+                Seen::Enough
+            }
+        }
+    }
+
+    /// Whether Nova may be at work on it, somebody else's doing.
+    fn is_in_progress(&self, one: &Move, record: &Migration) -> bool {
+        !is_over(&record.status) && !one.has_written_off(record) && !self.goes_to_the_dead(record)
+    }
+
+    fn goes_to_the_dead(&self, record: &Migration) -> bool {
+        record.dest.as_ref().is_some_and(|dest| self.dead.contains(dest))
+    }
+
+    /// R10: accepted, and never picked up: every conductor has been up for long enough since, and either a younger one was
+    /// picked up meanwhile, or its turn must have come by any measure.
+    fn is_lost(&self, record: &Migration, since: Elapsed) -> bool {
+        let Some(up) = self.conductors_since else {
+            return false;
+        };
+        let waited = self.started.since(up.max(since));
+        let passed_over = self.picked_up > Some(record.id);
+        record.status == "accepted"
+            && record.dest.is_none()
+            && waited >= self.conductors_up
+            && (passed_over || waited >= self.conductors_up * TURN)
+    }
+
+    /// R9: it has left the host, and an evacuation of it from this host is done.
+    fn not_there(&self, one: &mut Move, records: &[&Migration], now: Now, record: &mut Record) -> Seen {
+        let young = |record: &&&Migration| {
+            record
+                .created_at
+                .is_none_or(|at| self.since.is_none_or(|since| at >= since))
+        };
+        let done = records
+            .iter()
+            .filter(young)
+            .find(|record| is_done(&record.status));
+        if let Some(done) = done {
+            one.known = highest(one, records);
+            confirmed(one, done.dest.clone(), now, record);
+            return Seen::Enough;
+        }
+        let unfinished = records.iter().any(|record| self.is_in_progress(one, record));
+        let MoveStep::Asked { gone, .. } = &mut one.step else {
+            return Seen::Enough;
+        };
+        // Nova switches the host a moment before it finishes the record.
+        *gone = gone.saturating_add(1);
+        let patience = if unfinished { 20 } else { 2 };
+        if *gone < patience {
+            return Seen::Enough;
+        }
+        *gone = 0;
+        Seen::LookAtServer
+    }
+
+    fn still_there(
+        &self,
+        one: &mut Move,
+        server: &Server,
+        records: &[&Migration],
+        now: Now,
+        record: &mut Record,
+    ) {
+        let known = highest(one, records);
+        let changed = |record: &Migration| {
+            one.written_off.iter().any(|off| off.id == record.id) && !one.has_written_off(record)
+        };
+        let MoveStep::Asked { since, floor, .. } = one.step else {
+            return;
+        };
+        // Any younger record is the effect (R8), and so is an older one that has come to life after it was given up.
+        let effects: Vec<&Migration> = records
+            .iter()
+            .copied()
+            .filter(|record| record.id > floor || changed(record))
+            .collect();
+        let MoveStep::Asked {
+            answered,
+            absent,
+            gone,
+            ..
+        } = &mut one.step
+        else {
+            return;
+        };
+        *gone = 0;
+        if effects.is_empty() {
+            // R8: absence counts only late, twice, and not while Nova says it is at work.
+            let late = self.started.since(since) >= self.absence_after;
+            let at_work = is_rebuilding(server) && !one.busy_before;
+            *absent = if late && !at_work { *absent + 1 } else { 0 };
+            if *absent >= 2 {
+                ask_again(one, "Nova has no trace of its evacuation", now, record);
+            }
+            return;
+        }
+        *answered = true;
+        if effects.iter().any(|record| is_done(&record.status)) {
+            // The list of servers was taken first: the next one will show that it has left. If it never does, the host came
+            // back in the middle and its nova-compute has closed the record; a destination may still be at work.
+            *absent = absent.saturating_add(1);
+            if *absent >= LONG_DONE && self.started.since(since) >= SLOW {
+                one.remark("its evacuation is recorded as completed, but it has not left the host: look where it runs");
+                one.remark(&format!("it was {} before", one.was.vm_state));
+                finish(one, End::Person, now, record);
+            }
+            return;
+        }
+        *absent = 0;
+        let open: Vec<&Migration> = effects
+            .iter()
+            .copied()
+            .filter(|record| !is_over(&record.status))
+            .collect();
+        if open.is_empty() {
+            one.known = known;
+            one.written_off
+                .retain(|off| !effects.iter().any(|record| record.id == off.id));
+            let status = effects.iter().find(|record| is_failed(&record.status));
+            let why = server.fault.clone().unwrap_or_else(|| {
+                format!(
+                    "migration {}",
+                    status.map_or("ended", |record| record.status.as_str())
+                )
+            });
+            one.busy_before = is_rebuilding(server);
+            nova_failed(one, &why, self.attempts, now, record);
+            return;
+        }
+        one.dest = open.iter().rev().find_map(|record| record.dest.clone());
+        let over_with = |record: &&Migration| self.goes_to_the_dead(record) || self.is_lost(record, since);
+        if !open.iter().all(over_with) {
+            return;
+        }
+        // R10: nothing of what was asked for can come to anything any more, so it runs nowhere.
+        let why = match &one.dest {
+            Some(dead) => format!("destination {dead} died during the rebuild and is proven off"),
+            None => "no conductor has picked up its evacuation".into(),
+        };
+        one.known = known;
+        one.busy_before = is_rebuilding(server);
+        one.dest = None;
+        one.written_off
+            .retain(|off| !open.iter().any(|record| record.id == off.id));
+        one.written_off.extend(open.into_iter().map(WrittenOff::of));
+        ask_again(one, &why, now, record);
+    }
+}
+
+/// Nova says it is at work on it, or was when whoever did the work died.
+pub(super) fn is_rebuilding(server: &Server) -> bool {
+    server
+        .task_state
+        .as_deref()
+        .is_some_and(|task| task.starts_with("rebuil"))
+}
+
+fn highest(one: &Move, records: &[&Migration]) -> MigrationId {
+    records
+        .iter()
+        .map(|record| record.id)
+        .max()
+        .map_or(one.known, |id| id.max(one.known))
+}
+
+/// Somebody has asked already, perhaps an earlier recovery: follow that, ask for nothing.
+pub(super) fn adopt(one: &mut Move, first: MigrationId, now: Now) {
+    one.step = MoveStep::Asked {
+        since: now.elapsed,
+        floor: MigrationId(first.0.saturating_sub(1)),
+        answered: true,
+        absent: 0,
+        gone: 0,
+    };
+    one.asked_at.get_or_insert(now.wall);
+}
+
+fn ask_again(one: &mut Move, why: &str, now: Now, record: &mut Record) {
+    one.step = MoveStep::Waiting {
+        not_before: now.elapsed,
+    };
+    record.moves.insert(one.server);
+    let text = format!("asking again for {}: {why}", one.name);
+    record.server_step(Task::Evacuate, StepKind::Note, one.server, 0.5, text);
+}

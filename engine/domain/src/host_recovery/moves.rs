@@ -1,0 +1,346 @@
+//! One instance of a host recovery.
+
+use serde::{Deserialize, Serialize};
+
+use crate::entity::vmove::VmoveStatus;
+use crate::nova::{Migration, PowerState, VmState};
+use crate::recovery::{Restoration, ServerCall};
+use crate::{Elapsed, MigrationId, ServerId, Timestamp, VmoveId};
+
+/// What an instance was before anything was done to it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Was {
+    /// Its `vm_state`.
+    pub vm_state: VmState,
+    /// Its last known power state.
+    pub power_state: PowerState,
+}
+
+/// Whose lock is on it (R12).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Lock {
+    /// Nobody's yet; ours is to come.
+    Wanted,
+    /// We have asked for ours.
+    Asked,
+    /// Ours.
+    Ours,
+    /// The owner's, which is kept.
+    Owners,
+    /// None, and none of ours is to come: Nova refused it, or it has been taken off.
+    None,
+}
+
+/// Whether Nova has to be told that it is in `error` before it can be evacuated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Preparation {
+    /// It is in a state Nova evacuates.
+    NotNeeded,
+    /// To be asked.
+    Wanted,
+    /// Asked.
+    Asked {
+        /// When the intent was journalled.
+        at: Elapsed,
+        /// No answer came, or a former owner asked: it is looked for, and not repeated before D + Q have passed (R5).
+        loose: bool,
+    },
+    /// Done.
+    Done,
+}
+
+/// How a move ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum End {
+    /// On another host, as it was.
+    Moved,
+    /// Left by a stated policy.
+    Left,
+    /// Needs a person.
+    Person,
+}
+
+/// Where a move is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "at", rename_all = "snake_case")]
+pub enum MoveStep {
+    /// It may run on another host too (R11); looked at again from time to time.
+    Held,
+    /// To be asked for, not before this moment.
+    Waiting {
+        /// See above.
+        not_before: Elapsed,
+    },
+    /// Nova has been asked, or is about to be.
+    Asked {
+        /// When the intent was journalled.
+        since: Elapsed,
+        /// The highest evacuation record known then: any higher one is the effect (R8).
+        floor: MigrationId,
+        /// Whether Nova has said yes.
+        answered: bool,
+        /// Lists in a row, late enough to count, that showed no effect.
+        absent: u8,
+        /// Lists in a row that showed it neither on the host nor done.
+        gone: u8,
+    },
+    /// On another host; being brought to what it was.
+    Restoring {
+        /// Since when.
+        since: Elapsed,
+        /// What was asked for last.
+        asked: Option<RestorationCall>,
+    },
+    /// Over but for our lock.
+    Unlocking {
+        /// How it will have ended.
+        end: End,
+        /// Whether the call is under way.
+        asked: bool,
+        /// Not before this moment.
+        not_before: Elapsed,
+    },
+    /// Over.
+    Over(End),
+}
+
+/// [`Restoration`] as it is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RestorationKind {
+    /// See [`Restoration::Stop`].
+    Stop,
+    /// See [`Restoration::Pause`].
+    Pause,
+    /// See [`Restoration::Suspend`].
+    Suspend,
+    /// See [`Restoration::MarkError`].
+    MarkError,
+}
+
+impl From<&Restoration> for RestorationKind {
+    fn from(restoration: &Restoration) -> Self {
+        match restoration {
+            Restoration::Stop => Self::Stop,
+            Restoration::Pause => Self::Pause,
+            Restoration::Suspend => Self::Suspend,
+            Restoration::MarkError => Self::MarkError,
+        }
+    }
+}
+
+/// A restoration that has been journalled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RestorationCall {
+    /// What.
+    pub what: RestorationKind,
+    /// When.
+    pub at: Elapsed,
+    /// Whether Nova has answered. Until then it may still take effect, and is not repeated (R5).
+    pub answered: bool,
+}
+
+/// An evacuation record that was given up in just this shape (R10). If it changes all the same, Nova has picked it up after
+/// all: its conductor takes the first `accepted` record of an instance, not the one its caller made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WrittenOff {
+    /// The record.
+    pub id: MigrationId,
+    /// Its status then.
+    pub status: String,
+    /// Its destination then.
+    pub dest: Option<String>,
+}
+
+impl WrittenOff {
+    pub(super) fn of(record: &Migration) -> Self {
+        Self {
+            id: record.id,
+            status: record.status.clone(),
+            dest: record.dest.clone(),
+        }
+    }
+}
+
+/// One instance.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Move {
+    /// Nova's id.
+    pub server: ServerId,
+    /// Its name.
+    pub name: String,
+    /// The id under which the API shows it.
+    pub vmove: VmoveId,
+    /// Its place in the order, lowest first.
+    pub rank: u32,
+    /// Whether its owner has marked it for high availability.
+    pub tagged: bool,
+    /// See [`Was`].
+    pub was: Was,
+    /// Does not boot from a volume.
+    pub image_backed: bool,
+    /// See [`Lock`].
+    pub lock: Lock,
+    /// When a lock was last asked for without an answer: until D + Q have passed it may still come.
+    pub lock_loose: Option<Elapsed>,
+    /// A lock is not asked for before this moment, once the evacuation is under way.
+    pub lock_not_before: Elapsed,
+    /// See [`Preparation`].
+    pub preparation: Preparation,
+    /// The highest evacuation record known for it.
+    pub known: MigrationId,
+    /// Evacuation records that were given up.
+    pub written_off: Vec<WrittenOff>,
+    /// Its task_state said `rebuilding` before it was asked for, so that this says nothing about what came of it.
+    pub busy_before: bool,
+    /// See [`MoveStep`].
+    pub step: MoveStep,
+    /// How often Nova has failed it.
+    pub failures: u32,
+    /// Calls about it that failed in passing, in a row.
+    pub faults: u32,
+    /// Where it is now.
+    pub dest: Option<String>,
+    /// What a person should know.
+    pub note: Option<String>,
+    /// Why the latest call about it failed, if it did.
+    pub fault: Option<String>,
+    /// When Nova was first asked; for people.
+    pub asked_at: Option<Timestamp>,
+    /// When it was over; for people.
+    pub over_at: Option<Timestamp>,
+}
+
+impl Move {
+    /// What the API shows.
+    pub fn status(&self) -> VmoveStatus {
+        match &self.step {
+            MoveStep::Held | MoveStep::Waiting { .. } => VmoveStatus::Pending,
+            MoveStep::Asked { .. } | MoveStep::Restoring { .. } | MoveStep::Unlocking { .. } => {
+                VmoveStatus::Ongoing
+            }
+            MoveStep::Over(End::Moved) => VmoveStatus::Succeeded,
+            MoveStep::Over(End::Left) => VmoveStatus::Ignored,
+            MoveStep::Over(End::Person) => VmoveStatus::Failed,
+        }
+    }
+
+    /// Whether it is over.
+    pub fn is_over(&self) -> bool {
+        matches!(self.step, MoveStep::Over(_))
+    }
+
+    /// Whether Nova may be rebuilding it.
+    pub fn is_in_flight(&self) -> bool {
+        matches!(self.step, MoveStep::Asked { .. })
+    }
+
+    /// For the journal.
+    ///
+    /// # Errors
+    ///
+    /// Never in practice; serde's signature.
+    pub fn to_json(&self) -> Result<String, serde_json::Error> {
+        serde_json::to_string(self)
+    }
+
+    /// The last owner's calls may or may not have been sent. Lock and unlocking are simply done again; what changes more is
+    /// looked for, never repeated at once (R5).
+    pub(super) fn forget_answers(&mut self, now: Elapsed) {
+        if matches!(self.lock, Lock::Wanted | Lock::Asked) && !matches!(self.step, MoveStep::Over(_)) {
+            self.lock = Lock::Wanted;
+            self.lock_loose = Some(now);
+        }
+        if let Preparation::Asked { loose, .. } = &mut self.preparation {
+            *loose = true;
+        }
+        match &mut self.step {
+            MoveStep::Asked { absent, gone, .. } => {
+                *absent = 0;
+                *gone = 0;
+            }
+            MoveStep::Unlocking { asked, .. } => *asked = false,
+            MoveStep::Held | MoveStep::Waiting { .. } | MoveStep::Restoring { .. } | MoveStep::Over(_) => {}
+        }
+    }
+
+    /// A call was not carried out.
+    pub(super) fn not_sent(&mut self, call: ServerCall, now: Elapsed) {
+        match call {
+            ServerCall::Lock => {
+                if self.lock == Lock::Asked {
+                    self.lock = Lock::Wanted;
+                }
+            }
+            ServerCall::Prepare => {
+                if matches!(self.preparation, Preparation::Asked { .. }) {
+                    self.preparation = Preparation::Wanted;
+                }
+            }
+            ServerCall::Evacuate => {
+                if self.is_in_flight() {
+                    self.step = MoveStep::Waiting { not_before: now };
+                }
+            }
+            ServerCall::Unlock => {
+                if let MoveStep::Unlocking { asked, .. } = &mut self.step {
+                    *asked = false;
+                }
+            }
+            ServerCall::Restore => {
+                if let MoveStep::Restoring { asked, .. } = &mut self.step {
+                    *asked = None;
+                }
+            }
+            ServerCall::Stop | ServerCall::Start | ServerCall::Activate => {}
+        }
+    }
+
+    /// Over but for our lock, if it has one or may yet get one.
+    pub(super) fn finish(&mut self, end: End, now: Elapsed) {
+        self.faults = 0;
+        let may_be_locked = match self.lock {
+            Lock::Ours | Lock::Asked => true,
+            Lock::Wanted | Lock::None => self.lock_loose.is_some(),
+            Lock::Owners => false,
+        };
+        self.step = if may_be_locked {
+            MoveStep::Unlocking {
+                end,
+                asked: false,
+                not_before: now,
+            }
+        } else {
+            MoveStep::Over(end)
+        };
+    }
+
+    /// It is gone from Nova, and any lock with it.
+    pub(super) fn deleted(&mut self) {
+        self.remark("it has been deleted meanwhile");
+        self.lock = Lock::None;
+        self.lock_loose = None;
+    }
+
+    /// Whether `record` has been given up in just the shape it has now.
+    pub(super) fn has_written_off(&self, record: &Migration) -> bool {
+        self.written_off
+            .iter()
+            .any(|off| off.id == record.id && off.status == record.status && off.dest == record.dest)
+    }
+
+    /// Adds a sentence to the note.
+    pub(super) fn remark(&mut self, text: &str) {
+        match &mut self.note {
+            Some(note) if note.contains(text) => {}
+            Some(note) => {
+                note.push_str("; ");
+                note.push_str(text);
+            }
+            None => self.note = Some(text.to_owned()),
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! The moves: lock, prepare, ask. `answers` hears what Nova says to that, `look` finds what came of it, `following` sees to
+//! the end of each.
+
+use std::time::Duration;
+
+use super::{End, HostRecovery, Lock, Move, MoveStep, Preparation};
+use crate::ServerId;
+use crate::recovery::{Command, Evacuation, Now, Record, StepKind, Task};
+
+/// Between two looks at instances that wait for something other than Nova.
+const HELD_LOOK: Duration = Duration::from_secs(10);
+
+/// Nothing is asked for on lists older than this: somebody else may have begun meanwhile.
+pub(super) const LISTS_AGE: Duration = Duration::from_secs(30);
+
+impl HostRecovery {
+    pub(super) fn act_moving(&mut self, now: Now, record: &mut Record, commands: &mut Vec<Command>) {
+        if self.rejected.is_some() {
+            self.give_up_waiting(now, record);
+        }
+        let settled = self.follow(now, record, commands);
+        let seen = self.asks.inventory_seen.unwrap_or_default();
+        let looked = now.elapsed.since(seen) < HELD_LOOK;
+        if !self.asks.taken.is_empty() && self.rejected.is_none() {
+            if !looked && self.asks.retaking.is_none() {
+                self.want_inventory(now, commands);
+            }
+        } else if settled {
+            self.act_last_look(now, record, commands);
+            return;
+        }
+        self.want_service(now, self.policy.heartbeat_poll, commands);
+        if !looked && self.moves.values().any(|one| one.step == MoveStep::Held) {
+            self.want_inventory(now, commands);
+        }
+        if self.forbidden().is_none() {
+            self.submit(now, record, commands);
+        }
+    }
+
+    /// When every move is over the host is looked at once more: an instance may have come to it since the list was taken.
+    fn act_last_look(&mut self, now: Now, record: &mut Record, commands: &mut Vec<Command>) {
+        // Nothing to be moved is believed at once, but only if this owner has seen it.
+        let empty = self.moves.is_empty() && self.asks.inventory_seen.is_some();
+        if self.asks.last_look || self.rejected.is_some() || empty {
+            self.settle(record);
+        } else {
+            self.want_inventory(now, commands);
+            self.asks.looking_last |= self.asks.inventory == Some(now.elapsed);
+        }
+    }
+
+    fn give_up_waiting(&mut self, now: Now, record: &mut Record) {
+        let by = self.rejected.clone().unwrap_or_default();
+        for one in self.moves.values_mut() {
+            if matches!(one.step, MoveStep::Waiting { .. } | MoveStep::Held) {
+                one.remark(&format!("not moved: the recovery was rejected by {by}"));
+                if one.preparation != Preparation::NotNeeded {
+                    one.remark(&format!("it was {} before", one.was.vm_state));
+                }
+                super::following::finish(one, End::Person, now, record);
+            }
+        }
+    }
+
+    /// Lists are wanted while something is in flight, and before something is asked for on old ones.
+    pub(super) fn want_lists(&mut self, now: Now, commands: &mut Vec<Command>) {
+        let in_flight = self.moves.values().any(Move::is_in_flight);
+        let waiting = |one: &Move| matches!(one.step, MoveStep::Waiting { .. });
+        let held = |one: &Move| one.step == MoveStep::Held;
+        let wanted = in_flight
+            || (self.lists_age(now) >= HELD_LOOK && self.moves.values().any(waiting))
+            || (!self.lists_within(HELD_LOOK, now) && self.moves.values().any(held));
+        if wanted && self.asks.lists.is_none() && now.elapsed >= self.asks.lists_not_before {
+            self.asks.lists = Some(now.elapsed);
+            commands.push(Command::ReadLists {
+                since: self.service.since,
+            });
+        }
+    }
+
+    /// Whether the lists moves are followed by, and with them what other hosts are proven off, are younger than `limit`.
+    pub(super) fn lists_within(&self, limit: Duration, now: Now) -> bool {
+        self.asks
+            .lists_seen
+            .is_some_and(|seen| now.elapsed.since(seen) < limit)
+    }
+
+    /// How long ago Nova was last asked what it is doing with these instances.
+    fn lists_age(&self, now: Now) -> Duration {
+        self.asks
+            .lists_seen
+            .max(self.asks.inventory_seen)
+            .map_or(Duration::MAX, |seen| now.elapsed.since(seen))
+    }
+
+    /// Locks and prepares ahead, and asks for as many evacuations as may be in flight, in order.
+    fn submit(&mut self, now: Now, record: &mut Record, commands: &mut Vec<Command>) {
+        let limit = usize::try_from(self.policy.in_flight.max(1)).unwrap_or(usize::MAX);
+        let mut order: Vec<(u32, ServerId)> = self
+            .moves
+            .values()
+            .filter(|one| {
+                matches!(one.step, MoveStep::Waiting { .. })
+                    || (one.is_in_flight() && one.lock == Lock::Wanted)
+            })
+            .map(|one| (one.rank, one.server))
+            .collect();
+        if order.is_empty() {
+            return;
+        }
+        order.sort_unstable();
+        self.want_proof(now, commands);
+        self.lock_in_order(&order, limit, now, commands);
+        // R16: the heartbeat is noted before the first instance is asked for, so that its advance can be seen.
+        let noted = self.service.in_force && self.service.mark.is_some() && self.asks.service_seen.is_some();
+        if !noted || self.lists_age(now) > LISTS_AGE {
+            return;
+        }
+        let mut in_flight = self
+            .moves
+            .values()
+            .filter(|one| one.is_in_flight() || matches!(one.preparation, Preparation::Asked { .. }))
+            .count();
+        for (_, server) in order {
+            if in_flight >= limit {
+                return;
+            }
+            let unsure = self.asks.look.contains(&server)
+                || self.asks.servers.contains(&server)
+                || self.asks.evacuating.contains(&server);
+            let Some(one) = self.moves.get_mut(&server).filter(|_| !unsure) else {
+                continue;
+            };
+            let MoveStep::Waiting { not_before } = one.step else {
+                continue;
+            };
+            if now.elapsed < not_before || matches!(one.lock, Lock::Wanted | Lock::Asked) {
+                continue;
+            }
+            match one.preparation {
+                Preparation::Wanted => {
+                    in_flight += 1;
+                    one.preparation = Preparation::Asked {
+                        at: now.elapsed,
+                        loose: false,
+                    };
+                    record.moves.insert(server);
+                    commands.push(Command::Prepare(server));
+                    continue;
+                }
+                Preparation::Asked { .. } => continue,
+                Preparation::NotNeeded | Preparation::Done => {}
+            }
+            let leave = self
+                .proof
+                .as_ref()
+                .and_then(|proof| Evacuation::on(proof, server, now.elapsed, self.policy.proof_age));
+            let Some(evacuation) = leave else { return };
+            in_flight += 1;
+            one.step = MoveStep::Asked {
+                since: now.elapsed,
+                floor: one.known,
+                answered: false,
+                absent: 0,
+                gone: 0,
+            };
+            one.dest = None;
+            one.asked_at.get_or_insert(now.wall);
+            self.asks.evacuating.insert(server);
+            record.moves.insert(server);
+            record.server_step(
+                Task::Evacuate,
+                StepKind::Intent,
+                server,
+                0.5,
+                format!("evacuating {}", one.name),
+            );
+            commands.push(Command::Evacuate(evacuation));
+        }
+    }
+
+    /// R12: each instance is locked before it is asked for; those that somebody else has asked for, too.
+    fn lock_in_order(
+        &mut self,
+        order: &[(u32, ServerId)],
+        limit: usize,
+        now: Now,
+        commands: &mut Vec<Command>,
+    ) {
+        let reason = self.mark();
+        let mut locking = self.moves.values().filter(|one| one.lock == Lock::Asked).count();
+        for (_, server) in order {
+            if locking >= limit {
+                return;
+            }
+            let Some(one) = self.moves.get_mut(server) else {
+                continue;
+            };
+            let due = match one.step {
+                MoveStep::Waiting { not_before } => now.elapsed >= not_before,
+                MoveStep::Asked { .. } => now.elapsed >= one.lock_not_before,
+                MoveStep::Held
+                | MoveStep::Restoring { .. }
+                | MoveStep::Unlocking { .. }
+                | MoveStep::Over(_) => false,
+            };
+            if due && one.lock == Lock::Wanted {
+                locking += 1;
+                one.lock = Lock::Asked;
+                commands.push(Command::Lock {
+                    server: *server,
+                    reason: reason.clone(),
+                });
+            }
+        }
+    }
+}

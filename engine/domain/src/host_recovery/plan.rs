@@ -1,0 +1,337 @@
+//! From lists to a plan: which instances, in which order, and which not.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+
+use uuid::Uuid;
+
+use super::asks::Topic;
+use super::following::finish;
+use super::look::{adopt, is_rebuilding};
+use super::restoration::{needs_preparation, remark};
+use super::{End, HostRecovery, Lock, Move, MoveStep, Preparation, Stage, Was};
+use crate::fault::Fault;
+use crate::nova::{Migration, MigrationType, Server, VmState};
+use crate::policy::is_truthy;
+use crate::recovery::{Command, Inventory, Now, Record, StepKind, Task};
+use crate::{MigrationId, ServerId, VmoveId};
+
+/// What R14 wants said.
+const LOCAL_DISK: &str =
+    "rebuilt from image, local disk discarded (unless the hosts share their instance storage)";
+
+/// Statuses in which a migration of any kind is over.
+pub(super) fn is_over(status: &str) -> bool {
+    matches!(
+        status,
+        "done" | "completed" | "confirmed" | "reverted" | "failed" | "error" | "cancelled" | "finished"
+    )
+}
+
+/// The unfinished moves of another kind that make it unknown where the guest runs (R11), and the other host each names.
+fn elsewhere<'a>(
+    host: &'a str,
+    migrations: &'a [&'a Migration],
+) -> impl Iterator<Item = (&'a Migration, &'a String)> {
+    migrations
+        .iter()
+        .filter(|one| one.kind != MigrationType::Evacuation && !is_over(&one.status))
+        .flat_map(|one| [&one.source, &one.dest].map(|other| (*one, other)))
+        .filter_map(|(one, other)| Some((one, other.as_ref()?)))
+        .filter(move |(_, other)| other.as_str() != host)
+}
+
+impl Move {
+    /// What its owner should know about the way it comes back.
+    fn remark_nature(&mut self) {
+        if self.image_backed {
+            self.remark(LOCAL_DISK);
+        }
+        if let Some(text) = remark(&self.was) {
+            self.remark(text);
+        }
+    }
+}
+
+impl HostRecovery {
+    pub(super) fn act_listing(&mut self, now: Now, record: &mut Record, commands: &mut Vec<Command>) {
+        if self.rejected.is_some() {
+            self.settle_now(record);
+            return;
+        }
+        // Listing changes nothing, so it goes on while something forbids to act.
+        self.follow(now, record, commands);
+        self.want_service(now, self.policy.heartbeat_poll, commands);
+        self.want_inventory(now, commands);
+    }
+
+    pub(super) fn want_inventory(&mut self, now: Now, commands: &mut Vec<Command>) {
+        if self.asks.inventory.is_none() && now.elapsed >= self.asks.inventory_not_before {
+            self.asks.inventory = Some(now.elapsed);
+            commands.push(Command::TakeInventory);
+        }
+    }
+
+    pub(super) fn inventory_taken(
+        &mut self,
+        result: Result<Inventory, Fault>,
+        now: Now,
+        record: &mut Record,
+    ) {
+        let asked = self.asks.inventory.take();
+        let last = std::mem::take(&mut self.asks.looking_last);
+        let inventory = match result {
+            // Without its service record the host's cell may be down, and an empty list may be a lie (EW33).
+            Ok(inventory) if inventory.service.is_some() => inventory,
+            Ok(_) => {
+                return self.inventory_failed("Nova does not show the host's service record", now);
+            }
+            Err(fault) => return self.inventory_failed(&fault.text, now),
+        };
+        self.asks.inventory_faults = 0;
+        self.no_trouble(Topic::Inventory);
+        self.asks.inventory_seen = asked;
+        if !self.asks.taken.is_empty() {
+            self.asks.retaking = Some(now.elapsed);
+        }
+        match self.stage {
+            Stage::Listing => {
+                self.plan(&inventory, now, record);
+                self.enter(Stage::Moving, record);
+            }
+            Stage::Moving => {
+                self.plan(&inventory, now, record);
+                self.look_at_held(&inventory, now, record);
+                self.asks.last_look = last && self.moves.values().all(Move::is_over);
+            }
+            Stage::Begin | Stage::Fencing | Stage::Disabling | Stage::Returning | Stage::Over => {}
+        }
+    }
+
+    fn inventory_failed(&mut self, why: &str, now: Now) {
+        self.asks.inventory_faults = self.asks.inventory_faults.saturating_add(1);
+        let wait = super::asks::backoff(self.asks.inventory_faults - 1);
+        self.asks.inventory_not_before = now.elapsed.plus(wait);
+        self.trouble(Topic::Inventory, now, || {
+            format!("the instances cannot be listed yet: {why}")
+        });
+    }
+
+    /// Adds a move for every server that has none yet: all of them the first time, late comers afterwards.
+    fn plan(&mut self, inventory: &Inventory, now: Now, record: &mut Record) {
+        let mut by_server: BTreeMap<ServerId, Vec<&Migration>> = BTreeMap::new();
+        for migration in &inventory.migrations {
+            by_server.entry(migration.server).or_default().push(migration);
+        }
+        let mut fresh: Vec<&Server> = inventory
+            .servers
+            .iter()
+            .filter(|server| !self.moves.contains_key(&server.id))
+            .collect();
+        // Marked ones first (EW13); within a group in the order of Nova's list, which a stable sort keeps.
+        fresh.sort_by_key(|server| Reverse(self.is_tagged(server)));
+        let first = self.moves.values().map(|one| one.rank + 1).max().unwrap_or(0);
+        let planned = fresh.len();
+        for (rank, server) in (first..).zip(fresh) {
+            let migrations = by_server.remove(&server.id).unwrap_or_default();
+            let one = self.plan_one(server, rank, &migrations, now);
+            record.moves.insert(one.server);
+            self.moves.insert(one.server, one);
+        }
+        if planned > 0 || self.stage == Stage::Listing {
+            let to_move = self.moves.values().filter(|one| !one.is_over()).count();
+            let left = self
+                .moves
+                .values()
+                .filter(|one| one.step == MoveStep::Over(End::Left))
+                .count();
+            record.head = true;
+            record.step(
+                Task::Prepare,
+                StepKind::Note,
+                1.0,
+                format!(
+                    "{planned} instances found on {}: {to_move} to be moved, {left} left by policy",
+                    self.host
+                ),
+            );
+        }
+    }
+
+    fn is_tagged(&self, server: &Server) -> bool {
+        server
+            .metadata
+            .get(&self.policy.ha_key)
+            .is_some_and(|value| is_truthy(value))
+    }
+
+    fn plan_one(&mut self, server: &Server, rank: u32, migrations: &[&Migration], now: Now) -> Move {
+        let evacuations: Vec<&&Migration> = migrations
+            .iter()
+            .filter(|one| {
+                one.kind == MigrationType::Evacuation && one.source.as_deref() == Some(self.host.as_str())
+            })
+            .collect();
+        let known = evacuations
+            .iter()
+            .map(|one| one.id)
+            .max()
+            .unwrap_or(MigrationId(0));
+        let ours = server
+            .locked_reason
+            .as_deref()
+            .is_some_and(|reason| reason.starts_with("tachi "));
+        let mut one = Move {
+            server: server.id,
+            name: server.name.clone(),
+            vmove: VmoveId(Uuid::new_v5(&self.id.0, server.id.0.as_bytes())),
+            rank,
+            tagged: self.is_tagged(server),
+            was: Was {
+                vm_state: server.vm_state.clone(),
+                power_state: server.power_state,
+            },
+            image_backed: !server.volume_backed,
+            // A lock with our mark is left over from an earlier recovery: it is taken over.
+            lock: match (server.locked, ours) {
+                (true, false) => Lock::Owners,
+                (true, true) => Lock::Ours,
+                (false, _) => Lock::Wanted,
+            },
+            lock_loose: None,
+            lock_not_before: now.elapsed,
+            preparation: if needs_preparation(&server.vm_state) {
+                Preparation::Wanted
+            } else {
+                Preparation::NotNeeded
+            },
+            known,
+            written_off: Vec::new(),
+            busy_before: is_rebuilding(server),
+            step: MoveStep::Waiting {
+                not_before: now.elapsed,
+            },
+            failures: 0,
+            faults: 0,
+            dest: None,
+            note: None,
+            fault: None,
+            asked_at: None,
+            over_at: None,
+        };
+        if let Some(why) = self.left_by_policy(server) {
+            // A lock left over from an earlier recovery is not left on an instance that is left.
+            one.lock = if one.lock == Lock::Ours {
+                Lock::Ours
+            } else {
+                Lock::None
+            };
+            one.finish(End::Left, now.elapsed);
+            one.note = Some(why);
+            one.over_at = Some(now.wall);
+            return one;
+        }
+        if let Some((migration, other)) = elsewhere(&self.host, migrations).next() {
+            one.step = MoveStep::Held;
+            one.note = Some(held_note(&self.host, migration, other));
+        } else {
+            self.follow_what_is_open(&mut one, migrations, now);
+        }
+        one.remark_nature();
+        one
+    }
+
+    /// Somebody has asked for its evacuation already, perhaps an earlier recovery: that is followed, and nothing asked for.
+    fn follow_what_is_open(&mut self, one: &mut Move, migrations: &[&Migration], now: Now) {
+        let open = migrations.iter().filter(|record| {
+            record.kind == MigrationType::Evacuation
+                && record.source.as_deref() == Some(self.host.as_str())
+                && !is_over(&record.status)
+        });
+        let Some(first) = open.min_by_key(|record| record.id) else {
+            return;
+        };
+        adopt(one, first.id, now);
+        if let (Some(since), Some(made)) = (self.service.since, first.created_at) {
+            self.service.since = Some(since.min(made.minus_seconds(1)));
+        }
+    }
+
+    fn left_by_policy(&self, server: &Server) -> Option<String> {
+        if server.task_state.as_deref() == Some("deleting") || server.vm_state == VmState::Deleted {
+            return Some("it is being deleted".into());
+        }
+        if !self.is_tagged(server) && !self.policy.evacuate_all {
+            return Some(format!(
+                "it is not marked {}=True and evacuate_all_instances is off",
+                self.policy.ha_key
+            ));
+        }
+        if server.vm_state == VmState::Error && self.policy.ignore_error_state {
+            return Some("it is in vm_state error and ignore_instances_in_error_state is on".into());
+        }
+        if !server.launched || server.vm_state == VmState::Building {
+            return Some(
+                "it was never launched, and Nova evacuates no such instance: delete and create it again"
+                    .into(),
+            );
+        }
+        if !server.volume_backed && !self.policy.evacuate_image_backed {
+            return Some(
+                "it does not boot from a volume and evacuate_image_backed_on_local_disk is off: its disk is on the host"
+                    .into(),
+            );
+        }
+        None
+    }
+
+    /// R11: held ones whose other migration has ended, or whose other host is proven off too, may go on.
+    fn look_at_held(&mut self, inventory: &Inventory, now: Now, record: &mut Record) {
+        let on_host: BTreeSet<ServerId> = inventory.servers.iter().map(|server| server.id).collect();
+        let host = self.host.clone();
+        let off = if self.lists_within(super::moving::LISTS_AGE, now) {
+            self.hosts_to_count_on(now)
+        } else {
+            BTreeSet::new()
+        };
+        let held: Vec<ServerId> = self
+            .moves
+            .values()
+            .filter(|one| one.step == MoveStep::Held)
+            .map(|one| one.server)
+            .collect();
+        for server in held {
+            let Some(mut one) = self.moves.remove(&server) else {
+                continue;
+            };
+            let migrations: Vec<&Migration> = inventory
+                .migrations
+                .iter()
+                .filter(|migration| migration.server == one.server)
+                .collect();
+            if !on_host.contains(&server) {
+                one.note = None;
+                one.remark("it has left the host by itself");
+                finish(&mut one, End::Left, now, record);
+            } else if elsewhere(&host, &migrations).all(|(_, other)| off.contains(other)) {
+                one.note = None;
+                one.remark_nature();
+                one.step = MoveStep::Waiting {
+                    not_before: now.elapsed,
+                };
+                self.follow_what_is_open(&mut one, &migrations, now);
+                record.moves.insert(server);
+                record.head = true;
+            }
+            self.moves.insert(server, one);
+        }
+    }
+}
+
+fn held_note(host: &str, migration: &Migration, other: &str) -> String {
+    format!(
+        "held: an unfinished move ({}) between {host} and {other} was under way, so it may run on {other}: look there, and \
+         switch {other} off or end the migration in Nova",
+        migration.status
+    )
+}

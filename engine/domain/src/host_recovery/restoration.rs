@@ -1,0 +1,113 @@
+//! What an instance was is what it shall be again: the table.
+//!
+//! Nova evacuates instances in `vm_state` `active`, `stopped` and `error`; below microversion 2.95 it leaves the first running,
+//! the second stopped, and makes the third run. All others have to be set to `error` first, and so run afterwards.
+//!
+//! | was | becomes | because |
+//! |---|---|---|
+//! | active | active | |
+//! | stopped | stopped | Nova does it; checked |
+//! | error | error again; stopped before that unless its last power state was running | the owner has not repaired it |
+//! | paused | paused | its memory is lost, it has booted anew |
+//! | suspended | suspended | the same |
+//! | rescued | stopped | its own disk was not to be booted; rescue it again |
+//! | shelved | stopped | its snapshot is in Glance; shelve it again |
+//! | resized | active, or stopped if it was shut down | the unconfirmed resize is lost with the host |
+//! | anything else | stopped | safe |
+
+use super::Was;
+use crate::nova::{PowerState, Server, VmState};
+use crate::recovery::Restoration;
+
+/// What is left to do for a moved instance.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Rest {
+    /// It is what it was.
+    Done,
+    /// This.
+    Do(Restoration),
+    /// Nova is at work on it.
+    Wait,
+}
+
+/// Whether Nova has to be told that it is in `error` before it evacuates it.
+pub(super) fn needs_preparation(state: &VmState) -> bool {
+    !matches!(state, VmState::Active | VmState::Stopped | VmState::Error)
+}
+
+/// Whether it has to be looked at after the move at all.
+pub(super) fn needs_a_look(was: &Was) -> bool {
+    !(was.vm_state == VmState::Active
+        || (was.vm_state == VmState::Resized && was.power_state != PowerState::Shutdown))
+}
+
+/// What is left to do, by what is seen now.
+pub(super) fn rest(was: &Was, now: &Server) -> Rest {
+    let wanted = target(was);
+    if now.task_state.is_some() {
+        return Rest::Wait;
+    }
+    if now.vm_state == wanted || !needs_a_look(was) {
+        return Rest::Done;
+    }
+    let running = now.vm_state == VmState::Active;
+    if wanted == VmState::Error {
+        return if running && was.power_state != PowerState::Running {
+            Rest::Do(Restoration::Stop)
+        } else {
+            Rest::Do(Restoration::MarkError)
+        };
+    }
+    if !running {
+        // Neither what it shall be nor running: there is nothing left that this could be asked of.
+        return Rest::Done;
+    }
+    Rest::Do(match wanted {
+        VmState::Paused => Restoration::Pause,
+        VmState::Suspended => Restoration::Suspend,
+        VmState::Active
+        | VmState::Stopped
+        | VmState::Error
+        | VmState::Rescued
+        | VmState::Resized
+        | VmState::Shelved
+        | VmState::ShelvedOffloaded
+        | VmState::Building
+        | VmState::Deleted
+        | VmState::Other(_) => Restoration::Stop,
+    })
+}
+
+/// What it shall be again.
+pub(super) fn target(was: &Was) -> VmState {
+    match &was.vm_state {
+        VmState::Active => VmState::Active,
+        VmState::Error => VmState::Error,
+        VmState::Paused => VmState::Paused,
+        VmState::Suspended => VmState::Suspended,
+        VmState::Resized if was.power_state != PowerState::Shutdown => VmState::Active,
+        VmState::Stopped
+        | VmState::Resized
+        | VmState::Rescued
+        | VmState::Shelved
+        | VmState::ShelvedOffloaded
+        | VmState::Building
+        | VmState::Deleted
+        | VmState::Other(_) => VmState::Stopped,
+    }
+}
+
+/// What its owner should know about the way it is now.
+pub(super) fn remark(was: &Was) -> Option<&'static str> {
+    match &was.vm_state {
+        VmState::Active | VmState::Stopped | VmState::Error => None,
+        VmState::Paused => Some("was paused: booted anew and paused again, its memory is lost"),
+        VmState::Suspended => Some("was suspended: booted anew and suspended again, its memory is lost"),
+        VmState::Rescued => Some("was in rescue mode: left stopped, rescue it again"),
+        VmState::Shelved => Some("was shelved: left stopped, shelve it again"),
+        VmState::Resized => Some("its unconfirmed resize or migration is lost with the host"),
+        VmState::ShelvedOffloaded | VmState::Building | VmState::Deleted | VmState::Other(_) => {
+            Some("was in a state that cannot be restored: left stopped")
+        }
+    }
+}

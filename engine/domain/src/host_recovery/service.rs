@@ -1,0 +1,316 @@
+//! Nova's record of the host: changed after the proof, and cleared when the host is back.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::asks::{Topic, backoff};
+use super::{HostRecovery, Stage};
+use crate::fault::{Fault, FaultClass};
+use crate::nova::Service;
+use crate::policy::FencingMode;
+use crate::recovery::{Command, Life, Now, Record, ServiceUpdate, StepKind, Task};
+use crate::{Elapsed, ServiceId, Timestamp};
+
+/// How often `forced_down` is set again after somebody else has cleared it in the middle of the moves.
+const SET_AGAIN: u32 = 3;
+
+/// A change of the record that has been journalled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Put {
+    /// When.
+    pub at: Elapsed,
+    /// Whether Nova has answered. Until then, or until D + Q have passed, it may still take effect (R5).
+    pub answered: bool,
+}
+
+/// What is known of the record.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ServiceTrack {
+    /// Nova's id.
+    pub id: Option<ServiceId>,
+    /// Nova's clock when the recovery first looked, less a margin for clocks that differ: evacuation records younger than
+    /// this are its own (R13).
+    pub since: Option<Timestamp>,
+    /// The latest attempt to set `forced_down`.
+    pub put: Option<Put>,
+    /// When the latest attempt that nobody has answered was made.
+    pub put_loose: Option<Elapsed>,
+    /// `forced_down` has been set by us for the proof there is.
+    pub in_force: bool,
+    /// The heartbeat noted after that (R16): if it advances, the host lives.
+    pub mark: Option<Timestamp>,
+    /// How often it was set again.
+    pub again: u32,
+    /// Failed updates in a row.
+    pub faults: u32,
+    #[serde(skip)]
+    pub(super) seen: Option<Service>,
+    #[serde(skip)]
+    pub(super) stale_after: Duration,
+    #[serde(skip)]
+    pub(super) updating: bool,
+    #[serde(skip)]
+    pub(super) not_before: Elapsed,
+    /// When the last change was answered: a reading asked for before it may show the row as it was.
+    #[serde(skip)]
+    pub(super) changed: Elapsed,
+    /// Since when silence is being waited for.
+    #[serde(skip)]
+    pub(super) waiting: Option<Elapsed>,
+    /// Whether the change under way clears `forced_down`.
+    #[serde(skip)]
+    pub(super) clearing: bool,
+}
+
+impl ServiceTrack {
+    /// The last owner's change may or may not have been made, and may yet be. A change moves the heartbeat that Nova shows,
+    /// so one noted before it is worth nothing.
+    pub(super) fn forget_answers(&mut self) {
+        self.updating = false;
+        if let Some(put) = self.put.filter(|put| !put.answered) {
+            self.put_loose = Some(put.at);
+            self.mark = None;
+        }
+    }
+
+    pub(super) fn not_sent(&mut self) {
+        self.updating = false;
+    }
+
+    /// Whether a change that sets `forced_down` may still take effect (R5).
+    fn may_yet_be_set(&self, now: Elapsed, settle: Duration) -> bool {
+        self.put_loose.is_some_and(|at| now.since(at) < settle)
+    }
+}
+
+impl HostRecovery {
+    pub(super) fn act_disabling(&mut self, now: Now, record: &mut Record, commands: &mut Vec<Command>) {
+        if self.rejected.is_some() {
+            self.settle_now(record);
+            return;
+        }
+        self.follow(now, record, commands);
+        if self.forbidden().is_some() {
+            return;
+        }
+        if self.service.in_force {
+            self.enter(Stage::Listing, record);
+            return;
+        }
+        let (Some(id), Some(seen)) = (self.service.id, self.service.seen.clone()) else {
+            self.want_service(now, Duration::from_secs(1), commands);
+            return;
+        };
+        // The proof must be young here too: what follows takes Nova's own protection away.
+        self.want_proof(now, commands);
+        let fresh = |proof: &crate::proof::Proof| proof.is_fresh(now.elapsed, self.policy.proof_age);
+        if !self.proof.as_ref().is_some_and(fresh) {
+            self.want_service(now, Duration::from_secs(1), commands);
+            return;
+        }
+        if self.service.updating || now.elapsed < self.service.not_before {
+            return;
+        }
+        self.service.updating = true;
+        self.service.clearing = false;
+        self.service.put = Some(Put {
+            at: now.elapsed,
+            answered: false,
+        });
+        // Disabled without our mark, with a reason or without: somebody else's doing, which stays (R23).
+        let ours = |reason: &str| reason.contains(&self.mark());
+        let foreign = !seen.enabled && !seen.disabled_reason.as_deref().is_some_and(ours);
+        let (update, text) = if foreign {
+            let text = format!(
+                "setting forced_down of {}; it was disabled by somebody else, which stays",
+                self.host
+            );
+            (ServiceUpdate::ForceDown, text)
+        } else {
+            let reason = format!("{} [{}]", self.policy.host_disable_reason, self.mark());
+            let text = format!("disabling service of {} and setting forced_down", self.host);
+            (ServiceUpdate::DisableAndForceDown { reason }, text)
+        };
+        record.head = true;
+        record.step(Task::DisableService, StepKind::Intent, 0.5, text);
+        commands.push(Command::UpdateService { id, update });
+    }
+
+    pub(super) fn service_updated(&mut self, result: Result<Service, Fault>, now: Now, record: &mut Record) {
+        self.service.updating = false;
+        if std::mem::take(&mut self.service.clearing) {
+            match result {
+                Ok(seen) if !seen.forced_down => {
+                    self.returned(
+                        "its nova-compute is back and its evacuated instances are cleaned up",
+                        record,
+                    );
+                }
+                Ok(_) => {}
+                Err(fault) => self.clearing_failed(&fault, now, record),
+            }
+            return;
+        }
+        match result {
+            Ok(seen) => {
+                self.service.faults = 0;
+                self.put_answered();
+                self.service.in_force = self.proof.is_some();
+                self.service.changed = now.elapsed;
+                self.service.seen = Some(seen);
+                // The heartbeat is noted from a reading of its own: whether the answer to a change shows the row
+                // before or after it is nothing to build on.
+                self.service.mark = None;
+                self.asks.service_seen = None;
+                record.head = true;
+                record.step(
+                    Task::DisableService,
+                    StepKind::Outcome,
+                    1.0,
+                    "disabled and forced down",
+                );
+                self.no_trouble(Topic::Update);
+            }
+            Err(fault) => {
+                if fault.maybe_done {
+                    // Nova shows the time of any change as the heartbeat.
+                    self.service.mark = None;
+                    self.service.changed = now.elapsed;
+                    self.service.put_loose = self.service.put.map(|put| put.at);
+                    record.head = true;
+                } else {
+                    self.put_answered();
+                }
+                self.update_failed(&fault, now);
+                let text = fault.text;
+                self.trouble(Topic::Update, now, || {
+                    format!("the host's service cannot be forced down yet: {text}")
+                });
+            }
+        }
+    }
+
+    /// Nova refuses while evacuations from the host are recorded as done, and only a start of its nova-compute closes those:
+    /// one that was started before the last of them must be restarted by hand.
+    fn clearing_failed(&mut self, fault: &Fault, now: Now, record: &mut Record) {
+        self.update_failed(fault, now);
+        let wait = Duration::from_secs(30) * self.service.faults.min(10);
+        self.service.not_before = now.elapsed.plus(wait);
+        if fault.class == FaultClass::Permanent && self.service.faults == 3 {
+            let text = format!(
+                "forced_down of {} cannot be cleared ({}): restart its nova-compute, which closes the evacuations",
+                self.host, fault.text
+            );
+            record.step(Task::Return, StepKind::Outcome, 0.5, text);
+        }
+    }
+
+    fn put_answered(&mut self) {
+        if let Some(put) = &mut self.service.put {
+            put.answered = true;
+        }
+    }
+
+    fn update_failed(&mut self, fault: &Fault, now: Now) {
+        self.service.faults = self.service.faults.saturating_add(1);
+        let wait = match fault.class {
+            FaultClass::Transient | FaultClass::Conflict => backoff(self.service.faults),
+            FaultClass::Permanent | FaultClass::Fatal => Duration::from_secs(30),
+        };
+        self.service.not_before = now.elapsed.plus(wait);
+    }
+
+    /// Somebody has cleared `forced_down` in the middle of the moves: Nova would refuse every evacuation. The proof says what
+    /// it said, so it is set again; but not against somebody who insists.
+    pub(super) fn forced_down_is_gone(&mut self, now: Now, record: &mut Record) {
+        if self.service.again >= SET_AGAIN {
+            self.seen_alive("somebody clears its forced_down again and again", now, record);
+            return;
+        }
+        self.service.again += 1;
+        self.service.in_force = false;
+        self.service.mark = None;
+        let text = format!(
+            "somebody has cleared forced_down of {}: setting it again",
+            self.host
+        );
+        record.step(Task::DisableService, StepKind::Note, 0.2, text);
+        self.enter(Stage::Disabling, record);
+    }
+
+    /// Keeps the proof young while there is something left to be asked for (R17).
+    pub(super) fn want_proof(&mut self, now: Now, commands: &mut Vec<Command>) {
+        let Some(proof) = &self.proof else { return };
+        if self.policy.fencing == FencingMode::Engine
+            && proof.wants_renewal(now.elapsed, self.policy.proof_age)
+            && self.asks.power.is_none()
+            && now.elapsed >= self.asks.power_not_before
+        {
+            self.asks.power = Some(now.elapsed);
+            commands.push(Command::ReadPower);
+        }
+    }
+
+    /// R22: once nova-compute has restarted (its heartbeat advances and none of its evacuation records is open any more),
+    /// `forced_down` is cleared. Never while a fence order may still take effect (R5).
+    pub(super) fn act_returning(&mut self, now: Now, record: &mut Record, commands: &mut Vec<Command>) {
+        let settle = self.policy.settle_time();
+        self.want_service(now, self.policy.heartbeat_poll, commands);
+        // Others may count on the proof (R10): a new owner looks once.
+        if self.proof.as_ref().is_some_and(|proof| !proof.is_confirmed()) {
+            self.want_proof(now, commands);
+        }
+        let Some(seen) = self.service.seen.as_ref() else {
+            return;
+        };
+        let quiet =
+            self.fence.is_quiet(now.elapsed, settle) && !self.service.may_yet_be_set(now.elapsed, settle);
+        // What this very write makes of the recovery must be durable before the host is handed back.
+        if !quiet || self.service.updating || record.life.is_some() {
+            return;
+        }
+        if !seen.forced_down {
+            self.returned("somebody has cleared forced_down", record);
+            return;
+        }
+        if !self.service.is_back() || now.elapsed < self.service.not_before {
+            return;
+        }
+        let Some(id) = self.service.id else { return };
+        // Nova refuses this with 400 while evacuation records from the host are still `done`, that is until its
+        // nova-compute has gone through them; then it is asked again.
+        self.service.updating = true;
+        self.service.clearing = true;
+        self.service.not_before = now.elapsed.plus(self.policy.heartbeat_poll);
+        // The host may have died again, and a new recovery may count on forced_down: then this one has nothing to say any
+        // more, and the journal refuses the write.
+        record.unless_host_recovery = Some(self.host.clone());
+        if self.service.faults == 0 {
+            let text = format!("clearing forced_down of {}: it sends heartbeats again", self.host);
+            record.step(Task::Return, StepKind::Intent, 0.5, text);
+        }
+        commands.push(Command::UpdateService {
+            id,
+            update: ServiceUpdate::ClearForcedDown,
+        });
+    }
+
+    /// The host is under recovery anew: that recovery sees to its return.
+    pub(super) fn superseded(&mut self, record: &mut Record) {
+        if self.stage == Stage::Returning {
+            self.over_and_closed("it has failed again, and a new recovery sees to it", record);
+        }
+    }
+
+    pub(super) fn returned(&mut self, how: &str, record: &mut Record) {
+        self.over_and_closed(&format!("it is back: {how}"), record);
+    }
+
+    fn over_and_closed(&mut self, how: &str, record: &mut Record) {
+        let text = format!("host {}: {how}", self.host);
+        record.step(Task::Return, StepKind::Outcome, 1.0, text);
+        record.life = Some(Life::Closed);
+        self.enter(Stage::Over, record);
+    }
+}

@@ -1,0 +1,80 @@
+//! The end of a recovery, as the notification tells it.
+
+use super::{End, HostRecovery, MoveStep, Stage};
+use crate::entity::notification::NotificationStatus;
+use crate::recovery::{Life, Record, StepKind, Task};
+
+/// Names in a message; the rest is counted.
+const NAMED: usize = 5;
+
+impl HostRecovery {
+    /// Every move is over.
+    pub(super) fn settle(&mut self, record: &mut Record) {
+        let count = |end: End| {
+            self.moves
+                .values()
+                .filter(|one| one.step == MoveStep::Over(end))
+                .count()
+        };
+        let (moved, left, person) = (count(End::Moved), count(End::Left), count(End::Person));
+        let summary = format!("{moved} instances moved, {left} left by policy, {person} need a person");
+        let (status, message) = if let Some(by) = &self.rejected {
+            (
+                NotificationStatus::Failed,
+                format!("rejected by {by}: {summary}{}", self.names()),
+            )
+        } else if person > 0 {
+            (NotificationStatus::Failed, format!("{summary}{}", self.names()))
+        } else {
+            (NotificationStatus::Finished, summary)
+        };
+        if status == NotificationStatus::Failed {
+            record.failed(Task::Evacuate, message.clone());
+        } else {
+            record.step(Task::Evacuate, StepKind::Outcome, 1.0, message.clone());
+        }
+        self.message = Some(message.clone());
+        record.notification = Some((status, Some(message)));
+        self.hold = None;
+        self.service.faults = 0;
+        if self.service.put.is_some() {
+            record.life = Some(Life::Watching);
+            self.enter(Stage::Returning, record);
+        } else {
+            record.life = Some(Life::Closed);
+            self.enter(Stage::Over, record);
+        }
+    }
+
+    /// Rejected before there was a plan, or with one that is over.
+    pub(super) fn settle_now(&mut self, record: &mut Record) {
+        if self.moves.values().all(super::Move::is_over) {
+            self.settle(record);
+        } else {
+            // Moves of an earlier episode are still followed.
+            self.enter(Stage::Moving, record);
+        }
+    }
+
+    fn names(&self) -> String {
+        let mut names: Vec<String> = self
+            .moves
+            .values()
+            .filter(|one| one.step == MoveStep::Over(End::Person))
+            .take(NAMED)
+            .map(|one| format!("{} ({})", one.name, one.server))
+            .collect();
+        let all = self
+            .moves
+            .values()
+            .filter(|one| one.step == MoveStep::Over(End::Person))
+            .count();
+        if names.is_empty() {
+            return String::new();
+        }
+        if all > NAMED {
+            names.push(format!("and {} more", all - NAMED));
+        }
+        format!(": {}", names.join(", "))
+    }
+}

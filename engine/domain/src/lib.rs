@@ -1,0 +1,29 @@
+//! What Tachi knows and decides, without any way to act: ids, entities, and the state machines of a recovery.
+//!
+//! Nothing here is async, reads a clock, draws a random number or does IO. Time comes in as an argument, so every
+//! decision can be tested by a table, by properties and by simulation. Nothing of ours is below this crate:
+//!
+//! ```text
+//! binaries -> adapters -> engine -> domain
+//! ```
+//!
+//! The heart is [`host_recovery::decide`] and [`vm_recovery::decide`]: `decide(state, observation, now)` gives the next
+//! state and the commands to carry out. An evacuation can only be commanded with a [`proof::Proof`] that the host is off.
+
+pub mod elapsed;
+pub mod entity;
+pub mod fault;
+pub mod host_recovery;
+pub mod id;
+pub mod nova;
+pub mod policy;
+pub mod power;
+pub mod process_recovery;
+pub mod proof;
+pub mod recovery;
+pub mod timestamp;
+pub mod vm_recovery;
+
+pub use elapsed::Elapsed;
+pub use id::{HostId, MigrationId, NotificationId, RecoveryId, SegmentId, ServerId, ServiceId, VmoveId};
+pub use timestamp::Timestamp;

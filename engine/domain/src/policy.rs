@@ -1,0 +1,147 @@
+//! What operators decide beforehand: the options a recovery goes by.
+//!
+//! A recovery takes a copy when it begins and keeps it to its end, so that a changed file never changes the rules in the
+//! middle of one.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// Whose word is proof that a host is off (R15).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FencingMode {
+    /// The engine reads, and if needed switches, the host's power itself.
+    Engine,
+    /// The notification's `host_status=NORMAL` is somebody else's proof.
+    External,
+}
+
+/// The options of recoveries.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is an option of its own, named as in the file"
+)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Policy {
+    /// See [`FencingMode`].
+    pub fencing: FencingMode,
+    /// Metadata key that marks the instances of a failed host that come first.
+    pub ha_key: String,
+    /// Whether the instances without that mark are evacuated too, after the marked ones.
+    pub evacuate_all: bool,
+    /// Whether instances in `vm_state` `error` are left where they are.
+    pub ignore_error_state: bool,
+    /// Whether instances that do not boot from a volume are evacuated, which discards their local disk unless the
+    /// hosts share it (R14).
+    pub evacuate_image_backed: bool,
+    /// Metadata key that marks the instances whose own failure is acted on.
+    pub instance_ha_key: String,
+    /// Whether the failure of every instance is acted on.
+    pub process_all_instances: bool,
+    /// What the disabled service of a failed host shows; the recovery's mark is appended.
+    pub host_disable_reason: String,
+    /// The same after a failed process.
+    pub process_disable_reason: String,
+    /// Evacuations, and other calls about instances, in flight at once per recovery.
+    pub in_flight: u32,
+    /// How often an instance's evacuation is asked for again after Nova has failed it.
+    pub attempts: u32,
+    /// Between two looks at the lists.
+    pub tick: Duration,
+    /// D: a call's total deadline.
+    pub call_deadline: Duration,
+    /// Q: the longest a proxy may still hold a request after its caller has given up.
+    pub proxy_hold: Duration,
+    /// How long a host may take to report "off" after it was told to.
+    pub power_off_limit: Duration,
+    /// Between two questions to a power controller.
+    pub power_poll: Duration,
+    /// The least time between the two readings that prove a host off.
+    pub power_confirm: Duration,
+    /// The oldest reading of a device an evacuation may be asked for on (R17).
+    pub proof_age: Duration,
+    /// A heartbeat older than this is stale (R16).
+    pub heartbeat_stale: Duration,
+    /// Between two looks at the host's service record.
+    pub heartbeat_poll: Duration,
+    /// How long every nova-conductor must have been up before an evacuation nobody has picked up is asked for again.
+    pub conductors_up: Duration,
+    /// How long an instance may take to stop.
+    pub stop_limit: Duration,
+    /// How long an instance may take to become active.
+    pub start_limit: Duration,
+    /// Hosts of a segment that may be out at once, in percent; never less than one host (R24).
+    pub segment_percent: u32,
+    /// Hosts of all segments that may be out at once, in percent; never less than one host.
+    pub global_percent: u32,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            fencing: FencingMode::External,
+            ha_key: "HA_Enabled".into(),
+            evacuate_all: true,
+            ignore_error_state: false,
+            evacuate_image_backed: true,
+            instance_ha_key: "HA_Enabled".into(),
+            process_all_instances: false,
+            host_disable_reason: "Masakari detected host failed.".into(),
+            process_disable_reason: "Masakari detected process failed.".into(),
+            in_flight: 64,
+            attempts: 3,
+            tick: Duration::from_millis(500),
+            call_deadline: Duration::from_secs(20),
+            proxy_hold: Duration::from_mins(1),
+            power_off_limit: Duration::from_secs(150),
+            power_poll: Duration::from_secs(5),
+            power_confirm: Duration::from_secs(3),
+            proof_age: Duration::from_secs(30),
+            heartbeat_stale: Duration::from_secs(15),
+            heartbeat_poll: Duration::from_secs(5),
+            conductors_up: Duration::from_mins(1),
+            stop_limit: Duration::from_mins(3),
+            start_limit: Duration::from_mins(1),
+            segment_percent: 34,
+            global_percent: 25,
+        }
+    }
+}
+
+impl Policy {
+    /// D + Q: how long after its beginning a call without an answer may still take effect (R5).
+    pub fn settle_time(&self) -> Duration {
+        self.call_deadline + self.proxy_hold
+    }
+
+    /// How long after an evacuate intent its absence from Nova's lists begins to count: D + Q after the call's own
+    /// deadline (R8).
+    pub fn absence_counts_after(&self) -> Duration {
+        // The intent may be half a second older than its call (R4).
+        self.call_deadline + self.settle_time() + Duration::from_secs(1)
+    }
+}
+
+/// Whether a metadata value means yes: `1 t true on y yes` in any case, as oslo reads booleans.
+pub fn is_truthy(value: &str) -> bool {
+    matches!(
+        value.to_ascii_lowercase().as_str(),
+        "1" | "t" | "true" | "on" | "y" | "yes"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn metadata_is_read_as_oslo_reads_booleans() {
+        for yes in ["1", "t", "T", "true", "True", "TRUE", "on", "y", "yes", "Yes"] {
+            assert!(is_truthy(yes), "{yes}");
+        }
+        for no in ["", "0", "false", "no", "off", "enabled", " true", "2"] {
+            assert!(!is_truthy(no), "{no:?}");
+        }
+    }
+}

@@ -1,0 +1,323 @@
+//! What follows from a failed process: if it is `nova-compute`, its service is disabled, so that nothing new is put on the
+//! host. The monitor on the host restarts it; host recovery stays switched on (R19, EW5).
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::entity::Notification;
+use crate::entity::host::MaintenanceReason;
+use crate::entity::notification::NotificationStatus;
+use crate::fault::FaultClass;
+use crate::nova::Service;
+use crate::policy::Policy;
+use crate::recovery::{
+    Command, Decision, Life, Now, Observation, Pulse, Record, ServiceUpdate, StepKind, Task, Word, mark,
+};
+use crate::{Elapsed, NotificationId, RecoveryId};
+
+/// What a process recovery must not forget.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ProcessRecovery {
+    /// Its id.
+    pub id: RecoveryId,
+    /// The notification that caused it.
+    pub notification: NotificationId,
+    /// The host's service name in Nova.
+    pub host: String,
+    /// `event` of the notification, upper case.
+    pub event: String,
+    /// `process_name` of the notification.
+    pub process: String,
+    /// The rules it goes by.
+    pub policy: Policy,
+    /// The number of the last word heard.
+    pub heard: u64,
+    /// When the disabling was last asked for: until it is settled its effect is looked for, whatever an operator says.
+    asked: Option<Elapsed>,
+    /// How often Nova has accepted it.
+    accepted: u32,
+    /// Nothing left.
+    pub over: bool,
+    /// What the notification shows.
+    pub message: Option<String>,
+    #[serde(skip)]
+    pulse: Option<Pulse>,
+    #[serde(skip)]
+    busy: bool,
+    #[serde(skip)]
+    not_before: Elapsed,
+    /// Until then an accepted call is only looked for.
+    #[serde(skip)]
+    ask_not_before: Elapsed,
+    #[serde(skip)]
+    trouble: Option<String>,
+}
+
+/// How often Nova may accept the disabling and go on showing the service enabled.
+const ACCEPTED_IN_VAIN: u32 = 5;
+
+/// How much younger than its intent a call may be (R4), rounded up.
+const SENT_WITHIN: Duration = Duration::from_secs(1);
+
+impl ProcessRecovery {
+    /// A recovery as it begins.
+    pub fn new(id: RecoveryId, notification: &Notification, host: &str, policy: Policy) -> Self {
+        let word = |key: &str| notification.payload.get(key).cloned().unwrap_or_default();
+        Self {
+            id,
+            notification: notification.id,
+            host: host.to_owned(),
+            event: word("event").to_ascii_uppercase(),
+            process: word("process_name"),
+            policy,
+            heard: 0,
+            asked: None,
+            accepted: 0,
+            over: false,
+            message: None,
+            pulse: None,
+            busy: false,
+            not_before: Elapsed::ZERO,
+            ask_not_before: Elapsed::ZERO,
+            trouble: None,
+        }
+    }
+
+    /// Reads one back from the journal.
+    ///
+    /// # Errors
+    ///
+    /// What was stored cannot be understood.
+    pub fn restore(head: &str) -> Result<Self, serde_json::Error> {
+        serde_json::from_str(head)
+    }
+
+    /// For the journal.
+    ///
+    /// # Errors
+    ///
+    /// Never in practice; serde's signature.
+    pub fn head(&self) -> Result<String, serde_json::Error> {
+        serde_json::to_string(self)
+    }
+
+    fn end(&mut self, status: NotificationStatus, message: impl Into<String>, record: &mut Record) {
+        let message = message.into();
+        match status {
+            NotificationStatus::Failed => record.failed(Task::DisableNode, message.clone()),
+            NotificationStatus::New
+            | NotificationStatus::Running
+            | NotificationStatus::Error
+            | NotificationStatus::Ignored
+            | NotificationStatus::Finished => {
+                record.step(Task::DisableNode, StepKind::Outcome, 1.0, message.clone());
+            }
+        }
+        record.notification = Some((status, Some(message.clone())));
+        record.life = Some(Life::Closed);
+        record.head = true;
+        self.message = Some(message);
+        self.over = true;
+    }
+
+    fn heard_pulse(&mut self, pulse: Pulse, record: &mut Record) {
+        if let Some(said) = pulse.word.as_ref().filter(|said| said.number > self.heard) {
+            self.heard = said.number;
+            record.head = true;
+            if said.word == Word::Reject {
+                self.end(
+                    NotificationStatus::Failed,
+                    format!("rejected by {}", said.by),
+                    record,
+                );
+            }
+        }
+        self.pulse = Some(pulse);
+    }
+
+    fn gates(&self) -> Option<(NotificationStatus, String)> {
+        let pulse = self.pulse.as_ref()?;
+        if self.event == "STARTED" {
+            return Some((
+                NotificationStatus::Finished,
+                format!("{} has started: nothing to do", self.process),
+            ));
+        }
+        if self.event != "STOPPED" {
+            return Some((
+                NotificationStatus::Ignored,
+                format!("event {:?} asks for nothing", self.event),
+            ));
+        }
+        if !pulse.segment_enabled && self.asked.is_none() {
+            return Some((
+                NotificationStatus::Ignored,
+                "Recovery aborted: the segment HA is disabled.".into(),
+            ));
+        }
+        if self.process != "nova-compute" {
+            let text = format!(
+                "Skipped: {} has stopped; only nova-compute is acted on, and host recovery stays switched on",
+                self.process
+            );
+            return Some((NotificationStatus::Finished, text));
+        }
+        if pulse.operator_maintenance && self.asked.is_none() {
+            return Some((
+                NotificationStatus::Ignored,
+                format!("an operator has put host {} on maintenance", self.host),
+            ));
+        }
+        None
+    }
+
+    /// The service is enabled: disable it, if nobody has said no meanwhile.
+    fn disable(&mut self, service: &Service, now: Now, record: &mut Record, commands: &mut Vec<Command>) {
+        self.not_before = now.elapsed.plus(self.policy.tick);
+        if self
+            .pulse
+            .as_ref()
+            .is_none_or(|pulse| !pulse.segment_enabled || pulse.operator_maintenance)
+        {
+            let settled = self.policy.settle_time() + SENT_WITHIN;
+            // What can have no effect any more was never done: then the gates end it.
+            self.asked.take_if(|at| now.elapsed.since(*at) >= settled);
+            return;
+        }
+        if now.elapsed < self.ask_not_before {
+            return;
+        }
+        if self.accepted >= ACCEPTED_IN_VAIN {
+            let text = format!(
+                "Nova has accepted {} times to disable the compute service of {}, and still shows it enabled",
+                self.accepted, self.host
+            );
+            return self.end(NotificationStatus::Failed, text, record);
+        }
+        // Repeating it is harmless, so the answer to the next question decides, not the answer to this call.
+        self.busy = true;
+        self.asked = Some(now.elapsed);
+        let reason = format!("{} [{}]", self.policy.process_disable_reason, mark(self.id));
+        record.head = true;
+        record.unless_host_recovery = Some(self.host.clone());
+        record.step(
+            Task::DisableNode,
+            StepKind::Intent,
+            0.5,
+            format!("disabling the service of {}", self.host),
+        );
+        commands.push(Command::UpdateService {
+            id: service.id,
+            update: ServiceUpdate::Disable { reason },
+        });
+    }
+
+    fn learn(
+        &mut self,
+        observation: Observation,
+        now: Now,
+        record: &mut Record,
+        commands: &mut Vec<Command>,
+    ) {
+        match observation {
+            Observation::Claimed(pulse) => {
+                self.busy = false;
+                self.heard_pulse(pulse, record);
+            }
+            Observation::Pulse(pulse) => self.heard_pulse(pulse, record),
+            Observation::Service(Ok(Some(service))) => {
+                self.busy = false;
+                self.trouble = None;
+                if service.enabled {
+                    self.disable(&service, now, record, commands);
+                } else {
+                    record.host = Some(MaintenanceReason::Process);
+                    let text = format!("the compute service of {} is disabled", self.host);
+                    self.end(NotificationStatus::Finished, text, record);
+                }
+            }
+            Observation::Service(Ok(None)) => {
+                let text = format!("Nova knows no nova-compute service on host {}", self.host);
+                self.end(NotificationStatus::Failed, text, record);
+            }
+            Observation::Service(Err(fault)) => {
+                self.busy = false;
+                self.not_before = now.elapsed.plus(Duration::from_secs(1));
+                self.trouble
+                    .get_or_insert(format!("waiting for Nova: {}", fault.text));
+            }
+            Observation::ServiceUpdated(Ok(_)) => {
+                self.busy = false;
+                self.trouble = None;
+                self.accepted += 1;
+                record.head = true;
+                // Nova may go on showing what was before for a moment.
+                self.not_before = now.elapsed.plus(self.policy.tick);
+                self.ask_not_before = now.elapsed.plus(self.policy.call_deadline);
+            }
+            Observation::ServiceUpdated(Err(fault)) => {
+                self.busy = false;
+                self.not_before = now.elapsed.plus(Duration::from_secs(1));
+                if !fault.maybe_done {
+                    self.asked = None;
+                    record.head = true;
+                }
+                if fault.class == FaultClass::Permanent {
+                    self.end(NotificationStatus::Failed, fault.text, record);
+                } else {
+                    self.trouble.get_or_insert(fault.text);
+                }
+            }
+            Observation::NotSent(_) => {
+                self.busy = false;
+                self.not_before = now.elapsed.plus(self.policy.tick);
+            }
+            Observation::HostUnderRecovery => {
+                let text = format!("host {} is being recovered", self.host);
+                self.end(NotificationStatus::Finished, text, record);
+            }
+            Observation::Tick
+            | Observation::Storm(_)
+            | Observation::Power { .. }
+            | Observation::PowerOff(_)
+            | Observation::Inventory(_)
+            | Observation::Lists(_)
+            | Observation::Conductors(_)
+            | Observation::Server { .. }
+            | Observation::ServerCall { .. }
+            | Observation::MovesTaken(_) => {}
+        }
+    }
+}
+
+/// What to do, given what is known, what has just been learnt, and how old the recovery is.
+pub fn decide(mut state: ProcessRecovery, observation: Observation, now: Now) -> Decision<ProcessRecovery> {
+    let mut record = Record::default();
+    let mut commands = Vec::new();
+    if !state.over {
+        state.learn(observation, now, &mut record, &mut commands);
+    }
+    if !state.over {
+        if let Some((status, message)) = state.gates() {
+            state.end(status, message, &mut record);
+            commands.clear();
+        } else if state.pulse.is_some() && !state.busy && now.elapsed >= state.not_before {
+            state.busy = true;
+            commands.push(Command::ReadService);
+        }
+    }
+    if !state.over && state.message != state.trouble {
+        state.message.clone_from(&state.trouble);
+        record.head = true;
+        record.notification = Some((NotificationStatus::Running, state.message.clone()));
+    }
+    Decision {
+        state,
+        record,
+        commands,
+    }
+}
+
+#[cfg(test)]
+mod tests;

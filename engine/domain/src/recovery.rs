@@ -1,0 +1,115 @@
+//! What every kind of recovery has in common.
+
+pub mod command;
+pub mod observation;
+pub mod record;
+
+use std::collections::BTreeMap;
+
+pub use command::{Command, Evacuation, Restoration, ServiceUpdate};
+pub use observation::{Inventory, Lists, Observation, ServerCall};
+pub use record::{Decision, Now, Record, Step, StepKind, Task};
+
+use crate::entity::notification::NotificationType;
+use crate::entity::words;
+use crate::{HostId, RecoveryId, Timestamp};
+
+words! {
+    /// What a recovery is about.
+    RecoveryKind {
+        /// A dead host.
+        Host = "host",
+        /// One instance.
+        Vm = "vm",
+        /// A process on a host.
+        Process = "process",
+    }
+}
+
+words! {
+    /// Where a recovery is in its life.
+    Life {
+        /// Work is going on, or it is held.
+        Open = "open",
+        /// The notification has ended; the host is watched until its nova-compute is back (R22).
+        Watching = "watching",
+        /// Over.
+        Closed = "closed",
+    }
+}
+
+words! {
+    /// What an operator says about a held recovery.
+    Word {
+        /// Go on: look again, and act if what is seen allows it.
+        Approve = "approve",
+        /// Give it up: nothing further is done, the instances are listed as left.
+        Reject = "reject",
+    }
+}
+
+/// An operator's word, numbered, so that each is heard once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OperatorWord {
+    /// Grows by one with each word said about this recovery.
+    pub number: u64,
+    /// What was said.
+    pub word: Word,
+    /// Who said it.
+    pub by: String,
+    /// When; for people.
+    pub at: Timestamp,
+}
+
+/// What is read afresh in every transaction of a recovery, so that an operator's change takes effect at the next step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pulse {
+    /// `enabled` of the segment; a deleted segment counts as disabled.
+    pub segment_enabled: bool,
+    /// Whether an operator has put the host on maintenance.
+    pub operator_maintenance: bool,
+    /// The latest word, if any.
+    pub word: Option<OperatorWord>,
+}
+
+/// How many hosts are out, for the storm guards: on maintenance for whatever reason, or under recovery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Storm {
+    /// Hosts of the segment.
+    pub segment_hosts: u64,
+    /// Those of them that are out, this one included.
+    pub segment_out: u64,
+    /// Hosts of all segments.
+    pub all_hosts: u64,
+    /// Those of them that are out, this one included.
+    pub all_out: u64,
+}
+
+/// The kind of recovery a notification causes.
+pub const fn kind_of(notification: NotificationType) -> RecoveryKind {
+    match notification {
+        NotificationType::ComputeHost => RecoveryKind::Host,
+        NotificationType::Vm => RecoveryKind::Vm,
+        NotificationType::Process => RecoveryKind::Process,
+    }
+}
+
+/// The key that only one open recovery may hold (R6): the host for a host that stopped, the instance for an instance.
+/// A notification that something *started* causes nothing that could be done twice.
+pub fn open_key(kind: RecoveryKind, host: HostId, payload: &BTreeMap<String, String>) -> Option<String> {
+    match kind {
+        RecoveryKind::Host => {
+            let stopped = payload.get("event").is_some_and(|event| event == "STOPPED");
+            stopped.then(|| host.to_string())
+        }
+        RecoveryKind::Vm => payload
+            .get("instance_uuid")
+            .map(|id| format!("vm:{}", id.to_ascii_lowercase())),
+        RecoveryKind::Process => None,
+    }
+}
+
+/// The mark a server's lock and a service's disable reason carry, so that they can be told from anybody else's.
+pub fn mark(recovery: RecoveryId) -> String {
+    format!("tachi {recovery}")
+}

@@ -1,0 +1,196 @@
+//! What a recovery wants done.
+
+use std::time::Duration;
+
+use crate::nova::VmState;
+use crate::proof::Proof;
+use crate::{Elapsed, ServerId, ServiceId, Timestamp};
+
+use super::observation::ServerCall;
+
+/// Leave to evacuate one server: only a fresh [`Proof`] makes one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Evacuation {
+    server: ServerId,
+}
+
+impl Evacuation {
+    /// The server to be evacuated, if the proof holds now.
+    pub(crate) fn on(proof: &Proof, server: ServerId, now: Elapsed, limit: Duration) -> Option<Self> {
+        proof.is_fresh(now, limit).then_some(Self { server })
+    }
+
+    /// Which server.
+    pub fn server(&self) -> ServerId {
+        self.server
+    }
+}
+
+/// What to change of the service record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ServiceUpdate {
+    /// `disabled` with a reason, and `forced_down`: one call, after the proof.
+    DisableAndForceDown {
+        /// Marked as ours.
+        reason: String,
+    },
+    /// `forced_down` alone: somebody else has disabled it for a reason of their own (R23).
+    ForceDown,
+    /// `forced_down` no more: its nova-compute is back (R22).
+    ClearForcedDown,
+    /// `disabled` with a reason: a process failed, the host lives.
+    Disable {
+        /// Marked as ours.
+        reason: String,
+    },
+}
+
+/// What a moved server is brought to, because it was so before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Restoration {
+    /// `os-stop`.
+    Stop,
+    /// `pause`.
+    Pause,
+    /// `suspend`.
+    Suspend,
+    /// `os-resetState` to `error`.
+    MarkError,
+}
+
+/// Something to be done outside. Those that change something are carried out only after the decision that commands
+/// them has been journalled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Count the hosts that are out.
+    CountHosts,
+    /// Read the host's service record.
+    ReadService,
+    /// Ask the host's power controller.
+    ReadPower,
+    /// Tell the host's power controller to cut the power.
+    PowerOff {
+        /// For its own log.
+        reason: String,
+    },
+    /// Change the host's service record.
+    UpdateService {
+        /// Nova's id of the record.
+        id: ServiceId,
+        /// What.
+        update: ServiceUpdate,
+    },
+    /// Take the lists a plan is made of.
+    TakeInventory,
+    /// Take the lists moves are followed by.
+    ReadLists {
+        /// Evacuation records older than this are of no interest; Nova's clock.
+        since: Option<Timestamp>,
+    },
+    /// Ask whether every nova-conductor is up.
+    ReadConductors,
+    /// Read one server.
+    ReadServer(ServerId),
+    /// Lock a server.
+    Lock {
+        /// Which.
+        server: ServerId,
+        /// Marked as ours.
+        reason: String,
+    },
+    /// Unlock a server.
+    Unlock(ServerId),
+    /// Set `vm_state` to `error`, because Nova evacuates it in no other state it could be set to.
+    Prepare(ServerId),
+    /// Evacuate a server.
+    Evacuate(Evacuation),
+    /// Bring a moved server to what it was.
+    Restore {
+        /// Which.
+        server: ServerId,
+        /// What.
+        to: Restoration,
+    },
+    /// Stop an instance that has failed.
+    Stop(ServerId),
+    /// Start it again.
+    Start(ServerId),
+    /// Set `vm_state` to `to`, so that Nova lets it be stopped.
+    Activate {
+        /// Which.
+        server: ServerId,
+        /// Always `active` today.
+        to: VmState,
+    },
+}
+
+impl Command {
+    /// Whether it changes something outside.
+    pub fn is_write(&self) -> bool {
+        match self {
+            Self::CountHosts
+            | Self::ReadService
+            | Self::ReadPower
+            | Self::TakeInventory
+            | Self::ReadLists { .. }
+            | Self::ReadConductors
+            | Self::ReadServer(_) => false,
+            Self::PowerOff { .. }
+            | Self::UpdateService { .. }
+            | Self::Lock { .. }
+            | Self::Unlock(_)
+            | Self::Prepare(_)
+            | Self::Evacuate(_)
+            | Self::Restore { .. }
+            | Self::Stop(_)
+            | Self::Start(_)
+            | Self::Activate { .. } => true,
+        }
+    }
+
+    /// The server a call is about, and which call it is.
+    pub fn server_call(&self) -> Option<(ServerId, ServerCall)> {
+        match self {
+            Self::Lock { server, .. } => Some((*server, ServerCall::Lock)),
+            Self::Unlock(server) => Some((*server, ServerCall::Unlock)),
+            Self::Prepare(server) => Some((*server, ServerCall::Prepare)),
+            Self::Evacuate(evacuation) => Some((evacuation.server, ServerCall::Evacuate)),
+            Self::Restore { server, .. } => Some((*server, ServerCall::Restore)),
+            Self::Stop(server) => Some((*server, ServerCall::Stop)),
+            Self::Start(server) => Some((*server, ServerCall::Start)),
+            Self::Activate { server, .. } => Some((*server, ServerCall::Activate)),
+            Self::CountHosts
+            | Self::ReadService
+            | Self::ReadPower
+            | Self::PowerOff { .. }
+            | Self::UpdateService { .. }
+            | Self::TakeInventory
+            | Self::ReadLists { .. }
+            | Self::ReadConductors
+            | Self::ReadServer(_) => None,
+        }
+    }
+
+    /// A few words for the log.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::CountHosts => "count hosts",
+            Self::ReadService => "read service",
+            Self::ReadPower => "read power",
+            Self::PowerOff { .. } => "power off",
+            Self::UpdateService { .. } => "update service",
+            Self::TakeInventory => "take inventory",
+            Self::ReadLists { .. } => "read lists",
+            Self::ReadConductors => "read conductors",
+            Self::ReadServer(_) => "read server",
+            Self::Lock { .. } => "lock",
+            Self::Unlock(_) => "unlock",
+            Self::Prepare(_) => "prepare",
+            Self::Evacuate(_) => "evacuate",
+            Self::Restore { .. } => "restore",
+            Self::Stop(_) => "stop",
+            Self::Start(_) => "start",
+            Self::Activate { .. } => "activate",
+        }
+    }
+}

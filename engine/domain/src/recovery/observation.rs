@@ -1,0 +1,109 @@
+//! What a recovery is told: the answers to its commands, and the passing of time.
+
+use std::collections::BTreeSet;
+
+use super::{Command, Pulse, Storm};
+use crate::fault::Fault;
+use crate::nova::{Migration, Server, Service};
+use crate::power::PowerReading;
+use crate::{Elapsed, ServerId};
+
+/// The lists a host recovery plans by, taken one after the other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Inventory {
+    /// Every migration record with the host on either side.
+    pub migrations: Vec<Migration>,
+    /// Every server on the host.
+    pub servers: Vec<Server>,
+    /// The host's service record, read after the lists: if Nova could show it, the host's cell was there to be listed.
+    pub service: Option<Service>,
+}
+
+/// The lists a host recovery follows its moves by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lists {
+    /// When the first of them was asked for.
+    pub started: Elapsed,
+    /// The servers that are still on the host. Taken first, so that a server missing here has left before the
+    /// migrations were read.
+    pub servers: Vec<Server>,
+    /// The evacuation records from the host, newest first.
+    pub evacuations: Vec<Migration>,
+    /// Other hosts that have a valid proof of their own.
+    pub proven_off: BTreeSet<String>,
+}
+
+/// What came of a call about one server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ServerCall {
+    /// `lock`.
+    Lock,
+    /// `unlock`.
+    Unlock,
+    /// `os-resetState` before the evacuation.
+    Prepare,
+    /// `evacuate`.
+    Evacuate,
+    /// `os-stop`, `pause`, `suspend` or `os-resetState` after it.
+    Restore,
+    /// `os-stop` of a VM recovery.
+    Stop,
+    /// `os-start` of a VM recovery.
+    Start,
+    /// `os-resetState` to `active` of a VM recovery.
+    Activate,
+}
+
+/// Something a recovery learns.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Observation {
+    /// Time has passed.
+    Tick,
+    /// This engine has just claimed it: whatever was on its way when the last owner stopped is not known (R5).
+    Claimed(Pulse),
+    /// What an operator may have changed.
+    Pulse(Pulse),
+    /// Answer to [`Command::CountHosts`].
+    Storm(Storm),
+    /// Answer to [`Command::ReadService`].
+    Service(Result<Option<Service>, Fault>),
+    /// Answer to [`Command::ReadPower`].
+    Power {
+        /// When the question was sent.
+        started: Elapsed,
+        /// The answer.
+        result: Result<PowerReading, Fault>,
+    },
+    /// Answer to [`Command::PowerOff`].
+    PowerOff(Result<(), Fault>),
+    /// Answer to [`Command::UpdateService`].
+    ServiceUpdated(Result<Service, Fault>),
+    /// Answer to [`Command::TakeInventory`].
+    Inventory(Result<Inventory, Fault>),
+    /// Answer to [`Command::ReadLists`].
+    Lists(Result<Lists, Fault>),
+    /// Answer to [`Command::ReadConductors`].
+    Conductors(Result<bool, Fault>),
+    /// Answer to [`Command::ReadServer`].
+    Server {
+        /// Which.
+        server: ServerId,
+        /// `Ok(None)`: it is gone.
+        result: Result<Option<Server>, Fault>,
+    },
+    /// Answer to a command about one server.
+    ServerCall {
+        /// Which server.
+        server: ServerId,
+        /// Which call.
+        call: ServerCall,
+        /// The answer.
+        result: Result<(), Fault>,
+    },
+    /// A command was not carried out, because its intent had grown too old or the claim too uncertain (R2, R4).
+    NotSent(Command),
+    /// The instances are being worked on by another recovery.
+    MovesTaken(Vec<ServerId>),
+    /// The write was refused because the host is being recovered (R12).
+    HostUnderRecovery,
+}

@@ -1,0 +1,184 @@
+//! What has to be written before anything of a decision is carried out.
+
+use std::collections::BTreeSet;
+
+use super::{Command, Life};
+use crate::entity::host::MaintenanceReason;
+use crate::entity::notification::NotificationStatus;
+use crate::proof::Proof;
+use crate::{Elapsed, ServerId, Timestamp};
+
+/// Now: the recovery's own time for decisions, wall time for people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Now {
+    /// See [`Elapsed`].
+    pub elapsed: Elapsed,
+    /// For people.
+    pub wall: Timestamp,
+}
+
+/// The parts of a recovery as Masakari names them, and the one it does not have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Task {
+    /// Guards, fence and proof.
+    Fence,
+    /// `disabled` and `forced_down`.
+    DisableService,
+    /// Lists, plan, locks.
+    Prepare,
+    /// The moves.
+    Evacuate,
+    /// Until the host is back.
+    Return,
+    /// Stop of an instance.
+    StopInstance,
+    /// Start of an instance.
+    StartInstance,
+    /// It runs.
+    ConfirmActive,
+    /// Disable after a failed process.
+    DisableNode,
+}
+
+impl Task {
+    /// The class name that clients know.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Fence => "FenceHostTask",
+            Self::DisableService => "DisableComputeServiceTask",
+            Self::Prepare => "PrepareHAEnabledInstancesTask",
+            Self::Evacuate => "EvacuateInstancesTask",
+            Self::Return => "ReturnHostTask",
+            Self::StopInstance => "StopInstanceTask",
+            Self::StartInstance => "StartInstanceTask",
+            Self::ConfirmActive => "ConfirmInstanceActiveTask",
+            Self::DisableNode => "DisableComputeNodeTask",
+        }
+    }
+}
+
+/// What kind of line a step is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StepKind {
+    /// About to call.
+    Intent,
+    /// What came of it.
+    Outcome,
+    /// Seen or decided.
+    Note,
+}
+
+/// One line of the story.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Step {
+    /// Part of what.
+    pub task: Task,
+    /// See [`StepKind`].
+    pub kind: StepKind,
+    /// The instance, if it is about one.
+    pub server: Option<ServerId>,
+    /// How far the task is, 0.0 to 1.0.
+    pub progress: f64,
+    /// Whether the task has failed.
+    pub failed: bool,
+    /// For people.
+    pub text: String,
+}
+
+/// What a decision leaves behind.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Record {
+    /// The state's head has changed in a way that must survive.
+    pub head: bool,
+    /// The moves that have changed in a way that must survive.
+    pub moves: BTreeSet<ServerId>,
+    /// New lines of the story.
+    pub steps: Vec<Step>,
+    /// New proofs.
+    pub proofs: Vec<Proof>,
+    /// The notification's new status and message.
+    pub notification: Option<(NotificationStatus, Option<String>)>,
+    /// The host goes on maintenance for this reason.
+    pub host: Option<MaintenanceReason>,
+    /// The recovery's new life.
+    pub life: Option<Life>,
+    /// Only if no host recovery is open for this host (R12).
+    pub unless_host_recovery: Option<String>,
+}
+
+impl Record {
+    /// Whether there is nothing to write.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Takes a later decision's record into this one, so that both are written in one transaction.
+    pub fn merge(&mut self, later: Self) {
+        self.head |= later.head;
+        self.moves.extend(later.moves);
+        self.steps.extend(later.steps);
+        self.proofs.extend(later.proofs);
+        self.notification = later.notification.or(self.notification.take());
+        self.host = later.host.or(self.host);
+        self.life = later.life.or(self.life);
+        self.unless_host_recovery = later.unless_host_recovery.or(self.unless_host_recovery.take());
+    }
+
+    /// Adds a line of the story.
+    pub(crate) fn step(&mut self, task: Task, kind: StepKind, progress: f64, text: impl Into<String>) {
+        self.steps.push(Step {
+            task,
+            kind,
+            server: None,
+            progress,
+            failed: false,
+            text: text.into(),
+        });
+    }
+
+    /// Adds a line of the story about one instance.
+    pub(crate) fn server_step(
+        &mut self,
+        task: Task,
+        kind: StepKind,
+        server: ServerId,
+        progress: f64,
+        text: impl Into<String>,
+    ) {
+        let text = text.into();
+        self.steps.push(Step {
+            task,
+            kind,
+            server: Some(server),
+            progress,
+            failed: false,
+            text,
+        });
+    }
+
+    /// Adds a line that says a task has failed.
+    pub(crate) fn failed(&mut self, task: Task, text: impl Into<String>) {
+        let text = text.into();
+        let kind = StepKind::Outcome;
+        self.steps.push(Step {
+            task,
+            kind,
+            server: None,
+            progress: 1.0,
+            failed: true,
+            text,
+        });
+    }
+}
+
+/// What a decision comes to: the next state, what to write, and then what to do.
+#[derive(Clone, Debug, PartialEq)]
+#[must_use]
+pub struct Decision<S> {
+    /// The next state.
+    pub state: S,
+    /// To be written first, in one transaction; nothing is done before it is durable.
+    pub record: Record,
+    /// To be done then.
+    pub commands: Vec<Command>,
+}

@@ -1,0 +1,747 @@
+//! The recovery of one failed instance: stop it, start it, see it active. It is never evacuated here.
+//!
+//! Stop and start go only to a host that is up and has no open recovery (R12): Nova queues calls for a dead host and runs them
+//! when it returns, which would start an old copy. The second half of that is checked in the transaction that journals the
+//! intent, by [`Record::unless_host_recovery`].
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::entity::Notification;
+use crate::entity::notification::NotificationStatus;
+use crate::fault::{Fault, FaultClass};
+use crate::nova::{Server, Service, VmState};
+use crate::policy::{Policy, is_truthy};
+use crate::recovery::{
+    Command, Decision, Life, Now, Observation, Pulse, Record, ServerCall, StepKind, Task, Word,
+};
+use crate::{Elapsed, NotificationId, RecoveryId, ServerId};
+
+/// Where it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stage {
+    /// Should anything be done?
+    Begin,
+    /// Until `vm_state` is `active`, because Nova stops no resized instance.
+    Activating,
+    /// Until it is stopped.
+    Stopping,
+    /// Until it is active.
+    Starting,
+    /// Nothing left.
+    Over,
+}
+
+/// A call that has been journalled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Asked {
+    /// When.
+    pub at: Elapsed,
+    /// Whether Nova has answered. Until then, or until D + Q have passed, it may still take effect (R5).
+    pub answered: bool,
+}
+
+/// What a VM recovery must not forget.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct VmRecovery {
+    /// Its id.
+    pub id: RecoveryId,
+    /// The notification that caused it.
+    pub notification: NotificationId,
+    /// The reporting host's service name in Nova.
+    pub host: String,
+    /// `event` of the notification, upper case.
+    pub event: String,
+    /// `vir_domain_event` of the notification, upper case.
+    pub detail: String,
+    /// The instance; `None` if the notification names none.
+    pub server: Option<ServerId>,
+    /// The rules it goes by.
+    pub policy: Policy,
+    /// See [`Stage`].
+    pub stage: Stage,
+    /// When the stage began.
+    pub since: Elapsed,
+    /// The stage's call.
+    pub asked: Option<Asked>,
+    /// A stop without an answer: nothing is started before it can no longer take effect.
+    pub loose_stop: Option<Elapsed>,
+    /// Whether the stage's call has been asked for at least once.
+    called: bool,
+    /// Since when Nova has not shown the instance; that time counts towards no limit.
+    silent_since: Option<Elapsed>,
+    /// The number of the last word heard.
+    pub heard: u64,
+    /// What the notification shows.
+    pub message: Option<String>,
+    #[serde(skip)]
+    pulse: Option<Pulse>,
+    #[serde(skip)]
+    reading: bool,
+    #[serde(skip)]
+    read_not_before: Elapsed,
+    #[serde(skip)]
+    seen: Option<Dated<Server>>,
+    #[serde(skip)]
+    service: Option<Dated<Service>>,
+    #[serde(skip)]
+    reading_service: bool,
+    #[serde(skip)]
+    service_not_before: Elapsed,
+    #[serde(skip)]
+    not_before: Elapsed,
+    #[serde(skip)]
+    trouble: Option<Trouble>,
+}
+
+/// What Nova has shown, and when.
+#[derive(Clone, Debug, PartialEq)]
+struct Dated<T> {
+    at: Elapsed,
+    what: T,
+}
+
+/// What a trouble is about, and so what ends it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum About {
+    /// Nova does not show the instance.
+    Instance,
+    /// Nova does not show the host's service, or shows it down.
+    Host,
+    /// An operator has said no.
+    Operator,
+    /// Nova has refused the stage's call, or not answered it.
+    Call,
+}
+
+/// What keeps it from going on. The first words for it are kept, and only told when it lasts: every change is a write.
+#[derive(Clone, Debug, PartialEq)]
+struct Trouble {
+    about: About,
+    since: Elapsed,
+    text: String,
+}
+
+/// How long a trouble must last to be told.
+const TOLD_AFTER: Duration = Duration::from_secs(3);
+
+/// How much younger than its intent a call may be (R4), rounded up.
+const SENT_WITHIN: Duration = Duration::from_secs(1);
+
+/// The states an owner puts an instance into: it was not meant to run, and Nova would refuse to stop it.
+fn is_owners_own(state: &VmState) -> bool {
+    matches!(
+        state,
+        VmState::Paused
+            | VmState::Rescued
+            | VmState::Suspended
+            | VmState::Shelved
+            | VmState::ShelvedOffloaded
+            | VmState::Deleted
+    )
+}
+
+/// The events that mean an instance has failed. All others are noise.
+fn is_failure(event: &str, detail: &str) -> bool {
+    matches!(
+        (event, detail),
+        ("LIFECYCLE" | "QEMU_GUEST_AGENT_ERROR", "STOPPED_FAILED") | ("IO_ERROR", "IO_ERROR_REPORT")
+    )
+}
+
+impl VmRecovery {
+    /// A recovery as it begins.
+    pub fn new(id: RecoveryId, notification: &Notification, host: &str, policy: Policy) -> Self {
+        let upper = |key: &str| {
+            notification
+                .payload
+                .get(key)
+                .map(|word| word.to_ascii_uppercase())
+                .unwrap_or_default()
+        };
+        Self {
+            id,
+            notification: notification.id,
+            host: host.to_owned(),
+            event: upper("event"),
+            detail: upper("vir_domain_event"),
+            server: notification
+                .payload
+                .get("instance_uuid")
+                .and_then(|text| text.parse().ok()),
+            policy,
+            stage: Stage::Begin,
+            since: Elapsed::ZERO,
+            asked: None,
+            loose_stop: None,
+            called: false,
+            silent_since: None,
+            heard: 0,
+            message: None,
+            pulse: None,
+            reading: false,
+            read_not_before: Elapsed::ZERO,
+            seen: None,
+            service: None,
+            reading_service: false,
+            service_not_before: Elapsed::ZERO,
+            not_before: Elapsed::ZERO,
+            trouble: None,
+        }
+    }
+
+    /// Reads one back from the journal.
+    ///
+    /// # Errors
+    ///
+    /// What was stored cannot be understood.
+    pub fn restore(head: &str) -> Result<Self, serde_json::Error> {
+        serde_json::from_str(head)
+    }
+
+    /// For the journal.
+    ///
+    /// # Errors
+    ///
+    /// Never in practice; serde's signature.
+    pub fn head(&self) -> Result<String, serde_json::Error> {
+        serde_json::to_string(self)
+    }
+
+    fn end(&mut self, status: NotificationStatus, message: impl Into<String>, record: &mut Record) {
+        let message = message.into();
+        let task = self.task();
+        match status {
+            NotificationStatus::Failed => record.failed(task, message.clone()),
+            NotificationStatus::New
+            | NotificationStatus::Running
+            | NotificationStatus::Error
+            | NotificationStatus::Ignored
+            | NotificationStatus::Finished => record.step(task, StepKind::Outcome, 1.0, message.clone()),
+        }
+        record.notification = Some((status, Some(message.clone())));
+        record.life = Some(Life::Closed);
+        record.head = true;
+        self.message = Some(message);
+        self.stage = Stage::Over;
+    }
+
+    /// Somebody else works on the instance now: nothing to do, unless it may be this recovery that has stopped it.
+    fn step_aside(&mut self, text: String, record: &mut Record) {
+        let may_be_stopped = match self.stage {
+            Stage::Stopping => self.asked.is_some() || self.loose_stop.is_some(),
+            Stage::Starting => true,
+            Stage::Begin | Stage::Activating | Stage::Over => false,
+        };
+        if may_be_stopped {
+            let text = format!("{text}; it had been asked to stop for its restart, and is not started from here");
+            self.end(NotificationStatus::Failed, text, record);
+        } else {
+            self.end(NotificationStatus::Ignored, text, record);
+        }
+    }
+
+    fn task(&self) -> Task {
+        match self.stage {
+            Stage::Begin | Stage::Activating | Stage::Stopping => Task::StopInstance,
+            Stage::Starting => Task::StartInstance,
+            Stage::Over => Task::ConfirmActive,
+        }
+    }
+
+    fn enter(&mut self, stage: Stage, now: Now, record: &mut Record) {
+        self.stage = stage;
+        self.since = now.elapsed;
+        self.asked = None;
+        self.called = false;
+        self.not_before = now.elapsed;
+        self.trouble = None;
+        record.head = true;
+    }
+
+    fn trouble(&mut self, about: About, text: String, now: Now) {
+        // A call's fault is only a fault as long as nothing else forbids the call.
+        let keep = self
+            .trouble
+            .as_ref()
+            .is_some_and(|trouble| trouble.about == about || trouble.about != About::Call);
+        if !keep {
+            self.trouble = Some(Trouble {
+                about,
+                since: now.elapsed,
+                text,
+            });
+        }
+    }
+
+    fn no_trouble(&mut self, about: About) {
+        self.trouble.take_if(|trouble| trouble.about == about);
+    }
+
+    /// Whether a call asked for at `at` can no longer take effect (R5).
+    fn is_settled(&self, at: Elapsed, now: Now) -> bool {
+        now.elapsed.since(at) >= self.policy.settle_time() + SENT_WITHIN
+    }
+
+    /// The stage's call, if it may still take effect without an answer having come.
+    fn is_loose(&self, now: Now) -> bool {
+        self.asked
+            .is_some_and(|asked| !asked.answered && !self.is_settled(asked.at, now))
+    }
+
+    /// Whether the stage has taken longer than `limit`, not counting a call that nobody has answered: once that can no
+    /// longer take effect it is asked for again.
+    fn is_late(&self, limit: Duration, now: Now) -> bool {
+        let from = match self.asked {
+            Some(asked) if !asked.answered => self
+                .since
+                .max(asked.at.plus(self.policy.settle_time() + SENT_WITHIN)),
+            Some(_) | None => self.since,
+        };
+        now.elapsed.since(from) >= limit
+    }
+
+    fn end_late(&mut self, what: &str, limit: Duration, record: &mut Record) {
+        let state = self
+            .seen
+            .as_ref()
+            .map(|seen| format!(", it is {}", seen.what.vm_state))
+            .unwrap_or_default();
+        let why = self
+            .trouble
+            .as_ref()
+            .map(|trouble| format!(": {}", trouble.text))
+            .unwrap_or_default();
+        let text = format!("not {what} within {} s{state}{why}", limit.as_secs());
+        self.end(NotificationStatus::Failed, text, record);
+    }
+
+    fn learn(&mut self, observation: Observation, now: Now, record: &mut Record) {
+        match observation {
+            Observation::Claimed(pulse) => {
+                // The last owner's call may or may not have been sent; `asked` says since when (R5).
+                self.reading = false;
+                self.reading_service = false;
+                self.heard_pulse(pulse, record);
+            }
+            Observation::Pulse(pulse) => self.heard_pulse(pulse, record),
+            Observation::Server { result, .. } => {
+                self.reading = false;
+                self.read_not_before = now.elapsed.plus(self.policy.tick);
+                match result {
+                    Ok(Some(server)) => {
+                        self.no_trouble(About::Instance);
+                        if let Some(silent) = self.silent_since.take() {
+                            let silence = now.elapsed.since(silent.max(self.since));
+                            self.since = self.since.plus(silence);
+                        }
+                        self.seen = Some(Dated {
+                            at: now.elapsed,
+                            what: server,
+                        });
+                    }
+                    Ok(None) => self.end(NotificationStatus::Ignored, "the instance does not exist", record),
+                    Err(fault) => {
+                        // Nothing is done by what was seen before a silence.
+                        self.seen = None;
+                        self.silent_since.get_or_insert(now.elapsed);
+                        self.trouble(About::Instance, format!("waiting for Nova: {}", fault.text), now);
+                    }
+                }
+            }
+            Observation::Service(result) => {
+                self.reading_service = false;
+                self.service_not_before = now.elapsed.plus(Duration::from_secs(1));
+                self.service = None;
+                match result {
+                    Ok(Some(service)) => {
+                        self.service = Some(Dated {
+                            at: now.elapsed,
+                            what: service,
+                        });
+                    }
+                    Ok(None) => {
+                        let text = format!("Nova knows no nova-compute service on host {}", self.host);
+                        self.trouble(About::Host, text, now);
+                    }
+                    Err(fault) => {
+                        self.trouble(About::Host, format!("waiting for Nova: {}", fault.text), now);
+                    }
+                }
+            }
+            Observation::ServerCall { call, result, .. } => self.answered(call, result, now, record),
+            Observation::NotSent(command) => {
+                if command.is_write() {
+                    // Not written down on its own: whoever reads the intent takes the call for possible, and only waits.
+                    self.asked = None;
+                } else if command == Command::ReadService {
+                    self.reading_service = false;
+                    self.service_not_before = now.elapsed.plus(self.policy.tick);
+                } else {
+                    self.reading = false;
+                    self.read_not_before = now.elapsed.plus(self.policy.tick);
+                }
+            }
+            Observation::HostUnderRecovery => {
+                let text = format!("host {} is being recovered, and its instances with it", self.host);
+                self.step_aside(text, record);
+            }
+            Observation::Tick
+            | Observation::Storm(_)
+            | Observation::Power { .. }
+            | Observation::PowerOff(_)
+            | Observation::ServiceUpdated(_)
+            | Observation::Inventory(_)
+            | Observation::Lists(_)
+            | Observation::Conductors(_)
+            | Observation::MovesTaken(_) => {}
+        }
+    }
+
+    fn heard_pulse(&mut self, pulse: Pulse, record: &mut Record) {
+        if let Some(said) = pulse.word.as_ref().filter(|said| said.number > self.heard) {
+            self.heard = said.number;
+            record.head = true;
+            if said.word == Word::Reject && self.stage != Stage::Over {
+                let text = format!("rejected by {}", said.by);
+                self.end(NotificationStatus::Failed, text, record);
+            }
+        }
+        self.pulse = Some(pulse);
+    }
+
+    fn answered(&mut self, call: ServerCall, result: Result<(), Fault>, now: Now, record: &mut Record) {
+        let expected = match self.stage {
+            Stage::Activating => call == ServerCall::Activate,
+            Stage::Stopping => call == ServerCall::Stop,
+            Stage::Starting => call == ServerCall::Start,
+            Stage::Begin | Stage::Over => false,
+        };
+        let Some(asked) = self.asked.as_mut().filter(|_| expected) else {
+            return;
+        };
+        // What was seen before the call says nothing about what it did.
+        self.seen = None;
+        record.head = true;
+        match result {
+            Ok(()) => {
+                asked.answered = true;
+                self.no_trouble(About::Call);
+            }
+            Err(fault) if fault.maybe_done => {
+                if call == ServerCall::Stop {
+                    self.loose_stop = Some(asked.at);
+                }
+                let text = format!("no answer: {}", fault.text);
+                record.step(self.task(), StepKind::Outcome, 0.5, text.clone());
+                self.trouble(About::Call, text, now);
+            }
+            Err(fault) => {
+                self.asked = None;
+                match fault.class {
+                    // The state has changed meanwhile, often by Nova itself: look again.
+                    FaultClass::Conflict | FaultClass::Transient => {
+                        self.not_before = now.elapsed.plus(Duration::from_secs(1));
+                        self.trouble(About::Call, fault.text, now);
+                    }
+                    // Somebody may repair it before the limit.
+                    FaultClass::Fatal => {
+                        self.not_before = now.elapsed.plus(Duration::from_secs(10));
+                        self.trouble(About::Call, fault.text, now);
+                    }
+                    FaultClass::Permanent if fault.status == Some(404) => {
+                        self.end(NotificationStatus::Ignored, "the instance does not exist", record);
+                    }
+                    FaultClass::Permanent => {
+                        self.end(NotificationStatus::Failed, fault.text, record);
+                    }
+                }
+            }
+        }
+    }
+
+    fn act(&mut self, now: Now, record: &mut Record, commands: &mut Vec<Command>) {
+        for _ in 0..5 {
+            let before = self.stage;
+            self.act_once(now, record, commands);
+            if self.stage == before {
+                break;
+            }
+        }
+        let told = self
+            .trouble
+            .as_ref()
+            .filter(|trouble| now.elapsed.since(trouble.since) >= TOLD_AFTER)
+            .map(|trouble| trouble.text.clone());
+        if self.stage != Stage::Over && self.message != told {
+            self.message = told;
+            record.head = true;
+            record.notification = Some((NotificationStatus::Running, self.message.clone()));
+        }
+    }
+
+    fn act_once(&mut self, now: Now, record: &mut Record, commands: &mut Vec<Command>) {
+        if self.stage == Stage::Over {
+            return;
+        }
+        let Some(server) = self.begin(record) else { return };
+        // A read that hangs must not let old sights pass for new ones.
+        let oldest = self.policy.call_deadline.max(self.policy.tick * 2);
+        self.seen.take_if(|seen| now.elapsed.since(seen.at) > oldest);
+        self.service.take_if(|seen| now.elapsed.since(seen.at) > oldest);
+        if !self.reading && now.elapsed >= self.read_not_before {
+            self.reading = true;
+            commands.push(Command::ReadServer(server));
+        }
+        let Some(seen) = self.seen.as_ref().map(|seen| seen.what.clone()) else {
+            return;
+        };
+        if self.stage == Stage::Begin {
+            return self.judge(&seen, now, record);
+        }
+        if seen.host.as_deref() != Some(self.host.as_str()) {
+            // Stop and start follow the instance, wherever it is; the checks of R12 are for this host only.
+            let text = format!(
+                "the instance has left host {} meanwhile: nothing more is done to it",
+                self.host
+            );
+            return self.step_aside(text, record);
+        }
+        if is_owners_own(&seen.vm_state) {
+            let text = format!("the instance is {}: left to its owner", seen.vm_state);
+            return self.end(NotificationStatus::Ignored, text, record);
+        }
+        match self.stage {
+            Stage::Begin | Stage::Over => {}
+            Stage::Activating => self.act_activating(server, &seen, now, record, commands),
+            Stage::Stopping => self.act_stopping(server, &seen, now, record, commands),
+            Stage::Starting => self.act_starting(server, &seen, now, record, commands),
+        }
+    }
+
+    /// The gates that need nothing but the notification.
+    fn begin(&mut self, record: &mut Record) -> Option<ServerId> {
+        let pulse = self.pulse.as_ref()?;
+        let (enabled, maintenance) = (pulse.segment_enabled, pulse.operator_maintenance);
+        if self.stage == Stage::Begin {
+            if !is_failure(&self.event, &self.detail) {
+                let text = format!(
+                    "event {}/{} is not a failure of the instance",
+                    self.event, self.detail
+                );
+                self.end(NotificationStatus::Ignored, text, record);
+                return None;
+            }
+            if !enabled {
+                self.end(
+                    NotificationStatus::Ignored,
+                    "Recovery aborted: the segment HA is disabled.",
+                    record,
+                );
+                return None;
+            }
+            if maintenance {
+                let text = format!("an operator has put host {} on maintenance", self.host);
+                self.end(NotificationStatus::Ignored, text, record);
+                return None;
+            }
+        }
+        if self.server.is_none() {
+            self.end(
+                NotificationStatus::Ignored,
+                "the notification names no instance",
+                record,
+            );
+        }
+        self.server
+    }
+
+    fn judge(&mut self, seen: &Server, now: Now, record: &mut Record) {
+        let tagged = seen
+            .metadata
+            .get(&self.policy.instance_ha_key)
+            .is_some_and(|value| is_truthy(value));
+        if !tagged && !self.policy.process_all_instances {
+            let text = format!(
+                "Skipped: the instance is not marked {}=True and process_all_instances is off",
+                self.policy.instance_ha_key
+            );
+            return self.end(NotificationStatus::Finished, text, record);
+        }
+        if seen.host.as_deref() != Some(self.host.as_str()) {
+            let text = format!(
+                "the instance is on {}, not on the reporting host {}",
+                seen.host.as_deref().unwrap_or("no host"),
+                self.host
+            );
+            return self.end(NotificationStatus::Ignored, text, record);
+        }
+        if is_owners_own(&seen.vm_state) {
+            let text = format!("the instance is {}: left to its owner", seen.vm_state);
+            return self.end(NotificationStatus::Ignored, text, record);
+        }
+        let next = if seen.vm_state == VmState::Resized {
+            Stage::Activating
+        } else {
+            Stage::Stopping
+        };
+        self.enter(next, now, record);
+    }
+
+    fn act_activating(
+        &mut self,
+        server: ServerId,
+        seen: &Server,
+        now: Now,
+        record: &mut Record,
+        commands: &mut Vec<Command>,
+    ) {
+        if seen.vm_state != VmState::Resized {
+            // A late one would show a stopped instance as active.
+            if !self.is_loose(now) {
+                self.enter(Stage::Stopping, now, record);
+            }
+            return;
+        }
+        if self.is_late(self.policy.stop_limit, now) {
+            return self.end_late("set active", self.policy.stop_limit, record);
+        }
+        // A task is its owner confirming or reverting: the call would cut that off in the middle.
+        if seen.task_state.is_none() {
+            let to = VmState::Active;
+            let command = Command::Activate { server, to };
+            self.ask(command, now, record, commands, "setting it active");
+        }
+    }
+
+    fn act_stopping(
+        &mut self,
+        server: ServerId,
+        seen: &Server,
+        now: Now,
+        record: &mut Record,
+        commands: &mut Vec<Command>,
+    ) {
+        if seen.vm_state == VmState::Stopped && seen.task_state.is_none() {
+            // A stop that nobody has answered may come yet, and must not hit the started instance.
+            let loose = self.is_loose(now) || self.loose_stop.is_some_and(|at| !self.is_settled(at, now));
+            if !loose {
+                record.step(Task::StopInstance, StepKind::Outcome, 1.0, "Stopped instance");
+                self.loose_stop = None;
+                self.enter(Stage::Starting, now, record);
+            }
+            return;
+        }
+        if self.is_late(self.policy.stop_limit, now) {
+            return self.end_late("stopped", self.policy.stop_limit, record);
+        }
+        // Nova stops nothing that is still being built, or was resized meanwhile.
+        let stoppable = !matches!(
+            seen.vm_state,
+            VmState::Stopped | VmState::Building | VmState::Resized
+        );
+        if stoppable && seen.task_state.is_none() {
+            self.ask(Command::Stop(server), now, record, commands, "Stopping instance");
+        }
+    }
+
+    fn act_starting(
+        &mut self,
+        server: ServerId,
+        seen: &Server,
+        now: Now,
+        record: &mut Record,
+        commands: &mut Vec<Command>,
+    ) {
+        if seen.vm_state == VmState::Active && seen.task_state.is_none() {
+            record.step(Task::StartInstance, StepKind::Outcome, 1.0, "Started instance");
+            self.stage = Stage::Over;
+            self.end(
+                NotificationStatus::Finished,
+                "the instance was stopped and started, and is active",
+                record,
+            );
+            return;
+        }
+        if self.is_late(self.policy.start_limit, now) {
+            return self.end_late("active", self.policy.start_limit, record);
+        }
+        if seen.vm_state == VmState::Stopped && seen.task_state.is_none() {
+            self.ask(Command::Start(server), now, record, commands, "Starting instance");
+        }
+    }
+
+    /// Journals an intent and commands its call, unless one may still take effect, or the host is not up.
+    fn ask(
+        &mut self,
+        command: Command,
+        now: Now,
+        record: &mut Record,
+        commands: &mut Vec<Command>,
+        what: &str,
+    ) {
+        let busy = self
+            .asked
+            .is_some_and(|asked| asked.answered && now.elapsed.since(asked.at) < self.policy.call_deadline);
+        if busy || self.is_loose(now) || now.elapsed < self.not_before {
+            return;
+        }
+        if self
+            .pulse
+            .as_ref()
+            .is_none_or(|pulse| !pulse.segment_enabled || pulse.operator_maintenance)
+        {
+            let text = "nothing is done while the segment is disabled or the host on maintenance";
+            return self.trouble(About::Operator, text.into(), now);
+        }
+        self.no_trouble(About::Operator);
+        let Some(service) = self.service.take() else {
+            return self.want_service(now, commands);
+        };
+        if !service.what.up || service.what.forced_down {
+            self.trouble(About::Host, format!("host {} is down: waiting", self.host), now);
+            return self.want_service(now, commands);
+        }
+        self.no_trouble(About::Host);
+        // The limit is for what Nova has been told and has answered, not for the waits before.
+        if !self.called || self.asked.is_some_and(|asked| !asked.answered) {
+            self.since = now.elapsed;
+        }
+        self.called = true;
+        self.asked = Some(Asked {
+            at: now.elapsed,
+            answered: false,
+        });
+        record.head = true;
+        record.unless_host_recovery = Some(self.host.clone());
+        record.step(self.task(), StepKind::Intent, 0.0, what);
+        commands.push(command);
+    }
+
+    fn want_service(&mut self, now: Now, commands: &mut Vec<Command>) {
+        if !self.reading_service && now.elapsed >= self.service_not_before {
+            self.reading_service = true;
+            commands.push(Command::ReadService);
+        }
+    }
+}
+
+/// What to do, given what is known, what has just been learnt, and how old the recovery is.
+pub fn decide(mut state: VmRecovery, observation: Observation, now: Now) -> Decision<VmRecovery> {
+    let mut record = Record::default();
+    let mut commands = Vec::new();
+    if state.stage != Stage::Over {
+        state.learn(observation, now, &mut record);
+        state.act(now, &mut record, &mut commands);
+    }
+    Decision {
+        state,
+        record,
+        commands,
+    }
+}
+
+#[cfg(test)]
+mod tests;
