@@ -1,0 +1,147 @@
+//! The three kinds of recovery behind one face.
+
+use tachi_domain::ServerId;
+use tachi_domain::host_recovery::{self, HostRecovery, Move};
+use tachi_domain::policy::Policy;
+use tachi_domain::process_recovery::{self, ProcessRecovery};
+use tachi_domain::recovery::{Command, Now, Observation, Record, RecoveryKind};
+use tachi_domain::vm_recovery::{self, VmRecovery};
+
+use crate::ports::journal::Claimed;
+
+/// A recovery of any kind.
+pub(crate) enum Any {
+    Host(Box<HostRecovery>),
+    Vm(Box<VmRecovery>),
+    Process(Box<ProcessRecovery>),
+}
+
+/// Why a claimed recovery cannot be driven.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Unusable {
+    #[error("reading the recovery's state from the journal")]
+    State(#[from] serde_json::Error),
+    #[error("the host of the notification is not registered any more")]
+    NoHost,
+}
+
+impl Any {
+    /// As it was last journalled, or as it begins.
+    pub(crate) fn open(claimed: &Claimed, policy: &Policy) -> Result<Self, Unusable> {
+        if let Some(head) = &claimed.state {
+            return Ok(match claimed.kind {
+                RecoveryKind::Host => Self::Host(Box::new(HostRecovery::restore(head, &claimed.moves)?)),
+                RecoveryKind::Vm => Self::Vm(Box::new(VmRecovery::restore(head)?)),
+                RecoveryKind::Process => Self::Process(Box::new(ProcessRecovery::restore(head)?)),
+            });
+        }
+        let host = claimed.host.as_ref().ok_or(Unusable::NoHost)?;
+        let (id, notification) = (claimed.id, &claimed.notification);
+        Ok(match claimed.kind {
+            RecoveryKind::Host => Self::Host(Box::new(HostRecovery::new(
+                id,
+                notification,
+                host,
+                policy.clone(),
+            ))),
+            RecoveryKind::Vm => Self::Vm(Box::new(VmRecovery::new(
+                id,
+                notification,
+                &host.name,
+                policy.clone(),
+            ))),
+            RecoveryKind::Process => Self::Process(Box::new(ProcessRecovery::new(
+                id,
+                notification,
+                &host.name,
+                policy.clone(),
+            ))),
+        })
+    }
+
+    /// One decision. The state is replaced; what to write and to do comes back.
+    pub(crate) fn decide(self, observation: Observation, now: Now) -> (Self, Record, Vec<Command>) {
+        match self {
+            Self::Host(state) => {
+                let decision = host_recovery::decide(*state, observation, now);
+                (
+                    Self::Host(Box::new(decision.state)),
+                    decision.record,
+                    decision.commands,
+                )
+            }
+            Self::Vm(state) => {
+                let decision = vm_recovery::decide(*state, observation, now);
+                (
+                    Self::Vm(Box::new(decision.state)),
+                    decision.record,
+                    decision.commands,
+                )
+            }
+            Self::Process(state) => {
+                let decision = process_recovery::decide(*state, observation, now);
+                (
+                    Self::Process(Box::new(decision.state)),
+                    decision.record,
+                    decision.commands,
+                )
+            }
+        }
+    }
+
+    pub(crate) fn head(&self) -> Result<String, serde_json::Error> {
+        match self {
+            Self::Host(state) => state.head(),
+            Self::Vm(state) => state.head(),
+            Self::Process(state) => state.head(),
+        }
+    }
+
+    pub(crate) fn host(&self) -> &str {
+        match self {
+            Self::Host(state) => &state.host,
+            Self::Vm(state) => &state.host,
+            Self::Process(state) => &state.host,
+        }
+    }
+
+    pub(crate) fn policy(&self) -> &Policy {
+        match self {
+            Self::Host(state) => &state.policy,
+            Self::Vm(state) => &state.policy,
+            Self::Process(state) => &state.policy,
+        }
+    }
+
+    pub(crate) fn one_move(&self, server: ServerId) -> Option<&Move> {
+        match self {
+            Self::Host(state) => state.moves.get(&server),
+            Self::Vm(_) | Self::Process(_) => None,
+        }
+    }
+
+    /// Whether the host counts as proven off for others; `None` for kinds that prove nothing.
+    pub(crate) fn is_proven_off(&self) -> Option<bool> {
+        match self {
+            Self::Host(state) => Some(state.is_proven_off()),
+            Self::Vm(_) | Self::Process(_) => None,
+        }
+    }
+
+    /// Nothing is left to be done.
+    pub(crate) fn is_over(&self) -> bool {
+        match self {
+            Self::Host(state) => state.stage == host_recovery::Stage::Over,
+            Self::Vm(state) => state.stage == vm_recovery::Stage::Over,
+            Self::Process(state) => state.over,
+        }
+    }
+
+    /// Whether it is told of the host's storm guards by id.
+    pub(crate) fn host_id(&self) -> Option<tachi_domain::HostId> {
+        match self {
+            Self::Host(state) => Some(state.host_id),
+            Self::Vm(_) | Self::Process(_) => None,
+        }
+    }
+}

@@ -1,0 +1,307 @@
+//! Drives one recovery: gather observations, decide, journal, and only then act.
+
+use std::time::Duration;
+
+use tachi_domain::Elapsed;
+use tachi_domain::recovery::{Command, Now, Observation, Pulse, Record, Step};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::any::Any;
+use crate::engine::Ports;
+use crate::executor::{Context, execute};
+use crate::holding::Holding;
+use crate::ports::JournalError;
+use crate::ports::journal::{Claimed, Committed};
+use crate::writing::write_of;
+
+/// How often the owner's beat is raised (R2).
+const BEAT: Duration = Duration::from_secs(1);
+
+/// How often a recovery is asked what is due, unless its own tick is shorter.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// How long a stopping engine waits for the answers of calls under way.
+const DRAIN: Duration = Duration::from_secs(5);
+
+/// How a driver ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// The recovery is closed.
+    Over,
+    /// Another engine has claimed it.
+    Lost,
+    /// The journal failed: nothing is known to be held, it has to be claimed anew.
+    Unsure,
+    /// This engine is stopping and has let go.
+    Released,
+}
+
+pub(crate) struct Driver {
+    ports: Ports,
+    owner: String,
+    claimed: Claimed,
+    state: Option<Any>,
+    holding: Holding,
+    /// Boot-clock time at which the claim was sent: what the recovery's own time is counted from.
+    claimed_at: Duration,
+    last_beat: Duration,
+    pulse: Pulse,
+    /// The pulse has changed since it was last told.
+    fresh_pulse: bool,
+    calls: JoinSet<()>,
+    answers: mpsc::Sender<Observation>,
+    inbox: mpsc::Receiver<Observation>,
+}
+
+impl Driver {
+    pub(crate) fn new(
+        ports: Ports,
+        owner: String,
+        claimed: Claimed,
+        state: Any,
+        claimed_at: Duration,
+    ) -> Self {
+        let (answers, inbox) = mpsc::channel(256);
+        let holding = Holding::since(ports.clock.clone(), claimed_at);
+        let pulse = claimed.pulse.clone();
+        Self {
+            ports,
+            owner,
+            claimed,
+            state: Some(state),
+            holding,
+            claimed_at,
+            last_beat: claimed_at,
+            pulse,
+            fresh_pulse: false,
+            calls: JoinSet::new(),
+            answers,
+            inbox,
+        }
+    }
+
+    /// Runs until the recovery is over, the claim is lost, or `stop`.
+    pub(crate) async fn run(mut self, stop: CancellationToken) -> Ended {
+        let look = self
+            .state
+            .as_ref()
+            .map_or(LOOK, |state| LOOK.min(state.policy().tick / 2));
+        let mut ticker = interval(look.max(Duration::from_millis(5)));
+        ticker.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut observations = vec![Observation::Claimed(self.pulse.clone())];
+        loop {
+            if let Err(ended) = self.step(observations).await {
+                // Calls under way cannot be taken back; their answers are of no use to anyone any more.
+                self.calls.abort_all();
+                return ended;
+            }
+            if self.state.as_ref().is_none_or(Any::is_over) {
+                self.calls.abort_all();
+                return Ended::Over;
+            }
+            // Every branch is cancel-safe: receiving, ticking and waiting for a token lose nothing when dropped.
+            observations = tokio::select! {
+                biased;
+                () = stop.cancelled() => return self.let_go().await,
+                Some(observation) = self.inbox.recv() => vec![observation],
+                _ = ticker.tick() => vec![Observation::Tick],
+            };
+            // Whatever else has come in meanwhile goes into the same decision and the same transaction.
+            while let Ok(more) = self.inbox.try_recv() {
+                observations.push(more);
+            }
+            while self.calls.try_join_next().is_some() {}
+            if std::mem::take(&mut self.fresh_pulse) {
+                observations.push(Observation::Pulse(self.pulse.clone()));
+            }
+        }
+    }
+
+    fn elapsed(&self) -> Elapsed {
+        self.claimed
+            .elapsed
+            .plus(self.ports.clock.boot().saturating_sub(self.claimed_at))
+    }
+
+    /// Decides on everything observed, journals it in one transaction, and acts.
+    async fn step(&mut self, mut observations: Vec<Observation>) -> Result<(), Ended> {
+        let mut record = Record::default();
+        // A refused write is decided on anew; three rounds are more than any refusal needs.
+        for _ in 0..4 {
+            let now = Now {
+                elapsed: self.elapsed(),
+                wall: self.ports.clock.wall(),
+            };
+            let mut commands = Vec::new();
+            for observation in observations.drain(..) {
+                let Some(state) = self.state.take() else {
+                    return Err(Ended::Unsure);
+                };
+                let (state, more, wanted) = state.decide(observation, now);
+                self.state = Some(state);
+                record.merge(more);
+                commands.extend(wanted);
+            }
+            let refused = if record.is_empty() {
+                self.beat_if_due().await?;
+                None
+            } else {
+                self.commit(&record, now).await?
+            };
+            let Some(refusal) = refused else {
+                self.start(commands);
+                return Ok(());
+            };
+            record.unless_host_recovery = None;
+            if matches!(refusal, Observation::HostUnderRecovery) {
+                record.steps.clear();
+            }
+            observations = commands.into_iter().map(Observation::NotSent).collect();
+            observations.push(refusal);
+        }
+        tracing::error!(recovery = %self.claimed.id, "a write was refused four times in a row");
+        Err(Ended::Unsure)
+    }
+
+    /// Writes the record. `Some` if the journal refused it for a reason to be decided on.
+    async fn commit(&mut self, record: &Record, now: Now) -> Result<Option<Observation>, Ended> {
+        let Some(state) = &self.state else {
+            return Err(Ended::Unsure);
+        };
+        let host = self.claimed.host.as_ref().map(|host| host.id);
+        let write = write_of(state, record, host, &self.owner, now.elapsed, now.wall).map_err(|error| {
+            tracing::error!(recovery = %self.claimed.id, %error, "the state cannot be written");
+            Ended::Unsure
+        })?;
+        let sent = self.ports.clock.boot();
+        let outcome = self
+            .ports
+            .journal
+            .commit(self.claimed.id, self.claimed.epoch, &write)
+            .await;
+        let refused = match self.judge(outcome, sent)? {
+            Committed::Written(_) => None,
+            Committed::MovesTaken(servers) => Some(Observation::MovesTaken(servers)),
+            Committed::HostUnderRecovery => Some(Observation::HostUnderRecovery),
+            Committed::Lost => return Err(Ended::Lost),
+        };
+        if refused.is_none() {
+            for step in &record.steps {
+                self.tell(step);
+            }
+        }
+        Ok(refused)
+    }
+
+    async fn beat_if_due(&mut self) -> Result<(), Ended> {
+        let sent = self.ports.clock.boot();
+        if sent.saturating_sub(self.last_beat) < BEAT {
+            return Ok(());
+        }
+        let outcome = self
+            .ports
+            .journal
+            .beat(self.claimed.id, self.claimed.epoch, self.elapsed())
+            .await;
+        match self.judge(outcome, sent)? {
+            Committed::Written(_) => Ok(()),
+            Committed::Lost | Committed::MovesTaken(_) | Committed::HostUnderRecovery => Err(Ended::Lost),
+        }
+    }
+
+    /// A commit that fails, or whose answer is lost, counts as not held (R1).
+    fn judge(
+        &mut self,
+        outcome: Result<Committed, JournalError>,
+        sent: Duration,
+    ) -> Result<Committed, Ended> {
+        match outcome {
+            Ok(Committed::Written(pulse)) => {
+                self.last_beat = sent;
+                self.holding.beat_committed(sent);
+                if pulse != self.pulse {
+                    self.pulse = pulse.clone();
+                    self.fresh_pulse = true;
+                }
+                Ok(Committed::Written(pulse))
+            }
+            Ok(Committed::Lost) => {
+                tracing::warn!(recovery = %self.claimed.id, "another engine has claimed the recovery");
+                Err(Ended::Lost)
+            }
+            Ok(other) => Ok(other),
+            Err(error) => {
+                let source = error.source.to_string();
+                tracing::warn!(recovery = %self.claimed.id, %error, source, "the journal failed: claim not held");
+                Err(Ended::Unsure)
+            }
+        }
+    }
+
+    /// Starts the calls. Each checks the claim and the intent's age once more right before its first byte.
+    fn start(&mut self, commands: Vec<Command>) {
+        let committed = self.ports.clock.boot();
+        let started = self.elapsed();
+        for command in commands {
+            let Some(state) = &self.state else { return };
+            let context = Context {
+                ports: self.ports.clone(),
+                host: state.host().to_owned(),
+                host_id: state.host_id(),
+                holding: self.holding.clone(),
+                committed,
+                started,
+            };
+            let answers = self.answers.clone();
+            self.calls.spawn(async move {
+                let observation = execute(command, context).await;
+                // The driver may be gone; then nobody needs the answer.
+                let _ = answers.send(observation).await;
+            });
+        }
+    }
+
+    /// Lets calls under way end and gives the claim free. What they answer is not decided on: the next owner looks for
+    /// their effect, as after a crash.
+    async fn let_go(mut self) -> Ended {
+        let until = Instant::now() + DRAIN;
+        let calls = &mut self.calls;
+        let inbox = &mut self.inbox;
+        let drained = timeout(until.saturating_duration_since(Instant::now()), async {
+            while !calls.is_empty() {
+                tokio::select! {
+                    _ = calls.join_next() => {}
+                    _ = inbox.recv() => {}
+                }
+            }
+        })
+        .await;
+        if drained.is_err() {
+            tracing::warn!(recovery = %self.claimed.id, "calls were still under way when the engine stopped");
+            self.calls.abort_all();
+        }
+        if let Err(error) = self
+            .ports
+            .journal
+            .release(self.claimed.id, self.claimed.epoch)
+            .await
+        {
+            tracing::warn!(recovery = %self.claimed.id, %error, "the claim was not given free");
+        }
+        Ended::Released
+    }
+
+    /// The log tells what an operator wants to read at 3 a.m.; single instances are for the curious.
+    fn tell(&self, step: &Step) {
+        let (recovery, host) = (self.claimed.id, self.state.as_ref().map_or("", Any::host));
+        let task = step.task.name();
+        match step.server {
+            _ if step.failed => tracing::warn!(%recovery, host, task, "{}", step.text),
+            Some(server) => tracing::debug!(%recovery, host, task, %server, "{}", step.text),
+            None => tracing::info!(%recovery, host, task, "{}", step.text),
+        }
+    }
+}

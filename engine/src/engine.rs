@@ -1,0 +1,207 @@
+//! The engine as a whole: one sweeper, one driver per recovery.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tachi_domain::RecoveryId;
+use tachi_domain::entity::notification::NotificationStatus;
+use tachi_domain::policy::Policy;
+use tachi_domain::recovery::{Life, RecoveryKind};
+use tokio::sync::watch;
+use tokio::task::{self, JoinSet};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use crate::any::{Any, Unusable};
+use crate::driver::{Driver, Ended};
+use crate::ports::journal::{ClaimView, Claimed, Committed, Write};
+use crate::ports::{Clock, Compute, Fencer, Journal, Wake};
+use crate::sweeper::Sweeper;
+
+/// The outside, as adapters provide it.
+#[derive(Clone)]
+pub struct Ports {
+    /// Nova.
+    pub compute: Arc<dyn Compute>,
+    /// Power controllers.
+    pub fencer: Arc<dyn Fencer>,
+    /// The database.
+    pub journal: Arc<dyn Journal>,
+    /// Wake-ups.
+    pub wake: Arc<dyn Wake>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// How an engine works.
+#[derive(Clone, Debug)]
+pub struct EngineOptions {
+    /// Under which name it claims; unique among engines, such as `host:pid`.
+    pub name: String,
+    /// The rules of recoveries it begins; a change counts for those that begin after it.
+    pub policy: watch::Receiver<Policy>,
+    /// How long a lost wake-up may cost.
+    pub sweep_interval: Duration,
+}
+
+/// See the crate's documentation.
+pub struct Engine {
+    ports: Ports,
+    options: EngineOptions,
+    sweeper: Sweeper,
+    driven: BTreeSet<RecoveryId>,
+    drivers: JoinSet<Ended>,
+    /// Which recovery, at which epoch, a task drives.
+    tasks: HashMap<task::Id, (RecoveryId, u64)>,
+}
+
+impl Engine {
+    /// An engine that has not begun to work.
+    pub fn new(ports: Ports, options: EngineOptions) -> Self {
+        Self {
+            ports,
+            options,
+            sweeper: Sweeper::default(),
+            driven: BTreeSet::new(),
+            drivers: JoinSet::new(),
+            tasks: HashMap::new(),
+        }
+    }
+
+    /// Works until `stop`. Then claims are given free, once the calls under way have been answered or five seconds have
+    /// passed.
+    pub async fn run(mut self, stop: CancellationToken) {
+        tracing::info!(engine = self.options.name, fencing = ?self.options.policy.borrow().fencing, "engine starts");
+        while !stop.is_cancelled() {
+            self.sweep(&stop).await;
+            let pause = if self.sweeper.is_watching() {
+                self.options.sweep_interval.min(Duration::from_secs(1))
+            } else {
+                self.options.sweep_interval
+            };
+            let wake = self.ports.wake.clone();
+            // Every branch is cancel-safe.
+            tokio::select! {
+                () = stop.cancelled() => {}
+                _ = timeout(pause, wake.woken()) => {}
+                Some(ended) = self.drivers.join_next_with_id() => self.ended(ended),
+            }
+        }
+        while let Some(ended) = self.drivers.join_next_with_id().await {
+            self.ended(ended);
+        }
+        tracing::info!(engine = self.options.name, "engine has stopped");
+    }
+
+    fn ended(&mut self, ended: Result<(task::Id, Ended), task::JoinError>) {
+        let (task, how) = match ended {
+            Ok((task, how)) => (task, how),
+            Err(error) => {
+                tracing::error!(%error, "a driver has failed: its recovery is claimed anew");
+                (error.id(), Ended::Unsure)
+            }
+        };
+        let Some((id, epoch)) = self.tasks.remove(&task) else {
+            return;
+        };
+        self.driven.remove(&id);
+        if how == Ended::Unsure {
+            self.sweeper.not_sure(id, epoch);
+        }
+        tracing::debug!(recovery = %id, ?how, "driver ended");
+    }
+
+    async fn sweep(&mut self, stop: &CancellationToken) {
+        let views = match self.ports.journal.unsettled().await {
+            Ok(views) => views,
+            Err(error) => {
+                let source = error.source.to_string();
+                tracing::warn!(%error, source, "the database cannot be read: trying again");
+                return;
+            }
+        };
+        let driven = &self.driven;
+        let now = self.ports.clock.boot();
+        for view in self.sweeper.claimable(&views, now, |id| driven.contains(&id)) {
+            if stop.is_cancelled() {
+                return;
+            }
+            self.claim(&view, stop).await;
+        }
+    }
+
+    async fn claim(&mut self, view: &ClaimView, stop: &CancellationToken) {
+        let sent = self.ports.clock.boot();
+        let claimed = match self
+            .ports
+            .journal
+            .claim(view.id, view.epoch, &self.options.name)
+            .await
+        {
+            Ok(Some(claimed)) => claimed,
+            Ok(None) => return,
+            Err(error) => {
+                let source = error.source.to_string();
+                tracing::warn!(recovery = %view.id, %error, source, "not claimed: trying again");
+                return;
+            }
+        };
+        let (id, epoch) = (claimed.id, claimed.epoch);
+        tracing::info!(
+            recovery = %id,
+            notification = %claimed.notification.id,
+            epoch,
+            after = view.owner,
+            "recovery claimed"
+        );
+        let policy = self.options.policy.borrow().clone();
+        match Any::open(&claimed, &policy) {
+            Ok(state) => {
+                let driver = Driver::new(
+                    self.ports.clone(),
+                    self.options.name.clone(),
+                    claimed,
+                    state,
+                    sent,
+                );
+                let stop = stop.child_token();
+                self.driven.insert(id);
+                let task = self.drivers.spawn(driver.run(stop)).id();
+                self.tasks.insert(task, (id, epoch));
+            }
+            Err(why) => self.give_up(&claimed, &why).await,
+        }
+    }
+
+    /// A recovery that cannot be driven ends with its reason, or stays for a newer version if only its state is strange.
+    async fn give_up(&mut self, claimed: &Claimed, why: &Unusable) {
+        let source = std::error::Error::source(why)
+            .map(ToString::to_string)
+            .unwrap_or_default();
+        let message = format!("{why} {source}").trim().to_owned();
+        tracing::error!(recovery = %claimed.id, "{message}");
+        let settled = matches!(why, Unusable::NoHost);
+        let status = if settled {
+            NotificationStatus::Ignored
+        } else {
+            NotificationStatus::Running
+        };
+        let write = Write {
+            elapsed: claimed.elapsed,
+            life: settled.then_some(Life::Closed),
+            notification: (claimed.life == Life::Open).then_some((status, Some(message))),
+            ..Write::default()
+        };
+        match self.ports.journal.commit(claimed.id, claimed.epoch, &write).await {
+            Ok(Committed::Written(_)) => {}
+            Ok(other) => tracing::warn!(recovery = %claimed.id, ?other, "not written"),
+            Err(error) => tracing::warn!(recovery = %claimed.id, %error, "not written"),
+        }
+        if !settled && claimed.kind == RecoveryKind::Host {
+            tracing::error!(recovery = %claimed.id, "held: another version of tachi may have written this state");
+        }
+        // Kept out of the sweep until this engine restarts.
+        self.driven.insert(claimed.id);
+    }
+}

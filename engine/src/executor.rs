@@ -1,0 +1,236 @@
+//! Carries out one command and says what came of it.
+
+use std::time::Duration;
+
+use tachi_domain::Elapsed;
+use tachi_domain::fault::{Fault, FaultClass};
+use tachi_domain::recovery::{Command, Inventory, Lists, Observation, Restoration, ServiceUpdate};
+use tachi_domain::{HostId, nova::VmState};
+
+use crate::engine::Ports;
+use crate::holding::Holding;
+use crate::ports::{CallError, ServiceChange};
+
+/// What a command needs besides itself.
+pub(crate) struct Context {
+    pub(crate) ports: Ports,
+    pub(crate) host: String,
+    pub(crate) host_id: Option<HostId>,
+    pub(crate) holding: Holding,
+    /// Boot-clock time at which the decision that commands it was committed.
+    pub(crate) committed: Duration,
+    /// The recovery's own time then.
+    pub(crate) started: Elapsed,
+}
+
+/// Carries out `command`, unless the claim or the intent has grown too old by the time of its first byte (R2, R4).
+pub(crate) async fn execute(command: Command, context: Context) -> Observation {
+    if command.is_write()
+        && touches_nova(&command)
+        && let Err(error) = context.ports.compute.make_ready().await
+    {
+        tracing::debug!(command = command.name(), %error, "not sent");
+        // Not a byte has gone to Nova: the trouble is told to a read, which will meet it too.
+        return failed(command, &error);
+    }
+    if !context.holding.may_act(context.committed, command.is_write()) {
+        tracing::info!(
+            command = command.name(),
+            host = context.host,
+            "not sent: the intent or the claim is too old"
+        );
+        return Observation::NotSent(command);
+    }
+    match command {
+        Command::CountHosts => count_hosts(command, &context).await,
+        Command::ReadService => {
+            Observation::Service(context.ports.compute.service(&context.host).await.map_err(fault))
+        }
+        Command::ReadPower => {
+            let result = context
+                .ports
+                .fencer
+                .read_power(&context.host)
+                .await
+                .map_err(fault);
+            Observation::Power {
+                started: context.started,
+                result,
+            }
+        }
+        Command::PowerOff { reason } => Observation::PowerOff(
+            context
+                .ports
+                .fencer
+                .power_off(&context.host, &reason)
+                .await
+                .map_err(fault),
+        ),
+        Command::UpdateService { id, update } => {
+            let change = change_of(update);
+            Observation::ServiceUpdated(
+                context
+                    .ports
+                    .compute
+                    .update_service(id, &change)
+                    .await
+                    .map_err(fault),
+            )
+        }
+        Command::TakeInventory => Observation::Inventory(inventory(&context).await.map_err(fault)),
+        Command::ReadLists { since } => Observation::Lists(lists(&context, since).await.map_err(fault)),
+        Command::ReadConductors => {
+            Observation::Conductors(context.ports.compute.conductors_up().await.map_err(fault))
+        }
+        Command::ReadServer(server) => {
+            let result = context.ports.compute.server(server).await.map_err(fault);
+            Observation::Server { server, result }
+        }
+        Command::Lock { .. }
+        | Command::Unlock(_)
+        | Command::Prepare(_)
+        | Command::Evacuate(_)
+        | Command::Restore { .. }
+        | Command::Stop(_)
+        | Command::Start(_)
+        | Command::Activate { .. } => call_about_server(command, &context).await,
+    }
+}
+
+/// Calls about one server; each is answered by the name of its call.
+async fn call_about_server(command: Command, context: &Context) -> Observation {
+    let Some((server, call)) = command.server_call() else {
+        return Observation::NotSent(command);
+    };
+    let compute = &context.ports.compute;
+    let result = match &command {
+        Command::Lock { reason, .. } => compute.lock(server, reason).await,
+        Command::Unlock(_) => compute.unlock(server).await,
+        Command::Prepare(_) => compute.reset_state(server, &VmState::Error).await,
+        Command::Evacuate(evacuation) => compute.evacuate(evacuation.server(), None).await,
+        Command::Restore { to, .. } => match to {
+            Restoration::Stop => compute.stop(server).await,
+            Restoration::Pause => compute.pause(server).await,
+            Restoration::Suspend => compute.suspend(server).await,
+            Restoration::MarkError => compute.reset_state(server, &VmState::Error).await,
+        },
+        Command::Stop(_) => compute.stop(server).await,
+        Command::Start(_) => compute.start(server).await,
+        Command::Activate { to, .. } => compute.reset_state(server, to).await,
+        Command::CountHosts
+        | Command::ReadService
+        | Command::ReadPower
+        | Command::PowerOff { .. }
+        | Command::UpdateService { .. }
+        | Command::TakeInventory
+        | Command::ReadLists { .. }
+        | Command::ReadConductors
+        | Command::ReadServer(_) => return Observation::NotSent(command),
+    };
+    Observation::ServerCall {
+        server,
+        call,
+        result: result.map_err(fault),
+    }
+}
+
+fn touches_nova(command: &Command) -> bool {
+    !matches!(command, Command::PowerOff { .. })
+}
+
+/// The observation of a command whose call could not even begin.
+fn failed(command: Command, error: &CallError) -> Observation {
+    let fault = Fault {
+        maybe_done: false,
+        ..error.fault.clone()
+    };
+    match command.server_call() {
+        Some((server, call)) => Observation::ServerCall {
+            server,
+            call,
+            result: Err(fault),
+        },
+        None if matches!(command, Command::UpdateService { .. }) => Observation::ServiceUpdated(Err(fault)),
+        None => Observation::NotSent(command),
+    }
+}
+
+/// Logs the whole chain once, here; decisions need the fault only.
+fn fault(error: CallError) -> Fault {
+    let source = error.source.as_ref().map(ToString::to_string);
+    tracing::debug!(fault = %error.fault, source, class = ?error.fault.class, "call failed");
+    error.fault
+}
+
+async fn count_hosts(command: Command, context: &Context) -> Observation {
+    let Some(host) = context.host_id else {
+        return Observation::NotSent(command);
+    };
+    match context.ports.journal.storm(host).await {
+        Ok(storm) => Observation::Storm(storm),
+        Err(error) => {
+            tracing::warn!(%error, "hosts cannot be counted");
+            Observation::NotSent(command)
+        }
+    }
+}
+
+fn change_of(update: ServiceUpdate) -> ServiceChange {
+    match update {
+        ServiceUpdate::DisableAndForceDown { reason } => ServiceChange {
+            disable: Some(Some(reason)),
+            forced_down: Some(true),
+        },
+        ServiceUpdate::ForceDown => ServiceChange {
+            disable: None,
+            forced_down: Some(true),
+        },
+        ServiceUpdate::ClearForcedDown => ServiceChange {
+            disable: None,
+            forced_down: Some(false),
+        },
+        ServiceUpdate::Disable { reason } => ServiceChange {
+            disable: Some(Some(reason)),
+            forced_down: None,
+        },
+    }
+}
+
+async fn inventory(context: &Context) -> Result<Inventory, CallError> {
+    let compute = &context.ports.compute;
+    // Migrations before servers: one that ends in between is still seen unfinished, which is the careful side (R11).
+    let migrations = compute.migrations_touching(&context.host).await?;
+    let servers = compute.servers_on(&context.host).await?;
+    let service = compute.service(&context.host).await?;
+    Ok(Inventory {
+        migrations,
+        servers,
+        service,
+    })
+}
+
+async fn lists(context: &Context, since: Option<tachi_domain::Timestamp>) -> Result<Lists, CallError> {
+    let compute = &context.ports.compute;
+    let servers = compute.servers_on(&context.host).await?;
+    let evacuations = compute.evacuations_from(&context.host, since).await?;
+    let proven_off = context
+        .ports
+        .journal
+        .proven_off()
+        .await
+        .map_err(|error| CallError {
+            fault: Fault {
+                class: FaultClass::Transient,
+                status: None,
+                maybe_done: false,
+                text: format!("{error}: {}", error.source),
+            },
+            source: Some(Box::new(error)),
+        })?;
+    Ok(Lists {
+        started: context.started,
+        servers,
+        evacuations,
+        proven_off,
+    })
+}

@@ -1,0 +1,23 @@
+//! The engine: claims recoveries, observes the cloud, asks the domain what to do, journals it, does it, and journals what
+//! came of it. It reaches everything outside through the [`ports`], which adapters implement:
+//!
+//! ```text
+//! tachi (binary) -> store, bus, openstack, fence, api -> engine -> domain
+//! ```
+//!
+//! One [`Engine`] has one sweeper, which finds recoveries nobody owns or whose owner has fallen silent, and one driver per
+//! recovery it owns. A driver is a loop of `decide -> journal -> act`; nothing is done outside before the decision that
+//! commands it is durable.
+
+mod any;
+mod clock;
+mod driver;
+mod engine;
+mod executor;
+mod holding;
+pub mod ports;
+mod sweeper;
+mod writing;
+
+pub use clock::SystemClock;
+pub use engine::{Engine, EngineOptions, Ports};

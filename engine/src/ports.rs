@@ -1,0 +1,17 @@
+//! What the engine and the API need from the outside, in their own words. Each is small enough to fake in a test.
+
+pub mod clock;
+pub mod compute;
+pub mod fencer;
+pub mod journal;
+pub mod operator;
+pub mod registry;
+pub mod wake;
+
+pub use clock::Clock;
+pub use compute::{CallError, Compute, ServiceChange};
+pub use fencer::Fencer;
+pub use journal::{Journal, JournalError};
+pub use operator::OperatorDesk;
+pub use registry::{Registry, RegistryError};
+pub use wake::{Poke, Wake};

@@ -1,0 +1,14 @@
+//! Time, given from outside so that tests can set it.
+
+use std::time::Duration;
+
+use tachi_domain::Timestamp;
+
+/// The two clocks in use.
+pub trait Clock: Send + Sync {
+    /// Wall time, for people.
+    fn wall(&self) -> Timestamp;
+
+    /// Time since this machine booted, suspend included (`CLOCK_BOOTTIME`): what deadlines and beats are measured by.
+    fn boot(&self) -> Duration;
+}

@@ -1,0 +1,160 @@
+//! Nova, as far as recoveries need it.
+
+use async_trait::async_trait;
+use tachi_domain::fault::{Fault, FaultClass};
+use tachi_domain::nova::{Migration, Server, Service, VmState};
+use tachi_domain::{ServerId, ServiceId, Timestamp};
+
+/// A call that failed. `fault` is what decisions are made by; `source` is for the log.
+#[derive(Debug, thiserror::Error)]
+#[error("{fault}")]
+pub struct CallError {
+    /// What a decision needs to know.
+    pub fault: Fault,
+    /// The error below, if there is one.
+    #[source]
+    pub source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+impl CallError {
+    /// A permanent error that no call was made for.
+    pub fn refused(text: impl Into<String>) -> Self {
+        let fault = Fault {
+            class: FaultClass::Permanent,
+            status: None,
+            maybe_done: false,
+            text: text.into(),
+        };
+        Self { fault, source: None }
+    }
+}
+
+/// What to change of a service record; one PUT.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ServiceChange {
+    /// `Some(Some(reason))` disables with that reason, `Some(None)` enables, `None` leaves status and reason alone.
+    pub disable: Option<Option<String>>,
+    /// Sets or clears `forced_down`.
+    pub forced_down: Option<bool>,
+}
+
+/// Nova. Every call has a total deadline of its own and follows every page.
+#[async_trait]
+pub trait Compute: Send + Sync {
+    /// Makes sure that the next call needs nothing before its first byte, such as a new token (R4).
+    ///
+    /// # Errors
+    ///
+    /// Keystone failed; nothing was asked of Nova.
+    async fn make_ready(&self) -> Result<(), CallError>;
+
+    /// The `nova-compute` service record of `host`; `None` if Nova knows no such host.
+    ///
+    /// # Errors
+    ///
+    /// Nova or Keystone failed, or the host's cell is down (transient).
+    async fn service(&self, host: &str) -> Result<Option<Service>, CallError>;
+
+    /// Changes a service record and returns it as Nova shows it then. Idempotent.
+    ///
+    /// # Errors
+    ///
+    /// 400 while Nova refuses (permanent), or as for [`Compute::service`].
+    async fn update_service(&self, id: ServiceId, change: &ServiceChange) -> Result<Service, CallError>;
+
+    /// Whether every `nova-conductor` is up; `false` if there is none.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Compute::service`].
+    async fn conductors_up(&self) -> Result<bool, CallError>;
+
+    /// Every server of every project whose service host is `host`, all pages.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Compute::service`]. Never a part of the list.
+    async fn servers_on(&self, host: &str) -> Result<Vec<Server>, CallError>;
+
+    /// One server; `None` if it is gone.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Compute::service`].
+    async fn server(&self, id: ServerId) -> Result<Option<Server>, CallError>;
+
+    /// Every migration record, of any kind, with `host` as source or destination (R11).
+    ///
+    /// # Errors
+    ///
+    /// As for [`Compute::service`].
+    async fn migrations_touching(&self, host: &str) -> Result<Vec<Migration>, CallError>;
+
+    /// The evacuation records with `host` as source, newest first, page by page until one is older than `since`
+    /// (R13). `None` reads all.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Compute::service`].
+    async fn evacuations_from(
+        &self,
+        host: &str,
+        since: Option<Timestamp>,
+    ) -> Result<Vec<Migration>, CallError>;
+
+    /// Asks Nova to rebuild the server elsewhere, on `target` if given. Asynchronous, and *not* idempotent.
+    ///
+    /// # Errors
+    ///
+    /// 4xx as Nova gives it; `maybe_done` after a time-out or 5xx.
+    async fn evacuate(&self, id: ServerId, target: Option<&str>) -> Result<(), CallError>;
+
+    /// Locks a server with a reason. Idempotent.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Compute::evacuate`].
+    async fn lock(&self, id: ServerId, reason: &str) -> Result<(), CallError>;
+
+    /// Unlocks a server. Idempotent.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Compute::evacuate`].
+    async fn unlock(&self, id: ServerId) -> Result<(), CallError>;
+
+    /// Sets vm_state to `error` or `active` and clears task_state, whatever the server really does.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Compute::evacuate`]; permanent for any other state.
+    async fn reset_state(&self, id: ServerId, to: &VmState) -> Result<(), CallError>;
+
+    /// Starts a stopped server.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Compute::evacuate`].
+    async fn start(&self, id: ServerId) -> Result<(), CallError>;
+
+    /// Stops a server.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Compute::evacuate`].
+    async fn stop(&self, id: ServerId) -> Result<(), CallError>;
+
+    /// Pauses a running server.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Compute::evacuate`].
+    async fn pause(&self, id: ServerId) -> Result<(), CallError>;
+
+    /// Suspends a running server.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Compute::evacuate`].
+    async fn suspend(&self, id: ServerId) -> Result<(), CallError>;
+}

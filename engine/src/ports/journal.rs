@@ -1,0 +1,271 @@
+//! The durable side of a recovery: claims, beats and the journal.
+//!
+//! Every write of a claimed recovery begins with a counted update of its row at the claim's epoch and is rolled back
+//! unless exactly one row matched (R1). A commit that fails, or whose answer is lost, counts as not held: the caller makes
+//! no outside call after it.
+
+use std::collections::BTreeSet;
+
+use async_trait::async_trait;
+use tachi_domain::entity::host::MaintenanceReason;
+use tachi_domain::entity::notification::NotificationStatus;
+use tachi_domain::entity::vmove::VmoveStatus;
+use tachi_domain::entity::{Host, Notification};
+use tachi_domain::recovery::{Life, Pulse, RecoveryKind, Storm};
+use tachi_domain::{Elapsed, HostId, RecoveryId, ServerId, Timestamp, VmoveId};
+
+/// A database error. All of them mean: nothing is known to be written.
+#[derive(Debug, thiserror::Error)]
+#[error("{operation}")]
+#[non_exhaustive]
+pub struct JournalError {
+    /// What was tried, such as `claiming a recovery`.
+    pub operation: &'static str,
+    /// What the database, or the decoding of what it held, said.
+    #[source]
+    pub source: Box<dyn std::error::Error + Send + Sync>,
+}
+
+impl JournalError {
+    /// Wraps what the database said.
+    pub fn new(operation: &'static str, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self {
+            operation,
+            source: source.into(),
+        }
+    }
+}
+
+/// What an engine sees of a recovery it does not own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClaimView {
+    /// Which.
+    pub id: RecoveryId,
+    /// The claim's number; 0 if it was never claimed.
+    pub epoch: u64,
+    /// Raised by the owner every second (R2).
+    pub beat: u64,
+    /// Who owns it; `None` if nobody does, or the owner let go.
+    pub owner: Option<String>,
+    /// Open or watching.
+    pub life: Life,
+}
+
+/// A recovery as its new owner finds it, read after the claim was committed, on the same connection.
+#[derive(Clone, Debug)]
+pub struct Claimed {
+    /// Which.
+    pub id: RecoveryId,
+    /// The epoch that every write of the new owner carries.
+    pub epoch: u64,
+    /// What it is about.
+    pub kind: RecoveryKind,
+    /// Open or watching.
+    pub life: Life,
+    /// The notification that caused it.
+    pub notification: Notification,
+    /// The host, deleted or not; `None` if no row is left of it.
+    pub host: Option<Host>,
+    /// The recovery's own time so far.
+    pub elapsed: Elapsed,
+    /// The state's head as last written; `None` if nothing was written yet.
+    pub state: Option<String>,
+    /// The states of its moves, as last written.
+    pub moves: Vec<String>,
+    /// When the notification was accepted; wall time of the API's machine.
+    pub opened_at: Timestamp,
+    /// What an operator may have changed.
+    pub pulse: Pulse,
+}
+
+/// One instance of a host recovery, to be inserted or overwritten.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MoveWrite {
+    /// The vmove's id.
+    pub vmove: VmoveId,
+    /// The instance.
+    pub server: ServerId,
+    /// The instance's name.
+    pub name: String,
+    /// The order in which moves are made, lowest first.
+    pub rank: u32,
+    /// Nova's service host it was on.
+    pub source_host: String,
+    /// Nova's service host it is on.
+    pub dest_host: Option<String>,
+    /// When Nova was first asked.
+    pub start_time: Option<Timestamp>,
+    /// When it was over.
+    pub end_time: Option<Timestamp>,
+    /// What the API shows.
+    pub status: VmoveStatus,
+    /// What a person should know.
+    pub message: Option<String>,
+    /// Whether the instance is still being worked on: only one open move per instance over all recoveries (R6).
+    pub open: bool,
+    /// The move's own state.
+    pub state: String,
+}
+
+/// One line of the step journal.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StepWrite {
+    /// Masakari's task class name.
+    pub task: &'static str,
+    /// The instance it is about, if one.
+    pub server: Option<ServerId>,
+    /// `intent` (about to call), `outcome` (what came of it) or `note`.
+    pub kind: StepKind,
+    /// 0.0 to 1.0 of the task.
+    pub progress: f64,
+    /// Whether the task has failed.
+    pub failed: bool,
+    /// For people.
+    pub text: String,
+    /// When; for people.
+    pub at: Timestamp,
+}
+
+/// See [`StepWrite::kind`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StepKind {
+    /// Written before a call.
+    Intent,
+    /// Written after it.
+    Outcome,
+    /// Neither; a thing seen or decided.
+    Note,
+}
+
+impl StepKind {
+    /// The word in the database.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Intent => "intent",
+            Self::Outcome => "outcome",
+            Self::Note => "note",
+        }
+    }
+}
+
+/// A proof that a host was off, for the record.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ProofWrite {
+    /// `device`, or `notification` in mode `external`.
+    pub kind: String,
+    /// Who read it: engine's name.
+    pub by: String,
+    /// The device, or the notification.
+    pub from: String,
+    /// All of it, as JSON.
+    pub evidence: String,
+    /// When; for people.
+    pub at: Timestamp,
+}
+
+/// What the host's row shows from now on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HostWrite {
+    /// Which.
+    pub host: HostId,
+    /// Why it is on maintenance now (R19).
+    pub why: MaintenanceReason,
+}
+
+/// One transaction of a claimed recovery.
+#[derive(Clone, Debug, Default)]
+pub struct Write {
+    /// The recovery's own time.
+    pub elapsed: Elapsed,
+    /// The state's head; `None` leaves it.
+    pub state: Option<String>,
+    /// Where it is in its life; `None` leaves it. Anything but open gives the open key free.
+    pub life: Option<Life>,
+    /// Moves that were added or changed.
+    pub moves: Vec<MoveWrite>,
+    /// New lines of the step journal.
+    pub steps: Vec<StepWrite>,
+    /// New proofs.
+    pub proofs: Vec<ProofWrite>,
+    /// The notification's status and message; `None` leaves them.
+    pub notification: Option<(NotificationStatus, Option<String>)>,
+    /// The host's maintenance; `None` leaves it.
+    pub host: Option<HostWrite>,
+    /// Whether the host counts as proven off for other recoveries from now on (R10); `None` leaves it.
+    pub proven_off: Option<bool>,
+    /// Refuse the whole write if a host recovery is open for the host of this name (R12).
+    pub unless_host_recovery: Option<String>,
+}
+
+/// What came of a [`Write`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Committed {
+    /// Durable. With what an operator may have changed meanwhile.
+    Written(Pulse),
+    /// Another engine has claimed it: stop, make no call.
+    Lost,
+    /// Nothing was written: these instances have an open move in another recovery.
+    MovesTaken(Vec<ServerId>),
+    /// Nothing was written: [`Write::unless_host_recovery`] was not met.
+    HostUnderRecovery,
+}
+
+/// The journal.
+#[async_trait]
+pub trait Journal: Send + Sync {
+    /// Every recovery that is open or watching.
+    ///
+    /// # Errors
+    ///
+    /// The database failed.
+    async fn unsettled(&self) -> Result<Vec<ClaimView>, JournalError>;
+
+    /// Claims a recovery if its epoch is still `seen_epoch`; `None` if somebody was quicker or it is closed. The
+    /// notification goes to `running` if it was `new` or `error`.
+    ///
+    /// # Errors
+    ///
+    /// The database failed: not claimed, or claimed without knowing it, which the next claim heals.
+    async fn claim(
+        &self,
+        id: RecoveryId,
+        seen_epoch: u64,
+        owner: &str,
+    ) -> Result<Option<Claimed>, JournalError>;
+
+    /// Raises the beat and stores the recovery's own time.
+    ///
+    /// # Errors
+    ///
+    /// The database failed: counts as not held.
+    async fn beat(&self, id: RecoveryId, epoch: u64, elapsed: Elapsed) -> Result<Committed, JournalError>;
+
+    /// Writes one transaction; it counts as a beat too.
+    ///
+    /// # Errors
+    ///
+    /// The database failed: counts as not held.
+    async fn commit(&self, id: RecoveryId, epoch: u64, write: &Write) -> Result<Committed, JournalError>;
+
+    /// Lets go of a claim, so that another engine need not wait for a silent beat.
+    ///
+    /// # Errors
+    ///
+    /// The database failed.
+    async fn release(&self, id: RecoveryId, epoch: u64) -> Result<(), JournalError>;
+
+    /// How many hosts are out, `host` included.
+    ///
+    /// # Errors
+    ///
+    /// The database failed.
+    async fn storm(&self, host: HostId) -> Result<Storm, JournalError>;
+
+    /// The names of the hosts that open or watching recoveries have a valid proof of (R10).
+    ///
+    /// # Errors
+    ///
+    /// The database failed.
+    async fn proven_off(&self) -> Result<BTreeSet<String>, JournalError>;
+}

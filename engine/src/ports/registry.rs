@@ -1,0 +1,242 @@
+//! What the API keeps: segments, hosts, notifications, vmoves.
+
+use async_trait::async_trait;
+use tachi_domain::entity::host::{HostChange, HostFilter, NewHost};
+use tachi_domain::entity::notification::{NewNotification, NotificationFilter};
+use tachi_domain::entity::segment::{NewSegment, SegmentChange, SegmentFilter};
+use tachi_domain::entity::vmove::VmoveFilter;
+use tachi_domain::entity::{Host, Notification, Segment, TaskProgress, Vmove};
+use tachi_domain::{HostId, NotificationId, SegmentId, Timestamp, VmoveId};
+
+/// One column to sort by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SortKey {
+    /// A name out of the entity's `SORT_KEYS`.
+    pub column: String,
+    /// Largest first.
+    pub descending: bool,
+}
+
+/// A page of a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page<F> {
+    /// Which rows.
+    pub filter: F,
+    /// In which order; the caller has appended the tie-breakers.
+    pub sort: Vec<SortKey>,
+    /// Start after the row with this integer id.
+    pub marker: Option<i64>,
+    /// At most so many.
+    pub limit: u64,
+}
+
+/// Why a request could not be done.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RegistryError {
+    /// The list's marker is no row.
+    #[error("marker {marker} could not be found")]
+    MarkerNotFound {
+        /// The integer id asked for.
+        marker: i64,
+    },
+    /// No such segment.
+    #[error("no segment {segment}")]
+    SegmentNotFound {
+        /// Which.
+        segment: SegmentId,
+    },
+    /// No such host in that segment.
+    #[error("no host {host} in segment {segment}")]
+    HostNotFound {
+        /// Which host.
+        host: HostId,
+        /// In which segment.
+        segment: SegmentId,
+    },
+    /// The name is taken by another segment.
+    #[error("a segment is already called {name}")]
+    SegmentExists {
+        /// The name.
+        name: String,
+    },
+    /// The name is taken by another host, in whatever segment.
+    #[error("a host is already called {name}")]
+    HostExists {
+        /// The name.
+        name: String,
+    },
+    /// A notification of a host of the segment is being worked on.
+    #[error("the segment is in use to process notifications")]
+    InUse,
+    /// A notification names a host nobody registered.
+    #[error("no host is called {name}")]
+    UnknownHostName {
+        /// The name.
+        name: String,
+    },
+    /// The notification's host is on maintenance.
+    #[error("host {name} is on maintenance")]
+    OnMaintenance {
+        /// The host's name.
+        name: String,
+    },
+    /// The notification repeats one, or the host is already being recovered.
+    #[error("the notification is a duplicate")]
+    Duplicate,
+    /// The database failed; nothing is known to be written.
+    #[error("{operation}")]
+    Database {
+        /// What was tried.
+        operation: &'static str,
+        /// What the database said.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+/// The registry. Every change is one transaction.
+#[async_trait]
+pub trait Registry: Send + Sync {
+    /// Segments that are not deleted.
+    ///
+    /// # Errors
+    ///
+    /// `MarkerNotFound`, `Database`.
+    async fn list_segments(&self, page: &Page<SegmentFilter>) -> Result<Vec<Segment>, RegistryError>;
+
+    /// One segment; `None` if there is none or it is deleted.
+    ///
+    /// # Errors
+    ///
+    /// `Database`.
+    async fn get_segment(&self, id: SegmentId) -> Result<Option<Segment>, RegistryError>;
+
+    /// Adds a segment.
+    ///
+    /// # Errors
+    ///
+    /// `SegmentExists`, `Database`.
+    async fn create_segment(&self, new: &NewSegment) -> Result<Segment, RegistryError>;
+
+    /// Changes a segment. While a notification of one of its hosts is open only `enabled` may change (R20).
+    ///
+    /// # Errors
+    ///
+    /// `SegmentNotFound`, `InUse`, `SegmentExists`, `Database`; checked in this order.
+    async fn update_segment(&self, id: SegmentId, change: &SegmentChange) -> Result<Segment, RegistryError>;
+
+    /// Deletes a segment and its hosts.
+    ///
+    /// # Errors
+    ///
+    /// `SegmentNotFound`, `InUse`, `Database`.
+    async fn delete_segment(&self, id: SegmentId) -> Result<(), RegistryError>;
+
+    /// Hosts of a segment that are not deleted.
+    ///
+    /// # Errors
+    ///
+    /// `SegmentNotFound`, `MarkerNotFound`, `Database`.
+    async fn list_hosts(
+        &self,
+        segment: SegmentId,
+        page: &Page<HostFilter>,
+    ) -> Result<Vec<Host>, RegistryError>;
+
+    /// One host of a segment.
+    ///
+    /// # Errors
+    ///
+    /// `Database`.
+    async fn get_host(&self, segment: SegmentId, id: HostId) -> Result<Option<Host>, RegistryError>;
+
+    /// Adds a host.
+    ///
+    /// # Errors
+    ///
+    /// `SegmentNotFound`, `HostExists`, `Database`.
+    async fn create_host(&self, new: &NewHost) -> Result<Host, RegistryError>;
+
+    /// Changes a host by an operator's word. While a notification of the segment is open only
+    /// `on_maintenance=True` alone is let through (R20). `on_maintenance` true records the operator as the reason,
+    /// false clears every reason (R19).
+    ///
+    /// # Errors
+    ///
+    /// `HostNotFound`, `InUse`, `HostExists`, `Database`; checked in this order.
+    async fn update_host(
+        &self,
+        segment: SegmentId,
+        id: HostId,
+        change: &HostChange,
+    ) -> Result<Host, RegistryError>;
+
+    /// Deletes a host.
+    ///
+    /// # Errors
+    ///
+    /// `HostNotFound`, `InUse`, `Database`.
+    async fn delete_host(&self, segment: SegmentId, id: HostId) -> Result<(), RegistryError>;
+
+    /// Notifications.
+    ///
+    /// # Errors
+    ///
+    /// `MarkerNotFound`, `Database`.
+    async fn list_notifications(
+        &self,
+        page: &Page<NotificationFilter>,
+    ) -> Result<Vec<Notification>, RegistryError>;
+
+    /// One notification.
+    ///
+    /// # Errors
+    ///
+    /// `Database`.
+    async fn get_notification(&self, id: NotificationId) -> Result<Option<Notification>, RegistryError>;
+
+    /// Accepts a notification: looks the host up, checks maintenance (R19) and duplicates, inserts the row as `new`
+    /// together with its recovery, all in one transaction. The row is the queue.
+    ///
+    /// `window_seconds` is `duplicate_notification_detection_interval`.
+    ///
+    /// # Errors
+    ///
+    /// `UnknownHostName`, `OnMaintenance`, `Duplicate`, `Database`; checked in this order.
+    async fn accept_notification(
+        &self,
+        new: &NewNotification,
+        window_seconds: u32,
+        now: Timestamp,
+    ) -> Result<Notification, RegistryError>;
+
+    /// The vmoves of a notification.
+    ///
+    /// # Errors
+    ///
+    /// `MarkerNotFound`, `Database`.
+    async fn list_vmoves(
+        &self,
+        notification: NotificationId,
+        page: &Page<VmoveFilter>,
+    ) -> Result<Vec<Vmove>, RegistryError>;
+
+    /// One vmove of a notification.
+    ///
+    /// # Errors
+    ///
+    /// `Database`.
+    async fn get_vmove(
+        &self,
+        notification: NotificationId,
+        id: VmoveId,
+    ) -> Result<Option<Vmove>, RegistryError>;
+
+    /// How far the tasks of a notification's recovery are, in workflow order; empty if nothing is recorded.
+    ///
+    /// # Errors
+    ///
+    /// `Database`.
+    async fn progress(&self, notification: NotificationId) -> Result<Vec<TaskProgress>, RegistryError>;
+}

@@ -1,0 +1,115 @@
+//! From a decision's record to one transaction.
+
+use serde_json::json;
+use tachi_domain::proof::{Basis, Proof};
+use tachi_domain::recovery::{Record, Step, StepKind};
+use tachi_domain::{Elapsed, HostId, Timestamp};
+
+use crate::any::Any;
+use crate::ports::journal::{self, HostWrite, MoveWrite, ProofWrite, StepWrite, Write};
+
+/// Builds the transaction.
+///
+/// # Errors
+///
+/// The state cannot be serialised; never in practice.
+pub(crate) fn write_of(
+    state: &Any,
+    record: &Record,
+    host: Option<HostId>,
+    owner: &str,
+    elapsed: Elapsed,
+    wall: Timestamp,
+) -> Result<Write, serde_json::Error> {
+    let mut moves = Vec::with_capacity(record.moves.len());
+    for server in &record.moves {
+        let Some(one) = state.one_move(*server) else {
+            continue;
+        };
+        moves.push(MoveWrite {
+            vmove: one.vmove,
+            server: one.server,
+            name: one.name.clone(),
+            rank: one.rank,
+            source_host: state.host().to_owned(),
+            dest_host: one.dest.clone(),
+            start_time: one.asked_at,
+            end_time: one.over_at.filter(|_| one.is_over()),
+            status: one.status(),
+            message: one.note.clone(),
+            open: !one.is_over(),
+            state: one.to_json()?,
+        });
+    }
+    let host_write = match (record.host, host) {
+        (Some(why), Some(host)) => Some(HostWrite { host, why }),
+        (None, _) | (_, None) => None,
+    };
+    Ok(Write {
+        elapsed,
+        state: record.head.then(|| state.head()).transpose()?,
+        life: record.life,
+        moves,
+        steps: record.steps.iter().map(|step| step_of(step, wall)).collect(),
+        proofs: record
+            .proofs
+            .iter()
+            .map(|proof| proof_of(proof, owner, state.host(), wall))
+            .collect(),
+        notification: record.notification.clone(),
+        host: host_write,
+        proven_off: if record.head { state.is_proven_off() } else { None },
+        unless_host_recovery: record.unless_host_recovery.clone(),
+    })
+}
+
+fn step_of(step: &Step, wall: Timestamp) -> StepWrite {
+    StepWrite {
+        task: step.task.name(),
+        server: step.server,
+        kind: match step.kind {
+            StepKind::Intent => journal::StepKind::Intent,
+            StepKind::Outcome => journal::StepKind::Outcome,
+            StepKind::Note => journal::StepKind::Note,
+        },
+        progress: step.progress,
+        failed: step.failed,
+        text: step.text.clone(),
+        at: wall,
+    }
+}
+
+fn proof_of(proof: &Proof, owner: &str, host: &str, wall: Timestamp) -> ProofWrite {
+    let (kind, from, evidence) = match proof.basis() {
+        Basis::Device { first, latest } => {
+            let readings = [first, latest].map(|dated| {
+                json!({
+                    "asked_ms": dated.started.millis(),
+                    "said": dated.reading.raw,
+                    "answered_at_us": dated.reading.at.micros(),
+                })
+            });
+            (
+                "device",
+                latest.reading.device.clone(),
+                json!({ "readings": readings }),
+            )
+        }
+        Basis::Word {
+            notification,
+            still_at,
+        } => (
+            "notification",
+            format!("notification {notification}"),
+            json!({ "host_status": "NORMAL", "nova_silent_at_ms": still_at.millis() }),
+        ),
+    };
+    let evidence = json!({ "sentence": proof.sentence(host), "detail": evidence });
+    ProofWrite {
+        kind: kind.into(),
+        by: owner.to_owned(),
+        from,
+        evidence: evidence.to_string(),
+        at: wall,
+    }
+}
