@@ -1,0 +1,374 @@
+//! Database URLs as `SQLAlchemy` writes them, translated into what sqlx takes.
+
+use std::{
+    fmt::{self, Write as _},
+    path::PathBuf,
+};
+
+use secrecy::SecretString;
+
+use self::percent::{decoded, encoded};
+use crate::parse::{Refusal, boolean, is_number, or};
+
+mod percent;
+
+/// Which database it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Backend {
+    /// A file, or memory.
+    Sqlite,
+    /// `MySQL`, `MariaDB`, Galera.
+    MySql,
+    /// `PostgreSQL`.
+    Postgres,
+}
+
+/// A translated database URL. `Display` masks the password.
+#[derive(Debug, Clone)]
+pub struct DatabaseUrl {
+    /// Which database it is.
+    pub backend: Backend,
+    /// What sqlx takes.
+    pub url: SecretString,
+    /// The file of a `SQLite` database, as written; `None` for one in memory and for servers.
+    pub path: Option<PathBuf>,
+    /// Parameters that were left out, each with the reason.
+    pub notes: Vec<String>,
+    shown: String,
+}
+
+impl fmt::Display for DatabaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.shown)
+    }
+}
+
+/// Why a text is no database URL for us. Never contains the URL.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("reading a database URL: {why}; {help}")]
+#[non_exhaustive]
+pub struct DatabaseUrlError {
+    /// What is wrong.
+    pub why: String,
+    /// What to do.
+    pub help: String,
+}
+
+impl From<DatabaseUrlError> for Refusal {
+    fn from(error: DatabaseUrlError) -> Self {
+        Self::new(error.why, error.help)
+    }
+}
+
+fn wrong(why: impl Into<String>, help: impl Into<String>) -> DatabaseUrlError {
+    DatabaseUrlError {
+        why: why.into(),
+        help: help.into(),
+    }
+}
+
+/// Drivers that are translated; the part after `+` only chooses a Python library.
+const DRIVERS: &[(&str, Backend, &[&str])] = &[
+    ("sqlite", Backend::Sqlite, &["pysqlite", "aiosqlite"]),
+    (
+        "mysql",
+        Backend::MySql,
+        &[
+            "pymysql",
+            "mysqldb",
+            "mysqlconnector",
+            "mariadbconnector",
+            "aiomysql",
+            "asyncmy",
+        ],
+    ),
+    (
+        "mariadb",
+        Backend::MySql,
+        &[
+            "pymysql",
+            "mysqldb",
+            "mysqlconnector",
+            "mariadbconnector",
+            "aiomysql",
+            "asyncmy",
+        ],
+    ),
+    (
+        "postgresql",
+        Backend::Postgres,
+        &["psycopg2", "psycopg", "psycopg2cffi", "asyncpg", "pg8000"],
+    ),
+    (
+        "postgres",
+        Backend::Postgres,
+        &["psycopg2", "psycopg", "psycopg2cffi", "asyncpg", "pg8000"],
+    ),
+];
+
+/// Translates a `SQLAlchemy` URL.
+///
+/// # Errors
+///
+/// What is wrong with it, and what to write.
+pub fn database_url(text: &str) -> Result<DatabaseUrl, DatabaseUrlError> {
+    let example = "write mysql+pymysql://user:password@host/database, postgresql://... or sqlite:////path";
+    let (scheme, rest) = text
+        .split_once("://")
+        .ok_or_else(|| wrong("it has no `://`", example))?;
+    let (dialect, driver) = scheme
+        .split_once('+')
+        .map_or((scheme, None), |(dialect, driver)| (dialect, Some(driver)));
+    let found = DRIVERS.iter().find(|(name, ..)| *name == dialect);
+    let (_, backend, drivers) =
+        found.ok_or_else(|| wrong(format!("`{dialect}` is not supported"), example))?;
+    if let Some(driver) = driver.filter(|driver| !drivers.contains(driver)) {
+        let help = format!("write {dialect}:// or one of the drivers {}", or(drivers));
+        return Err(wrong(format!("driver `{driver}` is not known"), help));
+    }
+    match backend {
+        Backend::Sqlite => sqlite(rest),
+        Backend::MySql => server(*backend, "mysql", rest, mysql_parameters),
+        Backend::Postgres => server(*backend, "postgres", rest, postgres_parameters),
+    }
+}
+
+/// Three slashes are a relative path, four an absolute one, none or `:memory:` is memory.
+fn sqlite(rest: &str) -> Result<DatabaseUrl, DatabaseUrlError> {
+    let (address, parameters) = split_query(rest);
+    let path = match address.strip_prefix('/') {
+        Some(path) => decoded(path),
+        None if address.is_empty() => String::new(),
+        None => {
+            return Err(wrong(
+                "a SQLite URL has no host",
+                "write sqlite:////absolute/path or sqlite:///relative/path: three slashes and the path",
+            ));
+        }
+    };
+    let notes = parameters
+        .iter()
+        .map(|(name, _)| format!("{name}: no parameter of ours"))
+        .collect();
+    let (url, path) = if path.is_empty() || path == ":memory:" {
+        ("sqlite::memory:".to_owned(), None)
+    } else {
+        // As with SQLAlchemy a missing file is created.
+        (
+            format!("sqlite://{}?mode=rwc", encoded(&path, b"/")),
+            Some(PathBuf::from(path)),
+        )
+    };
+    let shown = url.clone();
+    Ok(DatabaseUrl {
+        backend: Backend::Sqlite,
+        url: SecretString::from(url),
+        path,
+        notes,
+        shown,
+    })
+}
+
+fn server(
+    backend: Backend,
+    scheme: &str,
+    rest: &str,
+    translate: Translate,
+) -> Result<DatabaseUrl, DatabaseUrlError> {
+    // As in SQLAlchemy the password ends at the first `@`, and may hold `/` and `?`; a bare user name may not.
+    let (user, place) = match rest.split_once('@') {
+        Some((user, place)) if user.contains(':') || !user.contains('/') => (Some(user), place),
+        _ => (None, rest),
+    };
+    let (place, parameters) = split_query(place);
+    let (place, database) = place.split_once('/').unwrap_or((place, ""));
+    if place.contains('@') || database.contains('@') {
+        return Err(wrong(
+            "it has more than one `@`",
+            "write an `@` in user name or password as %40",
+        ));
+    }
+    if database.is_empty() {
+        return Err(wrong(
+            "it names no database",
+            "end it with /database, for example /masakari",
+        ));
+    }
+    let (host, database) = (host(place)?, decoded(database));
+    let translated = translate(&parameters)?;
+    let credentials = user.map(|user| {
+        user.split_once(':')
+            .map_or((user, None), |(name, word)| (name, Some(word)))
+    });
+    let assemble = |mask: bool| {
+        let mut url = format!("{scheme}://");
+        if let Some((name, password)) = credentials {
+            url.push_str(&encoded(&decoded(name), b""));
+            if let Some(password) = password {
+                url.push(':');
+                url.push_str(&if mask {
+                    "***".to_owned()
+                } else {
+                    encoded(&decoded(password), b"")
+                });
+            }
+            url.push('@');
+        }
+        url.push_str(&host);
+        url.push('/');
+        url.push_str(&encoded(&database, b""));
+        for (number, (name, value)) in translated.parameters.iter().enumerate() {
+            url.push(if number == 0 { '?' } else { '&' });
+            let _ = write!(url, "{name}={}", encoded(value, b"/"));
+        }
+        url
+    };
+    let (url, shown) = (assemble(false), assemble(true));
+    Ok(DatabaseUrl {
+        backend,
+        url: SecretString::from(url),
+        path: None,
+        notes: translated.notes,
+        shown,
+    })
+}
+
+/// Checks `host`, `host:port`, `[address]:port`; no host is the local one.
+fn host(place: &str) -> Result<String, DatabaseUrlError> {
+    let (host, port) = if let Some(rest) = place.strip_prefix('[') {
+        let (inner, after) = rest
+            .split_once(']')
+            .ok_or_else(|| wrong("a `[` is not closed", "write [2001:db8::1]:3306"))?;
+        if inner.parse::<std::net::Ipv6Addr>().is_err() {
+            return Err(wrong(
+                "what stands in brackets is no IPv6 address",
+                "write [2001:db8::1]:3306",
+            ));
+        }
+        (format!("[{inner}]"), after)
+    } else {
+        let (name, port) = place
+            .split_at_checked(place.find(':').unwrap_or(place.len()))
+            .unwrap_or((place, ""));
+        let good = name
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
+        if !good {
+            return Err(wrong(
+                "the host has characters that no host has",
+                "write `@`, `/`, `:` and `?` in user name or password as %40, %2F, %3A and %3F",
+            ));
+        }
+        (
+            if name.is_empty() {
+                "localhost".to_owned()
+            } else {
+                name.to_owned()
+            },
+            port,
+        )
+    };
+    let number = port.strip_prefix(':').unwrap_or(port);
+    let good =
+        port.is_empty() || (port.starts_with(':') && is_number(number) && number.parse::<u16>().is_ok());
+    if good {
+        Ok(format!("{host}{port}"))
+    } else {
+        Err(wrong(
+            "the port is no number up to 65535",
+            "write host:3306; a `:` in the password is written %3A",
+        ))
+    }
+}
+
+/// Turns the parameters of one dialect into those of sqlx.
+type Translate = fn(&[(String, String)]) -> Result<Translated, DatabaseUrlError>;
+
+#[derive(Default)]
+struct Translated {
+    parameters: Vec<(&'static str, String)>,
+    notes: Vec<String>,
+}
+
+fn mysql_parameters(given: &[(String, String)]) -> Result<Translated, DatabaseUrlError> {
+    let mut out = Translated::default();
+    let (mut authority, mut check_name) = (false, true);
+    for (name, value) in given {
+        match name.as_str() {
+            // sqlx speaks utf8mb4, of which the others are parts; a column's own charset is converted by the server.
+            "charset" if matches!(value.as_str(), "utf8" | "utf8mb3" | "utf8mb4") => {}
+            "charset" => {
+                return Err(wrong(
+                    "only UTF-8 is spoken",
+                    "write charset=utf8mb4 or leave it out",
+                ));
+            }
+            "ssl_ca" => {
+                authority = true;
+                out.parameters.push(("ssl-ca", value.clone()));
+            }
+            "ssl_cert" => out.parameters.push(("ssl-cert", value.clone())),
+            "ssl_key" => out.parameters.push(("ssl-key", value.clone())),
+            "ssl_check_hostname" | "ssl_verify_identity" => {
+                check_name = boolean(value)
+                    .map_err(|refusal| wrong(format!("{name} {}", refusal.why), refusal.help))?;
+            }
+            "unix_socket" => out.parameters.push(("socket", value.clone())),
+            _ => out.notes.push(format!("{name}: a setting of the Python driver")),
+        }
+    }
+    // PyMySQL, given an authority, also compares the server's name unless told otherwise.
+    if authority {
+        let mode = if check_name {
+            "VERIFY_IDENTITY"
+        } else {
+            "VERIFY_CA"
+        };
+        out.parameters.push(("ssl-mode", mode.to_owned()));
+    }
+    Ok(out)
+}
+
+fn postgres_parameters(given: &[(String, String)]) -> Result<Translated, DatabaseUrlError> {
+    const SAME: &[&str] = &[
+        "sslmode",
+        "sslrootcert",
+        "sslcert",
+        "sslkey",
+        "host",
+        "port",
+        "application_name",
+        "options",
+    ];
+    let mut out = Translated::default();
+    for (name, value) in given {
+        if let Some(same) = SAME.iter().find(|same| *same == name) {
+            out.parameters.push((same, value.clone()));
+        } else if name == "client_encoding" {
+            if !matches!(value.to_lowercase().as_str(), "utf8" | "utf-8") {
+                return Err(wrong(
+                    "only UTF-8 is spoken",
+                    "write client_encoding=utf8 or leave it out",
+                ));
+            }
+        } else {
+            out.notes.push(format!("{name}: a setting of the Python driver"));
+        }
+    }
+    Ok(out)
+}
+
+/// Cuts the query off and takes it apart.
+fn split_query(text: &str) -> (&str, Vec<(String, String)>) {
+    let (address, query) = text.split_once('?').unwrap_or((text, ""));
+    let pairs = query.split('&').filter(|pair| !pair.is_empty());
+    let part = |text: &str| decoded(&text.replace('+', " "));
+    let pairs = pairs.map(|pair| {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        (part(name), part(value))
+    });
+    (address, pairs.collect())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,258 @@
+//! Which files are read, in which order.
+
+use std::{
+    fs,
+    io::{self, Read},
+    path::{Path, PathBuf},
+};
+
+use crate::{
+    error::{ConfigError, ConfigErrors},
+    ini::Ini,
+};
+
+/// More than any configuration has; keeps a mistaken `--config-file /dev/zero` from eating the memory.
+const LONGEST: u64 = 4 << 20;
+
+/// Where a configuration is looked for when none is named; the first that exists is read.
+pub fn default_search() -> [PathBuf; 2] {
+    ["/etc/tachi/tachi.conf", "/etc/masakari/masakari.conf"].map(PathBuf::from)
+}
+
+impl Ini {
+    /// Reads `config_files` in their order, then each of `config_dirs` (its `*.conf` by name); later values win.
+    ///
+    /// Without `config_files` the first of `search` that exists is read, and with it, unless `config_dirs` are given,
+    /// the directory of the same name with `.d` behind. That none exists is no error: everything has a default.
+    ///
+    /// # Errors
+    ///
+    /// Every file that cannot be read or is no INI, together.
+    pub fn load(
+        config_files: &[PathBuf],
+        config_dirs: &[PathBuf],
+        search: &[PathBuf],
+    ) -> Result<Self, ConfigErrors> {
+        let mut ini = Self::default();
+        let mut problems = Vec::new();
+        let found = search
+            .iter()
+            .find(|path| path.exists())
+            .filter(|_| config_files.is_empty());
+        for path in config_files.iter().chain(found) {
+            add_file(&mut ini, path, &mut problems);
+        }
+        let beside = found.filter(|_| config_dirs.is_empty()).map(|path| {
+            let mut name = path.clone().into_os_string();
+            name.push(".d");
+            PathBuf::from(name)
+        });
+        let beside = beside.filter(|path| path.is_dir());
+        for folder in config_dirs.iter().chain(&beside) {
+            add_folder(&mut ini, folder, &mut problems);
+        }
+        ConfigErrors::check(problems)?;
+        Ok(ini)
+    }
+}
+
+fn add_folder(ini: &mut Ini, folder: &Path, problems: &mut Vec<ConfigError>) {
+    let listed = fs::read_dir(folder).and_then(|entries| {
+        let mut paths = Vec::new();
+        for entry in entries {
+            let path = entry?.path();
+            let hidden = path
+                .file_name()
+                .is_none_or(|name| name.as_encoded_bytes().starts_with(b"."));
+            if !hidden && path.extension().is_some_and(|extension| extension == "conf") {
+                paths.push(path);
+            }
+        }
+        Ok(paths)
+    });
+    match listed {
+        Ok(mut paths) => {
+            paths.sort_unstable();
+            for path in paths {
+                add_file(ini, &path, problems);
+            }
+        }
+        Err(source) => problems.push(unreadable(folder, source)),
+    }
+}
+
+fn add_file(ini: &mut Ini, path: &Path, problems: &mut Vec<ConfigError>) {
+    let mut bytes = Vec::new();
+    let read = fs::File::open(path).and_then(|file| file.take(LONGEST + 1).read_to_end(&mut bytes));
+    match read {
+        Err(source) => problems.push(unreadable(path, source)),
+        Ok(length) if u64::try_from(length).is_ok_and(|length| length > LONGEST) => {
+            problems.push(ConfigError::Content {
+                path: path.to_owned(),
+                line: 1,
+                why: format!("longer than {LONGEST} bytes"),
+                help: "name a configuration file",
+            });
+        }
+        Ok(_) => match std::str::from_utf8(&bytes) {
+            Ok(text) => ini.add_text(&path.to_string_lossy(), text, problems),
+            Err(error) => problems.push(not_utf8(path, &bytes, error.valid_up_to())),
+        },
+    }
+}
+
+fn not_utf8(path: &Path, bytes: &[u8], at: usize) -> ConfigError {
+    let line = bytes.iter().take(at).filter(|&&byte| byte == b'\n').count() + 1;
+    let byte = bytes.get(at).copied().unwrap_or_default();
+    ConfigError::Content {
+        path: path.to_owned(),
+        line,
+        why: format!("byte 0x{byte:02x} is not UTF-8"),
+        help: "save the file as UTF-8",
+    }
+}
+
+fn unreadable(path: &Path, source: io::Error) -> ConfigError {
+    let help = if source.kind() == io::ErrorKind::PermissionDenied {
+        "let the service's user or group read it"
+    } else {
+        "correct the path, or leave it out to use the defaults"
+    };
+    ConfigError::Read {
+        path: path.to_owned(),
+        help,
+        source,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Folder(tempfile::TempDir);
+
+    impl Folder {
+        fn new(files: &[(&str, &[u8])]) -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            for (name, text) in files {
+                let path = folder.path().join(name);
+                fs::create_dir_all(path.parent().unwrap()).unwrap();
+                fs::write(path, text).unwrap();
+            }
+            Self(folder)
+        }
+        fn at(&self, name: &str) -> PathBuf {
+            self.0.path().join(name)
+        }
+        fn value(&self, ini: &Ini) -> Option<String> {
+            ini.find(&[("DEFAULT".to_owned(), "a".to_owned())])
+                .map(|(_, value, origin)| {
+                    format!("{value} {origin}").replace(&format!("{}/", self.0.path().display()), "")
+                })
+        }
+    }
+
+    fn numbered() -> Folder {
+        Folder::new(&[
+            ("1.conf", b"[DEFAULT]\na = 1\n"),
+            ("2.conf", b"[DEFAULT]\na = 2\n"),
+            ("d/20.conf", b"[DEFAULT]\na = 20\n"),
+            ("d/10.conf", b"[DEFAULT]\n\na = 10\n"),
+            ("d/.30.conf", b"[DEFAULT]\na = 30\n"),
+            ("d/40.conf.bak", b"[DEFAULT]\na = 40\n"),
+            ("1.conf.d/x.conf", b"[DEFAULT]\na = x\n"),
+        ])
+    }
+
+    #[test]
+    fn order_of_files() {
+        let folder = numbered();
+        let at = |names: &[&str]| names.iter().map(|name| folder.at(name)).collect::<Vec<_>>();
+        for (name, files, dirs, search, expected) in [
+            ("one", &["1.conf"][..], &[][..], &[][..], Some("1 1.conf:2")),
+            ("later wins", &["1.conf", "2.conf"], &[], &[], Some("2 2.conf:2")),
+            ("named twice", &["2.conf", "1.conf"], &[], &[], Some("1 1.conf:2")),
+            (
+                "directory wins, sorted",
+                &["1.conf"],
+                &["d"],
+                &[],
+                Some("20 d/20.conf:2"),
+            ),
+            (
+                "search takes the first that exists",
+                &[],
+                &[],
+                &["0.conf", "2.conf", "1.conf"],
+                Some("2 2.conf:2"),
+            ),
+            (
+                "search takes its directory along",
+                &[],
+                &[],
+                &["1.conf"],
+                Some("x 1.conf.d/x.conf:2"),
+            ),
+            (
+                "a named directory replaces that",
+                &[],
+                &["d"],
+                &["1.conf"],
+                Some("20 d/20.conf:2"),
+            ),
+            (
+                "a named file stops the search",
+                &["2.conf"],
+                &[],
+                &["1.conf"],
+                Some("2 2.conf:2"),
+            ),
+            ("nothing found", &[], &[], &["0.conf"], None),
+        ] {
+            let ini = Ini::load(&at(files), &at(dirs), &at(search)).unwrap();
+            assert_eq!(folder.value(&ini).as_deref(), expected, "{name}");
+        }
+        let ini = Ini::load(&[], &at(&["d"]), &[]).unwrap();
+        assert_eq!(ini.files().collect::<Vec<_>>(), at(&["d/10.conf", "d/20.conf"]));
+    }
+
+    #[test]
+    fn all_bad_files_are_told_at_once() {
+        let folder = Folder::new(&[
+            ("latin1.conf", b"[DEFAULT]\na = 1\nb = caf\xe9\n"),
+            ("bad.conf", b"[DEFAULT]\nnonsense\n"),
+        ]);
+        let files = ["gone.conf", "latin1.conf", "bad.conf"].map(|name| folder.at(name));
+        let text = Ini::load(&files, &[folder.at("gone.d")], &[])
+            .unwrap_err()
+            .to_string();
+        let text = text.replace(&format!("{}/", folder.0.path().display()), "");
+        let lines: Vec<_> = text.lines().collect();
+        assert_eq!(lines.len(), 4, "{text}");
+        assert!(
+            lines[0].starts_with("gone.conf: cannot be read; correct the path"),
+            "{text}"
+        );
+        assert!(
+            lines[0].ends_with("No such file or directory (os error 2)"),
+            "{text}"
+        );
+        assert_eq!(
+            lines[1],
+            "latin1.conf:3: byte 0xe9 is not UTF-8; save the file as UTF-8"
+        );
+        assert!(lines[2].starts_with("bad.conf:2: neither"), "{text}");
+        assert!(lines[3].starts_with("gone.d: cannot be read"), "{text}");
+    }
+
+    #[test]
+    fn a_file_without_end_is_refused() {
+        let text = Ini::load(&[PathBuf::from("/dev/zero")], &[], &[])
+            .unwrap_err()
+            .to_string();
+        assert_eq!(
+            text,
+            "/dev/zero:1: longer than 4194304 bytes; name a configuration file"
+        );
+    }
+}

@@ -1,0 +1,317 @@
+//! The table of option names: which exist, what becomes of them, which are secrets.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    error::{ConfigError, ConfigErrors},
+    ini::{Ini, name_key, section_key, variable},
+    nearest::nearest,
+};
+
+/// What becomes of an option.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Handling {
+    /// It is read.
+    Read,
+    /// It is accepted so that existing files keep working, and has no effect for this reason.
+    Ignored(String),
+    /// It is an old name of another option.
+    Alias {
+        /// The section of the current name.
+        section: String,
+        /// The current name.
+        option: String,
+    },
+}
+
+#[derive(Debug, Clone)]
+struct Entry {
+    handling: Handling,
+    secret: bool,
+}
+
+/// The options a program accepts.
+///
+/// A table is text: a `[section]` line, then `names | handling | note` lines. Names are separated by commas; `*` stands
+/// for any option, and a section that ends in `*` for any section that begins so. Handling is `read`, `ignored` (the
+/// note is the reason), or `alias name` or `alias section.name`; the word `secret` may follow.
+#[derive(Debug, Clone, Default)]
+pub struct Known {
+    sections: BTreeMap<String, BTreeMap<String, Entry>>,
+}
+
+impl Known {
+    /// All options of Masakari and of the libraries whose options stand in its file, and our own.
+    pub fn masakari() -> Self {
+        // A test keeps the table free of bad lines.
+        Self::read_table("options.txt", include_str!("options.txt")).0
+    }
+
+    /// Reads a table; `file` is its name in messages.
+    ///
+    /// # Errors
+    ///
+    /// Every line that cannot be understood.
+    pub fn table(file: &str, text: &str) -> Result<Self, ConfigErrors> {
+        let (known, problems) = Self::read_table(file, text);
+        ConfigErrors::check(problems)?;
+        Ok(known)
+    }
+
+    fn read_table(file: &str, text: &str) -> (Self, Vec<ConfigError>) {
+        let mut known = Self::default();
+        let mut problems = Vec::new();
+        let mut section = String::new();
+        for (number, line) in text.lines().enumerate() {
+            let line = line.trim();
+            if line.is_empty() || line.starts_with('#') {
+                continue;
+            }
+            if let Some(name) = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+                section = section_key(name);
+                known.sections.entry(section.clone()).or_default();
+            } else if !known.add_line(&section, line) {
+                problems.push(ConfigError::Syntax {
+                    file: file.to_owned(),
+                    line: number + 1,
+                    why: "not a line of an option table",
+                    help: "write `names | read, ignored or alias name [secret] | note`",
+                });
+            }
+        }
+        (known, problems)
+    }
+
+    fn add_line(&mut self, section: &str, line: &str) -> bool {
+        let mut columns = line.splitn(3, '|').map(str::trim);
+        let (names, words) = (
+            columns.next().unwrap_or_default(),
+            columns.next().unwrap_or_default(),
+        );
+        let note = columns.next().unwrap_or_default();
+        let (words, secret) = match words.strip_suffix("secret") {
+            Some(words) => (words.trim(), true),
+            None => (words, false),
+        };
+        let handling = match words.split_once(' ') {
+            None if words == "read" => Handling::Read,
+            None if words == "ignored" && !note.is_empty() => Handling::Ignored(note.to_owned()),
+            Some(("alias", target)) => {
+                let (target_section, option) = target.split_once('.').unwrap_or((section, target));
+                Handling::Alias {
+                    section: section_key(target_section),
+                    option: name_key(option),
+                }
+            }
+            _ => return false,
+        };
+        let Some(options) = self.sections.get_mut(section) else {
+            return false;
+        };
+        for name in names.split(',').map(str::trim) {
+            let option = Entry {
+                handling: handling.clone(),
+                secret,
+            };
+            if name.is_empty() || options.insert(name_key(name), option).is_some() {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Accepts everything in `section`, whose name only the configuration knows.
+    pub fn accept_section(&mut self, section: &str) {
+        let any = Entry {
+            handling: Handling::Read,
+            secret: false,
+        };
+        self.sections
+            .entry(section_key(section))
+            .or_default()
+            .insert("*".to_owned(), any);
+    }
+
+    /// What becomes of an option, `None` when it is unknown.
+    pub fn handling(&self, section: &str, option: &str) -> Option<&Handling> {
+        self.option(&section_key(section), &name_key(option))
+            .map(|option| &option.handling)
+    }
+
+    /// Sections and options that the table calls read, for a test that they really are.
+    pub fn read(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.sections.iter().flat_map(|(section, options)| {
+            let read = options
+                .iter()
+                .filter(|(name, option)| option.handling == Handling::Read && *name != "*");
+            read.map(|(name, _)| (section.as_str(), name.as_str()))
+        })
+    }
+
+    pub(crate) fn is_secret(&self, section: &str, option: &str) -> bool {
+        self.option(section, option).is_some_and(|option| option.secret)
+    }
+
+    /// All names of an option, the current one first.
+    pub(crate) fn names(&self, section: &str, option: &str) -> Vec<(String, String)> {
+        let mut names = vec![(section.to_owned(), option.to_owned())];
+        for (old_section, options) in &self.sections {
+            for (old, known) in options {
+                if let Handling::Alias {
+                    section: to_section,
+                    option: to,
+                } = &known.handling
+                    && (to_section.as_str(), to.as_str()) == (section, option)
+                {
+                    names.push((old_section.clone(), old.clone()));
+                }
+            }
+        }
+        names
+    }
+
+    fn options(&self, section: &str) -> Option<&BTreeMap<String, Entry>> {
+        self.sections.get(section).or_else(|| {
+            let family = |name: &&String| {
+                name.strip_suffix('*')
+                    .is_some_and(|start| section.starts_with(start))
+            };
+            self.sections
+                .keys()
+                .find(family)
+                .and_then(|name| self.sections.get(name))
+        })
+    }
+
+    fn option(&self, section: &str, option: &str) -> Option<&Entry> {
+        let options = self.options(section)?;
+        options.get(option).or_else(|| options.get("*"))
+    }
+
+    pub(crate) fn has_section(&self, section: &str) -> bool {
+        self.options(section).is_some()
+    }
+
+    /// The section that was probably meant.
+    pub(crate) fn nearest_section(&self, section: &str) -> Option<&str> {
+        nearest(section, self.sections.keys().map(String::as_str))
+    }
+
+    /// The option that was probably meant: the same name in another section, or one like it in this.
+    pub(crate) fn nearest_option(&self, section: &str, option: &str) -> Option<String> {
+        let near = self
+            .options(section)
+            .and_then(|options| nearest(option, options.keys().map(String::as_str)));
+        near.map(|name| format!("`{name}`")).or_else(|| {
+            let elsewhere = self
+                .sections
+                .iter()
+                .find(|(_, options)| options.contains_key(option));
+            elsewhere.map(|(section, _)| format!("section [{section}]"))
+        })
+    }
+
+    /// Environment variables that name a known section, but no known option of it.
+    pub(crate) fn strange_variables(&self, ini: &Ini) -> Vec<(String, String, String)> {
+        let mut strange = Vec::new();
+        for name in ini.environment() {
+            let owner = self.sections.iter().find_map(|(section, options)| {
+                let option = name.strip_prefix(&variable(section, ""))?;
+                Some((section, options, option))
+            });
+            if let Some((section, options, option)) = owner {
+                let known = options.contains_key("*")
+                    || options.keys().any(|known| variable(section, known) == *name);
+                if !known {
+                    strange.push((name.to_owned(), section.clone(), option.to_lowercase()));
+                }
+            }
+        }
+        strange
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn our_table_is_well_formed() {
+        let (known, problems) = Known::read_table("options.txt", include_str!("options.txt"));
+        assert!(problems.is_empty(), "{problems:?}");
+        for options in known.sections.values() {
+            for (name, option) in options {
+                if let Handling::Alias {
+                    section,
+                    option: target,
+                } = &option.handling
+                {
+                    let to = known.handling(section, target);
+                    assert!(
+                        matches!(to, Some(Handling::Read | Handling::Ignored(_))),
+                        "{name} -> {section}.{target}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_looks_like_a_password_is_secret() {
+        let known = Known::masakari();
+        for (section, options) in &known.sections {
+            for (name, option) in options {
+                let looks = ["password", "secret", "hmac", "otp_key"]
+                    .iter()
+                    .any(|word| name.contains(word));
+                assert!(!looks || option.secret, "[{section}] {name}");
+            }
+        }
+    }
+
+    #[test]
+    fn lines_of_a_table() {
+        for (name, line, good) in [
+            ("read", "a | read", true),
+            ("several names", "a, b-c | read | x | y", true),
+            ("secret", "a | read secret", true),
+            ("ignored", "a | ignored | why", true),
+            ("ignored without reason", "a | ignored", false),
+            ("alias", "a | alias b", true),
+            ("alias of nothing", "a | alias", false),
+            ("no handling", "a", false),
+            ("other word", "a | maybe", false),
+            ("no name", " | read", false),
+            ("twice", "a, a | read", false),
+        ] {
+            assert_eq!(
+                Known::table("t", &format!("[x]\n{line}\n")).is_ok(),
+                good,
+                "{name}"
+            );
+        }
+        assert_eq!(
+            Known::table("t", "\na | read\n")
+                .unwrap_err()
+                .to_string()
+                .split(':')
+                .nth(1),
+            Some("2")
+        );
+    }
+
+    #[test]
+    fn wildcards() {
+        let mut known = Known::table("t", "[a:*]\nx | read\n[b]\n* | ignored | why\n").unwrap();
+        assert_eq!(known.handling("a:1", "x"), Some(&Handling::Read));
+        assert_eq!(known.handling("a:1", "y"), None);
+        assert_eq!(known.handling("a", "x"), None);
+        assert_eq!(
+            known.handling("b", "z"),
+            Some(&Handling::Ignored("why".to_owned()))
+        );
+        known.accept_section("Mine");
+        assert_eq!(known.handling("mine", "z"), Some(&Handling::Read));
+    }
+}

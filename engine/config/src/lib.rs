@@ -1,0 +1,57 @@
+//! Configuration in the oslo dialect: files, environment, substitution, types.
+//!
+//! An operator's existing `masakari.conf` has to work unchanged, so the grammar follows oslo.config to the letter:
+//! `testdata/oslo.json` holds what oslo.config itself answers to each case, and the tests compare. What is better
+//! here: every value remembers its file and line, all problems are reported at once instead of the first, an
+//! unknown option is named together with the nearest known one, and nothing is ever read from the process itself
+//! (environment and search path are arguments).
+//!
+//! ```text
+//! files, directories -> Ini (entries with file:line) -+
+//! environment, flags ---------------------------------+-> Reader -> typed values
+//! Known (table of option names) ----------------------+          -> Report | ConfigErrors
+//! ```
+//!
+//! This crate knows names, aliases and secrecy of options; it does not know defaults. Those belong to the component
+//! that reads the option and are given to the [`Reader`] there.
+//!
+//! ```
+//! use std::time::Duration;
+//! use tachi_config::{Ini, Known, Reader};
+//!
+//! let ini = Ini::parse("tachi.conf", "[DEFAULT]\nverify_interval = 2\n")?;
+//! let known = Known::masakari();
+//! let mut reader = Reader::new(&ini, &known);
+//! let port: u16 = reader.int("DEFAULT", "masakari_api_listen_port").default(15868).range(1..=65535).get();
+//! let poll = reader.seconds("DEFAULT", "verify_interval").default(Duration::from_secs(1)).get();
+//! let report = reader.finish()?;
+//! assert_eq!((port, poll), (15868, Duration::from_secs(2)));
+//! assert!(report.warnings.is_empty());
+//! # Ok::<(), tachi_config::ConfigErrors>(())
+//! ```
+
+mod database;
+mod error;
+mod files;
+mod ini;
+mod known;
+mod lexer;
+mod nearest;
+mod parse;
+mod reader;
+mod report;
+mod setting;
+mod substitute;
+
+pub use database::{Backend, DatabaseUrl, DatabaseUrlError, database_url};
+pub use error::{ConfigError, ConfigErrors};
+pub use files::default_search;
+pub use ini::{Ini, Origin};
+pub use known::{Handling, Known};
+pub use parse::{Integer, Refusal};
+pub use reader::Reader;
+pub use report::{Effective, Report, Warning};
+pub use setting::Setting;
+
+#[cfg(test)]
+mod conformance;

@@ -1,0 +1,330 @@
+//! Typed reading: every option is asked for once, all problems are kept for the end.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::{
+    error::{ConfigError, ConfigErrors},
+    ini::{Ini, Origin, name_key, section_key},
+    known::Known,
+    parse::{self, Refusal},
+    report::{self, Effective, Report},
+    setting::Parse,
+    substitute::{Budget, Expanded, expand},
+};
+
+mod types;
+
+/// What stands for a secret.
+pub(crate) const MASK: &str = "***";
+
+/// What an option is when nobody sets it.
+pub(crate) enum Fallback<T> {
+    None,
+    Value(T),
+    Text(String),
+}
+
+/// A [`Setting`] taken apart.
+pub(crate) struct Request<T> {
+    pub(crate) section: String,
+    pub(crate) name: String,
+    pub(crate) parse: Parse<T>,
+    pub(crate) show: fn(&T) -> String,
+    pub(crate) fallback: Fallback<T>,
+    pub(crate) multi: bool,
+    pub(crate) secret: bool,
+}
+
+/// Reads typed options from an [`Ini`] and remembers each with its default, value and origin.
+///
+/// A value may refer to another option that is set nowhere (`$state_path`). Its default is known here only when that
+/// option was read before, or announced by [`assume`](Self::assume): read what others refer to first.
+pub struct Reader<'i> {
+    ini: &'i Ini,
+    known: &'i Known,
+    /// Options that are set nowhere, with the text that stands for them in references.
+    unset: BTreeMap<(String, String), Expanded>,
+    effective: BTreeMap<(String, String), Effective>,
+    problems: Vec<ConfigError>,
+}
+
+impl<'i> Reader<'i> {
+    /// A reader of `ini` that takes aliases and secrecy of options from `known`.
+    pub fn new(ini: &'i Ini, known: &'i Known) -> Self {
+        Self {
+            ini,
+            known,
+            unset: BTreeMap::new(),
+            effective: BTreeMap::new(),
+            problems: Vec::new(),
+        }
+    }
+
+    /// Announces the default of an option that others may refer to although this program never reads it.
+    pub fn assume(&mut self, section: &str, option: &str, value: &str) {
+        let expanded = Expanded {
+            text: value.to_owned(),
+            secret: false,
+        };
+        self.unset
+            .insert((section_key(section), name_key(option)), expanded);
+    }
+
+    /// Reports a problem that only shows when several options are seen together; the value that `option` has is named
+    /// with its origin.
+    pub fn refuse(&mut self, section: &str, option: &str, refusal: Refusal) {
+        let key = (section_key(section), name_key(option));
+        let (origin, value) = self
+            .effective
+            .get(&key)
+            .map_or((Origin::Default, String::new()), |seen| {
+                (seen.origin.clone(), seen.value.clone().unwrap_or_default())
+            });
+        self.problem(key, origin, value, refusal);
+    }
+
+    /// Ends the reading.
+    ///
+    /// # Errors
+    ///
+    /// Every wrong or missing value, in the order of reading.
+    pub fn finish(self) -> Result<Report, ConfigErrors> {
+        ConfigErrors::check(self.problems)?;
+        let read: BTreeSet<&(String, String)> = self.effective.keys().collect();
+        let warnings = report::warnings(self.ini, self.known, &read);
+        Ok(Report {
+            warnings,
+            effective: self.effective.into_values().collect(),
+        })
+    }
+
+    pub(crate) fn take<T>(&mut self, request: Request<T>, required: bool) -> Option<T> {
+        let Request {
+            section,
+            name,
+            parse,
+            show,
+            fallback,
+            multi,
+            secret,
+        } = request;
+        let key = (section_key(&section), name_key(&name));
+        let secret = secret || self.known.is_secret(&key.0, &key.1);
+        let names = self.known.names(&key.0, &key.1);
+        let ini = self.ini;
+        let mut found = if multi {
+            ini.find_all(&names)
+        } else {
+            ini.find(&names).into_iter().collect()
+        };
+        if !required {
+            found.retain(|(_, text, _)| !text.trim().is_empty());
+        }
+        let origin = found
+            .last()
+            .map_or(Origin::Default, |(_, _, origin)| origin.clone());
+        let mut seen = Effective {
+            section: section.clone(),
+            option: key.1.clone(),
+            value: None,
+            default: None,
+            origin: origin.clone(),
+            secret,
+        };
+        let result = if found.is_empty() {
+            self.fall_back(&key, fallback, &parse, show, &mut seen)
+        } else {
+            seen.default = match &fallback {
+                Fallback::None => None,
+                Fallback::Value(value) => Some(show(value)),
+                Fallback::Text(text) => Some(text.clone()),
+            };
+            let raw: Vec<&str> = found.iter().map(|(_, text, _)| *text).collect();
+            self.convert(&key, &raw, &parse, &mut seen).map(Some)
+        };
+        if seen.secret {
+            seen.default = seen.default.map(|_| MASK.to_owned());
+        }
+        let value = match result {
+            Ok(Some(value)) => {
+                seen.value = Some(if seen.secret {
+                    MASK.to_owned()
+                } else {
+                    show(&value)
+                });
+                Some(value)
+            }
+            Ok(None) => {
+                if required {
+                    self.missing(&key);
+                }
+                None
+            }
+            Err((text, refusal)) => {
+                self.problem(key.clone(), origin, text, refusal);
+                None
+            }
+        };
+        self.effective.insert(key, seen);
+        value
+    }
+
+    fn fall_back<T>(
+        &mut self,
+        key: &(String, String),
+        fallback: Fallback<T>,
+        parse: &Parse<T>,
+        show: fn(&T) -> String,
+        seen: &mut Effective,
+    ) -> Result<Option<T>, (String, Refusal)> {
+        let (text, value) = match fallback {
+            Fallback::None => {
+                // `assume` may have said what stands for it.
+                self.unset.entry(key.clone()).or_default();
+                return Ok(None);
+            }
+            Fallback::Value(value) => (show(&value), value),
+            Fallback::Text(text) => {
+                let value = self.convert(key, &[text.as_str()], parse, seen)?;
+                (show(&value), value)
+            }
+        };
+        seen.default = Some(text.clone());
+        self.unset.insert(
+            key.clone(),
+            Expanded {
+                text,
+                secret: seen.secret,
+            },
+        );
+        Ok(Some(value))
+    }
+
+    /// Expands and parses; an error comes with the text that may be shown for the value.
+    fn convert<T>(
+        &self,
+        key: &(String, String),
+        raw: &[&str],
+        parse: &Parse<T>,
+        seen: &mut Effective,
+    ) -> Result<T, (String, Refusal)> {
+        let mut texts = Vec::new();
+        for text in raw {
+            match self.expanded(&key.0, text, &mut Budget::default()) {
+                Ok(expanded) => {
+                    seen.secret |= expanded.secret;
+                    texts.push(expanded.text);
+                }
+                Err(refusal) => return Err((shown(text, seen.secret), refusal)),
+            }
+        }
+        parse(&texts).map_err(|refusal| (shown(&texts.join("\n"), seen.secret), refusal))
+    }
+
+    /// `text`, written in `section`, with its references replaced.
+    fn expanded(&self, section: &str, text: &str, budget: &mut Budget) -> Result<Expanded, Refusal> {
+        expand(text, &mut |reference| self.referred(section, reference, budget))
+    }
+
+    fn referred(&self, section: &str, reference: &str, budget: &mut Budget) -> Result<Expanded, Refusal> {
+        let help = format!("write `$$` for a dollar sign, or set `{reference}`");
+        if budget.depth == 0 || budget.lookups == 0 {
+            return Err(Refusal::new(
+                "its references go round in a circle or too deep",
+                help,
+            ));
+        }
+        budget.lookups -= 1;
+        let candidates = match reference.split_once('.') {
+            Some((group, option)) => vec![(section_key(group), option)],
+            None => vec![(section.to_owned(), reference), ("DEFAULT".to_owned(), reference)],
+        };
+        for (group, option) in candidates {
+            let key = (group, name_key(option));
+            let names = self.known.names(&key.0, &key.1);
+            let secret = self.known.is_secret(&key.0, &key.1);
+            if let Some((_, text, _)) = self.ini.find(&names) {
+                budget.depth -= 1;
+                let inner = self.expanded(&key.0, text, budget);
+                budget.depth += 1;
+                return inner.map(|inner| Expanded {
+                    secret: inner.secret || secret,
+                    ..inner
+                });
+            }
+            if let Some(value) = self.unset.get(&key) {
+                return Ok(value.clone());
+            }
+        }
+        Err(Refusal::new(
+            format!("it refers to `{reference}`, which is not set"),
+            help,
+        ))
+    }
+
+    /// Whether anybody set the option, be it to nothing.
+    pub fn is_set(&self, section: &str, option: &str) -> bool {
+        self.ini
+            .find(&self.known.names(&section_key(section), &name_key(option)))
+            .is_some()
+    }
+
+    fn missing(&mut self, (section, option): &(String, String)) {
+        let help = format!("add `{option} = ...` to section [{section}]");
+        self.problems.push(ConfigError::Missing {
+            section: section.clone(),
+            option: option.clone(),
+            help,
+        });
+    }
+
+    fn problem(
+        &mut self,
+        (section, option): (String, String),
+        origin: Origin,
+        value: String,
+        refusal: Refusal,
+    ) {
+        let Refusal { why, help } = refusal;
+        // Two components may read one option; once is enough for the operator.
+        let told = self.problems.iter().any(|problem| match problem {
+            ConfigError::Value {
+                origin: o,
+                section: s,
+                option: n,
+                why: w,
+                ..
+            } => (o, s, n, w) == (&origin, &section, &option, &why),
+            ConfigError::Read { .. }
+            | ConfigError::Content { .. }
+            | ConfigError::Syntax { .. }
+            | ConfigError::Missing { .. } => false,
+        });
+        if !told {
+            self.problems.push(ConfigError::Value {
+                origin,
+                section,
+                option,
+                value,
+                why,
+                help,
+            });
+        }
+    }
+}
+
+/// A value for a message: masked, on one line, of bearable length.
+fn shown(text: &str, secret: bool) -> String {
+    const LONGEST: usize = 80;
+    if secret {
+        return MASK.to_owned();
+    }
+    let text = parse::without_credentials(text).replace('\n', "\\n");
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+        None => text,
+    }
+}
+
+#[cfg(test)]
+mod tests;

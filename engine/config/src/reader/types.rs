@@ -1,0 +1,124 @@
+//! The types an option can have.
+
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+use super::{MASK, Reader};
+use crate::{
+    parse::{self, Integer, Refusal},
+    setting::{Parse, Setting},
+};
+
+impl<'i> Reader<'i> {
+    /// A boolean.
+    pub fn bool(&mut self, section: &str, option: &str) -> Setting<'_, 'i, bool> {
+        self.one(section, option, parse::boolean, ToString::to_string)
+    }
+
+    /// A whole number.
+    pub fn int<T: Integer>(&mut self, section: &str, option: &str) -> Setting<'_, 'i, T> {
+        self.one(section, option, parse::integer, ToString::to_string)
+    }
+
+    /// A finite number.
+    pub fn number(&mut self, section: &str, option: &str) -> Setting<'_, 'i, f64> {
+        self.one(section, option, parse::number, ToString::to_string)
+    }
+
+    /// A duration, written as a number of seconds.
+    pub fn seconds(&mut self, section: &str, option: &str) -> Setting<'_, 'i, Duration> {
+        self.one(section, option, parse::seconds, |value| {
+            value.as_secs_f64().to_string()
+        })
+    }
+
+    /// Any text.
+    pub fn string(&mut self, section: &str, option: &str) -> Setting<'_, 'i, String> {
+        self.one(section, option, |text| Ok(text.to_owned()), Clone::clone)
+    }
+
+    /// A text that is never shown.
+    pub fn secret(&mut self, section: &str, option: &str) -> Setting<'_, 'i, SecretString> {
+        self.one(
+            section,
+            option,
+            |text| Ok(SecretString::from(text)),
+            |_| MASK.to_owned(),
+        )
+        .secret()
+    }
+
+    /// A comma separated list.
+    pub fn list(&mut self, section: &str, option: &str) -> Setting<'_, 'i, Vec<String>> {
+        self.one(
+            section,
+            option,
+            |text| Ok(parse::list(text)),
+            |items| items.join(", "),
+        )
+    }
+
+    /// An option that may be written several times; all values count, earlier files first.
+    pub fn multi(&mut self, section: &str, option: &str) -> Setting<'_, 'i, Vec<String>> {
+        let parse: Parse<Vec<String>> = Box::new(|texts| Ok(texts.to_vec()));
+        Setting::new(self, (section, option), parse, |items| items.join("\n")).multi()
+    }
+
+    /// One of `choices`.
+    pub fn choice(
+        &mut self,
+        section: &str,
+        option: &str,
+        choices: &'static [&'static str],
+    ) -> Setting<'_, 'i, &'static str> {
+        self.one(
+            section,
+            option,
+            move |text| parse::choice(text, choices),
+            |value| (*value).to_owned(),
+        )
+    }
+
+    /// An IP address or a host name.
+    pub fn host(&mut self, section: &str, option: &str) -> Setting<'_, 'i, String> {
+        self.one(section, option, parse::host, Clone::clone)
+    }
+
+    /// A URL with a host and one of `schemes`. Credentials in it are not shown.
+    pub fn url(
+        &mut self,
+        section: &str,
+        option: &str,
+        schemes: &'static [&'static str],
+    ) -> Setting<'_, 'i, String> {
+        self.one(
+            section,
+            option,
+            move |text| parse::url(text, schemes),
+            |text| parse::without_credentials(text),
+        )
+    }
+
+    /// A type of the component's own: `parse` reads it, `show` writes it back.
+    pub fn parsed<T: 'static>(
+        &mut self,
+        section: &str,
+        option: &str,
+        parse: impl Fn(&str) -> Result<T, Refusal> + 'static,
+        show: fn(&T) -> String,
+    ) -> Setting<'_, 'i, T> {
+        self.one(section, option, parse, show)
+    }
+
+    fn one<T: 'static>(
+        &mut self,
+        section: &str,
+        option: &str,
+        parse: impl Fn(&str) -> Result<T, Refusal> + 'static,
+        show: fn(&T) -> String,
+    ) -> Setting<'_, 'i, T> {
+        let parse: Parse<T> = Box::new(move |texts| parse(texts.last().map_or("", String::as_str)));
+        Setting::new(self, (section, option), parse, show)
+    }
+}

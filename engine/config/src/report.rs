@@ -1,0 +1,259 @@
+//! What came of reading: effective values for `config show`, warnings for the log.
+
+use std::{collections::BTreeSet, fmt};
+
+use crate::{
+    ini::{Ini, Origin, variable},
+    known::{Handling, Known},
+};
+
+/// The result of a successful reading.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// What the operator should know, in the order of the files.
+    pub warnings: Vec<Warning>,
+    /// Every option that was read, by section and name.
+    pub effective: Vec<Effective>,
+}
+
+/// One option as it is in force.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Effective {
+    /// The section.
+    pub section: String,
+    /// The option's current name.
+    pub option: String,
+    /// The value, masked when it is a secret; `None` when it is not set and has no default.
+    pub value: Option<String>,
+    /// The default, if it has one.
+    pub default: Option<String>,
+    /// Where the value comes from.
+    pub origin: Origin,
+    /// Whether the value is masked.
+    pub secret: bool,
+}
+
+/// Prints a configuration file that gives these values, each below a comment with its origin. Secrets are masked, so
+/// that it can be shown to others.
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut section = "";
+        for option in &self.effective {
+            if option.section != section {
+                let gap = if section.is_empty() { "" } else { "\n" };
+                writeln!(f, "{gap}[{}]", option.section)?;
+                section = &option.section;
+            }
+            writeln!(f, "# {}", option.origin)?;
+            match &option.value {
+                Some(value) => {
+                    let value = value.replace('$', "$$").replace('\n', "\n    ");
+                    let quote = if value.trim() == value && !value.starts_with(['"', '\'']) {
+                        ""
+                    } else {
+                        "\""
+                    };
+                    writeln!(f, "{} = {quote}{value}{quote}", option.option)?;
+                }
+                None => writeln!(f, "# {} is not set", option.option)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Something in the configuration that has no effect, or perhaps not the intended one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Warning {
+    /// No such option.
+    Unknown {
+        /// Where it stands.
+        origin: Origin,
+        /// The section.
+        section: String,
+        /// The option.
+        option: String,
+        /// What was probably meant.
+        nearest: Option<String>,
+    },
+    /// No such section; told once, not for each of its options.
+    UnknownSection {
+        /// Where its first option stands.
+        origin: Origin,
+        /// The section.
+        section: String,
+        /// What was probably meant.
+        nearest: Option<String>,
+    },
+    /// The option is accepted and has no effect.
+    Ignored {
+        /// Where it stands.
+        origin: Origin,
+        /// The section.
+        section: String,
+        /// The option.
+        option: String,
+        /// Why.
+        reason: String,
+    },
+    /// The option has a new name.
+    Renamed {
+        /// Where it stands.
+        origin: Origin,
+        /// The section.
+        section: String,
+        /// The option.
+        option: String,
+        /// The current name, with its section.
+        current: String,
+    },
+    /// An indented comment became part of the value above.
+    CommentInValue {
+        /// Where the value begins.
+        origin: Origin,
+        /// The section.
+        section: String,
+        /// The option.
+        option: String,
+    },
+}
+
+impl Warning {
+    /// True for what is expected when a Masakari file is used unchanged: worth a line at debug level only.
+    pub fn is_notice(&self) -> bool {
+        matches!(self, Self::Ignored { .. })
+    }
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let meant = |nearest: &Option<String>| {
+            nearest
+                .as_ref()
+                .map_or(String::new(), |name| format!("; did you mean {name}?"))
+        };
+        match self {
+            Self::Unknown {
+                origin,
+                section,
+                option,
+                nearest,
+            } => {
+                write!(
+                    f,
+                    "{origin}: [{section}] {option} is not an option{}",
+                    meant(nearest)
+                )
+            }
+            Self::UnknownSection {
+                origin,
+                section,
+                nearest,
+            } => {
+                write!(
+                    f,
+                    "{origin}: [{section}] is not a section, its options have no effect{}",
+                    meant(nearest)
+                )
+            }
+            Self::Ignored {
+                origin,
+                section,
+                option,
+                reason,
+            } => {
+                write!(f, "{origin}: [{section}] {option} has no effect: {reason}")
+            }
+            Self::Renamed {
+                origin,
+                section,
+                option,
+                current,
+            } => {
+                write!(f, "{origin}: [{section}] {option} is the old name of {current}")
+            }
+            Self::CommentInValue {
+                origin,
+                section,
+                option,
+            } => write!(
+                f,
+                "{origin}: an indented comment is part of the value of [{section}] {option}; begin comments at the left edge"
+            ),
+        }
+    }
+}
+
+/// Compares what was written with what is known. Options in `read` are known by being read.
+pub(crate) fn warnings(ini: &Ini, known: &Known, read: &BTreeSet<&(String, String)>) -> Vec<Warning> {
+    let mut warnings = Vec::new();
+    let (mut told, mut told_sections) = (BTreeSet::new(), BTreeSet::new());
+    // keystoneauth lets [keystone_authtoken] refer to a section of any name.
+    let pointer = ini.find(&[("keystone_authtoken".to_owned(), "auth_section".to_owned())]);
+    let auth_section = pointer.map(|(_, value, _)| value.to_lowercase());
+    for entry in ini.entries() {
+        let (section, option) = (entry.section.clone(), entry.name.clone());
+        let origin = ini.origin(entry);
+        if entry.value.contains("\n#") || entry.value.contains("\n;") {
+            let (section, option, origin) = (section.clone(), option.clone(), origin.clone());
+            warnings.push(Warning::CommentInValue {
+                origin,
+                section,
+                option,
+            });
+        }
+        if !told.insert((&entry.section, &entry.name)) || auth_section.as_ref() == Some(&section) {
+            continue;
+        }
+        let was_read = read.contains(&(section.clone(), option.clone()));
+        warnings.extend(match known.handling(&section, &option) {
+            Some(Handling::Ignored(_)) | None if was_read => None,
+            Some(Handling::Ignored(reason)) => Some(Warning::Ignored {
+                origin,
+                section,
+                option,
+                reason: reason.clone(),
+            }),
+            Some(Handling::Alias {
+                section: to_section,
+                option: to,
+            }) => Some(Warning::Renamed {
+                origin,
+                section,
+                option,
+                current: format!("[{to_section}] {to}"),
+            }),
+            None if known.has_section(&section) || read.iter().any(|key| key.0 == section) => {
+                let nearest = known.nearest_option(&section, &option);
+                Some(Warning::Unknown {
+                    origin,
+                    section,
+                    option,
+                    nearest,
+                })
+            }
+            None if told_sections.insert(&entry.section) => {
+                let nearest = known.nearest_section(&section).map(|name| format!("[{name}]"));
+                Some(Warning::UnknownSection {
+                    origin,
+                    section,
+                    nearest,
+                })
+            }
+            Some(Handling::Read) | None => None,
+        });
+    }
+    for (name, section, option) in known.strange_variables(ini) {
+        if !read.iter().any(|key| variable(&key.0, &key.1) == name) {
+            let nearest = known.nearest_option(&section, &option);
+            warnings.push(Warning::Unknown {
+                origin: Origin::Environment(name),
+                section,
+                option,
+                nearest,
+            });
+        }
+    }
+    warnings
+}

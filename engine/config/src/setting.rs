@@ -1,0 +1,169 @@
+//! One option about to be read: its type, default and limits.
+
+use std::ops::RangeInclusive;
+
+use crate::{
+    parse::Refusal,
+    reader::{Fallback, Reader, Request},
+};
+
+/// Turns the values of an option (one, unless it is multi-valued) into its type.
+pub(crate) type Parse<T> = Box<dyn Fn(&[String]) -> Result<T, Refusal>>;
+
+/// A typed option of a [`Reader`]. Ends with [`get`](Self::get) or [`optional`](Self::optional).
+#[must_use = "nothing is read before `get` or `optional`"]
+pub struct Setting<'r, 'i, T> {
+    reader: &'r mut Reader<'i>,
+    section: String,
+    name: String,
+    parse: Parse<T>,
+    show: fn(&T) -> String,
+    fallback: Fallback<T>,
+    multi: bool,
+    secret: bool,
+}
+
+impl<'r, 'i, T: 'static> Setting<'r, 'i, T> {
+    pub(crate) fn new(
+        reader: &'r mut Reader<'i>,
+        (section, name): (&str, &str),
+        parse: Parse<T>,
+        show: fn(&T) -> String,
+    ) -> Self {
+        let (section, name) = (section.to_owned(), name.to_owned());
+        Self {
+            reader,
+            section,
+            name,
+            parse,
+            show,
+            fallback: Fallback::None,
+            multi: false,
+            secret: false,
+        }
+    }
+
+    pub(crate) fn multi(mut self) -> Self {
+        self.multi = true;
+        self
+    }
+
+    /// Masks the value wherever it would be shown; options that the table calls secret need no call.
+    pub fn secret(mut self) -> Self {
+        self.secret = true;
+        self
+    }
+
+    /// The value when nobody sets one.
+    pub fn default(mut self, value: T) -> Self {
+        self.fallback = Fallback::Value(value);
+        self
+    }
+
+    /// The value when nobody sets one, as it would be written in a file: references to other options are expanded.
+    pub fn default_text(mut self, text: impl Into<String>) -> Self {
+        self.fallback = Fallback::Text(text.into());
+        self
+    }
+
+    /// Refuses values outside of `range`.
+    pub fn range(self, range: RangeInclusive<T>) -> Self
+    where
+        T: PartialOrd,
+    {
+        let show = self.show;
+        self.check(move |value| {
+            if range.contains(value) {
+                return Ok(());
+            }
+            let (least, most) = (show(range.start()), show(range.end()));
+            Err(Refusal::new(
+                "is out of range",
+                format!("write a value between {least} and {most}"),
+            ))
+        })
+    }
+
+    /// Refuses values below `least`.
+    pub fn at_least(self, least: T) -> Self
+    where
+        T: PartialOrd,
+    {
+        let show = self.show;
+        self.check(move |value| {
+            if *value >= least {
+                return Ok(());
+            }
+            Err(Refusal::new(
+                "is too small",
+                format!("write {} or more", show(&least)),
+            ))
+        })
+    }
+
+    /// Refuses what `check` refuses, after the type's own checks.
+    pub fn check(mut self, check: impl Fn(&T) -> Result<(), Refusal> + 'static) -> Self {
+        let parse = self.parse;
+        self.parse = Box::new(move |texts| {
+            let value = parse(texts)?;
+            check(&value)?;
+            Ok(value)
+        });
+        self
+    }
+
+    /// The value. One that is missing without default, or wrong, becomes a problem of [`Reader::finish`]; until then
+    /// the type's own default stands in, so that reading goes on and finds every problem.
+    pub fn get(self) -> T
+    where
+        T: Default,
+    {
+        let (reader, request) = self.request();
+        reader.take(request, true).unwrap_or_default()
+    }
+
+    /// The value, or `None` when it is not set or empty (templates render unset options as empty ones).
+    pub fn optional(self) -> Option<T> {
+        let (reader, request) = self.request();
+        reader.take(request, false)
+    }
+
+    /// The value, or `None` when it is not set; an empty one counts as set, as in oslo.config.
+    #[cfg(test)]
+    pub(crate) fn parsed_or_none(self) -> Option<T> {
+        let set = {
+            let key = (
+                crate::ini::section_key(&self.section),
+                crate::ini::name_key(&self.name),
+            );
+            self.reader.is_set(&key.0, &key.1)
+        };
+        let (reader, request) = self.request();
+        reader.take(request, set)
+    }
+
+    fn request(self) -> (&'r mut Reader<'i>, Request<T>) {
+        let Self {
+            reader,
+            section,
+            name,
+            parse,
+            show,
+            fallback,
+            multi,
+            secret,
+        } = self;
+        (
+            reader,
+            Request {
+                section,
+                name,
+                parse,
+                show,
+                fallback,
+                multi,
+                secret,
+            },
+        )
+    }
+}
