@@ -1,0 +1,68 @@
+//! The database schema and the migrations that lead to it.
+//!
+//! Masakari's four tables keep their names, columns and constraints, so that an existing database is taken over as it
+//! is: every statement that creates something does so only if it is missing. Beside them stand the tables of recoveries.
+//!
+//! The list of applied migrations is kept in `tachi_migrations`; Masakari's own list (`masakari_alembic_version`) is left
+//! alone. A migration's name is the name of its source file: a released file is never renamed.
+//!
+//! This crate takes no lock. Whoever runs [`Migrator`] passes a transaction that keeps other processes out, so that
+//! several may try at the same time and all but the first find nothing to do.
+
+mod columns;
+mod indexes;
+mod m20261120_0001_masakari_tables;
+mod m20261120_0002_recovery_tables;
+mod m20261120_0003_list_indexes;
+
+use sea_orm_migration::prelude::{
+    ConnectionTrait, DbErr, DynIden, IntoIden, MigrationTrait, MigratorTrait, async_trait,
+};
+
+/// The table that lists applied migrations.
+pub const TABLE: &str = "tachi_migrations";
+
+/// Runs the migrations in order.
+#[derive(Clone, Copy, Debug)]
+pub struct Migrator;
+
+#[async_trait::async_trait]
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![
+            Box::new(m20261120_0001_masakari_tables::Migration),
+            Box::new(m20261120_0002_recovery_tables::Migration),
+            Box::new(m20261120_0003_list_indexes::Migration),
+        ]
+    }
+
+    fn migration_table_name() -> DynIden {
+        TABLE.into_iden()
+    }
+}
+
+/// The name of the newest applied migration; `None` if none has been applied. Writes nothing.
+///
+/// # Errors
+///
+/// The database failed, or it lists a migration that this program does not know.
+pub async fn version<C: ConnectionTrait>(db: &C) -> Result<Option<String>, DbErr> {
+    let applied = Migrator::get_applied_migrations_read_only(db).await?;
+    Ok(applied.last().map(|migration| migration.name().to_owned()))
+}
+
+/// The names of the migrations that have not been applied. Writes nothing.
+///
+/// # Errors
+///
+/// As for [`version`].
+pub async fn pending<C: ConnectionTrait>(db: &C) -> Result<Vec<String>, DbErr> {
+    let pending = Migrator::get_pending_migrations_read_only(db).await?;
+    Ok(pending
+        .iter()
+        .map(|migration| migration.name().to_owned())
+        .collect())
+}
+
+#[cfg(test)]
+mod tests;
