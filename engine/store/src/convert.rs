@@ -1,0 +1,208 @@
+//! From rows to the domain's types.
+
+use std::collections::BTreeMap;
+
+use chrono::NaiveDateTime;
+use tachi_domain::entity::notification::{NotificationStatus, NotificationType};
+use tachi_domain::entity::segment::RecoveryMethod;
+use tachi_domain::entity::vmove::{VmoveStatus, VmoveType};
+use tachi_domain::entity::{Host, Notification, Segment, Stamps, Vmove};
+use tachi_domain::{Timestamp, recovery};
+use uuid::Uuid;
+
+use crate::entity;
+use crate::error::Failure;
+use crate::time::from_column;
+
+/// Where a value was found, for the message if it makes no sense.
+#[derive(Clone, Copy)]
+pub(crate) struct Cell<'a> {
+    pub(crate) table: &'static str,
+    pub(crate) row: &'a str,
+    pub(crate) column: &'static str,
+}
+
+impl Cell<'_> {
+    fn corrupt(self, value: impl Into<String>) -> Failure {
+        Failure::Corrupt {
+            table: self.table,
+            row: self.row.to_owned(),
+            column: self.column,
+            value: value.into(),
+        }
+    }
+
+    /// Reads an id.
+    pub(crate) fn id<T: From<Uuid>>(self, text: &str) -> Result<T, Failure> {
+        Uuid::parse_str(text).map(T::from).map_err(|_| self.corrupt(text))
+    }
+
+    /// Reads a word that `parse` knows.
+    pub(crate) fn word<T>(self, text: &str, parse: fn(&str) -> Option<T>) -> Result<T, Failure> {
+        parse(text).ok_or_else(|| self.corrupt(text))
+    }
+
+    /// Reads a number that is never negative.
+    pub(crate) fn count(self, number: i64) -> Result<u64, Failure> {
+        u64::try_from(number).map_err(|_| self.corrupt(number.to_string()))
+    }
+}
+
+/// A number as the database stores it.
+pub(crate) fn signed(what: &'static str, number: u64) -> Result<i64, Failure> {
+    i64::try_from(number).map_err(|_| Failure::Range {
+        what,
+        value: number.to_string(),
+    })
+}
+
+fn stamps(created_at: Option<NaiveDateTime>, updated_at: Option<NaiveDateTime>) -> Stamps {
+    Stamps {
+        // Nullable in Masakari's schema, though never null in its rows.
+        created_at: created_at.map_or(Timestamp::from_micros(0), from_column),
+        updated_at: updated_at.map(from_column),
+    }
+}
+
+/// A segment.
+pub(crate) fn segment(row: entity::segment::Model) -> Result<Segment, Failure> {
+    let cell = |column| Cell {
+        table: "failover_segments",
+        row: &row.uuid,
+        column,
+    };
+    Ok(Segment {
+        row: row.id,
+        id: cell("uuid").id(&row.uuid)?,
+        recovery_method: cell("recovery_method").word(&row.recovery_method, RecoveryMethod::from_word)?,
+        enabled: is_enabled(&row),
+        stamps: stamps(row.created_at, row.updated_at),
+        name: row.name,
+        service_type: row.service_type,
+        description: row.description,
+    })
+}
+
+/// Whether a segment is enabled; rows older than that column are.
+pub(crate) fn is_enabled(row: &entity::segment::Model) -> bool {
+    row.enabled.unwrap_or(true)
+}
+
+/// A host of `segment`.
+pub(crate) fn host(row: entity::host::Model, segment: Segment) -> Result<Host, Failure> {
+    let cell = Cell {
+        table: "hosts",
+        row: &row.uuid,
+        column: "uuid",
+    };
+    Ok(Host {
+        row: row.id,
+        id: cell.id(&row.uuid)?,
+        segment,
+        reserved: row.reserved.unwrap_or(false),
+        on_maintenance: row.on_maintenance.unwrap_or(false),
+        stamps: stamps(row.created_at, row.updated_at),
+        name: row.name,
+        kind: row.kind,
+        control_attributes: row.control_attributes,
+    })
+}
+
+/// A notification.
+pub(crate) fn notification(row: entity::notification::Model) -> Result<Notification, Failure> {
+    let cell = |column| Cell {
+        table: "notifications",
+        row: &row.notification_uuid,
+        column,
+    };
+    let segment = row
+        .failover_segment_uuid
+        .as_deref()
+        .map(|id| cell("failover_segment_uuid").id(id))
+        .transpose()?;
+    Ok(Notification {
+        row: row.id,
+        id: cell("notification_uuid").id(&row.notification_uuid)?,
+        kind: cell("type").word(&row.kind, NotificationType::from_word)?,
+        generated_time: from_column(row.generated_time),
+        source_host: cell("source_host_uuid").id(&row.source_host_uuid)?,
+        segment,
+        payload: payload(cell("payload"), row.payload.as_deref())?,
+        status: cell("status").word(&row.status, NotificationStatus::from_word)?,
+        stamps: stamps(row.created_at, row.updated_at),
+        message: row.message,
+    })
+}
+
+/// The pairs of a payload. A value that is no text, which the API never lets in, is kept as its JSON.
+pub(crate) fn payload(cell: Cell<'_>, text: Option<&str>) -> Result<BTreeMap<String, String>, Failure> {
+    let Some(text) = text else {
+        return Ok(BTreeMap::new());
+    };
+    let map: serde_json::Map<String, serde_json::Value> =
+        serde_json::from_str(text).map_err(|_| cell.corrupt(text))?;
+    Ok(map
+        .into_iter()
+        .map(|(key, value)| match value {
+            serde_json::Value::String(text) => (key, text),
+            other @ (serde_json::Value::Null
+            | serde_json::Value::Bool(_)
+            | serde_json::Value::Number(_)
+            | serde_json::Value::Array(_)
+            | serde_json::Value::Object(_)) => (key, other.to_string()),
+        })
+        .collect())
+}
+
+/// A vmove.
+pub(crate) fn vmove(row: entity::vmove::Model) -> Result<Vmove, Failure> {
+    let cell = |column| Cell {
+        table: "vmoves",
+        row: &row.uuid,
+        column,
+    };
+    let kind = row
+        .kind
+        .as_deref()
+        .map(|kind| cell("type").word(kind, VmoveType::from_word))
+        .transpose()?;
+    let status = row
+        .status
+        .as_deref()
+        .map(|status| cell("status").word(status, VmoveStatus::from_word))
+        .transpose()?;
+    Ok(Vmove {
+        row: row.id,
+        id: cell("uuid").id(&row.uuid)?,
+        notification: cell("notification_uuid").id(&row.notification_uuid)?,
+        kind,
+        status,
+        start_time: row.start_time.map(from_column),
+        end_time: row.end_time.map(from_column),
+        stamps: stamps(row.created_at, row.updated_at),
+        instance_uuid: row.instance_uuid,
+        instance_name: row.instance_name,
+        source_host: row.source_host,
+        dest_host: row.dest_host,
+        message: row.message,
+    })
+}
+
+/// A place in the row of a recovery.
+pub(crate) fn recovery_cell<'a>(row: &'a entity::recovery::Model, column: &'static str) -> Cell<'a> {
+    Cell {
+        table: "recovery",
+        row: &row.uuid,
+        column,
+    }
+}
+
+/// Where a recovery is in its life.
+pub(crate) fn life(row: &entity::recovery::Model) -> Result<recovery::Life, Failure> {
+    recovery_cell(row, "life").word(&row.life, recovery::Life::from_word)
+}
+
+/// What a recovery is about.
+pub(crate) fn recovery_kind(row: &entity::recovery::Model) -> Result<recovery::RecoveryKind, Failure> {
+    recovery_cell(row, "kind").word(&row.kind, recovery::RecoveryKind::from_word)
+}

@@ -1,0 +1,277 @@
+//! The operator's desk: what recoveries do, and a word about them.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use sea_orm::sea_query::{Expr, ExprTrait as _};
+use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _};
+use tachi_domain::recovery::{Life, Word};
+use tachi_domain::{RecoveryId, Timestamp};
+use tachi_engine::ports::operator::{RecoverySummary, Said, StepLine};
+use tachi_engine::ports::{JournalError, OperatorDesk};
+use tracing::instrument;
+
+use crate::Store;
+use crate::convert::{self, Cell, recovery_cell};
+use crate::entity::{notification, recovery, recovery_step};
+use crate::error::Stop;
+use crate::work::{Tx, Verdict, Work};
+
+/// How many ids go into one question.
+const BATCH: usize = 500;
+
+#[async_trait]
+impl OperatorDesk for Store {
+    #[instrument(name = "store::recoveries", level = "debug", skip_all)]
+    async fn recoveries(&self, all: bool) -> Result<Vec<RecoverySummary>, JournalError> {
+        let listed = recoveries(self, all).await;
+        listed.map_err(|stop| stop.journal("listing recoveries"))
+    }
+
+    #[instrument(name = "store::steps", level = "debug", skip_all, fields(recovery = %id))]
+    async fn steps(&self, id: RecoveryId) -> Result<Vec<StepLine>, JournalError> {
+        let read = steps(self, id).await;
+        read.map_err(|stop| stop.journal("reading the steps of a recovery"))
+    }
+
+    #[instrument(name = "store::say", level = "debug", skip_all, fields(recovery = %id, word = word.as_str()))]
+    async fn say(&self, id: RecoveryId, word: Word, by: &str) -> Result<Said, JournalError> {
+        let say = Say {
+            id,
+            word,
+            by,
+            at: self.now(),
+        };
+        let said = self.write(&say).await;
+        said.map_err(|stop| stop.journal("saying a word about a recovery"))
+    }
+}
+
+async fn recoveries(store: &Store, all: bool) -> Result<Vec<RecoverySummary>, Stop> {
+    let mut select = recovery::Entity::find();
+    if !all {
+        select = select.filter(recovery::Column::Life.ne(Life::Closed.as_str()));
+    }
+    let rows = select
+        .order_by_desc(recovery::Column::Id)
+        .all(store.reader())
+        .await?;
+    let mut shown = BTreeMap::new();
+    for batch in rows.chunks(BATCH) {
+        let ids = batch.iter().map(|row| row.notification_uuid.as_str());
+        let notifications = notification::Entity::find()
+            .filter(notification::Column::NotificationUuid.is_in(ids))
+            .all(store.reader())
+            .await?;
+        shown.extend(
+            notifications
+                .into_iter()
+                .map(|row| (row.notification_uuid, (row.status, row.message))),
+        );
+    }
+    rows.into_iter()
+        .map(|row| {
+            let (status, message) = shown
+                .get(&row.notification_uuid)
+                .cloned()
+                .unwrap_or_else(|| ("purged".to_owned(), None));
+            Ok(RecoverySummary {
+                id: recovery_cell(&row, "uuid").id(&row.uuid)?,
+                notification: recovery_cell(&row, "notification_uuid").id(&row.notification_uuid)?,
+                kind: convert::recovery_kind(&row)?,
+                life: convert::life(&row)?,
+                host: row.host_name,
+                status,
+                message,
+                owner: row.owner,
+                opened_at: Timestamp::from_micros(row.opened_at),
+            })
+        })
+        .collect()
+}
+
+async fn steps(store: &Store, id: RecoveryId) -> Result<Vec<StepLine>, Stop> {
+    let Some(row) = recovery::Entity::find()
+        .filter(recovery::Column::Uuid.eq(id.to_string()))
+        .one(store.reader())
+        .await?
+    else {
+        return Ok(Vec::new());
+    };
+    let steps = recovery_step::Entity::find()
+        .filter(recovery_step::Column::RecoveryId.eq(row.id))
+        .order_by_asc(recovery_step::Column::Id)
+        .all(store.reader())
+        .await?;
+    steps
+        .into_iter()
+        .map(|step| {
+            let row = step.id.to_string();
+            let cell = Cell {
+                table: "recovery_step",
+                row: &row,
+                column: "epoch",
+            };
+            Ok(StepLine {
+                at: Timestamp::from_micros(step.at),
+                epoch: cell.count(step.epoch)?,
+                task: step.task,
+                kind: step.kind,
+                server: step.instance_uuid,
+                text: step.text,
+            })
+        })
+        .collect()
+}
+
+struct Say<'a> {
+    id: RecoveryId,
+    word: Word,
+    by: &'a str,
+    at: Timestamp,
+}
+
+#[async_trait]
+impl Work for Say<'_> {
+    type Output = Said;
+
+    async fn run(&self, tx: &Tx) -> Result<Verdict<Said>, Stop> {
+        let id = self.id.to_string();
+        let said = recovery::Entity::update_many()
+            .col_expr(
+                recovery::Column::WordNumber,
+                Expr::col(recovery::Column::WordNumber).add(1),
+            )
+            .col_expr(recovery::Column::Word, Expr::value(self.word.as_str()))
+            .col_expr(recovery::Column::WordBy, Expr::value(self.by))
+            .col_expr(recovery::Column::WordAt, Expr::value(self.at.micros()))
+            .filter(recovery::Column::Uuid.eq(&id))
+            .filter(recovery::Column::Life.eq(Life::Open.as_str()))
+            .exec(tx)
+            .await?;
+        if said.rows_affected == 1 {
+            return Ok(Verdict::Keep(Said::Heard));
+        }
+        let known = recovery::Entity::find()
+            .filter(recovery::Column::Uuid.eq(&id))
+            .one(tx)
+            .await?;
+        let said = if known.is_some() {
+            Said::Over
+        } else {
+            Said::Unknown
+        };
+        Ok(Verdict::Undo(said))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tachi_domain::entity::notification::NotificationStatus;
+    use tachi_engine::ports::Journal as _;
+    use tachi_engine::ports::journal::{Committed, StepKind, StepWrite, Write};
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::testing::{Bench, step};
+
+    #[tokio::test]
+    async fn recoveries_are_listed_newest_first_and_closed_ones_only_if_asked_for() {
+        let bench = Bench::new().await;
+        let segment = bench.segment("s1").await;
+        for name in ["cmp1", "cmp2"] {
+            let host = bench.host(&segment, name).await;
+            bench.stopped(&host).await;
+        }
+        let claimed = bench.claim_newest("engine").await;
+        let close = Write {
+            life: Some(Life::Closed),
+            notification: Some((NotificationStatus::Failed, Some("nothing left".to_owned()))),
+            ..Write::default()
+        };
+        let written = bench
+            .store
+            .commit(claimed.id, claimed.epoch, &close)
+            .await
+            .unwrap();
+        assert!(matches!(written, Committed::Written(_)), "{written:?}");
+        let hosts = |listed: &[RecoverySummary]| -> Vec<String> {
+            listed.iter().map(|summary| summary.host.clone()).collect()
+        };
+        assert_eq!(hosts(&bench.store.recoveries(false).await.unwrap()), ["cmp1"]);
+        let all = bench.store.recoveries(true).await.unwrap();
+        assert_eq!(hosts(&all), ["cmp2", "cmp1"]);
+        assert_eq!(all[0].status, "failed");
+        assert_eq!(all[0].message.as_deref(), Some("nothing left"));
+        assert_eq!(all[0].owner.as_deref(), Some("engine"));
+        assert_eq!((all[1].status.as_str(), all[1].life), ("new", Life::Open));
+    }
+
+    #[tokio::test]
+    async fn steps_are_told_oldest_first_with_their_epoch() {
+        let bench = Bench::new().await;
+        let segment = bench.segment("s1").await;
+        let host = bench.host(&segment, "cmp1").await;
+        bench.stopped(&host).await;
+        let server = tachi_domain::ServerId(Uuid::from_u128(7));
+        for text in ["first", "second"] {
+            let claimed = bench.claim_newest("engine").await;
+            let step = StepWrite {
+                kind: StepKind::Intent,
+                server: Some(server),
+                ..step("EvacuateInstancesTask", 0.0, false, text)
+            };
+            let write = Write {
+                steps: vec![step],
+                ..Write::default()
+            };
+            let written = bench
+                .store
+                .commit(claimed.id, claimed.epoch, &write)
+                .await
+                .unwrap();
+            assert!(matches!(written, Committed::Written(_)), "{written:?}");
+        }
+        let lines = bench.store.steps(bench.newest().await).await.unwrap();
+        let told: Vec<_> = lines
+            .iter()
+            .map(|line| (line.epoch, line.text.as_str()))
+            .collect();
+        assert_eq!(told, [(1, "first"), (2, "second")]);
+        assert_eq!(lines[0].kind, "intent");
+        assert_eq!(lines[0].server, Some(server.to_string()));
+        assert_eq!(bench.store.steps(RecoveryId(Uuid::nil())).await.unwrap(), []);
+    }
+
+    #[tokio::test]
+    async fn a_word_is_heard_only_while_the_recovery_is_open() {
+        for (life, said) in [
+            (Life::Open, Said::Heard),
+            (Life::Watching, Said::Over),
+            (Life::Closed, Said::Over),
+        ] {
+            let bench = Bench::new().await;
+            let segment = bench.segment("s1").await;
+            let host = bench.host(&segment, "cmp1").await;
+            bench.stopped(&host).await;
+            let claimed = bench.claim_newest("engine").await;
+            let write = Write {
+                life: Some(life),
+                ..Write::default()
+            };
+            let written = bench
+                .store
+                .commit(claimed.id, claimed.epoch, &write)
+                .await
+                .unwrap();
+            assert!(matches!(written, Committed::Written(_)), "{written:?}");
+            let heard = bench.store.say(claimed.id, Word::Approve, "alice").await.unwrap();
+            assert_eq!(heard, said, "{life}");
+            let unknown = bench
+                .store
+                .say(RecoveryId(Uuid::nil()), Word::Approve, "alice")
+                .await;
+            assert_eq!(unknown.unwrap(), Said::Unknown);
+        }
+    }
+}

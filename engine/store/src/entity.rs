@@ -1,0 +1,13 @@
+//! The rows, one file per table. They never leave this crate.
+#![allow(unreachable_pub, reason = "what the derive writes is `pub`")]
+
+pub(crate) mod host;
+pub(crate) mod host_state;
+pub(crate) mod meta;
+pub(crate) mod notification;
+pub(crate) mod recovery;
+pub(crate) mod recovery_move;
+pub(crate) mod recovery_proof;
+pub(crate) mod recovery_step;
+pub(crate) mod segment;
+pub(crate) mod vmove;

@@ -1,0 +1,29 @@
+//! `notifications`, as Masakari has it.
+
+use sea_orm::entity::prelude::*;
+
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "notifications")]
+pub struct Model {
+    #[sea_orm(primary_key)]
+    pub(crate) id: i64,
+    pub(crate) notification_uuid: String,
+    pub(crate) generated_time: DateTime,
+    pub(crate) source_host_uuid: String,
+    #[sea_orm(column_name = "type")]
+    pub(crate) kind: String,
+    pub(crate) payload: Option<String>,
+    pub(crate) status: String,
+    pub(crate) failover_segment_uuid: Option<String>,
+    pub(crate) message: Option<String>,
+    pub(crate) created_at: Option<DateTime>,
+    pub(crate) updated_at: Option<DateTime>,
+    pub(crate) deleted_at: Option<DateTime>,
+    /// The row's own id once it is deleted, so that its name is free again.
+    pub(crate) deleted: Option<i64>,
+}
+
+#[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}

@@ -1,0 +1,34 @@
+//! `recovery`: claims and states of recoveries.
+
+use sea_orm::entity::prelude::*;
+
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "recovery")]
+pub struct Model {
+    #[sea_orm(primary_key)]
+    pub(crate) id: i64,
+    pub(crate) uuid: String,
+    pub(crate) notification_uuid: String,
+    pub(crate) kind: String,
+    pub(crate) host_uuid: String,
+    pub(crate) host_name: String,
+    pub(crate) life: String,
+    pub(crate) open_key: Option<String>,
+    pub(crate) epoch: i64,
+    pub(crate) seq: i64,
+    pub(crate) beat: i64,
+    pub(crate) owner: Option<String>,
+    pub(crate) elapsed_ms: i64,
+    pub(crate) state: Option<String>,
+    pub(crate) proven_off: bool,
+    pub(crate) opened_at: i64,
+    pub(crate) word_number: i64,
+    pub(crate) word: Option<String>,
+    pub(crate) word_by: Option<String>,
+    pub(crate) word_at: Option<i64>,
+}
+
+#[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}

@@ -1,0 +1,147 @@
+//! The journal: claims, beats and what a recovery writes.
+
+mod claim;
+mod commit;
+mod moves;
+mod pulse;
+mod storm;
+
+use std::collections::BTreeSet;
+
+use async_trait::async_trait;
+use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _};
+use tachi_domain::recovery::{Life, Storm};
+use tachi_domain::{Elapsed, HostId, RecoveryId};
+use tachi_engine::ports::journal::{ClaimView, Claimed, Committed, Write};
+use tachi_engine::ports::{Journal, JournalError};
+use tracing::instrument;
+
+use crate::Store;
+use crate::convert::Cell;
+use crate::entity::recovery;
+use crate::error::{Failure, Stop, is_unique_violation};
+
+#[async_trait]
+impl Journal for Store {
+    #[instrument(name = "store::unsettled", level = "debug", skip_all)]
+    async fn unsettled(&self) -> Result<Vec<ClaimView>, JournalError> {
+        let read = unsettled(self).await;
+        read.map_err(|stop| stop.journal("reading the unsettled recoveries"))
+    }
+
+    #[instrument(name = "store::claim", level = "debug", skip_all, fields(recovery = %id))]
+    async fn claim(
+        &self,
+        id: RecoveryId,
+        seen_epoch: u64,
+        owner: &str,
+    ) -> Result<Option<Claimed>, JournalError> {
+        let claimed = claim::claim(self, id, seen_epoch, owner).await;
+        claimed.map_err(|stop| stop.journal("claiming a recovery"))
+    }
+
+    #[instrument(name = "store::beat", level = "debug", skip_all, fields(recovery = %id, epoch))]
+    async fn beat(&self, id: RecoveryId, epoch: u64, elapsed: Elapsed) -> Result<Committed, JournalError> {
+        let write = Write {
+            elapsed,
+            ..Write::default()
+        };
+        let beaten = commit(self, id, epoch, &write).await;
+        beaten.map_err(|stop| stop.journal("beating for a recovery"))
+    }
+
+    #[instrument(name = "store::commit", level = "debug", skip_all, fields(recovery = %id, epoch))]
+    async fn commit(&self, id: RecoveryId, epoch: u64, write: &Write) -> Result<Committed, JournalError> {
+        let committed = commit(self, id, epoch, write).await;
+        committed.map_err(|stop| stop.journal("writing the journal of a recovery"))
+    }
+
+    #[instrument(name = "store::release", level = "debug", skip_all, fields(recovery = %id, epoch))]
+    async fn release(&self, id: RecoveryId, epoch: u64) -> Result<(), JournalError> {
+        let released = self.write(&claim::Release { id, epoch }).await;
+        released.map_err(|stop| stop.journal("letting go of a recovery"))
+    }
+
+    #[instrument(name = "store::storm", level = "debug", skip_all, fields(%host))]
+    async fn storm(&self, host: HostId) -> Result<Storm, JournalError> {
+        let counted = storm::count(self.reader(), host).await;
+        counted.map_err(|stop| stop.journal("counting the hosts that are out"))
+    }
+
+    #[instrument(name = "store::proven_off", level = "debug", skip_all)]
+    async fn proven_off(&self) -> Result<BTreeSet<String>, JournalError> {
+        let read = proven_off(self).await;
+        read.map_err(|stop| stop.journal("reading which hosts are proven off"))
+    }
+}
+
+const UNSETTLED: [&str; 2] = [Life::Open.as_str(), Life::Watching.as_str()];
+
+async fn unsettled(store: &Store) -> Result<Vec<ClaimView>, Stop> {
+    // Not the whole rows: engines ask for this all the time, and states can be long.
+    let rows: Vec<(String, i64, i64, Option<String>, String)> = recovery::Entity::find()
+        .select_only()
+        .columns([
+            recovery::Column::Uuid,
+            recovery::Column::Epoch,
+            recovery::Column::Beat,
+            recovery::Column::Owner,
+            recovery::Column::Life,
+        ])
+        .filter(recovery::Column::Life.is_in(UNSETTLED))
+        .order_by_asc(recovery::Column::Id)
+        .into_tuple()
+        .all(store.reader())
+        .await?;
+    let views = rows.into_iter().map(|(uuid, epoch, beat, owner, life)| {
+        let cell = |column| Cell {
+            table: "recovery",
+            row: &uuid,
+            column,
+        };
+        Ok::<_, Failure>(ClaimView {
+            id: cell("uuid").id(&uuid)?,
+            epoch: cell("epoch").count(epoch)?,
+            beat: cell("beat").count(beat)?,
+            life: cell("life").word(&life, Life::from_word)?,
+            owner,
+        })
+    });
+    Ok(views.collect::<Result<_, _>>()?)
+}
+
+async fn proven_off(store: &Store) -> Result<BTreeSet<String>, Stop> {
+    let names: Vec<String> = recovery::Entity::find()
+        .select_only()
+        .column(recovery::Column::HostName)
+        .filter(recovery::Column::ProvenOff.eq(true))
+        .filter(recovery::Column::Life.is_in(UNSETTLED))
+        .into_tuple()
+        .all(store.reader())
+        .await?;
+    Ok(names.into_iter().collect())
+}
+
+async fn commit(store: &Store, id: RecoveryId, epoch: u64, write: &Write) -> Result<Committed, Stop> {
+    let work = commit::Commit {
+        id,
+        epoch,
+        write,
+        now: store.now(),
+    };
+    match store.write(&work).await {
+        // Between the look for taken instances and the insert another transaction may have taken one; then the unique
+        // column has refused the row.
+        Err(Stop::Failed(Failure::Db(error))) if is_unique_violation(&error) => {
+            let taken = moves::taken(store.writer(), id, &write.moves).await?;
+            if taken.is_empty() {
+                return Err(error.into());
+            }
+            Ok(Committed::MovesTaken(taken))
+        }
+        outcome => outcome,
+    }
+}
+
+#[cfg(test)]
+mod tests;

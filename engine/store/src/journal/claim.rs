@@ -1,0 +1,174 @@
+//! Claiming a recovery and letting go of it.
+
+use async_trait::async_trait;
+use sea_orm::sea_query::{Expr, ExprTrait as _};
+use sea_orm::{ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _, QueryOrder as _};
+use tachi_domain::entity::Host;
+use tachi_domain::entity::notification::NotificationStatus;
+use tachi_domain::recovery::Life;
+use tachi_domain::{Elapsed, RecoveryId, Timestamp};
+use tachi_engine::ports::journal::Claimed;
+
+use super::pulse;
+use crate::Store;
+use crate::convert::{self, recovery_cell, signed};
+use crate::entity::{host, notification, recovery, recovery_move, segment};
+use crate::error::{Failure, Stop};
+use crate::time::to_column;
+use crate::work::{Tx, Verdict, Work};
+
+/// Claims, and reads only after the claim is committed, in one snapshot on the same connection (R1). If yet another
+/// engine claims in between, what is read may be newer than the claim; then every write of this owner is lost.
+pub(super) async fn claim(
+    store: &Store,
+    id: RecoveryId,
+    seen_epoch: u64,
+    owner: &str,
+) -> Result<Option<Claimed>, Stop> {
+    let take = Take {
+        id,
+        seen_epoch,
+        owner,
+        now: store.now(),
+    };
+    if !store.write(&take).await? {
+        return Ok(None);
+    }
+    let snapshot = store.snapshot().await?;
+    let claimed = read(&snapshot, id, seen_epoch + 1).await;
+    if let Err(error) = snapshot.0.rollback().await {
+        tracing::debug!(%error, "ending a snapshot");
+    }
+    claimed.map(Some)
+}
+
+struct Take<'a> {
+    id: RecoveryId,
+    seen_epoch: u64,
+    owner: &'a str,
+    now: Timestamp,
+}
+
+#[async_trait]
+impl Work for Take<'_> {
+    type Output = bool;
+
+    async fn run(&self, tx: &Tx) -> Result<Verdict<bool>, Stop> {
+        let id = self.id.to_string();
+        let taken = recovery::Entity::update_many()
+            .col_expr(recovery::Column::Epoch, Expr::col(recovery::Column::Epoch).add(1))
+            .col_expr(recovery::Column::Seq, Expr::col(recovery::Column::Seq).add(1))
+            .col_expr(recovery::Column::Beat, Expr::col(recovery::Column::Beat).add(1))
+            .col_expr(recovery::Column::Owner, Expr::value(self.owner))
+            .filter(recovery::Column::Uuid.eq(&id))
+            .filter(recovery::Column::Epoch.eq(signed("epoch", self.seen_epoch)?))
+            .filter(recovery::Column::Life.ne(Life::Closed.as_str()))
+            .exec(tx)
+            .await?;
+        if taken.rows_affected != 1 {
+            return Ok(Verdict::Undo(false));
+        }
+        let row = row(tx, &id).await?;
+        let waiting = [
+            NotificationStatus::New.as_str(),
+            NotificationStatus::Error.as_str(),
+        ];
+        notification::Entity::update_many()
+            .col_expr(
+                notification::Column::Status,
+                Expr::value(NotificationStatus::Running.as_str()),
+            )
+            .col_expr(
+                notification::Column::UpdatedAt,
+                Expr::value(to_column(self.now.whole_seconds())?),
+            )
+            .filter(notification::Column::NotificationUuid.eq(&row.notification_uuid))
+            .filter(notification::Column::Status.is_in(waiting))
+            .exec(tx)
+            .await?;
+        Ok(Verdict::Keep(true))
+    }
+}
+
+/// The row of a recovery that must be there.
+pub(super) async fn row(db: &impl ConnectionTrait, uuid: &str) -> Result<recovery::Model, Stop> {
+    let found = recovery::Entity::find()
+        .filter(recovery::Column::Uuid.eq(uuid))
+        .one(db)
+        .await?;
+    Ok(found.ok_or_else(|| dangling("recovery", uuid))?)
+}
+
+async fn read(db: &Tx, id: RecoveryId, epoch: u64) -> Result<Claimed, Stop> {
+    let row = row(db, &id.to_string()).await?;
+    let notification = notification::Entity::find()
+        .filter(notification::Column::NotificationUuid.eq(&row.notification_uuid))
+        .one(db)
+        .await?
+        .ok_or_else(|| dangling("notifications", &row.notification_uuid))?;
+    let moves = recovery_move::Entity::find()
+        .filter(recovery_move::Column::RecoveryId.eq(row.id))
+        .order_by_asc(recovery_move::Column::Rank)
+        .order_by_asc(recovery_move::Column::VmoveUuid)
+        .all(db)
+        .await?;
+    Ok(Claimed {
+        id,
+        epoch,
+        kind: convert::recovery_kind(&row)?,
+        life: convert::life(&row)?,
+        notification: convert::notification(notification)?,
+        host: host_of(db, &row.host_uuid).await?,
+        elapsed: Elapsed::from_millis(recovery_cell(&row, "elapsed_ms").count(row.elapsed_ms)?),
+        moves: moves.into_iter().map(|row| row.state).collect(),
+        opened_at: Timestamp::from_micros(row.opened_at),
+        pulse: pulse::read(db, &row).await?,
+        state: row.state,
+    })
+}
+
+/// The host with its segment, deleted or not.
+async fn host_of(db: &impl ConnectionTrait, uuid: &str) -> Result<Option<Host>, Stop> {
+    let Some(row) = host::Entity::find()
+        .filter(host::Column::Uuid.eq(uuid))
+        .one(db)
+        .await?
+    else {
+        return Ok(None);
+    };
+    let parent = segment::Entity::find()
+        .filter(segment::Column::Uuid.eq(&row.failover_segment_id))
+        .one(db)
+        .await?
+        .ok_or_else(|| dangling("failover_segments", &row.failover_segment_id))?;
+    Ok(Some(convert::host(row, convert::segment(parent)?)?))
+}
+
+fn dangling(table: &'static str, row: &str) -> Failure {
+    Failure::Dangling {
+        table,
+        row: row.to_owned(),
+    }
+}
+
+/// Lets go of a claim. The epoch stays, so the next claim is counted as any other.
+pub(super) struct Release {
+    pub(super) id: RecoveryId,
+    pub(super) epoch: u64,
+}
+
+#[async_trait]
+impl Work for Release {
+    type Output = ();
+
+    async fn run(&self, tx: &Tx) -> Result<Verdict<()>, Stop> {
+        recovery::Entity::update_many()
+            .col_expr(recovery::Column::Seq, Expr::col(recovery::Column::Seq).add(1))
+            .col_expr(recovery::Column::Owner, Expr::value(None::<String>))
+            .filter(recovery::Column::Uuid.eq(self.id.to_string()))
+            .filter(recovery::Column::Epoch.eq(signed("epoch", self.epoch)?))
+            .exec(tx)
+            .await?;
+        Ok(Verdict::Keep(()))
+    }
+}

@@ -1,0 +1,195 @@
+//! One transaction of a claimed recovery.
+
+use async_trait::async_trait;
+use sea_orm::sea_query::{Expr, ExprTrait as _};
+use sea_orm::{
+    ColumnTrait as _, ConnectionTrait as _, EntityTrait as _, QueryFilter as _, QuerySelect as _,
+    QueryTrait as _, Set,
+};
+use tachi_domain::entity::notification::NotificationStatus;
+use tachi_domain::recovery::{Life, RecoveryKind};
+use tachi_domain::{RecoveryId, Timestamp};
+use tachi_engine::ports::journal::{Committed, HostWrite, ProofWrite, StepWrite, Write};
+
+use super::{claim, moves, pulse};
+use crate::convert::signed;
+use crate::entity::{host, notification, recovery, recovery_proof, recovery_step};
+use crate::error::Stop;
+use crate::registry::{free_moves, maintenance};
+use crate::time::to_column;
+use crate::work::{Tx, Verdict, Work};
+
+/// How many rows go into one statement. `SQLite` allows 32,766 parameters, and 500 rows of the widest table use a quarter.
+pub(super) const BATCH: usize = 500;
+
+pub(super) struct Commit<'a> {
+    pub(super) id: RecoveryId,
+    pub(super) epoch: u64,
+    pub(super) write: &'a Write,
+    pub(super) now: Timestamp,
+}
+
+#[async_trait]
+impl Work for Commit<'_> {
+    type Output = Committed;
+
+    async fn run(&self, tx: &Tx) -> Result<Verdict<Committed>, Stop> {
+        // First of all the write that checks the epoch (R1).
+        if !self.hold(tx).await? {
+            return Ok(Verdict::Undo(Committed::Lost));
+        }
+        let write = self.write;
+        let row = claim::row(tx, &self.id.to_string()).await?;
+        if let Some(name) = &write.unless_host_recovery
+            && self.host_is_recovered(tx, name).await?
+        {
+            return Ok(Verdict::Undo(Committed::HostUnderRecovery));
+        }
+        let taken = moves::taken(tx, self.id, &write.moves).await?;
+        if !taken.is_empty() {
+            return Ok(Verdict::Undo(Committed::MovesTaken(taken)));
+        }
+        moves::write(tx, &row, &write.moves, self.now).await?;
+        steps(tx, &row, &write.steps).await?;
+        proofs(tx, &row, &write.proofs).await?;
+        if let Some((status, message)) = &write.notification {
+            self.notification(tx, &row, *status, message.as_deref()).await?;
+        }
+        if let Some(change) = write.host {
+            self.host(tx, &row, change).await?;
+        }
+        if write.life == Some(Life::Closed) {
+            free_moves(tx, row.id).await?;
+        }
+        let pulse = pulse::read(tx, &row).await?;
+        Ok(Verdict::Keep(Committed::Written(pulse)))
+    }
+}
+
+impl Commit<'_> {
+    /// The counted update that every transaction begins with. `false` if the claim is not held any more.
+    async fn hold(&self, tx: &Tx) -> Result<bool, Stop> {
+        let write = self.write;
+        let mut update = recovery::Entity::update_many()
+            .col_expr(recovery::Column::Seq, Expr::col(recovery::Column::Seq).add(1))
+            .col_expr(recovery::Column::Beat, Expr::col(recovery::Column::Beat).add(1))
+            .col_expr(
+                recovery::Column::ElapsedMs,
+                Expr::value(signed("elapsed time", write.elapsed.millis())?),
+            );
+        if let Some(state) = &write.state {
+            update = update.col_expr(recovery::Column::State, Expr::value(state.as_str()));
+        }
+        if let Some(life) = write.life {
+            update = update.col_expr(recovery::Column::Life, Expr::value(life.as_str()));
+            if life != Life::Open {
+                update = update.col_expr(recovery::Column::OpenKey, Expr::value(None::<String>));
+            }
+        }
+        if let Some(proven_off) = write.proven_off {
+            update = update.col_expr(recovery::Column::ProvenOff, Expr::value(proven_off));
+        }
+        let held = update
+            .filter(recovery::Column::Uuid.eq(self.id.to_string()))
+            .filter(recovery::Column::Epoch.eq(signed("epoch", self.epoch)?))
+            .exec(tx)
+            .await?;
+        Ok(held.rows_affected == 1)
+    }
+
+    /// Whether a host of that name is being recovered by somebody else. The host's row is locked where the database
+    /// knows row locks, as when a notification is accepted, so that neither can slip past the other.
+    async fn host_is_recovered(&self, tx: &Tx, name: &str) -> Result<bool, Stop> {
+        host::Entity::find()
+            .filter(host::Column::Name.eq(name))
+            .filter(host::Column::Deleted.eq(0))
+            .lock_exclusive()
+            .one(tx)
+            .await?;
+        let open = recovery::Entity::find()
+            .filter(recovery::Column::Life.eq(Life::Open.as_str()))
+            .filter(recovery::Column::HostName.eq(name))
+            .filter(recovery::Column::Kind.eq(RecoveryKind::Host.as_str()))
+            .filter(recovery::Column::OpenKey.is_not_null())
+            .filter(recovery::Column::Uuid.ne(self.id.to_string()))
+            .limit(1)
+            .one(tx)
+            .await?;
+        Ok(open.is_some())
+    }
+
+    async fn notification(
+        &self,
+        tx: &Tx,
+        row: &recovery::Model,
+        status: NotificationStatus,
+        message: Option<&str>,
+    ) -> Result<(), Stop> {
+        notification::Entity::update_many()
+            .col_expr(notification::Column::Status, Expr::value(status.as_str()))
+            .col_expr(
+                notification::Column::Message,
+                Expr::value(message.map(str::to_owned)),
+            )
+            .col_expr(
+                notification::Column::UpdatedAt,
+                Expr::value(to_column(self.now.whole_seconds())?),
+            )
+            .filter(notification::Column::NotificationUuid.eq(&row.notification_uuid))
+            .exec(tx)
+            .await?;
+        Ok(())
+    }
+
+    async fn host(&self, tx: &Tx, row: &recovery::Model, change: HostWrite) -> Result<(), Stop> {
+        let found = host::Entity::find()
+            .filter(host::Column::Uuid.eq(change.host.to_string()))
+            .filter(host::Column::Deleted.eq(0))
+            .one(tx)
+            .await?;
+        // A host that was deleted meanwhile shows nothing any more.
+        if let Some(host) = found {
+            let at = to_column(self.now.whole_seconds())?;
+            maintenance::put(tx, &host, change.why, row.id, at).await?;
+        }
+        Ok(())
+    }
+}
+
+async fn steps(tx: &Tx, row: &recovery::Model, steps: &[StepWrite]) -> Result<(), Stop> {
+    for batch in steps.chunks(BATCH) {
+        let rows = batch.iter().map(|step| recovery_step::ActiveModel {
+            recovery_id: Set(row.id),
+            epoch: Set(row.epoch),
+            task: Set(step.task.to_owned()),
+            instance_uuid: Set(step.server.map(|server| server.to_string())),
+            kind: Set(step.kind.as_str().to_owned()),
+            progress: Set(step.progress),
+            failed: Set(step.failed),
+            text: Set(step.text.clone()),
+            at: Set(step.at.micros()),
+            ..Default::default()
+        });
+        let insert = recovery_step::Entity::insert_many(rows);
+        tx.execute(&insert.into_query()).await?;
+    }
+    Ok(())
+}
+
+async fn proofs(tx: &Tx, row: &recovery::Model, proofs: &[ProofWrite]) -> Result<(), Stop> {
+    for batch in proofs.chunks(BATCH) {
+        let rows = batch.iter().map(|proof| recovery_proof::ActiveModel {
+            recovery_id: Set(row.id),
+            epoch: Set(row.epoch),
+            kind: Set(proof.kind.clone()),
+            read_by: Set(proof.by.clone()),
+            read_from: Set(proof.from.clone()),
+            evidence: Set(proof.evidence.clone()),
+            at: Set(proof.at.micros()),
+            ..Default::default()
+        });
+        let insert = recovery_proof::Entity::insert_many(rows);
+        tx.execute(&insert.into_query()).await?;
+    }
+    Ok(())
+}

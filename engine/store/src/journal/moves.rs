@@ -1,0 +1,166 @@
+//! The instances of a recovery: the vmove that the API shows, and the move behind it.
+
+use std::collections::BTreeSet;
+
+use sea_orm::sea_query::Expr;
+use sea_orm::{
+    ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _, QuerySelect as _, QueryTrait as _,
+    Set,
+};
+use tachi_domain::entity::vmove::VmoveType;
+use tachi_domain::{RecoveryId, ServerId, Timestamp};
+use tachi_engine::ports::journal::MoveWrite;
+
+use super::claim;
+use super::commit::BATCH;
+use crate::convert::Cell;
+use crate::entity::{recovery, recovery_move, vmove};
+use crate::error::Stop;
+use crate::time::{to_column, to_column_opt};
+use crate::work::Tx;
+
+/// Which of the instances that are to be worked on have an open move in another recovery.
+pub(super) async fn taken(
+    db: &impl ConnectionTrait,
+    id: RecoveryId,
+    moves: &[MoveWrite],
+) -> Result<Vec<ServerId>, Stop> {
+    let open: Vec<String> = moves
+        .iter()
+        .filter(|one| one.open)
+        .map(|one| one.server.to_string())
+        .collect();
+    if open.is_empty() {
+        return Ok(Vec::new());
+    }
+    let row = claim::row(db, &id.to_string()).await?;
+    let mut taken = Vec::new();
+    for batch in open.chunks(BATCH) {
+        let held: Vec<String> = recovery_move::Entity::find()
+            .select_only()
+            .column(recovery_move::Column::OpenKey)
+            .filter(recovery_move::Column::OpenKey.is_in(batch))
+            .filter(recovery_move::Column::RecoveryId.ne(row.id))
+            .into_tuple()
+            .all(db)
+            .await?;
+        for key in held {
+            let cell = Cell {
+                table: "recovery_move",
+                row: &key,
+                column: "open_key",
+            };
+            taken.push(cell.id(&key)?);
+        }
+    }
+    Ok(taken)
+}
+
+/// Inserts the moves that are new, in batches, and overwrites the others.
+///
+/// Not an upsert: `MariaDB`'s would take a conflict on the open key for one on the id, and overwrite the other recovery's
+/// move.
+pub(super) async fn write(
+    tx: &Tx,
+    row: &recovery::Model,
+    moves: &[MoveWrite],
+    now: Timestamp,
+) -> Result<(), Stop> {
+    if moves.is_empty() {
+        return Ok(());
+    }
+    let known: Vec<String> = recovery_move::Entity::find()
+        .select_only()
+        .column(recovery_move::Column::VmoveUuid)
+        .filter(recovery_move::Column::RecoveryId.eq(row.id))
+        .into_tuple()
+        .all(tx)
+        .await?;
+    let known: BTreeSet<String> = known.into_iter().collect();
+    let (old, new): (Vec<_>, Vec<_>) = moves
+        .iter()
+        .partition(|one| known.contains(&one.vmove.to_string()));
+    for batch in new.chunks(BATCH) {
+        insert(tx, row, batch, now).await?;
+    }
+    // Those that end come first: they give their instance free for one that begins.
+    for one in old
+        .iter()
+        .filter(|one| !one.open)
+        .chain(old.iter().filter(|one| one.open))
+    {
+        update(tx, one, now).await?;
+    }
+    Ok(())
+}
+
+async fn insert(tx: &Tx, row: &recovery::Model, moves: &[&MoveWrite], now: Timestamp) -> Result<(), Stop> {
+    let created_at = to_column(now.whole_seconds())?;
+    let mut shown = Vec::with_capacity(moves.len());
+    let mut behind = Vec::with_capacity(moves.len());
+    for one in moves {
+        shown.push(vmove::ActiveModel {
+            uuid: Set(one.vmove.to_string()),
+            notification_uuid: Set(row.notification_uuid.clone()),
+            instance_uuid: Set(one.server.to_string()),
+            instance_name: Set(one.name.clone()),
+            source_host: Set(Some(one.source_host.clone())),
+            dest_host: Set(one.dest_host.clone()),
+            start_time: Set(to_column_opt(one.start_time)?),
+            end_time: Set(to_column_opt(one.end_time)?),
+            kind: Set(Some(VmoveType::Evacuation.as_str().to_owned())),
+            status: Set(Some(one.status.as_str().to_owned())),
+            message: Set(one.message.clone()),
+            created_at: Set(Some(created_at)),
+            deleted: Set(Some(0)),
+            ..Default::default()
+        });
+        behind.push(recovery_move::ActiveModel {
+            vmove_uuid: Set(one.vmove.to_string()),
+            recovery_id: Set(row.id),
+            instance_uuid: Set(one.server.to_string()),
+            open_key: Set(open_key(one)),
+            rank: Set(i64::from(one.rank)),
+            state: Set(one.state.clone()),
+        });
+    }
+    tx.execute(&vmove::Entity::insert_many(shown).into_query())
+        .await?;
+    tx.execute(&recovery_move::Entity::insert_many(behind).into_query())
+        .await?;
+    Ok(())
+}
+
+async fn update(tx: &Tx, one: &MoveWrite, now: Timestamp) -> Result<(), Stop> {
+    let uuid = one.vmove.to_string();
+    vmove::Entity::update_many()
+        .col_expr(vmove::Column::InstanceName, Expr::value(one.name.as_str()))
+        .col_expr(vmove::Column::SourceHost, Expr::value(one.source_host.as_str()))
+        .col_expr(vmove::Column::DestHost, Expr::value(one.dest_host.clone()))
+        .col_expr(
+            vmove::Column::StartTime,
+            Expr::value(to_column_opt(one.start_time)?),
+        )
+        .col_expr(vmove::Column::EndTime, Expr::value(to_column_opt(one.end_time)?))
+        .col_expr(vmove::Column::Status, Expr::value(one.status.as_str()))
+        .col_expr(vmove::Column::Message, Expr::value(one.message.clone()))
+        .col_expr(
+            vmove::Column::UpdatedAt,
+            Expr::value(to_column(now.whole_seconds())?),
+        )
+        .filter(vmove::Column::Uuid.eq(&uuid))
+        .exec(tx)
+        .await?;
+    recovery_move::Entity::update_many()
+        .col_expr(recovery_move::Column::OpenKey, Expr::value(open_key(one)))
+        .col_expr(recovery_move::Column::Rank, Expr::value(i64::from(one.rank)))
+        .col_expr(recovery_move::Column::State, Expr::value(one.state.as_str()))
+        .filter(recovery_move::Column::VmoveUuid.eq(&uuid))
+        .exec(tx)
+        .await?;
+    Ok(())
+}
+
+fn open_key(one: &MoveWrite) -> Option<String> {
+    one.open.then(|| one.server.to_string())
+}

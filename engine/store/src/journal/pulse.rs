@@ -1,0 +1,64 @@
+//! What an operator may have changed, read in every transaction of a recovery (R20).
+
+use sea_orm::{ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _};
+use tachi_domain::Timestamp;
+use tachi_domain::entity::host::MaintenanceReason;
+use tachi_domain::recovery::{OperatorWord, Pulse, Word};
+
+use crate::convert::{self, recovery_cell};
+use crate::entity::{host, notification, recovery, segment};
+use crate::error::Stop;
+use crate::registry::maintenance;
+
+pub(super) async fn read(db: &impl ConnectionTrait, row: &recovery::Model) -> Result<Pulse, Stop> {
+    let host = host::Entity::find()
+        .filter(host::Column::Uuid.eq(&row.host_uuid))
+        .one(db)
+        .await?;
+    let operator_maintenance = match &host {
+        Some(host) => maintenance::reason(db, host).await? == Some(MaintenanceReason::Operator),
+        None => false,
+    };
+    Ok(Pulse {
+        segment_enabled: segment_enabled(db, row, host.as_ref()).await?,
+        operator_maintenance,
+        word: word(row)?,
+    })
+}
+
+/// A segment that is deleted, or of which nothing is left, counts as disabled.
+async fn segment_enabled(
+    db: &impl ConnectionTrait,
+    row: &recovery::Model,
+    host: Option<&host::Model>,
+) -> Result<bool, Stop> {
+    let named = match host {
+        Some(host) => Some(host.failover_segment_id.clone()),
+        None => notification::Entity::find()
+            .filter(notification::Column::NotificationUuid.eq(&row.notification_uuid))
+            .one(db)
+            .await?
+            .and_then(|notification| notification.failover_segment_uuid),
+    };
+    let Some(uuid) = named else {
+        return Ok(false);
+    };
+    let segment = segment::Entity::find()
+        .filter(segment::Column::Uuid.eq(uuid))
+        .filter(segment::Column::Deleted.eq(0))
+        .one(db)
+        .await?;
+    Ok(segment.as_ref().is_some_and(convert::is_enabled))
+}
+
+fn word(row: &recovery::Model) -> Result<Option<OperatorWord>, Stop> {
+    let Some(text) = &row.word else {
+        return Ok(None);
+    };
+    Ok(Some(OperatorWord {
+        number: recovery_cell(row, "word_number").count(row.word_number)?,
+        word: recovery_cell(row, "word").word(text, Word::from_word)?,
+        by: row.word_by.clone().unwrap_or_default(),
+        at: Timestamp::from_micros(row.word_at.unwrap_or_default()),
+    }))
+}

@@ -1,0 +1,792 @@
+use std::sync::Arc;
+use std::time::Instant;
+
+use sea_orm::{ConnectionTrait as _, DbBackend, PaginatorTrait as _, Statement};
+use tachi_domain::entity::Host;
+use tachi_domain::entity::host::{HostChange, MaintenanceReason};
+use tachi_domain::entity::notification::{NotificationStatus, NotificationType};
+use tachi_domain::entity::segment::SegmentChange;
+use tachi_domain::entity::vmove::VmoveStatus;
+use tachi_domain::recovery::{Pulse, RecoveryKind, Word};
+use tachi_domain::{ServerId, Timestamp};
+use tachi_engine::ports::journal::{HostWrite, MoveWrite, ProofWrite};
+use tachi_engine::ports::operator::Said;
+use tachi_engine::ports::{OperatorDesk as _, Registry as _};
+use tokio::task::JoinSet;
+use uuid::Uuid;
+
+use super::*;
+use crate::entity::{host_state, recovery_move, recovery_proof, recovery_step, vmove};
+use crate::testing::{Bench, START, all, new_segment, notification, pending_move, step, stopped};
+
+const CALM: Pulse = Pulse {
+    segment_enabled: true,
+    operator_maintenance: false,
+    word: None,
+};
+
+/// A database with one host that has stopped.
+async fn one_down() -> (Bench, Host) {
+    let bench = Bench::new().await;
+    let segment = bench.segment("s1").await;
+    let host = bench.host(&segment, "cmp1").await;
+    bench.stopped(&host).await;
+    (bench, host)
+}
+
+fn server(number: u128) -> ServerId {
+    ServerId(Uuid::from_u128(number))
+}
+
+fn moves(count: u32) -> Vec<MoveWrite> {
+    (0..count)
+        .map(|rank| pending_move(server(u128::from(rank) + 1), rank))
+        .collect()
+}
+
+fn with_moves(moves: Vec<MoveWrite>) -> Write {
+    Write {
+        moves,
+        ..Write::default()
+    }
+}
+
+/// Commits, and expects it to be written.
+async fn written(bench: &Bench, claimed: &Claimed, write: &Write) -> Pulse {
+    let committed = bench
+        .store
+        .commit(claimed.id, claimed.epoch, write)
+        .await
+        .unwrap();
+    let Committed::Written(pulse) = committed else {
+        panic!("{committed:?}");
+    };
+    pulse
+}
+
+/// Everything that a commit can write, told apart from nothing.
+async fn contents(bench: &Bench) -> Vec<String> {
+    let sql = [
+        "SELECT uuid || life || epoch || seq || beat || elapsed_ms || COALESCE(state, '') || proven_off FROM recovery",
+        "SELECT vmove_uuid || COALESCE(open_key, '') || state FROM recovery_move",
+        "SELECT uuid || status FROM vmoves",
+        "SELECT text FROM recovery_step",
+        "SELECT evidence FROM recovery_proof",
+        "SELECT host_uuid || why FROM host_state",
+        "SELECT notification_uuid || status || COALESCE(message, '') FROM notifications",
+        "SELECT uuid || on_maintenance FROM hosts",
+    ];
+    let sql = format!("SELECT * FROM ({}) ORDER BY 1", sql.join(" UNION ALL "));
+    let rows = bench
+        .store
+        .reader()
+        .query_all_raw(Statement::from_string(DbBackend::Sqlite, sql))
+        .await
+        .unwrap();
+    rows.iter().map(|row| row.try_get_by_index(0).unwrap()).collect()
+}
+
+/// A write that touches every table.
+fn everything(host: HostId) -> Write {
+    Write {
+        elapsed: Elapsed::from_millis(1234),
+        state: Some("{\"step\":\"plan\"}".to_owned()),
+        life: None,
+        moves: moves(3),
+        steps: vec![step("EvacuateInstancesTask", 0.5, false, "moving")],
+        proofs: vec![ProofWrite {
+            kind: "device".to_owned(),
+            by: "engine".to_owned(),
+            from: "bmc1".to_owned(),
+            evidence: "{}".to_owned(),
+            at: Timestamp::from_micros(START),
+        }],
+        notification: Some((NotificationStatus::Running, Some("moving".to_owned()))),
+        host: Some(HostWrite {
+            host,
+            why: MaintenanceReason::Recovery,
+        }),
+        proven_off: Some(true),
+        unless_host_recovery: None,
+    }
+}
+
+#[tokio::test]
+async fn a_claim_finds_what_the_last_owner_left() {
+    let (bench, host) = one_down().await;
+    let first = bench.claim_newest("engine1").await;
+    assert_eq!(first.epoch, 1);
+    assert_eq!(first.kind, RecoveryKind::Host);
+    assert_eq!(first.life, Life::Open);
+    assert_eq!(first.elapsed, Elapsed::ZERO);
+    assert_eq!(first.state, None);
+    assert_eq!(first.moves, Vec::<String>::new());
+    assert_eq!(first.opened_at, bench.clock_wall());
+    assert_eq!(first.pulse, CALM);
+    assert_eq!(first.host.as_ref().map(|host| host.name.as_str()), Some("cmp1"));
+    assert_eq!(first.notification.status, NotificationStatus::Running);
+    assert!(first.notification.stamps.updated_at.is_some());
+
+    written(&bench, &first, &everything(host.id)).await;
+    let second = bench.claim_newest("engine2").await;
+    assert_eq!(second.id, first.id);
+    assert_eq!(second.epoch, 2);
+    assert_eq!(second.elapsed, Elapsed::from_millis(1234));
+    assert_eq!(second.state.as_deref(), Some("{\"step\":\"plan\"}"));
+    assert_eq!(second.moves, ["{\"rank\":0}", "{\"rank\":1}", "{\"rank\":2}"]);
+    assert!(second.host.is_some_and(|host| host.on_maintenance));
+    let views = bench.store.unsettled().await.unwrap();
+    assert_eq!(views[0].owner.as_deref(), Some("engine2"));
+    assert_eq!(views[0].beat, 3, "two claims and a commit");
+}
+
+#[tokio::test]
+async fn a_claim_turns_waiting_notifications_to_running_and_leaves_others() {
+    use NotificationStatus::{Error, Failed, Finished, Ignored, New, Running};
+    let cases = [
+        (New, Running),
+        (Error, Running),
+        (Running, Running),
+        (Finished, Finished),
+        (Failed, Failed),
+        (Ignored, Ignored),
+    ];
+    let (bench, _) = one_down().await;
+    for (before, after) in cases {
+        let claimed = bench.claim_newest("engine").await;
+        let write = Write {
+            notification: Some((before, None)),
+            ..Write::default()
+        };
+        written(&bench, &claimed, &write).await;
+        assert_eq!(
+            bench.claim_newest("engine").await.notification.status,
+            after,
+            "{before}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_claim_needs_the_epoch_that_is_there_and_a_recovery_that_is_not_closed() {
+    let (bench, _) = one_down().await;
+    let claimed = bench.claim_newest("engine1").await;
+    for (case, seen) in [("before", 0), ("after", 2), ("far off", u64::MAX >> 1)] {
+        let none = bench.store.claim(claimed.id, seen, "engine2").await.unwrap();
+        assert!(none.is_none(), "{case}");
+    }
+    let unknown = RecoveryId(Uuid::nil());
+    assert!(bench.store.claim(unknown, 0, "engine2").await.unwrap().is_none());
+    let close = Write {
+        life: Some(Life::Closed),
+        ..Write::default()
+    };
+    written(&bench, &claimed, &close).await;
+    let closed = bench
+        .store
+        .claim(claimed.id, claimed.epoch, "engine2")
+        .await
+        .unwrap();
+    assert!(closed.is_none(), "closed");
+    assert_eq!(bench.store.unsettled().await.unwrap(), []);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn r1_of_many_claims_at_once_one_wins() {
+    let (bench, _) = one_down().await;
+    let id = bench.newest().await;
+    let stores = [bench.store.clone(), bench.another().await];
+    let mut claims = JoinSet::new();
+    for number in 0..32 {
+        let store = stores[number % 2].clone();
+        claims.spawn(async move { store.claim(id, 0, &format!("engine{number}")).await.unwrap() });
+    }
+    let mut winners = 0;
+    while let Some(claimed) = claims.join_next().await {
+        winners += usize::from(claimed.unwrap().is_some());
+    }
+    assert_eq!(winners, 1);
+    assert_eq!(bench.store.unsettled().await.unwrap()[0].epoch, 1);
+}
+
+#[tokio::test]
+async fn r1_an_owner_that_was_taken_over_writes_nothing() {
+    let (bench, host) = one_down().await;
+    let stale = bench.claim_newest("engine1").await;
+    let owner = bench.claim_newest("engine2").await;
+    let before = contents(&bench).await;
+
+    let lost = bench
+        .store
+        .commit(stale.id, stale.epoch, &everything(host.id))
+        .await
+        .unwrap();
+    assert_eq!(lost, Committed::Lost);
+    let lost = bench
+        .store
+        .beat(stale.id, stale.epoch, Elapsed::from_millis(9))
+        .await
+        .unwrap();
+    assert_eq!(lost, Committed::Lost);
+    bench.store.release(stale.id, stale.epoch).await.unwrap();
+    assert_eq!(contents(&bench).await, before);
+    assert_eq!(
+        bench.store.unsettled().await.unwrap()[0].owner.as_deref(),
+        Some("engine2")
+    );
+
+    written(&bench, &owner, &everything(host.id)).await;
+    assert_ne!(contents(&bench).await, before);
+}
+
+#[tokio::test]
+async fn r1_a_write_that_fails_half_way_leaves_nothing() {
+    let (bench, host) = one_down().await;
+    let claimed = bench.claim_newest("engine").await;
+    let before = contents(&bench).await;
+    let mut write = everything(host.id);
+    // The recovery's row is written first; the moves then cannot be, because one vmove is there twice.
+    let mut twice = write.moves[0].clone();
+    twice.server = server(77);
+    write.moves.push(twice);
+    bench
+        .store
+        .commit(claimed.id, claimed.epoch, &write)
+        .await
+        .unwrap_err();
+    assert_eq!(contents(&bench).await, before);
+}
+
+#[tokio::test]
+async fn a_commit_and_a_beat_raise_the_beat_and_keep_the_recoverys_time() {
+    let (bench, _) = one_down().await;
+    let claimed = bench.claim_newest("engine").await;
+    for (beat, millis) in [(2, 1000), (3, 2500)] {
+        let beaten = bench
+            .store
+            .beat(claimed.id, claimed.epoch, Elapsed::from_millis(millis))
+            .await
+            .unwrap();
+        assert_eq!(beaten, Committed::Written(CALM));
+        assert_eq!(bench.store.unsettled().await.unwrap()[0].beat, beat);
+    }
+    let again = bench.claim_newest("engine2").await;
+    assert_eq!(again.elapsed, Elapsed::from_millis(2500));
+}
+
+#[tokio::test]
+async fn a_released_recovery_has_no_owner_and_keeps_its_epoch() {
+    let (bench, _) = one_down().await;
+    let claimed = bench.claim_newest("engine").await;
+    bench.store.release(claimed.id, claimed.epoch).await.unwrap();
+    let views = bench.store.unsettled().await.unwrap();
+    assert_eq!(views[0].owner, None);
+    assert_eq!(views[0].epoch, claimed.epoch);
+}
+
+#[tokio::test]
+async fn moves_are_inserted_then_overwritten_and_shown_as_vmoves() {
+    let (bench, _) = one_down().await;
+    let claimed = bench.claim_newest("engine").await;
+    let mut moves = moves(2);
+    written(&bench, &claimed, &with_moves(moves.clone())).await;
+    let notification = claimed.notification.id;
+    let pending = bench.store.list_vmoves(notification, &all()).await.unwrap();
+    assert_eq!(pending.len(), 2);
+    assert!(
+        pending
+            .iter()
+            .all(|shown| shown.status == Some(VmoveStatus::Pending))
+    );
+    assert!(pending.iter().all(|shown| shown.stamps.updated_at.is_none()));
+
+    bench.clock.advance(7);
+    let at = bench.clock_wall();
+    let one = &mut moves[0];
+    one.status = VmoveStatus::Succeeded;
+    one.dest_host = Some("cmp2".to_owned());
+    (one.start_time, one.end_time) = (Some(at), Some(at));
+    one.message = Some("moved".to_owned());
+    one.open = false;
+    one.state = "done".to_owned();
+    let more = pending_move(server(3), 2);
+    written(
+        &bench,
+        &claimed,
+        &with_moves(vec![moves[0].clone(), more.clone()]),
+    )
+    .await;
+
+    let shown = bench
+        .store
+        .get_vmove(notification, moves[0].vmove)
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(shown.status, Some(VmoveStatus::Succeeded));
+    assert_eq!(shown.dest_host.as_deref(), Some("cmp2"));
+    assert_eq!(shown.source_host.as_deref(), Some("cmp1"));
+    assert_eq!((shown.start_time, shown.end_time), (Some(at), Some(at)));
+    assert_eq!(shown.message.as_deref(), Some("moved"));
+    assert_eq!(shown.instance_uuid, server(1).to_string());
+    assert_eq!(shown.stamps.updated_at, Some(at.whole_seconds()));
+    let untouched = bench
+        .store
+        .get_vmove(notification, moves[1].vmove)
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(untouched.stamps.updated_at, None);
+    let elsewhere = tachi_domain::NotificationId(Uuid::nil());
+    assert_eq!(bench.store.get_vmove(elsewhere, more.vmove).await.unwrap(), None);
+    let states = bench.claim_newest("engine2").await.moves;
+    assert_eq!(states, ["done", "{\"rank\":1}", "{\"rank\":2}"]);
+}
+
+#[tokio::test]
+async fn r6_an_instance_is_moved_by_one_recovery_at_a_time() {
+    let (bench, host) = one_down().await;
+    let first = bench.claim_newest("engine").await;
+    let mut held = moves(3);
+    written(&bench, &first, &with_moves(held.clone())).await;
+    let other = bench.host(&host.segment, "cmp2").await;
+    bench.stopped(&other).await;
+    let second = bench.claim_newest("engine").await;
+    assert_ne!(second.id, first.id);
+
+    let before = contents(&bench).await;
+    let wanted = vec![pending_move(server(2), 0), pending_move(server(9), 1)];
+    let write = Write {
+        moves: wanted.clone(),
+        ..everything(other.id)
+    };
+    let refused = bench.store.commit(second.id, second.epoch, &write).await.unwrap();
+    assert_eq!(refused, Committed::MovesTaken(vec![server(2)]));
+    assert_eq!(contents(&bench).await, before, "nothing was written");
+
+    // A move that is over gives its instance free, and one that is not open asks for none.
+    held[1].open = false;
+    written(&bench, &first, &with_moves(vec![held[1].clone()])).await;
+    let mut listed = pending_move(server(1), 2);
+    listed.open = false;
+    written(&bench, &second, &with_moves([wanted, vec![listed]].concat())).await;
+}
+
+#[tokio::test]
+async fn r6_the_database_itself_refuses_a_second_move_of_an_instance() {
+    let (bench, host) = one_down().await;
+    let first = bench.claim_newest("engine").await;
+    written(&bench, &first, &with_moves(moves(1))).await;
+    let other = bench.host(&host.segment, "cmp2").await;
+    bench.stopped(&other).await;
+    let second = bench.claim_newest("engine").await;
+    let row = claim::row(bench.store.reader(), &second.id.to_string())
+        .await
+        .unwrap();
+    let insert = Unchecked { row, moves: moves(1) };
+    let Err(Stop::Failed(Failure::Db(error))) = bench.store.write(&insert).await else {
+        panic!("two recoveries move one instance");
+    };
+    assert!(is_unique_violation(&error), "{error}");
+}
+
+/// Inserts moves without looking who holds their instances.
+struct Unchecked {
+    row: recovery::Model,
+    moves: Vec<MoveWrite>,
+}
+
+#[async_trait]
+impl crate::work::Work for Unchecked {
+    type Output = ();
+
+    async fn run(&self, tx: &crate::work::Tx) -> Result<crate::work::Verdict<()>, Stop> {
+        moves::write(tx, &self.row, &self.moves, Timestamp::from_micros(START)).await?;
+        Ok(crate::work::Verdict::Keep(()))
+    }
+}
+
+#[tokio::test]
+async fn a_recovery_that_is_closed_frees_its_host_and_its_instances() {
+    for (life, moves_stay) in [(Life::Watching, true), (Life::Closed, false)] {
+        let (bench, _) = one_down().await;
+        let claimed = bench.claim_newest("engine").await;
+        written(&bench, &claimed, &with_moves(moves(1))).await;
+        let write = Write {
+            life: Some(life),
+            ..Write::default()
+        };
+        written(&bench, &claimed, &write).await;
+        let row = claim::row(bench.store.reader(), &claimed.id.to_string())
+            .await
+            .unwrap();
+        assert_eq!(row.open_key, None, "{life}");
+        assert_eq!(row.life, life.as_str());
+        let one = recovery_move::Entity::find()
+            .one(bench.store.reader())
+            .await
+            .unwrap()
+            .unwrap();
+        assert_eq!(one.open_key.is_some(), moves_stay, "{life}");
+    }
+}
+
+#[tokio::test]
+async fn long_lists_are_written_in_batches() {
+    let (bench, _) = one_down().await;
+    let claimed = bench.claim_newest("engine").await;
+    let write = Write {
+        moves: moves(1234),
+        steps: vec![step("EvacuateInstancesTask", 0.0, false, "x"); 2345],
+        ..Write::default()
+    };
+    written(&bench, &claimed, &write).await;
+    let db = bench.store.reader();
+    assert_eq!(vmove::Entity::find().count(db).await.unwrap(), 1234);
+    assert_eq!(recovery_move::Entity::find().count(db).await.unwrap(), 1234);
+    assert_eq!(recovery_step::Entity::find().count(db).await.unwrap(), 2345);
+    assert_eq!(recovery_proof::Entity::find().count(db).await.unwrap(), 0);
+    // Taken instances are found over more than one batch too.
+    let other = bench.host(&claimed.host.clone().unwrap().segment, "cmp2").await;
+    bench.stopped(&other).await;
+    let second = bench.claim_newest("engine").await;
+    let refused = bench
+        .store
+        .commit(second.id, second.epoch, &with_moves(moves(1234)))
+        .await
+        .unwrap();
+    let Committed::MovesTaken(taken) = refused else {
+        panic!("{refused:?}");
+    };
+    assert_eq!(taken.len(), 1234);
+}
+
+#[tokio::test]
+async fn r12_nothing_is_written_while_the_named_host_is_recovered() {
+    let (bench, host) = one_down().await;
+    let host_recovery = bench.claim_newest("engine").await;
+    let other = bench.host(&host.segment, "cmp2").await;
+    let payload = [("instance_uuid", "6c2b9d7e-0b0e-4f52-9c61-000000000001")];
+    let vm = notification(NotificationType::Vm, "cmp2", bench.clock_wall(), &payload);
+    bench.accept(&vm).await.unwrap();
+    let started = notification(
+        NotificationType::ComputeHost,
+        "cmp2",
+        bench.clock_wall(),
+        &[("event", "STARTED")],
+    );
+    let vm_recovery = bench.claim_newest("engine").await;
+    bench.accept(&started).await.unwrap();
+    let unless = |name: &str| Write {
+        steps: vec![step("StopInstanceTask", 0.0, false, "stopping")],
+        unless_host_recovery: Some(name.to_owned()),
+        ..Write::default()
+    };
+    written(&bench, &vm_recovery, &unless("cmp2")).await;
+    let before = contents(&bench).await;
+    let refused = bench
+        .store
+        .commit(vm_recovery.id, vm_recovery.epoch, &unless("cmp1"))
+        .await
+        .unwrap();
+    assert_eq!(refused, Committed::HostUnderRecovery);
+    assert_eq!(contents(&bench).await, before, "nothing was written");
+    written(&bench, &host_recovery, &unless("cmp1")).await;
+    bench.stopped(&other).await;
+    let refused = bench
+        .store
+        .commit(vm_recovery.id, vm_recovery.epoch, &unless("cmp2"))
+        .await
+        .unwrap();
+    assert_eq!(refused, Committed::HostUnderRecovery);
+    let end = Write {
+        life: Some(Life::Watching),
+        ..Write::default()
+    };
+    written(&bench, &host_recovery, &end).await;
+    written(&bench, &vm_recovery, &unless("cmp1")).await;
+}
+
+#[tokio::test]
+async fn r20_an_operators_change_is_in_the_next_pulse() {
+    let (bench, host) = one_down().await;
+    let claimed = bench.claim_newest("engine").await;
+    let disable = SegmentChange {
+        enabled: Some(false),
+        ..SegmentChange::default()
+    };
+    bench
+        .store
+        .update_segment(host.segment.id, &disable)
+        .await
+        .unwrap();
+    let pulse = written(&bench, &claimed, &Write::default()).await;
+    assert_eq!(
+        pulse,
+        Pulse {
+            segment_enabled: false,
+            ..CALM
+        }
+    );
+
+    let put = HostChange {
+        on_maintenance: Some(true),
+        ..HostChange::default()
+    };
+    bench
+        .store
+        .update_host(host.segment.id, host.id, &put)
+        .await
+        .unwrap();
+    assert_eq!(
+        bench.store.say(claimed.id, Word::Approve, "alice").await.unwrap(),
+        Said::Heard
+    );
+    bench.clock.advance(3);
+    assert_eq!(
+        bench.store.say(claimed.id, Word::Reject, "bob").await.unwrap(),
+        Said::Heard
+    );
+    let beaten = bench
+        .store
+        .beat(claimed.id, claimed.epoch, Elapsed::ZERO)
+        .await
+        .unwrap();
+    let Committed::Written(pulse) = beaten else {
+        panic!("{beaten:?}");
+    };
+    assert!(pulse.operator_maintenance);
+    let word = pulse.word.unwrap();
+    assert_eq!(
+        (word.number, word.word, word.by.as_str()),
+        (2, Word::Reject, "bob")
+    );
+    assert_eq!(word.at, bench.clock_wall());
+}
+
+#[tokio::test]
+async fn r20_what_a_recovery_writes_never_undoes_the_operators_word() {
+    use MaintenanceReason::{Operator, Process, Recovery};
+    // What is recorded, what is written, what is recorded then.
+    let cases = [
+        (None, Recovery, Recovery),
+        (None, Process, Process),
+        (Some(Process), Recovery, Recovery),
+        (Some(Recovery), Process, Recovery),
+        (Some(Operator), Recovery, Operator),
+        (Some(Operator), Process, Operator),
+        (Some(Recovery), Operator, Operator),
+    ];
+    for (before, wrote, after) in cases {
+        let (bench, host) = one_down().await;
+        let claimed = bench.claim_newest("engine").await;
+        for why in before.into_iter().chain([wrote]) {
+            let write = Write {
+                host: Some(HostWrite { host: host.id, why }),
+                ..Write::default()
+            };
+            let pulse = written(&bench, &claimed, &write).await;
+            assert_eq!(
+                pulse.operator_maintenance,
+                why == Operator || before == Some(Operator)
+            );
+        }
+        let state = host_state::Entity::find()
+            .one(bench.store.reader())
+            .await
+            .unwrap()
+            .unwrap();
+        assert_eq!(state.why, after.as_str(), "{before:?}, {wrote}");
+        let shown = bench
+            .store
+            .get_host(host.segment.id, host.id)
+            .await
+            .unwrap()
+            .unwrap();
+        assert!(shown.on_maintenance);
+        assert!(shown.stamps.updated_at.is_some());
+    }
+}
+
+#[tokio::test]
+async fn a_deleted_segment_counts_as_disabled_and_a_deleted_host_is_still_read() {
+    let (bench, host) = one_down().await;
+    let claimed = bench.claim_newest("engine").await;
+    let end = Write {
+        life: Some(Life::Watching),
+        notification: Some((NotificationStatus::Finished, None)),
+        ..Write::default()
+    };
+    written(&bench, &claimed, &end).await;
+    bench.store.delete_segment(host.segment.id).await.unwrap();
+    let again = bench.claim_newest("engine2").await;
+    assert!(!again.pulse.segment_enabled);
+    assert_eq!(again.life, Life::Watching);
+    assert_eq!(again.host.map(|host| host.name).as_deref(), Some("cmp1"));
+}
+
+#[tokio::test]
+async fn r10_hosts_are_proven_off_while_their_recovery_is_open_or_watching() {
+    let (bench, _) = one_down().await;
+    let claimed = bench.claim_newest("engine").await;
+    let names = |names: &[&str]| {
+        names
+            .iter()
+            .map(|name| (*name).to_owned())
+            .collect::<BTreeSet<_>>()
+    };
+    let cases = [
+        ("not yet", None, None, names(&[])),
+        ("proven", Some(true), None, names(&["cmp1"])),
+        ("left as it is", None, None, names(&["cmp1"])),
+        ("watching", None, Some(Life::Watching), names(&["cmp1"])),
+        ("seen on", Some(false), None, names(&[])),
+        (
+            "proven again, and closed",
+            Some(true),
+            Some(Life::Closed),
+            names(&[]),
+        ),
+    ];
+    for (case, proven_off, life, expected) in cases {
+        let write = Write {
+            proven_off,
+            life,
+            ..Write::default()
+        };
+        written(&bench, &claimed, &write).await;
+        assert_eq!(bench.store.proven_off().await.unwrap(), expected, "{case}");
+    }
+}
+
+#[tokio::test]
+async fn a_storm_counts_hosts_on_maintenance_and_under_recovery_once() {
+    let (bench, down) = one_down().await;
+    let segment = down.segment.clone();
+    let put = HostChange {
+        on_maintenance: Some(true),
+        ..HostChange::default()
+    };
+    let maintained = bench.host(&segment, "cmp2").await;
+    bench
+        .store
+        .update_host(segment.id, maintained.id, &put)
+        .await
+        .unwrap();
+    let healthy = bench.host(&segment, "cmp3").await;
+    let far = bench.store.create_segment(&new_segment("s2")).await.unwrap();
+    let far_down = bench.host(&far, "cmp4").await;
+    bench.stopped(&far_down).await;
+    bench.host(&far, "cmp5").await;
+    let storm = |segment_hosts, segment_out, all_out| Storm {
+        segment_hosts,
+        segment_out,
+        all_hosts: 5,
+        all_out,
+    };
+    let cases = [
+        ("the one that is down", down.id, storm(3, 2, 3)),
+        ("one that is healthy counts itself", healthy.id, storm(3, 3, 4)),
+        ("another segment", far_down.id, storm(2, 1, 3)),
+        ("nobody knows it", HostId(Uuid::nil()), storm(0, 0, 3)),
+    ];
+    for (case, host, expected) in cases {
+        assert_eq!(bench.store.storm(host).await.unwrap(), expected, "{case}");
+    }
+    // A recovery that only watches is not one that is going on.
+    let claimed = bench.claim_newest("engine").await;
+    let end = Write {
+        life: Some(Life::Watching),
+        ..Write::default()
+    };
+    written(&bench, &claimed, &end).await;
+    assert_eq!(bench.store.storm(down.id).await.unwrap(), storm(3, 2, 2));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn beats_of_two_processes_do_not_get_in_each_others_way() {
+    let bench = Bench::new().await;
+    let segment = bench.segment("s1").await;
+    let stores = [bench.store.clone(), bench.another().await];
+    let mut owners = JoinSet::new();
+    for number in 0..8_usize {
+        let host = bench.host(&segment, &format!("cmp{number}")).await;
+        bench.stopped(&host).await;
+        let claimed = bench.claim_newest("engine").await;
+        let store = stores[number % 2].clone();
+        owners.spawn(async move {
+            for beat in 1..=20 {
+                let elapsed = Elapsed::from_millis(beat);
+                let beaten = store.beat(claimed.id, claimed.epoch, elapsed).await.unwrap();
+                assert!(matches!(beaten, Committed::Written(_)), "{beaten:?}");
+            }
+        });
+    }
+    while let Some(owner) = owners.join_next().await {
+        owner.unwrap();
+    }
+    let views = bench.store.unsettled().await.unwrap();
+    assert!(views.iter().all(|view| view.beat == 21), "{views:?}");
+}
+
+/// Prints what the budget is about; fails only far beyond it, because the machine may be busy with other things.
+#[tokio::test]
+async fn a_thousand_moves_and_a_beat_take_no_longer_than_they_may() {
+    let (bench, _) = one_down().await;
+    let claimed = bench.claim_newest("engine").await;
+    let mut moves = moves(1000);
+    let start = Instant::now();
+    written(&bench, &claimed, &with_moves(moves.clone())).await;
+    let inserted = start.elapsed();
+    for one in &mut moves {
+        one.status = VmoveStatus::Ongoing;
+    }
+    let start = Instant::now();
+    written(&bench, &claimed, &with_moves(moves)).await;
+    let overwritten = start.elapsed();
+    let beats = 50;
+    let start = Instant::now();
+    for _ in 0..beats {
+        let beaten = bench
+            .store
+            .beat(claimed.id, claimed.epoch, Elapsed::ZERO)
+            .await
+            .unwrap();
+        assert_eq!(beaten, Committed::Written(CALM));
+    }
+    let beat = start.elapsed() / beats;
+    println!("1000 moves inserted in {inserted:?}, overwritten in {overwritten:?}; one beat {beat:?}");
+    assert!(inserted.as_millis() < 2000, "{inserted:?}");
+    assert!(overwritten.as_millis() < 5000, "{overwritten:?}");
+    assert!(beat.as_millis() < 100, "{beat:?}");
+}
+
+#[tokio::test]
+async fn a_row_that_makes_no_sense_is_named() {
+    let (bench, _) = one_down().await;
+    let spoil = "UPDATE notifications SET payload = '[1]'";
+    bench.store.writer().execute_unprepared(spoil).await.unwrap();
+    let error = bench
+        .store
+        .claim(bench.newest().await, 0, "engine")
+        .await
+        .unwrap_err();
+    assert_eq!(error.to_string(), "claiming a recovery");
+    let source = std::error::Error::source(&error).unwrap().to_string();
+    assert!(
+        source.contains("notifications") && source.contains("payload"),
+        "{source}"
+    );
+}
+
+#[tokio::test]
+async fn a_clone_is_the_same_database() {
+    let (bench, _) = one_down().await;
+    let clone: Arc<dyn Journal> = Arc::new(bench.store.clone());
+    assert_eq!(
+        clone.unsettled().await.unwrap(),
+        bench.store.unsettled().await.unwrap()
+    );
+    let new = stopped("cmp1", bench.clock_wall());
+    assert!(bench.accept(&new).await.is_err());
+}

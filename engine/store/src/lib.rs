@@ -1,0 +1,37 @@
+//! Database adapter: implements the engine's ports [`Registry`](tachi_engine::ports::Registry),
+//! [`Journal`](tachi_engine::ports::Journal) and [`OperatorDesk`](tachi_engine::ports::OperatorDesk) on one database.
+//!
+//! ```text
+//! store -> engine's ports, domain, migrations
+//! ```
+//!
+//! Four rules shape the crate:
+//!
+//! * **One way to write.** Every change is a `Work` value that `Store::write` runs in one transaction, which it begins,
+//!   commits, rolls back and, while nothing is committed, repeats. Nothing else begins a transaction.
+//! * **A claim is checked by a write** (R1). Every transaction of a claimed recovery starts with a counted update of the
+//!   recovery's row at the claim's epoch.
+//! * **Statements are portable.** What only `SQLite` understands is in one module, and so is how it stores times.
+//! * **Rows stay here.** Entities are turned into the domain's types before they leave; a value the domain does not know
+//!   is an error that names table, row and column.
+
+mod conn;
+mod convert;
+mod desk;
+mod entity;
+mod error;
+mod files;
+mod journal;
+mod list;
+mod options;
+mod registry;
+mod sqlite;
+mod store;
+#[cfg(test)]
+mod testing;
+mod time;
+mod work;
+
+pub use error::StoreError;
+pub use options::StoreOptions;
+pub use store::Store;

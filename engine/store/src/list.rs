@@ -1,0 +1,401 @@
+//! One page of a list, by keyset: after the marker's row in the order asked for, whatever was added or removed meanwhile.
+//!
+//! Columns may hold NULL. NULL counts as the smallest value, as on `SQLite` and `MariaDB`.
+
+use sea_orm::sea_query::{ExprTrait as _, Func, NullOrdering, Query, SelectStatement, SimpleExpr};
+use sea_orm::{
+    ColumnTrait, Condition, ConnectionTrait, DbBackend, EntityTrait, IdenStatic as _, Iterable as _, Order,
+    QueryFilter as _, QueryOrder as _, QuerySelect as _, Select,
+};
+use tachi_engine::ports::RegistryError;
+use tachi_engine::ports::registry::SortKey;
+
+use crate::error::{Failure, Stop};
+
+/// The order and the piece of a list.
+pub(crate) struct Cut<'a, E: EntityTrait> {
+    /// The integer primary key.
+    pub(crate) id: E::Column,
+    /// Zero unless the row is deleted.
+    pub(crate) deleted: E::Column,
+    /// See `Page::sort`.
+    pub(crate) sort: &'a [SortKey],
+    /// See `Page::marker`.
+    pub(crate) marker: Option<i64>,
+    /// See `Page::limit`.
+    pub(crate) limit: u64,
+}
+
+impl<E: EntityTrait> Cut<'_, E> {
+    /// Reads the page out of `select`.
+    pub(crate) async fn read(
+        &self,
+        db: &impl ConnectionTrait,
+        select: Select<E>,
+    ) -> Result<Vec<E::Model>, Stop> {
+        let keys = self.keys()?;
+        let mut select = select.filter(self.deleted.eq(0));
+        if let Some(marker) = self.marker {
+            select = select.filter(self.after(db, &keys, marker).await?);
+        }
+        for (column, descending) in keys {
+            let (order, nulls) = if descending {
+                (Order::Desc, NullOrdering::Last)
+            } else {
+                (Order::Asc, NullOrdering::First)
+            };
+            select = if db.get_database_backend() == DbBackend::Postgres {
+                select.order_by_with_nulls(column, order, nulls)
+            } else {
+                // Elsewhere it is the default, and saying so would cost some planners their index.
+                select.order_by(column, order)
+            };
+        }
+        Ok(select.limit(self.limit).all(db).await?)
+    }
+
+    /// The columns, and whether the largest comes first.
+    fn keys(&self) -> Result<Vec<(E::Column, bool)>, Failure> {
+        let named = |key: &SortKey| {
+            let column = E::Column::iter()
+                .find(|column| column.as_str() == key.column)
+                .ok_or_else(|| Failure::SortKey {
+                    name: key.column.clone(),
+                })?;
+            Ok((column, key.descending))
+        };
+        self.sort.iter().map(named).collect()
+    }
+
+    /// What holds for every row that comes after the marker's. The values to compare with are left to the database, so
+    /// that they are compared in exactly the form in which they are stored.
+    async fn after(
+        &self,
+        db: &impl ConnectionTrait,
+        keys: &[(E::Column, bool)],
+        marker: i64,
+    ) -> Result<Condition, Stop> {
+        let mut found = Query::select();
+        found
+            .from(E::default())
+            .expr_as(Func::count(self.id.into_expr_in_query()), "found")
+            .and_where(self.id.eq(marker))
+            .and_where(self.deleted.eq(0));
+        for (number, (column, _)) in keys.iter().enumerate() {
+            found.expr_as(Func::count(column.into_expr_in_query()), format!("key{number}"));
+        }
+        let row = db.query_one(&found).await?;
+        let counted = |name: &str| match &row {
+            Some(row) => row.try_get::<i64>("", name),
+            None => Ok(0),
+        };
+        if counted("found")? == 0 {
+            return Err(RegistryError::MarkerNotFound { marker }.into());
+        }
+        let mut after = Condition::any();
+        let mut equal_so_far = Condition::all();
+        for (number, (column, descending)) in keys.iter().enumerate() {
+            let is_null = counted(&format!("key{number}"))? == 0;
+            let column = *column;
+            let value = self.value_of(column, marker);
+            let beyond = match (*descending, is_null) {
+                (false, true) => Some(Condition::all().add(column.is_not_null())),
+                (false, false) => Some(Condition::all().add(column.into_expr_in_query().gt(value.clone()))),
+                (true, true) => None,
+                (true, false) => Some(
+                    Condition::any()
+                        .add(column.into_expr_in_query().lt(value.clone()))
+                        .add(column.is_null()),
+                ),
+            };
+            if let Some(beyond) = beyond {
+                after = after.add(Condition::all().add(equal_so_far.clone()).add(beyond));
+            }
+            equal_so_far = if is_null {
+                equal_so_far.add(column.is_null())
+            } else {
+                equal_so_far.add(column.into_expr_in_query().eq(value))
+            };
+        }
+        Ok(after)
+    }
+
+    fn value_of(&self, column: E::Column, marker: i64) -> SimpleExpr {
+        let value: SelectStatement = Query::select()
+            .from(E::default())
+            .column(column)
+            .and_where(self.id.eq(marker))
+            .take();
+        SimpleExpr::SubQuery(None, Box::new(value.into()))
+    }
+}
+
+/// A column with its table's name, so that it cannot be mistaken for one of a subquery.
+trait InQuery {
+    fn into_expr_in_query(self) -> SimpleExpr;
+}
+
+impl<C: ColumnTrait> InQuery for C {
+    fn into_expr_in_query(self) -> SimpleExpr {
+        SimpleExpr::Column(self.as_column_ref().into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tachi_domain::entity::host::HostFilter;
+    use tachi_domain::entity::notification::NotificationFilter;
+    use tachi_domain::entity::segment::{SegmentChange, SegmentFilter};
+    use tachi_domain::entity::vmove::VmoveFilter;
+    use tachi_domain::entity::{Host, Notification, Segment, Vmove};
+    use tachi_domain::{NotificationId, Timestamp};
+    use tachi_engine::ports::Registry as _;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::testing::{Bench, page};
+
+    /// Seven segments; every other one was changed and so has `updated_at`, and they share their second of creation in
+    /// pairs.
+    async fn seven() -> Bench {
+        let bench = Bench::new().await;
+        for number in 0..7 {
+            let segment = bench.segment(&format!("s{number}")).await;
+            if number % 2 == 1 {
+                bench.clock.advance(1);
+                let change = SegmentChange {
+                    description: Some(Some(format!("d{}", number % 4))),
+                    ..SegmentChange::default()
+                };
+                bench.store.update_segment(segment.id, &change).await.unwrap();
+            }
+        }
+        bench
+    }
+
+    #[tokio::test]
+    async fn pages_join_to_the_whole_list_whatever_it_is_sorted_by() {
+        let bench = seven().await;
+        for column in Segment::SORT_KEYS {
+            for descending in [false, true] {
+                let sort = [
+                    (*column, descending),
+                    ("created_at", descending),
+                    ("id", descending),
+                ];
+                let whole = bench
+                    .store
+                    .list_segments(&page::<SegmentFilter>(&sort, None, 100))
+                    .await
+                    .unwrap();
+                assert_eq!(whole.len(), 7);
+                for limit in [1, 2, 3, 7] {
+                    let mut joined = Vec::new();
+                    let mut marker = None;
+                    loop {
+                        let piece = page::<SegmentFilter>(&sort, marker, limit);
+                        let piece = bench.store.list_segments(&piece).await.unwrap();
+                        let Some(last) = piece.last() else { break };
+                        marker = Some(last.row);
+                        joined.extend(piece);
+                    }
+                    assert_eq!(joined, whole, "{column}, descending {descending}, by {limit}");
+                }
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn null_is_the_smallest_value() {
+        let bench = seven().await;
+        let cases = [
+            (
+                "smallest first",
+                false,
+                ["s0", "s2", "s4", "s6", "s1", "s3", "s5"],
+            ),
+            ("largest first", true, ["s5", "s3", "s1", "s6", "s4", "s2", "s0"]),
+        ];
+        for (case, descending, names) in cases {
+            let sort = [("updated_at", descending), ("id", descending)];
+            let listed = bench
+                .store
+                .list_segments(&page::<SegmentFilter>(&sort, None, 100))
+                .await
+                .unwrap();
+            let listed: Vec<_> = listed.iter().map(|segment| segment.name.as_str()).collect();
+            assert_eq!(listed, names, "{case}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_marker_must_be_a_row_that_is_not_deleted() {
+        let bench = seven().await;
+        let first = bench
+            .store
+            .list_segments(&page::<SegmentFilter>(&[("id", false)], None, 1))
+            .await
+            .unwrap()
+            .remove(0);
+        bench.store.delete_segment(first.id).await.unwrap();
+        for (case, marker) in [("deleted", first.row), ("never there", 99), ("negative", -1)] {
+            let error = bench
+                .store
+                .list_segments(&page::<SegmentFilter>(&[("id", false)], Some(marker), 0))
+                .await
+                .unwrap_err();
+            assert!(
+                matches!(error, RegistryError::MarkerNotFound { marker: named } if named == marker),
+                "{case}: {error:?}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn a_limit_of_zero_is_an_empty_list() {
+        let bench = seven().await;
+        let none = page::<SegmentFilter>(&[("id", false)], Some(3), 0);
+        assert_eq!(bench.store.list_segments(&none).await.unwrap(), []);
+    }
+
+    #[tokio::test]
+    async fn every_list_can_be_sorted_by_every_key_it_names() {
+        let bench = seven().await;
+        let segment = bench.segment("hosts").await;
+        let host = bench.host(&segment, "cmp1").await;
+        bench.stopped(&host).await;
+        for key in Host::SORT_KEYS {
+            let page = page::<HostFilter>(&[(key, true)], Some(host.row), 5);
+            assert_eq!(
+                bench.store.list_hosts(segment.id, &page).await.unwrap(),
+                [],
+                "{key}"
+            );
+        }
+        for key in Notification::SORT_KEYS {
+            let page = page::<NotificationFilter>(&[(key, false)], None, 5);
+            let listed = bench.store.list_notifications(&page).await.unwrap();
+            assert_eq!(listed.len(), 1, "{key}");
+        }
+        for key in Vmove::SORT_KEYS {
+            let page = page::<VmoveFilter>(&[(key, false)], None, 5);
+            let listed = bench.store.list_vmoves(NotificationId(Uuid::nil()), &page).await;
+            assert_eq!(listed.unwrap(), [], "{key}");
+        }
+        let unknown = page::<SegmentFilter>(&[("bogus", false)], None, 5);
+        assert!(bench.store.list_segments(&unknown).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn notifications_are_filtered() {
+        let bench = Bench::new().await;
+        let segment = bench.segment("s1").await;
+        let (one, two) = (
+            bench.host(&segment, "cmp1").await,
+            bench.host(&segment, "cmp2").await,
+        );
+        let first = bench.stopped(&one).await;
+        bench.clock.advance(100);
+        let second = bench.stopped(&two).await;
+        let none = NotificationFilter::default;
+        let text = |text: &str| Some(text.to_owned());
+        let since = |at: Timestamp| NotificationFilter {
+            generated_since: Some(at),
+            ..none()
+        };
+        let later = Timestamp::from_micros(second.generated_time.micros() + 1);
+        let both = vec![second.id, first.id];
+        let cases = [
+            ("all", none(), both.clone()),
+            (
+                "status",
+                NotificationFilter {
+                    status: text("new"),
+                    ..none()
+                },
+                both.clone(),
+            ),
+            (
+                "other status",
+                NotificationFilter {
+                    status: text("failed"),
+                    ..none()
+                },
+                vec![],
+            ),
+            (
+                "type",
+                NotificationFilter {
+                    kind: text("VM"),
+                    ..none()
+                },
+                vec![],
+            ),
+            (
+                "host",
+                NotificationFilter {
+                    source_host: text(&one.id.to_string()),
+                    ..none()
+                },
+                vec![first.id],
+            ),
+            ("since the first", since(first.generated_time), both),
+            (
+                "since the second, to the microsecond",
+                since(second.generated_time),
+                vec![second.id],
+            ),
+            ("since a microsecond later", since(later), vec![]),
+        ];
+        for (case, filter, ids) in cases {
+            let page = tachi_engine::ports::registry::Page {
+                filter,
+                ..crate::testing::all()
+            };
+            let listed = bench.store.list_notifications(&page).await.unwrap();
+            let listed: Vec<_> = listed.iter().map(|notification| notification.id).collect();
+            assert_eq!(listed, ids, "{case}");
+        }
+        assert_eq!(bench.store.get_notification(first.id).await.unwrap(), Some(first));
+        let missing = NotificationId(Uuid::nil());
+        assert_eq!(bench.store.get_notification(missing).await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn first_pages_and_vmoves_are_read_through_an_index() {
+        let bench = Bench::new().await;
+        let cases = [
+            (
+                "notifications",
+                "SELECT * FROM notifications WHERE deleted = 0 ORDER BY created_at DESC, id DESC LIMIT 1000",
+            ),
+            (
+                "vmoves",
+                "SELECT * FROM vmoves WHERE notification_uuid = 'x' AND deleted = 0 \
+                 ORDER BY created_at DESC, id DESC LIMIT 1000",
+            ),
+            (
+                "hosts",
+                "SELECT * FROM hosts WHERE failover_segment_id = 'x' AND deleted = 0 \
+                 ORDER BY created_at DESC, id DESC LIMIT 1000",
+            ),
+            (
+                "duplicates",
+                "SELECT * FROM notifications WHERE source_host_uuid = 'x' AND type = 'VM' \
+                 AND generated_time >= '2023-01-01 00:00:00.000000' AND deleted = 0",
+            ),
+        ];
+        for (case, sql) in cases {
+            let explain =
+                sea_orm::Statement::from_string(DbBackend::Sqlite, format!("EXPLAIN QUERY PLAN {sql}"));
+            let rows = bench.store.reader().query_all_raw(explain).await.unwrap();
+            let plan: Vec<String> = rows
+                .iter()
+                .map(|row| row.try_get("", "detail").unwrap())
+                .collect();
+            let plan = plan.join("; ");
+            assert!(plan.contains("USING INDEX tachi_"), "{case}: {plan}");
+            assert!(!plan.contains("TEMP B-TREE"), "{case}: {plan}");
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! The registry: segments, hosts, notifications, vmoves.
+
+mod accept;
+mod hosts;
+mod in_use;
+pub(crate) mod maintenance;
+mod notifications;
+mod progress;
+mod segments;
+mod vmoves;
+
+use async_trait::async_trait;
+use tachi_domain::entity::host::{HostChange, HostFilter, NewHost};
+use tachi_domain::entity::notification::{NewNotification, NotificationFilter};
+use tachi_domain::entity::segment::{NewSegment, SegmentChange, SegmentFilter};
+use tachi_domain::entity::vmove::VmoveFilter;
+use tachi_domain::entity::{Host, Notification, Segment, TaskProgress, Vmove};
+use tachi_domain::{HostId, NotificationId, SegmentId, Timestamp, VmoveId};
+use tachi_engine::ports::registry::Page;
+use tachi_engine::ports::{Registry, RegistryError};
+use tracing::instrument;
+
+pub(crate) use accept::free_moves;
+
+use crate::Store;
+
+#[async_trait]
+impl Registry for Store {
+    #[instrument(name = "store::list_segments", level = "debug", skip_all)]
+    async fn list_segments(&self, page: &Page<SegmentFilter>) -> Result<Vec<Segment>, RegistryError> {
+        let listed = segments::list(self.reader(), page).await;
+        listed.map_err(|stop| stop.registry("listing segments"))
+    }
+
+    #[instrument(name = "store::get_segment", level = "debug", skip_all, fields(segment = %id))]
+    async fn get_segment(&self, id: SegmentId) -> Result<Option<Segment>, RegistryError> {
+        let found = segments::get(self.reader(), id).await;
+        found.map_err(|stop| stop.registry("reading a segment"))
+    }
+
+    #[instrument(name = "store::create_segment", level = "debug", skip_all)]
+    async fn create_segment(&self, new: &NewSegment) -> Result<Segment, RegistryError> {
+        let now = self.now();
+        let created = self.write(&segments::Create { new, now }).await;
+        created.map_err(|stop| stop.registry("creating a segment"))
+    }
+
+    #[instrument(name = "store::update_segment", level = "debug", skip_all, fields(segment = %id))]
+    async fn update_segment(&self, id: SegmentId, change: &SegmentChange) -> Result<Segment, RegistryError> {
+        let now = self.now();
+        let updated = self.write(&segments::Update { id, change, now }).await;
+        updated.map_err(|stop| stop.registry("updating a segment"))
+    }
+
+    #[instrument(name = "store::delete_segment", level = "debug", skip_all, fields(segment = %id))]
+    async fn delete_segment(&self, id: SegmentId) -> Result<(), RegistryError> {
+        let now = self.now();
+        let deleted = self.write(&segments::Delete { id, now }).await;
+        deleted.map_err(|stop| stop.registry("deleting a segment"))
+    }
+
+    #[instrument(name = "store::list_hosts", level = "debug", skip_all, fields(%segment))]
+    async fn list_hosts(
+        &self,
+        segment: SegmentId,
+        page: &Page<HostFilter>,
+    ) -> Result<Vec<Host>, RegistryError> {
+        let listed = hosts::list(self.reader(), segment, page).await;
+        listed.map_err(|stop| stop.registry("listing hosts"))
+    }
+
+    #[instrument(name = "store::get_host", level = "debug", skip_all, fields(%segment, host = %id))]
+    async fn get_host(&self, segment: SegmentId, id: HostId) -> Result<Option<Host>, RegistryError> {
+        let found = hosts::get(self.reader(), segment, id).await;
+        found.map_err(|stop| stop.registry("reading a host"))
+    }
+
+    #[instrument(name = "store::create_host", level = "debug", skip_all, fields(host = new.name))]
+    async fn create_host(&self, new: &NewHost) -> Result<Host, RegistryError> {
+        let now = self.now();
+        let created = self.write(&hosts::Create { new, now }).await;
+        created.map_err(|stop| stop.registry("creating a host"))
+    }
+
+    #[instrument(name = "store::update_host", level = "debug", skip_all, fields(%segment, host = %id))]
+    async fn update_host(
+        &self,
+        segment: SegmentId,
+        id: HostId,
+        change: &HostChange,
+    ) -> Result<Host, RegistryError> {
+        let update = hosts::Update {
+            segment,
+            id,
+            change,
+            now: self.now(),
+        };
+        let updated = self.write(&update).await;
+        updated.map_err(|stop| stop.registry("updating a host"))
+    }
+
+    #[instrument(name = "store::delete_host", level = "debug", skip_all, fields(%segment, host = %id))]
+    async fn delete_host(&self, segment: SegmentId, id: HostId) -> Result<(), RegistryError> {
+        let now = self.now();
+        let deleted = self.write(&hosts::Delete { segment, id, now }).await;
+        deleted.map_err(|stop| stop.registry("deleting a host"))
+    }
+
+    #[instrument(name = "store::list_notifications", level = "debug", skip_all)]
+    async fn list_notifications(
+        &self,
+        page: &Page<NotificationFilter>,
+    ) -> Result<Vec<Notification>, RegistryError> {
+        let listed = notifications::list(self.reader(), page).await;
+        listed.map_err(|stop| stop.registry("listing notifications"))
+    }
+
+    #[instrument(name = "store::get_notification", level = "debug", skip_all, fields(notification = %id))]
+    async fn get_notification(&self, id: NotificationId) -> Result<Option<Notification>, RegistryError> {
+        let found = notifications::get(self.reader(), id).await;
+        found.map_err(|stop| stop.registry("reading a notification"))
+    }
+
+    #[instrument(name = "store::accept_notification", level = "debug", skip_all, fields(host = new.hostname))]
+    async fn accept_notification(
+        &self,
+        new: &NewNotification,
+        window_seconds: u32,
+        now: Timestamp,
+    ) -> Result<Notification, RegistryError> {
+        let accept = accept::Accept {
+            new,
+            window_seconds,
+            now,
+        };
+        let accepted = self.write(&accept).await;
+        accepted.map_err(|stop| stop.registry("accepting a notification"))
+    }
+
+    #[instrument(name = "store::list_vmoves", level = "debug", skip_all, fields(%notification))]
+    async fn list_vmoves(
+        &self,
+        notification: NotificationId,
+        page: &Page<VmoveFilter>,
+    ) -> Result<Vec<Vmove>, RegistryError> {
+        let listed = vmoves::list(self.reader(), notification, page).await;
+        listed.map_err(|stop| stop.registry("listing vmoves"))
+    }
+
+    #[instrument(name = "store::get_vmove", level = "debug", skip_all, fields(%notification, vmove = %id))]
+    async fn get_vmove(
+        &self,
+        notification: NotificationId,
+        id: VmoveId,
+    ) -> Result<Option<Vmove>, RegistryError> {
+        let found = vmoves::get(self.reader(), notification, id).await;
+        found.map_err(|stop| stop.registry("reading a vmove"))
+    }
+
+    #[instrument(name = "store::progress", level = "debug", skip_all, fields(%notification))]
+    async fn progress(&self, notification: NotificationId) -> Result<Vec<TaskProgress>, RegistryError> {
+        let read = progress::read(self.reader(), notification).await;
+        read.map_err(|stop| stop.registry("reading a recovery's progress"))
+    }
+}

@@ -1,0 +1,423 @@
+use tachi_domain::entity::Host;
+use tachi_domain::entity::host::{HostChange, NewHost};
+use tachi_domain::entity::notification::NotificationType::{self, ComputeHost, Process, Vm};
+use tachi_domain::recovery::{Life, RecoveryKind};
+use tachi_engine::ports::journal::{Claimed, Committed, HostWrite, Write};
+use tachi_engine::ports::{Journal as _, OperatorDesk as _, Registry as _};
+use tokio::task::JoinSet;
+
+use super::*;
+use crate::entity::host_state;
+use crate::testing::{Bench, all, new_host, notification, stopped};
+
+const VM1: &str = "6c2b9d7e-0b0e-4f52-9c61-000000000001";
+
+fn vm(hostname: &str, at: Timestamp, instance: &str, event: &str) -> NewNotification {
+    let payload = [
+        ("instance_uuid", instance),
+        ("event", event),
+        ("vir_domain_event", "STOPPED_FAILED"),
+    ];
+    notification(Vm, hostname, at, &payload)
+}
+
+/// Ends a claimed recovery.
+async fn end(bench: &Bench, claimed: &Claimed, status: NotificationStatus, life: Life) {
+    let write = Write {
+        life: Some(life),
+        notification: Some((status, None)),
+        ..Write::default()
+    };
+    let written = bench
+        .store
+        .commit(claimed.id, claimed.epoch, &write)
+        .await
+        .unwrap();
+    assert!(matches!(written, Committed::Written(_)), "{written:?}");
+}
+
+/// Puts the host on maintenance as a recovery does.
+async fn put(bench: &Bench, claimed: &Claimed, host: &Host, why: MaintenanceReason) {
+    let write = Write {
+        host: Some(HostWrite { host: host.id, why }),
+        ..Write::default()
+    };
+    let written = bench
+        .store
+        .commit(claimed.id, claimed.epoch, &write)
+        .await
+        .unwrap();
+    assert!(matches!(written, Committed::Written(_)), "{written:?}");
+}
+
+#[tokio::test]
+async fn a_notification_becomes_a_row_and_a_recovery() {
+    let bench = Bench::new().await;
+    let segment = bench.segment("s1").await;
+    let host = bench.host(&segment, "cmp1").await;
+    let accepted = bench.stopped(&host).await;
+    assert_eq!(accepted.status, NotificationStatus::New);
+    assert_eq!(accepted.source_host, host.id);
+    assert_eq!(accepted.segment, Some(segment.id));
+    assert_eq!(accepted.generated_time, bench.clock_wall());
+    assert_eq!(accepted.stamps.created_at, bench.clock_wall().whole_seconds());
+    assert_eq!(accepted.payload["event"], "STOPPED");
+    let recoveries = bench.store.recoveries(false).await.unwrap();
+    assert_eq!(recoveries.len(), 1);
+    assert_eq!(recoveries[0].notification, accepted.id);
+    assert_eq!(recoveries[0].kind, RecoveryKind::Host);
+    assert_eq!(recoveries[0].host, "cmp1");
+    assert_eq!(recoveries[0].life, Life::Open);
+    assert_eq!(recoveries[0].owner, None);
+    assert_eq!(recoveries[0].opened_at, bench.clock_wall());
+    let views = bench.store.unsettled().await.unwrap();
+    assert_eq!((views[0].epoch, views[0].beat), (0, 0));
+}
+
+#[tokio::test]
+async fn an_unknown_host_is_refused_and_leaves_nothing() {
+    let bench = Bench::new().await;
+    let segment = bench.segment("s1").await;
+    let host = bench.host(&segment, "cmp1").await;
+    bench.store.delete_host(segment.id, host.id).await.unwrap();
+    for name in ["nobody", "cmp1"] {
+        let refused = bench
+            .accept(&stopped(name, bench.clock_wall()))
+            .await
+            .unwrap_err();
+        assert!(
+            matches!(&refused, RegistryError::UnknownHostName { name: named } if named == name),
+            "{refused:?}"
+        );
+    }
+    assert_eq!(bench.store.list_notifications(&all()).await.unwrap(), []);
+    assert_eq!(bench.store.recoveries(true).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn r19_maintenance_refuses_by_its_reason() {
+    // Reason; whether a stopped host is refused. Everything else is refused whatever the reason.
+    let cases = [
+        ("operator", Some(MaintenanceReason::Operator), true),
+        ("recovery", Some(MaintenanceReason::Recovery), false),
+        ("process", Some(MaintenanceReason::Process), false),
+        ("adopted row without a reason", None, true),
+    ];
+    for (case, why, refused) in cases {
+        let bench = Bench::new().await;
+        let segment = bench.segment("s1").await;
+        let host = NewHost {
+            on_maintenance: true,
+            ..new_host(&segment, "cmp1")
+        };
+        let host = bench.store.create_host(&host).await.unwrap();
+        let state = host.id.to_string();
+        match why {
+            Some(why) => maintenance::record(bench.store.writer(), &state, why, None)
+                .await
+                .unwrap(),
+            None => maintenance::forget(bench.store.writer(), [state]).await.unwrap(),
+        }
+        let now = bench.clock_wall();
+        let others = [
+            notification(ComputeHost, "cmp1", now, &[("event", "STARTED")]),
+            notification(
+                Process,
+                "cmp1",
+                now,
+                &[("event", "STOPPED"), ("process_name", "libvirtd")],
+            ),
+            vm("cmp1", now, VM1, "LIFECYCLE"),
+        ];
+        for other in others {
+            let error = bench.accept(&other).await.unwrap_err();
+            let right = matches!(&error, RegistryError::OnMaintenance { name } if name == "cmp1");
+            assert!(right, "{case}, {}: {error:?}", other.kind);
+        }
+        match bench.accept(&stopped("cmp1", now)).await {
+            Ok(_) => assert!(!refused, "{case}: was accepted"),
+            Err(error) => assert!(
+                refused && matches!(error, RegistryError::OnMaintenance { .. }),
+                "{case}"
+            ),
+        }
+    }
+}
+
+#[tokio::test]
+async fn maintenance_comes_before_duplicates() {
+    let bench = Bench::new().await;
+    let segment = bench.segment("s1").await;
+    let host = bench.host(&segment, "cmp1").await;
+    bench.stopped(&host).await;
+    let change = HostChange {
+        on_maintenance: Some(true),
+        ..HostChange::default()
+    };
+    bench
+        .store
+        .update_host(segment.id, host.id, &change)
+        .await
+        .unwrap();
+    let error = bench
+        .accept(&stopped("cmp1", bench.clock_wall()))
+        .await
+        .unwrap_err();
+    assert!(matches!(error, RegistryError::OnMaintenance { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn r19_a_host_under_recovery_is_a_duplicate_however_late() {
+    let bench = Bench::new().await;
+    let segment = bench.segment("s1").await;
+    let host = bench.host(&segment, "cmp1").await;
+    bench.stopped(&host).await;
+    let claimed = bench.claim_newest("engine").await;
+    put(&bench, &claimed, &host, MaintenanceReason::Recovery).await;
+    bench.clock.advance(100_000);
+    let other = notification(ComputeHost, "cmp1", bench.clock_wall(), &[("event", "STOPPED")]);
+    let error = bench.accept(&other).await.unwrap_err();
+    assert!(matches!(error, RegistryError::Duplicate), "{error:?}");
+}
+
+#[tokio::test]
+async fn r19_what_came_of_the_last_attempt_decides() {
+    use NotificationStatus::{Failed, Finished, Ignored};
+    // How the first ended; seconds until it is repeated; accepted.
+    let cases = [
+        ("failed, at once", Failed, 0, true),
+        ("finished, at once", Finished, 0, false),
+        ("finished, at the window's end", Finished, 180, false),
+        ("finished, after the window", Finished, 181, true),
+        ("ignored, within the window", Ignored, 179, false),
+        ("ignored, after the window", Ignored, 181, true),
+    ];
+    for (case, status, seconds, accepted) in cases {
+        let bench = Bench::new().await;
+        let segment = bench.segment("s1").await;
+        let host = bench.host(&segment, "cmp1").await;
+        bench.stopped(&host).await;
+        let claimed = bench.claim_newest("engine").await;
+        put(&bench, &claimed, &host, MaintenanceReason::Recovery).await;
+        end(&bench, &claimed, status, Life::Closed).await;
+        bench.clock.advance(seconds);
+        let repeated = bench.accept(&stopped("cmp1", bench.clock_wall())).await;
+        match repeated {
+            Ok(_) => assert!(accepted, "{case}"),
+            Err(error) => assert!(
+                !accepted && matches!(error, RegistryError::Duplicate),
+                "{case}: {error:?}"
+            ),
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_duplicate_rule_is_masakaris() {
+    let (vm1, vm2) = (VM1, "6c2b9d7e-0b0e-4f52-9c61-000000000002");
+    // Seconds the second was generated after the first; the second; whether it is a duplicate.
+    let cases: Vec<(&str, i64, &str, &str, bool)> = vec![
+        ("equal", 0, vm1, "LIFECYCLE", true),
+        ("at the window's end", 180, vm1, "LIFECYCLE", true),
+        ("after the window", 181, vm1, "LIFECYCLE", false),
+        ("older than the one that is there", -1000, vm1, "LIFECYCLE", true),
+        ("another payload", 0, vm1, "IO_ERROR", false),
+        ("another instance", 0, vm2, "LIFECYCLE", false),
+    ];
+    for (case, after, instance, event, duplicate) in cases {
+        let bench = Bench::new().await;
+        let segment = bench.segment("s1").await;
+        bench.host(&segment, "cmp1").await;
+        let at = bench.clock_wall();
+        bench.accept(&vm("cmp1", at, vm1, "LIFECYCLE")).await.unwrap();
+        let claimed = bench.claim_newest("engine").await;
+        // Whatever came of the first, even `failed`: only a stopped host is asked for again that way.
+        end(&bench, &claimed, NotificationStatus::Failed, Life::Closed).await;
+        let at = Timestamp::from_micros(at.micros() + after * 1_000_000);
+        match bench.accept(&vm("cmp1", at, instance, event)).await {
+            Ok(_) => assert!(!duplicate, "{case}"),
+            Err(error) => assert!(
+                duplicate && matches!(error, RegistryError::Duplicate),
+                "{case}: {error:?}"
+            ),
+        }
+    }
+}
+
+#[tokio::test]
+async fn r6_one_open_recovery_per_instance_and_none_shared_by_started_hosts() {
+    let bench = Bench::new().await;
+    let segment = bench.segment("s1").await;
+    bench.host(&segment, "cmp1").await;
+    let now = bench.clock_wall();
+    bench.accept(&vm("cmp1", now, VM1, "LIFECYCLE")).await.unwrap();
+    let error = bench
+        .accept(&vm("cmp1", now, &VM1.to_uppercase(), "IO_ERROR"))
+        .await
+        .unwrap_err();
+    assert!(matches!(error, RegistryError::Duplicate), "{error:?}");
+    let started = |status: &str| {
+        notification(
+            ComputeHost,
+            "cmp1",
+            now,
+            &[("event", "STARTED"), ("host_status", status)],
+        )
+    };
+    bench.accept(&started("NORMAL")).await.unwrap();
+    bench.accept(&started("UNKNOWN")).await.unwrap();
+    bench.accept(&stopped("cmp1", now)).await.unwrap();
+    let process =
+        |name: &str| notification(NotificationType::Process, "cmp1", now, &[("process_name", name)]);
+    bench.accept(&process("libvirtd")).await.unwrap();
+    bench.accept(&process("nova-compute")).await.unwrap();
+    assert_eq!(bench.store.recoveries(false).await.unwrap().len(), 6);
+}
+
+#[tokio::test]
+async fn the_database_itself_refuses_a_second_holder_of_an_open_key() {
+    let bench = Bench::new().await;
+    let segment = bench.segment("s1").await;
+    let host = bench.host(&segment, "cmp1").await;
+    bench.stopped(&host).await;
+    let row = recovery::Entity::find()
+        .one(bench.store.reader())
+        .await
+        .unwrap()
+        .unwrap();
+    let mut second = recovery::ActiveModel::from(row);
+    second.id = sea_orm::NotSet;
+    second.uuid = Set(Uuid::new_v4().to_string());
+    let error = second.insert(bench.store.writer()).await.unwrap_err();
+    assert!(is_unique_violation(&error), "{error}");
+}
+
+#[tokio::test]
+async fn a_new_stop_closes_the_recovery_that_watches_the_host() {
+    let bench = Bench::new().await;
+    let segment = bench.segment("s1").await;
+    let host = bench.host(&segment, "cmp1").await;
+    bench.stopped(&host).await;
+    let watching = bench.claim_newest("engine1").await;
+    put(&bench, &watching, &host, MaintenanceReason::Recovery).await;
+    end(&bench, &watching, NotificationStatus::Finished, Life::Watching).await;
+
+    // A host that started is no reason to stop watching it.
+    let taken_off = HostChange {
+        on_maintenance: Some(false),
+        ..HostChange::default()
+    };
+    bench
+        .store
+        .update_host(segment.id, host.id, &taken_off)
+        .await
+        .unwrap();
+    let started = notification(ComputeHost, "cmp1", bench.clock_wall(), &[("event", "STARTED")]);
+    bench.accept(&started).await.unwrap();
+    let still = bench
+        .store
+        .beat(watching.id, watching.epoch, watching.elapsed)
+        .await
+        .unwrap();
+    assert!(matches!(still, Committed::Written(_)), "{still:?}");
+
+    bench.clock.advance(1000);
+    bench.stopped(&host).await;
+    let lost = bench
+        .store
+        .beat(watching.id, watching.epoch, watching.elapsed)
+        .await
+        .unwrap();
+    assert_eq!(lost, Committed::Lost);
+    let closed = bench.store.recoveries(true).await.unwrap();
+    let closed = closed.iter().find(|summary| summary.id == watching.id).unwrap();
+    assert_eq!(closed.life, Life::Closed);
+    let next = bench
+        .store
+        .claim(watching.id, watching.epoch + 1, "engine2")
+        .await
+        .unwrap();
+    assert!(next.is_none(), "what is closed cannot be claimed");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn r6_fifty_equal_posts_make_one_notification() {
+    let bench = Bench::new().await;
+    let segment = bench.segment("s1").await;
+    bench.host(&segment, "cmp1").await;
+    let at = bench.clock_wall();
+    // Two processes with connections of their own on one file.
+    let stores = [bench.store.clone(), bench.another().await];
+    let mut posts = JoinSet::new();
+    for number in 0..50 {
+        let store = stores[number % 2].clone();
+        posts.spawn(async move { store.accept_notification(&stopped("cmp1", at), 180, at).await });
+    }
+    let mut accepted = 0;
+    while let Some(post) = posts.join_next().await {
+        match post.unwrap() {
+            Ok(_) => accepted += 1,
+            Err(error) => assert!(matches!(error, RegistryError::Duplicate), "{error:?}"),
+        }
+    }
+    assert_eq!(accepted, 1);
+    assert_eq!(bench.store.list_notifications(&all()).await.unwrap().len(), 1);
+    assert_eq!(bench.store.recoveries(true).await.unwrap().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn fifty_different_posts_at_once_are_all_accepted() {
+    let bench = Bench::new().await;
+    let segment = bench.segment("s1").await;
+    for number in 0..50 {
+        bench.host(&segment, &format!("cmp{number}")).await;
+    }
+    let at = bench.clock_wall();
+    let stores = [bench.store.clone(), bench.another().await];
+    let mut posts = JoinSet::new();
+    for number in 0..50 {
+        let store = stores[number % 2].clone();
+        posts.spawn(async move {
+            let new = stopped(&format!("cmp{number}"), at);
+            store.accept_notification(&new, 180, at).await
+        });
+    }
+    while let Some(post) = posts.join_next().await {
+        post.unwrap().unwrap();
+    }
+    assert_eq!(bench.store.unsettled().await.unwrap().len(), 50);
+}
+
+#[tokio::test]
+async fn masakaris_rows_count_whatever_the_order_of_their_keys() {
+    let bench = Bench::new().await;
+    let segment = bench.segment("s1").await;
+    let host = bench.host(&segment, "cmp1").await;
+    let row = notification::ActiveModel {
+        notification_uuid: Set(Uuid::new_v4().to_string()),
+        generated_time: Set(to_column(bench.clock_wall()).unwrap()),
+        source_host_uuid: Set(host.id.to_string()),
+        kind: Set("COMPUTE_HOST".to_owned()),
+        payload: Set(Some(
+            "{\"host_status\": \"NORMAL\", \"event\": \"STOPPED\"}".to_owned(),
+        )),
+        status: Set("finished".to_owned()),
+        deleted: Set(Some(0)),
+        ..Default::default()
+    };
+    row.insert(bench.store.writer()).await.unwrap();
+    let error = bench
+        .accept(&stopped("cmp1", bench.clock_wall()))
+        .await
+        .unwrap_err();
+    assert!(matches!(error, RegistryError::Duplicate), "{error:?}");
+    let listed = bench.store.list_notifications(&all()).await.unwrap();
+    assert_eq!(listed[0].segment, None);
+    assert!(
+        host_state::Entity::find()
+            .all(bench.store.reader())
+            .await
+            .unwrap()
+            .is_empty()
+    );
+}

@@ -1,0 +1,92 @@
+//! Why a host is on maintenance (R19): the reason behind `hosts.on_maintenance`, which clients see.
+
+use sea_orm::sea_query::{Expr, OnConflict};
+use sea_orm::{ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _, QueryTrait as _, Set};
+use tachi_domain::entity::host::MaintenanceReason;
+
+use crate::convert::Cell;
+use crate::entity::{host, host_state};
+use crate::error::Stop;
+
+/// The reason; `None` if the host is not on maintenance. A host without a recorded reason was put there when there was
+/// no record to write: that counts as the operator's word.
+pub(crate) async fn reason(
+    db: &impl ConnectionTrait,
+    host: &host::Model,
+) -> Result<Option<MaintenanceReason>, Stop> {
+    if !host.on_maintenance.unwrap_or(false) {
+        return Ok(None);
+    }
+    let Some(state) = host_state::Entity::find_by_id(host.uuid.clone()).one(db).await? else {
+        return Ok(Some(MaintenanceReason::Operator));
+    };
+    let cell = Cell {
+        table: "host_state",
+        row: &state.host_uuid,
+        column: "why",
+    };
+    Ok(Some(cell.word(&state.why, MaintenanceReason::from_word)?))
+}
+
+/// Records a reason over any other.
+pub(crate) async fn record(
+    db: &impl ConnectionTrait,
+    host_uuid: &str,
+    why: MaintenanceReason,
+    recovery: Option<i64>,
+) -> Result<(), Stop> {
+    let row = host_state::ActiveModel {
+        host_uuid: Set(host_uuid.to_owned()),
+        why: Set(why.as_str().to_owned()),
+        recovery_id: Set(recovery),
+    };
+    let over = OnConflict::column(host_state::Column::HostUuid)
+        .update_columns([host_state::Column::Why, host_state::Column::RecoveryId])
+        .to_owned();
+    let insert = host_state::Entity::insert(row).on_conflict(over);
+    db.execute(&insert.into_query()).await?;
+    Ok(())
+}
+
+/// Puts the host on maintenance for a recovery. A stronger reason stays: what an operator said is never undone, and a
+/// recovered host does not become one whose process failed.
+pub(crate) async fn put(
+    db: &impl ConnectionTrait,
+    host: &host::Model,
+    why: MaintenanceReason,
+    recovery: i64,
+    now: chrono::NaiveDateTime,
+) -> Result<(), Stop> {
+    let keep = match (reason(db, host).await?, why) {
+        (None | Some(MaintenanceReason::Process), _)
+        | (Some(_), MaintenanceReason::Operator)
+        | (Some(MaintenanceReason::Recovery), MaintenanceReason::Recovery) => false,
+        (Some(MaintenanceReason::Operator), MaintenanceReason::Recovery | MaintenanceReason::Process)
+        | (Some(MaintenanceReason::Recovery), MaintenanceReason::Process) => true,
+    };
+    if keep {
+        return Ok(());
+    }
+    record(db, &host.uuid, why, Some(recovery)).await?;
+    if !host.on_maintenance.unwrap_or(false) {
+        host::Entity::update_many()
+            .col_expr(host::Column::OnMaintenance, Expr::value(true))
+            .col_expr(host::Column::UpdatedAt, Expr::value(now))
+            .filter(host::Column::Id.eq(host.id))
+            .exec(db)
+            .await?;
+    }
+    Ok(())
+}
+
+/// Forgets the reasons of hosts that were deleted or taken off maintenance.
+pub(crate) async fn forget(
+    db: &impl ConnectionTrait,
+    hosts: impl IntoIterator<Item = String> + Send,
+) -> Result<(), Stop> {
+    host_state::Entity::delete_many()
+        .filter(host_state::Column::HostUuid.is_in(hosts))
+        .exec(db)
+        .await?;
+    Ok(())
+}

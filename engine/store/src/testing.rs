@@ -1,0 +1,208 @@
+//! What the tests share: a clock that stands still until it is moved, a database in a folder of its own, and builders.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use tachi_domain::entity::host::NewHost;
+use tachi_domain::entity::notification::{NewNotification, NotificationType};
+use tachi_domain::entity::segment::{NewSegment, RecoveryMethod};
+use tachi_domain::entity::vmove::VmoveStatus;
+use tachi_domain::entity::{Host, Notification, Segment};
+use tachi_domain::{RecoveryId, ServerId, Timestamp, VmoveId};
+use tachi_engine::ports::journal::{Claimed, MoveWrite, StepKind, StepWrite};
+use tachi_engine::ports::registry::{Page, SortKey};
+use tachi_engine::ports::{Clock, Journal as _, OperatorDesk as _, Registry as _};
+use tempfile::TempDir;
+use uuid::Uuid;
+
+use crate::{Store, StoreOptions};
+
+/// 2023-11-14 22:13:20.123456.
+pub(crate) const START: i64 = 1_700_000_000_123_456;
+
+pub(crate) struct TestClock(AtomicI64);
+
+impl TestClock {
+    pub(crate) fn advance(&self, seconds: i64) {
+        self.0.fetch_add(seconds * 1_000_000, Ordering::SeqCst);
+    }
+}
+
+impl Clock for TestClock {
+    fn wall(&self) -> Timestamp {
+        Timestamp::from_micros(self.0.load(Ordering::SeqCst))
+    }
+
+    fn boot(&self) -> Duration {
+        Duration::ZERO
+    }
+}
+
+/// A migrated database in a file.
+pub(crate) struct Bench {
+    pub(crate) store: Store,
+    pub(crate) clock: Arc<TestClock>,
+    folder: TempDir,
+}
+
+impl Bench {
+    pub(crate) async fn new() -> Self {
+        let bench = Self::empty().await;
+        bench.store.migrate().await.unwrap();
+        bench
+    }
+
+    /// Without tables.
+    pub(crate) async fn empty() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let clock = Arc::new(TestClock(AtomicI64::new(START)));
+        let options = StoreOptions::file(folder.path().join("tachi.sqlite"));
+        let store = Store::connect(&options, Arc::<TestClock>::clone(&clock))
+            .await
+            .unwrap();
+        Self { store, clock, folder }
+    }
+
+    pub(crate) fn path(&self) -> PathBuf {
+        self.folder.path().join("tachi.sqlite")
+    }
+
+    /// Another handle on the same file, with connections of its own, as another process has it.
+    pub(crate) async fn another(&self) -> Store {
+        let options = StoreOptions::file(self.path());
+        Store::connect(&options, Arc::<TestClock>::clone(&self.clock))
+            .await
+            .unwrap()
+    }
+
+    pub(crate) fn clock_wall(&self) -> Timestamp {
+        self.clock.wall()
+    }
+
+    pub(crate) async fn segment(&self, name: &str) -> Segment {
+        self.store.create_segment(&new_segment(name)).await.unwrap()
+    }
+
+    pub(crate) async fn host(&self, segment: &Segment, name: &str) -> Host {
+        self.store.create_host(&new_host(segment, name)).await.unwrap()
+    }
+
+    /// Accepts a notification that the host stopped, at the clock's time.
+    pub(crate) async fn stopped(&self, host: &Host) -> Notification {
+        let new = stopped(&host.name, self.clock.wall());
+        self.accept(&new).await.unwrap()
+    }
+
+    pub(crate) async fn accept(
+        &self,
+        new: &NewNotification,
+    ) -> Result<Notification, tachi_engine::ports::RegistryError> {
+        self.store.accept_notification(new, 180, self.clock.wall()).await
+    }
+
+    /// The newest recovery.
+    pub(crate) async fn newest(&self) -> RecoveryId {
+        self.store.recoveries(true).await.unwrap()[0].id
+    }
+
+    /// Claims the newest recovery, whatever its epoch.
+    pub(crate) async fn claim_newest(&self, owner: &str) -> Claimed {
+        let id = self.newest().await;
+        let views = self.store.unsettled().await.unwrap();
+        let seen = views.into_iter().find(|view| view.id == id).unwrap().epoch;
+        self.store.claim(id, seen, owner).await.unwrap().unwrap()
+    }
+}
+
+pub(crate) fn new_segment(name: &str) -> NewSegment {
+    NewSegment {
+        name: name.to_owned(),
+        service_type: "COMPUTE".to_owned(),
+        enabled: true,
+        description: None,
+        recovery_method: RecoveryMethod::Auto,
+    }
+}
+
+pub(crate) fn new_host(segment: &Segment, name: &str) -> NewHost {
+    NewHost {
+        segment: segment.id,
+        name: name.to_owned(),
+        kind: "COMPUTE".to_owned(),
+        control_attributes: "SSH".to_owned(),
+        reserved: false,
+        on_maintenance: false,
+    }
+}
+
+pub(crate) fn notification(
+    kind: NotificationType,
+    hostname: &str,
+    at: Timestamp,
+    payload: &[(&str, &str)],
+) -> NewNotification {
+    let pairs = payload
+        .iter()
+        .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+    NewNotification {
+        kind,
+        hostname: hostname.to_owned(),
+        generated_time: at,
+        payload: pairs.collect::<BTreeMap<_, _>>(),
+    }
+}
+
+pub(crate) fn stopped(hostname: &str, at: Timestamp) -> NewNotification {
+    let payload = [("event", "STOPPED"), ("host_status", "NORMAL")];
+    notification(NotificationType::ComputeHost, hostname, at, &payload)
+}
+
+pub(crate) fn pending_move(server: ServerId, rank: u32) -> MoveWrite {
+    MoveWrite {
+        vmove: VmoveId(Uuid::new_v4()),
+        server,
+        name: format!("vm{rank}"),
+        rank,
+        source_host: "cmp1".to_owned(),
+        dest_host: None,
+        start_time: None,
+        end_time: None,
+        status: VmoveStatus::Pending,
+        message: None,
+        open: true,
+        state: format!("{{\"rank\":{rank}}}"),
+    }
+}
+
+pub(crate) fn step(task: &'static str, progress: f64, failed: bool, text: &str) -> StepWrite {
+    StepWrite {
+        task,
+        server: None,
+        kind: StepKind::Note,
+        progress,
+        failed,
+        text: text.to_owned(),
+        at: Timestamp::from_micros(START),
+    }
+}
+
+/// Everything, in the API's default order.
+pub(crate) fn all<F: Default>() -> Page<F> {
+    page(&[("created_at", true), ("id", true)], None, 1000)
+}
+
+pub(crate) fn page<F: Default>(sort: &[(&str, bool)], marker: Option<i64>, limit: u64) -> Page<F> {
+    let sort = sort.iter().map(|(column, descending)| SortKey {
+        column: (*column).to_owned(),
+        descending: *descending,
+    });
+    Page {
+        filter: F::default(),
+        sort: sort.collect(),
+        marker,
+        limit,
+    }
+}

@@ -1,0 +1,26 @@
+//! The two forms of time in the database: Masakari's `DATETIME` columns, and microseconds in ours.
+
+use chrono::{DateTime, NaiveDateTime};
+use tachi_domain::Timestamp;
+
+use crate::error::Failure;
+
+/// As Masakari's columns have it: UTC without a zone.
+pub(crate) fn to_column(at: Timestamp) -> Result<NaiveDateTime, Failure> {
+    DateTime::from_timestamp_micros(at.micros())
+        .map(|at| at.naive_utc())
+        .ok_or_else(|| Failure::Range {
+            what: "time",
+            value: at.micros().to_string(),
+        })
+}
+
+/// The same where a value may be missing.
+pub(crate) fn to_column_opt(at: Option<Timestamp>) -> Result<Option<NaiveDateTime>, Failure> {
+    at.map(to_column).transpose()
+}
+
+/// From one of Masakari's columns.
+pub(crate) fn from_column(at: NaiveDateTime) -> Timestamp {
+    Timestamp::from_micros(at.and_utc().timestamp_micros())
+}
