@@ -1,0 +1,16 @@
+//! Wake-ups between the API and the engines: they make things quick, nothing depends on their arrival. An engine that
+//! hears none still finds its work with its next sweep.
+//!
+//! * [`LocalWake`] reaches the engine in the same process.
+//! * [`SocketPoke`] reaches every engine on the same machine, each of which listens with a [`SocketWake`].
+//! * [`Both`] joins two of either side.
+
+mod both;
+mod error;
+mod local;
+mod socket;
+
+pub use both::Both;
+pub use error::BusError;
+pub use local::LocalWake;
+pub use socket::{SocketPoke, SocketWake};

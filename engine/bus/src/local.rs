@@ -1,0 +1,65 @@
+//! Wake-ups within one process.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tachi_engine::ports::{Poke, Wake};
+use tokio::sync::Notify;
+
+/// Both ends of a wake-up for one engine; clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct LocalWake(Arc<Notify>);
+
+impl Poke for LocalWake {
+    fn poke(&self) {
+        // Keeps one permit if nobody waits just now.
+        self.0.notify_one();
+    }
+}
+
+#[async_trait]
+impl Wake for LocalWake {
+    async fn woken(&self) {
+        self.0.notified().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whether `woken` is over at once.
+    async fn is_woken(wake: &LocalWake) -> bool {
+        tokio::select! {
+            biased;
+            () = wake.woken() => true,
+            () = std::future::ready(()) => false,
+        }
+    }
+
+    #[tokio::test]
+    async fn pokes_before_the_call_count_as_one() {
+        let wake = LocalWake::default();
+        assert!(!is_woken(&wake).await, "nobody has poked");
+        wake.poke();
+        wake.poke();
+        assert!(is_woken(&wake).await, "poked before the call");
+        assert!(!is_woken(&wake).await, "two pokes are one");
+    }
+
+    #[tokio::test]
+    async fn a_waiter_is_woken_by_a_poke_from_another_task() {
+        let wake = LocalWake::default();
+        let waiter = wake.clone();
+        let waiting = async move { waiter.woken().await };
+        let ((), ()) = tokio::join!(waiting, async { wake.poke() });
+    }
+
+    #[tokio::test]
+    async fn a_dropped_call_loses_no_poke() {
+        let wake = LocalWake::default();
+        assert!(!is_woken(&wake).await, "dropped while waiting");
+        wake.poke();
+        assert!(is_woken(&wake).await, "the next call has the poke");
+    }
+}

@@ -1,0 +1,292 @@
+//! Wake-ups between the processes of one machine: Unix datagrams.
+//!
+//! Each engine binds a socket of its own, `<pid>-<n>.sock`, in one folder. Who pokes sends a byte to every socket there
+//! and waits for nobody: a socket whose queue is full is about to be woken anyway. A socket that nobody listens on any
+//! more is removed by whoever notices.
+
+use std::ffi::OsStr;
+use std::fs::DirBuilder;
+use std::io::ErrorKind;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::net::UnixDatagram as StdDatagram;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tachi_engine::ports::{Poke, Wake};
+use tokio::net::UnixDatagram;
+
+use crate::BusError;
+
+/// How many engines of one process may listen in one folder; far more than anybody runs.
+const MOST: u32 = 1000;
+
+/// What is sent: its arrival is all that counts.
+const POKE: [u8; 1] = [1];
+
+/// The socket of one engine. It is removed when this is dropped.
+#[derive(Debug)]
+pub struct SocketWake {
+    socket: UnixDatagram,
+    path: PathBuf,
+}
+
+impl SocketWake {
+    /// Listens in `folder`, which is made if it is missing, and removes what dead engines have left there. Must be called
+    /// within a tokio runtime.
+    ///
+    /// # Errors
+    ///
+    /// `Folder`, `Bind`; the latter also if the path is longer than the 107 bytes a socket's may have.
+    pub fn bind(folder: &Path) -> Result<Self, BusError> {
+        make_folder(folder)?;
+        let pid = std::process::id();
+        let mut number = 0;
+        let wake = loop {
+            let path = folder.join(format!("{pid}-{number}.sock"));
+            match UnixDatagram::bind(&path) {
+                Ok(socket) => break Self { socket, path },
+                // In use, or left behind by an earlier process with our number. Its name is not used again while it is
+                // there, so that nobody who is about to remove it can remove ours instead.
+                Err(error) if error.kind() == ErrorKind::AddrInUse && number < MOST => number += 1,
+                Err(source) => return Err(BusError::Bind { path, source }),
+            }
+        };
+        // Poking removes those that are dead.
+        SocketPoke::new(folder)?.poke();
+        wake.drain();
+        Ok(wake)
+    }
+
+    /// Where it listens.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Takes every datagram that is there; whether there was one.
+    fn drain(&self) -> bool {
+        let mut buffer = [0; 8];
+        let mut any = false;
+        while self.socket.try_recv(&mut buffer).is_ok() {
+            any = true;
+        }
+        any
+    }
+}
+
+#[async_trait]
+impl Wake for SocketWake {
+    async fn woken(&self) {
+        loop {
+            // Dropping this loses nothing: datagrams are only taken afterwards, without waiting in between.
+            if let Err(error) = self.socket.readable().await {
+                tracing::warn!(%error, path = %self.path.display(), "waiting for wake-ups");
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+            if self.drain() {
+                return;
+            }
+        }
+    }
+}
+
+impl Drop for SocketWake {
+    fn drop(&mut self) {
+        remove(&self.path);
+    }
+}
+
+/// Pokes every engine of this machine.
+#[derive(Debug)]
+pub struct SocketPoke {
+    socket: StdDatagram,
+    folder: PathBuf,
+}
+
+impl SocketPoke {
+    /// Pokes those who listen in `folder`, now or later; it need not exist yet.
+    ///
+    /// # Errors
+    ///
+    /// `Open`.
+    pub fn new(folder: &Path) -> Result<Self, BusError> {
+        let open = || {
+            let socket = StdDatagram::unbound()?;
+            socket.set_nonblocking(true)?;
+            Ok(socket)
+        };
+        Ok(Self {
+            socket: open().map_err(|source| BusError::Open { source })?,
+            folder: folder.to_owned(),
+        })
+    }
+
+    fn poke_one(&self, path: &Path) {
+        let Err(error) = self.socket.send_to(&POKE, path) else {
+            return;
+        };
+        let kind = error.kind();
+        if kind == ErrorKind::ConnectionRefused {
+            // Nobody has it open any more.
+            remove(path);
+        } else if kind != ErrorKind::WouldBlock && kind != ErrorKind::NotFound {
+            // Those two are nothing: its queue is full, so it will wake; or it was removed meanwhile.
+            tracing::debug!(%error, path = %path.display(), "a wake-up was not sent");
+        }
+    }
+}
+
+impl Poke for SocketPoke {
+    fn poke(&self) {
+        let entries = match std::fs::read_dir(&self.folder) {
+            Ok(entries) => entries,
+            // Nobody has listened here yet.
+            Err(error) if error.kind() == ErrorKind::NotFound => return,
+            Err(error) => {
+                tracing::warn!(%error, folder = %self.folder.display(), "nobody could be woken");
+                return;
+            }
+        };
+        for entry in entries.flatten() {
+            let path = entry.path();
+            if path.extension() == Some(OsStr::new("sock")) {
+                self.poke_one(&path);
+            }
+        }
+    }
+}
+
+fn make_folder(folder: &Path) -> Result<(), BusError> {
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
+        .map_err(|source| BusError::Folder {
+            path: folder.to_owned(),
+            source,
+        })
+}
+
+fn remove(path: &Path) {
+    match std::fs::remove_file(path) {
+        Ok(()) => {}
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        Err(error) => tracing::debug!(%error, path = %path.display(), "removing a wake-up socket"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn every_engine_of_the_folder_is_woken() {
+        let state = tempfile::tempdir().unwrap();
+        let folder = state.path().join("wake");
+        let poke = SocketPoke::new(&folder).unwrap();
+        poke.poke();
+        let (one, other) = (
+            SocketWake::bind(&folder).unwrap(),
+            SocketWake::bind(&folder).unwrap(),
+        );
+        assert_ne!(one.path(), other.path());
+        // Binding the second has poked the first.
+        one.woken().await;
+        poke.poke();
+        one.woken().await;
+        other.woken().await;
+    }
+
+    #[tokio::test]
+    async fn pokes_count_as_one_however_many_came() {
+        let folder = tempfile::tempdir().unwrap();
+        let wake = SocketWake::bind(folder.path()).unwrap();
+        let poke = SocketPoke::new(folder.path()).unwrap();
+        for _ in 0..5 {
+            poke.poke();
+        }
+        wake.woken().await;
+        assert!(!wake.drain(), "all five were taken");
+    }
+
+    #[tokio::test]
+    async fn poking_never_blocks_on_an_engine_that_does_not_listen() {
+        let folder = tempfile::tempdir().unwrap();
+        let wake = SocketWake::bind(folder.path()).unwrap();
+        let poke = SocketPoke::new(folder.path()).unwrap();
+        // Far more than a socket's queue holds.
+        for _ in 0..10_000 {
+            poke.poke();
+        }
+        wake.woken().await;
+        assert!(wake.path().exists(), "a full queue is no reason to remove it");
+    }
+
+    #[tokio::test]
+    async fn sockets_of_dead_engines_are_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let cases = [("by an engine that starts", true), ("by a poke", false)];
+        for (case, start) in cases {
+            let stale = folder.path().join("4194304-0.sock");
+            // Closing a socket leaves its file: what a killed process leaves behind.
+            drop(StdDatagram::bind(&stale).unwrap());
+            assert!(stale.exists(), "{case}");
+            if start {
+                SocketWake::bind(folder.path()).unwrap();
+            } else {
+                SocketPoke::new(folder.path()).unwrap().poke();
+            }
+            assert!(!stale.exists(), "{case}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_socket_left_by_an_earlier_process_with_the_same_pid_is_no_obstacle() {
+        let folder = tempfile::tempdir().unwrap();
+        let stale = folder.path().join(format!("{}-0.sock", std::process::id()));
+        drop(StdDatagram::bind(&stale).unwrap());
+        let wake = SocketWake::bind(folder.path()).unwrap();
+        assert!(!stale.exists());
+        SocketPoke::new(folder.path()).unwrap().poke();
+        wake.woken().await;
+    }
+
+    #[tokio::test]
+    async fn an_engine_that_ends_takes_its_socket_along() {
+        let folder = tempfile::tempdir().unwrap();
+        let wake = SocketWake::bind(folder.path()).unwrap();
+        let path = wake.path().to_owned();
+        assert!(path.exists());
+        drop(wake);
+        assert!(!path.exists());
+    }
+
+    #[tokio::test]
+    async fn other_files_are_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let other = folder.path().join("notes.txt");
+        std::fs::write(&other, "mine").unwrap();
+        SocketPoke::new(folder.path()).unwrap().poke();
+        assert!(other.exists());
+    }
+
+    #[tokio::test]
+    async fn only_the_owner_may_wake() {
+        let state = tempfile::tempdir().unwrap();
+        let folder = state.path().join("wake");
+        let _wake = SocketWake::bind(&folder).unwrap();
+        let mode = std::fs::metadata(&folder).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o700);
+    }
+
+    #[tokio::test]
+    async fn a_path_too_long_for_a_socket_is_named() {
+        let state = tempfile::tempdir().unwrap();
+        let folder = state.path().join("x".repeat(120));
+        let error = SocketWake::bind(&folder).unwrap_err();
+        assert!(matches!(&error, BusError::Bind { .. }), "{error:?}");
+        assert!(error.to_string().contains("xxx"), "{error}");
+    }
+}
