@@ -1,0 +1,33 @@
+//! A success.
+
+use serde::de::DeserializeOwned;
+use tachi_domain::Timestamp;
+use tachi_engine::ports::CallError;
+
+use crate::fault;
+
+/// An answer of 2xx with its body.
+pub(crate) struct Answer {
+    /// What was asked, for error texts.
+    pub(crate) line: String,
+    /// The status.
+    pub(crate) status: u16,
+    /// The `Date` header.
+    pub(crate) date: Option<Timestamp>,
+    /// The body; empty after a call whose body nobody needs.
+    pub(crate) body: Vec<u8>,
+    /// Whether the call changed something.
+    pub(crate) wrote: bool,
+}
+
+impl Answer {
+    /// The body as JSON. A body that is something else is a transient fault: proxies do that while they restart.
+    pub(crate) fn json<T: DeserializeOwned>(&self) -> Result<T, CallError> {
+        serde_json::from_slice(&self.body).map_err(|error| self.senseless(&error.to_string()))
+    }
+
+    /// The error for an answer that cannot be understood.
+    pub(crate) fn senseless(&self, what: &str) -> CallError {
+        fault::senseless(&self.line, Some(self.status), self.wrote, what)
+    }
+}

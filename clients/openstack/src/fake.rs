@@ -1,0 +1,358 @@
+//! A scripted cloud for tests: Keystone is built in, Nova is whatever the test says. It records what it is sent.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::http::{HeaderMap, Method, Response, Uri};
+use serde_json::{Value, json};
+use tachi_domain::Timestamp;
+use tachi_engine::ports::Clock;
+
+use crate::options::{Credentials, Options, Project};
+use crate::{IdOrName, Nova, Session};
+
+pub(crate) const PASSWORD: &str = "pa55-of-the-fixture";
+
+/// A private certificate authority.
+pub(crate) const CA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/ca.pem");
+
+/// Where the boot clock of the tests begins.
+pub(crate) const BEGIN: Duration = Duration::from_hours(1);
+
+/// A clock that moves only when told.
+#[derive(Default)]
+pub(crate) struct TestClock {
+    boot_millis: AtomicU64,
+}
+
+impl TestClock {
+    pub(crate) fn advance(&self, by: Duration) {
+        let millis = u64::try_from(by.as_millis()).unwrap();
+        self.boot_millis.fetch_add(millis, Ordering::SeqCst);
+    }
+}
+
+impl Clock for TestClock {
+    fn wall(&self) -> Timestamp {
+        Timestamp::from_micros(1_700_000_000_000_000)
+    }
+
+    fn boot(&self) -> Duration {
+        BEGIN + Duration::from_millis(self.boot_millis.load(Ordering::SeqCst))
+    }
+}
+
+/// What the fake was sent.
+#[derive(Clone, Debug)]
+pub(crate) struct Seen {
+    pub(crate) method: Method,
+    pub(crate) path: String,
+    pub(crate) query: String,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Value,
+}
+
+impl Seen {
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    /// One decoded query value.
+    pub(crate) fn arg(&self, key: &str) -> Option<String> {
+        let url = reqwest::Url::parse(&format!("http://x/?{}", self.query)).unwrap();
+        url.query_pairs()
+            .find(|(k, _)| k == key)
+            .map(|(_, v)| v.into_owned())
+    }
+}
+
+/// What the fake answers.
+pub(crate) enum Reply {
+    /// A status with a JSON body.
+    Json(u16, Value),
+    /// A status with headers and a body of any kind.
+    Raw(u16, Vec<(&'static str, String)>, String),
+    /// What the fake answers of itself: a version document, or 404.
+    Unscripted,
+    /// Nothing, ever.
+    Hang,
+    /// A body that breaks off.
+    Broken(u16),
+}
+
+type Script = Arc<dyn Fn(&Seen) -> Reply + Send + Sync>;
+
+/// A running fake.
+pub(crate) struct Fake {
+    pub(crate) url: String,
+    pub(crate) clock: Arc<TestClock>,
+    state: Arc<State>,
+    server: tokio::task::JoinHandle<()>,
+}
+
+struct State {
+    url: String,
+    script: Script,
+    seen: Mutex<Vec<Seen>>,
+    /// Tokens given out; only the last one is good.
+    tokens: AtomicUsize,
+    keystone: Mutex<KeystoneMode>,
+}
+
+/// How the built-in Keystone behaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum KeystoneMode {
+    /// Gives tokens of so many seconds.
+    Good(i64),
+    /// Answers with a status.
+    Status(u16),
+    /// Does not answer.
+    Hang,
+    /// Gives tokens that are never accepted.
+    Useless,
+}
+
+impl Drop for Fake {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+impl Fake {
+    /// Starts a fake whose Nova answers by `script`. Version documents offer 2.1 to 2.96 unless the script says more.
+    pub(crate) async fn start(script: impl Fn(&Seen) -> Reply + Send + Sync + 'static) -> Self {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let state = Arc::new(State {
+            url: url.clone(),
+            script: Arc::new(script),
+            seen: Mutex::default(),
+            tokens: AtomicUsize::new(0),
+            keystone: Mutex::new(KeystoneMode::Good(3600)),
+        });
+        let shared = Arc::clone(&state);
+        let router =
+            Router::new().fallback(move |method: Method, uri: Uri, headers: HeaderMap, body: Bytes| {
+                let state = Arc::clone(&shared);
+                async move {
+                    let seen = Seen {
+                        method,
+                        path: uri.path().to_owned(),
+                        query: uri.query().unwrap_or("").to_owned(),
+                        headers,
+                        body: serde_json::from_slice(&body).unwrap_or(Value::Null),
+                    };
+                    state.seen.lock().unwrap().push(seen.clone());
+                    render(state.answer(&seen)).await
+                }
+            });
+        let server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        Self {
+            url,
+            clock: Arc::default(),
+            state,
+            server,
+        }
+    }
+
+    pub(crate) fn options(&self) -> Options {
+        let default = || Some(IdOrName::from_name("Default"));
+        let credentials = Credentials::Password {
+            user: IdOrName::from_name("tachi"),
+            user_domain: default(),
+            password: PASSWORD.into(),
+            project: Project {
+                project: IdOrName::from_name("service"),
+                domain: default(),
+            },
+        };
+        let mut options = Options::new(&self.url, credentials);
+        // Reading the system's authorities takes longer than the test.
+        options.ca_file = Some(CA.into());
+        options
+    }
+
+    pub(crate) async fn session_with(&self, change: impl FnOnce(&mut Options)) -> Session {
+        let mut options = self.options();
+        change(&mut options);
+        Session::new(options, Arc::clone(&self.clock) as Arc<dyn Clock>)
+            .await
+            .unwrap()
+    }
+
+    pub(crate) async fn session(&self) -> Session {
+        self.session_with(|_| ()).await
+    }
+
+    pub(crate) async fn nova(&self) -> Nova {
+        Nova::new(self.session().await)
+    }
+
+    /// Everything that was sent except requests for tokens and version documents.
+    pub(crate) fn calls(&self) -> Vec<Seen> {
+        let quiet = |seen: &Seen| {
+            seen.path == "/v3/auth/tokens" && seen.method == Method::POST || is_root(&seen.path)
+        };
+        self.state
+            .seen
+            .lock()
+            .unwrap()
+            .iter()
+            .filter(|seen| !quiet(seen))
+            .cloned()
+            .collect()
+    }
+
+    pub(crate) fn seen(&self) -> Vec<Seen> {
+        self.state.seen.lock().unwrap().clone()
+    }
+
+    /// How many tokens were given out or refused.
+    pub(crate) fn token_requests(&self) -> usize {
+        let asked = |seen: &&Seen| seen.path == "/v3/auth/tokens" && seen.method == Method::POST;
+        self.state.seen.lock().unwrap().iter().filter(asked).count()
+    }
+
+    pub(crate) fn keystone(&self, mode: KeystoneMode) {
+        *self.state.keystone.lock().unwrap() = mode;
+    }
+
+    /// Makes every token given out so far a bad one.
+    pub(crate) fn revoke(&self) {
+        self.state.tokens.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+fn is_root(path: &str) -> bool {
+    matches!(path, "/" | "/v2.1/")
+}
+
+impl State {
+    fn answer(&self, seen: &Seen) -> Reply {
+        if seen.path == "/v3/auth/tokens" && seen.method == Method::POST {
+            // For what a script does on the way; the answer is ours.
+            let _ = (self.script)(seen);
+            return self.token();
+        }
+        let good = format!("token-{}", self.tokens.load(Ordering::SeqCst));
+        let useless = *self.keystone.lock().unwrap() == KeystoneMode::Useless;
+        if seen.header("x-auth-token") != good || useless {
+            return Reply::Json(
+                401,
+                json!({"error": {"message": format!("bad token {}", seen.header("x-auth-token"))}}),
+            );
+        }
+        let reply = (self.script)(seen);
+        match (&reply, is_root(&seen.path)) {
+            (Reply::Unscripted, true) => Reply::Json(200, version_document("2.1", "2.96")),
+            _ => reply,
+        }
+    }
+
+    fn token(&self) -> Reply {
+        let mode = *self.keystone.lock().unwrap();
+        let life = match mode {
+            KeystoneMode::Good(life) => life,
+            KeystoneMode::Useless => 3600,
+            KeystoneMode::Hang => return Reply::Hang,
+            KeystoneMode::Status(status) => {
+                return Reply::Json(
+                    status,
+                    json!({"error": {"message": format!("no, {PASSWORD} is wrong")}}),
+                );
+            }
+        };
+        let number = self.tokens.fetch_add(1, Ordering::SeqCst) + 1;
+        let end = chrono::DateTime::from_timestamp(1_500_000_000 + life, 0).unwrap();
+        let body = json!({"token": {
+            "issued_at": "2017-07-14T02:40:00.000000Z",
+            "expires_at": end.format("%Y-%m-%dT%H:%M:%S.000000Z").to_string(),
+            "catalog": [{"type": "compute", "name": "nova", "endpoints": [
+                {"interface": "public", "region": "one", "region_id": "one", "url": format!("{}/v2.1", self.url)},
+            ]}],
+        }});
+        Reply::Raw(
+            201,
+            vec![("x-subject-token", format!("token-{number}"))],
+            body.to_string(),
+        )
+    }
+}
+
+pub(crate) fn version_document(min: &str, max: &str) -> Value {
+    json!({"version": {"id": "v2.1", "status": "CURRENT", "version": max, "min_version": min}})
+}
+
+async fn render(reply: Reply) -> Response<Body> {
+    let builder = Response::builder().header("x-openstack-request-id", "req-of-the-fake");
+    match reply {
+        Reply::Json(status, body) => builder
+            .status(status)
+            .header("content-type", "application/json")
+            .body(body.to_string().into())
+            .unwrap(),
+        Reply::Raw(status, headers, body) => {
+            let mut builder = builder.status(status);
+            for (name, value) in headers {
+                builder = builder.header(name, value);
+            }
+            builder.body(body.into()).unwrap()
+        }
+        Reply::Unscripted => builder.status(404).body("not scripted".into()).unwrap(),
+        Reply::Hang => std::future::pending().await,
+        // Promises more than it sends.
+        Reply::Broken(status) => builder
+            .status(status)
+            .header("content-length", "1000")
+            .body(Body::from_stream(Cut::default()))
+            .unwrap(),
+    }
+}
+
+/// A body stream that fails after the head of the answer has gone out.
+#[derive(Default)]
+struct Cut(u8);
+
+impl futures_util::Stream for Cut {
+    type Item = Result<Bytes, std::io::Error>;
+
+    fn poll_next(
+        mut self: std::pin::Pin<&mut Self>,
+        context: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Self::Item>> {
+        self.0 += 1;
+        match self.0 {
+            1 => std::task::Poll::Ready(Some(Ok(Bytes::from_static(b"{")))),
+            2 => {
+                context.waker().wake_by_ref();
+                std::task::Poll::Pending
+            }
+            _ => std::task::Poll::Ready(Some(Err(std::io::Error::other("cut")))),
+        }
+    }
+}
+
+/// Answers by path and method, such as `"GET /servers/detail"`, below `/v2.1`.
+pub(crate) fn table(
+    rows: impl IntoIterator<Item = (&'static str, u16, Value)>,
+) -> impl Fn(&Seen) -> Reply + Send + Sync + 'static {
+    let rows: HashMap<&'static str, (u16, Value)> = rows
+        .into_iter()
+        .map(|(key, status, body)| (key, (status, body)))
+        .collect();
+    move |seen| {
+        let key = format!(
+            "{} {}",
+            seen.method,
+            seen.path.strip_prefix("/v2.1").unwrap_or(&seen.path)
+        );
+        rows.get(key.as_str())
+            .map_or(Reply::Unscripted, |(status, body)| {
+                Reply::Json(*status, body.clone())
+            })
+    }
+}

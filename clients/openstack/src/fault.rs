@@ -1,0 +1,204 @@
+//! From statuses and broken connections to what a decision needs to know.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use http::StatusCode;
+use tachi_domain::fault::{Fault, FaultClass};
+use tachi_engine::ports::CallError;
+
+use crate::text;
+
+/// What a call does, which says what a failure of it can mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Effect {
+    /// Changes nothing.
+    Read,
+    /// Changes something; doing it twice is like doing it once. Leaves soon or not at all (R4).
+    Idempotent,
+    /// Must not be done twice. Leaves soon or not at all (R4).
+    Once,
+}
+
+impl Effect {
+    pub(crate) const fn writes(self) -> bool {
+        !matches!(self, Self::Read)
+    }
+}
+
+/// What a refusal is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum About {
+    /// One object: 403 and 404 say something of this object only.
+    Object,
+    /// The whole service: 403 and 404 will meet every such call.
+    Service,
+}
+
+/// The class of a status that is not a success. 401 is what is left after the token was renewed once.
+pub(crate) fn class_of(status: StatusCode, about: About) -> FaultClass {
+    match status.as_u16() {
+        // 300 to 399: a redirect, or a choice of versions, so the endpoint is configured wrong.
+        300..=399 | 401 => FaultClass::Fatal,
+        403 | 404 if about == About::Service => FaultClass::Fatal,
+        409 => FaultClass::Conflict,
+        501 | 505 => FaultClass::Permanent,
+        // 406: the microversion is gone, so Nova was exchanged; it is negotiated anew. 413: over quota or limit.
+        406 | 408 | 413 | 425 | 429 | 500..=599 => FaultClass::Transient,
+        _ => FaultClass::Permanent,
+    }
+}
+
+/// An answer that is not a success.
+pub(crate) fn refusal(
+    line: &str,
+    status: StatusCode,
+    effect: Effect,
+    about: About,
+    details: &Details,
+) -> CallError {
+    let reason = status.canonical_reason().unwrap_or("");
+    let mut text = format!("{line} was answered {} {reason}", status.as_u16());
+    if !details.message.is_empty() {
+        text.push_str(": ");
+        text.push_str(&details.message);
+    }
+    if let Some(wait) = details.retry_after {
+        // Writing to a String does not fail.
+        let _ = write!(text, " (retry after {} s)", wait.as_secs());
+    }
+    if let Some(id) = &details.request_id {
+        let _ = write!(text, " ({id})");
+    }
+    let fault = Fault {
+        class: class_of(status, about),
+        status: Some(status.as_u16()),
+        maybe_done: effect.writes() && (status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT),
+        text,
+    };
+    CallError { fault, source: None }
+}
+
+/// What a refusal said besides its status.
+#[derive(Debug, Default)]
+pub(crate) struct Details {
+    pub(crate) message: String,
+    pub(crate) retry_after: Option<Duration>,
+    pub(crate) request_id: Option<String>,
+}
+
+/// A request that did not get an answer.
+pub(crate) fn broken(line: &str, error: reqwest::Error, effect: Effect) -> CallError {
+    let error = error.without_url();
+    // Without a connection not one byte of the request has left.
+    let unsent = error.is_connect() || error.is_builder();
+    let fault = Fault {
+        class: if error.is_builder() {
+            FaultClass::Permanent
+        } else {
+            FaultClass::Transient
+        },
+        status: None,
+        maybe_done: effect.writes() && !unsent,
+        text: format!("{line} failed: {}", text::one_line(&text::chain(&error), &[])),
+    };
+    CallError {
+        fault,
+        source: Some(Box::new(error)),
+    }
+}
+
+/// An error of our own making; nothing has been done.
+pub(crate) fn unsent(class: FaultClass, text: String) -> CallError {
+    CallError {
+        fault: Fault {
+            class,
+            status: None,
+            maybe_done: false,
+            text,
+        },
+        source: None,
+    }
+}
+
+/// An answer that came but makes no sense.
+pub(crate) fn senseless(line: &str, status: Option<u16>, maybe_done: bool, what: &str) -> CallError {
+    CallError {
+        fault: Fault {
+            class: FaultClass::Transient,
+            status,
+            maybe_done,
+            text: format!("{line} was answered with nonsense: {}", text::one_line(what, &[])),
+        },
+        source: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_status_has_its_class() {
+        use About::{Object, Service};
+        use FaultClass::{Conflict, Fatal, Permanent, Transient};
+        let cases = [
+            (300, Fatal, Fatal),
+            (302, Fatal, Fatal),
+            (400, Permanent, Permanent),
+            (401, Fatal, Fatal),
+            (403, Permanent, Fatal),
+            (404, Permanent, Fatal),
+            (405, Permanent, Permanent),
+            (406, Transient, Transient),
+            (408, Transient, Transient),
+            (409, Conflict, Conflict),
+            (410, Permanent, Permanent),
+            (413, Transient, Transient),
+            (422, Permanent, Permanent),
+            (429, Transient, Transient),
+            (500, Transient, Transient),
+            (501, Permanent, Permanent),
+            (502, Transient, Transient),
+            (503, Transient, Transient),
+            (504, Transient, Transient),
+            (505, Permanent, Permanent),
+            (599, Transient, Transient),
+        ];
+        for (status, object, service) in cases {
+            let code = StatusCode::from_u16(status).unwrap();
+            assert_eq!(class_of(code, Object), object, "{status} of an object");
+            assert_eq!(class_of(code, Service), service, "{status} of the service");
+        }
+    }
+
+    #[test]
+    fn only_a_write_that_may_have_been_taken_is_maybe_done() {
+        let all = [Effect::Read, Effect::Idempotent, Effect::Once];
+        for status in (300..600).filter_map(|s| StatusCode::from_u16(s).ok()) {
+            for effect in all {
+                let fault = refusal("x", status, effect, About::Object, &Details::default()).fault;
+                let want = effect != Effect::Read && (status.as_u16() >= 500 || status.as_u16() == 408);
+                assert_eq!(fault.maybe_done, want, "{status} {effect:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_refusal_says_what_where_why_and_which_request() {
+        let details = Details {
+            message: "No valid host".into(),
+            retry_after: Some(Duration::from_secs(7)),
+            request_id: Some("req-1".into()),
+        };
+        let error = refusal(
+            "nova: GET /servers/1",
+            StatusCode::SERVICE_UNAVAILABLE,
+            Effect::Read,
+            About::Object,
+            &details,
+        );
+        let want = "nova: GET /servers/1 was answered 503 Service Unavailable: No valid host (retry after 7 s) (req-1)";
+        assert_eq!(error.to_string(), want);
+    }
+}

@@ -1,0 +1,109 @@
+//! Our way to authenticate, plugged into osauth's session.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use openstack::{EndpointFilters, Error, ErrorKind};
+use osauth::AuthType;
+use osauth::services::ServiceType;
+use reqwest::{Client, RequestBuilder, Url};
+use tachi_domain::fault::FaultClass;
+use tachi_engine::ports::CallError;
+
+use super::{Keystone, Need};
+
+/// What is called through the session. osauth's own service types would discover versions and with them another host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Service {
+    /// Nova, wherever the catalogue has it.
+    Compute,
+    /// Keystone, at the address we got the token from.
+    Identity,
+}
+
+impl Service {
+    /// The project's name, for people.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Compute => "nova",
+            Self::Identity => "keystone",
+        }
+    }
+}
+
+impl ServiceType for Service {
+    fn catalog_type(&self) -> &'static str {
+        match self {
+            Self::Compute => "compute",
+            Self::Identity => "identity",
+        }
+    }
+
+    fn version_discovery_supported(&self) -> bool {
+        false
+    }
+}
+
+/// [`Keystone`] as an osauth authentication type.
+#[derive(Clone, Debug)]
+pub(crate) struct Plugin(pub(crate) Arc<Keystone>);
+
+#[async_trait]
+impl AuthType for Plugin {
+    async fn authenticate(&self, _client: &Client, request: RequestBuilder) -> Result<RequestBuilder, Error> {
+        let token = self.0.token(Need::Quick).await.map_err(into_osauth)?;
+        Ok(request.header("x-auth-token", token.value.clone()))
+    }
+
+    async fn get_endpoint(
+        &self,
+        _client: &Client,
+        service_type: &str,
+        filters: &EndpointFilters,
+    ) -> Result<Url, Error> {
+        if service_type == Service::Identity.catalog_type() {
+            return Ok(self.0.base.clone());
+        }
+        let token = self.0.token(Need::Quick).await.map_err(into_osauth)?;
+        token
+            .catalog
+            .find(&self.0.compute, filters)
+            .map_err(|text| Error::new(ErrorKind::EndpointNotFound, text))
+    }
+
+    /// Does nothing, so that a session can be made while Keystone is down: the token comes with the first call.
+    async fn refresh(&self, _client: &Client) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
+/// osauth's errors have a kind and a text; the session asks for the token first, so this loses nothing in practice.
+fn into_osauth(error: CallError) -> Error {
+    let kind = match error.fault.class {
+        FaultClass::Fatal => ErrorKind::AuthenticationFailed,
+        FaultClass::Transient => ErrorKind::ProtocolError,
+        FaultClass::Permanent | FaultClass::Conflict => ErrorKind::OperationFailed,
+    };
+    Error::new(kind, error.fault.text)
+}
+
+/// The class of an error that came through osauth before anything was sent.
+pub(crate) fn class_of(error: &Error) -> FaultClass {
+    match error.kind() {
+        ErrorKind::AuthenticationFailed
+        | ErrorKind::AccessDenied
+        | ErrorKind::EndpointNotFound
+        | ErrorKind::InvalidResponse
+        | ErrorKind::InvalidConfig => FaultClass::Fatal,
+        ErrorKind::ProtocolError | ErrorKind::OperationTimedOut | ErrorKind::InternalServerError => {
+            FaultClass::Transient
+        }
+        ErrorKind::ResourceNotFound
+        | ErrorKind::TooManyItems
+        | ErrorKind::InvalidInput
+        | ErrorKind::IncompatibleApiVersion
+        | ErrorKind::Conflict
+        | ErrorKind::OperationFailed
+        | _ => FaultClass::Permanent,
+    }
+}

@@ -1,0 +1,76 @@
+//! A token and how long it is good.
+
+use std::time::Duration;
+
+use http::HeaderValue;
+
+use super::catalog::Catalog;
+
+/// A token with its catalogue.
+pub(crate) struct Token {
+    /// The value, marked as sensitive: it does not show in `Debug`.
+    pub(crate) value: HeaderValue,
+    /// Counts renewals, so that what was derived from an older token can be told.
+    pub(crate) generation: u64,
+    /// The services it can be used with.
+    pub(crate) catalog: Catalog,
+    /// When it was got, on the boot clock.
+    pub(crate) born: Duration,
+    /// How long it lives by Keystone's word.
+    pub(crate) life: Duration,
+}
+
+impl Token {
+    /// Whether it can be used for a call that begins now: it outlives the call by some seconds.
+    pub(crate) fn is_good(&self, now: Duration) -> bool {
+        now.saturating_sub(self.born)
+            < self
+                .life
+                .saturating_sub(Duration::from_mins(1).min(self.life / 10))
+    }
+
+    /// Whether it is time to think of a new one: ten minutes before the end, or a quarter of a short life.
+    pub(crate) fn ends_soon(&self, now: Duration) -> bool {
+        now.saturating_sub(self.born)
+            >= self
+                .life
+                .saturating_sub(Duration::from_mins(10).min(self.life / 4))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_renewed_before_it_ends_however_short_it_lives() {
+        // (life, age, good, ends soon), in seconds
+        let cases = [
+            (3600, 0, true, false),
+            (3600, 2999, true, false),
+            (3600, 3000, true, true),
+            (3600, 3539, true, true),
+            (3600, 3540, false, true),
+            (60, 44, true, false),
+            (60, 45, true, true),
+            (60, 54, false, true),
+            (0, 0, false, true),
+        ];
+        for (life, age, good, soon) in cases {
+            let born = Duration::from_secs(1000);
+            let token = Token {
+                value: HeaderValue::from_static("t"),
+                generation: 1,
+                catalog: Catalog::default(),
+                born,
+                life: Duration::from_secs(life),
+            };
+            let now = born + Duration::from_secs(age);
+            assert_eq!(
+                (token.is_good(now), token.ends_soon(now)),
+                (good, soon),
+                "life {life}, age {age}"
+            );
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! The check of a user's token, for the API.
+
+use http::{HeaderValue, Method};
+use serde::Deserialize;
+use tachi_domain::Timestamp;
+use tachi_engine::ports::CallError;
+
+use super::plugin::Service;
+use crate::fault::{About, Effect};
+use crate::session::{Call, Place, Session};
+use crate::time;
+
+/// Longest token that is shown to Keystone, in bytes. Fernet tokens have some 200, JWS tokens some 800.
+const LONGEST: usize = 8192;
+
+/// A user, project or domain, by id and name.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Identity {
+    /// Keystone's id.
+    pub id: String,
+    /// The name.
+    pub name: String,
+}
+
+/// Whose token it is and what it may do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenInfo {
+    /// The user.
+    pub user: Identity,
+    /// The user's domain.
+    pub user_domain: Identity,
+    /// The project it is scoped to.
+    pub project: Option<Identity>,
+    /// The project's domain.
+    pub project_domain: Option<Identity>,
+    /// The domain it is scoped to.
+    pub domain: Option<Identity>,
+    /// The system it is scoped to: `all`.
+    pub system_scope: Option<String>,
+    /// Whether it is scoped to the project that Keystone calls the administrators' own; true where there is none.
+    pub is_admin_project: bool,
+    /// The names of the roles.
+    pub roles: Vec<String>,
+    /// When it ends, by Keystone's clock.
+    pub expires_at: Timestamp,
+}
+
+#[derive(Deserialize)]
+struct Reply {
+    token: ReplyToken,
+}
+
+#[derive(Deserialize)]
+struct ReplyToken {
+    user: Owner,
+    #[serde(default)]
+    project: Option<Owner>,
+    #[serde(default)]
+    domain: Option<Identity>,
+    #[serde(default)]
+    system: Option<serde_json::Map<String, serde_json::Value>>,
+    #[serde(default = "yes")]
+    is_admin_project: bool,
+    #[serde(default)]
+    roles: Vec<Identity>,
+    expires_at: String,
+}
+
+#[derive(Deserialize)]
+struct Owner {
+    #[serde(flatten)]
+    identity: Identity,
+    #[serde(default)]
+    domain: Identity,
+}
+
+const fn yes() -> bool {
+    true
+}
+
+impl Session {
+    /// Asks Keystone whose token this is; `None` if it is not one, not any more, or bound to access rules.
+    ///
+    /// The catalogue is not asked for. Nothing is cached here.
+    ///
+    /// # Errors
+    ///
+    /// Keystone failed (transient), or refuses this session's own user (fatal).
+    ///
+    /// # Cancel safety
+    ///
+    /// Changes nothing; may be dropped.
+    #[tracing::instrument(name = "keystone::validate_token", skip_all, err(level = "debug"))]
+    pub async fn validate_token(&self, token: &str) -> Result<Option<TokenInfo>, CallError> {
+        self.validate(token, false).await
+    }
+
+    /// As [`Session::validate_token`], but Keystone accepts a token that has ended not long ago. Only for requests that
+    /// carry a valid service token besides.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Session::validate_token`].
+    #[tracing::instrument(name = "keystone::validate_expired_token", skip_all, err(level = "debug"))]
+    pub async fn validate_expired_token(&self, token: &str) -> Result<Option<TokenInfo>, CallError> {
+        self.validate(token, true).await
+    }
+
+    async fn validate(&self, token: &str, allow_expired: bool) -> Result<Option<TokenInfo>, CallError> {
+        if token.is_empty() || token.len() > LONGEST {
+            return Ok(None);
+        }
+        let Ok(mut subject) = HeaderValue::from_str(token) else {
+            return Ok(None);
+        };
+        subject.set_sensitive(true);
+        let mut query = vec![("nocatalog", "true".to_owned())];
+        if allow_expired {
+            query.push(("allow_expired", "1".to_owned()));
+        }
+        let answer = self
+            .call(&Call {
+                service: Service::Identity,
+                method: Method::GET,
+                place: Place::Path(&["auth", "tokens"]),
+                query: &query,
+                version: None,
+                subject: Some(subject),
+                body: None,
+                effect: Effect::Read,
+                // Whoever may not check this token may check none.
+                about: About::Service,
+                begun: self.now(),
+            })
+            .await;
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(error) if error.fault.status == Some(404) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let reply: Reply = answer.json()?;
+        let token = reply.token;
+        let expires_at =
+            time::parse(&token.expires_at).ok_or_else(|| answer.senseless("no readable expires_at"))?;
+        let (project, project_domain) = token.project.map(|p| (p.identity, p.domain)).unzip();
+        Ok(Some(TokenInfo {
+            user: token.user.identity,
+            user_domain: token.user.domain,
+            project,
+            project_domain,
+            domain: token.domain,
+            system_scope: token.system.and_then(|system| system.keys().next().cloned()),
+            is_admin_project: token.is_admin_project,
+            roles: token.roles.into_iter().map(|role| role.name).collect(),
+            expires_at,
+        }))
+    }
+}

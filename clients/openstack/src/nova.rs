@@ -1,0 +1,219 @@
+//! Nova behind the engine's port.
+//!
+//! Microversions: each call uses the lowest that gives what we need, or what the cloud offers if that is less:
+//!
+//! | calls | wants | needs | with less |
+//! |---|---|---|---|
+//! | services | 2.69 | 2.53 | a host in a down cell looks like no host |
+//! | servers, lock | 2.73 | 2.53 | no `locked_reason`: locks are set and seen without one |
+//! | migrations | 2.59 | 2.59 | an error: lists without pages cannot be trusted |
+//! | evacuate | 2.94 | 2.53 | from 2.95 on Nova leaves evacuated servers stopped |
+
+mod action;
+mod migration;
+mod pages;
+mod server;
+mod service;
+mod version;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use http::Method;
+use osauth::ApiVersion;
+use serde_json::Value;
+use tachi_domain::nova::{Migration, Server, Service, VmState};
+use tachi_domain::{ServerId, ServiceId, Timestamp};
+use tachi_engine::ports::{CallError, Compute, ServiceChange};
+use tracing::instrument;
+
+use crate::answer::Answer;
+use crate::fault::{About, Effect};
+use crate::keystone::plugin;
+use crate::session::{Call, Place, Session};
+use version::{Feature, Versions};
+
+/// Nova, through a [`Session`].
+#[derive(Debug)]
+pub struct Nova {
+    session: Session,
+    versions: Versions,
+}
+
+/// A call to Nova, short of what all have in common.
+struct Request<'a> {
+    method: Method,
+    path: &'a [&'a str],
+    query: &'a [(&'static str, String)],
+    body: Option<Value>,
+    effect: Effect,
+    about: About,
+    /// See [`Call::begun`]. The negotiation of the microversion comes after it.
+    begun: Duration,
+}
+
+impl<'a> Request<'a> {
+    fn get(path: &'a [&'a str], query: &'a [(&'static str, String)], about: About) -> Self {
+        // Reads are never too late.
+        let begun = Duration::ZERO;
+        Self {
+            method: Method::GET,
+            path,
+            query,
+            body: None,
+            effect: Effect::Read,
+            about,
+            begun,
+        }
+    }
+}
+
+impl Nova {
+    /// Nova of the session's cloud. Nothing is asked yet.
+    pub fn new(session: Session) -> Self {
+        Self {
+            session,
+            versions: Versions::default(),
+        }
+    }
+
+    /// Whether Nova knows a compute service on a host of exactly this name, be it up or not.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Compute::service`], except that a host in a down cell exists.
+    #[instrument(name = "nova::compute_host_exists", skip_all, fields(host = %host), err(level = "debug"))]
+    pub async fn compute_host_exists(&self, host: &str) -> Result<bool, CallError> {
+        service::exists(self, host).await
+    }
+
+    /// Asks Nova for its range of microversions, and for a token if there is none yet; for a check at the start.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Compute::service`]; fatal if Nova is too old.
+    #[instrument(name = "nova::probe", skip_all, err(level = "debug"))]
+    pub async fn probe(&self) -> Result<(), CallError> {
+        self.version(Feature::MIGRATIONS).await.map(|_| ())
+    }
+
+    async fn version(&self, feature: Feature) -> Result<ApiVersion, CallError> {
+        self.versions.pick(&self.session, feature).await
+    }
+
+    async fn call(&self, feature: Feature, request: Request<'_>) -> Result<Answer, CallError> {
+        let version = self.version(feature).await?;
+        let call = Call {
+            service: plugin::Service::Compute,
+            method: request.method,
+            place: Place::Path(request.path),
+            query: request.query,
+            version: Some(version),
+            subject: None,
+            body: request.body,
+            effect: request.effect,
+            about: request.about,
+            begun: request.begun,
+        };
+        let outcome = self.session.call(&call).await;
+        if let Err(error) = &outcome {
+            // Nova was exchanged for another release: what was negotiated does not hold any more.
+            if error.fault.status == Some(406) {
+                self.versions.forget().await;
+            }
+        }
+        outcome
+    }
+}
+
+#[async_trait]
+impl Compute for Nova {
+    #[instrument(name = "nova::make_ready", skip_all, err(level = "debug"))]
+    async fn make_ready(&self) -> Result<(), CallError> {
+        self.session.make_ready().await?;
+        self.version(Feature::EVACUATE).await.map(|_| ())
+    }
+
+    #[instrument(name = "nova::service", skip_all, fields(host = %host), err(level = "debug"))]
+    async fn service(&self, host: &str) -> Result<Option<Service>, CallError> {
+        service::get(self, host).await
+    }
+
+    #[instrument(name = "nova::update_service", skip_all, fields(service = %id), err(level = "debug"))]
+    async fn update_service(&self, id: ServiceId, change: &ServiceChange) -> Result<Service, CallError> {
+        service::update(self, id, change).await
+    }
+
+    #[instrument(name = "nova::conductors_up", skip_all, err(level = "debug"))]
+    async fn conductors_up(&self) -> Result<bool, CallError> {
+        service::conductors_up(self).await
+    }
+
+    #[instrument(name = "nova::servers_on", skip_all, fields(host = %host), err(level = "debug"))]
+    async fn servers_on(&self, host: &str) -> Result<Vec<Server>, CallError> {
+        server::list(self, host).await
+    }
+
+    #[instrument(name = "nova::server", skip_all, fields(server = %id), err(level = "debug"))]
+    async fn server(&self, id: ServerId) -> Result<Option<Server>, CallError> {
+        server::get(self, id).await
+    }
+
+    #[instrument(name = "nova::migrations_touching", skip_all, fields(host = %host), err(level = "debug"))]
+    async fn migrations_touching(&self, host: &str) -> Result<Vec<Migration>, CallError> {
+        migration::touching(self, host).await
+    }
+
+    #[instrument(name = "nova::evacuations_from", skip_all, fields(host = %host), err(level = "debug"))]
+    async fn evacuations_from(
+        &self,
+        host: &str,
+        since: Option<Timestamp>,
+    ) -> Result<Vec<Migration>, CallError> {
+        migration::evacuations_from(self, host, since).await
+    }
+
+    #[instrument(name = "nova::evacuate", skip_all, fields(server = %id, target), err(level = "debug"))]
+    async fn evacuate(&self, id: ServerId, target: Option<&str>) -> Result<(), CallError> {
+        tracing::Span::current().record("target", target);
+        action::evacuate(self, id, target).await
+    }
+
+    #[instrument(name = "nova::lock", skip_all, fields(server = %id), err(level = "debug"))]
+    async fn lock(&self, id: ServerId, reason: &str) -> Result<(), CallError> {
+        action::lock(self, id, reason).await
+    }
+
+    #[instrument(name = "nova::unlock", skip_all, fields(server = %id), err(level = "debug"))]
+    async fn unlock(&self, id: ServerId) -> Result<(), CallError> {
+        action::unlock(self, id).await
+    }
+
+    #[instrument(name = "nova::reset_state", skip_all, fields(server = %id, to = %to), err(level = "debug"))]
+    async fn reset_state(&self, id: ServerId, to: &VmState) -> Result<(), CallError> {
+        action::reset_state(self, id, to).await
+    }
+
+    #[instrument(name = "nova::start", skip_all, fields(server = %id), err(level = "debug"))]
+    async fn start(&self, id: ServerId) -> Result<(), CallError> {
+        action::once(self, id, "os-start").await
+    }
+
+    #[instrument(name = "nova::stop", skip_all, fields(server = %id), err(level = "debug"))]
+    async fn stop(&self, id: ServerId) -> Result<(), CallError> {
+        action::once(self, id, "os-stop").await
+    }
+
+    #[instrument(name = "nova::pause", skip_all, fields(server = %id), err(level = "debug"))]
+    async fn pause(&self, id: ServerId) -> Result<(), CallError> {
+        action::once(self, id, "pause").await
+    }
+
+    #[instrument(name = "nova::suspend", skip_all, fields(server = %id), err(level = "debug"))]
+    async fn suspend(&self, id: ServerId) -> Result<(), CallError> {
+        action::once(self, id, "suspend").await
+    }
+}
+
+#[cfg(test)]
+mod tests;

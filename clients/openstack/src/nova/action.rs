@@ -1,0 +1,91 @@
+//! Server actions.
+
+use std::time::Duration;
+
+use http::Method;
+use serde_json::{Value, json};
+use tachi_domain::ServerId;
+use tachi_domain::nova::VmState;
+use tachi_engine::ports::CallError;
+
+use super::service::LONGEST_REASON;
+use super::version::{Feature, LOCK_REASON};
+use super::{Nova, Request};
+use crate::fault::{About, Effect};
+
+pub(super) async fn evacuate(nova: &Nova, id: ServerId, target: Option<&str>) -> Result<(), CallError> {
+    let begun = nova.session.now();
+    let body = match target {
+        Some(host) => json!({"evacuate": {"host": host}}),
+        None => json!({"evacuate": {}}),
+    };
+    act(nova, begun, Feature::EVACUATE, id, body, Effect::Once).await
+}
+
+pub(super) async fn lock(nova: &Nova, id: ServerId, reason: &str) -> Result<(), CallError> {
+    let begun = nova.session.now();
+    let reason: String = reason.chars().take(LONGEST_REASON).collect();
+    let body = if nova.version(Feature::SERVERS).await? >= LOCK_REASON && !reason.is_empty() {
+        json!({"lock": {"locked_reason": reason}})
+    } else {
+        json!({"lock": null})
+    };
+    act(nova, begun, Feature::SERVERS, id, body, Effect::Idempotent).await
+}
+
+pub(super) async fn unlock(nova: &Nova, id: ServerId) -> Result<(), CallError> {
+    act(
+        nova,
+        nova.session.now(),
+        Feature::ACTIONS,
+        id,
+        json!({"unlock": null}),
+        Effect::Idempotent,
+    )
+    .await
+}
+
+pub(super) async fn reset_state(nova: &Nova, id: ServerId, to: &VmState) -> Result<(), CallError> {
+    if !matches!(to, VmState::Error | VmState::Active) {
+        return Err(CallError::refused(format!(
+            "nova resets a server to error or active only, not to {to}"
+        )));
+    }
+    let body = json!({"os-resetState": {"state": to.as_nova()}});
+    act(
+        nova,
+        nova.session.now(),
+        Feature::ACTIONS,
+        id,
+        body,
+        Effect::Idempotent,
+    )
+    .await
+}
+
+/// An action without arguments whose repetition is another action.
+pub(super) async fn once(nova: &Nova, id: ServerId, action: &str) -> Result<(), CallError> {
+    let body = Value::Object([(action.to_owned(), Value::Null)].into_iter().collect());
+    act(nova, nova.session.now(), Feature::ACTIONS, id, body, Effect::Once).await
+}
+
+async fn act(
+    nova: &Nova,
+    begun: Duration,
+    feature: Feature,
+    id: ServerId,
+    body: Value,
+    effect: Effect,
+) -> Result<(), CallError> {
+    let id = id.to_string();
+    let request = Request {
+        method: Method::POST,
+        path: &["servers", &id, "action"],
+        query: &[],
+        body: Some(body),
+        effect,
+        about: About::Object,
+        begun,
+    };
+    nova.call(feature, request).await.map(|_| ())
+}

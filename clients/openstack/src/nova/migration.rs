@@ -1,0 +1,102 @@
+//! Migration records.
+
+use serde::Deserialize;
+use tachi_domain::nova::{Migration, MigrationType};
+use tachi_domain::{MigrationId, ServerId, Timestamp};
+use tachi_engine::ports::CallError;
+
+use super::pages::{self, List, Take};
+use super::version::Feature;
+use super::{Nova, service};
+use crate::answer::Answer;
+use crate::time;
+
+#[derive(Deserialize)]
+struct Record {
+    id: u64,
+    instance_uuid: ServerId,
+    migration_type: String,
+    status: String,
+    #[serde(default)]
+    source_compute: Option<String>,
+    #[serde(default)]
+    dest_compute: Option<String>,
+    #[serde(default)]
+    created_at: Option<String>,
+}
+
+pub(super) async fn touching(nova: &Nova, host: &str) -> Result<Vec<Migration>, CallError> {
+    // The only filter that matches either side.
+    list(nova, host, vec![("host", host.to_owned())], None).await
+}
+
+pub(super) async fn evacuations_from(
+    nova: &Nova,
+    host: &str,
+    since: Option<Timestamp>,
+) -> Result<Vec<Migration>, CallError> {
+    let query = vec![
+        ("source_compute", host.to_owned()),
+        ("migration_type", "evacuation".to_owned()),
+    ];
+    // Nova stores whole seconds: what was made right at the beginning looks a little older.
+    list(nova, host, query, since.map(Timestamp::whole_seconds)).await
+}
+
+async fn list(
+    nova: &Nova,
+    host: &str,
+    query: Vec<(&'static str, String)>,
+    since: Option<Timestamp>,
+) -> Result<Vec<Migration>, CallError> {
+    let list = List {
+        feature: Feature::MIGRATIONS,
+        path: &["os-migrations"],
+        query,
+        key: "migrations",
+        marker: "uuid",
+    };
+    let whole = pages::list(nova, &list, |answer, item, found: &mut Vec<Migration>| {
+        let record =
+            Record::deserialize(item).map_err(|error| answer.senseless(&format!("a migration: {error}")))?;
+        let migration = understood(answer, record)?;
+        // A record without a time is never taken for an old one.
+        let old = since
+            .zip(migration.created_at)
+            .is_some_and(|(since, made)| made < since);
+        if old {
+            return Ok(Take::Enough);
+        }
+        found.push(migration);
+        Ok(Take::More)
+    })
+    .await?;
+    // A host's records are all in its cell: one page with something on it shows that the cell was read.
+    if whole.items.is_empty() || whole.many_pages {
+        service::ensure_cell_is_up(nova, host).await?;
+    }
+    let mut seen = std::collections::HashSet::new();
+    let mut migrations = whole.items;
+    migrations.retain(|migration| seen.insert(migration.id));
+    Ok(migrations)
+}
+
+fn understood(answer: &Answer, record: Record) -> Result<Migration, CallError> {
+    let created_at = match record.created_at.as_deref() {
+        None => None,
+        Some(text) => match time::parse(text) {
+            Some(at) => Some(at),
+            None => return Err(answer.senseless(&format!("a migration made at {text}"))),
+        },
+    };
+    let named = |host: Option<String>| host.filter(|host| !host.is_empty());
+    Ok(Migration {
+        id: MigrationId(record.id),
+        server: record.instance_uuid,
+        kind: MigrationType::from_nova(&record.migration_type),
+        status: record.status,
+        source: named(record.source_compute),
+        dest: named(record.dest_compute),
+        created_at,
+    })
+}

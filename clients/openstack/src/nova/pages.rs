@@ -1,0 +1,164 @@
+//! Lists, page by page.
+//!
+//! The next page is asked for with the marker of Nova's link and nothing else of it: the link's host is wrong behind some
+//! proxies, and a token goes only where the first page came from. A list is whole or an error.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use serde_json::Value;
+use tachi_domain::fault::FaultClass;
+use tachi_engine::ports::CallError;
+
+use super::version::Feature;
+use super::{Nova, Request};
+use crate::answer::Answer;
+use crate::fault::{self, About};
+
+/// How often a list is begun anew because its marker was deleted in between.
+const RESTARTS: u32 = 3;
+
+/// What to list.
+pub(super) struct List<'a> {
+    pub(super) feature: Feature,
+    pub(super) path: &'a [&'a str],
+    pub(super) query: Vec<(&'static str, String)>,
+    /// The key of the items in the body; the links are under the same with `_links`.
+    pub(super) key: &'static str,
+    /// The key of an item's marker.
+    pub(super) marker: &'static str,
+}
+
+/// What a reader of pages says to an item.
+pub(super) enum Take {
+    /// Go on.
+    More,
+    /// The items from here on are of no interest.
+    Enough,
+}
+
+/// A finished list.
+pub(super) struct Whole<T> {
+    pub(super) items: Vec<T>,
+    /// More than one page was read, so that the items are not of one moment.
+    pub(super) many_pages: bool,
+}
+
+/// Reads pages until they end or `read` has enough. `read` gets the answer for its error texts.
+pub(super) async fn list<T, F>(nova: &Nova, list: &List<'_>, read: F) -> Result<Whole<T>, CallError>
+where
+    T: Send,
+    F: Fn(&Answer, &Value, &mut Vec<T>) -> Result<Take, CallError> + Send + Sync,
+{
+    let limit = nova.session.list_timeout();
+    let whole = Box::pin(restarting(nova, list, &read));
+    tokio::time::timeout(limit, whole)
+        .await
+        .unwrap_or_else(|_| Err(too_long(list, limit)))
+}
+
+fn too_long(list: &List<'_>, limit: Duration) -> CallError {
+    let text = format!(
+        "nova: GET /{}: all pages took longer than {limit:?}",
+        list.path.join("/")
+    );
+    fault::unsent(FaultClass::Transient, text)
+}
+
+async fn restarting<T, F>(nova: &Nova, list: &List<'_>, read: &F) -> Result<Whole<T>, CallError>
+where
+    T: Send,
+    F: Fn(&Answer, &Value, &mut Vec<T>) -> Result<Take, CallError> + Send + Sync,
+{
+    let mut restarts = 0;
+    loop {
+        match once(nova, list, read).await? {
+            Some(whole) => return Ok(whole),
+            None if restarts < RESTARTS => restarts += 1,
+            None => {
+                let text = format!("nova: GET /{}: page markers keep vanishing", list.path.join("/"));
+                return Err(fault::unsent(FaultClass::Transient, text));
+            }
+        }
+    }
+}
+
+/// `None` if a marker was refused, because its object was deleted since it was given.
+async fn once<T, F>(nova: &Nova, list: &List<'_>, read: &F) -> Result<Option<Whole<T>>, CallError>
+where
+    T: Send,
+    F: Fn(&Answer, &Value, &mut Vec<T>) -> Result<Take, CallError> + Send + Sync,
+{
+    let mut items = Vec::new();
+    let mut seen = HashSet::new();
+    let mut marker: Option<String> = None;
+    loop {
+        let mut query = list.query.clone();
+        query.push(("limit", nova.session.page_size().to_string()));
+        query.extend(marker.clone().map(|marker| ("marker", marker)));
+        let request = Request::get(list.path, &query, About::Service);
+        let answer = match nova.call(list.feature, request).await {
+            Err(error) if marker.is_some() && error.fault.status == Some(400) => return Ok(None),
+            outcome => outcome?,
+        };
+        let body: Value = answer.json()?;
+        let Some(page) = body.get(list.key).and_then(Value::as_array) else {
+            return Err(answer.senseless(&format!("no list of {}", list.key)));
+        };
+        for item in page {
+            if matches!(read(&answer, item, &mut items)?, Take::Enough) {
+                return Ok(Some(Whole {
+                    items,
+                    many_pages: marker.is_some(),
+                }));
+            }
+        }
+        let Some(next) = next_marker(nova, list, &answer, &body, page)? else {
+            return Ok(Some(Whole {
+                items,
+                many_pages: marker.is_some(),
+            }));
+        };
+        if !seen.insert(next.clone()) {
+            return Err(answer.senseless(&format!("its pages go round in a circle at marker {next}")));
+        }
+        marker = Some(next);
+    }
+}
+
+fn next_marker(
+    nova: &Nova,
+    list: &List<'_>,
+    answer: &Answer,
+    body: &Value,
+    page: &[Value],
+) -> Result<Option<String>, CallError> {
+    let links = body.get(format!("{}_links", list.key)).and_then(Value::as_array);
+    let next = links
+        .into_iter()
+        .flatten()
+        .find(|link| link.get("rel").and_then(Value::as_str) == Some("next"));
+    if let Some(link) = next {
+        let href = link.get("href").and_then(Value::as_str).unwrap_or("");
+        return match marker_of(href) {
+            Some(marker) => Ok(Some(marker)),
+            None => Err(answer.senseless("a link to the next page without a marker")),
+        };
+    }
+    // A full page without a link: some proxies and old releases drop it, so look whether there is more.
+    let full = usize::try_from(nova.session.page_size()).is_ok_and(|size| page.len() >= size);
+    let marker = page
+        .last()
+        .and_then(|item| item.get(list.marker))
+        .and_then(Value::as_str);
+    Ok(marker.filter(|_| full).map(ToOwned::to_owned))
+}
+
+fn marker_of(href: &str) -> Option<String> {
+    // The base serves for links without a host.
+    let base = reqwest::Url::parse("http://nova").ok()?;
+    let url = base.join(href).ok()?;
+    url.query_pairs()
+        .find(|(key, value)| key == "marker" && !value.is_empty())
+        .map(|(_, value)| value.into_owned())
+}

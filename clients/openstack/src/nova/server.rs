@@ -1,0 +1,157 @@
+//! Servers.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
+use tachi_domain::ServerId;
+use tachi_domain::fault::FaultClass;
+use tachi_domain::nova::{PowerState, Server, VmState};
+use tachi_engine::ports::CallError;
+
+use super::pages::{self, List, Take};
+use super::version::Feature;
+use super::{Nova, Request, service};
+use crate::answer::Answer;
+use crate::fault::{self, About};
+
+/// A server; one of a down cell has an id, `UNKNOWN` as its status, and hardly more.
+#[derive(Deserialize)]
+struct Record {
+    id: ServerId,
+    #[serde(default)]
+    status: String,
+    #[serde(default)]
+    name: String,
+    #[serde(default)]
+    metadata: BTreeMap<String, String>,
+    #[serde(default)]
+    locked: bool,
+    #[serde(default)]
+    locked_reason: Option<String>,
+    #[serde(default)]
+    image: Option<Value>,
+    #[serde(default)]
+    fault: Option<FaultRecord>,
+    #[serde(default, rename = "OS-EXT-SRV-ATTR:host")]
+    host: Host,
+    #[serde(default, rename = "OS-EXT-STS:vm_state")]
+    vm_state: Option<String>,
+    #[serde(default, rename = "OS-EXT-STS:task_state")]
+    task_state: Option<String>,
+    #[serde(default, rename = "OS-EXT-STS:power_state")]
+    power_state: Option<i64>,
+    #[serde(default, rename = "OS-SRV-USG:launched_at")]
+    launched_at: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct FaultRecord {
+    #[serde(default)]
+    message: String,
+}
+
+#[derive(Deserialize)]
+struct One {
+    server: Record,
+}
+
+/// Where a server is.
+#[derive(Default)]
+enum Host {
+    /// The key is missing: Nova shows it to administrators only.
+    #[default]
+    Hidden,
+    /// The key is there; empty for a server that is bound to no host.
+    Shown(Option<String>),
+}
+
+impl<'de> Deserialize<'de> for Host {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Option::<String>::deserialize(deserializer).map(Self::Shown)
+    }
+}
+
+pub(super) async fn list(nova: &Nova, host: &str) -> Result<Vec<Server>, CallError> {
+    let list = List {
+        feature: Feature::SERVERS,
+        path: &["servers", "detail"],
+        query: vec![("all_tenants", "1".to_owned()), ("host", host.to_owned())],
+        key: "servers",
+        marker: "id",
+    };
+    let whole = pages::list(nova, &list, |answer, item, servers: &mut Vec<Server>| {
+        let record =
+            Record::deserialize(item).map_err(|error| answer.senseless(&format!("a server: {error}")))?;
+        servers.push(understood(answer, record)?);
+        Ok(Take::More)
+    })
+    .await?;
+    // A host's servers are all in one cell, so a single page with something on it is proof that the cell was read.
+    if whole.items.is_empty() || whole.many_pages {
+        service::ensure_cell_is_up(nova, host).await?;
+    }
+    let mut servers = whole.items;
+    // Without the right to filter by host Nova ignores the filter, and its database ignores case.
+    servers.retain(|server| server.host.as_deref() == Some(host));
+    servers.sort_by_key(|server| server.id);
+    servers.dedup_by_key(|server| server.id);
+    Ok(servers)
+}
+
+pub(super) async fn get(nova: &Nova, id: ServerId) -> Result<Option<Server>, CallError> {
+    let id = id.to_string();
+    match nova
+        .call(
+            Feature::SERVERS,
+            Request::get(&["servers", &id], &[], About::Object),
+        )
+        .await
+    {
+        Ok(answer) => {
+            let One { server } = answer.json()?;
+            understood(&answer, server).map(Some)
+        }
+        Err(error) if error.fault.status == Some(404) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn understood(answer: &Answer, record: Record) -> Result<Server, CallError> {
+    let id = record.id;
+    let Some(vm_state) = record.vm_state else {
+        if record.status == "UNKNOWN" {
+            let text = format!("nova cannot reach the cell of server {id}: the cell is down");
+            return Err(fault::unsent(FaultClass::Transient, text));
+        }
+        return Err(answer.senseless(&format!("server {id} without a vm_state")));
+    };
+    let Host::Shown(host) = record.host else {
+        let text = format!("nova does not show the host of server {id}: this user is no administrator");
+        return Err(fault::unsent(FaultClass::Fatal, text));
+    };
+    Ok(Server {
+        id,
+        name: record.name,
+        host: host.filter(|host| !host.is_empty()),
+        vm_state: VmState::from_nova(&vm_state),
+        task_state: record.task_state,
+        power_state: record
+            .power_state
+            .map_or(PowerState::Other, PowerState::from_nova),
+        locked: record.locked,
+        locked_reason: record.locked_reason,
+        metadata: record.metadata,
+        // Nova shows an empty text instead of an image.
+        volume_backed: match &record.image {
+            Some(Value::String(text)) => text.is_empty(),
+            Some(Value::Object(image)) => image.is_empty(),
+            _ => true,
+        },
+        launched: record.launched_at.is_some(),
+        fault: record
+            .fault
+            .map(|fault| fault.message)
+            .filter(|message| !message.is_empty()),
+    })
+}

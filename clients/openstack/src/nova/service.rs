@@ -1,0 +1,239 @@
+//! Service records.
+
+use http::Method;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tachi_domain::ServiceId;
+use tachi_domain::fault::FaultClass;
+use tachi_domain::nova::Service;
+use tachi_engine::ports::{CallError, ServiceChange};
+
+use super::version::{DOWN_CELLS, Feature};
+use super::{Nova, Request};
+use crate::answer::Answer;
+use crate::fault::{self, About, Effect};
+use crate::time;
+
+/// Longest reason Nova takes, in characters.
+pub(super) const LONGEST_REASON: usize = 255;
+
+#[derive(Deserialize)]
+struct List {
+    services: Vec<Record>,
+}
+
+#[derive(Deserialize)]
+struct One {
+    service: Record,
+}
+
+/// A record; one of a down cell has only binary, host and status.
+#[derive(Deserialize)]
+struct Record {
+    #[serde(default)]
+    id: Option<Value>,
+    host: String,
+    binary: String,
+    status: String,
+    #[serde(default)]
+    state: Option<String>,
+    #[serde(default)]
+    disabled_reason: Option<String>,
+    #[serde(default)]
+    forced_down: bool,
+    #[serde(default)]
+    updated_at: Option<String>,
+}
+
+impl Record {
+    fn in_down_cell(&self) -> bool {
+        self.status == "UNKNOWN"
+    }
+}
+
+pub(super) async fn get(nova: &Nova, host: &str) -> Result<Option<Service>, CallError> {
+    let (answer, records) = of_host(nova, host).await?;
+    if records.iter().any(Record::in_down_cell) {
+        return Err(down_cell(host));
+    }
+    records
+        .into_iter()
+        .next()
+        .map(|record| understood(&answer, record))
+        .transpose()
+}
+
+pub(super) async fn exists(nova: &Nova, host: &str) -> Result<bool, CallError> {
+    let (_, records) = of_host(nova, host).await?;
+    Ok(!records.is_empty())
+}
+
+/// Fails if the cell of `host` is down: Nova then leaves the cell's servers and migrations out of every list, without a
+/// word.
+pub(super) async fn ensure_cell_is_up(nova: &Nova, host: &str) -> Result<(), CallError> {
+    if nova.version(Feature::SERVICES).await? < DOWN_CELLS {
+        return Ok(());
+    }
+    let (_, records) = of_host(nova, host).await?;
+    if records.iter().any(Record::in_down_cell) {
+        Err(down_cell(host))
+    } else {
+        Ok(())
+    }
+}
+
+pub(super) async fn conductors_up(nova: &Nova) -> Result<bool, CallError> {
+    let (_, records) = list(nova, &[("binary", "nova-conductor".to_owned())]).await?;
+    let mut conductors = records
+        .iter()
+        .filter(|record| record.binary == "nova-conductor")
+        .peekable();
+    Ok(conductors.peek().is_some() && conductors.all(|record| record.state.as_deref() == Some("up")))
+}
+
+pub(super) async fn update(nova: &Nova, id: ServiceId, change: &ServiceChange) -> Result<Service, CallError> {
+    let begun = nova.session.now();
+    let Some(body) = body_of(change) else {
+        return Err(CallError::refused("a change of a service that changes nothing"));
+    };
+    let id = id.to_string();
+    let request = Request {
+        method: Method::PUT,
+        path: &["os-services", &id],
+        query: &[],
+        body: Some(body),
+        effect: Effect::Idempotent,
+        about: About::Object,
+        begun,
+    };
+    let answer = nova.call(Feature::SERVICES, request).await?;
+    let One { service } = answer.json()?;
+    understood(&answer, service)
+}
+
+/// `None` if nothing is to change.
+fn body_of(change: &ServiceChange) -> Option<Value> {
+    let mut body = serde_json::Map::new();
+    match &change.disable {
+        Some(Some(reason)) => {
+            body.insert("status".to_owned(), json!("disabled"));
+            let reason: String = reason.chars().take(LONGEST_REASON).collect();
+            // Nova refuses an empty reason.
+            if !reason.is_empty() {
+                body.insert("disabled_reason".to_owned(), json!(reason));
+            }
+        }
+        Some(None) => {
+            body.insert("status".to_owned(), json!("enabled"));
+        }
+        None => {}
+    }
+    if let Some(forced_down) = change.forced_down {
+        body.insert("forced_down".to_owned(), json!(forced_down));
+    }
+    (!body.is_empty()).then_some(Value::Object(body))
+}
+
+/// The compute records of exactly this host: Nova's database compares without regard to case.
+async fn of_host(nova: &Nova, host: &str) -> Result<(Answer, Vec<Record>), CallError> {
+    let query = [("binary", "nova-compute".to_owned()), ("host", host.to_owned())];
+    let (answer, mut records) = list(nova, &query).await?;
+    records.retain(|record| record.host == host && record.binary == "nova-compute");
+    Ok((answer, records))
+}
+
+async fn list(nova: &Nova, query: &[(&'static str, String)]) -> Result<(Answer, Vec<Record>), CallError> {
+    let answer = nova
+        .call(
+            Feature::SERVICES,
+            Request::get(&["os-services"], query, About::Service),
+        )
+        .await?;
+    let List { services } = answer.json()?;
+    Ok((answer, services))
+}
+
+fn down_cell(host: &str) -> CallError {
+    fault::unsent(
+        FaultClass::Transient,
+        format!("nova cannot reach the cell of host {host}: the cell is down"),
+    )
+}
+
+fn understood(answer: &Answer, record: Record) -> Result<Service, CallError> {
+    let id = record
+        .id
+        .as_ref()
+        .and_then(Value::as_str)
+        .and_then(|id| id.parse::<ServiceId>().ok());
+    let Some(id) = id else {
+        return Err(answer.senseless("a service without a UUID"));
+    };
+    let enabled = match record.status.as_str() {
+        "enabled" => true,
+        "disabled" => false,
+        other => return Err(answer.senseless(&format!("a service of status {other}"))),
+    };
+    let up = match record.state.as_deref() {
+        Some("up") => true,
+        Some("down") => false,
+        other => return Err(answer.senseless(&format!("a service of state {other:?}"))),
+    };
+    Ok(Service {
+        id,
+        host: record.host,
+        enabled,
+        disabled_reason: record.disabled_reason.filter(|reason| !reason.is_empty()),
+        up,
+        forced_down: record.forced_down,
+        last_heartbeat: record.updated_at.as_deref().and_then(time::parse),
+        nova_now: answer.date,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_becomes_one_put() {
+        let cases = [
+            (None, None, None),
+            (
+                Some(Some("dead")),
+                None,
+                Some(json!({"status": "disabled", "disabled_reason": "dead"})),
+            ),
+            (Some(Some("")), None, Some(json!({"status": "disabled"}))),
+            (Some(None), None, Some(json!({"status": "enabled"}))),
+            (None, Some(true), Some(json!({"forced_down": true}))),
+            (
+                Some(None),
+                Some(false),
+                Some(json!({"status": "enabled", "forced_down": false})),
+            ),
+            (
+                Some(Some("dead")),
+                Some(true),
+                Some(json!({"status": "disabled", "disabled_reason": "dead", "forced_down": true})),
+            ),
+        ];
+        for (disable, forced_down, want) in cases {
+            let change = ServiceChange {
+                disable: disable.map(|d| d.map(ToOwned::to_owned)),
+                forced_down,
+            };
+            assert_eq!(body_of(&change), want);
+        }
+        let long = ServiceChange {
+            disable: Some(Some("é".repeat(300))),
+            forced_down: None,
+        };
+        let reason = body_of(&long).unwrap()["disabled_reason"]
+            .as_str()
+            .unwrap()
+            .chars()
+            .count();
+        assert_eq!(reason, LONGEST_REASON);
+    }
+}

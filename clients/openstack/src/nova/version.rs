@@ -1,0 +1,152 @@
+//! Which microversions a cloud offers.
+
+use http::Method;
+use osauth::ApiVersion;
+use serde::Deserialize;
+use tachi_domain::fault::FaultClass;
+use tachi_engine::ports::CallError;
+use tokio::sync::Mutex;
+
+use crate::fault::{self, About, Effect};
+use crate::keystone::plugin::Service;
+use crate::session::{Call, Place, Session};
+
+/// The microversions of one kind of call.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Feature {
+    what: &'static str,
+    needs: ApiVersion,
+    wants: ApiVersion,
+}
+
+impl Feature {
+    pub(super) const SERVICES: Self = Self {
+        what: "services",
+        needs: ApiVersion(2, 53),
+        wants: ApiVersion(2, 69),
+    };
+    pub(super) const SERVERS: Self = Self {
+        what: "servers",
+        needs: ApiVersion(2, 53),
+        wants: ApiVersion(2, 73),
+    };
+    pub(super) const MIGRATIONS: Self = Self {
+        what: "migrations",
+        needs: ApiVersion(2, 59),
+        wants: ApiVersion(2, 59),
+    };
+    pub(super) const EVACUATE: Self = Self {
+        what: "evacuate",
+        needs: ApiVersion(2, 53),
+        wants: ApiVersion(2, 94),
+    };
+    pub(super) const ACTIONS: Self = Self {
+        what: "server actions",
+        needs: ApiVersion(2, 53),
+        wants: ApiVersion(2, 53),
+    };
+}
+
+/// The first microversion whose service list shows hosts of down cells.
+pub(super) const DOWN_CELLS: ApiVersion = ApiVersion(2, 69);
+
+/// The first microversion whose locks carry a reason.
+pub(super) const LOCK_REASON: ApiVersion = ApiVersion(2, 73);
+
+#[derive(Clone, Copy, Debug)]
+struct Range {
+    min: ApiVersion,
+    max: ApiVersion,
+}
+
+/// What was negotiated, once for all tasks.
+#[derive(Debug, Default)]
+pub(super) struct Versions {
+    range: Mutex<Option<Range>>,
+}
+
+#[derive(Deserialize)]
+struct Document {
+    version: Offer,
+}
+
+#[derive(Deserialize)]
+struct Offer {
+    #[serde(default)]
+    id: String,
+    #[serde(default, rename = "version")]
+    max: String,
+    #[serde(default, rename = "min_version")]
+    min: String,
+}
+
+impl Versions {
+    /// The microversion for a kind of call.
+    pub(super) async fn pick(&self, session: &Session, feature: Feature) -> Result<ApiVersion, CallError> {
+        let range = self.range(session).await?;
+        if range.max < feature.needs || range.min > feature.wants {
+            let text = format!(
+                "nova offers microversions {} to {}, but {} need {} to {}",
+                range.min, range.max, feature.what, feature.needs, feature.wants
+            );
+            return Err(fault::unsent(FaultClass::Fatal, text));
+        }
+        Ok(feature.wants.min(range.max))
+    }
+
+    /// Forgets what was negotiated.
+    pub(super) async fn forget(&self) {
+        *self.range.lock().await = None;
+    }
+
+    /// Cancel safe: a negotiation that is dropped has not happened.
+    async fn range(&self, session: &Session) -> Result<Range, CallError> {
+        let mut known = self.range.lock().await;
+        if let Some(range) = *known {
+            return Ok(range);
+        }
+        let range = negotiate(session).await?;
+        tracing::info!(min = %range.min, max = %range.max, "Nova's microversions");
+        *known = Some(range);
+        Ok(range)
+    }
+}
+
+async fn negotiate(session: &Session) -> Result<Range, CallError> {
+    // Catalogues of old deployments have the project's id at the end of the endpoint: the document is one level up.
+    match ask(session, 0).await {
+        Err(error) if error.fault.status == Some(404) => ask(session, 1).await,
+        outcome => outcome,
+    }
+}
+
+async fn ask(session: &Session, up: usize) -> Result<Range, CallError> {
+    let answer = session
+        .call(&Call {
+            service: Service::Compute,
+            method: Method::GET,
+            place: Place::Above(up),
+            query: &[],
+            version: None,
+            subject: None,
+            body: None,
+            effect: Effect::Read,
+            about: About::Service,
+            begun: session.now(),
+        })
+        .await?;
+    let value: serde_json::Value = answer.json()?;
+    if value.get("versions").is_some() {
+        let text = "nova's endpoint has no version in its address; it must end in /v2.1".to_owned();
+        return Err(fault::unsent(FaultClass::Fatal, text));
+    }
+    let document: Document =
+        serde_json::from_value(value).map_err(|error| answer.senseless(&error.to_string()))?;
+    let Offer { id, max, min } = document.version;
+    if let (Ok(min), Ok(max)) = (min.parse(), max.parse()) {
+        return Ok(Range { min, max });
+    }
+    let text =
+        format!("nova's endpoint is of version {id:?}, which has no microversions; use the one of v2.1");
+    Err(fault::unsent(FaultClass::Fatal, text))
+}

@@ -1,0 +1,377 @@
+//! The session: the one place from which requests leave.
+
+mod call;
+mod setup;
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use http::header::{ACCEPT, RETRY_AFTER};
+use http::{HeaderMap, HeaderValue, StatusCode};
+use openstack::session::Session as OsSession;
+use osauth::ApiVersion;
+use reqwest::{Response, Url};
+use tachi_domain::fault::FaultClass;
+use tachi_engine::ports::{CallError, Clock};
+
+use crate::answer::Answer;
+use crate::fault::{self, Details, Effect};
+use crate::http::{self as bodies, Clients};
+use crate::keystone::{Keystone, Need, Plugin, plugin, plugin::Service};
+use crate::options::Options;
+use crate::{text, time};
+
+pub(crate) use call::{Call, Place};
+pub use setup::SetupError;
+
+/// How long after its beginning a call that changes something may still leave (R4).
+const LATEST: Duration = Duration::from_millis(500);
+
+/// Longest wait that a service's `Retry-After` can impose on the other calls to it.
+const LONGEST_HOLD: Duration = Duration::from_secs(30);
+
+/// An authenticated way to one cloud. Cheap to clone; clones share token and connections.
+#[derive(Clone)]
+pub struct Session {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    keystone: Arc<Keystone>,
+    /// With the generation of the token whose catalogue its cache was filled from.
+    os: Mutex<(u64, OsSession)>,
+    clients: Clients,
+    clock: Arc<dyn Clock>,
+    timeout: Duration,
+    list_timeout: Duration,
+    page_size: u32,
+    /// Until when (boot clock) a service asked us to be quiet.
+    holds: Mutex<HashMap<&'static str, Duration>>,
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Session")
+            .field("keystone", &self.inner.keystone)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What came of one sending.
+enum Sent {
+    Answered(Answer),
+    /// 401, with the token that was refused.
+    Stale(HeaderValue, CallError),
+}
+
+impl Session {
+    /// Makes a session. Nothing is asked yet: the token comes with the first call.
+    ///
+    /// # Errors
+    ///
+    /// An address or the CA file is wrong.
+    pub async fn new(options: Options, clock: Arc<dyn Clock>) -> Result<Self, SetupError> {
+        let clients = Clients::new(&options)?;
+        let keystone = Arc::new(Keystone::new(
+            &options,
+            clients.reads.clone(),
+            Arc::clone(&clock),
+        )?);
+        let plugin = Plugin(Arc::clone(&keystone));
+        let mut os = OsSession::new_with_client(clients.reads.clone(), plugin)
+            .await
+            .map_err(|source| SetupError::Session { source })?
+            .with_endpoint_interface(options.compute.interface.into());
+        if let Some(region) = options.region {
+            os.set_region(region);
+        }
+        if let Some(endpoint) = options.compute_endpoint {
+            os.set_endpoint_override(Service::Compute, override_url(&endpoint)?);
+        }
+        Ok(Self {
+            inner: Arc::new(Inner {
+                keystone,
+                os: Mutex::new((0, os)),
+                clients,
+                clock,
+                timeout: options.timeout,
+                list_timeout: options.list_timeout,
+                page_size: options.page_size.max(1),
+                holds: Mutex::default(),
+            }),
+        })
+    }
+
+    /// The boot clock.
+    pub(crate) fn now(&self) -> Duration {
+        self.inner.clock.boot()
+    }
+
+    pub(crate) fn list_timeout(&self) -> Duration {
+        self.inner.list_timeout
+    }
+
+    pub(crate) fn page_size(&self) -> u32 {
+        self.inner.page_size
+    }
+
+    /// Renews the token if it ends soon, so that the next call needs nothing before its first byte.
+    ///
+    /// # Errors
+    ///
+    /// Keystone failed.
+    pub(crate) async fn make_ready(&self) -> Result<(), CallError> {
+        let limit = self.inner.timeout;
+        let ready = tokio::time::timeout(limit, self.inner.keystone.token(Need::Fresh)).await;
+        ready
+            .unwrap_or_else(|_| {
+                let text = format!("keystone: a token took longer than {limit:?}");
+                Err(fault::unsent(FaultClass::Transient, text))
+            })
+            .map(drop)
+    }
+
+    /// Sends a request and judges what comes back. Every request of this crate but the one for a token goes through here.
+    ///
+    /// # Cancel safety
+    ///
+    /// A call that is dropped may have been taken, like one that timed out.
+    pub(crate) async fn call(&self, call: &Call<'_>) -> Result<Answer, CallError> {
+        let line = call.line();
+        let started = self.now();
+        let left = AtomicBool::new(false);
+        let whole = Box::pin(self.send_and_replay(call, &line, &left));
+        let outcome = tokio::time::timeout(self.inner.timeout, whole)
+            .await
+            .unwrap_or_else(|_| {
+                let mut error = fault::unsent(
+                    FaultClass::Transient,
+                    format!("{line} took longer than {:?}", self.inner.timeout),
+                );
+                error.fault.maybe_done = call.effect.writes() && left.load(Ordering::SeqCst);
+                Err(error)
+            });
+        let millis = self.now().saturating_sub(started).as_millis();
+        match &outcome {
+            Ok(answer) => tracing::debug!(call = %line, status = answer.status, millis, "answered"),
+            Err(error) => tracing::debug!(call = %line, fault = ?error.fault, millis, "failed"),
+        }
+        outcome
+    }
+
+    async fn send_and_replay(
+        &self,
+        call: &Call<'_>,
+        line: &str,
+        left: &AtomicBool,
+    ) -> Result<Answer, CallError> {
+        self.check_hold(call.service, line)?;
+        // Asked for here already: through osauth an error would lose its class.
+        let need = if call.effect.writes() {
+            Need::Quick
+        } else {
+            Need::Fresh
+        };
+        let token = self.inner.keystone.token(need).await?;
+        let (refused, _) = match self.send(call, line, left, token.generation).await? {
+            Sent::Answered(answer) => return Ok(answer),
+            Sent::Stale(refused, error) => (refused, error),
+        };
+        // Refused, so nothing was done.
+        left.store(false, Ordering::SeqCst);
+        let token = self.inner.keystone.replace(&refused).await?;
+        match self.send(call, line, left, token.generation).await? {
+            Sent::Answered(answer) => Ok(answer),
+            Sent::Stale(_, error) => Err(error),
+        }
+    }
+
+    async fn send(
+        &self,
+        call: &Call<'_>,
+        line: &str,
+        left: &AtomicBool,
+        generation: u64,
+    ) -> Result<Sent, CallError> {
+        let inner = &self.inner;
+        let os = self.os(generation);
+        let early = |error: openstack::Error| {
+            let text = format!("{line} was not sent: {error}");
+            fault::unsent(plugin::class_of(&error), text::one_line(&text, &[]))
+        };
+        let url = call.url(&os).await.map_err(early)?;
+        let client = if call.effect.writes() {
+            &inner.clients.writes
+        } else {
+            &inner.clients.reads
+        };
+        let mut request = client
+            .request(call.method.clone(), url)
+            .header(ACCEPT, "application/json")
+            .header("x-openstack-request-id", format!("req-{}", uuid::Uuid::new_v4()));
+        if !call.query.is_empty() {
+            request = request.query(call.query);
+        }
+        if let Some(ApiVersion(major, minor)) = call.version {
+            request = request.header("openstack-api-version", format!("compute {major}.{minor}"));
+        }
+        if let Some(subject) = &call.subject {
+            request = request.header("x-subject-token", subject.clone());
+        }
+        if let Some(body) = &call.body {
+            request = request.json(body);
+        }
+        let request = os
+            .auth_type()
+            .authenticate(client, request)
+            .await
+            .map_err(early)?
+            .build()
+            .map_err(|error| fault::broken(line, error, call.effect))?;
+        let token = request.headers().get("x-auth-token").cloned();
+        let waited = self.now().saturating_sub(call.begun);
+        if call.effect.writes() && waited > LATEST {
+            let text = format!(
+                "{line} was not sent: it was prepared for {waited:?}, its intent must be written anew"
+            );
+            return Err(fault::unsent(FaultClass::Transient, text));
+        }
+        left.store(true, Ordering::SeqCst);
+        let response = client
+            .execute(request)
+            .await
+            .map_err(|error| fault::broken(line, error, call.effect))?;
+        let status = response.status();
+        if status.is_success() {
+            return answered(response, line, call).await.map(Sent::Answered);
+        }
+        let error = self.refused(response, line, call, token.as_ref()).await;
+        match token {
+            Some(token) if status == StatusCode::UNAUTHORIZED => Ok(Sent::Stale(token, error)),
+            _ => Err(error),
+        }
+    }
+
+    async fn refused(
+        &self,
+        response: Response,
+        line: &str,
+        call: &Call<'_>,
+        token: Option<&HeaderValue>,
+    ) -> CallError {
+        let status = response.status();
+        let retry_after = retry_after(response.headers());
+        if status == StatusCode::TOO_MANY_REQUESTS {
+            self.hold(call.service, retry_after);
+        }
+        let request_id =
+            header(response.headers(), "x-openstack-request-id").map(|id| text::one_line(id, &[]));
+        let location = header(response.headers(), "location").map(|to| format!("it points to {to}"));
+        let body = bodies::read_body(response, bodies::ERROR_BODY_LIMIT)
+            .await
+            .unwrap_or_default();
+        let message = location
+            .filter(|_| status.is_redirection())
+            .unwrap_or_else(|| text::message_of(&body));
+        let secrets =
+            [token, call.subject.as_ref()].map(|secret| secret.and_then(|s| s.to_str().ok()).unwrap_or(""));
+        let details = Details {
+            message: text::one_line(&message, &secrets),
+            retry_after,
+            request_id,
+        };
+        fault::refusal(line, status, call.effect, call.about, &details)
+    }
+
+    /// osauth's session, with an empty cache after the catalogue came anew.
+    fn os(&self, generation: u64) -> OsSession {
+        let mut os = self.inner.os.lock().unwrap_or_else(PoisonError::into_inner);
+        if os.0 != generation {
+            os.0 = generation;
+            // Asking for the filters to change them is osauth's way to empty the cache.
+            let _ = os.1.endpoint_filters_mut();
+        }
+        os.1.clone()
+    }
+
+    fn hold(&self, service: Service, wait: Option<Duration>) {
+        let Some(wait) = wait else { return };
+        let until = self.inner.clock.boot() + wait.min(LONGEST_HOLD);
+        self.inner
+            .holds
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(service.name(), until);
+    }
+
+    fn check_hold(&self, service: Service, line: &str) -> Result<(), CallError> {
+        let holds = self.inner.holds.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = self.inner.clock.boot();
+        let Some(rest) = holds
+            .get(service.name())
+            .and_then(|until| until.checked_sub(now))
+            .filter(|r| !r.is_zero())
+        else {
+            return Ok(());
+        };
+        let text = format!(
+            "{line} was not sent: {} wants to be left alone for {rest:?} more",
+            service.name()
+        );
+        Err(fault::unsent(FaultClass::Transient, text))
+    }
+}
+
+async fn answered(response: Response, line: &str, call: &Call<'_>) -> Result<Answer, CallError> {
+    let status = response.status().as_u16();
+    let date = header(response.headers(), "date").and_then(time::parse_http_date);
+    let body = match bodies::read_body(response, bodies::BODY_LIMIT).await {
+        Ok(body) => body,
+        // The status says it all: nobody reads the body of such a call.
+        Err(_) if call.effect == Effect::Once => Vec::new(),
+        Err(error) => {
+            let mut senseless =
+                fault::senseless(line, Some(status), call.effect.writes(), &text::chain(&error));
+            senseless.source = Some(Box::new(error));
+            return Err(senseless);
+        }
+    };
+    Ok(Answer {
+        line: line.to_owned(),
+        status,
+        date,
+        body,
+        wrote: call.effect.writes(),
+    })
+}
+
+fn override_url(text: &str) -> Result<Url, SetupError> {
+    let wrong = |why: String| SetupError::Endpoint {
+        url: text.to_owned(),
+        why,
+    };
+    let url = Url::parse(text.trim()).map_err(|error| wrong(error.to_string()))?;
+    if matches!(url.scheme(), "http" | "https") && url.has_host() && url.username().is_empty() {
+        Ok(url)
+    } else {
+        Err(SetupError::Endpoint {
+            url: format!("{}://{}", url.scheme(), url.host_str().unwrap_or("")),
+            why: "not an http or https address without credentials".to_owned(),
+        })
+    }
+}
+
+fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+/// Seconds only: the other form, a date, would need the clocks to agree.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let value = headers.get(RETRY_AFTER)?.to_str().ok()?;
+    value.trim().parse().ok().map(Duration::from_secs)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,84 @@
+//! A request, before it is sent.
+
+use std::time::Duration;
+
+use http::{HeaderValue, Method};
+use openstack::session::Session as OsSession;
+use osauth::ApiVersion;
+use reqwest::Url;
+use serde_json::Value;
+
+use crate::fault::{About, Effect};
+use crate::keystone::plugin::Service;
+use crate::text;
+
+/// Where a request goes, seen from the service's endpoint.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Place<'a> {
+    /// Below it. Each segment is percent-encoded.
+    Path(&'a [&'a str]),
+    /// Itself (0), or so many path segments above it; with a slash at the end.
+    Above(usize),
+}
+
+impl std::fmt::Display for Place<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Path(segments) => segments.iter().try_for_each(|segment| write!(f, "/{segment}")),
+            Self::Above(0) => f.write_str("/"),
+            Self::Above(_) => f.write_str("/.."),
+        }
+    }
+}
+
+/// A request.
+pub(crate) struct Call<'a> {
+    pub(crate) service: Service,
+    pub(crate) method: Method,
+    pub(crate) place: Place<'a>,
+    pub(crate) query: &'a [(&'static str, String)],
+    pub(crate) version: Option<ApiVersion>,
+    /// A token to be checked.
+    pub(crate) subject: Option<HeaderValue>,
+    pub(crate) body: Option<Value>,
+    pub(crate) effect: Effect,
+    pub(crate) about: About,
+    /// When our caller began (boot clock): a write leaves soon after that or not at all.
+    pub(crate) begun: Duration,
+}
+
+impl Call<'_> {
+    /// Service, method and path, for people.
+    pub(super) fn line(&self) -> String {
+        let query: Vec<String> = self
+            .query
+            .iter()
+            .map(|(key, value)| format!("{key}={value}"))
+            .collect();
+        let mark = if query.is_empty() { "" } else { "?" };
+        let whole = format!(
+            "{}: {} {}{mark}{}",
+            self.service.name(),
+            self.method,
+            self.place,
+            query.join("&")
+        );
+        text::one_line(&whole, &[])
+    }
+
+    /// Its address.
+    pub(super) async fn url(&self, os: &OsSession) -> Result<Url, openstack::Error> {
+        match self.place {
+            Place::Path(segments) => os.get_endpoint(self.service, segments).await,
+            Place::Above(up) => {
+                let mut url = os.get_endpoint(self.service, [""]).await?;
+                if let Ok(mut segments) = url.path_segments_mut() {
+                    for _ in 0..up {
+                        segments.pop_if_empty().pop().push("");
+                    }
+                }
+                Ok(url)
+            }
+        }
+    }
+}

@@ -1,0 +1,282 @@
+//! The calls against the simulated region: what they ask for is what its Nova takes, and what it answers is understood.
+
+#![expect(clippy::unwrap_used, reason = "the helpers of tests are tests")]
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use tachi_domain::fault::FaultClass;
+use tachi_domain::nova::{MigrationType, VmState};
+use tachi_domain::{ServerId, Timestamp};
+use tachi_engine::ports::{Clock, Compute as _, ServiceChange};
+use tachi_openstack::{Credentials, IdOrName, Nova, Options, Project, Session};
+use tachi_sandbox::{Boot, Sandbox, SandboxOptions};
+
+struct RealClock(Instant);
+
+impl Clock for RealClock {
+    fn wall(&self) -> Timestamp {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        Timestamp::from_micros(i64::try_from(since.as_micros()).unwrap())
+    }
+
+    fn boot(&self) -> Duration {
+        self.0.elapsed()
+    }
+}
+
+async fn sandbox() -> Sandbox {
+    let mut options = SandboxOptions::default();
+    options.region.rebuild_time = Duration::from_millis(50);
+    options.region.rebuild_spread = Duration::ZERO;
+    options.region.conductor_delay = Duration::ZERO;
+    Sandbox::start(options).await.unwrap()
+}
+
+async fn session_as(sandbox: &Sandbox, user: &str, project: &str) -> Session {
+    let login = sandbox.credentials_of(user, project);
+    let domain = || Some(IdOrName::from_name(login.domain_name.clone()));
+    let credentials = Credentials::Password {
+        user: IdOrName::from_name(login.username.clone()),
+        user_domain: domain(),
+        password: login.password.clone().into(),
+        project: Project {
+            project: IdOrName::from_name(login.project_name.clone()),
+            domain: domain(),
+        },
+    };
+    session(Options::new(login.auth_url.clone(), credentials)).await
+}
+
+async fn session(mut options: Options) -> Session {
+    options.compute = "compute:nova:publicURL".parse().unwrap();
+    options.region = Some("RegionOne".to_owned());
+    options.page_size = 4;
+    Session::new(options, Arc::new(RealClock(Instant::now())))
+        .await
+        .unwrap()
+}
+
+async fn admin(sandbox: &Sandbox) -> Nova {
+    Nova::new(session_as(sandbox, "admin", "admin").await)
+}
+
+/// Asks until `done` says so; the sandbox's clock is the real one.
+async fn until<T, F: Future<Output = T>>(ask: impl Fn() -> F, done: impl Fn(&T) -> bool) -> T {
+    let asking = async {
+        loop {
+            let answer = ask().await;
+            if done(&answer) {
+                return answer;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), asking)
+        .await
+        .unwrap()
+}
+
+#[tokio::test]
+async fn services_and_servers_are_read() {
+    let sandbox = sandbox().await;
+    let nova = admin(&sandbox).await;
+    let booted = sandbox
+        .region()
+        .boot(&Boot::on("compute-001", 10).metadata("HA_Enabled", "True"))
+        .unwrap();
+    let service = nova.service("compute-001").await.unwrap().unwrap();
+    assert!(service.up && service.enabled && !service.forced_down);
+    assert!(
+        service
+            .heartbeat_age_micros()
+            .is_some_and(|age| age.abs() < 20_000_000),
+        "{service:?}"
+    );
+    assert_eq!(nova.service("COMPUTE-001").await.unwrap(), None);
+    assert!(nova.compute_host_exists("compute-002").await.unwrap());
+    assert!(nova.conductors_up().await.unwrap());
+
+    let servers = nova.servers_on("compute-001").await.unwrap();
+    let mut ids: Vec<_> = servers.iter().map(|server| server.id.0).collect();
+    let mut want = booted;
+    ids.sort();
+    want.sort();
+    assert_eq!(ids, want, "all of three pages");
+    let server = &servers[0];
+    assert_eq!(
+        (server.host.as_deref(), &server.vm_state),
+        (Some("compute-001"), &VmState::Active)
+    );
+    assert_eq!(
+        server.metadata.get("HA_Enabled").map(String::as_str),
+        Some("True")
+    );
+    assert!(server.launched && !server.locked);
+    sandbox.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_dead_hosts_servers_are_moved_by_our_calls() {
+    let sandbox = sandbox().await;
+    let nova = admin(&sandbox).await;
+    let booted = sandbox
+        .region()
+        .boot(&Boot::on("compute-001", 10).metadata("HA_Enabled", "True"))
+        .unwrap();
+
+    let service = nova.service("compute-001").await.unwrap().unwrap();
+    let servers = nova.servers_on("compute-001").await.unwrap();
+    let id = servers[0].id;
+
+    let refused = nova.evacuate(id, None).await.unwrap_err();
+    assert_eq!(
+        (refused.fault.status, refused.fault.class),
+        (Some(400), FaultClass::Permanent),
+        "it is still up"
+    );
+
+    sandbox.region().power_loss("compute-001").unwrap();
+    let change = ServiceChange {
+        disable: Some(Some("tachi r1".into())),
+        forced_down: Some(true),
+    };
+    for _ in 0..2 {
+        let service = nova.update_service(service.id, &change).await.unwrap();
+        assert!(!service.up && !service.enabled && service.forced_down);
+        assert_eq!(service.disabled_reason.as_deref(), Some("tachi r1"));
+    }
+
+    nova.lock(id, "tachi r1").await.unwrap();
+    let locked = nova.server(id).await.unwrap().unwrap();
+    assert!(locked.locked);
+    assert_eq!(locked.locked_reason.as_deref(), Some("tachi r1"));
+
+    for server in &servers {
+        let target = (server.id == id).then_some("compute-003");
+        nova.evacuate(server.id, target).await.unwrap();
+    }
+    let left = until(
+        || async { nova.servers_on("compute-001").await.unwrap() },
+        Vec::is_empty,
+    )
+    .await;
+    assert!(left.is_empty());
+    let moved = nova.server(id).await.unwrap().unwrap();
+    assert_eq!(
+        (moved.host.as_deref(), moved.vm_state),
+        (Some("compute-003"), VmState::Active)
+    );
+
+    let done =
+        |records: &Vec<tachi_domain::nova::Migration>| records.iter().all(|record| record.status == "done");
+    let records = until(
+        || async { nova.evacuations_from("compute-001", None).await.unwrap() },
+        done,
+    )
+    .await;
+    assert_eq!(records.len(), 10);
+    assert!(
+        records
+            .iter()
+            .all(|record| record.kind == MigrationType::Evacuation)
+    );
+    assert!(
+        records
+            .windows(2)
+            .all(|pair| pair[0].created_at >= pair[1].created_at),
+        "newest first"
+    );
+    let late = RealClock(Instant::now()).wall().minus_seconds(-3600);
+    assert!(
+        nova.evacuations_from("compute-001", Some(late))
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    let touching = nova.migrations_touching("compute-003").await.unwrap();
+    assert!(
+        touching
+            .iter()
+            .any(|record| record.server == id && record.source.as_deref() == Some("compute-001"))
+    );
+
+    nova.unlock(id).await.unwrap();
+    assert!(!nova.server(id).await.unwrap().unwrap().locked);
+    assert_eq!(sandbox.region().double_runs(), 0);
+    assert!(sandbox.region().lost(&booted).is_empty());
+    sandbox.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn servers_are_stopped_started_and_reset() {
+    let sandbox = sandbox().await;
+    let nova = admin(&sandbox).await;
+    let booted = sandbox.region().boot(&Boot::on("compute-001", 1)).unwrap();
+    let id = ServerId::from(booted[0]);
+    let state = || async { nova.server(id).await.unwrap().unwrap() };
+    nova.stop(id).await.unwrap();
+    until(state, |server| {
+        server.vm_state == VmState::Stopped && server.task_state.is_none()
+    })
+    .await;
+    nova.start(id).await.unwrap();
+    until(state, |server| {
+        server.vm_state == VmState::Active && server.task_state.is_none()
+    })
+    .await;
+    nova.reset_state(id, &VmState::Error).await.unwrap();
+    assert_eq!(state().await.vm_state, VmState::Error);
+    nova.reset_state(id, &VmState::Active).await.unwrap();
+    assert_eq!(state().await.vm_state, VmState::Active);
+    assert_eq!(nova.server(uuid::Uuid::nil().into()).await.unwrap(), None);
+    sandbox.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn revoked_tokens_and_other_users_are_handled() {
+    let sandbox = sandbox().await;
+    let nova = admin(&sandbox).await;
+    nova.probe().await.unwrap();
+    assert!(sandbox.revoke_tokens() > 0);
+    assert!(
+        nova.service("compute-001").await.unwrap().is_some(),
+        "renewed and replayed"
+    );
+
+    let demo = Nova::new(session_as(&sandbox, "demo", "demo").await);
+    let error = demo.service("compute-001").await.unwrap_err();
+    assert_eq!(
+        (error.fault.status, error.fault.class),
+        (Some(403), FaultClass::Fatal),
+        "{error}"
+    );
+
+    let id = sandbox
+        .add_application_credential("admin", "ha", "s3cret")
+        .unwrap();
+    let by_id = Credentials::ApplicationCredential {
+        id,
+        secret: "s3cret".into(),
+    };
+    let by_name = Credentials::NamedApplicationCredential {
+        name: "ha".into(),
+        user: IdOrName::from_name("admin"),
+        user_domain: Some(IdOrName::from_name("Default")),
+        secret: "s3cret".into(),
+    };
+    for credentials in [by_id, by_name] {
+        let nova = Nova::new(session(Options::new(sandbox.urls().identity, credentials)).await);
+        assert!(nova.service("compute-001").await.unwrap().is_some());
+    }
+    let wrong = Credentials::ApplicationCredential {
+        id: "nobody".into(),
+        secret: "s3cret".into(),
+    };
+    let nova = Nova::new(session(Options::new(sandbox.urls().identity, wrong)).await);
+    assert_eq!(nova.probe().await.unwrap_err().fault.class, FaultClass::Fatal);
+
+    let service = session_as(&sandbox, "masakari", "service").await;
+    assert_eq!(service.validate_token("gAAAA-nobody").await.unwrap(), None);
+    sandbox.stop().await.unwrap();
+}
