@@ -1,0 +1,300 @@
+//! Where a secret comes from.
+//!
+//! Never from the environment or the command line: both can be read in `/proc`.
+
+use std::fmt;
+use std::fs::{File, Metadata};
+use std::io::Read as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use secrecy::SecretString;
+
+/// Largest secret that is read, in bytes.
+const LARGEST: u64 = 64 << 10;
+
+/// Where a secret comes from: `file:/path`, `cred:name` for a systemd credential, or the secret itself.
+#[derive(Clone)]
+#[non_exhaustive]
+pub enum Source {
+    /// A file of mode 0440 at most, owned by root or the user that runs this.
+    File(PathBuf),
+    /// The file of this name in `$CREDENTIALS_DIRECTORY`.
+    Credential(String),
+    /// The secret itself, from a configuration file.
+    Literal(SecretString),
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => write!(f, "file:{}", path.display()),
+            Self::Credential(name) => write!(f, "cred:{name}"),
+            Self::Literal(_) => f.write_str("[REDACTED]"),
+        }
+    }
+}
+
+impl FromStr for Source {
+    type Err = CredentialError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if let Some(path) = text.strip_prefix("file:") {
+            return if path.starts_with('/') {
+                Ok(Self::File(path.into()))
+            } else {
+                Err(CredentialError::Relative { path: path.into() })
+            };
+        }
+        if let Some(name) = text.strip_prefix("cred:") {
+            let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+            return if !name.is_empty() && !name.starts_with('.') && name.chars().all(plain) {
+                Ok(Self::Credential(name.to_owned()))
+            } else {
+                Err(CredentialError::Name {
+                    name: name.to_owned(),
+                })
+            };
+        }
+        Ok(Self::Literal(text.into()))
+    }
+}
+
+/// Why there is no secret.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CredentialError {
+    /// The path is not absolute.
+    #[error("{} is not an absolute path", path.display())]
+    Relative {
+        /// The path.
+        path: PathBuf,
+    },
+    /// The name is more than a name.
+    #[error("{name:?} is not the name of a credential")]
+    Name {
+        /// The name.
+        name: String,
+    },
+    /// Not started by systemd with credentials.
+    #[error("$CREDENTIALS_DIRECTORY is not set, so there is no credential {name}")]
+    NoDirectory {
+        /// The credential.
+        name: String,
+    },
+    /// The file cannot be read.
+    #[error("reading the secret in {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Others can read or change the file.
+    #[error("{} has mode {mode:04o}: a secret is at most 0440, and only its owner may write it", path.display())]
+    Mode {
+        /// The file.
+        path: PathBuf,
+        /// Its mode.
+        mode: u32,
+    },
+    /// Somebody else owns the file.
+    #[error("{} belongs to user {owner}, not to root or the user that runs this", path.display())]
+    Owner {
+        /// The file.
+        path: PathBuf,
+        /// Its owner.
+        owner: u32,
+    },
+    /// The file is not a regular one, empty, too large or not text.
+    #[error("{} holds no secret: {why}", path.display())]
+    Content {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+}
+
+impl Source {
+    /// The secret, without white space around it.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read, or others could have read or changed it.
+    pub fn load(&self) -> Result<SecretString, CredentialError> {
+        self.load_from(
+            std::env::var_os("CREDENTIALS_DIRECTORY")
+                .map(PathBuf::from)
+                .as_deref(),
+        )
+    }
+
+    fn load_from(&self, credentials: Option<&Path>) -> Result<SecretString, CredentialError> {
+        match self {
+            Self::Literal(secret) => Ok(secret.clone()),
+            Self::File(path) => read(path, check),
+            Self::Credential(name) => {
+                let directory =
+                    credentials.ok_or_else(|| CredentialError::NoDirectory { name: name.clone() })?;
+                // systemd guards the folder and gives the files modes of its own.
+                read(&directory.join(name), |_, _| Ok(()))
+            }
+        }
+    }
+}
+
+fn read(
+    path: &Path,
+    check: impl Fn(&Path, &Metadata) -> Result<(), CredentialError>,
+) -> Result<SecretString, CredentialError> {
+    let failed = |source| CredentialError::Read {
+        path: path.into(),
+        source,
+    };
+    let content = |why| CredentialError::Content {
+        path: path.into(),
+        why,
+    };
+    let file = File::open(path).map_err(failed)?;
+    // Of the open file, so that it cannot be exchanged between the check and the reading.
+    let metadata = file.metadata().map_err(failed)?;
+    if !metadata.is_file() {
+        return Err(content("not a regular file"));
+    }
+    check(path, &metadata)?;
+    let mut text = String::new();
+    file.take(LARGEST + 1).read_to_string(&mut text).map_err(failed)?;
+    if text.len() as u64 > LARGEST {
+        return Err(content("too large"));
+    }
+    match text.trim() {
+        "" => Err(content("empty")),
+        secret => Ok(secret.into()),
+    }
+}
+
+fn check(path: &Path, metadata: &Metadata) -> Result<(), CredentialError> {
+    let mode = metadata.permissions().mode() & 0o7777;
+    // The owner may write; the group may read; nobody else may do anything.
+    if mode & 0o037 != 0 {
+        return Err(CredentialError::Mode {
+            path: path.into(),
+            mode,
+        });
+    }
+    let owner = metadata.uid();
+    if owner != 0 && owner != rustix::process::geteuid().as_raw() {
+        return Err(CredentialError::Owner {
+            path: path.into(),
+            owner,
+        });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use secrecy::ExposeSecret as _;
+
+    use super::*;
+
+    #[test]
+    fn a_source_is_told_by_its_prefix() {
+        let cases = [
+            ("file:/etc/tachi/key", "file:/etc/tachi/key"),
+            ("file:key", "key is not an absolute path"),
+            ("cred:maas-key", "cred:maas-key"),
+            ("cred:", "\"\" is not the name of a credential"),
+            ("cred:../key", "\"../key\" is not the name of a credential"),
+            ("cred:..", "\"..\" is not the name of a credential"),
+            ("a:b:c", "[REDACTED]"),
+        ];
+        for (text, want) in cases {
+            let got = match text.parse::<Source>() {
+                Ok(source) => format!("{source:?}"),
+                Err(error) => error.to_string(),
+            };
+            assert_eq!(got, want, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_secret_file_is_refused_when_others_could_read_or_change_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key");
+        let cases = [
+            (0o400, true),
+            (0o440, true),
+            (0o600, true),
+            (0o640, true),
+            (0o444, false),
+            (0o604, false),
+            (0o660, false),
+            (0o620, false),
+            (0o602, false),
+            (0o755, false),
+        ];
+        for (mode, good) in cases {
+            let _ = std::fs::remove_file(&path);
+            std::fs::write(&path, " s3cret\n").unwrap();
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+            let got = Source::File(path.clone()).load();
+            match got {
+                Ok(secret) => {
+                    assert!(good, "{mode:o}");
+                    assert_eq!(secret.expose_secret(), "s3cret");
+                }
+                Err(error) => {
+                    assert!(!good, "{mode:o}: {error}");
+                    assert!(matches!(error, CredentialError::Mode { .. }), "{error}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn only_a_small_regular_file_with_text_is_a_secret() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, content: &[u8]| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, content).unwrap();
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o400)).unwrap();
+            Source::File(path)
+        };
+        assert!(matches!(
+            write("empty", b" \n").load(),
+            Err(CredentialError::Content { why: "empty", .. })
+        ));
+        let large = vec![b'x'; 70_000];
+        assert!(matches!(
+            write("large", &large).load(),
+            Err(CredentialError::Content { why: "too large", .. })
+        ));
+        assert!(matches!(
+            write("binary", b"\xff\xfe").load(),
+            Err(CredentialError::Read { .. })
+        ));
+        let missing = Source::File(folder.path().join("missing")).load();
+        assert!(matches!(missing, Err(CredentialError::Read { .. })));
+        let directory = Source::File(folder.path().into()).load();
+        assert!(matches!(directory, Err(CredentialError::Content { .. })));
+    }
+
+    #[test]
+    fn a_systemd_credential_comes_from_its_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("maas"), "a:b:c\n").unwrap();
+        let source = Source::Credential("maas".into());
+        assert_eq!(
+            source.load_from(Some(folder.path())).unwrap().expose_secret(),
+            "a:b:c"
+        );
+        assert!(matches!(
+            source.load_from(None),
+            Err(CredentialError::NoDirectory { .. })
+        ));
+    }
+}

@@ -1,0 +1,372 @@
+//! Requests to MAAS: all leave from here.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::StatusCode;
+use http::header::{ACCEPT, AUTHORIZATION, DATE, HeaderValue, RETRY_AFTER};
+use reqwest::redirect::Policy;
+use reqwest::{Certificate, Response, Url};
+use serde::de::DeserializeOwned;
+use tachi_domain::fault::{Fault, FaultClass};
+use tachi_engine::ports::{CallError, Clock};
+use tokio::sync::Semaphore;
+
+use super::key::Key;
+use super::{MaasOptions, SetupError, url};
+use crate::text;
+
+/// Largest body that is read, in bytes.
+const BODY_LIMIT: usize = 8 << 20;
+
+/// From this difference of the clocks on a refused key may be the clocks' fault: MAAS allows 300 s.
+const SKEW_SECONDS: i64 = 240;
+
+/// What a request does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Effect {
+    /// Reads what MAAS knows.
+    Look,
+    /// Makes MAAS ask a power controller; takes long.
+    Query,
+    /// Switches.
+    Command,
+}
+
+/// A request.
+pub(super) struct Request<'a> {
+    pub(super) post: bool,
+    /// Below `/api/2.0/`; of our own making or checked, never with anything to be quoted.
+    pub(super) path: &'a str,
+    pub(super) query: &'a [(&'a str, &'a str)],
+    pub(super) form: &'a [(&'a str, &'a str)],
+    pub(super) effect: Effect,
+}
+
+impl<'a> Request<'a> {
+    pub(super) fn get(path: &'a str, query: &'a [(&'a str, &'a str)]) -> Self {
+        Self {
+            post: false,
+            path,
+            query,
+            form: &[],
+            effect: Effect::Look,
+        }
+    }
+
+    fn line(&self) -> String {
+        let query: Vec<String> = self
+            .query
+            .iter()
+            .map(|(key, value)| format!("{key}={value}"))
+            .collect();
+        let method = if self.post { "POST" } else { "GET" };
+        text::one_line(&format!("maas: {method} {}?{}", self.path, query.join("&")), "")
+    }
+}
+
+/// MAAS's API. At most so many requests are under way as the options allow.
+pub(super) struct Client {
+    http: reqwest::Client,
+    base: Url,
+    key: Key,
+    clock: Arc<dyn Clock>,
+    permits: Semaphore,
+    timeout: Duration,
+    query_timeout: Duration,
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Client")
+            .field("base", &self.base.as_str())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Client {
+    pub(super) fn new(options: &MaasOptions, key: Key, clock: Arc<dyn Clock>) -> Result<Self, SetupError> {
+        let base = url::normalise(&options.url, options.allow_http)?;
+        let mut builder = reqwest::Client::builder()
+            .user_agent(concat!("tachi/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(options.connect_timeout)
+            .timeout(options.timeout.max(options.query_timeout))
+            .pool_idle_timeout(Duration::from_secs(4))
+            .redirect(Policy::none())
+            // The key is sent in clear: never through somebody else.
+            .no_proxy();
+        if let Some(path) = &options.ca_file {
+            builder = builder.tls_built_in_root_certs(false);
+            for authority in authorities(path)? {
+                builder = builder.add_root_certificate(authority);
+            }
+        }
+        let http = builder.build().map_err(|source| SetupError::Client { source })?;
+        if base.scheme() == "http" {
+            tracing::warn!(url = %base, "MAAS is reached without TLS: its API key can be read on the way");
+        }
+        Ok(Self {
+            http,
+            base,
+            key,
+            clock,
+            permits: Semaphore::new(options.concurrency.max(1)),
+            timeout: options.timeout,
+            query_timeout: options.query_timeout,
+        })
+    }
+
+    /// MAAS's address as the operator knows it.
+    pub(super) fn address(&self) -> &str {
+        self.base
+            .as_str()
+            .trim_end_matches("api/2.0/")
+            .trim_end_matches('/')
+    }
+
+    /// Remote text, fit for a log.
+    pub(super) fn clean(&self, text: &str) -> String {
+        text::one_line(text, self.key.secret())
+    }
+
+    /// Sends a request and judges what comes back. The deadline includes the wait for a permit.
+    pub(super) async fn send(&self, request: &Request<'_>) -> Result<Answer, CallError> {
+        let line = request.line();
+        let limit = if request.effect == Effect::Query {
+            self.query_timeout
+        } else {
+            self.timeout
+        };
+        let mut left = false;
+        let outcome = tokio::time::timeout(limit, self.exchange(request, &line, &mut left)).await;
+        outcome.unwrap_or_else(|_| {
+            let maybe_done = left && request.effect == Effect::Command;
+            Err(fault(
+                FaultClass::Transient,
+                None,
+                maybe_done,
+                format!("{line} took longer than {limit:?}"),
+            ))
+        })
+    }
+
+    async fn exchange(
+        &self,
+        request: &Request<'_>,
+        line: &str,
+        left: &mut bool,
+    ) -> Result<Answer, CallError> {
+        let closed = || {
+            fault(
+                FaultClass::Transient,
+                None,
+                false,
+                format!("{line} was not sent: shutting down"),
+            )
+        };
+        let _permit = self.permits.acquire().await.map_err(|_| closed())?;
+        let unsent = |why: String| {
+            fault(
+                FaultClass::Permanent,
+                None,
+                false,
+                format!("{line} was not sent: {why}"),
+            )
+        };
+        let url = self
+            .base
+            .join(request.path)
+            .map_err(|error| unsent(error.to_string()))?;
+        let nonce = uuid::Uuid::new_v4().simple().to_string();
+        let mut authorization = HeaderValue::from_str(&self.key.header(&nonce, self.clock.wall()))
+            .map_err(|error| unsent(error.to_string()))?;
+        authorization.set_sensitive(true);
+        let mut builder = if request.post {
+            self.http.post(url)
+        } else {
+            self.http.get(url)
+        }
+        .header(ACCEPT, "application/json")
+        .header(AUTHORIZATION, authorization)
+        .query(request.query);
+        if request.post {
+            builder = builder.form(request.form);
+        }
+        *left = true;
+        let response = builder
+            .send()
+            .await
+            .map_err(|error| self.broken(line, error, request.effect))?;
+        let status = response.status();
+        if status.is_success() {
+            let body = read(response).await.map_err(|why| {
+                let maybe_done = request.effect == Effect::Command;
+                let text = format!("{line} was answered {status}, but the answer broke off: {why}");
+                fault(FaultClass::Transient, Some(status.as_u16()), maybe_done, text)
+            })?;
+            return Ok(Answer {
+                line: line.to_owned(),
+                body,
+            });
+        }
+        Err(self.refused(response, line, request.effect).await)
+    }
+
+    fn broken(&self, line: &str, error: reqwest::Error, effect: Effect) -> CallError {
+        let error = error.without_url();
+        let maybe_done = effect == Effect::Command && !error.is_connect() && !error.is_builder();
+        let class = if error.is_builder() {
+            FaultClass::Permanent
+        } else {
+            FaultClass::Transient
+        };
+        let text = format!("{line} failed: {}", self.clean(&text::chain(&error)));
+        CallError {
+            source: Some(Box::new(error)),
+            ..fault(class, None, maybe_done, text)
+        }
+    }
+
+    async fn refused(&self, response: Response, line: &str, effect: Effect) -> CallError {
+        let status = response.status();
+        let header = |name| {
+            response
+                .headers()
+                .get(name)
+                .and_then(|value: &HeaderValue| value.to_str().ok())
+        };
+        let retry = header(RETRY_AFTER).and_then(|value| value.trim().parse::<u64>().ok());
+        let skew = header(DATE)
+            .and_then(|date| chrono::DateTime::parse_from_rfc2822(date).ok())
+            .map(|date| self.clock.wall().micros().div_euclid(1_000_000) - date.timestamp());
+        let body = read(response).await.unwrap_or_default();
+        let mut text = format!(
+            "{line} was answered {} {}",
+            status.as_u16(),
+            status.canonical_reason().unwrap_or("")
+        );
+        let said = self.clean(&String::from_utf8_lossy(&body));
+        if !said.is_empty() {
+            text.push_str(": ");
+            text.push_str(&said);
+        }
+        if let Some(seconds) = retry {
+            // Writing to a String does not fail.
+            let _ = write!(text, " (retry after {seconds} s)");
+        }
+        if status == StatusCode::UNAUTHORIZED {
+            match skew.filter(|skew| skew.abs() >= SKEW_SECONDS) {
+                Some(skew) => {
+                    let side = if skew > 0 { "ahead of" } else { "behind" };
+                    let _ = write!(text, "; this clock is {} s {side} MAAS's", skew.abs());
+                }
+                None => text.push_str("; check maas_api_key"),
+            }
+        }
+        let maybe_done =
+            effect == Effect::Command && (status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT);
+        fault(class_of(status), Some(status.as_u16()), maybe_done, text)
+    }
+}
+
+/// The class of a status that is not a success.
+fn class_of(status: StatusCode) -> FaultClass {
+    match status.as_u16() {
+        408 | 425 | 429 | 500..=599 => FaultClass::Transient,
+        _ => FaultClass::Permanent,
+    }
+}
+
+/// A failed call without an error below it.
+pub(super) fn fault(class: FaultClass, status: Option<u16>, maybe_done: bool, text: String) -> CallError {
+    CallError {
+        fault: Fault {
+            class,
+            status,
+            maybe_done,
+            text,
+        },
+        source: None,
+    }
+}
+
+async fn read(mut response: Response) -> Result<Vec<u8>, String> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response
+        .chunk()
+        .await
+        .map_err(|error| text::chain(&error.without_url()))?
+    {
+        if body.len() + chunk.len() > BODY_LIMIT {
+            return Err(format!("larger than {BODY_LIMIT} bytes"));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+fn authorities(path: &Path) -> Result<Vec<Certificate>, SetupError> {
+    let owned = || PathBuf::from(path);
+    let pem = std::fs::read(path).map_err(|source| SetupError::CaFile {
+        path: owned(),
+        source,
+    })?;
+    let found = Certificate::from_pem_bundle(&pem).map_err(|source| SetupError::CaCertificate {
+        path: owned(),
+        source,
+    })?;
+    if found.is_empty() {
+        return Err(SetupError::CaEmpty { path: owned() });
+    }
+    Ok(found)
+}
+
+/// A success.
+pub(super) struct Answer {
+    line: String,
+    body: Vec<u8>,
+}
+
+impl Answer {
+    /// The body as JSON. Something else is a transient fault of a read: proxies do that while they restart.
+    pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, CallError> {
+        serde_json::from_slice(&self.body).map_err(|error| {
+            let text = format!("{} was answered with nonsense: {error}", self.line);
+            fault(FaultClass::Transient, Some(200), false, text)
+        })
+    }
+
+    /// The body of a command as JSON; `None` if it is empty or `null`. Something else came from between us and MAAS, so
+    /// whether the command was taken is not known.
+    pub(super) fn command_json<T: DeserializeOwned>(&self) -> Result<Option<T>, CallError> {
+        if self.body.trim_ascii().is_empty() {
+            return Ok(None);
+        }
+        serde_json::from_slice(&self.body).map_err(|error| {
+            let text = format!("{} was answered with nonsense: {error}", self.line);
+            fault(FaultClass::Transient, Some(200), true, text)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_status_has_its_class() {
+        let transient = [408, 425, 429, 500, 502, 503, 504];
+        for status in [
+            301, 302, 400, 401, 403, 404, 408, 409, 410, 425, 429, 500, 502, 503, 504,
+        ] {
+            let want = if transient.contains(&status) {
+                FaultClass::Transient
+            } else {
+                FaultClass::Permanent
+            };
+            assert_eq!(class_of(StatusCode::from_u16(status).unwrap()), want, "{status}");
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! Machines.
+
+use serde::Deserialize;
+use tachi_domain::fault::FaultClass;
+use tachi_engine::ports::CallError;
+
+use super::client::{self, Client, Request};
+
+/// A machine, as far as we need it. Its `power_state` is left out on purpose: it is a cache.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Machine {
+    pub(super) system_id: String,
+    #[serde(default)]
+    pub(super) hostname: String,
+    #[serde(default)]
+    pub(super) fqdn: String,
+    #[serde(default)]
+    pub(super) power_type: String,
+}
+
+impl Machine {
+    /// Refuses a machine whose power MAAS cannot switch.
+    pub(super) fn ensure_switchable(&self, host: &str) -> Result<(), CallError> {
+        if matches!(self.power_type.as_str(), "" | "manual") {
+            let text = format!(
+                "MAAS cannot switch the power of host {host}: machine {} has the power type {:?}",
+                self.system_id, self.power_type
+            );
+            return Err(CallError::refused(text));
+        }
+        Ok(())
+    }
+}
+
+/// Whether this can be a system id: it becomes part of a path.
+pub(super) fn is_system_id(text: &str) -> bool {
+    !text.is_empty() && text.len() <= 64 && text.chars().all(|c| c.is_ascii_alphanumeric())
+}
+
+/// The one machine of this name. MAAS compares short names; two machines may have one in different domains.
+pub(super) async fn find(client: &Client, host: &str) -> Result<Machine, CallError> {
+    let query = [("hostname", short_name(host))];
+    let request = Request::get("machines/", &query);
+    let machines: Vec<Machine> = client.send(&request).await?.json()?;
+    let found = choose(machines, host)?;
+    checked(client, found)
+}
+
+/// The machine of this id.
+pub(super) async fn show(client: &Client, system_id: &str) -> Result<Machine, CallError> {
+    let path = format!("machines/{system_id}/");
+    let machine: Machine = client.send(&Request::get(&path, &[])).await?.json()?;
+    if machine.system_id != system_id {
+        let text = format!(
+            "MAAS was asked for machine {system_id} and answered with {}",
+            machine.system_id
+        );
+        return Err(client::fault(FaultClass::Permanent, Some(200), false, text));
+    }
+    checked(client, machine)
+}
+
+fn checked(client: &Client, machine: Machine) -> Result<Machine, CallError> {
+    if is_system_id(&machine.system_id) {
+        return Ok(machine);
+    }
+    let text = format!("MAAS gave {:?} as a system id", client.clean(&machine.system_id));
+    Err(client::fault(FaultClass::Permanent, Some(200), false, text))
+}
+
+fn short_name(host: &str) -> &str {
+    host.split('.').next().unwrap_or(host)
+}
+
+fn choose(machines: Vec<Machine>, host: &str) -> Result<Machine, CallError> {
+    let short = short_name(host);
+    if short.is_empty() {
+        return Err(CallError::refused(format!("{host:?} is not the name of a host")));
+    }
+    let named: Vec<Machine> = machines
+        .into_iter()
+        .filter(|machine| {
+            machine.hostname.eq_ignore_ascii_case(short)
+                && short_name(&machine.fqdn).eq_ignore_ascii_case(short)
+        })
+        .collect();
+    let exact: Vec<&Machine> = named
+        .iter()
+        .filter(|machine| machine.fqdn.trim_end_matches('.').eq_ignore_ascii_case(host))
+        .collect();
+    match (named.as_slice(), exact.as_slice()) {
+        ([], _) => Err(CallError::refused(format!("MAAS has no machine for host {host}"))),
+        ([only], _) => Ok(only.clone()),
+        (_, [only]) => Ok((*only).clone()),
+        (several, _) => {
+            let list: Vec<String> = several
+                .iter()
+                .map(|machine| format!("{} ({})", machine.system_id, machine.fqdn))
+                .collect();
+            Err(CallError::refused(format!(
+                "MAAS has {} machines that could be host {host}: {}",
+                several.len(),
+                list.join(", ")
+            )))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn machine(id: &str, fqdn: &str) -> Machine {
+        Machine {
+            system_id: id.to_owned(),
+            hostname: short_name(fqdn).to_owned(),
+            fqdn: fqdn.to_owned(),
+            power_type: "ipmi".to_owned(),
+        }
+    }
+
+    /// The chosen machine's id, or a part of the error.
+    type Want = Result<&'static str, &'static str>;
+
+    #[test]
+    fn a_machine_is_chosen_only_when_there_is_no_doubt() {
+        let (a, b) = (machine("a", "c1.maas"), machine("b", "c1.lab"));
+        let other = machine("o", "c2.maas");
+        let mut lying = machine("l", "c2.maas");
+        lying.hostname = "c1".to_owned();
+        let cases: [(&str, Vec<Machine>, &str, Want); 9] = [
+            ("one", vec![a.clone()], "c1", Ok("a")),
+            ("one, full name asked for", vec![a.clone()], "c1.maas", Ok("a")),
+            ("one, other case", vec![a.clone()], "C1.MAAS", Ok("a")),
+            ("none", vec![], "c1", Err("no machine")),
+            ("only another", vec![other.clone()], "c1", Err("no machine")),
+            ("names disagree", vec![lying], "c1", Err("no machine")),
+            (
+                "two, short name asked for",
+                vec![a.clone(), b.clone()],
+                "c1",
+                Err("2 machines"),
+            ),
+            (
+                "two, full name asked for",
+                vec![a.clone(), b.clone(), other],
+                "c1.lab",
+                Ok("b"),
+            ),
+            (
+                "the same name twice",
+                vec![a.clone(), a.clone()],
+                "c1.maas",
+                Err("2 machines"),
+            ),
+        ];
+        for (case, machines, host, want) in cases {
+            match (choose(machines, host), want) {
+                (Ok(got), Ok(want)) => assert_eq!(got.system_id, want, "{case}"),
+                (Err(error), Err(part)) => {
+                    assert!(error.fault.text.contains(part), "{case}: {error}");
+                    assert_eq!(error.fault.class, FaultClass::Permanent, "{case}");
+                }
+                (got, want) => panic!("{case}: {got:?} instead of {want:?}"),
+            }
+        }
+        assert!(choose(vec![machine("x", "")], "").is_err());
+    }
+
+    #[test]
+    fn a_machine_that_cannot_be_switched_is_refused() {
+        for (power_type, good) in [("ipmi", true), ("redfish", true), ("manual", false), ("", false)] {
+            let machine = Machine {
+                power_type: power_type.to_owned(),
+                ..machine("a", "c1.maas")
+            };
+            assert_eq!(machine.ensure_switchable("c1").is_ok(), good, "{power_type:?}");
+        }
+    }
+
+    #[test]
+    fn a_system_id_cannot_leave_its_place_in_the_path() {
+        for (id, good) in [
+            ("4y3h7n", true),
+            ("", false),
+            ("../x", false),
+            ("a/b", false),
+            ("a?b", false),
+        ] {
+            assert_eq!(is_system_id(id), good, "{id}");
+        }
+    }
+}

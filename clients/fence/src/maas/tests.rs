@@ -1,0 +1,637 @@
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::http::{HeaderMap, Method, Response, Uri};
+use serde_json::{Value, json};
+use tachi_domain::Timestamp;
+use tracing_subscriber::util::SubscriberInitExt as _;
+
+use super::*;
+use crate::Fencers;
+
+const KEY: &str = "consumer-of-the-fixture:token-of-the-fixture:s3cret-of-the-fixture";
+const NOW: i64 = 1_700_000_000;
+
+/// A clock that moves only when told.
+#[derive(Default)]
+struct TestClock {
+    seconds: AtomicI64,
+}
+
+impl Clock for TestClock {
+    fn wall(&self) -> Timestamp {
+        Timestamp::from_micros((NOW + self.seconds.load(Ordering::SeqCst)) * 1_000_000)
+    }
+
+    fn boot(&self) -> Duration {
+        Duration::from_secs(u64::try_from(self.seconds.load(Ordering::SeqCst)).unwrap())
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Seen {
+    line: String,
+    body: String,
+    authorization: String,
+}
+
+/// What the fake answers.
+enum Reply {
+    Json(u16, Value),
+    Text(u16, Vec<(&'static str, String)>, &'static str),
+    Hang,
+}
+
+type Answer = Box<dyn Fn() -> Reply + Send + Sync>;
+type Script = Arc<dyn Fn(&Seen) -> Option<Reply> + Send + Sync>;
+
+/// A MAAS with one machine, `c1`, unless the script says otherwise.
+struct Fake {
+    url: String,
+    clock: Arc<TestClock>,
+    seen: Arc<Mutex<Vec<Seen>>>,
+    server: tokio::task::JoinHandle<()>,
+}
+
+impl Drop for Fake {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+fn machine(id: &str, name: &str) -> Value {
+    json!({"system_id": id, "hostname": name, "fqdn": format!("{name}.maas"), "power_type": "ipmi",
+        "power_state": "off", "status_name": "Deployed"})
+}
+
+fn usual(seen: &Seen) -> Reply {
+    match seen.line.as_str() {
+        "GET machines/?hostname=c1" => Reply::Json(200, json!([machine("abc", "c1")])),
+        "GET machines/abc/" | "POST machines/abc/?op=power_off" => Reply::Json(200, machine("abc", "c1")),
+        "GET machines/abc/?op=query_power_state" => Reply::Json(200, json!({"state": "on"})),
+        "GET users/?op=whoami" => Reply::Json(200, json!({"username": "tachi", "is_superuser": true})),
+        _ => Reply::Text(404, Vec::new(), "Not Found"),
+    }
+}
+
+impl Fake {
+    async fn start(script: impl Fn(&Seen) -> Option<Reply> + Send + Sync + 'static) -> Self {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/MAAS", listener.local_addr().unwrap());
+        let (script, seen): (Script, Arc<Mutex<Vec<Seen>>>) = (Arc::new(script), Arc::default());
+        let log = Arc::clone(&seen);
+        let router =
+            Router::new().fallback(move |method: Method, uri: Uri, headers: HeaderMap, body: Bytes| {
+                let path = uri.to_string();
+                let seen = Seen {
+                    line: format!("{method} {}", path.strip_prefix("/MAAS/api/2.0/").unwrap()),
+                    body: String::from_utf8(body.to_vec()).unwrap(),
+                    authorization: headers["authorization"].to_str().unwrap().to_owned(),
+                };
+                log.lock().unwrap().push(seen.clone());
+                let reply = script(&seen).unwrap_or_else(|| usual(&seen));
+                async move {
+                    match reply {
+                        Reply::Json(status, body) => {
+                            Response::builder().status(status).body(body.to_string()).unwrap()
+                        }
+                        Reply::Text(status, headers, body) => {
+                            let mut builder = Response::builder().status(status);
+                            for (name, value) in headers {
+                                builder = builder.header(name, value);
+                            }
+                            builder.body(body.to_owned()).unwrap()
+                        }
+                        Reply::Hang => std::future::pending().await,
+                    }
+                }
+            });
+        let server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        Self {
+            url,
+            clock: Arc::default(),
+            seen,
+            server,
+        }
+    }
+
+    fn maas_with(&self, change: impl FnOnce(&mut MaasOptions)) -> Maas {
+        let mut options = MaasOptions::new(&self.url, KEY.into());
+        // Reading the system's authorities takes longer than the test.
+        options.ca_file = Some(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/ca.pem").into());
+        change(&mut options);
+        Maas::new(options, Arc::clone(&self.clock) as Arc<dyn Clock>).unwrap()
+    }
+
+    fn maas(&self) -> Maas {
+        self.maas_with(|_| ())
+    }
+
+    fn advance(&self, seconds: i64) {
+        self.clock.seconds.fetch_add(seconds, Ordering::SeqCst);
+    }
+
+    fn lines(&self) -> Vec<String> {
+        self.seen
+            .lock()
+            .unwrap()
+            .iter()
+            .map(|seen| seen.line.clone())
+            .collect()
+    }
+}
+
+fn answering(
+    line: &'static str,
+    reply: impl Fn() -> Reply + Send + Sync + 'static,
+) -> impl Fn(&Seen) -> Option<Reply> {
+    move |seen| (seen.line == line).then(&reply)
+}
+
+const QUERY: &str = "GET machines/abc/?op=query_power_state";
+const FIND: &str = "GET machines/?hostname=c1";
+const SHOW: &str = "GET machines/abc/";
+const OFF: &str = "POST machines/abc/?op=power_off";
+
+#[tokio::test]
+async fn the_device_is_asked_and_never_the_cache() {
+    // (what the controller says, what it means)
+    for (state, want) in [
+        ("on", Power::On),
+        ("off", Power::Off),
+        ("unknown", Power::Unknown),
+        ("error", Power::Unknown),
+        ("OFF", Power::Unknown),
+        ("", Power::Unknown),
+    ] {
+        let fake = Fake::start(answering(QUERY, move || {
+            Reply::Json(200, json!({"state": state}))
+        }))
+        .await;
+        let reading = fake.maas().read_power("c1.maas").await.unwrap();
+        assert_eq!((reading.power, reading.raw.as_str()), (want, state));
+        assert_eq!(reading.device, format!("maas:{} system abc", fake.url));
+        assert_eq!(reading.at, fake.clock.wall());
+        assert_eq!(fake.lines(), [FIND, QUERY]);
+    }
+}
+
+#[tokio::test]
+async fn a_system_id_is_remembered_but_an_off_is_believed_only_of_a_machine_just_looked_at() {
+    let state = Arc::new(Mutex::new("on"));
+    let said = Arc::clone(&state);
+    let fake = Fake::start(answering(QUERY, move || {
+        let state = *said.lock().unwrap();
+        Reply::Json(200, json!({"state": state}))
+    }))
+    .await;
+    let maas = fake.maas();
+    maas.read_power("c1").await.unwrap();
+    fake.advance(100);
+    maas.read_power("c1").await.unwrap();
+    assert_eq!(fake.lines(), [FIND, QUERY, QUERY]);
+    *state.lock().unwrap() = "off";
+    assert_eq!(maas.read_power("c1").await.unwrap().power, Power::Off);
+    assert_eq!(fake.lines()[3..], [QUERY, FIND]);
+    fake.advance(5);
+    assert_eq!(maas.read_power("c1").await.unwrap().power, Power::Off);
+    assert_eq!(fake.lines()[5..], [QUERY], "looked at 5 s ago");
+    fake.advance(3600);
+    maas.read_power("c1").await.unwrap();
+    assert_eq!(fake.lines()[6..], [FIND, QUERY], "forgotten after an hour");
+}
+
+#[tokio::test]
+async fn the_off_of_a_machine_that_lost_the_name_proves_nothing() {
+    let finds = AtomicUsize::new(0);
+    let fake = Fake::start(move |seen| match seen.line.as_str() {
+        FIND if finds.fetch_add(1, Ordering::SeqCst) > 0 => {
+            Some(Reply::Json(200, json!([machine("new", "c1")])))
+        }
+        QUERY => Some(Reply::Json(200, json!({"state": "off"}))),
+        "GET machines/new/?op=query_power_state" => Some(Reply::Json(200, json!({"state": "on"}))),
+        _ => None,
+    })
+    .await;
+    let maas = fake.maas();
+    assert_eq!(maas.read_power("c1").await.unwrap().power, Power::Off);
+    fake.advance(60);
+    let error = maas.read_power("c1").await.unwrap_err();
+    assert_eq!(error.fault.class, FaultClass::Transient);
+    assert!(
+        error.fault.text.contains("machine new for host c1, not abc"),
+        "{error}"
+    );
+    assert_eq!(
+        maas.read_power("c1").await.unwrap().power,
+        Power::On,
+        "the new machine is asked from then on"
+    );
+}
+
+#[tokio::test]
+async fn a_machine_that_is_gone_is_looked_up_again() {
+    let finds = AtomicUsize::new(0);
+    let fake = Fake::start(move |seen| match seen.line.as_str() {
+        FIND if finds.fetch_add(1, Ordering::SeqCst) > 0 => {
+            Some(Reply::Json(200, json!([machine("new", "c1")])))
+        }
+        QUERY => Some(Reply::Text(404, Vec::new(), "Not Found")),
+        "GET machines/new/?op=query_power_state" => Some(Reply::Json(200, json!({"state": "on"}))),
+        _ => None,
+    })
+    .await;
+    assert_eq!(fake.maas().read_power("c1").await.unwrap().power, Power::On);
+    assert_eq!(
+        fake.lines(),
+        [FIND, QUERY, FIND, "GET machines/new/?op=query_power_state"]
+    );
+}
+
+#[tokio::test]
+async fn power_off_is_hard_and_looks_first() {
+    let fake = Fake::start(|_| None).await;
+    let maas = fake.maas();
+    maas.read_power("c1").await.unwrap();
+    let reason = format!("tachi recovery r1 & more: {}", "é".repeat(300));
+    maas.power_off("c1", &reason).await.unwrap();
+    assert_eq!(
+        fake.lines(),
+        [FIND, QUERY, FIND, OFF],
+        "looked up anew in spite of the memory"
+    );
+    let body = fake.seen.lock().unwrap().last().unwrap().body.clone();
+    let form = reqwest::Url::parse(&format!("http://x/?{body}")).unwrap();
+    let pairs: Vec<(String, String)> = form.query_pairs().into_owned().collect();
+    assert_eq!(pairs[0], ("stop_mode".to_owned(), "hard".to_owned()));
+    assert_eq!(pairs[1].0, "comment");
+    assert!(pairs[1].1.starts_with("tachi recovery r1 & more: é"));
+    assert_eq!(pairs[1].1.chars().count(), LONGEST_COMMENT);
+}
+
+#[tokio::test]
+async fn a_given_system_id_is_used_without_asking_for_the_name() {
+    let fake = Fake::start(|_| None).await;
+    let given = BTreeMap::from([("nova-host-7".to_owned(), "abc".to_owned())]);
+    let maas = fake.maas_with(|options| options.system_ids = given);
+    maas.read_power("nova-host-7").await.unwrap();
+    maas.power_off("nova-host-7", "r").await.unwrap();
+    assert_eq!(fake.lines(), [SHOW, QUERY, SHOW, OFF]);
+}
+
+#[tokio::test]
+async fn a_power_off_that_maas_cannot_do_is_not_taken_for_done() {
+    let reply = |status, body: &'static str| move || Reply::Text(status, Vec::new(), body);
+    let wrong = || Reply::Json(200, machine("other", "c1"));
+    // (case, answer, class and maybe_done)
+    let cases: Vec<(&str, Answer, (FaultClass, bool))> = vec![
+        (
+            "null",
+            Box::new(reply(200, "null")),
+            (FaultClass::Permanent, false),
+        ),
+        ("empty", Box::new(reply(200, "")), (FaultClass::Permanent, false)),
+        (
+            "not JSON",
+            Box::new(reply(200, "<html>")),
+            (FaultClass::Transient, true),
+        ),
+        ("another machine", Box::new(wrong), (FaultClass::Permanent, true)),
+        ("400", Box::new(reply(400, "bad")), (FaultClass::Permanent, false)),
+        ("401", Box::new(reply(401, "no")), (FaultClass::Permanent, false)),
+        (
+            "403",
+            Box::new(reply(403, "not yours")),
+            (FaultClass::Permanent, false),
+        ),
+        (
+            "404",
+            Box::new(reply(404, "gone")),
+            (FaultClass::Permanent, false),
+        ),
+        ("408", Box::new(reply(408, "slow")), (FaultClass::Transient, true)),
+        (
+            "409",
+            Box::new(reply(409, "state")),
+            (FaultClass::Permanent, false),
+        ),
+        (
+            "429",
+            Box::new(reply(429, "slow down")),
+            (FaultClass::Transient, false),
+        ),
+        ("500", Box::new(reply(500, "oops")), (FaultClass::Transient, true)),
+        (
+            "502",
+            Box::new(reply(502, "proxy")),
+            (FaultClass::Transient, true),
+        ),
+        (
+            "503",
+            Box::new(reply(503, "no rack")),
+            (FaultClass::Transient, true),
+        ),
+        (
+            "504",
+            Box::new(reply(504, "no BMC")),
+            (FaultClass::Transient, true),
+        ),
+        (
+            "a redirect",
+            Box::new(reply(302, "")),
+            (FaultClass::Permanent, false),
+        ),
+    ];
+    for (case, answer, want) in cases {
+        let fake = Fake::start(answering(OFF, answer)).await;
+        let fault = fake.maas().power_off("c1", "r").await.unwrap_err().fault;
+        assert_eq!((fault.class, fault.maybe_done), want, "{case}: {}", fault.text);
+        assert_eq!(
+            fake.lines().iter().filter(|line| *line == OFF).count(),
+            1,
+            "{case}: sent once"
+        );
+    }
+}
+
+#[tokio::test]
+async fn hosts_that_maas_cannot_switch_are_refused_before_any_command() {
+    let manual = || {
+        let mut one = machine("abc", "c1");
+        one["power_type"] = json!("manual");
+        Reply::Json(200, json!([one]))
+    };
+    let two = || Reply::Json(200, json!([machine("abc", "c1"), machine("def", "c1")]));
+    let odd = || Reply::Json(200, json!([machine("../x", "c1")]));
+    let other = || Reply::Json(200, json!([machine("abc", "c10")]));
+    let cases: Vec<(&str, Answer)> = vec![
+        ("has the power type", Box::new(manual)),
+        ("2 machines", Box::new(two)),
+        ("as a system id", Box::new(odd)),
+        ("no machine", Box::new(other)),
+        ("no machine", Box::new(|| Reply::Json(200, json!([])))),
+    ];
+    for (part, answer) in cases {
+        let fake = Fake::start(answering(FIND, answer)).await;
+        let maas = fake.maas();
+        for error in [
+            maas.read_power("c1").await.unwrap_err(),
+            maas.power_off("c1", "r").await.unwrap_err(),
+        ] {
+            assert_eq!(
+                (error.fault.class, error.fault.maybe_done),
+                (FaultClass::Permanent, false),
+                "{error}"
+            );
+            assert!(error.fault.text.contains(part), "{error}");
+        }
+        assert_eq!(fake.lines(), [FIND, FIND], "{part}");
+    }
+}
+
+#[tokio::test]
+async fn hostile_host_names_stay_inside_their_query_value() {
+    let fake = Fake::start(|seen| {
+        seen.line
+            .starts_with("GET machines/?")
+            .then(|| Reply::Json(200, json!([])))
+    })
+    .await;
+    let maas = fake.maas();
+    for (host, want) in [
+        ("a/b", "GET machines/?hostname=a%2Fb"),
+        ("a?op=x", "GET machines/?hostname=a%3Fop%3Dx"),
+        ("a&op=power_off", "GET machines/?hostname=a%26op%3Dpower_off"),
+        ("ü", "GET machines/?hostname=%C3%BC"),
+    ] {
+        maas.read_power(host).await.unwrap_err();
+        assert_eq!(fake.lines().last().unwrap(), want);
+    }
+}
+
+#[tokio::test]
+async fn each_request_has_a_nonce_of_its_own_and_the_time() {
+    let fake = Fake::start(|_| None).await;
+    let maas = fake.maas();
+    for _ in 0..5 {
+        maas.read_power("c1").await.unwrap();
+    }
+    assert_eq!(maas.whoami().await.unwrap(), "tachi");
+    let headers: Vec<String> = fake
+        .seen
+        .lock()
+        .unwrap()
+        .iter()
+        .map(|seen| seen.authorization.clone())
+        .collect();
+    let nonces: std::collections::HashSet<&str> = headers
+        .iter()
+        .map(|header| {
+            header
+                .split("oauth_nonce=\"")
+                .nth(1)
+                .unwrap()
+                .split('"')
+                .next()
+                .unwrap()
+        })
+        .collect();
+    assert_eq!(nonces.len(), headers.len());
+    assert!(
+        headers
+            .iter()
+            .all(|header| header.contains(&format!("oauth_timestamp=\"{NOW}\"")))
+    );
+    assert!(
+        headers
+            .iter()
+            .all(|header| header.contains("oauth_signature=\"%26s3cret-of-the-fixture\""))
+    );
+}
+
+#[tokio::test]
+async fn a_refused_key_is_told_from_a_wrong_clock() {
+    // (MAAS's date, what the message says): the clock here is at 22:13:20
+    for (date, want) in [
+        ("Tue, 14 Nov 2023 22:13:20 GMT", "check maas_api_key"),
+        ("Tue, 14 Nov 2023 22:12:20 GMT", "check maas_api_key"),
+        (
+            "Tue, 14 Nov 2023 22:03:20 GMT",
+            "this clock is 600 s ahead of MAAS's",
+        ),
+        (
+            "Tue, 14 Nov 2023 22:23:20 GMT",
+            "this clock is 600 s behind MAAS's",
+        ),
+    ] {
+        let headers = vec![("date", date.to_owned())];
+        let fake = Fake::start(answering(FIND, move || {
+            Reply::Text(401, headers.clone(), "Authorization Error")
+        }))
+        .await;
+        let error = fake.maas().read_power("c1").await.unwrap_err();
+        assert_eq!(
+            (error.fault.status, error.fault.class),
+            (Some(401), FaultClass::Permanent)
+        );
+        assert!(error.fault.text.contains(want), "{date}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn a_lost_power_off_may_still_take_effect_and_a_lost_reading_not() {
+    let fake = Fake::start(|seen| matches!(seen.line.as_str(), OFF | QUERY).then_some(Reply::Hang)).await;
+    let maas = fake.maas_with(|options| {
+        options.timeout = Duration::from_millis(200);
+        options.query_timeout = Duration::from_millis(200);
+    });
+    let off = maas.power_off("c1", "r").await.unwrap_err().fault;
+    assert_eq!(
+        (off.class, off.maybe_done),
+        (FaultClass::Transient, true),
+        "{}",
+        off.text
+    );
+    let read = maas.read_power("c1").await.unwrap_err().fault;
+    assert_eq!(
+        (read.class, read.maybe_done),
+        (FaultClass::Transient, false),
+        "{}",
+        read.text
+    );
+}
+
+#[tokio::test]
+async fn a_refused_connection_did_nothing() {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/MAAS", free.local_addr().unwrap());
+    drop(free);
+    let clock: Arc<dyn Clock> = Arc::new(TestClock::default());
+    let maas = Maas::new(MaasOptions::new(url, KEY.into()), clock).unwrap();
+    let fault = maas.power_off("c1", "r").await.unwrap_err().fault;
+    assert_eq!(
+        (fault.class, fault.maybe_done, fault.status),
+        (FaultClass::Transient, false, None)
+    );
+    assert!(fault.text.contains("refused"), "{}", fault.text);
+}
+
+#[tokio::test]
+async fn no_more_requests_are_under_way_than_allowed() {
+    let gate = Arc::new(tokio::sync::Semaphore::new(0));
+    let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/MAAS", listener.local_addr().unwrap());
+    let (in_gate, in_now, in_most) = (Arc::clone(&gate), Arc::clone(&now), Arc::clone(&most));
+    let router = Router::new().fallback(move || {
+        let (gate, now, most) = (Arc::clone(&in_gate), Arc::clone(&in_now), Arc::clone(&in_most));
+        async move {
+            let under_way = now.fetch_add(1, Ordering::SeqCst) + 1;
+            most.fetch_max(under_way, Ordering::SeqCst);
+            gate.acquire().await.unwrap().forget();
+            now.fetch_sub(1, Ordering::SeqCst);
+            axum::Json(json!({"username": "tachi"}))
+        }
+    });
+    let server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+    let mut options = MaasOptions::new(url, KEY.into());
+    options.concurrency = 3;
+    let maas = Arc::new(Maas::new(options, Arc::new(TestClock::default())).unwrap());
+    let calls: Vec<_> = (0..12)
+        .map(|_| {
+            let maas = Arc::clone(&maas);
+            tokio::spawn(async move { maas.whoami().await })
+        })
+        .collect();
+    while now.load(Ordering::SeqCst) < 3 {
+        tokio::task::yield_now().await;
+    }
+    gate.add_permits(12);
+    for call in calls {
+        call.await.unwrap().unwrap();
+    }
+    assert_eq!(most.load(Ordering::SeqCst), 3);
+    server.abort();
+}
+
+#[test]
+fn wrong_options_stop_the_start() {
+    let make = |change: fn(&mut MaasOptions)| {
+        let mut options = MaasOptions::new("https://maas.example/MAAS", KEY.into());
+        change(&mut options);
+        Maas::new(options, Arc::new(TestClock::default())).map(|_| ())
+    };
+    assert!(make(|_| ()).is_ok());
+    assert!(matches!(
+        make(|o| o.url = "http://maas.example/MAAS".into()),
+        Err(SetupError::Url { .. })
+    ));
+    assert!(make(|o| (o.url, o.allow_http) = ("http://maas.example/MAAS".into(), true)).is_ok());
+    assert!(matches!(
+        make(|o| o.api_key = "a:b".into()),
+        Err(SetupError::ApiKey)
+    ));
+    assert!(matches!(
+        make(|o| o.ca_file = Some("/nonexistent/ca".into())),
+        Err(SetupError::CaFile { .. })
+    ));
+    let given = make(|o| o.system_ids = BTreeMap::from([("c1".to_owned(), "../x".to_owned())]));
+    assert!(matches!(given, Err(SetupError::SystemId { .. })));
+}
+
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn power_commands_are_audited_and_the_key_is_not() {
+    let log = Log::default();
+    let writer = log.clone();
+    let _guard = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::TRACE)
+        .with_ansi(false)
+        .with_writer(move || writer.clone())
+        .finish()
+        .set_default();
+    let calls = AtomicUsize::new(0);
+    let fake = Fake::start(move |seen| {
+        let refused = seen.line == OFF && calls.fetch_add(1, Ordering::SeqCst) == 1;
+        refused.then_some(Reply::Text(403, Vec::new(), "s3cret-of-the-fixture may not"))
+    })
+    .await;
+    let maas = fake.maas();
+    let shown = format!("{maas:?} {:?}", MaasOptions::new(&fake.url, KEY.into()));
+    let fencers = Fencers::new(vec![Arc::new(maas)], Arc::clone(&fake.clock) as Arc<dyn Clock>);
+    fencers.read_power("c1").await.unwrap();
+    fencers.power_off("c1", "recovery r1").await.unwrap();
+    let error = fencers.power_off("c1", "recovery r1").await.unwrap_err();
+    tracing::info!("{shown} {error:?} {fencers:?}");
+    let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let audit: Vec<&str> = text
+        .lines()
+        .filter(|line| line.contains("tachi::audit"))
+        .collect();
+    let parts = ["sending", "accepted", "sending", "failed"];
+    assert_eq!(audit.len(), parts.len(), "{audit:?}");
+    for (line, part) in audit.iter().zip(parts) {
+        assert!(
+            line.contains(part) && line.contains("INFO") && line.contains("c1"),
+            "{line}"
+        );
+    }
+    assert!(audit[0].contains("recovery r1") && audit[3].contains("*** may not"));
+    for secret in ["s3cret-of-the-fixture", "token-of-the-fixture"] {
+        assert!(!text.contains(secret), "{secret} in the log");
+    }
+}
