@@ -1,0 +1,46 @@
+//! What every handler can reach.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tachi_engine::ports::{Clock, Poke, Registry};
+
+use crate::auth::Gatekeeper;
+use crate::links::Links;
+use crate::policy::Policy;
+use crate::ports::ComputeHosts;
+
+/// The state of the router; cheap to clone.
+#[derive(Clone)]
+pub(crate) struct App(Arc<Inner>);
+
+/// See [`App`].
+pub(crate) struct Inner {
+    pub(crate) registry: Arc<dyn Registry>,
+    pub(crate) poke: Arc<dyn Poke>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) compute_hosts: Arc<dyn ComputeHosts>,
+    pub(crate) gatekeeper: Gatekeeper,
+    pub(crate) policy: Policy,
+    pub(crate) links: Links,
+    pub(crate) max_limit: u64,
+    pub(crate) max_body_bytes: usize,
+    pub(crate) body_timeout: Duration,
+    pub(crate) duplicate_window_seconds: u32,
+    pub(crate) healthcheck_disable_file: Option<PathBuf>,
+}
+
+impl App {
+    pub(crate) fn new(inner: Inner) -> Self {
+        Self(Arc::new(inner))
+    }
+}
+
+impl std::ops::Deref for App {
+    type Target = Inner;
+
+    fn deref(&self) -> &Inner {
+        &self.0
+    }
+}

@@ -1,0 +1,39 @@
+//! What Keystone knows of a caller.
+
+use std::sync::Arc;
+
+use tachi_domain::Timestamp;
+
+/// The identity behind a token.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Identity {
+    /// The user.
+    pub user_id: String,
+    /// The user's name.
+    pub user_name: Option<String>,
+    /// The user's domain.
+    pub user_domain_id: Option<String>,
+    /// The project the token is for; `None` if it is for a domain, the system or nothing.
+    pub project_id: Option<String>,
+    /// The project's domain.
+    pub project_domain_id: Option<String>,
+    /// The domain the token is for.
+    pub domain_id: Option<String>,
+    /// `all` if the token is for the system.
+    pub system_scope: Option<String>,
+    /// Names of the roles held there.
+    pub roles: Vec<String>,
+    /// Keystone's `is_admin_project`.
+    pub is_admin_project: bool,
+    /// When the token ends, if known. Nothing is remembered of it after that.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// Whoever makes a request, after authentication.
+#[derive(Clone, Debug)]
+pub(crate) struct Caller {
+    /// Who.
+    pub(crate) identity: Arc<Identity>,
+    /// Whether nothing was checked (`noauth2`).
+    pub(crate) always_admin: bool,
+}

@@ -1,0 +1,131 @@
+//! The way into a handler: a request that has passed every check up to its policy rule.
+//!
+//! A handler that wants the body, the microversion or the caller takes an [`Authorised`], so none can forget a check, and
+//! the order of the checks stands in one place.
+
+use std::convert::Infallible;
+
+use axum::extract::{FromRequest, FromRequestParts, Path, Request};
+use axum::response::Response;
+use http::Method;
+use http::request::Parts;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::app::App;
+use crate::auth::Caller;
+use crate::error::{ApiError, Bug};
+use crate::limits::{MALFORMED, read_body};
+use crate::microversion::Microversion;
+use crate::path::Place;
+use crate::policy::Rule;
+use crate::wire::Problems;
+
+/// A body that a request may have.
+pub(crate) trait FromBody: Sized {
+    /// Reads it as that microversion's schema says. An empty body comes as null.
+    fn from_body(body: &Value, version: Microversion) -> Result<Self, Problems>;
+}
+
+/// For requests whose body is not looked at.
+impl FromBody for () {
+    fn from_body(_: &Value, _: Microversion) -> Result<Self, Problems> {
+        Ok(())
+    }
+}
+
+/// A request that may be done.
+#[derive(Debug)]
+pub(crate) struct Authorised<B = ()> {
+    /// Who asks.
+    pub(crate) caller: Caller,
+    /// How to answer.
+    pub(crate) version: Microversion,
+    /// What is asked.
+    pub(crate) body: B,
+}
+
+impl<B: FromBody> FromRequest<App> for Authorised<B> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, ApiError> {
+        let (parts, body) = request.into_parts();
+        let caller: Caller = extension(&parts)?;
+        let version: Microversion = extension(&parts)?;
+        let rule: Option<Rule> = extension(&parts)?;
+        let json = if parts.method == Method::POST || parts.method == Method::PUT {
+            parse(&read_body(app, body).await?)?
+        } else {
+            Value::Null
+        };
+        check_project(&parts, &caller)?;
+        let body = B::from_body(&json, version)?;
+        if let Some(Rule(rule)) = rule
+            && !app.policy.allows(rule, &caller)
+        {
+            return Err(ApiError::Forbidden { rule });
+        }
+        Ok(Self {
+            caller,
+            version,
+            body,
+        })
+    }
+}
+
+fn extension<T: Clone + Send + Sync + 'static>(parts: &Parts) -> Result<T, ApiError> {
+    let found = parts.extensions.get().cloned();
+    found.ok_or_else(|| Bug("a route without its layers").into())
+}
+
+fn parse(bytes: &[u8]) -> Result<Value, ApiError> {
+    if bytes.is_empty() {
+        return Ok(Value::Null);
+    }
+    serde_json::from_slice(bytes).map_err(|_| ApiError::bad_request(MALFORMED))
+}
+
+fn check_project(parts: &Parts, caller: &Caller) -> Result<(), ApiError> {
+    let place: Place = extension(parts)?;
+    let Some(url) = place.project else {
+        return Ok(());
+    };
+    let own = caller.identity.project_id.as_deref();
+    if own == Some(url.as_str()) {
+        return Ok(());
+    }
+    let own = own.unwrap_or("None");
+    Err(ApiError::bad_request(format!(
+        "Malformed request URL: URL's project_id '{url}' doesn't match Context's project_id '{own}'"
+    )))
+}
+
+/// The ids in the path, as they stand there. What is no text is no id of anything.
+#[derive(Debug)]
+pub(crate) struct Ids<T>(pub(crate) T);
+
+impl<T: DeserializeOwned + Send> FromRequestParts<App> for Ids<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        match Path::<T>::from_request_parts(parts, app).await {
+            Ok(Path(ids)) => Ok(Self(ids)),
+            Err(_) => Err(ApiError::nothing_here()),
+        }
+    }
+}
+
+/// The extensions of a request, for links.
+#[derive(Debug)]
+pub(crate) struct RequestExtensions(pub(crate) http::Extensions);
+
+impl FromRequestParts<App> for RequestExtensions {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Infallible> {
+        Ok(Self(parts.extensions.clone()))
+    }
+}
+
+/// What a handler returns.
+pub(crate) type Answer = Result<Response, ApiError>;

@@ -1,0 +1,261 @@
+//! Errors as callers see them, and the one place where they become a response.
+
+mod from_registry;
+
+use axum::response::{IntoResponse, Response};
+use http::header::{CONTENT_TYPE, WWW_AUTHENTICATE};
+use http::{HeaderValue, StatusCode};
+use serde_json::{Map, Value, json};
+use tachi_domain::fault::FaultClass;
+use tachi_engine::ports::CallError;
+
+use crate::microversion::Microversion;
+use crate::ports::Unavailable;
+
+pub(crate) use from_registry::{About, Verb, marker_not_found, no_host_in, no_segment};
+
+/// The source of an [`ApiError`].
+pub(crate) type Source = Box<dyn std::error::Error + Send + Sync>;
+
+/// Why a request was not done. `Display` is what the caller reads; sources are for the log only.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ApiError {
+    #[error("{message}")]
+    BadRequest { message: String },
+
+    #[error("The request you have made requires authentication.")]
+    Unauthenticated { challenge: HeaderValue },
+
+    #[error("Policy doesn't allow {rule} to be performed.")]
+    Forbidden { rule: &'static str },
+
+    #[error("{message}")]
+    ForbiddenByNova { message: String },
+
+    #[error("{message}")]
+    NotFound { message: String },
+
+    #[error("The request method: '{method}' with action: '{action}' is not allowed on this resource")]
+    MethodNotAllowed {
+        method: http::Method,
+        action: &'static str,
+    },
+
+    #[error(
+        "Version {requested} is not supported by the API. Minimum is {} and maximum is {}.",
+        Microversion::MIN,
+        Microversion::MAX
+    )]
+    VersionNotSupported { requested: String },
+
+    #[error("The request's body did not arrive in time.")]
+    BodyTimeout,
+
+    #[error("{message}")]
+    Conflict { message: String },
+
+    #[error("Request is too large. Larger than max_request_body_size ({limit}).")]
+    TooLarge { limit: usize },
+
+    #[error("Unsupported Content-Type")]
+    UnsupportedMediaType,
+
+    #[error("{service} is temporarily unavailable; try again later.")]
+    Unavailable {
+        service: &'static str,
+        #[source]
+        source: Source,
+    },
+
+    #[error("Unexpected API error. The API's log has it under this response's x-openstack-request-id.")]
+    Internal {
+        #[source]
+        source: Source,
+    },
+}
+
+/// Something that cannot be unless this program is wrong.
+#[derive(Debug, thiserror::Error)]
+#[error("bug: {0}")]
+pub(crate) struct Bug(pub(crate) &'static str);
+
+impl From<Bug> for ApiError {
+    fn from(bug: Bug) -> Self {
+        Self::Internal {
+            source: Box::new(bug),
+        }
+    }
+}
+
+impl From<Unavailable> for ApiError {
+    fn from(error: Unavailable) -> Self {
+        Self::Unavailable {
+            service: "Keystone",
+            source: Box::new(error),
+        }
+    }
+}
+
+impl From<CallError> for ApiError {
+    fn from(error: CallError) -> Self {
+        if error.fault.status == Some(403) {
+            return Self::ForbiddenByNova {
+                message: error.fault.text,
+            };
+        }
+        match error.fault.class {
+            FaultClass::Transient => Self::Unavailable {
+                service: "Nova",
+                source: Box::new(error),
+            },
+            FaultClass::Permanent | FaultClass::Conflict | FaultClass::Fatal => Self::Internal {
+                source: Box::new(error),
+            },
+        }
+    }
+}
+
+impl ApiError {
+    /// 400 with this text.
+    pub(crate) fn bad_request(message: impl Into<String>) -> Self {
+        Self::BadRequest {
+            message: message.into(),
+        }
+    }
+
+    /// 400 in the form Masakari gives to wrong query parameters.
+    pub(crate) fn invalid_input(reason: &str) -> Self {
+        Self::bad_request(format!("Invalid input received: {reason}"))
+    }
+
+    /// 404 with this text.
+    pub(crate) fn not_found(message: impl Into<String>) -> Self {
+        Self::NotFound {
+            message: message.into(),
+        }
+    }
+
+    /// 404 where nothing is known that could be named.
+    pub(crate) fn nothing_here() -> Self {
+        Self::not_found("The resource could not be found.")
+    }
+
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::BadRequest { .. } => StatusCode::BAD_REQUEST,
+            Self::Unauthenticated { .. } => StatusCode::UNAUTHORIZED,
+            Self::Forbidden { .. } | Self::ForbiddenByNova { .. } => StatusCode::FORBIDDEN,
+            Self::NotFound { .. } => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
+            Self::VersionNotSupported { .. } => StatusCode::NOT_ACCEPTABLE,
+            Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
+            Self::Conflict { .. } => StatusCode::CONFLICT,
+            Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::Unavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Internal { .. } => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// The one root key of the body.
+    fn fault_name(&self) -> &'static str {
+        match self {
+            Self::BadRequest { .. } => "badRequest",
+            // Keystone's own middleware answers these, with a shape of its own.
+            Self::Unauthenticated { .. } => "error",
+            Self::Forbidden { .. } | Self::ForbiddenByNova { .. } => "forbidden",
+            Self::NotFound { .. } => "itemNotFound",
+            Self::MethodNotAllowed { .. } => "badMethod",
+            Self::Conflict { .. } => "conflictingRequest",
+            Self::TooLarge { .. } => "overLimit",
+            Self::UnsupportedMediaType => "badMediaType",
+            Self::Unavailable { .. } => "serviceUnavailable",
+            Self::VersionNotSupported { .. } | Self::BodyTimeout | Self::Internal { .. } => "masakariFault",
+        }
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let status = self.status();
+        if status.is_server_error() {
+            tracing::error!(status = status.as_u16(), error = %Chain(&self), "request failed");
+        }
+        let mut fault = Map::new();
+        fault.insert("code".to_owned(), json!(status.as_u16()));
+        if matches!(self, Self::Unauthenticated { .. }) {
+            fault.insert("title".to_owned(), json!("Unauthorized"));
+        }
+        fault.insert("message".to_owned(), Value::String(self.to_string()));
+        if matches!(self, Self::VersionNotSupported { .. }) {
+            fault.insert("min_version".to_owned(), json!(Microversion::MIN.to_string()));
+            fault.insert("max_version".to_owned(), json!(Microversion::MAX.to_string()));
+        }
+        let body = json!({ self.fault_name(): fault }).to_string();
+        let content_type = if matches!(self, Self::Unauthenticated { .. }) {
+            "application/json"
+        } else {
+            "application/json; charset=UTF-8"
+        };
+        let mut response = (status, [(CONTENT_TYPE, content_type)], body).into_response();
+        if let Self::Unauthenticated { challenge } = self {
+            response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+        }
+        response
+    }
+}
+
+/// Shows an error with everything below it, for the log.
+pub(crate) struct Chain<'a>(pub(crate) &'a dyn std::error::Error);
+
+impl std::fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Display::fmt(self.0, f)?;
+        let mut below = self.0.source();
+        while let Some(error) = below {
+            write!(f, ": {error}")?;
+            below = error.source();
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tachi_domain::fault::Fault;
+
+    use super::*;
+
+    fn call(class: FaultClass, status: Option<u16>) -> ApiError {
+        let fault = Fault {
+            class,
+            status,
+            maybe_done: false,
+            text: "nova said so".to_owned(),
+        };
+        ApiError::from(CallError { fault, source: None })
+    }
+
+    #[test]
+    fn nova_failures_of_section_2_6() {
+        let cases = [
+            ("connection", call(FaultClass::Transient, None), 503),
+            ("gateway", call(FaultClass::Transient, Some(502)), 503),
+            ("forbidden", call(FaultClass::Permanent, Some(403)), 403),
+            ("wrong credentials", call(FaultClass::Fatal, Some(401)), 500),
+            ("bad request", call(FaultClass::Permanent, Some(400)), 500),
+        ];
+        for (name, error, status) in cases {
+            assert_eq!(error.status().as_u16(), status, "{name}");
+        }
+    }
+
+    #[test]
+    fn log_has_the_whole_chain_and_the_caller_does_not() {
+        let error = ApiError::Internal {
+            source: Box::new(Bug("the cause")),
+        };
+        assert!(Chain(&error).to_string().ends_with(": bug: the cause"));
+        assert!(!error.to_string().contains("the cause"));
+    }
+}

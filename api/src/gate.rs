@@ -1,0 +1,59 @@
+//! What stands before every routed handler: microversion and media type, and the headers that tell which microversion an
+//! answer speaks.
+
+use axum::extract::Request;
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use http::header::{CONTENT_TYPE, VARY};
+use http::{HeaderValue, Method};
+
+use crate::error::ApiError;
+use crate::media;
+use crate::microversion::{self, Refused};
+use crate::policy::Rule;
+
+/// The layer around one route. `rule` is handed on to [`Authorised`](crate::authorised::Authorised).
+pub(crate) async fn pass(rule: Option<Rule>, mut request: Request, next: Next) -> Response {
+    // A GET handler would serve HEAD as well; to clients HEAD is no route.
+    if request.method() == Method::HEAD {
+        return ApiError::nothing_here().into_response();
+    }
+    let version = match microversion::requested(request.headers()) {
+        Ok(version) => version,
+        Err(Refused::Malformed(word)) => {
+            return ApiError::bad_request(format!(
+                "API Version String {word} is of invalid format. Must be of format MajorNum.MinorNum."
+            ))
+            .into_response();
+        }
+        Err(Refused::OutOfRange(requested)) => {
+            let error = ApiError::VersionNotSupported {
+                requested: requested.clone(),
+            };
+            return speaking(error.into_response(), &requested);
+        }
+    };
+    if !media::is_supported(request.headers()) {
+        return speaking(
+            ApiError::UnsupportedMediaType.into_response(),
+            &version.to_string(),
+        );
+    }
+    let answer_type = media::of_answer(request.headers());
+    request.extensions_mut().insert(version);
+    request.extensions_mut().insert(rule);
+    let mut response = next.run(request).await;
+    if response.status().is_success() {
+        response.headers_mut().insert(CONTENT_TYPE, answer_type);
+    }
+    speaking(response, &version.to_string())
+}
+
+fn speaking(mut response: Response, version: &str) -> Response {
+    let headers = response.headers_mut();
+    if let Ok(value) = HeaderValue::from_str(&format!("instance-ha {version}")) {
+        headers.insert(microversion::HEADER, value);
+    }
+    headers.insert(VARY, HeaderValue::from_static("OpenStack-API-Version"));
+    response
+}

@@ -1,0 +1,123 @@
+//! `/segments/{segment}/hosts`.
+
+use axum::extract::State;
+use http::StatusCode;
+use tachi_domain::entity::Host;
+use tachi_domain::entity::host::{HostChange, HostFilter};
+use tachi_domain::{HostId, SegmentId};
+use uuid::Uuid;
+
+use super::exact;
+use super::segments;
+use crate::app::App;
+use crate::authorised::{Answer, Authorised, Ids};
+use crate::error::{About, ApiError, Verb, no_host_in, no_segment};
+use crate::query::Params;
+use crate::reply;
+use crate::wire::host::{HostBody, HostView};
+
+type Both = (String, String);
+
+/// H1.
+pub(crate) async fn list(
+    State(app): State<App>,
+    Ids(segment): Ids<String>,
+    params: Params,
+    _: Authorised,
+) -> Answer {
+    let paging = params.paging(Host::SORT_KEYS, "uuid", app.max_limit)?;
+    let id = exact(&segment).ok_or_else(|| no_segment(&segment))?;
+    let filter = HostFilter {
+        kind: params.text("type"),
+        name: params.text("name"),
+        control_attributes: params.text("control_attributes"),
+        on_maintenance: params.boolean("on_maintenance")?,
+        reserved: params.boolean("reserved")?,
+    };
+    let hosts = app.registry.list_hosts(id, &paging.of(filter)).await;
+    let hosts = hosts.map_err(|error| About::Segment(&segment).refused(error))?;
+    let views: Vec<_> = hosts.iter().map(HostView::from).collect();
+    reply::ok("hosts", &views)
+}
+
+/// H2.
+pub(crate) async fn create(
+    State(app): State<App>,
+    Ids(segment): Ids<String>,
+    request: Authorised<HostBody>,
+) -> Answer {
+    let owner = segments::find(&app, &segment).await?;
+    let new = request.body.into_host_of(owner.id);
+    must_be_a_compute_host(&app, &new.name).await?;
+    let created = app.registry.create_host(&new).await;
+    let created = created.map_err(|error| About::Segment(&segment).refused(error))?;
+    reply::with_status(StatusCode::CREATED, "host", &HostView::from(&created))
+}
+
+/// H3.
+pub(crate) async fn show(State(app): State<App>, Ids((segment, host)): Ids<Both>, _: Authorised) -> Answer {
+    if Uuid::parse_str(&host).is_err() {
+        return Err(ApiError::not_found(format!("No host with id {host}.")));
+    }
+    reply::ok("host", &HostView::from(&find(&app, &segment, &host).await?))
+}
+
+/// H4.
+pub(crate) async fn update(
+    State(app): State<App>,
+    Ids((segment, host)): Ids<Both>,
+    request: Authorised<HostChange>,
+) -> Answer {
+    let (segment_id, id) = ids(&segment, &host)?;
+    let change = request.body;
+    if let Some(name) = &change.name {
+        // An unchanged name needs no Nova, so that a host can be put on maintenance while Nova is out.
+        let before = find(&app, &segment, &host).await?;
+        if before.name != *name {
+            must_be_a_compute_host(&app, name).await?;
+        }
+    }
+    let about = About::ChangedHost {
+        segment: &segment,
+        host: &host,
+        verb: Verb::Update,
+    };
+    let updated = app.registry.update_host(segment_id, id, &change).await;
+    let updated = updated.map_err(|error| about.refused(error))?;
+    reply::ok("host", &HostView::from(&updated))
+}
+
+/// H5.
+pub(crate) async fn delete(State(app): State<App>, Ids((segment, host)): Ids<Both>, _: Authorised) -> Answer {
+    let (segment_id, id) = ids(&segment, &host)?;
+    let about = About::ChangedHost {
+        segment: &segment,
+        host: &host,
+        verb: Verb::Delete,
+    };
+    let deleted = app.registry.delete_host(segment_id, id).await;
+    deleted.map_err(|error| about.refused(error))?;
+    Ok(reply::nothing())
+}
+
+fn ids(segment: &str, host: &str) -> Result<(SegmentId, HostId), ApiError> {
+    exact(segment)
+        .zip(exact(host))
+        .ok_or_else(|| no_host_in(host, segment))
+}
+
+async fn find(app: &App, segment: &str, host: &str) -> Result<Host, ApiError> {
+    let (segment_id, id) = ids(segment, host)?;
+    let found = app.registry.get_host(segment_id, id).await;
+    let found = found.map_err(|error| About::Segment(segment).refused(error))?;
+    found.ok_or_else(|| no_host_in(host, segment))
+}
+
+async fn must_be_a_compute_host(app: &App, name: &str) -> Result<(), ApiError> {
+    if app.compute_hosts.exists(name).await? {
+        return Ok(());
+    }
+    Err(ApiError::bad_request(format!(
+        "Compute service with name {name} could not be found."
+    )))
+}

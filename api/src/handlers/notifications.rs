@@ -1,0 +1,84 @@
+//! `/notifications`.
+
+use axum::extract::State;
+use http::StatusCode;
+use tachi_domain::entity::Notification;
+use tachi_domain::entity::notification::{NewNotification, NotificationFilter};
+
+use super::exact;
+use crate::app::App;
+use crate::authorised::{Answer, Authorised, Ids};
+use crate::error::{About, ApiError};
+use crate::microversion::Microversion;
+use crate::query::Params;
+use crate::reply;
+use crate::wire::notification::NotificationView;
+use crate::wire::payload;
+
+/// N1.
+pub(crate) async fn list(State(app): State<App>, params: Params, _: Authorised) -> Answer {
+    let paging = params.paging(Notification::SORT_KEYS, "notification_uuid", app.max_limit)?;
+    let filter = NotificationFilter {
+        status: params.text("status"),
+        kind: params.text("type"),
+        source_host: params.text("source_host_uuid"),
+        generated_since: params.time("generated-since")?,
+    };
+    let notifications = app.registry.list_notifications(&paging.of(filter)).await;
+    let notifications = notifications.map_err(|error| About::Nothing.refused(error))?;
+    let views: Vec<_> = notifications.iter().map(NotificationView::from).collect();
+    reply::ok("notifications", &views)
+}
+
+/// N2. The row is the queue: once it is written the work is safe, and the poke only makes it quick.
+pub(crate) async fn create(State(app): State<App>, request: Authorised<NewNotification>) -> Answer {
+    let new = request.body;
+    payload::check(new.kind, &new.payload)?;
+    let about = About::Notification {
+        hostname: &new.hostname,
+        kind: new.kind.as_str(),
+    };
+    let window = app.duplicate_window_seconds;
+    let accepted = app
+        .registry
+        .accept_notification(&new, window, app.clock.wall())
+        .await;
+    let accepted = accepted.map_err(|error| about.refused(error))?;
+    app.poke.poke();
+    tracing::info!(
+        notification = %accepted.id,
+        host = %new.hostname,
+        kind = %new.kind,
+        user = %request.caller.identity.user_id,
+        "notification accepted"
+    );
+    reply::with_status(
+        StatusCode::ACCEPTED,
+        "notification",
+        &NotificationView::from(&accepted),
+    )
+}
+
+/// N3.
+pub(crate) async fn show(State(app): State<App>, Ids(id): Ids<String>, request: Authorised) -> Answer {
+    let notification = find(&app, &id).await?;
+    let view = NotificationView::from(&notification);
+    if request.version < Microversion::PROGRESS {
+        return reply::ok("notification", &view);
+    }
+    let tasks = app.registry.progress(notification.id).await;
+    let tasks = tasks.map_err(|error| About::Nothing.refused(error))?;
+    reply::ok("notification", &view.with_progress(&tasks))
+}
+
+/// The notification a path names.
+pub(super) async fn find(app: &App, id: &str) -> Result<Notification, ApiError> {
+    let missing = || ApiError::not_found(format!("No notification with id {id}."));
+    let found = app
+        .registry
+        .get_notification(exact(id).ok_or_else(missing)?)
+        .await;
+    found
+        .map_err(|error| About::Nothing.refused(error))?
+        .ok_or_else(missing)
+}

@@ -1,0 +1,69 @@
+//! `/segments`.
+
+use axum::extract::State;
+use http::StatusCode;
+use tachi_domain::SegmentId;
+use tachi_domain::entity::Segment;
+use tachi_domain::entity::segment::{NewSegment, SegmentChange, SegmentFilter};
+
+use super::exact;
+use crate::app::App;
+use crate::authorised::{Answer, Authorised, Ids};
+use crate::error::{About, ApiError, Verb, no_segment};
+use crate::query::Params;
+use crate::reply;
+use crate::wire::segment::SegmentView;
+
+/// S1.
+pub(crate) async fn list(State(app): State<App>, params: Params, _: Authorised) -> Answer {
+    let paging = params.paging(Segment::SORT_KEYS, "uuid", app.max_limit)?;
+    let filter = SegmentFilter {
+        recovery_method: params.text("recovery_method"),
+        service_type: params.text("service_type"),
+        enabled: params.boolean("enabled")?,
+    };
+    let segments = app.registry.list_segments(&paging.of(filter)).await;
+    let segments = segments.map_err(|error| About::Nothing.refused(error))?;
+    let views: Vec<_> = segments.iter().map(SegmentView::from).collect();
+    reply::ok("segments", &views)
+}
+
+/// S2.
+pub(crate) async fn create(State(app): State<App>, request: Authorised<NewSegment>) -> Answer {
+    let created = app.registry.create_segment(&request.body).await;
+    let created = created.map_err(|error| About::Nothing.refused(error))?;
+    reply::with_status(StatusCode::CREATED, "segment", &SegmentView::from(&created))
+}
+
+/// S3.
+pub(crate) async fn show(State(app): State<App>, Ids(id): Ids<String>, _: Authorised) -> Answer {
+    reply::ok("segment", &SegmentView::from(&find(&app, &id).await?))
+}
+
+/// S4.
+pub(crate) async fn update(
+    State(app): State<App>,
+    Ids(id): Ids<String>,
+    request: Authorised<SegmentChange>,
+) -> Answer {
+    let segment = exact(&id).ok_or_else(|| no_segment(&id))?;
+    let updated = app.registry.update_segment(segment, &request.body).await;
+    let updated = updated.map_err(|error| About::ChangedSegment(&id, Verb::Update).refused(error))?;
+    reply::ok("segment", &SegmentView::from(&updated))
+}
+
+/// S5.
+pub(crate) async fn delete(State(app): State<App>, Ids(id): Ids<String>, _: Authorised) -> Answer {
+    let segment = exact(&id).ok_or_else(|| no_segment(&id))?;
+    let deleted = app.registry.delete_segment(segment).await;
+    deleted.map_err(|error| About::ChangedSegment(&id, Verb::Delete).refused(error))?;
+    Ok(reply::nothing())
+}
+
+/// The segment a path names.
+pub(super) async fn find(app: &App, id: &str) -> Result<Segment, ApiError> {
+    let segment: SegmentId = exact(id).ok_or_else(|| no_segment(id))?;
+    let found = app.registry.get_segment(segment).await;
+    let found = found.map_err(|error| About::Segment(id).refused(error))?;
+    found.ok_or_else(|| no_segment(id))
+}

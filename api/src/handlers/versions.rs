@@ -1,0 +1,90 @@
+//! Version documents: the way in for every client.
+
+use axum::extract::{Request, State};
+use http::{Extensions, HeaderMap, StatusCode};
+use serde_json::{Value, json};
+
+use crate::app::App;
+use crate::authorised::{Answer, Authorised, Ids, RequestExtensions};
+use crate::error::ApiError;
+use crate::microversion::Microversion;
+use crate::reply;
+
+/// The one major version there is.
+const ID: &str = "v1.0";
+
+/// `/`, for anybody.
+pub(crate) async fn list(State(app): State<App>, request: Request) -> Answer {
+    let base = app.links.base(request.headers(), request.extensions());
+    let version = json!({
+        "id": ID,
+        "status": "CURRENT",
+        "version": Microversion::MAX.to_string(),
+        "min_version": Microversion::MIN.to_string(),
+        "updated": "2016-07-01T11:33:21Z",
+        "links": [link_to_v1(&base)],
+    });
+    reply::ok("versions", &[version])
+}
+
+/// Any path that is none: 300 and where to go, for anybody.
+pub(crate) async fn choices(State(app): State<App>, request: Request) -> Answer {
+    let base = app.links.base(request.headers(), request.extensions());
+    let path = request.uri().path();
+    let choice = json!({
+        "id": ID,
+        "status": "CURRENT",
+        "links": [{"rel": "self", "href": format!("{base}/v1{path}")}],
+        "media-types": media_types(),
+    });
+    reply::with_status(StatusCode::MULTIPLE_CHOICES, "choices", &[choice])
+}
+
+/// D1: `/v1` and `/v1/`.
+pub(crate) async fn show(
+    State(app): State<App>,
+    headers: HeaderMap,
+    extensions: RequestExtensions,
+    _: Authorised,
+) -> Answer {
+    version(&app, &headers, &extensions.0)
+}
+
+/// `/v1/versions/v1.0`.
+pub(crate) async fn show_by_id(
+    State(app): State<App>,
+    Ids(id): Ids<String>,
+    headers: HeaderMap,
+    extensions: RequestExtensions,
+    _: Authorised,
+) -> Answer {
+    if id != ID {
+        return Err(ApiError::nothing_here());
+    }
+    version(&app, &headers, &extensions.0)
+}
+
+fn version(app: &App, headers: &HeaderMap, extensions: &Extensions) -> Answer {
+    let base = app.links.base(headers, extensions);
+    let version = json!({
+        "id": ID,
+        "status": "CURRENT",
+        "version": Microversion::MAX.to_string(),
+        "min_version": Microversion::MIN.to_string(),
+        "updated": "2016-07-01T11:33:21Z",
+        "links": [
+            link_to_v1(&base),
+            {"rel": "describedby", "type": "text/html", "href": "https://docs.openstack.org/"},
+        ],
+        "media-types": media_types(),
+    });
+    reply::ok("version", &version)
+}
+
+fn link_to_v1(base: &str) -> Value {
+    json!({"rel": "self", "href": format!("{base}/v1/")})
+}
+
+fn media_types() -> Value {
+    json!([{"base": "application/json", "type": "application/vnd.openstack.masakari+json;version=1"}])
+}

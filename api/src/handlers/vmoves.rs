@@ -1,0 +1,63 @@
+//! `/notifications/{notification}/vmoves`.
+
+use axum::extract::State;
+use tachi_domain::NotificationId;
+use tachi_domain::entity::Vmove;
+use tachi_domain::entity::notification::NotificationType;
+use tachi_domain::entity::vmove::VmoveFilter;
+
+use super::{exact, notifications};
+use crate::app::App;
+use crate::authorised::{Answer, Authorised, Ids};
+use crate::error::{About, ApiError};
+use crate::query::Params;
+use crate::reply;
+use crate::wire::vmove::VmoveView;
+
+/// V1.
+pub(crate) async fn list(
+    State(app): State<App>,
+    Ids(notification): Ids<String>,
+    params: Params,
+    _: Authorised,
+) -> Answer {
+    let paging = params.paging(Vmove::SORT_KEYS, "uuid", app.max_limit)?;
+    let owner = owner(&app, &notification).await?;
+    let filter = VmoveFilter {
+        status: params.text("status"),
+        kind: params.text("type"),
+    };
+    let vmoves = app.registry.list_vmoves(owner, &paging.of(filter)).await;
+    let vmoves = vmoves.map_err(|error| About::Nothing.refused(error))?;
+    let views: Vec<_> = vmoves.iter().map(VmoveView::from).collect();
+    reply::ok("vmoves", &views)
+}
+
+/// V2.
+pub(crate) async fn show(
+    State(app): State<App>,
+    Ids((notification, vmove)): Ids<(String, String)>,
+    _: Authorised,
+) -> Answer {
+    let owner = owner(&app, &notification).await?;
+    let missing = || ApiError::not_found(format!("No vm move with id {vmove}."));
+    let found = app
+        .registry
+        .get_vmove(owner, exact(&vmove).ok_or_else(missing)?)
+        .await;
+    let found = found
+        .map_err(|error| About::Nothing.refused(error))?
+        .ok_or_else(missing)?;
+    reply::ok("vmove", &VmoveView::from(&found))
+}
+
+/// The notification whose vmoves are asked for; only a host's has any.
+async fn owner(app: &App, id: &str) -> Result<NotificationId, ApiError> {
+    let notification = notifications::find(app, id).await?;
+    match notification.kind {
+        NotificationType::ComputeHost => Ok(notification.id),
+        NotificationType::Vm | NotificationType::Process => Err(ApiError::bad_request(format!(
+            "This notification {id} without vm moves."
+        ))),
+    }
+}

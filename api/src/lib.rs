@@ -1,0 +1,49 @@
+//! The Instance-HA REST API: the wire of Masakari, so that unmodified clients, dashboards and monitors work.
+//!
+//! It knows HTTP and nothing else: it keeps nothing, asks the engine's [`Registry`](tachi_engine::ports::Registry) to,
+//! and reaches Keystone and Nova through the ports [`TokenValidator`] and [`ComputeHosts`], which the binary wires.
+//!
+//! ```text
+//! tachi (binary) -> api -> engine (ports) -> domain
+//!
+//! request -> path form -> request id -> body limit -> token -> route -> microversion -> media type
+//!         -> JSON -> project -> schema -> policy -> handler -> registry
+//! ```
+//!
+//! The order decides which of several errors a caller sees; clients were measured against it.
+//!
+//! [`router`] builds the service and [`serve`] runs it on a listener until it is told to stop.
+
+mod access_log;
+mod app;
+mod auth;
+mod authorised;
+mod datetime;
+mod error;
+mod gate;
+mod handlers;
+mod limits;
+mod links;
+mod media;
+mod microversion;
+mod options;
+mod path;
+mod policy;
+mod ports;
+mod query;
+mod reply;
+mod request_id;
+mod router;
+mod routes;
+mod serve;
+#[cfg(test)]
+mod tests;
+mod wire;
+
+pub use auth::{CacheOptions, Identity};
+pub use options::{Auth, Options};
+pub use policy::{Check, Policy};
+pub use ports::{ComputeHosts, Ports, TokenValidator, Unavailable};
+pub use router::{BuildError, router};
+pub use routes::{RouteInfo, routes};
+pub use serve::{ServeOptions, serve};

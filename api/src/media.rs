@@ -1,0 +1,93 @@
+//! Media types: which bodies are taken, and which name an answer gets.
+
+use http::header::{ACCEPT, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue};
+
+/// Masakari's own name for JSON.
+const OWN: &str = "application/vnd.openstack.masakari+json";
+const JSON: &str = "application/json";
+
+/// Whether a request with these headers can be understood. `text/plain` is what one WSGI server made of a missing
+/// header, so clients got used to it.
+pub(crate) fn is_supported(headers: &HeaderMap) -> bool {
+    let Some(value) = headers.get(CONTENT_TYPE) else {
+        return true;
+    };
+    let Ok(value) = value.to_str() else {
+        return false;
+    };
+    let bare = value.split(';').next().unwrap_or_default().trim();
+    ["", JSON, OWN, "text/plain"]
+        .iter()
+        .any(|known| bare.eq_ignore_ascii_case(known))
+}
+
+/// The name a successful answer gets.
+pub(crate) fn of_answer(headers: &HeaderMap) -> HeaderValue {
+    let mut own = 0.0;
+    let mut json = 0.0;
+    for value in headers.get_all(ACCEPT) {
+        for range in value.to_str().unwrap_or_default().split(',') {
+            let mut parts = range.split(';').map(str::trim);
+            let name = parts.next().unwrap_or_default();
+            let quality = parts
+                .find_map(|part| part.strip_prefix("q="))
+                .map_or(1.0_f32, |q| q.parse().unwrap_or(0.0));
+            if name.eq_ignore_ascii_case(OWN) {
+                own = quality;
+            } else if name.eq_ignore_ascii_case(JSON) || name == "*/*" || name == "application/*" {
+                json = quality.max(json);
+            }
+        }
+    }
+    HeaderValue::from_static(if own > json { OWN } else { JSON })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(name: http::HeaderName, value: Option<&'static str>) -> HeaderMap {
+        value
+            .map(|value| (name, HeaderValue::from_static(value)))
+            .into_iter()
+            .collect()
+    }
+
+    #[test]
+    fn request_types_of_section_3_3() {
+        let cases = [
+            (None, true),
+            (Some(""), true),
+            (Some("application/json"), true),
+            (Some("application/json; charset=utf-8"), true),
+            (Some(OWN), true),
+            (Some("text/plain"), true),
+            (Some("application/xml"), false),
+            (Some("text/html"), false),
+            (Some("application/x-www-form-urlencoded"), false),
+        ];
+        for (value, expected) in cases {
+            assert_eq!(is_supported(&headers(CONTENT_TYPE, value)), expected, "{value:?}");
+        }
+    }
+
+    #[test]
+    fn answers_are_named_by_the_best_match() {
+        let cases = [
+            (None, JSON),
+            (Some("*/*"), JSON),
+            (Some("text/html"), JSON),
+            (Some(OWN), OWN),
+            (
+                Some("application/vnd.openstack.masakari+json;q=0.5, application/json;q=0.4"),
+                OWN,
+            ),
+            (Some("application/vnd.openstack.masakari+json;q=0.5, */*"), JSON),
+            (Some("application/vnd.openstack.masakari+json;q=nonsense"), JSON),
+        ];
+        for (value, expected) in cases {
+            assert_eq!(of_answer(&headers(ACCEPT, value)), expected, "{value:?}");
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! Microversions: `OpenStack-API-Version: instance-ha X.Y`.
+
+use http::{HeaderMap, HeaderName};
+
+/// The header that asks for a microversion and tells which one was used.
+pub(crate) const HEADER: HeaderName = HeaderName::from_static("openstack-api-version");
+
+/// Our service type, as it stands in the header.
+const SERVICE_TYPE: &str = "instance-ha";
+
+/// A microversion this API speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Microversion {
+    /// The part after `1.`; the major number has never changed.
+    minor: u8,
+}
+
+impl Microversion {
+    /// The oldest, and what a request without the header gets.
+    pub(crate) const MIN: Self = Self { minor: 0 };
+    /// Notifications show their progress.
+    pub(crate) const PROGRESS: Self = Self { minor: 1 };
+    /// Segments can be enabled and disabled.
+    pub(crate) const SEGMENT_ENABLED: Self = Self { minor: 2 };
+    /// The newest.
+    pub(crate) const MAX: Self = Self { minor: 3 };
+}
+
+impl std::fmt::Display for Microversion {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "1.{}", self.minor)
+    }
+}
+
+/// Why a header gives no microversion.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// Not of the form `X.Y`.
+    Malformed(String),
+    /// Of the right form, but none we speak.
+    OutOfRange(String),
+}
+
+/// The microversion a request asks for.
+pub(crate) fn requested(headers: &HeaderMap) -> Result<Microversion, Refused> {
+    let mut wanted = None;
+    for value in headers.get_all(HEADER) {
+        let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
+        for entry in value.split(',') {
+            let Some((service, version)) = entry.trim().split_once(char::is_whitespace) else {
+                continue;
+            };
+            if service.eq_ignore_ascii_case(SERVICE_TYPE) {
+                wanted = Some(version.trim().to_owned());
+            }
+        }
+    }
+    match wanted {
+        None => Ok(Microversion::MIN),
+        Some(word) => parse(word),
+    }
+}
+
+fn parse(word: String) -> Result<Microversion, Refused> {
+    if word == "latest" {
+        return Ok(Microversion::MAX);
+    }
+    let well_formed = word.split_once('.').is_some_and(|(major, minor)| {
+        is_number(major)
+            && !major.starts_with('0')
+            && is_number(minor)
+            && (minor == "0" || !minor.starts_with('0'))
+    });
+    if !well_formed {
+        return Err(Refused::Malformed(word));
+    }
+    let minor = word.strip_prefix("1.").and_then(|minor| minor.parse::<u8>().ok());
+    match minor {
+        Some(minor) if minor <= Microversion::MAX.minor => Ok(Microversion { minor }),
+        _ => Err(Refused::OutOfRange(word)),
+    }
+}
+
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn header_table_of_section_1_2() {
+        let malformed = |word: &str| Err(Refused::Malformed(word.to_owned()));
+        let outside = |word: &str| Err(Refused::OutOfRange(word.to_owned()));
+        let cases: &[(&str, &[&str], Result<Microversion, Refused>)] = &[
+            ("absent", &[], Ok(Microversion::MIN)),
+            ("empty", &[""], Ok(Microversion::MIN)),
+            ("another service", &["compute 2.1"], Ok(Microversion::MIN)),
+            ("the project's name", &["masakari 1.2"], Ok(Microversion::MIN)),
+            ("the alias", &["ha 1.2"], Ok(Microversion::MIN)),
+            ("bare version", &["1.2"], Ok(Microversion::MIN)),
+            ("bare service", &["instance-ha"], Ok(Microversion::MIN)),
+            ("1.0", &["instance-ha 1.0"], Ok(Microversion::MIN)),
+            ("1.1", &["instance-ha 1.1"], Ok(Microversion::PROGRESS)),
+            ("1.2", &["instance-ha 1.2"], Ok(Microversion::SEGMENT_ENABLED)),
+            (
+                "upper case",
+                &["INSTANCE-HA 1.2"],
+                Ok(Microversion::SEGMENT_ENABLED),
+            ),
+            (
+                "more blanks",
+                &["  instance-ha    1.2  "],
+                Ok(Microversion::SEGMENT_ENABLED),
+            ),
+            (
+                "list",
+                &["instance-ha 1.2, compute 2.1"],
+                Ok(Microversion::SEGMENT_ENABLED),
+            ),
+            (
+                "last wins",
+                &["instance-ha 1.1, instance-ha 1.2"],
+                Ok(Microversion::SEGMENT_ENABLED),
+            ),
+            (
+                "last line wins",
+                &["instance-ha 1.1", "instance-ha 1.2"],
+                Ok(Microversion::SEGMENT_ENABLED),
+            ),
+            ("latest", &["instance-ha latest"], Ok(Microversion::MAX)),
+            ("LATEST", &["instance-ha LATEST"], malformed("LATEST")),
+            ("1.4", &["instance-ha 1.4"], outside("1.4")),
+            ("2.0", &["instance-ha 2.0"], outside("2.0")),
+            (
+                "huge",
+                &["instance-ha 1.99999999999999999999"],
+                outside("1.99999999999999999999"),
+            ),
+            (
+                "huge major",
+                &["instance-ha 99999999999999999999.1"],
+                outside("99999999999999999999.1"),
+            ),
+            ("text", &["instance-ha abc"], malformed("abc")),
+            ("no minor", &["instance-ha 1"], malformed("1")),
+            ("empty minor", &["instance-ha 1."], malformed("1.")),
+            ("major 0", &["instance-ha 0.9"], malformed("0.9")),
+            ("leading zero, major", &["instance-ha 01.2"], malformed("01.2")),
+            ("leading zero, minor", &["instance-ha 1.02"], malformed("1.02")),
+            ("three parts", &["instance-ha 1.2.3"], malformed("1.2.3")),
+            ("rest", &["instance-ha 1.2 foo"], malformed("1.2 foo")),
+        ];
+        for (name, lines, expected) in cases {
+            let mut headers = HeaderMap::new();
+            for line in *lines {
+                headers.append(HEADER, HeaderValue::from_static(line));
+            }
+            assert_eq!(&requested(&headers), expected, "{name}");
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! Path forms. Every resource is reachable with and without a project id in the path; both are brought to the one form
+//! the router knows before it looks.
+
+use axum::extract::Request;
+use http::Uri;
+use http::uri::PathAndQuery;
+
+/// Where a request came in, for links and checks.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// The configured base path, if the request came in below it.
+    pub(crate) mount: String,
+    /// The project id in the path.
+    pub(crate) project: Option<String>,
+}
+
+/// Rewrites the path of `request` and notes in a [`Place`] what was taken out.
+pub(crate) fn normalise(mut request: Request, base_path: &str) -> Request {
+    let (place, path) = take_apart(request.uri().path(), base_path);
+    if path != request.uri().path() {
+        let rewritten = match request.uri().query() {
+            Some(query) => format!("{path}?{query}"),
+            None => path,
+        };
+        // Taking parts out of a valid path leaves a valid one.
+        if let Ok(path_and_query) = rewritten.parse::<PathAndQuery>() {
+            let mut parts = request.uri().clone().into_parts();
+            parts.path_and_query = Some(path_and_query);
+            if let Ok(uri) = Uri::from_parts(parts) {
+                *request.uri_mut() = uri;
+            }
+        }
+    }
+    request.extensions_mut().insert(place);
+    request
+}
+
+fn take_apart(path: &str, base_path: &str) -> (Place, String) {
+    let mut place = Place::default();
+    let mut path = collapse_slashes(path);
+    let below = path
+        .strip_prefix(base_path)
+        .filter(|rest| rest.starts_with('/'))
+        .map(ToOwned::to_owned);
+    if let Some(below) = below.filter(|_| !base_path.is_empty()) {
+        base_path.clone_into(&mut place.mount);
+        path = below;
+    }
+    if let Some((project, rest)) = path.strip_prefix("/v1/").and_then(|rest| rest.split_once('/'))
+        && is_project_id(project)
+        && !rest.is_empty()
+    {
+        place.project = Some(project.to_owned());
+        path = format!("/v1/{rest}");
+    }
+    if path.starts_with("/v1/") {
+        for suffix in [".json", ".xml"] {
+            if let Some(bare) = path.strip_suffix(suffix) {
+                path.truncate(bare.len());
+                break;
+            }
+        }
+    }
+    (place, path)
+}
+
+fn is_project_id(text: &str) -> bool {
+    !text.is_empty()
+        && text
+            .bytes()
+            .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f' | b'-'))
+}
+
+fn collapse_slashes(path: &str) -> String {
+    let mut collapsed = String::with_capacity(path.len());
+    for c in path.chars() {
+        if c != '/' || !collapsed.ends_with('/') {
+            collapsed.push(c);
+        }
+    }
+    collapsed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn path_rules_of_section_2_1() {
+        let cases = [
+            ("bare", "/v1/segments", "", "", None, "/v1/segments"),
+            (
+                "with project",
+                "/v1/0a-f9/segments",
+                "",
+                "",
+                Some("0a-f9"),
+                "/v1/segments",
+            ),
+            (
+                "project in capitals does not route",
+                "/v1/ABC/segments",
+                "",
+                "",
+                None,
+                "/v1/ABC/segments",
+            ),
+            (
+                "project of other letters does not route",
+                "/v1/xyz/segments",
+                "",
+                "",
+                None,
+                "/v1/xyz/segments",
+            ),
+            ("project alone", "/v1/abc", "", "", None, "/v1/abc"),
+            ("project and slash", "/v1/abc/", "", "", None, "/v1/abc/"),
+            (
+                "slashes",
+                "//v1///abc//segments//x",
+                "",
+                "",
+                Some("abc"),
+                "/v1/segments/x",
+            ),
+            (
+                "trailing slash stays",
+                "/v1/abc/segments/",
+                "",
+                "",
+                Some("abc"),
+                "/v1/segments/",
+            ),
+            ("suffix", "/v1/segments.json", "", "", None, "/v1/segments"),
+            (
+                "other suffix",
+                "/v1/abc/segments/x.xml",
+                "",
+                "",
+                Some("abc"),
+                "/v1/segments/x",
+            ),
+            (
+                "version id is no suffix",
+                "/v1/versions/v1.0",
+                "",
+                "",
+                None,
+                "/v1/versions/v1.0",
+            ),
+            (
+                "mounted",
+                "/ha/v1/abc/segments",
+                "/ha",
+                "/ha",
+                Some("abc"),
+                "/v1/segments",
+            ),
+            ("mounted, root", "/ha/", "/ha", "/ha", None, "/"),
+            ("mounted, nothing", "/ha", "/ha", "", None, "/ha"),
+            ("mounted, another path", "/hat/v1", "/ha", "", None, "/hat/v1"),
+            ("mounted, reached directly", "/v1", "/ha", "", None, "/v1"),
+        ];
+        for (name, path, base, mount, project, expected) in cases {
+            let place = Place {
+                mount: mount.to_owned(),
+                project: project.map(ToOwned::to_owned),
+            };
+            assert_eq!(take_apart(path, base), (place, expected.to_owned()), "{name}");
+        }
+    }
+
+    #[test]
+    fn query_survives() {
+        let request = Request::builder()
+            .uri("/v1/abc//segments?a=/b//c")
+            .body(axum::body::Body::empty())
+            .unwrap();
+        let request = normalise(request, "");
+        assert_eq!(request.uri(), "/v1/segments?a=/b//c");
+    }
+}

@@ -1,0 +1,54 @@
+//! What the API needs from the outside, in its own words.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tachi_engine::ports::{CallError, Clock, Poke, Registry};
+
+use crate::auth::Identity;
+
+/// Whoever issues tokens could not be asked.
+#[derive(Debug, thiserror::Error)]
+#[error("validating a token")]
+pub struct Unavailable {
+    /// What went wrong.
+    #[source]
+    pub source: Box<dyn std::error::Error + Send + Sync>,
+}
+
+/// Says whose a token is.
+#[async_trait]
+pub trait TokenValidator: Send + Sync {
+    /// The identity behind `token`; `None` if it is unknown, expired or revoked. Has a deadline of its own. The answer
+    /// is cached in front of this, so every call may go to Keystone.
+    ///
+    /// # Errors
+    ///
+    /// Keystone cannot be reached, fails, or does not accept our own credentials.
+    async fn validate(&self, token: &str) -> Result<Option<Identity>, Unavailable>;
+}
+
+/// Knows the compute hosts.
+#[async_trait]
+pub trait ComputeHosts: Send + Sync {
+    /// Whether Nova has a `nova-compute` service on exactly the host `name`, whatever state it is in. Has a deadline
+    /// of its own.
+    ///
+    /// # Errors
+    ///
+    /// Nova or Keystone failed.
+    async fn exists(&self, name: &str) -> Result<bool, CallError>;
+}
+
+/// Everything the API talks to, except the token validator, which is part of [`Auth`](crate::Auth).
+#[derive(Clone)]
+pub struct Ports {
+    /// Where everything is kept.
+    pub registry: Arc<dyn Registry>,
+    /// Wakes the engines after an accepted notification.
+    pub poke: Arc<dyn Poke>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Checks the names of hosts.
+    pub compute_hosts: Arc<dyn ComputeHosts>,
+}

@@ -1,0 +1,98 @@
+//! Query parameters.
+
+mod paging;
+
+use axum::extract::{FromRequestParts, Query};
+use http::request::Parts;
+
+use crate::app::App;
+use crate::datetime;
+use crate::error::ApiError;
+use tachi_domain::Timestamp;
+
+/// The parameters in the order given. Unknown ones are ignored: clients send some.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Params(Vec<(String, String)>);
+
+impl FromRequestParts<App> for Params {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, ApiError> {
+        Query::try_from_uri(&parts.uri)
+            .map(|Query(pairs)| Self(pairs))
+            .map_err(|_| ApiError::invalid_input("malformed query string"))
+    }
+}
+
+/// The spellings of truth in a query.
+const ACCEPTED: &str = "'0', '1', 'f', 'false', 'n', 'no', 'off', 'on', 't', 'true', 'y', 'yes'";
+
+impl Params {
+    /// The value of `name`; of several, the last.
+    pub(crate) fn last(&self, name: &str) -> Option<&str> {
+        self.0
+            .iter()
+            .rev()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.as_str())
+    }
+
+    /// As [`Params::last`], owned.
+    pub(crate) fn text(&self, name: &str) -> Option<String> {
+        self.last(name).map(ToOwned::to_owned)
+    }
+
+    /// Every value of `name`.
+    fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.0
+            .iter()
+            .filter(move |(key, _)| key == name)
+            .map(|(_, value)| value.as_str())
+    }
+
+    /// `name` as a boolean.
+    pub(crate) fn boolean(&self, name: &str) -> Result<Option<bool>, ApiError> {
+        let Some(value) = self.last(name) else {
+            return Ok(None);
+        };
+        match value.trim().to_ascii_lowercase().as_str() {
+            "1" | "t" | "true" | "on" | "y" | "yes" => Ok(Some(true)),
+            "0" | "f" | "false" | "off" | "n" | "no" => Ok(Some(false)),
+            _ => Err(ApiError::bad_request(format!(
+                "Invalid value for {name}: Unrecognized value '{value}', acceptable values are: {ACCEPTED}"
+            ))),
+        }
+    }
+
+    /// `name` as a time.
+    pub(crate) fn time(&self, name: &str) -> Result<Option<Timestamp>, ApiError> {
+        let Some(value) = self.last(name) else {
+            return Ok(None);
+        };
+        match datetime::parse(value) {
+            Some(time) => Ok(Some(time)),
+            None => Err(ApiError::bad_request(format!("Invalid {name} value"))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn boolean_spellings_of_section_2_6() {
+        let cases = [
+            ("1 t true on y yes T TRUE On YES", Some(true)),
+            ("0 f false n no off F FALSE No Off", Some(false)),
+            ("2 oui truefalse tru - 01", None),
+        ];
+        for (words, expected) in cases {
+            for word in words.split(' ') {
+                let params = Params(vec![("reserved".to_owned(), word.to_owned())]);
+                assert_eq!(params.boolean("reserved").ok().flatten(), expected, "{word}");
+            }
+        }
+        assert!(Params::default().boolean("reserved").unwrap().is_none());
+    }
+}

@@ -1,0 +1,184 @@
+//! Puts the service together.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::Request;
+use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::any;
+use http::uri::InvalidUri;
+use http::{HeaderValue, Method, StatusCode, Uri};
+use tower::ServiceExt;
+
+use crate::app::{App, Inner};
+use crate::auth::{Gatekeeper, TokenCache};
+use crate::error::ApiError;
+use crate::handlers::{healthcheck, versions};
+use crate::links::Links;
+use crate::options::{Auth, Options};
+use crate::ports::Ports;
+use crate::{access_log, auth, gate, limits, path, routes};
+
+/// Why the options make no service.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// `www_authenticate_uri` cannot stand in a header.
+    #[error("putting www_authenticate_uri {uri:?} into a header")]
+    WwwAuthenticateUri {
+        /// The value.
+        uri: String,
+        /// What is wrong with it.
+        #[source]
+        source: http::header::InvalidHeaderValue,
+    },
+    /// `osapi_masakari_link_prefix` is no URL.
+    #[error("reading osapi_masakari_link_prefix {prefix:?}")]
+    LinkPrefix {
+        /// The value.
+        prefix: String,
+        /// What is wrong with it.
+        #[source]
+        source: InvalidUri,
+    },
+    /// The base path does not begin with a slash.
+    #[error("the base path {path:?} does not begin with a slash")]
+    BasePath {
+        /// The value.
+        path: String,
+    },
+}
+
+/// The whole API as one service.
+///
+/// # Errors
+///
+/// An option's value makes no sense.
+pub fn router(options: Options, ports: Ports) -> Result<Router, BuildError> {
+    let base_path = base_path(&options.base_path)?;
+    let app = App::new(Inner {
+        links: Links {
+            prefix: link_prefix(options.link_prefix)?,
+            proxy_headers: options.proxy_headers,
+            tls: options.tls,
+        },
+        gatekeeper: gatekeeper(options.auth, &ports)?,
+        policy: options.policy,
+        max_limit: options.max_limit,
+        max_body_bytes: options.max_body_bytes,
+        body_timeout: options.body_timeout,
+        duplicate_window_seconds: options.duplicate_window_seconds,
+        healthcheck_disable_file: options.healthcheck_disable_file,
+        registry: ports.registry,
+        poke: ports.poke,
+        clock: ports.clock,
+        compute_hosts: ports.compute_hosts,
+    });
+    let below_v1 = below_v1(&app);
+    let beside_v1 = beside_v1(app);
+    // Routes are matched by the path as it came, so it is rewritten before there are any.
+    let dispatch = move |request: Request| {
+        let request = path::normalise(request, &base_path);
+        let path = request.uri().path();
+        let is_v1 = path == "/v1" || path.starts_with("/v1/");
+        if is_v1 {
+            below_v1.clone()
+        } else {
+            beside_v1.clone()
+        }
+        .oneshot(request)
+    };
+    Ok(Router::new().fallback(dispatch).layer(from_fn(access_log::log)))
+}
+
+/// What needs no token.
+fn beside_v1(app: App) -> Router {
+    Router::new()
+        .route("/", any(versions::list))
+        .route("/healthcheck", any(healthcheck::answer))
+        .route("/healthcheck/", any(healthcheck::answer))
+        .route("/healthcheck/{*rest}", any(healthcheck::answer))
+        .fallback(versions::choices)
+        .with_state(app)
+}
+
+/// Everything below `/v1`, in the order of checks that clients were measured against.
+fn below_v1(app: &App) -> Router {
+    let mut v1 = Router::new();
+    for route in routes::table() {
+        let rule = route.rule;
+        let handler = route
+            .handler
+            .route_layer(from_fn(move |request: Request, next: Next| {
+                gate::pass(rule, request, next)
+            }));
+        v1 = v1.route(route.path, handler);
+    }
+    v1.fallback(nothing_here)
+        .method_not_allowed_fallback(nothing_here)
+        .with_state(app.clone())
+        .layer(from_fn_with_state(app.clone(), auth::authenticate))
+        .layer(from_fn_with_state(app.clone(), limits::announced_size))
+        .layer(from_fn(preflight))
+}
+
+/// 404, also for a method a path does not have: clients take only this for "not there".
+async fn nothing_here() -> ApiError {
+    ApiError::nothing_here()
+}
+
+/// The layer: OPTIONS is answered to everybody, as the CORS layer of an `OpenStack` service does.
+async fn preflight(request: Request, next: Next) -> Response {
+    if request.method() == Method::OPTIONS {
+        return StatusCode::OK.into_response();
+    }
+    next.run(request).await
+}
+
+fn gatekeeper(auth: Auth, ports: &Ports) -> Result<Gatekeeper, BuildError> {
+    match auth {
+        Auth::Keystone {
+            validator,
+            www_authenticate_uri: uri,
+            cache,
+        } => {
+            let challenge = HeaderValue::from_str(&format!("Keystone uri=\"{uri}\""))
+                .map_err(|source| BuildError::WwwAuthenticateUri { uri, source })?;
+            Ok(Gatekeeper::Keystone {
+                validator,
+                cache: Box::new(TokenCache::new(cache)),
+                clock: Arc::clone(&ports.clock),
+                challenge,
+            })
+        }
+        Auth::Noauth2 => {
+            tracing::warn!(
+                "auth_strategy is noauth2: NOBODY IS ASKED FOR A TOKEN and whoever reaches this port is \
+                 administrator; this is for tests on a closed machine only"
+            );
+            Ok(Gatekeeper::Noauth2)
+        }
+    }
+}
+
+fn link_prefix(prefix: Option<String>) -> Result<Option<String>, BuildError> {
+    let Some(prefix) = prefix.filter(|prefix| !prefix.is_empty()) else {
+        return Ok(None);
+    };
+    match prefix.parse::<Uri>() {
+        Ok(_) => Ok(Some(prefix.trim_end_matches('/').to_owned())),
+        Err(source) => Err(BuildError::LinkPrefix { prefix, source }),
+    }
+}
+
+fn base_path(path: &str) -> Result<String, BuildError> {
+    let trimmed = path.trim_end_matches('/');
+    if trimmed.is_empty() || trimmed.starts_with('/') {
+        Ok(trimmed.to_owned())
+    } else {
+        Err(BuildError::BasePath {
+            path: path.to_owned(),
+        })
+    }
+}

@@ -1,0 +1,111 @@
+//! The table of routes: method, path below the project, policy rule, handler.
+
+use axum::routing::{MethodRouter, delete, get, post, put};
+use http::Method;
+
+use crate::app::App;
+use crate::handlers::{extensions, hosts, notifications, refused, segments, versions, vmoves};
+use crate::policy::Rule;
+
+/// A line of the table.
+pub(crate) struct Route {
+    pub(crate) method: Method,
+    pub(crate) path: &'static str,
+    /// `None` if any valid token will do.
+    pub(crate) rule: Option<Rule>,
+    pub(crate) handler: MethodRouter<App>,
+}
+
+/// A route, for documents and tests.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RouteInfo {
+    /// The method.
+    pub method: Method,
+    /// The path, with its parameters in braces. It is there with and without a project id after `/v1`.
+    pub path: &'static str,
+    /// The policy rule; `None` if any valid token will do.
+    pub rule: Option<&'static str>,
+}
+
+/// Every route that needs a token.
+pub fn routes() -> Vec<RouteInfo> {
+    let table = table().into_iter();
+    table
+        .map(
+            |Route {
+                 method, path, rule, ..
+             }| RouteInfo {
+                method,
+                path,
+                rule: rule.map(|Rule(name)| name),
+            },
+        )
+        .collect()
+}
+
+const SEGMENTS: &str = "/v1/segments";
+const SEGMENT: &str = "/v1/segments/{segment}";
+const HOSTS: &str = "/v1/segments/{segment}/hosts";
+const HOST: &str = "/v1/segments/{segment}/hosts/{host}";
+const NOTIFICATIONS: &str = "/v1/notifications";
+const NOTIFICATION: &str = "/v1/notifications/{notification}";
+const VMOVES: &str = "/v1/notifications/{notification}/vmoves";
+const VMOVE: &str = "/v1/notifications/{notification}/vmoves/{vmove}";
+const EXTENSIONS: &str = "/v1/extensions";
+const EXTENSION: &str = "/v1/extensions/{alias}";
+
+/// The table.
+#[rustfmt::skip] // A line for a route.
+pub(crate) fn table() -> Vec<Route> {
+    vec![
+        ruled(Method::GET, SEGMENTS, "os_masakari_api:segments:index", get(segments::list)),
+        ruled(Method::POST, SEGMENTS, "os_masakari_api:segments:create", post(segments::create)),
+        ruled(Method::GET, SEGMENT, "os_masakari_api:segments:detail", get(segments::show)),
+        ruled(Method::PUT, SEGMENT, "os_masakari_api:segments:update", put(segments::update)),
+        ruled(Method::DELETE, SEGMENT, "os_masakari_api:segments:delete", delete(segments::delete)),
+        ruled(Method::GET, HOSTS, "os_masakari_api:os-hosts:index", get(hosts::list)),
+        ruled(Method::POST, HOSTS, "os_masakari_api:os-hosts:create", post(hosts::create)),
+        ruled(Method::GET, HOST, "os_masakari_api:os-hosts:detail", get(hosts::show)),
+        ruled(Method::PUT, HOST, "os_masakari_api:os-hosts:update", put(hosts::update)),
+        ruled(Method::DELETE, HOST, "os_masakari_api:os-hosts:delete", delete(hosts::delete)),
+        ruled(Method::GET, NOTIFICATIONS, "os_masakari_api:notifications:index", get(notifications::list)),
+        ruled(Method::POST, NOTIFICATIONS, "os_masakari_api:notifications:create", post(notifications::create)),
+        ruled(Method::GET, NOTIFICATION, "os_masakari_api:notifications:detail", get(notifications::show)),
+        ruled(Method::GET, VMOVES, "os_masakari_api:vmoves:index", get(vmoves::list)),
+        ruled(Method::GET, VMOVE, "os_masakari_api:vmoves:detail", get(vmoves::show)),
+        ruled(Method::GET, EXTENSIONS, "os_masakari_api:extensions:index", get(extensions::list)),
+        ruled(Method::GET, EXTENSION, "os_masakari_api:extensions:detail", get(extensions::show)),
+        open(Method::GET, "/v1", get(versions::show)),
+        open(Method::GET, "/v1/", get(versions::show)),
+        open(Method::GET, "/v1/versions/{id}", get(versions::show_by_id)),
+        // Not to be done to anybody: 405 where Masakari's resource router says so, 404 everywhere else.
+        open(Method::GET, "/v1/versions", get(refused::index)),
+        open(Method::PUT, NOTIFICATION, put(refused::update)),
+        open(Method::DELETE, NOTIFICATION, delete(refused::delete)),
+        open(Method::POST, VMOVES, post(refused::create)),
+        open(Method::PUT, VMOVE, put(refused::update)),
+        open(Method::DELETE, VMOVE, delete(refused::delete)),
+        open(Method::POST, EXTENSIONS, post(refused::create)),
+        open(Method::PUT, EXTENSION, put(refused::update)),
+        open(Method::DELETE, EXTENSION, delete(refused::delete)),
+    ]
+}
+
+fn ruled(method: Method, path: &'static str, rule: &'static str, handler: MethodRouter<App>) -> Route {
+    Route {
+        method,
+        path,
+        rule: Some(Rule(rule)),
+        handler,
+    }
+}
+
+fn open(method: Method, path: &'static str, handler: MethodRouter<App>) -> Route {
+    Route {
+        method,
+        path,
+        rule: None,
+        handler,
+    }
+}

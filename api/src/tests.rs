@@ -1,0 +1,20 @@
+//! Requests through the router, section by section of the measured wire behaviour.
+
+#![expect(clippy::too_many_lines, reason = "a table is read in one piece")]
+#![expect(
+    clippy::needless_pass_by_value,
+    reason = "bodies are built where they are sent"
+)]
+
+mod auth;
+mod bench;
+mod errors;
+mod fake;
+mod fuzz;
+mod hosts;
+#[cfg(test)]
+mod notifications;
+mod policy;
+mod segments;
+mod versions;
+mod vmoves;

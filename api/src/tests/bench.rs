@@ -1,0 +1,286 @@
+//! A router with everything behind it faked, and requests to it.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use axum::Router;
+use axum::body::Body;
+use http::{HeaderMap, Request, StatusCode};
+use serde_json::{Value, json};
+use tachi_domain::Timestamp;
+use tachi_domain::fault::{Fault, FaultClass};
+use tachi_engine::ports::{CallError, Clock, Poke};
+use tower::ServiceExt;
+
+use super::fake::Fake;
+use crate::{
+    Auth, CacheOptions, ComputeHosts, Identity, Options, Ports, TokenValidator, Unavailable, router,
+};
+
+/// The project of every token here.
+pub(super) const PROJECT: &str = "0123456789abcdef0123456789abcdef";
+
+/// Keystone: tokens `admin` and `member` are good.
+#[derive(Default)]
+pub(super) struct Keystone {
+    pub(super) asked: AtomicUsize,
+    pub(super) down: AtomicBool,
+}
+
+#[async_trait]
+impl TokenValidator for Keystone {
+    async fn validate(&self, token: &str) -> Result<Option<Identity>, Unavailable> {
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        if self.down.load(Ordering::SeqCst) {
+            return Err(Unavailable {
+                source: "connection refused".into(),
+            });
+        }
+        let identity = Identity {
+            user_id: format!("{token}-user"),
+            project_id: (token != "system").then(|| PROJECT.to_owned()),
+            roles: vec![if token == "member" { "member" } else { "admin" }.to_owned()],
+            ..Identity::default()
+        };
+        Ok(matches!(token, "admin" | "member" | "system").then_some(identity))
+    }
+}
+
+/// Nova: any host whose name does not begin with `unknown`.
+#[derive(Default)]
+pub(super) struct Nova {
+    pub(super) asked: AtomicUsize,
+    pub(super) fault: Mutex<Option<(FaultClass, Option<u16>)>>,
+}
+
+#[async_trait]
+impl ComputeHosts for Nova {
+    async fn exists(&self, name: &str) -> Result<bool, CallError> {
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        if let Some((class, status)) = *self.fault.lock().unwrap() {
+            let fault = Fault {
+                class,
+                status,
+                maybe_done: false,
+                text: "nova says no".to_owned(),
+            };
+            return Err(CallError { fault, source: None });
+        }
+        Ok(!name.starts_with("unknown"))
+    }
+}
+
+#[derive(Default)]
+pub(super) struct Pokes(pub(super) AtomicUsize);
+
+impl Poke for Pokes {
+    fn poke(&self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+/// Both clocks stand still until they are moved.
+#[derive(Default)]
+pub(super) struct Still(pub(super) AtomicUsize);
+
+impl Clock for Still {
+    fn wall(&self) -> Timestamp {
+        Timestamp::from_micros(1_795_155_308_123_456)
+    }
+
+    fn boot(&self) -> Duration {
+        Duration::from_secs(u64::try_from(self.0.load(Ordering::SeqCst)).unwrap())
+    }
+}
+
+pub(super) struct Bench {
+    pub(super) router: Router,
+    pub(super) registry: Arc<Fake>,
+    pub(super) keystone: Arc<Keystone>,
+    pub(super) nova: Arc<Nova>,
+    pub(super) pokes: Arc<Pokes>,
+    pub(super) clock: Arc<Still>,
+}
+
+/// An answer.
+#[derive(Debug)]
+pub(super) struct Got {
+    pub(super) status: u16,
+    pub(super) headers: HeaderMap,
+    pub(super) text: String,
+}
+
+impl Got {
+    /// The body.
+    pub(super) fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|_| panic!("no JSON: {:?}", self.text))
+    }
+
+    /// What is under the root key, which must be the only one.
+    pub(super) fn root(&self, key: &str) -> Value {
+        let json = self.json();
+        assert_eq!(json.as_object().unwrap().len(), 1, "{json}");
+        json.get(key)
+            .unwrap_or_else(|| panic!("no {key} in {json}"))
+            .clone()
+    }
+
+    /// Status, fault name and message.
+    pub(super) fn fault(&self) -> (u16, String, String) {
+        let json = self.json();
+        let object = json.as_object().unwrap();
+        assert_eq!(object.len(), 1, "one root key: {json}");
+        let (name, fault) = object.iter().next().unwrap();
+        assert_eq!(fault["code"], self.status, "{json}");
+        (
+            self.status,
+            name.clone(),
+            fault["message"].as_str().unwrap().to_owned(),
+        )
+    }
+
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(|value| value.to_str().unwrap())
+    }
+}
+
+/// A fault as [`Got::fault`] gives it.
+pub(super) fn fault(status: u16, name: &str, message: &str) -> (u16, String, String) {
+    (status, name.to_owned(), message.to_owned())
+}
+
+impl Bench {
+    pub(super) fn new() -> Self {
+        Self::with(|options| options)
+    }
+
+    pub(super) fn with(change: impl FnOnce(Options) -> Options) -> Self {
+        let (registry, keystone, nova) = (
+            Arc::<Fake>::default(),
+            Arc::<Keystone>::default(),
+            Arc::<Nova>::default(),
+        );
+        let (pokes, clock) = (Arc::<Pokes>::default(), Arc::<Still>::default());
+        let auth = Auth::Keystone {
+            validator: keystone.clone(),
+            www_authenticate_uri: "http://keystone:5000".to_owned(),
+            cache: CacheOptions::default(),
+        };
+        let mut options = Options::new(auth);
+        options.healthcheck_disable_file = None;
+        let ports = Ports {
+            registry: registry.clone(),
+            poke: pokes.clone(),
+            clock: clock.clone(),
+            compute_hosts: nova.clone(),
+        };
+        let router = router(change(options), ports).unwrap();
+        Self {
+            router,
+            registry,
+            keystone,
+            nova,
+            pokes,
+            clock,
+        }
+    }
+
+    /// Sends a request with exactly these headers.
+    pub(super) async fn raw(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Body>,
+    ) -> Got {
+        let mut request = Request::builder().method(method).uri(path);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let response = self
+            .router
+            .clone()
+            .oneshot(request.body(body.into()).unwrap())
+            .await
+            .unwrap();
+        let (parts, body) = response.into_parts();
+        let bytes = axum::body::to_bytes(body, usize::MAX).await.unwrap();
+        let text = String::from_utf8(bytes.to_vec()).unwrap();
+        Got {
+            status: parts.status.as_u16(),
+            headers: parts.headers,
+            text,
+        }
+    }
+
+    /// Sends a request as administrator.
+    pub(super) async fn get(&self, path: &str) -> Got {
+        self.raw("GET", path, &[("x-auth-token", "admin")], "").await
+    }
+
+    /// As [`Bench::get`], with a microversion.
+    pub(super) async fn get_at(&self, version: &str, path: &str) -> Got {
+        let version = format!("instance-ha {version}");
+        let headers = [
+            ("x-auth-token", "admin"),
+            ("openstack-api-version", version.as_str()),
+        ];
+        self.raw("GET", path, &headers, "").await
+    }
+
+    /// Sends a body as administrator at the newest microversion.
+    pub(super) async fn send(&self, method: &str, path: &str, body: Value) -> Got {
+        self.send_at("1.3", method, path, body).await
+    }
+
+    /// As [`Bench::send`], with another microversion.
+    pub(super) async fn send_at(&self, version: &str, method: &str, path: &str, body: Value) -> Got {
+        let version = format!("instance-ha {version}");
+        let headers = [
+            ("x-auth-token", "admin"),
+            ("content-type", "application/json"),
+            ("openstack-api-version", version.as_str()),
+        ];
+        self.raw(method, path, &headers, body.to_string()).await
+    }
+
+    pub(super) async fn delete(&self, path: &str) -> Got {
+        self.raw("DELETE", path, &[("x-auth-token", "admin")], "").await
+    }
+
+    /// Makes a segment and returns its path.
+    pub(super) async fn segment(&self, name: &str) -> String {
+        let body = json!({"segment": {"name": name, "recovery_method": "auto", "service_type": "COMPUTE"}});
+        let got = self.send("POST", "/v1/segments", body).await;
+        assert_eq!(got.status, StatusCode::CREATED.as_u16(), "{}", got.text);
+        format!("/v1/segments/{}", got.root("segment")["uuid"].as_str().unwrap())
+    }
+
+    /// Makes a host in the segment at that path and returns its path.
+    pub(super) async fn host(&self, segment: &str, name: &str) -> String {
+        let body = json!({"host": {"name": name, "type": "COMPUTE", "control_attributes": "SSH"}});
+        let got = self.send("POST", &format!("{segment}/hosts"), body).await;
+        assert_eq!(got.status, StatusCode::CREATED.as_u16(), "{}", got.text);
+        format!("{segment}/hosts/{}", got.root("host")["uuid"].as_str().unwrap())
+    }
+
+    /// Reports a dead host.
+    pub(super) async fn notify(&self, hostname: &str, generated_time: &str) -> Got {
+        let payload = json!({"event": "STOPPED", "cluster_status": "OFFLINE", "host_status": "NORMAL"});
+        self.send(
+            "POST",
+            "/v1/notifications",
+            notification("COMPUTE_HOST", hostname, generated_time, &payload),
+        )
+        .await
+    }
+}
+
+/// The body of a notification.
+pub(super) fn notification(kind: &str, hostname: &str, generated_time: &str, payload: &Value) -> Value {
+    json!({"notification": {
+        "type": kind, "hostname": hostname, "generated_time": generated_time, "payload": payload,
+    }})
+}

@@ -1,0 +1,328 @@
+//! Sections 2.1 and 3: which error wins, and what it looks like.
+
+use std::sync::atomic::Ordering;
+
+use axum::body::Body;
+use serde_json::json;
+
+use super::bench::{Bench, fault};
+
+const ADMIN: (&str, &str) = ("x-auth-token", "admin");
+const MEMBER: (&str, &str) = ("x-auth-token", "member");
+const JSON: (&str, &str) = ("content-type", "application/json");
+const XML: (&str, &str) = ("content-type", "application/xml");
+const BAD_VERSION: (&str, &str) = ("openstack-api-version", "instance-ha x");
+
+/// Name, method, path, headers, body, status.
+type Case<'a> = (&'a str, &'a str, &'a str, &'a [(&'a str, &'a str)], &'a str, u16);
+
+#[tokio::test]
+async fn s2_1_the_earlier_check_wins() {
+    let bench = Bench::new();
+    let huge = "x".repeat(114_689);
+    let vmoves = "/v1/notifications/x/vmoves";
+    let cases: &[Case<'_>] = &[
+        (
+            "OPTIONS before everything",
+            "OPTIONS",
+            "/v1/segments",
+            &[BAD_VERSION, XML],
+            &huge,
+            200,
+        ),
+        (
+            "size before token",
+            "POST",
+            "/v1/segments",
+            &[("content-length", "114689")],
+            &huge,
+            413,
+        ),
+        (
+            "token before route",
+            "GET",
+            "/v1/nowhere",
+            &[BAD_VERSION],
+            "",
+            401,
+        ),
+        (
+            "route before version",
+            "GET",
+            "/v1/nowhere",
+            &[ADMIN, BAD_VERSION, XML],
+            "",
+            404,
+        ),
+        (
+            "version before type",
+            "POST",
+            vmoves,
+            &[ADMIN, BAD_VERSION, XML],
+            "{",
+            400,
+        ),
+        ("type before method", "POST", vmoves, &[ADMIN, XML], "{", 415),
+        ("type on GET too", "GET", "/v1/segments", &[ADMIN, XML], "", 415),
+        ("method before JSON", "POST", vmoves, &[ADMIN, JSON], "{", 405),
+        (
+            "JSON before project",
+            "POST",
+            "/v1/abc/segments",
+            &[ADMIN, JSON],
+            "{",
+            400,
+        ),
+        (
+            "project before schema",
+            "POST",
+            "/v1/abc/segments",
+            &[MEMBER, JSON],
+            "{}",
+            400,
+        ),
+        (
+            "schema before policy",
+            "POST",
+            "/v1/segments",
+            &[MEMBER, JSON],
+            "{}",
+            400,
+        ),
+        (
+            "policy before query",
+            "GET",
+            "/v1/segments?limit=x",
+            &[MEMBER],
+            "",
+            403,
+        ),
+        (
+            "query before existence",
+            "GET",
+            "/v1/segments/x/hosts?limit=x",
+            &[ADMIN],
+            "",
+            400,
+        ),
+    ];
+    for (name, method, path, headers, body, status) in cases {
+        let got = bench.raw(method, path, headers, (*body).to_owned()).await;
+        assert_eq!(got.status, *status, "{name}: {}", got.text);
+    }
+    let texts = [
+        (
+            "JSON before project",
+            "/v1/abc/segments",
+            ADMIN,
+            "{",
+            "Malformed request body",
+        ),
+        (
+            "project before schema",
+            "/v1/abc/segments",
+            ADMIN,
+            "{}",
+            "Malformed request URL",
+        ),
+        (
+            "schema before policy",
+            "/v1/segments",
+            MEMBER,
+            "{}",
+            "'segment' is a required property",
+        ),
+    ];
+    for (name, path, who, body, text) in texts {
+        let got = bench.raw("POST", path, &[who, JSON], body).await;
+        assert!(got.fault().2.starts_with(text), "{name}: {}", got.text);
+    }
+}
+
+#[tokio::test]
+async fn s3_4_unrouted_is_404_whatever_the_method() {
+    let bench = Bench::new();
+    let cases = [
+        ("GET", "/v1/foo"),
+        ("PUT", "/v1/segments"),
+        ("DELETE", "/v1/segments"),
+        ("PATCH", "/v1/segments"),
+        ("HEAD", "/v1/segments"),
+        ("POST", "/v1/segments/x"),
+        ("GET", "/v1/segments/"),
+        ("GET", "/v1/segments/x/hosts/y/z"),
+        ("DELETE", "/v1/notifications"),
+    ];
+    for (method, path) in cases {
+        let got = bench.raw(method, path, &[ADMIN], "").await;
+        assert_eq!(got.status, 404, "{method} {path}");
+        assert!(got.header("openstack-api-version").is_none(), "{method} {path}");
+        assert!(got.header("x-openstack-request-id").is_some(), "{method} {path}");
+        if method != "HEAD" {
+            let expected = fault(404, "itemNotFound", "The resource could not be found.");
+            assert_eq!(got.fault(), expected, "{method} {path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn s3_4_read_only_members_are_405() {
+    let bench = Bench::new();
+    let cases = [
+        ("PUT", "/v1/notifications/x", "update"),
+        ("DELETE", "/v1/notifications/x", "delete"),
+        ("POST", "/v1/notifications/x/vmoves", "create"),
+        ("PUT", "/v1/notifications/x/vmoves/y", "update"),
+        ("DELETE", "/v1/notifications/x/vmoves/y", "delete"),
+        ("PUT", "/v1/extensions/x", "update"),
+    ];
+    for (method, path, action) in cases {
+        let got = bench.raw(method, path, &[ADMIN], "").await;
+        let text =
+            format!("The request method: '{method}' with action: '{action}' is not allowed on this resource");
+        assert_eq!(got.fault(), fault(405, "badMethod", &text), "{path}");
+        assert_eq!(
+            got.header("openstack-api-version"),
+            Some("instance-ha 1.0"),
+            "{path}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn s3_3_bodies() {
+    let bench = Bench::new();
+    let cases: &[(&str, &[u8], u16, &str)] = &[
+        ("empty", b"", 400, "None is not of type 'object'"),
+        ("null", b"null", 400, "None is not of type 'object'"),
+        ("list", b"[1]", 400, "[1] is not of type 'object'"),
+        ("blank", b" ", 400, "Malformed request body"),
+        ("cut off", b"{\"segment\":", 400, "Malformed request body"),
+        (
+            "no UTF-8",
+            b"{\"segment\": \"\xff\"}",
+            400,
+            "Malformed request body",
+        ),
+        (
+            "half a pair",
+            b"{\"segment\": \"\\ud800\"}",
+            400,
+            "Malformed request body",
+        ),
+        (
+            "wrong root",
+            b"{\"host\": {}}",
+            400,
+            "Additional properties are not allowed ('host' was unexpected); 'segment' is a required property",
+        ),
+    ];
+    for (name, body, status, text) in cases {
+        let got = bench
+            .raw("POST", "/v1/segments", &[ADMIN, JSON], body.to_vec())
+            .await;
+        assert_eq!(got.fault(), fault(*status, "badRequest", text), "{name}");
+    }
+    let nested = "[".repeat(100_000);
+    let got = bench.raw("POST", "/v1/segments", &[ADMIN, JSON], nested).await;
+    assert_eq!(got.fault().2, "Malformed request body");
+    for method in ["GET", "DELETE"] {
+        let got = bench.raw(method, "/v1/segments/x", &[ADMIN, JSON], "{").await;
+        assert_eq!(got.status, 404, "bodies of {method} are not looked at");
+    }
+}
+
+#[tokio::test]
+async fn s3_4_large_bodies_are_refused_announced_or_not() {
+    let bench = Bench::new();
+    let text = "Request is too large. Larger than max_request_body_size (114688).";
+    let expected = fault(413, "overLimit", text);
+    let got = bench
+        .raw("POST", "/v1/segments", &[("content-length", "114689")], "")
+        .await;
+    assert_eq!(got.fault(), expected, "announced, without a token");
+    let chunks = (0..29).map(|_| Ok::<_, std::io::Error>(vec![b' '; 4096]));
+    let stream = Body::from_stream(futures_util::stream::iter(chunks));
+    let got = bench.raw("POST", "/v1/segments", &[ADMIN, JSON], stream).await;
+    assert_eq!(got.fault(), expected, "in chunks");
+    let fits = format!("{}null", " ".repeat(114_684));
+    let got = bench.raw("POST", "/v1/segments", &[ADMIN, JSON], fits).await;
+    assert_eq!(got.status, 400, "exactly the limit");
+}
+
+#[tokio::test(start_paused = true)]
+async fn bodies_that_do_not_arrive_end_with_408() {
+    let bench = Bench::new();
+    let never = Body::from_stream(futures_util::stream::pending::<Result<Vec<u8>, std::io::Error>>());
+    let got = bench.raw("POST", "/v1/segments", &[ADMIN, JSON], never).await;
+    assert_eq!(
+        got.fault(),
+        fault(408, "masakariFault", "The request's body did not arrive in time.")
+    );
+}
+
+#[tokio::test]
+async fn s3_5_request_ids() {
+    let bench = Bench::new();
+    let mine = "req-6128798e-1111-4222-8333-0123456789ab";
+    let cases = [
+        ("200", "GET", "/v1/segments", &[ADMIN][..]),
+        ("401", "GET", "/v1", &[]),
+        ("404", "GET", "/v1/foo", &[ADMIN]),
+        ("413", "POST", "/v1/segments", &[("content-length", "999999")]),
+        (
+            "global id",
+            "GET",
+            "/v1",
+            &[ADMIN, ("x-openstack-request-id", mine)],
+        ),
+    ];
+    for (name, method, path, headers) in cases {
+        let got = bench.raw(method, path, headers, "").await;
+        let id = got.header("x-openstack-request-id").unwrap();
+        let uuid = id.strip_prefix("req-").unwrap();
+        assert!(crate::request_id::is_canonical(uuid), "{name}: {id}");
+        assert_ne!(id, mine, "{name}");
+    }
+    let got = bench.raw("OPTIONS", "/v1", &[], "").await;
+    assert_eq!((got.status, got.text.as_str()), (200, ""));
+}
+
+#[tokio::test]
+async fn s3_2_a_failing_database_is_500_and_tells_nothing() {
+    let bench = Bench::new();
+    bench.registry.broken.store(true, Ordering::SeqCst);
+    let segment = json!({"segment": {"name": "n", "recovery_method": "auto", "service_type": "C"}});
+    for (method, path, body) in [
+        ("GET", "/v1/segments", json!(null)),
+        ("POST", "/v1/segments", segment),
+    ] {
+        let got = bench.send(method, path, body).await;
+        let (status, name, text) = got.fault();
+        assert_eq!((status, name.as_str()), (500, "masakariFault"), "{method}");
+        assert!(!text.contains("broken"), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn s2_2_content_types() {
+    let bench = Bench::new();
+    let path = bench.segment("s").await;
+    let own = "application/vnd.openstack.masakari+json";
+    assert_eq!(
+        bench.get("/v1/segments").await.header("content-type"),
+        Some("application/json")
+    );
+    let got = bench
+        .raw("GET", "/v1/segments", &[ADMIN, ("accept", own)], "")
+        .await;
+    assert_eq!(got.header("content-type"), Some(own));
+    let got = bench.get("/v1/segments/x").await;
+    assert_eq!(
+        got.header("content-type"),
+        Some("application/json; charset=UTF-8")
+    );
+    let got = bench.delete(&path).await;
+    assert_eq!((got.status, got.text.as_str()), (204, ""));
+    assert_eq!(got.header("content-type"), Some("application/json"));
+}

@@ -1,0 +1,274 @@
+//! Nothing that a caller sends gives a 5xx, a panic, or a fault that clients cannot read.
+
+use axum::body::Body;
+use http::{HeaderValue, Request};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::select;
+use serde_json::{Value, json};
+use tower::ServiceExt;
+
+use super::bench::{Bench, PROJECT};
+
+const NODE: &str = "6128798e-1111-4222-8333-0123456789ab";
+
+/// Words that mean something somewhere, so that requests get deep.
+const WORDS: &[&str] = &[
+    "",
+    "segment",
+    "segments",
+    "host",
+    "hosts",
+    "notification",
+    "notifications",
+    "vmoves",
+    "name",
+    "type",
+    "auto",
+    "COMPUTE",
+    "COMPUTE_HOST",
+    "VM",
+    "PROCESS",
+    "recovery_method",
+    "service_type",
+    "description",
+    "enabled",
+    "reserved",
+    "on_maintenance",
+    "control_attributes",
+    "hostname",
+    "generated_time",
+    "payload",
+    "event",
+    "STOPPED",
+    "2026-01-01T00:00:00Z",
+    "2026-01-01",
+    "True",
+    "off",
+    "h",
+    "s",
+    NODE,
+    "created_at",
+    "id",
+    "uuid",
+    "asc",
+    "desc",
+    "1",
+    "0",
+    "-1",
+    "99999999999999999999",
+    "process_name",
+    "instance_uuid",
+    "\u{0}",
+    "😀",
+];
+const PARAMETERS: &[&str] = &[
+    "limit",
+    "marker",
+    "sort_key",
+    "sort_dir",
+    "page_size",
+    "enabled",
+    "reserved",
+    "on_maintenance",
+    "type",
+    "status",
+    "generated-since",
+    "service_type",
+    "recovery_method",
+    "name",
+    "source_host_uuid",
+];
+const PIECES: &[&str] = &[
+    "v1",
+    "segments",
+    "hosts",
+    "notifications",
+    "vmoves",
+    "extensions",
+    "versions",
+    "healthcheck",
+    "v1.0",
+    NODE,
+    PROJECT,
+    "abc",
+    "",
+    "x",
+    "%ff",
+    "%2f",
+    ".",
+    "..",
+    "a.json",
+    "{segment}",
+    "segments.xml",
+    "*",
+];
+
+fn word() -> impl Strategy<Value = String> {
+    prop_oneof![4 => select(WORDS).prop_map(ToOwned::to_owned), 1 => any::<String>()]
+}
+
+fn value() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        word().prop_map(Value::from),
+    ];
+    leaf.prop_recursive(4, 24, 6, |inner| {
+        prop_oneof![
+            vec(inner.clone(), 0..4).prop_map(Value::from),
+            vec((word(), inner), 0..6).prop_map(|fields| Value::Object(fields.into_iter().collect())),
+        ]
+    })
+}
+
+/// A good body with some of its fields replaced, so that single rules are reached.
+fn nearly_good() -> impl Strategy<Value = Value> {
+    let good = select(vec![
+        json!({"segment": {"name": "s", "recovery_method": "auto", "service_type": "C", "enabled": true}}),
+        json!({"host": {"name": "h2", "type": "C", "control_attributes": "S", "reserved": "True"}}),
+        json!({"notification": {
+            "type": "COMPUTE_HOST", "hostname": "h", "generated_time": "2026-01-01", "payload": {"event": "STOPPED"},
+        }}),
+    ]);
+    (good, vec((word(), value()), 0..3)).prop_map(|(mut good, others)| {
+        for inner in good.as_object_mut().unwrap().values_mut() {
+            inner.as_object_mut().unwrap().extend(others.iter().cloned());
+        }
+        good
+    })
+}
+
+fn body() -> impl Strategy<Value = Vec<u8>> {
+    prop_oneof![
+        2 => nearly_good().prop_map(|value| value.to_string().into_bytes()),
+        2 => value().prop_map(|value| value.to_string().into_bytes()),
+        1 => vec(any::<u8>(), 0..64),
+    ]
+}
+
+fn escape(text: &str) -> String {
+    text.bytes()
+        .fold(String::new(), |text, byte| text + &format!("%{byte:02x}"))
+}
+
+fn path() -> impl Strategy<Value = String> {
+    let known = select(
+        crate::routes()
+            .into_iter()
+            .map(|route| route.path.to_owned())
+            .collect::<Vec<_>>(),
+    )
+    .prop_map(|path| {
+        [
+            "{segment}",
+            "{host}",
+            "{notification}",
+            "{vmove}",
+            "{alias}",
+            "{id}",
+        ]
+        .iter()
+        .fold(path, |path, parameter| path.replace(parameter, NODE))
+    });
+    let made = vec(prop_oneof![5 => select(PIECES).prop_map(ToOwned::to_owned), 1 => any::<String>().prop_map(|text| escape(&text))], 0..6)
+        .prop_map(|pieces| format!("/{}", pieces.join("/")));
+    (prop_oneof![2 => known, 1 => made], any::<bool>()).prop_map(|(path, project)| {
+        if project {
+            path.replacen("/v1/", &format!("/v1/{PROJECT}/"), 1)
+        } else {
+            path
+        }
+    })
+}
+
+fn query() -> impl Strategy<Value = String> {
+    vec((select(PARAMETERS), word()), 0..4).prop_map(|pairs| {
+        let pairs: Vec<_> = pairs
+            .iter()
+            .map(|(name, value)| format!("{name}={}", escape(value)))
+            .collect();
+        pairs.join("&")
+    })
+}
+
+fn headers() -> impl Strategy<Value = Vec<(&'static str, Vec<u8>)>> {
+    let names = select(vec![
+        "openstack-api-version",
+        "content-type",
+        "accept",
+        "x-service-token",
+        "host",
+        "x-forwarded-host",
+        "x-openstack-request-id",
+        "content-length",
+        "forwarded",
+        "x-roles",
+        "x-auth-token",
+    ]);
+    let values = prop_oneof![
+        2 => select(vec![
+            "instance-ha 1.1", "instance-ha latest", "instance-ha 9.9", "application/json", "text/xml", "0", "99999999",
+            "application/vnd.openstack.masakari+json;q=0.7, */*;q=x", "admin", "member",
+        ]).prop_map(|text| text.as_bytes().to_vec()),
+        1 => vec(any::<u8>(), 0..24),
+    ];
+    vec((names, values), 0..4)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_request_gives_a_5xx(
+        method in select(vec!["GET", "POST", "PUT", "DELETE", "HEAD", "PATCH", "OPTIONS", "BREW"]),
+        path in path(),
+        query in query(),
+        headers in headers(),
+        body in body(),
+    ) {
+        let mut request = Request::builder().method(method).uri(format!("{path}?{query}")).header("x-auth-token", "admin");
+        for (name, value) in headers {
+            if let Ok(value) = HeaderValue::from_bytes(&value) {
+                request = request.header(name, value);
+            }
+        }
+        // Some made-up paths are no URI; those never come through a server.
+        let Ok(request) = request.body(Body::from(body)) else {
+            return Ok(());
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let (status, content_type, bytes) = runtime.block_on(async {
+            let bench = Bench::with(|mut options| {
+                options.proxy_headers = true;
+                options
+            });
+            let segment = bench.segment("s").await;
+            bench.host(&segment, "h").await;
+            {
+                let mut rows = bench.registry.rows();
+                let id = uuid::Uuid::parse_str(NODE).unwrap();
+                rows.segments[0].id = id.into();
+                rows.hosts[0].id = id.into();
+                rows.hosts[0].segment.id = id.into();
+            }
+            let response = bench.router.clone().oneshot(request).await.unwrap();
+            let (parts, body) = response.into_parts();
+            let content_type = parts.headers.get("content-type").cloned();
+            (parts.status, content_type, axum::body::to_bytes(body, usize::MAX).await.unwrap())
+        });
+        prop_assert!(!status.is_server_error(), "{}: {}", status, String::from_utf8_lossy(&bytes));
+        if status.is_client_error() && method != "HEAD" {
+            let content_type = content_type.unwrap();
+            prop_assert!(content_type.to_str().unwrap().starts_with("application/json"));
+            let fault: Value = serde_json::from_slice(&bytes).unwrap();
+            let root = fault.as_object().unwrap();
+            prop_assert_eq!(root.len(), 1);
+            let inner = root.values().next().unwrap();
+            prop_assert_eq!(inner["code"].as_u64(), Some(u64::from(status.as_u16())));
+            prop_assert!(inner["message"].is_string());
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! What stands on the wire: schemas of bodies, and views of entities. Nothing in here knows HTTP.
+
+pub(crate) mod extension;
+mod fields;
+pub(crate) mod host;
+pub(crate) mod notification;
+pub(crate) mod payload;
+mod repr;
+mod rules;
+pub(crate) mod segment;
+pub(crate) mod vmove;
+
+pub(crate) use fields::Problems;

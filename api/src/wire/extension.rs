@@ -1,0 +1,74 @@
+//! Extensions on the wire. There is nothing to extend; the list is part of the API all the same.
+
+use serde::Serialize;
+
+/// An extension as callers see it.
+#[derive(Serialize)]
+pub(crate) struct ExtensionView {
+    name: &'static str,
+    pub(crate) alias: &'static str,
+    description: &'static str,
+    namespace: &'static str,
+    updated: &'static str,
+    links: [(); 0],
+    /// Whoever this rule does not admit does not see it.
+    #[serde(skip)]
+    pub(crate) rule: &'static str,
+}
+
+const fn extension(
+    name: &'static str,
+    alias: &'static str,
+    description: &'static str,
+    rule: &'static str,
+) -> ExtensionView {
+    ExtensionView {
+        name,
+        alias,
+        description,
+        namespace: "",
+        updated: "",
+        links: [],
+        rule,
+    }
+}
+
+/// All of them, by alias.
+pub(crate) const ALL: &[ExtensionView] = &[
+    extension(
+        "Extensions",
+        "extensions",
+        "The list of what this API offers.",
+        "os_masakari_api:extensions:discoverable",
+    ),
+    extension(
+        "Notifications",
+        "notifications",
+        "Reports of failures.",
+        "os_masakari_api:notifications:discoverable",
+    ),
+    extension(
+        "Hosts",
+        "os-hosts",
+        "Compute hosts of segments.",
+        "os_masakari_api:os-hosts:discoverable",
+    ),
+    extension(
+        "Segments",
+        "segments",
+        "Groups of hosts that stand in for one another.",
+        "os_masakari_api:segments:discoverable",
+    ),
+    extension(
+        "Versions",
+        "versions",
+        "Versions of this API.",
+        "os_masakari_api:versions:discoverable",
+    ),
+    extension(
+        "vmoves",
+        "vmoves",
+        "Instances of failed hosts and where they went.",
+        "os_masakari_api:vmoves:discoverable",
+    ),
+];
