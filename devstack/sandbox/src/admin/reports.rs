@@ -1,0 +1,44 @@
+//! What was, by the ledger and the journal.
+
+use axum::Json;
+use axum::extract::Query;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::{Operator, done};
+use crate::ledger::LedgerReport;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Lost {
+    servers: Vec<Uuid>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Asked {
+    journal: bool,
+}
+
+pub(super) async fn ledger(Operator(app): Operator) -> Json<LedgerReport> {
+    Json(app.region.ledger())
+}
+
+pub(super) async fn lost(Operator(app): Operator, Json(body): Json<Lost>) -> Json<Value> {
+    Json(json!({"lost": app.region.lost(&body.servers)}))
+}
+
+pub(super) async fn requests(Operator(app): Operator, Query(asked): Query<Asked>) -> Json<Value> {
+    let log = app.region.requests();
+    let mut body = json!({"counts": log.counts()});
+    if asked.journal {
+        body["journal"] = json!(log.journal());
+    }
+    Json(body)
+}
+
+pub(super) async fn forget_requests(Operator(app): Operator) -> Json<Value> {
+    app.region.requests().clear();
+    done()
+}

@@ -1,0 +1,110 @@
+//! The one place where region time meets the machine's clocks.
+
+use std::time::{Duration, SystemTime};
+
+use chrono::{DateTime, SubsecRound, Utc};
+use tokio::time::Instant;
+
+use crate::moment::Moment;
+
+/// Maps region time to tokio time (for sleeping) and to wall time (for what the APIs print).
+///
+/// With a scale of 4 the region lives four seconds in each real one. Tokens and MAAS signatures are checked against
+/// the unscaled clock, because their other end reads a real clock.
+#[derive(Debug, Clone)]
+pub struct Clock {
+    started: Instant,
+    wall: DateTime<Utc>,
+    scale: f64,
+}
+
+impl Clock {
+    /// A clock that begins now. A scale that is not a positive number counts as 1.
+    pub fn start(scale: f64) -> Self {
+        let scale = if scale.is_finite() && scale > 0.0 {
+            scale
+        } else {
+            1.0
+        };
+        Self {
+            started: Instant::now(),
+            wall: DateTime::<Utc>::from(SystemTime::now()),
+            scale,
+        }
+    }
+
+    /// Region time now.
+    pub fn now(&self) -> Moment {
+        Moment::at(self.started.elapsed().mul_f64(self.scale))
+    }
+
+    /// The tokio instant at which region time reaches `moment`.
+    pub(crate) fn instant(&self, moment: Moment) -> Instant {
+        // A microsecond on top, so that rounding never wakes the driver just before the event is due.
+        self.started + moment.age().div_f64(self.scale) + Duration::from_micros(1)
+    }
+
+    /// Wall time in the region.
+    pub fn wall(&self, moment: Moment) -> DateTime<Utc> {
+        chrono::Duration::from_std(moment.age()).map_or(self.wall, |age| self.wall + age)
+    }
+
+    /// Wall time outside: what a client's own clock shows.
+    pub(crate) fn real_wall(&self) -> DateTime<Utc> {
+        chrono::Duration::from_std(self.started.elapsed()).map_or(self.wall, |age| self.wall + age)
+    }
+
+    /// The inverse of [`Clock::wall`], for filters such as `changes-since`.
+    pub(crate) fn moment(&self, wall: DateTime<Utc>) -> Moment {
+        (wall - self.wall).to_std().map_or(Moment::START, Moment::at)
+    }
+
+    /// Nova's database format. Its columns keep whole seconds, so finer order is not to be seen in a real cloud either.
+    pub(crate) fn stamp(&self, moment: Moment) -> String {
+        self.wall(moment)
+            .trunc_subsecs(0)
+            .format("%Y-%m-%dT%H:%M:%S%.6f")
+            .to_string()
+    }
+
+    /// The format of server times: `2026-01-31T12:00:00Z`.
+    pub(crate) fn iso(&self, moment: Moment) -> String {
+        self.wall(moment).format("%Y-%m-%dT%H:%M:%SZ").to_string()
+    }
+
+    /// The HTTP `Date` header, in region time: clients compare Nova's heartbeats against it.
+    pub(crate) fn http_date(&self, moment: Moment) -> String {
+        self.wall(moment).format("%a, %d %b %Y %H:%M:%S GMT").to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn scale_stretches_region_time() {
+        let clock = Clock::start(4.0);
+        tokio::time::advance(Duration::from_secs(2)).await;
+        assert_eq!(clock.now().age(), Duration::from_secs(8));
+        assert_eq!((clock.wall(clock.now()) - clock.real_wall()).num_seconds(), 6);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_senseless_scale_counts_as_one() {
+        for scale in [0.0, -3.0, f64::NAN, f64::INFINITY] {
+            let clock = Clock::start(scale);
+            tokio::time::advance(Duration::from_secs(3)).await;
+            assert_eq!(clock.now().age(), Duration::from_secs(3), "scale {scale}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn wall_and_moment_are_inverse() {
+        let clock = Clock::start(1.0);
+        let moment = Moment::at(Duration::from_secs(77));
+        assert_eq!(clock.moment(clock.wall(moment)), moment);
+        assert_eq!(clock.stamp(moment).len(), "2026-01-31T12:00:00.000000".len());
+        assert!(clock.stamp(moment).ends_with(".000000"));
+    }
+}

@@ -1,0 +1,42 @@
+//! The catalog as a token shows it.
+
+use serde_json::{Value, json};
+
+use super::store::{Endpoint, Store, Token};
+
+/// The one region.
+pub(super) const REGION: &str = "RegionOne";
+
+/// The catalog, with the token's project in every URL that asks for it.
+pub(super) fn view(store: &Store, token: &Token) -> Value {
+    store
+        .endpoints
+        .iter()
+        .map(|endpoint| service(endpoint, token))
+        .collect()
+}
+
+fn service(endpoint: &Endpoint, token: &Token) -> Value {
+    let project = token.project_id().unwrap_or_default();
+    let url = [
+        "$(tenant_id)s",
+        "$(project_id)s",
+        "%(tenant_id)s",
+        "%(project_id)s",
+    ]
+    .iter()
+    .fold(endpoint.url.clone(), |url, place| url.replace(place, project));
+    let endpoints: Value = ["public", "internal", "admin"]
+        .iter()
+        .map(|interface| {
+            json!({
+                "id": format!("{}{interface}", endpoint.service_id),
+                "interface": interface,
+                "region": REGION,
+                "region_id": REGION,
+                "url": url,
+            })
+        })
+        .collect();
+    json!({"id": endpoint.service_id, "type": endpoint.kind, "name": endpoint.name, "endpoints": endpoints})
+}

@@ -1,0 +1,135 @@
+//! Application credentials of a user.
+
+use axum::Json;
+use axum::Router;
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use http::{HeaderMap, StatusCode};
+use serde_json::{Value, json};
+
+use super::Denied;
+use super::store::AppCredential;
+use super::tokens::caller;
+use crate::model::tenants::plain_id;
+use crate::web::App;
+
+pub(super) fn router() -> Router<App> {
+    Router::new()
+        .route(
+            "/identity/v3/users/{user}/application_credentials",
+            get(list).post(create),
+        )
+        .route(
+            "/identity/v3/users/{user}/application_credentials/{id}",
+            get(show).delete(delete),
+        )
+}
+
+fn view(credential: &AppCredential) -> Value {
+    let roles: Value = credential
+        .roles
+        .iter()
+        .map(|name| json!({"name": name}))
+        .collect();
+    json!({
+        "id": credential.id, "name": credential.name, "user_id": credential.user_id,
+        "project_id": credential.project_id, "roles": roles, "description": null, "expires_at": null,
+        "unrestricted": false, "system": null, "links": {},
+    })
+}
+
+/// Application credentials belong to their user alone.
+fn owner(app: &App, headers: &HeaderMap, user: &str) -> Result<super::Token, Denied> {
+    let token = caller(app, headers)?;
+    if token.user_id == user {
+        Ok(token)
+    } else {
+        Err(Denied::forbidden("identity:application_credentials"))
+    }
+}
+
+async fn list(
+    State(app): State<App>,
+    Path(user): Path<String>,
+    headers: HeaderMap,
+) -> Result<Json<Value>, Denied> {
+    owner(&app, &headers, &user)?;
+    let store = app.keystone.lock();
+    let rows: Value = store
+        .app_credentials
+        .iter()
+        .filter(|row| row.user_id == user)
+        .map(view)
+        .collect();
+    Ok(Json(json!({"application_credentials": rows, "links": {}})))
+}
+
+async fn show(
+    State(app): State<App>,
+    Path((user, id)): Path<(String, String)>,
+    headers: HeaderMap,
+) -> Result<Json<Value>, Denied> {
+    owner(&app, &headers, &user)?;
+    let store = app.keystone.lock();
+    let found = store
+        .app_credentials
+        .iter()
+        .find(|row| row.id == id && row.user_id == user);
+    let found = found.ok_or_else(|| Denied::not_found("application credential", &id))?;
+    Ok(Json(json!({"application_credential": view(found)})))
+}
+
+async fn create(
+    State(app): State<App>,
+    Path(user): Path<String>,
+    headers: HeaderMap,
+    Json(body): Json<Value>,
+) -> Result<Response, Denied> {
+    let token = owner(&app, &headers, &user)?;
+    let asked = body
+        .get("application_credential")
+        .ok_or_else(|| Denied::bad_request("application_credential"))?;
+    let text = |key: &str| asked.get(key).and_then(Value::as_str).map(str::to_owned);
+    let name = text("name").ok_or_else(|| Denied::bad_request("name is a required property"))?;
+    let project_id = token.project_id().ok_or_else(Denied::unauthorized)?.to_owned();
+    let secret = text("secret").unwrap_or_else(plain_id);
+    let credential = AppCredential {
+        id: plain_id(),
+        name,
+        secret: secret.clone(),
+        user_id: user,
+        project_id,
+        roles: token.roles.clone(),
+    };
+    let mut shown = view(&credential);
+    // The one time the secret is told.
+    shown["secret"] = json!(secret);
+    app.keystone.lock().app_credentials.push(credential);
+    Ok((
+        StatusCode::CREATED,
+        Json(json!({"application_credential": shown})),
+    )
+        .into_response())
+}
+
+async fn delete(
+    State(app): State<App>,
+    Path((user, id)): Path<(String, String)>,
+    headers: HeaderMap,
+) -> Result<StatusCode, Denied> {
+    owner(&app, &headers, &user)?;
+    let mut store = app.keystone.lock();
+    let before = store.app_credentials.len();
+    store
+        .app_credentials
+        .retain(|row| row.id != id || row.user_id != user);
+    if store.app_credentials.len() == before {
+        return Err(Denied::not_found("application credential", &id));
+    }
+    // Tokens of a deleted credential end with it.
+    store
+        .tokens
+        .retain(|_, token| token.app_credential.as_ref() != Some(&id));
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,259 @@
+//! Projects, users, roles, services: what the command line asks for.
+
+use axum::Json;
+use axum::Router;
+use axum::extract::{Path, Query, State};
+use axum::routing::get;
+use http::HeaderMap;
+use serde_json::{Value, json};
+
+use super::Denied;
+use super::catalog::REGION;
+use super::store::{Endpoint, Project, Role, Store, User};
+use super::tokens::caller;
+use crate::web::App;
+
+type Filters = Query<Vec<(String, String)>>;
+
+pub(super) fn router() -> Router<App> {
+    Router::new()
+        .route("/identity/v3/projects", get(projects))
+        .route("/identity/v3/projects/{id}", get(project))
+        .route("/identity/v3/users", get(users))
+        .route("/identity/v3/users/{id}", get(user))
+        .route("/identity/v3/users/{id}/projects", get(user_projects))
+        .route("/identity/v3/roles", get(roles))
+        .route("/identity/v3/domains", get(domains))
+        .route("/identity/v3/domains/{id}", get(domain))
+        .route("/identity/v3/regions", get(regions))
+        .route("/identity/v3/services", get(services))
+        .route("/identity/v3/services/{id}", get(service))
+        .route("/identity/v3/endpoints", get(endpoints))
+}
+
+fn project_view(project: &Project) -> Value {
+    json!({
+        "id": project.id, "name": project.name, "domain_id": "default", "parent_id": "default", "enabled": true,
+        "is_domain": false, "description": "", "options": {}, "tags": [], "links": {},
+    })
+}
+
+fn user_view(user: &User) -> Value {
+    json!({
+        "id": user.id, "name": user.name, "domain_id": "default", "enabled": true, "options": {},
+        "default_project_id": user.default_project, "password_expires_at": null, "links": {},
+    })
+}
+
+fn role_view(role: &Role) -> Value {
+    json!({"id": role.id, "name": role.name, "domain_id": null, "description": null, "options": {}, "links": {}})
+}
+
+fn admits(filters: &Filters, key: &str, value: &str) -> bool {
+    filters
+        .0
+        .iter()
+        .filter(|(name, _)| name == key)
+        .all(|(_, wanted)| wanted == value)
+}
+
+fn list(
+    app: &App,
+    headers: &HeaderMap,
+    key: &str,
+    rows: impl FnOnce(&Store) -> Value,
+) -> Result<Json<Value>, Denied> {
+    if !caller(app, headers)?.has_role("admin") {
+        return Err(Denied::forbidden(&format!("identity:list_{key}")));
+    }
+    let rows = rows(&app.keystone.lock());
+    Ok(Json(
+        json!({key: rows, "links": {"self": format!("{}/identity/v3/{key}", app.base), "next": null, "previous": null}}),
+    ))
+}
+
+async fn projects(
+    State(app): State<App>,
+    filters: Filters,
+    headers: HeaderMap,
+) -> Result<Json<Value>, Denied> {
+    list(&app, &headers, "projects", |store| {
+        store
+            .projects
+            .iter()
+            .filter(|row| admits(&filters, "name", &row.name))
+            .map(project_view)
+            .collect()
+    })
+}
+
+async fn project(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Json<Value>, Denied> {
+    let token = caller(&app, &headers)?;
+    if !token.has_role("admin") && token.project_id() != Some(&id) {
+        return Err(Denied::forbidden("identity:get_project"));
+    }
+    let store = app.keystone.lock();
+    let project = store
+        .project(&id)
+        .ok_or_else(|| Denied::not_found("project", &id))?;
+    Ok(Json(json!({"project": project_view(project)})))
+}
+
+async fn users(State(app): State<App>, filters: Filters, headers: HeaderMap) -> Result<Json<Value>, Denied> {
+    list(&app, &headers, "users", |store| {
+        store
+            .users
+            .iter()
+            .filter(|row| admits(&filters, "name", &row.name))
+            .map(user_view)
+            .collect()
+    })
+}
+
+async fn user(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Json<Value>, Denied> {
+    let token = caller(&app, &headers)?;
+    if !token.has_role("admin") && token.user_id != id {
+        return Err(Denied::forbidden("identity:get_user"));
+    }
+    let store = app.keystone.lock();
+    let user = store.user(&id).ok_or_else(|| Denied::not_found("user", &id))?;
+    Ok(Json(json!({"user": user_view(user)})))
+}
+
+fn projects_of(app: &App, user_id: &str) -> Json<Value> {
+    let store = app.keystone.lock();
+    let roles = store.user(user_id).map(|user| &user.roles);
+    let member = |row: &&Project| roles.is_some_and(|roles| roles.contains_key(&row.id));
+    let rows: Value = store.projects.iter().filter(member).map(project_view).collect();
+    Json(json!({"projects": rows, "links": {"next": null, "previous": null}}))
+}
+
+async fn user_projects(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Json<Value>, Denied> {
+    let token = caller(&app, &headers)?;
+    if !token.has_role("admin") && token.user_id != id {
+        return Err(Denied::forbidden("identity:list_user_projects"));
+    }
+    Ok(projects_of(&app, &id))
+}
+
+/// `GET /v3/auth/projects`.
+pub(super) async fn own_projects(State(app): State<App>, headers: HeaderMap) -> Result<Json<Value>, Denied> {
+    let token = caller(&app, &headers)?;
+    Ok(projects_of(&app, &token.user_id))
+}
+
+async fn roles(State(app): State<App>, filters: Filters, headers: HeaderMap) -> Result<Json<Value>, Denied> {
+    list(&app, &headers, "roles", |store| {
+        store
+            .roles
+            .iter()
+            .filter(|row| admits(&filters, "name", &row.name))
+            .map(role_view)
+            .collect()
+    })
+}
+
+fn default_domain() -> Value {
+    json!({"id": "default", "name": "Default", "enabled": true, "description": "", "options": {}, "tags": [], "links": {}})
+}
+
+async fn domains(
+    State(app): State<App>,
+    filters: Filters,
+    headers: HeaderMap,
+) -> Result<Json<Value>, Denied> {
+    list(&app, &headers, "domains", |_| {
+        if admits(&filters, "name", "Default") {
+            json!([default_domain()])
+        } else {
+            json!([])
+        }
+    })
+}
+
+async fn domain(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Json<Value>, Denied> {
+    caller(&app, &headers)?;
+    if id == "default" {
+        Ok(Json(json!({"domain": default_domain()})))
+    } else {
+        Err(Denied::not_found("domain", &id))
+    }
+}
+
+async fn regions(State(app): State<App>, headers: HeaderMap) -> Result<Json<Value>, Denied> {
+    list(
+        &app,
+        &headers,
+        "regions",
+        |_| json!([{"id": REGION, "description": "", "parent_region_id": null, "links": {}}]),
+    )
+}
+
+fn service_view(row: &Endpoint) -> Value {
+    json!({"id": row.service_id, "name": row.name, "type": row.kind, "enabled": true, "links": {}})
+}
+
+async fn services(
+    State(app): State<App>,
+    filters: Filters,
+    headers: HeaderMap,
+) -> Result<Json<Value>, Denied> {
+    list(&app, &headers, "services", |store| {
+        let rows = store.endpoints.iter();
+        rows.filter(|row| admits(&filters, "type", &row.kind) && admits(&filters, "name", &row.name))
+            .map(service_view)
+            .collect()
+    })
+}
+
+async fn service(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Json<Value>, Denied> {
+    if !caller(&app, &headers)?.has_role("admin") {
+        return Err(Denied::forbidden("identity:get_service"));
+    }
+    let store = app.keystone.lock();
+    let row = store.endpoints.iter().find(|row| row.service_id == id);
+    let row = row.ok_or_else(|| Denied::not_found("service", &id))?;
+    Ok(Json(json!({"service": service_view(row)})))
+}
+
+async fn endpoints(
+    State(app): State<App>,
+    filters: Filters,
+    headers: HeaderMap,
+) -> Result<Json<Value>, Denied> {
+    list(&app, &headers, "endpoints", |store| {
+        let rows = store
+            .endpoints
+            .iter()
+            .filter(|row| admits(&filters, "service_id", &row.service_id));
+        rows.flat_map(|row| {
+            ["public", "internal", "admin"].map(|interface| {
+                json!({
+                    "id": format!("{}{interface}", row.service_id), "interface": interface, "region": REGION,
+                    "region_id": REGION, "service_id": row.service_id, "url": row.url, "enabled": true, "links": {},
+                })
+            })
+        })
+        .collect()
+    })
+}

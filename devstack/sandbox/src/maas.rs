@@ -1,0 +1,133 @@
+//! MAAS over the model: machines, power queries, power commands, behind OAuth.
+
+mod machines;
+mod oauth;
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use axum::Json;
+use axum::Router;
+use axum::extract::{FromRequestParts, Query};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use http::request::Parts;
+use http::{StatusCode, header};
+use serde_json::json;
+
+use crate::model::tenants::plain_id;
+use crate::web::App;
+
+/// The routes under `/MAAS`.
+pub(crate) fn router() -> Router<App> {
+    Router::new()
+        .route("/MAAS/api/2.0/version", get(version))
+        .route("/MAAS/api/2.0/users", get(users))
+        .route("/MAAS/api/2.0/machines", get(machines::list))
+        .route(
+            "/MAAS/api/2.0/machines/{system_id}",
+            get(machines::read).post(machines::command),
+        )
+}
+
+/// MAAS's own memory: its key and the nonces it has seen.
+#[derive(Debug)]
+pub(crate) struct MaasServer {
+    consumer: String,
+    token: String,
+    secret: String,
+    /// Nonces with their timestamps.
+    seen: Mutex<HashMap<String, i64>>,
+}
+
+impl MaasServer {
+    pub(crate) fn new() -> Self {
+        let part = || plain_id().chars().take(18).collect();
+        Self {
+            consumer: part(),
+            token: part(),
+            secret: plain_id(),
+            seen: Mutex::new(HashMap::new()),
+        }
+    }
+
+    /// `consumer:token:secret`, as MAAS prints it.
+    pub(crate) fn api_key(&self) -> String {
+        format!("{}:{}:{}", self.consumer, self.token, self.secret)
+    }
+
+    /// Whether nobody has used this nonce yet. Old ones are forgotten: their timestamp alone refuses them.
+    fn is_fresh(&self, nonce: &str, timestamp: i64, now: i64) -> bool {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if seen.len() > 4096 {
+            seen.retain(|_, at| (now - *at).abs() <= 2 * oauth::WINDOW_SECONDS);
+        }
+        seen.insert(nonce.to_owned(), timestamp).is_none()
+    }
+}
+
+/// An error in MAAS's shape: plain text.
+pub(super) type Refused = (StatusCode, String);
+
+/// A request whose signature is good.
+#[derive(Debug)]
+pub(super) struct Signed;
+
+impl FromRequestParts<App> for Signed {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Self::Rejection> {
+        let given = parts
+            .headers
+            .get(header::AUTHORIZATION)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default();
+        let now = app.region.clock().real_wall().timestamp();
+        match oauth::check(given, &app.maas, now) {
+            Ok(()) => Ok(Self),
+            Err(why) => {
+                let challenge = [(header::WWW_AUTHENTICATE, "OAuth realm=\"OAuth\"")];
+                Err((
+                    StatusCode::UNAUTHORIZED,
+                    challenge,
+                    format!("Authorization Error: {why}"),
+                )
+                    .into_response())
+            }
+        }
+    }
+}
+
+async fn version(_signed: Signed) -> Response {
+    Json(json!({"version": "3.5.0", "subversion": "sandbox", "capabilities": ["networks-management"]}))
+        .into_response()
+}
+
+async fn users(_signed: Signed, Query(pairs): Query<Vec<(String, String)>>) -> Result<Response, Refused> {
+    match op(&pairs) {
+        Some("whoami") => Ok(Json(json!({
+            "username": "sandbox", "email": "sandbox@localhost", "is_superuser": true,
+            "resource_uri": "/MAAS/api/2.0/users/sandbox/",
+        }))
+        .into_response()),
+        other => Err(unknown_op("GET", other)),
+    }
+}
+
+/// The operation a request names.
+pub(super) fn op(pairs: &[(String, String)]) -> Option<&str> {
+    pairs
+        .iter()
+        .find(|(key, _)| key == "op")
+        .map(|(_, value)| value.as_str())
+}
+
+pub(super) fn unknown_op(method: &str, op: Option<&str>) -> Refused {
+    (
+        StatusCode::BAD_REQUEST,
+        format!(
+            "Unrecognised signature: method={method} op={}",
+            op.unwrap_or("None")
+        ),
+    )
+}

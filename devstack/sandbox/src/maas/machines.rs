@@ -1,0 +1,150 @@
+//! Machines: find, ask, switch.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use axum::response::{IntoResponse, Response};
+use http::{StatusCode, header};
+use serde_json::{Map, Value, json};
+
+use super::{Refused, Signed, op, unknown_op};
+use crate::model::HostIx;
+use crate::model::host::Host;
+use crate::model::maas::{PowerCommand, QueryAnswer};
+use crate::web::App;
+use crate::web::gate::{broken, silence};
+
+type Pairs = Query<Vec<(String, String)>>;
+
+fn view(host: &Host) -> Value {
+    let machine = &host.machine;
+    json!({
+        "system_id": machine.system_id,
+        "hostname": &*host.name,
+        "fqdn": host.node,
+        "power_type": machine.power_type,
+        "power_state": machine.cached_power,
+        "status": 6,
+        "status_name": "Deployed",
+        "locked": false,
+        "owner": "sandbox",
+        "zone": {"id": 1, "name": "default"},
+        "pool": {"id": 0, "name": host.rack},
+        "resource_uri": format!("/MAAS/api/2.0/machines/{}/", machine.system_id),
+    })
+}
+
+fn power_parameters(host: &Host) -> Value {
+    json!({"power_address": host.ip, "power_user": "maas", "power_pass": "", "power_driver": "LAN_2_0"})
+}
+
+/// `GET machines/`, by short host name.
+pub(super) async fn list(
+    _signed: Signed,
+    State(app): State<App>,
+    Query(pairs): Pairs,
+) -> Result<Response, Refused> {
+    let wanted = |name: &str| -> Vec<&str> {
+        pairs
+            .iter()
+            .filter(|(key, _)| key == name)
+            .map(|(_, value)| value.as_str())
+            .collect()
+    };
+    let (names, ids) = (wanted("hostname"), wanted("id"));
+    let admits = |host: &Host| {
+        (names.is_empty() || names.contains(&&*host.name))
+            && (ids.is_empty() || ids.contains(&host.machine.system_id.as_str()))
+    };
+    app.region.read(|state| {
+        let rows = state
+            .hosts
+            .iter()
+            .map(|(_, host)| host)
+            .filter(|host| admits(host));
+        match op(&pairs) {
+            None => Ok(Json(rows.map(view).collect::<Value>()).into_response()),
+            Some("power_parameters") => {
+                let rows = rows.map(|host| (host.machine.system_id.clone(), power_parameters(host)));
+                Ok(Json(Value::Object(rows.collect::<Map<String, Value>>())).into_response())
+            }
+            other => Err(unknown_op("GET", other)),
+        }
+    })
+}
+
+fn find(app: &App, system_id: &str) -> Result<HostIx, Refused> {
+    app.region
+        .read(|state| state.hosts.by_machine(system_id))
+        .ok_or_else(|| {
+            (
+                StatusCode::NOT_FOUND,
+                "No Machine matches the given query.".to_owned(),
+            )
+        })
+}
+
+/// `GET machines/{id}/`.
+pub(super) async fn read(
+    _signed: Signed,
+    State(app): State<App>,
+    Path(system_id): Path<String>,
+    Query(pairs): Pairs,
+) -> Result<Response, Refused> {
+    let ix = find(&app, &system_id)?;
+    match op(&pairs) {
+        None => Ok(Json(app.region.read(|state| view(&state.hosts[ix]))).into_response()),
+        Some("power_parameters") => {
+            Ok(Json(app.region.read(|state| power_parameters(&state.hosts[ix]))).into_response())
+        }
+        Some("query_power_state") => {
+            let delay = app
+                .region
+                .read(|state| state.hosts[ix].machine.query_delay_millis);
+            tokio::time::sleep(Duration::from_millis(delay)).await;
+            match app.region.change(|state| state.query_power(ix)) {
+                QueryAnswer::State(word) => Ok(Json(json!({"state": word})).into_response()),
+                QueryAnswer::Status(status) => Ok(failure(status)),
+                QueryAnswer::Silence => Ok(silence(&app).await),
+            }
+        }
+        other => Err(unknown_op("GET", other)),
+    }
+}
+
+/// `POST machines/{id}/`.
+pub(super) async fn command(
+    _signed: Signed,
+    State(app): State<App>,
+    Path(system_id): Path<String>,
+    Query(pairs): Pairs,
+) -> Result<Response, Refused> {
+    let ix = find(&app, &system_id)?;
+    let on = match op(&pairs) {
+        Some("power_off") => false,
+        Some("power_on") => true,
+        Some("abort") => return Ok(Json(app.region.read(|state| view(&state.hosts[ix]))).into_response()),
+        other => return Err(unknown_op("POST", other)),
+    };
+    let outcome = app.region.change(|state| state.command_power(ix, on));
+    match outcome {
+        PowerCommand::Works | PowerCommand::Ignored => {
+            Ok(Json(app.region.read(|state| view(&state.hosts[ix]))).into_response())
+        }
+        PowerCommand::Null => Ok(Json(Value::Null).into_response()),
+        PowerCommand::Fails { status } => Ok(failure(status)),
+        PowerCommand::ObeysThenBreaks => Ok(broken()),
+    }
+}
+
+fn failure(status: u16) -> Response {
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = (status, "Unable to reach the power controller of this machine.").into_response();
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        response
+            .headers_mut()
+            .insert(header::RETRY_AFTER, http::HeaderValue::from_static("10"));
+    }
+    response
+}

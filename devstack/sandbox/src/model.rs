@@ -1,0 +1,39 @@
+//! The region's state and what happens in it: pure, without sockets, tasks or clocks.
+//!
+//! Time is an argument ([`State::advance`]); whatever is due until then happens first, at its own moment. Two truths
+//! are kept apart: what Nova believes ([`server`], [`migration`], the service rows of [`host`]) and what the machines
+//! do ([`host::Guest`] and the [`crate::ledger`]).
+
+pub(crate) mod actions;
+pub(crate) mod agenda;
+pub(crate) mod agent;
+pub(crate) mod aggregate;
+pub(crate) mod boot;
+pub(crate) mod cast;
+pub(crate) mod catalog;
+pub(crate) mod conductor;
+pub(crate) mod evacuate;
+pub(crate) mod fault;
+pub(crate) mod guest;
+pub(crate) mod host;
+pub(crate) mod live_migration;
+pub(crate) mod maas;
+pub(crate) mod migration;
+pub(crate) mod power;
+pub(crate) mod rebuild;
+pub(crate) mod refusal;
+pub(crate) mod scheduler;
+pub(crate) mod server;
+pub(crate) mod service;
+pub(crate) mod state;
+pub(crate) mod tenants;
+
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use host::HostIx;
+pub(crate) use refusal::{Caller, Refusal};
+pub(crate) use server::ServerNo;
+pub(crate) use state::State;

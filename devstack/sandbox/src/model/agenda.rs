@@ -1,0 +1,94 @@
+//! What is due when: one heap for the whole region.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use crate::model::HostIx;
+use crate::model::ServerNo;
+use crate::model::cast::Cast;
+use crate::model::live_migration::LiveMove;
+use crate::model::rebuild::Rebuild;
+use crate::moment::Moment;
+
+/// Something that will happen.
+#[derive(Debug, Clone)]
+pub(crate) enum Event {
+    /// nova-compute starts; void if the host has lived on since (`life`).
+    AgentStart { host: HostIx, life: u64 },
+    /// nova-compute compares power states for the first time since its start.
+    PowerSync { host: HostIx, life: u64 },
+    /// A message reaches nova-compute.
+    Deliver { host: HostIx, life: u64, cast: Cast },
+    /// A conductor takes up an evacuation of this instance.
+    Conduct { order: crate::model::conductor::Order },
+    /// A new server is scheduled and spawned.
+    Build { server: ServerNo },
+    /// A destination has done all of the rebuild but starting the guest.
+    RebuildSpawn { rebuild: Box<Rebuild> },
+    /// A destination writes down that the instance is its own now.
+    RebuildFinish { rebuild: Box<Rebuild> },
+    /// The guest of a live migration switches over.
+    LiveSwitch { live: Box<LiveMove> },
+    /// The live migration is written down as completed.
+    LiveFinish { live: Box<LiveMove> },
+    /// The machine loses or gets power, by MAAS or by a planned fault.
+    Power { host: HostIx, on: bool },
+}
+
+#[derive(Debug)]
+struct Entry {
+    at: Moment,
+    order: u64,
+    event: Event,
+}
+
+impl PartialEq for Entry {
+    fn eq(&self, other: &Self) -> bool {
+        (self.at, self.order) == (other.at, other.order)
+    }
+}
+
+impl Eq for Entry {}
+
+impl PartialOrd for Entry {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Entry {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (self.at, self.order).cmp(&(other.at, other.order))
+    }
+}
+
+/// Events ordered by time, then by the order in which they were planned.
+#[derive(Debug, Default)]
+pub(crate) struct Agenda {
+    heap: BinaryHeap<Reverse<Entry>>,
+    planned: u64,
+}
+
+impl Agenda {
+    pub(crate) fn plan(&mut self, at: Moment, event: Event) {
+        self.planned += 1;
+        self.heap.push(Reverse(Entry {
+            at,
+            order: self.planned,
+            event,
+        }));
+    }
+
+    /// When the next event is due.
+    pub(crate) fn next_at(&self) -> Option<Moment> {
+        self.heap.peek().map(|Reverse(entry)| entry.at)
+    }
+
+    /// Takes the next event that is due at `now` or before.
+    pub(crate) fn pop_due(&mut self, now: Moment) -> Option<(Moment, Event)> {
+        if self.next_at()? > now {
+            return None;
+        }
+        self.heap.pop().map(|Reverse(entry)| (entry.at, entry.event))
+    }
+}

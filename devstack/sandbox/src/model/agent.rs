@@ -1,0 +1,133 @@
+//! What nova-compute does when it starts.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::model::agenda::Event;
+use crate::model::host::GuestPower;
+use crate::model::migration::{MigrationKind, MigrationStatus};
+use crate::model::server::{TaskState, VmState};
+use crate::model::{HostIx, ServerNo, State};
+
+impl State {
+    /// Starts nova-compute on a machine that has power. A running one is left alone.
+    pub(crate) fn start_agent(&mut self, ix: HostIx) {
+        let (now, interval) = (self.now, self.settings.report_interval);
+        let host = &mut self.hosts[ix];
+        if !host.power || host.agent.is_some() {
+            return;
+        }
+        host.agent = Some(now);
+        host.refresh_heartbeat(now, interval);
+        let life = host.life;
+        let evacuated = self.destroy_evacuated(ix);
+        self.destroy_deleted(ix);
+        self.init_instances(ix, &evacuated);
+        let at = now.after(self.settings.power_sync_interval);
+        self.agenda.plan(at, Event::PowerSync { host: ix, life });
+        if self.hosts[ix].reachable() {
+            self.drain_queue(ix);
+        }
+    }
+
+    /// Destroys the guests that were evacuated, even those whose evacuation is still under way, and marks the records.
+    ///
+    /// Nova keeps one record per instance here, the last one, and completes only that; with two `done` records of one
+    /// instance the older one stays `done` until the next start.
+    fn destroy_evacuated(&mut self, ix: HostIx) -> BTreeSet<ServerNo> {
+        let name = std::sync::Arc::clone(&self.hosts[ix].name);
+        let records: BTreeMap<ServerNo, u64> = self
+            .migrations
+            .of_source(&name)
+            .filter(|row| row.kind == MigrationKind::Evacuation)
+            .filter(|row| {
+                matches!(
+                    row.status,
+                    MigrationStatus::Accepted | MigrationStatus::PreMigrating | MigrationStatus::Done
+                )
+            })
+            .map(|row| (row.server, row.id))
+            .collect();
+        for (no, migration) in &records {
+            self.destroy_guest(ix, *no);
+            self.hosts[ix].release(*no);
+            self.migrations
+                .set_status(*migration, MigrationStatus::Completed, self.now);
+        }
+        records.into_keys().collect()
+    }
+
+    /// Guests whose server was deleted while the host was away.
+    fn destroy_deleted(&mut self, ix: HostIx) {
+        let orphans: Vec<ServerNo> = self.hosts[ix]
+            .guests
+            .keys()
+            .copied()
+            .filter(|no| self.servers.get(*no).is_none())
+            .collect();
+        for no in orphans {
+            self.destroy_guest(ix, no);
+        }
+    }
+
+    fn init_instances(&mut self, ix: HostIx, evacuated: &BTreeSet<ServerNo>) {
+        let own: Vec<ServerNo> = self.hosts[ix].servers.difference(evacuated).copied().collect();
+        for no in own {
+            self.init_instance(ix, no);
+        }
+    }
+
+    fn init_instance(&mut self, ix: HostIx, no: ServerNo) {
+        let Some(server) = self.servers.get(no) else {
+            return;
+        };
+        let (id, vm_state, task_state, believed) =
+            (server.id, server.vm_state, server.task_state, server.power_state);
+        if vm_state == VmState::Error && task_state != Some(TaskState::Deleting) {
+            return;
+        }
+        let lost_rebuild = matches!(vm_state, VmState::Active | VmState::Stopped)
+            && task_state.is_some_and(TaskState::is_rebuild);
+        if vm_state == VmState::Building || lost_rebuild {
+            self.edit(no, |server| {
+                server.vm_state = VmState::Error;
+                server.task_state = None;
+            });
+            return;
+        }
+        match task_state {
+            Some(TaskState::Deleting) => self.terminate_instance(ix, no),
+            Some(TaskState::PoweringOff) => self.stop_instance(ix, no, id),
+            Some(TaskState::PoweringOn) => self.start_instance(ix, no, id),
+            Some(TaskState::Rebooting) => self.reboot_instance(ix, no, id, false),
+            Some(TaskState::RebootingHard) => self.reboot_instance(ix, no, id, true),
+            Some(TaskState::Migrating) => self.edit(no, |server| server.task_state = None),
+            _ => {
+                let off = self.guest(ix, no).is_none_or(|power| !power.executes());
+                if self.settings.resume_guests && off && believed == GuestPower::Running.power_state() {
+                    self.set_guest(ix, no, id, GuestPower::Running);
+                }
+            }
+        }
+    }
+
+    /// Nova stops, in its records, what it finds shut down.
+    pub(crate) fn sync_power(&mut self, ix: HostIx, life: u64) {
+        if self.hosts[ix].life != life || !self.hosts[ix].reachable() {
+            return;
+        }
+        let own: Vec<ServerNo> = self.hosts[ix].servers.iter().copied().collect();
+        for no in own {
+            let off = self.guest(ix, no).is_none_or(|power| !power.executes());
+            let idle_and_active = self
+                .servers
+                .get(no)
+                .is_some_and(|server| server.vm_state == VmState::Active && server.task_state.is_none());
+            if off && idle_and_active {
+                self.edit(no, |server| {
+                    server.vm_state = VmState::Stopped;
+                    server.power_state = GuestPower::Shutoff.power_state();
+                });
+            }
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! New servers: by the API, with a build that takes time, or in bulk, running at once.
+
+use std::collections::BTreeMap;
+
+use uuid::Uuid;
+
+use crate::model::agenda::Event;
+use crate::model::host::GuestPower;
+use crate::model::server::{Server, TaskState, VmState};
+use crate::model::{Caller, HostIx, Refusal, ServerNo, State};
+
+/// A server to be made.
+#[derive(Debug, Clone)]
+pub(crate) struct NewServer {
+    pub(crate) name: String,
+    pub(crate) image: Option<Uuid>,
+    pub(crate) flavor: usize,
+    pub(crate) metadata: BTreeMap<String, String>,
+    pub(crate) zone: Option<String>,
+    pub(crate) host: Option<HostIx>,
+}
+
+impl State {
+    /// Takes a server up for building.
+    pub(crate) fn create_server(&mut self, caller: &Caller, new: NewServer) -> Result<Uuid, Refusal> {
+        if let Some(zone) = &new.zone
+            && !self.hosts.indexes().any(|ix| self.aggregates.zone_of(ix) == zone)
+        {
+            return Err(Refusal::bad_request(
+                "The requested availability zone is not available",
+            ));
+        }
+        let no = self.insert_server(&caller.project_id, &caller.user_id, new);
+        self.log_action(no, caller, "create");
+        let at = self.now.after(self.settings.build_time);
+        self.agenda.plan(at, Event::Build { server: no });
+        self.servers
+            .get(no)
+            .map(|server| server.id)
+            .ok_or_else(|| Refusal::not_found("Instance vanished"))
+    }
+
+    fn insert_server(&mut self, project_id: &str, user_id: &str, new: NewServer) -> ServerNo {
+        let (no, id) = (self.servers.next_no(), self.new_uuid());
+        self.servers.insert(Server {
+            no,
+            id,
+            name: new.name,
+            project_id: project_id.to_owned(),
+            user_id: user_id.to_owned(),
+            image: new.image,
+            flavor: new.flavor,
+            metadata: new.metadata,
+            pinned_zone: new.zone,
+            requested_host: new.host,
+            host: None,
+            vm_state: VmState::Building,
+            task_state: Some(TaskState::Scheduling),
+            power_state: 0,
+            lock: None,
+            created: self.now,
+            updated: self.now,
+            launched: None,
+            fault: None,
+            actions: Vec::new(),
+        });
+        no
+    }
+
+    /// Schedules and spawns.
+    pub(crate) fn build(&mut self, no: ServerNo) {
+        let Some(server) = self.servers.get(no) else {
+            return;
+        };
+        let id = server.id;
+        let dest = match server.requested_host {
+            Some(ix) => Some(ix).filter(|ix| self.admits(*ix, no)),
+            None => self.schedule(no, None),
+        };
+        match dest {
+            Some(ix) => self.settle(ix, no, id, VmState::Active),
+            None => self.fail_server(
+                no,
+                "No valid host was found. There are not enough hosts available.",
+            ),
+        }
+    }
+
+    /// A server that is there at once, without scheduler and build.
+    pub(crate) fn boot_now(
+        &mut self,
+        ix: HostIx,
+        project_id: &str,
+        user_id: &str,
+        vm_state: VmState,
+        new: NewServer,
+    ) -> Uuid {
+        let no = self.insert_server(project_id, user_id, new);
+        let id = self.servers.get(no).map_or_else(Uuid::nil, |server| server.id);
+        self.settle(ix, no, id, vm_state);
+        id
+    }
+
+    fn settle(&mut self, ix: HostIx, no: ServerNo, id: Uuid, vm_state: VmState) {
+        self.allocate(ix, no);
+        self.hosts[ix].servers.insert(no);
+        let power = guest_power(vm_state);
+        self.set_guest(ix, no, id, power);
+        let now = self.now;
+        self.edit(no, |server| {
+            server.host = Some(ix);
+            server.vm_state = vm_state;
+            server.task_state = None;
+            server.power_state = power.power_state();
+            server.launched = Some(now);
+        });
+    }
+}
+
+/// What a guest does when Nova says this of it and is right.
+pub(crate) fn guest_power(vm_state: VmState) -> GuestPower {
+    match vm_state {
+        VmState::Active | VmState::Rescued | VmState::Error | VmState::Resized | VmState::Building => {
+            GuestPower::Running
+        }
+        VmState::Paused => GuestPower::Paused,
+        VmState::Suspended => GuestPower::Suspended,
+        VmState::Stopped | VmState::Shelved => GuestPower::Shutoff,
+    }
+}

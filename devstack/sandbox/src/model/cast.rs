@@ -1,0 +1,236 @@
+//! Messages to `compute.<host>`: queued while nobody takes them, run when somebody does.
+//!
+//! Nova's API casts and forgets. A start sent to a dead host waits in the broker and is carried out when nova-compute
+//! returns, whether or not the instance still lives there: `start_instance` powers on first and looks at the task
+//! state only when it saves.
+
+use uuid::Uuid;
+
+use crate::model::agenda::Event;
+use crate::model::conductor::Order;
+use crate::model::host::GuestPower;
+use crate::model::server::{TaskState, VmState};
+use crate::model::{HostIx, ServerNo, State};
+
+/// What nova-compute is asked to do.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum CastKind {
+    Start,
+    Stop,
+    Reboot { hard: bool },
+    Pause,
+    Unpause,
+    Suspend,
+    Resume,
+    Terminate,
+    Rebuild(Order),
+}
+
+/// A message about one server.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Cast {
+    pub(crate) server: ServerNo,
+    pub(crate) server_id: Uuid,
+    pub(crate) kind: CastKind,
+}
+
+/// A rebuild that waits for a free slot on its destination.
+#[derive(Debug, Clone)]
+pub(crate) struct RebuildOrder {
+    pub(crate) server_id: Uuid,
+    pub(crate) order: Order,
+}
+
+impl RebuildOrder {
+    pub(crate) fn into_cast(self) -> Cast {
+        Cast {
+            server: self.order.server,
+            server_id: self.server_id,
+            kind: CastKind::Rebuild(self.order),
+        }
+    }
+}
+
+impl State {
+    /// Sends a message; it is queued when the host cannot take it.
+    pub(crate) fn cast(&mut self, ix: HostIx, cast: Cast) {
+        let host = &mut self.hosts[ix];
+        if host.reachable() {
+            let life = host.life;
+            let delay = match cast.kind {
+                CastKind::Rebuild(_) => std::time::Duration::ZERO,
+                CastKind::Start
+                | CastKind::Stop
+                | CastKind::Reboot { .. }
+                | CastKind::Pause
+                | CastKind::Unpause
+                | CastKind::Suspend
+                | CastKind::Resume
+                | CastKind::Terminate => self.settings.action_time,
+            };
+            let at = self.now.after(delay);
+            self.agenda.plan(at, Event::Deliver { host: ix, life, cast });
+        } else {
+            host.queue.push_back(cast);
+        }
+    }
+
+    /// Hands out what has waited in the queue.
+    pub(crate) fn drain_queue(&mut self, ix: HostIx) {
+        let waiting: Vec<Cast> = self.hosts[ix].queue.drain(..).collect();
+        for cast in waiting {
+            self.cast(ix, cast);
+        }
+    }
+
+    /// The message arrives, or goes back to the queue if the host has died or lost its link meanwhile.
+    pub(crate) fn deliver(&mut self, ix: HostIx, life: u64, cast: Cast) {
+        let host = &mut self.hosts[ix];
+        if host.life != life || !host.reachable() {
+            if host.reachable() {
+                self.cast(ix, cast);
+            } else {
+                host.queue.push_back(cast);
+            }
+            return;
+        }
+        let (no, id) = (cast.server, cast.server_id);
+        match cast.kind {
+            CastKind::Start => self.start_instance(ix, no, id),
+            CastKind::Stop => self.stop_instance(ix, no, id),
+            CastKind::Reboot { hard } => self.reboot_instance(ix, no, id, hard),
+            CastKind::Pause => self.change_guest(
+                ix,
+                no,
+                id,
+                TaskState::Pausing,
+                GuestPower::Paused,
+                VmState::Paused,
+            ),
+            CastKind::Unpause => {
+                self.change_guest(
+                    ix,
+                    no,
+                    id,
+                    TaskState::Unpausing,
+                    GuestPower::Running,
+                    VmState::Active,
+                );
+            }
+            CastKind::Suspend => {
+                self.change_guest(
+                    ix,
+                    no,
+                    id,
+                    TaskState::Suspending,
+                    GuestPower::Suspended,
+                    VmState::Suspended,
+                );
+            }
+            CastKind::Resume => {
+                self.change_guest(
+                    ix,
+                    no,
+                    id,
+                    TaskState::Resuming,
+                    GuestPower::Running,
+                    VmState::Active,
+                );
+            }
+            CastKind::Terminate => self.terminate_instance(ix, no),
+            CastKind::Rebuild(order) => self.rebuild_instance(ix, id, order),
+        }
+    }
+
+    /// Powers on without asking whether the instance still lives here; only the save afterwards may fail.
+    pub(crate) fn start_instance(&mut self, ix: HostIx, no: ServerNo, id: Uuid) {
+        let Some(server) = self.servers.get(no) else {
+            return;
+        };
+        let expected = server.task_state == Some(TaskState::PoweringOn);
+        self.set_guest(ix, no, id, GuestPower::Running);
+        if expected {
+            self.edit(no, |server| {
+                server.power_state = GuestPower::Running.power_state();
+                server.vm_state = VmState::Active;
+                server.task_state = None;
+            });
+        }
+    }
+
+    /// Powers off what is here; the save wants `powering-off`, or nothing if the guest was off already.
+    pub(crate) fn stop_instance(&mut self, ix: HostIx, no: ServerNo, id: Uuid) {
+        let was_off = self.guest(ix, no).is_none_or(|power| !power.executes());
+        if self.hosts[ix].guests.contains_key(&no) {
+            self.set_guest(ix, no, id, GuestPower::Shutoff);
+        }
+        let Some(server) = self.servers.get(no) else {
+            return;
+        };
+        let expected = match server.task_state {
+            Some(task) => task == TaskState::PoweringOff,
+            None => was_off,
+        };
+        if expected {
+            self.edit(no, |server| {
+                server.power_state = GuestPower::Shutoff.power_state();
+                server.vm_state = VmState::Stopped;
+                server.task_state = None;
+            });
+        }
+    }
+
+    /// Unlike a start, a reboot saves its task state first, and so does nothing to an instance that has gone on.
+    pub(crate) fn reboot_instance(&mut self, ix: HostIx, no: ServerNo, id: Uuid, hard: bool) {
+        let wanted = if hard {
+            TaskState::RebootingHard
+        } else {
+            TaskState::Rebooting
+        };
+        self.change_guest(ix, no, id, wanted, GuestPower::Running, VmState::Active);
+    }
+
+    fn change_guest(
+        &mut self,
+        ix: HostIx,
+        no: ServerNo,
+        id: Uuid,
+        expected: TaskState,
+        power: GuestPower,
+        vm_state: VmState,
+    ) {
+        if self
+            .servers
+            .get(no)
+            .is_none_or(|server| server.task_state != Some(expected))
+        {
+            return;
+        }
+        self.set_guest(ix, no, id, power);
+        self.edit(no, |server| {
+            server.power_state = power.power_state();
+            server.vm_state = vm_state;
+            server.task_state = None;
+        });
+    }
+
+    /// Destroys the guest and the record.
+    pub(crate) fn terminate_instance(&mut self, ix: HostIx, no: ServerNo) {
+        self.destroy_guest(ix, no);
+        self.forget_server(no);
+    }
+
+    /// Removes Nova's record of a server with all that hangs on it. Guests stay where they are.
+    pub(crate) fn forget_server(&mut self, no: ServerNo) {
+        let Some(server) = self.servers.remove(no) else {
+            return;
+        };
+        self.migrations.forget_server(server.id);
+        if let Some(ix) = server.host {
+            self.hosts[ix].servers.remove(&no);
+        }
+        for ix in self.hosts.indexes() {
+            self.hosts[ix].release(no);
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! nova-conductor: takes up evacuations and chooses their destination.
+
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use crate::model::agenda::Event;
+use crate::model::cast::{Cast, CastKind};
+use crate::model::fault::MoveFault;
+use crate::model::migration::MigrationStatus;
+use crate::model::server::{Fault, VmState};
+use crate::model::{HostIx, ServerNo, State};
+use crate::moment::Moment;
+
+/// A control-plane service with a heartbeat and nothing else to it.
+#[derive(Debug)]
+pub(crate) struct Controller {
+    pub(crate) binary: &'static str,
+    pub(crate) name: String,
+    pub(crate) number: u32,
+    pub(crate) id: Uuid,
+    pub(crate) up: bool,
+    pub(crate) heartbeat: crate::model::host::Heartbeat,
+}
+
+/// An evacuation on its way through conductor and destination.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Order {
+    pub(crate) server: ServerNo,
+    pub(crate) requested: Option<HostIx>,
+    /// Goes to `requested` without asking the scheduler (microversions 2.29 to 2.67).
+    pub(crate) force: bool,
+    /// The instance is left stopped (microversion 2.95 and later).
+    pub(crate) leave_stopped: bool,
+    /// The record the conductor took for it.
+    pub(crate) migration: Option<u64>,
+}
+
+impl State {
+    /// The API's message to the conductor.
+    pub(crate) fn order_evacuation(&mut self, server_id: Uuid, order: Order) {
+        if self.faults.at_conductor(server_id, MoveFault::LostCast) {
+            return;
+        }
+        if !self.conductor_alive() {
+            self.conductor_backlog.push_back(order);
+            return;
+        }
+        self.plan_order(order);
+    }
+
+    fn plan_order(&mut self, order: Order) {
+        let gap = self
+            .settings
+            .conductor_rate
+            .filter(|rate| rate.is_finite() && *rate > 0.0)
+            .map_or(Duration::ZERO, |rate| Duration::from_secs(1).div_f64(rate));
+        let at = self
+            .now
+            .after(self.settings.conductor_delay)
+            .max(self.conductor_free_at);
+        self.conductor_free_at = at.after(gap);
+        self.agenda.plan(at, Event::Conduct { order });
+    }
+
+    pub(crate) fn conductor_alive(&self) -> bool {
+        self.controllers
+            .iter()
+            .any(|row| row.binary == "nova-conductor" && row.up)
+    }
+
+    /// Ends or starts a controller; a returning conductor works off what has waited.
+    pub(crate) fn set_controller(&mut self, name: &str, up: bool) -> bool {
+        let (now, interval) = (self.now, self.settings.report_interval);
+        let mut found = false;
+        for row in self.controllers.iter_mut().filter(|row| row.name == name) {
+            row.up = up;
+            row.heartbeat.set(up, now, interval);
+            found = true;
+        }
+        if self.conductor_alive() {
+            let waiting: Vec<Order> = self.conductor_backlog.drain(..).collect();
+            for order in waiting {
+                self.plan_order(order);
+            }
+        }
+        found
+    }
+
+    /// Chooses a destination and sends the rebuild there.
+    pub(crate) fn conduct(&mut self, mut order: Order) {
+        if !self.conductor_alive() {
+            self.conductor_backlog.push_back(order);
+            return;
+        }
+        let Some(server) = self.servers.get(order.server) else {
+            return;
+        };
+        let (server_id, source) = (server.id, server.host);
+        // Nova takes the first record that is `accepted`, whoever made it and whatever it is about.
+        order.migration = self
+            .migrations
+            .of_server(server_id)
+            .find(|row| row.status == MigrationStatus::Accepted)
+            .map(|row| row.id);
+        let struck = self.faults.at_conductor(server_id, MoveFault::NoValidHost);
+        let dest = match order.requested {
+            _ if struck => None,
+            Some(ix) if order.force => Some(ix),
+            Some(ix) => Some(ix).filter(|ix| Some(*ix) != source && self.admits(*ix, order.server)),
+            None => self.schedule(order.server, source),
+        };
+        let Some(dest) = dest else {
+            if let Some(id) = order.migration {
+                self.migrations.set_status(id, MigrationStatus::Error, self.now);
+            }
+            self.fail_server(
+                order.server,
+                "No valid host was found. There are not enough hosts available.",
+            );
+            return;
+        };
+        self.allocate(dest, order.server);
+        self.cast(
+            dest,
+            Cast {
+                server: order.server,
+                server_id,
+                kind: CastKind::Rebuild(order),
+            },
+        );
+    }
+
+    /// Puts a server into `error` with a fault.
+    pub(crate) fn fail_server(&mut self, no: ServerNo, message: &str) {
+        let at: Moment = self.now;
+        let message = message.to_owned();
+        self.edit(no, |server| {
+            server.vm_state = VmState::Error;
+            server.task_state = None;
+            server.fault = Some(Fault { message, at });
+        });
+    }
+}

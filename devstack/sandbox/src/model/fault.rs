@@ -1,0 +1,187 @@
+//! Faults of moves: what may go wrong between an accepted evacuation and its end.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// What happens to an evacuation.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum MoveFault {
+    /// The conductor never sees the order: the record stays `accepted` for ever.
+    LostCast,
+    /// The scheduler finds no host: migration `error`, instance `error`.
+    NoValidHost,
+    /// The destination's late claim fails: migration `failed`, instance as before.
+    LateFailure,
+    /// The rebuild fails on the destination: migration `failed`, instance `error`.
+    Error,
+    /// The rebuild never ends: the record stays `pre-migrating`.
+    Hang,
+    /// The rebuild takes this much longer.
+    Slow {
+        /// Extra region time in milliseconds.
+        millis: u64,
+    },
+    /// The destination loses power this long after the rebuild began.
+    DestinationDies {
+        /// Region time in milliseconds.
+        millis: u64,
+    },
+}
+
+impl MoveFault {
+    fn strikes_at_conductor(self) -> bool {
+        matches!(self, Self::LostCast | Self::NoValidHost)
+    }
+
+    pub(crate) fn extra(self) -> Duration {
+        match self {
+            Self::Slow { millis } => Duration::from_millis(millis),
+            Self::LostCast
+            | Self::NoValidHost
+            | Self::LateFailure
+            | Self::Error
+            | Self::Hang
+            | Self::DestinationDies { .. } => Duration::ZERO,
+        }
+    }
+}
+
+/// Which evacuations a fault strikes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MoveFaultRule {
+    /// What happens.
+    #[serde(flatten)]
+    pub fault: MoveFault,
+    /// Only this instance.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server: Option<Uuid>,
+    /// Only this destination (not for faults of the conductor, which strike before there is one).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dest: Option<String>,
+    /// How often it strikes; `None` is always.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub times: Option<u32>,
+}
+
+impl MoveFaultRule {
+    /// A rule that strikes every evacuation.
+    pub fn always(fault: MoveFault) -> Self {
+        Self {
+            fault,
+            server: None,
+            dest: None,
+            times: None,
+        }
+    }
+
+    /// A rule that strikes once.
+    pub fn once(fault: MoveFault) -> Self {
+        Self {
+            times: Some(1),
+            ..Self::always(fault)
+        }
+    }
+
+    /// The same rule for one instance only.
+    #[must_use]
+    pub fn server(mut self, server: Uuid) -> Self {
+        self.server = Some(server);
+        self
+    }
+
+    /// The same rule for one destination only.
+    #[must_use]
+    pub fn dest(mut self, dest: &str) -> Self {
+        self.dest = Some(dest.to_owned());
+        self
+    }
+}
+
+/// The rules in force.
+#[derive(Debug, Default)]
+pub(crate) struct MoveFaults {
+    rules: Vec<MoveFaultRule>,
+}
+
+impl MoveFaults {
+    pub(crate) fn add(&mut self, rule: MoveFaultRule) {
+        self.rules.push(rule);
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.rules.clear();
+    }
+
+    pub(crate) fn rules(&self) -> &[MoveFaultRule] {
+        &self.rules
+    }
+
+    /// The fault that strikes this evacuation at the API and the conductor.
+    pub(crate) fn at_conductor(&mut self, server: Uuid, fault: MoveFault) -> bool {
+        self.strike(server, None, |candidate| candidate == fault)
+            .is_some()
+    }
+
+    /// The fault that strikes this evacuation on its destination.
+    pub(crate) fn at_dest(&mut self, server: Uuid, dest: &str) -> Option<MoveFault> {
+        self.strike(server, Some(dest), |fault| !fault.strikes_at_conductor())
+    }
+
+    fn strike(
+        &mut self,
+        server: Uuid,
+        dest: Option<&str>,
+        fits: impl Fn(MoveFault) -> bool,
+    ) -> Option<MoveFault> {
+        let position = self.rules.iter().position(|rule| {
+            fits(rule.fault)
+                && rule.server.is_none_or(|wanted| wanted == server)
+                && rule.dest.as_deref().is_none_or(|wanted| Some(wanted) == dest)
+        })?;
+        let rule = self.rules.get_mut(position)?;
+        let fault = rule.fault;
+        if let Some(times) = &mut rule.times {
+            *times = times.saturating_sub(1);
+            if *times == 0 {
+                self.rules.remove(position);
+            }
+        }
+        Some(fault)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rule_strikes_what_it_names_and_as_often_as_it_says() {
+        let (one, two) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        let mut faults = MoveFaults::default();
+        faults.add(MoveFaultRule::once(MoveFault::Error).server(one).dest("b"));
+        faults.add(MoveFaultRule::always(MoveFault::LostCast).server(two));
+        assert_eq!(faults.at_dest(two, "b"), None, "another server");
+        assert_eq!(faults.at_dest(one, "c"), None, "another destination");
+        assert_eq!(faults.at_dest(one, "b"), Some(MoveFault::Error));
+        assert_eq!(faults.at_dest(one, "b"), None, "used up");
+        assert!(faults.at_conductor(two, MoveFault::LostCast));
+        assert!(
+            faults.at_conductor(two, MoveFault::LostCast),
+            "always means always"
+        );
+        assert!(!faults.at_conductor(one, MoveFault::LostCast));
+    }
+
+    #[test]
+    fn rules_are_written_flat() {
+        let rule: MoveFaultRule =
+            serde_json::from_str(r#"{"kind": "slow", "millis": 5, "times": 2, "dest": "compute-002"}"#)
+                .unwrap();
+        assert_eq!(rule.fault, MoveFault::Slow { millis: 5 });
+        assert_eq!((rule.times, rule.dest.as_deref()), (Some(2), Some("compute-002")));
+    }
+}

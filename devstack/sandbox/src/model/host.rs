@@ -1,0 +1,329 @@
+//! Hypervisors: the machine, its nova-compute, and Nova's row about it.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::ops::{Index, IndexMut};
+use std::sync::Arc;
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use crate::model::ServerNo;
+use crate::model::cast::{Cast, RebuildOrder};
+use crate::model::maas::Machine;
+use crate::moment::Moment;
+
+/// Position of a host in [`Hosts`]; hosts are never removed, so it stays good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct HostIx(usize);
+
+/// A guest a machine knows of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Guest {
+    pub(crate) server_id: Uuid,
+    pub(crate) power: GuestPower,
+}
+
+/// What a guest does, as the hypervisor knows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum GuestPower {
+    Running,
+    Paused,
+    Suspended,
+    Shutoff,
+}
+
+impl GuestPower {
+    /// Whether there is a process that holds the disk. A paused guest does: resuming it beside another copy is as bad
+    /// as running it.
+    pub(crate) fn executes(self) -> bool {
+        matches!(self, Self::Running | Self::Paused)
+    }
+
+    /// Nova's power state number.
+    pub(crate) fn power_state(self) -> u8 {
+        match self {
+            Self::Running => 1,
+            Self::Paused => 3,
+            Self::Shutoff | Self::Suspended => 4,
+        }
+    }
+}
+
+/// Heartbeats, computed from when they began instead of being written one by one.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Heartbeat {
+    since: Option<Moment>,
+    last: Moment,
+}
+
+impl Heartbeat {
+    /// Beats from `first` on.
+    pub(crate) fn from(first: Moment) -> Self {
+        Self {
+            since: Some(first),
+            last: Moment::START,
+        }
+    }
+
+    /// The last beat at or before `now`.
+    pub(crate) fn last(&self, now: Moment, interval: Duration) -> Moment {
+        let Some(since) = self.since.filter(|since| *since <= now) else {
+            return self.last;
+        };
+        let elapsed = now.since(since);
+        let over = elapsed.as_nanos() % interval.as_nanos().max(1);
+        Moment::at(
+            now.age()
+                .saturating_sub(Duration::from_nanos(u64::try_from(over).unwrap_or(0))),
+        )
+    }
+
+    /// Begins or ends the beating.
+    pub(crate) fn set(&mut self, beating: bool, now: Moment, interval: Duration) {
+        match (beating, self.since) {
+            (true, None) => self.since = Some(now),
+            (false, Some(_)) => {
+                self.last = self.last(now, interval);
+                self.since = None;
+            }
+            (true, Some(_)) | (false, None) => {}
+        }
+    }
+}
+
+/// One hypervisor.
+#[derive(Debug)]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch of its own in the real world"
+)]
+pub(crate) struct Host {
+    /// Service host: what Nova calls `host`.
+    pub(crate) name: Arc<str>,
+    /// Node name: what Nova calls `hypervisor_hostname`. Not the service host, on purpose.
+    pub(crate) node: String,
+    pub(crate) number: u32,
+    pub(crate) rack: String,
+    pub(crate) ip: String,
+    pub(crate) service_id: Uuid,
+    pub(crate) hypervisor_id: Uuid,
+    pub(crate) vcpus: u32,
+    pub(crate) ram_mb: u64,
+
+    // The machine.
+    pub(crate) power: bool,
+    pub(crate) link: bool,
+    /// Since when nova-compute runs.
+    pub(crate) agent: Option<Moment>,
+    /// Whether nova-compute starts with the machine.
+    pub(crate) agent_at_boot: bool,
+    /// Counts nova-compute's ends: work planned in an earlier life is void.
+    pub(crate) life: u64,
+    pub(crate) guests: BTreeMap<ServerNo, Guest>,
+    pub(crate) machine: Machine,
+    /// Messages nobody has taken yet: the broker's queue `compute.<host>`.
+    pub(crate) queue: VecDeque<Cast>,
+    pub(crate) rebuilding: usize,
+    pub(crate) waiting: VecDeque<RebuildOrder>,
+
+    // Nova's rows.
+    pub(crate) heartbeat: Heartbeat,
+    /// The last change of the row by the API; `updated_at` shows it too.
+    pub(crate) edited: Moment,
+    pub(crate) disabled: bool,
+    pub(crate) disabled_reason: Option<String>,
+    pub(crate) forced_down: bool,
+    pub(crate) servers: BTreeSet<ServerNo>,
+    allocations: HashMap<ServerNo, (u32, u64)>,
+    pub(crate) vcpus_used: u32,
+    pub(crate) ram_mb_used: u64,
+}
+
+/// What a new host looks like.
+#[derive(Debug)]
+pub(crate) struct NewHost {
+    pub(crate) name: String,
+    pub(crate) number: u32,
+    pub(crate) rack: String,
+    pub(crate) service_id: Uuid,
+    pub(crate) hypervisor_id: Uuid,
+    pub(crate) system_id: String,
+    pub(crate) vcpus: u32,
+    pub(crate) ram_mb: u64,
+    pub(crate) first_beat: Moment,
+}
+
+impl Host {
+    pub(crate) fn new(new: NewHost) -> Self {
+        Self {
+            node: format!("{}.sandbox", new.name),
+            name: new.name.into(),
+            number: new.number,
+            rack: new.rack,
+            ip: format!("10.0.{}.{}", new.number / 250, new.number % 250 + 1),
+            service_id: new.service_id,
+            hypervisor_id: new.hypervisor_id,
+            vcpus: new.vcpus,
+            ram_mb: new.ram_mb,
+            power: true,
+            link: true,
+            agent: Some(Moment::START),
+            agent_at_boot: true,
+            life: 0,
+            guests: BTreeMap::new(),
+            machine: Machine::new(new.system_id),
+            queue: VecDeque::new(),
+            rebuilding: 0,
+            waiting: VecDeque::new(),
+            heartbeat: Heartbeat::from(new.first_beat),
+            edited: Moment::START,
+            disabled: false,
+            disabled_reason: None,
+            forced_down: false,
+            servers: BTreeSet::new(),
+            allocations: HashMap::new(),
+            vcpus_used: 0,
+            ram_mb_used: 0,
+        }
+    }
+
+    /// Whether nova-compute takes messages and can write to Nova's database.
+    pub(crate) fn reachable(&self) -> bool {
+        self.power && self.link && self.agent.is_some()
+    }
+
+    pub(crate) fn refresh_heartbeat(&mut self, now: Moment, interval: Duration) {
+        let beating = self.reachable();
+        self.heartbeat.set(beating, now, interval);
+    }
+
+    pub(crate) fn has_room(&self, vcpus: u32, ram_mb: u64) -> bool {
+        self.vcpus_used + vcpus <= self.vcpus && self.ram_mb_used + ram_mb <= self.ram_mb
+    }
+
+    /// Placement's allocation; one per server and host.
+    pub(crate) fn allocate(&mut self, server: ServerNo, vcpus: u32, ram_mb: u64) {
+        if self.allocations.insert(server, (vcpus, ram_mb)).is_none() {
+            self.vcpus_used += vcpus;
+            self.ram_mb_used += ram_mb;
+        }
+    }
+
+    pub(crate) fn release(&mut self, server: ServerNo) {
+        if let Some((vcpus, ram_mb)) = self.allocations.remove(&server) {
+            self.vcpus_used -= vcpus;
+            self.ram_mb_used -= ram_mb;
+        }
+    }
+}
+
+/// All hosts, with their indexes.
+#[derive(Debug, Default)]
+pub(crate) struct Hosts {
+    rows: Vec<Host>,
+    by_name: HashMap<Arc<str>, HostIx>,
+    by_service: HashMap<Uuid, HostIx>,
+    by_machine: HashMap<String, HostIx>,
+}
+
+impl Hosts {
+    pub(crate) fn push(&mut self, host: Host) -> HostIx {
+        let ix = HostIx(self.rows.len());
+        self.by_name.insert(Arc::clone(&host.name), ix);
+        self.by_service.insert(host.service_id, ix);
+        self.by_machine.insert(host.machine.system_id.clone(), ix);
+        self.rows.push(host);
+        ix
+    }
+
+    pub(crate) fn find(&self, name: &str) -> Option<HostIx> {
+        self.by_name.get(name).copied()
+    }
+
+    pub(crate) fn by_service(&self, id: Uuid) -> Option<HostIx> {
+        self.by_service.get(&id).copied()
+    }
+
+    pub(crate) fn by_machine(&self, system_id: &str) -> Option<HostIx> {
+        self.by_machine.get(system_id).copied()
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (HostIx, &Host)> {
+        self.rows
+            .iter()
+            .enumerate()
+            .map(|(position, host)| (HostIx(position), host))
+    }
+
+    pub(crate) fn indexes(&self) -> impl Iterator<Item = HostIx> + use<> {
+        (0..self.rows.len()).map(HostIx)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.rows.len()
+    }
+}
+
+// Only `push` makes a `HostIx`, and rows are never removed: the index is always in range.
+impl Index<HostIx> for Hosts {
+    type Output = Host;
+
+    fn index(&self, ix: HostIx) -> &Host {
+        &self.rows[ix.0]
+    }
+}
+
+impl IndexMut<HostIx> for Hosts {
+    fn index_mut(&mut self, ix: HostIx) -> &mut Host {
+        &mut self.rows[ix.0]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BEAT: Duration = Duration::from_secs(2);
+
+    fn at(seconds: u64) -> Moment {
+        Moment::at(Duration::from_secs(seconds))
+    }
+
+    #[test]
+    fn heartbeats_are_computed_not_written() {
+        let mut heartbeat = Heartbeat::from(at(1));
+        for (now, last) in [(0, 0), (1, 1), (2, 1), (3, 3), (4, 3), (1001, 1001)] {
+            assert_eq!(heartbeat.last(at(now), BEAT), at(last), "asked at {now}");
+        }
+        heartbeat.set(false, at(6), BEAT);
+        assert_eq!(
+            heartbeat.last(at(100), BEAT),
+            at(5),
+            "frozen at the last beat before the end"
+        );
+        heartbeat.set(true, at(200), BEAT);
+        assert_eq!(heartbeat.last(at(203), BEAT), at(202));
+    }
+
+    #[test]
+    fn an_allocation_counts_once_per_server() {
+        let mut host = Host::new(NewHost {
+            name: "h".into(),
+            number: 1,
+            rack: "r".into(),
+            service_id: Uuid::nil(),
+            hypervisor_id: Uuid::nil(),
+            system_id: "abc".into(),
+            vcpus: 2,
+            ram_mb: 1024,
+            first_beat: Moment::START,
+        });
+        host.allocate(ServerNo(1), 1, 512);
+        host.allocate(ServerNo(1), 1, 512);
+        assert!(host.has_room(1, 512));
+        assert!(!host.has_room(2, 512));
+        host.release(ServerNo(1));
+        host.release(ServerNo(1));
+        assert_eq!((host.vcpus_used, host.ram_mb_used), (0, 0));
+    }
+}

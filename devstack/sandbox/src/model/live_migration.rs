@@ -1,0 +1,182 @@
+//! Live migrations, whole and caught half-way.
+
+use uuid::Uuid;
+
+use crate::model::agenda::Event;
+use crate::model::evacuate::{no_such_server, wrong_state};
+use crate::model::host::GuestPower;
+use crate::model::migration::{Migration, MigrationKind, MigrationStatus};
+use crate::model::server::{TaskState, VmState};
+use crate::model::{Caller, HostIx, Refusal, ServerNo, State};
+
+/// A live migration in progress.
+#[derive(Debug, Clone)]
+pub(crate) struct LiveMove {
+    server: ServerNo,
+    server_id: Uuid,
+    source: HostIx,
+    source_life: u64,
+    dest: HostIx,
+    dest_life: u64,
+    migration: u64,
+}
+
+impl State {
+    /// Accepts a live migration of a running server.
+    pub(crate) fn live_migrate(
+        &mut self,
+        caller: &Caller,
+        id: Uuid,
+        host: Option<&str>,
+    ) -> Result<(), Refusal> {
+        let no = self.find_server(caller, id)?;
+        caller.require_admin("os_compute_api:os-migrate-server:migrate_live")?;
+        let Some(server) = self.servers.get(no) else {
+            return Err(no_such_server(id));
+        };
+        if !matches!(server.vm_state, VmState::Active | VmState::Paused) {
+            return Err(wrong_state(
+                "os-migrateLive",
+                id,
+                "vm_state",
+                server.vm_state.as_str(),
+            ));
+        }
+        if let Some(task) = server.task_state {
+            return Err(wrong_state("os-migrateLive", id, "task_state", task.as_str()));
+        }
+        let Some(source) = server.host else {
+            return Err(no_such_server(id));
+        };
+        if !self.service_up(source) {
+            let name = &self.hosts[source].name;
+            return Err(Refusal::bad_request(format!(
+                "Compute service of {name} is unavailable at this time."
+            )));
+        }
+        let dest = match host {
+            Some(name) => self
+                .hosts
+                .find(name)
+                .filter(|ix| *ix != source && self.admits(*ix, no))
+                .ok_or_else(|| Refusal::bad_request(format!("Compute host {name} could not be found.")))?,
+            None => self.schedule(no, Some(source)).ok_or_else(|| {
+                Refusal::bad_request("No valid host was found. There are not enough hosts available.")
+            })?,
+        };
+        self.log_action(no, caller, "live-migration");
+        self.allocate(dest, no);
+        let migration = self.record_move(
+            no,
+            source,
+            dest,
+            MigrationKind::LiveMigration,
+            MigrationStatus::Preparing,
+        );
+        self.edit(no, |server| server.task_state = Some(TaskState::Migrating));
+        let live = Box::new(LiveMove {
+            server: no,
+            server_id: id,
+            source,
+            source_life: self.hosts[source].life,
+            dest,
+            dest_life: self.hosts[dest].life,
+            migration,
+        });
+        let at = self.now.after(self.settings.live_migration_time * 4 / 5);
+        self.agenda.plan(at, Event::LiveSwitch { live });
+        Ok(())
+    }
+
+    /// The memory is copied: the guest goes on at the destination.
+    pub(crate) fn live_switch(&mut self, live: Box<LiveMove>) {
+        let alive = self.alive(live.source, live.source_life) && self.alive(live.dest, live.dest_life);
+        if !alive || self.servers.get(live.server).is_none() {
+            return;
+        }
+        self.migrations
+            .set_status(live.migration, MigrationStatus::Running, self.now);
+        let power = self
+            .guest(live.source, live.server)
+            .unwrap_or(GuestPower::Shutoff);
+        self.set_guest(live.source, live.server, live.server_id, GuestPower::Shutoff);
+        self.set_guest(live.dest, live.server, live.server_id, power);
+        let at = self.now.after(self.settings.live_migration_time / 5);
+        self.agenda.plan(at, Event::LiveFinish { live });
+    }
+
+    /// The source writes down where the guest is. If it has died first, nobody does.
+    pub(crate) fn live_finish(&mut self, live: &LiveMove) {
+        if !self.alive(live.source, live.source_life) || self.servers.get(live.server).is_none() {
+            return;
+        }
+        self.destroy_guest(live.source, live.server);
+        self.hosts[live.source].release(live.server);
+        self.hosts[live.source].servers.remove(&live.server);
+        self.hosts[live.dest].servers.insert(live.server);
+        let dest = live.dest;
+        self.edit(live.server, |server| {
+            server.host = Some(dest);
+            server.task_state = None;
+        });
+        self.migrations
+            .set_status(live.migration, MigrationStatus::Completed, self.now);
+    }
+
+    /// Makes an unfinished move appear: the record names `dest`, Nova still says source, and the guest runs where
+    /// `guest_at_dest` says.
+    pub(crate) fn half_move(
+        &mut self,
+        no: ServerNo,
+        dest: HostIx,
+        kind: MigrationKind,
+        guest_at_dest: bool,
+    ) -> Option<()> {
+        let server = self.servers.get(no)?;
+        let (id, source) = (server.id, server.host?);
+        self.record_move(no, source, dest, kind, MigrationStatus::Running);
+        self.edit(no, |server| server.task_state = Some(TaskState::Migrating));
+        if guest_at_dest {
+            self.set_guest(source, no, id, GuestPower::Shutoff);
+            self.set_guest(dest, no, id, GuestPower::Running);
+        }
+        Some(())
+    }
+
+    fn alive(&self, ix: HostIx, life: u64) -> bool {
+        self.hosts[ix].life == life && self.hosts[ix].reachable()
+    }
+
+    fn record_move(
+        &mut self,
+        no: ServerNo,
+        source: HostIx,
+        dest: HostIx,
+        kind: MigrationKind,
+        status: MigrationStatus,
+    ) -> u64 {
+        let (id, uuid) = (self.migrations.next_id(), self.new_uuid());
+        let Some(server) = self.servers.get(no) else {
+            return id;
+        };
+        self.migrations.insert(Migration {
+            id,
+            uuid,
+            server: no,
+            server_id: server.id,
+            kind,
+            status,
+            source_compute: self.hosts[source].name.to_string(),
+            source_node: self.hosts[source].node.clone(),
+            dest_compute: Some(self.hosts[dest].name.to_string()),
+            dest_node: Some(self.hosts[dest].node.clone()),
+            dest_host: Some(self.hosts[dest].ip.clone()),
+            created: self.now,
+            updated: Some(self.now),
+            user_id: server.user_id.clone(),
+            project_id: server.project_id.clone(),
+            flavor: server.flavor,
+        });
+        id
+    }
+}

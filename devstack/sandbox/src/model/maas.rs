@@ -1,0 +1,127 @@
+//! Machines as MAAS sees them: what it remembers, what its BMC answers, how it lies.
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::agenda::Event;
+use crate::model::{HostIx, State};
+
+/// How MAAS and the BMC answer a power query.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "mode", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum PowerQuery {
+    /// What is so.
+    Truth,
+    /// Always this word.
+    Says {
+        /// `on`, `off`, `unknown` or `error`.
+        state: String,
+    },
+    /// These words in turn, then the truth.
+    Script {
+        /// What is answered, first to last.
+        states: Vec<String>,
+    },
+    /// An error status.
+    Fails {
+        /// HTTP status.
+        status: u16,
+    },
+    /// No answer at all.
+    Hangs,
+}
+
+/// What becomes of a power command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "mode", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum PowerCommand {
+    /// The machine obeys after a while.
+    Works,
+    /// 200 with the machine, and nothing happens.
+    Ignored,
+    /// 200 with `null`: MAAS cannot do it.
+    Null,
+    /// An error status, and nothing happens.
+    Fails {
+        /// HTTP status.
+        status: u16,
+    },
+    /// The machine obeys, but the connection breaks before the answer.
+    ObeysThenBreaks,
+}
+
+/// A machine in MAAS.
+#[derive(Debug, Clone)]
+pub(crate) struct Machine {
+    pub(crate) system_id: String,
+    /// What MAAS remembers; nobody tells it when a plug is pulled.
+    pub(crate) cached_power: String,
+    pub(crate) bmc_powered: bool,
+    pub(crate) query: PowerQuery,
+    pub(crate) query_delay_millis: u64,
+    pub(crate) command: PowerCommand,
+    pub(crate) power_type: String,
+}
+
+impl Machine {
+    pub(crate) fn new(system_id: String) -> Self {
+        Self {
+            system_id,
+            cached_power: "on".into(),
+            bmc_powered: true,
+            query: PowerQuery::Truth,
+            query_delay_millis: 0,
+            command: PowerCommand::Works,
+            power_type: "ipmi".into(),
+        }
+    }
+}
+
+/// The answer to a power query.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum QueryAnswer {
+    State(String),
+    Status(u16),
+    Silence,
+}
+
+impl State {
+    /// Asks the BMC through MAAS.
+    pub(crate) fn query_power(&mut self, ix: HostIx) -> QueryAnswer {
+        let host = &mut self.hosts[ix];
+        let machine = &mut host.machine;
+        let truth = if host.power { "on" } else { "off" };
+        let said = match &mut machine.query {
+            // Nobody can ask a BMC without power; what lies is MAAS, and it may go on lying.
+            PowerQuery::Truth if !machine.bmc_powered => return QueryAnswer::Status(503),
+            PowerQuery::Truth => truth.to_owned(),
+            PowerQuery::Says { state } => state.clone(),
+            PowerQuery::Script { states } if states.is_empty() => truth.to_owned(),
+            PowerQuery::Script { states } => states.remove(0),
+            PowerQuery::Fails { status } => return QueryAnswer::Status(*status),
+            PowerQuery::Hangs => return QueryAnswer::Silence,
+        };
+        machine.cached_power.clone_from(&said);
+        QueryAnswer::State(said)
+    }
+
+    /// Gives a power command, and says what becomes of it.
+    pub(crate) fn command_power(&mut self, ix: HostIx, on: bool) -> PowerCommand {
+        let machine = &self.hosts[ix].machine;
+        let command = if machine.command != PowerCommand::Works {
+            machine.command
+        } else if !machine.bmc_powered {
+            PowerCommand::Fails { status: 503 }
+        } else if machine.power_type == "manual" {
+            PowerCommand::Null
+        } else {
+            PowerCommand::Works
+        };
+        if matches!(command, PowerCommand::Works | PowerCommand::ObeysThenBreaks) {
+            let at = self.now.after(self.settings.maas_power_time);
+            self.agenda.plan(at, Event::Power { host: ix, on });
+        }
+        command
+    }
+}

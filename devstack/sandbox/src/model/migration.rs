@@ -1,0 +1,245 @@
+//! Migration records and their indexes.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::model::ServerNo;
+use crate::moment::Moment;
+
+/// What moves, in Nova's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum MigrationKind {
+    /// A rebuild away from a dead host.
+    Evacuation,
+    /// A move of a running guest.
+    LiveMigration,
+    /// A cold move.
+    Migration,
+    /// A cold move to another flavor.
+    Resize,
+}
+
+impl MigrationKind {
+    /// Nova's word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Evacuation => "evacuation",
+            Self::LiveMigration => "live-migration",
+            Self::Migration => "migration",
+            Self::Resize => "resize",
+        }
+    }
+}
+
+/// Where a migration is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum MigrationStatus {
+    Accepted,
+    Preparing,
+    PreMigrating,
+    Running,
+    Done,
+    Completed,
+    Failed,
+    Error,
+}
+
+impl MigrationStatus {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Preparing => "preparing",
+            Self::PreMigrating => "pre-migrating",
+            Self::Running => "running",
+            Self::Done => "done",
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+            Self::Error => "error",
+        }
+    }
+}
+
+/// One record.
+#[derive(Debug, Clone)]
+pub(crate) struct Migration {
+    pub(crate) id: u64,
+    pub(crate) uuid: Uuid,
+    pub(crate) server: ServerNo,
+    pub(crate) server_id: Uuid,
+    pub(crate) kind: MigrationKind,
+    pub(crate) status: MigrationStatus,
+    pub(crate) source_compute: String,
+    pub(crate) source_node: String,
+    pub(crate) dest_compute: Option<String>,
+    pub(crate) dest_node: Option<String>,
+    pub(crate) dest_host: Option<String>,
+    pub(crate) created: Moment,
+    /// NULL until somebody has written the record a second time.
+    pub(crate) updated: Option<Moment>,
+    pub(crate) user_id: String,
+    pub(crate) project_id: String,
+    pub(crate) flavor: usize,
+}
+
+/// Filters of `GET /os-migrations`.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct MigrationFilter {
+    pub(crate) instance_uuid: Option<Uuid>,
+    /// Either side.
+    pub(crate) host: Option<String>,
+    pub(crate) source_compute: Option<String>,
+    pub(crate) status: Option<String>,
+    pub(crate) kind: Option<String>,
+    pub(crate) user_id: Option<String>,
+    pub(crate) project_id: Option<String>,
+    pub(crate) changes_since: Option<Moment>,
+    pub(crate) changes_before: Option<Moment>,
+}
+
+impl MigrationFilter {
+    fn admits(&self, row: &Migration) -> bool {
+        let is =
+            |wanted: &Option<String>, value: &str| wanted.as_deref().is_none_or(|wanted| wanted == value);
+        let host_matches = match (&self.host, &self.source_compute) {
+            // Nova looks at `source_compute` only where `host` was not asked for.
+            (Some(host), _) => row.source_compute == *host || row.dest_compute.as_ref() == Some(host),
+            (None, Some(source)) => row.source_compute == *source,
+            (None, None) => true,
+        };
+        host_matches
+            && self.instance_uuid.is_none_or(|id| row.server_id == id)
+            && is(&self.status, row.status.as_str())
+            && is(&self.kind, row.kind.as_str())
+            && is(&self.user_id, &row.user_id)
+            && is(&self.project_id, &row.project_id)
+            // SQL compares with NULL and so hides records nobody has updated yet.
+            && self.changes_since.is_none_or(|since| row.updated.is_some_and(|updated| updated >= since))
+            && self.changes_before.is_none_or(|before| row.updated.is_some_and(|updated| updated <= before))
+    }
+}
+
+/// All records.
+#[derive(Debug, Default)]
+pub(crate) struct Migrations {
+    rows: BTreeMap<u64, Migration>,
+    by_uuid: HashMap<Uuid, u64>,
+    by_source: HashMap<String, BTreeSet<u64>>,
+    by_dest: HashMap<String, BTreeSet<u64>>,
+    by_server: HashMap<Uuid, BTreeSet<u64>>,
+    last: u64,
+}
+
+impl Migrations {
+    pub(crate) fn next_id(&mut self) -> u64 {
+        self.last += 1;
+        self.last
+    }
+
+    pub(crate) fn insert(&mut self, row: Migration) {
+        self.by_uuid.insert(row.uuid, row.id);
+        self.by_source
+            .entry(row.source_compute.clone())
+            .or_default()
+            .insert(row.id);
+        if let Some(dest) = &row.dest_compute {
+            self.by_dest.entry(dest.clone()).or_default().insert(row.id);
+        }
+        self.by_server.entry(row.server_id).or_default().insert(row.id);
+        self.rows.insert(row.id, row);
+    }
+
+    /// Sets the status, as a save by a service does.
+    pub(crate) fn set_status(&mut self, id: u64, status: MigrationStatus, now: Moment) {
+        if let Some(row) = self.rows.get_mut(&id) {
+            row.status = status;
+            row.updated = Some(now);
+        }
+    }
+
+    /// The destination's claim.
+    pub(crate) fn set_dest(&mut self, id: u64, compute: &str, node: &str, ip: &str, now: Moment) {
+        let Some(row) = self.rows.get_mut(&id) else { return };
+        if let Some(old) = row.dest_compute.replace(compute.to_owned())
+            && let Some(ids) = self.by_dest.get_mut(&old)
+        {
+            ids.remove(&id);
+        }
+        row.dest_node = Some(node.to_owned());
+        row.dest_host = Some(ip.to_owned());
+        row.updated = Some(now);
+        self.by_dest.entry(compute.to_owned()).or_default().insert(id);
+    }
+
+    /// Nova hides the records of a deleted instance.
+    pub(crate) fn forget_server(&mut self, server_id: Uuid) {
+        for id in self.by_server.remove(&server_id).unwrap_or_default() {
+            let Some(row) = self.rows.remove(&id) else {
+                continue;
+            };
+            self.by_uuid.remove(&row.uuid);
+            if let Some(ids) = self.by_source.get_mut(&row.source_compute) {
+                ids.remove(&id);
+            }
+            if let Some(ids) = row
+                .dest_compute
+                .as_ref()
+                .and_then(|dest| self.by_dest.get_mut(dest))
+            {
+                ids.remove(&id);
+            }
+        }
+    }
+
+    pub(crate) fn id_of(&self, uuid: Uuid) -> Option<u64> {
+        self.by_uuid.get(&uuid).copied()
+    }
+
+    /// Records with this host as source, oldest first.
+    pub(crate) fn of_source(&self, source: &str) -> impl Iterator<Item = &Migration> {
+        self.by_source
+            .get(source)
+            .into_iter()
+            .flatten()
+            .filter_map(|id| self.rows.get(id))
+    }
+
+    /// Records of this instance, oldest first.
+    pub(crate) fn of_server(&self, server_id: Uuid) -> impl Iterator<Item = &Migration> {
+        self.by_server
+            .get(&server_id)
+            .into_iter()
+            .flatten()
+            .filter_map(|id| self.rows.get(id))
+    }
+
+    /// Up to `limit` records that pass the filter, newest first, older than `marker`.
+    pub(crate) fn list(
+        &self,
+        filter: &MigrationFilter,
+        marker: Option<u64>,
+        limit: usize,
+    ) -> Vec<&Migration> {
+        let below = marker.unwrap_or(u64::MAX);
+        let pick = |ids: &BTreeSet<u64>| -> Vec<&Migration> {
+            let rows = ids.range(..below).rev().filter_map(|id| self.rows.get(id));
+            rows.filter(|row| filter.admits(row)).take(limit).collect()
+        };
+        if let Some(id) = filter.instance_uuid {
+            return self.by_server.get(&id).map(pick).unwrap_or_default();
+        }
+        if let Some(host) = &filter.host {
+            let mut ids = self.by_source.get(host).cloned().unwrap_or_default();
+            ids.extend(self.by_dest.get(host).into_iter().flatten());
+            return pick(&ids);
+        }
+        if let Some(source) = &filter.source_compute {
+            return self.by_source.get(source).map(pick).unwrap_or_default();
+        }
+        let rows = self.rows.range(..below).rev().map(|(_, row)| row);
+        rows.filter(|row| filter.admits(row)).take(limit).collect()
+    }
+}

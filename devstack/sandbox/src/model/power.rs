@@ -1,0 +1,91 @@
+//! Power, link and process of a hypervisor.
+
+use crate::model::agenda::Event;
+use crate::model::host::GuestPower;
+use crate::model::{HostIx, ServerNo, State};
+
+impl State {
+    /// Takes the power away: guests and nova-compute end at once.
+    pub(crate) fn power_off(&mut self, ix: HostIx) {
+        if !self.hosts[ix].power {
+            return;
+        }
+        let running: Vec<(ServerNo, uuid::Uuid)> = self.hosts[ix]
+            .guests
+            .iter()
+            .filter(|(_, guest)| guest.power.executes())
+            .map(|(no, guest)| (*no, guest.server_id))
+            .collect();
+        for (no, server_id) in running {
+            self.set_guest(ix, no, server_id, GuestPower::Shutoff);
+        }
+        self.hosts[ix].power = false;
+        self.end_agent(ix);
+    }
+
+    /// Gives power; nova-compute starts after the boot. Nothing happens to a machine that is on.
+    pub(crate) fn power_on(&mut self, ix: HostIx) {
+        let host = &mut self.hosts[ix];
+        if host.power {
+            return;
+        }
+        host.power = true;
+        if host.agent_at_boot {
+            let (at, life) = (self.now.after(self.settings.boot_time), host.life);
+            self.agenda.plan(at, Event::AgentStart { host: ix, life });
+        }
+    }
+
+    /// Ends nova-compute; guests go on if the machine does.
+    pub(crate) fn end_agent(&mut self, ix: HostIx) {
+        let (now, interval) = (self.now, self.settings.report_interval);
+        let host = &mut self.hosts[ix];
+        host.agent = None;
+        host.life += 1;
+        host.rebuilding = 0;
+        // Orders that waited for a free slot were never begun: the broker hands them out again.
+        let waiting: Vec<_> = host.waiting.drain(..).collect();
+        host.queue.extend(
+            waiting
+                .into_iter()
+                .map(crate::model::cast::RebuildOrder::into_cast),
+        );
+        host.refresh_heartbeat(now, interval);
+    }
+
+    /// Cuts or mends the control network. Guests and nova-compute run on; heartbeat and messages stop.
+    pub(crate) fn set_link(&mut self, ix: HostIx, up: bool) {
+        let (now, interval) = (self.now, self.settings.report_interval);
+        let host = &mut self.hosts[ix];
+        host.link = up;
+        host.refresh_heartbeat(now, interval);
+        if host.reachable() {
+            self.drain_queue(ix);
+        }
+    }
+
+    /// A rack loses its power; its BMCs with it.
+    pub(crate) fn lose_rack(&mut self, rack: &str) -> usize {
+        let members: Vec<HostIx> = self
+            .hosts
+            .iter()
+            .filter(|(_, host)| host.rack == rack)
+            .map(|(ix, _)| ix)
+            .collect();
+        for ix in &members {
+            self.power_off(*ix);
+            self.hosts[*ix].machine.bmc_powered = false;
+        }
+        members.len()
+    }
+
+    /// The rack's power is back; machines stay off until somebody switches them on.
+    pub(crate) fn restore_rack(&mut self, rack: &str) {
+        for ix in self.hosts.indexes() {
+            let host = &mut self.hosts[ix];
+            if host.rack == rack {
+                host.machine.bmc_powered = true;
+            }
+        }
+    }
+}

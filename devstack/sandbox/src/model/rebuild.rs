@@ -1,0 +1,201 @@
+//! The destination's half of an evacuation.
+
+use uuid::Uuid;
+
+use crate::model::agenda::Event;
+use crate::model::cast::RebuildOrder;
+use crate::model::conductor::Order;
+use crate::model::fault::MoveFault;
+use crate::model::host::GuestPower;
+use crate::model::migration::MigrationStatus;
+use crate::model::server::{TaskState, VmState};
+use crate::model::{HostIx, ServerNo, State};
+
+/// A rebuild in progress on its destination.
+#[derive(Debug, Clone)]
+pub(crate) struct Rebuild {
+    server: ServerNo,
+    server_id: Uuid,
+    dest: HostIx,
+    life: u64,
+    migration: Option<u64>,
+    stop_after: bool,
+    fails: bool,
+    finish_delay: std::time::Duration,
+}
+
+impl State {
+    /// The order has reached its destination.
+    pub(crate) fn rebuild_instance(&mut self, dest: HostIx, server_id: Uuid, order: Order) {
+        let limit = self.settings.rebuild_concurrency.unwrap_or(usize::MAX);
+        let host = &mut self.hosts[dest];
+        if host.rebuilding >= limit {
+            host.waiting.push_back(RebuildOrder { server_id, order });
+            return;
+        }
+        if self.servers.get(order.server).is_some() {
+            self.hosts[dest].rebuilding += 1;
+            self.claim(dest, server_id, order);
+        }
+    }
+
+    fn claim(&mut self, dest: HostIx, server_id: Uuid, order: Order) {
+        let no = order.server;
+        let Some(server) = self.servers.get(no) else {
+            return;
+        };
+        let (vm_state, task_state) = (server.vm_state, server.task_state);
+        let host = &self.hosts[dest];
+        let (name, node, ip, life) = (
+            host.name.to_string(),
+            host.node.clone(),
+            host.ip.clone(),
+            host.life,
+        );
+        if let Some(id) = order.migration {
+            self.migrations.set_dest(id, &name, &node, &ip, self.now);
+            self.migrations
+                .set_status(id, MigrationStatus::PreMigrating, self.now);
+        }
+        let fault = self.faults.at_dest(server_id, &name);
+        if fault == Some(MoveFault::LateFailure) {
+            self.end_failed(dest, no, order.migration);
+            // A late claim failure rolls back: the instance keeps the state it had.
+            self.edit(no, |server| server.task_state = None);
+            return;
+        }
+        // Nova saves here with "expected rebuilding", and refuses a guest that the hypervisor knows already.
+        let unexpected = task_state != Some(TaskState::Rebuilding);
+        if unexpected || self.hosts[dest].guests.contains_key(&no) {
+            self.end_failed(dest, no, order.migration);
+            let reason = if unexpected {
+                "Unexpected task state"
+            } else {
+                "Instance already exists"
+            };
+            self.fail_server(no, reason);
+            return;
+        }
+        self.edit(no, |server| server.task_state = Some(TaskState::RebuildSpawning));
+        match fault {
+            Some(MoveFault::Hang) => return,
+            Some(MoveFault::DestinationDies { millis }) => {
+                let at = self.now.after(std::time::Duration::from_millis(millis));
+                self.agenda.plan(
+                    at,
+                    Event::Power {
+                        host: dest,
+                        on: false,
+                    },
+                );
+            }
+            _ => {}
+        }
+        let spread = self.draw(self.settings.rebuild_spread);
+        let total =
+            self.settings.rebuild_time + spread + fault.map_or(std::time::Duration::ZERO, MoveFault::extra);
+        // The guest starts a little before Nova writes down where: that gap is where late trouble lives.
+        let finish_delay = total / 10;
+        let rebuild = Box::new(Rebuild {
+            server: no,
+            server_id,
+            dest,
+            life,
+            migration: order.migration,
+            stop_after: (order.leave_stopped && vm_state != VmState::Error) || vm_state == VmState::Stopped,
+            fails: fault == Some(MoveFault::Error),
+            finish_delay,
+        });
+        self.agenda.plan(
+            self.now.after(total.saturating_sub(finish_delay)),
+            Event::RebuildSpawn { rebuild },
+        );
+    }
+
+    /// A dead or cut-off destination does nothing more, and leaves its record as it is.
+    fn still_working(&self, rebuild: &Rebuild) -> bool {
+        let host = &self.hosts[rebuild.dest];
+        host.life == rebuild.life && host.reachable()
+    }
+
+    pub(crate) fn rebuild_spawn(&mut self, rebuild: Box<Rebuild>) {
+        if !self.still_working(&rebuild) {
+            return;
+        }
+        let (no, dest) = (rebuild.server, rebuild.dest);
+        let Some(server) = self.servers.get(no) else {
+            self.free_slot(dest);
+            return;
+        };
+        let expected = server.task_state == Some(TaskState::RebuildSpawning);
+        if rebuild.fails {
+            self.end_failed(dest, no, rebuild.migration);
+            self.fail_server(
+                no,
+                "Build of instance aborted: the rebuild failed on its destination",
+            );
+            return;
+        }
+        self.set_guest(dest, no, rebuild.server_id, GuestPower::Running);
+        if !expected {
+            // Somebody else has changed the task state: Nova gives up, and the guest it has started runs on.
+            self.end_failed(dest, no, rebuild.migration);
+            self.fail_server(no, "Unexpected task state");
+            return;
+        }
+        let now = self.now;
+        let stop_after = rebuild.stop_after;
+        self.edit(no, |server| {
+            server.vm_state = VmState::Active;
+            server.power_state = GuestPower::Running.power_state();
+            server.task_state = stop_after.then_some(TaskState::PoweringOff);
+            server.launched = Some(now);
+            server.fault = None;
+        });
+        self.agenda
+            .plan(now.after(rebuild.finish_delay), Event::RebuildFinish { rebuild });
+    }
+
+    pub(crate) fn rebuild_finish(&mut self, rebuild: &Rebuild) {
+        if !self.still_working(rebuild) {
+            return;
+        }
+        let (no, dest) = (rebuild.server, rebuild.dest);
+        let Some(server) = self.servers.get(no) else {
+            self.destroy_guest(dest, no);
+            self.free_slot(dest);
+            return;
+        };
+        if let Some(source) = server.host {
+            self.hosts[source].servers.remove(&no);
+        }
+        if rebuild.stop_after {
+            self.stop_instance(dest, no, rebuild.server_id);
+        }
+        self.hosts[dest].servers.insert(no);
+        self.edit(no, |server| server.host = Some(dest));
+        if let Some(id) = rebuild.migration {
+            self.migrations.set_status(id, MigrationStatus::Done, self.now);
+        }
+        self.free_slot(dest);
+    }
+
+    /// The record fails, the destination's allocation goes, the slot is free.
+    fn end_failed(&mut self, dest: HostIx, no: ServerNo, migration: Option<u64>) {
+        if let Some(id) = migration {
+            self.migrations.set_status(id, MigrationStatus::Failed, self.now);
+        }
+        if !self.hosts[dest].guests.contains_key(&no) {
+            self.hosts[dest].release(no);
+        }
+        self.free_slot(dest);
+    }
+
+    fn free_slot(&mut self, dest: HostIx) {
+        let host = &mut self.hosts[dest];
+        host.rebuilding = host.rebuilding.saturating_sub(1);
+        if let Some(next) = host.waiting.pop_front() {
+            self.rebuild_instance(dest, next.server_id, next.order);
+        }
+    }
+}

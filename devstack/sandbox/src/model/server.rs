@@ -1,0 +1,278 @@
+//! Servers as Nova's database has them, and the table they live in.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::model::HostIx;
+use crate::moment::Moment;
+
+/// Nova's internal instance number; higher is younger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct ServerNo(pub(crate) u64);
+
+/// Nova's `vm_state`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum VmState {
+    /// Being built; never launched yet.
+    Building,
+    /// Meant to run.
+    Active,
+    /// Shut down.
+    Stopped,
+    /// Paused in memory.
+    Paused,
+    /// Suspended to disk.
+    Suspended,
+    /// In rescue mode.
+    Rescued,
+    /// A resize waits for its confirmation.
+    Resized,
+    /// Shelved.
+    Shelved,
+    /// Failed.
+    Error,
+}
+
+impl VmState {
+    /// Nova's word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Building => "building",
+            Self::Active => "active",
+            Self::Stopped => "stopped",
+            Self::Paused => "paused",
+            Self::Suspended => "suspended",
+            Self::Rescued => "rescued",
+            Self::Resized => "resized",
+            Self::Shelved => "shelved",
+            Self::Error => "error",
+        }
+    }
+}
+
+/// Nova's `task_state`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+#[allow(missing_docs, reason = "these are Nova's own words")]
+pub enum TaskState {
+    Scheduling,
+    Spawning,
+    Rebuilding,
+    RebuildSpawning,
+    PoweringOn,
+    PoweringOff,
+    Rebooting,
+    RebootingHard,
+    Pausing,
+    Unpausing,
+    Suspending,
+    Resuming,
+    Migrating,
+    Deleting,
+}
+
+impl TaskState {
+    /// Nova's word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Scheduling => "scheduling",
+            Self::Spawning => "spawning",
+            Self::Rebuilding => "rebuilding",
+            Self::RebuildSpawning => "rebuild_spawning",
+            Self::PoweringOn => "powering-on",
+            Self::PoweringOff => "powering-off",
+            Self::Rebooting => "rebooting",
+            Self::RebootingHard => "rebooting_hard",
+            Self::Pausing => "pausing",
+            Self::Unpausing => "unpausing",
+            Self::Suspending => "suspending",
+            Self::Resuming => "resuming",
+            Self::Migrating => "migrating",
+            Self::Deleting => "deleting",
+        }
+    }
+
+    pub(crate) const fn is_rebuild(self) -> bool {
+        matches!(self, Self::Rebuilding | Self::RebuildSpawning)
+    }
+}
+
+/// The status the API derives from both states.
+pub(crate) fn status(vm_state: VmState, task_state: Option<TaskState>) -> &'static str {
+    use {TaskState as T, VmState as V};
+    match (vm_state, task_state) {
+        (V::Active | V::Stopped | V::Error, Some(T::Rebuilding | T::RebuildSpawning)) => "REBUILD",
+        (V::Active, Some(T::Rebooting)) => "REBOOT",
+        (V::Active, Some(T::RebootingHard)) => "HARD_REBOOT",
+        (V::Active | V::Paused, Some(T::Migrating)) => "MIGRATING",
+        (V::Building, _) => "BUILD",
+        (V::Active, _) => "ACTIVE",
+        (V::Stopped, _) => "SHUTOFF",
+        (V::Paused, _) => "PAUSED",
+        (V::Suspended, _) => "SUSPENDED",
+        (V::Rescued, _) => "RESCUE",
+        (V::Resized, _) => "VERIFY_RESIZE",
+        (V::Shelved, _) => "SHELVED",
+        (V::Error, _) => "ERROR",
+    }
+}
+
+/// Who locked a server, and why.
+#[derive(Debug, Clone)]
+pub(crate) struct Lock {
+    pub(crate) by_owner: bool,
+    pub(crate) reason: Option<String>,
+}
+
+/// The last failure Nova keeps of a server.
+#[derive(Debug, Clone)]
+pub(crate) struct Fault {
+    pub(crate) message: String,
+    pub(crate) at: Moment,
+}
+
+/// An entry of the action log.
+#[derive(Debug, Clone)]
+pub(crate) struct ActionEntry {
+    pub(crate) action: &'static str,
+    pub(crate) at: Moment,
+    pub(crate) user_id: String,
+    pub(crate) project_id: String,
+    pub(crate) request_id: String,
+}
+
+/// One server.
+#[derive(Debug, Clone)]
+pub(crate) struct Server {
+    pub(crate) no: ServerNo,
+    pub(crate) id: Uuid,
+    pub(crate) name: String,
+    pub(crate) project_id: String,
+    pub(crate) user_id: String,
+    /// `None` boots from a volume.
+    pub(crate) image: Option<Uuid>,
+    pub(crate) flavor: usize,
+    pub(crate) metadata: BTreeMap<String, String>,
+    pub(crate) pinned_zone: Option<String>,
+    /// A host demanded at creation.
+    pub(crate) requested_host: Option<HostIx>,
+    pub(crate) host: Option<HostIx>,
+    pub(crate) vm_state: VmState,
+    pub(crate) task_state: Option<TaskState>,
+    pub(crate) power_state: u8,
+    pub(crate) lock: Option<Lock>,
+    pub(crate) created: Moment,
+    pub(crate) updated: Moment,
+    pub(crate) launched: Option<Moment>,
+    pub(crate) fault: Option<Fault>,
+    pub(crate) actions: Vec<ActionEntry>,
+}
+
+impl Server {
+    pub(crate) fn status(&self) -> &'static str {
+        status(self.vm_state, self.task_state)
+    }
+}
+
+/// All servers, with the indexes that lists are answered from.
+#[derive(Debug, Default)]
+pub(crate) struct Servers {
+    rows: BTreeMap<ServerNo, Server>,
+    by_id: HashMap<Uuid, ServerNo>,
+    by_project: HashMap<String, BTreeSet<ServerNo>>,
+    last: u64,
+}
+
+impl Servers {
+    pub(crate) fn next_no(&mut self) -> ServerNo {
+        self.last += 1;
+        ServerNo(self.last)
+    }
+
+    pub(crate) fn insert(&mut self, server: Server) {
+        self.by_id.insert(server.id, server.no);
+        self.by_project
+            .entry(server.project_id.clone())
+            .or_default()
+            .insert(server.no);
+        self.rows.insert(server.no, server);
+    }
+
+    pub(crate) fn remove(&mut self, no: ServerNo) -> Option<Server> {
+        let server = self.rows.remove(&no)?;
+        self.by_id.remove(&server.id);
+        if let Some(numbers) = self.by_project.get_mut(&server.project_id) {
+            numbers.remove(&no);
+        }
+        Some(server)
+    }
+
+    pub(crate) fn get(&self, no: ServerNo) -> Option<&Server> {
+        self.rows.get(&no)
+    }
+
+    pub(crate) fn get_mut(&mut self, no: ServerNo) -> Option<&mut Server> {
+        self.rows.get_mut(&no)
+    }
+
+    pub(crate) fn by_id(&self, id: Uuid) -> Option<&Server> {
+        self.by_id.get(&id).and_then(|no| self.rows.get(no))
+    }
+
+    pub(crate) fn no(&self, id: Uuid) -> Option<ServerNo> {
+        self.by_id.get(&id).copied()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Server> {
+        self.rows.values()
+    }
+
+    /// Youngest first, below `marker`.
+    pub(crate) fn newest(&self, marker: Option<ServerNo>) -> Box<dyn Iterator<Item = ServerNo> + '_> {
+        match marker {
+            Some(marker) => Box::new(self.rows.range(..marker).rev().map(|(no, _)| *no)),
+            None => Box::new(self.rows.keys().rev().copied()),
+        }
+    }
+
+    /// The numbers of one project's servers.
+    pub(crate) fn of_project(&self, project: &str) -> Option<&BTreeSet<ServerNo>> {
+        self.by_project.get(project)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn status_follows_novas_table() {
+        use {TaskState as T, VmState as V};
+        for (vm_state, task_state, expected) in [
+            (V::Active, None, "ACTIVE"),
+            (V::Active, Some(T::Rebuilding), "REBUILD"),
+            (V::Stopped, Some(T::RebuildSpawning), "REBUILD"),
+            (V::Error, Some(T::Rebuilding), "REBUILD"),
+            (V::Paused, Some(T::Rebuilding), "PAUSED"),
+            (V::Stopped, Some(T::PoweringOn), "SHUTOFF"),
+            (V::Active, Some(T::RebootingHard), "HARD_REBOOT"),
+            (V::Error, None, "ERROR"),
+            (V::Resized, None, "VERIFY_RESIZE"),
+        ] {
+            assert_eq!(
+                status(vm_state, task_state),
+                expected,
+                "{vm_state:?} {task_state:?}"
+            );
+        }
+    }
+}

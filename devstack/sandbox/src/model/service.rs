@@ -1,0 +1,95 @@
+//! The rows of `os-services`.
+
+use crate::model::migration::{MigrationKind, MigrationStatus};
+use crate::model::{HostIx, Refusal, State};
+use crate::moment::Moment;
+
+/// A change of a compute service, by `PUT /os-services/{uuid}`.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct ServiceChange {
+    pub(crate) status: Option<ServiceStatus>,
+    pub(crate) disabled_reason: Option<String>,
+    pub(crate) forced_down: Option<bool>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ServiceStatus {
+    Enabled,
+    Disabled,
+}
+
+impl State {
+    /// Whether Nova takes nova-compute of this host for alive.
+    pub(crate) fn service_up(&self, ix: HostIx) -> bool {
+        let host = &self.hosts[ix];
+        !host.forced_down && self.beats(host.heartbeat.last(self.now, self.settings.report_interval))
+    }
+
+    /// Whether a heartbeat is young enough.
+    pub(crate) fn beats(&self, last: Moment) -> bool {
+        self.now.since(last) <= self.settings.service_down_time
+    }
+
+    /// `updated_at`: the last write of the row, be it a heartbeat or a change by the API.
+    pub(crate) fn service_updated(&self, ix: HostIx) -> Moment {
+        let host = &self.hosts[ix];
+        host.heartbeat
+            .last(self.now, self.settings.report_interval)
+            .max(host.edited)
+    }
+
+    /// `host_status` of a server.
+    pub(crate) fn host_status(&self, host: Option<HostIx>) -> &'static str {
+        let Some(ix) = host else { return "" };
+        let row = &self.hosts[ix];
+        if row.forced_down {
+            "DOWN"
+        } else if row.disabled {
+            "MAINTENANCE"
+        } else if self.service_up(ix) {
+            "UP"
+        } else {
+            "UNKNOWN"
+        }
+    }
+
+    /// Changes the row of a compute service. Nothing is changed when any part is refused.
+    pub(crate) fn update_service(&mut self, ix: HostIx, change: &ServiceChange) -> Result<(), Refusal> {
+        let enabling = change.status == Some(ServiceStatus::Enabled);
+        if enabling && change.disabled_reason.is_some() {
+            return Err(Refusal::bad_request(
+                "Specifying 'disabled_reason' with status 'enabled' is invalid.",
+            ));
+        }
+        if change.forced_down == Some(false) && self.has_done_evacuations(ix) {
+            let name = &self.hosts[ix].name;
+            return Err(Refusal::bad_request(format!(
+                "Unable to force up host {name} as `done` evacuation migration records remain associated with the \
+                 host. Ensure the compute service has been restarted, allowing these records to move to `completed` \
+                 before retrying this request."
+            )));
+        }
+        if change.status.is_none() && change.forced_down.is_none() {
+            return Err(Refusal::bad_request(
+                "No updates were requested. Fields 'status' or 'forced_down' should be specified.",
+            ));
+        }
+        let now = self.now;
+        let host = &mut self.hosts[ix];
+        if let Some(status) = change.status {
+            host.disabled = status == ServiceStatus::Disabled;
+            host.disabled_reason.clone_from(&change.disabled_reason);
+        }
+        if let Some(forced_down) = change.forced_down {
+            host.forced_down = forced_down;
+        }
+        host.edited = now;
+        Ok(())
+    }
+
+    fn has_done_evacuations(&self, ix: HostIx) -> bool {
+        self.migrations
+            .of_source(&self.hosts[ix].name)
+            .any(|row| row.kind == MigrationKind::Evacuation && row.status == MigrationStatus::Done)
+    }
+}

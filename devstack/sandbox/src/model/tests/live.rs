@@ -1,0 +1,94 @@
+//! Live migrations, whole and broken.
+
+use crate::model::evacuate::EvacuateRequest;
+use crate::model::migration::MigrationKind;
+use crate::model::server::VmState;
+use crate::model::testing::{admin, owner, region};
+
+#[test]
+fn a_live_migration_moves_a_running_guest_without_a_double_run() {
+    let mut state = region(2);
+    let id = state.put(1, VmState::Active);
+    state.live_migrate(&admin(), id, None).unwrap();
+    assert_eq!(state.shown(id), ("compute-001".into(), "active", "migrating"));
+    state.pass(1_700);
+    assert_eq!(state.records(id), ["running"]);
+    assert_eq!(state.ledger.runs_on(id), ["compute-002"]);
+    state.pass(500);
+    assert_eq!(state.shown(id), ("compute-002".into(), "active", "-"));
+    assert_eq!(state.records(id), ["completed"]);
+    assert_eq!(state.ledger.double_runs(), 0);
+    assert_eq!(state.hosts[state.h(1)].vcpus_used, 0);
+}
+
+#[test]
+fn what_is_refused() {
+    let mut state = region(2);
+    let (active, stopped) = (state.put(1, VmState::Active), state.put(1, VmState::Stopped));
+    let code = |outcome: Result<(), crate::model::Refusal>| outcome.unwrap_err().status.as_u16();
+    assert_eq!(code(state.live_migrate(&owner(), active, None)), 403);
+    assert_eq!(code(state.live_migrate(&admin(), stopped, None)), 409);
+    assert_eq!(code(state.live_migrate(&admin(), active, Some("nowhere"))), 400);
+    assert_eq!(
+        code(state.live_migrate(&admin(), active, Some("compute-001"))),
+        400
+    );
+    state.kill(1);
+    assert_eq!(code(state.live_migrate(&admin(), active, None)), 400);
+}
+
+#[test]
+fn a_source_that_dies_after_the_switch_leaves_a_guest_nova_does_not_know_of() {
+    let mut state = region(3);
+    let id = state.put(1, VmState::Active);
+    state.live_migrate(&admin(), id, Some("compute-002")).unwrap();
+    state.pass(1_700);
+    state.kill(1);
+    assert_eq!(state.shown(id).0, "compute-001", "nova still says source");
+    assert_eq!(state.records(id), ["running"], "and the record never ends");
+    assert_eq!(state.ledger.runs_on(id), ["compute-002"]);
+    // Evacuated on the source's proof alone, it runs twice.
+    state
+        .evacuate(
+            &admin(),
+            id,
+            &EvacuateRequest {
+                host: Some("compute-003".into()),
+                ..EvacuateRequest::default()
+            },
+        )
+        .unwrap();
+    state.pass(5_000);
+    assert_eq!(state.ledger.double_runs(), 1);
+}
+
+#[test]
+fn a_source_that_dies_before_the_switch_takes_the_guest_with_it() {
+    let mut state = region(2);
+    let id = state.put(1, VmState::Active);
+    state.live_migrate(&admin(), id, None).unwrap();
+    state.pass(500);
+    state.kill(1);
+    assert_eq!(state.records(id), ["preparing"]);
+    assert_eq!(state.ledger.lost(&[id]), [id]);
+}
+
+#[test]
+fn a_half_move_can_be_put_there() {
+    for (guest_at_dest, runs_on) in [(true, "compute-002"), (false, "compute-001")] {
+        let mut state = region(2);
+        let id = state.put(1, VmState::Active);
+        let (no, dest) = (state.no(id), state.h(2));
+        state
+            .half_move(no, dest, MigrationKind::Resize, guest_at_dest)
+            .unwrap();
+        assert_eq!(state.shown(id), ("compute-001".into(), "active", "migrating"));
+        let row = state.migrations.of_server(id).next().unwrap();
+        assert_eq!(
+            (row.kind, row.status.as_str()),
+            (MigrationKind::Resize, "running")
+        );
+        assert_eq!(row.dest_compute.as_deref(), Some("compute-002"));
+        assert_eq!(state.ledger.runs_on(id), [runs_on]);
+    }
+}

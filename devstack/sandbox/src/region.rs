@@ -1,0 +1,300 @@
+//! The handle on the region's state: what tests, the demo and the HTTP side share.
+
+mod boot;
+mod driver;
+mod faults;
+mod snapshot;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Notify, watch};
+use uuid::Uuid;
+
+pub use boot::Boot;
+pub use snapshot::{HostSnapshot, MigrationSnapshot, ServerSnapshot};
+
+use crate::SandboxError;
+use crate::clock::Clock;
+use crate::ledger::{LedgerReport, Run};
+use crate::model::evacuate::EvacuateRequest;
+use crate::model::{Caller, HostIx, ServerNo, State};
+use crate::settings::RegionSettings;
+use crate::web::faults::ApiFaults;
+use crate::web::requests::RequestLog;
+
+/// How often a wait looks when nothing happens.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
+/// A handle on the simulated region; clones are handles on the same one.
+///
+/// Every call first lets happen what is due by the clock, so that what it sees is exact however busy the machine is.
+#[derive(Debug, Clone)]
+pub struct Region {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    state: Mutex<State>,
+    clock: Clock,
+    wake: Notify,
+    changes: watch::Sender<u64>,
+    api_faults: ApiFaults,
+    requests: RequestLog,
+}
+
+impl Region {
+    /// A region that begins now. It needs no runtime but tokio's clock; [`crate::Sandbox`] adds the APIs.
+    pub fn new(settings: RegionSettings) -> Self {
+        let clock = Clock::start(settings.clock_scale);
+        let state = State::new(settings);
+        let inner = Inner {
+            state: Mutex::new(state),
+            clock,
+            wake: Notify::new(),
+            changes: watch::Sender::new(0),
+            api_faults: ApiFaults::default(),
+            requests: RequestLog::default(),
+        };
+        Self {
+            inner: Arc::new(inner),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // The model does not panic between two halves of a change; a panic elsewhere must not hide the ledger.
+        self.inner.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads the state as it is now.
+    pub(crate) fn read<R>(&self, look: impl FnOnce(&State) -> R) -> R {
+        let mut state = self.lock();
+        let happened = self.catch_up(&mut state);
+        let seen = look(&state);
+        drop(state);
+        if happened {
+            self.announce();
+        }
+        seen
+    }
+
+    /// Changes the state as it is now.
+    pub(crate) fn change<R>(&self, act: impl FnOnce(&mut State) -> R) -> R {
+        let mut state = self.lock();
+        self.catch_up(&mut state);
+        let before = state.agenda.next_at();
+        let outcome = act(&mut state);
+        let sooner = state.agenda.next_at() != before;
+        drop(state);
+        if sooner {
+            self.inner.wake.notify_one();
+        }
+        self.announce();
+        outcome
+    }
+
+    fn catch_up(&self, state: &mut State) -> bool {
+        let now = self.inner.clock.now();
+        let due = state.agenda.next_at().is_some_and(|at| at <= now);
+        state.advance(now);
+        due
+    }
+
+    fn announce(&self) {
+        self.inner
+            .changes
+            .send_modify(|count| *count = count.wrapping_add(1));
+    }
+
+    /// The region's clock.
+    pub fn clock(&self) -> &Clock {
+        &self.inner.clock
+    }
+
+    /// Faults of the HTTP side.
+    pub fn api_faults(&self) -> &ApiFaults {
+        &self.inner.api_faults
+    }
+
+    /// What was asked of the APIs.
+    pub fn requests(&self) -> &RequestLog {
+        &self.inner.requests
+    }
+
+    /// Waits until `holds` is true; `false` when `limit` (real time) passes first. It looks whenever something happens,
+    /// and now and then besides, because a heartbeat grows old without anything happening.
+    ///
+    /// # Cancel safety
+    ///
+    /// May be dropped at any point.
+    pub async fn wait_until(&self, limit: Duration, mut holds: impl FnMut(&Self) -> bool) -> bool {
+        let mut changes = self.inner.changes.subscribe();
+        let watching = async {
+            loop {
+                changes.borrow_and_update();
+                if holds(self) {
+                    return;
+                }
+                // Either way round the loop looks again; the sender lives as long as this region.
+                let _ = tokio::time::timeout(LOOK_AGAIN, changes.changed()).await;
+            }
+        };
+        tokio::time::timeout(limit, watching).await.is_ok()
+    }
+
+    /// Changes speeds and rules while the region lives. Seed, scale and fleet are read at the start only.
+    pub fn tune(&self, change: impl FnOnce(&mut RegionSettings)) {
+        self.change(|state| change(&mut state.settings));
+    }
+
+    /// What the ledger says: double runs, and how many instances execute.
+    pub fn ledger(&self) -> LedgerReport {
+        self.read(|state| state.ledger.report())
+    }
+
+    /// Instances that at any moment ran on two hosts.
+    pub fn double_runs(&self) -> usize {
+        self.read(|state| state.ledger.double_runs())
+    }
+
+    /// Those of `servers` (which should run) that run nowhere.
+    pub fn lost(&self, servers: &[Uuid]) -> Vec<Uuid> {
+        self.read(|state| state.ledger.lost(servers))
+    }
+
+    /// Every execution of one instance, oldest first.
+    pub fn runs(&self, server: Uuid) -> Vec<Run> {
+        self.read(|state| state.ledger.history(server).to_vec())
+    }
+
+    /// Asks Nova for an evacuation, as an administrator.
+    ///
+    /// # Errors
+    ///
+    /// When Nova refuses, or there is no such server.
+    pub fn evacuate(&self, server: Uuid, host: Option<&str>) -> Result<(), SandboxError> {
+        self.change(|state| {
+            let caller = Caller {
+                user_id: state.tenants.user_of("admin").unwrap_or_default().to_owned(),
+                project_id: state.tenants.project_id("admin").unwrap_or_default().to_owned(),
+                admin: true,
+            };
+            let request = EvacuateRequest {
+                host: host.map(str::to_owned),
+                ..EvacuateRequest::default()
+            };
+            Ok(state.evacuate(&caller, server, &request)?)
+        })
+    }
+
+    fn host_ix(state: &State, name: &str) -> Result<HostIx, SandboxError> {
+        state.hosts.find(name).ok_or_else(|| SandboxError::NoSuchHost {
+            name: name.to_owned(),
+        })
+    }
+
+    fn server_no(state: &State, id: Uuid) -> Result<ServerNo, SandboxError> {
+        state.servers.no(id).ok_or(SandboxError::NoSuchServer { id })
+    }
+
+    fn on_host<R>(&self, name: &str, act: impl FnOnce(&mut State, HostIx) -> R) -> Result<R, SandboxError> {
+        self.change(|state| {
+            let ix = Self::host_ix(state, name)?;
+            Ok(act(state, ix))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_paused_clock_drives_a_region_without_any_task() {
+        let region = Region::new(RegionSettings::default());
+        let servers = region.boot(&Boot::on("compute-001", 3)).unwrap();
+        region.power_loss("compute-001").unwrap();
+        assert!(
+            region.evacuate(servers[0], None).is_err(),
+            "nova has not noticed yet"
+        );
+        assert!(
+            region
+                .wait_until(Duration::from_mins(1), |region| !region
+                    .host("compute-001")
+                    .unwrap()
+                    .up)
+                .await
+        );
+        for server in &servers {
+            region.evacuate(*server, None).unwrap();
+        }
+        assert_eq!(region.lost(&servers).len(), 3);
+        assert!(
+            region
+                .wait_until(Duration::from_mins(1), |region| region.lost(&servers).is_empty())
+                .await
+        );
+        assert!(
+            !region
+                .wait_until(Duration::from_secs(1), |region| region.double_runs() > 0)
+                .await
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_driver_wakes_for_what_is_due() {
+        let region = Region::new(RegionSettings::default());
+        let stop = tokio_util::sync::CancellationToken::new();
+        let driver = tokio::spawn(region.clone().drive(stop.clone()));
+        let id = region.boot(&Boot::on("compute-001", 1)).unwrap()[0];
+        region
+            .half_move(id, "compute-002", crate::MigrationKind::LiveMigration, true)
+            .unwrap();
+        region.power_loss("compute-001").unwrap();
+        let mut changes = region.inner.changes.subscribe();
+        changes.borrow_and_update();
+        region.power_on("compute-001").unwrap();
+        // Power on is one change; the start of nova-compute, half a second later, is the driver's.
+        for _ in 0..2 {
+            changes.changed().await.unwrap();
+            changes.borrow_and_update();
+        }
+        assert!(region.host("compute-001").unwrap().agent);
+        stop.cancel();
+        driver.await.unwrap();
+    }
+
+    #[test]
+    fn names_that_are_not_there_are_errors() {
+        let region = Region::new(RegionSettings::default());
+        assert_eq!(
+            region.power_loss("x").unwrap_err().to_string(),
+            "the sandbox has no host \"x\""
+        );
+        assert!(region.rack_loss("x").is_err());
+        assert!(region.server(Uuid::nil()).is_err());
+        assert!(
+            region
+                .boot(&Boot {
+                    flavor: "x".into(),
+                    ..Boot::default()
+                })
+                .is_err()
+        );
+        assert!(
+            region
+                .boot(&Boot {
+                    project: "x".into(),
+                    ..Boot::default()
+                })
+                .is_err()
+        );
+        let huge = Boot {
+            flavor: "m1.large".into(),
+            ..Boot::spread(1_000)
+        };
+        assert!(matches!(region.boot(&huge), Err(SandboxError::NoRoom)));
+    }
+}

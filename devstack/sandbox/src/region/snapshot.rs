@@ -1,0 +1,183 @@
+//! What there is, side by side: Nova's belief and the machines' truth.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::Region;
+use crate::SandboxError;
+use crate::model::migration::MigrationKind;
+use crate::model::server::{Server, TaskState, VmState};
+use crate::model::{HostIx, State};
+
+/// One server.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ServerSnapshot {
+    /// Its id.
+    pub id: Uuid,
+    /// Its name.
+    pub name: String,
+    /// Owner.
+    pub project_id: String,
+    /// Where Nova says it is.
+    pub host: Option<String>,
+    /// Nova's state.
+    pub vm_state: VmState,
+    /// Nova's task.
+    pub task_state: Option<TaskState>,
+    /// Whether it is locked.
+    pub locked: bool,
+    /// The lock's reason.
+    pub locked_reason: Option<String>,
+    /// Its metadata.
+    pub metadata: BTreeMap<String, String>,
+    /// Where it executes, by the ledger.
+    pub runs_on: Vec<String>,
+}
+
+/// One hypervisor.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch of its own in the real world"
+)]
+pub struct HostSnapshot {
+    /// Service host.
+    pub name: String,
+    /// Node name.
+    pub hypervisor_hostname: String,
+    /// Rack.
+    pub rack: String,
+    /// Availability zone.
+    pub zone: String,
+    /// Id of its compute service.
+    pub service_id: Uuid,
+    /// MAAS's id of the machine.
+    pub system_id: String,
+    /// Whether it has power.
+    pub power: bool,
+    /// Whether it reaches the control network.
+    pub link: bool,
+    /// Whether nova-compute runs.
+    pub agent: bool,
+    /// Whether Nova takes it for up.
+    pub up: bool,
+    /// Whether its service is enabled.
+    pub enabled: bool,
+    /// Why not.
+    pub disabled_reason: Option<String>,
+    /// Whether it is forced down.
+    pub forced_down: bool,
+    /// Servers Nova has here.
+    pub servers: usize,
+    /// Guests that execute here.
+    pub running: usize,
+    /// Messages nobody has taken.
+    pub queued: usize,
+}
+
+/// One migration record.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct MigrationSnapshot {
+    /// Number.
+    pub id: u64,
+    /// The server.
+    pub server: Uuid,
+    /// What kind.
+    pub kind: MigrationKind,
+    /// Nova's status word.
+    pub status: String,
+    /// From.
+    pub source: String,
+    /// To.
+    pub dest: Option<String>,
+}
+
+impl Region {
+    /// Every server, oldest first.
+    pub fn snapshot(&self) -> Vec<ServerSnapshot> {
+        self.read(|state| state.servers.iter().map(|server| view(state, server)).collect())
+    }
+
+    /// One server.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such server.
+    pub fn server(&self, id: Uuid) -> Result<ServerSnapshot, SandboxError> {
+        self.read(|state| state.servers.by_id(id).map(|server| view(state, server)))
+            .ok_or(SandboxError::NoSuchServer { id })
+    }
+
+    /// Every hypervisor.
+    pub fn hosts(&self) -> Vec<HostSnapshot> {
+        self.read(|state| state.hosts.indexes().map(|ix| host_view(state, ix)).collect())
+    }
+
+    /// One hypervisor.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such host.
+    pub fn host(&self, name: &str) -> Result<HostSnapshot, SandboxError> {
+        self.read(|state| Self::host_ix(state, name).map(|ix| host_view(state, ix)))
+    }
+
+    /// The migration records of one server, oldest first.
+    pub fn migrations(&self, server: Uuid) -> Vec<MigrationSnapshot> {
+        self.read(|state| {
+            let rows = state.migrations.of_server(server);
+            rows.map(|row| MigrationSnapshot {
+                id: row.id,
+                server: row.server_id,
+                kind: row.kind,
+                status: row.status.as_str().to_owned(),
+                source: row.source_compute.clone(),
+                dest: row.dest_compute.clone(),
+            })
+            .collect()
+        })
+    }
+}
+
+fn view(state: &State, server: &Server) -> ServerSnapshot {
+    ServerSnapshot {
+        id: server.id,
+        name: server.name.clone(),
+        project_id: server.project_id.clone(),
+        host: server.host.map(|ix| state.hosts[ix].name.to_string()),
+        vm_state: server.vm_state,
+        task_state: server.task_state,
+        locked: server.lock.is_some(),
+        locked_reason: server.lock.as_ref().and_then(|lock| lock.reason.clone()),
+        metadata: server.metadata.clone(),
+        runs_on: state.ledger.runs_on(server.id),
+    }
+}
+
+fn host_view(state: &State, ix: HostIx) -> HostSnapshot {
+    let host = &state.hosts[ix];
+    HostSnapshot {
+        name: host.name.to_string(),
+        hypervisor_hostname: host.node.clone(),
+        rack: host.rack.clone(),
+        zone: state.aggregates.zone_of(ix).to_owned(),
+        service_id: host.service_id,
+        system_id: host.machine.system_id.clone(),
+        power: host.power,
+        link: host.link,
+        agent: host.agent.is_some(),
+        up: state.service_up(ix),
+        enabled: !host.disabled,
+        disabled_reason: host.disabled_reason.clone(),
+        forced_down: host.forced_down,
+        servers: host.servers.len(),
+        running: host
+            .guests
+            .values()
+            .filter(|guest| guest.power.executes())
+            .count(),
+        queued: host.queue.len(),
+    }
+}

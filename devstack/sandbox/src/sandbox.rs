@@ -1,0 +1,270 @@
+//! The sandbox as a process: one listener, one driver task, and what a client needs to know.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::ServiceExt;
+use axum::extract::Request;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower::Layer;
+use tower::util::MapRequestLayer;
+
+use crate::SandboxError;
+use crate::keystone::Keystone;
+use crate::maas::MaasServer;
+use crate::model::tenants::plain_id;
+use crate::region::Region;
+use crate::settings::RegionSettings;
+use crate::web::{App, gate, router};
+
+/// How long a stop waits for connections before it cuts them.
+const DRAIN: Duration = Duration::from_secs(2);
+
+/// How to start a sandbox.
+#[derive(Debug, Clone)]
+pub struct SandboxOptions {
+    /// The region itself.
+    pub region: RegionSettings,
+    /// Where to listen.
+    pub listen: IpAddr,
+    /// Port; 0 takes a free one.
+    pub port: u16,
+    /// Password of every user, and key of `/admin`; random if not given.
+    pub password: Option<String>,
+    /// How long tokens live (real time).
+    pub token_lifetime: Duration,
+}
+
+impl Default for SandboxOptions {
+    fn default() -> Self {
+        Self {
+            region: RegionSettings::default(),
+            listen: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            port: 0,
+            password: None,
+            token_lifetime: Duration::from_hours(1),
+        }
+    }
+}
+
+/// Where the services are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Urls {
+    /// The listener: `http://127.0.0.1:PORT`.
+    pub base: String,
+    /// Keystone, with `/v3`.
+    pub identity: String,
+    /// Nova, with `/v2.1`.
+    pub compute: String,
+    /// MAAS, without `/api/2.0`.
+    pub maas: String,
+    /// The sandbox's own interface.
+    pub admin: String,
+}
+
+/// What a client needs to log in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Credentials {
+    /// Keystone's URL.
+    pub auth_url: String,
+    /// User name.
+    pub username: String,
+    /// Password.
+    pub password: String,
+    /// Project name.
+    pub project_name: String,
+    /// Domain of user and project.
+    pub domain_name: String,
+    /// Region in the catalog.
+    pub region_name: String,
+}
+
+/// A running sandbox.
+#[derive(Debug)]
+pub struct Sandbox {
+    app: App,
+    address: SocketAddr,
+    password: String,
+    server: JoinHandle<Result<(), std::io::Error>>,
+}
+
+impl Sandbox {
+    /// Opens the listener and starts the region.
+    ///
+    /// # Errors
+    ///
+    /// When the address cannot be listened on.
+    pub async fn start(options: SandboxOptions) -> Result<Self, SandboxError> {
+        let asked = SocketAddr::new(options.listen, options.port);
+        let failed = |source| SandboxError::Listen {
+            address: asked,
+            source,
+        };
+        let listener = TcpListener::bind(asked).await.map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        let password = options.password.unwrap_or_else(plain_id);
+        let region = Region::new(options.region);
+        let keystone = region.read(|state| Keystone::new(&state.tenants, &password, options.token_lifetime));
+        let base = base_url(address);
+        let app = App {
+            region,
+            keystone: Arc::new(keystone),
+            maas: Arc::new(MaasServer::new()),
+            base: base.into(),
+            admin_key: password.as_str().into(),
+            stop: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+        };
+        for (kind, name, path) in [
+            ("identity", "keystone", "/identity"),
+            ("compute", "nova", "/compute/v2.1"),
+            ("image", "glance", "/image"),
+            ("network", "neutron", "/network"),
+            ("placement", "placement", "/placement"),
+        ] {
+            app.keystone.register(kind, name, &format!("{}{path}", app.base));
+        }
+        app.tasks.spawn(app.region.clone().drive(app.stop.clone()));
+        let server = serve(listener, app.clone());
+        Ok(Self {
+            app,
+            address,
+            password,
+            server,
+        })
+    }
+
+    /// The address listened on.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Where the services are.
+    pub fn urls(&self) -> Urls {
+        let base = self.app.base.to_string();
+        Urls {
+            identity: format!("{base}/identity/v3"),
+            compute: format!("{base}/compute/v2.1"),
+            maas: format!("{base}/MAAS"),
+            admin: format!("{base}/admin"),
+            base,
+        }
+    }
+
+    /// The administrator's login.
+    pub fn credentials(&self) -> Credentials {
+        self.credentials_of("admin", "admin")
+    }
+
+    /// The login of another user: `demo` in `demo`; `masakari`, `nova` and `masakari-monitor` in `service`.
+    pub fn credentials_of(&self, user: &str, project: &str) -> Credentials {
+        Credentials {
+            auth_url: self.urls().identity,
+            username: user.to_owned(),
+            password: self.password.clone(),
+            project_name: project.to_owned(),
+            domain_name: "Default".into(),
+            region_name: "RegionOne".into(),
+        }
+    }
+
+    /// A `clouds.yaml` with the clouds `tachi-sandbox` (administrator) and `tachi-sandbox-demo` (an ordinary user).
+    pub fn clouds_yaml(&self) -> String {
+        let cloud = |cloud: &str, user: &str, project: &str| {
+            let login = self.credentials_of(user, project);
+            // A quoted scalar is JSON, so that no password can break the file.
+            let password = serde_json::Value::String(login.password);
+            format!(
+                "  {cloud}:\n    auth_type: password\n    auth:\n      auth_url: {}\n      username: {}\n      \
+                 password: {password}\n      project_name: {}\n      user_domain_name: {domain}\n      \
+                 project_domain_name: {domain}\n    region_name: {}\n    identity_api_version: 3\n",
+                login.auth_url,
+                login.username,
+                login.project_name,
+                login.region_name,
+                domain = login.domain_name,
+            )
+        };
+        let admin = cloud("tachi-sandbox", "admin", "admin");
+        let demo = cloud("tachi-sandbox-demo", "demo", "demo");
+        format!("clouds:\n{admin}{demo}")
+    }
+
+    /// Adds a service to the catalog; `$(tenant_id)s` in the URL becomes the token's project.
+    pub fn register_endpoint(&self, service_type: &str, name: &str, url: &str) {
+        self.app.keystone.register(service_type, name, url);
+    }
+
+    /// Makes an application credential for a user, and returns its id. `None` if there is no such user.
+    pub fn add_application_credential(&self, user: &str, name: &str, secret: &str) -> Option<String> {
+        self.app.keystone.add_app_credential(user, name, secret)
+    }
+
+    /// Ends every token, as a rotation of Keystone's keys does. Says how many there were.
+    pub fn revoke_tokens(&self) -> usize {
+        self.app.keystone.revoke_all()
+    }
+
+    /// MAAS's API key: `consumer:token:secret`.
+    pub fn maas_api_key(&self) -> String {
+        self.app.maas.api_key()
+    }
+
+    /// The key for the header `X-Sandbox-Key` of `/admin`.
+    pub fn admin_key(&self) -> &str {
+        &self.password
+    }
+
+    /// The region: plugs, faults, ledger, journal.
+    pub fn region(&self) -> &Region {
+        &self.app.region
+    }
+
+    /// Stops serving: no new connections, those there are get two seconds to end.
+    ///
+    /// # Errors
+    ///
+    /// When the server had failed before.
+    pub async fn stop(self) -> Result<(), SandboxError> {
+        self.app.stop.cancel();
+        self.app.tasks.close();
+        let mut server = self.server;
+        let outcome = if let Ok(outcome) = tokio::time::timeout(DRAIN, &mut server).await {
+            outcome
+        } else {
+            server.abort();
+            server.await
+        };
+        self.app.tasks.wait().await;
+        match outcome {
+            Ok(Err(source)) => Err(SandboxError::Serve { source }),
+            // An aborted task is one we have just aborted.
+            Ok(Ok(())) | Err(_) => Ok(()),
+        }
+    }
+}
+
+fn serve(listener: TcpListener, app: App) -> JoinHandle<Result<(), std::io::Error>> {
+    let stop = app.stop.clone();
+    let tasks = app.tasks.clone();
+    let service = MapRequestLayer::new(gate::trim_slash).layer(router(app));
+    tasks.spawn(async move {
+        axum::serve(listener, ServiceExt::<Request>::into_make_service(service))
+            .with_graceful_shutdown(async move { stop.cancelled().await })
+            .await
+    })
+}
+
+fn base_url(address: SocketAddr) -> String {
+    // Whoever listens everywhere is still reached at one address.
+    let ip = if address.ip().is_unspecified() {
+        IpAddr::V4(Ipv4Addr::LOCALHOST)
+    } else {
+        address.ip()
+    };
+    format!("http://{}", SocketAddr::new(ip, address.port()))
+}

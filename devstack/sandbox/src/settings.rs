@@ -1,0 +1,93 @@
+//! What may be set about a region: sizes, speeds, seed.
+
+use std::time::Duration;
+
+/// How many hypervisors a region has and how large they are.
+#[derive(Debug, Clone)]
+pub struct Fleet {
+    /// Number of hypervisors, named `compute-001` and on.
+    pub hosts: usize,
+    /// Hypervisors per rack; racks are named `rack-1` and on.
+    pub hosts_per_rack: usize,
+    /// vCPUs of one hypervisor.
+    pub vcpus: u32,
+    /// Memory of one hypervisor in MiB.
+    pub ram_mb: u64,
+}
+
+impl Default for Fleet {
+    fn default() -> Self {
+        Self {
+            hosts: 4,
+            hosts_per_rack: 4,
+            vcpus: 128,
+            ram_mb: 512 * 1024,
+        }
+    }
+}
+
+/// Speeds and rules of the region. Durations are region time (see `clock_scale`).
+#[derive(Debug, Clone)]
+pub struct RegionSettings {
+    /// Seed of every random choice of the model: host choice, ids.
+    pub seed: u64,
+    /// Region seconds per real second.
+    pub clock_scale: f64,
+    /// The hypervisors at the start.
+    pub fleet: Fleet,
+    /// A compute service is `down` when its heartbeat is older than this.
+    pub service_down_time: Duration,
+    /// Time between two heartbeats of a service.
+    pub report_interval: Duration,
+    /// From an accepted evacuation to the conductor's choice of a destination.
+    pub conductor_delay: Duration,
+    /// Evacuations the conductors handle per second; `None` is no limit.
+    pub conductor_rate: Option<f64>,
+    /// How long a destination needs to rebuild one instance.
+    pub rebuild_time: Duration,
+    /// Up to this much is added to each rebuild, drawn from the seed.
+    pub rebuild_spread: Duration,
+    /// Rebuilds a destination does at a time; `None` is no limit.
+    pub rebuild_concurrency: Option<usize>,
+    /// How long a power action on an instance takes.
+    pub action_time: Duration,
+    /// How long a new server builds.
+    pub build_time: Duration,
+    /// How long a live migration takes.
+    pub live_migration_time: Duration,
+    /// From power on to nova-compute's start.
+    pub boot_time: Duration,
+    /// Whether nova-compute starts the guests again that Nova believes to run (`resume_guests_state_on_host_boot`).
+    pub resume_guests: bool,
+    /// From nova-compute's start to its first comparison of power states.
+    pub power_sync_interval: Duration,
+    /// How long a machine takes to obey MAAS.
+    pub maas_power_time: Duration,
+    /// Nova's and Glance's largest page.
+    pub max_limit: usize,
+}
+
+impl Default for RegionSettings {
+    fn default() -> Self {
+        Self {
+            seed: 0,
+            clock_scale: 1.0,
+            fleet: Fleet::default(),
+            service_down_time: Duration::from_secs(10),
+            report_interval: Duration::from_secs(2),
+            conductor_delay: Duration::from_millis(50),
+            conductor_rate: None,
+            rebuild_time: Duration::from_secs(2),
+            rebuild_spread: Duration::ZERO,
+            rebuild_concurrency: None,
+            action_time: Duration::from_millis(200),
+            build_time: Duration::from_millis(300),
+            live_migration_time: Duration::from_secs(2),
+            boot_time: Duration::from_millis(500),
+            resume_guests: false,
+            power_sync_interval: Duration::from_mins(10),
+            maas_power_time: Duration::from_millis(300),
+            max_limit: 1000,
+        }
+    }
+}

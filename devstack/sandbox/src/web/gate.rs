@@ -1,0 +1,201 @@
+//! Every request passes here: faults strike, the journal is written, `Date` is set to region time.
+
+use std::time::Duration;
+
+use axum::body::{Body, Bytes, to_bytes};
+use axum::extract::{MatchedPath, Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use futures_util::stream;
+use http::{HeaderValue, Method, StatusCode, header};
+use serde_json::Value;
+
+use super::App;
+use super::faults::ApiEffect;
+use super::requests::RequestEntry;
+
+/// The largest body anybody sends us.
+const MOST: usize = 4 << 20;
+
+/// The middleware around all services.
+pub(crate) async fn pass(State(app): State<App>, request: Request, next: Next) -> Response {
+    let template = request
+        .extensions()
+        .get::<MatchedPath>()
+        .map(|path| path.as_str().to_owned());
+    let template = template.unwrap_or_else(|| "(no such route)".to_owned());
+    if template.starts_with("/admin") {
+        return next.run(request).await;
+    }
+    let target = request.uri().to_string();
+    let (parts, body) = request.into_parts();
+    let Ok(bytes) = to_bytes(body, MOST).await else {
+        return StatusCode::PAYLOAD_TOO_LARGE.into_response();
+    };
+    let changes = parts.method != Method::GET && parts.method != Method::HEAD;
+    let body = if changes { readable(&bytes) } else { None };
+    let mut route = format!("{} {template}", parts.method);
+    if let Some(action) = action_of(&template, body.as_ref(), parts.uri.query()) {
+        route.push('#');
+        route.push_str(&action);
+    }
+    let request = Request::from_parts(parts, Body::from(bytes));
+    let effect = app.region.api_faults().strike(&route);
+    let note = |app: &App, status: u16, at: f64| {
+        // A password has no place in a journal that tests print.
+        let body = body.clone().filter(|_| !route.contains("/auth/tokens"));
+        app.region.requests().note(RequestEntry {
+            at_seconds: at,
+            route: route.clone(),
+            target: target.clone(),
+            status,
+            body,
+        });
+    };
+    let at = app.region.clock().now().age().as_secs_f64();
+    if effect.is_some_and(goes_unanswered) {
+        note(&app, 0, at);
+        return unanswered(&app, effect, request, next).await;
+    }
+    let mut response = answered(&app, effect, request, next).await;
+    note(&app, response.status().as_u16(), at);
+    let clock = app.region.clock();
+    if let Ok(date) = HeaderValue::from_str(&clock.http_date(clock.now())) {
+        response.headers_mut().insert(header::DATE, date);
+    }
+    response
+}
+
+/// JSON as it is, and short forms as text.
+fn readable(bytes: &Bytes) -> Option<Value> {
+    if let Ok(value) = serde_json::from_slice::<Value>(bytes) {
+        return Some(value);
+    }
+    std::str::from_utf8(bytes)
+        .ok()
+        .filter(|text| !text.is_empty() && text.len() <= 2048)
+        .map(Value::from)
+}
+
+fn goes_unanswered(effect: ApiEffect) -> bool {
+    match effect {
+        ApiEffect::BreakAfterAct | ApiEffect::Break | ApiEffect::Hang => true,
+        ApiEffect::Late { answer_millis, .. } => answer_millis.is_none(),
+        ApiEffect::Status { .. } | ApiEffect::StatusAfterAct { .. } | ApiEffect::Delay { .. } => false,
+    }
+}
+
+async fn unanswered(app: &App, effect: Option<ApiEffect>, request: Request, next: Next) -> Response {
+    match effect {
+        Some(ApiEffect::BreakAfterAct) => {
+            next.run(request).await;
+            broken()
+        }
+        Some(ApiEffect::Break) => broken(),
+        Some(ApiEffect::Late { act_millis, .. }) => {
+            act_later(app, act_millis, request, next);
+            silence(app).await
+        }
+        _ => silence(app).await,
+    }
+}
+
+async fn answered(app: &App, effect: Option<ApiEffect>, request: Request, next: Next) -> Response {
+    match effect {
+        Some(ApiEffect::Status { status, retry_after }) => {
+            let mut response = error(status);
+            if let Some(seconds) = retry_after {
+                response
+                    .headers_mut()
+                    .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+            }
+            response
+        }
+        Some(ApiEffect::StatusAfterAct { status }) => {
+            next.run(request).await;
+            error(status)
+        }
+        Some(ApiEffect::Delay { millis }) => {
+            tokio::time::sleep(Duration::from_millis(millis)).await;
+            next.run(request).await
+        }
+        Some(ApiEffect::Late {
+            act_millis,
+            answer_millis,
+        }) => {
+            act_later(app, act_millis, request, next);
+            tokio::time::sleep(Duration::from_millis(answer_millis.unwrap_or_default())).await;
+            error(504)
+        }
+        Some(ApiEffect::BreakAfterAct | ApiEffect::Break | ApiEffect::Hang) | None => next.run(request).await,
+    }
+}
+
+/// Carries a request out after its caller has given up.
+fn act_later(app: &App, millis: u64, request: Request, next: Next) {
+    let stop = app.stop.clone();
+    app.tasks.spawn(async move {
+        let act = async {
+            tokio::time::sleep(Duration::from_millis(millis)).await;
+            next.run(request).await
+        };
+        // Dropping the act half-way is right when the whole region ends.
+        tokio::select! { () = stop.cancelled() => {}, _ = act => {} }
+    });
+}
+
+/// No answer until the region ends.
+pub(crate) async fn silence(app: &App) -> Response {
+    app.stop.cancelled().await;
+    error(504)
+}
+
+/// A response whose body ends in the middle, so that the client sees its connection break.
+pub(crate) fn broken() -> Response {
+    let cut = stream::iter([
+        Ok(Bytes::from_static(b"{")),
+        Err(std::io::Error::other("the sandbox cuts this connection")),
+    ]);
+    let mut response = Response::new(Body::from_stream(cut));
+    response
+        .headers_mut()
+        .insert(header::CONTENT_LENGTH, HeaderValue::from_static("1000"));
+    response
+}
+
+fn error(status: u16) -> Response {
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let body = serde_json::json!({"error": {"code": status.as_u16(), "message": "injected by the sandbox"}});
+    (status, axum::Json(body)).into_response()
+}
+
+/// The name of an action call: Nova's sits in the body, MAAS's in the query.
+fn action_of(template: &str, body: Option<&Value>, query: Option<&str>) -> Option<String> {
+    if template.ends_with("/action") {
+        return body?.as_object()?.keys().next().cloned();
+    }
+    if template.starts_with("/MAAS") {
+        return query?
+            .split('&')
+            .find_map(|pair| pair.strip_prefix("op="))
+            .map(str::to_owned);
+    }
+    None
+}
+
+/// Takes trailing slashes off, which some services print and others do not.
+pub(crate) fn trim_slash(mut request: Request) -> Request {
+    let path = request.uri().path();
+    if path.len() > 1 && path.ends_with('/') {
+        let trimmed = path.trim_end_matches('/');
+        let trimmed = if trimmed.is_empty() { "/" } else { trimmed };
+        let target = match request.uri().query() {
+            Some(query) => format!("{trimmed}?{query}"),
+            None => trimmed.to_owned(),
+        };
+        if let Ok(uri) = target.parse() {
+            *request.uri_mut() = uri;
+        }
+    }
+    request
+}

@@ -1,0 +1,77 @@
+//! Who asked what: counters per route, and a journal.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use serde::Serialize;
+
+/// How many requests the journal keeps.
+const KEPT: usize = 50_000;
+
+/// One answered request.
+#[derive(Debug, Clone, Serialize)]
+pub struct RequestEntry {
+    /// Region time in seconds since the region began.
+    pub at_seconds: f64,
+    /// Method and route template, with the action of an action call: `POST /compute/v2.1/servers/{id}/action#evacuate`.
+    pub route: String,
+    /// Path and query as sent.
+    pub target: String,
+    /// Status of the answer; 0 when the answer never came.
+    pub status: u16,
+    /// The request's JSON body, for requests that change something.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub body: Option<serde_json::Value>,
+}
+
+#[derive(Debug, Default)]
+struct Log {
+    counts: BTreeMap<String, u64>,
+    journal: VecDeque<RequestEntry>,
+}
+
+/// Counters and journal of everything asked of the APIs, `/admin` excepted.
+#[derive(Debug, Default)]
+pub struct RequestLog {
+    log: Mutex<Log>,
+}
+
+impl RequestLog {
+    fn lock(&self) -> MutexGuard<'_, Log> {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn note(&self, entry: RequestEntry) {
+        let mut log = self.lock();
+        *log.counts.entry(entry.route.clone()).or_default() += 1;
+        if log.journal.len() == KEPT {
+            log.journal.pop_front();
+        }
+        log.journal.push_back(entry);
+    }
+
+    /// Requests per route.
+    pub fn counts(&self) -> BTreeMap<String, u64> {
+        self.lock().counts.clone()
+    }
+
+    /// Requests on routes that contain `part`.
+    pub fn count(&self, part: &str) -> u64 {
+        self.lock()
+            .counts
+            .iter()
+            .filter(|(route, _)| route.contains(part))
+            .map(|(_, count)| count)
+            .sum()
+    }
+
+    /// The last requests, oldest first.
+    pub fn journal(&self) -> Vec<RequestEntry> {
+        self.lock().journal.iter().cloned().collect()
+    }
+
+    /// Begins anew.
+    pub fn clear(&self) {
+        *self.lock() = Log::default();
+    }
+}
