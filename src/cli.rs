@@ -1,0 +1,233 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use tachi_domain::RecoveryId;
+
+/// Instance high availability for OpenStack: when a hypervisor dies, its instances run again on another one, exactly once.
+#[derive(Debug, Parser)]
+#[command(name = "tachi", version, max_term_width = 110)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Watch a simulated hypervisor die and its instances come back
+    Demo(DemoArgs),
+    /// Run the API and the engine in one process
+    Serve(ServeArgs),
+    /// Run the API
+    Api(ConfigArgs),
+    /// Run the engine
+    Engine(ConfigArgs),
+    /// Run a simulated OpenStack region (Keystone, Nova, hypervisors, MAAS) until stopped
+    Sandbox(SandboxArgs),
+    /// Look after the database
+    #[command(subcommand)]
+    Db(DbCommand),
+    /// See recoveries, and approve or reject one that is held
+    #[command(subcommand)]
+    Recovery(RecoveryCommand),
+    /// See the configuration in effect
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Tell in a few lines how this installation is set up and what it is doing
+    Status(ConfigArgs),
+}
+
+/// Where the configuration is.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct ConfigArgs {
+    /// Read this file; may be repeated, later ones win. Default: /etc/tachi/tachi.conf, else
+    /// /etc/masakari/masakari.conf
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config_file: Vec<PathBuf>,
+    /// Read every *.conf in this folder, after the files; may be repeated
+    #[arg(long, value_name = "DIR")]
+    pub(crate) config_dir: Vec<PathBuf>,
+}
+
+/// `tachi serve`.
+#[derive(Debug, Args)]
+pub(crate) struct ServeArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+    /// Start a simulated region too, and protect it: nothing else is needed
+    #[arg(long)]
+    pub(crate) sandbox: bool,
+    #[command(flatten)]
+    pub(crate) region: SandboxArgs,
+}
+
+/// A simulated region.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct SandboxArgs {
+    /// Number of hypervisors
+    #[arg(long, default_value_t = 5, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=2000))]
+    pub(crate) hosts: u16,
+    /// Instances to boot on them beforehand
+    #[arg(long, default_value_t = 0, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=100_000))]
+    pub(crate) instances: u32,
+    /// Seconds a rebuild takes
+    #[arg(long, default_value_t = 2.0, value_name = "SECONDS", value_parser = seconds)]
+    pub(crate) rebuild_seconds: f64,
+    /// Makes a run repeatable
+    #[arg(long, default_value_t = 0, value_name = "SEED")]
+    pub(crate) seed: u64,
+    /// Listen on this address; every other than 127.0.0.1 lets others reach a region with no protection but a password
+    #[arg(long, default_value = "127.0.0.1", value_name = "ADDRESS")]
+    pub(crate) listen: std::net::IpAddr,
+    /// Listen on this port; 0 takes a free one
+    #[arg(long, default_value_t = 0, value_name = "PORT")]
+    pub(crate) port: u16,
+    /// Write clouds.yaml here
+    #[arg(long, default_value = "clouds.yaml", value_name = "FILE")]
+    pub(crate) clouds: PathBuf,
+    /// Keep the state (database, keys) here instead of in a folder that goes with the process
+    #[arg(long, value_name = "DIR")]
+    pub(crate) state_dir: Option<PathBuf>,
+}
+
+/// `tachi demo`.
+#[derive(Debug, Args)]
+pub(crate) struct DemoArgs {
+    /// Number of hypervisors
+    #[arg(long, default_value_t = 5, value_name = "N", value_parser = clap::value_parser!(u16).range(2..=1000))]
+    pub(crate) hosts: u16,
+    /// Number of instances, spread over the hypervisors
+    #[arg(long, default_value_t = 40, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=20_000))]
+    pub(crate) instances: u32,
+    /// The segment's recovery method
+    #[arg(long, value_enum, default_value_t = Method::Auto)]
+    pub(crate) method: Method,
+    /// Makes a run repeatable: the same hosts fail and the same instances go to the same places
+    #[arg(long, default_value_t = 0, value_name = "SEED")]
+    pub(crate) seed: u64,
+    /// Let something else go wrong too
+    #[arg(long, value_enum)]
+    pub(crate) fault: Option<DemoFault>,
+    /// Print one JSON object instead
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// A segment's recovery method.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub(crate) enum Method {
+    /// Nova's scheduler chooses
+    Auto,
+    /// A reserved host takes the instances
+    ReservedHost,
+    /// auto, then a reserved host
+    AutoPriority,
+    /// A reserved host, then auto
+    RhPriority,
+}
+
+impl Method {
+    /// The word of the API.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::ReservedHost => "reserved_host",
+            Self::AutoPriority => "auto_priority",
+            Self::RhPriority => "rh_priority",
+        }
+    }
+}
+
+/// What else goes wrong in the demo.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DemoFault {
+    /// The power controller accepts "power off" and does nothing; the host is only cut off from the network
+    LyingBmc,
+    /// The power controller does not answer
+    DeadBmc,
+    /// A whole rack is lost at once
+    RackLoss,
+}
+
+/// `tachi db`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum DbCommand {
+    /// Create the schema or bring it up to date
+    Sync(ConfigArgs),
+    /// Print the schema's version
+    Version(ConfigArgs),
+}
+
+/// `tachi recovery`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum RecoveryCommand {
+    /// List recoveries that are open or watched
+    List {
+        #[command(flatten)]
+        config: ConfigArgs,
+        /// Closed ones too
+        #[arg(long)]
+        all: bool,
+        /// Form of the list
+        #[arg(short = 'f', long, value_enum, default_value_t = Format::Table)]
+        format: Format,
+    },
+    /// Show what was seen, decided and done, line by line
+    Show {
+        #[command(flatten)]
+        config: ConfigArgs,
+        /// The recovery's id
+        recovery: RecoveryId,
+    },
+    /// Let a held recovery go on: it looks again, and acts if what it sees allows it
+    Approve(WordArgs),
+    /// Give a recovery up: nothing new is begun, what is under way is followed to its end
+    Reject(WordArgs),
+}
+
+/// A word about a recovery.
+#[derive(Debug, Args)]
+pub(crate) struct WordArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+    /// The recovery's id, as `tachi recovery list` shows it
+    pub(crate) recovery: RecoveryId,
+}
+
+/// Form of a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people
+    Table,
+    /// For programs
+    Json,
+}
+
+/// `tachi config`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Print every option in effect and where it comes from; secrets are masked
+    Show(ConfigArgs),
+}
+
+fn seconds(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(seconds) if seconds.is_finite() && (0.0..=86_400.0).contains(&seconds) => Ok(seconds),
+        Ok(_) | Err(_) => Err("write a number of seconds between 0 and 86400".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

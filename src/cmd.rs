@@ -1,0 +1,77 @@
+//! The subcommands, a file each.
+
+mod api;
+mod config;
+mod db;
+mod demo;
+mod engine;
+mod failure;
+mod recovery;
+mod sandbox;
+mod serve;
+mod status;
+
+pub(crate) use failure::Failure;
+
+use tachi_domain::policy::Policy;
+use tokio::sync::watch;
+
+use crate::cli::{Cli, Command, ConfigArgs};
+use crate::logging::{self, Logging};
+use crate::settings::Settings;
+
+/// Runs what was asked for; gives the exit code.
+pub(crate) async fn run(cli: Cli) -> Result<u8, Failure> {
+    match cli.command {
+        Command::Demo(args) => demo::run(args).await,
+        Command::Serve(args) => serve::run(args).await,
+        Command::Api(args) => api::run(&args).await,
+        Command::Engine(args) => engine::run(&args).await,
+        Command::Sandbox(args) => sandbox::run(args).await,
+        Command::Db(command) => db::run(command).await,
+        Command::Recovery(command) => recovery::run(command).await,
+        Command::Config(command) => config::run(command),
+        Command::Status(args) => status::run(&args).await,
+    }
+}
+
+/// Reads the configuration of a service, starts its log, and says what looks wrong.
+fn service_settings(args: &ConfigArgs) -> Result<Settings, Failure> {
+    let settings = Settings::load(args).map_err(|errors| Failure::config(&errors))?;
+    logging::start(Logging {
+        debug: settings.debug,
+        json: settings.use_json,
+        quiet: false,
+    });
+    for warning in &settings.report.warnings {
+        if warning.is_notice() {
+            tracing::debug!("{warning}");
+        } else {
+            tracing::warn!("{warning}");
+        }
+    }
+    Ok(settings)
+}
+
+/// Reads the configuration for a command that only asks or says something.
+fn command_settings(args: &ConfigArgs) -> Result<Settings, Failure> {
+    Settings::load(args).map_err(|errors| Failure::config(&errors))
+}
+
+/// SIGHUP: reads the configuration again. Its rules count for recoveries that begin from now on; one with problems changes
+/// nothing.
+fn reload_rules(args: &ConfigArgs, rules: &watch::Sender<Policy>) {
+    match Settings::load(args) {
+        Ok(settings) => {
+            let changed = rules.send_if_modified(|policy| {
+                let differs = *policy != settings.policy;
+                *policy = settings.policy;
+                differs
+            });
+            tracing::info!(changed, "SIGHUP: the rules of recoveries were read again");
+        }
+        Err(errors) => {
+            tracing::error!("SIGHUP: the configuration has problems, the old one stays in force:\n{errors}")
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! What came of a demo.
+
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::scene::SceneArgs;
+use crate::cli::DemoArgs;
+
+/// One instance of a failed host.
+pub(super) struct Instance {
+    pub(super) name: String,
+    pub(super) id: Uuid,
+    pub(super) tagged: bool,
+    pub(super) from: String,
+    pub(super) to: Option<String>,
+    pub(super) seconds: Option<f64>,
+    pub(super) lost: bool,
+}
+
+/// See the module.
+pub(super) struct Outcome {
+    pub(super) args: SceneArgs,
+    pub(super) ha_instances: usize,
+    pub(super) left_by_policy: usize,
+    pub(super) double_runs: usize,
+    pub(super) doubled: Vec<String>,
+    pub(super) failed_hosts: Vec<String>,
+    pub(super) instances: Vec<Instance>,
+    pub(super) proof: Option<String>,
+    pub(super) reason: Option<String>,
+}
+
+impl Outcome {
+    /// One that never got as far as an outcome.
+    pub(super) fn failed(args: &DemoArgs, reason: &str) -> Self {
+        let DemoArgs {
+            hosts,
+            instances,
+            seed,
+            fault,
+            ..
+        } = *args;
+        Self {
+            args: SceneArgs {
+                hosts,
+                instances,
+                seed,
+                fault,
+            },
+            ha_instances: 0,
+            left_by_policy: 0,
+            double_runs: 0,
+            doubled: Vec::new(),
+            failed_hosts: Vec::new(),
+            instances: Vec::new(),
+            proof: None,
+            reason: Some(reason.to_owned()),
+        }
+    }
+
+    /// Instances of the failed hosts that run again.
+    pub(super) fn recovered(&self) -> usize {
+        self.instances.iter().filter(|one| one.to.is_some()).count()
+    }
+
+    /// Instances that run nowhere, though nobody decided that they should not.
+    pub(super) fn lost(&self) -> usize {
+        self.instances.iter().filter(|one| one.lost).count()
+    }
+
+    /// Every instance that the policy covers runs exactly once, and nothing is waiting for a person.
+    pub(super) fn is_good(&self) -> bool {
+        self.reason.is_none() && self.double_runs == 0 && self.lost() == 0
+    }
+
+    /// Seconds from the pulled plug to the first and to the last instance that ran again.
+    pub(super) fn seconds(&self) -> Option<(f64, f64)> {
+        let seconds = self.instances.iter().filter_map(|one| one.seconds);
+        seconds.fold(None, |range, one| {
+            let (least, most) = range.unwrap_or((one, one));
+            Some((f64::min(least, one), f64::max(most, one)))
+        })
+    }
+
+    /// The object of `--json`.
+    pub(super) fn to_json(&self) -> String {
+        let (first, total) = self
+            .seconds()
+            .map_or((Value::Null, Value::Null), |(first, total)| {
+                (json!(round(first)), json!(round(total)))
+            });
+        let mut object = json!({
+            "hosts": self.args.hosts,
+            "instances": self.args.instances,
+            "ha_instances": self.ha_instances,
+            "recovered": self.recovered(),
+            "left_by_policy": self.left_by_policy,
+            "lost": self.lost(),
+            "double_runs": self.double_runs,
+            "method": "auto",
+            "seconds_to_first": first,
+            "seconds_total": total,
+            "proof": self.proof,
+            "failed_hosts": self.failed_hosts,
+            "seed": self.args.seed,
+        });
+        if let Some(reason) = &self.reason {
+            object["reason"] = json!(reason);
+        }
+        object.to_string()
+    }
+}
+
+fn round(seconds: f64) -> f64 {
+    (seconds * 1000.0).round() / 1000.0
+}

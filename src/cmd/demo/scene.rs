@@ -1,0 +1,457 @@
+//! The scene: a region, our API and engine on it, and what is seen of the recovery.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tachi_domain::Timestamp;
+use tachi_engine::SystemClock;
+use tachi_engine::ports::Clock as _;
+use tachi_sandbox::{
+    Boot, Fleet, Moment, PowerCommand, PowerQuery, RegionSettings, SandboxOptions, ServerSnapshot,
+};
+use tokio::sync::watch;
+use uuid::Uuid;
+
+use super::client::Client;
+use super::outcome::{Instance, Outcome};
+use crate::cli::{DemoArgs, DemoFault};
+use crate::cmd::sandbox::{Region, RegionPlan, free_port};
+use crate::cmd::{Failure, serve};
+use crate::settings::Settings;
+use crate::wiring::{Base, Process};
+
+/// One instance on a host that is to fail.
+pub(super) struct Covered {
+    pub(super) id: Uuid,
+    pub(super) name: String,
+    pub(super) from: String,
+    pub(super) tagged: bool,
+}
+
+/// See the module.
+pub(super) struct Scene {
+    pub(super) args: SceneArgs,
+    /// The hosts that fail.
+    pub(super) failing: Vec<String>,
+    /// The instances on them.
+    pub(super) covered: Vec<Covered>,
+    /// How many instances of the whole region are marked.
+    tagged: usize,
+    region: Region,
+    process: Process,
+    base: Base,
+    client: Client,
+    struck: std::sync::OnceLock<(Moment, Vec<String>)>,
+}
+
+/// What was asked for.
+#[derive(Clone, Copy)]
+pub(super) struct SceneArgs {
+    pub(super) hosts: u16,
+    pub(super) instances: u32,
+    pub(super) seed: u64,
+    pub(super) fault: Option<DemoFault>,
+}
+
+/// One notification and its vmoves, as the API shows them.
+pub(super) struct Told {
+    pub(super) status: String,
+    pub(super) message: Option<String>,
+    pub(super) tasks: Vec<(String, String)>,
+    pub(super) vmoves: Vec<(String, String, Option<String>, Option<String>)>,
+}
+
+/// What is seen at one moment.
+pub(super) struct Seen {
+    pub(super) told: Vec<Told>,
+    /// Instances of the failed hosts that run somewhere else, with the seconds it took.
+    pub(super) back: BTreeMap<Uuid, (String, f64)>,
+}
+
+impl Seen {
+    /// Nothing more will happen without a person.
+    pub(super) fn is_settled(&self) -> bool {
+        self.told.iter().all(|told| {
+            let held = told
+                .message
+                .as_deref()
+                .is_some_and(|message| message.starts_with("held:"));
+            matches!(told.status.as_str(), "finished" | "failed" | "ignored") || held
+        })
+    }
+}
+
+impl Scene {
+    /// Starts region, API and engine, boots the instances, and makes the segment.
+    pub(super) async fn set(args: &DemoArgs) -> Result<Self, Failure> {
+        let ip = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        let api = free_port(ip)?;
+        let rack = usize::from(args.hosts).div_ceil(3).max(2);
+        let region_settings = RegionSettings {
+            seed: args.seed,
+            fleet: Fleet {
+                hosts: usize::from(args.hosts),
+                hosts_per_rack: rack,
+                ..Fleet::default()
+            },
+            service_down_time: Duration::from_secs(3),
+            report_interval: Duration::from_secs(1),
+            rebuild_time: Duration::from_millis(1500),
+            rebuild_spread: Duration::from_millis(1500),
+            ..RegionSettings::default()
+        };
+        let region = Region::start(RegionPlan {
+            options: SandboxOptions {
+                region: region_settings,
+                ..SandboxOptions::default()
+            },
+            api,
+            state_dir: None,
+            // A lying power controller is not waited for longer than a spectator's patience.
+            more_conf: "power_off_limit = 8\npower_poll_interval = 1\n[recovery]\ntick_interval = 0.25\n",
+        })
+        .await?;
+        let booting = |error| Failure::new("booting instances", error);
+        let hosts: Vec<String> = region
+            .sandbox
+            .region()
+            .hosts()
+            .into_iter()
+            .map(|host| host.name)
+            .collect();
+        let per_host = split(args.instances, hosts.len());
+        for (host, count) in hosts.iter().zip(&per_host) {
+            let marked = count.div_ceil(2);
+            for (name, part, metadata) in [("web", marked, Some("True")), ("job", count - marked, None)] {
+                if part == 0 {
+                    continue;
+                }
+                let mut boot =
+                    Boot::on(host, part).name(&format!("{name}-{}", host.trim_start_matches("compute-")));
+                if let Some(value) = metadata {
+                    boot = boot.metadata("HA_Enabled", value);
+                }
+                region.sandbox.region().boot(&boot).map_err(booting)?;
+            }
+        }
+        let settings = Settings::parse("tachi.conf of the demo", &region.conf)
+            .map_err(|errors| Failure::config(&errors))?;
+        let (_, policy) = watch::channel(settings.policy.clone());
+        let (process, base) = serve::start(&settings, api, policy).await?;
+        let client = Client::login(&region.sandbox.credentials(), format!("http://{api}/v1")).await?;
+        let failing = failing(args, &region, &hosts);
+        let covered = covered(&region, &failing);
+        let tagged = region
+            .sandbox
+            .region()
+            .snapshot()
+            .iter()
+            .filter(|server| is_tagged(server))
+            .count();
+        let scene = Self {
+            args: SceneArgs {
+                hosts: args.hosts,
+                instances: args.instances,
+                seed: args.seed,
+                fault: args.fault,
+            },
+            failing,
+            covered,
+            tagged,
+            region,
+            process,
+            base,
+            client,
+            struck: std::sync::OnceLock::new(),
+        };
+        scene.register(&hosts).await?;
+        Ok(scene)
+    }
+
+    async fn register(&self, hosts: &[String]) -> Result<(), Failure> {
+        let segment =
+            json!({ "segment": { "name": "demo", "recovery_method": "auto", "service_type": "COMPUTE" } });
+        let made = self.client.post("/segments", &segment).await?;
+        let id = text(&made, "/segment/uuid");
+        for host in hosts {
+            let body = json!({ "host": { "name": host, "type": "COMPUTE", "control_attributes": "SSH" } });
+            self.client.post(&format!("/segments/{id}/hosts"), &body).await?;
+        }
+        Ok(())
+    }
+
+    /// Pulls the plug, and reports it as a host monitor does.
+    pub(super) async fn strike(&self) -> Result<(), Failure> {
+        let region = self.region.sandbox.region();
+        let wrong = |error| Failure::new("breaking the simulated host", error);
+        for host in &self.failing {
+            match self.args.fault {
+                None | Some(DemoFault::RackLoss) => region.power_loss(host).map_err(wrong)?,
+                Some(DemoFault::LyingBmc) => {
+                    region.link_loss(host).map_err(wrong)?;
+                    region.maas_command(host, PowerCommand::Ignored).map_err(wrong)?;
+                }
+                Some(DemoFault::DeadBmc) => {
+                    region.link_loss(host).map_err(wrong)?;
+                    let error = PowerQuery::Says {
+                        state: "error".into(),
+                    };
+                    region.maas_query(host, error).map_err(wrong)?;
+                    region
+                        .maas_command(host, PowerCommand::Fails { status: 503 })
+                        .map_err(wrong)?;
+                }
+            }
+        }
+        let at = region.clock().now();
+        let mut notifications = Vec::new();
+        for host in &self.failing {
+            // The monitor only knows that it does not hear the host: whether it is off is the engine's to find out.
+            let body = json!({ "notification": {
+                "type": "COMPUTE_HOST", "hostname": host, "generated_time": iso(SystemClock.wall()),
+                "payload": { "event": "STOPPED", "cluster_status": "OFFLINE", "host_status": "UNKNOWN" },
+            }});
+            let made = self.client.post("/notifications", &body).await?;
+            notifications.push(text(&made, "/notification/notification_uuid"));
+        }
+        self.struck
+            .set((at, notifications))
+            .map_err(|_| Failure::told("the demo struck twice"))
+    }
+
+    /// Seconds since the plug was pulled.
+    pub(super) fn seconds(&self) -> f64 {
+        self.struck.get().map_or(0.0, |(at, _)| {
+            self.region
+                .sandbox
+                .region()
+                .clock()
+                .now()
+                .since(*at)
+                .as_secs_f64()
+        })
+    }
+
+    /// Looks at the API and at the ledger.
+    pub(super) async fn look(&self) -> Result<Seen, Failure> {
+        let Some((at, notifications)) = self.struck.get() else {
+            return Err(Failure::told("nothing has failed yet"));
+        };
+        let mut told = Vec::new();
+        for id in notifications {
+            let notification = self.client.get(&format!("/notifications/{id}")).await?;
+            let vmoves = self.client.get(&format!("/notifications/{id}/vmoves")).await?;
+            told.push(Told::read(&notification, &vmoves));
+        }
+        let region = self.region.sandbox.region();
+        let mut back = BTreeMap::new();
+        for one in &self.covered {
+            let run = region
+                .runs(one.id)
+                .into_iter()
+                .find(|run| run.to.is_none() && *run.host != *one.from);
+            if let Some(run) = run {
+                back.insert(one.id, (run.host.to_string(), run.from.since(*at).as_secs_f64()));
+            }
+        }
+        Ok(Seen { told, back })
+    }
+
+    /// What came of it, by the ledger.
+    pub(super) fn judge(&self, seen: &Seen) -> Outcome {
+        let region = self.region.sandbox.region();
+        let left: Vec<&str> = seen
+            .told
+            .iter()
+            .flat_map(|told| &told.vmoves)
+            .filter(|(_, status, ..)| status == "ignored")
+            .map(|(id, ..)| id.as_str())
+            .collect();
+        let should_run: Vec<Uuid> = self
+            .covered
+            .iter()
+            .map(|one| one.id)
+            .filter(|id| !left.contains(&id.to_string().as_str()))
+            .collect();
+        let lost = region.lost(&should_run);
+        let ledger = region.ledger();
+        let instances = self
+            .covered
+            .iter()
+            .map(|one| {
+                let now = seen.back.get(&one.id);
+                Instance {
+                    name: one.name.clone(),
+                    id: one.id,
+                    tagged: one.tagged,
+                    from: one.from.clone(),
+                    to: now.map(|(host, _)| host.clone()),
+                    seconds: now.map(|(_, seconds)| *seconds),
+                    lost: lost.contains(&one.id),
+                }
+            })
+            .collect();
+        let reasons: Vec<String> = seen
+            .told
+            .iter()
+            .filter(|told| told.status != "finished")
+            .map(|told| {
+                told.message
+                    .clone()
+                    .unwrap_or_else(|| format!("the notification is {}", told.status))
+            })
+            .collect();
+        let proofs: Vec<String> = seen
+            .told
+            .iter()
+            .flat_map(|told| &told.tasks)
+            .filter(|(task, text)| task == "FenceHostTask" && text.contains(" is off"))
+            .map(|(_, text)| text.clone())
+            .collect();
+        Outcome {
+            args: self.args,
+            ha_instances: self.tagged,
+            left_by_policy: left.len(),
+            double_runs: ledger.double_runs,
+            doubled: ledger
+                .doubles
+                .iter()
+                .map(|double| double.server.to_string())
+                .collect(),
+            failed_hosts: self.failing.clone(),
+            instances,
+            proof: (!proofs.is_empty()).then(|| proofs.join("; ")),
+            reason: (!reasons.is_empty()).then(|| reasons.join("; ")),
+        }
+    }
+
+    /// Stops everything.
+    pub(super) async fn end(self) {
+        serve::stop(self.process, self.base).await;
+        // The process ends anyway; there is nothing to be lost in a simulated region.
+        let _ = self.region.sandbox.stop().await;
+    }
+}
+
+impl Told {
+    fn read(notification: &Value, vmoves: &Value) -> Self {
+        let notification = &notification["notification"];
+        let word = |value: &Value| value.as_str().map(str::to_owned);
+        let mut tasks = Vec::new();
+        for task in notification["recovery_workflow_details"]
+            .as_array()
+            .into_iter()
+            .flatten()
+        {
+            for detail in task["progress_details"].as_array().into_iter().flatten() {
+                tasks.push((
+                    word(&task["name"]).unwrap_or_default(),
+                    word(&detail["message"]).unwrap_or_default(),
+                ));
+            }
+        }
+        let vmoves = vmoves["vmoves"].as_array().into_iter().flatten();
+        Self {
+            status: word(&notification["status"]).unwrap_or_default(),
+            message: word(&notification["message"]),
+            tasks,
+            vmoves: vmoves
+                .map(|one| {
+                    (
+                        word(&one["instance_uuid"]).unwrap_or_default(),
+                        word(&one["status"]).unwrap_or_default(),
+                        word(&one["dest_host"]),
+                        word(&one["message"]),
+                    )
+                })
+                .collect(),
+        }
+    }
+}
+
+/// The seed chooses who fails.
+fn failing(args: &DemoArgs, region: &Region, hosts: &[String]) -> Vec<String> {
+    let count = u64::try_from(hosts.len()).unwrap_or(1).max(1);
+    let index = usize::try_from((args.seed.wrapping_mul(7).wrapping_add(1)) % count).unwrap_or_default();
+    let Some(first) = hosts.get(index) else {
+        return Vec::new();
+    };
+    if args.fault != Some(DemoFault::RackLoss) {
+        return vec![first.clone()];
+    }
+    let all = region.sandbox.region().hosts();
+    let rack = all
+        .iter()
+        .find(|host| host.name == *first)
+        .map(|host| host.rack.clone());
+    all.into_iter()
+        .filter(|host| Some(&host.rack) == rack.as_ref())
+        .map(|host| host.name)
+        .collect()
+}
+
+fn covered(region: &Region, failing: &[String]) -> Vec<Covered> {
+    let mut covered: Vec<Covered> = region
+        .sandbox
+        .region()
+        .snapshot()
+        .into_iter()
+        .filter_map(|server| {
+            let from = server.host.clone().filter(|host| failing.contains(host))?;
+            let tagged = is_tagged(&server);
+            Some(Covered {
+                id: server.id,
+                name: server.name,
+                from,
+                tagged,
+            })
+        })
+        .collect();
+    covered.sort_by(|a, b| (&a.from, &a.name).cmp(&(&b.from, &b.name)));
+    covered
+}
+
+fn is_tagged(server: &ServerSnapshot) -> bool {
+    server
+        .metadata
+        .get("HA_Enabled")
+        .is_some_and(|value| value == "True")
+}
+
+/// As evenly as it goes, the rest to the first ones.
+fn split(instances: u32, hosts: usize) -> Vec<usize> {
+    let instances = usize::try_from(instances).unwrap_or_default();
+    let (each, rest) = (instances / hosts.max(1), instances % hosts.max(1));
+    (0..hosts).map(|host| each + usize::from(host < rest)).collect()
+}
+
+fn text(value: &Value, pointer: &str) -> String {
+    value
+        .pointer(pointer)
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+        .to_owned()
+}
+
+fn iso(at: Timestamp) -> String {
+    chrono::DateTime::from_timestamp_micros(at.micros())
+        .map(|at| at.format("%Y-%m-%dT%H:%M:%S%.6f").to_string())
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn instances_are_spread_evenly_and_none_is_dropped() {
+        for (instances, hosts) in [(0, 5), (1, 5), (40, 5), (41, 5), (200, 20), (3, 7)] {
+            let parts = split(instances, hosts);
+            assert_eq!(parts.len(), hosts);
+            assert_eq!(parts.iter().sum::<usize>(), usize::try_from(instances).unwrap());
+            assert!(parts.iter().max().unwrap() - parts.iter().min().unwrap() <= 1);
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! The end of a demo, for people.
+
+use comfy_table::{CellAlignment, Table, presets};
+
+use super::outcome::Outcome;
+use crate::out;
+
+/// Prints the instances, the proof, and the verdict.
+pub(super) fn print(outcome: &Outcome) {
+    let mut table = Table::new();
+    table.load_style(presets::ASCII_FULL_CONDENSED);
+    table.set_header(["instance", "HA_Enabled", "from", "to", "seconds"]);
+    if let Some(column) = table.column_mut(4) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    for one in &outcome.instances {
+        table.add_row([
+            one.name.clone(),
+            if one.tagged { "True" } else { "" }.to_owned(),
+            one.from.clone(),
+            one.to.clone().unwrap_or_else(|| {
+                if one.lost {
+                    "NOWHERE".into()
+                } else {
+                    "not moved".into()
+                }
+            }),
+            one.seconds
+                .map_or_else(String::new, |seconds| format!("{seconds:.1}")),
+        ]);
+    }
+    if !outcome.instances.is_empty() {
+        out::line(table.to_string());
+    }
+    match &outcome.proof {
+        Some(proof) => out::line(format!("proof: {proof}")),
+        None => out::line("proof: none, so nothing was evacuated"),
+    }
+    let (recovered, lost, doubled) = (outcome.recovered(), outcome.lost(), outcome.double_runs);
+    let counts = format!(
+        "{recovered} instances run again, {} left by policy, {lost} lost, {doubled} ran twice",
+        outcome.left_by_policy
+    );
+    match outcome.seconds() {
+        Some((first, total)) => {
+            out::line(format!(
+                "{counts}; the first after {first:.1} s, the last after {total:.1} s"
+            ));
+        }
+        None => out::line(counts),
+    }
+    for one in outcome.instances.iter().filter(|one| one.lost) {
+        out::line(format!("LOST: {} ({}) runs nowhere", one.name, one.id));
+    }
+    for id in &outcome.doubled {
+        out::line(format!("DOUBLED: {id} ran on two hosts at once"));
+    }
+    if let Some(reason) = &outcome.reason {
+        out::line(format!("not recovered: {reason}"));
+    }
+}

@@ -1,0 +1,160 @@
+//! The live view: bars on a terminal, lines otherwise, nothing with `--json`.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::scene::{Scene, Seen};
+use crate::cli::DemoFault;
+use crate::out;
+
+/// See the module.
+pub(super) struct View {
+    silent: bool,
+    bars: Option<Bars>,
+    told: BTreeSet<String>,
+    shares: usize,
+}
+
+struct Bars {
+    status: ProgressBar,
+    moves: ProgressBar,
+    all: indicatif::MultiProgress,
+}
+
+impl View {
+    /// A view for `--json`, for a terminal, or for anything else.
+    pub(super) fn new(json: bool, terminal: bool) -> Self {
+        let bars = (!json && terminal).then(|| {
+            let all = indicatif::MultiProgress::new();
+            let status = all.add(ProgressBar::new_spinner());
+            let moves = all.add(ProgressBar::new(0));
+            let style = ProgressStyle::with_template("  {prefix:>12} [{bar:40}] {pos}/{len} {msg}");
+            if let Ok(style) = style {
+                moves.set_style(style.progress_chars("=> "));
+            }
+            moves.set_prefix("back");
+            Bars { status, moves, all }
+        });
+        Self {
+            silent: json,
+            bars,
+            told: BTreeSet::new(),
+            shares: 0,
+        }
+    }
+
+    fn say(&self, text: &str) {
+        if self.silent {
+            return;
+        }
+        match &self.bars {
+            // A terminal that has gone away takes nothing from the demo's result.
+            Some(bars) => {
+                let _ = bars.all.println(text);
+            }
+            None => out::line(text),
+        }
+    }
+
+    /// The stage is set.
+    pub(super) fn scene(&mut self, scene: &Scene, took: Duration) {
+        self.say(&format!(
+            "a simulated region with {} hypervisors and {} instances, our API and our engine are up ({:.1} s, seed {})",
+            scene.args.hosts,
+            scene.args.instances,
+            took.as_secs_f64(),
+            scene.args.seed
+        ));
+        if let Some(bars) = &self.bars {
+            bars.moves
+                .set_length(u64::try_from(scene.covered.len()).unwrap_or_default());
+        }
+    }
+
+    /// The plug is pulled.
+    pub(super) fn struck(&mut self, scene: &Scene) {
+        let hosts = scene.failing.join(", ");
+        let what = match scene.args.fault {
+            None => format!("{hosts} has lost its power"),
+            Some(DemoFault::LyingBmc) => format!(
+                "{hosts} is cut off from the network, its instances still run, and its power controller takes orders \
+                 without obeying"
+            ),
+            Some(DemoFault::DeadBmc) => {
+                format!(
+                    "{hosts} is cut off from the network, its instances still run, and its power controller is dead"
+                )
+            }
+            Some(DemoFault::RackLoss) => format!("a rack has lost its power: {hosts}"),
+        };
+        self.say(&format!(
+            "  0.0 s  {what}: {} instances were on it",
+            scene.covered.len()
+        ));
+    }
+
+    /// What is seen now.
+    pub(super) fn show(&mut self, scene: &Scene, seen: &Seen) {
+        let at = scene.seconds();
+        let mut lines = Vec::new();
+        for told in &seen.told {
+            for (task, text) in &told.tasks {
+                // Single instances are what the bar and the table are for.
+                let single =
+                    task == "EvacuateInstancesTask" && !text.contains("instances") && !text.contains("ALARM");
+                if !single && self.told.insert(text.clone()) {
+                    lines.push(text.clone());
+                }
+            }
+            // A held recovery says its reason as a step and as its message; once is enough.
+            let message = told
+                .message
+                .as_deref()
+                .filter(|message| !self.told.contains(message.trim_start_matches("held: ")));
+            if let Some(message) = message
+                && self.told.insert(message.to_owned())
+            {
+                lines.push(message.to_owned());
+            }
+        }
+        for line in lines {
+            self.say(&format!("{at:>5.1} s  {line}"));
+        }
+        let (back, all) = (seen.back.len(), scene.covered.len());
+        if let Some(bars) = &self.bars {
+            bars.moves.set_position(u64::try_from(back).unwrap_or_default());
+            let count = |status: &str| {
+                seen.told
+                    .iter()
+                    .flat_map(|told| &told.vmoves)
+                    .filter(|(_, word, ..)| word == status)
+                    .count()
+            };
+            bars.moves.set_message(format!(
+                "{} under way, {} waiting, {} failed",
+                count("ongoing"),
+                count("pending"),
+                count("failed")
+            ));
+            bars.status.set_message(format!("{at:.1} s"));
+            bars.status.tick();
+            return;
+        }
+        // A line for each fifth of the way, not one for each instance.
+        let share = (back * 5).checked_div(all).unwrap_or_default();
+        if share > self.shares {
+            self.shares = share;
+            self.say(&format!("{at:>5.1} s  {back} of {all} instances run again"));
+        }
+    }
+
+    /// Leaves the terminal as it was.
+    pub(super) fn end(&mut self) {
+        if let Some(bars) = self.bars.take() {
+            bars.status.finish_and_clear();
+            bars.moves.finish();
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! Why a command has failed, and with which exit code.
+
+use std::error::Error;
+
+use tachi_config::ConfigErrors;
+
+/// A command's failure.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    what: String,
+    source: Option<Box<dyn Error + Send + Sync>>,
+    usage: bool,
+}
+
+impl Failure {
+    /// Something was tried and failed.
+    pub(crate) fn new(what: impl Into<String>, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self {
+            what: what.into(),
+            source: Some(source.into()),
+            usage: false,
+        }
+    }
+
+    /// Something is wrong that has no error below it.
+    pub(crate) fn told(what: impl Into<String>) -> Self {
+        Self {
+            what: what.into(),
+            source: None,
+            usage: false,
+        }
+    }
+
+    /// Usage or configuration.
+    pub(crate) fn usage(what: impl Into<String>) -> Self {
+        Self {
+            what: what.into(),
+            source: None,
+            usage: true,
+        }
+    }
+
+    /// The configuration's problems, one a line.
+    pub(crate) fn config(errors: &ConfigErrors) -> Self {
+        Self {
+            what: errors.to_string(),
+            source: None,
+            usage: true,
+        }
+    }
+
+    /// Whether the exit code is that of usage and configuration.
+    pub(crate) fn is_usage(&self) -> bool {
+        self.usage
+    }
+
+    /// The whole chain in one line.
+    pub(crate) fn chain(&self) -> String {
+        let mut text = self.what.clone();
+        let mut next: Option<&(dyn Error + 'static)> = match &self.source {
+            Some(source) => Some(source.as_ref()),
+            None => None,
+        };
+        while let Some(error) = next {
+            text.push_str(": ");
+            text.push_str(&error.to_string());
+            next = error.source();
+        }
+        text
+    }
+}

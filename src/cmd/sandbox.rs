@@ -1,0 +1,219 @@
+//! `tachi sandbox`, and the region that `serve --sandbox` and `demo` start.
+
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tachi_sandbox::{Boot, Fleet, RegionSettings, Sandbox, SandboxOptions};
+use tempfile::TempDir;
+
+use super::Failure;
+use crate::cli::SandboxArgs;
+use crate::logging::{self, Logging};
+use crate::out;
+use crate::wiring::Process;
+
+/// A region and the files that lead to it.
+pub(crate) struct Region {
+    pub(crate) sandbox: Sandbox,
+    /// `tachi.conf`, MAAS's key, the database.
+    pub(crate) state_dir: PathBuf,
+    /// The text of `tachi.conf`.
+    pub(crate) conf: String,
+    /// Goes with the region, unless a folder was named.
+    _folder: Option<TempDir>,
+}
+
+/// What a region is like, besides the sandbox's own options.
+pub(crate) struct RegionPlan<'a> {
+    pub(crate) options: SandboxOptions,
+    /// Where the API will listen.
+    pub(crate) api: SocketAddr,
+    /// Kept afterwards, if named.
+    pub(crate) state_dir: Option<&'a Path>,
+    /// More lines of `tachi.conf`.
+    pub(crate) more_conf: &'a str,
+}
+
+impl Region {
+    /// Starts a region, registers the API's endpoint in its catalog, and writes `tachi.conf`.
+    pub(crate) async fn start(plan: RegionPlan<'_>) -> Result<Self, Failure> {
+        let wrong = |what: &str, error: std::io::Error| Failure::new(what.to_owned(), error);
+        let folder = match plan.state_dir {
+            Some(_) => None,
+            None => Some(
+                tempfile::Builder::new()
+                    .prefix("tachi-")
+                    .tempdir()
+                    .map_err(|error| wrong("making a folder for the state", error))?,
+            ),
+        };
+        let state_dir = match (&folder, plan.state_dir) {
+            (Some(folder), _) => folder.path().to_path_buf(),
+            (None, Some(named)) => {
+                std::fs::create_dir_all(named).map_err(|error| wrong("making the state folder", error))?;
+                std::path::absolute(named).map_err(|error| wrong("finding the state folder", error))?
+            }
+            (None, None) => return Err(Failure::told("no folder for the state")),
+        };
+        let sandbox = Sandbox::start(plan.options)
+            .await
+            .map_err(|error| Failure::new("starting the simulated region", error))?;
+        sandbox.register_endpoint(
+            "instance-ha",
+            "masakari",
+            &format!("http://{}/v1/$(tenant_id)s", plan.api),
+        );
+        let key = state_dir.join("maas.key");
+        write_private(&key, &sandbox.maas_api_key())?;
+        let conf = conf(&sandbox, &state_dir, &key, plan.api, plan.more_conf);
+        write_private(&state_dir.join("tachi.conf"), &conf)?;
+        Ok(Self {
+            sandbox,
+            state_dir,
+            conf,
+            _folder: folder,
+        })
+    }
+
+    /// Where `tachi.conf` is.
+    pub(crate) fn conf_file(&self) -> PathBuf {
+        self.state_dir.join("tachi.conf")
+    }
+}
+
+/// An ordinary configuration for a region.
+fn conf(sandbox: &Sandbox, state_dir: &Path, key: &Path, api: SocketAddr, more: &str) -> String {
+    let login = sandbox.credentials_of("masakari", "service");
+    format!(
+        "[DEFAULT]\nstate_path = {state}\nmasakari_api_listen = {ip}\nmasakari_api_listen_port = {port}\n\
+         os_privileged_user_auth_url = {url}\nos_privileged_user_name = {user}\nos_privileged_user_password = {password}\n\
+         os_privileged_user_tenant = {project}\nos_user_domain_name = {domain}\nos_project_domain_name = {domain}\n\
+         os_region_name = {region}\n\n\
+         [keystone_authtoken]\nauth_url = {url}\nauth_type = password\nusername = {user}\npassword = {password}\n\
+         project_name = {project}\nuser_domain_name = {domain}\nproject_domain_name = {domain}\nregion_name = {region}\n\
+         www_authenticate_uri = {url}\n\n\
+         [fencing]\nmode = engine\nmaas_url = {maas}\nmaas_api_key = file:{key}\n{more}",
+        state = state_dir.display(),
+        ip = api.ip(),
+        port = api.port(),
+        url = login.auth_url,
+        user = login.username,
+        password = login.password,
+        project = login.project_name,
+        domain = login.domain_name,
+        region = login.region_name,
+        maas = sandbox.urls().maas,
+        key = key.display(),
+    )
+}
+
+/// Writes a file that only we can read.
+pub(crate) fn write_private(path: &Path, text: &str) -> Result<(), Failure> {
+    let wrong = |error| Failure::new(format!("writing {}", path.display()), error);
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(0o600);
+    let mut file = options.open(path).map_err(wrong)?;
+    file.write_all(text.as_bytes()).map_err(wrong)
+}
+
+/// The sandbox's options out of the command line's.
+pub(crate) fn options_of(args: &SandboxArgs) -> SandboxOptions {
+    SandboxOptions {
+        region: RegionSettings {
+            seed: args.seed,
+            fleet: Fleet {
+                hosts: usize::from(args.hosts),
+                ..Fleet::default()
+            },
+            rebuild_time: Duration::from_secs_f64(args.rebuild_seconds),
+            ..RegionSettings::default()
+        },
+        listen: args.listen,
+        port: args.port,
+        ..SandboxOptions::default()
+    }
+}
+
+/// Boots the instances asked for, every other one marked.
+pub(crate) fn boot(region: &Region, instances: u32) -> Result<(), Failure> {
+    let wrong = |error| Failure::new("booting instances", error);
+    let half = usize::try_from(instances / 2).unwrap_or_default();
+    let rest = usize::try_from(instances).unwrap_or_default() - half;
+    if half > 0 {
+        let marked = Boot::spread(half).metadata("HA_Enabled", "True").name("ha");
+        region.sandbox.region().boot(&marked).map_err(wrong)?;
+    }
+    if rest > 0 {
+        region
+            .sandbox
+            .region()
+            .boot(&Boot::spread(rest).name("vm"))
+            .map_err(wrong)?;
+    }
+    Ok(())
+}
+
+/// A port nobody listens on just now.
+pub(crate) fn free_port(ip: std::net::IpAddr) -> Result<SocketAddr, Failure> {
+    std::net::TcpListener::bind(SocketAddr::new(ip, 0))
+        .and_then(|listener| listener.local_addr())
+        .map_err(|error| Failure::new("finding a free port", error))
+}
+
+/// Says where everything is.
+pub(crate) fn tell(region: &Region, args: &SandboxArgs, api: SocketAddr) -> Result<(), Failure> {
+    write_private(&args.clouds, &region.sandbox.clouds_yaml())?;
+    let urls = region.sandbox.urls();
+    out::line(format!("keystone    {}", urls.identity));
+    out::line(format!("nova        {}", urls.compute));
+    out::line(format!("maas        {}", urls.maas));
+    out::line(format!(
+        "admin       {}  (header X-Sandbox-Key: the password in clouds.yaml)",
+        urls.admin
+    ));
+    out::line(format!("instance-ha http://{api}/v1"));
+    out::line(format!("config      {}", region.conf_file().display()));
+    out::line(format!("clouds.yaml {}", args.clouds.display()));
+    Ok(())
+}
+
+/// Warns when others can reach it.
+pub(crate) fn warn_if_open(args: &SandboxArgs) {
+    if !args.listen.is_loopback() {
+        tracing::warn!(
+            "the simulated region listens on {}: everyone who can reach it can try its password",
+            args.listen
+        );
+    }
+}
+
+/// Runs a region until told to stop.
+pub(crate) async fn run(args: SandboxArgs) -> Result<u8, Failure> {
+    logging::start(Logging {
+        debug: false,
+        json: false,
+        quiet: false,
+    });
+    warn_if_open(&args);
+    let api = free_port(args.listen)?;
+    let region = Region::start(RegionPlan {
+        options: options_of(&args),
+        api,
+        state_dir: args.state_dir.as_deref(),
+        more_conf: "",
+    })
+    .await?;
+    boot(&region, args.instances)?;
+    tell(&region, &args, api)?;
+    out::line("ready; `tachi serve --config-file` with the config above protects it. Stop with Ctrl-C");
+    Process::default().run(|| {}).await?;
+    region
+        .sandbox
+        .stop()
+        .await
+        .map_err(|error| Failure::new("stopping the simulated region", error))?;
+    Ok(crate::DONE)
+}

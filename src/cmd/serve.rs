@@ -1,0 +1,97 @@
+//! `tachi serve`: API and engine in one process, and a simulated region too if asked for.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tachi_domain::policy::Policy;
+use tokio::sync::watch;
+
+use super::sandbox::{self, Region, RegionPlan};
+use super::{Failure, service_settings};
+use crate::cli::ServeArgs;
+use crate::logging::{self, Logging};
+use crate::out;
+use crate::settings::Settings;
+use crate::wiring::{self, Base, Process};
+
+/// Runs both until told to stop.
+pub(crate) async fn run(args: ServeArgs) -> Result<u8, Failure> {
+    if args.sandbox {
+        return with_region(args).await;
+    }
+    let settings = service_settings(&args.config)?;
+    let (rules, policy) = watch::channel(settings.policy.clone());
+    let (process, base) = start(&settings, SocketAddr::new(settings.listen, settings.port), policy).await?;
+    tracing::info!("API listens on {}:{}", settings.listen, settings.port);
+    process.run(|| super::reload_rules(&args.config, &rules)).await?;
+    base.store
+        .close()
+        .await
+        .map_err(|error| Failure::new("closing the database", error))?;
+    Ok(crate::DONE)
+}
+
+async fn with_region(args: ServeArgs) -> Result<u8, Failure> {
+    if !args.config.config_file.is_empty() || !args.config.config_dir.is_empty() {
+        return Err(Failure::usage(
+            "--sandbox makes its own configuration: leave --config-file and --config-dir out",
+        ));
+    }
+    logging::start(Logging {
+        debug: false,
+        json: false,
+        quiet: false,
+    });
+    sandbox::warn_if_open(&args.region);
+    let api = sandbox::free_port(args.region.listen)?;
+    let region = Region::start(RegionPlan {
+        options: sandbox::options_of(&args.region),
+        api,
+        state_dir: args.region.state_dir.as_deref(),
+        more_conf: "",
+    })
+    .await?;
+    sandbox::boot(&region, args.region.instances)?;
+    let settings = Settings::parse("tachi.conf of the sandbox", &region.conf)
+        .map_err(|errors| Failure::config(&errors))?;
+    let (_rules, policy) = watch::channel(settings.policy.clone());
+    let (process, base) = start(&settings, api, policy).await?;
+    sandbox::tell(&region, &args.region, api)?;
+    out::line("ready; try `openstack --os-cloud tachi-sandbox segment list`. Stop with Ctrl-C");
+    process.run(|| {}).await?;
+    base.store
+        .close()
+        .await
+        .map_err(|error| Failure::new("closing the database", error))?;
+    region
+        .sandbox
+        .stop()
+        .await
+        .map_err(|error| Failure::new("stopping the simulated region", error))?;
+    Ok(crate::DONE)
+}
+
+/// Starts API and engine; the API is listening when this returns.
+pub(crate) async fn start(
+    settings: &Settings,
+    api: SocketAddr,
+    policy: watch::Receiver<Policy>,
+) -> Result<(Process, Base), Failure> {
+    let base = wiring::base(settings).await?;
+    let (poke, wake) = wiring::both_ends(settings)?;
+    let engine = wiring::engine(settings, &base, wake, policy).await?;
+    let router = wiring::api(settings, &base, poke).await?;
+    let listener = wiring::bind(api).await?;
+    let process = Process::default();
+    process.engine(engine);
+    process.api(listener, router, settings);
+    Ok((process, base))
+}
+
+/// Stops API and engine.
+pub(crate) async fn stop(process: Process, base: Base) {
+    process.end(Duration::from_secs(8)).await;
+    if let Err(error) = base.store.close().await {
+        tracing::warn!(%error, "closing the database");
+    }
+}

@@ -1,0 +1,43 @@
+//! The `tachi` binary: one thin file per subcommand, and the wiring of adapters to the engine and the API.
+
+mod cli;
+mod cmd;
+mod logging;
+mod out;
+mod settings;
+mod wiring;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::cli::Cli;
+
+/// Done.
+const DONE: u8 = 0;
+/// Failed.
+const FAILED: u8 = 1;
+/// Usage or configuration.
+const USAGE: u8 = 2;
+
+fn main() -> ExitCode {
+    // Two TLS stacks would make rustls panic at run time; there is one, and it is named here.
+    if rustls::crypto::ring::default_provider()
+        .install_default()
+        .is_err()
+    {
+        return out::fail(FAILED, "a TLS provider is already installed");
+    }
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return out::fail(FAILED, &format!("starting the runtime: {error}")),
+    };
+    match runtime.block_on(cmd::run(cli)) {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            let code = if error.is_usage() { USAGE } else { FAILED };
+            out::fail(code, &error.chain())
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! From configuration files to the options of each component. One file below this one per component.
+
+mod fencing;
+mod identity;
+mod recovery;
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use secrecy::ExposeSecret as _;
+use tachi_config::{
+    Backend, ConfigErrors, Ini, Known, Reader, Refusal, Report, database_url, default_search,
+};
+use tachi_domain::policy::Policy;
+use tachi_fence::MaasOptions;
+
+use crate::cli::ConfigArgs;
+
+pub(crate) use identity::AuthStrategy;
+
+/// Everything a process needs to know, read and checked at once.
+pub(crate) struct Settings {
+    /// Where the API listens.
+    pub(crate) listen: IpAddr,
+    /// On which port.
+    pub(crate) port: u16,
+    /// How callers of the API are known.
+    pub(crate) auth: AuthStrategy,
+    /// The most rows of a list.
+    pub(crate) max_limit: u64,
+    /// The most bytes of a request's body.
+    pub(crate) max_body_bytes: usize,
+    /// What the links in answers begin with, if not the request's own address.
+    pub(crate) link_prefix: Option<String>,
+    /// Whether `X-Forwarded-*` and `Forwarded` are believed.
+    pub(crate) proxy_headers: bool,
+    /// `duplicate_notification_detection_interval`, in seconds.
+    pub(crate) duplicate_window_seconds: u32,
+    /// How long requests in flight may go on after SIGTERM.
+    pub(crate) drain: Duration,
+    /// How Nova is reached; `None` if nothing is configured.
+    pub(crate) nova: Option<tachi_openstack::Options>,
+    /// Where the database is.
+    pub(crate) database: PathBuf,
+    /// Folder of sockets and locks.
+    pub(crate) state_path: PathBuf,
+    /// The name under which engines claim begins with this.
+    pub(crate) host: String,
+    /// The rules of recoveries.
+    pub(crate) policy: Policy,
+    /// How long a lost wake-up may cost.
+    pub(crate) sweep_interval: Duration,
+    /// The MAAS that switches the hosts' power.
+    pub(crate) maas: Option<MaasOptions>,
+    /// Everything of ours in the log.
+    pub(crate) debug: bool,
+    /// The log in JSON.
+    pub(crate) use_json: bool,
+    /// What was read, for `tachi config show`.
+    pub(crate) report: Report,
+}
+
+impl Settings {
+    /// Reads the files that `args` name, or the first of the default ones, and the environment.
+    ///
+    /// # Errors
+    ///
+    /// Every problem of every option, each with file, line and option.
+    pub(crate) fn load(args: &ConfigArgs) -> Result<Self, ConfigErrors> {
+        let ini = Ini::load(&args.config_file, &args.config_dir, &default_search())?;
+        Self::read(&ini.with_environment(std::env::vars_os()))
+    }
+
+    /// Reads one text, as the sandbox writes it.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Settings::load`].
+    pub(crate) fn parse(name: &str, text: &str) -> Result<Self, ConfigErrors> {
+        Self::read(&Ini::parse(name, text)?)
+    }
+
+    fn read(ini: &Ini) -> Result<Self, ConfigErrors> {
+        let known = Known::masakari();
+        let mut reader = Reader::new(ini, &known);
+        let r = &mut reader;
+        let state_path = PathBuf::from(
+            r.string("DEFAULT", "state_path")
+                .default(default_state_path())
+                .get(),
+        );
+        let listen: IpAddr = r
+            .parsed(
+                "DEFAULT",
+                "masakari_api_listen",
+                |text: &str| {
+                    text.parse()
+                        .map_err(|_| Refusal::new("is no IP address", "write an address such as 127.0.0.1"))
+                },
+                |address: &IpAddr| address.to_string(),
+            )
+            .default(IpAddr::from([0, 0, 0, 0]))
+            .optional()
+            .unwrap_or(IpAddr::from([127, 0, 0, 1]));
+        let port = r
+            .int("DEFAULT", "masakari_api_listen_port")
+            .default(15868)
+            .range(1..=65535)
+            .get();
+        let max_limit = r
+            .int("DEFAULT", "osapi_max_limit")
+            .default(1000)
+            .at_least(1)
+            .get();
+        let link_prefix = r.string("DEFAULT", "osapi_masakari_link_prefix").optional();
+        let max_body_bytes = r
+            .int("oslo_middleware", "max_request_body_size")
+            .default(114_688)
+            .at_least(1024)
+            .get();
+        let proxy_headers = r
+            .bool("oslo_middleware", "enable_proxy_headers_parsing")
+            .default(false)
+            .get();
+        let duplicate_window_seconds = r
+            .int("DEFAULT", "duplicate_notification_detection_interval")
+            .default(180)
+            .get();
+        let drain = r
+            .seconds("DEFAULT", "graceful_shutdown_timeout")
+            .default(Duration::from_secs(60))
+            .get();
+        let host = r.string("DEFAULT", "host").default(hostname()).get();
+        let debug = r.bool("DEFAULT", "debug").default(false).get();
+        let use_json = r.bool("DEFAULT", "use_json").default(false).get();
+        let database = database(r, &state_path);
+        let authtoken = identity::keystone_authtoken(r);
+        let auth = identity::auth_strategy(r, authtoken.as_ref());
+        let nova = identity::nova(r, authtoken);
+        let maas = fencing::maas(r);
+        let policy = recovery::policy(r, maas.is_some());
+        let sweep_interval = r
+            .seconds("recovery", "sweep_interval")
+            .default(Duration::from_secs(2))
+            .range(Duration::from_millis(10)..=Duration::from_secs(60))
+            .get();
+        let report = reader.finish()?;
+        Ok(Self {
+            listen,
+            port,
+            auth,
+            max_limit,
+            max_body_bytes,
+            link_prefix,
+            proxy_headers,
+            duplicate_window_seconds,
+            drain,
+            nova,
+            database,
+            state_path,
+            host,
+            policy,
+            sweep_interval,
+            maas,
+            debug,
+            use_json,
+            report,
+        })
+    }
+}
+
+fn database(r: &mut Reader<'_>, state_path: &std::path::Path) -> PathBuf {
+    let url = r
+        .parsed(
+            "database",
+            "connection",
+            |text: &str| {
+                let url =
+                    database_url(text).map_err(|error| Refusal::new(error.to_string(), "correct the URL"))?;
+                match (url.backend, url.path) {
+                    (Backend::Sqlite, Some(path)) => Ok(path),
+                    (Backend::Sqlite, None) => Err(Refusal::new(
+                        "keeps the database in memory",
+                        "write a file, such as sqlite:////var/lib/tachi/tachi.sqlite",
+                    )),
+                    _ => Err(Refusal::new(
+                        "is a database this version cannot use yet",
+                        "use SQLite for now: sqlite:////var/lib/tachi/tachi.sqlite",
+                    )),
+                }
+            },
+            |path: &PathBuf| format!("sqlite:///{}", path.display()),
+        )
+        .secret()
+        .optional();
+    url.unwrap_or_else(|| state_path.join("tachi.sqlite"))
+}
+
+/// `/var/lib/tachi` for root, else below the user's own state folder.
+fn default_state_path() -> String {
+    if rustix::process::geteuid().is_root() {
+        return "/var/lib/tachi".into();
+    }
+    let below = std::env::var_os("XDG_STATE_HOME")
+        .map(PathBuf::from)
+        .filter(|path| path.is_absolute())
+        .or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".local/state")));
+    below
+        .unwrap_or_else(|| PathBuf::from("/var/tmp"))
+        .join("tachi")
+        .display()
+        .to_string()
+}
+
+fn hostname() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+/// Whether a secret was given at all.
+fn is_given(secret: &secrecy::SecretString) -> bool {
+    !secret.expose_secret().is_empty()
+}
+
+#[cfg(test)]
+mod tests;

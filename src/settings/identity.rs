@@ -1,0 +1,235 @@
+//! `[keystone_authtoken]` and `os_privileged_user_*`: who callers are, and who we are to Nova.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use secrecy::SecretString;
+use tachi_config::{Reader, Refusal};
+use tachi_openstack::{CatalogInfo, Credentials, IdOrName, Options, Project};
+
+use super::is_given;
+
+/// How callers of the API are known.
+pub(crate) enum AuthStrategy {
+    /// By a Keystone token.
+    Keystone {
+        /// How Keystone is asked; `None` if nothing is configured.
+        session: Option<Box<Options>>,
+        /// What a refused caller is told.
+        www_authenticate_uri: String,
+        /// How long an answer is believed.
+        cache: Duration,
+    },
+    /// Not at all: everyone is an administrator. For development.
+    Noauth2,
+}
+
+fn by_name(name: impl Into<String>) -> IdOrName {
+    IdOrName::from_name(name)
+}
+
+fn by_id(id: impl Into<String>) -> IdOrName {
+    IdOrName::from_id(id)
+}
+
+/// `auth_strategy` and `[keystone_authtoken]`.
+pub(super) fn auth_strategy(r: &mut Reader<'_>, session: Option<&Options>) -> AuthStrategy {
+    let strategy = r
+        .choice("DEFAULT", "auth_strategy", &["keystone", "noauth2"])
+        .default("keystone")
+        .get();
+    let uri = r.string("keystone_authtoken", "www_authenticate_uri").optional();
+    let cache = r
+        .seconds("keystone_authtoken", "token_cache_time")
+        .default(Duration::from_secs(300))
+        .get();
+    if strategy == "noauth2" {
+        return AuthStrategy::Noauth2;
+    }
+    let www_authenticate_uri = uri
+        .or_else(|| session.map(|session| session.auth_url.clone()))
+        .unwrap_or_default();
+    AuthStrategy::Keystone {
+        session: session.cloned().map(Box::new),
+        www_authenticate_uri,
+        cache,
+    }
+}
+
+/// How our own user logs in to Keystone.
+pub(super) fn keystone_authtoken(r: &mut Reader<'_>) -> Option<Options> {
+    const G: &str = "keystone_authtoken";
+    let kind = r
+        .choice(
+            G,
+            "auth_type",
+            &["password", "v3password", "v3applicationcredential"],
+        )
+        .default("password")
+        .get();
+    let auth_url = r.string(G, "auth_url").optional();
+    let username = r.string(G, "username").optional();
+    let user_id = r.string(G, "user_id").optional();
+    let password = r.secret(G, "password").optional();
+    let project_name = r.string(G, "project_name").optional();
+    let project_id = r.string(G, "project_id").optional();
+    let default_domain = r.string(G, "default_domain_name").optional();
+    let user_domain = r
+        .string(G, "user_domain_name")
+        .optional()
+        .or(default_domain.clone())
+        .map(by_name);
+    let user_domain = r
+        .string(G, "user_domain_id")
+        .optional()
+        .map(by_id)
+        .or(user_domain);
+    let project_domain = r
+        .string(G, "project_domain_name")
+        .optional()
+        .or(default_domain)
+        .map(by_name);
+    let project_domain = r
+        .string(G, "project_domain_id")
+        .optional()
+        .map(by_id)
+        .or(project_domain);
+    let credential_id = r.string(G, "application_credential_id").optional();
+    let credential_name = r.string(G, "application_credential_name").optional();
+    let credential_secret = r.secret(G, "application_credential_secret").optional();
+    let region = r.string(G, "region_name").optional();
+    let ca_file = r.string(G, "cafile").optional().map(PathBuf::from);
+    let insecure = r.bool(G, "insecure").default(false).get();
+    let auth_url = auth_url?;
+    let user = user_id.map(by_id).or_else(|| username.map(by_name));
+    let credentials = if kind == "v3applicationcredential" {
+        match (credential_id, credential_name, user, credential_secret) {
+            (Some(id), _, _, Some(secret)) => Credentials::ApplicationCredential { id, secret },
+            (None, Some(name), Some(user), Some(secret)) => Credentials::NamedApplicationCredential {
+                name,
+                user,
+                user_domain,
+                secret,
+            },
+            _ => {
+                return missing(
+                    r,
+                    G,
+                    "application_credential_id",
+                    "with application_credential_secret",
+                );
+            }
+        }
+    } else {
+        let (Some(user), Some(password)) = (user, password) else {
+            return missing(r, G, "username", "with password");
+        };
+        let Some(project) = project_id.map(by_id).or_else(|| project_name.map(by_name)) else {
+            return missing(r, G, "project_name", "the project our own user logs in to");
+        };
+        Credentials::Password {
+            user,
+            user_domain,
+            password,
+            project: Project {
+                project,
+                domain: project_domain,
+            },
+        }
+    };
+    Some(Options {
+        region,
+        ca_file,
+        insecure,
+        ..Options::new(auth_url, credentials)
+    })
+}
+
+fn missing(r: &mut Reader<'_>, section: &str, option: &str, what: &str) -> Option<Options> {
+    r.refuse(
+        section,
+        option,
+        Refusal::new("is missing, and auth_url is set", format!("write it, {what}")),
+    );
+    None
+}
+
+/// `os_privileged_user_*`; without a URL there, the user of `[keystone_authtoken]` is used.
+pub(super) fn nova(r: &mut Reader<'_>, authtoken: Option<Options>) -> Option<Options> {
+    const G: &str = "DEFAULT";
+    let auth_url = r.string(G, "os_privileged_user_auth_url").optional();
+    let user = r.string(G, "os_privileged_user_name").optional();
+    let password: Option<SecretString> = r.secret(G, "os_privileged_user_password").optional();
+    let tenant = r.string(G, "os_privileged_user_tenant").optional();
+    let user_domain = r.string(G, "os_user_domain_name").default("default".into()).get();
+    let project_domain = r
+        .string(G, "os_project_domain_name")
+        .default("default".into())
+        .get();
+    let region = r.string(G, "os_region_name").optional();
+    let compute = r
+        .parsed(
+            G,
+            "nova_catalog_admin_info",
+            |text| {
+                text.parse::<CatalogInfo>().map_err(|error| {
+                    Refusal::new(error.to_string(), "write compute:nova:publicURL or the like")
+                })
+            },
+            |info| {
+                format!(
+                    "{}:{}",
+                    info.service_type,
+                    info.service_name.as_deref().unwrap_or_default()
+                )
+            },
+        )
+        .optional()
+        .unwrap_or_else(|| CatalogInfo {
+            service_name: Some("nova".into()),
+            ..CatalogInfo::default()
+        });
+    let ca_file = r
+        .string(G, "nova_ca_certificates_file")
+        .optional()
+        .map(PathBuf::from);
+    let insecure = r.bool(G, "nova_api_insecure").default(false).get();
+    let deadline = r
+        .seconds("recovery", "call_deadline")
+        .default(Duration::from_secs(20))
+        .get();
+    let options = match (auth_url, user, password.filter(is_given), tenant) {
+        (Some(auth_url), Some(user), Some(password), Some(tenant)) => {
+            let credentials = Credentials::Password {
+                user: by_name(user),
+                user_domain: Some(by_name(user_domain)),
+                password,
+                project: Project {
+                    project: by_name(tenant),
+                    domain: Some(by_name(project_domain)),
+                },
+            };
+            Options::new(auth_url, credentials)
+        }
+        (Some(_), ..) => {
+            r.refuse(
+                G,
+                "os_privileged_user_name",
+                Refusal::new(
+                    "is incomplete",
+                    "write os_privileged_user_name, os_privileged_user_password and os_privileged_user_tenant",
+                ),
+            );
+            return None;
+        }
+        (None, ..) => authtoken?,
+    };
+    Some(Options {
+        region,
+        compute,
+        ca_file,
+        insecure,
+        timeout: deadline,
+        ..options
+    })
+}

@@ -1,0 +1,217 @@
+//! Puts adapters behind the ports of engine and API.
+
+mod identity;
+mod process;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tachi_bus::{Both, LocalWake, SocketPoke, SocketWake};
+use tachi_domain::fault::{Fault, FaultClass};
+use tachi_domain::policy::Policy;
+use tachi_domain::power::PowerReading;
+use tachi_engine::ports::{CallError, Clock, Fencer, Poke, Registry, Wake};
+use tachi_engine::{Engine, EngineOptions, Ports, SystemClock};
+use tachi_fence::{Fencers, Maas};
+use tachi_openstack::{Nova, Session};
+use tachi_store::{Store, StoreOptions};
+use tokio::sync::watch;
+
+use crate::cmd::Failure;
+use crate::settings::{AuthStrategy, Settings};
+
+pub(crate) use process::{Process, bind};
+
+/// What both processes share.
+pub(crate) struct Base {
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) store: Arc<Store>,
+}
+
+/// Opens the database, and brings its schema up to date.
+pub(crate) async fn base(settings: &Settings) -> Result<Base, Failure> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    for folder in [Some(settings.state_path.as_path()), settings.database.parent()]
+        .into_iter()
+        .flatten()
+    {
+        std::fs::create_dir_all(folder)
+            .map_err(|error| Failure::new(format!("making the folder {}", folder.display()), error))?;
+    }
+    let store = Store::connect(&StoreOptions::file(&settings.database), clock.clone())
+        .await
+        .map_err(|error| Failure::new("opening the database", error))?;
+    store
+        .migrate()
+        .await
+        .map_err(|error| Failure::new("bringing the database up to date", error))?;
+    Ok(Base {
+        clock,
+        store: Arc::new(store),
+    })
+}
+
+async fn nova(settings: &Settings, clock: &Arc<dyn Clock>) -> Result<Arc<Nova>, Failure> {
+    let Some(options) = settings.nova.clone() else {
+        return Err(Failure::usage(
+            "no cloud is configured: write os_privileged_user_auth_url and its companions, or [keystone_authtoken], \
+             into the configuration file, or try `tachi demo`",
+        ));
+    };
+    let session = Session::new(options, clock.clone())
+        .await
+        .map_err(|error| Failure::new("setting up the session with Keystone", error))?;
+    Ok(Arc::new(Nova::new(session)))
+}
+
+/// The engine, ready to run.
+pub(crate) async fn engine(
+    settings: &Settings,
+    base: &Base,
+    wake: Arc<dyn Wake>,
+    policy: watch::Receiver<Policy>,
+) -> Result<Engine, Failure> {
+    let fencer: Arc<dyn Fencer> = match &settings.maas {
+        Some(options) => {
+            let maas = Maas::new(options.clone(), base.clock.clone())
+                .map_err(|error| Failure::new("setting up the MAAS fencer", error))?;
+            Arc::new(Fencers::new(vec![Arc::new(maas)], base.clock.clone()))
+        }
+        None => Arc::new(NoFencer),
+    };
+    if settings.maas.is_none() {
+        tracing::warn!(
+            "no power controller is configured: fencing mode {:?} relies on the word of notifications",
+            settings.policy.fencing
+        );
+    }
+    let ports = Ports {
+        compute: nova(settings, &base.clock).await?,
+        fencer,
+        journal: base.store.clone(),
+        wake,
+        clock: base.clock.clone(),
+    };
+    let name = format!("{}:{}:{}", settings.host, std::process::id(), short_id());
+    let options = EngineOptions {
+        name,
+        policy,
+        sweep_interval: settings.sweep_interval,
+    };
+    Ok(Engine::new(ports, options))
+}
+
+/// The API's router, ready to be served.
+pub(crate) async fn api(
+    settings: &Settings,
+    base: &Base,
+    poke: Arc<dyn Poke>,
+) -> Result<axum::Router, Failure> {
+    let auth = match &settings.auth {
+        AuthStrategy::Noauth2 => tachi_api::Auth::Noauth2,
+        AuthStrategy::Keystone { session: None, .. } => {
+            return Err(Failure::usage(
+                "[keystone_authtoken] is not configured, so no caller can be known; write it, or for development only \
+                 auth_strategy = noauth2",
+            ));
+        }
+        AuthStrategy::Keystone {
+            session: Some(options),
+            www_authenticate_uri,
+            cache,
+        } => {
+            let session = Session::new(options.as_ref().clone(), base.clock.clone())
+                .await
+                .map_err(|error| Failure::new("setting up the session with Keystone", error))?;
+            tachi_api::Auth::Keystone {
+                validator: Arc::new(identity::Validator::new(session)),
+                www_authenticate_uri: www_authenticate_uri.clone(),
+                cache: tachi_api::CacheOptions {
+                    valid_for: *cache,
+                    ..tachi_api::CacheOptions::default()
+                },
+            }
+        }
+    };
+    let registry: Arc<dyn Registry> = base.store.clone();
+    let ports = tachi_api::Ports {
+        registry,
+        poke,
+        clock: base.clock.clone(),
+        compute_hosts: Arc::new(identity::Hosts::new(nova(settings, &base.clock).await?)),
+    };
+    let mut options = tachi_api::Options::new(auth);
+    options.max_limit = settings.max_limit;
+    options.max_body_bytes = settings.max_body_bytes;
+    options.link_prefix.clone_from(&settings.link_prefix);
+    options.proxy_headers = settings.proxy_headers;
+    options.duplicate_window_seconds = settings.duplicate_window_seconds;
+    tachi_api::router(options, ports).map_err(|error| Failure::new("building the API", error))
+}
+
+/// How an API in another process wakes engines.
+pub(crate) fn socket_poke(settings: &Settings) -> Result<Arc<dyn Poke>, Failure> {
+    let poke = SocketPoke::new(&settings.state_path.join("wake"))
+        .map_err(|error| Failure::new("preparing wake-ups", error))?;
+    Ok(Arc::new(poke))
+}
+
+/// How an engine is woken by an API in another process.
+pub(crate) fn socket_wake(settings: &Settings) -> Result<Arc<dyn Wake>, Failure> {
+    let wake = SocketWake::bind(&settings.state_path.join("wake"))
+        .map_err(|error| Failure::new("preparing wake-ups", error))?;
+    Ok(Arc::new(wake))
+}
+
+/// The sending and the receiving end of wake-ups.
+pub(crate) type Ends = (Arc<dyn Poke>, Arc<dyn Wake>);
+
+/// Both ends in one process, and open to others beside it.
+pub(crate) fn both_ends(settings: &Settings) -> Result<Ends, Failure> {
+    let folder = settings.state_path.join("wake");
+    let local = LocalWake::default();
+    let wrong = |error| Failure::new("preparing wake-ups", error);
+    let poke = Both(local.clone(), SocketPoke::new(&folder).map_err(wrong)?);
+    let wake = Both(local, SocketWake::bind(&folder).map_err(wrong)?);
+    Ok((Arc::new(poke), Arc::new(wake)))
+}
+
+fn short_id() -> String {
+    uuid::Uuid::new_v4()
+        .simple()
+        .to_string()
+        .chars()
+        .take(8)
+        .collect()
+}
+
+/// No power controller: mode `external`, or a mode `engine` that can prove nothing and says so.
+struct NoFencer;
+
+#[async_trait]
+impl Fencer for NoFencer {
+    fn covers(&self, _host: &str) -> bool {
+        false
+    }
+
+    async fn read_power(&self, host: &str) -> Result<PowerReading, CallError> {
+        Err(no_device(host))
+    }
+
+    async fn power_off(&self, host: &str, _reason: &str) -> Result<(), CallError> {
+        Err(no_device(host))
+    }
+}
+
+fn no_device(host: &str) -> CallError {
+    let text = format!("no power controller is configured for host {host}: set [fencing] maas_url");
+    CallError {
+        fault: Fault {
+            class: FaultClass::Permanent,
+            status: None,
+            maybe_done: false,
+            text,
+        },
+        source: None,
+    }
+}
