@@ -1,0 +1,138 @@
+//! The arrows between the crates go one way: binaries -> adapters -> engine -> domain.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on has failed"
+)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::Command;
+
+/// Which of our crates each of our crates may depend on. A crate that is not in the list fails the test: decide where it
+/// belongs.
+const ALLOWED: &[(&str, &[&str])] = &[
+    ("tachi-domain", &[]),
+    ("tachi-engine", &["tachi-domain"]),
+    ("tachi-config", &[]),
+    ("tachi-migrations", &[]),
+    ("tachi-sandbox", &[]),
+    // Adapters know the engine's ports, and the store its schema; none knows another.
+    (
+        "tachi-store",
+        &["tachi-domain", "tachi-engine", "tachi-migrations"],
+    ),
+    ("tachi-bus", &["tachi-engine"]),
+    ("tachi-openstack", &["tachi-domain", "tachi-engine"]),
+    ("tachi-fence", &["tachi-domain", "tachi-engine"]),
+    ("tachi-api", &["tachi-domain", "tachi-engine"]),
+    // The binary wires them.
+    (
+        "tachi",
+        &[
+            "tachi-api",
+            "tachi-bus",
+            "tachi-config",
+            "tachi-domain",
+            "tachi-engine",
+            "tachi-fence",
+            "tachi-openstack",
+            "tachi-sandbox",
+            "tachi-store",
+        ],
+    ),
+    ("tachi-tests", &[]),
+];
+
+fn metadata() -> serde_json::Value {
+    let output = Command::new(env!("CARGO"))
+        .args(["metadata", "--format-version", "1", "--no-deps", "--offline"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// Package name -> the packages of ours it depends on at run time.
+fn arrows() -> BTreeMap<String, BTreeSet<String>> {
+    let metadata = metadata();
+    let packages = metadata["packages"].as_array().unwrap();
+    packages
+        .iter()
+        .map(|package| {
+            let ours = package["dependencies"]
+                .as_array()
+                .unwrap()
+                .iter()
+                // Development dependencies draw no arrow: the binary does not have them.
+                .filter(|dependency| dependency["kind"].is_null() && !dependency["path"].is_null())
+                .map(|dependency| dependency["name"].as_str().unwrap().to_owned())
+                .collect();
+            (package["name"].as_str().unwrap().to_owned(), ours)
+        })
+        .collect()
+}
+
+#[test]
+fn the_arrows_between_the_crates_go_one_way() {
+    let mut wrong = Vec::new();
+    for (package, depends_on) in arrows() {
+        let Some((_, allowed)) = ALLOWED.iter().find(|(name, _)| *name == package) else {
+            wrong.push(format!("{package} is not in the list of this test"));
+            continue;
+        };
+        for target in depends_on
+            .iter()
+            .filter(|target| !allowed.contains(&target.as_str()))
+        {
+            wrong.push(format!("{package} -> {target}"));
+        }
+    }
+    assert!(wrong.is_empty(), "forbidden arrows:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_crate_in_the_list_exists() {
+    let arrows = arrows();
+    for (package, _) in ALLOWED {
+        assert!(
+            arrows.contains_key(*package),
+            "{package} is gone: take it out of the list"
+        );
+    }
+}
+
+#[test]
+fn every_crate_obeys_the_workspaces_lints_and_takes_its_versions_from_there() {
+    let metadata = metadata();
+    for package in metadata["packages"].as_array().unwrap() {
+        let manifest = std::fs::read_to_string(package["manifest_path"].as_str().unwrap()).unwrap();
+        let name = package["name"].as_str().unwrap();
+        assert!(
+            manifest.contains("[lints]\nworkspace = true"),
+            "{name} does not inherit the lints"
+        );
+        let body = manifest.split("[workspace").next().unwrap();
+        for section in ["[dependencies]", "[dev-dependencies]", "[build-dependencies]"] {
+            // The root's own dependencies come after its workspace tables.
+            let text = if name == "tachi" { manifest.as_str() } else { body };
+            let Some((_, rest)) = text.split_once(&format!("\n{section}\n")) else {
+                continue;
+            };
+            for line in rest.lines().take_while(|line| !line.starts_with('[')) {
+                let line = line.split('#').next().unwrap().trim();
+                let inherits = line.is_empty() || line.ends_with(".workspace = true");
+                assert!(
+                    inherits,
+                    "{name} {section}: `{line}` names a version or a feature of its own"
+                );
+            }
+        }
+    }
+}

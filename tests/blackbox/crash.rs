@@ -1,0 +1,151 @@
+//! An engine that dies at any point of its journal, and the next one that goes on.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::future::join_all;
+use tachi_domain::recovery::Storm;
+use tachi_domain::{Elapsed, HostId, RecoveryId};
+use tachi_engine::ports::journal::{ClaimView, Claimed, Committed, Write};
+use tachi_engine::ports::{Journal, JournalError};
+use tachi_store::Store;
+use tokio_util::sync::CancellationToken;
+
+use super::support::{Stage, quick_policy, quick_region};
+
+const HOST: &str = "compute-001";
+const INSTANCES: usize = 3;
+
+/// Where in a commit the engine dies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Moment {
+    /// Nothing is written.
+    Before,
+    /// All is written, and nothing is done.
+    After,
+    /// All is written, the calls begin, and their answers are heard by nobody.
+    Acting,
+}
+
+/// A journal whose owner dies at its n-th commit.
+struct Deadly {
+    store: Arc<Store>,
+    commits: AtomicUsize,
+    at: usize,
+    moment: Moment,
+    dead: CancellationToken,
+}
+
+impl Deadly {
+    async fn die<T>(&self) -> T {
+        self.dead.cancel();
+        std::future::pending().await
+    }
+}
+
+#[async_trait]
+impl Journal for Deadly {
+    async fn unsettled(&self) -> Result<Vec<ClaimView>, JournalError> {
+        self.store.unsettled().await
+    }
+
+    async fn claim(&self, id: RecoveryId, seen: u64, owner: &str) -> Result<Option<Claimed>, JournalError> {
+        self.store.claim(id, seen, owner).await
+    }
+
+    async fn beat(&self, id: RecoveryId, epoch: u64, elapsed: Elapsed) -> Result<Committed, JournalError> {
+        self.store.beat(id, epoch, elapsed).await
+    }
+
+    async fn commit(&self, id: RecoveryId, epoch: u64, write: &Write) -> Result<Committed, JournalError> {
+        let number = self.commits.fetch_add(1, Ordering::SeqCst);
+        let dying = number == self.at;
+        if dying && self.moment == Moment::Before {
+            return self.die().await;
+        }
+        // The engine that dies while it acts does so at the commit after the fatal one, before writing it.
+        if number == self.at + 1 && self.moment == Moment::Acting {
+            return self.die().await;
+        }
+        let outcome = self.store.commit(id, epoch, write).await;
+        if dying && self.moment == Moment::After {
+            return self.die().await;
+        }
+        outcome
+    }
+
+    async fn release(&self, id: RecoveryId, epoch: u64) -> Result<(), JournalError> {
+        self.store.release(id, epoch).await
+    }
+
+    async fn storm(&self, host: HostId) -> Result<Storm, JournalError> {
+        self.store.storm(host).await
+    }
+
+    async fn proven_off(&self) -> Result<BTreeSet<String>, JournalError> {
+        self.store.proven_off().await
+    }
+}
+
+/// Lets an engine die at its `at`-th commit and another one finish. `false`: there were not so many commits.
+async fn die_at(at: usize, moment: Moment) -> bool {
+    let stage = Stage::set(quick_region(4)).await;
+    stage.protect().await;
+    let servers = stage.boot(HOST, INSTANCES);
+    stage.sandbox.region().power_loss(HOST).unwrap();
+    let notification = stage.report(HOST).await;
+    let dead = CancellationToken::new();
+    let journal = Deadly {
+        store: stage.store.clone(),
+        commits: AtomicUsize::new(0),
+        at,
+        moment,
+        dead: dead.clone(),
+    };
+    let first = stage.engine(Arc::new(journal), quick_policy()).await;
+    let died = tokio::select! {
+        () = dead.cancelled() => true,
+        () = stage.until_finished(notification, Duration::from_secs(60)) => dead.is_cancelled(),
+    };
+    first.kill().await;
+    let second = stage.engine(stage.store.clone(), quick_policy()).await;
+    stage.until_finished(notification, Duration::from_secs(60)).await;
+    second.stop().await;
+    stage.assert_each_exactly_once(&servers, HOST);
+    died
+}
+
+/// Every commit of a whole recovery, in turn.
+async fn die_at_every_commit(moment: Moment) {
+    const AT_ONCE: usize = 6;
+    let mut next = 0;
+    let mut deaths = 0;
+    loop {
+        let round = (next..next + AT_ONCE).map(|at| die_at(at, moment));
+        next += AT_ONCE;
+        let died = join_all(round).await.into_iter().filter(|died| *died).count();
+        deaths += died;
+        if died < AT_ONCE {
+            break;
+        }
+    }
+    assert!(deaths >= 6, "a recovery has more steps than {deaths}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn an_engine_that_dies_before_any_commit_is_followed_by_one_that_recovers_each_instance_once() {
+    die_at_every_commit(Moment::Before).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn an_engine_that_dies_after_any_commit_is_followed_by_one_that_recovers_each_instance_once() {
+    die_at_every_commit(Moment::After).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn an_engine_that_dies_while_it_acts_is_followed_by_one_that_recovers_each_instance_once() {
+    die_at_every_commit(Moment::Acting).await;
+}

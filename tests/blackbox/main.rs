@@ -1,0 +1,14 @@
+//! Black-box tests: the real store, the real clients and the real binaries against the simulated region. What counts as lost
+//! or doubled is read from the region's ledger.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on has failed"
+)]
+
+mod crash;
+mod processes;
+mod recovery;
+mod support;

@@ -1,0 +1,227 @@
+//! Engines as processes of their own: killed, stopped and continued, told to end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::process::Signal;
+use serde_json::json;
+use tachi_domain::{Elapsed, RecoveryId};
+use tachi_engine::SystemClock;
+use tachi_engine::ports::{Journal as _, Registry as _};
+use tachi_store::{Store, StoreOptions};
+
+use super::support::{Stage, quick_region, until};
+
+const HOST: &str = "compute-001";
+const INSTANCES: usize = 6;
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// A recovery that has just begun: a report is in, and no engine runs yet.
+async fn dead_host() -> (Stage, Vec<uuid::Uuid>, tachi_domain::NotificationId) {
+    let stage = Stage::set(quick_region(4)).await;
+    stage.protect().await;
+    let servers = stage.boot(HOST, INSTANCES);
+    stage.sandbox.region().power_loss(HOST).unwrap();
+    let notification = stage.report(HOST).await;
+    (stage, servers, notification)
+}
+
+/// Waits until so many evacuations have been asked for.
+async fn asked(stage: &Stage, count: u64) {
+    let requests = stage.sandbox.region().requests();
+    until("evacuations to be asked for", LIMIT, async || {
+        requests.count("#evacuate") >= count
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_engine_killed_in_the_middle_is_taken_over_by_the_one_beside_it() {
+    let (stage, servers, notification) = dead_host().await;
+    let first = stage.spawn("engine");
+    asked(&stage, 1).await;
+    let second = stage.spawn("engine");
+    first.kill();
+    stage.until_finished(notification, LIMIT).await;
+    stage.assert_each_exactly_once(&servers, HOST);
+    drop(second);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_engine_killed_again_and_again_still_moves_each_instance_once() {
+    let (stage, servers, notification) = dead_host().await;
+    let recovery = stage.store.unsettled().await.unwrap()[0].id;
+    let epoch = async || {
+        let views = stage.store.unsettled().await.unwrap();
+        views
+            .iter()
+            .find(|view| view.id == recovery)
+            .map_or(u64::MAX, |view| view.epoch)
+    };
+    for round in 1..=3 {
+        let engine = stage.spawn("engine");
+        until("the engine to claim", LIMIT, async || epoch().await >= round).await;
+        engine.kill();
+    }
+    let last = stage.spawn("engine");
+    stage.until_finished(notification, LIMIT).await;
+    stage.assert_each_exactly_once(&servers, HOST);
+    drop(last);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r2_an_engine_that_was_stopped_and_wakes_up_does_nothing_any_more() {
+    let (stage, servers, notification) = dead_host().await;
+    stage
+        .sandbox
+        .region()
+        .tune(|settings| settings.rebuild_time = Duration::from_secs(8));
+    let first = stage.spawn("engine");
+    asked(&stage, 1).await;
+    let before = stage.store.unsettled().await.unwrap()[0].clone();
+    stop_between_transactions(&stage, &first).await;
+    let second = stage.spawn("engine");
+    until("the second engine to claim", LIMIT, async || {
+        let views = stage.store.unsettled().await.unwrap();
+        views
+            .iter()
+            .all(|view| view.id != before.id || view.epoch > before.epoch)
+    })
+    .await;
+    first.signal(Signal::CONT);
+    stage.until_finished(notification, LIMIT).await;
+    stage.assert_each_exactly_once(&servers, HOST);
+    let evacuations = stage.sandbox.region().requests().count("#evacuate");
+    assert_eq!(
+        evacuations, INSTANCES as u64,
+        "each was asked for once, by one of the two"
+    );
+    drop((first, second));
+}
+
+/// A process that is stopped while it writes keeps `SQLite`'s lock, and nobody else can write before it goes on or dies.
+/// That is no take-over to be tested, so it is stopped anew until it holds no lock.
+async fn stop_between_transactions(stage: &Stage, process: &super::support::Process) {
+    let mut options = StoreOptions::file(stage.folder.path().join("tachi.sqlite"));
+    options.busy_timeout = Duration::from_millis(200);
+    let probe = Store::connect(&options, Arc::new(SystemClock)).await.unwrap();
+    let nobody = RecoveryId(uuid::Uuid::nil());
+    until(
+        "the engine to be stopped outside a transaction",
+        LIMIT,
+        async || {
+            process.signal(Signal::STOP);
+            // A beat of a recovery that does not exist takes the lock and changes nothing.
+            let free = probe.beat(nobody, 0, Elapsed::ZERO).await.is_ok();
+            if !free {
+                process.signal(Signal::CONT);
+            }
+            free
+        },
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sigterm_gives_the_claim_free_so_that_the_next_engine_need_not_wait() {
+    let (stage, servers, notification) = dead_host().await;
+    let mut first = stage.spawn("engine");
+    asked(&stage, 1).await;
+    first.signal(Signal::TERM);
+    assert_eq!(first.ended(Duration::from_secs(10)).await, Some(0));
+    let views = stage.store.unsettled().await.unwrap();
+    assert!(views.iter().all(|view| view.owner.is_none()), "{views:?}");
+    let second = stage.spawn("engine");
+    stage.until_finished(notification, LIMIT).await;
+    stage.assert_each_exactly_once(&servers, HOST);
+    drop(second);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_api_accepts_a_report_and_wakes_the_engine_in_the_other_process() {
+    let stage = Stage::set(quick_region(4)).await;
+    stage.protect().await;
+    let servers = stage.boot(HOST, 2);
+    let _engine = stage.spawn("engine");
+    let _api = stage.spawn("api");
+    let api = stage.api().await;
+    stage.sandbox.region().power_loss(HOST).unwrap();
+    let body = json!({ "notification": {
+        "type": "COMPUTE_HOST", "hostname": HOST, "generated_time": "2026-11-20T08:00:00",
+        "payload": { "event": "STOPPED", "cluster_status": "OFFLINE", "host_status": "UNKNOWN" },
+    }});
+    let (status, made) = api.post("/notifications", &body).await;
+    assert_eq!(status, 202, "{made}");
+    let (status, refused) = api.post("/notifications", &body).await;
+    assert_eq!(status, 409, "{refused}");
+    let id = made["notification"]["notification_uuid"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    until("the notification to finish", LIMIT, async || {
+        let now = api.get(&format!("/notifications/{id}")).await;
+        now["notification"]["status"] == "finished"
+    })
+    .await;
+    let now = api.get(&format!("/notifications/{id}")).await;
+    let tasks: Vec<&str> = now["notification"]["recovery_workflow_details"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|task| task["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        tasks,
+        [
+            "FenceHostTask",
+            "DisableComputeServiceTask",
+            "PrepareHAEnabledInstancesTask",
+            "EvacuateInstancesTask"
+        ]
+    );
+    let vmoves = api.get(&format!("/notifications/{id}/vmoves")).await;
+    assert_eq!(vmoves["vmoves"].as_array().unwrap().len(), 2);
+    stage.assert_each_exactly_once(&servers, HOST);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_configuration_is_refused_with_file_line_and_option() {
+    let stage = Stage::set(quick_region(2)).await;
+    let wrong = stage.folder.path().join("wrong.conf");
+    std::fs::write(
+        &wrong,
+        "[DEFAULT]\nmasakari_api_listen_port = many\n[fencing]\nmode = maybe\n",
+    )
+    .unwrap();
+    let (code, _, stderr) = Stage::command(&["engine", "--config-file", wrong.to_str().unwrap()]);
+    assert_eq!(code, 2, "{stderr}");
+    for part in ["wrong.conf:2", "masakari_api_listen_port", "wrong.conf:4", "mode"] {
+        assert!(stderr.contains(part), "{part} is missing in: {stderr}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn secrets_are_in_no_log_and_in_no_shown_configuration() {
+    let (stage, _, notification) = dead_host().await;
+    let engine = stage.spawn("engine");
+    stage.until_finished(notification, LIMIT).await;
+    drop(engine);
+    let conf = stage.conf();
+    let (code, shown, _) = Stage::command(&["config", "show", "--config-file", conf.to_str().unwrap()]);
+    assert_eq!(code, 0);
+    let log = std::fs::read_to_string(stage.folder.path().join("engine.log")).unwrap();
+    let maas = stage.sandbox.maas_api_key();
+    let password = stage.sandbox.credentials().password;
+    let parts = maas.split(':').chain([password.as_str()]);
+    for secret in parts.filter(|secret| secret.len() > 5) {
+        assert!(!log.contains(secret), "a secret is in the log");
+        assert!(!shown.contains(secret), "a secret is shown");
+    }
+    assert!(shown.contains("os_privileged_user_password = ***"), "{shown}");
+    let host = stage
+        .store
+        .list_notifications(&super::recovery::everything())
+        .await
+        .unwrap();
+    assert_eq!(host.len(), 1);
+}

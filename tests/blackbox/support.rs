@@ -1,0 +1,431 @@
+//! A region, a database, and engines in this process or processes of their own.
+
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use tachi_bus::LocalWake;
+use tachi_domain::NotificationId;
+use tachi_domain::entity::host::NewHost;
+use tachi_domain::entity::notification::{NewNotification, NotificationStatus, NotificationType};
+use tachi_domain::entity::segment::{NewSegment, RecoveryMethod};
+use tachi_domain::policy::{FencingMode, Policy};
+use tachi_engine::ports::{Clock as _, Journal, Registry as _};
+use tachi_engine::{Engine, EngineOptions, Ports, SystemClock};
+use tachi_fence::{Fencers, Maas, MaasOptions};
+use tachi_openstack::{Credentials, IdOrName, Nova, Options, Project, Session};
+use tachi_sandbox::{Boot, Fleet, RegionSettings, Sandbox, SandboxOptions};
+use tachi_store::{Store, StoreOptions};
+use tempfile::TempDir;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+/// Everything a test needs; goes away with it.
+pub(crate) struct Stage {
+    pub(crate) sandbox: Sandbox,
+    pub(crate) folder: TempDir,
+    pub(crate) store: Arc<Store>,
+    /// Port the API process will listen on.
+    pub(crate) api_port: u16,
+}
+
+/// A region that is quick to fail and quick to rebuild.
+pub(crate) fn quick_region(hosts: usize) -> RegionSettings {
+    RegionSettings {
+        fleet: Fleet {
+            hosts,
+            ..Fleet::default()
+        },
+        service_down_time: Duration::from_secs(2),
+        report_interval: Duration::from_millis(500),
+        rebuild_time: Duration::from_millis(700),
+        ..RegionSettings::default()
+    }
+}
+
+/// Rules with short waits, so that "it may still take effect" passes in seconds: D = 1 s, Q = 0.5 s.
+pub(crate) fn quick_policy() -> Policy {
+    Policy {
+        fencing: FencingMode::Engine,
+        tick: Duration::from_millis(200),
+        call_deadline: Duration::from_secs(1),
+        proxy_hold: Duration::from_millis(500),
+        power_confirm: Duration::from_millis(500),
+        power_poll: Duration::from_millis(500),
+        power_off_limit: Duration::from_secs(5),
+        heartbeat_poll: Duration::from_secs(1),
+        heartbeat_stale: Duration::from_secs(2),
+        ..Policy::default()
+    }
+}
+
+impl Stage {
+    pub(crate) async fn set(region: RegionSettings) -> Self {
+        let options = SandboxOptions {
+            region,
+            ..SandboxOptions::default()
+        };
+        let sandbox = Sandbox::start(options).await.unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let store = open(folder.path().join("tachi.sqlite")).await;
+        store.migrate().await.unwrap();
+        let api_port = std::net::TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
+        let stage = Self {
+            sandbox,
+            folder,
+            store,
+            api_port,
+        };
+        let url = format!("http://127.0.0.1:{api_port}/v1/$(tenant_id)s");
+        stage.sandbox.register_endpoint("instance-ha", "masakari", &url);
+        std::fs::write(stage.folder.path().join("maas.key"), stage.sandbox.maas_api_key()).unwrap();
+        make_private(&stage.folder.path().join("maas.key"));
+        std::fs::write(stage.conf(), stage.conf_text()).unwrap();
+        stage
+    }
+
+    /// A segment with every hypervisor of the region.
+    pub(crate) async fn protect(&self) {
+        let segment = NewSegment {
+            name: "all".into(),
+            service_type: "COMPUTE".into(),
+            enabled: true,
+            description: None,
+            recovery_method: RecoveryMethod::Auto,
+        };
+        let segment = self.store.create_segment(&segment).await.unwrap();
+        for host in self.sandbox.region().hosts() {
+            let host = NewHost {
+                segment: segment.id,
+                name: host.name,
+                kind: "COMPUTE".into(),
+                control_attributes: "SSH".into(),
+                reserved: false,
+                on_maintenance: false,
+            };
+            self.store.create_host(&host).await.unwrap();
+        }
+    }
+
+    pub(crate) fn boot(&self, host: &str, count: usize) -> Vec<Uuid> {
+        self.sandbox
+            .region()
+            .boot(&Boot::on(host, count).metadata("HA_Enabled", "True"))
+            .unwrap()
+    }
+
+    /// What a host monitor posts, straight into the registry.
+    pub(crate) async fn report(&self, host: &str) -> NotificationId {
+        let now = SystemClock.wall();
+        let payload = [
+            ("event", "STOPPED"),
+            ("host_status", "NORMAL"),
+            ("cluster_status", "OFFLINE"),
+        ];
+        let new = NewNotification {
+            kind: NotificationType::ComputeHost,
+            hostname: host.into(),
+            generated_time: now,
+            payload: payload
+                .map(|(key, value)| (key.to_owned(), value.to_owned()))
+                .into(),
+        };
+        self.store.accept_notification(&new, 180, now).await.unwrap().id
+    }
+
+    pub(crate) async fn status(&self, id: NotificationId) -> (NotificationStatus, Option<String>) {
+        let notification = self.store.get_notification(id).await.unwrap().unwrap();
+        (notification.status, notification.message)
+    }
+
+    pub(crate) async fn until_finished(&self, id: NotificationId, limit: Duration) {
+        let what = format!("notification {id} to finish");
+        until(&what, limit, async || match self.status(id).await {
+            (NotificationStatus::Finished, _) => true,
+            (NotificationStatus::Failed | NotificationStatus::Ignored, message) => {
+                panic!("the notification ended otherwise: {message:?}")
+            }
+            _ => false,
+        })
+        .await;
+    }
+
+    /// Never two, never lost, nothing left locked, and exactly one evacuation each that was carried through.
+    pub(crate) fn assert_each_exactly_once(&self, servers: &[Uuid], from: &str) {
+        let region = self.sandbox.region();
+        let ledger = region.ledger();
+        assert_eq!(ledger.double_runs, 0, "ran twice: {:?}", ledger.doubles);
+        assert_eq!(region.lost(servers), Vec::<Uuid>::new(), "lost");
+        for id in servers {
+            let server = region.server(*id).unwrap();
+            assert!(
+                !server.locked,
+                "{} is left locked: {:?}",
+                server.name, server.locked_reason
+            );
+            assert_ne!(
+                server.host.as_deref(),
+                Some(from),
+                "{} is still on {from}",
+                server.name
+            );
+            let carried_through = region
+                .migrations(*id)
+                .iter()
+                .filter(|record| matches!(record.status.as_str(), "done" | "completed"))
+                .count();
+            assert_eq!(
+                carried_through, 1,
+                "{} was moved {carried_through} times",
+                server.name
+            );
+        }
+    }
+
+    /// An engine in this process, on `journal`.
+    pub(crate) async fn engine(&self, journal: Arc<dyn Journal>, policy: Policy) -> Running {
+        let clock = Arc::new(SystemClock);
+        let login = self.sandbox.credentials_of("masakari", "service");
+        let credentials = Credentials::Password {
+            user: IdOrName::from_name(login.username),
+            user_domain: Some(IdOrName::from_name(login.domain_name.clone())),
+            password: login.password.into(),
+            project: Project {
+                project: IdOrName::from_name(login.project_name),
+                domain: Some(IdOrName::from_name(login.domain_name)),
+            },
+        };
+        let mut options = Options::new(login.auth_url, credentials);
+        options.timeout = policy.call_deadline;
+        let session = Session::new(options, clock.clone()).await.unwrap();
+        let maas = MaasOptions::new(self.sandbox.urls().maas, self.sandbox.maas_api_key().into());
+        let maas = Maas::new(maas, clock.clone()).unwrap();
+        let ports = Ports {
+            compute: Arc::new(Nova::new(session)),
+            fencer: Arc::new(Fencers::new(vec![Arc::new(maas)], clock.clone())),
+            journal,
+            wake: Arc::new(LocalWake::default()),
+            clock,
+        };
+        let options = EngineOptions {
+            name: format!("test:{}", Uuid::new_v4()),
+            policy: watch::channel(policy).1,
+            sweep_interval: Duration::from_millis(100),
+        };
+        let stop = CancellationToken::new();
+        let task = tokio::spawn(Engine::new(ports, options).run(stop.clone()));
+        Running { task, stop }
+    }
+
+    /// `tachi.conf`, as an operator would write it.
+    pub(crate) fn conf(&self) -> PathBuf {
+        self.folder.path().join("tachi.conf")
+    }
+
+    fn conf_text(&self) -> String {
+        let login = self.sandbox.credentials_of("masakari", "service");
+        let folder = self.folder.path().display();
+        format!(
+            "[DEFAULT]\nstate_path = {folder}\nmasakari_api_listen = 127.0.0.1\nmasakari_api_listen_port = {port}\n\
+             os_privileged_user_auth_url = {url}\nos_privileged_user_name = masakari\n\
+             os_privileged_user_password = {password}\nos_privileged_user_tenant = service\n\
+             os_user_domain_name = Default\nos_project_domain_name = Default\n\
+             [keystone_authtoken]\nauth_url = {url}\nusername = masakari\npassword = {password}\n\
+             project_name = service\nuser_domain_name = Default\nproject_domain_name = Default\n\
+             [fencing]\nmaas_url = {maas}\nmaas_api_key = file:{folder}/maas.key\npower_confirm_interval = 0.5\n\
+             power_poll_interval = 0.5\npower_off_limit = 5\nheartbeat_stale_after = 2\n\
+             [recovery]\ntick_interval = 0.2\ncall_deadline = 1\nproxy_hold = 0.5\nheartbeat_poll_interval = 1\n\
+             sweep_interval = 0.2\n",
+            port = self.api_port,
+            url = login.auth_url,
+            password = login.password,
+            maas = self.sandbox.urls().maas,
+        )
+    }
+
+    /// A process of the real binary.
+    pub(crate) fn spawn(&self, subcommand: &str) -> Process {
+        let log = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(self.folder.path().join(format!("{subcommand}.log")))
+            .unwrap();
+        let child = Command::new(env!("CARGO_BIN_EXE_tachi"))
+            .args([subcommand, "--config-file"])
+            .arg(self.conf())
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        Process { child }
+    }
+
+    /// Runs a command of the real binary to its end.
+    pub(crate) fn command(args: &[&str]) -> (i32, String, String) {
+        let output = Command::new(env!("CARGO_BIN_EXE_tachi"))
+            .args(args)
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (
+            output.status.code().unwrap(),
+            text(&output.stdout),
+            text(&output.stderr),
+        )
+    }
+
+    /// A client of the API process, once it answers.
+    pub(crate) async fn api(&self) -> Api {
+        let http = reqwest::Client::builder()
+            .timeout(Duration::from_secs(10))
+            .build()
+            .unwrap();
+        let base = format!("http://127.0.0.1:{}", self.api_port);
+        until("the API to be ready", Duration::from_secs(20), async || {
+            let answer = http.get(format!("{base}/healthcheck")).send().await;
+            answer.is_ok_and(|answer| answer.status() == 200)
+        })
+        .await;
+        let login = self.sandbox.credentials();
+        let body = json!({ "auth": {
+            "identity": { "methods": ["password"], "password": { "user": {
+                "name": login.username, "domain": { "name": login.domain_name }, "password": login.password } } },
+            "scope": { "project": { "name": login.project_name, "domain": { "name": login.domain_name } } },
+        }});
+        let answer = http
+            .post(format!("{}/auth/tokens", login.auth_url))
+            .json(&body)
+            .send()
+            .await
+            .unwrap();
+        let token = answer.headers()["x-subject-token"].to_str().unwrap().to_owned();
+        Api { http, base, token }
+    }
+}
+
+/// An engine in this process.
+pub(crate) struct Running {
+    pub(crate) task: JoinHandle<()>,
+    stop: CancellationToken,
+}
+
+impl Running {
+    /// As SIGTERM does.
+    pub(crate) async fn stop(self) {
+        self.stop.cancel();
+        self.task.await.unwrap();
+    }
+
+    /// As SIGKILL does: every call under way is cut off, nothing more is written.
+    pub(crate) async fn kill(self) {
+        self.task.abort();
+        assert!(self.task.await.unwrap_err().is_cancelled());
+    }
+}
+
+/// A process that is killed with the test.
+pub(crate) struct Process {
+    child: Child,
+}
+
+impl Process {
+    pub(crate) fn signal(&self, signal: rustix::process::Signal) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, signal).unwrap();
+    }
+
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Waits for the end; gives the exit code.
+    pub(crate) async fn ended(&mut self, limit: Duration) -> Option<i32> {
+        let mut code = None;
+        until("the process to end", limit, async || {
+            match self.child.try_wait().unwrap() {
+                Some(status) => {
+                    code = status.code();
+                    true
+                }
+                None => false,
+            }
+        })
+        .await;
+        code
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A client of the API.
+pub(crate) struct Api {
+    http: reqwest::Client,
+    base: String,
+    token: String,
+}
+
+impl Api {
+    pub(crate) async fn get(&self, path: &str) -> Value {
+        let answer = self
+            .http
+            .get(format!("{}/v1{path}", self.base))
+            .header("X-Auth-Token", &self.token)
+            .header("OpenStack-API-Version", "instance-ha 1.3")
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(answer.status(), 200, "{path}");
+        answer.json().await.unwrap()
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> (u16, Value) {
+        let answer = self
+            .http
+            .post(format!("{}/v1{path}", self.base))
+            .header("X-Auth-Token", &self.token)
+            .json(body)
+            .send()
+            .await
+            .unwrap();
+        (answer.status().as_u16(), answer.json().await.unwrap())
+    }
+}
+
+/// Opens a database file.
+pub(crate) async fn open(path: PathBuf) -> Arc<Store> {
+    Arc::new(
+        Store::connect(&StoreOptions::file(path), Arc::new(SystemClock))
+            .await
+            .unwrap(),
+    )
+}
+
+/// Waits until `holds`, looking again and again; fails loudly after `limit`.
+pub(crate) async fn until(what: &str, limit: Duration, mut holds: impl AsyncFnMut() -> bool) {
+    let began = Instant::now();
+    while !holds().await {
+        assert!(began.elapsed() < limit, "waited {limit:?} in vain for {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+fn make_private(path: &std::path::Path) {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
+}

@@ -1,0 +1,135 @@
+# shellcheck shell=bash
+# Runs parts one after the other, each in a session of its own, with a time limit; adds up what they report.
+
+# Seconds per group (CI has 60 minutes in all); twice that is a failure.
+budget() {
+  case "$1" in
+    build) echo 900 ;;
+    unit | services | clients | real) echo 600 ;;
+    install) echo 900 ;;
+    real-cloud) echo 900 ;;
+    *) die "no budget for the group $1" ;;
+  esac
+}
+
+RUN_DIR=""
+CURRENT="" WATCHDOG="" TEE=""
+declare -A USED=()
+TABLE=()
+PASSED=0 FAILED=0
+
+start_run() {
+  RUN_DIR="$(mktemp -d "${TMPDIR:-/tmp}/tachi-tests.XXXXXX")"
+  export TACHI_TEST_RUN_DIR="$RUN_DIR"
+  mkdir -p "$TARGET/test-logs"
+  trap 'interrupted' INT TERM HUP
+  trap 'clean_up' EXIT
+}
+
+clean_up() {
+  stop_session "$WATCHDOG" KILL
+  stop_session "$CURRENT" TERM
+  if [ -e "$RUN_DIR/minicloud-started" ]; then
+    say "stopping the minicloud"
+    "$REPO/devstack/minicloud/down.sh" || loud "the minicloud could not be stopped"
+  fi
+  if [ -n "$RUN_DIR" ]; then rm -rf "$RUN_DIR"; fi
+}
+
+interrupted() {
+  trap '' INT TERM HUP
+  loud "interrupted: stopping what was started"
+  FAILED=$((FAILED + 1))
+  clean_up
+  trap - EXIT
+  printf '%d passed, %d failed\n' "$PASSED" "$FAILED"
+  exit 130
+}
+
+# session_members SID : the living processes of a session. A part leads a session of its own, and what it starts stays
+# in it unless it takes pains to leave. The command name in `stat` may hold anything: count from the last parenthesis.
+session_members() {
+  cat /proc/[0-9]*/stat 2>/dev/null |
+    awk -v sid="$1" '{ pid = $1; sub(/^.*\) /, ""); if ($4 == sid && $1 != "Z") print pid }' || true
+}
+
+# stop_session SID SIGNAL : the signal, ten seconds, then KILL
+stop_session() {
+  local sid="$1" pids i
+  if [ -z "$sid" ]; then return 0; fi
+  for ((i = 0; i < 100; i++)); do
+    pids="$(session_members "$sid")"
+    if [ -z "$pids" ]; then return 0; fi
+    # shellcheck disable=SC2086
+    if [ "$i" -eq 0 ]; then kill "-$2" $pids 2>/dev/null || true; fi
+    sleep 0.1
+  done
+  # shellcheck disable=SC2086
+  kill -KILL $pids 2>/dev/null || true
+}
+
+# run_part PART GROUP
+run_part() {
+  local name="$1" group="$2" limit rc=0 p f start left
+  limit=$((2 * $(budget "$group") - ${USED[$group]:-0}))
+  printf '\n=== %s\n' "$name"
+  start=$SECONDS
+  export TACHI_TEST_RESULTS="$RUN_DIR/$name.counts"
+  : >"$TACHI_TEST_RESULTS"
+  mkfifo "$RUN_DIR/$name.out"
+  tee "$TARGET/test-logs/$name.log" <"$RUN_DIR/$name.out" &
+  TEE=$!
+  if [ "$limit" -le 0 ]; then
+    loud "$name: the group $group has used up twice its budget already"
+    rc=124
+    : >"$RUN_DIR/$name.out"
+  else
+    setsid bash "$REPO/tests/parts/$name.sh" >"$RUN_DIR/$name.out" 2>&1 </dev/null &
+    CURRENT=$!
+    setsid bash "$REPO/tests/lib/watchdog.sh" "$limit" "$RUN_DIR/$name.late" "$CURRENT" >/dev/null 2>&1 </dev/null &
+    WATCHDOG=$!
+    disown "$WATCHDOG"
+    wait "$CURRENT" || rc=$?
+    stop_session "$WATCHDOG" KILL
+    WATCHDOG=""
+    if [ -e "$RUN_DIR/$name.late" ]; then
+      loud "$name: stopped after $limit s, twice the budget of $group"
+      rc=124
+    fi
+    left="$(session_members "$CURRENT")"
+    if [ -n "$left" ]; then
+      loud "$name left processes behind: $(tr '\n' ' ' <<<"$left")"
+      stop_session "$CURRENT" TERM
+      if [ "$rc" -eq 0 ]; then rc=1; fi
+    fi
+    CURRENT=""
+  fi
+  wait "$TEE" || true
+  read -r p f < <(awk '{ p += $1; f += $2 } END { print p + 0, f + 0 }' "$TACHI_TEST_RESULTS")
+  # A part that counts nothing is one test itself; one that fails must show in the sum.
+  if [ "$rc" -ne 0 ] && [ "$f" -eq 0 ]; then f=1; fi
+  if [ "$rc" -eq 0 ] && [ "$p" -eq 0 ] && [ "$f" -eq 0 ]; then p=1; fi
+  PASSED=$((PASSED + p)) FAILED=$((FAILED + f))
+  local took=$((SECONDS - start))
+  USED[$group]=$((${USED[$group]:-0} + took))
+  TABLE+=("$(printf '%-16s %5d passed %4d failed %5d s   %-10s %4d of %4d s' \
+    "$name" "$p" "$f" "$took" "$group" "${USED[$group]}" "$(budget "$group")")")
+}
+
+# finish_run MODE : the table, the record of the runs CI does not do, the last line
+finish_run() {
+  local mode="$1" line group
+  printf '\n=== summary (logs: %s)\n' "$TARGET/test-logs"
+  for line in "${TABLE[@]}"; do printf '%s\n' "$line"; done
+  for group in "${!USED[@]}"; do
+    if [ "${USED[$group]}" -gt "$((2 * $(budget "$group")))" ]; then
+      loud "$group took ${USED[$group]} s, more than twice its budget"
+      if [ "$FAILED" -eq 0 ]; then FAILED=1; fi
+    elif [ "${USED[$group]}" -gt "$(budget "$group")" ]; then
+      printf 'over budget: %s took %d s of %d s\n' "$group" "${USED[$group]}" "$(budget "$group")"
+    fi
+  done
+  bash "$REPO/tests/lib/records.sh" "$mode" "$PASSED" "$FAILED"
+  printf '%d passed, %d failed\n' "$PASSED" "$FAILED"
+  if [ "$FAILED" -gt 0 ]; then exit 1; fi
+}

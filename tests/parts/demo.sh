@@ -1,0 +1,58 @@
+#!/usr/bin/env bash
+# The demo as a stranger would type it, and what its JSON must say. The numbers come from the sandbox's ledger.
+# shellcheck source=tests/lib/common.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../lib/common.sh"
+cd "$REPO"
+work="$(mktemp -d)"
+trap 'rm -rf "$work"' EXIT
+
+# demo WANTED_EXIT ARGS... : the exit code, within the 60 s of the contract; leaves output in $work/out
+demo() {
+  local want="$1" rc=0
+  shift
+  timeout --kill-after=5 60 "$TACHI" demo "$@" >"$work/out" 2>"$work/err" </dev/null || rc=$?
+  if [ "$rc" -ne "$want" ]; then
+    echo "tachi demo $*: exit $rc, wanted $want"
+    tail -n 30 "$work/out" "$work/err"
+    return 1
+  fi
+}
+# field NAME : a scalar of the JSON object
+field() { tr -d '\n' <"$work/out" | sed -nE "s/.*\"$1\": *(\"[^\"]*\"|[^,}]*).*/\1/p"; }
+# is NAME VALUE
+is() {
+  local got
+  got="$(field "$1")"
+  if [ "$got" != "$2" ]; then
+    echo "$1 is ${got:-missing}, wanted $2"
+    cat "$work/out"
+    return 1
+  fi
+}
+some() {
+  local got
+  got="$(field "$1")"
+  case "$got" in "" | null | '""' | 0) echo "$1 is ${got:-missing}"; cat "$work/out"; return 1 ;; esac
+}
+one_object() {
+  local lines
+  lines="$(grep -c '[^[:space:]]' "$work/out")"
+  case "$(head -c 1 "$work/out")$(tail -n 1 "$work/out" | tail -c 2 | tr -d '\n')" in "{}") ;; *) echo "not one JSON object: $lines lines"; cat "$work/out"; return 1 ;; esac
+}
+all_back() { one_object && is lost 0 && is double_runs 0 && some recovered && some seconds_total && some proof && some method; }
+refused() { one_object && is recovered 0 && is double_runs 0 && some reason; }
+
+plain() { demo 0 && [ -s "$work/out" ]; }
+json() { demo 0 --json && all_back; }
+bigger() { demo 0 --hosts 20 --instances 200 --json && is hosts 20 && is instances 200 && all_back; }
+lying() { demo 1 --fault lying-bmc --json && refused; }
+dead() { demo 1 --fault dead-bmc --json && refused; }
+wrong() { demo 2 --no-such-option && [ -s "$work/err" ]; }
+
+check "demo" plain
+check "demo --json: all back, none lost, none twice" json
+check "demo --hosts 20 --instances 200" bigger
+check "demo --fault lying-bmc: nothing moved, the reason is given" lying
+check "demo --fault dead-bmc: nothing moved, the reason is given" dead
+check "demo with a wrong option is exit 2" wrong
+checks_done

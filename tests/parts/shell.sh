@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+# Runs shellcheck over every shell script of the tree; every Python file at least compiles.
+# shellcheck source=tests/lib/common.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../lib/common.sh"
+cd "$REPO"
+apt_need shellcheck shellcheck
+apt_need python3 python3
+mapfile -d '' -t files < <(find . -type d \( -name target -o -name .git -o -name .venv \) -prune -o -type f -size -200k -print0)
+scripts=() pythons=()
+for f in "${files[@]}"; do
+  case "$f" in
+    *.sh) scripts+=("$f"); continue ;;
+    *.py) pythons+=("$f"); continue ;;
+  esac
+  IFS= read -r first <"$f" 2>/dev/null || continue
+  case "$first" in
+    '#!'*bash | '#!/bin/sh') scripts+=("$f") ;;
+    '#!'*python3) pythons+=("$f") ;;
+  esac
+done
+[ "${#scripts[@]}" -gt 5 ] || die "only ${#scripts[@]} shell scripts found: the search is broken"
+check "shellcheck (${#scripts[@]} scripts)" shellcheck --external-sources --source-path="$REPO" --source-path=SCRIPTDIR "${scripts[@]}"
+compile() { python3 -c 'import sys
+for name in sys.argv[1:]:
+    compile(open(name, encoding="utf-8").read(), name, "exec")' "$@"; }
+check "python compiles (${#pythons[@]} files)" compile "${pythons[@]}"
+checks_done

@@ -1,0 +1,83 @@
+#!/usr/bin/env bash
+# run.sh TACHI [SERVERS...] : the built `tachi api` and `tachi engine` against the running minicloud, with the masakari.conf
+# that it wrote (fencing mode `external`; the database is a scratch SQLite file). Boots SERVERS (10 and 50) on a host,
+# kills the host's nova-compute, posts the notification and looks at what Nova says came of it. Puts the cloud right at its end.
+# Needs a Python with requests and yaml: TACHI_VENV, or the minicloud's own.
+set -euo pipefail
+here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
+repo="$(cd "$here/../.." && pwd)"
+case "${1:-}" in
+  "" | -h | --help)
+    sed -n '2,5s/^# //p' "${BASH_SOURCE[0]}"
+    exit 2
+    ;;
+esac
+tachi="$1"
+shift
+counts=("$@")
+if [ "${#counts[@]}" -eq 0 ]; then counts=(10 50); fi
+root="${MC_ROOT:-/opt/minicloud}"
+run="${MC_RUN:-$root/run}"
+python="${TACHI_VENV:-$root/venv-client}/bin/python"
+[ -s "$run/masakari.conf" ] || {
+  echo "no minicloud is up here ($run/masakari.conf): devstack/minicloud/install.sh, then up.sh 4" >&2
+  echo "0 passed, 1 failed"
+  exit 1
+}
+
+work="$(mktemp -d)"
+pids=()
+# shellcheck disable=SC2317 # called by the trap
+clean_up() {
+  local pid i
+  for pid in "${pids[@]}"; do kill -TERM "$pid" 2>/dev/null || true; done
+  for pid in "${pids[@]}"; do
+    for ((i = 0; i < 100; i++)); do
+      kill -0 "$pid" 2>/dev/null || break
+      sleep 0.1
+    done
+    kill -KILL "$pid" 2>/dev/null || true
+  done
+  if [ "${failed:-1}" -ne 0 ]; then
+    for log in "$work"/*.log; do
+      [ -e "$log" ] || continue
+      echo "---- $(basename "$log"), its end:"
+      tail -n 40 "$log"
+    done
+  fi
+  rm -rf "$work"
+}
+trap clean_up EXIT
+trap 'exit 143' TERM
+trap 'exit 130' INT
+
+# What differs from a machine in production: where the state is, and that MariaDB is left out.
+cat >"$work/override.conf" <<X
+[DEFAULT]
+state_path = $work
+[database]
+connection = sqlite:///$work/tachi.sqlite
+[fencing]
+mode = external
+X
+configuration=(--config-file "$run/masakari.conf" --config-file "$work/override.conf")
+port="$(sed -nE 's/^masakari_api_listen_port *= *([0-9]+).*/\1/p' "$run/masakari.conf")"
+
+"$tachi" db sync "${configuration[@]}" >"$work/db.log" 2>&1
+start() {
+  "$tachi" "$1" "${configuration[@]}" >"$work/$1.log" 2>&1 </dev/null &
+  pids+=("$!")
+}
+start api
+start engine
+for ((i = 0; i < 150; i++)); do
+  if (exec 3<>"/dev/tcp/127.0.0.1/$port" && printf 'GET /healthcheck HTTP/1.0\r\n\r\n' >&3 && head -n 1 <&3 | grep -q ' 200 ') 2>/dev/null; then break; fi
+  sleep 0.2
+done
+
+failed=0
+"$python" "$here/recover.py" --clouds "$run/clouds.yaml" --cloud devstack-admin --servers "${counts[@]}" &
+recover=$!
+pids=("$recover" "${pids[@]}")
+wait "$recover" || failed=1
+exit "$failed"

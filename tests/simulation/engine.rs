@@ -1,0 +1,493 @@
+//! Engines: a sweeper and one driver per recovery, as in the real one, in virtual time.
+
+use std::collections::BTreeMap;
+
+use tachi_domain::entity::Stamps;
+use tachi_domain::entity::host::Host;
+use tachi_domain::entity::notification::{Notification, NotificationStatus, NotificationType};
+use tachi_domain::entity::segment::{RecoveryMethod, Segment};
+use tachi_domain::host_recovery::{HostRecovery, MoveStep, Stage, decide_all};
+use tachi_domain::policy::Policy;
+use tachi_domain::recovery::{Command, Life, Now, Observation, Pulse, Record};
+use tachi_domain::{Elapsed, HostId, NotificationId, RecoveryId, SegmentId, Timestamp};
+use uuid::Uuid;
+
+use crate::journal::{Committed, MoveRow, RecIx, Write};
+use crate::nova::host_name;
+use crate::weather::mutated;
+use crate::world::{Event, Owner, World, note};
+
+const SILENCE: u64 = 4_000;
+const BEAT: u64 = 1_000;
+const BEAT_LIMIT: u64 = 3_000;
+const INTENT_LIMIT: u64 = 500;
+
+#[derive(Default)]
+pub(crate) struct Engine {
+    pub dead: bool,
+    pub life: u32,
+    pub paused_until: u64,
+    /// Epoch and beat of a recovery, and since when they have been the same.
+    seen: BTreeMap<RecIx, (u64, u64, u64)>,
+    drivers: BTreeMap<RecIx, Driver>,
+}
+
+struct Driver {
+    epoch: u64,
+    state: Option<HostRecovery>,
+    claimed_elapsed: Elapsed,
+    claimed_at: u64,
+    last_beat: u64,
+    pulse: Pulse,
+    fresh_pulse: bool,
+}
+
+/// The driver must go.
+struct Ended;
+
+impl World {
+    /// Whether something meant for this life of the engine may happen now. While it is stopped, it waits.
+    fn awake(&mut self, engine: usize, life: u32, event: impl FnOnce() -> Event) -> bool {
+        let it = &self.engines[engine];
+        if it.dead || it.life != life {
+            return false;
+        }
+        if it.paused_until > self.now {
+            let until = it.paused_until;
+            self.at(until, event());
+            return false;
+        }
+        true
+    }
+
+    pub(crate) fn sweep(&mut self, engine: usize, life: u32) {
+        if !self.awake(engine, life, || Event::Sweep { engine, life }) {
+            return;
+        }
+        for rec in 0..self.journal.recs.len() {
+            let row = &self.journal.recs[rec];
+            if row.life == Life::Closed || self.engines[engine].drivers.contains_key(&rec) {
+                continue;
+            }
+            let (epoch, beat, free) = (row.epoch, row.beat, row.owner.is_none());
+            let first = self.engines[engine]
+                .seen
+                .entry(rec)
+                .or_insert((epoch, beat, self.now));
+            let mut due = free;
+            if (first.0, first.1) != (epoch, beat) {
+                *first = (epoch, beat, self.now);
+            } else if self.now - first.2 >= SILENCE {
+                due = true;
+            }
+            if due {
+                self.claim(engine, rec, epoch);
+            }
+            if self.engines[engine].dead {
+                return;
+            }
+        }
+        self.after(1_000, Event::Sweep { engine, life });
+    }
+
+    fn claim(&mut self, engine: usize, rec: RecIx, seen_epoch: u64) {
+        let Some(epoch) = self.journal.claim(rec, seen_epoch, engine) else {
+            return;
+        };
+        note!(self, "engine {engine} claims recovery {rec} at epoch {epoch}");
+        self.stats.takeovers += u64::from(epoch > 1);
+        let row = &self.journal.recs[rec];
+        let moves: Vec<String> = row.moves.values().map(|one| one.state.clone()).collect();
+        let elapsed = row.elapsed;
+        let state = match &row.head {
+            Some(head) => HostRecovery::restore(head, &moves).unwrap(),
+            None => self.fresh(rec),
+        };
+        let pulse = self.journal.pulse(rec);
+        let driver = Driver {
+            epoch,
+            state: Some(state),
+            claimed_elapsed: elapsed,
+            claimed_at: self.now,
+            last_beat: self.now,
+            pulse: pulse.clone(),
+            fresh_pulse: false,
+        };
+        self.engines[engine].drivers.insert(rec, driver);
+        let owner = Owner {
+            engine,
+            life: self.engines[engine].life,
+            rec,
+            epoch,
+        };
+        self.step(owner, vec![Observation::Claimed(pulse)]);
+        self.after(250, Event::Tick(owner));
+    }
+
+    fn fresh(&self, rec: RecIx) -> HostRecovery {
+        let host = self.journal.recs[rec].host;
+        let stamps = Stamps {
+            created_at: Timestamp::from_micros(0),
+            updated_at: None,
+        };
+        let segment = Segment {
+            row: 1,
+            id: SegmentId(Uuid::from_u128(1)),
+            name: "segment".into(),
+            service_type: "COMPUTE".into(),
+            enabled: true,
+            description: None,
+            recovery_method: RecoveryMethod::Auto,
+            stamps,
+        };
+        let id = u128::try_from(rec).unwrap();
+        let source = HostId(Uuid::from_u128(0x40 + u128::try_from(host).unwrap()));
+        let payload = [
+            ("event", "STOPPED"),
+            ("cluster_status", "OFFLINE"),
+            ("host_status", self.weather.reported),
+        ];
+        let notification = Notification {
+            row: 1,
+            id: NotificationId(Uuid::from_u128(0x70 + id)),
+            kind: NotificationType::ComputeHost,
+            generated_time: Timestamp::from_micros(0),
+            source_host: source,
+            segment: Some(segment.id),
+            payload: payload.map(|(key, word)| (key.into(), word.into())).into(),
+            status: NotificationStatus::Running,
+            message: None,
+            stamps,
+        };
+        let host = Host {
+            row: 1,
+            id: source,
+            name: host_name(host),
+            segment,
+            kind: "COMPUTE".into(),
+            control_attributes: "SSH".into(),
+            reserved: false,
+            on_maintenance: false,
+            stamps,
+        };
+        let policy = Policy {
+            fencing: self.weather.mode,
+            in_flight: self.weather.in_flight,
+            ..Policy::default()
+        };
+        HostRecovery::new(
+            RecoveryId(Uuid::from_u128(0x4ec + id)),
+            &notification,
+            &host,
+            policy,
+        )
+    }
+
+    pub(crate) fn revive(&mut self, engine: usize) {
+        let it = &mut self.engines[engine];
+        it.dead = false;
+        it.life += 1;
+        it.paused_until = 0;
+        let life = it.life;
+        note!(self, "engine {engine} starts again");
+        self.after(10, Event::Sweep { engine, life });
+    }
+
+    fn crash(&mut self, engine: usize) {
+        note!(self, "engine {engine} dies");
+        self.stats.crashes += 1;
+        let it = &mut self.engines[engine];
+        it.dead = true;
+        it.drivers.clear();
+        it.seen.clear();
+        let delay = self.rng.between(500, 30_000);
+        self.after(delay, Event::Revive { engine });
+    }
+
+    fn drives(&self, owner: Owner) -> bool {
+        self.engines[owner.engine]
+            .drivers
+            .get(&owner.rec)
+            .is_some_and(|driver| driver.epoch == owner.epoch)
+    }
+
+    pub(crate) fn tick(&mut self, owner: Owner) {
+        if !self.awake(owner.engine, owner.life, || Event::Tick(owner)) || !self.drives(owner) {
+            return;
+        }
+        self.step(owner, vec![Observation::Tick]);
+        if self.drives(owner) {
+            let watching = self.journal.recs[owner.rec].life == Life::Watching;
+            self.after(if watching { 900 } else { 250 }, Event::Tick(owner));
+        }
+    }
+
+    pub(crate) fn answered(&mut self, owner: Owner, observation: Observation) {
+        let mut observation = Some(observation);
+        let again = || Event::Answer {
+            owner,
+            observation: Box::new(observation.take().unwrap()),
+        };
+        if !self.awake(owner.engine, owner.life, again) || !self.drives(owner) {
+            return;
+        }
+        let Some(observation) = observation else { return };
+        if let Observation::ServerCall {
+            result: Err(fault), ..
+        } = &observation
+        {
+            self.stats.second_looks += u64::from(fault.maybe_done);
+        }
+        let mut observations = vec![observation];
+        let driver = self.engines[owner.engine].drivers.get_mut(&owner.rec).unwrap();
+        if std::mem::take(&mut driver.fresh_pulse) {
+            observations.push(Observation::Pulse(driver.pulse.clone()));
+        }
+        self.step(owner, observations);
+    }
+
+    fn elapsed(&self, owner: Owner) -> Elapsed {
+        let driver = &self.engines[owner.engine].drivers[&owner.rec];
+        let owned = std::time::Duration::from_millis(self.now - driver.claimed_at);
+        driver.claimed_elapsed.plus(owned)
+    }
+
+    fn now_of(&self, owner: Owner) -> Now {
+        Now {
+            elapsed: self.elapsed(owner),
+            wall: crate::nova::stamp(self.now),
+        }
+    }
+
+    fn step(&mut self, owner: Owner, observations: Vec<Observation>) {
+        if self.try_step(owner, observations).is_err() {
+            self.engines[owner.engine].drivers.remove(&owner.rec);
+        }
+    }
+
+    fn try_step(&mut self, owner: Owner, mut observations: Vec<Observation>) -> Result<(), Ended> {
+        let mut record = Record::default();
+        for _ in 0..4 {
+            let now = self.now_of(owner);
+            let driver = self.engines[owner.engine].drivers.get_mut(&owner.rec).unwrap();
+            let state = driver.state.take().unwrap();
+            let decision = decide_all(state, observations.drain(..), now);
+            driver.state = Some(decision.state);
+            record.merge(decision.record);
+            let commands = decision.commands;
+            if record.is_empty() {
+                self.beat_if_due(owner)?;
+                return self.start(owner, commands);
+            }
+            let refusal = match self.commit(owner, &record)? {
+                None => return self.start(owner, commands),
+                Some(refusal) => refusal,
+            };
+            record.unless_host_recovery = None;
+            if matches!(refusal, Observation::HostUnderRecovery) {
+                record.steps.clear();
+            } else {
+                self.stats.taken += 1;
+            }
+            observations = commands.into_iter().map(Observation::NotSent).collect();
+            observations.push(refusal);
+        }
+        self.violate("a write was refused four times".into());
+        Err(Ended)
+    }
+
+    fn commit(&mut self, owner: Owner, record: &Record) -> Result<Option<Observation>, Ended> {
+        self.commits += 1;
+        let due =
+            self.commits == self.weather.crash_at || (self.chaos() && self.rng.percent(self.weather.crash));
+        if due && !self.weather.crash_after {
+            self.crash(owner.engine);
+            return Err(Ended);
+        }
+        let write = self.write_of(owner, record);
+        let outcome = self.journal.commit(owner.rec, owner.epoch, &write);
+        if outcome == Committed::Written {
+            self.look_at_write(owner, record, &write);
+        }
+        if due {
+            self.crash(owner.engine);
+            return Err(Ended);
+        }
+        if self.chaos() && self.rng.percent(self.weather.database) {
+            note!(self, "engine {} gets no answer from the database", owner.engine);
+            return Err(Ended);
+        }
+        match outcome {
+            Committed::Written => {
+                self.beaten(owner);
+                Ok(None)
+            }
+            Committed::Lost => {
+                self.stats.refused_by_epoch += 1;
+                Err(Ended)
+            }
+            Committed::MovesTaken(servers) => Ok(Some(Observation::MovesTaken(servers))),
+            Committed::HostUnderRecovery => Ok(Some(Observation::HostUnderRecovery)),
+        }
+    }
+
+    fn beaten(&mut self, owner: Owner) {
+        let pulse = self.journal.pulse(owner.rec);
+        let now = self.now;
+        let driver = self.engines[owner.engine].drivers.get_mut(&owner.rec).unwrap();
+        driver.last_beat = now;
+        if pulse != driver.pulse {
+            driver.pulse = pulse;
+            driver.fresh_pulse = true;
+        }
+    }
+
+    fn beat_if_due(&mut self, owner: Owner) -> Result<(), Ended> {
+        let driver = &self.engines[owner.engine].drivers[&owner.rec];
+        if self.now - driver.last_beat < BEAT {
+            return Ok(());
+        }
+        let elapsed = self.elapsed(owner);
+        match self.journal.beat(owner.rec, owner.epoch, elapsed) {
+            Committed::Written => self.beaten(owner),
+            Committed::Lost | Committed::MovesTaken(_) | Committed::HostUnderRecovery => {
+                self.stats.refused_by_epoch += 1;
+                return Err(Ended);
+            }
+        }
+        let driver = self.engines[owner.engine].drivers.get_mut(&owner.rec).unwrap();
+        if std::mem::take(&mut driver.fresh_pulse) {
+            let pulse = Observation::Pulse(driver.pulse.clone());
+            self.after(
+                1,
+                Event::Answer {
+                    owner,
+                    observation: Box::new(pulse),
+                },
+            );
+        }
+        Ok(())
+    }
+
+    fn write_of(&self, owner: Owner, record: &Record) -> Write {
+        let state = self.engines[owner.engine].drivers[&owner.rec]
+            .state
+            .as_ref()
+            .unwrap();
+        let moves = record
+            .moves
+            .iter()
+            .filter_map(|server| state.moves.get(server))
+            .map(|one| {
+                let row = MoveRow {
+                    state: one.to_json().unwrap(),
+                    open: !one.is_over(),
+                };
+                (one.server, row)
+            })
+            .collect();
+        Write {
+            elapsed: self.elapsed(owner),
+            head: record.head.then(|| state.head().unwrap()),
+            life: record.life,
+            moves,
+            notification: record.notification.clone(),
+            proven_off: record.head.then(|| state.is_proven_off()),
+            unless_host_recovery: record.unless_host_recovery.clone(),
+        }
+    }
+
+    /// What has just become durable, seen by the ledger.
+    fn look_at_write(&mut self, owner: Owner, record: &Record, write: &Write) {
+        if self.log.is_some() {
+            for step in &record.steps {
+                note!(
+                    self,
+                    "[{} of {}] {:?} {}",
+                    owner.engine,
+                    owner.rec,
+                    step.kind,
+                    step.text
+                );
+            }
+        }
+        let state = self.engines[owner.engine].drivers[&owner.rec]
+            .state
+            .as_ref()
+            .unwrap();
+        if state.hold.is_some() || state.moves.values().any(|one| one.step == MoveStep::Held) {
+            self.stats.held += u64::from(record.notification.is_some());
+        }
+        if let Some((status, message)) = &write.notification {
+            note!(self, "notification of {}: {status} {message:?}", owner.rec);
+            if !status.is_open() {
+                let over = matches!(
+                    self.engines[owner.engine].drivers[&owner.rec]
+                        .state
+                        .as_ref()
+                        .unwrap()
+                        .stage,
+                    Stage::Returning | Stage::Over
+                );
+                if !over {
+                    self.violate("a terminal status before the end".into());
+                }
+                self.check_terminal(owner.rec, *status);
+            }
+        }
+    }
+
+    fn start(&mut self, owner: Owner, commands: Vec<Command>) -> Result<(), Ended> {
+        let over = self.engines[owner.engine].drivers[&owner.rec]
+            .state
+            .as_ref()
+            .is_some_and(|state| state.stage == Stage::Over);
+        let committed = self.now;
+        for command in commands {
+            // Mostly at once; sometimes a thread is late.
+            let delay = if self.rng.percent(3) {
+                self.rng.between(0, 900)
+            } else {
+                1
+            };
+            self.after(
+                delay,
+                Event::Send {
+                    owner,
+                    command,
+                    committed,
+                },
+            );
+        }
+        if over { Err(Ended) } else { Ok(()) }
+    }
+
+    pub(crate) fn send(&mut self, owner: Owner, command: Command, committed: u64) {
+        let mut command = Some(command);
+        let again = || Event::Send {
+            owner,
+            command: command.take().unwrap(),
+            committed,
+        };
+        if !self.awake(owner.engine, owner.life, again) || !self.drives(owner) {
+            return;
+        }
+        let Some(command) = command else { return };
+        let last_beat = self.engines[owner.engine].drivers[&owner.rec].last_beat;
+        let young_beat = self.now - last_beat <= BEAT_LIMIT || mutated("pause");
+        let young_intent = !command.is_write() || self.now - committed <= INTENT_LIMIT || mutated("pause");
+        if !young_beat || !young_intent {
+            self.stats.not_sent += 1;
+            let observation = Box::new(Observation::NotSent(command));
+            return self.after(1, Event::Answer { owner, observation });
+        }
+        let started = self.elapsed(owner);
+        if command.is_write() {
+            note!(self, "engine {} sends: {command:?}", owner.engine);
+        }
+        if matches!(command, Command::Evacuate(_)) {
+            self.evacuating_until = self.now + crate::cloud::DEADLINE + crate::cloud::HOLD;
+        }
+        self.travel(owner, command, started);
+    }
+}

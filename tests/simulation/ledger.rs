@@ -1,0 +1,237 @@
+//! What must hold, read from the machines and the journal, never from what an engine believes.
+
+use tachi_domain::entity::notification::NotificationStatus;
+use tachi_domain::host_recovery::{End, HostRecovery, Move, MoveStep};
+use tachi_domain::nova::{MigrationType, PowerState, VmState};
+use tachi_domain::recovery::Life;
+
+use crate::journal::RecIx;
+use crate::nova::server_id;
+use crate::weather::Failure;
+use crate::world::{HOSTS, World};
+
+impl World {
+    /// No instance runs in two places.
+    pub(crate) fn check_never_two(&mut self) {
+        for server in 0..self.nova.servers.len() {
+            let places: Vec<usize> = (0..HOSTS)
+                .filter(|host| self.machines[*host].runs(server))
+                .collect();
+            if places.len() > 1 {
+                return self.violate(format!("vm-{server} runs on hosts {places:?}"));
+            }
+        }
+    }
+
+    fn moves_of(&self, rec: RecIx) -> Vec<Move> {
+        self.journal.recs[rec]
+            .moves
+            .values()
+            .map(|row| serde_json::from_str(&row.state).unwrap())
+            .collect()
+    }
+
+    /// A terminal status says that every move is over, and `finished` that nothing was lost.
+    pub(crate) fn check_terminal(&mut self, rec: RecIx, status: NotificationStatus) {
+        let moves = self.moves_of(rec);
+        if let Some(open) = moves.iter().find(|one| !one.is_over()) {
+            let text = format!(
+                "notification of {rec} is {status}, and {} is {:?}",
+                open.name, open.step
+            );
+            return self.violate(text);
+        }
+        let persons = moves.iter().any(|one| one.step == MoveStep::Over(End::Person));
+        if persons && status == NotificationStatus::Finished {
+            return self.violate(format!(
+                "notification of {rec} is finished with instances that need a person"
+            ));
+        }
+        if status != NotificationStatus::Finished {
+            return;
+        }
+        let host = self.journal.recs[rec].host;
+        for server in 0..self.nova.servers.len() {
+            let row = &self.nova.servers[server];
+            if !row.exists || row.host != host {
+                continue;
+            }
+            let left = moves
+                .iter()
+                .any(|one| one.server == server_id(server) && one.step == MoveStep::Over(End::Left));
+            if !left {
+                return self.violate(format!(
+                    "vm-{server} is lost on host {host}: recovery {rec} is finished"
+                ));
+            }
+        }
+    }
+
+    /// Whether there is nothing left to happen that anybody waits for.
+    pub(crate) fn is_done(&self) -> bool {
+        !self.chaos()
+            && self.now > self.weather.chaos_end + 200_000
+            && !self.journal.recs.is_empty()
+            && self.journal.recs.iter().all(|row| row.life == Life::Closed)
+    }
+
+    pub(crate) fn check_end(&mut self) {
+        for server in 0..self.nova.servers.len() {
+            let row = self.nova.servers[server].clone();
+            if !row.exists {
+                continue;
+            }
+            if row
+                .locked
+                .as_deref()
+                .is_some_and(|reason| reason.starts_with("tachi"))
+            {
+                return self.violate(format!("vm-{server} is left locked by us"));
+            }
+            let at_home = !self.ever_failed.contains(&row.host);
+            if at_home
+                && row.launched
+                && row.vm_state == VmState::Active
+                && !self.machines[row.host].runs(server)
+            {
+                return self.violate(format!(
+                    "vm-{server} should run on host {} and does not",
+                    row.host
+                ));
+            }
+        }
+        for rec in 0..self.journal.recs.len() {
+            let host = self.journal.recs[rec].host;
+            let forced = self.nova.services[host].forced_down;
+            if forced && self.machines[host].beats() {
+                return self.violate(format!("forced_down of host {host} was never cleared (R22)"));
+            }
+            self.check_states(rec);
+            self.check_writes(rec);
+        }
+        if self.weather.foreign && self.nova.services[0].reason.as_deref() != Some("disk is being replaced") {
+            self.violate("somebody else's disable reason was overwritten (R23)".into());
+        }
+        if self.weather.failure == Failure::FalseAlarm && self.ever_failed.is_empty() && !self.jobs.is_empty()
+        {
+            self.violate("instances of a healthy host were evacuated".into());
+        }
+    }
+
+    /// Every moved instance is what it was, or says why not.
+    fn check_states(&mut self, rec: RecIx) {
+        for one in self.moves_of(rec) {
+            let server = usize::try_from(one.server.0.as_u128() - 0x5e7).unwrap();
+            let row = &self.nova.servers[server];
+            let again = self
+                .nova
+                .migrations
+                .iter()
+                .filter(|row| row.server == server && row.kind == MigrationType::Evacuation)
+                .any(|row| row.source != self.journal.recs[rec].host);
+            let told = one
+                .note
+                .as_deref()
+                .is_some_and(|note| note.contains("moved, but"));
+            let resumed = self.ever_failed.contains(&row.host);
+            // One that an earlier recovery left in `error` is brought back to that.
+            let left_before = (0..rec).any(|earlier| {
+                self.moves_of(earlier)
+                    .iter()
+                    .any(|other| other.server == one.server && other.step == MoveStep::Over(End::Person))
+            });
+            if one.step != MoveStep::Over(End::Moved)
+                || !row.exists
+                || again
+                || told
+                || resumed
+                || left_before
+            {
+                continue;
+            }
+            let (was, power) = &self.was[server];
+            let wanted = match was {
+                VmState::Rescued => VmState::Stopped,
+                other => other.clone(),
+            };
+            if row.vm_state != wanted {
+                let text = format!("vm-{server} was {was} and is {}, without a word", row.vm_state);
+                return self.violate(text);
+            }
+            let stopped = wanted == VmState::Error && *power != PowerState::Running;
+            if stopped && self.machines[row.host].runs(server) {
+                return self.violate(format!("vm-{server} was in error and off, and runs"));
+            }
+        }
+    }
+
+    /// R7: three transactions for an ordinary move. And messages do not flap.
+    fn check_writes(&mut self, rec: RecIx) {
+        let calm = self.stats.crashes == 0
+            && self.stats.not_sent == 0
+            && self.weather.lost == 0
+            && self.weather.unavailable == 0
+            && self.weather.rebuild_fails == 0
+            && self.weather.cast_lost == 0
+            && self.weather.database == 0
+            && self.weather.second_failure.is_none()
+            && self.weather.comes_back.is_none()
+            && self.weather.pauses.is_empty()
+            && self.weather.meddling == 0
+            && self.weather.conductor_down.is_none()
+            && !self.weather.live_migration;
+        let row = &self.journal.recs[rec];
+        let messages = row.messages;
+        if messages > 400 {
+            return self.violate(format!("the notification of {rec} was written {messages} times"));
+        }
+        if !calm {
+            return;
+        }
+        for one in self.moves_of(rec) {
+            let server = usize::try_from(one.server.0.as_u128() - 0x5e7).unwrap();
+            let ordinary = matches!(self.was[server].0, VmState::Active | VmState::Stopped);
+            // The plan's row is one of a batch.
+            let writes = self.journal.recs[rec].writes[&one.server].saturating_sub(1);
+            if ordinary && one.step == MoveStep::Over(End::Moved) && writes > 3 && one.failures == 0 {
+                let text = format!("vm-{server} took {writes} transactions (R7)");
+                return self.violate(text);
+            }
+        }
+    }
+
+    pub(crate) fn last_words(&self) -> Vec<String> {
+        self.journal
+            .recs
+            .iter()
+            .enumerate()
+            .map(|(rec, row)| {
+                let moves: Vec<String> = row.moves.values().map(|one| one.state.clone()).collect();
+                let stage = row
+                    .head
+                    .as_ref()
+                    .map(|head| HostRecovery::restore(head, &moves).unwrap())
+                    .map(|state| {
+                        format!(
+                            "{:?} hold {:?} rejected {:?} service {:?} fence {:?}",
+                            state.stage, state.hold, state.rejected, state.service, state.fence
+                        )
+                    });
+                let steps: Vec<String> = self
+                    .moves_of(rec)
+                    .iter()
+                    .map(|one| {
+                        format!(
+                            "{} {:?} lock {:?} loose {:?} {:?}",
+                            one.name, one.step, one.lock, one.lock_loose, one.note
+                        )
+                    })
+                    .collect();
+                format!(
+                    "recovery {rec}: {} {:?} {:?} {stage:?} {steps:#?}",
+                    row.status, row.life, row.message
+                )
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,63 @@
+//! The machines as they are, whatever Nova, the power controllers or the engines believe.
+
+use std::collections::BTreeMap;
+
+use crate::nova::ServerIx;
+
+/// How a power controller answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Bmc {
+    /// What is so.
+    Truth,
+    /// "off" once, though it is not, as in the middle of a reset; then the truth.
+    OffOnce,
+    /// It does not know.
+    Unknown,
+    /// No answer.
+    Dead,
+    /// Takes commands and does nothing.
+    Deaf,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Machine {
+    pub powered: bool,
+    /// nova-compute runs.
+    pub compute: bool,
+    /// It can be heard by Nova.
+    pub network: bool,
+    /// Counts power-ups: work of an earlier life is void.
+    pub life: u32,
+    pub bmc: Bmc,
+    /// Guests on its disk, and whether each runs.
+    pub guests: BTreeMap<ServerIx, bool>,
+}
+
+impl Machine {
+    pub(crate) fn new() -> Self {
+        Self {
+            powered: true,
+            compute: true,
+            network: true,
+            life: 0,
+            bmc: Bmc::Truth,
+            guests: BTreeMap::new(),
+        }
+    }
+
+    pub(crate) fn beats(&self) -> bool {
+        self.powered && self.compute && self.network
+    }
+
+    pub(crate) fn power_off(&mut self) {
+        self.powered = false;
+        self.compute = false;
+        for runs in self.guests.values_mut() {
+            *runs = false;
+        }
+    }
+
+    pub(crate) fn runs(&self, server: ServerIx) -> bool {
+        self.powered && self.guests.get(&server) == Some(&true)
+    }
+}

@@ -1,0 +1,132 @@
+//! The people: they meddle while there is chaos, and clear up afterwards.
+
+use tachi_domain::entity::notification::NotificationStatus;
+use tachi_domain::host_recovery::{HoldKind, HostRecovery, MoveStep};
+use tachi_domain::nova::MigrationType;
+use tachi_domain::recovery::{Life, Word};
+
+use crate::journal::RecIx;
+use crate::machines::Bmc;
+use crate::world::{Event, HOSTS, World, note};
+
+impl World {
+    pub(crate) fn operate(&mut self) {
+        if self.chaos() {
+            if self.rng.percent(self.weather.meddling) {
+                self.meddle();
+            }
+        } else {
+            self.clear_up();
+        }
+        self.after(5_000, Event::Operator);
+    }
+
+    fn meddle(&mut self) {
+        self.stats.words += 1;
+        let rec = self.rng.below(self.journal.recs.len());
+        match self.rng.between(0, 5) {
+            0 | 1 => self.journal.segment_enabled = !self.journal.segment_enabled,
+            2 => {
+                if !self.journal.maintenance.remove(&0) {
+                    self.journal.maintenance.insert(0);
+                }
+            }
+            3 | 4 if rec < self.journal.recs.len() => self.journal.say(rec, Word::Approve),
+            5 if rec < self.journal.recs.len() && self.rng.percent(30) => self.journal.say(rec, Word::Reject),
+            _ => {}
+        }
+        note!(
+            self,
+            "operator: enabled {}, maintenance {:?}",
+            self.journal.segment_enabled,
+            self.journal.maintenance
+        );
+    }
+
+    fn clear_up(&mut self) {
+        self.journal.segment_enabled = true;
+        self.journal.maintenance.clear();
+        for rec in 0..self.journal.recs.len() {
+            let row = &self.journal.recs[rec];
+            if row.life == Life::Open && row.status == NotificationStatus::Running && row.message.is_some() {
+                self.see_to(rec);
+            }
+        }
+        // Monitors report again what is still dead and nobody sees to.
+        for host in self.ever_failed.clone() {
+            let seen_to = self
+                .journal
+                .recs
+                .iter()
+                .any(|row| row.host == host && row.life != Life::Closed);
+            if !seen_to && !self.machines[host].beats() && !self.booted.contains(&host) {
+                self.notify(host);
+            }
+        }
+        let open = self.journal.recs.iter().any(|row| row.life == Life::Open);
+        if open || self.now < self.weather.chaos_end + 100_000 {
+            return;
+        }
+        // Every move is over: dead hosts are repaired and switched on, and what was isolated is heard again.
+        for host in 0..HOSTS {
+            if !self.machines[host].powered {
+                self.boot(host);
+            } else if !self.machines[host].compute && !self.booted.contains(&host) {
+                self.machines[host].power_off();
+                self.boot(host);
+            } else if self.machines[host].beats()
+                && self.nova.services[host].forced_down
+                && self.now > self.weather.chaos_end + 400_000
+            {
+                // What was evacuated after its nova-compute had started needs another start.
+                let life = self.machines[host].life;
+                self.compute_start(host, life);
+            } else if !self.machines[host].network {
+                self.machines[host].network = true;
+                self.failed.remove(&host);
+            }
+        }
+    }
+
+    fn see_to(&mut self, rec: RecIx) {
+        let row = &self.journal.recs[rec];
+        let Some(head) = &row.head else { return };
+        let moves: Vec<String> = row.moves.values().map(|one| one.state.clone()).collect();
+        let state = HostRecovery::restore(head, &moves).unwrap();
+        let host = row.host;
+        if let Some(hold) = &state.hold {
+            match hold.kind {
+                HoldKind::Storm => self.journal.say(rec, Word::Approve),
+                HoldKind::Fence | HoldKind::Alive => {
+                    self.machines[host].bmc = Bmc::Truth;
+                    if self.rng.percent(70) {
+                        self.failed.insert(host);
+                        self.ever_failed.insert(host);
+                        self.power_off(host, "as the message asks");
+                        self.journal.say(rec, Word::Approve);
+                    } else {
+                        self.journal.say(rec, Word::Reject);
+                    }
+                }
+            }
+        }
+        // Where does the guest of an unfinished live migration run? Somebody goes and looks.
+        for one in state.moves.values().filter(|one| one.step == MoveStep::Held) {
+            let server = usize::try_from(one.server.0.as_u128() - 0x5e7).unwrap();
+            let there = self.machines[4].runs(server);
+            for row in &mut self.nova.migrations {
+                if row.server == server && row.kind == MigrationType::LiveMigration && row.status == "running"
+                {
+                    row.status = if there { "completed" } else { "error" };
+                    if there {
+                        self.nova.servers[server].host = 4;
+                    }
+                }
+            }
+            note!(
+                self,
+                "operator has looked after vm-{server}: runs on host 4: {there}"
+            );
+        }
+    }
+}

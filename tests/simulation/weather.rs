@@ -1,0 +1,166 @@
+//! What one seed has in store.
+
+use tachi_domain::policy::FencingMode;
+
+use crate::machines::Bmc;
+use crate::rng::Rng;
+
+/// Which of the simulation's own checks is left out, to see that something notices (`SIM_MUTATE=epoch,pause,...`).
+pub(crate) fn mutated(which: &str) -> bool {
+    use std::sync::OnceLock;
+    static LIST: OnceLock<String> = OnceLock::new();
+    let list = LIST.get_or_init(|| std::env::var("SIM_MUTATE").unwrap_or_default());
+    list.split(',').any(|one| one == which)
+}
+
+/// How a host fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Failure {
+    /// Somebody pulls the plug.
+    Plug,
+    /// The system hangs: nothing runs, but the power is on.
+    Hang,
+    /// Nobody hears it, and its guests run on.
+    Isolated,
+    /// It is in good health.
+    FalseAlarm,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Weather {
+    pub engines: usize,
+    pub servers: usize,
+    pub mode: FencingMode,
+    pub failure: Failure,
+    pub reported: &'static str,
+    pub bmc: Bmc,
+    pub chaos_end: u64,
+    pub end: u64,
+    /// Percent of calls that get no answer in time.
+    pub lost: u64,
+    /// Percent of calls that Nova answers with 503.
+    pub unavailable: u64,
+    /// Percent of commits after or before which the engine dies.
+    pub crash: u64,
+    /// The engine dies at exactly this commit.
+    pub crash_at: u64,
+    pub crash_after: bool,
+    /// Percent of commits whose answer is lost.
+    pub database: u64,
+    /// Percent of rebuilds that fail.
+    pub rebuild_fails: u64,
+    pub cast_lost: u64,
+    pub conductor_down: Option<(u64, u64)>,
+    /// A destination dies too, then.
+    pub second_failure: Option<u64>,
+    /// The failed host is switched on by somebody, then.
+    pub comes_back: Option<u64>,
+    /// nova-compute starts the guests again that Nova believes to run.
+    pub resume_guests: bool,
+    pub live_migration: bool,
+    /// The host was disabled by somebody else before.
+    pub foreign: bool,
+    /// Percent of an operator's looks at which something is said or switched.
+    pub meddling: u64,
+    pub rebuild_millis: u64,
+    pub pauses: Vec<(u64, u64)>,
+    pub deletes: bool,
+    pub in_flight: u32,
+}
+
+impl Weather {
+    pub(crate) fn draw(rng: &mut Rng) -> Self {
+        let mode = if rng.percent(25) {
+            FencingMode::External
+        } else {
+            FencingMode::Engine
+        };
+        let failure = match (mode, rng.between(0, 99)) {
+            (FencingMode::External, _) | (_, 0..=34) => Failure::Plug,
+            (_, 35..=59) => Failure::Hang,
+            (_, 60..=92) => Failure::Isolated,
+            _ => Failure::FalseAlarm,
+        };
+        let bmc = match rng.between(0, 99) {
+            0..=59 => Bmc::Truth,
+            60..=74 => Bmc::OffOnce,
+            75..=82 => Bmc::Unknown,
+            83..=91 => Bmc::Dead,
+            _ => Bmc::Deaf,
+        };
+        let chaos_end = rng.between(40_000, 240_000);
+        let calm = rng.percent(15);
+        let mut some = |percent: u64, high: u64| {
+            let drawn = rng.between(0, high);
+            let chance = rng.percent(percent);
+            if calm || !chance { 0 } else { drawn }
+        };
+        let (lost, unavailable) = (some(50, 25), some(40, 25));
+        let (crash, database) = (some(35, 20), some(25, 10));
+        let (rebuild_fails, cast_lost) = (some(30, 30), some(25, 30));
+        let crash_at = some(60, 40);
+        let meddling = some(30, 40);
+        let times = |rng: &mut Rng, percent: u64, low: u64, high: u64| {
+            let at = rng.between(low, high);
+            (rng.percent(percent) && !calm).then_some(at)
+        };
+        let second_failure = times(rng, 30, 8_000, 120_000);
+        let comes_back = times(rng, 25, 15_000, 200_000);
+        let conductor_down =
+            times(rng, 20, 2_000, 60_000).map(|from| (from, from + rng.between(5_000, 90_000)));
+        let mut pauses = Vec::new();
+        if rng.percent(40) && !calm {
+            for _ in 0..rng.between(1, 4) {
+                let from = rng.between(2_000, chaos_end);
+                let long = rng.percent(30);
+                pauses.push((
+                    from,
+                    if long {
+                        rng.between(60_000, 200_000)
+                    } else {
+                        rng.between(300, 12_000)
+                    },
+                ));
+            }
+        }
+        Self {
+            engines: rng.below(3) + 1,
+            servers: rng.below(6) + 1,
+            mode,
+            failure,
+            reported: if mode == FencingMode::External || rng.percent(50) {
+                "NORMAL"
+            } else {
+                "UNKNOWN"
+            },
+            bmc: if calm { Bmc::Truth } else { bmc },
+            chaos_end,
+            end: 4_000_000,
+            lost,
+            unavailable,
+            crash,
+            crash_at,
+            crash_after: rng.percent(50),
+            database,
+            rebuild_fails,
+            cast_lost,
+            conductor_down,
+            second_failure,
+            comes_back,
+            // A word is trusted until the next look at the heartbeat, so with external fencing guests must not start by
+            // themselves, as the documentation demands.
+            resume_guests: mode == FencingMode::Engine && rng.percent(60),
+            live_migration: rng.percent(20),
+            foreign: rng.percent(10),
+            meddling,
+            rebuild_millis: if rng.percent(15) {
+                rng.between(60_000, 200_000)
+            } else {
+                rng.between(2_000, 30_000)
+            },
+            pauses,
+            deletes: rng.percent(20),
+            in_flight: if rng.percent(30) { 1 } else { 64 },
+        }
+    }
+}

@@ -1,0 +1,399 @@
+//! Everything outside the engines, driven by one queue of events in virtual time.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeSet, BinaryHeap};
+
+use tachi_domain::nova::{Migration, PowerState, Server, VmState};
+use tachi_domain::recovery::{Command, Observation};
+use tachi_domain::{Elapsed, Timestamp};
+
+use crate::engine::Engine;
+use crate::journal::{Journal, RecIx};
+use crate::machines::Machine;
+use crate::nova::{HostIx, Nova, ServerIx};
+use crate::rng::Rng;
+use crate::weather::Weather;
+
+/// Which owner a call belongs to: an answer for any other is dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Owner {
+    pub engine: usize,
+    pub life: u32,
+    pub rec: RecIx,
+    pub epoch: u64,
+}
+
+/// What happens next.
+#[derive(Debug)]
+pub(crate) enum Event {
+    Sweep {
+        engine: usize,
+        life: u32,
+    },
+    Revive {
+        engine: usize,
+    },
+    Tick(Owner),
+    /// The first byte of a call, unless the claim or the intent is too old by now.
+    Send {
+        owner: Owner,
+        command: Command,
+        committed: u64,
+    },
+    /// A call takes effect; the answer, if it is not lost, arrives after so many milliseconds.
+    Effect {
+        owner: Owner,
+        command: Command,
+        started: Elapsed,
+        answer: Option<u64>,
+    },
+    Answer {
+        owner: Owner,
+        observation: Box<Observation>,
+    },
+    InventoryServers {
+        owner: Owner,
+        migrations: Vec<Migration>,
+    },
+    InventoryService {
+        owner: Owner,
+        migrations: Vec<Migration>,
+        servers: Vec<Server>,
+    },
+    ListsEvacuations {
+        owner: Owner,
+        started: Elapsed,
+        since: Option<Timestamp>,
+        servers: Vec<Server>,
+    },
+    ListsProven {
+        owner: Owner,
+        started: Elapsed,
+        servers: Vec<Server>,
+        evacuations: Vec<Migration>,
+    },
+    /// A conductor takes up a cast.
+    Conductor {
+        job: usize,
+    },
+    /// The destination claims the instance, builds it, tells Nova.
+    Claim {
+        job: usize,
+        dest: HostIx,
+        life: u32,
+    },
+    Spawn {
+        job: usize,
+    },
+    Switch {
+        job: usize,
+    },
+    Finish {
+        job: usize,
+    },
+    /// Stop, pause or suspend reaches the guest.
+    Reached {
+        server: ServerIx,
+        host: HostIx,
+        life: u32,
+        state: VmState,
+    },
+    PowerOff {
+        host: HostIx,
+    },
+    Fail {
+        host: HostIx,
+    },
+    Notify {
+        host: HostIx,
+    },
+    Boot {
+        host: HostIx,
+    },
+    ComputeStart {
+        host: HostIx,
+        life: u32,
+    },
+    Delete {
+        server: ServerIx,
+    },
+    Pause {
+        engine: usize,
+        millis: u64,
+    },
+    Operator,
+}
+
+struct Due {
+    at: u64,
+    seq: u64,
+    event: Event,
+}
+
+impl PartialEq for Due {
+    fn eq(&self, other: &Self) -> bool {
+        (self.at, self.seq) == (other.at, other.seq)
+    }
+}
+impl Eq for Due {}
+impl PartialOrd for Due {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+impl Ord for Due {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (self.at, self.seq).cmp(&(other.at, other.seq))
+    }
+}
+
+/// An evacuation from the API's answer to its end: the ledger's own view, apart from Nova's records.
+#[derive(Clone, Debug)]
+pub(crate) struct Job {
+    pub server: ServerIx,
+    /// The record the conductor took for it; not always the one its call made.
+    pub record: Option<u64>,
+    pub dest: Option<(HostIx, u32)>,
+    pub was_stopped: bool,
+    pub over: bool,
+}
+
+/// What the summary counts; a run of many seeds in which one of them is 0 has proven too little.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Stats {
+    pub events: u64,
+    pub crashes: u64,
+    pub takeovers: u64,
+    pub second_looks: u64,
+    pub held: u64,
+    pub evacuations: u64,
+    pub asked_again: u64,
+    pub not_sent: u64,
+    pub late_effects: u64,
+    pub alive_again: u64,
+    pub dead_destinations: u64,
+    pub lost_casts: u64,
+    pub words: u64,
+    pub taken: u64,
+    pub refused_by_epoch: u64,
+}
+
+pub(crate) struct World {
+    pub now: u64,
+    pub rng: Rng,
+    pub weather: Weather,
+    queue: BinaryHeap<Reverse<Due>>,
+    seq: u64,
+    pub nova: Nova,
+    pub machines: Vec<Machine>,
+    pub journal: Journal,
+    pub engines: Vec<Engine>,
+    pub jobs: Vec<Job>,
+    pub commits: u64,
+    /// Hosts that have failed and were not brought back.
+    pub failed: BTreeSet<HostIx>,
+    /// Hosts that failed at any time.
+    pub ever_failed: BTreeSet<HostIx>,
+    pub booted: BTreeSet<HostIx>,
+    /// When each host's forced_down was last cleared by an engine.
+    pub cleared: BTreeSet<HostIx>,
+    pub was: Vec<(VmState, PowerState)>,
+    pub stats: Stats,
+    pub log: Option<Vec<String>>,
+    pub violation: Option<String>,
+    pub guests_changed: bool,
+    /// Until when an evacuation that was sent may still take effect.
+    pub evacuating_until: u64,
+}
+
+pub(crate) const HOSTS: usize = 5;
+
+macro_rules! note {
+    ($world:expr, $($text:tt)*) => {
+        if $world.log.is_some() {
+            let text = format!($($text)*);
+            $world.write(&text);
+        }
+    };
+}
+pub(crate) use note;
+
+impl World {
+    pub(crate) fn new(seed: u64, logged: bool) -> Self {
+        let mut rng = Rng::new(seed);
+        let weather = Weather::draw(&mut rng);
+        let servers = weather.servers;
+        let mut world = Self {
+            now: 0,
+            queue: BinaryHeap::new(),
+            seq: 0,
+            nova: Nova::default(),
+            machines: (0..HOSTS).map(|_| Machine::new()).collect(),
+            journal: Journal {
+                recs: Vec::new(),
+                segment_enabled: true,
+                maintenance: BTreeSet::new(),
+                checks_epoch: !crate::weather::mutated("epoch"),
+                hosts: HOSTS,
+            },
+            engines: (0..weather.engines).map(|_| Engine::default()).collect(),
+            jobs: Vec::new(),
+            commits: 0,
+            failed: BTreeSet::new(),
+            ever_failed: BTreeSet::new(),
+            booted: BTreeSet::new(),
+            cleared: BTreeSet::new(),
+            was: Vec::new(),
+            stats: Stats::default(),
+            log: logged.then(Vec::new),
+            violation: None,
+            guests_changed: false,
+            evacuating_until: 0,
+            rng,
+            weather,
+        };
+        world.nova.services = vec![crate::nova::ServiceRow::default(); HOSTS];
+        world.populate(servers);
+        world.plan_failures();
+        for engine in 0..world.engines.len() {
+            let at = world.rng.between(0, 900);
+            world.at(at, Event::Sweep { engine, life: 0 });
+        }
+        world.at(5_000, Event::Operator);
+        note!(world, "weather {:?}", world.weather);
+        world
+    }
+
+    pub(crate) fn write(&mut self, text: &str) {
+        let line = format!(
+            "{:>9.3} {text}",
+            f64::from(u32::try_from(self.now).unwrap()) / 1_000.0
+        );
+        if let Some(log) = &mut self.log {
+            log.push(line);
+        }
+    }
+
+    pub(crate) fn violate(&mut self, text: String) {
+        note!(self, "VIOLATION {text}");
+        self.violation.get_or_insert(text);
+    }
+
+    pub(crate) fn at(&mut self, at: u64, event: Event) {
+        self.seq += 1;
+        self.queue.push(Reverse(Due {
+            at: at.max(self.now),
+            seq: self.seq,
+            event,
+        }));
+    }
+
+    pub(crate) fn after(&mut self, millis: u64, event: Event) {
+        self.at(self.now + millis, event);
+    }
+
+    pub(crate) fn chaos(&self) -> bool {
+        self.now < self.weather.chaos_end
+    }
+
+    /// Runs until nothing is left to be done, a rule is broken, or far too much time has passed.
+    pub(crate) fn run(&mut self) {
+        while self.violation.is_none() && !self.is_done() {
+            let Some(Reverse(due)) = self.queue.pop() else {
+                break;
+            };
+            self.now = due.at;
+            if self.now > self.weather.end {
+                self.violate(format!("still not settled after {} s", self.now / 1_000));
+                return;
+            }
+            self.stats.events += 1;
+            self.beat_hosts();
+            self.happen(due.event);
+            if std::mem::take(&mut self.guests_changed) {
+                self.check_never_two();
+            }
+        }
+        if self.violation.is_none() {
+            self.check_end();
+        }
+    }
+
+    /// Every host's nova-compute sends a heartbeat every ten seconds.
+    fn beat_hosts(&mut self) {
+        for host in 0..HOSTS {
+            let due = self.now.saturating_sub(self.nova.services[host].updated) >= 10_000;
+            if due && self.machines[host].beats() {
+                self.nova.services[host].updated = self.now;
+            }
+        }
+    }
+
+    fn happen(&mut self, event: Event) {
+        match event {
+            Event::Sweep { engine, life } => self.sweep(engine, life),
+            Event::Revive { engine } => self.revive(engine),
+            Event::Tick(owner) => self.tick(owner),
+            Event::Send {
+                owner,
+                command,
+                committed,
+            } => self.send(owner, command, committed),
+            Event::Effect {
+                owner,
+                command,
+                started,
+                answer,
+            } => {
+                self.effect(owner, &command, started, answer);
+            }
+            Event::Answer { owner, observation } => self.answered(owner, *observation),
+            Event::InventoryServers { owner, migrations } => self.inventory_servers(owner, migrations),
+            Event::InventoryService {
+                owner,
+                migrations,
+                servers,
+            } => {
+                self.inventory_service(owner, migrations, servers);
+            }
+            Event::ListsEvacuations {
+                owner,
+                started,
+                since,
+                servers,
+            } => {
+                self.lists_evacuations(owner, started, since, servers);
+            }
+            Event::ListsProven {
+                owner,
+                started,
+                servers,
+                evacuations,
+            } => {
+                self.lists_proven(owner, started, servers, evacuations);
+            }
+            Event::Conductor { job } => self.conductor(job),
+            Event::Claim { job, dest, life } => self.claim_job(job, dest, life),
+            Event::Spawn { job } => self.spawn(job),
+            Event::Switch { job } => self.switch(job),
+            Event::Finish { job } => self.finish_job(job),
+            Event::Reached {
+                server,
+                host,
+                life,
+                state,
+            } => self.reached(server, host, life, state),
+            Event::PowerOff { host } => self.power_off(host, "by its controller"),
+            Event::Fail { host } => self.fail(host),
+            Event::Notify { host } => self.notify(host),
+            Event::Boot { host } => self.boot(host),
+            Event::ComputeStart { host, life } => self.compute_start(host, life),
+            Event::Delete { server } => self.delete(server),
+            Event::Pause { engine, millis } => {
+                note!(self, "engine {engine} is stopped for {millis} ms");
+                self.engines[engine].paused_until = self.now + millis;
+            }
+            Event::Operator => self.operate(),
+        }
+    }
+}
