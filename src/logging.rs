@@ -1,5 +1,7 @@
 //! The log: standard error, text or JSON, filtered by `RUST_LOG` or by `debug`.
 
+use std::io::IsTerminal as _;
+
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::FmtSpan;
 
@@ -27,6 +29,8 @@ pub(crate) fn start(logging: Logging) {
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        // Colours are for eyes, not for files.
+        .with_ansi(std::io::stderr().is_terminal())
         .with_span_events(FmtSpan::NONE)
         .with_target(logging.debug);
     let started = if logging.json {

@@ -15,6 +15,9 @@ use crate::logging::{self, Logging};
 use crate::out;
 use crate::wiring::Process;
 
+/// Simulated machines obey within a second: nobody waits minutes for one that does not.
+pub(crate) const PATIENCE: &str = "power_off_limit = 8\npower_poll_interval = 1\n";
+
 /// A region and the files that lead to it.
 pub(crate) struct Region {
     pub(crate) sandbox: Sandbox,
@@ -203,7 +206,7 @@ pub(crate) async fn run(args: SandboxArgs) -> Result<u8, Failure> {
         options: options_of(&args),
         api,
         state_dir: args.state_dir.as_deref(),
-        more_conf: "",
+        more_conf: PATIENCE,
     })
     .await?;
     boot(&region, args.instances)?;

@@ -48,7 +48,7 @@ async fn with_region(args: ServeArgs) -> Result<u8, Failure> {
         options: sandbox::options_of(&args.region),
         api,
         state_dir: args.region.state_dir.as_deref(),
-        more_conf: "",
+        more_conf: sandbox::PATIENCE,
     })
     .await?;
     sandbox::boot(&region, args.region.instances)?;

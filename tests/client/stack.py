@@ -15,7 +15,7 @@ class Stack:
     """One `tachi serve --sandbox` with a scratch directory of its own."""
 
     def __init__(self, binary, cloud="tachi-sandbox", arguments=()):
-        self.cloud = cloud
+        self.binary, self.cloud = binary, cloud
         self.work = tempfile.mkdtemp(prefix="tachi-client-")
         self.log = os.path.join(self.work, "serve.log")
         environment = dict(os.environ, HOME=self.work, XDG_STATE_HOME=self.work, XDG_CONFIG_HOME=self.work, NO_COLOR="1")
@@ -95,6 +95,13 @@ class Stack:
         with urllib.request.urlopen(request, timeout=30) as answer:
             text = answer.read()
         return json.loads(text) if text else None
+
+    def tachi(self, *words):
+        """A command of the operator on the same configuration: exit code, and all it says."""
+        done = subprocess.run([self.binary, *words, "--config-file", os.path.join(self.work, "tachi.conf")],
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                              timeout=30, check=False)
+        return done.returncode, done.stdout
 
     def stop(self):
         """SIGTERM drains; whatever is left after ten seconds is killed. Returns the exit code."""

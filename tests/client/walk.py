@@ -241,6 +241,33 @@ class Walk:
         moves = self.cli.run("notification", "vmove", "list", posted["notification_uuid"])
         self.check.refused("it has no moves, and the API says so", moves, "400", "without vm moves")
 
+    # -------------------------------------------------------------------------------------------- a held recovery
+
+    def held(self):
+        """The host is cut off and its power controller lies: nothing moves before it is repaired and somebody says so."""
+        victim = self.hosts[1]
+        self.stack.admin("POST", "/hosts/%s/bmc" % victim, {"command": {"mode": "ignored"}})
+        self.stack.admin("POST", "/hosts/%s/link" % victim, {"up": False})
+        posted = self.cli.json("notification", "create", "COMPUTE_HOST", victim, now(), STOPPED)
+        words = ("notification", "show", posted["notification_uuid"])
+        shown = self.cli.until("the recovery to be held", words,
+                               lambda n: "not proven off" in str(n.get("recovery_workflow_details")), 60)
+        self.check.equal("a held recovery is running", shown["status"], "running")
+        moves = self.cli.json("notification", "vmove", "list", posted["notification_uuid"])
+        self.check.equal("nothing is moved", moves, [])
+        code, out = self.stack.tachi("recovery", "list", "-f", "json")
+        listed = json.loads(out) if code == 0 else []
+        mine = [r for r in listed if r["notification"] == posted["notification_uuid"]]
+        self.check.that("tachi recovery list says why", mine and mine[0]["message"].startswith("held: "), (code, out))
+        code, out = self.stack.tachi("recovery", "approve", "00000000-0000-4000-8000-000000000000")
+        self.check.that("an unknown recovery cannot be approved", code == 1 and "there is no recovery" in out, (code, out))
+        self.stack.admin("POST", "/hosts/%s/bmc" % victim, {"command": {"mode": "works"}})
+        code, out = self.stack.tachi("recovery", "approve", mine[0]["recovery"])
+        self.check.that("tachi recovery approve", code == 0, (code, out))
+        shown = self.cli.until("the approved recovery to end", words, lambda n: n["status"] != "running", 60)
+        self.check.equal("it finishes", shown["status"], "finished")
+        self.check.equal("the ledger: still nothing ran twice", self.stack.admin("GET", "/ledger")["double_runs"], 0)
+
     def clear(self):
         for name in ("walk-ha", "walk-plain", "walk-stopped", "walk-back"):
             self.cli.ok("server", "delete", "--wait", name)
@@ -254,9 +281,9 @@ class Walk:
         self.check.equal("segment delete, with its last host", out.strip(), "Segment deleted: " + SEGMENT)
         segments, notifications = self.cli.together(("segment", "list"), ("notification", "list"))
         self.check.equal("no segment is left", segments, [])
-        self.check.equal("the notifications stay", len(notifications), 2)
+        self.check.equal("the notifications stay", len(notifications), 3)
 
-    STEPS = (look, segment, add_hosts, wrong_input, pages, servers, failure, moves, aftermath, repair, instance_failure, clear)
+    STEPS = (look, segment, add_hosts, wrong_input, pages, servers, failure, moves, aftermath, repair, instance_failure, held, clear)
 
 
 def main():

@@ -17,7 +17,7 @@ use uuid::Uuid;
 use super::client::Client;
 use super::outcome::{Instance, Outcome};
 use crate::cli::{DemoArgs, DemoFault};
-use crate::cmd::sandbox::{Region, RegionPlan, free_port};
+use crate::cmd::sandbox::{PATIENCE, Region, RegionPlan, free_port};
 use crate::cmd::{Failure, serve};
 use crate::settings::Settings;
 use crate::wiring::{Base, Process};
@@ -109,8 +109,7 @@ impl Scene {
             },
             api,
             state_dir: None,
-            // A lying power controller is not waited for longer than a spectator's patience.
-            more_conf: "power_off_limit = 8\npower_poll_interval = 1\n[recovery]\ntick_interval = 0.25\n",
+            more_conf: &format!("{PATIENCE}[recovery]\ntick_interval = 0.25\n"),
         })
         .await?;
         let booting = |error| Failure::new("booting instances", error);
