@@ -22,6 +22,7 @@ pub(crate) mod migration;
 pub(crate) mod power;
 pub(crate) mod rebuild;
 pub(crate) mod refusal;
+pub(crate) mod rivals;
 pub(crate) mod scheduler;
 pub(crate) mod server;
 pub(crate) mod service;

@@ -9,6 +9,7 @@ use uuid::Uuid;
 use crate::model::agenda::Event;
 use crate::model::conductor::Order;
 use crate::model::host::GuestPower;
+use crate::model::live_migration::LiveMove;
 use crate::model::server::{TaskState, VmState};
 use crate::model::{HostIx, ServerNo, State};
 
@@ -17,13 +18,17 @@ use crate::model::{HostIx, ServerNo, State};
 pub(crate) enum CastKind {
     Start,
     Stop,
-    Reboot { hard: bool },
+    Reboot {
+        hard: bool,
+    },
     Pause,
     Unpause,
     Suspend,
     Resume,
     Terminate,
     Rebuild(Order),
+    /// A live migration whose destination, and after it the source, has to be asked first.
+    LiveMigrate(Box<LiveMove>),
 }
 
 /// A message about one server.
@@ -58,7 +63,7 @@ impl State {
         if host.reachable() {
             let life = host.life;
             let delay = match cast.kind {
-                CastKind::Rebuild(_) => std::time::Duration::ZERO,
+                CastKind::Rebuild(_) | CastKind::LiveMigrate(_) => std::time::Duration::ZERO,
                 CastKind::Start
                 | CastKind::Stop
                 | CastKind::Reboot { .. }
@@ -139,6 +144,7 @@ impl State {
             }
             CastKind::Terminate => self.terminate_instance(ix, no),
             CastKind::Rebuild(order) => self.rebuild_instance(ix, id, order),
+            CastKind::LiveMigrate(asked) => self.resume_live_migration(ix, asked),
         }
     }
 
@@ -158,10 +164,11 @@ impl State {
         }
     }
 
-    /// Powers off what is here; the save wants `powering-off`, or nothing if the guest was off already.
+    /// Powers off what is here; the save wants `powering-off`, or nothing if the guest was off already. Of a guest the
+    /// hypervisor no longer knows, nothing is saved unless the task is `powering-off`.
     pub(crate) fn stop_instance(&mut self, ix: HostIx, no: ServerNo, id: Uuid) {
-        let was_off = self.guest(ix, no).is_none_or(|power| !power.executes());
-        if self.hosts[ix].guests.contains_key(&no) {
+        let found = self.guest(ix, no);
+        if found.is_some() {
             self.set_guest(ix, no, id, GuestPower::Shutoff);
         }
         let Some(server) = self.servers.get(no) else {
@@ -169,7 +176,7 @@ impl State {
         };
         let expected = match server.task_state {
             Some(task) => task == TaskState::PoweringOff,
-            None => was_off,
+            None => found.is_some_and(|power| !power.executes()),
         };
         if expected {
             self.edit(no, |server| {

@@ -40,7 +40,8 @@ impl State {
         let Some(server) = self.servers.get(no) else {
             return Err(no_such_server(id));
         };
-        if requested.is_some() && server.host == requested {
+        // Without a target and without a host, none equals none.
+        if server.host == requested {
             return Err(Refusal::bad_request("The target host can't be the same one."));
         }
         if !matches!(

@@ -10,6 +10,7 @@ use uuid::Uuid;
 use crate::model::ServerNo;
 use crate::model::cast::{Cast, RebuildOrder};
 use crate::model::maas::Machine;
+use crate::model::rivals::Rivals;
 use crate::moment::Moment;
 
 /// Position of a host in [`Hosts`]; hosts are never removed, so it stays good.
@@ -125,6 +126,7 @@ pub(crate) struct Host {
     pub(crate) queue: VecDeque<Cast>,
     pub(crate) rebuilding: usize,
     pub(crate) waiting: VecDeque<RebuildOrder>,
+    pub(crate) rivals: Rivals,
 
     // Nova's rows.
     pub(crate) heartbeat: Heartbeat,
@@ -175,6 +177,7 @@ impl Host {
             queue: VecDeque::new(),
             rebuilding: 0,
             waiting: VecDeque::new(),
+            rivals: Rivals::default(),
             heartbeat: Heartbeat::from(new.first_beat),
             edited: Moment::START,
             disabled: false,

@@ -3,6 +3,7 @@
 use uuid::Uuid;
 
 use crate::model::agenda::Event;
+use crate::model::cast::{Cast, CastKind};
 use crate::model::evacuate::{no_such_server, wrong_state};
 use crate::model::host::GuestPower;
 use crate::model::migration::{Migration, MigrationKind, MigrationStatus};
@@ -10,7 +11,7 @@ use crate::model::server::{TaskState, VmState};
 use crate::model::{Caller, HostIx, Refusal, ServerNo, State};
 
 /// A live migration in progress.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct LiveMove {
     server: ServerNo,
     server_id: Uuid,
@@ -71,7 +72,7 @@ impl State {
             source,
             dest,
             MigrationKind::LiveMigration,
-            MigrationStatus::Preparing,
+            MigrationStatus::Accepted,
         );
         self.edit(no, |server| server.task_state = Some(TaskState::Migrating));
         let live = Box::new(LiveMove {
@@ -83,9 +84,59 @@ impl State {
             dest_life: self.hosts[dest].life,
             migration,
         });
+        // The conductor asks the destination first. One that has died unnoticed finds the question when it returns.
+        if self.hosts[dest].reachable() {
+            self.start_copy(live);
+        } else {
+            self.ask(dest, live);
+        }
+        Ok(())
+    }
+
+    fn start_copy(&mut self, live: Box<LiveMove>) {
+        self.migrations
+            .set_status(live.migration, MigrationStatus::Preparing, self.now);
         let at = self.now.after(self.settings.live_migration_time * 4 / 5);
         self.agenda.plan(at, Event::LiveSwitch { live });
-        Ok(())
+    }
+
+    fn ask(&mut self, ix: HostIx, live: Box<LiveMove>) {
+        let (server, server_id) = (live.server, live.server_id);
+        let kind = CastKind::LiveMigrate(live);
+        self.cast(
+            ix,
+            Cast {
+                server,
+                server_id,
+                kind,
+            },
+        );
+    }
+
+    /// A live migration that has waited in the queue is taken up: by the destination, which asks the source, and then
+    /// by the source. Nothing looks at whether the server has been evacuated meanwhile: it then ends in `error`, with
+    /// the destination of the live migration as its host, while the guest runs where the evacuation has put it.
+    pub(crate) fn resume_live_migration(&mut self, ix: HostIx, mut live: Box<LiveMove>) {
+        let (no, source, dest) = (live.server, live.source, live.dest);
+        let Some(server) = self.servers.get(no) else {
+            return;
+        };
+        if ix == dest {
+            self.ask(source, live);
+            return;
+        }
+        if server.host == Some(source) && server.task_state == Some(TaskState::Migrating) {
+            live.source_life = self.hosts[source].life;
+            live.dest_life = self.hosts[dest].life;
+            self.start_copy(live);
+            return;
+        }
+        if let Some(old) = server.host {
+            self.hosts[old].servers.remove(&no);
+        }
+        self.hosts[dest].servers.insert(no);
+        self.edit(no, |server| server.host = Some(dest));
+        self.fail_server(no, "The live migration found the server elsewhere");
     }
 
     /// The memory is copied: the guest goes on at the destination.

@@ -43,6 +43,7 @@ impl State {
         host.agent = None;
         host.life += 1;
         host.rebuilding = 0;
+        host.rivals.clear();
         // Orders that waited for a free slot were never begun: the broker hands them out again.
         let waiting: Vec<_> = host.waiting.drain(..).collect();
         host.queue.extend(

@@ -10,6 +10,7 @@ use crate::model::host::GuestPower;
 use crate::model::migration::MigrationStatus;
 use crate::model::server::{TaskState, VmState};
 use crate::model::{HostIx, ServerNo, State};
+use crate::moment::Moment;
 
 /// A rebuild in progress on its destination.
 #[derive(Debug, Clone)]
@@ -18,6 +19,7 @@ pub(crate) struct Rebuild {
     server_id: Uuid,
     dest: HostIx,
     life: u64,
+    began: Moment,
     migration: Option<u64>,
     stop_after: bool,
     fails: bool,
@@ -64,6 +66,9 @@ impl State {
             self.edit(no, |server| server.task_state = None);
             return;
         }
+        if self.hosts[dest].rivals.join(no, order.migration, self.now) {
+            return;
+        }
         // Nova saves here with "expected rebuilding", and refuses a guest that the hypervisor knows already.
         let unexpected = task_state != Some(TaskState::Rebuilding);
         if unexpected || self.hosts[dest].guests.contains_key(&no) {
@@ -94,6 +99,7 @@ impl State {
         let spread = self.draw(self.settings.rebuild_spread);
         let total =
             self.settings.rebuild_time + spread + fault.map_or(std::time::Duration::ZERO, MoveFault::extra);
+        self.hosts[dest].rivals.begin(no, self.now);
         // The guest starts a little before Nova writes down where: that gap is where late trouble lives.
         let finish_delay = total / 10;
         let rebuild = Box::new(Rebuild {
@@ -101,6 +107,7 @@ impl State {
             server_id,
             dest,
             life,
+            began: self.now,
             migration: order.migration,
             stop_after: (order.leave_stopped && vm_state != VmState::Error) || vm_state == VmState::Stopped,
             fails: fault == Some(MoveFault::Error),
@@ -124,6 +131,7 @@ impl State {
         }
         let (no, dest) = (rebuild.server, rebuild.dest);
         let Some(server) = self.servers.get(no) else {
+            self.end_rivals(dest, no, rebuild.began);
             self.free_slot(dest);
             return;
         };
@@ -134,6 +142,7 @@ impl State {
                 no,
                 "Build of instance aborted: the rebuild failed on its destination",
             );
+            self.end_rivals(dest, no, rebuild.began);
             return;
         }
         self.set_guest(dest, no, rebuild.server_id, GuestPower::Running);
@@ -141,6 +150,7 @@ impl State {
             // Somebody else has changed the task state: Nova gives up, and the guest it has started runs on.
             self.end_failed(dest, no, rebuild.migration);
             self.fail_server(no, "Unexpected task state");
+            self.end_rivals(dest, no, rebuild.began);
             return;
         }
         let now = self.now;
@@ -163,6 +173,7 @@ impl State {
         let (no, dest) = (rebuild.server, rebuild.dest);
         let Some(server) = self.servers.get(no) else {
             self.destroy_guest(dest, no);
+            self.end_rivals(dest, no, rebuild.began);
             self.free_slot(dest);
             return;
         };
@@ -177,6 +188,7 @@ impl State {
         if let Some(id) = rebuild.migration {
             self.migrations.set_status(id, MigrationStatus::Done, self.now);
         }
+        self.end_rivals(dest, no, rebuild.began);
         self.free_slot(dest);
     }
 
@@ -191,7 +203,7 @@ impl State {
         self.free_slot(dest);
     }
 
-    fn free_slot(&mut self, dest: HostIx) {
+    pub(crate) fn free_slot(&mut self, dest: HostIx) {
         let host = &mut self.hosts[dest];
         host.rebuilding = host.rebuilding.saturating_sub(1);
         if let Some(next) = host.waiting.pop_front() {

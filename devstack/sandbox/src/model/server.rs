@@ -63,6 +63,7 @@ pub enum TaskState {
     Scheduling,
     Spawning,
     Rebuilding,
+    RebuildBlockDeviceMapping,
     RebuildSpawning,
     PoweringOn,
     PoweringOff,
@@ -83,6 +84,7 @@ impl TaskState {
             Self::Scheduling => "scheduling",
             Self::Spawning => "spawning",
             Self::Rebuilding => "rebuilding",
+            Self::RebuildBlockDeviceMapping => "rebuild_block_device_mapping",
             Self::RebuildSpawning => "rebuild_spawning",
             Self::PoweringOn => "powering-on",
             Self::PoweringOff => "powering-off",
@@ -98,7 +100,10 @@ impl TaskState {
     }
 
     pub(crate) const fn is_rebuild(self) -> bool {
-        matches!(self, Self::Rebuilding | Self::RebuildSpawning)
+        matches!(
+            self,
+            Self::Rebuilding | Self::RebuildBlockDeviceMapping | Self::RebuildSpawning
+        )
     }
 }
 
@@ -106,7 +111,7 @@ impl TaskState {
 pub(crate) fn status(vm_state: VmState, task_state: Option<TaskState>) -> &'static str {
     use {TaskState as T, VmState as V};
     match (vm_state, task_state) {
-        (V::Active | V::Stopped | V::Error, Some(T::Rebuilding | T::RebuildSpawning)) => "REBUILD",
+        (V::Active | V::Stopped | V::Error, Some(task)) if task.is_rebuild() => "REBUILD",
         (V::Active, Some(T::Rebooting)) => "REBOOT",
         (V::Active, Some(T::RebootingHard)) => "HARD_REBOOT",
         (V::Active | V::Paused, Some(T::Migrating)) => "MIGRATING",
@@ -262,6 +267,7 @@ mod tests {
             (V::Active, Some(T::Rebuilding), "REBUILD"),
             (V::Stopped, Some(T::RebuildSpawning), "REBUILD"),
             (V::Error, Some(T::Rebuilding), "REBUILD"),
+            (V::Error, Some(T::RebuildBlockDeviceMapping), "REBUILD"),
             (V::Paused, Some(T::Rebuilding), "PAUSED"),
             (V::Stopped, Some(T::PoweringOn), "SHUTOFF"),
             (V::Active, Some(T::RebootingHard), "HARD_REBOOT"),

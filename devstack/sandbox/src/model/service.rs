@@ -30,7 +30,7 @@ impl State {
         self.now.since(last) <= self.settings.service_down_time
     }
 
-    /// `updated_at`: the last write of the row, be it a heartbeat or a change by the API.
+    /// `updated_at`: the last write of the row, be it a heartbeat or a change by the API that changed something.
     pub(crate) fn service_updated(&self, ix: HostIx) -> Moment {
         let host = &self.hosts[ix];
         host.heartbeat
@@ -76,14 +76,18 @@ impl State {
         }
         let now = self.now;
         let host = &mut self.hosts[ix];
-        if let Some(status) = change.status {
-            host.disabled = status == ServiceStatus::Disabled;
-            host.disabled_reason.clone_from(&change.disabled_reason);
-        }
-        if let Some(forced_down) = change.forced_down {
+        let (disabled, reason) = match change.status {
+            Some(status) => (status == ServiceStatus::Disabled, change.disabled_reason.clone()),
+            None => (host.disabled, host.disabled_reason.clone()),
+        };
+        let forced_down = change.forced_down.unwrap_or(host.forced_down);
+        // Nova saves only what differs, and a save of nothing leaves `updated_at` alone.
+        if (disabled, &reason, forced_down) != (host.disabled, &host.disabled_reason, host.forced_down) {
+            host.disabled = disabled;
+            host.disabled_reason = reason;
             host.forced_down = forced_down;
+            host.edited = now;
         }
-        host.edited = now;
         Ok(())
     }
 

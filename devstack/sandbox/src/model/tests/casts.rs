@@ -78,6 +78,30 @@ fn a_queued_start_powers_the_old_copy_on_although_the_instance_has_moved() {
 }
 
 #[test]
+fn a_queued_stop_or_start_leaves_novas_record_of_a_moved_server_as_it_was() {
+    for (before, action) in [
+        (VmState::Active, GuestAction::Stop),
+        (VmState::Stopped, GuestAction::Start),
+    ] {
+        let mut state = region(2);
+        let id = state.put(1, before);
+        state.kill(1);
+        state.act(&owner(), id, action).unwrap();
+        state.evacuate(&admin(), id, &EvacuateRequest::default()).unwrap();
+        state.pass(3_000);
+        let source = state.h(1);
+        state.power_on(source);
+        state.pass(5_000);
+        assert!(state.hosts[source].queue.is_empty(), "{action:?} was taken");
+        assert_eq!(
+            state.shown(id),
+            ("compute-002".into(), before.as_str(), "-"),
+            "{action:?}"
+        );
+    }
+}
+
+#[test]
 fn an_emptied_queue_does_no_harm() {
     let (state, id) = started_late(true);
     assert_eq!(state.ledger.double_runs(), 0);

@@ -119,6 +119,51 @@ fn a_second_evacuation_is_accepted_and_spoils_the_first() {
 }
 
 #[test]
+fn two_orders_taken_up_together_work_on_the_older_record_and_the_second_spoils_it() {
+    for leaves in [false, true] {
+        let mut state = region(2);
+        let id = state.put(1, VmState::Active);
+        state.kill(1);
+        let (source, dest) = (state.h(1), state.h(2));
+        state.power_off(dest);
+        evacuate(&mut state, id);
+        state.pass(1_000);
+        evacuate(&mut state, id);
+        state.pass(1_000);
+        assert_eq!(state.records(id), ["accepted", "accepted"]);
+        assert_eq!(state.hosts[dest].queue.len(), 2);
+
+        state.power_on(dest);
+        if leaves {
+            // Dies while it works: both are lost, and nothing is written any more.
+            state.pass(1_000);
+            state.power_off(dest);
+            state.pass(10_000);
+            assert_eq!(state.records(id), ["pre-migrating", "accepted"]);
+            continue;
+        }
+        state.pass(10_000);
+        assert_eq!(
+            state.shown(id),
+            ("compute-002".into(), "error", "rebuild_block_device_mapping")
+        );
+        let server = state.servers.by_id(id).unwrap();
+        assert_eq!((server.status(), server.power_state), ("REBUILD", 1));
+        assert_eq!(state.records(id), ["failed", "accepted"]);
+        assert_eq!(state.ledger.runs_on(id), ["compute-002"]);
+        assert_eq!(state.ledger.double_runs(), 0);
+        assert_eq!(state.hosts[dest].rebuilding, 0, "no slot is left taken");
+
+        state.reset_state(&admin(), id, false).unwrap();
+        assert_eq!(state.shown(id), ("compute-002".into(), "active", "-"));
+        state.power_on(source);
+        state.pass(2_000);
+        assert_eq!(state.records(id), ["failed", "completed"]);
+        assert_eq!(state.ledger.runs_on(id), ["compute-002"]);
+    }
+}
+
+#[test]
 fn two_rebuilds_that_overlap_run_the_guest_twice_and_the_ledger_sees_it() {
     let mut state = region(4);
     let id = state.put(1, VmState::Active);

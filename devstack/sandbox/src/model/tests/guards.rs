@@ -3,6 +3,7 @@
 use uuid::Uuid;
 
 use crate::model::actions::GuestAction;
+use crate::model::boot::NewServer;
 use crate::model::evacuate::EvacuateRequest;
 use crate::model::server::{TaskState, VmState};
 use crate::model::testing::{admin, owner, region};
@@ -75,6 +76,39 @@ fn evacuate_preconditions() {
     ];
     for (name, setup, expected) in cases {
         check(name, setup, &EvacuateRequest::default(), expected);
+    }
+}
+
+#[test]
+fn a_server_that_never_ran_is_refused_by_its_missing_host_or_its_missing_launch() {
+    for (name, request, expected, message) in [
+        (
+            "without a target",
+            EvacuateRequest::default(),
+            400,
+            "The target host can't be the same one.",
+        ),
+        ("with a target", to("compute-002"), 409, "launched_at None"),
+    ] {
+        let mut state = region(2);
+        let ids: Vec<_> = state.hosts.indexes().collect();
+        for ix in &ids {
+            state.hosts[*ix].disabled = true;
+        }
+        let new = NewServer {
+            name: "never".into(),
+            image: None,
+            flavor: 0,
+            metadata: std::collections::BTreeMap::new(),
+            zone: None,
+            host: None,
+        };
+        let id = state.create_server(&owner(), new).unwrap();
+        state.pass(60_000);
+        assert_eq!(state.shown(id), (String::new(), "error", "-"), "{name}");
+        let refusal = state.evacuate(&admin(), id, &request).unwrap_err();
+        assert_eq!(refusal.status.as_u16(), expected, "{name}");
+        assert!(refusal.message.contains(message), "{name}: {}", refusal.message);
     }
 }
 
@@ -205,6 +239,41 @@ fn an_owners_second_lock_changes_nothing_an_admins_replaces() {
     state.lock(&admin(), id, Some("three".into())).unwrap();
     assert_eq!(reason(&state).as_deref(), Some("three"));
     assert!(!state.servers.by_id(id).unwrap().lock.as_ref().unwrap().by_owner);
+}
+
+#[test]
+fn an_admins_lock_over_an_owners_is_the_admins_alone_to_open() {
+    let mut state = region(1);
+    let id = state.put(1, VmState::Active);
+    state.lock(&owner(), id, Some("mine".into())).unwrap();
+    state.lock(&admin(), id, Some("tachi".into())).unwrap();
+    assert_eq!(code(state.unlock(&owner(), id)), 403);
+    assert_eq!(code(state.unlock(&admin(), id)), 200);
+    assert!(
+        state.servers.by_id(id).unwrap().lock.is_none(),
+        "the owner's lock goes with it"
+    );
+}
+
+#[test]
+fn a_queued_stop_or_start_forbids_a_second() {
+    use {GuestAction as A, VmState as V};
+    for (vm_state, first, second) in [
+        (V::Active, A::Stop, A::Stop),
+        (V::Active, A::Stop, A::Start),
+        (V::Stopped, A::Start, A::Start),
+        (V::Stopped, A::Start, A::Stop),
+    ] {
+        let mut state = region(1);
+        let id = state.put(1, vm_state);
+        state.kill(1);
+        assert_eq!(code(state.act(&owner(), id, first)), 200, "{first:?}");
+        assert_eq!(
+            code(state.act(&owner(), id, second)),
+            409,
+            "{first:?}, {second:?}"
+        );
+    }
 }
 
 #[test]

@@ -62,6 +62,74 @@ fn a_source_that_dies_after_the_switch_leaves_a_guest_nova_does_not_know_of() {
     assert_eq!(state.ledger.double_runs(), 1);
 }
 
+/// A live migration asked for when its destination has just died, unnoticed.
+fn unanswered() -> (crate::model::State, uuid::Uuid) {
+    let mut state = region(3);
+    let id = state.put(1, VmState::Active);
+    let dest = state.h(2);
+    state.power_off(dest);
+    state.live_migrate(&admin(), id, Some("compute-002")).unwrap();
+    assert_eq!(state.shown(id), ("compute-001".into(), "active", "migrating"));
+    assert_eq!(state.records(id), ["accepted"]);
+    (state, id)
+}
+
+#[test]
+fn a_destination_that_returns_takes_up_what_it_was_asked() {
+    let (mut state, id) = unanswered();
+    state.pass(60_000);
+    assert_eq!(state.records(id), ["accepted"]);
+    state.power_on(state.h(2));
+    state.pass(10_000);
+    assert_eq!(state.shown(id), ("compute-002".into(), "active", "-"));
+    assert_eq!(state.records(id), ["completed"]);
+    assert_eq!(state.ledger.double_runs(), 0);
+}
+
+#[test]
+fn an_evacuation_works_on_the_record_of_an_unanswered_live_migration() {
+    let (mut state, id) = unanswered();
+    state.kill(1);
+    state
+        .evacuate(
+            &admin(),
+            id,
+            &EvacuateRequest {
+                host: Some("compute-003".into()),
+                ..EvacuateRequest::default()
+            },
+        )
+        .unwrap();
+    state.pass(5_000);
+    let rows: Vec<_> = state
+        .migrations
+        .of_server(id)
+        .map(|row| (row.kind, row.status.as_str(), row.dest_compute.as_deref()))
+        .collect();
+    assert_eq!(
+        rows,
+        [
+            (MigrationKind::LiveMigration, "done", Some("compute-003")),
+            (MigrationKind::Evacuation, "accepted", Some("compute-003")),
+        ]
+    );
+    assert_eq!(state.shown(id), ("compute-003".into(), "active", "-"));
+
+    state.power_on(state.h(2));
+    state.pass(5_000);
+    assert_eq!(
+        state.shown(id),
+        ("compute-003".into(), "active", "-"),
+        "the destination waits for the source"
+    );
+    state.power_on(state.h(1));
+    state.pass(5_000);
+    assert_eq!(state.shown(id), ("compute-002".into(), "error", "-"));
+    assert_eq!(state.ledger.runs_on(id), ["compute-003"]);
+    assert!(state.hosts[state.h(2)].servers.contains(&state.no(id)));
+    assert!(!state.hosts[state.h(3)].servers.contains(&state.no(id)));
+}
+
 #[test]
 fn a_source_that_dies_before_the_switch_takes_the_guest_with_it() {
     let mut state = region(2);

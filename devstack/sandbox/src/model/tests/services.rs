@@ -115,12 +115,56 @@ fn updated_at_follows_heartbeats_even_while_forced_down_and_changes_too() {
     state.pass(30_000);
     let dead = state.service_updated(ix);
     state.update_service(ix, &forced_down(true)).unwrap();
+    assert_eq!(state.service_updated(ix), dead, "nothing has changed");
+    state.update_service(ix, &forced_down(false)).unwrap();
     assert_eq!(
         state.service_updated(ix),
         state.at(),
         "the API's own write moves it as well"
     );
     assert!(state.service_updated(ix) > dead);
+}
+
+#[test]
+fn only_a_change_that_changes_something_moves_updated_at() {
+    use ServiceStatus::{Disabled, Enabled};
+    let change = |status, reason: Option<&str>, forced_down| ServiceChange {
+        status,
+        disabled_reason: reason.map(str::to_owned),
+        forced_down,
+    };
+    // On a dead host that is disabled with the reason `why` and forced down.
+    for (name, change, moves) in [
+        (
+            "the same again",
+            change(Some(Disabled), Some("why"), Some(true)),
+            false,
+        ),
+        (
+            "its status alone, with the reason",
+            change(Some(Disabled), Some("why"), None),
+            false,
+        ),
+        ("forced down again", change(None, None, Some(true)), false),
+        ("another reason", change(Some(Disabled), Some("else"), None), true),
+        ("no reason any more", change(Some(Disabled), None, None), true),
+        ("enabled", change(Some(Enabled), None, None), true),
+        ("no longer forced down", change(None, None, Some(false)), true),
+    ] {
+        let mut state = region(1);
+        let ix = state.h(1);
+        state.kill(1);
+        let whole = ServiceChange {
+            status: Some(Disabled),
+            disabled_reason: Some("why".into()),
+            forced_down: Some(true),
+        };
+        state.update_service(ix, &whole).unwrap();
+        let before = state.service_updated(ix);
+        state.pass(5_000);
+        state.update_service(ix, &change).unwrap();
+        assert_eq!(state.service_updated(ix) > before, moves, "{name}");
+    }
 }
 
 #[test]
