@@ -71,7 +71,7 @@ fn reload_rules(args: &ConfigArgs, rules: &watch::Sender<Policy>) {
             tracing::info!(changed, "SIGHUP: the rules of recoveries were read again");
         }
         Err(errors) => {
-            tracing::error!("SIGHUP: the configuration has problems, the old one stays in force:\n{errors}")
+            tracing::error!("SIGHUP: the configuration has problems, the old one stays in force:\n{errors}");
         }
     }
 }

@@ -115,7 +115,8 @@ impl Driver {
             }
             while self.calls.try_join_next().is_some() {}
             if std::mem::take(&mut self.fresh_pulse) {
-                observations.push(Observation::Pulse(self.pulse.clone()));
+                // First: what an operator has forbidden must bind everything decided in this round.
+                observations.insert(0, Observation::Pulse(self.pulse.clone()));
             }
         }
     }

@@ -113,6 +113,7 @@ async fn call_about_server(command: Command, context: &Context) -> Observation {
             Restoration::Pause => compute.pause(server).await,
             Restoration::Suspend => compute.suspend(server).await,
             Restoration::MarkError => compute.reset_state(server, &VmState::Error).await,
+            Restoration::MarkActive => compute.reset_state(server, &VmState::Active).await,
         },
         Command::Stop(_) => compute.stop(server).await,
         Command::Start(_) => compute.start(server).await,

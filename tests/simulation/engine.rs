@@ -248,11 +248,11 @@ impl World {
 
     fn elapsed(&self, owner: Owner) -> Elapsed {
         let driver = &self.engines[owner.engine].drivers[&owner.rec];
-        let owned = std::time::Duration::from_millis(self.now - driver.claimed_at);
-        driver.claimed_elapsed.plus(owned)
+        let since = std::time::Duration::from_millis(self.now - driver.claimed_at);
+        driver.claimed_elapsed.plus(since)
     }
 
-    fn now_of(&self, owner: Owner) -> Now {
+    fn time_of(&self, owner: Owner) -> Now {
         Now {
             elapsed: self.elapsed(owner),
             wall: crate::nova::stamp(self.now),
@@ -268,10 +268,10 @@ impl World {
     fn try_step(&mut self, owner: Owner, mut observations: Vec<Observation>) -> Result<(), Ended> {
         let mut record = Record::default();
         for _ in 0..4 {
-            let now = self.now_of(owner);
+            let time = self.time_of(owner);
             let driver = self.engines[owner.engine].drivers.get_mut(&owner.rec).unwrap();
             let state = driver.state.take().unwrap();
-            let decision = decide_all(state, observations.drain(..), now);
+            let decision = decide_all(state, observations.drain(..), time);
             driver.state = Some(decision.state);
             record.merge(decision.record);
             let commands = decision.commands;
@@ -279,9 +279,8 @@ impl World {
                 self.beat_if_due(owner)?;
                 return self.start(owner, commands);
             }
-            let refusal = match self.commit(owner, &record)? {
-                None => return self.start(owner, commands),
-                Some(refusal) => refusal,
+            let Some(refusal) = self.commit(owner, &record)? else {
+                return self.start(owner, commands);
             };
             record.unless_host_recovery = None;
             if matches!(refusal, Observation::HostUnderRecovery) {
@@ -320,6 +319,20 @@ impl World {
         match outcome {
             Committed::Written => {
                 self.beaten(owner);
+                if self.chaos() && self.rng.percent(self.weather.stopped) {
+                    let long = self.rng.percent(50);
+                    let millis = if long {
+                        self.rng.between(60_000, 200_000)
+                    } else {
+                        self.rng.between(300, 12_000)
+                    };
+                    note!(
+                        self,
+                        "engine {} is stopped for {millis} ms after a commit",
+                        owner.engine
+                    );
+                    self.engines[owner.engine].paused_until = self.now + millis;
+                }
                 Ok(None)
             }
             Committed::Lost => {
@@ -486,7 +499,7 @@ impl World {
             note!(self, "engine {} sends: {command:?}", owner.engine);
         }
         if matches!(command, Command::Evacuate(_)) {
-            self.evacuating_until = self.now + crate::cloud::DEADLINE + crate::cloud::HOLD;
+            self.evacuating_until = self.now + crate::calls::DEADLINE + crate::calls::HOLD;
         }
         self.travel(owner, command, started);
     }

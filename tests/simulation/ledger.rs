@@ -177,6 +177,7 @@ impl World {
             && self.weather.second_failure.is_none()
             && self.weather.comes_back.is_none()
             && self.weather.pauses.is_empty()
+            && self.weather.stopped == 0
             && self.weather.meddling == 0
             && self.weather.conductor_down.is_none()
             && !self.weather.live_migration;

@@ -26,10 +26,9 @@ impl World {
         let rec = self.rng.below(self.journal.recs.len());
         match self.rng.between(0, 5) {
             0 | 1 => self.journal.segment_enabled = !self.journal.segment_enabled,
+            2 if self.journal.maintenance.remove(&0) => {}
             2 => {
-                if !self.journal.maintenance.remove(&0) {
-                    self.journal.maintenance.insert(0);
-                }
+                self.journal.maintenance.insert(0);
             }
             3 | 4 if rec < self.journal.recs.len() => self.journal.say(rec, Word::Approve),
             5 if rec < self.journal.recs.len() && self.rng.percent(30) => self.journal.say(rec, Word::Reject),

@@ -1,6 +1,6 @@
 //! A small seeded generator: the same seed gives the same run on every machine and with every version of every crate.
 
-/// SplitMix64.
+/// `SplitMix64`.
 #[derive(Clone, Debug)]
 pub(crate) struct Rng(u64);
 

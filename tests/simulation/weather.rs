@@ -26,6 +26,7 @@ pub(crate) enum Failure {
     FalseAlarm,
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "each is drawn for itself")]
 #[derive(Clone, Debug)]
 pub(crate) struct Weather {
     pub engines: usize,
@@ -64,6 +65,8 @@ pub(crate) struct Weather {
     pub meddling: u64,
     pub rebuild_millis: u64,
     pub pauses: Vec<(u64, u64)>,
+    /// Percent of commits after which the process is stopped at once, before it makes its calls.
+    pub stopped: u64,
     pub deletes: bool,
     pub in_flight: u32,
 }
@@ -100,6 +103,7 @@ impl Weather {
         let (rebuild_fails, cast_lost) = (some(30, 30), some(25, 30));
         let crash_at = some(60, 40);
         let meddling = some(30, 40);
+        let stopped = some(30, 8);
         let times = |rng: &mut Rng, percent: u64, low: u64, high: u64| {
             let at = rng.between(low, high);
             (rng.percent(percent) && !calm).then_some(at)
@@ -159,6 +163,7 @@ impl Weather {
                 rng.between(2_000, 30_000)
             },
             pauses,
+            stopped,
             deletes: rng.percent(20),
             in_flight: if rng.percent(30) { 1 } else { 64 },
         }

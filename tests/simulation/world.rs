@@ -170,7 +170,6 @@ pub(crate) struct Stats {
     pub asked_again: u64,
     pub not_sent: u64,
     pub late_effects: u64,
-    pub alive_again: u64,
     pub dead_destinations: u64,
     pub lost_casts: u64,
     pub words: u64,

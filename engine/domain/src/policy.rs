@@ -45,6 +45,9 @@ pub struct Policy {
     pub process_disable_reason: String,
     /// Evacuations, and other calls about instances, in flight at once per recovery.
     pub in_flight: u32,
+    /// Evacuations per recovery that Nova has accepted and no destination has taken up yet: a Nova that is asked for more
+    /// works on all of them side by side, and the first instance is back hardly before the last.
+    pub queued: u32,
     /// How often an instance's evacuation is asked for again after Nova has failed it.
     pub attempts: u32,
     /// Between two looks at the lists.
@@ -90,6 +93,7 @@ impl Default for Policy {
             host_disable_reason: "Masakari detected host failed.".into(),
             process_disable_reason: "Masakari detected process failed.".into(),
             in_flight: 64,
+            queued: 24,
             attempts: 3,
             tick: Duration::from_millis(500),
             call_deadline: Duration::from_secs(20),

@@ -1,7 +1,7 @@
 //! Proofs that a host is off: the one thing an evacuation cannot be commanded without.
 //!
 //! A [`Proof`] has no public constructor. It comes into being in two ways only: from two readings of a power controller
-//! ([`Proof::from_readings`]), or, in mode `external`, from a notification's word ([`Proof::from_word`]); both are private to
+//! (`Proof::from_readings`), or, in mode `external`, from a notification's word (`Proof::from_word`); both are private to
 //! this crate, and so is reading one back from the journal.
 
 use std::time::Duration;

@@ -236,7 +236,8 @@ impl VmRecovery {
             Stage::Begin | Stage::Activating | Stage::Over => false,
         };
         if may_be_stopped {
-            let text = format!("{text}; it had been asked to stop for its restart, and is not started from here");
+            let text =
+                format!("{text}; it had been asked to stop for its restart, and is not started from here");
             self.end(NotificationStatus::Failed, text, record);
         } else {
             self.end(NotificationStatus::Ignored, text, record);
@@ -735,6 +736,10 @@ pub fn decide(mut state: VmRecovery, observation: Observation, now: Now) -> Deci
     if state.stage != Stage::Over {
         state.learn(observation, now, &mut record);
         state.act(now, &mut record, &mut commands);
+        if state.stage == Stage::Over {
+            // Nothing is left to be known.
+            commands.clear();
+        }
     }
     Decision {
         state,

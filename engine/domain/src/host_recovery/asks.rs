@@ -69,6 +69,8 @@ pub(super) struct Asks {
     pub(super) service_seen: Option<Elapsed>,
     pub(super) service_not_before: Elapsed,
     pub(super) power_not_before: Elapsed,
+    /// A power-off is not ordered before this moment.
+    pub(super) off_not_before: Elapsed,
     pub(super) inventory_seen: Option<Elapsed>,
     pub(super) inventory_not_before: Elapsed,
     pub(super) inventory_faults: u32,

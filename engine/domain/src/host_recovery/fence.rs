@@ -213,8 +213,7 @@ impl HostRecovery {
                         self.hold_fence(&format!("it cannot be powered off: {}", fault.text), now, record);
                     }
                     FaultClass::Transient | FaultClass::Conflict => {
-                        self.asks.power_not_before =
-                            now.elapsed.plus(super::asks::backoff(self.fence.faults));
+                        self.asks.off_not_before = now.elapsed.plus(super::asks::backoff(self.fence.faults));
                         self.fence.off = None;
                     }
                 }
@@ -265,16 +264,6 @@ impl HostRecovery {
     }
 
     fn act_fencing_engine(&mut self, now: Now, record: &mut Record, commands: &mut Vec<Command>) {
-        if self.fence.not_off && self.may_order_off(now) {
-            if self.service.is_silent() {
-                self.order_off(now, record, commands);
-            } else if let Some(heard) = self.service.heard() {
-                self.contradicted(&heard, now, record);
-                if self.stage != Stage::Fencing || self.hold.is_some() {
-                    return;
-                }
-            }
-        }
         let overdue = self
             .fence
             .first_order
@@ -293,6 +282,16 @@ impl HostRecovery {
             );
             return;
         }
+        if self.fence.not_off && self.may_order_off(now) {
+            if self.service.is_silent() {
+                self.order_off(now, record, commands);
+            } else if let Some(heard) = self.service.heard() {
+                self.contradicted(&heard, now, record);
+                if self.stage != Stage::Fencing || self.hold.is_some() {
+                    return;
+                }
+            }
+        }
         if self.asks.power.is_none() && now.elapsed >= self.asks.power_not_before {
             self.asks.power = Some(now.elapsed);
             commands.push(Command::ReadPower);
@@ -302,7 +301,7 @@ impl HostRecovery {
     /// Whether a power-off may be sent: not while one may still take effect (R5), nor again once one was accepted.
     fn may_order_off(&self, now: Now) -> bool {
         match self.fence.off {
-            None => true,
+            None => now.elapsed >= self.asks.off_not_before,
             Some(off) if off.answered => false,
             Some(off) => now.elapsed.since(off.at) >= self.policy.settle_time(),
         }

@@ -2,7 +2,7 @@
 //! begin something new.
 
 use super::answers::call_failed;
-use super::restoration::{Rest, needs_a_look, needs_preparation, rest, target};
+use super::restoration::{Rest, is_stuck, needs_a_look, needs_preparation, rest, target};
 use super::{End, HostRecovery, Move, MoveStep, Preparation, RestorationCall};
 use crate::ServerId;
 use crate::fault::Fault;
@@ -102,7 +102,7 @@ impl HostRecovery {
             }
         };
         self.asks.look.remove(&server);
-        if !matches!(one.step, MoveStep::Restoring { asked: Some(_), .. }) {
+        if !matches!(one.step, MoveStep::Restoring { .. }) {
             one.faults = 0;
         }
         let elsewhere = |seen: &Server| seen.host.as_ref().is_some_and(|host| *host != self.host);
@@ -111,9 +111,17 @@ impl HostRecovery {
                 one.deleted();
                 finish(one, End::Left, now, record);
             }
-            // It has left without a finished evacuation: somebody else has moved it, or the record's end was lost.
+            // Nova writes the new host at the very end of a move, so it has been moved, whatever its records say: by somebody
+            // else, or by one of two evacuations that got in each other's way and left it marked in error.
             (MoveStep::Asked { .. } | MoveStep::Waiting { .. }, Some(seen)) if elsewhere(&seen) => {
-                if seen.task_state.is_none() {
+                if is_stuck(&seen) {
+                    one.remark("found on another host without a finished evacuation, and in error");
+                    one.dest = seen.host;
+                    one.step = MoveStep::Restoring {
+                        since: now.elapsed,
+                        asked: None,
+                    };
+                } else if seen.task_state.is_none() {
                     one.remark("found on another host without a finished evacuation");
                     confirmed(one, seen.host, now, record);
                 }
@@ -264,5 +272,6 @@ fn verb(restoration: &Restoration) -> &'static str {
         Restoration::Pause => "pausing",
         Restoration::Suspend => "suspending",
         Restoration::MarkError => "marking in error",
+        Restoration::MarkActive => "marking active",
     }
 }

@@ -23,6 +23,7 @@ impl ServiceTrack {
     /// The heartbeat is noted anew, and readings asked for before now do not count for that.
     fn begin_again(&mut self, now: Elapsed) {
         self.mark = None;
+        self.advanced = None;
         self.in_force = false;
         self.waiting = None;
         self.changed = now;
@@ -36,9 +37,30 @@ impl ServiceTrack {
             .is_some_and(|seen| (!seen.up && !seen.forced_down) || self.is_stale(seen))
     }
 
+    /// By Nova's own clock if it tells one. A Nova without a `Date` in its answers is watched instead: what has not moved
+    /// between two of our own looks, far enough apart, is as stale.
     fn is_stale(&self, seen: &Service) -> bool {
         let limit = i64::try_from(self.stale_after.as_micros()).unwrap_or(i64::MAX);
-        seen.heartbeat_age_micros().is_some_and(|age| age > limit)
+        match seen.heartbeat_age_micros() {
+            Some(age) => age > limit,
+            None => self
+                .still
+                .is_some_and(|(_, since)| self.looked.since(since) > self.stale_after),
+        }
+    }
+
+    fn looked_at(&mut self, heartbeat: Timestamp, asked: Elapsed) {
+        self.looked = asked;
+        if self.still.is_none_or(|(seen, _)| seen != heartbeat) {
+            self.still = Some((heartbeat, asked));
+        }
+    }
+
+    /// Its heartbeat is not the one noted any more. Once may be somebody's change of the record, which moves the same
+    /// stamp; whoever beats does it again.
+    fn has_advanced(&mut self, heartbeat: Timestamp) {
+        let (first, again) = self.advanced.unwrap_or((heartbeat, false));
+        self.advanced = Some((first, again || heartbeat > first));
     }
 
     /// The heartbeat Nova shows; one that was never sent stands still at the beginning of time.
@@ -46,9 +68,9 @@ impl ServiceTrack {
         self.seen.as_ref().map(heartbeat_of)
     }
 
-    /// Its heartbeat has advanced since it was forced down.
+    /// Its nova-compute beats again since it was forced down.
     pub(super) fn is_back(&self) -> bool {
-        matches!((self.mark, self.last_heartbeat()), (Some(mark), Some(heartbeat)) if heartbeat > mark)
+        self.advanced.is_some_and(|(_, again)| again)
     }
 
     /// How Nova hears it, if it does.
@@ -125,6 +147,7 @@ impl HostRecovery {
         }
         let gone = !seen.forced_down;
         let heartbeat = heartbeat_of(&seen);
+        self.service.looked_at(heartbeat, asked);
         self.service.seen = Some(seen);
         self.judge_heartbeat(heartbeat, asked, now, record);
         let counted_on = self.service.in_force && matches!(self.stage, Stage::Listing | Stage::Moving);
@@ -175,6 +198,7 @@ impl HostRecovery {
         match (self.service.mark, self.stage) {
             (_, Stage::Begin | Stage::Fencing | Stage::Over) => {}
             (Some(mark), _) if heartbeat > mark => {
+                self.service.has_advanced(heartbeat);
                 self.seen_alive("its nova-compute sends heartbeats again", now, record);
             }
             (Some(_), _) => {

@@ -119,6 +119,8 @@ pub enum RestorationKind {
     Suspend,
     /// See [`Restoration::MarkError`].
     MarkError,
+    /// See [`Restoration::MarkActive`].
+    MarkActive,
 }
 
 impl From<&Restoration> for RestorationKind {
@@ -128,6 +130,7 @@ impl From<&Restoration> for RestorationKind {
             Restoration::Pause => Self::Pause,
             Restoration::Suspend => Self::Suspend,
             Restoration::MarkError => Self::MarkError,
+            Restoration::MarkActive => Self::MarkActive,
         }
     }
 }

@@ -122,8 +122,11 @@ impl HostRecovery {
             .values()
             .filter(|one| one.is_in_flight() || matches!(one.preparation, Preparation::Asked { .. }))
             .count();
+        let not_taken_up = |one: &&Move| one.is_in_flight() && one.dest.is_none();
+        let mut queued = self.moves.values().filter(not_taken_up).count();
+        let queue = usize::try_from(self.policy.queued.max(1)).unwrap_or(usize::MAX);
         for (_, server) in order {
-            if in_flight >= limit {
+            if in_flight >= limit || queued >= queue {
                 return;
             }
             let unsure = self.asks.look.contains(&server)
@@ -158,6 +161,7 @@ impl HostRecovery {
                 .and_then(|proof| Evacuation::on(proof, server, now.elapsed, self.policy.proof_age));
             let Some(evacuation) = leave else { return };
             in_flight += 1;
+            queued += 1;
             one.step = MoveStep::Asked {
                 since: now.elapsed,
                 floor: one.known,

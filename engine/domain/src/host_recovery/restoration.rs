@@ -41,9 +41,18 @@ pub(super) fn needs_a_look(was: &Was) -> bool {
         || (was.vm_state == VmState::Resized && was.power_state != PowerState::Shutdown))
 }
 
+/// Two evacuations have got in each other's way: the second finds the server moved, gives up, and leaves it in `error` with
+/// a task that nobody works on.
+pub(super) fn is_stuck(now: &Server) -> bool {
+    now.vm_state == VmState::Error && now.task_state.is_some()
+}
+
 /// What is left to do, by what is seen now.
 pub(super) fn rest(was: &Was, now: &Server) -> Rest {
     let wanted = target(was);
+    if is_stuck(now) && wanted != VmState::Error {
+        return Rest::Do(Restoration::MarkActive);
+    }
     if now.task_state.is_some() {
         return Rest::Wait;
     }

@@ -61,6 +61,15 @@ pub struct ServiceTrack {
     /// Whether the change under way clears `forced_down`.
     #[serde(skip)]
     pub(super) clearing: bool,
+    /// The first heartbeat after the one noted, and whether it has advanced once more since.
+    #[serde(skip)]
+    pub(super) advanced: Option<(Timestamp, bool)>,
+    /// The heartbeat seen last, and when it was seen first.
+    #[serde(skip)]
+    pub(super) still: Option<(Timestamp, Elapsed)>,
+    /// When it was seen last.
+    #[serde(skip)]
+    pub(super) looked: Elapsed,
 }
 
 impl ServiceTrack {

@@ -1,1 +1,515 @@
+use std::collections::BTreeMap;
 
+use uuid::Uuid;
+
+use super::*;
+use crate::entity::Stamps;
+use crate::entity::notification::NotificationType;
+use crate::fault::Fault;
+use crate::recovery::OperatorWord;
+use crate::{HostId, ServiceId, Timestamp};
+
+const HOST: &str = "c1";
+const D: u64 = 20_000;
+const SETTLED: u64 = 81_000;
+
+fn pulse(segment_enabled: bool, operator_maintenance: bool) -> Pulse {
+    Pulse {
+        segment_enabled,
+        operator_maintenance,
+        word: None,
+    }
+}
+
+fn quiet() -> Pulse {
+    pulse(true, false)
+}
+
+fn record_of(enabled: bool, reason: Option<&str>) -> Service {
+    Service {
+        id: ServiceId(Uuid::from_u128(9)),
+        host: HOST.into(),
+        enabled,
+        disabled_reason: reason.map(Into::into),
+        up: true,
+        forced_down: false,
+        last_heartbeat: None,
+        nova_now: None,
+    }
+}
+
+fn shown(enabled: bool) -> Observation {
+    Observation::Service(Ok(Some(record_of(enabled, None))))
+}
+
+fn fault(class: FaultClass, status: Option<u16>, maybe_done: bool) -> Fault {
+    Fault {
+        class,
+        status,
+        maybe_done,
+        text: format!("compute PUT os-services was answered {status:?}"),
+    }
+}
+
+fn accepted() -> Observation {
+    Observation::ServiceUpdated(Ok(record_of(false, None)))
+}
+
+struct Run {
+    state: ProcessRecovery,
+    at: u64,
+    record: Record,
+    commands: Vec<Command>,
+    calls: Vec<(u64, Command)>,
+    shown: Option<(NotificationStatus, Option<String>)>,
+}
+
+impl Run {
+    fn new(event: &str, process: &str) -> Self {
+        let payload: BTreeMap<String, String> = [("event", event), ("process_name", process)]
+            .map(|(key, value)| (key.into(), value.into()))
+            .into();
+        let notification = Notification {
+            row: 1,
+            id: NotificationId(Uuid::from_u128(2)),
+            kind: NotificationType::Process,
+            generated_time: Timestamp::from_micros(0),
+            source_host: HostId(Uuid::from_u128(3)),
+            segment: None,
+            payload,
+            status: NotificationStatus::New,
+            message: None,
+            stamps: Stamps {
+                created_at: Timestamp::from_micros(0),
+                updated_at: None,
+            },
+        };
+        let id = RecoveryId(Uuid::from_u128(1));
+        Self {
+            state: ProcessRecovery::new(id, &notification, HOST, Policy::default()),
+            at: 0,
+            record: Record::default(),
+            commands: Vec::new(),
+            calls: Vec::new(),
+            shown: None,
+        }
+    }
+
+    /// `nova-compute` has stopped, and the recovery is claimed.
+    fn begun() -> Self {
+        let mut run = Self::new("STOPPED", "nova-compute");
+        run.tell(Observation::Claimed(quiet()));
+        assert_eq!(run.commands, [Command::ReadService]);
+        run
+    }
+
+    /// The disabling has been asked for.
+    fn asked() -> Self {
+        let mut run = Self::begun();
+        run.tell(shown(true));
+        assert_eq!(run.calls.len(), 1);
+        run
+    }
+
+    fn tell(&mut self, observation: Observation) {
+        let now = Now {
+            elapsed: Elapsed::from_millis(self.at),
+            wall: Timestamp::from_micros(0),
+        };
+        let decision = decide(self.state.clone(), observation, now);
+        self.state = decision.state;
+        self.record = decision.record;
+        self.commands = decision.commands;
+        assert!(
+            self.commands.len() <= 1,
+            "one question at a time: {:?}",
+            self.commands
+        );
+        if let Some(call) = self.commands.first().filter(|one| one.is_write()) {
+            assert!(self.record.head, "the intent is journalled before the call");
+            assert_eq!(self.record.unless_host_recovery.as_deref(), Some(HOST), "R12");
+            self.calls.push((self.at, call.clone()));
+        }
+        if let Some(shown) = self.record.notification.clone() {
+            if let Some((status, _)) = &self.shown {
+                assert!(status.is_open(), "one end only");
+            }
+            assert_eq!(shown.0.is_open(), !self.state.over);
+            self.shown = Some(shown);
+        }
+        assert!(!self.state.over || self.commands.is_empty());
+        let head = self.state.head().unwrap();
+        let again = ProcessRecovery::restore(&head).unwrap();
+        assert_eq!(again.head().unwrap(), head, "serde round trip");
+    }
+
+    /// Nova shows the service like this at every tick, and answers nothing else.
+    fn goes_on(&mut self, millis: u64, enabled: bool) {
+        while self.at < millis && !self.state.over {
+            self.at = (self.at + 500).min(millis);
+            self.tell(Observation::Tick);
+            if self.commands == [Command::ReadService] {
+                self.tell(shown(enabled));
+            }
+        }
+    }
+
+    fn taken_over(&mut self, pulse: Pulse) {
+        self.state = ProcessRecovery::restore(&self.state.head().unwrap()).unwrap();
+        self.tell(Observation::Claimed(pulse));
+    }
+
+    fn assert_end(&self, case: &str, status: NotificationStatus, part: &str) {
+        assert!(self.state.over, "{case}: still open");
+        let (ended, message) = self.shown.clone().unwrap();
+        let message = message.unwrap();
+        assert_eq!(ended, status, "{case}: {message}");
+        assert!(message.contains(part), "{case}: {message:?} lacks {part:?}");
+    }
+}
+
+#[test]
+fn gates_need_no_question() {
+    use NotificationStatus::{Finished, Ignored};
+    let cases = [
+        (
+            "started",
+            "STARTED",
+            "nova-compute",
+            quiet(),
+            Finished,
+            "nothing to do",
+        ),
+        (
+            "started, any case",
+            "started",
+            "nova-compute",
+            quiet(),
+            Finished,
+            "nothing to do",
+        ),
+        (
+            "another event",
+            "RESTARTED",
+            "nova-compute",
+            quiet(),
+            Ignored,
+            "asks for nothing",
+        ),
+        (
+            "no event",
+            "",
+            "nova-compute",
+            quiet(),
+            Ignored,
+            "asks for nothing",
+        ),
+        (
+            "a disabled segment",
+            "STOPPED",
+            "nova-compute",
+            pulse(false, false),
+            Ignored,
+            "segment HA is disabled",
+        ),
+        (
+            "on maintenance",
+            "STOPPED",
+            "nova-compute",
+            pulse(true, true),
+            Ignored,
+            "on maintenance",
+        ),
+        (
+            "another process",
+            "STOPPED",
+            "libvirtd",
+            quiet(),
+            Finished,
+            "Skipped",
+        ),
+        ("no process", "STOPPED", "", quiet(), Finished, "Skipped"),
+        (
+            "another process, on maintenance",
+            "STOPPED",
+            "libvirtd",
+            pulse(true, true),
+            Finished,
+            "Skipped",
+        ),
+    ];
+    for (case, event, process, pulse, status, part) in cases {
+        let mut run = Run::new(event, process);
+        run.tell(Observation::Tick);
+        assert!(run.commands.is_empty(), "{case}: nothing before the first pulse");
+        run.tell(Observation::Claimed(pulse));
+        run.assert_end(case, status, part);
+        assert_eq!(
+            run.record.host, None,
+            "{case}: ew5, the host is not put on maintenance"
+        );
+    }
+}
+
+#[test]
+fn nova_compute_is_disabled_with_our_mark_and_the_host_marked_when_nova_shows_it() {
+    let mut run = Run::asked();
+    let Command::UpdateService {
+        update: ServiceUpdate::Disable { reason },
+        ..
+    } = &run.calls[0].1
+    else {
+        panic!("{:?}", run.calls);
+    };
+    assert_eq!(
+        *reason,
+        format!("Masakari detected process failed. [{}]", mark(run.state.id))
+    );
+    run.at = 100;
+    run.tell(accepted());
+    assert_eq!(run.record.host, None, "not before it is seen");
+    run.goes_on(600, false);
+    run.assert_end("", NotificationStatus::Finished, "is disabled");
+    assert_eq!(run.record.host, Some(MaintenanceReason::Process));
+    assert_eq!((run.record.life, run.calls.len()), (Some(Life::Closed), 1));
+    run.tell(shown(true));
+    assert!(run.record.is_empty(), "over is over");
+}
+
+#[test]
+fn r23_a_service_somebody_else_has_disabled_is_not_touched() {
+    let mut run = Run::begun();
+    run.tell(Observation::Service(Ok(Some(record_of(
+        false,
+        Some("disk swap"),
+    )))));
+    run.assert_end("", NotificationStatus::Finished, "is disabled");
+    assert!(run.calls.is_empty());
+}
+
+#[test]
+fn answers_to_the_question() {
+    use FaultClass::{Conflict, Fatal, Permanent, Transient};
+    let mut run = Run::begun();
+    run.tell(Observation::Service(Ok(None)));
+    run.assert_end(
+        "",
+        NotificationStatus::Failed,
+        "no nova-compute service on host c1",
+    );
+    for class in [Conflict, Fatal, Permanent, Transient] {
+        let mut run = Run::begun();
+        run.tell(Observation::Service(Err(fault(class, Some(503), false))));
+        assert!(run.commands.is_empty(), "{class:?}: not at once");
+        let (status, message) = run.shown.clone().unwrap();
+        assert_eq!(status, NotificationStatus::Running);
+        assert!(message.unwrap().starts_with("waiting for Nova"));
+        run.at = 1000;
+        run.tell(Observation::Tick);
+        assert_eq!(run.commands, [Command::ReadService], "{class:?}");
+        run.tell(shown(true));
+        assert_eq!(run.shown, Some((NotificationStatus::Running, None)), "taken back");
+        assert_eq!(run.calls.len(), 1);
+    }
+}
+
+#[test]
+fn each_answer_of_the_call() {
+    use FaultClass::{Conflict, Fatal, Permanent, Transient};
+    // When it is repeated as long as the service is shown enabled, or that it has failed.
+    let cases = [
+        ("ok", Ok(record_of(false, None)), Some(D)),
+        ("404", Err(fault(Permanent, Some(404), false)), None),
+        ("400", Err(fault(Permanent, Some(400), false)), None),
+        ("409", Err(fault(Conflict, Some(409), false)), Some(1000)),
+        ("429", Err(fault(Transient, Some(429), false)), Some(1000)),
+        ("403", Err(fault(Fatal, Some(403), false)), Some(1000)),
+        ("503", Err(fault(Transient, Some(503), true)), Some(1000)),
+    ];
+    for (case, result, again) in cases {
+        let mut run = Run::asked();
+        run.tell(Observation::ServiceUpdated(result));
+        let Some(again) = again else {
+            run.assert_end(case, NotificationStatus::Failed, case);
+            continue;
+        };
+        run.goes_on(again - 1, true);
+        assert_eq!(run.calls.len(), 1, "{case}: not before");
+        run.goes_on(again + 1000, true);
+        assert_eq!(run.calls.len(), 2, "{case}");
+        run.tell(accepted());
+        run.goes_on(again + 3000, false);
+        run.assert_end(case, NotificationStatus::Finished, "is disabled");
+    }
+}
+
+#[test]
+fn a_disabling_that_nova_accepts_again_and_again_in_vain_fails() {
+    let mut run = Run::asked();
+    while !run.state.over && run.at < 1_000_000 {
+        run.tell(accepted());
+        run.goes_on(run.at + D + 1000, true);
+    }
+    run.assert_end("", NotificationStatus::Failed, "still shows it enabled");
+    assert_eq!(run.calls.len(), 5);
+}
+
+#[test]
+fn a_lost_answer_is_looked_for_before_anything_else() {
+    let mut run = Run::asked();
+    run.tell(Observation::ServiceUpdated(Err(fault(
+        FaultClass::Transient,
+        None,
+        true,
+    ))));
+    run.goes_on(2000, false);
+    run.assert_end("", NotificationStatus::Finished, "is disabled");
+    assert_eq!(run.calls.len(), 1, "it had taken effect");
+}
+
+#[test]
+fn r20_an_operators_no_in_the_middle_forbids_the_call_and_undoes_none() {
+    for no in [pulse(false, false), pulse(true, true)] {
+        let mut run = Run::begun();
+        run.tell(Observation::Pulse(no.clone()));
+        run.assert_end("before the call", NotificationStatus::Ignored, "");
+        assert!(run.calls.is_empty());
+
+        let mut run = Run::asked();
+        run.tell(Observation::Pulse(no.clone()));
+        run.tell(accepted());
+        run.goes_on(2000, false);
+        run.assert_end("after an effect", NotificationStatus::Finished, "is disabled");
+
+        let mut run = Run::asked();
+        run.tell(Observation::Pulse(no.clone()));
+        run.tell(Observation::ServiceUpdated(Err(fault(
+            FaultClass::Conflict,
+            Some(409),
+            false,
+        ))));
+        run.assert_end("after a refusal", NotificationStatus::Ignored, "");
+
+        let mut run = Run::asked();
+        run.tell(Observation::Pulse(no));
+        run.tell(Observation::ServiceUpdated(Err(fault(
+            FaultClass::Transient,
+            None,
+            true,
+        ))));
+        run.goes_on(SETTLED - 1000, true);
+        assert!(!run.state.over, "it may still take effect");
+        run.goes_on(SETTLED + 1000, true);
+        run.assert_end("after a loss", NotificationStatus::Ignored, "");
+        assert_eq!(run.calls.len(), 1);
+    }
+}
+
+#[test]
+fn what_was_not_sent_is_begun_again_but_not_at_once() {
+    for run in [Run::begun(), Run::asked()] {
+        let mut run = run;
+        let command = run.commands[0].clone();
+        let calls = run.calls.len();
+        run.tell(Observation::NotSent(command.clone()));
+        assert!(run.commands.is_empty(), "{command:?}: no busy loop");
+        run.at = 500;
+        run.tell(Observation::Tick);
+        assert_eq!(run.commands, [Command::ReadService]);
+        run.tell(shown(true));
+        assert_eq!(run.calls.len(), calls + 1);
+    }
+}
+
+#[test]
+fn r12_a_host_that_is_being_recovered_needs_no_more() {
+    let mut run = Run::asked();
+    let call = run.commands[0].clone();
+    run.tell(Observation::NotSent(call));
+    run.tell(Observation::HostUnderRecovery);
+    run.assert_end("", NotificationStatus::Finished, "is being recovered");
+    assert_eq!(run.record.host, None, "the host recovery says what is to be said");
+}
+
+#[test]
+fn taken_over_it_looks_first() {
+    let mut run = Run::begun();
+    run.taken_over(quiet());
+    assert_eq!(run.commands, [Command::ReadService]);
+
+    let mut run = Run::asked();
+    run.taken_over(pulse(false, false));
+    assert_eq!(
+        run.commands,
+        [Command::ReadService],
+        "what was asked for is looked for"
+    );
+    run.tell(shown(false));
+    run.assert_end("", NotificationStatus::Finished, "is disabled");
+    run.taken_over(quiet());
+    assert!(run.record.is_empty() && run.commands.is_empty(), "over");
+}
+
+#[test]
+fn an_operators_reject_ends_it_once() {
+    let mut run = Run::asked();
+    let word = |number, word| {
+        Observation::Pulse(Pulse {
+            word: Some(OperatorWord {
+                number,
+                word,
+                by: "alice".into(),
+                at: Timestamp::from_micros(0),
+            }),
+            ..quiet()
+        })
+    };
+    run.tell(word(1, Word::Approve));
+    run.tell(word(1, Word::Reject));
+    assert!(!run.state.over, "an old number");
+    run.tell(word(2, Word::Reject));
+    run.assert_end("", NotificationStatus::Failed, "rejected by alice");
+}
+
+proptest::proptest! {
+    #[test]
+    fn r12_r20_random_sequences_never_disable_against_an_operators_word_and_end_once(
+        sequence in proptest::collection::vec((0..3000_u64, 0..14_u8), 1..200),
+    ) {
+        let mut run = Run::begun();
+        let mut forbidden = false;
+        for (passed, what) in sequence {
+            run.at += passed;
+            let last = run.commands.first().cloned();
+            let no = |forbidden: &mut bool, pulse: Pulse| {
+                *forbidden = !pulse.segment_enabled || pulse.operator_maintenance;
+                Observation::Pulse(pulse)
+            };
+            let observation = match what {
+                0 => no(&mut forbidden, pulse(false, false)),
+                1 => no(&mut forbidden, pulse(true, true)),
+                2 | 3 => no(&mut forbidden, quiet()),
+                4..7 => shown(true),
+                7 if passed < 300 => shown(false),
+                8 => accepted(),
+                9 => Observation::ServiceUpdated(Err(fault(FaultClass::Transient, None, true))),
+                10 => Observation::ServiceUpdated(Err(fault(FaultClass::Conflict, Some(409), false))),
+                11 => Observation::Service(Err(fault(FaultClass::Transient, Some(503), false))),
+                12 => {
+                    run.taken_over(if forbidden { pulse(true, true) } else { quiet() });
+                    continue;
+                }
+                13 => last.map_or(Observation::Tick, Observation::NotSent),
+                _ => Observation::Tick,
+            };
+            let before = run.calls.len();
+            run.tell(observation);
+            assert!(run.calls.len() == before || !forbidden, "against the operator's word");
+        }
+        run.taken_over(quiet());
+        if !run.state.over {
+            run.tell(shown(false));
+        }
+        assert!(run.state.over && !run.shown.clone().unwrap().0.is_open());
+    }
+}

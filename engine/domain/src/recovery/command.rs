@@ -56,6 +56,8 @@ pub enum Restoration {
     Suspend,
     /// `os-resetState` to `error`.
     MarkError,
+    /// `os-resetState` to `active`: Nova has moved it and left it in error all the same.
+    MarkActive,
 }
 
 /// Something to be done outside. Those that change something are carried out only after the decision that commands

@@ -1,1 +1,1067 @@
+use std::collections::BTreeMap;
 
+use uuid::Uuid;
+
+use super::*;
+use crate::entity::Stamps;
+use crate::entity::notification::NotificationType;
+use crate::nova::PowerState;
+use crate::recovery::OperatorWord;
+use crate::{HostId, ServiceId, Timestamp};
+
+mod chance;
+
+const HOST: &str = "c1";
+const D: u64 = 20_000;
+/// D + Q and what an intent may be older than its call: from then on a call without an answer has no effect any more.
+const SETTLED: u64 = 81_000;
+const STOP_LIMIT: u64 = 180_000;
+const START_LIMIT: u64 = 60_000;
+
+fn server_id() -> ServerId {
+    ServerId(Uuid::from_u128(7))
+}
+
+fn notification(event: &str, detail: &str, instance: Option<&str>) -> Notification {
+    let mut payload: BTreeMap<String, String> = [("event", event), ("vir_domain_event", detail)]
+        .map(|(key, value)| (key.into(), value.into()))
+        .into();
+    if let Some(id) = instance {
+        payload.insert("instance_uuid".into(), id.into());
+    }
+    Notification {
+        row: 1,
+        id: NotificationId(Uuid::from_u128(2)),
+        kind: NotificationType::Vm,
+        generated_time: Timestamp::from_micros(0),
+        source_host: HostId(Uuid::from_u128(3)),
+        segment: None,
+        payload,
+        status: NotificationStatus::New,
+        message: None,
+        stamps: Stamps {
+            created_at: Timestamp::from_micros(0),
+            updated_at: None,
+        },
+    }
+}
+
+fn pulse(segment_enabled: bool, operator_maintenance: bool) -> Pulse {
+    Pulse {
+        segment_enabled,
+        operator_maintenance,
+        word: None,
+    }
+}
+
+fn quiet() -> Pulse {
+    pulse(true, false)
+}
+
+fn said(number: u64, word: Word) -> Observation {
+    let word = OperatorWord {
+        number,
+        word,
+        by: "alice".into(),
+        at: Timestamp::from_micros(0),
+    };
+    Observation::Pulse(Pulse {
+        word: Some(word),
+        ..quiet()
+    })
+}
+
+fn server(vm_state: VmState, task_state: Option<&str>) -> Server {
+    Server {
+        id: server_id(),
+        name: "web".into(),
+        host: Some(HOST.into()),
+        vm_state,
+        task_state: task_state.map(Into::into),
+        power_state: PowerState::Running,
+        locked: false,
+        locked_reason: None,
+        metadata: [("HA_Enabled".to_owned(), "True".to_owned())].into(),
+        volume_backed: true,
+        launched: true,
+        fault: None,
+    }
+}
+
+fn shown(server: Server) -> Observation {
+    Observation::Server {
+        server: server_id(),
+        result: Ok(Some(server)),
+    }
+}
+
+fn is(vm_state: VmState) -> Observation {
+    shown(server(vm_state, None))
+}
+
+fn service(up: bool, forced_down: bool) -> Observation {
+    Observation::Service(Ok(Some(Service {
+        id: ServiceId(Uuid::from_u128(9)),
+        host: HOST.into(),
+        enabled: true,
+        disabled_reason: None,
+        up,
+        forced_down,
+        last_heartbeat: None,
+        nova_now: None,
+    })))
+}
+
+fn up() -> Observation {
+    service(true, false)
+}
+
+fn answer(call: ServerCall, result: Result<(), Fault>) -> Observation {
+    Observation::ServerCall {
+        server: server_id(),
+        call,
+        result,
+    }
+}
+
+fn fault(class: FaultClass, status: Option<u16>, maybe_done: bool) -> Fault {
+    Fault {
+        class,
+        status,
+        maybe_done,
+        text: format!("compute POST action was answered {status:?}"),
+    }
+}
+
+fn lost() -> Fault {
+    fault(FaultClass::Transient, Some(503), true)
+}
+
+fn silent() -> Observation {
+    Observation::Server {
+        server: server_id(),
+        result: Err(fault(FaultClass::Transient, None, false)),
+    }
+}
+
+/// A recovery, its time, and everything it has said so far.
+struct Run {
+    state: VmRecovery,
+    at: u64,
+    record: Record,
+    commands: Vec<Command>,
+    calls: Vec<(u64, Command)>,
+    shown: Option<(NotificationStatus, Option<String>)>,
+}
+
+impl Run {
+    fn new(event: &str, detail: &str, instance: Option<&str>, policy: Policy) -> Self {
+        let id = RecoveryId(Uuid::from_u128(1));
+        Self {
+            state: VmRecovery::new(id, &notification(event, detail, instance), HOST, policy),
+            at: 0,
+            record: Record::default(),
+            commands: Vec::new(),
+            calls: Vec::new(),
+            shown: None,
+        }
+    }
+
+    /// Claimed, nothing said against it.
+    fn begun() -> Self {
+        let id = server_id().to_string();
+        let mut run = Self::new("LIFECYCLE", "STOPPED_FAILED", Some(&id), Policy::default());
+        run.tell(Observation::Claimed(quiet()));
+        assert_eq!(run.commands, [Command::ReadServer(server_id())]);
+        run
+    }
+
+    /// In this stage, its call commanded and not answered.
+    fn asked(stage: Stage) -> Self {
+        let mut run = Self::begun();
+        run.tell(is(match stage {
+            Stage::Activating => VmState::Resized,
+            Stage::Stopping => VmState::Active,
+            Stage::Starting => VmState::Stopped,
+            Stage::Begin | Stage::Over => panic!("no call belongs to {stage:?}"),
+        }));
+        assert_eq!(run.state.stage, stage);
+        run.tell(up());
+        assert_eq!(run.calls.len(), 1, "{:?}", run.calls);
+        run
+    }
+
+    fn tell(&mut self, observation: Observation) {
+        let now = Now {
+            elapsed: Elapsed::from_millis(self.at),
+            wall: Timestamp::from_micros(0),
+        };
+        let before = self.state.head().unwrap();
+        let decision = decide(self.state.clone(), observation, now);
+        self.state = decision.state;
+        self.record = decision.record;
+        self.commands = decision.commands;
+        let writes: Vec<_> = self.commands.iter().filter(|one| one.is_write()).collect();
+        assert!(writes.len() <= 1, "one call at a time: {writes:?}");
+        if let Some(call) = writes.first() {
+            assert_eq!(self.record.unless_host_recovery.as_deref(), Some(HOST), "R12");
+            assert!(self.record.head, "the intent is journalled before the call");
+            let intents = self
+                .record
+                .steps
+                .iter()
+                .filter(|step| step.kind == StepKind::Intent)
+                .count();
+            assert_eq!(intents, 1);
+            self.calls.push((self.at, (*call).clone()));
+        }
+        if let Some(shown) = self.record.notification.clone() {
+            if let Some((status, _)) = &self.shown {
+                assert!(status.is_open(), "one end only");
+            }
+            assert_eq!(
+                shown.0.is_open(),
+                self.state.stage != Stage::Over,
+                "{shown:?} in {:?}",
+                self.state.stage
+            );
+            self.shown = Some(shown);
+        }
+        if self.state.stage == Stage::Over && self.record.life.is_some() {
+            assert_eq!(self.record.life, Some(Life::Closed));
+            assert!(self.commands.is_empty(), "{:?}", self.commands);
+        }
+        let head = self.state.head().unwrap();
+        assert!(
+            self.record.head || head == before || self.record.is_empty() || self.at > 0,
+            "what must survive is written"
+        );
+        let again = VmRecovery::restore(&head).unwrap();
+        assert_eq!(again.head().unwrap(), head, "serde round trip");
+    }
+
+    fn at(&mut self, millis: u64, observation: Observation) {
+        assert!(millis >= self.at);
+        self.at = millis;
+        self.tell(observation);
+    }
+
+    /// Nova shows the instance like this and the host up, until `millis`, at every tick.
+    fn goes_on(&mut self, millis: u64, sight: &Observation) {
+        while self.at < millis && self.state.stage != Stage::Over {
+            self.at = (self.at + 500).min(millis);
+            self.tell(sight.clone());
+            if self.commands.contains(&Command::ReadService) {
+                self.tell(up());
+            }
+        }
+    }
+
+    /// Another engine goes on from what was journalled.
+    fn taken_over(&mut self) {
+        self.state = VmRecovery::restore(&self.state.head().unwrap()).unwrap();
+        self.tell(Observation::Claimed(quiet()));
+    }
+
+    fn end(&self) -> (NotificationStatus, &str) {
+        assert_eq!(self.state.stage, Stage::Over);
+        let (status, message) = self.shown.as_ref().unwrap();
+        (*status, message.as_deref().unwrap())
+    }
+
+    fn assert_end(&self, case: &str, status: NotificationStatus, part: &str) {
+        let (ended, message) = self.end();
+        assert_eq!(ended, status, "{case}: {message}");
+        assert!(message.contains(part), "{case}: {message:?} lacks {part:?}");
+    }
+}
+
+fn call_of(stage: Stage) -> (Command, ServerCall) {
+    let server = server_id();
+    match stage {
+        Stage::Activating => (
+            Command::Activate {
+                server,
+                to: VmState::Active,
+            },
+            ServerCall::Activate,
+        ),
+        Stage::Stopping => (Command::Stop(server), ServerCall::Stop),
+        Stage::Starting => (Command::Start(server), ServerCall::Start),
+        Stage::Begin | Stage::Over => panic!("no call belongs to {stage:?}"),
+    }
+}
+
+/// What Nova shows as long as the stage's call has had no effect.
+fn unmoved(stage: Stage) -> Observation {
+    is(match stage {
+        Stage::Activating => VmState::Resized,
+        Stage::Stopping => VmState::Active,
+        Stage::Starting => VmState::Stopped,
+        Stage::Begin | Stage::Over => panic!("no call belongs to {stage:?}"),
+    })
+}
+
+const CALLING: [Stage; 3] = [Stage::Activating, Stage::Stopping, Stage::Starting];
+
+#[test]
+fn gates_that_need_nothing_but_the_notification() {
+    use NotificationStatus::Ignored;
+    let id = server_id().to_string();
+    let id = Some(id.as_str());
+    let cases = [
+        (
+            "a shutdown",
+            "LIFECYCLE",
+            "STOPPED_DESTROYED",
+            quiet(),
+            id,
+            "not a failure",
+        ),
+        ("a reboot", "REBOOT", "UNKNOWN", quiet(), id, "not a failure"),
+        (
+            "a mixed pair",
+            "IO_ERROR",
+            "STOPPED_FAILED",
+            quiet(),
+            id,
+            "not a failure",
+        ),
+        ("no event", "", "", quiet(), id, "not a failure"),
+        (
+            "noise in a disabled segment",
+            "REBOOT",
+            "X",
+            pulse(false, false),
+            id,
+            "not a failure",
+        ),
+        (
+            "a disabled segment",
+            "LIFECYCLE",
+            "STOPPED_FAILED",
+            pulse(false, false),
+            id,
+            "segment HA is disabled",
+        ),
+        (
+            "a host on maintenance",
+            "LIFECYCLE",
+            "STOPPED_FAILED",
+            pulse(true, true),
+            id,
+            "maintenance",
+        ),
+        (
+            "no instance",
+            "LIFECYCLE",
+            "STOPPED_FAILED",
+            quiet(),
+            None,
+            "names no instance",
+        ),
+        (
+            "no id",
+            "LIFECYCLE",
+            "STOPPED_FAILED",
+            quiet(),
+            Some("web-1"),
+            "names no instance",
+        ),
+    ];
+    for (case, event, detail, pulse, instance, part) in cases {
+        let mut run = Run::new(event, detail, instance, Policy::default());
+        run.tell(Observation::Claimed(pulse));
+        assert!(run.commands.is_empty(), "{case}: {:?}", run.commands);
+        run.assert_end(case, Ignored, part);
+    }
+}
+
+#[test]
+fn the_three_pairs_that_are_failures_in_any_case() {
+    let id = server_id().to_string();
+    for (event, detail) in [
+        ("LIFECYCLE", "STOPPED_FAILED"),
+        ("QEMU_GUEST_AGENT_ERROR", "STOPPED_FAILED"),
+        ("IO_ERROR", "IO_ERROR_REPORT"),
+        ("lifecycle", "stopped_failed"),
+    ] {
+        let mut run = Run::new(event, detail, Some(&id), Policy::default());
+        run.tell(Observation::Tick);
+        assert!(run.commands.is_empty(), "nothing before the first pulse");
+        run.tell(Observation::Claimed(quiet()));
+        assert_eq!(
+            run.commands,
+            [Command::ReadServer(server_id())],
+            "{event}/{detail}"
+        );
+    }
+}
+
+#[test]
+fn gates_that_need_the_instance() {
+    use NotificationStatus::{Finished, Ignored};
+    let tagged = |value: &str| [("HA_Enabled".to_owned(), value.to_owned())].into();
+    let with = |metadata: BTreeMap<String, String>, host: Option<&str>| Server {
+        metadata,
+        host: host.map(Into::into),
+        ..server(VmState::Active, None)
+    };
+    let cases = [
+        (
+            "no mark",
+            with(BTreeMap::new(), Some(HOST)),
+            Some((Finished, "Skipped")),
+        ),
+        (
+            "mark off",
+            with(tagged("False"), Some(HOST)),
+            Some((Finished, "Skipped")),
+        ),
+        ("mark on", with(tagged("yes"), Some(HOST)), None),
+        (
+            "no mark, elsewhere",
+            with(BTreeMap::new(), Some("c2")),
+            Some((Finished, "Skipped")),
+        ),
+        (
+            "elsewhere",
+            with(tagged("1"), Some("c2")),
+            Some((Ignored, "is on c2")),
+        ),
+        (
+            "nowhere",
+            with(tagged("1"), None),
+            Some((Ignored, "is on no host")),
+        ),
+    ];
+    for (case, server, wanted) in cases {
+        let mut run = Run::begun();
+        run.tell(shown(server));
+        match wanted {
+            Some((status, part)) => run.assert_end(case, status, part),
+            None => assert_eq!(run.state.stage, Stage::Stopping, "{case}"),
+        }
+        assert!(run.calls.is_empty(), "{case}");
+    }
+    let id = server_id().to_string();
+    let policy = Policy {
+        process_all_instances: true,
+        ..Policy::default()
+    };
+    let mut run = Run::new("LIFECYCLE", "STOPPED_FAILED", Some(&id), policy);
+    run.tell(Observation::Claimed(quiet()));
+    run.tell(shown(with(BTreeMap::new(), Some(HOST))));
+    assert_eq!(
+        run.state.stage,
+        Stage::Stopping,
+        "process_all_instances needs no mark"
+    );
+}
+
+#[test]
+fn every_vm_state_has_its_way() {
+    let cases = [
+        (VmState::Active, Some(Stage::Stopping), true),
+        (VmState::Error, Some(Stage::Stopping), true),
+        (VmState::Other("strange".into()), Some(Stage::Stopping), true),
+        (VmState::Building, Some(Stage::Stopping), false),
+        (VmState::Stopped, Some(Stage::Starting), true),
+        (VmState::Resized, Some(Stage::Activating), true),
+        (VmState::Paused, None, false),
+        (VmState::Rescued, None, false),
+        (VmState::Suspended, None, false),
+        (VmState::Shelved, None, false),
+        (VmState::ShelvedOffloaded, None, false),
+        (VmState::Deleted, None, false),
+    ];
+    for (state, stage, calls) in cases {
+        let mut run = Run::begun();
+        run.tell(is(state.clone()));
+        match stage {
+            Some(stage) => assert_eq!(run.state.stage, stage, "{state}"),
+            None => run.assert_end(
+                &state.to_string(),
+                NotificationStatus::Ignored,
+                "left to its owner",
+            ),
+        }
+        run.tell(up());
+        assert_eq!(!run.calls.is_empty(), calls, "{state}");
+    }
+}
+
+#[test]
+fn a_crashed_instance_is_stopped_and_started_once_each() {
+    let mut run = Run::asked(Stage::Stopping);
+    run.at(100, answer(ServerCall::Stop, Ok(())));
+    run.at(600, shown(server(VmState::Active, Some("powering-off"))));
+    run.at(1100, is(VmState::Stopped));
+    assert_eq!(run.state.stage, Stage::Starting);
+    assert_eq!(run.commands, [Command::ReadService]);
+    run.at(1200, up());
+    run.at(1300, answer(ServerCall::Start, Ok(())));
+    run.at(1700, shown(server(VmState::Stopped, Some("powering-on"))));
+    run.at(2200, is(VmState::Active));
+    run.assert_end("", NotificationStatus::Finished, "stopped and started");
+    assert_eq!(
+        run.calls,
+        [
+            (0, Command::Stop(server_id())),
+            (1200, Command::Start(server_id()))
+        ]
+    );
+    run.at(3000, is(VmState::Stopped));
+    assert!(run.record.is_empty() && run.commands.is_empty(), "over is over");
+}
+
+#[test]
+fn an_instance_that_nova_has_stopped_itself_is_only_started() {
+    let mut run = Run::asked(Stage::Starting);
+    run.at(100, answer(ServerCall::Start, Ok(())));
+    run.at(600, is(VmState::Active));
+    assert_eq!(run.calls, [(0, Command::Start(server_id()))]);
+    run.assert_end("", NotificationStatus::Finished, "active");
+}
+
+#[test]
+fn a_resized_instance_is_set_active_first() {
+    let mut run = Run::asked(Stage::Activating);
+    run.at(100, answer(ServerCall::Activate, Ok(())));
+    run.at(600, is(VmState::Active));
+    assert_eq!(run.state.stage, Stage::Stopping);
+    run.at(700, up());
+    run.at(800, answer(ServerCall::Stop, Ok(())));
+    run.at(1300, is(VmState::Stopped));
+    run.at(1400, up());
+    let calls: Vec<_> = run.calls.into_iter().map(|(_, call)| call).collect();
+    assert_eq!(calls, CALLING.map(|stage| call_of(stage).0));
+}
+
+#[test]
+fn a_confirm_or_revert_under_way_is_not_cut_off_by_a_reset() {
+    let mut run = Run::begun();
+    run.tell(shown(server(VmState::Resized, Some("resize_reverting"))));
+    run.tell(up());
+    assert!(run.calls.is_empty() && run.state.stage == Stage::Activating);
+}
+
+#[test]
+fn each_answer_of_each_call() {
+    use FaultClass::{Conflict, Fatal, Permanent, Transient};
+    use NotificationStatus::{Failed, Ignored};
+    // When the call is repeated as long as its effect is not seen, or how the recovery ends.
+    let cases = [
+        ("ok", Ok(()), Ok(D)),
+        ("404", Err(fault(Permanent, Some(404), false)), Err(Ignored)),
+        ("400", Err(fault(Permanent, Some(400), false)), Err(Failed)),
+        ("409", Err(fault(Conflict, Some(409), false)), Ok(1000)),
+        ("429", Err(fault(Transient, Some(429), false)), Ok(1000)),
+        ("not connected", Err(fault(Transient, None, false)), Ok(1000)),
+        ("403", Err(fault(Fatal, Some(403), false)), Ok(10_000)),
+        ("500", Err(fault(Transient, Some(500), true)), Ok(SETTLED)),
+        ("timed out", Err(fault(Transient, None, true)), Ok(SETTLED)),
+    ];
+    for stage in CALLING {
+        for (case, result, wanted) in cases.clone() {
+            let case = format!("{stage:?}, {case}");
+            let (command, call) = call_of(stage);
+            let mut run = Run::asked(stage);
+            assert_eq!(run.calls, [(0, command.clone())], "{case}");
+            run.tell(answer(call, result));
+            match wanted {
+                Err(status) => assert_eq!(run.end().0, status, "{case}"),
+                Ok(again) => {
+                    run.goes_on(again - 1, &unmoved(stage));
+                    assert_eq!(run.calls.len(), 1, "{case}: not before");
+                    run.goes_on(again + 2000, &unmoved(stage));
+                    assert_eq!(run.calls[1..].first().unwrap().1, command, "{case}: asked again");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_fault_of_the_read_is_waited_for_and_a_404_ends_it() {
+    use FaultClass::{Conflict, Fatal, Permanent, Transient};
+    for class in [Conflict, Fatal, Permanent, Transient] {
+        let mut run = Run::begun();
+        let result = Err(fault(class, Some(500), false));
+        let server = server_id();
+        run.tell(Observation::Server { server, result });
+        assert!(run.record.notification.is_none(), "a short trouble is not told");
+        run.at(500, Observation::Tick);
+        assert_eq!(run.commands, [Command::ReadServer(server)], "{class:?}");
+        run.at(3000, Observation::Tick);
+        let (status, message) = run.shown.clone().unwrap();
+        assert_eq!(status, NotificationStatus::Running);
+        assert!(message.unwrap().starts_with("waiting for Nova"));
+        run.tell(is(VmState::Active));
+        assert_eq!(
+            run.shown,
+            Some((NotificationStatus::Running, None)),
+            "and is taken back"
+        );
+    }
+    let mut run = Run::asked(Stage::Stopping);
+    run.tell(Observation::Server {
+        server: server_id(),
+        result: Ok(None),
+    });
+    run.assert_end("", NotificationStatus::Ignored, "does not exist");
+}
+
+#[test]
+fn what_was_not_sent_is_asked_for_again_but_not_at_once() {
+    let reads = [
+        (Command::ReadServer(server_id()), 500),
+        (Command::ReadService, 500),
+    ];
+    for (read, again) in reads {
+        let mut run = Run::begun();
+        if read == Command::ReadService {
+            run.tell(is(VmState::Active));
+        }
+        assert!(run.commands.contains(&read));
+        run.tell(Observation::NotSent(read.clone()));
+        assert!(!run.commands.contains(&read), "{read:?}: no busy loop");
+        run.at(again, Observation::Tick);
+        assert!(run.commands.contains(&read), "{read:?}");
+    }
+    for stage in CALLING {
+        let (command, _) = call_of(stage);
+        let mut run = Run::asked(stage);
+        run.tell(Observation::NotSent(command.clone()));
+        assert_eq!(run.state.asked, None);
+        assert_eq!(
+            run.calls.len(),
+            1,
+            "{stage:?}: not without another look at the host"
+        );
+        run.goes_on(2000, &unmoved(stage));
+        assert_eq!(run.calls.len(), 2, "{stage:?}");
+        assert_eq!(run.calls[1].1, command);
+    }
+}
+
+#[test]
+fn r5_a_stop_whose_answer_is_lost_does_not_hit_the_started_instance() {
+    let mut run = Run::asked(Stage::Stopping);
+    run.at(100, answer(ServerCall::Stop, Err(lost())));
+    run.goes_on(SETTLED - 1, &is(VmState::Stopped));
+    assert_eq!(run.calls.len(), 1, "no start while the stop may still come");
+    run.goes_on(SETTLED + 2000, &is(VmState::Stopped));
+    assert_eq!(run.calls.last().unwrap().1, Command::Start(server_id()));
+    assert_eq!(run.calls.len(), 2);
+}
+
+#[test]
+fn r5_a_lost_stop_is_not_forgotten_when_the_next_one_is_refused() {
+    let mut run = Run::asked(Stage::Stopping);
+    run.tell(answer(ServerCall::Stop, Err(lost())));
+    run.state.asked = None;
+    run.goes_on(SETTLED - 1, &is(VmState::Stopped));
+    assert_eq!(run.calls.len(), 1);
+    run.goes_on(SETTLED + 2000, &is(VmState::Stopped));
+    assert_eq!(run.calls.len(), 2);
+}
+
+#[test]
+fn a_late_reset_to_active_is_waited_for_and_not_taken_for_the_start() {
+    let mut run = Run::asked(Stage::Activating);
+    run.at(100, answer(ServerCall::Activate, Err(lost())));
+    run.goes_on(SETTLED - 1, &is(VmState::Active));
+    assert_eq!((run.state.stage, run.calls.len()), (Stage::Activating, 1));
+    run.goes_on(SETTLED + 2000, &is(VmState::Active));
+    assert_eq!(run.calls.last().unwrap().1, Command::Stop(server_id()));
+}
+
+#[test]
+fn an_answer_to_another_call_is_not_taken_for_the_answer_to_this_one() {
+    for stage in CALLING {
+        for call in [
+            ServerCall::Activate,
+            ServerCall::Stop,
+            ServerCall::Start,
+            ServerCall::Lock,
+        ] {
+            if call == call_of(stage).1 {
+                continue;
+            }
+            let mut run = Run::asked(stage);
+            run.tell(answer(call, Ok(())));
+            assert!(!run.state.asked.unwrap().answered, "{stage:?} {call:?}");
+            run.tell(answer(call, Err(fault(FaultClass::Permanent, Some(404), false))));
+            assert_eq!(run.state.stage, stage, "{call:?}");
+        }
+    }
+}
+
+#[test]
+fn r5_taken_over_in_each_stage_a_call_without_an_answer_is_only_looked_for() {
+    for stage in CALLING {
+        let mut run = Run::asked(stage);
+        run.at(1000, Observation::Tick);
+        run.taken_over();
+        assert_eq!(run.state.stage, stage);
+        run.goes_on(SETTLED - 1, &unmoved(stage));
+        assert_eq!(run.calls.len(), 1, "{stage:?}: not repeated");
+        run.goes_on(SETTLED + 2000, &unmoved(stage));
+        assert_eq!(run.calls.len(), 2, "{stage:?}: it never took effect");
+    }
+    let mut run = Run::asked(Stage::Stopping);
+    run.taken_over();
+    run.goes_on(SETTLED - 1, &is(VmState::Stopped));
+    assert_eq!(run.calls.len(), 1, "a stop that may come is waited for");
+    let mut run = Run::asked(Stage::Starting);
+    run.taken_over();
+    run.tell(is(VmState::Active));
+    run.assert_end("the start took effect", NotificationStatus::Finished, "active");
+    assert_eq!(run.calls.len(), 1);
+}
+
+#[test]
+fn taken_over_where_nothing_is_open_it_goes_on_at_once() {
+    let mut run = Run::begun();
+    run.taken_over();
+    assert_eq!(run.commands, [Command::ReadServer(server_id())]);
+
+    let mut run = Run::asked(Stage::Stopping);
+    run.tell(answer(ServerCall::Stop, Ok(())));
+    run.taken_over();
+    run.goes_on(2000, &is(VmState::Stopped));
+    assert_eq!(
+        run.calls.len(),
+        2,
+        "an answered stop is waited for no longer than it takes"
+    );
+
+    let mut run = Run::asked(Stage::Starting);
+    run.tell(answer(ServerCall::Start, Ok(())));
+    run.goes_on(500, &is(VmState::Active));
+    run.taken_over();
+    assert!(run.record.is_empty() && run.commands.is_empty(), "over");
+}
+
+#[test]
+fn r12_a_host_recovery_ends_it_and_says_whether_the_instance_may_be_stopped() {
+    use NotificationStatus::{Failed, Ignored};
+    let refuse = |run: &mut Run, stage| {
+        // As the driver does it: the refused write's call was not sent.
+        run.tell(Observation::NotSent(call_of(stage).0));
+        run.tell(Observation::HostUnderRecovery);
+    };
+    for (stage, status) in [
+        (Stage::Activating, Ignored),
+        (Stage::Stopping, Ignored),
+        (Stage::Starting, Failed),
+    ] {
+        let mut run = Run::asked(stage);
+        refuse(&mut run, stage);
+        run.assert_end(&format!("{stage:?}"), status, "is being recovered");
+        assert_eq!(run.calls.len(), 1, "{stage:?}");
+    }
+    let mut run = Run::asked(Stage::Stopping);
+    run.tell(answer(ServerCall::Stop, Err(lost())));
+    run.goes_on(SETTLED + 1000, &unmoved(Stage::Stopping));
+    assert_eq!(run.calls.len(), 2);
+    refuse(&mut run, Stage::Stopping);
+    run.assert_end("after a lost stop", Failed, "asked to stop");
+}
+
+#[test]
+fn nothing_is_done_to_an_instance_that_has_left_the_host() {
+    use NotificationStatus::{Failed, Ignored};
+    for (stage, status) in [
+        (Stage::Activating, Ignored),
+        (Stage::Stopping, Failed),
+        (Stage::Starting, Failed),
+    ] {
+        let mut run = Run::asked(stage);
+        run.tell(shown(Server {
+            host: Some("c2".into()),
+            ..server(VmState::Stopped, None)
+        }));
+        run.assert_end(&format!("{stage:?}"), status, "has left host c1");
+        assert_eq!(run.calls.len(), 1);
+    }
+}
+
+#[test]
+fn an_instance_that_its_owner_has_paused_meanwhile_is_left_alone() {
+    for stage in CALLING {
+        let mut run = Run::asked(stage);
+        run.tell(is(VmState::Paused));
+        run.assert_end(
+            &format!("{stage:?}"),
+            NotificationStatus::Ignored,
+            "left to its owner",
+        );
+    }
+}
+
+#[test]
+fn r20_nothing_is_called_while_an_operator_says_no_and_it_goes_on_when_he_allows_it() {
+    for stage in CALLING {
+        for no in [pulse(false, false), pulse(true, true)] {
+            let mut run = Run::begun();
+            run.tell(unmoved(stage));
+            run.tell(Observation::Pulse(no.clone()));
+            run.tell(up());
+            run.goes_on(10_000, &unmoved(stage));
+            assert!(run.calls.is_empty(), "{stage:?}");
+            let message = run.shown.clone().unwrap().1.unwrap();
+            assert!(message.starts_with("nothing is done while"), "{message}");
+            run.tell(Observation::Pulse(quiet()));
+            run.goes_on(12_000, &unmoved(stage));
+            assert_eq!(run.calls.len(), 1, "{stage:?}");
+            assert_eq!(run.shown, Some((NotificationStatus::Running, None)));
+        }
+    }
+}
+
+#[test]
+fn an_operators_no_that_lasts_ends_it_with_the_reason() {
+    let mut run = Run::begun();
+    run.tell(is(VmState::Active));
+    run.tell(Observation::Pulse(pulse(false, false)));
+    run.goes_on(STOP_LIMIT + 500, &is(VmState::Active));
+    run.assert_end("", NotificationStatus::Failed, "while the segment is disabled");
+    assert!(run.calls.is_empty());
+}
+
+#[test]
+fn r12_a_host_that_is_down_gets_no_call() {
+    for stage in CALLING {
+        for (what, down) in [
+            ("down", service(false, false)),
+            ("forced down", service(true, true)),
+            ("unknown", Observation::Service(Ok(None))),
+            ("not shown", Observation::Service(Err(lost()))),
+        ] {
+            let mut run = Run::begun();
+            run.tell(unmoved(stage));
+            run.tell(down.clone());
+            while run.state.stage != Stage::Over && run.at <= STOP_LIMIT {
+                run.at += 500;
+                run.tell(unmoved(stage));
+                if run.commands.contains(&Command::ReadService) {
+                    run.tell(down.clone());
+                }
+            }
+            assert!(run.calls.is_empty(), "{stage:?} {what}");
+            let (status, message) = run.end();
+            assert_eq!(status, NotificationStatus::Failed, "{stage:?} {what}");
+            assert!(
+                message.contains("host c1") || message.contains("waiting for Nova"),
+                "{stage:?} {what}: {message}"
+            );
+        }
+    }
+}
+
+#[test]
+fn the_host_is_looked_at_before_each_call_and_an_old_look_counts_for_nothing() {
+    let mut run = Run::asked(Stage::Stopping);
+    run.tell(answer(
+        ServerCall::Stop,
+        Err(fault(FaultClass::Conflict, Some(409), false)),
+    ));
+    run.at(1500, is(VmState::Active));
+    assert_eq!(run.calls.len(), 1);
+    assert!(run.commands.contains(&Command::ReadService), "looked at again");
+    // Meanwhile an operator says no, and takes it back much later.
+    run.tell(Observation::Pulse(pulse(false, false)));
+    run.tell(up());
+    run.at(1500 + D + 1, Observation::Pulse(quiet()));
+    run.tell(is(VmState::Active));
+    assert_eq!(run.calls.len(), 1, "that it was up then says nothing about now");
+    run.tell(service(false, false));
+    assert_eq!(run.calls.len(), 1);
+}
+
+#[test]
+fn what_nova_showed_before_a_silence_is_not_acted_on() {
+    let mut run = Run::begun();
+    run.tell(is(VmState::Active));
+    assert!(run.commands.contains(&Command::ReadService));
+    run.at(1000, silent());
+    run.tell(up());
+    assert!(run.calls.is_empty());
+
+    let mut run = Run::begun();
+    run.tell(is(VmState::Active));
+    run.at(D + 1, up());
+    assert!(run.calls.is_empty(), "a read that hangs is a silence too");
+}
+
+#[test]
+fn w8_a_silence_of_nova_counts_towards_no_limit() {
+    for stage in CALLING {
+        let mut run = Run::begun();
+        run.tell(unmoved(stage));
+        run.tell(Observation::Service(Err(lost())));
+        while run.at < 600_000 {
+            run.at += 1000;
+            run.tell(silent());
+        }
+        run.goes_on(605_000, &unmoved(stage));
+        assert_eq!(run.calls.len(), 1, "{stage:?}: Nova is back");
+
+        let mut run = Run::asked(stage);
+        run.tell(answer(call_of(stage).1, Err(lost())));
+        while run.at < 600_000 {
+            run.at += 1000;
+            run.tell(silent());
+        }
+        run.goes_on(605_000, &unmoved(stage));
+        assert_eq!(run.calls.len(), 2, "{stage:?}: and the lost call is repeated");
+    }
+}
+
+#[test]
+fn time_limits_begin_with_the_call_and_end_with_the_reason() {
+    let stuck = |task: &str, state| shown(server(state, Some(task)));
+    let cases = [
+        (
+            Stage::Activating,
+            STOP_LIMIT,
+            stuck("resize_reverting", VmState::Resized),
+            "not set active within 180 s",
+        ),
+        (
+            Stage::Stopping,
+            STOP_LIMIT,
+            stuck("powering-off", VmState::Active),
+            "not stopped within 180 s, it is active",
+        ),
+        (
+            Stage::Stopping,
+            STOP_LIMIT,
+            is(VmState::Building),
+            "it is building",
+        ),
+        (Stage::Stopping, STOP_LIMIT, is(VmState::Resized), "it is resized"),
+        (
+            Stage::Starting,
+            START_LIMIT,
+            stuck("powering-on", VmState::Stopped),
+            "not active within 60 s",
+        ),
+        (Stage::Starting, START_LIMIT, is(VmState::Error), "it is error"),
+    ];
+    for (stage, limit, sight, part) in cases {
+        for (result, limit) in [(Ok(()), limit), (Err(lost()), limit + SETTLED)] {
+            let mut run = Run::asked(stage);
+            run.at(100, answer(call_of(stage).1, result));
+            run.goes_on(limit - 1, &sight);
+            assert_eq!(run.state.stage, stage, "{part}");
+            run.goes_on(limit + 500, &sight);
+            run.assert_end(&format!("{stage:?}"), NotificationStatus::Failed, part);
+        }
+    }
+    // The waits before the call are not the instance's fault.
+    let mut run = Run::begun();
+    run.tell(is(VmState::Stopped));
+    run.tell(service(false, false));
+    while run.at < START_LIMIT - 2000 {
+        run.at += 500;
+        run.tell(is(VmState::Stopped));
+        if run.commands.contains(&Command::ReadService) {
+            run.tell(service(false, false));
+        }
+    }
+    run.goes_on(START_LIMIT, &is(VmState::Stopped));
+    assert_eq!(run.calls.len(), 1);
+    run.tell(answer(ServerCall::Start, Ok(())));
+    run.goes_on(
+        START_LIMIT + 30_000,
+        &shown(server(VmState::Stopped, Some("powering-on"))),
+    );
+    assert_eq!(
+        run.state.stage,
+        Stage::Starting,
+        "it has its whole limit from the call on"
+    );
+}
+
+#[test]
+fn a_refusal_that_is_repeated_is_told_and_ends_it() {
+    let mut run = Run::asked(Stage::Stopping);
+    let refused = fault(FaultClass::Conflict, Some(409), false);
+    while run.at < STOP_LIMIT + 500 && run.state.stage != Stage::Over {
+        if run.commands.iter().any(Command::is_write) {
+            run.tell(answer(ServerCall::Stop, Err(refused.clone())));
+        }
+        run.at += 100;
+        run.tell(is(VmState::Active));
+        if run.commands.contains(&Command::ReadService) {
+            run.tell(up());
+        }
+        if run.at == 10_000 {
+            assert!(
+                run.shown.clone().unwrap().1.unwrap().contains("409"),
+                "told meanwhile"
+            );
+        }
+    }
+    run.assert_end("", NotificationStatus::Failed, "409");
+    assert!(
+        run.calls.len() <= 181,
+        "no more than one a second: {}",
+        run.calls.len()
+    );
+}
+
+#[test]
+fn an_operators_reject_ends_it_in_each_stage_and_is_heard_once() {
+    for stage in CALLING {
+        let mut run = Run::asked(stage);
+        run.tell(said(1, Word::Approve));
+        assert_eq!(
+            (run.state.stage, run.state.heard),
+            (stage, 1),
+            "there is nothing to approve"
+        );
+        run.tell(said(1, Word::Reject));
+        assert_eq!(run.state.stage, stage, "an old number");
+        run.tell(said(2, Word::Reject));
+        run.assert_end(
+            &format!("{stage:?}"),
+            NotificationStatus::Failed,
+            "rejected by alice",
+        );
+        assert!(run.commands.is_empty());
+    }
+    let mut run = Run::begun();
+    run.tell(said(1, Word::Reject));
+    run.assert_end("Begin", NotificationStatus::Failed, "rejected by alice");
+}
+
+#[test]
+fn a_refusal_is_not_told_any_more_when_the_state_has_come_all_the_same() {
+    let mut run = Run::asked(Stage::Stopping);
+    run.tell(answer(
+        ServerCall::Stop,
+        Err(fault(FaultClass::Conflict, Some(409), false)),
+    ));
+    run.at(4000, shown(server(VmState::Active, Some("powering-off"))));
+    assert!(run.shown.clone().unwrap().1.unwrap().contains("409"));
+    run.at(4500, is(VmState::Stopped));
+    assert_eq!(run.shown, Some((NotificationStatus::Running, None)));
+    assert_eq!(run.state.stage, Stage::Starting);
+}
+
+#[test]
+fn nothing_is_asked_any_more_when_it_ends() {
+    let mut run = Run::asked(Stage::Stopping);
+    run.tell(answer(ServerCall::Stop, Ok(())));
+    run.at(
+        STOP_LIMIT - 1000,
+        shown(server(VmState::Active, Some("powering-off"))),
+    );
+    run.at(STOP_LIMIT, Observation::Tick);
+    run.assert_end("", NotificationStatus::Failed, "not stopped");
+    assert!(run.commands.is_empty(), "{:?}", run.commands);
+}

@@ -1,0 +1,17 @@
+//! Each rule of the protocol as a test, its number in the name; EW numbers are weaknesses of other engines.
+
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "a test looks for one command among all, those of later versions too"
+)]
+
+mod bed;
+mod fencing;
+mod following;
+mod holding;
+mod looking;
+mod planning;
+mod properties;
+mod restoring;
+mod returning;
+mod taking_over;

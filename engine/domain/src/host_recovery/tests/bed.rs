@@ -1,0 +1,509 @@
+//! A host recovery on a bench: tell it something, see what it wants, look into its journal.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use uuid::Uuid;
+
+use crate::entity::Stamps;
+use crate::entity::host::Host;
+use crate::entity::notification::{Notification, NotificationStatus, NotificationType};
+use crate::entity::segment::{RecoveryMethod, Segment};
+use crate::fault::{Fault, FaultClass};
+use crate::host_recovery::{HostRecovery, Move, MoveStep, decide_all};
+use crate::nova::{Migration, MigrationType, PowerState, Server, Service, VmState};
+use crate::policy::{FencingMode, Policy};
+use crate::power::{Power, PowerReading};
+use crate::recovery::{
+    Command, Inventory, Lists, Now, Observation, OperatorWord, Pulse, Record, ServerCall, ServiceUpdate,
+    Storm, Word,
+};
+use crate::{
+    Elapsed, HostId, MigrationId, NotificationId, RecoveryId, SegmentId, ServerId, ServiceId, Timestamp,
+};
+
+pub(super) const HOST: &str = "compute-1";
+const NOVA: i64 = 1_700_000_000_000_000;
+
+pub(super) fn id(server: u128) -> ServerId {
+    ServerId(Uuid::from_u128(server))
+}
+
+pub(super) fn nova_time(millis: u64) -> Timestamp {
+    Timestamp::from_micros(NOVA + i64::try_from(millis).unwrap() * 1_000)
+}
+
+pub(super) fn server(number: u128) -> Server {
+    Server {
+        id: id(number),
+        name: format!("vm-{number}"),
+        host: Some(HOST.into()),
+        vm_state: VmState::Active,
+        task_state: None,
+        power_state: PowerState::Running,
+        locked: false,
+        locked_reason: None,
+        metadata: BTreeMap::new(),
+        volume_backed: true,
+        launched: true,
+        fault: None,
+    }
+}
+
+pub(super) fn tagged(number: u128) -> Server {
+    Server {
+        metadata: [("HA_Enabled".to_owned(), "True".to_owned())].into(),
+        ..server(number)
+    }
+}
+
+pub(super) fn evacuation(record: u64, number: u128, status: &str, dest: Option<&str>) -> Migration {
+    Migration {
+        id: MigrationId(record),
+        server: id(number),
+        kind: MigrationType::Evacuation,
+        status: status.into(),
+        source: Some(HOST.into()),
+        dest: dest.map(Into::into),
+        created_at: Some(nova_time(0)),
+    }
+}
+
+pub(super) fn fault(status: Option<u16>, class: FaultClass, maybe_done: bool) -> Fault {
+    Fault {
+        class,
+        status,
+        maybe_done,
+        text: format!("nova: {status:?}"),
+    }
+}
+
+pub(super) fn timeout() -> Fault {
+    fault(None, FaultClass::Transient, true)
+}
+
+pub(super) fn unavailable() -> Fault {
+    fault(Some(429), FaultClass::Transient, false)
+}
+
+/// See the module.
+pub(super) struct Bed {
+    pub(super) state: HostRecovery,
+    /// The recovery's own time, in milliseconds.
+    pub(super) at: u64,
+    pub(super) record: Record,
+    pub(super) commands: Vec<Command>,
+    /// The journal.
+    head: Option<String>,
+    rows: BTreeMap<ServerId, String>,
+    pub(super) writes: BTreeMap<ServerId, u32>,
+    pub(super) status: NotificationStatus,
+    pub(super) message: Option<String>,
+    pub(super) said: u32,
+    pulse: Pulse,
+    words: u64,
+    /// What Nova shows of the host.
+    pub(super) service: Service,
+}
+
+impl Bed {
+    pub(super) fn with(reported: &str, change: impl FnOnce(&mut Policy)) -> Self {
+        let mut policy = Policy {
+            fencing: FencingMode::Engine,
+            ..Policy::default()
+        };
+        change(&mut policy);
+        let stamps = Stamps {
+            created_at: Timestamp::from_micros(0),
+            updated_at: None,
+        };
+        let segment = Segment {
+            row: 1,
+            id: SegmentId(Uuid::from_u128(1)),
+            name: "one".into(),
+            service_type: "COMPUTE".into(),
+            enabled: true,
+            description: None,
+            recovery_method: RecoveryMethod::Auto,
+            stamps,
+        };
+        let host = Host {
+            row: 1,
+            id: HostId(Uuid::from_u128(2)),
+            name: HOST.into(),
+            segment,
+            kind: "COMPUTE".into(),
+            control_attributes: "SSH".into(),
+            reserved: false,
+            on_maintenance: false,
+            stamps,
+        };
+        let mut payload: BTreeMap<String, String> = [("event".to_owned(), "STOPPED".to_owned())].into();
+        if !reported.is_empty() {
+            payload.insert("host_status".into(), reported.into());
+        }
+        let notification = Notification {
+            row: 1,
+            id: NotificationId(Uuid::from_u128(3)),
+            kind: NotificationType::ComputeHost,
+            generated_time: Timestamp::from_micros(0),
+            source_host: host.id,
+            segment: None,
+            payload,
+            status: NotificationStatus::Running,
+            message: None,
+            stamps,
+        };
+        let state = HostRecovery::new(RecoveryId(Uuid::from_u128(4)), &notification, &host, policy);
+        Self {
+            state,
+            at: 0,
+            record: Record::default(),
+            commands: Vec::new(),
+            head: None,
+            rows: BTreeMap::new(),
+            writes: BTreeMap::new(),
+            status: NotificationStatus::Running,
+            message: None,
+            said: 0,
+            pulse: Pulse {
+                segment_enabled: true,
+                operator_maintenance: false,
+                word: None,
+            },
+            words: 0,
+            service: Service {
+                id: ServiceId(Uuid::from_u128(5)),
+                host: HOST.into(),
+                enabled: true,
+                disabled_reason: None,
+                up: true,
+                forced_down: false,
+                last_heartbeat: Some(nova_time(0)),
+                nova_now: None,
+            },
+        }
+    }
+
+    pub(super) fn engine() -> Self {
+        Self::with("UNKNOWN", |_| {})
+    }
+
+    pub(super) fn external() -> Self {
+        Self::with("NORMAL", |policy| policy.fencing = FencingMode::External)
+    }
+
+    pub(super) fn see_all(&mut self, observations: Vec<Observation>) -> &mut Self {
+        let now = Now {
+            elapsed: Elapsed::from_millis(self.at),
+            wall: Timestamp::from_micros(0),
+        };
+        // The journal has refused the write before.
+        let refused = observations
+            .iter()
+            .find(|one| matches!(one, Observation::MovesTaken(_)))
+            .cloned();
+        let decision = decide_all(self.state.clone(), observations, now);
+        self.state = decision.state;
+        self.record = decision.record;
+        self.commands = decision.commands;
+        if let Some(Observation::MovesTaken(taken)) = &refused {
+            self.rows.retain(|server, _| !taken.contains(server));
+        }
+        if self.record.head {
+            self.head = Some(self.state.head().unwrap());
+        }
+        for server in &self.record.moves {
+            if let Some(one) = self.state.moves.get(server) {
+                self.rows.insert(*server, one.to_json().unwrap());
+                *self.writes.entry(*server).or_default() += 1;
+            }
+        }
+        if let Some((status, message)) = &self.record.notification {
+            self.status = *status;
+            self.message.clone_from(message);
+            self.said += 1;
+        }
+        self
+    }
+
+    pub(super) fn see(&mut self, observation: Observation) -> &mut Self {
+        self.see_all(vec![observation])
+    }
+
+    pub(super) fn tick(&mut self, millis: u64) -> &mut Self {
+        self.at += millis;
+        self.see(Observation::Tick)
+    }
+
+    pub(super) fn claim(&mut self) -> &mut Self {
+        self.see(Observation::Claimed(self.pulse.clone()))
+    }
+
+    /// The owner dies; another one reads the journal.
+    pub(super) fn take_over(&mut self) -> &mut Self {
+        let rows: Vec<String> = self.rows.values().cloned().collect();
+        let head = self.head.clone().unwrap();
+        self.state = HostRecovery::restore(&head, &rows).unwrap();
+        self.claim()
+    }
+
+    pub(super) fn pulse(&mut self, enabled: bool, maintenance: bool) -> &mut Self {
+        self.pulse.segment_enabled = enabled;
+        self.pulse.operator_maintenance = maintenance;
+        self.see(Observation::Pulse(self.pulse.clone()))
+    }
+
+    pub(super) fn say(&mut self, word: Word) -> &mut Self {
+        self.words += 1;
+        self.pulse.word = Some(OperatorWord {
+            number: self.words,
+            word,
+            by: "ada".into(),
+            at: Timestamp::from_micros(0),
+        });
+        self.see(Observation::Pulse(self.pulse.clone()))
+    }
+
+    pub(super) fn wants(&self, wanted: impl Fn(&Command) -> bool) -> bool {
+        self.commands.iter().any(wanted)
+    }
+
+    pub(super) fn evacuates(&self, number: u128) -> bool {
+        self.wants(|command| matches!(command, Command::Evacuate(it) if it.server() == id(number)))
+    }
+
+    pub(super) fn evacuates_any(&self) -> bool {
+        self.wants(|command| matches!(command, Command::Evacuate(_)))
+    }
+
+    pub(super) fn orders_off(&self) -> bool {
+        self.wants(|command| matches!(command, Command::PowerOff { .. }))
+    }
+
+    pub(super) fn clears(&self) -> bool {
+        let update = |command: &Command| {
+            matches!(
+                command,
+                Command::UpdateService {
+                    update: ServiceUpdate::ClearForcedDown,
+                    ..
+                }
+            )
+        };
+        self.wants(update)
+    }
+
+    pub(super) fn updates(&self) -> Option<ServiceUpdate> {
+        self.commands.iter().find_map(|command| match command {
+            Command::UpdateService { update, .. } => Some(update.clone()),
+            _ => None,
+        })
+    }
+
+    pub(super) fn one(&self, number: u128) -> &Move {
+        &self.state.moves[&id(number)]
+    }
+
+    pub(super) fn step(&self, number: u128) -> &MoveStep {
+        &self.one(number).step
+    }
+
+    pub(super) fn is_asked(&self, number: u128) -> bool {
+        matches!(self.step(number), MoveStep::Asked { .. })
+    }
+
+    pub(super) fn is_waiting(&self, number: u128) -> bool {
+        matches!(self.step(number), MoveStep::Waiting { .. })
+    }
+
+    // --- what Nova and the devices say
+
+    pub(super) fn storm(&mut self, out: u64, of: u64) -> &mut Self {
+        self.see(Observation::Storm(Storm {
+            segment_hosts: of,
+            segment_out: out,
+            all_hosts: of,
+            all_out: out,
+        }))
+    }
+
+    /// The service as it is set down, read now.
+    pub(super) fn service(&mut self) -> &mut Self {
+        let seen = Service {
+            nova_now: Some(nova_time(self.at + 100_000)),
+            ..self.service.clone()
+        };
+        self.see(Observation::Service(Ok(Some(seen))))
+    }
+
+    /// Its last heartbeat was sent so long ago.
+    pub(super) fn heartbeat_age(&mut self, millis: u64) -> &mut Self {
+        self.service.last_heartbeat = Some(nova_time(self.at + 100_000 - millis));
+        self
+    }
+
+    /// Its nova-compute beats: twice, for once could be somebody's change of the record.
+    pub(super) fn beats(&mut self) -> &mut Self {
+        self.heartbeat_age(0).service();
+        self.at += 10_000;
+        self.heartbeat_age(0).service()
+    }
+
+    pub(super) fn power(&mut self, power: Power) -> &mut Self {
+        self.power_at(self.at, power)
+    }
+
+    pub(super) fn power_at(&mut self, started: u64, power: Power) -> &mut Self {
+        let reading = PowerReading {
+            power,
+            raw: format!("{power:?}"),
+            device: "bmc".into(),
+            at: Timestamp::from_micros(0),
+        };
+        self.see(Observation::Power {
+            started: Elapsed::from_millis(started),
+            result: Ok(reading),
+        })
+    }
+
+    pub(super) fn power_fails(&mut self, fault: Fault) -> &mut Self {
+        let started = Elapsed::from_millis(self.at);
+        self.see(Observation::Power {
+            started,
+            result: Err(fault),
+        })
+    }
+
+    pub(super) fn inventory(&mut self, servers: Vec<Server>, migrations: Vec<Migration>) -> &mut Self {
+        let service = Some(self.service.clone());
+        self.see(Observation::Inventory(Ok(Inventory {
+            migrations,
+            servers,
+            service,
+        })))
+    }
+
+    pub(super) fn lists(&mut self, servers: Vec<Server>, evacuations: Vec<Migration>) -> &mut Self {
+        self.lists_with(servers, evacuations, &[])
+    }
+
+    pub(super) fn lists_with(
+        &mut self,
+        servers: Vec<Server>,
+        evacuations: Vec<Migration>,
+        off: &[&str],
+    ) -> &mut Self {
+        let proven_off: BTreeSet<String> = off.iter().map(|host| (*host).to_owned()).collect();
+        self.see(Observation::Lists(Ok(Lists {
+            started: Elapsed::from_millis(self.at),
+            servers,
+            evacuations,
+            proven_off,
+        })))
+    }
+
+    pub(super) fn reads(&mut self, number: u128, seen: Option<Server>) -> &mut Self {
+        self.see(Observation::Server {
+            server: id(number),
+            result: Ok(seen),
+        })
+    }
+
+    pub(super) fn answer(&mut self, number: u128, call: ServerCall, result: Result<(), Fault>) -> &mut Self {
+        self.see(Observation::ServerCall {
+            server: id(number),
+            call,
+            result,
+        })
+    }
+
+    // --- the way so far
+
+    /// Guards are content.
+    pub(super) fn begun(mut self) -> Self {
+        self.claim().storm(1, 10);
+        self
+    }
+
+    /// Two readings of "off", three seconds apart.
+    pub(super) fn proven(self) -> Self {
+        let mut bed = self.begun();
+        bed.heartbeat_age(5_000).service();
+        bed.power(Power::Off).tick(3_000).power(Power::Off);
+        assert!(bed.state.proof.is_some());
+        bed
+    }
+
+    pub(super) fn forced_down(&mut self) -> &mut Self {
+        assert!(self.updates().is_some(), "{:?}", self.commands);
+        self.service.forced_down = true;
+        self.service.up = false;
+        let seen = self.service.clone();
+        self.see(Observation::ServiceUpdated(Ok(seen)));
+        self.at += 1;
+        self.service()
+    }
+
+    /// Listed: these instances, each locked if it is to be moved.
+    pub(super) fn planned(self, servers: Vec<Server>) -> Self {
+        self.planned_with(servers, Vec::new())
+    }
+
+    pub(super) fn planned_with(self, servers: Vec<Server>, migrations: Vec<Migration>) -> Self {
+        let mut bed = self.proven();
+        bed.forced_down().inventory(servers, migrations);
+        let locking: Vec<ServerId> = bed
+            .commands
+            .iter()
+            .filter_map(|command| match command {
+                Command::Lock { server, .. } => Some(*server),
+                _ => None,
+            })
+            .collect();
+        if !locking.is_empty() {
+            let locked = |server| Observation::ServerCall {
+                server,
+                call: ServerCall::Lock,
+                result: Ok(()),
+            };
+            bed.see_all(locking.into_iter().map(locked).collect());
+        }
+        bed
+    }
+
+    /// One ordinary instance, asked for, and Nova has said yes.
+    pub(super) fn asked(self) -> Self {
+        let mut bed = self.planned(vec![server(1)]);
+        assert!(bed.evacuates(1), "{:?}", bed.commands);
+        bed.answer(1, ServerCall::Evacuate, Ok(()));
+        bed.at += 1;
+        bed
+    }
+
+    /// Unlocks what is all but over, and looks at the host for the last time.
+    pub(super) fn over(&mut self, servers: Vec<Server>) -> &mut Self {
+        let asked: Vec<Observation> = self
+            .state
+            .moves
+            .values()
+            .filter(|one| matches!(one.step, MoveStep::Unlocking { .. }))
+            .map(|one| Observation::ServerCall {
+                server: one.server,
+                call: ServerCall::Unlock,
+                result: Ok(()),
+            })
+            .collect();
+        let looks = |bed: &Self| bed.wants(|command| *command == Command::TakeInventory);
+        let looked = looks(self);
+        if !asked.is_empty() {
+            self.see_all(asked);
+        }
+        if !looked && !looks(self) {
+            self.tick(500);
+        }
+        if looked || looks(self) {
+            self.inventory(servers, Vec::new());
+        }
+        self
+    }
+}

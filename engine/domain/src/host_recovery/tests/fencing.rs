@@ -1,0 +1,466 @@
+//! The way to the proof, and to `forced_down`.
+
+use super::bed::{Bed, fault, server, timeout, unavailable};
+use crate::entity::host::MaintenanceReason;
+use crate::entity::notification::NotificationStatus;
+use crate::fault::FaultClass;
+use crate::host_recovery::{HoldKind, Stage};
+use crate::power::Power;
+use crate::recovery::{Command, Life, Observation, ServiceUpdate, Word};
+
+fn reads_power(bed: &Bed) -> bool {
+    bed.wants(|command| *command == Command::ReadPower)
+}
+
+#[test]
+fn gates_end_a_recovery_before_anything_is_touched() {
+    use NotificationStatus::{Finished, Ignored};
+    let cases = [
+        ("started", "event", "STARTED", true, false, Finished),
+        ("another event", "event", "SOMETHING", true, false, Ignored),
+        (
+            "segment disabled (EW7)",
+            "event",
+            "STOPPED",
+            false,
+            false,
+            Ignored,
+        ),
+        ("operator's maintenance", "event", "STOPPED", true, true, Ignored),
+    ];
+    for (name, _, event, enabled, maintenance, wanted) in cases {
+        let mut bed = Bed::engine();
+        bed.state.event = event.into();
+        bed.pulse(enabled, maintenance);
+        assert_eq!(bed.status, wanted, "{name}");
+        assert_eq!(bed.record.life, Some(Life::Closed), "{name}");
+        assert!(bed.commands.is_empty(), "{name}");
+        assert!(bed.message.is_some(), "{name}");
+    }
+}
+
+#[test]
+fn r15_external_fencing_acts_on_normal_only_and_engine_fencing_on_anything() {
+    use crate::policy::FencingMode::{Engine, External};
+    let cases = [
+        ("NORMAL", External, false),
+        ("UNKNOWN", External, true),
+        ("", External, true),
+        ("NORMAL", Engine, false),
+        ("UNKNOWN", Engine, false),
+        ("", Engine, false),
+    ];
+    for (reported, mode, ignored) in cases {
+        let mut bed = Bed::with(reported, |policy| policy.fencing = mode);
+        bed.claim();
+        let name = format!("{reported:?} {mode:?}");
+        assert_eq!(bed.status == NotificationStatus::Ignored, ignored, "{name}");
+        assert_eq!(bed.message.is_some(), ignored, "the reason is said: {name}");
+    }
+}
+
+#[test]
+fn r24_a_storm_is_held_above_the_fraction_and_one_host_never_is() {
+    let cases = [
+        ("one of one", 1, 1, false),
+        ("one of two", 1, 2, false),
+        ("two of ten", 2, 10, false),
+        ("three of ten", 3, 10, true),
+        ("two of three", 2, 3, true),
+    ];
+    for (name, out, of, held) in cases {
+        let mut bed = Bed::engine();
+        bed.claim().storm(out, of);
+        assert_eq!(bed.state.hold.is_some(), held, "{name}");
+        assert_eq!(reads_power(&bed), !held, "{name}");
+    }
+}
+
+#[test]
+fn an_approved_storm_goes_on_and_a_rejected_one_ends_as_failed() {
+    let mut bed = Bed::engine();
+    bed.claim().storm(5, 5).say(Word::Approve);
+    assert_eq!(bed.state.stage, Stage::Fencing);
+    assert!(reads_power(&bed));
+    let mut bed = Bed::engine();
+    bed.claim().storm(5, 5).say(Word::Reject);
+    assert_eq!(bed.status, NotificationStatus::Failed);
+    assert!(bed.message.as_deref().unwrap().contains("rejected by ada"));
+    assert_eq!(bed.record.life, Some(Life::Closed));
+}
+
+#[test]
+fn a_word_is_heard_once() {
+    let mut bed = Bed::engine();
+    bed.claim().storm(5, 5).say(Word::Approve);
+    bed.heartbeat_age(20_000).service().power(Power::On);
+    bed.see(Observation::PowerOff(Err(fault(
+        Some(403),
+        FaultClass::Permanent,
+        false,
+    ))));
+    assert_eq!(bed.state.hold.as_ref().unwrap().kind, HoldKind::Fence);
+    bed.pulse(true, false);
+    assert!(bed.state.hold.is_some(), "the old word approves nothing new");
+    bed.say(Word::Approve);
+    assert!(bed.state.hold.is_none());
+}
+
+#[test]
+fn one_reading_of_off_is_no_proof_and_two_are_only_in_a_row_and_apart() {
+    let mut bed = Bed::engine().begun();
+    bed.heartbeat_age(20_000).service();
+    bed.power(Power::Off);
+    assert!(bed.state.proof.is_none());
+    bed.tick(2_999);
+    assert!(!reads_power(&bed), "not asked again before the gap is over");
+    bed.tick(1).power(Power::On);
+    assert!(bed.state.proof.is_none());
+    bed.tick(3_000).power(Power::Off);
+    assert!(bed.state.proof.is_none(), "the first of a new pair");
+    bed.tick(3_000).power(Power::Off);
+    assert!(bed.state.proof.is_some());
+    assert_eq!(bed.record.host, Some(MaintenanceReason::Recovery));
+    assert_eq!(bed.record.proofs.len(), 1);
+}
+
+#[test]
+fn a_failed_or_unclear_reading_breaks_the_pair() {
+    for (name, unclear) in [("fails", false), ("is unknown", true)] {
+        let mut bed = Bed::engine().begun();
+        bed.heartbeat_age(1_000).service();
+        bed.power(Power::Off).tick(3_000);
+        if unclear {
+            bed.power(Power::Unknown);
+        } else {
+            bed.power_fails(unavailable());
+        }
+        bed.tick(6_000).power(Power::Off);
+        assert!(bed.state.proof.is_none(), "reading {name}");
+    }
+}
+
+#[test]
+fn nothing_is_switched_off_while_nova_hears_the_host() {
+    let mut bed = Bed::engine().begun();
+    bed.heartbeat_age(5_000).service().power(Power::On);
+    assert!(!bed.orders_off());
+    bed.tick(4_000);
+    assert!(bed.message.as_deref().unwrap().contains("Nova shows it up"));
+    bed.heartbeat_age(16_000).service();
+    assert!(bed.orders_off(), "a stale heartbeat is the second witness");
+    assert!(bed.record.head, "journalled before it is sent");
+}
+
+#[test]
+fn a_contradicted_report_is_given_up_and_nothing_was_done() {
+    let mut bed = Bed::engine().begun();
+    bed.heartbeat_age(1_000).service().power(Power::On);
+    let mut orders = 0;
+    for _ in 0..130 {
+        bed.tick(1_000).heartbeat_age(1_000).service();
+        orders += usize::from(bed.orders_off());
+        if bed.state.stage == Stage::Over {
+            break;
+        }
+    }
+    assert_eq!(bed.status, NotificationStatus::Failed);
+    assert_eq!(orders, 0);
+    assert!(bed.said <= 3, "messages do not flap: {}", bed.said);
+}
+
+#[test]
+fn r5_an_order_without_an_answer_is_not_repeated_before_d_and_q_have_passed() {
+    let mut bed = Bed::engine().begun();
+    bed.heartbeat_age(20_000).service().power(Power::On);
+    assert!(bed.orders_off());
+    bed.see(Observation::PowerOff(Err(timeout())));
+    for _ in 0..15 {
+        bed.tick(5_000);
+        assert!(!bed.orders_off(), "at {}", bed.at);
+        bed.power(Power::On);
+        assert!(!bed.orders_off(), "at {}", bed.at);
+    }
+    bed.tick(5_000);
+    assert!(bed.orders_off(), "D + Q are over");
+}
+
+#[test]
+fn a_reading_asked_for_before_the_order_says_nothing_about_it() {
+    let mut bed = Bed::engine().begun();
+    bed.heartbeat_age(20_000).service().power(Power::On);
+    assert!(bed.orders_off());
+    bed.see(Observation::PowerOff(Ok(())));
+    bed.at += 4_000;
+    bed.power_at(0, Power::On).power(Power::Off);
+    bed.at += 3_000;
+    bed.power(Power::Off);
+    assert!(bed.state.proof.is_some());
+}
+
+#[test]
+fn a_device_that_takes_the_order_and_does_nothing_is_held_after_its_limit() {
+    let mut bed = Bed::engine().begun();
+    bed.heartbeat_age(20_000).service().power(Power::On);
+    bed.see(Observation::PowerOff(Ok(())));
+    for _ in 0..31 {
+        bed.tick(5_000).power(Power::On);
+    }
+    let hold = bed.state.hold.clone().unwrap();
+    assert_eq!(hold.kind, HoldKind::Fence);
+    assert_eq!(bed.status, NotificationStatus::Running, "R20: held is running");
+    assert!(bed.message.as_deref().unwrap().starts_with("held: "));
+    bed.say(Word::Approve)
+        .power(Power::Off)
+        .tick(3_000)
+        .power(Power::Off);
+    assert!(bed.state.proof.is_some(), "approve tries again");
+}
+
+#[test]
+fn each_answer_to_the_order_leads_somewhere() {
+    let cases = [
+        (
+            "refused for good",
+            fault(Some(403), FaultClass::Permanent, false),
+            true,
+            false,
+        ),
+        (
+            "wrong credentials",
+            fault(Some(401), FaultClass::Fatal, false),
+            true,
+            false,
+        ),
+        (
+            "busy",
+            fault(Some(503), FaultClass::Transient, false),
+            false,
+            true,
+        ),
+        ("no answer", timeout(), false, false),
+    ];
+    for (name, answer, held, again) in cases {
+        let mut bed = Bed::engine().begun();
+        bed.heartbeat_age(20_000).service().power(Power::On);
+        bed.see(Observation::PowerOff(Err(answer)));
+        bed.tick(6_000);
+        assert_eq!(bed.state.hold.is_some(), held, "{name}");
+        assert_eq!(bed.orders_off(), again, "{name}");
+    }
+}
+
+#[test]
+fn a_device_that_cannot_be_read_is_held_and_never_taken_for_off() {
+    let mut bed = Bed::engine().begun();
+    bed.heartbeat_age(60_000).service();
+    bed.power_fails(unavailable());
+    for _ in 0..200 {
+        bed.tick(1_000);
+        if reads_power(&bed) {
+            bed.power_fails(fault(Some(503), FaultClass::Transient, false));
+        }
+    }
+    assert_eq!(bed.state.hold.as_ref().unwrap().kind, HoldKind::Fence);
+    assert!(bed.state.proof.is_none());
+}
+
+#[test]
+fn r15_a_word_counts_once_nova_does_not_hear_the_host() {
+    let mut bed = Bed::external().begun();
+    bed.heartbeat_age(14_000).service();
+    assert!(bed.state.proof.is_none(), "R16: a heartbeat of 14 s is not stale");
+    bed.tick(1_000).heartbeat_age(16_000).service();
+    assert!(bed.state.proof.is_some());
+    assert!(
+        !bed.orders_off(),
+        "R18: a notification powers nothing off in mode external"
+    );
+    assert!(!reads_power(&bed));
+}
+
+#[test]
+fn r16_forced_down_hides_up_and_not_the_heartbeat() {
+    let mut bed = Bed::external().begun();
+    bed.service.forced_down = true;
+    bed.service.up = false;
+    bed.heartbeat_age(5_000).service();
+    assert!(
+        bed.state.proof.is_none(),
+        "down because forced, with a young heartbeat"
+    );
+    bed.service.forced_down = false;
+    bed.tick(1_000).service();
+    assert!(bed.state.proof.is_some(), "Nova itself shows it down");
+}
+
+#[test]
+fn r23_a_foreign_disable_stays() {
+    let cases = [
+        ("enabled", true, None, false),
+        ("disabled for a reason of its own", false, Some("disk"), true),
+        ("disabled without a word", false, None, true),
+        ("disabled by another recovery", false, Some("x [tachi 0]"), true),
+    ];
+    for (name, enabled, reason, foreign) in cases {
+        let mut bed = Bed::engine();
+        bed.service.enabled = enabled;
+        bed.service.disabled_reason = reason.map(Into::into);
+        let bed = bed.proven();
+        match bed.updates().unwrap() {
+            ServiceUpdate::ForceDown => assert!(foreign, "{name}"),
+            ServiceUpdate::DisableAndForceDown { reason } => {
+                assert!(!foreign, "{name}");
+                assert!(reason.contains("tachi 0000"), "marked as ours: {reason}");
+            }
+            other => panic!("{name}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn r17_forced_down_is_not_set_on_an_old_reading() {
+    let mut bed = Bed::engine().proven();
+    assert!(bed.updates().is_some());
+    bed.see(Observation::ServiceUpdated(Err(timeout())));
+    bed.tick(31_000);
+    assert!(bed.updates().is_none(), "the reading is older than 30 s");
+    assert!(reads_power(&bed));
+    bed.power(Power::Off);
+    assert!(bed.updates().is_some());
+}
+
+#[test]
+fn a_forced_down_that_fails_is_tried_again_and_said() {
+    let cases = [
+        ("busy", unavailable(), 3_000),
+        ("no answer", timeout(), 3_000),
+        ("refused", fault(Some(400), FaultClass::Permanent, false), 31_000),
+    ];
+    for (name, answer, wait) in cases {
+        let mut bed = Bed::engine().proven();
+        bed.see(Observation::ServiceUpdated(Err(answer)));
+        assert!(bed.updates().is_none(), "{name}");
+        bed.tick(wait);
+        let mut again = bed.updates().is_some();
+        bed.power(Power::Off);
+        again |= bed.updates().is_some();
+        assert!(again, "{name}");
+        assert!(
+            bed.message.as_deref().unwrap().contains("cannot be forced down"),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn a_word_is_bound_to_the_heartbeat_from_its_first_moment() {
+    let mut bed = Bed::external().begun();
+    bed.heartbeat_age(16_000).service();
+    assert!(bed.updates().is_some());
+    bed.see(Observation::ServiceUpdated(Err(unavailable())));
+    // It was held up for an hour, and the host came back and went again.
+    bed.pulse(true, true);
+    bed.at += 3_600_000;
+    bed.heartbeat_age(20_000);
+    bed.pulse(true, false).service();
+    assert_eq!(bed.state.hold.as_ref().unwrap().kind, HoldKind::Alive);
+    assert!(bed.state.proof.is_none());
+}
+
+#[test]
+fn a_word_that_was_held_up_is_renewed_by_a_heartbeat_that_stands_still() {
+    let mut bed = Bed::external().begun();
+    bed.heartbeat_age(16_000).service();
+    bed.see(Observation::ServiceUpdated(Err(unavailable())));
+    bed.pulse(true, true);
+    bed.at += 3_600_000;
+    bed.pulse(true, false);
+    assert!(bed.updates().is_none(), "an hour old");
+    bed.service();
+    assert!(bed.updates().is_some());
+}
+
+#[test]
+fn a_host_nova_does_not_know_is_believed_after_three_answers() {
+    let mut bed = Bed::engine().begun();
+    for answers in 1..=3 {
+        assert_eq!(bed.state.stage, Stage::Fencing, "after {}", answers - 1);
+        bed.see(Observation::Service(Ok(None))).tick(5_000);
+    }
+    assert_eq!(bed.status, NotificationStatus::Failed);
+    assert!(bed.message.as_deref().unwrap().contains("service host name"));
+}
+
+#[test]
+fn a_segment_disabled_before_the_order_ends_it_and_after_the_order_it_waits() {
+    let mut bed = Bed::engine().begun();
+    bed.pulse(false, false);
+    assert_eq!(bed.status, NotificationStatus::Ignored);
+
+    let mut bed = Bed::engine().begun();
+    bed.heartbeat_age(20_000).service().power(Power::On);
+    assert!(bed.orders_off());
+    bed.pulse(false, false).see(Observation::PowerOff(Ok(())));
+    bed.tick(5_000);
+    assert_eq!(
+        bed.status,
+        NotificationStatus::Running,
+        "the host is off by our order"
+    );
+    assert!(bed.message.as_deref().unwrap().contains("disabled"));
+    bed.pulse(true, false)
+        .power(Power::Off)
+        .tick(3_000)
+        .power(Power::Off);
+    assert!(bed.state.proof.is_some(), "it goes on when it may");
+}
+
+#[test]
+fn an_order_that_was_not_sent_is_given_again() {
+    let mut bed = Bed::engine().begun();
+    bed.heartbeat_age(20_000).service().power(Power::On);
+    let order = bed
+        .commands
+        .iter()
+        .find(|command| command.is_write())
+        .cloned()
+        .unwrap();
+    bed.see(Observation::NotSent(order));
+    assert!(bed.orders_off());
+}
+
+#[test]
+fn a_passing_trouble_is_not_worth_a_write() {
+    let mut bed = Bed::engine().begun();
+    for round in 0..20 {
+        bed.see(Observation::Service(Err(fault(
+            Some(503),
+            FaultClass::Transient,
+            true,
+        ))));
+        bed.tick(1_000).service().tick(1_000);
+        assert_eq!(bed.said, 0, "round {round}");
+    }
+    let mut bed = Bed::engine().begun();
+    for round in 0..20_u16 {
+        let mut other = unavailable();
+        other.text = format!("req-{round}");
+        bed.see(Observation::Service(Err(other))).tick(2_000);
+    }
+    assert_eq!(
+        bed.said, 1,
+        "a lasting one is said once, whatever the request's id"
+    );
+}
+
+#[test]
+fn nothing_to_move_ends_well() {
+    let mut bed = Bed::engine().proven();
+    bed.forced_down().inventory(vec![], vec![]);
+    assert_eq!(bed.status, NotificationStatus::Finished);
+    assert_eq!(bed.record.life, Some(Life::Watching));
+    let mut again = Bed::engine().planned(vec![server(1)]);
+    again.tick(1);
+    assert_eq!(again.status, NotificationStatus::Running);
+}

@@ -1,0 +1,381 @@
+//! Asking, answers, the end of a move.
+
+use super::bed::{Bed, evacuation, fault, id, server, timeout, unavailable};
+use crate::entity::notification::NotificationStatus;
+use crate::fault::FaultClass;
+use crate::host_recovery::{End, Lock, MoveStep};
+use crate::power::Power;
+use crate::recovery::{Command, Life, Observation, ServerCall, Word};
+
+fn unlocks(bed: &Bed) -> bool {
+    bed.wants(|command| matches!(command, Command::Unlock(_)))
+}
+
+#[test]
+fn r7_an_ordinary_move_takes_three_transactions_after_the_plans() {
+    let mut bed = Bed::engine().asked();
+    bed.lists(vec![], vec![evacuation(1, 1, "done", Some("b"))]);
+    assert!(unlocks(&bed));
+    bed.over(vec![]);
+    assert_eq!(bed.status, NotificationStatus::Finished);
+    assert_eq!(bed.writes[&id(1)] - 1, 3);
+    assert_eq!(bed.one(1).dest.as_deref(), Some("b"));
+    assert_eq!(bed.record.life, Some(Life::Watching));
+}
+
+#[test]
+fn the_intent_is_written_before_the_call() {
+    let bed = Bed::engine().planned(vec![server(1)]);
+    assert!(bed.evacuates(1));
+    assert!(bed.record.moves.contains(&id(1)));
+}
+
+#[test]
+fn r17_nothing_is_asked_for_on_an_old_reading() {
+    let mut bed = Bed::engine().planned(vec![server(1), server(2)]);
+    bed.answer(1, ServerCall::Evacuate, Err(unavailable()));
+    bed.at += 31_000;
+    bed.lists(vec![server(1), server(2)], vec![]);
+    assert!(!bed.evacuates_any(), "the proof is older than 30 s");
+    assert!(bed.wants(|command| *command == Command::ReadPower));
+    bed.power(Power::Off);
+    assert!(bed.evacuates(1));
+}
+
+#[test]
+fn r17_an_unclear_reading_renews_nothing_and_is_said() {
+    let mut bed = Bed::engine().planned(vec![server(1)]);
+    bed.answer(1, ServerCall::Evacuate, Err(unavailable()));
+    bed.at += 31_000;
+    bed.lists(vec![server(1)], vec![]).power(Power::Unknown);
+    assert!(!bed.evacuates_any());
+    bed.tick(4_000);
+    assert!(bed.message.as_deref().unwrap().contains("does not say"));
+}
+
+#[test]
+fn r16_the_heartbeat_is_noted_before_the_first_instance_is_asked_for() {
+    let mut bed = Bed::engine().proven();
+    bed.service.forced_down = true;
+    let seen = bed.service.clone();
+    bed.see(Observation::ServiceUpdated(Ok(seen)));
+    bed.inventory(vec![server(1)], vec![])
+        .answer(1, ServerCall::Lock, Ok(()));
+    assert!(!bed.evacuates_any());
+    bed.at += 1;
+    bed.service();
+    assert!(bed.evacuates(1));
+}
+
+#[test]
+fn nothing_is_asked_for_on_old_lists() {
+    let mut bed = Bed::engine().planned(vec![server(1)]);
+    bed.answer(
+        1,
+        ServerCall::Evacuate,
+        Err(fault(Some(401), FaultClass::Fatal, false)),
+    );
+    bed.at += 31_000;
+    bed.power(Power::Off);
+    assert!(!bed.evacuates_any(), "somebody else may have asked meanwhile");
+    assert!(bed.wants(|command| matches!(command, Command::ReadLists { .. })));
+    bed.lists(
+        vec![server(1)],
+        vec![evacuation(4, 1, "pre-migrating", Some("b"))],
+    );
+    assert!(!bed.evacuates_any());
+    assert!(bed.is_asked(1), "somebody has: that is followed");
+}
+
+#[test]
+fn every_answer_to_an_evacuation_leads_somewhere() {
+    enum Wanted {
+        Looked,
+        Waiting,
+        Left,
+    }
+    let cases = [
+        ("time-out", timeout(), Wanted::Looked),
+        (
+            "503 that may have been done",
+            fault(Some(503), FaultClass::Transient, true),
+            Wanted::Looked,
+        ),
+        ("429", unavailable(), Wanted::Waiting),
+        ("401", fault(Some(401), FaultClass::Fatal, false), Wanted::Waiting),
+        (
+            "400",
+            fault(Some(400), FaultClass::Permanent, false),
+            Wanted::Waiting,
+        ),
+        (
+            "409",
+            fault(Some(409), FaultClass::Conflict, false),
+            Wanted::Waiting,
+        ),
+        (
+            "404",
+            fault(Some(404), FaultClass::Permanent, false),
+            Wanted::Left,
+        ),
+    ];
+    for (name, answer, wanted) in cases {
+        let mut bed = Bed::engine().planned(vec![server(1)]);
+        bed.answer(1, ServerCall::Evacuate, Err(answer));
+        match wanted {
+            Wanted::Looked => assert!(bed.is_asked(1), "{name}"),
+            Wanted::Waiting => assert!(bed.is_waiting(1), "{name}"),
+            Wanted::Left => assert_eq!(bed.step(1), &MoveStep::Over(End::Left), "{name}"),
+        }
+        assert!(!bed.evacuates_any(), "not at once: {name}");
+    }
+}
+
+#[test]
+fn a_refused_evacuation_is_asked_for_again_after_a_look_and_at_last_is_a_persons() {
+    let mut bed = Bed::engine().planned(vec![server(1)]);
+    let refused = || fault(Some(400), FaultClass::Permanent, false);
+    for attempt in 1..=3 {
+        assert!(bed.evacuates(1), "attempt {attempt}");
+        bed.answer(1, ServerCall::Evacuate, Err(refused()));
+        if attempt == 3 {
+            break;
+        }
+        assert!(
+            bed.wants(|command| *command == Command::ReadServer(id(1))),
+            "looked at"
+        );
+        assert!(bed.wants(|command| *command == Command::ReadService), "looked at");
+        bed.at += 4_000;
+        bed.service();
+        assert!(!bed.evacuates_any());
+        bed.reads(1, Some(server(1)));
+    }
+    bed.over(vec![server(1)]);
+    assert_eq!(bed.step(1), &MoveStep::Over(End::Person));
+    assert_eq!(bed.status, NotificationStatus::Failed);
+    assert!(bed.message.as_deref().unwrap().contains("vm-1"), "named");
+    assert!(
+        bed.one(1).note.as_deref().unwrap().contains("nova: Some(400)"),
+        "with the cause"
+    );
+}
+
+#[test]
+fn ew1_an_instance_that_fails_once_and_moves_then_is_moved() {
+    let mut bed = Bed::engine().asked();
+    bed.lists(vec![server(1)], vec![evacuation(1, 1, "failed", Some("b"))]);
+    assert!(bed.is_waiting(1));
+    bed.tick(1_100);
+    assert!(bed.evacuates(1));
+    bed.answer(1, ServerCall::Evacuate, Ok(())).tick(1);
+    bed.lists(
+        vec![],
+        vec![
+            evacuation(2, 1, "done", Some("c")),
+            evacuation(1, 1, "failed", Some("b")),
+        ],
+    );
+    bed.over(vec![]);
+    assert_eq!(bed.status, NotificationStatus::Finished);
+}
+
+#[test]
+fn r12_unlocking_is_repeated_until_nova_has_answered() {
+    let mut bed = Bed::engine().asked();
+    bed.lists(vec![], vec![evacuation(1, 1, "done", Some("b"))]);
+    for _ in 0..4 {
+        assert!(unlocks(&bed));
+        bed.answer(1, ServerCall::Unlock, Err(timeout()));
+        assert_eq!(bed.status, NotificationStatus::Running);
+        bed.tick(31_000);
+    }
+    bed.answer(1, ServerCall::Unlock, Ok(()));
+    assert_eq!(bed.step(1), &MoveStep::Over(End::Moved));
+}
+
+#[test]
+fn r12_a_lock_that_may_come_late_is_taken_off_late_too() {
+    let mut bed = Bed::engine().proven();
+    bed.forced_down().inventory(vec![server(1)], vec![]);
+    bed.answer(1, ServerCall::Lock, Err(timeout()));
+    let loose = bed.at;
+    bed.tick(1_000).answer(1, ServerCall::Lock, Ok(()));
+    bed.answer(1, ServerCall::Evacuate, Ok(())).tick(10);
+    bed.lists(vec![], vec![evacuation(1, 1, "done", Some("b"))]);
+    assert!(unlocks(&bed), "its owner need not wait");
+    bed.answer(1, ServerCall::Unlock, Ok(()));
+    assert!(!bed.one(1).is_over());
+    bed.at = loose + 79_000;
+    bed.tick(0);
+    assert!(!unlocks(&bed));
+    bed.tick(1_000);
+    assert!(unlocks(&bed), "D + Q after the call");
+    bed.answer(1, ServerCall::Unlock, Ok(()));
+    assert!(bed.one(1).is_over());
+}
+
+#[test]
+fn every_answer_to_a_lock_leads_somewhere() {
+    let cases = [
+        ("429", unavailable(), Lock::Wanted),
+        ("no answer", timeout(), Lock::Wanted),
+        ("403", fault(Some(403), FaultClass::Permanent, false), Lock::None),
+        (
+            "401 once",
+            fault(Some(401), FaultClass::Fatal, false),
+            Lock::Wanted,
+        ),
+    ];
+    for (name, answer, lock) in cases {
+        let mut bed = Bed::engine().proven();
+        bed.forced_down().inventory(vec![server(1)], vec![]);
+        bed.answer(1, ServerCall::Lock, Err(answer));
+        assert_eq!(bed.one(1).lock, lock, "{name}");
+        bed.at += 900;
+        bed.tick(200);
+        assert_eq!(bed.evacuates(1), lock == Lock::None, "{name}");
+    }
+}
+
+#[test]
+fn failing_calls_are_said_when_they_go_on() {
+    let mut bed = Bed::engine().planned(vec![server(1)]);
+    for _ in 0..6 {
+        bed.answer(1, ServerCall::Evacuate, Err(unavailable()))
+            .tick(20_000);
+        bed.power(Power::Off).lists(vec![server(1)], vec![]);
+    }
+    assert!(bed.message.as_deref().unwrap().contains("vm-1"));
+    assert!(bed.said <= 2, "{}", bed.said);
+}
+
+#[test]
+fn each_call_that_was_not_sent_is_decided_anew() {
+    let mut bed = Bed::engine().proven();
+    bed.forced_down().inventory(vec![server(1)], vec![]);
+    let lock = bed
+        .commands
+        .iter()
+        .find(|command| command.is_write())
+        .cloned()
+        .unwrap();
+    bed.see(Observation::NotSent(lock.clone()));
+    assert!(bed.wants(|command| *command == lock));
+    bed.answer(1, ServerCall::Lock, Ok(()));
+    let evacuate = bed
+        .commands
+        .iter()
+        .find(|command| command.is_write())
+        .cloned()
+        .unwrap();
+    bed.see(Observation::NotSent(evacuate.clone()));
+    assert!(bed.wants(|command| *command == evacuate));
+    assert!(bed.record.moves.contains(&id(1)), "R4: journalled again");
+    bed.answer(1, ServerCall::Evacuate, Ok(())).tick(1);
+    bed.lists(vec![], vec![evacuation(1, 1, "done", Some("b"))]);
+    bed.see(Observation::NotSent(Command::Unlock(id(1))));
+    assert!(unlocks(&bed));
+    bed.answer(1, ServerCall::Unlock, Ok(()));
+    assert!(bed.one(1).is_over());
+}
+
+#[test]
+fn a_late_not_sent_does_not_bring_a_move_back_to_life() {
+    let mut bed = Bed::engine().planned(vec![server(1)]);
+    let evacuate = bed
+        .commands
+        .iter()
+        .find(|command| command.is_write())
+        .cloned()
+        .unwrap();
+    bed.answer(
+        1,
+        ServerCall::Evacuate,
+        Err(fault(Some(404), FaultClass::Permanent, false)),
+    );
+    bed.see(Observation::NotSent(evacuate));
+    assert_eq!(bed.step(1), &MoveStep::Over(End::Left));
+}
+
+#[test]
+fn nothing_is_begun_on_the_first_of_two_observations_that_the_second_speaks_against() {
+    let mut bed = Bed::engine().proven();
+    bed.forced_down().inventory(vec![server(1)], vec![]);
+    let locked = Observation::ServerCall {
+        server: id(1),
+        call: ServerCall::Lock,
+        result: Ok(()),
+    };
+    bed.power(Power::Off);
+    let alive = Observation::Power {
+        started: crate::Elapsed::from_millis(bed.at),
+        result: Ok(crate::power::PowerReading {
+            power: Power::On,
+            raw: "on".into(),
+            device: "bmc".into(),
+            at: crate::Timestamp::from_micros(0),
+        }),
+    };
+    bed.see_all(vec![locked, alive]);
+    assert!(!bed.evacuates_any());
+}
+
+#[test]
+fn a_rejected_recovery_begins_nothing_and_follows_what_is_in_flight() {
+    let mut bed = Bed::with("UNKNOWN", |policy| policy.in_flight = 1).planned(vec![server(1), server(2)]);
+    bed.answer(1, ServerCall::Evacuate, Ok(())).say(Word::Reject);
+    bed.tick(1_000);
+    assert_eq!(
+        bed.status,
+        NotificationStatus::Running,
+        "no terminal status while a move is open"
+    );
+    bed.lists(vec![server(2)], vec![evacuation(1, 1, "done", Some("b"))]);
+    assert!(!bed.evacuates(2));
+    bed.over(vec![server(2)]);
+    bed.over(vec![server(2)]);
+    assert_eq!(bed.step(2), &MoveStep::Over(End::Person));
+    assert_eq!(bed.step(1), &MoveStep::Over(End::Moved));
+    assert_eq!(bed.status, NotificationStatus::Failed);
+}
+
+#[test]
+fn no_instance_is_asked_for_while_it_is_forbidden() {
+    type Forbid = fn(&mut Bed);
+    let cases: [(&str, Forbid); 3] = [
+        ("segment disabled", |bed| {
+            bed.pulse(false, false);
+        }),
+        ("operator's maintenance", |bed| {
+            bed.pulse(true, true);
+        }),
+        ("host seen on", |bed| {
+            bed.power(Power::On);
+        }),
+    ];
+    for (name, forbid) in cases {
+        let mut bed = Bed::with("UNKNOWN", |policy| policy.in_flight = 1).planned(vec![server(1), server(2)]);
+        bed.answer(1, ServerCall::Evacuate, Ok(()));
+        forbid(&mut bed);
+        bed.tick(1_000).answer(2, ServerCall::Lock, Ok(()));
+        bed.lists(vec![server(2)], vec![evacuation(1, 1, "done", Some("b"))]);
+        assert!(unlocks(&bed), "what is in flight is seen to its end: {name}");
+        assert!(!bed.evacuates_any(), "{name}");
+        bed.tick(1_000);
+        assert!(!bed.evacuates_any(), "{name}");
+        assert!(bed.message.is_some(), "{name}");
+    }
+}
+
+#[test]
+fn an_answer_that_comes_late_belongs_to_no_other_call() {
+    let mut bed = Bed::engine().planned(vec![server(1)]);
+    bed.at += 1;
+    // The record is there before the answer, and Nova has failed it.
+    bed.lists(vec![server(1)], vec![evacuation(1, 1, "failed", None)]);
+    bed.tick(5_000);
+    assert!(!bed.evacuates_any(), "the first call has not been answered");
+    bed.answer(1, ServerCall::Evacuate, Ok(()));
+    assert!(bed.evacuates(1));
+}

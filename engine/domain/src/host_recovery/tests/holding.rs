@@ -1,0 +1,155 @@
+//! A host that lives, and what an operator makes of it.
+
+use super::bed::{Bed, evacuation, server};
+use crate::entity::notification::NotificationStatus;
+use crate::host_recovery::{End, HoldKind, MoveStep, Stage};
+use crate::power::Power;
+use crate::recovery::{Command, ServerCall, ServiceUpdate, Word};
+
+/// One instance in flight, one waiting, and the host is seen on.
+fn alive() -> Bed {
+    let mut bed = Bed::with("UNKNOWN", |policy| policy.in_flight = 1).planned(vec![server(1), server(2)]);
+    bed.answer(1, ServerCall::Evacuate, Ok(()));
+    bed.at += 20_000;
+    bed.power(Power::On);
+    bed
+}
+
+#[test]
+fn r17_a_host_seen_on_or_beating_ends_all_further_submits() {
+    type Sign = fn(&mut Bed);
+    let cases: [(&str, Sign); 2] = [
+        ("its device says on", |bed| {
+            bed.power(Power::On);
+        }),
+        ("its heartbeat advances (R16)", |bed| {
+            bed.heartbeat_age(0).service();
+        }),
+    ];
+    for (name, sign) in cases {
+        let mut bed = Bed::with("UNKNOWN", |policy| policy.in_flight = 1).planned(vec![server(1), server(2)]);
+        bed.answer(1, ServerCall::Evacuate, Ok(()));
+        bed.at += 5_000;
+        sign(&mut bed);
+        assert_eq!(bed.state.hold.as_ref().unwrap().kind, HoldKind::Alive, "{name}");
+        assert!(!bed.state.is_proven_off(), "others must not count on it: {name}");
+        assert!(bed.record.head, "and the journal says so: {name}");
+        assert!(bed.message.as_deref().unwrap().contains("ALARM"), "{name}");
+        bed.power(Power::Off).tick(5_000).power(Power::Off);
+        bed.lists(vec![server(2)], vec![evacuation(1, 1, "done", Some("b"))]);
+        assert!(!bed.evacuates_any(), "off again is not a new episode: {name}");
+    }
+}
+
+#[test]
+fn r17_an_approved_one_needs_a_new_proof_and_sets_forced_down_again() {
+    let mut bed = alive();
+    bed.at += 1_000;
+    // Asked for before the word: says nothing about now.
+    let old = bed.at - 500;
+    bed.say(Word::Approve);
+    assert_eq!(bed.state.stage, Stage::Fencing);
+    bed.power_at(old, Power::Off).power(Power::Off);
+    assert!(
+        bed.state.proof.is_none(),
+        "an old reading and a new one are not two"
+    );
+    bed.tick(3_000).power(Power::Off);
+    assert!(bed.state.proof.is_some());
+    assert!(!bed.evacuates_any());
+    bed.service().tick(500).service();
+    assert!(matches!(
+        bed.updates(),
+        Some(ServiceUpdate::DisableAndForceDown { .. } | ServiceUpdate::ForceDown)
+    ));
+    bed.forced_down().inventory(vec![server(2)], vec![]);
+    bed.lists(vec![server(2)], vec![evacuation(1, 1, "done", Some("b"))]);
+    bed.answer(2, ServerCall::Lock, Ok(()));
+    assert!(bed.evacuates(2));
+}
+
+#[test]
+fn moves_in_flight_are_followed_in_every_stage_of_a_second_episode() {
+    let mut bed = alive();
+    bed.say(Word::Approve);
+    assert_eq!(bed.state.stage, Stage::Fencing);
+    bed.tick(500);
+    bed.lists(vec![server(2)], vec![evacuation(1, 1, "done", Some("b"))]);
+    assert!(
+        bed.wants(|command| matches!(command, Command::Unlock(_))),
+        "its lock is taken off"
+    );
+    bed.answer(1, ServerCall::Unlock, Ok(()));
+    assert_eq!(bed.step(1), &MoveStep::Over(End::Moved));
+}
+
+#[test]
+fn a_second_episode_that_cannot_be_proven_is_held_and_never_ends_with_open_moves() {
+    let mut bed = alive();
+    bed.say(Word::Approve);
+    for _ in 0..140 {
+        bed.heartbeat_age(1_000).service();
+        bed.power(Power::On).tick(1_000);
+    }
+    assert_eq!(bed.state.hold.as_ref().unwrap().kind, HoldKind::Fence);
+    assert_eq!(bed.status, NotificationStatus::Running);
+}
+
+#[test]
+fn a_rejected_one_that_is_alive_is_not_proven_off_for_others() {
+    let mut bed = alive();
+    bed.say(Word::Reject);
+    assert!(!bed.state.is_proven_off());
+    bed.lists(vec![server(2)], vec![evacuation(1, 1, "done", Some("b"))]);
+    bed.over(vec![server(2)]);
+    bed.over(vec![server(2)]);
+    assert_eq!(bed.status, NotificationStatus::Failed);
+    assert!(!bed.state.is_proven_off());
+}
+
+#[test]
+fn r16_external_an_approved_one_needs_silence_seen_after_the_word() {
+    let mut bed = Bed::external().begun();
+    bed.heartbeat_age(20_000).service();
+    bed.forced_down().inventory(vec![server(1), server(2)], vec![]);
+    bed.at += 1_000;
+    bed.heartbeat_age(0).service();
+    assert_eq!(bed.state.hold.as_ref().unwrap().kind, HoldKind::Alive);
+    bed.at += 3_600_000;
+    bed.say(Word::Approve);
+    assert!(bed.state.proof.is_none());
+    bed.heartbeat_age(1_000).service();
+    assert!(bed.state.proof.is_none());
+    bed.at += 20_000;
+    bed.service();
+    assert!(bed.state.proof.is_some());
+}
+
+#[test]
+fn somebody_who_clears_forced_down_in_the_middle_is_overruled_by_the_proof_three_times() {
+    let mut bed = Bed::with("UNKNOWN", |policy| policy.in_flight = 1).planned(vec![server(1), server(2)]);
+    bed.answer(1, ServerCall::Evacuate, Ok(()));
+    for time in 1..=4 {
+        bed.at += 5_000;
+        bed.power(Power::Off);
+        bed.service.forced_down = false;
+        bed.service();
+        if time == 4 {
+            break;
+        }
+        assert_eq!(bed.state.stage, Stage::Disabling, "time {time}");
+        bed.forced_down().inventory(vec![server(1), server(2)], vec![]);
+        assert_eq!(bed.state.stage, Stage::Moving, "time {time}");
+    }
+    assert_eq!(bed.state.hold.as_ref().unwrap().kind, HoldKind::Alive);
+}
+
+#[test]
+fn r20_a_held_recovery_never_expires() {
+    let mut bed = alive();
+    for _ in 0..100 {
+        bed.tick(3_600_000);
+    }
+    assert_eq!(bed.status, NotificationStatus::Running);
+    assert!(bed.state.hold.is_some());
+}

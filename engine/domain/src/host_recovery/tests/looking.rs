@@ -1,0 +1,440 @@
+//! What the lists show.
+
+use super::bed::{Bed, HOST, evacuation, fault, id, server};
+use crate::fault::FaultClass;
+use crate::host_recovery::{End, MoveStep};
+use crate::nova::{Migration, Server, VmState};
+use crate::power::Power;
+use crate::recovery::{Command, Observation, Restoration, ServerCall};
+
+fn rebuilding(number: u128) -> Server {
+    Server {
+        task_state: Some("rebuilding".into()),
+        ..server(number)
+    }
+}
+
+/// Keeps everything young and looks at the lists every half second.
+fn look_for(bed: &mut Bed, millis: u64, servers: &[Server], records: &[Migration], off: &[&str]) -> usize {
+    let until = bed.at + millis;
+    let mut asked = 0;
+    while bed.at < until {
+        bed.at += 500;
+        bed.power(Power::Off);
+        asked += usize::from(bed.evacuates_any());
+        if bed.wants(|command| *command == Command::ReadConductors) {
+            bed.see(Observation::Conductors(Ok(true)));
+            asked += usize::from(bed.evacuates_any());
+        }
+        bed.lists_with(servers.to_vec(), records.to_vec(), off);
+        asked += usize::from(bed.evacuates_any());
+    }
+    asked
+}
+
+#[test]
+fn r8_absence_counts_only_d_and_q_after_the_calls_deadline_and_twice() {
+    let mut bed = Bed::engine().planned(vec![server(1)]);
+    let sent = bed.at;
+    bed.answer(1, ServerCall::Evacuate, Err(super::bed::timeout()));
+    assert_eq!(look_for(&mut bed, 100_000, &[server(1)], &[], &[]), 0);
+    bed.at = sent + 101_000;
+    bed.power(Power::Off).lists(vec![server(1)], vec![]);
+    assert!(bed.is_asked(1), "seen once");
+    bed.at += 500;
+    bed.lists(vec![server(1)], vec![]);
+    assert!(bed.evacuates(1), "seen twice");
+}
+
+#[test]
+fn r8_absence_does_not_count_while_nova_is_at_work_unless_it_was_so_before() {
+    let mut bed = Bed::engine().asked();
+    assert_eq!(look_for(&mut bed, 300_000, &[rebuilding(1)], &[], &[]), 0);
+    // An earlier cast was lost and has left its mark: it says nothing about this call.
+    let mut bed = Bed::engine().planned(vec![rebuilding(1)]);
+    bed.answer(1, ServerCall::Evacuate, Err(super::bed::timeout()));
+    assert_eq!(look_for(&mut bed, 103_000, &[rebuilding(1)], &[], &[]), 1);
+}
+
+#[test]
+fn r8_any_younger_record_is_the_effect_and_an_older_one_is_not() {
+    let mut bed = Bed::engine().planned_with(vec![server(1)], vec![evacuation(7, 1, "failed", None)]);
+    bed.answer(1, ServerCall::Evacuate, Ok(()));
+    bed.at += 1;
+    bed.lists(vec![server(1)], vec![evacuation(7, 1, "failed", None)]);
+    assert!(bed.is_asked(1), "the old failure is not ours");
+    bed.at += 500;
+    bed.lists(
+        vec![server(1)],
+        vec![evacuation(8, 1, "failed", None), evacuation(7, 1, "failed", None)],
+    );
+    assert!(bed.is_waiting(1));
+}
+
+#[test]
+fn lists_asked_for_before_the_intent_say_nothing() {
+    let mut bed = Bed::engine().proven();
+    bed.forced_down().inventory(vec![server(1)], vec![]);
+    let started = bed.at;
+    bed.at += 400;
+    bed.answer(1, ServerCall::Lock, Ok(()));
+    assert!(bed.evacuates(1));
+    let later = bed.at;
+    bed.at = started;
+    bed.lists(vec![], vec![evacuation(1, 1, "done", Some("b"))]);
+    bed.at = later;
+    assert!(bed.is_asked(1));
+}
+
+#[test]
+fn r9_a_move_is_confirmed_by_both_the_host_and_a_finished_record() {
+    let cases = [
+        (
+            "still on the host",
+            vec![server(1)],
+            vec![evacuation(1, 1, "done", Some("b"))],
+            false,
+        ),
+        ("left without a record", vec![], vec![], false),
+        (
+            "left, record not finished",
+            vec![],
+            vec![evacuation(1, 1, "pre-migrating", Some("b"))],
+            false,
+        ),
+        ("both", vec![], vec![evacuation(1, 1, "done", Some("b"))], true),
+        (
+            "both, closed by its old host",
+            vec![],
+            vec![evacuation(1, 1, "completed", Some("b"))],
+            true,
+        ),
+        (
+            "any record of this recovery",
+            vec![],
+            vec![
+                evacuation(2, 1, "accepted", None),
+                evacuation(1, 1, "done", Some("b")),
+            ],
+            true,
+        ),
+        (
+            "one of last year",
+            vec![],
+            vec![Migration {
+                created_at: Some(crate::Timestamp::from_micros(1)),
+                ..evacuation(1, 1, "completed", Some("b"))
+            }],
+            false,
+        ),
+    ];
+    for (name, servers, records, confirmed) in cases {
+        let mut bed = Bed::engine().asked();
+        bed.lists(servers, records);
+        assert_eq!(!bed.is_asked(1), confirmed, "{name}");
+    }
+}
+
+#[test]
+fn ew4_a_rebuild_of_a_quarter_of_an_hour_is_one_evacuation() {
+    let mut bed = Bed::engine().asked();
+    let asked = look_for(
+        &mut bed,
+        900_000,
+        &[rebuilding(1)],
+        &[evacuation(1, 1, "pre-migrating", Some("b"))],
+        &[],
+    );
+    assert_eq!(asked, 0);
+    bed.tick(4_000);
+    let message = bed.message.clone().unwrap();
+    assert!(
+        message.contains("over 10 minutes") && message.contains('b'),
+        "R10: it says so: {message}"
+    );
+    bed.lists(vec![], vec![evacuation(1, 1, "done", Some("b"))]);
+    bed.over(vec![]);
+    assert_eq!(bed.step(1), &MoveStep::Over(End::Moved));
+}
+
+#[test]
+fn r10_a_destination_that_died_is_asked_for_again_once_it_is_proven_off() {
+    let mut bed = Bed::engine().asked();
+    let record = [evacuation(1, 1, "pre-migrating", Some("b"))];
+    assert_eq!(look_for(&mut bed, 60_000, &[rebuilding(1)], &record, &["c"]), 0);
+    assert_eq!(
+        look_for(&mut bed, 9_500, &[rebuilding(1)], &record, &["b"]),
+        0,
+        "proven only just now"
+    );
+    assert_eq!(look_for(&mut bed, 2_000, &[rebuilding(1)], &record, &["b"]), 1);
+    assert!(bed.is_asked(1));
+    assert_eq!(bed.one(1).failures, 0, "not Nova's failure");
+}
+
+#[test]
+fn r10_a_proof_that_goes_and_comes_is_a_new_one() {
+    let mut bed = Bed::engine().asked();
+    let record = [evacuation(1, 1, "pre-migrating", Some("b"))];
+    for _ in 0..5 {
+        assert_eq!(look_for(&mut bed, 9_000, &[rebuilding(1)], &record, &["b"]), 0);
+        assert_eq!(look_for(&mut bed, 500, &[rebuilding(1)], &record, &[]), 0);
+    }
+}
+
+#[test]
+fn r10_a_record_that_was_given_up_and_comes_to_life_is_followed() {
+    let mut bed = Bed::engine().asked();
+    let first = evacuation(1, 1, "accepted", None);
+    let other = evacuation(2, 2, "pre-migrating", Some("c"));
+    assert_eq!(
+        look_for(
+            &mut bed,
+            80_000,
+            &[rebuilding(1)],
+            &[first.clone(), other.clone()],
+            &[]
+        ),
+        1
+    );
+    bed.answer(1, ServerCall::Evacuate, Ok(()));
+    // Nova's conductor takes the first accepted record for the second call.
+    let taken = [
+        evacuation(1, 1, "pre-migrating", Some("b")),
+        evacuation(3, 1, "accepted", None),
+        other,
+    ];
+    assert_eq!(
+        look_for(&mut bed, 400_000, &[rebuilding(1)], &taken, &[]),
+        0,
+        "never two"
+    );
+}
+
+#[test]
+fn r10_a_cast_counts_as_lost_only_after_a_minute_of_conductors_and_a_younger_one_that_went_by() {
+    let record = evacuation(1, 1, "accepted", None);
+    let younger = evacuation(2, 2, "pre-migrating", Some("c"));
+    let mut bed = Bed::engine().asked();
+    let both = [record.clone(), younger];
+    assert_eq!(look_for(&mut bed, 60_000, &[rebuilding(1)], &both, &[]), 0);
+    assert_eq!(look_for(&mut bed, 20_000, &[rebuilding(1)], &both, &[]), 1);
+    // With none to show that it was passed over it may be waiting its turn in a long queue.
+    let mut bed = Bed::engine().asked();
+    assert_eq!(
+        look_for(
+            &mut bed,
+            250_000,
+            &[rebuilding(1)],
+            std::slice::from_ref(&record),
+            &[]
+        ),
+        0
+    );
+    assert_eq!(look_for(&mut bed, 100_000, &[rebuilding(1)], &[record], &[]), 1);
+}
+
+#[test]
+fn r10_conductors_that_are_down_or_silent_give_no_leave() {
+    for (name, answer) in [
+        ("one is down", Ok(false)),
+        ("no answer", Err(fault(Some(503), FaultClass::Transient, true))),
+    ] {
+        let mut bed = Bed::engine().asked();
+        let records = vec![
+            evacuation(1, 1, "accepted", None),
+            evacuation(2, 2, "pre-migrating", Some("c")),
+        ];
+        for _ in 0..400 {
+            bed.at += 1_000;
+            bed.power(Power::Off);
+            if bed.wants(|command| *command == Command::ReadConductors) {
+                bed.see(Observation::Conductors(answer.clone()));
+            }
+            bed.lists(vec![rebuilding(1)], records.clone());
+            assert!(!bed.evacuates_any(), "{name}");
+        }
+    }
+}
+
+#[test]
+fn r10_one_instance_that_waits_gives_no_leave_for_another_asked_for_just_now() {
+    let mut bed =
+        Bed::with("UNKNOWN", |policy| policy.in_flight = 2).planned(vec![server(1), server(2), server(3)]);
+    bed.answer(1, ServerCall::Evacuate, Ok(()))
+        .answer(2, ServerCall::Evacuate, Ok(()));
+    let stuck = evacuation(1, 1, "accepted", None);
+    let servers = [rebuilding(1), server(2), server(3)];
+    look_for(
+        &mut bed,
+        59_000,
+        &servers,
+        &[stuck.clone(), evacuation(2, 2, "pre-migrating", Some("b"))],
+        &[],
+    );
+    bed.at += 100;
+    bed.power(Power::Off);
+    bed.lists(
+        vec![rebuilding(1), server(3)],
+        vec![stuck.clone(), evacuation(2, 2, "done", Some("b"))],
+    );
+    bed.answer(3, ServerCall::Lock, Ok(())).tick(0);
+    assert!(bed.is_asked(3), "{:?}", bed.step(3));
+    bed.answer(3, ServerCall::Evacuate, Ok(()));
+    let records = [
+        stuck,
+        evacuation(2, 2, "done", Some("b")),
+        evacuation(3, 3, "accepted", None),
+    ];
+    for _ in 0..20 {
+        bed.at += 500;
+        bed.power(Power::Off)
+            .lists(vec![rebuilding(1), rebuilding(3)], records.to_vec());
+        assert!(!bed.evacuates(3), "its own minute has only begun");
+    }
+}
+
+#[test]
+fn two_records_in_flight_fail_only_together() {
+    let mut bed = Bed::engine().asked();
+    let records = [
+        evacuation(2, 1, "failed", Some("c")),
+        evacuation(1, 1, "pre-migrating", Some("b")),
+    ];
+    assert_eq!(look_for(&mut bed, 30_000, &[rebuilding(1)], &records, &[]), 0);
+    assert!(bed.is_asked(1));
+    let records = [
+        evacuation(2, 1, "failed", Some("c")),
+        evacuation(1, 1, "failed", Some("b")),
+    ];
+    assert_eq!(look_for(&mut bed, 3_000, &[server(1)], &records, &[]), 1);
+    assert_eq!(bed.one(1).failures, 1);
+}
+
+#[test]
+fn what_has_left_without_a_record_is_looked_at_itself() {
+    let elsewhere = Server {
+        host: Some("b".into()),
+        ..server(1)
+    };
+    let cases = [
+        ("deleted", None, Some(End::Left)),
+        ("on another host", Some(elsewhere.clone()), Some(End::Moved)),
+        (
+            "on another host, and Nova is at work",
+            Some(Server {
+                task_state: Some("rebuild_spawning".into()),
+                ..elsewhere
+            }),
+            None,
+        ),
+        ("on this host after all", Some(server(1)), None),
+    ];
+    for (name, seen, end) in cases {
+        let mut bed = Bed::engine().asked();
+        for _ in 0..2 {
+            bed.at += 500;
+            bed.lists(vec![], vec![]);
+        }
+        assert!(
+            bed.wants(|command| *command == Command::ReadServer(id(1))),
+            "{name}"
+        );
+        bed.reads(1, seen).over(vec![]);
+        match end {
+            Some(end) => assert_eq!(bed.step(1), &MoveStep::Over(end), "{name}"),
+            None => assert!(bed.is_asked(1), "{name}"),
+        }
+    }
+}
+
+#[test]
+fn r9_two_evacuations_in_each_others_way_leave_it_moved_and_it_is_brought_back_to_what_it_was() {
+    let stuck = Server {
+        host: Some("elsewhere".into()),
+        vm_state: VmState::Error,
+        task_state: Some("rebuild_block_device_mapping".into()),
+        ..server(1)
+    };
+    let mut bed = Bed::engine().asked();
+    for _ in 0..2 {
+        bed.at += 500;
+        bed.lists(vec![], vec![evacuation(1, 1, "failed", Some("elsewhere"))]);
+    }
+    bed.reads(1, Some(stuck.clone()))
+        .tick(500)
+        .reads(1, Some(stuck.clone()));
+    let to = Restoration::MarkActive;
+    assert!(bed.wants(|command| *command
+        == Command::Restore {
+            server: id(1),
+            to: to.clone()
+        }));
+    assert!(!bed.record.is_empty(), "journalled first");
+    bed.answer(1, ServerCall::Restore, Ok(()));
+    let active = Server {
+        vm_state: VmState::Active,
+        task_state: None,
+        ..stuck
+    };
+    bed.tick(500).reads(1, Some(active)).over(vec![]);
+    assert_eq!(bed.step(1), &MoveStep::Over(End::Moved));
+    assert_eq!(bed.one(1).dest.as_deref(), Some("elsewhere"));
+}
+
+#[test]
+fn a_record_closed_by_the_returned_host_is_no_success_and_ends_with_a_person() {
+    let mut bed = Bed::engine().asked();
+    let record = [evacuation(1, 1, "completed", None)];
+    assert_eq!(look_for(&mut bed, 590_000, &[server(1)], &record, &[]), 0);
+    assert!(bed.is_asked(1), "its destination may still be at work");
+    look_for(&mut bed, 20_000, &[server(1)], &record, &[]);
+    bed.over(vec![server(1)]);
+    assert_eq!(bed.step(1), &MoveStep::Over(End::Person));
+    assert!(bed.one(1).note.as_deref().unwrap().contains("look where it runs"));
+}
+
+#[test]
+fn r13_lists_are_taken_once_per_tick_and_never_two_at_a_time() {
+    let mut bed = Bed::engine().asked();
+    let wants = |bed: &Bed| bed.wants(|command| matches!(command, Command::ReadLists { .. }));
+    bed.lists(
+        vec![server(1)],
+        vec![evacuation(1, 1, "pre-migrating", Some("b"))],
+    );
+    assert!(!wants(&bed));
+    bed.tick(499);
+    assert!(!wants(&bed));
+    bed.tick(1);
+    assert!(wants(&bed));
+    bed.tick(5_000);
+    assert!(!wants(&bed), "the last one has not been answered");
+    assert_eq!(bed.one(1).server, id(1));
+    assert!(server(1).host.as_deref() == Some(HOST));
+}
+
+#[test]
+fn no_more_is_asked_for_than_nova_takes_up() {
+    let servers: Vec<Server> = (1..=4).map(server).collect();
+    let mut bed = Bed::with("UNKNOWN", |policy| policy.queued = 2).planned(servers.clone());
+    let asked = |bed: &Bed| (1..=4).filter(|number| bed.is_asked(*number)).count();
+    assert_eq!(asked(&bed), 2);
+    bed.at += 500;
+    bed.lists(
+        servers.clone(),
+        vec![
+            evacuation(1, 1, "accepted", None),
+            evacuation(2, 2, "accepted", None),
+        ],
+    );
+    assert_eq!(asked(&bed), 2, "nobody has taken them up");
+    bed.at += 500;
+    bed.lists(
+        servers,
+        vec![
+            evacuation(1, 1, "pre-migrating", Some("b")),
+            evacuation(2, 2, "accepted", None),
+        ],
+    );
+    assert_eq!(asked(&bed), 3, "one place in the queue is free");
+}

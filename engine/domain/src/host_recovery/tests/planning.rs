@@ -1,0 +1,326 @@
+//! From lists to a plan.
+
+use super::bed::{Bed, HOST, evacuation, id, server, tagged, unavailable};
+use crate::MigrationId;
+use crate::entity::notification::NotificationStatus;
+use crate::host_recovery::{End, Lock, MoveStep, Stage};
+use crate::nova::{Migration, MigrationType, Server, VmState};
+use crate::recovery::{Command, Inventory, Observation, ServerCall};
+
+fn order(bed: &Bed) -> Vec<u128> {
+    bed.commands
+        .iter()
+        .filter_map(|command| match command {
+            Command::Evacuate(it) => Some(it.server().0.as_u128()),
+            _ => None,
+        })
+        .collect()
+}
+
+fn live(record: u64, number: u128, status: &str, source: &str, dest: Option<&str>) -> Migration {
+    Migration {
+        kind: MigrationType::LiveMigration,
+        source: Some(source.into()),
+        ..evacuation(record, number, status, dest)
+    }
+}
+
+#[test]
+fn ew13_marked_instances_are_asked_for_first_and_else_novas_order_is_kept() {
+    let bed = Bed::engine().planned(vec![server(4), tagged(9), server(2), tagged(3)]);
+    assert_eq!(order(&bed), [9, 3, 4, 2]);
+}
+
+#[test]
+fn a_limit_in_flight_is_kept_and_the_next_follows_when_one_is_over() {
+    let mut bed = Bed::with("UNKNOWN", |policy| policy.in_flight = 1);
+    bed.service.enabled = true;
+    let mut bed = bed.planned(vec![server(1), server(2)]);
+    assert_eq!(order(&bed), [1]);
+    bed.answer(1, ServerCall::Evacuate, Ok(())).tick(1_000);
+    bed.answer(2, ServerCall::Lock, Ok(()));
+    assert!(order(&bed).is_empty());
+    bed.lists(vec![server(2)], vec![evacuation(1, 1, "done", Some("b"))]);
+    assert_eq!(order(&bed), [2]);
+}
+
+#[test]
+fn what_is_left_says_by_which_policy() {
+    let error = |number| Server {
+        vm_state: VmState::Error,
+        ..server(number)
+    };
+    let image = |number| Server {
+        volume_backed: false,
+        ..server(number)
+    };
+    let cases: [(&str, Server, &str); 6] = [
+        ("not marked", server(1), "evacuate_all_instances"),
+        (
+            "in error",
+            Server {
+                metadata: tagged(1).metadata,
+                ..error(1)
+            },
+            "ignore_instances_in_error_state",
+        ),
+        (
+            "never launched",
+            Server {
+                launched: false,
+                ..tagged(1)
+            },
+            "never launched",
+        ),
+        (
+            "from image",
+            Server {
+                metadata: tagged(1).metadata,
+                ..image(1)
+            },
+            "evacuate_image_backed_on_local_disk",
+        ),
+        (
+            "being deleted",
+            Server {
+                task_state: Some("deleting".into()),
+                ..tagged(1)
+            },
+            "being deleted",
+        ),
+        (
+            "building",
+            Server {
+                vm_state: VmState::Building,
+                ..tagged(1)
+            },
+            "never launched",
+        ),
+    ];
+    for (name, left, why) in cases {
+        let mut bed = Bed::with("UNKNOWN", |policy| {
+            policy.evacuate_all = false;
+            policy.ignore_error_state = true;
+            policy.evacuate_image_backed = false;
+        })
+        .planned(vec![left.clone()]);
+        assert_eq!(bed.step(1), &MoveStep::Over(End::Left), "{name}");
+        assert!(bed.one(1).note.as_deref().unwrap().contains(why), "{name}");
+        assert!(!bed.evacuates_any(), "{name}");
+        bed.over(vec![left]);
+        assert_eq!(bed.status, NotificationStatus::Finished, "{name}");
+        assert!(
+            bed.message.as_deref().unwrap().contains("1 left by policy"),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn r14_an_instance_from_image_says_that_its_disk_is_discarded() {
+    let bed = Bed::engine().planned(vec![Server {
+        volume_backed: false,
+        ..server(1)
+    }]);
+    assert!(
+        bed.one(1)
+            .note
+            .as_deref()
+            .unwrap()
+            .contains("local disk discarded")
+    );
+}
+
+#[test]
+fn ew33_an_empty_list_without_the_service_record_is_not_trusted() {
+    let mut bed = Bed::engine().proven();
+    bed.forced_down();
+    for _ in 0..5 {
+        bed.see(Observation::Inventory(Ok(Inventory {
+            migrations: vec![],
+            servers: vec![],
+            service: None,
+        })));
+        assert_eq!(bed.state.stage, Stage::Listing);
+        bed.tick(31_000);
+    }
+    assert!(bed.message.as_deref().unwrap().contains("cannot be listed"));
+    bed.see(Observation::Inventory(Err(unavailable()))).tick(31_000);
+    assert_eq!(bed.state.stage, Stage::Listing);
+    bed.inventory(vec![server(1)], vec![]);
+    assert_eq!(bed.state.stage, Stage::Moving);
+}
+
+#[test]
+fn r11_an_unfinished_move_that_names_another_host_is_held_unless_that_host_is_off_too() {
+    let held = [
+        ("live migration away", live(7, 1, "running", HOST, Some("b"))),
+        ("live migration towards", live(7, 1, "preparing", "b", Some(HOST))),
+        (
+            "resize",
+            Migration {
+                kind: MigrationType::Resize,
+                ..live(7, 1, "post-migrating", HOST, Some("b"))
+            },
+        ),
+    ];
+    for (name, migration) in held {
+        let bed = Bed::engine().planned_with(vec![server(1)], vec![migration]);
+        assert_eq!(bed.step(1), &MoveStep::Held, "{name}");
+        assert!(!bed.evacuates_any(), "{name}");
+        let note = bed.one(1).note.clone().unwrap();
+        assert!(note.contains(HOST) && note.contains('b'), "{name}: {note}");
+        assert!(
+            bed.message.as_deref().unwrap().contains("need a person"),
+            "{name}"
+        );
+    }
+    let free = [
+        ("a finished one", live(7, 1, "completed", HOST, Some("b"))),
+        ("one that failed", live(7, 1, "error", HOST, Some("b"))),
+        (
+            "one that has no other host yet",
+            live(7, 1, "accepted", HOST, None),
+        ),
+        ("one of another instance", live(7, 2, "running", HOST, Some("b"))),
+    ];
+    for (name, migration) in free {
+        let bed = Bed::engine().planned_with(vec![server(1)], vec![migration]);
+        assert!(bed.evacuates(1), "{name}");
+    }
+}
+
+#[test]
+fn r11_a_held_instance_goes_on_when_every_other_host_is_off_or_the_move_has_ended() {
+    let running = || live(7, 1, "running", HOST, Some("b"));
+    let other = || live(8, 1, "running", HOST, Some("c"));
+    let cases = [
+        ("nothing has changed", vec![running()], vec![], false),
+        ("its other host is off", vec![running()], vec!["b"], true),
+        ("one of two is off", vec![running(), other()], vec!["b"], false),
+        ("both are off", vec![running(), other()], vec!["b", "c"], true),
+        (
+            "it has failed",
+            vec![live(7, 1, "failed", HOST, Some("b"))],
+            vec![],
+            true,
+        ),
+    ];
+    for (name, migrations, off, free) in cases {
+        let mut bed = Bed::engine().planned_with(vec![server(1)], vec![running(), other()]);
+        for _ in 0..3 {
+            bed.tick(10_000).lists_with(vec![server(1)], vec![], &off);
+            bed.inventory(vec![server(1)], migrations.clone());
+        }
+        assert_eq!(bed.step(1) != &MoveStep::Held, free, "{name}");
+    }
+}
+
+#[test]
+fn a_held_instance_that_has_left_is_over() {
+    let mut bed = Bed::engine().planned_with(vec![server(1)], vec![live(7, 1, "running", HOST, Some("b"))]);
+    bed.tick(10_000).inventory(vec![], vec![]);
+    assert_eq!(bed.step(1), &MoveStep::Over(End::Left));
+}
+
+#[test]
+fn r8_the_highest_record_known_is_the_floor() {
+    let old = |record, status: &str| evacuation(record, 1, status, Some("b"));
+    let bed = Bed::engine().planned_with(vec![server(1)], vec![old(3, "completed"), old(9, "failed")]);
+    assert!(matches!(
+        bed.step(1),
+        MoveStep::Asked {
+            floor: MigrationId(9),
+            ..
+        }
+    ));
+}
+
+#[test]
+fn r10_an_evacuation_somebody_has_asked_for_is_followed_and_not_repeated() {
+    let bed = Bed::engine().planned_with(
+        vec![server(1)],
+        vec![
+            evacuation(5, 1, "accepted", None),
+            evacuation(6, 1, "pre-migrating", Some("b")),
+        ],
+    );
+    assert!(!bed.evacuates_any());
+    assert!(matches!(
+        bed.step(1),
+        MoveStep::Asked {
+            floor: MigrationId(4),
+            ..
+        }
+    ));
+}
+
+#[test]
+fn r12_each_instance_is_locked_with_our_mark_and_an_owners_lock_is_kept() {
+    let owners = Server {
+        locked: true,
+        locked_reason: Some("mine".into()),
+        ..server(2)
+    };
+    let left_over = Server {
+        locked: true,
+        locked_reason: Some("tachi of last week".into()),
+        ..server(3)
+    };
+    let mut bed = Bed::engine().proven();
+    bed.forced_down()
+        .inventory(vec![server(1), owners, left_over], vec![]);
+    let locks: Vec<_> = bed
+        .commands
+        .iter()
+        .filter_map(|command| match command {
+            Command::Lock { server, reason } => Some((*server, reason.clone())),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(locks.len(), 1);
+    assert_eq!(locks[0].0, id(1));
+    assert!(locks[0].1.starts_with("tachi "));
+    assert!(!bed.evacuates(1), "locked first");
+    assert_eq!(bed.one(2).lock, Lock::Owners);
+    assert_eq!(bed.one(3).lock, Lock::Ours);
+    assert!(bed.evacuates(2) && bed.evacuates(3));
+}
+
+#[test]
+fn instances_of_another_recovery_are_waited_for_and_not_lost() {
+    let mut bed = Bed::engine().proven();
+    bed.forced_down().inventory(vec![server(1)], vec![]);
+    bed.see_all(vec![
+        Observation::NotSent(bed.commands[0].clone()),
+        Observation::MovesTaken(vec![id(1)]),
+    ]);
+    assert!(bed.state.moves.is_empty());
+    bed.tick(5_000);
+    assert_eq!(
+        bed.status,
+        NotificationStatus::Running,
+        "the host may still hold it"
+    );
+    assert!(bed.message.as_deref().unwrap().contains("another recovery"));
+    bed.tick(5_000);
+    assert!(bed.wants(|command| *command == Command::TakeInventory));
+    let said = bed.said;
+    bed.inventory(vec![server(1)], vec![]);
+    bed.see(Observation::MovesTaken(vec![id(1)]));
+    bed.tick(9_000);
+    assert_eq!(bed.said, said, "the message stands");
+    bed.tick(1_000).inventory(vec![server(1)], vec![]);
+    assert!(bed.is_waiting(1), "free at last");
+    bed.tick(3_000);
+    assert_eq!(bed.message, None);
+}
+
+#[test]
+fn a_late_comer_is_found_before_the_end() {
+    let mut bed = Bed::engine().asked();
+    bed.lists(vec![], vec![evacuation(1, 1, "done", Some("b"))]);
+    bed.over(vec![server(2)]);
+    assert_eq!(bed.status, NotificationStatus::Running);
+    assert!(bed.is_waiting(2));
+}

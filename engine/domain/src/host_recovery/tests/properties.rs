@@ -1,0 +1,287 @@
+//! Whatever is observed, in whatever order: nothing panics, nothing unsafe is asked for, nothing is forgotten.
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use super::bed::{Bed, HOST, evacuation, fault, id, server};
+use crate::fault::{Fault, FaultClass};
+use crate::host_recovery::{HostRecovery, Stage};
+use crate::nova::{Migration, MigrationType, PowerState, Server, VmState};
+use crate::policy::FencingMode;
+use crate::power::Power;
+use crate::recovery::{Command, Observation, ServerCall, Word};
+
+#[derive(Clone, Debug)]
+enum Act {
+    Tick(u64),
+    Claim,
+    TakeOver,
+    Pulse(bool, bool),
+    Say(bool),
+    Storm(u64),
+    Service { age: u64, up: bool, forced: bool },
+    ServiceFails(Fault),
+    ServiceGone,
+    Power { back: u64, power: u8 },
+    PowerFails(Fault),
+    PoweredOff(Option<Fault>),
+    Updated(Option<Fault>),
+    Inventory(Vec<(u128, u8)>, Vec<(u64, u128, u8)>),
+    InventoryFails(Fault),
+    Lists(Vec<(u128, u8)>, Vec<(u64, u128, u8)>, bool),
+    ListsFail(Fault),
+    Conductors(bool),
+    Server(u128, Option<u8>),
+    Answer(u128, u8, Option<Fault>),
+    NotSent(usize),
+    Taken(u128),
+    UnderRecovery,
+}
+
+fn faults() -> impl Strategy<Value = Fault> {
+    let class = prop_oneof![
+        Just(FaultClass::Transient),
+        Just(FaultClass::Permanent),
+        Just(FaultClass::Conflict),
+        Just(FaultClass::Fatal),
+    ];
+    let status = prop_oneof![Just(None), Just(Some(400)), Just(Some(404)), Just(Some(503))];
+    (status, class, any::<bool>()).prop_map(|(status, class, maybe)| fault(status, class, maybe))
+}
+
+fn acts() -> impl Strategy<Value = Act> {
+    let servers = || vec((1_u128..4, 0_u8..12), 0..4);
+    let records = || vec((1_u64..9, 1_u128..4, 0_u8..12), 0..5);
+    prop_oneof![
+        4 => (0_u64..120_000).prop_map(Act::Tick),
+        2 => Just(Act::Claim),
+        2 => Just(Act::TakeOver),
+        1 => (any::<bool>(), any::<bool>()).prop_map(|(one, two)| Act::Pulse(one, two)),
+        1 => any::<bool>().prop_map(Act::Say),
+        2 => (1_u64..6).prop_map(Act::Storm),
+        4 => (0_u64..90_000, any::<bool>(), any::<bool>())
+            .prop_map(|(age, up, forced)| Act::Service { age, up, forced }),
+        1 => faults().prop_map(Act::ServiceFails),
+        1 => Just(Act::ServiceGone),
+        6 => (0_u64..4_000, 0_u8..8).prop_map(|(back, power)| Act::Power { back, power }),
+        1 => faults().prop_map(Act::PowerFails),
+        1 => proptest::option::of(faults()).prop_map(Act::PoweredOff),
+        3 => proptest::option::of(faults()).prop_map(Act::Updated),
+        4 => (servers(), records()).prop_map(|(servers, records)| Act::Inventory(servers, records)),
+        1 => faults().prop_map(Act::InventoryFails),
+        5 => (servers(), records(), any::<bool>()).prop_map(|(one, two, off)| Act::Lists(one, two, off)),
+        1 => faults().prop_map(Act::ListsFail),
+        1 => any::<bool>().prop_map(Act::Conductors),
+        2 => (1_u128..4, proptest::option::of(0_u8..12)).prop_map(|(one, seen)| Act::Server(one, seen)),
+        6 => (1_u128..4, 0_u8..5, proptest::option::weighted(0.3, faults()))
+            .prop_map(|(one, call, fault)| Act::Answer(one, call, fault)),
+        1 => (0_usize..6).prop_map(Act::NotSent),
+        1 => (1_u128..4).prop_map(Act::Taken),
+        1 => Just(Act::UnderRecovery),
+    ]
+}
+
+fn some_server(number: u128, kind: u8) -> Server {
+    let mut one = server(number);
+    match kind {
+        0 => one.vm_state = VmState::Paused,
+        1 => one.vm_state = VmState::Stopped,
+        2 => one.vm_state = VmState::Error,
+        3 => one.power_state = PowerState::Shutdown,
+        4 => one.task_state = Some("rebuilding".into()),
+        5 => one.host = Some("b".into()),
+        6 => one.launched = false,
+        7 => one.locked = true,
+        _ => {}
+    }
+    one
+}
+
+fn some_record(record: u64, number: u128, kind: u8) -> Migration {
+    let (status, dest) = match kind {
+        0 | 1 => ("accepted", None),
+        2 | 3 => ("pre-migrating", Some("b")),
+        4 => ("done", Some("b")),
+        5 => ("completed", Some("b")),
+        6 => ("failed", Some("b")),
+        7 => ("error", None),
+        8 => ("running", Some("c")),
+        _ => ("done", None),
+    };
+    let mut one = evacuation(record, number, status, dest);
+    if kind == 8 {
+        one.kind = MigrationType::LiveMigration;
+    }
+    one
+}
+
+fn apply(bed: &mut Bed, act: Act) {
+    let servers = |list: Vec<(u128, u8)>| -> Vec<Server> {
+        list.into_iter()
+            .map(|(number, kind)| some_server(number, kind))
+            .collect()
+    };
+    let records = |list: Vec<(u64, u128, u8)>| -> Vec<Migration> {
+        list.into_iter()
+            .map(|(record, number, kind)| some_record(record, number, kind))
+            .collect()
+    };
+    match act {
+        Act::Tick(millis) => bed.tick(millis),
+        Act::Claim => bed.claim(),
+        Act::TakeOver => bed.take_over(),
+        Act::Pulse(enabled, maintenance) => bed.pulse(enabled, maintenance),
+        Act::Say(approve) => bed.say(if approve { Word::Approve } else { Word::Reject }),
+        Act::Storm(out) => bed.storm(out, 10),
+        Act::Service { age, up, forced } => {
+            bed.service.up = up;
+            bed.service.forced_down = forced;
+            bed.heartbeat_age(age).service()
+        }
+        Act::ServiceFails(fault) => bed.see(Observation::Service(Err(fault))),
+        Act::ServiceGone => bed.see(Observation::Service(Ok(None))),
+        Act::Power { back, power } => {
+            let power = match power {
+                0 => Power::On,
+                1 => Power::Unknown,
+                _ => Power::Off,
+            };
+            bed.power_at(bed.at.saturating_sub(back), power)
+        }
+        Act::PowerFails(fault) => bed.power_fails(fault),
+        Act::PoweredOff(fault) => bed.see(Observation::PowerOff(fault.map_or(Ok(()), Err))),
+        Act::Updated(fault) => {
+            let seen = bed.service.clone();
+            bed.see(Observation::ServiceUpdated(fault.map_or(Ok(seen), Err)))
+        }
+        Act::Inventory(one, two) => bed.inventory(servers(one), records(two)),
+        Act::InventoryFails(fault) => bed.see(Observation::Inventory(Err(fault))),
+        Act::Lists(one, two, off) => {
+            bed.lists_with(servers(one), records(two), if off { &["b"] } else { &[] })
+        }
+        Act::ListsFail(fault) => bed.see(Observation::Lists(Err(fault))),
+        Act::Conductors(up) => bed.see(Observation::Conductors(Ok(up))),
+        Act::Server(number, seen) => bed.reads(number, seen.map(|kind| some_server(number, kind))),
+        Act::Answer(number, call, fault) => {
+            let call = match call {
+                0 => ServerCall::Lock,
+                1 => ServerCall::Unlock,
+                2 => ServerCall::Prepare,
+                3 => ServerCall::Restore,
+                _ => ServerCall::Evacuate,
+            };
+            bed.answer(number, call, fault.map_or(Ok(()), Err))
+        }
+        Act::NotSent(which) => match bed.commands.get(which).cloned() {
+            Some(command) => bed.see(Observation::NotSent(command)),
+            None => bed.tick(0),
+        },
+        Act::Taken(number) => bed.see(Observation::MovesTaken(vec![id(number)])),
+        Act::UnderRecovery => bed.see(Observation::HostUnderRecovery),
+    };
+}
+
+/// What holds after every decision.
+fn check(bed: &Bed, before: &HostRecovery) {
+    let state = &bed.state;
+    let now = crate::Elapsed::from_millis(bed.at);
+    let forbidden = state.hold.is_some() || state.rejected.is_some();
+    for command in &bed.commands {
+        match command {
+            Command::Evacuate(it) => {
+                let proof = state.proof.as_ref().expect("no evacuation without a proof");
+                assert!(proof.is_fresh(now, state.policy.proof_age));
+                assert!(!forbidden, "while held or rejected");
+                assert!(state.moves[&it.server()].is_in_flight());
+                assert!(bed.record.moves.contains(&it.server()), "not journalled");
+                let was = before.moves.get(&it.server());
+                assert!(was.is_none_or(|one| !one.is_in_flight()) || bed.record.moves.contains(&it.server()));
+            }
+            Command::PowerOff { .. } => {
+                assert_eq!(state.policy.fencing, FencingMode::Engine);
+                assert!(bed.record.head && !forbidden && state.proof.is_none());
+            }
+            Command::UpdateService { .. } => assert!(!bed.record.is_empty(), "not journalled"),
+            Command::Prepare(server) | Command::Restore { server, .. } => {
+                assert!(bed.record.moves.contains(server), "not journalled");
+            }
+            _ => {}
+        }
+    }
+    let evacuations = bed
+        .commands
+        .iter()
+        .filter(|one| matches!(one, Command::Evacuate(_)))
+        .count();
+    let servers: std::collections::BTreeSet<_> = bed
+        .commands
+        .iter()
+        .filter_map(|one| match one {
+            Command::Evacuate(it) => Some(it.server()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(evacuations, servers.len(), "one call per instance");
+    if let Some((status, _)) = &bed.record.notification
+        && !status.is_open()
+    {
+        assert!(
+            state.moves.values().all(super::super::Move::is_over),
+            "terminal with open moves"
+        );
+        assert!(matches!(state.stage, Stage::Returning | Stage::Over));
+        assert!(bed.record.life.is_some());
+    }
+    if before.stage == Stage::Over {
+        assert!(bed.commands.is_empty() && bed.record.is_empty());
+    }
+    assert!(!state.is_proven_off() || state.proof.is_some());
+}
+
+fn run(mode: FencingMode, opening: usize, script: Vec<Act>) {
+    let mut bed = Bed::with("NORMAL", |policy| policy.fencing = mode);
+    bed = match (mode, opening) {
+        (_, 0) => {
+            bed.claim();
+            bed
+        }
+        (FencingMode::External, _) | (_, 1) => bed.begun(),
+        (_, 2) => bed.proven(),
+        _ => bed.planned(vec![server(1), some_server(2, 0), some_server(3, 1)]),
+    };
+    let journalled = bed.state.head().is_ok();
+    assert!(journalled);
+    for act in script {
+        if matches!(act, Act::TakeOver) && opening == 0 {
+            continue;
+        }
+        let before = bed.state.clone();
+        apply(&mut bed, act);
+        check(&bed, &before);
+        round_trip(&bed.state);
+    }
+    assert_eq!(bed.service.host, HOST);
+}
+
+/// What is written is read back without loss.
+fn round_trip(state: &HostRecovery) {
+    let head = state.head().unwrap();
+    let rows: Vec<String> = state.moves.values().map(|one| one.to_json().unwrap()).collect();
+    let back = HostRecovery::restore(&head, &rows).unwrap();
+    assert_eq!(back.head().unwrap(), head);
+    assert_eq!(back.moves, state.moves);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+
+    #[test]
+    fn nothing_unsafe_is_asked_for_with_a_device(opening in 0_usize..5, script in vec(acts(), 1..60)) {
+        run(FencingMode::Engine, opening, script);
+    }
+
+    #[test]
+    fn nothing_unsafe_is_asked_for_on_a_word(opening in 0_usize..2, script in vec(acts(), 1..60)) {
+        run(FencingMode::External, opening, script);
+    }
+}

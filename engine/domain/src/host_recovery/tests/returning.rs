@@ -1,0 +1,167 @@
+//! Until the host is back.
+
+use super::bed::{Bed, fault, timeout};
+use crate::fault::FaultClass;
+use crate::host_recovery::Stage;
+use crate::power::Power;
+use crate::recovery::{Life, Observation, ServiceUpdate};
+
+/// The moves are over; the host is off.
+fn returning() -> Bed {
+    let mut bed = Bed::engine().proven();
+    bed.forced_down().inventory(vec![], vec![]);
+    assert_eq!(bed.state.stage, Stage::Returning);
+    bed.at += 10_000;
+    bed.service();
+    bed
+}
+
+#[test]
+fn r22_forced_down_is_cleared_once_its_nova_compute_is_back_and_not_before() {
+    let mut bed = returning();
+    assert!(!bed.clears(), "its heartbeat stands still");
+    bed.tick(5_000).heartbeat_age(0).service();
+    assert!(
+        !bed.clears(),
+        "an operator's change of the record moves the same stamp, once"
+    );
+    bed.tick(5_000).service();
+    assert!(!bed.clears(), "and then it stands still again");
+    bed.tick(5_000).heartbeat_age(0).service();
+    assert!(bed.clears());
+    assert!(!bed.record.is_empty(), "journalled first");
+    bed.service.forced_down = false;
+    let seen = bed.service.clone();
+    bed.see(Observation::ServiceUpdated(Ok(seen)));
+    assert_eq!(bed.record.life, Some(Life::Closed));
+    assert_eq!(bed.state.stage, Stage::Over);
+}
+
+#[test]
+fn r22_nova_that_still_has_open_records_is_asked_again_with_patience() {
+    let mut bed = returning();
+    bed.beats();
+    let mut asked = 0;
+    let mut steps = 0;
+    for _ in 0..3_600 {
+        if bed.clears() {
+            asked += 1;
+            steps += bed.record.steps.len();
+            bed.see(Observation::ServiceUpdated(Err(fault(
+                Some(400),
+                FaultClass::Permanent,
+                false,
+            ))));
+            steps += bed.record.steps.len();
+        }
+        bed.tick(1_000);
+        if !bed.clears() {
+            bed.service();
+        }
+    }
+    assert!((5..40).contains(&asked), "{asked} in an hour");
+    assert!(steps <= 3, "and the story is not filled with it: {steps}");
+}
+
+#[test]
+fn r5_forced_down_is_not_cleared_while_an_order_may_still_take_effect() {
+    let mut bed = Bed::engine().begun();
+    bed.heartbeat_age(20_000).service().power(Power::On);
+    assert!(bed.orders_off());
+    bed.see(Observation::PowerOff(Err(timeout())));
+    let ordered = bed.at;
+    bed.tick(5_000).power(Power::Off).tick(3_000).power(Power::Off);
+    bed.forced_down().inventory(vec![], vec![]);
+    bed.at += 1_000;
+    bed.service();
+    while bed.at < ordered + 79_000 {
+        bed.at += 1_000;
+        bed.heartbeat_age(0).service();
+        assert!(!bed.clears(), "at {}", bed.at);
+    }
+    bed.at = ordered + 80_001;
+    bed.heartbeat_age(0).service();
+    assert!(bed.clears());
+}
+
+#[test]
+fn r5_a_late_forced_down_is_waited_for_after_a_rejection() {
+    let mut bed = Bed::engine().proven();
+    assert!(matches!(
+        bed.updates(),
+        Some(ServiceUpdate::DisableAndForceDown { .. })
+    ));
+    bed.see(Observation::ServiceUpdated(Err(timeout())));
+    bed.say(crate::recovery::Word::Reject);
+    assert_eq!(
+        bed.record.life,
+        Some(Life::Watching),
+        "it may yet be set, and somebody must clear it"
+    );
+    bed.at += 70_000;
+    bed.service();
+    assert_ne!(bed.state.stage, Stage::Over);
+    bed.at += 11_000;
+    bed.service();
+    assert_eq!(bed.state.stage, Stage::Over);
+}
+
+#[test]
+fn a_host_that_fails_again_is_left_to_its_new_recovery() {
+    let mut bed = returning();
+    bed.beats();
+    assert!(bed.clears());
+    assert!(bed.record.unless_host_recovery.is_some());
+    let command = bed
+        .commands
+        .iter()
+        .find(|command| command.is_write())
+        .cloned()
+        .unwrap();
+    bed.see_all(vec![
+        Observation::NotSent(command),
+        Observation::HostUnderRecovery,
+    ]);
+    assert_eq!(bed.record.life, Some(Life::Closed));
+    assert!(!bed.clears());
+}
+
+#[test]
+fn what_ends_the_moves_does_not_hand_the_host_back_in_the_same_write() {
+    let mut bed = Bed::engine().proven();
+    bed.forced_down();
+    bed.at += 5_000;
+    bed.beats();
+    bed.say(crate::recovery::Word::Reject);
+    assert_eq!(bed.record.life, Some(Life::Watching));
+    assert!(!bed.clears(), "the journal still counts it as open");
+    bed.tick(100);
+    assert!(bed.clears());
+}
+
+#[test]
+fn a_returned_host_is_not_proven_off_any_more() {
+    let mut bed = returning();
+    assert!(bed.state.is_proven_off());
+    bed.heartbeat_age(0).service();
+    assert!(!bed.state.is_proven_off());
+    assert!(bed.record.head, "written at once, for others read it");
+}
+
+#[test]
+fn somebody_else_may_hand_it_back_or_delete_it() {
+    let mut bed = returning();
+    bed.service.forced_down = false;
+    bed.tick(5_000).service();
+    assert_eq!(bed.state.stage, Stage::Over);
+    let mut bed = returning();
+    for _ in 0..3 {
+        assert_eq!(
+            bed.state.stage,
+            Stage::Returning,
+            "one missing answer is not believed"
+        );
+        bed.tick(5_000).see(Observation::Service(Ok(None)));
+    }
+    assert_eq!(bed.state.stage, Stage::Over);
+}

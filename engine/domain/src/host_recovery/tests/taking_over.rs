@@ -1,0 +1,242 @@
+//! The owner dies, in each stage, and another one goes on.
+
+use super::bed::{Bed, evacuation, id, server, timeout};
+use crate::host_recovery::{End, HoldKind, Lock, MoveStep, Preparation, Stage};
+use crate::nova::{PowerState, Server, VmState};
+use crate::power::Power;
+use crate::recovery::{Command, Observation, ServerCall, Word};
+
+#[test]
+fn at_the_beginning_it_counts_again() {
+    let mut bed = Bed::engine();
+    bed.claim();
+    assert!(bed.wants(|command| *command == Command::CountHosts));
+    bed.storm(5, 5).take_over();
+    assert_eq!(
+        bed.state.hold.as_ref().unwrap().kind,
+        HoldKind::Storm,
+        "held is held"
+    );
+}
+
+#[test]
+fn a_half_pair_of_readings_is_not_continued() {
+    let mut bed = Bed::engine().begun();
+    bed.heartbeat_age(5_000).service().power(Power::Off);
+    bed.take_over().tick(3_000);
+    bed.power(Power::Off);
+    assert!(bed.state.proof.is_none());
+}
+
+#[test]
+fn r5_an_order_of_the_last_owner_is_looked_for_and_not_repeated() {
+    let mut bed = Bed::engine().begun();
+    bed.heartbeat_age(20_000).service().power(Power::On);
+    assert!(bed.orders_off());
+    bed.take_over();
+    for _ in 0..15 {
+        bed.tick(5_000).heartbeat_age(100_000).service().power(Power::On);
+        assert!(!bed.orders_off(), "at {}", bed.at);
+    }
+    bed.tick(6_000);
+    assert!(bed.orders_off());
+}
+
+#[test]
+fn a_proof_is_worth_nothing_to_a_new_owner_before_it_has_looked() {
+    // The recovery's own time stands still while nobody owns it: the reading looks young and may be hours old.
+    let mut bed = Bed::engine().planned(vec![server(1), server(2)]);
+    bed.answer(1, ServerCall::Evacuate, Err(super::bed::unavailable()));
+    bed.take_over();
+    assert!(!bed.state.is_proven_off(), "nor to others");
+    assert!(bed.record.head);
+    bed.service().lists(vec![server(1), server(2)], vec![]);
+    bed.answer(1, ServerCall::Lock, Ok(())).tick(100);
+    assert!(!bed.evacuates_any());
+    assert!(bed.state.proof.is_some());
+    bed.at += 1;
+    bed.power(Power::Off);
+    assert!(
+        bed.state.is_proven_off() && bed.record.head,
+        "others may count on it again"
+    );
+}
+
+#[test]
+fn a_proof_is_asked_for_anew_and_a_host_found_on_is_alive() {
+    let mut bed = Bed::engine().planned(vec![server(1)]);
+    bed.take_over();
+    bed.at += 10;
+    bed.power(Power::On);
+    assert_eq!(bed.state.hold.as_ref().unwrap().kind, HoldKind::Alive);
+}
+
+#[test]
+fn a_word_is_bound_to_the_heartbeat_that_was_written_down() {
+    let mut bed = Bed::external().begun();
+    bed.heartbeat_age(20_000).service();
+    bed.forced_down().inventory(vec![server(1)], vec![]);
+    bed.take_over();
+    bed.at += 10;
+    bed.heartbeat_age(20_000);
+    bed.service.last_heartbeat = bed
+        .service
+        .last_heartbeat
+        .map(|at| crate::Timestamp::from_micros(at.micros() + 60_000_000));
+    bed.service();
+    assert_eq!(bed.state.hold.as_ref().unwrap().kind, HoldKind::Alive);
+}
+
+#[test]
+fn a_heartbeat_that_was_never_noted_makes_it_set_forced_down_again() {
+    let mut bed = Bed::engine().proven();
+    bed.service.forced_down = true;
+    let seen = bed.service.clone();
+    bed.see(Observation::ServiceUpdated(Ok(seen)));
+    bed.take_over();
+    assert_eq!(bed.state.stage, Stage::Disabling);
+}
+
+#[test]
+fn a_change_that_was_not_answered_moves_the_heartbeat_and_silence_is_waited_for_again() {
+    let mut bed = Bed::external().begun();
+    bed.heartbeat_age(20_000).service();
+    assert!(bed.updates().is_some());
+    bed.take_over();
+    // Nova shows the time of the change as the heartbeat.
+    bed.service.forced_down = true;
+    bed.service.up = false;
+    bed.at += 1;
+    bed.heartbeat_age(2_000).service();
+    assert!(bed.state.hold.is_none(), "not taken for a sign of life");
+    assert!(bed.updates().is_none());
+    bed.at += 14_000;
+    bed.service();
+    assert!(bed.updates().is_some(), "it has grown stale");
+}
+
+#[test]
+fn an_evacuation_of_the_last_owner_is_looked_for() {
+    let mut bed = Bed::engine().planned(vec![server(1)]);
+    bed.take_over().power(Power::Off);
+    assert!(bed.is_asked(1));
+    bed.at += 50_000;
+    bed.power(Power::Off).lists(vec![server(1)], vec![]);
+    assert!(!bed.evacuates_any());
+    bed.at += 1_000;
+    bed.lists(vec![server(1)], vec![evacuation(1, 1, "accepted", None)]);
+    bed.at += 90_000;
+    bed.lists(vec![], vec![evacuation(1, 1, "done", Some("b"))]);
+    bed.over(vec![]);
+    assert_eq!(bed.step(1), &MoveStep::Over(End::Moved));
+}
+
+#[test]
+fn a_lock_of_the_last_owner_is_taken_off_even_if_nothing_was_moved() {
+    let mut bed = Bed::engine().proven();
+    bed.forced_down().inventory(vec![server(1)], vec![]);
+    assert!(bed.wants(|command| matches!(command, Command::Lock { .. })));
+    bed.take_over();
+    assert_eq!(bed.one(1).lock, Lock::Asked, "simply asked for again");
+    bed.say(Word::Reject);
+    assert!(
+        !bed.wants(|command| *command == Command::Unlock(id(1))),
+        "it would come before the lock"
+    );
+    bed.answer(1, ServerCall::Lock, Ok(()));
+    assert!(bed.wants(|command| *command == Command::Unlock(id(1))));
+    bed.answer(1, ServerCall::Unlock, Ok(()));
+    assert!(!bed.one(1).is_over(), "its call may still be on the way");
+    bed.tick(80_000);
+    assert!(bed.wants(|command| *command == Command::Unlock(id(1))));
+}
+
+#[test]
+fn a_reset_of_the_last_owner_is_looked_for() {
+    let paused = Server {
+        vm_state: VmState::Paused,
+        power_state: PowerState::Other,
+        ..server(1)
+    };
+    let mut bed = Bed::engine().planned(vec![paused]);
+    assert!(matches!(
+        bed.one(1).preparation,
+        Preparation::Asked { loose: false, .. }
+    ));
+    bed.take_over();
+    assert!(matches!(
+        bed.one(1).preparation,
+        Preparation::Asked { loose: true, .. }
+    ));
+    assert!(bed.wants(|command| *command == Command::ReadServer(id(1))));
+}
+
+#[test]
+fn a_restoration_of_the_last_owner_is_looked_for() {
+    let stopped = Server {
+        vm_state: VmState::Stopped,
+        power_state: PowerState::Shutdown,
+        ..server(1)
+    };
+    let mut bed = Bed::engine().planned(vec![stopped]);
+    bed.answer(1, ServerCall::Evacuate, Ok(()));
+    bed.at += 1;
+    bed.lists(vec![], vec![evacuation(1, 1, "done", Some("b"))]);
+    let running = Server {
+        host: Some("b".into()),
+        ..server(1)
+    };
+    bed.reads(1, Some(running.clone()));
+    assert!(bed.wants(|command| matches!(command, Command::Restore { .. })));
+    bed.take_over().tick(1_000);
+    bed.reads(1, Some(running));
+    assert!(!bed.wants(|command| matches!(command, Command::Restore { .. })));
+}
+
+#[test]
+fn an_unlocking_of_the_last_owner_is_done_again() {
+    let mut bed = Bed::engine().asked();
+    bed.lists(vec![], vec![evacuation(1, 1, "done", Some("b"))]);
+    bed.answer(1, ServerCall::Unlock, Err(timeout()));
+    bed.take_over().tick(500);
+    bed.lists(vec![], vec![evacuation(1, 1, "done", Some("b"))]);
+    assert!(bed.wants(|command| *command == Command::Unlock(id(1))));
+}
+
+#[test]
+fn instances_left_to_another_recovery_are_not_forgotten() {
+    let mut bed = Bed::engine().proven();
+    bed.forced_down().inventory(vec![server(1)], vec![]);
+    bed.see(Observation::MovesTaken(vec![id(1)]));
+    bed.take_over();
+    assert_ne!(bed.state.stage, Stage::Returning, "the new owner has not looked");
+    assert!(bed.wants(|command| *command == Command::TakeInventory));
+}
+
+#[test]
+fn a_hold_a_rejection_and_the_words_heard_survive() {
+    let mut bed = Bed::engine().planned(vec![server(1)]);
+    bed.at += 10;
+    bed.power(Power::On).take_over();
+    assert_eq!(bed.state.hold.as_ref().unwrap().kind, HoldKind::Alive);
+    bed.say(Word::Reject).take_over();
+    assert!(bed.state.rejected.is_some());
+    assert_eq!(bed.state.heard, 1);
+}
+
+#[test]
+fn others_may_count_on_a_watched_host_again_once_the_new_owner_has_looked() {
+    let mut bed = Bed::engine().proven();
+    bed.forced_down().inventory(vec![], vec![]);
+    bed.take_over();
+    assert!(!bed.state.is_proven_off());
+    assert!(bed.wants(|command| *command == Command::ReadPower));
+    bed.at += 10;
+    bed.power(Power::Off);
+    assert!(bed.state.is_proven_off());
+    bed.tick(60_000);
+    assert!(
+        !bed.wants(|command| *command == Command::ReadPower),
+        "once is enough"
+    );
+}

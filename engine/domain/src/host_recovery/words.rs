@@ -1,0 +1,77 @@
+//! What is heard of the operator, and a new owner's first moment.
+
+use super::asks::Asks;
+use super::{HoldKind, HostRecovery, Stage};
+use crate::proof::Proof;
+use crate::recovery::{Now, OperatorWord, Pulse, Record, StepKind, Task, Word};
+
+impl HostRecovery {
+    /// A new owner knows of no question under way, and of no answer to what was under way (R5).
+    pub(super) fn claimed(&mut self, pulse: Pulse, now: Now, record: &mut Record) {
+        self.asks = Asks::default();
+        self.fence.forget_answers();
+        self.service.forget_answers();
+        // Nobody has looked since the last owner did: others must not count on the proof before somebody has.
+        self.renew_proof(record, Proof::forget);
+        record.head |= self.proof.is_some();
+        for one in self.moves.values_mut() {
+            one.forget_answers(now.elapsed);
+        }
+        // The heartbeat was never noted after the host was forced down: whatever it did since, nobody has seen.
+        if self.service.in_force
+            && self.service.mark.is_none()
+            && matches!(self.stage, Stage::Listing | Stage::Moving)
+        {
+            self.service.in_force = false;
+            self.enter(Stage::Disabling, record);
+        }
+        self.heard_pulse(pulse, now, record);
+    }
+
+    pub(super) fn heard_pulse(&mut self, pulse: Pulse, now: Now, record: &mut Record) {
+        if let Some(said) = pulse.word.as_ref().filter(|said| said.number > self.heard) {
+            self.heard = said.number;
+            record.head = true;
+            self.tell_word(said, now, record);
+            match said.word {
+                Word::Approve => self.approved(now, record),
+                Word::Reject => {
+                    if self.stage != Stage::Returning && self.stage != Stage::Over {
+                        self.rejected = Some(said.by.clone());
+                        self.hold = None;
+                    }
+                }
+            }
+        }
+        self.pulse = Some(pulse);
+    }
+
+    fn approved(&mut self, now: Now, record: &mut Record) {
+        let Some(hold) = self.hold.take() else { return };
+        // A person has seen to it: no reason to wait any longer.
+        self.asks.power_not_before = now.elapsed;
+        self.service.not_before = now.elapsed;
+        match hold.kind {
+            HoldKind::Storm => self.storm_approved = true,
+            HoldKind::Fence => self.fence.begin_again(now.elapsed),
+            HoldKind::Alive => {
+                self.proof = None;
+                self.fence.begin_again(now.elapsed);
+                self.begin_again_with_service(now);
+                // Silence seen before the sign of life is no silence now.
+                self.service.seen = None;
+                self.enter(Stage::Fencing, record);
+            }
+        }
+    }
+
+    fn tell_word(&self, said: &OperatorWord, now: Now, record: &mut Record) {
+        let text = format!("{} by {}", said.word, said.by);
+        let waited = self.hold.as_ref().map(|hold| now.elapsed.since(hold.since));
+        let text = match waited {
+            Some(waited) => format!("{text}, after being held for {} s", waited.as_secs()),
+            None => text,
+        };
+        record.step(Task::Fence, StepKind::Note, 0.0, text);
+    }
+}

@@ -1,0 +1,379 @@
+//! What becomes of calls: how they travel, and what they do when they arrive.
+
+use tachi_domain::Elapsed;
+use tachi_domain::Timestamp;
+use tachi_domain::fault::{Fault, FaultClass};
+use tachi_domain::nova::{Migration, PowerState, Server, VmState};
+use tachi_domain::power::{Power, PowerReading};
+use tachi_domain::recovery::{Command, Inventory, Lists, Observation, ServiceUpdate};
+
+use crate::machines::Bmc;
+use crate::nova::{HostIx, Refusal, ServerIx};
+use crate::world::{Event, Owner, World, note};
+
+/// D of every call.
+pub(crate) const DEADLINE: u64 = 20_000;
+/// Q: how much longer a proxy may hold it.
+pub(crate) const HOLD: u64 = 60_000;
+
+pub(crate) fn fault(status: Option<u16>, maybe_done: bool) -> Fault {
+    let class = match status {
+        Some(400 | 403 | 404) => FaultClass::Permanent,
+        Some(409) => FaultClass::Conflict,
+        _ => FaultClass::Transient,
+    };
+    Fault {
+        class,
+        status,
+        maybe_done,
+        text: format!("nova said {status:?}"),
+    }
+}
+
+fn index_of(server: tachi_domain::ServerId) -> ServerIx {
+    usize::try_from(server.0.as_u128() - 0x5e7).unwrap()
+}
+
+impl World {
+    /// How a call travels. Everything that can go wrong, does so only while there is chaos.
+    pub(crate) fn travel(&mut self, owner: Owner, command: Command, started: Elapsed) {
+        let latency = self.rng.between(5, 60);
+        let chaos = self.chaos();
+        let write = command.is_write();
+        let lost = chaos && self.rng.percent(self.weather.lost);
+        let unavailable = chaos && self.rng.percent(self.weather.unavailable);
+        let timeout = self.now + DEADLINE;
+        if lost {
+            match self.rng.between(0, 3) {
+                // It arrived, and the answer was lost.
+                1 if write => self.at(
+                    self.now + latency,
+                    Event::Effect {
+                        owner,
+                        command: command.clone(),
+                        started,
+                        answer: None,
+                    },
+                ),
+                // A proxy held it.
+                2 | 3 if write => {
+                    self.stats.late_effects += 1;
+                    let at = self.now + self.rng.between(1_000, DEADLINE + HOLD - 100);
+                    self.at(
+                        at,
+                        Event::Effect {
+                            owner,
+                            command: command.clone(),
+                            started,
+                            answer: None,
+                        },
+                    );
+                }
+                // Nothing arrived.
+                _ => {}
+            }
+            let observation = Box::new(failed(&command, started, fault(None, true)));
+            self.at(timeout, Event::Answer { owner, observation });
+        } else if unavailable {
+            let maybe = self.rng.percent(50);
+            if write && maybe && self.rng.percent(50) {
+                self.at(
+                    self.now + latency,
+                    Event::Effect {
+                        owner,
+                        command: command.clone(),
+                        started,
+                        answer: None,
+                    },
+                );
+            }
+            let status = if maybe { 503 } else { 429 };
+            let observation = Box::new(failed(&command, started, fault(Some(status), maybe)));
+            self.after(latency * 2, Event::Answer { owner, observation });
+        } else {
+            self.after(
+                latency,
+                Event::Effect {
+                    owner,
+                    command,
+                    started,
+                    answer: Some(latency),
+                },
+            );
+        }
+    }
+
+    /// A call takes effect, or a question is answered, at this moment.
+    pub(crate) fn effect(&mut self, owner: Owner, command: &Command, started: Elapsed, answer: Option<u64>) {
+        let host = self.journal.recs[owner.rec].host;
+        let observation = match command {
+            Command::CountHosts => Observation::Storm(self.journal.storm()),
+            Command::ReadService => Observation::Service(Ok(Some(self.nova.show_service(host, self.now)))),
+            Command::ReadPower => Observation::Power {
+                started,
+                result: self.read_power(host),
+            },
+            Command::PowerOff { .. } => Observation::PowerOff(self.order_off(host)),
+            Command::UpdateService { update, .. } => {
+                let result = self.nova.update_service(host, update, self.now);
+                note!(self, "effect: {update:?} of host {host}: {result:?}");
+                if result.is_ok() && *update == ServiceUpdate::ClearForcedDown {
+                    self.cleared.insert(host);
+                }
+                let shown = self.nova.show_service(host, self.now);
+                Observation::ServiceUpdated(result.map(|()| shown).map_err(refused))
+            }
+            Command::TakeInventory => {
+                let migrations = self.nova.migrations_touching(host);
+                let delay = self.rng.between(5, 400);
+                return self.after(delay, Event::InventoryServers { owner, migrations });
+            }
+            Command::ReadLists { since } => {
+                let servers = self.nova.servers_on(host);
+                let delay = self.rng.between(5, 400);
+                return self.after(
+                    delay,
+                    Event::ListsEvacuations {
+                        owner,
+                        started,
+                        since: *since,
+                        servers,
+                    },
+                );
+            }
+            Command::ReadConductors => Observation::Conductors(Ok(!self.conductors_down())),
+            Command::ReadServer(server) => Observation::Server {
+                server: *server,
+                result: Ok(self.nova.show(index_of(*server))),
+            },
+            other => self.server_effect(other),
+        };
+        if let Some(after) = answer {
+            if !command.is_write() && self.chaos() && self.rng.percent(2) {
+                let observation = Box::new(observation.clone());
+                self.after(after + 40, Event::Answer { owner, observation });
+            }
+            self.after(
+                after,
+                Event::Answer {
+                    owner,
+                    observation: Box::new(observation),
+                },
+            );
+        }
+    }
+
+    fn server_effect(&mut self, command: &Command) -> Observation {
+        let (id, call) = command.server_call().unwrap();
+        let server = index_of(id);
+        let result = match command {
+            Command::Lock { reason, .. } => self.nova.lock(server, Some(reason)),
+            Command::Unlock(_) => self.nova.lock(server, None),
+            Command::Prepare(_) => self.nova.mark_error(server),
+            Command::Evacuate(_) => self.evacuate(server),
+            Command::Restore { to, .. } => self.nova.restore(server, to).map(|state| {
+                if let Some(state) = state {
+                    let host = self.nova.servers[server].host;
+                    let life = self.machines[host].life;
+                    let delay = self.rng.between(500, 4_000);
+                    self.after(
+                        delay,
+                        Event::Reached {
+                            server,
+                            host,
+                            life,
+                            state,
+                        },
+                    );
+                }
+            }),
+            other => unreachable!("{other:?} is not about a server"),
+        };
+        note!(self, "effect: {} vm-{server}: {result:?}", command.name());
+        Observation::ServerCall {
+            server: id,
+            call,
+            result: result.map_err(refused),
+        }
+    }
+
+    pub(crate) fn reached(&mut self, server: ServerIx, host: HostIx, life: u32, state: VmState) {
+        if !self.machines[host].powered
+            || self.machines[host].life != life
+            || !self.nova.servers[server].exists
+        {
+            return;
+        }
+        let runs = state == VmState::Paused;
+        self.machines[host].guests.insert(server, runs);
+        let row = &mut self.nova.servers[server];
+        row.vm_state = state;
+        row.task_state = None;
+        row.power_state = if runs {
+            PowerState::Other
+        } else {
+            PowerState::Shutdown
+        };
+        self.guests_changed = true;
+    }
+
+    fn read_power(&mut self, host: HostIx) -> Result<PowerReading, Fault> {
+        let machine = &mut self.machines[host];
+        let truth = if machine.powered { Power::On } else { Power::Off };
+        let power = match machine.bmc {
+            Bmc::Truth | Bmc::Deaf => truth,
+            Bmc::OffOnce => {
+                machine.bmc = Bmc::Truth;
+                Power::Off
+            }
+            Bmc::Unknown => Power::Unknown,
+            Bmc::Dead => return Err(fault(Some(503), false)),
+        };
+        Ok(PowerReading {
+            power,
+            raw: format!("{power:?}"),
+            device: format!("bmc-{host}"),
+            at: Timestamp::from_micros(0),
+        })
+    }
+
+    fn order_off(&mut self, host: HostIx) -> Result<(), Fault> {
+        note!(
+            self,
+            "host {host} is told to power off ({:?})",
+            self.machines[host].bmc
+        );
+        match self.machines[host].bmc {
+            Bmc::Truth | Bmc::OffOnce | Bmc::Unknown => {
+                if self.rng.percent(30) && self.chaos() {
+                    // Its "off" flickers once more while it goes down.
+                    self.machines[host].bmc = Bmc::OffOnce;
+                }
+                let delay = self.rng.between(500, 9_000);
+                self.after(delay, Event::PowerOff { host });
+                Ok(())
+            }
+            Bmc::Deaf => Ok(()),
+            Bmc::Dead => Err(fault(Some(503), false)),
+        }
+    }
+
+    pub(crate) fn inventory_servers(&mut self, owner: Owner, migrations: Vec<Migration>) {
+        let servers = self.nova.servers_on(self.journal.recs[owner.rec].host);
+        let delay = self.rng.between(5, 400);
+        self.after(
+            delay,
+            Event::InventoryService {
+                owner,
+                migrations,
+                servers,
+            },
+        );
+    }
+
+    pub(crate) fn inventory_service(
+        &mut self,
+        owner: Owner,
+        migrations: Vec<Migration>,
+        servers: Vec<Server>,
+    ) {
+        let service = Some(
+            self.nova
+                .show_service(self.journal.recs[owner.rec].host, self.now),
+        );
+        // A cell that is down shows neither.
+        let hidden = self.chaos() && self.rng.percent(self.weather.unavailable / 2);
+        let inventory = if hidden {
+            Inventory {
+                migrations: Vec::new(),
+                servers: Vec::new(),
+                service: None,
+            }
+        } else {
+            Inventory {
+                migrations,
+                servers,
+                service,
+            }
+        };
+        let observation = Box::new(Observation::Inventory(Ok(inventory)));
+        self.after(5, Event::Answer { owner, observation });
+    }
+
+    pub(crate) fn lists_evacuations(
+        &mut self,
+        owner: Owner,
+        started: Elapsed,
+        since: Option<Timestamp>,
+        servers: Vec<Server>,
+    ) {
+        let evacuations = self
+            .nova
+            .evacuations_from(self.journal.recs[owner.rec].host, since);
+        let slow = self.chaos() && self.rng.percent(5);
+        let delay = if slow {
+            self.rng.between(1_000, 15_000)
+        } else {
+            self.rng.between(5, 400)
+        };
+        self.after(
+            delay,
+            Event::ListsProven {
+                owner,
+                started,
+                servers,
+                evacuations,
+            },
+        );
+    }
+
+    pub(crate) fn lists_proven(
+        &mut self,
+        owner: Owner,
+        started: Elapsed,
+        servers: Vec<Server>,
+        evacuations: Vec<Migration>,
+    ) {
+        let proven_off = self.journal.proven_off();
+        let lists = Lists {
+            started,
+            servers,
+            evacuations,
+            proven_off,
+        };
+        let observation = Box::new(Observation::Lists(Ok(lists)));
+        self.after(5, Event::Answer { owner, observation });
+    }
+}
+
+fn refused(status: Refusal) -> Fault {
+    fault(Some(status), false)
+}
+
+/// What an owner hears when its call came to nothing, as far as it can tell.
+fn failed(command: &Command, started: Elapsed, fault: Fault) -> Observation {
+    if let Some((server, call)) = command.server_call() {
+        return Observation::ServerCall {
+            server,
+            call,
+            result: Err(fault),
+        };
+    }
+    match command {
+        Command::ReadService => Observation::Service(Err(fault)),
+        Command::ReadPower => Observation::Power {
+            started,
+            result: Err(fault),
+        },
+        Command::PowerOff { .. } => Observation::PowerOff(Err(fault)),
+        Command::UpdateService { .. } => Observation::ServiceUpdated(Err(fault)),
+        Command::TakeInventory => Observation::Inventory(Err(fault)),
+        Command::ReadLists { .. } => Observation::Lists(Err(fault)),
+        Command::ReadConductors => Observation::Conductors(Err(fault)),
+        Command::ReadServer(server) => Observation::Server {
+            server: *server,
+            result: Err(fault),
+        },
+        other => Observation::NotSent(other.clone()),
+    }
+}

@@ -1,0 +1,206 @@
+//! What happens to hosts and instances without anybody asking.
+
+use tachi_domain::nova::{MigrationType, PowerState, VmState};
+
+use crate::nova::{HostIx, MigrationRow, ServerIx, ServerRow};
+use crate::weather::Failure;
+use crate::world::{Event, World, note};
+
+impl World {
+    pub(crate) fn populate(&mut self, servers: usize) {
+        for server in 0..servers + 2 {
+            // Two more live on another host.
+            let host = usize::from(server >= servers);
+            let (vm_state, power_state, runs) = match self.rng.between(0, 11) {
+                0 | 1 => (VmState::Stopped, PowerState::Shutdown, false),
+                2 => (VmState::Paused, PowerState::Other, true),
+                3 => (VmState::Suspended, PowerState::Other, false),
+                4 => (VmState::Error, PowerState::Running, true),
+                5 => (VmState::Rescued, PowerState::Running, true),
+                _ => (VmState::Active, PowerState::Running, true),
+            };
+            let launched = !self.rng.percent(4);
+            self.machines[host].guests.insert(server, runs && launched);
+            self.was.push((vm_state.clone(), power_state));
+            let owners = self.rng.percent(10);
+            self.nova.servers.push(ServerRow {
+                exists: true,
+                host,
+                vm_state,
+                task_state: None,
+                power_state,
+                locked: owners.then(|| "mine".into()),
+                launched,
+            });
+        }
+    }
+
+    pub(crate) fn plan_failures(&mut self) {
+        if self.weather.foreign {
+            self.nova.services[0].disabled = true;
+            self.nova.services[0].reason = Some("disk is being replaced".into());
+        }
+        self.machines[0].bmc = self.weather.bmc;
+        let fails = self.rng.between(1_000, 12_000);
+        self.at(fails, Event::Fail { host: 0 });
+        let reported = fails + self.rng.between(500, 30_000);
+        self.at(reported, Event::Notify { host: 0 });
+        if let Some(after) = self.weather.second_failure {
+            let host = self.rng.between(1, 4);
+            let host = usize::try_from(host).unwrap();
+            self.at(fails + after, Event::Fail { host });
+            let delay = self.rng.between(500, 30_000);
+            self.at(fails + after + delay, Event::Notify { host });
+        }
+        if let Some(after) = self.weather.comes_back {
+            self.at(fails + after, Event::Boot { host: 0 });
+        }
+        for (from, millis) in self.weather.pauses.clone() {
+            let engine = self.rng.below(self.weather.engines);
+            self.at(from, Event::Pause { engine, millis });
+        }
+        if self.weather.deletes {
+            let server = self.rng.below(self.weather.servers);
+            let at = self.rng.between(5_000, 90_000);
+            self.at(at, Event::Delete { server });
+        }
+    }
+
+    pub(crate) fn fail(&mut self, host: HostIx) {
+        let kind = if host == 0 {
+            self.weather.failure
+        } else if self.rng.percent(50) {
+            Failure::Plug
+        } else {
+            Failure::Isolated
+        };
+        // Somebody else's word is only given for a host that is off.
+        let external = self.weather.mode == tachi_domain::policy::FencingMode::External;
+        let kind = if external { Failure::Plug } else { kind };
+        note!(self, "host {host} fails: {kind:?}");
+        if kind == Failure::FalseAlarm {
+            return;
+        }
+        self.failed.insert(host);
+        self.ever_failed.insert(host);
+        match kind {
+            Failure::Plug => self.power_off(host, "its plug is pulled"),
+            Failure::Hang => {
+                self.machines[host].compute = false;
+                for runs in self.machines[host].guests.values_mut() {
+                    *runs = false;
+                }
+            }
+            Failure::Isolated => self.machines[host].network = false,
+            Failure::FalseAlarm => {}
+        }
+        // An unfinished live migration: the guest runs at one end or the other, and Nova still says here.
+        if host == 0 && self.weather.live_migration {
+            let away = self.rng.percent(50);
+            let running: Vec<ServerIx> = (0..self.weather.servers)
+                .filter(|server| {
+                    self.nova.servers[*server].vm_state == VmState::Active
+                        && self.nova.servers[*server].launched
+                })
+                .collect();
+            if let Some(server) = running.first().copied() {
+                let id = self.nova.next_migration();
+                self.nova.migrations.push(MigrationRow {
+                    id,
+                    server,
+                    kind: MigrationType::LiveMigration,
+                    status: "running",
+                    source: 0,
+                    dest: Some(4),
+                    created: self.now,
+                });
+                if away && self.machines[4].powered {
+                    self.machines[0].guests.remove(&server);
+                    self.machines[4].guests.insert(server, true);
+                }
+                note!(
+                    self,
+                    "vm-{server} is being live-migrated to host 4, runs there: {away}"
+                );
+            }
+        }
+        self.guests_changed = true;
+    }
+
+    pub(crate) fn power_off(&mut self, host: HostIx, how: &str) {
+        note!(self, "host {host} goes off {how}");
+        if self.cleared.contains(&host) && how.starts_with("by its") {
+            self.violate(format!(
+                "host {host} is powered off after its forced_down was cleared (R5)"
+            ));
+        }
+        self.machines[host].power_off();
+        self.guests_changed = true;
+    }
+
+    pub(crate) fn notify(&mut self, host: HostIx) {
+        if let Some(rec) = self.journal.open(host) {
+            note!(self, "host {host} is reported: recovery {rec}");
+        }
+    }
+
+    pub(crate) fn boot(&mut self, host: HostIx) {
+        if self.machines[host].powered {
+            return;
+        }
+        note!(self, "somebody switches host {host} on");
+        let machine = &mut self.machines[host];
+        machine.powered = true;
+        machine.network = true;
+        machine.life += 1;
+        let life = machine.life;
+        self.booted.insert(host);
+        let delay = self.rng.between(45_000, 90_000);
+        self.after(delay, Event::ComputeStart { host, life });
+    }
+
+    /// nova-compute destroys what was evacuated, and then may start what Nova believes to run.
+    pub(crate) fn compute_start(&mut self, host: HostIx, life: u32) {
+        if !self.machines[host].powered || self.machines[host].life != life {
+            return;
+        }
+        // The boot guard (R25) holds it while a call may still take effect: nothing else can, if somebody switches a host on in
+        // the middle of its evacuation.
+        if self.weather.resume_guests && self.now < self.evacuating_until {
+            let until = self.evacuating_until;
+            return self.at(until, Event::ComputeStart { host, life });
+        }
+        note!(self, "nova-compute of host {host} starts");
+        self.machines[host].compute = true;
+        self.failed.remove(&host);
+        for row in &mut self.nova.migrations {
+            let ours = row.kind == MigrationType::Evacuation && row.source == host;
+            if ours && matches!(row.status, "accepted" | "pre-migrating" | "done") {
+                self.machines[host].guests.remove(&row.server);
+                row.status = "completed";
+            }
+        }
+        if self.weather.resume_guests {
+            let mine: Vec<ServerIx> = self.machines[host].guests.keys().copied().collect();
+            for server in mine {
+                let row = &self.nova.servers[server];
+                if row.exists && row.host == host && row.vm_state == VmState::Active {
+                    self.machines[host].guests.insert(server, true);
+                }
+            }
+        }
+        self.nova.services[host].updated = self.now;
+        self.guests_changed = true;
+    }
+
+    pub(crate) fn delete(&mut self, server: ServerIx) {
+        let row = &mut self.nova.servers[server];
+        if row.exists && row.locked.is_none() {
+            row.exists = false;
+            for machine in &mut self.machines {
+                machine.guests.remove(&server);
+            }
+            note!(self, "vm-{server} is deleted by its owner");
+        }
+    }
+}
