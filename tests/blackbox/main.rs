@@ -9,6 +9,7 @@
 )]
 
 mod crash;
+mod instances;
 mod processes;
 mod recovery;
 mod support;

@@ -5,7 +5,6 @@
 # Needs a Python with requests and yaml: TACHI_VENV, or the minicloud's own.
 set -euo pipefail
 here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
-repo="$(cd "$here/../.." && pwd)"
 case "${1:-}" in
   "" | -h | --help)
     sed -n '2,5s/^# //p' "${BASH_SOURCE[0]}"

@@ -1,0 +1,354 @@
+//! Failures of single instances and of processes: the engine in this process, the region simulated.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use tachi_domain::NotificationId;
+use tachi_domain::entity::notification::{NewNotification, NotificationStatus, NotificationType};
+use tachi_engine::SystemClock;
+use tachi_engine::ports::{Clock as _, Registry as _, RegistryError};
+use tachi_sandbox::{ApiEffect, ApiFault, Boot, VmState};
+use uuid::Uuid;
+
+use super::recovery::everything;
+use super::support::{Stage, quick_policy, quick_region, until};
+
+const HOST: &str = "compute-001";
+const LIMIT: Duration = Duration::from_secs(40);
+
+fn payload(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+    pairs
+        .iter()
+        .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+        .collect()
+}
+
+async fn accept(
+    stage: &Stage,
+    kind: NotificationType,
+    pairs: &[(&str, &str)],
+) -> Result<NotificationId, RegistryError> {
+    let now = SystemClock.wall();
+    let new = NewNotification {
+        kind,
+        hostname: HOST.into(),
+        generated_time: now,
+        payload: payload(pairs),
+    };
+    let accepted = stage.store.accept_notification(&new, 180, now).await?;
+    Ok(accepted.id)
+}
+
+/// What an instance monitor posts.
+async fn failed(
+    stage: &Stage,
+    server: Uuid,
+    event: &str,
+    detail: &str,
+) -> Result<NotificationId, RegistryError> {
+    let id = server.to_string();
+    let pairs = [
+        ("event", event),
+        ("vir_domain_event", detail),
+        ("instance_uuid", id.as_str()),
+    ];
+    accept(stage, NotificationType::Vm, &pairs).await
+}
+
+async fn crashed(stage: &Stage, server: Uuid) -> NotificationId {
+    stage.sandbox.region().crash_guest(server).unwrap();
+    failed(stage, server, "LIFECYCLE", "STOPPED_FAILED")
+        .await
+        .unwrap()
+}
+
+/// What a process monitor posts.
+async fn stopped(stage: &Stage, process: &str) -> NotificationId {
+    let pairs = [("event", "STOPPED"), ("process_name", process)];
+    accept(stage, NotificationType::Process, &pairs).await.unwrap()
+}
+
+async fn until_over(stage: &Stage, id: NotificationId) -> (NotificationStatus, String) {
+    let what = format!("notification {id} to end");
+    until(&what, LIMIT, async || !stage.status(id).await.0.is_open()).await;
+    let (status, message) = stage.status(id).await;
+    (status, message.unwrap_or_default())
+}
+
+async fn host_is_on_maintenance(stage: &Stage) -> bool {
+    let segments = stage.store.list_segments(&everything()).await.unwrap();
+    let hosts = stage
+        .store
+        .list_hosts(segments[0].id, &everything())
+        .await
+        .unwrap();
+    hosts.iter().any(|host| host.name == HOST && host.on_maintenance)
+}
+
+/// Stopped once, started once, active again, on its host, and nowhere else at any time.
+fn assert_restarted(stage: &Stage, server: Uuid, stops: u64) {
+    let region = stage.sandbox.region();
+    let seen = region.server(server).unwrap();
+    assert_eq!((seen.vm_state, seen.task_state), (VmState::Active, None));
+    assert_eq!(
+        (seen.host.as_deref(), seen.runs_on),
+        (Some(HOST), vec![HOST.to_owned()])
+    );
+    assert_eq!(
+        region.runs(server).len(),
+        2,
+        "once before and once after the crash"
+    );
+    assert_eq!(region.double_runs(), 0);
+    assert_eq!(calls(stage), (stops, 1));
+}
+
+/// Stop and start calls so far.
+fn calls(stage: &Stage) -> (u64, u64) {
+    let requests = stage.sandbox.region().requests();
+    (requests.count("#os-stop"), requests.count("#os-start"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crashed_instance_runs_again_exactly_once() {
+    let stage = Stage::set(quick_region(3)).await;
+    stage.protect().await;
+    let server = stage.boot(HOST, 1)[0];
+    let engine = stage.engine(stage.store.clone(), quick_policy()).await;
+    let notification = crashed(&stage, server).await;
+    assert_eq!(stage.sandbox.region().lost(&[server]), [server]);
+    // The monitor says it again while it is being worked on.
+    let again = failed(&stage, server, "QEMU_GUEST_AGENT_ERROR", "STOPPED_FAILED").await;
+    assert!(matches!(again, Err(RegistryError::Duplicate)), "{again:?}");
+    stage.until_finished(notification, LIMIT).await;
+    assert_restarted(&stage, server, 1);
+    let tasks = stage.store.progress(notification).await.unwrap();
+    let names: Vec<_> = tasks.iter().map(|task| task.name.as_str()).collect();
+    assert_eq!(
+        names,
+        [
+            "StopInstanceTask",
+            "StartInstanceTask",
+            "ConfirmInstanceActiveTask"
+        ]
+    );
+    engine.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_instance_that_nova_has_found_stopped_is_only_started() {
+    let stage = Stage::set(quick_region(3)).await;
+    stage.protect().await;
+    let server = stage.boot(HOST, 1)[0];
+    let region = stage.sandbox.region();
+    region.crash_guest(server).unwrap();
+    region.set_server_state(server, VmState::Stopped, None).unwrap();
+    let engine = stage.engine(stage.store.clone(), quick_policy()).await;
+    let notification = failed(&stage, server, "LIFECYCLE", "STOPPED_FAILED")
+        .await
+        .unwrap();
+    stage.until_finished(notification, LIMIT).await;
+    assert_restarted(&stage, server, 0);
+    engine.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r5_lost_answers_and_a_killed_engine_cost_no_second_stop_of_the_started_instance() {
+    let stage = Stage::set(quick_region(3)).await;
+    stage.protect().await;
+    let server = stage.boot(HOST, 1)[0];
+    let once = |route: &str| ApiFault {
+        times: Some(1),
+        ..ApiFault::always(route, ApiEffect::BreakAfterAct)
+    };
+    let faults = stage.sandbox.region().api_faults();
+    faults.add(once("#os-stop"));
+    faults.add(once("#os-start"));
+    let first = stage.engine(stage.store.clone(), quick_policy()).await;
+    let notification = crashed(&stage, server).await;
+    until("the stop", LIMIT, async || calls(&stage).0 == 1).await;
+    first.kill().await;
+    let second = stage.engine(stage.store.clone(), quick_policy()).await;
+    stage.until_finished(notification, LIMIT).await;
+    assert_restarted(&stage, server, 1);
+    second.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_to_be_restarted_is_left_as_it_is() {
+    use NotificationStatus::{Finished, Ignored};
+    let stage = Stage::set(quick_region(3)).await;
+    stage.protect().await;
+    let region = stage.sandbox.region();
+    let engine = stage.engine(stage.store.clone(), quick_policy()).await;
+    let failure = ("LIFECYCLE", "STOPPED_FAILED");
+    let marked = || Boot::on(HOST, 1).metadata("HA_Enabled", "True");
+    let cases = [
+        ("not marked", Boot::on(HOST, 1), failure, Finished, "Skipped"),
+        (
+            "marked off",
+            Boot::on(HOST, 1).metadata("HA_Enabled", "no"),
+            failure,
+            Finished,
+            "Skipped",
+        ),
+        (
+            "paused",
+            marked().vm_state(VmState::Paused),
+            failure,
+            Ignored,
+            "is paused",
+        ),
+        (
+            "rescued",
+            marked().vm_state(VmState::Rescued),
+            failure,
+            Ignored,
+            "is rescued",
+        ),
+        (
+            "noise",
+            marked(),
+            ("LIFECYCLE", "STOPPED_DESTROYED"),
+            Ignored,
+            "not a failure",
+        ),
+        (
+            "other noise",
+            marked(),
+            ("REBOOT", "UNKNOWN"),
+            Ignored,
+            "not a failure",
+        ),
+        (
+            "elsewhere",
+            Boot {
+                host: Some("compute-002".into()),
+                ..marked()
+            },
+            failure,
+            Ignored,
+            "is on compute-002",
+        ),
+    ];
+    for (case, boot, (event, detail), wanted, part) in cases {
+        let server = region.boot(&boot).unwrap()[0];
+        let before = region.server(server).unwrap();
+        let notification = failed(&stage, server, event, detail).await.unwrap();
+        let (status, message) = until_over(&stage, notification).await;
+        assert_eq!(status, wanted, "{case}: {message}");
+        assert!(message.contains(part), "{case}: {message}");
+        assert_eq!(region.server(server).unwrap(), before, "{case}");
+    }
+    let gone = failed(&stage, Uuid::from_u128(4), failure.0, failure.1)
+        .await
+        .unwrap();
+    let (status, message) = until_over(&stage, gone).await;
+    assert_eq!(
+        (status, message.as_str()),
+        (Ignored, "the instance does not exist")
+    );
+    assert_eq!(calls(&stage), (0, 0));
+    engine.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r12_no_start_goes_to_a_host_that_is_being_recovered() {
+    let stage = Stage::set(quick_region(4)).await;
+    stage.protect().await;
+    let servers = stage.boot(HOST, 3);
+    let region = stage.sandbox.region();
+    // One report just before the host dies, and nobody to work on it yet.
+    let before = crashed(&stage, servers[0]).await;
+    region.power_loss(HOST).unwrap();
+    let host = stage.report(HOST).await;
+    let engine = stage.engine(stage.store.clone(), quick_policy()).await;
+    let (status, message) = until_over(&stage, before).await;
+    assert_eq!(status, NotificationStatus::Ignored, "{message}");
+    // One more while the host is on maintenance for its recovery, or before: neither may do anything.
+    match failed(&stage, servers[1], "LIFECYCLE", "STOPPED_FAILED").await {
+        Ok(during) => assert_eq!(until_over(&stage, during).await.0, NotificationStatus::Ignored),
+        Err(error) => assert!(matches!(error, RegistryError::OnMaintenance { .. }), "{error}"),
+    }
+    stage.until_finished(host, LIMIT).await;
+    assert_eq!(calls(&stage), (0, 0));
+    assert_eq!(
+        region.host(HOST).unwrap().queued,
+        0,
+        "nothing waits for the host's return"
+    );
+    stage.assert_each_exactly_once(&servers, HOST);
+    engine.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r12_a_host_whose_nova_compute_is_down_gets_no_call_until_it_is_back() {
+    let stage = Stage::set(quick_region(3)).await;
+    stage.protect().await;
+    let server = stage.boot(HOST, 1)[0];
+    let region = stage.sandbox.region();
+    region.agent_stop(HOST).unwrap();
+    until("Nova to see it down", LIMIT, async || {
+        !region.host(HOST).unwrap().up
+    })
+    .await;
+    let engine = stage.engine(stage.store.clone(), quick_policy()).await;
+    let notification = crashed(&stage, server).await;
+    until("it to say why it waits", LIMIT, async || {
+        stage
+            .status(notification)
+            .await
+            .1
+            .is_some_and(|message| message.contains("is down: waiting"))
+    })
+    .await;
+    assert_eq!(stage.status(notification).await.0, NotificationStatus::Running);
+    assert_eq!(calls(&stage), (0, 0));
+    assert_eq!(region.host(HOST).unwrap().queued, 0);
+    region.agent_start(HOST).unwrap();
+    stage.until_finished(notification, LIMIT).await;
+    assert_restarted(&stage, server, 1);
+    engine.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stopped_nova_compute_is_disabled_with_our_mark() {
+    let stage = Stage::set(quick_region(3)).await;
+    stage.protect().await;
+    let server = stage.boot(HOST, 1)[0];
+    let region = stage.sandbox.region();
+    let engine = stage.engine(stage.store.clone(), quick_policy()).await;
+    let notification = stopped(&stage, "nova-compute").await;
+    stage.until_finished(notification, LIMIT).await;
+    let host = region.host(HOST).unwrap();
+    assert!(!host.enabled && !host.forced_down, "{host:?}");
+    let reason = host.disabled_reason.unwrap();
+    assert!(
+        reason.starts_with("Masakari detected process failed. [tachi "),
+        "{reason}"
+    );
+    assert!(host_is_on_maintenance(&stage).await);
+    assert_eq!(region.server(server).unwrap().runs_on, [HOST], "instances run on");
+    assert_eq!(calls(&stage), (0, 0));
+    engine.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ew5_a_host_that_lost_a_process_is_recovered_when_it_dies() {
+    for (process, touches) in [("libvirtd", false), ("nova-compute", true)] {
+        let stage = Stage::set(quick_region(4)).await;
+        stage.protect().await;
+        let servers = stage.boot(HOST, 2);
+        let region = stage.sandbox.region();
+        let engine = stage.engine(stage.store.clone(), quick_policy()).await;
+        let notification = stopped(&stage, process).await;
+        stage.until_finished(notification, LIMIT).await;
+        assert_eq!(region.host(HOST).unwrap().enabled, !touches, "{process}");
+        assert_eq!(host_is_on_maintenance(&stage).await, touches, "{process}");
+        region.power_loss(HOST).unwrap();
+        let host = stage.report(HOST).await;
+        stage.until_finished(host, LIMIT).await;
+        stage.assert_each_exactly_once(&servers, HOST);
+        engine.stop().await;
+    }
+}
