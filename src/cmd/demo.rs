@@ -41,7 +41,11 @@ pub(crate) async fn run(args: DemoArgs) -> Result<u8, Failure> {
     });
     let mut view = View::new(args.json, std::io::stdout().is_terminal());
     let began = Instant::now();
-    let played = tokio::time::timeout(LIMIT, play(&args, &mut view, began)).await;
+    // Dropping the play half way removes its folder and ends its servers with it.
+    let played = tokio::select! {
+        played = tokio::time::timeout(LIMIT, play(&args, &mut view, began)) => played,
+        _ = tokio::signal::ctrl_c() => Ok(Err(Failure::told("interrupted"))),
+    };
     let outcome = match played {
         Ok(Ok(outcome)) => outcome,
         Ok(Err(failure)) => {
