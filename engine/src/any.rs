@@ -4,7 +4,7 @@ use tachi_domain::ServerId;
 use tachi_domain::host_recovery::{self, HostRecovery, Move};
 use tachi_domain::policy::Policy;
 use tachi_domain::process_recovery::{self, ProcessRecovery};
-use tachi_domain::recovery::{Command, Now, Observation, Record, RecoveryKind};
+use tachi_domain::recovery::{Command, Decision, Now, Observation, Record, RecoveryKind};
 use tachi_domain::vm_recovery::{self, VmRecovery};
 
 use crate::ports::journal::Claimed;
@@ -59,11 +59,13 @@ impl Any {
         })
     }
 
-    /// One decision. The state is replaced; what to write and to do comes back.
-    pub(crate) fn decide(self, observation: Observation, now: Now) -> (Self, Record, Vec<Command>) {
+    /// One decision on all that was observed. The state is replaced; what to write and to do comes back.
+    pub(crate) fn decide(self, observations: Vec<Observation>, now: Now) -> (Self, Record, Vec<Command>) {
         match self {
+            // Everything is learnt before anything is commanded: an evacuation must not go out because the answer that
+            // forbids it came second.
             Self::Host(state) => {
-                let decision = host_recovery::decide(*state, observation, now);
+                let decision = host_recovery::decide_all(*state, observations, now);
                 (
                     Self::Host(Box::new(decision.state)),
                     decision.record,
@@ -71,20 +73,16 @@ impl Any {
                 )
             }
             Self::Vm(state) => {
-                let decision = vm_recovery::decide(*state, observation, now);
-                (
-                    Self::Vm(Box::new(decision.state)),
-                    decision.record,
-                    decision.commands,
-                )
+                let (state, record, commands) = one_by_one(*state, observations, |state, observation| {
+                    vm_recovery::decide(state, observation, now)
+                });
+                (Self::Vm(Box::new(state)), record, commands)
             }
             Self::Process(state) => {
-                let decision = process_recovery::decide(*state, observation, now);
-                (
-                    Self::Process(Box::new(decision.state)),
-                    decision.record,
-                    decision.commands,
-                )
+                let (state, record, commands) = one_by_one(*state, observations, |state, observation| {
+                    process_recovery::decide(state, observation, now)
+                });
+                (Self::Process(Box::new(state)), record, commands)
             }
         }
     }
@@ -144,4 +142,21 @@ impl Any {
             Self::Vm(_) | Self::Process(_) => None,
         }
     }
+}
+
+/// Kinds with one call at a time decide on each observation in turn.
+fn one_by_one<S>(
+    mut state: S,
+    observations: Vec<Observation>,
+    decide: impl Fn(S, Observation) -> Decision<S>,
+) -> (S, Record, Vec<Command>) {
+    let mut record = Record::default();
+    let mut commands = Vec::new();
+    for observation in observations {
+        let decision = decide(state, observation);
+        state = decision.state;
+        record.merge(decision.record);
+        commands.extend(decision.commands);
+    }
+    (state, record, commands)
 }

@@ -136,16 +136,12 @@ impl Driver {
                 elapsed: self.elapsed(),
                 wall: self.ports.clock.wall(),
             };
-            let mut commands = Vec::new();
-            for observation in observations.drain(..) {
-                let Some(state) = self.state.take() else {
-                    return Err(Ended::Unsure);
-                };
-                let (state, more, wanted) = state.decide(observation, now);
-                self.state = Some(state);
-                record.merge(more);
-                commands.extend(wanted);
-            }
+            let Some(state) = self.state.take() else {
+                return Err(Ended::Unsure);
+            };
+            let (state, more, commands) = state.decide(std::mem::take(&mut observations), now);
+            self.state = Some(state);
+            record.merge(more);
             let refused = if record.is_empty() {
                 self.beat_if_due().await?;
                 None

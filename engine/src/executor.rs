@@ -212,8 +212,7 @@ async fn inventory(context: &Context) -> Result<Inventory, CallError> {
 
 async fn lists(context: &Context, since: Option<tachi_domain::Timestamp>) -> Result<Lists, CallError> {
     let compute = &context.ports.compute;
-    let servers = compute.servers_on(&context.host).await?;
-    let evacuations = compute.evacuations_from(&context.host, since).await?;
+    // First, so that a host that is proven off in between does not count for records that were read before.
     let proven_off = context
         .ports
         .journal
@@ -228,6 +227,8 @@ async fn lists(context: &Context, since: Option<tachi_domain::Timestamp>) -> Res
             },
             source: Some(Box::new(error)),
         })?;
+    let servers = compute.servers_on(&context.host).await?;
+    let evacuations = compute.evacuations_from(&context.host, since).await?;
     Ok(Lists {
         started: context.started,
         servers,

@@ -207,6 +207,9 @@ pub(crate) struct World {
 
 pub(crate) const HOSTS: usize = 5;
 
+/// More events than any run needs.
+const BUSY: u64 = 60_000;
+
 macro_rules! note {
     ($world:expr, $($text:tt)*) => {
         if $world.log.is_some() {
@@ -307,6 +310,12 @@ impl World {
                 return;
             }
             self.stats.events += 1;
+            if self.stats.events > BUSY {
+                self.violate(format!(
+                    "{BUSY} events: something is asked again and again without a pause"
+                ));
+                return;
+            }
             self.beat_hosts();
             self.happen(due.event);
             if std::mem::take(&mut self.guests_changed) {

@@ -35,6 +35,7 @@ pub use moves::{End, Lock, Move, MoveStep, Preparation, RestorationCall, Restora
 pub use service::{Put, ServiceTrack};
 
 use crate::entity::notification::NotificationStatus;
+use crate::entity::segment::RecoveryMethod;
 use crate::entity::{Host, Notification};
 use crate::policy::Policy;
 use crate::proof::{Proof, stored};
@@ -103,6 +104,8 @@ pub struct HostRecovery {
     pub event: String,
     /// The rules it goes by, as they were when it began.
     pub policy: Policy,
+    /// The segment's method.
+    pub method: RecoveryMethod,
     /// See [`Stage`].
     pub stage: Stage,
     /// Set while it waits for a person.
@@ -148,6 +151,7 @@ impl HostRecovery {
             reported: upper("host_status"),
             event: upper("event").unwrap_or_default(),
             policy,
+            method: host.segment.recovery_method,
             stage: Stage::Begin,
             hold: None,
             heard: 0,

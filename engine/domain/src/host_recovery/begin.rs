@@ -2,6 +2,7 @@
 
 use super::{HoldKind, HostRecovery, Stage};
 use crate::entity::notification::NotificationStatus;
+use crate::entity::segment::RecoveryMethod;
 use crate::policy::FencingMode;
 use crate::recovery::{Command, Life, Now, Record, StepKind, Storm, Task};
 
@@ -42,6 +43,17 @@ impl HostRecovery {
             0.1,
             format!("host {} is reported down; recovery {} begins", self.host, self.id),
         );
+        if self.method != RecoveryMethod::Auto {
+            record.step(
+                Task::Fence,
+                StepKind::Note,
+                0.1,
+                format!(
+                    "the segment's recovery method is {}, which this version does not have: the instances are recovered by auto, wherever Nova's scheduler puts them",
+                    self.method
+                ),
+            );
+        }
         self.fence.begin_again(now.elapsed);
         self.enter(Stage::Fencing, record);
     }

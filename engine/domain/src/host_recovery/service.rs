@@ -280,7 +280,15 @@ impl HostRecovery {
             return;
         }
         if !seen.forced_down {
-            self.returned("somebody has cleared forced_down", record);
+            // What was seen before our own change could take effect says nothing about anybody else's.
+            let settled = self
+                .service
+                .put_loose
+                .map_or(self.service.changed, |put| put.plus(settle));
+            let seen_after = |asked: Elapsed| asked >= settled.max(self.service.changed);
+            if self.asks.service_seen.is_some_and(seen_after) {
+                self.returned("somebody has cleared forced_down", record);
+            }
             return;
         }
         if !self.service.is_back() || now.elapsed < self.service.not_before {

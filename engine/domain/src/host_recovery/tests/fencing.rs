@@ -3,6 +3,7 @@
 use super::bed::{Bed, fault, server, timeout, unavailable};
 use crate::entity::host::MaintenanceReason;
 use crate::entity::notification::NotificationStatus;
+use crate::entity::segment::RecoveryMethod;
 use crate::fault::FaultClass;
 use crate::host_recovery::{HoldKind, Stage};
 use crate::power::Power;
@@ -463,4 +464,22 @@ fn nothing_to_move_ends_well() {
     let mut again = Bed::engine().planned(vec![server(1)]);
     again.tick(1);
     assert_eq!(again.status, NotificationStatus::Running);
+}
+
+#[test]
+fn a_method_that_is_not_there_yet_is_said_and_auto_is_used() {
+    for (method, said) in [
+        (RecoveryMethod::Auto, false),
+        (RecoveryMethod::ReservedHost, true),
+    ] {
+        let mut bed = Bed::engine();
+        bed.state.method = method;
+        let bed = bed.begun();
+        let told = bed
+            .record
+            .steps
+            .iter()
+            .any(|step| step.text.contains("recovered by auto"));
+        assert_eq!(told, said, "{method}");
+    }
 }

@@ -103,6 +103,8 @@ fn r5_a_late_forced_down_is_waited_for_after_a_rejection() {
     assert_ne!(bed.state.stage, Stage::Over);
     bed.at += 11_000;
     bed.service();
+    // That answer belongs to a question asked before: the next one counts.
+    bed.tick(5_000).service();
     assert_eq!(bed.state.stage, Stage::Over);
 }
 
@@ -164,4 +166,27 @@ fn somebody_else_may_hand_it_back_or_delete_it() {
         bed.tick(5_000).see(Observation::Service(Ok(None)));
     }
     assert_eq!(bed.state.stage, Stage::Over);
+}
+
+#[test]
+fn an_old_look_at_the_record_does_not_say_that_somebody_has_cleared_it() {
+    let mut bed = Bed::engine().proven();
+    assert!(bed.updates().is_some());
+    // The engine was stopped for two minutes; the change took effect, its answer never came.
+    bed.at += 120_000;
+    bed.see(Observation::ServiceUpdated(Err(timeout())));
+    bed.say(crate::recovery::Word::Reject);
+    bed.tick(500);
+    assert_eq!(
+        bed.state.stage,
+        Stage::Returning,
+        "what was seen last was seen before the change"
+    );
+    bed.service.forced_down = true;
+    for _ in 0..3 {
+        bed.tick(5_000).service();
+        assert_eq!(bed.state.stage, Stage::Returning);
+    }
+    let cleared = (0..5).any(|_| bed.tick(10_000).heartbeat_age(0).service().clears());
+    assert!(cleared, "it is watched until its nova-compute is back");
 }
