@@ -51,6 +51,18 @@ pub(crate) async fn base(settings: &Settings) -> Result<Base, Failure> {
     })
 }
 
+/// Opens the database for a command that asks or says something. It makes none: a file made by whoever happens to ask
+/// would belong to the wrong user.
+pub(crate) async fn existing(settings: &Settings) -> Result<Base, Failure> {
+    if !settings.database.exists() {
+        return Err(Failure::told(format!(
+            "there is no database at {} yet: is this the configuration of the running service?",
+            settings.database.display()
+        )));
+    }
+    base(settings).await
+}
+
 async fn nova(settings: &Settings, clock: &Arc<dyn Clock>) -> Result<Arc<Nova>, Failure> {
     let Some(options) = settings.nova.clone() else {
         return Err(Failure::usage(

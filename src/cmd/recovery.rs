@@ -17,7 +17,7 @@ pub(crate) async fn run(command: RecoveryCommand) -> Result<u8, Failure> {
     let wrong = |error| Failure::new("reading the recoveries", error);
     match command {
         RecoveryCommand::List { config, all, format } => {
-            let base = wiring::base(&command_settings(&config)?).await?;
+            let base = wiring::existing(&command_settings(&config)?).await?;
             let rows = base.store.recoveries(all).await.map_err(wrong)?;
             match format {
                 Format::Table => list(&rows),
@@ -25,7 +25,7 @@ pub(crate) async fn run(command: RecoveryCommand) -> Result<u8, Failure> {
             }
         }
         RecoveryCommand::Show { config, recovery } => {
-            let base = wiring::base(&command_settings(&config)?).await?;
+            let base = wiring::existing(&command_settings(&config)?).await?;
             let rows = base.store.recoveries(true).await.map_err(wrong)?;
             let Some(row) = rows.iter().find(|row| row.id == recovery) else {
                 return Err(Failure::told(format!("there is no recovery {recovery}")));
@@ -60,7 +60,7 @@ pub(crate) async fn run(command: RecoveryCommand) -> Result<u8, Failure> {
 
 async fn say(args: WordArgs, word: Word) -> Result<u8, Failure> {
     let settings = command_settings(&args.config)?;
-    let base = wiring::base(&settings).await?;
+    let base = wiring::existing(&settings).await?;
     let by = std::env::var("SUDO_USER")
         .or_else(|_| std::env::var("USER"))
         .unwrap_or_else(|_| format!("uid {}", rustix::process::getuid().as_raw()));

@@ -166,9 +166,26 @@ pub(crate) fn free_port(ip: std::net::IpAddr) -> Result<SocketAddr, Failure> {
         .map_err(|error| Failure::new("finding a free port", error))
 }
 
+/// What the first line of our clouds.yaml says, so that nobody else's is written over.
+const OURS: &str = "# written by tachi for its simulated region";
+
+/// Refuses to write over a clouds.yaml that somebody else has made.
+pub(crate) fn check_clouds(args: &SandboxArgs) -> Result<(), Failure> {
+    match std::fs::read_to_string(&args.clouds) {
+        Ok(text) if text.starts_with(OURS) => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Ok(_) => Err(Failure::usage(format!(
+            "{} exists and is not ours: name another file with --clouds",
+            args.clouds.display()
+        ))),
+        Err(error) => Err(Failure::new(format!("reading {}", args.clouds.display()), error)),
+    }
+}
+
 /// Says where everything is.
 pub(crate) fn tell(region: &Region, args: &SandboxArgs, api: SocketAddr) -> Result<(), Failure> {
-    write_private(&args.clouds, &region.sandbox.clouds_yaml())?;
+    check_clouds(args)?;
+    write_private(&args.clouds, &format!("{OURS}\n{}", region.sandbox.clouds_yaml()))?;
     let urls = region.sandbox.urls();
     out::line(format!("keystone    {}", urls.identity));
     out::line(format!("nova        {}", urls.compute));
@@ -201,6 +218,7 @@ pub(crate) async fn run(args: SandboxArgs) -> Result<u8, Failure> {
         quiet: false,
     });
     warn_if_open(&args);
+    check_clouds(&args)?;
     let api = free_port(args.listen)?;
     let region = Region::start(RegionPlan {
         options: options_of(&args),

@@ -43,6 +43,7 @@ async fn with_region(args: ServeArgs) -> Result<u8, Failure> {
         quiet: false,
     });
     sandbox::warn_if_open(&args.region);
+    sandbox::check_clouds(&args.region)?;
     let api = sandbox::free_port(args.region.listen)?;
     let region = Region::start(RegionPlan {
         options: sandbox::options_of(&args.region),

@@ -24,7 +24,7 @@ pub(crate) async fn run(args: &ConfigArgs) -> Result<u8, Failure> {
     };
     out::line(format!("fencing    {fencing}"));
     out::line(format!("database   {}", settings.database.display()));
-    let base = wiring::base(&settings).await?;
+    let base = wiring::existing(&settings).await?;
     let rows = base
         .store
         .recoveries(false)

@@ -225,3 +225,39 @@ async fn secrets_are_in_no_log_and_in_no_shown_configuration() {
         .unwrap();
     assert_eq!(host.len(), 1);
 }
+
+#[test]
+fn a_clouds_yaml_of_somebody_else_is_not_written_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let clouds = folder.path().join("clouds.yaml");
+    std::fs::write(&clouds, "clouds: {production: {}}\n").unwrap();
+    for words in [
+        ["sandbox", "--clouds"].as_slice(),
+        &["serve", "--sandbox", "--clouds"],
+    ] {
+        let words: Vec<&str> = words.iter().copied().chain([clouds.to_str().unwrap()]).collect();
+        let (code, _, stderr) = Stage::command(&words);
+        assert_eq!(code, 2, "{stderr}");
+        assert!(stderr.contains("--clouds"), "{stderr}");
+    }
+    assert_eq!(
+        std::fs::read_to_string(&clouds).unwrap(),
+        "clouds: {production: {}}\n"
+    );
+}
+
+#[test]
+fn a_command_that_only_asks_makes_no_database() {
+    let folder = tempfile::tempdir().unwrap();
+    let conf = folder.path().join("tachi.conf");
+    let state = folder.path().join("state");
+    std::fs::write(&conf, format!("[DEFAULT]\nstate_path = {}\n", state.display())).unwrap();
+    for words in [["recovery", "list"].as_slice(), &["status"]] {
+        let conf = ["--config-file", conf.to_str().unwrap()];
+        let words: Vec<&str> = words.iter().copied().chain(conf).collect();
+        let (code, _, stderr) = Stage::command(&words);
+        assert_eq!(code, 1, "{stderr}");
+        assert!(stderr.contains("there is no database"), "{stderr}");
+    }
+    assert!(!state.exists());
+}
