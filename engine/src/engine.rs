@@ -17,6 +17,7 @@ use crate::any::{Any, Unusable};
 use crate::driver::{Driver, Ended};
 use crate::ports::journal::{ClaimView, Claimed, Committed, Write};
 use crate::ports::{Clock, Compute, Fencer, Journal, Wake};
+use crate::pulse::Pulse;
 use crate::sweeper::Sweeper;
 
 /// The outside, as adapters provide it.
@@ -49,6 +50,7 @@ pub struct EngineOptions {
 pub struct Engine {
     ports: Ports,
     options: EngineOptions,
+    pulse: Pulse,
     sweeper: Sweeper,
     driven: BTreeSet<RecoveryId>,
     drivers: JoinSet<Ended>,
@@ -62,11 +64,17 @@ impl Engine {
         Self {
             ports,
             options,
+            pulse: Pulse::default(),
             sweeper: Sweeper::default(),
             driven: BTreeSet::new(),
             drivers: JoinSet::new(),
             tasks: HashMap::new(),
         }
+    }
+
+    /// Beats once a sweep: at least every [`EngineOptions::sweep_interval`], unless the database does not answer.
+    pub fn pulse(&self) -> Pulse {
+        self.pulse.clone()
     }
 
     /// Works until `stop`. Then claims are given free, once the calls under way have been answered or five seconds have
@@ -75,6 +83,7 @@ impl Engine {
         tracing::info!(engine = self.options.name, fencing = ?self.options.policy.borrow().fencing, "engine starts");
         while !stop.is_cancelled() {
             self.sweep(&stop).await;
+            self.pulse.beat();
             let pause = if self.sweeper.is_watching() {
                 self.options.sweep_interval.min(Duration::from_secs(1))
             } else {

@@ -11,13 +11,16 @@
 
 mod any;
 mod clock;
+pub mod correlation;
 mod driver;
 mod engine;
 mod executor;
 mod holding;
 pub mod ports;
+mod pulse;
 mod sweeper;
 mod writing;
 
 pub use clock::SystemClock;
 pub use engine::{Engine, EngineOptions, Ports};
+pub use pulse::Pulse;

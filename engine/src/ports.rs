@@ -13,5 +13,5 @@ pub use compute::{CallError, Compute, ServiceChange};
 pub use fencer::Fencer;
 pub use journal::{Journal, JournalError};
 pub use operator::OperatorDesk;
-pub use registry::{Registry, RegistryError};
+pub use registry::{PoolUsage, Registry, RegistryError};
 pub use wake::{Poke, Wake};

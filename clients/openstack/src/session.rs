@@ -210,7 +210,7 @@ impl Session {
         let mut request = client
             .request(call.method.clone(), url)
             .header(ACCEPT, "application/json")
-            .header("x-openstack-request-id", format!("req-{}", uuid::Uuid::new_v4()));
+            .header("x-openstack-request-id", request_id());
         if !call.query.is_empty() {
             request = request.query(call.query);
         }
@@ -345,6 +345,12 @@ async fn answered(response: Response, line: &str, call: &Call<'_>) -> Result<Ans
         body,
         wrote: call.effect.writes(),
     })
+}
+
+/// The id of the work this call is part of, so that it is found in every service's log; else one of the call's own.
+fn request_id() -> String {
+    tachi_engine::correlation::current()
+        .map_or_else(|| format!("req-{}", uuid::Uuid::new_v4()), |id| (*id).to_owned())
 }
 
 fn override_url(text: &str) -> Result<Url, SetupError> {

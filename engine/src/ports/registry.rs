@@ -30,6 +30,17 @@ pub struct Page<F> {
     pub limit: u64,
 }
 
+/// Connections to the database at one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PoolUsage {
+    /// In use by a transaction.
+    pub in_use: u32,
+    /// Open and waiting.
+    pub idle: u32,
+    /// The most there may be.
+    pub max: u32,
+}
+
 /// Why a request could not be done.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -239,4 +250,9 @@ pub trait Registry: Send + Sync {
     ///
     /// `Database`.
     async fn progress(&self, notification: NotificationId) -> Result<Vec<TaskProgress>, RegistryError>;
+
+    /// How the connections to the database are used, for metrics; `None` if there is no pool.
+    fn pool(&self) -> Option<PoolUsage> {
+        None
+    }
 }

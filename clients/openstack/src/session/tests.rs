@@ -72,6 +72,17 @@ async fn a_request_carries_token_microversion_and_ids() {
     assert_eq!(fake.token_requests(), 1);
 }
 
+#[tokio::test]
+async fn a_request_made_for_another_carries_its_id() {
+    let fake = things().await;
+    let session = fake.session().await;
+    let id: Arc<str> = Arc::from("req-6128798e-1111-4222-8333-0123456789ab");
+    tachi_engine::correlation::under(Arc::clone(&id), session.call(&read(THINGS)))
+        .await
+        .unwrap();
+    assert_eq!(fake.calls()[0].header("x-openstack-request-id"), &*id);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_revoked_token_is_renewed_once_for_all_calls_that_meet_it() {
     let fake = things().await;

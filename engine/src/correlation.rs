@@ -1,0 +1,38 @@
+//! The id under which a piece of work is known across services.
+//!
+//! A request's id belongs to everything done for it, however deep, and to nothing else. So it goes with the task instead
+//! of through every signature: whoever sends a request to another `OpenStack` service hands it on.
+
+use std::future::Future;
+use std::sync::Arc;
+
+tokio::task_local! {
+    static ID: Arc<str>;
+}
+
+/// Runs `work` under `id`, which has the form `req-UUID`. Tasks that `work` spawns do not inherit it.
+pub async fn under<F: Future>(id: Arc<str>, work: F) -> F::Output {
+    ID.scope(id, work).await
+}
+
+/// The id of the work under way in this task; `None` outside of [`under`].
+pub fn current() -> Option<Arc<str>> {
+    ID.try_with(Arc::clone).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_id_is_there_for_the_work_and_nowhere_else() {
+        assert_eq!(current(), None);
+        let seen = under(Arc::from("req-1"), async {
+            let inner = under(Arc::from("req-2"), async { current() }).await;
+            (current(), inner)
+        })
+        .await;
+        assert_eq!(seen, (Some(Arc::from("req-1")), Some(Arc::from("req-2"))));
+        assert_eq!(current(), None);
+    }
+}
