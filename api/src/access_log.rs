@@ -1,50 +1,240 @@
-//! One line for every request. No header is ever logged, so no token is.
+//! One line for every request. No header and no query is ever logged, so no token is.
 
+mod format;
+
+use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, OnceLock};
 
-use axum::extract::Request;
+use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
-use http::HeaderValue;
+use http::{Extensions, HeaderMap, HeaderValue, Method, Version};
+use hyper::body::Body as _;
+use tachi_engine::correlation;
+use tachi_engine::ports::Clock;
 use tokio::time::Instant;
-use tracing::Instrument;
+use tracing::{Instrument, Span};
 
+use self::format::Told;
+use crate::auth::Caller;
 use crate::error::{ApiError, Bug};
+use crate::metrics;
+use crate::peer::{self, Peer};
 use crate::request_id;
 
-/// The layer: gives the request its id, which the answer tells; logs it; and turns a panic below into a 500, so that one
-/// wrong request cannot break a connection that others use.
-pub(crate) async fn log(request: Request, next: Next) -> Response {
-    let started = Instant::now();
-    let id = request_id::fresh();
-    let span =
-        tracing::info_span!("api::request", request_id = %id, global_request_id = tracing::field::Empty);
-    if let Some(global) = request_id::global(request.headers()) {
-        span.record("global_request_id", global);
+pub use self::format::{FormatError, LineFormat};
+
+/// What a path without a route is called, so that made-up paths make no new names.
+const OTHER: &str = "other";
+
+/// What is told of a client that went away: there is no status for an answer nobody took, so proxies use this one.
+const CLIENT_GONE: u16 = 499;
+
+/// How requests are logged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AccessLog {
+    /// As a line for people, and for what reads Masakari's log today.
+    Line(LineFormat),
+    /// As fields, for a log in JSON.
+    Fields,
+}
+
+/// What the layer needs.
+pub(crate) struct Observer {
+    pub(crate) form: AccessLog,
+    /// Whether `X-Forwarded-For` and `Forwarded` are believed.
+    pub(crate) forwarded_for: bool,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+/// What only layers further in get to know of a request.
+#[derive(Debug, Default)]
+struct Learnt {
+    route: OnceLock<String>,
+    caller: OnceLock<Caller>,
+}
+
+/// Remembers which route a request has taken.
+pub(crate) fn note_route(extensions: &Extensions) {
+    if let Some(learnt) = extensions.get::<Arc<Learnt>>()
+        && let Some(route) = extensions.get::<MatchedPath>()
+    {
+        // A request takes one route.
+        let _ = learnt.route.set(route.as_str().to_owned());
     }
-    let method = request.method().clone();
-    let path = request.uri().path().to_owned();
-    let mut response = AssertUnwindSafe(next.run(request).instrument(span.clone()))
+}
+
+/// Remembers who made a request.
+pub(crate) fn note_caller(extensions: &Extensions) {
+    if let Some(learnt) = extensions.get::<Arc<Learnt>>()
+        && let Some(caller) = extensions.get::<Caller>()
+    {
+        let _ = learnt.caller.set(caller.clone());
+    }
+}
+
+/// The layer: gives the request its id, which the answer tells; logs and counts it; and turns a panic below into a 500, so
+/// that one wrong request cannot break a connection that others use.
+pub(crate) async fn log(State(observer): State<Arc<Observer>>, mut request: Request, next: Next) -> Response {
+    let id = request_id::fresh();
+    let global = request_id::global(request.headers()).map(ToOwned::to_owned);
+    let span = tracing::info_span!(
+        "api::request",
+        request_id = %id,
+        global_request_id = global.as_deref(),
+    );
+    let learnt = Arc::new(Learnt::default());
+    let entry = Entry {
+        client_ip: client(&observer, &request),
+        client_port: request.extensions().get::<Peer>().map(|peer| peer.address.port()),
+        method: request.method().clone(),
+        path: request.uri().path().to_owned(),
+        version: request.version(),
+        began: Instant::now(),
+        learnt: Arc::clone(&learnt),
+        span: span.clone(),
+        id,
+        global,
+        observer,
+        is_told: false,
+    };
+    request.extensions_mut().insert(learnt);
+    let _in_flight = metrics::request_begins();
+    // What is asked of other services for this request goes under the id its caller knows, if it has one.
+    let known_as = Arc::from(entry.global.as_deref().unwrap_or(&entry.id));
+    let work = correlation::under(known_as, next.run(request)).instrument(span.clone());
+    let mut response = AssertUnwindSafe(work)
         .catch_unwind()
         .await
         .unwrap_or_else(|_| span.in_scope(|| ApiError::from(Bug("a handler panicked")).into_response()));
-    if let Ok(id) = HeaderValue::from_str(&id) {
+    if let Ok(id) = HeaderValue::from_str(&entry.id) {
         response.headers_mut().insert(request_id::HEADER, id);
     }
-    let ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-    tracing::info!(parent: &span, %method, path, status = response.status().as_u16(), ms, "answered");
+    let bytes = response.body().size_hint().exact().unwrap_or(0);
+    entry.answered(response.status().as_u16(), bytes);
     response
+}
+
+/// A request that is going to be logged, whatever becomes of it.
+struct Entry {
+    client_ip: Option<String>,
+    client_port: Option<u16>,
+    method: Method,
+    path: String,
+    version: Version,
+    began: Instant,
+    learnt: Arc<Learnt>,
+    span: Span,
+    id: String,
+    global: Option<String>,
+    observer: Arc<Observer>,
+    is_told: bool,
+}
+
+impl Entry {
+    fn answered(mut self, status: u16, bytes: u64) {
+        self.tell(status, bytes);
+    }
+
+    fn tell(&mut self, status: u16, bytes: u64) {
+        self.is_told = true;
+        let took = self.began.elapsed();
+        let route = self.learnt.route.get().map_or(OTHER, String::as_str);
+        metrics::request_ended(&self.method, route, status, took);
+        let identity = self.learnt.caller.get().map(|caller| &caller.identity);
+        let user_id = identity.map(|identity| identity.user_id.as_str());
+        let project_id = identity.and_then(|identity| identity.project_id.as_deref());
+        let client = self.client_ip.as_deref().unwrap_or("-");
+        match &self.observer.form {
+            AccessLog::Fields => tracing::info!(
+                parent: &self.span,
+                client,
+                method = %self.method,
+                path = self.path,
+                route,
+                status,
+                bytes,
+                seconds = took.as_secs_f64(),
+                user_id,
+                project_id,
+                "answered"
+            ),
+            AccessLog::Line(format) => {
+                let told = Told {
+                    client_ip: client.to_owned(),
+                    client_port: self.client_port,
+                    ended: self.observer.clock.wall(),
+                    method: self.method.as_str(),
+                    path: &self.path,
+                    version: version(self.version),
+                    route,
+                    status,
+                    bytes,
+                    seconds: took.as_secs_f64(),
+                    request_id: &self.id,
+                    global_request_id: self.global.as_deref(),
+                    user_id,
+                    project_id,
+                };
+                tracing::info!(parent: &self.span, user_id, project_id, "{}", format.line(&told));
+            }
+        }
+    }
+}
+
+impl Drop for Entry {
+    /// A request whose client went away ends here.
+    fn drop(&mut self) {
+        if !self.is_told {
+            self.tell(CLIENT_GONE, 0);
+        }
+    }
+}
+
+const fn version(version: Version) -> &'static str {
+    match version {
+        Version::HTTP_10 => "HTTP/1.0",
+        Version::HTTP_2 => "HTTP/2.0",
+        _ => "HTTP/1.1",
+    }
+}
+
+/// Who asks: the other end of the connection, or whom the proxies before us name if they are believed. For the log only.
+fn client(observer: &Observer, request: &Request) -> Option<String> {
+    let named = observer
+        .forwarded_for
+        .then(|| forwarded_for(request.headers()))
+        .flatten();
+    named.or_else(|| peer::address(request.extensions()).map(|address: IpAddr| address.to_string()))
+}
+
+/// The first address the proxies name; only an address, so that nothing else gets into the log.
+fn forwarded_for(headers: &HeaderMap) -> Option<String> {
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    let named = match text("forwarded") {
+        Some(forwarded) => crate::links::parameter(forwarded, "for")?,
+        None => text("x-forwarded-for")?.split(',').next()?.trim(),
+    };
+    let bare = named.strip_prefix('[').and_then(|named| named.split(']').next());
+    let bare = bare.unwrap_or(named);
+    let address: IpAddr = bare.parse().ok().or_else(|| {
+        let (address, port) = bare.rsplit_once(':')?;
+        port.parse::<u16>().ok()?;
+        address.parse().ok()
+    })?;
+    Some(address.to_string())
 }
 
 #[cfg(test)]
 mod tests {
     use std::io::Write;
-    use std::sync::{Arc, Mutex};
+    use std::sync::Mutex;
 
     use axum::Router;
     use axum::body::Body;
-    use axum::middleware::from_fn;
+    use axum::middleware::{from_fn, from_fn_with_state};
     use axum::routing::get;
     use tower::ServiceExt;
     use tracing_subscriber::fmt::MakeWriter;
@@ -78,50 +268,95 @@ mod tests {
         panic!("wrong on purpose")
     }
 
-    /// Sends a request to a router of two paths; its status, the id in its answer, and the log.
-    async fn logged(path: &str) -> (u16, String, String) {
-        let log = Log::default();
-        let subscriber = tracing_subscriber::fmt()
+    /// Time for the log.
+    struct Noon;
+
+    impl Clock for Noon {
+        fn wall(&self) -> tachi_domain::Timestamp {
+            tachi_domain::Timestamp::from_micros(1_795_176_000_000_000)
+        }
+
+        fn boot(&self) -> std::time::Duration {
+            std::time::Duration::ZERO
+        }
+    }
+
+    fn subscriber(log: &Log) -> impl tracing::Subscriber + Send + Sync + use<> {
+        tracing_subscriber::fmt()
             .with_max_level(tracing::Level::TRACE)
             .with_ansi(false)
             .with_writer(log.clone())
-            .finish();
-        let _guard = tracing::subscriber::set_default(subscriber);
-        let router = Router::new()
+            .finish()
+    }
+
+    /// A router of two paths behind the layer. It believes proxies.
+    fn router(form: AccessLog) -> Router {
+        let observer = Arc::new(Observer {
+            form,
+            forwarded_for: true,
+            clock: Arc::new(Noon),
+        });
+        Router::new()
             .route("/right", get(|| async { "right" }))
+            .route("/asks/{id}", get(asks))
             .route("/wrong", get(wrong))
-            .layer(from_fn(super::log));
-        let request = Request::builder()
+            .route("/never", get(std::future::pending::<()>))
+            .layer(from_fn(crate::front::note))
+            .layer(from_fn_with_state(observer, super::log))
+    }
+
+    /// What another service would be told about the request.
+    async fn asks() -> String {
+        correlation::current().map_or_else(String::new, |id| (*id).to_owned())
+    }
+
+    fn request(path: &str, global: &str) -> Request {
+        let mut request = Request::builder()
             .uri(path)
             .header("x-auth-token", "the-secret-token")
-            .header(
-                "x-openstack-request-id",
-                "req-6128798e-1111-4222-8333-0123456789ab",
-            )
+            .header("x-service-token", "the-secret-service-token")
+            .header("x-openstack-request-id", global)
             .body(Body::empty())
             .unwrap();
-        let response = router.oneshot(request).await.unwrap();
+        request.extensions_mut().insert(Peer {
+            address: "192.0.2.7:4711".parse().unwrap(),
+            port: 15868,
+        });
+        request
+    }
+
+    const GLOBAL: &str = "req-6128798e-1111-4222-8333-0123456789ab";
+
+    /// Sends a request; its status, the id in its answer, the answer, and the log.
+    async fn logged(form: AccessLog, request: Request) -> (u16, String, String, String) {
+        let log = Log::default();
+        let _guard = tracing::subscriber::set_default(subscriber(&log));
+        let response = router(form).oneshot(request).await.unwrap();
         let id = response.headers()[request_id::HEADER]
             .to_str()
             .unwrap()
             .to_owned();
+        let status = response.status().as_u16();
+        let body = axum::body::to_bytes(response.into_body(), 1000).await.unwrap();
         let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
-        (response.status().as_u16(), id, log)
+        (status, id, String::from_utf8(body.to_vec()).unwrap(), log)
     }
 
     #[tokio::test]
-    async fn one_line_with_everything_but_the_token() {
-        let (status, id, log) = logged("/right?query=secret").await;
+    async fn fields_tell_everything_but_the_token() {
+        let (status, id, _, log) = logged(AccessLog::Fields, request("/right?query=secret", GLOBAL)).await;
         assert_eq!(status, 200);
         assert_eq!(log.lines().count(), 1, "{log}");
-        let global = "global_request_id=\"req-6128798e-1111-4222-8333-0123456789ab\"";
         for part in [
+            "client=\"192.0.2.7\"",
             "method=GET",
             "path=\"/right\"",
+            "route=\"/right\"",
             "status=200",
-            "ms=",
+            "bytes=5",
+            "seconds=",
             id.as_str(),
-            global,
+            &format!("global_request_id=\"{GLOBAL}\""),
         ] {
             assert!(log.contains(part), "{part} in {log}");
         }
@@ -129,10 +364,82 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_line_of_masakaris_form_tells_everything_but_the_token() {
+        let form = AccessLog::Line(LineFormat::default());
+        let (_, id, _, log) = logged(form, request("/right?query=secret", GLOBAL)).await;
+        assert_eq!(log.lines().count(), 1, "{log}");
+        let line = "192.0.2.7 \"GET /right HTTP/1.1\" status: 200 len: 5 time: 0.";
+        for part in [line, id.as_str(), GLOBAL] {
+            assert!(log.contains(part), "{part} in {log}");
+        }
+        assert!(!log.contains("secret"), "{log}");
+    }
+
+    #[tokio::test]
+    async fn s3_5_other_services_are_asked_under_the_callers_id_or_else_ours() {
+        let cases = [
+            ("a good one", GLOBAL, true),
+            ("not of the form", "req-1", false),
+            ("in capitals", "req-6128798E-1111-4222-8333-0123456789AB", false),
+        ];
+        for (name, sent, is_taken) in cases {
+            let (_, id, told, log) = logged(AccessLog::Fields, request("/asks/7", sent)).await;
+            assert_eq!(told, if is_taken { sent } else { id.as_str() }, "{name}");
+            assert_ne!(id, sent, "{name}: the answer always has our own");
+            assert_eq!(log.contains(sent), is_taken, "{name}: {log}");
+            assert!(log.contains("route=\"/asks/{id}\""), "{log}");
+        }
+    }
+
+    #[tokio::test]
     async fn a_panic_is_a_500_that_is_logged_with_its_request() {
-        let (status, id, log) = logged("/wrong").await;
+        let (status, id, _, log) = logged(AccessLog::Fields, request("/wrong", GLOBAL)).await;
         assert_eq!(status, 500);
         let line = log.lines().find(|line| line.contains("bug: a handler panicked"));
         assert!(line.is_some_and(|line| line.contains(&id)), "{log}");
+    }
+
+    #[tokio::test]
+    async fn a_request_whose_client_goes_away_is_logged_too() {
+        let log = Log::default();
+        let _guard = tracing::subscriber::set_default(subscriber(&log));
+        let never = router(AccessLog::Fields).oneshot(request("/never", GLOBAL));
+        assert!(never.now_or_never().is_none(), "dropped in the middle");
+        let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+        assert!(log.contains("status=499"), "{log}");
+    }
+
+    #[tokio::test]
+    async fn clients_behind_proxies() {
+        let cases = [
+            (
+                "first of several",
+                "x-forwarded-for",
+                "198.51.100.1, 10.0.0.1",
+                "198.51.100.1",
+            ),
+            (
+                "with a port",
+                "x-forwarded-for",
+                "198.51.100.1:99",
+                "198.51.100.1",
+            ),
+            ("nonsense", "x-forwarded-for", "evil\u{fe}", "192.0.2.7"),
+            ("no address", "x-forwarded-for", "status=200", "192.0.2.7"),
+            (
+                "RFC 7239",
+                "forwarded",
+                "for=\"[2001:db8::1]:4711\";proto=https",
+                "2001:db8::1",
+            ),
+            ("RFC 7239, hidden", "forwarded", "for=_hidden", "192.0.2.7"),
+        ];
+        for (name, header, value, client) in cases {
+            let mut request = request("/right", GLOBAL);
+            let value = HeaderValue::from_bytes(value.as_bytes()).unwrap();
+            request.headers_mut().insert(header, value);
+            let (_, _, _, log) = logged(AccessLog::Fields, request).await;
+            assert!(log.contains(&format!("client=\"{client}\"")), "{name}: {log}");
+        }
     }
 }

@@ -1,13 +1,15 @@
 //! What every handler can reach.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tachi_engine::ports::{Clock, Poke, Registry};
 
 use crate::auth::Gatekeeper;
+use crate::cors::Cors;
+use crate::health::Health;
 use crate::links::Links;
+use crate::metrics::MetricsAccess;
 use crate::policy::Policy;
 use crate::ports::ComputeHosts;
 
@@ -28,7 +30,10 @@ pub(crate) struct Inner {
     pub(crate) max_body_bytes: usize,
     pub(crate) body_timeout: Duration,
     pub(crate) duplicate_window_seconds: u32,
-    pub(crate) healthcheck_disable_file: Option<PathBuf>,
+    pub(crate) max_line_bytes: usize,
+    pub(crate) health: Health,
+    pub(crate) cors: Cors,
+    pub(crate) metrics: Option<MetricsAccess>,
 }
 
 impl App {

@@ -13,6 +13,7 @@ use tachi_engine::ports::Clock;
 
 use crate::app::App;
 use crate::error::ApiError;
+use crate::metrics;
 use crate::ports::TokenValidator;
 pub(crate) use cache::TokenCache;
 
@@ -68,7 +69,9 @@ impl Gatekeeper {
         else {
             return Ok(None);
         };
-        if let Some(known) = cache.get(token, clock.boot()) {
+        let known = cache.get(token, clock.boot());
+        metrics::cache_asked(known.is_some());
+        if let Some(known) = known {
             return Ok(known);
         }
         let identity = validator.validate(token).await?.map(Arc::new);

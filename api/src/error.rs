@@ -4,7 +4,7 @@ mod from_registry;
 
 use axum::response::{IntoResponse, Response};
 use http::header::{CONTENT_TYPE, WWW_AUTHENTICATE};
-use http::{HeaderValue, StatusCode};
+use http::{HeaderName, HeaderValue, StatusCode};
 use serde_json::{Map, Value, json};
 use tachi_domain::fault::FaultClass;
 use tachi_engine::ports::CallError;
@@ -56,6 +56,12 @@ pub(crate) enum ApiError {
 
     #[error("Request is too large. Larger than max_request_body_size ({limit}).")]
     TooLarge { limit: usize },
+
+    #[error("The request's first line is too long. Longer than max_header_line ({limit}).")]
+    TargetTooLong { limit: usize },
+
+    #[error("The request's header {name} is too long. Longer than max_header_line ({limit}).")]
+    HeaderTooLong { name: HeaderName, limit: usize },
 
     #[error("Unsupported Content-Type")]
     UnsupportedMediaType,
@@ -151,6 +157,8 @@ impl ApiError {
             Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::Conflict { .. } => StatusCode::CONFLICT,
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TargetTooLong { .. } => StatusCode::URI_TOO_LONG,
+            Self::HeaderTooLong { .. } => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Unavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal { .. } => StatusCode::INTERNAL_SERVER_ERROR,
@@ -170,7 +178,11 @@ impl ApiError {
             Self::TooLarge { .. } => "overLimit",
             Self::UnsupportedMediaType => "badMediaType",
             Self::Unavailable { .. } => "serviceUnavailable",
-            Self::VersionNotSupported { .. } | Self::BodyTimeout | Self::Internal { .. } => "masakariFault",
+            Self::VersionNotSupported { .. }
+            | Self::BodyTimeout
+            | Self::TargetTooLong { .. }
+            | Self::HeaderTooLong { .. }
+            | Self::Internal { .. } => "masakariFault",
         }
     }
 }

@@ -7,6 +7,7 @@ use axum::response::{IntoResponse, Response};
 use http::header::{CONTENT_TYPE, VARY};
 use http::{HeaderValue, Method};
 
+use crate::access_log;
 use crate::error::ApiError;
 use crate::media;
 use crate::microversion::{self, Refused};
@@ -14,6 +15,7 @@ use crate::policy::Rule;
 
 /// The layer around one route. `rule` is handed on to [`Authorised`](crate::authorised::Authorised).
 pub(crate) async fn pass(rule: Option<Rule>, mut request: Request, next: Next) -> Response {
+    access_log::note_caller(request.extensions());
     // A GET handler would serve HEAD as well; to clients HEAD is no route.
     if request.method() == Method::HEAD {
         return ApiError::nothing_here().into_response();
@@ -54,6 +56,6 @@ fn speaking(mut response: Response, version: &str) -> Response {
     if let Ok(value) = HeaderValue::from_str(&format!("instance-ha {version}")) {
         headers.insert(microversion::HEADER, value);
     }
-    headers.insert(VARY, HeaderValue::from_static("OpenStack-API-Version"));
+    headers.append(VARY, HeaderValue::from_static("OpenStack-API-Version"));
     response
 }

@@ -3,6 +3,7 @@
 pub(crate) mod extensions;
 pub(crate) mod healthcheck;
 pub(crate) mod hosts;
+pub(crate) mod metrics;
 pub(crate) mod notifications;
 pub(crate) mod refused;
 pub(crate) mod segments;

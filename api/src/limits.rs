@@ -1,10 +1,8 @@
-//! The limit on the size of a body. What announces too much is refused at once; what turns out to be too much is refused
-//! by whoever reads it.
+//! Limits on sizes. What is too long, or announces too long a body, is refused before anything is looked at; a body that
+//! turns out to be too long is refused by whoever reads it.
 
 use axum::body::Body;
-use axum::extract::{Request, State};
-use axum::middleware::Next;
-use axum::response::Response;
+use axum::extract::Request;
 use futures_util::StreamExt;
 use http::header::CONTENT_LENGTH;
 
@@ -14,21 +12,34 @@ use crate::error::ApiError;
 /// What is said of a body that is no JSON.
 pub(crate) const MALFORMED: &str = "Malformed request body";
 
-/// The layer: looks at `Content-Length`.
-pub(crate) async fn announced_size(
-    State(app): State<App>,
-    request: Request,
-    next: Next,
-) -> Result<Response, ApiError> {
+/// Refuses a request whose head is too long in one of its parts, or announces too long a body.
+pub(crate) fn check(app: &App, request: &Request) -> Result<(), ApiError> {
+    let longest = app.max_line_bytes;
+    let target = request
+        .uri()
+        .path_and_query()
+        .map_or(0, |target| target.as_str().len());
+    if target > longest {
+        return Err(ApiError::TargetTooLong { limit: longest });
+    }
+    let mut lines = request.headers().iter();
+    if let Some((name, _)) = lines.find(|(name, value)| name.as_str().len() + value.len() > longest) {
+        return Err(ApiError::HeaderTooLong {
+            name: name.clone(),
+            limit: longest,
+        });
+    }
     let limit = app.max_body_bytes;
     let announced = request
         .headers()
         .get(CONTENT_LENGTH)
-        .and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
-    if announced.is_some_and(|length| length > limit) {
-        return Err(ApiError::TooLarge { limit });
+        .and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    match announced {
+        Some(length) if usize::try_from(length).map_or(true, |length| length > limit) => {
+            Err(ApiError::TooLarge { limit })
+        }
+        Some(_) | None => Ok(()),
     }
-    Ok(next.run(request).await)
 }
 
 /// The whole of a request's body.

@@ -1,15 +1,19 @@
 //! Links to ourselves, as the caller can reach us.
 
-use http::{Extensions, HeaderMap, header};
+use http::uri::{Authority, PathAndQuery};
+use http::{Extensions, HeaderMap, HeaderName, header};
 
 use crate::path::Place;
 
 /// Makes links.
+#[derive(Default)]
 pub(crate) struct Links {
     /// Replaces scheme and host, without a slash at its end.
     pub(crate) prefix: Option<String>,
     /// Whether a proxy's headers are believed.
     pub(crate) proxy_headers: bool,
+    /// The header whose value is the scheme a proxy was asked by.
+    pub(crate) scheme_header: Option<HeaderName>,
     /// Whether we speak TLS.
     pub(crate) tls: bool,
 }
@@ -17,21 +21,36 @@ pub(crate) struct Links {
 impl Links {
     /// What comes before `/v1`.
     pub(crate) fn base(&self, headers: &HeaderMap, extensions: &Extensions) -> String {
+        let mount = extensions.get::<Place>().map_or("", |place| &place.mount);
         let mut scheme = if self.tls { "https" } else { "http" };
-        let mut host = text(headers, header::HOST.as_str()).unwrap_or("localhost");
-        let mut mount = extensions.get::<Place>().map_or("", |place| &place.mount);
+        let mut host = text(headers, header::HOST.as_str())
+            .and_then(authority)
+            .unwrap_or("localhost");
+        let mut outer_mount = "";
+        if let Some(name) = &self.scheme_header {
+            scheme = text(headers, name.as_str())
+                .and_then(known_scheme)
+                .unwrap_or(scheme);
+        }
         if self.proxy_headers {
-            let forwarded = text(headers, "forwarded").unwrap_or_default();
-            let told = |key, name| parameter(forwarded, key).or_else(|| first(text(headers, name)?));
-            scheme = told("proto", "x-forwarded-proto").unwrap_or(scheme);
-            host = told("host", "x-forwarded-host").unwrap_or(host);
-            mount = text(headers, "x-forwarded-prefix")
-                .unwrap_or(mount)
-                .trim_end_matches('/');
+            // A proxy that speaks RFC 7239 has said all it knows in one header.
+            let told = |key, name| match text(headers, "forwarded") {
+                Some(forwarded) => parameter(forwarded, key),
+                None => first(text(headers, name)?),
+            };
+            scheme = told("proto", "x-forwarded-proto")
+                .and_then(known_scheme)
+                .unwrap_or(scheme);
+            host = told("host", "x-forwarded-host")
+                .and_then(authority)
+                .unwrap_or(host);
+            outer_mount = text(headers, "x-forwarded-prefix")
+                .and_then(mount_point)
+                .unwrap_or("");
         }
         match &self.prefix {
-            Some(prefix) => format!("{prefix}{mount}"),
-            None => format!("{scheme}://{host}{mount}"),
+            Some(prefix) => format!("{prefix}{outer_mount}{mount}"),
+            None => format!("{scheme}://{host}{outer_mount}{mount}"),
         }
     }
 }
@@ -46,11 +65,31 @@ fn first(list: &str) -> Option<&str> {
 }
 
 /// A parameter of the first element of RFC 7239's `Forwarded`.
-fn parameter<'a>(forwarded: &'a str, key: &str) -> Option<&'a str> {
+pub(crate) fn parameter<'a>(forwarded: &'a str, key: &str) -> Option<&'a str> {
     first(forwarded)?.split(';').find_map(|pair| {
         let (name, value) = pair.trim().split_once('=')?;
         name.eq_ignore_ascii_case(key).then(|| value.trim_matches('"'))
     })
+}
+
+/// A scheme we can be asked by.
+fn known_scheme(text: &str) -> Option<&'static str> {
+    ["http", "https"]
+        .into_iter()
+        .find(|known| known.eq_ignore_ascii_case(text))
+}
+
+/// A host with or without a port, and nothing else that would make another link of it.
+fn authority(text: &str) -> Option<&str> {
+    let authority: Authority = text.parse().ok()?;
+    (!authority.host().is_empty() && !text.contains('@')).then_some(text)
+}
+
+/// A path without a slash at its end.
+fn mount_point(text: &str) -> Option<&str> {
+    let path = text.trim_end_matches('/');
+    let is_path = path.starts_with('/') && !path.starts_with("//") && path.parse::<PathAndQuery>().is_ok();
+    (is_path && !path.contains('?')).then_some(path)
 }
 
 #[cfg(test)]
@@ -59,84 +98,168 @@ mod tests {
 
     use super::*;
 
-    type Case<'a> = (
-        &'a str,
-        Option<&'a str>,
-        bool,
-        &'a str,
-        &'a [(&'static str, &'static str)],
-        &'a str,
-    );
+    fn base(links: &Links, mount: &str, lines: &[(&'static str, &'static str)]) -> String {
+        let mut headers = HeaderMap::new();
+        for (key, value) in lines {
+            headers.insert(*key, HeaderValue::from_static(value));
+        }
+        let mut extensions = Extensions::new();
+        extensions.insert(Place {
+            mount: mount.to_owned(),
+            project: None,
+        });
+        links.base(&headers, &extensions)
+    }
+
+    const HOST: (&str, &str) = ("host", "ha:15868");
+    const X_PROTO: (&str, &str) = ("x-forwarded-proto", "https");
+    const X_HOST: (&str, &str) = ("x-forwarded-host", "outside, inside");
+    const X_PREFIX: (&str, &str) = ("x-forwarded-prefix", "/pre/");
 
     #[test]
-    fn bases_of_section_1_1() {
-        let host = ("host", "ha:15868");
-        let xproto = ("x-forwarded-proto", "https");
-        let xhost = ("x-forwarded-host", "outside, inside");
-        let xprefix = ("x-forwarded-prefix", "/pre/");
-        let rfc = ("forwarded", "proto=https;host=\"rfc\", for=inside");
-        let cases: &[Case<'_>] = &[
-            ("host header", None, false, "", &[host], "http://ha:15868"),
-            ("no host header", None, false, "", &[], "http://localhost"),
-            ("mounted", None, false, "/ha", &[host], "http://ha:15868/ha"),
+    fn s1_1_bases_without_a_proxy() {
+        let plain = Links::default();
+        let tls = Links {
+            tls: true,
+            ..Links::default()
+        };
+        let prefixed = |prefix: &str| Links {
+            prefix: Some(prefix.to_owned()),
+            ..Links::default()
+        };
+        let cases: &[(&str, &Links, &str, &[_], &str)] = &[
+            ("host header", &plain, "", &[HOST], "http://ha:15868"),
+            ("no host header", &plain, "", &[], "http://localhost"),
             (
-                "prefix",
-                Some("https://x/masakari"),
-                false,
+                "strange host",
+                &plain,
                 "",
-                &[host],
+                &[("host", "x@evil/a")],
+                "http://localhost",
+            ),
+            (
+                "IPv6 host",
+                &plain,
+                "",
+                &[("host", "[::1]:15868")],
+                "http://[::1]:15868",
+            ),
+            ("mounted", &plain, "/ha", &[HOST], "http://ha:15868/ha"),
+            ("TLS", &tls, "", &[HOST], "https://ha:15868"),
+            (
+                "link prefix",
+                &prefixed("https://x/masakari"),
+                "",
+                &[HOST],
                 "https://x/masakari",
             ),
             (
-                "prefix, mounted",
-                Some("https://x"),
-                false,
+                "link prefix, mounted",
+                &prefixed("https://x"),
                 "/ha",
-                &[host],
+                &[HOST],
                 "https://x/ha",
             ),
             (
-                "proxy's word, not believed",
-                None,
-                false,
+                "a proxy's word, not believed",
+                &plain,
                 "",
-                &[host, xproto, xhost, xprefix],
+                &[HOST, X_PROTO, X_HOST, X_PREFIX],
+                "http://ha:15868",
+            ),
+        ];
+        for (name, links, mount, lines, expected) in cases {
+            assert_eq!(&base(links, mount, lines), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn s1_1_bases_behind_a_proxy() {
+        let rfc = (
+            "forwarded",
+            "Proto=https;host=\"rfc:8443\", for=inside;proto=http",
+        );
+        let believing = Links {
+            proxy_headers: true,
+            ..Links::default()
+        };
+        let prefixed = Links {
+            proxy_headers: true,
+            prefix: Some("https://x".to_owned()),
+            ..Links::default()
+        };
+        let by_header = Links {
+            scheme_header: Some(HeaderName::from_static("x-scheme")),
+            ..Links::default()
+        };
+        let cases: &[(&str, &Links, &str, &[_], &str)] = &[
+            (
+                "X-Forwarded-*",
+                &believing,
+                "",
+                &[HOST, X_PROTO, X_HOST, X_PREFIX],
+                "https://outside/pre",
+            ),
+            ("RFC 7239", &believing, "", &[HOST, rfc], "https://rfc:8443"),
+            (
+                "RFC 7239 alone counts",
+                &believing,
+                "",
+                &[HOST, ("forwarded", "for=192.0.2.1"), X_PROTO, X_HOST],
                 "http://ha:15868",
             ),
             (
-                "proxy's word",
-                None,
-                true,
-                "",
-                &[host, xproto, xhost, xprefix],
-                "https://outside/pre",
-            ),
-            ("RFC 7239", None, true, "", &[host, rfc], "https://rfc"),
-            (
-                "proxy says nothing",
-                None,
-                true,
+                "it says nothing",
+                &believing,
                 "/ha",
-                &[host],
+                &[HOST],
                 "http://ha:15868/ha",
             ),
+            (
+                "prefix and mount",
+                &believing,
+                "/ha",
+                &[HOST, X_PREFIX],
+                "http://ha:15868/pre/ha",
+            ),
+            (
+                "another scheme",
+                &believing,
+                "",
+                &[HOST, ("x-forwarded-proto", "javascript")],
+                "http://ha:15868",
+            ),
+            (
+                "another site in the prefix",
+                &believing,
+                "",
+                &[HOST, ("x-forwarded-prefix", "//evil")],
+                "http://ha:15868",
+            ),
+            (
+                "link prefix wins",
+                &prefixed,
+                "",
+                &[HOST, X_PROTO, X_HOST, X_PREFIX],
+                "https://x/pre",
+            ),
+            (
+                "secure_proxy_ssl_header",
+                &by_header,
+                "",
+                &[HOST, ("x-scheme", "HTTPS")],
+                "https://ha:15868",
+            ),
+            (
+                "secure_proxy_ssl_header, nonsense",
+                &by_header,
+                "",
+                &[HOST, ("x-scheme", "on")],
+                "http://ha:15868",
+            ),
         ];
-        for (name, prefix, proxy_headers, mount, lines, expected) in cases {
-            let links = Links {
-                prefix: prefix.map(ToOwned::to_owned),
-                proxy_headers: *proxy_headers,
-                tls: false,
-            };
-            let mut headers = HeaderMap::new();
-            for (key, value) in *lines {
-                headers.insert(*key, HeaderValue::from_static(value));
-            }
-            let mut extensions = Extensions::new();
-            extensions.insert(Place {
-                mount: (*mount).to_owned(),
-                project: None,
-            });
-            assert_eq!(&links.base(&headers, &extensions), expected, "{name}");
+        for (name, links, mount, lines, expected) in cases {
+            assert_eq!(&base(links, mount, lines), expected, "{name}");
         }
     }
 }

@@ -43,6 +43,49 @@ pub(crate) fn of_answer(headers: &HeaderMap) -> HeaderValue {
     HeaderValue::from_static(if own > json { OWN } else { JSON })
 }
 
+/// Which of `offers` the caller likes best; the first if it has no preference, or likes none.
+pub(crate) fn best(headers: &HeaderMap, offers: &[&'static str]) -> &'static str {
+    let mut best = (0.0, offers.first().copied().unwrap_or(JSON));
+    for offer in offers {
+        let quality = quality_of(headers, offer);
+        if quality > best.0 {
+            best = (quality, offer);
+        }
+    }
+    best.1
+}
+
+/// How much the caller likes `offer`: what its closest range says, so that `text/html;q=0` holds against `*/*`.
+fn quality_of(headers: &HeaderMap, offer: &str) -> f32 {
+    let family = offer.split('/').next().unwrap_or_default();
+    let mut closest = (0, 0.0);
+    for value in headers.get_all(ACCEPT) {
+        for range in value.to_str().unwrap_or_default().split(',') {
+            let mut parts = range.split(';').map(str::trim);
+            let name = parts.next().unwrap_or_default();
+            let closeness = if name.eq_ignore_ascii_case(offer) {
+                3
+            } else if name
+                .strip_suffix("/*")
+                .is_some_and(|range| range.eq_ignore_ascii_case(family))
+            {
+                2
+            } else if name == "*/*" {
+                1
+            } else {
+                continue;
+            };
+            let quality = parts
+                .find_map(|part| part.strip_prefix("q="))
+                .map_or(1.0_f32, |q| q.parse().unwrap_or(0.0));
+            if closeness > closest.0 {
+                closest = (closeness, quality);
+            }
+        }
+    }
+    closest.1
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -88,6 +131,28 @@ mod tests {
         ];
         for (value, expected) in cases {
             assert_eq!(of_answer(&headers(ACCEPT, value)), expected, "{value:?}");
+        }
+    }
+
+    #[test]
+    fn the_best_of_what_is_offered() {
+        let offers = ["text/plain", "text/html", "application/json"];
+        let cases = [
+            (None, "text/plain"),
+            (Some("*/*"), "text/plain"),
+            (Some("image/png"), "text/plain"),
+            (Some("application/json"), "application/json"),
+            (Some("APPLICATION/*"), "application/json"),
+            (Some("text/plain;q=0.4, text/html;q=0.5"), "text/html"),
+            (Some("text/plain;q=0, */*"), "text/html"),
+            (
+                Some("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"),
+                "text/html",
+            ),
+            (Some("application/json;q=nonsense"), "text/plain"),
+        ];
+        for (value, expected) in cases {
+            assert_eq!(best(&headers(ACCEPT, value), &offers), expected, "{value:?}");
         }
     }
 }

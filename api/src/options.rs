@@ -1,10 +1,16 @@
 //! What an operator may choose.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::HeaderName;
+use regex::Regex;
+
+use crate::access_log::AccessLog;
 use crate::auth::CacheOptions;
+use crate::cors::Cors;
+use crate::health::HealthOptions;
+use crate::metrics::MetricsAccess;
 use crate::policy::Policy;
 use crate::ports::TokenValidator;
 
@@ -43,12 +49,26 @@ pub struct Options {
     pub base_path: String,
     /// `enable_proxy_headers_parsing`: believe `Forwarded` and `X-Forwarded-*` when making links.
     pub proxy_headers: bool,
+    /// `secure_proxy_ssl_header`: the header whose value is the scheme of links.
+    pub scheme_header: Option<HeaderName>,
+    /// `use_forwarded_for`: log the address that proxies name; `proxy_headers` does so too.
+    pub forwarded_for: bool,
     /// Whether the listener speaks TLS, so that links begin with `https`.
     pub tls: bool,
+    /// `max_header_line`, in bytes: the longest header, and the longest first line.
+    pub max_line_bytes: usize,
+    /// `project_id_regex`: which texts in a path are project ids; `None` for those of hexadecimal digits and hyphens.
+    pub project_ids: Option<Regex>,
     /// `duplicate_notification_detection_interval`.
     pub duplicate_window_seconds: u32,
-    /// While this file exists `/healthcheck` answers 503.
-    pub healthcheck_disable_file: Option<PathBuf>,
+    /// `[healthcheck]`.
+    pub health: HealthOptions,
+    /// `[cors]`.
+    pub cors: Cors,
+    /// `wsgi_log_format`, or fields.
+    pub access_log: AccessLog,
+    /// `/metrics`; `None` if it is not served.
+    pub metrics: Option<MetricsAccess>,
 }
 
 impl Options {
@@ -63,9 +83,16 @@ impl Options {
             link_prefix: None,
             base_path: String::new(),
             proxy_headers: false,
+            scheme_header: None,
+            forwarded_for: false,
             tls: false,
+            max_line_bytes: 16_384,
+            project_ids: None,
             duplicate_window_seconds: 180,
-            healthcheck_disable_file: Some(PathBuf::from("/etc/masakari/healthcheck_disable")),
+            health: HealthOptions::default(),
+            cors: Cors::default(),
+            access_log: AccessLog::Fields,
+            metrics: None,
         }
     }
 }

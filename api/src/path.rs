@@ -4,6 +4,7 @@
 use axum::extract::Request;
 use http::Uri;
 use http::uri::PathAndQuery;
+use regex::Regex;
 
 /// Where a request came in, for links and checks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -15,8 +16,8 @@ pub(crate) struct Place {
 }
 
 /// Rewrites the path of `request` and notes in a [`Place`] what was taken out.
-pub(crate) fn normalise(mut request: Request, base_path: &str) -> Request {
-    let (place, path) = take_apart(request.uri().path(), base_path);
+pub(crate) fn normalise(mut request: Request, base_path: &str, project_ids: Option<&Regex>) -> Request {
+    let (place, path) = take_apart(request.uri().path(), base_path, project_ids);
     if path != request.uri().path() {
         let rewritten = match request.uri().query() {
             Some(query) => format!("{path}?{query}"),
@@ -35,7 +36,7 @@ pub(crate) fn normalise(mut request: Request, base_path: &str) -> Request {
     request
 }
 
-fn take_apart(path: &str, base_path: &str) -> (Place, String) {
+fn take_apart(path: &str, base_path: &str, project_ids: Option<&Regex>) -> (Place, String) {
     let mut place = Place::default();
     let mut path = collapse_slashes(path);
     let below = path
@@ -47,7 +48,7 @@ fn take_apart(path: &str, base_path: &str) -> (Place, String) {
         path = below;
     }
     if let Some((project, rest)) = path.strip_prefix("/v1/").and_then(|rest| rest.split_once('/'))
-        && is_project_id(project)
+        && project_ids.map_or_else(|| is_project_id(project), |ids| ids.is_match(project))
         && !rest.is_empty()
     {
         place.project = Some(project.to_owned());
@@ -166,7 +167,33 @@ mod tests {
                 mount: mount.to_owned(),
                 project: project.map(ToOwned::to_owned),
             };
-            assert_eq!(take_apart(path, base), (place, expected.to_owned()), "{name}");
+            assert_eq!(
+                take_apart(path, base, None),
+                (place, expected.to_owned()),
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
+    fn project_ids_of_the_operators_choice() {
+        let ids = Regex::new("^(?:[a-z]+-[0-9]+)$").unwrap();
+        let cases = [
+            ("chosen", "/v1/team-7/segments", Some("team-7"), "/v1/segments"),
+            (
+                "the default is off",
+                "/v1/0af9/segments",
+                None,
+                "/v1/0af9/segments",
+            ),
+        ];
+        for (name, path, project, expected) in cases {
+            let (place, path) = take_apart(path, "", Some(&ids));
+            assert_eq!(
+                (place.project.as_deref(), path.as_str()),
+                (project, expected),
+                "{name}"
+            );
         }
     }
 
@@ -176,7 +203,7 @@ mod tests {
             .uri("/v1/abc//segments?a=/b//c")
             .body(axum::body::Body::empty())
             .unwrap();
-        let request = normalise(request, "");
+        let request = normalise(request, "", None);
         assert_eq!(request.uri(), "/v1/segments?a=/b//c");
     }
 }

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use tachi_engine::ports::{CallError, Clock, Poke, Registry};
 
 use crate::auth::Identity;
+use crate::metrics;
 
 /// Whoever issues tokens could not be asked.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +27,24 @@ pub trait TokenValidator: Send + Sync {
     ///
     /// Keystone cannot be reached, fails, or does not accept our own credentials.
     async fn validate(&self, token: &str) -> Result<Option<Identity>, Unavailable>;
+}
+
+/// A validator whose answers are counted.
+pub(crate) struct Measured(pub(crate) Arc<dyn TokenValidator>);
+
+#[async_trait]
+impl TokenValidator for Measured {
+    async fn validate(&self, token: &str) -> Result<Option<Identity>, Unavailable> {
+        let began = tokio::time::Instant::now();
+        let answer = self.0.validate(token).await;
+        let outcome = match &answer {
+            Ok(Some(_)) => "valid",
+            Ok(None) => "invalid",
+            Err(_) => "failed",
+        };
+        metrics::token_validated(outcome, began.elapsed());
+        answer
+    }
 }
 
 /// Knows the compute hosts.

@@ -5,20 +5,21 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::Request;
 use axum::middleware::{Next, from_fn, from_fn_with_state};
-use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use http::uri::InvalidUri;
-use http::{HeaderValue, Method, StatusCode, Uri};
+use http::{HeaderValue, Uri};
 use tower::ServiceExt;
 
+use crate::access_log::Observer;
 use crate::app::{App, Inner};
 use crate::auth::{Gatekeeper, TokenCache};
 use crate::error::ApiError;
-use crate::handlers::{healthcheck, versions};
+use crate::handlers::{healthcheck, metrics, versions};
+use crate::health::Health;
 use crate::links::Links;
 use crate::options::{Auth, Options};
-use crate::ports::Ports;
-use crate::{access_log, auth, gate, limits, path, routes};
+use crate::ports::{Measured, Ports};
+use crate::{access_log, auth, front, gate, path, routes};
 
 /// Why the options make no service.
 #[derive(Debug, thiserror::Error)]
@@ -61,6 +62,7 @@ pub fn router(options: Options, ports: Ports) -> Result<Router, BuildError> {
         links: Links {
             prefix: link_prefix(options.link_prefix)?,
             proxy_headers: options.proxy_headers,
+            scheme_header: options.scheme_header,
             tls: options.tls,
         },
         gatekeeper: gatekeeper(options.auth, &ports)?,
@@ -69,17 +71,26 @@ pub fn router(options: Options, ports: Ports) -> Result<Router, BuildError> {
         max_body_bytes: options.max_body_bytes,
         body_timeout: options.body_timeout,
         duplicate_window_seconds: options.duplicate_window_seconds,
-        healthcheck_disable_file: options.healthcheck_disable_file,
+        max_line_bytes: options.max_line_bytes,
+        health: Health::new(options.health),
+        cors: options.cors,
+        metrics: options.metrics,
         registry: ports.registry,
         poke: ports.poke,
         clock: ports.clock,
         compute_hosts: ports.compute_hosts,
     });
+    let observer = Arc::new(Observer {
+        form: options.access_log,
+        forwarded_for: options.forwarded_for || options.proxy_headers,
+        clock: Arc::clone(&app.clock),
+    });
+    let project_ids = options.project_ids;
     let below_v1 = below_v1(&app);
     let beside_v1 = beside_v1(app);
     // Routes are matched by the path as it came, so it is rewritten before there are any.
     let dispatch = move |request: Request| {
-        let request = path::normalise(request, &base_path);
+        let request = path::normalise(request, &base_path, project_ids.as_ref());
         let path = request.uri().path();
         let is_v1 = path == "/v1" || path.starts_with("/v1/");
         if is_v1 {
@@ -89,18 +100,25 @@ pub fn router(options: Options, ports: Ports) -> Result<Router, BuildError> {
         }
         .oneshot(request)
     };
-    Ok(Router::new().fallback(dispatch).layer(from_fn(access_log::log)))
+    Ok(Router::new()
+        .fallback(dispatch)
+        .layer(from_fn_with_state(observer, access_log::log)))
 }
 
 /// What needs no token.
 fn beside_v1(app: App) -> Router {
-    Router::new()
+    let mut router = Router::new();
+    if app.metrics.is_some() {
+        router = router.route("/metrics", any(metrics::answer));
+    }
+    router
         .route("/", any(versions::list))
         .route("/healthcheck", any(healthcheck::answer))
         .route("/healthcheck/", any(healthcheck::answer))
         .route("/healthcheck/{*rest}", any(healthcheck::answer))
         .fallback(versions::choices)
         .with_state(app)
+        .layer(from_fn(front::note))
 }
 
 /// Everything below `/v1`, in the order of checks that clients were measured against.
@@ -119,21 +137,13 @@ fn below_v1(app: &App) -> Router {
         .method_not_allowed_fallback(nothing_here)
         .with_state(app.clone())
         .layer(from_fn_with_state(app.clone(), auth::authenticate))
-        .layer(from_fn_with_state(app.clone(), limits::announced_size))
-        .layer(from_fn(preflight))
+        .layer(from_fn_with_state(app.clone(), front::receive))
 }
 
 /// 404, also for a method a path does not have: clients take only this for "not there".
-async fn nothing_here() -> ApiError {
+async fn nothing_here(request: Request) -> ApiError {
+    access_log::note_caller(request.extensions());
     ApiError::nothing_here()
-}
-
-/// The layer: OPTIONS is answered to everybody, as the CORS layer of an `OpenStack` service does.
-async fn preflight(request: Request, next: Next) -> Response {
-    if request.method() == Method::OPTIONS {
-        return StatusCode::OK.into_response();
-    }
-    next.run(request).await
 }
 
 fn gatekeeper(auth: Auth, ports: &Ports) -> Result<Gatekeeper, BuildError> {
@@ -146,7 +156,7 @@ fn gatekeeper(auth: Auth, ports: &Ports) -> Result<Gatekeeper, BuildError> {
             let challenge = HeaderValue::from_str(&format!("Keystone uri=\"{uri}\""))
                 .map_err(|source| BuildError::WwwAuthenticateUri { uri, source })?;
             Ok(Gatekeeper::Keystone {
-                validator,
+                validator: Arc::new(Measured(validator)),
                 cache: Box::new(TokenCache::new(cache)),
                 clock: Arc::clone(&ports.clock),
                 challenge,

@@ -1,43 +1,69 @@
 //! Runs the service on a listener until it is told to stop.
 
+mod connection;
+mod patient;
+#[cfg(test)]
+mod tls_tests;
+
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
+use tachi_engine::Pulse;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::peer::Peer;
+use crate::tls::Tls;
+
 /// Limits of the server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct ServeOptions {
     /// How long the head of a request may take to arrive. It also ends connections that wait for a next request.
     pub header_read_timeout: Duration,
+    /// How long a client may take no byte of its answer.
+    pub write_timeout: Duration,
+    /// How long the handshake of TLS may take.
+    pub handshake_timeout: Duration,
     /// How long requests in flight may go on after the word to stop.
     pub drain_timeout: Duration,
     /// The most connections at a time; further ones wait to be accepted.
     pub max_connections: usize,
     /// The most bytes a request's head may have. Tokens are in it.
     pub max_head_bytes: usize,
+    /// Whether a connection may be used for more than one request.
+    pub keep_alive: bool,
+    /// TLS; `None` for plain HTTP.
+    pub tls: Option<Tls>,
+    /// Beats every second while connections are accepted.
+    pub pulse: Pulse,
 }
 
 impl Default for ServeOptions {
     fn default() -> Self {
         Self {
             header_read_timeout: Duration::from_secs(75),
+            write_timeout: Duration::from_secs(75),
+            handshake_timeout: Duration::from_secs(10),
             drain_timeout: Duration::from_secs(30),
             max_connections: 1000,
             max_head_bytes: 65_536,
+            keep_alive: true,
+            tls: None,
+            pulse: Pulse::default(),
         }
     }
 }
 
 /// How long to wait when no connection can be accepted, most likely because there are no file handles left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// How often the loop shows that it is alive.
+const BEAT: Duration = Duration::from_secs(1);
 
 /// Serves `router` on `listener`. When `shutdown` is cancelled it accepts no more, lets requests in flight end, and
 /// returns after [`ServeOptions::drain_timeout`] at the latest; it tells whether all of them had ended.
@@ -50,15 +76,31 @@ pub async fn serve(
     let connections = TaskTracker::new();
     let slots = Arc::new(Semaphore::new(options.max_connections));
     let cut = CancellationToken::new();
+    let options = Arc::new(options);
+    let port = listener.local_addr().map_or(0, |address| address.port());
+    let mut beat = interval(BEAT);
+    beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        // Both branches only wait, so nothing is lost with the one that is dropped.
-        let (stream, slot) = tokio::select! {
+        // All branches only wait, so nothing is lost with those that are dropped.
+        let (stream, address, slot) = tokio::select! {
             () = shutdown.cancelled() => break,
+            _ = beat.tick() => {
+                options.pulse.beat();
+                continue;
+            }
             accepted = accept(&listener, &slots) => accepted,
         };
-        let connection = connection(stream, router.clone(), options, shutdown.clone(), slot);
+        let peer = Peer { address, port };
+        let connection = connection::run(
+            stream,
+            peer,
+            router.clone(),
+            Arc::clone(&options),
+            shutdown.clone(),
+        );
         let cut = cut.clone();
         connections.spawn(async move {
+            let _slot = slot;
             // The drain's time is over: whatever is still going on is dropped here.
             tokio::select! {
                 () = cut.cancelled() => {}
@@ -82,47 +124,20 @@ pub async fn serve(
     drained
 }
 
-async fn accept(listener: &TcpListener, slots: &Arc<Semaphore>) -> (TcpStream, Option<OwnedSemaphorePermit>) {
+async fn accept(
+    listener: &TcpListener,
+    slots: &Arc<Semaphore>,
+) -> (TcpStream, SocketAddr, Option<OwnedSemaphorePermit>) {
     // The semaphore is never closed, so there is always a slot some day.
     let slot = Arc::clone(slots).acquire_owned().await.ok();
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => return (stream, slot),
+            Ok((stream, address)) => return (stream, address, slot),
             Err(error) => {
                 tracing::warn!(%error, "accepting a connection failed");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
-    }
-}
-
-async fn connection(
-    stream: TcpStream,
-    router: Router,
-    options: ServeOptions,
-    shutdown: CancellationToken,
-    _slot: Option<OwnedSemaphorePermit>,
-) {
-    // Answers are small: waiting to fill a packet would only make them late.
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "setting TCP_NODELAY failed");
-    }
-    let served = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(options.header_read_timeout)
-        .max_buf_size(options.max_head_bytes)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
-    let mut served = std::pin::pin!(served);
-    let result = tokio::select! {
-        result = served.as_mut() => result,
-        () = shutdown.cancelled() => {
-            served.as_mut().graceful_shutdown();
-            served.await
-        }
-    };
-    if let Err(error) = result {
-        // Clients come and go; this says nothing about us.
-        tracing::debug!(%error, "connection ended");
     }
 }
 
@@ -276,5 +291,84 @@ mod tests {
         assert_eq!(&first, b"HTTP/1.1 431");
         server.shutdown.cancel();
         assert!(server.ended.await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn without_keep_alive_a_connection_is_for_one_request() {
+        let options = ServeOptions {
+            keep_alive: false,
+            ..ServeOptions::default()
+        };
+        let server = start(options).await;
+        let stream = send(server.address, SLOW).await;
+        server.started.notified().await;
+        server.finish.notify_one();
+        let answer = rest(stream).await;
+        assert!(answer.ends_with("done"), "{answer}");
+        assert!(answer.contains("connection: close"), "{answer}");
+        server.shutdown.cancel();
+        assert!(server.ended.await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn more_connections_than_there_may_be_wait_for_their_turn() {
+        let options = ServeOptions {
+            max_connections: 1,
+            ..ServeOptions::default()
+        };
+        let server = start(options).await;
+        let first = send(server.address, SLOW).await;
+        server.started.notified().await;
+        let second = send(
+            server.address,
+            "GET /slow HTTP/1.1\r\nConnection: close\r\nHost: x\r\n\r\n",
+        )
+        .await;
+        // The first holds the only place until it is closed, so the second has not been looked at.
+        server.finish.notify_one();
+        let mut first = first;
+        let mut head = [0; 12];
+        first.read_exact(&mut head).await.unwrap();
+        drop(first);
+        server.started.notified().await;
+        server.finish.notify_one();
+        assert!(rest(second).await.ends_with("done"));
+        server.shutdown.cancel();
+        assert!(server.ended.await.unwrap());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_pulse_beats_while_nothing_comes() {
+        let options = ServeOptions::default();
+        let pulse = options.pulse.clone();
+        let server = start(options).await;
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        assert!(pulse.count() >= 10, "{}", pulse.count());
+        server.shutdown.cancel();
+        assert!(server.ended.await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn requests_know_where_they_come_from() {
+        let tell = |request: axum::extract::Request| async move {
+            format!("{:?}", request.extensions().get::<Peer>())
+        };
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let shutdown = CancellationToken::new();
+        let router = Router::new().fallback(tell);
+        let ended = tokio::spawn(serve(listener, router, ServeOptions::default(), shutdown.clone()));
+        let stream = send(address, "GET / HTTP/1.1\r\nConnection: close\r\nHost: x\r\n\r\n").await;
+        let own = stream.local_addr().unwrap();
+        let expected = format!(
+            "{:?}",
+            Some(Peer {
+                address: own,
+                port: address.port()
+            })
+        );
+        assert!(rest(stream).await.ends_with(&expected));
+        shutdown.cancel();
+        assert!(ended.await.unwrap());
     }
 }

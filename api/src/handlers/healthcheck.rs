@@ -1,75 +1,98 @@
-//! `/healthcheck`, for load balancers: anybody may ask, any method will do.
+//! `/healthcheck`, for load balancers: any method will do.
 
-use std::path::Path;
-
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
-use http::header::{ACCEPT, CONTENT_TYPE};
-use http::{HeaderMap, Method, StatusCode};
-use serde_json::json;
+use http::header::CONTENT_TYPE;
+use http::{Method, StatusCode};
+use serde_json::{Value, json};
 
 use crate::app::App;
+use crate::error::ApiError;
+use crate::health::{Finding, HealthOptions};
+use crate::media;
+use crate::peer::{self, Peer};
 
-/// 200, or 503 while the operator's file is there.
-pub(crate) async fn answer(State(app): State<App>, method: Method, headers: HeaderMap) -> Response {
-    let (status, reason) = if is_disabled(app.healthcheck_disable_file.as_deref()).await {
-        (StatusCode::SERVICE_UNAVAILABLE, "DISABLED BY FILE")
+/// What an answer can be written in; the first is for whoever does not care.
+const KINDS: [&str; 3] = ["text/plain", "text/html", "application/json"];
+
+/// 200 if everything is as it should be, else 503. Those who may not ask are told that there is nothing here.
+pub(crate) async fn answer(State(app): State<App>, request: Request) -> Response {
+    let options = &app.health.options;
+    if !may_ask(options, &request) {
+        return ApiError::nothing_here().into_response();
+    }
+    let (parts, _) = request.into_parts();
+    let port = parts.extensions.get::<Peer>().map(|peer| peer.port);
+    let findings = app.health.look(app.registry.as_ref(), port).await;
+    let is_good = findings.iter().all(|finding| finding.is_good);
+    let bad = StatusCode::SERVICE_UNAVAILABLE;
+    if parts.method == Method::HEAD {
+        return if is_good { StatusCode::NO_CONTENT } else { bad }.into_response();
+    }
+    let status = if is_good { StatusCode::OK } else { bad };
+    let (kind, body) = match media::best(&parts.headers, &KINDS) {
+        "application/json" => ("application/json", json_body(options, &findings)),
+        "text/html" => ("text/html; charset=UTF-8", html_body(options, &findings)),
+        _ => ("text/plain; charset=UTF-8", reasons(&findings).join("\n")),
+    };
+    (status, [(CONTENT_TYPE, kind)], body).into_response()
+}
+
+fn may_ask(options: &HealthOptions, request: &Request) -> bool {
+    let ranges = &options.allowed_source_ranges;
+    (ranges.is_empty() || peer::is_within(request.extensions(), ranges))
+        && !(options.ignore_proxied_requests && peer::is_proxied(request.headers()))
+}
+
+/// What the findings say; with nothing looked at, everything is as it should be.
+fn reasons(findings: &[Finding]) -> Vec<&'static str> {
+    findings.iter().map(|finding| finding.reason).collect()
+}
+
+fn json_body(options: &HealthOptions, findings: &[Finding]) -> String {
+    let body = if options.detailed {
+        let reasons: Vec<Value> = findings
+            .iter()
+            .map(|finding| {
+                json!({"class": finding.class, "details": finding.details, "reason": finding.reason})
+            })
+            .collect();
+        json!({"detailed": true, "version": env!("CARGO_PKG_VERSION"), "reasons": reasons})
     } else {
-        (StatusCode::OK, "OK")
+        json!({"detailed": false, "reasons": reasons(findings)})
     };
-    if method == Method::HEAD {
-        return if status.is_success() {
-            StatusCode::NO_CONTENT
+    body.to_string()
+}
+
+fn html_body(options: &HealthOptions, findings: &[Finding]) -> String {
+    let row = |finding: &Finding| {
+        let cells = if options.detailed {
+            vec![finding.class, finding.reason, &finding.details]
         } else {
-            status
-        }
-        .into_response();
-    }
-    let (content_type, body) = match preferred(&headers) {
-        Kind::Text => ("text/plain; charset=UTF-8", reason.to_owned()),
-        Kind::Json => (
-            "application/json",
-            json!({"detailed": false, "reasons": [reason]}).to_string(),
-        ),
-        Kind::Html => (
-            "text/html; charset=UTF-8",
-            format!(
-                "<!DOCTYPE html>\n<html><head><title>Healthcheck</title></head><body><table>\
-                 <tr><th>Result</th></tr><tr><td>{reason}</td></tr></table></body></html>\n"
-            ),
-        ),
+            vec![finding.reason]
+        };
+        let cells: String = cells
+            .iter()
+            .map(|cell| format!("<td>{}</td>", escaped(cell)))
+            .collect();
+        format!("<tr>{cells}</tr>")
     };
-    (status, [(CONTENT_TYPE, content_type)], body).into_response()
+    let head = if options.detailed {
+        "<tr><th>Kind</th><th>Reason</th><th>Details</th></tr>"
+    } else {
+        "<tr><th>Reason</th></tr>"
+    };
+    let rows: String = findings.iter().map(row).collect();
+    format!(
+        "<!DOCTYPE html>\n<html><head><title>Healthcheck Status</title></head><body>\
+         <h2>Result of {} checks:</h2><table>{head}{rows}</table></body></html>\n",
+        findings.len()
+    )
 }
 
-async fn is_disabled(file: Option<&Path>) -> bool {
-    match file {
-        // A file that cannot be looked for is not there, as far as this process can tell.
-        Some(file) => tokio::fs::try_exists(file).await.unwrap_or(false),
-        None => false,
-    }
-}
-
-#[derive(Clone, Copy)]
-enum Kind {
-    Text,
-    Json,
-    Html,
-}
-
-/// The first type of the list that is known here.
-fn preferred(headers: &HeaderMap) -> Kind {
-    let accepted = headers
-        .get(ACCEPT)
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default();
-    accepted
-        .split(',')
-        .find_map(|range| match range.split(';').next().unwrap_or_default().trim() {
-            "application/json" => Some(Kind::Json),
-            "text/html" => Some(Kind::Html),
-            "text/plain" => Some(Kind::Text),
-            _ => None,
-        })
-        .unwrap_or(Kind::Text)
+/// Paths are the operator's own, and may hold anything.
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
 }

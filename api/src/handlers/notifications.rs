@@ -4,11 +4,13 @@ use axum::extract::State;
 use http::StatusCode;
 use tachi_domain::entity::Notification;
 use tachi_domain::entity::notification::{NewNotification, NotificationFilter};
+use tachi_engine::ports::RegistryError;
 
 use super::exact;
 use crate::app::App;
 use crate::authorised::{Answer, Authorised, Ids};
 use crate::error::{About, ApiError};
+use crate::metrics;
 use crate::microversion::Microversion;
 use crate::query::Params;
 use crate::reply;
@@ -43,6 +45,13 @@ pub(crate) async fn create(State(app): State<App>, request: Authorised<NewNotifi
         .registry
         .accept_notification(&new, window, app.clock.wall())
         .await;
+    let result = match &accepted {
+        Ok(_) => "accepted",
+        Err(RegistryError::Duplicate) => "duplicate",
+        Err(RegistryError::Database { .. }) => "failed",
+        Err(_) => "refused",
+    };
+    metrics::notification(new.kind.as_str(), result);
     let accepted = accepted.map_err(|error| about.refused(error))?;
     app.poke.poke();
     tracing::info!(

@@ -169,7 +169,7 @@ impl Bench {
             cache: CacheOptions::default(),
         };
         let mut options = Options::new(auth);
-        options.healthcheck_disable_file = None;
+        options.health.disable_file = None;
         let ports = Ports {
             registry: registry.clone(),
             poke: pokes.clone(),

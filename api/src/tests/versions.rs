@@ -142,7 +142,7 @@ async fn s6_4_healthcheck() {
     let file = std::env::temp_dir().join(format!("tachi-health-{}", uuid::Uuid::new_v4()));
     let disable_file = file.clone();
     let bench = Bench::with(|mut options| {
-        options.healthcheck_disable_file = Some(disable_file);
+        options.health.disable_file = Some(disable_file);
         options
     });
     for (ok, path) in [

@@ -1,0 +1,376 @@
+//! `wsgi_log_format`: a line for every request, in the words of Python's `%` operator.
+
+use std::fmt::Write as _;
+
+use tachi_domain::Timestamp;
+
+/// What a line can tell. Eventlet's names come first, in its spelling; the others are ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Name {
+    ClientIp,
+    ClientPort,
+    DateTime,
+    RequestLine,
+    StatusCode,
+    BodyLength,
+    WallSeconds,
+    Method,
+    Path,
+    Route,
+    RequestId,
+    GlobalRequestId,
+    UserId,
+    ProjectId,
+}
+
+const NAMES: [(&str, Name); 14] = [
+    ("client_ip", Name::ClientIp),
+    ("client_port", Name::ClientPort),
+    ("date_time", Name::DateTime),
+    ("request_line", Name::RequestLine),
+    ("status_code", Name::StatusCode),
+    ("body_length", Name::BodyLength),
+    ("wall_seconds", Name::WallSeconds),
+    ("method", Name::Method),
+    ("path", Name::Path),
+    ("route", Name::Route),
+    ("request_id", Name::RequestId),
+    ("global_request_id", Name::GlobalRequestId),
+    ("user_id", Name::UserId),
+    ("project_id", Name::ProjectId),
+];
+
+/// A piece of a format.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Piece {
+    Text(String),
+    Value {
+        name: Name,
+        /// At least so many characters; on the left if `left`.
+        width: usize,
+        left: bool,
+        /// For numbers: so many digits behind the point; for texts: at most so many characters.
+        precision: Option<usize>,
+        /// Whether it is shown as a number with a fraction (`f`).
+        fraction: bool,
+    },
+}
+
+/// A format for the lines of the access log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LineFormat(Vec<Piece>);
+
+/// Why a text is no format.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum FormatError {
+    /// A `%` without a name in parentheses and a conversion.
+    #[error("`%` at character {at} begins nothing; write `%(name)s`, or `%%` for a percent sign")]
+    Percent {
+        /// Counted from 1.
+        at: usize,
+    },
+    /// A name that tells nothing.
+    #[error("there is no `{name}`; there are {}", NAMES.map(|(name, _)| name).join(", "))]
+    Name {
+        /// The name.
+        name: String,
+    },
+    /// Wider than any line.
+    #[error("a width or a precision above {LONGEST} at character {at}")]
+    Width {
+        /// Counted from 1.
+        at: usize,
+    },
+}
+
+/// The largest width and precision.
+const LONGEST: usize = 200;
+
+/// One request, as a line tells it.
+#[derive(Clone, Debug)]
+pub(super) struct Told<'a> {
+    pub(super) client_ip: String,
+    pub(super) client_port: Option<u16>,
+    /// When it was answered.
+    pub(super) ended: Timestamp,
+    pub(super) method: &'a str,
+    pub(super) path: &'a str,
+    pub(super) version: &'a str,
+    pub(super) route: &'a str,
+    pub(super) status: u16,
+    pub(super) bytes: u64,
+    pub(super) seconds: f64,
+    pub(super) request_id: &'a str,
+    pub(super) global_request_id: Option<&'a str>,
+    pub(super) user_id: Option<&'a str>,
+    pub(super) project_id: Option<&'a str>,
+}
+
+impl Default for LineFormat {
+    /// Masakari's line.
+    fn default() -> Self {
+        let value = |name, precision| Piece::Value {
+            name,
+            width: 0,
+            left: false,
+            precision,
+            fraction: precision.is_some(),
+        };
+        let text = |text: &str| Piece::Text(text.to_owned());
+        Self(vec![
+            value(Name::ClientIp, None),
+            text(" \""),
+            value(Name::RequestLine, None),
+            text("\" status: "),
+            value(Name::StatusCode, None),
+            text(" len: "),
+            value(Name::BodyLength, None),
+            text(" time: "),
+            value(Name::WallSeconds, Some(7)),
+        ])
+    }
+}
+
+impl LineFormat {
+    /// Masakari's default, as it stands in a configuration.
+    pub const MASAKARI: &'static str = "%(client_ip)s \"%(request_line)s\" status: %(status_code)s len: \
+                                        %(body_length)s time: %(wall_seconds).7f";
+
+    /// Reads a format.
+    ///
+    /// # Errors
+    ///
+    /// It is none, or names something a line cannot tell.
+    pub fn parse(text: &str) -> Result<Self, FormatError> {
+        let mut pieces = Vec::new();
+        let mut plain = String::new();
+        let mut rest = text;
+        while let Some(found) = rest.find('%') {
+            let (before, after) = rest.split_at(found);
+            plain.push_str(before);
+            let at = text.len() - after.len();
+            let at = text.get(..at).map_or(0, |before| before.chars().count()) + 1;
+            let after = after.get(1..).unwrap_or_default();
+            if let Some(after) = after.strip_prefix('%') {
+                plain.push('%');
+                rest = after;
+                continue;
+            }
+            let (piece, after) = value(after, at)?;
+            if !plain.is_empty() {
+                pieces.push(Piece::Text(std::mem::take(&mut plain)));
+            }
+            pieces.push(piece);
+            rest = after;
+        }
+        plain.push_str(rest);
+        if !plain.is_empty() {
+            pieces.push(Piece::Text(plain));
+        }
+        Ok(Self(pieces))
+    }
+
+    pub(super) fn line(&self, told: &Told<'_>) -> String {
+        let mut line = String::with_capacity(160);
+        for piece in &self.0 {
+            match piece {
+                Piece::Text(text) => line.push_str(text),
+                Piece::Value {
+                    name,
+                    width,
+                    left,
+                    precision,
+                    fraction,
+                } => {
+                    let text = told.text(*name, *precision, *fraction);
+                    // Writing to a string cannot fail.
+                    let _ = if *left {
+                        write!(line, "{text:<width$}")
+                    } else {
+                        write!(line, "{text:>width$}")
+                    };
+                }
+            }
+        }
+        line
+    }
+}
+
+/// A value behind its `%`, and what follows it.
+fn value(text: &str, at: usize) -> Result<(Piece, &str), FormatError> {
+    let wrong = || FormatError::Percent { at };
+    let (name, rest) = text
+        .strip_prefix('(')
+        .and_then(|text| text.split_once(')'))
+        .ok_or_else(wrong)?;
+    let known = NAMES.iter().find(|(known, _)| *known == name);
+    let Some(&(_, name)) = known else {
+        return Err(FormatError::Name {
+            name: name.to_owned(),
+        });
+    };
+    let rest_without_flags = rest.trim_start_matches(['-', '+', ' ', '#', '0']);
+    let flags = rest
+        .get(..rest.len() - rest_without_flags.len())
+        .unwrap_or_default();
+    let left = flags.contains('-');
+    let (width, rest) = number(rest_without_flags);
+    let (precision, rest) = match rest.strip_prefix('.') {
+        Some(rest) => {
+            let (precision, rest) = number(rest);
+            (Some(precision.unwrap_or(0)), rest)
+        }
+        None => (None, rest),
+    };
+    let width = width.unwrap_or(0);
+    if width > LONGEST || precision.unwrap_or(0) > LONGEST {
+        return Err(FormatError::Width { at });
+    }
+    let mut characters = rest.chars();
+    let fraction = match characters.next() {
+        Some('s' | 'r' | 'a' | 'd' | 'i' | 'u') => false,
+        Some('f' | 'F' | 'e' | 'E' | 'g' | 'G') => true,
+        Some(_) | None => return Err(wrong()),
+    };
+    let piece = Piece::Value {
+        name,
+        width,
+        left,
+        precision,
+        fraction,
+    };
+    Ok((piece, characters.as_str()))
+}
+
+/// As Python's servers write it.
+fn date_time(time: Timestamp) -> String {
+    chrono::DateTime::from_timestamp_micros(time.micros())
+        .map(|time| time.format("%d/%b/%Y %H:%M:%S").to_string())
+        .unwrap_or_default()
+}
+
+/// The number a text begins with, and what follows it. One that is too long is longer than any that is taken.
+fn number(text: &str) -> (Option<usize>, &str) {
+    let rest = text.trim_start_matches(|c: char| c.is_ascii_digit());
+    let digits = text.get(..text.len() - rest.len()).unwrap_or_default();
+    if digits.is_empty() {
+        return (None, rest);
+    }
+    (Some(digits.parse().unwrap_or(usize::MAX)), rest)
+}
+
+impl Told<'_> {
+    fn text(&self, name: Name, precision: Option<usize>, fraction: bool) -> String {
+        let maybe = |text: Option<&str>| text.unwrap_or("-").to_owned();
+        let text = match name {
+            Name::ClientIp => self.client_ip.clone(),
+            Name::ClientPort => maybe(self.client_port.map(|port| port.to_string()).as_deref()),
+            Name::DateTime => date_time(self.ended),
+            Name::RequestLine => format!("{} {} {}", self.method, self.path, self.version),
+            Name::StatusCode => self.status.to_string(),
+            Name::BodyLength => self.bytes.to_string(),
+            Name::WallSeconds if fraction => return format!("{:.*}", precision.unwrap_or(6), self.seconds),
+            Name::WallSeconds => self.seconds.to_string(),
+            Name::Method => self.method.to_owned(),
+            Name::Path => self.path.to_owned(),
+            Name::Route => self.route.to_owned(),
+            Name::RequestId => self.request_id.to_owned(),
+            Name::GlobalRequestId => maybe(self.global_request_id),
+            Name::UserId => maybe(self.user_id),
+            Name::ProjectId => maybe(self.project_id),
+        };
+        match precision {
+            Some(precision) if !fraction => text.chars().take(precision).collect(),
+            Some(_) | None => text,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told() -> Told<'static> {
+        Told {
+            client_ip: "192.0.2.1".to_owned(),
+            client_port: Some(4711),
+            ended: Timestamp::from_micros(1_795_168_800_000_000),
+            method: "GET",
+            path: "/v1/segments",
+            version: "HTTP/1.1",
+            route: "/v1/segments",
+            status: 200,
+            bytes: 15,
+            seconds: 0.012_345_678_9,
+            request_id: "req-1",
+            global_request_id: None,
+            user_id: Some("u"),
+            project_id: None,
+        }
+    }
+
+    #[test]
+    fn lines() {
+        let cases = [
+            (
+                "eventlet's own",
+                "%(client_ip)s - - [%(date_time)s] \"%(request_line)s\" %(status_code)s %(body_length)s \
+                 %(wall_seconds).6f",
+                "192.0.2.1 - - [20/Nov/2026 10:00:00] \"GET /v1/segments HTTP/1.1\" 200 15 0.012346",
+            ),
+            ("nothing to tell", "plain", "plain"),
+            ("empty", "", ""),
+            ("percent sign", "100%% %(status_code)d", "100% 200"),
+            ("width", "[%(status_code)5s|%(status_code)-5s]", "[  200|200  ]"),
+            ("longest text", "%(method).2s", "GE"),
+            ("whole seconds", "%(wall_seconds).0f", "0"),
+            ("python's default fraction", "%(wall_seconds)f", "0.012346"),
+            (
+                "ours",
+                "%(client_port)s %(method)s %(path)s %(route)s %(request_id)s %(global_request_id)s %(user_id)s \
+                 %(project_id)s",
+                "4711 GET /v1/segments /v1/segments req-1 - u -",
+            ),
+        ];
+        for (name, format, line) in cases {
+            assert_eq!(LineFormat::parse(format).unwrap().line(&told()), line, "{name}");
+        }
+    }
+
+    #[test]
+    fn masakaris_default_is_ours() {
+        let line = "192.0.2.1 \"GET /v1/segments HTTP/1.1\" status: 200 len: 15 time: 0.0123457";
+        assert_eq!(LineFormat::default().line(&told()), line);
+        let parsed = LineFormat::parse(LineFormat::MASAKARI).unwrap();
+        assert_eq!(parsed, LineFormat::default());
+    }
+
+    #[test]
+    fn what_is_no_format() {
+        let percent = |at| FormatError::Percent { at };
+        let cases = [
+            ("nothing behind it", "é%", percent(2)),
+            ("no name", "a%s", percent(2)),
+            ("an open name", "%(status_code", percent(1)),
+            ("no conversion", "%(status_code)", percent(1)),
+            ("another conversion", "%(status_code)x", percent(1)),
+            (
+                "a huge width",
+                "%(method)99999999999999999999s",
+                FormatError::Width { at: 1 },
+            ),
+            ("a huge precision", "%(method).201s", FormatError::Width { at: 1 }),
+            (
+                "another name",
+                "%(token)s",
+                FormatError::Name {
+                    name: "token".to_owned(),
+                },
+            ),
+        ];
+        for (name, format, expected) in cases {
+            assert_eq!(LineFormat::parse(format), Err(expected), "{name}");
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! `/metrics`, for Prometheus on this machine or wherever the operator lets it be.
+
+use axum::extract::{Request, State};
+use axum::response::{IntoResponse, Response};
+
+use crate::app::App;
+use crate::error::ApiError;
+
+/// The numbers, for those who may see them.
+pub(crate) async fn answer(State(app): State<App>, request: Request) -> Response {
+    match &app.metrics {
+        Some(access) => access.answer(Some(app.registry.as_ref()), &request),
+        None => ApiError::nothing_here().into_response(),
+    }
+}

@@ -1,0 +1,207 @@
+//! What `/healthcheck` looks at: oslo.middleware's backends, and one of ours that asks the database.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use ipnet::IpNet;
+use tachi_domain::entity::segment::SegmentFilter;
+use tachi_engine::ports::Registry;
+use tachi_engine::ports::registry::Page;
+use tokio::sync::Mutex;
+use tokio::time::{Instant, timeout};
+
+/// How long the database may take to answer.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How long its answer is good for: anybody may ask, and must not keep the database busy with it.
+const FRESH: Duration = Duration::from_secs(1);
+
+/// Something to look at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum HealthBackend {
+    /// `disable_by_file`: down while a file is there.
+    DisableByFile,
+    /// `disable_by_files_ports`: down on a port while a file is there.
+    DisableByFilesPorts,
+    /// `enable_by_files`: down while one of some files is missing.
+    EnableByFiles,
+    /// `database`, which is ours: down while the database does not answer.
+    Database,
+}
+
+impl HealthBackend {
+    /// Every backend with its name.
+    pub const ALL: [(&'static str, Self); 4] = [
+        ("disable_by_file", Self::DisableByFile),
+        ("disable_by_files_ports", Self::DisableByFilesPorts),
+        ("enable_by_files", Self::EnableByFiles),
+        ("database", Self::Database),
+    ];
+
+    /// The class of oslo.middleware that does this, which detailed answers name.
+    const fn class(self) -> &'static str {
+        match self {
+            Self::DisableByFile => "DisableByFileHealthcheck",
+            Self::DisableByFilesPorts => "DisableByFilesPortsHealthcheck",
+            Self::EnableByFiles => "EnableByFilesHealthcheck",
+            Self::Database => "DatabaseHealthcheck",
+        }
+    }
+}
+
+/// `[healthcheck]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HealthOptions {
+    /// `backends`, in the order of the answer.
+    pub backends: Vec<HealthBackend>,
+    /// `detailed`: tell more than anybody needs to know.
+    pub detailed: bool,
+    /// `disable_by_file_path`.
+    pub disable_file: Option<PathBuf>,
+    /// `disable_by_file_paths`.
+    pub disable_files: Vec<(u16, PathBuf)>,
+    /// `enable_by_file_paths`.
+    pub enable_files: Vec<PathBuf>,
+    /// `allowed_source_ranges`: who may ask; empty for everybody.
+    pub allowed_source_ranges: Vec<IpNet>,
+    /// `ignore_proxied_requests`: not those who come through a proxy.
+    pub ignore_proxied_requests: bool,
+}
+
+impl Default for HealthOptions {
+    /// What Masakari's pipeline file says.
+    fn default() -> Self {
+        Self {
+            backends: vec![HealthBackend::DisableByFile],
+            detailed: false,
+            disable_file: Some(PathBuf::from("/etc/masakari/healthcheck_disable")),
+            disable_files: Vec::new(),
+            enable_files: Vec::new(),
+            allowed_source_ranges: Vec::new(),
+            ignore_proxied_requests: false,
+        }
+    }
+}
+
+/// What a backend has found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Finding {
+    pub(crate) is_good: bool,
+    /// In a word or two.
+    pub(crate) reason: &'static str,
+    /// For detailed answers.
+    pub(crate) details: String,
+    pub(crate) class: &'static str,
+}
+
+/// Looks, and remembers for a moment what the database said.
+#[derive(Default)]
+pub(crate) struct Health {
+    pub(crate) options: HealthOptions,
+    database: Mutex<Option<(Instant, bool)>>,
+}
+
+impl Health {
+    pub(crate) fn new(options: HealthOptions) -> Self {
+        Self {
+            options,
+            database: Mutex::default(),
+        }
+    }
+
+    /// Asks every backend, for whoever came to `port`.
+    pub(crate) async fn look(&self, registry: &dyn Registry, port: Option<u16>) -> Vec<Finding> {
+        let mut findings = Vec::with_capacity(self.options.backends.len());
+        for backend in &self.options.backends {
+            let (is_good, reason, details) = match backend {
+                HealthBackend::DisableByFile => disabled_by(self.options.disable_file.as_deref()).await,
+                HealthBackend::DisableByFilesPorts => {
+                    let here = self
+                        .options
+                        .disable_files
+                        .iter()
+                        .find(|(of, _)| Some(*of) == port);
+                    disabled_by(here.map(|(_, path)| path.as_path())).await
+                }
+                HealthBackend::EnableByFiles => enabled_by(&self.options.enable_files).await,
+                HealthBackend::Database => {
+                    if self.database_answers(registry).await {
+                        (true, "OK", "the database answers".to_owned())
+                    } else {
+                        (
+                            false,
+                            "DATABASE UNREACHABLE",
+                            "the database does not answer".to_owned(),
+                        )
+                    }
+                }
+            };
+            findings.push(Finding {
+                is_good,
+                reason,
+                details,
+                class: backend.class(),
+            });
+        }
+        findings
+    }
+
+    /// Whoever comes while the database is being asked waits for that answer, so that there is one question at a time.
+    async fn database_answers(&self, registry: &dyn Registry) -> bool {
+        let mut last = self.database.lock().await;
+        if let Some((asked, answer)) = *last
+            && asked.elapsed() < FRESH
+        {
+            return answer;
+        }
+        let one = Page {
+            filter: SegmentFilter::default(),
+            sort: Vec::new(),
+            marker: None,
+            limit: 1,
+        };
+        let answer = match timeout(PATIENCE, registry.list_segments(&one)).await {
+            Ok(Ok(_)) => true,
+            Ok(Err(error)) => {
+                tracing::warn!(error = %crate::error::Chain(&error), "healthcheck: the database does not answer");
+                false
+            }
+            Err(_) => {
+                tracing::warn!("healthcheck: the database did not answer within {PATIENCE:?}");
+                false
+            }
+        };
+        *last = Some((Instant::now(), answer));
+        answer
+    }
+}
+
+type Seen = (bool, &'static str, String);
+
+async fn is_there(path: &Path) -> bool {
+    // A file that cannot be looked for is not there, as far as this process can tell.
+    tokio::fs::try_exists(path).await.unwrap_or(false)
+}
+
+async fn disabled_by(file: Option<&Path>) -> Seen {
+    match file {
+        None => (true, "OK", "no file is configured".to_owned()),
+        Some(path) if is_there(path).await => (
+            false,
+            "DISABLED BY FILE",
+            format!("Path '{}' was found", path.display()),
+        ),
+        Some(path) => (true, "OK", format!("Path '{}' was not found", path.display())),
+    }
+}
+
+async fn enabled_by(files: &[PathBuf]) -> Seen {
+    for path in files {
+        if !is_there(path).await {
+            let details = format!("File path {} is missing", path.display());
+            return (false, "FILE PATH MISSING", details);
+        }
+    }
+    (true, "OK", "Specified file paths are available".to_owned())
+}

@@ -1,0 +1,243 @@
+//! What is counted, and how it is told to Prometheus.
+//!
+//! Labels have few values: routes by their pattern, everything unknown as `other`. So no caller can fill the memory.
+
+use std::net::IpAddr;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::Request;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use http::header::CONTENT_TYPE;
+use http::{Method, StatusCode};
+use ipnet::IpNet;
+use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use tachi_engine::ports::Registry;
+
+use crate::error::ApiError;
+use crate::peer;
+
+const REQUESTS: &str = "tachi_api_requests_total";
+const DURATION: &str = "tachi_api_request_duration_seconds";
+const IN_FLIGHT: &str = "tachi_api_requests_in_flight";
+const CONNECTIONS: &str = "tachi_api_connections";
+const HANDSHAKES: &str = "tachi_api_tls_handshake_failures_total";
+const CACHE: &str = "tachi_api_auth_cache_total";
+const VALIDATIONS: &str = "tachi_api_token_validations_total";
+const VALIDATION: &str = "tachi_api_token_validation_duration_seconds";
+const NOTIFICATIONS: &str = "tachi_api_notifications_total";
+const POOL: &str = "tachi_db_pool_connections";
+const POOL_MAX: &str = "tachi_db_pool_connections_max";
+const BUILD: &str = "tachi_build_info";
+
+/// Upper bounds of the buckets of every duration, in seconds: from an answer out of the cache to a Keystone in trouble.
+const BUCKETS: [f64; 12] = [
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0,
+];
+
+/// How often what was measured is put into its buckets. Until then every measurement is kept by itself.
+const UPKEEP: Duration = Duration::from_secs(5);
+
+/// What has been counted in this process.
+#[derive(Clone)]
+pub struct Metrics(PrometheusHandle);
+
+/// Counting could not begin.
+#[derive(Debug, thiserror::Error)]
+#[error("beginning to count for /metrics")]
+pub struct MetricsError {
+    /// What is wrong.
+    #[source]
+    source: Box<dyn std::error::Error + Send + Sync>,
+}
+
+impl Metrics {
+    /// Begins to count, for the whole process and until its end. Further calls give the same.
+    ///
+    /// # Errors
+    ///
+    /// Something else in this process counts already.
+    pub fn start() -> Result<Self, MetricsError> {
+        static STARTED: OnceLock<Metrics> = OnceLock::new();
+        if let Some(metrics) = STARTED.get() {
+            return Ok(metrics.clone());
+        }
+        let builder = PrometheusBuilder::new()
+            .set_buckets(&BUCKETS)
+            .map_err(|error| MetricsError {
+                source: Box::new(error),
+            })?;
+        let recorder = builder.build_recorder();
+        let metrics = Self(recorder.handle());
+        match metrics::set_global_recorder(recorder) {
+            Ok(()) => {
+                describe();
+                Ok(STARTED.get_or_init(|| metrics).clone())
+            }
+            // Another thread was quicker by a hair, or there is another recorder.
+            Err(error) => STARTED.get().cloned().ok_or_else(|| MetricsError {
+                source: error.to_string().into(),
+            }),
+        }
+    }
+
+    /// Keeps the memory small while nobody asks for `/metrics`. Never returns.
+    pub async fn upkeep(self) {
+        let mut tick = tokio::time::interval(UPKEEP);
+        loop {
+            tick.tick().await;
+            self.0.run_upkeep();
+        }
+    }
+
+    /// Everything, in the text format of Prometheus.
+    pub fn text(&self) -> String {
+        self.0.render()
+    }
+}
+
+impl std::fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Metrics").finish_non_exhaustive()
+    }
+}
+
+fn describe() {
+    describe_counter!(REQUESTS, "Requests by method, route and status");
+    describe_histogram!(DURATION, "Seconds from a request's head to its answer");
+    describe_gauge!(IN_FLIGHT, "Requests being worked on");
+    describe_gauge!(CONNECTIONS, "Open connections");
+    describe_counter!(HANDSHAKES, "Connections whose TLS handshake failed");
+    describe_counter!(CACHE, "Looks into the cache of tokens, by result");
+    describe_counter!(VALIDATIONS, "Tokens shown to Keystone, by what it said");
+    describe_histogram!(VALIDATION, "Seconds Keystone took to judge a token");
+    describe_counter!(
+        NOTIFICATIONS,
+        "Notifications posted, by type and what became of them"
+    );
+    describe_gauge!(POOL, "Connections to the database, by state");
+    describe_gauge!(POOL_MAX, "The most connections to the database there may be");
+    describe_gauge!(BUILD, "Always 1; the version is in the label");
+    gauge!(BUILD, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+}
+
+/// Who may read `/metrics`.
+#[derive(Clone, Debug)]
+pub struct MetricsAccess {
+    /// What there is to read.
+    pub metrics: Metrics,
+    /// From where. Requests that came through a proxy are refused wherever they come from.
+    pub allowed_source_ranges: Vec<IpNet>,
+}
+
+impl MetricsAccess {
+    /// For this machine only.
+    pub fn from_here(metrics: Metrics) -> Self {
+        let loopback = [
+            (IpAddr::from([127, 0, 0, 0]), 8),
+            (IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1]), 128),
+        ];
+        let ranges = loopback
+            .into_iter()
+            .filter_map(|(address, length)| IpNet::new(address, length).ok());
+        Self {
+            metrics,
+            allowed_source_ranges: ranges.collect(),
+        }
+    }
+
+    /// The answer to a request for `/metrics`.
+    pub(crate) fn answer(&self, registry: Option<&dyn Registry>, request: &Request) -> Response {
+        if request.method() != Method::GET && request.method() != Method::HEAD {
+            return ApiError::nothing_here().into_response();
+        }
+        let allowed = peer::is_within(request.extensions(), &self.allowed_source_ranges);
+        if !allowed || peer::is_proxied(request.headers()) {
+            return StatusCode::FORBIDDEN.into_response();
+        }
+        if let Some(pool) = registry.and_then(Registry::pool) {
+            gauge!(POOL, "state" => "in_use").set(f64::from(pool.in_use));
+            gauge!(POOL, "state" => "idle").set(f64::from(pool.idle));
+            gauge!(POOL_MAX).set(f64::from(pool.max));
+        }
+        let kind = [(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
+        (kind, self.metrics.text()).into_response()
+    }
+}
+
+/// A service that has nothing but `/metrics`, for a process or an address without the API.
+pub fn metrics_router(access: MetricsAccess) -> Router {
+    let access = Arc::new(access);
+    Router::new().route(
+        "/metrics",
+        get(move |request: Request| async move { access.answer(None, &request) }),
+    )
+}
+
+/// Counts one up, and down again when it is dropped.
+pub(crate) struct Held(&'static str);
+
+impl Held {
+    fn new(name: &'static str) -> Self {
+        gauge!(name).increment(1.0);
+        Self(name)
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        gauge!(self.0).decrement(1.0);
+    }
+}
+
+/// A connection is open for as long as this lives.
+pub(crate) fn open_connection() -> Held {
+    Held::new(CONNECTIONS)
+}
+
+/// A request is worked on for as long as this lives.
+pub(crate) fn request_begins() -> Held {
+    Held::new(IN_FLIGHT)
+}
+
+/// A request has been answered.
+pub(crate) fn request_ended(method: &Method, route: &str, status: u16, took: Duration) {
+    let method = match method.as_str() {
+        "GET" => "GET",
+        "HEAD" => "HEAD",
+        "POST" => "POST",
+        "PUT" => "PUT",
+        "PATCH" => "PATCH",
+        "DELETE" => "DELETE",
+        "OPTIONS" => "OPTIONS",
+        _ => "other",
+    };
+    let route = route.to_owned();
+    counter!(REQUESTS, "method" => method, "route" => route.clone(), "status" => status.to_string())
+        .increment(1);
+    histogram!(DURATION, "method" => method, "route" => route).record(took);
+}
+
+/// A connection got no further than its handshake.
+pub(crate) fn handshake_failed() {
+    counter!(HANDSHAKES).increment(1);
+}
+
+/// A token was looked for in the cache.
+pub(crate) fn cache_asked(found: bool) {
+    counter!(CACHE, "result" => if found { "hit" } else { "miss" }).increment(1);
+}
+
+/// Keystone was asked about a token.
+pub(crate) fn token_validated(outcome: &'static str, took: Duration) {
+    counter!(VALIDATIONS, "outcome" => outcome).increment(1);
+    histogram!(VALIDATION).record(took);
+}
+
+/// Somebody posted a notification of this type.
+pub(crate) fn notification(kind: &'static str, result: &'static str) {
+    counter!(NOTIFICATIONS, "type" => kind, "result" => result).increment(1);
+}

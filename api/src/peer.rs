@@ -1,0 +1,70 @@
+//! Who is on the other end of a connection, and which addresses may see what.
+
+use std::net::{IpAddr, SocketAddr};
+
+use http::{Extensions, HeaderMap};
+use ipnet::IpNet;
+
+/// A connection's ends. In the extensions of every request that came over a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Peer {
+    /// The other end: the client, or the proxy before us.
+    pub(crate) address: SocketAddr,
+    /// The port that was asked.
+    pub(crate) port: u16,
+}
+
+/// The other end's address. An IPv4 address on an IPv6 socket is an IPv4 address.
+pub(crate) fn address(extensions: &Extensions) -> Option<IpAddr> {
+    extensions
+        .get::<Peer>()
+        .map(|peer| peer.address.ip().to_canonical())
+}
+
+/// Whether a request comes from one of `ranges`, straight from there. Without a known address it does not.
+pub(crate) fn is_within(extensions: &Extensions, ranges: &[IpNet]) -> bool {
+    address(extensions).is_some_and(|address| ranges.iter().any(|range| range.contains(&address)))
+}
+
+/// Whether a proxy has had the request in its hands, as far as it says so.
+pub(crate) fn is_proxied(headers: &HeaderMap) -> bool {
+    const MARKS: [&str; 8] = [
+        "forwarded",
+        "via",
+        "x-forwarded",
+        "x-forwarded-for",
+        "x-forwarded-host",
+        "x-forwarded-prefix",
+        "x-forwarded-proto",
+        "x-real-ip",
+    ];
+    MARKS.iter().any(|name| headers.contains_key(*name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges() {
+        let ranges: Vec<IpNet> = ["127.0.0.0/8", "10.1.0.0/16", "fd00::/8"]
+            .map(|text| text.parse().unwrap())
+            .into();
+        let cases = [
+            ("loopback", "127.0.0.1:1", true),
+            ("IPv4 on an IPv6 socket", "[::ffff:10.1.2.3]:1", true),
+            ("IPv6", "[fd12::1]:1", true),
+            ("outside", "10.2.0.1:1", false),
+            ("IPv6 outside", "[::1]:1", false),
+        ];
+        for (name, address, expected) in cases {
+            let mut extensions = Extensions::new();
+            extensions.insert(Peer {
+                address: address.parse().unwrap(),
+                port: 1,
+            });
+            assert_eq!(is_within(&extensions, &ranges), expected, "{name}");
+        }
+        assert!(!is_within(&Extensions::new(), &ranges), "nobody knows");
+    }
+}
