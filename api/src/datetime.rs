@@ -52,6 +52,10 @@ fn write_with(
     Ok(())
 }
 
+/// What [`parse`] takes, for whoever writes one.
+pub(crate) const TAKEN: &str = "ISO 8601. Without an offset it is UTC. `T` may be a blank; the basic form, no or any fraction, and \
+                                a time cut off after minutes or a date alone are taken too.";
+
 /// Reads ISO 8601 as leniently as the clients in use write it: with or without fraction, `T` or blank, basic or
 /// extended form, cut off after minutes, hours, day, month or year. Without an offset it is UTC. Fractions finer than
 /// a microsecond are cut off.

@@ -1,9 +1,12 @@
-//! Reads an object of a body field by field and collects everything that is wrong with it.
+//! Reads an object of a body field by field and collects everything that is wrong with it, or tells its schema.
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::repr::repr;
+use super::rules::Rule;
+use crate::authorised::FromBody;
 use crate::error::ApiError;
+use crate::microversion::Microversion;
 
 /// What is wrong with a body; never empty when it is returned as an error.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -34,73 +37,146 @@ pub(crate) enum Objection {
     Sentence(String),
 }
 
-/// Turns a value into what it stands for.
-pub(crate) type Rule<T> = fn(&Value) -> Result<T, Objection>;
+/// An object whose fields are asked for one by one. A body says in one function what it is made of; that function either
+/// reads a body ([`Reader`]) or tells its schema ([`Outline`]), so neither can know a field the other does not.
+pub(crate) trait Fields {
+    /// A field that must be there. `None` if it is not, or is wrong.
+    fn required<R: Rule>(&mut self, key: &'static str, rule: R) -> Option<R::Out>;
 
-/// An object whose fields are being read.
-pub(crate) struct Fields<'a> {
+    /// A field that may be there. `None` if it is not, or is wrong.
+    fn optional<R: Rule>(&mut self, key: &'static str, rule: R) -> Option<R::Out>;
+
+    /// The object must have some field.
+    fn at_least_one(&mut self);
+}
+
+/// What stands under the one key that the root of a body may have.
+pub(crate) trait Body: Sized {
+    /// The key.
+    const KEY: &'static str;
+
+    /// Asks for every field there is. `None` if one that must be there is not, or is wrong.
+    fn fields(fields: &mut impl Fields, version: Microversion) -> Option<Self>;
+}
+
+impl<B: Body> FromBody for B {
+    fn from_body(body: &Value, version: Microversion) -> Result<Self, Problems> {
+        let mut reader = Reader::open(body, B::KEY)?;
+        let read = B::fields(&mut reader, version);
+        reader.finish(read)
+    }
+}
+
+/// Reads an object and collects everything that is wrong with it.
+pub(crate) struct Reader<'a> {
     /// The field the object stands in; `None` at the root.
     at: Option<&'static str>,
     value: &'a Value,
     object: &'a Map<String, Value>,
+    /// The keys asked for.
+    known: Vec<&'static str>,
     problems: Vec<String>,
 }
 
-impl<'a> Fields<'a> {
+impl<'a> Reader<'a> {
     /// The object under the one key that the root of a body may have.
-    ///
-    /// `allowed` are the keys it may have itself.
-    pub(crate) fn open(body: &'a Value, key: &'static str, allowed: &[&str]) -> Result<Self, Problems> {
-        let mut root = Self::root(body, &[key])?;
-        let Some(value) = root.present(key) else {
+    fn open(body: &'a Value, key: &'static str) -> Result<Self, Problems> {
+        let mut root = Self::root(body)?;
+        root.known.push(key);
+        let Some(value) = root.object.get(key) else {
             root.missing(key);
-            return Err(Problems(root.problems));
+            return Err(root.into_problems());
         };
         let Value::Object(object) = value else {
-            root.note(Some(key), value, wrong_type(value, "object"));
-            return Err(Problems(root.problems));
+            root.note(Some(key), value, &wrong_type(value, "object"));
+            return Err(root.into_problems());
         };
-        let problems = root.problems;
-        let mut fields = Self {
+        Ok(Self {
             at: Some(key),
             value,
             object,
-            problems,
-        };
-        fields.refuse_others(allowed);
-        Ok(fields)
+            known: Vec::new(),
+            problems: root.into_problems().0,
+        })
     }
 
-    /// The body itself as an object with these keys.
-    pub(crate) fn root(body: &'a Value, allowed: &[&str]) -> Result<Self, Problems> {
+    /// The body itself as an object.
+    pub(crate) fn root(body: &'a Value) -> Result<Self, Problems> {
         let Value::Object(object) = body else {
             return Err(Problems::one(wrong_type(body, "object")));
         };
-        let mut fields = Self {
+        Ok(Self {
             at: None,
             value: body,
             object,
+            known: Vec::new(),
             problems: Vec::new(),
-        };
-        fields.refuse_others(allowed);
-        Ok(fields)
+        })
     }
 
-    /// A field that must be there. `None` if it is not, or is wrong; then that is noted.
-    pub(crate) fn required<T>(&mut self, key: &'static str, rule: Rule<T>) -> Option<T> {
-        if self.present(key).is_none() {
+    /// What was read, or what is wrong.
+    pub(crate) fn finish<T>(self, read: Option<T>) -> Result<T, Problems> {
+        let problems = self.into_problems();
+        match read {
+            Some(read) if problems.is_empty() => Ok(read),
+            _ => Err(problems),
+        }
+    }
+
+    /// What is wrong; keys that nobody asked for come first.
+    fn into_problems(mut self) -> Problems {
+        let others: Vec<String> = self
+            .object
+            .keys()
+            .filter(|key| !self.known.contains(&key.as_str()))
+            .map(|key| repr(&Value::String(key.clone())))
+            .collect();
+        if !others.is_empty() {
+            let was = if others.len() == 1 { "was" } else { "were" };
+            let reason = format!(
+                "Additional properties are not allowed ({} {was} unexpected)",
+                others.join(", ")
+            );
+            let noted = std::mem::take(&mut self.problems);
+            self.note(self.at, self.value, &reason);
+            self.problems.extend(noted);
+        }
+        Problems(self.problems)
+    }
+
+    fn missing(&mut self, key: &str) {
+        self.note(self.at, self.value, &format!("'{key}' is a required property"));
+    }
+
+    fn note(&mut self, name: Option<&str>, value: &Value, reason: &str) {
+        self.problems.push(match name {
+            Some(name) => {
+                format!(
+                    "Invalid input for field/attribute {name}. Value: {}. {reason}",
+                    repr(value)
+                )
+            }
+            None => reason.to_owned(),
+        });
+    }
+}
+
+impl Fields for Reader<'_> {
+    fn required<R: Rule>(&mut self, key: &'static str, rule: R) -> Option<R::Out> {
+        if !self.object.contains_key(key) {
             self.missing(key);
         }
         self.optional(key, rule)
     }
 
-    /// A field that may be there. `None` if it is not, or is wrong; only the latter is noted.
-    pub(crate) fn optional<T>(&mut self, key: &'static str, rule: Rule<T>) -> Option<T> {
-        let value = self.present(key)?;
-        match rule(value) {
+    fn optional<R: Rule>(&mut self, key: &'static str, rule: R) -> Option<R::Out> {
+        self.known.push(key);
+        let object = self.object;
+        let value = object.get(key)?;
+        match rule.read(value) {
             Ok(good) => Some(good),
             Err(Objection::Reason(reason)) => {
-                self.note(Some(key), value, reason);
+                self.note(Some(key), value, &reason);
                 None
             }
             Err(Objection::Sentence(sentence)) => {
@@ -110,58 +186,61 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// Notes it if the object has none of its fields.
-    pub(crate) fn at_least_one(&mut self) {
+    fn at_least_one(&mut self) {
         if self.object.is_empty() {
             self.note(
                 self.at,
                 self.value,
-                "{} is not valid under any of the given schemas".to_owned(),
+                "{} is not valid under any of the given schemas",
             );
         }
     }
+}
 
-    /// What was noted.
-    pub(crate) fn finish(self) -> Problems {
-        Problems(self.problems)
+/// Tells the schema of an object.
+#[derive(Debug, Default)]
+pub(crate) struct Outline {
+    properties: Map<String, Value>,
+    required: Vec<&'static str>,
+    min_properties: Option<u8>,
+}
+
+impl Outline {
+    /// The schema of what stands under the key of a body.
+    pub(crate) fn of<B: Body>(version: Microversion) -> Value {
+        let mut outline = Self::default();
+        // There is nothing to read, so nothing is read.
+        let _ = B::fields(&mut outline, version);
+        outline.finish()
     }
 
-    fn present(&self, key: &str) -> Option<&'a Value> {
-        self.object.get(key)
-    }
-
-    fn missing(&mut self, key: &str) {
-        self.note(self.at, self.value, format!("'{key}' is a required property"));
-    }
-
-    fn refuse_others(&mut self, allowed: &[&str]) {
-        let others: Vec<String> = self
-            .object
-            .keys()
-            .filter(|key| !allowed.contains(&key.as_str()))
-            .map(|key| repr(&Value::String(key.clone())))
-            .collect();
-        if others.is_empty() {
-            return;
+    /// The schema of the fields asked for.
+    pub(crate) fn finish(self) -> Value {
+        let mut schema =
+            json!({"type": "object", "properties": self.properties, "additionalProperties": false});
+        if !self.required.is_empty() {
+            schema["required"] = json!(self.required);
         }
-        let was = if others.len() == 1 { "was" } else { "were" };
-        let reason = format!(
-            "Additional properties are not allowed ({} {was} unexpected)",
-            others.join(", ")
-        );
-        self.note(self.at, self.value, reason);
+        if let Some(least) = self.min_properties {
+            schema["minProperties"] = json!(least);
+        }
+        schema
+    }
+}
+
+impl Fields for Outline {
+    fn required<R: Rule>(&mut self, key: &'static str, rule: R) -> Option<R::Out> {
+        self.required.push(key);
+        self.optional(key, rule)
     }
 
-    fn note(&mut self, name: Option<&str>, value: &Value, reason: String) {
-        self.problems.push(match name {
-            Some(name) => {
-                format!(
-                    "Invalid input for field/attribute {name}. Value: {}. {reason}",
-                    repr(value)
-                )
-            }
-            None => reason,
-        });
+    fn optional<R: Rule>(&mut self, key: &'static str, rule: R) -> Option<R::Out> {
+        self.properties.insert(key.to_owned(), rule.schema());
+        None
+    }
+
+    fn at_least_one(&mut self) {
+        self.min_properties = Some(1);
     }
 }
 

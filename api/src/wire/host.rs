@@ -1,20 +1,15 @@
 //! Hosts on the wire.
 
 use serde::Serialize;
-use serde_json::Value;
 use tachi_domain::entity::Host;
 use tachi_domain::entity::host::{HostChange, NewHost};
 use tachi_domain::{HostId, SegmentId};
 
-use super::fields::{Fields, Problems};
-use super::rules;
+use super::fields::{Body, Fields};
+use super::rules::{Boolean, Description, HOST_TYPE, Name};
 use super::segment::SegmentView;
-use crate::authorised::FromBody;
 use crate::datetime::Iso;
 use crate::microversion::Microversion;
-
-const KEY: &str = "host";
-const ALLOWED: &[&str] = &["name", "type", "control_attributes", "reserved", "on_maintenance"];
 
 /// The body of a new host; its segment is in the path.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,45 +42,37 @@ impl HostBody {
     }
 }
 
-impl FromBody for HostBody {
-    fn from_body(body: &Value, _: Microversion) -> Result<Self, Problems> {
-        let mut fields = Fields::open(body, KEY, ALLOWED)?;
-        let name = fields.required("name", rules::name);
-        let kind = fields.required("type", rules::host_type);
-        let control_attributes = fields.required("control_attributes", rules::description);
-        let reserved = fields.optional("reserved", rules::boolean).unwrap_or(false);
-        let on_maintenance = fields.optional("on_maintenance", rules::boolean).unwrap_or(false);
-        let problems = fields.finish();
-        match (name, kind, control_attributes) {
-            (Some(name), Some(kind), Some(control_attributes)) if problems.is_empty() => Ok(Self {
-                name,
-                kind,
-                control_attributes,
-                reserved,
-                on_maintenance,
-            }),
-            _ => Err(problems),
-        }
+impl Body for HostBody {
+    const KEY: &'static str = "host";
+
+    fn fields(fields: &mut impl Fields, _: Microversion) -> Option<Self> {
+        let name = fields.required("name", Name);
+        let kind = fields.required("type", HOST_TYPE);
+        let control_attributes = fields.required("control_attributes", Description);
+        let reserved = fields.optional("reserved", Boolean).unwrap_or(false);
+        let on_maintenance = fields.optional("on_maintenance", Boolean).unwrap_or(false);
+        Some(Self {
+            name: name?,
+            kind: kind?,
+            control_attributes: control_attributes?,
+            reserved,
+            on_maintenance,
+        })
     }
 }
 
-impl FromBody for HostChange {
-    fn from_body(body: &Value, _: Microversion) -> Result<Self, Problems> {
-        let mut fields = Fields::open(body, KEY, ALLOWED)?;
+impl Body for HostChange {
+    const KEY: &'static str = "host";
+
+    fn fields(fields: &mut impl Fields, _: Microversion) -> Option<Self> {
         fields.at_least_one();
-        let change = Self {
-            name: fields.optional("name", rules::name),
-            kind: fields.optional("type", rules::host_type),
-            control_attributes: fields.optional("control_attributes", rules::description),
-            reserved: fields.optional("reserved", rules::boolean),
-            on_maintenance: fields.optional("on_maintenance", rules::boolean),
-        };
-        let problems = fields.finish();
-        if problems.is_empty() {
-            Ok(change)
-        } else {
-            Err(problems)
-        }
+        Some(Self {
+            name: fields.optional("name", Name),
+            kind: fields.optional("type", HOST_TYPE),
+            control_attributes: fields.optional("control_attributes", Description),
+            reserved: fields.optional("reserved", Boolean),
+            on_maintenance: fields.optional("on_maintenance", Boolean),
+        })
     }
 }
 

@@ -3,38 +3,31 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use serde_json::Value;
 use tachi_domain::entity::notification::NewNotification;
 use tachi_domain::entity::progress::ProgressDetail;
 use tachi_domain::entity::{Notification, TaskProgress};
 use tachi_domain::{HostId, NotificationId, SegmentId};
 
-use super::fields::{Fields, Problems};
-use super::{payload, rules};
-use crate::authorised::FromBody;
+use super::fields::{Body, Fields};
+use super::payload::Pairs;
+use super::rules::{DateTime, HOSTNAME, NOTIFICATION_TYPE};
 use crate::datetime::{Iso, Spaced};
 use crate::microversion::Microversion;
 
-impl FromBody for NewNotification {
-    fn from_body(body: &Value, _: Microversion) -> Result<Self, Problems> {
-        let allowed = &["type", "hostname", "generated_time", "payload"];
-        let mut fields = Fields::open(body, "notification", allowed)?;
-        let kind = fields.required("type", rules::notification_type);
-        let hostname = fields.required("hostname", rules::hostname);
-        let generated_time = fields.required("generated_time", rules::date_time);
-        let payload = fields.required("payload", payload::pairs);
-        let problems = fields.finish();
-        match (kind, hostname, generated_time, payload) {
-            (Some(kind), Some(hostname), Some(generated_time), Some(payload)) if problems.is_empty() => {
-                Ok(Self {
-                    kind,
-                    hostname,
-                    generated_time,
-                    payload,
-                })
-            }
-            _ => Err(problems),
-        }
+impl Body for NewNotification {
+    const KEY: &'static str = "notification";
+
+    fn fields(fields: &mut impl Fields, _: Microversion) -> Option<Self> {
+        let kind = fields.required("type", NOTIFICATION_TYPE);
+        let hostname = fields.required("hostname", HOSTNAME);
+        let generated_time = fields.required("generated_time", DateTime);
+        let payload = fields.required("payload", Pairs);
+        Some(Self {
+            kind: kind?,
+            hostname: hostname?,
+            generated_time: generated_time?,
+            payload: payload?,
+        })
     }
 }
 

@@ -2,31 +2,49 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tachi_domain::entity::notification::NotificationType;
 
-use super::fields::{Fields, Objection, Problems, wrong_type};
+use super::fields::{Fields, Objection, Outline, Problems, Reader, wrong_type};
 use super::repr::repr;
-use super::rules;
+use super::rules::{OneOf, Rule, Text, UuidLike};
 
-const EVENTS: &[&str] = &["STARTED", "STOPPED"];
+const EVENT: OneOf = OneOf(&["STARTED", "STOPPED"]);
+const VALUE: Text = Text { least: 0, most: 255 };
+const SOME_VALUE: Text = Text { least: 1, ..VALUE };
+const KEY_PATTERN: &str = "^[a-zA-Z0-9-_:. ]{1,255}$";
 
 /// The rule that holds for every type. It comes before policy, the types' own after it.
-pub(crate) fn pairs(value: &Value) -> Result<BTreeMap<String, String>, Objection> {
-    let Value::Object(object) = value else {
-        return Err(Objection::Reason(wrong_type(value, "object")));
-    };
-    let mut pairs = BTreeMap::new();
-    for (key, value) in object {
-        if !is_key(key) {
-            let shown = repr(&Value::String(key.clone()));
-            return Err(Objection::Reason(format!(
-                "{shown} does not match '^[a-zA-Z0-9-_:. ]{{1,255}}$'"
-            )));
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pairs;
+
+impl Rule for Pairs {
+    type Out = BTreeMap<String, String>;
+
+    fn read(&self, value: &Value) -> Result<Self::Out, Objection> {
+        let Value::Object(object) = value else {
+            return Err(Objection::Reason(wrong_type(value, "object")));
+        };
+        let mut pairs = BTreeMap::new();
+        for (key, value) in object {
+            if !is_key(key) {
+                let shown = repr(&Value::String(key.clone()));
+                return Err(Objection::Reason(format!(
+                    "{shown} does not match '{KEY_PATTERN}'"
+                )));
+            }
+            pairs.insert(key.clone(), VALUE.read(value)?);
         }
-        pairs.insert(key.clone(), rules::text(value, 0, 255)?);
+        Ok(pairs)
     }
-    Ok(pairs)
+
+    fn schema(&self) -> Value {
+        json!({
+            "type": "object",
+            "propertyNames": {"pattern": KEY_PATTERN},
+            "additionalProperties": VALUE.schema(),
+        })
+    }
 }
 
 fn is_key(key: &str) -> bool {
@@ -42,35 +60,33 @@ pub(crate) fn check(kind: NotificationType, payload: &BTreeMap<String, String>) 
         .iter()
         .map(|(key, value)| (key.clone(), Value::String(value.clone())));
     let payload = Value::Object(pairs.collect());
-    let problems = match kind {
+    let mut reader = Reader::root(&payload)?;
+    fields(kind, &mut reader);
+    reader.finish(Some(()))
+}
+
+/// The schema of a payload of that type.
+pub(crate) fn schema(kind: NotificationType) -> Value {
+    let mut outline = Outline::default();
+    fields(kind, &mut outline);
+    outline.finish()
+}
+
+fn fields(kind: NotificationType, fields: &mut impl Fields) {
+    match kind {
         NotificationType::ComputeHost => {
-            let mut fields = Fields::root(&payload, &["event", "cluster_status", "host_status"])?;
-            fields.required("event", |value| rules::one_of(value, EVENTS));
-            fields.optional("cluster_status", |value| {
-                rules::one_of(value, &["ONLINE", "OFFLINE"])
-            });
-            fields.optional("host_status", |value| {
-                rules::one_of(value, &["NORMAL", "UNKNOWN"])
-            });
-            fields.finish()
+            fields.required("event", EVENT);
+            fields.optional("cluster_status", OneOf(&["ONLINE", "OFFLINE"]));
+            fields.optional("host_status", OneOf(&["NORMAL", "UNKNOWN"]));
         }
         NotificationType::Process => {
-            let mut fields = Fields::root(&payload, &["process_name", "event"])?;
-            fields.required("process_name", |value| rules::text(value, 1, 4096));
-            fields.required("event", |value| rules::one_of(value, EVENTS));
-            fields.finish()
+            fields.required("process_name", SOME_VALUE);
+            fields.required("event", EVENT);
         }
         NotificationType::Vm => {
-            let mut fields = Fields::root(&payload, &["instance_uuid", "event", "vir_domain_event"])?;
-            fields.required("instance_uuid", rules::uuid_like);
-            fields.required("event", |value| rules::text(value, 1, 255));
-            fields.required("vir_domain_event", |value| rules::text(value, 1, 255));
-            fields.finish()
+            fields.required("instance_uuid", UuidLike);
+            fields.required("event", SOME_VALUE);
+            fields.required("vir_domain_event", SOME_VALUE);
         }
-    };
-    if problems.is_empty() {
-        Ok(())
-    } else {
-        Err(problems)
     }
 }

@@ -1,6 +1,7 @@
-//! What single values must be like.
+//! What single values must be like. A rule reads a value and tells its own schema, so that the document of the API says what
+//! is checked and nothing else.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tachi_domain::Timestamp;
 use tachi_domain::entity::notification::NotificationType;
 use tachi_domain::entity::segment::RecoveryMethod;
@@ -12,6 +13,18 @@ use crate::datetime;
 
 type Checked<T> = Result<T, Objection>;
 
+/// What a value must be like.
+pub(crate) trait Rule {
+    /// What the value stands for.
+    type Out;
+
+    /// Turns a value into what it stands for.
+    fn read(&self, value: &Value) -> Checked<Self::Out>;
+
+    /// The rule as JSON schema.
+    fn schema(&self) -> Value;
+}
+
 const NAME_SENTENCE: &str = "An invalid 'name' value was provided. The name must be: printable characters. Can not \
                              start or end with whitespace.";
 const TRUE: &[&str] = &["True", "TRUE", "true", "1", "ON", "On", "on", "YES", "Yes", "yes"];
@@ -22,117 +35,291 @@ const FALSE: &[&str] = &[
 /// The most characters a database column of ours takes.
 const LONGEST: usize = 255;
 
+/// Printable characters as a schema's pattern writes them; those beyond the basic plane are excluded by [`BEYOND`].
+const VISIBLE: &str = r"\p{L}\p{M}\p{N}\p{P}\p{S}";
+
+/// Characters that need four bytes, which the columns of an adopted database cannot keep.
+const BEYOND: &str = "[\u{10000}-\u{10FFFF}]";
+
 /// A name.
-pub(crate) fn name(value: &Value) -> Checked<String> {
-    let text = string(value)?;
-    length(text, 1, LONGEST)?;
-    // A letter or a space, but no space at either end; other blanks are not printable to begin with.
-    let edged = text.starts_with(is_space) || text.ends_with(is_space);
-    if edged || !text.chars().all(is_printable) {
-        return Err(Objection::Sentence(NAME_SENTENCE.to_owned()));
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Name;
+
+impl Rule for Name {
+    type Out = String;
+
+    fn read(&self, value: &Value) -> Checked<String> {
+        let text = string(value)?;
+        length(text, 1, LONGEST)?;
+        // A letter or a space, but no space at either end; other blanks are not printable to begin with.
+        let edged = text.starts_with(is_space) || text.ends_with(is_space);
+        if edged || !text.chars().all(is_printable) {
+            return Err(Objection::Sentence(NAME_SENTENCE.to_owned()));
+        }
+        Ok(text.to_owned())
     }
-    Ok(text.to_owned())
+
+    fn schema(&self) -> Value {
+        json!({
+            "type": "string",
+            "minLength": 1,
+            "maxLength": LONGEST,
+            "pattern": format!(r"^[{VISIBLE}]([{VISIBLE}\p{{Zs}}]*[{VISIBLE}])?$"),
+            "not": {"pattern": BEYOND},
+            "description": "Printable characters of the basic plane; no blank at either end.",
+        })
+    }
 }
 
 /// A description.
-pub(crate) fn description(value: &Value) -> Checked<String> {
-    let text = string(value)?;
-    if text.chars().all(|c| c == '\n' || is_printable(c)) {
-        return Ok(text.to_owned());
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Description;
+
+impl Rule for Description {
+    type Out = String;
+
+    fn read(&self, value: &Value) -> Checked<String> {
+        let text = string(value)?;
+        if text.chars().all(|c| c == '\n' || is_printable(c)) {
+            return Ok(text.to_owned());
+        }
+        let reason = format!(
+            "{} may contain printable characters and line feeds only",
+            repr(value)
+        );
+        Err(Objection::Reason(reason))
     }
-    let reason = format!(
-        "{} may contain printable characters and line feeds only",
-        repr(value)
-    );
-    Err(Objection::Reason(reason))
+
+    fn schema(&self) -> Value {
+        json!({
+            "type": "string",
+            "pattern": format!(r"^[{VISIBLE}\p{{Zs}}\n]*$"),
+            "not": {"pattern": BEYOND},
+            "description": "Printable characters of the basic plane, and line feeds.",
+        })
+    }
 }
 
-/// A description, or none.
-pub(crate) fn description_or_null(value: &Value) -> Checked<Option<String>> {
-    if value.is_null() {
-        Ok(None)
-    } else {
-        description(value).map(Some)
+/// What another rule says, or null.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OrNull<R>(pub(crate) R);
+
+impl<R: Rule> Rule for OrNull<R> {
+    type Out = Option<R::Out>;
+
+    fn read(&self, value: &Value) -> Checked<Self::Out> {
+        if value.is_null() {
+            Ok(None)
+        } else {
+            self.0.read(value).map(Some)
+        }
     }
+
+    fn schema(&self) -> Value {
+        let mut schema = self.0.schema();
+        if let Some(kind) = schema.get_mut("type") {
+            *kind = json!([kind.take(), "null"]);
+        }
+        schema
+    }
+}
+
+/// A text of certain characters.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Matching {
+    least: usize,
+    /// As the caller is told; the lengths come before it.
+    pattern: &'static str,
+    allowed: fn(char) -> bool,
 }
 
 /// The type of a host.
-pub(crate) fn host_type(value: &Value) -> Checked<String> {
-    let text = string(value)?;
-    length(text, 0, LONGEST)?;
-    pattern(text, "^[a-zA-Z0-9]*$", |c| c.is_ascii_alphanumeric())?;
-    Ok(text.to_owned())
-}
+pub(crate) const HOST_TYPE: Matching = Matching {
+    least: 0,
+    pattern: "^[a-zA-Z0-9]*$",
+    allowed: |c| c.is_ascii_alphanumeric(),
+};
 
 /// A host's name as reporters know it.
-pub(crate) fn hostname(value: &Value) -> Checked<String> {
-    let text = string(value)?;
-    length(text, 1, LONGEST)?;
-    pattern(text, "^[a-zA-Z0-9-._]*$", |c| {
-        c.is_ascii_alphanumeric() || "-._".contains(c)
-    })?;
-    Ok(text.to_owned())
+pub(crate) const HOSTNAME: Matching = Matching {
+    least: 1,
+    pattern: "^[a-zA-Z0-9-._]*$",
+    allowed: |c| c.is_ascii_alphanumeric() || "-._".contains(c),
+};
+
+impl Rule for Matching {
+    type Out = String;
+
+    fn read(&self, value: &Value) -> Checked<String> {
+        let text = string(value)?;
+        length(text, self.least, LONGEST)?;
+        if text.chars().all(self.allowed) {
+            return Ok(text.to_owned());
+        }
+        Err(Objection::Reason(format!(
+            "{} does not match '{}'",
+            repr(value),
+            self.pattern
+        )))
+    }
+
+    fn schema(&self) -> Value {
+        json!({"type": "string", "minLength": self.least, "maxLength": LONGEST, "pattern": self.pattern})
+    }
 }
 
 /// A boolean, or one of the words for it.
-pub(crate) fn boolean(value: &Value) -> Checked<bool> {
-    if let Value::Bool(value) = value {
-        return Ok(*value);
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Boolean;
+
+impl Rule for Boolean {
+    type Out = bool;
+
+    fn read(&self, value: &Value) -> Checked<bool> {
+        if let Value::Bool(value) = value {
+            return Ok(*value);
+        }
+        let Value::String(text) = value else {
+            return Err(Objection::Reason(format!(
+                "{} is not of type 'boolean', 'string'",
+                repr(value)
+            )));
+        };
+        if TRUE.contains(&text.as_str()) {
+            Ok(true)
+        } else if FALSE.contains(&text.as_str()) {
+            Ok(false)
+        } else {
+            Err(not_one_of(value, TRUE.iter().chain(FALSE).copied()))
+        }
     }
-    let Value::String(text) = value else {
-        return Err(Objection::Reason(format!(
-            "{} is not of type 'boolean', 'string'",
-            repr(value)
-        )));
-    };
-    if TRUE.contains(&text.as_str()) {
-        Ok(true)
-    } else if FALSE.contains(&text.as_str()) {
-        Ok(false)
-    } else {
-        Err(not_one_of(value, TRUE.iter().chain(FALSE).copied()))
+
+    fn schema(&self) -> Value {
+        let words: Vec<_> = TRUE.iter().chain(FALSE).collect();
+        json!({
+            "anyOf": [{"type": "boolean"}, {"type": "string", "enum": words}],
+            "description": "A boolean, or a word for one.",
+        })
     }
+}
+
+/// One of the words that a type of the domain knows.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Known<T> {
+    from_word: fn(&str) -> Option<T>,
+    words: fn() -> Vec<&'static str>,
 }
 
 /// A recovery method.
-pub(crate) fn recovery_method(value: &Value) -> Checked<RecoveryMethod> {
-    let known = value.as_str().and_then(RecoveryMethod::from_word);
-    known.ok_or_else(|| not_one_of(value, RecoveryMethod::ALL.iter().map(|method| method.as_str())))
-}
+pub(crate) const RECOVERY_METHOD: Known<RecoveryMethod> = Known {
+    from_word: RecoveryMethod::from_word,
+    words: || RecoveryMethod::ALL.iter().map(|method| method.as_str()).collect(),
+};
 
 /// A notification's type.
-pub(crate) fn notification_type(value: &Value) -> Checked<NotificationType> {
-    let known = value.as_str().and_then(NotificationType::from_word);
-    known.ok_or_else(|| not_one_of(value, NotificationType::ALL.iter().map(|kind| kind.as_str())))
+pub(crate) const NOTIFICATION_TYPE: Known<NotificationType> = Known {
+    from_word: NotificationType::from_word,
+    words: || NotificationType::ALL.iter().map(|kind| kind.as_str()).collect(),
+};
+
+impl<T> Rule for Known<T> {
+    type Out = T;
+
+    fn read(&self, value: &Value) -> Checked<T> {
+        let known = value.as_str().and_then(self.from_word);
+        known.ok_or_else(|| not_one_of(value, (self.words)().into_iter()))
+    }
+
+    fn schema(&self) -> Value {
+        json!({"type": "string", "enum": (self.words)()})
+    }
 }
 
 /// A date and time.
-pub(crate) fn date_time(value: &Value) -> Checked<Timestamp> {
-    let text = string(value)?;
-    datetime::parse(text).ok_or_else(|| Objection::Reason(format!("{} is not a 'date-time'", repr(value))))
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct DateTime;
+
+impl Rule for DateTime {
+    type Out = Timestamp;
+
+    fn read(&self, value: &Value) -> Checked<Timestamp> {
+        let text = string(value)?;
+        datetime::parse(text)
+            .ok_or_else(|| Objection::Reason(format!("{} is not a 'date-time'", repr(value))))
+    }
+
+    fn schema(&self) -> Value {
+        json!({
+            "type": "string",
+            "format": "date-time",
+            "description": datetime::TAKEN,
+        })
+    }
 }
 
 /// A text of so many characters.
-pub(crate) fn text(value: &Value, least: usize, most: usize) -> Checked<String> {
-    let text = string(value)?;
-    length(text, least, most)?;
-    Ok(text.to_owned())
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Text {
+    /// The fewest.
+    pub(crate) least: usize,
+    /// The most.
+    pub(crate) most: usize,
+}
+
+impl Rule for Text {
+    type Out = String;
+
+    fn read(&self, value: &Value) -> Checked<String> {
+        let text = string(value)?;
+        length(text, self.least, self.most)?;
+        Ok(text.to_owned())
+    }
+
+    fn schema(&self) -> Value {
+        json!({"type": "string", "minLength": self.least, "maxLength": self.most})
+    }
 }
 
 /// Any way to write a UUID.
-pub(crate) fn uuid_like(value: &Value) -> Checked<String> {
-    let text = string(value)?;
-    if uuid::Uuid::parse_str(text).is_ok() {
-        return Ok(text.to_owned());
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct UuidLike;
+
+impl Rule for UuidLike {
+    type Out = String;
+
+    fn read(&self, value: &Value) -> Checked<String> {
+        let text = string(value)?;
+        if uuid::Uuid::parse_str(text).is_ok() {
+            return Ok(text.to_owned());
+        }
+        Err(Objection::Reason(format!("{} is not a 'uuid'", repr(value))))
     }
-    Err(Objection::Reason(format!("{} is not a 'uuid'", repr(value))))
+
+    fn schema(&self) -> Value {
+        json!({
+            "type": "string",
+            "format": "uuid",
+            "description": "Capitals, braces, `urn:uuid:` and missing hyphens are taken too.",
+        })
+    }
 }
 
 /// Exactly one of these words.
-pub(crate) fn one_of(value: &Value, words: &[&'static str]) -> Checked<String> {
-    match value.as_str() {
-        Some(text) if words.contains(&text) => Ok(text.to_owned()),
-        _ => Err(not_one_of(value, words.iter().copied())),
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OneOf(pub(crate) &'static [&'static str]);
+
+impl Rule for OneOf {
+    type Out = String;
+
+    fn read(&self, value: &Value) -> Checked<String> {
+        match value.as_str() {
+            Some(text) if self.0.contains(&text) => Ok(text.to_owned()),
+            _ => Err(not_one_of(value, self.0.iter().copied())),
+        }
+    }
+
+    fn schema(&self) -> Value {
+        json!({"type": "string", "enum": self.0})
     }
 }
 
@@ -159,16 +346,6 @@ fn length(text: &str, least: usize, most: usize) -> Checked<()> {
     Ok(())
 }
 
-fn pattern(text: &str, shown: &str, allowed: impl Fn(char) -> bool) -> Checked<()> {
-    if text.chars().all(allowed) {
-        return Ok(());
-    }
-    Err(Objection::Reason(format!(
-        "{} does not match '{shown}'",
-        repr(&Value::String(text.to_owned()))
-    )))
-}
-
 fn is_space(c: char) -> bool {
     c.general_category() == GeneralCategory::SpaceSeparator
 }
@@ -193,124 +370,156 @@ mod tests {
         let long = "x".repeat(256);
         let fits = "ü".repeat(255);
         let cases = [
-            ("name", name(&json!("s 1")).is_ok(), true),
-            ("name of another script", name(&json!("сегмент")).is_ok(), true),
-            ("name, 255 characters", name(&json!(fits)).is_ok(), true),
-            ("name, 256 characters", name(&json!(long)).is_ok(), false),
-            ("name, empty", name(&json!("")).is_ok(), false),
-            ("name, leading blank", name(&json!(" s")).is_ok(), false),
-            ("name, trailing blank", name(&json!("s ")).is_ok(), false),
+            ("name", Name.read(&json!("s 1")).is_ok(), true),
+            (
+                "name of another script",
+                Name.read(&json!("сегмент")).is_ok(),
+                true,
+            ),
+            ("name, 255 characters", Name.read(&json!(fits)).is_ok(), true),
+            ("name, 256 characters", Name.read(&json!(long)).is_ok(), false),
+            ("name, empty", Name.read(&json!("")).is_ok(), false),
+            ("name, leading blank", Name.read(&json!(" s")).is_ok(), false),
+            ("name, trailing blank", Name.read(&json!("s ")).is_ok(), false),
             (
                 "name, no-break space at the end",
-                name(&json!("s\u{a0}")).is_ok(),
+                Name.read(&json!("s\u{a0}")).is_ok(),
                 false,
             ),
-            ("name, tab", name(&json!("a\tb")).is_ok(), false),
-            ("name, line feed at the end", name(&json!("s\n")).is_ok(), false),
-            ("name, line separator", name(&json!("a\u{2028}b")).is_ok(), false),
+            ("name, tab", Name.read(&json!("a\tb")).is_ok(), false),
+            (
+                "name, line feed at the end",
+                Name.read(&json!("s\n")).is_ok(),
+                false,
+            ),
+            (
+                "name, line separator",
+                Name.read(&json!("a\u{2028}b")).is_ok(),
+                false,
+            ),
             (
                 "name, zero-width joiner",
-                name(&json!("a\u{200d}b")).is_ok(),
+                Name.read(&json!("a\u{200d}b")).is_ok(),
                 false,
             ),
-            ("name, emoji", name(&json!("a😀")).is_ok(), false),
-            ("name, number", name(&json!(1)).is_ok(), false),
-            ("name, null", name(&json!(null)).is_ok(), false),
-            ("description", description_or_null(&json!("a b\nc")).is_ok(), true),
+            ("name, emoji", Name.read(&json!("a😀")).is_ok(), false),
+            ("name, number", Name.read(&json!(1)).is_ok(), false),
+            ("name, null", Name.read(&json!(null)).is_ok(), false),
+            (
+                "description",
+                OrNull(Description).read(&json!("a b\nc")).is_ok(),
+                true,
+            ),
             (
                 "description, empty",
-                description_or_null(&json!("")).is_ok(),
+                OrNull(Description).read(&json!("")).is_ok(),
                 true,
             ),
             (
                 "description, null",
-                description_or_null(&json!(null)).is_ok(),
+                OrNull(Description).read(&json!(null)).is_ok(),
                 true,
             ),
             (
                 "description, long",
-                description_or_null(&json!("x".repeat(9000))).is_ok(),
+                OrNull(Description).read(&json!("x".repeat(9000))).is_ok(),
                 true,
             ),
             (
                 "description, tab",
-                description_or_null(&json!("a\tb")).is_ok(),
+                OrNull(Description).read(&json!("a\tb")).is_ok(),
                 false,
             ),
             (
                 "description, carriage return",
-                description_or_null(&json!("a\rb")).is_ok(),
+                OrNull(Description).read(&json!("a\rb")).is_ok(),
                 false,
             ),
             (
                 "description, emoji",
-                description_or_null(&json!("😀")).is_ok(),
+                OrNull(Description).read(&json!("😀")).is_ok(),
                 false,
             ),
             (
                 "control attributes, null",
-                description(&json!(null)).is_ok(),
+                Description.read(&json!(null)).is_ok(),
                 false,
             ),
-            ("type", host_type(&json!("COMPUTE1")).is_ok(), true),
-            ("type, empty", host_type(&json!("")).is_ok(), true),
-            ("type, blank", host_type(&json!("A B")).is_ok(), false),
+            ("type", HOST_TYPE.read(&json!("COMPUTE1")).is_ok(), true),
+            ("type, empty", HOST_TYPE.read(&json!("")).is_ok(), true),
+            ("type, blank", HOST_TYPE.read(&json!("A B")).is_ok(), false),
             (
                 "type, line feed at the end",
-                host_type(&json!("A\n")).is_ok(),
+                HOST_TYPE.read(&json!("A\n")).is_ok(),
                 false,
             ),
-            ("type, null", host_type(&json!(null)).is_ok(), false),
-            ("type, 256 characters", host_type(&json!(long)).is_ok(), false),
-            ("hostname", hostname(&json!("node-1.example_x")).is_ok(), true),
-            ("hostname, empty", hostname(&json!("")).is_ok(), false),
-            ("hostname, slash", hostname(&json!("a/b")).is_ok(), false),
-            ("boolean", boolean(&json!(true)) == Ok(true), true),
-            ("boolean, number", boolean(&json!(1)).is_ok(), false),
-            ("boolean, null", boolean(&json!(null)).is_ok(), false),
-            ("boolean, odd case", boolean(&json!("oN")).is_ok(), false),
-            ("boolean, t", boolean(&json!("t")).is_ok(), false),
+            ("type, null", HOST_TYPE.read(&json!(null)).is_ok(), false),
             (
-                "date-time",
-                date_time(&json!("2017-04-21 17:29:55")).is_ok(),
+                "type, 256 characters",
+                HOST_TYPE.read(&json!(long)).is_ok(),
+                false,
+            ),
+            (
+                "hostname",
+                HOSTNAME.read(&json!("node-1.example_x")).is_ok(),
                 true,
             ),
-            ("date-time, number", date_time(&json!(2017)).is_ok(), false),
+            ("hostname, empty", HOSTNAME.read(&json!("")).is_ok(), false),
+            ("hostname, slash", HOSTNAME.read(&json!("a/b")).is_ok(), false),
+            ("boolean", Boolean.read(&json!(true)) == Ok(true), true),
+            ("boolean, number", Boolean.read(&json!(1)).is_ok(), false),
+            ("boolean, null", Boolean.read(&json!(null)).is_ok(), false),
+            ("boolean, odd case", Boolean.read(&json!("oN")).is_ok(), false),
+            ("boolean, t", Boolean.read(&json!("t")).is_ok(), false),
+            (
+                "date-time",
+                DateTime.read(&json!("2017-04-21 17:29:55")).is_ok(),
+                true,
+            ),
+            ("date-time, number", DateTime.read(&json!(2017)).is_ok(), false),
             (
                 "uuid",
-                uuid_like(&json!("6128798e-1111-4222-8333-0123456789ab")).is_ok(),
+                UuidLike
+                    .read(&json!("6128798e-1111-4222-8333-0123456789ab"))
+                    .is_ok(),
                 true,
             ),
             (
                 "uuid, capitals",
-                uuid_like(&json!("6128798E-1111-4222-8333-0123456789AB")).is_ok(),
+                UuidLike
+                    .read(&json!("6128798E-1111-4222-8333-0123456789AB"))
+                    .is_ok(),
                 true,
             ),
             (
                 "uuid, bare",
-                uuid_like(&json!("6128798e1111422283330123456789ab")).is_ok(),
+                UuidLike.read(&json!("6128798e1111422283330123456789ab")).is_ok(),
                 true,
             ),
             (
                 "uuid, braces",
-                uuid_like(&json!("{6128798e-1111-4222-8333-0123456789ab}")).is_ok(),
+                UuidLike
+                    .read(&json!("{6128798e-1111-4222-8333-0123456789ab}"))
+                    .is_ok(),
                 true,
             ),
             (
                 "uuid, urn",
-                uuid_like(&json!("urn:uuid:6128798e-1111-4222-8333-0123456789ab")).is_ok(),
+                UuidLike
+                    .read(&json!("urn:uuid:6128798e-1111-4222-8333-0123456789ab"))
+                    .is_ok(),
                 true,
             ),
-            ("uuid, short", uuid_like(&json!("6128798e")).is_ok(), false),
+            ("uuid, short", UuidLike.read(&json!("6128798e")).is_ok(), false),
         ];
         for (what, got, expected) in cases {
             assert_eq!(got, expected, "{what}");
         }
         for word in TRUE {
-            assert_eq!(boolean(&json!(word)), Ok(true), "{word}");
+            assert_eq!(Boolean.read(&json!(word)), Ok(true), "{word}");
         }
         for word in FALSE {
-            assert_eq!(boolean(&json!(word)), Ok(false), "{word}");
+            assert_eq!(Boolean.read(&json!(word)), Ok(false), "{word}");
         }
     }
 
@@ -320,21 +529,122 @@ mod tests {
             Objection::Reason(text) | Objection::Sentence(text) => text,
         };
         let cases = [
-            (name(&json!(1)).unwrap_err(), "1 is not of type 'string'"),
-            (name(&json!("")).unwrap_err(), "'' should be non-empty"),
-            (name(&json!(" ")).unwrap_err(), NAME_SENTENCE),
+            (Name.read(&json!(1)).unwrap_err(), "1 is not of type 'string'"),
+            (Name.read(&json!("")).unwrap_err(), "'' should be non-empty"),
+            (Name.read(&json!(" ")).unwrap_err(), NAME_SENTENCE),
             (
-                recovery_method(&json!("x")).unwrap_err(),
+                RECOVERY_METHOD.read(&json!("x")).unwrap_err(),
                 "'x' is not one of ['auto', 'reserved_host', 'auto_priority', 'rh_priority']",
             ),
             (
-                host_type(&json!("!")).unwrap_err(),
+                HOST_TYPE.read(&json!("!")).unwrap_err(),
                 "'!' does not match '^[a-zA-Z0-9]*$'",
             ),
-            (date_time(&json!("x")).unwrap_err(), "'x' is not a 'date-time'"),
+            (
+                DateTime.read(&json!("x")).unwrap_err(),
+                "'x' is not a 'date-time'",
+            ),
         ];
         for (objection, expected) in cases {
             assert_eq!(reason(objection), expected);
         }
+    }
+
+    /// Whether a schema's pattern and lengths let a text through.
+    fn schema_takes(rule: &impl Rule, text: &str) -> bool {
+        let schema = rule.schema();
+        let matches = |pattern: &Value| {
+            let pattern = pattern.as_str().unwrap();
+            regex::Regex::new(pattern).unwrap().is_match(text)
+        };
+        let count = u64::try_from(text.chars().count()).unwrap();
+        schema
+            .get("minLength")
+            .is_none_or(|least| count >= least.as_u64().unwrap())
+            && schema
+                .get("maxLength")
+                .is_none_or(|most| count <= most.as_u64().unwrap())
+            && schema.get("pattern").is_none_or(&matches)
+            && schema.get("not").is_none_or(|not| !matches(&not["pattern"]))
+            && schema
+                .get("enum")
+                .is_none_or(|words| words.as_array().unwrap().contains(&json!(text)))
+    }
+
+    #[test]
+    fn schemas_say_what_is_checked() {
+        let mut texts: Vec<String> = [
+            "",
+            "a",
+            "a b",
+            " a",
+            "a ",
+            "a\n",
+            "\n",
+            "a\tb",
+            "a😀",
+            "a\u{200d}b",
+            "сегмент",
+        ]
+        .into_iter()
+        .chain(["auto", "AUTO", "STOPPED", "node-1.x_y", "a/b", "A1", "VM"])
+        .map(ToOwned::to_owned)
+        .collect();
+        texts.extend([254, 255, 256].map(|length| "ü".repeat(length)));
+        texts.extend([254, 255, 256].map(|length| "x".repeat(length)));
+        for text in &texts {
+            let value = json!(text);
+            let verdicts = [
+                ("name", Name.read(&value).is_ok(), schema_takes(&Name, text)),
+                (
+                    "description",
+                    Description.read(&value).is_ok(),
+                    schema_takes(&Description, text),
+                ),
+                (
+                    "host type",
+                    HOST_TYPE.read(&value).is_ok(),
+                    schema_takes(&HOST_TYPE, text),
+                ),
+                (
+                    "hostname",
+                    HOSTNAME.read(&value).is_ok(),
+                    schema_takes(&HOSTNAME, text),
+                ),
+                (
+                    "method",
+                    RECOVERY_METHOD.read(&value).is_ok(),
+                    schema_takes(&RECOVERY_METHOD, text),
+                ),
+                (
+                    "kind",
+                    NOTIFICATION_TYPE.read(&value).is_ok(),
+                    schema_takes(&NOTIFICATION_TYPE, text),
+                ),
+            ];
+            for (rule, read, schema) in verdicts {
+                assert_eq!(read, schema, "{rule} on {text:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_character_is_printable_to_the_code_and_to_the_pattern() {
+        let schema = Description.schema();
+        let pattern = regex::Regex::new(schema["pattern"].as_str().unwrap()).unwrap();
+        let beyond = regex::Regex::new(schema["not"]["pattern"].as_str().unwrap()).unwrap();
+        // The two tables of characters may be a Unicode version apart; then what is new in one is unassigned in the other.
+        let unassigned = regex::Regex::new(r"\p{Cn}").unwrap();
+        let mut differ = Vec::new();
+        let mut buffer = [0; 4];
+        for c in (0..=0x0010_FFFF_u32).filter_map(char::from_u32) {
+            let text: &str = c.encode_utf8(&mut buffer);
+            let said = pattern.is_match(text) && !beyond.is_match(text);
+            let new = || c.general_category() == GeneralCategory::Unassigned || unassigned.is_match(text);
+            if said != (c == '\n' || is_printable(c)) && !new() {
+                differ.push(c);
+            }
+        }
+        assert!(differ.is_empty(), "{} characters, the first {:?}", differ.len(), differ.first());
     }
 }

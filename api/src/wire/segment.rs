@@ -1,77 +1,55 @@
 //! Segments on the wire.
 
 use serde::Serialize;
-use serde_json::Value;
 use tachi_domain::SegmentId;
 use tachi_domain::entity::Segment;
 use tachi_domain::entity::segment::{NewSegment, SegmentChange};
 
-use super::fields::{Fields, Problems};
-use super::rules;
-use crate::authorised::FromBody;
+use super::fields::{Body, Fields};
+use super::rules::{Boolean, Description, Name, OrNull, RECOVERY_METHOD};
 use crate::datetime::Iso;
 use crate::microversion::Microversion;
 
-const KEY: &str = "segment";
+impl Body for NewSegment {
+    const KEY: &'static str = "segment";
 
-/// The keys a body may have under `segment`.
-fn allowed(version: Microversion) -> &'static [&'static str] {
-    const ALL: &[&str] = &[
-        "name",
-        "recovery_method",
-        "service_type",
-        "description",
-        "enabled",
-    ];
-    if version >= Microversion::SEGMENT_ENABLED {
-        ALL
-    } else {
-        ALL.split_last().map_or(ALL, |(_, rest)| rest)
+    fn fields(fields: &mut impl Fields, version: Microversion) -> Option<Self> {
+        let name = fields.required("name", Name);
+        let recovery_method = fields.required("recovery_method", RECOVERY_METHOD);
+        let service_type = fields.required("service_type", Name);
+        let description = fields.optional("description", OrNull(Description));
+        let enabled = enabled(fields, version);
+        Some(Self {
+            name: name?,
+            service_type: service_type?,
+            enabled: enabled.unwrap_or(true),
+            description: description.flatten(),
+            recovery_method: recovery_method?,
+        })
     }
 }
 
-impl FromBody for NewSegment {
-    fn from_body(body: &Value, version: Microversion) -> Result<Self, Problems> {
-        let mut fields = Fields::open(body, KEY, allowed(version))?;
-        let name = fields.required("name", rules::name);
-        let recovery_method = fields.required("recovery_method", rules::recovery_method);
-        let service_type = fields.required("service_type", rules::name);
-        let description = fields
-            .optional("description", rules::description_or_null)
-            .flatten();
-        let enabled = fields.optional("enabled", rules::boolean).unwrap_or(true);
-        let problems = fields.finish();
-        match (name, recovery_method, service_type) {
-            (Some(name), Some(recovery_method), Some(service_type)) if problems.is_empty() => Ok(Self {
-                name,
-                service_type,
-                enabled,
-                description,
-                recovery_method,
-            }),
-            _ => Err(problems),
-        }
-    }
-}
+impl Body for SegmentChange {
+    const KEY: &'static str = "segment";
 
-impl FromBody for SegmentChange {
-    fn from_body(body: &Value, version: Microversion) -> Result<Self, Problems> {
-        let mut fields = Fields::open(body, KEY, allowed(version))?;
+    fn fields(fields: &mut impl Fields, version: Microversion) -> Option<Self> {
         fields.at_least_one();
-        let change = Self {
-            name: fields.optional("name", rules::name),
-            service_type: fields.optional("service_type", rules::name),
-            enabled: fields.optional("enabled", rules::boolean),
-            description: fields.optional("description", rules::description_or_null),
-            recovery_method: fields.optional("recovery_method", rules::recovery_method),
-        };
-        let problems = fields.finish();
-        if problems.is_empty() {
-            Ok(change)
-        } else {
-            Err(problems)
-        }
+        Some(Self {
+            name: fields.optional("name", Name),
+            service_type: fields.optional("service_type", Name),
+            enabled: enabled(fields, version),
+            description: fields.optional("description", OrNull(Description)),
+            recovery_method: fields.optional("recovery_method", RECOVERY_METHOD),
+        })
     }
+}
+
+/// An older microversion does not know the field, so there it is one too many.
+fn enabled(fields: &mut impl Fields, version: Microversion) -> Option<bool> {
+    if version < Microversion::SEGMENT_ENABLED {
+        return None;
+    }
+    fields.optional("enabled", Boolean)
 }
 
 /// A segment as callers see it, the same at every microversion.
