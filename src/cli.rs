@@ -35,6 +35,8 @@ pub(crate) enum Command {
     /// See the configuration in effect
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Print the description of the API
+    Openapi(OpenapiArgs),
     /// Tell in a few lines how this installation is set up and what it is doing
     Status(ConfigArgs),
 }
@@ -204,6 +206,23 @@ pub(crate) enum Format {
     Table,
     /// For programs
     Json,
+}
+
+/// `tachi openapi`.
+#[derive(Debug, Args)]
+pub(crate) struct OpenapiArgs {
+    /// Form of the description
+    #[arg(short = 'f', long, value_enum, default_value_t = OpenapiFormat::Json)]
+    pub(crate) format: OpenapiFormat,
+}
+
+/// Form of the API's description.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OpenapiFormat {
+    /// An OpenAPI 3.1 document, for programs
+    Json,
+    /// A page, for people
+    Markdown,
 }
 
 /// `tachi config`.

@@ -6,6 +6,7 @@ mod db;
 mod demo;
 mod engine;
 mod failure;
+mod openapi;
 mod recovery;
 mod sandbox;
 mod serve;
@@ -31,6 +32,7 @@ pub(crate) async fn run(cli: Cli) -> Result<u8, Failure> {
         Command::Db(command) => db::run(command).await,
         Command::Recovery(command) => recovery::run(command).await,
         Command::Config(command) => config::run(command),
+        Command::Openapi(args) => openapi::run(&args),
         Command::Status(args) => status::run(&args).await,
     }
 }

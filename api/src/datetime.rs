@@ -1,7 +1,12 @@
 //! Dates and times as they stand on the wire.
 
+use std::borrow::Cow;
+
 use chrono::{DateTime, Datelike, NaiveDate, NaiveTime, Timelike};
 use tachi_domain::Timestamp;
+use utoipa::openapi::schema::{ObjectBuilder, Schema};
+use utoipa::openapi::{RefOr, Type};
+use utoipa::{PartialSchema, ToSchema};
 
 /// Shows a time as `YYYY-MM-DDTHH:MM:SS.ffffff`, UTC, no zone.
 pub(crate) struct Iso(pub(crate) Timestamp);
@@ -9,6 +14,23 @@ pub(crate) struct Iso(pub(crate) Timestamp);
 impl std::fmt::Display for Iso {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write_with(f, self.0, 'T', true)
+    }
+}
+
+impl PartialSchema for Iso {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .pattern(Some(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}$"))
+            .description(Some("A time in UTC; there is no zone in it."))
+            .examples(["2026-11-20T06:15:08.000000"])
+            .into()
+    }
+}
+
+impl ToSchema for Iso {
+    fn name() -> Cow<'static, str> {
+        "Time".into()
     }
 }
 

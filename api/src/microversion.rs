@@ -24,6 +24,11 @@ impl Microversion {
     pub(crate) const SEGMENT_ENABLED: Self = Self { minor: 2 };
     /// The newest.
     pub(crate) const MAX: Self = Self { minor: 3 };
+
+    /// All of them, the oldest first.
+    pub(crate) fn all() -> impl Iterator<Item = Self> {
+        (Self::MIN.minor..=Self::MAX.minor).map(|minor| Self { minor })
+    }
 }
 
 impl std::fmt::Display for Microversion {

@@ -18,13 +18,21 @@ impl FromRequestParts<App> for Params {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, ApiError> {
-        Query::try_from_uri(&parts.uri)
-            .map(|Query(pairs)| Self(pairs))
-            .map_err(|_| ApiError::invalid_input("malformed query string"))
+        let Query(pairs): Query<Vec<(String, String)>> =
+            Query::try_from_uri(&parts.uri).map_err(|_| ApiError::invalid_input("malformed query string"))?;
+        // No database text can hold it, and PostgreSQL does not even compare with it.
+        if pairs.iter().any(|(_, value)| value.contains('\0')) {
+            return Err(ApiError::invalid_input("a query parameter holds a NUL character"));
+        }
+        Ok(Self(pairs))
     }
 }
 
-/// The spellings of truth in a query.
+/// The spellings of truth in a query; case does not matter.
+pub(crate) const TRUE: &[&str] = &["1", "on", "t", "true", "y", "yes"];
+/// The spellings of untruth.
+pub(crate) const FALSE: &[&str] = &["0", "f", "false", "n", "no", "off"];
+/// Both, as clients know the list.
 const ACCEPTED: &str = "'0', '1', 'f', 'false', 'n', 'no', 'off', 'on', 't', 'true', 'y', 'yes'";
 
 impl Params {
@@ -55,12 +63,15 @@ impl Params {
         let Some(value) = self.last(name) else {
             return Ok(None);
         };
-        match value.trim().to_ascii_lowercase().as_str() {
-            "1" | "t" | "true" | "on" | "y" | "yes" => Ok(Some(true)),
-            "0" | "f" | "false" | "off" | "n" | "no" => Ok(Some(false)),
-            _ => Err(ApiError::bad_request(format!(
+        let word = value.trim().to_ascii_lowercase();
+        if TRUE.contains(&word.as_str()) {
+            Ok(Some(true))
+        } else if FALSE.contains(&word.as_str()) {
+            Ok(Some(false))
+        } else {
+            Err(ApiError::bad_request(format!(
                 "Invalid value for {name}: Unrecognized value '{value}', acceptable values are: {ACCEPTED}"
-            ))),
+            )))
         }
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::Request;
 use axum::middleware::{Next, from_fn, from_fn_with_state};
-use axum::routing::any;
+use axum::routing::{any, get};
 use http::uri::InvalidUri;
 use http::{HeaderValue, Uri};
 use tower::ServiceExt;
@@ -19,7 +19,7 @@ use crate::health::Health;
 use crate::links::Links;
 use crate::options::{Auth, Options};
 use crate::ports::{Measured, Ports};
-use crate::{access_log, auth, front, gate, path, routes};
+use crate::{access_log, auth, front, gate, openapi, path, routes};
 
 /// Why the options make no service.
 #[derive(Debug, thiserror::Error)]
@@ -116,6 +116,7 @@ fn beside_v1(app: App) -> Router {
         .route("/healthcheck", any(healthcheck::answer))
         .route("/healthcheck/", any(healthcheck::answer))
         .route("/healthcheck/{*rest}", any(healthcheck::answer))
+        .route("/openapi.json", get(openapi::serve).fallback(versions::choices))
         .fallback(versions::choices)
         .with_state(app)
         .layer(from_fn(front::note))

@@ -13,6 +13,8 @@ pub(crate) struct Route {
     pub(crate) path: &'static str,
     /// `None` if any valid token will do.
     pub(crate) rule: Option<Rule>,
+    /// Whether it is there only to say that this is not to be done.
+    pub(crate) refused: bool,
     pub(crate) handler: MethodRouter<App>,
 }
 
@@ -26,6 +28,8 @@ pub struct RouteInfo {
     pub path: &'static str,
     /// The policy rule; `None` if any valid token will do.
     pub rule: Option<&'static str>,
+    /// Whether it is there only to say 405.
+    pub refused: bool,
 }
 
 /// Every route that needs a token.
@@ -34,11 +38,16 @@ pub fn routes() -> Vec<RouteInfo> {
     table
         .map(
             |Route {
-                 method, path, rule, ..
+                 method,
+                 path,
+                 rule,
+                 refused,
+                 ..
              }| RouteInfo {
                 method,
                 path,
                 rule: rule.map(|Rule(name)| name),
+                refused,
             },
         )
         .collect()
@@ -80,15 +89,15 @@ pub(crate) fn table() -> Vec<Route> {
         open(Method::GET, "/v1/", get(versions::show)),
         open(Method::GET, "/v1/versions/{id}", get(versions::show_by_id)),
         // Not to be done to anybody: 405 where Masakari's resource router says so, 404 everywhere else.
-        open(Method::GET, "/v1/versions", get(refused::index)),
-        open(Method::PUT, NOTIFICATION, put(refused::update)),
-        open(Method::DELETE, NOTIFICATION, delete(refused::delete)),
-        open(Method::POST, VMOVES, post(refused::create)),
-        open(Method::PUT, VMOVE, put(refused::update)),
-        open(Method::DELETE, VMOVE, delete(refused::delete)),
-        open(Method::POST, EXTENSIONS, post(refused::create)),
-        open(Method::PUT, EXTENSION, put(refused::update)),
-        open(Method::DELETE, EXTENSION, delete(refused::delete)),
+        never(Method::GET, "/v1/versions", get(refused::index)),
+        never(Method::PUT, NOTIFICATION, put(refused::update)),
+        never(Method::DELETE, NOTIFICATION, delete(refused::delete)),
+        never(Method::POST, VMOVES, post(refused::create)),
+        never(Method::PUT, VMOVE, put(refused::update)),
+        never(Method::DELETE, VMOVE, delete(refused::delete)),
+        never(Method::POST, EXTENSIONS, post(refused::create)),
+        never(Method::PUT, EXTENSION, put(refused::update)),
+        never(Method::DELETE, EXTENSION, delete(refused::delete)),
     ]
 }
 
@@ -97,6 +106,7 @@ fn ruled(method: Method, path: &'static str, rule: &'static str, handler: Method
         method,
         path,
         rule: Some(Rule(rule)),
+        refused: false,
         handler,
     }
 }
@@ -106,6 +116,14 @@ fn open(method: Method, path: &'static str, handler: MethodRouter<App>) -> Route
         method,
         path,
         rule: None,
+        refused: false,
         handler,
+    }
+}
+
+fn never(method: Method, path: &'static str, handler: MethodRouter<App>) -> Route {
+    Route {
+        refused: true,
+        ..open(method, path, handler)
     }
 }

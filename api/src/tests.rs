@@ -14,6 +14,7 @@ mod fuzz;
 mod hosts;
 #[cfg(test)]
 mod notifications;
+mod openapi;
 mod operations;
 mod policy;
 mod segments;

@@ -1,13 +1,14 @@
 //! What stands on the wire: schemas of bodies, and views of entities. Nothing in here knows HTTP.
 
 pub(crate) mod extension;
-mod fields;
+pub(crate) mod fields;
 pub(crate) mod host;
 pub(crate) mod notification;
 pub(crate) mod payload;
 mod repr;
-mod rules;
+pub(crate) mod rules;
 pub(crate) mod segment;
+mod shown;
 pub(crate) mod vmove;
 
 pub(crate) use fields::Problems;

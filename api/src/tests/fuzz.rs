@@ -1,5 +1,7 @@
 //! Nothing that a caller sends gives a 5xx, a panic, or a fault that clients cannot read.
 
+use std::sync::LazyLock;
+
 use axum::body::Body;
 use http::{HeaderValue, Request};
 use proptest::collection::vec;
@@ -9,6 +11,9 @@ use serde_json::{Value, json};
 use tower::ServiceExt;
 
 use super::bench::{Bench, PROJECT};
+use super::openapi::documented;
+
+static DOCUMENT: LazyLock<Value> = LazyLock::new(crate::openapi);
 
 const NODE: &str = "6128798e-1111-4222-8333-0123456789ab";
 
@@ -259,6 +264,13 @@ proptest! {
             let content_type = parts.headers.get("content-type").cloned();
             (parts.status, content_type, axum::body::to_bytes(body, usize::MAX).await.unwrap())
         });
+        // Paths in the form of the document; other forms of a path lead to one of these.
+        let bare = path.strip_prefix(&format!("/v1/{PROJECT}/")).filter(|rest| !rest.starts_with('/') && !rest.is_empty());
+        let bare = bare.map_or_else(|| path.clone(), |rest| format!("/v1/{rest}"));
+        let described = documented(&DOCUMENT, method, &bare).filter(|_| path != format!("/v1/{PROJECT}/"));
+        if let Some(described) = described {
+            prop_assert!(described.contains(&status.as_u16()), "{} is not described for {} {}", status, method, path);
+        }
         prop_assert!(!status.is_server_error(), "{}: {}", status, String::from_utf8_lossy(&bytes));
         if status.is_client_error() && method != "HEAD" {
             let content_type = content_type.unwrap();
@@ -271,4 +283,99 @@ proptest! {
             prop_assert!(inner["message"].is_string());
         }
     }
+}
+
+/// Bodies that parsers are known to stumble over.
+#[tokio::test]
+async fn odd_bodies_are_refused_and_nothing_is_written() {
+    let segment = |name: &str| {
+        format!(r#"{{"segment": {{"name": {name}, "recovery_method": "auto", "service_type": "C"}}}}"#)
+    };
+    let deep =
+        |open: &str, close: &str, times: usize| format!("{}1{}", open.repeat(times), close.repeat(times));
+    let cases: Vec<(&str, Vec<u8>)> = vec![
+        ("deep lists", deep("[", "]", 50_000).into_bytes()),
+        ("deep objects", deep("{\"a\":", "}", 15_000).into_bytes()),
+        ("deep in a field", segment(&deep("[", "]", 10_000)).into_bytes()),
+        (
+            "not so deep in a field",
+            segment(&deep("[", "]", 100)).into_bytes(),
+        ),
+        ("never closed", "[".repeat(100_000).into_bytes()),
+        ("number too large for a float", segment("1e999").into_bytes()),
+        ("number of many digits", segment(&"9".repeat(50_000)).into_bytes()),
+        (
+            "number of many places",
+            segment(&format!("0.{}", "3".repeat(50_000))).into_bytes(),
+        ),
+        ("NaN", segment("NaN").into_bytes()),
+        ("lone high surrogate", segment(r#""\ud800""#).into_bytes()),
+        ("lone low surrogate", segment(r#""\udc00""#).into_bytes()),
+        (
+            "surrogates the wrong way round",
+            segment(r#""\udc00\ud800""#).into_bytes(),
+        ),
+        (
+            "escaped character beyond the basic plane",
+            segment(r#""\ud83d\ude00""#).into_bytes(),
+        ),
+        ("character beyond the basic plane", segment("\"😀\"").into_bytes()),
+        ("escaped NUL", segment(r#""a\u0000b""#).into_bytes()),
+        ("bare NUL", segment("\"a\0b\"").into_bytes()),
+        ("bare line feed in a text", segment("\"a\nb\"").into_bytes()),
+        (
+            "invalid UTF-8",
+            [&b"{\"segment\": {\"name\": \""[..], b"\xff\xfe", b"\"}}"].concat(),
+        ),
+        (
+            "overlong UTF-8",
+            [&b"{\"segment\": {\"name\": \""[..], b"\xc0\x80", b"\"}}"].concat(),
+        ),
+        (
+            "UTF-16",
+            "{\"segment\": {}}"
+                .encode_utf16()
+                .flat_map(u16::to_le_bytes)
+                .collect(),
+        ),
+        (
+            "byte order mark",
+            format!("\u{feff}{}", segment("\"s\"")).into_bytes(),
+        ),
+        ("two documents", format!("{0}{0}", segment("\"s\"")).into_bytes()),
+        ("comment", format!("{} // s", segment("\"s\"")).into_bytes()),
+        ("trailing comma", br#"{"segment": {},}"#.to_vec()),
+        ("single quotes", b"{'segment': {}}".to_vec()),
+        (
+            "same key twice, the last wrong",
+            br#"{"segment": {"name": "s", "recovery_method": "auto", "service_type": "C", "name": 1}}"#
+                .to_vec(),
+        ),
+        (
+            "same root twice, the last wrong",
+            format!("{},\"segment\":1}}", segment("\"s\"").trim_end_matches('}')).into_bytes(),
+        ),
+        ("blanks only", b" \n\t ".to_vec()),
+    ];
+    let bench = Bench::new();
+    let headers = [("x-auth-token", "admin"), ("content-type", "application/json")];
+    for (name, body) in cases {
+        for path in ["/v1/segments", "/v1/notifications"] {
+            let got = bench.raw("POST", path, &headers, body.clone()).await;
+            let (status, root, message) = got.fault();
+            assert_eq!((status, root.as_str()), (400, "badRequest"), "{name}: {message}");
+            assert!(message.len() < 3000, "{name}: {} bytes of message", message.len());
+        }
+    }
+    assert!(bench.registry.rows().segments.is_empty(), "nothing is written");
+}
+
+/// As every JSON parser of a client does: of a key that is there twice the last counts.
+#[tokio::test]
+async fn of_a_key_that_is_there_twice_the_last_counts() {
+    let bench = Bench::new();
+    let headers = [("x-auth-token", "admin"), ("content-type", "application/json")];
+    let body = r#"{"segment": {"name": 1, "recovery_method": "auto", "service_type": "C", "name": "s"}}"#;
+    let got = bench.raw("POST", "/v1/segments", &headers, body).await;
+    assert_eq!(got.root("segment")["name"], "s");
 }

@@ -1,15 +1,18 @@
 //! Extensions on the wire. There is nothing to extend; the list is part of the API all the same.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// An extension as callers see it.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Extension)]
 pub(crate) struct ExtensionView {
     name: &'static str,
     pub(crate) alias: &'static str,
     description: &'static str,
     namespace: &'static str,
     updated: &'static str,
+    #[schema(value_type = Vec<Object>)]
     links: [(); 0],
     /// Whoever this rule does not admit does not see it.
     #[serde(skip)]

@@ -4,6 +4,8 @@ use serde::Serialize;
 use tachi_domain::entity::Host;
 use tachi_domain::entity::host::{HostChange, NewHost};
 use tachi_domain::{HostId, SegmentId};
+use utoipa::ToSchema;
+use utoipa::openapi::Ref;
 
 use super::fields::{Body, Fields};
 use super::rules::{Boolean, Description, HOST_TYPE, Name};
@@ -77,22 +79,39 @@ impl Body for HostChange {
 }
 
 /// A host as callers see it.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Host)]
 pub(crate) struct HostView<'a> {
+    /// Row number; the `marker` of the next page.
     id: i64,
+    #[schema(value_type = String, format = "uuid")]
     uuid: HostId,
     name: &'a str,
+    /// The UUID of its segment.
+    #[schema(value_type = String, format = "uuid")]
     failover_segment_id: SegmentId,
+    #[schema(value_type = Object, schema_with = segment)]
     failover_segment: SegmentView<'a>,
     #[serde(rename = "type")]
     kind: &'a str,
+    /// Kept free to take the instances of another host.
     reserved: bool,
     control_attributes: &'a str,
+    /// While it is, notifications from this host are refused.
     on_maintenance: bool,
     created_at: Iso,
+    /// Null until the first change.
+    #[schema(required)]
     updated_at: Option<Iso>,
+    /// Always null: deleted rows are not shown.
+    #[schema(required)]
     deleted_at: Option<Iso>,
+    /// Always false.
     deleted: bool,
+}
+
+fn segment() -> Ref {
+    Ref::from_schema_name("Segment")
 }
 
 impl<'a> From<&'a Host> for HostView<'a> {

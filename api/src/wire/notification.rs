@@ -3,14 +3,17 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use tachi_domain::entity::notification::NewNotification;
+use tachi_domain::entity::notification::{NewNotification, NotificationStatus, NotificationType};
 use tachi_domain::entity::progress::ProgressDetail;
 use tachi_domain::entity::{Notification, TaskProgress};
 use tachi_domain::{HostId, NotificationId, SegmentId};
+use utoipa::ToSchema;
+use utoipa::openapi::Object;
 
 use super::fields::{Body, Fields};
 use super::payload::Pairs;
 use super::rules::{DateTime, HOSTNAME, NOTIFICATION_TYPE};
+use super::shown;
 use crate::datetime::{Iso, Spaced};
 use crate::microversion::Microversion;
 
@@ -32,23 +35,40 @@ impl Body for NewNotification {
 }
 
 /// A notification as callers see it.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Notification)]
 pub(crate) struct NotificationView<'a> {
+    /// Row number; the `marker` of the next page.
     id: i64,
+    #[schema(value_type = String, format = "uuid")]
     notification_uuid: NotificationId,
+    /// When the reporter saw it.
     generated_time: Iso,
+    #[schema(value_type = String, format = "uuid")]
     source_host_uuid: HostId,
     #[serde(rename = "type")]
+    #[schema(schema_with = kind)]
     kind: &'static str,
     payload: &'a BTreeMap<String, String>,
+    #[schema(schema_with = status)]
     status: &'static str,
+    #[schema(required, value_type = Option<String>, format = "uuid")]
     failover_segment_uuid: Option<SegmentId>,
+    /// Why it was ignored.
+    #[schema(required)]
     message: Option<&'a str>,
     created_at: Iso,
+    /// Null until the first change.
+    #[schema(required)]
     updated_at: Option<Iso>,
+    /// Always null: deleted rows are not shown.
+    #[schema(required)]
     deleted_at: Option<Iso>,
+    /// Always false.
     deleted: bool,
+    /// Only when one notification is shown, from microversion 1.1 on.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     recovery_workflow_details: Option<Vec<TaskView<'a>>>,
 }
 
@@ -83,9 +103,11 @@ impl<'a> From<&'a Notification> for NotificationView<'a> {
 }
 
 /// A task of a recovery.
-#[derive(Serialize)]
-struct TaskView<'a> {
+#[derive(Serialize, ToSchema)]
+#[schema(as = Task)]
+pub(crate) struct TaskView<'a> {
     name: &'a str,
+    /// Between 0.0 and 1.0.
     progress: f64,
     state: &'a str,
     progress_details: Vec<DetailView<'a>>,
@@ -103,8 +125,10 @@ impl<'a> From<&'a TaskProgress> for TaskView<'a> {
 }
 
 /// A line of a task's story. Here the progress is a text: Masakari keeps these lines as such.
-#[derive(Serialize)]
-struct DetailView<'a> {
+#[derive(Serialize, ToSchema)]
+#[schema(as = TaskDetail)]
+pub(crate) struct DetailView<'a> {
+    /// UTC, with a blank in the middle; the fraction is left out when it is zero.
     timestamp: String,
     progress: String,
     message: &'a str,
@@ -119,4 +143,12 @@ impl<'a> From<&'a ProgressDetail> for DetailView<'a> {
             message: &detail.message,
         }
     }
+}
+
+fn kind() -> Object {
+    shown::words(NotificationType::ALL.iter().map(|kind| kind.as_str()))
+}
+
+fn status() -> Object {
+    shown::words(NotificationStatus::ALL.iter().map(|status| status.as_str()))
 }

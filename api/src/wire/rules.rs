@@ -257,7 +257,9 @@ impl Rule for DateTime {
     }
 }
 
-/// A text of so many characters.
+const NO_NUL: &str = r"^[^\x00]*$";
+
+/// A text of so many characters, any but NUL.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Text {
     /// The fewest.
@@ -272,11 +274,18 @@ impl Rule for Text {
     fn read(&self, value: &Value) -> Checked<String> {
         let text = string(value)?;
         length(text, self.least, self.most)?;
+        // No text column of PostgreSQL can hold it.
+        if text.contains('\0') {
+            return Err(Objection::Reason(format!(
+                "{} does not match '{NO_NUL}'",
+                repr(value)
+            )));
+        }
         Ok(text.to_owned())
     }
 
     fn schema(&self) -> Value {
-        json!({"type": "string", "minLength": self.least, "maxLength": self.most})
+        json!({"type": "string", "minLength": self.least, "maxLength": self.most, "pattern": NO_NUL})
     }
 }
 
@@ -583,6 +592,7 @@ mod tests {
             "\n",
             "a\tb",
             "a😀",
+            "a\0b",
             "a\u{200d}b",
             "сегмент",
         ]
@@ -594,7 +604,9 @@ mod tests {
         texts.extend([254, 255, 256].map(|length| "x".repeat(length)));
         for text in &texts {
             let value = json!(text);
+            let some = Text { least: 1, most: 255 };
             let verdicts = [
+                ("text", some.read(&value).is_ok(), schema_takes(&some, text)),
                 ("name", Name.read(&value).is_ok(), schema_takes(&Name, text)),
                 (
                     "description",
@@ -645,6 +657,11 @@ mod tests {
                 differ.push(c);
             }
         }
-        assert!(differ.is_empty(), "{} characters, the first {:?}", differ.len(), differ.first());
+        assert!(
+            differ.is_empty(),
+            "{} characters, the first {:?}",
+            differ.len(),
+            differ.first()
+        );
     }
 }

@@ -3,10 +3,13 @@
 use serde::Serialize;
 use tachi_domain::SegmentId;
 use tachi_domain::entity::Segment;
-use tachi_domain::entity::segment::{NewSegment, SegmentChange};
+use tachi_domain::entity::segment::{NewSegment, RecoveryMethod, SegmentChange};
+use utoipa::ToSchema;
+use utoipa::openapi::Object;
 
 use super::fields::{Body, Fields};
 use super::rules::{Boolean, Description, Name, OrNull, RECOVERY_METHOD};
+use super::shown;
 use crate::datetime::Iso;
 use crate::microversion::Microversion;
 
@@ -53,19 +56,34 @@ fn enabled(fields: &mut impl Fields, version: Microversion) -> Option<bool> {
 }
 
 /// A segment as callers see it, the same at every microversion.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Segment)]
 pub(crate) struct SegmentView<'a> {
+    /// Row number; the `marker` of the next page.
     id: i64,
+    #[schema(value_type = String, format = "uuid")]
     uuid: SegmentId,
     name: &'a str,
     service_type: &'a str,
+    /// Notifications of a disabled segment's hosts are accepted and ignored.
     enabled: bool,
+    #[schema(required)]
     description: Option<&'a str>,
+    #[schema(schema_with = recovery_method)]
     recovery_method: &'static str,
     created_at: Iso,
+    /// Null until the first change.
+    #[schema(required)]
     updated_at: Option<Iso>,
+    /// Always null: deleted rows are not shown.
+    #[schema(required)]
     deleted_at: Option<Iso>,
+    /// Always false.
     deleted: bool,
+}
+
+fn recovery_method() -> Object {
+    shown::words(RecoveryMethod::ALL.iter().map(|method| method.as_str()))
 }
 
 impl<'a> From<&'a Segment> for SegmentView<'a> {

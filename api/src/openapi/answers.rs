@@ -1,0 +1,245 @@
+//! What is answered: the envelopes of errors, their headers, and the list of answers of each operation.
+
+use serde_json::{Map, Value, json};
+
+use super::operations::{Operation, Success};
+
+/// A status that says no: the root key of its body, its name among the components, and when it is given.
+pub(super) struct Refusal {
+    pub(super) status: u16,
+    pub(super) key: &'static str,
+    pub(super) name: &'static str,
+    about: &'static str,
+}
+
+const fn refusal(status: u16, key: &'static str, name: &'static str, about: &'static str) -> Refusal {
+    Refusal {
+        status,
+        key,
+        name,
+        about,
+    }
+}
+
+/// Every status that says no.
+#[rustfmt::skip] // A line for a status.
+pub(super) const REFUSALS: &[Refusal] = &[
+    refusal(400, "badRequest", "BadRequest", "The microversion, the project in the path, the body or a parameter is wrong."),
+    refusal(401, "error", "Unauthorized", "There is no token, or it is not good."),
+    refusal(403, "forbidden", "Forbidden", "The policy does not allow it, or Nova does not."),
+    refusal(404, "itemNotFound", "NotFound", "There is nothing here."),
+    refusal(405, "badMethod", "MethodNotAllowed", "This is not to be done to anybody."),
+    refusal(406, "masakariFault", "NotAcceptable", "The microversion is not one of this API."),
+    refusal(408, "masakariFault", "RequestTimeout", "The body did not arrive in time."),
+    refusal(409, "conflictingRequest", "Conflict", "What is stored stands against it."),
+    refusal(413, "overLimit", "ContentTooLarge", "The body is larger than `max_request_body_size`."),
+    refusal(415, "badMediaType", "UnsupportedMediaType", "`Content-Type` names something else than JSON."),
+    refusal(500, "masakariFault", "InternalServerError", "Something is wrong here; the log has it under the request's id."),
+    refusal(503, "serviceUnavailable", "ServiceUnavailable", "Keystone, Nova or the database is not to be reached; try again later."),
+];
+
+/// What any route that needs a token may answer.
+const ANY: &[u16] = &[400, 401, 406, 413, 415, 500, 503];
+
+/// The responses that operations refer to.
+pub(super) fn all() -> Value {
+    let responses: Map<String, Value> = REFUSALS
+        .iter()
+        .map(|refusal| (refusal.name.to_owned(), refused(refusal, refusal.about)))
+        .collect();
+    Value::Object(responses)
+}
+
+/// The headers that answers refer to.
+pub(super) fn headers() -> Value {
+    json!({
+        "requestId": {
+            "description": "The id of this request, as in the service's log",
+            "required": true,
+            "schema": {"type": "string", "pattern": "^req-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"},
+        },
+        "microversion": {
+            "description": "The microversion this answer speaks",
+            "required": true,
+            "schema": {"type": "string", "pattern": r"^instance-ha [0-9]+\.[0-9]+$"},
+        },
+        "vary": {
+            "description": "That another microversion may give another answer",
+            "required": true,
+            "schema": {"type": "string", "const": "OpenStack-API-Version"},
+        },
+    })
+}
+
+/// The schemas of the envelopes.
+pub(super) fn envelopes() -> Map<String, Value> {
+    REFUSALS
+        .iter()
+        .map(|refusal| {
+            let mut properties = Map::new();
+            let mut required = vec!["code", "message"];
+            properties.insert(
+                "code".to_owned(),
+                json!({"type": "integer", "const": refusal.status}),
+            );
+            properties.insert("message".to_owned(), json!({"type": "string", "minLength": 1}));
+            if refusal.status == 401 {
+                required.push("title");
+                properties.insert("title".to_owned(), json!({"type": "string"}));
+            }
+            if refusal.status == 406 {
+                required.extend(["min_version", "max_version"]);
+                for key in ["min_version", "max_version"] {
+                    properties.insert(key.to_owned(), json!({"type": "string"}));
+                }
+            }
+            let fault = json!({"type": "object", "properties": properties, "required": required});
+            let envelope = json!({
+                "type": "object",
+                "properties": {refusal.key: fault},
+                "required": [refusal.key],
+                "additionalProperties": false,
+            });
+            (refusal.name.to_owned(), envelope)
+        })
+        .collect()
+}
+
+/// The answers of an operation.
+pub(super) fn of(operation: &Operation) -> Value {
+    let mut answers = Map::new();
+    if let Some((status, answer)) = success(&operation.success) {
+        answers.insert(status.to_string(), answer);
+    }
+    let open = matches!(operation.success, Success::Open(..));
+    let mut statuses: Vec<u16> = operation.refusals.iter().map(|(status, _)| *status).collect();
+    if !open {
+        statuses.extend(ANY);
+        if operation.rule().is_some() {
+            statuses.push(403);
+        }
+        if operation.body.is_some() {
+            statuses.push(408);
+        }
+    }
+    if matches!(operation.success, Success::Never) {
+        statuses.push(405);
+    }
+    statuses.sort_unstable();
+    statuses.dedup();
+    for refusal in REFUSALS
+        .iter()
+        .filter(|refusal| statuses.contains(&refusal.status))
+    {
+        let why = operation
+            .refusals
+            .iter()
+            .find(|(status, _)| *status == refusal.status);
+        let answer = match why {
+            Some((_, why)) if open => health(why),
+            Some((_, why)) => refused(refusal, why),
+            None => json!({"$ref": format!("#/components/responses/{}", refusal.name)}),
+        };
+        answers.insert(refusal.status.to_string(), answer);
+    }
+    Value::Object(answers)
+}
+
+fn success(success: &Success) -> Option<(u16, Value)> {
+    match success {
+        Success::Open(status, "Health") => Some((*status, health("It does."))),
+        Success::Open(status, schema) => {
+            let content = json!({"schema": {"$ref": format!("#/components/schemas/{schema}")}});
+            let answer = json!({
+                "description": "What was asked for.",
+                "headers": request_id(),
+                "content": {"application/json": content},
+            });
+            Some((*status, answer))
+        }
+        Success::One(status, key, schema, links) => {
+            let item = json!({"$ref": format!("#/components/schemas/{schema}")});
+            let mut answer = spoken("What was asked for.", &rooted(key, &item));
+            if !links.is_empty() {
+                let links: Map<String, Value> = links
+                    .iter()
+                    .map(|(name, operation, parameters)| {
+                        let parameters: Map<String, Value> = parameters
+                            .iter()
+                            .map(|(name, source)| ((*name).to_owned(), json!(source)))
+                            .collect();
+                        let link = json!({"operationId": operation, "parameters": parameters});
+                        ((*name).to_owned(), link)
+                    })
+                    .collect();
+                answer["links"] = Value::Object(links);
+            }
+            Some((*status, answer))
+        }
+        Success::Many(key, schema) => {
+            let items = json!({"type": "array", "items": {"$ref": format!("#/components/schemas/{schema}")}});
+            Some((200, spoken("What was asked for.", &rooted(key, &items))))
+        }
+        Success::Nothing => Some((
+            204,
+            json!({"description": "It is done.", "headers": spoken_headers()}),
+        )),
+        Success::Never => None,
+    }
+}
+
+/// An object with one key.
+fn rooted(key: &str, value: &Value) -> Value {
+    json!({"type": "object", "properties": {key: value}, "required": [key], "additionalProperties": false})
+}
+
+/// An answer that speaks a microversion, in JSON by either of its names.
+fn spoken(about: &str, schema: &Value) -> Value {
+    let content = json!({"schema": schema});
+    json!({
+        "description": about,
+        "headers": spoken_headers(),
+        "content": {"application/json": content, "application/vnd.openstack.masakari+json": content},
+    })
+}
+
+fn spoken_headers() -> Value {
+    json!({
+        "x-openstack-request-id": {"$ref": "#/components/headers/requestId"},
+        "OpenStack-API-Version": {"$ref": "#/components/headers/microversion"},
+        "Vary": {"$ref": "#/components/headers/vary"},
+    })
+}
+
+fn request_id() -> Value {
+    json!({"x-openstack-request-id": {"$ref": "#/components/headers/requestId"}})
+}
+
+fn refused(refusal: &Refusal, about: &str) -> Value {
+    let mut headers = request_id();
+    if refusal.status == 401 {
+        headers["WWW-Authenticate"] = json!({
+            "description": "Where to get a token",
+            "required": true,
+            "schema": {"type": "string"},
+        });
+    }
+    json!({
+        "description": about,
+        "headers": headers,
+        "content": {"application/json": {"schema": {"$ref": format!("#/components/schemas/{}", refusal.name)}}},
+    })
+}
+
+/// The answer of the health check, in the three forms it has.
+fn health(about: &str) -> Value {
+    json!({
+        "description": about,
+        "headers": request_id(),
+        "content": {
+            "text/plain": {"schema": {"type": "string"}},
+            "text/html": {"schema": {"type": "string"}},
+            "application/json": {"schema": {"$ref": "#/components/schemas/Health"}},
+        },
+    })
+}

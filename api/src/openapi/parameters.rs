@@ -1,0 +1,129 @@
+//! What stands in paths, queries and headers.
+
+use serde_json::{Map, Value, json};
+
+use super::operations::{Filter, FilterKind, List, Operation, Success};
+use crate::microversion::Microversion;
+use crate::query::{FALSE, TRUE};
+use crate::wire::rules::{DateTime, Rule};
+
+/// Paging, the same for every list.
+const PAGING: &[&str] = &["limit", "marker", "page_size", "sort_dir"];
+
+/// The parameters that more than one operation has.
+pub(super) fn all() -> Value {
+    let mut microversions: Vec<String> = Microversion::all().map(|version| version.to_string()).collect();
+    microversions.push("latest".to_owned());
+    let examples: Map<String, Value> = microversions
+        .iter()
+        .map(|version| {
+            (
+                version.clone(),
+                json!({"value": format!("instance-ha {version}")}),
+            )
+        })
+        .collect();
+    json!({
+        "microversion": {
+            "name": "OpenStack-API-Version",
+            "in": "header",
+            "description": "The microversion to speak; entries of other services are ignored",
+            "schema": {"type": "string"},
+            "examples": examples,
+        },
+        "limit": {
+            "name": "limit",
+            "in": "query",
+            "description": "The most rows to answer with; above the operator's maximum it is that",
+            "schema": {"type": "integer", "minimum": 0},
+        },
+        "marker": {
+            "name": "marker",
+            "in": "query",
+            "description": "The `id` of the last row seen; 400 if there is no such row",
+            "schema": {"type": "integer", "minimum": 0},
+        },
+        "page_size": {
+            "name": "page_size",
+            "in": "query",
+            "description": "Checked like `limit`, and means nothing",
+            "schema": {"type": "integer", "minimum": 0},
+            "deprecated": true,
+        },
+        "sort_dir": {
+            "name": "sort_dir",
+            "in": "query",
+            "description": "The direction of each sort key; keys without one have the first. 400 if there are more than keys",
+            "schema": {"type": "array", "items": {"type": "string", "enum": ["asc", "desc"]}, "default": ["desc"]},
+            "style": "form",
+            "explode": true,
+        },
+    })
+}
+
+/// The parameters in a path, which every method there has.
+pub(super) fn of_path(path: &str) -> Vec<Value> {
+    path.split('/')
+        .filter_map(|piece| piece.strip_prefix('{')?.strip_suffix('}'))
+        .map(|name| {
+            let (about, schema) = match name {
+                "alias" => (
+                    "The alias of an extension",
+                    json!({"type": "string", "minLength": 1}),
+                ),
+                "id" => ("The id of a version", json!({"type": "string", "minLength": 1})),
+                _ => (
+                    "A UUID, in lower-case hyphenated form; others name nothing",
+                    json!({"type": "string", "format": "uuid"}),
+                ),
+            };
+            json!({"name": name, "in": "path", "required": true, "description": about, "schema": schema})
+        })
+        .collect()
+}
+
+/// The parameters of one operation that are not in its path.
+pub(super) fn of(operation: &Operation) -> Vec<Value> {
+    if matches!(operation.success, Success::Open(..)) {
+        return Vec::new();
+    }
+    let mut parameters = vec![named("microversion")];
+    if let Some(List { sort_keys, filters }) = operation.list {
+        parameters.extend(filters.iter().map(filter));
+        parameters.extend(PAGING.iter().copied().map(named));
+        parameters.push(sort_key(sort_keys));
+    }
+    parameters
+}
+
+fn named(name: &str) -> Value {
+    json!({"$ref": format!("#/components/parameters/{name}")})
+}
+
+fn filter(filter: &Filter) -> Value {
+    let schema = match filter.kind {
+        FilterKind::Exact => json!({"type": "string"}),
+        FilterKind::Boolean => {
+            let words: Vec<_> = TRUE.iter().chain(FALSE).collect();
+            json!({"type": "string", "enum": words, "description": "Case does not matter."})
+        }
+        FilterKind::Time => DateTime.schema(),
+    };
+    json!({"name": filter.name, "in": "query", "description": filter.about, "schema": schema})
+}
+
+fn sort_key(columns: &[&str]) -> Value {
+    let mut columns = columns.to_vec();
+    // The documented name, which every list understands.
+    if !columns.contains(&"uuid") {
+        columns.push("uuid");
+    }
+    json!({
+        "name": "sort_key",
+        "in": "query",
+        "description": "What to sort by; `created_at` and `id` are appended",
+        "schema": {"type": "array", "items": {"type": "string", "enum": columns}, "default": ["created_at"]},
+        "style": "form",
+        "explode": true,
+    })
+}

@@ -1,0 +1,145 @@
+//! Schemas of what is sent and shown, as the code that reads and writes it tells them.
+
+use serde_json::{Map, Value, json};
+use tachi_domain::entity::notification::NotificationType;
+use utoipa::{PartialSchema, ToSchema};
+
+use super::answers;
+use crate::datetime::Iso;
+use crate::microversion::Microversion;
+use crate::wire::extension::ExtensionView;
+use crate::wire::fields::{Body, Outline};
+use crate::wire::host::HostView;
+use crate::wire::notification::{DetailView, NotificationView, TaskView};
+use crate::wire::payload;
+use crate::wire::segment::SegmentView;
+use crate::wire::vmove::VmoveView;
+
+/// Every schema that is referred to by name.
+pub(super) fn all() -> Value {
+    let mut schemas = Map::new();
+    view::<SegmentView>(&mut schemas);
+    view::<HostView>(&mut schemas);
+    view::<NotificationView>(&mut schemas);
+    view::<TaskView>(&mut schemas);
+    view::<DetailView>(&mut schemas);
+    view::<VmoveView>(&mut schemas);
+    view::<ExtensionView>(&mut schemas);
+    view::<Iso>(&mut schemas);
+    schemas.extend(documents());
+    schemas.extend(answers::envelopes());
+    Value::Object(schemas)
+}
+
+fn view<V: ToSchema + PartialSchema>(schemas: &mut Map<String, Value>) {
+    // A schema is made of words and numbers: there is nothing in it that could not be written.
+    let schema = serde_json::to_value(V::schema()).unwrap_or_default();
+    schemas.insert(V::name().into_owned(), schema);
+}
+
+/// Documents that are made where they are answered.
+fn documents() -> Map<String, Value> {
+    let link = json!({
+        "type": "object",
+        "properties": {"rel": {"type": "string"}, "href": {"type": "string"}, "type": {"type": "string"}},
+        "required": ["rel", "href"],
+    });
+    let media_type = json!({
+        "type": "object",
+        "properties": {"base": {"type": "string"}, "type": {"type": "string"}},
+        "required": ["base", "type"],
+    });
+    let version = json!({
+        "type": "object",
+        "properties": {
+            "id": {"type": "string"},
+            "status": {"type": "string"},
+            "version": {"type": "string", "description": "The newest microversion."},
+            "min_version": {"type": "string", "description": "The oldest microversion."},
+            "updated": {"type": "string", "format": "date-time"},
+            "links": {"type": "array", "items": link},
+            "media-types": {"type": "array", "items": media_type},
+        },
+        "required": ["id", "status", "version", "min_version", "updated", "links"],
+    });
+    let versions = json!({
+        "type": "object",
+        "properties": {"versions": {"type": "array", "items": {"$ref": "#/components/schemas/Version"}}},
+        "required": ["versions"],
+        "additionalProperties": false,
+    });
+    let health = json!({
+        "type": "object",
+        "properties": {
+            "detailed": {"type": "boolean"},
+            "reasons": {"type": "array", "items": {}},
+        },
+        "required": ["detailed", "reasons"],
+    });
+    let document = json!({"type": "object", "required": ["openapi", "info", "paths", "components"]});
+    [
+        ("Version", version),
+        ("Versions", versions),
+        ("Health", health),
+        ("Document", document),
+    ]
+    .into_iter()
+    .map(|(name, schema)| (name.to_owned(), schema))
+    .collect()
+}
+
+/// The schema of a body, at the newest microversion.
+pub(super) fn body<B: Body>() -> Value {
+    let mut inner = Outline::of::<B>(Microversion::MAX);
+    if inner["properties"].get("payload").is_some() {
+        inner = by_type(&inner);
+    }
+    json!({
+        "type": "object",
+        "properties": {B::KEY: inner},
+        "required": [B::KEY],
+        "additionalProperties": false,
+    })
+}
+
+/// What the type of a notification makes of its payload is checked after the policy, and is part of the schema all the same.
+fn by_type(notification: &Value) -> Value {
+    let kinds = NotificationType::ALL.iter().map(|kind| {
+        let mut one = notification.clone();
+        one["title"] = json!(kind.as_str());
+        one["properties"]["type"] = json!({"type": "string", "const": kind.as_str()});
+        one["properties"]["payload"] = payload::schema(*kind);
+        one
+    });
+    json!({"oneOf": kinds.collect::<Vec<_>>()})
+}
+
+/// What the monitors send.
+pub(super) fn notification_examples() -> Value {
+    let notification = |kind: NotificationType, payload: Value| {
+        json!({"value": {"notification": {
+            "type": kind.as_str(),
+            "hostname": "compute-001",
+            "generated_time": "2026-11-20T06:15:08.123456",
+            "payload": payload,
+        }}})
+    };
+    json!({
+        "host": notification(
+            NotificationType::ComputeHost,
+            json!({"event": "STOPPED", "cluster_status": "OFFLINE", "host_status": "NORMAL"}),
+        ),
+        "process": notification(
+            NotificationType::Process,
+            json!({"event": "STOPPED", "process_name": "libvirtd"}),
+        ),
+        "instance": notification(
+            NotificationType::Vm,
+            json!({
+                "instance_uuid": "6128798e-1111-4222-8333-0123456789ab",
+                "event": "LIFECYCLE",
+                "vir_domain_event": "STOPPED_FAILED",
+            }),
+        ),
+    })
+}

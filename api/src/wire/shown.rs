@@ -1,0 +1,20 @@
+//! Schemas of what is shown where a type alone does not say enough.
+
+use utoipa::openapi::schema::{ObjectBuilder, SchemaType};
+use utoipa::openapi::{Object, Type};
+
+/// One of these words.
+pub(super) fn words(words: impl Iterator<Item = &'static str>) -> Object {
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .enum_values(Some(words))
+        .build()
+}
+
+/// One of these words, or null.
+pub(super) fn words_or_null(words: impl Iterator<Item = &'static str>) -> Object {
+    ObjectBuilder::new()
+        .schema_type(SchemaType::from_iter([Type::String, Type::Null]))
+        .enum_values(Some(words.map(Some).chain([None])))
+        .build()
+}
