@@ -26,7 +26,9 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("tachi-bus", &["tachi-engine"]),
     ("tachi-openstack", &["tachi-domain", "tachi-engine"]),
     ("tachi-fence", &["tachi-domain", "tachi-engine"]),
-    ("tachi-api", &["tachi-domain", "tachi-engine"]),
+    ("tachi-api", &["tachi-domain", "tachi-engine", "tachi-policy"]),
+    // The policy language, pure; it names the nearest rule as the configuration names the nearest option.
+    ("tachi-policy", &["tachi-config"]),
     // The binary wires them.
     (
         "tachi",
@@ -38,6 +40,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "tachi-engine",
             "tachi-fence",
             "tachi-openstack",
+            "tachi-policy",
             "tachi-sandbox",
             "tachi-store",
         ],

@@ -48,6 +48,7 @@ pub use error::{ConfigError, ConfigErrors};
 pub use files::default_search;
 pub use ini::{Ini, Origin};
 pub use known::{Handling, Known};
+pub use nearest::nearest;
 pub use parse::{Integer, Refusal};
 pub use reader::Reader;
 pub use report::{Effective, Report, Warning};

@@ -4,7 +4,7 @@
 const LONGEST: usize = 64;
 
 /// The candidate that differs least from `name`, if a typing error can explain the difference.
-pub(crate) fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let limit = (name.chars().count() / 3).clamp(1, 4);
     let scored = candidates.into_iter().filter(|candidate| *candidate != name);
     let scored = scored.filter_map(|candidate| Some((distance(name, candidate)?, candidate)));

@@ -1,0 +1,53 @@
+//! The policy language of oslo.policy: who may do what, as operators write it in `policy.yaml`.
+//!
+//! Files come in as text and answers go out; nothing here reads a file, a clock or the network, so a rule that asks
+//! another server (`http:`) is refused.
+//!
+//! ```text
+//! RuleDefault (in code) --+
+//! policy.yaml, policy.d --+-> Rules::load -> Rules::allows(rule, caller, target)
+//!                                        \-> Warning (file, line, rule)
+//! ```
+//!
+//! One thing is stricter than upstream: what cannot be understood (a check without a colon, a rule that is not defined,
+//! a circle, a remote check) lets nobody in, not even below `not`. Between allowing and denying there is a third verdict
+//! for it, which `not` leaves as it is, and which denies in the end.
+//!
+//! ```
+//! use tachi_policy::{Options, RuleDefault, Rules, Source};
+//! use serde_json::json;
+//!
+//! const DEFAULTS: &[RuleDefault] = &[RuleDefault::new("fly", "role:admin", "Fly.", &[])];
+//! let file = Source::new("policy.yaml", "fly: role:admin or role:bird\n");
+//! let loaded = Rules::load(DEFAULTS, &[file], &Options::default())?;
+//! let (bird, nobody) = (json!({"roles": ["Bird"]}), json!({}));
+//! assert!(loaded.rules.allows("fly", &bird, &nobody));
+//! assert!(!loaded.rules.allows("fly", &nobody, &nobody));
+//! # Ok::<(), tachi_policy::SourceError>(())
+//! ```
+
+mod attributes;
+mod check;
+mod default;
+mod evaluate;
+mod literal;
+mod parse;
+mod problem;
+mod python;
+mod references;
+mod rules;
+mod sample;
+mod source;
+mod template;
+mod warning;
+
+pub use attributes::Attributes;
+pub use default::{Deprecated, Operation, RuleDefault};
+pub use problem::Problem;
+pub use rules::{Listed, Loaded, Options, Rules};
+pub use sample::sample;
+pub use source::{Source, SourceError};
+pub use warning::{Place, Warning};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,381 @@
+//! From text to a check, as oslo.policy reads it: `not` binds closest, then `and`, then `or`; words are separated by
+//! blanks; parentheses count only at the ends of a word.
+
+use serde_json::Value;
+
+use crate::check::Check;
+use crate::literal::{self, Left};
+use crate::problem::Problem;
+use crate::python;
+use crate::template::Template;
+
+/// Longest rule that is read, in bytes.
+const LONGEST: usize = 64 << 10;
+
+/// Deepest nesting that is read.
+const DEEPEST: usize = 100;
+
+/// A rule that was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Parsed {
+    /// What is evaluated.
+    pub(crate) check: Check,
+    /// What was not understood of it.
+    pub(crate) problems: Vec<Problem>,
+}
+
+impl Parsed {
+    fn refused(problem: Problem) -> Self {
+        Self {
+            check: Check::Unclear,
+            problems: vec![problem],
+        }
+    }
+}
+
+/// Reads a rule as a file has it: a text, or the old list of lists.
+pub(crate) fn value(value: &Value) -> Parsed {
+    match value {
+        Value::String(rule) => text(rule),
+        Value::Array(alternatives) => list(alternatives),
+        // An empty value in YAML, which upstream takes for an empty rule; a warning tells of it.
+        Value::Null => Parsed {
+            check: Check::Allow,
+            problems: Vec::new(),
+        },
+        Value::Bool(_) | Value::Number(_) | Value::Object(_) => Parsed::refused(Problem::Kind),
+    }
+}
+
+/// Reads a rule in the language.
+pub(crate) fn text(rule: &str) -> Parsed {
+    if rule.is_empty() {
+        return Parsed {
+            check: Check::Allow,
+            problems: Vec::new(),
+        };
+    }
+    if rule.len() > LONGEST {
+        return Parsed::refused(Problem::TooLong { limit: LONGEST });
+    }
+    let mut problems = Vec::new();
+    let mut stack = Stack::default();
+    for word in rule.split(python::is_space).filter(|word| !word.is_empty()) {
+        if let Err(problem) = each_token(word, &mut problems, &mut |token| stack.shift(token)) {
+            return Parsed::refused(problem);
+        }
+    }
+    match stack.result() {
+        Some(check) => Parsed { check, problems },
+        None => Parsed::refused(Problem::Grammar),
+    }
+}
+
+/// Reads the list of lists: any of the outer, all of the inner. The checks inside are not split into words.
+fn list(alternatives: &[Value]) -> Parsed {
+    let mut problems = Vec::new();
+    if alternatives.is_empty() {
+        return Parsed {
+            check: Check::Allow,
+            problems,
+        };
+    }
+    let length: usize = alternatives.iter().map(length).sum();
+    if length > LONGEST {
+        return Parsed::refused(Problem::TooLong { limit: LONGEST });
+    }
+    let mut any = Vec::new();
+    for alternative in alternatives {
+        let together = match alternative {
+            Value::String(one) if one.is_empty() => continue,
+            Value::String(one) => vec![single(one, &mut problems)],
+            Value::Array(all) if all.is_empty() => continue,
+            Value::Array(all) => {
+                let all = all.iter().map(|one| match one {
+                    Value::String(one) => single(one, &mut problems),
+                    Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
+                        problems.push(Problem::Kind);
+                        Check::Unclear
+                    }
+                });
+                all.collect()
+            }
+            Value::Null => continue,
+            Value::Bool(_) | Value::Number(_) | Value::Object(_) => {
+                problems.push(Problem::Kind);
+                vec![Check::Unclear]
+            }
+        };
+        any.push(Check::All(together));
+    }
+    // Nothing but empty lists denies, as upstream has it.
+    Parsed {
+        check: Check::Any(any),
+        problems,
+    }
+}
+
+fn length(value: &Value) -> usize {
+    match value {
+        Value::String(text) => text.len() + 1,
+        Value::Array(values) => values.iter().map(length).sum::<usize>() + 1,
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => 1,
+    }
+}
+
+enum Token {
+    Check(Check),
+    Text,
+    And,
+    Or,
+    Not,
+    Open,
+    Close,
+}
+
+/// Takes a word apart: parentheses in front, the word, parentheses behind.
+fn each_token(
+    word: &str,
+    problems: &mut Vec<Problem>,
+    shift: &mut dyn FnMut(Token) -> Result<(), Problem>,
+) -> Result<(), Problem> {
+    let bare = word.trim_start_matches('(');
+    for _ in 0..word.len() - bare.len() {
+        shift(Token::Open)?;
+    }
+    if bare.is_empty() {
+        return Ok(());
+    }
+    let clean = bare.trim_end_matches(')');
+    let token = match clean.to_lowercase().as_str() {
+        "" => None,
+        "and" => Some(Token::And),
+        "or" => Some(Token::Or),
+        "not" => Some(Token::Not),
+        // Looked for before the parentheses behind are taken off, as upstream does.
+        _ if is_quoted(bare) => Some(Token::Text),
+        _ => Some(Token::Check(single(clean, problems))),
+    };
+    if let Some(token) = token {
+        shift(token)?;
+    }
+    for _ in 0..bare.len() - clean.len() {
+        shift(Token::Close)?;
+    }
+    Ok(())
+}
+
+fn is_quoted(word: &str) -> bool {
+    word.chars().count() >= 2
+        && ['"', '\'']
+            .iter()
+            .any(|quote| word.starts_with(*quote) && word.ends_with(*quote))
+}
+
+/// Reads a single check.
+fn single(text: &str, problems: &mut Vec<Problem>) -> Check {
+    match understood(text) {
+        Ok(check) => check,
+        Err(problem) => {
+            problems.push(problem);
+            Check::Unclear
+        }
+    }
+}
+
+fn understood(text: &str) -> Result<Check, Problem> {
+    match text {
+        "!" => return Ok(Check::Deny),
+        "@" => return Ok(Check::Allow),
+        _ => {}
+    }
+    let Some((kind, right)) = text.split_once(':') else {
+        return Err(Problem::NoColon {
+            check: text.to_owned(),
+        });
+    };
+    let template = || {
+        Template::parse(right).ok_or_else(|| Problem::Right {
+            text: right.to_owned(),
+        })
+    };
+    match kind {
+        "rule" => Ok(Check::Rule(right.to_owned())),
+        "role" => Ok(Check::Role(template()?)),
+        "is_admin" => Ok(Check::IsAdmin(right.to_lowercase() == "true")),
+        "http" | "https" => Err(Problem::Remote {
+            check: text.to_owned(),
+        }),
+        _ => match literal::left(kind) {
+            Some(Left::Literal(value)) => Ok(Check::Literal(value, template()?)),
+            Some(Left::Path(path)) => Ok(Check::Attribute(path, template()?)),
+            None => Err(Problem::Left {
+                kind: kind.to_owned(),
+            }),
+        },
+    }
+}
+
+/// What has been read and not yet joined. An item knows its depth.
+#[derive(Default)]
+struct Stack(Vec<Item>);
+
+enum Item {
+    /// A check that nothing can be added to: a single one, a negation, or one in parentheses.
+    Whole(Check, usize),
+    And(Vec<Check>, usize),
+    Or(Alternatives),
+    Word(Token),
+}
+
+/// Checks joined by `or`.
+struct Alternatives {
+    any: Vec<Check>,
+    /// Depth of the deepest.
+    deepest: usize,
+    /// Depth of the last, which a following `and` would make its own.
+    last: usize,
+}
+
+impl Alternatives {
+    fn of(first: Check, first_depth: usize, second: Check, second_depth: usize) -> Self {
+        Self {
+            any: vec![first, second],
+            deepest: first_depth.max(second_depth),
+            last: second_depth,
+        }
+    }
+
+    fn add(mut self, check: Check, depth: usize) -> Self {
+        self.any.push(check);
+        self.deepest = self.deepest.max(depth);
+        self.last = depth;
+        self
+    }
+
+    /// `a or b and c`: what was last belongs to the `and`.
+    fn and(mut self, check: Check, depth: usize) -> Result<Self, Problem> {
+        let last = match self.any.pop() {
+            Some(Check::All(mut all)) => {
+                self.last = self.last.max(deeper(depth)?);
+                all.push(check);
+                Check::All(all)
+            }
+            last => {
+                self.last = deeper(self.last.max(depth))?;
+                Check::All(last.into_iter().chain([check]).collect())
+            }
+        };
+        self.any.push(last);
+        self.deepest = self.deepest.max(self.last);
+        Ok(self)
+    }
+
+    fn depth(&self) -> Result<usize, Problem> {
+        deeper(self.deepest)
+    }
+}
+
+impl Stack {
+    fn shift(&mut self, token: Token) -> Result<(), Problem> {
+        match token {
+            Token::Check(check) => self.whole(check, 1),
+            Token::Close => self.close(),
+            Token::Text | Token::And | Token::Or | Token::Not | Token::Open => {
+                self.0.push(Item::Word(token));
+                Ok(())
+            }
+        }
+    }
+
+    fn close(&mut self) -> Result<(), Problem> {
+        let opened = self.0.len().checked_sub(2).and_then(|at| self.0.get(at));
+        if !matches!(opened, Some(Item::Word(Token::Open))) {
+            self.0.push(Item::Word(Token::Close));
+            return Ok(());
+        }
+        match self.0.pop() {
+            Some(Item::Whole(check, depth)) => {
+                self.0.pop();
+                self.whole(check, depth)
+            }
+            Some(Item::And(checks, depth)) => {
+                self.0.pop();
+                self.whole(Check::All(checks), depth)
+            }
+            Some(Item::Or(alternatives)) => {
+                self.0.pop();
+                let depth = alternatives.depth()?;
+                self.whole(Check::Any(alternatives.any), depth)
+            }
+            other => {
+                self.0.extend(other);
+                self.0.push(Item::Word(Token::Close));
+                Ok(())
+            }
+        }
+    }
+
+    /// A whole check has come: joins it with what stands before it.
+    fn whole(&mut self, mut check: Check, mut depth: usize) -> Result<(), Problem> {
+        while matches!(self.0.last(), Some(Item::Word(Token::Not))) {
+            self.0.pop();
+            check = Check::Not(Box::new(check));
+            depth = deeper(depth)?;
+        }
+        let operator = match self.0.last() {
+            Some(Item::Word(Token::And)) => Token::And,
+            Some(Item::Word(Token::Or)) => Token::Or,
+            _ => {
+                self.0.push(Item::Whole(check, depth));
+                return Ok(());
+            }
+        };
+        let Some(word) = self.0.pop() else { return Ok(()) };
+        let Some(left) = self.0.pop() else {
+            self.0.push(word);
+            self.0.push(Item::Whole(check, depth));
+            return Ok(());
+        };
+        let joined = match (left, matches!(operator, Token::And)) {
+            (Item::Whole(first, before), true) => Item::And(vec![first, check], deeper(before.max(depth))?),
+            (Item::And(mut all, before), true) => {
+                all.push(check);
+                Item::And(all, before.max(deeper(depth)?))
+            }
+            (Item::Or(alternatives), true) => Item::Or(alternatives.and(check, depth)?),
+            (Item::Whole(first, before), false) => Item::Or(Alternatives::of(first, before, check, depth)),
+            (Item::And(all, before), false) => {
+                Item::Or(Alternatives::of(Check::All(all), before, check, depth))
+            }
+            (Item::Or(alternatives), false) => Item::Or(alternatives.add(check, depth)),
+            (left @ Item::Word(_), _) => {
+                self.0.push(left);
+                self.0.push(word);
+                Item::Whole(check, depth)
+            }
+        };
+        self.0.push(joined);
+        Ok(())
+    }
+
+    fn result(mut self) -> Option<Check> {
+        let only = self.0.pop()?;
+        if !self.0.is_empty() {
+            return None;
+        }
+        match only {
+            Item::Whole(check, _) => Some(check),
+            Item::And(checks, _) => Some(Check::All(checks)),
+            Item::Or(alternatives) => Some(Check::Any(alternatives.any)),
+            Item::Word(_) => None,
+        }
+    }
+}
+
+fn deeper(depth: usize) -> Result<usize, Problem> {
+    if depth >= DEEPEST {
+        return Err(Problem::TooDeep { limit: DEEPEST });
+    }
+    Ok(depth + 1)
+}

@@ -1,0 +1,114 @@
+//! A policy file's text taken apart: YAML, or JSON, which is YAML.
+
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::Value;
+use serde_saphyr::options::DuplicateKeyPolicy;
+use serde_saphyr::{Options, Spanned};
+
+/// Longest file that is read, in bytes.
+const LONGEST: usize = 1 << 20;
+
+/// The text of one file, with the name that messages give to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// Its path.
+    pub name: String,
+    /// What it says.
+    pub text: String,
+}
+
+impl Source {
+    /// A text of this name.
+    pub fn new(name: impl Into<String>, text: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            text: text.into(),
+        }
+    }
+}
+
+/// Why a file is no policy file. None of its rules count then.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SourceError {
+    /// It is no YAML, or no mapping from names to rules.
+    #[error("{name}:{line}: reading the policy file")]
+    Yaml {
+        /// Its path.
+        name: String,
+        /// Where.
+        line: u64,
+        /// What is wrong with it.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// It is longer than any policy file has reason to be.
+    #[error("{name}: reading the policy file: it is longer than {limit} bytes")]
+    TooLong {
+        /// Its path.
+        name: String,
+        /// The most there may be.
+        limit: usize,
+    },
+}
+
+/// A rule in a file.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Entry {
+    pub(crate) rule: String,
+    pub(crate) value: Value,
+    pub(crate) line: u64,
+}
+
+/// Takes a file apart. An empty file has no rules.
+pub(crate) fn entries(source: &Source) -> Result<Vec<Entry>, SourceError> {
+    if source.text.len() > LONGEST {
+        return Err(SourceError::TooLong {
+            name: source.name.clone(),
+            limit: LONGEST,
+        });
+    }
+    let mut options = Options::default();
+    // Like PyYAML: the last of two rules of one name counts.
+    options.duplicate_keys = DuplicateKeyPolicy::LastWins;
+    options.with_snippet = false;
+    let read: Result<Option<Mapping>, _> = serde_saphyr::from_str_with_options(&source.text, options);
+    match read {
+        Ok(mapping) => Ok(mapping.map(|Mapping(entries)| entries).unwrap_or_default()),
+        Err(error) => Err(SourceError::Yaml {
+            name: source.name.clone(),
+            line: error.location().map_or(1, |location| location.line()),
+            source: error.to_string().into(),
+        }),
+    }
+}
+
+struct Mapping(Vec<Entry>);
+
+impl<'de> Deserialize<'de> for Mapping {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Reader;
+
+        impl<'de> Visitor<'de> for Reader {
+            type Value = Mapping;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a mapping from names of rules to rules")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Mapping, A::Error> {
+                let mut entries = Vec::new();
+                while let Some(rule) = map.next_key::<Spanned<String>>()? {
+                    entries.push(Entry {
+                        line: rule.referenced.line(),
+                        rule: rule.value,
+                        value: map.next_value()?,
+                    });
+                }
+                Ok(Mapping(entries))
+            }
+        }
+
+        deserializer.deserialize_map(Reader)
+    }
+}

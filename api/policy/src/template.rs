@@ -1,0 +1,133 @@
+//! What stands right of the colon: text with `%(name)s` in it.
+
+use crate::attributes::Attributes;
+use crate::python;
+
+/// A text with places for attributes of the target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Template(Vec<Part>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Part {
+    Text(String),
+    Attribute(String),
+}
+
+/// What came of filling in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Filled {
+    Text(String),
+    /// The target has no attribute of that name.
+    Missing,
+    /// It has one that is no text.
+    Unclear,
+}
+
+impl Template {
+    /// Reads it; `None` if there is a `%` of another form. Python would take more forms, or fail on each request.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let mut parts = Vec::new();
+        let mut plain = String::new();
+        let mut rest = text;
+        while let Some(at) = rest.find('%') {
+            let (before, after) = rest.split_at(at);
+            plain.push_str(before);
+            let after = after.strip_prefix('%')?;
+            if let Some(after) = after.strip_prefix('%') {
+                plain.push('%');
+                rest = after;
+                continue;
+            }
+            let (name, after) = name(after.strip_prefix('(')?)?;
+            rest = after.strip_prefix('s')?;
+            if !plain.is_empty() {
+                parts.push(Part::Text(std::mem::take(&mut plain)));
+            }
+            parts.push(Part::Attribute(name.to_owned()));
+        }
+        plain.push_str(rest);
+        if !plain.is_empty() || parts.is_empty() {
+            parts.push(Part::Text(plain));
+        }
+        Some(Self(parts))
+    }
+
+    /// The text, if nothing has to be filled in.
+    pub(crate) fn plain(&self) -> Option<&str> {
+        match self.0.as_slice() {
+            [Part::Text(text)] => Some(text),
+            _ => None,
+        }
+    }
+
+    /// Fills in what `target` has.
+    pub(crate) fn fill(&self, target: &dyn Attributes) -> Filled {
+        let mut filled = String::new();
+        for part in &self.0 {
+            match part {
+                Part::Text(text) => filled.push_str(text),
+                Part::Attribute(name) => match target.attribute(name) {
+                    None => return Filled::Missing,
+                    Some(value) => match python::text(&value) {
+                        Some(text) => filled.push_str(&text),
+                        None => return Filled::Unclear,
+                    },
+                },
+            }
+        }
+        Filled::Text(filled)
+    }
+}
+
+/// The name up to its closing parenthesis, and what follows. Parentheses inside come in pairs.
+fn name(text: &str) -> Option<(&str, &str)> {
+    let mut open = 1_usize;
+    for (at, c) in text.char_indices() {
+        match c {
+            '(' => open += 1,
+            ')' => open -= 1,
+            _ => {}
+        }
+        if open == 0 {
+            return Some((text.get(..at)?, text.get(at + 1..)?));
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn texts_are_filled_as_python_fills_them() {
+        let target =
+            json!({"a": "x", "(b)": "y", "n": null, "t": true, "i": 7, "f": 0.5, "l": ["x"], "": "e"});
+        let text = |text: &str| Some(Filled::Text(text.to_owned()));
+        let cases = [
+            ("plain", text("plain")),
+            ("", text("")),
+            ("%(a)s", text("x")),
+            ("-%(a)s-%(a)s", text("-x-x")),
+            ("%((b))s", text("y")),
+            ("%()s", text("e")),
+            ("100%%", text("100%")),
+            ("%%(a)s", text("%(a)s")),
+            ("%(n)s %(t)s %(i)s %(f)s", text("None True 7 0.5")),
+            ("%(missing)s", Some(Filled::Missing)),
+            ("%(l)s", Some(Filled::Unclear)),
+            ("%(a)", None),
+            ("%(a)d", None),
+            ("%(a)5s", None),
+            ("%(a", None),
+            ("%s", None),
+            ("%", None),
+        ];
+        for (given, expected) in cases {
+            let got = Template::parse(given).map(|template| template.fill(&target));
+            assert_eq!(got, expected, "{given:?}");
+        }
+    }
+}
