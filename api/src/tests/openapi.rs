@@ -133,6 +133,11 @@ fn every_error() -> Vec<ApiError> {
         ApiError::BodyTimeout,
         ApiError::Conflict { message: "x".into() },
         ApiError::TooLarge { limit: 1 },
+        ApiError::TargetTooLong { limit: 1 },
+        ApiError::HeaderTooLong {
+            name: http::header::COOKIE,
+            limit: 1,
+        },
         ApiError::UnsupportedMediaType,
         ApiError::Unavailable {
             service: "x",
@@ -152,6 +157,8 @@ fn every_error() -> Vec<ApiError> {
             | ApiError::BodyTimeout
             | ApiError::Conflict { .. }
             | ApiError::TooLarge { .. }
+            | ApiError::TargetTooLong { .. }
+            | ApiError::HeaderTooLong { .. }
             | ApiError::UnsupportedMediaType
             | ApiError::Unavailable { .. }
             | ApiError::Internal { .. } => {}
