@@ -229,7 +229,29 @@ pub(crate) enum OpenapiFormat {
 #[derive(Debug, Subcommand)]
 pub(crate) enum ConfigCommand {
     /// Print every option in effect and where it comes from; secrets are masked
-    Show(ConfigArgs),
+    Show(ConfigShowArgs),
+}
+
+/// `tachi config show`.
+#[derive(Debug, Args)]
+pub(crate) struct ConfigShowArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+    /// Only what somebody has set
+    #[arg(long)]
+    pub(crate) changed_only: bool,
+    /// Form of the answer
+    #[arg(short = 'f', long, value_enum, default_value_t = ConfigFormat::Ini)]
+    pub(crate) format: ConfigFormat,
+}
+
+/// Form of a configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ConfigFormat {
+    /// A file that can be read back
+    Ini,
+    /// For programs
+    Json,
 }
 
 fn seconds(text: &str) -> Result<f64, String> {

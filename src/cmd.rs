@@ -37,6 +37,27 @@ pub(crate) async fn run(cli: Cli) -> Result<u8, Failure> {
     }
 }
 
+/// How many threads the configuration asks for; `None` for one per core.
+pub(crate) fn worker_threads(cli: &Cli) -> Option<usize> {
+    match &cli.command {
+        Command::Api(args) => Settings::worker_threads(args),
+        Command::Serve(args) if !args.sandbox => Settings::worker_threads(&args.config),
+        _ => None,
+    }
+}
+
+/// SIGHUP: reads the certificate again.
+fn reload_tls(settings: &Settings) {
+    let Some(tls) = &settings.http.tls else { return };
+    match tls.reload() {
+        Ok(()) => tracing::info!("SIGHUP: the certificate was read again"),
+        Err(error) => {
+            let why = Failure::new("SIGHUP: the old certificate stays in force", error).chain();
+            tracing::error!("{why}");
+        }
+    }
+}
+
 /// Reads the configuration of a service, starts its log, and says what looks wrong.
 fn service_settings(args: &ConfigArgs) -> Result<Settings, Failure> {
     let settings = Settings::load(args).map_err(|errors| Failure::config(&errors))?;

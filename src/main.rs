@@ -29,7 +29,11 @@ fn main() -> ExitCode {
         return out::fail(FAILED, "a TLS provider is already installed");
     }
     let cli = Cli::parse();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    if let Some(threads) = cmd::worker_threads(&cli) {
+        runtime.worker_threads(threads);
+    }
+    let runtime = match runtime.enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return out::fail(FAILED, &format!("starting the runtime: {error}")),
     };

@@ -1,6 +1,7 @@
 //! From configuration files to the options of each component. One file below this one per component.
 
 mod fencing;
+mod http;
 mod identity;
 mod recovery;
 
@@ -17,6 +18,7 @@ use tachi_fence::MaasOptions;
 
 use crate::cli::ConfigArgs;
 
+pub(crate) use http::Http;
 pub(crate) use identity::AuthStrategy;
 
 /// Everything a process needs to know, read and checked at once.
@@ -35,6 +37,8 @@ pub(crate) struct Settings {
     pub(crate) link_prefix: Option<String>,
     /// Whether `X-Forwarded-*` and `Forwarded` are believed.
     pub(crate) proxy_headers: bool,
+    /// What stands around the API.
+    pub(crate) http: Http,
     /// `duplicate_notification_detection_interval`, in seconds.
     pub(crate) duplicate_window_seconds: u32,
     /// How long requests in flight may go on after SIGTERM.
@@ -70,6 +74,13 @@ impl Settings {
     pub(crate) fn load(args: &ConfigArgs) -> Result<Self, ConfigErrors> {
         let ini = Ini::load(&args.config_file, &args.config_dir, &default_search())?;
         Self::read(&ini.with_environment(std::env::vars_os()))
+    }
+
+    /// How many threads `masakari_api_workers` asks for. What is wrong with the configuration is told later, by `load`.
+    pub(crate) fn worker_threads(args: &ConfigArgs) -> Option<usize> {
+        let ini = Ini::load(&args.config_file, &args.config_dir, &default_search()).ok()?;
+        let ini = ini.with_environment(std::env::vars_os());
+        http::workers(&mut Reader::new(&ini, &Known::masakari()))
     }
 
     /// Reads one text, as the sandbox writes it.
@@ -134,6 +145,9 @@ impl Settings {
         let host = r.string("DEFAULT", "host").default(hostname()).get();
         let debug = r.bool("DEFAULT", "debug").default(false).get();
         let use_json = r.bool("DEFAULT", "use_json").default(false).get();
+        // `worker_threads` reads it before anything else; here it is checked and shown.
+        http::workers(r);
+        let http = http::http(r, ini, use_json);
         let database = database(r, &state_path);
         let authtoken = identity::keystone_authtoken(r);
         let auth = identity::auth_strategy(r, authtoken.as_ref());
@@ -154,6 +168,7 @@ impl Settings {
             max_body_bytes,
             link_prefix,
             proxy_headers,
+            http,
             duplicate_window_seconds,
             drain,
             nova,

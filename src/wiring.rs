@@ -1,6 +1,8 @@
 //! Puts adapters behind the ports of engine and API.
 
 mod identity;
+pub(crate) mod listen;
+mod manager;
 mod process;
 
 use std::sync::Arc;
@@ -20,7 +22,7 @@ use tokio::sync::watch;
 use crate::cmd::Failure;
 use crate::settings::{AuthStrategy, Settings};
 
-pub(crate) use process::{Process, bind};
+pub(crate) use process::Process;
 
 /// What both processes share.
 pub(crate) struct Base {
@@ -158,6 +160,12 @@ pub(crate) async fn api(
     options.link_prefix.clone_from(&settings.link_prefix);
     options.proxy_headers = settings.proxy_headers;
     options.duplicate_window_seconds = settings.duplicate_window_seconds;
+    settings.http.apply(&mut options);
+    if let Some(wanted) = &settings.http.metrics {
+        let metrics =
+            tachi_api::Metrics::start().map_err(|error| Failure::new("setting up metrics", error))?;
+        options.metrics = Some(wanted.access(metrics));
+    }
     tachi_api::router(options, ports).map_err(|error| Failure::new("building the API", error))
 }
 

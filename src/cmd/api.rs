@@ -1,7 +1,5 @@
 //! `tachi api`.
 
-use std::net::SocketAddr;
-
 use super::{Failure, service_settings};
 use crate::cli::ConfigArgs;
 use crate::wiring::{self, Process};
@@ -11,13 +9,10 @@ pub(crate) async fn run(args: &ConfigArgs) -> Result<u8, Failure> {
     let settings = service_settings(args)?;
     let base = wiring::base(&settings).await?;
     let router = wiring::api(&settings, &base, wiring::socket_poke(&settings)?).await?;
-    let listener = wiring::bind(SocketAddr::new(settings.listen, settings.port)).await?;
-    tracing::info!("API listens on {}:{}", settings.listen, settings.port);
-    let process = Process::default();
-    process.api(listener, router, &settings);
-    process
-        .run(|| tracing::info!("SIGHUP: the API reads its configuration when it starts"))
-        .await?;
+    let mut process = Process::default();
+    process.metrics(&settings).await?;
+    process.api(wiring::listen::api(&settings).await?, router, &settings);
+    process.run(|| super::reload_tls(&settings)).await?;
     base.store
         .close()
         .await

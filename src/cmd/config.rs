@@ -1,16 +1,49 @@
 //! `tachi config show`.
 
+use serde_json::{Value, json};
+use tachi_config::{Effective, Origin};
+
 use super::{Failure, command_settings};
-use crate::cli::ConfigCommand;
+use crate::cli::{ConfigCommand, ConfigFormat};
 use crate::out;
 
-/// Prints the configuration in effect; it can be read back as a file.
+/// Prints the configuration in effect; the INI form can be read back as a file.
 pub(crate) fn run(command: ConfigCommand) -> Result<u8, Failure> {
     let ConfigCommand::Show(args) = command;
-    let settings = command_settings(&args)?;
-    out::line(settings.report.to_string().trim_end());
-    for warning in &settings.report.warnings {
-        out::note(format!("tachi: {warning}"));
+    let mut report = command_settings(&args.config)?.report;
+    if args.changed_only {
+        report.effective.retain(|option| option.origin != Origin::Default);
+    }
+    match args.format {
+        ConfigFormat::Ini => {
+            out::line(report.to_string().trim_end());
+            for warning in &report.warnings {
+                out::note(format!("tachi: {warning}"));
+            }
+        }
+        ConfigFormat::Json => {
+            let options: Vec<Value> = report.effective.iter().map(option).collect();
+            let warnings: Vec<String> = report.warnings.iter().map(ToString::to_string).collect();
+            out::line(format!("{:#}", json!({"options": options, "warnings": warnings})));
+        }
     }
     Ok(crate::DONE)
+}
+
+fn option(option: &Effective) -> Value {
+    let origin = match &option.origin {
+        Origin::File { file, line } => json!({"kind": "file", "file": **file, "line": line}),
+        Origin::Environment(name) => json!({"kind": "environment", "name": name}),
+        Origin::Flag(name) => json!({"kind": "flag", "name": name}),
+        Origin::Default => json!({"kind": "default"}),
+        other => json!({"kind": "other", "name": other.to_string()}),
+    };
+    json!({
+        "section": option.section,
+        "option": option.option,
+        "value": option.value,
+        "default": option.default,
+        "secret": option.secret,
+        "origin": origin,
+    })
 }

@@ -12,8 +12,9 @@ pub(crate) async fn run(args: &ConfigArgs) -> Result<u8, Failure> {
     let base = wiring::base(&settings).await?;
     let (rules, policy) = watch::channel(settings.policy.clone());
     let engine = wiring::engine(&settings, &base, wiring::socket_wake(&settings)?, policy).await?;
-    let process = Process::default();
-    process.engine(engine);
+    let mut process = Process::default();
+    process.metrics(&settings).await?;
+    process.engine(engine, &settings);
     process.run(|| super::reload_rules(args, &rules)).await?;
     base.store
         .close()

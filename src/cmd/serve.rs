@@ -1,6 +1,5 @@
 //! `tachi serve`: API and engine in one process, and a simulated region too if asked for.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use tachi_domain::policy::Policy;
@@ -21,9 +20,12 @@ pub(crate) async fn run(args: ServeArgs) -> Result<u8, Failure> {
     }
     let settings = service_settings(&args.config)?;
     let (rules, policy) = watch::channel(settings.policy.clone());
-    let (process, base) = start(&settings, SocketAddr::new(settings.listen, settings.port), policy).await?;
-    tracing::info!("API listens on {}:{}", settings.listen, settings.port);
-    process.run(|| super::reload_rules(&args.config, &rules)).await?;
+    let (process, base) = start(&settings, policy).await?;
+    let reload = || {
+        super::reload_rules(&args.config, &rules);
+        super::reload_tls(&settings);
+    };
+    process.run(reload).await?;
     base.store
         .close()
         .await
@@ -56,7 +58,7 @@ async fn with_region(args: ServeArgs) -> Result<u8, Failure> {
     let settings = Settings::parse("tachi.conf of the sandbox", &region.conf)
         .map_err(|errors| Failure::config(&errors))?;
     let (_rules, policy) = watch::channel(settings.policy.clone());
-    let (process, base) = start(&settings, api, policy).await?;
+    let (process, base) = start(&settings, policy).await?;
     sandbox::tell(&region, &args.region, api)?;
     out::line("ready; try `openstack --os-cloud tachi-sandbox segment list`. Stop with Ctrl-C");
     process.run(|| {}).await?;
@@ -75,16 +77,16 @@ async fn with_region(args: ServeArgs) -> Result<u8, Failure> {
 /// Starts API and engine; the API is listening when this returns.
 pub(crate) async fn start(
     settings: &Settings,
-    api: SocketAddr,
     policy: watch::Receiver<Policy>,
 ) -> Result<(Process, Base), Failure> {
     let base = wiring::base(settings).await?;
     let (poke, wake) = wiring::both_ends(settings)?;
     let engine = wiring::engine(settings, &base, wake, policy).await?;
     let router = wiring::api(settings, &base, poke).await?;
-    let listener = wiring::bind(api).await?;
-    let process = Process::default();
-    process.engine(engine);
+    let listener = wiring::listen::api(settings).await?;
+    let mut process = Process::default();
+    process.metrics(settings).await?;
+    process.engine(engine, settings);
     process.api(listener, router, settings);
     Ok((process, base))
 }

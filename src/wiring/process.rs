@@ -1,27 +1,42 @@
 //! A process: what runs in it, and how it is told to stop.
 
-use std::net::SocketAddr;
+use std::future::pending;
 use std::time::Duration;
 
+use tachi_api::{Metrics, ServeOptions};
 use tachi_engine::Engine;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::listen;
+use super::manager::Manager;
 use crate::cmd::Failure;
 use crate::settings::Settings;
 
+/// How long the loop that accepts connections may take to come round; it does so every second.
+const ACCEPTING: Duration = Duration::from_secs(15);
+
+/// How long one look at the database may take the engine, beside its pause.
+const SWEEPING: Duration = Duration::from_secs(30);
+
 /// The tasks of a process and the word to stop.
-#[derive(Clone, Default)]
+#[derive(Default)]
 pub(crate) struct Process {
     tasks: TaskTracker,
     stop: CancellationToken,
+    manager: Manager,
+    status: Vec<String>,
 }
 
 impl Process {
     /// Runs an engine. If it ends by itself, the process does.
-    pub(crate) fn engine(&self, engine: Engine) {
+    pub(crate) fn engine(&mut self, engine: Engine, settings: &Settings) {
+        self.manager
+            .watch(engine.pulse(), settings.sweep_interval.saturating_add(SWEEPING));
+        self.status.push("engine runs".to_owned());
         let stop = self.stop.clone();
         let whole = self.stop.clone();
         self.tasks.spawn(async move {
@@ -30,13 +45,18 @@ impl Process {
         });
     }
 
-    /// Serves the API on `listener`.
-    pub(crate) fn api(&self, listener: TcpListener, router: axum::Router, settings: &Settings) {
+    /// Serves the API on `listener`, which has this address.
+    pub(crate) fn api(
+        &mut self,
+        (listener, address): (TcpListener, String),
+        router: axum::Router,
+        settings: &Settings,
+    ) {
+        let options = settings.http.serve_options(settings.drain);
+        self.manager.watch(options.pulse.clone(), ACCEPTING);
+        tracing::info!("API listens on {address}");
+        self.status.push(format!("API listens on {address}"));
         let stop = self.stop.clone();
-        let options = tachi_api::ServeOptions {
-            drain_timeout: settings.drain,
-            ..tachi_api::ServeOptions::default()
-        };
         self.tasks.spawn(async move {
             if !tachi_api::serve(listener, router, options, stop).await {
                 tracing::warn!("requests were still in flight when the API stopped");
@@ -44,23 +64,73 @@ impl Process {
         });
     }
 
+    /// Counts, and serves the numbers on an address of their own if there is one.
+    pub(crate) async fn metrics(&mut self, settings: &Settings) -> Result<(), Failure> {
+        let Some(wanted) = &settings.http.metrics else {
+            return Ok(());
+        };
+        let metrics = Metrics::start().map_err(|error| Failure::new("setting up metrics", error))?;
+        let (stop, upkeep) = (self.stop.clone(), metrics.clone().upkeep());
+        self.tasks.spawn(async move {
+            // The upkeep only tidies up, so it may be dropped at any time.
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = upkeep => {}
+            }
+        });
+        let Some(address) = wanted.listen else {
+            return Ok(());
+        };
+        let listener = listen::bind(address, "[metrics] listen").await?;
+        let router = tachi_api::metrics_router(wanted.access(metrics));
+        let options = ServeOptions {
+            drain_timeout: Duration::from_secs(1),
+            max_connections: 16,
+            ..ServeOptions::default()
+        };
+        let stop = self.stop.clone();
+        tracing::info!("metrics are on http://{address}/metrics");
+        self.tasks.spawn(async move {
+            tachi_api::serve(listener, router, options, stop).await;
+        });
+        Ok(())
+    }
+
     /// Waits for SIGTERM or SIGINT, or for the end of what runs, and then until all has ended. A second signal ends the
     /// waiting. SIGHUP calls `reload`.
-    pub(crate) async fn run(self, mut reload: impl FnMut()) -> Result<(), Failure> {
+    pub(crate) async fn run(mut self, mut reload: impl FnMut()) -> Result<(), Failure> {
         let wrong = |error| Failure::new("listening for signals", error);
         let mut term = signal(SignalKind::terminate()).map_err(wrong)?;
         let mut int = signal(SignalKind::interrupt()).map_err(wrong)?;
         let mut hup = signal(SignalKind::hangup()).map_err(wrong)?;
+        let mut watchdog = Manager::interval().map(|every| {
+            let mut watchdog = interval(every);
+            watchdog.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            watchdog
+        });
+        let status = self.status.join(", ");
+        self.manager.ready(&status);
         loop {
             // Every branch only waits, so nothing is lost with those that are dropped.
             tokio::select! {
                 _ = term.recv() => break,
                 _ = int.recv() => break,
                 () = self.stop.cancelled() => break,
-                _ = hup.recv() => reload(),
+                _ = hup.recv() => {
+                    self.manager.reloading();
+                    reload();
+                    self.manager.ready(&status);
+                }
+                () = async {
+                    match &mut watchdog {
+                        Some(watchdog) => { watchdog.tick().await; }
+                        None => pending().await,
+                    }
+                } => self.manager.alive(),
             }
         }
         tracing::info!("stopping: what is under way may end");
+        self.manager.stopping();
         self.stop.cancel();
         self.tasks.close();
         tokio::select! {
@@ -78,14 +148,4 @@ impl Process {
             tracing::warn!("something has not stopped in time");
         }
     }
-}
-
-/// Binds the API's address.
-pub(crate) async fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
-    TcpListener::bind(address).await.map_err(|error| {
-        Failure::new(
-            format!("listening on {address} (masakari_api_listen, ..._port)"),
-            error,
-        )
-    })
 }

@@ -355,7 +355,9 @@ async fn metrics_tell_what_happened_to_those_who_may_see_it() {
     bench.notify("stranger", "2026-11-20T08:00:00").await;
     let incomplete = notification("VM", "h", "2026-11-20T08:00:00", &json!({}));
     bench.send("POST", "/v1/notifications", incomplete).await;
-    bench.get(&format!("/v1/{PROJECT}/segments/{segment}")).await;
+    bench
+        .get(&segment.replace("/v1", &format!("/v1/{PROJECT}")))
+        .await;
     for n in 0..50 {
         bench.get(&format!("/v1/made/up/{n}")).await;
         bench.raw("GET", &format!("/made/up/{n}"), &[], "").await;

@@ -138,7 +138,7 @@ impl Scene {
         let settings = Settings::parse("tachi.conf of the demo", &region.conf)
             .map_err(|errors| Failure::config(&errors))?;
         let (_, policy) = watch::channel(settings.policy.clone());
-        let (process, base) = serve::start(&settings, api, policy).await?;
+        let (process, base) = serve::start(&settings, policy).await?;
         let client = Client::login(&region.sandbox.credentials(), format!("http://{api}/v1")).await?;
         let failing = failing(args, &region, &hosts);
         let covered = covered(&region, &failing);

@@ -1,0 +1,413 @@
+//! What stands around the API: listener, TLS, proxies, limits, browsers, health and metrics.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use http::{HeaderName, HeaderValue};
+use ipnet::IpNet;
+use regex::Regex;
+use tachi_api::{
+    AccessLog, Cors, CorsGroup, HealthBackend, HealthOptions, LineFormat, Metrics, MetricsAccess,
+    ServeOptions, Tls, TlsError, TlsFiles,
+};
+use tachi_config::{Ini, Reader, Refusal};
+
+/// The longest that a client may keep a connection without a word, however long it is allowed to: more than any client
+/// needs, and little enough for those who mean ill.
+const LONGEST_PATIENCE: Duration = Duration::from_secs(75);
+
+/// The longest that the body of a request may take.
+const LONGEST_BODY: Duration = Duration::from_secs(60);
+
+/// Options of the listener and of what stands before the API.
+pub(crate) struct Http {
+    /// TLS served by ourselves.
+    pub(crate) tls: Option<Tls>,
+    /// `tcp_keepidle`.
+    pub(crate) keep_idle: Duration,
+    /// `/metrics`, if it is served.
+    pub(crate) metrics: Option<MetricsSettings>,
+    patience: Duration,
+    max_connections: usize,
+    max_line_bytes: usize,
+    keep_alive: bool,
+    scheme_header: Option<HeaderName>,
+    forwarded_for: bool,
+    base_path: String,
+    project_ids: Option<Regex>,
+    access_log: AccessLog,
+    health: HealthOptions,
+    cors: Cors,
+}
+
+/// `[metrics]`.
+pub(crate) struct MetricsSettings {
+    /// From where the numbers may be read.
+    pub(crate) allowed_source_ranges: Vec<IpNet>,
+    /// An address for the numbers alone.
+    pub(crate) listen: Option<SocketAddr>,
+}
+
+impl MetricsSettings {
+    /// The numbers for whoever may read them.
+    pub(crate) fn access(&self, metrics: Metrics) -> MetricsAccess {
+        MetricsAccess {
+            metrics,
+            allowed_source_ranges: self.allowed_source_ranges.clone(),
+        }
+    }
+}
+
+impl Http {
+    /// How the server treats connections.
+    pub(crate) fn serve_options(&self, drain_timeout: Duration) -> ServeOptions {
+        ServeOptions {
+            header_read_timeout: self.patience,
+            write_timeout: self.patience,
+            drain_timeout,
+            max_connections: self.max_connections,
+            max_head_bytes: self.max_line_bytes.saturating_mul(4),
+            keep_alive: self.keep_alive,
+            tls: self.tls.clone(),
+            ..ServeOptions::default()
+        }
+    }
+
+    /// Adds what the API has to know.
+    pub(crate) fn apply(&self, options: &mut tachi_api::Options) {
+        options.body_timeout = self.patience.min(LONGEST_BODY);
+        options.max_line_bytes = self.max_line_bytes;
+        options.base_path.clone_from(&self.base_path);
+        options.scheme_header.clone_from(&self.scheme_header);
+        options.forwarded_for = self.forwarded_for;
+        options.tls = self.tls.is_some();
+        options.project_ids.clone_from(&self.project_ids);
+        options.access_log = self.access_log.clone();
+        options.health = self.health.clone();
+        options.cors = self.cors.clone();
+    }
+}
+
+/// `masakari_api_workers`: threads of the runtime; `None` for one per core. Read before there is a runtime.
+pub(super) fn workers(r: &mut Reader<'_>) -> Option<usize> {
+    r.int("DEFAULT", "masakari_api_workers")
+        .range(1..=1024)
+        .optional()
+}
+
+/// Everything of this file.
+pub(super) fn http(r: &mut Reader<'_>, ini: &Ini, json_log: bool) -> Http {
+    const G: &str = "wsgi";
+    let patience = r
+        .seconds(G, "client_socket_timeout")
+        .default(Duration::from_secs(900))
+        .get();
+    let patience = if patience.is_zero() {
+        LONGEST_PATIENCE
+    } else {
+        patience.min(LONGEST_PATIENCE)
+    };
+    let keep_idle = r
+        .seconds(G, "tcp_keepidle")
+        .default(Duration::from_secs(600))
+        .range(Duration::from_secs(1)..=Duration::from_secs(32_767))
+        .get();
+    let line_format = r
+        .string(G, "wsgi_log_format")
+        .default(LineFormat::MASAKARI.to_owned())
+        .check(|text| {
+            LineFormat::parse(text)
+                .map(drop)
+                .map_err(|error| Refusal::new("is no format of a line", error.to_string()))
+        })
+        .get();
+    let access_log = if json_log {
+        AccessLog::Fields
+    } else {
+        AccessLog::Line(LineFormat::parse(&line_format).unwrap_or_default())
+    };
+    Http {
+        tls: tls(r),
+        keep_idle,
+        metrics: metrics(r),
+        patience,
+        max_connections: r
+            .int(G, "default_pool_size")
+            .default(1000)
+            .range(1..=1_000_000)
+            .get(),
+        max_line_bytes: r
+            .int(G, "max_header_line")
+            .default(16_384)
+            .range(2048..=1 << 20)
+            .get(),
+        keep_alive: r.bool(G, "keep_alive").default(true).get(),
+        scheme_header: r
+            .parsed(G, "secure_proxy_ssl_header", scheme_header, ToString::to_string)
+            .optional(),
+        forwarded_for: r.bool("DEFAULT", "use_forwarded_for").default(false).get(),
+        base_path: r
+            .string(G, "base_path")
+            .default(String::new())
+            .check(|path| {
+                if path.is_empty() || path.starts_with('/') {
+                    return Ok(());
+                }
+                Err(Refusal::new(
+                    "does not begin with a slash",
+                    "write a path such as /instance-ha",
+                ))
+            })
+            .optional()
+            .unwrap_or_default(),
+        project_ids: r
+            .parsed("osapi_v1", "project_id_regex", project_ids, ToString::to_string)
+            .optional(),
+        access_log,
+        health: health(r),
+        cors: cors(r, ini),
+    }
+}
+
+/// `use_ssl` and the files of `[wsgi]`.
+fn tls(r: &mut Reader<'_>) -> Option<Tls> {
+    const G: &str = "wsgi";
+    let wanted = r.bool("DEFAULT", "use_ssl").default(false).get();
+    let mut file = |option| r.string(G, option).optional().map(PathBuf::from);
+    let certificate = file("ssl_cert_file");
+    let key = file("ssl_key_file");
+    let client_authorities = file("ssl_ca_file");
+    if !wanted {
+        return None;
+    }
+    let mut missing = |option| {
+        r.refuse(
+            G,
+            option,
+            Refusal::new("is missing, and use_ssl is set", "write the path of a PEM file"),
+        );
+    };
+    let (Some(certificate), Some(key)) = (&certificate, &key) else {
+        if certificate.is_none() {
+            missing("ssl_cert_file");
+        }
+        if key.is_none() {
+            missing("ssl_key_file");
+        }
+        return None;
+    };
+    let files = TlsFiles {
+        certificate: certificate.clone(),
+        key: key.clone(),
+        client_authorities: client_authorities.clone(),
+    };
+    match Tls::load(files) {
+        Ok(tls) => Some(tls),
+        Err(error) => {
+            let path = match &error {
+                TlsError::File { path, .. }
+                | TlsError::Nothing { path, .. }
+                | TlsError::Authority { path, .. } => Some(path),
+                _ => None,
+            };
+            let option = if path.is_some() && path == client_authorities.as_ref() {
+                "ssl_ca_file"
+            } else if path == Some(key) {
+                "ssl_key_file"
+            } else {
+                "ssl_cert_file"
+            };
+            let why = crate::cmd::Failure::new("cannot be used", error).chain();
+            r.refuse(G, option, Refusal::new(why, "correct the file or the path"));
+            None
+        }
+    }
+}
+
+/// The name of a header, as WSGI or as HTTP spells it.
+fn scheme_header(text: &str) -> Result<HeaderName, Refusal> {
+    let name = text.strip_prefix("HTTP_").unwrap_or(text).replace('_', "-");
+    name.parse().map_err(|_| {
+        Refusal::new(
+            "is no name of a header",
+            "write HTTP_X_FORWARDED_PROTO or the like",
+        )
+    })
+}
+
+/// A pattern for a whole piece of a path.
+fn project_ids(text: &str) -> Result<Regex, Refusal> {
+    Regex::new(&format!("^(?:{text})$"))
+        .map_err(|_| Refusal::new("is no regular expression", "write one such as [0-9a-f\\-]+"))
+}
+
+/// A list whose items are checked one by one.
+fn each<T: 'static>(
+    r: &mut Reader<'_>,
+    (section, option): (&str, &str),
+    default: &[&str],
+    parse: fn(&str) -> Result<T, Refusal>,
+) -> Vec<T> {
+    let texts = r
+        .list(section, option)
+        .default(default.iter().map(|&text| text.to_owned()).collect())
+        .check(move |texts| texts.iter().try_for_each(|text| parse(text).map(drop)))
+        .get();
+    texts.iter().filter_map(|text| parse(text).ok()).collect()
+}
+
+fn range(text: &str) -> Result<IpNet, Refusal> {
+    let address = || text.parse::<IpAddr>().map(IpNet::from);
+    text.parse().or_else(|_| address()).map_err(|_| {
+        Refusal::new(
+            format!("`{text}` is no network"),
+            "write networks such as 127.0.0.0/8, ::1/128",
+        )
+    })
+}
+
+fn path(text: &str) -> Result<PathBuf, Refusal> {
+    Ok(PathBuf::from(text))
+}
+
+fn port_and_path(text: &str) -> Result<(u16, PathBuf), Refusal> {
+    let wrong = || {
+        Refusal::new(
+            format!("`{text}` is no port and path"),
+            "write port:path, as 15868:/run/x",
+        )
+    };
+    let (port, path) = text.trim().split_once(':').ok_or_else(wrong)?;
+    Ok((port.parse().map_err(|_| wrong())?, PathBuf::from(path)))
+}
+
+fn backend(text: &str) -> Result<HealthBackend, Refusal> {
+    let found = HealthBackend::ALL.iter().find(|(name, _)| *name == text);
+    found.map(|&(_, backend)| backend).ok_or_else(|| {
+        let names = HealthBackend::ALL.map(|(name, _)| name).join(", ");
+        Refusal::new(
+            format!("there is no backend `{text}`"),
+            format!("write any of {names}"),
+        )
+    })
+}
+
+/// `[healthcheck]`.
+fn health(r: &mut Reader<'_>) -> HealthOptions {
+    const G: &str = "healthcheck";
+    let defaults = HealthOptions::default();
+    let backends = each(r, (G, "backends"), &["disable_by_file"], backend);
+    if backends.contains(&HealthBackend::DisableByFile) && backends.contains(&HealthBackend::EnableByFiles) {
+        r.refuse(
+            G,
+            "backends",
+            Refusal::new("has disable_by_file and enable_by_files", "write one of them"),
+        );
+    }
+    HealthOptions {
+        backends,
+        detailed: r.bool(G, "detailed").default(false).get(),
+        disable_file: r
+            .string(G, "disable_by_file_path")
+            .default(
+                defaults
+                    .disable_file
+                    .map(|path| path.display().to_string())
+                    .unwrap_or_default(),
+            )
+            .optional()
+            .map(PathBuf::from),
+        disable_files: each(r, (G, "disable_by_file_paths"), &[], port_and_path),
+        enable_files: each(r, (G, "enable_by_file_paths"), &[], path),
+        allowed_source_ranges: each(r, (G, "allowed_source_ranges"), &[], range),
+        ignore_proxied_requests: r.bool(G, "ignore_proxied_requests").default(false).get(),
+    }
+}
+
+/// `[metrics]`.
+fn metrics(r: &mut Reader<'_>) -> Option<MetricsSettings> {
+    const G: &str = "metrics";
+    let enabled = r.bool(G, "enabled").default(true).get();
+    let allowed_source_ranges = each(
+        r,
+        (G, "allowed_source_ranges"),
+        &["127.0.0.0/8", "::1/128"],
+        range,
+    );
+    let listen = r
+        .parsed(
+            G,
+            "listen",
+            |text| {
+                text.parse::<SocketAddr>()
+                    .map_err(|_| Refusal::new("is no address and port", "write one such as 127.0.0.1:15869"))
+            },
+            ToString::to_string,
+        )
+        .optional();
+    enabled.then_some(MetricsSettings {
+        allowed_source_ranges,
+        listen,
+    })
+}
+
+/// `[cors]` and every `[cors.NAME]`, which takes what it does not say from `[cors]`.
+fn cors(r: &mut Reader<'_>, ini: &Ini) -> Cors {
+    let first = cors_group(r, "cors", &CorsGroup::default());
+    let mut groups = vec![first.clone()];
+    for section in ini.sections() {
+        if section.starts_with("cors.") {
+            groups.push(cors_group(r, section, &first));
+        }
+    }
+    groups.retain(|group| !group.origins.is_empty());
+    Cors { groups }
+}
+
+fn cors_group(r: &mut Reader<'_>, section: &str, default: &CorsGroup) -> CorsGroup {
+    let texts = |texts: &[String]| texts.to_vec();
+    let header = |text: &str| {
+        text.parse::<HeaderName>()
+            .map(drop)
+            .map_err(|_| Refusal::new(format!("`{text}` is no name of a header"), "correct it"))
+    };
+    CorsGroup {
+        origins: each(r, (section, "allowed_origin"), &[], origin),
+        credentials: r
+            .bool(section, "allow_credentials")
+            .default(default.credentials)
+            .get(),
+        expose_headers: r
+            .list(section, "expose_headers")
+            .default(texts(&default.expose_headers))
+            .check(move |names| names.iter().try_for_each(|name| header(name)))
+            .get(),
+        max_age: r.seconds(section, "max_age").default(default.max_age).get(),
+        methods: r
+            .list(section, "allow_methods")
+            .default(texts(&default.methods))
+            .get(),
+        headers: r
+            .list(section, "allow_headers")
+            .default(texts(&default.headers))
+            .check(move |names| names.iter().try_for_each(|name| header(name)))
+            .get(),
+    }
+}
+
+/// As a browser sends it: without a slash at its end.
+fn origin(text: &str) -> Result<String, Refusal> {
+    let origin = text.trim_end_matches('/');
+    let has_scheme = origin == "*" || origin == "null" || origin.contains("://");
+    if has_scheme && HeaderValue::from_str(origin).is_ok() {
+        return Ok(origin.to_owned());
+    }
+    Err(Refusal::new(
+        format!("`{text}` is no origin"),
+        "write scheme, host and port, as https://dashboard.example.org",
+    ))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,65 @@
+//! Where the API listens: an address of ours, or a socket that systemd has opened for us.
+
+use std::net::SocketAddr;
+
+use listenfd::ListenFd;
+use rustix::net::sockopt;
+use tokio::net::TcpListener;
+
+use crate::cmd::Failure;
+use crate::settings::Settings;
+
+/// The API's listener, and its address as people write it.
+pub(crate) async fn api(settings: &Settings) -> Result<(TcpListener, String), Failure> {
+    let listener = match inherited()? {
+        Some(listener) => listener,
+        None => {
+            let address = SocketAddr::new(settings.listen, settings.port);
+            bind(address, "masakari_api_listen, masakari_api_listen_port").await?
+        }
+    };
+    // Accepted connections take these over from the listener.
+    let kept = sockopt::set_socket_keepalive(&listener, true)
+        .and_then(|()| sockopt::set_tcp_keepidle(&listener, settings.http.keep_idle));
+    if let Err(error) = kept {
+        tracing::warn!(%error, "setting tcp_keepidle");
+    }
+    let address = listener
+        .local_addr()
+        .map_err(|error| Failure::new("asking for the listener's address", error))?;
+    let scheme = if settings.http.tls.is_some() {
+        "https"
+    } else {
+        "http"
+    };
+    Ok((listener, format!("{scheme}://{address}")))
+}
+
+/// Binds an address, which comes from `option`.
+pub(super) async fn bind(address: SocketAddr, option: &str) -> Result<TcpListener, Failure> {
+    TcpListener::bind(address)
+        .await
+        .map_err(|error| Failure::new(format!("listening on {address} ({option})"), error))
+}
+
+/// The socket that was opened before we were started: the port is served without a gap across restarts.
+fn inherited() -> Result<Option<TcpListener>, Failure> {
+    let wrong = |error| {
+        Failure::new(
+            "taking over the socket of the service manager (LISTEN_FDS)",
+            error,
+        )
+    };
+    let mut handed = ListenFd::from_env();
+    if handed.len() > 1 {
+        return Err(Failure::usage(format!(
+            "{} sockets were handed over (LISTEN_FDS), and the API listens on one: write one ListenStream",
+            handed.len()
+        )));
+    }
+    let Some(listener) = handed.take_tcp_listener(0).map_err(wrong)? else {
+        return Ok(None);
+    };
+    listener.set_nonblocking(true).map_err(wrong)?;
+    TcpListener::from_std(listener).map(Some).map_err(wrong)
+}

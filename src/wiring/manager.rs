@@ -1,0 +1,120 @@
+//! What systemd is told: ready, reloading, stopping, and that we are alive.
+
+use std::time::Duration;
+
+use sd_notify::NotifyState;
+use tachi_engine::Pulse;
+use tokio::time::Instant;
+
+/// A loop that has to turn, and how long one round may take.
+struct Watched {
+    pulse: Pulse,
+    within: Duration,
+    seen: u64,
+    moved: Instant,
+}
+
+/// The service manager, as far as there is one: without it nothing is told.
+#[derive(Default)]
+pub(super) struct Manager {
+    watched: Vec<Watched>,
+}
+
+impl Manager {
+    /// Watches a loop.
+    pub(super) fn watch(&mut self, pulse: Pulse, within: Duration) {
+        self.watched.push(Watched {
+            seen: pulse.count(),
+            pulse,
+            within,
+            moved: Instant::now(),
+        });
+    }
+
+    /// How often [`Manager::alive`] is to be called; `None` if nobody wants to know.
+    pub(super) fn interval() -> Option<Duration> {
+        sd_notify::watchdog_enabled().map(|limit| (limit / 2).max(Duration::from_millis(1)))
+    }
+
+    pub(super) fn ready(&self, status: &str) {
+        tell(&[NotifyState::Ready, NotifyState::Status(status)]);
+    }
+
+    pub(super) fn reloading(&self) {
+        match NotifyState::monotonic_usec_now() {
+            Ok(now) => tell(&[NotifyState::Reloading, now]),
+            Err(error) => tracing::debug!(%error, "reading the monotonic clock"),
+        }
+    }
+
+    pub(super) fn stopping(&self) {
+        tell(&[
+            NotifyState::Stopping,
+            NotifyState::Status("stopping: what is under way may end"),
+        ]);
+    }
+
+    /// Says that we are alive, if every loop is. A loop that is stuck is restarted by whoever waits for this.
+    pub(super) fn alive(&mut self) {
+        if self.all_turn(Instant::now()) {
+            tell(&[NotifyState::Watchdog]);
+        } else {
+            tracing::error!(
+                "a loop of this process is stuck: the service manager is not told that we are alive"
+            );
+        }
+    }
+
+    fn all_turn(&mut self, now: Instant) -> bool {
+        let mut all = true;
+        for watched in &mut self.watched {
+            let count = watched.pulse.count();
+            if count != watched.seen {
+                (watched.seen, watched.moved) = (count, now);
+            }
+            all &= now.duration_since(watched.moved) <= watched.within;
+        }
+        all
+    }
+}
+
+fn tell(states: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
+        tracing::warn!(%error, "telling the service manager how we are");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_loop_that_does_not_turn_is_enough() {
+        let mut manager = Manager::default();
+        let (quick, slow) = (Pulse::default(), Pulse::default());
+        manager.watch(quick.clone(), Duration::from_secs(10));
+        manager.watch(slow.clone(), Duration::from_secs(60));
+        let began = Instant::now();
+        let cases = [
+            ("both turn", 10, true, true, true),
+            ("the slow one may take its time", 20, true, false, true),
+            ("still", 70, true, false, true),
+            ("too long", 71, true, false, false),
+            ("it has woken up", 80, true, true, true),
+            ("the quick one may not", 91, false, true, false),
+        ];
+        for (name, at, quick_turns, slow_turns, expected) in cases {
+            if quick_turns {
+                quick.beat();
+            }
+            if slow_turns {
+                slow.beat();
+            }
+            assert_eq!(
+                manager.all_turn(began + Duration::from_secs(at)),
+                expected,
+                "{name}"
+            );
+        }
+    }
+}
