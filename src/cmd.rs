@@ -39,11 +39,15 @@ pub(crate) async fn run(cli: Cli) -> Result<u8, Failure> {
 
 /// How many threads the configuration asks for; `None` for one per core.
 pub(crate) fn worker_threads(cli: &Cli) -> Option<usize> {
-    match &cli.command {
-        Command::Api(args) => Settings::worker_threads(args),
-        Command::Serve(args) if !args.sandbox => Settings::worker_threads(&args.config),
-        _ => None,
+    if let Command::Api(args) = &cli.command {
+        return Settings::worker_threads(args);
     }
+    if let Command::Serve(args) = &cli.command
+        && !args.sandbox
+    {
+        return Settings::worker_threads(&args.config);
+    }
+    None
 }
 
 /// SIGHUP: reads the certificate again.

@@ -98,9 +98,9 @@ mod tests {
 
     use super::*;
 
-    fn base(links: &Links, mount: &str, lines: &[(&'static str, &'static str)]) -> String {
+    fn base(links: &Links, mount: &str, asked: &[(&'static str, &'static str)]) -> String {
         let mut headers = HeaderMap::new();
-        for (key, value) in lines {
+        for (key, value) in asked {
             headers.insert(*key, HeaderValue::from_static(value));
         }
         let mut extensions = Extensions::new();
@@ -168,8 +168,8 @@ mod tests {
                 "http://ha:15868",
             ),
         ];
-        for (name, links, mount, lines, expected) in cases {
-            assert_eq!(&base(links, mount, lines), expected, "{name}");
+        for (name, links, mount, asked, expected) in cases {
+            assert_eq!(&base(links, mount, asked), expected, "{name}");
         }
     }
 
@@ -258,8 +258,8 @@ mod tests {
                 "http://ha:15868",
             ),
         ];
-        for (name, links, mount, lines, expected) in cases {
-            assert_eq!(&base(links, mount, lines), expected, "{name}");
+        for (name, links, mount, asked, expected) in cases {
+            assert_eq!(&base(links, mount, asked), expected, "{name}");
         }
     }
 }

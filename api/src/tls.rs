@@ -66,6 +66,16 @@ pub enum TlsError {
     },
 }
 
+impl TlsError {
+    /// The one file that is wrong; `None` if two do not fit.
+    pub fn file(&self) -> Option<&Path> {
+        match self {
+            Self::File { path, .. } | Self::Nothing { path, .. } | Self::Authority { path, .. } => Some(path),
+            Self::Pair { .. } => None,
+        }
+    }
+}
+
 /// TLS as it is served. Clones share the certificate, also after it was read again.
 #[derive(Clone, Debug)]
 pub struct Tls {
@@ -157,15 +167,16 @@ fn certificates(what: &'static str, path: &Path) -> Result<Vec<CertificateDer<'s
 
 fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
     const WHAT: &str = "a private key without a passphrase";
-    PrivateKeyDer::from_pem_file(path).map_err(|source| match source {
-        pem::Error::NoItemsFound => TlsError::Nothing {
-            what: WHAT,
-            path: path.to_owned(),
-        },
-        source => TlsError::File {
-            what: WHAT,
-            path: path.to_owned(),
-            source,
-        },
+    PrivateKeyDer::from_pem_file(path).map_err(|source| {
+        let path = path.to_owned();
+        if matches!(source, pem::Error::NoItemsFound) {
+            TlsError::Nothing { what: WHAT, path }
+        } else {
+            TlsError::File {
+                what: WHAT,
+                path,
+                source,
+            }
+        }
     })
 }

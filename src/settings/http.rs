@@ -9,7 +9,7 @@ use ipnet::IpNet;
 use regex::Regex;
 use tachi_api::{
     AccessLog, Cors, CorsGroup, HealthBackend, HealthOptions, LineFormat, Metrics, MetricsAccess,
-    ServeOptions, Tls, TlsError, TlsFiles,
+    ServeOptions, Tls, TlsFiles,
 };
 use tachi_config::{Ini, Reader, Refusal};
 
@@ -205,15 +205,10 @@ fn tls(r: &mut Reader<'_>) -> Option<Tls> {
     match Tls::load(files) {
         Ok(tls) => Some(tls),
         Err(error) => {
-            let path = match &error {
-                TlsError::File { path, .. }
-                | TlsError::Nothing { path, .. }
-                | TlsError::Authority { path, .. } => Some(path),
-                _ => None,
-            };
-            let option = if path.is_some() && path == client_authorities.as_ref() {
+            let path = error.file();
+            let option = if path.is_some() && path == client_authorities.as_deref() {
                 "ssl_ca_file"
-            } else if path == Some(key) {
+            } else if path == Some(key.as_path()) {
                 "ssl_key_file"
             } else {
                 "ssl_cert_file"
@@ -267,10 +262,6 @@ fn range(text: &str) -> Result<IpNet, Refusal> {
     })
 }
 
-fn path(text: &str) -> Result<PathBuf, Refusal> {
-    Ok(PathBuf::from(text))
-}
-
 fn port_and_path(text: &str) -> Result<(u16, PathBuf), Refusal> {
     let wrong = || {
         Refusal::new(
@@ -319,7 +310,13 @@ fn health(r: &mut Reader<'_>) -> HealthOptions {
             .optional()
             .map(PathBuf::from),
         disable_files: each(r, (G, "disable_by_file_paths"), &[], port_and_path),
-        enable_files: each(r, (G, "enable_by_file_paths"), &[], path),
+        enable_files: r
+            .list(G, "enable_by_file_paths")
+            .default(Vec::new())
+            .get()
+            .into_iter()
+            .map(PathBuf::from)
+            .collect(),
         allowed_source_ranges: each(r, (G, "allowed_source_ranges"), &[], range),
         ignore_proxied_requests: r.bool(G, "ignore_proxied_requests").default(false).get(),
     }

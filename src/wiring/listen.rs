@@ -11,12 +11,11 @@ use crate::settings::Settings;
 
 /// The API's listener, and its address as people write it.
 pub(crate) async fn api(settings: &Settings) -> Result<(TcpListener, String), Failure> {
-    let listener = match inherited()? {
-        Some(listener) => listener,
-        None => {
-            let address = SocketAddr::new(settings.listen, settings.port);
-            bind(address, "masakari_api_listen, masakari_api_listen_port").await?
-        }
+    let listener = if let Some(listener) = inherited()? {
+        listener
+    } else {
+        let address = SocketAddr::new(settings.listen, settings.port);
+        bind(address, "masakari_api_listen, masakari_api_listen_port").await?
     };
     // Accepted connections take these over from the listener.
     let kept = sockopt::set_socket_keepalive(&listener, true)

@@ -36,18 +36,18 @@ impl Manager {
         sd_notify::watchdog_enabled().map(|limit| (limit / 2).max(Duration::from_millis(1)))
     }
 
-    pub(super) fn ready(&self, status: &str) {
+    pub(super) fn ready(status: &str) {
         tell(&[NotifyState::Ready, NotifyState::Status(status)]);
     }
 
-    pub(super) fn reloading(&self) {
+    pub(super) fn reloading() {
         match NotifyState::monotonic_usec_now() {
             Ok(now) => tell(&[NotifyState::Reloading, now]),
             Err(error) => tracing::debug!(%error, "reading the monotonic clock"),
         }
     }
 
-    pub(super) fn stopping(&self) {
+    pub(super) fn stopping() {
         tell(&[
             NotifyState::Stopping,
             NotifyState::Status("stopping: what is under way may end"),

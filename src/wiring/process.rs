@@ -109,7 +109,7 @@ impl Process {
             watchdog
         });
         let status = self.status.join(", ");
-        self.manager.ready(&status);
+        Manager::ready(&status);
         loop {
             // Every branch only waits, so nothing is lost with those that are dropped.
             tokio::select! {
@@ -117,9 +117,9 @@ impl Process {
                 _ = int.recv() => break,
                 () = self.stop.cancelled() => break,
                 _ = hup.recv() => {
-                    self.manager.reloading();
+                    Manager::reloading();
                     reload();
-                    self.manager.ready(&status);
+                    Manager::ready(&status);
                 }
                 () = async {
                     match &mut watchdog {
@@ -130,7 +130,7 @@ impl Process {
             }
         }
         tracing::info!("stopping: what is under way may end");
-        self.manager.stopping();
+        Manager::stopping();
         self.stop.cancel();
         self.tasks.close();
         tokio::select! {

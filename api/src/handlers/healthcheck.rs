@@ -71,18 +71,15 @@ fn html_body(options: &HealthOptions, findings: &[Finding]) -> String {
         } else {
             vec![finding.reason]
         };
-        let cells: String = cells
-            .iter()
-            .map(|cell| format!("<td>{}</td>", escaped(cell)))
-            .collect();
-        format!("<tr>{cells}</tr>")
+        let cells: Vec<String> = cells.into_iter().map(escaped).collect();
+        format!("<tr><td>{}</td></tr>", cells.join("</td><td>"))
     };
     let head = if options.detailed {
         "<tr><th>Kind</th><th>Reason</th><th>Details</th></tr>"
     } else {
         "<tr><th>Reason</th></tr>"
     };
-    let rows: String = findings.iter().map(row).collect();
+    let rows = findings.iter().map(row).collect::<Vec<_>>().concat();
     format!(
         "<!DOCTYPE html>\n<html><head><title>Healthcheck Status</title></head><body>\
          <h2>Result of {} checks:</h2><table>{head}{rows}</table></body></html>\n",

@@ -110,7 +110,7 @@ mod tests {
         let reader = tokio::spawn(async move {
             let mut taken = Vec::new();
             for _ in 0..20 {
-                tokio::time::sleep(LIMIT - Duration::from_millis(1)).await;
+                tokio::time::sleep(LIMIT.saturating_sub(Duration::from_millis(1))).await;
                 taken.push(far.read_u8().await.unwrap());
             }
             taken

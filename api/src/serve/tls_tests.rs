@@ -151,6 +151,9 @@ async fn stopping_does_not_wait_for_handshakes() {
     server.stop().await;
 }
 
+/// Whether an error is the expected one.
+type Check = fn(&TlsError) -> bool;
+
 #[test]
 fn files_that_make_no_tls_are_named_and_not_shown() {
     let with = |certificate: &str, key: &str, authorities: Option<&str>| {
@@ -161,7 +164,6 @@ fn files_that_make_no_tls_are_named_and_not_shown() {
         })
         .map(drop)
     };
-    type Check = fn(&TlsError) -> bool;
     let cases: [(&str, Result<(), TlsError>, &str, Check); 7] = [
         (
             "no such certificate",

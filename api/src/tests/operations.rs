@@ -17,6 +17,20 @@ use crate::{Cors, CorsGroup, HealthBackend, Metrics, MetricsAccess};
 
 const ADMIN: (&str, &str) = ("x-auth-token", "admin");
 
+/// Name, client or path, headers, status.
+type Case<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)], u16);
+
+/// Name, backends, the three kinds of files, status, text.
+type HealthCase<'a> = (
+    &'a str,
+    Vec<HealthBackend>,
+    Option<PathBuf>,
+    Vec<(u16, PathBuf)>,
+    Vec<PathBuf>,
+    u16,
+    &'a str,
+);
+
 /// A request that came from `client`, to port 15868.
 async fn from(bench: &Bench, client: &str, path: &str, headers: &[(&str, &str)]) -> (u16, String) {
     let mut builder = Request::builder().uri(path);
@@ -41,15 +55,7 @@ async fn s6_4_healthcheck_backends() {
     let gone = folder.path().join("gone");
     std::fs::write(&here, "").unwrap();
     let by_ports = |port: u16, path: &PathBuf| vec![(port, path.clone())];
-    let cases: Vec<(
-        &str,
-        Vec<HealthBackend>,
-        Option<PathBuf>,
-        Vec<_>,
-        Vec<PathBuf>,
-        u16,
-        &str,
-    )> = vec![
+    let cases: Vec<HealthCase<'_>> = vec![
         (
             "none: everything is good",
             vec![],
@@ -180,7 +186,7 @@ async fn s6_4_healthcheck_is_not_there_for_those_who_may_not_ask() {
         options.health.ignore_proxied_requests = true;
         options
     });
-    let cases: [(&str, &str, &[(&str, &str)], u16); 4] = [
+    let cases: &[Case<'_>] = &[
         ("inside", "10.1.2.3:9", &[], 200),
         ("inside, over IPv6", "[::ffff:10.1.2.3]:9", &[], 200),
         ("outside", "192.0.2.1:9", &[], 404),
@@ -194,7 +200,7 @@ async fn s6_4_healthcheck_is_not_there_for_those_who_may_not_ask() {
     for (name, client, headers, status) in cases {
         assert_eq!(
             from(&bench, client, "/healthcheck", headers).await.0,
-            status,
+            *status,
             "{name}"
         );
     }
@@ -213,7 +219,7 @@ async fn s6_4_cors_marks_every_answer_below_v1_whatever_it_is() {
     });
     let origin = ("origin", "https://d");
     let huge = ("content-length", "999999999");
-    let cases: [(&str, &str, &[(&str, &str)], u16); 5] = [
+    let cases: &[Case<'_>] = &[
         ("good", "/v1/segments", &[origin, ADMIN], 200),
         ("no token", "/v1/segments", &[origin], 401),
         ("not there", "/v1/nowhere", &[origin, ADMIN], 404),
@@ -227,7 +233,7 @@ async fn s6_4_cors_marks_every_answer_below_v1_whatever_it_is() {
     ];
     for (name, path, headers, status) in cases {
         let got = bench.raw("GET", path, headers, "").await;
-        assert_eq!(got.status, status, "{name}");
+        assert_eq!(got.status, *status, "{name}");
         assert_eq!(
             got.header("access-control-allow-origin"),
             Some("https://d"),
@@ -386,7 +392,7 @@ async fn metrics_tell_what_happened_to_those_who_may_see_it() {
     }
     assert!(!text.contains("made/up"), "{text}");
 
-    let cases: [(&str, &str, &[(&str, &str)], u16); 4] = [
+    let cases: &[Case<'_>] = &[
         ("this machine", "[::1]:9", &[], 200),
         ("another machine", "192.0.2.1:9", &[], 403),
         (
@@ -405,7 +411,7 @@ async fn metrics_tell_what_happened_to_those_who_may_see_it() {
     for (name, client, headers, status) in cases {
         assert_eq!(
             from(&bench, client, "/metrics", headers).await.0,
-            status,
+            *status,
             "{name}"
         );
     }
