@@ -1,4 +1,4 @@
-//! The API's own description as an OpenAPI 3.1 document, and a page made of it.
+//! The API's own description as an `OpenAPI` 3.1 document, and a page made of it.
 //!
 //! ```text
 //! wire::rules, wire::fields (what is checked) ──┐
@@ -44,7 +44,7 @@ that are not known are ignored, and of one that may be given once the last count
 
 **Problems** of a body are all told at once, in the message of one 400, joined by `; `.";
 
-/// The OpenAPI document.
+/// The `OpenAPI` document.
 pub fn openapi() -> Value {
     let mut paths = Map::new();
     for operation in operations::table() {

@@ -469,7 +469,13 @@ fn others() -> Vec<Operation> {
             summary: "Tell whether the service takes requests",
             about: "As text, HTML or JSON, whichever `Accept` names first.",
             success: Success::Open(200, "Health"),
-            refusals: &[(503, "The operator has taken this server out of service.")],
+            refusals: &[
+                (404, "The caller may not ask."),
+                (
+                    503,
+                    "This server is not to get requests: its database cannot be reached, say, or the operator says so.",
+                ),
+            ],
             ..PLAIN
         },
         Operation {

@@ -328,7 +328,7 @@ fn kind(schema: &Value) -> String {
         Value::String(kind) if kind == "array" => return format!("list of {}", self::kind(&schema["items"])),
         Value::String(kind) => kind.clone(),
         Value::Array(kinds) => kinds.iter().map(text).collect::<Vec<_>>().join(" or "),
-        _ => "anything".to_owned(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => "anything".to_owned(),
     };
     let number = |key: &str| schema[key].as_u64();
     // Writing to a string does not fail.

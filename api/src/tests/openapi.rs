@@ -1,4 +1,4 @@
-//! The OpenAPI document says what the code does, all of it and nothing else.
+//! The `OpenAPI` document says what the code does, all of it and nothing else.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -106,7 +106,7 @@ fn names_are_unique_and_references_lead_somewhere() {
         match value {
             Value::Array(items) => waiting.extend(items),
             Value::Object(fields) => waiting.extend(fields.values()),
-            _ => {}
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
         }
     }
     assert!(references > 100, "{references}");

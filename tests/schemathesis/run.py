@@ -1,0 +1,128 @@
+#!/usr/bin/env python3
+"""Drives the API by its own OpenAPI document: schemathesis against `tachi serve --sandbox`."""
+import argparse
+import json
+import os
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+import xml.etree.ElementTree as ElementTree
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, os.pardir, "client"))
+
+from openapi_spec_validator import OpenAPIV31SpecValidator  # noqa: E402
+
+from checks import Checks  # noqa: E402
+from stack import Stack  # noqa: E402
+
+# Everything schemathesis can check, without what schemathesis.toml switches off.
+CHECKS = "all"
+HOSTS = 12
+
+
+def call(method, url, token=None, body=None):
+    """Status, headers and JSON."""
+    headers = {"Content-Type": "application/json", "OpenStack-API-Version": "instance-ha 1.3"}
+    if token:
+        headers["X-Auth-Token"] = token
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(url, data, headers, method=method)
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            text = answer.read()
+            return answer.status, answer.headers, json.loads(text) if text else None
+    except urllib.error.HTTPError as error:
+        return error.code, error.headers, None
+
+
+def token_of(stack):
+    auth = stack.clouds[stack.cloud]["auth"]
+    domain = {"name": auth.get("user_domain_name", "Default")}
+    body = {"auth": {"identity": {"methods": ["password"], "password": {"user": {
+        "name": auth["username"], "domain": domain, "password": auth["password"]}}},
+        "scope": {"project": {"name": auth["project_name"], "domain": domain}}}}
+    status, headers, _ = call("POST", auth["auth_url"].rstrip("/") + "/auth/tokens", body=body)
+    if status != 201:
+        raise SystemExit("no token: %s" % status)
+    return headers["X-Subject-Token"]
+
+
+def protect(base, token, hosts):
+    """A segment with these hosts, so that there is something to report."""
+    status, _, made = call("POST", base + "/v1/segments", token, {"segment": {
+        "name": "schemathesis", "recovery_method": "auto", "service_type": "COMPUTE"}})
+    if status != 201:
+        raise SystemExit("no segment: %s" % status)
+    path = base + "/v1/segments/%s/hosts" % made["segment"]["uuid"]
+    for host in hosts:
+        status, _, _ = call("POST", path, token, {"host": {"name": host, "type": "COMPUTE", "control_attributes": "SSH"}})
+        if status != 201:
+            raise SystemExit("no host %s: %s" % (host, status))
+
+
+def run(checks, arguments, stack):
+    base = "/".join(stack.instance_ha_url().split("/")[:3])
+    token = token_of(stack)
+    status, headers, document = call("GET", base + "/openapi.json")
+    checks.equal("the document is served without a token", (status, headers["Content-Type"]), (200, "application/json"))
+    with open(arguments.kept, encoding="utf-8") as f:
+        checks.that("the document served is the one kept in docs/", json.load(f) == document)
+    errors = [error.message for error in OpenAPIV31SpecValidator(document).iter_errors()]
+    checks.equal("the document is valid OpenAPI 3.1", errors, [])
+
+    hosts = ["compute-%03d" % n for n in range(1, HOSTS + 1)]
+    protect(base, token, hosts[:HOSTS // 2])
+    report = os.path.join(stack.work, "report.xml")
+    environment = dict(os.environ, SCHEMATHESIS_HOOKS="hooks", PYTHONPATH=HERE, NO_COLOR="1", COLUMNS="160",
+                       TACHI_NOVA_HOSTS=",".join(hosts), TACHI_PROTECTED_HOSTS=",".join(hosts[:HOSTS // 2]))
+    command = [arguments.schemathesis, "--config-file", os.path.join(HERE, "schemathesis.toml"), "run", base + "/openapi.json",
+               "--url", base, "--checks", CHECKS, "--max-examples", str(arguments.examples), "--header", "X-Auth-Token: " + token,
+               "--report", "junit", "--report-junit-path", report]
+    if arguments.only:
+        command += ["--include-operation-id", arguments.only]
+    done = subprocess.run(command, cwd=stack.work, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True, check=False)
+    print(done.stdout)
+    wrong = {}
+    tried = 0
+    for case in ElementTree.parse(report).getroot().iter("testcase"):
+        tried += 1
+        problems = [(p.get("message") or "") + (p.text or "") for p in case if p.tag in ("failure", "error")]
+        if problems:
+            wrong[case.get("name")] = problems
+    operations = sum(len(set(item) - {"parameters"}) for item in document["paths"].values())
+    for name, problems in wrong.items():
+        checks.that(name, False, "\n".join(problems)[:3000])
+    checks.that("operations without a finding: %d" % (tried - len(wrong)), not wrong)
+    if not arguments.only:
+        checks.that("every operation was tried", tried >= operations, "%s of %s" % (tried, operations))
+    checks.equal("schemathesis agrees", done.returncode, 0)
+    log = stack.output()
+    for word in ("panicked", "request failed"):
+        checks.that("the log has no %r" % word, word not in log, "\n".join(
+            line for line in log.splitlines() if word in line)[:3000])
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--tachi", required=True)
+    parser.add_argument("--schemathesis", required=True)
+    parser.add_argument("--kept", required=True, help="docs/openapi.json")
+    parser.add_argument("--examples", type=int, default=20, help="cases of each operation in the random phases")
+    parser.add_argument("--only", help="an operationId")
+    arguments = parser.parse_args()
+    checks = Checks()
+    stack = Stack(arguments.tachi, arguments=("--hosts", str(HOSTS)))
+    try:
+        run(checks, arguments, stack)
+    finally:
+        code = stack.stop()
+    checks.equal("the service ends with 0", code, 0)
+    stack.remove()
+    return checks.end()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
