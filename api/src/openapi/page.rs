@@ -349,7 +349,7 @@ fn kind(schema: &Value) -> String {
     // A long one is told in words beside it.
     if let Some(pattern) = schema["pattern"]
         .as_str()
-        .filter(|pattern| !pattern.contains(r"\p"))
+        .filter(|pattern| !pattern.contains('\\'))
     {
         _ = write!(kind, ", `{pattern}`");
     }

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::operations::{Filter, FilterKind, List, Operation, Success};
 use crate::microversion::Microversion;
 use crate::query::{FALSE, TRUE};
-use crate::wire::rules::{DateTime, Rule};
+use crate::wire::rules::{DateTime, NO_NUL, Rule};
 
 /// Paging, the same for every list.
 const PAGING: &[&str] = &["limit", "marker", "page_size", "sort_dir"];
@@ -102,7 +102,7 @@ fn named(name: &str) -> Value {
 
 fn filter(filter: &Filter) -> Value {
     let schema = match filter.kind {
-        FilterKind::Exact => json!({"type": "string"}),
+        FilterKind::Exact => json!({"type": "string", "pattern": NO_NUL}),
         FilterKind::Boolean => {
             let words: Vec<_> = TRUE.iter().chain(FALSE).collect();
             json!({"type": "string", "enum": words, "description": "Case does not matter."})

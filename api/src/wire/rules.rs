@@ -257,7 +257,8 @@ impl Rule for DateTime {
     }
 }
 
-const NO_NUL: &str = r"^[^\x00]*$";
+/// No NUL in it, as a schema writes it.
+pub(crate) const NO_NUL: &str = r"^[^\x00]*$";
 
 /// A text of so many characters, any but NUL.
 #[derive(Clone, Copy, Debug)]

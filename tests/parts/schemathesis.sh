@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+# The API, driven by its own OpenAPI document: nothing undocumented, no 5xx, wrong data refused and good data taken.
+# shellcheck source=tests/lib/common.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../lib/common.sh"
+# shellcheck source=tests/lib/python.sh
+. "$REPO/tests/lib/python.sh"
+# shellcheck source=tests/lib/script-counts.sh
+. "$REPO/tests/lib/script-counts.sh"
+venv="$(python_environment "${TACHI_SCHEMATHESIS_CACHE:-$REPO/target/schemathesis-venv}" \
+  "$REPO/tests/schemathesis/requirements.txt" "$REPO/tests/schemathesis/constraints.txt")"
+script_counted "$venv/bin/python" "$REPO/tests/schemathesis/run.py" --tachi "$TACHI" \
+  --schemathesis "$venv/bin/schemathesis" --kept "$REPO/docs/openapi.json"
