@@ -12,6 +12,7 @@ use crate::wire::fields::{Body, Outline};
 use crate::wire::host::HostView;
 use crate::wire::notification::{DetailView, NotificationView, TaskView};
 use crate::wire::payload;
+use crate::wire::rules::Boolean;
 use crate::wire::segment::SegmentView;
 use crate::wire::vmove::VmoveView;
 
@@ -37,7 +38,7 @@ fn view<V: ToSchema + PartialSchema>(schemas: &mut Map<String, Value>) {
     schemas.insert(V::name().into_owned(), schema);
 }
 
-/// Documents that are made where they are answered.
+/// What no type tells: words for a boolean, and documents that are made where they are answered.
 fn documents() -> Map<String, Value> {
     let link = json!({
         "type": "object",
@@ -78,6 +79,7 @@ fn documents() -> Map<String, Value> {
     });
     let document = json!({"type": "object", "required": ["openapi", "info", "paths", "components"]});
     [
+        ("Boolean", Boolean::words()),
         ("Version", version),
         ("Versions", versions),
         ("Health", health),

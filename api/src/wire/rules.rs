@@ -194,7 +194,15 @@ impl Rule for Boolean {
         }
     }
 
+    /// Told once, for it is long: see [`Boolean::words`].
     fn schema(&self) -> Value {
+        json!({"$ref": "#/components/schemas/Boolean"})
+    }
+}
+
+impl Boolean {
+    /// The schema of it.
+    pub(crate) fn words() -> Value {
         let words: Vec<_> = TRUE.iter().chain(FALSE).collect();
         json!({
             "anyOf": [{"type": "boolean"}, {"type": "string", "enum": words}],

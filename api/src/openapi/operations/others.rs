@@ -1,0 +1,73 @@
+//! Extensions, versions, and the service itself.
+
+use std::borrow::Cow;
+
+use super::{Operation, PLAIN, Success};
+
+pub(super) fn others() -> Vec<Operation> {
+    let versions = |path, id: &'static str| Operation {
+        path,
+        id: Cow::Borrowed(id),
+        tag: "versions",
+        summary: "Show version 1 of the API",
+        success: Success::One(200, "version", "Version", &[]),
+        ..PLAIN
+    };
+    vec![
+        Operation {
+            path: "/v1/extensions",
+            id: Cow::Borrowed("listExtensions"),
+            tag: "extensions",
+            summary: "List what this API offers",
+            success: Success::Many("extensions", "Extension"),
+            ..PLAIN
+        },
+        Operation {
+            path: "/v1/extensions/{alias}",
+            id: Cow::Borrowed("showExtension"),
+            tag: "extensions",
+            summary: "Show one thing this API offers",
+            success: Success::One(200, "extension", "Extension", &[]),
+            refusals: &[(404, "There is none, or the caller may not see it.")],
+            ..PLAIN
+        },
+        versions("/v1", "showVersion"),
+        versions("/v1/", "showVersionWithSlash"),
+        Operation {
+            refusals: &[(404, "There is no such version; the only one is `v1.0`.")],
+            ..versions("/v1/versions/{id}", "showVersionById")
+        },
+        Operation {
+            path: "/",
+            id: Cow::Borrowed("listVersions"),
+            tag: "versions",
+            summary: "List versions of the API",
+            success: Success::Open(200, "Versions"),
+            ..PLAIN
+        },
+        Operation {
+            path: "/healthcheck",
+            id: Cow::Borrowed("healthcheck"),
+            tag: "service",
+            summary: "Tell whether the service takes requests",
+            about: "As text, HTML or JSON, whichever `Accept` names first.",
+            success: Success::Open(200, "Health"),
+            refusals: &[
+                (404, "The caller may not ask."),
+                (
+                    503,
+                    "This server is not to get requests: its database cannot be reached, say, or the operator says so.",
+                ),
+            ],
+            ..PLAIN
+        },
+        Operation {
+            path: "/openapi.json",
+            id: Cow::Borrowed("openapi"),
+            tag: "service",
+            summary: "This document",
+            success: Success::Open(200, "Document"),
+            ..PLAIN
+        },
+    ]
+}
