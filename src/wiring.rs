@@ -133,12 +133,14 @@ pub(crate) async fn api(
             session: Some(options),
             www_authenticate_uri,
             cache,
+            retries,
+            ..
         } => {
             let session = Session::new(options.as_ref().clone(), base.clock.clone())
                 .await
                 .map_err(|error| Failure::new("setting up the session with Keystone", error))?;
             tachi_api::Auth::Keystone {
-                validator: Arc::new(identity::Validator::new(session)),
+                validator: Arc::new(identity::Validator::new(session, *retries)),
                 www_authenticate_uri: www_authenticate_uri.clone(),
                 cache: tachi_api::CacheOptions {
                     valid_for: *cache,
@@ -155,6 +157,9 @@ pub(crate) async fn api(
         compute_hosts: Arc::new(identity::Hosts::new(nova(settings, &base.clock).await?)),
     };
     let mut options = tachi_api::Options::new(auth);
+    if let AuthStrategy::Keystone { tokens, .. } = &settings.auth {
+        options.tokens = tokens.clone();
+    }
     options.max_limit = settings.max_limit;
     options.max_body_bytes = settings.max_body_bytes;
     options.link_prefix.clone_from(&settings.link_prefix);

@@ -3,7 +3,7 @@
 mod from_registry;
 
 use axum::response::{IntoResponse, Response};
-use http::header::{CONTENT_TYPE, WWW_AUTHENTICATE};
+use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderName, HeaderValue, StatusCode};
 use serde_json::{Map, Value, json};
 use tachi_domain::fault::FaultClass;
@@ -13,6 +13,9 @@ use crate::microversion::Microversion;
 use crate::ports::Unavailable;
 
 pub(crate) use from_registry::{About, Verb, marker_not_found, no_host_in, no_segment};
+
+/// How long a caller of a service that is out should wait.
+const RETRY_AFTER_SECONDS: &str = "5";
 
 /// The source of an [`ApiError`].
 pub(crate) type Source = Box<dyn std::error::Error + Send + Sync>;
@@ -93,8 +96,9 @@ impl From<Bug> for ApiError {
     }
 }
 
-impl From<Unavailable> for ApiError {
-    fn from(error: Unavailable) -> Self {
+/// Shared: everybody who asked about one token at the same time gets the same answer.
+impl From<std::sync::Arc<Unavailable>> for ApiError {
+    fn from(error: std::sync::Arc<Unavailable>) -> Self {
         Self::Unavailable {
             service: "Keystone",
             source: Box::new(error),
@@ -210,6 +214,11 @@ impl IntoResponse for ApiError {
             "application/json; charset=UTF-8"
         };
         let mut response = (status, [(CONTENT_TYPE, content_type)], body).into_response();
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            response
+                .headers_mut()
+                .insert(RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
+        }
         if let Self::Unauthenticated { challenge } = self {
             response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
         }

@@ -48,13 +48,13 @@ mod tls;
 mod wire;
 
 pub use access_log::{AccessLog, FormatError, LineFormat};
-pub use auth::{CacheOptions, Identity};
+pub use auth::{AccessRule, CacheOptions, Identity, TokenOptions};
 pub use cors::{Cors, CorsGroup};
 pub use health::{HealthBackend, HealthOptions};
 pub use metrics::{Metrics, MetricsAccess, MetricsError, metrics_router};
 pub use openapi::{openapi, openapi_page};
 pub use options::{Auth, Options};
-pub use policy::{Check, Policy};
+pub use policy::{Policy, policy_rules};
 pub use ports::{ComputeHosts, Ports, TokenValidator, Unavailable};
 pub use router::{BuildError, router};
 pub use routes::{RouteInfo, routes};

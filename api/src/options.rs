@@ -7,7 +7,7 @@ use http::HeaderName;
 use regex::Regex;
 
 use crate::access_log::AccessLog;
-use crate::auth::CacheOptions;
+use crate::auth::{CacheOptions, TokenOptions};
 use crate::cors::Cors;
 use crate::health::HealthOptions;
 use crate::metrics::MetricsAccess;
@@ -35,6 +35,8 @@ pub enum Auth {
 pub struct Options {
     /// Who is let in.
     pub auth: Auth,
+    /// Which tokens are taken for what.
+    pub tokens: TokenOptions,
     /// Who may do what.
     pub policy: Policy,
     /// `osapi_max_limit`: the longest page.
@@ -76,6 +78,7 @@ impl Options {
     pub fn new(auth: Auth) -> Self {
         Self {
             auth,
+            tokens: TokenOptions::default(),
             policy: Policy::default(),
             max_limit: 1000,
             max_body_bytes: 114_688,

@@ -1,141 +1,203 @@
-//! Who may do what: one check for each named rule.
+//! Who may do what: one rule for each route, which operators can change while the service runs.
 
-use std::collections::HashMap;
+mod caller;
+mod table;
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use tachi_policy::{Loaded, Rules, Source, SourceError};
 
 use crate::auth::Caller;
+use caller::{Subject, Target};
+pub use table::policy_rules;
+
+/// The rule that says who is an administrator.
+pub(crate) const CONTEXT_IS_ADMIN: &str = "context_is_admin";
 
 /// The name of a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Rule(pub(crate) &'static str);
 
-/// A condition on the caller.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Check {
-    /// Everybody with a valid token.
-    Everybody,
-    /// Nobody.
-    Nobody,
-    /// Whoever the rule `context_is_admin` admits.
-    Admin,
-    /// Holders of this role; case does not matter.
-    Role(String),
-    /// Any of these.
-    Any(Vec<Check>),
-}
-
-/// The rules and their checks. Masakari's defaults, and what an operator has put over them.
+/// The rules in force. Clones share them, so that whoever holds one can exchange them while requests are served.
 #[derive(Clone, Debug)]
-pub struct Policy {
-    context_is_admin: Check,
-    overrides: HashMap<String, Check>,
-}
+pub struct Policy(Arc<RwLock<Arc<Rules>>>);
 
+/// Masakari's defaults.
 impl Default for Policy {
     fn default() -> Self {
-        Self {
-            context_is_admin: Check::Role("admin".to_owned()),
-            overrides: HashMap::new(),
-        }
+        // Without files nothing can go wrong; if it did, rules that are not there would let nobody in.
+        let rules = Self::load(&[], &tachi_policy::Options::default())
+            .map(|loaded| loaded.rules)
+            .unwrap_or_default();
+        Self::new(rules)
     }
 }
 
 impl Policy {
-    /// Sets the check of one rule, such as `os_masakari_api:notifications:create`, or `context_is_admin`, which says who
-    /// is an administrator.
-    #[must_use]
-    pub fn with(mut self, rule: &str, check: Check) -> Self {
-        if rule == "context_is_admin" {
-            self.context_is_admin = check;
-        } else {
-            self.overrides.insert(rule.to_owned(), check);
-        }
-        self
+    /// These rules, as [`Policy::load`] makes them.
+    pub fn new(rules: Rules) -> Self {
+        Self(Arc::new(RwLock::new(Arc::new(rules))))
+    }
+
+    /// The defaults of this API with what files say instead.
+    ///
+    /// # Errors
+    ///
+    /// A file is no policy file.
+    pub fn load(sources: &[Source], options: &tachi_policy::Options) -> Result<Loaded, SourceError> {
+        Rules::load(policy_rules(), sources, options)
+    }
+
+    /// The defaults with the rules of one text.
+    ///
+    /// # Errors
+    ///
+    /// The text is no policy file.
+    pub fn with_text(text: &str) -> Result<Self, SourceError> {
+        let source = Source::new("policy.yaml", text);
+        Self::load(&[source], &tachi_policy::Options::default()).map(|loaded| Self::new(loaded.rules))
+    }
+
+    /// Puts other rules in force, for requests that are checked from now on.
+    pub fn replace(&self, rules: Rules) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(rules);
+    }
+
+    /// The rules in force.
+    pub fn current(&self) -> Arc<Rules> {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Whether `rule` admits `caller`.
     pub(crate) fn allows(&self, rule: &str, caller: &Caller) -> bool {
-        let check = self.overrides.get(rule).unwrap_or(default_check(rule));
-        self.passes(check, caller)
+        admits(&self.current(), rule, caller)
     }
 
-    fn passes(&self, check: &Check, caller: &Caller) -> bool {
-        match check {
-            Check::Everybody => true,
-            Check::Nobody => false,
-            // `context_is_admin` cannot ask for itself.
-            Check::Admin => {
-                caller.always_admin
-                    || (self.context_is_admin != Check::Admin && self.passes(&self.context_is_admin, caller))
-            }
-            Check::Role(role) => caller
-                .identity
-                .roles
-                .iter()
-                .any(|held| held.eq_ignore_ascii_case(role)),
-            Check::Any(checks) => checks.iter().any(|check| self.passes(check, caller)),
-        }
+    /// Whether `rule` admits whoever has these roles in this project, for an operator who wants to know.
+    pub fn would_admit(&self, rule: &str, identity: crate::Identity) -> bool {
+        let caller = Caller {
+            identity: Arc::new(identity),
+            service: None,
+            always_admin: false,
+        };
+        self.allows(rule, &caller)
     }
 }
 
-fn default_check(rule: &str) -> &'static Check {
-    if rule.starts_with("os_masakari_api:versions:") {
-        &Check::Everybody
-    } else {
-        &Check::Admin
+fn admits(rules: &Rules, rule: &str, caller: &Caller) -> bool {
+    if rule == CONTEXT_IS_ADMIN {
+        let subject = Subject::undecided(caller);
+        return rules.allows(rule, &subject, &subject);
     }
+    rules.allows(rule, &Subject::of(caller, rules), &Target(caller))
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
     use crate::auth::Identity;
 
-    const RULE: &str = "os_masakari_api:notifications:create";
-
     fn caller(roles: &[&str]) -> Caller {
         let identity = Identity {
+            user_id: "u1".to_owned(),
+            project_id: Some("p1".to_owned()),
             roles: roles.iter().map(|role| (*role).to_owned()).collect(),
             ..Identity::default()
         };
         Caller {
             identity: Arc::new(identity),
+            service: None,
             always_admin: false,
         }
     }
 
+    const CREATE: &str = "os_masakari_api:notifications:create";
+    const INDEX: &str = "os_masakari_api:segments:index";
+    const VERSIONS: &str = "os_masakari_api:versions:discoverable";
+
     #[test]
     fn checks() {
-        let monitor = || Check::Role("masakari_monitor".to_owned());
-        let plain = Policy::default();
-        let delegated = Policy::default().with("context_is_admin", Check::Role("operator".to_owned()));
-        let shared = Policy::default().with(RULE, Check::Any(vec![Check::Admin, monitor()]));
-        let closed = Policy::default().with(RULE, Check::Nobody);
-        let circular = Policy::default().with("context_is_admin", Check::Admin);
-        let versions = "os_masakari_api:versions:discoverable";
+        let shared = "os_masakari_api:notifications:create: rule:admin_api or role:masakari_monitor";
+        let delegated = "context_is_admin: role:operator";
+        let circular = "context_is_admin: is_admin:True";
         let cases = [
-            ("admin", &plain, RULE, &["member", "admin"][..], true),
-            ("case of a role", &plain, RULE, &["ADMIN"], true),
-            ("no role", &plain, RULE, &[], false),
-            ("another role", &plain, RULE, &["administrator"], false),
-            ("versions", &plain, versions, &[], true),
-            ("delegated to a role", &delegated, RULE, &["operator"], true),
-            ("delegated away from admin", &delegated, RULE, &["admin"], false),
-            ("one rule shared", &shared, RULE, &["masakari_monitor"], true),
+            ("admin", "", INDEX, &["member", "admin"][..], true),
+            ("case of a role", "", INDEX, &["ADMIN"], true),
+            ("no role", "", INDEX, &[], false),
+            ("another role", "", INDEX, &["administrator"], false),
+            ("versions", "", VERSIONS, &[], true),
+            ("delegated to a role", delegated, INDEX, &["operator"], true),
+            ("delegated away from admin", delegated, INDEX, &["admin"], false),
+            ("one rule shared", shared, CREATE, &["masakari_monitor"], true),
             (
                 "one rule shared, others not",
-                &shared,
-                "os_masakari_api:segments:index",
+                shared,
+                INDEX,
                 &["masakari_monitor"],
                 false,
             ),
-            ("nobody", &closed, RULE, &["admin"], false),
-            ("admin is whoever is admin", &circular, RULE, &["admin"], false),
+            (
+                "nobody",
+                "os_masakari_api:segments:index: '!'",
+                INDEX,
+                &["admin"],
+                false,
+            ),
+            ("admin is whoever is admin", circular, INDEX, &["admin"], false),
+            (
+                "everybody",
+                "os_masakari_api:segments:index: '@'",
+                INDEX,
+                &[],
+                true,
+            ),
+            (
+                "owner",
+                "os_masakari_api:segments:index: rule:admin_or_owner",
+                INDEX,
+                &[],
+                true,
+            ),
+            (
+                "other project",
+                "os_masakari_api:segments:index: project_id:p2",
+                INDEX,
+                &["admin"],
+                false,
+            ),
+            ("no such rule", "", "os_masakari_api:nothing", &["admin"], false),
         ];
-        for (name, policy, rule, roles, expected) in cases {
+        for (name, file, rule, roles, expected) in cases {
+            let policy = Policy::with_text(file).unwrap();
             assert_eq!(policy.allows(rule, &caller(roles)), expected, "{name}");
         }
+    }
+
+    #[test]
+    fn noauth2_is_administrator_whatever_the_rules_say_of_that() {
+        let policy = Policy::with_text("context_is_admin: '!'").unwrap();
+        let everybody = Caller {
+            always_admin: true,
+            ..caller(&[])
+        };
+        assert!(policy.allows(INDEX, &everybody));
+        assert!(!policy.allows(INDEX, &caller(&["admin"])));
+    }
+
+    #[test]
+    fn other_rules_count_at_once_and_for_every_holder() {
+        let policy = Policy::default();
+        let holder = policy.clone();
+        assert!(!holder.allows(INDEX, &caller(&["member"])));
+        let text = Source::new("p", "os_masakari_api:segments:index: role:member");
+        let loaded = Policy::load(&[text], &tachi_policy::Options::default()).unwrap();
+        policy.replace(loaded.rules);
+        assert!(holder.allows(INDEX, &caller(&["member"])));
+    }
+
+    #[test]
+    fn the_defaults_have_nothing_to_be_warned_of() {
+        let loaded = Policy::load(&[], &tachi_policy::Options::default()).unwrap();
+        assert_eq!(loaded.warnings, []);
     }
 }

@@ -12,7 +12,7 @@ use tower::ServiceExt;
 
 use crate::access_log::Observer;
 use crate::app::{App, Inner};
-use crate::auth::{Gatekeeper, TokenCache};
+use crate::auth::{Gatekeeper, Identifier, KeystoneGate, TokenOptions};
 use crate::error::ApiError;
 use crate::handlers::{healthcheck, metrics, versions};
 use crate::health::Health;
@@ -65,7 +65,7 @@ pub fn router(options: Options, ports: Ports) -> Result<Router, BuildError> {
             scheme_header: options.scheme_header,
             tls: options.tls,
         },
-        gatekeeper: gatekeeper(options.auth, &ports)?,
+        gatekeeper: gatekeeper(options.auth, options.tokens, &ports)?,
         policy: options.policy,
         max_limit: options.max_limit,
         max_body_bytes: options.max_body_bytes,
@@ -147,7 +147,7 @@ async fn nothing_here(request: Request) -> ApiError {
     ApiError::nothing_here()
 }
 
-fn gatekeeper(auth: Auth, ports: &Ports) -> Result<Gatekeeper, BuildError> {
+fn gatekeeper(auth: Auth, tokens: TokenOptions, ports: &Ports) -> Result<Gatekeeper, BuildError> {
     match auth {
         Auth::Keystone {
             validator,
@@ -156,12 +156,11 @@ fn gatekeeper(auth: Auth, ports: &Ports) -> Result<Gatekeeper, BuildError> {
         } => {
             let challenge = HeaderValue::from_str(&format!("Keystone uri=\"{uri}\""))
                 .map_err(|source| BuildError::WwwAuthenticateUri { uri, source })?;
-            Ok(Gatekeeper::Keystone {
-                validator: Arc::new(Measured(validator)),
-                cache: Box::new(TokenCache::new(cache)),
-                clock: Arc::clone(&ports.clock),
+            Ok(Gatekeeper::Keystone(Box::new(KeystoneGate {
+                identifier: Identifier::new(Arc::new(Measured(validator)), cache, Arc::clone(&ports.clock)),
+                options: tokens,
                 challenge,
-            })
+            })))
         }
         Auth::Noauth2 => {
             tracing::warn!(

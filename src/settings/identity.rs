@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use secrecy::SecretString;
+use tachi_api::TokenOptions;
 use tachi_config::{Reader, Refusal};
 use tachi_openstack::{CatalogInfo, Credentials, IdOrName, Options, Project};
 
@@ -19,6 +20,10 @@ pub(crate) enum AuthStrategy {
         www_authenticate_uri: String,
         /// How long an answer is believed.
         cache: Duration,
+        /// How often Keystone is asked again when no connection could be made.
+        retries: u32,
+        /// Which tokens are taken for what.
+        tokens: TokenOptions,
     },
     /// Not at all: everyone is an administrator. For development.
     Noauth2,
@@ -43,6 +48,27 @@ pub(super) fn auth_strategy(r: &mut Reader<'_>, session: Option<&Options>) -> Au
         .seconds("keystone_authtoken", "token_cache_time")
         .default(Duration::from_secs(300))
         .get();
+    let retries = r
+        .int("keystone_authtoken", "http_request_max_retries")
+        .default(3)
+        .range(0..=10)
+        .get();
+    let defaults = TokenOptions::default();
+    let tokens = TokenOptions {
+        service_roles: r
+            .list("keystone_authtoken", "service_token_roles")
+            .default(defaults.service_roles)
+            .get(),
+        service_roles_required: r
+            .bool("keystone_authtoken", "service_token_roles_required")
+            .default(defaults.service_roles_required)
+            .get(),
+        service_type: r.string("keystone_authtoken", "service_type").optional(),
+    };
+    // Read so that a wrong value is told; a request without an identity is refused with 401 either way.
+    r.bool("keystone_authtoken", "delay_auth_decision")
+        .default(false)
+        .get();
     if strategy == "noauth2" {
         return AuthStrategy::Noauth2;
     }
@@ -53,6 +79,8 @@ pub(super) fn auth_strategy(r: &mut Reader<'_>, session: Option<&Options>) -> Au
         session: session.cloned().map(Box::new),
         www_authenticate_uri,
         cache,
+        retries,
+        tokens,
     }
 }
 
@@ -99,7 +127,12 @@ pub(super) fn keystone_authtoken(r: &mut Reader<'_>) -> Option<Options> {
     let credential_secret = r.secret(G, "application_credential_secret").optional();
     let region = r.string(G, "region_name").optional();
     let ca_file = r.string(G, "cafile").optional().map(PathBuf::from);
+    let client_certificate = client_certificate(r, G);
     let insecure = r.bool(G, "insecure").default(false).get();
+    let connect_timeout = r.seconds(G, "http_connect_timeout").optional();
+    let timeout = r.seconds(G, "timeout").optional();
+    // Has no effect: Keystone is asked at auth_url, where our own token comes from.
+    r.string(G, "interface").default("internal".into()).get();
     let auth_url = auth_url?;
     let user = user_id.map(by_id).or_else(|| username.map(by_name));
     let credentials = if kind == "v3applicationcredential" {
@@ -137,12 +170,33 @@ pub(super) fn keystone_authtoken(r: &mut Reader<'_>) -> Option<Options> {
             },
         }
     };
-    Some(Options {
+    let mut options = Options {
         region,
         ca_file,
+        client_certificate,
         insecure,
         ..Options::new(auth_url, credentials)
-    })
+    };
+    // keystonemiddleware has one limit for both.
+    options.connect_timeout = connect_timeout.unwrap_or(options.connect_timeout);
+    options.timeout = timeout.or(connect_timeout).unwrap_or(options.timeout);
+    Some(options)
+}
+
+/// `certfile` and `keyfile`; without the latter the former holds both.
+fn client_certificate(r: &mut Reader<'_>, section: &str) -> Option<(PathBuf, PathBuf)> {
+    let certificate = r.string(section, "certfile").optional().map(PathBuf::from);
+    let key = r.string(section, "keyfile").optional().map(PathBuf::from);
+    if certificate.is_none() && key.is_some() {
+        r.refuse(
+            section,
+            "keyfile",
+            Refusal::new("is set, and certfile is not", "write certfile too, or neither"),
+        );
+    }
+    let certificate = certificate?;
+    let key = key.unwrap_or_else(|| certificate.clone());
+    Some((certificate, key))
 }
 
 fn missing(r: &mut Reader<'_>, section: &str, option: &str, what: &str) -> Option<Options> {

@@ -1,45 +1,94 @@
 //! The API's ports on Keystone and Nova.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
-use tachi_api::{ComputeHosts, Identity, TokenValidator, Unavailable};
+use tachi_api::{AccessRule, ComputeHosts, Identity, TokenValidator, Unavailable};
 use tachi_engine::ports::CallError;
-use tachi_openstack::{Nova, Session};
+use tachi_openstack::{Nova, Session, TokenInfo};
+
+/// How long after a connection failed for the first time it is tried again; twice as long after each further time.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
 /// Asks Keystone.
 pub(crate) struct Validator {
     session: Session,
+    /// `http_request_max_retries`.
+    retries: u32,
 }
 
 impl Validator {
-    pub(crate) fn new(session: Session) -> Self {
-        Self { session }
+    pub(crate) fn new(session: Session, retries: u32) -> Self {
+        Self { session, retries }
+    }
+
+    /// Asks again when no connection could be made; an answer, whatever it is, counts.
+    async fn ask(&self, token: &str, also_ended: bool) -> Result<Option<Identity>, Unavailable> {
+        let mut pause = FIRST_PAUSE;
+        let mut left = self.retries;
+        loop {
+            let answer = if also_ended {
+                self.session.validate_expired_token(token).await
+            } else {
+                self.session.validate_token(token).await
+            };
+            match answer {
+                Ok(info) => return Ok(info.map(identity)),
+                Err(error) if left > 0 && could_not_connect(&error) => {
+                    tokio::time::sleep(pause).await;
+                    pause *= 2;
+                    left -= 1;
+                }
+                Err(error) => {
+                    return Err(Unavailable {
+                        source: Box::new(error),
+                    });
+                }
+            }
+        }
+    }
+}
+
+fn could_not_connect(error: &CallError) -> bool {
+    let source = error.source.as_deref();
+    source
+        .and_then(|source| source.downcast_ref::<reqwest::Error>())
+        .is_some_and(reqwest::Error::is_connect)
+}
+
+fn identity(info: TokenInfo) -> Identity {
+    let access_rules = info.access_rules.map(|rules| {
+        let rules = rules.into_iter().map(|rule| AccessRule {
+            service: rule.service,
+            method: rule.method,
+            path: rule.path,
+        });
+        rules.collect()
+    });
+    Identity {
+        user_id: info.user.id,
+        user_name: Some(info.user.name),
+        user_domain_id: Some(info.user_domain.id),
+        project_id: info.project.map(|project| project.id),
+        project_domain_id: info.project_domain.map(|domain| domain.id),
+        domain_id: info.domain.map(|domain| domain.id),
+        system_scope: info.system_scope,
+        roles: info.roles,
+        is_admin_project: info.is_admin_project,
+        access_rules,
+        expires_at: Some(info.expires_at),
     }
 }
 
 #[async_trait]
 impl TokenValidator for Validator {
     async fn validate(&self, token: &str) -> Result<Option<Identity>, Unavailable> {
-        let info = self
-            .session
-            .validate_token(token)
-            .await
-            .map_err(|error| Unavailable {
-                source: Box::new(error),
-            })?;
-        Ok(info.map(|info| Identity {
-            user_id: info.user.id,
-            user_name: Some(info.user.name),
-            user_domain_id: Some(info.user_domain.id),
-            project_id: info.project.map(|project| project.id),
-            project_domain_id: info.project_domain.map(|domain| domain.id),
-            domain_id: info.domain.map(|domain| domain.id),
-            system_scope: info.system_scope,
-            roles: info.roles,
-            is_admin_project: info.is_admin_project,
-            expires_at: Some(info.expires_at),
-        }))
+        self.ask(token, false).await
+    }
+
+    async fn validate_ended(&self, token: &str) -> Result<Option<Identity>, Unavailable> {
+        self.ask(token, true).await
     }
 }
 

@@ -44,6 +44,7 @@ mod warning;
 pub use attributes::Attributes;
 pub use default::{Deprecated, Operation, RuleDefault};
 pub use problem::Problem;
+pub use python::same_but_for_case as same_role;
 pub use rules::{Listed, Loaded, Options, Rules};
 pub use sample::sample;
 pub use source::{Source, SourceError};

@@ -36,8 +36,8 @@ pub(crate) fn float(number: f64) -> String {
     }
 }
 
-/// Whether two texts differ at most in case.
-pub(crate) fn same_but_for_case(a: &str, b: &str) -> bool {
+/// Whether two names of roles differ at most in case.
+pub fn same_but_for_case(a: &str, b: &str) -> bool {
     if a.is_ascii() && b.is_ascii() {
         return a.eq_ignore_ascii_case(b);
     }

@@ -31,8 +31,8 @@ impl Default for Options {
     }
 }
 
-/// The rules in force.
-#[derive(Clone, Debug)]
+/// The rules in force. Without any, nobody may do anything.
+#[derive(Clone, Debug, Default)]
 pub struct Rules {
     rules: BTreeMap<String, Rule>,
     default_rule: String,

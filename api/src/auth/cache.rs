@@ -1,16 +1,32 @@
 //! Remembers for a while what Keystone said of a token. Bounded, so that made-up tokens cannot fill the memory, and good
-//! and bad ones are kept apart, so that made-up tokens cannot push good ones out.
+//! and bad ones are kept apart, so that made-up tokens cannot push good ones out. Kept by a hash: a copy of the memory
+//! has no token in it that could be used.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use sha2::{Digest as _, Sha256};
 use tachi_domain::Timestamp;
 
 use super::Identity;
 
-/// Longer tokens are asked for every time. Keystone's are some hundred bytes.
-const LONGEST_TOKEN: usize = 4096;
+/// What stands for a token.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Key {
+    hash: [u8; 32],
+    /// Whether a token that has ended would do too; that is another question with another answer.
+    ended: bool,
+}
+
+impl Key {
+    pub(super) fn of(token: &str, ended: bool) -> Self {
+        Self {
+            hash: Sha256::digest(token.as_bytes()).into(),
+            ended,
+        }
+    }
+}
 
 /// How long Keystone's answers are believed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,19 +51,19 @@ impl Default for CacheOptions {
 }
 
 /// The cache.
-pub(crate) struct TokenCache {
+pub(super) struct TokenCache {
     options: CacheOptions,
     entries: Mutex<Entries>,
 }
 
 #[derive(Default)]
 struct Entries {
-    good: HashMap<Box<str>, (Arc<Identity>, Duration)>,
-    bad: HashMap<Box<str>, ((), Duration)>,
+    good: HashMap<Key, (Arc<Identity>, Duration)>,
+    bad: HashMap<Key, ((), Duration)>,
 }
 
 impl TokenCache {
-    pub(crate) fn new(options: CacheOptions) -> Self {
+    pub(super) fn new(options: CacheOptions) -> Self {
         Self {
             options,
             entries: Mutex::default(),
@@ -59,7 +75,7 @@ impl TokenCache {
         clippy::option_option,
         reason = "unknown, known bad and known good are three answers"
     )]
-    pub(crate) fn get(&self, token: &str, now: Duration) -> Option<Option<Arc<Identity>>> {
+    pub(super) fn get(&self, token: &Key, now: Duration) -> Option<Option<Arc<Identity>>> {
         let entries = self.lock();
         if let Some((identity, until)) = entries.good.get(token) {
             return (now < *until).then(|| Some(Arc::clone(identity)));
@@ -68,23 +84,21 @@ impl TokenCache {
         (now < *until).then_some(None)
     }
 
-    /// Remembers Keystone's answer, but never beyond the token's own end.
-    pub(crate) fn put(&self, token: &str, answer: Option<Arc<Identity>>, now: Duration, wall: Timestamp) {
-        if token.len() > LONGEST_TOKEN {
-            return;
-        }
+    /// Remembers Keystone's answer, but never beyond the token's own end, unless it was asked about an ended one.
+    pub(super) fn put(&self, token: Key, answer: Option<Arc<Identity>>, now: Duration, wall: Timestamp) {
         let mut entries = self.lock();
         let capacity = self.options.capacity;
         if let Some(identity) = answer {
-            let left = identity.expires_at.map_or(Duration::MAX, |end| {
+            let end = identity.expires_at.filter(|_| !token.ended);
+            let left = end.map_or(Duration::MAX, |end| {
                 Duration::from_micros(u64::try_from(end.micros_since(wall)).unwrap_or(0))
             });
             let until = now.saturating_add(self.options.valid_for.min(left));
-            entries.bad.remove(token);
+            entries.bad.remove(&token);
             keep(&mut entries.good, token, identity, until, now, capacity);
         } else {
             let until = now.saturating_add(self.options.invalid_for);
-            entries.good.remove(token);
+            entries.good.remove(&token);
             keep(&mut entries.bad, token, (), until, now, capacity);
         }
     }
@@ -97,14 +111,14 @@ impl TokenCache {
 
 /// Inserts; drops what is over, and if that is not enough what is over first.
 fn keep<T>(
-    map: &mut HashMap<Box<str>, (T, Duration)>,
-    token: &str,
+    map: &mut HashMap<Key, (T, Duration)>,
+    token: Key,
     value: T,
     until: Duration,
     now: Duration,
     capacity: usize,
 ) {
-    map.remove(token);
+    map.remove(&token);
     if until <= now || capacity == 0 {
         return;
     }
@@ -120,7 +134,7 @@ fn keep<T>(
             map.remove(&first);
         }
     }
-    map.insert(token.into(), (value, until));
+    map.insert(token, (value, until));
 }
 
 #[cfg(test)]
@@ -128,6 +142,10 @@ mod tests {
     use super::*;
 
     const WALL: Timestamp = Timestamp::from_micros(1_000_000_000_000_000);
+
+    fn key(token: &str) -> Key {
+        Key::of(token, false)
+    }
 
     fn seconds(n: u64) -> Duration {
         Duration::from_secs(n)
@@ -154,8 +172,8 @@ mod tests {
         ];
         for (name, ends_in, after, expected) in cases {
             let cache = TokenCache::new(CacheOptions::default());
-            cache.put("t", Some(identity(ends_in)), seconds(10), WALL);
-            let got = cache.get("t", seconds(10 + after));
+            cache.put(key("t"), Some(identity(ends_in)), seconds(10), WALL);
+            let got = cache.get(&key("t"), seconds(10 + after));
             assert_eq!(got.is_some_and(|answer| answer.is_some()), expected, "{name}");
         }
     }
@@ -163,19 +181,19 @@ mod tests {
     #[test]
     fn bad_tokens_are_remembered_for_a_short_while() {
         let cache = TokenCache::new(CacheOptions::default());
-        cache.put("t", None, seconds(0), WALL);
-        assert_eq!(cache.get("t", seconds(9)), Some(None));
-        assert_eq!(cache.get("t", seconds(10)), None);
+        cache.put(key("t"), None, seconds(0), WALL);
+        assert_eq!(cache.get(&key("t"), seconds(9)), Some(None));
+        assert_eq!(cache.get(&key("t"), seconds(10)), None);
     }
 
     #[test]
     fn the_newer_answer_wins() {
         let cache = TokenCache::new(CacheOptions::default());
-        cache.put("t", Some(identity(3600)), seconds(0), WALL);
-        cache.put("t", None, seconds(1), WALL);
-        assert_eq!(cache.get("t", seconds(2)), Some(None));
-        cache.put("t", Some(identity(3600)), seconds(3), WALL);
-        assert_eq!(cache.get("t", seconds(4)), Some(Some(identity(3600))));
+        cache.put(key("t"), Some(identity(3600)), seconds(0), WALL);
+        cache.put(key("t"), None, seconds(1), WALL);
+        assert_eq!(cache.get(&key("t"), seconds(2)), Some(None));
+        cache.put(key("t"), Some(identity(3600)), seconds(3), WALL);
+        assert_eq!(cache.get(&key("t"), seconds(4)), Some(Some(identity(3600))));
     }
 
     #[test]
@@ -185,24 +203,36 @@ mod tests {
             ..CacheOptions::default()
         };
         let cache = TokenCache::new(options);
-        cache.put("good", Some(identity(3600)), seconds(0), WALL);
+        cache.put(key("good"), Some(identity(3600)), seconds(0), WALL);
         for n in 0..100 {
-            cache.put(&format!("made up {n}"), None, seconds(0), WALL);
+            cache.put(key(&format!("made up {n}")), None, seconds(0), WALL);
         }
         assert_eq!(cache.lock().bad.len(), 4);
-        assert!(cache.get("good", seconds(1)).is_some());
+        assert!(cache.get(&key("good"), seconds(1)).is_some());
         for n in 0..100 {
-            cache.put(&format!("good {n}"), Some(identity(3600)), seconds(n), WALL);
+            cache.put(key(&format!("good {n}")), Some(identity(3600)), seconds(n), WALL);
         }
         assert_eq!(cache.lock().good.len(), 4);
-        assert!(cache.get("good 99", seconds(100)).is_some(), "the newest is kept");
+        assert!(
+            cache.get(&key("good 99"), seconds(100)).is_some(),
+            "the newest is kept"
+        );
     }
 
     #[test]
-    fn huge_tokens_are_not_kept() {
+    fn an_answer_about_an_ended_token_counts_for_nothing_else() {
         let cache = TokenCache::new(CacheOptions::default());
-        let token = "x".repeat(LONGEST_TOKEN + 1);
-        cache.put(&token, Some(identity(3600)), seconds(0), WALL);
-        assert_eq!(cache.get(&token, seconds(0)), None);
+        cache.put(Key::of("t", true), Some(identity(-60)), seconds(0), WALL);
+        assert_eq!(cache.get(&key("t"), seconds(1)), None);
+        let again = cache.get(&Key::of("t", true), seconds(1));
+        assert!(again.is_some_and(|answer| answer.is_some()));
+        assert_eq!(cache.get(&Key::of("t", true), seconds(300)), None);
+    }
+
+    #[test]
+    fn nothing_of_a_token_is_in_what_is_kept() {
+        let shown = format!("{:?}", key("gAAAAA-secret"));
+        assert!(!shown.contains("gAAAAA"), "{shown}");
+        assert_ne!(key("a"), key("b"));
     }
 }

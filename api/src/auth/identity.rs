@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use tachi_domain::Timestamp;
 
+use super::AccessRule;
+
 /// The identity behind a token.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Identity {
@@ -25,6 +27,8 @@ pub struct Identity {
     pub roles: Vec<String>,
     /// Keystone's `is_admin_project`.
     pub is_admin_project: bool,
+    /// What the token is good for, if its application credential says so; none at all is good for nothing.
+    pub access_rules: Option<Vec<AccessRule>>,
     /// When the token ends, if known. Nothing is remembered of it after that.
     pub expires_at: Option<Timestamp>,
 }
@@ -34,6 +38,8 @@ pub struct Identity {
 pub(crate) struct Caller {
     /// Who.
     pub(crate) identity: Arc<Identity>,
+    /// The service that passes the request on for it.
+    pub(crate) service: Option<Arc<Identity>>,
     /// Whether nothing was checked (`noauth2`).
     pub(crate) always_admin: bool,
 }

@@ -16,35 +16,59 @@ use tower::ServiceExt;
 
 use super::fake::Fake;
 use crate::{
-    Auth, CacheOptions, ComputeHosts, Identity, Options, Ports, TokenValidator, Unavailable, router,
+    AccessRule, Auth, CacheOptions, ComputeHosts, Identity, Options, Ports, TokenValidator, Unavailable,
+    router,
 };
 
 /// The project of every token here.
 pub(super) const PROJECT: &str = "0123456789abcdef0123456789abcdef";
 
-/// Keystone: tokens `admin` and `member` are good.
+/// Keystone: tokens `admin`, `member` and `system` are good, `service` is a service's, `ended` was good a while ago, and
+/// `limited` is good for the list of segments only.
 #[derive(Default)]
 pub(super) struct Keystone {
     pub(super) asked: AtomicUsize,
     pub(super) down: AtomicBool,
 }
 
-#[async_trait]
-impl TokenValidator for Keystone {
-    async fn validate(&self, token: &str) -> Result<Option<Identity>, Unavailable> {
+impl Keystone {
+    fn answer(&self, token: &str, also_ended: bool) -> Result<Option<Identity>, Unavailable> {
         self.asked.fetch_add(1, Ordering::SeqCst);
         if self.down.load(Ordering::SeqCst) {
             return Err(Unavailable {
                 source: "connection refused".into(),
             });
         }
+        let role = match token {
+            "member" | "service" => token,
+            _ => "admin",
+        };
+        let rule = |path: &str| AccessRule {
+            service: "instance-ha".to_owned(),
+            method: "GET".to_owned(),
+            path: path.to_owned(),
+        };
         let identity = Identity {
             user_id: format!("{token}-user"),
             project_id: (token != "system").then(|| PROJECT.to_owned()),
-            roles: vec![if token == "member" { "member" } else { "admin" }.to_owned()],
+            system_scope: (token == "system").then(|| "all".to_owned()),
+            roles: vec![role.to_owned()],
+            access_rules: (token == "limited").then(|| vec![rule("/v1/segments"), rule("/v1/*/segments")]),
             ..Identity::default()
         };
-        Ok(matches!(token, "admin" | "member" | "system").then_some(identity))
+        let good = matches!(token, "admin" | "member" | "system" | "service" | "limited");
+        Ok((good || also_ended && token == "ended").then_some(identity))
+    }
+}
+
+#[async_trait]
+impl TokenValidator for Keystone {
+    async fn validate(&self, token: &str) -> Result<Option<Identity>, Unavailable> {
+        self.answer(token, false)
+    }
+
+    async fn validate_ended(&self, token: &str) -> Result<Option<Identity>, Unavailable> {
+        self.answer(token, true)
     }
 }
 

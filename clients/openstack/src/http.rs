@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use reqwest::redirect::Policy;
-use reqwest::{Certificate, Client, Response};
+use reqwest::{Certificate, Client, Identity, Response};
 
 use crate::options::Options;
 use crate::session::SetupError;
@@ -34,6 +34,11 @@ impl Clients {
             Some(path) => authorities(path)?,
             None => Vec::new(),
         };
+        let own = options
+            .client_certificate
+            .as_ref()
+            .map(|(certificate, key)| own_certificate(certificate, key))
+            .transpose()?;
         let build = |connect: Duration, idle: Duration| {
             let mut builder = Client::builder()
                 .user_agent(concat!("tachi/", env!("CARGO_PKG_VERSION")))
@@ -49,6 +54,9 @@ impl Clients {
             }
             for authority in authorities.clone() {
                 builder = builder.add_root_certificate(authority);
+            }
+            if let Some(own) = own.clone() {
+                builder = builder.identity(own);
             }
             builder.build().map_err(|source| SetupError::Client { source })
         };
@@ -76,6 +84,25 @@ fn authorities(path: &Path) -> Result<Vec<Certificate>, SetupError> {
         return Err(SetupError::CaEmpty { path: owned() });
     }
     Ok(found)
+}
+
+fn own_certificate(certificate: &Path, key: &Path) -> Result<Identity, SetupError> {
+    let read = |path: &Path| {
+        std::fs::read(path).map_err(|source| SetupError::CertificateFile {
+            path: path.to_owned(),
+            source,
+        })
+    };
+    let mut pem = read(certificate)?;
+    if key != certificate {
+        pem.push(b'\n');
+        pem.extend(read(key)?);
+    }
+    Identity::from_pem(&pem).map_err(|source| SetupError::Certificate {
+        certificate: certificate.to_owned(),
+        key: key.to_owned(),
+        source,
+    })
 }
 
 /// Why a body could not be read.
@@ -134,6 +161,21 @@ mod tests {
         ));
         let broken = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
         assert!(with_ca(Some(broken)).is_err());
+    }
+
+    #[test]
+    fn a_certificate_of_ours_comes_with_its_key() {
+        let file = |name: &str| PathBuf::from(format!("{}/testdata/{name}", env!("CARGO_MANIFEST_DIR")));
+        let cases = [
+            ("both", "server.pem", "server.key", true),
+            ("no key", "server.pem", "server.pem", false),
+            ("no certificate", "server.key", "server.key", false),
+            ("nothing there", "nowhere.pem", "server.key", false),
+        ];
+        for (name, certificate, key, good) in cases {
+            let made = own_certificate(&file(certificate), &file(key));
+            assert_eq!(made.is_ok(), good, "{name}");
+        }
     }
 
     /// Serves TLS with a certificate of the private authority and answers every request.

@@ -36,7 +36,7 @@ mod time;
 #[cfg(test)]
 mod fake;
 
-pub use keystone::validate::{Identity, TokenInfo};
+pub use keystone::validate::{AccessRule, Identity, TokenInfo};
 pub use nova::Nova;
 pub use openstack::IdOrName;
 pub use options::{CatalogInfo, CatalogInfoError, Credentials, Interface, Options, Project};

@@ -22,6 +22,8 @@ pub struct Options {
     pub compute_endpoint: Option<String>,
     /// PEM file with the certificate authorities to trust *instead of* the system's.
     pub ca_file: Option<PathBuf>,
+    /// PEM files with our own certificate and its key, for servers that ask for one. One file may hold both.
+    pub client_certificate: Option<(PathBuf, PathBuf)>,
     /// Accept any certificate. Logged at each start.
     pub insecure: bool,
     /// How long a connection may take to be set up.
@@ -44,6 +46,7 @@ impl Options {
             compute: CatalogInfo::default(),
             compute_endpoint: None,
             ca_file: None,
+            client_certificate: None,
             insecure: false,
             connect_timeout: Duration::from_secs(5),
             timeout: Duration::from_secs(20),

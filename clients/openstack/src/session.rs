@@ -219,6 +219,8 @@ impl Session {
         }
         if let Some(subject) = &call.subject {
             request = request.header("x-subject-token", subject.clone());
+            // Says that we look at access rules; without it Keystone hides tokens that have some.
+            request = request.header("openstack-identity-access-rules", "1.0");
         }
         if let Some(body) = &call.body {
             request = request.json(body);

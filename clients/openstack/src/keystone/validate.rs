@@ -23,6 +23,17 @@ pub struct Identity {
     pub name: String,
 }
 
+/// A kind of request that a token made with an application credential is good for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+pub struct AccessRule {
+    /// The service's type.
+    pub service: String,
+    /// The method.
+    pub method: String,
+    /// The path; `*`, `**` and `{name}` stand for parts of it.
+    pub path: String,
+}
+
 /// Whose token it is and what it may do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenInfo {
@@ -42,6 +53,8 @@ pub struct TokenInfo {
     pub is_admin_project: bool,
     /// The names of the roles.
     pub roles: Vec<String>,
+    /// What it is good for, if that is limited; an empty list is good for nothing.
+    pub access_rules: Option<Vec<AccessRule>>,
     /// When it ends, by Keystone's clock.
     pub expires_at: Timestamp,
 }
@@ -64,7 +77,15 @@ struct ReplyToken {
     is_admin_project: bool,
     #[serde(default)]
     roles: Vec<Identity>,
+    #[serde(default)]
+    application_credential: Option<Credential>,
     expires_at: String,
+}
+
+#[derive(Deserialize)]
+struct Credential {
+    #[serde(default)]
+    access_rules: Option<Vec<AccessRule>>,
 }
 
 #[derive(Deserialize)]
@@ -80,7 +101,7 @@ const fn yes() -> bool {
 }
 
 impl Session {
-    /// Asks Keystone whose token this is; `None` if it is not one, not any more, or bound to access rules.
+    /// Asks Keystone whose token this is; `None` if it is not one, or not any more.
     ///
     /// The catalogue is not asked for. Nothing is cached here.
     ///
@@ -153,6 +174,9 @@ impl Session {
             system_scope: token.system.and_then(|system| system.keys().next().cloned()),
             is_admin_project: token.is_admin_project,
             roles: token.roles.into_iter().map(|role| role.name).collect(),
+            access_rules: token
+                .application_credential
+                .and_then(|credential| credential.access_rules),
             expires_at,
         }))
     }

@@ -46,6 +46,26 @@ pub enum SetupError {
         /// The file.
         path: PathBuf,
     },
+    /// Our own certificate or its key cannot be read.
+    #[error("reading our own certificate from {}", path.display())]
+    CertificateFile {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The files are no certificate with its key.
+    #[error("using the certificate in {} with the key in {}", certificate.display(), key.display())]
+    Certificate {
+        /// The certificate's file.
+        certificate: PathBuf,
+        /// The key's file.
+        key: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        source: reqwest::Error,
+    },
     /// The HTTP client could not be set up.
     #[error("setting up the HTTP client")]
     Client {

@@ -1,0 +1,267 @@
+//! Asks whose a token is: the memory first, then Keystone, once for all who ask at the same time.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use futures_util::FutureExt as _;
+use futures_util::future::{BoxFuture, Shared, WeakShared};
+use tachi_engine::ports::Clock;
+
+use super::cache::{Key, TokenCache};
+use super::{CacheOptions, Identity};
+use crate::error::ApiError;
+use crate::metrics;
+use crate::ports::{TokenValidator, Unavailable};
+
+/// Abandoned questions are swept out when there are this many.
+const SWEEP: usize = 64;
+
+/// Which tokens will do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Accept {
+    /// Those that are good now.
+    Good,
+    /// Those too that have ended not long ago.
+    Ended,
+}
+
+type Outcome = Result<Option<Arc<Identity>>, Arc<Unavailable>>;
+type Flight = BoxFuture<'static, Outcome>;
+
+/// Knows whose tokens are.
+pub(crate) struct Identifier {
+    shared: Arc<Shelf>,
+    /// Questions under way. Weak: the last asker who gives up ends the question, and nobody gets its late answer.
+    flights: Mutex<HashMap<Key, WeakShared<Flight>>>,
+}
+
+struct Shelf {
+    validator: Arc<dyn TokenValidator>,
+    cache: TokenCache,
+    clock: Arc<dyn Clock>,
+}
+
+impl Identifier {
+    pub(crate) fn new(
+        validator: Arc<dyn TokenValidator>,
+        cache: CacheOptions,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self {
+            shared: Arc::new(Shelf {
+                validator,
+                cache: TokenCache::new(cache),
+                clock,
+            }),
+            flights: Mutex::default(),
+        }
+    }
+
+    /// Whose `token` is; `None` if it is not good.
+    pub(super) async fn identify(
+        &self,
+        token: &str,
+        accept: Accept,
+    ) -> Result<Option<Arc<Identity>>, ApiError> {
+        let key = Key::of(token, false);
+        let shelf = &self.shared;
+        match (shelf.cache.get(&key, shelf.clock.boot()), accept) {
+            (Some(known @ Some(_)), _) | (Some(known @ None), Accept::Good) => {
+                metrics::cache_asked(true);
+                return Ok(known);
+            }
+            (None, _) | (Some(None), Accept::Ended) => {}
+        }
+        let key = if accept == Accept::Ended {
+            let key = Key::of(token, true);
+            if let Some(known) = shelf.cache.get(&key, shelf.clock.boot()) {
+                metrics::cache_asked(true);
+                return Ok(known);
+            }
+            key
+        } else {
+            key
+        };
+        metrics::cache_asked(false);
+        let answer = self.join(&key, token, accept).await;
+        self.flights().remove(&key);
+        answer.map_err(ApiError::from)
+    }
+
+    /// The question under way about this token, or a new one.
+    fn join(&self, key: &Key, token: &str, accept: Accept) -> Shared<Flight> {
+        let mut flights = self.flights();
+        if let Some(flight) = flights.get(key).and_then(WeakShared::upgrade) {
+            return flight;
+        }
+        if flights.len() >= SWEEP {
+            flights.retain(|_, flight| flight.upgrade().is_some());
+        }
+        let (shelf, key_of_answer, token) = (Arc::clone(&self.shared), key.clone(), token.to_owned());
+        let flight = async move { shelf.ask(key_of_answer, &token, accept).await }
+            .boxed()
+            .shared();
+        if let Some(weak) = flight.downgrade() {
+            flights.insert(key.clone(), weak);
+        }
+        flight
+    }
+
+    fn flights(&self) -> MutexGuard<'_, HashMap<Key, WeakShared<Flight>>> {
+        // Every change is a single insert, remove or sweep, so a poisoned map is still a good one.
+        self.flights.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Shelf {
+    async fn ask(&self, key: Key, token: &str, accept: Accept) -> Outcome {
+        let answer = match accept {
+            Accept::Good => self.validator.validate(token).await,
+            Accept::Ended => self.validator.validate_ended(token).await,
+        };
+        let identity = answer.map_err(Arc::new)?.map(Arc::new);
+        self.cache
+            .put(key, identity.clone(), self.clock.boot(), self.clock.wall());
+        Ok(identity)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
+
+    use async_trait::async_trait;
+    use futures_util::future::join_all;
+    use tachi_domain::Timestamp;
+    use tokio::sync::Semaphore;
+
+    use super::*;
+
+    /// Answers when it is let.
+    struct Gate {
+        asked: AtomicUsize,
+        open: Semaphore,
+        fails: bool,
+    }
+
+    impl Gate {
+        fn new(fails: bool) -> Arc<Self> {
+            Arc::new(Self {
+                asked: AtomicUsize::new(0),
+                open: Semaphore::new(0),
+                fails,
+            })
+        }
+    }
+
+    #[async_trait]
+    impl TokenValidator for Gate {
+        async fn validate(&self, token: &str) -> Result<Option<Identity>, Unavailable> {
+            self.asked.fetch_add(1, Ordering::SeqCst);
+            self.open.acquire().await.unwrap().forget();
+            if self.fails {
+                return Err(Unavailable {
+                    source: "down".into(),
+                });
+            }
+            let user_id = token.to_owned();
+            Ok((token != "bad").then(|| Identity {
+                user_id,
+                ..Identity::default()
+            }))
+        }
+
+        async fn validate_ended(&self, token: &str) -> Result<Option<Identity>, Unavailable> {
+            self.validate(token).await
+        }
+    }
+
+    struct Still;
+
+    impl Clock for Still {
+        fn wall(&self) -> Timestamp {
+            Timestamp::from_micros(0)
+        }
+
+        fn boot(&self) -> Duration {
+            Duration::ZERO
+        }
+    }
+
+    fn identifier(gate: &Arc<Gate>) -> Arc<Identifier> {
+        Arc::new(Identifier::new(
+            gate.clone(),
+            CacheOptions::default(),
+            Arc::new(Still),
+        ))
+    }
+
+    #[tokio::test]
+    async fn a_hundred_at_once_cost_one_question() {
+        for (token, fails) in [("good", false), ("bad", false), ("good", true)] {
+            let gate = Gate::new(fails);
+            let identifier = identifier(&gate);
+            let asking = (0..100).map(|_| identifier.identify(token, Accept::Good));
+            let mut asking = Box::pin(join_all(asking));
+            assert!((&mut asking).now_or_never().is_none(), "all of them wait");
+            gate.open.add_permits(1);
+            for answer in asking.await {
+                assert_eq!(answer.is_err(), fails);
+                let user = answer.ok().flatten().map(|identity| identity.user_id.clone());
+                assert_eq!(user.as_deref(), (token == "good" && !fails).then_some("good"));
+            }
+            assert_eq!(gate.asked.load(Ordering::SeqCst), 1, "{token} {fails}");
+            assert!(identifier.flights().is_empty());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_question_goes_on_when_the_first_asker_gives_up() {
+        let gate = Gate::new(false);
+        let identifier = identifier(&gate);
+        let mut first = Box::pin(identifier.identify("good", Accept::Good));
+        let mut second = Box::pin(identifier.identify("good", Accept::Good));
+        assert!((&mut first).now_or_never().is_none());
+        assert!((&mut second).now_or_never().is_none());
+        drop(first);
+        gate.open.add_permits(1);
+        assert!(second.await.unwrap().is_some());
+        assert_eq!(gate.asked.load(Ordering::SeqCst), 1);
+    }
+
+    #[tokio::test]
+    async fn a_question_that_everybody_gave_up_is_asked_anew() {
+        let gate = Gate::new(false);
+        let identifier = identifier(&gate);
+        for _ in 0..200 {
+            let mut asking = Box::pin(identifier.identify("good", Accept::Good));
+            assert!((&mut asking).now_or_never().is_none());
+        }
+        assert_eq!(identifier.flights().len(), 1);
+        for n in 0..1000 {
+            let token = n.to_string();
+            let mut asking = Box::pin(identifier.identify(&token, Accept::Good));
+            assert!((&mut asking).now_or_never().is_none());
+        }
+        assert!(
+            identifier.flights().len() <= SWEEP,
+            "what was given up is swept out"
+        );
+        gate.open.add_permits(1);
+        assert!(identifier.identify("good", Accept::Good).await.unwrap().is_some());
+    }
+
+    #[tokio::test]
+    async fn different_tokens_do_not_wait_for_each_other() {
+        let gate = Gate::new(false);
+        let identifier = identifier(&gate);
+        let mut stuck = Box::pin(identifier.identify("stuck", Accept::Good));
+        assert!((&mut stuck).now_or_never().is_none());
+        let mut other = Box::pin(identifier.identify("other", Accept::Good));
+        assert!((&mut other).now_or_never().is_none());
+        gate.open.add_permits(2);
+        assert_eq!(other.await.unwrap().unwrap().user_id, "other");
+        assert_eq!(stuck.await.unwrap().unwrap().user_id, "stuck");
+    }
+}

@@ -1,0 +1,199 @@
+//! A caller as rules see it.
+
+use std::borrow::Cow;
+
+use serde_json::{Value, json};
+use tachi_policy::{Attributes, Rules};
+
+use crate::auth::{Caller, Identity};
+
+use super::CONTEXT_IS_ADMIN;
+
+/// The caller's attributes, by the names that oslo.context gives to them.
+pub(super) struct Subject<'a> {
+    caller: &'a Caller,
+    /// Whom to ask whether it is an administrator; nobody while that is what is being asked.
+    rules: Option<&'a Rules>,
+}
+
+impl<'a> Subject<'a> {
+    pub(super) const fn of(caller: &'a Caller, rules: &'a Rules) -> Self {
+        Self {
+            caller,
+            rules: Some(rules),
+        }
+    }
+
+    /// Before it is known whether it is an administrator.
+    pub(super) const fn undecided(caller: &'a Caller) -> Self {
+        Self { caller, rules: None }
+    }
+}
+
+fn maybe(text: Option<&String>) -> Value {
+    text.map_or(Value::Null, |text| Value::String(text.clone()))
+}
+
+fn user(identity: &Identity) -> Value {
+    maybe(Some(&identity.user_id).filter(|id| !id.is_empty()))
+}
+
+impl Attributes for Subject<'_> {
+    fn attribute(&self, name: &str) -> Option<Cow<'_, Value>> {
+        let who = self.caller.identity.as_ref();
+        let service = self.caller.service.as_deref();
+        let of_service = |read: fn(&Identity) -> Value| service.map_or(Value::Null, read);
+        let value = match name {
+            "user_id" => user(who),
+            "user_domain_id" => maybe(who.user_domain_id.as_ref()),
+            "project_id" => maybe(who.project_id.as_ref()),
+            "project_domain_id" => maybe(who.project_domain_id.as_ref()),
+            "domain_id" => maybe(who.domain_id.as_ref()),
+            "system_scope" => maybe(who.system_scope.as_ref()),
+            // oslo.policy's own name for it, there only if there is one.
+            "system" => Value::String(who.system_scope.clone()?),
+            "roles" => json!(who.roles),
+            "is_admin_project" => json!(who.is_admin_project),
+            "is_admin" => json!(self.is_admin()),
+            "service_user_id" => of_service(user),
+            "service_user_domain_id" => of_service(|service| maybe(service.user_domain_id.as_ref())),
+            "service_project_id" => of_service(|service| maybe(service.project_id.as_ref())),
+            "service_project_domain_id" => of_service(|service| maybe(service.project_domain_id.as_ref())),
+            "service_roles" => json!(service.map_or(&[][..], |service| service.roles.as_slice())),
+            _ => return None,
+        };
+        Some(Cow::Owned(value))
+    }
+
+    fn has_role(&self, role: &str) -> bool {
+        let mut roles = self.caller.identity.roles.iter();
+        roles.any(|held| tachi_policy::same_role(held, role))
+    }
+
+    fn is_admin(&self) -> Option<bool> {
+        let rules = self.rules?;
+        let undecided = Subject::undecided(self.caller);
+        Some(self.caller.always_admin || rules.allows(CONTEXT_IS_ADMIN, &undecided, &undecided))
+    }
+}
+
+/// What a request is about: upstream gives the caller's own project and user for it, so a rule like
+/// `project_id:%(project_id)s` admits everybody.
+pub(super) struct Target<'a>(pub(super) &'a Caller);
+
+impl Attributes for Target<'_> {
+    fn attribute(&self, name: &str) -> Option<Cow<'_, Value>> {
+        let who = self.0.identity.as_ref();
+        match name {
+            "project_id" => Some(Cow::Owned(maybe(who.project_id.as_ref()))),
+            "user_id" => Some(Cow::Owned(user(who))),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::policy::Policy;
+
+    fn text(text: &str) -> Option<String> {
+        Some(text.to_owned())
+    }
+
+    fn caller() -> Caller {
+        let identity = Identity {
+            user_id: "u1".to_owned(),
+            user_domain_id: text("ud"),
+            project_id: text("p1"),
+            project_domain_id: text("pd"),
+            roles: vec!["member".to_owned()],
+            is_admin_project: true,
+            ..Identity::default()
+        };
+        let service = Identity {
+            user_id: "nova".to_owned(),
+            user_domain_id: text("sud"),
+            project_id: text("sp"),
+            project_domain_id: text("spd"),
+            roles: vec!["service".to_owned()],
+            ..Identity::default()
+        };
+        Caller {
+            identity: Arc::new(identity),
+            service: Some(Arc::new(service)),
+            always_admin: false,
+        }
+    }
+
+    #[test]
+    fn s6_3_every_attribute_of_a_caller_can_be_asked_for() {
+        let rule = "os_masakari_api:segments:index";
+        let plain = caller();
+        let alone = Caller {
+            service: None,
+            ..caller()
+        };
+        let mut system = caller();
+        let identity = Identity {
+            system_scope: text("all"),
+            domain_id: text("d1"),
+            project_id: None,
+            ..Identity::clone(&system.identity)
+        };
+        system.identity = Arc::new(identity);
+        let cases = [
+            ("user_id:u1", &plain, true),
+            ("user_domain_id:ud", &plain, true),
+            ("project_id:p1", &plain, true),
+            ("project_domain_id:pd", &plain, true),
+            ("domain_id:None", &plain, true),
+            ("domain_id:d1", &system, true),
+            ("system_scope:None", &plain, true),
+            ("system_scope:all", &system, true),
+            ("system:all", &system, true),
+            ("system:None", &plain, false),
+            ("roles:member", &plain, true),
+            ("is_admin:False", &plain, true),
+            ("is_admin:True", &plain, false),
+            ("is_admin_project:True", &plain, true),
+            ("service_user_id:nova", &plain, true),
+            ("service_user_domain_id:sud", &plain, true),
+            ("service_project_id:sp", &plain, true),
+            ("service_project_domain_id:spd", &plain, true),
+            ("service_roles:service", &plain, true),
+            ("service_roles:service", &alone, false),
+            ("service_user_id:None", &alone, true),
+            ("role:service", &plain, false),
+            ("project_id:%(project_id)s and user_id:%(user_id)s", &plain, true),
+            ("project_id:%(project_id)s", &system, true),
+            ("user_id:%(target.user)s", &plain, false),
+            ("password:None", &plain, false),
+        ];
+        for (check, caller, expected) in cases {
+            let policy = Policy::with_text(&format!("{rule}: \"{check}\"")).unwrap();
+            assert_eq!(policy.allows(rule, caller), expected, "{check}");
+        }
+    }
+
+    #[test]
+    fn who_is_an_administrator_can_be_said_by_any_attribute() {
+        for (check, expected) in [
+            ("user_id:u1", true),
+            ("user_id:%(user_id)s", true),
+            ("service_roles:service and role:member", true),
+            ("is_admin:True", false),
+            ("is_admin:False", false),
+            ("rule:context_is_admin", false),
+        ] {
+            let policy = Policy::with_text(&format!("context_is_admin: \"{check}\"")).unwrap();
+            assert_eq!(
+                policy.allows("os_masakari_api:segments:index", &caller()),
+                expected,
+                "{check}"
+            );
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! The rules: their names, defaults, and what each is for. Defaults, samples and documents come from this list.
+
+use tachi_policy::{Operation, RuleDefault};
+
+const ADMIN: &str = "rule:admin_api";
+const ANYBODY: &str = "@";
+
+/// Every rule of this API.
+pub const fn policy_rules() -> &'static [RuleDefault] {
+    RULES
+}
+
+const fn op(method: &'static str, path: &'static str) -> Operation {
+    Operation { method, path }
+}
+
+const SEGMENTS: &str = "/v1/segments";
+const SEGMENT: &str = "/v1/segments/{segment}";
+const HOSTS: &str = "/v1/segments/{segment}/hosts";
+const HOST: &str = "/v1/segments/{segment}/hosts/{host}";
+const NOTIFICATIONS: &str = "/v1/notifications";
+const NOTIFICATION: &str = "/v1/notifications/{notification}";
+const VMOVES: &str = "/v1/notifications/{notification}/vmoves";
+const VMOVE: &str = "/v1/notifications/{notification}/vmoves/{vmove}";
+const EXTENSIONS: &str = "/v1/extensions";
+const EXTENSION: &str = "/v1/extensions/{alias}";
+
+#[rustfmt::skip] // A rule each.
+const RULES: &[RuleDefault] = &[
+    RuleDefault::new("context_is_admin", "role:admin",
+        "Who is an administrator: whom the check is_admin:True admits, and with it every rule that is not changed.", &[]),
+    RuleDefault::new("admin_or_owner", "is_admin:True or project_id:%(project_id)s",
+        "An administrator or anybody with a token for a project. No default uses it.", &[]),
+    RuleDefault::new("admin_api", "is_admin:True",
+        "What the rules below stand on.", &[]),
+
+    RuleDefault::new("os_masakari_api:segments:index", ADMIN,
+        "List failover segments.", &[op("GET", SEGMENTS)]),
+    RuleDefault::new("os_masakari_api:segments:detail", ADMIN,
+        "Show a failover segment.", &[op("GET", SEGMENT)]),
+    RuleDefault::new("os_masakari_api:segments:create", ADMIN,
+        "Create a failover segment.", &[op("POST", SEGMENTS)]),
+    RuleDefault::new("os_masakari_api:segments:update", ADMIN,
+        "Change a failover segment: its name, its recovery method, whether it is protected at all.", &[op("PUT", SEGMENT)]),
+    RuleDefault::new("os_masakari_api:segments:delete", ADMIN,
+        "Delete a failover segment with its hosts.", &[op("DELETE", SEGMENT)]),
+    RuleDefault::new("os_masakari_api:segments:discoverable", ADMIN,
+        "See segments in the list of extensions.", &[]),
+
+    RuleDefault::new("os_masakari_api:os-hosts:index", ADMIN,
+        "List the hosts of a segment.", &[op("GET", HOSTS)]),
+    RuleDefault::new("os_masakari_api:os-hosts:detail", ADMIN,
+        "Show a host.", &[op("GET", HOST)]),
+    RuleDefault::new("os_masakari_api:os-hosts:create", ADMIN,
+        "Add a host to a segment.", &[op("POST", HOSTS)]),
+    RuleDefault::new("os_masakari_api:os-hosts:update", ADMIN,
+        "Change a host: reserve it, put it on maintenance or take it off.", &[op("PUT", HOST)]),
+    RuleDefault::new("os_masakari_api:os-hosts:delete", ADMIN,
+        "Take a host out of a segment.", &[op("DELETE", HOST)]),
+    RuleDefault::new("os_masakari_api:os-hosts:discoverable", ADMIN,
+        "See hosts in the list of extensions.", &[]),
+
+    RuleDefault::new("os_masakari_api:notifications:index", ADMIN,
+        "List notifications.", &[op("GET", NOTIFICATIONS)]),
+    RuleDefault::new("os_masakari_api:notifications:detail", ADMIN,
+        "Show a notification and how its recovery goes.", &[op("GET", NOTIFICATION)]),
+    RuleDefault::new("os_masakari_api:notifications:create", ADMIN,
+        "Report a failure: what monitors do. Add \" or role:masakari_monitor\" to let monitors have a user that can do \
+         nothing else.", &[op("POST", NOTIFICATIONS)]),
+    RuleDefault::new("os_masakari_api:notifications:discoverable", ADMIN,
+        "See notifications in the list of extensions.", &[]),
+
+    RuleDefault::new("os_masakari_api:vmoves:index", ADMIN,
+        "List the moves of instances that a notification caused.", &[op("GET", VMOVES)]),
+    RuleDefault::new("os_masakari_api:vmoves:detail", ADMIN,
+        "Show a move.", &[op("GET", VMOVE)]),
+    RuleDefault::new("os_masakari_api:vmoves:discoverable", ADMIN,
+        "See moves in the list of extensions.", &[]),
+
+    RuleDefault::new("os_masakari_api:extensions:index", ADMIN,
+        "List extensions.", &[op("GET", EXTENSIONS)]),
+    RuleDefault::new("os_masakari_api:extensions:detail", ADMIN,
+        "Show an extension.", &[op("GET", EXTENSION)]),
+    RuleDefault::new("os_masakari_api:extensions:discoverable", ADMIN,
+        "See extensions in the list of extensions.", &[]),
+
+    RuleDefault::new("os_masakari_api:versions:index", ANYBODY,
+        "Known to Masakari and asked by nobody: the list of versions needs no rule.", &[]),
+    RuleDefault::new("os_masakari_api:versions:discoverable", ANYBODY,
+        "See versions in the list of extensions.", &[]),
+
+    RuleDefault::new("tachi:evidence:create", ADMIN,
+        "Whose word counts that a host has been fenced, given in the header X-Tachi-Fence-Evidence of a notification. \
+         Never give this to monitors on compute hosts: whoever may say that a host is off may cause its instances to \
+         run twice. This release does not read the header yet, so the rule is asked by nobody.", &[]),
+];
