@@ -35,6 +35,9 @@ pub(crate) enum Command {
     /// See the configuration in effect
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// See who may do what
+    #[command(subcommand)]
+    Policy(PolicyCommand),
     /// Print the description of the API
     Openapi(OpenapiArgs),
     /// Tell in a few lines how this installation is set up and what it is doing
@@ -223,6 +226,54 @@ pub(crate) enum OpenapiFormat {
     Json,
     /// A page, for people
     Markdown,
+}
+
+/// `tachi policy`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum PolicyCommand {
+    /// Print a policy.yaml with every rule and its default, commented out
+    Sample,
+    /// List the rules in force and where each comes from
+    List {
+        #[command(flatten)]
+        config: ConfigArgs,
+        /// Form of the list
+        #[arg(short = 'f', long, value_enum, default_value_t = Format::Table)]
+        format: Format,
+    },
+    /// Say what somebody with these roles may do; with --rule the exit code says it too: 0 allowed, 1 denied
+    Check(PolicyCheckArgs),
+}
+
+/// Somebody, and what is asked of the rules.
+#[derive(Debug, Args)]
+pub(crate) struct PolicyCheckArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+    /// The rule, such as `os_masakari_api:segments:index`; without it all are asked
+    #[arg(long)]
+    pub(crate) rule: Option<String>,
+    /// A role that is held; may be repeated
+    #[arg(long)]
+    pub(crate) role: Vec<String>,
+    /// Id of the user
+    #[arg(long)]
+    pub(crate) user: Option<String>,
+    /// Id of the user's domain
+    #[arg(long)]
+    pub(crate) user_domain: Option<String>,
+    /// Id of the project the token is for
+    #[arg(long)]
+    pub(crate) project: Option<String>,
+    /// Id of the project's domain
+    #[arg(long)]
+    pub(crate) project_domain: Option<String>,
+    /// Id of the domain the token is for
+    #[arg(long)]
+    pub(crate) domain: Option<String>,
+    /// The token is for the whole system
+    #[arg(long)]
+    pub(crate) system: bool,
 }
 
 /// `tachi config`.

@@ -7,6 +7,7 @@ mod demo;
 mod engine;
 mod failure;
 mod openapi;
+mod policy;
 mod recovery;
 mod sandbox;
 mod serve;
@@ -32,6 +33,7 @@ pub(crate) async fn run(cli: Cli) -> Result<u8, Failure> {
         Command::Db(command) => db::run(command).await,
         Command::Recovery(command) => recovery::run(command).await,
         Command::Config(command) => config::run(command),
+        Command::Policy(command) => policy::run(command),
         Command::Openapi(args) => openapi::run(&args),
         Command::Status(args) => status::run(&args).await,
     }

@@ -3,6 +3,7 @@
 mod fencing;
 mod http;
 mod identity;
+mod policy;
 mod recovery;
 
 use std::net::IpAddr;
@@ -20,6 +21,7 @@ use crate::cli::ConfigArgs;
 
 pub(crate) use http::Http;
 pub(crate) use identity::AuthStrategy;
+pub(crate) use policy::PolicySettings;
 
 /// Everything a process needs to know, read and checked at once.
 pub(crate) struct Settings {
@@ -51,6 +53,8 @@ pub(crate) struct Settings {
     pub(crate) state_path: PathBuf,
     /// The name under which engines claim begins with this.
     pub(crate) host: String,
+    /// Where the rules of who may do what are.
+    pub(crate) oslo_policy: PolicySettings,
     /// The rules of recoveries.
     pub(crate) policy: Policy,
     /// How long a lost wake-up may cost.
@@ -73,7 +77,9 @@ impl Settings {
     /// Every problem of every option, each with file, line and option.
     pub(crate) fn load(args: &ConfigArgs) -> Result<Self, ConfigErrors> {
         let ini = Ini::load(&args.config_file, &args.config_dir, &default_search())?;
-        Self::read(&ini.with_environment(std::env::vars_os()))
+        let mut settings = Self::read(&ini.with_environment(std::env::vars_os()))?;
+        settings.oslo_policy.folders = policy::folders(&args.config_file, &args.config_dir);
+        Ok(settings)
     }
 
     /// How many threads `masakari_api_workers` asks for. What is wrong with the configuration is told later, by `load`.
@@ -152,6 +158,7 @@ impl Settings {
         let authtoken = identity::keystone_authtoken(r);
         let auth = identity::auth_strategy(r, authtoken.as_ref());
         let nova = identity::nova(r, authtoken);
+        let oslo_policy = policy::policy(r);
         let maas = fencing::maas(r);
         let policy = recovery::policy(r, maas.is_some());
         let sweep_interval = r
@@ -175,6 +182,7 @@ impl Settings {
             database,
             state_path,
             host,
+            oslo_policy,
             policy,
             sweep_interval,
             maas,

@@ -3,6 +3,7 @@
 mod identity;
 pub(crate) mod listen;
 mod manager;
+pub(crate) mod policy;
 mod process;
 
 use std::sync::Arc;
@@ -120,6 +121,7 @@ pub(crate) async fn api(
     settings: &Settings,
     base: &Base,
     poke: Arc<dyn Poke>,
+    policy: tachi_api::Policy,
 ) -> Result<axum::Router, Failure> {
     let auth = match &settings.auth {
         AuthStrategy::Noauth2 => tachi_api::Auth::Noauth2,
@@ -157,6 +159,7 @@ pub(crate) async fn api(
         compute_hosts: Arc::new(identity::Hosts::new(nova(settings, &base.clock).await?)),
     };
     let mut options = tachi_api::Options::new(auth);
+    options.policy = policy;
     if let AuthStrategy::Keystone { tokens, .. } = &settings.auth {
         options.tokens = tokens.clone();
     }

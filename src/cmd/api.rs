@@ -2,16 +2,19 @@
 
 use super::{Failure, service_settings};
 use crate::cli::ConfigArgs;
+use crate::wiring::policy::PolicyFiles;
 use crate::wiring::{self, Process};
 
 /// Runs the API until told to stop.
 pub(crate) async fn run(args: &ConfigArgs) -> Result<u8, Failure> {
     let settings = service_settings(args)?;
     let base = wiring::base(&settings).await?;
-    let router = wiring::api(&settings, &base, wiring::socket_poke(&settings)?).await?;
+    let rules = PolicyFiles::open(&settings.oslo_policy)?;
+    let router = wiring::api(&settings, &base, wiring::socket_poke(&settings)?, rules.policy()).await?;
     let mut process = Process::default();
     process.metrics(&settings).await?;
     process.api(wiring::listen::api(&settings).await?, router, &settings);
+    process.policy(rules);
     process.run(|| super::reload_tls(&settings)).await?;
     base.store
         .close()

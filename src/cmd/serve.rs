@@ -11,6 +11,7 @@ use crate::cli::ServeArgs;
 use crate::logging::{self, Logging};
 use crate::out;
 use crate::settings::Settings;
+use crate::wiring::policy::PolicyFiles;
 use crate::wiring::{self, Base, Process};
 
 /// Runs both until told to stop.
@@ -82,12 +83,14 @@ pub(crate) async fn start(
     let base = wiring::base(settings).await?;
     let (poke, wake) = wiring::both_ends(settings)?;
     let engine = wiring::engine(settings, &base, wake, policy).await?;
-    let router = wiring::api(settings, &base, poke).await?;
+    let rules = PolicyFiles::open(&settings.oslo_policy)?;
+    let router = wiring::api(settings, &base, poke, rules.policy()).await?;
     let listener = wiring::listen::api(settings).await?;
     let mut process = Process::default();
     process.metrics(settings).await?;
     process.engine(engine, settings);
     process.api(listener, router, settings);
+    process.policy(rules);
     Ok((process, base))
 }
 

@@ -15,6 +15,7 @@ use super::listen;
 use super::manager::Manager;
 use crate::cmd::Failure;
 use crate::settings::Settings;
+use crate::wiring::policy::PolicyFiles;
 
 /// How long the loop that accepts connections may take to come round; it does so every second.
 const ACCEPTING: Duration = Duration::from_secs(15);
@@ -94,6 +95,11 @@ impl Process {
             tachi_api::serve(listener, router, options, stop).await;
         });
         Ok(())
+    }
+
+    /// Watches over the files of the policy.
+    pub(crate) fn policy(&self, files: PolicyFiles) {
+        self.tasks.spawn(files.watch(self.stop.clone()));
     }
 
     /// Waits for SIGTERM or SIGINT, or for the end of what runs, and then until all has ended. A second signal ends the

@@ -9,6 +9,7 @@
 )]
 
 mod crash;
+mod identity;
 mod instances;
 mod processes;
 mod recovery;

@@ -69,6 +69,10 @@ impl Stage {
             region,
             ..SandboxOptions::default()
         };
+        Self::set_with(options).await
+    }
+
+    pub(crate) async fn set_with(options: SandboxOptions) -> Self {
         let sandbox = Sandbox::start(options).await.unwrap();
         let folder = tempfile::tempdir().unwrap();
         let store = open(folder.path().join("tachi.sqlite")).await;

@@ -5,10 +5,10 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::Denied;
-use super::store::{AppCredential, Keystone, Scope, Store, Token, User};
+use super::store::{ALLOW_EXPIRED_WINDOW, AppCredential, Keystone, Scope, Store, Token, User};
 use crate::model::tenants::plain_id;
 
-/// Tokens are kept until they end; beyond this many the ended ones are dropped.
+/// Tokens are kept until they end and some time more; beyond this many the old ones are dropped.
 const SWEEP: usize = 1024;
 
 struct Identity {
@@ -62,7 +62,9 @@ impl Keystone {
             expires: now + lifetime,
         };
         if store.tokens.len() >= SWEEP {
-            store.tokens.retain(|_, token| token.expires > now);
+            store
+                .tokens
+                .retain(|_, token| token.expires > now - ALLOW_EXPIRED_WINDOW);
         }
         store.tokens.insert(token.id.clone(), token.clone());
         Ok(token)

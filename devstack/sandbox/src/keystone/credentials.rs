@@ -39,6 +39,24 @@ fn view(credential: &AppCredential) -> Value {
     })
 }
 
+/// Access rules as they were asked for; null if there are none.
+fn access_rules(asked: &Value) -> Result<Value, Denied> {
+    let rules = match asked.get("access_rules") {
+        None | Some(Value::Null) => return Ok(Value::Null),
+        Some(Value::Array(rules)) => rules,
+        Some(_) => return Err(Denied::bad_request("access_rules is not a list")),
+    };
+    let complete = |rule: &Value| {
+        ["service", "method", "path"]
+            .iter()
+            .all(|key| rule[key].is_string())
+    };
+    if !rules.iter().all(complete) {
+        return Err(Denied::bad_request("an access rule has service, method and path"));
+    }
+    Ok(Value::Array(rules.clone()))
+}
+
 /// Application credentials belong to their user alone.
 fn owner(app: &App, headers: &HeaderMap, user: &str) -> Result<super::Token, Denied> {
     let token = caller(app, headers)?;
@@ -101,8 +119,12 @@ async fn create(
         user_id: user,
         project_id,
         roles: token.roles.clone(),
+        access_rules: access_rules(asked)?,
     };
     let mut shown = view(&credential);
+    if !credential.access_rules.is_null() {
+        shown["access_rules"] = credential.access_rules.clone();
+    }
     // The one time the secret is told.
     shown["secret"] = json!(secret);
     app.keystone.lock().app_credentials.push(credential);

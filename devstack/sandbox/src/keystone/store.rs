@@ -8,6 +8,9 @@ use chrono::{DateTime, Utc};
 
 use crate::model::tenants::{Tenants, plain_id};
 
+/// Keystone's `[token] allow_expired_window`: two days.
+pub(crate) const ALLOW_EXPIRED_WINDOW: chrono::Duration = chrono::Duration::days(2);
+
 /// A user.
 #[derive(Debug, Clone)]
 pub(crate) struct User {
@@ -42,6 +45,8 @@ pub(crate) struct AppCredential {
     pub(crate) user_id: String,
     pub(crate) project_id: String,
     pub(crate) roles: Vec<String>,
+    /// What its tokens are good for, as it was given; null for everything.
+    pub(crate) access_rules: serde_json::Value,
 }
 
 /// What a token is good for.
@@ -214,6 +219,7 @@ impl Keystone {
                 .get(&owner.default_project)
                 .cloned()
                 .unwrap_or_default(),
+            access_rules: serde_json::Value::Null,
         };
         let id = credential.id.clone();
         store.app_credentials.push(credential);
@@ -227,6 +233,11 @@ impl Keystone {
             .get(id)
             .filter(|token| token.expires > now)
             .cloned()
+    }
+
+    /// The token, if it is good at `now` or ended not too long before, as `allow_expired` has it.
+    pub(crate) fn token_even_ended(&self, id: &str, now: DateTime<Utc>) -> Option<Token> {
+        self.token(id, now - ALLOW_EXPIRED_WINDOW)
     }
 
     /// Ends every token, as after a rotation of Fernet keys. Says how many there were.

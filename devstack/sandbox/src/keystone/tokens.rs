@@ -63,6 +63,10 @@ fn body(store: &Store, token: &Token, with_catalog: bool) -> Value {
             .find(|credential| credential.id == *id);
         let name = credential.map(|credential| credential.name.as_str());
         body["application_credential"] = json!({"id": id, "name": name, "restricted": true});
+        let rules = credential.map_or(&Value::Null, |credential| &credential.access_rules);
+        if !rules.is_null() {
+            body["application_credential"]["access_rules"] = rules.clone();
+        }
     }
     json!({"token": body})
 }
@@ -103,12 +107,24 @@ pub(super) async fn validate(
     if subject != caller.id && !caller.has_role("admin") && !caller.has_role("service") {
         return Err(Denied::forbidden("identity:validate_token"));
     }
-    let token = app
-        .keystone
-        .token(subject, app.region.clock().real_wall())
-        .ok_or_else(|| Denied::not_found("token", "Failed to validate token"))?;
+    let now = app.region.clock().real_wall();
+    let is_set = |key: &str| query.iter().any(|(name, value)| name == key && value != "0");
+    let found = if is_set("allow_expired") {
+        app.keystone.token_even_ended(subject, now)
+    } else {
+        app.keystone.token(subject, now)
+    };
+    let nobody = || Denied::not_found("token", "Failed to validate token");
+    let token = found.ok_or_else(nobody)?;
     let with_catalog = !query.iter().any(|(key, _)| key == "nocatalog");
     let body = body(&app.keystone.lock(), &token, with_catalog);
+    // Whoever does not say that it looks at access rules is not shown tokens that have some.
+    let has_rules = body
+        .pointer("/token/application_credential/access_rules")
+        .is_some();
+    if has_rules && header(&headers, "openstack-identity-access-rules").is_none() {
+        return Err(nobody());
+    }
     Ok(with_subject(StatusCode::OK, &token, body))
 }
 

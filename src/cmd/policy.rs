@@ -1,0 +1,92 @@
+//! `tachi policy`.
+
+use comfy_table::{ContentArrangement, Table, presets};
+use tachi_api::{Identity, Policy, policy_rules};
+
+use super::{Failure, command_settings};
+use crate::cli::{Format, PolicyCheckArgs, PolicyCommand};
+use crate::{out, wiring};
+
+/// Shows the rules, or what they say.
+pub(crate) fn run(command: PolicyCommand) -> Result<u8, Failure> {
+    match command {
+        PolicyCommand::Sample => {
+            out::line(tachi_policy::sample(policy_rules()).trim_end());
+            Ok(crate::DONE)
+        }
+        PolicyCommand::List { config, format } => {
+            let loaded = wiring::policy::read(&command_settings(&config)?.oslo_policy)?;
+            list(&loaded, format);
+            Ok(crate::DONE)
+        }
+        PolicyCommand::Check(args) => check(&args),
+    }
+}
+
+fn list(loaded: &tachi_policy::Loaded, format: Format) {
+    match format {
+        Format::Json => {
+            let rules = loaded.rules.list().map(|rule| {
+                serde_json::json!({"name": rule.name, "rule": rule.text, "from": rule.place.to_string()})
+            });
+            out::line(serde_json::Value::from_iter(rules).to_string());
+        }
+        Format::Table => {
+            let mut table = Table::new();
+            table
+                .load_style(presets::ASCII_FULL_CONDENSED)
+                .set_content_arrangement(ContentArrangement::Dynamic);
+            table.set_header(["name", "rule", "from"]);
+            for rule in loaded.rules.list() {
+                table.add_row([rule.name, rule.text, &rule.place.to_string()]);
+            }
+            out::line(table.to_string());
+        }
+    }
+    for warning in &loaded.warnings {
+        out::note(format!("tachi: policy: {warning}"));
+    }
+}
+
+/// Says whether a rule would admit whoever is described: exit code 0 if it would, 1 if not.
+fn check(args: &PolicyCheckArgs) -> Result<u8, Failure> {
+    let loaded = wiring::policy::read(&command_settings(&args.config)?.oslo_policy)?;
+    for warning in &loaded.warnings {
+        out::note(format!("tachi: policy: {warning}"));
+    }
+    let asked: Vec<&str> = match args.rule.as_deref() {
+        Some(rule) => {
+            if !policy_rules().iter().any(|known| known.name == rule) {
+                let names = policy_rules().iter().map(|known| known.name);
+                let meant = tachi_config::nearest(rule, names)
+                    .map_or_else(String::new, |name| format!("; did you mean {name}?"));
+                return Err(Failure::usage(format!("there is no rule {rule}{meant}")));
+            }
+            vec![rule]
+        }
+        None => policy_rules().iter().map(|known| known.name).collect(),
+    };
+    let policy = Policy::new(loaded.rules);
+    let identity = Identity {
+        user_id: args.user.clone().unwrap_or_default(),
+        user_domain_id: args.user_domain.clone(),
+        project_id: args.project.clone(),
+        project_domain_id: args.project_domain.clone(),
+        domain_id: args.domain.clone(),
+        system_scope: args.system.then(|| "all".to_owned()),
+        roles: args.role.clone(),
+        is_admin_project: true,
+        ..Identity::default()
+    };
+    let mut all = true;
+    for rule in asked {
+        let admitted = policy.would_admit(rule, identity.clone());
+        all &= admitted;
+        out::line(format!("{} {rule}", if admitted { "allowed" } else { "denied " }));
+    }
+    Ok(if all || args.rule.is_none() {
+        crate::DONE
+    } else {
+        crate::FAILED
+    })
+}

@@ -1,0 +1,69 @@
+//! `[oslo_policy]`: where the rules are.
+
+use std::path::{Path, PathBuf};
+
+use tachi_config::Reader;
+
+/// Where the rules are and how they are read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct PolicySettings {
+    /// `policy_file`: looked for in `folders` if it has no folder of its own.
+    pub(crate) file: PathBuf,
+    /// `policy_dirs`: folders whose files are read after it, in the order of their names.
+    pub(crate) dirs: Vec<PathBuf>,
+    /// Folders of the configuration, the first that has a file counts.
+    pub(crate) folders: Vec<PathBuf>,
+    /// Whether the operator named the file, so that a missing one is worth a warning.
+    pub(crate) file_is_named: bool,
+    /// How the rules are read.
+    pub(crate) options: tachi_policy::Options,
+}
+
+pub(super) fn policy(r: &mut Reader<'_>) -> PolicySettings {
+    const G: &str = "oslo_policy";
+    let defaults = tachi_policy::Options::default();
+    let file_is_named = r.is_set(G, "policy_file");
+    let file = r.string(G, "policy_file").default("policy.yaml".into()).get();
+    let dirs = r.list(G, "policy_dirs").default(vec!["policy.d".into()]).get();
+    let default_rule = r
+        .string(G, "policy_default_rule")
+        .default(defaults.default_rule)
+        .get();
+    let enforce_new_defaults = r.bool(G, "enforce_new_defaults").default(false).get();
+    // Read so that a wrong value is told: no rule is for tokens of one scope only, so there is nothing to enforce.
+    r.bool(G, "enforce_scope").default(true).get();
+    PolicySettings {
+        file: file.into(),
+        dirs: dirs.into_iter().map(PathBuf::from).collect(),
+        folders: Vec::new(),
+        file_is_named,
+        options: tachi_policy::Options {
+            default_rule,
+            enforce_new_defaults,
+        },
+    }
+}
+
+/// Where `policy.yaml` is looked for: beside each configuration file and in each configuration folder, then where a
+/// service usually has its configuration.
+pub(super) fn folders(config_files: &[PathBuf], config_dirs: &[PathBuf]) -> Vec<PathBuf> {
+    let beside = config_files.iter().filter_map(|file| {
+        let folder = file.parent()?;
+        Some(
+            if folder.as_os_str().is_empty() {
+                Path::new(".")
+            } else {
+                folder
+            }
+            .to_owned(),
+        )
+    });
+    let usual = ["/etc/tachi", "/etc/masakari"].map(PathBuf::from);
+    let mut folders: Vec<PathBuf> = Vec::new();
+    for folder in beside.chain(config_dirs.iter().cloned()).chain(usual) {
+        if !folders.contains(&folder) {
+            folders.push(folder);
+        }
+    }
+    folders
+}

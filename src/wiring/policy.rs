@@ -1,0 +1,357 @@
+//! The files of the policy: found, read, and read again when they change.
+
+use std::fs::{self, Metadata};
+use std::io::{ErrorKind, Read as _};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tachi_api::Policy;
+use tachi_policy::{Loaded, Source};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
+
+use crate::cmd::Failure;
+use crate::settings::PolicySettings;
+
+/// How often the files are looked at. Only their names, sizes and times: nothing is read when nothing has changed.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Longest file that is read, in bytes.
+const LONGEST: u64 = 1 << 20;
+
+/// What tells one state of a file from another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Print {
+    path: PathBuf,
+    device: u64,
+    inode: u64,
+    size: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+impl Print {
+    fn of(path: PathBuf, file: &Metadata) -> Self {
+        Self {
+            path,
+            device: file.dev(),
+            inode: file.ino(),
+            size: file.size(),
+            modified: (file.mtime(), file.mtime_nsec()),
+            changed: (file.ctime(), file.ctime_nsec()),
+        }
+    }
+}
+
+/// What came of a look.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Looked {
+    /// Nothing has changed.
+    Same,
+    /// Other rules are in force.
+    Replaced,
+    /// The files cannot be used; the rules from before stay in force.
+    Kept,
+}
+
+/// Watches over the files of the policy.
+pub(crate) struct PolicyFiles {
+    settings: PolicySettings,
+    policy: Policy,
+    /// The files as they were when they were last read; `None` reads them whatever they are.
+    seen: Option<Vec<Print>>,
+}
+
+impl PolicyFiles {
+    /// Reads the files.
+    ///
+    /// # Errors
+    ///
+    /// A file cannot be read or is no policy file. A process does not start on half of its rules.
+    pub(crate) fn open(settings: &PolicySettings) -> Result<Self, Failure> {
+        let seen = prints(settings);
+        let loaded = load(settings, &seen)?;
+        if settings.file_is_named && find(settings, &settings.file).is_none() {
+            tracing::warn!(
+                "policy_file {} is not there; the defaults count until it is",
+                settings.file.display()
+            );
+        }
+        tell(&loaded);
+        Ok(Self {
+            settings: settings.clone(),
+            policy: Policy::new(loaded.rules),
+            seen: Some(seen),
+        })
+    }
+
+    /// The rules in force, now and later.
+    pub(crate) fn policy(&self) -> Policy {
+        self.policy.clone()
+    }
+
+    /// Reads the files again if they have changed. What is wrong with them is told once, not at every look.
+    pub(crate) fn look(&mut self) -> Looked {
+        let now = prints(&self.settings);
+        if self.seen.as_ref() == Some(&now) {
+            return Looked::Same;
+        }
+        let loaded = load(&self.settings, &now);
+        let files = now.len();
+        self.seen = Some(now);
+        match loaded {
+            Ok(loaded) => {
+                tell(&loaded);
+                self.policy.replace(loaded.rules);
+                tracing::info!(files, "the policy was read again");
+                Looked::Replaced
+            }
+            Err(error) => {
+                tracing::error!("the policy stays as it was: {}", error.chain());
+                Looked::Kept
+            }
+        }
+    }
+
+    /// Looks every second, and reads at once on SIGHUP, until told to stop.
+    pub(crate) async fn watch(mut self, stop: CancellationToken) {
+        let mut hangup = match signal(SignalKind::hangup()) {
+            Ok(hangup) => hangup,
+            Err(error) => {
+                tracing::error!(%error, "the policy is not watched: listening for SIGHUP");
+                return;
+            }
+        };
+        let mut every = tokio::time::interval(LOOK);
+        every.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            // Every branch only waits, so nothing is lost with those that are dropped.
+            tokio::select! {
+                () = stop.cancelled() => return,
+                _ = every.tick() => {}
+                // Another state than any, so that the files are read even if they look the same.
+                _ = hangup.recv() => self.seen = None,
+            }
+            // A look takes microseconds on a healthy disk; a hanging one must not hold up requests.
+            let looked = tokio::task::spawn_blocking(move || {
+                self.look();
+                self
+            });
+            match looked.await {
+                Ok(files) => self = files,
+                Err(error) => {
+                    tracing::error!(%error, "the policy is watched no more");
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// The rules of the files as they are now, for a command.
+///
+/// # Errors
+///
+/// As for [`PolicyFiles::open`].
+pub(crate) fn read(settings: &PolicySettings) -> Result<Loaded, Failure> {
+    load(settings, &prints(settings))
+}
+
+fn tell(loaded: &Loaded) {
+    for warning in &loaded.warnings {
+        tracing::warn!("policy: {warning}");
+    }
+}
+
+fn load(settings: &PolicySettings, files: &[Print]) -> Result<Loaded, Failure> {
+    let mut sources = Vec::new();
+    for file in files {
+        sources.extend(source(&file.path)?);
+    }
+    Policy::load(&sources, &settings.options).map_err(|error| Failure::new("reading the policy", error))
+}
+
+/// A file's text; `None` if it went away since it was found.
+fn source(path: &Path) -> Result<Option<Source>, Failure> {
+    let wrong = |error| Failure::new(format!("reading the policy file {}", path.display()), error);
+    let file = match fs::File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(wrong(error)),
+    };
+    let mut text = String::new();
+    file.take(LONGEST + 1).read_to_string(&mut text).map_err(wrong)?;
+    Ok(Some(Source::new(path.display().to_string(), text)))
+}
+
+/// The files there are, in the order in which they count: the policy file, then each folder's by name.
+fn prints(settings: &PolicySettings) -> Vec<Print> {
+    let mut prints: Vec<Print> = find(settings, &settings.file).into_iter().collect();
+    for folder in &settings.dirs {
+        let mut inside: Vec<Print> = candidates(settings, folder)
+            .filter_map(|folder| fs::read_dir(folder).ok())
+            .take(1)
+            .flatten()
+            .filter_map(|entry| Some(entry.ok()?.path()))
+            .filter(|path| !is_hidden(path))
+            .filter_map(print)
+            .collect();
+        inside.sort_by(|a, b| a.path.cmp(&b.path));
+        prints.extend(inside);
+    }
+    prints
+}
+
+fn is_hidden(path: &Path) -> bool {
+    path.file_name()
+        .is_none_or(|name| name.as_encoded_bytes().starts_with(b"."))
+}
+
+fn find(settings: &PolicySettings, name: &Path) -> Option<Print> {
+    candidates(settings, name).find_map(print)
+}
+
+/// The path itself if it is a whole one, else what it would be in each folder.
+fn candidates<'a>(settings: &'a PolicySettings, name: &'a Path) -> impl Iterator<Item = PathBuf> + 'a {
+    settings.folders.iter().map(move |folder| folder.join(name))
+}
+
+fn print(path: PathBuf) -> Option<Print> {
+    let file = fs::metadata(&path).ok()?;
+    file.is_file().then(|| Print::of(path, &file))
+}
+
+#[cfg(test)]
+mod tests {
+    use tachi_api::Identity;
+
+    use super::*;
+
+    struct Bed {
+        folder: tempfile::TempDir,
+        settings: PolicySettings,
+    }
+
+    const RULE: &str = "os_masakari_api:segments:index";
+
+    impl Bed {
+        fn new() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let settings = PolicySettings {
+                file: "policy.yaml".into(),
+                dirs: vec!["policy.d".into()],
+                folders: vec![folder.path().join("none"), folder.path().to_owned()],
+                file_is_named: false,
+                options: tachi_policy::Options::default(),
+            };
+            Self { folder, settings }
+        }
+
+        /// Writes as editors do: a new file, moved over the old one.
+        fn write(&self, name: &str, text: &str) {
+            let path = self.folder.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            let new = path.with_extension("new~");
+            fs::write(&new, text).unwrap();
+            fs::rename(new, path).unwrap();
+        }
+
+        fn rule(&self, name: &str, role: &str) {
+            self.write(name, &format!("{RULE}: role:{role}\n"));
+        }
+    }
+
+    fn admits(files: &PolicyFiles, role: &str) -> bool {
+        let identity = Identity {
+            roles: vec![role.to_owned()],
+            ..Identity::default()
+        };
+        files.policy().would_admit(RULE, identity)
+    }
+
+    #[test]
+    fn files_come_go_and_change_without_a_restart() {
+        let bed = Bed::new();
+        let mut files = PolicyFiles::open(&bed.settings).unwrap();
+        assert!(admits(&files, "admin") && !admits(&files, "a"), "defaults");
+        assert_eq!(files.look(), Looked::Same);
+        bed.rule("policy.yaml", "a");
+        assert_eq!(files.look(), Looked::Replaced);
+        assert!(admits(&files, "a") && !admits(&files, "admin"));
+        assert_eq!(files.look(), Looked::Same);
+        bed.rule("policy.yaml", "b");
+        assert_eq!(files.look(), Looked::Replaced, "the same size");
+        assert!(admits(&files, "b"));
+        bed.rule("policy.d/20.yaml", "d");
+        bed.rule("policy.d/10.yaml", "c");
+        bed.rule("policy.d/.hidden", "e");
+        assert_eq!(files.look(), Looked::Replaced);
+        assert!(admits(&files, "d"), "the last of the folder by name");
+        fs::remove_file(bed.folder.path().join("policy.d/20.yaml")).unwrap();
+        assert_eq!(files.look(), Looked::Replaced);
+        assert!(admits(&files, "c"));
+        fs::remove_dir_all(bed.folder.path().join("policy.d")).unwrap();
+        fs::remove_file(bed.folder.path().join("policy.yaml")).unwrap();
+        assert_eq!(files.look(), Looked::Replaced);
+        assert!(admits(&files, "admin"), "defaults again");
+    }
+
+    #[test]
+    fn a_broken_file_changes_nothing_and_is_told_once() {
+        let bed = Bed::new();
+        bed.rule("policy.yaml", "a");
+        let mut files = PolicyFiles::open(&bed.settings).unwrap();
+        bed.write("policy.yaml", "- no\n- mapping\n");
+        assert_eq!(files.look(), Looked::Kept);
+        assert_eq!(files.look(), Looked::Same);
+        assert!(admits(&files, "a"));
+        fs::write(bed.folder.path().join("policy.yaml"), b"\xff\xfe").unwrap();
+        assert_eq!(files.look(), Looked::Kept);
+        assert!(admits(&files, "a"));
+        bed.rule("policy.yaml", "b");
+        assert_eq!(files.look(), Looked::Replaced);
+        assert!(admits(&files, "b"));
+    }
+
+    #[test]
+    fn a_process_does_not_start_on_a_broken_file() {
+        let bed = Bed::new();
+        bed.write("policy.yaml", "a: [\n");
+        let error = PolicyFiles::open(&bed.settings).err().unwrap().chain();
+        assert!(error.contains("policy.yaml:"), "{error}");
+    }
+
+    #[test]
+    fn the_first_folder_that_has_the_file_counts_and_whole_paths_are_taken_as_they_are() {
+        let bed = Bed::new();
+        bed.rule("policy.yaml", "a");
+        bed.rule("none/policy.yaml", "b");
+        assert!(admits(&PolicyFiles::open(&bed.settings).unwrap(), "b"));
+        let elsewhere = PolicySettings {
+            file: bed.folder.path().join("policy.yaml"),
+            ..bed.settings.clone()
+        };
+        assert!(admits(&PolicyFiles::open(&elsewhere).unwrap(), "a"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_watch_finds_a_change_and_ends_when_told() {
+        let bed = Bed::new();
+        let files = PolicyFiles::open(&bed.settings).unwrap();
+        let policy = files.policy();
+        let stop = CancellationToken::new();
+        let watch = tokio::task::spawn(files.watch(stop.clone()));
+        bed.rule("policy.yaml", "a");
+        let identity = || Identity {
+            roles: vec!["a".to_owned()],
+            ..Identity::default()
+        };
+        while !policy.would_admit(RULE, identity()) {
+            tokio::time::sleep(LOOK).await;
+        }
+        stop.cancel();
+        watch.await.unwrap();
+    }
+}
