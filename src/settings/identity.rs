@@ -10,6 +10,8 @@ use tachi_openstack::{CatalogInfo, Credentials, IdOrName, Options, Project};
 
 use super::is_given;
 
+const AUTHTOKEN: &str = "keystone_authtoken";
+
 /// How callers of the API are known.
 pub(crate) enum AuthStrategy {
     /// By a Keystone token.
@@ -43,32 +45,30 @@ pub(super) fn auth_strategy(r: &mut Reader<'_>, session: Option<&Options>) -> Au
         .choice("DEFAULT", "auth_strategy", &["keystone", "noauth2"])
         .default("keystone")
         .get();
-    let uri = r.string("keystone_authtoken", "www_authenticate_uri").optional();
+    let uri = r.string(AUTHTOKEN, "www_authenticate_uri").optional();
     let cache = r
-        .seconds("keystone_authtoken", "token_cache_time")
+        .seconds(AUTHTOKEN, "token_cache_time")
         .default(Duration::from_secs(300))
         .get();
     let retries = r
-        .int("keystone_authtoken", "http_request_max_retries")
+        .int(AUTHTOKEN, "http_request_max_retries")
         .default(3)
         .range(0..=10)
         .get();
     let defaults = TokenOptions::default();
     let tokens = TokenOptions {
         service_roles: r
-            .list("keystone_authtoken", "service_token_roles")
+            .list(AUTHTOKEN, "service_token_roles")
             .default(defaults.service_roles)
             .get(),
         service_roles_required: r
-            .bool("keystone_authtoken", "service_token_roles_required")
+            .bool(AUTHTOKEN, "service_token_roles_required")
             .default(defaults.service_roles_required)
             .get(),
-        service_type: r.string("keystone_authtoken", "service_type").optional(),
+        service_type: r.string(AUTHTOKEN, "service_type").optional(),
     };
     // Read so that a wrong value is told; a request without an identity is refused with 401 either way.
-    r.bool("keystone_authtoken", "delay_auth_decision")
-        .default(false)
-        .get();
+    r.bool(AUTHTOKEN, "delay_auth_decision").default(false).get();
     if strategy == "noauth2" {
         return AuthStrategy::Noauth2;
     }
@@ -86,53 +86,55 @@ pub(super) fn auth_strategy(r: &mut Reader<'_>, session: Option<&Options>) -> Au
 
 /// How our own user logs in to Keystone.
 pub(super) fn keystone_authtoken(r: &mut Reader<'_>) -> Option<Options> {
-    const G: &str = "keystone_authtoken";
+    // Who we are may stand in a section of another name; how Keystone is reached may not.
+    let section = r.string(AUTHTOKEN, "auth_section").optional();
+    let section = section.as_deref().unwrap_or(AUTHTOKEN);
     let kind = r
         .choice(
-            G,
+            section,
             "auth_type",
             &["password", "v3password", "v3applicationcredential"],
         )
         .default("password")
         .get();
-    let auth_url = r.string(G, "auth_url").optional();
-    let username = r.string(G, "username").optional();
-    let user_id = r.string(G, "user_id").optional();
-    let password = r.secret(G, "password").optional();
-    let project_name = r.string(G, "project_name").optional();
-    let project_id = r.string(G, "project_id").optional();
-    let default_domain = r.string(G, "default_domain_name").optional();
+    let auth_url = r.string(section, "auth_url").optional();
+    let username = r.string(section, "username").optional();
+    let user_id = r.string(section, "user_id").optional();
+    let password = r.secret(section, "password").optional();
+    let project_name = r.string(section, "project_name").optional();
+    let project_id = r.string(section, "project_id").optional();
+    let default_domain = r.string(section, "default_domain_name").optional();
     let user_domain = r
-        .string(G, "user_domain_name")
+        .string(section, "user_domain_name")
         .optional()
         .or(default_domain.clone())
         .map(by_name);
     let user_domain = r
-        .string(G, "user_domain_id")
+        .string(section, "user_domain_id")
         .optional()
         .map(by_id)
         .or(user_domain);
     let project_domain = r
-        .string(G, "project_domain_name")
+        .string(section, "project_domain_name")
         .optional()
         .or(default_domain)
         .map(by_name);
     let project_domain = r
-        .string(G, "project_domain_id")
+        .string(section, "project_domain_id")
         .optional()
         .map(by_id)
         .or(project_domain);
-    let credential_id = r.string(G, "application_credential_id").optional();
-    let credential_name = r.string(G, "application_credential_name").optional();
-    let credential_secret = r.secret(G, "application_credential_secret").optional();
-    let region = r.string(G, "region_name").optional();
-    let ca_file = r.string(G, "cafile").optional().map(PathBuf::from);
-    let client_certificate = client_certificate(r, G);
-    let insecure = r.bool(G, "insecure").default(false).get();
-    let connect_timeout = r.seconds(G, "http_connect_timeout").optional();
-    let timeout = r.seconds(G, "timeout").optional();
+    let credential_id = r.string(section, "application_credential_id").optional();
+    let credential_name = r.string(section, "application_credential_name").optional();
+    let credential_secret = r.secret(section, "application_credential_secret").optional();
+    let region = r.string(AUTHTOKEN, "region_name").optional();
+    let ca_file = r.string(AUTHTOKEN, "cafile").optional().map(PathBuf::from);
+    let client_certificate = client_certificate(r, AUTHTOKEN);
+    let insecure = r.bool(AUTHTOKEN, "insecure").default(false).get();
+    let connect_timeout = r.seconds(AUTHTOKEN, "http_connect_timeout").optional();
+    let timeout = r.seconds(AUTHTOKEN, "timeout").optional();
     // Has no effect: Keystone is asked at auth_url, where our own token comes from.
-    r.string(G, "interface").default("internal".into()).get();
+    r.string(AUTHTOKEN, "interface").default("internal".into()).get();
     let auth_url = auth_url?;
     let user = user_id.map(by_id).or_else(|| username.map(by_name));
     let credentials = if kind == "v3applicationcredential" {
@@ -147,7 +149,7 @@ pub(super) fn keystone_authtoken(r: &mut Reader<'_>) -> Option<Options> {
             _ => {
                 return missing(
                     r,
-                    G,
+                    section,
                     "application_credential_id",
                     "with application_credential_secret",
                 );
@@ -155,10 +157,10 @@ pub(super) fn keystone_authtoken(r: &mut Reader<'_>) -> Option<Options> {
         }
     } else {
         let (Some(user), Some(password)) = (user, password) else {
-            return missing(r, G, "username", "with password");
+            return missing(r, section, "username", "with password");
         };
         let Some(project) = project_id.map(by_id).or_else(|| project_name.map(by_name)) else {
-            return missing(r, G, "project_name", "the project our own user logs in to");
+            return missing(r, section, "project_name", "the project our own user logs in to");
         };
         Credentials::Password {
             user,

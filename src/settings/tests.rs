@@ -92,3 +92,92 @@ fn a_cloud_is_reached_as_the_privileged_user_or_as_the_one_of_keystone_authtoken
         "half a login is refused"
     );
 }
+
+const AUTHTOKEN: &str = "[keystone_authtoken]\nauth_url = http://k/v3\nusername = masakari\npassword = p\n\
+                         project_name = service\nuser_domain_name = Default\nproject_domain_name = Default\n";
+
+#[test]
+fn s10_every_option_about_tokens_is_read() {
+    let text = format!(
+        "{AUTHTOKEN}token_cache_time = 7\nservice_token_roles = service, helper\n\
+         service_token_roles_required = false\nservice_type = instance-ha\nhttp_request_max_retries = 1\n\
+         http_connect_timeout = 9\ncafile = /ca.pem\ncertfile = /c.pem\ninsecure = true\nregion_name = R\n\
+         delay_auth_decision = true\ninterface = internal\nmemcached_servers = m:11211\n\
+         include_service_catalog = false\nwww_authenticate_uri = http://public/\n"
+    );
+    let settings = read(&text).unwrap();
+    let unexpected: Vec<_> = settings
+        .report
+        .warnings
+        .iter()
+        .filter(|one| !one.is_notice())
+        .collect();
+    assert!(unexpected.is_empty(), "{unexpected:?}");
+    let AuthStrategy::Keystone {
+        session: Some(session),
+        www_authenticate_uri,
+        cache,
+        retries,
+        tokens,
+    } = settings.auth
+    else {
+        panic!("no Keystone");
+    };
+    assert_eq!((cache, retries), (Duration::from_secs(7), 1));
+    assert_eq!(www_authenticate_uri, "http://public/");
+    assert_eq!(tokens.service_roles, ["service", "helper"]);
+    assert!(!tokens.service_roles_required);
+    assert_eq!(tokens.service_type.as_deref(), Some("instance-ha"));
+    assert_eq!(session.timeout, Duration::from_secs(9));
+    assert_eq!(session.connect_timeout, Duration::from_secs(9));
+    assert_eq!(session.region.as_deref(), Some("R"));
+    let file = PathBuf::from("/c.pem");
+    assert_eq!(session.client_certificate, Some((file.clone(), file)));
+    assert!(session.insecure);
+    assert!(
+        read(&format!("{AUTHTOKEN}keyfile = /k.pem\n")).is_err(),
+        "a key without a certificate"
+    );
+}
+
+#[test]
+fn s10_our_own_login_may_stand_in_a_section_of_another_name() {
+    let text = AUTHTOKEN.replace("[keystone_authtoken]", "[login]");
+    let text = format!("[keystone_authtoken]\nauth_section = login\nregion_name = R\n{text}");
+    let nova = read(&text).unwrap().nova.unwrap();
+    assert_eq!(nova.auth_url, "http://k/v3");
+}
+
+#[test]
+fn s10_the_policy_is_looked_for_where_the_configuration_is() {
+    let settings = read("").unwrap().oslo_policy;
+    assert_eq!(settings.file, PathBuf::from("policy.yaml"));
+    assert_eq!(settings.dirs, [PathBuf::from("policy.d")]);
+    assert!(!settings.file_is_named);
+    let settings = read(
+        "[oslo_policy]\npolicy_file = rules.json\npolicy_dirs = a, b\npolicy_default_rule = fallback\n\
+         enforce_new_defaults = true\nenforce_scope = false\n",
+    )
+    .unwrap()
+    .oslo_policy;
+    assert_eq!(settings.file, PathBuf::from("rules.json"));
+    assert_eq!(settings.dirs, [PathBuf::from("a"), PathBuf::from("b")]);
+    assert_eq!(settings.options.default_rule, "fallback");
+    assert!(settings.options.enforce_new_defaults && settings.file_is_named);
+    let folders = policy::folders(
+        &[
+            "/etc/kolla/masakari.conf".into(),
+            "here.conf".into(),
+            "/etc/kolla/more.conf".into(),
+        ],
+        &["/etc/masakari/masakari.conf.d".into()],
+    );
+    let expected = [
+        "/etc/kolla",
+        ".",
+        "/etc/masakari/masakari.conf.d",
+        "/etc/tachi",
+        "/etc/masakari",
+    ];
+    assert_eq!(folders, expected.map(PathBuf::from));
+}

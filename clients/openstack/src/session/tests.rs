@@ -675,6 +675,16 @@ async fn a_users_token_is_explained() {
                     "expires_at": "2023-11-14T22:13:20.000000Z",
                 }}),
             ),
+            ("/v3/auth/tokens", "limited") => Reply::Json(
+                200,
+                json!({"token": {
+                    "user": {"id": "u1", "name": "alice", "domain": {"id": "default", "name": "Default"}},
+                    "application_credential": {"id": "a1", "name": "ac", "restricted": true, "access_rules": [
+                        {"id": "x", "service": "instance-ha", "method": "GET", "path": "/v1/**"},
+                    ]},
+                    "expires_at": "2023-11-14T22:13:20.000000Z",
+                }}),
+            ),
             ("/v3/auth/tokens", "broken") => Reply::Json(503, json!({})),
             _ => Reply::Json(404, json!({"error": {"message": "Could not find token"}})),
         },
@@ -689,6 +699,7 @@ async fn a_users_token_is_explained() {
     assert_eq!(info.roles, ["member", "reader"]);
     assert_eq!(info.expires_at.micros(), 1_700_000_000_000_000);
     assert!(info.is_admin_project && info.domain.is_none() && info.system_scope.is_none());
+    assert_eq!(info.access_rules, None, "good for everything");
 
     let info = session.validate_expired_token("system").await.unwrap().unwrap();
     assert_eq!(info.system_scope.as_deref(), Some("all"));
@@ -704,6 +715,23 @@ async fn a_users_token_is_explained() {
         .map(|s| s.query)
         .collect();
     assert_eq!(queries, ["nocatalog=true", "nocatalog=true&allow_expired=1"]);
+
+    let says_so = fake
+        .seen()
+        .into_iter()
+        .filter(|seen| seen.method == Method::GET)
+        .all(|seen| seen.header("openstack-identity-access-rules") == "1.0");
+    assert!(
+        says_so,
+        "Keystone hides limited tokens from those who do not look at access rules"
+    );
+    let info = session.validate_token("limited").await.unwrap().unwrap();
+    let rule = crate::AccessRule {
+        service: "instance-ha".into(),
+        method: "GET".into(),
+        path: "/v1/**".into(),
+    };
+    assert_eq!(info.access_rules, Some(vec![rule]));
 
     assert_eq!(session.validate_token("bad").await.unwrap(), None);
     let error = session.validate_token("broken").await.unwrap_err();

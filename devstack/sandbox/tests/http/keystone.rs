@@ -213,6 +213,75 @@ async fn a_token_ends_with_its_lifetime() {
 }
 
 #[tokio::test]
+async fn a_token_that_has_ended_is_shown_to_those_who_allow_it() {
+    let options = SandboxOptions {
+        region: quick(1),
+        token_lifetime: Duration::from_secs(2),
+        ..SandboxOptions::default()
+    };
+    let cloud = Cloud::with(options).await;
+    let ended = cloud.token_of("demo", "demo").await;
+    let url = format!("{}/auth/tokens", cloud.sandbox.urls().identity);
+    let ask = async |query: &str| {
+        let asker = cloud.token_of("nova", "service").await;
+        let request = cloud.http.get(format!("{url}{query}"));
+        let request = request
+            .header("x-subject-token", &ended)
+            .header("x-auth-token", asker);
+        request.send().await.unwrap().status().as_u16()
+    };
+    let deadline = std::time::Instant::now() + Duration::from_secs(20);
+    while ask("").await == 200 {
+        assert!(std::time::Instant::now() < deadline, "it does not end");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(ask("").await, 404);
+    assert_eq!(ask("?allow_expired=1").await, 200);
+}
+
+#[tokio::test]
+async fn a_token_with_access_rules_is_shown_to_those_who_look_at_them() {
+    let cloud = Cloud::start(quick(1)).await;
+    let identity = cloud.sandbox.urls().identity;
+    let password = cloud.sandbox.credentials().password;
+    let (_, body) = answer(cloud.authenticate(&login("admin", "admin", &password)).await).await;
+    let user = body["token"]["user"]["id"].as_str().unwrap();
+    let create = async |rules: Value| {
+        let body = json!({"application_credential": {"name": "n", "secret": "s", "access_rules": rules}});
+        let url = format!("{identity}/users/{user}/application_credentials");
+        let request = cloud
+            .http
+            .post(url)
+            .header("x-auth-token", &cloud.token)
+            .json(&body);
+        answer(request.send().await.unwrap()).await
+    };
+    assert_eq!(create(json!([{"service": "compute"}])).await.0, 400);
+    let rules = json!([{"service": "compute", "method": "GET", "path": "/v2.1/**"}]);
+    let (status, made) = create(rules.clone()).await;
+    assert_eq!(status, 201);
+    let by = json!({"auth": {"identity": {"methods": ["application_credential"], "application_credential": {
+        "id": made["application_credential"]["id"], "secret": "s",
+    }}}});
+    let response = cloud.authenticate(&by).await;
+    let limited = response.headers()["x-subject-token"].to_str().unwrap().to_owned();
+    assert_eq!(
+        tokens(&cloud, reqwest::Method::GET, Some(&cloud.token), &limited)
+            .await
+            .0,
+        404
+    );
+    let request = cloud.http.get(format!("{identity}/auth/tokens"));
+    let request = request
+        .header("x-subject-token", &limited)
+        .header("x-auth-token", &cloud.token);
+    let request = request.header("openstack-identity-access-rules", "1.0");
+    let (status, body) = answer(request.send().await.unwrap()).await;
+    assert_eq!(status, 200);
+    assert_eq!(body["token"]["application_credential"]["access_rules"], rules);
+}
+
+#[tokio::test]
 async fn a_token_of_the_whole_system_is_refused_by_nova() {
     let mut cloud = Cloud::start(quick(1)).await;
     let body = login("admin", "admin", &cloud.sandbox.credentials().password);
