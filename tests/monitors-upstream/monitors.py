@@ -1,0 +1,294 @@
+#!/usr/bin/env python3
+"""The unmodified masakari-monitors send what they see to `tachi serve`, with a token of the simulated Keystone.
+
+The process monitor and the host monitor are the packages' own processes. They run in a UTS namespace in which this machine
+has a hypervisor's name, and what they look at is given to them: `ps` shows no daemon, `cibadmin` prints a cluster.
+"""
+import argparse
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import traceback
+
+import yaml
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.append(os.path.join(HERE, "..", "client"))
+
+from checks import Checks
+from proxy import Proxy
+from region import CLOUD, Region
+from sdk_calls import connect
+
+CIB = """<cib have-quorum="1" epoch="7" num_updates="%d" admin_epoch="0">
+  <configuration><resources/></configuration>
+  <status>
+    <node_state id="1" uname="compute-001" in_ccm="true" crmd="online" join="member" expected="member"/>
+    <node_state id="2" uname="compute-002" in_ccm="%s" crmd="%s" join="%s" expected="member"/>
+  </status>
+</cib>
+"""
+
+
+class Monitors:
+    def __init__(self, args, region, proxy, checks):
+        self.bin = os.path.join(args.monitors, "bin")
+        self.region, self.proxy, self.check, self.started = region, proxy, checks, []
+        self.ha = connect(region.clouds_yaml, CLOUD, "1.3")
+        self.path = os.path.join(region.work, "bin")
+        os.mkdir(self.path)
+        self.cib = os.path.join(region.work, "cib.xml")
+        self.cluster(up=True)
+        self.tool("cibadmin", "cat '%s'" % self.cib)
+        self.tool("ps", "echo 'root 1 0 0 00:00 ? 00:00:00 /sbin/init'")
+
+    def tool(self, name, line):
+        path = os.path.join(self.path, name)
+        with open(path, "w", encoding="utf-8") as f:
+            f.write("#!/bin/sh\n%s\n" % line)
+        os.chmod(path, 0o755)
+
+    def cluster(self, up):
+        with open(self.cib + ".new", "w", encoding="utf-8") as f:
+            f.write(CIB % ((1, "true", "online", "member") if up else (2, "false", "offline", "down")))
+        os.rename(self.cib + ".new", self.cib)
+
+    # --------------------------------------------------------------------------------- configuration and processes
+
+    def configuration(self, name, more):
+        """What an operator writes into masakarimonitors.conf; the login is the `masakari-monitor` user's."""
+        auth = self.region.auth
+        sections = {
+            "DEFAULT": {"tempdir": self.region.work, "debug": "true", "log_file": os.path.join(self.region.work, name + ".log")},
+            "api": {"auth_type": "password", "auth_url": auth["auth_url"], "username": "admin", "password": auth["password"],
+                    "project_name": "admin", "user_domain_name": "Default", "project_domain_name": "Default",
+                    "region": "RegionOne"},
+            "callback": {"retry_max": "3", "retry_interval": "1"},
+            "masakarimonitors_privileged": {"helper_command": os.path.join(self.bin, "privsep-helper")},
+            **more,
+        }
+        path = os.path.join(self.region.work, name + ".conf")
+        with open(path, "w", encoding="utf-8") as f:
+            for section, options in sections.items():
+                f.write("[%s]\n%s" % (section, "".join("%s = %s\n" % pair for pair in options.items())))
+        return path
+
+    def monitor(self, name, host, conf):
+        """A monitor's own process on a machine that calls itself `host`."""
+        environment = dict(self.region.environment, PATH=self.path + ":" + self.bin + ":" + os.environ["PATH"],
+                           PYTHONWARNINGS="ignore")
+        script = 'hostname "$1"; shift; exec "$@"'
+        with open(os.path.join(self.region.work, name + ".out"), "ab") as out:
+            process = subprocess.Popen(
+                ["unshare", "--uts", "sh", "-c", script, "sh", host, os.path.join(self.bin, "masakari-" + name), "--config-file",
+                 conf], env=environment, cwd=self.region.work, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT,
+                start_new_session=False)
+        self.started.append((name, process))
+        return process
+
+    def stop(self):
+        for name, process in self.started:
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+                try:
+                    process.wait(10)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait()
+        self.started = []
+
+    def said(self):
+        text = ""
+        for name in sorted(os.listdir(self.region.work)):
+            if name.endswith((".out", "monitor.log", "events.log")):
+                with open(os.path.join(self.region.work, name), encoding="utf-8", errors="replace") as f:
+                    text += "---- %s, its end:\n%s\n" % (name, f.read()[-2500:])
+        return text
+
+    # --------------------------------------------------------------------------------- looking
+
+    def until(self, what, ask, seconds=60):
+        deadline = time.monotonic() + seconds
+        while True:
+            got = ask()
+            if got:
+                return got
+            for name, process in self.started:
+                if process.poll() is not None:
+                    raise RuntimeError("%s ended with %s while waiting for %s" % (name, process.returncode, what))
+            if time.monotonic() > deadline:
+                raise RuntimeError("waited %s s for %s" % (seconds, what))
+            time.sleep(0.2)
+
+    def of_type(self, kind):
+        return list(self.ha.notifications(type=kind, sort_key="id", sort_dir="asc"))
+
+    def ended(self, uuid, seconds=60):
+        return self.until("notification %s to end" % uuid, lambda: next(
+            (n for n in [self.ha.get_notification(uuid)] if n.status not in ("new", "running")), None), seconds)
+
+    def posts(self):
+        return [r for r in self.proxy.take() if r.method == "POST" and r.path.endswith("/notifications")]
+
+    # --------------------------------------------------------------------------------- what they send
+
+    def prepare(self):
+        self.segment = self.ha.create_segment(name="monitored", recovery_method="auto", service_type="COMPUTE")
+        self.hosts = {}
+        for name in ("compute-001", "compute-002", "compute-003"):
+            self.hosts[name] = self.ha.create_host(self.segment.uuid, name=name, type="COMPUTE", control_attributes="SSH")
+        self.guest = self.region.admin("POST", "/servers", {
+            "count": 1, "host": "compute-003", "name": "guest", "metadata": {"HA_Enabled": "True"}})["ids"][0]
+        self.lost = self.region.admin("POST", "/servers", {"count": 3, "host": "compute-002", "name": "lost"})["ids"]
+
+    def instance_events(self):
+        """VM notifications, and what the sender makes of each answer (Q15)."""
+        conf = self.configuration("events", {})
+        process = subprocess.Popen(
+            [os.path.join(self.bin, "python"), os.path.join(HERE, "instance_events.py"), "--config-file", conf],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1, cwd=self.region.work,
+            env=dict(self.region.environment, PYTHONWARNINGS="ignore"),
+            stderr=open(os.path.join(self.region.work, "events.out"), "ab"))
+        self.started.append(("events", process))
+
+        def send(**changes):
+            event = {"event": "LIFECYCLE", "detail": "STOPPED_FAILED", "instance": self.guest, "host": "compute-003",
+                     "time": "2026-03-04T05:06:07.250000", **changes}
+            self.proxy.take()
+            process.stdin.write(json.dumps(event) + "\n")
+            process.stdin.flush()
+            if not process.stdout.readline():
+                raise RuntimeError("the sender ended with %s" % process.wait(10))
+            return self.posts()
+
+        sent = send()
+        self.check.equal("VM: one POST, accepted", [r.status for r in sent], [202])
+        self.check.equal("VM: without a version header", sent[0].version, None)
+        self.check.equal("VM: the body", sent[0].json(), {"notification": {
+            "type": "VM", "hostname": "compute-003", "generated_time": "2026-03-04T05:06:07.250000", "payload": {
+                "event": "LIFECYCLE", "instance_uuid": self.guest, "vir_domain_event": "STOPPED_FAILED"}}})
+        stored = self.of_type("VM")
+        self.check.that("VM: it is stored as sent", len(stored) == 1 and stored[0].source_host_uuid == self.hosts["compute-003"].uuid
+                        and stored[0].generated_time.startswith("2026-03-04T05:06:07") and stored[0].payload["instance_uuid"]
+                        == self.guest, stored)
+        self.check.equal("VM: the engine acts on it", self.ended(stored[0].notification_uuid).status, "finished")
+        self.check.equal("409 is final: the same event again is sent once", [r.status for r in send()], [409])
+        self.check.equal("400 is final: an unknown host is sent once", [r.status for r in send(host="no-such")], [400])
+        self.check.equal("a time without a fraction is accepted", [r.status for r in send(
+            time="2026-03-04T05:16:07", detail="SUSPENDED_PAUSED")], [202])
+        for n, status in enumerate((503, 500, 404, 429)):
+            self.proxy.refuse("POST", "/notifications", status, status)
+            sent = send(time="2026-03-04T06:%02d:00" % (10 * n), event="REBOOT", detail="UNKNOWN")
+            self.check.equal("%d is tried again until it is accepted" % status, [r.status for r in sent], [status, status, 202])
+        self.proxy.refuse("POST", "/notifications", *[503] * 4)
+        sent = send(time="2026-03-04T07:00:00", event="WATCHDOG", detail="NONE")
+        self.check.equal("it gives up after retry_max", [r.status for r in sent], [503] * 4)
+        self.region.admin("DELETE", "/tokens")
+        sent = send(time="2026-03-04T07:10:00", event="WATCHDOG", detail="NONE")
+        self.check.equal("a client made anew goes on", [r.status for r in sent], [202])
+        self.check.equal("every accepted one is there once", len(self.of_type("VM")), 7)
+        process.stdin.close()
+        self.check.equal("the sender ends well", process.wait(20), 0)
+        self.started.remove(("events", process))
+
+    def process_monitor(self):
+        daemons = ("/usr/bin/nova-compute", "/usr/sbin/libvirtd")
+        listed = os.path.join(self.region.work, "process_list.yaml")
+        with open(listed, "w", encoding="utf-8") as f:
+            yaml.safe_dump([{
+                "process_name": daemon, "start_command": "true", "pre_start_command": None, "post_start_command": None,
+                "restart_command": "false", "pre_restart_command": None, "post_restart_command": None, "run_as_root": False,
+            } for daemon in daemons], f)
+        conf = self.configuration("processmonitor", {"process": {
+            "check_interval": "1", "restart_retries": "1", "restart_interval": "0", "api_retry_max": "12",
+            "api_retry_interval": "1", "process_list_path": listed}})
+        self.proxy.take()
+        self.proxy.refuse("POST", "/notifications", 503)
+        self.monitor("processmonitor", "compute-001", conf)
+        found = self.until("the process monitor's notifications", lambda: (
+            lambda rows: rows if len(rows) >= 2 else None)(self.of_type("PROCESS")))
+        sent = self.posts()
+        self.check.equal("PROCESS: 503 first, then accepted, then the next one", [r.status for r in sent], [503, 202, 202])
+        self.check.equal("PROCESS: the payloads", [r.json()["notification"]["payload"] for r in sent[1:]], [
+            {"event": "STOPPED", "process_name": name} for name in ("nova-compute", "libvirtd")])
+        self.check.equal("PROCESS: without a version header", {r.version for r in sent}, {None})
+        self.check.equal("PROCESS: the engine acts on them", [self.ended(n.notification_uuid).status for n in found],
+                         ["finished", "finished"])
+        host = self.ha.get_host(self.hosts["compute-001"].uuid, self.segment.uuid)
+        self.check.equal("PROCESS: without nova-compute the host is on maintenance", host.on_maintenance, True)
+        self.check.equal("PROCESS: what fails to restart is told once", len(self.of_type("PROCESS")), 2)
+        self.stop()
+
+    def host_monitor(self):
+        conf = self.configuration("hostmonitor", {"host": {
+            "monitoring_interval": "1", "pacemaker_node_type": "remote", "disable_ipmi_check": "true", "api_retry_max": "12",
+            "api_retry_interval": "1"}})
+        self.proxy.take()
+        log = os.path.join(self.region.work, "hostmonitor.log")
+        self.monitor("hostmonitor", "compute-001", conf)
+
+        def knows():
+            try:
+                with open(log, encoding="utf-8") as f:
+                    return "'compute-002' is 'online'" in f.read()
+            except OSError:
+                return False
+
+        self.until("the host monitor to have seen the cluster", knows)
+        self.check.equal("COMPUTE_HOST: nothing is sent while all are up", self.posts(), [])
+        self.region.admin("POST", "/hosts/compute-002/power", {"on": False})
+        self.cluster(up=False)
+        found = self.until("the host monitor's notification", lambda: self.of_type("COMPUTE_HOST"))[0]
+        sent = self.posts()
+        self.check.equal("COMPUTE_HOST: one POST, accepted", [r.status for r in sent], [202])
+        body = sent[0].json()["notification"]
+        self.check.that("COMPUTE_HOST: the body", body["hostname"] == "compute-002" and body["payload"] == {
+            "event": "STOPPED", "cluster_status": "OFFLINE", "host_status": "NORMAL"} and sent[0].version is None, body)
+        ended = self.ended(found.notification_uuid, 90)
+        self.check.equal("COMPUTE_HOST: the host is recovered", ended.status, "finished")
+        moves = list(self.ha.vmoves(found.notification_uuid))
+        self.check.equal("COMPUTE_HOST: every instance has moved", sorted((m.server_id, m.status) for m in moves),
+                         sorted((lost, "succeeded") for lost in self.lost))
+        self.check.equal("COMPUTE_HOST: nothing ran twice", self.region.admin("GET", "/ledger")["double_runs"], 0)
+        self.stop()
+
+    STEPS = (prepare, instance_events, process_monitor, host_monitor)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tachi", required=True, help="the binary under test")
+    parser.add_argument("--monitors", required=True, help="the environment with masakari-monitors")
+    args = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    checks = Checks()
+    region = Region(args.tachi)
+    proxy = monitors = None
+    try:
+        proxy = Proxy(region.api)
+        region.catalog(proxy.url + "/v1/$(tenant_id)s")
+        monitors = Monitors(args, region, proxy, checks)
+        for step in Monitors.STEPS:
+            try:
+                step(monitors)
+            except Exception:
+                checks.that("%s goes through" % step.__name__, False, traceback.format_exc(limit=4) + monitors.said())
+                monitors.stop()
+    finally:
+        if monitors:
+            monitors.stop()
+        code = region.stop()
+        if proxy:
+            proxy.stop()
+    checks.equal("SIGTERM ends tachi serve with 0", code, 0)
+    if checks.failed:
+        print("---- tachi serve said, at last:\n" + region.service_output()[-4000:])
+    region.remove()
+    return checks.end()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
