@@ -138,7 +138,7 @@ class Monitors:
     def prepare(self):
         self.segment = self.ha.create_segment(name="monitored", recovery_method="auto", service_type="COMPUTE")
         self.hosts = {}
-        # Six, so that two lost ones are no third of the segment: more, and the engine holds, as it should.
+        # Ten, so that two lost ones are no quarter of all: of more the engine holds, as it should.
         for name in sorted(h["name"] for h in self.region.admin("GET", "/hosts")):
             self.hosts[name] = self.ha.create_host(self.segment.uuid, name=name, type="COMPUTE", control_attributes="SSH")
         self.guest = self.region.admin("POST", "/servers", {
@@ -266,7 +266,7 @@ def main():
     args = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     checks = Checks()
-    region = Region(args.tachi, arguments=("--hosts", "6"))
+    region = Region(args.tachi, arguments=("--hosts", "10"))
     proxy = monitors = None
     try:
         proxy = Proxy(region.api)
