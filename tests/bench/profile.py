@@ -27,7 +27,7 @@ def crate(symbol):
     if symbol.startswith("[k]"):
         return "the kernel"
     path = re.sub(r"^\[\.\] *[<&*(\[]*(?:dyn |mut |impl )?", "", symbol)
-    return path.split("::")[0] if "::" in path else "C: memory and strings"
+    return path.split("::")[0] if "::" in path else "C (allocator, copying, SQLite)"
 
 
 def by_crate(symbols):
