@@ -290,10 +290,22 @@ struct Translated {
     notes: Vec<String>,
 }
 
+/// What `ssl_mode` may be.
+const MODES: &[&str] = &[
+    "DISABLED",
+    "PREFERRED",
+    "REQUIRED",
+    "VERIFY_CA",
+    "VERIFY_IDENTITY",
+];
+
 fn mysql_parameters(given: &[(String, String)]) -> Result<Translated, DatabaseUrlError> {
     let mut out = Translated::default();
-    let (mut authority, mut check_name) = (false, true);
+    let (mut authority, mut wanted) = (false, false);
+    let (mut check_name, mut check) = (true, None);
     for (name, value) in given {
+        let truth =
+            || boolean(value).map_err(|refusal| wrong(format!("{name} {}", refusal.why), refusal.help));
         match name.as_str() {
             // sqlx speaks utf8mb4, of which the others are parts; a column's own charset is converted by the server.
             "charset" if matches!(value.as_str(), "utf8" | "utf8mb3" | "utf8mb4") => {}
@@ -309,21 +321,33 @@ fn mysql_parameters(given: &[(String, String)]) -> Result<Translated, DatabaseUr
             }
             "ssl_cert" => out.parameters.push(("ssl-cert", value.clone())),
             "ssl_key" => out.parameters.push(("ssl-key", value.clone())),
-            "ssl_check_hostname" | "ssl_verify_identity" => {
-                check_name = boolean(value)
-                    .map_err(|refusal| wrong(format!("{name} {}", refusal.why), refusal.help))?;
+            "ssl_check_hostname" | "ssl_verify_identity" => check_name = truth()?,
+            "ssl_verify_cert" => check = Some(truth()?),
+            "ssl" => wanted = truth()?,
+            "ssl_mode" => {
+                let mode = value.to_uppercase();
+                if !MODES.contains(&mode.as_str()) {
+                    return Err(wrong(
+                        "ssl_mode is no mode",
+                        format!("write one of {}", or(MODES)),
+                    ));
+                }
+                out.parameters.push(("ssl-mode", mode));
             }
             "unix_socket" => out.parameters.push(("socket", value.clone())),
             _ => out.notes.push(format!("{name}: a setting of the Python driver")),
         }
     }
+    if out.parameters.iter().any(|(name, _)| *name == "ssl-mode") {
+        return Ok(out);
+    }
     // PyMySQL, given an authority, also compares the server's name unless told otherwise.
-    if authority {
-        let mode = if check_name {
-            "VERIFY_IDENTITY"
-        } else {
-            "VERIFY_CA"
-        };
+    let mode = match (check.unwrap_or(authority), check_name) {
+        (true, true) => Some("VERIFY_IDENTITY"),
+        (true, false) => Some("VERIFY_CA"),
+        (false, _) => (authority || wanted).then_some("REQUIRED"),
+    };
+    if let Some(mode) = mode {
         out.parameters.push(("ssl-mode", mode.to_owned()));
     }
     Ok(out)

@@ -80,6 +80,26 @@ const TRANSLATIONS: &[(&str, &str, &str)] = &[
         "mysql://u:p@h/db?ssl-ca=/c&ssl-mode=VERIFY_CA",
     ),
     (
+        "authority that is not asked",
+        "mysql://u:p@h/db?ssl_ca=/c&ssl_verify_cert=false",
+        "mysql://u:p@h/db?ssl-ca=/c&ssl-mode=REQUIRED",
+    ),
+    (
+        "the system's authorities",
+        "mysql://u:p@h/db?ssl_verify_cert=true",
+        "mysql://u:p@h/db?ssl-mode=VERIFY_IDENTITY",
+    ),
+    (
+        "tls",
+        "mysql://u:p@h/db?ssl=true",
+        "mysql://u:p@h/db?ssl-mode=REQUIRED",
+    ),
+    (
+        "mode by name",
+        "mysql+mysqldb://u:p@h/db?ssl_mode=verify_ca&ssl_ca=/c",
+        "mysql://u:p@h/db?ssl-mode=VERIFY_CA&ssl-ca=/c",
+    ),
+    (
         "client certificate",
         "mysql://u:p@h/db?ssl_cert=/c&ssl_key=/k",
         "mysql://u:p@h/db?ssl-cert=/c&ssl-key=/k",
