@@ -1,7 +1,9 @@
 //! Column types that are spelled differently on each database.
 
-use sea_orm_migration::prelude::{ColumnDef, Expr, ExprTrait as _, Table, TableCreateStatement};
-use sea_orm_migration::sea_orm::DbBackend;
+use sea_orm_migration::prelude::{
+    ColumnDef, DbErr, Expr, ExprTrait as _, SchemaManager, Table, TableCreateStatement,
+};
+use sea_orm_migration::sea_orm::{ConnectionTrait as _, DbBackend};
 
 /// The integer primary key. Ids are never used again, not even after the newest row is gone: clients page by them.
 pub(crate) fn id() -> ColumnDef {
@@ -45,6 +47,50 @@ pub(crate) fn word(backend: DbBackend, name: &'static str, words: &[&'static str
             .check(Expr::col(name).is_in(words.iter().copied()));
     }
     column.not_null();
+    column
+}
+
+/// One of a few words, in the enumeration type of that name where the database has such types; see [`make_type`].
+pub(crate) fn typed_word(
+    backend: DbBackend,
+    name: &'static str,
+    kind: &'static str,
+    words: &[&'static str],
+) -> ColumnDef {
+    if backend != DbBackend::Postgres {
+        return word(backend, name, words);
+    }
+    let mut column = ColumnDef::new(name);
+    column.enumeration(kind, words.iter().copied()).not_null();
+    column
+}
+
+/// Makes an enumeration type on `PostgreSQL`, unless it is there. Masakari's columns are of such types.
+pub(crate) async fn make_type(
+    manager: &SchemaManager<'_>,
+    kind: &'static str,
+    words: &[&'static str],
+) -> Result<(), DbErr> {
+    if manager.get_database_backend() != DbBackend::Postgres {
+        return Ok(());
+    }
+    let words: Vec<String> = words.iter().map(|word| format!("'{word}'")).collect();
+    let words = words.join(", ");
+    let make = format!(
+        "DO $$ BEGIN CREATE TYPE {kind} AS ENUM ({words}); EXCEPTION WHEN duplicate_object THEN NULL; END $$"
+    );
+    manager.get_connection().execute_unprepared(&make).await?;
+    Ok(())
+}
+
+/// Text without a limit that matters: what `MariaDB` calls `TEXT` ends at 64 KiB.
+pub(crate) fn long_text(backend: DbBackend, name: &'static str) -> ColumnDef {
+    let mut column = ColumnDef::new(name);
+    if backend == DbBackend::MySql {
+        column.custom("LONGTEXT");
+    } else {
+        column.text();
+    }
     column
 }
 

@@ -14,6 +14,7 @@ mod indexes;
 mod m20261120_0001_masakari_tables;
 mod m20261120_0002_recovery_tables;
 mod m20261120_0003_list_indexes;
+mod m20261120_0010_lock_table;
 
 use sea_orm_migration::prelude::{
     ConnectionTrait, DbErr, DynIden, IntoIden, MigrationTrait, MigratorTrait, async_trait,
@@ -33,6 +34,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261120_0001_masakari_tables::Migration),
             Box::new(m20261120_0002_recovery_tables::Migration),
             Box::new(m20261120_0003_list_indexes::Migration),
+            Box::new(m20261120_0010_lock_table::Migration),
         ]
     }
 

@@ -3,7 +3,7 @@
 
 use sea_orm_migration::prelude::*;
 
-use crate::columns::{date_time, masakari_table, text, text_or_null, word};
+use crate::columns::{date_time, make_type, masakari_table, text, text_or_null, typed_word};
 use crate::indexes::{index, unique};
 
 #[derive(DeriveMigrationName)]
@@ -25,6 +25,7 @@ async fn segments(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
         return Ok(());
     }
     let methods = ["auto", "reserved_host", "auto_priority", "rh_priority"];
+    make_type(manager, "recovery_methods", &methods).await?;
     let mut table = masakari_table(backend, "failover_segments");
     table
         .col(text("uuid", 36))
@@ -32,7 +33,12 @@ async fn segments(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
         .col(text("service_type", 255))
         .col(ColumnDef::new("enabled").boolean().default(true))
         .col(ColumnDef::new("description").text())
-        .col(word(backend, "recovery_method", &methods));
+        .col(typed_word(
+            backend,
+            "recovery_method",
+            "recovery_methods",
+            &methods,
+        ));
     manager.create_table(table).await?;
     unique(
         manager,
@@ -82,6 +88,7 @@ async fn notifications(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
         return notification_columns(manager).await;
     }
     let statuses = ["new", "running", "error", "failed", "ignored", "finished"];
+    make_type(manager, "notification_status", &statuses).await?;
     let mut table = masakari_table(backend, "notifications");
     table
         .col(text("notification_uuid", 36))
@@ -89,7 +96,7 @@ async fn notifications(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
         .col(text("source_host_uuid", 36))
         .col(text("type", 36))
         .col(ColumnDef::new("payload").text())
-        .col(word(backend, "status", &statuses))
+        .col(typed_word(backend, "status", "notification_status", &statuses))
         .col(text_or_null("failover_segment_uuid", 36))
         .col(ColumnDef::new("message").text());
     manager.create_table(table).await?;

@@ -5,7 +5,7 @@
 
 use sea_orm_migration::prelude::*;
 
-use crate::columns::{counter, id, micros, text, text_or_null, word};
+use crate::columns::{counter, id, long_text, micros, text, text_or_null, word};
 use crate::indexes::index;
 
 #[derive(DeriveMigrationName)]
@@ -41,7 +41,7 @@ async fn recovery(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
         .col(counter("beat"))
         .col(text_or_null("owner", 255))
         .col(counter("elapsed_ms"))
-        .col(ColumnDef::new("state").text())
+        .col(long_text(backend, "state"))
         .col(ColumnDef::new("proven_off").boolean().not_null().default(false))
         .col(micros("opened_at"))
         .col(counter("word_number"))
@@ -67,6 +67,7 @@ async fn recovery(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
 }
 
 async fn recovery_move(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
+    let backend = manager.get_database_backend();
     let mut table = Table::create();
     table
         .table("recovery_move")
@@ -75,7 +76,7 @@ async fn recovery_move(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
         .col(text("instance_uuid", 36))
         .col(text_or_null("open_key", 36).unique_key())
         .col(ColumnDef::new("rank").big_integer().not_null())
-        .col(ColumnDef::new("state").text().not_null())
+        .col(long_text(backend, "state").not_null())
         .foreign_key(&mut of_recovery("recovery_move"));
     manager.create_table(table).await?;
     index(
@@ -100,7 +101,7 @@ async fn recovery_step(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
         .col(word(backend, "kind", &["intent", "outcome", "note"]))
         .col(ColumnDef::new("progress").double().not_null())
         .col(ColumnDef::new("failed").boolean().not_null())
-        .col(ColumnDef::new("text").text().not_null())
+        .col(long_text(backend, "text").not_null())
         .col(micros("at"))
         .foreign_key(&mut of_recovery("recovery_step"));
     manager.create_table(table).await?;
@@ -114,6 +115,7 @@ async fn recovery_step(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
 }
 
 async fn recovery_proof(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
+    let backend = manager.get_database_backend();
     let mut table = Table::create();
     table
         .table("recovery_proof")
@@ -123,7 +125,7 @@ async fn recovery_proof(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
         .col(text("kind", 36))
         .col(text("read_by", 255))
         .col(ColumnDef::new("read_from").text().not_null())
-        .col(ColumnDef::new("evidence").text().not_null())
+        .col(long_text(backend, "evidence").not_null())
         .col(micros("at"))
         .foreign_key(&mut of_recovery("recovery_proof"));
     manager.create_table(table).await?;

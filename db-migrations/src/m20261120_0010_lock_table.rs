@@ -1,0 +1,24 @@
+//! Rows that are written to be locked: whoever wants to be alone with a host or a segment raises its counter.
+//!
+//! `SELECT ... FOR UPDATE` would not do: Galera does not carry it to the other nodes, while two writes of one row never
+//! both commit. The rows of Masakari's tables would not do either, as a write shows in their `updated_at`.
+
+use sea_orm_migration::prelude::*;
+
+use crate::columns::{counter, text};
+
+#[derive(DeriveMigrationName)]
+pub(crate) struct Migration;
+
+#[async_trait::async_trait]
+impl MigrationTrait for Migration {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        let mut table = Table::create();
+        table
+            .table("tachi_lock")
+            .if_not_exists()
+            .col(text("uuid", 36).primary_key())
+            .col(counter("seq"));
+        manager.create_table(table).await
+    }
+}
