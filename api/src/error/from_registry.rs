@@ -72,6 +72,10 @@ impl About<'_> {
                     "The request is a duplicate.".to_owned()
                 }
             }),
+            error @ RegistryError::Unavailable { .. } => ApiError::Unavailable {
+                service: "The database",
+                source: Box::new(error),
+            },
             error @ RegistryError::Database { .. } | error => ApiError::Internal {
                 source: Box::new(error),
             },

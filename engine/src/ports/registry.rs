@@ -95,6 +95,16 @@ pub enum RegistryError {
     /// The notification repeats one, or the host is already being recovered.
     #[error("the notification is a duplicate")]
     Duplicate,
+    /// The database cannot be reached, is going down, or is too busy: worth another try later. Unless its very commit
+    /// got no answer, nothing was written.
+    #[error("{operation}; the database is not available")]
+    Unavailable {
+        /// What was tried.
+        operation: &'static str,
+        /// What the database, or the way to it, said.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// The database failed; nothing is known to be written.
     #[error("{operation}")]
     Database {
@@ -106,7 +116,7 @@ pub enum RegistryError {
     },
 }
 
-/// The registry. Every change is one transaction.
+/// The registry. Every change is one transaction. Where `Database` is named as an error, `Unavailable` is one too.
 #[async_trait]
 pub trait Registry: Send + Sync {
     /// Segments that are not deleted.
