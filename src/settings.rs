@@ -1,5 +1,6 @@
 //! From configuration files to the options of each component. One file below this one per component.
 
+mod database;
 mod fencing;
 mod http;
 mod identity;
@@ -11,14 +12,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use secrecy::ExposeSecret as _;
-use tachi_config::{
-    Backend, ConfigErrors, Ini, Known, Reader, Refusal, Report, database_url, default_search,
-};
+use tachi_config::{ConfigErrors, Ini, Known, Reader, Refusal, Report, default_search};
 use tachi_domain::policy::Policy;
 use tachi_fence::MaasOptions;
 
 use crate::cli::ConfigArgs;
 
+pub(crate) use database::{Database, folder as database_folder};
 pub(crate) use http::Http;
 pub(crate) use identity::AuthStrategy;
 pub(crate) use policy::PolicySettings;
@@ -48,7 +48,7 @@ pub(crate) struct Settings {
     /// How Nova is reached; `None` if nothing is configured.
     pub(crate) nova: Option<tachi_openstack::Options>,
     /// Where the database is.
-    pub(crate) database: PathBuf,
+    pub(crate) database: Database,
     /// Folder of sockets and locks.
     pub(crate) state_path: PathBuf,
     /// The name under which engines claim begins with this.
@@ -154,7 +154,7 @@ impl Settings {
         // `worker_threads` reads it before anything else; here it is checked and shown.
         http::workers(r);
         let http = http::http(r, ini, use_json);
-        let database = database(r, &state_path);
+        let database = database::database(r, &state_path);
         let authtoken = identity::keystone_authtoken(r);
         let auth = identity::auth_strategy(r, authtoken.as_ref());
         let nova = identity::nova(r, authtoken);
@@ -191,33 +191,6 @@ impl Settings {
             report,
         })
     }
-}
-
-fn database(r: &mut Reader<'_>, state_path: &std::path::Path) -> PathBuf {
-    let url = r
-        .parsed(
-            "database",
-            "connection",
-            |text: &str| {
-                let url =
-                    database_url(text).map_err(|error| Refusal::new(error.to_string(), "correct the URL"))?;
-                match (url.backend, url.path) {
-                    (Backend::Sqlite, Some(path)) => Ok(path),
-                    (Backend::Sqlite, None) => Err(Refusal::new(
-                        "keeps the database in memory",
-                        "write a file, such as sqlite:////var/lib/tachi/tachi.sqlite",
-                    )),
-                    _ => Err(Refusal::new(
-                        "is a database this version cannot use yet",
-                        "use SQLite for now: sqlite:////var/lib/tachi/tachi.sqlite",
-                    )),
-                }
-            },
-            |path: &PathBuf| format!("sqlite:///{}", path.display()),
-        )
-        .secret()
-        .optional();
-    url.unwrap_or_else(|| state_path.join("tachi.sqlite"))
 }
 
 /// `/var/lib/tachi` for root, else below the user's own state folder.

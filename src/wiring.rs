@@ -17,11 +17,11 @@ use tachi_engine::ports::{CallError, Clock, Fencer, Poke, Registry, Wake};
 use tachi_engine::{Engine, EngineOptions, Ports, SystemClock};
 use tachi_fence::{Fencers, Maas};
 use tachi_openstack::{Nova, Session};
-use tachi_store::{Store, StoreOptions};
+use tachi_store::Store;
 use tokio::sync::watch;
 
 use crate::cmd::Failure;
-use crate::settings::{AuthStrategy, Settings};
+use crate::settings::{AuthStrategy, Settings, database_folder};
 
 pub(crate) use process::Process;
 
@@ -34,14 +34,15 @@ pub(crate) struct Base {
 /// Opens the database, and brings its schema up to date.
 pub(crate) async fn base(settings: &Settings) -> Result<Base, Failure> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    for folder in [Some(settings.state_path.as_path()), settings.database.parent()]
-        .into_iter()
-        .flatten()
-    {
-        std::fs::create_dir_all(folder)
+    let folders = [
+        Some(settings.state_path.clone()),
+        database_folder(&settings.database),
+    ];
+    for folder in folders.into_iter().flatten() {
+        std::fs::create_dir_all(&folder)
             .map_err(|error| Failure::new(format!("making the folder {}", folder.display()), error))?;
     }
-    let store = Store::connect(&StoreOptions::file(&settings.database), clock.clone())
+    let store = Store::connect(settings.database.options(), clock.clone())
         .await
         .map_err(|error| Failure::new("opening the database", error))?;
     store
@@ -60,7 +61,7 @@ pub(crate) async fn existing(settings: &Settings) -> Result<Base, Failure> {
     if !settings.database.exists() {
         return Err(Failure::told(format!(
             "there is no database at {} yet: is this the configuration of the running service?",
-            settings.database.display()
+            settings.database
         )));
     }
     base(settings).await

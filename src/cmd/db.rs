@@ -1,7 +1,7 @@
 //! `tachi db`.
 
 use tachi_engine::SystemClock;
-use tachi_store::{Store, StoreOptions};
+use tachi_store::Store;
 
 use super::{Failure, command_settings};
 use crate::cli::DbCommand;
@@ -29,7 +29,7 @@ pub(crate) async fn run(command: DbCommand) -> Result<u8, Failure> {
                 return Ok(crate::DONE);
             }
             let clock = std::sync::Arc::new(SystemClock);
-            let store = Store::connect(&StoreOptions::file(&settings.database), clock)
+            let store = Store::connect(settings.database.options(), clock)
                 .await
                 .map_err(|error| Failure::new("opening the database", error))?;
             let version = store

@@ -23,7 +23,7 @@ pub(crate) async fn run(args: &ConfigArgs) -> Result<u8, Failure> {
         }
     };
     out::line(format!("fencing    {fencing}"));
-    out::line(format!("database   {}", settings.database.display()));
+    out::line(format!("database   {}", settings.database));
     let base = wiring::existing(&settings).await?;
     let rows = base
         .store

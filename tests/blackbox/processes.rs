@@ -8,7 +8,7 @@ use serde_json::json;
 use tachi_domain::{Elapsed, RecoveryId};
 use tachi_engine::SystemClock;
 use tachi_engine::ports::{Journal as _, Registry as _};
-use tachi_store::{Store, StoreOptions};
+use tachi_store::Store;
 
 use super::support::{Stage, quick_region, until};
 
@@ -102,7 +102,7 @@ async fn r2_an_engine_that_was_stopped_and_wakes_up_does_nothing_any_more() {
 /// A process that is stopped while it writes keeps `SQLite`'s lock, and nobody else can write before it goes on or dies.
 /// That is no take-over to be tested, so it is stopped anew until it holds no lock.
 async fn stop_between_transactions(stage: &Stage, process: &super::support::Process) {
-    let mut options = StoreOptions::file(stage.folder.path().join("tachi.sqlite"));
+    let mut options = stage.database.options.clone();
     options.busy_timeout = Duration::from_millis(200);
     let probe = Store::connect(&options, Arc::new(SystemClock)).await.unwrap();
     let nobody = RecoveryId(uuid::Uuid::nil());

@@ -28,6 +28,7 @@ use uuid::Uuid;
 pub(crate) struct Stage {
     pub(crate) sandbox: Sandbox,
     pub(crate) folder: TempDir,
+    pub(crate) database: Place,
     pub(crate) store: Arc<Store>,
     /// Port the API process will listen on.
     pub(crate) api_port: u16,
@@ -75,7 +76,8 @@ impl Stage {
     pub(crate) async fn set_with(options: SandboxOptions) -> Self {
         let sandbox = Sandbox::start(options).await.unwrap();
         let folder = tempfile::tempdir().unwrap();
-        let store = open(folder.path().join("tachi.sqlite")).await;
+        let database = Place::new(folder.path());
+        let store = open(&database.options).await;
         store.migrate().await.unwrap();
         let api_port = std::net::TcpListener::bind("127.0.0.1:0")
             .unwrap()
@@ -85,6 +87,7 @@ impl Stage {
         let stage = Self {
             sandbox,
             folder,
+            database,
             store,
             api_port,
         };
@@ -247,7 +250,8 @@ impl Stage {
              [fencing]\nmaas_url = {maas}\nmaas_api_key = file:{folder}/maas.key\npower_confirm_interval = 0.5\n\
              power_poll_interval = 0.5\npower_off_limit = 5\nheartbeat_stale_after = 2\n\
              [recovery]\ntick_interval = 0.2\ncall_deadline = 1\nproxy_hold = 0.5\nheartbeat_poll_interval = 1\n\
-             sweep_interval = 0.2\n",
+             sweep_interval = 0.2\n{database}",
+            database = self.database.conf,
             port = self.api_port,
             url = login.auth_url,
             password = login.password,
@@ -411,13 +415,47 @@ impl Api {
     }
 }
 
-/// Opens a database file.
-pub(crate) async fn open(path: PathBuf) -> Arc<Store> {
-    Arc::new(
-        Store::connect(&StoreOptions::file(path), Arc::new(SystemClock))
-            .await
-            .unwrap(),
-    )
+/// Where the database is: a file, or what `TACHI_TEST_DATABASE` names; see tests/lib/databases.sh.
+pub(crate) struct Place {
+    pub(crate) options: StoreOptions,
+    /// The section of `tachi.conf` that says so.
+    conf: String,
+}
+
+impl Place {
+    fn new(folder: &std::path::Path) -> Self {
+        let (driver, name) = match std::env::var("TACHI_TEST_DATABASE").as_deref() {
+            Err(_) | Ok("" | "sqlite") => {
+                return Self {
+                    options: StoreOptions::file(folder.join("tachi.sqlite")),
+                    conf: String::new(),
+                };
+            }
+            Ok("mysql") => ("mysql+pymysql", "MYSQL"),
+            Ok("postgres") => ("postgresql", "POSTGRES"),
+            Ok(other) => panic!("TACHI_TEST_DATABASE={other}: sqlite, mysql or postgres"),
+        };
+        let admin = std::env::var(format!("TACHI_TEST_{name}_URL")).unwrap();
+        let serve = std::env::var(format!("TACHI_TEST_{name}_SERVE")).unwrap();
+        let (server, _) = admin.rsplit_once('/').unwrap();
+        let (_, port) = server.rsplit_once(':').unwrap();
+        let database = format!("t{}", Uuid::new_v4().simple());
+        let made = Command::new(serve)
+            .args(["database", &database, port])
+            .status()
+            .unwrap();
+        assert!(made.success(), "{made}");
+        let (_, place) = server.split_once(':').unwrap();
+        Self {
+            options: StoreOptions::from_url(&format!("{server}/{database}")).unwrap(),
+            conf: format!("[database]\nconnection = {driver}:{place}/{database}\n"),
+        }
+    }
+}
+
+/// Opens a database.
+async fn open(options: &StoreOptions) -> Arc<Store> {
+    Arc::new(Store::connect(options, Arc::new(SystemClock)).await.unwrap())
 }
 
 /// Waits until `holds`, looking again and again; fails loudly after `limit`.

@@ -1,16 +1,78 @@
 //! A connection or transaction that speaks to each database as it needs.
 
+use std::future::Future;
+use std::sync::Arc;
+
 use async_trait::async_trait;
-use sea_orm::{ConnectionTrait, DbBackend, DbErr, ExecResult, QueryResult, Statement};
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, ExecResult, QueryResult, RuntimeErr, Statement};
 
+use crate::server::{ANSWER, Health};
 use crate::sqlite;
+use crate::trouble::Trouble;
 
-/// Wraps a connection so that no statement can bypass what the database needs; see [`sqlite::with_six_digits`].
-pub(crate) struct Conn<C>(pub(crate) C);
+/// Wraps a connection so that no statement can bypass what the database needs: on `SQLite` the form of times, see
+/// [`sqlite::with_six_digits`]; on a server a limit to the time of an answer, and a note when the server is gone.
+pub(crate) struct Conn<C> {
+    pub(crate) db: C,
+    /// Of a server; `None` for `SQLite`.
+    health: Option<Arc<Health>>,
+    /// Whether a question that got lost on the way is asked once more.
+    asks_twice: bool,
+}
+
+impl<C> Conn<C> {
+    pub(crate) fn new(db: C, health: Option<Arc<Health>>) -> Self {
+        Self {
+            db,
+            health,
+            asks_twice: false,
+        }
+    }
+
+    /// With every question asked once more if it got lost: for pools, where the second one goes out on another
+    /// connection; in a transaction it would go out after the end of it.
+    pub(crate) fn asking_twice(mut self) -> Self {
+        self.asks_twice = self.health.is_some();
+        self
+    }
+
+    /// The same wrapping around another.
+    pub(crate) fn with<D>(&self, db: D) -> Conn<D> {
+        Conn::new(db, self.health.clone())
+    }
+
+    /// Waits for an answer, but not for ever, and takes notice if the server seems gone.
+    pub(crate) async fn answer<T>(
+        &self,
+        answer: impl Future<Output = Result<T, DbErr>> + Send,
+    ) -> Result<T, DbErr> {
+        let Some(health) = &self.health else {
+            return answer.await;
+        };
+        let answer = tokio::time::timeout(ANSWER, answer).await.unwrap_or_else(|_| {
+            let late = format!("no answer within {} s", ANSWER.as_secs());
+            Err(DbErr::Conn(RuntimeErr::Internal(late)))
+        });
+        if let Err(error) = &answer
+            && Trouble::of(error) == Trouble::Lost
+        {
+            health.doubt();
+        }
+        answer
+    }
+}
+
+/// Whether this was a question, and neither it nor its answer got through.
+fn is_lost<T>(statement: &Statement, answer: &Result<T, DbErr>) -> bool {
+    statement.sql.starts_with("SELECT ")
+        && answer
+            .as_ref()
+            .is_err_and(|error| Trouble::of(error) == Trouble::Lost)
+}
 
 impl<C: ConnectionTrait> Conn<C> {
     fn adapt(&self, statement: Statement) -> Statement {
-        if self.0.get_database_backend() == DbBackend::Sqlite {
+        if self.db.get_database_backend() == DbBackend::Sqlite {
             sqlite::with_six_digits(statement)
         } else {
             statement
@@ -21,26 +83,38 @@ impl<C: ConnectionTrait> Conn<C> {
 #[async_trait]
 impl<C: ConnectionTrait> ConnectionTrait for Conn<C> {
     fn get_database_backend(&self) -> DbBackend {
-        self.0.get_database_backend()
+        self.db.get_database_backend()
     }
 
     async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
-        self.0.execute_raw(self.adapt(statement)).await
+        self.answer(self.db.execute_raw(self.adapt(statement))).await
     }
 
     async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
-        self.0.execute_unprepared(sql).await
+        self.answer(self.db.execute_unprepared(sql)).await
     }
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
-        self.0.query_one_raw(self.adapt(statement)).await
+        let statement = self.adapt(statement);
+        let copy = self.asks_twice.then(|| statement.clone());
+        let answer = self.answer(self.db.query_one_raw(statement)).await;
+        match copy {
+            Some(copy) if is_lost(&copy, &answer) => self.answer(self.db.query_one_raw(copy)).await,
+            _ => answer,
+        }
     }
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
-        self.0.query_all_raw(self.adapt(statement)).await
+        let statement = self.adapt(statement);
+        let copy = self.asks_twice.then(|| statement.clone());
+        let answer = self.answer(self.db.query_all_raw(statement)).await;
+        match copy {
+            Some(copy) if is_lost(&copy, &answer) => self.answer(self.db.query_all_raw(copy)).await,
+            _ => answer,
+        }
     }
 
     fn support_returning(&self) -> bool {
-        self.0.support_returning()
+        self.db.support_returning()
     }
 }

@@ -3,6 +3,7 @@
 
 pub(crate) mod host;
 pub(crate) mod host_state;
+pub(crate) mod lock;
 pub(crate) mod meta;
 pub(crate) mod notification;
 pub(crate) mod recovery;

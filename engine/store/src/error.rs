@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use sea_orm::{DbErr, SqlErr};
 use tachi_engine::ports::{JournalError, RegistryError};
 
+use crate::trouble::Trouble;
+
 /// The database cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -63,8 +65,38 @@ pub(crate) enum Failure {
     Range { what: &'static str, value: String },
     #[error("no column {name} to sort by")]
     SortKey { name: String },
+    #[error("the database does not show the claim of recovery {row} that it has just committed")]
+    Stale { row: String },
     #[error("{table} has no row {row}, which another row refers to")]
     Dangling { table: &'static str, row: String },
+}
+
+impl Failure {
+    /// What kind of trouble it is.
+    pub(crate) fn trouble(&self) -> Trouble {
+        match self {
+            Self::Db(error) | Self::Commit(error) => Trouble::of(error),
+            Self::Corrupt { .. }
+            | Self::Range { .. }
+            | Self::SortKey { .. }
+            | Self::Stale { .. }
+            | Self::Dangling { .. } => Trouble::Lasting,
+        }
+    }
+
+    /// Whether nothing was written for certain, and the same may go through when it is tried again. A commit without an
+    /// answer may have gone through; one that was refused because of another transaction has not.
+    pub(crate) fn may_be_repeated(&self) -> bool {
+        match self {
+            Self::Db(_) => matches!(self.trouble(), Trouble::InTheWay | Trouble::Lost),
+            Self::Commit(_) => self.trouble() == Trouble::InTheWay,
+            Self::Corrupt { .. }
+            | Self::Range { .. }
+            | Self::SortKey { .. }
+            | Self::Stale { .. }
+            | Self::Dangling { .. } => false,
+        }
+    }
 }
 
 /// Why a transaction was not committed, or a question not answered.
@@ -98,7 +130,11 @@ impl Stop {
     /// In the registry's words.
     pub(crate) fn registry(self, operation: &'static str) -> RegistryError {
         match self {
-            Self::Failed(failure) => RegistryError::Database {
+            Self::Failed(failure) if failure.trouble() == Trouble::Lasting => RegistryError::Database {
+                operation,
+                source: Box::new(failure),
+            },
+            Self::Failed(failure) => RegistryError::Unavailable {
                 operation,
                 source: Box::new(failure),
             },

@@ -58,7 +58,7 @@ impl Journal for Store {
 
     #[instrument(name = "store::release", level = "debug", skip_all, fields(recovery = %id, epoch))]
     async fn release(&self, id: RecoveryId, epoch: u64) -> Result<(), JournalError> {
-        let released = self.write(&claim::Release { id, epoch }).await;
+        let released = self.write_journal(&claim::Release { id, epoch }).await;
         released.map_err(|stop| stop.journal("letting go of a recovery"))
     }
 
@@ -129,11 +129,11 @@ async fn commit(store: &Store, id: RecoveryId, epoch: u64, write: &Write) -> Res
         write,
         now: store.now(),
     };
-    match store.write(&work).await {
+    match store.write_journal(&work).await {
         // Between the look for taken instances and the insert another transaction may have taken one; then the unique
         // column has refused the row.
         Err(Stop::Failed(Failure::Db(error))) if is_unique_violation(&error) => {
-            let taken = moves::taken(store.writer(), id, &write.moves).await?;
+            let taken = moves::taken(store.journal(), id, &write.moves).await?;
             if taken.is_empty() {
                 return Err(error.into());
             }

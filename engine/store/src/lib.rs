@@ -5,13 +5,15 @@
 //! store -> engine's ports, domain, migrations
 //! ```
 //!
-//! Four rules shape the crate:
+//! Five rules shape the crate:
 //!
 //! * **One way to write.** Every change is a `Work` value that `Store::write` runs in one transaction, which it begins,
 //!   commits, rolls back and, while nothing is committed, repeats. Nothing else begins a transaction.
 //! * **A claim is checked by a write** (R1). Every transaction of a claimed recovery starts with a counted update of the
 //!   recovery's row at the claim's epoch.
-//! * **Statements are portable.** What only `SQLite` understands is in one module, and so is how it stores times.
+//! * **Statements are portable.** What only `SQLite`, `MariaDB` or `PostgreSQL` understands is in the module of that name.
+//! * **Exclusion begins with a write** to a row that all contenders share, or rests on a unique key; never on what was
+//!   read. See `lock`.
 //! * **Rows stay here.** Entities are turned into the domain's types before they leave; a value the domain does not know
 //!   is an error that names table, row and column.
 
@@ -23,15 +25,23 @@ mod error;
 mod files;
 mod journal;
 mod list;
+mod lock;
+mod mariadb;
+mod migrate;
 mod options;
+mod postgres;
 mod registry;
+mod server;
 mod sqlite;
 mod store;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 mod time;
+mod trouble;
 mod work;
 
 pub use error::StoreError;
-pub use options::StoreOptions;
+pub use options::{ServerKind, ServerOptions, StoreOptions};
 pub use store::Store;

@@ -2,7 +2,9 @@
 //!
 //! Columns may hold NULL. NULL counts as the smallest value, as on `SQLite` and `MariaDB`.
 
-use sea_orm::sea_query::{ExprTrait as _, Func, NullOrdering, Query, SelectStatement, SimpleExpr};
+use sea_orm::sea_query::{
+    ColumnType, ExprTrait as _, Func, NullOrdering, Query, SelectStatement, SimpleExpr,
+};
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, DbBackend, EntityTrait, IdenStatic as _, Iterable as _, Order,
     QueryFilter as _, QueryOrder as _, QuerySelect as _, Select,
@@ -97,14 +99,15 @@ impl<E: EntityTrait> Cut<'_, E> {
         for (number, (column, descending)) in keys.iter().enumerate() {
             let is_null = counted(&format!("key{number}"))? == 0;
             let column = *column;
-            let value = self.value_of(column, marker);
+            let ordered = ordered(db.get_database_backend(), column);
+            let value = self.value_of(ordered.clone(), marker);
             let beyond = match (*descending, is_null) {
                 (false, true) => Some(Condition::all().add(column.is_not_null())),
-                (false, false) => Some(Condition::all().add(column.into_expr_in_query().gt(value.clone()))),
+                (false, false) => Some(Condition::all().add(ordered.clone().gt(value.clone()))),
                 (true, true) => None,
                 (true, false) => Some(
                     Condition::any()
-                        .add(column.into_expr_in_query().lt(value.clone()))
+                        .add(ordered.clone().lt(value.clone()))
                         .add(column.is_null()),
                 ),
             };
@@ -114,19 +117,34 @@ impl<E: EntityTrait> Cut<'_, E> {
             equal_so_far = if is_null {
                 equal_so_far.add(column.is_null())
             } else {
-                equal_so_far.add(column.into_expr_in_query().eq(value))
+                equal_so_far.add(ordered.eq(value))
             };
         }
         Ok(after)
     }
 
-    fn value_of(&self, column: E::Column, marker: i64) -> SimpleExpr {
+    fn value_of(&self, column: SimpleExpr, marker: i64) -> SimpleExpr {
         let value: SelectStatement = Query::select()
             .from(E::default())
-            .column(column)
+            .expr(column)
             .and_where(self.id.eq(marker))
             .take();
         SimpleExpr::SubQuery(None, Box::new(value.into()))
+    }
+}
+
+/// A condition that no row meets.
+pub(crate) fn nothing() -> SimpleExpr {
+    SimpleExpr::from(1).eq(0)
+}
+
+/// What a column is compared by, so that it agrees with what it is sorted by: `MariaDB` sorts enumerations by the number
+/// of the word, but compares their texts.
+fn ordered(backend: DbBackend, column: impl ColumnTrait) -> SimpleExpr {
+    let plain = column.into_expr_in_query();
+    match (backend, column.def().get_column_type()) {
+        (DbBackend::MySql, ColumnType::Enum { .. }) => plain.add(0),
+        _ => plain,
     }
 }
 
@@ -145,7 +163,7 @@ impl<C: ColumnTrait> InQuery for C {
 mod tests {
     use tachi_domain::entity::host::HostFilter;
     use tachi_domain::entity::notification::NotificationFilter;
-    use tachi_domain::entity::segment::{SegmentChange, SegmentFilter};
+    use tachi_domain::entity::segment::{NewSegment, RecoveryMethod, SegmentChange, SegmentFilter};
     use tachi_domain::entity::vmove::VmoveFilter;
     use tachi_domain::entity::{Host, Notification, Segment, Vmove};
     use tachi_domain::{NotificationId, Timestamp};
@@ -153,14 +171,19 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::testing::{Bench, page};
+    use crate::testing::{Bench, new_segment, page};
 
     /// Seven segments; every other one was changed and so has `updated_at`, and they share their second of creation in
     /// pairs.
     async fn seven() -> Bench {
         let bench = Bench::new().await;
-        for number in 0..7 {
-            let segment = bench.segment(&format!("s{number}")).await;
+        for number in 0..7_usize {
+            let method = RecoveryMethod::ALL[number % RecoveryMethod::ALL.len()];
+            let new = NewSegment {
+                recovery_method: method,
+                ..new_segment(&format!("s{number}"))
+            };
+            let segment = bench.store.create_segment(&new).await.unwrap();
             if number % 2 == 1 {
                 bench.clock.advance(1);
                 let change = SegmentChange {
@@ -363,7 +386,7 @@ mod tests {
 
     #[tokio::test]
     async fn first_pages_and_vmoves_are_read_through_an_index() {
-        let bench = Bench::new().await;
+        let bench = Bench::sqlite().await;
         let cases = [
             (
                 "notifications",

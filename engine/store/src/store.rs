@@ -5,15 +5,18 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use sea_orm::sea_query::OnConflict;
-use sea_orm::{ConnectOptions, ConnectionTrait as _, Database, DatabaseConnection, EntityTrait as _, Set};
-use sea_orm_migration::MigratorTrait as _;
+use sea_orm::{
+    ConnectOptions, ConnectionTrait as _, Database, DatabaseConnection, DbBackend, EntityTrait as _, Set,
+};
 use tachi_domain::Timestamp;
 use tachi_engine::ports::Clock;
 
 use crate::conn::Conn;
 use crate::entity::meta;
 use crate::error::{Failure, Stop};
-use crate::work::{Tx, Verdict, Work, in_the_way};
+use crate::server::{self, Lane};
+use crate::trouble::Trouble;
+use crate::work::{Tx, Verdict, Work};
 use crate::{StoreError, StoreOptions, files, sqlite};
 
 /// A database. Cheap to clone; all clones share its connections.
@@ -23,10 +26,13 @@ pub struct Store {
 }
 
 struct Inner {
-    /// One connection, so that writes queue in the order they came.
+    /// On `SQLite` one connection, so that writes queue in the order they came. On a server the registry's pool.
     writer: Conn<DatabaseConnection>,
-    /// `None` for a database in memory, which exists in the writer's connection only.
+    /// The readers of a `SQLite` file. `None` for a database in memory, which exists in the writer's connection only, and
+    /// for a server, where the writer's pool is enough.
     readers: Option<Conn<DatabaseConnection>>,
+    /// The one connection of a server that the journal is written on; `None` for `SQLite`, which has one anyway.
+    journal: Option<Conn<DatabaseConnection>>,
     clock: Arc<dyn Clock>,
 }
 
@@ -43,36 +49,39 @@ impl Store {
     ///
     /// `NetworkFileSystem`, `File`, `Database`.
     pub async fn connect(options: &StoreOptions, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
-        let (writer, readers) = match &options.path {
-            None => (open(sqlite::memory()).await?, None),
-            Some(path) => {
+        let inner = match (&options.server, &options.path) {
+            (Some(server), _) => {
+                let pools = server::open(server).await?;
+                let conn = |db| Conn::new(db, Some(pools.health.clone())).asking_twice();
+                Inner {
+                    writer: conn(pools.registry),
+                    readers: None,
+                    journal: Some(conn(pools.journal)),
+                    clock,
+                }
+            }
+            (None, None) => Inner {
+                writer: open(sqlite::memory()).await?,
+                readers: None,
+                journal: None,
+                clock,
+            },
+            (None, Some(path)) => {
                 files::prepare(path)?;
                 // The writer first: it is the one that turns the file to WAL.
                 let writer = open(sqlite::file(path, 1, options.busy_timeout)).await?;
                 let readers = sqlite::file(path, options.readers.max(1), options.busy_timeout);
-                (writer, Some(open(readers).await?))
+                Inner {
+                    writer,
+                    readers: Some(open(readers).await?),
+                    journal: None,
+                    clock,
+                }
             }
-        };
-        let inner = Inner {
-            writer,
-            readers,
-            clock,
         };
         Ok(Self {
             inner: Arc::new(inner),
         })
-    }
-
-    /// Brings the schema up to date. Several processes may try at the same time: all migrations run in one write
-    /// transaction, and those who come later find nothing to do.
-    ///
-    /// # Errors
-    ///
-    /// `Database`. Then nothing was changed.
-    pub async fn migrate(&self) -> Result<(), StoreError> {
-        self.write(&Migrate)
-            .await
-            .map_err(|stop| stop.store("migrating the database"))
     }
 
     /// The name of the newest migration that was applied; `None` if the schema is not there yet.
@@ -116,10 +125,11 @@ impl Store {
     /// `Database`.
     pub async fn close(&self) -> Result<(), StoreError> {
         let closed = async {
-            if let Some(readers) = &self.inner.readers {
-                readers.0.close_by_ref().await?;
+            let others = [&self.inner.readers, &self.inner.journal];
+            for pool in others.into_iter().flatten() {
+                pool.db.close_by_ref().await?;
             }
-            self.inner.writer.0.close_by_ref().await
+            self.inner.writer.db.close_by_ref().await
         };
         closed
             .await
@@ -128,6 +138,21 @@ impl Store {
 
     pub(crate) fn writer(&self) -> &Conn<DatabaseConnection> {
         &self.inner.writer
+    }
+
+    pub(crate) fn journal(&self) -> &Conn<DatabaseConnection> {
+        self.inner.journal.as_ref().unwrap_or(&self.inner.writer)
+    }
+
+    pub(crate) fn lane(&self, lane: Lane) -> &Conn<DatabaseConnection> {
+        match lane {
+            Lane::Registry => self.writer(),
+            Lane::Journal => self.journal(),
+        }
+    }
+
+    pub(crate) fn is_sqlite(&self) -> bool {
+        self.inner.writer.get_database_backend() == DbBackend::Sqlite
     }
 
     pub(crate) fn reader(&self) -> &Conn<DatabaseConnection> {
@@ -149,25 +174,13 @@ async fn open(options: ConnectOptions) -> Result<Conn<DatabaseConnection>, Store
     let mut opening = 1;
     loop {
         match Database::connect(options.clone()).await {
-            Ok(db) => return Ok(Conn(db)),
-            Err(error) if opening < OPENINGS && in_the_way(&error) => {
+            Ok(db) => return Ok(Conn::new(db, None)),
+            Err(error) if opening < OPENINGS && Trouble::of(&error) == Trouble::InTheWay => {
                 opening += 1;
                 tokio::time::sleep(BETWEEN_OPENINGS).await;
             }
             Err(error) => return Err(Stop::from(error).store("opening the database")),
         }
-    }
-}
-
-struct Migrate;
-
-#[async_trait]
-impl Work for Migrate {
-    type Output = ();
-
-    async fn run(&self, tx: &Tx) -> Result<Verdict<()>, Stop> {
-        tachi_migrations::Migrator::up(&tx.0, None).await?;
-        Ok(Verdict::Keep(()))
     }
 }
 
@@ -219,10 +232,29 @@ mod tests {
 
     async fn texts(db: &impl ConnectionTrait, sql: &str) -> Vec<String> {
         let rows = db
-            .query_all_raw(Statement::from_string(DbBackend::Sqlite, sql))
+            .query_all_raw(Statement::from_string(db.get_database_backend(), sql))
             .await
             .unwrap();
         rows.iter().map(|row| row.try_get_by_index(0).unwrap()).collect()
+    }
+
+    /// What the database says of its tables, columns and indexes.
+    async fn schema(bench: &Bench) -> Vec<String> {
+        let sql = match bench.store.reader().get_database_backend() {
+            DbBackend::MySql => {
+                "SELECT CONCAT_WS(' ', table_name, column_name, column_type, is_nullable, column_default) \
+                 FROM information_schema.columns WHERE table_schema = DATABASE() UNION ALL \
+                 SELECT CONCAT_WS(' ', table_name, index_name, column_name, non_unique) \
+                 FROM information_schema.statistics WHERE table_schema = DATABASE() ORDER BY 1"
+            }
+            DbBackend::Postgres => {
+                "SELECT CONCAT_WS(' ', table_name, column_name, udt_name, is_nullable, column_default) \
+                 FROM information_schema.columns WHERE table_schema = 'public' UNION ALL \
+                 SELECT indexdef FROM pg_indexes WHERE schemaname = 'public' ORDER BY 1"
+            }
+            DbBackend::Sqlite | _ => "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL",
+        };
+        texts(bench.store.reader(), sql).await
     }
 
     #[tokio::test]
@@ -230,20 +262,12 @@ mod tests {
         let bench = Bench::empty().await;
         assert_eq!(bench.store.version().await.unwrap(), None);
         let pending = bench.store.pending().await.unwrap();
-        assert_eq!(pending.len(), 3);
+        assert!(!pending.is_empty());
         bench.store.migrate().await.unwrap();
-        let schema = texts(
-            bench.store.reader(),
-            "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL",
-        )
-        .await;
+        let once = schema(&bench).await;
+        assert!(once.len() > 20, "{once:?}");
         bench.store.migrate().await.unwrap();
-        let again = texts(
-            bench.store.reader(),
-            "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL",
-        )
-        .await;
-        assert_eq!(schema, again);
+        assert_eq!(schema(&bench).await, once);
         assert_eq!(bench.store.version().await.unwrap(), pending.last().cloned());
         assert!(bench.store.pending().await.unwrap().is_empty());
     }
@@ -264,7 +288,7 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
     async fn processes_may_make_open_and_migrate_a_new_file_at_the_same_time() {
-        let bench = Bench::empty().await;
+        let bench = Bench::sqlite().await;
         for round in 0..20 {
             let path = bench.path().with_file_name(format!("new{round}.sqlite"));
             let mut tasks = tokio::task::JoinSet::new();
@@ -285,7 +309,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_file_is_opened_as_it_must_be() {
-        let bench = Bench::new().await;
+        let bench = Bench::sqlite().await;
         for db in [bench.store.reader(), bench.store.writer()] {
             for (pragma, value) in [
                 ("journal_mode", "wal"),
@@ -320,7 +344,7 @@ mod tests {
 
     #[tokio::test]
     async fn times_are_on_disk_as_sqlalchemy_writes_them() {
-        let bench = Bench::new().await;
+        let bench = Bench::sqlite().await;
         let segment = bench.segment("s1").await;
         let host = bench.host(&segment, "cmp1").await;
         bench.stopped(&host).await;
@@ -342,7 +366,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_database_in_memory_does_everything() {
-        let bench = Bench::empty().await;
+        let bench = Bench::sqlite().await;
         let store = Store::connect(
             &StoreOptions::memory(),
             Arc::<crate::testing::TestClock>::clone(&bench.clock),

@@ -15,8 +15,11 @@ use tachi_domain::{RecoveryId, ServerId, Timestamp, VmoveId};
 use tachi_engine::ports::journal::{Claimed, MoveWrite, StepKind, StepWrite};
 use tachi_engine::ports::registry::{Page, SortKey};
 use tachi_engine::ports::{Clock, Journal as _, OperatorDesk as _, Registry as _};
-use tempfile::TempDir;
 use uuid::Uuid;
+
+mod place;
+
+use place::Place;
 
 use crate::{Store, StoreOptions};
 
@@ -26,6 +29,10 @@ pub(crate) const START: i64 = 1_700_000_000_123_456;
 pub(crate) struct TestClock(AtomicI64);
 
 impl TestClock {
+    pub(crate) fn at(micros: i64) -> Self {
+        Self(AtomicI64::new(micros))
+    }
+
     pub(crate) fn advance(&self, seconds: i64) {
         self.0.fetch_add(seconds * 1_000_000, Ordering::SeqCst);
     }
@@ -41,39 +48,55 @@ impl Clock for TestClock {
     }
 }
 
-/// A migrated database in a file.
+/// A database of its own: a `SQLite` file, or what `TACHI_TEST_DATABASE` names.
 pub(crate) struct Bench {
     pub(crate) store: Store,
     pub(crate) clock: Arc<TestClock>,
-    folder: TempDir,
+    place: Place,
 }
 
 impl Bench {
+    /// Migrated.
     pub(crate) async fn new() -> Self {
-        let bench = Self::empty().await;
+        let place = Place::migrated().await;
+        let bench = Self::at(place).await;
         bench.store.migrate().await.unwrap();
         bench
     }
 
     /// Without tables.
     pub(crate) async fn empty() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let clock = Arc::new(TestClock(AtomicI64::new(START)));
-        let options = StoreOptions::file(folder.path().join("tachi.sqlite"));
-        let store = Store::connect(&options, Arc::<TestClock>::clone(&clock))
+        Self::at(Place::empty().await).await
+    }
+
+    /// Migrated, in a `SQLite` file whatever is asked for: for what only `SQLite` does.
+    pub(crate) async fn sqlite() -> Self {
+        let bench = Self::at(Place::file()).await;
+        bench.store.migrate().await.unwrap();
+        bench
+    }
+
+    async fn at(place: Place) -> Self {
+        let clock = Arc::new(TestClock::at(START));
+        let store = Store::connect(&place.options(), Arc::<TestClock>::clone(&clock))
             .await
             .unwrap();
-        Self { store, clock, folder }
+        Self { store, clock, place }
     }
 
+    /// The `SQLite` file.
     pub(crate) fn path(&self) -> PathBuf {
-        self.folder.path().join("tachi.sqlite")
+        self.place.path()
     }
 
-    /// Another handle on the same file, with connections of its own, as another process has it.
+    /// How to get at the database.
+    pub(crate) fn options(&self) -> StoreOptions {
+        self.place.options()
+    }
+
+    /// Another handle on the same database, with connections of its own, as another process has it.
     pub(crate) async fn another(&self) -> Store {
-        let options = StoreOptions::file(self.path());
-        Store::connect(&options, Arc::<TestClock>::clone(&self.clock))
+        Store::connect(&self.options(), Arc::<TestClock>::clone(&self.clock))
             .await
             .unwrap()
     }

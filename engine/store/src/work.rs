@@ -3,21 +3,34 @@
 //! On `SQLite` a transaction begins IMMEDIATE: it takes the write lock before it reads. A deferred one takes it with its first
 //! write and then fails at once if anybody else has written since it began to read. All writes of a process go through
 //! one connection and so queue in order; between processes `SQLite`'s busy timeout does the waiting.
+//!
+//! On a server a transaction reads committed rows, statement by statement; what must exclude each other takes a lock, see
+//! [`crate::lock`].
 
 use std::time::Duration;
 
 use async_trait::async_trait;
 use sea_orm::{
-    DatabaseTransaction, DbErr, RuntimeErr, SqliteTransactionMode, TransactionOptions, TransactionTrait,
+    AccessMode, DatabaseTransaction, DbErr, IsolationLevel, SqliteTransactionMode, TransactionOptions,
+    TransactionTrait,
 };
+use tokio::time::Instant;
+use uuid::Uuid;
 
 use crate::conn::Conn;
 use crate::error::{Failure, Stop};
-use crate::sqlite;
+use crate::server::Lane;
 use crate::store::Store;
 
-/// How often a transaction is tried when others are in the way.
-const ATTEMPTS: u32 = 3;
+/// How often a transaction is tried when others are in the way, or the connection is lost before the commit.
+const ATTEMPTS: u32 = 5;
+
+/// The shortest wait before the second attempt; it doubles with each, and as much again is left to chance, so that two
+/// that collided do not collide again.
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// After so long nothing is tried again: the caller has long been waiting.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A transaction.
 pub(crate) type Tx = Conn<DatabaseTransaction>;
@@ -52,12 +65,24 @@ impl Store {
     ///
     /// Dropping the future rolls back, unless the commit has been sent; then it may or may not have been written.
     pub(crate) async fn write<W: Work>(&self, work: &W) -> Result<W::Output, Stop> {
+        self.write_in(Lane::Registry, work).await
+    }
+
+    /// The same on the connection of the journal.
+    pub(crate) async fn write_journal<W: Work>(&self, work: &W) -> Result<W::Output, Stop> {
+        self.write_in(Lane::Journal, work).await
+    }
+
+    async fn write_in<W: Work>(&self, lane: Lane, work: &W) -> Result<W::Output, Stop> {
+        let began = Instant::now();
         let mut attempt = 1;
         loop {
-            match self.attempt(work).await {
-                Err(Stop::Failed(Failure::Db(error))) if attempt < ATTEMPTS && in_the_way(&error) => {
-                    tracing::debug!(attempt, %error, "another transaction was in the way, trying again");
-                    tokio::time::sleep(Duration::from_millis(10) * attempt).await;
+            match self.attempt(lane, work).await {
+                Err(Stop::Failed(failure))
+                    if attempt < ATTEMPTS && failure.may_be_repeated() && began.elapsed() < PATIENCE =>
+                {
+                    tracing::debug!(attempt, error = %failure, "a transaction did not go through, trying again");
+                    tokio::time::sleep(pause(attempt)).await;
                     attempt += 1;
                 }
                 outcome => return outcome,
@@ -65,37 +90,56 @@ impl Store {
         }
     }
 
-    async fn attempt<W: Work>(&self, work: &W) -> Result<W::Output, Stop> {
-        let tx = Conn(self.writer().0.begin_with_options(immediate()).await?);
+    async fn attempt<W: Work>(&self, lane: Lane, work: &W) -> Result<W::Output, Stop> {
+        let tx = self.begin(lane, immediate()).await?;
         match work.run(&tx).await {
             Ok(Verdict::Keep(output)) => {
-                // From here on an error does not mean that nothing was written, so there is no second attempt.
-                tx.0.commit().await.map_err(Failure::Commit)?;
+                let conn = tx.with(());
+                // From here on an error does not mean that nothing was written.
+                conn.answer(tx.db.commit()).await.map_err(Failure::Commit)?;
                 Ok(output)
             }
             Ok(Verdict::Undo(output)) => {
-                tx.0.rollback().await?;
+                roll_back(tx).await;
                 Ok(output)
             }
             Err(stop) => {
-                if let Err(error) = tx.0.rollback().await {
-                    tracing::warn!(%error, "rolling back a failed transaction");
-                }
+                roll_back(tx).await;
                 Err(stop)
             }
         }
     }
 
-    /// A snapshot to read from, on the connection that writes: what was committed there is seen for certain.
+    async fn begin(&self, lane: Lane, options: TransactionOptions) -> Result<Tx, DbErr> {
+        let pool = self.lane(lane);
+        let tx = pool.answer(pool.db.begin_with_options(options)).await?;
+        Ok(pool.with(tx))
+    }
+
+    /// A snapshot to read from, on the connection of the journal: what was committed there is seen for certain, and every
+    /// statement sees the same.
     pub(crate) async fn snapshot(&self) -> Result<Tx, DbErr> {
-        let options = TransactionOptions {
-            sqlite_transaction_mode: Some(SqliteTransactionMode::Deferred),
-            ..TransactionOptions::default()
-        };
-        Ok(Conn(self.writer().0.begin_with_options(options).await?))
+        let mut options = TransactionOptions::default();
+        if self.is_sqlite() {
+            options.sqlite_transaction_mode = Some(SqliteTransactionMode::Deferred);
+        } else {
+            options.isolation_level = Some(IsolationLevel::RepeatableRead);
+            options.access_mode = Some(AccessMode::ReadOnly);
+        }
+        self.begin(Lane::Journal, options).await
     }
 }
 
+/// Ends a transaction without a trace. If even that fails the connection is lost, or is rolled back before it is used
+/// again.
+pub(crate) async fn roll_back(tx: Tx) {
+    let conn = tx.with(());
+    if let Err(error) = conn.answer(tx.db.rollback()).await {
+        tracing::debug!(%error, "rolling a transaction back");
+    }
+}
+
+/// On `SQLite` a transaction begins IMMEDIATE. The servers' sessions have been told how theirs begin.
 fn immediate() -> TransactionOptions {
     TransactionOptions {
         sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
@@ -103,18 +147,11 @@ fn immediate() -> TransactionOptions {
     }
 }
 
-/// Whether the same transaction may well succeed when it is tried again: deadlock, serialisation failure, busy.
-pub(crate) fn in_the_way(error: &DbErr) -> bool {
-    let (DbErr::Exec(RuntimeErr::SqlxError(error))
-    | DbErr::Query(RuntimeErr::SqlxError(error))
-    | DbErr::Conn(RuntimeErr::SqlxError(error))) = error
-    else {
-        return false;
-    };
-    error
-        .as_database_error()
-        .and_then(sea_orm::sqlx::error::DatabaseError::code)
-        .is_some_and(|code| matches!(code.as_ref(), "40001" | "40P01") || sqlite::is_busy(&code))
+/// How long to wait after the attempt of that number.
+fn pause(attempt: u32) -> Duration {
+    let shortest = PAUSE * 2_u32.saturating_pow(attempt - 1);
+    let chance = u32::from(Uuid::new_v4().as_bytes()[0]);
+    shortest + shortest * chance / 255
 }
 
 #[cfg(test)]
@@ -132,6 +169,7 @@ mod tests {
     use crate::StoreOptions;
     use crate::entity::meta;
     use crate::testing::{Bench, TestClock};
+    use crate::trouble::Trouble;
 
     async fn insert(db: &impl ConnectionTrait, name: &str) -> Result<(), DbErr> {
         let row = meta::ActiveModel {
@@ -221,7 +259,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_write_begins_with_the_lock_and_gives_up_after_a_few_tries() {
-        let bench = Bench::new().await;
+        let bench = Bench::sqlite().await;
         let other = impatient(&bench).await;
         let work = linger();
         let blocked = async {
@@ -235,7 +273,7 @@ mod tests {
         let Err(Stop::Failed(Failure::Db(error))) = blocked else {
             panic!("{blocked:?}");
         };
-        assert!(in_the_way(&error), "{error}");
+        assert_eq!(Trouble::of(&error), Trouble::InTheWay, "{error}");
         assert_eq!(rows(&bench.store).await, 1, "the one that held the lock");
     }
 
@@ -261,7 +299,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_collided_is_tried_again_from_the_start() {
-        let bench = Bench::new().await;
+        let bench = Bench::sqlite().await;
         let other = impatient(&bench).await;
         let work = Collides {
             other: &other,
@@ -278,7 +316,7 @@ mod tests {
         let Err(Stop::Failed(Failure::Db(error))) = bench.store.write(&Insert(true)).await else {
             panic!("a second row of the same name");
         };
-        assert!(!in_the_way(&error), "{error}");
+        assert_eq!(Trouble::of(&error), Trouble::Lasting, "{error}");
     }
 
     #[tokio::test]

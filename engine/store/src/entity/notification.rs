@@ -13,6 +13,9 @@ pub struct Model {
     #[sea_orm(column_name = "type")]
     pub(crate) kind: String,
     pub(crate) payload: Option<String>,
+    #[sea_orm(
+        column_type = "Enum { name: sea_orm::sea_query::IntoIden::into_iden(\"notification_status\"), variants: Vec::new() }"
+    )]
     pub(crate) status: String,
     pub(crate) failover_segment_uuid: Option<String>,
     pub(crate) message: Option<String>,

@@ -12,6 +12,9 @@ pub struct Model {
     pub(crate) service_type: String,
     pub(crate) enabled: Option<bool>,
     pub(crate) description: Option<String>,
+    #[sea_orm(
+        column_type = "Enum { name: sea_orm::sea_query::IntoIden::into_iden(\"recovery_methods\"), variants: Vec::new() }"
+    )]
     pub(crate) recovery_method: String,
     pub(crate) created_at: Option<DateTime>,
     pub(crate) updated_at: Option<DateTime>,

@@ -15,7 +15,7 @@ use crate::convert::{self, recovery_cell, signed};
 use crate::entity::{host, notification, recovery, recovery_move, segment};
 use crate::error::{Failure, Stop};
 use crate::time::to_column;
-use crate::work::{Tx, Verdict, Work};
+use crate::work::{Tx, Verdict, Work, roll_back};
 
 /// Claims, and reads only after the claim is committed, in one snapshot on the same connection (R1). If yet another
 /// engine claims in between, what is read may be newer than the claim; then every write of this owner is lost.
@@ -31,14 +31,12 @@ pub(super) async fn claim(
         owner,
         now: store.now(),
     };
-    if !store.write(&take).await? {
+    if !store.write_journal(&take).await? {
         return Ok(None);
     }
     let snapshot = store.snapshot().await?;
     let claimed = read(&snapshot, id, seen_epoch + 1).await;
-    if let Err(error) = snapshot.0.rollback().await {
-        tracing::debug!(%error, "ending a snapshot");
-    }
+    roll_back(snapshot).await;
     claimed.map(Some)
 }
 
@@ -76,7 +74,7 @@ impl Work for Take<'_> {
         notification::Entity::update_many()
             .col_expr(
                 notification::Column::Status,
-                Expr::value(NotificationStatus::Running.as_str()),
+                notification::Column::Status.save_as(Expr::value(NotificationStatus::Running.as_str())),
             )
             .col_expr(
                 notification::Column::UpdatedAt,
@@ -101,6 +99,11 @@ pub(super) async fn row(db: &impl ConnectionTrait, uuid: &str) -> Result<recover
 
 async fn read(db: &Tx, id: RecoveryId, epoch: u64) -> Result<Claimed, Stop> {
     let row = row(db, &id.to_string()).await?;
+    // A snapshot that shows the claim shows all that was written under the claims before it. If the connection was
+    // replaced in between, by one to a node that lags behind, this is where it shows.
+    if row.epoch < signed("epoch", epoch)? {
+        return Err(Failure::Stale { row: row.uuid }.into());
+    }
     let notification = notification::Entity::find()
         .filter(notification::Column::NotificationUuid.eq(&row.notification_uuid))
         .one(db)

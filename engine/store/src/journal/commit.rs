@@ -15,6 +15,7 @@ use super::{claim, moves, pulse};
 use crate::convert::signed;
 use crate::entity::{host, notification, recovery, recovery_proof, recovery_step};
 use crate::error::Stop;
+use crate::lock;
 use crate::registry::{free_moves, maintenance};
 use crate::time::to_column;
 use crate::work::{Tx, Verdict, Work};
@@ -97,15 +98,15 @@ impl Commit<'_> {
         Ok(held.rows_affected == 1)
     }
 
-    /// Whether a host of that name is being recovered by somebody else. The host's row is locked where the database
-    /// knows row locks, as when a notification is accepted, so that neither can slip past the other.
+    /// Whether a host of that name is being recovered by somebody else. The host is taken, as when a notification is
+    /// accepted, so that neither can slip past the other.
     async fn host_is_recovered(&self, tx: &Tx, name: &str) -> Result<bool, Stop> {
-        host::Entity::find()
+        let host = host::Entity::find()
             .filter(host::Column::Name.eq(name))
             .filter(host::Column::Deleted.eq(0))
-            .lock_exclusive()
             .one(tx)
             .await?;
+        lock::take(tx, host.map(|host| host.uuid)).await?;
         let open = recovery::Entity::find()
             .filter(recovery::Column::Life.eq(Life::Open.as_str()))
             .filter(recovery::Column::HostName.eq(name))
@@ -126,7 +127,10 @@ impl Commit<'_> {
         message: Option<&str>,
     ) -> Result<(), Stop> {
         notification::Entity::update_many()
-            .col_expr(notification::Column::Status, Expr::value(status.as_str()))
+            .col_expr(
+                notification::Column::Status,
+                notification::Column::Status.save_as(Expr::value(status.as_str())),
+            )
             .col_expr(
                 notification::Column::Message,
                 Expr::value(message.map(str::to_owned)),
@@ -142,6 +146,8 @@ impl Commit<'_> {
     }
 
     async fn host(&self, tx: &Tx, row: &recovery::Model, change: HostWrite) -> Result<(), Stop> {
+        // What an operator says of the host meanwhile must not get lost between the look and the write.
+        lock::take(tx, [change.host.to_string()]).await?;
         let found = host::Entity::find()
             .filter(host::Column::Uuid.eq(change.host.to_string()))
             .filter(host::Column::Deleted.eq(0))

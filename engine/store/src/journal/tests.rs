@@ -66,21 +66,37 @@ async fn written(bench: &Bench, claimed: &Claimed, write: &Write) -> Pulse {
 
 /// Everything that a commit can write, told apart from nothing.
 async fn contents(bench: &Bench) -> Vec<String> {
-    let sql = [
-        "SELECT uuid || life || epoch || seq || beat || elapsed_ms || COALESCE(state, '') || proven_off FROM recovery",
-        "SELECT vmove_uuid || COALESCE(open_key, '') || state FROM recovery_move",
-        "SELECT uuid || status FROM vmoves",
-        "SELECT text FROM recovery_step",
-        "SELECT evidence FROM recovery_proof",
-        "SELECT host_uuid || why FROM host_state",
-        "SELECT notification_uuid || status || COALESCE(message, '') FROM notifications",
-        "SELECT uuid || on_maintenance FROM hosts",
+    let tables = [
+        (
+            "recovery",
+            "uuid, life, epoch, seq, beat, elapsed_ms, COALESCE(state, ''), proven_off",
+        ),
+        ("recovery_move", "vmove_uuid, COALESCE(open_key, ''), state"),
+        ("vmoves", "uuid, status"),
+        ("recovery_step", "text"),
+        ("recovery_proof", "evidence"),
+        ("host_state", "host_uuid, why"),
+        (
+            "notifications",
+            "notification_uuid, status, COALESCE(message, '')",
+        ),
+        ("hosts", "uuid, on_maintenance"),
     ];
-    let sql = format!("SELECT * FROM ({}) ORDER BY 1", sql.join(" UNION ALL "));
-    let rows = bench
-        .store
-        .reader()
-        .query_all_raw(Statement::from_string(DbBackend::Sqlite, sql))
+    let db = bench.store.reader();
+    let backend = db.get_database_backend();
+    let sql = tables.map(|(table, columns)| match backend {
+        DbBackend::Sqlite => format!(
+            "SELECT {} AS it FROM {table}",
+            columns.replace(", ", " || ").replace(" || '')", ", '')")
+        ),
+        DbBackend::MySql | DbBackend::Postgres | _ => format!("SELECT CONCAT({columns}) AS it FROM {table}"),
+    });
+    let sql = format!(
+        "SELECT it FROM ({}) AS everything ORDER BY 1",
+        sql.join(" UNION ALL ")
+    );
+    let rows = db
+        .query_all_raw(Statement::from_string(backend, sql))
         .await
         .unwrap();
     rows.iter().map(|row| row.try_get_by_index(0).unwrap()).collect()

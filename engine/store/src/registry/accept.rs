@@ -3,8 +3,8 @@
 use async_trait::async_trait;
 use sea_orm::sea_query::{Expr, ExprTrait as _};
 use sea_orm::{
-    ActiveModelTrait as _, ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _,
-    QuerySelect as _, Set,
+    ActiveModelTrait as _, ColumnTrait as _, ConnectionTrait, DbBackend, EntityTrait as _, QueryFilter as _,
+    Set,
 };
 use tachi_domain::entity::Notification;
 use tachi_domain::entity::host::MaintenanceReason;
@@ -18,7 +18,8 @@ use super::maintenance;
 use crate::convert::{self, Cell};
 use crate::entity::{host, notification, recovery, recovery_move};
 use crate::error::{Stop, is_unique_violation};
-use crate::time::to_column;
+use crate::lock;
+use crate::time::{from_column, to_column};
 use crate::work::{Tx, Verdict, Work};
 
 pub(super) struct Accept<'a> {
@@ -71,13 +72,24 @@ impl Work for Accept<'_> {
 }
 
 impl Accept<'_> {
-    /// The host, locked where the database knows row locks: two notifications of one host are accepted one after the
-    /// other.
+    /// The host, taken: notifications of one host are accepted one after the other, and none while an operator changes
+    /// or deletes it.
     async fn host(&self, tx: &Tx) -> Result<host::Model, Stop> {
+        loop {
+            let found = self.named(tx).await?;
+            lock::take(tx, [found.uuid.clone()]).await?;
+            // What was seen before the lock may be gone.
+            let host = self.named(tx).await?;
+            if host.uuid == found.uuid {
+                return Ok(host);
+            }
+        }
+    }
+
+    async fn named(&self, tx: &Tx) -> Result<host::Model, Stop> {
         host::Entity::find()
             .filter(host::Column::Name.eq(&self.new.hostname))
             .filter(host::Column::Deleted.eq(0))
-            .lock_exclusive()
             .one(tx)
             .await?
             .ok_or_else(|| {
@@ -93,14 +105,28 @@ impl Accept<'_> {
             .new
             .generated_time
             .minus_seconds(i64::from(self.window_seconds));
+        // A `DATETIME` that MariaDB got from Masakari has no fraction: there one that seems to be up to a second older
+        // may be of the very time.
+        let loses_fractions = tx.get_database_backend() == DbBackend::MySql;
+        let whole = from.whole_seconds();
         let rows = notification::Entity::find()
             .filter(notification::Column::SourceHostUuid.eq(&host.uuid))
             .filter(notification::Column::Kind.eq(self.new.kind.as_str()))
-            .filter(notification::Column::GeneratedTime.gte(to_column(from)?))
+            .filter(
+                notification::Column::GeneratedTime.gte(to_column(if loses_fractions {
+                    whole
+                } else {
+                    from
+                })?),
+            )
             .filter(notification::Column::Deleted.eq(0))
             .all(tx)
             .await?;
         for row in rows {
+            let at = from_column(row.generated_time);
+            if at < from && at != at.whole_seconds() {
+                continue;
+            }
             if host_stopped && row.status == NotificationStatus::Failed.as_str() {
                 continue;
             }

@@ -18,6 +18,7 @@ use crate::convert;
 use crate::entity::host;
 use crate::error::{Failure, Stop, is_unique_violation};
 use crate::list::Cut;
+use crate::lock;
 use crate::time::to_column;
 use crate::work::{Tx, Verdict, Work};
 
@@ -101,6 +102,7 @@ impl Work for Create<'_> {
 
     async fn run(&self, tx: &Tx) -> Result<Verdict<Host>, Stop> {
         let new = self.new;
+        lock::take(tx, [new.segment.to_string()]).await?;
         let segment = segments::get(tx, new.segment)
             .await?
             .ok_or(RegistryError::SegmentNotFound { segment: new.segment })?;
@@ -137,8 +139,13 @@ impl Work for Update<'_> {
     type Output = Host;
 
     async fn run(&self, tx: &Tx) -> Result<Verdict<Host>, Stop> {
-        let old = existing(tx, self.segment, self.id).await?;
         let change = self.change;
+        if change.only_sets_maintenance() {
+            lock::take(tx, [self.id.to_string()]).await?;
+        } else {
+            lock::take_segment(tx, &self.segment.to_string()).await?;
+        }
+        let old = existing(tx, self.segment, self.id).await?;
         if !change.only_sets_maintenance() && in_use(tx, &old.failover_segment_id).await? {
             return Err(RegistryError::InUse.into());
         }
@@ -184,6 +191,7 @@ impl Work for Delete {
     type Output = ();
 
     async fn run(&self, tx: &Tx) -> Result<Verdict<()>, Stop> {
+        lock::take_segment(tx, &self.segment.to_string()).await?;
         let old = existing(tx, self.segment, self.id).await?;
         if in_use(tx, &old.failover_segment_id).await? {
             return Err(RegistryError::InUse.into());

@@ -3,13 +3,13 @@
 use sea_orm::{ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _};
 use tachi_domain::NotificationId;
 use tachi_domain::entity::Notification;
-use tachi_domain::entity::notification::NotificationFilter;
+use tachi_domain::entity::notification::{NotificationFilter, NotificationStatus};
 use tachi_engine::ports::registry::Page;
 
 use crate::convert;
 use crate::entity::notification;
 use crate::error::Stop;
-use crate::list::Cut;
+use crate::list::{Cut, nothing};
 use crate::time::to_column;
 
 pub(super) async fn list(
@@ -19,7 +19,11 @@ pub(super) async fn list(
     let filter = &page.filter;
     let mut select = notification::Entity::find();
     if let Some(status) = &filter.status {
-        select = select.filter(notification::Column::Status.eq(status));
+        // A word that is none can be in no row, and PostgreSQL would not even compare it.
+        select = match NotificationStatus::from_word(status) {
+            Some(status) => select.filter(notification::Column::Status.eq(status.as_str())),
+            None => select.filter(nothing()),
+        };
     }
     if let Some(kind) = &filter.kind {
         select = select.filter(notification::Column::Kind.eq(kind));

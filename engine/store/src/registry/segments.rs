@@ -6,7 +6,7 @@ use sea_orm::{
     ActiveModelTrait as _, ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _, Set,
 };
 use tachi_domain::entity::Segment;
-use tachi_domain::entity::segment::{NewSegment, SegmentChange, SegmentFilter};
+use tachi_domain::entity::segment::{NewSegment, RecoveryMethod, SegmentChange, SegmentFilter};
 use tachi_domain::{SegmentId, Timestamp};
 use tachi_engine::ports::RegistryError;
 use tachi_engine::ports::registry::Page;
@@ -17,7 +17,8 @@ use super::maintenance;
 use crate::convert;
 use crate::entity::{host, segment};
 use crate::error::{Stop, is_unique_violation};
-use crate::list::Cut;
+use crate::list::{Cut, nothing};
+use crate::lock;
 use crate::time::to_column;
 use crate::work::{Tx, Verdict, Work};
 
@@ -27,7 +28,11 @@ pub(super) async fn list(
 ) -> Result<Vec<Segment>, Stop> {
     let mut select = segment::Entity::find();
     if let Some(method) = &page.filter.recovery_method {
-        select = select.filter(segment::Column::RecoveryMethod.eq(method));
+        // A word that is none can be in no row, and PostgreSQL would not even compare it.
+        select = match RecoveryMethod::from_word(method) {
+            Some(method) => select.filter(segment::Column::RecoveryMethod.eq(method.as_str())),
+            None => select.filter(nothing()),
+        };
     }
     if let Some(service) = &page.filter.service_type {
         select = select.filter(segment::Column::ServiceType.eq(service));
@@ -101,10 +106,13 @@ impl Work for Update<'_> {
     type Output = Segment;
 
     async fn run(&self, tx: &Tx) -> Result<Verdict<Segment>, Stop> {
+        let change = self.change;
+        if !only_enables(change) {
+            lock::take_segment(tx, &self.id.to_string()).await?;
+        }
         let Some(old) = row(tx, self.id).await? else {
             return Err(RegistryError::SegmentNotFound { segment: self.id }.into());
         };
-        let change = self.change;
         if !only_enables(change) && in_use(tx, &old.uuid).await? {
             return Err(RegistryError::InUse.into());
         }
@@ -153,6 +161,7 @@ impl Work for Delete {
     type Output = ();
 
     async fn run(&self, tx: &Tx) -> Result<Verdict<()>, Stop> {
+        lock::take_segment(tx, &self.id.to_string()).await?;
         let Some(old) = row(tx, self.id).await? else {
             return Err(RegistryError::SegmentNotFound { segment: self.id }.into());
         };
@@ -213,7 +222,6 @@ fn taken(error: sea_orm::DbErr, name: &str) -> Stop {
 
 #[cfg(test)]
 mod tests {
-    use tachi_domain::entity::segment::RecoveryMethod;
     use tachi_engine::ports::Registry as _;
 
     use super::*;

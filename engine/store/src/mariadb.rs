@@ -1,0 +1,154 @@
+//! Everything that only `MariaDB`, Galera and `MySQL` need: how a connection is set up, which errors pass, and how
+//! exactly a time came back.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sea_orm::sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlPoolOptions};
+use sea_orm::sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Error, Executor as _, Row as _};
+use sea_orm::{DatabaseConnection, SqlxMySqlConnector};
+use secrecy::ExposeSecret as _;
+
+use crate::ServerOptions;
+use crate::server::{Health, IDLE_TRANSACTION, LOCK_WAIT, Lane};
+use crate::trouble::Trouble;
+
+fn address(options: &ServerOptions) -> Result<MySqlConnectOptions, Error> {
+    let address: MySqlConnectOptions = options.url.expose_secret().parse()?;
+    // What a session needs is said once, in `set_up`.
+    Ok(address
+        .pipes_as_concat(false)
+        .no_engine_substitution(false)
+        .timezone(None)
+        .disable_statement_logging())
+}
+
+/// Connects once, to say at the start what is wrong.
+pub(crate) async fn try_out(options: &ServerOptions) -> Result<(), Error> {
+    let mut connection = address(options)?.connect().await?;
+    set_up(&mut connection, options, Lane::Journal).await?;
+    connection.close().await
+}
+
+/// A pool that connects when it is used.
+pub(crate) fn pool(
+    options: &ServerOptions,
+    lane: Lane,
+    health: Arc<Health>,
+) -> Result<DatabaseConnection, Error> {
+    let session = options.clone();
+    let pool = MySqlPoolOptions::new()
+        .max_connections(lane.connections(options))
+        .min_connections(0)
+        .acquire_timeout(lane.acquire_timeout(options))
+        .max_lifetime(options.recycle)
+        .idle_timeout(Duration::from_secs(300))
+        .test_before_acquire(false)
+        .after_connect(move |connection, _| {
+            let options = session.clone();
+            Box::pin(async move { set_up(connection, &options, lane).await })
+        })
+        .before_acquire(move |connection, about| {
+            let health = health.clone();
+            Box::pin(async move {
+                if !health.trusts(about.age) {
+                    return Ok(false);
+                }
+                if health.asks_after(about.idle_for) {
+                    connection.ping().await?;
+                }
+                Ok(true)
+            })
+        })
+        .connect_lazy_with(address(options)?);
+    Ok(SqlxMySqlConnector::from_sqlx_mysql_pool(pool))
+}
+
+/// Sets a new connection up, and refuses a server that takes no writes: after a fail-over the old primary may still
+/// answer.
+async fn set_up(connection: &mut MySqlConnection, options: &ServerOptions, lane: Lane) -> Result<(), Error> {
+    let mode = options.sql_mode.replace(['\'', '\\'], "");
+    let set = format!(
+        "SET SESSION sql_mode = '{mode}', SESSION time_zone = '+00:00', SESSION innodb_lock_wait_timeout = {}",
+        LOCK_WAIT.as_secs(),
+    );
+    connection.execute(AssertSqlSafe(set)).await?;
+    connection
+        .execute("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
+        .await?;
+    // Galera's variable is there wherever Galera may be, and without a cluster it does nothing; MySQL has neither.
+    let there =
+        "SHOW SESSION VARIABLES WHERE variable_name IN ('wsrep_sync_wait', 'idle_transaction_timeout')";
+    for row in connection.fetch_all(there).await? {
+        let name: String = row.try_get(0)?;
+        let value = match (name.as_str(), lane) {
+            ("idle_transaction_timeout", _) => IDLE_TRANSACTION.as_secs(),
+            // Bit 1 makes reads and BEGIN wait for what other nodes have committed (R1).
+            (_, Lane::Registry) => options.wsrep_sync_wait.into(),
+            (_, Lane::Journal) => (options.wsrep_sync_wait | 1).into(),
+        };
+        let set = format!("SET SESSION {name} = {value}");
+        connection.execute(AssertSqlSafe(set)).await?;
+    }
+    let row = connection
+        .fetch_one("SELECT CAST(@@global.read_only AS SIGNED)")
+        .await?;
+    if row.try_get::<i64, _>(0)? != 0 {
+        return Err(Error::Io(std::io::Error::other(
+            "the server is read-only: it is no primary",
+        )));
+    }
+    Ok(())
+}
+
+/// The kind of trouble behind an error number.
+pub(crate) fn trouble(number: u16) -> Trouble {
+    match number {
+        // Lock wait timeout, deadlock (Galera's certification failure too), a row changed since the snapshot.
+        1205 | 1213 | 1020 => Trouble::InTheWay,
+        // Too many connections, shutdown, network, kill, WSREP not ready (1047), error during commit (1180: Galera lost
+        // its quorum), and read-only: the server has become a replica.
+        1040
+        | 1047
+        | 1053
+        | 1077..=1080
+        | 1152
+        | 1158..=1161
+        | 1180
+        | 1184
+        | 1203
+        | 1290
+        | 1317
+        | 1792
+        | 1836
+        | 1927
+        | 2006
+        | 2013
+        | 4031 => Trouble::Lost,
+        _ => Trouble::Lasting,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn error_numbers_are_told_apart() {
+        let cases = [
+            ("deadlock or certification failure", 1213, Trouble::InTheWay),
+            ("lock wait timeout", 1205, Trouble::InTheWay),
+            ("too many connections", 1040, Trouble::Lost),
+            ("shutting down", 1053, Trouble::Lost),
+            ("connection killed", 1927, Trouble::Lost),
+            ("read-only after a fail-over", 1290, Trouble::Lost),
+            ("not a member of the cluster", 1047, Trouble::Lost),
+            ("duplicate key", 1062, Trouble::Lasting),
+            ("no such table", 1146, Trouble::Lasting),
+            ("wrong password", 1045, Trouble::Lasting),
+        ];
+        for (case, number, kind) in cases {
+            assert_eq!(trouble(number), kind, "{case}");
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! Everything that only `PostgreSQL` needs: how a connection is set up, and which errors pass.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sea_orm::sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
+use sea_orm::sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Error, Executor as _, Row as _};
+use sea_orm::{DatabaseConnection, SqlxPostgresConnector};
+use secrecy::ExposeSecret as _;
+
+use crate::ServerOptions;
+use crate::server::{Health, IDLE_TRANSACTION, LOCK_WAIT, Lane};
+use crate::trouble::Trouble;
+
+fn address(options: &ServerOptions) -> Result<PgConnectOptions, Error> {
+    let address: PgConnectOptions = options.url.expose_secret().parse()?;
+    Ok(address.disable_statement_logging())
+}
+
+/// Connects once, to say at the start what is wrong.
+pub(crate) async fn try_out(options: &ServerOptions) -> Result<(), Error> {
+    let mut connection = address(options)?.connect().await?;
+    set_up(&mut connection).await?;
+    connection.close().await
+}
+
+/// A pool that connects when it is used.
+pub(crate) fn pool(
+    options: &ServerOptions,
+    lane: Lane,
+    health: Arc<Health>,
+) -> Result<DatabaseConnection, Error> {
+    let pool = PgPoolOptions::new()
+        .max_connections(lane.connections(options))
+        .min_connections(0)
+        .acquire_timeout(lane.acquire_timeout(options))
+        .max_lifetime(options.recycle)
+        .idle_timeout(Duration::from_secs(300))
+        .test_before_acquire(false)
+        .after_connect(|connection, _| Box::pin(set_up(connection)))
+        .before_acquire(move |connection, about| {
+            let health = health.clone();
+            Box::pin(async move {
+                if !health.trusts(about.age) {
+                    return Ok(false);
+                }
+                if health.asks_after(about.idle_for) {
+                    connection.ping().await?;
+                }
+                Ok(true)
+            })
+        })
+        .connect_lazy_with(address(options)?);
+    Ok(SqlxPostgresConnector::from_sqlx_postgres_pool(pool))
+}
+
+/// Sets a new connection up, and refuses a standby, as `target_session_attrs=read-write` does. Set by statements, as
+/// poolers in between refuse parameters at the start.
+async fn set_up(connection: &mut PgConnection) -> Result<(), Error> {
+    let set = format!(
+        "SET TIME ZONE 'UTC'; SET default_transaction_isolation = 'read committed'; SET lock_timeout = {}; \
+         SET idle_in_transaction_session_timeout = {}",
+        LOCK_WAIT.as_millis(),
+        IDLE_TRANSACTION.as_millis(),
+    );
+    connection.execute(AssertSqlSafe(set)).await?;
+    let row = connection.fetch_one("SHOW transaction_read_only").await?;
+    if row.try_get::<String, _>(0)? != "off" {
+        return Err(Error::Io(std::io::Error::other(
+            "the server is read-only: it is no primary",
+        )));
+    }
+    Ok(())
+}
+
+/// The kind of trouble behind an SQLSTATE.
+pub(crate) fn trouble(code: &str) -> Trouble {
+    match code {
+        // Serialisation failure, deadlock, lock timeout.
+        "40001" | "40P01" | "55P03" => Trouble::InTheWay,
+        // Shut down, crashed, starting up, too many connections, cancelled, and read-only: the server has become a
+        // standby. 08 is the class of lost connections.
+        "25P03" | "57P01" | "57P02" | "57P03" | "57P05" | "57014" | "53300" | "25006" => Trouble::Lost,
+        code if code.starts_with("08") => Trouble::Lost,
+        _ => Trouble::Lasting,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_told_apart() {
+        let cases = [
+            ("serialisation failure", "40001", Trouble::InTheWay),
+            ("deadlock", "40P01", Trouble::InTheWay),
+            ("lock timeout", "55P03", Trouble::InTheWay),
+            ("shut down by its administrator", "57P01", Trouble::Lost),
+            ("starting up", "57P03", Trouble::Lost),
+            ("a standby", "25006", Trouble::Lost),
+            ("connection failure", "08006", Trouble::Lost),
+            ("unique violation", "23505", Trouble::Lasting),
+            ("undefined table", "42P01", Trouble::Lasting),
+            ("wrong password", "28P01", Trouble::Lasting),
+        ];
+        for (case, code, kind) in cases {
+            assert_eq!(trouble(code), kind, "{case}");
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! What must hold between several processes on one database, and when the database goes away.
+
+mod exclusion;
+mod failover;
+mod servers;

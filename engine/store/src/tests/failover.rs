@@ -1,0 +1,287 @@
+//! The server is killed in the middle of a stream of notifications and started again.
+
+use std::collections::BTreeMap;
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use sea_orm::ConnectionTrait as _;
+use tachi_engine::ports::journal::Committed;
+use tachi_engine::ports::{Clock as _, Journal as _, OperatorDesk as _, Registry as _, RegistryError};
+use tempfile::TempDir;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use crate::testing::{START, TestClock, all, new_host, new_segment, stopped};
+use crate::{ServerKind, ServerOptions, Store, StoreOptions};
+
+/// How many notifications there are, of a host each.
+const POSTS: usize = 400;
+
+/// How many are on their way at the same time.
+const IN_FLIGHT: usize = 8;
+
+/// How long anything may take on a busy machine.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// A server of this test's own.
+struct Own {
+    kind: ServerKind,
+    serve: String,
+    admin: String,
+    folder: TempDir,
+    port: u16,
+    child: Option<Child>,
+}
+
+impl Own {
+    /// Makes one where the tests' own server is of that kind; `None` on `SQLite`.
+    fn make() -> Option<Self> {
+        let (kind, serve, url) = match std::env::var("TACHI_TEST_DATABASE").as_deref() {
+            Ok("mysql") => (
+                ServerKind::MariaDb,
+                "TACHI_TEST_MYSQL_SERVE",
+                "TACHI_TEST_MYSQL_URL",
+            ),
+            Ok("postgres") => (
+                ServerKind::Postgres,
+                "TACHI_TEST_POSTGRES_SERVE",
+                "TACHI_TEST_POSTGRES_URL",
+            ),
+            _ => return None,
+        };
+        let (serve, admin) = (std::env::var(serve).unwrap(), std::env::var(url).unwrap());
+        let folder = tempfile::tempdir().unwrap();
+        // The server runs as another user.
+        std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+        let port = TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
+        let made = Command::new(&serve)
+            .arg("make")
+            .arg(folder.path().join("data"))
+            .status()
+            .unwrap();
+        assert!(made.success(), "{made}");
+        let mut own = Self {
+            kind,
+            serve,
+            admin,
+            folder,
+            port,
+            child: None,
+        };
+        own.start();
+        Some(own)
+    }
+
+    fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    fn start(&mut self) {
+        let child = Command::new(&self.serve)
+            .arg("run")
+            .arg(self.data())
+            .arg(self.port.to_string())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        self.child = Some(child);
+    }
+
+    fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+    }
+
+    /// Starts it anew until it stays: right after a kill what is left of the old one may be in the way.
+    async fn until_it_answers(&mut self, database: &str) {
+        let began = Instant::now();
+        loop {
+            if let Ok(Some(_)) = self.child.as_mut().unwrap().try_wait() {
+                self.start();
+            }
+            if sea_orm::Database::connect(self.url(database)).await.is_ok() {
+                return;
+            }
+            assert!(began.elapsed() < LIMIT, "the server does not come up");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    fn url(&self, database: &str) -> String {
+        let (credentials, _) = self.admin.split_once('@').unwrap();
+        format!("{credentials}@127.0.0.1:{}/{database}", self.port)
+    }
+
+    async fn admin(&self) -> sea_orm::DatabaseConnection {
+        let name = match self.kind {
+            ServerKind::MariaDb => "mysql",
+            ServerKind::Postgres => "postgres",
+        };
+        sea_orm::Database::connect(self.url(name)).await.unwrap()
+    }
+
+    fn options(&self) -> ServerOptions {
+        ServerOptions {
+            connections: 8,
+            start_retries: Some(0),
+            ..ServerOptions::new(self.kind, self.url("tachi"))
+        }
+    }
+
+    async fn store(&self) -> Result<Store, crate::StoreError> {
+        let clock = Arc::new(TestClock::at(START));
+        Store::connect(&StoreOptions::server(self.options()), clock).await
+    }
+}
+
+impl Drop for Own {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// How a post ended.
+#[derive(Debug, PartialEq)]
+enum Told {
+    Accepted,
+    Unavailable,
+}
+
+/// A host for each post.
+async fn hosts(store: &Store) {
+    let segment = store.create_segment(&new_segment("s1")).await.unwrap();
+    let mut creations = JoinSet::new();
+    for number in 0..POSTS {
+        let (store, new) = (store.clone(), new_host(&segment, &format!("cmp{number}")));
+        creations.spawn(async move { store.create_host(&new).await });
+        if creations.len() >= IN_FLIGHT {
+            creations.join_next().await.unwrap().unwrap().unwrap();
+        }
+    }
+    while let Some(created) = creations.join_next().await {
+        created.unwrap().unwrap();
+    }
+}
+
+/// Posts of one host after the other, and how many have gone through.
+#[derive(Clone, Default)]
+struct Stream {
+    next: Arc<AtomicUsize>,
+    accepted: Arc<AtomicUsize>,
+}
+
+impl Stream {
+    async fn post(self, store: Store) -> BTreeMap<String, Told> {
+        let mut told = BTreeMap::new();
+        let at = TestClock::at(START).wall();
+        loop {
+            let number = self.next.fetch_add(1, Ordering::SeqCst);
+            if number >= POSTS {
+                return told;
+            }
+            let name = format!("cmp{number}");
+            let outcome = match store.accept_notification(&stopped(&name, at), 180, at).await {
+                Ok(_) => {
+                    self.accepted.fetch_add(1, Ordering::SeqCst);
+                    Told::Accepted
+                }
+                Err(RegistryError::Unavailable { .. }) => Told::Unavailable,
+                Err(error) => panic!("{name}: {error:?}"),
+            };
+            told.insert(name, outcome);
+        }
+    }
+
+    /// Waits until so many have gone through, or there are none left.
+    async fn until(&self, accepted: usize) {
+        let began = Instant::now();
+        while self.accepted.load(Ordering::SeqCst) < accepted && self.next.load(Ordering::SeqCst) < POSTS {
+            assert!(began.elapsed() < LIMIT, "no post goes through");
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_server_killed_in_mid_stream_leaves_no_half_write_and_the_store_heals() {
+    let Some(mut own) = Own::make() else { return };
+    let first = match own.kind {
+        ServerKind::MariaDb => "mysql",
+        ServerKind::Postgres => "postgres",
+    };
+    own.until_it_answers(first).await;
+    let make = "CREATE DATABASE tachi";
+    own.admin().await.execute_unprepared(make).await.unwrap();
+    let store = own.store().await.unwrap();
+    store.migrate().await.unwrap();
+    hosts(&store).await;
+
+    let stream = Stream::default();
+    let mut posters = JoinSet::new();
+    for _ in 0..IN_FLIGHT {
+        posters.spawn(stream.clone().post(store.clone()));
+    }
+    for kills in 1..=2 {
+        stream.until(kills * POSTS / 4).await;
+        own.kill();
+        own.start();
+        own.until_it_answers("tachi").await;
+    }
+    let mut told = BTreeMap::new();
+    while let Some(poster) = posters.join_next().await {
+        told.extend(poster.unwrap());
+    }
+    assert_eq!(told.len(), POSTS);
+
+    // On the very handle that lived through it.
+    let mut found: BTreeMap<String, usize> = BTreeMap::new();
+    let recoveries = store.recoveries(true).await.unwrap();
+    for recovery in &recoveries {
+        *found.entry(recovery.host.clone()).or_default() += 1;
+    }
+    let listed = store.list_notifications(&all()).await.unwrap();
+    assert_eq!(listed.len(), recoveries.len(), "one without the other");
+    for (name, outcome) in &told {
+        let rows = found.get(name).copied().unwrap_or(0);
+        match outcome {
+            Told::Accepted => assert_eq!(rows, 1, "{name} was accepted"),
+            Told::Unavailable => assert!(rows <= 1, "{name}: {rows}"),
+        }
+    }
+    let unavailable = told.values().filter(|told| **told == Told::Unavailable).count();
+    println!("{} accepted, {unavailable} unavailable", POSTS - unavailable);
+    assert!(unavailable <= POSTS / 4, "{unavailable}");
+    let claimed = store.claim(recoveries[0].id, 0, "engine").await.unwrap().unwrap();
+    let beaten = store
+        .beat(claimed.id, claimed.epoch, claimed.elapsed)
+        .await
+        .unwrap();
+    assert!(matches!(beaten, Committed::Written(_)), "{beaten:?}");
+
+    if own.kind == ServerKind::MariaDb {
+        // What was the primary takes no writes any more.
+        let admin = own.admin().await;
+        admin
+            .execute_unprepared("SET GLOBAL read_only = 1")
+            .await
+            .unwrap();
+        assert!(own.store().await.is_err(), "a read-only server was taken");
+        admin
+            .execute_unprepared("SET GLOBAL read_only = 0")
+            .await
+            .unwrap();
+        own.store().await.unwrap();
+    }
+}

@@ -1,0 +1,66 @@
+//! What kind of trouble an error is: whether the same may succeed if it is tried again, and when.
+
+use sea_orm::sqlx::error::{DatabaseError, Error as SqlxError};
+use sea_orm::sqlx::mysql::MySqlDatabaseError;
+use sea_orm::sqlx::postgres::PgDatabaseError;
+use sea_orm::{DbErr, RuntimeErr};
+
+use crate::{mariadb, postgres, sqlite};
+
+/// A kind of trouble.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Trouble {
+    /// Another transaction was in the way: deadlock, lock timeout, serialisation failure, busy file. The server has
+    /// rolled back, or will be told to.
+    InTheWay,
+    /// The connection or the server is lost, is going away, or takes no writes any more.
+    Lost,
+    /// No connection was to be had in time.
+    NoConnection,
+    /// Trying again will not help.
+    Lasting,
+}
+
+impl Trouble {
+    /// Of an error.
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "whatever else the library may say, it says of a statement or a row, not of the way to the database"
+    )]
+    pub(crate) fn of(error: &DbErr) -> Self {
+        match error {
+            DbErr::ConnectionAcquire(_) => Self::NoConnection,
+            DbErr::Conn(RuntimeErr::SqlxError(error))
+            | DbErr::Exec(RuntimeErr::SqlxError(error))
+            | DbErr::Query(RuntimeErr::SqlxError(error)) => Self::of_sqlx(error),
+            DbErr::Conn(RuntimeErr::Internal(_)) => Self::Lost,
+            _ => Self::Lasting,
+        }
+    }
+
+    /// Of an error below sea-orm.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "as above")]
+    pub(crate) fn of_sqlx(error: &SqlxError) -> Self {
+        match error {
+            SqlxError::Io(_) | SqlxError::Protocol(_) | SqlxError::WorkerCrashed | SqlxError::BeginFailed => {
+                Self::Lost
+            }
+            SqlxError::PoolTimedOut | SqlxError::PoolClosed => Self::NoConnection,
+            SqlxError::Database(error) => Self::of_database(error.as_ref()),
+            _ => Self::Lasting,
+        }
+    }
+
+    fn of_database(error: &dyn DatabaseError) -> Self {
+        if let Some(error) = error.try_downcast_ref::<MySqlDatabaseError>() {
+            return mariadb::trouble(error.number());
+        }
+        if let Some(error) = error.try_downcast_ref::<PgDatabaseError>() {
+            return postgres::trouble(error.code());
+        }
+        match error.code() {
+            Some(code) if sqlite::is_busy(&code) => Self::InTheWay,
+            Some(_) | None => Self::Lasting,
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! `[database]`: which database, and how its server is used.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use secrecy::ExposeSecret as _;
+use tachi_config::{Backend, DatabaseUrl, Reader, Refusal, database_url};
+use tachi_store::{ServerKind, ServerOptions, StoreOptions};
+
+/// Where the database is. `Display` shows no password.
+#[derive(Clone, Debug)]
+pub(crate) struct Database {
+    options: StoreOptions,
+    shown: String,
+}
+
+impl Database {
+    /// A `SQLite` file.
+    pub(crate) fn file(path: &Path) -> Self {
+        Self {
+            options: StoreOptions::file(path),
+            shown: path.display().to_string(),
+        }
+    }
+
+    /// For the store.
+    pub(crate) fn options(&self) -> &StoreOptions {
+        &self.options
+    }
+
+    /// The file, if it is `SQLite`.
+    pub(crate) fn path(&self) -> Option<&Path> {
+        self.options.path.as_deref()
+    }
+
+    /// Whether there is something to connect to; of a server only connecting can tell.
+    pub(crate) fn exists(&self) -> bool {
+        self.path().is_none_or(Path::exists)
+    }
+}
+
+impl fmt::Display for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.shown)
+    }
+}
+
+/// Reads `[database]`.
+pub(super) fn database(r: &mut Reader<'_>, state_path: &Path) -> Database {
+    let url = r
+        .parsed("database", "connection", usable, ToString::to_string)
+        .secret()
+        .optional();
+    let size = r.int("database", "max_pool_size").default(10).at_least(0).get();
+    let overflow = r.int("database", "max_overflow").default(10).at_least(0).get();
+    let pool_timeout = r
+        .seconds("database", "pool_timeout")
+        .default(Duration::from_secs(10))
+        .at_least(Duration::from_secs(1))
+        .get();
+    let recycle = r
+        .seconds("database", "connection_recycle_time")
+        .default(Duration::from_secs(3600))
+        .at_least(Duration::from_secs(1))
+        .get();
+    let retries: i64 = r
+        .int("database", "max_retries")
+        .default(10)
+        .range(-1..=i64::from(u32::MAX))
+        .get();
+    let interval = r
+        .seconds("database", "retry_interval")
+        .default(Duration::from_secs(10))
+        .get();
+    let sql_mode = r
+        .string("database", "mysql_sql_mode")
+        .default("TRADITIONAL".to_owned())
+        .get();
+    let sync_wait = r
+        .int("database", "mysql_wsrep_sync_wait")
+        .default(1)
+        .range(0..=15)
+        .get();
+    let kind = match &url {
+        None => return Database::file(&state_path.join("tachi.sqlite")),
+        Some(url) => match (url.backend, &url.path) {
+            (Backend::Sqlite, path) => {
+                return Database::file(path.as_deref().unwrap_or(&state_path.join("tachi.sqlite")));
+            }
+            (Backend::MySql, _) => ServerKind::MariaDb,
+            (Backend::Postgres, _) => ServerKind::Postgres,
+        },
+    };
+    let (address, shown) = url
+        .map(|url| (url.url.expose_secret().to_owned(), url.to_string()))
+        .unwrap_or_default();
+    let mut server = ServerOptions::new(kind, address);
+    server.connections = pool_of(size, overflow);
+    server.pool_timeout = pool_timeout;
+    server.recycle = recycle;
+    // As in oslo.db -1 is for ever.
+    server.start_retries = u32::try_from(retries).ok();
+    server.start_interval = interval;
+    server.sql_mode = sql_mode;
+    server.wsrep_sync_wait = sync_wait;
+    Database {
+        options: StoreOptions::server(server),
+        shown,
+    }
+}
+
+/// One pool: `oslo.db` tells those that stay open from those that are closed after each use, ours are closed when they
+/// have not been needed for a while. There, no size is no limit; here it is the default.
+fn pool_of(size: u32, overflow: u32) -> u32 {
+    let size = if size == 0 { 10 } else { size };
+    size.saturating_add(overflow)
+}
+
+fn usable(text: &str) -> Result<DatabaseUrl, Refusal> {
+    let url = database_url(text).map_err(|error| Refusal::new(error.to_string(), "correct the URL"))?;
+    if url.backend == Backend::Sqlite && url.path.is_none() {
+        return Err(Refusal::new(
+            "keeps the database in memory",
+            "write a file, such as sqlite:////var/lib/tachi/tachi.sqlite",
+        ));
+    }
+    Ok(url)
+}
+
+/// The folder of a `SQLite` file, which must be there before the file can be.
+pub(crate) fn folder(database: &Database) -> Option<PathBuf> {
+    database.path().and_then(Path::parent).map(Path::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use tachi_config::ConfigErrors;
+
+    use crate::settings::Settings;
+
+    fn read(text: &str) -> Result<Settings, ConfigErrors> {
+        Settings::parse("test.conf", &format!("[database]\n{text}"))
+    }
+
+    #[test]
+    fn the_connection_decides_which_database_it_is() {
+        use tachi_store::ServerKind::{MariaDb, Postgres};
+        let cases = [
+            ("nothing", "", None, "tachi.sqlite"),
+            (
+                "a file",
+                "connection = sqlite:////tmp/a.sqlite",
+                None,
+                "/tmp/a.sqlite",
+            ),
+            (
+                "as masakari.conf has it",
+                "connection = mysql+pymysql://masakari:geheim@10.0.0.1/masakari?charset=utf8",
+                Some(MariaDb),
+                "mysql://masakari:***@10.0.0.1/masakari",
+            ),
+            (
+                "postgresql",
+                "connection = postgresql+psycopg2://masakari:geheim@db/masakari",
+                Some(Postgres),
+                "postgres://masakari:***@db/masakari",
+            ),
+        ];
+        for (case, text, kind, shown) in cases {
+            let database = read(text).unwrap().database;
+            let server = database.options().server.as_ref();
+            assert_eq!(server.map(|server| server.kind), kind, "{case}");
+            let text = database.to_string();
+            assert!(text.ends_with(shown), "{case}: {text}");
+            assert!(!format!("{database:?}").contains("geheim"), "{case}");
+        }
+    }
+
+    #[test]
+    fn oslos_options_are_read() {
+        let text = "connection = mysql://u:p@h/d\nmax_pool_size = 3\nmax_overflow = 4\npool_timeout = 7\n\
+                    connection_recycle_time = 280\nmax_retries = -1\nretry_interval = 2\n\
+                    mysql_sql_mode = STRICT_ALL_TABLES\nmysql_wsrep_sync_wait = 7\n";
+        let database = read(text).unwrap().database;
+        let server = database.options().server.clone().unwrap();
+        assert_eq!(server.connections, 7);
+        assert_eq!(server.pool_timeout.as_secs(), 7);
+        assert_eq!(server.recycle.as_secs(), 280);
+        assert_eq!(server.start_retries, None);
+        assert_eq!(server.start_interval.as_secs(), 2);
+        assert_eq!(server.sql_mode, "STRICT_ALL_TABLES");
+        assert_eq!(server.wsrep_sync_wait, 7);
+    }
+
+    #[test]
+    fn wrong_ones_are_refused_without_their_password() {
+        let cases = [
+            ("memory", "connection = sqlite://"),
+            ("another database", "connection = oracle://u:geheim@h/d"),
+            ("no database", "connection = mysql://u:geheim@h"),
+            ("no number", "max_pool_size = many"),
+            ("retries", "max_retries = -2"),
+        ];
+        for (case, text) in cases {
+            let Err(errors) = read(text) else {
+                panic!("{case} was let through");
+            };
+            assert!(!errors.to_string().contains("geheim"), "{case}: {errors}");
+        }
+    }
+}
