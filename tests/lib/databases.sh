@@ -11,8 +11,9 @@
 #   TACHI_TEST_MYSQL_URL     an administrator who may create databases: mysql://tachi:...@127.0.0.1:PORT/mysql
 #   TACHI_TEST_POSTGRES_URL  the same: postgresql://tachi:...@127.0.0.1:PORT/postgres
 #   TACHI_TEST_MYSQL_SERVE, TACHI_TEST_POSTGRES_SERVE
-#                            `SERVE COMMAND DATA PORT`: COMMAND is `make` (a new data folder with the same administrator)
-#                            or `run` (serves it in the foreground), for tests that need a server to kill
+#                            `SERVE make DATA`: a new data folder with the same administrator;
+#                            `SERVE run DATA PORT`: serves it in the foreground, for tests that need a server to kill;
+#                            `SERVE database NAME PORT`: makes a database on the server that listens there
 #   TACHI_TEST_TLS           folder with ca.pem (signed both servers' certificates), other-ca.pem (did not), client.pem,
 #                            client.key
 
@@ -126,6 +127,10 @@ case "\$1" in
       --character-set-server=utf8mb4 --local-infile=0 \\
       --ssl-ca=$TACHI_TEST_TLS/ca.pem --ssl-cert=$TACHI_TEST_TLS/server.pem --ssl-key=$TACHI_TEST_TLS/server.key
     ;;
+  database)
+    mariadb --no-defaults --protocol=tcp --host=127.0.0.1 --port="\$port" --user=tachi --password=$word \\
+      --execute="CREATE DATABASE \$2"
+    ;;
 esac
 S
   chmod 755 "$serve"
@@ -179,6 +184,10 @@ case "\$1" in
       -c fsync=on -c synchronous_commit=on -c max_connections=400 -c shared_buffers=128MB \\
       -c ssl=on -c ssl_ca_file=$TACHI_TEST_TLS/ca.pem -c ssl_cert_file=$TACHI_TEST_TLS/server.pem \\
       -c ssl_key_file="\$data/server.key"
+    ;;
+  database)
+    PGPASSWORD=$word $bin/psql --no-psqlrc --quiet --host=127.0.0.1 --port="\$port" --username=tachi --dbname=postgres \\
+      --command="CREATE DATABASE \$2"
     ;;
 esac
 S

@@ -1,0 +1,21 @@
+#!/usr/bin/env bash
+# The store's whole suite on MariaDB and on PostgreSQL; the part `unit` runs it on SQLite.
+# shellcheck source=tests/lib/common.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../lib/common.sh"
+# shellcheck source=tests/lib/cargo-counts.sh
+. "$REPO/tests/lib/cargo-counts.sh"
+# shellcheck source=tests/lib/databases.sh
+. "$REPO/tests/lib/databases.sh"
+cd "$REPO"
+trap stop_databases EXIT
+start_mariadb
+start_postgres
+failed=0
+# `--workspace`, so that nothing is built twice; the filter leaves the store's tests.
+for database in mysql postgres; do
+  say "--- $database"
+  start=$SECONDS
+  TACHI_TEST_DATABASE="$database" TACHI_SKIPPED_IS=fine nextest_counted --locked --workspace -E 'package(tachi-store)' || failed=1
+  say "$database: $((SECONDS - start)) s"
+done
+exit "$failed"
