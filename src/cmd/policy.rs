@@ -29,7 +29,7 @@ fn list(loaded: &tachi_policy::Loaded, format: Format) {
             let rules = loaded.rules.list().map(|rule| {
                 serde_json::json!({"name": rule.name, "rule": rule.text, "from": rule.place.to_string()})
             });
-            out::line(serde_json::Value::from_iter(rules).to_string());
+            out::line(rules.collect::<serde_json::Value>().to_string());
         }
         Format::Table => {
             let mut table = Table::new();

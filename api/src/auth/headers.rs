@@ -1,5 +1,7 @@
 //! The headers that only Keystone's word may fill: whoever sends them wants to be somebody else.
 
+use std::borrow::Cow;
+
 use http::HeaderMap;
 use http::header::HeaderName;
 
@@ -33,12 +35,17 @@ const OTHERS: &[&str] = &[
 
 /// Whether a header says who the caller is. Proxies and gateways take `_` for `-`, so this does too.
 pub(crate) fn claims_identity(name: &str) -> bool {
-    let name = name.replace('_', "-");
+    // Nothing is built for the many headers that have no such character.
+    let name = if name.contains('_') {
+        Cow::Owned(name.replace('_', "-"))
+    } else {
+        Cow::Borrowed(name)
+    };
     let about = name
         .strip_prefix("x-service-")
         .or_else(|| name.strip_prefix("x-"))
         .is_some_and(|rest| ABOUT.contains(&rest));
-    about || OTHERS.contains(&name.as_str())
+    about || OTHERS.contains(&name.as_ref())
 }
 
 /// Takes them away.

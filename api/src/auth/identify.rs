@@ -64,8 +64,8 @@ impl Identifier {
         accept: Accept,
     ) -> Result<Option<Arc<Identity>>, ApiError> {
         let key = Key::of(token, false);
-        let shelf = &self.shared;
-        match (shelf.cache.get(&key, shelf.clock.boot()), accept) {
+        let (cache, now) = (&self.shared.cache, self.shared.clock.boot());
+        match (cache.get(&key, now), accept) {
             (Some(known @ Some(_)), _) | (Some(known @ None), Accept::Good) => {
                 metrics::cache_asked(true);
                 return Ok(known);
@@ -74,7 +74,7 @@ impl Identifier {
         }
         let key = if accept == Accept::Ended {
             let key = Key::of(token, true);
-            if let Some(known) = shelf.cache.get(&key, shelf.clock.boot()) {
+            if let Some(known) = cache.get(&key, now) {
                 metrics::cache_asked(true);
                 return Ok(known);
             }
@@ -97,8 +97,9 @@ impl Identifier {
         if flights.len() >= SWEEP {
             flights.retain(|_, flight| flight.upgrade().is_some());
         }
-        let (shelf, key_of_answer, token) = (Arc::clone(&self.shared), key.clone(), token.to_owned());
-        let flight = async move { shelf.ask(key_of_answer, &token, accept).await }
+        let asker = Arc::clone(&self.shared);
+        let (answered, token) = (key.clone(), token.to_owned());
+        let flight = async move { asker.ask(answered, &token, accept).await }
             .boxed()
             .shared();
         if let Some(weak) = flight.downgrade() {

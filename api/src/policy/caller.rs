@@ -99,25 +99,25 @@ mod tests {
     use super::*;
     use crate::policy::Policy;
 
-    fn text(text: &str) -> Option<String> {
-        Some(text.to_owned())
+    fn text(text: &str) -> String {
+        text.to_owned()
     }
 
     fn caller() -> Caller {
         let identity = Identity {
             user_id: "u1".to_owned(),
-            user_domain_id: text("ud"),
-            project_id: text("p1"),
-            project_domain_id: text("pd"),
+            user_domain_id: Some(text("ud")),
+            project_id: Some(text("p1")),
+            project_domain_id: Some(text("pd")),
             roles: vec!["member".to_owned()],
             is_admin_project: true,
             ..Identity::default()
         };
         let service = Identity {
             user_id: "nova".to_owned(),
-            user_domain_id: text("sud"),
-            project_id: text("sp"),
-            project_domain_id: text("spd"),
+            user_domain_id: Some(text("sud")),
+            project_id: Some(text("sp")),
+            project_domain_id: Some(text("spd")),
             roles: vec!["service".to_owned()],
             ..Identity::default()
         };
@@ -138,8 +138,8 @@ mod tests {
         };
         let mut system = caller();
         let identity = Identity {
-            system_scope: text("all"),
-            domain_id: text("d1"),
+            system_scope: Some(text("all")),
+            domain_id: Some(text("d1")),
             project_id: None,
             ..Identity::clone(&system.identity)
         };

@@ -43,7 +43,7 @@ impl Keystone {
             "member" | "service" => token,
             _ => "admin",
         };
-        let rule = |path: &str| AccessRule {
+        let may_get = |path: &str| AccessRule {
             service: "instance-ha".to_owned(),
             method: "GET".to_owned(),
             path: path.to_owned(),
@@ -53,7 +53,8 @@ impl Keystone {
             project_id: (token != "system").then(|| PROJECT.to_owned()),
             system_scope: (token == "system").then(|| "all".to_owned()),
             roles: vec![role.to_owned()],
-            access_rules: (token == "limited").then(|| vec![rule("/v1/segments"), rule("/v1/*/segments")]),
+            access_rules: (token == "limited")
+                .then(|| vec![may_get("/v1/segments"), may_get("/v1/*/segments")]),
             ..Identity::default()
         };
         let good = matches!(token, "admin" | "member" | "system" | "service" | "limited");
