@@ -10,14 +10,4 @@ pub(crate) mod segments;
 pub(crate) mod versions;
 pub(crate) mod vmoves;
 
-use uuid::Uuid;
-
-use crate::request_id::is_canonical;
-
-/// The id that a path names. Ids are compared as texts, so other spellings of a UUID name nothing.
-fn exact<T: From<Uuid>>(text: &str) -> Option<T> {
-    Uuid::parse_str(text)
-        .ok()
-        .filter(|_| is_canonical(text))
-        .map(T::from)
-}
+mod named;

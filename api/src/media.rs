@@ -86,6 +86,40 @@ fn quality_of(headers: &HeaderMap, offer: &str) -> f32 {
     closest.1
 }
 
+/// Whether a media type asks for version 1 of the API, as a path without `/v1` may be given one. `Content-Type` comes
+/// first; of `Accept` only types count that this API can answer with.
+pub(crate) fn asks_for_v1(headers: &HeaderMap) -> bool {
+    let told = |value: &HeaderValue| {
+        value
+            .to_str()
+            .ok()
+            .and_then(version)
+            .map(|version| version == "1")
+    };
+    headers.get(CONTENT_TYPE).and_then(told).unwrap_or_else(|| {
+        let ranges = headers
+            .get_all(ACCEPT)
+            .iter()
+            .filter_map(|value| value.to_str().ok());
+        ranges
+            .flat_map(|list| list.split(','))
+            .filter(|range| {
+                let name = range.split(';').next().unwrap_or_default().trim();
+                name.eq_ignore_ascii_case(JSON) || name.eq_ignore_ascii_case(OWN)
+            })
+            .any(|range| version(range) == Some("1"))
+    })
+}
+
+/// The parameter `version` of a media type.
+fn version(media_type: &str) -> Option<&str> {
+    media_type
+        .split(';')
+        .skip(1)
+        .find_map(|part| part.trim().strip_prefix("version="))
+        .map(|version| version.trim_matches('"'))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -153,6 +187,36 @@ mod tests {
         ];
         for (value, expected) in cases {
             assert_eq!(best(&headers(ACCEPT, value), &offers), expected, "{value:?}");
+        }
+    }
+
+    #[test]
+    fn s1_1_a_media_type_can_choose_the_version() {
+        let cases = [
+            (ACCEPT, Some("application/json;version=1"), true),
+            (
+                ACCEPT,
+                Some("text/html, application/json; version=1; q=0.5"),
+                true,
+            ),
+            (
+                ACCEPT,
+                Some("application/vnd.openstack.masakari+json;version=\"1\""),
+                true,
+            ),
+            (ACCEPT, Some("text/html;version=1"), false),
+            (ACCEPT, Some("application/json;version=2"), false),
+            (ACCEPT, Some("application/json"), false),
+            (ACCEPT, None, false),
+            (CONTENT_TYPE, Some("application/json;version=1"), true),
+            (CONTENT_TYPE, Some("application/json;version=1.0"), false),
+        ];
+        for (name, value, expected) in cases {
+            assert_eq!(
+                asks_for_v1(&headers(name.clone(), value)),
+                expected,
+                "{name}: {value:?}"
+            );
         }
     }
 }

@@ -6,6 +6,8 @@ use http::Uri;
 use http::uri::PathAndQuery;
 use regex::Regex;
 
+use crate::media;
+
 /// Where a request came in, for links and checks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Place {
@@ -17,7 +19,8 @@ pub(crate) struct Place {
 
 /// Rewrites the path of `request` and notes in a [`Place`] what was taken out.
 pub(crate) fn normalise(mut request: Request, base_path: &str, project_ids: Option<&Regex>) -> Request {
-    let (place, path) = take_apart(request.uri().path(), base_path, project_ids);
+    let by_media_type = media::asks_for_v1(request.headers());
+    let (place, path) = take_apart(request.uri().path(), base_path, project_ids, by_media_type);
     if path != request.uri().path() {
         let rewritten = match request.uri().query() {
             Some(query) => format!("{path}?{query}"),
@@ -36,7 +39,12 @@ pub(crate) fn normalise(mut request: Request, base_path: &str, project_ids: Opti
     request
 }
 
-fn take_apart(path: &str, base_path: &str, project_ids: Option<&Regex>) -> (Place, String) {
+fn take_apart(
+    path: &str,
+    base_path: &str,
+    project_ids: Option<&Regex>,
+    by_media_type: bool,
+) -> (Place, String) {
     let mut place = Place::default();
     let mut path = collapse_slashes(path);
     let below = path
@@ -46,6 +54,9 @@ fn take_apart(path: &str, base_path: &str, project_ids: Option<&Regex>) -> (Plac
     if let Some(below) = below.filter(|_| !base_path.is_empty()) {
         base_path.clone_into(&mut place.mount);
         path = below;
+    }
+    if by_media_type && !["/v1", "/healthcheck"].iter().any(|root| is_below(&path, root)) {
+        path.insert_str(0, "/v1");
     }
     if let Some((project, rest)) = path.strip_prefix("/v1/").and_then(|rest| rest.split_once('/'))
         && project_ids.map_or_else(|| is_project_id(project), |ids| ids.is_match(project))
@@ -70,6 +81,11 @@ fn is_project_id(text: &str) -> bool {
         && text
             .bytes()
             .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f' | b'-'))
+}
+
+fn is_below(path: &str, root: &str) -> bool {
+    path.strip_prefix(root)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 fn collapse_slashes(path: &str) -> String {
@@ -168,7 +184,7 @@ mod tests {
                 project: project.map(ToOwned::to_owned),
             };
             assert_eq!(
-                take_apart(path, base, None),
+                take_apart(path, base, None, false),
                 (place, expected.to_owned()),
                 "{name}"
             );
@@ -188,11 +204,32 @@ mod tests {
             ),
         ];
         for (name, path, project, expected) in cases {
-            let (place, path) = take_apart(path, "", Some(&ids));
+            let (place, path) = take_apart(path, "", Some(&ids), false);
             assert_eq!(
                 (place.project.as_deref(), path.as_str()),
                 (project, expected),
                 "{name}"
+            );
+        }
+    }
+
+    #[test]
+    fn s1_1_a_media_type_stands_for_the_prefix() {
+        let cases = [
+            ("/", None, "/v1/"),
+            ("/segments", None, "/v1/segments"),
+            ("/abc/segments", Some("abc"), "/v1/segments"),
+            ("/v1/abc/segments", Some("abc"), "/v1/segments"),
+            ("/v1", None, "/v1"),
+            ("/healthcheck", None, "/healthcheck"),
+            ("/healthchecks", None, "/v1/healthchecks"),
+        ];
+        for (path, project, expected) in cases {
+            let (place, got) = take_apart(path, "", None, true);
+            assert_eq!(
+                (place.project.as_deref(), got.as_str()),
+                (project, expected),
+                "{path}"
             );
         }
     }

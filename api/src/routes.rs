@@ -98,6 +98,18 @@ pub(crate) fn table() -> Vec<Route> {
         never(Method::POST, EXTENSIONS, post(refused::create)),
         never(Method::PUT, EXTENSION, put(refused::update)),
         never(Method::DELETE, EXTENSION, delete(refused::delete)),
+        never(Method::GET, "/v1/segments/new", get(refused::new)),
+        never(Method::GET, "/v1/segments/{segment}/edit", get(refused::edit)),
+        never(Method::POST, "/v1/segments/{segment}/action", post(refused::action)),
+        never(Method::GET, "/v1/segments/{segment}/hosts/new", get(refused::new)),
+        never(Method::GET, "/v1/segments/{segment}/hosts/{host}/edit", get(refused::edit)),
+        never(Method::GET, "/v1/notifications/new", get(refused::new)),
+        never(Method::GET, "/v1/notifications/{notification}/edit", get(refused::edit)),
+        never(Method::POST, "/v1/notifications/{notification}/action", post(refused::action)),
+        never(Method::GET, "/v1/notifications/{notification}/vmoves/new", get(refused::new)),
+        never(Method::GET, "/v1/notifications/{notification}/vmoves/{vmove}/edit", get(refused::edit)),
+        never(Method::GET, "/v1/extensions/new", get(refused::new)),
+        never(Method::GET, "/v1/extensions/{alias}/edit", get(refused::edit)),
     ]
 }
 

@@ -7,11 +7,10 @@ use tachi_domain::entity::host::{HostChange, HostFilter};
 use tachi_domain::{HostId, SegmentId};
 use uuid::Uuid;
 
-use super::exact;
-use super::segments;
+use super::{named, segments};
 use crate::app::App;
 use crate::authorised::{Answer, Authorised, Ids};
-use crate::error::{About, ApiError, Verb, no_host_in, no_segment};
+use crate::error::{About, ApiError, Verb, no_host_in};
 use crate::query::Params;
 use crate::reply;
 use crate::wire::host::{HostBody, HostView};
@@ -26,13 +25,14 @@ pub(crate) async fn list(
     _: Authorised,
 ) -> Answer {
     let paging = params.paging(Host::SORT_KEYS, "uuid", app.max_limit)?;
-    let id = exact(&segment).ok_or_else(|| no_segment(&segment))?;
+    let id = segments::resolve(&app, &segment).await?;
     let filter = HostFilter {
         kind: params.text("type"),
         name: params.text("name"),
         control_attributes: params.text("control_attributes"),
         on_maintenance: params.boolean("on_maintenance")?,
         reserved: params.boolean("reserved")?,
+        row: None,
     };
     let hosts = app.registry.list_hosts(id, &paging.of(filter)).await;
     let hosts = hosts.map_err(|error| About::Segment(&segment).refused(error))?;
@@ -56,10 +56,14 @@ pub(crate) async fn create(
 
 /// H3.
 pub(crate) async fn show(State(app): State<App>, Ids((segment, host)): Ids<Both>, _: Authorised) -> Answer {
-    if Uuid::parse_str(&host).is_err() {
+    if named::row(&host).is_none() && Uuid::parse_str(&host).is_err() {
         return Err(ApiError::not_found(format!("No host with id {host}.")));
     }
-    reply::ok("host", &HostView::from(&find(&app, &segment, &host).await?))
+    let (segment_id, id) = ids(&app, &segment, &host).await?;
+    let found = app.registry.get_host(segment_id, id).await;
+    let found = found.map_err(|error| About::Segment(&segment).refused(error))?;
+    let found = found.ok_or_else(|| no_host_in(&host, &segment))?;
+    reply::ok("host", &HostView::from(&found))
 }
 
 /// H4.
@@ -68,20 +72,22 @@ pub(crate) async fn update(
     Ids((segment, host)): Ids<Both>,
     request: Authorised<HostChange>,
 ) -> Answer {
-    let (segment_id, id) = ids(&segment, &host)?;
+    let (segment_id, id) = ids(&app, &segment, &host).await?;
     let change = request.body;
-    if let Some(name) = &change.name {
-        // An unchanged name needs no Nova, so that a host can be put on maintenance while Nova is out.
-        let before = find(&app, &segment, &host).await?;
-        if before.name != *name {
-            must_be_a_compute_host(&app, name).await?;
-        }
-    }
     let about = About::ChangedHost {
         segment: &segment,
         host: &host,
         verb: Verb::Update,
     };
+    if let Some(name) = &change.name {
+        // What we refuse ourselves needs no Nova, and neither does an unchanged name: a host can be put on maintenance
+        // while Nova is out.
+        let before = app.registry.changeable_host(segment_id, id, &change).await;
+        let before = before.map_err(|error| about.refused(error))?;
+        if before.name != *name {
+            must_be_a_compute_host(&app, name).await?;
+        }
+    }
     let updated = app.registry.update_host(segment_id, id, &change).await;
     let updated = updated.map_err(|error| about.refused(error))?;
     reply::ok("host", &HostView::from(&updated))
@@ -89,7 +95,7 @@ pub(crate) async fn update(
 
 /// H5.
 pub(crate) async fn delete(State(app): State<App>, Ids((segment, host)): Ids<Both>, _: Authorised) -> Answer {
-    let (segment_id, id) = ids(&segment, &host)?;
+    let (segment_id, id) = ids(&app, &segment, &host).await?;
     let about = About::ChangedHost {
         segment: &segment,
         host: &host,
@@ -100,17 +106,11 @@ pub(crate) async fn delete(State(app): State<App>, Ids((segment, host)): Ids<Bot
     Ok(reply::nothing())
 }
 
-fn ids(segment: &str, host: &str) -> Result<(SegmentId, HostId), ApiError> {
-    exact(segment)
-        .zip(exact(host))
-        .ok_or_else(|| no_host_in(host, segment))
-}
-
-async fn find(app: &App, segment: &str, host: &str) -> Result<Host, ApiError> {
-    let (segment_id, id) = ids(segment, host)?;
-    let found = app.registry.get_host(segment_id, id).await;
-    let found = found.map_err(|error| About::Segment(segment).refused(error))?;
-    found.ok_or_else(|| no_host_in(host, segment))
+async fn ids(app: &App, segment: &str, host: &str) -> Result<(SegmentId, HostId), ApiError> {
+    let missing = || no_host_in(host, segment);
+    let segment = named::segment(app, segment).await?.ok_or_else(missing)?;
+    let host = named::host(app, segment, host).await?.ok_or_else(missing)?;
+    Ok((segment, host))
 }
 
 async fn must_be_a_compute_host(app: &App, name: &str) -> Result<(), ApiError> {

@@ -6,7 +6,7 @@ use tachi_domain::entity::Notification;
 use tachi_domain::entity::notification::{NewNotification, NotificationFilter};
 use tachi_engine::ports::RegistryError;
 
-use super::exact;
+use super::named;
 use crate::app::App;
 use crate::authorised::{Answer, Authorised, Ids};
 use crate::error::{About, ApiError};
@@ -25,6 +25,7 @@ pub(crate) async fn list(State(app): State<App>, params: Params, _: Authorised) 
         kind: params.text("type"),
         source_host: params.text("source_host_uuid"),
         generated_since: params.time("generated-since")?,
+        row: None,
     };
     let notifications = app.registry.list_notifications(&paging.of(filter)).await;
     let notifications = notifications.map_err(|error| About::Nothing.refused(error))?;
@@ -83,10 +84,8 @@ pub(crate) async fn show(State(app): State<App>, Ids(id): Ids<String>, request: 
 /// The notification a path names.
 pub(super) async fn find(app: &App, id: &str) -> Result<Notification, ApiError> {
     let missing = || ApiError::not_found(format!("No notification with id {id}."));
-    let found = app
-        .registry
-        .get_notification(exact(id).ok_or_else(missing)?)
-        .await;
+    let id = named::notification(app, id).await?.ok_or_else(missing)?;
+    let found = app.registry.get_notification(id).await;
     found
         .map_err(|error| About::Nothing.refused(error))?
         .ok_or_else(missing)

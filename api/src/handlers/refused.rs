@@ -35,3 +35,27 @@ pub(crate) async fn delete(method: Method) -> ApiError {
         action: "delete",
     }
 }
+
+/// Asks for a form to create something with: what is left of web pages in Masakari's resource router.
+pub(crate) async fn new(method: Method) -> ApiError {
+    ApiError::MethodNotAllowed {
+        method,
+        action: "new",
+    }
+}
+
+/// Asks for a form to change something with.
+pub(crate) async fn edit(method: Method) -> ApiError {
+    ApiError::MethodNotAllowed {
+        method,
+        action: "edit",
+    }
+}
+
+/// Asks for an action; there are none.
+pub(crate) async fn action(method: Method) -> ApiError {
+    ApiError::MethodNotAllowed {
+        method,
+        action: "action",
+    }
+}

@@ -6,7 +6,7 @@ use tachi_domain::SegmentId;
 use tachi_domain::entity::Segment;
 use tachi_domain::entity::segment::{NewSegment, SegmentChange, SegmentFilter};
 
-use super::exact;
+use super::named;
 use crate::app::App;
 use crate::authorised::{Answer, Authorised, Ids};
 use crate::error::{About, ApiError, Verb, no_segment};
@@ -21,6 +21,7 @@ pub(crate) async fn list(State(app): State<App>, params: Params, _: Authorised) 
         recovery_method: params.text("recovery_method"),
         service_type: params.text("service_type"),
         enabled: params.boolean("enabled")?,
+        row: None,
     };
     let segments = app.registry.list_segments(&paging.of(filter)).await;
     let segments = segments.map_err(|error| About::Nothing.refused(error))?;
@@ -46,7 +47,7 @@ pub(crate) async fn update(
     Ids(id): Ids<String>,
     request: Authorised<SegmentChange>,
 ) -> Answer {
-    let segment = exact(&id).ok_or_else(|| no_segment(&id))?;
+    let segment = resolve(&app, &id).await?;
     let updated = app.registry.update_segment(segment, &request.body).await;
     let updated = updated.map_err(|error| About::ChangedSegment(&id, Verb::Update).refused(error))?;
     reply::ok("segment", &SegmentView::from(&updated))
@@ -54,7 +55,7 @@ pub(crate) async fn update(
 
 /// S5.
 pub(crate) async fn delete(State(app): State<App>, Ids(id): Ids<String>, _: Authorised) -> Answer {
-    let segment = exact(&id).ok_or_else(|| no_segment(&id))?;
+    let segment = resolve(&app, &id).await?;
     let deleted = app.registry.delete_segment(segment).await;
     deleted.map_err(|error| About::ChangedSegment(&id, Verb::Delete).refused(error))?;
     Ok(reply::nothing())
@@ -62,8 +63,13 @@ pub(crate) async fn delete(State(app): State<App>, Ids(id): Ids<String>, _: Auth
 
 /// The segment a path names.
 pub(super) async fn find(app: &App, id: &str) -> Result<Segment, ApiError> {
-    let segment: SegmentId = exact(id).ok_or_else(|| no_segment(id))?;
+    let segment = resolve(app, id).await?;
     let found = app.registry.get_segment(segment).await;
     let found = found.map_err(|error| About::Segment(id).refused(error))?;
     found.ok_or_else(|| no_segment(id))
+}
+
+/// Its id.
+pub(super) async fn resolve(app: &App, id: &str) -> Result<SegmentId, ApiError> {
+    named::segment(app, id).await?.ok_or_else(|| no_segment(id))
 }

@@ -6,7 +6,7 @@ use tachi_domain::entity::Vmove;
 use tachi_domain::entity::notification::NotificationType;
 use tachi_domain::entity::vmove::VmoveFilter;
 
-use super::{exact, notifications};
+use super::{named, notifications};
 use crate::app::App;
 use crate::authorised::{Answer, Authorised, Ids};
 use crate::error::{About, ApiError};
@@ -26,6 +26,7 @@ pub(crate) async fn list(
     let filter = VmoveFilter {
         status: params.text("status"),
         kind: params.text("type"),
+        row: None,
     };
     let vmoves = app.registry.list_vmoves(owner, &paging.of(filter)).await;
     let vmoves = vmoves.map_err(|error| About::Nothing.refused(error))?;
@@ -41,10 +42,8 @@ pub(crate) async fn show(
 ) -> Answer {
     let owner = owner(&app, &notification).await?;
     let missing = || ApiError::not_found(format!("No vm move with id {vmove}."));
-    let found = app
-        .registry
-        .get_vmove(owner, exact(&vmove).ok_or_else(missing)?)
-        .await;
+    let id = named::vmove(&app, owner, &vmove).await?.ok_or_else(missing)?;
+    let found = app.registry.get_vmove(owner, id).await;
     let found = found
         .map_err(|error| About::Nothing.refused(error))?
         .ok_or_else(missing)?;

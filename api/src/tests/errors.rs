@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use axum::body::Body;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::bench::{Bench, fault};
 
@@ -11,6 +11,7 @@ const ADMIN: (&str, &str) = ("x-auth-token", "admin");
 const MEMBER: (&str, &str) = ("x-auth-token", "member");
 const JSON: (&str, &str) = ("content-type", "application/json");
 const XML: (&str, &str) = ("content-type", "application/xml");
+const NEWEST: (&str, &str) = ("openstack-api-version", "instance-ha latest");
 const BAD_VERSION: (&str, &str) = ("openstack-api-version", "instance-ha x");
 
 /// Name, method, path, headers, body, status.
@@ -187,6 +188,127 @@ async fn s3_4_read_only_members_are_405() {
             "{path}"
         );
     }
+}
+
+#[tokio::test]
+async fn s3_4_words_of_the_resource_router_are_405() {
+    let bench = Bench::new();
+    let cases = [
+        ("GET", "/v1/segments/new", "new"),
+        ("GET", "/v1/segments/x/edit", "edit"),
+        ("POST", "/v1/segments/x/action", "action"),
+        ("GET", "/v1/segments/x/hosts/new", "new"),
+        ("GET", "/v1/segments/x/hosts/y/edit", "edit"),
+        ("GET", "/v1/notifications/new", "new"),
+        ("GET", "/v1/notifications/x/edit", "edit"),
+        ("POST", "/v1/notifications/x/action", "action"),
+        ("GET", "/v1/notifications/x/vmoves/new", "new"),
+        ("GET", "/v1/notifications/x/vmoves/y/edit", "edit"),
+        ("GET", "/v1/extensions/new", "new"),
+        ("GET", "/v1/extensions/x/edit", "edit"),
+    ];
+    for (method, path, action) in cases {
+        let got = bench.raw(method, path, &[ADMIN], "").await;
+        let text =
+            format!("The request method: '{method}' with action: '{action}' is not allowed on this resource");
+        assert_eq!(got.fault(), fault(405, "badMethod", &text), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn every_problem_of_a_body_is_told_at_once() {
+    let bench = Bench::new();
+    let cases: &[(&str, &str, &[&str])] = &[
+        (
+            "/v1/segments",
+            r#"{"segment": {"name": "", "recovery_method": "x", "enabled": 1, "odd": 1}, "more": 1}"#,
+            &[
+                "('more' was unexpected)",
+                "('odd' was unexpected)",
+                "attribute name",
+                "attribute recovery_method",
+                "attribute enabled",
+                "'service_type' is a required property",
+            ],
+        ),
+        (
+            "/v1/notifications",
+            r#"{"notification": {"type": "PROCESS", "hostname": "a b",
+                "payload": {"event": "stopped", "odd": "1"}}}"#,
+            &[
+                "attribute hostname",
+                "'generated_time' is a required property",
+                "('odd' was unexpected)",
+                "'process_name' is a required property",
+                "attribute event",
+            ],
+        ),
+        (
+            "/v1/notifications",
+            r#"{"notification": {"type": "VM", "hostname": "a", "generated_time": "2017-04-21",
+                "payload": {"a/b": 1, "c": null}}}"#,
+            &["'a/b' does not match", "1 is not of type", "None is not of type"],
+        ),
+    ];
+    for (path, body, texts) in cases {
+        let got = bench
+            .raw("POST", path, &[ADMIN, JSON, NEWEST], (*body).to_owned())
+            .await;
+        let (status, name, message) = got.fault();
+        assert_eq!((status, name.as_str()), (400, "badRequest"));
+        for text in *texts {
+            assert!(message.contains(text), "{text}: {message}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn q7_members_are_found_by_their_integer_id_too() {
+    let bench = Bench::new();
+    let segment = bench.segment("s").await;
+    let host = bench.host(&segment, "h").await;
+    let other = bench.segment("other").await;
+    let sent = bench
+        .notify("h", "2026-11-20T06:15:08")
+        .await
+        .root("notification");
+    let number = |value: &Value| value["id"].as_i64().unwrap();
+    let segment_row = number(&bench.get(&segment).await.root("segment"));
+    let other_row = number(&bench.get(&other).await.root("segment"));
+    let host_row = number(&bench.get(&host).await.root("host"));
+    let by_number = |row: i64| format!("/v1/segments/{row}");
+    assert_eq!(
+        bench.get(&by_number(segment_row)).await.text,
+        bench.get(&segment).await.text
+    );
+    let host_by_number = format!("{}/hosts/{host_row}", by_number(segment_row));
+    assert_eq!(bench.get(&host_by_number).await.text, bench.get(&host).await.text);
+    let hosts = bench.get(&format!("{}/hosts", by_number(segment_row))).await;
+    assert_eq!(hosts.root("hosts").as_array().unwrap().len(), 1);
+    let note = bench.get(&format!("/v1/notifications/{}", number(&sent))).await;
+    assert_eq!(note.root("notification"), sent);
+    let vmoves = bench
+        .get(&format!("/v1/notifications/{}/vmoves", number(&sent)))
+        .await;
+    assert_eq!(vmoves.root("vmoves"), json!([]));
+    let nowhere = [
+        by_number(99),
+        format!("{}/hosts/{host_row}", by_number(other_row)),
+        format!("{}/hosts/99", by_number(segment_row)),
+        format!("{}/hosts", by_number(99)),
+        "/v1/notifications/99".to_owned(),
+        format!("/v1/notifications/{}/vmoves/1", number(&sent)),
+    ];
+    for path in nowhere {
+        let (status, name, message) = bench.get(&path).await.fault();
+        assert_eq!((status, name.as_str()), (404, "itemNotFound"), "{path}");
+        assert!(message.contains("99") || path.contains(&other_row.to_string()) || message.contains(" 1."));
+    }
+    let body = json!({"segment": {"name": "renamed"}});
+    let got = bench.send("PUT", &by_number(other_row), body).await;
+    assert_eq!(got.root("segment")["name"], "renamed");
+    assert_eq!(bench.delete(&by_number(other_row)).await.status, 204);
+    assert_eq!(bench.get(&other).await.status, 404);
 }
 
 #[tokio::test]

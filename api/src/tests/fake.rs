@@ -233,6 +233,7 @@ impl Registry for Fake {
             lets(filter.recovery_method.as_ref(), segment.recovery_method.as_str())
                 && lets(filter.service_type.as_ref(), segment.service_type.as_str())
                 && lets(filter.enabled.as_ref(), segment.enabled)
+                && lets(filter.row.as_ref(), segment.row)
         })
     }
 
@@ -326,6 +327,7 @@ impl Registry for Fake {
         }
         page(&rows.hosts, wanted, |host, filter| {
             host.segment.id == segment
+                && lets(filter.row.as_ref(), host.row)
                 && lets(filter.kind.as_ref(), host.kind.as_str())
                 && lets(filter.name.as_ref(), host.name.as_str())
                 && lets(
@@ -374,6 +376,19 @@ impl Registry for Fake {
         };
         rows.hosts.push(host.clone());
         Ok(host)
+    }
+
+    async fn changeable_host(&self, segment: SegmentId, id: HostId, change: &HostChange) -> Done<Host> {
+        let rows = self.open()?;
+        let host = rows
+            .hosts
+            .iter()
+            .find(|host| host.id == id && host.segment.id == segment)
+            .ok_or(RegistryError::HostNotFound { host: id, segment })?;
+        if rows.in_use(segment) && !change.only_sets_maintenance() {
+            return Err(RegistryError::InUse);
+        }
+        Ok(host.clone())
     }
 
     async fn update_host(&self, segment: SegmentId, id: HostId, change: &HostChange) -> Done<Host> {
@@ -425,7 +440,8 @@ impl Registry for Fake {
 
     async fn list_notifications(&self, wanted: &Page<NotificationFilter>) -> Done<Vec<Notification>> {
         page(&self.open()?.notifications, wanted, |notification, filter| {
-            lets(filter.status.as_ref(), notification.status.as_str())
+            lets(filter.row.as_ref(), notification.row)
+                && lets(filter.status.as_ref(), notification.status.as_str())
                 && lets(filter.kind.as_ref(), notification.kind.as_str())
                 && lets(filter.source_host.as_ref(), notification.source_host.to_string())
                 && filter
@@ -491,6 +507,7 @@ impl Registry for Fake {
             let status = vmove.status.map(tachi_domain::entity::vmove::VmoveStatus::as_str);
             let kind = vmove.kind.map(tachi_domain::entity::vmove::VmoveType::as_str);
             vmove.notification == of
+                && lets(filter.row.as_ref(), vmove.row)
                 && filter
                     .status
                     .as_deref()

@@ -298,6 +298,29 @@ async fn s2_6_nova_out() {
 }
 
 #[tokio::test]
+async fn s2_6_in_use_is_told_before_nova_is_asked() {
+    let bench = Bench::new();
+    let segment = bench.segment("s").await;
+    let host = bench.host(&segment, "h").await;
+    assert_eq!(bench.notify("h", "2026-01-01").await.status, 202);
+    *bench.nova.fault.lock().unwrap() = Some((FaultClass::Transient, None));
+    let asked = bench.nova.asked.load(Ordering::SeqCst);
+    let got = bench
+        .send(
+            "PUT",
+            &host,
+            body(json!({"name": "unknown", "on_maintenance": true})),
+        )
+        .await;
+    let text = format!(
+        "Host {} can't be updated as it is in-use to process notifications.",
+        uuid_of(&host)
+    );
+    assert_eq!(got.fault(), fault(409, "conflictingRequest", &text));
+    assert_eq!(bench.nova.asked.load(Ordering::SeqCst), asked);
+}
+
+#[tokio::test]
 async fn s2_6_filters() {
     let bench = Bench::new();
     let segment = bench.segment("s").await;

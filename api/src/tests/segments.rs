@@ -202,7 +202,7 @@ async fn s2_1_ids_are_compared_as_text() {
         uuid.to_uppercase(),
         uuid.replace('-', ""),
         format!("{{{uuid}}}"),
-        "1".to_owned(),
+        "01".to_owned(),
         "s".to_owned(),
     ];
     for other in others.iter().filter(|other| other.as_str() != uuid) {

@@ -93,6 +93,21 @@ async fn s1_1_mounted_under_a_path() {
 }
 
 #[tokio::test]
+async fn s1_1_a_media_type_leads_to_v1() {
+    let bench = Bench::new();
+    let accept = ("accept", "application/json;version=1");
+    let got = bench.raw("GET", "/", &[ADMIN, accept], "").await;
+    assert_eq!(
+        (got.status, got.root("version")["id"].clone()),
+        (200, json!("v1.0"))
+    );
+    let got = bench.raw("GET", "/segments", &[ADMIN, accept], "").await;
+    assert_eq!(got.root("segments"), json!([]));
+    assert_eq!(bench.raw("GET", "/segments", &[accept], "").await.status, 401);
+    assert_eq!(bench.raw("GET", "/healthcheck", &[accept], "").await.status, 200);
+}
+
+#[tokio::test]
 async fn s1_1_errors_below_v1() {
     let bench = Bench::new();
     let missing = |name: &str| fault(404, name, "The resource could not be found.");

@@ -17,6 +17,10 @@ impl Problems {
         Self(vec![message.into()])
     }
 
+    pub(crate) fn extend(&mut self, more: Self) {
+        self.0.extend(more.0);
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -57,13 +61,23 @@ pub(crate) trait Body: Sized {
 
     /// Asks for every field there is. `None` if one that must be there is not, or is wrong.
     fn fields(fields: &mut impl Fields, version: Microversion) -> Option<Self>;
+
+    /// What rules that have their turn later hold against a body that is refused already: the caller is told everything
+    /// at once.
+    fn later(_: &Map<String, Value>) -> Problems {
+        Problems::default()
+    }
 }
 
 impl<B: Body> FromBody for B {
     fn from_body(body: &Value, version: Microversion) -> Result<Self, Problems> {
         let mut reader = Reader::open(body, B::KEY)?;
         let read = B::fields(&mut reader, version);
-        reader.finish(read)
+        let object = reader.object;
+        reader.finish(read).map_err(|mut problems| {
+            problems.extend(B::later(object));
+            problems
+        })
     }
 }
 

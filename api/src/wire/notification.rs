@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+use serde_json::{Map, Value};
 use tachi_domain::entity::notification::{NewNotification, NotificationStatus, NotificationType};
 use tachi_domain::entity::progress::ProgressDetail;
 use tachi_domain::entity::{Notification, TaskProgress};
@@ -10,9 +11,9 @@ use tachi_domain::{HostId, NotificationId, SegmentId};
 use utoipa::ToSchema;
 use utoipa::openapi::Object;
 
-use super::fields::{Body, Fields};
-use super::payload::Pairs;
-use super::rules::{DateTime, HOSTNAME, NOTIFICATION_TYPE};
+use super::fields::{Body, Fields, Problems};
+use super::payload::{self, Pairs};
+use super::rules::{DateTime, HOSTNAME, NOTIFICATION_TYPE, Rule as _};
 use super::shown;
 use crate::datetime::{Iso, Spaced};
 use crate::microversion::Microversion;
@@ -31,6 +32,14 @@ impl Body for NewNotification {
             generated_time: generated_time?,
             payload: payload?,
         })
+    }
+
+    fn later(object: &Map<String, Value>) -> Problems {
+        let read = |key: &str| object.get(key).unwrap_or(&Value::Null);
+        match (NOTIFICATION_TYPE.read(read("type")), Pairs.read(read("payload"))) {
+            (Ok(kind), Ok(payload)) => payload::check(kind, &payload).err().unwrap_or_default(),
+            _ => Problems::default(),
+        }
     }
 }
 

@@ -26,16 +26,22 @@ impl Rule for Pairs {
             return Err(Objection::Reason(wrong_type(value, "object")));
         };
         let mut pairs = BTreeMap::new();
+        let mut reasons = Vec::new();
         for (key, value) in object {
             if !is_key(key) {
                 let shown = repr(&Value::String(key.clone()));
-                return Err(Objection::Reason(format!(
-                    "{shown} does not match '{KEY_PATTERN}'"
-                )));
+                reasons.push(format!("{shown} does not match '{KEY_PATTERN}'"));
             }
-            pairs.insert(key.clone(), VALUE.read(value)?);
+            match VALUE.read(value) {
+                Ok(text) => _ = pairs.insert(key.clone(), text),
+                Err(Objection::Reason(text) | Objection::Sentence(text)) => reasons.push(text),
+            }
         }
-        Ok(pairs)
+        if reasons.is_empty() {
+            Ok(pairs)
+        } else {
+            Err(Objection::Reason(reasons.join("; ")))
+        }
     }
 
     fn schema(&self) -> Value {

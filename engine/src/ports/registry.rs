@@ -179,6 +179,19 @@ pub trait Registry: Send + Sync {
     /// `SegmentNotFound`, `HostExists`, `Database`.
     async fn create_host(&self, new: &NewHost) -> Result<Host, RegistryError>;
 
+    /// The host as it is, if [`update_host`](Registry::update_host) would let `change` through just now. It is asked
+    /// before anybody else is asked about the change; what counts is what `update_host` says.
+    ///
+    /// # Errors
+    ///
+    /// `HostNotFound`, `InUse`, `Database`; checked in this order.
+    async fn changeable_host(
+        &self,
+        segment: SegmentId,
+        id: HostId,
+        change: &HostChange,
+    ) -> Result<Host, RegistryError>;
+
     /// Changes a host by an operator's word. While a notification of the segment is open only
     /// `on_maintenance=True` alone is let through (R20). `on_maintenance` true records the operator as the reason,
     /// false clears every reason (R19).

@@ -362,6 +362,14 @@ mod tests {
                 },
                 vec![first.id],
             ),
+            (
+                "row",
+                NotificationFilter {
+                    row: Some(second.row),
+                    ..none()
+                },
+                vec![second.id],
+            ),
             ("since the first", since(first.generated_time), both),
             (
                 "since the second, to the microsecond",

@@ -82,6 +82,17 @@ impl Registry for Store {
         created.map_err(|stop| stop.registry("creating a host"))
     }
 
+    #[instrument(name = "store::changeable_host", level = "debug", skip_all, fields(%segment, host = %id))]
+    async fn changeable_host(
+        &self,
+        segment: SegmentId,
+        id: HostId,
+        change: &HostChange,
+    ) -> Result<Host, RegistryError> {
+        let found = hosts::changeable(self.reader(), segment, id, change).await;
+        found.map_err(|stop| stop.registry("reading a host before it is changed"))
+    }
+
     #[instrument(name = "store::update_host", level = "debug", skip_all, fields(%segment, host = %id))]
     async fn update_host(
         &self,

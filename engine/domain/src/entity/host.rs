@@ -101,6 +101,8 @@ pub struct HostFilter {
     pub on_maintenance: Option<bool>,
     /// Only reserved ones, or only the others.
     pub reserved: Option<bool>,
+    /// Only the row with this integer id.
+    pub row: Option<i64>,
 }
 
 words! {

@@ -113,4 +113,6 @@ pub struct NotificationFilter {
     pub source_host: Option<String>,
     /// Generated at this time or later.
     pub generated_since: Option<Timestamp>,
+    /// Only the row with this integer id.
+    pub row: Option<i64>,
 }

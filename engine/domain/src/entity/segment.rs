@@ -94,4 +94,6 @@ pub struct SegmentFilter {
     pub service_type: Option<String>,
     /// Only enabled or only disabled ones.
     pub enabled: Option<bool>,
+    /// Only the row with this integer id.
+    pub row: Option<i64>,
 }

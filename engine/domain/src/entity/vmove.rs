@@ -91,4 +91,6 @@ pub struct VmoveFilter {
     pub status: Option<String>,
     /// Exactly this word.
     pub kind: Option<String>,
+    /// Only the row with this integer id.
+    pub row: Option<i64>,
 }

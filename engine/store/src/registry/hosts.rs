@@ -47,6 +47,9 @@ pub(super) async fn list(
     if let Some(reserved) = filter.reserved {
         select = select.filter(host::Column::Reserved.eq(reserved));
     }
+    if let Some(row) = filter.row {
+        select = select.filter(host::Column::Id.eq(row));
+    }
     let cut = Cut::<host::Entity> {
         id: host::Column::Id,
         deleted: host::Column::Deleted,
@@ -79,6 +82,30 @@ pub(super) async fn get(
         Some(row) => with_segment(db, segment, row).await.map(Some),
         None => Ok(None),
     }
+}
+
+/// The host, if an operator may make that change to it just now.
+pub(super) async fn changeable(
+    db: &impl ConnectionTrait,
+    segment: SegmentId,
+    id: HostId,
+    change: &HostChange,
+) -> Result<Host, Stop> {
+    let row = existing(db, segment, id).await?;
+    refuse_in_use(db, &row, change).await?;
+    with_segment(db, segment, row).await
+}
+
+/// Of a segment in use only maintenance may be put (R20).
+async fn refuse_in_use(
+    db: &impl ConnectionTrait,
+    row: &host::Model,
+    change: &HostChange,
+) -> Result<(), Stop> {
+    if !change.only_sets_maintenance() && in_use(db, &row.failover_segment_id).await? {
+        return Err(RegistryError::InUse.into());
+    }
+    Ok(())
 }
 
 async fn with_segment(db: &impl ConnectionTrait, segment: SegmentId, row: host::Model) -> Result<Host, Stop> {
@@ -146,9 +173,7 @@ impl Work for Update<'_> {
             lock::take_segment(tx, &self.segment.to_string()).await?;
         }
         let old = existing(tx, self.segment, self.id).await?;
-        if !change.only_sets_maintenance() && in_use(tx, &old.failover_segment_id).await? {
-            return Err(RegistryError::InUse.into());
-        }
+        refuse_in_use(tx, &old, change).await?;
         if let Some(name) = &change.name {
             free_name(tx, name, Some(old.id)).await?;
         }
@@ -383,7 +408,22 @@ mod tests {
                 .await
                 .unwrap_err();
             assert!(matches!(refused, RegistryError::InUse), "{case}: {refused:?}");
+            let refused = bench
+                .store
+                .changeable_host(segment.id, sibling.id, &change)
+                .await
+                .unwrap_err();
+            assert!(
+                matches!(refused, RegistryError::InUse),
+                "{case}, asked: {refused:?}"
+            );
         }
+        let asked = bench
+            .store
+            .changeable_host(segment.id, sibling.id, &maintenance_set(true))
+            .await
+            .unwrap();
+        assert_eq!(asked, sibling, "asking changes nothing");
         let refused = bench.store.delete_host(segment.id, sibling.id).await.unwrap_err();
         assert!(matches!(refused, RegistryError::InUse), "{refused:?}");
         let put = bench
@@ -452,6 +492,22 @@ mod tests {
                     ..none()
                 },
                 &["cmp1"],
+            ),
+            (
+                "row",
+                HostFilter {
+                    row: Some(1),
+                    ..none()
+                },
+                &["cmp1"],
+            ),
+            (
+                "row of another segment",
+                HostFilter {
+                    row: Some(3),
+                    ..none()
+                },
+                &[],
             ),
             (
                 "of another segment",

@@ -34,6 +34,9 @@ pub(super) async fn list(
     if let Some(since) = filter.generated_since {
         select = select.filter(notification::Column::GeneratedTime.gte(to_column(since)?));
     }
+    if let Some(row) = filter.row {
+        select = select.filter(notification::Column::Id.eq(row));
+    }
     let cut = Cut::<notification::Entity> {
         id: notification::Column::Id,
         deleted: notification::Column::Deleted,

@@ -40,6 +40,9 @@ pub(super) async fn list(
     if let Some(enabled) = page.filter.enabled {
         select = select.filter(segment::Column::Enabled.eq(enabled));
     }
+    if let Some(row) = page.filter.row {
+        select = select.filter(segment::Column::Id.eq(row));
+    }
     let cut = Cut::<segment::Entity> {
         id: segment::Column::Id,
         deleted: segment::Column::Deleted,

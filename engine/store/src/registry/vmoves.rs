@@ -24,6 +24,9 @@ pub(super) async fn list(
     if let Some(kind) = &page.filter.kind {
         select = select.filter(vmove::Column::Kind.eq(kind));
     }
+    if let Some(row) = page.filter.row {
+        select = select.filter(vmove::Column::Id.eq(row));
+    }
     let cut = Cut::<vmove::Entity> {
         id: vmove::Column::Id,
         deleted: vmove::Column::Deleted,

@@ -1,0 +1,124 @@
+//! What a path names. Ids are compared as texts, so other spellings of a UUID name nothing. A row's integer id is taken
+//! too: SDKs put it there when a caller hands them an object instead of an id.
+
+use tachi_domain::entity::host::HostFilter;
+use tachi_domain::entity::notification::NotificationFilter;
+use tachi_domain::entity::segment::SegmentFilter;
+use tachi_domain::entity::vmove::VmoveFilter;
+use tachi_domain::{HostId, NotificationId, SegmentId, VmoveId};
+use tachi_engine::ports::RegistryError;
+use tachi_engine::ports::registry::{Page, SortKey};
+use uuid::Uuid;
+
+use crate::app::App;
+use crate::error::{About, ApiError};
+use crate::request_id::is_canonical;
+
+/// The segment that is called so; `None` if none can be.
+pub(super) async fn segment(app: &App, text: &str) -> Result<Option<SegmentId>, ApiError> {
+    let Some(row) = row(text) else {
+        return Ok(exact(text));
+    };
+    let filter = SegmentFilter {
+        row: Some(row),
+        ..SegmentFilter::default()
+    };
+    let found = app.registry.list_segments(&only(filter)).await;
+    let found = found.map_err(|error| About::Nothing.refused(error))?;
+    Ok(found.first().map(|segment| segment.id))
+}
+
+/// The host of that segment that is called so.
+pub(super) async fn host(app: &App, segment: SegmentId, text: &str) -> Result<Option<HostId>, ApiError> {
+    let Some(row) = row(text) else {
+        return Ok(exact(text));
+    };
+    let filter = HostFilter {
+        row: Some(row),
+        ..HostFilter::default()
+    };
+    match app.registry.list_hosts(segment, &only(filter)).await {
+        Ok(found) => Ok(found.first().map(|host| host.id)),
+        Err(RegistryError::SegmentNotFound { .. }) => Ok(None),
+        Err(error) => Err(About::Nothing.refused(error)),
+    }
+}
+
+/// The notification that is called so.
+pub(super) async fn notification(app: &App, text: &str) -> Result<Option<NotificationId>, ApiError> {
+    let Some(row) = row(text) else {
+        return Ok(exact(text));
+    };
+    let filter = NotificationFilter {
+        row: Some(row),
+        ..NotificationFilter::default()
+    };
+    let found = app.registry.list_notifications(&only(filter)).await;
+    let found = found.map_err(|error| About::Nothing.refused(error))?;
+    Ok(found.first().map(|notification| notification.id))
+}
+
+/// The vmove of that notification that is called so.
+pub(super) async fn vmove(app: &App, owner: NotificationId, text: &str) -> Result<Option<VmoveId>, ApiError> {
+    let Some(row) = row(text) else {
+        return Ok(exact(text));
+    };
+    let filter = VmoveFilter {
+        row: Some(row),
+        ..VmoveFilter::default()
+    };
+    let found = app.registry.list_vmoves(owner, &only(filter)).await;
+    let found = found.map_err(|error| About::Nothing.refused(error))?;
+    Ok(found.first().map(|vmove| vmove.id))
+}
+
+fn exact<T: From<Uuid>>(text: &str) -> Option<T> {
+    Uuid::parse_str(text)
+        .ok()
+        .filter(|_| is_canonical(text))
+        .map(T::from)
+}
+
+/// An integer id as a program writes one.
+pub(super) fn row(text: &str) -> Option<i64> {
+    let plain = !text.starts_with('0') && text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|_| plain)
+}
+
+fn only<F>(filter: F) -> Page<F> {
+    Page {
+        filter,
+        sort: vec![SortKey {
+            column: "id".to_owned(),
+            descending: false,
+        }],
+        marker: None,
+        limit: 1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn q7_integers_are_taken_as_programs_write_them() {
+        let cases = [
+            ("1", Some(1)),
+            ("42", Some(42)),
+            ("9223372036854775807", Some(i64::MAX)),
+            ("9223372036854775808", None),
+            ("0", None),
+            ("01", None),
+            ("+1", None),
+            ("-1", None),
+            ("1.0", None),
+            ("1a", None),
+            ("", None),
+            ("\u{661}", None),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(row(text), expected, "{text:?}");
+        }
+    }
+}
