@@ -83,46 +83,6 @@ def test_s2_4_sorting(ha, abc, query, expected):
     assert names(ha.get("/segments?" + query)) == expected
 
 
-SORT_KEYS = {
-    "segments": "id uuid name service_type enabled description recovery_method created_at updated_at deleted_at deleted",
-    "hosts": "id uuid name reserved type control_attributes on_maintenance failover_segment_id created_at updated_at "
-             "deleted_at deleted",
-    "notifications": "id notification_uuid generated_time type payload status source_host_uuid failover_segment_uuid "
-                     "message created_at updated_at deleted_at deleted",
-    "vmoves": "id uuid notification_uuid instance_uuid instance_name source_host dest_host start_time end_time type "
-              "status message created_at updated_at deleted_at deleted",
-}
-
-
-@pytest.mark.parametrize("collection", list(SORT_KEYS))
-def test_s2_4_every_column_is_a_sort_key_and_pages_join(ha, database, hosts, collection):
-    """Also where the column is null: page by page gives what one page gives."""
-    segment = ha.new_segment("first", description="d")
-    for name in ("second", "third"):
-        ha.new_segment(name)
-    ha.put("/segments/" + segment["uuid"], {"segment": {"description": "e"}})
-    for host in hosts[:3]:
-        ha.new_host(segment, host)
-    made = [ha.new_notification(host, payload=STARTED) for host in hosts[:3]]
-    for number in range(3):
-        database.new_vmove(made[0], instance_name="vm%d" % number, **({"dest_host": "h2"} if number == 1 else {}))
-    path = {"hosts": "/segments/%s/hosts" % segment["uuid"],
-            "vmoves": "/notifications/%s/vmoves" % made[0]["notification_uuid"]}.get(collection, "/" + collection)
-    for key in SORT_KEYS[collection].split():
-        for direction in ("asc", "desc"):
-            query = "%s?sort_key=%s&sort_dir=%s" % (path, key, direction)
-            whole = [row["id"] for row in ha.get(query).root(collection)]
-            assert len(whole) == 3, (key, direction)
-            joined, marker = [], ""
-            while True:
-                page = ha.get("%s&limit=1%s" % (query, marker)).root(collection)
-                if not page:
-                    break
-                joined += [row["id"] for row in page]
-                marker = "&marker=%d" % joined[-1]
-            assert joined == whole, (key, direction)
-
-
 def test_s2_4_unknown_parameters_are_ignored(ha, abc):
     assert names(ha.get("/segments?name=a&offset=2&foo=bar")) == ["c", "b", "a"]
 
@@ -161,3 +121,65 @@ def test_s2_4_a_row_added_between_pages_moves_nothing(ha, abc):
     first = ha.get("/segments?limit=1").root("segments")
     ha.new_segment("d")
     assert names(ha.get("/segments?limit=1&marker=%d" % first[0]["id"])) == ["b"]
+
+
+SORT_KEYS = {
+    "segments": "id uuid name service_type enabled description recovery_method created_at updated_at deleted_at deleted",
+    "hosts": "id uuid name reserved type control_attributes on_maintenance failover_segment_id created_at updated_at "
+             "deleted_at deleted",
+    "notifications": "id notification_uuid generated_time type payload status source_host_uuid failover_segment_uuid "
+                     "message created_at updated_at deleted_at deleted",
+    "vmoves": "id uuid notification_uuid instance_uuid instance_name source_host dest_host start_time end_time type "
+              "status message created_at updated_at deleted_at deleted",
+}
+
+
+# Columns that are null in one row and not in another, below.
+MIXED = {"segments": ["description", "updated_at"], "hosts": [], "notifications": [], "vmoves": ["dest_host"]}
+PLAIN = [(name, key) for name, keys in SORT_KEYS.items() for key in keys.split() if key not in MIXED[name]]
+
+
+@pytest.fixture(scope="module")
+def three(api, the_database, admin, region):
+    """Three rows of everything; no test changes them. The path of each list."""
+    the_database.empty()
+    ha, hosts = Client(api.address, admin[0]), region.hosts
+    segment = ha.new_segment("first", description="d")
+    for name in ("second", "third"):
+        ha.new_segment(name)
+    ha.put("/segments/" + segment["uuid"], {"segment": {"description": "e"}})
+    for host in hosts[:3]:
+        ha.new_host(segment, host)
+    made = [ha.new_notification(host, payload=STARTED) for host in hosts[:3]]
+    for number in range(3):
+        the_database.new_vmove(made[0], instance_name="vm%d" % number, **({"dest_host": "h2"} if number == 1 else {}))
+    return ha, {"segments": "/segments", "hosts": "/segments/%s/hosts" % segment["uuid"],
+                "notifications": "/notifications", "vmoves": "/notifications/%s/vmoves" % made[0]["notification_uuid"]}
+
+
+def pages_join(three, collection, key):
+    """Page by page gives what one page gives."""
+    ha, paths = three
+    for direction in ("asc", "desc"):
+        query = "%s?sort_key=%s&sort_dir=%s" % (paths[collection], key, direction)
+        whole = [row["id"] for row in ha.get(query).root(collection)]
+        assert len(whole) == 3, direction
+        joined, marker = [], ""
+        while True:
+            page = ha.get("%s&limit=1%s" % (query, marker)).root(collection)
+            if not page:
+                break
+            joined += [row["id"] for row in page]
+            marker = "&marker=%d" % joined[-1]
+        assert joined == whole, direction
+
+
+@pytest.mark.parametrize("collection, key", PLAIN)
+def test_s2_4_every_column_is_a_sort_key_and_pages_join(three, collection, key):
+    pages_join(three, collection, key)
+
+
+@pytest.mark.ours_only("FIX: Masakari's pages lose rows where a column is null in some of them")
+@pytest.mark.parametrize("collection, key", [(name, key) for name, keys in MIXED.items() for key in keys])
+def test_s2_4_pages_join_where_a_column_is_null(three, collection, key):
+    pages_join(three, collection, key)

@@ -28,6 +28,11 @@ class Handler(simple_server.WSGIRequestHandler):
         pass
 
 
+def no_progress(_api, _context, notification):
+    notification.recovery_workflow_details = []
+    return notification
+
+
 def main():
     port, paste, *files = sys.argv[1:]
     sys.argv = sys.argv[:1]
@@ -37,7 +42,7 @@ def main():
     config.set_middleware_defaults()
     rpc.init(masakari.conf.CONF)
     rpcapi.EngineAPI.process_notification = lambda *args, **kwargs: None
-    rpcapi.EngineAPI.get_notification_recovery_workflow_details = lambda *args, **kwargs: []
+    rpcapi.EngineAPI.get_notification_recovery_workflow_details = no_progress
     app = deploy.loadapp("config:" + paste, name="masakari_api")
     simple_server.make_server("127.0.0.1", int(port), app, Server, Handler).serve_forever()
 

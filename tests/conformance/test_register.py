@@ -1,0 +1,309 @@
+"""Section 9: the register of what Masakari was seen to do. One test per row, in its order; what is kept passes on both."""
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from client import Client, PROCESS, STARTED, STOPPED
+
+NOBODY = "6128798e-1111-4222-8333-0123456789ab"
+
+
+@pytest.fixture
+def segment(ha, hosts):
+    """A segment with two hosts."""
+    segment = ha.new_segment("s1")
+    segment["hosts"] = [ha.new_host(segment, name) for name in hosts[:2]]
+    return segment
+
+
+def path(segment, host=None):
+    below = "/segments/" + segment["uuid"]
+    return below if host is None else "%s/hosts/%s" % (below, host["uuid"])
+
+
+def test_row_01_successes_name_the_service_type(ha):
+    """FIX (and fixed in Masakari since)."""
+    assert ha.get("/segments", version="1.2").headers["OpenStack-API-Version"] == "instance-ha 1.2"
+
+
+def test_row_02_what_leaks_at_1_0(ha, database, segment, hosts):
+    """KEEP."""
+    made = ha.new_notification(hosts[0])
+    old = ha.but(version="1.0")
+    assert "enabled" in old.get(path(segment)).root("segment")
+    shown = old.get("/notifications/" + made["notification_uuid"]).root("notification")
+    assert shown["failover_segment_uuid"] == segment["uuid"] and "message" in shown
+    assert old.get("/notifications/%s/vmoves" % made["notification_uuid"]).status == 200
+
+
+@pytest.mark.ours_only("FIX")
+def test_row_03_enabled_off_is_false(ha, segment):
+    assert ha.put(path(segment), {"segment": {"enabled": "off"}}).root("segment")["enabled"] is False
+
+
+@pytest.mark.ours_only("FIX")
+def test_row_04_the_enabled_filter_understands_words(ha, segment):
+    assert len(ha.get("/segments?enabled=True").root("segments")) == 1
+    assert len(ha.get("/segments?enabled=no").root("segments")) == 0
+
+
+@pytest.mark.ours_only("FIX (optional)")
+def test_row_05_hosts_are_filtered_by_name_and_attributes(ha, segment, hosts):
+    listed = ha.get(path(segment) + "/hosts?control_attributes=SSH&name=" + hosts[1]).root("hosts")
+    assert [host["name"] for host in listed] == [hosts[1]]
+
+
+@pytest.mark.ours_only("FIX")
+@pytest.mark.parametrize("field", ["type", "control_attributes"])
+def test_row_06_null_in_a_host_is_400(ha, segment, field):
+    assert ha.put(path(segment, segment["hosts"][0]), {"host": {field: None}}).status == 400
+
+
+@pytest.mark.ours_only("FIX")
+@pytest.mark.parametrize("collection, key", [("/segments", "bogus"), ("/segments", "hosts"), ("/segments", ""),
+                                             ("/notifications", "bogus"), ("hosts", "failover_segment"), ("vmoves", "x")])
+def test_row_07_a_bad_sort_key_is_400_in_plain_words(ha, segment, hosts, collection, key):
+    made = ha.new_notification(hosts[0])
+    where = {"hosts": path(segment) + "/hosts", "vmoves": "/notifications/%s/vmoves" % made["notification_uuid"]}
+    answer = ha.get("%s?sort_key=%s" % (where.get(collection, collection), key))
+    assert answer.fault == (400, "badRequest", "Sort key supplied was not valid.")
+
+
+def test_row_08_notifications_are_sorted_by_notification_uuid(ha, segment, hosts):
+    """KEEP."""
+    uuids = [ha.new_notification(name)["notification_uuid"] for name in hosts[:2]]
+    listed = ha.get("/notifications?sort_key=notification_uuid&sort_dir=asc").root("notifications")
+    assert [row["notification_uuid"] for row in listed] == sorted(uuids)
+
+
+@pytest.mark.ours_only("FIX (optional)")
+def test_row_08_and_by_the_documented_name(ha, segment, hosts):
+    uuids = [ha.new_notification(name)["notification_uuid"] for name in hosts[:2]]
+    listed = ha.get("/notifications?sort_key=uuid&sort_dir=asc").root("notifications")
+    assert [row["notification_uuid"] for row in listed] == sorted(uuids)
+
+
+@pytest.mark.ours_only("FIX")
+def test_row_09_v2_keeps_to_its_notification(ha, database, segment, hosts):
+    one, two = (ha.new_notification(name) for name in hosts[:2])
+    vmove = database.new_vmove(one)
+    for owner in (two["notification_uuid"], NOBODY):
+        assert ha.get("/notifications/%s/vmoves/%s" % (owner, vmove)).status == 404
+
+
+@pytest.mark.ours_only("FIX")
+def test_row_10_nulls_of_old_rows_are_shown(ha, database, segment, hosts):
+    made = ha.new_notification(hosts[0])
+    host = segment["hosts"][0]
+    database.update("notifications", {"notification_uuid": made["notification_uuid"]},
+                    failover_segment_uuid=None, status="finished")
+    database.update("hosts", {"uuid": host["uuid"]}, reserved=None, on_maintenance=None)
+    database.update("failover_segments", {"uuid": segment["uuid"]}, enabled=None)
+    assert ha.get("/notifications").root("notifications")[0]["failover_segment_uuid"] is None
+    assert ha.get("/notifications/" + made["notification_uuid"]).root("notification")["failover_segment_uuid"] is None
+    shown = ha.get(path(segment, host)).root("host")
+    assert (shown["reserved"], shown["on_maintenance"]) == (False, False)
+    assert ha.get("/segments").root("segments")[0]["enabled"] is True
+    assert ha.notify(hosts[0], payload=STARTED).status == 202
+
+
+@pytest.mark.ours_only("FIX")
+def test_row_11_progress_needs_no_engine_and_no_host(ha, database, segment, hosts):
+    made = ha.new_notification(hosts[0])
+    database.set_status(made, "finished")
+    ha.delete(path(segment))
+    shown = ha.get("/notifications/" + made["notification_uuid"], version="1.1").root("notification")
+    assert shown["recovery_workflow_details"] == []
+
+
+@pytest.mark.ours_only("FIX: no engine runs here, and the notification is accepted all the same")
+def test_row_12_the_row_is_the_queue(ha, segment, hosts):
+    assert ha.notify(hosts[0]).status == 202
+    assert [row["status"] for row in ha.get("/notifications").root("notifications")] == ["new"]
+
+
+@pytest.mark.parametrize("status", ["new", "finished", "ignored"])
+def test_row_13_duplicates_have_no_upper_bound_and_no_status(ha, database, segment, hosts, status):
+    """KEEP, but for R19."""
+    made = ha.new_notification(hosts[0], "PROCESS", "2026-06-01T00:00:00")
+    database.set_status(made, status)
+    assert ha.notify(hosts[0], "PROCESS", "2020-01-01T00:00:00").status == 409
+    assert ha.notify(hosts[0], "PROCESS", "2026-06-01T00:03:01").status == 202
+
+
+@pytest.mark.ours_only("FIX: Masakari may insert several")
+@pytest.mark.parametrize("payload", [STOPPED, STARTED])
+def test_row_14_fifty_equal_posts_make_one_notification(ha, segment, hosts, payload):
+    with ThreadPoolExecutor(50) as pool:
+        answers = list(pool.map(lambda _: ha.notify(hosts[0], payload=payload).status, range(50)))
+    assert sorted(answers) == [202] + [409] * 49
+    assert len(ha.get("/notifications").root("notifications")) == 1
+
+
+def test_row_15_an_unknown_host_is_400(ha, segment):
+    """KEEP: monitors give up after 400."""
+    assert ha.notify("nobody").status == 400
+
+
+@pytest.mark.parametrize("kind", ["COMPUTE_HOST", "PROCESS", "VM"])
+def test_row_16_a_host_on_maintenance_refuses_every_type(ha, segment, hosts, kind):
+    """KEEP, where an operator put it there."""
+    ha.put(path(segment, segment["hosts"][0]), {"host": {"on_maintenance": True}})
+    assert ha.notify(hosts[0], kind).status == 409
+
+
+@pytest.mark.parametrize("status, answer", [("new", 409), ("running", 409), ("error", 409), ("finished", 200)])
+def test_row_17_in_use_is_segment_wide(ha, database, segment, hosts, status, answer):
+    """KEEP, but for R20."""
+    database.set_status(ha.new_notification(hosts[0]), status)
+    assert ha.put(path(segment, segment["hosts"][1]), {"host": {"reserved": True}}).status == answer
+
+
+def test_row_18_a_deleted_hosts_notification_holds_nobody(ha, database, segment, hosts):
+    """KEEP the rule."""
+    ha.new_notification(hosts[0])
+    host = segment["hosts"][0]
+    database.update("hosts", {"uuid": host["uuid"]}, deleted=host["id"])
+    assert ha.put(path(segment), {"segment": {"description": "d"}}).status == 200
+
+
+@pytest.mark.ours_only("FIX: check and write are one act")
+def test_row_18_a_segment_is_deleted_or_reported_on_never_both(ha, hosts):
+    with ThreadPoolExecutor(2) as pool:
+        for _ in range(15):
+            segment = ha.new_segment("raced")
+            ha.new_host(segment, hosts[2])
+            deleted = pool.submit(ha.delete, path(segment))
+            noted = ha.notify(hosts[2], payload=STARTED).status
+            assert (deleted.result().status, noted) in [(204, 400), (409, 202)]
+            if noted == 202:
+                break
+
+
+def test_row_19_schema_before_policy(ha, member):
+    """KEEP."""
+    lowly = ha.but(token=member[0])
+    assert lowly.post("/segments", {}).status == 400
+    fields = {"name": "s", "recovery_method": "auto", "service_type": "C"}
+    assert lowly.post("/segments", {"segment": fields}).status == 403
+
+
+@pytest.mark.ours_only("FIX")
+def test_row_20_every_error_is_enveloped(ha, nova):
+    assert ha.get("/foo").fault[:2] == (404, "itemNotFound")
+    assert ha.post("/segments", b" " * 114689).fault[:2] == (413, "overLimit")
+    nova.strike("GET /identity", effect="break")
+    assert ha.but(token="never seen").get("/segments").fault[:2] == (503, "serviceUnavailable")
+
+
+def test_row_21_markers_are_integers(ha):
+    """KEEP."""
+    made = [ha.new_segment(name) for name in "ab"]
+    assert [row["name"] for row in ha.get("/segments?marker=%d" % made[1]["id"]).root("segments")] == ["a"]
+    assert ha.get("/segments?marker=" + made[1]["uuid"]).status == 400
+
+
+def test_row_22_limit_0_is_an_empty_list(ha, segment):
+    """KEEP."""
+    assert ha.get("/segments?limit=0").root("segments") == []
+
+
+@pytest.mark.parametrize("marker", ["1abc", "abc", "1.0", "-1", "99999999999999999999"])
+def test_row_23_other_markers_are_refused(ha, segment, marker):
+    """FIX on MariaDB and PostgreSQL."""
+    assert ha.get("/segments?marker=" + marker).fault == (400, "badRequest", "Marker %s could not be found." % marker)
+
+
+def test_row_24_which_404_of_a_deleted_segment(ha, segment, hosts):
+    """KEEP."""
+    host = segment["hosts"][0]
+    assert ha.delete(path(segment)).status == 204
+    as_segment = "No failover segment with id %s." % segment["uuid"]
+    as_host = "Host '%s' under failover_segment '%s' could not be found." % (host["uuid"], segment["uuid"])
+    new = {"host": {"name": hosts[0], "type": "C", "control_attributes": "S"}}
+    assert ha.get(path(segment) + "/hosts").message == as_segment
+    assert ha.post(path(segment) + "/hosts", new).message == as_segment
+    assert ha.get(path(segment, host)).message == as_host
+    assert ha.put(path(segment, host), {"host": {"reserved": True}}).message == as_host
+    assert ha.delete(path(segment, host)).message == as_host
+
+
+def test_row_25_s5_writes_parentheses(ha, segment, hosts):
+    """KEEP."""
+    ha.new_notification(hosts[0])
+    assert ha.delete(path(segment)).message == (
+        "Failover segment (%s) can't be deleted as it is in-use to process notifications." % segment["uuid"])
+
+
+@pytest.mark.parametrize("where", ["/v1", "/v1/segments", "/v1/foo"])
+def test_row_26_options_is_answered_to_anybody(ha, where):
+    """KEEP."""
+    answer = ha.raw("OPTIONS", where)
+    assert (answer.status, answer.body) == (200, b"")
+
+
+def test_row_27_other_paths_get_choices(ha):
+    """KEEP for GET."""
+    assert ha.raw("GET", "/v2/segments").status == 300
+
+
+def test_row_28_the_version_document_needs_a_token(ha):
+    """KEEP: keystoneauth expects 401, comes again with a token, and breaks on anything else."""
+    answer = ha.raw("GET", "/v1")
+    assert answer.status == 401 and answer.headers["WWW-Authenticate"].startswith("Keystone uri=")
+    assert ha.get("").status == 200
+
+
+def test_row_29_a_lower_case_event_is_refused(ha, segment, hosts):
+    """KEEP."""
+    assert ha.notify(hosts[0], "PROCESS", payload={**PROCESS, "event": "stopped"}).status == 400
+
+
+def test_row_30_process_names_end_at_255(ha, segment, hosts):
+    """KEEP."""
+    assert ha.notify(hosts[0], "PROCESS", payload={**PROCESS, "process_name": "x" * 256}).status == 400
+    assert ha.notify(hosts[0], "PROCESS", payload={**PROCESS, "process_name": "x" * 255}).status == 202
+
+
+def test_row_31_noauth2_admits_everybody(variant, ha, segment):
+    """KEEP, for tests."""
+    service = variant("[DEFAULT]\nauth_strategy = noauth2\n")
+    anybody = Client(service.address)
+    assert len(anybody.get("/segments").root("segments")) == 1
+    assert anybody.delete(path(segment)).status == 204
+
+
+def test_row_32_host_names_are_unique_in_all_segments(ha, segment, hosts):
+    """KEEP."""
+    other = ha.new_segment("other")
+    fields = {"name": hosts[0], "type": "C", "control_attributes": "S"}
+    assert ha.post(path(other) + "/hosts", {"host": fields}).status == 409
+
+
+@pytest.mark.parametrize("field", ["name", "description"])
+def test_row_33_emoji_are_refused(ha, field):
+    """KEEP."""
+    fields = {"name": "s", "recovery_method": "auto", "service_type": "C", field: "\U0001f600"}
+    assert ha.post("/segments", {"segment": fields}).status == 400
+
+
+@pytest.mark.ours_only("FIX")
+def test_row_34_nova_is_asked_about_new_names_only_and_its_outage_is_503(ha, nova, segment, hosts):
+    host = segment["hosts"][0]
+    nova.strike("GET /compute", effect="break")
+    assert ha.put(path(segment, host), {"host": {"name": hosts[0], "reserved": True}}).status == 200
+    assert ha.put(path(segment, host), {"host": {"name": hosts[2]}}).status == 503
+
+
+@pytest.mark.parametrize("info, status", [("compute:nova:publicURL", 201), ("compute:other:publicURL", None)])
+def test_row_35_nova_is_found_by_its_name_in_the_catalog(variant, ha, segment, hosts, info, status):
+    """KEEP."""
+    service = variant("[DEFAULT]\nnova_catalog_admin_info = %s\n" % info)
+    ha.address, ha.host = service.address, "%s:%d" % service.address
+    fields = {"name": hosts[2], "type": "C", "control_attributes": "S"}
+    answer = ha.post(path(segment) + "/hosts", {"host": fields})
+    assert answer.status == status if status else answer.status >= 500, answer
+
+
+def test_row_36_there_is_no_location(ha, segment, hosts):
+    """KEEP absent."""
+    assert "Location" not in ha.notify(hosts[0]).headers
