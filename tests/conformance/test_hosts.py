@@ -188,6 +188,11 @@ def test_r20_in_use_lets_maintenance_through(ha, database, segment, hosts, statu
     assert ha.put(path, {"host": {"on_maintenance": True, "reserved": True}}).status == 409
     assert ha.put(path, {"host": {"on_maintenance": "True"}}).root("host")["on_maintenance"] is True
     assert ha.put(path, {"host": {"on_maintenance": False}}).status == 409
+    # As the dashboard sends it: all fields, booleans as words, one of them new.
+    same = {"name": hosts[0], "type": "COMPUTE", "control_attributes": "SSH", "reserved": "False"}
+    assert ha.put(path, {"host": {**same, "on_maintenance": "True"}}).status == 200
+    assert ha.put(path, {"host": {**same, "on_maintenance": "True", "reserved": "True"}}).status == 409
+    assert ha.put(path, {"host": same}).status == 409
 
 
 def test_s2_6_h4_in_use_comes_before_novas_check(ha, nova, segment, hosts):

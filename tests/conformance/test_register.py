@@ -207,7 +207,9 @@ def test_row_22_limit_0_is_an_empty_list(ha, segment):
     assert ha.get("/segments?limit=0").root("segments") == []
 
 
-@pytest.mark.parametrize("marker", ["1abc", "abc", "1.0", "-1", "99999999999999999999"])
+@pytest.mark.parametrize("marker", [
+    "1abc", "abc", "-1", "99999999999999999999",
+    pytest.param("1.0", marks=pytest.mark.ours_only("FIX: on SQLite Masakari takes it for 1"))])
 def test_row_23_other_markers_are_refused(ha, segment, marker):
     """FIX on MariaDB and PostgreSQL."""
     assert ha.get("/segments?marker=" + marker).fault == (400, "badRequest", "Marker %s could not be found." % marker)

@@ -168,6 +168,11 @@ def test_r20_in_use_lets_enabled_through(ha, database, hosts, status):
     assert ha.put(path, {"segment": {"enabled": False}}).root("segment")["enabled"] is False
     assert ha.put(path, {"segment": {"enabled": True, "name": "x"}}).status == 409
     assert ha.put(path, {"segment": {"enabled": True}}).root("segment")["enabled"] is True
+    # As the dashboard sends it: all fields, one of them new.
+    same = {"name": "s1", "recovery_method": "auto", "description": None}
+    assert ha.put(path, {"segment": {**same, "enabled": False}}).root("segment")["enabled"] is False
+    assert ha.put(path, {"segment": {**same, "enabled": False, "description": "d"}}).status == 409
+    assert ha.put(path, {"segment": same}).status == 409
 
 
 def test_s2_5_in_use_is_told_before_a_taken_name(ha, hosts):

@@ -73,7 +73,7 @@ pub(crate) async fn update(
     request: Authorised<HostChange>,
 ) -> Answer {
     let (segment_id, id) = ids(&app, &segment, &host).await?;
-    let change = request.body;
+    let change = essence(&app, segment_id, id, request.body).await?;
     let about = About::ChangedHost {
         segment: &segment,
         host: &host,
@@ -91,6 +91,23 @@ pub(crate) async fn update(
     let updated = app.registry.update_host(segment_id, id, &change).await;
     let updated = updated.map_err(|error| about.refused(error))?;
     reply::ok("host", &HostView::from(&updated))
+}
+
+/// A change that puts a host on maintenance and repeats what else is known of it, as dashboards do, is no more than that
+/// one word, which is let through at any time (R20).
+async fn essence(
+    app: &App,
+    segment: SegmentId,
+    id: HostId,
+    change: HostChange,
+) -> Result<HostChange, ApiError> {
+    if change.on_maintenance != Some(true) || change.only_sets_maintenance() {
+        return Ok(change);
+    }
+    let found = app.registry.get_host(segment, id).await;
+    let found = found.map_err(|error| About::Nothing.refused(error))?;
+    let beyond = found.map(|host| change.beyond(&host));
+    Ok(beyond.filter(HostChange::only_sets_maintenance).unwrap_or(change))
 }
 
 /// H5.

@@ -48,9 +48,22 @@ pub(crate) async fn update(
     request: Authorised<SegmentChange>,
 ) -> Answer {
     let segment = resolve(&app, &id).await?;
-    let updated = app.registry.update_segment(segment, &request.body).await;
+    let change = essence(&app, segment, request.body).await?;
+    let updated = app.registry.update_segment(segment, &change).await;
     let updated = updated.map_err(|error| About::ChangedSegment(&id, Verb::Update).refused(error))?;
     reply::ok("segment", &SegmentView::from(&updated))
+}
+
+/// A change of `enabled` that repeats what else is known of the segment, as dashboards do, is no more than that one word,
+/// which is let through at any time (R20).
+async fn essence(app: &App, id: SegmentId, change: SegmentChange) -> Result<SegmentChange, ApiError> {
+    if change.enabled.is_none() || change.only_enables() {
+        return Ok(change);
+    }
+    let found = app.registry.get_segment(id).await;
+    let found = found.map_err(|error| About::Nothing.refused(error))?;
+    let beyond = found.map(|segment| change.beyond(&segment));
+    Ok(beyond.filter(SegmentChange::only_enables).unwrap_or(change))
 }
 
 /// S5.

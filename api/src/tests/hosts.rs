@@ -422,6 +422,35 @@ async fn s2_5_in_use_freezes_the_segment() {
                 "R20: {status}"
             );
         }
+        if status.is_open() {
+            // As dashboards send it: all fields, one of them new.
+            let all = json!({"segment": {
+                "name": "s", "recovery_method": "auto", "service_type": "COMPUTE", "description": null, "enabled": true,
+            }});
+            assert_eq!(
+                bench.send("PUT", &segment, all).await.status,
+                200,
+                "R20: {status}"
+            );
+            let all = json!({
+                "name": "h", "type": "COMPUTE", "control_attributes": "SSH", "reserved": "False", "on_maintenance": "True",
+            });
+            let got = bench.send("PUT", &host, body(all.clone())).await;
+            assert_eq!(got.status, 200, "R20: {status}");
+            for (key, value) in [
+                ("reserved", json!(true)),
+                ("on_maintenance", json!(false)),
+                ("type", json!("K")),
+            ] {
+                let mut more = all.clone();
+                more[key] = value;
+                assert_eq!(
+                    bench.send("PUT", &host, body(more)).await.status,
+                    409,
+                    "{key}: {status}"
+                );
+            }
+        }
         for (name, method, path, sent, text, free) in cases {
             let got = bench.send(method, path, sent).await;
             if status.is_open() {

@@ -25,10 +25,11 @@ pub(super) fn documented(document: &Value, method: &str, path: &str) -> Option<B
                 .all(|(wanted, piece)| wanted == piece || (wanted.starts_with('{') && !piece.is_empty()))
     };
     let paths = document["paths"].as_object().unwrap();
-    // A path of words goes before one with parameters, as in the router.
+    // A word goes before a parameter, as in the router.
     let found = paths
-        .get_key_value(path)
-        .or_else(|| paths.iter().find(|(template, _)| fits(template)));
+        .iter()
+        .filter(|(template, _)| fits(template))
+        .min_by_key(|(template, _)| template.matches('{').count());
     let operation = found?.1.get(method.to_ascii_lowercase())?;
     let statuses = operation["responses"].as_object().unwrap().keys();
     Some(statuses.map(|status| status.parse().unwrap()).collect())

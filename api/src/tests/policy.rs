@@ -86,6 +86,18 @@ fn s6_3_only_these_routes_have_no_rule() {
         "POST /v1/extensions",
         "PUT /v1/extensions/{alias}",
         "DELETE /v1/extensions/{alias}",
+        "GET /v1/segments/new",
+        "GET /v1/segments/{segment}/edit",
+        "POST /v1/segments/{segment}/action",
+        "GET /v1/segments/{segment}/hosts/new",
+        "GET /v1/segments/{segment}/hosts/{host}/edit",
+        "GET /v1/notifications/new",
+        "GET /v1/notifications/{notification}/edit",
+        "POST /v1/notifications/{notification}/action",
+        "GET /v1/notifications/{notification}/vmoves/new",
+        "GET /v1/notifications/{notification}/vmoves/{vmove}/edit",
+        "GET /v1/extensions/new",
+        "GET /v1/extensions/{alias}/edit",
     ];
     assert_eq!(open, expected);
 }

@@ -86,6 +86,22 @@ impl HostChange {
                 ..Self::default()
             }
     }
+
+    /// The same change without what `host` is already. Maintenance stays: putting a host there that a recovery has put
+    /// there makes it the operator's word.
+    #[must_use]
+    pub fn beyond(&self, host: &Host) -> Self {
+        Self {
+            name: self.name.clone().filter(|name| *name != host.name),
+            kind: self.kind.clone().filter(|kind| *kind != host.kind),
+            control_attributes: self
+                .control_attributes
+                .clone()
+                .filter(|attributes| *attributes != host.control_attributes),
+            reserved: self.reserved.filter(|reserved| *reserved != host.reserved),
+            on_maintenance: self.on_maintenance,
+        }
+    }
 }
 
 /// Which hosts to list.

@@ -85,6 +85,37 @@ pub struct SegmentChange {
     pub recovery_method: Option<RecoveryMethod>,
 }
 
+impl SegmentChange {
+    /// Whether it changes nothing but `enabled`, which is allowed at any time (R20).
+    pub fn only_enables(&self) -> bool {
+        let without = Self {
+            enabled: None,
+            ..self.clone()
+        };
+        self.enabled.is_some() && without == Self::default()
+    }
+
+    /// The same change without what `segment` is already; `enabled` stays.
+    #[must_use]
+    pub fn beyond(&self, segment: &Segment) -> Self {
+        Self {
+            name: self.name.clone().filter(|name| *name != segment.name),
+            service_type: self
+                .service_type
+                .clone()
+                .filter(|service| *service != segment.service_type),
+            enabled: self.enabled,
+            description: self
+                .description
+                .clone()
+                .filter(|description| *description != segment.description),
+            recovery_method: self
+                .recovery_method
+                .filter(|method| *method != segment.recovery_method),
+        }
+    }
+}
+
 /// Which segments to list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SegmentFilter {
