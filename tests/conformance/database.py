@@ -15,6 +15,8 @@ class Database:
     """A database of our own. `url` is what `[database] connection` gets."""
 
     mark = "%s"
+    # Whether times keep their fractions of a second, and whether texts are compared letter by letter.
+    fractions = exact = True
 
     def execute(self, sql, *values):
         """Runs a statement and returns its rows, if any. `?` stands for a value."""
@@ -94,6 +96,8 @@ class Sqlite(Database):
 
 
 class MySql(Database):
+    # Masakari's columns there are plain DATETIME, and the collation is one that takes capitals for small letters.
+    fractions = exact = False
     tables_query = "SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE()"
 
     def __init__(self, url):

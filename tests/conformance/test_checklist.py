@@ -252,8 +252,11 @@ def test_item_07_in_use(ha, database, segment, hosts, status, free):
     ("2026-01-01T00:03:00.000001", STARTED, 202), ("2025-01-01T00:00:00", STARTED, 409),
     ("2026-01-01T00:00:00", {"event": "STARTED"}, 202),
 ], ids=["+0 s", "+180 s", "+180.000001 s", "older", "different payload"])
-def test_item_08_duplicate_window(ha, segment, hosts, at, payload, status):
-    """Duplicate window: +0 s, +180 s is 409; +180.000001 s is 202; older identical is 409; different payload is 202."""
+def test_item_08_duplicate_window(ha, database, segment, hosts, at, payload, status):
+    """Duplicate window: +0 s, +180 s is 409; +180.000001 s is 202; older identical is 409; different payload is 202.
+    (Where the column keeps whole seconds it takes a whole second more.)"""
+    if not database.fractions:
+        at = at.replace("00:03:00.000001", "00:03:01")
     ha.new_notification(hosts[0], at="2026-01-01T00:00:00", payload=STARTED)
     assert ha.notify(hosts[0], at=at, payload=payload).status == status
 

@@ -101,10 +101,12 @@ def test_s2_7_duplicate_window(ha, segment, hosts, kind, payload, seconds, statu
             hosts[0], kind))
 
 
-def test_s2_7_duplicates_by_the_microsecond(ha, segment, hosts):
+def test_s2_7_duplicates_by_the_microsecond(ha, database, segment, hosts):
+    """Where the column keeps whole seconds, one that may be of the very second is a duplicate."""
     ha.new_notification(hosts[0], at=AT, payload=STARTED)
     assert ha.notify(hosts[0], at=AT[:-2] + "08.000001", payload=STARTED).status == 409
-    assert ha.notify(hosts[0], at="2026-11-20T06:18:08.000001", payload=STARTED).status == 202
+    after = "2026-11-20T06:18:08.000001" if database.fractions else "2026-11-20T06:18:09"
+    assert ha.notify(hosts[0], at=after, payload=STARTED).status == 202
 
 
 @pytest.mark.parametrize("status", ["new", "running", "error", "finished", "failed", "ignored"])
@@ -164,7 +166,7 @@ def test_s2_7_n1_filters(ha, database, segment, hosts):
     every = [first, second, third]
     for query, wanted in [
             ("", every), ("status=new", [second, third]), ("status=finished", [first]), ("status=bogus", []),
-            ("type=PROCESS", [third]), ("type=process", []), ("source_host_uuid=" + first["source_host_uuid"], [first, third]),
+            ("type=PROCESS", [third]), ("type=process", [] if database.exact else [third]), ("source_host_uuid=" + first["source_host_uuid"], [first, third]),
             ("source_host_uuid=x", []), ("generated-since=2026-01-02T00:00:00", [second, third]),
             ("generated-since=2026-01-03", [third]), ("generated-since=2026-01-03T01:00:00%2B01:00", [third]),
             ("generated-since=2026-01-03T00:00:01Z", []), ("generated_since=2030-01-01", every),
