@@ -73,7 +73,7 @@ pub(super) fn of_path(path: &str) -> Vec<Value> {
                 ),
                 "id" => ("The id of a version", json!({"type": "string", "minLength": 1})),
                 _ => (
-                    "A UUID, in lower-case hyphenated form; others name nothing",
+                    "A UUID, in lower-case hyphenated form, or the row's number; other forms name nothing",
                     json!({"type": "string", "format": "uuid"}),
                 ),
             };
