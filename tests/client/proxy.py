@@ -39,7 +39,7 @@ class Request:
 class Proxy:
     def __init__(self, upstream, mount=""):
         self.host, self.port = urlsplit(upstream).hostname, urlsplit(upstream).port
-        self.mount, self.seen, self.refusals = mount, [], []
+        self.mount, self.seen, self.refusals, self.alarm = mount, [], [], None
         self.lock = threading.Lock()
         proxy = self
 
@@ -85,7 +85,17 @@ class Proxy:
         with self.lock:
             self.refusals += [(method, path_end, status) for status in statuses]
 
+    def when(self, method, count, action):
+        """Does `action` once, beside everything else, when so many requests of that method have come."""
+        with self.lock:
+            self.alarm = [method, count, action]
+
     def _refusal(self, request):
+        if self.alarm and request.method == self.alarm[0]:
+            self.alarm[1] -= 1
+            if self.alarm[1] == 0:
+                threading.Thread(target=self.alarm[2], daemon=True).start()
+                self.alarm = None
         for rule in self.refusals:
             if rule[0] == request.method and request.path.endswith(rule[1]):
                 self.refusals.remove(rule)

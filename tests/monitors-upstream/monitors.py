@@ -10,8 +10,11 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import traceback
+import urllib.error
+import urllib.request
 
 import yaml
 
@@ -58,15 +61,15 @@ class Monitors:
 
     # --------------------------------------------------------------------------------- configuration and processes
 
-    def configuration(self, name, more):
-        """What an operator writes into masakarimonitors.conf; the login is the `masakari-monitor` user's."""
+    def configuration(self, name, more, retries=3):
+        """What an operator writes into masakarimonitors.conf. The user may do nothing but create notifications."""
         auth = self.region.auth
         sections = {
             "DEFAULT": {"tempdir": self.region.work, "debug": "true", "log_file": os.path.join(self.region.work, name + ".log")},
-            "api": {"auth_type": "password", "auth_url": auth["auth_url"], "username": "admin", "password": auth["password"],
-                    "project_name": "admin", "user_domain_name": "Default", "project_domain_name": "Default",
+            "api": {"auth_type": "password", "auth_url": auth["auth_url"], "username": "masakari-monitor",
+                    "password": auth["password"], "project_name": "service", "user_domain_name": "Default", "project_domain_name": "Default",
                     "region": "RegionOne"},
-            "callback": {"retry_max": "3", "retry_interval": "1"},
+            "callback": {"retry_max": str(retries), "retry_interval": "1"},
             "masakarimonitors_privileged": {"helper_command": os.path.join(self.bin, "privsep-helper")},
             **more,
         }
@@ -145,15 +148,15 @@ class Monitors:
             "count": 1, "host": "compute-003", "name": "guest", "metadata": {"HA_Enabled": "True"}})["ids"][0]
         self.lost = self.region.admin("POST", "/servers", {"count": 3, "host": "compute-002", "name": "lost"})["ids"]
 
-    def instance_events(self):
-        """VM notifications, and what the sender makes of each answer (Q15)."""
-        conf = self.configuration("events", {})
-        process = subprocess.Popen(
-            [os.path.join(self.bin, "python"), os.path.join(HERE, "instance_events.py"), "--config-file", conf],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1, cwd=self.region.work,
-            env=dict(self.region.environment, PYTHONWARNINGS="ignore"),
-            stderr=open(os.path.join(self.region.work, "events.out"), "ab"))
-        self.started.append(("events", process))
+    def sender(self, name, retries):
+        """The instance monitor's sender, and a function that hands it an event and tells what reached the API."""
+        conf = self.configuration(name, {}, retries)
+        with open(os.path.join(self.region.work, name + ".out"), "ab") as out:
+            process = subprocess.Popen(
+                [os.path.join(self.bin, "python"), os.path.join(HERE, "instance_events.py"), "--config-file", conf],
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1, cwd=self.region.work,
+                env=dict(self.region.environment, PYTHONWARNINGS="ignore"), stderr=out)
+        self.started.append((name, process))
 
         def send(**changes):
             event = {"event": "LIFECYCLE", "detail": "STOPPED_FAILED", "instance": self.guest, "host": "compute-003",
@@ -165,6 +168,11 @@ class Monitors:
                 raise RuntimeError("the sender ended with %s" % process.wait(10))
             return self.posts()
 
+        return process, send
+
+    def instance_events(self):
+        """VM notifications, and what the sender makes of each answer (Q15)."""
+        process, send = self.sender("events", 3)
         sent = send()
         self.check.equal("VM: one POST, accepted", [r.status for r in sent], [202])
         self.check.equal("VM: without a version header", sent[0].version, None)
@@ -194,6 +202,42 @@ class Monitors:
         process.stdin.close()
         self.check.equal("the sender ends well", process.wait(20), 0)
         self.started.remove(("events", process))
+
+    def restart(self):
+        """The API is stopped and comes back while a notification is on its way."""
+        process, send = self.sender("patient", 120)
+        self.check.equal("SIGTERM ends tachi serve with 0", self.region.stop_service(), 0)
+        self.proxy.when("POST", 2, self.region.start_service)
+        sent = send(time="2026-03-04T08:00:00", event="REBOOT", detail="UNKNOWN")
+        statuses = [r.status for r in sent]
+        self.check.that("a notification outlasts a restart of the API", statuses[-1:] == [202] and set(statuses[:-1]) == {502},
+                        statuses)
+        self.check.equal("it is there once", len([n for n in self.of_type("VM") if n.generated_time.startswith(
+            "2026-03-04T08:00:00")]), 1)
+        process.stdin.close()
+        process.wait(20)
+        self.started.remove(("patient", process))
+
+    def others_are_refused(self):
+        """What the monitors' user may not do."""
+        token = self.token("masakari-monitor", "service")
+        request = urllib.request.Request(self.proxy.url + "/v1/segments", headers={"X-Auth-Token": token})
+        try:
+            with urllib.request.urlopen(request, timeout=10) as answer:
+                status = answer.status
+        except urllib.error.HTTPError as error:
+            status = error.code
+        self.check.equal("the monitors' user may create notifications and nothing else", status, 403)
+
+    def token(self, user, project):
+        domain = {"name": "Default"}
+        body = {"auth": {"identity": {"methods": ["password"], "password": {"user": {
+            "name": user, "domain": domain, "password": self.region.password}}},
+            "scope": {"project": {"name": project, "domain": domain}}}}
+        request = urllib.request.Request(self.region.auth["auth_url"] + "/auth/tokens", json.dumps(body).encode(),
+                                         {"Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return answer.headers["X-Subject-Token"]
 
     def process_monitor(self):
         daemons = ("/usr/bin/nova-compute", "/usr/sbin/libvirtd")
@@ -256,7 +300,7 @@ class Monitors:
         self.check.equal("COMPUTE_HOST: nothing ran twice", self.region.admin("GET", "/ledger")["double_runs"], 0)
         self.stop()
 
-    STEPS = (prepare, instance_events, process_monitor, host_monitor)
+    STEPS = (prepare, instance_events, restart, others_are_refused, process_monitor, host_monitor)
 
 
 def main():
@@ -265,8 +309,14 @@ def main():
     parser.add_argument("--monitors", required=True, help="the environment with masakari-monitors")
     args = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    checks = Checks()
-    region = Region(args.tachi, arguments=("--hosts", "10"))
+    with tempfile.NamedTemporaryFile("w", prefix="tachi-policy-", suffix=".yaml") as policy:
+        policy.write('"os_masakari_api:notifications:create": "rule:admin_api or role:masakari_monitor"\n')
+        policy.flush()
+        return run(args, Checks(), Region(args.tachi, arguments=("--hosts", "10"), options=[
+            ("oslo_policy", "policy_file", policy.name)]))
+
+
+def run(args, checks, region):
     proxy = monitors = None
     try:
         proxy = Proxy(region.api)
