@@ -9,9 +9,11 @@ import datetime
 import json
 import os
 import platform
+import shutil
 import signal
 import sys
 import tempfile
+import threading
 import urllib.request
 
 sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "client"))
@@ -145,6 +147,9 @@ class Bench:
 
     def all(self, region, db, other):
         report, token = self.report, token_of(region)
+        busy = os.getloadavg()[0]
+        if busy > 0.3 * os.cpu_count():
+            print("!!! the machine is busy (load average %.1f): these figures say little" % busy, flush=True)
         peers = None if self.args.no_peer else self.peer(region, token, self.args.mariadb)
         get, post, fresh = self.ours(region, token, db, other)
         resident, peak = memory(region.server.pid)
@@ -179,7 +184,6 @@ def family(pid):
 
 
 def wrk_beside(run):
-    import threading
     thread = threading.Thread(target=run)
     thread.start()
     return thread
@@ -243,7 +247,6 @@ def main():
         if region:
             region.stop()
             region.remove()
-        import shutil
         shutil.rmtree(scratch, ignore_errors=True)
     about = {"when": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"), "cores": os.cpu_count(),
              "machine": platform.machine(), "database": "SQLite" if args.sqlite else "MariaDB", "in_flight": IN_FLIGHT,
