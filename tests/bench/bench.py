@@ -170,6 +170,7 @@ class Bench:
         report.none("POST /v1/notifications, refused or broken", post.refused + post.broken)
         report.none("answers older than the last committed write", len(fresh.stale),
                     "%d reads beside %d writes, half of them by another process" % (fresh.reads, fresh.writes))
+        report.at_least("writes, and reads beside them, that this was looked at with", min(fresh.writes, fresh.reads), "", 50)
         report.below("RSS of tachi api after the load", resident, "MiB", 40, "peak %.1f" % peak)
         for name, measured in large:
             report.below("%s, p99" % name, measured.p99, "ms", 50, "%.1f/s, p50 %.2f ms" % (measured.per_second, measured.p50))
