@@ -64,14 +64,23 @@ fn reload_tls(settings: &Settings) {
     }
 }
 
-/// Reads the configuration of a service, starts its log, and says what looks wrong.
-fn service_settings(args: &ConfigArgs) -> Result<Settings, Failure> {
+/// Reads the configuration of the service `name`, starts its log, and says what looks wrong.
+fn service_settings(args: &ConfigArgs, name: &str) -> Result<Settings, Failure> {
     let settings = Settings::load(args).map_err(|errors| Failure::config(&errors))?;
-    logging::start(Logging {
+    let logging = Logging {
         debug: settings.debug,
         json: settings.use_json,
         quiet: false,
-    });
+    };
+    match settings.log_file(name) {
+        None => logging::start(logging),
+        Some(path) => logging::start_in(&path, logging).map_err(|error| {
+            Failure::new(
+                format!("opening the log {} (log_file, log_dir)", path.display()),
+                error,
+            )
+        })?,
+    }
     for warning in &settings.report.warnings {
         if warning.is_notice() {
             tracing::debug!("{warning}");

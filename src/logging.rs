@@ -1,9 +1,16 @@
-//! The log: standard error, text or JSON, filtered by `RUST_LOG` or by `debug`.
+//! The log: standard error or a file, text or JSON, filtered by `RUST_LOG` or by `debug`.
 
-use std::io::IsTerminal as _;
+mod file;
+
+use std::io::{self, IsTerminal as _};
+use std::path::Path;
+use std::sync::OnceLock;
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::FmtSpan;
+use tracing_subscriber::fmt::writer::BoxMakeWriter;
+
+use self::file::LogFile;
 
 /// How much and in which form.
 #[derive(Clone, Copy, Debug)]
@@ -16,8 +23,35 @@ pub(crate) struct Logging {
     pub(crate) quiet: bool,
 }
 
-/// Starts the log. A second call changes nothing.
+/// The file of this process's log.
+static FILE: OnceLock<LogFile> = OnceLock::new();
+
+/// Starts the log on standard error. A second call changes nothing.
 pub(crate) fn start(logging: Logging) {
+    // Colours are for eyes, not for files.
+    begin(
+        logging,
+        BoxMakeWriter::new(io::stderr),
+        io::stderr().is_terminal(),
+    );
+}
+
+/// Starts the log in a file, at its end.
+///
+/// # Errors
+///
+/// The file cannot be opened.
+pub(crate) fn start_in(path: &Path, logging: Logging) -> io::Result<()> {
+    let file = LogFile::open(path)?;
+    begin(
+        logging,
+        BoxMakeWriter::new(FILE.get_or_init(|| file).clone()),
+        false,
+    );
+    Ok(())
+}
+
+fn begin(logging: Logging, writer: BoxMakeWriter, colours: bool) {
     let default = match logging {
         Logging { quiet: true, .. } => "off",
         Logging { debug: true, .. } => {
@@ -28,9 +62,8 @@ pub(crate) fn start(logging: Logging) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        // Colours are for eyes, not for files.
-        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(writer)
+        .with_ansi(colours)
         .with_span_events(FmtSpan::NONE)
         .with_target(logging.debug);
     let started = if logging.json {
@@ -40,5 +73,14 @@ pub(crate) fn start(logging: Logging) {
     };
     if let Err(error) = started {
         tracing::debug!(%error, "the log was already started");
+    }
+}
+
+/// SIGHUP: logrotate may have moved the file away.
+pub(crate) fn reopen() {
+    if let Some(file) = FILE.get()
+        && let Err(error) = file.reopen()
+    {
+        tracing::error!(%error, "SIGHUP: the log cannot be opened anew, the old file is still written");
     }
 }

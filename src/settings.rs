@@ -63,6 +63,10 @@ pub(crate) struct Settings {
     pub(crate) maas: Option<MaasOptions>,
     /// Everything of ours in the log.
     pub(crate) debug: bool,
+    /// `log_file`.
+    log_file: Option<PathBuf>,
+    /// `log_dir`: where `log_file` is, or a file named after the program.
+    log_dir: Option<PathBuf>,
     /// The log in JSON.
     pub(crate) use_json: bool,
     /// What was read, for `tachi config show`.
@@ -87,6 +91,15 @@ impl Settings {
         let ini = Ini::load(&args.config_file, &args.config_dir, &default_search()).ok()?;
         let ini = ini.with_environment(std::env::vars_os());
         http::workers(&mut Reader::new(&ini, &Known::masakari()))
+    }
+
+    /// The file of the log of the program `name`; `None` for standard error.
+    pub(crate) fn log_file(&self, name: &str) -> Option<PathBuf> {
+        match (&self.log_dir, &self.log_file) {
+            (Some(folder), Some(file)) => Some(folder.join(file)),
+            (Some(folder), None) => Some(folder.join(name).with_extension("log")),
+            (None, file) => file.clone(),
+        }
     }
 
     /// Reads one text, as the sandbox writes it.
@@ -151,6 +164,8 @@ impl Settings {
         let host = r.string("DEFAULT", "host").default(hostname()).get();
         let debug = r.bool("DEFAULT", "debug").default(false).get();
         let use_json = r.bool("DEFAULT", "use_json").default(false).get();
+        let log_file = r.string("DEFAULT", "log_file").optional().map(PathBuf::from);
+        let log_dir = r.string("DEFAULT", "log_dir").optional().map(PathBuf::from);
         // `worker_threads` reads it before anything else; here it is checked and shown.
         http::workers(r);
         let http = http::http(r, ini, use_json);
@@ -186,6 +201,8 @@ impl Settings {
             policy,
             sweep_interval,
             maas,
+            log_file,
+            log_dir,
             debug,
             use_json,
             report,

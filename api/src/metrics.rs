@@ -156,7 +156,8 @@ impl MetricsAccess {
         }
         let allowed = peer::is_within(request.extensions(), &self.allowed_source_ranges);
         if !allowed || peer::is_proxied(request.headers()) {
-            return StatusCode::FORBIDDEN.into_response();
+            let why = "not from here: [metrics] allowed_source_ranges\n";
+            return (StatusCode::FORBIDDEN, why).into_response();
         }
         if let Some(pool) = registry.and_then(Registry::pool) {
             gauge!(POOL, "state" => "in_use").set(f64::from(pool.in_use));

@@ -7,7 +7,7 @@ use crate::wiring::{self, Process};
 
 /// Runs the API until told to stop.
 pub(crate) async fn run(args: &ConfigArgs) -> Result<u8, Failure> {
-    let settings = service_settings(args)?;
+    let settings = service_settings(args, "tachi-api")?;
     let base = wiring::base(&settings).await?;
     let rules = PolicyFiles::open(&settings.oslo_policy)?;
     let router = wiring::api(&settings, &base, wiring::socket_poke(&settings)?, rules.policy()).await?;

@@ -8,7 +8,7 @@ use crate::wiring::{self, Process};
 
 /// Runs the engine until told to stop.
 pub(crate) async fn run(args: &ConfigArgs) -> Result<u8, Failure> {
-    let settings = service_settings(args)?;
+    let settings = service_settings(args, "tachi-engine")?;
     let base = wiring::base(&settings).await?;
     let (rules, policy) = watch::channel(settings.policy.clone());
     let engine = wiring::engine(&settings, &base, wiring::socket_wake(&settings)?, policy).await?;

@@ -19,7 +19,7 @@ pub(crate) async fn run(args: ServeArgs) -> Result<u8, Failure> {
     if args.sandbox {
         return with_region(args).await;
     }
-    let settings = service_settings(&args.config)?;
+    let settings = service_settings(&args.config, "tachi")?;
     let (rules, policy) = watch::channel(settings.policy.clone());
     let (process, base) = start(&settings, policy).await?;
     let reload = || {

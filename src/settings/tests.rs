@@ -181,3 +181,28 @@ fn s10_the_policy_is_looked_for_where_the_configuration_is() {
     ];
     assert_eq!(folders, expected.map(PathBuf::from));
 }
+
+#[test]
+fn the_log_goes_where_oslo_would_write_it() {
+    let cases = [
+        ("", None),
+        ("log_file = /var/log/a.log", Some("/var/log/a.log")),
+        ("log_dir = /var/log/tachi", Some("/var/log/tachi/tachi-api.log")),
+        (
+            "log_dir = /var/log/tachi\nlog_file = a.log",
+            Some("/var/log/tachi/a.log"),
+        ),
+        (
+            "logdir = /var/log/tachi\nlogfile = /else/a.log",
+            Some("/else/a.log"),
+        ),
+    ];
+    for (lines, expected) in cases {
+        let settings = read(&format!("[DEFAULT]\n{lines}\n")).unwrap();
+        assert_eq!(
+            settings.log_file("tachi-api"),
+            expected.map(PathBuf::from),
+            "{lines}"
+        );
+    }
+}

@@ -14,6 +14,7 @@ use tokio_util::task::TaskTracker;
 use super::listen;
 use super::manager::Manager;
 use crate::cmd::Failure;
+use crate::logging;
 use crate::settings::Settings;
 use crate::wiring::policy::PolicyFiles;
 
@@ -124,6 +125,7 @@ impl Process {
                 () = self.stop.cancelled() => break,
                 _ = hup.recv() => {
                     Manager::reloading();
+                    logging::reopen();
                     reload();
                     Manager::ready(&status);
                 }

@@ -144,6 +144,21 @@ def nobody_is_waited_for(check, binary):
         check.that("nothing of this was a fault of ours", "ERROR" not in service.output(), service.output())
 
 
+def the_log_is_rotated(check, binary):
+    with Service(binary, default="log_dir = $state_path", more="[healthcheck]\nbackends = database\n") as service:
+        log = os.path.join(service.work, "tachi-api.log")
+        check.equal("a healthcheck may ask the database", status(service.get("/healthcheck")), "200")
+        wait(lambda: os.path.exists(log) and "/healthcheck" in open(log, encoding="utf-8").read(), "a line in log_dir")
+        check.equal("standard error stays empty", service.output(), "")
+        os.rename(log, log + ".1")
+        service.signal(HUP)
+        service.hear("RELOADING=1")
+        service.hear("READY=1")
+        service.get("/v1/segments")
+        wait(lambda: os.path.exists(log) and "/v1/segments" in open(log, encoding="utf-8").read(), "a line in the new file")
+        check.that("SIGHUP opens the log anew", True)
+
+
 def tls(check, binary):
     context = ssl.create_default_context(cafile=os.path.join(DATA, "ca.pem"))
     work = os.path.join(os.environ.get("TMPDIR", "/tmp"), "tachi-tls-%d" % os.getpid())
@@ -286,7 +301,7 @@ def main():
     parser.add_argument("--tachi", required=True)
     binary = os.path.abspath(parser.parse_args().tachi)
     check = Checks()
-    parts = [the_manager_is_told, a_socket_is_taken_over, it_drains, nobody_is_waited_for, tls, it_logs_and_counts, the_configuration_is_shown]
+    parts = [the_manager_is_told, a_socket_is_taken_over, it_drains, nobody_is_waited_for, the_log_is_rotated, tls, it_logs_and_counts, the_configuration_is_shown]
     for part in parts:
         try:
             part(check, binary)
