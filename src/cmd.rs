@@ -27,11 +27,11 @@ pub(crate) async fn run(cli: Cli) -> Result<u8, Failure> {
     match cli.command {
         Command::Demo(args) => demo::run(args).await,
         Command::Serve(args) => serve::run(args).await,
-        Command::Api(args) => api::run(&args).await,
+        Command::Api(args) => Box::pin(api::run(&args)).await,
         Command::Engine(args) => engine::run(&args).await,
         Command::Sandbox(args) => sandbox::run(args).await,
         Command::Db(command) => db::run(command).await,
-        Command::Recovery(command) => recovery::run(command).await,
+        Command::Recovery(command) => Box::pin(recovery::run(command)).await,
         Command::Config(command) => config::run(command),
         Command::Policy(command) => policy::run(command),
         Command::Openapi(args) => openapi::run(&args),

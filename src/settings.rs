@@ -201,9 +201,9 @@ impl Settings {
             policy,
             sweep_interval,
             maas,
+            debug,
             log_file,
             log_dir,
-            debug,
             use_json,
             report,
         })
