@@ -97,6 +97,15 @@ pub enum Warning {
         /// Why.
         reason: String,
     },
+    /// The option is one of ours, and nothing asks for it yet.
+    Unused {
+        /// Where it stands.
+        origin: Origin,
+        /// The section.
+        section: String,
+        /// The option.
+        option: String,
+    },
     /// The option has a new name.
     Renamed {
         /// Where it stands.
@@ -164,6 +173,13 @@ impl fmt::Display for Warning {
                 reason,
             } => {
                 write!(f, "{origin}: [{section}] {option} has no effect: {reason}")
+            }
+            Self::Unused {
+                origin,
+                section,
+                option,
+            } => {
+                write!(f, "{origin}: [{section}] {option} has no effect in this version")
             }
             Self::Renamed {
                 origin,
@@ -241,6 +257,11 @@ pub(crate) fn warnings(ini: &Ini, known: &Known, read: &BTreeSet<&(String, Strin
                     nearest,
                 })
             }
+            Some(Handling::Read) if !was_read => Some(Warning::Unused {
+                origin,
+                section,
+                option,
+            }),
             Some(Handling::Read) | None => None,
         });
     }
