@@ -162,8 +162,32 @@ pub(crate) enum DemoFault {
 pub(crate) enum DbCommand {
     /// Create the schema or bring it up to date
     Sync(ConfigArgs),
-    /// Print the schema's version
+    /// Print our version of the schema, Masakari's, and what `sync` would apply
     Version(ConfigArgs),
+    /// Remove old rows for good: what was deleted, and notifications that ended, with all that belongs to them
+    Purge(PurgeArgs),
+}
+
+/// `tachi db purge`.
+#[derive(Debug, Args)]
+pub(crate) struct PurgeArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+    /// Only what was deleted, or ended, at least so many days ago
+    #[arg(
+        long = "age_in_days",
+        alias = "age-in-days",
+        default_value_t = 30,
+        value_name = "N",
+        allow_negative_numbers = true
+    )]
+    pub(crate) age_in_days: i64,
+    /// At most so many segments, hosts and notifications together; -1 is all of them
+    #[arg(long = "max_rows", alias = "max-rows", default_value_t = -1, value_name = "N", allow_negative_numbers = true)]
+    pub(crate) max_rows: i64,
+    /// Only count, remove nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }
 
 /// `tachi recovery`.

@@ -57,6 +57,8 @@ pub(crate) struct Settings {
     pub(crate) oslo_policy: PolicySettings,
     /// The rules of recoveries.
     pub(crate) policy: Policy,
+    /// `notifications_expired_interval`: what Masakari left open for longer is not begun any more.
+    pub(crate) notification_expiry: Duration,
     /// How long a lost wake-up may cost.
     pub(crate) sweep_interval: Duration,
     /// The MAAS that switches the hosts' power.
@@ -176,6 +178,10 @@ impl Settings {
         let oslo_policy = policy::policy(r);
         let maas = fencing::maas(r);
         let policy = recovery::policy(r, maas.is_some());
+        let notification_expiry = r
+            .seconds("DEFAULT", "notifications_expired_interval")
+            .default(Duration::from_secs(86_400))
+            .get();
         let sweep_interval = r
             .seconds("recovery", "sweep_interval")
             .default(Duration::from_secs(2))
@@ -199,6 +205,7 @@ impl Settings {
             host,
             oslo_policy,
             policy,
+            notification_expiry,
             sweep_interval,
             maas,
             debug,

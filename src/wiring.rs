@@ -29,6 +29,8 @@ pub(crate) use process::Process;
 pub(crate) struct Base {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) store: Arc<Store>,
+    /// What was done to the schema.
+    pub(crate) schema: tachi_store::MigrationReport,
 }
 
 /// Opens the database, and brings its schema up to date.
@@ -45,13 +47,17 @@ pub(crate) async fn base(settings: &Settings) -> Result<Base, Failure> {
     let store = Store::connect(settings.database.options(), clock.clone())
         .await
         .map_err(|error| Failure::new("opening the database", error))?;
-    store
+    let schema = store
         .migrate()
         .await
-        .map_err(|error| Failure::new("bringing the database up to date", error))?;
+        .map_err(|error| Failure::new("opening the database", error))?;
+    if schema.took_over() {
+        tracing::info!(origin = ?schema.origin, holds = ?schema.holds, "took over a Masakari database");
+    }
     Ok(Base {
         clock,
         store: Arc::new(store),
+        schema,
     })
 }
 
@@ -101,6 +107,10 @@ pub(crate) async fn engine(
             settings.policy.fencing
         );
     }
+    base.store
+        .adopt(settings.notification_expiry)
+        .await
+        .map_err(|error| Failure::new("taking up what Masakari left open", error))?;
     let ports = Ports {
         compute: nova(settings, &base.clock).await?,
         fencer,

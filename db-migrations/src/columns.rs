@@ -1,9 +1,7 @@
 //! Column types that are spelled differently on each database.
 
-use sea_orm_migration::prelude::{
-    ColumnDef, DbErr, Expr, ExprTrait as _, SchemaManager, Table, TableCreateStatement,
-};
-use sea_orm_migration::sea_orm::{ConnectionTrait as _, DbBackend};
+use sea_orm_migration::prelude::{ColumnDef, Expr, ExprTrait as _, Table, TableCreateStatement};
+use sea_orm_migration::sea_orm::DbBackend;
 
 /// The integer primary key. Ids are never used again, not even after the newest row is gone: clients page by them.
 pub(crate) fn id() -> ColumnDef {
@@ -35,7 +33,59 @@ pub(crate) fn date_time(backend: DbBackend, name: &'static str) -> ColumnDef {
     column
 }
 
-/// One of a few words: an enumeration where Masakari's schema has one, else checked text.
+/// Text of any length. `MariaDB`'s own `TEXT` ends at 64 KiB, and then refuses the row.
+pub(crate) fn long_text(backend: DbBackend, name: &'static str) -> ColumnDef {
+    let mut column = ColumnDef::new(name);
+    if backend == DbBackend::MySql {
+        column.custom("LONGTEXT");
+    } else {
+        column.text();
+    }
+    column
+}
+
+/// An enumeration of Masakari's: a type of its own on `PostgreSQL`, as `SQLAlchemy` makes it.
+#[derive(Debug)]
+pub(crate) struct Enumeration {
+    pub(crate) type_name: &'static str,
+    pub(crate) words: &'static [&'static str],
+}
+
+/// How a segment's instances are recovered.
+pub(crate) const RECOVERY_METHODS: Enumeration = Enumeration {
+    type_name: "recovery_methods",
+    words: &["auto", "reserved_host", "auto_priority", "rh_priority"],
+};
+
+/// Where a notification is.
+pub(crate) const NOTIFICATION_STATUS: Enumeration = Enumeration {
+    type_name: "notification_status",
+    words: &["new", "running", "error", "failed", "ignored", "finished"],
+};
+
+impl Enumeration {
+    /// A column of it.
+    pub(crate) fn column(&self, backend: DbBackend, name: &'static str) -> ColumnDef {
+        if backend == DbBackend::Postgres {
+            let mut column = ColumnDef::new(name);
+            column.custom(self.type_name).not_null();
+            return column;
+        }
+        word(backend, name, self.words)
+    }
+
+    /// What makes the type on `PostgreSQL`.
+    pub(crate) fn create_type(&self) -> String {
+        let words: Vec<String> = self.words.iter().map(|word| format!("'{word}'")).collect();
+        format!(
+            "CREATE TYPE \"{}\" AS ENUM ({})",
+            self.type_name,
+            words.join(", ")
+        )
+    }
+}
+
+/// One of a few words: an enumeration on `MariaDB`, else checked text.
 pub(crate) fn word(backend: DbBackend, name: &'static str, words: &[&'static str]) -> ColumnDef {
     let mut column = ColumnDef::new(name);
     if backend == DbBackend::MySql {
@@ -50,68 +100,50 @@ pub(crate) fn word(backend: DbBackend, name: &'static str, words: &[&'static str
     column
 }
 
-/// One of a few words, in the enumeration type of that name where the database has such types; see [`make_type`].
-pub(crate) fn typed_word(
-    backend: DbBackend,
-    name: &'static str,
-    kind: &'static str,
-    words: &[&'static str],
-) -> ColumnDef {
-    if backend != DbBackend::Postgres {
-        return word(backend, name, words);
-    }
-    let mut column = ColumnDef::new(name);
-    column.enumeration(kind, words.iter().copied()).not_null();
-    column
+/// How tables are made on `MariaDB`; elsewhere there is nothing to choose.
+#[derive(Clone, Debug)]
+pub(crate) struct Storage {
+    pub(crate) backend: DbBackend,
+    /// The same for all tables, because texts of different collations cannot be compared.
+    pub(crate) collation: String,
 }
 
-/// Makes an enumeration type on `PostgreSQL`, unless it is there. Masakari's columns are of such types.
-pub(crate) async fn make_type(
-    manager: &SchemaManager<'_>,
-    kind: &'static str,
-    words: &[&'static str],
-) -> Result<(), DbErr> {
-    if manager.get_database_backend() != DbBackend::Postgres {
-        return Ok(());
+impl Storage {
+    /// A new table.
+    pub(crate) fn table(&self, name: &'static str) -> TableCreateStatement {
+        let mut table = Table::create();
+        table.table(name);
+        if self.backend == DbBackend::MySql {
+            // DYNAMIC lets an index hold 3072 bytes of a row, COMPACT only 767: less than a name in utf8mb4.
+            table
+                .engine("InnoDB")
+                .character_set("utf8mb4")
+                .collate(self.collation.clone())
+                .extra("ROW_FORMAT=DYNAMIC");
+        }
+        table
     }
-    let words: Vec<String> = words.iter().map(|word| format!("'{word}'")).collect();
-    let words = words.join(", ");
-    let make = format!(
-        "DO $$ BEGIN CREATE TYPE {kind} AS ENUM ({words}); EXCEPTION WHEN duplicate_object THEN NULL; END $$"
-    );
-    manager.get_connection().execute_unprepared(&make).await?;
-    Ok(())
-}
 
-/// Text without a limit that matters: what `MariaDB` calls `TEXT` ends at 64 KiB.
-pub(crate) fn long_text(backend: DbBackend, name: &'static str) -> ColumnDef {
-    let mut column = ColumnDef::new(name);
-    if backend == DbBackend::MySql {
-        column.custom("LONGTEXT");
-    } else {
-        column.text();
+    /// A table with what every table of Masakari's begins with: times, `deleted` (the row's id once it is deleted) and
+    /// `id`.
+    pub(crate) fn masakari_table(&self, name: &'static str) -> TableCreateStatement {
+        let backend = self.backend;
+        let mut deleted = ColumnDef::new("deleted");
+        if backend == DbBackend::MySql {
+            deleted.integer();
+        } else {
+            deleted.big_integer();
+        }
+        deleted.default(0);
+        let mut table = self.table(name);
+        table
+            .col(date_time(backend, "created_at"))
+            .col(date_time(backend, "updated_at"))
+            .col(date_time(backend, "deleted_at"))
+            .col(deleted)
+            .col(masakari_id(backend));
+        table
     }
-    column
-}
-
-/// A table with what every table of Masakari's begins with: times, `deleted` (the row's id once it is deleted) and `id`.
-pub(crate) fn masakari_table(backend: DbBackend, name: &'static str) -> TableCreateStatement {
-    let mut deleted = ColumnDef::new("deleted");
-    if backend == DbBackend::MySql {
-        deleted.integer();
-    } else {
-        deleted.big_integer();
-    }
-    deleted.default(0);
-    let mut table = Table::create();
-    table
-        .table(name)
-        .col(date_time(backend, "created_at"))
-        .col(date_time(backend, "updated_at"))
-        .col(date_time(backend, "deleted_at"))
-        .col(deleted)
-        .col(masakari_id(backend));
-    table
 }
 
 /// Text of at most `length` characters that must be there.

@@ -1,32 +1,52 @@
 //! Creating indexes.
 
-use sea_orm_migration::prelude::{DbErr, Index, IndexCreateStatement, SchemaManager};
+use sea_orm_migration::prelude::{ConnectionTrait, DbErr, Index, IndexCreateStatement};
+use sea_orm_migration::sea_orm::DbBackend;
 
-/// An index that speeds up and forbids nothing.
-pub(crate) async fn index(
-    manager: &SchemaManager<'_>,
-    table: &'static str,
-    name: &'static str,
-    columns: &[&'static str],
-) -> Result<(), DbErr> {
-    manager.create_index(over(table, name, columns)).await
+use crate::inspect::has_index;
+use crate::statement::{change, quoted};
+
+/// An index that speeds up and forbids nothing; made unless it is there.
+pub(crate) struct Plain {
+    pub(crate) table: &'static str,
+    pub(crate) name: &'static str,
+    pub(crate) columns: &'static [&'static str],
 }
 
-/// An index that lets each combination of values in once.
-pub(crate) async fn unique(
-    manager: &SchemaManager<'_>,
-    table: &'static str,
-    name: &'static str,
-    columns: &[&'static str],
-) -> Result<(), DbErr> {
-    let mut index = over(table, name, columns);
-    index.unique();
-    manager.create_index(index).await
+impl Plain {
+    pub(crate) async fn create(&self, db: &impl ConnectionTrait) -> Result<(), DbErr> {
+        if has_index(db, self.table, self.name).await? {
+            return Ok(());
+        }
+        let backend = db.get_database_backend();
+        // NULL is the smallest value in every list, and so in what lists are read through. Elsewhere it always is.
+        let of_a_list = backend == DbBackend::Postgres && self.columns.contains(&"created_at");
+        let columns: Vec<String> = self
+            .columns
+            .iter()
+            .map(|column| {
+                let name = quoted(backend, column);
+                if of_a_list && matches!(*column, "created_at" | "id") {
+                    format!("{name} ASC NULLS FIRST")
+                } else {
+                    name
+                }
+            })
+            .collect();
+        let sql = format!(
+            "CREATE INDEX {} ON {} ({})",
+            quoted(backend, self.name),
+            quoted(backend, self.table),
+            columns.join(", ")
+        );
+        change(db, &sql).await.map(|_| ())
+    }
 }
 
-fn over(table: &'static str, name: &'static str, columns: &[&'static str]) -> IndexCreateStatement {
+/// What a table is created with to let each combination of values in once.
+pub(crate) fn unique(name: &'static str, columns: &[&'static str]) -> IndexCreateStatement {
     let mut index = Index::create();
-    index.name(name).table(table);
+    index.name(name).unique();
     for column in columns {
         index.col(*column);
     }

@@ -1,20 +1,35 @@
 //! The database schema and the migrations that lead to it.
 //!
 //! Masakari's four tables keep their names, columns and constraints, so that an existing database is taken over as it
-//! is: every statement that creates something does so only if it is missing. Beside them stand the tables of recoveries.
+//! is, and the old service can still read and write what comes out of it. Beside them stand the tables of recoveries.
 //!
-//! The list of applied migrations is kept in `tachi_migrations`; Masakari's own list (`masakari_alembic_version`) is left
-//! alone. A migration's name is the name of its source file: a released file is never renamed.
+//! [`sync`] is the only way to change a schema. It takes a lock, refuses a database that is neither Masakari's nor ours,
+//! applies what is missing, fills in what Masakari left NULL, and notes for Masakari's own migrations
+//! (`masakari_alembic_version`) that there is nothing left to do. On `MariaDB` a crash may come between any two statements:
+//! every statement that creates something does so only if it is missing.
 //!
-//! This crate takes no lock. Whoever runs [`Migrator`] passes a transaction that keeps other processes out, so that
-//! several may try at the same time and all but the first find nothing to do.
+//! The list of applied migrations is kept in `tachi_migrations`. A migration's name is the name of its source file: a
+//! released file is never renamed.
 
 mod columns;
+mod error;
+mod fill;
 mod indexes;
+mod inspect;
+mod lock;
 mod m20261120_0001_masakari_tables;
 mod m20261120_0002_recovery_tables;
 mod m20261120_0003_list_indexes;
 mod m20261120_0010_lock_table;
+mod origin;
+mod statement;
+mod sync;
+mod widen;
+
+pub use error::SyncError;
+pub use fill::Filled;
+pub use origin::{Origin, Revision, origin};
+pub use sync::{Holds, Report, sync};
 
 use sea_orm_migration::prelude::{
     ConnectionTrait, DbErr, DynIden, IntoIden, MigrationTrait, MigratorTrait, async_trait,
@@ -23,7 +38,7 @@ use sea_orm_migration::prelude::{
 /// The table that lists applied migrations.
 pub const TABLE: &str = "tachi_migrations";
 
-/// Runs the migrations in order.
+/// Runs the migrations in order. It takes no lock and asks nothing: see [`sync`].
 #[derive(Clone, Copy, Debug)]
 pub struct Migrator;
 

@@ -1,138 +1,132 @@
-//! Masakari's four tables, as its last migration (`13adff5efb9a`) leaves them. On an existing database only what is
-//! missing is added.
+//! Masakari's four tables, as its last migration (`13adff5efb9a`) leaves them. On an existing database what is missing is
+//! added, and what is too narrow is widened.
 
 use sea_orm_migration::prelude::*;
+use sea_orm_migration::sea_orm::DbBackend;
 
-use crate::columns::{date_time, make_type, masakari_table, text, text_or_null, typed_word};
-use crate::indexes::{index, unique};
+use crate::columns::{
+    Enumeration, NOTIFICATION_STATUS, RECOVERY_METHODS, Storage, date_time, long_text, text, text_or_null,
+};
+use crate::indexes::{Plain, unique};
+use crate::inspect::{columns, has_enumeration};
+use crate::statement::{change, create};
+use crate::widen::{storage, widen};
 
 #[derive(DeriveMigrationName)]
 pub(crate) struct Migration;
 
+const INDEXES: &[Plain] = &[
+    Plain {
+        table: "failover_segments",
+        name: "segments_service_type_idx",
+        columns: &["service_type"],
+    },
+    Plain {
+        table: "hosts",
+        name: "hosts_type_idx",
+        columns: &["type"],
+    },
+];
+
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        segments(manager).await?;
-        hosts(manager).await?;
-        notifications(manager).await?;
-        vmoves(manager).await
+        let db = manager.get_connection();
+        let storage = storage(db).await?;
+        widen(db, &storage).await?;
+        for enumeration in [RECOVERY_METHODS, NOTIFICATION_STATUS] {
+            create_enumeration(db, &enumeration).await?;
+        }
+        create(db, &mut segments(&storage)).await?;
+        create(db, &mut hosts(&storage)).await?;
+        create(db, &mut notifications(&storage)).await?;
+        late_columns(db).await?;
+        create(db, &mut vmoves(&storage)).await?;
+        for index in INDEXES {
+            index.create(db).await?;
+        }
+        Ok(())
     }
 }
 
-async fn segments(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
-    let backend = manager.get_database_backend();
-    if manager.has_table("failover_segments").await? {
+async fn create_enumeration(db: &impl ConnectionTrait, enumeration: &Enumeration) -> Result<(), DbErr> {
+    if db.get_database_backend() != DbBackend::Postgres || has_enumeration(db, enumeration.type_name).await? {
         return Ok(());
     }
-    let methods = ["auto", "reserved_host", "auto_priority", "rh_priority"];
-    make_type(manager, "recovery_methods", &methods).await?;
-    let mut table = masakari_table(backend, "failover_segments");
+    change(db, &enumeration.create_type()).await.map(|_| ())
+}
+
+fn segments(storage: &Storage) -> TableCreateStatement {
+    let backend = storage.backend;
+    let mut table = storage.masakari_table("failover_segments");
     table
         .col(text("uuid", 36))
         .col(text("name", 255))
         .col(text("service_type", 255))
         .col(ColumnDef::new("enabled").boolean().default(true))
-        .col(ColumnDef::new("description").text())
-        .col(typed_word(
-            backend,
-            "recovery_method",
-            "recovery_methods",
-            &methods,
-        ));
-    manager.create_table(table).await?;
-    unique(
-        manager,
-        "failover_segments",
-        "uniq_segment0name0deleted",
-        &["name", "deleted"],
-    )
-    .await?;
-    unique(manager, "failover_segments", "uniq_segments0uuid", &["uuid"]).await?;
-    index(
-        manager,
-        "failover_segments",
-        "segments_service_type_idx",
-        &["service_type"],
-    )
-    .await
+        .col(long_text(backend, "description"))
+        .col(RECOVERY_METHODS.column(backend, "recovery_method"))
+        .index(&mut unique("uniq_segment0name0deleted", &["name", "deleted"]))
+        .index(&mut unique("uniq_segments0uuid", &["uuid"]));
+    table
 }
 
-async fn hosts(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
-    let backend = manager.get_database_backend();
-    if manager.has_table("hosts").await? {
-        return Ok(());
-    }
+fn hosts(storage: &Storage) -> TableCreateStatement {
     let mut segment = ForeignKey::create();
     segment
         .from("hosts", "failover_segment_id")
         .to("failover_segments", "uuid");
-    let mut table = masakari_table(backend, "hosts");
+    let mut table = storage.masakari_table("hosts");
     table
         .col(text("uuid", 36))
         .col(text("name", 255))
         .col(ColumnDef::new("reserved").boolean().default(false))
         .col(text("type", 255))
-        .col(ColumnDef::new("control_attributes").text().not_null())
+        .col(long_text(storage.backend, "control_attributes").not_null())
         .col(ColumnDef::new("on_maintenance").boolean().default(false))
         .col(text("failover_segment_id", 36))
+        .index(&mut unique("uniq_host0name0deleted", &["name", "deleted"]))
+        .index(&mut unique("uniq_host0uuid", &["uuid"]))
         .foreign_key(&mut segment);
-    manager.create_table(table).await?;
-    unique(manager, "hosts", "uniq_host0name0deleted", &["name", "deleted"]).await?;
-    unique(manager, "hosts", "uniq_host0uuid", &["uuid"]).await?;
-    index(manager, "hosts", "hosts_type_idx", &["type"]).await
+    table
 }
 
-async fn notifications(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
-    let backend = manager.get_database_backend();
-    if manager.has_table("notifications").await? {
-        return notification_columns(manager).await;
-    }
-    let statuses = ["new", "running", "error", "failed", "ignored", "finished"];
-    make_type(manager, "notification_status", &statuses).await?;
-    let mut table = masakari_table(backend, "notifications");
+fn notifications(storage: &Storage) -> TableCreateStatement {
+    let backend = storage.backend;
+    let mut table = storage.masakari_table("notifications");
     table
         .col(text("notification_uuid", 36))
         .col(date_time(backend, "generated_time").not_null())
         .col(text("source_host_uuid", 36))
         .col(text("type", 36))
-        .col(ColumnDef::new("payload").text())
-        .col(typed_word(backend, "status", "notification_status", &statuses))
+        .col(long_text(backend, "payload"))
+        .col(NOTIFICATION_STATUS.column(backend, "status"))
         .col(text_or_null("failover_segment_uuid", 36))
-        .col(ColumnDef::new("message").text());
-    manager.create_table(table).await?;
-    unique(
-        manager,
-        "notifications",
-        "uniq_notification0uuid",
-        &["notification_uuid"],
-    )
-    .await
+        .col(long_text(backend, "message"))
+        .index(&mut unique("uniq_notification0uuid", &["notification_uuid"]));
+    table
 }
 
 /// What Masakari's last migration added to the table.
-async fn notification_columns(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
-    let mut message = ColumnDef::new("message");
-    message.text();
+async fn late_columns(db: &impl ConnectionTrait) -> Result<(), DbErr> {
+    let found = columns(db, "notifications").await?;
     let late = [
         ("failover_segment_uuid", text_or_null("failover_segment_uuid", 36)),
-        ("message", message),
+        ("message", long_text(db.get_database_backend(), "message")),
     ];
     for (name, column) in late {
-        if !manager.has_column("notifications", name).await? {
+        if !found.iter().any(|there| there == name) {
             let mut alter = Table::alter();
             alter.table("notifications").add_column(column);
-            manager.alter_table(alter).await?;
+            crate::statement::alter(db, &alter).await?;
         }
     }
     Ok(())
 }
 
-async fn vmoves(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
-    let backend = manager.get_database_backend();
-    if manager.has_table("vmoves").await? {
-        return Ok(());
-    }
-    let mut table = masakari_table(backend, "vmoves");
+fn vmoves(storage: &Storage) -> TableCreateStatement {
+    let backend = storage.backend;
+    let mut table = storage.masakari_table("vmoves");
     table
         .col(text("uuid", 36))
         .col(text("notification_uuid", 36))
@@ -144,7 +138,7 @@ async fn vmoves(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
         .col(date_time(backend, "end_time"))
         .col(text_or_null("type", 36))
         .col(text_or_null("status", 255))
-        .col(ColumnDef::new("message").text());
-    manager.create_table(table).await?;
-    unique(manager, "vmoves", "uniq_vmove0uuid", &["uuid"]).await
+        .col(long_text(backend, "message"))
+        .index(&mut unique("uniq_vmove0uuid", &["uuid"]));
+    table
 }

@@ -5,29 +5,73 @@
 
 use sea_orm_migration::prelude::*;
 
-use crate::columns::{counter, id, long_text, micros, text, text_or_null, word};
-use crate::indexes::index;
+use crate::columns::{Storage, counter, id, long_text, micros, text, text_or_null, word};
+use crate::indexes::Plain;
+use crate::statement::create;
+use crate::widen::storage;
 
 #[derive(DeriveMigrationName)]
 pub(crate) struct Migration;
 
+const INDEXES: &[Plain] = &[
+    Plain {
+        table: "recovery",
+        name: "tachi_recovery_life_idx",
+        columns: &["life"],
+    },
+    Plain {
+        table: "recovery",
+        name: "tachi_recovery_notification_idx",
+        columns: &["notification_uuid"],
+    },
+    Plain {
+        table: "recovery",
+        name: "tachi_recovery_host_idx",
+        columns: &["host_uuid", "life"],
+    },
+    Plain {
+        table: "recovery_move",
+        name: "tachi_move_recovery_idx",
+        columns: &["recovery_id", "rank"],
+    },
+    Plain {
+        table: "recovery_step",
+        name: "tachi_step_recovery_idx",
+        columns: &["recovery_id", "id"],
+    },
+    Plain {
+        table: "recovery_proof",
+        name: "tachi_proof_recovery_idx",
+        columns: &["recovery_id", "id"],
+    },
+];
+
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        recovery(manager).await?;
-        recovery_move(manager).await?;
-        recovery_step(manager).await?;
-        recovery_proof(manager).await?;
-        host_state(manager).await?;
-        meta(manager).await
+        let db = manager.get_connection();
+        let storage = storage(db).await?;
+        for mut table in [
+            recovery(&storage),
+            recovery_move(&storage),
+            recovery_step(&storage),
+            recovery_proof(&storage),
+            host_state(&storage),
+            meta(&storage),
+        ] {
+            create(db, &mut table).await?;
+        }
+        for index in INDEXES {
+            index.create(db).await?;
+        }
+        Ok(())
     }
 }
 
-async fn recovery(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
-    let backend = manager.get_database_backend();
-    let mut table = Table::create();
+fn recovery(storage: &Storage) -> TableCreateStatement {
+    let backend = storage.backend;
+    let mut table = storage.table("recovery");
     table
-        .table("recovery")
         .col(id())
         .col(text("uuid", 36).unique_key())
         .col(text("notification_uuid", 36))
@@ -48,51 +92,26 @@ async fn recovery(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
         .col(text_or_null("word", 16))
         .col(text_or_null("word_by", 255))
         .col(ColumnDef::new("word_at").big_integer());
-    manager.create_table(table).await?;
-    index(manager, "recovery", "tachi_recovery_life_idx", &["life"]).await?;
-    index(
-        manager,
-        "recovery",
-        "tachi_recovery_notification_idx",
-        &["notification_uuid"],
-    )
-    .await?;
-    index(
-        manager,
-        "recovery",
-        "tachi_recovery_host_idx",
-        &["host_uuid", "life"],
-    )
-    .await
+    table
 }
 
-async fn recovery_move(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
-    let backend = manager.get_database_backend();
-    let mut table = Table::create();
+fn recovery_move(storage: &Storage) -> TableCreateStatement {
+    let mut table = storage.table("recovery_move");
     table
-        .table("recovery_move")
         .col(text("vmove_uuid", 36).primary_key())
         .col(ColumnDef::new("recovery_id").big_integer().not_null())
         .col(text("instance_uuid", 36))
         .col(text_or_null("open_key", 36).unique_key())
         .col(ColumnDef::new("rank").big_integer().not_null())
-        .col(long_text(backend, "state").not_null())
+        .col(long_text(storage.backend, "state").not_null())
         .foreign_key(&mut of_recovery("recovery_move"));
-    manager.create_table(table).await?;
-    index(
-        manager,
-        "recovery_move",
-        "tachi_move_recovery_idx",
-        &["recovery_id", "rank"],
-    )
-    .await
+    table
 }
 
-async fn recovery_step(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
-    let backend = manager.get_database_backend();
-    let mut table = Table::create();
+fn recovery_step(storage: &Storage) -> TableCreateStatement {
+    let backend = storage.backend;
+    let mut table = storage.table("recovery_step");
     table
-        .table("recovery_step")
         .col(id())
         .col(ColumnDef::new("recovery_id").big_integer().not_null())
         .col(ColumnDef::new("epoch").big_integer().not_null())
@@ -104,61 +123,41 @@ async fn recovery_step(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
         .col(long_text(backend, "text").not_null())
         .col(micros("at"))
         .foreign_key(&mut of_recovery("recovery_step"));
-    manager.create_table(table).await?;
-    index(
-        manager,
-        "recovery_step",
-        "tachi_step_recovery_idx",
-        &["recovery_id", "id"],
-    )
-    .await
+    table
 }
 
-async fn recovery_proof(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
-    let backend = manager.get_database_backend();
-    let mut table = Table::create();
+fn recovery_proof(storage: &Storage) -> TableCreateStatement {
+    let backend = storage.backend;
+    let mut table = storage.table("recovery_proof");
     table
-        .table("recovery_proof")
         .col(id())
         .col(ColumnDef::new("recovery_id").big_integer().not_null())
         .col(ColumnDef::new("epoch").big_integer().not_null())
         .col(text("kind", 36))
         .col(text("read_by", 255))
-        .col(ColumnDef::new("read_from").text().not_null())
+        .col(long_text(backend, "read_from").not_null())
         .col(long_text(backend, "evidence").not_null())
         .col(micros("at"))
         .foreign_key(&mut of_recovery("recovery_proof"));
-    manager.create_table(table).await?;
-    index(
-        manager,
-        "recovery_proof",
-        "tachi_proof_recovery_idx",
-        &["recovery_id", "id"],
-    )
-    .await
+    table
 }
 
-async fn host_state(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
-    let backend = manager.get_database_backend();
-    let mut recovery = ForeignKey::create();
-    recovery.from("host_state", "recovery_id").to("recovery", "id");
-    let mut table = Table::create();
+fn host_state(storage: &Storage) -> TableCreateStatement {
+    let mut table = storage.table("host_state");
     table
-        .table("host_state")
         .col(text("host_uuid", 36).primary_key())
-        .col(word(backend, "why", &["operator", "recovery", "process"]))
+        .col(word(storage.backend, "why", &["operator", "recovery", "process"]))
         .col(ColumnDef::new("recovery_id").big_integer())
-        .foreign_key(&mut recovery);
-    manager.create_table(table).await
+        .foreign_key(&mut of_recovery("host_state"));
+    table
 }
 
-async fn meta(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
-    let mut table = Table::create();
+fn meta(storage: &Storage) -> TableCreateStatement {
+    let mut table = storage.table("tachi_meta");
     table
-        .table("tachi_meta")
         .col(text("name", 64).primary_key())
-        .col(ColumnDef::new("value").text().not_null());
-    manager.create_table(table).await
+        .col(long_text(storage.backend, "value").not_null());
+    table
 }
 
 fn of_recovery(table: &'static str) -> ForeignKeyCreateStatement {

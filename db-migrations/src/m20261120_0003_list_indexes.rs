@@ -1,42 +1,46 @@
 //! Indexes that Masakari's tables lack: for the first page of each list, for the duplicate check, for the vmoves of one
-//! notification, and for the hosts of one segment.
+//! notification, for the hosts of one segment, and for the notifications that are open.
 
 use sea_orm_migration::prelude::*;
 
-use crate::indexes::index;
+use crate::indexes::Plain;
 
 #[derive(DeriveMigrationName)]
 pub(crate) struct Migration;
 
-const INDEXES: &[(&str, &str, &[&str])] = &[
-    (
-        "notifications",
-        "tachi_notification_list_idx",
-        &["deleted", "created_at", "id"],
-    ),
-    (
-        "notifications",
-        "tachi_notification_host_idx",
-        &["source_host_uuid", "type", "generated_time"],
-    ),
-    ("notifications", "tachi_notification_status_idx", &["status"]),
-    (
-        "vmoves",
-        "tachi_vmove_list_idx",
-        &["notification_uuid", "deleted", "created_at", "id"],
-    ),
-    (
-        "hosts",
-        "tachi_host_list_idx",
-        &["failover_segment_id", "deleted", "created_at", "id"],
-    ),
+const INDEXES: &[Plain] = &[
+    Plain {
+        table: "notifications",
+        name: "tachi_notification_list_idx",
+        columns: &["deleted", "created_at", "id"],
+    },
+    Plain {
+        table: "notifications",
+        name: "tachi_notification_host_idx",
+        columns: &["source_host_uuid", "type", "generated_time"],
+    },
+    Plain {
+        table: "notifications",
+        name: "tachi_notification_status_idx",
+        columns: &["status", "deleted", "created_at", "id"],
+    },
+    Plain {
+        table: "vmoves",
+        name: "tachi_vmove_list_idx",
+        columns: &["notification_uuid", "deleted", "created_at", "id"],
+    },
+    Plain {
+        table: "hosts",
+        name: "tachi_host_list_idx",
+        columns: &["failover_segment_id", "deleted", "created_at", "id"],
+    },
 ];
 
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        for (table, name, columns) in INDEXES {
-            index(manager, table, name, columns).await?;
+        for index in INDEXES {
+            index.create(manager.get_connection()).await?;
         }
         Ok(())
     }

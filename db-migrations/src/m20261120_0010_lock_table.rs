@@ -6,6 +6,8 @@
 use sea_orm_migration::prelude::*;
 
 use crate::columns::{counter, text};
+use crate::statement::create;
+use crate::widen::storage;
 
 #[derive(DeriveMigrationName)]
 pub(crate) struct Migration;
@@ -13,12 +15,9 @@ pub(crate) struct Migration;
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        let mut table = Table::create();
-        table
-            .table("tachi_lock")
-            .if_not_exists()
-            .col(text("uuid", 36).primary_key())
-            .col(counter("seq"));
-        manager.create_table(table).await
+        let db = manager.get_connection();
+        let mut table = storage(db).await?.table("tachi_lock");
+        table.col(text("uuid", 36).primary_key()).col(counter("seq"));
+        create(db, &mut table).await
     }
 }

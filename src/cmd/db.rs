@@ -1,43 +1,198 @@
 //! `tachi db`.
 
+use std::time::Duration;
+
+use comfy_table::{CellAlignment, Table, presets};
+use tachi_domain::Timestamp;
 use tachi_engine::SystemClock;
-use tachi_store::Store;
+use tachi_store::{MigrationReport, PurgeOptions, Purged, Store};
+use tokio::time::Instant;
 
 use super::{Failure, command_settings};
-use crate::cli::DbCommand;
+use crate::cli::{ConfigArgs, DbCommand, PurgeArgs};
 use crate::{out, wiring};
+
+const DAY_SECONDS: i64 = 86_400;
+
+/// How often a long purge says how far it is.
+const PROGRESS_EVERY: Duration = Duration::from_secs(2);
 
 /// Looks after the database.
 pub(crate) async fn run(command: DbCommand) -> Result<u8, Failure> {
     match command {
-        DbCommand::Sync(args) => {
-            let base = wiring::base(&command_settings(&args)?).await?;
-            let version = base
-                .store
-                .version()
-                .await
-                .map_err(|error| Failure::new("reading the version", error))?;
-            out::line(format!(
-                "the database is at {}",
-                version.as_deref().unwrap_or("no version")
-            ));
-        }
-        DbCommand::Version(args) => {
-            let settings = command_settings(&args)?;
-            if !settings.database.exists() {
-                out::line("None");
-                return Ok(crate::DONE);
-            }
-            let clock = std::sync::Arc::new(SystemClock);
-            let store = Store::connect(settings.database.options(), clock)
-                .await
-                .map_err(|error| Failure::new("opening the database", error))?;
-            let version = store
-                .version()
-                .await
-                .map_err(|error| Failure::new("reading the version", error))?;
-            out::line(version.as_deref().unwrap_or("None"));
-        }
+        DbCommand::Sync(args) => sync(&args).await?,
+        DbCommand::Version(args) => version(&args).await?,
+        DbCommand::Purge(args) => purge(&args).await?,
     }
     Ok(crate::DONE)
+}
+
+async fn sync(args: &ConfigArgs) -> Result<(), Failure> {
+    let base = wiring::base(&command_settings(args)?).await?;
+    for line in told(&base.schema) {
+        out::line(line);
+    }
+    let open = base
+        .store
+        .left_open()
+        .await
+        .map_err(|error| Failure::new("looking at open notifications", error))?;
+    if open > 0 {
+        out::line(format!(
+            "{open} notifications are open and without a recovery: `tachi engine` takes them up when it starts; stop \
+             Masakari's engine first"
+        ));
+    }
+    let version = base
+        .store
+        .version()
+        .await
+        .map_err(|error| Failure::new("reading the version", error))?;
+    out::line(format!(
+        "the database is at {}",
+        version.as_deref().unwrap_or("no version")
+    ));
+    Ok(())
+}
+
+/// What was done, in lines.
+fn told(report: &MigrationReport) -> Vec<String> {
+    let mut lines = Vec::new();
+    let holds = &report.holds;
+    match (&report.origin.masakari, &report.origin.tachi) {
+        (Some(revision), None) => lines.push(format!(
+            "took over a Masakari database at {revision}: {} segments, {} hosts, {} notifications, {} vmoves, deleted \
+             ones included",
+            holds.segments, holds.hosts, holds.notifications, holds.vmoves
+        )),
+        (None, None) => lines.push("created the schema in an empty database".into()),
+        (_, Some(_)) if report.applied.is_empty() => lines.push("nothing to do".into()),
+        (_, Some(from)) => lines.push(format!("migrated from {from}")),
+    }
+    for name in &report.applied {
+        lines.push(format!("applied {name}"));
+    }
+    let filled = &report.filled;
+    for (rows, what) in [
+        (
+            filled.notification_segments,
+            "notifications: their segment, from their host",
+        ),
+        (filled.segments_enabled, "segments: enabled"),
+        (filled.hosts_reserved, "hosts: not reserved"),
+        (filled.hosts_on_maintenance, "hosts: not on maintenance"),
+        (filled.deleted, "rows: not deleted"),
+    ] {
+        if rows > 0 {
+            lines.push(format!("filled in what was NULL in {rows} {what}"));
+        }
+    }
+    lines
+}
+
+async fn version(args: &ConfigArgs) -> Result<(), Failure> {
+    let settings = command_settings(args)?;
+    if !settings.database.exists() {
+        out::line("None");
+        return Ok(());
+    }
+    let clock = std::sync::Arc::new(SystemClock);
+    let store = Store::connect(settings.database.options(), clock)
+        .await
+        .map_err(|error| Failure::new("opening the database", error))?;
+    let wrong = |error| Failure::new("reading the version", error);
+    let origin = store.origin().await.map_err(wrong)?;
+    let pending = store.pending().await.map_err(wrong)?;
+    // The first line is all of it, for whoever reads one.
+    out::line(origin.tachi.as_deref().unwrap_or("None"));
+    let masakari = origin.masakari.map_or("None", tachi_store::Revision::id);
+    out::line(format!("masakari {masakari}"));
+    for name in pending {
+        out::line(format!("pending {name}"));
+    }
+    Ok(())
+}
+
+async fn purge(args: &PurgeArgs) -> Result<(), Failure> {
+    let clock = SystemClock;
+    let now = tachi_engine::ports::Clock::wall(&clock);
+    let mut options = PurgeOptions::before(cut(args.age_in_days, now)?);
+    options.max_rows = most(args.max_rows)?;
+    options.dry_run = args.dry_run;
+    let base = wiring::existing(&command_settings(&args.config)?).await?;
+    let mut last = Instant::now();
+    let purged = base
+        .store
+        .purge(&options, |so_far| {
+            if last.elapsed() >= PROGRESS_EVERY {
+                last = Instant::now();
+                out::note(format!("{} rows so far", so_far.total()));
+            }
+        })
+        .await
+        .map_err(|error| Failure::new("purging", error))?;
+    out::line(table(&purged, args.dry_run));
+    Ok(())
+}
+
+/// What is older than this goes.
+fn cut(age_in_days: i64, now: Timestamp) -> Result<Timestamp, Failure> {
+    if age_in_days < 0 {
+        return Err(Failure::usage("Must supply a non-negative value for age."));
+    }
+    match age_in_days.checked_mul(DAY_SECONDS) {
+        Some(seconds) if seconds <= now.micros() / 1_000_000 => Ok(now.minus_seconds(seconds)),
+        _ => Err(Failure::usage("Maximal age is count of days since epoch.")),
+    }
+}
+
+/// -1 is everything, as `masakari-manage` has it.
+fn most(max_rows: i64) -> Result<Option<u64>, Failure> {
+    match max_rows {
+        -1 => Ok(None),
+        rows => match u64::try_from(rows) {
+            Ok(rows) if rows > 0 => Ok(Some(rows)),
+            _ => Err(Failure::usage("Must supply value greater than 0 for max_rows.")),
+        },
+    }
+}
+
+fn table(purged: &Purged, dry_run: bool) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::ASCII_FULL_CONDENSED);
+    table.set_header(["table", if dry_run { "would be removed" } else { "removed" }]);
+    for (name, rows) in purged.tables() {
+        table.add_row([name.to_owned(), rows.to_string()]);
+    }
+    table.add_row(["all".to_owned(), purged.total().to_string()]);
+    if let Some(column) = table.column_mut(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    table.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ages_and_numbers_are_those_of_masakari_manage() {
+        let now = Timestamp::from_micros(100 * DAY_SECONDS * 1_000_000);
+        for (case, days, wanted) in [
+            ("everything", 0, Some(100)),
+            ("a month", 30, Some(70)),
+            ("since the epoch", 100, Some(0)),
+            ("before the epoch", 101, None),
+            ("negative", -1, None),
+            ("too large to count", i64::MAX, None),
+        ] {
+            let cut = cut(days, now)
+                .ok()
+                .map(|at| at.micros() / 1_000_000 / DAY_SECONDS);
+            assert_eq!(cut, wanted, "{case}");
+        }
+        for (rows, wanted) in [(-1, Some(None)), (5, Some(Some(5))), (0, None), (-2, None)] {
+            assert_eq!(most(rows).ok(), wanted, "{rows}");
+        }
+    }
 }

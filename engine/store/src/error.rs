@@ -36,6 +36,9 @@ pub enum StoreError {
         #[source]
         source: std::io::Error,
     },
+    /// The schema is not what it should be.
+    #[error("bringing the schema up to date")]
+    Schema(#[source] tachi_migrations::SyncError),
     /// The database failed.
     #[error("{operation}")]
     Database {

@@ -17,6 +17,7 @@
 //! * **Rows stay here.** Entities are turned into the domain's types before they leave; a value the domain does not know
 //!   is an error that names table, row and column.
 
+mod adopt;
 mod conn;
 mod convert;
 mod desk;
@@ -30,6 +31,7 @@ mod mariadb;
 mod migrate;
 mod options;
 mod postgres;
+mod purge;
 mod registry;
 mod server;
 mod sqlite;
@@ -42,6 +44,9 @@ mod time;
 mod trouble;
 mod work;
 
+pub use adopt::Adopted;
 pub use error::StoreError;
 pub use options::{ServerKind, ServerOptions, StoreOptions};
+pub use purge::{PurgeOptions, Purged};
 pub use store::Store;
+pub use tachi_migrations::{Origin, Report as MigrationReport, Revision, SyncError};

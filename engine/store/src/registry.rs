@@ -1,6 +1,6 @@
 //! The registry: segments, hosts, notifications, vmoves.
 
-mod accept;
+pub(crate) mod accept;
 mod hosts;
 mod in_use;
 pub(crate) mod maintenance;
@@ -20,6 +20,7 @@ use tachi_engine::ports::registry::Page;
 use tachi_engine::ports::{Registry, RegistryError};
 use tracing::instrument;
 
+pub(crate) use accept as accepted;
 pub(crate) use accept::free_moves;
 
 use crate::Store;

@@ -55,7 +55,7 @@ impl Work for Accept<'_> {
             return Err(RegistryError::OnMaintenance { name }.into());
         }
         if let Some(key) = &key
-            && is_held(tx, key).await?
+            && holder(tx, key).await?.is_some()
         {
             return Err(RegistryError::Duplicate.into());
         }
@@ -66,7 +66,7 @@ impl Work for Accept<'_> {
             close_watching(tx, &host.uuid).await?;
         }
         let row = self.insert(tx, &host).await?;
-        self.open(tx, &host, &row, kind, key).await?;
+        open(tx, &host, &row, kind, key, self.now).await?;
         Ok(Verdict::Keep(convert::notification(row)?))
     }
 }
@@ -158,45 +158,46 @@ impl Accept<'_> {
         };
         Ok(row.insert(tx).await?)
     }
+}
 
-    async fn open(
-        &self,
-        tx: &Tx,
-        host: &host::Model,
-        notification: &notification::Model,
-        kind: RecoveryKind,
-        key: Option<String>,
-    ) -> Result<(), Stop> {
-        let row = recovery::ActiveModel {
-            uuid: Set(Uuid::new_v4().to_string()),
-            notification_uuid: Set(notification.notification_uuid.clone()),
-            kind: Set(kind.as_str().to_owned()),
-            host_uuid: Set(host.uuid.clone()),
-            host_name: Set(host.name.clone()),
-            life: Set(Life::Open.as_str().to_owned()),
-            open_key: Set(key),
-            opened_at: Set(self.now.micros()),
-            ..Default::default()
-        };
-        match row.insert(tx).await {
-            Ok(_) => Ok(()),
-            Err(error) if is_unique_violation(&error) => Err(RegistryError::Duplicate.into()),
-            Err(error) => Err(error.into()),
-        }
+/// Opens the recovery of a notification.
+pub(crate) async fn open(
+    tx: &Tx,
+    host: &host::Model,
+    notification: &notification::Model,
+    kind: RecoveryKind,
+    key: Option<String>,
+    now: Timestamp,
+) -> Result<(), Stop> {
+    let row = recovery::ActiveModel {
+        uuid: Set(Uuid::new_v4().to_string()),
+        notification_uuid: Set(notification.notification_uuid.clone()),
+        kind: Set(kind.as_str().to_owned()),
+        host_uuid: Set(host.uuid.clone()),
+        host_name: Set(host.name.clone()),
+        life: Set(Life::Open.as_str().to_owned()),
+        open_key: Set(key),
+        opened_at: Set(now.micros()),
+        ..Default::default()
+    };
+    match row.insert(tx).await {
+        Ok(_) => Ok(()),
+        Err(error) if is_unique_violation(&error) => Err(RegistryError::Duplicate.into()),
+        Err(error) => Err(error.into()),
     }
 }
 
-async fn is_held(tx: &Tx, key: &str) -> Result<bool, Stop> {
-    let holder = recovery::Entity::find()
+/// The recovery that holds a key.
+pub(crate) async fn holder(tx: &Tx, key: &str) -> Result<Option<recovery::Model>, Stop> {
+    Ok(recovery::Entity::find()
         .filter(recovery::Column::OpenKey.eq(key))
         .one(tx)
-        .await?;
-    Ok(holder.is_some())
+        .await?)
 }
 
 /// The host has stopped again, so nothing is left to watch. The epoch goes up with it: whoever still watches is told that
 /// the recovery is not his any more.
-async fn close_watching(tx: &impl ConnectionTrait, host: &str) -> Result<(), Stop> {
+pub(crate) async fn close_watching(tx: &impl ConnectionTrait, host: &str) -> Result<(), Stop> {
     let watching = recovery::Entity::find()
         .filter(recovery::Column::HostUuid.eq(host))
         .filter(recovery::Column::Kind.eq(RecoveryKind::Host.as_str()))

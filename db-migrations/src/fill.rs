@@ -1,0 +1,100 @@
+//! Filling in what Masakari left NULL, and noting that its own migrations have nothing to do.
+//!
+//! Masakari cannot read back rows that its own upgrade left incomplete: one notification without a segment fails every
+//! list it is on. It stays possible to go back to it, and to come here again, so this is done whenever the schema is
+//! brought up to date, and not only the first time.
+
+use sea_orm_migration::prelude::{ConnectionTrait, DbErr};
+
+use crate::origin::{ALEMBIC, Revision};
+use crate::statement::{change, number, texts};
+
+/// How many values were filled in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Filled {
+    /// Notifications whose segment was taken from their host.
+    pub notification_segments: u64,
+    /// Segments that are enabled because nothing else was said.
+    pub segments_enabled: u64,
+    /// Hosts that are not reserved because nothing else was said.
+    pub hosts_reserved: u64,
+    /// Hosts that are not on maintenance because nothing else was said.
+    pub hosts_on_maintenance: u64,
+    /// Rows of any table that are not deleted because nothing else was said.
+    pub deleted: u64,
+}
+
+impl Filled {
+    /// All values together.
+    pub fn total(&self) -> u64 {
+        self.notification_segments
+            + self.segments_enabled
+            + self.hosts_reserved
+            + self.hosts_on_maintenance
+            + self.deleted
+    }
+}
+
+/// Fills in whatever is NULL and should not be. It looks first: an update that finds nothing would still lock on its way.
+pub(crate) async fn fill(db: &impl ConnectionTrait) -> Result<Filled, DbErr> {
+    let mut filled = Filled {
+        notification_segments: segments_of_notifications(db).await?,
+        segments_enabled: put(db, "failover_segments", "enabled", "TRUE").await?,
+        hosts_reserved: put(db, "hosts", "reserved", "FALSE").await?,
+        hosts_on_maintenance: put(db, "hosts", "on_maintenance", "FALSE").await?,
+        deleted: 0,
+    };
+    for table in ["failover_segments", "hosts", "notifications", "vmoves"] {
+        filled.deleted += put(db, table, "deleted", "0").await?;
+    }
+    Ok(filled)
+}
+
+async fn put(db: &impl ConnectionTrait, table: &str, column: &str, value: &str) -> Result<u64, DbErr> {
+    let missing = format!("SELECT COUNT(*) FROM {table} WHERE {column} IS NULL");
+    if number(db, &missing).await? == 0 {
+        return Ok(0);
+    }
+    change(
+        db,
+        &format!("UPDATE {table} SET {column} = {value} WHERE {column} IS NULL"),
+    )
+    .await
+}
+
+/// A host keeps its row when it is deleted, so nearly every notification still has one. One whose host was purged stays
+/// without a segment.
+async fn segments_of_notifications(db: &impl ConnectionTrait) -> Result<u64, DbErr> {
+    let lacking = "failover_segment_uuid IS NULL \
+                   AND EXISTS (SELECT 1 FROM hosts WHERE hosts.uuid = notifications.source_host_uuid)";
+    if number(db, &format!("SELECT COUNT(*) FROM notifications WHERE {lacking}")).await? == 0 {
+        return Ok(0);
+    }
+    let sql = format!(
+        "UPDATE notifications SET failover_segment_uuid = (SELECT hosts.failover_segment_id FROM hosts \
+         WHERE hosts.uuid = notifications.source_host_uuid) WHERE {lacking}"
+    );
+    change(db, &sql).await
+}
+
+/// Notes for `masakari-manage db sync` that the schema is what its newest migration makes of it.
+pub(crate) async fn stamp(db: &impl ConnectionTrait) -> Result<(), DbErr> {
+    let create = format!(
+        "CREATE TABLE IF NOT EXISTS {ALEMBIC} (version_num VARCHAR(32) NOT NULL, \
+         CONSTRAINT {ALEMBIC}_pkc PRIMARY KEY (version_num))"
+    );
+    change(db, &create).await?;
+    let head = Revision::HEAD;
+    let noted = texts(db, &format!("SELECT version_num FROM {ALEMBIC}")).await?;
+    if noted.is_empty() {
+        change(
+            db,
+            &format!("INSERT INTO {ALEMBIC} (version_num) VALUES ('{head}')"),
+        )
+        .await?;
+    } else if noted != [head.id()] {
+        change(db, &format!("UPDATE {ALEMBIC} SET version_num = '{head}'")).await?;
+    }
+    Ok(())
+}

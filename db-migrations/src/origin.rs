@@ -1,0 +1,314 @@
+//! Whose database this is: nobody's yet, Masakari's, or ours. Anything else is left alone.
+
+use sea_orm_migration::prelude::{ConnectionTrait, MigratorTrait as _};
+
+use crate::error::{SyncError, While as _};
+use crate::inspect::{columns, tables};
+use crate::statement::texts;
+use crate::{Migrator, TABLE};
+
+/// A table of Masakari's.
+pub(crate) struct MasakariTable {
+    pub(crate) name: &'static str,
+    /// What its first revision made it with, `id` and the times of every table left out.
+    columns: &'static [&'static str],
+    /// The first revision that has it.
+    since: Revision,
+}
+
+pub(crate) const MASAKARI_TABLES: &[MasakariTable] = &[
+    MasakariTable {
+        name: "failover_segments",
+        columns: &[
+            "uuid",
+            "name",
+            "service_type",
+            "enabled",
+            "description",
+            "recovery_method",
+        ],
+        since: Revision::Initial,
+    },
+    MasakariTable {
+        name: "hosts",
+        columns: &[
+            "uuid",
+            "name",
+            "reserved",
+            "type",
+            "control_attributes",
+            "failover_segment_id",
+            "on_maintenance",
+        ],
+        since: Revision::Initial,
+    },
+    MasakariTable {
+        name: "notifications",
+        columns: &[
+            "notification_uuid",
+            "generated_time",
+            "source_host_uuid",
+            "type",
+            "payload",
+            "status",
+        ],
+        since: Revision::Initial,
+    },
+    MasakariTable {
+        name: "vmoves",
+        columns: &[
+            "uuid",
+            "notification_uuid",
+            "instance_uuid",
+            "instance_name",
+            "source_host",
+            "dest_host",
+            "start_time",
+            "end_time",
+            "type",
+            "status",
+            "message",
+        ],
+        since: Revision::Vmoves,
+    },
+];
+
+const COMMON_COLUMNS: &[&str] = &["id", "created_at", "updated_at", "deleted_at", "deleted"];
+
+/// Where Masakari's own migrations note how far they came.
+pub(crate) const ALEMBIC: &str = "masakari_alembic_version";
+
+/// Where those of its first releases did.
+const LEGACY: &str = "migrate_version";
+
+/// The tables of the workflow library, which may stand in the same database.
+const TASKFLOW: &[&str] = &["alembic_version", "logbooks", "flowdetails", "atomdetails"];
+
+/// Our tables beside [`TABLE`].
+const OURS: &[&str] = &[
+    "recovery",
+    "recovery_move",
+    "recovery_step",
+    "recovery_proof",
+    "host_state",
+    "tachi_meta",
+    "tachi_lock",
+];
+
+/// A revision of Masakari's schema.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Revision {
+    /// Segments, hosts, notifications.
+    Initial,
+    /// And vmoves.
+    Vmoves,
+    /// And the segment and message of a notification.
+    Messages,
+}
+
+impl Revision {
+    /// The newest.
+    pub const HEAD: Self = Self::Messages;
+
+    const ALL: [Self; 3] = [Self::Initial, Self::Vmoves, Self::Messages];
+
+    /// As alembic calls it.
+    pub const fn id(self) -> &'static str {
+        match self {
+            Self::Initial => "8f848eb45d03",
+            Self::Vmoves => "8bdf5929c5a6",
+            Self::Messages => "13adff5efb9a",
+        }
+    }
+
+    fn from_id(id: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|revision| revision.id() == id)
+    }
+
+    /// From the version of the migrations before alembic.
+    fn from_legacy(version: i64) -> Option<Self> {
+        match version {
+            7 => Some(Self::Initial),
+            8 => Some(Self::Vmoves),
+            _ => None,
+        }
+    }
+}
+
+impl std::fmt::Display for Revision {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.id())
+    }
+}
+
+/// What a database was before anything was done to it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Origin {
+    /// The revision of Masakari's schema; `None` if there is none of it.
+    pub masakari: Option<Revision>,
+    /// Our newest migration that was applied; `None` if none was.
+    pub tachi: Option<String>,
+}
+
+/// Finds out whose database it is. Writes nothing.
+///
+/// # Errors
+///
+/// `Unknown` if it is somebody else's or of a version nobody here knows, `Newer`, `Database`.
+pub async fn origin<C: ConnectionTrait>(db: &C) -> Result<Origin, SyncError> {
+    let there = tables(db).await.while_("listing the tables")?;
+    let has = |name: &str| there.iter().any(|table| table == name);
+    let applied = if has(TABLE) {
+        applied(db).await?
+    } else {
+        Vec::new()
+    };
+    let masakari = if has(ALEMBIC) { alembic(db).await? } else { None };
+    let masakari = match masakari {
+        None if has(LEGACY) => legacy(db).await?,
+        revision => revision,
+    };
+    let missing: Vec<&str> = MASAKARI_TABLES
+        .iter()
+        .filter(|table| !has(table.name))
+        .map(|table| table.name)
+        .collect();
+    if !has(TABLE) {
+        if let Some(name) = OURS.iter().find(|name| has(name)) {
+            return Err(SyncError::unknown(format!(
+                "it has a table {name}, but no {TABLE}: it is not one of ours"
+            )));
+        }
+        match masakari {
+            Some(revision) => {
+                let lost = MASAKARI_TABLES
+                    .iter()
+                    .find(|table| table.since <= revision && !has(table.name));
+                if let Some(table) = lost {
+                    return Err(SyncError::unknown(format!(
+                        "it says it is a Masakari database at {revision}, but has no table {}",
+                        table.name
+                    )));
+                }
+            }
+            None if missing.len() < MASAKARI_TABLES.len() => {
+                return Err(SyncError::unknown(format!(
+                    "it has tables of Masakari's, but neither {ALEMBIC} nor {LEGACY} says at which revision; was the \
+                     dump complete?"
+                )));
+            }
+            None => no_strangers(&there)?,
+        }
+    }
+    for table in MASAKARI_TABLES.iter().filter(|table| has(table.name)) {
+        shape(db, table).await?;
+    }
+    Ok(Origin {
+        masakari,
+        tachi: applied.last().cloned(),
+    })
+}
+
+/// The revision that Masakari's own migrations noted; `None` if there is no note. Writes nothing.
+///
+/// # Errors
+///
+/// `Unknown`, `Database`.
+async fn alembic(db: &impl ConnectionTrait) -> Result<Option<Revision>, SyncError> {
+    let ids = texts(db, &format!("SELECT version_num FROM {ALEMBIC} ORDER BY 1"))
+        .await
+        .while_("reading Masakari's revision")?;
+    match ids.as_slice() {
+        [] => Ok(None),
+        [id] => Revision::from_id(id).map(Some).ok_or_else(|| {
+            let known = Revision::ALL.map(Revision::id).join(", ");
+            SyncError::unknown(format!(
+                "{ALEMBIC} says {id}, a revision this version does not know (it knows {known})"
+            ))
+        }),
+        several => Err(SyncError::unknown(format!(
+            "{ALEMBIC} names several revisions at once: {}",
+            several.join(", ")
+        ))),
+    }
+}
+
+async fn legacy(db: &impl ConnectionTrait) -> Result<Option<Revision>, SyncError> {
+    // As text, because the integers of the three databases are not of one size.
+    let versions = texts(db, &format!("SELECT CAST(version AS CHAR(20)) FROM {LEGACY}"))
+        .await
+        .while_("reading Masakari's version")?;
+    let version: i64 = match versions.as_slice() {
+        [version] => version.trim().parse().unwrap_or(0),
+        _ => 0,
+    };
+    match Revision::from_legacy(version) {
+        Some(revision) => Ok(Some(revision)),
+        None if version < 7 => Err(SyncError::unknown(format!(
+            "{LEGACY} says {version}: too old, let a Masakari release from before 2023 bring it to 8 first"
+        ))),
+        None => Err(SyncError::unknown(format!(
+            "{LEGACY} says {version}, which no release of Masakari made (the last was 8)"
+        ))),
+    }
+}
+
+/// Our migrations that were applied, oldest first.
+async fn applied(db: &impl ConnectionTrait) -> Result<Vec<String>, SyncError> {
+    let applied = texts(db, &format!("SELECT version FROM {TABLE} ORDER BY 1"))
+        .await
+        .while_("reading the applied migrations")?;
+    let known: Vec<String> = Migrator::migrations()
+        .iter()
+        .map(|migration| migration.name().to_owned())
+        .collect();
+    let versions: Vec<String> = applied
+        .iter()
+        .filter(|name| !known.contains(name))
+        .cloned()
+        .collect();
+    if versions.is_empty() {
+        Ok(applied)
+    } else {
+        Err(SyncError::Newer { versions })
+    }
+}
+
+/// An empty database is a new one. One with tables of a third party is a wrong URL.
+fn no_strangers(there: &[String]) -> Result<(), SyncError> {
+    let strangers: Vec<&str> = there
+        .iter()
+        .map(String::as_str)
+        .filter(|name| *name != ALEMBIC && *name != LEGACY && !TASKFLOW.contains(name))
+        .collect();
+    if strangers.is_empty() {
+        return Ok(());
+    }
+    let some: Vec<&str> = strangers.iter().copied().take(5).collect();
+    Err(SyncError::unknown(format!(
+        "it holds {} tables that are not Masakari's ({}{}); is [database] connection right? A new database must be empty",
+        strangers.len(),
+        some.join(", "),
+        if strangers.len() > some.len() { ", ..." } else { "" }
+    )))
+}
+
+/// A table by one of Masakari's names must be Masakari's.
+async fn shape(db: &impl ConnectionTrait, table: &MasakariTable) -> Result<(), SyncError> {
+    let found = columns(db, table.name).await.while_("reading the columns")?;
+    let missing: Vec<&str> = COMMON_COLUMNS
+        .iter()
+        .chain(table.columns)
+        .copied()
+        .filter(|column| !found.iter().any(|name| name == column))
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(SyncError::unknown(format!(
+        "its table {} is not Masakari's: it has no column {}",
+        table.name,
+        missing.join(", ")
+    )))
+}

@@ -1,0 +1,56 @@
+//! Statements, and names in them as each database quotes them.
+
+use sea_orm_migration::prelude::{ConnectionTrait, DbErr, TableAlterStatement, TableCreateStatement};
+use sea_orm_migration::sea_orm::{DbBackend, Statement};
+
+/// A name, quoted.
+pub(crate) fn quoted(backend: DbBackend, name: &str) -> String {
+    if backend == DbBackend::MySql {
+        format!("`{name}`")
+    } else {
+        format!("\"{name}\"")
+    }
+}
+
+/// Runs a statement that changes something; gives the number of rows it changed.
+///
+/// On `MariaDB` every one that touches the schema commits by itself, so a crash may come after any of them: whoever
+/// calls this looks first whether it is still to be done.
+pub(crate) async fn change(db: &impl ConnectionTrait, sql: &str) -> Result<u64, DbErr> {
+    let done = db.execute_unprepared(sql).await?;
+    #[cfg(test)]
+    crate::tests::crash::after_a_statement()?;
+    Ok(done.rows_affected())
+}
+
+/// Creates a table unless it is there.
+pub(crate) async fn create(db: &impl ConnectionTrait, table: &mut TableCreateStatement) -> Result<(), DbErr> {
+    db.execute(table.if_not_exists()).await?;
+    #[cfg(test)]
+    crate::tests::crash::after_a_statement()?;
+    Ok(())
+}
+
+/// Alters a table.
+pub(crate) async fn alter(db: &impl ConnectionTrait, table: &TableAlterStatement) -> Result<(), DbErr> {
+    db.execute(table).await?;
+    #[cfg(test)]
+    crate::tests::crash::after_a_statement()?;
+    Ok(())
+}
+
+/// The first column of every row.
+pub(crate) async fn texts(db: &impl ConnectionTrait, sql: &str) -> Result<Vec<String>, DbErr> {
+    let statement = Statement::from_string(db.get_database_backend(), sql);
+    let rows = db.query_all_raw(statement).await?;
+    rows.iter().map(|row| row.try_get_by_index(0)).collect()
+}
+
+/// A single number.
+pub(crate) async fn number(db: &impl ConnectionTrait, sql: &str) -> Result<i64, DbErr> {
+    let statement = Statement::from_string(db.get_database_backend(), sql);
+    match db.query_one_raw(statement).await? {
+        Some(row) => row.try_get_by_index(0),
+        None => Ok(0),
+    }
+}

@@ -1,0 +1,127 @@
+//! Bringing a database up to date, whatever it was before.
+
+use sea_orm_migration::prelude::{ConnectionTrait, DbErr, MigratorTrait as _};
+use sea_orm_migration::sea_orm::sqlx::mysql::MySqlDatabaseError;
+use sea_orm_migration::sea_orm::{DatabaseConnection, RuntimeErr};
+
+use crate::error::{SyncError, While as _};
+use crate::fill::{Filled, fill, stamp};
+use crate::lock::Lock;
+use crate::origin::{Origin, origin};
+use crate::statement::number;
+use crate::{Migrator, pending};
+
+/// How often it is tried when a node of the same cluster migrates at the same time.
+const ATTEMPTS: u32 = 3;
+
+/// What was found and done.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Report {
+    /// What the database was before.
+    pub origin: Origin,
+    /// The migrations that were applied.
+    pub applied: Vec<String>,
+    /// What was filled in.
+    pub filled: Filled,
+    /// What the database holds now.
+    pub holds: Holds,
+}
+
+impl Report {
+    /// Whether a database of Masakari's was taken over just now.
+    pub fn took_over(&self) -> bool {
+        self.origin.masakari.is_some() && self.origin.tachi.is_none()
+    }
+}
+
+/// Rows of Masakari's tables, deleted ones too.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Holds {
+    /// Rows of `failover_segments`.
+    pub segments: i64,
+    /// Rows of `hosts`.
+    pub hosts: i64,
+    /// Rows of `notifications`.
+    pub notifications: i64,
+    /// Rows of `vmoves`.
+    pub vmoves: i64,
+}
+
+/// Creates the schema, takes over Masakari's, or applies what is missing. Any number of processes may try at the same
+/// time; those who come later find nothing to do. What a crash left half done is finished.
+///
+/// # Errors
+///
+/// `Unknown`, `Newer` and `Locked`: nothing was changed. `Database`: on `SQLite` and `PostgreSQL` nothing was changed; on
+/// `MariaDB` the next call goes on where this one ended.
+///
+/// # Cancel safety
+///
+/// As for `Database`.
+pub async fn sync(db: &DatabaseConnection) -> Result<Report, SyncError> {
+    let mut attempt = 1;
+    loop {
+        match once(db).await {
+            Err(error) if attempt < ATTEMPTS && error.database().is_some_and(overtaken) => {
+                tracing::debug!(attempt, %error, "another node of the cluster was faster, looking again");
+                attempt += 1;
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
+async fn once(db: &DatabaseConnection) -> Result<Report, SyncError> {
+    let lock = Lock::take(db).await?;
+    let done = {
+        let tx = lock.connection();
+        async {
+            let origin = origin(tx).await?;
+            let applied = pending(tx).await.while_("reading the pending migrations")?;
+            Migrator::up(tx, None).await.while_("migrating the schema")?;
+            let filled = fill(tx).await.while_("filling in missing values")?;
+            stamp(tx).await.while_("noting Masakari's revision")?;
+            let holds = holds(tx).await.while_("counting rows")?;
+            Ok(Report {
+                origin,
+                applied,
+                filled,
+                holds,
+            })
+        }
+        .await
+    };
+    match done {
+        Ok(report) => {
+            lock.keep().await.while_("committing the migration")?;
+            Ok(report)
+        }
+        Err(error) => {
+            lock.give_up().await;
+            Err(error)
+        }
+    }
+}
+
+async fn holds(db: &impl ConnectionTrait) -> Result<Holds, DbErr> {
+    Ok(Holds {
+        segments: number(db, "SELECT COUNT(*) FROM failover_segments").await?,
+        hosts: number(db, "SELECT COUNT(*) FROM hosts").await?,
+        notifications: number(db, "SELECT COUNT(*) FROM notifications").await?,
+        vmoves: number(db, "SELECT COUNT(*) FROM vmoves").await?,
+    })
+}
+
+/// `MariaDB`: a table, column or index is already there, or a migration noted, that a moment ago was not.
+fn overtaken(error: &DbErr) -> bool {
+    let (DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error))) = error
+    else {
+        return false;
+    };
+    error
+        .as_database_error()
+        .and_then(|error| error.try_downcast_ref::<MySqlDatabaseError>())
+        .is_some_and(|error| matches!(error.number(), 1050 | 1060 | 1061 | 1062))
+}

@@ -1,0 +1,291 @@
+use sea_orm::{ActiveModelTrait as _, ConnectionTrait as _, EntityTrait as _, Set};
+use tachi_domain::entity::Host;
+use tachi_domain::recovery::Life;
+use tachi_engine::ports::{Journal as _, OperatorDesk as _, Registry as _, RegistryError};
+use uuid::Uuid;
+
+use super::*;
+use crate::testing::{Bench, START, stopped};
+
+const HOUR: i64 = 3600;
+const EXPIRY: Duration = Duration::from_secs(86_400);
+
+/// A row as Masakari's API leaves it.
+async fn left(bench: &Bench, host: &Host, kind: &str, status: &str, hours_ago: i64, payload: &str) -> String {
+    let at = to_column(Timestamp::from_micros(START).minus_seconds(hours_ago * HOUR)).unwrap();
+    let uuid = Uuid::new_v4().to_string();
+    let row = notification::ActiveModel {
+        notification_uuid: Set(uuid.clone()),
+        generated_time: Set(at),
+        source_host_uuid: Set(host.id.to_string()),
+        kind: Set(kind.to_owned()),
+        payload: Set(Some(payload.to_owned())),
+        status: Set(status.to_owned()),
+        failover_segment_uuid: Set(Some(host.segment.id.to_string())),
+        created_at: Set(Some(at)),
+        deleted: Set(Some(0)),
+        ..Default::default()
+    };
+    row.insert(bench.store.writer()).await.unwrap();
+    uuid
+}
+
+async fn status_of(bench: &Bench, uuid: &str) -> (String, String) {
+    let id = Uuid::parse_str(uuid).unwrap().into();
+    let row = bench.store.get_notification(id).await.unwrap().unwrap();
+    (row.status.as_str().to_owned(), row.message.unwrap_or_default())
+}
+
+const STOPPED: &str = r#"{"event": "STOPPED", "host_status": "NORMAL"}"#;
+const VM: &str = r#"{"event": "LIFECYCLE", "instance_uuid": "00000000-0000-0000-0000-000000000001"}"#;
+const PROCESS: &str = r#"{"event": "STOPPED", "process_name": "nova-compute"}"#;
+
+#[tokio::test]
+async fn what_becomes_of_what_was_left() {
+    let cases = [
+        (
+            "a new host",
+            "COMPUTE_HOST",
+            "new",
+            0,
+            STOPPED,
+            "new",
+            "left it new",
+        ),
+        (
+            "a host in mid-recovery",
+            "COMPUTE_HOST",
+            "running",
+            5,
+            STOPPED,
+            "new",
+            "left it running",
+        ),
+        (
+            "a host between attempts",
+            "COMPUTE_HOST",
+            "error",
+            1,
+            STOPPED,
+            "new",
+            "left it error",
+        ),
+        (
+            "a host of last week",
+            "COMPUTE_HOST",
+            "running",
+            170,
+            STOPPED,
+            "failed",
+            "86400 s",
+        ),
+        (
+            "from a clock that is ahead",
+            "COMPUTE_HOST",
+            "new",
+            -2,
+            STOPPED,
+            "new",
+            "left it new",
+        ),
+        ("a new instance", "VM", "new", 0, VM, "new", "left it new"),
+        (
+            "an instance between attempts",
+            "VM",
+            "error",
+            1,
+            VM,
+            "new",
+            "left it error",
+        ),
+        (
+            "an instance in between",
+            "VM",
+            "running",
+            1,
+            VM,
+            "failed",
+            "please check",
+        ),
+        (
+            "a process between attempts",
+            "PROCESS",
+            "error",
+            1,
+            PROCESS,
+            "new",
+            "left it error",
+        ),
+        (
+            "a process in between",
+            "PROCESS",
+            "running",
+            1,
+            PROCESS,
+            "failed",
+            "please check",
+        ),
+        ("an unknown type", "SUN", "new", 0, STOPPED, "failed", "SUN"),
+        ("an unreadable payload", "VM", "new", 0, "{", "failed", "payload"),
+    ];
+    for (case, kind, before, hours, payload, after, told) in cases {
+        let bench = Bench::new().await;
+        let segment = bench.segment("s1").await;
+        let host = bench.host(&segment, "cmp1").await;
+        let uuid = left(&bench, &host, kind, before, hours, payload).await;
+        assert_eq!(bench.store.left_open().await.unwrap(), 1, "{case}");
+        let adopted = bench.store.adopt(EXPIRY).await.unwrap();
+        assert_eq!(
+            (adopted.opened, adopted.failed),
+            (u64::from(after == "new"), u64::from(after == "failed")),
+            "{case}"
+        );
+        if kind == "SUN" || payload == "{" {
+            // The API cannot show such a row either; it is enough that it is over.
+            let row = notification::Entity::find()
+                .one(bench.store.reader())
+                .await
+                .unwrap()
+                .unwrap();
+            assert_eq!(row.status, after, "{case}");
+            assert!(row.message.unwrap().contains(told), "{case}");
+        } else {
+            let (status, message) = status_of(&bench, &uuid).await;
+            assert_eq!(status, after, "{case}");
+            assert!(message.contains(told), "{case}: {message}");
+        }
+        assert_eq!(bench.store.left_open().await.unwrap(), 0, "{case}");
+        assert_eq!(
+            bench.store.adopt(EXPIRY).await.unwrap(),
+            Adopted::default(),
+            "{case}: once"
+        );
+        let open = bench.store.recoveries(true).await.unwrap();
+        assert_eq!(open.len(), usize::from(after == "new"), "{case}");
+        if after == "new" {
+            let claimed = bench.claim_newest("engine").await;
+            assert_eq!(claimed.notification.id.to_string(), uuid, "{case}");
+            assert_eq!(status_of(&bench, &uuid).await.0, "running", "{case}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn r6_a_host_gets_one_recovery_by_the_newest_report() {
+    let bench = Bench::new().await;
+    let segment = bench.segment("s1").await;
+    let host = bench.host(&segment, "cmp1").await;
+    let older = left(&bench, &host, "COMPUTE_HOST", "running", 3, STOPPED).await;
+    let newest = left(&bench, &host, "COMPUTE_HOST", "new", 1, STOPPED).await;
+    let adopted = bench.store.adopt(EXPIRY).await.unwrap();
+    assert_eq!((adopted.opened, adopted.joined, adopted.failed), (1, 1, 0));
+    let (status, message) = status_of(&bench, &older).await;
+    assert_eq!(status, "ignored");
+    assert!(message.contains(&newest), "{message}");
+    let recoveries = bench.store.recoveries(false).await.unwrap();
+    assert_eq!(recoveries.len(), 1);
+    assert_eq!(recoveries[0].notification.to_string(), newest);
+    assert_eq!(recoveries[0].life, Life::Open);
+}
+
+#[tokio::test]
+async fn what_was_accepted_meanwhile_is_joined_and_left_alone() {
+    let bench = Bench::new().await;
+    let segment = bench.segment("s1").await;
+    let host = bench.host(&segment, "cmp1").await;
+    let ours = bench.stopped(&host).await;
+    let theirs = left(&bench, &host, "COMPUTE_HOST", "error", 2, STOPPED).await;
+    assert_eq!(bench.store.adopt(EXPIRY).await.unwrap().joined, 1);
+    assert_eq!(status_of(&bench, &theirs).await.0, "ignored");
+    assert_eq!(status_of(&bench, &ours.id.to_string()).await.0, "new");
+}
+
+#[tokio::test]
+async fn a_report_about_a_deleted_host_fails() {
+    let bench = Bench::new().await;
+    let segment = bench.segment("s1").await;
+    let host = bench.host(&segment, "cmp1").await;
+    bench.store.delete_host(segment.id, host.id).await.unwrap();
+    let uuid = left(&bench, &host, "COMPUTE_HOST", "running", 1, STOPPED).await;
+    assert_eq!(bench.store.adopt(EXPIRY).await.unwrap().failed, 1);
+    let (status, message) = status_of(&bench, &uuid).await;
+    assert_eq!(status, "failed");
+    assert!(message.contains("not registered"), "{message}");
+}
+
+#[tokio::test]
+async fn r19_maintenance_that_masakari_set_is_no_operators_word() {
+    for (case, hours) in [("taken up", 1), ("too old", 100)] {
+        let bench = Bench::new().await;
+        let segment = bench.segment("s1").await;
+        let (host, operators) = (
+            bench.host(&segment, "cmp1").await,
+            bench.host(&segment, "cmp2").await,
+        );
+        left(&bench, &host, "COMPUTE_HOST", "running", hours, STOPPED).await;
+        bench
+            .store
+            .writer()
+            .execute_unprepared("UPDATE hosts SET on_maintenance = TRUE")
+            .await
+            .unwrap();
+        bench.store.adopt(EXPIRY).await.unwrap();
+        if hours == 1 {
+            let claimed = bench.claim_newest("engine").await;
+            assert!(!claimed.pulse.operator_maintenance, "{case}");
+        } else {
+            bench.stopped(&host).await;
+        }
+        let refused = bench.accept(&stopped(&operators.name, bench.clock_wall())).await;
+        assert!(
+            matches!(refused, Err(RegistryError::OnMaintenance { .. })),
+            "{case}: {refused:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn moves_that_nobody_works_on_any_more_are_closed() {
+    let bench = Bench::new().await;
+    let segment = bench.segment("s1").await;
+    let host = bench.host(&segment, "cmp1").await;
+    let uuid = left(&bench, &host, "COMPUTE_HOST", "running", 1, STOPPED).await;
+    for (number, status) in ["pending", "ongoing", "succeeded"].into_iter().enumerate() {
+        let row = vmove::ActiveModel {
+            uuid: Set(Uuid::from_u128(number as u128).to_string()),
+            notification_uuid: Set(uuid.clone()),
+            instance_uuid: Set(Uuid::nil().to_string()),
+            instance_name: Set("vm".to_owned()),
+            status: Set(Some(status.to_owned())),
+            deleted: Set(Some(0)),
+            ..Default::default()
+        };
+        row.insert(bench.store.writer()).await.unwrap();
+    }
+    bench.store.adopt(EXPIRY).await.unwrap();
+    let rows = vmove::Entity::find().all(bench.store.reader()).await.unwrap();
+    let statuses: Vec<_> = rows.iter().map(|row| row.status.as_deref().unwrap()).collect();
+    assert_eq!(statuses, ["ignored", "ignored", "succeeded"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn engines_that_start_at_once_take_each_up_once() {
+    let bench = Bench::new().await;
+    let segment = bench.segment("s1").await;
+    for number in 0..8 {
+        let host = bench.host(&segment, &format!("cmp{number}")).await;
+        left(&bench, &host, "COMPUTE_HOST", "error", 1, STOPPED).await;
+    }
+    let mut tasks = tokio::task::JoinSet::new();
+    for _ in 0..4 {
+        let store = bench.another().await;
+        tasks.spawn(async move { store.adopt(EXPIRY).await.unwrap().opened });
+    }
+    let mut opened = 0;
+    while let Some(of_one) = tasks.join_next().await {
+        opened += of_one.unwrap();
+    }
+    assert_eq!(opened, 8);
+    assert_eq!(bench.store.recoveries(true).await.unwrap().len(), 8);
+    assert_eq!(bench.store.unsettled().await.unwrap().len(), 8);
+}

@@ -1,0 +1,154 @@
+//! Removing old rows for good: what was deleted long ago, and notifications that ended long ago with all that belongs to
+//! them.
+//!
+//! Nothing that a recovery still works on, watches or holds is touched. Each batch is a transaction of its own that looks
+//! again before it removes, so that purging may be interrupted, repeated and run beside a working engine.
+
+mod batch;
+
+use tachi_domain::Timestamp;
+use tracing::instrument;
+
+use self::batch::{Batch, Kind};
+use crate::error::Stop;
+use crate::{Store, StoreError};
+
+/// What to remove.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PurgeOptions {
+    /// What was deleted, or ended, before this.
+    pub before: Timestamp,
+    /// At most so many segments, hosts and notifications together; what belongs to them goes with them.
+    pub max_rows: Option<u64>,
+    /// Count, and remove nothing.
+    pub dry_run: bool,
+}
+
+impl PurgeOptions {
+    /// Everything that was deleted, or ended, before this.
+    pub fn before(before: Timestamp) -> Self {
+        Self {
+            before,
+            max_rows: None,
+            dry_run: false,
+        }
+    }
+}
+
+/// How many rows of each table were removed, or would be.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Purged {
+    rows: [u64; TABLES.len()],
+}
+
+const TABLES: [&str; 9] = [
+    "notifications",
+    "vmoves",
+    "hosts",
+    "failover_segments",
+    "recovery",
+    "recovery_step",
+    "recovery_move",
+    "recovery_proof",
+    "host_state",
+];
+
+impl Purged {
+    /// Table and rows, Masakari's tables first.
+    pub fn tables(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
+        TABLES.into_iter().zip(self.rows)
+    }
+
+    /// The rows of one table; 0 if there is no such table.
+    pub fn of(&self, table: &str) -> u64 {
+        self.tables()
+            .find(|(name, _)| *name == table)
+            .map_or(0, |(_, rows)| rows)
+    }
+
+    /// All rows together.
+    pub fn total(&self) -> u64 {
+        self.rows.iter().sum()
+    }
+
+    fn add(&mut self, table: &str, rows: u64) {
+        if let Some(place) = TABLES.iter().position(|name| *name == table) {
+            self.rows[place] += rows;
+        }
+    }
+
+    fn join(&mut self, other: &Self) {
+        for (place, rows) in self.rows.iter_mut().zip(other.rows) {
+            *place += rows;
+        }
+    }
+}
+
+/// How many notifications, hosts or segments one transaction removes. A notification may bring thousands of rows.
+const BATCH: u64 = 100;
+
+/// How many rows without anything of their own.
+const SMALL_BATCH: u64 = 500;
+
+impl Store {
+    /// Removes old rows; tells after each batch how much is done.
+    ///
+    /// # Errors
+    ///
+    /// `Database`. What was told before that is done.
+    #[instrument(name = "store::purge", level = "debug", skip_all)]
+    pub async fn purge(
+        &self,
+        options: &PurgeOptions,
+        mut told: impl FnMut(&Purged) + Send,
+    ) -> Result<Purged, StoreError> {
+        let mut purged = Purged::default();
+        let mut left = options.max_rows;
+        for kind in Kind::ALL {
+            self.purge_kind(kind, options, &mut left, &mut purged, &mut told)
+                .await
+                .map_err(|stop| stop.store("purging old rows"))?;
+        }
+        Ok(purged)
+    }
+
+    async fn purge_kind(
+        &self,
+        kind: Kind,
+        options: &PurgeOptions,
+        left: &mut Option<u64>,
+        purged: &mut Purged,
+        told: &mut (impl FnMut(&Purged) + Send),
+    ) -> Result<(), Stop> {
+        let mut after = 0;
+        loop {
+            let whole = if kind.is_counted() { BATCH } else { SMALL_BATCH };
+            let limit = match left {
+                Some(left) if kind.is_counted() => whole.min(*left),
+                _ => whole,
+            };
+            if limit == 0 {
+                return Ok(());
+            }
+            let batch = Batch {
+                kind,
+                before: options.before,
+                dry_run: options.dry_run,
+                after,
+                limit,
+            };
+            let done = self.write(&batch).await?;
+            purged.join(&done.purged);
+            let Some(last) = done.last else { return Ok(()) };
+            after = last;
+            if let Some(left) = left.as_mut().filter(|_| kind.is_counted()) {
+                *left = left.saturating_sub(done.found);
+            }
+            told(purged);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

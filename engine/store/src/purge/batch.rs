@@ -1,0 +1,298 @@
+//! One transaction of a purge: finds a few rows, and removes or counts them with what belongs to them.
+
+use async_trait::async_trait;
+use sea_orm::sea_query::{Expr, ExprTrait as _, Query, SelectStatement};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait as _, EntityTrait, PaginatorTrait as _, QueryFilter as _, QueryOrder as _,
+    QuerySelect as _,
+};
+use tachi_domain::Timestamp;
+use tachi_domain::entity::notification::NotificationStatus;
+use tachi_domain::recovery::Life;
+
+use super::Purged;
+use crate::entity::{
+    host, host_state, notification, recovery, recovery_move, recovery_proof, recovery_step, segment, vmove,
+};
+use crate::error::Stop;
+use crate::time::to_column;
+use crate::work::{Tx, Verdict, Work};
+
+/// What a batch is of, in the order in which they go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Notifications that ended, with vmoves and recoveries.
+    Notifications,
+    /// Recoveries whose notification is gone: `masakari-manage` does not know of them.
+    StrayRecoveries,
+    /// Vmoves whose notification is gone, which `masakari-manage` leaves behind, and deleted ones.
+    StrayVmoves,
+    /// Deleted hosts.
+    Hosts,
+    /// Deleted segments without hosts.
+    Segments,
+}
+
+impl Kind {
+    pub(super) const ALL: [Self; 5] = [
+        Self::Notifications,
+        Self::StrayRecoveries,
+        Self::StrayVmoves,
+        Self::Hosts,
+        Self::Segments,
+    ];
+
+    /// Whether it counts as a row of its own, as it does for `masakari-manage`.
+    pub(super) const fn is_counted(self) -> bool {
+        matches!(self, Self::Notifications | Self::Hosts | Self::Segments)
+    }
+}
+
+pub(super) struct Batch {
+    pub(super) kind: Kind,
+    pub(super) before: Timestamp,
+    pub(super) dry_run: bool,
+    /// Rows with larger ids only.
+    pub(super) after: i64,
+    pub(super) limit: u64,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Done {
+    pub(super) purged: Purged,
+    /// How many rows were found.
+    pub(super) found: u64,
+    /// The largest id of what was found; `None` if nothing was.
+    pub(super) last: Option<i64>,
+}
+
+#[async_trait]
+impl Work for Batch {
+    type Output = Done;
+
+    async fn run(&self, tx: &Tx) -> Result<Verdict<Done>, Stop> {
+        let mut done = Done::default();
+        match self.kind {
+            Kind::Notifications => self.notifications(tx, &mut done).await?,
+            Kind::StrayRecoveries => self.stray_recoveries(tx, &mut done).await?,
+            Kind::StrayVmoves => self.stray_vmoves(tx, &mut done).await?,
+            Kind::Hosts => self.hosts(tx, &mut done).await?,
+            Kind::Segments => self.segments(tx, &mut done).await?,
+        }
+        Ok(if self.dry_run {
+            Verdict::Undo(done)
+        } else {
+            Verdict::Keep(done)
+        })
+    }
+}
+
+impl Batch {
+    async fn notifications(&self, tx: &Tx, done: &mut Done) -> Result<(), Stop> {
+        let over = NotificationStatus::ALL
+            .iter()
+            .filter(|status| !status.is_open())
+            .map(|status| status.as_str());
+        let rows: Vec<(i64, String)> = notification::Entity::find()
+            .select_only()
+            .columns([notification::Column::Id, notification::Column::NotificationUuid])
+            .filter(notification::Column::Id.gt(self.after))
+            .filter(notification::Column::Status.is_in(over))
+            .filter(notification::Column::UpdatedAt.lt(to_column(self.before)?))
+            .filter(
+                notification::Column::NotificationUuid
+                    .not_in_subquery(unsettled(recovery::Column::NotificationUuid)),
+            )
+            .order_by_asc(notification::Column::Id)
+            .limit(self.limit)
+            .into_tuple()
+            .all(tx)
+            .await?;
+        let (ids, uuids) = found(done, rows);
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let recoveries: Vec<i64> = recovery::Entity::find()
+            .select_only()
+            .column(recovery::Column::Id)
+            .filter(recovery::Column::NotificationUuid.is_in(&uuids))
+            .into_tuple()
+            .all(tx)
+            .await?;
+        self.recoveries(tx, done, &recoveries).await?;
+        self.remove::<vmove::Entity>(tx, done, vmove::Column::NotificationUuid.is_in(&uuids))
+            .await?;
+        self.remove::<notification::Entity>(tx, done, notification::Column::Id.is_in(ids))
+            .await
+    }
+
+    /// Closed ones, with everything that was written about them. Why a host is on maintenance is still true without the
+    /// recovery that found it out.
+    async fn recoveries(&self, tx: &Tx, done: &mut Done, ids: &[i64]) -> Result<(), Stop> {
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let ids = || ids.iter().copied();
+        if !self.dry_run {
+            host_state::Entity::update_many()
+                .col_expr(host_state::Column::RecoveryId, Expr::value(None::<i64>))
+                .filter(host_state::Column::RecoveryId.is_in(ids()))
+                .exec(tx)
+                .await?;
+        }
+        self.remove::<recovery_step::Entity>(tx, done, recovery_step::Column::RecoveryId.is_in(ids()))
+            .await?;
+        self.remove::<recovery_proof::Entity>(tx, done, recovery_proof::Column::RecoveryId.is_in(ids()))
+            .await?;
+        self.remove::<recovery_move::Entity>(tx, done, recovery_move::Column::RecoveryId.is_in(ids()))
+            .await?;
+        self.remove::<recovery::Entity>(tx, done, recovery::Column::Id.is_in(ids()))
+            .await
+    }
+
+    async fn stray_recoveries(&self, tx: &Tx, done: &mut Done) -> Result<(), Stop> {
+        let rows: Vec<(i64, String)> = recovery::Entity::find()
+            .select_only()
+            .columns([recovery::Column::Id, recovery::Column::Uuid])
+            .filter(recovery::Column::Id.gt(self.after))
+            .filter(recovery::Column::Life.eq(Life::Closed.as_str()))
+            .filter(recovery::Column::OpenedAt.lt(self.before.micros()))
+            .filter(
+                Expr::exists(notification_of((
+                    recovery::Entity,
+                    recovery::Column::NotificationUuid,
+                )))
+                .not(),
+            )
+            .order_by_asc(recovery::Column::Id)
+            .limit(self.limit)
+            .into_tuple()
+            .all(tx)
+            .await?;
+        let (ids, _) = found(done, rows);
+        self.recoveries(tx, done, &ids).await
+    }
+
+    async fn stray_vmoves(&self, tx: &Tx, done: &mut Done) -> Result<(), Stop> {
+        let before = to_column(self.before)?;
+        let stray = vmove::Column::CreatedAt
+            .lt(before)
+            .and(Expr::exists(notification_of((vmove::Entity, vmove::Column::NotificationUuid))).not());
+        let rows: Vec<(i64, String)> = vmove::Entity::find()
+            .select_only()
+            .columns([vmove::Column::Id, vmove::Column::Uuid])
+            .filter(vmove::Column::Id.gt(self.after))
+            .filter(vmove::Column::DeletedAt.lt(before).or(stray))
+            .order_by_asc(vmove::Column::Id)
+            .limit(self.limit)
+            .into_tuple()
+            .all(tx)
+            .await?;
+        let (ids, _) = found(done, rows);
+        self.remove::<vmove::Entity>(tx, done, vmove::Column::Id.is_in(ids))
+            .await
+    }
+
+    async fn hosts(&self, tx: &Tx, done: &mut Done) -> Result<(), Stop> {
+        let rows: Vec<(i64, String)> = host::Entity::find()
+            .select_only()
+            .columns([host::Column::Id, host::Column::Uuid])
+            .filter(host::Column::Id.gt(self.after))
+            .filter(host::Column::Deleted.ne(0))
+            .filter(host::Column::DeletedAt.lt(to_column(self.before)?))
+            .filter(host::Column::Uuid.not_in_subquery(unsettled(recovery::Column::HostUuid)))
+            .order_by_asc(host::Column::Id)
+            .limit(self.limit)
+            .into_tuple()
+            .all(tx)
+            .await?;
+        let (ids, uuids) = found(done, rows);
+        self.remove::<host_state::Entity>(tx, done, host_state::Column::HostUuid.is_in(uuids))
+            .await?;
+        self.remove::<host::Entity>(tx, done, host::Column::Id.is_in(ids))
+            .await
+    }
+
+    async fn segments(&self, tx: &Tx, done: &mut Done) -> Result<(), Stop> {
+        let before = to_column(self.before)?;
+        let mut hosts = Query::select();
+        hosts.expr(Expr::value(1)).from(host::Entity).and_where(
+            Expr::col((host::Entity, host::Column::FailoverSegmentId))
+                .equals((segment::Entity, segment::Column::Uuid)),
+        );
+        if self.dry_run {
+            // Those that would be gone by now do not count.
+            let goes = host::Column::Deleted
+                .ne(0)
+                .and(host::Column::DeletedAt.is_not_null())
+                .and(host::Column::DeletedAt.lt(before))
+                .and(host::Column::Uuid.not_in_subquery(unsettled(recovery::Column::HostUuid)));
+            hosts.and_where(goes.not());
+        }
+        let rows: Vec<(i64, String)> = segment::Entity::find()
+            .select_only()
+            .columns([segment::Column::Id, segment::Column::Uuid])
+            .filter(segment::Column::Id.gt(self.after))
+            .filter(segment::Column::Deleted.ne(0))
+            .filter(segment::Column::DeletedAt.lt(before))
+            .filter(Expr::exists(hosts).not())
+            .order_by_asc(segment::Column::Id)
+            .limit(self.limit)
+            .into_tuple()
+            .all(tx)
+            .await?;
+        let (ids, _) = found(done, rows);
+        self.remove::<segment::Entity>(tx, done, segment::Column::Id.is_in(ids))
+            .await
+    }
+
+    /// Removes rows, or counts them.
+    async fn remove<E>(
+        &self,
+        tx: &Tx,
+        done: &mut Done,
+        which: sea_orm::sea_query::SimpleExpr,
+    ) -> Result<(), Stop>
+    where
+        E: EntityTrait,
+        E::Model: Sync,
+    {
+        let rows = if self.dry_run {
+            E::find().filter(which).count(tx).await?
+        } else {
+            let mut delete = Query::delete();
+            delete.from_table(E::default()).and_where(which);
+            tx.execute(&delete).await?.rows_affected()
+        };
+        done.purged.add(E::default().table_name(), rows);
+        Ok(())
+    }
+}
+
+/// Takes note of what was found; gives ids and uuids apart.
+fn found(done: &mut Done, rows: Vec<(i64, String)>) -> (Vec<i64>, Vec<String>) {
+    done.found = u64::try_from(rows.len()).unwrap_or(u64::MAX);
+    done.last = rows.last().map(|(id, _)| *id);
+    rows.into_iter().unzip()
+}
+
+/// What recoveries that are not closed are about.
+fn unsettled(column: recovery::Column) -> SelectStatement {
+    Query::select()
+        .column(column)
+        .from(recovery::Entity)
+        .and_where(recovery::Column::Life.ne(Life::Closed.as_str()))
+        .take()
+}
+
+/// The notification that a column names.
+fn notification_of<E: EntityTrait, C: ColumnTrait>((entity, column): (E, C)) -> SelectStatement {
+    Query::select()
+        .expr(Expr::value(1))
+        .from(notification::Entity)
+        .and_where(
+            Expr::col((notification::Entity, notification::Column::NotificationUuid))
+                .equals((entity, column)),
+        )
+        .take()
+}

@@ -1,0 +1,237 @@
+use sea_orm::ConnectionTrait as _;
+use tachi_domain::entity::notification::NotificationStatus;
+use tachi_domain::entity::{Host, Segment};
+use tachi_domain::recovery::Life;
+use tachi_domain::{ServerId, Timestamp};
+use tachi_engine::ports::journal::{Committed, HostWrite, ProofWrite, StepKind, StepWrite, Write};
+use tachi_engine::ports::{Journal as _, Registry as _};
+use uuid::Uuid;
+
+use super::*;
+use crate::testing::{Bench, pending_move, step};
+
+const DAY: i64 = 86_400;
+
+/// A host that stopped and was recovered as far as `life`, with a move, two steps, a proof and maintenance.
+async fn recovered(bench: &Bench, segment: &Segment, name: &str, life: Life) -> Host {
+    let host = bench.host(segment, name).await;
+    bench.stopped(&host).await;
+    let claimed = bench.claim_newest("engine").await;
+    let server = ServerId(Uuid::new_v4());
+    let write = Write {
+        moves: vec![pending_move(server, 1)],
+        steps: vec![
+            step("PrepareHAEnabledInstancesTask", 1.0, false, "listed"),
+            StepWrite {
+                kind: StepKind::Intent,
+                server: Some(server),
+                ..step("EvacuateInstancesTask", 0.0, false, "asked")
+            },
+        ],
+        proofs: vec![ProofWrite {
+            kind: "device".to_owned(),
+            by: "maas".to_owned(),
+            from: "bmc".to_owned(),
+            evidence: "off".to_owned(),
+            at: bench.clock_wall(),
+        }],
+        host: Some(HostWrite {
+            host: host.id,
+            why: tachi_domain::entity::host::MaintenanceReason::Recovery,
+        }),
+        notification: (life != Life::Open).then_some((NotificationStatus::Finished, None)),
+        life: Some(life),
+        ..Write::default()
+    };
+    let written = bench
+        .store
+        .commit(claimed.id, claimed.epoch, &write)
+        .await
+        .unwrap();
+    assert!(matches!(written, Committed::Written(_)), "{written:?}");
+    host
+}
+
+/// What was there before now.
+fn all_of(bench: &Bench) -> PurgeOptions {
+    PurgeOptions::before(bench.clock_wall())
+}
+
+fn rows(purged: &Purged) -> Vec<(&'static str, u64)> {
+    purged.tables().filter(|(_, rows)| *rows > 0).collect()
+}
+
+async fn count(bench: &Bench, table: &str) -> i64 {
+    let sql = format!("SELECT COUNT(*) FROM {table}");
+    let statement = sea_orm::Statement::from_string(bench.store.reader().get_database_backend(), sql);
+    let row = bench
+        .store
+        .reader()
+        .query_one_raw(statement)
+        .await
+        .unwrap()
+        .unwrap();
+    row.try_get_by_index(0).unwrap()
+}
+
+const ONE_RECOVERY: [(&str, u64); 6] = [
+    ("notifications", 1),
+    ("vmoves", 1),
+    ("recovery", 1),
+    ("recovery_step", 2),
+    ("recovery_move", 1),
+    ("recovery_proof", 1),
+];
+
+#[tokio::test]
+async fn a_notification_goes_with_all_that_belongs_to_it() {
+    let bench = Bench::new().await;
+    let segment = bench.segment("s1").await;
+    let host = recovered(&bench, &segment, "cmp1", Life::Closed).await;
+    bench.clock.advance(31 * DAY);
+    let mut dry = all_of(&bench);
+    dry.dry_run = true;
+    assert_eq!(
+        rows(&bench.store.purge(&dry, |_| ()).await.unwrap()),
+        ONE_RECOVERY
+    );
+    assert_eq!(count(&bench, "recovery_step").await, 2, "nothing was removed");
+    assert_eq!(
+        rows(&bench.store.purge(&all_of(&bench), |_| ()).await.unwrap()),
+        ONE_RECOVERY
+    );
+    for (table, _) in ONE_RECOVERY {
+        assert_eq!(count(&bench, table).await, 0, "{table}");
+    }
+    // Why the living host is on maintenance is still known: a new report about it is taken.
+    assert_eq!(count(&bench, "host_state").await, 1);
+    bench.stopped(&host).await;
+    assert_eq!(
+        bench.store.purge(&all_of(&bench), |_| ()).await.unwrap().total(),
+        0,
+        "again"
+    );
+}
+
+#[tokio::test]
+async fn nothing_of_a_recovery_that_goes_on_is_touched() {
+    for life in [Life::Open, Life::Watching] {
+        let bench = Bench::new().await;
+        let segment = bench.segment("s1").await;
+        recovered(&bench, &segment, "cmp1", life).await;
+        // Even if somebody has said that it is over, and deleted its host behind our back.
+        bench
+            .store
+            .writer()
+            .execute_unprepared(
+                "UPDATE notifications SET status = 'finished', updated_at = '2001-01-01 00:00:00.000000'; \
+                 UPDATE hosts SET deleted = id, deleted_at = '2001-01-01 00:00:00.000000'; \
+                 UPDATE failover_segments SET deleted = id, deleted_at = '2001-01-01 00:00:00.000000'",
+            )
+            .await
+            .unwrap();
+        for dry_run in [true, false] {
+            let mut options = all_of(&bench);
+            options.dry_run = dry_run;
+            let purged = bench.store.purge(&options, |_| ()).await.unwrap();
+            assert_eq!(purged.total(), 0, "{life}, dry run {dry_run}: {purged:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn only_what_is_old_and_over_goes() {
+    let bench = Bench::new().await;
+    let (gone, kept) = (bench.segment("gone").await, bench.segment("kept").await);
+    let host = bench.host(&gone, "cmp1").await;
+    bench.host(&kept, "cmp2").await;
+    bench.store.delete_segment(gone.id).await.unwrap();
+    recovered(&bench, &kept, "cmp3", Life::Closed).await;
+    let early = bench.clock_wall();
+    for (case, before, wanted) in [
+        ("a moment too early", early.whole_seconds(), vec![]),
+        (
+            "a second later",
+            Timestamp::from_micros(early.micros() + 1_000_000),
+            vec![
+                ("notifications", 1),
+                ("vmoves", 1),
+                ("hosts", 1),
+                ("failover_segments", 1),
+                ("recovery", 1),
+                ("recovery_step", 2),
+                ("recovery_move", 1),
+                ("recovery_proof", 1),
+            ],
+        ),
+    ] {
+        for dry_run in [true, false] {
+            let mut options = PurgeOptions::before(before);
+            options.dry_run = dry_run;
+            let purged = bench.store.purge(&options, |_| ()).await.unwrap();
+            assert_eq!(rows(&purged), wanted, "{case}, dry run {dry_run}");
+        }
+    }
+    assert_eq!(bench.store.get_segment(kept.id).await.unwrap(), Some(kept));
+    assert_eq!(count(&bench, "hosts").await, 2);
+    assert_eq!(host.name, "cmp1");
+}
+
+#[tokio::test]
+async fn the_budget_counts_what_masakari_manage_counts() {
+    let bench = Bench::new().await;
+    let segment = bench.segment("s1").await;
+    for name in ["cmp1", "cmp2", "cmp3"] {
+        recovered(&bench, &segment, name, Life::Closed).await;
+    }
+    bench.store.delete_segment(segment.id).await.unwrap();
+    bench.clock.advance(DAY);
+    let mut options = all_of(&bench);
+    options.max_rows = Some(2);
+    let mut told = 0;
+    for (run, wanted) in [
+        ("first", vec![("notifications", 2)]),
+        ("second", vec![("notifications", 1), ("hosts", 1)]),
+        ("third", vec![("hosts", 2)]),
+        ("fourth", vec![("failover_segments", 1)]),
+        ("last", vec![]),
+    ] {
+        let purged = bench.store.purge(&options, |_| told += 1).await.unwrap();
+        let counted: Vec<_> = rows(&purged)
+            .into_iter()
+            .filter(|(table, _)| ["notifications", "hosts", "failover_segments"].contains(table))
+            .collect();
+        assert_eq!(counted, wanted, "{run}");
+    }
+    assert_eq!(told, 5);
+    assert_eq!(count(&bench, "recovery").await, 0);
+    assert_eq!(count(&bench, "host_state").await, 0);
+}
+
+#[tokio::test]
+async fn what_masakari_manage_left_behind_goes_too() {
+    let bench = Bench::new().await;
+    let segment = bench.segment("s1").await;
+    recovered(&bench, &segment, "cmp1", Life::Closed).await;
+    recovered(&bench, &segment, "cmp2", Life::Open).await;
+    bench
+        .store
+        .writer()
+        .execute_unprepared("DELETE FROM notifications")
+        .await
+        .unwrap();
+    bench.clock.advance(DAY);
+    // The open one's recovery stays; its vmove belongs to nothing that anybody could ask for.
+    let wanted = [
+        ("vmoves", 2),
+        ("recovery", 1),
+        ("recovery_step", 2),
+        ("recovery_move", 1),
+        ("recovery_proof", 1),
+    ];
+    for dry_run in [true, false] {
+        let mut options = all_of(&bench);
+        options.dry_run = dry_run;
+        assert_eq!(rows(&bench.store.purge(&options, |_| ()).await.unwrap()), wanted);
+    }
+}
