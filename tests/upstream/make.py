@@ -50,7 +50,10 @@ def main():
     parser.add_argument("--connection", required=True, help="an SQLAlchemy URL")
     parser.add_argument("--revision", choices=upstream.STATES, default=upstream.REVISIONS[-1])
     parser.add_argument("--fill", action="store_true", help="with rows too")
+    parser.add_argument("--create", action="store_true", help="the database first, on its server; one of that name goes")
     options = parser.parse_args()
+    if options.create:
+        upstream.create(options.connection)
     upstream.configure(options.connection)
     upstream.sync(options.revision)
     json.dump(fill(options.revision) if options.fill else {}, sys.stdout)

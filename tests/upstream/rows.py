@@ -44,7 +44,7 @@ TALES = {
     "failed": ("säule-北京", "VM", "failed", 7 * 24 * 60, vm("ünïcode")),
     "ignored": ("cmp-plain", "PROCESS", "ignored", 24 * 60, PROCESS),
     "finished-old-host": ("cmp-gone", "COMPUTE_HOST", "finished", 300 * 24 * 60, STOPPED),
-    "no-payload": ("cmp-plain", "VM", "failed", 600 * 24 * 60, None),
+    "empty-payload": ("cmp-plain", "VM", "failed", 600 * 24 * 60, {}),
 }
 
 
@@ -93,7 +93,7 @@ def everything(now):
         notifications.append({
             "notification_uuid": ident("notification", label), "generated_time": ago(minutes),
             "source_host_uuid": ident("host", name), "type": kind, "status": status,
-            "payload": None if payload is None else json.dumps(payload),
+            "payload": json.dumps(payload),
             # Half of them are from before the column.
             "failover_segment_uuid": parents[name] if number % 2 else None,
             "message": "skipped: no instances" if label == "finished" else None,

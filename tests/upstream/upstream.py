@@ -33,6 +33,17 @@ def configure(connection):
     objects.register_all()
 
 
+def create(connection):
+    """An empty database of that name on its server; of SQLite the file makes itself."""
+    url = sqlalchemy.make_url(connection)
+    if url.get_backend_name() == "sqlite":
+        return
+    admin = url.set(database="postgres" if url.get_backend_name() == "postgresql" else "mysql")
+    with sqlalchemy.create_engine(admin, isolation_level="AUTOCOMMIT").connect() as server:
+        server.exec_driver_sql("DROP DATABASE IF EXISTS " + url.database)
+        server.exec_driver_sql("CREATE DATABASE " + url.database)
+
+
 def engine():
     return db_api.get_engine()
 
