@@ -2,18 +2,20 @@
 
     look.py --connection URL            {"rows": {table: [row, ...]}, "revision": "13adff5efb9a"}
     look.py --connection URL --objects  the same, and {"objects": {table: [uuid, ...]}}
-    look.py --connection URL --write    writes through upstream's objects first, as an old service beside or after ours would
+    look.py --connection URL --write    writes through upstream's code first, as an old service beside or after ours would
 """
 import argparse
 import datetime
 import json
 import sys
+import uuid
 
 import sqlalchemy
 
 import upstream
 from masakari import context
 from masakari import objects
+from masakari.db import api as db_api
 from masakari.db.sqlalchemy import migration
 
 
@@ -48,22 +50,18 @@ def all_objects():
 
 
 def write():
-    """A segment, a host, a notification and its end, by the old service."""
+    """A segment, a host, a notification and its end, by the old service's database code. Its objects would want a broker."""
     admin = context.get_admin_context()
-    segment = objects.FailoverSegment(context=admin, name="by the old service", service_type="COMPUTE",
-                                      recovery_method="auto")
-    segment.create()
-    host = objects.Host(context=admin, name="cmp-old", type="COMPUTE", control_attributes="SSH",
-                        failover_segment_id=segment.uuid)
-    host.create()
-    notification = objects.Notification(
-        context=admin, type="VM", generated_time=datetime.datetime(2026, 1, 1), source_host_uuid=host.uuid, status="new",
-        failover_segment_uuid=segment.uuid, payload={"event": "LIFECYCLE"})
-    notification.create()
-    notification.status = "finished"
-    notification.save()
-    host.on_maintenance = True
-    host.save()
+    segment, host, notification = (str(uuid.uuid4()) for _ in range(3))
+    db_api.failover_segment_create(admin, {"uuid": segment, "name": "by the old service", "service_type": "COMPUTE",
+                                           "recovery_method": "auto"})
+    db_api.host_create(admin, {"uuid": host, "name": "cmp-old", "type": "COMPUTE", "control_attributes": "SSH",
+                               "failover_segment_id": segment})
+    db_api.notification_create(admin, {
+        "notification_uuid": notification, "type": "VM", "generated_time": datetime.datetime(2026, 1, 1), "status": "new",
+        "source_host_uuid": host, "failover_segment_uuid": segment, "payload": "{}"})
+    db_api.notification_update(admin, notification, {"status": "finished"})
+    db_api.host_update(admin, host, {"on_maintenance": True})
 
 
 def main():

@@ -140,12 +140,14 @@ impl Store {
             };
             let done = self.write(&batch).await?;
             purged.join(&done.purged);
-            let Some(last) = done.last else { return Ok(()) };
-            after = last;
             if let Some(left) = left.as_mut().filter(|_| kind.is_counted()) {
                 *left = left.saturating_sub(done.found);
             }
-            told(purged);
+            if done.found > 0 {
+                told(purged);
+            }
+            let Some(last) = done.last else { return Ok(()) };
+            after = last;
         }
     }
 }

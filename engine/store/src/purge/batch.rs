@@ -18,6 +18,9 @@ use crate::error::Stop;
 use crate::time::to_column;
 use crate::work::{Tx, Verdict, Work};
 
+/// How many ids one transaction looks through.
+const WINDOW: i64 = 5000;
+
 /// What a batch is of, in the order in which they go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -88,6 +91,18 @@ impl Work for Batch {
 }
 
 impl Batch {
+    /// The last id that is looked at: what is searched through in a transaction has to be bounded, as what is found is.
+    fn end(&self) -> i64 {
+        self.after.saturating_add(WINDOW)
+    }
+
+    /// After a window that gave fewer rows than it might comes the next one, as long as there are rows.
+    fn go_on(&self, done: &mut Done, newest: i64) {
+        if done.found < self.limit {
+            done.last = (self.end() < newest).then(|| self.end());
+        }
+    }
+
     async fn notifications(&self, tx: &Tx, done: &mut Done) -> Result<(), Stop> {
         let over = NotificationStatus::ALL
             .iter()
@@ -97,6 +112,7 @@ impl Batch {
             .select_only()
             .columns([notification::Column::Id, notification::Column::NotificationUuid])
             .filter(notification::Column::Id.gt(self.after))
+            .filter(notification::Column::Id.lte(self.end()))
             .filter(notification::Column::Status.is_in(over))
             .filter(notification::Column::UpdatedAt.lt(to_column(self.before)?))
             .filter(
@@ -108,7 +124,9 @@ impl Batch {
             .into_tuple()
             .all(tx)
             .await?;
+        let newest = newest::<notification::Entity>(tx, notification::Column::Id).await?;
         let (ids, uuids) = found(done, rows);
+        self.go_on(done, newest);
         if ids.is_empty() {
             return Ok(());
         }
@@ -182,13 +200,16 @@ impl Batch {
             .select_only()
             .columns([vmove::Column::Id, vmove::Column::Uuid])
             .filter(vmove::Column::Id.gt(self.after))
+            .filter(vmove::Column::Id.lte(self.end()))
             .filter(vmove::Column::DeletedAt.lt(before).or(stray))
             .order_by_asc(vmove::Column::Id)
             .limit(self.limit)
             .into_tuple()
             .all(tx)
             .await?;
+        let newest = newest::<vmove::Entity>(tx, vmove::Column::Id).await?;
         let (ids, _) = found(done, rows);
+        self.go_on(done, newest);
         self.remove::<vmove::Entity>(tx, done, vmove::Column::Id.is_in(ids))
             .await
     }
@@ -267,6 +288,19 @@ impl Batch {
         done.purged.add(E::default().table_name(), rows);
         Ok(())
     }
+}
+
+/// The largest id of a table; 0 if it is empty.
+async fn newest<E: EntityTrait>(tx: &Tx, id: E::Column) -> Result<i64, Stop> {
+    let newest: Option<i64> = E::find()
+        .select_only()
+        .column(id)
+        .order_by_desc(id)
+        .limit(1)
+        .into_tuple()
+        .one(tx)
+        .await?;
+    Ok(newest.unwrap_or(0))
 }
 
 /// Takes note of what was found; gives ids and uuids apart.
