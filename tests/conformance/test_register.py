@@ -133,8 +133,15 @@ def test_row_13_duplicates_have_no_upper_bound_and_no_status(ha, database, segme
 @pytest.mark.ours_only("FIX: Masakari may insert several")
 @pytest.mark.parametrize("payload", [STOPPED, STARTED])
 def test_row_14_fifty_equal_posts_make_one_notification(ha, segment, hosts, payload):
+    def notify(_):
+        """A busy machine may say 503, which writes nothing: monitors ask again."""
+        status = 503
+        while status == 503:
+            status = ha.notify(hosts[0], payload=payload).status
+        return status
+
     with ThreadPoolExecutor(50) as pool:
-        answers = list(pool.map(lambda _: ha.notify(hosts[0], payload=payload).status, range(50)))
+        answers = list(pool.map(notify, range(50)))
     assert sorted(answers) == [202] + [409] * 49
     assert len(ha.get("/notifications").root("notifications")) == 1
 
