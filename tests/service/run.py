@@ -217,6 +217,9 @@ def it_logs_and_counts(check, binary):
         check.that("requests are counted by route", any(s.labels == wanted and s.value == 1 for s in requests), requests)
         buckets = [s for s in families["tachi_api_request_duration_seconds"].samples if s.name.endswith("_bucket")]
         check.that("durations have buckets", len(buckets) >= 12, buckets)
+        pool = {s.labels["state"]: s.value for s in families["tachi_db_pool_connections"].samples}
+        most = families["tachi_db_pool_connections_max"].samples[0].value
+        check.that("the database's pool is shown", set(pool) == {"in_use", "idle"} and 1 <= sum(pool.values()) <= most, (pool, most))
         forwarded = service.get("/metrics", "X-Forwarded-For: 192.0.2.1")
         check.equal("who comes through a proxy does not see them", status(forwarded), "403")
         logged = service.output()

@@ -42,6 +42,7 @@ mod testing;
 mod tests;
 mod time;
 mod trouble;
+mod usage;
 mod work;
 
 pub use adopt::Adopted;

@@ -17,7 +17,7 @@ use tachi_domain::entity::vmove::VmoveFilter;
 use tachi_domain::entity::{Host, Notification, Segment, TaskProgress, Vmove};
 use tachi_domain::{HostId, NotificationId, SegmentId, Timestamp, VmoveId};
 use tachi_engine::ports::registry::Page;
-use tachi_engine::ports::{Registry, RegistryError};
+use tachi_engine::ports::{PoolUsage, Registry, RegistryError};
 use tracing::instrument;
 
 pub(crate) use accept as accepted;
@@ -173,5 +173,9 @@ impl Registry for Store {
     async fn progress(&self, notification: NotificationId) -> Result<Vec<TaskProgress>, RegistryError> {
         let read = progress::read(self.reader(), notification).await;
         read.map_err(|stop| stop.registry("reading a recovery's progress"))
+    }
+
+    fn pool(&self) -> Option<PoolUsage> {
+        self.reader().usage()
     }
 }

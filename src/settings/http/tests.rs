@@ -293,12 +293,6 @@ fn s10_every_option_is_read_or_knowingly_accepted() {
         "retry_notification_new_status_interval",
         "check_expired_notifications_interval",
         "notifications_expired_interval",
-        "max_retries",
-        "retry_interval",
-        "max_pool_size",
-        "max_overflow",
-        "pool_timeout",
-        "connection_recycle_time",
     ];
     let known = Known::masakari();
     let report = read("").unwrap().report;
