@@ -66,7 +66,7 @@ fn old_options_keep_their_names() {
 fn every_problem_is_told_at_once_with_its_line() {
     let Err(errors) = read(
         "[DEFAULT]\nmasakari_api_listen_port = 99999\nmasakari_api_listen = nowhere\n\
-         [database]\nconnection = mysql+pymysql://u:geheim@db/masakari\n[fencing]\nmaas_url = http://m/MAAS\n",
+         [database]\nconnection = oracle://u:geheim@db/masakari\n[fencing]\nmaas_url = http://m/MAAS\n",
     ) else {
         panic!("accepted");
     };
