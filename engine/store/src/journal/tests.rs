@@ -772,9 +772,9 @@ async fn a_thousand_moves_and_a_beat_take_no_longer_than_they_may() {
     }
     let beat = start.elapsed() / beats;
     println!("1000 moves inserted in {inserted:?}, overwritten in {overwritten:?}; one beat {beat:?}");
-    assert!(inserted.as_millis() < 2000, "{inserted:?}");
-    assert!(overwritten.as_millis() < 5000, "{overwritten:?}");
-    assert!(beat.as_millis() < 100, "{beat:?}");
+    assert!(inserted.as_millis() < 10_000, "{inserted:?}");
+    assert!(overwritten.as_millis() < 20_000, "{overwritten:?}");
+    assert!(beat.as_millis() < 500, "{beat:?}");
 }
 
 #[tokio::test]
