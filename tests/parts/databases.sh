@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# The store's whole suite on MariaDB and on PostgreSQL; the part `unit` runs it on SQLite.
+# The store's whole suite, and that of API and engines in processes of their own, on MariaDB and on PostgreSQL; the part
+# `unit` runs both on SQLite.
 # shellcheck source=tests/lib/common.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../lib/common.sh"
 # shellcheck source=tests/lib/cargo-counts.sh
@@ -11,11 +12,12 @@ trap stop_databases EXIT
 start_mariadb
 start_postgres
 failed=0
-# `--workspace`, so that nothing is built twice; the filter leaves the store's tests.
+# `--workspace`, so that nothing is built twice; the filter leaves those that use the database.
 for database in mysql postgres; do
   say "--- $database"
   start=$SECONDS
-  TACHI_TEST_DATABASE="$database" TACHI_SKIPPED_IS=fine nextest_counted --locked --workspace -E 'package(tachi-store)' || failed=1
+  TACHI_TEST_DATABASE="$database" TACHI_SKIPPED_IS=fine nextest_counted --locked --workspace \
+    -E 'package(tachi-store) + (package(tachi) & test(/^processes::/))' || failed=1
   say "$database: $((SECONDS - start)) s"
 done
 exit "$failed"
