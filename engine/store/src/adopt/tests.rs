@@ -41,6 +41,7 @@ const VM: &str = r#"{"event": "LIFECYCLE", "instance_uuid": "00000000-0000-0000-
 const PROCESS: &str = r#"{"event": "STOPPED", "process_name": "nova-compute"}"#;
 
 #[tokio::test]
+#[allow(clippy::too_many_lines, reason = "a table of cases")]
 async fn what_becomes_of_what_was_left() {
     let cases = [
         (
