@@ -271,7 +271,10 @@ impl Adopt<'_> {
         };
         self.close_moves(tx, row, moves).await?;
         notification::Entity::update_many()
-            .col_expr(notification::Column::Status, Expr::value(status.as_str()))
+            .col_expr(
+                notification::Column::Status,
+                notification::Column::Status.save_as(Expr::value(status.as_str())),
+            )
             .col_expr(notification::Column::Message, Expr::value(message))
             .col_expr(
                 notification::Column::UpdatedAt,
