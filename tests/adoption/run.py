@@ -185,12 +185,17 @@ def purged(checks, tools, database):
     dry = tools.tachi(database, "db", "purge", "--age_in_days", "100", "--dry-run")
     real = tools.tachi(database, "db", "purge", "--age_in_days", "100")
     checks.that(database.name + ": purge removes what its dry run counted",
-                real[0] == 0 and dry[1].replace("would be removed", "removed") .split() == real[1].split(), (dry, real))
+                real[0] == 0 and counted(dry[1]) == counted(real[1]) and "notifications" in counted(real[1]), (dry, real))
     for table, count in (("notifications", 3), ("hosts", 1), ("failover_segments", 1)):
         checks.that("%s: purge removed %d of %s" % (database.name, count, table),
                     re.search(r"\| %s +\| +%d \|" % (table, count), real[1]), real[1])
     again = tools.tachi(database, "db", "purge", "--age_in_days", "100")
     checks.that(database.name + ": purged once", re.search(r"\| all +\| +0 \|", again[1]), again[1])
+
+
+def counted(table):
+    """Rows by table, as `tachi db purge` prints them."""
+    return dict(re.findall(r"^\| (\w+) +\| +(\d+) \|$", table, re.MULTILINE))
 
 
 def serve(region, database, service):
