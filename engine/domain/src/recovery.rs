@@ -12,7 +12,7 @@ pub use record::{Decision, Now, Record, Step, StepKind, Task};
 
 use crate::entity::notification::NotificationType;
 use crate::entity::words;
-use crate::{HostId, RecoveryId, Timestamp};
+use crate::{HostId, RecoveryId, Timestamp, vm_recovery};
 
 words! {
     /// What a recovery is about.
@@ -94,8 +94,9 @@ pub const fn kind_of(notification: NotificationType) -> RecoveryKind {
     }
 }
 
-/// The key that only one open recovery may hold (R6): the host for a host that stopped, the instance for an instance.
-/// A notification that something *started* causes nothing that could be done twice.
+/// The key that only one open recovery may hold (R6): the host for a host that stopped, the instance for an instance that
+/// failed. What causes nothing that could be done twice holds none, so that it keeps nothing out that must be done: that
+/// something *started*, or an event of an instance that is mere noise.
 pub fn open_key(kind: RecoveryKind, host: HostId, payload: &BTreeMap<String, String>) -> Option<String> {
     match kind {
         RecoveryKind::Host => {
@@ -104,6 +105,7 @@ pub fn open_key(kind: RecoveryKind, host: HostId, payload: &BTreeMap<String, Str
         }
         RecoveryKind::Vm => payload
             .get("instance_uuid")
+            .filter(|_| vm_recovery::says_failure(payload))
             .map(|id| format!("vm:{}", id.to_ascii_lowercase())),
         RecoveryKind::Process => None,
     }

@@ -4,6 +4,7 @@
 //! when it returns, which would start an old copy. The second half of that is checked in the transaction that journals the
 //! intent, by [`Record::unless_host_recovery`].
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -151,22 +152,28 @@ fn is_failure(event: &str, detail: &str) -> bool {
     )
 }
 
+/// Whether a notification's payload says that an instance has failed.
+pub(crate) fn says_failure(payload: &BTreeMap<String, String>) -> bool {
+    is_failure(&word(payload, "event"), &word(payload, "vir_domain_event"))
+}
+
+/// A word of a payload in capitals; monitors write them in either.
+fn word(payload: &BTreeMap<String, String>, key: &str) -> String {
+    payload
+        .get(key)
+        .map(|word| word.to_ascii_uppercase())
+        .unwrap_or_default()
+}
+
 impl VmRecovery {
     /// A recovery as it begins.
     pub fn new(id: RecoveryId, notification: &Notification, host: &str, policy: Policy) -> Self {
-        let upper = |key: &str| {
-            notification
-                .payload
-                .get(key)
-                .map(|word| word.to_ascii_uppercase())
-                .unwrap_or_default()
-        };
         Self {
             id,
             notification: notification.id,
             host: host.to_owned(),
-            event: upper("event"),
-            detail: upper("vir_domain_event"),
+            event: word(&notification.payload, "event"),
+            detail: word(&notification.payload, "vir_domain_event"),
             server: notification
                 .payload
                 .get("instance_uuid")

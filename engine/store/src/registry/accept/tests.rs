@@ -250,9 +250,12 @@ async fn r6_one_open_recovery_per_instance_and_none_shared_by_started_hosts() {
     let segment = bench.segment("s1").await;
     bench.host(&segment, "cmp1").await;
     let now = bench.clock_wall();
+    // Noise keeps nothing out, and nothing keeps it out.
+    bench.accept(&vm("cmp1", now, VM1, "REBOOT")).await.unwrap();
     bench.accept(&vm("cmp1", now, VM1, "LIFECYCLE")).await.unwrap();
+    bench.accept(&vm("cmp1", now, VM1, "WATCHDOG")).await.unwrap();
     let error = bench
-        .accept(&vm("cmp1", now, &VM1.to_uppercase(), "IO_ERROR"))
+        .accept(&vm("cmp1", now, &VM1.to_uppercase(), "QEMU_GUEST_AGENT_ERROR"))
         .await
         .unwrap_err();
     assert!(matches!(error, RegistryError::Duplicate), "{error:?}");
@@ -271,7 +274,7 @@ async fn r6_one_open_recovery_per_instance_and_none_shared_by_started_hosts() {
         |name: &str| notification(NotificationType::Process, "cmp1", now, &[("process_name", name)]);
     bench.accept(&process("libvirtd")).await.unwrap();
     bench.accept(&process("nova-compute")).await.unwrap();
-    assert_eq!(bench.store.recoveries(false).await.unwrap().len(), 6);
+    assert_eq!(bench.store.recoveries(false).await.unwrap().len(), 8);
 }
 
 #[tokio::test]
