@@ -264,7 +264,11 @@ async fn moves_that_nobody_works_on_any_more_are_closed() {
         row.insert(bench.store.writer()).await.unwrap();
     }
     bench.store.adopt(EXPIRY).await.unwrap();
-    let rows = vmove::Entity::find().all(bench.store.reader()).await.unwrap();
+    let rows = vmove::Entity::find()
+        .order_by_asc(vmove::Column::Id)
+        .all(bench.store.reader())
+        .await
+        .unwrap();
     let statuses: Vec<_> = rows.iter().map(|row| row.status.as_deref().unwrap()).collect();
     assert_eq!(statuses, ["ignored", "ignored", "succeeded"]);
 }
