@@ -140,13 +140,7 @@ impl Registry for Store {
         window_seconds: u32,
         now: Timestamp,
     ) -> Result<Notification, RegistryError> {
-        let accept = accept::Accept {
-            new,
-            window_seconds,
-            now,
-        };
-        let accepted = self.write(&accept).await;
-        accepted.map_err(|stop| stop.registry("accepting a notification"))
+        accept::together::accept(self, new, window_seconds, now).await
     }
 
     #[instrument(name = "store::list_vmoves", level = "debug", skip_all, fields(%notification))]

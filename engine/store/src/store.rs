@@ -14,6 +14,7 @@ use tachi_engine::ports::Clock;
 use crate::conn::Conn;
 use crate::entity::meta;
 use crate::error::{Failure, Stop};
+use crate::registry::accept::together::Waiting;
 use crate::server::{self, Lane};
 use crate::trouble::Trouble;
 use crate::work::{Tx, Verdict, Work};
@@ -23,6 +24,7 @@ use crate::{StoreError, StoreOptions, files, sqlite};
 #[derive(Clone)]
 pub struct Store {
     inner: Arc<Inner>,
+    waiting: Arc<Waiting>,
 }
 
 struct Inner {
@@ -81,6 +83,7 @@ impl Store {
         };
         Ok(Self {
             inner: Arc::new(inner),
+            waiting: Arc::default(),
         })
     }
 
@@ -157,6 +160,11 @@ impl Store {
 
     pub(crate) fn reader(&self) -> &Conn<DatabaseConnection> {
         self.inner.readers.as_ref().unwrap_or(&self.inner.writer)
+    }
+
+    /// The notifications that wait to be accepted.
+    pub(crate) fn waiting(&self) -> &Waiting {
+        &self.waiting
     }
 
     pub(crate) fn now(&self) -> Timestamp {

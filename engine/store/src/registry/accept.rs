@@ -1,10 +1,12 @@
 //! Accepting a notification: all checks, its row and its recovery in one transaction. The row is the queue.
 
+pub(crate) mod together;
+
 use async_trait::async_trait;
 use sea_orm::sea_query::{Expr, ExprTrait as _};
 use sea_orm::{
-    ActiveModelTrait as _, ColumnTrait as _, ConnectionTrait, DbBackend, EntityTrait as _, QueryFilter as _,
-    Set,
+    ActiveModelTrait as _, ColumnTrait as _, Condition, ConnectionTrait, DbBackend, EntityTrait as _,
+    QueryFilter as _, Set,
 };
 use tachi_domain::entity::Notification;
 use tachi_domain::entity::host::MaintenanceReason;
@@ -22,6 +24,7 @@ use crate::lock;
 use crate::time::{from_column, to_column};
 use crate::work::{Tx, Verdict, Work};
 
+#[derive(Clone, Copy)]
 pub(super) struct Accept<'a> {
     pub(super) new: &'a NewNotification,
     pub(super) window_seconds: u32,
@@ -41,37 +44,39 @@ impl Work for Accept<'_> {
             column: "uuid",
         };
         let host_id: HostId = cell.id(&host.uuid)?;
-        let kind = kind_of(new.kind);
-        let key = open_key(kind, host_id, &new.payload);
-        let host_stopped = kind == RecoveryKind::Host && key.is_some();
+        let case = self.case(host, host_id);
 
-        let refused = match maintenance::reason(tx, &host).await? {
+        let refused = match maintenance::reason(tx, &case.host).await? {
             None => false,
             Some(MaintenanceReason::Operator) => true,
-            Some(MaintenanceReason::Recovery | MaintenanceReason::Process) => !host_stopped,
+            Some(MaintenanceReason::Recovery | MaintenanceReason::Process) => !case.host_stopped,
         };
         if refused {
             let name = new.hostname.clone();
             return Err(RegistryError::OnMaintenance { name }.into());
         }
-        if let Some(key) = &key
+        if let Some(key) = &case.key
             && holder(tx, key).await?.is_some()
         {
             return Err(RegistryError::Duplicate.into());
         }
-        if self.repeats(tx, &host, host_stopped).await? {
+        let earlier = notification::Entity::find()
+            .filter(case.may_repeat(tx.get_database_backend())?)
+            .all(tx)
+            .await?;
+        if case.is_repeated(&earlier)? {
             return Err(RegistryError::Duplicate.into());
         }
-        if host_stopped {
-            close_watching(tx, &host.uuid).await?;
+        if case.host_stopped {
+            close_watching(tx, &case.host.uuid).await?;
         }
-        let row = self.insert(tx, &host).await?;
-        open(tx, &host, &row, kind, key, self.now).await?;
+        let row = case.notification_row()?.insert(tx).await?;
+        open(tx, &case.host, &row, case.kind, case.key, self.now).await?;
         Ok(Verdict::Keep(convert::notification(row)?))
     }
 }
 
-impl Accept<'_> {
+impl<'a> Accept<'a> {
     /// The host, taken: notifications of one host are accepted one after the other, and none while an operator changes
     /// or deletes it.
     async fn host(&self, tx: &Tx) -> Result<host::Model, Stop> {
@@ -98,36 +103,80 @@ impl Accept<'_> {
             })
     }
 
-    /// Masakari's rule: same type, host and payload, generated less than a window before this one or at any time after
-    /// it. Of a stopped host one that failed does not count: repeating it is how another attempt is asked for.
-    async fn repeats(&self, tx: &Tx, host: &host::Model, host_stopped: bool) -> Result<bool, Stop> {
-        let from = self
-            .new
-            .generated_time
-            .minus_seconds(i64::from(self.window_seconds));
+    /// What its payload makes of it.
+    fn case(self, host: host::Model, id: HostId) -> Case<'a> {
+        let kind = kind_of(self.new.kind);
+        let key = open_key(kind, id, &self.new.payload);
+        Case {
+            accept: self,
+            host,
+            kind,
+            host_stopped: kind == RecoveryKind::Host && key.is_some(),
+            key,
+        }
+    }
+}
+
+/// A notification and the host it is about.
+struct Case<'a> {
+    accept: Accept<'a>,
+    host: host::Model,
+    kind: RecoveryKind,
+    key: Option<String>,
+    host_stopped: bool,
+}
+
+impl Case<'_> {
+    /// From when on an equal notification makes this one a repetition.
+    fn from(&self) -> Timestamp {
+        let window = i64::from(self.accept.window_seconds);
+        self.accept.new.generated_time.minus_seconds(window)
+    }
+
+    /// Finds the notifications of which [`Case::is_repeated`] has to know, and perhaps some more.
+    fn may_repeat(&self, backend: DbBackend) -> Result<Condition, Stop> {
+        let from = self.from();
         // A `DATETIME` that MariaDB got from Masakari has no fraction: there one that seems to be up to a second older
         // may be of the very time.
-        let loses_fractions = tx.get_database_backend() == DbBackend::MySql;
-        let whole = from.whole_seconds();
-        let rows = notification::Entity::find()
-            .filter(notification::Column::SourceHostUuid.eq(&host.uuid))
-            .filter(notification::Column::Kind.eq(self.new.kind.as_str()))
-            .filter(
-                notification::Column::GeneratedTime.gte(to_column(if loses_fractions {
-                    whole
-                } else {
-                    from
-                })?),
-            )
-            .filter(notification::Column::Deleted.eq(0))
-            .all(tx)
-            .await?;
-        for row in rows {
-            let at = from_column(row.generated_time);
-            if at < from && at != at.whole_seconds() {
+        let loses_fractions = backend == DbBackend::MySql;
+        let from = to_column(if loses_fractions {
+            from.whole_seconds()
+        } else {
+            from
+        })?;
+        let mut all = Condition::all()
+            .add(notification::Column::SourceHostUuid.eq(&self.host.uuid))
+            .add(notification::Column::Kind.eq(self.accept.new.kind.as_str()))
+            .add(notification::Column::GeneratedTime.gte(from))
+            .add(notification::Column::Deleted.eq(0));
+        // A word of the payload spares reading what the host's other instances and processes had to tell.
+        if let Some(word) = self.word() {
+            all = all.add(notification::Column::Payload.contains(word));
+        }
+        Ok(all)
+    }
+
+    /// The longest word of the payload that is written in JSON and in a pattern as it is.
+    fn word(&self) -> Option<&str> {
+        let plain = |word: &&String| word.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+        let words = self.accept.new.payload.values().filter(plain);
+        words.max_by_key(|word| word.len()).map(String::as_str)
+    }
+
+    /// Masakari's rule: same type, host and payload, generated less than a window before this one or at any time after
+    /// it. Of a stopped host one that failed does not count: repeating it is how another attempt is asked for.
+    fn is_repeated(&self, earlier: &[notification::Model]) -> Result<bool, Stop> {
+        let from = self.from();
+        let new = self.accept.new;
+        for row in earlier {
+            if row.source_host_uuid != self.host.uuid || row.kind != new.kind.as_str() {
                 continue;
             }
-            if host_stopped && row.status == NotificationStatus::Failed.as_str() {
+            let at = from_column(row.generated_time);
+            if at < from && (at != at.whole_seconds() || at < from.whole_seconds()) {
+                continue;
+            }
+            if self.host_stopped && row.status == NotificationStatus::Failed.as_str() {
                 continue;
             }
             let cell = Cell {
@@ -135,28 +184,28 @@ impl Accept<'_> {
                 row: &row.notification_uuid,
                 column: "payload",
             };
-            if convert::payload(cell, row.payload.as_deref())? == self.new.payload {
+            if convert::payload(cell, row.payload.as_deref())? == new.payload {
                 return Ok(true);
             }
         }
         Ok(false)
     }
 
-    async fn insert(&self, tx: &Tx, host: &host::Model) -> Result<notification::Model, Stop> {
-        let payload = serde_json::Value::from_iter(self.new.payload.clone());
-        let row = notification::ActiveModel {
+    fn notification_row(&self) -> Result<notification::ActiveModel, Stop> {
+        let new = self.accept.new;
+        let payload = serde_json::Value::from_iter(new.payload.clone());
+        Ok(notification::ActiveModel {
             notification_uuid: Set(Uuid::new_v4().to_string()),
-            generated_time: Set(to_column(self.new.generated_time)?),
-            source_host_uuid: Set(host.uuid.clone()),
-            kind: Set(self.new.kind.as_str().to_owned()),
+            generated_time: Set(to_column(new.generated_time)?),
+            source_host_uuid: Set(self.host.uuid.clone()),
+            kind: Set(new.kind.as_str().to_owned()),
             payload: Set(Some(payload.to_string())),
             status: Set(NotificationStatus::New.as_str().to_owned()),
-            failover_segment_uuid: Set(Some(host.failover_segment_id.clone())),
-            created_at: Set(Some(to_column(self.now.whole_seconds())?)),
+            failover_segment_uuid: Set(Some(self.host.failover_segment_id.clone())),
+            created_at: Set(Some(to_column(self.accept.now.whole_seconds())?)),
             deleted: Set(Some(0)),
             ..Default::default()
-        };
-        Ok(row.insert(tx).await?)
+        })
     }
 }
 
@@ -169,9 +218,24 @@ pub(crate) async fn open(
     key: Option<String>,
     now: Timestamp,
 ) -> Result<(), Stop> {
-    let row = recovery::ActiveModel {
+    let row = recovery_row(host, &notification.notification_uuid, kind, key, now);
+    match row.insert(tx).await {
+        Ok(_) => Ok(()),
+        Err(error) if is_unique_violation(&error) => Err(RegistryError::Duplicate.into()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn recovery_row(
+    host: &host::Model,
+    notification: &str,
+    kind: RecoveryKind,
+    key: Option<String>,
+    now: Timestamp,
+) -> recovery::ActiveModel {
+    recovery::ActiveModel {
         uuid: Set(Uuid::new_v4().to_string()),
-        notification_uuid: Set(notification.notification_uuid.clone()),
+        notification_uuid: Set(notification.to_owned()),
         kind: Set(kind.as_str().to_owned()),
         host_uuid: Set(host.uuid.clone()),
         host_name: Set(host.name.clone()),
@@ -179,11 +243,6 @@ pub(crate) async fn open(
         open_key: Set(key),
         opened_at: Set(now.micros()),
         ..Default::default()
-    };
-    match row.insert(tx).await {
-        Ok(_) => Ok(()),
-        Err(error) if is_unique_violation(&error) => Err(RegistryError::Duplicate.into()),
-        Err(error) => Err(error.into()),
     }
 }
 

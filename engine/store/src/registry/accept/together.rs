@@ -1,0 +1,377 @@
+//! Many notifications in one transaction.
+//!
+//! When a rack dies, or a network comes back, hundreds of notifications arrive within a second. A transaction of its own for
+//! each is a dozen questions and a write to the disk for each; so what arrives while one transaction is under way goes into
+//! the next one together, and costs the same dozen. An answer is given after the commit, as ever.
+//!
+//! Together go only those that are plainly to be accepted, at most one of a host. Whatever is unusual about one, and
+//! whatever goes wrong with all, each is then looked at by itself in [`Accept`](super::Accept), which has all the rules.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::future::join_all;
+use sea_orm::{
+    ColumnTrait as _, Condition, ConnectionTrait as _, EntityTrait as _, QueryFilter as _, QuerySelect as _,
+};
+use tachi_domain::entity::Notification;
+use tachi_domain::entity::notification::NewNotification;
+use tachi_domain::recovery::{Life, RecoveryKind};
+use tachi_domain::{HostId, Timestamp};
+use tachi_engine::ports::RegistryError;
+use tokio::sync::oneshot;
+
+use super::{Accept, Case, recovery_row};
+use crate::Store;
+use crate::convert;
+use crate::entity::{host, notification, recovery};
+use crate::error::{Failure, Stop};
+use crate::lock;
+use crate::work::{Tx, Verdict, Work};
+
+/// The most in one transaction: it holds the locks of all their hosts.
+const TOGETHER: usize = 32;
+
+/// The most transactions of this kind at a time. One does while it is quick; see [`PATIENCE`].
+const WORKERS: usize = 8;
+
+/// Who has waited so long without an answer starts another worker: the one at work may be held up by a lock.
+const PATIENCE: Duration = Duration::from_millis(50);
+
+const OPERATION: &str = "accepting a notification";
+
+/// Those who wait to be accepted.
+#[derive(Default)]
+pub(crate) struct Waiting(Mutex<Queue>);
+
+#[derive(Default)]
+struct Queue {
+    entries: VecDeque<Entry>,
+    workers: usize,
+}
+
+struct Entry {
+    new: NewNotification,
+    window_seconds: u32,
+    now: Timestamp,
+    answer: oneshot::Sender<Result<Notification, RegistryError>>,
+}
+
+impl Waiting {
+    /// Puts one into the queue.
+    fn join(&self, entry: Entry) {
+        self.queue().entries.push_back(entry);
+    }
+
+    /// Whether one more is to work on the queue; then the caller has to start it.
+    fn another(&self, most: usize) -> bool {
+        let mut queue = self.queue();
+        let wanted = queue.workers < most && !queue.entries.is_empty();
+        if wanted {
+            queue.workers += 1;
+        }
+        wanted
+    }
+
+    /// The next ones, the oldest first and one of a host. None left: the worker is to end.
+    fn next(&self) -> Vec<Entry> {
+        let mut queue = self.queue();
+        let mut hosts = HashSet::new();
+        let mut batch = Vec::new();
+        let mut rest = VecDeque::new();
+        while let Some(entry) = queue.entries.pop_front() {
+            if batch.len() < TOGETHER && hosts.insert(entry.new.hostname.to_ascii_lowercase()) {
+                batch.push(entry);
+            } else {
+                rest.push_back(entry);
+            }
+        }
+        queue.entries = rest;
+        if batch.is_empty() {
+            queue.workers -= 1;
+        }
+        batch
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        // Nothing that is done under the lock can leave it half done.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Accepts a notification, together with those that arrive at the same time.
+///
+/// # Cancel safety
+///
+/// Dropping the future leaves the work to go on.
+pub(crate) async fn accept(
+    store: &Store,
+    new: &NewNotification,
+    window_seconds: u32,
+    now: Timestamp,
+) -> Result<Notification, RegistryError> {
+    let (answer, mut answered) = oneshot::channel();
+    store.waiting().join(Entry {
+        new: new.clone(),
+        window_seconds,
+        now,
+        answer,
+    });
+    let mut most = 1;
+    loop {
+        if store.waiting().another(most) {
+            tokio::spawn(work(store.clone()));
+        }
+        match tokio::time::timeout(PATIENCE, &mut answered).await {
+            Ok(Ok(outcome)) => return outcome,
+            Ok(Err(gone)) => {
+                return Err(RegistryError::Unavailable {
+                    operation: OPERATION,
+                    source: Box::new(gone),
+                });
+            }
+            Err(_) => most = WORKERS,
+        }
+    }
+}
+
+/// Works until nobody waits.
+async fn work(store: Store) {
+    loop {
+        let batch = store.waiting().next();
+        match batch.len() {
+            0 => return,
+            1 => each_alone(&store, batch).await,
+            _ => at_once(&store, batch).await,
+        }
+    }
+}
+
+async fn at_once(store: &Store, batch: Vec<Entry>) {
+    match store.write(&Together(&batch)).await {
+        Ok(accepted) => {
+            let mut alone = Vec::new();
+            for (entry, accepted) in batch.into_iter().zip(accepted) {
+                match accepted {
+                    // Who does not wait any more has gone away; the row is there.
+                    Some(notification) => _ = entry.answer.send(Ok(notification)),
+                    None => alone.push(entry),
+                }
+            }
+            each_alone(store, alone).await;
+        }
+        Err(Stop::Failed(Failure::Commit(error))) => {
+            // They may have been written: by themselves they would look like repetitions of what nobody was told of.
+            tracing::warn!(%error, notifications = batch.len(), "the answer to a commit was lost");
+            for entry in batch {
+                let stop = Stop::Failed(Failure::Commit(sea_orm::DbErr::Custom(error.to_string())));
+                let error = RegistryError::Unavailable {
+                    operation: OPERATION,
+                    source: Box::new(stop.registry(OPERATION)),
+                };
+                _ = entry.answer.send(Err(error));
+            }
+        }
+        Err(stop) => {
+            tracing::debug!(
+                ?stop,
+                "notifications were not accepted together, trying each alone"
+            );
+            each_alone(store, batch).await;
+        }
+    }
+}
+
+async fn each_alone(store: &Store, entries: Vec<Entry>) {
+    join_all(entries.into_iter().map(|entry| async move {
+        let accept = Accept {
+            new: &entry.new,
+            window_seconds: entry.window_seconds,
+            now: entry.now,
+        };
+        let accepted = store.write(&accept).await;
+        _ = entry
+            .answer
+            .send(accepted.map_err(|stop| stop.registry(OPERATION)));
+    }))
+    .await;
+}
+
+/// Accepts those that are plainly to be accepted; `None` for the others.
+struct Together<'a>(&'a [Entry]);
+
+#[async_trait]
+impl Work for Together<'_> {
+    type Output = Vec<Option<Notification>>;
+
+    async fn run(&self, tx: &Tx) -> Result<Verdict<Self::Output>, Stop> {
+        let hosts = self.hosts(tx).await?;
+        let mut cases: Vec<Option<Case<'_>>> = self
+            .0
+            .iter()
+            .map(|entry| {
+                let accept = Accept {
+                    new: &entry.new,
+                    window_seconds: entry.window_seconds,
+                    now: entry.now,
+                };
+                let host = hosts.get(&entry.new.hostname)?;
+                if host.on_maintenance.unwrap_or(false) {
+                    return None;
+                }
+                let id: HostId = host.uuid.parse().ok()?;
+                Some(accept.case(host.clone(), id))
+            })
+            .collect();
+        let held = held(tx, &cases).await?;
+        leave_out(&mut cases, &held, |case| case.key.as_deref());
+        let watched = watched(tx, &cases).await?;
+        leave_out(&mut cases, &watched, |case| Some(case.host.uuid.as_str()));
+        let earlier = earlier(tx, &cases).await?;
+        for slot in &mut cases {
+            if let Some(case) = slot
+                && case.is_repeated(&earlier)?
+            {
+                *slot = None;
+            }
+        }
+        let rows: Vec<notification::ActiveModel> = cases
+            .iter()
+            .flatten()
+            .map(Case::notification_row)
+            .collect::<Result<_, _>>()?;
+        if rows.is_empty() {
+            return Ok(Verdict::Undo(self.0.iter().map(|_| None).collect()));
+        }
+        let uuids: Vec<String> = rows
+            .iter()
+            .filter_map(|row| row.notification_uuid.try_as_ref().cloned())
+            .collect();
+        notification::Entity::insert_many(rows)
+            .exec_without_returning(tx)
+            .await?;
+        let written = notification::Entity::find()
+            .filter(notification::Column::NotificationUuid.is_in(&uuids))
+            .all(tx)
+            .await?;
+        let mut written: HashMap<String, notification::Model> = written
+            .into_iter()
+            .map(|row| (row.notification_uuid.clone(), row))
+            .collect();
+        let recoveries = cases.iter().flatten().zip(&uuids);
+        let recoveries = recoveries
+            .map(|(case, uuid)| recovery_row(&case.host, uuid, case.kind, case.key.clone(), case.accept.now));
+        recovery::Entity::insert_many(recoveries)
+            .exec_without_returning(tx)
+            .await?;
+        let mut uuids = uuids.into_iter();
+        let accepted = cases
+            .iter()
+            .map(|slot| {
+                let row = slot
+                    .as_ref()
+                    .and_then(|_| uuids.next())
+                    .and_then(|uuid| written.remove(&uuid));
+                row.map(convert::notification).transpose()
+            })
+            .collect::<Result<_, _>>()?;
+        Ok(Verdict::Keep(accepted))
+    }
+}
+
+impl Together<'_> {
+    /// The hosts by name, taken. A name that only the database takes for the host's is left to be looked at alone, and so is
+    /// a host that was deleted or renamed before it was taken.
+    async fn hosts(&self, tx: &Tx) -> Result<HashMap<String, host::Model>, Stop> {
+        let names = self.0.iter().map(|entry| entry.new.hostname.as_str());
+        let found = host::Entity::find()
+            .filter(host::Column::Name.is_in(names))
+            .filter(host::Column::Deleted.eq(0))
+            .all(tx)
+            .await?;
+        lock::take(tx, found.iter().map(|host| host.uuid.clone())).await?;
+        let uuids = found.iter().map(|host| host.uuid.as_str());
+        let taken = host::Entity::find()
+            .filter(host::Column::Uuid.is_in(uuids))
+            .filter(host::Column::Deleted.eq(0))
+            .all(tx)
+            .await?;
+        Ok(taken.into_iter().map(|host| (host.name.clone(), host)).collect())
+    }
+}
+
+/// The keys that are held already.
+async fn held(tx: &Tx, cases: &[Option<Case<'_>>]) -> Result<HashSet<String>, Stop> {
+    let keys: Vec<&str> = cases
+        .iter()
+        .flatten()
+        .filter_map(|case| case.key.as_deref())
+        .collect();
+    if keys.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let held: Vec<String> = recovery::Entity::find()
+        .select_only()
+        .column(recovery::Column::OpenKey)
+        .filter(recovery::Column::OpenKey.is_in(keys))
+        .into_tuple()
+        .all(tx)
+        .await?;
+    Ok(held.into_iter().collect())
+}
+
+/// The stopped hosts that a recovery watches, which is to be closed.
+async fn watched(tx: &Tx, cases: &[Option<Case<'_>>]) -> Result<HashSet<String>, Stop> {
+    let hosts: Vec<&str> = cases
+        .iter()
+        .flatten()
+        .filter(|case| case.host_stopped)
+        .map(|case| case.host.uuid.as_str())
+        .collect();
+    if hosts.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let watched: Vec<String> = recovery::Entity::find()
+        .select_only()
+        .column(recovery::Column::HostUuid)
+        .filter(recovery::Column::HostUuid.is_in(hosts))
+        .filter(recovery::Column::Kind.eq(RecoveryKind::Host.as_str()))
+        .filter(recovery::Column::Life.eq(Life::Watching.as_str()))
+        .into_tuple()
+        .all(tx)
+        .await?;
+    Ok(watched.into_iter().collect())
+}
+
+/// The notifications that any of these may repeat.
+async fn earlier(tx: &Tx, cases: &[Option<Case<'_>>]) -> Result<Vec<notification::Model>, Stop> {
+    let mut any = Condition::any();
+    for case in cases.iter().flatten() {
+        any = any.add(case.may_repeat(tx.get_database_backend())?);
+    }
+    if any.is_empty() {
+        return Ok(Vec::new());
+    }
+    Ok(notification::Entity::find().filter(any).all(tx).await?)
+}
+
+/// Leaves those to be looked at alone of which something is among `taken`.
+fn leave_out<'a>(
+    cases: &mut [Option<Case<'a>>],
+    taken: &HashSet<String>,
+    of: impl for<'b> Fn(&'b Case<'a>) -> Option<&'b str>,
+) {
+    for slot in cases {
+        let is_taken = slot
+            .as_ref()
+            .is_some_and(|case| of(case).is_some_and(|word| taken.contains(word)));
+        if is_taken {
+            *slot = None;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,197 @@
+use futures_util::future::join_all;
+use sea_orm::{ActiveModelTrait as _, EntityTrait as _, PaginatorTrait as _, Set};
+use tachi_domain::entity::host::HostChange;
+use tachi_domain::entity::notification::NotificationType;
+use tachi_engine::ports::{OperatorDesk as _, Registry as _};
+
+use super::*;
+use crate::testing::{Bench, notification, stopped};
+use crate::time::to_column;
+
+fn entry(hostname: &str, at: Timestamp) -> Entry {
+    Entry {
+        new: stopped(hostname, at),
+        window_seconds: 180,
+        now: at,
+        answer: oneshot::channel().0,
+    }
+}
+
+#[test]
+fn one_of_a_host_goes_together_and_none_overtakes_another_of_its_host() {
+    let waiting = Waiting::default();
+    let at = |second: i64| Timestamp::from_micros(second * 1_000_000);
+    for (second, name) in [(1, "a"), (2, "b"), (3, "A"), (4, "b"), (5, "c")] {
+        waiting.join(entry(name, at(second)));
+    }
+    for n in 0..40 {
+        waiting.join(entry(&format!("h{n}"), at(6)));
+    }
+    assert!(waiting.another(1), "somebody has to work");
+    assert!(!waiting.another(1), "one is enough");
+    let batches: Vec<Vec<(String, i64)>> = std::iter::repeat_with(|| waiting.next())
+        .take_while(|batch| !batch.is_empty())
+        .map(|batch| {
+            let told = batch.iter().map(|entry| {
+                let second = entry.now.micros() / 1_000_000;
+                (entry.new.hostname.clone(), second)
+            });
+            told.collect()
+        })
+        .collect();
+    let sizes: Vec<usize> = batches.iter().map(Vec::len).collect();
+    assert_eq!(sizes, [TOGETHER, 45 - TOGETHER]);
+    let first = |n: usize| batches[0][n].clone();
+    assert_eq!(
+        [first(0), first(1), first(2)],
+        [("a".to_owned(), 1), ("b".to_owned(), 2), ("c".to_owned(), 5)]
+    );
+    assert_eq!(batches[1][..2], [("A".to_owned(), 3), ("b".to_owned(), 4)]);
+    assert!(!waiting.another(1), "nobody waits");
+    waiting.join(entry("d", at(7)));
+    assert!(waiting.another(1), "the last worker has ended");
+}
+
+#[tokio::test]
+async fn each_gets_its_own_answer_whatever_the_others_are() {
+    each_gets_its_own_answer(false).await;
+}
+
+#[tokio::test]
+async fn one_that_fails_spoils_no_other() {
+    each_gets_its_own_answer(true).await;
+}
+
+async fn each_gets_its_own_answer(one_fails: bool) {
+    let bench = Bench::new().await;
+    let segment = bench.segment("s1").await;
+    let now = bench.clock_wall();
+    let mut good = Vec::new();
+    for n in 0..20 {
+        good.push(bench.host(&segment, &format!("good{n}")).await);
+    }
+    let maintained = bench.host(&segment, "maintained").await;
+    let change = HostChange {
+        on_maintenance: Some(true),
+        ..HostChange::default()
+    };
+    bench
+        .store
+        .update_host(segment.id, maintained.id, &change)
+        .await
+        .unwrap();
+    bench.host(&segment, "held").await;
+    bench.accept(&stopped("held", now)).await.unwrap();
+    bench.host(&segment, "repeated").await;
+    let process = |host: &str| {
+        notification(
+            NotificationType::Process,
+            host,
+            now,
+            &[("process_name", "libvirtd"), ("event", "STOPPED")],
+        )
+    };
+    bench.accept(&process("repeated")).await.unwrap();
+    // A row that nobody can read.
+    let broken = bench.host(&segment, "broken").await;
+    let row = notification::ActiveModel {
+        notification_uuid: Set(uuid::Uuid::new_v4().to_string()),
+        generated_time: Set(to_column(now).unwrap()),
+        source_host_uuid: Set(broken.id.to_string()),
+        kind: Set("COMPUTE_HOST".to_owned()),
+        payload: Set(Some("STOPPED, but no JSON".to_owned())),
+        status: Set("finished".to_owned()),
+        deleted: Set(Some(0)),
+        ..Default::default()
+    };
+    row.insert(bench.store.writer()).await.unwrap();
+
+    let mut posts: Vec<NewNotification> = good.iter().map(|host| stopped(&host.name, now)).collect();
+    for name in ["maintained", "stranger", "held"] {
+        posts.insert(7, stopped(name, now));
+    }
+    if one_fails {
+        posts.insert(5, stopped("broken", now));
+    }
+    posts.insert(3, process("repeated"));
+    let answers = join_all(
+        posts
+            .iter()
+            .map(|new| bench.store.accept_notification(new, 180, now)),
+    )
+    .await;
+    for (new, answer) in posts.iter().zip(answers) {
+        let name = new.hostname.as_str();
+        let as_expected = match name {
+            "maintained" => matches!(answer, Err(RegistryError::OnMaintenance { .. })),
+            "stranger" => matches!(answer, Err(RegistryError::UnknownHostName { .. })),
+            "held" | "repeated" => matches!(answer, Err(RegistryError::Duplicate)),
+            "broken" => matches!(answer, Err(RegistryError::Database { .. })),
+            _ => {
+                let host = good.iter().find(|host| host.name == name).unwrap();
+                answer.as_ref().is_ok_and(|row| row.source_host == host.id)
+            }
+        };
+        assert!(as_expected, "{name}: {answer:?}");
+    }
+    let recoveries = bench.store.recoveries(false).await.unwrap();
+    assert_eq!(
+        recoveries.len(),
+        good.len() + 2,
+        "the good, held and repeated ones"
+    );
+}
+
+#[tokio::test]
+async fn fifty_equal_and_fifty_different_posts_at_once() {
+    let bench = Bench::new().await;
+    let segment = bench.segment("s1").await;
+    let now = bench.clock_wall();
+    for n in 0..50 {
+        bench.host(&segment, &format!("cmp{n}")).await;
+    }
+    let posts: Vec<NewNotification> = (0..100)
+        .map(|n| stopped(&format!("cmp{}", if n % 2 == 0 { 0 } else { n / 2 }), now))
+        .collect();
+    let other = bench.another().await;
+    let stores = [&bench.store, &other];
+    let answers = join_all(
+        posts
+            .iter()
+            .zip(stores.iter().cycle())
+            .map(|(new, store)| store.accept_notification(new, 180, now)),
+    )
+    .await;
+    let refused = answers.iter().filter_map(|answer| answer.as_ref().err());
+    for error in refused {
+        assert!(matches!(error, RegistryError::Duplicate), "{error:?}");
+    }
+    let accepted = answers.iter().filter(|answer| answer.is_ok()).count();
+    assert_eq!(accepted, 50, "one of each host");
+    let rows = notification::Entity::find()
+        .count(bench.store.reader())
+        .await
+        .unwrap();
+    assert_eq!(rows, 50);
+}
+
+#[tokio::test]
+async fn who_does_not_wait_for_the_answer_is_served_all_the_same() {
+    let bench = Bench::new().await;
+    let segment = bench.segment("s1").await;
+    bench.host(&segment, "cmp1").await;
+    bench.host(&segment, "cmp2").await;
+    let now = bench.clock_wall();
+    let (first, second) = (stopped("cmp1", now), stopped("cmp2", now));
+    {
+        let mut dropped = Box::pin(bench.store.accept_notification(&first, 180, now));
+        assert!(futures_util::poll!(&mut dropped).is_pending());
+    }
+    bench.store.accept_notification(&second, 180, now).await.unwrap();
+    let error = bench
+        .store
+        .accept_notification(&first, 180, now)
+        .await
+        .unwrap_err();
+    assert!(matches!(error, RegistryError::Duplicate), "{error:?}");
+}
