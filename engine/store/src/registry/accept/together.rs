@@ -13,8 +13,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::future::join_all;
+use sea_orm::sea_query::{SelectStatement, UnionType};
 use sea_orm::{
-    ColumnTrait as _, Condition, ConnectionTrait as _, EntityTrait as _, QueryFilter as _, QuerySelect as _,
+    ColumnTrait as _, ConnectionTrait as _, EntityTrait as _, FromQueryResult as _, QueryFilter as _,
+    QuerySelect as _, QueryTrait as _,
 };
 use tachi_domain::entity::Notification;
 use tachi_domain::entity::notification::NewNotification;
@@ -76,6 +78,10 @@ impl Waiting {
     }
 
     /// The next ones, the oldest first and one of a host. None left: the worker is to end.
+    ///
+    /// As many as a power of two: a statement's text tells how many it is about, and only texts that come again are found
+    /// prepared. Each that is not costs `MySQL`'s protocol a round trip, and the one that has to make room for it a
+    /// fortieth of a second, as closing a statement has no answer and waits for the peer's delayed acknowledgement.
     fn next(&self) -> Vec<Entry> {
         let mut queue = self.queue();
         let mut hosts = HashSet::new();
@@ -86,6 +92,11 @@ impl Waiting {
                 batch.push(entry);
             } else {
                 rest.push_back(entry);
+            }
+        }
+        if let Some(power) = batch.len().checked_ilog2() {
+            for entry in batch.drain(1 << power..).rev() {
+                rest.push_front(entry);
             }
         }
         queue.entries = rest;
@@ -345,16 +356,26 @@ async fn watched(tx: &Tx, cases: &[Option<Case<'_>>]) -> Result<HashSet<String>,
     Ok(watched.into_iter().collect())
 }
 
-/// The notifications that any of these may repeat.
+/// The notifications that any of these may repeat. A union, so that the database finds those of each by index: of one
+/// condition made of many it reads the whole table.
 async fn earlier(tx: &Tx, cases: &[Option<Case<'_>>]) -> Result<Vec<notification::Model>, Stop> {
-    let mut any = Condition::any();
+    let backend = tx.get_database_backend();
+    let mut union: Option<SelectStatement> = None;
     for case in cases.iter().flatten() {
-        any = any.add(case.may_repeat(tx.get_database_backend())?);
+        let one = notification::Entity::find()
+            .filter(case.may_repeat(backend)?)
+            .into_query();
+        match &mut union {
+            None => union = Some(one),
+            Some(union) => _ = union.union(UnionType::All, one),
+        }
     }
-    if any.is_empty() {
+    let Some(union) = union else {
         return Ok(Vec::new());
-    }
-    Ok(notification::Entity::find().filter(any).all(tx).await?)
+    };
+    Ok(notification::Model::find_by_statement(backend.build(&union))
+        .all(tx)
+        .await?)
 }
 
 /// Leaves those to be looked at alone of which something is among `taken`.

@@ -40,7 +40,7 @@ fn one_of_a_host_goes_together_and_none_overtakes_another_of_its_host() {
         })
         .collect();
     let sizes: Vec<usize> = batches.iter().map(Vec::len).collect();
-    assert_eq!(sizes, [TOGETHER, 45 - TOGETHER]);
+    assert_eq!(sizes, [32, 8, 4, 1], "powers of two");
     let first = |n: usize| batches[0][n].clone();
     assert_eq!(
         [first(0), first(1), first(2)],
