@@ -36,8 +36,11 @@ use crate::work::{Tx, Verdict, Work};
 /// The most in one transaction: it holds the locks of all their hosts.
 const TOGETHER: usize = 32;
 
-/// The most transactions of this kind at a time. One does while it is quick; see [`PATIENCE`].
-const WORKERS: usize = 8;
+/// How many transactions of this kind are under way at a time: while one waits for the disk another is prepared.
+const WORKERS: usize = 2;
+
+/// How many at most, when those are held up; see [`PATIENCE`].
+const MORE_WORKERS: usize = 8;
 
 /// Who has waited so long without an answer starts another worker: the one at work may be held up by a lock.
 const PATIENCE: Duration = Duration::from_millis(50);
@@ -130,7 +133,7 @@ pub(crate) async fn accept(
         now,
         answer,
     });
-    let mut most = 1;
+    let mut most = WORKERS;
     loop {
         if store.waiting().another(most) {
             tokio::spawn(work(store.clone()));
@@ -143,7 +146,7 @@ pub(crate) async fn accept(
                     source: Box::new(gone),
                 });
             }
-            Err(_) => most = WORKERS,
+            Err(_) => most = MORE_WORKERS,
         }
     }
 }
