@@ -151,8 +151,20 @@ pub(crate) async fn accept(
     }
 }
 
+/// Gives a worker's place back should it panic; else it would be taken for ever.
+struct Place<'a>(&'a Waiting);
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.queue().workers -= 1;
+        }
+    }
+}
+
 /// Works until nobody waits.
 async fn work(store: Store) {
+    let _place = Place(store.waiting());
     loop {
         let batch = store.waiting().next();
         match batch.len() {
@@ -180,10 +192,10 @@ async fn at_once(store: &Store, batch: Vec<Entry>) {
             // They may have been written: by themselves they would look like repetitions of what nobody was told of.
             tracing::warn!(%error, notifications = batch.len(), "the answer to a commit was lost");
             for entry in batch {
-                let stop = Stop::Failed(Failure::Commit(sea_orm::DbErr::Custom(error.to_string())));
+                let lost = Failure::Commit(sea_orm::DbErr::Custom(error.to_string()));
                 let error = RegistryError::Unavailable {
                     operation: OPERATION,
-                    source: Box::new(stop.registry(OPERATION)),
+                    source: Box::new(lost),
                 };
                 _ = entry.answer.send(Err(error));
             }

@@ -52,6 +52,19 @@ fn one_of_a_host_goes_together_and_none_overtakes_another_of_its_host() {
     assert!(waiting.another(1), "the last worker has ended");
 }
 
+#[test]
+fn a_worker_that_panics_leaves_its_place_to_another() {
+    let waiting = Waiting::default();
+    waiting.join(entry("a", Timestamp::from_micros(0)));
+    assert!(waiting.another(1));
+    let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        let _place = Place(&waiting);
+        panic!("a test");
+    }));
+    assert!(panicked.is_err());
+    assert!(waiting.another(1), "the place is free again");
+}
+
 #[tokio::test]
 async fn each_gets_its_own_answer_whatever_the_others_are() {
     each_gets_its_own_answer(false).await;
