@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Samples `tachi api` with perf under the load of the benchmark's first row, and prints where the CPU went."""
+"""Samples `tachi api` with perf under the load of one of the benchmark's rows, and prints where the CPU went."""
 import argparse
 import os
 import re
@@ -43,6 +43,27 @@ def show(what, rows, count):
         print("  %6.2f %%  %s" % (percent, name[:120]))
 
 
+def cpu(pid):
+    """Seconds of CPU a process has used so far."""
+    with open("/proc/%d/stat" % pid, encoding="ascii") as f:
+        fields = f.read().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def processes(wanted):
+    """The pids of all processes whose name begins with one of `wanted`, by name."""
+    found = {}
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open("/proc/%s/comm" % pid, encoding="utf-8") as f:
+                name = f.read().strip()
+        except OSError:
+            continue
+        if name.startswith(wanted):
+            found.setdefault(name, []).append(int(pid))
+    return found
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tachi", required=True)
@@ -50,6 +71,7 @@ def main():
     parser.add_argument("--seconds", type=int, default=15)
     parser.add_argument("--record", required=True, help="where perf's record goes")
     parser.add_argument("--path", default="/v1/segments", help="what is asked for")
+    parser.add_argument("--post", action="store_true", help="POST notifications instead")
     args = parser.parse_args()
     if args.mariadb:
         db = database.MariaDb(args.mariadb, "profile")
@@ -60,12 +82,19 @@ def main():
         database.segments(db, SEGMENTS)
         database.hosts(db, HOSTS, SEGMENTS)
         token, url = token_of(region), region.api + args.path
-        wrk(url, token, IN_FLIGHT, 2)
+        if args.post:
+            url = region.api + "/v1/notifications"
+        script = {"script": "notify.lua", "scratch": args.record + ".lua", "HOSTS": HOSTS} if args.post else {}
+        wrk(url, token, IN_FLIGHT, 2, **script, **({"RUN": 1} if args.post else {}))
+        beside = processes(("mariadbd", "postgres")) if args.mariadb else {}
+        api = region.server.pid
+        before = {pid: cpu(pid) for pids in [*beside.values(), [api]] for pid in pids}
         # A clock instead of a hardware counter: virtual machines often have none.
         perf = subprocess.Popen(["perf", "record", "--quiet", "--event", "cpu-clock", "--freq", "499", "--output", args.record,
                                  "--pid", str(region.server.pid), "--", "sleep", str(args.seconds)],
                                 stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-        measured = wrk(url, token, IN_FLIGHT, args.seconds)
+        measured = wrk(url, token, IN_FLIGHT, args.seconds, **script, **({"RUN": 2} if args.post else {}))
+        used = {pid: cpu(pid) - was for pid, was in before.items()}
         said = perf.communicate(timeout=60)[1]
     finally:
         region.stop()
@@ -74,7 +103,9 @@ def main():
             for end in ("", "-wal", "-shm"):
                 if os.path.exists(db.path + end):
                     os.remove(db.path + end)
-    print("GET %s: %s" % (args.path, measured))
+    print("%s %s: %s" % ("POST" if args.post else "GET", url.removeprefix(region.api), measured))
+    print("CPU seconds: tachi api %.1f%s" % (used[api], "".join(
+        ", %s %.1f" % (name, sum(used[pid] for pid in pids)) for name, pids in beside.items())))
     symbols = report(args.record, "symbol")
     if not symbols:
         print("perf has nothing to show:\n" + said)

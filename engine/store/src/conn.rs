@@ -36,6 +36,11 @@ impl<C> Conn<C> {
         self
     }
 
+    /// Whether an INSERT can be answered with the rows where the query builder believes it cannot.
+    pub(crate) fn returns_inserted_rows(&self) -> bool {
+        self.health.as_ref().is_some_and(|health| health.returns_rows())
+    }
+
     /// The same wrapping around another.
     pub(crate) fn with<D>(&self, db: D) -> Conn<D> {
         Conn::new(db, self.health.clone())

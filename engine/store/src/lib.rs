@@ -24,6 +24,7 @@ mod desk;
 mod entity;
 mod error;
 mod files;
+mod insert;
 mod journal;
 mod list;
 mod lock;

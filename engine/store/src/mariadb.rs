@@ -37,6 +37,7 @@ pub(crate) fn pool(
     health: Arc<Health>,
 ) -> Result<DatabaseConnection, Error> {
     let session = options.clone();
+    let known = health.clone();
     let pool = MySqlPoolOptions::new()
         .max_connections(lane.connections(options))
         .min_connections(0)
@@ -46,7 +47,12 @@ pub(crate) fn pool(
         .test_before_acquire(false)
         .after_connect(move |connection, _| {
             let options = session.clone();
-            Box::pin(async move { set_up(connection, &options, lane).await })
+            let health = known.clone();
+            Box::pin(async move {
+                let server = set_up(connection, &options, lane).await?;
+                health.note_returning(returns_rows(&server));
+                Ok(())
+            })
         })
         .before_acquire(move |connection, about| {
             let health = health.clone();
@@ -65,8 +71,12 @@ pub(crate) fn pool(
 }
 
 /// Sets a new connection up, and refuses a server that takes no writes: after a fail-over the old primary may still
-/// answer.
-async fn set_up(connection: &mut MySqlConnection, options: &ServerOptions, lane: Lane) -> Result<(), Error> {
+/// answer. Answers with the server's version.
+async fn set_up(
+    connection: &mut MySqlConnection,
+    options: &ServerOptions,
+    lane: Lane,
+) -> Result<String, Error> {
     let mode = options.sql_mode.replace(['\'', '\\'], "");
     let set = format!(
         "SET SESSION sql_mode = '{mode}', SESSION time_zone = '+00:00', SESSION innodb_lock_wait_timeout = {}",
@@ -91,14 +101,24 @@ async fn set_up(connection: &mut MySqlConnection, options: &ServerOptions, lane:
         connection.execute(AssertSqlSafe(set)).await?;
     }
     let row = connection
-        .fetch_one("SELECT CAST(@@global.read_only AS SIGNED)")
+        .fetch_one("SELECT CAST(@@global.read_only AS SIGNED), VERSION()")
         .await?;
     if row.try_get::<i64, _>(0)? != 0 {
         return Err(Error::Io(std::io::Error::other(
             "the server is read-only: it is no primary",
         )));
     }
-    Ok(())
+    row.try_get(1)
+}
+
+/// Whether a server of this version answers INSERT with the rows: `MariaDB` does since 10.5, `MySQL` never.
+fn returns_rows(version: &str) -> bool {
+    // Replication's protocol makes some say 5.5.5- first.
+    let version = version.strip_prefix("5.5.5-").unwrap_or(version);
+    let mut numbers = version
+        .split(['.', '-'])
+        .map_while(|part| part.parse::<u32>().ok());
+    version.contains("MariaDB") && (numbers.next(), numbers.next()) >= (Some(10), Some(5))
 }
 
 /// The kind of trouble behind an error number.
@@ -132,6 +152,22 @@ pub(crate) fn trouble(number: u16) -> Trouble {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_mariadb_returns_inserted_rows() {
+        let cases = [
+            ("10.11.6-MariaDB-0+deb12u1", true),
+            ("5.5.5-10.5.9-MariaDB-log", true),
+            ("11.4.2-MariaDB", true),
+            ("10.4.34-MariaDB", false),
+            ("8.0.36", false),
+            ("9.1.0-mysql", false),
+            ("", false),
+        ];
+        for (version, expected) in cases {
+            assert_eq!(returns_rows(version), expected, "{version:?}");
+        }
+    }
 
     #[test]
     fn error_numbers_are_told_apart() {

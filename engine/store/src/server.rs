@@ -4,7 +4,7 @@
 //! no number of API requests keeps a beat waiting, and a new owner reads on the connection that committed its claim.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use sea_orm::DatabaseConnection;
@@ -67,6 +67,8 @@ pub(crate) struct Health {
     began: Instant,
     /// Microseconds after `began`.
     doubted: AtomicU64,
+    /// Whether the server answers an INSERT with the rows; known when the first connection was set up.
+    returns_rows: AtomicBool,
 }
 
 impl Health {
@@ -74,7 +76,18 @@ impl Health {
         Self {
             began: Instant::now(),
             doubted: AtomicU64::new(0),
+            returns_rows: AtomicBool::new(false),
         }
+    }
+
+    /// Notes whether the server understands INSERT ... RETURNING.
+    pub(crate) fn note_returning(&self, understood: bool) {
+        self.returns_rows.store(understood, Ordering::Relaxed);
+    }
+
+    /// Whether the server understands INSERT ... RETURNING, as far as is known.
+    pub(crate) fn returns_rows(&self) -> bool {
+        self.returns_rows.load(Ordering::Relaxed)
     }
 
     fn now(&self) -> u64 {

@@ -6,6 +6,9 @@
 //!
 //! Together go only those that are plainly to be accepted, at most one of a host. Whatever is unusual about one, and
 //! whatever goes wrong with all, each is then looked at by itself in [`Accept`](super::Accept), which has all the rules.
+//! That a recovery's key is held already is such a thing that goes wrong: the unique key says so, nobody asks beforehand.
+
+mod known;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -30,8 +33,10 @@ use crate::Store;
 use crate::convert;
 use crate::entity::{host, notification, recovery};
 use crate::error::{Failure, Stop};
+use crate::insert;
 use crate::lock;
 use crate::work::{Tx, Verdict, Work};
+use known::Known;
 
 /// The most in one transaction: it holds the locks of all their hosts.
 const TOGETHER: usize = 32;
@@ -49,7 +54,10 @@ const OPERATION: &str = "accepting a notification";
 
 /// Those who wait to be accepted.
 #[derive(Default)]
-pub(crate) struct Waiting(Mutex<Queue>);
+pub(crate) struct Waiting {
+    queue: Mutex<Queue>,
+    known: Known,
+}
 
 #[derive(Default)]
 struct Queue {
@@ -111,7 +119,7 @@ impl Waiting {
 
     fn queue(&self) -> MutexGuard<'_, Queue> {
         // Nothing that is done under the lock can leave it half done.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -176,7 +184,11 @@ async fn work(store: Store) {
 }
 
 async fn at_once(store: &Store, batch: Vec<Entry>) {
-    match store.write(&Together(&batch)).await {
+    let together = Together {
+        entries: &batch,
+        known: &store.waiting().known,
+    };
+    match store.write(&together).await {
         Ok(accepted) => {
             let mut alone = Vec::new();
             for (entry, accepted) in batch.into_iter().zip(accepted) {
@@ -226,7 +238,10 @@ async fn each_alone(store: &Store, entries: Vec<Entry>) {
 }
 
 /// Accepts those that are plainly to be accepted; `None` for the others.
-struct Together<'a>(&'a [Entry]);
+struct Together<'a> {
+    entries: &'a [Entry],
+    known: &'a Known,
+}
 
 #[async_trait]
 impl Work for Together<'_> {
@@ -235,7 +250,7 @@ impl Work for Together<'_> {
     async fn run(&self, tx: &Tx) -> Result<Verdict<Self::Output>, Stop> {
         let hosts = self.hosts(tx).await?;
         let mut cases: Vec<Option<Case<'_>>> = self
-            .0
+            .entries
             .iter()
             .map(|entry| {
                 let accept = Accept {
@@ -251,10 +266,8 @@ impl Work for Together<'_> {
                 Some(accept.case(host.clone(), id))
             })
             .collect();
-        let held = held(tx, &cases).await?;
-        leave_out(&mut cases, &held, |case| case.key.as_deref());
         let watched = watched(tx, &cases).await?;
-        leave_out(&mut cases, &watched, |case| Some(case.host.uuid.as_str()));
+        leave_out(&mut cases, &watched);
         let earlier = earlier(tx, &cases).await?;
         for slot in &mut cases {
             if let Some(case) = slot
@@ -269,19 +282,13 @@ impl Work for Together<'_> {
             .map(Case::notification_row)
             .collect::<Result<_, _>>()?;
         if rows.is_empty() {
-            return Ok(Verdict::Undo(self.0.iter().map(|_| None).collect()));
+            return Ok(Verdict::Undo(self.entries.iter().map(|_| None).collect()));
         }
         let uuids: Vec<String> = rows
             .iter()
             .filter_map(|row| row.notification_uuid.try_as_ref().cloned())
             .collect();
-        notification::Entity::insert_many(rows)
-            .exec_without_returning(tx)
-            .await?;
-        let written = notification::Entity::find()
-            .filter(notification::Column::NotificationUuid.is_in(&uuids))
-            .all(tx)
-            .await?;
+        let written = insert::notifications(tx, rows).await?;
         let mut written: HashMap<String, notification::Model> = written
             .into_iter()
             .map(|row| (row.notification_uuid.clone(), row))
@@ -309,43 +316,43 @@ impl Work for Together<'_> {
 
 impl Together<'_> {
     /// The hosts by name, taken. A name that only the database takes for the host's is left to be looked at alone, and so is
-    /// a host that was deleted or renamed before it was taken.
+    /// a host that was deleted, renamed or made anew since its id was learned.
     async fn hosts(&self, tx: &Tx) -> Result<HashMap<String, host::Model>, Stop> {
-        let names = self.0.iter().map(|entry| entry.new.hostname.as_str());
-        let found = host::Entity::find()
-            .filter(host::Column::Name.is_in(names))
-            .filter(host::Column::Deleted.eq(0))
-            .all(tx)
-            .await?;
-        lock::take(tx, found.iter().map(|host| host.uuid.clone())).await?;
-        let uuids = found.iter().map(|host| host.uuid.as_str());
+        let names: Vec<&str> = self
+            .entries
+            .iter()
+            .map(|entry| entry.new.hostname.as_str())
+            .collect();
+        let (ids, learned): (Vec<String>, bool) = match self.known.of(&names) {
+            Some(ids) => (ids, true),
+            None => {
+                let found = host::Entity::find()
+                    .filter(host::Column::Name.is_in(names))
+                    .filter(host::Column::Deleted.eq(0))
+                    .all(tx)
+                    .await?;
+                self.known.learn(&found);
+                (found.into_iter().map(|host| host.uuid).collect(), false)
+            }
+        };
+        lock::take(tx, ids.iter().cloned()).await?;
         let taken = host::Entity::find()
-            .filter(host::Column::Uuid.is_in(uuids))
+            .filter(host::Column::Uuid.is_in(&ids))
             .filter(host::Column::Deleted.eq(0))
             .all(tx)
             .await?;
-        Ok(taken.into_iter().map(|host| (host.name.clone(), host)).collect())
+        let hosts: HashMap<String, host::Model> =
+            taken.into_iter().map(|host| (host.name.clone(), host)).collect();
+        if learned
+            && !self
+                .entries
+                .iter()
+                .all(|entry| hosts.contains_key(&entry.new.hostname))
+        {
+            self.known.forget();
+        }
+        Ok(hosts)
     }
-}
-
-/// The keys that are held already.
-async fn held(tx: &Tx, cases: &[Option<Case<'_>>]) -> Result<HashSet<String>, Stop> {
-    let keys: Vec<&str> = cases
-        .iter()
-        .flatten()
-        .filter_map(|case| case.key.as_deref())
-        .collect();
-    if keys.is_empty() {
-        return Ok(HashSet::new());
-    }
-    let held: Vec<String> = recovery::Entity::find()
-        .select_only()
-        .column(recovery::Column::OpenKey)
-        .filter(recovery::Column::OpenKey.is_in(keys))
-        .into_tuple()
-        .all(tx)
-        .await?;
-    Ok(held.into_iter().collect())
 }
 
 /// The stopped hosts that a recovery watches, which is to be closed.
@@ -393,17 +400,10 @@ async fn earlier(tx: &Tx, cases: &[Option<Case<'_>>]) -> Result<Vec<notification
         .await?)
 }
 
-/// Leaves those to be looked at alone of which something is among `taken`.
-fn leave_out<'a>(
-    cases: &mut [Option<Case<'a>>],
-    taken: &HashSet<String>,
-    of: impl for<'b> Fn(&'b Case<'a>) -> Option<&'b str>,
-) {
+/// Leaves those whose host is among these to be looked at alone.
+fn leave_out(cases: &mut [Option<Case<'_>>], hosts: &HashSet<String>) {
     for slot in cases {
-        let is_taken = slot
-            .as_ref()
-            .is_some_and(|case| of(case).is_some_and(|word| taken.contains(word)));
-        if is_taken {
+        if slot.as_ref().is_some_and(|case| hosts.contains(&case.host.uuid)) {
             *slot = None;
         }
     }

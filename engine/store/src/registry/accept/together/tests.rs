@@ -1,4 +1,5 @@
 use futures_util::future::join_all;
+use sea_orm::sea_query::Expr;
 use sea_orm::{ActiveModelTrait as _, EntityTrait as _, PaginatorTrait as _, Set};
 use tachi_domain::entity::host::HostChange;
 use tachi_domain::entity::notification::NotificationType;
@@ -207,4 +208,67 @@ async fn who_does_not_wait_for_the_answer_is_served_all_the_same() {
         .await
         .unwrap_err();
     assert!(matches!(error, RegistryError::Duplicate), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_name_that_another_host_has_now_is_that_hosts() {
+    let bench = Bench::new().await;
+    let segment = bench.segment("s1").await;
+    let now = bench.clock_wall();
+    let mut hosts = Vec::new();
+    for n in 0..8 {
+        hosts.push(bench.host(&segment, &format!("cmp{n}")).await);
+    }
+    let report = |hour: i64| {
+        let at = now.minus_seconds(-60 * 60 * hour);
+        (0..8)
+            .map(|n| {
+                let payload = [("process_name", "libvirtd"), ("event", "STOPPED")];
+                notification(NotificationType::Process, &format!("cmp{n}"), at, &payload)
+            })
+            .collect::<Vec<_>>()
+    };
+    let accept = async |posts: Vec<NewNotification>| {
+        let accepted = posts
+            .iter()
+            .map(|new| bench.store.accept_notification(new, 180, now));
+        let mut sources = Vec::new();
+        for answer in join_all(accepted).await {
+            sources.push(answer.unwrap().source_host);
+        }
+        // A host with something open is not to be renamed.
+        let over = notification::Column::Status;
+        notification::Entity::update_many()
+            .col_expr(over, over.save_as(Expr::value("finished")))
+            .exec(bench.store.writer())
+            .await
+            .unwrap();
+        recovery::Entity::update_many()
+            .col_expr(recovery::Column::Life, Expr::value(Life::Closed.as_str()))
+            .exec(bench.store.writer())
+            .await
+            .unwrap();
+        sources
+    };
+    let mut expected: Vec<HostId> = hosts.iter().map(|host| host.id).collect();
+    assert_eq!(accept(report(0)).await, expected);
+    let rename = async |n: usize, name: &str| {
+        let change = HostChange {
+            name: Some(name.to_owned()),
+            ..HostChange::default()
+        };
+        bench
+            .store
+            .update_host(segment.id, hosts[n].id, &change)
+            .await
+            .unwrap();
+    };
+    rename(0, "elsewhere").await;
+    rename(1, "cmp0").await;
+    rename(0, "cmp1").await;
+    expected.swap(0, 1);
+    assert_eq!(accept(report(1)).await, expected, "two have changed names");
+    bench.store.delete_host(segment.id, hosts[2].id).await.unwrap();
+    expected[2] = bench.host(&segment, "cmp2").await.id;
+    assert_eq!(accept(report(2)).await, expected, "one was made anew");
 }

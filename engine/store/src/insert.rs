@@ -1,0 +1,45 @@
+//! Inserting many rows and getting them back as the database holds them.
+
+use sea_orm::{ColumnTrait as _, DbErr, Iden as _};
+use sea_orm::{
+    ConnectionTrait as _, DbBackend, EntityTrait as _, FromQueryResult as _, Iterable as _, QueryFilter as _,
+    QueryTrait as _,
+};
+
+use crate::entity::notification;
+use crate::work::Tx;
+
+/// Inserts notifications and answers with their rows, in any order: the number the database gave each, and its times as
+/// exactly as it keeps them. In one round trip where the database can.
+pub(crate) async fn notifications(
+    tx: &Tx,
+    rows: Vec<notification::ActiveModel>,
+) -> Result<Vec<notification::Model>, DbErr> {
+    let uuids: Vec<String> = rows
+        .iter()
+        .filter_map(|row| row.notification_uuid.try_as_ref().cloned())
+        .collect();
+    let insert = notification::Entity::insert_many(rows);
+    if tx.get_database_backend() == DbBackend::Postgres {
+        return insert.exec_with_returning(tx).await;
+    }
+    if tx.returns_inserted_rows() {
+        // The query builder knows no RETURNING for MySQL, which has none; MariaDB has.
+        let mut statement = tx.get_database_backend().build(&insert.into_query());
+        let columns: Vec<String> = notification::Column::iter()
+            .map(|column| column.to_string())
+            .collect();
+        statement.sql.push_str(" RETURNING ");
+        statement.sql.push_str(&columns.join(", "));
+        let rows = tx.query_all_raw(statement).await?;
+        return rows
+            .iter()
+            .map(|row| notification::Model::from_query_result(row, ""))
+            .collect();
+    }
+    insert.exec_without_returning(tx).await?;
+    notification::Entity::find()
+        .filter(notification::Column::NotificationUuid.is_in(uuids))
+        .all(tx)
+        .await
+}
