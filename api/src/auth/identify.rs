@@ -2,16 +2,24 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, Shared, WeakShared};
 use tachi_engine::ports::Clock;
+use tokio::sync::Semaphore;
 
 use super::cache::{Key, TokenCache};
 use super::{CacheOptions, Identity};
 use crate::error::ApiError;
 use crate::metrics;
 use crate::ports::{TokenValidator, Unavailable};
+
+/// How many different tokens Keystone is asked about at once: whoever invents tokens must not make us flood it.
+const ASKED_AT_ONCE: usize = 32;
+
+/// How long a question waits for its turn. Known tokens never wait.
+const TURN: Duration = Duration::from_secs(5);
 
 /// Abandoned questions are swept out when there are this many.
 const SWEEP: usize = 64;
@@ -39,7 +47,12 @@ struct Shelf {
     validator: Arc<dyn TokenValidator>,
     cache: TokenCache,
     clock: Arc<dyn Clock>,
+    turns: Semaphore,
 }
+
+#[derive(Debug, thiserror::Error)]
+#[error("{ASKED_AT_ONCE} other tokens were being asked about for {} s", TURN.as_secs())]
+struct TooMany;
 
 impl Identifier {
     pub(crate) fn new(
@@ -52,6 +65,7 @@ impl Identifier {
                 validator,
                 cache: TokenCache::new(cache),
                 clock,
+                turns: Semaphore::new(ASKED_AT_ONCE),
             }),
             flights: Mutex::default(),
         }
@@ -116,6 +130,11 @@ impl Identifier {
 
 impl Shelf {
     async fn ask(&self, key: Key, token: &str, accept: Accept) -> Outcome {
+        let turn = tokio::time::timeout(TURN, self.turns.acquire()).await;
+        let Ok(Ok(_turn)) = turn else {
+            let source = Box::new(TooMany);
+            return Err(Arc::new(Unavailable { source }));
+        };
         let answer = match accept {
             Accept::Good => self.validator.validate(token).await,
             Accept::Ended => self.validator.validate_ended(token).await,
@@ -130,12 +149,10 @@ impl Shelf {
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::time::Duration;
 
     use async_trait::async_trait;
     use futures_util::future::join_all;
     use tachi_domain::Timestamp;
-    use tokio::sync::Semaphore;
 
     use super::*;
 
@@ -264,5 +281,47 @@ mod tests {
         gate.open.add_permits(2);
         assert_eq!(other.await.unwrap().unwrap().user_id, "other");
         assert_eq!(stuck.await.unwrap().unwrap().user_id, "stuck");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn made_up_tokens_do_not_flood_keystone() {
+        let gate = Gate::new(false);
+        let identifier = identifier(&gate);
+        gate.open.add_permits(1);
+        assert!(
+            identifier
+                .identify("known", Accept::Good)
+                .await
+                .unwrap()
+                .is_some()
+        );
+        let names: Vec<String> = (0..1000).map(|n| n.to_string()).collect();
+        let asking = names.iter().map(|token| identifier.identify(token, Accept::Good));
+        let mut asking = Box::pin(join_all(asking));
+        assert!((&mut asking).now_or_never().is_none());
+        assert_eq!(gate.asked.load(Ordering::SeqCst), 1 + ASKED_AT_ONCE);
+        assert!(
+            identifier
+                .identify("known", Accept::Good)
+                .await
+                .unwrap()
+                .is_some(),
+            "a known token does not wait"
+        );
+        let patience = TURN + Duration::from_secs(1);
+        assert!(tokio::time::timeout(patience, &mut asking).await.is_err());
+        gate.open.add_permits(ASKED_AT_ONCE);
+        let answers = asking.await;
+        let told = answers.iter().filter(|answer| answer.is_err()).count();
+        assert_eq!(told, 1000 - ASKED_AT_ONCE, "those who waited in vain are told");
+        gate.open.add_permits(1);
+        assert!(
+            identifier
+                .identify("later", Accept::Good)
+                .await
+                .unwrap()
+                .is_some(),
+            "turns come back"
+        );
     }
 }
