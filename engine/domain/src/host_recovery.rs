@@ -295,7 +295,7 @@ impl HostRecovery {
     fn learn(&mut self, observation: Observation, now: Now, record: &mut Record) {
         match observation {
             Observation::Tick => {}
-            Observation::HostUnderRecovery => self.superseded(record),
+            Observation::HostUnderRecovery => self.superseded(now, record),
             Observation::Claimed(pulse) => self.claimed(pulse, now, record),
             Observation::Pulse(pulse) => self.heard_pulse(pulse, now, record),
             Observation::Storm(storm) => self.counted(storm),

@@ -44,6 +44,9 @@ pub struct ServiceTrack {
     pub again: u32,
     /// Failed updates in a row.
     pub faults: u32,
+    /// The record has carried our mark.
+    #[serde(default)]
+    pub marked: bool,
     #[serde(skip)]
     pub(super) seen: Option<Service>,
     #[serde(skip)]
@@ -91,6 +94,13 @@ impl ServiceTrack {
     fn may_yet_be_set(&self, now: Elapsed, settle: Duration) -> bool {
         self.put_loose.is_some_and(|at| now.since(at) < settle)
     }
+}
+
+/// What every mark of ours in a disable reason begins with.
+const MARKED: &str = "[tachi ";
+
+fn reason_of(seen: &Service) -> &str {
+    seen.disabled_reason.as_deref().unwrap_or_default()
 }
 
 impl HostRecovery {
@@ -167,6 +177,8 @@ impl HostRecovery {
                 self.put_answered();
                 self.service.in_force = self.proof.is_some();
                 self.service.changed = now.elapsed;
+                let mark = self.mark();
+                self.service.marked |= reason_of(&seen).contains(&mark);
                 self.service.seen = Some(seen);
                 // The heartbeat is noted from a reading of its own: whether the answer to a change shows the row
                 // before or after it is nothing to build on.
@@ -291,6 +303,12 @@ impl HostRecovery {
             }
             return;
         }
+        // The host has failed again: its new recovery has put its own mark in the place of ours.
+        let theirs = reason_of(seen).contains(MARKED) && !reason_of(seen).contains(&self.mark());
+        if self.service.marked && theirs {
+            self.over_and_closed("it has failed again, and a new recovery sees to it", record);
+            return;
+        }
         if !self.service.is_back() || now.elapsed < self.service.not_before {
             return;
         }
@@ -300,8 +318,7 @@ impl HostRecovery {
         self.service.updating = true;
         self.service.clearing = true;
         self.service.not_before = now.elapsed.plus(self.policy.heartbeat_poll);
-        // The host may have died again, and a new recovery may count on forced_down: then this one has nothing to say any
-        // more, and the journal refuses the write.
+        // The host may have died again, and a new recovery may count on forced_down: then the journal refuses the write.
         record.unless_host_recovery = Some(self.host.clone());
         if self.service.faults == 0 {
             let text = format!("clearing forced_down of {}: it sends heartbeats again", self.host);
@@ -313,10 +330,13 @@ impl HostRecovery {
         });
     }
 
-    /// The host is under recovery anew: that recovery sees to its return.
-    pub(super) fn superseded(&mut self, record: &mut Record) {
+    /// The host is under recovery anew. That recovery sees to its return only if it comes as far as `forced_down`, so this
+    /// one goes on watching, from the beginning: the heartbeats heard so far were before the new failure.
+    pub(super) fn superseded(&mut self, now: Now, record: &mut Record) {
         if self.stage == Stage::Returning {
-            self.over_and_closed("it has failed again, and a new recovery sees to it", record);
+            self.service.clearing = false;
+            self.begin_again_with_service(now);
+            record.head = true;
         }
     }
 

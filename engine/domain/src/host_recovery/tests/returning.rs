@@ -108,8 +108,8 @@ fn r5_a_late_forced_down_is_waited_for_after_a_rejection() {
     assert_eq!(bed.state.stage, Stage::Over);
 }
 
-#[test]
-fn a_host_that_fails_again_is_left_to_its_new_recovery() {
+/// Back, and reported again at the moment it is handed back.
+fn reported_again() -> Bed {
     let mut bed = returning();
     bed.beats();
     assert!(bed.clears());
@@ -124,8 +124,42 @@ fn a_host_that_fails_again_is_left_to_its_new_recovery() {
         Observation::NotSent(command),
         Observation::HostUnderRecovery,
     ]);
-    assert_eq!(bed.record.life, Some(Life::Closed));
+    assert_eq!(bed.state.stage, Stage::Returning);
     assert!(!bed.clears());
+    bed
+}
+
+#[test]
+fn r22_a_host_reported_again_is_still_handed_back_if_its_new_recovery_comes_to_nothing() {
+    let mut bed = reported_again();
+    bed.tick(120_000).heartbeat_age(0).service();
+    assert!(!bed.clears(), "noted anew");
+    bed.at += 5_000;
+    bed.beats();
+    assert!(
+        bed.clears(),
+        "nobody else has forced it down, and nobody else will clear it"
+    );
+}
+
+#[test]
+fn r22_what_was_heard_before_the_new_failure_is_no_return() {
+    let mut bed = reported_again();
+    bed.tick(5_000).service().tick(5_000).heartbeat_age(0).service();
+    assert!(
+        !bed.clears(),
+        "one change of the record, as the new recovery's own"
+    );
+}
+
+#[test]
+fn a_host_that_fails_again_is_left_to_its_new_recovery_once_that_has_put_its_mark() {
+    let mut bed = reported_again();
+    bed.state.service.marked = true;
+    bed.service.disabled_reason = Some("Masakari detected host failed. [tachi another]".into());
+    bed.tick(5_000).service();
+    assert_eq!(bed.record.life, Some(Life::Closed));
+    assert_eq!(bed.state.stage, Stage::Over);
 }
 
 #[test]
