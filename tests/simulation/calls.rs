@@ -8,6 +8,8 @@ use tachi_domain::power::{Power, PowerReading};
 use tachi_domain::recovery::{Command, Inventory, Lists, Observation, ServiceUpdate};
 
 use crate::machines::Bmc;
+use crate::mishap::Mishap;
+use crate::more_weather::Worst;
 use crate::nova::{HostIx, Refusal, ServerIx};
 use crate::world::{Event, Owner, World, note};
 
@@ -19,6 +21,7 @@ pub(crate) const HOLD: u64 = 60_000;
 pub(crate) fn fault(status: Option<u16>, maybe_done: bool) -> Fault {
     let class = match status {
         Some(400 | 403 | 404) => FaultClass::Permanent,
+        Some(401) => FaultClass::Fatal,
         Some(409) => FaultClass::Conflict,
         _ => FaultClass::Transient,
     };
@@ -30,7 +33,7 @@ pub(crate) fn fault(status: Option<u16>, maybe_done: bool) -> Fault {
     }
 }
 
-fn index_of(server: tachi_domain::ServerId) -> ServerIx {
+pub(crate) fn index_of(server: tachi_domain::ServerId) -> ServerIx {
     usize::try_from(server.0.as_u128() - 0x5e7).unwrap()
 }
 
@@ -46,18 +49,22 @@ impl World {
         if lost {
             match self.rng.between(0, 3) {
                 // It arrived, and the answer was lost.
-                1 if write => self.at(
-                    self.now + latency,
-                    Event::Effect {
-                        owner,
-                        command: command.clone(),
-                        started,
-                        answer: None,
-                    },
-                ),
+                1 if write => {
+                    self.mishap(Mishap::TimeoutAtOnce);
+                    self.at(
+                        self.now + latency,
+                        Event::Effect {
+                            owner,
+                            command: command.clone(),
+                            started,
+                            answer: None,
+                        },
+                    );
+                }
                 // A proxy held it.
                 2 | 3 if write => {
                     self.stats.late_effects += 1;
+                    self.mishap(Mishap::TimeoutLater);
                     let at = self.now + self.rng.between(1_000, DEADLINE + HOLD - 100);
                     self.at(
                         at,
@@ -70,13 +77,23 @@ impl World {
                     );
                 }
                 // Nothing arrived.
-                _ => {}
+                _ => self.mishap(Mishap::TimeoutNothing),
             }
             let observation = Box::new(failed(&command, started, fault(None, true)));
             self.at(timeout, Event::Answer { owner, observation });
         } else if unavailable {
-            let maybe = self.rng.percent(50);
-            if write && maybe && self.rng.percent(50) {
+            let status = self.draw_status(&command);
+            let maybe = status >= 500;
+            let done = write && maybe && self.rng.percent(50);
+            self.mishap(match status {
+                400 => Mishap::Refused400,
+                401 => Mishap::Refused401,
+                409 => Mishap::Refused409,
+                429 => Mishap::Refused429,
+                _ if done => Mishap::Failed5xxDone,
+                _ => Mishap::Failed5xx,
+            });
+            if done {
                 self.at(
                     self.now + latency,
                     Event::Effect {
@@ -87,7 +104,6 @@ impl World {
                     },
                 );
             }
-            let status = if maybe { 503 } else { 429 };
             let observation = Box::new(failed(&command, started, fault(Some(status), maybe)));
             self.after(latency * 2, Event::Answer { owner, observation });
         } else {
@@ -103,11 +119,34 @@ impl World {
         }
     }
 
+    /// What Nova answers without having understood. 400 and 409 are for those calls that can meet them.
+    fn draw_status(&mut self, command: &Command) -> u16 {
+        let may_conflict = matches!(
+            command,
+            Command::Evacuate(_) | Command::Restore { .. } | Command::Stop(_) | Command::Start(_)
+        );
+        match self.rng.between(0, 11) {
+            0 | 1 if may_conflict => 409,
+            2 if matches!(command, Command::Evacuate(_)) => 400,
+            3 => 401,
+            4 => 500,
+            5 => 502,
+            6 | 7 => 503,
+            8 => 504,
+            _ => 429,
+        }
+    }
+
     /// A call takes effect, or a question is answered, at this moment.
     pub(crate) fn effect(&mut self, owner: Owner, command: &Command, started: Elapsed, answer: Option<u64>) {
         let host = self.journal.recs[owner.rec].host;
         let observation = match command {
-            Command::CountHosts => Observation::Storm(self.journal.storm()),
+            Command::CountHosts if self.database_down() => Observation::NotSent(command.clone()),
+            Command::CountHosts => {
+                let storm = self.journal.storm();
+                self.journal.recs[owner.rec].storm = storm.segment_out > 1;
+                Observation::Storm(storm)
+            }
             Command::ReadService => Observation::Service(Ok(Some(self.nova.show_service(host, self.now)))),
             Command::ReadPower => Observation::Power {
                 started,
@@ -119,6 +158,9 @@ impl World {
                 note!(self, "effect: {update:?} of host {host}: {result:?}");
                 if result.is_ok() && *update == ServiceUpdate::ClearForcedDown {
                     self.cleared.insert(host);
+                }
+                if self.nova.services[host].forced_down {
+                    self.worst_moment(Worst::ForcedDown);
                 }
                 let shown = self.nova.show_service(host, self.now);
                 Observation::ServiceUpdated(result.map(|()| shown).map_err(refused))
@@ -150,6 +192,7 @@ impl World {
         };
         if let Some(after) = answer {
             if !command.is_write() && self.chaos() && self.rng.percent(2) {
+                self.mishap(Mishap::AnswerTwice);
                 let observation = Box::new(observation.clone());
                 self.after(after + 40, Event::Answer { owner, observation });
             }
@@ -170,7 +213,13 @@ impl World {
             Command::Lock { reason, .. } => self.nova.lock(server, Some(reason)),
             Command::Unlock(_) => self.nova.lock(server, None),
             Command::Prepare(_) => self.nova.mark_error(server),
-            Command::Evacuate(_) => self.evacuate(server),
+            Command::Evacuate(_) => {
+                self.worst_moment(Worst::Evacuate);
+                self.evacuate(server)
+            }
+            Command::Stop(_) => self.tell(server, false),
+            Command::Start(_) => self.tell(server, true),
+            Command::Activate { .. } => Err(409),
             Command::Restore { to, .. } => self.nova.restore(server, to).map(|state| {
                 if let Some(state) = state {
                     let host = self.nova.servers[server].host;
@@ -190,11 +239,48 @@ impl World {
             other => unreachable!("{other:?} is not about a server"),
         };
         note!(self, "effect: {} vm-{server}: {result:?}", command.name());
+        if result == Err(404) {
+            self.mishap(Mishap::Refused404);
+        }
         Observation::ServerCall {
             server: id,
             call,
             result: result.map_err(refused),
         }
+    }
+
+    /// Stop or start of a VM recovery: Nova casts it to the host, whether or not that can hear it.
+    fn tell(&mut self, server: ServerIx, runs: bool) -> Result<(), Refusal> {
+        let row = &mut self.nova.servers[server];
+        if !row.exists {
+            return Err(404);
+        }
+        let fits = if runs {
+            row.vm_state == VmState::Stopped
+        } else {
+            matches!(row.vm_state, VmState::Active | VmState::Error)
+        };
+        if !fits || row.task_state.is_some() {
+            return Err(409);
+        }
+        row.task_state = Some(if runs { "powering-on" } else { "powering-off" });
+        let host = row.host;
+        let life = self.machines[host].life;
+        if !self.machines[host].beats() && runs {
+            // The host has died since it was last seen up: the call waits in its queue (R12).
+            self.queued.push((host, server));
+        }
+        let delay = self.rng.between(300, 6_000);
+        self.after(
+            delay,
+            Event::Told {
+                server,
+                host,
+                life,
+                runs,
+            },
+        );
+        Ok(())
     }
 
     pub(crate) fn reached(&mut self, server: ServerIx, host: HostIx, life: u32, state: VmState) {
@@ -224,10 +310,19 @@ impl World {
             Bmc::Truth | Bmc::Deaf => truth,
             Bmc::OffOnce => {
                 machine.bmc = Bmc::Truth;
+                if machine.powered {
+                    self.mishaps.happened(Mishap::PowerFlickers);
+                }
                 Power::Off
             }
-            Bmc::Unknown => Power::Unknown,
-            Bmc::Dead => return Err(fault(Some(503), false)),
+            Bmc::Unknown => {
+                self.mishaps.happened(Mishap::PowerUnknown);
+                Power::Unknown
+            }
+            Bmc::Dead => {
+                self.mishaps.happened(Mishap::PowerDead);
+                return Err(fault(Some(503), false));
+            }
         };
         Ok(PowerReading {
             power,
@@ -253,8 +348,14 @@ impl World {
                 self.after(delay, Event::PowerOff { host });
                 Ok(())
             }
-            Bmc::Deaf => Ok(()),
-            Bmc::Dead => Err(fault(Some(503), false)),
+            Bmc::Deaf => {
+                self.mishap(Mishap::PowerDeaf);
+                Ok(())
+            }
+            Bmc::Dead => {
+                self.mishap(Mishap::PowerDead);
+                Err(fault(Some(503), false))
+            }
         }
     }
 
@@ -284,6 +385,7 @@ impl World {
         // A cell that is down shows neither.
         let hidden = self.chaos() && self.rng.percent(self.weather.unavailable / 2);
         let inventory = if hidden {
+            self.mishap(Mishap::CellHidden);
             Inventory {
                 migrations: Vec::new(),
                 servers: Vec::new(),
@@ -312,6 +414,7 @@ impl World {
             .evacuations_from(self.journal.recs[owner.rec].host, since);
         let slow = self.chaos() && self.rng.percent(5);
         let delay = if slow {
+            self.mishap(Mishap::ListsSlow);
             self.rng.between(1_000, 15_000)
         } else {
             self.rng.between(5, 400)
@@ -334,6 +437,10 @@ impl World {
         servers: Vec<Server>,
         evacuations: Vec<Migration>,
     ) {
+        if self.database_down() {
+            let observation = Box::new(Observation::Lists(Err(fault(None, false))));
+            return self.after(5, Event::Answer { owner, observation });
+        }
         let proven_off = self.journal.proven_off();
         let lists = Lists {
             started,

@@ -6,18 +6,26 @@ use tachi_domain::entity::Stamps;
 use tachi_domain::entity::host::Host;
 use tachi_domain::entity::notification::{Notification, NotificationStatus, NotificationType};
 use tachi_domain::entity::segment::{RecoveryMethod, Segment};
-use tachi_domain::host_recovery::{HostRecovery, MoveStep, Stage, decide_all};
+use tachi_domain::host_recovery::{HostRecovery, MoveStep};
 use tachi_domain::policy::Policy;
-use tachi_domain::recovery::{Command, Life, Now, Observation, Pulse, Record};
+use tachi_domain::process_recovery::ProcessRecovery;
+use tachi_domain::recovery::{Command, Life, Now, Observation, Pulse, Record, RecoveryKind};
+use tachi_domain::vm_recovery::VmRecovery;
 use tachi_domain::{Elapsed, HostId, NotificationId, RecoveryId, SegmentId, Timestamp};
 use uuid::Uuid;
 
+use crate::driven::Driven;
 use crate::journal::{Committed, MoveRow, RecIx, Write};
-use crate::nova::host_name;
+use crate::mishap::Mishap;
+use crate::more_weather::Worst;
+use crate::nova::{host_name, server_id};
 use crate::weather::mutated;
 use crate::world::{Event, Owner, World, note};
 
 const SILENCE: u64 = 4_000;
+/// Between two looks at the database when nobody else's beats are watched, and when they are.
+const SWEEP: u64 = 2_000;
+const WATCH: u64 = 250;
 const BEAT: u64 = 1_000;
 const BEAT_LIMIT: u64 = 3_000;
 const INTENT_LIMIT: u64 = 500;
@@ -29,12 +37,16 @@ pub(crate) struct Engine {
     pub paused_until: u64,
     /// Epoch and beat of a recovery, and since when they have been the same.
     seen: BTreeMap<RecIx, (u64, u64, u64)>,
+    /// Claims of its own it is not sure of any more, by epoch.
+    unsure: BTreeMap<RecIx, u64>,
+    /// How many seconds its wall clock is ahead of the truth.
+    pub wall_ahead: i64,
     drivers: BTreeMap<RecIx, Driver>,
 }
 
 struct Driver {
     epoch: u64,
-    state: Option<HostRecovery>,
+    state: Option<Driven>,
     claimed_elapsed: Elapsed,
     claimed_at: u64,
     last_beat: u64,
@@ -42,8 +54,14 @@ struct Driver {
     fresh_pulse: bool,
 }
 
-/// The driver must go.
-struct Ended;
+/// Why a driver must go.
+#[derive(PartialEq)]
+enum Ended {
+    /// Over, dead, or somebody else's.
+    Gone,
+    /// The database did not answer: nothing is known to be held.
+    Unsure,
+}
 
 impl World {
     /// Whether something meant for this life of the engine may happen now. While it is stopped, it waits.
@@ -64,17 +82,42 @@ impl World {
         if !self.awake(engine, life, || Event::Sweep { engine, life }) {
             return;
         }
+        self.look_for_work(engine);
+        if self.engines[engine].dead {
+            return;
+        }
+        let it = &self.engines[engine];
+        let watching = it
+            .seen
+            .keys()
+            .any(|rec| self.journal.recs[*rec].life != Life::Closed && !it.drivers.contains_key(rec));
+        let pause = if watching { WATCH } else { SWEEP };
+        self.after(pause, Event::Sweep { engine, life });
+    }
+
+    /// A wake-up does what a sweep does, only sooner.
+    pub(crate) fn woken(&mut self, engine: usize, life: u32) {
+        if self.awake(engine, life, || Event::Wake { engine, life }) {
+            self.look_for_work(engine);
+        }
+    }
+
+    fn look_for_work(&mut self, engine: usize) {
+        if self.database_down() {
+            return self.mishap(Mishap::DatabaseDown);
+        }
         for rec in 0..self.journal.recs.len() {
             let row = &self.journal.recs[rec];
             if row.life == Life::Closed || self.engines[engine].drivers.contains_key(&rec) {
                 continue;
             }
             let (epoch, beat, free) = (row.epoch, row.beat, row.owner.is_none());
+            let unsure = self.engines[engine].unsure.remove(&rec) == Some(epoch);
             let first = self.engines[engine]
                 .seen
                 .entry(rec)
                 .or_insert((epoch, beat, self.now));
-            let mut due = free;
+            let mut due = free || unsure;
             if (first.0, first.1) != (epoch, beat) {
                 *first = (epoch, beat, self.now);
             } else if self.now - first.2 >= SILENCE {
@@ -87,7 +130,6 @@ impl World {
                 return;
             }
         }
-        self.after(1_000, Event::Sweep { engine, life });
     }
 
     fn claim(&mut self, engine: usize, rec: RecIx, seen_epoch: u64) {
@@ -95,12 +137,18 @@ impl World {
             return;
         };
         note!(self, "engine {engine} claims recovery {rec} at epoch {epoch}");
+        if self.chaos() && self.rng.percent(self.weather.database) {
+            note!(self, "and does not hear that it did");
+            return self.mishap(Mishap::ClaimLost);
+        }
+        self.measure_takeover(engine, rec, epoch);
+        self.check_waited(rec);
         self.stats.takeovers += u64::from(epoch > 1);
         let row = &self.journal.recs[rec];
-        let moves: Vec<String> = row.moves.values().map(|one| one.state.clone()).collect();
+        let (head, moves) = self.journal.read(rec);
         let elapsed = row.elapsed;
-        let state = match &row.head {
-            Some(head) => HostRecovery::restore(head, &moves).unwrap(),
+        let state = match head {
+            Some(head) => Driven::restore(row.kind, &head, &moves),
             None => self.fresh(rec),
         };
         let pulse = self.journal.pulse(rec);
@@ -124,8 +172,9 @@ impl World {
         self.after(250, Event::Tick(owner));
     }
 
-    fn fresh(&self, rec: RecIx) -> HostRecovery {
-        let host = self.journal.recs[rec].host;
+    fn fresh(&self, rec: RecIx) -> Driven {
+        let row = &self.journal.recs[rec];
+        let host = row.host;
         let stamps = Stamps {
             created_at: Timestamp::from_micros(0),
             updated_at: None,
@@ -142,19 +191,40 @@ impl World {
         };
         let id = u128::try_from(rec).unwrap();
         let source = HostId(Uuid::from_u128(0x40 + u128::try_from(host).unwrap()));
-        let payload = [
-            ("event", "STOPPED"),
-            ("cluster_status", "OFFLINE"),
-            ("host_status", self.weather.reported),
-        ];
+        let named = row.server.map(|server| server_id(server).to_string());
+        let (kind, payload): (_, Vec<(&str, &str)>) = match row.kind {
+            RecoveryKind::Host => (
+                NotificationType::ComputeHost,
+                vec![
+                    ("event", "STOPPED"),
+                    ("cluster_status", "OFFLINE"),
+                    ("host_status", row.reported),
+                ],
+            ),
+            RecoveryKind::Vm => (
+                NotificationType::Vm,
+                vec![
+                    ("event", "LIFECYCLE"),
+                    ("vir_domain_event", "STOPPED_FAILED"),
+                    ("instance_uuid", named.as_deref().unwrap_or_default()),
+                ],
+            ),
+            RecoveryKind::Process => (
+                NotificationType::Process,
+                vec![("event", "STOPPED"), ("process_name", "nova-compute")],
+            ),
+        };
         let notification = Notification {
             row: 1,
             id: NotificationId(Uuid::from_u128(0x70 + id)),
-            kind: NotificationType::ComputeHost,
+            kind,
             generated_time: Timestamp::from_micros(0),
             source_host: source,
             segment: Some(segment.id),
-            payload: payload.map(|(key, word)| (key.into(), word.into())).into(),
+            payload: payload
+                .into_iter()
+                .map(|(key, word)| (key.into(), word.into()))
+                .collect(),
             status: NotificationStatus::Running,
             message: None,
             stamps,
@@ -173,14 +243,20 @@ impl World {
         let policy = Policy {
             fencing: self.weather.mode,
             in_flight: self.weather.in_flight,
+            process_all_instances: true,
             ..Policy::default()
         };
-        HostRecovery::new(
-            RecoveryId(Uuid::from_u128(0x4ec + id)),
-            &notification,
-            &host,
-            policy,
-        )
+        let id = RecoveryId(Uuid::from_u128(0x4ec + id));
+        match row.kind {
+            RecoveryKind::Host => Driven::Host(Box::new(HostRecovery::new(id, &notification, &host, policy))),
+            RecoveryKind::Vm => Driven::Vm(Box::new(VmRecovery::new(id, &notification, &host.name, policy))),
+            RecoveryKind::Process => Driven::Process(Box::new(ProcessRecovery::new(
+                id,
+                &notification,
+                &host.name,
+                policy,
+            ))),
+        }
     }
 
     pub(crate) fn revive(&mut self, engine: usize) {
@@ -198,8 +274,11 @@ impl World {
         self.stats.crashes += 1;
         let it = &mut self.engines[engine];
         it.dead = true;
-        it.drivers.clear();
+        for rec in std::mem::take(&mut it.drivers).into_keys() {
+            self.journal.recs[rec].died = Some((engine, self.now));
+        }
         it.seen.clear();
+        it.unsure.clear();
         let delay = self.rng.between(500, 30_000);
         self.after(delay, Event::Revive { engine });
     }
@@ -238,6 +317,11 @@ impl World {
         {
             self.stats.second_looks += u64::from(fault.maybe_done);
         }
+        self.heard += 1;
+        if self.heard == self.weather.more.crash_at_answer {
+            self.mishap(Mishap::DiesAtAnswer);
+            return self.crash(owner.engine);
+        }
         let mut observations = vec![observation];
         let driver = self.engines[owner.engine].drivers.get_mut(&owner.rec).unwrap();
         if std::mem::take(&mut driver.fresh_pulse) {
@@ -253,15 +337,25 @@ impl World {
     }
 
     fn time_of(&self, owner: Owner) -> Now {
-        Now {
-            elapsed: self.elapsed(owner),
-            wall: crate::nova::stamp(self.now),
-        }
+        let ahead = self.engines[owner.engine].wall_ahead * 1_000_000;
+        let wall = Timestamp::from_micros(crate::nova::stamp(self.now).micros() + ahead);
+        let elapsed = if mutated("wall-clock") {
+            // A wall clock for a stopwatch (R3).
+            let began = crate::nova::stamp(0).micros();
+            Elapsed::from_millis(u64::try_from((wall.micros() - began).max(0)).unwrap() / 1_000)
+        } else {
+            self.elapsed(owner)
+        };
+        Now { elapsed, wall }
     }
 
     fn step(&mut self, owner: Owner, observations: Vec<Observation>) {
-        if self.try_step(owner, observations).is_err() {
-            self.engines[owner.engine].drivers.remove(&owner.rec);
+        if let Err(why) = self.try_step(owner, observations) {
+            let it = &mut self.engines[owner.engine];
+            it.drivers.remove(&owner.rec);
+            if why == Ended::Unsure {
+                it.unsure.insert(owner.rec, owner.epoch);
+            }
         }
     }
 
@@ -271,10 +365,9 @@ impl World {
             let time = self.time_of(owner);
             let driver = self.engines[owner.engine].drivers.get_mut(&owner.rec).unwrap();
             let state = driver.state.take().unwrap();
-            let decision = decide_all(state, observations.drain(..), time);
-            driver.state = Some(decision.state);
-            record.merge(decision.record);
-            let commands = decision.commands;
+            let (state, more, commands) = state.decide(std::mem::take(&mut observations), time);
+            driver.state = Some(state);
+            record.merge(more);
             if record.is_empty() {
                 self.beat_if_due(owner)?;
                 return self.start(owner, commands);
@@ -292,16 +385,27 @@ impl World {
             observations.push(refusal);
         }
         self.violate("a write was refused four times".into());
-        Err(Ended)
+        Err(Ended::Gone)
     }
 
     fn commit(&mut self, owner: Owner, record: &Record) -> Result<Option<Observation>, Ended> {
         self.commits += 1;
+        if self.database_down() {
+            self.mishap(Mishap::DatabaseDown);
+            return Err(Ended::Unsure);
+        }
         let due =
             self.commits == self.weather.crash_at || (self.chaos() && self.rng.percent(self.weather.crash));
         if due && !self.weather.crash_after {
+            self.mishap(Mishap::DiesBeforeCommit);
             self.crash(owner.engine);
-            return Err(Ended);
+            return Err(Ended::Gone);
+        }
+        let lost = self.chaos() && self.rng.percent(self.weather.database);
+        if lost && self.rng.percent(50) {
+            note!(self, "engine {}'s commit fails, unknown to it", owner.engine);
+            self.mishap(Mishap::CommitLostUnwritten);
+            return Err(Ended::Unsure);
         }
         let write = self.write_of(owner, record);
         let outcome = self.journal.commit(owner.rec, owner.epoch, &write);
@@ -309,12 +413,16 @@ impl World {
             self.look_at_write(owner, record, &write);
         }
         if due {
+            self.mishap(Mishap::DiesAfterCommit);
             self.crash(owner.engine);
-            return Err(Ended);
+            return Err(Ended::Gone);
         }
-        if self.chaos() && self.rng.percent(self.weather.database) {
+        if lost {
             note!(self, "engine {} gets no answer from the database", owner.engine);
-            return Err(Ended);
+            self.mishap(Mishap::CommitLostWritten);
+            if !mutated("unsure") {
+                return Err(Ended::Unsure);
+            }
         }
         match outcome {
             Committed::Written => {
@@ -326,6 +434,7 @@ impl World {
                     } else {
                         self.rng.between(300, 12_000)
                     };
+                    self.mishap(Mishap::StoppedAfterCommit);
                     note!(
                         self,
                         "engine {} is stopped for {millis} ms after a commit",
@@ -337,7 +446,7 @@ impl World {
             }
             Committed::Lost => {
                 self.stats.refused_by_epoch += 1;
-                Err(Ended)
+                Err(Ended::Gone)
             }
             Committed::MovesTaken(servers) => Ok(Some(Observation::MovesTaken(servers))),
             Committed::HostUnderRecovery => Ok(Some(Observation::HostUnderRecovery)),
@@ -360,12 +469,16 @@ impl World {
         if self.now - driver.last_beat < BEAT {
             return Ok(());
         }
+        if self.database_down() {
+            self.mishap(Mishap::DatabaseDown);
+            return Err(Ended::Unsure);
+        }
         let elapsed = self.elapsed(owner);
         match self.journal.beat(owner.rec, owner.epoch, elapsed) {
             Committed::Written => self.beaten(owner),
             Committed::Lost | Committed::MovesTaken(_) | Committed::HostUnderRecovery => {
                 self.stats.refused_by_epoch += 1;
-                return Err(Ended);
+                return Err(Ended::Gone);
             }
         }
         let driver = self.engines[owner.engine].drivers.get_mut(&owner.rec).unwrap();
@@ -390,7 +503,7 @@ impl World {
         let moves = record
             .moves
             .iter()
-            .filter_map(|server| state.moves.get(server))
+            .filter_map(|server| state.one_move(*server))
             .map(|one| {
                 let row = MoveRow {
                     state: one.to_json().unwrap(),
@@ -401,17 +514,23 @@ impl World {
             .collect();
         Write {
             elapsed: self.elapsed(owner),
-            head: record.head.then(|| state.head().unwrap()),
+            head: record.head.then(|| state.head()),
             life: record.life,
             moves,
             notification: record.notification.clone(),
-            proven_off: record.head.then(|| state.is_proven_off()),
+            proven_off: state
+                .host_recovery()
+                .filter(|_| record.head)
+                .map(HostRecovery::is_proven_off),
             unless_host_recovery: record.unless_host_recovery.clone(),
         }
     }
 
     /// What has just become durable, seen by the ledger.
     fn look_at_write(&mut self, owner: Owner, record: &Record, write: &Write) {
+        if !record.proofs.is_empty() {
+            self.worst_moment(Worst::Proof);
+        }
         if self.log.is_some() {
             for step in &record.steps {
                 note!(
@@ -428,20 +547,18 @@ impl World {
             .state
             .as_ref()
             .unwrap();
-        if state.hold.is_some() || state.moves.values().any(|one| one.step == MoveStep::Held) {
+        if let Some(state) = state.host_recovery()
+            && (state.hold.is_some() || state.moves.values().any(|one| one.step == MoveStep::Held))
+        {
             self.stats.held += u64::from(record.notification.is_some());
         }
         if let Some((status, message)) = &write.notification {
             note!(self, "notification of {}: {status} {message:?}", owner.rec);
             if !status.is_open() {
-                let over = matches!(
-                    self.engines[owner.engine].drivers[&owner.rec]
-                        .state
-                        .as_ref()
-                        .unwrap()
-                        .stage,
-                    Stage::Returning | Stage::Over
-                );
+                let over = self.engines[owner.engine].drivers[&owner.rec]
+                    .state
+                    .as_ref()
+                    .is_some_and(Driven::is_settled);
                 if !over {
                     self.violate("a terminal status before the end".into());
                 }
@@ -454,11 +571,29 @@ impl World {
         let over = self.engines[owner.engine].drivers[&owner.rec]
             .state
             .as_ref()
-            .is_some_and(|state| state.stage == Stage::Over);
+            .is_some_and(Driven::is_over);
         let committed = self.now;
         for command in commands {
+            let told = matches!(
+                command,
+                Command::Stop(_) | Command::Start(_) | Command::Activate { .. }
+            );
+            let host = self.journal.recs[owner.rec].host;
+            if told
+                && self
+                    .journal
+                    .recs
+                    .iter()
+                    .any(|row| row.is_open_for_host() && row.host == host)
+            {
+                self.violate(format!(
+                    "an instance is told to {} on host {host}, which is being recovered (R12)",
+                    command.name()
+                ));
+            }
             // Mostly at once; sometimes a thread is late.
             let delay = if self.rng.percent(3) {
+                self.mishap(Mishap::LateThread);
                 self.rng.between(0, 900)
             } else {
                 1
@@ -472,7 +607,7 @@ impl World {
                 },
             );
         }
-        if over { Err(Ended) } else { Ok(()) }
+        if over { Err(Ended::Gone) } else { Ok(()) }
     }
 
     pub(crate) fn send(&mut self, owner: Owner, command: Command, committed: u64) {
@@ -501,6 +636,19 @@ impl World {
         if matches!(command, Command::Evacuate(_)) {
             self.evacuating_until = self.now + crate::calls::DEADLINE + crate::calls::HOLD;
         }
+        if command.is_write() {
+            self.calls += 1;
+        }
+        let dies = command.is_write() && self.calls == self.weather.more.crash_at_call;
+        if dies && !self.weather.more.crash_after_call {
+            self.mishap(Mishap::DiesBeforeCall);
+            return self.crash(owner.engine);
+        }
+        self.check_call(owner, &command);
         self.travel(owner, command, started);
+        if dies {
+            self.mishap(Mishap::DiesAfterCall);
+            self.crash(owner.engine);
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 use tachi_domain::nova::{MigrationType, PowerState, VmState};
 
+use crate::mishap::Mishap;
 use crate::nova::{HostIx, MigrationRow, ServerIx, ServerRow};
 use crate::weather::Failure;
 use crate::world::{Event, World, note};
@@ -43,14 +44,27 @@ impl World {
         self.machines[0].bmc = self.weather.bmc;
         let fails = self.rng.between(1_000, 12_000);
         self.at(fails, Event::Fail { host: 0 });
-        let reported = fails + self.rng.between(500, 30_000);
+        let mut reported = fails + self.rng.between(500, 30_000);
+        if let Some(late) = self.weather.more.late_report {
+            self.mishap(Mishap::ReportLate);
+            reported = fails + late;
+        }
         self.at(reported, Event::Notify { host: 0 });
         if let Some(after) = self.weather.second_failure {
             let host = self.rng.between(1, 4);
             let host = usize::try_from(host).unwrap();
+            self.mishap(Mishap::SecondHost);
             self.at(fails + after, Event::Fail { host });
             let delay = self.rng.between(500, 30_000);
             self.at(fails + after + delay, Event::Notify { host });
+        }
+        if self.weather.more.third_failure {
+            self.mishap(Mishap::ThirdHost);
+            let host = usize::try_from(self.rng.between(2, 3)).unwrap();
+            let with = fails + self.rng.between(0, 2_000);
+            self.at(with, Event::Fail { host });
+            let delay = self.rng.between(500, 30_000);
+            self.at(with + delay, Event::Notify { host });
         }
         if let Some(after) = self.weather.comes_back {
             self.at(fails + after, Event::Boot { host: 0 });
@@ -79,6 +93,7 @@ impl World {
         let kind = if external { Failure::Plug } else { kind };
         note!(self, "host {host} fails: {kind:?}");
         if kind == Failure::FalseAlarm {
+            self.mishap(Mishap::FalseAlarm);
             return;
         }
         self.failed.insert(host);
@@ -122,6 +137,7 @@ impl World {
                     self,
                     "vm-{server} is being live-migrated to host 4, runs there: {away}"
                 );
+                self.mishap(Mishap::LiveMigration);
             }
         }
         self.guests_changed = true;
@@ -138,19 +154,17 @@ impl World {
         self.guests_changed = true;
     }
 
-    pub(crate) fn notify(&mut self, host: HostIx) {
-        if let Some(rec) = self.journal.open(host) {
-            note!(self, "host {host} is reported: recovery {rec}");
-        }
-    }
-
     pub(crate) fn boot(&mut self, host: HostIx) {
         if self.machines[host].powered {
             return;
         }
         note!(self, "somebody switches host {host} on");
+        if self.chaos() {
+            self.mishap(Mishap::HostBack);
+        }
         let machine = &mut self.machines[host];
         machine.powered = true;
+        machine.on_since = self.now;
         machine.network = true;
         machine.life += 1;
         let life = machine.life;
@@ -189,6 +203,7 @@ impl World {
                 }
             }
         }
+        self.run_queue(host);
         self.nova.services[host].updated = self.now;
         self.guests_changed = true;
     }
@@ -200,6 +215,7 @@ impl World {
             for machine in &mut self.machines {
                 machine.guests.remove(&server);
             }
+            self.mishap(Mishap::InstanceDeleted);
             note!(self, "vm-{server} is deleted by its owner");
         }
     }

@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use tachi_domain::entity::notification::NotificationStatus;
-use tachi_domain::recovery::{Life, OperatorWord, Pulse, Storm, Word};
+use tachi_domain::recovery::{Life, OperatorWord, Pulse, RecoveryKind, Storm, Word};
 use tachi_domain::{Elapsed, ServerId, Timestamp};
 
-use crate::nova::{HostIx, host_name};
+use crate::nova::{HostIx, ServerIx, host_name};
 
 pub(crate) type RecIx = usize;
 
@@ -18,7 +18,18 @@ pub(crate) struct MoveRow {
 
 #[derive(Clone, Debug)]
 pub(crate) struct Rec {
+    pub kind: RecoveryKind,
     pub host: HostIx,
+    /// The instance a VM recovery is about.
+    pub server: Option<ServerIx>,
+    /// `host_status` of the notification.
+    pub reported: &'static str,
+    /// When its notification was accepted.
+    pub opened: u64,
+    /// When it was claimed first.
+    pub claimed: Option<u64>,
+    /// More hosts were out when they were last counted than one failure explains.
+    pub storm: bool,
     pub epoch: u64,
     pub beat: u64,
     pub owner: Option<usize>,
@@ -29,6 +40,12 @@ pub(crate) struct Rec {
     pub status: NotificationStatus,
     pub message: Option<String>,
     pub word: Option<OperatorWord>,
+    /// Every word that was said.
+    pub words: Vec<Word>,
+    /// Which owner has died, and when.
+    pub died: Option<(usize, u64)>,
+    /// What a standby that lags behind still shows.
+    before: Option<Box<(Option<String>, BTreeMap<ServerId, MoveRow>)>>,
     pub proven_off: bool,
     /// Transactions per move, for R7.
     pub writes: BTreeMap<ServerId, u32>,
@@ -66,18 +83,42 @@ pub(crate) struct Journal {
     pub hosts: usize,
 }
 
+impl Rec {
+    pub(crate) fn is_open_for_host(&self) -> bool {
+        self.kind == RecoveryKind::Host && self.life == Life::Open
+    }
+}
+
 impl Journal {
-    /// A recovery for `host`, unless one is open (R6).
-    pub(crate) fn open(&mut self, host: HostIx) -> Option<RecIx> {
-        if self
-            .recs
-            .iter()
-            .any(|rec| rec.host == host && rec.life == Life::Open)
-        {
+    /// A recovery for `host` or one of its instances, unless one is open (R6). Failed processes are none of the things
+    /// that must not be seen to twice.
+    pub(crate) fn open(
+        &mut self,
+        kind: RecoveryKind,
+        host: HostIx,
+        server: Option<ServerIx>,
+        reported: &'static str,
+        now: u64,
+    ) -> Option<RecIx> {
+        let same = |rec: &Rec| {
+            rec.life == Life::Open
+                && match kind {
+                    RecoveryKind::Host => rec.kind == kind && rec.host == host,
+                    RecoveryKind::Vm => rec.kind == kind && rec.server == server,
+                    RecoveryKind::Process => false,
+                }
+        };
+        if !crate::weather::mutated("join") && self.recs.iter().any(same) {
             return None;
         }
         self.recs.push(Rec {
+            kind,
             host,
+            server,
+            reported,
+            opened: now,
+            claimed: None,
+            storm: false,
             epoch: 0,
             beat: 0,
             owner: None,
@@ -88,6 +129,9 @@ impl Journal {
             status: NotificationStatus::New,
             message: None,
             word: None,
+            words: Vec::new(),
+            died: None,
+            before: None,
             proven_off: false,
             writes: BTreeMap::new(),
             messages: 0,
@@ -104,6 +148,7 @@ impl Journal {
     }
 
     pub(crate) fn say(&mut self, rec: RecIx, word: Word) {
+        self.recs[rec].words.push(word);
         let number = self.recs[rec].word.as_ref().map_or(0, |said| said.number) + 1;
         self.recs[rec].word = Some(OperatorWord {
             number,
@@ -127,6 +172,17 @@ impl Journal {
         Some(row.epoch)
     }
 
+    /// What a new owner reads: the primary, after its claim has been committed (R1).
+    pub(crate) fn read(&self, rec: RecIx) -> (Option<String>, Vec<String>) {
+        let row = &self.recs[rec];
+        let states =
+            |moves: &BTreeMap<ServerId, MoveRow>| moves.values().map(|one| one.state.clone()).collect();
+        match &row.before {
+            Some(before) => (before.0.clone(), states(&before.1)),
+            None => (row.head.clone(), states(&row.moves)),
+        }
+    }
+
     pub(crate) fn beat(&mut self, rec: RecIx, epoch: u64, elapsed: Elapsed) -> Committed {
         let row = &mut self.recs[rec];
         if self.checks_epoch && row.epoch != epoch {
@@ -145,7 +201,8 @@ impl Journal {
             && self
                 .recs
                 .iter()
-                .any(|row| row.life == Life::Open && host_name(row.host) == *host)
+                .any(|row| row.is_open_for_host() && host_name(row.host) == *host)
+            && !crate::weather::mutated("exclusion")
         {
             return Committed::HostUnderRecovery;
         }
@@ -159,6 +216,9 @@ impl Journal {
             return Committed::MovesTaken(taken);
         }
         let row = &mut self.recs[rec];
+        if crate::weather::mutated("standby") {
+            row.before = Some(Box::new((row.head.clone(), row.moves.clone())));
+        }
         row.beat += 1;
         row.elapsed = write.elapsed;
         if let Some(head) = &write.head {
@@ -183,14 +243,21 @@ impl Journal {
     }
 
     fn open_elsewhere(&self, rec: RecIx, server: ServerId) -> bool {
-        self.recs
-            .iter()
-            .enumerate()
-            .any(|(ix, row)| ix != rec && row.moves.get(&server).is_some_and(|one| one.open))
+        let rows = self.recs.iter().enumerate();
+        !crate::weather::mutated("move-key")
+            && rows
+                .into_iter()
+                .any(|(ix, row)| ix != rec && row.moves.get(&server).is_some_and(|one| one.open))
     }
 
     pub(crate) fn storm(&self) -> Storm {
-        let out = self.recs.iter().filter(|row| row.life != Life::Closed).count();
+        let hosts: BTreeSet<HostIx> = self
+            .recs
+            .iter()
+            .filter(|row| row.kind == RecoveryKind::Host && row.life != Life::Closed)
+            .map(|row| row.host)
+            .collect();
+        let out = hosts.len();
         let (hosts, out) = (u64::try_from(self.hosts).unwrap(), u64::try_from(out).unwrap());
         Storm {
             segment_hosts: hosts,
@@ -203,7 +270,7 @@ impl Journal {
     pub(crate) fn proven_off(&self) -> BTreeSet<String> {
         self.recs
             .iter()
-            .filter(|row| row.proven_off && row.life != Life::Closed)
+            .filter(|row| row.kind == RecoveryKind::Host && row.proven_off && row.life != Life::Closed)
             .map(|row| host_name(row.host))
             .collect()
     }

@@ -28,6 +28,8 @@ pub(crate) struct Machine {
     pub network: bool,
     /// Counts power-ups: work of an earlier life is void.
     pub life: u32,
+    /// When it was switched on last.
+    pub on_since: u64,
     pub bmc: Bmc,
     /// Guests on its disk, and whether each runs.
     pub guests: BTreeMap<ServerIx, bool>,
@@ -40,6 +42,7 @@ impl Machine {
             compute: true,
             network: true,
             life: 0,
+            on_since: 0,
             bmc: Bmc::Truth,
             guests: BTreeMap::new(),
         }

@@ -3,10 +3,11 @@
 use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::host_recovery::{HoldKind, HostRecovery, MoveStep};
 use tachi_domain::nova::MigrationType;
-use tachi_domain::recovery::{Life, Word};
+use tachi_domain::recovery::{Life, RecoveryKind, Word};
 
 use crate::journal::RecIx;
 use crate::machines::Bmc;
+use crate::mishap::Mishap;
 use crate::world::{Event, HOSTS, World, note};
 
 impl World {
@@ -23,15 +24,28 @@ impl World {
 
     fn meddle(&mut self) {
         self.stats.words += 1;
+        if self.journal.recs.is_empty() {
+            return;
+        }
         let rec = self.rng.below(self.journal.recs.len());
         match self.rng.between(0, 5) {
-            0 | 1 => self.journal.segment_enabled = !self.journal.segment_enabled,
+            0 | 1 => {
+                self.mishap(Mishap::SegmentDisabled);
+                self.journal.segment_enabled = !self.journal.segment_enabled;
+            }
             2 if self.journal.maintenance.remove(&0) => {}
             2 => {
+                self.mishap(Mishap::HostEdited);
                 self.journal.maintenance.insert(0);
             }
-            3 | 4 if rec < self.journal.recs.len() => self.journal.say(rec, Word::Approve),
-            5 if rec < self.journal.recs.len() && self.rng.percent(30) => self.journal.say(rec, Word::Reject),
+            3 | 4 if rec < self.journal.recs.len() => {
+                self.mishap(Mishap::Approved);
+                self.journal.say(rec, Word::Approve);
+            }
+            5 if rec < self.journal.recs.len() && self.rng.percent(30) => {
+                self.mishap(Mishap::Rejected);
+                self.journal.say(rec, Word::Reject);
+            }
             _ => {}
         }
         note!(
@@ -43,6 +57,7 @@ impl World {
     }
 
     fn clear_up(&mut self) {
+        self.weather.more.queue_kept = false;
         self.journal.segment_enabled = true;
         self.journal.maintenance.clear();
         for rec in 0..self.journal.recs.len() {
@@ -53,11 +68,10 @@ impl World {
         }
         // Monitors report again what is still dead and nobody sees to.
         for host in self.ever_failed.clone() {
-            let seen_to = self
-                .journal
-                .recs
-                .iter()
-                .any(|row| row.host == host && row.life != Life::Closed);
+            let seen_to =
+                self.journal.recs.iter().any(|row| {
+                    row.kind == RecoveryKind::Host && row.host == host && row.life != Life::Closed
+                });
             if !seen_to && !self.machines[host].beats() && !self.booted.contains(&host) {
                 self.notify(host);
             }
@@ -89,6 +103,9 @@ impl World {
 
     fn see_to(&mut self, rec: RecIx) {
         let row = &self.journal.recs[rec];
+        if row.kind != RecoveryKind::Host {
+            return;
+        }
         let Some(head) = &row.head else { return };
         let moves: Vec<String> = row.moves.values().map(|one| one.state.clone()).collect();
         let state = HostRecovery::restore(head, &moves).unwrap();

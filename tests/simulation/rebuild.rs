@@ -2,6 +2,8 @@
 
 use tachi_domain::nova::{PowerState, VmState};
 
+use crate::mishap::Mishap;
+use crate::more_weather::Worst;
 use crate::nova::{HostIx, Refusal, ServerIx, unfinished};
 use crate::world::{Event, HOSTS, Job, World, note};
 
@@ -21,6 +23,9 @@ impl World {
         self.stats.asked_again += u64::from(before > 0);
         let lost = self.chaos() && self.rng.percent(self.weather.cast_lost);
         self.stats.lost_casts += u64::from(lost);
+        if lost {
+            self.mishap(Mishap::CastLost);
+        }
         self.jobs.push(Job {
             server,
             record: None,
@@ -56,6 +61,7 @@ impl World {
 
     pub(crate) fn conductor(&mut self, job: usize) {
         if self.conductors_down() {
+            self.mishap(Mishap::ConductorsDown);
             let delay = self.rng.between(1_000, 3_000);
             return self.after(delay, Event::Conductor { job });
         }
@@ -79,6 +85,7 @@ impl World {
             .collect();
         let fails = self.chaos() && self.rng.percent(self.weather.rebuild_fails) && self.rng.percent(30);
         if candidates.is_empty() || fails {
+            self.mishap(Mishap::NoValidHost);
             self.set_status(id, "error");
             self.nova.servers[server].vm_state = VmState::Error;
             self.nova.servers[server].task_state = None;
@@ -103,6 +110,7 @@ impl World {
     }
 
     fn record_fails(&mut self, job: usize, error: bool) {
+        self.mishap(Mishap::RebuildFails);
         let server = self.jobs[job].server;
         if let Some(id) = self.jobs[job].record {
             self.set_status(id, "failed");
@@ -132,7 +140,11 @@ impl World {
             row.dest = Some(dest);
         }
         let delay = self.weather.rebuild_millis;
+        if delay >= 60_000 {
+            self.mishap(Mishap::RebuildSlow);
+        }
         self.after(delay, Event::Spawn { job });
+        self.destination_may_die(dest);
     }
 
     /// The destination's process goes on whether or not anybody hears of it.
@@ -196,6 +208,7 @@ impl World {
             let id = self.jobs[job].record.unwrap();
             self.set_status(id, "done");
             self.jobs[job].over = true;
+            self.worst_moment(Worst::Moved);
         }
     }
 }

@@ -3,6 +3,7 @@
 use tachi_domain::policy::FencingMode;
 
 use crate::machines::Bmc;
+use crate::more_weather::More;
 use crate::rng::Rng;
 
 /// Which of the simulation's own checks is left out, to see that something notices (`SIM_MUTATE=epoch,pause,...`).
@@ -69,10 +70,11 @@ pub(crate) struct Weather {
     pub stopped: u64,
     pub deletes: bool,
     pub in_flight: u32,
+    pub more: More,
 }
 
 impl Weather {
-    pub(crate) fn draw(rng: &mut Rng) -> Self {
+    pub(crate) fn draw(seed: u64, rng: &mut Rng) -> Self {
         let mode = if rng.percent(25) {
             FencingMode::External
         } else {
@@ -128,7 +130,7 @@ impl Weather {
             }
         }
         Self {
-            engines: rng.below(3) + 1,
+            engines: rng.below(5) + 1,
             servers: rng.below(6) + 1,
             mode,
             failure,
@@ -166,6 +168,7 @@ impl Weather {
             stopped,
             deletes: rng.percent(20),
             in_flight: if rng.percent(30) { 1 } else { 64 },
+            more: More::draw(seed, calm, chaos_end),
         }
     }
 }

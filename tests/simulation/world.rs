@@ -10,6 +10,7 @@ use tachi_domain::{Elapsed, Timestamp};
 use crate::engine::Engine;
 use crate::journal::{Journal, RecIx};
 use crate::machines::Machine;
+use crate::mishap::{Mishap, Mishaps};
 use crate::nova::{HostIx, Nova, ServerIx};
 use crate::rng::Rng;
 use crate::weather::Weather;
@@ -117,6 +118,28 @@ pub(crate) enum Event {
     Delete {
         server: ServerIx,
     },
+    /// A wake-up reaches an engine.
+    Wake {
+        engine: usize,
+        life: u32,
+    },
+    /// An engine's wall clock jumps by so many seconds.
+    Jump {
+        engine: usize,
+        seconds: i64,
+    },
+    /// A user calls for an instance.
+    UserCall,
+    /// An instance's process dies on a living host.
+    VmFails,
+    ProcessFails,
+    /// What an instance is told by VM recoveries reaches its guest.
+    Told {
+        server: ServerIx,
+        host: HostIx,
+        life: u32,
+        runs: bool,
+    },
     Pause {
         engine: usize,
         millis: u64,
@@ -175,6 +198,48 @@ pub(crate) struct Stats {
     pub words: u64,
     pub taken: u64,
     pub refused_by_epoch: u64,
+    /// Milliseconds from an owner's death to a claim by an engine that was there all the while.
+    pub slowest_takeover: u64,
+}
+
+impl Stats {
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.events += other.events;
+        self.crashes += other.crashes;
+        self.takeovers += other.takeovers;
+        self.second_looks += other.second_looks;
+        self.held += other.held;
+        self.evacuations += other.evacuations;
+        self.asked_again += other.asked_again;
+        self.not_sent += other.not_sent;
+        self.late_effects += other.late_effects;
+        self.dead_destinations += other.dead_destinations;
+        self.lost_casts += other.lost_casts;
+        self.words += other.words;
+        self.taken += other.taken;
+        self.refused_by_epoch += other.refused_by_epoch;
+        self.slowest_takeover = self.slowest_takeover.max(other.slowest_takeover);
+    }
+
+    /// Those that must not be 0 after many seeds.
+    pub(crate) fn named(&self) -> Vec<(&'static str, u64)> {
+        vec![
+            ("events", self.events),
+            ("crashes", self.crashes),
+            ("take-overs", self.takeovers),
+            ("second looks", self.second_looks),
+            ("held recoveries", self.held),
+            ("evacuations", self.evacuations),
+            ("evacuations asked for again", self.asked_again),
+            ("calls not sent", self.not_sent),
+            ("late effects", self.late_effects),
+            ("dead destinations", self.dead_destinations),
+            ("lost casts", self.lost_casts),
+            ("operators' doings", self.words),
+            ("instances taken by another recovery", self.taken),
+            ("writes refused by epoch", self.refused_by_epoch),
+        ]
+    }
 }
 
 pub(crate) struct World {
@@ -203,6 +268,20 @@ pub(crate) struct World {
     pub guests_changed: bool,
     /// Until when an evacuation that was sent may still take effect.
     pub evacuating_until: u64,
+    pub mishaps: Mishaps,
+    /// Calls that were begun, and answers that were heard, for crashes in between.
+    pub calls: u64,
+    pub heard: u64,
+    /// Hosts whose worst moment to come back has been.
+    pub worst_over: bool,
+    /// A destination has died in mid-rebuild.
+    pub dest_died: bool,
+    /// What users have called for while the host of their instance was dead, in its queue.
+    pub queued: Vec<(HostIx, ServerIx)>,
+    /// Instances a returning host has started by a call out of its queue: known not to be prevented by the engine.
+    pub slipped: BTreeSet<ServerIx>,
+    /// Instances that a VM recovery has worked on.
+    pub restarted: BTreeSet<ServerIx>,
 }
 
 pub(crate) const HOSTS: usize = 5;
@@ -223,7 +302,7 @@ pub(crate) use note;
 impl World {
     pub(crate) fn new(seed: u64, logged: bool) -> Self {
         let mut rng = Rng::new(seed);
-        let weather = Weather::draw(&mut rng);
+        let weather = Weather::draw(seed, &mut rng);
         let servers = weather.servers;
         let mut world = Self {
             now: 0,
@@ -251,12 +330,21 @@ impl World {
             violation: None,
             guests_changed: false,
             evacuating_until: 0,
+            mishaps: Mishaps::default(),
+            calls: 0,
+            heard: 0,
+            worst_over: false,
+            dest_died: false,
+            queued: Vec::new(),
+            slipped: BTreeSet::new(),
+            restarted: BTreeSet::new(),
             rng,
             weather,
         };
         world.nova.services = vec![crate::nova::ServiceRow::default(); HOSTS];
         world.populate(servers);
         world.plan_failures();
+        world.plan_more();
         for engine in 0..world.engines.len() {
             let at = world.rng.between(0, 900);
             world.at(at, Event::Sweep { engine, life: 0 });
@@ -292,6 +380,18 @@ impl World {
 
     pub(crate) fn after(&mut self, millis: u64, event: Event) {
         self.at(self.now + millis, event);
+    }
+
+    pub(crate) fn mishap(&mut self, what: Mishap) {
+        self.mishaps.happened(what);
+    }
+
+    /// The database answers nobody.
+    pub(crate) fn database_down(&self) -> bool {
+        self.weather
+            .more
+            .outage
+            .is_some_and(|(from, to)| self.now >= from && self.now < to)
     }
 
     pub(crate) fn chaos(&self) -> bool {
@@ -398,10 +498,26 @@ impl World {
             Event::ComputeStart { host, life } => self.compute_start(host, life),
             Event::Delete { server } => self.delete(server),
             Event::Pause { engine, millis } => {
+                self.mishap(Mishap::Stopped);
                 note!(self, "engine {engine} is stopped for {millis} ms");
                 self.engines[engine].paused_until = self.now + millis;
             }
             Event::Operator => self.operate(),
+            Event::Wake { engine, life } => self.woken(engine, life),
+            Event::Jump { engine, seconds } => {
+                self.mishap(Mishap::ClockJump);
+                note!(self, "the wall clock of engine {engine} jumps by {seconds} s");
+                self.engines[engine].wall_ahead += seconds;
+            }
+            Event::UserCall => self.user_call(),
+            Event::VmFails => self.vm_fails(),
+            Event::ProcessFails => self.process_fails(),
+            Event::Told {
+                server,
+                host,
+                life,
+                runs,
+            } => self.told(server, host, life, runs),
         }
     }
 }

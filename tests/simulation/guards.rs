@@ -1,0 +1,101 @@
+//! What must hold at the moment of a call, read from the machines, Nova and the journal.
+
+use tachi_domain::policy::FencingMode;
+use tachi_domain::recovery::{Command, Word};
+
+use crate::journal::RecIx;
+use crate::mishap::Mishap;
+use crate::nova::{HostIx, ServerIx};
+use crate::world::{Owner, World};
+
+/// A device's reading may be so old when an evacuation is asked for (R17), and the call half a second older (R4).
+const READING: u64 = 31_000;
+
+/// A sweep interval, and the moment a sweep takes.
+const NOTICED: u64 = 2_100;
+
+impl World {
+    /// One recovery at most is open for a host (R6).
+    pub(crate) fn check_one_open(&mut self, host: HostIx) {
+        let open = self
+            .journal
+            .recs
+            .iter()
+            .filter(|row| row.is_open_for_host() && row.host == host)
+            .count();
+        if open > 1 {
+            self.violate(format!("{open} recoveries of host {host} are open at once (R6)"));
+        }
+    }
+
+    /// R21: a row is not left in `new` for long. Only engines that are dead or stopped, or a database that is, excuse it.
+    pub(crate) fn check_waited(&mut self, rec: RecIx) {
+        let row = &mut self.journal.recs[rec];
+        let first = row.claimed.is_none();
+        row.claimed.get_or_insert(self.now);
+        let waited = self.now - row.opened;
+        let excused = self.stats.crashes > 0
+            || self.weather.more.outage.is_some()
+            || self.weather.database > 0
+            || self.mishaps.count(Mishap::Stopped) + self.mishaps.count(Mishap::StoppedAfterCommit) > 0;
+        if first && !excused && waited > NOTICED {
+            self.violate(format!(
+                "recovery {rec} was open for {waited} ms before anybody saw it (R21)"
+            ));
+        }
+    }
+
+    /// Right before the first byte of a call.
+    pub(crate) fn check_call(&mut self, owner: Owner, command: &Command) {
+        let host = self.journal.recs[owner.rec].host;
+        match command {
+            Command::Evacuate(evacuation) => {
+                self.check_evacuate(owner, host, crate::calls::index_of(evacuation.server()))
+            }
+            Command::PowerOff { .. } => self.check_storm(owner, host, "told to power off"),
+            _ => {}
+        }
+    }
+
+    /// Never without a proof: the host is off, or was when it was last asked.
+    fn check_evacuate(&mut self, owner: Owner, host: HostIx, server: ServerIx) {
+        self.check_storm(owner, host, "evacuated");
+        let machine = &self.machines[host];
+        let up_for = self.now - machine.on_since;
+        let word = self.weather.mode == FencingMode::External;
+        // A word holds while the heartbeat stands still; a returning host needs so long to its first one, and to the look at it.
+        let allowed = if word { READING + 90_000 } else { READING };
+        if machine.powered && up_for > allowed {
+            return self.violate(format!(
+                "vm-{server} is evacuated from host {host}, which has been on for {} s (R17)",
+                up_for / 1_000
+            ));
+        }
+        if !self.nova.services[host].forced_down {
+            return self.violate(format!(
+                "vm-{server} is evacuated from host {host} before it is forced down"
+            ));
+        }
+        let row = &self.nova.servers[server];
+        if row.exists && row.locked.is_none() && !self.lock_refused(owner, server) {
+            self.violate(format!("vm-{server} is evacuated and not locked (R12)"));
+        }
+    }
+
+    fn lock_refused(&self, owner: Owner, server: ServerIx) -> bool {
+        self.journal.recs[owner.rec]
+            .moves
+            .get(&crate::nova::server_id(server))
+            .is_some_and(|one| one.state.contains("could not be locked"))
+    }
+
+    /// More hosts out than one failure explains: nothing destructive without an operator's word (R24).
+    fn check_storm(&mut self, owner: Owner, host: HostIx, what: &str) {
+        let row = &self.journal.recs[owner.rec];
+        if row.storm && row.words.iter().all(|word| *word != Word::Approve) {
+            self.violate(format!(
+                "host {host} is {what} in a storm nobody has approved (R24)"
+            ));
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! What can go wrong, by name: drawn for a seed, counted when it happens, told when a seed fails.
+
+macro_rules! mishaps {
+    ($($name:ident => $words:literal,)+) => {
+        /// Something that went wrong in a run.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub(crate) enum Mishap {
+            $($name,)+
+        }
+
+        impl Mishap {
+            pub(crate) const ALL: &'static [Self] = &[$(Self::$name,)+];
+
+            pub(crate) const fn words(self) -> &'static str {
+                match self {
+                    $(Self::$name => $words,)+
+                }
+            }
+        }
+    };
+}
+
+mishaps! {
+    DiesBeforeCommit => "engine dies before a commit",
+    DiesAfterCommit => "engine dies after a commit",
+    DiesBeforeCall => "engine dies before a call's first byte",
+    DiesAfterCall => "engine dies after a call's first byte",
+    DiesAtAnswer => "engine dies when an answer arrives",
+    Stopped => "engine is stopped and goes on",
+    StoppedAfterCommit => "engine is stopped right after a commit",
+    LateThread => "call is late after its commit",
+    ClockJump => "wall clock jumps",
+    WakeLost => "wake-up is lost",
+    WakeLate => "wake-up is late",
+    WakeTwice => "wake-up comes twice",
+    CommitLostWritten => "commit answer lost, committed",
+    CommitLostUnwritten => "commit answer lost, not committed",
+    ClaimLost => "claim's answer is lost",
+    DatabaseDown => "database does not answer for a while",
+    Refused400 => "Nova answers 400",
+    Refused401 => "Nova answers 401",
+    Refused404 => "Nova answers 404",
+    Refused409 => "Nova answers 409",
+    Refused429 => "Nova answers 429",
+    Failed5xx => "Nova answers 5xx, nothing done",
+    Failed5xxDone => "Nova answers 5xx, done all the same",
+    TimeoutNothing => "time-out, never arrived",
+    TimeoutAtOnce => "time-out, took effect at once",
+    TimeoutLater => "time-out, took effect later",
+    AnswerTwice => "answer comes twice",
+    ListsSlow => "lists are slow",
+    CellHidden => "cell is down, lists are empty",
+    CastLost => "cast is lost",
+    ConductorsDown => "conductors are down",
+    RebuildSlow => "rebuild takes minutes",
+    RebuildFails => "rebuild fails",
+    NoValidHost => "no valid host",
+    DestinationDies => "destination dies in mid-rebuild",
+    SecondHost => "second host fails",
+    ThirdHost => "third host fails at the same time",
+    LiveMigration => "live migration is half done",
+    ReportLate => "report is delivered late",
+    ReportAgain => "report is repeated",
+    ReportUnknown => "report says UNKNOWN, somebody else fences",
+    FalseAlarm => "report about a healthy host",
+    PowerUnknown => "power controller does not know",
+    PowerDead => "power controller does not answer",
+    PowerDeaf => "power controller obeys nothing",
+    PowerFlickers => "power controller says off once, falsely",
+    HostBack => "host comes back",
+    BackAtProof => "host comes back right after its proof",
+    BackAtForcedDown => "host comes back when it is forced down",
+    BackAtEvacuate => "host comes back after the first evacuate",
+    BackAtMoved => "host comes back when the first instance has moved",
+    CastQueued => "user's call waits in the dead host's queue",
+    CastRun => "returning host runs a queued call",
+    SegmentDisabled => "operator disables the segment",
+    HostEdited => "operator puts the host on maintenance",
+    Approved => "operator approves",
+    Rejected => "operator rejects",
+    InstanceDeleted => "owner deletes an instance",
+    VmReport => "instance fails and is reported",
+    ProcessReport => "process fails and is reported",
+}
+
+const COUNT: usize = Mishap::ALL.len();
+
+/// How often each has happened.
+#[derive(Clone, Debug)]
+pub(crate) struct Mishaps([u64; COUNT]);
+
+impl Default for Mishaps {
+    fn default() -> Self {
+        Self([0; COUNT])
+    }
+}
+
+impl Mishaps {
+    pub(crate) fn happened(&mut self, what: Mishap) {
+        self.0[what as usize] += 1;
+    }
+
+    pub(crate) fn count(&self, what: Mishap) -> u64 {
+        self.0[what as usize]
+    }
+
+    pub(crate) fn add(&mut self, other: &Self) {
+        for (sum, one) in self.0.iter_mut().zip(other.0) {
+            *sum += one;
+        }
+    }
+
+    /// One line for a failing seed.
+    pub(crate) fn line(&self) -> String {
+        let names: Vec<&str> = Mishap::ALL
+            .iter()
+            .filter(|what| self.count(**what) > 0)
+            .map(|what| what.words())
+            .collect();
+        names.join("; ")
+    }
+}

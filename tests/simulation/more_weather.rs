@@ -1,0 +1,100 @@
+//! The second half of what one seed has in store. It is drawn from a generator of its own, so that adding to it leaves the
+//! first half as it was.
+
+use crate::rng::Rng;
+
+/// The moments at which a host comes back worst.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Worst {
+    Proof,
+    ForcedDown,
+    Evacuate,
+    Moved,
+}
+
+#[expect(clippy::struct_excessive_bools, reason = "each is drawn for itself")]
+#[derive(Clone, Debug)]
+pub(crate) struct More {
+    /// The engine dies at exactly this call; 0 for never.
+    pub crash_at_call: u64,
+    pub crash_after_call: bool,
+    /// The engine dies when exactly this answer arrives; 0 for never.
+    pub crash_at_answer: u64,
+    /// The database answers nobody, from and to.
+    pub outage: Option<(u64, u64)>,
+    /// Wake-ups are lost, late or doubled.
+    pub bad_wakes: bool,
+    /// When and by how many seconds an engine's wall clock jumps.
+    pub clock_jump: Option<(u64, i64)>,
+    /// The report spends so long in a spool.
+    pub late_report: Option<u64>,
+    /// The report is made again every so often.
+    pub report_again: Option<u64>,
+    /// Mode external: the first report says UNKNOWN.
+    pub unknown_first: bool,
+    pub third_failure: bool,
+    /// The host at which the first rebuild is going on dies so long after it was begun.
+    pub dest_dies: Option<u64>,
+    pub worst: Option<Worst>,
+    /// Users call for their instances while the host is dead.
+    pub user_calls: bool,
+    /// Nobody empties the dead host's queue before its nova-compute starts, against what `tachi host return` says.
+    pub queue_kept: bool,
+    /// An instance's process dies on a living host, then.
+    pub vm_fails: Option<u64>,
+    /// So does one of the host's processes.
+    pub process_fails: Option<u64>,
+}
+
+impl More {
+    pub(crate) fn draw(seed: u64, calm: bool, chaos_end: u64) -> Self {
+        let mut rng = Rng::new(seed ^ 0x5eed_0002);
+        let mut times = |percent: u64, low: u64, high: u64| {
+            let drawn = rng.between(low, high.max(low));
+            (rng.percent(percent) && !calm).then_some(drawn)
+        };
+        let crash_at_call = times(35, 1, 40).unwrap_or(0);
+        let crash_at_answer = times(25, 1, 120).unwrap_or(0);
+        let outage = times(20, 2_000, chaos_end).map(|from| (from, from));
+        let clock_jump = times(25, 2_000, chaos_end);
+        let late_report = times(12, 31_000, 300_000);
+        let report_again = times(40, 2_000, 30_000);
+        let dest_dies = times(20, 200, 12_000);
+        let worst = times(25, 0, 3);
+        let vm_fails = times(30, 1_000, chaos_end);
+        let process_fails = times(20, 1_000, chaos_end);
+        let mut yes = |percent: u64| rng.percent(percent) && !calm;
+        let crash_after_call = yes(50);
+        let bad_wakes = yes(50);
+        let unknown_first = yes(20);
+        let third_failure = yes(12);
+        let user_calls = yes(25);
+        let queue_kept = yes(15);
+        let forward = yes(50);
+        let outage = outage.map(|(from, _)| (from, from + rng.between(300, 45_000)));
+        let jump = i64::try_from(rng.between(60, 7_200)).unwrap();
+        Self {
+            crash_at_call,
+            crash_after_call,
+            crash_at_answer,
+            outage,
+            bad_wakes,
+            clock_jump: clock_jump.map(|at| (at, if forward { jump } else { -jump })),
+            late_report,
+            report_again,
+            unknown_first,
+            third_failure,
+            dest_dies,
+            worst: worst.map(|which| match which {
+                0 => Worst::Proof,
+                1 => Worst::ForcedDown,
+                2 => Worst::Evacuate,
+                _ => Worst::Moved,
+            }),
+            user_calls,
+            queue_kept,
+            vm_fails,
+            process_fails,
+        }
+    }
+}

@@ -1,0 +1,247 @@
+//! Reports and wake-ups, failures of single instances and processes, what users call for, and the moments at which a host
+//! comes back worst.
+
+use tachi_domain::nova::{PowerState, VmState};
+use tachi_domain::policy::FencingMode;
+use tachi_domain::recovery::{Life, RecoveryKind};
+
+use crate::journal::RecIx;
+use crate::mishap::Mishap;
+use crate::more_weather::Worst;
+use crate::nova::{HostIx, ServerIx};
+use crate::weather::Failure;
+use crate::world::{Event, World, note};
+
+impl World {
+    /// Everything of the second half of the weather that has a time.
+    pub(crate) fn plan_more(&mut self) {
+        let more = self.weather.more.clone();
+        if let Some((at, seconds)) = more.clock_jump {
+            let engine = self.rng.below(self.weather.engines);
+            self.at(at, Event::Jump { engine, seconds });
+        }
+        if let Some(at) = more.vm_fails {
+            self.at(at, Event::VmFails);
+        }
+        if let Some(at) = more.process_fails {
+            self.at(at, Event::ProcessFails);
+        }
+        if more.user_calls {
+            for _ in 0..4 {
+                let at = self.rng.between(1_000, self.weather.chaos_end);
+                self.at(at, Event::UserCall);
+            }
+        }
+    }
+
+    /// A monitor reports a host; the API joins the report to an open recovery, or opens one and wakes the engines.
+    pub(crate) fn notify(&mut self, host: HostIx) {
+        if self.chaos()
+            && let Some(after) = self.weather.more.report_again
+        {
+            let still = !self.machines[host].beats() || self.weather.failure == Failure::FalseAlarm;
+            if still {
+                self.after(after, Event::Notify { host });
+            }
+        }
+        let before = self
+            .journal
+            .recs
+            .iter()
+            .any(|row| row.kind == RecoveryKind::Host && row.host == host);
+        let external = self.weather.mode == FencingMode::External;
+        let reported = if external && self.weather.more.unknown_first && !before {
+            self.mishap(Mishap::ReportUnknown);
+            "UNKNOWN"
+        } else {
+            self.weather.reported
+        };
+        if before {
+            self.mishap(Mishap::ReportAgain);
+        }
+        self.report(RecoveryKind::Host, host, None, reported);
+    }
+
+    fn report(&mut self, kind: RecoveryKind, host: HostIx, server: Option<ServerIx>, reported: &'static str) {
+        let Some(rec) = self.journal.open(kind, host, server, reported, self.now) else {
+            return;
+        };
+        note!(
+            self,
+            "host {host} is reported ({kind} {server:?} {reported}): recovery {rec}"
+        );
+        self.check_one_open(host);
+        self.wake();
+    }
+
+    /// Wake-ups make it quick; nothing depends on them.
+    fn wake(&mut self) {
+        for engine in 0..self.engines.len() {
+            let life = self.engines[engine].life;
+            let soon = self.rng.between(1, 50);
+            let bad = self.chaos() && self.weather.more.bad_wakes;
+            match if bad { self.rng.between(0, 3) } else { 3 } {
+                0 => self.mishap(Mishap::WakeLost),
+                1 => {
+                    self.mishap(Mishap::WakeLate);
+                    let late = self.rng.between(1_000, 20_000);
+                    self.after(late, Event::Wake { engine, life });
+                }
+                2 => {
+                    self.mishap(Mishap::WakeTwice);
+                    self.after(soon, Event::Wake { engine, life });
+                    self.after(soon * 2, Event::Wake { engine, life });
+                }
+                _ => self.after(soon, Event::Wake { engine, life }),
+            }
+        }
+    }
+
+    /// A guest's process dies on a host that lives, or on one that is about to die.
+    pub(crate) fn vm_fails(&mut self) {
+        let all = self.nova.servers.len();
+        let first = self.rng.below(all);
+        let victim = (0..all).map(|step| (first + step) % all).find(|server| {
+            let row = &self.nova.servers[*server];
+            row.exists
+                && row.vm_state == VmState::Active
+                && self.machines[row.host].runs(*server)
+                && self.machines[row.host].beats()
+        });
+        let Some(server) = victim else { return };
+        let host = self.nova.servers[server].host;
+        note!(self, "vm-{server} fails on host {host}");
+        self.mishap(Mishap::VmReport);
+        self.machines[host].guests.insert(server, false);
+        self.nova.servers[server].power_state = PowerState::Shutdown;
+        self.restarted.insert(server);
+        self.report(RecoveryKind::Vm, host, Some(server), "");
+    }
+
+    /// nova-compute is reported to have stopped on a host, which then may or may not die for other reasons.
+    pub(crate) fn process_fails(&mut self) {
+        let host = self.rng.below(2);
+        // A foreign reason is a test of its own.
+        if !self.machines[host].beats() {
+            return;
+        }
+        self.mishap(Mishap::ProcessReport);
+        self.report(RecoveryKind::Process, host, None, "");
+    }
+
+    /// What a VM recovery or a user has called for reaches the guest.
+    pub(crate) fn told(&mut self, server: ServerIx, host: HostIx, life: u32, runs: bool) {
+        let machine = &self.machines[host];
+        let there = machine.beats() && machine.life == life && machine.guests.contains_key(&server);
+        let row = &self.nova.servers[server];
+        if !there || !row.exists || row.host != host {
+            return;
+        }
+        self.machines[host].guests.insert(server, runs);
+        let row = &mut self.nova.servers[server];
+        row.task_state = None;
+        row.vm_state = if runs { VmState::Active } else { VmState::Stopped };
+        row.power_state = if runs {
+            PowerState::Running
+        } else {
+            PowerState::Shutdown
+        };
+        self.guests_changed = true;
+    }
+
+    /// A user reboots an instance, as users do when it does not answer. Nova casts it to the host, dead or not; a lock keeps
+    /// it out.
+    pub(crate) fn user_call(&mut self) {
+        let server = self.rng.below(self.weather.servers);
+        let row = &self.nova.servers[server];
+        let host = row.host;
+        if !row.exists || row.locked.is_some() || row.task_state.is_some() || self.machines[host].beats() {
+            return;
+        }
+        let being_moved = self.journal.recs.iter().any(|rec| {
+            rec.is_open_for_host()
+                && rec.host == host
+                && rec.moves.get(&crate::nova::server_id(server)).is_some_and(|one| {
+                    one.open
+                        && one.state.contains("\"at\":\"asked\"")
+                        && one.state.contains("\"lock\":\"ours\"")
+                })
+        });
+        if being_moved {
+            return self.violate(format!(
+                "a user's call for vm-{server} is taken in the middle of its move (R12)"
+            ));
+        }
+        note!(
+            self,
+            "a user calls for vm-{server}; host {host} is dead, and the call waits in its queue"
+        );
+        self.mishap(Mishap::CastQueued);
+        self.queued.push((host, server));
+    }
+
+    /// What waits in the queue of a host is run when its nova-compute starts, unless somebody has emptied the queue (R12).
+    pub(crate) fn run_queue(&mut self, host: HostIx) {
+        let waiting: Vec<ServerIx> = self
+            .queued
+            .iter()
+            .filter(|(on, _)| *on == host)
+            .map(|(_, server)| *server)
+            .collect();
+        self.queued.retain(|(on, _)| *on != host);
+        if !self.weather.more.queue_kept {
+            return;
+        }
+        for server in waiting {
+            self.mishap(Mishap::CastRun);
+            note!(self, "host {host} runs a call for vm-{server} out of its queue");
+            // It does not look whether the instance still lives here.
+            self.slipped.insert(server);
+            self.machines[host].guests.insert(server, true);
+        }
+        self.guests_changed = true;
+    }
+
+    /// The worst moment for the failed host to be switched on has come.
+    pub(crate) fn worst_moment(&mut self, which: Worst) {
+        if self.worst_over || !self.chaos() || self.weather.more.worst != Some(which) {
+            return;
+        }
+        self.worst_over = true;
+        self.mishap(match which {
+            Worst::Proof => Mishap::BackAtProof,
+            Worst::ForcedDown => Mishap::BackAtForcedDown,
+            Worst::Evacuate => Mishap::BackAtEvacuate,
+            Worst::Moved => Mishap::BackAtMoved,
+        });
+        let soon = self.rng.between(0, 1_500);
+        self.after(soon, Event::Boot { host: 0 });
+    }
+
+    /// A destination dies so long after it has begun to build.
+    pub(crate) fn destination_may_die(&mut self, dest: HostIx) {
+        let Some(after) = self.weather.more.dest_dies else {
+            return;
+        };
+        if self.dest_died || !self.chaos() || !self.ever_failed.contains(&0) {
+            return;
+        }
+        self.dest_died = true;
+        self.mishap(Mishap::DestinationDies);
+        self.after(after, Event::Fail { host: dest });
+        let delay = self.rng.between(500, 30_000);
+        self.after(after + delay, Event::Notify { host: dest });
+    }
+
+    /// How long an owner was dead before its recovery was claimed by an engine that had been alive all the while.
+    pub(crate) fn measure_takeover(&mut self, engine: usize, rec: RecIx, epoch: u64) {
+        let Some((was, died)) = self.journal.recs[rec].died.take() else {
+            return;
+        };
+        let steady = self.engines[engine].life == 0 && was != engine && epoch > 1;
+        if steady && self.journal.recs[rec].life == Life::Open {
+            let took = self.now - died;
+            self.stats.slowest_takeover = self.stats.slowest_takeover.max(took);
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! Many seeds on all cores, and one seed with its story.
+
+use std::fmt::Write as _;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::mishap::{Mishap, Mishaps};
+use crate::world::{Stats, World};
+
+pub(crate) fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok()?.parse().ok()
+}
+
+/// Runs one seed and tells everything that happened in it.
+pub(crate) fn replay(seed: u64) {
+    let mut world = World::new(seed, true);
+    world.run();
+    for line in world.log.as_deref().unwrap_or_default() {
+        println!("{line}");
+    }
+    for line in world.last_words() {
+        println!("{line}");
+    }
+    println!("what went wrong in seed {seed}: {}", world.mishaps.line());
+    assert_eq!(world.violation, None, "SIM_SEED={seed}");
+}
+
+/// What many seeds came to.
+#[derive(Default)]
+pub(crate) struct Sum {
+    seeds: u64,
+    took: Duration,
+    threads: u64,
+    stats: Stats,
+    mishaps: Mishaps,
+    /// In how many seeds each has happened.
+    seeds_with: Mishaps,
+    broken: Vec<(u64, String, String)>,
+}
+
+/// Runs `count` seeds beginning with `from`, and those that have `taught` something. Ends at the first broken rule unless
+/// it is a survey.
+pub(crate) fn run_all(from: u64, count: u64, taught: &[u64]) -> Sum {
+    let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
+    let threads = number("SIM_THREADS")
+        .unwrap_or(u64::try_from(cores).unwrap())
+        .max(1);
+    let survey = std::env::var_os("SIM_SURVEY").is_some();
+    let began = Instant::now();
+    let next = AtomicU64::new(0);
+    let stop = AtomicBool::new(false);
+    let sum = Mutex::new(Sum::default());
+    let old = u64::try_from(taught.len()).unwrap();
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                let mut mine = Sum::default();
+                while !stop.load(Ordering::Relaxed) {
+                    let index = next.fetch_add(1, Ordering::Relaxed);
+                    if index >= count + old {
+                        break;
+                    }
+                    let seed = match usize::try_from(index) {
+                        Ok(place) if place < taught.len() => taught[place],
+                        _ => from + index - old,
+                    };
+                    if !mine.run(seed) && !survey {
+                        stop.store(true, Ordering::Relaxed);
+                    }
+                }
+                sum.lock().unwrap().add(mine);
+            });
+        }
+    });
+    let mut sum = sum.into_inner().unwrap();
+    sum.took = began.elapsed();
+    sum.threads = threads;
+    sum.broken.sort();
+    sum
+}
+
+impl Sum {
+    /// Whether every rule held.
+    fn run(&mut self, seed: u64) -> bool {
+        let mut world = World::new(seed, false);
+        world.run();
+        self.seeds += 1;
+        self.stats.add(&world.stats);
+        self.mishaps.add(&world.mishaps);
+        for what in Mishap::ALL {
+            if world.mishaps.count(*what) > 0 {
+                self.seeds_with.happened(*what);
+            }
+        }
+        let fine = world.violation.is_none();
+        if let Some(what) = world.violation {
+            self.broken.push((seed, what, world.mishaps.line()));
+        }
+        fine
+    }
+
+    fn add(&mut self, other: Self) {
+        self.seeds += other.seeds;
+        self.stats.add(&other.stats);
+        self.mishaps.add(&other.mishaps);
+        self.seeds_with.add(&other.seeds_with);
+        self.broken.extend(other.broken);
+    }
+
+    pub(crate) fn print(&self) {
+        let mut text = String::new();
+        for (seed, what, mishaps) in &self.broken {
+            let _ = writeln!(
+                text,
+                "SIM_SEED={seed} cargo test -p tachi-tests --test simulation -- --nocapture   # {what}"
+            );
+            let _ = writeln!(text, "    in it: {mishaps}");
+        }
+        let _ = writeln!(text, "{:>9} {:>9}  what went wrong", "times", "seeds");
+        for what in Mishap::ALL {
+            let (times, seeds) = (self.mishaps.count(*what), self.seeds_with.count(*what));
+            let _ = writeln!(text, "{times:>9} {seeds:>9}  {}", what.words());
+        }
+        let cores = Duration::from_secs_f64(
+            self.took.as_secs_f64() * f64::from(u32::try_from(self.threads).unwrap()),
+        );
+        let rate = u128::from(self.seeds) * 1_000 / cores.as_millis().max(1);
+        let _ = writeln!(text, "{:?}", self.stats);
+        let _ = writeln!(
+            text,
+            "{} seeds in {:.1?} on {} threads: {rate} a second and thread; {} broke a rule",
+            self.seeds,
+            self.took,
+            self.threads,
+            self.broken.len()
+        );
+        print!("{text}");
+    }
+
+    /// No rule was broken, and everything there is to go wrong went wrong at least once.
+    pub(crate) fn assert_enough(&self) {
+        if let Some((seed, what, _)) = self.broken.first() {
+            panic!("SIM_SEED={seed}: {what}");
+        }
+        if self.seeds < 1_000 {
+            return;
+        }
+        for (what, count) in self.stats.named() {
+            assert!(
+                count > 0,
+                "no {what} in {} seeds: nothing was proven about them",
+                self.seeds
+            );
+        }
+        for what in Mishap::ALL {
+            let name = what.words();
+            assert!(
+                self.mishaps.count(*what) > 0,
+                "{name}: never in {} seeds",
+                self.seeds
+            );
+        }
+    }
+}
