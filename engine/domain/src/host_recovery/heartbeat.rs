@@ -16,6 +16,13 @@ use crate::{Elapsed, Timestamp};
 /// after it. A record taken for missing would be made a second time, one too many costs a line.
 const CLOCKS_DIFFER: i64 = 300;
 
+/// How soon after one heartbeat the next must be seen: somebody's two changes of the record in an hour are no two heartbeats.
+const BEATS_WITHIN: Duration = Duration::from_secs(60);
+
+/// How long after our own change the first look shows that change, and not a heartbeat that came meanwhile. A process that was
+/// stopped in between looks late.
+const NOTED_WITHIN: Duration = Duration::from_secs(8);
+
 /// How often in a row Nova must know of no service, five seconds apart, to be believed.
 const MISSING: u32 = 3;
 
@@ -58,9 +65,16 @@ impl ServiceTrack {
 
     /// Its heartbeat is not the one noted any more. Once may be somebody's change of the record, which moves the same
     /// stamp; whoever beats does it again.
-    fn has_advanced(&mut self, heartbeat: Timestamp) {
-        let (first, again) = self.advanced.unwrap_or((heartbeat, false));
-        self.advanced = Some((first, again || heartbeat > first));
+    fn has_advanced(&mut self, heartbeat: Timestamp, asked: Elapsed) {
+        let (first, since, again) = self.advanced.unwrap_or((heartbeat, asked, false));
+        let soon = asked.since(since) <= BEATS_WITHIN;
+        self.advanced = Some(if again || (heartbeat > first && soon) {
+            (first, since, true)
+        } else if heartbeat > first {
+            (heartbeat, asked, false)
+        } else {
+            (first, since, false)
+        });
     }
 
     /// The heartbeat Nova shows; one that was never sent stands still at the beginning of time.
@@ -70,7 +84,7 @@ impl ServiceTrack {
 
     /// Its nova-compute beats again since it was forced down.
     pub(super) fn is_back(&self) -> bool {
-        self.advanced.is_some_and(|(_, again)| again)
+        self.advanced.is_some_and(|(.., again)| again)
     }
 
     /// How Nova hears it, if it does.
@@ -195,17 +209,21 @@ impl HostRecovery {
     /// alive. When they are over, an advance is its return. A notification's word is bound to the heartbeat before that too.
     fn judge_heartbeat(&mut self, heartbeat: Timestamp, asked: Elapsed, now: Now, record: &mut Record) {
         let word = self.proof.as_ref().is_some_and(crate::proof::Proof::is_word);
+        let late = asked.since(self.service.changed) > NOTED_WITHIN;
         match (self.service.mark, self.stage) {
             (_, Stage::Begin | Stage::Fencing | Stage::Over) => {}
             (Some(mark), _) if heartbeat > mark => {
-                self.service.has_advanced(heartbeat);
+                self.service.has_advanced(heartbeat, asked);
                 self.seen_alive("its nova-compute sends heartbeats again", now, record);
             }
             (Some(_), _) => {
                 self.renew_proof(record, |proof| proof.renew_by_stillness(asked));
             }
             (None, Stage::Disabling) if !word => {}
-            (None, Stage::Disabling) if !self.service.is_silent() => {
+            // Late after our change a young heartbeat may be the host's own: it must grow stale once more.
+            (None, Stage::Disabling | Stage::Listing | Stage::Moving)
+                if !self.service.is_silent() && (self.stage == Stage::Disabling || late) =>
+            {
                 // Nova shows the time of our own unanswered change as a heartbeat: it must grow stale once more.
                 let since = *self.service.waiting.get_or_insert(now.elapsed);
                 let host = self.host.clone();

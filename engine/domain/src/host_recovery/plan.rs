@@ -177,10 +177,7 @@ impl HostRecovery {
             .map(|one| one.id)
             .max()
             .unwrap_or(MigrationId(0));
-        let ours = server
-            .locked_reason
-            .as_deref()
-            .is_some_and(|reason| reason.starts_with("tachi "));
+        let reason = server.locked_reason.as_deref().unwrap_or_default();
         let mut one = Move {
             server: server.id,
             name: server.name.clone(),
@@ -192,11 +189,11 @@ impl HostRecovery {
                 power_state: server.power_state,
             },
             image_backed: !server.volume_backed,
-            // A lock with our mark is left over from an earlier recovery: it is taken over.
-            lock: match (server.locked, ours) {
-                (true, false) => Lock::Owners,
-                (true, true) => Lock::Ours,
-                (false, _) => Lock::Wanted,
+            // A lock of an earlier recovery is made this one's: that one may be about to take it off.
+            lock: match server.locked {
+                true if reason == self.mark() => Lock::Ours,
+                true if !reason.starts_with("tachi ") => Lock::Owners,
+                true | false => Lock::Wanted,
             },
             lock_loose: None,
             lock_not_before: now.elapsed,

@@ -64,9 +64,9 @@ pub struct ServiceTrack {
     /// Whether the change under way clears `forced_down`.
     #[serde(skip)]
     pub(super) clearing: bool,
-    /// The first heartbeat after the one noted, and whether it has advanced once more since.
+    /// The first heartbeat after the one noted, when it was seen, and whether it has advanced once more soon after.
     #[serde(skip)]
-    pub(super) advanced: Option<(Timestamp, bool)>,
+    pub(super) advanced: Option<(Timestamp, Elapsed, bool)>,
     /// The heartbeat seen last, and when it was seen first.
     #[serde(skip)]
     pub(super) still: Option<(Timestamp, Elapsed)>,
@@ -137,9 +137,9 @@ impl HostRecovery {
             at: now.elapsed,
             answered: false,
         });
-        // Disabled without our mark, with a reason or without: somebody else's doing, which stays (R23).
-        let ours = |reason: &str| reason.contains(&self.mark());
-        let foreign = !seen.enabled && !seen.disabled_reason.as_deref().is_some_and(ours);
+        // Disabled without a mark of ours, with a reason or without: somebody else's doing, which stays (R23). The mark of an
+        // earlier recovery gives way to this one's.
+        let foreign = !seen.enabled && !reason_of(&seen).contains(MARKED);
         let (update, text) = if foreign {
             let text = format!(
                 "setting forced_down of {}; it was disabled by somebody else, which stays",

@@ -301,7 +301,12 @@ fn r23_a_foreign_disable_stays() {
         ("enabled", true, None, false),
         ("disabled for a reason of its own", false, Some("disk"), true),
         ("disabled without a word", false, None, true),
-        ("disabled by another recovery", false, Some("x [tachi 0]"), true),
+        (
+            "disabled by an earlier recovery",
+            false,
+            Some("x [tachi 0]"),
+            false,
+        ),
     ];
     for (name, enabled, reason, foreign) in cases {
         let mut bed = Bed::engine();

@@ -4,7 +4,7 @@ use super::bed::{Bed, evacuation, server};
 use crate::entity::notification::NotificationStatus;
 use crate::host_recovery::{End, HoldKind, MoveStep, Stage};
 use crate::power::Power;
-use crate::recovery::{Command, ServerCall, ServiceUpdate, Word};
+use crate::recovery::{Command, Observation, ServerCall, ServiceUpdate, Word};
 
 /// One instance in flight, one waiting, and the host is seen on.
 fn alive() -> Bed {
@@ -152,4 +152,27 @@ fn r20_a_held_recovery_never_expires() {
     }
     assert_eq!(bed.status, NotificationStatus::Running);
     assert!(bed.state.hold.is_some());
+}
+
+#[test]
+fn r16_a_heartbeat_first_looked_at_long_after_forced_down_is_no_mark_to_go_by() {
+    let mut bed = Bed::external().proven();
+    assert!(bed.updates().is_some());
+    bed.service.forced_down = true;
+    bed.service.up = false;
+    let seen = bed.service.clone();
+    bed.see(Observation::ServiceUpdated(Ok(seen)));
+    // The engine's process is stopped here, and the host comes back meanwhile.
+    bed.at += 200_000;
+    bed.heartbeat_age(3_000)
+        .service()
+        .inventory(vec![server(1)], vec![]);
+    bed.answer(1, ServerCall::Lock, Ok(()));
+    for _ in 0..13 {
+        assert!(!bed.evacuates_any(), "at {}", bed.at);
+        bed.at += 10_000;
+        bed.heartbeat_age(3_000).service();
+    }
+    assert!(!bed.evacuates_any());
+    assert!(bed.state.hold.is_some(), "it is alive, and that is said");
 }

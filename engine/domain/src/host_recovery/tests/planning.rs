@@ -278,13 +278,27 @@ fn r12_each_instance_is_locked_with_our_mark_and_an_owners_lock_is_kept() {
             _ => None,
         })
         .collect();
-    assert_eq!(locks.len(), 1);
-    assert_eq!(locks[0].0, id(1));
+    assert_eq!(locks.len(), 2);
+    assert_eq!((locks[0].0, locks[1].0), (id(1), id(3)));
     assert!(locks[0].1.starts_with("tachi "));
     assert!(!bed.evacuates(1), "locked first");
+    assert!(
+        !bed.evacuates(3),
+        "its old lock may be taken off by whoever put it there"
+    );
     assert_eq!(bed.one(2).lock, Lock::Owners);
-    assert_eq!(bed.one(3).lock, Lock::Ours);
-    assert!(bed.evacuates(2) && bed.evacuates(3));
+    assert!(bed.evacuates(2));
+    let mine = Server {
+        locked: true,
+        locked_reason: Some(locks[0].1.clone()),
+        ..server(4)
+    };
+    let mut bed = Bed::engine().proven();
+    bed.forced_down().inventory(vec![mine], vec![]);
+    assert!(
+        bed.evacuates(4),
+        "this recovery's own lock is as good as a new one"
+    );
 }
 
 #[test]

@@ -224,3 +224,15 @@ fn an_old_look_at_the_record_does_not_say_that_somebody_has_cleared_it() {
     let cleared = (0..5).any(|_| bed.tick(10_000).heartbeat_age(0).service().clears());
     assert!(cleared, "it is watched until its nova-compute is back");
 }
+
+#[test]
+fn r22_changes_of_the_record_that_lie_far_apart_are_no_heartbeats() {
+    let mut bed = returning();
+    for _ in 0..5 {
+        bed.tick(120_000).heartbeat_age(0).service();
+        bed.tick(5_000).service();
+        assert!(!bed.clears(), "as other recoveries of a dead host make them");
+    }
+    bed.tick(10_000).heartbeat_age(0).service();
+    assert!(bed.clears());
+}
