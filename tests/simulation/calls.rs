@@ -158,6 +158,12 @@ impl World {
                 note!(self, "effect: {update:?} of host {host}: {result:?}");
                 if result.is_ok() && *update == ServiceUpdate::ClearForcedDown {
                     self.cleared.insert(host);
+                    if !self.machines[host].beats() && self.machines[host].life == 0 && !self.weather.foreign
+                    {
+                        self.violate(format!(
+                            "forced_down of host {host} is cleared, and it is not back (R22)"
+                        ));
+                    }
                 }
                 if self.nova.services[host].forced_down {
                     self.worst_moment(Worst::ForcedDown);

@@ -18,8 +18,8 @@ use crate::driven::Driven;
 use crate::journal::{Committed, MoveRow, RecIx, Write};
 use crate::mishap::Mishap;
 use crate::more_weather::Worst;
+use crate::mutate::mutated;
 use crate::nova::{host_name, server_id};
-use crate::weather::mutated;
 use crate::world::{Event, Owner, World, note};
 
 const SILENCE: u64 = 4_000;
@@ -82,7 +82,9 @@ impl World {
         if !self.awake(engine, life, || Event::Sweep { engine, life }) {
             return;
         }
-        self.look_for_work(engine);
+        if !mutated("sweep") {
+            self.look_for_work(engine);
+        }
         if self.engines[engine].dead {
             return;
         }
@@ -408,7 +410,7 @@ impl World {
             return Err(Ended::Unsure);
         }
         let write = self.write_of(owner, record);
-        let outcome = self.journal.commit(owner.rec, owner.epoch, &write);
+        let outcome = self.journal.commit(owner.rec, owner.epoch, &write, self.now);
         if outcome == Committed::Written {
             self.look_at_write(owner, record, &write);
         }
@@ -622,8 +624,8 @@ impl World {
         }
         let Some(command) = command else { return };
         let last_beat = self.engines[owner.engine].drivers[&owner.rec].last_beat;
-        let young_beat = self.now - last_beat <= BEAT_LIMIT || mutated("pause");
-        let young_intent = !command.is_write() || self.now - committed <= INTENT_LIMIT || mutated("pause");
+        let young_beat = self.now - last_beat <= BEAT_LIMIT || mutated("beat");
+        let young_intent = !command.is_write() || self.now - committed <= INTENT_LIMIT || mutated("intent");
         if !young_beat || !young_intent {
             self.stats.not_sent += 1;
             let observation = Box::new(Observation::NotSent(command));
@@ -645,6 +647,9 @@ impl World {
             return self.crash(owner.engine);
         }
         self.check_call(owner, &command);
+        if mutated("send-twice") && matches!(command, Command::Evacuate(_)) {
+            self.travel(owner, command.clone(), started);
+        }
         self.travel(owner, command, started);
         if dies {
             self.mishap(Mishap::DiesAfterCall);

@@ -11,6 +11,9 @@ use crate::world::{Owner, World};
 /// A device's reading may be so old when an evacuation is asked for (R17), and the call half a second older (R4).
 const READING: u64 = 31_000;
 
+/// A beat may be so old when a call is made (R2), and its intent half a second (R4).
+const HEARD: u64 = 4_000;
+
 /// A sweep interval, and the moment a sweep takes.
 const NOTICED: u64 = 2_100;
 
@@ -52,7 +55,11 @@ impl World {
             Command::Evacuate(evacuation) => {
                 self.check_evacuate(owner, host, crate::calls::index_of(evacuation.server()))
             }
-            Command::PowerOff { .. } => self.check_storm(owner, host, "told to power off"),
+            Command::PowerOff { .. } => {
+                self.check_said_no(host, "told to power off");
+                self.check_storm(owner, host, "told to power off");
+            }
+            Command::ReadLists { .. } => self.journal.recs[owner.rec].lists += 1,
             _ => {}
         }
     }
@@ -60,6 +67,8 @@ impl World {
     /// Never without a proof: the host is off, or was when it was last asked.
     fn check_evacuate(&mut self, owner: Owner, host: HostIx, server: ServerIx) {
         self.check_storm(owner, host, "evacuated");
+        self.check_said_no(host, "evacuated");
+        self.check_reported(owner, host);
         let machine = &self.machines[host];
         let up_for = self.now - machine.on_since;
         let word = self.weather.mode == FencingMode::External;
@@ -87,6 +96,28 @@ impl World {
             .moves
             .get(&crate::nova::server_id(server))
             .is_some_and(|one| one.state.contains("could not be locked"))
+    }
+
+    /// R15: in mode external nothing is done on a report that nobody vouches for.
+    fn check_reported(&mut self, owner: Owner, host: HostIx) {
+        let external = self.weather.mode == FencingMode::External;
+        if external && self.journal.recs[owner.rec].reported == "UNKNOWN" {
+            self.violate(format!(
+                "host {host} is evacuated on a report that says UNKNOWN (R15)"
+            ));
+        }
+    }
+
+    /// R20, EW7: an operator's no takes effect with the next beat.
+    fn check_said_no(&mut self, host: HostIx, what: &str) {
+        let segment = !self.journal.segment_enabled;
+        let forbidden = segment || (host == 0 && self.journal.maintenance.contains(&0));
+        let since = self.journal.no_since.unwrap_or(self.now);
+        if forbidden && self.now - since > HEARD {
+            self.violate(format!(
+                "host {host} is {what} although an operator has said no (R20)"
+            ));
+        }
     }
 
     /// More hosts out than one failure explains: nothing destructive without an operator's word (R24).

@@ -10,6 +10,9 @@ use crate::nova::{HostIx, ServerIx, host_name};
 
 pub(crate) type RecIx = usize;
 
+/// `duplicate_notification_detection_interval`.
+const DUPLICATE_WINDOW: u64 = 180_000;
+
 #[derive(Clone, Debug)]
 pub(crate) struct MoveRow {
     pub state: String,
@@ -30,6 +33,10 @@ pub(crate) struct Rec {
     pub claimed: Option<u64>,
     /// More hosts were out when they were last counted than one failure explains.
     pub storm: bool,
+    /// When its notification ended.
+    pub ended: Option<u64>,
+    /// How often its lists were read.
+    pub lists: u64,
     pub epoch: u64,
     pub beat: u64,
     pub owner: Option<usize>,
@@ -77,6 +84,8 @@ pub(crate) enum Committed {
 pub(crate) struct Journal {
     pub recs: Vec<Rec>,
     pub segment_enabled: bool,
+    /// When an operator last said no to anything, and when that was first.
+    pub no_since: Option<u64>,
     pub maintenance: BTreeSet<HostIx>,
     /// Without it two owners write: a mutation that must be caught.
     pub checks_epoch: bool,
@@ -100,6 +109,17 @@ impl Journal {
         reported: &'static str,
         now: u64,
     ) -> Option<RecIx> {
+        // R19: a report within the duplicate window of a finished recovery repeats it.
+        let repeated = |rec: &Rec| {
+            kind == RecoveryKind::Host
+                && rec.kind == kind
+                && rec.host == host
+                && rec.status == NotificationStatus::Finished
+                && rec.ended.is_some_and(|ended| now - ended < DUPLICATE_WINDOW)
+        };
+        if self.recs.iter().any(repeated) {
+            return None;
+        }
         let same = |rec: &Rec| {
             rec.life == Life::Open
                 && match kind {
@@ -108,7 +128,7 @@ impl Journal {
                     RecoveryKind::Process => false,
                 }
         };
-        if !crate::weather::mutated("join") && self.recs.iter().any(same) {
+        if !crate::mutate::mutated("join") && self.recs.iter().any(same) {
             return None;
         }
         self.recs.push(Rec {
@@ -119,6 +139,8 @@ impl Journal {
             opened: now,
             claimed: None,
             storm: false,
+            ended: None,
+            lists: 0,
             epoch: 0,
             beat: 0,
             owner: None,
@@ -193,7 +215,7 @@ impl Journal {
         Committed::Written
     }
 
-    pub(crate) fn commit(&mut self, rec: RecIx, epoch: u64, write: &Write) -> Committed {
+    pub(crate) fn commit(&mut self, rec: RecIx, epoch: u64, write: &Write, now: u64) -> Committed {
         if self.checks_epoch && self.recs[rec].epoch != epoch {
             return Committed::Lost;
         }
@@ -202,7 +224,7 @@ impl Journal {
                 .recs
                 .iter()
                 .any(|row| row.is_open_for_host() && host_name(row.host) == *host)
-            && !crate::weather::mutated("exclusion")
+            && !crate::mutate::mutated("exclusion")
         {
             return Committed::HostUnderRecovery;
         }
@@ -216,7 +238,7 @@ impl Journal {
             return Committed::MovesTaken(taken);
         }
         let row = &mut self.recs[rec];
-        if crate::weather::mutated("standby") {
+        if crate::mutate::mutated("standby") {
             row.before = Some(Box::new((row.head.clone(), row.moves.clone())));
         }
         row.beat += 1;
@@ -225,11 +247,20 @@ impl Journal {
             row.head = Some(head.clone());
         }
         for (server, one) in &write.moves {
+            let intent = one.state.contains("\"at\":\"asked\"") && one.state.contains("\"answered\":false");
+            let skipped = (intent && crate::mutate::mutated("intent-write"))
+                || (!one.open && crate::mutate::mutated("terminal-write"));
+            if skipped {
+                continue;
+            }
             row.moves.insert(*server, one.clone());
             *row.writes.entry(*server).or_default() += 1;
         }
         if let Some((status, message)) = &write.notification {
             row.status = *status;
+            if !status.is_open() {
+                row.ended = Some(now);
+            }
             row.message.clone_from(message);
             row.messages += 1;
         }
@@ -244,7 +275,7 @@ impl Journal {
 
     fn open_elsewhere(&self, rec: RecIx, server: ServerId) -> bool {
         let rows = self.recs.iter().enumerate();
-        !crate::weather::mutated("move-key")
+        !crate::mutate::mutated("move-key")
             && rows
                 .into_iter()
                 .any(|(ix, row)| ix != rec && row.moves.get(&server).is_some_and(|one| one.open))

@@ -6,6 +6,7 @@ use tachi_domain::nova::{MigrationType, PowerState, VmState};
 use tachi_domain::recovery::{Life, RecoveryKind};
 
 use crate::journal::RecIx;
+use crate::mishap::Mishap;
 use crate::nova::server_id;
 use crate::weather::Failure;
 use crate::world::{HOSTS, World};
@@ -113,6 +114,7 @@ impl World {
             }
             self.check_states(rec);
             self.check_writes(rec);
+            self.check_asked(rec);
         }
         if self.weather.foreign && self.nova.services[0].reason.as_deref() != Some("disk is being replaced") {
             self.violate("somebody else's disable reason was overwritten (R23)".into());
@@ -172,22 +174,50 @@ impl World {
         }
     }
 
+    /// R13: a pair of lists per tick, however many instances. R14: what is lost with a local disk is told.
+    fn check_asked(&mut self, rec: RecIx) {
+        let row = &self.journal.recs[rec];
+        let open_for = self.now - row.opened;
+        if row.lists > 20 + open_for / 400 {
+            let lists = row.lists;
+            return self.violate(format!(
+                "the lists of recovery {rec} were read {lists} times in {open_for} ms (R13)"
+            ));
+        }
+        let told = |one: &Move| {
+            let note = one.note.as_deref();
+            note.is_some_and(|note| note.contains("local disk discarded"))
+        };
+        let silent = self
+            .moves_of(rec)
+            .into_iter()
+            .find(|one| one.image_backed && one.step == MoveStep::Over(End::Moved) && !told(one));
+        if let Some(one) = silent {
+            self.violate(format!(
+                "{} has lost its local disk without a word (R14)",
+                one.name
+            ));
+        }
+    }
+
     /// R7: three transactions for an ordinary move. And messages do not flap.
     fn check_writes(&mut self, rec: RecIx) {
-        let calm = self.stats.crashes == 0
-            && self.stats.not_sent == 0
-            && self.weather.lost == 0
-            && self.weather.unavailable == 0
-            && self.weather.rebuild_fails == 0
-            && self.weather.cast_lost == 0
-            && self.weather.database == 0
-            && self.weather.second_failure.is_none()
-            && self.weather.comes_back.is_none()
-            && self.weather.pauses.is_empty()
-            && self.weather.stopped == 0
-            && self.weather.meddling == 0
-            && self.weather.conductor_down.is_none()
-            && !self.weather.live_migration;
+        let harmless = [
+            Mishap::RebuildSlow,
+            Mishap::ReportLate,
+            Mishap::ReportAgain,
+            Mishap::AnswerTwice,
+            Mishap::LateThread,
+            Mishap::PowerFlickers,
+            Mishap::ClockJump,
+            Mishap::WakeLost,
+            Mishap::WakeLate,
+            Mishap::WakeTwice,
+        ];
+        let calm = self.stats.not_sent == 0
+            && Mishap::ALL
+                .iter()
+                .all(|what| harmless.contains(what) || self.mishaps.count(*what) == 0);
         let row = &self.journal.recs[rec];
         let messages = row.messages;
         if messages > 400 {

@@ -29,6 +29,7 @@ mod ledger;
 mod machines;
 mod mishap;
 mod more_weather;
+mod mutate;
 mod nova;
 mod operator;
 mod rebuild;

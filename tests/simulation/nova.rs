@@ -108,7 +108,7 @@ impl Nova {
             locked: row.locked.is_some(),
             locked_reason: row.locked.clone(),
             metadata: BTreeMap::new(),
-            volume_backed: true,
+            volume_backed: server % 3 != 2,
             launched: row.launched,
             fault: None,
         })

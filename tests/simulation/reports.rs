@@ -238,7 +238,12 @@ impl World {
         let Some((was, died)) = self.journal.recs[rec].died.take() else {
             return;
         };
-        let steady = self.engines[engine].life == 0 && was != engine && epoch > 1;
+        // Engines that are stopped, and a database that does not answer, take their own time.
+        let hindered = self.weather.stopped > 0
+            || !self.weather.pauses.is_empty()
+            || self.weather.database > 0
+            || self.weather.more.outage.is_some();
+        let steady = self.engines[engine].life == 0 && was != engine && epoch > 1 && !hindered;
         if steady && self.journal.recs[rec].life == Life::Open {
             let took = self.now - died;
             self.stats.slowest_takeover = self.stats.slowest_takeover.max(took);

@@ -6,14 +6,6 @@ use crate::machines::Bmc;
 use crate::more_weather::More;
 use crate::rng::Rng;
 
-/// Which of the simulation's own checks is left out, to see that something notices (`SIM_MUTATE=epoch,pause,...`).
-pub(crate) fn mutated(which: &str) -> bool {
-    use std::sync::OnceLock;
-    static LIST: OnceLock<String> = OnceLock::new();
-    let list = LIST.get_or_init(|| std::env::var("SIM_MUTATE").unwrap_or_default());
-    list.split(',').any(|one| one == which)
-}
-
 /// How a host fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Failure {

@@ -313,8 +313,9 @@ impl World {
             journal: Journal {
                 recs: Vec::new(),
                 segment_enabled: true,
+                no_since: None,
                 maintenance: BTreeSet::new(),
-                checks_epoch: !crate::weather::mutated("epoch"),
+                checks_epoch: !crate::mutate::mutated("epoch"),
                 hosts: HOSTS,
             },
             engines: (0..weather.engines).map(|_| Engine::default()).collect(),
@@ -401,6 +402,12 @@ impl World {
     /// Runs until nothing is left to be done, a rule is broken, or far too much time has passed.
     pub(crate) fn run(&mut self) {
         while self.violation.is_none() && !self.is_done() {
+            let said_no = !self.journal.segment_enabled || self.journal.maintenance.contains(&0);
+            if !said_no {
+                self.journal.no_since = None;
+            } else if self.journal.no_since.is_none() {
+                self.journal.no_since = Some(self.now);
+            }
             let Some(Reverse(due)) = self.queue.pop() else {
                 break;
             };

@@ -1,0 +1,79 @@
+//! Rules taken out at the ports, and the proof that the simulation notices each. Those of the decision core itself are in
+//! `tests/mutations`.
+
+use std::process::Command;
+use std::sync::OnceLock;
+
+/// Name, rule, and what is done.
+const AT_THE_PORTS: &[(&str, &str, &str)] = &[
+    ("epoch", "R1", "writes do not check the claim's epoch"),
+    (
+        "standby",
+        "R1",
+        "a new owner reads a standby that is one transaction behind",
+    ),
+    ("unsure", "R1", "a commit whose answer is lost counts as held"),
+    ("beat", "R2", "calls are made however old the last beat is"),
+    ("wall-clock", "R3", "a recovery's own time is the wall clock's"),
+    ("intent", "R4", "calls are made however old their intent is"),
+    (
+        "join",
+        "R6",
+        "a second recovery of a host is opened beside an open one",
+    ),
+    ("move-key", "R6", "two recoveries may move the same instance"),
+    ("intent-write", "R7", "the intent to evacuate is not written"),
+    ("terminal-write", "R7", "the end of a move is not written"),
+    (
+        "send-twice",
+        "R8",
+        "an evacuation is sent twice by the HTTP client",
+    ),
+    (
+        "exclusion",
+        "R12",
+        "a host's open recovery does not keep other writes out",
+    ),
+    (
+        "sweep",
+        "R21",
+        "nothing but a wake-up makes an engine look for work",
+    ),
+];
+
+/// Whether a rule is left out at the ports (`SIM_MUTATE=epoch,pause`).
+pub(crate) fn mutated(which: &str) -> bool {
+    static LIST: OnceLock<String> = OnceLock::new();
+    let list = LIST.get_or_init(|| std::env::var("SIM_MUTATE").unwrap_or_default());
+    !list.is_empty() && list.split(',').any(|one| one == which)
+}
+
+/// Runs this very program with one rule less. The seed that noticed, and what it saw.
+fn caught(name: &str, seeds: &str) -> Option<String> {
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args(["--nocapture", "whole_recoveries"])
+        .env("SIM_MUTATE", name)
+        .env("SIM_SEEDS", seeds)
+        .env_remove("SIM_SEED")
+        .env_remove("SIM_FROM")
+        .output()
+        .unwrap();
+    let text =
+        String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
+    let line = text
+        .lines()
+        .find(|line| line.starts_with("SIM_SEED=") && !line.contains("cargo"));
+    line.filter(|_| !output.status.success()).map(str::to_owned)
+}
+
+#[test]
+fn r01_r02_r03_r04_r06_r07_r08_r12_r21_each_rule_that_is_left_out_at_the_ports_is_noticed() {
+    let mut missed = Vec::new();
+    for (name, rule, what) in AT_THE_PORTS {
+        match caught(name, "10000") {
+            Some(line) => println!("caught  {rule:4} {name}: {line}"),
+            None => missed.push(format!("{rule} {name}: {what}")),
+        }
+    }
+    assert!(missed.is_empty(), "not noticed in 10,000 seeds: {missed:#?}");
+}
