@@ -13,6 +13,7 @@
 mod answers;
 mod asks;
 mod begin;
+mod choice;
 mod fence;
 mod following;
 mod heartbeat;
@@ -40,7 +41,7 @@ use crate::entity::{Host, Notification};
 use crate::policy::Policy;
 use crate::proof::{Proof, stored};
 use crate::recovery::{Command, Decision, Now, Observation, Pulse, Record, ServerCall, mark};
-use crate::{Elapsed, HostId, NotificationId, RecoveryId, ServerId};
+use crate::{Elapsed, HostId, NotificationId, RecoveryId, ServerId, StateVersion};
 
 use asks::{Asks, TOLD_AFTER, Topic, Trouble};
 
@@ -90,6 +91,9 @@ pub struct Hold {
 /// What a host recovery must not forget.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct HostRecovery {
+    /// See [`StateVersion`].
+    #[serde(default)]
+    pub version: StateVersion,
     /// Its id; part of the mark on locks and disable reasons.
     pub id: RecoveryId,
     /// The notification that caused it.
@@ -144,6 +148,7 @@ impl HostRecovery {
                 .map(|word| word.to_ascii_uppercase())
         };
         Self {
+            version: StateVersion,
             id,
             notification: notification.id,
             host_id: host.id,

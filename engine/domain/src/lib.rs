@@ -21,9 +21,11 @@ pub mod power;
 pub mod process_recovery;
 pub mod proof;
 pub mod recovery;
+pub mod state_version;
 pub mod timestamp;
 pub mod vm_recovery;
 
 pub use elapsed::Elapsed;
 pub use id::{HostId, MigrationId, NotificationId, RecoveryId, SegmentId, ServerId, ServiceId, VmoveId};
+pub use state_version::StateVersion;
 pub use timestamp::Timestamp;

@@ -1,6 +1,10 @@
 //! What Nova tells us, in our own words: services, servers, migrations.
 
+mod about;
+
 use serde::{Deserialize, Serialize};
+
+pub use about::About;
 
 use crate::{MigrationId, ServerId, ServiceId, Timestamp};
 
@@ -156,6 +160,8 @@ pub struct Server {
     pub launched: bool,
     /// The text of Nova's last fault, if it shows one.
     pub fault: Option<String>,
+    /// See [`About`].
+    pub about: About,
 }
 
 /// What kind of move a migration record is about.

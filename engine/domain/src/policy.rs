@@ -3,9 +3,15 @@
 //! A recovery takes a copy when it begins and keeps it to its end, so that a changed file never changes the rules in the
 //! middle of one.
 
+mod leave;
+
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+
+pub use leave::{LeaveRules, NoKey, Pair};
+
+pub(crate) use leave::owning_service;
 
 /// Whose word is proof that a host is off (R15).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,6 +29,8 @@ pub enum FencingMode {
     reason = "each is an option of its own, named as in the file"
 )]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+// A recovery that began under an older version has the defaults of what it did not know.
+#[serde(default)]
 pub struct Policy {
     /// See [`FencingMode`].
     pub fencing: FencingMode,
@@ -78,6 +86,14 @@ pub struct Policy {
     pub segment_percent: u32,
     /// Hosts of all segments that may be out at once, in percent; never less than one host.
     pub global_percent: u32,
+
+    // --- which instances, and in which order
+    /// Metadata key of the number by which the instances of one kind are ordered, highest first; empty for none.
+    pub priority_key: String,
+    /// See [`LeaveRules`].
+    pub leave: LeaveRules,
+    /// Whether instances that a service of the cloud keeps alive by itself are evacuated all the same.
+    pub evacuate_service_instances: bool,
 }
 
 impl Default for Policy {
@@ -109,6 +125,9 @@ impl Default for Policy {
             start_limit: Duration::from_mins(1),
             segment_percent: 34,
             global_percent: 25,
+            priority_key: "HA_Priority".into(),
+            leave: LeaveRules::default(),
+            evacuate_service_instances: false,
         }
     }
 }

@@ -14,11 +14,14 @@ use crate::policy::Policy;
 use crate::recovery::{
     Command, Decision, Life, Now, Observation, Pulse, Record, ServiceUpdate, StepKind, Task, Word, mark,
 };
-use crate::{Elapsed, NotificationId, RecoveryId};
+use crate::{Elapsed, NotificationId, RecoveryId, StateVersion};
 
 /// What a process recovery must not forget.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ProcessRecovery {
+    /// See [`StateVersion`].
+    #[serde(default)]
+    pub version: StateVersion,
     /// Its id.
     pub id: RecoveryId,
     /// The notification that caused it.
@@ -65,6 +68,7 @@ impl ProcessRecovery {
     pub fn new(id: RecoveryId, notification: &Notification, host: &str, policy: Policy) -> Self {
         let word = |key: &str| notification.payload.get(key).cloned().unwrap_or_default();
         Self {
+            version: StateVersion,
             id,
             notification: notification.id,
             host: host.to_owned(),

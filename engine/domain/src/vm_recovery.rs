@@ -17,7 +17,7 @@ use crate::policy::{Policy, is_truthy};
 use crate::recovery::{
     Command, Decision, Life, Now, Observation, Pulse, Record, ServerCall, StepKind, Task, Word,
 };
-use crate::{Elapsed, NotificationId, RecoveryId, ServerId};
+use crate::{Elapsed, NotificationId, RecoveryId, ServerId, StateVersion};
 
 /// Where it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,6 +47,9 @@ pub struct Asked {
 /// What a VM recovery must not forget.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct VmRecovery {
+    /// See [`StateVersion`].
+    #[serde(default)]
+    pub version: StateVersion,
     /// Its id.
     pub id: RecoveryId,
     /// The notification that caused it.
@@ -169,6 +172,7 @@ impl VmRecovery {
     /// A recovery as it begins.
     pub fn new(id: RecoveryId, notification: &Notification, host: &str, policy: Policy) -> Self {
         Self {
+            version: StateVersion,
             id,
             notification: notification.id,
             host: host.to_owned(),

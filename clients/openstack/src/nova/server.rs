@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use tachi_domain::ServerId;
 use tachi_domain::fault::FaultClass;
-use tachi_domain::nova::{PowerState, Server, VmState};
+use tachi_domain::nova::{About as Nature, PowerState, Server, VmState};
 use tachi_engine::ports::CallError;
 
 use super::pages::{self, List, Take};
@@ -14,6 +14,7 @@ use super::version::Feature;
 use super::{Nova, Request, service};
 use crate::answer::Answer;
 use crate::fault::{self, About};
+use crate::time;
 
 /// A server; one of a down cell has an id, `UNKNOWN` as its status, and hardly more.
 #[derive(Deserialize)]
@@ -30,7 +31,13 @@ struct Record {
     #[serde(default)]
     locked_reason: Option<String>,
     #[serde(default)]
+    tenant_id: String,
+    #[serde(default)]
+    created: Option<String>,
+    #[serde(default)]
     image: Option<Value>,
+    #[serde(default)]
+    flavor: Option<FlavorRecord>,
     #[serde(default)]
     fault: Option<FaultRecord>,
     #[serde(default, rename = "OS-EXT-SRV-ATTR:host")]
@@ -43,6 +50,13 @@ struct Record {
     power_state: Option<i64>,
     #[serde(default, rename = "OS-SRV-USG:launched_at")]
     launched_at: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct FlavorRecord {
+    /// Shown from microversion 2.47 on, to whom the policy allows it.
+    #[serde(default)]
+    extra_specs: Option<BTreeMap<String, Value>>,
 }
 
 #[derive(Deserialize)]
@@ -119,6 +133,7 @@ pub(super) async fn get(nova: &Nova, id: ServerId) -> Result<Option<Server>, Cal
 
 fn understood(answer: &Answer, record: Record) -> Result<Server, CallError> {
     let id = record.id;
+    let about = nature(&record);
     let Some(vm_state) = record.vm_state else {
         if record.status == "UNKNOWN" {
             let text = format!("nova cannot reach the cell of server {id}: the cell is down");
@@ -132,6 +147,7 @@ fn understood(answer: &Answer, record: Record) -> Result<Server, CallError> {
     };
     Ok(Server {
         id,
+        about,
         name: record.name,
         host: host.filter(|host| !host.is_empty()),
         vm_state: VmState::from_nova(&vm_state),
@@ -154,4 +170,40 @@ fn understood(answer: &Answer, record: Record) -> Result<Server, CallError> {
             .map(|fault| fault.message)
             .filter(|message| !message.is_empty()),
     })
+}
+
+/// What rules about instances look at. Nothing of it is worth failing a list for: what is odd counts as not shown.
+fn nature(record: &Record) -> Nature {
+    let image = record.image.as_ref().and_then(Value::as_object);
+    let properties = image
+        .and_then(|image| image.get("properties"))
+        .and_then(Value::as_object);
+    let specs = record
+        .flavor
+        .as_ref()
+        .and_then(|flavor| flavor.extra_specs.as_ref());
+    Nature {
+        project: record.tenant_id.clone(),
+        created: record.created.as_deref().and_then(time::parse),
+        image: image
+            .and_then(|image| image.get("id"))
+            .and_then(Value::as_str)
+            .map(str::to_owned),
+        image_properties: words(properties.into_iter().flatten()),
+        flavor_properties: words(specs.into_iter().flatten()),
+    }
+}
+
+/// Texts as they are, numbers and booleans as JSON writes them.
+fn words<'a>(pairs: impl Iterator<Item = (&'a String, &'a Value)>) -> BTreeMap<String, String> {
+    pairs
+        .filter_map(|(key, value)| {
+            let text = match value {
+                Value::String(text) => text.clone(),
+                Value::Number(_) | Value::Bool(_) => value.to_string(),
+                Value::Null | Value::Array(_) | Value::Object(_) => return None,
+            };
+            Some((key.clone(), text))
+        })
+        .collect()
 }

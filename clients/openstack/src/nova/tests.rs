@@ -207,7 +207,11 @@ async fn servers_are_read_from_every_page_of_the_host_that_was_asked() {
 #[tokio::test]
 async fn a_server_is_read_in_full() {
     let mut record = server_record(1);
-    record["image"] = json!({"id": "i1"});
+    record["image"] =
+        json!({"id": "i1", "properties": {"os_distro": "debian", "hw_cpu_cores": 2, "odd": [1]}});
+    record["flavor"] = json!({"original_name": "m1", "extra_specs": {"hw:pci": "1"}});
+    record["tenant_id"] = json!("p1");
+    record["created"] = json!("2023-11-14T22:13:20Z");
     record["OS-EXT-STS:vm_state"] = json!("error");
     record["OS-EXT-STS:power_state"] = json!(4);
     record["OS-EXT-STS:task_state"] = json!("rebuilding");
@@ -233,6 +237,20 @@ async fn a_server_is_read_in_full() {
     assert_eq!(server.task_state.as_deref(), Some("rebuilding"));
     assert_eq!(server.fault.as_deref(), Some("No valid host was found."));
     assert!(!server.volume_backed && !server.launched && server.locked);
+    let pairs = |pairs: &[(&str, &str)]| {
+        let owned = pairs
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+        owned.collect::<std::collections::BTreeMap<_, _>>()
+    };
+    let about = tachi_domain::nova::About {
+        project: "p1".into(),
+        created: Some(tachi_domain::Timestamp::from_micros(1_700_000_000_000_000)),
+        image: Some("i1".into()),
+        image_properties: pairs(&[("os_distro", "debian"), ("hw_cpu_cores", "2")]),
+        flavor_properties: pairs(&[("hw:pci", "1")]),
+    };
+    assert_eq!(server.about, about);
     assert_eq!(server.locked_reason.as_deref(), Some("tachi r1"));
     assert_eq!(
         server.metadata.get("HA_Enabled").map(String::as_str),

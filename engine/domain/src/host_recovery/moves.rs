@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::entity::vmove::VmoveStatus;
 use crate::nova::{Migration, PowerState, VmState};
 use crate::recovery::{Restoration, ServerCall};
-use crate::{Elapsed, MigrationId, ServerId, Timestamp, VmoveId};
+use crate::{Elapsed, MigrationId, ServerId, StateVersion, Timestamp, VmoveId};
 
 /// What an instance was before anything was done to it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -171,6 +171,9 @@ impl WrittenOff {
 /// One instance.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Move {
+    /// See [`StateVersion`].
+    #[serde(default)]
+    pub version: StateVersion,
     /// Nova's id.
     pub server: ServerId,
     /// Its name.
@@ -181,6 +184,9 @@ pub struct Move {
     pub rank: u32,
     /// Whether its owner has marked it for high availability.
     pub tagged: bool,
+    /// What its owner wants it to be preferred by, highest first: among those of one kind, across all recoveries.
+    #[serde(default)]
+    pub priority: i32,
     /// See [`Was`].
     pub was: Was,
     /// Does not boot from a volume.

@@ -1,6 +1,5 @@
-//! From lists to a plan: which instances, in which order, and which not.
+//! From lists to a plan: what becomes of each instance. `choice` says which, and in which order.
 
-use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use uuid::Uuid;
@@ -11,10 +10,9 @@ use super::look::{adopt, is_rebuilding};
 use super::restoration::{needs_preparation, remark};
 use super::{End, HostRecovery, Lock, Move, MoveStep, Preparation, Stage, Was};
 use crate::fault::Fault;
-use crate::nova::{Migration, MigrationType, Server, VmState};
-use crate::policy::is_truthy;
+use crate::nova::{Migration, MigrationType, Server};
 use crate::recovery::{Command, Inventory, Now, Record, StepKind, Task};
-use crate::{MigrationId, ServerId, VmoveId};
+use crate::{MigrationId, ServerId, StateVersion, VmoveId};
 
 /// What R14 wants said.
 const LOCAL_DISK: &str =
@@ -128,8 +126,7 @@ impl HostRecovery {
             .iter()
             .filter(|server| !self.moves.contains_key(&server.id))
             .collect();
-        // Marked ones first (EW13); within a group in the order of Nova's list, which a stable sort keeps.
-        fresh.sort_by_key(|server| Reverse(self.is_tagged(server)));
+        self.in_order(&mut fresh);
         let first = self.moves.values().map(|one| one.rank + 1).max().unwrap_or(0);
         let planned = fresh.len();
         for (rank, server) in (first..).zip(fresh) {
@@ -158,13 +155,6 @@ impl HostRecovery {
         }
     }
 
-    fn is_tagged(&self, server: &Server) -> bool {
-        server
-            .metadata
-            .get(&self.policy.ha_key)
-            .is_some_and(|value| is_truthy(value))
-    }
-
     fn plan_one(&mut self, server: &Server, rank: u32, migrations: &[&Migration], now: Now) -> Move {
         let evacuations: Vec<&&Migration> = migrations
             .iter()
@@ -179,11 +169,13 @@ impl HostRecovery {
             .unwrap_or(MigrationId(0));
         let reason = server.locked_reason.as_deref().unwrap_or_default();
         let mut one = Move {
+            version: StateVersion,
             server: server.id,
             name: server.name.clone(),
             vmove: VmoveId(Uuid::new_v5(&self.id.0, server.id.0.as_bytes())),
             rank,
             tagged: self.is_tagged(server),
+            priority: self.priority(server),
             was: Was {
                 vm_state: server.vm_state.clone(),
                 power_state: server.power_state,
@@ -252,34 +244,6 @@ impl HostRecovery {
         if let (Some(since), Some(made)) = (self.service.since, first.created_at) {
             self.service.since = Some(since.min(made.minus_seconds(1)));
         }
-    }
-
-    fn left_by_policy(&self, server: &Server) -> Option<String> {
-        if server.task_state.as_deref() == Some("deleting") || server.vm_state == VmState::Deleted {
-            return Some("it is being deleted".into());
-        }
-        if !self.is_tagged(server) && !self.policy.evacuate_all {
-            return Some(format!(
-                "it is not marked {}=True and evacuate_all_instances is off",
-                self.policy.ha_key
-            ));
-        }
-        if server.vm_state == VmState::Error && self.policy.ignore_error_state {
-            return Some("it is in vm_state error and ignore_instances_in_error_state is on".into());
-        }
-        if !server.launched || server.vm_state == VmState::Building {
-            return Some(
-                "it was never launched, and Nova evacuates no such instance: delete and create it again"
-                    .into(),
-            );
-        }
-        if !server.volume_backed && !self.policy.evacuate_image_backed {
-            return Some(
-                "it does not boot from a volume and evacuate_image_backed_on_local_disk is off: its disk is on the host"
-                    .into(),
-            );
-        }
-        None
     }
 
     /// R11: held ones whose other migration has ended, or whose other host is proven off too, may go on.

@@ -6,6 +6,7 @@
 )]
 
 mod bed;
+mod choosing;
 mod fencing;
 mod following;
 mod holding;

@@ -5,7 +5,7 @@ use uuid::Uuid;
 use super::*;
 use crate::entity::Stamps;
 use crate::entity::notification::NotificationType;
-use crate::nova::PowerState;
+use crate::nova::{About, PowerState};
 use crate::recovery::OperatorWord;
 use crate::{HostId, ServiceId, Timestamp};
 
@@ -85,6 +85,7 @@ fn server(vm_state: VmState, task_state: Option<&str>) -> Server {
         volume_backed: true,
         launched: true,
         fault: None,
+        about: About::default(),
     }
 }
 

@@ -10,7 +10,7 @@ use crate::entity::notification::{Notification, NotificationStatus, Notification
 use crate::entity::segment::{RecoveryMethod, Segment};
 use crate::fault::{Fault, FaultClass};
 use crate::host_recovery::{HostRecovery, Move, MoveStep, decide_all};
-use crate::nova::{Migration, MigrationType, PowerState, Server, Service, VmState};
+use crate::nova::{About, Migration, MigrationType, PowerState, Server, Service, VmState};
 use crate::policy::{FencingMode, Policy};
 use crate::power::{Power, PowerReading};
 use crate::recovery::{
@@ -46,6 +46,7 @@ pub(super) fn server(number: u128) -> Server {
         volume_backed: true,
         launched: true,
         fault: None,
+        about: About::default(),
     }
 }
 

@@ -1,0 +1,245 @@
+//! Which instances, and in which order.
+
+use super::bed::{Bed, nova_time, server, tagged};
+use crate::entity::notification::NotificationStatus;
+use crate::entity::vmove::VmoveStatus;
+use crate::host_recovery::{End, MoveStep};
+use crate::nova::{About, Server};
+use crate::policy::{LeaveRules, Policy};
+use crate::recovery::Command;
+
+fn order(bed: &Bed) -> Vec<u128> {
+    bed.commands
+        .iter()
+        .filter_map(|command| match command {
+            Command::Evacuate(it) => Some(it.server().0.as_u128()),
+            _ => None,
+        })
+        .collect()
+}
+
+fn preferred(one: Server, priority: &str) -> Server {
+    let mut one = one;
+    one.metadata.insert("HA_Priority".into(), priority.into());
+    one
+}
+
+fn made(one: Server, millis: u64) -> Server {
+    let about = About {
+        created: Some(nova_time(millis)),
+        ..one.about
+    };
+    Server { about, ..one }
+}
+
+#[test]
+fn ew13_marked_ones_come_first_then_the_highest_priority_then_the_oldest() {
+    let bed = Bed::engine().planned(vec![
+        made(server(1), 9),
+        made(preferred(server(2), "900"), 8),
+        made(preferred(tagged(3), "-5"), 7),
+        made(tagged(4), 6),
+        made(tagged(5), 5),
+        made(preferred(tagged(6), " 10 "), 4),
+        server(7),
+        made(server(8), 2),
+    ]);
+    assert_eq!(order(&bed), [6, 5, 4, 3, 2, 8, 1, 7]);
+    assert_eq!((bed.one(6).priority, bed.one(6).rank), (10, 0));
+    assert_eq!((bed.one(2).priority, bed.one(2).rank), (900, 4));
+}
+
+#[test]
+fn a_priority_that_is_no_number_is_as_good_as_none() {
+    let long = "9".repeat(400);
+    let hostile = [
+        "",
+        "high",
+        "1e9",
+        "0x10",
+        "--1",
+        "NaN",
+        "1;DROP",
+        "\u{0}",
+        "٣",
+        "99999999999999999999",
+        &long,
+    ];
+    for text in hostile {
+        let bed = Bed::engine().planned(vec![preferred(server(1), text), preferred(server(2), "1")]);
+        assert_eq!(bed.one(1).priority, 0, "{text:?}");
+        assert_eq!(order(&bed), [2, 1], "{text:?}");
+    }
+}
+
+#[test]
+fn without_a_key_there_are_no_priorities() {
+    let bed = Bed::with("UNKNOWN", |policy| policy.priority_key = String::new());
+    let bed = bed.planned(vec![server(1), preferred(server(2), "9")]);
+    assert_eq!(order(&bed), [1, 2]);
+}
+
+#[test]
+fn a_late_comer_has_its_priority_and_comes_after_those_that_were_planned() {
+    let mut bed = Bed::with("UNKNOWN", |policy| policy.in_flight = 1).planned(vec![server(1), server(3)]);
+    bed.inventory(vec![server(1), preferred(tagged(2), "7"), server(3)], vec![]);
+    assert_eq!((bed.one(2).priority, bed.one(2).rank), (7, 2));
+}
+
+/// Planned under these rules, each instance marked by its owner.
+fn left_by(rules: LeaveRules, one: Server) -> Bed {
+    Bed::with("UNKNOWN", |policy| policy.leave = rules).planned(vec![one])
+}
+
+fn about(change: impl FnOnce(&mut About)) -> Server {
+    let mut one = tagged(1);
+    one.about.project = "p1".into();
+    change(&mut one.about);
+    one
+}
+
+#[test]
+fn ew25_what_a_rule_names_is_left_and_says_which() {
+    let pairs = |text: &str| vec![text.parse().unwrap()];
+    let owners = |key: &str, value: &str| {
+        let mut one = tagged(1);
+        one.metadata.insert(key.into(), value.into());
+        one
+    };
+    let image = |one: &mut About| {
+        one.image = Some("i1".into());
+        one.image_properties.insert("os_distro".into(), "cirros".into());
+    };
+    let flavor = |one: &mut About| {
+        one.flavor_properties.insert("hw:pci".into(), "1".into());
+    };
+    let none = LeaveRules::default;
+    let cases = [
+        (
+            "metadata",
+            LeaveRules {
+                metadata: pairs("ha=no"),
+                ..none()
+            },
+            owners("ha", "no"),
+            owners("ha", "yes"),
+            "exclude_instance_metadata names ha=no",
+        ),
+        (
+            "metadata, any value",
+            LeaveRules {
+                metadata: pairs("canary"),
+                ..none()
+            },
+            owners("canary", "x\u{0}y"),
+            owners("Canary", "x"),
+            "exclude_instance_metadata names canary",
+        ),
+        (
+            "project",
+            LeaveRules {
+                projects: vec!["p1".into()],
+                ..none()
+            },
+            about(|_| {}),
+            about(|one| one.project = "p11".into()),
+            "exclude_projects names p1",
+        ),
+        (
+            "image",
+            LeaveRules {
+                images: vec!["i1".into()],
+                ..none()
+            },
+            about(image),
+            about(|_| {}),
+            "exclude_images names i1",
+        ),
+        (
+            "image property",
+            LeaveRules {
+                image_properties: pairs("os_distro=cirros"),
+                ..none()
+            },
+            about(image),
+            about(flavor),
+            "exclude_image_properties names os_distro=cirros",
+        ),
+        (
+            "flavor property",
+            LeaveRules {
+                flavor_properties: pairs("hw:pci"),
+                ..none()
+            },
+            about(flavor),
+            about(image),
+            "exclude_flavor_properties names hw:pci",
+        ),
+    ];
+    for (name, rules, left, moved, why) in cases {
+        let mut bed = left_by(rules.clone(), left.clone());
+        assert_eq!(bed.step(1), &MoveStep::Over(End::Left), "{name}");
+        assert_eq!(bed.one(1).status(), VmoveStatus::Ignored, "{name}");
+        assert_eq!(bed.one(1).note.as_deref(), Some(why), "{name}");
+        assert!(
+            bed.commands.iter().all(|command| !command.is_write()),
+            "{name}: {:?}",
+            bed.commands
+        );
+        bed.over(vec![left]);
+        assert_eq!(bed.status, NotificationStatus::Finished, "{name}");
+        assert!(left_by(rules, moved).evacuates(1), "{name}: only what it names");
+    }
+}
+
+#[test]
+fn ew25_amphorae_are_left_to_octavia_unless_somebody_says_otherwise() {
+    let named = |one: Server, name: &str| Server {
+        name: name.into(),
+        ..one
+    };
+    let amphora = "amphora-5d9a2c1e-8f6b-4f52-9d0c-0c6d1a3e7b42";
+    let cases = [
+        ("an amphora", named(server(1), amphora), false, false),
+        (
+            "an amphora its owner has marked",
+            named(tagged(1), amphora),
+            false,
+            true,
+        ),
+        (
+            "an amphora, and the option on",
+            named(server(1), amphora),
+            true,
+            true,
+        ),
+        (
+            "a name of that kind",
+            named(server(1), "amphora-web"),
+            false,
+            true,
+        ),
+        (
+            "an id without dashes",
+            named(server(1), &amphora.replace('-', "")),
+            false,
+            true,
+        ),
+        (
+            "a longer name",
+            named(server(1), &format!("{amphora}-2")),
+            false,
+            true,
+        ),
+        ("any other", server(1), false, true),
+    ];
+    for (name, one, option, moved) in cases {
+        let change = |policy: &mut Policy| policy.evacuate_service_instances = option;
+        let bed = Bed::with("UNKNOWN", change).planned(vec![one]);
+        assert_eq!(bed.evacuates(1), moved, "{name}");
+        if !moved {
+            assert_eq!(bed.one(1).status(), VmoveStatus::Ignored, "{name}");
+            assert!(bed.one(1).note.as_deref().unwrap().contains("Octavia"), "{name}");
+        }
+    }
+}

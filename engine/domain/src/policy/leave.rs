@@ -1,0 +1,139 @@
+//! Which instances of a failed host an operator wants left where they are.
+
+use std::collections::BTreeMap;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::nova::Server;
+
+/// `key=value`, or `key` alone for any value.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pair {
+    /// The key, as it is written there.
+    pub key: String,
+    /// The value; `None` for any.
+    pub value: Option<String>,
+}
+
+/// Not a pair.
+#[derive(Debug, thiserror::Error)]
+#[error("it has no key")]
+pub struct NoKey;
+
+impl FromStr for Pair {
+    type Err = NoKey;
+
+    fn from_str(text: &str) -> Result<Self, NoKey> {
+        let (key, value) = match text.split_once('=') {
+            Some((key, value)) => (key.trim(), Some(value.trim().to_owned())),
+            None => (text.trim(), None),
+        };
+        if key.is_empty() {
+            return Err(NoKey);
+        }
+        Ok(Self {
+            key: key.to_owned(),
+            value,
+        })
+    }
+}
+
+impl std::fmt::Display for Pair {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.value {
+            Some(value) => write!(f, "{}={value}", self.key),
+            None => f.write_str(&self.key),
+        }
+    }
+}
+
+impl Pair {
+    fn is_in(&self, pairs: &BTreeMap<String, String>) -> bool {
+        pairs
+            .get(&self.key)
+            .is_some_and(|value| self.value.as_ref().is_none_or(|wanted| wanted == value))
+    }
+}
+
+/// The rules, any of which leaves an instance. They are the operator's: an owner's mark does not undo them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LeaveRules {
+    /// The owner's metadata.
+    pub metadata: Vec<Pair>,
+    /// Project ids.
+    pub projects: Vec<String>,
+    /// Image ids.
+    pub images: Vec<String>,
+    /// Properties of the image, as far as Nova shows them.
+    pub image_properties: Vec<Pair>,
+    /// Extra specs of the flavor.
+    pub flavor_properties: Vec<Pair>,
+}
+
+impl LeaveRules {
+    /// Why `server` is left, if a rule says so. The words are the operator's own, never the instance's.
+    pub fn why(&self, server: &Server) -> Option<String> {
+        let about = &server.about;
+        let pair = |rules: &[Pair], pairs: &BTreeMap<String, String>| {
+            rules
+                .iter()
+                .find(|rule| rule.is_in(pairs))
+                .map(ToString::to_string)
+        };
+        let id = |rules: &[String], id: &str| rules.iter().find(|rule| *rule == id).cloned();
+        let said = |option: &str, rule: String| format!("{option} names {rule}");
+        pair(&self.metadata, &server.metadata)
+            .map(|rule| said("exclude_instance_metadata", rule))
+            .or_else(|| id(&self.projects, &about.project).map(|rule| said("exclude_projects", rule)))
+            .or_else(|| {
+                let image = about.image.as_deref()?;
+                id(&self.images, image).map(|rule| said("exclude_images", rule))
+            })
+            .or_else(|| {
+                pair(&self.image_properties, &about.image_properties)
+                    .map(|rule| said("exclude_image_properties", rule))
+            })
+            .or_else(|| {
+                pair(&self.flavor_properties, &about.flavor_properties)
+                    .map(|rule| said("exclude_flavor_properties", rule))
+            })
+    }
+}
+
+/// The service that keeps its own instances alive, and would fight a recovery over this one.
+///
+/// Octavia names an amphora `amphora-` and its id, and its health manager builds a new one within a minute when one falls
+/// silent. Nova shows nothing else that tells an amphora: no metadata, no tag, and a project that is called as each cloud likes.
+pub(crate) fn owning_service(server: &Server) -> Option<&'static str> {
+    let id = server.name.strip_prefix("amphora-")?;
+    let is_id = id.len() == 36 && uuid::Uuid::try_parse(id).is_ok();
+    is_id.then_some("Octavia")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pair_is_read_with_and_without_a_value() {
+        let cases = [
+            ("ha=no", Some(("ha", Some("no")))),
+            (" ha = no ", Some(("ha", Some("no")))),
+            ("ha", Some(("ha", None))),
+            ("ha=", Some(("ha", Some("")))),
+            ("a=b=c", Some(("a", Some("b=c")))),
+            ("=no", None),
+            ("", None),
+            (" ", None),
+        ];
+        for (text, expected) in cases {
+            let read = text.parse::<Pair>().ok();
+            let read = read
+                .as_ref()
+                .map(|pair| (pair.key.as_str(), pair.value.as_deref()));
+            assert_eq!(read, expected, "{text:?}");
+        }
+    }
+}
