@@ -21,6 +21,7 @@ mod m20261120_0001_masakari_tables;
 mod m20261120_0002_recovery_tables;
 mod m20261120_0003_list_indexes;
 mod m20261120_0010_lock_table;
+mod m20261120_0030_engine_table;
 mod origin;
 mod statement;
 mod sync;
@@ -50,6 +51,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261120_0002_recovery_tables::Migration),
             Box::new(m20261120_0003_list_indexes::Migration),
             Box::new(m20261120_0010_lock_table::Migration),
+            Box::new(m20261120_0030_engine_table::Migration),
         ]
     }
 

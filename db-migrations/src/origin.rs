@@ -93,6 +93,7 @@ const OURS: &[&str] = &[
     "host_state",
     "tachi_meta",
     "tachi_lock",
+    "tachi_engine",
 ];
 
 /// A revision of Masakari's schema.

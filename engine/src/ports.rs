@@ -6,6 +6,7 @@ pub mod fencer;
 pub mod journal;
 pub mod operator;
 pub mod registry;
+pub mod roll;
 pub mod wake;
 
 pub use clock::Clock;
@@ -14,4 +15,5 @@ pub use fencer::Fencer;
 pub use journal::{Journal, JournalError};
 pub use operator::OperatorDesk;
 pub use registry::{PoolUsage, Registry, RegistryError};
+pub use roll::Roll;
 pub use wake::{Poke, Wake};

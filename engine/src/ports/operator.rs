@@ -1,8 +1,12 @@
 //! What an operator can see and say of recoveries.
 
 use async_trait::async_trait;
+use tachi_domain::entity::host::MaintenanceReason;
+use tachi_domain::entity::notification::NotificationStatus;
+use tachi_domain::entity::vmove::VmoveStatus;
+use tachi_domain::entity::{Host, Notification, Segment, Vmove};
 use tachi_domain::recovery::{Life, RecoveryKind, Word};
-use tachi_domain::{NotificationId, RecoveryId, Timestamp};
+use tachi_domain::{Elapsed, HostId, NotificationId, RecoveryId, SegmentId, Timestamp};
 
 use super::JournalError;
 
@@ -17,6 +21,12 @@ pub struct RecoverySummary {
     pub kind: RecoveryKind,
     /// The host's name.
     pub host: String,
+    /// The host.
+    pub host_id: HostId,
+    /// The segment it was in when the notification came; `None` if that is not known any more.
+    pub segment: Option<SegmentId>,
+    /// How its instances fare.
+    pub moves: MoveCounts,
     /// Open, watching or closed.
     pub life: Life,
     /// The notification's status word.
@@ -27,6 +37,154 @@ pub struct RecoverySummary {
     pub owner: Option<String>,
     /// When it was opened.
     pub opened_at: Timestamp,
+}
+
+/// The instances of a recovery, by what the API shows of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MoveCounts {
+    /// To be asked for, or held.
+    pub pending: u64,
+    /// Nova has been asked.
+    pub ongoing: u64,
+    /// On another host.
+    pub succeeded: u64,
+    /// Need a person.
+    pub failed: u64,
+    /// Left by policy.
+    pub ignored: u64,
+}
+
+impl MoveCounts {
+    /// All of them.
+    pub fn total(self) -> u64 {
+        self.pending + self.ongoing + self.succeeded + self.failed + self.ignored
+    }
+
+    /// Adds so many of one status.
+    pub fn add(&mut self, status: VmoveStatus, count: u64) {
+        let place = match status {
+            VmoveStatus::Pending => &mut self.pending,
+            VmoveStatus::Ongoing => &mut self.ongoing,
+            VmoveStatus::Succeeded => &mut self.succeeded,
+            VmoveStatus::Failed => &mut self.failed,
+            VmoveStatus::Ignored => &mut self.ignored,
+        };
+        *place += count;
+    }
+}
+
+/// A state to look for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RecoveryState {
+    /// Waits for a person.
+    Held,
+    /// In this part of its life.
+    Life(Life),
+    /// Its notification shows this.
+    Status(NotificationStatus),
+}
+
+/// Which recoveries to list.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RecoveryFilter {
+    /// Closed ones too.
+    pub closed: bool,
+    /// In this state; one that only closed ones can be in brings those along.
+    pub state: Option<RecoveryState>,
+    /// Of the host of this name or id.
+    pub host: Option<String>,
+    /// Of the segment of this name or id.
+    pub segment: Option<String>,
+    /// Opened at this time or later.
+    pub since: Option<Timestamp>,
+    /// At most so many.
+    pub limit: Option<u64>,
+}
+
+/// A proof, as shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProofLine {
+    /// When.
+    pub at: Timestamp,
+    /// Under which claim.
+    pub epoch: u64,
+    /// `device` or `notification`.
+    pub kind: String,
+    /// The engine that read it.
+    pub by: String,
+    /// From what.
+    pub from: String,
+    /// All of it, as JSON.
+    pub evidence: String,
+}
+
+/// Everything there is to know of a recovery.
+#[derive(Clone, Debug)]
+pub struct Story {
+    /// As in a list.
+    pub summary: RecoverySummary,
+    /// What caused it; `None` if it was purged.
+    pub notification: Option<Notification>,
+    /// How often it was claimed.
+    pub epoch: u64,
+    /// How often its owners have beaten.
+    pub beat: u64,
+    /// Its own time.
+    pub elapsed: Elapsed,
+    /// The last word said about it, by whom and when.
+    pub word: Option<(String, String, Timestamp)>,
+    /// The state's head as last written; JSON.
+    pub state: Option<String>,
+    /// The states of its moves; JSON each.
+    pub moves: Vec<String>,
+    /// Its instances as the API shows them, in the order they are moved.
+    pub vmoves: Vec<Vmove>,
+    /// What was seen, decided and done, oldest first.
+    pub steps: Vec<StepLine>,
+    /// The proofs, oldest first.
+    pub proofs: Vec<ProofLine>,
+}
+
+/// A host, and what is going on with it.
+#[derive(Clone, Debug)]
+pub struct HostView {
+    /// Its row.
+    pub host: Host,
+    /// Why it is on maintenance, if it is (R19).
+    pub why: Option<MaintenanceReason>,
+    /// The recovery of it that is open or watching, if any.
+    pub recovery: Option<(RecoveryId, Life)>,
+}
+
+/// A segment with its hosts.
+#[derive(Clone, Debug)]
+pub struct SegmentView {
+    /// Its row.
+    pub segment: Segment,
+    /// Its hosts, by name.
+    pub hosts: Vec<HostView>,
+}
+
+/// What came of asking for another attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Retried {
+    /// It is open.
+    Begun {
+        /// The new recovery.
+        recovery: RecoveryId,
+        /// Its notification.
+        notification: NotificationId,
+    },
+    /// There is no such recovery.
+    Unknown,
+    /// Its notification was purged, so that nobody knows what it was about.
+    Purged,
+    /// It has not failed; its status.
+    NotFailed(String),
+    /// This one is about the same and still open.
+    Open(RecoveryId),
+    /// A notification of that kind is not accepted now.
+    Refused(String),
 }
 
 /// One line of the step journal, as shown.
@@ -60,12 +218,46 @@ pub enum Said {
 /// The operator's side of the journal.
 #[async_trait]
 pub trait OperatorDesk: Send + Sync {
+    /// The recoveries that the filter lets through, newest first; without closed ones unless it asks for them.
+    ///
+    /// # Errors
+    ///
+    /// The database failed.
+    async fn find_recoveries(&self, filter: &RecoveryFilter) -> Result<Vec<RecoverySummary>, JournalError>;
+
     /// The recoveries, newest first; only open and watching ones unless `all`.
     ///
     /// # Errors
     ///
     /// The database failed.
-    async fn recoveries(&self, all: bool) -> Result<Vec<RecoverySummary>, JournalError>;
+    async fn recoveries(&self, all: bool) -> Result<Vec<RecoverySummary>, JournalError> {
+        let filter = RecoveryFilter {
+            closed: all,
+            ..RecoveryFilter::default()
+        };
+        self.find_recoveries(&filter).await
+    }
+
+    /// One recovery; `None` if there is none.
+    ///
+    /// # Errors
+    ///
+    /// The database failed.
+    async fn story(&self, id: RecoveryId) -> Result<Option<Story>, JournalError>;
+
+    /// Every segment with its hosts, by name.
+    ///
+    /// # Errors
+    ///
+    /// The database failed.
+    async fn region(&self) -> Result<Vec<SegmentView>, JournalError>;
+
+    /// Asks for another attempt at what a recovery has failed at, as a repeated notification would.
+    ///
+    /// # Errors
+    ///
+    /// The database failed.
+    async fn retry(&self, id: RecoveryId, by: &str) -> Result<Retried, JournalError>;
 
     /// The step journal of one recovery, oldest first.
     ///

@@ -1,31 +1,51 @@
 //! The operator's desk: what recoveries do, and a word about them.
 
-use std::collections::BTreeMap;
+mod find;
+mod region;
+mod retry;
+mod story;
 
 use async_trait::async_trait;
 use sea_orm::sea_query::{Expr, ExprTrait as _};
 use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _};
 use tachi_domain::recovery::{Life, Word};
 use tachi_domain::{RecoveryId, Timestamp};
-use tachi_engine::ports::operator::{RecoverySummary, Said, StepLine};
+use tachi_engine::ports::operator::{
+    RecoveryFilter, RecoverySummary, Retried, Said, SegmentView, StepLine, Story,
+};
 use tachi_engine::ports::{JournalError, OperatorDesk};
 use tracing::instrument;
 
 use crate::Store;
-use crate::convert::{self, Cell, recovery_cell};
-use crate::entity::{notification, recovery, recovery_step};
+use crate::convert::Cell;
+use crate::entity::{recovery, recovery_step};
 use crate::error::Stop;
 use crate::work::{Tx, Verdict, Work};
-
-/// How many ids go into one question.
-const BATCH: usize = 500;
 
 #[async_trait]
 impl OperatorDesk for Store {
     #[instrument(name = "store::recoveries", level = "debug", skip_all)]
-    async fn recoveries(&self, all: bool) -> Result<Vec<RecoverySummary>, JournalError> {
-        let listed = recoveries(self, all).await;
+    async fn find_recoveries(&self, filter: &RecoveryFilter) -> Result<Vec<RecoverySummary>, JournalError> {
+        let listed = find::recoveries(self, filter).await;
         listed.map_err(|stop| stop.journal("listing recoveries"))
+    }
+
+    #[instrument(name = "store::story", level = "debug", skip_all, fields(recovery = %id))]
+    async fn story(&self, id: RecoveryId) -> Result<Option<Story>, JournalError> {
+        let told = story::story(self, id).await;
+        told.map_err(|stop| stop.journal("reading a recovery"))
+    }
+
+    #[instrument(name = "store::region", level = "debug", skip_all)]
+    async fn region(&self) -> Result<Vec<SegmentView>, JournalError> {
+        let read = region::region(self).await;
+        read.map_err(|stop| stop.journal("reading segments and hosts"))
+    }
+
+    #[instrument(name = "store::retry", level = "debug", skip_all, fields(recovery = %id))]
+    async fn retry(&self, id: RecoveryId, by: &str) -> Result<Retried, JournalError> {
+        let retried = retry::retry(self, id, by).await;
+        retried.map_err(|stop| stop.journal("asking for another attempt"))
     }
 
     #[instrument(name = "store::steps", level = "debug", skip_all, fields(recovery = %id))]
@@ -47,49 +67,6 @@ impl OperatorDesk for Store {
     }
 }
 
-async fn recoveries(store: &Store, all: bool) -> Result<Vec<RecoverySummary>, Stop> {
-    let mut select = recovery::Entity::find();
-    if !all {
-        select = select.filter(recovery::Column::Life.ne(Life::Closed.as_str()));
-    }
-    let rows = select
-        .order_by_desc(recovery::Column::Id)
-        .all(store.reader())
-        .await?;
-    let mut shown = BTreeMap::new();
-    for batch in rows.chunks(BATCH) {
-        let ids = batch.iter().map(|row| row.notification_uuid.as_str());
-        let notifications = notification::Entity::find()
-            .filter(notification::Column::NotificationUuid.is_in(ids))
-            .all(store.reader())
-            .await?;
-        shown.extend(
-            notifications
-                .into_iter()
-                .map(|row| (row.notification_uuid, (row.status, row.message))),
-        );
-    }
-    rows.into_iter()
-        .map(|row| {
-            let (status, message) = shown
-                .get(&row.notification_uuid)
-                .cloned()
-                .unwrap_or_else(|| ("purged".to_owned(), None));
-            Ok(RecoverySummary {
-                id: recovery_cell(&row, "uuid").id(&row.uuid)?,
-                notification: recovery_cell(&row, "notification_uuid").id(&row.notification_uuid)?,
-                kind: convert::recovery_kind(&row)?,
-                life: convert::life(&row)?,
-                host: row.host_name,
-                status,
-                message,
-                owner: row.owner,
-                opened_at: Timestamp::from_micros(row.opened_at),
-            })
-        })
-        .collect()
-}
-
 async fn steps(store: &Store, id: RecoveryId) -> Result<Vec<StepLine>, Stop> {
     let Some(row) = recovery::Entity::find()
         .filter(recovery::Column::Uuid.eq(id.to_string()))
@@ -98,8 +75,12 @@ async fn steps(store: &Store, id: RecoveryId) -> Result<Vec<StepLine>, Stop> {
     else {
         return Ok(Vec::new());
     };
+    steps_of(store, row.id).await
+}
+
+async fn steps_of(store: &Store, recovery: i64) -> Result<Vec<StepLine>, Stop> {
     let steps = recovery_step::Entity::find()
-        .filter(recovery_step::Column::RecoveryId.eq(row.id))
+        .filter(recovery_step::Column::RecoveryId.eq(recovery))
         .order_by_asc(recovery_step::Column::Id)
         .all(store.reader())
         .await?;

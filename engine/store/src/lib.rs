@@ -34,6 +34,7 @@ mod options;
 mod postgres;
 mod purge;
 mod registry;
+mod roll;
 mod server;
 mod sqlite;
 mod store;

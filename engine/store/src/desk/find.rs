@@ -1,0 +1,307 @@
+//! Lists of recoveries.
+
+use std::collections::BTreeMap;
+
+use sea_orm::sea_query::{Condition, ExprTrait as _, Query, SelectStatement};
+use sea_orm::{
+    ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _, QueryTrait as _,
+};
+use tachi_domain::Timestamp;
+use tachi_domain::entity::notification::NotificationStatus;
+use tachi_domain::entity::vmove::VmoveStatus;
+use tachi_domain::recovery::Life;
+use tachi_engine::ports::operator::{MoveCounts, RecoveryFilter, RecoveryState, RecoverySummary};
+
+use crate::Store;
+use crate::convert::{self, Cell, recovery_cell};
+use crate::entity::{notification, recovery, segment, vmove};
+use crate::error::{Failure, Stop};
+
+/// How many ids go into one question.
+const BATCH: usize = 500;
+
+/// What the message of a held recovery begins with.
+const HELD: &str = "held: ";
+
+pub(super) async fn recoveries(store: &Store, filter: &RecoveryFilter) -> Result<Vec<RecoverySummary>, Stop> {
+    let rows = recovery::Entity::find()
+        .filter(condition(filter))
+        .order_by_desc(recovery::Column::Id)
+        .limit(filter.limit)
+        .all(store.reader())
+        .await?;
+    summaries(store, rows).await
+}
+
+/// Says of each row what its notification shows and how its instances fare.
+pub(super) async fn summaries(
+    store: &Store,
+    rows: Vec<recovery::Model>,
+) -> Result<Vec<RecoverySummary>, Stop> {
+    let mut shown = BTreeMap::new();
+    let mut moves: BTreeMap<String, MoveCounts> = BTreeMap::new();
+    for batch in rows.chunks(BATCH) {
+        let ids: Vec<&str> = batch.iter().map(|row| row.notification_uuid.as_str()).collect();
+        let notifications = notification::Entity::find()
+            .filter(notification::Column::NotificationUuid.is_in(ids.iter().copied()))
+            .all(store.reader())
+            .await?;
+        shown.extend(
+            notifications
+                .into_iter()
+                .map(|row| (row.notification_uuid.clone(), row)),
+        );
+        count_moves(store, &ids, &mut moves).await?;
+    }
+    let told = rows.into_iter().map(|row| {
+        let notification = shown.get(&row.notification_uuid);
+        let segment = notification.and_then(|row| row.failover_segment_uuid.as_deref());
+        Ok::<_, Failure>(RecoverySummary {
+            id: recovery_cell(&row, "uuid").id(&row.uuid)?,
+            notification: recovery_cell(&row, "notification_uuid").id(&row.notification_uuid)?,
+            kind: convert::recovery_kind(&row)?,
+            life: convert::life(&row)?,
+            host_id: recovery_cell(&row, "host_uuid").id(&row.host_uuid)?,
+            segment: segment
+                .map(|id| recovery_cell(&row, "failover_segment_uuid of its notification").id(id))
+                .transpose()?,
+            moves: moves.get(&row.notification_uuid).copied().unwrap_or_default(),
+            status: notification.map_or_else(|| "purged".to_owned(), |row| row.status.clone()),
+            message: notification.and_then(|row| row.message.clone()),
+            host: row.host_name,
+            owner: row.owner,
+            opened_at: Timestamp::from_micros(row.opened_at),
+        })
+    });
+    Ok(told.collect::<Result<_, _>>()?)
+}
+
+async fn count_moves(
+    store: &Store,
+    notifications: &[&str],
+    counts: &mut BTreeMap<String, MoveCounts>,
+) -> Result<(), Stop> {
+    let rows: Vec<(String, Option<String>, i64)> = vmove::Entity::find()
+        .select_only()
+        .column(vmove::Column::NotificationUuid)
+        .column(vmove::Column::Status)
+        .column_as(vmove::Column::Id.count(), "rows")
+        .filter(vmove::Column::NotificationUuid.is_in(notifications.iter().copied()))
+        .filter(vmove::Column::Deleted.eq(0))
+        .group_by(vmove::Column::NotificationUuid)
+        .group_by(vmove::Column::Status)
+        .into_tuple()
+        .all(store.reader())
+        .await?;
+    for (notification, status, rows) in rows {
+        let cell = |column| Cell {
+            table: "vmoves",
+            row: "of a recovery",
+            column,
+        };
+        let Some(status) = status else { continue };
+        let status = cell("status").word(&status, VmoveStatus::from_word)?;
+        let rows = cell("rows").count(rows)?;
+        counts.entry(notification).or_default().add(status, rows);
+    }
+    Ok(())
+}
+
+fn condition(filter: &RecoveryFilter) -> Condition {
+    let mut all = Condition::all();
+    let may_be_closed = match filter.state {
+        Some(RecoveryState::Life(life)) => {
+            all = all.add(recovery::Column::Life.eq(life.as_str()));
+            true
+        }
+        Some(RecoveryState::Held) => {
+            let held = notifications(notification::Column::Message.starts_with(HELD));
+            all = all
+                .add(recovery::Column::Life.eq(Life::Open.as_str()))
+                .add(recovery::Column::NotificationUuid.in_subquery(held));
+            true
+        }
+        Some(RecoveryState::Status(status)) => {
+            let showing = notifications(notification::Column::Status.eq(status.as_str()));
+            all = all.add(recovery::Column::NotificationUuid.in_subquery(showing));
+            is_last(status)
+        }
+        None => false,
+    };
+    if !filter.closed && !may_be_closed {
+        all = all.add(recovery::Column::Life.ne(Life::Closed.as_str()));
+    }
+    if let Some(host) = &filter.host {
+        let named = recovery::Column::HostName.eq(host);
+        all = all.add(named.or(recovery::Column::HostUuid.eq(host)));
+    }
+    if let Some(of) = &filter.segment {
+        let segments = Query::select()
+            .column(segment::Column::Uuid)
+            .from(segment::Entity)
+            .cond_where(
+                Condition::any()
+                    .add(segment::Column::Name.eq(of))
+                    .add(segment::Column::Uuid.eq(of)),
+            )
+            .to_owned();
+        let theirs = notifications(notification::Column::FailoverSegmentUuid.in_subquery(segments));
+        all = all.add(recovery::Column::NotificationUuid.in_subquery(theirs));
+    }
+    if let Some(since) = filter.since {
+        all = all.add(recovery::Column::OpenedAt.gte(since.micros()));
+    }
+    all
+}
+
+/// Whether a notification that shows this has ended, and its recovery is closed or watching.
+fn is_last(status: NotificationStatus) -> bool {
+    !status.is_open()
+}
+
+/// The ids of the notifications that are so.
+fn notifications(so: sea_orm::sea_query::SimpleExpr) -> SelectStatement {
+    notification::Entity::find()
+        .select_only()
+        .column(notification::Column::NotificationUuid)
+        .filter(so)
+        .into_query()
+}
+
+#[cfg(test)]
+mod tests {
+    use tachi_domain::recovery::Word;
+    use tachi_engine::ports::journal::{Committed, Write};
+    use tachi_engine::ports::{Journal as _, OperatorDesk as _};
+
+    use super::*;
+    use crate::testing::Bench;
+
+    async fn say(bench: &Bench, status: NotificationStatus, message: &str, life: Life) {
+        let claimed = bench.claim_newest("engine").await;
+        let write = Write {
+            life: Some(life),
+            notification: Some((status, Some(message.to_owned()))),
+            ..Write::default()
+        };
+        let written = bench
+            .store
+            .commit(claimed.id, claimed.epoch, &write)
+            .await
+            .unwrap();
+        assert!(matches!(written, Committed::Written(_)), "{written:?}");
+    }
+
+    #[tokio::test]
+    async fn filters_let_through_what_they_name() {
+        use NotificationStatus::{Failed, Finished, New, Running};
+        let bench = Bench::new().await;
+        for (segment, hosts) in [("s1", ["a", "b", "c"]), ("s2", ["d", "e", "f"])] {
+            let segment = bench.segment(segment).await;
+            for name in hosts {
+                let host = bench.host(&segment, name).await;
+                bench.clock.advance(60);
+                bench.stopped(&host).await;
+                match name {
+                    "a" => say(&bench, Finished, "3 instances moved", Life::Watching).await,
+                    "b" => say(&bench, Failed, "1 needs a person", Life::Closed).await,
+                    "c" => say(&bench, Running, "held: too many", Life::Open).await,
+                    "d" => say(&bench, Running, "held up, not held", Life::Open).await,
+                    "e" => say(&bench, Finished, "0 instances moved", Life::Closed).await,
+                    _ => {}
+                }
+            }
+        }
+        let of = |state| RecoveryFilter {
+            state: Some(state),
+            ..RecoveryFilter::default()
+        };
+        let since = bench.clock_wall().minus_seconds(90);
+        let d = bench.store.recoveries(true).await.unwrap()[2].clone();
+        assert_eq!(d.host, "d");
+        let cases = [
+            ("none", RecoveryFilter::default(), "fdca"),
+            (
+                "closed too",
+                RecoveryFilter {
+                    closed: true,
+                    ..RecoveryFilter::default()
+                },
+                "fedcba",
+            ),
+            ("held", of(RecoveryState::Held), "c"),
+            ("open", of(RecoveryState::Life(Life::Open)), "fdc"),
+            ("watching", of(RecoveryState::Life(Life::Watching)), "a"),
+            ("closed", of(RecoveryState::Life(Life::Closed)), "eb"),
+            ("new", of(RecoveryState::Status(New)), "f"),
+            ("finished", of(RecoveryState::Status(Finished)), "ea"),
+            ("failed", of(RecoveryState::Status(Failed)), "b"),
+            (
+                "host by name",
+                RecoveryFilter {
+                    host: Some("c".to_owned()),
+                    ..RecoveryFilter::default()
+                },
+                "c",
+            ),
+            (
+                "host by id",
+                RecoveryFilter {
+                    host: Some(d.host_id.to_string()),
+                    ..RecoveryFilter::default()
+                },
+                "d",
+            ),
+            (
+                "segment by name",
+                RecoveryFilter {
+                    segment: Some("s1".to_owned()),
+                    closed: true,
+                    ..RecoveryFilter::default()
+                },
+                "cba",
+            ),
+            (
+                "segment by id, and held",
+                RecoveryFilter {
+                    segment: d.segment.map(|id| id.to_string()),
+                    state: Some(RecoveryState::Life(Life::Open)),
+                    ..RecoveryFilter::default()
+                },
+                "fd",
+            ),
+            (
+                "since",
+                RecoveryFilter {
+                    since: Some(since),
+                    closed: true,
+                    ..RecoveryFilter::default()
+                },
+                "fe",
+            ),
+            (
+                "limit",
+                RecoveryFilter {
+                    limit: Some(2),
+                    ..RecoveryFilter::default()
+                },
+                "fd",
+            ),
+            (
+                "nothing is called so",
+                RecoveryFilter {
+                    segment: Some("s' OR 1=1 --".to_owned()),
+                    ..RecoveryFilter::default()
+                },
+                "",
+            ),
+        ];
+        for (name, filter, expected) in cases {
+            let found = bench.store.find_recoveries(&filter).await.unwrap();
+            let hosts: String = found.iter().map(|row| row.host.as_str()).collect();
+            assert_eq!(hosts, expected, "{name}");
+        }
+        let heard = bench.store.say(d.id, Word::Reject, "alice").await.unwrap();
+        assert_eq!(heard, tachi_engine::ports::operator::Said::Heard);
+    }
+}

@@ -1,0 +1,248 @@
+//! Another attempt at what a recovery has failed at.
+//!
+//! It is what a repeated notification would be: the same kind, host and payload, made now, through the same checks, in a
+//! recovery of its own that looks at everything afresh. The failed one stays as it is.
+
+use async_trait::async_trait;
+use sea_orm::{ActiveModelTrait as _, ColumnTrait as _, EntityTrait as _, QueryFilter as _, Set};
+use tachi_domain::entity::notification::{NewNotification, NotificationStatus};
+use tachi_domain::recovery::{Task, open_key};
+use tachi_domain::{NotificationId, RecoveryId, Timestamp};
+use tachi_engine::ports::journal::StepKind;
+use tachi_engine::ports::operator::Retried;
+use tachi_engine::ports::{Registry as _, RegistryError};
+
+use crate::Store;
+use crate::convert::{self, recovery_cell};
+use crate::entity::{host, notification, recovery, recovery_step};
+use crate::error::{Failure, Stop};
+use crate::work::{Tx, Verdict, Work};
+
+pub(super) async fn retry(store: &Store, id: RecoveryId, by: &str) -> Result<Retried, Stop> {
+    let db = store.reader();
+    let Some(failed) = recovery::Entity::find()
+        .filter(recovery::Column::Uuid.eq(id.to_string()))
+        .one(db)
+        .await?
+    else {
+        return Ok(Retried::Unknown);
+    };
+    let Some(row) = notification::Entity::find()
+        .filter(notification::Column::NotificationUuid.eq(&failed.notification_uuid))
+        .one(db)
+        .await?
+    else {
+        return Ok(Retried::Purged);
+    };
+    let notification = convert::notification(row)?;
+    if notification.status != NotificationStatus::Failed {
+        return Ok(Retried::NotFailed(notification.status.to_string()));
+    }
+    let kind = convert::recovery_kind(&failed)?;
+    let host_id = recovery_cell(&failed, "host_uuid").id(&failed.host_uuid)?;
+    if let Some(key) = open_key(kind, host_id, &notification.payload) {
+        let open = recovery::Entity::find()
+            .filter(recovery::Column::OpenKey.eq(key))
+            .one(db)
+            .await?;
+        if let Some(open) = open {
+            return Ok(Retried::Open(recovery_cell(&open, "uuid").id(&open.uuid)?));
+        }
+    }
+    // The host may have been given another name since.
+    let host = host::Entity::find()
+        .filter(host::Column::Uuid.eq(&failed.host_uuid))
+        .filter(host::Column::Deleted.eq(0))
+        .one(db)
+        .await?;
+    let Some(host) = host else {
+        let text = format!("host {} is not registered any more", failed.host_name);
+        return Ok(Retried::Refused(text));
+    };
+    let now = store.now();
+    let new = NewNotification {
+        kind: notification.kind,
+        hostname: host.name,
+        generated_time: now,
+        payload: notification.payload,
+    };
+    // No window: a repetition is what is wanted. What is open keeps it out all the same.
+    let accepted = match store.accept_notification(&new, 0, now).await {
+        Ok(accepted) => accepted.id,
+        Err(error @ (RegistryError::Unavailable { .. } | RegistryError::Database { .. })) => {
+            return Err(error.into());
+        }
+        Err(error) => return Ok(Retried::Refused(error.to_string())),
+    };
+    let note = Note {
+        notification: accepted,
+        text: format!("another attempt at what recovery {id} has failed at, asked for by {by}"),
+        now,
+    };
+    let Some(recovery) = store.write(&note).await? else {
+        return Err(Failure::Dangling {
+            table: "recovery",
+            row: format!("of notification {accepted}"),
+        }
+        .into());
+    };
+    Ok(Retried::Begun {
+        recovery,
+        notification: accepted,
+    })
+}
+
+/// The first line of the new story: who wanted it.
+struct Note {
+    notification: NotificationId,
+    text: String,
+    now: Timestamp,
+}
+
+#[async_trait]
+impl Work for Note {
+    type Output = Option<RecoveryId>;
+
+    async fn run(&self, tx: &Tx) -> Result<Verdict<Option<RecoveryId>>, Stop> {
+        let Some(row) = recovery::Entity::find()
+            .filter(recovery::Column::NotificationUuid.eq(self.notification.to_string()))
+            .one(tx)
+            .await?
+        else {
+            return Ok(Verdict::Undo(None));
+        };
+        let id = recovery_cell(&row, "uuid").id(&row.uuid)?;
+        let step = recovery_step::ActiveModel {
+            recovery_id: Set(row.id),
+            epoch: Set(0),
+            task: Set(Task::Fence.name().to_owned()),
+            instance_uuid: Set(None),
+            kind: Set(StepKind::Note.as_str().to_owned()),
+            progress: Set(0.0),
+            failed: Set(false),
+            text: Set(self.text.clone()),
+            at: Set(self.now.micros()),
+            ..Default::default()
+        };
+        step.insert(tx).await?;
+        Ok(Verdict::Keep(Some(id)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tachi_domain::entity::host::MaintenanceReason;
+    use tachi_domain::recovery::Life;
+    use tachi_engine::ports::journal::{Committed, HostWrite, Write};
+    use tachi_engine::ports::{Journal as _, OperatorDesk as _};
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::testing::Bench;
+
+    /// A host whose recovery has ended so.
+    async fn ended(status: NotificationStatus, life: Life) -> (Bench, RecoveryId) {
+        let bench = Bench::new().await;
+        let segment = bench.segment("s1").await;
+        let host = bench.host(&segment, "cmp1").await;
+        bench.stopped(&host).await;
+        let claimed = bench.claim_newest("engine").await;
+        let write = Write {
+            life: Some(life),
+            notification: Some((status, None)),
+            host: Some(HostWrite {
+                host: host.id,
+                why: MaintenanceReason::Recovery,
+            }),
+            ..Write::default()
+        };
+        let written = bench
+            .store
+            .commit(claimed.id, claimed.epoch, &write)
+            .await
+            .unwrap();
+        assert!(matches!(written, Committed::Written(_)), "{written:?}");
+        (bench, claimed.id)
+    }
+
+    #[tokio::test]
+    async fn r19_a_failed_recovery_is_tried_again_at_once_and_only_one_at_a_time() {
+        for life in [Life::Closed, Life::Watching] {
+            let (bench, failed) = ended(NotificationStatus::Failed, life).await;
+            let retried = bench.store.retry(failed, "alice").await.unwrap();
+            let Retried::Begun {
+                recovery,
+                notification,
+            } = retried
+            else {
+                panic!("{life}: {retried:?}");
+            };
+            assert_ne!(recovery, failed);
+            let again = bench.store.retry(failed, "alice").await.unwrap();
+            assert_eq!(again, Retried::Open(recovery), "{life}");
+            let story = bench.store.story(recovery).await.unwrap().unwrap();
+            assert_eq!(story.summary.notification, notification);
+            assert_eq!((story.summary.life, story.epoch), (Life::Open, 0));
+            assert!(story.steps[0].text.contains("alice"), "{:?}", story.steps);
+            let old = bench.store.story(failed).await.unwrap().unwrap();
+            assert_eq!(old.summary.life, Life::Closed, "nobody watches beside it");
+            assert_eq!(old.summary.status, "failed");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_has_not_failed_is_not_tried_again() {
+        for (status, life) in [
+            (NotificationStatus::Running, Life::Open),
+            (NotificationStatus::Finished, Life::Watching),
+            (NotificationStatus::Ignored, Life::Closed),
+        ] {
+            let (bench, id) = ended(status, life).await;
+            let retried = bench.store.retry(id, "alice").await.unwrap();
+            assert_eq!(retried, Retried::NotFailed(status.to_string()));
+            assert_eq!(bench.store.recoveries(true).await.unwrap().len(), 1);
+            let unknown = bench.store.retry(RecoveryId(Uuid::nil()), "alice").await;
+            assert_eq!(unknown.unwrap(), Retried::Unknown);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_host_that_an_operator_keeps_out_or_has_removed_is_left_alone() {
+        use tachi_domain::entity::host::HostChange;
+        let (bench, failed) = ended(NotificationStatus::Failed, Life::Closed).await;
+        let views = bench.store.region().await.unwrap();
+        let host = &views[0].hosts[0].host;
+        let change = HostChange {
+            on_maintenance: Some(true),
+            ..HostChange::default()
+        };
+        bench
+            .store
+            .update_host(host.segment.id, host.id, &change)
+            .await
+            .unwrap();
+        let retried = bench.store.retry(failed, "alice").await.unwrap();
+        assert_eq!(
+            retried,
+            Retried::Refused("host cmp1 is on maintenance".to_owned())
+        );
+        bench.store.delete_host(host.segment.id, host.id).await.unwrap();
+        let retried = bench.store.retry(failed, "alice").await.unwrap();
+        let gone = "host cmp1 is not registered any more".to_owned();
+        assert_eq!(retried, Retried::Refused(gone));
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn of_two_who_ask_at_once_one_gets_it() {
+        let (bench, failed) = ended(NotificationStatus::Failed, Life::Closed).await;
+        let other = bench.another().await;
+        let (one, two) = tokio::join!(bench.store.retry(failed, "alice"), other.retry(failed, "bob"));
+        let begun = [one.unwrap(), two.unwrap()]
+            .iter()
+            .filter(|retried| matches!(retried, Retried::Begun { .. }))
+            .count();
+        assert_eq!(begun, 1);
+        let open = bench.store.recoveries(false).await.unwrap();
+        assert_eq!(open.len(), 1);
+    }
+}

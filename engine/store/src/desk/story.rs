@@ -1,0 +1,146 @@
+//! Everything there is to know of one recovery.
+
+use std::collections::BTreeMap;
+
+use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _};
+use tachi_domain::{Elapsed, RecoveryId, Timestamp};
+use tachi_engine::ports::operator::{ProofLine, Story};
+
+use super::{find, steps_of};
+use crate::Store;
+use crate::convert::{self, Cell, recovery_cell};
+use crate::entity::{notification, recovery, recovery_move, recovery_proof, vmove};
+use crate::error::{Failure, Stop};
+
+pub(super) async fn story(store: &Store, id: RecoveryId) -> Result<Option<Story>, Stop> {
+    let db = store.reader();
+    let Some(row) = recovery::Entity::find()
+        .filter(recovery::Column::Uuid.eq(id.to_string()))
+        .one(db)
+        .await?
+    else {
+        return Ok(None);
+    };
+    let Some(summary) = find::summaries(store, vec![row.clone()]).await?.pop() else {
+        return Ok(None);
+    };
+    let notification = notification::Entity::find()
+        .filter(notification::Column::NotificationUuid.eq(&row.notification_uuid))
+        .one(db)
+        .await?
+        .map(convert::notification)
+        .transpose()?;
+    let moves = recovery_move::Entity::find()
+        .filter(recovery_move::Column::RecoveryId.eq(row.id))
+        .order_by_asc(recovery_move::Column::Rank)
+        .order_by_asc(recovery_move::Column::VmoveUuid)
+        .all(db)
+        .await?;
+    let mut shown: BTreeMap<String, vmove::Model> = vmove::Entity::find()
+        .filter(vmove::Column::NotificationUuid.eq(&row.notification_uuid))
+        .filter(vmove::Column::Deleted.eq(0))
+        .all(db)
+        .await?
+        .into_iter()
+        .map(|row| (row.uuid.clone(), row))
+        .collect();
+    let vmoves = moves
+        .iter()
+        .filter_map(|row| shown.remove(&row.vmove_uuid))
+        .map(convert::vmove)
+        .collect::<Result<_, _>>()?;
+    Ok(Some(Story {
+        summary,
+        notification,
+        epoch: recovery_cell(&row, "epoch").count(row.epoch)?,
+        beat: recovery_cell(&row, "beat").count(row.beat)?,
+        elapsed: Elapsed::from_millis(recovery_cell(&row, "elapsed_ms").count(row.elapsed_ms)?),
+        word: row.word.map(|word| {
+            let by = row.word_by.unwrap_or_default();
+            let at = Timestamp::from_micros(row.word_at.unwrap_or_default());
+            (word, by, at)
+        }),
+        state: row.state,
+        moves: moves.into_iter().map(|row| row.state).collect(),
+        vmoves,
+        steps: steps_of(store, row.id).await?,
+        proofs: proofs(store, row.id).await?,
+    }))
+}
+
+async fn proofs(store: &Store, recovery: i64) -> Result<Vec<ProofLine>, Stop> {
+    let rows = recovery_proof::Entity::find()
+        .filter(recovery_proof::Column::RecoveryId.eq(recovery))
+        .order_by_asc(recovery_proof::Column::Id)
+        .all(store.reader())
+        .await?;
+    let lines = rows.into_iter().map(|row| {
+        let id = row.id.to_string();
+        let cell = Cell {
+            table: "recovery_proof",
+            row: &id,
+            column: "epoch",
+        };
+        Ok::<_, Failure>(ProofLine {
+            at: Timestamp::from_micros(row.at),
+            epoch: cell.count(row.epoch)?,
+            kind: row.kind,
+            by: row.read_by,
+            from: row.read_from,
+            evidence: row.evidence,
+        })
+    });
+    Ok(lines.collect::<Result<_, _>>()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use tachi_domain::recovery::Word;
+    use tachi_engine::ports::journal::{Committed, ProofWrite, Write};
+    use tachi_engine::ports::{Journal as _, OperatorDesk as _};
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::testing::{Bench, step};
+
+    #[tokio::test]
+    async fn a_story_has_state_steps_proofs_and_the_last_word() {
+        let bench = Bench::new().await;
+        let segment = bench.segment("s1").await;
+        let host = bench.host(&segment, "cmp1").await;
+        let notification = bench.stopped(&host).await;
+        let claimed = bench.claim_newest("engine").await;
+        let write = Write {
+            elapsed: Elapsed::from_millis(1_500),
+            state: Some("{}".to_owned()),
+            steps: vec![step("FenceHostTask", 0.5, false, "powering off")],
+            proofs: vec![ProofWrite {
+                kind: "device".to_owned(),
+                by: "engine".to_owned(),
+                from: "maas".to_owned(),
+                evidence: "{}".to_owned(),
+                at: bench.clock_wall(),
+            }],
+            ..Write::default()
+        };
+        let written = bench
+            .store
+            .commit(claimed.id, claimed.epoch, &write)
+            .await
+            .unwrap();
+        assert!(matches!(written, Committed::Written(_)), "{written:?}");
+        bench.store.say(claimed.id, Word::Reject, "alice").await.unwrap();
+        let story = bench.store.story(claimed.id).await.unwrap().unwrap();
+        assert_eq!(story.summary.id, claimed.id);
+        assert_eq!(story.summary.segment, Some(segment.id));
+        assert_eq!(story.notification.unwrap().id, notification.id);
+        assert_eq!((story.epoch, story.elapsed.millis()), (1, 1_500));
+        assert_eq!(story.state.as_deref(), Some("{}"));
+        assert_eq!(story.steps.len(), 1);
+        assert_eq!(story.proofs[0].from, "maas");
+        let word = Some(("reject".to_owned(), "alice".to_owned(), bench.clock_wall()));
+        assert_eq!(story.word, word);
+        let nobody = bench.store.story(RecoveryId(Uuid::nil())).await.unwrap();
+        assert!(nobody.is_none());
+    }
+}

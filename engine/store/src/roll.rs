@@ -1,0 +1,255 @@
+//! The roll of engines.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use sea_orm::sea_query::{Expr, ExprTrait as _, OnConflict};
+use sea_orm::{
+    ColumnTrait as _, ConnectionTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _,
+    QuerySelect as _, QueryTrait as _, Set,
+};
+use tachi_domain::Timestamp;
+use tachi_domain::entity::notification::NotificationStatus;
+use tachi_domain::recovery::{Life, RecoveryKind};
+use tachi_engine::ports::roll::{Backlog, EngineLine, Signature};
+use tachi_engine::ports::{JournalError, Roll};
+use tracing::instrument;
+
+use crate::Store;
+use crate::convert::Cell;
+use crate::entity::{engine, notification, recovery};
+use crate::error::{Failure, Stop};
+use crate::time::from_column;
+use crate::work::{Tx, Verdict, Work};
+
+/// Who has not signed for so long is forgotten.
+const FORGOTTEN_AFTER_SECONDS: i64 = 86_400;
+
+#[async_trait]
+impl Roll for Store {
+    #[instrument(name = "store::sign", level = "debug", skip_all)]
+    async fn sign(&self, signature: &Signature) -> Result<(), JournalError> {
+        let sign = Sign {
+            signature,
+            now: self.now(),
+        };
+        let signed = self.write(&sign).await;
+        signed.map_err(|stop| stop.journal("signing the roll of engines"))
+    }
+
+    #[instrument(name = "store::strike", level = "debug", skip_all)]
+    async fn strike(&self, name: &str) -> Result<(), JournalError> {
+        let struck = self.write(&Strike(name)).await;
+        struck.map_err(|stop| stop.journal("leaving the roll of engines"))
+    }
+
+    #[instrument(name = "store::engines", level = "debug", skip_all)]
+    async fn engines(&self) -> Result<Vec<EngineLine>, JournalError> {
+        let read = engines(self).await;
+        read.map_err(|stop| stop.journal("reading the roll of engines"))
+    }
+
+    #[instrument(name = "store::backlog", level = "debug", skip_all)]
+    async fn backlog(&self) -> Result<Backlog, JournalError> {
+        let counted = backlog(self).await;
+        counted.map_err(|stop| stop.journal("counting what waits"))
+    }
+}
+
+struct Sign<'a> {
+    signature: &'a Signature,
+    now: Timestamp,
+}
+
+#[async_trait]
+impl Work for Sign<'_> {
+    type Output = ();
+
+    async fn run(&self, tx: &Tx) -> Result<Verdict<()>, Stop> {
+        let signature = self.signature;
+        let facts = serde_json::Value::from_iter(signature.facts.clone()).to_string();
+        let row = engine::ActiveModel {
+            name: Set(signature.name.clone()),
+            version: Set(signature.version.clone()),
+            started_at: Set(signature.started_at.micros()),
+            seen_at: Set(self.now.micros()),
+            beat: Set(1),
+            facts: Set(facts.clone()),
+        };
+        let signed = engine::Entity::update_many()
+            .col_expr(engine::Column::SeenAt, Expr::value(self.now.micros()))
+            .col_expr(engine::Column::Beat, Expr::col(engine::Column::Beat).add(1))
+            .col_expr(engine::Column::Facts, Expr::value(facts))
+            .filter(engine::Column::Name.eq(&signature.name))
+            .exec(tx)
+            .await?;
+        if signed.rows_affected == 0 {
+            let over = OnConflict::column(engine::Column::Name)
+                .update_columns([engine::Column::SeenAt, engine::Column::Facts])
+                .to_owned();
+            tx.execute(&engine::Entity::insert(row).on_conflict(over).into_query())
+                .await?;
+            let gone = self.now.minus_seconds(FORGOTTEN_AFTER_SECONDS);
+            engine::Entity::delete_many()
+                .filter(engine::Column::SeenAt.lt(gone.micros()))
+                .exec(tx)
+                .await?;
+        }
+        Ok(Verdict::Keep(()))
+    }
+}
+
+struct Strike<'a>(&'a str);
+
+#[async_trait]
+impl Work for Strike<'_> {
+    type Output = ();
+
+    async fn run(&self, tx: &Tx) -> Result<Verdict<()>, Stop> {
+        engine::Entity::delete_many()
+            .filter(engine::Column::Name.eq(self.0))
+            .exec(tx)
+            .await?;
+        Ok(Verdict::Keep(()))
+    }
+}
+
+async fn engines(store: &Store) -> Result<Vec<EngineLine>, Stop> {
+    let rows = engine::Entity::find()
+        .order_by_asc(engine::Column::Name)
+        .all(store.reader())
+        .await?;
+    let lines = rows.into_iter().map(|row| {
+        let cell = |column| Cell {
+            table: "tachi_engine",
+            row: &row.name,
+            column,
+        };
+        let facts: BTreeMap<String, String> =
+            serde_json::from_str(&row.facts).map_err(|_| Failure::Corrupt {
+                table: "tachi_engine",
+                row: row.name.clone(),
+                column: "facts",
+                value: row.facts.clone(),
+            })?;
+        Ok::<_, Failure>(EngineLine {
+            beat: cell("beat").count(row.beat)?,
+            seen_at: Timestamp::from_micros(row.seen_at),
+            signature: Signature {
+                started_at: Timestamp::from_micros(row.started_at),
+                facts,
+                version: row.version.clone(),
+                name: row.name.clone(),
+            },
+        })
+    });
+    Ok(lines.collect::<Result<_, _>>()?)
+}
+
+async fn backlog(store: &Store) -> Result<Backlog, Stop> {
+    let db = store.reader();
+    let created: Vec<Option<chrono::NaiveDateTime>> = notification::Entity::find()
+        .select_only()
+        .column(notification::Column::CreatedAt)
+        .filter(notification::Column::Status.eq(NotificationStatus::New.as_str()))
+        .filter(notification::Column::Deleted.eq(0))
+        .into_tuple()
+        .all(db)
+        .await?;
+    let rows: Vec<(String, String)> = recovery::Entity::find()
+        .select_only()
+        .columns([recovery::Column::Kind, recovery::Column::Life])
+        .filter(recovery::Column::Life.ne(Life::Closed.as_str()))
+        .into_tuple()
+        .all(db)
+        .await?;
+    let mut unsettled = BTreeMap::new();
+    for (kind, life) in rows {
+        let cell = |column| Cell {
+            table: "recovery",
+            row: "of the backlog",
+            column,
+        };
+        let kind = cell("kind").word(&kind, RecoveryKind::from_word)?;
+        let life = cell("life").word(&life, Life::from_word)?;
+        *unsettled.entry((kind, life)).or_default() += 1;
+    }
+    Ok(Backlog {
+        new: created.len() as u64,
+        oldest_new: created.into_iter().flatten().min().map(from_column),
+        unsettled,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Bench;
+
+    fn signature(name: &str, bench: &Bench) -> Signature {
+        Signature {
+            name: name.to_owned(),
+            version: "1.2.3".to_owned(),
+            started_at: bench.clock_wall(),
+            facts: BTreeMap::new(),
+        }
+    }
+
+    #[tokio::test]
+    async fn engines_sign_leave_and_are_forgotten_after_a_day() {
+        let bench = Bench::new().await;
+        let (one, mut two) = (signature("one", &bench), signature("two", &bench));
+        bench.store.sign(&one).await.unwrap();
+        bench.clock.advance(5);
+        bench.store.sign(&two).await.unwrap();
+        two.facts
+            .insert("broker".to_owned(), "down: \"no route\"".to_owned());
+        bench.clock.advance(5);
+        bench.store.sign(&two).await.unwrap();
+        let lines = bench.store.engines().await.unwrap();
+        let seen: Vec<_> = lines
+            .iter()
+            .map(|line| (line.signature.clone(), line.beat, line.seen_at.micros()))
+            .collect();
+        let now = bench.clock_wall().micros();
+        assert_eq!(
+            seen,
+            [(one, 1, now - 10_000_000), (two, 2, now)],
+            "each with its own time, and with the facts it signed last"
+        );
+        bench.store.strike("two").await.unwrap();
+        bench.clock.advance(86_401);
+        bench.store.sign(&signature("three", &bench)).await.unwrap();
+        let names: Vec<String> = bench
+            .store
+            .engines()
+            .await
+            .unwrap()
+            .into_iter()
+            .map(|line| line.signature.name)
+            .collect();
+        assert_eq!(names, ["three"]);
+    }
+
+    #[tokio::test]
+    async fn the_backlog_knows_how_long_the_oldest_has_waited() {
+        let bench = Bench::new().await;
+        assert_eq!(bench.store.backlog().await.unwrap(), Backlog::default());
+        let segment = bench.segment("s1").await;
+        for name in ["cmp1", "cmp2"] {
+            let host = bench.host(&segment, name).await;
+            bench.clock.advance(60);
+            bench.stopped(&host).await;
+        }
+        let waiting = bench.store.backlog().await.unwrap();
+        assert_eq!(waiting.new, 2);
+        let oldest = bench.clock_wall().minus_seconds(60).whole_seconds();
+        assert_eq!(waiting.oldest_new, Some(oldest));
+        let open = BTreeMap::from([((RecoveryKind::Host, Life::Open), 2)]);
+        assert_eq!(waiting.unsettled, open);
+        bench.claim_newest("engine").await;
+        let waiting = bench.store.backlog().await.unwrap();
+        assert_eq!((waiting.new, waiting.oldest_new), (1, Some(oldest)));
+        assert_eq!(waiting.unsettled, open, "claimed, and open as before");
+    }
+}
