@@ -1,9 +1,17 @@
 //! The command line.
 
+mod recovery;
+mod status;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use tachi_domain::RecoveryId;
+
+pub(crate) use recovery::{
+    ListFormat, RecoveryCommand, RecoveryListArgs, RecoveryShowArgs, RetryArgs, ShowFormat, StateWord,
+    WordArgs,
+};
+pub(crate) use status::{HostCommand, HostReturnArgs, StatusArgs, StatusCommand, UpgradeCommand};
 
 /// Instance high availability for OpenStack: when a hypervisor dies, its instances run again on another one, exactly once.
 #[derive(Debug, Parser)]
@@ -29,7 +37,7 @@ pub(crate) enum Command {
     /// Look after the database
     #[command(subcommand)]
     Db(DbCommand),
-    /// See recoveries, and approve or reject one that is held
+    /// See recoveries, try one again, give one up, approve or reject one that is held
     #[command(subcommand)]
     Recovery(RecoveryCommand),
     /// See the configuration in effect
@@ -40,8 +48,11 @@ pub(crate) enum Command {
     Policy(PolicyCommand),
     /// Print the description of the API
     Openapi(OpenapiArgs),
-    /// Tell in a few lines how this installation is set up and what it is doing
-    Status(ConfigArgs),
+    /// Bring hosts back
+    #[command(subcommand)]
+    Host(HostCommand),
+    /// Tell what is protected, what is not and why, and what is being recovered
+    Status(StatusArgs),
 }
 
 /// Where the configuration is.
@@ -188,42 +199,6 @@ pub(crate) struct PurgeArgs {
     /// Only count, remove nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
-}
-
-/// `tachi recovery`.
-#[derive(Debug, Subcommand)]
-pub(crate) enum RecoveryCommand {
-    /// List recoveries that are open or watched
-    List {
-        #[command(flatten)]
-        config: ConfigArgs,
-        /// Closed ones too
-        #[arg(long)]
-        all: bool,
-        /// Form of the list
-        #[arg(short = 'f', long, value_enum, default_value_t = Format::Table)]
-        format: Format,
-    },
-    /// Show what was seen, decided and done, line by line
-    Show {
-        #[command(flatten)]
-        config: ConfigArgs,
-        /// The recovery's id
-        recovery: RecoveryId,
-    },
-    /// Let a held recovery go on: it looks again, and acts if what it sees allows it
-    Approve(WordArgs),
-    /// Give a recovery up: nothing new is begun, what is under way is followed to its end
-    Reject(WordArgs),
-}
-
-/// A word about a recovery.
-#[derive(Debug, Args)]
-pub(crate) struct WordArgs {
-    #[command(flatten)]
-    pub(crate) config: ConfigArgs,
-    /// The recovery's id, as `tachi recovery list` shows it
-    pub(crate) recovery: RecoveryId,
 }
 
 /// Form of a list.

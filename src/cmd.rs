@@ -6,14 +6,17 @@ mod db;
 mod demo;
 mod engine;
 mod failure;
+mod host;
 mod openapi;
 mod policy;
 mod recovery;
 mod sandbox;
 mod serve;
 mod status;
+mod when;
 
 pub(crate) use failure::Failure;
+pub(crate) use status::roll::is_alive as alive;
 
 use tachi_domain::policy::Policy;
 use tokio::sync::watch;
@@ -35,7 +38,8 @@ pub(crate) async fn run(cli: Cli) -> Result<u8, Failure> {
         Command::Config(command) => config::run(command),
         Command::Policy(command) => policy::run(command),
         Command::Openapi(args) => openapi::run(&args),
-        Command::Status(args) => status::run(&args).await,
+        Command::Host(command) => Box::pin(host::run(command)).await,
+        Command::Status(args) => Box::pin(status::run(args)).await,
     }
 }
 

@@ -1,6 +1,7 @@
 //! From configuration files to the options of each component. One file below this one per component.
 
 mod database;
+mod engine;
 mod fencing;
 mod http;
 mod identity;
@@ -61,6 +62,8 @@ pub(crate) struct Settings {
     pub(crate) notification_expiry: Duration,
     /// How long a lost wake-up may cost.
     pub(crate) sweep_interval: Duration,
+    /// Where an engine's numbers and health are served.
+    pub(crate) engine_listen: Option<std::net::SocketAddr>,
     /// The MAAS that switches the hosts' power.
     pub(crate) maas: Option<MaasOptions>,
     /// Everything of ours in the log.
@@ -182,11 +185,8 @@ impl Settings {
             .seconds("DEFAULT", "notifications_expired_interval")
             .default(Duration::from_secs(86_400))
             .get();
-        let sweep_interval = r
-            .seconds("recovery", "sweep_interval")
-            .default(Duration::from_secs(2))
-            .range(Duration::from_millis(10)..=Duration::from_secs(60))
-            .get();
+        let sweep_interval = engine::sweep_interval(r);
+        let engine_listen = engine::metrics_listen(r);
         let report = reader.finish()?;
         Ok(Self {
             listen,
@@ -207,6 +207,7 @@ impl Settings {
             policy,
             notification_expiry,
             sweep_interval,
+            engine_listen,
             maas,
             debug,
             log_file,

@@ -5,6 +5,7 @@ pub(crate) mod listen;
 mod manager;
 pub(crate) mod policy;
 mod process;
+pub(crate) mod roll;
 
 use std::sync::Arc;
 
@@ -23,7 +24,7 @@ use tokio::sync::watch;
 use crate::cmd::Failure;
 use crate::settings::{AuthStrategy, Settings, database_folder};
 
-pub(crate) use process::Process;
+pub(crate) use process::{Process, Runs};
 
 /// What both processes share.
 pub(crate) struct Base {
@@ -73,7 +74,7 @@ pub(crate) async fn existing(settings: &Settings) -> Result<Base, Failure> {
     base(settings).await
 }
 
-async fn nova(settings: &Settings, clock: &Arc<dyn Clock>) -> Result<Arc<Nova>, Failure> {
+pub(crate) async fn nova(settings: &Settings, clock: &Arc<dyn Clock>) -> Result<Arc<Nova>, Failure> {
     let Some(options) = settings.nova.clone() else {
         return Err(Failure::usage(
             "no cloud is configured: write os_privileged_user_auth_url and its companions, or [keystone_authtoken], \

@@ -14,7 +14,7 @@ use http::header::CONTENT_TYPE;
 use http::{Method, StatusCode};
 use ipnet::IpNet;
 use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tachi_engine::ports::Registry;
 
 use crate::error::ApiError;
@@ -37,6 +37,14 @@ const BUILD: &str = "tachi_build_info";
 const BUCKETS: [f64; 12] = [
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0,
 ];
+
+/// The same for what takes minutes: a stage of a recovery, or the whole of it.
+const LONG_BUCKETS: [f64; 12] = [
+    0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3600.0,
+];
+
+/// What the names of those end in.
+const LONG: [&str; 2] = ["stage_duration_seconds", "recovery_duration_seconds"];
 
 /// How often what was measured is put into its buckets. Until then every measurement is kept by itself.
 const UPKEEP: Duration = Duration::from_secs(5);
@@ -65,11 +73,15 @@ impl Metrics {
         if let Some(metrics) = STARTED.get() {
             return Ok(metrics.clone());
         }
-        let builder = PrometheusBuilder::new()
-            .set_buckets(&BUCKETS)
-            .map_err(|error| MetricsError {
-                source: Box::new(error),
-            })?;
+        let wrong = |error| MetricsError {
+            source: Box::new(error),
+        };
+        let mut builder = PrometheusBuilder::new().set_buckets(&BUCKETS).map_err(wrong)?;
+        for name in LONG {
+            builder = builder
+                .set_buckets_for_metric(Matcher::Suffix(name.to_owned()), &LONG_BUCKETS)
+                .map_err(wrong)?;
+        }
         let recorder = builder.build_recorder();
         let metrics = Self(recorder.handle());
         match metrics::set_global_recorder(recorder) {

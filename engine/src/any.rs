@@ -1,5 +1,6 @@
 //! The three kinds of recovery behind one face.
 
+use serde_json::{Value, json};
 use tachi_domain::ServerId;
 use tachi_domain::host_recovery::{self, HostRecovery, Move};
 use tachi_domain::policy::Policy;
@@ -124,6 +125,47 @@ impl Any {
             Self::Host(state) => Some(state.is_proven_off()),
             Self::Vm(_) | Self::Process(_) => None,
         }
+    }
+
+    /// The word for the stage it is in, as it is journalled.
+    pub(crate) fn stage(&self) -> String {
+        let stage = match self {
+            Self::Host(state) => serde_json::to_value(state.stage),
+            Self::Vm(state) => serde_json::to_value(state.stage),
+            Self::Process(state) => Ok(json!(if state.over { "over" } else { "disabling" })),
+        };
+        match stage {
+            Ok(Value::String(word)) => word,
+            // One that carries something along is named by its tag.
+            Ok(Value::Object(fields)) => fields.into_iter().next().map_or_else(String::new, |(key, _)| key),
+            Ok(Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_)) | Err(_) => String::new(),
+        }
+    }
+
+    /// Whether it waits for a person.
+    pub(crate) fn is_held(&self) -> bool {
+        match self {
+            Self::Host(state) => state.hold.is_some(),
+            Self::Vm(_) | Self::Process(_) => false,
+        }
+    }
+
+    /// How many instances Nova may be rebuilding.
+    pub(crate) fn in_flight(&self) -> usize {
+        match self {
+            Self::Host(state) => state.moves.values().filter(|one| one.is_in_flight()).count(),
+            Self::Vm(_) | Self::Process(_) => 0,
+        }
+    }
+
+    /// The instances whose move is over.
+    pub(crate) fn over_moves(&self) -> impl Iterator<Item = ServerId> + '_ {
+        let moves = match self {
+            Self::Host(state) => Some(state.moves.values()),
+            Self::Vm(_) | Self::Process(_) => None,
+        };
+        let over = moves.into_iter().flatten().filter(|one| one.is_over());
+        over.map(|one| one.server)
     }
 
     /// Nothing is left to be done.

@@ -13,6 +13,7 @@ use crate::any::Any;
 use crate::engine::Ports;
 use crate::executor::{Context, execute};
 use crate::holding::Holding;
+use crate::numbers::{self, Numbers};
 use crate::ports::JournalError;
 use crate::ports::journal::{Claimed, Committed};
 use crate::writing::write_of;
@@ -51,6 +52,7 @@ pub(crate) struct Driver {
     pulse: Pulse,
     /// The pulse has changed since it was last told.
     fresh_pulse: bool,
+    numbers: Numbers,
     calls: JoinSet<()>,
     answers: mpsc::Sender<Observation>,
     inbox: mpsc::Receiver<Observation>,
@@ -67,6 +69,7 @@ impl Driver {
         let (answers, inbox) = mpsc::channel(256);
         let holding = Holding::since(ports.clock.clone(), claimed_at);
         let pulse = claimed.pulse.clone();
+        let numbers = Numbers::begin(claimed.kind, &state, claimed.state.is_none());
         Self {
             ports,
             owner,
@@ -77,6 +80,7 @@ impl Driver {
             last_beat: claimed_at,
             pulse,
             fresh_pulse: false,
+            numbers,
             calls: JoinSet::new(),
             answers,
             inbox,
@@ -149,6 +153,9 @@ impl Driver {
                 self.commit(&record, now).await?
             };
             let Some(refusal) = refused else {
+                if let Some(state) = &self.state {
+                    self.numbers.decided(state, &record, now.elapsed);
+                }
                 self.start(commands);
                 return Ok(());
             };
@@ -179,6 +186,7 @@ impl Driver {
             .journal
             .commit(self.claimed.id, self.claimed.epoch, &write)
             .await;
+        numbers::committed(&outcome, self.ports.clock.boot().saturating_sub(sent));
         let refused = match self.judge(outcome, sent)? {
             Committed::Written(_) => None,
             Committed::MovesTaken(servers) => Some(Observation::MovesTaken(servers)),
@@ -254,7 +262,9 @@ impl Driver {
             };
             let answers = self.answers.clone();
             self.calls.spawn(async move {
+                let (call, clock) = (command.name(), context.ports.clock.clone());
                 let observation = execute(command, context).await;
+                numbers::called(call, &observation, clock.boot().saturating_sub(committed));
                 // The driver may be gone; then nobody needs the answer.
                 let _ = answers.send(observation).await;
             });

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::any::{Any, Unusable};
 use crate::driver::{Driver, Ended};
+use crate::numbers;
 use crate::ports::journal::{ClaimView, Claimed, Committed, Write};
 use crate::ports::{Clock, Compute, Fencer, Journal, Wake};
 use crate::pulse::Pulse;
@@ -72,6 +73,11 @@ impl Engine {
         }
     }
 
+    /// The name it claims under.
+    pub fn name(&self) -> &str {
+        &self.options.name
+    }
+
     /// Beats once a sweep: at least every [`EngineOptions::sweep_interval`], unless the database does not answer.
     pub fn pulse(&self) -> Pulse {
         self.pulse.clone()
@@ -80,6 +86,7 @@ impl Engine {
     /// Works until `stop`. Then claims are given free, once the calls under way have been answered or five seconds have
     /// passed.
     pub async fn run(mut self, stop: CancellationToken) {
+        numbers::describe();
         tracing::info!(engine = self.options.name, fencing = ?self.options.policy.borrow().fencing, "engine starts");
         while !stop.is_cancelled() {
             self.sweep(&stop).await;
@@ -125,6 +132,7 @@ impl Engine {
         let views = match self.ports.journal.unsettled().await {
             Ok(views) => views,
             Err(error) => {
+                numbers::sweep_failed();
                 let source = error.source.to_string();
                 tracing::warn!(%error, source, "the database cannot be read: trying again");
                 return;
@@ -157,6 +165,7 @@ impl Engine {
             }
         };
         let (id, epoch) = (claimed.id, claimed.epoch);
+        numbers::claimed(view, &self.options.name);
         tracing::info!(
             recovery = %id,
             notification = %claimed.notification.id,

@@ -12,7 +12,7 @@ pub(crate) async fn run(args: &ConfigArgs) -> Result<u8, Failure> {
     let rules = PolicyFiles::open(&settings.oslo_policy)?;
     let router = wiring::api(&settings, &base, wiring::socket_poke(&settings)?, rules.policy()).await?;
     let mut process = Process::default();
-    process.metrics(&settings).await?;
+    process.metrics(&settings, wiring::Runs::Api).await?;
     process.api(wiring::listen::api(&settings).await?, router, &settings);
     process.policy(rules);
     process.run(|| super::reload_tls(&settings)).await?;

@@ -13,8 +13,8 @@ pub(crate) async fn run(args: &ConfigArgs) -> Result<u8, Failure> {
     let (rules, policy) = watch::channel(settings.policy.clone());
     let engine = wiring::engine(&settings, &base, wiring::socket_wake(&settings)?, policy).await?;
     let mut process = Process::default();
-    process.metrics(&settings).await?;
-    process.engine(engine, &settings);
+    process.metrics(&settings, wiring::Runs::Engine).await?;
+    process.engine(engine, &settings, &base);
     process.run(|| super::reload_rules(args, &rules)).await?;
     base.store
         .close()

@@ -1,69 +1,37 @@
 //! `tachi recovery`: what an operator can see and say of recoveries.
 
-use chrono::{DateTime, SecondsFormat, Utc};
-use comfy_table::{ContentArrangement, Table, presets};
-use serde_json::json;
-use tachi_domain::Timestamp;
-use tachi_domain::recovery::Word;
-use tachi_engine::ports::OperatorDesk as _;
-use tachi_engine::ports::operator::{RecoverySummary, Said};
+mod list;
+mod show;
+mod story;
 
+use tachi_domain::recovery::Word;
+use tachi_engine::ports::operator::{Retried, Said};
+use tachi_engine::ports::{OperatorDesk as _, Roll as _};
+
+use super::status::roll;
 use super::{Failure, command_settings};
-use crate::cli::{Format, RecoveryCommand, WordArgs};
+use crate::cli::{RecoveryCommand, RetryArgs, WordArgs};
+use crate::wiring::Base;
 use crate::{out, wiring};
+
+pub(crate) use story::progress;
 
 /// Carries out one of them.
 pub(crate) async fn run(command: RecoveryCommand) -> Result<u8, Failure> {
-    let wrong = |error| Failure::new("reading the recoveries", error);
     match command {
-        RecoveryCommand::List { config, all, format } => {
-            let base = wiring::existing(&command_settings(&config)?).await?;
-            let rows = base.store.recoveries(all).await.map_err(wrong)?;
-            match format {
-                Format::Table => list(&rows),
-                Format::Json => out::line(json!(rows.iter().map(as_json).collect::<Vec<_>>()).to_string()),
-            }
-        }
-        RecoveryCommand::Show { config, recovery } => {
-            let base = wiring::existing(&command_settings(&config)?).await?;
-            let rows = base.store.recoveries(true).await.map_err(wrong)?;
-            let Some(row) = rows.iter().find(|row| row.id == recovery) else {
-                return Err(Failure::told(format!("there is no recovery {recovery}")));
-            };
-            out::line(format!("host          {}", row.host));
-            out::line(format!("notification  {} ({})", row.notification, row.status));
-            out::line(format!("opened        {}", time(row.opened_at)));
-            out::line(format!("life          {}", row.life));
-            out::line(format!(
-                "engine        {}",
-                row.owner.as_deref().unwrap_or("none")
-            ));
-            out::line(format!(
-                "message       {}",
-                row.message.as_deref().unwrap_or("none")
-            ));
-            for step in base.store.steps(recovery).await.map_err(wrong)? {
-                let task = step.task.trim_end_matches("Task");
-                out::line(format!(
-                    "{}  {:<7} {task}: {}",
-                    time(step.at),
-                    step.kind,
-                    step.text
-                ));
-            }
-        }
-        RecoveryCommand::Approve(args) => return say(args, Word::Approve).await,
-        RecoveryCommand::Reject(args) => return say(args, Word::Reject).await,
+        RecoveryCommand::List(args) => list::run(args).await,
+        RecoveryCommand::Show(args) => show::run(args).await,
+        RecoveryCommand::Retry(args) => retry(args).await,
+        RecoveryCommand::Approve(args) => say(args, Word::Approve, "approve").await,
+        RecoveryCommand::Abort(args) => say(args, Word::Reject, "abort").await,
+        RecoveryCommand::Reject(args) => say(args, Word::Reject, "reject").await,
     }
-    Ok(crate::DONE)
 }
 
-async fn say(args: WordArgs, word: Word) -> Result<u8, Failure> {
+async fn say(args: WordArgs, word: Word, said_as: &str) -> Result<u8, Failure> {
     let settings = command_settings(&args.config)?;
     let base = wiring::existing(&settings).await?;
-    let by = std::env::var("SUDO_USER")
-        .or_else(|_| std::env::var("USER"))
-        .unwrap_or_else(|_| format!("uid {}", rustix::process::getuid().as_raw()));
+    let by = who(args.reason.as_deref())?;
     let said = base
         .store
         .say(args.recovery, word, &by)
@@ -73,59 +41,114 @@ async fn say(args: WordArgs, word: Word) -> Result<u8, Failure> {
         Said::Heard => {
             wiring::socket_poke(&settings)?.poke();
             out::line(format!(
-                "{word}: written; the engine hears it within a second or two"
+                "{said_as}: written; the engine hears it within a second or two"
             ));
+            note_if_nobody_works(&base).await?;
             Ok(crate::DONE)
         }
-        Said::Unknown => Err(Failure::told(format!("there is no recovery {}", args.recovery))),
+        Said::Unknown => Err(unknown(args.recovery)),
         Said::Over => Err(Failure::told(format!(
-            "recovery {} is over: nothing to {word}",
+            "recovery {} is over: nothing to {said_as}",
             args.recovery
         ))),
     }
 }
 
-fn list(rows: &[RecoverySummary]) {
-    if rows.is_empty() {
-        out::line("no recovery is open");
-        return;
+async fn retry(args: RetryArgs) -> Result<u8, Failure> {
+    let settings = command_settings(&args.config)?;
+    let base = wiring::existing(&settings).await?;
+    let by = who(args.reason.as_deref())?;
+    let retried = base
+        .store
+        .retry(args.recovery, &by)
+        .await
+        .map_err(|error| Failure::new("asking for another attempt", error))?;
+    let refused = |why: String| Err(Failure::told(format!("no new attempt: {why}")));
+    match retried {
+        Retried::Begun {
+            recovery,
+            notification,
+        } => {
+            wiring::socket_poke(&settings)?.poke();
+            out::line(format!("recovery      {recovery}"));
+            out::line(format!("notification  {notification}"));
+            note_if_nobody_works(&base).await?;
+            Ok(crate::DONE)
+        }
+        Retried::Unknown => Err(unknown(args.recovery)),
+        Retried::Purged => refused("its notification was purged; send it again".into()),
+        Retried::NotFailed(status) => refused(format!(
+            "recovery {} has not failed, its notification is {status}",
+            args.recovery
+        )),
+        Retried::Open(id) => refused(format!("recovery {id} is about the same and still open")),
+        Retried::Refused(why) => refused(why),
     }
-    let mut table = Table::new();
-    table
-        .load_style(presets::ASCII_FULL_CONDENSED)
-        .set_content_arrangement(ContentArrangement::Dynamic);
-    table.set_header(["recovery", "host", "kind", "life", "status", "opened", "message"]);
-    for row in rows {
-        table.add_row([
-            row.id.to_string(),
-            row.host.clone(),
-            row.kind.to_string(),
-            row.life.to_string(),
-            row.status.clone(),
-            time(row.opened_at),
-            row.message.clone().unwrap_or_default(),
-        ]);
-    }
-    out::line(table.to_string());
 }
 
-fn as_json(row: &RecoverySummary) -> serde_json::Value {
-    json!({
-        "recovery": row.id.to_string(),
-        "notification": row.notification.to_string(),
-        "kind": row.kind.as_str(),
-        "host": row.host,
-        "life": row.life.as_str(),
-        "status": row.status,
-        "message": row.message,
-        "owner": row.owner,
-        "opened_at": time(row.opened_at),
-    })
+fn unknown(recovery: tachi_domain::RecoveryId) -> Failure {
+    Failure::told(format!("there is no recovery {recovery}"))
 }
 
-fn time(at: Timestamp) -> String {
-    DateTime::<Utc>::from_timestamp_micros(at.micros()).map_or_else(
-        || "?".into(),
-        |at| at.to_rfc3339_opts(SecondsFormat::Millis, true),
-    )
+/// A word or an attempt is only written; it needs an engine to be heard.
+async fn note_if_nobody_works(base: &Base) -> Result<(), Failure> {
+    let engines = base
+        .store
+        .engines()
+        .await
+        .map_err(|error| Failure::new("reading which engines run", error))?;
+    if !engines.iter().any(|line| roll::is_alive(line, base.clock.wall())) {
+        out::note("tachi: no engine has signed lately: nothing happens before one runs, see `tachi status`");
+    }
+    Ok(())
+}
+
+/// The longest that is kept of who said something and why, in bytes.
+const LONGEST_WHO: usize = 250;
+
+/// Who is at the keyboard, and why if he says so.
+fn who(reason: Option<&str>) -> Result<String, Failure> {
+    let name = std::env::var("SUDO_USER")
+        .or_else(|_| std::env::var("USER"))
+        .unwrap_or_else(|_| format!("uid {}", rustix::process::getuid().as_raw()));
+    signed(&name, reason)
+}
+
+fn signed(name: &str, reason: Option<&str>) -> Result<String, Failure> {
+    let name: String = name.chars().filter(|c| !c.is_control()).take(64).collect();
+    let Some(reason) = reason.map(str::trim).filter(|reason| !reason.is_empty()) else {
+        return Ok(name);
+    };
+    let text = format!("{name} ({reason})");
+    if text.len() > LONGEST_WHO || text.chars().any(char::is_control) {
+        return Err(Failure::usage(format!(
+            "--reason: write one line of at most {} bytes",
+            LONGEST_WHO - name.len() - 3
+        )));
+    }
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_and_why_fit_into_their_column_and_into_a_line() {
+        let long = "x".repeat(LONGEST_WHO);
+        for (name, reason, expected) in [
+            ("alice", None, Some("alice")),
+            ("alice", Some("  "), Some("alice")),
+            (
+                "al\nice",
+                Some(" switch replaced "),
+                Some("alice (switch replaced)"),
+            ),
+            ("alice", Some("two\nlines"), None),
+            ("alice", Some(long.as_str()), None),
+        ] {
+            let text = signed(name, reason);
+            assert_eq!(text.ok().as_deref(), expected, "{reason:?}");
+        }
+    }
 }

@@ -87,8 +87,8 @@ pub(crate) async fn start(
     let router = wiring::api(settings, &base, poke, rules.policy()).await?;
     let listener = wiring::listen::api(settings).await?;
     let mut process = Process::default();
-    process.metrics(settings).await?;
-    process.engine(engine, settings);
+    process.metrics(settings, wiring::Runs::Engine).await?;
+    process.engine(engine, settings, &base);
     process.api(listener, router, settings);
     process.policy(rules);
     Ok((process, base))

@@ -1,43 +1,72 @@
 //! `tachi status`.
 
-use tachi_domain::policy::FencingMode;
-use tachi_domain::recovery::Life;
-use tachi_engine::ports::OperatorDesk as _;
+pub(crate) mod roll;
+mod seen;
+mod tree;
+mod upgrade;
 
+use std::io::IsTerminal as _;
+use std::time::Duration;
+
+use tachi_engine::ports::{OperatorDesk as _, Roll as _};
+
+use self::seen::{Fencing, Seen};
 use super::{Failure, command_settings};
-use crate::cli::ConfigArgs;
-use crate::{out, wiring};
+use crate::cli::{Format, StatusArgs, StatusCommand, UpgradeCommand};
+use crate::out;
+use crate::settings::Settings;
+use crate::wiring::{Base, existing};
 
-/// Says how hosts are proven off, and what is going on.
-pub(crate) async fn run(args: &ConfigArgs) -> Result<u8, Failure> {
-    let settings = command_settings(args)?;
-    let fencing = match (settings.policy.fencing, &settings.maas) {
-        (FencingMode::Engine, Some(maas)) => {
-            format!("engine: the power of hosts is read and cut through {}", maas.url)
-        }
-        (FencingMode::Engine, None) => {
-            "engine, but no power controller is configured: nothing can be proven off".into()
-        }
-        (FencingMode::External, _) => {
-            "external: a notification's host_status NORMAL is taken for somebody else's proof".into()
-        }
-    };
-    out::line(format!("fencing    {fencing}"));
-    out::line(format!("database   {}", settings.database));
-    let base = wiring::existing(&settings).await?;
-    let rows = base
-        .store
-        .recoveries(false)
-        .await
-        .map_err(|error| Failure::new("reading the recoveries", error))?;
-    let open = rows.iter().filter(|row| row.life == Life::Open).count();
-    let watched = rows.len() - open;
-    out::line(format!(
-        "recoveries {open} open, {watched} hosts watched for their return"
-    ));
-    for row in rows.iter().filter(|row| row.life == Life::Open) {
-        let message = row.message.as_deref().unwrap_or("under way");
-        out::line(format!("  {} {}: {message}", row.id, row.host));
+/// Between two looks of `--watch`.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// Clears a terminal.
+const CLEAR: &str = "\u{1b}[H\u{1b}[2J";
+
+/// Says what is protected, what is not and why, and what is going on.
+pub(crate) async fn run(args: StatusArgs) -> Result<u8, Failure> {
+    if let Some(StatusCommand::Upgrade(UpgradeCommand::Check(config))) = &args.command {
+        return Ok(upgrade::run(config).await);
     }
-    Ok(crate::DONE)
+    let settings = command_settings(&args.config)?;
+    let base = existing(&settings).await?;
+    loop {
+        let looked = look(&settings, &base).await;
+        if args.watch && std::io::stdout().is_terminal() {
+            out::line(CLEAR);
+        }
+        match looked {
+            Ok(seen) => match args.format {
+                Format::Table => tree::lines(&seen, args.all_hosts).iter().for_each(out::line),
+                Format::Json => out::line(tree::as_json(&seen).to_string()),
+            },
+            // Who watches wants to see the database come back too.
+            Err(error) if args.watch => out::note(format!("tachi: {}; trying again", error.chain())),
+            Err(error) => return Err(error),
+        }
+        if !args.watch {
+            return Ok(crate::DONE);
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+async fn look(settings: &Settings, base: &Base) -> Result<Seen, Failure> {
+    let wrong = |error| Failure::new("reading the database", error);
+    Ok(Seen {
+        now: base.clock.wall(),
+        fencing: fencing(settings),
+        database: settings.database.to_string(),
+        segments: base.store.region().await.map_err(wrong)?,
+        recoveries: base.store.recoveries(false).await.map_err(wrong)?,
+        engines: base.store.engines().await.map_err(wrong)?,
+        backlog: base.store.backlog().await.map_err(wrong)?,
+    })
+}
+
+fn fencing(settings: &Settings) -> Fencing {
+    Fencing {
+        mode: settings.policy.fencing,
+        device: settings.maas.as_ref().map(|maas| maas.url.clone()),
+    }
 }

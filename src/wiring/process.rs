@@ -1,9 +1,14 @@
 //! A process: what runs in it, and how it is told to stop.
 
+use std::collections::BTreeMap;
 use std::future::pending;
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
 use tachi_api::{Metrics, ServeOptions};
+use tachi_domain::policy::FencingMode;
 use tachi_engine::Engine;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -11,8 +16,9 @@ use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::listen;
 use super::manager::Manager;
+use super::roll::{Fact, Health, Signer};
+use super::{Base, listen};
 use crate::cmd::Failure;
 use crate::logging;
 use crate::settings::Settings;
@@ -24,6 +30,24 @@ const ACCEPTING: Duration = Duration::from_secs(15);
 /// How long one look at the database may take the engine, beside its pause.
 const SWEEPING: Duration = Duration::from_secs(30);
 
+/// What a process runs, as far as its numbers are concerned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Runs {
+    /// The API alone.
+    Api,
+    /// An engine, perhaps with the API beside it.
+    Engine,
+}
+
+/// How this process proves hosts off; others may have another configuration.
+fn fencing(settings: &Settings) -> String {
+    match (settings.policy.fencing, &settings.maas) {
+        (FencingMode::Engine, Some(maas)) => format!("ok: engine, through {}", maas.url),
+        (FencingMode::Engine, None) => "of no use: mode engine without a power controller".into(),
+        (FencingMode::External, _) => "ok: external".into(),
+    }
+}
+
 /// The tasks of a process and the word to stop.
 #[derive(Default)]
 pub(crate) struct Process {
@@ -31,13 +55,32 @@ pub(crate) struct Process {
     stop: CancellationToken,
     manager: Manager,
     status: Vec<String>,
+    facts: BTreeMap<String, Fact>,
+    health: Option<Health>,
 }
 
 impl Process {
+    /// What engines of this process sign with: how a part of it is. To be said before the engine runs.
+    pub(crate) fn fact(&mut self, part: &str, how: Fact) {
+        self.facts.insert(part.to_owned(), how);
+    }
+
     /// Runs an engine. If it ends by itself, the process does.
-    pub(crate) fn engine(&mut self, engine: Engine, settings: &Settings) {
-        self.manager
-            .watch(engine.pulse(), settings.sweep_interval.saturating_add(SWEEPING));
+    pub(crate) fn engine(&mut self, engine: Engine, settings: &Settings, base: &Base) {
+        let within = settings.sweep_interval.saturating_add(SWEEPING);
+        self.manager.watch(engine.pulse(), within);
+        let fencing = fencing(settings);
+        self.fact("fencing", Arc::new(move || fencing.clone()));
+        let signer = Signer {
+            roll: base.store.clone(),
+            clock: base.clock.clone(),
+            name: engine.name().to_owned(),
+            pulse: engine.pulse(),
+            within,
+            facts: self.facts.clone(),
+            health: self.health.get_or_insert_default().clone(),
+        };
+        self.tasks.spawn(signer.run(self.stop.clone()));
         self.status.push("engine runs".to_owned());
         let stop = self.stop.clone();
         let whole = self.stop.clone();
@@ -66,25 +109,40 @@ impl Process {
         });
     }
 
-    /// Counts, and serves the numbers on an address of their own if there is one.
-    pub(crate) async fn metrics(&mut self, settings: &Settings) -> Result<(), Failure> {
-        let Some(wanted) = &settings.http.metrics else {
-            return Ok(());
-        };
-        let metrics = Metrics::start().map_err(|error| Failure::new("setting up metrics", error))?;
-        let (stop, upkeep) = (self.stop.clone(), metrics.clone().upkeep());
-        self.tasks.spawn(async move {
-            // The upkeep only tidies up, so it may be dropped at any time.
-            tokio::select! {
-                () = stop.cancelled() => {}
-                () = upkeep => {}
+    /// Counts, and serves the numbers on an address of their own if there is one; with an engine, its health too.
+    pub(crate) async fn metrics(&mut self, settings: &Settings, runs: Runs) -> Result<(), Failure> {
+        let wanted = settings.http.metrics.as_ref();
+        let own = wanted.and_then(|wanted| wanted.listen);
+        let (address, option) = match runs {
+            Runs::Engine if settings.engine_listen.is_some() => {
+                (settings.engine_listen, "[engine] metrics_listen")
             }
-        });
-        let Some(address) = wanted.listen else {
+            Runs::Api | Runs::Engine => (own, "[metrics] listen"),
+        };
+        let mut router = Router::new();
+        if let Some(wanted) = wanted {
+            let metrics = Metrics::start().map_err(|error| Failure::new("setting up metrics", error))?;
+            let (stop, upkeep) = (self.stop.clone(), metrics.clone().upkeep());
+            self.tasks.spawn(async move {
+                // The upkeep only tidies up, so it may be dropped at any time.
+                tokio::select! {
+                    () = stop.cancelled() => {}
+                    () = upkeep => {}
+                }
+            });
+            router = router.merge(tachi_api::metrics_router(wanted.access(metrics)));
+        }
+        if runs == Runs::Engine {
+            router = router.merge(self.health.get_or_insert_default().router());
+        }
+        let Some(address) = address else {
             return Ok(());
         };
-        let listener = listen::bind(address, "[metrics] listen").await?;
-        let router = tachi_api::metrics_router(wanted.access(metrics));
+        self.side_door(address, option, router).await
+    }
+
+    async fn side_door(&self, address: SocketAddr, option: &str, router: Router) -> Result<(), Failure> {
+        let listener = listen::bind(address, option).await?;
         let options = ServeOptions {
             drain_timeout: Duration::from_secs(1),
             max_connections: 16,

@@ -1,0 +1,300 @@
+//! What an engine counts, for Prometheus.
+//!
+//! Labels have few values: kinds, stages, words for outcomes and HTTP statuses. No name of a host, an instance or a
+//! recovery is one.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+use tachi_domain::fault::{Fault, FaultClass};
+use tachi_domain::recovery::{Observation, Record, RecoveryKind};
+use tachi_domain::{Elapsed, ServerId};
+
+use crate::any::Any;
+use crate::ports::JournalError;
+use crate::ports::journal::{ClaimView, Committed};
+
+const CLAIMS: &str = "tachi_engine_claims_total";
+const CLAIMS_LOST: &str = "tachi_engine_claims_lost_total";
+const COMMITS: &str = "tachi_engine_commits_total";
+const COMMIT_DURATION: &str = "tachi_engine_commit_duration_seconds";
+const CALLS: &str = "tachi_engine_calls_total";
+const CALL_DURATION: &str = "tachi_engine_call_duration_seconds";
+const RECOVERIES: &str = "tachi_engine_recoveries";
+const ENDED: &str = "tachi_engine_recoveries_ended_total";
+const RECOVERY_DURATION: &str = "tachi_engine_recovery_duration_seconds";
+const STAGE_DURATION: &str = "tachi_engine_stage_duration_seconds";
+const HELD: &str = "tachi_engine_recoveries_held";
+const IN_FLIGHT: &str = "tachi_engine_moves_in_flight";
+const MOVES: &str = "tachi_engine_moves_total";
+const SWEEPS_FAILED: &str = "tachi_engine_sweeps_failed_total";
+
+/// Says what each number is. Worth nothing before somebody counts.
+pub(crate) fn describe() {
+    describe_counter!(CLAIMS, "Recoveries claimed: first, released, again or take_over");
+    describe_counter!(
+        CLAIMS_LOST,
+        "Recoveries another engine has claimed while this one had them"
+    );
+    describe_counter!(COMMITS, "Transactions of the journal, by what came of them");
+    describe_histogram!(COMMIT_DURATION, "Seconds a transaction of the journal took");
+    describe_counter!(
+        CALLS,
+        "Calls to Nova and to power controllers, by what came of them"
+    );
+    describe_histogram!(CALL_DURATION, "Seconds from the decision to a call's answer");
+    describe_gauge!(RECOVERIES, "Recoveries this engine has, by kind and stage");
+    describe_gauge!(HELD, "Those of them that wait for a person");
+    describe_counter!(ENDED, "Notifications that have ended, by kind and status");
+    describe_histogram!(RECOVERY_DURATION, "Seconds of a recovery's own time to that end");
+    describe_histogram!(
+        STAGE_DURATION,
+        "Seconds of a recovery's own time that a stage took"
+    );
+    describe_gauge!(
+        IN_FLIGHT,
+        "Instances Nova has been asked to rebuild and that are not back yet"
+    );
+    describe_counter!(
+        MOVES,
+        "Instances whose move is over, by the status of their vmove"
+    );
+    describe_counter!(SWEEPS_FAILED, "Looks at the database that it did not answer");
+}
+
+/// The database did not answer a sweep.
+pub(crate) fn sweep_failed() {
+    counter!(SWEEPS_FAILED).increment(1);
+}
+
+/// A recovery was claimed that was seen so before.
+pub(crate) fn claimed(view: &ClaimView, ours: &str) {
+    counter!(CLAIMS, "how" => how(view, ours)).increment(1);
+}
+
+fn how(view: &ClaimView, ours: &str) -> &'static str {
+    match view.owner.as_deref() {
+        None if view.epoch == 0 => "first",
+        None => "released",
+        Some(owner) if owner == ours => "again",
+        Some(_) => "take_over",
+    }
+}
+
+/// A transaction of the journal has come back.
+pub(crate) fn committed(outcome: &Result<Committed, JournalError>, took: Duration) {
+    let result = match outcome {
+        Ok(Committed::Written(_)) => "written",
+        Ok(Committed::Lost) => "lost",
+        Ok(Committed::MovesTaken(_) | Committed::HostUnderRecovery) => "refused",
+        Err(_) => "failed",
+    };
+    counter!(COMMITS, "result" => result).increment(1);
+    histogram!(COMMIT_DURATION).record(took);
+    if result == "lost" {
+        counter!(CLAIMS_LOST).increment(1);
+    }
+}
+
+/// A call has been answered, or has not been made.
+pub(crate) fn called(call: &'static str, observation: &Observation, took: Duration) {
+    let (result, status) = outcome(observation);
+    counter!(CALLS, "call" => call, "result" => result, "status" => status).increment(1);
+    if result != "not_sent" {
+        histogram!(CALL_DURATION, "call" => call).record(took);
+    }
+}
+
+fn outcome(observation: &Observation) -> (&'static str, String) {
+    if matches!(observation, Observation::NotSent(_)) {
+        return ("not_sent", String::new());
+    }
+    let Some(fault) = fault(observation) else {
+        return ("ok", String::new());
+    };
+    let class = match fault.class {
+        FaultClass::Transient => "transient",
+        FaultClass::Conflict => "conflict",
+        FaultClass::Permanent => "permanent",
+        FaultClass::Fatal => "fatal",
+    };
+    (
+        class,
+        fault.status.map_or(String::new(), |status| status.to_string()),
+    )
+}
+
+/// Why a call failed, if it did.
+fn fault(observation: &Observation) -> Option<&Fault> {
+    if let Observation::Service(Err(fault))
+    | Observation::Power {
+        result: Err(fault), ..
+    }
+    | Observation::PowerOff(Err(fault))
+    | Observation::ServiceUpdated(Err(fault))
+    | Observation::Inventory(Err(fault))
+    | Observation::Lists(Err(fault))
+    | Observation::Conductors(Err(fault))
+    | Observation::Server {
+        result: Err(fault), ..
+    }
+    | Observation::ServerCall {
+        result: Err(fault), ..
+    } = observation
+    {
+        return Some(fault);
+    }
+    None
+}
+
+/// The numbers of one recovery while an engine has it; what stands goes away with it.
+pub(crate) struct Numbers {
+    kind: RecoveryKind,
+    stage: String,
+    /// When the stage began, in the recovery's own time; `None` if another owner began it.
+    entered: Option<Elapsed>,
+    held: bool,
+    in_flight: usize,
+    /// The moves that have been counted as over.
+    over: BTreeSet<ServerId>,
+}
+
+impl Numbers {
+    /// Of a recovery that has just been claimed; `fresh` if nobody had it before.
+    pub(crate) fn begin(kind: RecoveryKind, state: &Any, fresh: bool) -> Self {
+        let numbers = Self {
+            kind,
+            stage: state.stage(),
+            entered: fresh.then_some(Elapsed::ZERO),
+            held: state.is_held(),
+            in_flight: state.in_flight(),
+            over: state.over_moves().collect(),
+        };
+        gauge!(RECOVERIES, "kind" => kind.as_str(), "stage" => numbers.stage.clone()).increment(1.0);
+        gauge!(HELD).increment(f64::from(u8::from(numbers.held)));
+        gauge!(IN_FLIGHT).increment(count(numbers.in_flight));
+        numbers
+    }
+
+    /// After a decision has been journalled.
+    pub(crate) fn decided(&mut self, state: &Any, record: &Record, now: Elapsed) {
+        let kind = self.kind.as_str();
+        if record.head {
+            let entering = state.stage();
+            if entering != self.stage {
+                if let Some(entered) = self.entered {
+                    histogram!(STAGE_DURATION, "kind" => kind, "stage" => self.stage.clone())
+                        .record(now.since(entered));
+                }
+                gauge!(RECOVERIES, "kind" => kind, "stage" => self.stage.clone()).decrement(1.0);
+                gauge!(RECOVERIES, "kind" => kind, "stage" => entering.clone()).increment(1.0);
+                self.stage = entering;
+                self.entered = Some(now);
+            }
+            let held = state.is_held();
+            if held != self.held {
+                gauge!(HELD).increment(if held { 1.0 } else { -1.0 });
+                self.held = held;
+            }
+        }
+        if !record.moves.is_empty() {
+            let in_flight = state.in_flight();
+            gauge!(IN_FLIGHT).increment(count(in_flight) - count(self.in_flight));
+            self.in_flight = in_flight;
+            for server in &record.moves {
+                if let Some(one) = state.one_move(*server).filter(|one| one.is_over())
+                    && self.over.insert(*server)
+                {
+                    counter!(MOVES, "status" => one.status().as_str()).increment(1);
+                }
+            }
+        }
+        if let Some((status, _)) = record
+            .notification
+            .as_ref()
+            .filter(|(status, _)| !status.is_open())
+        {
+            counter!(ENDED, "kind" => kind, "status" => status.as_str()).increment(1);
+            histogram!(RECOVERY_DURATION, "kind" => kind, "status" => status.as_str())
+                .record(now.since(Elapsed::ZERO));
+        }
+    }
+}
+
+impl Drop for Numbers {
+    fn drop(&mut self) {
+        gauge!(RECOVERIES, "kind" => self.kind.as_str(), "stage" => self.stage.clone()).decrement(1.0);
+        gauge!(HELD).decrement(f64::from(u8::from(self.held)));
+        gauge!(IN_FLIGHT).decrement(count(self.in_flight));
+    }
+}
+
+fn count(number: usize) -> f64 {
+    f64::from(u32::try_from(number).unwrap_or(u32::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use tachi_domain::RecoveryId;
+    use tachi_domain::recovery::{Command, Life};
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn a_take_over_is_told_from_a_first_claim() {
+        let view = |epoch, owner: Option<&str>| ClaimView {
+            id: RecoveryId(Uuid::from_u128(1)),
+            epoch,
+            beat: 0,
+            owner: owner.map(Into::into),
+            life: Life::Open,
+        };
+        for (epoch, owner, expected) in [
+            (0, None, "first"),
+            (3, None, "released"),
+            (3, Some("me"), "again"),
+            (3, Some("other"), "take_over"),
+        ] {
+            assert_eq!(how(&view(epoch, owner), "me"), expected);
+        }
+    }
+
+    #[test]
+    fn calls_are_counted_by_what_came_of_them() {
+        let fault = |class, status| Fault {
+            class,
+            status,
+            maybe_done: false,
+            text: "no".into(),
+        };
+        let cases = [
+            (Observation::Conductors(Ok(true)), "ok", ""),
+            (
+                Observation::Conductors(Err(fault(FaultClass::Transient, Some(503)))),
+                "transient",
+                "503",
+            ),
+            (
+                Observation::PowerOff(Err(fault(FaultClass::Permanent, None))),
+                "permanent",
+                "",
+            ),
+            (
+                Observation::Lists(Err(fault(FaultClass::Fatal, Some(401)))),
+                "fatal",
+                "401",
+            ),
+            (
+                Observation::Service(Err(fault(FaultClass::Conflict, Some(409)))),
+                "conflict",
+                "409",
+            ),
+            (Observation::NotSent(Command::ReadPower), "not_sent", ""),
+        ];
+        for (observation, result, status) in cases {
+            assert_eq!(outcome(&observation), (result, status.to_owned()));
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! `tachi recovery`.
+
+use clap::{Args, Subcommand, ValueEnum};
+use tachi_domain::RecoveryId;
+
+use super::ConfigArgs;
+
+/// `tachi recovery`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum RecoveryCommand {
+    /// List recoveries, newest first; without a filter those that are open or watched
+    List(RecoveryListArgs),
+    /// Tell everything of one: what was seen, decided and done, line by line, and what it waits for
+    Show(RecoveryShowArgs),
+    /// Try again what a recovery has failed at; refused while another attempt is open
+    Retry(RetryArgs),
+    /// Give a recovery up: nothing new is begun, what is under way is followed to its end, and it ends as failed
+    Abort(WordArgs),
+    /// Let a held recovery go on: it looks again, and acts if what it sees allows it
+    Approve(WordArgs),
+    /// The same as abort, said of a recovery that is held
+    Reject(WordArgs),
+}
+
+/// `tachi recovery list`.
+#[derive(Debug, Args)]
+pub(crate) struct RecoveryListArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+    /// Closed ones too
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// Only those in this state; `failed`, `finished`, `ignored` and `closed` bring closed ones along
+    #[arg(long, value_enum)]
+    pub(crate) state: Option<StateWord>,
+    /// Only those of this host: its name or id
+    #[arg(long, value_name = "HOST")]
+    pub(crate) host: Option<String>,
+    /// Only those of hosts of this segment: its name or id
+    #[arg(long, value_name = "SEGMENT")]
+    pub(crate) segment: Option<String>,
+    /// Only those opened since then: `30m`, `12h` or `7d` ago, or a time such as 2026-11-20T08:00:00 (UTC)
+    #[arg(long, value_name = "WHEN")]
+    pub(crate) since: Option<String>,
+    /// At most so many
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) limit: Option<u64>,
+    /// Form of the list
+    #[arg(short = 'f', long, value_enum, default_value_t = ListFormat::Table)]
+    pub(crate) format: ListFormat,
+}
+
+/// A state of recoveries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum StateWord {
+    /// Waits for a person
+    Held,
+    /// Being worked on, or held
+    Open,
+    /// Ended; its host is watched until it is back
+    Watching,
+    /// Over
+    Closed,
+    /// Nobody has begun to work on it
+    New,
+    /// Begun
+    Running,
+    /// Ended well
+    Finished,
+    /// Ended with something that needs a person
+    Failed,
+    /// Ended because there was nothing to do
+    Ignored,
+}
+
+/// Form of a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ListFormat {
+    /// For people
+    Table,
+    /// For programs
+    Json,
+    /// For shells: a line each, fields separated by tabs
+    Value,
+}
+
+/// `tachi recovery show`.
+#[derive(Debug, Args)]
+pub(crate) struct RecoveryShowArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+    /// The recovery's id
+    pub(crate) recovery: RecoveryId,
+    /// Go on telling until it has ended; the exit code is 0 only if it ended well
+    #[arg(long, conflicts_with = "format")]
+    pub(crate) follow: bool,
+    /// Form of the answer
+    #[arg(short = 'f', long, value_enum, default_value_t = ShowFormat::Text)]
+    pub(crate) format: ShowFormat,
+}
+
+/// Form of one recovery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ShowFormat {
+    /// For people
+    Text,
+    /// For programs
+    Json,
+}
+
+/// `tachi recovery retry`.
+#[derive(Debug, Args)]
+pub(crate) struct RetryArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+    /// The id of the recovery that failed
+    pub(crate) recovery: RecoveryId,
+    /// Why, for the record
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: Option<String>,
+}
+
+/// A word about a recovery.
+#[derive(Debug, Args)]
+pub(crate) struct WordArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+    /// The recovery's id, as `tachi recovery list` shows it
+    pub(crate) recovery: RecoveryId,
+    /// Why, for the record
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: Option<String>,
+}

@@ -1,0 +1,61 @@
+//! `tachi status` and `tachi host`.
+
+use clap::{Args, Subcommand};
+
+use super::{ConfigArgs, Format};
+
+/// `tachi status`.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct StatusArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+    /// Every host, not only those there is something to say of
+    #[arg(long)]
+    pub(crate) all_hosts: bool,
+    /// Look again every two seconds until stopped
+    #[arg(long)]
+    pub(crate) watch: bool,
+    /// Form of the answer
+    #[arg(short = 'f', long, value_enum, default_value_t = Format::Table)]
+    pub(crate) format: Format,
+    #[command(subcommand)]
+    pub(crate) command: Option<StatusCommand>,
+}
+
+/// `tachi status ...`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum StatusCommand {
+    /// Before and after an upgrade
+    #[command(subcommand)]
+    Upgrade(UpgradeCommand),
+}
+
+/// `tachi status upgrade`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum UpgradeCommand {
+    /// Check what this version needs; exits 0 if all is well, 1 with warnings, 2 with failures, 255 if it could not check
+    Check(ConfigArgs),
+}
+
+/// `tachi host`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum HostCommand {
+    /// Tell step by step how to bring a recovered host back, and check what can be checked
+    Return(HostReturnArgs),
+}
+
+/// `tachi host return`.
+#[derive(Debug, Args)]
+pub(crate) struct HostReturnArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+    /// The host's name or id
+    pub(crate) host: String,
+    /// Only check; exits 0 if nothing speaks against putting the host to work again, else 1
+    #[arg(long)]
+    pub(crate) check: bool,
+    /// Form of the answer
+    #[arg(short = 'f', long, value_enum, default_value_t = Format::Table)]
+    pub(crate) format: Format,
+}

@@ -1,0 +1,130 @@
+//! `tachi host`: bringing hosts back.
+
+mod checks;
+mod steps;
+
+use serde_json::json;
+use tachi_domain::recovery::Life;
+use tachi_engine::ports::operator::{HostView, RecoveryFilter};
+use tachi_engine::ports::{Compute as _, OperatorDesk as _, Roll as _};
+
+use self::checks::{Facts, Verdict, checks};
+use super::status::roll;
+use super::{Failure, command_settings};
+use crate::cli::{Format, HostCommand, HostReturnArgs};
+use crate::out;
+use crate::settings::Settings;
+use crate::wiring::{self, Base};
+
+/// How many of the host's last recoveries are looked at for instances that still need a person.
+const LOOKED_AT: u64 = 5;
+
+/// Carries out one of them.
+pub(crate) async fn run(command: HostCommand) -> Result<u8, Failure> {
+    match command {
+        HostCommand::Return(args) => come_back(args).await,
+    }
+}
+
+/// Says how to bring a recovered host back, and what speaks against it now.
+async fn come_back(args: HostReturnArgs) -> Result<u8, Failure> {
+    let settings = command_settings(&args.config)?;
+    let base = wiring::existing(&settings).await?;
+    let facts = facts(&settings, &base, &args.host).await?;
+    let checked = checks(&facts);
+    let ready = checked
+        .iter()
+        .all(|check| matches!(check.verdict, Verdict::Good | Verdict::Note));
+    let steps = steps::steps(&facts);
+    match args.format {
+        Format::Json => {
+            let checks: Vec<_> = checked
+                .iter()
+                .map(|check| json!({"verdict": check.verdict.as_str(), "text": check.text}))
+                .collect();
+            let steps: Vec<_> = steps
+                .iter()
+                .map(|step| json!({"done": step.done, "text": step.text, "commands": step.commands}))
+                .collect();
+            let host = &facts.view.host;
+            let object = json!({
+                "host": host.name, "segment": host.segment.name, "ready": ready, "checks": checks, "steps": steps,
+            });
+            out::line(object.to_string());
+        }
+        Format::Table => {
+            for check in &checked {
+                out::line(format!("{:<5} {}", check.verdict.as_str(), check.text));
+            }
+            if !args.check {
+                out::line("");
+                for (number, step) in steps.iter().enumerate() {
+                    let done = if step.done { " (done)" } else { "" };
+                    out::line(format!("{}. {}{done}", number + 1, step.text));
+                    for command in &step.commands {
+                        out::line(format!("     {command}"));
+                    }
+                }
+            }
+            out::line("");
+            out::line(if ready {
+                format!(
+                    "{}: nothing speaks against putting it to work again",
+                    facts.view.host.name
+                )
+            } else {
+                format!("{}: not ready to be put to work again", facts.view.host.name)
+            });
+        }
+    }
+    Ok(if args.check && !ready {
+        crate::FAILED
+    } else {
+        crate::DONE
+    })
+}
+
+async fn facts(settings: &Settings, base: &Base, wanted: &str) -> Result<Facts, Failure> {
+    let wrong = |error| Failure::new("reading the database", error);
+    let view = find(base, wanted).await?;
+    let name = view.host.name.clone();
+    let filter = RecoveryFilter {
+        closed: true,
+        host: Some(view.host.id.to_string()),
+        limit: Some(LOOKED_AT),
+        ..RecoveryFilter::default()
+    };
+    let recoveries = base.store.find_recoveries(&filter).await.map_err(wrong)?;
+    let mut needy = Vec::new();
+    if let Some(last) = recoveries.iter().find(|row| row.moves.total() > 0)
+        && let Some(story) = base.store.story(last.id).await.map_err(wrong)?
+    {
+        needy = story.vmoves;
+    }
+    let engines = base.store.engines().await.map_err(wrong)?;
+    let nova = wiring::nova(settings, &base.clock).await?;
+    let text = |error: tachi_engine::ports::CallError| error.to_string();
+    Ok(Facts {
+        engine_runs: engines.iter().any(|line| roll::is_alive(line, base.clock.wall())),
+        service: nova.service(&name).await.map_err(text),
+        migrations: nova.migrations_touching(&name).await.map_err(text),
+        servers: nova.servers_on(&name).await.map_err(text),
+        vmoves: needy,
+        open: recoveries.iter().find(|row| row.life == Life::Open).cloned(),
+        watched: recoveries.iter().any(|row| row.life == Life::Watching),
+        view,
+    })
+}
+
+async fn find(base: &Base, wanted: &str) -> Result<HostView, Failure> {
+    let region = base
+        .store
+        .region()
+        .await
+        .map_err(|error| Failure::new("reading the database", error))?;
+    region
+        .into_iter()
+        .flat_map(|view| view.hosts)
+        .find(|view| view.host.name == wanted || view.host.id.to_string() == wanted)
+        .ok_or_else(|| Failure::told(format!("no host is called {wanted}, nor has that id")))
+}

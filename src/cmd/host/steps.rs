@@ -1,0 +1,151 @@
+//! How a recovered host is brought back, step by step (R12, R22).
+//!
+//! The order is what matters. Casts that were sent to the dead host wait in its queue and are run by its nova-compute when
+//! that starts, whether their instance is still there or not: so the queue is emptied first. Only a start of nova-compute
+//! removes the old copies of evacuated instances: so nothing else may start them.
+
+use super::checks::{Facts, NOT_CLOSED, UNDER_WAY};
+
+/// A step.
+pub(super) struct Step {
+    /// It is behind us, as far as can be seen from here.
+    pub(super) done: bool,
+    pub(super) text: String,
+    pub(super) commands: Vec<String>,
+}
+
+/// All of them, in order.
+pub(super) fn steps(facts: &Facts) -> Vec<Step> {
+    let host = &facts.view.host;
+    let name = quoted(&host.name);
+    let service = facts.service();
+    let up = service.is_some_and(|service| service.up);
+    let nothing_open =
+        facts.open.is_none() && facts.migrations.is_ok() && facts.evacuations(UNDER_WAY).is_empty();
+    let closed = nothing_open && up && facts.evacuations(NOT_CLOSED).is_empty();
+    let step = |done, text: &str, commands: Vec<String>| Step {
+        done,
+        text: text.to_owned(),
+        commands,
+    };
+    vec![
+        step(
+            nothing_open,
+            "keep the host off until its recovery is over and no evacuation from it is under way",
+            vec![format!("tachi recovery list --host {name}")],
+        ),
+        step(
+            up,
+            "see that neither nova-compute nor guests start by themselves when it boots \
+             (resume_guests_state_on_host_boot = false in its nova.conf)",
+            vec!["systemctl mask nova-compute    # on the host, from a rescue system or before the network is up".into()],
+        ),
+        step(
+            up,
+            "switch it on, and see that no guest runs on it",
+            vec!["virsh list --all               # on the host".into()],
+        ),
+        step(
+            up,
+            "empty its queue on Nova's message broker: what waits there would be done to instances that are elsewhere now",
+            vec![
+                "rabbitmqctl list_queues -p VHOST name messages    # VHOST: as in nova.conf's transport_url".into(),
+                format!("rabbitmqctl purge_queue -p VHOST {}", quoted(&format!("compute.{}", host.name))),
+            ],
+        ),
+        step(
+            closed,
+            "start nova-compute: it removes the old copies of evacuated instances and closes the evacuations",
+            vec!["systemctl unmask --now nova-compute    # on the host".into()],
+        ),
+        step(
+            closed && service.is_some_and(|service| !service.forced_down),
+            if facts.watched {
+                "an engine clears forced_down within seconds of that"
+            } else {
+                "clear forced_down; an engine that watches the host does that by itself"
+            },
+            vec![format!("openstack compute service set --up {name} nova-compute")],
+        ),
+        step(
+            closed && service.is_some_and(|service| service.enabled),
+            "let Nova use it again",
+            vec![format!("openstack compute service set --enable {name} nova-compute")],
+        ),
+        step(
+            !host.on_maintenance,
+            "protect it again",
+            vec![format!(
+                "openstack segment host update {} {} --on_maintenance False",
+                host.segment.id, host.id
+            )],
+        ),
+    ]
+}
+
+/// For a shell; plain names stay as they are.
+fn quoted(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if !text.is_empty() && text.chars().all(plain) && !text.starts_with('-') {
+        return text.to_owned();
+    }
+    let text: String = text.chars().filter(|c| !c.is_control()).collect();
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::checks::tests::{back, evacuation};
+    use super::*;
+
+    fn done(facts: &Facts) -> Vec<bool> {
+        steps(facts).iter().map(|step| step.done).collect()
+    }
+
+    #[test]
+    fn r12_the_queue_is_emptied_before_nova_compute_starts() {
+        let steps = steps(&back());
+        let place = |part: &str| {
+            steps
+                .iter()
+                .position(|step| step.commands.iter().any(|command| command.contains(part)))
+                .unwrap()
+        };
+        let order = [
+            place("mask nova-compute    # on the host, from"),
+            place("virsh list"),
+            place("purge_queue -p VHOST compute.cmp1"),
+            place("unmask --now nova-compute"),
+            place("--up cmp1"),
+            place("--enable cmp1"),
+            place("--on_maintenance False"),
+        ];
+        assert!(order.is_sorted(), "{order:?}");
+    }
+
+    #[test]
+    fn r22_steps_are_done_as_far_as_nova_shows() {
+        let mut facts = back();
+        assert_eq!(done(&facts), [true, true, true, true, true, true, false, false]);
+        facts.migrations = Ok(vec![evacuation("done")]);
+        assert_eq!(done(&facts), [true, true, true, true, false, false, false, false]);
+        facts.migrations = Ok(vec![evacuation("accepted")]);
+        assert!(!done(&facts)[0]);
+        facts.migrations = Err("503".into());
+        assert!(!done(&facts)[0], "what is not known is not done");
+    }
+
+    #[test]
+    fn a_hostile_name_stays_one_word_of_the_shell() {
+        for (name, expected) in [
+            ("cmp-1.example.org", "cmp-1.example.org"),
+            ("a; rm -rf /", "'a; rm -rf /'"),
+            ("a'b", r"'a'\''b'"),
+            ("-v", "'-v'"),
+            ("a\nb", "'ab'"),
+            ("", "''"),
+        ] {
+            assert_eq!(quoted(name), expected);
+        }
+    }
+}

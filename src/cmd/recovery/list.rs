@@ -1,0 +1,143 @@
+//! `tachi recovery list`.
+
+use comfy_table::{ContentArrangement, Table, presets};
+use serde_json::json;
+use tachi_domain::entity::notification::NotificationStatus;
+use tachi_domain::recovery::Life;
+use tachi_engine::ports::OperatorDesk as _;
+use tachi_engine::ports::operator::{MoveCounts, RecoveryFilter, RecoveryState, RecoverySummary};
+
+use super::super::when::{since, time};
+use super::super::{Failure, command_settings};
+use super::story::progress;
+use crate::cli::{ListFormat, RecoveryListArgs, StateWord};
+use crate::{out, wiring};
+
+/// Lists them.
+pub(super) async fn run(args: RecoveryListArgs) -> Result<u8, Failure> {
+    let base = wiring::existing(&command_settings(&args.config)?).await?;
+    let now = base.clock.wall();
+    let opened_since = args
+        .since
+        .as_deref()
+        .map(|text| since(text, now))
+        .transpose()
+        .map_err(Failure::usage)?;
+    let filter = RecoveryFilter {
+        closed: args.all,
+        state: args.state.map(state_of),
+        host: args.host,
+        segment: args.segment,
+        since: opened_since,
+        limit: args.limit,
+    };
+    let rows = base
+        .store
+        .find_recoveries(&filter)
+        .await
+        .map_err(|error| Failure::new("listing recoveries", error))?;
+    match args.format {
+        ListFormat::Table if rows.is_empty() && filter == RecoveryFilter::default() => {
+            out::line("no recovery is open");
+        }
+        ListFormat::Table if rows.is_empty() => out::line("there is no such recovery"),
+        ListFormat::Table => out::line(table(&rows)),
+        ListFormat::Json => out::line(json!(rows.iter().map(as_json).collect::<Vec<_>>()).to_string()),
+        ListFormat::Value => rows.iter().for_each(|row| out::line(value(row))),
+    }
+    Ok(crate::DONE)
+}
+
+fn state_of(word: StateWord) -> RecoveryState {
+    use NotificationStatus as Status;
+    match word {
+        StateWord::Held => RecoveryState::Held,
+        StateWord::Open => RecoveryState::Life(Life::Open),
+        StateWord::Watching => RecoveryState::Life(Life::Watching),
+        StateWord::Closed => RecoveryState::Life(Life::Closed),
+        StateWord::New => RecoveryState::Status(Status::New),
+        StateWord::Running => RecoveryState::Status(Status::Running),
+        StateWord::Finished => RecoveryState::Status(Status::Finished),
+        StateWord::Failed => RecoveryState::Status(Status::Failed),
+        StateWord::Ignored => RecoveryState::Status(Status::Ignored),
+    }
+}
+
+fn table(rows: &[RecoverySummary]) -> String {
+    let mut table = Table::new();
+    table
+        .load_style(presets::ASCII_FULL_CONDENSED)
+        .set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_header([
+        "recovery",
+        "host",
+        "kind",
+        "life",
+        "status",
+        "opened",
+        "instances",
+        "message",
+    ]);
+    for row in rows {
+        table.add_row([
+            row.id.to_string(),
+            row.host.clone(),
+            row.kind.to_string(),
+            row.life.to_string(),
+            row.status.clone(),
+            time(row.opened_at),
+            progress(row.moves).unwrap_or_default(),
+            row.message.clone().unwrap_or_default(),
+        ]);
+    }
+    table.to_string()
+}
+
+/// A line each. What could break a line or a field apart becomes a blank.
+fn value(row: &RecoverySummary) -> String {
+    let fields = [
+        row.id.to_string(),
+        row.host.clone(),
+        row.kind.to_string(),
+        row.life.to_string(),
+        row.status.clone(),
+        time(row.opened_at),
+        row.message.clone().unwrap_or_default(),
+    ];
+    let plain = fields.map(|field| {
+        field
+            .chars()
+            .map(|c| if c.is_control() { ' ' } else { c })
+            .collect::<String>()
+    });
+    plain.join("\t")
+}
+
+/// For programs.
+pub(super) fn as_json(row: &RecoverySummary) -> serde_json::Value {
+    json!({
+        "recovery": row.id.to_string(),
+        "notification": row.notification.to_string(),
+        "kind": row.kind.as_str(),
+        "host": row.host,
+        "host_id": row.host_id.to_string(),
+        "segment": row.segment.map(|id| id.to_string()),
+        "life": row.life.as_str(),
+        "status": row.status,
+        "message": row.message,
+        "owner": row.owner,
+        "opened_at": time(row.opened_at),
+        "moves": moves(row.moves),
+    })
+}
+
+fn moves(counts: MoveCounts) -> serde_json::Value {
+    json!({
+        "total": counts.total(),
+        "pending": counts.pending,
+        "ongoing": counts.ongoing,
+        "succeeded": counts.succeeded,
+        "failed": counts.failed,
+        "ignored": counts.ignored,
+    })
+}

@@ -1,0 +1,90 @@
+//! `tachi recovery show`.
+
+use std::time::Duration;
+
+use tachi_domain::recovery::Life;
+use tachi_engine::ports::OperatorDesk as _;
+use tachi_engine::ports::operator::Story;
+
+use super::super::{Failure, command_settings};
+use super::{story, unknown};
+use crate::cli::{RecoveryShowArgs, ShowFormat};
+use crate::wiring::Base;
+use crate::{out, wiring};
+
+/// Between two looks of `--follow`.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// How long `--follow` puts up with a database that does not answer.
+const PATIENCE: u32 = 300;
+
+/// Tells one recovery.
+pub(super) async fn run(args: RecoveryShowArgs) -> Result<u8, Failure> {
+    let base = wiring::existing(&command_settings(&args.config)?).await?;
+    let told = read(&base, &args).await?.ok_or_else(|| unknown(args.recovery))?;
+    if args.format == ShowFormat::Json {
+        out::line(story::as_json(&told).to_string());
+        return Ok(crate::DONE);
+    }
+    if args.follow {
+        return follow(&base, &args, told).await;
+    }
+    story::heading(&told).iter().for_each(out::line);
+    out::line("");
+    story::lines(&told).iter().for_each(out::line);
+    if let Some(table) = story::instances(&told) {
+        out::line("");
+        out::line(table);
+    }
+    Ok(crate::DONE)
+}
+
+async fn read(base: &Base, args: &RecoveryShowArgs) -> Result<Option<Story>, Failure> {
+    let story = base.store.story(args.recovery).await;
+    story.map_err(|error| Failure::new("reading the recovery", error))
+}
+
+/// Tells what is new until the recovery has ended.
+async fn follow(base: &Base, args: &RecoveryShowArgs, first: Story) -> Result<u8, Failure> {
+    story::heading(&first).iter().for_each(out::line);
+    out::line("");
+    let mut told = 0;
+    let mut last = String::new();
+    let mut now = first;
+    let mut failures = 0;
+    loop {
+        let lines = story::lines(&now);
+        lines.iter().skip(told).for_each(out::line);
+        told = lines.len();
+        let waits = format!(
+            "{}waits for {}",
+            story::progress(now.summary.moves).map_or(String::new(), |text| format!("{text}; ")),
+            story::waits_for(&now)
+        );
+        if now.summary.life != Life::Open {
+            let message = now.summary.message.as_deref().unwrap_or("no message");
+            out::line(format!("{}: {message}", now.summary.status));
+            let failed = now.summary.status == "failed";
+            return Ok(if failed { crate::FAILED } else { crate::DONE });
+        }
+        if waits != last {
+            out::line(format!("... {waits}"));
+            last = waits;
+        }
+        now = loop {
+            tokio::time::sleep(LOOK).await;
+            match read(base, args).await {
+                Ok(Some(story)) => break story,
+                Ok(None) => return Err(unknown(args.recovery)),
+                Err(error) if failures < PATIENCE => {
+                    failures += 1;
+                    if failures == 1 {
+                        out::note(format!("tachi: {}; trying again", error.chain()));
+                    }
+                }
+                Err(error) => return Err(error),
+            }
+        };
+        failures = 0;
+    }
+}

@@ -1,0 +1,302 @@
+//! A recovery's story in words.
+
+use std::fmt::Write as _;
+
+use comfy_table::{ContentArrangement, Table, presets};
+use serde_json::{Value, json};
+use tachi_domain::Timestamp;
+use tachi_domain::entity::Vmove;
+use tachi_domain::recovery::{Life, RecoveryKind};
+use tachi_engine::ports::operator::{MoveCounts, ProofLine, StepLine, Story};
+
+use super::super::when::time;
+
+/// How far the instances are, such as `12/40 instances back, 3 in flight`; `None` if there are none.
+pub(crate) fn progress(counts: MoveCounts) -> Option<String> {
+    if counts.total() == 0 {
+        return None;
+    }
+    let mut text = format!("{}/{} instances back", counts.succeeded, counts.total());
+    for (count, words) in [
+        (counts.ongoing, "in flight"),
+        (counts.pending, "to come"),
+        (counts.ignored, "left by policy"),
+        (counts.failed, "need a person"),
+    ] {
+        if count > 0 {
+            // Writing to a string cannot fail.
+            let _ = write!(text, ", {count} {words}");
+        }
+    }
+    Some(text)
+}
+
+/// A word of the state's head, which other versions may write otherwise: nothing but the screen depends on it.
+fn head(story: &Story) -> Value {
+    let state = story.state.as_deref();
+    state
+        .and_then(|state| serde_json::from_str(state).ok())
+        .unwrap_or(Value::Null)
+}
+
+fn stage(head: &Value) -> Option<String> {
+    let stage = head.get("stage")?;
+    let word = stage.as_str().or_else(|| {
+        let tagged = stage.get("at").and_then(Value::as_str);
+        tagged.or_else(|| stage.as_object()?.keys().next().map(String::as_str))
+    });
+    word.map(str::to_owned)
+}
+
+/// Why it is held, if it is.
+fn hold(head: &Value) -> Option<&str> {
+    head.get("hold")?.get("reason")?.as_str()
+}
+
+/// What has to happen before it goes on.
+pub(super) fn waits_for(story: &Story) -> String {
+    let summary = &story.summary;
+    let head = head(story);
+    match summary.life {
+        Life::Closed if summary.status == "failed" => {
+            return format!(
+                "nothing: it is over; `tachi recovery retry {}` tries again",
+                summary.id
+            );
+        }
+        Life::Closed => return "nothing: it is over".into(),
+        Life::Watching => {
+            return format!(
+                "the host's nova-compute to be back: `tachi host return {}` says how",
+                summary.host
+            );
+        }
+        Life::Open => {}
+    }
+    if summary.owner.is_none() {
+        return "an engine to claim it".into();
+    }
+    if let Some(reason) = hold(&head) {
+        return format!(
+            "a person, because {reason}. `tachi recovery approve {id}` or `tachi recovery abort {id}`",
+            id = summary.id
+        );
+    }
+    let counts = summary.moves;
+    match (summary.kind, stage(&head).as_deref()) {
+        (RecoveryKind::Host, Some("begin")) => "the guards".into(),
+        (RecoveryKind::Host, Some("fencing")) => "a proof that the host is off".into(),
+        (RecoveryKind::Host, Some("disabling")) => "Nova to show the host disabled and forced down".into(),
+        (RecoveryKind::Host, Some("listing")) => "Nova's lists of instances and migrations".into(),
+        (RecoveryKind::Host, Some("moving")) => format!(
+            "{} instances to be over, {} of them in flight",
+            counts.pending + counts.ongoing,
+            counts.ongoing
+        ),
+        (_, Some(stage)) => format!("the end of what is under way: {}", stage.replace('_', " ")),
+        (_, None) => "the end of what is under way".into(),
+    }
+}
+
+/// The lines before the story.
+pub(super) fn heading(story: &Story) -> Vec<String> {
+    let summary = &story.summary;
+    let head = head(story);
+    let stage = stage(&head).map_or(String::new(), |stage| format!(", {stage}"));
+    let mut lines = vec![
+        format!("recovery      {}", summary.id),
+        format!("host          {}", summary.host),
+        format!("notification  {} ({})", summary.notification, summary.status),
+    ];
+    if let Some(notification) = &story.notification {
+        let payload: Vec<String> = notification
+            .payload
+            .iter()
+            .map(|(key, value)| format!("{key}={value}"))
+            .collect();
+        lines.push(format!(
+            "reported      {} {}, generated {}",
+            notification.kind,
+            one_line(&payload.join(" ")),
+            time(notification.generated_time)
+        ));
+    }
+    lines.push(format!("opened        {}", time(summary.opened_at)));
+    lines.push(format!(
+        "life          {}{stage}; {} s of its own time",
+        summary.life,
+        story.elapsed.millis() / 1_000
+    ));
+    let owner = summary.owner.as_deref().unwrap_or("none");
+    lines.push(format!("engine        {owner} (claim {})", story.epoch));
+    if let Some((word, by, at)) = &story.word {
+        lines.push(format!(
+            "last word     {word} by {} at {}",
+            one_line(by),
+            time(*at)
+        ));
+    }
+    if let Some(text) = progress(summary.moves) {
+        lines.push(format!("instances     {text}"));
+    }
+    let message = summary.message.as_deref().unwrap_or("none");
+    lines.push(format!("message       {}", one_line(message)));
+    lines.push(format!("waits for     {}", one_line(&waits_for(story))));
+    lines
+}
+
+/// The story: steps and proofs in the order of time.
+pub(super) fn lines(story: &Story) -> Vec<String> {
+    let mut told: Vec<(Timestamp, String)> = story.steps.iter().map(|line| (line.at, step(line))).collect();
+    for one in &story.proofs {
+        // A proof is written with the step that tells of it: it comes right after that.
+        // Times are those of the engines' clocks, so they need not be in order.
+        let before = told.iter().rposition(|(at, _)| *at <= one.at);
+        let place = before.map_or(0, |place| place + 1);
+        told.insert(place, (one.at, proof(one)));
+    }
+    told.into_iter().map(|(_, line)| line).collect()
+}
+
+fn step(line: &StepLine) -> String {
+    let task = line.task.trim_end_matches("Task");
+    let server = line
+        .server
+        .as_deref()
+        .map_or(String::new(), |id| format!(" [{id}]"));
+    format!(
+        "{}  {:<7} {task}{server}: {}",
+        time(line.at),
+        line.kind,
+        one_line(&line.text)
+    )
+}
+
+fn proof(line: &ProofLine) -> String {
+    let evidence: Value = serde_json::from_str(&line.evidence).unwrap_or(Value::Null);
+    let detail = evidence
+        .get("detail")
+        .map_or(String::new(), |detail| format!(": {detail}"));
+    format!(
+        "{}  proof   {} by {}{}",
+        time(line.at),
+        one_line(&line.from),
+        line.by,
+        one_line(&detail)
+    )
+}
+
+/// The instances, if there are any.
+pub(super) fn instances(story: &Story) -> Option<String> {
+    if story.vmoves.is_empty() {
+        return None;
+    }
+    let mut table = Table::new();
+    table
+        .load_style(presets::ASCII_FULL_CONDENSED)
+        .set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_header(["instance", "id", "status", "from", "to", "seconds", "message"]);
+    for one in &story.vmoves {
+        table.add_row([
+            one.instance_name.clone(),
+            one.instance_uuid.clone(),
+            one.status.map_or(String::new(), |status| status.to_string()),
+            one.source_host.clone().unwrap_or_default(),
+            one.dest_host.clone().unwrap_or_default(),
+            seconds(one).unwrap_or_default(),
+            one.message.clone().unwrap_or_default(),
+        ]);
+    }
+    Some(table.to_string())
+}
+
+fn seconds(one: &Vmove) -> Option<String> {
+    let took = one.end_time?.micros() - one.start_time?.micros();
+    Some(format!("{}.{}", took / 1_000_000, took / 100_000 % 10))
+}
+
+/// Everything, for programs.
+pub(super) fn as_json(story: &Story) -> Value {
+    let mut object = super::list::as_json(&story.summary);
+    let more = json!({
+        "claim": story.epoch,
+        "elapsed_seconds": story.elapsed.millis() / 1_000,
+        "waits_for": waits_for(story),
+        "word": story.word.as_ref().map(|(word, by, at)| json!({"word": word, "by": by, "at": time(*at)})),
+        "state": head(story),
+        "steps": story.steps.iter().map(|line| json!({
+            "at": time(line.at), "claim": line.epoch, "task": line.task, "kind": line.kind,
+            "instance": line.server, "text": line.text,
+        })).collect::<Vec<_>>(),
+        "proofs": story.proofs.iter().map(|line| json!({
+            "at": time(line.at), "claim": line.epoch, "kind": line.kind, "by": line.by, "from": line.from,
+            "evidence": serde_json::from_str::<Value>(&line.evidence).unwrap_or(Value::Null),
+        })).collect::<Vec<_>>(),
+        "instances": story.vmoves.iter().map(|one| json!({
+            "id": one.instance_uuid, "name": one.instance_name,
+            "status": one.status.map(tachi_domain::entity::vmove::VmoveStatus::as_str),
+            "from": one.source_host, "to": one.dest_host, "message": one.message,
+            "asked_at": one.start_time.map(time), "over_at": one.end_time.map(time),
+        })).collect::<Vec<_>>(),
+    });
+    if let (Value::Object(object), Value::Object(more)) = (&mut object, more) {
+        object.extend(more);
+    }
+    object
+}
+
+/// What somebody else has written must not pass for lines of ours, nor move the cursor.
+fn one_line(text: &str) -> String {
+    text.chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn progress_tells_what_there_is_and_nothing_else() {
+        let counts = |pending, ongoing, succeeded, failed, ignored| MoveCounts {
+            pending,
+            ongoing,
+            succeeded,
+            failed,
+            ignored,
+        };
+        for (counts, expected) in [
+            (counts(0, 0, 0, 0, 0), None),
+            (
+                counts(25, 3, 12, 0, 0),
+                Some("12/40 instances back, 3 in flight, 25 to come"),
+            ),
+            (counts(0, 0, 40, 0, 0), Some("40/40 instances back")),
+            (
+                counts(0, 0, 1, 1, 2),
+                Some("1/4 instances back, 2 left by policy, 1 need a person"),
+            ),
+        ] {
+            assert_eq!(progress(counts).as_deref(), expected);
+        }
+    }
+
+    #[test]
+    fn a_stage_is_read_however_it_is_written() {
+        for (state, expected) in [
+            (json!({"stage": "moving"}), Some("moving")),
+            (json!({"stage": {"at": "waiting", "since": 3}}), Some("waiting")),
+            (json!({"stage": {"stopping": {"since": 3}}}), Some("stopping")),
+            (json!({"stage": 7}), None),
+            (json!({}), None),
+            (Value::Null, None),
+        ] {
+            assert_eq!(stage(&state).as_deref(), expected, "{state}");
+        }
+    }
+
+    #[test]
+    fn foreign_text_stays_on_its_line() {
+        assert_eq!(one_line("a\nb\u{1b}[2Jc"), "a b [2Jc");
+    }
+}

@@ -1,0 +1,365 @@
+//! What `tachi status` looks at, and what is unprotected and why.
+
+use tachi_domain::Timestamp;
+use tachi_domain::entity::host::MaintenanceReason;
+use tachi_domain::entity::segment::RecoveryMethod;
+use tachi_domain::policy::FencingMode;
+use tachi_domain::recovery::Life;
+use tachi_engine::ports::operator::{HostView, RecoverySummary, SegmentView};
+use tachi_engine::ports::roll::{Backlog, EngineLine};
+
+use super::roll;
+
+/// A notification that waits longer than this for an engine is worth telling.
+const WAITED_LONG_SECONDS: i64 = 30;
+
+/// What a fact of an engine begins with if there is nothing to worry about.
+const GOOD: &str = "ok";
+
+/// How hosts are proven off.
+#[derive(Clone, Debug)]
+pub(super) struct Fencing {
+    pub(super) mode: FencingMode,
+    /// The power controller, if one is configured.
+    pub(super) device: Option<String>,
+}
+
+impl Fencing {
+    /// In a line.
+    pub(super) fn line(&self) -> String {
+        match (self.mode, &self.device) {
+            (FencingMode::Engine, Some(device)) => {
+                format!("engine: the power of hosts is read and cut through {device}")
+            }
+            (FencingMode::Engine, None) => {
+                "engine, but no power controller is configured: nothing can be proven off".into()
+            }
+            (FencingMode::External, _) => {
+                "external: a notification's host_status NORMAL is taken for somebody else's proof".into()
+            }
+        }
+    }
+}
+
+/// Everything at one moment.
+pub(super) struct Seen {
+    pub(super) now: Timestamp,
+    pub(super) fencing: Fencing,
+    pub(super) database: String,
+    pub(super) segments: Vec<SegmentView>,
+    /// Open and watching.
+    pub(super) recoveries: Vec<RecoverySummary>,
+    pub(super) engines: Vec<EngineLine>,
+    pub(super) backlog: Backlog,
+}
+
+/// Why a host is not protected now, or may not be; `None` if there is nothing to say.
+pub(super) fn host_is_out(view: &HostView) -> Option<&'static str> {
+    match (view.recovery, view.why) {
+        (Some((_, Life::Open)), _) => Some("under recovery"),
+        (_, Some(MaintenanceReason::Operator)) => Some("on maintenance: an operator has put it there"),
+        (_, Some(MaintenanceReason::Recovery)) => {
+            Some("on maintenance: it was recovered and is not back at work")
+        }
+        (_, Some(MaintenanceReason::Process)) => Some("on maintenance: one of its processes has failed"),
+        (Some((_, Life::Watching | Life::Closed)) | None, None) => None,
+    }
+}
+
+/// What is unprotected and why, weightiest first. Empty if everything is as it should be.
+pub(super) fn unprotected(seen: &Seen) -> Vec<String> {
+    let mut told = Vec::new();
+    engines(seen, &mut told);
+    if seen.fencing.mode == FencingMode::Engine && seen.fencing.device.is_none() {
+        told.push(
+            "every host: fencing mode is engine and no power controller is configured, so no host can be proven off"
+                .into(),
+        );
+    }
+    if let Some(oldest) = seen.backlog.oldest_new {
+        let waited = (seen.now.micros() - oldest.micros()) / 1_000_000;
+        if waited > WAITED_LONG_SECONDS {
+            told.push(format!(
+                "{} notifications nobody has begun to work on, the oldest for {waited} s",
+                seen.backlog.new
+            ));
+        }
+    }
+    for row in &seen.recoveries {
+        let message = row.message.as_deref().unwrap_or_default();
+        if row.life == Life::Open && message.starts_with("held: ") {
+            told.push(format!("host {}: its recovery {} is {message}", row.host, row.id));
+        }
+    }
+    if seen.segments.iter().all(|view| view.hosts.is_empty()) {
+        told.push("everything: no host is registered, so no failure can be reported".into());
+    }
+    for view in &seen.segments {
+        segment(view, &mut told);
+    }
+    told
+}
+
+fn engines(seen: &Seen, told: &mut Vec<String>) {
+    let (alive, silent): (Vec<_>, Vec<_>) = seen
+        .engines
+        .iter()
+        .partition(|line| roll::is_alive(line, seen.now));
+    if alive.is_empty() {
+        let last = silent.iter().map(|line| line.seen_at).max();
+        let since = last.map_or_else(String::new, |last| {
+            format!(
+                ", the last one signed {}",
+                super::super::when::ago(last, seen.now)
+            )
+        });
+        told.push(format!("everything: no engine runs{since}"));
+    }
+    for line in silent {
+        told.push(format!(
+            "engine {} is silent: it signed {}; another takes over what it had within seconds, if one runs",
+            line.signature.name,
+            super::super::when::ago(line.seen_at, seen.now)
+        ));
+    }
+    for line in alive {
+        for (part, how) in &line.signature.facts {
+            if !how.starts_with(GOOD) {
+                told.push(format!("engine {}: {part} is {how}", line.signature.name));
+            }
+        }
+    }
+}
+
+fn segment(view: &SegmentView, told: &mut Vec<String>) {
+    let name = &view.segment.name;
+    if !view.segment.enabled {
+        told.push(format!(
+            "segment {name} with its {} hosts: it is disabled, nothing of it is recovered",
+            view.hosts.len()
+        ));
+        return;
+    }
+    let usable = |host: &&HostView| host_is_out(host).is_none();
+    let reserved: Vec<_> = view.hosts.iter().filter(|view| view.host.reserved).collect();
+    let ready = reserved.iter().copied().filter(usable).count();
+    let working = view.hosts.iter().filter(|view| !view.host.reserved);
+    let working = working.filter(usable).count();
+    match view.segment.recovery_method {
+        RecoveryMethod::ReservedHost if ready == 0 => told.push(format!(
+            "segment {name}: its method is reserved_host and none of its {} reserved hosts is ready",
+            reserved.len()
+        )),
+        RecoveryMethod::AutoPriority | RecoveryMethod::RhPriority if ready == 0 => told.push(format!(
+            "segment {name}: no reserved host is ready ({} registered), so only Nova's own choice of a host is left",
+            reserved.len()
+        )),
+        RecoveryMethod::Auto if working < 2 && !view.hosts.is_empty() => told.push(format!(
+            "segment {name}: fewer than two of its hosts work, so instances may have nowhere to go"
+        )),
+        RecoveryMethod::Auto
+        | RecoveryMethod::ReservedHost
+        | RecoveryMethod::AutoPriority
+        | RecoveryMethod::RhPriority => {}
+    }
+    for host in &view.hosts {
+        // What is under recovery is told with its recovery.
+        if let Some(why) = host_is_out(host)
+            && !matches!(host.recovery, Some((_, Life::Open)))
+        {
+            told.push(format!("host {} of segment {name}: {why}", host.host.name));
+        }
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use tachi_domain::entity::{Host, Segment, Stamps};
+    use tachi_domain::{HostId, RecoveryId, SegmentId};
+    use tachi_engine::ports::roll::Signature;
+    use uuid::Uuid;
+
+    use super::*;
+
+    const NOW: i64 = 1_700_000_000_000_000;
+
+    fn stamps() -> Stamps {
+        Stamps {
+            created_at: Timestamp::from_micros(NOW),
+            updated_at: None,
+        }
+    }
+
+    pub(in super::super) fn host(name: &str, reserved: bool, why: Option<MaintenanceReason>) -> HostView {
+        HostView {
+            host: Host {
+                row: 1,
+                id: HostId(Uuid::from_u128(1)),
+                name: name.into(),
+                segment: segment_of("all", RecoveryMethod::Auto),
+                kind: "COMPUTE".into(),
+                control_attributes: "SSH".into(),
+                reserved,
+                on_maintenance: why.is_some(),
+                stamps: stamps(),
+            },
+            why,
+            recovery: None,
+        }
+    }
+
+    fn segment_of(name: &str, recovery_method: RecoveryMethod) -> Segment {
+        Segment {
+            row: 1,
+            id: SegmentId(Uuid::from_u128(1)),
+            name: name.into(),
+            service_type: "COMPUTE".into(),
+            enabled: true,
+            description: None,
+            recovery_method,
+            stamps: stamps(),
+        }
+    }
+
+    pub(in super::super) fn engine(name: &str, seconds_ago: i64, facts: &[(&str, &str)]) -> EngineLine {
+        EngineLine {
+            signature: Signature {
+                name: name.into(),
+                version: "1".into(),
+                started_at: Timestamp::from_micros(NOW),
+                facts: facts
+                    .iter()
+                    .map(|(part, how)| ((*part).to_owned(), (*how).to_owned()))
+                    .collect(),
+            },
+            seen_at: Timestamp::from_micros(NOW).minus_seconds(seconds_ago),
+            beat: 3,
+        }
+    }
+
+    /// Two hosts, an engine, a controller: nothing to worry about.
+    pub(in super::super) fn fine() -> Seen {
+        Seen {
+            now: Timestamp::from_micros(NOW),
+            fencing: Fencing {
+                mode: FencingMode::Engine,
+                device: Some("https://maas".into()),
+            },
+            database: "sqlite".into(),
+            segments: vec![SegmentView {
+                segment: segment_of("all", RecoveryMethod::Auto),
+                hosts: vec![host("a", false, None), host("b", false, None)],
+            }],
+            recoveries: Vec::new(),
+            engines: vec![engine("e1", 4, &[("broker", "ok: connected")])],
+            backlog: Backlog::default(),
+        }
+    }
+
+    #[test]
+    fn whatever_takes_protection_away_is_told() {
+        type Change = fn(&mut Seen);
+        let cases: &[(&str, Change, &[&str])] = &[
+            ("all is well", |_| {}, &[]),
+            (
+                "no engine has ever run",
+                |seen| seen.engines.clear(),
+                &["everything: no engine runs"],
+            ),
+            (
+                "the engine is silent",
+                |seen| seen.engines = vec![engine("e1", 300, &[])],
+                &[
+                    "no engine runs, the last one signed 5 min ago",
+                    "engine e1 is silent",
+                ],
+            ),
+            (
+                "one of two is",
+                |seen| seen.engines.push(engine("e2", 21, &[])),
+                &["engine e2 is silent"],
+            ),
+            (
+                "an engine without its broker",
+                |seen| seen.engines = vec![engine("e1", 1, &[("broker", "down: no route to host")])],
+                &["engine e1: broker is down: no route to host"],
+            ),
+            (
+                "a mode that needs a device, and none",
+                |seen| seen.fencing.device = None,
+                &["no power controller is configured"],
+            ),
+            (
+                "an engine that does not take what comes",
+                |seen| {
+                    seen.backlog.new = 2;
+                    seen.backlog.oldest_new = Some(seen.now.minus_seconds(31));
+                },
+                &["2 notifications nobody has begun to work on, the oldest for 31 s"],
+            ),
+            (
+                "no host at all",
+                |seen| seen.segments.clear(),
+                &["no host is registered"],
+            ),
+            (
+                "a disabled segment",
+                |seen| seen.segments[0].segment.enabled = false,
+                &["segment all with its 2 hosts: it is disabled"],
+            ),
+            (
+                "a host on maintenance leaves one",
+                |seen| seen.segments[0].hosts[0] = host("a", false, Some(MaintenanceReason::Recovery)),
+                &[
+                    "fewer than two",
+                    "host a of segment all: on maintenance: it was recovered",
+                ],
+            ),
+            (
+                "a reserved host that is not there",
+                |seen| seen.segments[0].segment.recovery_method = RecoveryMethod::ReservedHost,
+                &["none of its 0 reserved hosts is ready"],
+            ),
+            (
+                "one that is",
+                |seen| {
+                    seen.segments[0].segment.recovery_method = RecoveryMethod::RhPriority;
+                    seen.segments[0].hosts.push(host("r", true, None));
+                },
+                &[],
+            ),
+            (
+                "one that is out",
+                |seen| {
+                    seen.segments[0].segment.recovery_method = RecoveryMethod::AutoPriority;
+                    let out = host("r", true, Some(MaintenanceReason::Operator));
+                    seen.segments[0].hosts.push(out);
+                },
+                &[
+                    "no reserved host is ready (1 registered)",
+                    "host r of segment all",
+                ],
+            ),
+            (
+                "a host under recovery is told with its recovery, not twice",
+                |seen| {
+                    let id = RecoveryId(Uuid::from_u128(9));
+                    seen.segments[0]
+                        .hosts
+                        .push(host("c", false, Some(MaintenanceReason::Recovery)));
+                    seen.segments[0].hosts[2].recovery = Some((id, Life::Open));
+                },
+                &[],
+            ),
+        ];
+        for (name, change, expected) in cases {
+            let mut seen = fine();
+            change(&mut seen);
+            let told = unprotected(&seen);
+            assert_eq!(told.len(), expected.len(), "{name}: {told:?}");
+            for (line, part) in told.iter().zip(*expected) {
+                assert!(line.contains(part), "{name}: {line}");
+            }
+        }
+    }
+}

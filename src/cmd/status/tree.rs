@@ -1,0 +1,237 @@
+//! What was seen, as a tree and as JSON.
+
+use serde_json::{Value, json};
+use tachi_domain::recovery::Life;
+use tachi_engine::ports::operator::{HostView, RecoverySummary};
+
+use super::super::recovery::progress;
+use super::super::when::{ago, time};
+use super::roll;
+use super::seen::{Seen, host_is_out, unprotected};
+
+/// Lines for people; hosts there is nothing to say of are counted only, unless `all_hosts`.
+pub(super) fn lines(seen: &Seen, all_hosts: bool) -> Vec<String> {
+    let mut lines = vec![
+        format!("fencing    {}", seen.fencing.line()),
+        format!("database   {}", seen.database),
+    ];
+    if seen.engines.is_empty() {
+        lines.push("engines    none".into());
+    }
+    for (place, line) in seen.engines.iter().enumerate() {
+        let head = if place == 0 { "engines    " } else { "           " };
+        let silent = if roll::is_alive(line, seen.now) {
+            ""
+        } else {
+            "SILENT, "
+        };
+        let facts: Vec<String> = line
+            .signature
+            .facts
+            .iter()
+            .map(|(part, how)| format!("; {part} {how}"))
+            .collect();
+        lines.push(format!(
+            "{head}{}: {silent}signed {}, version {}{}",
+            line.signature.name,
+            ago(line.seen_at, seen.now),
+            line.signature.version,
+            facts.concat()
+        ));
+    }
+    let open = seen.recoveries.iter().filter(|row| row.life == Life::Open);
+    let (open, all) = (open.count(), seen.recoveries.len());
+    lines.push(format!(
+        "recoveries {open} open, {} hosts watched for their return",
+        all - open
+    ));
+    for row in seen.recoveries.iter().filter(|row| row.life == Life::Open) {
+        lines.push(format!("  {} {}: {}", row.id, row.host, state(row)));
+    }
+    for view in &seen.segments {
+        let disabled = if view.segment.enabled { "" } else { ", DISABLED" };
+        lines.push(format!(
+            "segment {} ({}{disabled}, {} hosts)",
+            view.segment.name,
+            view.segment.recovery_method,
+            view.hosts.len()
+        ));
+        let shown: Vec<String> = view
+            .hosts
+            .iter()
+            .filter_map(|host| match note(seen, host) {
+                Some(note) => Some(format!("{}: {note}", host.host.name)),
+                None => all_hosts.then(|| format!("{}: ok", host.host.name)),
+            })
+            .collect();
+        let quiet = view.hosts.len() - shown.len();
+        let more = (quiet > 0).then(|| format!("{quiet} hosts with nothing to say of"));
+        let entries: Vec<String> = shown.into_iter().chain(more).collect();
+        for (place, entry) in entries.iter().enumerate() {
+            let branch = if place + 1 == entries.len() {
+                "└─"
+            } else {
+                "├─"
+            };
+            lines.push(format!("  {branch} {entry}"));
+        }
+    }
+    let out = unprotected(seen);
+    if out.is_empty() {
+        lines.push("unprotected: nothing".into());
+    } else {
+        lines.push("unprotected".into());
+        lines.extend(out.into_iter().map(|line| format!("  - {line}")));
+    }
+    lines
+}
+
+fn state(row: &RecoverySummary) -> String {
+    let message = row.message.clone();
+    let parts: Vec<String> = progress(row.moves).into_iter().chain(message).collect();
+    if parts.is_empty() {
+        "under way".into()
+    } else {
+        parts.join("; ")
+    }
+}
+
+/// What there is to say of a host.
+fn note(seen: &Seen, view: &HostView) -> Option<String> {
+    let mut notes = Vec::new();
+    if view.host.reserved {
+        notes.push("reserved".to_owned());
+    }
+    let of = |id| seen.recoveries.iter().find(|row| row.id == id);
+    match view.recovery {
+        Some((id, Life::Open)) => {
+            let state = of(id).map_or_else(|| "under way".into(), state);
+            notes.push(format!("under recovery: {state}"));
+        }
+        Some((_, Life::Watching | Life::Closed)) | None => {
+            notes.extend(host_is_out(view).map(str::to_owned));
+        }
+    }
+    if matches!(view.recovery, Some((_, Life::Watching))) {
+        notes.push(format!(
+            "watched for its return (`tachi host return {}`)",
+            view.host.name
+        ));
+    }
+    (!notes.is_empty()).then(|| notes.join("; "))
+}
+
+/// Everything, for programs.
+pub(super) fn as_json(seen: &Seen) -> Value {
+    json!({
+        "fencing": seen.fencing.line(),
+        "fencing_mode": format!("{:?}", seen.fencing.mode).to_ascii_lowercase(),
+        "database": seen.database,
+        "engines": seen.engines.iter().map(|line| json!({
+            "name": line.signature.name,
+            "version": line.signature.version,
+            "started_at": time(line.signature.started_at),
+            "signed_at": time(line.seen_at),
+            "alive": roll::is_alive(line, seen.now),
+            "facts": line.signature.facts,
+        })).collect::<Vec<_>>(),
+        "queue": {
+            "new": seen.backlog.new,
+            "oldest_new": seen.backlog.oldest_new.map(time),
+        },
+        "segments": seen.segments.iter().map(|view| json!({
+            "id": view.segment.id.to_string(),
+            "name": view.segment.name,
+            "enabled": view.segment.enabled,
+            "recovery_method": view.segment.recovery_method.as_str(),
+            "hosts": view.hosts.iter().map(|host| json!({
+                "id": host.host.id.to_string(),
+                "name": host.host.name,
+                "reserved": host.host.reserved,
+                "on_maintenance": host.host.on_maintenance,
+                "why": host.why.map(tachi_domain::entity::host::MaintenanceReason::as_str),
+                "recovery": host.recovery.map(|(id, _)| id.to_string()),
+                "life": host.recovery.map(|(_, life)| life.as_str()),
+            })).collect::<Vec<_>>(),
+        })).collect::<Vec<_>>(),
+        "recoveries": seen.recoveries.iter().map(|row| json!({
+            "id": row.id.to_string(),
+            "host": row.host,
+            "kind": row.kind.as_str(),
+            "life": row.life.as_str(),
+            "status": row.status,
+            "message": row.message,
+            "owner": row.owner,
+            "instances": row.moves.total(),
+            "back": row.moves.succeeded,
+            "in_flight": row.moves.ongoing,
+        })).collect::<Vec<_>>(),
+        "unprotected": unprotected(seen),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use tachi_domain::entity::host::MaintenanceReason;
+    use tachi_domain::recovery::RecoveryKind;
+    use tachi_domain::{HostId, NotificationId, RecoveryId, Timestamp};
+    use tachi_engine::ports::operator::MoveCounts;
+    use uuid::Uuid;
+
+    use super::super::seen::tests::{fine, host};
+    use super::*;
+
+    #[test]
+    fn hosts_with_nothing_to_say_of_are_counted() {
+        let mut seen = fine();
+        seen.segments[0].hosts.push(host("r", true, None));
+        let text = lines(&seen, false).join("\n");
+        assert!(text.contains("├─ r: reserved"), "{text}");
+        assert!(text.contains("└─ 2 hosts with nothing to say of"), "{text}");
+        let text = lines(&seen, true).join("\n");
+        assert!(
+            text.contains("a: ok") && text.contains("└─ r: reserved"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_recovery_is_told_with_its_progress_where_its_host_is() {
+        let mut seen = fine();
+        let id = RecoveryId(Uuid::from_u128(9));
+        seen.recoveries.push(RecoverySummary {
+            id,
+            notification: NotificationId(Uuid::from_u128(8)),
+            kind: RecoveryKind::Host,
+            host: "a".into(),
+            host_id: HostId(Uuid::from_u128(1)),
+            segment: None,
+            moves: MoveCounts {
+                pending: 25,
+                ongoing: 3,
+                succeeded: 12,
+                ..MoveCounts::default()
+            },
+            life: Life::Open,
+            status: "running".into(),
+            message: Some("held: the host is alive".into()),
+            owner: None,
+            opened_at: Timestamp::from_micros(1),
+        });
+        seen.segments[0].hosts[0] = host("a", false, Some(MaintenanceReason::Recovery));
+        seen.segments[0].hosts[0].recovery = Some((id, Life::Open));
+        let text = lines(&seen, false).join("\n");
+        let wanted =
+            "a: under recovery: 12/40 instances back, 3 in flight, 25 to come; held: the host is alive";
+        assert!(text.contains(wanted), "{text}");
+        assert!(text.contains("recoveries 1 open, 0 hosts watched"), "{text}");
+        assert!(
+            text.contains(&format!("its recovery {id} is held: the host is alive")),
+            "{text}"
+        );
+        let json = as_json(&seen);
+        assert_eq!(json["recoveries"][0]["back"], 12);
+        assert_eq!(json["segments"][0]["hosts"][0]["why"], "recovery");
+        assert_eq!(json["fencing_mode"], "engine");
+    }
+}

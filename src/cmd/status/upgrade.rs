@@ -1,0 +1,300 @@
+//! `tachi status upgrade check`: what `masakari-status upgrade check` asks, and what this version needs besides.
+
+use std::sync::Arc;
+
+use tachi_domain::policy::FencingMode;
+use tachi_engine::SystemClock;
+use tachi_engine::ports::{Clock, Compute as _, OperatorDesk as _, Roll as _};
+use tachi_openstack::Nova;
+use tachi_store::Store;
+
+use super::super::{Failure, command_settings};
+use super::roll;
+use crate::cli::ConfigArgs;
+use crate::settings::Settings;
+use crate::{out, wiring};
+
+/// It could not be checked at all.
+const UNEXPECTED: u8 = 255;
+
+/// What came of a check; also the exit code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Grade {
+    Success = 0,
+    Warning = 1,
+    Failure = 2,
+}
+
+impl Grade {
+    const fn code(self) -> u8 {
+        match self {
+            Self::Success => 0,
+            Self::Warning => 1,
+            Self::Failure => 2,
+        }
+    }
+}
+
+/// A check and what came of it.
+struct Check {
+    name: &'static str,
+    grade: Grade,
+    details: Option<String>,
+}
+
+fn check(name: &'static str, grade: Grade, details: impl Into<Option<String>>) -> Check {
+    Check {
+        name,
+        grade,
+        details: details.into(),
+    }
+}
+
+/// The most names in a line; the rest is counted.
+const NAMED: usize = 5;
+
+/// Checks everything and prints the table; gives the worst as the exit code.
+pub(super) async fn run(config: &ConfigArgs) -> u8 {
+    let checked = match command_settings(config) {
+        Ok(settings) => checks(&settings).await,
+        Err(error) => Err(error),
+    };
+    match checked {
+        Ok(checks) => {
+            table(&checks).iter().for_each(out::line);
+            worst(&checks).code()
+        }
+        Err(error) => {
+            out::note(format!("tachi: {}", error.chain()));
+            UNEXPECTED
+        }
+    }
+}
+
+fn worst(checks: &[Check]) -> Grade {
+    checks
+        .iter()
+        .map(|check| check.grade)
+        .max()
+        .unwrap_or(Grade::Success)
+}
+
+async fn checks(settings: &Settings) -> Result<Vec<Check>, Failure> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let mut checks = vec![policy_file(settings)];
+    // Opened as it is: a check changes nothing.
+    let store = if settings.database.exists() {
+        Store::connect(settings.database.options(), clock.clone())
+            .await
+            .map_err(|error| Failure::new("opening the database", error).chain())
+    } else {
+        Err(format!("there is no database at {} yet", settings.database))
+    };
+    let revision = revision(&store).await;
+    let current = revision.grade == Grade::Success;
+    checks.push(revision);
+    checks.push(fencing(settings));
+    let store = store.ok().filter(|_| current);
+    if let Some(store) = &store {
+        checks.push(engines(store, &clock).await);
+    }
+    let nova = match wiring::nova(settings, &clock).await {
+        Ok(nova) => nova,
+        Err(error) => {
+            checks.push(check("Nova", Grade::Failure, error.chain()));
+            return Ok(checks);
+        }
+    };
+    match nova.probe().await {
+        Ok(()) => checks.push(check("Nova", Grade::Success, None)),
+        Err(error) => {
+            checks.push(check("Nova", Grade::Failure, error.to_string()));
+            return Ok(checks);
+        }
+    }
+    checks.push(rights(&nova).await);
+    if let Some(store) = &store {
+        checks.push(names(store, &nova).await);
+    }
+    Ok(checks)
+}
+
+/// Masakari's own check, under its own name.
+fn policy_file(settings: &Settings) -> Check {
+    const NAME: &str = "Policy File JSON to YAML Migration";
+    let file = &settings.oslo_policy.file;
+    if file.extension().is_some_and(|extension| extension == "json") {
+        let details = format!(
+            "[oslo_policy] policy_file is {}: write the rules that differ from the defaults as YAML",
+            file.display()
+        );
+        return check(NAME, Grade::Failure, details);
+    }
+    check(NAME, Grade::Success, None)
+}
+
+async fn revision(store: &Result<Store, String>) -> Check {
+    const NAME: &str = "Database Revision";
+    let pending = match store {
+        Ok(store) => store
+            .pending()
+            .await
+            .map_err(|error| Failure::new("reading the revision", error).chain()),
+        Err(error) => Err(error.clone()),
+    };
+    match pending {
+        Ok(pending) if pending.is_empty() => check(NAME, Grade::Success, None),
+        Ok(pending) => {
+            let details = format!("run `tachi db sync`: {} migrations are to come", pending.len());
+            check(NAME, Grade::Failure, details)
+        }
+        Err(error) => check(NAME, Grade::Failure, error),
+    }
+}
+
+fn fencing(settings: &Settings) -> Check {
+    const NAME: &str = "Fencing";
+    let fencing = super::fencing(settings);
+    match (fencing.mode, &fencing.device) {
+        (FencingMode::Engine, Some(_)) => check(NAME, Grade::Success, None),
+        (FencingMode::Engine, None) => check(NAME, Grade::Failure, fencing.line()),
+        (FencingMode::External, _) => check(NAME, Grade::Warning, fencing.line()),
+    }
+}
+
+async fn engines(store: &Store, clock: &Arc<dyn Clock>) -> Check {
+    const NAME: &str = "Engines";
+    match store.engines().await {
+        Ok(lines) if lines.iter().any(|line| roll::is_alive(line, clock.wall())) => {
+            check(NAME, Grade::Success, None)
+        }
+        Ok(_) => check(NAME, Grade::Warning, "no engine runs".to_owned()),
+        Err(error) => check(
+            NAME,
+            Grade::Failure,
+            Failure::new("reading the roll", error).chain(),
+        ),
+    }
+}
+
+/// The list of services is for administrators.
+async fn rights(nova: &Nova) -> Check {
+    const NAME: &str = "Rights in Nova";
+    match nova.conductors_up().await {
+        Ok(true) => check(NAME, Grade::Success, None),
+        Ok(false) => {
+            let details = "not every nova-conductor is up; evacuations go through them".to_owned();
+            check(NAME, Grade::Warning, details)
+        }
+        Err(error) => check(NAME, Grade::Failure, error.to_string()),
+    }
+}
+
+/// A report names a host of ours, and Nova must know it under the very same name.
+async fn names(store: &Store, nova: &Nova) -> Check {
+    const NAME: &str = "Host Names";
+    let region = match store.region().await {
+        Ok(region) => region,
+        Err(error) => return check(NAME, Grade::Failure, Failure::new("reading hosts", error).chain()),
+    };
+    let mut missing = Vec::new();
+    for view in region.iter().flat_map(|view| &view.hosts) {
+        match nova.compute_host_exists(&view.host.name).await {
+            Ok(true) => {}
+            Ok(false) => missing.push(view.host.name.clone()),
+            Err(error) => return check(NAME, Grade::Failure, error.to_string()),
+        }
+    }
+    if missing.is_empty() {
+        return check(NAME, Grade::Success, None);
+    }
+    let all = missing.len();
+    missing.truncate(NAMED);
+    let details = format!(
+        "Nova has no compute service on {all} of the hosts, such as {}: their failure cannot be recovered",
+        missing.join(", ")
+    );
+    check(NAME, Grade::Failure, details)
+}
+
+/// The widest line, as oslo draws it.
+const WIDTH: usize = 70;
+
+fn table(checks: &[Check]) -> Vec<String> {
+    let mut entries = Vec::new();
+    for check in checks {
+        let details = check.details.as_deref().unwrap_or("None");
+        let mut lines = vec![
+            format!("Check: {}", check.name),
+            format!("Result: {:?}", check.grade),
+        ];
+        lines.extend(wrapped(&format!("Details: {details}")));
+        entries.push(lines);
+    }
+    let title = "Upgrade Check Results".to_owned();
+    let widest = entries.iter().flatten().map(|line| line.chars().count());
+    let width = widest.max().unwrap_or(0).max(title.len());
+    let rule = format!("+{}+", "-".repeat(width + 2));
+    let mut lines = vec![rule.clone(), format!("| {title:<width$} |"), rule.clone()];
+    for entry in entries {
+        lines.extend(entry.into_iter().map(|line| format!("| {line:<width$} |")));
+        lines.push(rule.clone());
+    }
+    lines
+}
+
+fn wrapped(text: &str) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split_whitespace() {
+        let full = lines
+            .last()
+            .is_some_and(|line| !line.is_empty() && line.chars().count() + 1 + word.chars().count() > WIDTH);
+        if full {
+            lines.push("  ".to_owned());
+        }
+        if let Some(line) = lines.last_mut() {
+            if !line.trim().is_empty() {
+                line.push(' ');
+            }
+            line.push_str(word);
+        }
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_worst_check_is_the_exit_code() {
+        let graded = |grades: &[Grade]| -> Vec<Check> {
+            grades.iter().map(|grade| check("a", *grade, None)).collect()
+        };
+        for (grades, code) in [
+            (&[][..], 0),
+            (&[Grade::Success], 0),
+            (&[Grade::Success, Grade::Warning], 1),
+            (&[Grade::Failure, Grade::Warning, Grade::Success], 2),
+        ] {
+            assert_eq!(worst(&graded(grades)).code(), code, "{grades:?}");
+        }
+    }
+
+    #[test]
+    fn the_table_is_drawn_as_people_know_it() {
+        let long = "a word or two ".repeat(12);
+        let checks = [
+            check("First", Grade::Success, None),
+            check("Second", Grade::Failure, long),
+        ];
+        let lines = table(&checks);
+        assert!(lines[1].starts_with("| Upgrade Check Results "), "{lines:?}");
+        assert!(lines[3].starts_with("| Check: First "), "{lines:?}");
+        assert!(lines[5].starts_with("| Details: None "), "{lines:?}");
+        let widths: std::collections::BTreeSet<usize> =
+            lines.iter().map(|line| line.chars().count()).collect();
+        assert_eq!(widths.len(), 1, "{lines:#?}");
+        assert!(widths.iter().all(|width| *width <= WIDTH + 4), "{widths:?}");
+    }
+}

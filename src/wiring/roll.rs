@@ -1,0 +1,259 @@
+//! Signs the roll of engines, measures what waits for them, and tells how the engine of this process is.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use axum::Router;
+use axum::response::IntoResponse as _;
+use axum::routing::get;
+use http::StatusCode;
+use metrics::{describe_gauge, gauge};
+use tachi_domain::recovery::{Life, RecoveryKind};
+use tachi_engine::Pulse;
+use tachi_engine::ports::roll::{Backlog, Signature};
+use tachi_engine::ports::{Clock, Roll};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::cmd::alive;
+
+/// How often an engine signs.
+const EVERY: Duration = Duration::from_secs(5);
+
+/// How long the database may take for one signature.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A part of the process that tells in a few words how it is, beginning with `ok` if there is nothing to worry about.
+pub(crate) type Fact = Arc<dyn Fn() -> String + Send + Sync>;
+
+/// How the engine of this process is; `None` while it is well.
+#[derive(Clone, Default)]
+pub(crate) struct Health(Arc<Mutex<Option<String>>>);
+
+impl Health {
+    fn set(&self, trouble: Option<String>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
+    }
+
+    /// What is wrong, if something is.
+    pub(crate) fn trouble(&self) -> Option<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// `/healthz`: 200, or 503 with what is wrong.
+    pub(crate) fn router(&self) -> Router {
+        let health = self.clone();
+        let answer = move || async move {
+            match health.trouble() {
+                None => (StatusCode::OK, "ok\n".to_owned()).into_response(),
+                Some(trouble) => (StatusCode::SERVICE_UNAVAILABLE, format!("{trouble}\n")).into_response(),
+            }
+        };
+        Router::new().route("/healthz", get(answer))
+    }
+}
+
+/// What signs for an engine.
+pub(crate) struct Signer {
+    /// Where.
+    pub(crate) roll: Arc<dyn Roll>,
+    pub(crate) clock: Arc<dyn Clock>,
+    /// The name the engine claims under.
+    pub(crate) name: String,
+    /// The engine's.
+    pub(crate) pulse: Pulse,
+    /// How long a round of the engine may take.
+    pub(crate) within: Duration,
+    pub(crate) facts: BTreeMap<String, Fact>,
+    pub(crate) health: Health,
+}
+
+impl Signer {
+    /// Signs until `stop`, and then takes the engine off the roll. An engine whose loop is stuck does not sign.
+    pub(crate) async fn run(self, stop: CancellationToken) {
+        describe();
+        let started_at = self.clock.wall();
+        let mut ticks = interval(EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut turned = (self.pulse.count(), Instant::now());
+        let mut quiet = false;
+        loop {
+            // Both branches only wait.
+            tokio::select! {
+                () = stop.cancelled() => break,
+                _ = ticks.tick() => {}
+            }
+            let count = self.pulse.count();
+            if count != turned.0 {
+                turned = (count, Instant::now());
+            }
+            let trouble = if turned.1.elapsed() > self.within {
+                Some("the engine's loop is stuck".to_owned())
+            } else {
+                self.sign(started_at).await.err()
+            };
+            if let Some(trouble) = trouble.as_ref().filter(|_| !quiet) {
+                tracing::warn!("this engine cannot be seen on the roll: {trouble}");
+            }
+            quiet = trouble.is_some();
+            self.health.set(trouble);
+        }
+        self.leave().await;
+    }
+
+    async fn leave(&self) {
+        match timeout(PATIENCE, self.roll.strike(&self.name)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::debug!(%error, "the engine stays on the roll until it is forgotten"),
+            Err(_) => tracing::debug!("the engine stays on the roll until it is forgotten"),
+        }
+    }
+
+    async fn sign(&self, started_at: tachi_domain::Timestamp) -> Result<(), String> {
+        let facts = self.facts.iter().map(|(part, how)| (part.clone(), how()));
+        let signature = Signature {
+            name: self.name.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            started_at,
+            facts: facts.collect(),
+        };
+        let looked = async {
+            self.roll.sign(&signature).await?;
+            let backlog = self.roll.backlog().await?;
+            let engines = self.roll.engines().await?;
+            Ok::<_, tachi_engine::ports::JournalError>((backlog, engines))
+        };
+        let (backlog, engines) = timeout(PATIENCE, looked)
+            .await
+            .map_err(|_| "the database does not answer".to_owned())?
+            .map_err(|error| format!("{error}: {}", error.source))?;
+        let now = self.clock.wall();
+        let alive = engines.iter().filter(|line| alive(line, now)).count();
+        gauge!(ALIVE).set(f64::from(u32::try_from(alive).unwrap_or(u32::MAX)));
+        measure(&backlog, now);
+        Ok(())
+    }
+}
+
+const ALIVE: &str = "tachi_engines_alive";
+const NEW: &str = "tachi_notifications_new";
+const QUEUE_AGE: &str = "tachi_queue_age_seconds";
+const RECOVERIES: &str = "tachi_recoveries";
+
+fn describe() {
+    describe_gauge!(ALIVE, "Engines on this database that have signed lately");
+    describe_gauge!(NEW, "Notifications nobody has begun to work on");
+    describe_gauge!(QUEUE_AGE, "Seconds the oldest of them has waited");
+    describe_gauge!(
+        RECOVERIES,
+        "Recoveries of all engines that are open or watching, by kind and life"
+    );
+}
+
+fn measure(backlog: &Backlog, now: tachi_domain::Timestamp) {
+    let waited = backlog
+        .oldest_new
+        .map_or(0, |oldest| (now.micros() - oldest.micros()).max(0) / 1_000_000);
+    let number = |count: u64| f64::from(u32::try_from(count).unwrap_or(u32::MAX));
+    gauge!(NEW).set(number(backlog.new));
+    gauge!(QUEUE_AGE).set(number(waited.unsigned_abs()));
+    for kind in RecoveryKind::ALL {
+        for life in [Life::Open, Life::Watching] {
+            let count = backlog.unsettled.get(&(*kind, life)).copied().unwrap_or(0);
+            gauge!(RECOVERIES, "kind" => kind.as_str(), "life" => life.as_str()).set(number(count));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use async_trait::async_trait;
+    use tachi_domain::Timestamp;
+    use tachi_engine::ports::JournalError;
+    use tachi_engine::ports::roll::EngineLine;
+
+    use super::*;
+
+    struct Still;
+    impl Clock for Still {
+        fn wall(&self) -> Timestamp {
+            Timestamp::from_micros(0)
+        }
+        fn boot(&self) -> Duration {
+            Duration::ZERO
+        }
+    }
+
+    #[derive(Default)]
+    struct Paper {
+        signed: Mutex<Vec<Signature>>,
+        struck: Mutex<Vec<String>>,
+        broken: Mutex<bool>,
+    }
+
+    #[async_trait]
+    impl Roll for Paper {
+        async fn sign(&self, signature: &Signature) -> Result<(), JournalError> {
+            if *self.broken.lock().unwrap() {
+                return Err(JournalError::new("signing", "no route to host"));
+            }
+            self.signed.lock().unwrap().push(signature.clone());
+            Ok(())
+        }
+        async fn strike(&self, name: &str) -> Result<(), JournalError> {
+            self.struck.lock().unwrap().push(name.to_owned());
+            Ok(())
+        }
+        async fn engines(&self) -> Result<Vec<EngineLine>, JournalError> {
+            Ok(Vec::new())
+        }
+        async fn backlog(&self) -> Result<Backlog, JournalError> {
+            Ok(Backlog::default())
+        }
+    }
+
+    /// Lets so much time pass.
+    async fn pass(time: Duration) {
+        let until = Instant::now() + time;
+        tokio::time::sleep_until(until).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_engine_signs_while_it_turns_and_is_struck_off_when_it_ends() {
+        let (paper, pulse) = (Arc::new(Paper::default()), Pulse::default());
+        let (health, stop) = (Health::default(), CancellationToken::new());
+        let fact: Fact = Arc::new(|| "ok: connected".to_owned());
+        let signer = Signer {
+            roll: paper.clone(),
+            clock: Arc::new(Still),
+            name: "one".to_owned(),
+            pulse: pulse.clone(),
+            within: Duration::from_secs(12),
+            facts: BTreeMap::from([("broker".to_owned(), fact)]),
+            health: health.clone(),
+        };
+        let task = tokio::spawn(signer.run(stop.clone()));
+        pass(Duration::from_secs(11)).await;
+        let signed = paper.signed.lock().unwrap().clone();
+        assert_eq!(signed.len(), 3);
+        assert_eq!(signed[0].facts["broker"], "ok: connected");
+        assert_eq!(health.trouble(), None);
+
+        pass(Duration::from_secs(10)).await;
+        assert_eq!(health.trouble().as_deref(), Some("the engine's loop is stuck"));
+        let before = paper.signed.lock().unwrap().len();
+        pulse.beat();
+        pass(Duration::from_secs(5)).await;
+        assert_eq!(health.trouble(), None, "it turns again");
+        assert_eq!(paper.signed.lock().unwrap().len(), before + 1);
+
+        *paper.broken.lock().unwrap() = true;
+        pass(Duration::from_secs(5)).await;
+        assert_eq!(health.trouble().as_deref(), Some("signing: no route to host"));
+
+        stop.cancel();
+        task.await.unwrap();
+        assert_eq!(*paper.struck.lock().unwrap(), ["one"]);
+    }
+}
