@@ -1,0 +1,119 @@
+//! The book and the program say the same: messages on the pages of failures are the program's own, every link leads somewhere,
+//! and every page of a folder is in its index.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+/// The files below `folder` whose names end so.
+fn files(folder: &Path, ending: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap();
+        if path.is_dir() && name != "tests" && name != "target" {
+            found.extend(files(&path, ending));
+        } else if path.is_file() && name.ends_with(ending) {
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
+}
+
+/// The program's text with the line breaks inside of its literals taken out, as a reader of its messages sees it.
+fn program() -> String {
+    let root = root();
+    let mut text = String::new();
+    for folder in ["engine", "clients", "src"] {
+        for file in files(&root.join(folder), ".rs") {
+            let source = std::fs::read_to_string(file).unwrap();
+            let mut lines = source.lines();
+            while let Some(line) = lines.next() {
+                let mut whole = line.to_owned();
+                while let Some(broken) = whole.strip_suffix('\\') {
+                    let Some(next) = lines.next() else { break };
+                    whole = format!("{broken}{}", next.trim_start());
+                }
+                text.push_str(&whole);
+                text.push('\n');
+            }
+        }
+    }
+    text
+}
+
+#[test]
+fn what_the_pages_of_failures_show_is_what_the_program_says() {
+    let program = program();
+    let (mut pieces, mut missing) = (0, Vec::new());
+    for page in files(&root().join("docs/failures"), ".md") {
+        let text = std::fs::read_to_string(&page).unwrap();
+        let mut shown = false;
+        for line in text.lines() {
+            if line.starts_with("```") {
+                shown = line == "```text";
+                continue;
+            }
+            if !shown {
+                continue;
+            }
+            // `held: ` is put before a reason where it is shown.
+            let line = line.strip_prefix("held: ").unwrap_or(line);
+            for piece in line.split("...").map(str::trim).filter(|piece| piece.len() > 6) {
+                pieces += 1;
+                if !program.contains(piece) {
+                    missing.push(format!("{}: {piece:?}", page.display()));
+                }
+            }
+        }
+    }
+    assert!(missing.is_empty(), "the program says no\n{}", missing.join("\n"));
+    assert!(pieces > 40, "{pieces} pieces were compared");
+}
+
+/// Links of a page to other files.
+fn links(text: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for part in text.split("](").skip(1) {
+        let link = part.split(')').next().unwrap();
+        let link = link.split('#').next().unwrap();
+        if !link.is_empty() && !link.contains("://") && !link.starts_with("mailto:") {
+            found.push(link.to_owned());
+        }
+    }
+    found
+}
+
+#[test]
+fn every_link_of_the_book_leads_somewhere() {
+    let mut count = 0;
+    for page in files(&root().join("docs"), ".md") {
+        let text = std::fs::read_to_string(&page).unwrap();
+        for link in links(&text) {
+            count += 1;
+            let target = page.parent().unwrap().join(&link);
+            assert!(target.exists(), "{}: {link} is nowhere", page.display());
+        }
+    }
+    assert!(count > 40, "{count} links were followed");
+}
+
+#[test]
+fn every_page_of_a_folder_is_in_its_index() {
+    let docs = root().join("docs");
+    for folder in ["failures", "adr"] {
+        let folder = docs.join(folder);
+        let index = std::fs::read_to_string(folder.join("README.md")).unwrap();
+        let named: BTreeSet<String> = links(&index).into_iter().collect();
+        for entry in std::fs::read_dir(&folder).unwrap() {
+            let name = entry.unwrap().file_name().into_string().unwrap();
+            if name.ends_with(".md") && name != "README.md" {
+                assert!(named.contains(&name), "{} does not name {name}", folder.display());
+            }
+        }
+    }
+}
