@@ -36,6 +36,15 @@ pub enum StoreError {
         #[source]
         source: std::io::Error,
     },
+    /// The server cannot be used: not reached, not let in, or not fit.
+    #[error("connecting to {server}")]
+    Server {
+        /// Which, without user and password: `MariaDB at db.example:3306, database tachi`.
+        server: String,
+        /// What came of it.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// The schema is not what it should be.
     #[error("bringing the schema up to date")]
     Schema(#[source] tachi_migrations::SyncError),

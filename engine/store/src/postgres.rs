@@ -17,6 +17,16 @@ fn address(options: &ServerOptions) -> Result<PgConnectOptions, Error> {
     Ok(address.disable_statement_logging())
 }
 
+/// Where the server is, and which database of it; `None` if the address cannot be read.
+pub(crate) fn place(options: &ServerOptions) -> Option<(String, Option<String>)> {
+    let address = address(options).ok()?;
+    let place = match address.get_socket() {
+        Some(socket) => socket.display().to_string(),
+        None => format!("{}:{}", address.get_host(), address.get_port()),
+    };
+    Some((place, address.get_database().map(str::to_owned)))
+}
+
 /// Connects once, to say at the start what is wrong.
 pub(crate) async fn try_out(options: &ServerOptions) -> Result<(), Error> {
     let mut connection = address(options)?.connect().await?;

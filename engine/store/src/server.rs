@@ -129,10 +129,11 @@ pub(crate) async fn open(options: &ServerOptions) -> Result<Pools, StoreError> {
     while let Err(error) = try_out(options).await {
         let left = options.start_retries.is_none_or(|retries| tried < retries);
         if !left || Trouble::of_sqlx(&error) == Trouble::Lasting {
-            return Err(failed(error));
+            return Err(failed(options, error));
         }
         tried += 1;
         tracing::warn!(
+            server = named(options),
             %error,
             tried,
             "the database cannot be used yet; trying again in {} s",
@@ -146,7 +147,7 @@ pub(crate) async fn open(options: &ServerOptions) -> Result<Pools, StoreError> {
             ServerKind::MariaDb => mariadb::pool(options, lane, health.clone()),
             ServerKind::Postgres => postgres::pool(options, lane, health.clone()),
         };
-        pool.map_err(failed)
+        pool.map_err(|error| failed(options, error))
     };
     Ok(Pools {
         registry: pool(Lane::Registry)?,
@@ -168,11 +169,25 @@ async fn try_out(options: &ServerOptions) -> Result<(), Error> {
     }
 }
 
-/// What sqlx says of an address never holds the address, so that no password gets out this way.
-fn failed(error: Error) -> StoreError {
-    StoreError::Database {
-        operation: "connecting to the database server",
+/// What sqlx says of an address never holds the address, and the server is named without user and password: no secret gets
+/// out this way.
+fn failed(options: &ServerOptions, error: Error) -> StoreError {
+    StoreError::Server {
+        server: named(options),
         source: Box::new(error),
+    }
+}
+
+/// Which server it is, for people.
+fn named(options: &ServerOptions) -> String {
+    let (kind, place) = match options.kind {
+        ServerKind::MariaDb => ("MariaDB", mariadb::place(options)),
+        ServerKind::Postgres => ("PostgreSQL", postgres::place(options)),
+    };
+    match place {
+        Some((place, Some(database))) => format!("{kind} at {place}, database {database}"),
+        Some((place, None)) => format!("{kind} at {place}"),
+        None => kind.to_owned(),
     }
 }
 

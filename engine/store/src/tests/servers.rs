@@ -141,7 +141,14 @@ async fn a_server_that_is_not_there_at_the_start_is_tried_again() {
         "{:?}",
         began.elapsed()
     );
-    assert_eq!(error.to_string(), "connecting to the database server");
+    let kind = match server.kind {
+        ServerKind::MariaDb => "MariaDB",
+        ServerKind::Postgres => "PostgreSQL",
+    };
+    assert_eq!(
+        error.to_string(),
+        format!("connecting to {kind} at 127.0.0.1:1, database d")
+    );
 }
 
 #[tokio::test]
