@@ -339,6 +339,7 @@ pub(super) mod tests {
             volume_backed: true,
             launched: true,
             fault: None,
+            about: tachi_domain::nova::About::default(),
         }
     }
 
