@@ -23,7 +23,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "tachi-store",
         &["tachi-domain", "tachi-engine", "tachi-migrations"],
     ),
-    ("tachi-bus", &["tachi-engine"]),
+    ("tachi-bus", &["tachi-domain", "tachi-engine"]),
     ("tachi-openstack", &["tachi-domain", "tachi-engine"]),
     ("tachi-fence", &["tachi-domain", "tachi-engine"]),
     ("tachi-api", &["tachi-domain", "tachi-engine", "tachi-policy"]),

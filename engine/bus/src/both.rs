@@ -12,6 +12,13 @@ impl<A: Poke, B: Poke> Poke for Both<A, B> {
         self.0.poke();
         self.1.poke();
     }
+
+    fn is_connected(&self) -> Option<bool> {
+        match (self.0.is_connected(), self.1.is_connected()) {
+            (Some(one), Some(other)) => Some(one && other),
+            (one, other) => one.or(other),
+        }
+    }
 }
 
 #[async_trait]

@@ -3,8 +3,10 @@
 //!
 //! * [`LocalWake`] reaches the engine in the same process.
 //! * [`SocketPoke`] reaches every engine on the same machine, each of which listens with a [`SocketWake`].
+//! * [`amqp`] reaches engines on other machines, through RabbitMQ.
 //! * [`Both`] joins two of either side.
 
+pub mod amqp;
 mod both;
 mod error;
 mod local;

@@ -7,10 +7,8 @@ use std::{
 
 use secrecy::SecretString;
 
-use self::percent::{decoded, encoded};
 use crate::parse::{Refusal, boolean, is_number, or};
-
-mod percent;
+use crate::percent::{decoded, encoded};
 
 /// Which database it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -38,10 +38,12 @@ mod known;
 mod lexer;
 mod nearest;
 mod parse;
+mod percent;
 mod reader;
 mod report;
 mod setting;
 mod substitute;
+mod transport;
 
 pub use database::{Backend, DatabaseUrl, DatabaseUrlError, database_url};
 pub use error::{ConfigError, ConfigErrors};
@@ -53,6 +55,7 @@ pub use parse::{Integer, Refusal};
 pub use reader::Reader;
 pub use report::{Effective, Report, Warning};
 pub use setting::Setting;
+pub use transport::{TransportHost, TransportUrl, transport_url};
 
 #[cfg(test)]
 mod conformance;

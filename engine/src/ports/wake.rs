@@ -6,6 +6,11 @@ use async_trait::async_trait;
 pub trait Poke: Send + Sync {
     /// Tells every engine that can be reached that there may be work. Never blocks, never fails.
     fn poke(&self);
+
+    /// Whether engines on other machines can be reached just now; `None` if there is nothing between us that could fail.
+    fn is_connected(&self) -> Option<bool> {
+        None
+    }
 }
 
 /// The receiving side.

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 /// Percent-decodes; what is no escape stays, and what is not UTF-8 stays encoded.
-pub(super) fn decoded(text: &str) -> String {
+pub(crate) fn decoded(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((&first, after)) = rest.split_first() {
@@ -23,7 +23,7 @@ pub(super) fn decoded(text: &str) -> String {
 }
 
 /// Percent-encodes all but letters, digits, `-._~` and `keep`.
-pub(super) fn encoded(text: &str, keep: &[u8]) -> String {
+pub(crate) fn encoded(text: &str, keep: &[u8]) -> String {
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) || keep.contains(&byte) {

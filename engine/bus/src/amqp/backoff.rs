@@ -1,0 +1,60 @@
+//! How long to wait between two attempts: longer each time, and never quite as long as somebody else.
+
+use std::time::Duration;
+
+use rand::Rng as _;
+
+/// Pauses that double, with jitter: each is between half and all of what it would be, so that a hundred clients of a
+/// broker that was restarted do not come back at the same moment.
+#[derive(Clone, Debug)]
+pub(crate) struct Backoff {
+    first: Duration,
+    longest: Duration,
+    next: Duration,
+}
+
+impl Backoff {
+    pub(crate) fn new(first: Duration, longest: Duration) -> Self {
+        let first = first.max(Duration::from_millis(1));
+        Self {
+            first,
+            longest: longest.max(first),
+            next: first,
+        }
+    }
+
+    /// It worked: the next failure waits for as long as the first one.
+    pub(crate) fn reset(&mut self) {
+        self.next = self.first;
+    }
+
+    /// The pause after one more failure.
+    pub(crate) fn pause(&mut self) -> Duration {
+        let whole = self.next;
+        self.next = whole.saturating_mul(2).min(self.longest);
+        whole.mul_f64(rand::rng().random_range(0.5..=1.0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_up_to_the_longest_and_begin_anew_after_success() {
+        let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_millis(350));
+        for whole in [100, 200, 350, 350] {
+            let pause = backoff.pause();
+            let whole = Duration::from_millis(whole);
+            assert!(pause >= whole / 2 && pause <= whole, "{pause:?} of {whole:?}");
+        }
+        backoff.reset();
+        assert!(backoff.pause() <= Duration::from_millis(100));
+    }
+
+    #[test]
+    fn no_pause_is_nothing() {
+        let mut backoff = Backoff::new(Duration::ZERO, Duration::ZERO);
+        assert!(backoff.pause() >= Duration::from_micros(500));
+    }
+}

@@ -1,0 +1,259 @@
+//! Making a connection, and ending one for certain.
+//!
+//! The client runs each connection on a thread of its own, which lives for as long as its socket does: one that waits
+//! for a broker that says nothing would stay for ever. So we keep a second handle of the socket, and close the socket
+//! itself whenever we are done with a connection, however it is.
+
+use std::net::{Shutdown, TcpStream};
+use std::os::fd::AsFd as _;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use lapin::AsyncTcpStream;
+use lapin::uri::{AMQPAuthority, AMQPQueryString, AMQPScheme, AMQPUri, AMQPUserInfo};
+use lapin::{Connection, ConnectionProperties};
+use secrecy::ExposeSecret as _;
+use tokio::time::timeout;
+
+use super::fault::AmqpError;
+use super::options::{AmqpOptions, Broker};
+
+/// How long a goodbye may take.
+const GOODBYE: Duration = Duration::from_secs(1);
+
+/// Handles of the sockets of one attempt. They are closed when this is dropped.
+#[derive(Clone, Debug, Default)]
+struct Sockets(Arc<Mutex<Vec<TcpStream>>>);
+
+impl Sockets {
+    fn keep(&self, socket: TcpStream) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(socket);
+    }
+
+    fn close(&self) {
+        for socket in self.0.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+            // It may be closed already, which is what we want.
+            let _ = socket.shutdown(Shutdown::Both);
+        }
+    }
+}
+
+/// Closes the sockets when dropped, so that a connection that nobody waits for any more ends with its thread.
+struct CloseAtEnd(Sockets);
+
+impl Drop for CloseAtEnd {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
+/// A connection that is up.
+pub(crate) struct Live {
+    pub(crate) connection: Connection,
+    /// Host and port.
+    pub(crate) broker: String,
+    _end: CloseAtEnd,
+}
+
+impl Live {
+    /// Says goodbye, if the broker still listens.
+    pub(crate) async fn close(self) {
+        let goodbye = self.connection.close(200, "bye".into());
+        match timeout(GOODBYE, goodbye).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::debug!(%error, broker = self.broker, "closing a connection"),
+            Err(_) => tracing::debug!(broker = self.broker, "the broker did not answer our goodbye"),
+        }
+    }
+}
+
+/// Goes round the brokers.
+#[derive(Debug)]
+pub(crate) struct Dialer {
+    options: Arc<AmqpOptions>,
+    /// What the connection is for, as the broker shows it.
+    link: &'static str,
+    next: usize,
+}
+
+impl Dialer {
+    pub(crate) fn new(options: Arc<AmqpOptions>, link: &'static str) -> Self {
+        // Not everybody begins with the first one.
+        let next = rand::random_range(0..options.brokers.len().max(1));
+        Self { options, link, next }
+    }
+
+    /// Tries the next broker.
+    ///
+    /// # Errors
+    ///
+    /// It could not be reached, did not let us in, or did not answer within the limit.
+    pub(crate) async fn dial(&mut self) -> Result<Live, AmqpError> {
+        let brokers = &self.options.brokers;
+        let Some(broker) = brokers.get(self.next % brokers.len().max(1)) else {
+            return Err(AmqpError::NoBroker);
+        };
+        self.next = self.next.wrapping_add(1);
+        connect(&self.options, broker, self.link).await
+    }
+}
+
+async fn connect(options: &AmqpOptions, broker: &Broker, link: &str) -> Result<Live, AmqpError> {
+    let limit = options.connect_limit;
+    let name = if broker.host.contains(':') {
+        format!("[{}]:{}", broker.host, broker.port)
+    } else {
+        format!("{}:{}", broker.host, broker.port)
+    };
+    let silent = || AmqpError::Silent {
+        broker: name.clone(),
+        limit,
+    };
+    let lookup = tokio::net::lookup_host((broker.host.clone(), broker.port));
+    let addresses: Vec<_> = timeout(limit, lookup)
+        .await
+        .map_err(|_| silent())?
+        .map_err(|source| AmqpError::Lookup {
+            broker: name.clone(),
+            source,
+        })?
+        .collect();
+    let sockets = Sockets::default();
+    let end = CloseAtEnd(sockets.clone());
+    let tls = options.tls.clone();
+    let host = broker.host.clone();
+    let wrong = |source| AmqpError::Connect {
+        broker: name.clone(),
+        source,
+    };
+    let runtime = lapin::runtime::default_runtime().map_err(wrong)?;
+    let properties = ConnectionProperties::default()
+        .with_connection_name(format!("tachi {link} on {}", options.host).into());
+    let open = Connection::connector(
+        uri(options, broker),
+        runtime,
+        async move |_, runtime| {
+            // On the connection's own thread, which must end even if nobody waits for it any more.
+            let connecting = AsyncTcpStream::connect(&runtime, addresses.clone());
+            let late = |_| std::io::Error::from(std::io::ErrorKind::TimedOut);
+            let stream = timeout(limit, connecting).await.map_err(late)??;
+            if let AsyncTcpStream::Plain(plain) = &stream {
+                sockets.keep(plain.get_ref().as_fd().try_clone_to_owned()?.into());
+            }
+            let Some(tls) = &tls else { return Ok(stream) };
+            let shaking = stream.into_rustls(tls.connector(), &host);
+            Ok(timeout(limit, shaking).await.map_err(late)??)
+        },
+        properties,
+    );
+    let connection = timeout(limit, open).await.map_err(|_| silent())?.map_err(wrong)?;
+    Ok(Live {
+        connection,
+        broker: name,
+        _end: end,
+    })
+}
+
+fn uri(options: &AmqpOptions, broker: &Broker) -> AMQPUri {
+    AMQPUri {
+        // TLS, where it is wanted, is ours.
+        scheme: AMQPScheme::AMQP,
+        authority: AMQPAuthority {
+            userinfo: AMQPUserInfo {
+                username: broker.user.clone(),
+                password: broker.password.expose_secret().to_owned(),
+            },
+            host: broker.host.clone(),
+            port: broker.port,
+        },
+        vhost: options.virtual_host.clone(),
+        query: AMQPQueryString {
+            heartbeat: Some(u16::try_from(options.heartbeat.as_secs()).unwrap_or(u16::MAX)),
+            ..AMQPQueryString::default()
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::ErrorKind;
+
+    use secrecy::SecretString;
+    use tokio::io::AsyncReadExt as _;
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    fn options(ports: &[u16]) -> Arc<AmqpOptions> {
+        let brokers = ports.iter().map(|port| Broker {
+            host: "127.0.0.1".to_owned(),
+            port: *port,
+            user: "guest".to_owned(),
+            password: SecretString::from("guest"),
+        });
+        let mut options = AmqpOptions::new(brokers.collect(), "test");
+        options.connect_limit = Duration::from_millis(300);
+        Arc::new(options)
+    }
+
+    #[tokio::test]
+    async fn ew10_a_broker_that_takes_the_connection_and_says_nothing_is_given_up_and_hung_up_on() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let mut dialer = Dialer::new(options(&[port]), "test");
+        let (dialled, accepted) = tokio::join!(dialer.dial(), listener.accept());
+        assert!(matches!(dialled.err(), Some(AmqpError::Silent { .. })));
+        // The end of the stream shows that the client's thread has nothing to wait for any more.
+        let mut greeting = Vec::new();
+        match accepted.unwrap().0.read_to_end(&mut greeting).await {
+            Ok(_) => assert_eq!(greeting, b"AMQP\0\0\x09\x01"),
+            Err(error) => assert_eq!(error.kind(), ErrorKind::ConnectionReset),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_port_that_nobody_listens_on_is_told_at_once() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        drop(listener);
+        let error = Dialer::new(options(&[port]), "test").dial().await.err().unwrap();
+        assert!(matches!(error, AmqpError::Connect { .. }), "{error:?}");
+        assert!(
+            error.chain().contains(&format!("127.0.0.1:{port}")),
+            "{}",
+            error.chain()
+        );
+    }
+
+    #[tokio::test]
+    async fn every_broker_has_its_turn() {
+        let (one, other) = (
+            TcpListener::bind("127.0.0.1:0").await.unwrap(),
+            TcpListener::bind("127.0.0.1:0").await.unwrap(),
+        );
+        let ports = [
+            one.local_addr().unwrap().port(),
+            other.local_addr().unwrap().port(),
+        ];
+        let mut dialer = Dialer::new(options(&ports), "test");
+        let ((), first, second) = tokio::join!(
+            async {
+                assert!(dialer.dial().await.is_err());
+                assert!(dialer.dial().await.is_err());
+            },
+            one.accept(),
+            other.accept()
+        );
+        assert!(first.is_ok() && second.is_ok());
+    }
+
+    #[tokio::test]
+    async fn what_is_told_shows_no_password() {
+        let mut options = AmqpOptions::clone(&options(&[1]));
+        options.brokers[0].password = SecretString::from("hunter2");
+        let mut dialer = Dialer::new(Arc::new(options.clone()), "test");
+        let error = dialer.dial().await.err().unwrap();
+        let told = format!("{} {error:?} {options:?} {dialer:?}", error.chain());
+        assert!(!told.contains("hunter2"), "{told}");
+    }
+}

@@ -1,0 +1,357 @@
+//! Listening: wake-ups, and whatever an API of upstream casts and asks.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::stream::{SelectAll, StreamExt as _, select_all};
+use lapin::message::Delivery;
+use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions};
+use lapin::types::{AMQPValue, FieldTable};
+use lapin::{Channel, Consumer, Event, ExchangeKind};
+use metrics::counter;
+use tachi_engine::ports::{Poke as _, Registry};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::answer::{self, Said};
+use super::backoff::Backoff;
+use super::dial::{Dialer, Live};
+use super::fault::AmqpError;
+use super::options::{AmqpOptions, QueueKind};
+use super::outbox::{Lane, Message};
+use super::publisher::{Publisher, WAKE_EXCHANGE};
+use super::request::{Call, Request, read};
+use super::status::LinkStatus;
+use super::topology::{Queue, Topology, ask, name};
+use super::upstream::{Consumers, Upstream, presence};
+use crate::LocalWake;
+
+const CONSUMED: &str = "tachi_bus_consumed_total";
+
+/// How many of upstream's messages are worked on at once.
+const PREFETCH: u16 = 16;
+
+/// How often it is looked whether an engine of upstream has come.
+const LOOK: Duration = Duration::from_secs(5);
+
+/// How long a queue of ours is kept by the broker without a consumer, in milliseconds.
+const KEPT: i32 = 1_800_000;
+
+/// The most wake-ups that wait in a queue: one would do.
+const WAITING: i32 = 100;
+
+/// How long an answer is worth sending if the caller does not say for how long it waits.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The broker does not let us.
+const ACCESS_REFUSED: u16 = 403;
+
+/// Whom the messages are for.
+pub struct Ends {
+    /// Woken by a wake-up: the engine looks for work.
+    pub work: LocalWake,
+    /// Woken by a cast of upstream: rows that nobody has taken up are looked for.
+    pub take_up: LocalWake,
+    /// Says how far recoveries are.
+    pub registry: Arc<dyn Registry>,
+    /// Sends the answers.
+    pub publisher: Publisher,
+}
+
+/// Listens. See [`Listener::run`].
+pub struct Listener {
+    options: Arc<AmqpOptions>,
+    ends: Arc<Ends>,
+    status: LinkStatus,
+    upstream: Upstream,
+}
+
+/// Why a connection is over.
+enum Over {
+    Stopped,
+    Lost(AmqpError),
+}
+
+impl Listener {
+    /// A listener that does not listen yet.
+    pub fn new(options: Arc<AmqpOptions>, ends: Ends) -> Self {
+        Self {
+            options,
+            ends: Arc::new(ends),
+            status: LinkStatus::new("listener"),
+            upstream: Upstream::default(),
+        }
+    }
+
+    /// How the connection is.
+    pub fn status(&self) -> LinkStatus {
+        self.status.clone()
+    }
+
+    /// Whether an engine of upstream was seen.
+    pub fn upstream(&self) -> Upstream {
+        self.upstream.clone()
+    }
+
+    /// Listens until told to stop, on one connection after the other.
+    pub async fn run(self, stop: CancellationToken) {
+        let mut dialer = Dialer::new(self.options.clone(), "listener");
+        let mut backoff = Backoff::new(self.options.first_pause, self.options.longest_pause);
+        loop {
+            // Dropping the attempt hangs up.
+            let dialled = tokio::select! {
+                () = stop.cancelled() => return,
+                dialled = dialer.dial() => dialled,
+            };
+            match dialled {
+                Ok(live) => {
+                    let over = tokio::select! {
+                        () = stop.cancelled() => Over::Stopped,
+                        over = self.session(&live, &mut backoff) => over,
+                    };
+                    live.close().await;
+                    match over {
+                        Over::Stopped => return,
+                        Over::Lost(error) => self.status.down(&error),
+                    }
+                }
+                Err(error) => self.status.down(&error),
+            }
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = sleep(backoff.pause()) => {}
+            }
+        }
+    }
+
+    /// Listens on one connection for as long as it lasts. Dropping it loses nothing that the broker does not send again.
+    async fn session(&self, live: &Live, backoff: &mut Backoff) -> Over {
+        let mut events = Box::pin(live.connection.events_listener());
+        let topology = Topology {
+            connection: &live.connection,
+            limit: self.options.answer_limit,
+        };
+        let mut wake = match self.listen_for_wake_ups(&topology).await {
+            Ok(wake) => wake,
+            Err(error) => return Over::Lost(error),
+        };
+        let mut casts = match self.listen_for_casts(&topology).await {
+            Ok(casts) => casts,
+            Err(error) => return Over::Lost(error),
+        };
+        self.status.up(&live.broker);
+        backoff.reset();
+        // Whatever came while we did not listen.
+        self.ends.work.poke();
+        self.ends.take_up.poke();
+        let mut answers = JoinSet::new();
+        let mut looks = interval(LOOK);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            // Every branch only waits, and what comes of it is done outside.
+            tokio::select! {
+                event = events.next() => match event {
+                    Some(Event::Error(source)) if !source.is_amqp_soft_error() => {
+                        return Over::Lost(AmqpError::Connect { broker: live.broker.clone(), source });
+                    }
+                    Some(_) => {}
+                    None => return Over::Lost(AmqpError::Ended { broker: live.broker.clone() }),
+                },
+                delivery = wake.next() => match delivery {
+                    Some(Ok(_)) => {
+                        counter!(CONSUMED, "kind" => "wake").increment(1);
+                        self.ends.work.poke();
+                    }
+                    Some(Err(source)) => return gone(source),
+                    None => return Over::Lost(AmqpError::QueueGone),
+                },
+                delivery = casts.consumers.next(), if !casts.consumers.is_empty() => match delivery {
+                    Some(Ok(delivery)) => self.cast(delivery, &mut answers),
+                    Some(Err(source)) => return gone(source),
+                    None => return Over::Lost(AmqpError::QueueGone),
+                },
+                Some(_) = answers.join_next() => {}
+                _ = looks.tick() => match Consumers::count(&topology, &self.options.upstream).await {
+                    Ok(consumers) => self.upstream.saw(consumers),
+                    Err(error) => tracing::debug!(why = error.chain(), "counting engines of upstream"),
+                },
+            }
+            // A consumer whose queue somebody deletes ends without an error.
+            if casts.wanted > casts.consumers.len() {
+                return Over::Lost(AmqpError::QueueGone);
+            }
+        }
+    }
+
+    async fn listen_for_wake_ups(&self, topology: &Topology<'_>) -> Result<Consumer, AmqpError> {
+        let queue = format!("tachi.wake.{}", self.options.host);
+        topology
+            .exchange(WAKE_EXCHANGE, ExchangeKind::Fanout, true)
+            .await?;
+        let arguments = BTreeMap::from([
+            ("x-expires", AMQPValue::LongInt(KEPT)),
+            ("x-max-length", AMQPValue::LongInt(WAITING)),
+        ]);
+        let declared = Queue {
+            arguments,
+            bound_to: Some((WAKE_EXCHANGE, "")),
+            ..Queue::new(&queue, self.options.queues)
+        };
+        topology.queue(&declared).await?;
+        let channel = topology.channel().await?;
+        // The row is the truth: a wake-up that is lost on its way costs a sweep interval.
+        self.consume(&channel, &queue, true).await
+    }
+
+    async fn listen_for_casts(&self, topology: &Topology<'_>) -> Result<Casts, AmqpError> {
+        match self.casts(topology).await {
+            Err(error) if error.code() == Some(ACCESS_REFUSED) => {
+                tracing::warn!(
+                    why = error.chain(),
+                    "casts of an API of upstream are not heard; what it accepts is found by the next sweep"
+                );
+                Ok(Casts {
+                    consumers: SelectAll::new(),
+                    wanted: 0,
+                    _channel: None,
+                })
+            }
+            other => other,
+        }
+    }
+
+    async fn casts(&self, topology: &Topology<'_>) -> Result<Casts, AmqpError> {
+        let upstream = &self.options.upstream;
+        self.upstream.saw(Consumers::count(topology, upstream).await?);
+        let present = presence(upstream);
+        let own = format!("{}.{}", upstream.topic, self.options.host);
+        let durable = upstream.kind != QueueKind::Transient;
+        topology
+            .exchange(&upstream.exchange, ExchangeKind::Topic, durable)
+            .await?;
+        let arguments = BTreeMap::from([("x-expires", AMQPValue::LongInt(KEPT))]);
+        let declared = Queue {
+            arguments,
+            ..Queue::new(&present, QueueKind::Durable)
+        };
+        topology.queue(&declared).await?;
+        for queue in [&upstream.topic, &own] {
+            let declared = Queue {
+                bound_to: Some((&upstream.exchange, queue)),
+                ..Queue::new(queue, upstream.kind)
+            };
+            topology.queue(&declared).await?;
+        }
+        let channel = topology.channel().await?;
+        let asked = channel.basic_qos(PREFETCH, BasicQosOptions::default());
+        ask("limiting how much is sent at once", topology.limit, asked).await?;
+        // There first, elsewhere second: see `Consumers::count`.
+        let mut consumers = Vec::new();
+        for queue in [&present, &upstream.topic, &own] {
+            consumers.push(self.consume(&channel, queue, false).await?);
+        }
+        let wanted = consumers.len();
+        Ok(Casts {
+            consumers: select_all(consumers),
+            wanted,
+            _channel: Some(channel),
+        })
+    }
+
+    async fn consume(&self, channel: &Channel, queue: &str, no_ack: bool) -> Result<Consumer, AmqpError> {
+        let options = BasicConsumeOptions {
+            no_ack,
+            ..BasicConsumeOptions::default()
+        };
+        let tag = format!("tachi-{}", uuid::Uuid::new_v4().simple());
+        let asked = channel.basic_consume(
+            name("the queue", queue)?,
+            name("the consumer", &tag)?,
+            options,
+            FieldTable::default(),
+        );
+        ask(
+            format!("consuming the queue {queue}"),
+            self.options.answer_limit,
+            asked,
+        )
+        .await
+    }
+
+    /// Reads one message of upstream's. Whatever is in it, it is taken off the queue: the row is the truth.
+    fn cast(&self, delivery: Delivery, answers: &mut JoinSet<()>) {
+        let kind = match read(&delivery.data) {
+            Ok(Request::Process(notification)) => {
+                tracing::debug!(%notification, "an API of upstream has accepted a notification");
+                self.ends.take_up.poke();
+                "cast"
+            }
+            Ok(Request::Details(call)) => {
+                let ends = self.ends.clone();
+                answers.spawn(async move {
+                    answer(&ends, &call).await;
+                    acknowledge(&delivery).await;
+                });
+                counter!(CONSUMED, "kind" => "call").increment(1);
+                return;
+            }
+            Err(unread) => {
+                // Nothing of the message is told: it may hold somebody's token (EW27).
+                tracing::warn!(
+                    why = unread.word(),
+                    bytes = delivery.data.len(),
+                    "a message that is none of upstream's was thrown away"
+                );
+                unread.word()
+            }
+        };
+        counter!(CONSUMED, "kind" => kind).increment(1);
+        answers.spawn(async move { acknowledge(&delivery).await });
+    }
+}
+
+struct Casts {
+    consumers: SelectAll<Consumer>,
+    wanted: usize,
+    _channel: Option<Channel>,
+}
+
+fn gone(source: lapin::Error) -> Over {
+    Over::Lost(AmqpError::Refused {
+        what: "consuming".to_owned(),
+        source,
+    })
+}
+
+async fn acknowledge(delivery: &Delivery) {
+    if let Err(error) = delivery.acker.ack(BasicAckOptions::default()).await {
+        // It comes again, and does no harm.
+        tracing::debug!(%error, "acknowledging a message");
+    }
+}
+
+/// Tells a caller how far a recovery is.
+async fn answer(ends: &Ends, call: &Call) {
+    let patience = call.within.unwrap_or(PATIENCE).min(PATIENCE);
+    let until = Instant::now() + patience;
+    let asked = timeout(patience, async {
+        let found = ends.registry.get_notification(call.notification).await?;
+        let tasks = ends.registry.progress(call.notification).await?;
+        Ok::<_, tachi_engine::ports::RegistryError>((found, tasks))
+    });
+    let body = match asked.await {
+        Ok(Ok((Some(notification), tasks))) => answer::body(call, &Said::Progress(&notification, &tasks)),
+        Ok(Ok((None, _))) => answer::body(call, &Said::NotFound),
+        Ok(Err(error)) => {
+            tracing::warn!(notification = %call.notification, %error, "telling an API of upstream how far it is");
+            answer::body(call, &Said::Failed)
+        }
+        // Nobody waits any more.
+        Err(_) => return,
+    };
+    let mut message = Message::json(Lane::Reply, "", call.reply_to.as_str(), body);
+    message.until = Some(until);
+    ends.publisher.publish(message);
+}

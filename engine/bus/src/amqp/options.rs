@@ -1,0 +1,105 @@
+//! How the broker is reached and what its queues are like.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+use super::tls::BrokerTls;
+
+/// One broker of a cluster.
+#[derive(Clone, Debug)]
+pub struct Broker {
+    /// A name or an address.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// Who we are to it.
+    pub user: String,
+    /// The password.
+    pub password: SecretString,
+}
+
+/// Files of TLS to the broker.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TlsOptions {
+    /// `ssl_ca_file`: only these authorities are believed; without it those of the system.
+    pub authorities: Option<PathBuf>,
+    /// `ssl_cert_file`: our own certificate.
+    pub certificate: Option<PathBuf>,
+    /// `ssl_key_file`: its key.
+    pub key: Option<PathBuf>,
+}
+
+/// What kind of queue is declared where there is none yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum QueueKind {
+    /// A quorum queue: it survives the loss of a broker of a cluster.
+    Quorum,
+    /// A classic queue that survives a restart of its broker.
+    Durable,
+    /// A classic queue that is gone with its broker.
+    Transient,
+}
+
+/// The names by which an API of upstream reaches engines.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UpstreamQueues {
+    /// `control_exchange`.
+    pub exchange: String,
+    /// `masakari_topic`.
+    pub topic: String,
+    /// What they are like if nobody has declared them yet. An API of upstream declares its exchange by its own options
+    /// and fails on another kind, so both have to read the same.
+    pub kind: QueueKind,
+}
+
+/// Everything about the broker.
+#[derive(Clone, Debug)]
+pub struct AmqpOptions {
+    /// The brokers; any of them will do.
+    pub brokers: Vec<Broker>,
+    /// The virtual host.
+    pub virtual_host: String,
+    /// TLS, if it is wanted.
+    pub tls: Option<BrokerTls>,
+    /// `heartbeat_timeout_threshold`: silence for longer than this is the end of a connection; zero waits for ever.
+    pub heartbeat: Duration,
+    /// How long a connection may take to be made.
+    pub connect_limit: Duration,
+    /// How long the broker may take to confirm a message, or to answer anything else.
+    pub answer_limit: Duration,
+    /// How long after a failure the next broker is tried; twice as long after each further one.
+    pub first_pause: Duration,
+    /// The longest such pause.
+    pub longest_pause: Duration,
+    /// What our own queues are.
+    pub queues: QueueKind,
+    /// Where casts of an API of upstream are.
+    pub upstream: UpstreamQueues,
+    /// `host`: part of the names of queues.
+    pub host: String,
+}
+
+impl AmqpOptions {
+    /// Options with defaults for everything but the brokers.
+    pub fn new(brokers: Vec<Broker>, host: impl Into<String>) -> Self {
+        Self {
+            brokers,
+            virtual_host: "/".to_owned(),
+            tls: None,
+            heartbeat: Duration::from_secs(60),
+            connect_limit: Duration::from_secs(5),
+            answer_limit: Duration::from_secs(10),
+            first_pause: Duration::from_millis(250),
+            longest_pause: Duration::from_secs(10),
+            queues: QueueKind::Quorum,
+            upstream: UpstreamQueues {
+                exchange: "masakari".to_owned(),
+                topic: "ha_engine".to_owned(),
+                kind: QueueKind::Transient,
+            },
+            host: host.into(),
+        }
+    }
+}

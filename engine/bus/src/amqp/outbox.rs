@@ -1,0 +1,278 @@
+//! What waits to be published: bounded, and never in anybody's way.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use lapin::BasicProperties;
+use metrics::{counter, gauge};
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+const MESSAGES: &str = "tachi_bus_messages_total";
+const WAITING: &str = "tachi_bus_messages_waiting";
+
+/// What a message is for, which says how long it may wait and what becomes of it when there is no room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Lane {
+    /// The answer to somebody who waits.
+    Reply,
+    /// A wake-up. One that waits is as good as many, so there is never more than one.
+    WakeUp,
+    /// An event for others. Kept for long, in order; the oldest go first when there is no room.
+    Event,
+}
+
+impl Lane {
+    /// In the order in which they are served.
+    const ALL: [Self; 3] = [Self::Reply, Self::WakeUp, Self::Event];
+
+    /// The most that wait.
+    const fn room(self) -> usize {
+        match self {
+            Self::Reply => 256,
+            Self::WakeUp => 1,
+            Self::Event => 10_000,
+        }
+    }
+
+    /// A label of metrics.
+    pub(crate) const fn word(self) -> &'static str {
+        match self {
+            Self::Reply => "reply",
+            Self::WakeUp => "wake",
+            Self::Event => "event",
+        }
+    }
+}
+
+/// A queue that has to be there before a message is published, so that the message is kept until somebody consumes it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct QueueFirst {
+    /// Its name; also the routing key it is bound by.
+    pub name: String,
+}
+
+/// Something to publish.
+#[derive(Clone, Debug)]
+pub struct Message {
+    /// What it is for.
+    pub lane: Lane,
+    /// The exchange; it is declared as a durable or transient topic exchange if it is missing. Empty for the default
+    /// one.
+    pub exchange: String,
+    /// The routing key.
+    pub key: String,
+    /// What is in it.
+    pub body: Vec<u8>,
+    /// Its properties; see [`Message::json`].
+    pub properties: BasicProperties,
+    /// Declared and bound to the exchange before the first such message of a connection.
+    pub queue_first: Option<QueueFirst>,
+    /// Not worth sending after this.
+    pub until: Option<Instant>,
+    /// On how many connections it was tried.
+    pub(crate) tries: u8,
+}
+
+impl Message {
+    /// A message as oslo.messaging writes them: JSON, kept on disk.
+    pub fn json(lane: Lane, exchange: impl Into<String>, key: impl Into<String>, body: Vec<u8>) -> Self {
+        Self {
+            lane,
+            exchange: exchange.into(),
+            key: key.into(),
+            body,
+            properties: BasicProperties::default()
+                .with_content_type("application/json".into())
+                .with_content_encoding("utf-8".into())
+                .with_delivery_mode(2),
+            queue_first: None,
+            until: None,
+            tries: 0,
+        }
+    }
+}
+
+/// A message's way has ended, or taken a turn.
+pub(crate) fn count(lane: Lane, result: &'static str) {
+    counter!(MESSAGES, "kind" => lane.word(), "result" => result).increment(1);
+}
+
+#[derive(Debug, Default)]
+struct Lanes {
+    reply: VecDeque<Message>,
+    wake: VecDeque<Message>,
+    event: VecDeque<Message>,
+}
+
+impl Lanes {
+    fn of(&mut self, lane: Lane) -> &mut VecDeque<Message> {
+        match lane {
+            Lane::Reply => &mut self.reply,
+            Lane::WakeUp => &mut self.wake,
+            Lane::Event => &mut self.event,
+        }
+    }
+}
+
+/// The buffer. Whoever puts something in waits for nobody.
+#[derive(Debug, Default)]
+pub(crate) struct Outbox {
+    lanes: Mutex<Lanes>,
+    filled: Notify,
+}
+
+impl Outbox {
+    fn lanes(&self) -> MutexGuard<'_, Lanes> {
+        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether nothing had to go for it.
+    pub(crate) fn put(&self, message: Message) -> bool {
+        let lane = message.lane;
+        let dropped = {
+            let mut lanes = self.lanes();
+            let queue = lanes.of(lane);
+            let dropped = queue.len() >= lane.room();
+            if dropped {
+                queue.pop_front();
+            }
+            queue.push_back(message);
+            waiting(lane, queue.len());
+            dropped
+        };
+        if dropped {
+            // A wake-up that took another's place does all that the other would have done.
+            count(lane, if lane == Lane::WakeUp { "merged" } else { "dropped" });
+        }
+        self.filled.notify_one();
+        !dropped
+    }
+
+    /// What could not be sent goes to the front again, in the same order, as far as there is room.
+    pub(crate) fn put_back(&self, messages: Vec<Message>) {
+        for message in messages.into_iter().rev() {
+            let lane = message.lane;
+            let mut lanes = self.lanes();
+            let queue = lanes.of(lane);
+            if queue.len() < lane.room() {
+                queue.push_front(message);
+                waiting(lane, queue.len());
+            } else {
+                drop(lanes);
+                count(lane, if lane == Lane::WakeUp { "merged" } else { "dropped" });
+            }
+        }
+        self.filled.notify_one();
+    }
+
+    fn take(&self) -> Option<Message> {
+        let mut lanes = self.lanes();
+        Lane::ALL.into_iter().find_map(|lane| {
+            let queue = lanes.of(lane);
+            let message = queue.pop_front()?;
+            waiting(lane, queue.len());
+            Some(message)
+        })
+    }
+
+    /// The next message that is still worth sending.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping this loses nothing.
+    pub(crate) async fn next(&self) -> Message {
+        loop {
+            while let Some(message) = self.take() {
+                if message.until.is_none_or(|until| Instant::now() < until) {
+                    return message;
+                }
+                count(message.lane, "late");
+            }
+            self.filled.notified().await;
+        }
+    }
+
+    /// How many wait.
+    pub(crate) fn len(&self) -> usize {
+        let mut lanes = self.lanes();
+        Lane::ALL.into_iter().map(|lane| lanes.of(lane).len()).sum()
+    }
+}
+
+fn waiting(lane: Lane, number: usize) {
+    let number = u32::try_from(number).unwrap_or(u32::MAX);
+    gauge!(WAITING, "kind" => lane.word()).set(f64::from(number));
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn message(lane: Lane, key: &str) -> Message {
+        Message::json(lane, "", key, Vec::new())
+    }
+
+    async fn keys(outbox: &Outbox) -> Vec<String> {
+        let mut keys = Vec::new();
+        while outbox.len() > 0 {
+            keys.push(outbox.next().await.key);
+        }
+        keys
+    }
+
+    #[tokio::test]
+    async fn replies_first_then_wake_ups_then_events_in_their_order() {
+        let outbox = Outbox::default();
+        for (lane, key) in [
+            (Lane::Event, "e1"),
+            (Lane::Event, "e2"),
+            (Lane::WakeUp, "w"),
+            (Lane::Reply, "r"),
+        ] {
+            assert!(outbox.put(message(lane, key)));
+        }
+        assert_eq!(keys(&outbox).await, ["r", "w", "e1", "e2"]);
+    }
+
+    #[tokio::test]
+    async fn ew10_what_does_not_fit_pushes_the_oldest_out_and_nobody_waits() {
+        for (lane, room) in [(Lane::WakeUp, 1), (Lane::Reply, 256), (Lane::Event, 10_000)] {
+            let outbox = Outbox::default();
+            for number in 0..room + 3 {
+                assert_eq!(
+                    outbox.put(message(lane, &number.to_string())),
+                    number < room,
+                    "{lane:?}"
+                );
+            }
+            let kept = keys(&outbox).await;
+            assert_eq!(kept.len(), room, "{lane:?}");
+            assert_eq!(kept.first().unwrap(), "3", "{lane:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_could_not_be_sent_comes_first_again_unless_there_is_no_room() {
+        let outbox = Outbox::default();
+        outbox.put(message(Lane::Event, "c"));
+        outbox.put_back(vec![message(Lane::Event, "a"), message(Lane::Event, "b")]);
+        outbox.put(message(Lane::WakeUp, "new"));
+        outbox.put_back(vec![message(Lane::WakeUp, "old")]);
+        assert_eq!(keys(&outbox).await, ["new", "a", "b", "c"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_nobody_waits_for_any_more_is_not_sent() {
+        let outbox = Outbox::default();
+        let mut late = message(Lane::Reply, "late");
+        late.until = Some(Instant::now() + Duration::from_secs(1));
+        outbox.put(late);
+        outbox.put(message(Lane::Reply, "open"));
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!(outbox.next().await.key, "open");
+        assert_eq!(outbox.len(), 0);
+    }
+}

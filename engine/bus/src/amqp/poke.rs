@@ -1,0 +1,34 @@
+//! Waking engines on other machines.
+
+use lapin::BasicProperties;
+use tachi_engine::ports::Poke;
+
+use super::outbox::{Lane, Message};
+use super::publisher::{Publisher, WAKE_EXCHANGE};
+
+/// What is in a wake-up: its arrival is all that counts.
+const BODY: &[u8] = b"{\"tachi.wake\": 1}";
+
+/// Pokes every host that has an engine.
+#[derive(Clone, Debug)]
+pub struct AmqpPoke(Publisher);
+
+impl AmqpPoke {
+    /// Through this publisher.
+    pub fn new(publisher: Publisher) -> Self {
+        Self(publisher)
+    }
+}
+
+impl Poke for AmqpPoke {
+    fn poke(&self) {
+        let mut message = Message::json(Lane::WakeUp, WAKE_EXCHANGE, "", BODY.to_vec());
+        // Whoever is not there to hear it looks for work when it comes.
+        message.properties = BasicProperties::default().with_content_type("application/json".into());
+        self.0.publish(message);
+    }
+
+    fn is_connected(&self) -> Option<bool> {
+        Some(self.0.status().state().is_up())
+    }
+}

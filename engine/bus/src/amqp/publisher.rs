@@ -1,0 +1,369 @@
+//! Publishing: a handle that never blocks, and the task behind it.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use futures_util::stream::{FuturesOrdered, StreamExt as _};
+use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
+use lapin::{Channel, Confirmation, Event, ExchangeKind};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio_util::sync::CancellationToken;
+
+use super::backoff::Backoff;
+use super::dial::{Dialer, Live};
+use super::fault::AmqpError;
+use super::options::{AmqpOptions, QueueKind};
+use super::outbox::{Lane, Message, Outbox, QueueFirst, count};
+use super::status::LinkStatus;
+use super::topology::{Queue, Topology, ask, name};
+
+/// How many messages may be on their way without a confirmation.
+const WINDOW: usize = 64;
+
+/// How long what waits may take to be sent after we were told to stop.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// On how many connections a message is tried.
+const MOST_TRIES: u8 = 20;
+
+/// Where wake-ups go: to every host that has an engine.
+pub(crate) const WAKE_EXCHANGE: &str = "tachi.wake";
+
+/// The sending end. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Publisher {
+    outbox: Arc<Outbox>,
+    status: LinkStatus,
+}
+
+impl Publisher {
+    /// A publisher, and the task that does its work; until that runs, messages wait.
+    pub fn new(options: Arc<AmqpOptions>) -> (Self, PublisherTask) {
+        let publisher = Self {
+            outbox: Arc::default(),
+            status: LinkStatus::new("publisher"),
+        };
+        let task = PublisherTask {
+            publisher: publisher.clone(),
+            options,
+        };
+        (publisher, task)
+    }
+
+    /// Takes a message, whatever the broker does. Whether no other had to go for it; which one that is depends on the
+    /// [`Lane`]. It is sent at least once if the broker comes back in time, and lost if this process ends before.
+    pub fn publish(&self, message: Message) -> bool {
+        self.outbox.put(message)
+    }
+
+    /// How the connection is.
+    pub fn status(&self) -> LinkStatus {
+        self.status.clone()
+    }
+
+    /// How many messages wait to be sent.
+    pub fn waiting(&self) -> usize {
+        self.outbox.len()
+    }
+}
+
+/// The task behind a [`Publisher`].
+#[derive(Debug)]
+pub struct PublisherTask {
+    publisher: Publisher,
+    options: Arc<AmqpOptions>,
+}
+
+/// Why a connection is over.
+enum Over {
+    Stopped,
+    Lost(AmqpError),
+}
+
+impl PublisherTask {
+    /// Publishes until told to stop, and then what is still waiting if that takes no longer than a second.
+    pub async fn run(self, stop: CancellationToken) {
+        let mut dialer = Dialer::new(self.options.clone(), "publisher");
+        let mut backoff = Backoff::new(self.options.first_pause, self.options.longest_pause);
+        loop {
+            // Dropping the attempt hangs up.
+            let dialled = tokio::select! {
+                () = stop.cancelled() => return,
+                dialled = dialer.dial() => dialled,
+            };
+            match dialled {
+                Ok(live) => {
+                    self.publisher.status.up(&live.broker);
+                    let (over, was_of_use) = self.session(&live, &stop).await;
+                    if was_of_use {
+                        backoff.reset();
+                    }
+                    live.close().await;
+                    match over {
+                        Over::Stopped => return,
+                        Over::Lost(error) => self.publisher.status.down(&error),
+                    }
+                }
+                Err(error) => self.publisher.status.down(&error),
+            }
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = sleep(backoff.pause()) => {}
+            }
+        }
+    }
+
+    /// Works on one connection for as long as it lasts. Also says whether a message got through.
+    async fn session(&self, live: &Live, stop: &CancellationToken) -> (Over, bool) {
+        let mut session = Session {
+            outbox: &self.publisher.outbox,
+            options: &self.options,
+            live,
+            channel: None,
+            declared: BTreeSet::new(),
+            sent: VecDeque::new(),
+            confirms: FuturesOrdered::new(),
+            of_use: false,
+        };
+        let over = session.work(&self.publisher.status, stop).await;
+        let of_use = session.of_use;
+        session.put_back();
+        (over, of_use)
+    }
+}
+
+/// What is declared on this connection already.
+type Declared = BTreeSet<(String, Option<QueueFirst>)>;
+
+struct Session<'s> {
+    outbox: &'s Outbox,
+    options: &'s AmqpOptions,
+    live: &'s Live,
+    channel: Option<Channel>,
+    declared: Declared,
+    /// On their way, in the order of `confirms`.
+    sent: VecDeque<Message>,
+    confirms: FuturesOrdered<BoxFuture<'static, Result<Confirmation, AmqpError>>>,
+    of_use: bool,
+}
+
+impl Session<'_> {
+    async fn work(&mut self, status: &LinkStatus, stop: &CancellationToken) -> Over {
+        let mut events = Box::pin(self.live.connection.events_listener());
+        let mut last_words: Option<Instant> = None;
+        loop {
+            let may_send = self.sent.len() < WINDOW && last_words.is_none();
+            // Waiting for an event, the outbox or a confirmation loses nothing when dropped. Sending is done outside.
+            let message = tokio::select! {
+                biased;
+                event = events.next() => {
+                    if let Some(over) = self.event(status, event) {
+                        return over;
+                    }
+                    continue;
+                }
+                Some(confirmed) = self.confirms.next() => {
+                    if let Err(error) = self.confirmed(confirmed) {
+                        return Over::Lost(error);
+                    }
+                    if last_words.is_some() && self.sent.is_empty() {
+                        return Over::Stopped;
+                    }
+                    continue;
+                }
+                () = stop.cancelled(), if last_words.is_none() => {
+                    last_words = Some(Instant::now() + LAST_WORDS);
+                    match self.last_words(last_words).await {
+                        Ok(()) if self.sent.is_empty() => return Over::Stopped,
+                        Ok(()) => continue,
+                        Err(error) => return Over::Lost(error),
+                    }
+                }
+                () = at(last_words) => return Over::Stopped,
+                message = self.outbox.next(), if may_send => message,
+            };
+            if let Err(error) = self.send(message).await {
+                return Over::Lost(error);
+            }
+        }
+    }
+
+    /// What the broker says of the connection; `Some` if it is over.
+    fn event(&self, status: &LinkStatus, event: Option<Event>) -> Option<Over> {
+        let broker = &self.live.broker;
+        match event {
+            Some(Event::ConnectionBlocked(why)) => status.blocked(broker, &why),
+            Some(Event::ConnectionUnblocked) => status.unblocked(broker),
+            // The broker also tells so of a channel that it closed; whoever asked there has heard it.
+            Some(Event::Error(source)) if source.is_amqp_soft_error() => {}
+            Some(Event::Error(source)) => {
+                return Some(Over::Lost(AmqpError::Connect {
+                    broker: broker.clone(),
+                    source,
+                }));
+            }
+            None => {
+                return Some(Over::Lost(AmqpError::Ended {
+                    broker: broker.clone(),
+                }));
+            }
+            // Connected, told to go slower, or something newer: nothing to do.
+            Some(_) => {}
+        }
+        None
+    }
+
+    /// Hands over what waits when we are told to stop.
+    async fn last_words(&mut self, until: Option<Instant>) -> Result<(), AmqpError> {
+        while self.outbox.len() > 0
+            && self.sent.len() < WINDOW
+            && let Some(until) = until
+            && let Ok(message) = timeout_at(until, self.outbox.next()).await
+        {
+            self.send(message).await?;
+        }
+        Ok(())
+    }
+
+    /// The message counts as on its way from before the first byte, so that it is never lost with the connection.
+    async fn send(&mut self, message: Message) -> Result<(), AmqpError> {
+        let limit = self.options.answer_limit;
+        self.sent.push_back(message.clone());
+        self.declare(&message).await?;
+        let channel = self.channel().await?;
+        // A reply that nobody waits for any more comes back, which is how we learn it.
+        let options = BasicPublishOptions {
+            mandatory: message.lane == Lane::Reply,
+            ..BasicPublishOptions::default()
+        };
+        let what = "publishing a message";
+        let (exchange, key) = (
+            name("the exchange", &message.exchange),
+            name("the routing key", &message.key),
+        );
+        let (Ok(exchange), Ok(key)) = (exchange, key) else {
+            // No broker takes it, so it is not tried again.
+            self.sent.pop_back();
+            count(message.lane, "refused");
+            return Ok(());
+        };
+        let publishing =
+            channel.basic_publish(exchange, key, options, &message.body, message.properties.clone());
+        let confirm = ask(what, limit, publishing).await?;
+        self.confirms.push_back(Box::pin(async move {
+            match timeout(limit, confirm).await {
+                Ok(Ok(confirmation)) => Ok(confirmation),
+                Ok(Err(source)) => Err(AmqpError::Refused {
+                    what: what.to_owned(),
+                    source,
+                }),
+                Err(_) => Err(AmqpError::NoAnswer {
+                    what: what.to_owned(),
+                    limit,
+                }),
+            }
+        }));
+        Ok(())
+    }
+
+    fn confirmed(&mut self, confirmed: Result<Confirmation, AmqpError>) -> Result<(), AmqpError> {
+        let confirmation = confirmed?;
+        let Some(message) = self.sent.pop_front() else {
+            return Ok(());
+        };
+        let acked = confirmation.is_ack();
+        let returned = confirmation.take_message().is_some();
+        match (acked, returned) {
+            // A broker that keeps nothing has nobody who consumes it.
+            (true, true) => count(message.lane, "unroutable"),
+            (true, false) => count(message.lane, "published"),
+            (false, _) => {
+                // The broker could not keep it: worth another try, behind the others.
+                count(message.lane, "nacked");
+                self.outbox.put_back(vec![message]);
+                return Ok(());
+            }
+        }
+        self.of_use = true;
+        Ok(())
+    }
+
+    async fn channel(&mut self) -> Result<Channel, AmqpError> {
+        if let Some(channel) = &self.channel {
+            return Ok(channel.clone());
+        }
+        let channel = self.topology().channel().await?;
+        let confirming = channel.confirm_select(ConfirmSelectOptions::default());
+        ask("asking for confirmations", self.options.answer_limit, confirming).await?;
+        self.channel = Some(channel.clone());
+        Ok(channel)
+    }
+
+    fn topology(&self) -> Topology<'_> {
+        Topology {
+            connection: &self.live.connection,
+            limit: self.options.answer_limit,
+        }
+    }
+
+    /// Declares what the message needs, once per connection.
+    async fn declare(&mut self, message: &Message) -> Result<(), AmqpError> {
+        if message.exchange.is_empty() {
+            return Ok(());
+        }
+        let wanted = (message.exchange.clone(), message.queue_first.clone());
+        if self.declared.contains(&wanted) {
+            return Ok(());
+        }
+        let topology = self.topology();
+        if message.exchange == WAKE_EXCHANGE {
+            topology
+                .exchange(WAKE_EXCHANGE, ExchangeKind::Fanout, true)
+                .await?;
+        } else {
+            let durable = self.options.upstream.kind != QueueKind::Transient;
+            topology
+                .exchange(&message.exchange, ExchangeKind::Topic, durable)
+                .await?;
+        }
+        if let Some(first) = &message.queue_first {
+            let queue = Queue {
+                bound_to: Some((&message.exchange, &first.name)),
+                ..Queue::new(&first.name, self.options.upstream.kind)
+            };
+            topology.queue(&queue).await?;
+        }
+        self.declared.insert(wanted);
+        Ok(())
+    }
+
+    /// What was on its way and not confirmed is sent again: at least once. What no broker seems to take is given up, so
+    /// that it does not stand in the way of the rest for ever.
+    fn put_back(&mut self) {
+        let mut again = Vec::with_capacity(self.sent.len());
+        for mut message in self.sent.drain(..) {
+            message.tries = message.tries.saturating_add(1);
+            if message.tries < MOST_TRIES {
+                again.push(message);
+            } else {
+                count(message.lane, "refused");
+                tracing::warn!(
+                    exchange = message.exchange,
+                    key = message.key,
+                    "a message was given up after {MOST_TRIES} connections"
+                );
+            }
+        }
+        self.outbox.put_back(again);
+    }
+}
+
+/// Until that moment; for ever if there is none.
+async fn at(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => tokio::time::sleep_until(moment).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,149 @@
+//! How a connection is, for whoever wants to know: `/healthcheck`, metrics, the log.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use metrics::{counter, gauge};
+use tokio::time::Instant;
+
+use super::fault::AmqpError;
+
+const CONNECTED: &str = "tachi_bus_connected";
+const RECONNECTS: &str = "tachi_bus_connections_total";
+
+/// The state of one connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LinkState {
+    /// No attempt has ended yet.
+    Starting,
+    /// Connected.
+    Up {
+        /// To which broker.
+        broker: String,
+    },
+    /// Connected, but the broker takes nothing: it is short of memory or of disk.
+    Blocked {
+        /// Which broker.
+        broker: String,
+    },
+    /// Not connected; the next attempt is under way or soon to come.
+    Down {
+        /// Why the last attempt failed or the connection ended.
+        why: String,
+    },
+}
+
+impl LinkState {
+    /// Whether messages get through.
+    pub const fn is_up(&self) -> bool {
+        matches!(self, Self::Up { .. })
+    }
+}
+
+#[derive(Debug)]
+struct Inner {
+    /// Which connection it is: a label of metrics and a word in the log.
+    link: &'static str,
+    state: Mutex<(LinkState, Option<Instant>)>,
+}
+
+/// One connection's state; clones share it.
+#[derive(Clone, Debug)]
+pub struct LinkStatus(Arc<Inner>);
+
+impl LinkStatus {
+    pub(crate) fn new(link: &'static str) -> Self {
+        gauge!(CONNECTED, "link" => link).set(0.0);
+        Self(Arc::new(Inner {
+            link,
+            state: Mutex::new((LinkState::Starting, None)),
+        }))
+    }
+
+    /// How it is now.
+    pub fn state(&self) -> LinkState {
+        self.0
+            .state
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .0
+            .clone()
+    }
+
+    /// Remembers a state; whether it is another one than before.
+    fn set(&self, state: LinkState) -> bool {
+        gauge!(CONNECTED, "link" => self.0.link).set(if state.is_up() { 1.0 } else { 0.0 });
+        let mut kept = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let changed = std::mem::discriminant(&kept.0) != std::mem::discriminant(&state);
+        *kept = (state, changed.then(Instant::now).or(kept.1));
+        changed
+    }
+
+    pub(crate) fn up(&self, broker: &str) {
+        counter!(RECONNECTS, "link" => self.0.link, "result" => "connected").increment(1);
+        let broker = broker.to_owned();
+        if self.set(LinkState::Up {
+            broker: broker.clone(),
+        }) {
+            tracing::info!(broker, link = self.0.link, "connected to the broker");
+        }
+    }
+
+    /// The broker takes messages again.
+    pub(crate) fn unblocked(&self, broker: &str) {
+        let broker = broker.to_owned();
+        if self.set(LinkState::Up {
+            broker: broker.clone(),
+        }) {
+            tracing::info!(broker, link = self.0.link, "the broker takes messages again");
+        }
+    }
+
+    pub(crate) fn blocked(&self, broker: &str, why: &str) {
+        let broker = broker.to_owned();
+        if self.set(LinkState::Blocked {
+            broker: broker.clone(),
+        }) {
+            tracing::warn!(
+                broker,
+                link = self.0.link,
+                why,
+                "the broker takes no messages: wake-ups cost up to a sweep interval until it does"
+            );
+        }
+    }
+
+    /// An attempt failed, or a connection ended. Told once, however often it fails.
+    pub(crate) fn down(&self, error: &AmqpError) {
+        counter!(RECONNECTS, "link" => self.0.link, "result" => "failed").increment(1);
+        let why = error.chain();
+        if self.set(LinkState::Down { why: why.clone() }) {
+            tracing::warn!(
+                link = self.0.link,
+                why,
+                "no connection to the broker: wake-ups cost up to a sweep interval until there is one"
+            );
+        } else {
+            tracing::debug!(link = self.0.link, why, "still no connection to the broker");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_connection_that_takes_messages_is_up() {
+        let status = LinkStatus::new("test");
+        assert_eq!(status.state(), LinkState::Starting);
+        status.up("a:1");
+        assert!(status.state().is_up());
+        status.blocked("a:1", "low on memory");
+        assert!(!status.state().is_up());
+        status.unblocked("a:1");
+        assert!(status.state().is_up());
+        status.down(&AmqpError::NoBroker);
+        let why = AmqpError::NoBroker.to_string();
+        assert_eq!(status.state(), LinkState::Down { why });
+    }
+}

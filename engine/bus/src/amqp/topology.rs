@@ -1,0 +1,215 @@
+//! Declaring exchanges and queues without a quarrel.
+//!
+//! Who declares what is there already, with other flags than it has, loses its channel. So we look first, and take what
+//! is there as it is; only what is missing is declared. Each question has a channel of its own, because the broker closes
+//! the channel of one that it answers with no.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
+use lapin::types::{AMQPValue, FieldTable, ShortString};
+use lapin::{Channel, Connection, ExchangeKind};
+use tokio::time::timeout;
+
+use super::fault::AmqpError;
+use super::options::QueueKind;
+
+/// The broker's numbers.
+const NOT_FOUND: u16 = 404;
+const PRECONDITION_FAILED: u16 = 406;
+/// RabbitMQ answers so to a kind of queue that it was told not to have any more.
+const INTERNAL_ERROR: u16 = 541;
+
+/// A name of the protocol, which is no longer than 255 bytes.
+pub(crate) fn name(what: &'static str, text: &str) -> Result<ShortString, AmqpError> {
+    ShortString::try_new(text).map_err(|_| AmqpError::Name {
+        what,
+        name: text.chars().take(40).collect(),
+    })
+}
+
+/// Asks the broker, within the limit.
+pub(crate) async fn ask<T>(
+    what: impl Into<String>,
+    limit: Duration,
+    question: impl Future<Output = lapin::Result<T>>,
+) -> Result<T, AmqpError> {
+    match timeout(limit, question).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(source)) => Err(AmqpError::Refused {
+            what: what.into(),
+            source,
+        }),
+        Err(_) => Err(AmqpError::NoAnswer {
+            what: what.into(),
+            limit,
+        }),
+    }
+}
+
+/// What a queue is to be like if it is not there yet.
+#[derive(Clone, Debug)]
+pub(crate) struct Queue<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) kind: QueueKind,
+    /// Further arguments, such as how long it is kept without a consumer.
+    pub(crate) arguments: BTreeMap<&'static str, AMQPValue>,
+    /// What it is bound to: exchange and routing key.
+    pub(crate) bound_to: Option<(&'a str, &'a str)>,
+}
+
+impl<'a> Queue<'a> {
+    pub(crate) fn new(name: &'a str, kind: QueueKind) -> Self {
+        Self {
+            name,
+            kind,
+            arguments: BTreeMap::new(),
+            bound_to: None,
+        }
+    }
+}
+
+/// Consumers and messages of a queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Seen {
+    pub(crate) consumers: u32,
+}
+
+/// One connection's declarations.
+pub(crate) struct Topology<'c> {
+    pub(crate) connection: &'c Connection,
+    pub(crate) limit: Duration,
+}
+
+impl Topology<'_> {
+    pub(crate) async fn channel(&self) -> Result<Channel, AmqpError> {
+        ask("opening a channel", self.limit, self.connection.create_channel()).await
+    }
+
+    /// Makes sure that there is an exchange of this name, whatever its flags.
+    pub(crate) async fn exchange(
+        &self,
+        exchange: &str,
+        kind: ExchangeKind,
+        durable: bool,
+    ) -> Result<(), AmqpError> {
+        let declare = async |passive: bool| {
+            let channel = self.channel().await?;
+            let options = ExchangeDeclareOptions {
+                passive,
+                durable,
+                ..ExchangeDeclareOptions::default()
+            };
+            let name = name("the exchange", exchange)?;
+            let what = format!("declaring the exchange {exchange}");
+            let asked = channel.exchange_declare(name, kind.clone(), options, FieldTable::default());
+            ask(what, self.limit, asked).await?;
+            close(&channel).await;
+            Ok::<(), AmqpError>(())
+        };
+        match declare(true).await {
+            Err(error) if error.code() == Some(NOT_FOUND) => {}
+            other => return other,
+        }
+        match declare(false).await {
+            // Somebody else was quicker, with other flags.
+            Err(error) if error.code() == Some(PRECONDITION_FAILED) => {
+                as_it_is("exchange", exchange, &error);
+                declare(true).await
+            }
+            other => other,
+        }
+    }
+
+    /// What is in a queue, and how many consume it; `None` if there is none.
+    pub(crate) async fn look(&self, queue: &str) -> Result<Option<Seen>, AmqpError> {
+        match self.declare(&Queue::new(queue, QueueKind::Durable), true).await {
+            Ok(seen) => Ok(Some(seen)),
+            Err(error) if error.code() == Some(NOT_FOUND) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Makes sure that there is a queue of this name, whatever its flags, and that it is bound.
+    pub(crate) async fn queue(&self, queue: &Queue<'_>) -> Result<(), AmqpError> {
+        if self.look(queue.name).await?.is_none() {
+            match self.declare(queue, false).await {
+                Ok(_) => {}
+                Err(error) if error.code() == Some(PRECONDITION_FAILED) => {
+                    as_it_is("queue", queue.name, &error);
+                }
+                Err(error) if error.code() == Some(INTERNAL_ERROR) && queue.kind == QueueKind::Transient => {
+                    let durable = Queue {
+                        kind: QueueKind::Durable,
+                        ..queue.clone()
+                    };
+                    tracing::warn!(
+                        queue = queue.name,
+                        why = error.chain(),
+                        "the broker has no such queues any more: declaring a durable one"
+                    );
+                    self.declare(&durable, false).await?;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        let Some((exchange, key)) = queue.bound_to else {
+            return Ok(());
+        };
+        let channel = self.channel().await?;
+        let asked = channel.queue_bind(
+            name("the queue", queue.name)?,
+            name("the exchange", exchange)?,
+            name("the routing key", key)?,
+            QueueBindOptions::default(),
+            FieldTable::default(),
+        );
+        let what = format!("binding the queue {} to the exchange {exchange}", queue.name);
+        ask(what, self.limit, asked).await?;
+        close(&channel).await;
+        Ok(())
+    }
+
+    async fn declare(&self, queue: &Queue<'_>, passive: bool) -> Result<Seen, AmqpError> {
+        let channel = self.channel().await?;
+        let options = QueueDeclareOptions {
+            passive,
+            durable: queue.kind != QueueKind::Transient,
+            ..QueueDeclareOptions::default()
+        };
+        let mut arguments = FieldTable::default();
+        if queue.kind == QueueKind::Quorum {
+            arguments.insert("x-queue-type".into(), AMQPValue::LongString("quorum".into()));
+        }
+        for (key, value) in &queue.arguments {
+            arguments.insert((*key).into(), value.clone());
+        }
+        let what = if passive {
+            format!("looking at the queue {}", queue.name)
+        } else {
+            format!("declaring the queue {}", queue.name)
+        };
+        let asked = channel.queue_declare(name("the queue", queue.name)?, options, arguments);
+        let declared = ask(what, self.limit, asked).await?;
+        close(&channel).await;
+        Ok(Seen {
+            consumers: declared.consumer_count(),
+        })
+    }
+}
+
+fn as_it_is(what: &str, name: &str, error: &AmqpError) {
+    tracing::warn!(
+        name,
+        why = error.chain(),
+        "the {what} was declared by somebody else with other options: it is used as it is"
+    );
+}
+
+/// A channel that is done with; its end is not worth waiting for long, nor failing for.
+async fn close(channel: &Channel) {
+    if let Err(error) = channel.close(200, "done".into()).await {
+        tracing::debug!(%error, "closing a channel");
+    }
+}

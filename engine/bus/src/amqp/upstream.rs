@@ -1,0 +1,148 @@
+//! Whether an engine of upstream is at work (R21).
+//!
+//! Each of our engines that consumes upstream's queue also consumes one of our own, which nobody publishes to. So whoever
+//! consumes upstream's and is not counted by ours is an engine of upstream.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use metrics::gauge;
+use tokio::time::Instant;
+
+use super::dial::Dialer;
+use super::fault::AmqpError;
+use super::options::{AmqpOptions, UpstreamQueues};
+use super::topology::Topology;
+
+const FOREIGN: &str = "tachi_bus_upstream_engines";
+
+/// How often it is said again.
+const AGAIN: Duration = Duration::from_secs(60);
+
+/// The queue that only our engines consume.
+pub(crate) fn presence(queues: &UpstreamQueues) -> String {
+    format!("tachi.present.{}", queues.topic)
+}
+
+/// Who consumes upstream's queue.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Consumers {
+    /// All of them.
+    pub all: u32,
+    /// Our own engines.
+    pub ours: u32,
+}
+
+impl Consumers {
+    /// Engines of upstream.
+    pub const fn upstream(self) -> u32 {
+        self.all.saturating_sub(self.ours)
+    }
+
+    /// Looks, on a connection of its own. Every broker has one chance.
+    ///
+    /// # Errors
+    ///
+    /// What the last broker's was.
+    pub async fn look(options: &Arc<AmqpOptions>) -> Result<(Self, String), AmqpError> {
+        let mut dialer = Dialer::new(options.clone(), "look");
+        let mut last = AmqpError::NoBroker;
+        for _ in &options.brokers {
+            match dialer.dial().await {
+                Ok(live) => {
+                    let topology = Topology {
+                        connection: &live.connection,
+                        limit: options.answer_limit,
+                    };
+                    let seen = Self::count(&topology, &options.upstream).await;
+                    let broker = live.broker.clone();
+                    live.close().await;
+                    match seen {
+                        Ok(seen) => return Ok((seen, broker)),
+                        Err(error) => last = error,
+                    }
+                }
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
+    }
+
+    /// Ours are counted last, and each of ours is there before it is elsewhere: one that is just coming or going is never
+    /// taken for a stranger, except for the moment between two queues losing the same connection.
+    pub(crate) async fn count(topology: &Topology<'_>, queues: &UpstreamQueues) -> Result<Self, AmqpError> {
+        let all = topology.look(&queues.topic).await?;
+        let ours = topology.look(&presence(queues)).await?;
+        Ok(Self {
+            all: all.map_or(0, |seen| seen.consumers),
+            ours: ours.map_or(0, |seen| seen.consumers),
+        })
+    }
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    engines: AtomicU32,
+    /// For how many looks in a row there was one, and when it was last said.
+    told: Mutex<(u32, Option<Instant>)>,
+}
+
+/// What was seen last. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct Upstream(Arc<Inner>);
+
+impl Upstream {
+    /// Whether rows that an API of upstream writes may be taken up: nobody else would be working on them.
+    pub fn is_gone(&self) -> bool {
+        self.0.engines.load(Ordering::Relaxed) == 0
+    }
+
+    pub(crate) fn saw(&self, consumers: Consumers) {
+        let engines = consumers.upstream();
+        gauge!(FOREIGN).set(f64::from(engines));
+        let before = self.0.engines.swap(engines, Ordering::Relaxed);
+        let mut told = self.0.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if engines == 0 {
+            if before > 0 && told.1.is_some() {
+                tracing::info!("no engine of upstream is at work any more");
+            }
+            *told = (0, None);
+            return;
+        }
+        told.0 = told.0.saturating_add(1);
+        // Once may be an engine of ours whose connection is just breaking.
+        if told.0 >= 2 && told.1.is_none_or(|at| at.elapsed() >= AGAIN) {
+            told.1 = Some(Instant::now());
+            tracing::error!(
+                engines,
+                "an engine of upstream consumes the same queue: stop it. Until then what an API of upstream accepts is \
+                 left to it, lest two engines work on one host"
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn r21_whoever_is_not_counted_by_our_own_queue_is_an_engine_of_upstream() {
+        let cases = [
+            ("nobody", 0, 0, 0),
+            ("ours alone", 3, 3, 0),
+            ("one of ours is just coming", 0, 1, 0),
+            ("one of upstream's", 1, 0, 1),
+            ("both", 4, 3, 1),
+        ];
+        for (name, all, ours, expected) in cases {
+            let upstream = Upstream::default();
+            upstream.saw(Consumers { all, ours });
+            assert_eq!(Consumers { all, ours }.upstream(), expected, "{name}");
+            assert_eq!(upstream.is_gone(), expected == 0, "{name}");
+            upstream.saw(Consumers::default());
+            assert!(upstream.is_gone(), "{name}: it has gone");
+        }
+    }
+}

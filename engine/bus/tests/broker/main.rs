@@ -1,0 +1,11 @@
+//! Against a real RabbitMQ: `TACHI_TEST_RABBIT_URL=rabbit://user:password@host:port/`.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on has failed"
+)]
+
+mod bed;
+mod publishing;
