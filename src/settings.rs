@@ -2,6 +2,7 @@
 
 mod database;
 mod engine;
+mod events;
 mod fencing;
 mod http;
 mod identity;
@@ -20,6 +21,7 @@ use tachi_fence::MaasOptions;
 use crate::cli::ConfigArgs;
 
 pub(crate) use database::{Database, folder as database_folder};
+pub(crate) use events::{Driver, EventSettings};
 pub(crate) use http::Http;
 pub(crate) use identity::AuthStrategy;
 pub(crate) use policy::PolicySettings;
@@ -64,6 +66,8 @@ pub(crate) struct Settings {
     pub(crate) sweep_interval: Duration,
     /// Where an engine's numbers and health are served.
     pub(crate) engine_listen: Option<std::net::SocketAddr>,
+    /// Who is told of what happens.
+    pub(crate) events: EventSettings,
     /// The MAAS that switches the hosts' power.
     pub(crate) maas: Option<MaasOptions>,
     /// Everything of ours in the log.
@@ -116,6 +120,7 @@ impl Settings {
         Self::read(&Ini::parse(name, text)?)
     }
 
+    #[allow(clippy::too_many_lines, reason = "a line or two for each component")]
     fn read(ini: &Ini) -> Result<Self, ConfigErrors> {
         let known = Known::masakari();
         let mut reader = Reader::new(ini, &known);
@@ -187,6 +192,7 @@ impl Settings {
             .get();
         let sweep_interval = engine::sweep_interval(r);
         let engine_listen = engine::metrics_listen(r);
+        let events = events::events(r);
         let report = reader.finish()?;
         Ok(Self {
             listen,
@@ -208,6 +214,7 @@ impl Settings {
             notification_expiry,
             sweep_interval,
             engine_listen,
+            events,
             maas,
             debug,
             log_file,
@@ -234,7 +241,8 @@ fn default_state_path() -> String {
         .to_string()
 }
 
-fn hostname() -> String {
+/// What this machine calls itself.
+pub(crate) fn hostname() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 

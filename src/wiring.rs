@@ -1,5 +1,6 @@
 //! Puts adapters behind the ports of engine and API.
 
+mod events;
 mod identity;
 pub(crate) mod listen;
 mod manager;
@@ -14,7 +15,7 @@ use tachi_bus::{Both, LocalWake, SocketPoke, SocketWake};
 use tachi_domain::fault::{Fault, FaultClass};
 use tachi_domain::policy::Policy;
 use tachi_domain::power::PowerReading;
-use tachi_engine::ports::{CallError, Clock, Fencer, Poke, Registry, Wake};
+use tachi_engine::ports::{CallError, Clock, Events, Fencer, Poke, Registry, Wake};
 use tachi_engine::{Engine, EngineOptions, Ports, SystemClock};
 use tachi_fence::{Fencers, Maas};
 use tachi_openstack::{Nova, Session};
@@ -24,6 +25,7 @@ use tokio::sync::watch;
 use crate::cmd::Failure;
 use crate::settings::{AuthStrategy, Settings, database_folder};
 
+pub(crate) use events::events;
 pub(crate) use process::{Process, Runs};
 
 /// What both processes share.
@@ -134,6 +136,7 @@ pub(crate) async fn api(
     base: &Base,
     poke: Arc<dyn Poke>,
     policy: tachi_api::Policy,
+    events: Arc<dyn Events>,
 ) -> Result<axum::Router, Failure> {
     let auth = match &settings.auth {
         AuthStrategy::Noauth2 => tachi_api::Auth::Noauth2,
@@ -172,6 +175,7 @@ pub(crate) async fn api(
     };
     let mut options = tachi_api::Options::new(auth);
     options.policy = policy;
+    options.events = events;
     if let AuthStrategy::Keystone { tokens, .. } = &settings.auth {
         options.tokens = tokens.clone();
     }

@@ -23,6 +23,7 @@ use crate::error::{ApiError, Bug};
 use crate::metrics;
 use crate::peer::{self, Peer};
 use crate::request_id;
+use crate::telling::RequestIds;
 
 pub use self::format::{FormatError, LineFormat};
 
@@ -54,6 +55,7 @@ pub(crate) struct Observer {
 struct Learnt {
     route: OnceLock<String>,
     caller: OnceLock<Caller>,
+    ids: RequestIds,
 }
 
 /// Remembers which route a request has taken.
@@ -75,6 +77,11 @@ pub(crate) fn note_caller(extensions: &Extensions) {
     }
 }
 
+/// What a request is known as; `None` outside of the layer.
+pub(crate) fn request_ids(extensions: &Extensions) -> Option<RequestIds> {
+    extensions.get::<Arc<Learnt>>().map(|learnt| learnt.ids.clone())
+}
+
 /// The layer: gives the request its id, which the answer tells; logs and counts it; and turns a panic below into a 500, so
 /// that one wrong request cannot break a connection that others use.
 pub(crate) async fn log(State(observer): State<Arc<Observer>>, mut request: Request, next: Next) -> Response {
@@ -85,7 +92,14 @@ pub(crate) async fn log(State(observer): State<Arc<Observer>>, mut request: Requ
         request_id = %id,
         global_request_id = global.as_deref(),
     );
-    let learnt = Arc::new(Learnt::default());
+    let ids = RequestIds {
+        own: id.clone(),
+        global: global.clone(),
+    };
+    let learnt = Arc::new(Learnt {
+        ids,
+        ..Learnt::default()
+    });
     let entry = Entry {
         client_ip: client(&observer, &request),
         client_port: request.extensions().get::<Peer>().map(|peer| peer.address.port()),

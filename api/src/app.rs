@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tachi_engine::ports::{Clock, Poke, Registry};
+use tachi_engine::ports::{Clock, Events, Poke, Registry};
 
 use crate::auth::Gatekeeper;
 use crate::cors::Cors;
@@ -23,6 +23,7 @@ pub(crate) struct Inner {
     pub(crate) poke: Arc<dyn Poke>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) compute_hosts: Arc<dyn ComputeHosts>,
+    pub(crate) events: Arc<dyn Events>,
     pub(crate) gatekeeper: Gatekeeper,
     pub(crate) policy: Policy,
     pub(crate) links: Links,

@@ -12,6 +12,7 @@ use http::request::Parts;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::access_log;
 use crate::app::App;
 use crate::auth::Caller;
 use crate::error::{ApiError, Bug};
@@ -19,6 +20,7 @@ use crate::limits::{MALFORMED, read_body};
 use crate::microversion::Microversion;
 use crate::path::Place;
 use crate::policy::Rule;
+use crate::telling::Story;
 use crate::wire::Problems;
 
 /// A body that a request may have.
@@ -43,6 +45,8 @@ pub(crate) struct Authorised<B = ()> {
     pub(crate) version: Microversion,
     /// What is asked.
     pub(crate) body: B,
+    /// How it is told of; `None` if nobody listens, or it changes nothing.
+    pub(crate) story: Option<Story>,
 }
 
 impl<B: FromBody> FromRequest<App> for Authorised<B> {
@@ -65,10 +69,17 @@ impl<B: FromBody> FromRequest<App> for Authorised<B> {
         {
             return Err(ApiError::Forbidden { rule });
         }
+        let story = if parts.method == Method::GET || parts.method == Method::HEAD {
+            None
+        } else {
+            let ids = access_log::request_ids(&parts.extensions).unwrap_or_default();
+            Story::of(app, &caller, &ids)
+        };
         Ok(Self {
             caller,
             version,
             body,
+            story,
         })
     }
 }

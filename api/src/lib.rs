@@ -42,6 +42,7 @@ mod request_id;
 mod router;
 mod routes;
 mod serve;
+mod telling;
 #[cfg(test)]
 mod tests;
 mod tls;

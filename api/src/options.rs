@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use http::HeaderName;
 use regex::Regex;
+use tachi_engine::ports::{Events, NoEvents};
 
 use crate::access_log::AccessLog;
 use crate::auth::{CacheOptions, TokenOptions};
@@ -71,6 +72,8 @@ pub struct Options {
     pub access_log: AccessLog,
     /// `/metrics`; `None` if it is not served.
     pub metrics: Option<MetricsAccess>,
+    /// Who is told of what requests change.
+    pub events: Arc<dyn Events>,
 }
 
 impl Options {
@@ -96,6 +99,7 @@ impl Options {
             cors: Cors::default(),
             access_log: AccessLog::Fields,
             metrics: None,
+            events: Arc::new(NoEvents),
         }
     }
 }

@@ -75,6 +75,7 @@ pub fn router(options: Options, ports: Ports) -> Result<Router, BuildError> {
         health: Health::new(options.health),
         cors: options.cors,
         metrics: options.metrics,
+        events: options.events,
         registry: ports.registry,
         poke: ports.poke,
         clock: ports.clock,

@@ -9,6 +9,7 @@
 mod auth;
 mod bench;
 mod errors;
+mod events;
 mod fake;
 mod fuzz;
 mod hosts;

@@ -1,7 +1,10 @@
 //! The three kinds of recovery behind one face.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 use tachi_domain::ServerId;
+use tachi_domain::entity::vmove::VmoveStatus;
 use tachi_domain::host_recovery::{self, HostRecovery, Move};
 use tachi_domain::policy::Policy;
 use tachi_domain::process_recovery::{self, ProcessRecovery};
@@ -115,6 +118,25 @@ impl Any {
     pub(crate) fn one_move(&self, server: ServerId) -> Option<&Move> {
         match self {
             Self::Host(state) => state.moves.get(&server),
+            Self::Vm(_) | Self::Process(_) => None,
+        }
+    }
+
+    /// How far each instance is, as the API shows it.
+    pub(crate) fn move_statuses(&self) -> BTreeMap<ServerId, VmoveStatus> {
+        match self {
+            Self::Host(state) => {
+                let moves = state.moves.iter();
+                moves.map(|(server, one)| (*server, one.status())).collect()
+            }
+            Self::Vm(_) | Self::Process(_) => BTreeMap::new(),
+        }
+    }
+
+    /// Why it waits for a person, if it does.
+    pub(crate) fn held(&self) -> Option<&str> {
+        match self {
+            Self::Host(state) => state.hold.as_ref().map(|hold| hold.reason.as_str()),
             Self::Vm(_) | Self::Process(_) => None,
         }
     }

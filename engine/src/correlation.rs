@@ -6,6 +6,8 @@
 use std::future::Future;
 use std::sync::Arc;
 
+use tachi_domain::RecoveryId;
+
 tokio::task_local! {
     static ID: Arc<str>;
 }
@@ -20,9 +22,20 @@ pub fn current() -> Option<Arc<str>> {
     ID.try_with(Arc::clone).ok()
 }
 
+/// The id of everything that is done for a recovery, by whichever engine: Nova's log and our own are searched for the same.
+pub fn of_recovery(id: RecoveryId) -> Arc<str> {
+    Arc::from(format!("req-{id}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_recovery_has_one_id_whoever_works_on_it() {
+        let id: RecoveryId = "6128798E-1111-4222-8333-0123456789AB".parse().unwrap();
+        assert_eq!(&*of_recovery(id), "req-6128798e-1111-4222-8333-0123456789ab");
+    }
 
     #[tokio::test]
     async fn the_id_is_there_for_the_work_and_nowhere_else() {

@@ -8,14 +8,17 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 use crate::any::Any;
+use crate::correlation;
 use crate::engine::Ports;
 use crate::executor::{Context, execute};
 use crate::holding::Holding;
 use crate::numbers::{self, Numbers};
 use crate::ports::JournalError;
 use crate::ports::journal::{Claimed, Committed};
+use crate::telling::Teller;
 use crate::writing::write_of;
 
 /// How often the owner's beat is raised (R2).
@@ -56,6 +59,8 @@ pub(crate) struct Driver {
     calls: JoinSet<()>,
     answers: mpsc::Sender<Observation>,
     inbox: mpsc::Receiver<Observation>,
+    /// `None` if nobody listens.
+    teller: Option<Teller>,
 }
 
 impl Driver {
@@ -84,7 +89,13 @@ impl Driver {
             calls: JoinSet::new(),
             answers,
             inbox,
+            teller: None,
         }
+    }
+
+    /// The same, telling of what it commits.
+    pub(crate) fn telling(self, teller: Option<Teller>) -> Self {
+        Self { teller, ..self }
     }
 
     /// Runs until the recovery is over, the claim is lost, or `stop`.
@@ -95,6 +106,9 @@ impl Driver {
             .map_or(LOOK, |state| LOOK.min(state.policy().tick / 2));
         let mut ticker = interval(look.max(Duration::from_millis(5)));
         ticker.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        if let Some(teller) = &self.teller {
+            teller.claimed(self.ports.clock.wall());
+        }
         let mut observations = vec![Observation::Claimed(self.pulse.clone())];
         loop {
             if let Err(ended) = self.step(observations).await {
@@ -197,6 +211,10 @@ impl Driver {
             for step in &record.steps {
                 self.tell(step);
             }
+            if let Some(teller) = &mut self.teller {
+                let held = self.state.as_ref().and_then(Any::held);
+                teller.committed(&write, held, now.wall);
+            }
         }
         Ok(refused)
     }
@@ -261,13 +279,18 @@ impl Driver {
                 started,
             };
             let answers = self.answers.clone();
-            self.calls.spawn(async move {
-                let (call, clock) = (command.name(), context.ports.clock.clone());
+            let call = async move {
+                let (name, clock) = (command.name(), context.ports.clock.clone());
                 let observation = execute(command, context).await;
-                numbers::called(call, &observation, clock.boot().saturating_sub(committed));
+                numbers::called(name, &observation, clock.boot().saturating_sub(committed));
                 // The driver may be gone; then nobody needs the answer.
                 let _ = answers.send(observation).await;
-            });
+            };
+            // Every call of a recovery goes out under the one id that all its engines use.
+            let known_as = correlation::of_recovery(self.claimed.id);
+            let span = tracing::info_span!("engine::call", request_id = %known_as);
+            self.calls
+                .spawn(correlation::under(known_as, call).instrument(span));
         }
     }
 

@@ -14,12 +14,14 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::any::{Any, Unusable};
+use crate::correlation;
 use crate::driver::{Driver, Ended};
 use crate::numbers;
 use crate::ports::journal::{ClaimView, Claimed, Committed, Write};
-use crate::ports::{Clock, Compute, Fencer, Journal, Wake};
+use crate::ports::{Clock, Compute, Events, Fencer, Journal, NoEvents, Wake};
 use crate::pulse::Pulse;
 use crate::sweeper::Sweeper;
+use crate::telling::Teller;
 
 /// The outside, as adapters provide it.
 #[derive(Clone)]
@@ -57,6 +59,7 @@ pub struct Engine {
     drivers: JoinSet<Ended>,
     /// Which recovery, at which epoch, a task drives.
     tasks: HashMap<task::Id, (RecoveryId, u64)>,
+    events: Arc<dyn Events>,
 }
 
 impl Engine {
@@ -70,12 +73,19 @@ impl Engine {
             driven: BTreeSet::new(),
             drivers: JoinSet::new(),
             tasks: HashMap::new(),
+            events: Arc::new(NoEvents),
         }
     }
 
     /// The name it claims under.
     pub fn name(&self) -> &str {
         &self.options.name
+    }
+
+    /// The same, telling `events` of what it does.
+    #[must_use]
+    pub fn telling(self, events: Arc<dyn Events>) -> Self {
+        Self { events, ..self }
     }
 
     /// Beats once a sweep: at least every [`EngineOptions::sweep_interval`], unless the database does not answer.
@@ -171,18 +181,21 @@ impl Engine {
             notification = %claimed.notification.id,
             epoch,
             after = view.owner,
+            request_id = %correlation::of_recovery(id),
             "recovery claimed"
         );
         let policy = self.options.policy.borrow().clone();
         match Any::open(&claimed, &policy) {
             Ok(state) => {
+                let teller = Teller::new(&self.events, &self.options.name, &claimed, Some(&state));
                 let driver = Driver::new(
                     self.ports.clone(),
                     self.options.name.clone(),
                     claimed,
                     state,
                     sent,
-                );
+                )
+                .telling(teller);
                 let stop = stop.child_token();
                 self.driven.insert(id);
                 let task = self.drivers.spawn(driver.run(stop)).id();
@@ -212,7 +225,11 @@ impl Engine {
             ..Write::default()
         };
         match self.ports.journal.commit(claimed.id, claimed.epoch, &write).await {
-            Ok(Committed::Written(_)) => {}
+            Ok(Committed::Written(_)) => {
+                if let Some(mut teller) = Teller::new(&self.events, &self.options.name, claimed, None) {
+                    teller.committed(&write, None, self.ports.clock.wall());
+                }
+            }
             Ok(other) => tracing::warn!(recovery = %claimed.id, ?other, "not written"),
             Err(error) => tracing::warn!(recovery = %claimed.id, %error, "not written"),
         }

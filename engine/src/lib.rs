@@ -20,6 +20,7 @@ mod numbers;
 pub mod ports;
 mod pulse;
 mod sweeper;
+mod telling;
 mod writing;
 
 pub use clock::SystemClock;

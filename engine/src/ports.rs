@@ -2,6 +2,7 @@
 
 pub mod clock;
 pub mod compute;
+pub mod events;
 pub mod fencer;
 pub mod journal;
 pub mod operator;
@@ -11,6 +12,7 @@ pub mod wake;
 
 pub use clock::Clock;
 pub use compute::{CallError, Compute, ServiceChange};
+pub use events::{Events, NoEvents};
 pub use fencer::Fencer;
 pub use journal::{Journal, JournalError};
 pub use operator::OperatorDesk;

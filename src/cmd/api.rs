@@ -10,7 +10,9 @@ pub(crate) async fn run(args: &ConfigArgs) -> Result<u8, Failure> {
     let settings = service_settings(args, "tachi-api")?;
     let base = wiring::base(&settings).await?;
     let rules = PolicyFiles::open(&settings.oslo_policy)?;
-    let router = wiring::api(&settings, &base, wiring::socket_poke(&settings)?, rules.policy()).await?;
+    let poke = wiring::socket_poke(&settings)?;
+    let events = wiring::events(&settings, None);
+    let router = wiring::api(&settings, &base, poke, rules.policy(), events).await?;
     let mut process = Process::default();
     process.metrics(&settings, wiring::Runs::Api).await?;
     process.api(wiring::listen::api(&settings).await?, router, &settings);

@@ -12,6 +12,7 @@ pub(crate) async fn run(args: &ConfigArgs) -> Result<u8, Failure> {
     let base = wiring::base(&settings).await?;
     let (rules, policy) = watch::channel(settings.policy.clone());
     let engine = wiring::engine(&settings, &base, wiring::socket_wake(&settings)?, policy).await?;
+    let engine = engine.telling(wiring::events(&settings, None));
     let mut process = Process::default();
     process.metrics(&settings, wiring::Runs::Engine).await?;
     process.engine(engine, &settings, &base);

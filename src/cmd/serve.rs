@@ -82,9 +82,11 @@ pub(crate) async fn start(
 ) -> Result<(Process, Base), Failure> {
     let base = wiring::base(settings).await?;
     let (poke, wake) = wiring::both_ends(settings)?;
+    let events = wiring::events(settings, None);
     let engine = wiring::engine(settings, &base, wake, policy).await?;
+    let engine = engine.telling(events.clone());
     let rules = PolicyFiles::open(&settings.oslo_policy)?;
-    let router = wiring::api(settings, &base, poke, rules.policy()).await?;
+    let router = wiring::api(settings, &base, poke, rules.policy(), events).await?;
     let listener = wiring::listen::api(settings).await?;
     let mut process = Process::default();
     process.metrics(settings, wiring::Runs::Engine).await?;

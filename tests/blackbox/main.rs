@@ -14,3 +14,4 @@ mod instances;
 mod processes;
 mod recovery;
 mod support;
+mod telling;

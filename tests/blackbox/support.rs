@@ -12,7 +12,7 @@ use tachi_domain::entity::host::NewHost;
 use tachi_domain::entity::notification::{NewNotification, NotificationStatus, NotificationType};
 use tachi_domain::entity::segment::{NewSegment, RecoveryMethod};
 use tachi_domain::policy::{FencingMode, Policy};
-use tachi_engine::ports::{Clock as _, Journal, Registry as _};
+use tachi_engine::ports::{Clock as _, Events, Journal, NoEvents, Registry as _};
 use tachi_engine::{Engine, EngineOptions, Ports, SystemClock};
 use tachi_fence::{Fencers, Maas, MaasOptions};
 use tachi_openstack::{Credentials, IdOrName, Nova, Options, Project, Session};
@@ -199,6 +199,16 @@ impl Stage {
 
     /// An engine in this process, on `journal`.
     pub(crate) async fn engine(&self, journal: Arc<dyn Journal>, policy: Policy) -> Running {
+        self.engine_telling(journal, policy, Arc::new(NoEvents)).await
+    }
+
+    /// The same, telling `events`.
+    pub(crate) async fn engine_telling(
+        &self,
+        journal: Arc<dyn Journal>,
+        policy: Policy,
+        events: Arc<dyn Events>,
+    ) -> Running {
         let clock = Arc::new(SystemClock);
         let login = self.sandbox.credentials_of("masakari", "service");
         let credentials = Credentials::Password {
@@ -228,7 +238,8 @@ impl Stage {
             sweep_interval: Duration::from_millis(100),
         };
         let stop = CancellationToken::new();
-        let task = tokio::spawn(Engine::new(ports, options).run(stop.clone()));
+        let engine = Engine::new(ports, options).telling(events);
+        let task = tokio::spawn(engine.run(stop.clone()));
         Running { task, stop }
     }
 

@@ -4,6 +4,7 @@ use axum::extract::State;
 use http::StatusCode;
 use tachi_domain::entity::Host;
 use tachi_domain::entity::host::{HostChange, HostFilter};
+use tachi_domain::event::{Change, HostPicture};
 use tachi_domain::{HostId, SegmentId};
 use uuid::Uuid;
 
@@ -13,6 +14,7 @@ use crate::authorised::{Answer, Authorised, Ids};
 use crate::error::{About, ApiError, Verb, no_host_in};
 use crate::query::Params;
 use crate::reply;
+use crate::telling::Story;
 use crate::wire::host::{HostBody, HostView};
 
 type Both = (String, String);
@@ -50,6 +52,10 @@ pub(crate) async fn create(
     let new = request.body.into_host_of(owner.id);
     must_be_a_compute_host(&app, &new.name).await?;
     let created = app.registry.create_host(&new).await;
+    if let Some(story) = &request.story {
+        let done = created.as_ref().map(HostPicture::from);
+        story.host(&app, Change::Create, done, || HostPicture::of_new(&new, &owner));
+    }
     let created = created.map_err(|error| About::Segment(&segment).refused(error))?;
     reply::with_status(StatusCode::CREATED, "host", &HostView::from(&created))
 }
@@ -88,7 +94,12 @@ pub(crate) async fn update(
             must_be_a_compute_host(&app, name).await?;
         }
     }
+    let before = before(&app, segment_id, id, request.story.as_ref()).await;
     let updated = app.registry.update_host(segment_id, id, &change).await;
+    if let (Some(story), Some(before)) = (&request.story, before) {
+        let done = updated.as_ref().map(HostPicture::from);
+        story.host(&app, Change::Update, done, || before.with(&change));
+    }
     let updated = updated.map_err(|error| about.refused(error))?;
     reply::ok("host", &HostView::from(&updated))
 }
@@ -111,16 +122,33 @@ async fn essence(
 }
 
 /// H5.
-pub(crate) async fn delete(State(app): State<App>, Ids((segment, host)): Ids<Both>, _: Authorised) -> Answer {
+pub(crate) async fn delete(
+    State(app): State<App>,
+    Ids((segment, host)): Ids<Both>,
+    request: Authorised,
+) -> Answer {
     let (segment_id, id) = ids(&app, &segment, &host).await?;
     let about = About::ChangedHost {
         segment: &segment,
         host: &host,
         verb: Verb::Delete,
     };
+    let before = before(&app, segment_id, id, request.story.as_ref()).await;
     let deleted = app.registry.delete_host(segment_id, id).await;
+    if let (Some(story), Some(before)) = (&request.story, before) {
+        let done = deleted.as_ref().map(|()| before.clone());
+        story.host(&app, Change::Delete, done, || before.clone());
+    }
     deleted.map_err(|error| about.refused(error))?;
     Ok(reply::nothing())
+}
+
+/// The host before it is changed, if that is told of. If it cannot be read its id has to do: the change itself meets the
+/// same trouble.
+async fn before(app: &App, segment: SegmentId, id: HostId, story: Option<&Story>) -> Option<HostPicture> {
+    story?;
+    let found = app.registry.get_host(segment, id).await.ok().flatten();
+    Some(found.map_or_else(|| HostPicture::of_id(id), |host| (&host).into()))
 }
 
 async fn ids(app: &App, segment: &str, host: &str) -> Result<(SegmentId, HostId), ApiError> {

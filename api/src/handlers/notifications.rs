@@ -4,6 +4,7 @@ use axum::extract::State;
 use http::StatusCode;
 use tachi_domain::entity::Notification;
 use tachi_domain::entity::notification::{NewNotification, NotificationFilter};
+use tachi_domain::event::NotificationPicture;
 use tachi_engine::ports::RegistryError;
 
 use super::named;
@@ -53,6 +54,10 @@ pub(crate) async fn create(State(app): State<App>, request: Authorised<NewNotifi
         Err(_) => "refused",
     };
     metrics::notification(new.kind.as_str(), result);
+    if let Some(story) = &request.story {
+        let done = accepted.as_ref().map(NotificationPicture::from);
+        story.notification(&app, done, || (&new).into());
+    }
     let accepted = accepted.map_err(|error| about.refused(error))?;
     app.poke.poke();
     tracing::info!(

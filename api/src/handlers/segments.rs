@@ -5,6 +5,7 @@ use http::StatusCode;
 use tachi_domain::SegmentId;
 use tachi_domain::entity::Segment;
 use tachi_domain::entity::segment::{NewSegment, SegmentChange, SegmentFilter};
+use tachi_domain::event::{Change, SegmentPicture};
 
 use super::named;
 use crate::app::App;
@@ -12,6 +13,7 @@ use crate::authorised::{Answer, Authorised, Ids};
 use crate::error::{About, ApiError, Verb, no_segment};
 use crate::query::Params;
 use crate::reply;
+use crate::telling::Story;
 use crate::wire::segment::SegmentView;
 
 /// S1.
@@ -32,6 +34,10 @@ pub(crate) async fn list(State(app): State<App>, params: Params, _: Authorised) 
 /// S2.
 pub(crate) async fn create(State(app): State<App>, request: Authorised<NewSegment>) -> Answer {
     let created = app.registry.create_segment(&request.body).await;
+    if let Some(story) = &request.story {
+        let done = created.as_ref().map(SegmentPicture::from);
+        story.segment(&app, Change::Create, done, || (&request.body).into());
+    }
     let created = created.map_err(|error| About::Nothing.refused(error))?;
     reply::with_status(StatusCode::CREATED, "segment", &SegmentView::from(&created))
 }
@@ -49,7 +55,12 @@ pub(crate) async fn update(
 ) -> Answer {
     let segment = resolve(&app, &id).await?;
     let change = essence(&app, segment, request.body).await?;
+    let before = before(&app, segment, request.story.as_ref()).await;
     let updated = app.registry.update_segment(segment, &change).await;
+    if let (Some(story), Some(before)) = (&request.story, before) {
+        let done = updated.as_ref().map(SegmentPicture::from);
+        story.segment(&app, Change::Update, done, || before.with(&change));
+    }
     let updated = updated.map_err(|error| About::ChangedSegment(&id, Verb::Update).refused(error))?;
     reply::ok("segment", &SegmentView::from(&updated))
 }
@@ -67,11 +78,24 @@ async fn essence(app: &App, id: SegmentId, change: SegmentChange) -> Result<Segm
 }
 
 /// S5.
-pub(crate) async fn delete(State(app): State<App>, Ids(id): Ids<String>, _: Authorised) -> Answer {
+pub(crate) async fn delete(State(app): State<App>, Ids(id): Ids<String>, request: Authorised) -> Answer {
     let segment = resolve(&app, &id).await?;
+    let before = before(&app, segment, request.story.as_ref()).await;
     let deleted = app.registry.delete_segment(segment).await;
+    if let (Some(story), Some(before)) = (&request.story, before) {
+        let done = deleted.as_ref().map(|()| before.clone());
+        story.segment(&app, Change::Delete, done, || before.clone());
+    }
     deleted.map_err(|error| About::ChangedSegment(&id, Verb::Delete).refused(error))?;
     Ok(reply::nothing())
+}
+
+/// The segment before it is changed, if that is told of. If it cannot be read its id has to do: the change itself meets the
+/// same trouble.
+async fn before(app: &App, id: SegmentId, story: Option<&Story>) -> Option<SegmentPicture> {
+    story?;
+    let found = app.registry.get_segment(id).await.ok().flatten();
+    Some(found.map_or_else(|| SegmentPicture::of_id(id), |segment| (&segment).into()))
 }
 
 /// The segment a path names.

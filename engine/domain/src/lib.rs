@@ -12,6 +12,7 @@
 
 pub mod elapsed;
 pub mod entity;
+pub mod event;
 pub mod fault;
 pub mod host_recovery;
 pub mod id;

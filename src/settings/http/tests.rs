@@ -287,7 +287,6 @@ fn s10_every_option_is_read_or_knowingly_accepted() {
         "masakari_topic",
         "transport_url",
         "rpc_response_timeout",
-        "control_exchange",
         "os_system_scope",
         "process_unfinished_notifications_interval",
         "retry_notification_new_status_interval",

@@ -39,6 +39,11 @@ pub(crate) async fn pass(State(app): State<App>, request: Request, next: Next) -
         route.push('#');
         route.push_str(&action);
     }
+    let global_request_id = parts
+        .headers
+        .get("x-openstack-request-id")
+        .and_then(|id| id.to_str().ok())
+        .map(ToOwned::to_owned);
     let request = Request::from_parts(parts, Body::from(bytes));
     let effect = app.region.api_faults().strike(&route);
     let note = |app: &App, status: u16, at: f64| {
@@ -48,6 +53,7 @@ pub(crate) async fn pass(State(app): State<App>, request: Request, next: Next) -
             at_seconds: at,
             route: route.clone(),
             target: target.clone(),
+            global_request_id: global_request_id.clone(),
             status,
             body,
         });

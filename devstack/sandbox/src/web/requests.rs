@@ -17,6 +17,9 @@ pub struct RequestEntry {
     pub route: String,
     /// Path and query as sent.
     pub target: String,
+    /// The id that the caller gave to the work this is part of (`X-OpenStack-Request-ID`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub global_request_id: Option<String>,
     /// Status of the answer; 0 when the answer never came.
     pub status: u16,
     /// The request's JSON body, for requests that change something.

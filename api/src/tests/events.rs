@@ -1,0 +1,207 @@
+//! Section 5.5: what requests tell.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
+
+use serde_json::json;
+use tachi_domain::event::{Event, Priority, Subject};
+use tachi_engine::ports::Events;
+
+use super::bench::{Bench, PROJECT};
+
+/// Keeps what it is told.
+#[derive(Default)]
+struct Ear(Mutex<Vec<Event>>);
+
+impl Events for Ear {
+    fn wanted(&self) -> bool {
+        true
+    }
+
+    fn emit(&self, event: Event) {
+        self.0.lock().unwrap().push(event);
+    }
+}
+
+impl Ear {
+    fn heard(&self) -> Vec<Event> {
+        std::mem::take(&mut *self.0.lock().unwrap())
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.heard().iter().map(Event::name).collect()
+    }
+}
+
+fn bench() -> (Bench, Arc<Ear>) {
+    let ear = Arc::<Ear>::default();
+    let events: Arc<dyn Events> = ear.clone();
+    let bench = Bench::with(|mut options| {
+        options.events = events;
+        options
+    });
+    (bench, ear)
+}
+
+fn host(name: &str) -> serde_json::Value {
+    json!({"host": {"name": name, "type": "COMPUTE", "control_attributes": "SSH"}})
+}
+
+fn report(host: &str) -> serde_json::Value {
+    json!({"notification": {
+        "type": "COMPUTE_HOST", "hostname": host, "generated_time": "2026-11-20T12:00:00.000000",
+        "payload": {"event": "STOPPED", "cluster_status": "OFFLINE", "host_status": "NORMAL"}
+    }})
+}
+
+#[tokio::test]
+async fn s5_5_every_change_is_told_from_its_start_to_its_end() {
+    let (bench, ear) = bench();
+    let segment = bench.segment("s1").await;
+    assert_eq!(ear.names(), ["segment.create.start", "segment.create.end"]);
+    bench
+        .send("PUT", &segment, json!({"segment": {"description": "racks"}}))
+        .await;
+    assert_eq!(ear.names(), ["segment.update.start", "segment.update.end"]);
+    let hosts = format!("{segment}/hosts");
+    let made = bench.send("POST", &hosts, host("h1")).await.root("host");
+    assert_eq!(ear.names(), ["host.create.start", "host.create.end"]);
+    let member = format!("{hosts}/{}", made["uuid"].as_str().unwrap());
+    bench
+        .send("PUT", &member, json!({"host": {"reserved": true}}))
+        .await;
+    assert_eq!(ear.names(), ["host.update.start", "host.update.end"]);
+    assert_eq!(bench.delete(&member).await.status, 204);
+    assert_eq!(ear.names(), ["host.delete.start", "host.delete.end"]);
+    assert_eq!(bench.delete(&segment).await.status, 204);
+    assert_eq!(ear.names(), ["segment.delete.start", "segment.delete.end"]);
+}
+
+#[tokio::test]
+async fn s5_5_an_accepted_notification_is_told_with_its_id() {
+    let (bench, ear) = bench();
+    let segment = bench.segment("s1").await;
+    bench.send("POST", &format!("{segment}/hosts"), host("h1")).await;
+    ear.heard();
+    let got = bench.send("POST", "/v1/notifications", report("h1")).await;
+    let id = got.root("notification")["notification_uuid"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let heard = ear.heard();
+    let [start, end] = heard.as_slice() else {
+        panic!("{heard:?}");
+    };
+    let (Subject::Notification(_, begun), Subject::Notification(_, done)) = (&start.subject, &end.subject)
+    else {
+        panic!("{heard:?}");
+    };
+    assert_eq!(
+        (begun.id, begun.row),
+        (None, None),
+        "nothing is known of it at the start"
+    );
+    assert_eq!(done.id.unwrap().to_string(), id);
+    // Reported once more it is a duplicate, and nobody is told.
+    assert_eq!(
+        bench.send("POST", "/v1/notifications", report("h1")).await.status,
+        409
+    );
+    assert_eq!(ear.names(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn ew35_what_fails_is_told_with_its_reason() {
+    let (bench, ear) = bench();
+    let segment = bench.segment("s1").await;
+    bench.segment("s2").await;
+    let hosts = format!("{segment}/hosts");
+    bench.send("POST", &hosts, host("h1")).await;
+    ear.heard();
+    let taken = json!({"segment": {"name": "s2"}});
+    assert_eq!(bench.send("PUT", &segment, taken).await.status, 409);
+    let heard = ear.heard();
+    let names: Vec<String> = heard.iter().map(Event::name).collect();
+    assert_eq!(names, ["segment.update.start", "segment.update.error"]);
+    assert_eq!(heard[1].priority(), Priority::Error);
+    let trouble = heard[1].trouble.as_ref().unwrap();
+    assert_eq!(trouble.exception, "FailoverSegmentExists");
+    assert_eq!(trouble.message, "Failover segment with name s2 already exists.");
+    let Subject::Segment(_, picture) = &heard[1].subject else {
+        panic!("{heard:?}");
+    };
+    assert_eq!(picture.name.as_deref(), Some("s2"), "as it would have been");
+    assert!(picture.id.is_some() && picture.enabled.is_some());
+    assert_eq!(bench.send("POST", &hosts, host("h1")).await.status, 409);
+    assert_eq!(ear.names(), ["host.create.start", "host.create.error"]);
+    bench.registry.broken.store(true, Ordering::SeqCst);
+    assert_eq!(
+        bench.send("POST", "/v1/notifications", report("h1")).await.status,
+        500
+    );
+    let heard = ear.heard();
+    assert_eq!(heard[1].name(), "notification.create.error");
+    assert_eq!(heard[1].trouble.as_ref().unwrap().exception, "DBError");
+}
+
+#[tokio::test]
+async fn what_is_refused_before_it_begins_is_not_told() {
+    let (bench, ear) = bench();
+    let segment = bench.segment("s1").await;
+    let hosts = format!("{segment}/hosts");
+    bench.send("POST", &hosts, host("h1")).await;
+    bench.send("POST", "/v1/notifications", report("h1")).await;
+    ear.heard();
+    let nobody = "/v1/segments/6128798e-1111-4222-8333-0123456789ab";
+    for (name, status, got) in [
+        ("a list", 200, bench.get("/v1/segments").await),
+        ("in use", 409, bench.delete(&segment).await),
+        ("no such segment", 404, bench.delete(nobody).await),
+        (
+            "a bad body",
+            400,
+            bench.send("POST", &hosts, json!({"host": {}})).await,
+        ),
+        (
+            "no such machine",
+            400,
+            bench.send("POST", &hosts, host("unknown-1")).await,
+        ),
+        (
+            "no such host",
+            400,
+            bench.send("POST", "/v1/notifications", report("h9")).await,
+        ),
+    ] {
+        assert_eq!(got.status, status, "{name}: {}", got.text);
+        assert_eq!(ear.names(), Vec::<String>::new(), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn an_event_bears_the_ids_of_its_request_and_who_made_it() {
+    const GLOBAL: &str = "req-6128798e-1111-4222-8333-0123456789ab";
+    let (bench, ear) = bench();
+    let body = json!({"segment": {"name": "s", "service_type": "COMPUTE", "recovery_method": "auto"}});
+    let headers = [
+        ("x-auth-token", "admin"),
+        ("content-type", "application/json"),
+        ("x-openstack-request-id", GLOBAL),
+    ];
+    let got = bench
+        .raw("POST", "/v1/segments", &headers, body.to_string())
+        .await;
+    assert_eq!(got.status, 201, "{}", got.text);
+    for event in ear.heard() {
+        let cause = &event.cause;
+        assert_eq!(
+            Some(cause.request_id.as_str()),
+            got.header("x-openstack-request-id")
+        );
+        assert_eq!(cause.global_request_id.as_deref(), Some(GLOBAL));
+        assert_eq!(cause.user_id.as_deref(), Some("admin-user"));
+        assert_eq!(cause.project_id.as_deref(), Some(PROJECT));
+        assert_eq!(cause.roles, ["admin"]);
+        assert!(cause.is_admin);
+    }
+}

@@ -1,0 +1,264 @@
+//! What is told to whoever listens: that something is about to be done, has been done, or has failed.
+//!
+//! An event is a fact for people and their programs; nothing in Tachi depends on one. How it looks on the wire is the
+//! business of the adapter that sends it.
+
+mod picture;
+
+use std::sync::Arc;
+
+pub use picture::{HostPicture, NotificationPicture, RecoveryPicture, SegmentPicture, VmovePicture};
+
+use crate::Timestamp;
+use crate::entity::words;
+
+words! {
+    /// Where in its course the thing is that an event tells of.
+    Phase {
+        /// It begins.
+        Start = "start",
+        /// It is done.
+        End = "end",
+        /// It has failed.
+        Error = "error",
+    }
+}
+
+words! {
+    /// What is done to a segment or a host.
+    Change {
+        /// It is added.
+        Create = "create",
+        /// It is changed.
+        Update = "update",
+        /// It is deleted.
+        Delete = "delete",
+    }
+}
+
+words! {
+    /// What is done with a notification.
+    Handling {
+        /// It is accepted.
+        Create = "create",
+        /// It is worked on.
+        Process = "process",
+    }
+}
+
+words! {
+    /// What happens to a recovery.
+    Turn {
+        /// The work itself; the only one with phases.
+        Process = "process",
+        /// Another engine goes on with it.
+        TakeOver = "take_over",
+        /// Its host is proven off.
+        Proof = "proof",
+        /// It waits for a person.
+        Hold = "hold",
+        /// It waits no longer.
+        Resume = "resume",
+        /// Its host is watched no longer.
+        Close = "close",
+    }
+}
+
+words! {
+    /// How loud an event is.
+    Priority {
+        /// As it should be.
+        Info = "INFO",
+        /// Something has failed, or needs a person.
+        Error = "ERROR",
+    }
+}
+
+words! {
+    /// In whose name an event is sent. Listeners choose by it.
+    Publisher {
+        /// The API, and whoever else changes what the API keeps.
+        Api = "masakari-api",
+        /// The engine.
+        Engine = "masakari-engine",
+    }
+}
+
+/// What caused an event: the request, and who made it; or the recovery.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cause {
+    /// Under which the work is known across services; of the form `req-UUID`.
+    pub request_id: String,
+    /// The id its caller gave to the greater work it is part of.
+    pub global_request_id: Option<String>,
+    /// Who asked; `None` for a recovery.
+    pub user_id: Option<String>,
+    /// The name of who asked.
+    pub user_name: Option<String>,
+    /// The domain of who asked.
+    pub user_domain_id: Option<String>,
+    /// The project the request was made in.
+    pub project_id: Option<String>,
+    /// That project's domain.
+    pub project_domain_id: Option<String>,
+    /// The domain the request was made in.
+    pub domain_id: Option<String>,
+    /// `all` if the request was made for the whole system.
+    pub system_scope: Option<String>,
+    /// The roles held there.
+    pub roles: Vec<String>,
+    /// Whether the policy calls who asked an administrator.
+    pub is_admin: bool,
+}
+
+/// Why something failed, in the words of Masakari's exceptions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trouble {
+    /// The name Masakari has for it, such as `HostRecoveryFailureException`.
+    pub exception: String,
+    /// For people.
+    pub message: String,
+    /// The part of Tachi that met it.
+    pub module: String,
+    /// What that part was doing.
+    pub function: String,
+    /// How it came to this, one cause a line.
+    pub trace: String,
+}
+
+/// What an event is about, as it is, or would have been.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Subject {
+    /// A segment.
+    Segment(Change, SegmentPicture),
+    /// A host.
+    Host(Change, HostPicture),
+    /// A notification.
+    Notification(Handling, NotificationPicture),
+    /// An instance of a host recovery.
+    Vmove(VmovePicture),
+    /// A recovery.
+    Recovery(Turn, RecoveryPicture),
+}
+
+/// See the module's documentation.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Event {
+    /// When; wall time of the machine that tells.
+    pub at: Timestamp,
+    /// What caused it.
+    pub cause: Arc<Cause>,
+    /// What it is about.
+    pub subject: Subject,
+    /// See [`Phase`]; `None` for what happens at once.
+    pub phase: Option<Phase>,
+    /// Why it failed, or needs a person.
+    pub trouble: Option<Trouble>,
+}
+
+impl Event {
+    /// Its name, by which listeners know what its payload is.
+    pub fn name(&self) -> String {
+        let action = match &self.subject {
+            Subject::Segment(change, _) => format!("segment.{change}"),
+            Subject::Host(change, _) => format!("host.{change}"),
+            Subject::Notification(handling, _) => format!("notification.{handling}"),
+            Subject::Vmove(_) => "vmove.process".to_owned(),
+            Subject::Recovery(turn, _) => format!("recovery.{turn}"),
+        };
+        match self.phase {
+            Some(phase) => format!("{action}.{phase}"),
+            None => action,
+        }
+    }
+
+    /// How loud it is: with a trouble `ERROR`, as Masakari has it.
+    pub fn priority(&self) -> Priority {
+        if self.trouble.is_some() {
+            Priority::Error
+        } else {
+            Priority::Info
+        }
+    }
+
+    /// In whose name it is sent. Changes of segments and hosts bear the API's, whoever makes them, as they always did.
+    pub fn publisher(&self) -> Publisher {
+        match &self.subject {
+            Subject::Segment(..) | Subject::Host(..) | Subject::Notification(Handling::Create, _) => {
+                Publisher::Api
+            }
+            Subject::Notification(Handling::Process, _) | Subject::Vmove(_) | Subject::Recovery(..) => {
+                Publisher::Engine
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(subject: Subject, phase: Option<Phase>) -> Event {
+        Event {
+            at: Timestamp::from_micros(0),
+            cause: Arc::default(),
+            subject,
+            phase,
+            trouble: None,
+        }
+    }
+
+    #[test]
+    fn names_and_publishers() {
+        let segment = |change| Subject::Segment(change, SegmentPicture::default());
+        let host = |change| Subject::Host(change, HostPicture::default());
+        let notification = |handling| Subject::Notification(handling, NotificationPicture::default());
+        for (subject, phase, name, publisher) in [
+            (
+                segment(Change::Create),
+                Some(Phase::Start),
+                "segment.create.start",
+                "masakari-api",
+            ),
+            (
+                host(Change::Update),
+                Some(Phase::End),
+                "host.update.end",
+                "masakari-api",
+            ),
+            (
+                notification(Handling::Create),
+                Some(Phase::Error),
+                "notification.create.error",
+                "masakari-api",
+            ),
+            (
+                notification(Handling::Process),
+                Some(Phase::Error),
+                "notification.process.error",
+                "masakari-engine",
+            ),
+        ] {
+            let event = event(subject, phase);
+            assert_eq!(event.name(), name);
+            assert_eq!(event.publisher().as_str(), publisher, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_has_failed_is_loud() {
+        let mut event = event(
+            Subject::Segment(Change::Delete, SegmentPicture::default()),
+            Some(Phase::Error),
+        );
+        assert_eq!(event.priority(), Priority::Info);
+        event.trouble = Some(Trouble {
+            exception: "DBError".into(),
+            message: String::new(),
+            module: String::new(),
+            function: String::new(),
+            trace: String::new(),
+        });
+        assert_eq!(event.priority(), Priority::Error);
+    }
+}

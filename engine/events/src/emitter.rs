@@ -1,0 +1,94 @@
+//! The port of engine and API.
+
+use std::sync::Arc;
+
+use tachi_domain::event::Event;
+use tachi_engine::ports::Events;
+
+use crate::message::Message;
+use crate::metrics;
+use crate::outlet::Outlet;
+
+/// Tells every outlet of every event.
+pub struct Emitter {
+    outlets: Vec<Arc<dyn Outlet>>,
+    hostname: String,
+}
+
+impl Emitter {
+    /// For events of the machine `hostname`, which is part of their `publisher_id`. Without an outlet nobody listens.
+    pub fn new(hostname: impl Into<String>, outlets: Vec<Arc<dyn Outlet>>) -> Self {
+        metrics::describe();
+        Self {
+            outlets,
+            hostname: hostname.into(),
+        }
+    }
+}
+
+impl Events for Emitter {
+    fn wanted(&self) -> bool {
+        !self.outlets.is_empty()
+    }
+
+    fn emit(&self, event: Event) {
+        if !self.wanted() {
+            return;
+        }
+        let message = Message::of(&event, &self.hostname);
+        for outlet in &self.outlets {
+            outlet.take(&message);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use tachi_domain::Timestamp;
+    use tachi_domain::event::{Change, Phase, SegmentPicture, Subject};
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Place(Mutex<Vec<serde_json::Value>>);
+
+    impl Outlet for Place {
+        fn take(&self, message: &Message) {
+            self.0.lock().unwrap().push(message.to_json());
+        }
+    }
+
+    fn event() -> Event {
+        Event {
+            at: Timestamp::from_micros(0),
+            cause: Arc::default(),
+            subject: Subject::Segment(Change::Create, SegmentPicture::default()),
+            phase: Some(Phase::End),
+            trouble: None,
+        }
+    }
+
+    #[test]
+    fn without_an_outlet_nobody_listens() {
+        let emitter = Emitter::new("here", Vec::new());
+        assert!(!emitter.wanted());
+        emitter.emit(event());
+    }
+
+    #[test]
+    fn every_outlet_gets_the_same_message() {
+        let places = [Arc::<Place>::default(), Arc::<Place>::default()];
+        let outlets = places
+            .iter()
+            .map(|place| Arc::clone(place) as Arc<dyn Outlet>)
+            .collect();
+        let emitter = Emitter::new("here", outlets);
+        assert!(emitter.wanted());
+        emitter.emit(event());
+        let [one, other] = places.map(|place| place.0.lock().unwrap().clone());
+        assert_eq!(one, other, "also the same message_id");
+        assert_eq!(one[0]["publisher_id"], "masakari-api:here");
+    }
+}

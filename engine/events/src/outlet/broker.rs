@@ -1,0 +1,203 @@
+//! A broker as a place for events.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tachi_domain::event::Priority;
+use tokio::time::Instant;
+
+use super::Outlet;
+use crate::message::{Format, Message};
+use crate::metrics;
+
+/// How often losses are told.
+const TELL: Duration = Duration::from_secs(60);
+
+/// A bounded buffer in front of a broker.
+pub trait Carrier: Send + Sync {
+    /// Takes `body`, to be published to `exchange` under `key`, to a queue of that name which is there and bound first:
+    /// what is told before anybody listens is kept. Returns at once, whatever the broker does; whether nothing older had
+    /// to go for it.
+    fn publish(&self, exchange: &str, key: &str, body: Vec<u8>) -> bool;
+}
+
+/// What was lost, and when that was last told.
+#[derive(Debug, Default)]
+struct Losses {
+    untold: u64,
+    told: Option<Instant>,
+}
+
+/// Drivers `messaging` and `messagingv2`.
+pub struct Broker {
+    carrier: Arc<dyn Carrier>,
+    exchange: String,
+    topics: Vec<String>,
+    format: Format,
+    losses: Mutex<Losses>,
+}
+
+impl Broker {
+    /// Sends to `exchange`, once for each of `topics`.
+    pub fn new(
+        carrier: Arc<dyn Carrier>,
+        exchange: impl Into<String>,
+        topics: Vec<String>,
+        format: Format,
+    ) -> Self {
+        Self {
+            carrier,
+            exchange: exchange.into(),
+            topics,
+            format,
+            losses: Mutex::default(),
+        }
+    }
+
+    const fn driver(&self) -> &'static str {
+        match self.format {
+            Format::Bare => "messaging",
+            Format::Enveloped => "messagingv2",
+        }
+    }
+
+    /// Counts a loss; how many are to be told now, if any.
+    fn lose(&self) -> Option<u64> {
+        // Two numbers that belong to no invariant: a poisoned lock guards them just as well.
+        let mut losses = self.losses.lock().unwrap_or_else(PoisonError::into_inner);
+        losses.untold = losses.untold.saturating_add(1);
+        let now = Instant::now();
+        if losses.told.is_some_and(|told| now.duration_since(told) < TELL) {
+            return None;
+        }
+        losses.told = Some(now);
+        Some(std::mem::take(&mut losses.untold))
+    }
+}
+
+impl Outlet for Broker {
+    fn take(&self, message: &Message) {
+        for topic in &self.topics {
+            let key = format!("{topic}.{}", key_of(message.priority()));
+            let kept = self
+                .carrier
+                .publish(&self.exchange, &key, message.body(self.format));
+            metrics::count(self.driver(), kept);
+            if !kept && let Some(lost) = self.lose() {
+                tracing::warn!(
+                    driver = self.driver(),
+                    lost,
+                    "more events than the broker takes: the oldest are dropped; no recovery depends on them"
+                );
+            }
+        }
+    }
+}
+
+const fn key_of(priority: Priority) -> &'static str {
+    match priority {
+        Priority::Info => "info",
+        Priority::Error => "error",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use tachi_domain::Timestamp;
+    use tachi_domain::event::{Change, Event, Phase, SegmentPicture, Subject, Trouble};
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Keeps {
+        full: AtomicBool,
+        got: Mutex<Vec<(String, String, Vec<u8>)>>,
+    }
+
+    impl Carrier for Keeps {
+        fn publish(&self, exchange: &str, key: &str, body: Vec<u8>) -> bool {
+            self.got
+                .lock()
+                .unwrap()
+                .push((exchange.to_owned(), key.to_owned(), body));
+            !self.full.load(Ordering::SeqCst)
+        }
+    }
+
+    fn message(trouble: Option<Trouble>) -> Message {
+        let event = Event {
+            at: Timestamp::from_micros(0),
+            cause: Arc::default(),
+            subject: Subject::Segment(Change::Create, SegmentPicture::default()),
+            phase: Some(Phase::End),
+            trouble,
+        };
+        Message::of(&event, "here")
+    }
+
+    fn broker(keeps: &Arc<Keeps>, topics: &[&str], format: Format) -> Broker {
+        let topics = topics.iter().map(ToString::to_string).collect();
+        Broker::new(keeps.clone(), "masakari", topics, format)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_key_is_the_topic_and_the_priority() {
+        let keeps = Arc::<Keeps>::default();
+        let broker = broker(&keeps, &["versioned_notifications", "more"], Format::Enveloped);
+        broker.take(&message(None));
+        broker.take(&message(Some(Trouble {
+            exception: "DBError".into(),
+            message: String::new(),
+            module: String::new(),
+            function: String::new(),
+            trace: String::new(),
+        })));
+        let got = keeps.got.lock().unwrap();
+        let keys: Vec<_> = got
+            .iter()
+            .map(|(exchange, key, _)| (exchange.as_str(), key.as_str()))
+            .collect();
+        assert_eq!(
+            keys,
+            [
+                ("masakari", "versioned_notifications.info"),
+                ("masakari", "more.info"),
+                ("masakari", "versioned_notifications.error"),
+                ("masakari", "more.error"),
+            ]
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_driver_says_whether_there_is_an_envelope() {
+        for (format, enveloped) in [(Format::Bare, false), (Format::Enveloped, true)] {
+            let keeps = Arc::<Keeps>::default();
+            broker(&keeps, &["t"], format).take(&message(None));
+            let got = keeps.got.lock().unwrap();
+            let body: serde_json::Value = serde_json::from_slice(&got[0].2).unwrap();
+            assert_eq!(body.get("oslo.version").is_some(), enveloped);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn losses_are_told_once_a_minute_and_none_is_forgotten() {
+        let keeps = Arc::<Keeps>::default();
+        let broker = broker(&keeps, &["t"], Format::Enveloped);
+        broker.take(&message(None));
+        assert_eq!(broker.losses.lock().unwrap().told, None, "nothing was lost");
+        keeps.full.store(true, Ordering::SeqCst);
+        for _ in 0..5 {
+            broker.take(&message(None));
+        }
+        assert_eq!(
+            broker.losses.lock().unwrap().untold,
+            4,
+            "the first was told at once"
+        );
+        tokio::time::advance(TELL).await;
+        broker.take(&message(None));
+        assert_eq!(broker.losses.lock().unwrap().untold, 0);
+    }
+}

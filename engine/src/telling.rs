@@ -1,0 +1,302 @@
+//! Tells of a recovery what its journal says.
+//!
+//! Only what has been committed is told, by the engine whose commit it was: so two engines never tell of the same step, and
+//! a refused write is not told at all. An engine that dies between the commit and the telling leaves it untold.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use tachi_domain::entity::Host;
+use tachi_domain::entity::notification::NotificationStatus;
+use tachi_domain::entity::vmove::VmoveStatus;
+use tachi_domain::event::{
+    Cause, Change, Event, Handling, HostPicture, NotificationPicture, Phase, RecoveryPicture, Subject,
+    Trouble, Turn, VmovePicture,
+};
+use tachi_domain::recovery::{Life, RecoveryKind};
+use tachi_domain::{NotificationId, RecoveryId, ServerId, Timestamp};
+
+use crate::any::Any;
+use crate::correlation;
+use crate::ports::Events;
+use crate::ports::journal::{Claimed, MoveWrite, StepWrite, Write};
+
+/// How many failed steps a trouble's trace shows.
+const TRACE: usize = 20;
+
+/// The part of Tachi that troubles are met by.
+const MODULE: &str = "tachi.engine";
+
+/// See the module's documentation.
+pub(crate) struct Teller {
+    events: Arc<dyn Events>,
+    cause: Arc<Cause>,
+    engine: String,
+    recovery: RecoveryId,
+    kind: RecoveryKind,
+    notification: NotificationId,
+    picture: NotificationPicture,
+    status: NotificationStatus,
+    message: Option<String>,
+    host: Option<Host>,
+    life: Life,
+    /// Its beginning has been told, by us or by a former owner.
+    begun: bool,
+    proven: bool,
+    held: Option<String>,
+    moves: BTreeMap<ServerId, VmoveStatus>,
+    /// What failed last, oldest first, and the task that it was part of.
+    failures: VecDeque<String>,
+    failed_task: Option<&'static str>,
+}
+
+impl Teller {
+    /// For a recovery that has just been claimed; `None` if nobody listens. `state` is `None` if it cannot be driven.
+    pub(crate) fn new(
+        events: &Arc<dyn Events>,
+        engine: &str,
+        claimed: &Claimed,
+        state: Option<&Any>,
+    ) -> Option<Self> {
+        if !events.wanted() {
+            return None;
+        }
+        let notification = &claimed.notification;
+        let moves = state.map(Any::move_statuses).unwrap_or_default();
+        Some(Self {
+            events: Arc::clone(events),
+            cause: Arc::new(Cause {
+                request_id: (*correlation::of_recovery(claimed.id)).to_owned(),
+                is_admin: true,
+                ..Cause::default()
+            }),
+            engine: engine.to_owned(),
+            recovery: claimed.id,
+            kind: claimed.kind,
+            notification: notification.id,
+            picture: NotificationPicture::from(notification),
+            status: notification.status,
+            message: notification.message.clone(),
+            host: claimed.host.clone(),
+            life: claimed.life,
+            begun: claimed.state.is_some(),
+            proven: state.and_then(Any::is_proven_off).unwrap_or(false),
+            held: state.and_then(Any::held).map(str::to_owned),
+            moves,
+            failures: VecDeque::new(),
+            failed_task: None,
+        })
+    }
+
+    /// The claim is committed. What another engine had begun is told to have another owner.
+    pub(crate) fn claimed(&self, at: Timestamp) {
+        if self.begun && self.life == Life::Open {
+            self.turn(Turn::TakeOver, None, None, at);
+        }
+    }
+
+    /// `write` is committed; `held` is why the recovery waits for a person now, if it does.
+    pub(crate) fn committed(&mut self, write: &Write, held: Option<&str>, at: Timestamp) {
+        let was_open = self.status.is_open();
+        if let Some((status, message)) = &write.notification {
+            self.status = *status;
+            self.message.clone_from(message);
+        }
+        let ends = was_open && !self.status.is_open();
+        self.note_failures(&write.steps);
+        if !self.begun && (write.state.is_some() || ends) {
+            self.begun = true;
+            self.begin(at);
+        }
+        if write.host.is_some() {
+            self.put_on_maintenance(at);
+        }
+        if let Some(proven) = write.proven_off {
+            if proven && !self.proven {
+                self.turn(Turn::Proof, None, None, at);
+            }
+            self.proven = proven;
+        }
+        for one in &write.moves {
+            self.tell_move(one, at);
+        }
+        if !ends {
+            self.tell_hold(held, at);
+        }
+        self.held = held.map(str::to_owned);
+        if ends {
+            self.end(at);
+        }
+        if let Some(life) = write.life {
+            if self.life == Life::Watching && life == Life::Closed {
+                self.turn(Turn::Close, None, None, at);
+            }
+            self.life = life;
+        }
+    }
+
+    fn note_failures(&mut self, steps: &[StepWrite]) {
+        for step in steps.iter().filter(|step| step.failed) {
+            if self.failures.len() >= TRACE {
+                self.failures.pop_front();
+            }
+            self.failures.push_back(format!("{}: {}", step.task, step.text));
+            self.failed_task = Some(step.task);
+        }
+    }
+
+    fn begin(&self, at: Timestamp) {
+        let picture = NotificationPicture {
+            status: Some(NotificationStatus::Running),
+            ..self.picture.clone()
+        };
+        let subject = Subject::Notification(Handling::Process, picture);
+        self.emit(subject, Some(Phase::Start), None, at);
+        self.turn(Turn::Process, Some(Phase::Start), None, at);
+    }
+
+    fn end(&self, at: Timestamp) {
+        let trouble = (self.status == NotificationStatus::Failed).then(|| self.trouble_of_recovery());
+        let phase = if trouble.is_some() {
+            Phase::Error
+        } else {
+            Phase::End
+        };
+        let picture = NotificationPicture {
+            status: Some(self.status),
+            ..self.picture.clone()
+        };
+        let subject = Subject::Notification(Handling::Process, picture);
+        self.emit(subject, Some(phase), trouble.clone(), at);
+        self.turn(Turn::Process, Some(phase), trouble, at);
+    }
+
+    fn put_on_maintenance(&mut self, at: Timestamp) {
+        let Some(host) = self.host.as_mut().filter(|host| !host.on_maintenance) else {
+            return;
+        };
+        host.on_maintenance = true;
+        let picture = HostPicture::from(&*host);
+        for phase in [Phase::Start, Phase::End] {
+            self.emit(
+                Subject::Host(Change::Update, picture.clone()),
+                Some(phase),
+                None,
+                at,
+            );
+        }
+    }
+
+    fn tell_move(&mut self, one: &MoveWrite, at: Timestamp) {
+        if self.moves.insert(one.server, one.status) == Some(one.status) {
+            return;
+        }
+        let (phase, trouble) = match one.status {
+            VmoveStatus::Pending => return,
+            VmoveStatus::Ongoing => (Phase::Start, None),
+            VmoveStatus::Succeeded | VmoveStatus::Ignored => (Phase::End, None),
+            VmoveStatus::Failed => (Phase::Error, Some(trouble_of_move(one))),
+        };
+        let picture = VmovePicture {
+            id: one.vmove,
+            notification: self.notification,
+            recovery: self.recovery,
+            server: one.server,
+            name: one.name.clone(),
+            source_host: one.source_host.clone(),
+            dest_host: one.dest_host.clone(),
+            start_time: one.start_time,
+            end_time: one.end_time,
+            status: one.status,
+            message: one.message.clone(),
+        };
+        self.emit(Subject::Vmove(picture), Some(phase), trouble, at);
+    }
+
+    fn tell_hold(&self, held: Option<&str>, at: Timestamp) {
+        match (self.held.as_deref(), held) {
+            (was, Some(reason)) if was != Some(reason) => {
+                let trouble = Trouble {
+                    exception: "RecoveryHeld".to_owned(),
+                    message: reason.to_owned(),
+                    module: MODULE.to_owned(),
+                    function: self.failed_task.unwrap_or("unknown").to_owned(),
+                    trace: self.trace(),
+                };
+                self.turn(Turn::Hold, None, Some(trouble), at);
+            }
+            (Some(_), None) => self.turn(Turn::Resume, None, None, at),
+            (_, Some(_)) | (None, None) => {}
+        }
+    }
+
+    fn trouble_of_recovery(&self) -> Trouble {
+        let exception = match self.kind {
+            RecoveryKind::Host => "HostRecoveryFailureException",
+            RecoveryKind::Vm => "InstanceRecoveryFailureException",
+            RecoveryKind::Process => "ProcessRecoveryFailureException",
+        };
+        Trouble {
+            exception: exception.to_owned(),
+            message: self.message.clone().unwrap_or_default(),
+            module: MODULE.to_owned(),
+            function: self.failed_task.unwrap_or("unknown").to_owned(),
+            trace: self.trace(),
+        }
+    }
+
+    fn trace(&self) -> String {
+        self.failures
+            .iter()
+            .map(String::as_str)
+            .collect::<Vec<_>>()
+            .join("\n")
+    }
+
+    fn turn(&self, turn: Turn, phase: Option<Phase>, trouble: Option<Trouble>, at: Timestamp) {
+        let host = self.host.as_ref();
+        let mut moves = BTreeMap::new();
+        for status in self.moves.values() {
+            *moves.entry(*status).or_insert(0_u64) += 1;
+        }
+        let picture = RecoveryPicture {
+            id: self.recovery,
+            notification: self.notification,
+            kind: self.kind,
+            host: self.picture.source_host,
+            host_name: host.map(|host| host.name.clone()),
+            segment: host.map(|host| host.segment.id),
+            recovery_method: host
+                .filter(|_| self.kind == RecoveryKind::Host)
+                .map(|host| host.segment.recovery_method),
+            engine: self.engine.clone(),
+            status: self.status,
+            message: self.message.clone(),
+            moves,
+        };
+        self.emit(Subject::Recovery(turn, picture), phase, trouble, at);
+    }
+
+    fn emit(&self, subject: Subject, phase: Option<Phase>, trouble: Option<Trouble>, at: Timestamp) {
+        self.events.emit(Event {
+            at,
+            cause: Arc::clone(&self.cause),
+            subject,
+            phase,
+            trouble,
+        });
+    }
+}
+
+fn trouble_of_move(one: &MoveWrite) -> Trouble {
+    Trouble {
+        exception: "InstanceEvacuationFailure".to_owned(),
+        message: one.message.clone().unwrap_or_default(),
+        module: MODULE.to_owned(),
+        function: "EvacuateInstancesTask".to_owned(),
+        trace: String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,373 @@
+use std::sync::Mutex;
+
+use tachi_domain::entity::host::MaintenanceReason;
+use tachi_domain::entity::notification::NotificationType;
+use tachi_domain::entity::segment::RecoveryMethod;
+use tachi_domain::entity::{Notification, Segment, Stamps};
+use tachi_domain::policy::Policy;
+use tachi_domain::recovery::Pulse;
+use tachi_domain::{Elapsed, HostId, SegmentId, VmoveId};
+use uuid::Uuid;
+
+use super::*;
+use crate::ports::NoEvents;
+use crate::ports::journal::{HostWrite, StepKind};
+
+const NOON: Timestamp = Timestamp::from_micros(1_795_176_000_000_000);
+
+/// Keeps what it is told.
+#[derive(Default)]
+struct Ear(Mutex<Vec<Event>>);
+
+impl Events for Ear {
+    fn wanted(&self) -> bool {
+        true
+    }
+
+    fn emit(&self, event: Event) {
+        self.0.lock().unwrap().push(event);
+    }
+}
+
+impl Ear {
+    fn heard(&self) -> Vec<Event> {
+        std::mem::take(&mut *self.0.lock().unwrap())
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.heard().iter().map(Event::name).collect()
+    }
+}
+
+fn claimed(kind: RecoveryKind) -> Claimed {
+    let stamps = Stamps {
+        created_at: NOON,
+        updated_at: None,
+    };
+    let segment = Segment {
+        row: 1,
+        id: SegmentId(Uuid::from_u128(1)),
+        name: "racks".into(),
+        service_type: "COMPUTE".into(),
+        enabled: true,
+        description: None,
+        recovery_method: RecoveryMethod::Auto,
+        stamps,
+    };
+    let host = Host {
+        row: 2,
+        id: HostId(Uuid::from_u128(2)),
+        name: "compute-1".into(),
+        segment,
+        kind: "COMPUTE".into(),
+        control_attributes: "SSH".into(),
+        reserved: false,
+        on_maintenance: false,
+        stamps,
+    };
+    let payload = [("event", "STOPPED"), ("host_status", "NORMAL")];
+    Claimed {
+        id: RecoveryId(Uuid::from_u128(3)),
+        epoch: 1,
+        kind,
+        life: Life::Open,
+        notification: Notification {
+            row: 4,
+            id: NotificationId(Uuid::from_u128(4)),
+            kind: NotificationType::ComputeHost,
+            generated_time: NOON,
+            source_host: host.id,
+            segment: None,
+            payload: payload.map(|(key, value)| (key.into(), value.into())).into(),
+            status: NotificationStatus::Running,
+            message: None,
+            stamps,
+        },
+        host: Some(host),
+        elapsed: Elapsed::default(),
+        state: None,
+        moves: Vec::new(),
+        opened_at: NOON,
+        pulse: Pulse {
+            segment_enabled: true,
+            operator_maintenance: false,
+            word: None,
+        },
+    }
+}
+
+fn teller(ear: &Arc<Ear>, claimed: &Claimed) -> Teller {
+    let events: Arc<dyn Events> = ear.clone();
+    let state = Any::open(claimed, &Policy::default()).unwrap();
+    Teller::new(&events, "engine:1", claimed, Some(&state)).unwrap()
+}
+
+fn head() -> Write {
+    Write {
+        state: Some("{}".into()),
+        ..Write::default()
+    }
+}
+
+fn ended(status: NotificationStatus, message: &str) -> Write {
+    Write {
+        notification: Some((status, Some(message.into()))),
+        ..head()
+    }
+}
+
+fn one_move(number: u128, status: VmoveStatus) -> MoveWrite {
+    MoveWrite {
+        vmove: VmoveId(Uuid::from_u128(100 + number)),
+        server: ServerId(Uuid::from_u128(200 + number)),
+        name: format!("vm-{number}"),
+        rank: 0,
+        source_host: "compute-1".into(),
+        dest_host: None,
+        start_time: None,
+        end_time: None,
+        status,
+        message: None,
+        open: true,
+        state: "{}".into(),
+    }
+}
+
+fn moves(moves: &[(u128, VmoveStatus)]) -> Write {
+    Write {
+        moves: moves
+            .iter()
+            .map(|(number, status)| one_move(*number, *status))
+            .collect(),
+        ..Write::default()
+    }
+}
+
+fn failed_step(text: &str) -> StepWrite {
+    StepWrite {
+        task: "EvacuateInstancesTask",
+        server: None,
+        kind: StepKind::Outcome,
+        progress: 1.0,
+        failed: true,
+        text: text.into(),
+        at: NOON,
+    }
+}
+
+#[test]
+fn nothing_is_gathered_when_nobody_listens() {
+    let events: Arc<dyn Events> = Arc::new(NoEvents);
+    assert!(Teller::new(&events, "engine:1", &claimed(RecoveryKind::Host), None).is_none());
+}
+
+#[test]
+fn ew35_a_recovery_is_told_from_its_beginning_to_its_end() {
+    let ear = Arc::<Ear>::default();
+    let mut teller = teller(&ear, &claimed(RecoveryKind::Host));
+    teller.claimed(NOON);
+    teller.committed(&head(), None, NOON);
+    teller.committed(&head(), None, NOON);
+    assert_eq!(
+        ear.names(),
+        ["notification.process.start", "recovery.process.start"],
+        "told once, and a first claim is no take-over"
+    );
+    let proven = Write {
+        proven_off: Some(true),
+        host: Some(HostWrite {
+            host: HostId(Uuid::from_u128(2)),
+            why: MaintenanceReason::Recovery,
+        }),
+        ..head()
+    };
+    teller.committed(&proven, None, NOON);
+    teller.committed(&proven, None, NOON);
+    assert_eq!(
+        ear.names(),
+        ["host.update.start", "host.update.end", "recovery.proof"],
+        "a proof that is read again is no news, nor is a host that stays on maintenance"
+    );
+    teller.committed(&ended(NotificationStatus::Finished, "2 moved"), None, NOON);
+    let heard = ear.heard();
+    let names: Vec<String> = heard.iter().map(Event::name).collect();
+    assert_eq!(names, ["notification.process.end", "recovery.process.end"]);
+    let Subject::Notification(_, picture) = &heard[0].subject else {
+        panic!("{:?}", heard[0]);
+    };
+    assert_eq!(picture.status, Some(NotificationStatus::Finished));
+    assert!(heard.iter().all(|event| event.trouble.is_none()));
+    teller.committed(&ended(NotificationStatus::Finished, "2 moved"), None, NOON);
+    assert_eq!(ear.names(), Vec::<String>::new(), "an end is told once");
+}
+
+#[test]
+fn ew35_every_instance_is_told_of_when_its_state_changes() {
+    use VmoveStatus::{Failed, Ignored, Ongoing, Pending, Succeeded};
+    let ear = Arc::<Ear>::default();
+    let mut teller = teller(&ear, &claimed(RecoveryKind::Host));
+    teller.committed(&head(), None, NOON);
+    ear.heard();
+    teller.committed(&moves(&[(1, Pending), (2, Pending), (3, Ignored)]), None, NOON);
+    assert_eq!(ear.names(), ["vmove.process.end"], "the one left by policy");
+    teller.committed(&moves(&[(1, Ongoing), (2, Ongoing)]), None, NOON);
+    teller.committed(&moves(&[(1, Ongoing)]), None, NOON);
+    assert_eq!(ear.names(), ["vmove.process.start", "vmove.process.start"]);
+    teller.committed(&moves(&[(1, Succeeded), (2, Failed)]), None, NOON);
+    let heard = ear.heard();
+    let told: Vec<_> = heard
+        .iter()
+        .map(|event| (event.name(), event.priority().as_str()))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("vmove.process.end".to_owned(), "INFO"),
+            ("vmove.process.error".to_owned(), "ERROR")
+        ]
+    );
+    teller.committed(&ended(NotificationStatus::Failed, "1 of 2"), None, NOON);
+    let heard = ear.heard();
+    let Subject::Recovery(Turn::Process, picture) = &heard[1].subject else {
+        panic!("{:?}", heard[1]);
+    };
+    assert_eq!(picture.moves, [(Ignored, 1), (Failed, 1), (Succeeded, 1)].into());
+}
+
+#[test]
+fn ew35_a_failure_names_what_failed_and_why() {
+    for (kind, exception) in [
+        (RecoveryKind::Host, "HostRecoveryFailureException"),
+        (RecoveryKind::Vm, "InstanceRecoveryFailureException"),
+        (RecoveryKind::Process, "ProcessRecoveryFailureException"),
+    ] {
+        let ear = Arc::<Ear>::default();
+        let mut teller = teller(&ear, &claimed(kind));
+        let steps = Write {
+            steps: vec![failed_step("Nova said no"), failed_step("and no again")],
+            ..head()
+        };
+        teller.committed(&steps, None, NOON);
+        ear.heard();
+        teller.committed(&ended(NotificationStatus::Failed, "nothing moved"), None, NOON);
+        let trouble = ear.heard()[0].trouble.clone().unwrap();
+        assert_eq!(trouble.exception, exception);
+        assert_eq!(trouble.message, "nothing moved");
+        assert_eq!(trouble.function, "EvacuateInstancesTask");
+        assert_eq!(
+            trouble.trace,
+            "EvacuateInstancesTask: Nova said no\nEvacuateInstancesTask: and no again"
+        );
+    }
+}
+
+#[test]
+fn a_trace_has_a_bound() {
+    let ear = Arc::<Ear>::default();
+    let mut teller = teller(&ear, &claimed(RecoveryKind::Host));
+    for number in 0..1000 {
+        let write = Write {
+            steps: vec![failed_step(&number.to_string())],
+            ..head()
+        };
+        teller.committed(&write, None, NOON);
+    }
+    assert_eq!(teller.trace().lines().count(), TRACE);
+    assert!(teller.trace().ends_with(": 999"));
+}
+
+#[test]
+fn ew35_an_end_without_a_beginning_tells_both() {
+    let ear = Arc::<Ear>::default();
+    let mut teller = teller(&ear, &claimed(RecoveryKind::Vm));
+    let write = Write {
+        notification: Some((
+            NotificationStatus::Ignored,
+            Some("the segment is disabled".into()),
+        )),
+        ..Write::default()
+    };
+    teller.committed(&write, None, NOON);
+    assert_eq!(
+        ear.names(),
+        [
+            "notification.process.start",
+            "recovery.process.start",
+            "notification.process.end",
+            "recovery.process.end"
+        ]
+    );
+}
+
+#[test]
+fn a_held_recovery_is_told_of_once_for_each_reason() {
+    let ear = Arc::<Ear>::default();
+    let mut teller = teller(&ear, &claimed(RecoveryKind::Host));
+    teller.committed(&head(), None, NOON);
+    ear.heard();
+    teller.committed(&head(), Some("a storm"), NOON);
+    teller.committed(&head(), Some("a storm"), NOON);
+    let heard = ear.heard();
+    assert_eq!(heard.len(), 1);
+    assert_eq!(heard[0].name(), "recovery.hold");
+    assert_eq!(heard[0].trouble.as_ref().unwrap().message, "a storm");
+    teller.committed(&head(), Some("it cannot be fenced"), NOON);
+    assert_eq!(ear.names(), ["recovery.hold"]);
+    teller.committed(&head(), None, NOON);
+    assert_eq!(ear.names(), ["recovery.resume"]);
+    teller.committed(&head(), Some("again"), NOON);
+    ear.heard();
+    teller.committed(&ended(NotificationStatus::Failed, "rejected"), None, NOON);
+    assert_eq!(
+        ear.names(),
+        ["notification.process.error", "recovery.process.error"],
+        "the end says it all"
+    );
+}
+
+#[test]
+fn another_engine_goes_on_without_telling_the_beginning_again() {
+    let ear = Arc::<Ear>::default();
+    let first = claimed(RecoveryKind::Host);
+    let state = Any::open(&first, &Policy::default()).unwrap();
+    let again = Claimed {
+        epoch: 2,
+        state: Some(state.head().unwrap()),
+        ..claimed(RecoveryKind::Host)
+    };
+    let mut teller = teller(&ear, &again);
+    teller.claimed(NOON);
+    teller.committed(&head(), None, NOON);
+    assert_eq!(ear.names(), ["recovery.take_over"]);
+}
+
+#[test]
+fn the_end_of_watching_is_told() {
+    let ear = Arc::<Ear>::default();
+    let mut teller = teller(&ear, &claimed(RecoveryKind::Host));
+    teller.committed(&head(), None, NOON);
+    let watching = Write {
+        life: Some(Life::Watching),
+        ..ended(NotificationStatus::Finished, "done")
+    };
+    teller.committed(&watching, None, NOON);
+    ear.heard();
+    let closed = Write {
+        life: Some(Life::Closed),
+        ..head()
+    };
+    teller.committed(&closed, None, NOON);
+    assert_eq!(ear.names(), ["recovery.close"]);
+}
+
+#[test]
+fn everything_told_of_a_recovery_bears_its_id() {
+    let ear = Arc::<Ear>::default();
+    let mut teller = teller(&ear, &claimed(RecoveryKind::Host));
+    teller.committed(&ended(NotificationStatus::Failed, "no"), None, NOON);
+    let heard = ear.heard();
+    assert_eq!(heard.len(), 4);
+    for event in heard {
+        assert_eq!(event.cause.request_id, "req-00000000-0000-0000-0000-000000000003");
+    }
+}

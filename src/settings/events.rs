@@ -1,0 +1,146 @@
+//! `[oslo_messaging_notifications]` and `[events]`: who is told of what happens.
+
+use secrecy::{ExposeSecret as _, SecretString};
+use tachi_config::{Reader, Refusal};
+
+/// Upstream's name for where its events go; it reads no option for it.
+const TOPIC: &str = "versioned_notifications";
+
+/// One way to tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Driver {
+    /// A broker, without an envelope.
+    Messaging,
+    /// A broker, with the version 2.0 envelope.
+    MessagingV2,
+    /// The log.
+    Log,
+}
+
+/// How events are told.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct EventSettings {
+    /// Each tells every event; none, the default, is nobody.
+    pub(crate) drivers: Vec<Driver>,
+    /// A broker of their own; else that of `[DEFAULT] transport_url`.
+    pub(crate) transport_url: Option<SecretString>,
+    /// Where a broker's events go.
+    pub(crate) topics: Vec<String>,
+    /// `control_exchange`.
+    pub(crate) exchange: String,
+    /// Drivers that exist upstream and tell nobody here.
+    pub(crate) silent: Vec<String>,
+}
+
+impl EventSettings {
+    /// Whether a broker is needed.
+    pub(crate) fn needs_a_broker(&self) -> bool {
+        self.drivers
+            .iter()
+            .any(|driver| matches!(driver, Driver::Messaging | Driver::MessagingV2))
+    }
+}
+
+/// Reads them.
+pub(super) fn events(r: &mut Reader<'_>) -> EventSettings {
+    let mut settings = EventSettings::default();
+    for word in r
+        .multi("oslo_messaging_notifications", "driver")
+        .optional()
+        .unwrap_or_default()
+    {
+        let driver = match word.trim() {
+            "messaging" => Driver::Messaging,
+            "messagingv2" => Driver::MessagingV2,
+            "log" => Driver::Log,
+            "" | "noop" => continue,
+            "test" | "routing" => {
+                settings.silent.push(word.trim().to_owned());
+                continue;
+            }
+            _ => {
+                let help = "it is messagingv2, messaging, log or noop; a line for each of several";
+                r.refuse(
+                    "oslo_messaging_notifications",
+                    "driver",
+                    Refusal::new("is no driver of events", help),
+                );
+                continue;
+            }
+        };
+        if !settings.drivers.contains(&driver) {
+            settings.drivers.push(driver);
+        }
+    }
+    settings.transport_url = r
+        .secret("oslo_messaging_notifications", "transport_url")
+        .optional()
+        .filter(|url| !url.expose_secret().is_empty());
+    settings.topics = r.list("events", "topics").default(vec![TOPIC.to_owned()]).get();
+    settings.exchange = r
+        .string("DEFAULT", "control_exchange")
+        .default("masakari".to_owned())
+        .get();
+    settings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::Settings;
+
+    fn read(text: &str) -> EventSettings {
+        Settings::parse("test.conf", text).unwrap().events
+    }
+
+    #[test]
+    fn nobody_is_told_unless_somebody_asks() {
+        for text in [
+            "",
+            "[oslo_messaging_notifications]\ndriver =\n",
+            "[oslo_messaging_notifications]\ndriver = noop\n",
+        ] {
+            let settings = read(text);
+            assert!(settings.drivers.is_empty(), "{text}");
+            assert!(!settings.needs_a_broker(), "{text}");
+        }
+    }
+
+    #[test]
+    fn drivers_add_up_and_repeat_nothing() {
+        let settings = read(
+            "[oslo_messaging_notifications]\ndriver = messagingv2\ndriver = log\ndriver = messagingv2\ndriver = routing\n\
+             transport_url = rabbit://u:secret@events:5672/\n",
+        );
+        assert_eq!(settings.drivers, [Driver::MessagingV2, Driver::Log]);
+        assert_eq!(settings.silent, ["routing"]);
+        assert!(settings.needs_a_broker());
+        assert_eq!(
+            settings.transport_url.unwrap().expose_secret(),
+            "rabbit://u:secret@events:5672/"
+        );
+    }
+
+    #[test]
+    fn upstreams_topic_is_not_an_option_of_upstreams() {
+        let settings = read("[oslo_messaging_notifications]\ntopics = notifications\n");
+        assert_eq!(settings.topics, ["versioned_notifications"]);
+        let settings =
+            read("[events]\ntopics = versioned_notifications, mine\n[DEFAULT]\ncontrol_exchange = ha\n");
+        assert_eq!(settings.topics, ["versioned_notifications", "mine"]);
+        assert_eq!(settings.exchange, "ha");
+    }
+
+    #[test]
+    fn an_unknown_driver_stops_the_start() {
+        let errors = Settings::parse("test.conf", "[oslo_messaging_notifications]\ndriver = rabbit\n")
+            .err()
+            .unwrap();
+        let told = errors.to_string();
+        assert!(
+            told.starts_with("test.conf:2: [oslo_messaging_notifications] driver")
+                && told.contains("messagingv2"),
+            "{told}"
+        );
+    }
+}
