@@ -4,6 +4,7 @@ mod database;
 mod engine;
 mod events;
 mod fencing;
+mod hooks;
 mod http;
 mod identity;
 mod policy;
@@ -60,6 +61,8 @@ pub(crate) struct Settings {
     pub(crate) oslo_policy: PolicySettings,
     /// The rules of recoveries.
     pub(crate) policy: Policy,
+    /// What hooks need beside those rules.
+    pub(crate) hooks: hooks::Hooks,
     /// `notifications_expired_interval`: what Masakari left open for longer is not begun any more.
     pub(crate) notification_expiry: Duration,
     /// How long a lost wake-up may cost.
@@ -185,7 +188,11 @@ impl Settings {
         let nova = identity::nova(r, authtoken);
         let oslo_policy = policy::policy(r);
         let maas = fencing::maas(r);
-        let policy = recovery::policy(r, maas.is_some());
+        let (flows, hooks) = hooks::flows(r);
+        let policy = Policy {
+            flows,
+            ..recovery::policy(r, maas.is_some())
+        };
         let notification_expiry = r
             .seconds("DEFAULT", "notifications_expired_interval")
             .default(Duration::from_secs(86_400))
@@ -211,6 +218,7 @@ impl Settings {
             host,
             oslo_policy,
             policy,
+            hooks,
             notification_expiry,
             sweep_interval,
             engine_listen,

@@ -15,9 +15,10 @@ use tachi_bus::{Both, LocalWake, SocketPoke, SocketWake};
 use tachi_domain::fault::{Fault, FaultClass};
 use tachi_domain::policy::Policy;
 use tachi_domain::power::PowerReading;
-use tachi_engine::ports::{CallError, Clock, Events, Fencer, Poke, Registry, Wake};
+use tachi_engine::ports::{CallError, Clock, Events, Fencer, Hooks, Poke, Registry, Wake};
 use tachi_engine::{Engine, EngineOptions, Ports, SystemClock};
 use tachi_fence::{Fencers, Maas};
+use tachi_hooks::Runner;
 use tachi_openstack::{Nova, Session};
 use tachi_store::Store;
 use tokio::sync::watch;
@@ -117,6 +118,7 @@ pub(crate) async fn engine(
     let ports = Ports {
         compute: nova(settings, &base.clock).await?,
         fencer,
+        hooks: hooks(settings)?,
         journal: base.store.clone(),
         wake,
         clock: base.clock.clone(),
@@ -128,6 +130,21 @@ pub(crate) async fn engine(
         sweep_interval: settings.sweep_interval,
     };
     Ok(Engine::new(ports, options))
+}
+
+/// The operator's hooks, and what should be said of them before they are needed.
+fn hooks(settings: &Settings) -> Result<Arc<dyn Hooks>, Failure> {
+    for note in &settings.hooks.notes {
+        tracing::warn!("{note}");
+    }
+    for hook in settings.policy.flows.hooks() {
+        if let Some(doubt) = tachi_hooks::doubt(hook) {
+            tracing::warn!("hook {}: {doubt}", hook.name());
+        }
+    }
+    let runner = Runner::new(settings.hooks.ca_file.clone())
+        .map_err(|error| Failure::new("setting up the hooks", error))?;
+    Ok(Arc::new(runner))
 }
 
 /// The API's router, ready to be served.

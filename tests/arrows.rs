@@ -27,6 +27,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("tachi-events", &["tachi-domain", "tachi-engine"]),
     ("tachi-openstack", &["tachi-domain", "tachi-engine"]),
     ("tachi-fence", &["tachi-domain", "tachi-engine"]),
+    ("tachi-hooks", &["tachi-domain", "tachi-engine"]),
     ("tachi-api", &["tachi-domain", "tachi-engine", "tachi-policy"]),
     // The policy language, pure; it names the nearest rule as the configuration names the nearest option.
     ("tachi-policy", &["tachi-config"]),
@@ -41,6 +42,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "tachi-engine",
             "tachi-events",
             "tachi-fence",
+            "tachi-hooks",
             "tachi-openstack",
             "tachi-policy",
             "tachi-sandbox",

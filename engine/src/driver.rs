@@ -1,5 +1,6 @@
 //! Drives one recovery: gather observations, decide, journal, and only then act.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tachi_domain::Elapsed;
@@ -15,6 +16,7 @@ use crate::correlation;
 use crate::engine::Ports;
 use crate::executor::{Context, execute};
 use crate::holding::Holding;
+use crate::hooking::Told;
 use crate::numbers::{self, Numbers};
 use crate::ports::JournalError;
 use crate::ports::journal::{Claimed, Committed};
@@ -46,6 +48,8 @@ pub(crate) enum Ended {
 pub(crate) struct Driver {
     ports: Ports,
     owner: String,
+    /// What hooks are told.
+    told: Arc<Told>,
     claimed: Claimed,
     state: Option<Any>,
     holding: Holding,
@@ -75,9 +79,11 @@ impl Driver {
         let holding = Holding::since(ports.clock.clone(), claimed_at);
         let pulse = claimed.pulse.clone();
         let numbers = Numbers::begin(claimed.kind, &state, claimed.state.is_none());
+        let told = Told::new(&claimed, &owner);
         Self {
             ports,
             owner,
+            told,
             claimed,
             state: Some(state),
             holding,
@@ -274,6 +280,7 @@ impl Driver {
                 ports: self.ports.clone(),
                 host: state.host().to_owned(),
                 host_id: state.host_id(),
+                told: self.told.clone(),
                 holding: self.holding.clone(),
                 committed,
                 started,

@@ -18,7 +18,7 @@ use crate::correlation;
 use crate::driver::{Driver, Ended};
 use crate::numbers;
 use crate::ports::journal::{ClaimView, Claimed, Committed, Write};
-use crate::ports::{Clock, Compute, Events, Fencer, Journal, NoEvents, Wake};
+use crate::ports::{Clock, Compute, Events, Fencer, Hooks, Journal, NoEvents, Wake};
 use crate::pulse::Pulse;
 use crate::sweeper::Sweeper;
 use crate::telling::Teller;
@@ -30,6 +30,8 @@ pub struct Ports {
     pub compute: Arc<dyn Compute>,
     /// Power controllers.
     pub fencer: Arc<dyn Fencer>,
+    /// The operator's hooks.
+    pub hooks: Arc<dyn Hooks>,
     /// The database.
     pub journal: Arc<dyn Journal>,
     /// Wake-ups.

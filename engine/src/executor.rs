@@ -1,5 +1,6 @@
 //! Carries out one command and says what came of it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tachi_domain::Elapsed;
@@ -9,6 +10,7 @@ use tachi_domain::{HostId, nova::VmState};
 
 use crate::engine::Ports;
 use crate::holding::Holding;
+use crate::hooking::{self, Told};
 use crate::ports::{CallError, ServiceChange};
 
 /// What a command needs besides itself.
@@ -16,6 +18,7 @@ pub(crate) struct Context {
     pub(crate) ports: Ports,
     pub(crate) host: String,
     pub(crate) host_id: Option<HostId>,
+    pub(crate) told: Arc<Told>,
     pub(crate) holding: Holding,
     /// Boot-clock time at which the decision that commands it was committed.
     pub(crate) committed: Duration,
@@ -86,6 +89,7 @@ pub(crate) async fn execute(command: Command, context: Context) -> Observation {
             let result = context.ports.compute.server(server).await.map_err(fault);
             Observation::Server { server, result }
         }
+        Command::RunHook(call) => hooking::run(call, &context.told, context.ports.hooks.as_ref()).await,
         Command::Lock { .. }
         | Command::Unlock(_)
         | Command::Prepare(_)
@@ -126,7 +130,8 @@ async fn call_about_server(command: Command, context: &Context) -> Observation {
         | Command::TakeInventory
         | Command::ReadLists { .. }
         | Command::ReadConductors
-        | Command::ReadServer(_) => return Observation::NotSent(command),
+        | Command::ReadServer(_)
+        | Command::RunHook(_) => return Observation::NotSent(command),
     };
     Observation::ServerCall {
         server,
@@ -136,7 +141,7 @@ async fn call_about_server(command: Command, context: &Context) -> Observation {
 }
 
 fn touches_nova(command: &Command) -> bool {
-    !matches!(command, Command::PowerOff { .. })
+    !matches!(command, Command::PowerOff { .. } | Command::RunHook(_))
 }
 
 /// The observation of a command whose call could not even begin.

@@ -16,6 +16,7 @@ mod driver;
 mod engine;
 mod executor;
 mod holding;
+mod hooking;
 mod numbers;
 pub mod ports;
 mod pulse;

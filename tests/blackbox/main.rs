@@ -9,6 +9,7 @@
 )]
 
 mod crash;
+mod hooks;
 mod identity;
 mod instances;
 mod processes;

@@ -15,6 +15,7 @@ use tachi_domain::policy::{FencingMode, Policy};
 use tachi_engine::ports::{Clock as _, Events, Journal, NoEvents, Registry as _};
 use tachi_engine::{Engine, EngineOptions, Ports, SystemClock};
 use tachi_fence::{Fencers, Maas, MaasOptions};
+use tachi_hooks::Runner;
 use tachi_openstack::{Credentials, IdOrName, Nova, Options, Project, Session};
 use tachi_sandbox::{Boot, Fleet, RegionSettings, Sandbox, SandboxOptions};
 use tachi_store::{Store, StoreOptions};
@@ -228,6 +229,7 @@ impl Stage {
         let ports = Ports {
             compute: Arc::new(Nova::new(session)),
             fencer: Arc::new(Fencers::new(vec![Arc::new(maas)], clock.clone())),
+            hooks: Arc::new(Runner::new(None).unwrap()),
             journal,
             wake: Arc::new(LocalWake::default()),
             clock,
@@ -272,6 +274,11 @@ impl Stage {
 
     /// A process of the real binary.
     pub(crate) fn spawn(&self, subcommand: &str) -> Process {
+        self.spawn_with(subcommand, &[])
+    }
+
+    /// The same with more configuration files.
+    pub(crate) fn spawn_with(&self, subcommand: &str, more: &[PathBuf]) -> Process {
         let log = std::fs::OpenOptions::new()
             .create(true)
             .append(true)
@@ -280,6 +287,10 @@ impl Stage {
         let child = Command::new(env!("CARGO_BIN_EXE_tachi"))
             .args([subcommand, "--config-file"])
             .arg(self.conf())
+            .args(
+                more.iter()
+                    .flat_map(|file| ["--config-file".as_ref(), file.as_os_str()]),
+            )
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
             .stderr(log)

@@ -40,6 +40,9 @@ pub(crate) fn index_of(server: tachi_domain::ServerId) -> ServerIx {
 impl World {
     /// How a call travels. Everything that can go wrong, does so only while there is chaos.
     pub(crate) fn travel(&mut self, owner: Owner, command: Command, started: Elapsed) {
+        if let Command::RunHook(call) = &command {
+            return self.run_hook(owner, call);
+        }
         let latency = self.rng.between(5, 60);
         let chaos = self.chaos();
         let write = command.is_write();

@@ -246,6 +246,7 @@ impl World {
             fencing: self.weather.mode,
             in_flight: self.weather.in_flight,
             process_all_instances: true,
+            flows: self.hooking.flows.clone(),
             ..Policy::default()
         };
         let id = RecoveryId(Uuid::from_u128(0x4ec + id));
@@ -636,6 +637,7 @@ impl World {
             note!(self, "engine {} sends: {command:?}", owner.engine);
         }
         if matches!(command, Command::Evacuate(_)) {
+            self.check_no_hook_runs(owner.rec);
             self.evacuating_until = self.now + crate::calls::DEADLINE + crate::calls::HOLD;
         }
         if command.is_write() {

@@ -24,6 +24,7 @@ mod driven;
 mod engine;
 mod failures;
 mod guards;
+mod hooks;
 mod journal;
 mod ledger;
 mod machines;

@@ -8,6 +8,7 @@ use tachi_domain::recovery::{Command, Observation};
 use tachi_domain::{Elapsed, Timestamp};
 
 use crate::engine::Engine;
+use crate::hooks::Hooking;
 use crate::journal::{Journal, RecIx};
 use crate::machines::Machine;
 use crate::mishap::{Mishap, Mishaps};
@@ -198,6 +199,7 @@ pub(crate) struct Stats {
     pub words: u64,
     pub taken: u64,
     pub refused_by_epoch: u64,
+    pub hooks: u64,
     /// Milliseconds from an owner's death to a claim by an engine that was there all the while.
     pub slowest_takeover: u64,
 }
@@ -218,6 +220,7 @@ impl Stats {
         self.words += other.words;
         self.taken += other.taken;
         self.refused_by_epoch += other.refused_by_epoch;
+        self.hooks += other.hooks;
         self.slowest_takeover = self.slowest_takeover.max(other.slowest_takeover);
     }
 
@@ -238,6 +241,7 @@ impl Stats {
             ("operators' doings", self.words),
             ("instances taken by another recovery", self.taken),
             ("writes refused by epoch", self.refused_by_epoch),
+            ("runs of hooks", self.hooks),
         ]
     }
 }
@@ -266,6 +270,7 @@ pub(crate) struct World {
     pub log: Option<Vec<String>>,
     pub violation: Option<String>,
     pub guests_changed: bool,
+    pub hooking: Hooking,
     /// Until when an evacuation that was sent may still take effect.
     pub evacuating_until: u64,
     pub mishaps: Mishaps,
@@ -330,6 +335,7 @@ impl World {
             log: logged.then(Vec::new),
             violation: None,
             guests_changed: false,
+            hooking: Hooking::draw(seed),
             evacuating_until: 0,
             mishaps: Mishaps::default(),
             calls: 0,

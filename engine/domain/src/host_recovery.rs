@@ -17,6 +17,7 @@ mod choice;
 mod fence;
 mod following;
 mod heartbeat;
+mod hooking;
 mod look;
 mod moves;
 mod moving;
@@ -38,6 +39,7 @@ pub use service::{Put, ServiceTrack};
 use crate::entity::notification::NotificationStatus;
 use crate::entity::segment::RecoveryMethod;
 use crate::entity::{Host, Notification};
+use crate::hooks::HookTrack;
 use crate::policy::Policy;
 use crate::proof::{Proof, stored};
 use crate::recovery::{Command, Decision, Now, Observation, Pulse, Record, ServerCall, mark};
@@ -129,6 +131,9 @@ pub struct HostRecovery {
     pub service: ServiceTrack,
     /// What the notification shows.
     pub message: Option<String>,
+    /// What came of the operator's hooks.
+    #[serde(default)]
+    pub hooks: HookTrack,
     /// The instances. Kept row by row beside the head.
     #[serde(skip)]
     pub moves: BTreeMap<ServerId, Move>,
@@ -166,6 +171,7 @@ impl HostRecovery {
             proof: None,
             service: ServiceTrack::default(),
             message: None,
+            hooks: HookTrack::default(),
             moves: BTreeMap::new(),
             asks: Asks::default(),
             pulse: None,
@@ -315,6 +321,12 @@ impl HostRecovery {
             Observation::ServerCall { server, call, result } => {
                 self.server_answered(server, call, result, now, record);
             }
+            Observation::Hook {
+                phase,
+                number,
+                attempt,
+                outcome,
+            } => self.hook_answered((phase, number, attempt), &outcome, now, record),
             Observation::NotSent(command) => self.not_sent(&command, now),
             Observation::MovesTaken(servers) => self.moves_taken(servers, now),
         }
@@ -375,6 +387,7 @@ impl HostRecovery {
                     one.not_sent(call, now.elapsed);
                 }
             }
+            Command::RunHook(call) => self.hooks.not_sent(call.phase, call.number, now),
             Command::Stop(_) | Command::Start(_) | Command::Activate { .. } => {}
         }
     }

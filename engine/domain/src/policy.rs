@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 pub use leave::{LeaveRules, NoKey, Pair};
 
+use crate::hooks::Flows;
 pub(crate) use leave::owning_service;
 
 /// Whose word is proof that a host is off (R15).
@@ -94,6 +95,10 @@ pub struct Policy {
     pub leave: LeaveRules,
     /// Whether instances that a service of the cloud keeps alive by itself are evacuated all the same.
     pub evacuate_service_instances: bool,
+    // Workflows.
+    /// The operator's hooks, and which of the engine's own work is left to them.
+    #[serde(default, skip_serializing_if = "Flows::is_default")]
+    pub flows: Flows,
 }
 
 impl Default for Policy {
@@ -128,6 +133,7 @@ impl Default for Policy {
             priority_key: "HA_Priority".into(),
             leave: LeaveRules::default(),
             evacuate_service_instances: false,
+            flows: Flows::default(),
         }
     }
 }

@@ -1,6 +1,8 @@
 //! What follows from a failed process: if it is `nova-compute`, its service is disabled, so that nothing new is put on the
 //! host. The monitor on the host restarts it; host recovery stays switched on (R19, EW5).
 
+mod hooking;
+
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -9,6 +11,7 @@ use crate::entity::Notification;
 use crate::entity::host::MaintenanceReason;
 use crate::entity::notification::NotificationStatus;
 use crate::fault::FaultClass;
+use crate::hooks::{HookTrack, Phase};
 use crate::nova::Service;
 use crate::policy::Policy;
 use crate::recovery::{
@@ -44,6 +47,12 @@ pub struct ProcessRecovery {
     pub over: bool,
     /// What the notification shows.
     pub message: Option<String>,
+    /// What came of the operator's hooks.
+    #[serde(default)]
+    pub hooks: HookTrack,
+    /// The service is disabled: only hooks remain.
+    #[serde(default)]
+    disabled: bool,
     #[serde(skip)]
     pulse: Option<Pulse>,
     #[serde(skip)]
@@ -80,6 +89,8 @@ impl ProcessRecovery {
             accepted: 0,
             over: false,
             message: None,
+            hooks: HookTrack::default(),
+            disabled: false,
             pulse: None,
             busy: false,
             not_before: Elapsed::ZERO,
@@ -227,6 +238,7 @@ impl ProcessRecovery {
         match observation {
             Observation::Claimed(pulse) => {
                 self.busy = false;
+                self.hooks.forget_answers();
                 self.heard_pulse(pulse, record);
             }
             Observation::Pulse(pulse) => self.heard_pulse(pulse, record),
@@ -237,8 +249,8 @@ impl ProcessRecovery {
                     self.disable(&service, now, record, commands);
                 } else {
                     record.host = Some(MaintenanceReason::Process);
-                    let text = format!("the compute service of {} is disabled", self.host);
-                    self.end(NotificationStatus::Finished, text, record);
+                    record.head = true;
+                    self.disabled = true;
                 }
             }
             Observation::Service(Ok(None)) => {
@@ -273,6 +285,15 @@ impl ProcessRecovery {
                     self.trouble.get_or_insert(fault.text);
                 }
             }
+            Observation::Hook {
+                phase,
+                number,
+                attempt,
+                outcome,
+            } => self.hook_answered((phase, number, attempt), &outcome, now, record),
+            Observation::NotSent(Command::RunHook(call)) => {
+                self.hooks.not_sent(call.phase, call.number, now);
+            }
             Observation::NotSent(_) => {
                 self.busy = false;
                 self.not_before = now.elapsed.plus(self.policy.tick);
@@ -303,9 +324,13 @@ pub fn decide(mut state: ProcessRecovery, observation: Observation, now: Now) ->
         state.learn(observation, now, &mut record, &mut commands);
     }
     if !state.over {
-        if let Some((status, message)) = state.gates() {
+        if let Some((status, message)) = state.gates().filter(|_| !state.disabled) {
             state.end(status, message, &mut record);
             commands.clear();
+        } else if !state.pass(Phase::Pre, now, &mut record, &mut commands) {
+            // A hook is being waited for, or has ended it.
+        } else if state.disabled || !state.policy.flows.process.acts {
+            state.close(now, &mut record, &mut commands);
         } else if state.pulse.is_some() && !state.busy && now.elapsed >= state.not_before {
             state.busy = true;
             commands.push(Command::ReadService);

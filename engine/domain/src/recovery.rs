@@ -3,6 +3,7 @@
 pub mod command;
 pub mod observation;
 pub mod record;
+pub mod workflow;
 
 use std::collections::BTreeMap;
 

@@ -4,6 +4,8 @@
 //! when it returns, which would start an old copy. The second half of that is checked in the transaction that journals the
 //! intent, by [`Record::unless_host_recovery`].
 
+mod hooking;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -12,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::entity::Notification;
 use crate::entity::notification::NotificationStatus;
 use crate::fault::{Fault, FaultClass};
+use crate::hooks::{HookTrack, Phase};
 use crate::nova::{Server, Service, VmState};
 use crate::policy::{Policy, is_truthy};
 use crate::recovery::{
@@ -80,6 +83,12 @@ pub struct VmRecovery {
     pub heard: u64,
     /// What the notification shows.
     pub message: Option<String>,
+    /// What came of the operator's hooks.
+    #[serde(default)]
+    pub hooks: HookTrack,
+    /// The instance is active again: only the last hooks remain.
+    #[serde(default)]
+    active: bool,
     #[serde(skip)]
     pulse: Option<Pulse>,
     #[serde(skip)]
@@ -118,6 +127,8 @@ enum About {
     Operator,
     /// Nova has refused the stage's call, or not answered it.
     Call,
+    /// An operator's hook is running.
+    Hook,
 }
 
 /// What keeps it from going on. The first words for it are kept, and only told when it lasts: every change is a write.
@@ -191,6 +202,8 @@ impl VmRecovery {
             silent_since: None,
             heard: 0,
             message: None,
+            hooks: HookTrack::default(),
+            active: false,
             pulse: None,
             reading: false,
             read_not_before: Elapsed::ZERO,
@@ -336,6 +349,7 @@ impl VmRecovery {
                 // The last owner's call may or may not have been sent; `asked` says since when (R5).
                 self.reading = false;
                 self.reading_service = false;
+                self.hooks.forget_answers();
                 self.heard_pulse(pulse, record);
             }
             Observation::Pulse(pulse) => self.heard_pulse(pulse, record),
@@ -384,6 +398,15 @@ impl VmRecovery {
                 }
             }
             Observation::ServerCall { call, result, .. } => self.answered(call, result, now, record),
+            Observation::Hook {
+                phase,
+                number,
+                attempt,
+                outcome,
+            } => self.hook_answered((phase, number, attempt), &outcome, now, record),
+            Observation::NotSent(Command::RunHook(call)) => {
+                self.hooks.not_sent(call.phase, call.number, now);
+            }
             Observation::NotSent(command) => {
                 if command.is_write() {
                     // Not written down on its own: whoever reads the intent takes the call for possible, and only waits.
@@ -498,6 +521,9 @@ impl VmRecovery {
         if self.stage == Stage::Over {
             return;
         }
+        if self.active {
+            return self.close(now, record, commands);
+        }
         let Some(server) = self.begin(record) else { return };
         // A read that hangs must not let old sights pass for new ones.
         let oldest = self.policy.call_deadline.max(self.policy.tick * 2);
@@ -511,7 +537,7 @@ impl VmRecovery {
             return;
         };
         if self.stage == Stage::Begin {
-            return self.judge(&seen, now, record);
+            return self.judge(&seen, now, record, commands);
         }
         if seen.host.as_deref() != Some(self.host.as_str()) {
             // Stop and start follow the instance, wherever it is; the checks of R12 are for this host only.
@@ -570,7 +596,7 @@ impl VmRecovery {
         self.server
     }
 
-    fn judge(&mut self, seen: &Server, now: Now, record: &mut Record) {
+    fn judge(&mut self, seen: &Server, now: Now, record: &mut Record, commands: &mut Vec<Command>) {
         let tagged = seen
             .metadata
             .get(&self.policy.instance_ha_key)
@@ -593,6 +619,12 @@ impl VmRecovery {
         if is_owners_own(&seen.vm_state) {
             let text = format!("the instance is {}: left to its owner", seen.vm_state);
             return self.end(NotificationStatus::Ignored, text, record);
+        }
+        if !self.pass(Phase::Pre, now, record, commands) {
+            return;
+        }
+        if !self.policy.flows.instance.acts {
+            return self.leave_to_hooks(now, record, commands);
         }
         let next = if seen.vm_state == VmState::Resized {
             Stage::Activating
@@ -669,12 +701,13 @@ impl VmRecovery {
     ) {
         if seen.vm_state == VmState::Active && seen.task_state.is_none() {
             record.step(Task::StartInstance, StepKind::Outcome, 1.0, "Started instance");
-            self.stage = Stage::Over;
-            self.end(
-                NotificationStatus::Finished,
-                "the instance was stopped and started, and is active",
-                record,
-            );
+            record.head = true;
+            self.active = true;
+            return self.close(now, record, commands);
+        }
+        if !self.called && !self.pass(Phase::Main, now, record, commands) {
+            // The limit is for Nova, not for hooks.
+            self.since = now.elapsed;
             return;
         }
         if self.is_late(self.policy.start_limit, now) {

@@ -29,6 +29,8 @@ pub(super) enum Topic {
     Taken,
     /// Moves that take strangely long.
     Slow,
+    /// An operator's hook.
+    Hook,
 }
 
 /// Something that keeps the recovery from going on.
@@ -91,6 +93,8 @@ pub(super) struct Asks {
     pub(super) looking_last: bool,
     /// That inventory has been looked through.
     pub(super) last_look: bool,
+    /// The hosts that are out have been counted after the hooks before the fence.
+    pub(super) counted_after_hooks: bool,
 }
 
 /// Waits longer with each failure in a row: 1, 2, 4 ... at most 30 seconds.

@@ -37,6 +37,9 @@ impl HostRecovery {
             self.hold(HoldKind::Storm, reason, now, record);
             return;
         }
+        if !self.before_fence(now, record, commands) {
+            return;
+        }
         record.step(
             Task::Fence,
             StepKind::Note,

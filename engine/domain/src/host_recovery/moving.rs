@@ -18,6 +18,7 @@ impl HostRecovery {
         if self.rejected.is_some() {
             self.give_up_waiting(now, record);
         }
+        let ready = self.before_moves(now, record, commands);
         let settled = self.follow(now, record, commands);
         let seen = self.asks.inventory_seen.unwrap_or_default();
         let looked = now.elapsed.since(seen) < HELD_LOOK;
@@ -25,7 +26,7 @@ impl HostRecovery {
             if !looked && self.asks.retaking.is_none() {
                 self.want_inventory(now, commands);
             }
-        } else if settled {
+        } else if settled && ready {
             self.act_last_look(now, record, commands);
             return;
         }
@@ -34,7 +35,7 @@ impl HostRecovery {
             self.want_inventory(now, commands);
         }
         if self.forbidden().is_none() {
-            self.submit(now, record, commands);
+            self.submit(ready, now, record, commands);
         }
     }
 
@@ -43,7 +44,9 @@ impl HostRecovery {
         // Nothing to be moved is believed at once, but only if this owner has seen it.
         let empty = self.moves.is_empty() && self.asks.inventory_seen.is_some();
         if self.asks.last_look || self.rejected.is_some() || empty {
-            self.settle(record);
+            if self.after_moves(now, record, commands) {
+                self.settle(record);
+            }
         } else {
             self.want_inventory(now, commands);
             self.asks.looking_last |= self.asks.inventory == Some(now.elapsed);
@@ -94,8 +97,9 @@ impl HostRecovery {
             .map_or(Duration::MAX, |seen| now.elapsed.since(seen))
     }
 
-    /// Locks and prepares ahead, and asks for as many evacuations as may be in flight, in order.
-    fn submit(&mut self, now: Now, record: &mut Record, commands: &mut Vec<Command>) {
+    /// Locks and prepares ahead, and asks for as many evacuations as may be in flight, in order. While a hook is waited for
+    /// they are only locked.
+    fn submit(&mut self, ready: bool, now: Now, record: &mut Record, commands: &mut Vec<Command>) {
         let limit = usize::try_from(self.policy.in_flight.max(1)).unwrap_or(usize::MAX);
         let mut order: Vec<(u32, ServerId)> = self
             .moves
@@ -114,7 +118,7 @@ impl HostRecovery {
         self.lock_in_order(&order, limit, now, commands);
         // R16: the heartbeat is noted before the first instance is asked for, so that its advance can be seen.
         let noted = self.service.in_force && self.service.mark.is_some() && self.asks.service_seen.is_some();
-        if !noted || self.lists_age(now) > LISTS_AGE {
+        if !ready || !noted || self.lists_age(now) > LISTS_AGE {
             return;
         }
         let mut in_flight = self

@@ -28,6 +28,7 @@ impl HostRecovery {
         } else {
             (NotificationStatus::Finished, summary)
         };
+        let (status, message) = self.with_hooks(status, message);
         if status == NotificationStatus::Failed {
             record.failed(Task::Evacuate, message.clone());
         } else {

@@ -10,6 +10,7 @@ mod choosing;
 mod fencing;
 mod following;
 mod holding;
+mod hooking;
 mod looking;
 mod planning;
 mod properties;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::hooks::HookCall;
 use crate::nova::VmState;
 use crate::proof::Proof;
 use crate::{Elapsed, ServerId, ServiceId, Timestamp};
@@ -124,6 +125,8 @@ pub enum Command {
         /// Always `active` today.
         to: VmState,
     },
+    /// Run an operator's hook.
+    RunHook(Box<HookCall>),
 }
 
 impl Command {
@@ -146,7 +149,8 @@ impl Command {
             | Self::Restore { .. }
             | Self::Stop(_)
             | Self::Start(_)
-            | Self::Activate { .. } => true,
+            | Self::Activate { .. }
+            | Self::RunHook(_) => true,
         }
     }
 
@@ -169,7 +173,8 @@ impl Command {
             | Self::TakeInventory
             | Self::ReadLists { .. }
             | Self::ReadConductors
-            | Self::ReadServer(_) => None,
+            | Self::ReadServer(_)
+            | Self::RunHook(_) => None,
         }
     }
 
@@ -193,6 +198,7 @@ impl Command {
             Self::Stop(_) => "stop",
             Self::Start(_) => "start",
             Self::Activate { .. } => "activate",
+            Self::RunHook(_) => "run hook",
         }
     }
 }

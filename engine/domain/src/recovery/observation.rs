@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{Command, Pulse, Storm};
 use crate::fault::Fault;
+use crate::hooks::{HookOutcome, Phase};
 use crate::nova::{Migration, Server, Service};
 use crate::power::PowerReading;
 use crate::{Elapsed, ServerId};
@@ -99,6 +100,17 @@ pub enum Observation {
         call: ServerCall,
         /// The answer.
         result: Result<(), Fault>,
+    },
+    /// Answer to [`Command::RunHook`].
+    Hook {
+        /// In which phase.
+        phase: Phase,
+        /// Which of its hooks.
+        number: u8,
+        /// Which run of it.
+        attempt: u32,
+        /// What came of it.
+        outcome: HookOutcome,
     },
     /// A command was not carried out, because its intent had grown too old or the claim too uncertain (R2, R4).
     NotSent(Command),

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use super::{Command, Life};
+use super::{Command, Life, workflow};
 use crate::entity::host::MaintenanceReason;
 use crate::entity::notification::NotificationStatus;
+use crate::hooks::Phase;
 use crate::proof::Proof;
 use crate::{Elapsed, ServerId, Timestamp};
 
@@ -38,11 +39,18 @@ pub enum Task {
     ConfirmActive,
     /// Disable after a failed process.
     DisableNode,
+    /// An operator's hook.
+    Hook {
+        /// In which phase.
+        phase: Phase,
+        /// Which of its hooks, counted from 0.
+        number: u8,
+    },
 }
 
 impl Task {
     /// The class name that clients know.
-    pub const fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Self::Fence => "FenceHostTask",
             Self::DisableService => "DisableComputeServiceTask",
@@ -53,6 +61,7 @@ impl Task {
             Self::StartInstance => "StartInstanceTask",
             Self::ConfirmActive => "ConfirmInstanceActiveTask",
             Self::DisableNode => "DisableComputeNodeTask",
+            Self::Hook { phase, number } => workflow::hook_name(phase, number),
         }
     }
 }

@@ -112,6 +112,7 @@ impl Facts {
             | Observation::Conductors(_)
             | Observation::Server { .. }
             | Observation::MovesTaken(_)
+            | Observation::Hook { .. }
             | Observation::HostUnderRecovery => {}
         }
     }

@@ -1,0 +1,80 @@
+//! What should be said of a hook before it is needed.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use tachi_domain::hooks::{Hook, Target};
+
+/// Why a hook will probably not do what is expected of it; `None` if nothing speaks against it. It is no reason not to start:
+/// an engine that is there and says so is better than none.
+pub fn doubt(hook: &Hook) -> Option<String> {
+    match &hook.target {
+        Target::Exec { program, .. } => match std::fs::metadata(Path::new(program)) {
+            Err(error) => Some(format!("it cannot be run: {error}")),
+            Ok(meta) if !meta.is_file() => Some("it cannot be run: it is no file".into()),
+            Ok(meta) if meta.permissions().mode() & 0o111 == 0 => {
+                Some("it cannot be run: it is not executable".into())
+            }
+            Ok(meta) if meta.permissions().mode() & 0o022 != 0 => {
+                Some("it can be changed by others than its owner, and runs with the engine's rights".into())
+            }
+            Ok(_) => None,
+        },
+        Target::Http { url, token_file } if url.starts_with("http:") => Some(if token_file.is_some() {
+            "it is asked without TLS, and its token can be read on the way".into()
+        } else {
+            "it is asked without TLS, and anybody on the way can answer for it".into()
+        }),
+        Target::Http { .. } => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{Permissions, set_permissions, write};
+
+    use tachi_domain::hooks::Defaults;
+
+    use super::*;
+
+    #[test]
+    fn what_cannot_work_is_told_before_it_is_needed() {
+        let folder = tempfile::tempdir().unwrap();
+        let script = |name: &str, mode: u32| {
+            let path = folder.path().join(name);
+            write(&path, "#!/bin/sh\n").unwrap();
+            set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+            format!("exec:{}", path.display())
+        };
+        let cases = [
+            ("well", script("well", 0o755), ""),
+            (
+                "none",
+                "exec:/nonexistent/hook".into(),
+                "it cannot be run: No such file",
+            ),
+            (
+                "a folder",
+                format!("exec:{}", folder.path().display()),
+                "it is no file",
+            ),
+            ("not executable", script("text", 0o644), "not executable"),
+            ("anybody's", script("anybodys", 0o777), "can be changed by others"),
+            ("without TLS", "http://h/x".into(), "without TLS, and anybody"),
+            (
+                "a token without TLS",
+                "http://h/x#token_file=/t".into(),
+                "its token can be read",
+            ),
+            ("with TLS", "https://h/x".into(), ""),
+        ];
+        for (case, entry, expected) in cases {
+            let hook = Hook::parse(&entry, Defaults::default()).unwrap();
+            let doubt = doubt(&hook).unwrap_or_default();
+            assert!(
+                doubt.contains(expected) && doubt.is_empty() == expected.is_empty(),
+                "{case}: {doubt}"
+            );
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! Programs.
+//!
+//! `timeout` stands between the engine and the program: it ends the program when its time is over, whether or not the engine
+//! is still there to see it (R4). The program is asked to end first and killed five seconds later, with everything it has
+//! started in its process group.
+
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::{ExitStatus, Stdio};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use tachi_domain::hooks::{HookOutcome, Verdict};
+use tachi_engine::ports::hooks::HookRun;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::process::{Child, Command};
+use tokio::time::{Instant, timeout};
+
+use crate::failed;
+use crate::text::{KEPT, chain, told};
+
+/// Between the request to end and the kill.
+const KILL_AFTER: Duration = Duration::from_secs(5);
+
+/// How long what a program has said may still be on its way after its end: something it has left behind may hold the pipe.
+const LAST_WORDS: Duration = Duration::from_millis(200);
+
+/// Where programs are looked for, by `timeout` and by the program itself.
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// Kills the process group of a program that is not waited for any more.
+struct Leash(Option<Pid>);
+
+impl Leash {
+    fn on(child: &Child) -> Self {
+        Self(
+            child
+                .id()
+                .and_then(|id| i32::try_from(id).ok())
+                .and_then(Pid::from_raw),
+        )
+    }
+}
+
+impl Drop for Leash {
+    fn drop(&mut self) {
+        if let Some(group) = self.0 {
+            // The process has not been waited for, so its number is still its own. Gone already is fine, too.
+            let _ = kill_process_group(group, Signal::KILL);
+        }
+    }
+}
+
+pub(crate) async fn run(program: &str, args: &[String], run: &HookRun) -> HookOutcome {
+    let limit = run.hook.timeout;
+    let began = Instant::now();
+    let mut command = Command::new("timeout");
+    command
+        .arg(format!("--kill-after={}", KILL_AFTER.as_secs()))
+        .arg(limit.as_secs_f64().to_string())
+        .arg(program)
+        .args(args)
+        .env_clear()
+        .env("PATH", PATH)
+        .env("LC_ALL", "C.UTF-8")
+        .envs(
+            run.facts
+                .iter()
+                .map(|(name, value)| (*name, value.replace('\0', ""))),
+        )
+        .current_dir("/")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .process_group(0);
+    let mut child = match command.spawn() {
+        Ok(child) => child,
+        Err(error) => return failed(format!("it could not be started: {}", chain(&error))),
+    };
+    // After the child, so that it is dropped before it.
+    let mut leash = Leash::on(&child);
+    let kept = Kept::default();
+    let talk = talk(&mut child, &run.document, &kept);
+    tokio::pin!(talk);
+    let mut talked = false;
+    let ended = timeout(limit + KILL_AFTER + Duration::from_secs(1), async {
+        loop {
+            // Waiting is cancel-safe, and the talk is not dropped.
+            tokio::select! {
+                status = child.wait() => return status,
+                () = &mut talk, if !talked => talked = true,
+            }
+        }
+    })
+    .await;
+    let status = match ended {
+        Ok(Ok(status)) => {
+            leash.0 = None;
+            status
+        }
+        Ok(Err(error)) => return failed(format!("it could not be waited for: {}", chain(&error))),
+        Err(_) => {
+            return failed(format!(
+                "took longer than {} s, and was killed",
+                limit.as_secs_f64()
+            ));
+        }
+    };
+    if !talked {
+        let _ = timeout(LAST_WORDS, talk).await;
+    }
+    let (verdict, end) = judge(status, limit, began.elapsed());
+    HookOutcome {
+        verdict,
+        text: told(&end, &kept.take()),
+    }
+}
+
+/// The beginning of what a program says, on either of its outputs.
+#[derive(Default)]
+struct Kept(Mutex<Vec<u8>>);
+
+impl Kept {
+    fn add(&self, said: &[u8]) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let room = KEPT.saturating_sub(kept.len());
+        kept.extend(said.iter().take(room));
+    }
+
+    fn take(&self) -> Vec<u8> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Hands the document over and listens, to the end of both outputs: a program that says much must not wait for a reader.
+fn talk<'k>(child: &mut Child, document: &str, kept: &'k Kept) -> impl Future<Output = ()> + use<'k> {
+    let stdin = child.stdin.take();
+    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+    let document = document.as_bytes().to_vec();
+    async move {
+        let hand_over = async {
+            if let Some(mut stdin) = stdin {
+                // It may end without reading, which is its own business.
+                let _ = stdin.write_all(&document).await;
+                let _ = stdin.shutdown().await;
+            }
+        };
+        tokio::join!(hand_over, listen(stdout, kept), listen(stderr, kept));
+    }
+}
+
+async fn listen(output: Option<impl AsyncRead + Unpin>, kept: &Kept) {
+    let Some(mut output) = output else { return };
+    let mut said = [0; 4096];
+    loop {
+        match output.read(&mut said).await {
+            Ok(0) | Err(_) => return,
+            Ok(length) => kept.add(said.get(..length).unwrap_or_default()),
+        }
+    }
+}
+
+/// `timeout` ends as the program did; 124 or a kill when the time was over, 125 to 127 when it could not be run.
+fn judge(status: ExitStatus, limit: Duration, took: Duration) -> (Verdict, String) {
+    let late = took >= limit;
+    match (status.code(), status.signal()) {
+        (Some(0), _) => (Verdict::GoOn, "exit 0".into()),
+        (Some(10), _) => (Verdict::Skip, "exit 10".into()),
+        (Some(124), _) if late => (
+            Verdict::Failed,
+            format!("took longer than {} s", limit.as_secs_f64()),
+        ),
+        (Some(137), _) | (_, Some(9)) if late => (
+            Verdict::Failed,
+            format!("took longer than {} s, and had to be killed", limit.as_secs_f64()),
+        ),
+        (Some(code @ 125..=127), _) => (Verdict::Failed, format!("exit {code}, it could not be run")),
+        (Some(code), _) => (Verdict::Failed, format!("exit {code}")),
+        (None, Some(signal)) => (Verdict::Failed, format!("ended by signal {signal}")),
+        (None, None) => (Verdict::Failed, "ended in an unknown way".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,159 @@
+use std::fs::{Permissions, set_permissions};
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, Uri};
+use axum::response::{IntoResponse as _, Response as Answer};
+use axum::routing::post;
+use tokio::net::TcpListener;
+
+use super::*;
+use crate::tests::run_of;
+
+type Seen = Arc<Mutex<Vec<(String, HeaderMap, Bytes)>>>;
+
+/// Answers as the path says.
+async fn answer(State(seen): State<Seen>, uri: Uri, headers: HeaderMap, body: Bytes) -> Answer {
+    seen.lock().unwrap().push((uri.to_string(), headers, body));
+    match uri.path() {
+        "/created" => (StatusCode::CREATED, "made").into_response(),
+        "/empty" => StatusCode::NO_CONTENT.into_response(),
+        "/skip" => (StatusCode::CONFLICT, "not ours").into_response(),
+        "/elsewhere" => (StatusCode::TEMPORARY_REDIRECT, [("location", "/created")]).into_response(),
+        "/long" => (StatusCode::BAD_GATEWAY, "x".repeat(5 << 20)).into_response(),
+        "/never" => std::future::pending().await,
+        _ => (StatusCode::INTERNAL_SERVER_ERROR, "bro\r\nken").into_response(),
+    }
+}
+
+/// A server, and what it has been asked.
+async fn server() -> (String, Seen) {
+    let seen = Seen::default();
+    let router = Router::new()
+        .route("/{*path}", post(answer))
+        .with_state(seen.clone());
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    (url, seen)
+}
+
+async fn ask(url: &str, options: &str) -> (Verdict, String) {
+    let run = run_of(&format!("{url}#{options}"));
+    let tachi_domain::hooks::Target::Http { url, token_file } = &run.hook.target else {
+        panic!("{url}");
+    };
+    let outcome = Web::new(None)
+        .unwrap()
+        .run(url, token_file.as_deref(), &run)
+        .await;
+    (outcome.verdict, outcome.text)
+}
+
+#[tokio::test]
+async fn the_status_is_what_an_address_says() {
+    let (url, seen) = server().await;
+    let cases = [
+        ("created", Verdict::GoOn, "status 201: made"),
+        ("empty", Verdict::GoOn, "status 204"),
+        ("skip", Verdict::Skip, "status 409: not ours"),
+        ("broken", Verdict::Failed, "status 500: bro ken"),
+        (
+            "elsewhere",
+            Verdict::Failed,
+            "status 307, and redirects are not followed",
+        ),
+    ];
+    for (path, verdict, text) in cases {
+        assert_eq!(
+            ask(&format!("{url}/{path}"), "").await,
+            (verdict, text.to_owned()),
+            "{path}"
+        );
+    }
+    let (verdict, text) = ask(&format!("{url}/long"), "").await;
+    assert_eq!(verdict, Verdict::Failed);
+    assert!(
+        text.starts_with("status 502: xxx") && text.chars().count() < 400,
+        "{text}"
+    );
+    assert_eq!(seen.lock().unwrap().len(), 6, "nothing was asked twice");
+}
+
+#[tokio::test]
+async fn an_address_is_told_the_document_and_how_to_know_a_repetition() {
+    let (url, seen) = server().await;
+    ask(&format!("{url}/created?a=b"), "").await;
+    let seen = seen.lock().unwrap();
+    let (path, headers, body) = &seen[0];
+    assert_eq!(path, "/created?a=b");
+    assert_eq!(headers["content-type"], "application/json");
+    assert_eq!(headers["idempotency-key"], "recovery-pre-1");
+    assert!(!headers.contains_key("authorization"));
+    assert_eq!(body, &run_of("exec:/x").document);
+}
+
+#[tokio::test]
+async fn a_token_comes_from_a_file_that_is_nobody_elses() {
+    let (url, seen) = server().await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("token");
+    let options = format!("token_file={}", file.display());
+    let told = async |mode: u32, token: &str| {
+        std::fs::write(&file, token).unwrap();
+        set_permissions(&file, Permissions::from_mode(mode)).unwrap();
+        ask(&format!("{url}/created"), &options).await
+    };
+    assert_eq!(told(0o600, "geheim\n").await.0, Verdict::GoOn);
+    assert_eq!(seen.lock().unwrap()[0].1["authorization"], "Bearer geheim");
+    let long = "x".repeat(20_000);
+    for (case, mode, token, expected) in [
+        ("readable", 0o644, "geheim", "can be read by others"),
+        ("two lines", 0o600, "geheim\nsecond", "holds what no header can"),
+        ("too long", 0o600, long.as_str(), "is too long"),
+    ] {
+        let (verdict, text) = told(mode, token).await;
+        assert_eq!(verdict, Verdict::Failed, "{case}");
+        assert!(
+            text.contains(expected) && !text.contains("geheim"),
+            "{case}: {text}"
+        );
+    }
+    std::fs::remove_file(&file).unwrap();
+    assert!(
+        ask(&format!("{url}/created"), &options)
+            .await
+            .1
+            .contains("cannot be read")
+    );
+    assert_eq!(seen.lock().unwrap().len(), 1, "nobody is asked without it");
+}
+
+#[tokio::test]
+async fn an_address_that_does_not_answer_has_failed() {
+    let (url, _) = server().await;
+    let late = ask(&format!("{url}/never"), "timeout=0.3").await;
+    assert_eq!(late, (Verdict::Failed, "took longer than 0.3 s".to_owned()));
+    let free = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let (verdict, text) = ask(&format!("http://{free}/x?key=geheim"), "").await;
+    assert_eq!(verdict, Verdict::Failed);
+    assert!(
+        text.starts_with("no answer: ") && !text.contains("geheim"),
+        "{text}"
+    );
+}
+
+#[tokio::test]
+async fn a_certificate_nobody_vouches_for_is_refused() {
+    // A server that speaks no TLS at all: what matters is that nothing of the document reaches it.
+    let (url, seen) = server().await;
+    let (verdict, text) = ask(&format!("{}/created", url.replace("http:", "https:")), "").await;
+    assert_eq!(verdict, Verdict::Failed);
+    assert!(text.starts_with("no answer: "), "{text}");
+    assert!(seen.lock().unwrap().is_empty());
+}

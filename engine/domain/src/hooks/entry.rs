@@ -1,0 +1,308 @@
+//! A hook as it is written into the configuration.
+//!
+//! ```text
+//! exec:/path/to/program argument "another argument" #timeout=10&on_failure=continue
+//! https://host/path#timeout=10&retries=2&idempotent=true
+//! ```
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// How much longer than its limit a program may live: it is asked to end first, then killed. Rounded up.
+const KILL_AFTER: Duration = Duration::from_secs(7);
+
+/// The longest entry.
+const LONGEST: usize = 4096;
+
+/// What is run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Target {
+    /// A program, without a shell.
+    Exec {
+        /// Its absolute path.
+        program: String,
+        /// Its arguments.
+        args: Vec<String>,
+    },
+    /// A POST to a web address.
+    Http {
+        /// The address, without credentials.
+        url: String,
+        /// A file with a bearer token.
+        token_file: Option<String>,
+    },
+}
+
+/// What a hook's failure means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnFailure {
+    /// The recovery fails: nothing that comes after the hook is begun.
+    Abort,
+    /// The recovery goes on, and its message says so.
+    Continue,
+}
+
+/// One hook.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hook {
+    /// What is run.
+    pub target: Target,
+    /// How long one run may take.
+    pub timeout: Duration,
+    /// How often it is run again after it has failed; only if it is idempotent.
+    pub retries: u32,
+    /// See [`OnFailure`].
+    pub on_failure: OnFailure,
+    /// Whether it may be run again when nobody knows what came of a run.
+    pub idempotent: bool,
+}
+
+/// What a hook is given that does not say otherwise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Defaults {
+    /// See [`Hook::timeout`].
+    pub timeout: Duration,
+    /// See [`Hook::on_failure`].
+    pub on_failure: OnFailure,
+}
+
+impl Default for Defaults {
+    fn default() -> Self {
+        Self {
+            timeout: Duration::from_secs(30),
+            on_failure: OnFailure::Abort,
+        }
+    }
+}
+
+/// Why an entry cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{why}; {help}")]
+pub struct EntryError {
+    /// What is wrong.
+    pub why: String,
+    /// What to write.
+    pub help: String,
+}
+
+impl EntryError {
+    pub(super) fn new(why: impl Into<String>, help: impl Into<String>) -> Self {
+        Self {
+            why: why.into(),
+            help: help.into(),
+        }
+    }
+}
+
+impl Hook {
+    /// Whether an entry is a hook at all, and no built-in step.
+    pub fn is_one(entry: &str) -> bool {
+        ["exec:", "http:", "https:"]
+            .iter()
+            .any(|scheme| entry.starts_with(scheme))
+    }
+
+    /// Reads an entry.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be used; what is wrong is said without repeating an address, which may hold a secret.
+    pub fn parse(entry: &str, defaults: Defaults) -> Result<Self, EntryError> {
+        if entry.len() > LONGEST {
+            return Err(EntryError::new(
+                "a hook is too long",
+                format!("at most {LONGEST} bytes"),
+            ));
+        }
+        if entry.chars().any(char::is_control) {
+            return Err(EntryError::new(
+                "a hook holds a control character",
+                "write it on one line, with blanks between the arguments",
+            ));
+        }
+        let mut hook = Self {
+            target: Target::Exec {
+                program: String::new(),
+                args: Vec::new(),
+            },
+            timeout: defaults.timeout,
+            retries: 0,
+            on_failure: defaults.on_failure,
+            idempotent: false,
+        };
+        let options = match entry.strip_prefix("exec:") {
+            Some(line) => {
+                let (words, options) = words(line)?;
+                hook.target = program(words)?;
+                options
+            }
+            None => {
+                let (url, options) = entry.split_once('#').unwrap_or((entry, ""));
+                check_url(url)?;
+                hook.target = Target::Http {
+                    url: url.to_owned(),
+                    token_file: None,
+                };
+                options.to_owned()
+            }
+        };
+        for option in options.split('&').filter(|option| !option.is_empty()) {
+            hook.set(option)?;
+        }
+        if hook.retries > 0 && !hook.idempotent {
+            return Err(EntryError::new(
+                "a hook has retries and is not idempotent",
+                "write idempotent=true if it may be run more than once, or leave retries out",
+            ));
+        }
+        Ok(hook)
+    }
+
+    fn set(&mut self, option: &str) -> Result<(), EntryError> {
+        let (key, value) = option.split_once('=').unwrap_or((option, ""));
+        let wrong = |help: &str| Err(EntryError::new(format!("a hook's {key} is wrong"), help));
+        match key {
+            "timeout" => match seconds(value) {
+                Some(timeout) => self.timeout = timeout,
+                None => return wrong("write seconds between 0.1 and 3600"),
+            },
+            "retries" => match value.parse() {
+                Ok(retries) if retries <= 10 => self.retries = retries,
+                Ok(_) | Err(_) => return wrong("write a number between 0 and 10"),
+            },
+            "on_failure" => match value {
+                "abort" => self.on_failure = OnFailure::Abort,
+                "continue" => self.on_failure = OnFailure::Continue,
+                _ => return wrong("write abort or continue"),
+            },
+            "idempotent" => match value.to_ascii_lowercase().as_str() {
+                "true" | "1" | "on" | "yes" => self.idempotent = true,
+                "false" | "0" | "off" | "no" => self.idempotent = false,
+                _ => return wrong("write true or false"),
+            },
+            "token_file" => match &mut self.target {
+                Target::Http { token_file, .. } if value.starts_with('/') => {
+                    *token_file = Some(value.to_owned());
+                }
+                Target::Http { .. } => return wrong("write an absolute path"),
+                Target::Exec { .. } => return wrong("it is for http(s) hooks only"),
+            },
+            _ => {
+                return Err(EntryError::new(
+                    format!("a hook has no option {key:?}"),
+                    "write timeout, retries, on_failure, idempotent or token_file after the #, with & between them",
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// What people call it: the program without its arguments, the address without its query, either of which may be
+    /// long or nobody's business.
+    pub fn name(&self) -> String {
+        match &self.target {
+            Target::Exec { program, .. } => format!("exec:{program}"),
+            Target::Http { url, .. } => url.split('?').next().unwrap_or_default().to_owned(),
+        }
+    }
+
+    /// How long after its intent a run may still be going on, or take effect, if nobody has heard of its end. `hold` is
+    /// how much longer a proxy may hold a request.
+    pub(super) fn may_run_for(&self, hold: Duration) -> Duration {
+        let more = match &self.target {
+            Target::Exec { .. } => KILL_AFTER,
+            Target::Http { .. } => hold,
+        };
+        // The intent may be half a second older than the run (R4).
+        self.timeout + more + Duration::from_secs(1)
+    }
+}
+
+fn seconds(text: &str) -> Option<Duration> {
+    let number: f64 = text.parse().ok()?;
+    (0.1..=3600.0)
+        .contains(&number)
+        .then(|| Duration::try_from_secs_f64(number).ok())
+        .flatten()
+}
+
+fn program(words: Vec<String>) -> Result<Target, EntryError> {
+    let mut words = words.into_iter();
+    let program = words.next().unwrap_or_default();
+    if !program.starts_with('/') || program.ends_with('/') {
+        return Err(EntryError::new(
+            "an exec hook names no program by its absolute path",
+            "write exec:/path/to/program",
+        ));
+    }
+    Ok(Target::Exec {
+        program,
+        args: words.collect(),
+    })
+}
+
+fn check_url(url: &str) -> Result<(), EntryError> {
+    let rest = url
+        .strip_prefix("https://")
+        .or_else(|| url.strip_prefix("http://"))
+        .unwrap_or_default();
+    let authority = rest.split(['/', '?']).next().unwrap_or_default();
+    if authority.is_empty() || url.contains(char::is_whitespace) || url.contains('\\') {
+        return Err(EntryError::new(
+            "a hook's address is no URL with a host",
+            "write https://host/path",
+        ));
+    }
+    if authority.contains('@') {
+        return Err(EntryError::new(
+            "a hook's address holds credentials",
+            "write the bearer token into a file that only the engine can read, and its name behind #token_file=",
+        ));
+    }
+    Ok(())
+}
+
+/// Splits a command line into words: at blanks, unless they are quoted. A word that begins with a bare `#` begins the
+/// hook's options.
+fn words(line: &str) -> Result<(Vec<String>, String), EntryError> {
+    let mut words = Vec::new();
+    let mut word: Option<String> = None;
+    let mut quote = None;
+    let mut chars = line.chars();
+    while let Some(c) = chars.next() {
+        match (quote, c) {
+            (Some(open), _) if c == open => quote = None,
+            (None, '#') if word.is_none() => return Ok((words, chars.as_str().trim_end().to_owned())),
+            (None, '"' | '\'') => {
+                quote = Some(c);
+                word.get_or_insert_default();
+            }
+            (None, ' ') => words.extend(word.take()),
+            (None | Some('"'), '\\') => {
+                let Some(next) = chars.next() else {
+                    return Err(open_ended("a backslash that quotes nothing"));
+                };
+                word.get_or_insert_default().push(next);
+            }
+            (None | Some(_), _) => word.get_or_insert_default().push(c),
+        }
+    }
+    if quote.is_some() {
+        return Err(open_ended("a quotation mark that is not closed"));
+    }
+    words.extend(word);
+    Ok((words, String::new()))
+}
+
+fn open_ended(what: &str) -> EntryError {
+    EntryError::new(
+        format!("a hook's command line has {what}"),
+        "close it, or put a backslash before it",
+    )
+}
+
+#[cfg(test)]
+mod tests;

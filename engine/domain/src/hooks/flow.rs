@@ -1,0 +1,270 @@
+//! A recovery's workflow as it is written into the configuration: built-in steps and hooks in three phases.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Defaults, EntryError, Hook, MOST_HOOKS, Phase};
+
+/// Which of the four options.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FlowKind {
+    /// A host, its instances going wherever Nova's scheduler puts them.
+    HostAuto,
+    /// A host, its instances going to a reserved one.
+    HostReserved,
+    /// An instance.
+    Instance,
+    /// A process.
+    Process,
+}
+
+const DISABLE_SERVICE: &str = "disable_compute_service_task";
+const PREPARE: &str = "prepare_HA_enabled_instances_task";
+const EVACUATE: &str = "evacuate_instances_task";
+const STOP: &str = "stop_instance_task";
+const START: &str = "start_instance_task";
+const CONFIRM_ACTIVE: &str = "confirm_instance_active_task";
+const DISABLE_NODE: &str = "disable_compute_node_task";
+const CONFIRM_DISABLED: &str = "confirm_compute_node_disabled_task";
+const NO_OP: &str = "no_op";
+
+impl FlowKind {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::HostAuto, Self::HostReserved, Self::Instance, Self::Process];
+
+    /// The option's name.
+    pub const fn option(self) -> &'static str {
+        match self {
+            Self::HostAuto => "host_auto_failure_recovery_tasks",
+            Self::HostReserved => "host_rh_failure_recovery_tasks",
+            Self::Instance => "instance_failure_recovery_tasks",
+            Self::Process => "process_failure_recovery_tasks",
+        }
+    }
+
+    /// The built-in steps, in the order in which they are done whatever the option says.
+    const fn steps(self) -> &'static [&'static str] {
+        match self {
+            Self::HostAuto | Self::HostReserved => &[DISABLE_SERVICE, PREPARE, EVACUATE],
+            Self::Instance => &[STOP, START, CONFIRM_ACTIVE],
+            Self::Process => &[DISABLE_NODE, CONFIRM_DISABLED],
+        }
+    }
+
+    /// What Masakari has where nobody has written anything.
+    pub const fn default_text(self) -> &'static str {
+        match self {
+            Self::HostAuto => {
+                "pre:['disable_compute_service_task'],main:['prepare_HA_enabled_instances_task'],post:['evacuate_instances_task']"
+            }
+            Self::HostReserved => {
+                "pre:['disable_compute_service_task'],main:['prepare_HA_enabled_instances_task','evacuate_instances_task'],post:[]"
+            }
+            Self::Instance => {
+                "pre:['stop_instance_task'],main:['start_instance_task'],post:['confirm_instance_active_task']"
+            }
+            Self::Process => {
+                "pre:['disable_compute_node_task'],main:['confirm_compute_node_disabled_task'],post:[]"
+            }
+        }
+    }
+}
+
+/// The hooks of one kind of recovery.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Flow {
+    /// Whether the engine does its own work: evacuates, restarts the instance, disables the service. Without it the
+    /// recovery is what its hooks make of it.
+    pub acts: bool,
+    /// See [`Phase::Pre`].
+    pub pre: Vec<Hook>,
+    /// See [`Phase::Main`].
+    pub main: Vec<Hook>,
+    /// See [`Phase::Post`].
+    pub post: Vec<Hook>,
+}
+
+impl Default for Flow {
+    fn default() -> Self {
+        Self {
+            acts: true,
+            pre: Vec::new(),
+            main: Vec::new(),
+            post: Vec::new(),
+        }
+    }
+}
+
+/// The hooks of all kinds of recoveries.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Flows {
+    /// See [`FlowKind::HostAuto`].
+    pub host_auto: Flow,
+    /// See [`FlowKind::HostReserved`].
+    pub host_reserved: Flow,
+    /// See [`FlowKind::Instance`].
+    pub instance: Flow,
+    /// See [`FlowKind::Process`].
+    pub process: Flow,
+}
+
+impl Flows {
+    /// Whether there is nothing to be said of them, and so nothing to be stored.
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Every hook.
+    pub fn hooks(&self) -> impl Iterator<Item = &Hook> {
+        [
+            &self.host_auto,
+            &self.host_reserved,
+            &self.instance,
+            &self.process,
+        ]
+        .into_iter()
+        .flat_map(|flow| [&flow.pre, &flow.main, &flow.post])
+        .flatten()
+    }
+}
+
+/// Why an option cannot be used.
+pub type FlowError = EntryError;
+
+/// Something an operator should know about a flow that is not done as it is written.
+pub type Note = String;
+
+impl Flow {
+    /// The hooks of a phase.
+    pub fn hooks(&self, phase: Phase) -> &[Hook] {
+        match phase {
+            Phase::Pre => &self.pre,
+            Phase::Main => &self.main,
+            Phase::Post => &self.post,
+        }
+    }
+
+    /// Makes a flow of what is written: the entries of each phase, in their order.
+    ///
+    /// # Errors
+    ///
+    /// A phase or a step that nobody knows, a hook that cannot be used, or half of a restart.
+    pub fn build(
+        kind: FlowKind,
+        written: &[(String, Vec<String>)],
+        defaults: Defaults,
+    ) -> Result<(Self, Vec<Note>), FlowError> {
+        let mut flow = Self::default();
+        let mut named: Vec<&str> = Vec::new();
+        for phase in Phase::ALL {
+            for entry in written
+                .iter()
+                .filter(|(name, _)| name == phase.as_str())
+                .flat_map(|(_, entries)| entries)
+            {
+                if Hook::is_one(entry) {
+                    let hook = Hook::parse(entry, defaults)?;
+                    flow.add(phase, hook)?;
+                } else if let Some(step) = kind.steps().iter().find(|step| *step == entry) {
+                    named.push(step);
+                } else if entry != NO_OP {
+                    return Err(unknown_step(kind, entry));
+                }
+            }
+        }
+        if let Some((name, _)) = written
+            .iter()
+            .find(|(name, _)| Phase::ALL.iter().all(|phase| phase.as_str() != name))
+        {
+            return Err(FlowError::new(
+                format!("there is no phase {name:?}"),
+                "write pre, main and post",
+            ));
+        }
+        let notes = flow.judge(kind, &named)?;
+        Ok((flow, notes))
+    }
+
+    fn add(&mut self, phase: Phase, hook: Hook) -> Result<(), FlowError> {
+        let hooks = match phase {
+            Phase::Pre => &mut self.pre,
+            Phase::Main => &mut self.main,
+            Phase::Post => &mut self.post,
+        };
+        if hooks.len() >= MOST_HOOKS {
+            return Err(FlowError::new(
+                format!("{} has more than {MOST_HOOKS} hooks", phase.as_str()),
+                "let one hook do the work of several",
+            ));
+        }
+        hooks.push(hook);
+        Ok(())
+    }
+
+    /// What becomes of steps that are left out or in another order. The order of fence, proof, `forced_down` and evacuation
+    /// is what makes a recovery safe, and no option changes it.
+    fn judge(&mut self, kind: FlowKind, named: &[&str]) -> Result<Vec<Note>, FlowError> {
+        let has = |step: &str| named.contains(&step);
+        self.acts = match kind {
+            FlowKind::HostAuto | FlowKind::HostReserved => has(EVACUATE),
+            FlowKind::Instance if has(STOP) != has(START) => {
+                return Err(FlowError::new(
+                    "one of stop_instance_task and start_instance_task is left out",
+                    "write both, or neither if hooks alone are to look after the instance",
+                ));
+            }
+            FlowKind::Instance => has(STOP),
+            FlowKind::Process => has(DISABLE_NODE),
+        };
+        let mut notes = Vec::new();
+        let option = kind.option();
+        if !self.acts {
+            notes.push(match kind {
+                FlowKind::HostAuto | FlowKind::HostReserved => format!(
+                    "{option} leaves out {EVACUATE}: hosts are fenced and disabled, and no instance is evacuated"
+                ),
+                FlowKind::Instance => {
+                    format!("{option} leaves out {STOP} and {START}: failed instances are left to the hooks")
+                }
+                FlowKind::Process => {
+                    format!("{option} leaves out {DISABLE_NODE}: the service of a failed nova-compute stays enabled")
+                }
+            });
+        }
+        let always: &[&str] = match kind {
+            FlowKind::HostAuto | FlowKind::HostReserved => &[DISABLE_SERVICE, PREPARE],
+            FlowKind::Instance if self.acts => &[CONFIRM_ACTIVE],
+            FlowKind::Process if self.acts => &[CONFIRM_DISABLED],
+            FlowKind::Instance | FlowKind::Process => &[],
+        };
+        for step in always.iter().filter(|step| !has(step)) {
+            notes.push(format!(
+                "{option} leaves out {step}: it is done all the same, no recovery is safe without it"
+            ));
+        }
+        let mut order = Vec::new();
+        for step in named {
+            order.extend(kind.steps().iter().position(|known| known == step));
+        }
+        if !order.is_sorted_by(|a, b| a < b) {
+            notes.push(format!(
+                "{option} has its own order of steps: the built-in steps are done once each, in the order {}",
+                kind.steps().join(", ")
+            ));
+        }
+        Ok(notes)
+    }
+}
+
+fn unknown_step(kind: FlowKind, entry: &str) -> FlowError {
+    let shown: String = entry.chars().take(60).collect();
+    FlowError::new(
+        format!("there is no step {shown:?}"),
+        format!(
+            "write {}, {NO_OP}, exec:/path or http(s)://address",
+            kind.steps().join(", ")
+        ),
+    )
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,314 @@
+//! Which hooks of a recovery have been run, and what came of them.
+//!
+//! A run is set down before it begins. If its outcome is never heard, because the engine died, nobody knows whether it did
+//! its work: an idempotent hook is then run once more, any other never again. Either way nothing goes on before the lost
+//! run must have ended by itself, so that no hook runs beside the step that was to wait for it.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Hook, HookOutcome, OnFailure, Phase, Verdict};
+use crate::Elapsed;
+use crate::recovery::{Now, Record, StepKind, Task};
+
+/// How often an idempotent hook is run again because nobody knows what came of it: a hook that kills the engine must not do
+/// so for ever.
+const LOST_LIMIT: u32 = 3;
+
+/// What has to be remembered of the hooks.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HookTrack {
+    runs: Vec<Run>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Run {
+    phase: Phase,
+    number: u8,
+    /// How often it was begun.
+    attempts: u32,
+    /// How often it failed.
+    failures: u32,
+    /// How often nobody heard how it ended.
+    lost: u32,
+    step: RunStep,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum RunStep {
+    /// To be run again.
+    Waiting { not_before: Elapsed },
+    /// Begun.
+    Asked {
+        at: Elapsed,
+        /// By this owner, who will hear the answer.
+        #[serde(skip)]
+        ours: bool,
+    },
+    /// Well done.
+    Done,
+    /// It has said that nothing more is to be done.
+    Skipped { text: String },
+    /// It has failed, and the recovery goes on.
+    Passed { text: String },
+    /// It has failed, and the recovery with it.
+    Aborted { text: String },
+}
+
+/// Whether a recovery may go on beyond a phase.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Gate {
+    /// Every hook of the phase is done.
+    Open,
+    /// Not yet.
+    Wait,
+    /// This hook is to be run now: which, and the how manieth time. Its intent is in the record.
+    Run { number: u8, attempt: u32 },
+    /// A hook wants the recovery to end, and well.
+    Skip(String),
+    /// A hook has failed the recovery.
+    Abort(String),
+}
+
+impl HookTrack {
+    /// Goes through the hooks of a phase in their order. `may_begin`: nothing forbids to run one now. `hold` is how much
+    /// longer a proxy may hold a request.
+    pub(crate) fn pass(
+        &mut self,
+        phase: Phase,
+        hooks: &[Hook],
+        may_begin: bool,
+        hold: Duration,
+        now: Now,
+        record: &mut Record,
+    ) -> Gate {
+        for (number, hook) in (0_u8..).zip(hooks) {
+            if may_begin && self.find(phase, number).is_none() {
+                self.runs.push(Run::new(phase, number, now));
+            }
+            let Some(run) = self.find(phase, number) else {
+                return Gate::Wait;
+            };
+            run.look_for_lost(hook, hold, now, record);
+            match &run.step {
+                RunStep::Done | RunStep::Passed { .. } => {}
+                RunStep::Skipped { text } => return Gate::Skip(text.clone()),
+                RunStep::Aborted { text } => return Gate::Abort(text.clone()),
+                RunStep::Asked { .. } => return Gate::Wait,
+                RunStep::Waiting { not_before } => {
+                    if !may_begin || now.elapsed < *not_before {
+                        return Gate::Wait;
+                    }
+                    let attempt = run.begin(hook, now, record);
+                    return Gate::Run { number, attempt };
+                }
+            }
+        }
+        Gate::Open
+    }
+
+    /// A run has ended.
+    pub(crate) fn answered(
+        &mut self,
+        (phase, number, attempt): (Phase, u8, u32),
+        hooks: &[Hook],
+        outcome: &HookOutcome,
+        now: Now,
+        record: &mut Record,
+    ) {
+        let (Some(run), Some(hook)) = (self.find(phase, number), hooks.get(usize::from(number))) else {
+            return;
+        };
+        let waited_for = matches!(run.step, RunStep::Asked { ours: true, .. }) && run.attempts == attempt;
+        if !waited_for {
+            return;
+        }
+        record.head = true;
+        let name = hook.name();
+        let text = format!("hook {name}: {}", outcome.text);
+        let task = run.task();
+        match outcome.verdict {
+            // After everything there is nothing left to be skipped.
+            Verdict::Skip if phase != Phase::Post => {
+                record.step(task, StepKind::Outcome, 1.0, text.clone());
+                run.step = RunStep::Skipped { text };
+            }
+            Verdict::GoOn | Verdict::Skip => {
+                record.step(task, StepKind::Outcome, 1.0, text);
+                run.step = RunStep::Done;
+            }
+            Verdict::Failed => {
+                run.failures += 1;
+                if run.failures <= hook.retries {
+                    let wait = Duration::from_secs((1_u64 << run.failures.min(5)) / 2);
+                    record.step(task, StepKind::Outcome, 0.5, format!("{text}; it is run again"));
+                    run.step = RunStep::Waiting {
+                        not_before: now.elapsed.plus(wait),
+                    };
+                } else {
+                    run.fail(hook, text, record);
+                }
+            }
+        }
+    }
+
+    /// A run was not begun after all.
+    pub(crate) fn not_sent(&mut self, phase: Phase, number: u8, now: Now) {
+        let ours = |run: &&mut Run| matches!(run.step, RunStep::Asked { ours: true, .. });
+        if let Some(run) = self.find(phase, number).filter(ours) {
+            run.attempts = run.attempts.saturating_sub(1);
+            run.step = RunStep::Waiting {
+                not_before: now.elapsed.plus(Duration::from_secs(1)),
+            };
+        }
+    }
+
+    /// A new owner will hear of none of the runs under way.
+    pub(crate) fn forget_answers(&mut self) {
+        for run in &mut self.runs {
+            if let RunStep::Asked { ours, .. } = &mut run.step {
+                *ours = false;
+            }
+        }
+    }
+
+    /// Whether a hook of the phase was begun at all.
+    pub(crate) fn began(&self, phase: Phase) -> bool {
+        self.runs.iter().any(|run| run.phase == phase)
+    }
+
+    /// Which hook is being run.
+    pub(crate) fn running(&self) -> Option<(Phase, u8)> {
+        self.runs
+            .iter()
+            .find(|run| matches!(run.step, RunStep::Asked { .. }))
+            .map(|run| (run.phase, run.number))
+    }
+
+    /// Why the recovery has been failed by a hook, if it has.
+    pub(crate) fn aborted(&self) -> Option<&str> {
+        self.runs.iter().find_map(|run| match &run.step {
+            RunStep::Aborted { text } => Some(text.as_str()),
+            RunStep::Waiting { .. }
+            | RunStep::Asked { .. }
+            | RunStep::Done
+            | RunStep::Skipped { .. }
+            | RunStep::Passed { .. } => None,
+        })
+    }
+
+    /// What the notification's last message should say of the hooks: those that did not simply do their work.
+    pub(crate) fn remarks(&self) -> impl Iterator<Item = &str> {
+        self.runs.iter().filter_map(|run| match &run.step {
+            RunStep::Skipped { text } | RunStep::Passed { text } | RunStep::Aborted { text } => {
+                Some(text.as_str())
+            }
+            RunStep::Waiting { .. } | RunStep::Asked { .. } | RunStep::Done => None,
+        })
+    }
+
+    /// A message with those remarks behind it.
+    pub(crate) fn with_remarks(&self, message: impl Into<String>) -> String {
+        self.remarks().fold(message.into(), |mut text, remark| {
+            if !text.contains(remark) {
+                text.push_str("; ");
+                text.push_str(remark);
+            }
+            text
+        })
+    }
+
+    fn find(&mut self, phase: Phase, number: u8) -> Option<&mut Run> {
+        self.runs
+            .iter_mut()
+            .find(|run| run.phase == phase && run.number == number)
+    }
+}
+
+impl Run {
+    fn new(phase: Phase, number: u8, now: Now) -> Self {
+        Self {
+            phase,
+            number,
+            attempts: 0,
+            failures: 0,
+            lost: 0,
+            step: RunStep::Waiting {
+                not_before: now.elapsed,
+            },
+        }
+    }
+
+    fn task(&self) -> Task {
+        Task::Hook {
+            phase: self.phase,
+            number: self.number,
+        }
+    }
+
+    fn begin(&mut self, hook: &Hook, now: Now, record: &mut Record) -> u32 {
+        self.attempts += 1;
+        self.step = RunStep::Asked {
+            at: now.elapsed,
+            ours: true,
+        };
+        record.head = true;
+        let again = if self.attempts > 1 {
+            format!(", run {}", self.attempts)
+        } else {
+            String::new()
+        };
+        let text = format!(
+            "running hook {}{again}, for at most {} s",
+            hook.name(),
+            hook.timeout.as_secs_f64()
+        );
+        record.step(self.task(), StepKind::Intent, 0.0, text);
+        self.attempts
+    }
+
+    /// A run whose end nobody will hear of. `ours` is no promise for ever: an answer that does not come is lost, too.
+    fn look_for_lost(&mut self, hook: &Hook, hold: Duration, now: Now, record: &mut Record) {
+        let RunStep::Asked { at, .. } = self.step else {
+            return;
+        };
+        if now.elapsed.since(at) < hook.may_run_for(hold) {
+            return;
+        }
+        self.lost += 1;
+        record.head = true;
+        let name = hook.name();
+        let text = format!("hook {name}: nobody knows what came of it, because its engine has stopped");
+        if hook.idempotent && self.lost <= LOST_LIMIT {
+            record.step(
+                self.task(),
+                StepKind::Outcome,
+                0.0,
+                format!("{text}; it is run again"),
+            );
+            self.step = RunStep::Waiting {
+                not_before: now.elapsed,
+            };
+        } else {
+            self.fail(hook, format!("{text}, and it is not run again"), record);
+        }
+    }
+
+    fn fail(&mut self, hook: &Hook, text: String, record: &mut Record) {
+        match hook.on_failure {
+            OnFailure::Abort => {
+                record.failed(self.task(), text.clone());
+                self.step = RunStep::Aborted { text };
+            }
+            OnFailure::Continue => {
+                record.failed(self.task(), format!("{text}; the recovery goes on"));
+                self.step = RunStep::Passed { text };
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

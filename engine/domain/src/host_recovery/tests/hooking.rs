@@ -1,0 +1,441 @@
+//! The operator's hooks: each phase, each thing a hook can say, and whatever happens while it runs.
+
+use super::bed::{Bed, HOST, evacuation, server};
+use crate::entity::notification::NotificationStatus::{self, Failed, Finished, Ignored, Running};
+use crate::hooks::{Defaults, Hook, HookCall, HookOutcome, Phase, Verdict};
+use crate::host_recovery::{End, MoveStep, Stage};
+use crate::nova::Server;
+use crate::power::Power;
+use crate::recovery::{Command, Life, Observation, ServerCall, Word};
+
+fn with(phase: Phase, entry: &str) -> Bed {
+    let hook = Hook::parse(entry, Defaults::default()).unwrap();
+    Bed::with("UNKNOWN", |policy| {
+        let flow = &mut policy.flows.host_auto;
+        match phase {
+            Phase::Pre => flow.pre.push(hook),
+            Phase::Main => flow.main.push(hook),
+            Phase::Post => flow.post.push(hook),
+        }
+    })
+}
+
+fn call(bed: &Bed) -> Option<HookCall> {
+    bed.commands.iter().find_map(|command| match command {
+        Command::RunHook(call) => Some((**call).clone()),
+        _ => None,
+    })
+}
+
+fn says(bed: &mut Bed, call: &HookCall, verdict: Verdict) {
+    bed.see(Observation::Hook {
+        phase: call.phase,
+        number: call.number,
+        attempt: call.attempt,
+        outcome: HookOutcome {
+            verdict,
+            text: "as it ended".into(),
+        },
+    });
+}
+
+/// Whether anything was asked for that touches the host or an instance.
+fn touches(bed: &Bed) -> bool {
+    bed.wants(|command| command.is_write() && !matches!(command, Command::RunHook(_)))
+}
+
+/// Answers everything that was just asked, and what is asked then; gives all of it. Hooks are not answered.
+fn serve(bed: &mut Bed, here: &[Server]) -> Vec<Command> {
+    let mut all = Vec::new();
+    while let Some(command) = bed.commands.pop() {
+        let mut more = std::mem::take(&mut bed.commands);
+        match &command {
+            Command::CountHosts => {
+                bed.storm(1, 10);
+            }
+            Command::ReadService => {
+                bed.service();
+            }
+            Command::ReadPower => {
+                bed.power(Power::Off);
+            }
+            Command::TakeInventory => {
+                bed.inventory(here.to_vec(), Vec::new());
+            }
+            Command::ReadLists { .. } => {
+                bed.lists(here.to_vec(), Vec::new());
+            }
+            Command::Lock { .. } | Command::Unlock(_) => {
+                let (_, call) = command.server_call().unwrap();
+                bed.answer(1, call, Ok(()));
+            }
+            _ => {}
+        }
+        bed.commands.append(&mut more);
+        all.push(command);
+    }
+    all
+}
+
+/// A host off and forced down, one instance, and the hook before the moves is running.
+fn before_moves(entry: &str) -> (Bed, HookCall) {
+    let mut bed = with(Phase::Main, entry).proven();
+    bed.forced_down().inventory(vec![server(1)], Vec::new());
+    let call = call(&bed).unwrap();
+    (bed, call)
+}
+
+/// Every instance is moved, and the hook after that is running.
+fn after_moves(entry: &str) -> (Bed, HookCall) {
+    let mut bed = with(Phase::Post, entry).asked();
+    bed.lists(Vec::new(), vec![evacuation(1, 1, "done", Some("b"))]);
+    bed.over(Vec::new());
+    let call = call(&bed).unwrap();
+    (bed, call)
+}
+
+#[test]
+fn before_the_fence_a_hook_is_waited_for_and_nothing_is_touched() {
+    let mut bed = with(Phase::Pre, "exec:/x").begun();
+    let call = call(&bed).unwrap();
+    assert_eq!((call.phase, call.number, call.attempt), (Phase::Pre, 0, 1));
+    assert_eq!(
+        (&call.instances, &call.proof),
+        (&None, &None),
+        "nothing is known yet"
+    );
+    for _ in 0..20 {
+        bed.tick(1_000);
+        assert!(bed.commands.is_empty(), "{:?}", bed.commands);
+    }
+    assert_eq!(bed.message.as_deref(), Some("waiting for hook exec:/x"));
+    says(&mut bed, &call, Verdict::GoOn);
+    assert_eq!(bed.state.stage, Stage::Begin);
+    assert_eq!(
+        bed.commands,
+        [Command::CountHosts],
+        "other hosts may have failed meanwhile"
+    );
+    bed.storm(1, 10);
+    assert_eq!(bed.state.stage, Stage::Fencing);
+    assert_eq!(bed.message, None);
+}
+
+#[test]
+fn a_storm_that_rises_while_a_hook_runs_holds_the_recovery() {
+    let mut bed = with(Phase::Pre, "exec:/x").begun();
+    let call = call(&bed).unwrap();
+    says(&mut bed, &call, Verdict::GoOn);
+    bed.storm(5, 10);
+    assert!(bed.state.hold.is_some() && !touches(&bed));
+    bed.say(Word::Approve);
+    assert_eq!(bed.state.stage, Stage::Fencing, "and the hook is not run again");
+}
+
+#[test]
+fn before_the_fence_a_hook_can_end_the_recovery() {
+    let cases: [(&str, &str, Verdict, NotificationStatus, &str); 3] = [
+        (
+            "nothing to be done",
+            "exec:/x",
+            Verdict::Skip,
+            Finished,
+            "skipped: hook exec:/x: as it ended",
+        ),
+        (
+            "it failed",
+            "exec:/x",
+            Verdict::Failed,
+            Failed,
+            "nothing was done: hook exec:/x: as it ended",
+        ),
+        (
+            "it failed for the last time",
+            "https://h/x?key=geheim",
+            Verdict::Failed,
+            Failed,
+            "nothing was done: hook https://h/x: as it ended",
+        ),
+    ];
+    for (case, entry, verdict, status, message) in cases {
+        let mut bed = with(Phase::Pre, entry).begun();
+        let call = call(&bed).unwrap();
+        says(&mut bed, &call, verdict);
+        assert_eq!(
+            (bed.status, bed.message.as_deref()),
+            (status, Some(message)),
+            "{case}"
+        );
+        assert_eq!(bed.record.life, Some(Life::Closed), "{case}");
+        assert!(bed.commands.is_empty(), "{case}: {:?}", bed.commands);
+    }
+}
+
+#[test]
+fn a_failed_hook_that_may_fail_is_told_at_the_end() {
+    let mut bed = with(Phase::Pre, "exec:/x #on_failure=continue").begun();
+    let call = call(&bed).unwrap();
+    says(&mut bed, &call, Verdict::Failed);
+    bed.storm(1, 10);
+    bed.heartbeat_age(5_000).service();
+    bed.power(Power::Off).tick(3_000).power(Power::Off);
+    bed.forced_down().inventory(Vec::new(), Vec::new());
+    let expected = "0 instances moved, 0 left by policy, 0 need a person; hook exec:/x: as it ended";
+    assert_eq!((bed.status, bed.message.as_deref()), (Finished, Some(expected)));
+}
+
+#[test]
+fn ew07_a_segment_disabled_while_a_hook_runs_ends_what_has_not_begun() {
+    let mut bed = with(Phase::Pre, "exec:/x").begun();
+    let call = call(&bed).unwrap();
+    bed.pulse(false, false);
+    assert_eq!(bed.status, Ignored);
+    says(&mut bed, &call, Verdict::GoOn);
+    assert!(bed.commands.is_empty() && bed.record.is_empty());
+}
+
+#[test]
+fn before_the_moves_instances_are_locked_and_watched_while_a_hook_runs_and_nothing_is_evacuated() {
+    let (mut bed, call) = before_moves("exec:/x #timeout=600");
+    let told = call.instances.as_ref().unwrap();
+    assert_eq!((told.len(), told[0].status), (1, "pending"));
+    assert!(call.proof.as_ref().unwrap().starts_with(HOST), "{call:?}");
+    assert!(
+        bed.wants(|command| matches!(command, Command::Lock { .. })),
+        "R12"
+    );
+    bed.answer(1, ServerCall::Lock, Ok(()));
+    let (mut powers, mut services) = (0, 0);
+    for _ in 0..300 {
+        bed.tick(1_000);
+        assert!(!bed.evacuates_any());
+        for command in serve(&mut bed, &[server(1)]) {
+            powers += u32::from(command == Command::ReadPower);
+            services += u32::from(command == Command::ReadService);
+        }
+    }
+    assert!(powers > 5 && services > 20, "{powers} {services}");
+    says(&mut bed, &call, Verdict::GoOn);
+    assert!(bed.evacuates(1), "at once: {:?}", bed.commands);
+}
+
+#[test]
+fn r17_a_host_seen_alive_while_a_hook_runs_is_not_evacuated_whatever_the_hook_says() {
+    let (mut bed, call) = before_moves("exec:/x");
+    bed.answer(1, ServerCall::Lock, Ok(()));
+    bed.power(Power::On);
+    assert!(bed.state.hold.is_some());
+    says(&mut bed, &call, Verdict::GoOn);
+    for _ in 0..50 {
+        bed.tick(1_000);
+        assert!(!bed.evacuates_any());
+    }
+}
+
+#[test]
+fn ew07_no_hook_before_the_moves_is_begun_while_the_segment_is_disabled() {
+    let mut bed = with(Phase::Main, "exec:/x").proven();
+    bed.forced_down()
+        .pulse(false, false)
+        .inventory(vec![server(1)], Vec::new());
+    for _ in 0..10 {
+        bed.tick(1_000);
+        assert!(call(&bed).is_none() && !touches(&bed), "{:?}", bed.commands);
+    }
+    bed.pulse(true, false);
+    assert!(call(&bed).is_some());
+}
+
+#[test]
+fn before_the_moves_a_hook_can_leave_the_instances() {
+    let cases = [
+        (
+            "nothing to be moved",
+            Verdict::Skip,
+            End::Left,
+            Finished,
+            "0 instances moved, 1 left by policy, 0 need a person; hook exec:/x: as it ended",
+            "skipped: hook exec:/x: as it ended",
+        ),
+        (
+            "it failed",
+            Verdict::Failed,
+            End::Person,
+            Failed,
+            "0 instances moved, 0 left by policy, 1 need a person: vm-1 (00000000-0000-0000-0000-000000000001); hook exec:/x: as it ended",
+            "not moved: hook exec:/x: as it ended",
+        ),
+    ];
+    for (case, verdict, end, status, message, note) in cases {
+        let (mut bed, call) = before_moves("exec:/x");
+        bed.answer(1, ServerCall::Lock, Ok(()));
+        says(&mut bed, &call, verdict);
+        bed.over(vec![server(1)]);
+        assert_eq!(*bed.step(1), MoveStep::Over(end), "{case}");
+        assert_eq!(bed.one(1).note.as_deref(), Some(note), "{case}");
+        assert_eq!(
+            (bed.status, bed.message.as_deref()),
+            (status, Some(message)),
+            "{case}"
+        );
+        assert_eq!(bed.state.stage, Stage::Returning, "{case}: its return is watched");
+    }
+}
+
+#[test]
+fn an_instance_that_shows_up_after_a_hook_has_spoken_is_left_too() {
+    let (mut bed, call) = before_moves("exec:/x");
+    bed.answer(1, ServerCall::Lock, Ok(()));
+    says(&mut bed, &call, Verdict::Skip);
+    bed.over(vec![server(1), server(2)]);
+    bed.over(vec![server(1), server(2)]);
+    assert_eq!(*bed.step(2), MoveStep::Over(End::Left));
+    assert_eq!(bed.status, Finished);
+}
+
+#[test]
+fn a_host_without_instances_has_its_hooks_all_the_same() {
+    let mut bed = with(Phase::Main, "exec:/x").proven();
+    bed.forced_down().inventory(Vec::new(), Vec::new());
+    let call = call(&bed).unwrap();
+    assert_eq!(call.instances.as_deref(), Some(&[][..]));
+    bed.tick(10_000);
+    assert_eq!(bed.status, Running);
+    says(&mut bed, &call, Verdict::Failed);
+    assert_eq!(bed.status, Failed, "{:?}", bed.message);
+}
+
+#[test]
+fn without_the_evacuation_step_hosts_are_fenced_and_instances_left() {
+    let mut bed = Bed::with("UNKNOWN", |policy| policy.flows.host_auto.acts = false).proven();
+    bed.forced_down().inventory(vec![server(1)], Vec::new());
+    bed.over(vec![server(1)]);
+    let note = "the workflow leaves out evacuate_instances_task";
+    assert_eq!((bed.one(1).note.as_deref(), bed.status), (Some(note), Finished));
+    assert_eq!(bed.writes[&super::bed::id(1)], 1);
+}
+
+#[test]
+fn what_fails_after_the_moves_undoes_nothing() {
+    let moved = "1 instances moved, 0 left by policy, 0 need a person";
+    let cases = [
+        ("well", "exec:/x", Verdict::GoOn, Finished, ""),
+        ("nothing left to skip", "exec:/x", Verdict::Skip, Finished, ""),
+        (
+            "badly",
+            "exec:/x",
+            Verdict::Failed,
+            Failed,
+            "; hook exec:/x: as it ended",
+        ),
+        (
+            "badly, and never mind",
+            "exec:/x #on_failure=continue",
+            Verdict::Failed,
+            Finished,
+            "; hook exec:/x: as it ended",
+        ),
+    ];
+    for (case, entry, verdict, status, more) in cases {
+        let (mut bed, call) = after_moves(entry);
+        assert_eq!(call.instances.as_ref().unwrap()[0].status, "succeeded", "{case}");
+        assert_eq!(bed.status, Running, "{case}");
+        bed.tick(1_000);
+        assert_eq!(bed.status, Running, "{case}");
+        says(&mut bed, &call, verdict);
+        let message = format!("{moved}{more}");
+        assert_eq!(
+            (bed.status, bed.message.as_deref()),
+            (status, Some(message.as_str())),
+            "{case}"
+        );
+        assert_eq!(bed.state.stage, Stage::Returning, "{case}");
+        assert!(!touches(&bed), "{case}: {:?}", bed.commands);
+    }
+}
+
+#[test]
+fn a_segment_disabled_at_the_end_does_not_keep_the_last_hook_from_running() {
+    let mut bed = with(Phase::Post, "exec:/x").asked();
+    bed.pulse(false, false);
+    bed.lists(Vec::new(), vec![evacuation(1, 1, "done", Some("b"))]);
+    bed.over(Vec::new());
+    assert!(call(&bed).is_some());
+}
+
+/// The owner dies while a hook runs.
+#[test]
+fn a_take_over_runs_no_hook_twice_and_waits_for_the_lost_run() {
+    type Reach = fn(&str) -> (Bed, HookCall);
+    let phases: [(&str, Reach); 3] = [
+        ("before the fence", |entry| {
+            let bed = with(Phase::Pre, entry).begun();
+            let call = call(&bed).unwrap();
+            (bed, call)
+        }),
+        ("before the moves", before_moves),
+        ("after the moves", after_moves),
+    ];
+    for (phase, reach) in phases {
+        for (entry, again) in [("exec:/x", false), ("exec:/x #idempotent=true", true)] {
+            let (mut bed, first) = reach(entry);
+            bed.take_over();
+            let mut runs = 0;
+            let began = bed.at;
+            while bed.status == Running && runs == 0 && bed.at < began + 200_000 {
+                let here = if first.phase == Phase::Main {
+                    &[server(1)][..]
+                } else {
+                    &[]
+                };
+                for command in serve(&mut bed, here) {
+                    match command {
+                        Command::RunHook(call) => {
+                            runs += 1;
+                            assert_eq!(call.attempt, 2, "{phase} {entry}");
+                            let waited = bed.at >= began + 37_000;
+                            assert!(waited, "{phase} {entry}: the lost run may still go on");
+                        }
+                        Command::Evacuate(_) | Command::PowerOff { .. } => panic!("{phase} {entry}"),
+                        _ => {}
+                    }
+                }
+                bed.tick(500);
+            }
+            assert_eq!(runs, u32::from(again), "{phase} {entry}");
+            assert_eq!(bed.status == Failed, !again, "{phase} {entry}: {:?}", bed.message);
+        }
+    }
+}
+
+#[test]
+fn a_rejected_recovery_begins_no_hook() {
+    let mut bed = with(Phase::Post, "exec:/x").asked();
+    bed.say(Word::Reject);
+    bed.lists(Vec::new(), vec![evacuation(1, 1, "done", Some("b"))]);
+    bed.over(Vec::new());
+    assert!(call(&bed).is_none());
+    assert_eq!(bed.status, Failed);
+}
+
+#[test]
+fn a_hook_that_was_not_begun_is_begun_anew() {
+    let (mut bed, first) = before_moves("exec:/x");
+    bed.see(Observation::NotSent(Command::RunHook(Box::new(first))));
+    assert!(call(&bed).is_none());
+    bed.tick(1_000);
+    assert_eq!(call(&bed).unwrap().attempt, 1);
+}
+
+#[test]
+fn a_state_written_before_there_were_hooks_is_read() {
+    let bed = Bed::engine().begun();
+    let mut head: serde_json::Value = serde_json::from_str(&bed.state.head().unwrap()).unwrap();
+    assert!(
+        head["policy"].get("flows").is_none(),
+        "nothing is stored of nothing"
+    );
+    head.as_object_mut().unwrap().remove("hooks").unwrap();
+    let read = crate::host_recovery::HostRecovery::restore(&head.to_string(), &[]).unwrap();
+    assert_eq!(read.hooks, crate::hooks::HookTrack::default());
+}

@@ -1,0 +1,90 @@
+//! The operator's hooks in the recovery of a process: before its service is disabled, after that, and at the end.
+
+use super::ProcessRecovery;
+use crate::entity::notification::NotificationStatus;
+use crate::hooks::{Gate, HookCall, HookOutcome, Phase};
+use crate::recovery::{Command, Now, Record};
+
+impl ProcessRecovery {
+    pub(super) fn hook_answered(
+        &mut self,
+        run: (Phase, u8, u32),
+        outcome: &HookOutcome,
+        now: Now,
+        record: &mut Record,
+    ) {
+        let hooks = self.policy.flows.process.hooks(run.0);
+        self.hooks.answered(run, hooks, outcome, now, record);
+    }
+
+    /// Nothing is left but hooks, and the end.
+    pub(super) fn close(&mut self, now: Now, record: &mut Record, commands: &mut Vec<Command>) {
+        if self.pass(Phase::Main, now, record, commands) && self.pass(Phase::Post, now, record, commands) {
+            let text = if self.disabled {
+                format!("the compute service of {} is disabled", self.host)
+            } else {
+                format!(
+                    "the workflow leaves the compute service of {} as it is",
+                    self.host
+                )
+            };
+            self.end(
+                NotificationStatus::Finished,
+                self.hooks.with_remarks(text),
+                record,
+            );
+        }
+    }
+
+    /// Whether the recovery may go on beyond a phase. A hook that says otherwise ends it.
+    pub(super) fn pass(
+        &mut self,
+        phase: Phase,
+        now: Now,
+        record: &mut Record,
+        commands: &mut Vec<Command>,
+    ) -> bool {
+        let allowed = self
+            .pulse
+            .as_ref()
+            .is_some_and(|pulse| pulse.segment_enabled && !pulse.operator_maintenance);
+        let hooks = self.policy.flows.process.hooks(phase);
+        let hold = self.policy.proxy_hold;
+        let may_begin = allowed || phase == Phase::Post;
+        match self.hooks.pass(phase, hooks, may_begin, hold, now, record) {
+            Gate::Open => true,
+            Gate::Wait => false,
+            Gate::Run { number, attempt } => {
+                if let Some(hook) = hooks.get(usize::from(number)).cloned() {
+                    commands.push(Command::RunHook(Box::new(HookCall {
+                        phase,
+                        number,
+                        attempt,
+                        hook,
+                        instances: None,
+                        proof: None,
+                    })));
+                }
+                false
+            }
+            Gate::Skip(why) => {
+                let text = format!("skipped: {why}{}", self.how_it_is_left());
+                self.end(NotificationStatus::Finished, text, record);
+                false
+            }
+            Gate::Abort(why) => {
+                let text = format!("{why}{}", self.how_it_is_left());
+                self.end(NotificationStatus::Failed, text, record);
+                false
+            }
+        }
+    }
+
+    fn how_it_is_left(&self) -> String {
+        if self.disabled {
+            format!("; the compute service of {} is disabled", self.host)
+        } else {
+            String::new()
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! The operator's hooks in the recovery of an instance: before the stop, between stop and start, and at the end.
+
+use super::{About, Stage, VmRecovery};
+use crate::entity::notification::NotificationStatus;
+use crate::hooks::{Gate, Hook, HookCall, HookInstance, HookOutcome, Phase};
+use crate::recovery::{Command, Now, Record};
+
+impl VmRecovery {
+    pub(super) fn hook_answered(
+        &mut self,
+        run: (Phase, u8, u32),
+        outcome: &HookOutcome,
+        now: Now,
+        record: &mut Record,
+    ) {
+        let hooks = self.policy.flows.instance.hooks(run.0);
+        self.hooks.answered(run, hooks, outcome, now, record);
+        self.no_trouble(About::Hook);
+    }
+
+    /// The instance is active: the last hooks, and the end.
+    pub(super) fn close(&mut self, now: Now, record: &mut Record, commands: &mut Vec<Command>) {
+        if self.pass(Phase::Post, now, record, commands) {
+            self.stage = Stage::Over;
+            let text = "the instance was stopped and started, and is active";
+            self.end(
+                NotificationStatus::Finished,
+                self.hooks.with_remarks(text),
+                record,
+            );
+        }
+    }
+
+    /// The workflow leaves the engine's own work out.
+    pub(super) fn leave_to_hooks(&mut self, now: Now, record: &mut Record, commands: &mut Vec<Command>) {
+        if self.pass(Phase::Main, now, record, commands) && self.pass(Phase::Post, now, record, commands) {
+            let text = "the workflow leaves the instance to its hooks";
+            self.end(
+                NotificationStatus::Finished,
+                self.hooks.with_remarks(text),
+                record,
+            );
+        }
+    }
+
+    /// Whether the recovery may go on beyond a phase. A hook that says otherwise ends it.
+    pub(super) fn pass(
+        &mut self,
+        phase: Phase,
+        now: Now,
+        record: &mut Record,
+        commands: &mut Vec<Command>,
+    ) -> bool {
+        let may_begin = phase == Phase::Post
+            || self
+                .pulse
+                .as_ref()
+                .is_some_and(|pulse| pulse.segment_enabled && !pulse.operator_maintenance);
+        let hooks = self.policy.flows.instance.hooks(phase);
+        let gate = self
+            .hooks
+            .pass(phase, hooks, may_begin, self.policy.proxy_hold, now, record);
+        match gate {
+            Gate::Open => {
+                self.no_trouble(About::Hook);
+                true
+            }
+            Gate::Wait => {
+                let running = self.hooks.running();
+                let name = running.and_then(|(_, number)| hooks.get(usize::from(number)).map(Hook::name));
+                if let Some(name) = name {
+                    self.trouble(About::Hook, format!("waiting for hook {name}"), now);
+                }
+                false
+            }
+            Gate::Run { number, attempt } => {
+                if let Some(hook) = hooks.get(usize::from(number)).cloned() {
+                    let instances = Some(self.told_instance(phase));
+                    commands.push(Command::RunHook(Box::new(HookCall {
+                        phase,
+                        number,
+                        attempt,
+                        hook,
+                        instances,
+                        proof: None,
+                    })));
+                }
+                false
+            }
+            Gate::Skip(why) => {
+                let text = format!("skipped: {why}{}", self.where_it_is_left(phase));
+                self.end(NotificationStatus::Finished, text, record);
+                false
+            }
+            Gate::Abort(why) => {
+                let text = format!("{why}{}", self.where_it_is_left(phase));
+                if self.active {
+                    self.stage = Stage::Over;
+                }
+                self.end(NotificationStatus::Failed, text, record);
+                false
+            }
+        }
+    }
+
+    fn where_it_is_left(&self, phase: Phase) -> &'static str {
+        match phase {
+            Phase::Pre => "; nothing was done",
+            Phase::Main if self.stage == Stage::Starting => {
+                "; the instance was stopped for its restart, and is not started from here"
+            }
+            Phase::Post if self.active => "; the instance was stopped and started, and is active",
+            Phase::Main | Phase::Post => "",
+        }
+    }
+
+    fn told_instance(&self, phase: Phase) -> Vec<HookInstance> {
+        let seen = self.seen.as_ref().map(|seen| &seen.what);
+        let told = self.server.map(|id| HookInstance {
+            id,
+            name: seen.map(|seen| seen.name.clone()),
+            status: match phase {
+                Phase::Pre => "pending",
+                Phase::Main => "ongoing",
+                Phase::Post => "succeeded",
+            },
+            dest_host: None,
+            message: None,
+        });
+        told.into_iter().collect()
+    }
+}

@@ -1,0 +1,206 @@
+//! `[taskflow_driver_recovery_flows]` and `[hooks]`: what operators put into the way of recoveries.
+
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tachi_config::{Reader, Refusal, named_lists};
+use tachi_domain::hooks::{Defaults, Flow, FlowKind, Flows, OnFailure, Target};
+
+const FLOWS: &str = "taskflow_driver_recovery_flows";
+const GROUP: &str = "hooks";
+
+/// How long a run of a hook may take.
+const TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(3600);
+
+/// What is not a rule of recoveries.
+#[derive(Debug, Default)]
+pub(crate) struct Hooks {
+    /// Certificate authorities beside the system's.
+    pub(crate) ca_file: Option<PathBuf>,
+    /// What is not done as it is written.
+    pub(crate) notes: Vec<String>,
+}
+
+#[derive(Default)]
+struct Written {
+    flow: Flow,
+    notes: Vec<String>,
+    text: String,
+}
+
+/// Reads the workflows.
+pub(super) fn flows(r: &mut Reader<'_>) -> (Flows, Hooks) {
+    let own = Defaults::default();
+    let timeout = r
+        .seconds(GROUP, "timeout")
+        .default(own.timeout)
+        .range(TIMEOUT)
+        .get();
+    let on_failure = r
+        .choice(GROUP, "on_failure", &["abort", "continue"])
+        .default("abort")
+        .get();
+    let defaults = Defaults {
+        timeout,
+        on_failure: if on_failure == "continue" {
+            OnFailure::Continue
+        } else {
+            OnFailure::Abort
+        },
+    };
+    let mut hooks = Hooks {
+        ca_file: r.string(GROUP, "ca_file").optional().map(PathBuf::from),
+        notes: Vec::new(),
+    };
+    let mut read = |kind: FlowKind| {
+        // An option that a template has left empty is one that nobody has written.
+        let written: Written = r
+            .parsed(
+                FLOWS,
+                kind.option(),
+                move |text: &str| written(kind, text, defaults),
+                |written| written.text.clone(),
+            )
+            .default_text(kind.default_text())
+            .optional()
+            .unwrap_or_default();
+        hooks.notes.extend(written.notes);
+        written.flow
+    };
+    let flows = Flows {
+        host_auto: read(FlowKind::HostAuto),
+        host_reserved: read(FlowKind::HostReserved),
+        instance: read(FlowKind::Instance),
+        process: read(FlowKind::Process),
+    };
+    (flows, hooks)
+}
+
+fn written(kind: FlowKind, text: &str, defaults: Defaults) -> Result<Written, Refusal> {
+    let (flow, notes) = Flow::build(kind, &named_lists(text)?, defaults)
+        .map_err(|error| Refusal::new(error.why, error.help))?;
+    for hook in [&flow.pre, &flow.main, &flow.post].into_iter().flatten() {
+        if let Target::Http { url, .. } = &hook.target
+            && let Err(error) = reqwest::Url::parse(url)
+        {
+            return Err(Refusal::new(
+                format!("the address of hook {} is no URL: {error}", hook.name()),
+                "write https://host/path",
+            ));
+        }
+    }
+    Ok(Written {
+        flow,
+        notes,
+        text: text.to_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use tachi_config::{Ini, Known};
+    use tachi_domain::hooks::Phase;
+
+    use super::*;
+    use crate::settings::Settings;
+
+    fn read(text: &str) -> Result<(Flows, Hooks), String> {
+        let ini = Ini::parse("recovery.conf", text).unwrap();
+        let known = Known::masakari();
+        let mut reader = Reader::new(&ini, &known);
+        let read = flows(&mut reader);
+        reader.finish().map_err(|errors| errors.to_string())?;
+        Ok(read)
+    }
+
+    #[test]
+    fn without_the_options_the_workflows_are_masakaris() {
+        for text in [
+            "",
+            "[taskflow_driver_recovery_flows]\nhost_auto_failure_recovery_tasks =\n",
+        ] {
+            let (flows, hooks) = read(text).unwrap();
+            assert!(flows.is_default() && hooks.notes.is_empty(), "{text}: {hooks:?}");
+        }
+    }
+
+    #[test]
+    fn the_file_that_upstream_ships_is_read() {
+        let text: String = FlowKind::ALL
+            .iter()
+            .map(|kind| {
+                format!(
+                    "{} = {}\n",
+                    kind.option(),
+                    kind.default_text().replace("],", "],\n    ")
+                )
+            })
+            .collect();
+        let (flows, hooks) = read(&format!("[taskflow_driver_recovery_flows]\n{text}")).unwrap();
+        assert!(flows.is_default() && hooks.notes.is_empty(), "{hooks:?}");
+    }
+
+    #[test]
+    fn hooks_are_read_with_the_groups_defaults() {
+        let (flows, _) = read(
+            "[hooks]\ntimeout = 7\non_failure = continue\n[taskflow_driver_recovery_flows]\n\
+             host_auto_failure_recovery_tasks = pre:['exec:/bin/x a,b', 'disable_compute_service_task'],\n    \
+             main:['prepare_HA_enabled_instances_task','https://h/x?a=b#timeout=2&on_failure=abort'],\n    \
+             post:['evacuate_instances_task']\n",
+        )
+        .unwrap();
+        let pre = &flows.host_auto.hooks(Phase::Pre)[0];
+        assert_eq!(
+            (pre.timeout, pre.on_failure),
+            (Duration::from_secs(7), OnFailure::Continue)
+        );
+        let main = &flows.host_auto.hooks(Phase::Main)[0];
+        assert_eq!(
+            (main.timeout, main.on_failure),
+            (Duration::from_secs(2), OnFailure::Abort)
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_with_file_line_option_and_what_is_allowed() {
+        let section = "[taskflow_driver_recovery_flows]\n";
+        let cases = [
+            (
+                "an unknown step",
+                "instance_failure_recovery_tasks = pre:['stop_it'],main:[],post:[]",
+                "there is no step \"stop_it\"; write stop_instance_task, start_instance_task, confirm_instance_active_task, no_op, exec:/path or http(s)://address",
+            ),
+            (
+                "no lists",
+                "process_failure_recovery_tasks = disable_compute_node_task",
+                "has a list without a name; write it like pre:['a','b'],main:['c'],post:[]",
+            ),
+            (
+                "no address",
+                "host_rh_failure_recovery_tasks = pre:['http://[::/']",
+                "the address of hook http://[::/ is no URL",
+            ),
+        ];
+        for (case, line, expected) in cases {
+            let told = read(&format!("{section}{line}\n")).unwrap_err();
+            let (option, _) = line.split_once(' ').unwrap();
+            let place = format!("recovery.conf:2: [taskflow_driver_recovery_flows] {option} = ");
+            assert!(
+                told.starts_with(&place) && told.contains(expected),
+                "{case}: {told}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_rules_of_recoveries_hold_the_workflows() {
+        let settings = Settings::parse(
+            "test.conf",
+            "[taskflow_driver_recovery_flows]\nprocess_failure_recovery_tasks = pre:['exec:/bin/x']\n",
+        );
+        let settings = settings.unwrap_or_else(|errors| panic!("{errors}"));
+        assert!(!settings.policy.flows.process.acts);
+        assert_eq!(settings.hooks.notes.len(), 1);
+    }
+}

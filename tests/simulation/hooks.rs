@@ -1,0 +1,138 @@
+//! The operators' hooks, drawn by seed, and what must hold of them.
+
+use std::collections::BTreeMap;
+
+use tachi_domain::hooks::{Flows, Hook, HookCall, HookOutcome, OnFailure, Phase, Target, Verdict};
+use tachi_domain::recovery::Observation;
+
+use crate::journal::RecIx;
+use crate::rng::Rng;
+use crate::world::{Event, Owner, World, note};
+
+const TIMEOUT: u64 = 5_000;
+
+/// The hooks of one seed, and every run of them.
+#[derive(Debug)]
+pub(crate) struct Hooking {
+    pub flows: Flows,
+    rng: Rng,
+    runs: BTreeMap<(RecIx, Phase, u8), Runs>,
+}
+
+#[derive(Debug, Default)]
+struct Runs {
+    count: u32,
+    /// When the latest of them has ended.
+    until: u64,
+}
+
+impl Hooking {
+    /// Drawn by a generator of its own, so that a seed without hooks is what it was before there were any.
+    pub(crate) fn draw(seed: u64) -> Self {
+        let mut rng = Rng::new(seed ^ 0x0048_4f4f_4b53);
+        let mut flows = Flows::default();
+        if rng.percent(30) {
+            let flow = &mut flows.host_auto;
+            for hooks in [&mut flow.pre, &mut flow.main, &mut flow.post] {
+                for _ in 0..rng.below(3) {
+                    hooks.push(hook(&mut rng));
+                }
+            }
+        }
+        Self {
+            flows,
+            rng,
+            runs: BTreeMap::new(),
+        }
+    }
+}
+
+fn hook(rng: &mut Rng) -> Hook {
+    let idempotent = rng.percent(40);
+    Hook {
+        target: Target::Exec {
+            program: "/bin/hook".into(),
+            args: Vec::new(),
+        },
+        timeout: std::time::Duration::from_millis(TIMEOUT),
+        retries: if idempotent && rng.percent(50) { 1 } else { 0 },
+        on_failure: if rng.percent(70) {
+            OnFailure::Continue
+        } else {
+            OnFailure::Abort
+        },
+        idempotent,
+    }
+}
+
+impl World {
+    /// A hook begins. It goes on whatever becomes of its engine, and ends in time.
+    pub(crate) fn run_hook(&mut self, owner: Owner, call: &HookCall) {
+        self.stats.hooks += 1;
+        let hooking = &mut self.hooking;
+        let millis = if hooking.rng.percent(10) {
+            TIMEOUT
+        } else {
+            hooking.rng.between(10, TIMEOUT - 1)
+        };
+        let verdict = match hooking.rng.between(0, 99) {
+            _ if millis == TIMEOUT => Verdict::Failed,
+            0..=74 => Verdict::GoOn,
+            75..=79 => Verdict::Skip,
+            _ => Verdict::Failed,
+        };
+        let runs = hooking
+            .runs
+            .entry((owner.rec, call.phase, call.number))
+            .or_default();
+        let overlap = runs.until > self.now;
+        runs.count += 1;
+        runs.until = self.now + millis;
+        let count = runs.count;
+        note!(
+            self,
+            "hook {:?} {} of {} runs: {verdict:?}",
+            call.phase,
+            call.number,
+            owner.rec
+        );
+        if count > 1 && !call.hook.idempotent {
+            self.violate(format!(
+                "a hook of {} that is not idempotent was run {count} times",
+                owner.rec
+            ));
+        }
+        if overlap {
+            self.violate(format!("a hook of {} was run beside itself", owner.rec));
+        }
+        let observation = Observation::Hook {
+            phase: call.phase,
+            number: call.number,
+            attempt: call.attempt,
+            outcome: HookOutcome {
+                verdict,
+                text: "simulated".into(),
+            },
+        };
+        self.after(
+            millis,
+            Event::Answer {
+                owner,
+                observation: Box::new(observation),
+            },
+        );
+    }
+
+    /// Nothing is evacuated while a hook that comes before it is running, on whichever engine.
+    pub(crate) fn check_no_hook_runs(&mut self, rec: RecIx) {
+        let now = self.now;
+        let running = self
+            .hooking
+            .runs
+            .iter()
+            .any(|((of, phase, _), runs)| *of == rec && *phase != Phase::Post && runs.until > now);
+        if running {
+            self.violate(format!("recovery {rec} evacuates while a hook is running"));
+        }
+    }
+}
