@@ -9,7 +9,7 @@ pub struct TaskProgress {
     pub name: String,
     /// 0.0 to 1.0.
     pub progress: f64,
-    /// `RUNNING`, `SUCCESS` or `FAILURE`.
+    /// `RUNNING`, `SUCCESS` or `FAILURE`; `IGNORE` for one that the end of its recovery has cut short.
     pub state: String,
     /// What happened, oldest first.
     pub details: Vec<ProgressDetail>,

@@ -1,41 +1,61 @@
 //! How far the tasks of a recovery are, told by its step journal.
 
-use sea_orm::sea_query::Query;
-use sea_orm::{ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _, QueryOrder as _};
+use sea_orm::{
+    ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
+};
 use tachi_domain::entity::TaskProgress;
+use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::entity::progress::ProgressDetail;
+use tachi_domain::recovery::{Life, workflow};
 use tachi_domain::{NotificationId, Timestamp};
 
-use crate::entity::{recovery, recovery_step};
+use crate::entity::{notification as notification_row, recovery, recovery_step};
 use crate::error::Stop;
 
 pub(super) async fn read(
     db: &impl ConnectionTrait,
     notification: NotificationId,
 ) -> Result<Vec<TaskProgress>, Stop> {
-    let recoveries = Query::select()
-        .column(recovery::Column::Id)
-        .from(recovery::Entity)
-        .and_where(recovery::Column::NotificationUuid.eq(notification.to_string()))
-        .take();
+    let recoveries: Vec<(i64, String)> = recovery::Entity::find()
+        .select_only()
+        .columns([recovery::Column::Id, recovery::Column::Life])
+        .filter(recovery::Column::NotificationUuid.eq(notification.to_string()))
+        .into_tuple()
+        .all(db)
+        .await?;
     let steps = recovery_step::Entity::find()
-        .filter(recovery_step::Column::RecoveryId.in_subquery(recoveries))
+        .filter(recovery_step::Column::RecoveryId.is_in(recoveries.iter().map(|(id, _)| *id)))
         .order_by_asc(recovery_step::Column::Id)
         .all(db)
         .await?;
-    Ok(tell(steps))
+    let mut tasks = tell(steps);
+    let closed = recoveries.iter().all(|(_, life)| life == Life::Closed.as_str());
+    if closed && tasks.iter().any(|task| task.state == RUNNING) {
+        let row = notification_row::Entity::find()
+            .filter(notification_row::Column::NotificationUuid.eq(notification.to_string()))
+            .one(db)
+            .await?;
+        let failed = row.is_some_and(|row| row.status == NotificationStatus::Failed.as_str());
+        cut_short(&mut tasks, failed);
+    }
+    Ok(tasks)
 }
 
-/// One entry per task, in the order in which the tasks first appear. The latest step that ended a task, either way,
-/// decides its state: a task that failed and then was done after all is a success.
+const RUNNING: &str = "RUNNING";
+
+/// One entry per task, in the order of the workflow, which is not always the order in which they are first spoken of. The
+/// latest step that ended a task, either way, decides its state: a task that failed and then was done after all is a success.
+/// Times never go back, whatever the engines' clocks did.
 fn tell(steps: Vec<recovery_step::Model>) -> Vec<TaskProgress> {
     let mut tasks: Vec<TaskProgress> = Vec::new();
+    let mut latest = i64::MIN;
     for step in steps {
+        latest = latest.max(step.at);
         if !tasks.iter().any(|task| task.name == step.task) {
             tasks.push(TaskProgress {
                 name: step.task.clone(),
                 progress: 0.0,
-                state: "RUNNING".to_owned(),
+                state: RUNNING.to_owned(),
                 details: Vec::new(),
             });
         }
@@ -49,12 +69,33 @@ fn tell(steps: Vec<recovery_step::Model>) -> Vec<TaskProgress> {
             "SUCCESS".clone_into(&mut task.state);
         }
         task.details.push(ProgressDetail {
-            at: Timestamp::from_micros(step.at),
+            at: Timestamp::from_micros(latest),
             progress: step.progress,
             message: step.text,
         });
     }
-    tasks
+    in_order(tasks)
+}
+
+/// A task without a fixed place stays behind the one it came after.
+fn in_order(tasks: Vec<TaskProgress>) -> Vec<TaskProgress> {
+    let mut place = 0;
+    let mut placed: Vec<(usize, TaskProgress)> = Vec::with_capacity(tasks.len());
+    for task in tasks {
+        place = workflow::place(&task.name).unwrap_or(place);
+        placed.push((place, task));
+    }
+    // Stable, and hooks of one phase are begun in the order of their numbers.
+    placed.sort_by_key(|(place, _)| *place);
+    placed.into_iter().map(|(_, task)| task).collect()
+}
+
+/// The recovery is over, and these tasks were never ended: with it they have failed, or were not needed any more.
+fn cut_short(tasks: &mut [TaskProgress], failed: bool) {
+    let state = if failed { "FAILURE" } else { "IGNORE" };
+    for task in tasks.iter_mut().filter(|task| task.state == RUNNING) {
+        state.clone_into(&mut task.state);
+    }
 }
 
 #[cfg(test)]
@@ -119,6 +160,106 @@ mod tests {
         assert_eq!(tasks[0].details[1].progress.to_bits(), 1.0_f64.to_bits());
         let unknown = NotificationId(Uuid::nil());
         assert_eq!(bench.store.progress(unknown).await.unwrap(), []);
+    }
+
+    fn line(task: &str, at: i64) -> recovery_step::Model {
+        recovery_step::Model {
+            id: 0,
+            recovery_id: 0,
+            epoch: 1,
+            task: task.to_owned(),
+            instance_uuid: None,
+            kind: "note".to_owned(),
+            progress: 0.5,
+            failed: false,
+            text: String::new(),
+            at,
+        }
+    }
+
+    #[test]
+    fn tasks_are_told_in_the_order_of_the_workflow_and_hooks_among_them() {
+        let spoken_of = [
+            "FenceHostTask",
+            "PreHook1Task",
+            "PreHook2Task",
+            "DisableComputeServiceTask",
+            "PrepareHAEnabledInstancesTask",
+            "EvacuateInstancesTask",
+            "MainHook1Task",
+            "TaskOfALaterVersion",
+            "ReturnHostTask",
+            "PostHook1Task",
+        ];
+        let told: Vec<String> = tell(spoken_of.iter().map(|task| line(task, 0)).collect())
+            .into_iter()
+            .map(|task| task.name)
+            .collect();
+        let expected = [
+            "PreHook1Task",
+            "PreHook2Task",
+            "FenceHostTask",
+            "DisableComputeServiceTask",
+            "PrepareHAEnabledInstancesTask",
+            "MainHook1Task",
+            "TaskOfALaterVersion",
+            "EvacuateInstancesTask",
+            "PostHook1Task",
+            "ReturnHostTask",
+        ];
+        assert_eq!(told, expected);
+    }
+
+    #[test]
+    fn times_never_go_back() {
+        let steps = vec![line("A", 10), line("B", 4), line("A", 7), line("A", 12)];
+        let times: Vec<Vec<i64>> = tell(steps)
+            .iter()
+            .map(|task| task.details.iter().map(|detail| detail.at.micros()).collect())
+            .collect();
+        assert_eq!(times, [vec![10, 10, 12], vec![10]]);
+    }
+
+    #[tokio::test]
+    async fn ew34_tasks_are_told_without_an_engine_and_none_runs_after_the_end() {
+        for (status, state) in [
+            (NotificationStatus::Failed, "FAILURE"),
+            (NotificationStatus::Ignored, "IGNORE"),
+            (NotificationStatus::Finished, "IGNORE"),
+        ] {
+            let bench = Bench::new().await;
+            let segment = bench.segment("s1").await;
+            let host = bench.host(&segment, "cmp1").await;
+            let notification = bench.stopped(&host).await;
+            let claimed = bench.claim_newest("engine").await;
+            let mut write = Write {
+                steps: vec![
+                    step("PreHook1Task", 0.0, false, "running hook exec:/x"),
+                    step("FenceHostTask", 1.0, false, "off"),
+                ],
+                ..Write::default()
+            };
+            let written = bench
+                .store
+                .commit(claimed.id, claimed.epoch, &write)
+                .await
+                .unwrap();
+            assert!(matches!(written, Committed::Written(_)), "{written:?}");
+            let running = bench.store.progress(notification.id).await.unwrap();
+            assert_eq!(running[0].state, "RUNNING");
+            write.steps.clear();
+            write.life = Some(Life::Closed);
+            write.notification = Some((status, None));
+            let written = bench
+                .store
+                .commit(claimed.id, claimed.epoch, &write)
+                .await
+                .unwrap();
+            assert!(matches!(written, Committed::Written(_)), "{written:?}");
+            let over = bench.store.progress(notification.id).await.unwrap();
+            let states: Vec<&str> = over.iter().map(|task| task.state.as_str()).collect();
+            assert_eq!(states, [state, "SUCCESS"], "{status}");
+        }
     }
 
     #[test]
