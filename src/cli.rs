@@ -31,7 +31,7 @@ pub(crate) enum Command {
     /// Run the API
     Api(ConfigArgs),
     /// Run the engine
-    Engine(ConfigArgs),
+    Engine(EngineArgs),
     /// Run a simulated OpenStack region (Keystone, Nova, hypervisors, MAAS) until stopped
     Sandbox(SandboxArgs),
     /// Look after the database
@@ -67,11 +67,30 @@ pub(crate) struct ConfigArgs {
     pub(crate) config_dir: Vec<PathBuf>,
 }
 
+/// `tachi engine`.
+#[derive(Debug, Args)]
+pub(crate) struct EngineArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+    #[command(flatten)]
+    pub(crate) upstream: UpstreamArgs,
+}
+
+/// What an operator knows of engines of upstream.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct UpstreamArgs {
+    /// Start although something else consumes the engines' queue: no masakari-engine runs any more
+    #[arg(long)]
+    pub(crate) upstream_engine_stopped: bool,
+}
+
 /// `tachi serve`.
 #[derive(Debug, Args)]
 pub(crate) struct ServeArgs {
     #[command(flatten)]
     pub(crate) config: ConfigArgs,
+    #[command(flatten)]
+    pub(crate) upstream: UpstreamArgs,
     /// Start a simulated region too, and protect it: nothing else is needed
     #[arg(long)]
     pub(crate) sandbox: bool,

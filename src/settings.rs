@@ -7,6 +7,7 @@ mod fencing;
 mod hooks;
 mod http;
 mod identity;
+mod messaging;
 mod policy;
 mod recovery;
 
@@ -25,6 +26,7 @@ pub(crate) use database::{Database, folder as database_folder};
 pub(crate) use events::{Driver, EventSettings};
 pub(crate) use http::Http;
 pub(crate) use identity::AuthStrategy;
+pub(crate) use messaging::Messaging;
 pub(crate) use policy::PolicySettings;
 
 /// Everything a process needs to know, read and checked at once.
@@ -51,6 +53,8 @@ pub(crate) struct Settings {
     pub(crate) drain: Duration,
     /// How Nova is reached; `None` if nothing is configured.
     pub(crate) nova: Option<tachi_openstack::Options>,
+    /// The broker, if there is one.
+    pub(crate) messaging: Option<Messaging>,
     /// Where the database is.
     pub(crate) database: Database,
     /// Folder of sockets and locks.
@@ -175,6 +179,7 @@ impl Settings {
             .default(Duration::from_secs(60))
             .get();
         let host = r.string("DEFAULT", "host").default(hostname()).get();
+        let messaging = messaging::messaging(r, &host);
         let debug = r.bool("DEFAULT", "debug").default(false).get();
         let use_json = r.bool("DEFAULT", "use_json").default(false).get();
         let log_file = r.string("DEFAULT", "log_file").optional().map(PathBuf::from);
@@ -213,6 +218,7 @@ impl Settings {
             duplicate_window_seconds,
             drain,
             nova,
+            messaging,
             database,
             state_path,
             host,

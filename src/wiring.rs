@@ -1,5 +1,6 @@
 //! Puts adapters behind the ports of engine and API.
 
+mod bus;
 mod events;
 mod identity;
 pub(crate) mod listen;
@@ -26,6 +27,7 @@ use tokio::sync::watch;
 use crate::cmd::Failure;
 use crate::settings::{AuthStrategy, Settings, database_folder};
 
+pub(crate) use bus::Bus;
 pub(crate) use events::events;
 pub(crate) use process::{Process, Runs};
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use tachi_domain::entity::segment::SegmentFilter;
-use tachi_engine::ports::Registry;
 use tachi_engine::ports::registry::Page;
+use tachi_engine::ports::{Poke, Registry};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 
@@ -28,15 +28,19 @@ pub enum HealthBackend {
     EnableByFiles,
     /// `database`, which is ours: down while the database does not answer.
     Database,
+    /// `broker`, which is ours: down while a broker is configured and does not take our messages. Nothing is lost
+    /// meanwhile, so this is for monitoring rather than for a load balancer.
+    Broker,
 }
 
 impl HealthBackend {
     /// Every backend with its name.
-    pub const ALL: [(&'static str, Self); 4] = [
+    pub const ALL: [(&'static str, Self); 5] = [
         ("disable_by_file", Self::DisableByFile),
         ("disable_by_files_ports", Self::DisableByFilesPorts),
         ("enable_by_files", Self::EnableByFiles),
         ("database", Self::Database),
+        ("broker", Self::Broker),
     ];
 
     /// The class of oslo.middleware that does this, which detailed answers name.
@@ -46,6 +50,7 @@ impl HealthBackend {
             Self::DisableByFilesPorts => "DisableByFilesPortsHealthcheck",
             Self::EnableByFiles => "EnableByFilesHealthcheck",
             Self::Database => "DatabaseHealthcheck",
+            Self::Broker => "BrokerHealthcheck",
         }
     }
 }
@@ -111,7 +116,12 @@ impl Health {
     }
 
     /// Asks every backend, for whoever came to `port`.
-    pub(crate) async fn look(&self, registry: &dyn Registry, port: Option<u16>) -> Vec<Finding> {
+    pub(crate) async fn look(
+        &self,
+        registry: &dyn Registry,
+        poke: &dyn Poke,
+        port: Option<u16>,
+    ) -> Vec<Finding> {
         let mut findings = Vec::with_capacity(self.options.backends.len());
         for backend in &self.options.backends {
             let (is_good, reason, details) = match backend {
@@ -125,6 +135,7 @@ impl Health {
                     disabled_by(here.map(|(_, path)| path.as_path())).await
                 }
                 HealthBackend::EnableByFiles => enabled_by(&self.options.enable_files).await,
+                HealthBackend::Broker => broker(poke.is_connected()),
                 HealthBackend::Database => {
                     if self.database_answers(registry).await {
                         (true, "OK", "the database answers".to_owned())
@@ -182,6 +193,18 @@ type Seen = (bool, &'static str, String);
 async fn is_there(path: &Path) -> bool {
     // A file that cannot be looked for is not there, as far as this process can tell.
     tokio::fs::try_exists(path).await.unwrap_or(false)
+}
+
+fn broker(is_connected: Option<bool>) -> (bool, &'static str, String) {
+    match is_connected {
+        None => (true, "OK", "no broker is configured".to_owned()),
+        Some(true) => (true, "OK", "the broker takes messages".to_owned()),
+        Some(false) => (
+            false,
+            "BROKER UNREACHABLE",
+            "the broker does not take messages: recoveries begin with the engines' next sweep".to_owned(),
+        ),
+    }
 }
 
 async fn disabled_by(file: Option<&Path>) -> Seen {

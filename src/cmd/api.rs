@@ -3,18 +3,20 @@
 use super::{Failure, service_settings};
 use crate::cli::ConfigArgs;
 use crate::wiring::policy::PolicyFiles;
-use crate::wiring::{self, Process};
+use crate::wiring::{self, Bus, Process};
 
 /// Runs the API until told to stop.
 pub(crate) async fn run(args: &ConfigArgs) -> Result<u8, Failure> {
     let settings = service_settings(args, "tachi-api")?;
     let base = wiring::base(&settings).await?;
     let rules = PolicyFiles::open(&settings.oslo_policy)?;
-    let poke = wiring::socket_poke(&settings)?;
+    let bus = Bus::open(&settings);
+    let poke = bus.poke(wiring::socket_poke(&settings)?);
     let events = wiring::events(&settings, None);
     let router = wiring::api(&settings, &base, poke, rules.policy(), events).await?;
     let mut process = Process::default();
     process.metrics(&settings, wiring::Runs::Api).await?;
+    bus.publish(&process);
     process.api(wiring::listen::api(&settings).await?, router, &settings);
     process.policy(rules);
     process.run(|| super::reload_tls(&settings)).await?;

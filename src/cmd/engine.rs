@@ -3,20 +3,29 @@
 use tokio::sync::watch;
 
 use super::{Failure, service_settings};
-use crate::cli::ConfigArgs;
-use crate::wiring::{self, Process};
+use crate::cli::EngineArgs;
+use crate::wiring::{self, Bus, Process};
 
 /// Runs the engine until told to stop.
-pub(crate) async fn run(args: &ConfigArgs) -> Result<u8, Failure> {
-    let settings = service_settings(args, "tachi-engine")?;
+pub(crate) async fn run(args: &EngineArgs) -> Result<u8, Failure> {
+    let settings = service_settings(&args.config, "tachi-engine")?;
+    let bus = Bus::open(&settings);
+    bus.refuse_beside_upstream(&args.upstream).await?;
     let base = wiring::base(&settings).await?;
     let (rules, policy) = watch::channel(settings.policy.clone());
-    let engine = wiring::engine(&settings, &base, wiring::socket_wake(&settings)?, policy).await?;
+    let engine = wiring::engine(
+        &settings,
+        &base,
+        bus.wake(wiring::socket_wake(&settings)?),
+        policy,
+    )
+    .await?;
     let engine = engine.telling(wiring::events(&settings, None));
     let mut process = Process::default();
     process.metrics(&settings, wiring::Runs::Engine).await?;
+    bus.listen(&mut process, &settings, &base, &args.upstream);
     process.engine(engine, &settings, &base);
-    process.run(|| super::reload_rules(args, &rules)).await?;
+    process.run(|| super::reload_rules(&args.config, &rules)).await?;
     base.store
         .close()
         .await

@@ -7,12 +7,12 @@ use tokio::sync::watch;
 
 use super::sandbox::{self, Region, RegionPlan};
 use super::{Failure, service_settings};
-use crate::cli::ServeArgs;
+use crate::cli::{ServeArgs, UpstreamArgs};
 use crate::logging::{self, Logging};
 use crate::out;
 use crate::settings::Settings;
 use crate::wiring::policy::PolicyFiles;
-use crate::wiring::{self, Base, Process};
+use crate::wiring::{self, Base, Bus, Process};
 
 /// Runs both until told to stop.
 pub(crate) async fn run(args: ServeArgs) -> Result<u8, Failure> {
@@ -21,7 +21,7 @@ pub(crate) async fn run(args: ServeArgs) -> Result<u8, Failure> {
     }
     let settings = service_settings(&args.config, "tachi")?;
     let (rules, policy) = watch::channel(settings.policy.clone());
-    let (process, base) = start(&settings, policy).await?;
+    let (process, base) = start(&settings, policy, &args.upstream).await?;
     let reload = || {
         super::reload_rules(&args.config, &rules);
         super::reload_tls(&settings);
@@ -59,7 +59,7 @@ async fn with_region(args: ServeArgs) -> Result<u8, Failure> {
     let settings = Settings::parse("tachi.conf of the sandbox", &region.conf)
         .map_err(|errors| Failure::config(&errors))?;
     let (_rules, policy) = watch::channel(settings.policy.clone());
-    let (process, base) = start(&settings, policy).await?;
+    let (process, base) = start(&settings, policy, &args.upstream).await?;
     sandbox::tell(&region, &args.region, api)?;
     out::line("ready; try `openstack --os-cloud tachi-sandbox segment list`. Stop with Ctrl-C");
     process.run(|| {}).await?;
@@ -79,17 +79,21 @@ async fn with_region(args: ServeArgs) -> Result<u8, Failure> {
 pub(crate) async fn start(
     settings: &Settings,
     policy: watch::Receiver<Policy>,
+    upstream: &UpstreamArgs,
 ) -> Result<(Process, Base), Failure> {
+    let bus = Bus::open(settings);
+    bus.refuse_beside_upstream(upstream).await?;
     let base = wiring::base(settings).await?;
     let (poke, wake) = wiring::both_ends(settings)?;
     let events = wiring::events(settings, None);
-    let engine = wiring::engine(settings, &base, wake, policy).await?;
+    let engine = wiring::engine(settings, &base, bus.wake(wake), policy).await?;
     let engine = engine.telling(events.clone());
     let rules = PolicyFiles::open(&settings.oslo_policy)?;
-    let router = wiring::api(settings, &base, poke, rules.policy(), events).await?;
+    let router = wiring::api(settings, &base, bus.poke(poke), rules.policy(), events).await?;
     let listener = wiring::listen::api(settings).await?;
     let mut process = Process::default();
     process.metrics(settings, wiring::Runs::Engine).await?;
+    bus.listen(&mut process, settings, &base, upstream);
     process.engine(engine, settings, &base);
     process.api(listener, router, settings);
     process.policy(rules);

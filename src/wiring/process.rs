@@ -156,6 +156,14 @@ impl Process {
         Ok(())
     }
 
+    /// Runs something until told to stop.
+    pub(crate) fn task<F>(&self, run: impl FnOnce(CancellationToken) -> F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.tasks.spawn(run(self.stop.clone()));
+    }
+
     /// Watches over the files of the policy.
     pub(crate) fn policy(&self, files: PolicyFiles) {
         self.tasks.spawn(files.watch(self.stop.clone()));

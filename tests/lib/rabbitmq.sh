@@ -3,7 +3,9 @@
 #
 #   . "$REPO/tests/lib/rabbitmq.sh"
 #   trap stop_rabbitmq EXIT
-#   start_rabbitmq        exports TACHI_TEST_RABBIT_URL=rabbit://guest:guest@127.0.0.1:PORT/
+#   start_rabbitmq        exports TACHI_TEST_RABBIT_URL=rabbit://guest:guest@127.0.0.1:PORT/, TACHI_TEST_RABBIT_TLS_PORT (with
+#                         the certificates of api/testdata) and TACHI_TEST_RABBIT_START: a script that runs the same node in
+#                         the foreground, for tests that kill it, with `ctl WORDS...` as its arguments rabbitmqctl on it
 #
 # Its Erlang port mapper is one of its own as well, so that nothing is left running and nobody else's is used.
 
@@ -33,7 +35,7 @@ rabbit_answers() {
 }
 
 start_rabbitmq() {
-  local bin=/usr/lib/rabbitmq/bin epmd_port amqp dist pid i
+  local bin=/usr/lib/rabbitmq/bin epmd_port amqp tls dist pid i
   # A server that the package would start is not started: RUNLEVEL says so to Debian's scripts.
   if [ ! -x "$bin/rabbitmq-server" ]; then RUNLEVEL=1 apt_need no-such-tool-rabbitmq rabbitmq-server; fi
   RABBIT_DIR="$(mktemp -d "${TMPDIR:-/tmp}/tachi-rabbitmq.XXXXXX")"
@@ -43,15 +45,30 @@ start_rabbitmq() {
   echo '[].' >"$RABBIT_DIR/enabled_plugins"
   epmd_port="$(rabbit_port)"
   amqp="$(rabbit_port)"
+  tls="$(rabbit_port)"
   dist="$(rabbit_port)"
+  cat >>"$RABBIT_DIR/rabbitmq.conf" <<X
+listeners.ssl.1 = 127.0.0.1:$tls
+ssl_options.cacertfile = $REPO/api/testdata/ca.pem
+ssl_options.certfile = $REPO/api/testdata/server.pem
+ssl_options.keyfile = $REPO/api/testdata/server.key
+X
   export ERL_EPMD_ADDRESS=127.0.0.1 ERL_EPMD_PORT="$epmd_port"
   epmd -port "$epmd_port" >"$RABBIT_DIR/log/epmd.out" 2>&1 </dev/null &
   RABBIT_PIDS+=("$!")
-  env HOME="$RABBIT_DIR" RABBITMQ_NODENAME="tachi-$$@localhost" RABBITMQ_MNESIA_BASE="$RABBIT_DIR/mnesia" \
-    RABBITMQ_LOG_BASE="$RABBIT_DIR/log" RABBITMQ_NODE_IP_ADDRESS=127.0.0.1 RABBITMQ_NODE_PORT="$amqp" RABBITMQ_DIST_PORT="$dist" \
-    RABBITMQ_CONFIG_FILE="$RABBIT_DIR/rabbitmq" RABBITMQ_ENABLED_PLUGINS_FILE="$RABBIT_DIR/enabled_plugins" \
-    RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS="-kernel inet_dist_use_interface {127,0,0,1} +sbwt none" \
-    "$bin/rabbitmq-server" >"$RABBIT_DIR/log/out" 2>&1 </dev/null &
+  cat >"$RABBIT_DIR/start" <<X
+#!/usr/bin/env bash
+export ERL_EPMD_ADDRESS=127.0.0.1 ERL_EPMD_PORT=$epmd_port
+export HOME="$RABBIT_DIR" RABBITMQ_NODENAME="tachi-$$@localhost" RABBITMQ_MNESIA_BASE="$RABBIT_DIR/mnesia"
+export RABBITMQ_LOG_BASE="$RABBIT_DIR/log" RABBITMQ_NODE_IP_ADDRESS=127.0.0.1 RABBITMQ_NODE_PORT="$amqp" RABBITMQ_DIST_PORT="$dist"
+export RABBITMQ_CONFIG_FILE="$RABBIT_DIR/rabbitmq" RABBITMQ_ENABLED_PLUGINS_FILE="$RABBIT_DIR/enabled_plugins"
+if [ "\${1:-}" = ctl ]; then shift; exec "$bin/rabbitmqctl" -n "\$RABBITMQ_NODENAME" "\$@"; fi
+export RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS="-kernel inet_dist_use_interface {127,0,0,1} +sbwt none"
+exec "$bin/rabbitmq-server"
+X
+  chmod +x "$RABBIT_DIR/start"
+  export TACHI_TEST_RABBIT_START="$RABBIT_DIR/start" TACHI_TEST_RABBIT_NODE="tachi-$$@localhost" TACHI_TEST_RABBIT_TLS_PORT="$tls"
+  "$RABBIT_DIR/start" >"$RABBIT_DIR/log/out" 2>&1 </dev/null &
   pid=$!
   RABBIT_PIDS+=("$pid")
   for ((i = 0; i < 600; i++)); do

@@ -23,7 +23,10 @@ pub(crate) async fn answer(State(app): State<App>, request: Request) -> Response
     }
     let (parts, _) = request.into_parts();
     let port = parts.extensions.get::<Peer>().map(|peer| peer.port);
-    let findings = app.health.look(app.registry.as_ref(), port).await;
+    let findings = app
+        .health
+        .look(app.registry.as_ref(), app.poke.as_ref(), port)
+        .await;
     let is_good = findings.iter().all(|finding| finding.is_good);
     let bad = StatusCode::SERVICE_UNAVAILABLE;
     if parts.method == Method::HEAD {

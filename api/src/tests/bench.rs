@@ -98,11 +98,19 @@ impl ComputeHosts for Nova {
 }
 
 #[derive(Default)]
-pub(super) struct Pokes(pub(super) AtomicUsize);
+pub(super) struct Pokes(
+    pub(super) AtomicUsize,
+    /// What is told of the way to engines elsewhere.
+    pub(super) std::sync::Mutex<Option<bool>>,
+);
 
 impl Poke for Pokes {
     fn poke(&self) {
         self.0.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn is_connected(&self) -> Option<bool> {
+        *self.1.lock().unwrap()
     }
 }
 

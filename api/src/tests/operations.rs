@@ -152,6 +152,28 @@ async fn healthcheck_asks_the_database_at_most_once_a_second() {
 }
 
 #[tokio::test]
+async fn ew10_healthcheck_tells_of_the_broker_only_when_it_is_asked_to() {
+    let asked = Bench::with(|mut options| {
+        options.health.backends = vec![HealthBackend::Broker];
+        options
+    });
+    let unasked = Bench::new();
+    let cases = [
+        ("no broker", None, 200, "OK"),
+        ("connected", Some(true), 200, "OK"),
+        ("not connected", Some(false), 503, "BROKER UNREACHABLE"),
+    ];
+    for (name, connected, status, text) in cases {
+        for bench in [&asked, &unasked] {
+            *bench.pokes.1.lock().unwrap() = connected;
+        }
+        let got = asked.raw("GET", "/healthcheck", &[], "").await;
+        assert_eq!((got.status, got.text.as_str()), (status, text), "{name}");
+        assert_eq!(unasked.raw("GET", "/healthcheck", &[], "").await.status, 200, "{name}");
+    }
+}
+
+#[tokio::test]
 async fn s6_4_healthcheck_in_detail() {
     let folder = tempfile::tempdir().unwrap();
     let odd = folder.path().join("<odd>");

@@ -1,5 +1,7 @@
 //! Wake-ups: they make things quick, nothing depends on their arrival.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 
 /// The sending side.
@@ -22,4 +24,21 @@ pub trait Wake: Send + Sync {
     ///
     /// Dropping the future loses no poke.
     async fn woken(&self);
+}
+
+impl<T: Poke + ?Sized> Poke for Arc<T> {
+    fn poke(&self) {
+        T::poke(self);
+    }
+
+    fn is_connected(&self) -> Option<bool> {
+        T::is_connected(self)
+    }
+}
+
+#[async_trait]
+impl<T: Wake + ?Sized> Wake for Arc<T> {
+    async fn woken(&self) {
+        T::woken(self).await;
+    }
 }

@@ -45,7 +45,7 @@ impl Store {
     ///
     /// `Database`.
     pub async fn left_open(&self) -> Result<usize, StoreError> {
-        let found = orphans(self).await;
+        let found = orphans(self, false).await;
         found
             .map(|rows| rows.len())
             .map_err(|stop| stop.store("looking for notifications that Masakari left open"))
@@ -60,16 +60,30 @@ impl Store {
     /// `Database`. What was taken up before that stays so.
     #[instrument(name = "store::adopt", level = "debug", skip_all)]
     pub async fn adopt(&self, expiry: Duration) -> Result<Adopted, StoreError> {
-        let adopted = self.adopt_all(expiry).await;
+        let adopted = self.adopt_all(expiry, false).await;
         adopted.map_err(|stop| stop.store("taking up a notification that Masakari left open"))
     }
 
-    async fn adopt_all(&self, expiry: Duration) -> Result<Adopted, Stop> {
+    /// Takes up what an API of Masakari has accepted: only what is `new`. Whatever else has no recovery of ours is some
+    /// other engine's, and it is only certain when an engine of ours starts that there is none any more. Cheap when there
+    /// is nothing.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Store::adopt`].
+    #[instrument(name = "store::adopt_new", level = "debug", skip_all)]
+    pub async fn adopt_new(&self, expiry: Duration) -> Result<Adopted, StoreError> {
+        let adopted = self.adopt_all(expiry, true).await;
+        adopted.map_err(|stop| stop.store("taking up a notification that an API of Masakari has accepted"))
+    }
+
+    async fn adopt_all(&self, expiry: Duration, only_new: bool) -> Result<Adopted, Stop> {
         let mut adopted = Adopted::default();
-        for row in orphans(self).await? {
+        for row in orphans(self, only_new).await? {
             let adopt = Adopt {
                 id: row.id,
                 host_uuid: &row.source_host_uuid,
+                only_new,
                 expiry,
                 now: self.now(),
             };
@@ -95,10 +109,10 @@ impl Store {
 }
 
 /// Newest first: the newest notification of a host is the one whose word counts.
-async fn orphans(store: &Store) -> Result<Vec<notification::Model>, Stop> {
+async fn orphans(store: &Store, only_new: bool) -> Result<Vec<notification::Model>, Stop> {
     let open = NotificationStatus::ALL
         .iter()
-        .filter(|status| status.is_open())
+        .filter(|status| wanted(**status, only_new))
         .map(|status| status.as_str());
     let recovered = Query::select()
         .column(recovery::Column::NotificationUuid)
@@ -112,6 +126,10 @@ async fn orphans(store: &Store) -> Result<Vec<notification::Model>, Stop> {
         .order_by_desc(notification::Column::Id)
         .all(store.reader())
         .await?)
+}
+
+fn wanted(status: NotificationStatus, only_new: bool) -> bool {
+    status.is_open() && (!only_new || status == NotificationStatus::New)
 }
 
 /// What becomes of a notification.
@@ -175,6 +193,7 @@ fn fate(known: &Known<'_>) -> Fate {
 struct Adopt<'a> {
     id: i64,
     host_uuid: &'a str,
+    only_new: bool,
     expiry: Duration,
     now: Timestamp,
 }
@@ -230,7 +249,7 @@ impl Adopt<'_> {
     async fn still_open(&self, tx: &Tx) -> Result<Option<notification::Model>, Stop> {
         let found = notification::Entity::find_by_id(self.id).one(tx).await?;
         let Some(row) = found else { return Ok(None) };
-        let open = NotificationStatus::from_word(&row.status).is_some_and(NotificationStatus::is_open);
+        let open = NotificationStatus::from_word(&row.status).is_some_and(|is| wanted(is, self.only_new));
         let taken = recovery::Entity::find()
             .filter(recovery::Column::NotificationUuid.eq(&row.notification_uuid))
             .one(tx)

@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use super::client::Client;
 use super::outcome::{Instance, Outcome};
-use crate::cli::{DemoArgs, DemoFault};
+use crate::cli::{DemoArgs, DemoFault, UpstreamArgs};
 use crate::cmd::sandbox::{PATIENCE, Region, RegionPlan, free_port};
 use crate::cmd::{Failure, serve};
 use crate::settings::Settings;
@@ -138,7 +138,7 @@ impl Scene {
         let settings = Settings::parse("tachi.conf of the demo", &region.conf)
             .map_err(|errors| Failure::config(&errors))?;
         let (_, policy) = watch::channel(settings.policy.clone());
-        let (process, base) = serve::start(&settings, policy).await?;
+        let (process, base) = serve::start(&settings, policy, &UpstreamArgs::default()).await?;
         let client = Client::login(&region.sandbox.credentials(), format!("http://{api}/v1")).await?;
         let failing = failing(args, &region, &hosts);
         let covered = covered(&region, &failing);

@@ -8,4 +8,6 @@
 )]
 
 mod bed;
+mod listening;
 mod publishing;
+mod registry;

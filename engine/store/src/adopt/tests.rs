@@ -294,3 +294,23 @@ async fn engines_that_start_at_once_take_each_up_once() {
     assert_eq!(bench.store.recoveries(true).await.unwrap().len(), 8);
     assert_eq!(bench.store.unsettled().await.unwrap().len(), 8);
 }
+
+#[tokio::test]
+async fn beside_an_engine_only_what_is_new_is_taken_up_and_only_once() {
+    let bench = Bench::new().await;
+    let segment = bench.segment("s1").await;
+    let mut rows = Vec::new();
+    for status in ["new", "running", "error", "finished"] {
+        let host = bench.host(&segment, status).await;
+        rows.push((status, left(&bench, &host, "COMPUTE_HOST", status, 0, STOPPED).await));
+    }
+    // One of our own has its recovery already.
+    let host = bench.host(&segment, "ours").await;
+    bench.stopped(&host).await;
+    assert_eq!(bench.store.adopt_new(EXPIRY).await.unwrap().opened, 1);
+    assert_eq!(bench.store.adopt_new(EXPIRY).await.unwrap(), Adopted::default());
+    for (status, uuid) in rows {
+        assert_eq!(status_of(&bench, &uuid).await.0, status, "{status}");
+    }
+    assert_eq!(bench.store.recoveries(true).await.unwrap().len(), 2);
+}

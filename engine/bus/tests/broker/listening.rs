@@ -1,0 +1,205 @@
+//! Messages in: wake-ups, casts, calls, and who else listens.
+
+use std::sync::Arc;
+
+use lapin::BasicProperties;
+use lapin::options::{BasicConsumeOptions, BasicPublishOptions, QueueDeclareOptions, QueueDeleteOptions};
+use lapin::types::FieldTable;
+use serde_json::{Value, json};
+use tachi_bus::LocalWake;
+use tachi_bus::amqp::{AmqpOptions, AmqpPoke, Consumers, Ends, Listener, Publisher, Upstream};
+use tachi_engine::ports::{Poke as _, Wake as _};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::bed::{LIMIT, Other, options, shared, unique, until};
+use crate::registry::{ID, OneNotification};
+
+/// A listener and its publisher at work.
+struct Ears {
+    options: Arc<AmqpOptions>,
+    work: LocalWake,
+    take_up: LocalWake,
+    publisher: Publisher,
+    upstream: Upstream,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl Ears {
+    fn open(options: AmqpOptions) -> Self {
+        let options = shared(options);
+        let (publisher, task) = Publisher::new(options.clone());
+        let (work, take_up) = (LocalWake::default(), LocalWake::default());
+        let ends = Ends {
+            work: work.clone(),
+            take_up: take_up.clone(),
+            registry: Arc::new(OneNotification),
+            publisher: publisher.clone(),
+        };
+        let listener = Listener::new(options.clone(), ends);
+        let upstream = listener.upstream();
+        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+        tasks.spawn(task.run(stop.clone()));
+        tasks.spawn(listener.run(stop.clone()));
+        Self {
+            options,
+            work,
+            take_up,
+            publisher,
+            upstream,
+            tasks,
+            stop,
+        }
+    }
+
+    /// Whoever connects is woken, because it may have missed something.
+    async fn connected(&self) {
+        timeout(LIMIT, self.work.woken()).await.expect("connected");
+        timeout(LIMIT, self.take_up.woken()).await.expect("connected");
+    }
+
+    async fn close(self) {
+        self.stop.cancel();
+        self.tasks.close();
+        timeout(LIMIT, self.tasks.wait()).await.expect("stopped");
+    }
+}
+
+async fn cast(other: &Other, options: &AmqpOptions, key: &str, inner: &Value) {
+    let body = json!({"oslo.version": "2.0", "oslo.message": inner.to_string()}).to_string();
+    let publishing = other.channel.basic_publish(
+        options.upstream.exchange.as_str().into(),
+        key.into(),
+        BasicPublishOptions::default(),
+        body.as_bytes(),
+        BasicProperties::default(),
+    );
+    publishing.await.unwrap().await.unwrap();
+}
+
+fn message(method: &str, more: &Value) -> Value {
+    let mut message = json!({
+        "method": method, "version": "1.0", "_context_auth_token": "hunter2",
+        "args": {"notification": {"masakari_object.version": "1.3", "masakari_object.data": {"notification_uuid": ID}}},
+    });
+    for (key, value) in more.as_object().unwrap() {
+        message[key.as_str()] = value.clone();
+    }
+    message
+}
+
+#[tokio::test]
+async fn every_host_s_engine_is_woken_by_one_wake_up() {
+    let (one, mut second) = (options(), options());
+    second.upstream = one.upstream.clone();
+    let (one, other) = (Ears::open(one), Ears::open(second));
+    one.connected().await;
+    other.connected().await;
+    AmqpPoke::new(one.publisher.clone()).poke();
+    timeout(LIMIT, one.work.woken()).await.expect("the one");
+    timeout(LIMIT, other.work.woken()).await.expect("the other");
+    // They are no strangers to each other.
+    let (seen, _) = Consumers::look(&one.options).await.unwrap();
+    assert_eq!((seen.all, seen.ours, seen.upstream()), (2, 2, 0));
+    one.close().await;
+    other.close().await;
+}
+
+#[tokio::test]
+async fn casts_on_either_queue_are_heard_and_hostile_ones_are_thrown_away() {
+    let ears = Ears::open(options());
+    ears.connected().await;
+    let other = Other::connect().await;
+    let topic = ears.options.upstream.topic.clone();
+    let own = format!("{topic}.{}", ears.options.host);
+    for key in [&topic, &own] {
+        cast(&other, &ears.options, key, &json!({"method": 7})).await;
+        cast(&other, &ears.options, key, &message("process_notification", &json!({}))).await;
+        timeout(LIMIT, ears.take_up.woken()).await.expect("heard");
+    }
+    until(async || other.look(&topic).await.filter(|seen| *seen == (1, 0))).await;
+    ears.close().await;
+}
+
+#[tokio::test]
+async fn a_call_is_answered_to_the_caller_s_queue() {
+    let ears = Ears::open(options());
+    ears.connected().await;
+    let other = Other::connect().await;
+    let reply = unique("reply");
+    let declared = other
+        .channel
+        .queue_declare(reply.as_str().into(), QueueDeclareOptions::default(), FieldTable::default());
+    declared.await.unwrap();
+    let more = json!({"version": "1.1", "_msg_id": "m1", "_reply_q": reply, "_timeout": 60});
+    let call = message("get_notification_recovery_workflow_details", &more);
+    // The first one's queue is gone, which stops nobody.
+    let mut lost = call.clone();
+    lost["_reply_q"] = json!("nobody");
+    for call in [&lost, &call] {
+        cast(&other, &ears.options, &ears.options.upstream.topic, call).await;
+    }
+    let answer = other.get(&reply).await;
+    let outer: Value = serde_json::from_slice(&answer.data).unwrap();
+    let inner: Value = serde_json::from_str(outer["oslo.message"].as_str().unwrap()).unwrap();
+    assert_eq!((&inner["_msg_id"], &inner["failure"]), (&json!("m1"), &Value::Null));
+    let object = &inner["result"];
+    assert_eq!(object["masakari_object.version"], "1.3");
+    assert_eq!(object["masakari_object.data"]["notification_uuid"], ID);
+    let tasks = &object["masakari_object.data"]["recovery_workflow_details"];
+    assert_eq!(tasks[0]["masakari_object.data"]["name"], "EvacuateInstancesTask");
+    ears.close().await;
+}
+
+#[tokio::test]
+async fn r21_a_consumer_that_is_not_ours_is_seen_before_and_while_we_listen() {
+    let options = options();
+    let topic = options.upstream.topic.clone();
+    let other = Other::connect().await;
+    // As upstream's engine does.
+    let declared = other
+        .channel
+        .queue_declare(topic.as_str().into(), QueueDeclareOptions::default(), FieldTable::default());
+    declared.await.unwrap();
+    let stranger = other.channel().await;
+    let consuming = stranger.basic_consume(
+        topic.as_str().into(),
+        "stranger".into(),
+        BasicConsumeOptions::default(),
+        FieldTable::default(),
+    );
+    let _consumer = consuming.await.unwrap();
+    let ears = Ears::open(options);
+    ears.connected().await;
+    assert!(!ears.upstream.is_gone());
+    let (seen, _) = Consumers::look(&ears.options).await.unwrap();
+    assert_eq!(seen.upstream(), 1);
+    stranger.close(200, "bye".into()).await.unwrap();
+    until(async || ears.upstream.is_gone().then_some(())).await;
+    ears.close().await;
+}
+
+#[tokio::test]
+async fn ew10_a_queue_of_ours_that_somebody_made_otherwise_is_used_and_one_that_goes_is_made_again() {
+    let options = options();
+    let queue = format!("tachi.wake.{}", options.host);
+    let other = Other::connect().await;
+    // Neither durable nor a quorum queue.
+    let declared = other
+        .channel
+        .queue_declare(queue.as_str().into(), QueueDeclareOptions::default(), FieldTable::default());
+    declared.await.unwrap();
+    let ears = Ears::open(options);
+    ears.connected().await;
+    let poke = AmqpPoke::new(ears.publisher.clone());
+    poke.poke();
+    timeout(LIMIT, ears.work.woken()).await.expect("woken");
+    let deleted = other.channel.queue_delete(queue.as_str().into(), QueueDeleteOptions::default());
+    deleted.await.unwrap();
+    ears.connected().await;
+    poke.poke();
+    timeout(LIMIT, ears.work.woken()).await.expect("woken by a new queue");
+    ears.close().await;
+}

@@ -1,0 +1,276 @@
+//! `transport_url`, `control_exchange`, `masakari_topic` and `[oslo_messaging_rabbit]`: the broker.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tachi_bus::amqp::{AmqpError, AmqpOptions, Broker, BrokerTls, QueueKind, TlsOptions, UpstreamQueues};
+use tachi_config::{Reader, Refusal, TransportUrl, transport_url};
+
+const RABBIT: &str = "oslo_messaging_rabbit";
+
+/// The longest name of an exchange or a queue that leaves room for what is put around it.
+const LONGEST_NAME: usize = 180;
+
+/// A broker that is configured.
+#[derive(Clone)]
+pub(crate) struct Messaging {
+    /// How it is reached.
+    pub(crate) options: Arc<AmqpOptions>,
+    /// The brokers, without credentials.
+    pub(crate) shown: String,
+}
+
+/// Reads everything of the broker. `host` is part of the names of queues.
+pub(super) fn messaging(r: &mut Reader<'_>, host: &str) -> Option<Messaging> {
+    let url = r
+        .parsed("DEFAULT", "transport_url", transport_url, ToString::to_string)
+        .secret()
+        .optional();
+    let exchange = name(r, "control_exchange", "masakari");
+    let topic = name(r, "masakari_topic", "ha_engine");
+    let quorum = r.bool(RABBIT, "rabbit_quorum_queue").optional();
+    let durable = r.bool(RABBIT, "amqp_durable_queues").optional();
+    let heartbeat = r
+        .seconds(RABBIT, "heartbeat_timeout_threshold")
+        .default(Duration::from_secs(60))
+        .range(Duration::ZERO..=Duration::from_secs(3600))
+        .get();
+    let first_pause = r
+        .seconds(RABBIT, "rabbit_retry_interval")
+        .default(Duration::from_millis(250))
+        .range(Duration::from_millis(10)..=Duration::from_secs(60))
+        .get();
+    let longest_pause = r
+        .seconds(RABBIT, "rabbit_interval_max")
+        .default(Duration::from_secs(10))
+        .range(Duration::from_millis(10)..=Duration::from_secs(600))
+        .get();
+    let wants_tls = r.bool(RABBIT, "ssl").default(false).get();
+    let mut file = |option| r.string(RABBIT, option).optional();
+    let files = [file("ssl_ca_file"), file("ssl_cert_file"), file("ssl_key_file")];
+    let url = url.filter(|url| !url.hosts.is_empty())?;
+    let shown = url.to_string();
+    let tls = tls(r, &url, wants_tls, files);
+    let brokers = url.hosts.into_iter().map(|host| Broker {
+        host: host.host,
+        port: host.port,
+        user: host.user,
+        password: host.password,
+    });
+    let mut options = AmqpOptions::new(brokers.collect(), host);
+    options.virtual_host = url.virtual_host;
+    options.tls = tls;
+    options.heartbeat = heartbeat;
+    options.first_pause = first_pause;
+    options.longest_pause = longest_pause;
+    options.queues = if quorum == Some(false) {
+        QueueKind::Durable
+    } else {
+        QueueKind::Quorum
+    };
+    options.upstream = UpstreamQueues {
+        exchange,
+        topic,
+        // As an API of upstream reads the same options, whose defaults are no: it declares its exchange so, and fails
+        // if it is of another kind.
+        kind: match (quorum, durable) {
+            (Some(true), _) => QueueKind::Quorum,
+            (_, Some(true)) => QueueKind::Durable,
+            (None | Some(false), None | Some(false)) => QueueKind::Transient,
+        },
+    };
+    Some(Messaging {
+        options: Arc::new(options),
+        shown,
+    })
+}
+
+fn name(r: &mut Reader<'_>, option: &str, default: &str) -> String {
+    r.string("DEFAULT", option)
+        .default(default.to_owned())
+        .check(|name| {
+            if (1..=LONGEST_NAME).contains(&name.len()) {
+                return Ok(());
+            }
+            Err(Refusal::new(
+                format!("is no name of 1 to {LONGEST_NAME} bytes"),
+                "write a shorter name, or remove the line",
+            ))
+        })
+        .get()
+}
+
+/// What stands in the URL itself counts more.
+fn tls(
+    r: &mut Reader<'_>,
+    url: &TransportUrl,
+    wanted: bool,
+    files: [Option<String>; 3],
+) -> Option<BrokerTls> {
+    let wanted = match url.option("ssl") {
+        None => wanted,
+        Some(text) => !matches!(text.to_ascii_lowercase().as_str(), "0" | "false" | "no" | "off"),
+    };
+    if !wanted {
+        return None;
+    }
+    let [authorities, certificate, key] = files;
+    let file = |option: &str, configured: Option<String>| {
+        let path = url.option(option).map(str::to_owned).or(configured);
+        path.filter(|path| !path.is_empty()).map(PathBuf::from)
+    };
+    let options = TlsOptions {
+        authorities: file("ssl_ca_file", authorities),
+        certificate: file("ssl_cert_file", certificate),
+        key: file("ssl_key_file", key),
+    };
+    match BrokerTls::load(&options) {
+        Ok(tls) => Some(tls),
+        Err(error) => {
+            let option = match &error {
+                AmqpError::TlsFile { path, .. } if Some(path) == options.authorities.as_ref() => {
+                    "ssl_ca_file"
+                }
+                AmqpError::TlsFile { path, .. } if Some(path) == options.key.as_ref() => "ssl_key_file",
+                AmqpError::TlsFile { .. } => "ssl_cert_file",
+                _ => "ssl",
+            };
+            let why = format!("cannot be used: {}", error.chain());
+            r.refuse(RABBIT, option, Refusal::new(why, "correct the file or the path"));
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::Settings;
+
+    fn read(text: &str) -> Option<Messaging> {
+        Settings::parse("test.conf", text).unwrap().messaging
+    }
+
+    fn refusal(text: &str) -> String {
+        Settings::parse("test.conf", text).err().unwrap().to_string()
+    }
+
+    #[test]
+    fn without_a_url_there_is_no_broker() {
+        for text in [
+            "",
+            "[DEFAULT]\ntransport_url = none\n",
+            "[DEFAULT]\ntransport_url =\n",
+        ] {
+            assert!(read(text).is_none(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn queues_of_our_own_are_quorum_queues_and_those_of_upstream_are_as_upstream_reads_the_options() {
+        let cases = [
+            ("", QueueKind::Quorum, QueueKind::Transient),
+            ("rabbit_quorum_queue = true", QueueKind::Quorum, QueueKind::Quorum),
+            (
+                "rabbit_quorum_queue = false",
+                QueueKind::Durable,
+                QueueKind::Transient,
+            ),
+            (
+                "amqp_durable_queues = true",
+                QueueKind::Quorum,
+                QueueKind::Durable,
+            ),
+            (
+                "rabbit_quorum_queue = true\namqp_durable_queues = true",
+                QueueKind::Quorum,
+                QueueKind::Quorum,
+            ),
+        ];
+        for (lines, ours, upstream) in cases {
+            let text = format!("[DEFAULT]\ntransport_url = rabbit://h\n[oslo_messaging_rabbit]\n{lines}\n");
+            let options = read(&text).unwrap().options;
+            assert_eq!(
+                (options.queues, options.upstream.kind),
+                (ours, upstream),
+                "{lines}"
+            );
+        }
+    }
+
+    #[test]
+    fn options_of_the_broker_have_their_effect() {
+        let read = read(
+            "[DEFAULT]\nhost = here\ntransport_url = rabbit://u:p@a:1,u:p@b:2/v\ncontrol_exchange = x\n\
+             masakari_topic = t\n[oslo_messaging_rabbit]\nheartbeat_timeout_threshold = 20\n\
+             rabbit_retry_interval = 2\nrabbit_interval_max = 7\n",
+        )
+        .unwrap();
+        assert_eq!(read.shown, "rabbit://a:1,b:2/v");
+        let options = read.options;
+        assert_eq!((options.brokers.len(), options.virtual_host.as_str()), (2, "v"));
+        assert_eq!(
+            (
+                options.upstream.exchange.as_str(),
+                options.upstream.topic.as_str()
+            ),
+            ("x", "t")
+        );
+        assert_eq!(
+            (options.host.as_str(), options.heartbeat),
+            ("here", Duration::from_secs(20))
+        );
+        assert_eq!(options.first_pause, Duration::from_secs(2));
+        assert_eq!(options.longest_pause, Duration::from_secs(7));
+        assert!(options.tls.is_none());
+    }
+
+    #[test]
+    fn tls_is_asked_for_by_the_option_or_by_the_url() {
+        let data = concat!(env!("CARGO_MANIFEST_DIR"), "/api/testdata");
+        let cases = [
+            ("neither", "rabbit://h", "", false),
+            ("the option", "rabbit://h", "ssl = true", true),
+            ("the URL", "rabbit://h/?ssl=1", "", true),
+            ("the URL says no", "rabbit://h/?ssl=0", "ssl = true", false),
+            ("the scheme", "amqps://h", "", true),
+        ];
+        for (name, url, line, expected) in cases {
+            let text = format!(
+                "[DEFAULT]\ntransport_url = {url}\n[oslo_messaging_rabbit]\nssl_ca_file = {data}/ca.pem\n{line}\n"
+            );
+            assert_eq!(read(&text).unwrap().options.tls.is_some(), expected, "{name}");
+        }
+        let by_url = format!("[DEFAULT]\ntransport_url = rabbit://h/?ssl=1&ssl_ca_file={data}/ca.pem\n");
+        assert!(read(&by_url).unwrap().options.tls.is_some());
+    }
+
+    #[test]
+    fn wrong_options_are_told_with_their_place_and_without_the_password() {
+        let cases = [
+            (
+                "[DEFAULT]\ntransport_url = rabbit://u:hunter2@h:x\n",
+                "transport_url",
+            ),
+            (
+                "[DEFAULT]\ntransport_url = kafka://u:hunter2@h\n",
+                "transport_url",
+            ),
+            (
+                "[DEFAULT]\ntransport_url = rabbit://u:hunter2@h/?ssl=1\n[oslo_messaging_rabbit]\nssl_ca_file = /gone\n",
+                "ssl_ca_file",
+            ),
+            (
+                "[oslo_messaging_rabbit]\nrabbit_retry_interval = 0\n",
+                "rabbit_retry_interval",
+            ),
+        ];
+        for (text, option) in cases {
+            let told = refusal(text);
+            assert!(told.contains(option) && !told.contains("hunter2"), "{told}");
+        }
+        let long = format!("[DEFAULT]\ncontrol_exchange = {}\n", "x".repeat(200));
+        assert!(refusal(&long).contains("is no name of 1 to 180 bytes"));
+    }
+}

@@ -1,0 +1,218 @@
+//! The broker: wake-ups from API to engines, and what an API of upstream says to them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tachi_bus::amqp::{
+    AmqpPoke, Consumers, Ends, LinkState, LinkStatus, Listener, Publisher, PublisherTask, Upstream,
+};
+use tachi_bus::{Both, LocalWake};
+use tachi_engine::ports::{Poke, Wake};
+use tachi_store::Store;
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::{Base, Process};
+use crate::cli::UpstreamArgs;
+use crate::cmd::Failure;
+use crate::settings::{Messaging, Settings};
+
+/// How long whoever consumes upstream's queue may take to go, such as an engine that is being stopped.
+const GOING: Duration = Duration::from_secs(5);
+
+/// Between two looks at it.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// How long all looks together may take: an engine does not wait for a broker.
+const LOOKING: Duration = Duration::from_secs(12);
+
+/// A process's way to the broker, if there is one.
+pub(crate) struct Bus {
+    link: Option<Link>,
+    /// Wakes the engine.
+    work: LocalWake,
+    /// Wakes whoever takes up what an API of upstream has accepted.
+    take_up: LocalWake,
+}
+
+struct Link {
+    messaging: Messaging,
+    publisher: Publisher,
+    task: PublisherTask,
+}
+
+impl Bus {
+    /// Connects nothing yet.
+    pub(crate) fn open(settings: &Settings) -> Self {
+        let link = settings.messaging.clone().map(|messaging| {
+            let (publisher, task) = Publisher::new(messaging.options.clone());
+            Link {
+                messaging,
+                publisher,
+                task,
+            }
+        });
+        Self {
+            link,
+            work: LocalWake::default(),
+            take_up: LocalWake::default(),
+        }
+    }
+
+    /// Wakes engines here by `local`, and those elsewhere through the broker.
+    pub(crate) fn poke(&self, local: Arc<dyn Poke>) -> Arc<dyn Poke> {
+        match &self.link {
+            Some(link) => Arc::new(Both(local, AmqpPoke::new(link.publisher.clone()))),
+            None => local,
+        }
+    }
+
+    /// Woken by `local` and through the broker.
+    pub(crate) fn wake(&self, local: Arc<dyn Wake>) -> Arc<dyn Wake> {
+        Arc::new(Both(local, self.work.clone()))
+    }
+
+    /// R21: no engine of ours beside one of upstream. A broker that does not answer stops nobody; the listener looks
+    /// again once it does.
+    ///
+    /// # Errors
+    ///
+    /// An engine of upstream consumes the queue, and nobody has said that it does not.
+    pub(crate) async fn refuse_beside_upstream(&self, args: &UpstreamArgs) -> Result<(), Failure> {
+        let Some(link) = &self.link else { return Ok(()) };
+        if args.upstream_engine_stopped {
+            return Ok(());
+        }
+        match timeout(LOOKING, upstream_engines(&link.messaging)).await {
+            Ok(Some((engines, broker))) => Err(Failure::told(format!(
+                "{engines} consumers of the queue {} on the broker {broker} are no engines of ours: stop masakari-engine \
+                 everywhere first (two kinds of engines would recover the same host twice). If none runs any more, say so \
+                 with --upstream-engine-stopped",
+                link.messaging.options.upstream.topic
+            ))),
+            Ok(None) => Ok(()),
+            Err(_) => {
+                tracing::warn!("the broker did not answer in time: starting without it");
+                Ok(())
+            }
+        }
+    }
+
+    /// Sends what there is to send.
+    pub(crate) fn publish(self, process: &Process) {
+        if let Some(link) = self.link {
+            process.task(|stop| link.task.run(stop));
+        }
+    }
+
+    /// Sends, listens, and takes up what an API of upstream has accepted.
+    pub(crate) fn listen(self, process: &mut Process, settings: &Settings, base: &Base, args: &UpstreamArgs) {
+        let mut upstream = Upstream::default();
+        if let Some(link) = self.link {
+            let ends = Ends {
+                work: self.work.clone(),
+                take_up: self.take_up.clone(),
+                registry: base.store.clone(),
+                publisher: link.publisher.clone(),
+            };
+            let listener = Listener::new(link.messaging.options.clone(), ends);
+            upstream = listener.upstream();
+            let links = [link.publisher.status(), listener.status()];
+            let seen = upstream.clone();
+            process.fact("broker", Arc::new(move || fact(&links, &seen)));
+            process.task(|stop| link.task.run(stop));
+            process.task(|stop| listener.run(stop));
+        }
+        let take_up = TakeUp {
+            store: base.store.clone(),
+            expiry: settings.notification_expiry,
+            every: settings.sweep_interval,
+            asked: self.take_up,
+            work: self.work,
+            // An operator who says that there is none knows better than the broker.
+            upstream: (!args.upstream_engine_stopped).then_some(upstream),
+        };
+        process.task(|stop| take_up.run(stop));
+    }
+}
+
+/// What an engine tells of its broker.
+fn fact(links: &[LinkStatus], upstream: &Upstream) -> String {
+    if !upstream.is_gone() {
+        return "an engine of upstream consumes our queue: stop masakari-engine".to_owned();
+    }
+    for link in links {
+        match link.state() {
+            LinkState::Up { .. } => {}
+            LinkState::Starting => return "not connected yet".to_owned(),
+            LinkState::Blocked { broker } => return format!("{broker} takes no messages"),
+            LinkState::Down { why } => return format!("down: {why}"),
+        }
+    }
+    match links.first().map(LinkStatus::state) {
+        Some(LinkState::Up { broker }) => format!("ok: {broker}"),
+        _ => "ok".to_owned(),
+    }
+}
+
+/// How many engines of upstream there are, and on which broker it was seen; `None` if there is none, or if nobody can
+/// tell.
+async fn upstream_engines(messaging: &Messaging) -> Option<(u32, String)> {
+    let began = Instant::now();
+    loop {
+        match Consumers::look(&messaging.options).await {
+            Ok((consumers, _)) if consumers.upstream() == 0 => return None,
+            // It may be an engine of ours whose connection is just breaking, or one of upstream's that is just stopping.
+            Ok(_) if began.elapsed() < GOING => sleep(LOOK).await,
+            Ok((consumers, broker)) => return Some((consumers.upstream(), broker)),
+            Err(error) => {
+                tracing::warn!(
+                    broker = messaging.shown,
+                    why = error.chain(),
+                    "whether an engine of upstream runs cannot be told: starting, and looking again when the broker answers"
+                );
+                return None;
+            }
+        }
+    }
+}
+
+/// Takes up notifications that an API of upstream has accepted.
+struct TakeUp {
+    store: Arc<Store>,
+    expiry: Duration,
+    every: Duration,
+    asked: LocalWake,
+    work: LocalWake,
+    upstream: Option<Upstream>,
+}
+
+impl TakeUp {
+    async fn run(self, stop: CancellationToken) {
+        let mut failing = false;
+        loop {
+            // Every branch only waits.
+            tokio::select! {
+                () = stop.cancelled() => return,
+                _ = timeout(self.every, self.asked.woken()) => {}
+            }
+            if self.upstream.as_ref().is_some_and(|upstream| !upstream.is_gone()) {
+                continue;
+            }
+            match self.store.adopt_new(self.expiry).await {
+                Ok(adopted) => {
+                    failing = false;
+                    if adopted.opened > 0 {
+                        self.work.poke();
+                    }
+                }
+                Err(error) if failing => tracing::debug!(%error, "still not"),
+                Err(error) => {
+                    failing = true;
+                    let why = Failure::new("taking up what an API of upstream accepted", error).chain();
+                    tracing::warn!("{why}: trying again");
+                }
+            }
+        }
+    }
+}
