@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tachi_domain::Elapsed;
+use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::recovery::{Command, Now, Observation, Pulse, Record, Step};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -217,6 +218,7 @@ impl Driver {
             for step in &record.steps {
                 self.tell(step);
             }
+            self.tell_message(record);
             if let Some(teller) = &mut self.teller {
                 let held = self.state.as_ref().and_then(Any::held);
                 teller.committed(&write, held, now.wall);
@@ -339,6 +341,23 @@ impl Driver {
             _ if step.failed => tracing::warn!(%recovery, host, task, "{}", step.text),
             Some(server) => tracing::debug!(%recovery, host, task, %server, "{}", step.text),
             None => tracing::info!(%recovery, host, task, "{}", step.text),
+        }
+    }
+
+    /// What the notification shows while it is open, whenever that changes and no step has said it already.
+    fn tell_message(&self, record: &Record) {
+        let Some((NotificationStatus::Running, message)) = &record.notification else {
+            return;
+        };
+        let (recovery, host) = (self.claimed.id, self.state.as_ref().map_or("", Any::host));
+        match message {
+            Some(text)
+                if record
+                    .steps
+                    .iter()
+                    .any(|step| text.contains(&step.text) || step.text.contains(text)) => {}
+            Some(text) => tracing::info!(%recovery, host, "{text}"),
+            None => tracing::info!(%recovery, host, "it goes on"),
         }
     }
 }

@@ -12,6 +12,7 @@ mod crash;
 mod hooks;
 mod identity;
 mod instances;
+mod operator;
 mod processes;
 mod recovery;
 mod support;

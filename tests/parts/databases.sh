@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The store's whole suite, and that of API and engines in processes of their own, on MariaDB and on PostgreSQL; the part
+# The store's whole suite, and those of API, engines and commands in processes of their own, on MariaDB and on PostgreSQL; the part
 # `unit` runs both on SQLite.
 # shellcheck source=tests/lib/common.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../lib/common.sh"
@@ -17,7 +17,7 @@ for database in mysql postgres; do
   say "--- $database"
   start=$SECONDS
   TACHI_TEST_DATABASE="$database" TACHI_SKIPPED_IS=fine nextest_counted --locked --workspace \
-    -E 'package(tachi-store) + (package(tachi) & test(/^processes::/))' || failed=1
+    -E 'package(tachi-store) + (package(tachi) & test(/^(processes|operator)::/))' || failed=1
   say "$database: $((SECONDS - start)) s"
 done
 exit "$failed"

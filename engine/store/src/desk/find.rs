@@ -192,6 +192,7 @@ mod tests {
         assert!(matches!(written, Committed::Written(_)), "{written:?}");
     }
 
+    #[expect(clippy::too_many_lines, reason = "a table of cases")]
     #[tokio::test]
     async fn filters_let_through_what_they_name() {
         use NotificationStatus::{Failed, Finished, New, Running};

@@ -1,0 +1,328 @@
+//! What an operator sees and says, by the real binary: status, list, show, abort, retry, host return, log and numbers.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use tachi_domain::entity::notification::NotificationStatus;
+use tachi_engine::ports::OperatorDesk as _;
+
+use super::support::{Stage, quick_region, until};
+
+const HOST: &str = "compute-001";
+const LIMIT: Duration = Duration::from_secs(90);
+
+/// A command with the stage's configuration.
+fn run(stage: &Stage, words: &[&str]) -> (i32, String, String) {
+    let conf = stage.conf();
+    let mut all = words.to_vec();
+    all.extend(["--config-file", conf.to_str().unwrap()]);
+    Stage::command(&all)
+}
+
+fn json(stage: &Stage, words: &[&str]) -> Value {
+    let mut all = words.to_vec();
+    all.extend(["-f", "json"]);
+    let (code, stdout, stderr) = run(stage, &all);
+    assert_eq!(code, 0, "{words:?}: {stderr}");
+    serde_json::from_str(&stdout).unwrap()
+}
+
+fn asked(stage: &Stage) -> u64 {
+    stage.sandbox.region().requests().count("#evacuate")
+}
+
+/// The sum of the series of `name` that have all of `labels`.
+fn number(text: &str, name: &str, labels: &[&str]) -> f64 {
+    text.lines()
+        .filter(|line| line.starts_with(name) && labels.iter().all(|label| line.contains(label)))
+        .filter(|line| matches!(line.as_bytes().get(name.len()), Some(b' ' | b'{')))
+        .map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap())
+        .sum()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ew27_ew35_forty_instances_are_told_in_about_ten_lines_and_counted() {
+    let stage = Stage::set(quick_region(6)).await;
+    stage.protect().await;
+    let servers = stage.boot(HOST, 40);
+    let port = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    let conf = std::fs::read_to_string(stage.conf()).unwrap();
+    std::fs::write(
+        stage.conf(),
+        format!("{conf}\n[engine]\nmetrics_listen = 127.0.0.1:{port}\n"),
+    )
+    .unwrap();
+    let engine = stage.spawn("engine");
+    let get = async |path: &str| {
+        let answer = reqwest::get(format!("http://127.0.0.1:{port}{path}"))
+            .await
+            .ok()?;
+        Some((answer.status().as_u16(), answer.text().await.ok()?))
+    };
+    until("the engine to be healthy", LIMIT, async || {
+        get("/healthz").await == Some((200, "ok\n".to_owned()))
+    })
+    .await;
+    stage.sandbox.region().power_loss(HOST).unwrap();
+    let notification = stage.report(HOST).await;
+    stage.until_finished(notification, LIMIT).await;
+    stage.assert_each_exactly_once(&servers, HOST);
+
+    let (code, text) = get("/metrics").await.unwrap();
+    assert_eq!(code, 200);
+    for (name, labels, least, most) in [
+        ("tachi_engine_claims_total", &["how=\"first\""][..], 1.0, 1.0),
+        ("tachi_engine_claims_lost_total", &[], 0.0, 0.0),
+        ("tachi_engine_moves_total", &["status=\"succeeded\""], 40.0, 40.0),
+        ("tachi_engine_moves_in_flight", &[], 0.0, 0.0),
+        (
+            "tachi_engine_recoveries",
+            &["kind=\"host\"", "stage=\"returning\""],
+            1.0,
+            1.0,
+        ),
+        ("tachi_engine_recoveries", &["stage=\"moving\""], 0.0, 0.0),
+        (
+            "tachi_engine_recoveries_ended_total",
+            &["status=\"finished\""],
+            1.0,
+            1.0,
+        ),
+        (
+            "tachi_engine_stage_duration_seconds_count",
+            &["stage=\"moving\""],
+            1.0,
+            1.0,
+        ),
+        (
+            "tachi_engine_calls_total",
+            &["call=\"evacuate\"", "result=\"ok\""],
+            40.0,
+            40.0,
+        ),
+        ("tachi_engine_commits_total", &["result=\"written\""], 8.0, 200.0),
+        ("tachi_engine_commits_total", &["result=\"failed\""], 0.0, 0.0),
+        ("tachi_engines_alive", &[], 1.0, 1.0),
+        ("tachi_queue_age_seconds", &[], 0.0, 60.0),
+    ] {
+        let number = number(&text, name, labels);
+        assert!(
+            (least..=most).contains(&number),
+            "{name} {labels:?} is {number}:\n{text}"
+        );
+    }
+    for id in servers.iter().map(ToString::to_string).chain([HOST.to_owned()]) {
+        assert!(!text.contains(&id), "labels have few values, and {id} is one");
+    }
+    drop(engine);
+
+    let log = std::fs::read_to_string(stage.folder.path().join("engine.log")).unwrap();
+    let recovery = stage.store.recoveries(true).await.unwrap()[0].id.to_string();
+    let story: Vec<&str> = log.lines().filter(|line| line.contains(&recovery)).collect();
+    assert!(
+        (6..=12).contains(&story.len()),
+        "{} lines:\n{}",
+        story.len(),
+        story.join("\n")
+    );
+    for (place, part) in [
+        "claimed",
+        "is reported down",
+        "is off",
+        "forced_down",
+        "40 instances found",
+        "40 instances moved",
+    ]
+    .iter()
+    .enumerate()
+    {
+        assert!(
+            story.iter().any(|line| line.contains(part)),
+            "{place}: {part} is missing in:\n{log}"
+        );
+    }
+    assert!(
+        log.lines().count() <= story.len() + 8,
+        "only changes are told:\n{log}"
+    );
+    assert!(!log.contains("GET "), "no request is told:\n{log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r19_an_aborted_recovery_follows_what_is_in_flight_and_a_retry_moves_the_rest() {
+    let stage = Stage::set(quick_region(6)).await;
+    stage.protect().await;
+    let servers = stage.boot(HOST, 20);
+    // Few at a time, so that some are left when the word is heard.
+    let conf = std::fs::read_to_string(stage.conf()).unwrap();
+    let few = conf.replace("[recovery]\n", "[recovery]\nevacuations_in_flight = 4\n");
+    assert_ne!(few, conf);
+    std::fs::write(stage.conf(), few).unwrap();
+    let region = stage.sandbox.region();
+    region.tune(|settings| settings.rebuild_time = Duration::from_secs(10));
+    region.power_loss(HOST).unwrap();
+    let notification = stage.report(HOST).await;
+    let engine = stage.spawn("engine");
+    until("evacuations to be asked for", LIMIT, async || asked(&stage) >= 1).await;
+    let id = json(&stage, &["recovery", "list"])[0]["recovery"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let (code, stdout, stderr) = run(&stage, &["recovery", "abort", &id, "--reason", "wrong rack"]);
+    assert_eq!(code, 0, "{stderr}");
+    assert!(stdout.contains("abort: written"), "{stdout}");
+    assert!(stderr.is_empty(), "an engine runs: {stderr}");
+    let (code, _, stderr) = run(&stage, &["recovery", "retry", &id]);
+    assert_eq!(code, 1, "{stderr}");
+    assert!(stderr.contains("no new attempt"), "{stderr}");
+
+    until("the recovery to end", LIMIT, async || {
+        stage.status(notification).await.0 == NotificationStatus::Failed
+    })
+    .await;
+    let (_, message) = stage.status(notification).await;
+    let message = message.unwrap();
+    assert!(
+        message.starts_with("rejected by ") && message.contains("wrong rack"),
+        "{message}"
+    );
+    let now = asked(&stage);
+    assert!(now < 20, "nothing new is begun: {now}");
+    region.tune(|settings| settings.rebuild_time = Duration::from_millis(500));
+    for server in &servers {
+        let server = region.server(*server).unwrap();
+        assert!(!server.locked, "{} is left locked", server.name);
+    }
+    let shown = json(&stage, &["recovery", "show", &id]);
+    assert_eq!(
+        shown["moves"]["succeeded"], now,
+        "what was in flight was followed: {shown}"
+    );
+    assert_eq!(shown["word"]["word"], "reject");
+    assert!(!shown["proofs"].as_array().unwrap().is_empty());
+
+    let failed = json(
+        &stage,
+        &[
+            "recovery", "list", "--state", "failed", "--host", HOST, "--since", "1h",
+        ],
+    );
+    assert_eq!(failed[0]["recovery"], id.as_str());
+    let (code, stdout, stderr) = run(&stage, &["recovery", "retry", &id]);
+    assert_eq!(code, 0, "{stderr}");
+    let second = stdout
+        .lines()
+        .next()
+        .unwrap()
+        .rsplit(' ')
+        .next()
+        .unwrap()
+        .to_owned();
+    let (code, stdout, stderr) = run(&stage, &["recovery", "show", &second, "--follow"]);
+    assert_eq!(code, 0, "{stdout}\n{stderr}");
+    assert!(stdout.contains("another attempt at what recovery"), "{stdout}");
+    assert!(
+        stdout
+            .trim_end()
+            .lines()
+            .last()
+            .unwrap()
+            .starts_with("finished: "),
+        "{stdout}"
+    );
+    stage.assert_each_exactly_once(&servers, HOST);
+    drop(engine);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r12_status_and_host_return_follow_a_host_from_its_death_to_its_work() {
+    let stage = Stage::set(quick_region(4)).await;
+    stage.protect().await;
+    let servers = stage.boot(HOST, 3);
+    let region = stage.sandbox.region();
+    let nobody = json(&stage, &["status"]);
+    let out = nobody["unprotected"].to_string();
+    assert!(out.contains("everything: no engine runs"), "{nobody}");
+    region.power_loss(HOST).unwrap();
+    let notification = stage.report(HOST).await;
+    let (code, text, _) = run(&stage, &["host", "return", HOST, "--check"]);
+    assert_eq!(code, 1, "{text}");
+    assert!(text.contains("keep the host off"), "{text}");
+
+    let engine = stage.spawn("engine");
+    stage.until_finished(notification, LIMIT).await;
+    stage.assert_each_exactly_once(&servers, HOST);
+    let status = json(&stage, &["status"]);
+    assert_eq!(status["engines"][0]["alive"], true, "{status}");
+    assert_eq!(status["segments"][0]["hosts"][0]["why"], "recovery", "{status}");
+    assert_eq!(status["segments"][0]["hosts"][0]["life"], "watching", "{status}");
+    let (code, text, _) = run(&stage, &["host", "return", HOST]);
+    assert_eq!(code, 0, "{text}");
+    for part in [
+        "3 evacuations from the host are done and not closed",
+        "rabbitmqctl purge_queue -p VHOST compute.compute-001",
+        "openstack compute service set --enable compute-001 nova-compute",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+
+    region.purge_queue(HOST).unwrap();
+    region.power_on(HOST).unwrap();
+    until("nothing to speak against the host", LIMIT, async || {
+        run(&stage, &["host", "return", HOST, "--check"]).0 == 0
+    })
+    .await;
+    let (code, _, stderr) = run(&stage, &["host", "return", "compute-999"]);
+    assert_eq!(code, 1, "{stderr}");
+    let (code, table, stderr) = run(&stage, &["status", "upgrade", "check"]);
+    assert_eq!(code, 0, "{table}{stderr}");
+    assert!(table.contains("| Upgrade Check Results "), "{table}");
+    drop(engine);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_word_with_no_engine_to_hear_it_says_so() {
+    let stage = Stage::set(quick_region(3)).await;
+    stage.protect().await;
+    stage.report(HOST).await;
+    let id = stage.store.recoveries(false).await.unwrap()[0].id.to_string();
+    let (code, _, stderr) = run(&stage, &["recovery", "abort", &id]);
+    assert_eq!(code, 0);
+    assert!(stderr.contains("no engine has signed lately"), "{stderr}");
+    let nobody = uuid::Uuid::nil().to_string();
+    for (words, code, part) in [
+        (["recovery", "abort", nobody.as_str()], 1, "there is no recovery"),
+        (["recovery", "retry", nobody.as_str()], 1, "there is no recovery"),
+        (["recovery", "show", nobody.as_str()], 1, "there is no recovery"),
+        (["recovery", "show", "no-id"], 2, "invalid value"),
+        (["recovery", "list", "--since=never"], 2, "--since"),
+    ] {
+        let (got, stdout, stderr) = run(&stage, &words);
+        assert_eq!(got, code, "{words:?}: {stdout}{stderr}");
+        assert!(stderr.contains(part), "{words:?}: {stderr}");
+    }
+    let (code, table, _) = run(&stage, &["status", "upgrade", "check"]);
+    assert_eq!(code, 1, "no engine is a warning: {table}");
+    let empty = stage.folder.path().join("empty.conf");
+    std::fs::write(
+        &empty,
+        format!("[DEFAULT]\nstate_path = {}/none\n", stage.folder.path().display()),
+    )
+    .unwrap();
+    let empty = empty.to_str().unwrap();
+    let (code, table, _) = Stage::command(&["status", "upgrade", "check", "--config-file", empty]);
+    assert_eq!(code, 2, "{table}");
+    assert!(table.contains("there is no database"), "{table}");
+    let (code, _, stderr) = Stage::command(&[
+        "status",
+        "upgrade",
+        "check",
+        "--config-file",
+        "/nowhere/at-all.conf",
+    ]);
+    assert_eq!(code, 255, "{stderr}");
+}
