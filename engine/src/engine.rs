@@ -20,7 +20,7 @@ use crate::numbers;
 use crate::ports::journal::{ClaimView, Claimed, Committed, Write};
 use crate::ports::{Clock, Compute, Events, Fencer, Hooks, Journal, NoEvents, Wake};
 use crate::pulse::Pulse;
-use crate::sweeper::Sweeper;
+use crate::sweeper::{Sweeper, WATCH};
 use crate::telling::Teller;
 
 /// The outside, as adapters provide it.
@@ -104,7 +104,7 @@ impl Engine {
             self.sweep(&stop).await;
             self.pulse.beat();
             let pause = if self.sweeper.is_watching() {
-                self.options.sweep_interval.min(Duration::from_secs(1))
+                self.options.sweep_interval.min(WATCH)
             } else {
                 self.options.sweep_interval
             };

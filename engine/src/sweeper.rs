@@ -10,6 +10,10 @@ use crate::ports::journal::ClaimView;
 /// An owner whose beat has not moved for this long is taken for dead.
 pub(crate) const SILENCE: Duration = Duration::from_secs(4);
 
+/// Between two looks while another engine's beats are watched. Silence is counted from when a beat was first *seen*, and it is
+/// noticed at the next look, so an owner's death costs two of these on top of [`SILENCE`]: with a second each it was up to six.
+pub(crate) const WATCH: Duration = Duration::from_millis(250);
+
 /// Remembers when each beat was first seen, on this engine's own clock.
 #[derive(Debug, Default)]
 pub(crate) struct Sweeper {
@@ -96,6 +100,20 @@ mod tests {
         );
         assert!(sweeper.claimable(&silent, at(4_999), |_| false).is_empty());
         assert_eq!(sweeper.claimable(&silent, at(5_000), |_| false).len(), 1);
+    }
+
+    #[test]
+    fn ew09_an_owners_death_is_noticed_within_five_seconds() {
+        // The owner's last beat is committed at 0, and it dies right after; the worst phase of the looks is what counts.
+        for phase in 0..WATCH.as_millis() {
+            let mut sweeper = Sweeper::default();
+            let silent = [view(1, 1, 7, Some("other"))];
+            let mut now = at(u64::try_from(phase).unwrap());
+            while sweeper.claimable(&silent, now, |_| false).is_empty() {
+                now += WATCH;
+            }
+            assert!(now < Duration::from_secs(5), "{now:?} at phase {phase}");
+        }
     }
 
     #[test]

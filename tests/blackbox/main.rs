@@ -5,11 +5,13 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
+    clippy::print_stdout,
     reason = "a test that cannot go on has failed"
 )]
 
 mod crash;
 mod hooks;
+mod database;
 mod identity;
 mod instances;
 mod operator;
@@ -17,3 +19,4 @@ mod processes;
 mod recovery;
 mod support;
 mod telling;
+mod three;

@@ -101,7 +101,7 @@ async fn r2_an_engine_that_was_stopped_and_wakes_up_does_nothing_any_more() {
 
 /// A process that is stopped while it writes keeps `SQLite`'s lock, and nobody else can write before it goes on or dies.
 /// That is no take-over to be tested, so it is stopped anew until it holds no lock.
-async fn stop_between_transactions(stage: &Stage, process: &super::support::Process) {
+pub(crate) async fn stop_between_transactions(stage: &Stage, process: &super::support::Process) {
     let mut options = stage.database.options.clone();
     options.busy_timeout = Duration::from_millis(200);
     let probe = Store::connect(&options, Arc::new(SystemClock)).await.unwrap();

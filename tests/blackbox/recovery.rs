@@ -31,7 +31,7 @@ pub(crate) fn everything<F: Default>() -> Page<F> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn forty_instances_with_a_rebuild_of_two_seconds_are_back_within_three_and_a_half_of_the_proof() {
+async fn ew19_forty_instances_with_a_rebuild_of_two_seconds_are_back_within_three_and_a_half_of_the_proof() {
     let region = RegionSettings {
         rebuild_time: Duration::from_secs(2),
         ..quick_region(5)
@@ -126,7 +126,7 @@ async fn r13_nova_is_asked_two_lists_a_tick_however_many_instances_there_are() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_lying_power_controller_holds_the_recovery_until_it_is_repaired_and_an_operator_approves() {
+async fn ew18_a_lying_power_controller_holds_the_recovery_until_it_is_repaired_and_an_operator_approves() {
     let stage = Stage::set(quick_region(4)).await;
     stage.protect().await;
     let servers = stage.boot(HOST, 3);
@@ -185,7 +185,7 @@ async fn a_lying_power_controller_holds_the_recovery_until_it_is_repaired_and_an
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_host_that_is_only_cut_off_is_powered_off_before_anything_is_moved() {
+async fn ew18_a_host_that_is_only_cut_off_is_powered_off_before_anything_is_moved() {
     let stage = Stage::set(quick_region(4)).await;
     stage.protect().await;
     let servers = stage.boot(HOST, 5);
@@ -230,7 +230,7 @@ async fn ew20_each_vm_state_comes_back_as_it_was() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn failures_of_nova_are_outlived() {
+async fn ew02_ew08_failures_of_nova_are_outlived() {
     let stage = Stage::set(quick_region(5)).await;
     stage.protect().await;
     let servers = stage.boot(HOST, 8);

@@ -75,9 +75,22 @@ impl Stage {
     }
 
     pub(crate) async fn set_with(options: SandboxOptions) -> Self {
-        let sandbox = Sandbox::start(options).await.unwrap();
         let folder = tempfile::tempdir().unwrap();
         let database = Place::new(folder.path());
+        Self::set_in(options, folder, database).await
+    }
+
+    /// On a database of the test's own.
+    pub(crate) async fn set_on(region: RegionSettings, database: Place) -> Self {
+        let options = SandboxOptions {
+            region,
+            ..SandboxOptions::default()
+        };
+        Self::set_in(options, tempfile::tempdir().unwrap(), database).await
+    }
+
+    async fn set_in(options: SandboxOptions, folder: TempDir, database: Place) -> Self {
+        let sandbox = Sandbox::start(options).await.unwrap();
         let store = open(&database.options).await;
         store.migrate().await.unwrap();
         let api_port = std::net::TcpListener::bind("127.0.0.1:0")
@@ -369,6 +382,10 @@ pub(crate) struct Process {
 }
 
 impl Process {
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     pub(crate) fn signal(&self, signal: rustix::process::Signal) {
         let pid = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(pid, signal).unwrap();
@@ -445,6 +462,14 @@ pub(crate) struct Place {
 }
 
 impl Place {
+    /// At `url`, written as `connection` in `tachi.conf`.
+    pub(crate) fn on_server(url: &str, connection: &str) -> Self {
+        Self {
+            options: StoreOptions::from_url(url).unwrap(),
+            conf: format!("[database]\nconnection = {connection}\n"),
+        }
+    }
+
     fn new(folder: &std::path::Path) -> Self {
         let (driver, name) = match std::env::var("TACHI_TEST_DATABASE").as_deref() {
             Err(_) | Ok("" | "sqlite") => {

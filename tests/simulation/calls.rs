@@ -49,7 +49,16 @@ impl World {
         let lost = chaos && self.rng.percent(self.weather.lost);
         let unavailable = chaos && self.rng.percent(self.weather.unavailable);
         let timeout = self.now + DEADLINE;
-        if lost {
+        let down = self
+            .weather
+            .more
+            .nova_down
+            .is_some_and(|(from, to)| self.now >= from && self.now < to);
+        if down && touches_nova(&command) {
+            self.mishap(Mishap::NovaDown);
+            let observation = Box::new(failed(&command, started, fault(Some(503), false)));
+            self.after(latency * 2, Event::Answer { owner, observation });
+        } else if lost {
             match self.rng.between(0, 3) {
                 // It arrived, and the answer was lost.
                 1 if write => {
@@ -460,6 +469,13 @@ impl World {
         let observation = Box::new(Observation::Lists(Ok(lists)));
         self.after(5, Event::Answer { owner, observation });
     }
+}
+
+fn touches_nova(command: &Command) -> bool {
+    !matches!(
+        command,
+        Command::CountHosts | Command::ReadPower | Command::PowerOff { .. }
+    )
 }
 
 fn refused(status: Refusal) -> Fault {

@@ -649,6 +649,27 @@ impl World {
             return self.crash(owner.engine);
         }
         self.check_call(owner, &command);
+        if self.weather.more.slips && self.chaos() && command.is_write() && self.rng.percent(3) {
+            // R4 ends here: no check can be made after the last one. The call goes out whenever the process goes on.
+            self.mishap(Mishap::StoppedAtFirstByte);
+            self.slips += 1;
+            let millis = self.rng.between(5_000, 200_000);
+            note!(
+                self,
+                "engine {} is stopped for {millis} ms right before {}",
+                owner.engine,
+                command.name()
+            );
+            self.engines[owner.engine].paused_until = self.now + millis;
+            return self.after(
+                millis,
+                Event::Slip {
+                    owner,
+                    command,
+                    started,
+                },
+            );
+        }
         if mutated("send-twice") && matches!(command, Command::Evacuate(_)) {
             self.travel(owner, command.clone(), started);
         }

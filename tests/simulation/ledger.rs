@@ -28,7 +28,7 @@ impl World {
         }
     }
 
-    fn moves_of(&self, rec: RecIx) -> Vec<Move> {
+    pub(crate) fn moves_of(&self, rec: RecIx) -> Vec<Move> {
         self.journal.recs[rec]
             .moves
             .values()

@@ -31,6 +31,7 @@ mod machines;
 mod mishap;
 mod more_weather;
 mod mutate;
+mod named;
 mod nova;
 mod operator;
 mod rebuild;

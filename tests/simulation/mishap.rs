@@ -48,6 +48,8 @@ mishaps! {
     TimeoutAtOnce => "time-out, took effect at once",
     TimeoutLater => "time-out, took effect later",
     AnswerTwice => "answer comes twice",
+    NovaDown => "Nova answers nobody for ten minutes",
+    StoppedAtFirstByte => "engine is stopped between the last check and the first byte",
     ListsSlow => "lists are slow",
     CellHidden => "cell is down, lists are empty",
     CastLost => "cast is lost",

@@ -20,6 +20,10 @@ pub(crate) struct More {
     pub crash_after_call: bool,
     /// The engine dies when exactly this answer arrives; 0 for never.
     pub crash_at_answer: u64,
+    /// Nova answers nobody, from and to.
+    pub nova_down: Option<(u64, u64)>,
+    /// The process may be stopped between its last check and a call's first byte: what R4 cannot prevent.
+    pub slips: bool,
     /// The database answers nobody, from and to.
     pub outage: Option<(u64, u64)>,
     /// Wake-ups are lost, late or doubled.
@@ -63,6 +67,7 @@ impl More {
         let worst = times(25, 0, 3);
         let vm_fails = times(30, 1_000, chaos_end);
         let process_fails = times(20, 1_000, chaos_end);
+        let nova_down = times(6, 5_000, 60_000).map(|from| (from, from + 600_000));
         let mut yes = |percent: u64| rng.percent(percent) && !calm;
         let crash_after_call = yes(50);
         let bad_wakes = yes(50);
@@ -70,6 +75,7 @@ impl More {
         let third_failure = yes(12);
         let user_calls = yes(25);
         let queue_kept = yes(15);
+        let slips = yes(4);
         let forward = yes(50);
         let outage = outage.map(|(from, _)| (from, from + rng.between(300, 45_000)));
         let jump = i64::try_from(rng.between(60, 7_200)).unwrap();
@@ -77,6 +83,8 @@ impl More {
             crash_at_call,
             crash_after_call,
             crash_at_answer,
+            nova_down,
+            slips,
             outage,
             bad_wakes,
             clock_jump: clock_jump.map(|at| (at, if forward { jump } else { -jump })),

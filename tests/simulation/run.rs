@@ -26,6 +26,21 @@ pub(crate) fn replay(seed: u64) {
     assert_eq!(world.violation, None, "SIM_SEED={seed}");
 }
 
+/// What this process has used of all cores, to a hundredth of a second: what counts on a machine that has other work to do.
+fn processor_time() -> Duration {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    // The program's name stands in brackets and may hold anything; user and system time are the 12th and 13th word after it.
+    let words: Vec<&str> = stat
+        .rsplit(')')
+        .next()
+        .unwrap_or_default()
+        .split_whitespace()
+        .collect();
+    let ticks = |place: usize| words.get(place).and_then(|word| word.parse::<u64>().ok());
+    let hundredths = ticks(11).unwrap_or(0) + ticks(12).unwrap_or(0);
+    Duration::from_millis(hundredths * 10)
+}
+
 /// What many seeds came to.
 #[derive(Default)]
 pub(crate) struct Sum {
@@ -36,6 +51,10 @@ pub(crate) struct Sum {
     mishaps: Mishaps,
     /// In how many seeds each has happened.
     seeds_with: Mishaps,
+    /// Calls that R4 could not hold back, the seeds they were in, and the seeds in which a rule was broken after one.
+    slips: (u64, u64, u64),
+    /// Calls out of a returning host's queue that made an instance run twice or could have.
+    queue_runs: u64,
     broken: Vec<(u64, String, String)>,
 }
 
@@ -93,6 +112,10 @@ impl Sum {
                 self.seeds_with.happened(*what);
             }
         }
+        self.slips.0 += world.slips;
+        self.slips.1 += u64::from(world.slips > 0);
+        self.slips.2 += u64::from(world.slip_harm.is_some());
+        self.queue_runs += u64::try_from(world.slipped.len()).unwrap();
         let fine = world.violation.is_none();
         if let Some(what) = world.violation {
             self.broken.push((seed, what, world.mishaps.line()));
@@ -105,6 +128,10 @@ impl Sum {
         self.stats.add(&other.stats);
         self.mishaps.add(&other.mishaps);
         self.seeds_with.add(&other.seeds_with);
+        self.slips.0 += other.slips.0;
+        self.slips.1 += other.slips.1;
+        self.slips.2 += other.slips.2;
+        self.queue_runs += other.queue_runs;
         self.broken.extend(other.broken);
     }
 
@@ -122,14 +149,18 @@ impl Sum {
             let (times, seeds) = (self.mishaps.count(*what), self.seeds_with.count(*what));
             let _ = writeln!(text, "{times:>9} {seeds:>9}  {}", what.words());
         }
-        let cores = Duration::from_secs_f64(
-            self.took.as_secs_f64() * f64::from(u32::try_from(self.threads).unwrap()),
-        );
-        let rate = u128::from(self.seeds) * 1_000 / cores.as_millis().max(1);
+        let rate = u128::from(self.seeds) * 1_000 / processor_time().as_millis().max(1);
         let _ = writeln!(text, "{:?}", self.stats);
+        let (calls, seeds, harmed) = self.slips;
         let _ = writeln!(
             text,
-            "{} seeds in {:.1?} on {} threads: {rate} a second and thread; {} broke a rule",
+            "known limits: {calls} calls of engines stopped after their last check in {seeds} seeds, {harmed} of them with harm; \
+             {} instances started by a returning host's queue",
+            self.queue_runs
+        );
+        let _ = writeln!(
+            text,
+            "{} seeds in {:.1?} on {} threads, {rate} a second of processor time; {} broke a rule",
             self.seeds,
             self.took,
             self.threads,

@@ -1,0 +1,178 @@
+//! Three engines as processes of their own on one database: killed and stopped again and again all along a recovery, and a
+//! database server that restarts in the middle of one.
+
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use rustix::process::Signal;
+use tachi_domain::RecoveryId;
+use tachi_engine::ports::journal::ClaimView;
+use tachi_engine::ports::{Journal as _, OperatorDesk as _};
+
+use super::database::OwnServer;
+use super::processes::stop_between_transactions;
+use super::support::{Process, Stage, quick_region, until};
+
+const HOST: &str = "compute-001";
+const INSTANCES: usize = 4;
+const LIMIT: Duration = Duration::from_secs(90);
+
+/// How long an owner's death may cost, on any database.
+const TAKEOVER: Duration = Duration::from_secs(5);
+
+/// Moments along a recovery at which its owner is hit, counted from its claim; the recovery takes about as long as all of
+/// them.
+const MOMENTS: u32 = 12;
+const APART: Duration = Duration::from_millis(220);
+
+/// How many recoveries run beside each other.
+const AT_ONCE: usize = 3;
+
+struct Three {
+    stage: Stage,
+    engines: Vec<Process>,
+    servers: Vec<uuid::Uuid>,
+    notification: tachi_domain::NotificationId,
+    recovery: RecoveryId,
+}
+
+impl Three {
+    async fn begin(stage: Stage) -> Self {
+        stage.protect().await;
+        let servers = stage.boot(HOST, INSTANCES);
+        stage
+            .sandbox
+            .region()
+            .tune(|settings| settings.rebuild_time = Duration::from_secs(1));
+        let engines = (0..3).map(|_| stage.spawn("engine")).collect();
+        stage.sandbox.region().power_loss(HOST).unwrap();
+        let notification = stage.report(HOST).await;
+        let recovery = stage.store.unsettled().await.unwrap()[0].id;
+        let three = Self {
+            stage,
+            engines,
+            servers,
+            notification,
+            recovery,
+        };
+        until("one of the three to claim", LIMIT, async || {
+            three.view().await.is_none_or(|view| view.epoch > 0)
+        })
+        .await;
+        three
+    }
+
+    /// `None` once nothing is left to be done.
+    async fn view(&self) -> Option<ClaimView> {
+        let views = self.stage.store.unsettled().await.unwrap();
+        views.into_iter().find(|view| view.id == self.recovery)
+    }
+
+    /// The owner's place among the three.
+    fn owner(&self, view: &ClaimView) -> Option<usize> {
+        let owner = view.owner.as_deref()?;
+        let is_it = |process: &Process| owner.split(':').any(|part| part == process.id().to_string());
+        self.engines.iter().position(is_it)
+    }
+
+    /// Waits until another engine has claimed it, or it is over.
+    async fn taken_over(&self, epoch: u64) {
+        until("another engine to claim", LIMIT, async || {
+            self.view().await.is_none_or(|view| view.epoch > epoch)
+        })
+        .await;
+    }
+
+    async fn steps_at(&self, epoch: u64) -> usize {
+        let steps = self.stage.store.steps(self.recovery).await.unwrap();
+        steps.iter().filter(|step| step.epoch == epoch).count()
+    }
+
+    /// Each instance was moved once and asked for once.
+    async fn assert_once(&self) {
+        self.stage.until_finished(self.notification, LIMIT).await;
+        self.stage.assert_each_exactly_once(&self.servers, HOST);
+        let asked = self.stage.sandbox.region().requests().count("#evacuate");
+        assert_eq!(asked, INSTANCES as u64, "each was asked for once");
+    }
+}
+
+/// Stops the owner so long after its claim, until another has taken over, and lets it go on.
+async fn stop_at(after: Duration) {
+    let three = Three::begin(Stage::set(quick_region(4)).await).await;
+    tokio::time::sleep(after).await;
+    let owned = three
+        .view()
+        .await
+        .and_then(|view| Some((three.owner(&view)?, view)));
+    if let Some((owner, view)) = owned {
+        stop_between_transactions(&three.stage, &three.engines[owner]).await;
+        three.taken_over(view.epoch).await;
+        let written = three.steps_at(view.epoch).await;
+        three.engines[owner].signal(Signal::CONT);
+        three.assert_once().await;
+        assert_eq!(
+            three.steps_at(view.epoch).await,
+            written,
+            "an engine that was taken over has written, stopped {after:?} after its claim"
+        );
+    }
+    three.assert_once().await;
+}
+
+/// Kills the owner so long after its claim. How long it took until another had claimed, if it was not over by then.
+async fn kill_at(after: Duration) -> Option<Duration> {
+    let mut three = Three::begin(Stage::set(quick_region(4)).await).await;
+    tokio::time::sleep(after).await;
+    let view = three.view().await?;
+    let owner = three.owner(&view)?;
+    three.engines.swap_remove(owner).kill();
+    let died = Instant::now();
+    three.taken_over(view.epoch).await;
+    let took = died.elapsed();
+    three.assert_once().await;
+    Some(took)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn slow_r02_r04_an_engine_stopped_at_any_moment_writes_nothing_and_calls_nobody_when_it_goes_on() {
+    let moments: Vec<u32> = (0..MOMENTS).collect();
+    for round in moments.chunks(AT_ONCE) {
+        join_all(round.iter().map(|moment| stop_at(APART * *moment))).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn slow_ew09_an_engine_killed_at_any_moment_is_taken_over_within_five_seconds() {
+    let moments: Vec<u32> = (0..MOMENTS).collect();
+    let mut took = Vec::new();
+    for round in moments.chunks(AT_ONCE) {
+        let round = round.iter().map(|moment| kill_at(APART * *moment));
+        took.extend(join_all(round).await.into_iter().flatten());
+    }
+    took.sort_unstable();
+    assert!(took.len() >= 4, "a recovery is longer than this: {took:?}");
+    let database = std::env::var("TACHI_TEST_DATABASE").unwrap_or_else(|_| "sqlite".into());
+    let told: Vec<u128> = took.iter().map(Duration::as_millis).collect();
+    println!("{database}: milliseconds from an owner's death to the next claim: {told:?}");
+    assert!(took.last() < Some(&TAKEOVER), "{told:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn slow_ew09_a_database_server_killed_in_the_middle_costs_time_and_nothing_else() {
+    // SQLite has no server: what dies with its process is tried above.
+    let Some(mut server) = OwnServer::make() else {
+        return;
+    };
+    for after in [0, 400, 900, 1_500, 2_100] {
+        server.until_it_answers().await;
+        let stage = Stage::set_on(quick_region(4), server.place()).await;
+        let three = Three::begin(stage).await;
+        tokio::time::sleep(Duration::from_millis(after)).await;
+        server.kill();
+        tokio::time::sleep(Duration::from_millis(1_500)).await;
+        server.start();
+        server.until_it_answers().await;
+        three.assert_once().await;
+    }
+}
