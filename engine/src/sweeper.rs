@@ -35,15 +35,17 @@ impl Sweeper {
         now: Duration,
         ours: impl Fn(RecoveryId) -> bool,
     ) -> Vec<ClaimView> {
-        self.seen.retain(|id, _| views.iter().any(|view| view.id == *id));
+        self.seen
+            .retain(|id, _| views.iter().any(|view| view.id == *id) && !ours(*id));
         let mut claimable = Vec::new();
         for view in views.iter().filter(|view| !ours(view.id)) {
             let unsure = self.unsure.remove(&view.id) == Some(view.epoch);
+            // Somebody else may be quicker, and die at once: so it is watched from now on.
+            let first = self.seen.entry(view.id).or_insert((view.epoch, view.beat, now));
             if view.owner.is_none() || unsure {
                 claimable.push(view.clone());
                 continue;
             }
-            let first = self.seen.entry(view.id).or_insert((view.epoch, view.beat, now));
             if (first.0, first.1) != (view.epoch, view.beat) {
                 *first = (view.epoch, view.beat, now);
             } else if now.saturating_sub(first.2) >= SILENCE {
@@ -114,6 +116,16 @@ mod tests {
             }
             assert!(now < Duration::from_secs(5), "{now:?} at phase {phase}");
         }
+    }
+
+    #[test]
+    fn what_somebody_else_was_quicker_to_claim_is_watched_and_what_is_ours_is_not() {
+        let mut sweeper = Sweeper::default();
+        let free = [view(1, 0, 0, None)];
+        assert_eq!(sweeper.claimable(&free, at(0), |_| false).len(), 1);
+        assert!(sweeper.is_watching(), "until it is known whose it is");
+        assert!(sweeper.claimable(&free, at(250), |_| true).is_empty());
+        assert!(!sweeper.is_watching());
     }
 
     #[test]
