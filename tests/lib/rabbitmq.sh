@@ -67,11 +67,11 @@ export RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS="-kernel inet_dist_use_interface {127
 exec "$bin/rabbitmq-server"
 X
   chmod +x "$RABBIT_DIR/start"
-  export TACHI_TEST_RABBIT_START="$RABBIT_DIR/start" TACHI_TEST_RABBIT_NODE="tachi-$$@localhost" TACHI_TEST_RABBIT_TLS_PORT="$tls"
+  export TACHI_TEST_RABBIT_START="$RABBIT_DIR/start" TACHI_TEST_RABBIT_TLS_PORT="$tls"
   "$RABBIT_DIR/start" >"$RABBIT_DIR/log/out" 2>&1 </dev/null &
   pid=$!
   RABBIT_PIDS+=("$pid")
-  for ((i = 0; i < 600; i++)); do
+  for ((i = 0; i < 1800; i++)); do
     if rabbit_answers "$amqp" 2>/dev/null; then
       export TACHI_TEST_RABBIT_URL="rabbit://guest:guest@127.0.0.1:$amqp/"
       return 0

@@ -11,13 +11,13 @@ class Broker:
     def __init__(self):
         self.url = os.environ["TACHI_TEST_RABBIT_URL"]
         self.script = os.environ["TACHI_TEST_RABBIT_START"]
-        self.node = os.environ["TACHI_TEST_RABBIT_NODE"]
+        self.folder = os.path.dirname(self.script)
         self.tls_port = int(os.environ["TACHI_TEST_RABBIT_TLS_PORT"])
         self.port = urlsplit(self.url).port
         self.process = None
 
     def _pids(self):
-        """Of the node itself, whoever has started it: it is the only one of this name."""
+        """Of the node itself, whoever has started it: it is the only one that lives in this folder."""
         for name in os.listdir("/proc"):
             if not name.isdigit():
                 continue
@@ -26,7 +26,7 @@ class Broker:
                     words = f.read().split(b"\0")
             except OSError:
                 continue
-            if words[0].endswith(b"beam.smp") and self.node.encode() in words:
+            if words[0].endswith(b"beam.smp") and self.folder.encode() in words:
                 yield int(name)
 
     def kill(self):
@@ -38,7 +38,7 @@ class Broker:
             self.process.wait(30)
 
     def start(self):
-        with open(os.path.join(os.path.dirname(self.script), "log", "again"), "ab") as out:
+        with open(os.path.join(self.folder, "log", "again"), "ab") as out:
             self.process = subprocess.Popen([self.script], stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT)
         self.wait(self.answers, "the broker to answer", 90)
 
