@@ -314,8 +314,7 @@ class Story:
         known_as = "req-" + data["uuid"]
         for name in ("vmove.process.start", "vmove.process.end", "recovery.proof"):
             assert {event.context["request_id"] for event in self.named(name)} == {known_as}, name
-        journal = self.region.admin("GET", "/requests")
-        entries = journal["journal"] if isinstance(journal, dict) else journal
+        entries = self.region.admin("GET", "/requests?journal=true")["journal"]
         evacuations = [entry for entry in entries if entry["route"].endswith("#evacuate")]
         assert len(evacuations) == SERVERS, len(evacuations)
         assert {entry["global_request_id"] for entry in evacuations} == {known_as}

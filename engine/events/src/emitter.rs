@@ -6,7 +6,6 @@ use tachi_domain::event::Event;
 use tachi_engine::ports::Events;
 
 use crate::message::Message;
-use crate::metrics;
 use crate::outlet::Outlet;
 
 /// Tells every outlet of every event.
@@ -18,7 +17,6 @@ pub struct Emitter {
 impl Emitter {
     /// For events of the machine `hostname`, which is part of their `publisher_id`. Without an outlet nobody listens.
     pub fn new(hostname: impl Into<String>, outlets: Vec<Arc<dyn Outlet>>) -> Self {
-        metrics::describe();
         Self {
             outlets,
             hostname: hostname.into(),

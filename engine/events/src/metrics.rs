@@ -1,5 +1,7 @@
 //! Numbers about events, by driver.
 
+use std::sync::Once;
+
 use metrics::{counter, describe_counter};
 
 const EVENTS: &str = "tachi_events_total";
