@@ -10,8 +10,8 @@
 )]
 
 mod crash;
-mod hooks;
 mod database;
+mod hooks;
 mod identity;
 mod instances;
 mod operator;

@@ -169,7 +169,11 @@ async fn ew10_healthcheck_tells_of_the_broker_only_when_it_is_asked_to() {
         }
         let got = asked.raw("GET", "/healthcheck", &[], "").await;
         assert_eq!((got.status, got.text.as_str()), (status, text), "{name}");
-        assert_eq!(unasked.raw("GET", "/healthcheck", &[], "").await.status, 200, "{name}");
+        assert_eq!(
+            unasked.raw("GET", "/healthcheck", &[], "").await.status,
+            200,
+            "{name}"
+        );
     }
 }
 

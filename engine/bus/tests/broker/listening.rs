@@ -116,7 +116,13 @@ async fn casts_on_either_queue_are_heard_and_hostile_ones_are_thrown_away() {
     let own = format!("{topic}.{}", ears.options.host);
     for key in [&topic, &own] {
         cast(&other, &ears.options, key, &json!({"method": 7})).await;
-        cast(&other, &ears.options, key, &message("process_notification", &json!({}))).await;
+        cast(
+            &other,
+            &ears.options,
+            key,
+            &message("process_notification", &json!({})),
+        )
+        .await;
         timeout(LIMIT, ears.take_up.woken()).await.expect("heard");
     }
     until(async || other.look(&topic).await.filter(|seen| *seen == (1, 0))).await;
@@ -129,9 +135,11 @@ async fn a_call_is_answered_to_the_caller_s_queue() {
     ears.connected().await;
     let other = Other::connect().await;
     let reply = unique("reply");
-    let declared = other
-        .channel
-        .queue_declare(reply.as_str().into(), QueueDeclareOptions::default(), FieldTable::default());
+    let declared = other.channel.queue_declare(
+        reply.as_str().into(),
+        QueueDeclareOptions::default(),
+        FieldTable::default(),
+    );
     declared.await.unwrap();
     let more = json!({"version": "1.1", "_msg_id": "m1", "_reply_q": reply, "_timeout": 60});
     let call = message("get_notification_recovery_workflow_details", &more);
@@ -144,7 +152,10 @@ async fn a_call_is_answered_to_the_caller_s_queue() {
     let answer = other.get(&reply).await;
     let outer: Value = serde_json::from_slice(&answer.data).unwrap();
     let inner: Value = serde_json::from_str(outer["oslo.message"].as_str().unwrap()).unwrap();
-    assert_eq!((&inner["_msg_id"], &inner["failure"]), (&json!("m1"), &Value::Null));
+    assert_eq!(
+        (&inner["_msg_id"], &inner["failure"]),
+        (&json!("m1"), &Value::Null)
+    );
     let object = &inner["result"];
     assert_eq!(object["masakari_object.version"], "1.3");
     assert_eq!(object["masakari_object.data"]["notification_uuid"], ID);
@@ -159,9 +170,11 @@ async fn r21_a_consumer_that_is_not_ours_is_seen_before_and_while_we_listen() {
     let topic = options.upstream.topic.clone();
     let other = Other::connect().await;
     // As upstream's engine does.
-    let declared = other
-        .channel
-        .queue_declare(topic.as_str().into(), QueueDeclareOptions::default(), FieldTable::default());
+    let declared = other.channel.queue_declare(
+        topic.as_str().into(),
+        QueueDeclareOptions::default(),
+        FieldTable::default(),
+    );
     declared.await.unwrap();
     let stranger = other.channel().await;
     let consuming = stranger.basic_consume(
@@ -187,19 +200,25 @@ async fn ew10_a_queue_of_ours_that_somebody_made_otherwise_is_used_and_one_that_
     let queue = format!("tachi.wake.{}", options.host);
     let other = Other::connect().await;
     // Neither durable nor a quorum queue.
-    let declared = other
-        .channel
-        .queue_declare(queue.as_str().into(), QueueDeclareOptions::default(), FieldTable::default());
+    let declared = other.channel.queue_declare(
+        queue.as_str().into(),
+        QueueDeclareOptions::default(),
+        FieldTable::default(),
+    );
     declared.await.unwrap();
     let ears = Ears::open(options);
     ears.connected().await;
     let poke = AmqpPoke::new(ears.publisher.clone());
     poke.poke();
     timeout(LIMIT, ears.work.woken()).await.expect("woken");
-    let deleted = other.channel.queue_delete(queue.as_str().into(), QueueDeleteOptions::default());
+    let deleted = other
+        .channel
+        .queue_delete(queue.as_str().into(), QueueDeleteOptions::default());
     deleted.await.unwrap();
     ears.connected().await;
     poke.poke();
-    timeout(LIMIT, ears.work.woken()).await.expect("woken by a new queue");
+    timeout(LIMIT, ears.work.woken())
+        .await
+        .expect("woken by a new queue");
     ears.close().await;
 }

@@ -302,7 +302,10 @@ async fn beside_an_engine_only_what_is_new_is_taken_up_and_only_once() {
     let mut rows = Vec::new();
     for status in ["new", "running", "error", "finished"] {
         let host = bench.host(&segment, status).await;
-        rows.push((status, left(&bench, &host, "COMPUTE_HOST", status, 0, STOPPED).await));
+        rows.push((
+            status,
+            left(&bench, &host, "COMPUTE_HOST", status, 0, STOPPED).await,
+        ));
     }
     // One of our own has its recovery already.
     let host = bench.host(&segment, "ours").await;
