@@ -46,6 +46,7 @@ class Cloud:
         if answer.status_code != 201:
             raise Failed("login as %s: %s %s" % (auth["username"], answer.status_code, answer.text[:300]))
         self.token = answer.headers["X-Subject-Token"]
+        self.user = answer.json()["token"]["user"]["id"]
         self.endpoints = {}
         for service in answer.json()["token"]["catalog"]:
             for endpoint in service["endpoints"]:

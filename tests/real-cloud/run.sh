@@ -2,19 +2,26 @@
 # run.sh TACHI [SERVERS...] : the built `tachi api` and `tachi engine` against the running minicloud, with the masakari.conf
 # that it wrote (fencing mode `external`; the database is a scratch SQLite file). Boots SERVERS (10 and 50) on a host,
 # kills the host's nova-compute, posts the notification and looks at what Nova says came of it. Puts the cloud right at its end.
+# run.sh TACHI --trouble [CASE...] : the same while engines are killed, RabbitMQ or Nova is away and the like (trouble.py),
+# with two engines and the minicloud's own MariaDB.
 # Needs a Python with requests and yaml: TACHI_VENV, or the minicloud's own.
 set -euo pipefail
 here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
 case "${1:-}" in
   "" | -h | --help)
-    sed -n '2,5s/^# //p' "${BASH_SOURCE[0]}"
+    sed -n '2,7s/^# //p' "${BASH_SOURCE[0]}"
     exit 2
     ;;
 esac
 tachi="$1"
 shift
+trouble=no
+if [ "${1:-}" = --trouble ]; then
+  trouble=yes
+  shift
+fi
 counts=("$@")
-if [ "${#counts[@]}" -eq 0 ]; then counts=(10 50); fi
+if [ "${#counts[@]}" -eq 0 ] && [ "$trouble" = no ]; then counts=(10 50); fi
 root="${MC_ROOT:-/opt/minicloud}"
 run="${MC_RUN:-$root/run}"
 python="${TACHI_VENV:-$root/venv-client}/bin/python"
@@ -62,7 +69,23 @@ X
 configuration=(--config-file "$run/masakari.conf" --config-file "$work/override.conf")
 port="$(sed -nE 's/^masakari_api_listen_port *= *([0-9]+).*/\1/p' "$run/masakari.conf")"
 
+if [ "$trouble" = yes ]; then
+  cat >"$work/override.conf" <<X
+[DEFAULT]
+state_path = $work
+[fencing]
+mode = external
+X
+fi
 "$tachi" db sync "${configuration[@]}" >"$work/db.log" 2>&1
+failed=0
+if [ "$trouble" = yes ]; then
+  "$python" "$here/trouble.py" --clouds "$run/clouds.yaml" --cloud devstack-admin --tachi "$tachi" --run "$run" \
+    --work "$work" "${configuration[@]}" ${counts[@]:+--only "${counts[@]}"} &
+  pids=("$!")
+  wait "$!" || failed=1
+  exit "$failed"
+fi
 start() {
   "$tachi" "$1" "${configuration[@]}" >"$work/$1.log" 2>&1 </dev/null &
   pids+=("$!")

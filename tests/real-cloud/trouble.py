@@ -1,0 +1,368 @@
+#!/usr/bin/env python3
+"""Hosts of a real Nova die while something else goes wrong too: engines killed, two of everything, a broker or Nova's API away,
+one reserved host for two. Starts `tachi api` and two `tachi engine`s itself (see run.sh). Each case counts what Nova shows in
+the end: every server on another host, ACTIVE, not locked, with one evacuation record."""
+import argparse
+import os
+import signal
+import subprocess
+import sys
+import time
+import traceback
+
+for folder in ("nova-table", "client"):
+    sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", folder))
+
+from adapters import Real, heal
+from checks import Checks
+from ha import ENDED, Ha, boot, explain, remove
+from nova_http import Cloud, Failed, wait_until
+
+MINICLOUD = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "devstack", "minicloud")
+
+
+class Tachi:
+    """The processes under test."""
+
+    def __init__(self, binary, configuration, work):
+        self.binary, self.work, self.running = binary, work, {}
+        self.configuration = [word for file in configuration for word in ("--config-file", file)]
+
+    def start(self, verb, name=None):
+        name = name or verb
+        with open(os.path.join(self.work, name + ".log"), "ab") as log:
+            self.running[name] = subprocess.Popen([self.binary, verb, *self.configuration], stdin=subprocess.DEVNULL,
+                                                  stdout=log, stderr=log)
+
+    def kill(self, name):
+        process = self.running.pop(name)
+        process.kill()
+        process.wait()
+
+    def stop(self):
+        for process in self.running.values():
+            process.terminate()
+        for process in self.running.values():
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+    def log(self, name):
+        with open(os.path.join(self.work, name + ".log"), encoding="utf-8", errors="replace") as f:
+            return f.read()
+
+
+class Requests:
+    """What others than the test asked of Nova and Keystone since it was made, by their own logs."""
+
+    def __init__(self, run, own_user):
+        self.own = own_user
+        self.files = [os.path.join(run, "logs", name) for name in ("nova-api.log", "keystone.log")]
+        self.begin = [os.path.getsize(file) for file in self.files]
+
+    def lines(self, which):
+        with open(self.files[which], encoding="utf-8", errors="replace") as f:
+            f.seek(self.begin[which])
+            return f.read().splitlines()
+
+    def nova(self):
+        return [line for line in self.lines(0) if "requestlog" in line and self.own not in line]
+
+    def logins(self):
+        return [line for line in self.lines(1) if "POST /v3/auth/tokens" in line]
+
+
+class Trouble:
+    def __init__(self, args, cloud, checks, tachi):
+        self.args, self.cloud, self.checks, self.tachi = args, cloud, checks, tachi
+        self.plug, self.ha = Real(cloud), Ha(cloud)
+        self.hosts = sorted(s["host"] for s in cloud.get("/os-services?binary=nova-compute")["services"])
+        self.turn = 0
+
+    def segment(self, method="auto", reserved=()):
+        self.turn += 1
+        return self.ha.segment("trouble-%d" % self.turn, self.hosts, method, reserved)
+
+    def die(self, host):
+        self.plug.kill(host)
+        wait_until("%s to be down" % host, lambda: self.cloud.service(host)["state"] == "down", 60)
+
+    def mine(self, servers):
+        return {s["id"]: s for s in self.cloud.servers("limit=1000") if s["id"] in servers}
+
+    def back(self, servers, victim):
+        return {s["id"] for s in self.mine(servers).values() if s["status"] == "ACTIVE"
+                and s["OS-EXT-STS:task_state"] is None and s["OS-EXT-SRV-ATTR:host"] != victim}
+
+    def records(self, servers, victim):
+        found = {}
+        for record in self.cloud.migrations("migration_type=evacuation&limit=1000&source_compute=" + victim):
+            if record["instance_uuid"] in servers:
+                found.setdefault(record["instance_uuid"], []).append(record["status"])
+        return found
+
+    def wait_back(self, servers, victim, notification, at_least=None, seconds=300):
+        """Seconds until that many are back; ends with the notification as well."""
+        start, wanted = time.monotonic(), len(servers) if at_least is None else at_least
+        wait_until("%d servers to leave %s" % (wanted, victim), lambda: len(self.back(servers, victim)) >= wanted
+                   or self.ha.notification(notification)["status"] in ENDED[1:], seconds, 0.3)
+        return time.monotonic() - start
+
+    def ended(self, notification, seconds=120):
+        wait_until("the notification to end", lambda: self.ha.notification(notification)["status"] in ENDED, seconds)
+        return self.ha.notification(notification)
+
+    def exactly_once(self, label, servers, victim, notification, dest=None):
+        shown = self.ended(notification)
+        good = self.checks.equal(label + ": the notification is finished", shown["status"], "finished")
+        now = self.mine(servers)
+        wrong = [(s["id"], s["status"], s["OS-EXT-SRV-ATTR:host"]) for s in now.values() if s["status"] != "ACTIVE"
+                 or s["OS-EXT-SRV-ATTR:host"] == victim or dest not in (None, s["OS-EXT-SRV-ATTR:host"])]
+        good &= self.checks.that(label + ": all are ACTIVE on %s" % (dest or "other hosts"),
+                                 len(now) == len(servers) and not wrong, wrong)
+        good &= self.checks.equal(label + ": none is left locked", [s["id"] for s in now.values() if s["locked"]], [])
+        records = self.records(servers, victim)
+        good &= self.checks.that(label + ": each has exactly one record, done", len(records) == len(servers)
+                                 and all(statuses == ["done"] for statuses in records.values()), records)
+        if not good:
+            explain(self.cloud, self.ha, notification, servers, victim, {})
+
+    def clean(self, segments, servers):
+        heal(self.cloud, self.plug, self.hosts)
+        for segment, ids in segments:
+            for host, uuid in ids.items():
+                if self.ha.host(segment, uuid)["on_maintenance"]:
+                    self.ha.call("PUT", "/segments/%s/hosts/%s" % (segment, uuid), {"host": {"on_maintenance": False}})
+            self.ha.call("DELETE", "/segments/" + segment)
+        remove(self.cloud, servers)
+
+    def forget_earlier_runs(self):
+        """What a run that was cut off has left in the database."""
+        for segment in self.ha.call("GET", "/segments?limit=1000")["segments"]:
+            if segment["name"].startswith("trouble-"):
+                hosts = self.ha.call("GET", "/segments/%s/hosts" % segment["uuid"])["hosts"]
+                self.clean([(segment["uuid"], {host["name"]: host["uuid"] for host in hosts})], [])
+
+    # The cases.
+
+    def bare_loop(self, count):
+        """What a script with one token and nothing else needs: the measure for everything else."""
+        victim = self.hosts[0]
+        servers = boot(self.cloud, victim, count)
+        self.die(victim)
+        self.cloud.put_service(victim, {"status": "disabled", "forced_down": True})
+        start = time.monotonic()
+        for server in sorted(servers):
+            answer = self.cloud.evacuate(server)
+            if answer.status_code != 200:
+                raise Failed("evacuate %s: %s %s" % (server, answer.status_code, answer.text[:300]))
+        wait_until("all to be back", lambda: len(self.back(servers, victim)) == count, 300, 0.3)
+        seconds = time.monotonic() - start
+        print("measured  a bare loop of %d evacuate calls: all back after %.1f s" % (count, seconds), flush=True)
+        self.clean([], servers)
+        return seconds
+
+    def plain(self, count, method="auto", limit=None):
+        """One host dies; two engines are up; the same report is given to both (a wake-up reaches every engine)."""
+        label = "%d servers, %s" % (count, method)
+        victim, reserved = self.hosts[1], self.hosts[-1:] if method != "auto" else ()
+        segment = self.segment(method, reserved)
+        servers = boot(self.cloud, victim, count)
+        for host in reserved:
+            self.cloud.put_service(host, {"status": "disabled", "disabled_reason": "kept in reserve"})
+        self.die(victim)
+        asked = Requests(self.args.run, self.args.own_user)
+        start = time.monotonic()
+        notification = self.ha.stopped(victim)
+        self.wait_back(servers, victim, notification)
+        seconds = time.monotonic() - start
+        self.ended(notification)
+        nova, logins = asked.nova(), asked.logins()
+        dest = reserved[0] if method in ("reserved_host", "rh_priority") else None
+        self.exactly_once(label, servers, victim, notification, dest)
+        print("measured  %s: all back %.1f s after the POST; %d Nova requests (%.1f per instance), %d logins" % (
+            label, seconds, len(nova), len(nova) / count, len(logins)), flush=True)
+        if dest:
+            host = self.ha.host(segment[0], segment[1][dest])
+            self.checks.equal(label + ": the reserved host is no more reserved", host["reserved"], False)
+            self.checks.equal(label + ": the reserved host is enabled", self.cloud.service(dest)["status"], "enabled")
+        if limit:
+            self.checks.that("%s: in %.1f s at most" % (label, limit), seconds <= limit, "%.1f s" % seconds)
+            self.checks.that(label + ": at most 4 Nova requests per instance", len(nova) <= 4 * count, len(nova))
+            self.checks.that(label + ": no login of its own in mid-recovery", len(logins) <= 2, logins)
+        self.clean([segment], servers)
+        return seconds
+
+    def killed_engine(self, count, alone):
+        """The engine that works is killed in the middle. Alone: nobody else is there until it is started again."""
+        label = "engine killed in the middle%s" % (", no other there" if alone else "")
+        victim, segment = self.hosts[2], self.segment()
+        servers = boot(self.cloud, victim, count)
+        self.die(victim)
+        if alone:
+            self.tachi.kill("engine-2")
+        notification = self.ha.stopped(victim)
+        self.wait_back(servers, victim, notification, count // 4)
+        owner = "engine-1" if alone else max(("engine-1", "engine-2"), key=lambda name: self.tachi.log(name).count(victim))
+        self.tachi.kill(owner)
+        at_kill = len(self.back(servers, victim))
+        start = time.monotonic()
+        if alone:
+            self.tachi.start("engine", owner)
+        self.wait_back(servers, victim, notification)
+        print("measured  %s: %d of %d were back; all back %.1f s later" % (
+            label, at_kill, count, time.monotonic() - start), flush=True)
+        self.exactly_once(label, servers, victim, notification)
+        for name in ("engine-1", "engine-2"):
+            if name not in self.tachi.running:
+                self.tachi.start("engine", name)
+        self.clean([segment], servers)
+
+    def broker_away(self, count):
+        """RabbitMQ is down while the report comes: the answer comes as ever, and the recovery goes on when Nova has it back."""
+        label = "RabbitMQ away"
+        victim, segment = self.hosts[1], self.segment()
+        servers = boot(self.cloud, victim, count)
+        self.die(victim)
+        subprocess.run([os.path.join(MINICLOUD, "rabbit.sh"), "stop"], check=True, timeout=120)
+        try:
+            start = time.monotonic()
+            notification = self.ha.stopped(victim)
+            posted = time.monotonic() - start
+            wait_until("the notification to be worked on", lambda: self.ha.notification(notification)["status"] == "running", 10)
+            begun = time.monotonic() - start
+        finally:
+            subprocess.run([os.path.join(MINICLOUD, "rabbit.sh"), "start"], check=True, timeout=240,
+                           stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.checks.that(label + ": the POST is answered within 1 s", posted < 1, "%.2f s" % posted)
+        self.checks.that(label + ": recovery begins within 4 s", begun < 4, "%.2f s" % begun)
+        self.wait_back(servers, victim, notification, seconds=600)
+        print("measured  %s: POST answered in %.2f s, running after %.2f s, all back %.1f s after the POST" % (
+            label, posted, begun, time.monotonic() - start), flush=True)
+        self.exactly_once(label, servers, victim, notification)
+        self.clean([segment], servers)
+
+    def nova_away(self, count, seconds=60):
+        """Nova's API takes requests and does not answer for a minute, in the middle."""
+        label = "nova-api frozen for %d s" % seconds
+        victim, segment = self.hosts[2], self.segment()
+        servers = boot(self.cloud, victim, count)
+        self.die(victim)
+        notification = self.ha.stopped(victim)
+        self.wait_back(servers, victim, notification, 2)
+        with open(os.path.join(self.args.run, "pids", "nova-api.pid"), encoding="ascii") as f:
+            group = int(f.read())
+        os.killpg(group, signal.SIGSTOP)
+        try:
+            time.sleep(seconds)
+        finally:
+            os.killpg(group, signal.SIGCONT)
+        start = time.monotonic()
+        self.wait_back(servers, victim, notification, seconds=600)
+        print("measured  %s: all back %.1f s after it answered again" % (label, time.monotonic() - start), flush=True)
+        self.exactly_once(label, servers, victim, notification)
+        self.clean([segment], servers)
+
+    def two_hosts_one_reserved(self, count):
+        """Exactly one of two gets the reserved host; the other ends with a reason, its servers untouched, or falls back."""
+        for method in ("reserved_host", "rh_priority"):
+            label = "two hosts, one reserved, " + method
+            reserved, victims = self.hosts[-1], self.hosts[:2]
+            segment = self.segment(method, (reserved,))
+            servers = {victim: boot(self.cloud, victim, count) for victim in victims}
+            for victim in victims:
+                self.plug.kill(victim)
+            for victim in victims:
+                wait_until("%s to be down" % victim, lambda victim=victim: self.cloud.service(victim)["state"] == "down", 60)
+            notes = {victim: self.ha.stopped(victim) for victim in victims}
+            shown = {victim: self.ended(note, 600) for victim, note in notes.items()}
+            got = {victim: sum(s["OS-EXT-SRV-ATTR:host"] == reserved for s in self.mine(servers[victim]).values())
+                   for victim in victims}
+            print("measured  %s: on the reserved host %s; %s" % (label, got, {
+                victim: (s["status"], s.get("message")) for victim, s in shown.items()}), flush=True)
+            self.checks.that(label + ": one recovery had the reserved host for itself",
+                             sorted(count_ > 0 for count_ in got.values()) == [False, True], got)
+            for victim in victims:
+                locked = [s["id"] for s in self.mine(servers[victim]).values() if s["locked"]]
+                self.checks.equal("%s: none of %s is left locked" % (label, victim), locked, [])
+                if got[victim] or method == "rh_priority":
+                    self.exactly_once("%s, %s" % (label, victim), servers[victim], victim, notes[victim])
+                else:
+                    self.checks.equal(label + ": the other ends failed", shown[victim]["status"], "failed")
+                    self.checks.that(label + ": and says why", "reserved" in (shown[victim].get("message") or ""), shown[victim])
+                    self.checks.equal(label + ": and moves nothing", self.records(servers[victim], victim), {})
+            self.clean([segment], servers[victims[0]] | servers[victims[1]])
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--clouds", required=True, metavar="FILE")
+    parser.add_argument("--cloud", required=True, metavar="NAME")
+    parser.add_argument("--tachi", required=True)
+    parser.add_argument("--config-file", action="append", required=True, help="of tachi; may be repeated")
+    parser.add_argument("--run", required=True, help="the minicloud's run folder")
+    parser.add_argument("--work", required=True, help="where the logs go")
+    parser.add_argument("--only", nargs="*", help="these cases only")
+    args = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    cloud, checks = Cloud(args.clouds, args.cloud), Checks()
+    args.own_user = cloud.user
+    if cloud.servers("limit=1"):
+        print("the cloud is not empty: `devstack/minicloud/cloud.sh wipe` first")
+        print("0 passed, 1 failed")
+        return 1
+    tachi = Tachi(args.tachi, args.config_file, args.work)
+    trouble = Trouble(args, cloud, checks, tachi)
+    measured = {}
+
+    def against_the_loop():
+        measured["loop"] = trouble.bare_loop(50)
+        trouble.plain(50, limit=min(20.0, 1.3 * measured["loop"]))
+
+    cases = {
+        "speed": against_the_loop,
+        "auto": lambda: trouble.plain(10),
+        "reserved_host": lambda: trouble.plain(10, "reserved_host"),
+        "auto_priority": lambda: trouble.plain(10, "auto_priority"),
+        "rh_priority": lambda: trouble.plain(50, "rh_priority"),
+        "killed": lambda: trouble.killed_engine(20, alone=False),
+        "killed-alone": lambda: trouble.killed_engine(20, alone=True),
+        "broker": lambda: trouble.broker_away(10),
+        "nova": lambda: trouble.nova_away(20),
+        "two-hosts": lambda: trouble.two_hosts_one_reserved(10),
+        "200": lambda: trouble.plain(200, limit=80.0),
+    }
+    chosen = args.only or list(cases)
+    try:
+        heal(cloud, trouble.plug, trouble.hosts)
+        tachi.start("api")
+        tachi.start("engine", "engine-1")
+        tachi.start("engine", "engine-2")
+        wait_until("the API to answer", lambda: _answers(cloud), 60)
+        trouble.forget_earlier_runs()
+        for name in chosen:
+            print("case      " + name, flush=True)
+            try:
+                cases[name]()
+            except Exception as error:
+                checks.that("case %s goes through" % name, False,
+                            error if isinstance(error, Failed) else traceback.format_exc())
+                heal(cloud, trouble.plug, trouble.hosts)
+                remove(cloud, [s["id"] for s in cloud.servers("limit=1000")])
+    finally:
+        tachi.stop()
+        heal(cloud, trouble.plug, trouble.hosts)
+        remove(cloud, [s["id"] for s in cloud.servers("limit=1000")])
+    return checks.end()
+
+
+def _answers(cloud):
+    try:
+        return cloud.call("instance-ha", "GET", "/segments").status_code == 200
+    except OSError:
+        return False
+
+
+if __name__ == "__main__":
+    sys.exit(main())
