@@ -7,6 +7,7 @@ budget() {
     build) echo 900 ;;
     unit | services | clients | real) echo 600 ;;
     install) echo 900 ;;
+    real-trouble) echo 1500 ;;
     real-cloud | bench) echo 900 ;;
     *) die "no budget for the group $1" ;;
   esac
