@@ -128,13 +128,16 @@ fn tls(
     match BrokerTls::load(&options) {
         Ok(tls) => Some(tls),
         Err(error) => {
-            let option = match &error {
-                AmqpError::TlsFile { path, .. } if Some(path) == options.authorities.as_ref() => {
+            let option = if let AmqpError::TlsFile { path, .. } = &error {
+                if Some(path) == options.authorities.as_ref() {
                     "ssl_ca_file"
+                } else if Some(path) == options.key.as_ref() {
+                    "ssl_key_file"
+                } else {
+                    "ssl_cert_file"
                 }
-                AmqpError::TlsFile { path, .. } if Some(path) == options.key.as_ref() => "ssl_key_file",
-                AmqpError::TlsFile { .. } => "ssl_cert_file",
-                _ => "ssl",
+            } else {
+                "ssl"
             };
             let why = format!("cannot be used: {}", error.chain());
             r.refuse(RABBIT, option, Refusal::new(why, "correct the file or the path"));

@@ -149,10 +149,10 @@ fn fact(links: &[LinkStatus], upstream: &Upstream) -> String {
             LinkState::Down { why } => return format!("down: {why}"),
         }
     }
-    match links.first().map(LinkStatus::state) {
-        Some(LinkState::Up { broker }) => format!("ok: {broker}"),
-        _ => "ok".to_owned(),
+    if let Some(LinkState::Up { broker }) = links.first().map(LinkStatus::state) {
+        return format!("ok: {broker}");
     }
+    "ok".to_owned()
 }
 
 /// How many engines of upstream there are, and on which broker it was seen; `None` if there is none, or if nobody can

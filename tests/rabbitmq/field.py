@@ -76,9 +76,6 @@ class Field:
             self.shared.append(("database", "connection", database))
         mine = [("DEFAULT", "transport_url", url), ("healthcheck", "backends", "disable_by_file,broker"),
                 ("healthcheck", "detailed", "true"), *self.shared, *options]
-        if not database:
-            # In a folder that they share.
-            self.shared_database = True
         self.region = RegionOfBroker(binary, mine, hosts)
         if not database:
             self.shared.append(("database", "connection", "sqlite:///" + self.region.database))
@@ -161,6 +158,15 @@ class Field:
     def ended(self, notification, seconds=60):
         return wait(lambda: self.status(notification) in ("finished", "failed", "ignored") and self.status(notification),
                     "end of %s" % notification, seconds)
+
+    def operator(self, *words):
+        """What a command of the operator says, on the configuration of the API."""
+        done = subprocess.run([self.region.binary, *words, *self.region.config_files()], cwd=self.region.work,
+                              env=self.region.environment, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                              timeout=60, check=False)
+        if done.returncode != 0:
+            raise SystemExit("tachi %s: %s\n%s%s" % (words, done.returncode, done.stdout, done.stderr))
+        return done.stdout
 
     def health(self):
         try:

@@ -13,7 +13,7 @@ import sys, json, kombu
 with kombu.Connection(sys.argv[1].replace("rabbit://", "amqp://")) as connection:
     exchange = kombu.Exchange("masakari", type="topic", passive=True)
     with connection.Producer(serializer=None) as producer:
-        for body in json.loads(sys.argv[2]):
+        for body in json.load(sys.stdin):
             producer.publish(bytes.fromhex(body), exchange=exchange, routing_key="ha_engine",
                              content_type="application/json", content_encoding="utf-8")
 """
@@ -31,8 +31,8 @@ class Upstream:
         script = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "upstream", "make.py")
         self._python(script, "--connection", self.url, "--create")
 
-    def _python(self, *words):
-        done = subprocess.run([os.path.join(self.venv, "bin", "python"), *words], cwd=self.work, stdin=subprocess.DEVNULL,
+    def _python(self, *words, given=""):
+        done = subprocess.run([os.path.join(self.venv, "bin", "python"), *words], cwd=self.work, input=given,
                               capture_output=True, text=True, timeout=120, check=False)
         if done.returncode != 0:
             raise SystemExit("%s:\n%s%s" % (words[0], done.stdout, done.stderr))
@@ -63,7 +63,7 @@ class Upstream:
 
     def publish(self, *bodies):
         """Anything, where upstream's API puts its casts."""
-        self._python("-c", PUBLISH, self.rabbit, json.dumps([body.hex() for body in bodies]))
+        self._python("-c", PUBLISH, self.rabbit, given=json.dumps([body.hex() for body in bodies]))
 
     def stop(self):
         self.stop_engine()

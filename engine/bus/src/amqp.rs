@@ -16,6 +16,7 @@ mod backoff;
 mod dial;
 mod fault;
 mod listener;
+mod numbers;
 mod options;
 mod outbox;
 mod poke;

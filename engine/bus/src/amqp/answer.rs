@@ -83,7 +83,7 @@ fn object(call: &Call, notification: &Notification, tasks: &[TaskProgress]) -> V
     );
     set("deleted_at", Value::Null);
     set("deleted", json!(false));
-    versioned("Notification", &format!("1.{}", call.object_minor), data)
+    versioned("Notification", &format!("1.{}", call.object_minor), &data)
 }
 
 fn task(task: &TaskProgress) -> Value {
@@ -99,10 +99,10 @@ fn task(task: &TaskProgress) -> Value {
     data.insert("progress".to_owned(), json!(task.progress));
     data.insert("progress_details".to_owned(), details.collect());
     data.insert("state".to_owned(), json!(task.state));
-    versioned("NotificationProgressDetails", "1.0", data)
+    versioned("NotificationProgressDetails", "1.0", &data)
 }
 
-fn versioned(name: &str, version: &str, data: Map<String, Value>) -> Value {
+fn versioned(name: &str, version: &str, data: &Map<String, Value>) -> Value {
     json!({
         "masakari_object.name": name,
         "masakari_object.namespace": "masakari",

@@ -110,9 +110,9 @@ impl AmqpError {
         let (Self::Refused { source, .. } | Self::Connect { source, .. }) = self else {
             return None;
         };
-        match source.kind() {
-            lapin::ErrorKind::ProtocolError(error) => Some(error.get_id()),
-            _ => None,
+        if let lapin::ErrorKind::ProtocolError(error) = source.kind() {
+            return Some(error.get_id());
         }
+        None
     }
 }

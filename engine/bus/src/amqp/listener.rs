@@ -19,6 +19,7 @@ use super::answer::{self, Said};
 use super::backoff::Backoff;
 use super::dial::{Dialer, Live};
 use super::fault::AmqpError;
+use super::numbers::{self, CONSUMED};
 use super::options::{AmqpOptions, QueueKind};
 use super::outbox::{Lane, Message};
 use super::publisher::{Publisher, WAKE_EXCHANGE};
@@ -27,8 +28,6 @@ use super::status::LinkStatus;
 use super::topology::{Queue, Topology, ask, name};
 use super::upstream::{Consumers, Upstream, presence};
 use crate::LocalWake;
-
-const CONSUMED: &str = "tachi_bus_consumed_total";
 
 /// How many of upstream's messages are worked on at once.
 const PREFETCH: u16 = 16;
@@ -97,6 +96,7 @@ impl Listener {
 
     /// Listens until told to stop, on one connection after the other.
     pub async fn run(self, stop: CancellationToken) {
+        numbers::describe();
         let mut dialer = Dialer::new(self.options.clone(), "listener");
         let mut backoff = Backoff::new(self.options.first_pause, self.options.longest_pause);
         loop {
@@ -175,6 +175,8 @@ impl Listener {
                 Some(_) = answers.join_next() => {}
                 _ = looks.tick() => match Consumers::count(&topology, &self.options.upstream).await {
                     Ok(consumers) => self.upstream.saw(consumers),
+                    // A broker that says nothing is gone, whatever its socket says.
+                    Err(error @ AmqpError::NoAnswer { .. }) => return Over::Lost(error),
                     Err(error) => tracing::debug!(why = error.chain(), "counting engines of upstream"),
                 },
             }

@@ -8,8 +8,7 @@ use metrics::{counter, gauge};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-const MESSAGES: &str = "tachi_bus_messages_total";
-const WAITING: &str = "tachi_bus_messages_waiting";
+use super::numbers::{MESSAGES, WAITING};
 
 /// What a message is for, which says how long it may wait and what becomes of it when there is no room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::backoff::Backoff;
 use super::dial::{Dialer, Live};
 use super::fault::AmqpError;
+use super::numbers;
 use super::options::{AmqpOptions, QueueKind};
 use super::outbox::{Lane, Message, Outbox, QueueFirst, count};
 use super::status::LinkStatus;
@@ -85,6 +86,7 @@ enum Over {
 impl PublisherTask {
     /// Publishes until told to stop, and then what is still waiting if that takes no longer than a second.
     pub async fn run(self, stop: CancellationToken) {
+        numbers::describe();
         let mut dialer = Dialer::new(self.options.clone(), "publisher");
         let mut backoff = Backoff::new(self.options.first_pause, self.options.longest_pause);
         loop {

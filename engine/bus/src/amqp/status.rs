@@ -6,9 +6,7 @@ use metrics::{counter, gauge};
 use tokio::time::Instant;
 
 use super::fault::AmqpError;
-
-const CONNECTED: &str = "tachi_bus_connected";
-const RECONNECTS: &str = "tachi_bus_connections_total";
+use super::numbers::{CONNECTED, CONNECTIONS};
 
 /// The state of one connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,7 +77,7 @@ impl LinkStatus {
     }
 
     pub(crate) fn up(&self, broker: &str) {
-        counter!(RECONNECTS, "link" => self.0.link, "result" => "connected").increment(1);
+        counter!(CONNECTIONS, "link" => self.0.link, "result" => "connected").increment(1);
         let broker = broker.to_owned();
         if self.set(LinkState::Up {
             broker: broker.clone(),
@@ -114,7 +112,7 @@ impl LinkStatus {
 
     /// An attempt failed, or a connection ended. Told once, however often it fails.
     pub(crate) fn down(&self, error: &AmqpError) {
-        counter!(RECONNECTS, "link" => self.0.link, "result" => "failed").increment(1);
+        counter!(CONNECTIONS, "link" => self.0.link, "result" => "failed").increment(1);
         let why = error.chain();
         if self.set(LinkState::Down { why: why.clone() }) {
             tracing::warn!(

@@ -12,10 +12,9 @@ use tokio::time::Instant;
 
 use super::dial::Dialer;
 use super::fault::AmqpError;
+use super::numbers::FOREIGN;
 use super::options::{AmqpOptions, UpstreamQueues};
 use super::topology::Topology;
-
-const FOREIGN: &str = "tachi_bus_upstream_engines";
 
 /// How often it is said again.
 const AGAIN: Duration = Duration::from_secs(60);

@@ -1,0 +1,46 @@
+//! What is counted.
+
+use std::sync::Once;
+
+use metrics::{describe_counter, describe_gauge};
+
+/// 1 while a connection is up.
+pub(crate) const CONNECTED: &str = "tachi_bus_connected";
+/// Attempts to connect.
+pub(crate) const CONNECTIONS: &str = "tachi_bus_connections_total";
+/// Messages out.
+pub(crate) const MESSAGES: &str = "tachi_bus_messages_total";
+/// Messages in the buffer.
+pub(crate) const WAITING: &str = "tachi_bus_messages_waiting";
+/// Messages in.
+pub(crate) const CONSUMED: &str = "tachi_bus_consumed_total";
+/// Engines of upstream.
+pub(crate) const FOREIGN: &str = "tachi_bus_upstream_engines";
+
+/// Says what each is. To be called when counting has begun: before, there is nobody to say it to.
+pub(crate) fn describe() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        describe_gauge!(
+            CONNECTED,
+            "1 while the broker is connected and takes messages, by connection"
+        );
+        describe_counter!(
+            CONNECTIONS,
+            "Connections to the broker made, and failed or broken, by connection and result"
+        );
+        describe_counter!(
+            MESSAGES,
+            "Messages to the broker, by kind and what became of them"
+        );
+        describe_gauge!(WAITING, "Messages that wait for the broker, by kind");
+        describe_counter!(
+            CONSUMED,
+            "Messages from the broker, by kind or by what is wrong with them"
+        );
+        describe_gauge!(
+            FOREIGN,
+            "Consumers of upstream's queue that are no engines of ours"
+        );
+    });
+}
