@@ -230,7 +230,7 @@ def upstream_api(checks, tachi, broker, venv):
         checks.that("ew10 a cast of upstream's API is taken up at once (%.2f s)" % took, took < 3)
         end = field.ended(notification, 120)
         checks.equal("and our engine recovers the host", end, "finished")
-        where = [field.region.admin("GET", "/servers/" + server)["host"] for server in servers]
+        where = [field.region.admin("GET", "/servers/" + server)["server"]["host"] for server in servers]
         checks.that("every instance is elsewhere", len(where) == 3 and dead not in where, where)
         status, shown = field.call("GET", "/notifications/" + notification, api=upstream.api)
         details = shown["notification"].get("recovery_workflow_details") if status == 200 else shown
