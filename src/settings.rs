@@ -179,7 +179,7 @@ impl Settings {
             .default(Duration::from_secs(60))
             .get();
         let host = r.string("DEFAULT", "host").default(hostname()).get();
-        let messaging = messaging::messaging(r, &host);
+        let messaging = messaging::messaging(r, "DEFAULT", &host);
         let debug = r.bool("DEFAULT", "debug").default(false).get();
         let use_json = r.bool("DEFAULT", "use_json").default(false).get();
         let log_file = r.string("DEFAULT", "log_file").optional().map(PathBuf::from);
@@ -204,7 +204,7 @@ impl Settings {
             .get();
         let sweep_interval = engine::sweep_interval(r);
         let engine_listen = engine::metrics_listen(r);
-        let events = events::events(r);
+        let events = events::events(r, &host);
         let report = reader.finish()?;
         Ok(Self {
             listen,

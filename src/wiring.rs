@@ -28,7 +28,7 @@ use crate::cmd::Failure;
 use crate::settings::{AuthStrategy, Settings, database_folder};
 
 pub(crate) use bus::Bus;
-pub(crate) use events::events;
+pub(crate) use events::Telling;
 pub(crate) use process::{Process, Runs};
 
 /// What both processes share.

@@ -3,7 +3,7 @@
 use super::{Failure, service_settings};
 use crate::cli::ConfigArgs;
 use crate::wiring::policy::PolicyFiles;
-use crate::wiring::{self, Bus, Process};
+use crate::wiring::{self, Bus, Process, Telling};
 
 /// Runs the API until told to stop.
 pub(crate) async fn run(args: &ConfigArgs) -> Result<u8, Failure> {
@@ -12,10 +12,11 @@ pub(crate) async fn run(args: &ConfigArgs) -> Result<u8, Failure> {
     let rules = PolicyFiles::open(&settings.oslo_policy)?;
     let bus = Bus::open(&settings);
     let poke = bus.poke(wiring::socket_poke(&settings)?);
-    let events = wiring::events(&settings, None);
-    let router = wiring::api(&settings, &base, poke, rules.policy(), events).await?;
+    let telling = Telling::open(&settings, &bus);
+    let router = wiring::api(&settings, &base, poke, rules.policy(), telling.port()).await?;
     let mut process = Process::default();
     process.metrics(&settings, wiring::Runs::Api).await?;
+    telling.run(&process);
     bus.publish(&process);
     process.api(wiring::listen::api(&settings).await?, router, &settings);
     process.policy(rules);

@@ -4,7 +4,7 @@ use tokio::sync::watch;
 
 use super::{Failure, service_settings};
 use crate::cli::EngineArgs;
-use crate::wiring::{self, Bus, Process};
+use crate::wiring::{self, Bus, Process, Telling};
 
 /// Runs the engine until told to stop.
 pub(crate) async fn run(args: &EngineArgs) -> Result<u8, Failure> {
@@ -20,9 +20,11 @@ pub(crate) async fn run(args: &EngineArgs) -> Result<u8, Failure> {
         policy,
     )
     .await?;
-    let engine = engine.telling(wiring::events(&settings, None));
+    let telling = Telling::open(&settings, &bus);
+    let engine = engine.telling(telling.port());
     let mut process = Process::default();
     process.metrics(&settings, wiring::Runs::Engine).await?;
+    telling.run(&process);
     bus.listen(&mut process, &settings, &base, &args.upstream);
     process.engine(engine, &settings, &base);
     process.run(|| super::reload_rules(&args.config, &rules)).await?;

@@ -12,7 +12,7 @@ use crate::logging::{self, Logging};
 use crate::out;
 use crate::settings::Settings;
 use crate::wiring::policy::PolicyFiles;
-use crate::wiring::{self, Base, Bus, Process};
+use crate::wiring::{self, Base, Bus, Process, Telling};
 
 /// Runs both until told to stop.
 pub(crate) async fn run(args: ServeArgs) -> Result<u8, Failure> {
@@ -85,14 +85,15 @@ pub(crate) async fn start(
     bus.refuse_beside_upstream(upstream).await?;
     let base = wiring::base(settings).await?;
     let (poke, wake) = wiring::both_ends(settings)?;
-    let events = wiring::events(settings, None);
+    let telling = Telling::open(settings, &bus);
     let engine = wiring::engine(settings, &base, bus.wake(wake), policy).await?;
-    let engine = engine.telling(events.clone());
+    let engine = engine.telling(telling.port());
     let rules = PolicyFiles::open(&settings.oslo_policy)?;
-    let router = wiring::api(settings, &base, bus.poke(poke), rules.policy(), events).await?;
+    let router = wiring::api(settings, &base, bus.poke(poke), rules.policy(), telling.port()).await?;
     let listener = wiring::listen::api(settings).await?;
     let mut process = Process::default();
     process.metrics(settings, wiring::Runs::Engine).await?;
+    telling.run(&process);
     bus.listen(&mut process, settings, &base, upstream);
     process.engine(engine, settings, &base);
     process.api(listener, router, settings);

@@ -1,7 +1,8 @@
 //! `[oslo_messaging_notifications]` and `[events]`: who is told of what happens.
 
-use secrecy::{ExposeSecret as _, SecretString};
 use tachi_config::{Reader, Refusal};
+
+use super::messaging::{self, Messaging};
 
 /// Upstream's name for where its events go; it reads no option for it.
 const TOPIC: &str = "versioned_notifications";
@@ -18,16 +19,14 @@ pub(crate) enum Driver {
 }
 
 /// How events are told.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub(crate) struct EventSettings {
     /// Each tells every event; none, the default, is nobody.
     pub(crate) drivers: Vec<Driver>,
     /// A broker of their own; else that of `[DEFAULT] transport_url`.
-    pub(crate) transport_url: Option<SecretString>,
+    pub(crate) broker: Option<Messaging>,
     /// Where a broker's events go.
     pub(crate) topics: Vec<String>,
-    /// `control_exchange`.
-    pub(crate) exchange: String,
     /// Drivers that exist upstream and tell nobody here.
     pub(crate) silent: Vec<String>,
 }
@@ -42,7 +41,7 @@ impl EventSettings {
 }
 
 /// Reads them.
-pub(super) fn events(r: &mut Reader<'_>) -> EventSettings {
+pub(super) fn events(r: &mut Reader<'_>, host: &str) -> EventSettings {
     let mut settings = EventSettings::default();
     for word in r
         .multi("oslo_messaging_notifications", "driver")
@@ -72,15 +71,8 @@ pub(super) fn events(r: &mut Reader<'_>) -> EventSettings {
             settings.drivers.push(driver);
         }
     }
-    settings.transport_url = r
-        .secret("oslo_messaging_notifications", "transport_url")
-        .optional()
-        .filter(|url| !url.expose_secret().is_empty());
+    settings.broker = messaging::messaging(r, "oslo_messaging_notifications", host);
     settings.topics = r.list("events", "topics").default(vec![TOPIC.to_owned()]).get();
-    settings.exchange = r
-        .string("DEFAULT", "control_exchange")
-        .default("masakari".to_owned())
-        .get();
     settings
 }
 
@@ -115,20 +107,16 @@ mod tests {
         assert_eq!(settings.drivers, [Driver::MessagingV2, Driver::Log]);
         assert_eq!(settings.silent, ["routing"]);
         assert!(settings.needs_a_broker());
-        assert_eq!(
-            settings.transport_url.unwrap().expose_secret(),
-            "rabbit://u:secret@events:5672/"
-        );
+        let broker = settings.broker.unwrap();
+        assert_eq!(broker.shown, "rabbit://events:5672/");
     }
 
     #[test]
     fn upstreams_topic_is_not_an_option_of_upstreams() {
         let settings = read("[oslo_messaging_notifications]\ntopics = notifications\n");
         assert_eq!(settings.topics, ["versioned_notifications"]);
-        let settings =
-            read("[events]\ntopics = versioned_notifications, mine\n[DEFAULT]\ncontrol_exchange = ha\n");
+        let settings = read("[events]\ntopics = versioned_notifications, mine\n");
         assert_eq!(settings.topics, ["versioned_notifications", "mine"]);
-        assert_eq!(settings.exchange, "ha");
     }
 
     #[test]

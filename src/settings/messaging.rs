@@ -21,10 +21,10 @@ pub(crate) struct Messaging {
     pub(crate) shown: String,
 }
 
-/// Reads everything of the broker. `host` is part of the names of queues.
-pub(super) fn messaging(r: &mut Reader<'_>, host: &str) -> Option<Messaging> {
+/// Reads everything of the broker that `transport_url` of `section` names. `host` is part of the names of queues.
+pub(super) fn messaging(r: &mut Reader<'_>, section: &str, host: &str) -> Option<Messaging> {
     let url = r
-        .parsed("DEFAULT", "transport_url", transport_url, ToString::to_string)
+        .parsed(section, "transport_url", transport_url, ToString::to_string)
         .secret()
         .optional();
     let exchange = name(r, "control_exchange", "masakari");

@@ -59,6 +59,11 @@ impl Bus {
         }
     }
 
+    /// The way to the broker, for whoever has something to send.
+    pub(crate) fn publisher(&self) -> Option<Publisher> {
+        self.link.as_ref().map(|link| link.publisher.clone())
+    }
+
     /// Wakes engines here by `local`, and those elsewhere through the broker.
     pub(crate) fn poke(&self, local: Arc<dyn Poke>) -> Arc<dyn Poke> {
         match &self.link {
@@ -101,7 +106,7 @@ impl Bus {
     /// Sends what there is to send.
     pub(crate) fn publish(self, process: &Process) {
         if let Some(link) = self.link {
-            process.task(|stop| link.task.run(stop));
+            process.last(|stop| link.task.run(stop));
         }
     }
 
@@ -120,7 +125,7 @@ impl Bus {
             let links = [link.publisher.status(), listener.status()];
             let seen = upstream.clone();
             process.fact("broker", Arc::new(move || fact(&links, &seen)));
-            process.task(|stop| link.task.run(stop));
+            process.last(|stop| link.task.run(stop));
             process.task(|stop| listener.run(stop));
         }
         let take_up = TakeUp {

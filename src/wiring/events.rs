@@ -2,42 +2,88 @@
 
 use std::sync::Arc;
 
+use tachi_bus::amqp::{Lane, Message, Publisher, PublisherTask, QueueFirst};
 use tachi_engine::ports::Events;
 use tachi_events::{Broker, Carrier, Emitter, Format, Log, Outlet};
 
+use super::{Bus, Process};
 use crate::settings::{Driver, Settings, hostname};
 
-/// The port of engine and API. `carrier` is the way to a broker, if there is one.
-pub(crate) fn events(settings: &Settings, carrier: Option<&Arc<dyn Carrier>>) -> Arc<dyn Events> {
-    let wanted = &settings.events;
-    for driver in &wanted.silent {
-        tracing::warn!(
-            "[oslo_messaging_notifications] driver = {driver} tells nobody here: events go to the others only"
-        );
-    }
-    if wanted.needs_a_broker() && carrier.is_none() {
-        tracing::warn!(
-            "[oslo_messaging_notifications] driver wants events at a broker, and there is no transport_url: none are sent"
-        );
-    }
-    let mut outlets: Vec<Arc<dyn Outlet>> = Vec::new();
-    for driver in &wanted.drivers {
-        let format = match driver {
-            Driver::Log => {
-                outlets.push(Arc::new(Log));
-                continue;
+/// The port of engine and API, and what works behind it.
+pub(crate) struct Telling {
+    port: Arc<dyn Events>,
+    /// To a broker of its own, if events have one.
+    task: Option<PublisherTask>,
+}
+
+impl Telling {
+    /// Connects nothing yet.
+    pub(crate) fn open(settings: &Settings, bus: &Bus) -> Self {
+        let wanted = &settings.events;
+        for driver in &wanted.silent {
+            tracing::warn!(
+                "[oslo_messaging_notifications] driver = {driver} tells nobody here: events go to the others only"
+            );
+        }
+        let (own, task) = match wanted.broker.as_ref().filter(|_| wanted.needs_a_broker()) {
+            Some(broker) => {
+                let (publisher, task) = Publisher::new(broker.options.clone());
+                (Some(publisher), Some(task))
             }
-            Driver::Messaging => Format::Bare,
-            Driver::MessagingV2 => Format::Enveloped,
+            None => (None, None),
         };
-        if let Some(carrier) = carrier {
-            outlets.push(Arc::new(Broker::new(
-                Arc::clone(carrier),
-                wanted.exchange.clone(),
-                wanted.topics.clone(),
-                format,
-            )));
+        let carrier = own.or_else(|| bus.publisher()).map(ToBroker).map(Arc::new);
+        let exchange = wanted
+            .broker
+            .as_ref()
+            .or(settings.messaging.as_ref())
+            .map(|broker| broker.options.upstream.exchange.clone());
+        let mut outlets: Vec<Arc<dyn Outlet>> = Vec::new();
+        for driver in &wanted.drivers {
+            let format = match driver {
+                Driver::Log => {
+                    outlets.push(Arc::new(Log));
+                    continue;
+                }
+                Driver::Messaging => Format::Bare,
+                Driver::MessagingV2 => Format::Enveloped,
+            };
+            if let (Some(carrier), Some(exchange)) = (&carrier, &exchange) {
+                let topics = wanted.topics.clone();
+                outlets.push(Arc::new(Broker::new(carrier.clone(), exchange, topics, format)));
+            } else {
+                tracing::warn!(
+                    "[oslo_messaging_notifications] driver sends events to a broker, and no transport_url names one: \
+                     none are sent"
+                );
+            }
+        }
+        Self {
+            port: Arc::new(Emitter::new(hostname(), outlets)),
+            task,
         }
     }
-    Arc::new(Emitter::new(hostname(), outlets))
+
+    /// The port.
+    pub(crate) fn port(&self) -> Arc<dyn Events> {
+        Arc::clone(&self.port)
+    }
+
+    /// Sends what there is to send.
+    pub(crate) fn run(self, process: &Process) {
+        if let Some(task) = self.task {
+            process.last(|stop| task.run(stop));
+        }
+    }
+}
+
+/// The buffer in front of a broker.
+struct ToBroker(Publisher);
+
+impl Carrier for ToBroker {
+    fn publish(&self, exchange: &str, key: &str, body: Vec<u8>) -> bool {
+        let mut message = Message::json(Lane::Event, exchange, key, body);
+        message.queue_first = Some(QueueFirst { name: key.to_owned() });
+        self.0.publish(message)
+    }
 }

@@ -53,6 +53,9 @@ fn fencing(settings: &Settings) -> String {
 pub(crate) struct Process {
     tasks: TaskTracker,
     stop: CancellationToken,
+    /// What works for the others, and is told to stop when they have ended.
+    last: TaskTracker,
+    over: CancellationToken,
     manager: Manager,
     status: Vec<String>,
     facts: BTreeMap<String, Fact>,
@@ -164,6 +167,22 @@ impl Process {
         self.tasks.spawn(run(self.stop.clone()));
     }
 
+    /// Runs what sends the others' last words: it is told to stop when all of them have ended.
+    pub(crate) fn last<F>(&self, run: impl FnOnce(CancellationToken) -> F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.last.spawn(run(self.over.clone()));
+    }
+
+    /// All have ended, one after the other.
+    async fn all_ended(&self) {
+        self.tasks.wait().await;
+        self.over.cancel();
+        self.last.close();
+        self.last.wait().await;
+    }
+
     /// Watches over the files of the policy.
     pub(crate) fn policy(&self, files: PolicyFiles) {
         self.tasks.spawn(files.watch(self.stop.clone()));
@@ -208,7 +227,7 @@ impl Process {
         self.stop.cancel();
         self.tasks.close();
         tokio::select! {
-            () = self.tasks.wait() => Ok(()),
+            () = self.all_ended() => Ok(()),
             _ = term.recv() => Err(Failure::told("stopped at once by a second signal")),
             _ = int.recv() => Err(Failure::told("stopped at once by a second signal")),
         }
@@ -218,7 +237,7 @@ impl Process {
     pub(crate) async fn end(self, limit: Duration) {
         self.stop.cancel();
         self.tasks.close();
-        if tokio::time::timeout(limit, self.tasks.wait()).await.is_err() {
+        if tokio::time::timeout(limit, self.all_ended()).await.is_err() {
             tracing::warn!("something has not stopped in time");
         }
     }

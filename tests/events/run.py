@@ -115,7 +115,6 @@ class Listener:
         self.got = []
         self.lock = threading.Lock()
         transport = oslo_messaging.get_notification_transport(conf, url=url)
-        conf.set_override("rabbit_quorum_queue", True, "oslo_messaging_rabbit")
         target = oslo_messaging.Target(exchange="masakari", topic=topic)
         self.server = oslo_messaging.get_notification_listener(transport, [target], [self], executor="threading")
         self.server.start()

@@ -6,11 +6,13 @@ use metrics::{counter, describe_counter};
 
 const EVENTS: &str = "tachi_events_total";
 
-pub(crate) fn describe() {
-    describe_counter!(EVENTS, "Events by driver; dropped: an older one had to go for it");
-}
+/// At the first event there is somebody to describe it to, if there ever is.
+static DESCRIBED: Once = Once::new();
 
 pub(crate) fn count(driver: &'static str, kept: bool) {
+    DESCRIBED.call_once(|| {
+        describe_counter!(EVENTS, "Events by driver; dropped: an older one had to go for it");
+    });
     let result = if kept { "kept" } else { "dropped" };
     counter!(EVENTS, "driver" => driver, "result" => result).increment(1);
 }
