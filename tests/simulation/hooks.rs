@@ -123,6 +123,12 @@ impl World {
         );
     }
 
+    /// Whether a hook before the fence has ended the recovery, and said so.
+    pub(crate) fn was_skipped(&self, rec: RecIx) -> bool {
+        let said = self.journal.recs[rec].message.as_deref().unwrap_or_default();
+        said.starts_with("skipped: hook") && !self.hooking.flows.host_auto.pre.is_empty()
+    }
+
     /// Nothing is evacuated while a hook that comes before it is running, on whichever engine.
     pub(crate) fn check_no_hook_runs(&mut self, rec: RecIx) {
         let now = self.now;

@@ -55,6 +55,9 @@ impl World {
         if status != NotificationStatus::Finished || self.journal.recs[rec].kind != RecoveryKind::Host {
             return;
         }
+        if self.was_skipped(rec) {
+            return;
+        }
         let host = self.journal.recs[rec].host;
         for server in 0..self.nova.servers.len() {
             let row = &self.nova.servers[server];
