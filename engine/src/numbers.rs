@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use tachi_domain::fault::{Fault, FaultClass};
+use tachi_domain::hooks::Verdict;
 use tachi_domain::recovery::{Observation, Record, RecoveryKind};
 use tachi_domain::{Elapsed, ServerId};
 
@@ -109,6 +110,14 @@ pub(crate) fn called(call: &'static str, observation: &Observation, took: Durati
 fn outcome(observation: &Observation) -> (&'static str, String) {
     if matches!(observation, Observation::NotSent(_)) {
         return ("not_sent", String::new());
+    }
+    if let Observation::Hook { outcome, .. } = observation {
+        let result = match outcome.verdict {
+            Verdict::GoOn => "ok",
+            Verdict::Skip => "skip",
+            Verdict::Failed => "failed",
+        };
+        return (result, String::new());
     }
     let Some(fault) = fault(observation) else {
         return ("ok", String::new());

@@ -9,6 +9,8 @@ use crate::fault::Fault;
 use crate::recovery::OperatorWord;
 use crate::{HostId, ServiceId, Timestamp};
 
+mod hooking;
+
 const HOST: &str = "c1";
 const D: u64 = 20_000;
 const SETTLED: u64 = 81_000;

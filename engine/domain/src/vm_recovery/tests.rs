@@ -10,6 +10,7 @@ use crate::recovery::OperatorWord;
 use crate::{HostId, ServiceId, Timestamp};
 
 mod chance;
+mod hooking;
 
 const HOST: &str = "c1";
 const D: u64 = 20_000;
