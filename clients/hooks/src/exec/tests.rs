@@ -150,10 +150,10 @@ async fn a_program_whose_time_is_over_is_asked_to_end() {
     let script = script("trap 'echo cleaned > \"$1\"; exit 0' TERM; while :; do sleep 0.05; done");
     let cleaned = script.path("cleaned");
     let (verdict, text) = script.run("timeout=0.5", &[cleaned.to_str().unwrap()]).await;
-    assert_eq!(
-        (verdict, text.as_str()),
-        (Verdict::Failed, "took longer than 0.5 s")
-    );
+    assert_eq!(verdict, Verdict::Failed);
+    // The shell may have a word about what it has started, which was told to end, too.
+    assert!(text.starts_with("took longer than 0.5 s"), "{text}");
+    assert!(!text.contains("killed"), "{text}");
     assert_eq!(std::fs::read_to_string(cleaned).unwrap(), "cleaned\n");
 }
 
@@ -162,9 +162,10 @@ async fn a_program_that_does_not_end_is_killed_with_all_it_has_started() {
     let script = script("trap '' TERM; sleep 1000 & echo $! > \"$1\"; while :; do sleep 0.05; done");
     let child = script.path("child");
     let (verdict, text) = script.run("timeout=0.5", &[child.to_str().unwrap()]).await;
-    assert_eq!(
-        (verdict, text.as_str()),
-        (Verdict::Failed, "took longer than 0.5 s, and had to be killed")
+    assert_eq!(verdict, Verdict::Failed);
+    assert!(
+        text.starts_with("took longer than 0.5 s, and had to be killed"),
+        "{text}"
     );
     let pid = std::fs::read_to_string(child).unwrap();
     until("what it has started to be gone", || !lives(&pid)).await;
