@@ -198,10 +198,7 @@ impl Settings {
             flows,
             ..recovery::policy(r, maas.is_some())
         };
-        let notification_expiry = r
-            .seconds("DEFAULT", "notifications_expired_interval")
-            .default(Duration::from_secs(86_400))
-            .get();
+        let notification_expiry = recovery::expiry(r);
         let sweep_interval = engine::sweep_interval(r);
         let engine_listen = engine::metrics_listen(r);
         let events = events::events(r, &host);

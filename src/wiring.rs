@@ -89,7 +89,12 @@ pub(crate) async fn nova(settings: &Settings, clock: &Arc<dyn Clock>) -> Result<
     let session = Session::new(options, clock.clone())
         .await
         .map_err(|error| Failure::new("setting up the session with Keystone", error))?;
-    Ok(Arc::new(Nova::new(session)))
+    let nova = Nova::new(session);
+    Ok(Arc::new(if settings.policy.leave.image_properties.is_empty() {
+        nova
+    } else {
+        nova.with_image_properties()
+    }))
 }
 
 /// The engine, ready to run.

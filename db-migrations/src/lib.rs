@@ -22,6 +22,7 @@ mod m20261120_0002_recovery_tables;
 mod m20261120_0003_list_indexes;
 mod m20261120_0010_lock_table;
 mod m20261120_0030_engine_table;
+mod m20261120_0040_reports_and_restarts;
 mod origin;
 mod statement;
 mod sync;
@@ -52,6 +53,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261120_0003_list_indexes::Migration),
             Box::new(m20261120_0010_lock_table::Migration),
             Box::new(m20261120_0030_engine_table::Migration),
+            Box::new(m20261120_0040_reports_and_restarts::Migration),
         ]
     }
 

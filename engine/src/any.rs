@@ -48,12 +48,9 @@ impl Any {
                 host,
                 policy.clone(),
             ))),
-            RecoveryKind::Vm => Self::Vm(Box::new(VmRecovery::new(
-                id,
-                notification,
-                &host.name,
-                policy.clone(),
-            ))),
+            RecoveryKind::Vm => Self::Vm(Box::new(
+                VmRecovery::new(id, notification, &host.name, policy.clone()).after(&claimed.restarts),
+            )),
             RecoveryKind::Process => Self::Process(Box::new(ProcessRecovery::new(
                 id,
                 notification,
@@ -190,6 +187,14 @@ impl Any {
         over.map(|one| one.server)
     }
 
+    /// Whether it knows already what a report that joins it could say.
+    pub(crate) fn has_heard_normal(&self) -> bool {
+        match self {
+            Self::Host(state) => state.reported.as_deref() == Some("NORMAL"),
+            Self::Vm(_) | Self::Process(_) => true,
+        }
+    }
+
     /// Nothing is left to be done.
     pub(crate) fn is_over(&self) -> bool {
         match self {
@@ -223,4 +228,108 @@ fn one_by_one<S>(
         commands.extend(decision.commands);
     }
     (state, record, commands)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use tachi_domain::entity::notification::{Notification, NotificationStatus, NotificationType};
+    use tachi_domain::entity::segment::{RecoveryMethod, Segment};
+    use tachi_domain::entity::{Host, Stamps};
+    use tachi_domain::recovery::{Life, Pulse};
+    use tachi_domain::{Elapsed, HostId, NotificationId, RecoveryId, SegmentId, Timestamp};
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn claimed(kind: RecoveryKind) -> Claimed {
+        let stamps = Stamps {
+            created_at: Timestamp::from_micros(0),
+            updated_at: None,
+        };
+        let segment = Segment {
+            row: 1,
+            id: SegmentId(Uuid::from_u128(1)),
+            name: "one".into(),
+            service_type: "COMPUTE".into(),
+            enabled: true,
+            description: None,
+            recovery_method: RecoveryMethod::Auto,
+            stamps,
+        };
+        let host = Host {
+            row: 1,
+            id: HostId(Uuid::from_u128(2)),
+            name: "compute-1".into(),
+            segment,
+            kind: "COMPUTE".into(),
+            control_attributes: "SSH".into(),
+            reserved: false,
+            on_maintenance: false,
+            stamps,
+        };
+        let notification = Notification {
+            row: 1,
+            id: NotificationId(Uuid::from_u128(3)),
+            kind: NotificationType::ComputeHost,
+            generated_time: Timestamp::from_micros(0),
+            source_host: host.id,
+            segment: None,
+            payload: BTreeMap::from([("event".to_owned(), "STOPPED".to_owned())]),
+            status: NotificationStatus::Running,
+            message: None,
+            stamps,
+        };
+        Claimed {
+            id: RecoveryId(Uuid::from_u128(4)),
+            epoch: 1,
+            kind,
+            life: Life::Open,
+            notification,
+            host: Some(host),
+            elapsed: Elapsed::ZERO,
+            state: None,
+            moves: Vec::new(),
+            opened_at: Timestamp::from_micros(0),
+            pulse: Pulse {
+                segment_enabled: true,
+                operator_maintenance: false,
+                word: None,
+                joined_normal: false,
+            },
+            restarts: Vec::new(),
+        }
+    }
+
+    const KINDS: [RecoveryKind; 3] = [RecoveryKind::Host, RecoveryKind::Vm, RecoveryKind::Process];
+
+    #[test]
+    fn ew12_a_host_whose_row_is_gone_ends_what_was_not_begun_with_its_reason() {
+        for kind in KINDS {
+            let gone = Claimed {
+                host: None,
+                ..claimed(kind)
+            };
+            let Err(why) = Any::open(&gone, &Policy::default()) else {
+                panic!("{kind}: opened");
+            };
+            assert!(matches!(why, Unusable::NoHost), "{kind}: {why}");
+            assert!(why.to_string().contains("not registered any more"), "{kind}");
+        }
+    }
+
+    #[test]
+    fn ew12_a_recovery_that_has_begun_goes_on_without_the_hosts_row() {
+        for kind in KINDS {
+            let begun = Any::open(&claimed(kind), &Policy::default()).ok().unwrap();
+            let gone = Claimed {
+                host: None,
+                state: Some(begun.head().unwrap()),
+                ..claimed(kind)
+            };
+            let again = Any::open(&gone, &Policy::default()).ok().unwrap();
+            assert_eq!(again.host(), "compute-1", "{kind}: it knows the host by itself");
+        }
+    }
 }

@@ -183,6 +183,7 @@ impl Driver {
             record.unless_host_recovery = None;
             if matches!(refusal, Observation::HostUnderRecovery) {
                 record.steps.clear();
+                record.restarted = None;
             }
             observations = commands.into_iter().map(Observation::NotSent).collect();
             observations.push(refusal);
@@ -212,6 +213,8 @@ impl Driver {
             Committed::Written(_) => None,
             Committed::MovesTaken(servers) => Some(Observation::MovesTaken(servers)),
             Committed::HostUnderRecovery => Some(Observation::HostUnderRecovery),
+            // It was to end on half of what is known: it begins anew from the journal, and hears the rest.
+            Committed::Joined => return Err(Ended::Unsure),
             Committed::Lost => return Err(Ended::Lost),
         };
         if refused.is_none() {
@@ -239,7 +242,9 @@ impl Driver {
             .await;
         match self.judge(outcome, sent)? {
             Committed::Written(_) => Ok(()),
-            Committed::Lost | Committed::MovesTaken(_) | Committed::HostUnderRecovery => Err(Ended::Lost),
+            Committed::Lost | Committed::MovesTaken(_) | Committed::HostUnderRecovery | Committed::Joined => {
+                Err(Ended::Lost)
+            }
         }
     }
 

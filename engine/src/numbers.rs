@@ -88,7 +88,7 @@ pub(crate) fn committed(outcome: &Result<Committed, JournalError>, took: Duratio
     let result = match outcome {
         Ok(Committed::Written(_)) => "written",
         Ok(Committed::Lost) => "lost",
-        Ok(Committed::MovesTaken(_) | Committed::HostUnderRecovery) => "refused",
+        Ok(Committed::MovesTaken(_) | Committed::HostUnderRecovery | Committed::Joined) => "refused",
         Err(_) => "failed",
     };
     counter!(COMMITS, "result" => result).increment(1);

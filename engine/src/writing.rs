@@ -60,6 +60,9 @@ pub(crate) fn write_of(
         host: host_write,
         proven_off: if record.head { state.is_proven_off() } else { None },
         unless_host_recovery: record.unless_host_recovery.clone(),
+        // What has been heard is no news.
+        unless_joined: record.unless_joined && !state.has_heard_normal(),
+        restarted: record.restarted,
     })
 }
 

@@ -20,10 +20,22 @@ pub(super) fn metrics_listen(r: &mut Reader<'_>) -> Option<SocketAddr> {
     .optional()
 }
 
-/// `[recovery] sweep_interval`: how long a lost wake-up may cost.
+/// `[recovery] sweep_interval`: how long a lost wake-up may cost. Masakari looks for forgotten notifications so seldom as its three
+/// intervals say; that is the most it may be.
 pub(super) fn sweep_interval(r: &mut Reader<'_>) -> Duration {
+    let old = [
+        ("process_unfinished_notifications_interval", 120),
+        ("retry_notification_new_status_interval", 60),
+        ("check_expired_notifications_interval", 600),
+    ];
+    let least = Duration::from_millis(10);
+    let bounds = old.map(|(option, seconds)| {
+        let default = Duration::from_secs(seconds);
+        r.seconds("DEFAULT", option).default(default).get()
+    });
+    let bound = bounds.into_iter().min().unwrap_or(least).max(least);
     r.seconds("recovery", "sweep_interval")
-        .default(Duration::from_secs(2))
-        .range(Duration::from_millis(10)..=Duration::from_secs(60))
+        .default(Duration::from_secs(2).min(bound))
+        .range(least..=Duration::from_secs(60))
         .get()
 }

@@ -1,10 +1,15 @@
 //! `[host_failure]`, `[instance_failure]`, `[process_failure]`, `[fencing]` and `[recovery]`: the rules of recoveries.
 
+mod instances;
+mod limits;
+
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use tachi_config::Reader;
 use tachi_domain::policy::{FencingMode, Policy};
+
+pub(super) use limits::expiry;
 
 /// Waits that are part of one step.
 const SHORT: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(600);
@@ -16,7 +21,9 @@ const LONG: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::fro
 pub(super) fn policy(r: &mut Reader<'_>, has_device: bool) -> Policy {
     let policy = failures(r, Policy::default());
     let policy = fencing(r, has_device, policy);
-    pace(r, policy)
+    let policy = pace(r, policy);
+    let policy = instances::instances(r, policy);
+    limits::limits(r, policy)
 }
 
 /// Which instances, and what people are told.
@@ -170,3 +177,6 @@ fn pace(r: &mut Reader<'_>, d: Policy) -> Policy {
         ..d
     }
 }
+
+#[cfg(test)]
+mod tests;

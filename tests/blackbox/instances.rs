@@ -334,7 +334,7 @@ async fn a_stopped_nova_compute_is_disabled_with_our_mark() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ew5_a_host_that_lost_a_process_is_recovered_when_it_dies() {
+async fn ew05_a_host_that_lost_a_process_is_recovered_when_it_dies() {
     for (process, touches) in [("libvirtd", false), ("nova-compute", true)] {
         let stage = Stage::set(quick_region(4)).await;
         stage.protect().await;

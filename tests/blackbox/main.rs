@@ -15,6 +15,7 @@ mod hooks;
 mod identity;
 mod instances;
 mod operator;
+mod policies;
 mod processes;
 mod recovery;
 mod support;

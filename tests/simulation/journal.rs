@@ -166,6 +166,7 @@ impl Journal {
             segment_enabled: self.segment_enabled,
             operator_maintenance: self.maintenance.contains(&self.recs[rec].host),
             word: self.recs[rec].word.clone(),
+            joined_normal: false,
         }
     }
 

@@ -6,6 +6,7 @@
 //! |---|---|---|---|
 //! | services | 2.69 | 2.53 | a host in a down cell looks like no host |
 //! | servers, lock | 2.73 | 2.53 | no `locked_reason`: locks are set and seen without one |
+//! | servers, with image properties | 2.98 | 2.53 | images without properties; asked for only where a rule looks at them |
 //! | migrations | 2.59 | 2.59 | an error: lists without pages cannot be trusted |
 //! | evacuate | 2.94 | 2.53 | from 2.95 on Nova leaves evacuated servers stopped |
 
@@ -38,6 +39,7 @@ use version::{Feature, Versions};
 pub struct Nova {
     session: Session,
     versions: Versions,
+    servers: Feature,
 }
 
 /// A call to Nova, short of what all have in common.
@@ -74,6 +76,16 @@ impl Nova {
         Self {
             session,
             versions: Versions::default(),
+            servers: Feature::SERVERS,
+        }
+    }
+
+    /// Reads servers with the properties of their images, where Nova shows them.
+    #[must_use]
+    pub fn with_image_properties(self) -> Self {
+        Self {
+            servers: Feature::SERVERS_AND_IMAGES,
+            ..self
         }
     }
 

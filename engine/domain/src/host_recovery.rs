@@ -14,6 +14,7 @@ mod answers;
 mod asks;
 mod begin;
 mod choice;
+mod deadlines;
 mod fence;
 mod following;
 mod heartbeat;
@@ -134,6 +135,9 @@ pub struct HostRecovery {
     /// What came of the operator's hooks.
     #[serde(default)]
     pub hooks: HookTrack,
+    /// What its deadline is counted from: its beginning, or when an operator last let it go on.
+    #[serde(default)]
+    pub deadline_from: Elapsed,
     /// The instances. Kept row by row beside the head.
     #[serde(skip)]
     pub moves: BTreeMap<ServerId, Move>,
@@ -172,6 +176,7 @@ impl HostRecovery {
             service: ServiceTrack::default(),
             message: None,
             hooks: HookTrack::default(),
+            deadline_from: Elapsed::ZERO,
             moves: BTreeMap::new(),
             asks: Asks::default(),
             pulse: None,
@@ -335,6 +340,11 @@ impl HostRecovery {
     fn act(&mut self, now: Now, record: &mut Record, commands: &mut Vec<Command>) {
         // Instances that other recoveries let go of are planned again; the journal had its say since.
         self.retaken(now);
+        if self.forbidden().is_some() {
+            self.stop_the_clocks(now);
+        } else {
+            self.give_up_late(now, record);
+        }
         // A stage that is left makes way for the next one at once; there are seven.
         for _ in 0..8 {
             let before = self.stage;

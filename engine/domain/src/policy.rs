@@ -99,6 +99,24 @@ pub struct Policy {
     /// The operator's hooks, and which of the engine's own work is left to them.
     #[serde(default, skip_serializing_if = "Flows::is_default")]
     pub flows: Flows,
+
+    // --- how often an instance is restarted
+    /// How often within [`Policy::restart_window`]; 0 for any number.
+    pub max_restarts: u32,
+    /// What counts as lately.
+    pub restart_window: Duration,
+    /// Between the first restart and the second; doubled with each.
+    pub restart_pause: Duration,
+
+    // --- how long something may go on
+    /// How long Nova may go on showing a service enabled after it has accepted to disable it.
+    pub disable_limit: Duration,
+    /// How long an evacuation may be under way without progress before that is told; it is never a failure by itself.
+    pub slow_after: Duration,
+    /// How long calls about an instance may go on failing before it is left to a person.
+    pub move_deadline: Duration,
+    /// How long a recovery that nothing and nobody holds up may take to ask for the last of its instances.
+    pub deadline: Duration,
 }
 
 impl Default for Policy {
@@ -134,6 +152,13 @@ impl Default for Policy {
             leave: LeaveRules::default(),
             evacuate_service_instances: false,
             flows: Flows::default(),
+            max_restarts: 5,
+            restart_window: Duration::from_hours(1),
+            restart_pause: Duration::from_secs(10),
+            disable_limit: Duration::from_mins(3),
+            slow_after: Duration::from_mins(10),
+            move_deadline: Duration::from_hours(6),
+            deadline: Duration::from_hours(24),
         }
     }
 }

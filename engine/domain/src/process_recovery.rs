@@ -43,6 +43,9 @@ pub struct ProcessRecovery {
     asked: Option<Elapsed>,
     /// How often Nova has accepted it.
     accepted: u32,
+    /// When it did so first.
+    #[serde(default)]
+    accepted_at: Option<Elapsed>,
     /// Nothing left.
     pub over: bool,
     /// What the notification shows.
@@ -66,9 +69,6 @@ pub struct ProcessRecovery {
     trouble: Option<String>,
 }
 
-/// How often Nova may accept the disabling and go on showing the service enabled.
-const ACCEPTED_IN_VAIN: u32 = 5;
-
 /// How much younger than its intent a call may be (R4), rounded up.
 const SENT_WITHIN: Duration = Duration::from_secs(1);
 
@@ -87,6 +87,7 @@ impl ProcessRecovery {
             heard: 0,
             asked: None,
             accepted: 0,
+            accepted_at: None,
             over: false,
             message: None,
             hooks: HookTrack::default(),
@@ -203,7 +204,8 @@ impl ProcessRecovery {
         if now.elapsed < self.ask_not_before {
             return;
         }
-        if self.accepted >= ACCEPTED_IN_VAIN {
+        let in_vain = |at: Elapsed| now.elapsed.since(at) >= self.policy.disable_limit;
+        if self.accepted_at.is_some_and(in_vain) {
             let text = format!(
                 "Nova has accepted {} times to disable the compute service of {}, and still shows it enabled",
                 self.accepted, self.host
@@ -266,7 +268,8 @@ impl ProcessRecovery {
             Observation::ServiceUpdated(Ok(_)) => {
                 self.busy = false;
                 self.trouble = None;
-                self.accepted += 1;
+                self.accepted = self.accepted.saturating_add(1);
+                self.accepted_at.get_or_insert(now.elapsed);
                 record.head = true;
                 // Nova may go on showing what was before for a moment.
                 self.not_before = now.elapsed.plus(self.policy.tick);

@@ -71,6 +71,8 @@ pub struct Pulse {
     pub operator_maintenance: bool,
     /// The latest word, if any.
     pub word: Option<OperatorWord>,
+    /// A further report of the same host has joined the recovery and says that the host is off (R19).
+    pub joined_normal: bool,
 }
 
 /// How many hosts are out, for the storm guards: on maintenance for whatever reason, or under recovery.
@@ -110,6 +112,13 @@ pub fn open_key(kind: RecoveryKind, host: HostId, payload: &BTreeMap<String, Str
             .map(|id| format!("vm:{}", id.to_ascii_lowercase())),
         RecoveryKind::Process => None,
     }
+}
+
+/// Whether a report of a stopped host says that it is off for certain (`host_status` `NORMAL`): more than any other can say.
+pub fn says_off(payload: &BTreeMap<String, String>) -> bool {
+    payload
+        .get("host_status")
+        .is_some_and(|said| said.eq_ignore_ascii_case("NORMAL"))
 }
 
 /// The mark a server's lock and a service's disable reason carry, so that they can be told from anybody else's.

@@ -4,7 +4,11 @@
 //! when it returns, which would start an old copy. The second half of that is checked in the transaction that journals the
 //! intent, by [`Record::unless_host_recovery`].
 
+mod budget;
+mod calls;
+mod gates;
 mod hooking;
+mod steps;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,14 +17,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::entity::Notification;
 use crate::entity::notification::NotificationStatus;
-use crate::fault::{Fault, FaultClass};
-use crate::hooks::{HookTrack, Phase};
-use crate::nova::{Server, Service, VmState};
-use crate::policy::{Policy, is_truthy};
-use crate::recovery::{
-    Command, Decision, Life, Now, Observation, Pulse, Record, ServerCall, StepKind, Task, Word,
-};
+use crate::hooks::HookTrack;
+use crate::nova::{Server, Service};
+use crate::policy::Policy;
+use crate::recovery::{Command, Decision, Life, Now, Observation, Pulse, Record, StepKind, Task, Word};
 use crate::{Elapsed, NotificationId, RecoveryId, ServerId, StateVersion};
+
+pub(crate) use gates::says_failure;
+
+use gates::is_owners_own;
 
 /// Where it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -89,6 +94,15 @@ pub struct VmRecovery {
     /// The instance is active again: only the last hooks remain.
     #[serde(default)]
     active: bool,
+    /// How often the instance was restarted lately, before this recovery.
+    #[serde(default)]
+    restarts: u32,
+    /// It is not restarted before this moment.
+    #[serde(default)]
+    pause_until: Elapsed,
+    /// Whether this recovery's restart has been counted.
+    #[serde(default)]
+    counted: bool,
     #[serde(skip)]
     pulse: Option<Pulse>,
     #[serde(skip)]
@@ -129,6 +143,8 @@ enum About {
     Call,
     /// An operator's hook is running.
     Hook,
+    /// It was restarted too often lately.
+    Budget,
 }
 
 /// What keeps it from going on. The first words for it are kept, and only told when it lasts: every change is a write.
@@ -141,35 +157,6 @@ struct Trouble {
 
 /// How long a trouble must last to be told.
 const TOLD_AFTER: Duration = Duration::from_secs(3);
-
-/// How much younger than its intent a call may be (R4), rounded up.
-const SENT_WITHIN: Duration = Duration::from_secs(1);
-
-/// The states an owner puts an instance into: it was not meant to run, and Nova would refuse to stop it.
-fn is_owners_own(state: &VmState) -> bool {
-    matches!(
-        state,
-        VmState::Paused
-            | VmState::Rescued
-            | VmState::Suspended
-            | VmState::Shelved
-            | VmState::ShelvedOffloaded
-            | VmState::Deleted
-    )
-}
-
-/// The events that mean an instance has failed. All others are noise.
-fn is_failure(event: &str, detail: &str) -> bool {
-    matches!(
-        (event, detail),
-        ("LIFECYCLE" | "QEMU_GUEST_AGENT_ERROR", "STOPPED_FAILED") | ("IO_ERROR", "IO_ERROR_REPORT")
-    )
-}
-
-/// Whether a notification's payload says that an instance has failed.
-pub(crate) fn says_failure(payload: &BTreeMap<String, String>) -> bool {
-    is_failure(&word(payload, "event"), &word(payload, "vir_domain_event"))
-}
 
 /// A word of a payload in capitals; monitors write them in either.
 fn word(payload: &BTreeMap<String, String>, key: &str) -> String {
@@ -204,6 +191,9 @@ impl VmRecovery {
             message: None,
             hooks: HookTrack::default(),
             active: false,
+            restarts: 0,
+            pause_until: Elapsed::ZERO,
+            counted: false,
             pulse: None,
             reading: false,
             read_not_before: Elapsed::ZERO,
@@ -303,44 +293,6 @@ impl VmRecovery {
 
     fn no_trouble(&mut self, about: About) {
         self.trouble.take_if(|trouble| trouble.about == about);
-    }
-
-    /// Whether a call asked for at `at` can no longer take effect (R5).
-    fn is_settled(&self, at: Elapsed, now: Now) -> bool {
-        now.elapsed.since(at) >= self.policy.settle_time() + SENT_WITHIN
-    }
-
-    /// The stage's call, if it may still take effect without an answer having come.
-    fn is_loose(&self, now: Now) -> bool {
-        self.asked
-            .is_some_and(|asked| !asked.answered && !self.is_settled(asked.at, now))
-    }
-
-    /// Whether the stage has taken longer than `limit`, not counting a call that nobody has answered: once that can no
-    /// longer take effect it is asked for again.
-    fn is_late(&self, limit: Duration, now: Now) -> bool {
-        let from = match self.asked {
-            Some(asked) if !asked.answered => self
-                .since
-                .max(asked.at.plus(self.policy.settle_time() + SENT_WITHIN)),
-            Some(_) | None => self.since,
-        };
-        now.elapsed.since(from) >= limit
-    }
-
-    fn end_late(&mut self, what: &str, limit: Duration, record: &mut Record) {
-        let state = self
-            .seen
-            .as_ref()
-            .map(|seen| format!(", it is {}", seen.what.vm_state))
-            .unwrap_or_default();
-        let why = self
-            .trouble
-            .as_ref()
-            .map(|trouble| format!(": {}", trouble.text))
-            .unwrap_or_default();
-        let text = format!("not {what} within {} s{state}{why}", limit.as_secs());
-        self.end(NotificationStatus::Failed, text, record);
     }
 
     fn learn(&mut self, observation: Observation, now: Now, record: &mut Record) {
@@ -447,56 +399,6 @@ impl VmRecovery {
         self.pulse = Some(pulse);
     }
 
-    fn answered(&mut self, call: ServerCall, result: Result<(), Fault>, now: Now, record: &mut Record) {
-        let expected = match self.stage {
-            Stage::Activating => call == ServerCall::Activate,
-            Stage::Stopping => call == ServerCall::Stop,
-            Stage::Starting => call == ServerCall::Start,
-            Stage::Begin | Stage::Over => false,
-        };
-        let Some(asked) = self.asked.as_mut().filter(|_| expected) else {
-            return;
-        };
-        // What was seen before the call says nothing about what it did.
-        self.seen = None;
-        record.head = true;
-        match result {
-            Ok(()) => {
-                asked.answered = true;
-                self.no_trouble(About::Call);
-            }
-            Err(fault) if fault.maybe_done => {
-                if call == ServerCall::Stop {
-                    self.loose_stop = Some(asked.at);
-                }
-                let text = format!("no answer: {}", fault.text);
-                record.step(self.task(), StepKind::Outcome, 0.5, text.clone());
-                self.trouble(About::Call, text, now);
-            }
-            Err(fault) => {
-                self.asked = None;
-                match fault.class {
-                    // The state has changed meanwhile, often by Nova itself: look again.
-                    FaultClass::Conflict | FaultClass::Transient => {
-                        self.not_before = now.elapsed.plus(Duration::from_secs(1));
-                        self.trouble(About::Call, fault.text, now);
-                    }
-                    // Somebody may repair it before the limit.
-                    FaultClass::Fatal => {
-                        self.not_before = now.elapsed.plus(Duration::from_secs(10));
-                        self.trouble(About::Call, fault.text, now);
-                    }
-                    FaultClass::Permanent if fault.status == Some(404) => {
-                        self.end(NotificationStatus::Ignored, "the instance does not exist", record);
-                    }
-                    FaultClass::Permanent => {
-                        self.end(NotificationStatus::Failed, fault.text, record);
-                    }
-                }
-            }
-        }
-    }
-
     fn act(&mut self, now: Now, record: &mut Record, commands: &mut Vec<Command>) {
         for _ in 0..5 {
             let before = self.stage;
@@ -556,219 +458,6 @@ impl VmRecovery {
             Stage::Activating => self.act_activating(server, &seen, now, record, commands),
             Stage::Stopping => self.act_stopping(server, &seen, now, record, commands),
             Stage::Starting => self.act_starting(server, &seen, now, record, commands),
-        }
-    }
-
-    /// The gates that need nothing but the notification.
-    fn begin(&mut self, record: &mut Record) -> Option<ServerId> {
-        let pulse = self.pulse.as_ref()?;
-        let (enabled, maintenance) = (pulse.segment_enabled, pulse.operator_maintenance);
-        if self.stage == Stage::Begin {
-            if !is_failure(&self.event, &self.detail) {
-                let text = format!(
-                    "event {}/{} is not a failure of the instance",
-                    self.event, self.detail
-                );
-                self.end(NotificationStatus::Ignored, text, record);
-                return None;
-            }
-            if !enabled {
-                self.end(
-                    NotificationStatus::Ignored,
-                    "Recovery aborted: the segment HA is disabled.",
-                    record,
-                );
-                return None;
-            }
-            if maintenance {
-                let text = format!("an operator has put host {} on maintenance", self.host);
-                self.end(NotificationStatus::Ignored, text, record);
-                return None;
-            }
-        }
-        if self.server.is_none() {
-            self.end(
-                NotificationStatus::Ignored,
-                "the notification names no instance",
-                record,
-            );
-        }
-        self.server
-    }
-
-    fn judge(&mut self, seen: &Server, now: Now, record: &mut Record, commands: &mut Vec<Command>) {
-        let tagged = seen
-            .metadata
-            .get(&self.policy.instance_ha_key)
-            .is_some_and(|value| is_truthy(value));
-        if !tagged && !self.policy.process_all_instances {
-            let text = format!(
-                "Skipped: the instance is not marked {}=True and process_all_instances is off",
-                self.policy.instance_ha_key
-            );
-            return self.end(NotificationStatus::Finished, text, record);
-        }
-        if seen.host.as_deref() != Some(self.host.as_str()) {
-            let text = format!(
-                "the instance is on {}, not on the reporting host {}",
-                seen.host.as_deref().unwrap_or("no host"),
-                self.host
-            );
-            return self.end(NotificationStatus::Ignored, text, record);
-        }
-        if is_owners_own(&seen.vm_state) {
-            let text = format!("the instance is {}: left to its owner", seen.vm_state);
-            return self.end(NotificationStatus::Ignored, text, record);
-        }
-        if !self.pass(Phase::Pre, now, record, commands) {
-            return;
-        }
-        if !self.policy.flows.instance.acts {
-            return self.leave_to_hooks(now, record, commands);
-        }
-        let next = if seen.vm_state == VmState::Resized {
-            Stage::Activating
-        } else {
-            Stage::Stopping
-        };
-        self.enter(next, now, record);
-    }
-
-    fn act_activating(
-        &mut self,
-        server: ServerId,
-        seen: &Server,
-        now: Now,
-        record: &mut Record,
-        commands: &mut Vec<Command>,
-    ) {
-        if seen.vm_state != VmState::Resized {
-            // A late one would show a stopped instance as active.
-            if !self.is_loose(now) {
-                self.enter(Stage::Stopping, now, record);
-            }
-            return;
-        }
-        if self.is_late(self.policy.stop_limit, now) {
-            return self.end_late("set active", self.policy.stop_limit, record);
-        }
-        // A task is its owner confirming or reverting: the call would cut that off in the middle.
-        if seen.task_state.is_none() {
-            let to = VmState::Active;
-            let command = Command::Activate { server, to };
-            self.ask(command, now, record, commands, "setting it active");
-        }
-    }
-
-    fn act_stopping(
-        &mut self,
-        server: ServerId,
-        seen: &Server,
-        now: Now,
-        record: &mut Record,
-        commands: &mut Vec<Command>,
-    ) {
-        if seen.vm_state == VmState::Stopped && seen.task_state.is_none() {
-            // A stop that nobody has answered may come yet, and must not hit the started instance.
-            let loose = self.is_loose(now) || self.loose_stop.is_some_and(|at| !self.is_settled(at, now));
-            if !loose {
-                record.step(Task::StopInstance, StepKind::Outcome, 1.0, "Stopped instance");
-                self.loose_stop = None;
-                self.enter(Stage::Starting, now, record);
-            }
-            return;
-        }
-        if self.is_late(self.policy.stop_limit, now) {
-            return self.end_late("stopped", self.policy.stop_limit, record);
-        }
-        // Nova stops nothing that is still being built, or was resized meanwhile.
-        let stoppable = !matches!(
-            seen.vm_state,
-            VmState::Stopped | VmState::Building | VmState::Resized
-        );
-        if stoppable && seen.task_state.is_none() {
-            self.ask(Command::Stop(server), now, record, commands, "Stopping instance");
-        }
-    }
-
-    fn act_starting(
-        &mut self,
-        server: ServerId,
-        seen: &Server,
-        now: Now,
-        record: &mut Record,
-        commands: &mut Vec<Command>,
-    ) {
-        if seen.vm_state == VmState::Active && seen.task_state.is_none() {
-            record.step(Task::StartInstance, StepKind::Outcome, 1.0, "Started instance");
-            record.head = true;
-            self.active = true;
-            return self.close(now, record, commands);
-        }
-        if !self.called && !self.pass(Phase::Main, now, record, commands) {
-            // The limit is for Nova, not for hooks.
-            self.since = now.elapsed;
-            return;
-        }
-        if self.is_late(self.policy.start_limit, now) {
-            return self.end_late("active", self.policy.start_limit, record);
-        }
-        if seen.vm_state == VmState::Stopped && seen.task_state.is_none() {
-            self.ask(Command::Start(server), now, record, commands, "Starting instance");
-        }
-    }
-
-    /// Journals an intent and commands its call, unless one may still take effect, or the host is not up.
-    fn ask(
-        &mut self,
-        command: Command,
-        now: Now,
-        record: &mut Record,
-        commands: &mut Vec<Command>,
-        what: &str,
-    ) {
-        let busy = self
-            .asked
-            .is_some_and(|asked| asked.answered && now.elapsed.since(asked.at) < self.policy.call_deadline);
-        if busy || self.is_loose(now) || now.elapsed < self.not_before {
-            return;
-        }
-        if self
-            .pulse
-            .as_ref()
-            .is_none_or(|pulse| !pulse.segment_enabled || pulse.operator_maintenance)
-        {
-            let text = "nothing is done while the segment is disabled or the host on maintenance";
-            return self.trouble(About::Operator, text.into(), now);
-        }
-        self.no_trouble(About::Operator);
-        let Some(service) = self.service.take() else {
-            return self.want_service(now, commands);
-        };
-        if !service.what.up || service.what.forced_down {
-            self.trouble(About::Host, format!("host {} is down: waiting", self.host), now);
-            return self.want_service(now, commands);
-        }
-        self.no_trouble(About::Host);
-        // The limit is for what Nova has been told and has answered, not for the waits before.
-        if !self.called || self.asked.is_some_and(|asked| !asked.answered) {
-            self.since = now.elapsed;
-        }
-        self.called = true;
-        self.asked = Some(Asked {
-            at: now.elapsed,
-            answered: false,
-        });
-        record.head = true;
-        record.unless_host_recovery = Some(self.host.clone());
-        record.step(self.task(), StepKind::Intent, 0.0, what);
-        commands.push(command);
-    }
-
-    fn want_service(&mut self, now: Now, commands: &mut Vec<Command>) {
-        if !self.reading_service && now.elapsed >= self.service_not_before {
-            self.reading_service = true;
-            commands.push(Command::ReadService);
         }
     }
 }

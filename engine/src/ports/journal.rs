@@ -5,6 +5,7 @@
 //! no outside call after it.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use tachi_domain::entity::host::MaintenanceReason;
@@ -76,7 +77,12 @@ pub struct Claimed {
     pub opened_at: Timestamp,
     /// What an operator may have changed.
     pub pulse: Pulse,
+    /// How long ago the instance of a VM recovery was restarted by others, at most [`RESTARTS`] times.
+    pub restarts: Vec<Duration>,
 }
+
+/// How many restarts of an instance are remembered at most when its next recovery begins.
+pub const RESTARTS: u64 = 1000;
 
 /// One instance of a host recovery, to be inserted or overwritten.
 #[derive(Clone, Debug, PartialEq)]
@@ -195,6 +201,10 @@ pub struct Write {
     pub proven_off: Option<bool>,
     /// Refuse the whole write if a host recovery is open for the host of this name (R12).
     pub unless_host_recovery: Option<String>,
+    /// Refuse the whole write if a report has joined that says more than the recovery's own (R19).
+    pub unless_joined: bool,
+    /// This instance is being restarted.
+    pub restarted: Option<ServerId>,
 }
 
 /// What came of a [`Write`].
@@ -209,6 +219,8 @@ pub enum Committed {
     MovesTaken(Vec<ServerId>),
     /// Nothing was written: [`Write::unless_host_recovery`] was not met.
     HostUnderRecovery,
+    /// Nothing was written: [`Write::unless_joined`] was not met.
+    Joined,
 }
 
 /// The journal.

@@ -92,7 +92,9 @@ fn claimed(kind: RecoveryKind) -> Claimed {
             segment_enabled: true,
             operator_maintenance: false,
             word: None,
+            joined_normal: false,
         },
+        restarts: Vec::new(),
     }
 }
 

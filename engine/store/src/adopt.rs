@@ -13,7 +13,7 @@ use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder a
 use tachi_domain::entity::host::MaintenanceReason;
 use tachi_domain::entity::notification::{NotificationStatus, NotificationType};
 use tachi_domain::entity::vmove::VmoveStatus;
-use tachi_domain::recovery::{RecoveryKind, kind_of, open_key};
+use tachi_domain::recovery::{RecoveryKind, kind_of, open_key, says_off};
 use tachi_domain::{HostId, Timestamp};
 use tracing::instrument;
 
@@ -170,10 +170,12 @@ fn fate(known: &Known<'_>) -> Fate {
     let Some(host) = known.host else {
         return fail("left open by Masakari; its host is not registered any more".to_owned());
     };
-    let age = known.now.micros_since(from_column(row.generated_time));
+    // By our own clock if the row has its time: a reporter's may be wrong by days (EW15).
+    let since = row.created_at.unwrap_or(row.generated_time);
+    let age = known.now.micros_since(from_column(since));
     if u128::try_from(age).is_ok_and(|age| age > known.expiry.as_micros()) {
         return fail(format!(
-            "left {} by Masakari; generated more than notifications_expired_interval ({} s) before it was taken over",
+            "left {} by Masakari; received more than notifications_expired_interval ({} s) before it was taken over",
             row.status,
             known.expiry.as_secs()
         ));
@@ -233,6 +235,9 @@ impl Work for Adopt<'_> {
         if let Fate::Open { key: Some(key), .. } = &fate
             && let Some(holder) = accepted::holder(tx, key).await?
         {
+            if known.payload.as_ref().is_some_and(says_off) {
+                accepted::join(tx, &holder).await?;
+            }
             fate = Fate::Join {
                 message: format!(
                     "left {} by Masakari; the recovery of notification {} does its work",

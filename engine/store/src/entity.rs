@@ -4,6 +4,7 @@
 pub(crate) mod engine;
 pub(crate) mod host;
 pub(crate) mod host_state;
+pub(crate) mod instance_restart;
 pub(crate) mod lock;
 pub(crate) mod meta;
 pub(crate) mod notification;

@@ -4,6 +4,7 @@ mod claim;
 mod commit;
 mod moves;
 mod pulse;
+mod restarts;
 mod storm;
 
 use std::collections::BTreeSet;

@@ -10,7 +10,6 @@ use tachi_domain::nova::{About as Nature, PowerState, Server, VmState};
 use tachi_engine::ports::CallError;
 
 use super::pages::{self, List, Take};
-use super::version::Feature;
 use super::{Nova, Request, service};
 use crate::answer::Answer;
 use crate::fault::{self, About};
@@ -88,7 +87,7 @@ impl<'de> Deserialize<'de> for Host {
 
 pub(super) async fn list(nova: &Nova, host: &str) -> Result<Vec<Server>, CallError> {
     let list = List {
-        feature: Feature::SERVERS,
+        feature: nova.servers,
         path: &["servers", "detail"],
         query: vec![("all_tenants", "1".to_owned()), ("host", host.to_owned())],
         key: "servers",
@@ -116,10 +115,7 @@ pub(super) async fn list(nova: &Nova, host: &str) -> Result<Vec<Server>, CallErr
 pub(super) async fn get(nova: &Nova, id: ServerId) -> Result<Option<Server>, CallError> {
     let id = id.to_string();
     match nova
-        .call(
-            Feature::SERVERS,
-            Request::get(&["servers", &id], &[], About::Object),
-        )
+        .call(nova.servers, Request::get(&["servers", &id], &[], About::Object))
         .await
     {
         Ok(answer) => {

@@ -174,7 +174,7 @@ async fn a_service_is_changed_by_one_put() {
 }
 
 #[tokio::test]
-async fn servers_are_read_from_every_page_of_the_host_that_was_asked() {
+async fn ew32_servers_are_read_from_every_page_of_the_host_that_was_asked() {
     for (link_host, case) in [
         ("http://wrong.invalid", "foreign host in the link"),
         ("", "link without a host"),
@@ -201,6 +201,51 @@ async fn servers_are_read_from_every_page_of_the_host_that_was_asked() {
         );
         assert_eq!(lists[0].query, "all_tenants=1&host=c1&limit=3");
         assert_eq!(lists[0].header("openstack-api-version"), "compute 2.73");
+    }
+}
+
+#[tokio::test]
+async fn image_properties_are_asked_for_only_where_a_rule_looks_at_them() {
+    let fake = Fake::start(|seen| match seen.path.rsplit('/').next() {
+        Some(SERVER) => Reply::Json(200, json!({"server": server_record(1)})),
+        _ => Reply::Unscripted,
+    })
+    .await;
+    fake.nova().await.server(server_id()).await.unwrap();
+    let nova = fake.nova().await.with_image_properties();
+    nova.server(server_id()).await.unwrap();
+    let versions: Vec<String> = fake
+        .calls()
+        .iter()
+        .filter(|call| call.path.ends_with(SERVER))
+        .map(|call| call.header("openstack-api-version").to_owned())
+        .collect();
+    assert_eq!(versions.len(), 2);
+    assert_eq!(versions[0], "compute 2.73");
+    assert_eq!(
+        versions[1], "compute 2.96",
+        "at most 2.98, and no more than is offered"
+    );
+}
+
+/// The hypervisor's name is often another one, with a domain at its end.
+#[tokio::test]
+async fn ew03_where_a_server_is_says_the_service_host_and_not_the_hypervisor() {
+    for (node, case) in [
+        ("c1.example", "with a domain"),
+        ("c2", "that of another service host"),
+    ] {
+        let mut record = server_record(1);
+        record["OS-EXT-SRV-ATTR:hypervisor_hostname"] = json!(node);
+        let fake = Fake::start(move |seen| match seen.path.as_str() {
+            "/v2.1/servers/detail" => Reply::Json(200, json!({"servers": [record]})),
+            "/v2.1/os-services" => Reply::Json(200, json!({"services": [service_record()]})),
+            _ => Reply::Unscripted,
+        })
+        .await;
+        let servers = fake.nova().await.servers_on("c1").await.unwrap();
+        let hosts: Vec<Option<&str>> = servers.iter().map(|server| server.host.as_deref()).collect();
+        assert_eq!(hosts, [Some("c1")], "{case}: it has not moved");
     }
 }
 
@@ -263,7 +308,7 @@ async fn a_server_is_read_in_full() {
 }
 
 #[tokio::test]
-async fn a_list_of_servers_is_whole_and_of_this_host_or_an_error() {
+async fn ew33_a_list_of_servers_is_whole_and_of_this_host_or_an_error() {
     let up = json!({"services": [service_record()]});
     let down = json!({"services": [{"binary": "nova-compute", "host": "c1", "status": "UNKNOWN"}]});
     let of = |change: fn(&mut Value)| {

@@ -30,6 +30,11 @@ impl Feature {
         needs: ApiVersion(2, 53),
         wants: ApiVersion(2, 73),
     };
+    pub(super) const SERVERS_AND_IMAGES: Self = Self {
+        what: "servers",
+        needs: ApiVersion(2, 53),
+        wants: ApiVersion(2, 98),
+    };
     pub(super) const MIGRATIONS: Self = Self {
         what: "migrations",
         needs: ApiVersion(2, 59),

@@ -21,6 +21,8 @@ pub struct Boot {
     pub count: usize,
     /// Names are this and a number.
     pub name: String,
+    /// Whether the number is added.
+    pub numbered: bool,
     /// Metadata of each of them.
     pub metadata: BTreeMap<String, String>,
     /// Project name: `demo`, `admin` or `service`.
@@ -41,6 +43,7 @@ impl Default for Boot {
             host: None,
             count: 1,
             name: "vm".into(),
+            numbered: true,
             metadata: BTreeMap::new(),
             project: "demo".into(),
             flavor: "m1.tiny".into(),
@@ -87,6 +90,14 @@ impl Boot {
     #[must_use]
     pub fn name(mut self, name: &str) -> Self {
         name.clone_into(&mut self.name);
+        self
+    }
+
+    /// Names them just so.
+    #[must_use]
+    pub fn exact_name(mut self, name: &str) -> Self {
+        name.clone_into(&mut self.name);
+        self.numbered = false;
         self
     }
 }
@@ -138,7 +149,11 @@ impl Region {
                     None => turn.next(state, flavor).ok_or(SandboxError::NoRoom)?,
                 };
                 let new = NewServer {
-                    name: format!("{}-{number}", boot.name),
+                    name: if boot.numbered {
+                        format!("{}-{number}", boot.name)
+                    } else {
+                        boot.name.clone()
+                    },
                     image,
                     flavor,
                     metadata: boot.metadata.clone(),

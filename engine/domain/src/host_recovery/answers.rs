@@ -95,6 +95,8 @@ fn accepted(one: &mut Move, call: ServerCall, settle: Duration, now: Now, record
             }
         }
         ServerCall::Evacuate => {
+            one.failing_since = None;
+            one.refused = None;
             if let MoveStep::Asked { answered, .. } = &mut one.step {
                 *answered = true;
                 record.moves.insert(one.server);
@@ -195,7 +197,10 @@ fn evacuation_refused(one: &mut Move, fault: &Fault, attempts: u32, now: Now, re
             one.deleted();
             finish(one, End::Left, now, record);
         }
-        FaultClass::Permanent | FaultClass::Conflict => nova_failed(one, &fault.text, attempts, now, record),
+        FaultClass::Permanent | FaultClass::Conflict => {
+            one.refused = Some(now.elapsed);
+            nova_failed(one, &fault.text, attempts, now, record);
+        }
         FaultClass::Transient | FaultClass::Fatal => {
             one.step = MoveStep::Waiting {
                 not_before: now.elapsed,
@@ -209,6 +214,8 @@ fn evacuation_refused(one: &mut Move, fault: &Fault, attempts: u32, now: Now, re
 /// Nova took it on and failed it: again after a while, or a person's work.
 pub(super) fn nova_failed(one: &mut Move, why: &str, attempts: u32, now: Now, record: &mut Record) {
     one.failures += 1;
+    one.fault = Some(why.to_owned());
+    one.failing_since.get_or_insert(now.elapsed);
     record.moves.insert(one.server);
     let text = format!(
         "Nova failed the evacuation of {} ({} of {attempts}): {why}",
@@ -230,6 +237,7 @@ pub(super) fn nova_failed(one: &mut Move, why: &str, attempts: u32, now: Now, re
 /// A call failed in passing: the next one waits, longer each time.
 pub(super) fn call_failed(one: &mut Move, fault: &Fault, now: Now) {
     one.faults = one.faults.saturating_add(1);
+    one.failing_since.get_or_insert(now.elapsed);
     one.fault = Some(fault.text.clone());
     if let MoveStep::Waiting { not_before } = &mut one.step {
         let wait = match fault.class {

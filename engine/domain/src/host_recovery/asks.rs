@@ -77,6 +77,8 @@ pub(super) struct Asks {
     pub(super) inventory_not_before: Elapsed,
     pub(super) inventory_faults: u32,
     pub(super) lists_not_before: Elapsed,
+    /// What each move under way looked like when it last looked different, and when that was.
+    pub(super) progress: BTreeMap<ServerId, (u64, Elapsed)>,
     /// When the latest lists were asked for.
     pub(super) lists_seen: Option<Elapsed>,
     pub(super) conductors_not_before: Elapsed,

@@ -14,6 +14,8 @@ impl HostRecovery {
 
     pub(super) fn act_begin(&mut self, now: Now, record: &mut Record, commands: &mut Vec<Command>) {
         if let Some((status, message)) = self.nothing_to_do() {
+            // A report that says more may be joining just now.
+            record.unless_joined = self.event == "STOPPED";
             self.end(status, Some(message), record);
             return;
         }

@@ -165,6 +165,9 @@ impl HostRecovery {
         self.service.seen = Some(seen);
         self.judge_heartbeat(heartbeat, asked, now, record);
         let counted_on = self.service.in_force && matches!(self.stage, Stage::Listing | Stage::Moving);
+        if gone {
+            self.refusals_explained(asked, record);
+        }
         if gone && counted_on && self.proof.is_some() {
             self.forced_down_is_gone(now, record);
         }

@@ -1,6 +1,7 @@
 //! What the lists show of each move.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::Duration;
 
 use super::answers::nova_failed;
@@ -23,8 +24,8 @@ const LONG_DONE: u8 = 20;
 /// How long another host must have been proven off to be counted on: longer than a recovery is without an owner.
 const PROVEN_FOR: Duration = Duration::from_secs(10);
 
-/// How long a move may be under way before it is told.
-const SLOW: Duration = Duration::from_mins(10);
+/// How long an evacuation may be recorded as done without the instance leaving the host.
+const DONE_FOR: Duration = Duration::from_mins(10);
 
 fn is_failed(status: &str) -> bool {
     matches!(status, "failed" | "error" | "cancelled")
@@ -83,6 +84,19 @@ impl HostRecovery {
         for one in self.moves.values_mut() {
             let records = records.get(&one.server).map(Vec::as_slice).unwrap_or_default();
             let here = on_host.get(&one.server).copied();
+            if one.is_in_flight() {
+                let sight = sight(here, records);
+                let seen = self
+                    .asks
+                    .progress
+                    .entry(one.server)
+                    .or_insert((sight, now.elapsed));
+                if seen.0 != sight {
+                    *seen = (sight, now.elapsed);
+                }
+            } else {
+                self.asks.progress.remove(&one.server);
+            }
             if look.at(one, here, records, now, record) == Seen::LookAtServer {
                 self.asks.look.insert(one.server);
             }
@@ -108,14 +122,17 @@ impl HostRecovery {
             .collect()
     }
 
-    /// R10: what cannot be told apart from a dead destination waits, and says so.
+    /// R10: what cannot be told apart from a dead destination waits, and says so. What makes progress is never slow (EW4).
     fn tell_slow(&mut self, now: Now) {
+        let limit = self.policy.slow_after;
         let mut count = 0_u32;
         let mut dests = BTreeSet::new();
         for one in self.moves.values() {
-            if let MoveStep::Asked { since, .. } = one.step
-                && now.elapsed.since(since) >= SLOW
-            {
+            let MoveStep::Asked { since, .. } = one.step else {
+                continue;
+            };
+            let progress = self.asks.progress.get(&one.server).map(|seen| seen.1);
+            if now.elapsed.since(progress.map_or(since, |at| at.max(since))) >= limit {
                 count += 1;
                 dests.extend(one.dest.as_deref());
             }
@@ -123,7 +140,10 @@ impl HostRecovery {
         if count == 0 {
             return self.no_trouble(Topic::Slow);
         }
-        let mut text = format!("evacuations of {count} instances have been under way for over 10 minutes");
+        let mut text = format!(
+            "evacuations of {count} instances have made no progress for over {} s",
+            limit.as_secs()
+        );
         if !dests.is_empty() {
             let dests: Vec<&str> = dests.into_iter().collect();
             let named = dests.join(", ");
@@ -143,6 +163,17 @@ impl HostRecovery {
             Ok(false) | Err(_) => self.asks.conductors_up_since = None,
         }
     }
+}
+
+/// What a move looks like from here: another number means that Nova has done something.
+fn sight(here: Option<&Server>, records: &[&Migration]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    here.map(|server| (&server.vm_state, &server.task_state))
+        .hash(&mut hasher);
+    for record in records {
+        (record.id, &record.status, &record.dest).hash(&mut hasher);
+    }
+    hasher.finish()
 }
 
 /// Whether the lists are enough.
@@ -309,7 +340,7 @@ impl Look {
             // The list of servers was taken first: the next one will show that it has left. If it never does, the host came
             // back in the middle and its nova-compute has closed the record; a destination may still be at work.
             *absent = absent.saturating_add(1);
-            if *absent >= LONG_DONE && self.started.since(since) >= SLOW {
+            if *absent >= LONG_DONE && self.started.since(since) >= DONE_FOR {
                 one.remark("its evacuation is recorded as completed, but it has not left the host: look where it runs");
                 one.remark(&format!("it was {} before", one.was.vm_state));
                 finish(one, End::Person, now, record);

@@ -211,6 +211,12 @@ pub struct Move {
     pub failures: u32,
     /// Calls about it that failed in passing, in a row.
     pub faults: u32,
+    /// Since when calls about it have failed, one after the other.
+    #[serde(default)]
+    pub failing_since: Option<Elapsed>,
+    /// When Nova refused its evacuation last. If the host's service turns out not to be forced down, that was the reason.
+    #[serde(default)]
+    pub refused: Option<Elapsed>,
     /// Where it is now.
     pub dest: Option<String>,
     /// What a person should know.

@@ -202,6 +202,8 @@ impl HostRecovery {
             },
             failures: 0,
             faults: 0,
+            failing_since: None,
+            refused: None,
             dest: None,
             note: None,
             fault: None,

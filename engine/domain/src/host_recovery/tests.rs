@@ -7,13 +7,16 @@
 
 mod bed;
 mod choosing;
+mod enduring;
 mod fencing;
 mod following;
 mod holding;
 mod hooking;
+mod joining;
 mod looking;
 mod planning;
 mod properties;
 mod restoring;
 mod returning;
+mod states_page;
 mod taking_over;

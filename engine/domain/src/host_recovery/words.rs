@@ -44,7 +44,35 @@ impl HostRecovery {
                 }
             }
         }
+        if pulse.joined_normal {
+            self.joined(now, record);
+        }
         self.pulse = Some(pulse);
+    }
+
+    /// A further report says that the host is off: what the first one said counts no more (R19). Heard once.
+    fn joined(&mut self, now: Now, record: &mut Record) {
+        if self.reported.as_deref() == Some("NORMAL") {
+            return;
+        }
+        self.reported = Some("NORMAL".into());
+        record.head = true;
+        record.step(
+            Task::Fence,
+            StepKind::Note,
+            0.0,
+            "a further report says host_status NORMAL: it joins this recovery",
+        );
+        // The fence may find it off by now.
+        if self
+            .hold
+            .as_ref()
+            .is_some_and(|hold| hold.kind == HoldKind::Fence)
+        {
+            self.hold = None;
+            self.asks.power_not_before = now.elapsed;
+            self.fence.begin_again(now.elapsed);
+        }
     }
 
     fn approved(&mut self, now: Now, record: &mut Record) {

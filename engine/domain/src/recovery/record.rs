@@ -113,6 +113,10 @@ pub struct Record {
     pub life: Option<Life>,
     /// Only if no host recovery is open for this host (R12).
     pub unless_host_recovery: Option<String>,
+    /// Only if no report has joined the recovery that says more than it has heard: it would be lost with its end (R19).
+    pub unless_joined: bool,
+    /// This instance is restarted: one more on its account (EW26).
+    pub restarted: Option<ServerId>,
 }
 
 impl Record {
@@ -131,6 +135,8 @@ impl Record {
         self.host = later.host.or(self.host);
         self.life = later.life.or(self.life);
         self.unless_host_recovery = later.unless_host_recovery.or(self.unless_host_recovery.take());
+        self.unless_joined |= later.unless_joined;
+        self.restarted = later.restarted.or(self.restarted);
     }
 
     /// Adds a line of the story.

@@ -5,10 +5,12 @@ use uuid::Uuid;
 use super::*;
 use crate::entity::Stamps;
 use crate::entity::notification::NotificationType;
-use crate::nova::{About, PowerState};
-use crate::recovery::OperatorWord;
+use crate::fault::{Fault, FaultClass};
+use crate::nova::{About as Nature, PowerState, VmState};
+use crate::recovery::{OperatorWord, ServerCall};
 use crate::{HostId, ServiceId, Timestamp};
 
+mod budget;
 mod chance;
 mod hooking;
 
@@ -52,6 +54,7 @@ fn pulse(segment_enabled: bool, operator_maintenance: bool) -> Pulse {
         segment_enabled,
         operator_maintenance,
         word: None,
+        joined_normal: false,
     }
 }
 
@@ -86,7 +89,7 @@ fn server(vm_state: VmState, task_state: Option<&str>) -> Server {
         volume_backed: true,
         launched: true,
         fault: None,
-        about: About::default(),
+        about: Nature::default(),
     }
 }
 

@@ -26,6 +26,7 @@ pub struct Model {
     pub(crate) word: Option<String>,
     pub(crate) word_by: Option<String>,
     pub(crate) word_at: Option<i64>,
+    pub(crate) joined_normal: bool,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

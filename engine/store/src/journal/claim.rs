@@ -9,7 +9,7 @@ use tachi_domain::recovery::Life;
 use tachi_domain::{Elapsed, RecoveryId, Timestamp};
 use tachi_engine::ports::journal::Claimed;
 
-use super::pulse;
+use super::{pulse, restarts};
 use crate::Store;
 use crate::convert::{self, recovery_cell, signed};
 use crate::entity::{host, notification, recovery, recovery_move, segment};
@@ -35,7 +35,7 @@ pub(super) async fn claim(
         return Ok(None);
     }
     let snapshot = store.snapshot().await?;
-    let claimed = read(&snapshot, id, seen_epoch + 1).await;
+    let claimed = read(&snapshot, id, seen_epoch + 1, take.now).await;
     roll_back(snapshot).await;
     claimed.map(Some)
 }
@@ -97,7 +97,7 @@ pub(super) async fn row(db: &impl ConnectionTrait, uuid: &str) -> Result<recover
     Ok(found.ok_or_else(|| dangling("recovery", uuid))?)
 }
 
-async fn read(db: &Tx, id: RecoveryId, epoch: u64) -> Result<Claimed, Stop> {
+async fn read(db: &Tx, id: RecoveryId, epoch: u64, now: Timestamp) -> Result<Claimed, Stop> {
     let row = row(db, &id.to_string()).await?;
     // A snapshot that shows the claim shows all that was written under the claims before it. If the connection was
     // replaced in between, by one to a node that lags behind, this is where it shows.
@@ -109,6 +109,11 @@ async fn read(db: &Tx, id: RecoveryId, epoch: u64) -> Result<Claimed, Stop> {
         .one(db)
         .await?
         .ok_or_else(|| dangling("notifications", &row.notification_uuid))?;
+    let notification = convert::notification(notification)?;
+    let instance = notification
+        .payload
+        .get("instance_uuid")
+        .and_then(|text| text.parse().ok());
     let moves = recovery_move::Entity::find()
         .filter(recovery_move::Column::RecoveryId.eq(row.id))
         .order_by_asc(recovery_move::Column::Rank)
@@ -120,12 +125,13 @@ async fn read(db: &Tx, id: RecoveryId, epoch: u64) -> Result<Claimed, Stop> {
         epoch,
         kind: convert::recovery_kind(&row)?,
         life: convert::life(&row)?,
-        notification: convert::notification(notification)?,
+        notification,
         host: host_of(db, &row.host_uuid).await?,
         elapsed: Elapsed::from_millis(recovery_cell(&row, "elapsed_ms").count(row.elapsed_ms)?),
         moves: moves.into_iter().map(|row| row.state).collect(),
         opened_at: Timestamp::from_micros(row.opened_at),
         pulse: pulse::read(db, &row).await?,
+        restarts: restarts::before(db, &row, instance, now).await?,
         state: row.state,
     })
 }

@@ -11,7 +11,7 @@ use tachi_domain::recovery::{Life, RecoveryKind};
 use tachi_domain::{RecoveryId, Timestamp};
 use tachi_engine::ports::journal::{Committed, HostWrite, ProofWrite, StepWrite, Write};
 
-use super::{claim, moves, pulse};
+use super::{claim, moves, pulse, restarts};
 use crate::convert::signed;
 use crate::entity::{host, notification, recovery, recovery_proof, recovery_step};
 use crate::error::Stop;
@@ -46,6 +46,9 @@ impl Work for Commit<'_> {
         {
             return Ok(Verdict::Undo(Committed::HostUnderRecovery));
         }
+        if write.unless_joined && row.joined_normal {
+            return Ok(Verdict::Undo(Committed::Joined));
+        }
         let taken = moves::taken(tx, self.id, &write.moves).await?;
         if !taken.is_empty() {
             return Ok(Verdict::Undo(Committed::MovesTaken(taken)));
@@ -55,6 +58,9 @@ impl Work for Commit<'_> {
         proofs(tx, &row, &write.proofs).await?;
         if let Some((status, message)) = &write.notification {
             self.notification(tx, &row, *status, message.as_deref()).await?;
+        }
+        if let Some(server) = write.restarted {
+            restarts::add(tx, &row, server, self.now).await?;
         }
         if let Some(change) = write.host {
             self.host(tx, &row, change).await?;

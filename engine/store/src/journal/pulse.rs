@@ -23,6 +23,7 @@ pub(super) async fn read(db: &impl ConnectionTrait, row: &recovery::Model) -> Re
         segment_enabled: segment_enabled(db, row, host.as_ref()).await?,
         operator_maintenance,
         word: word(row)?,
+        joined_normal: row.joined_normal,
     })
 }
 

@@ -23,6 +23,7 @@ const CALM: Pulse = Pulse {
     segment_enabled: true,
     operator_maintenance: false,
     word: None,
+    joined_normal: false,
 };
 
 /// A database with one host that has stopped.
@@ -124,6 +125,8 @@ fn everything(host: HostId) -> Write {
         }),
         proven_off: Some(true),
         unless_host_recovery: None,
+        unless_joined: false,
+        restarted: None,
     }
 }
 

@@ -12,7 +12,8 @@ use tachi_domain::recovery::Life;
 
 use super::Purged;
 use crate::entity::{
-    host, host_state, notification, recovery, recovery_move, recovery_proof, recovery_step, segment, vmove,
+    host, host_state, instance_restart, notification, recovery, recovery_move, recovery_proof, recovery_step,
+    segment, vmove,
 };
 use crate::error::Stop;
 use crate::time::to_column;
@@ -163,6 +164,8 @@ impl Batch {
         self.remove::<recovery_proof::Entity>(tx, done, recovery_proof::Column::RecoveryId.is_in(ids()))
             .await?;
         self.remove::<recovery_move::Entity>(tx, done, recovery_move::Column::RecoveryId.is_in(ids()))
+            .await?;
+        self.remove::<instance_restart::Entity>(tx, done, instance_restart::Column::RecoveryId.is_in(ids()))
             .await?;
         self.remove::<recovery::Entity>(tx, done, recovery::Column::Id.is_in(ids()))
             .await

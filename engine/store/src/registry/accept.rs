@@ -11,7 +11,7 @@ use sea_orm::{
 use tachi_domain::entity::Notification;
 use tachi_domain::entity::host::MaintenanceReason;
 use tachi_domain::entity::notification::{NewNotification, NotificationStatus};
-use tachi_domain::recovery::{Life, RecoveryKind, kind_of, open_key};
+use tachi_domain::recovery::{Life, RecoveryKind, kind_of, open_key, says_off};
 use tachi_domain::{HostId, Timestamp};
 use tachi_engine::ports::RegistryError;
 use uuid::Uuid;
@@ -31,11 +31,19 @@ pub(super) struct Accept<'a> {
     pub(super) now: Timestamp,
 }
 
+/// What came of a notification.
+pub(super) enum Accepted {
+    /// It has a row and a recovery of its own.
+    Opened(Notification),
+    /// What it says more has gone to the open recovery of its host; its reporter is told of a duplicate.
+    Joined,
+}
+
 #[async_trait]
 impl Work for Accept<'_> {
-    type Output = Notification;
+    type Output = Accepted;
 
-    async fn run(&self, tx: &Tx) -> Result<Verdict<Notification>, Stop> {
+    async fn run(&self, tx: &Tx) -> Result<Verdict<Accepted>, Stop> {
         let new = self.new;
         let host = self.host(tx).await?;
         let cell = Cell {
@@ -56,9 +64,15 @@ impl Work for Accept<'_> {
             return Err(RegistryError::OnMaintenance { name }.into());
         }
         if let Some(key) = &case.key
-            && holder(tx, key).await?.is_some()
+            && let Some(holder) = holder(tx, key).await?
         {
-            return Err(RegistryError::Duplicate.into());
+            if !says_off(&new.payload) || holder.joined_normal {
+                return Err(RegistryError::Duplicate.into());
+            }
+            // Unless the recovery has ended this very moment: then this one is accepted.
+            if join(tx, &holder).await? {
+                return Ok(Verdict::Keep(Accepted::Joined));
+            }
         }
         let earlier = notification::Entity::find()
             .filter(case.may_repeat(tx.get_database_backend())?)
@@ -72,7 +86,7 @@ impl Work for Accept<'_> {
         }
         let row = case.notification_row()?.insert(tx).await?;
         open(tx, &case.host, &row, case.kind, case.key, self.now).await?;
-        Ok(Verdict::Keep(convert::notification(row)?))
+        Ok(Verdict::Keep(Accepted::Opened(convert::notification(row)?)))
     }
 }
 
@@ -254,6 +268,18 @@ pub(crate) async fn holder(tx: &Tx, key: &str) -> Result<Option<recovery::Model>
         .await?)
 }
 
+/// A report says that the host of an open recovery is off: the recovery hears it, at the latest before it ends for want of
+/// that word (R19). `false` if it has just ended.
+pub(crate) async fn join(tx: &impl ConnectionTrait, holder: &recovery::Model) -> Result<bool, Stop> {
+    let joined = recovery::Entity::update_many()
+        .col_expr(recovery::Column::JoinedNormal, Expr::value(true))
+        .filter(recovery::Column::Id.eq(holder.id))
+        .filter(recovery::Column::OpenKey.is_not_null())
+        .exec(tx)
+        .await?;
+    Ok(joined.rows_affected == 1)
+}
+
 /// The host has stopped again, so nothing is left to watch. The epoch goes up with it: whoever still watches is told that
 /// the recovery is not his any more.
 pub(crate) async fn close_watching(tx: &impl ConnectionTrait, host: &str) -> Result<(), Stop> {
@@ -289,5 +315,7 @@ pub(crate) async fn free_moves(tx: &impl ConnectionTrait, recovery: i64) -> Resu
     Ok(())
 }
 
+#[cfg(test)]
+mod joining;
 #[cfg(test)]
 mod tests;

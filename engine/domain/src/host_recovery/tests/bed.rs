@@ -170,6 +170,7 @@ impl Bed {
                 segment_enabled: true,
                 operator_maintenance: false,
                 word: None,
+                joined_normal: false,
             },
             words: 0,
             service: Service {
@@ -252,6 +253,12 @@ impl Bed {
         self.pulse.segment_enabled = enabled;
         self.pulse.operator_maintenance = maintenance;
         self.see(Observation::Pulse(self.pulse.clone()))
+    }
+
+    /// A further report says NORMAL; the next pulse tells.
+    pub(super) fn join_normal(&mut self) -> &mut Self {
+        self.pulse.joined_normal = true;
+        self
     }
 
     pub(super) fn say(&mut self, word: Word) -> &mut Self {

@@ -162,7 +162,7 @@ fn a_refused_evacuation_is_asked_for_again_after_a_look_and_at_last_is_a_persons
 }
 
 #[test]
-fn ew1_an_instance_that_fails_once_and_moves_then_is_moved() {
+fn ew01_an_instance_that_fails_once_and_moves_then_is_moved() {
     let mut bed = Bed::engine().asked();
     bed.lists(vec![server(1)], vec![evacuation(1, 1, "failed", Some("b"))]);
     assert!(bed.is_waiting(1));

@@ -136,7 +136,7 @@ fn r9_a_move_is_confirmed_by_both_the_host_and_a_finished_record() {
 }
 
 #[test]
-fn ew4_a_rebuild_of_a_quarter_of_an_hour_is_one_evacuation() {
+fn ew04_a_rebuild_of_a_quarter_of_an_hour_is_one_evacuation() {
     let mut bed = Bed::engine().asked();
     let asked = look_for(
         &mut bed,
@@ -149,7 +149,7 @@ fn ew4_a_rebuild_of_a_quarter_of_an_hour_is_one_evacuation() {
     bed.tick(4_000);
     let message = bed.message.clone().unwrap();
     assert!(
-        message.contains("over 10 minutes") && message.contains('b'),
+        message.contains("over 600 s") && message.contains('b'),
         "R10: it says so: {message}"
     );
     bed.lists(vec![], vec![evacuation(1, 1, "done", Some("b"))]);

@@ -424,3 +424,17 @@ async fn masakaris_rows_count_whatever_the_order_of_their_keys() {
             .is_empty()
     );
 }
+
+#[tokio::test]
+async fn ew15_a_report_is_taken_up_at_once_however_wrong_its_reporters_clock_is() {
+    for (case, seconds) in [("two days behind", 172_800), ("two days ahead", -172_800)] {
+        let bench = Bench::new().await;
+        let segment = bench.segment("s1").await;
+        bench.host(&segment, "cmp1").await;
+        let at = bench.clock_wall().minus_seconds(seconds);
+        bench.accept(&stopped("cmp1", at)).await.unwrap();
+        let claimed = bench.claim_newest("engine").await;
+        assert_eq!(claimed.opened_at, bench.clock_wall(), "{case}");
+        assert_eq!(claimed.notification.status, NotificationStatus::Running, "{case}");
+    }
+}

@@ -28,7 +28,7 @@ use tachi_domain::{HostId, Timestamp};
 use tachi_engine::ports::RegistryError;
 use tokio::sync::oneshot;
 
-use super::{Accept, Case, recovery_row};
+use super::{Accept, Accepted, Case, recovery_row};
 use crate::Store;
 use crate::convert;
 use crate::entity::{host, notification, recovery};
@@ -230,9 +230,14 @@ async fn each_alone(store: &Store, entries: Vec<Entry>) {
             now: entry.now,
         };
         let accepted = store.write(&accept).await;
-        _ = entry
-            .answer
-            .send(accepted.map_err(|stop| stop.registry(OPERATION)));
+        let accepted =
+            accepted
+                .map_err(|stop| stop.registry(OPERATION))
+                .and_then(|accepted| match accepted {
+                    Accepted::Opened(notification) => Ok(notification),
+                    Accepted::Joined => Err(RegistryError::Duplicate),
+                });
+        _ = entry.answer.send(accepted);
     }))
     .await;
 }

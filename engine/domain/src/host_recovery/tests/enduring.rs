@@ -1,0 +1,387 @@
+//! Nova that fails, refuses, is silent or slow, and for how long that goes on.
+
+use super::bed::{Bed, evacuation, fault, id, server, timeout, unavailable};
+use crate::entity::notification::NotificationStatus;
+use crate::fault::{Fault, FaultClass};
+use crate::host_recovery::{End, MoveStep, Stage};
+use crate::nova::{Migration, Server};
+use crate::power::Power;
+use crate::recovery::{Command, Life, Observation, ServerCall, ServiceUpdate};
+
+fn rebuilding(number: u128) -> Server {
+    Server {
+        task_state: Some("rebuilding".into()),
+        ..server(number)
+    }
+}
+
+/// Ten seconds later the host's service, its device and the lists have been read once more. Whether instance 1 was asked for.
+fn round(bed: &mut Bed, servers: Vec<Server>, records: Vec<Migration>) -> bool {
+    bed.tick(10_000);
+    let mut asked = bed.evacuates(1);
+    bed.service();
+    asked |= bed.evacuates(1);
+    bed.power(Power::Off);
+    asked |= bed.evacuates(1);
+    bed.lists(servers, records);
+    asked | bed.evacuates(1)
+}
+
+/// For `millis` everything else answers as ever, and every evacuation that is asked for is answered by `refusal`. Gives how
+/// often one was asked for.
+fn refused_for(bed: &mut Bed, millis: u64, refusal: &Fault) -> u32 {
+    let until = bed.at + millis;
+    let mut asked = 0;
+    while bed.at < until && bed.state.stage == Stage::Moving {
+        let mut now = round(bed, vec![server(1)], vec![]);
+        if bed.state.asks.servers.contains(&id(1)) {
+            bed.reads(1, Some(server(1)));
+            now |= bed.evacuates(1);
+        }
+        if now {
+            asked += 1;
+            bed.answer(1, ServerCall::Evacuate, Err(refusal.clone()));
+        }
+    }
+    asked
+}
+
+#[test]
+fn ew02_no_fault_in_passing_makes_a_success_of_what_is_not_over() {
+    let faults = [
+        unavailable(),
+        timeout(),
+        fault(Some(401), FaultClass::Fatal, false),
+    ];
+    for broken in faults {
+        let mut bed = Bed::engine().asked();
+        for _ in 0..20 {
+            bed.see(Observation::Lists(Err(broken.clone())));
+            bed.see(Observation::Server {
+                server: id(1),
+                result: Err(broken.clone()),
+            });
+            bed.see(Observation::Inventory(Err(broken.clone())));
+            bed.tick(30_000);
+            assert_eq!(bed.status, NotificationStatus::Running, "{broken}");
+            assert!(bed.is_asked(1), "{broken}");
+        }
+        bed.lists(vec![], vec![evacuation(1, 1, "done", Some("b"))]);
+        bed.over(vec![]);
+        assert_eq!(bed.status, NotificationStatus::Finished, "{broken}");
+    }
+}
+
+#[test]
+fn ew02_what_is_failed_to_the_end_ends_as_failed() {
+    let mut bed = Bed::engine().planned(vec![server(1)]);
+    bed.answer(1, ServerCall::Evacuate, Ok(()));
+    let mut records = Vec::new();
+    for record in 1..=3 {
+        records.push(evacuation(record, 1, "failed", Some("b")));
+        let again = round(&mut bed, vec![server(1)], records.clone())
+            | round(&mut bed, vec![server(1)], records.clone());
+        assert_eq!(again, record < 3, "{record}");
+        if again {
+            bed.answer(1, ServerCall::Evacuate, Ok(()));
+        }
+    }
+    assert!(
+        matches!(bed.step(1), MoveStep::Unlocking { end: End::Person, .. }),
+        "{:?}",
+        bed.step(1)
+    );
+    bed.over(vec![server(1)]);
+    assert_eq!(bed.status, NotificationStatus::Failed);
+}
+
+#[test]
+fn ew04_a_rebuild_that_makes_progress_is_not_called_slow() {
+    let mut bed = Bed::engine().asked();
+    let stages = ["rebuilding", "rebuild_block_device_mapping", "rebuild_spawning"];
+    for round in 0..90 {
+        let task = stages[round / 30];
+        let server = Server {
+            task_state: Some(task.into()),
+            ..server(1)
+        };
+        bed.tick(10_000)
+            .lists(vec![server], vec![evacuation(1, 1, "pre-migrating", Some("b"))]);
+        assert!(!bed.evacuates_any(), "{round}");
+    }
+    bed.tick(4_000);
+    assert_eq!(bed.message, None, "fifteen minutes, five in each task");
+    for _ in 0..70 {
+        bed.tick(10_000).lists(
+            vec![rebuilding(1)],
+            vec![evacuation(1, 1, "pre-migrating", Some("b"))],
+        );
+    }
+    bed.tick(4_000);
+    assert!(
+        bed.message.as_deref().unwrap().contains("no progress"),
+        "and then nothing"
+    );
+    assert_eq!(bed.status, NotificationStatus::Running, "which is no failure");
+}
+
+#[test]
+fn ew07_a_segment_disabled_between_two_attempts_gets_no_second_one() {
+    let mut bed = Bed::engine().asked();
+    bed.pulse(false, false);
+    bed.tick(10_000).service().power(Power::Off);
+    bed.lists(vec![server(1)], vec![evacuation(1, 1, "failed", Some("b"))]);
+    assert_eq!(bed.one(1).failures, 1);
+    for _ in 0..30 {
+        assert!(!round(&mut bed, vec![server(1)], vec![]));
+        let writes: Vec<&Command> = bed.commands.iter().filter(|command| command.is_write()).collect();
+        assert!(writes.is_empty(), "{writes:?}");
+    }
+    assert!(bed.message.as_deref().unwrap().contains("segment is disabled"));
+    bed.pulse(true, false);
+    let asked = bed.evacuates(1) | round(&mut bed, vec![server(1)], vec![]);
+    assert!(asked, "enabled again: {:?}", bed.commands);
+}
+
+#[test]
+fn ew07_a_host_put_on_maintenance_between_two_attempts_gets_no_second_one() {
+    let mut bed = Bed::engine().asked();
+    bed.pulse(true, true);
+    bed.tick(10_000).service().power(Power::Off);
+    bed.lists(vec![server(1)], vec![evacuation(1, 1, "failed", Some("b"))]);
+    for _ in 0..30 {
+        assert!(!round(&mut bed, vec![server(1)], vec![]));
+        assert!(
+            bed.commands.iter().all(|command| !command.is_write()),
+            "{:?}",
+            bed.commands
+        );
+    }
+}
+
+#[test]
+fn ew08_nova_that_is_away_for_a_quarter_of_an_hour_costs_that_time_and_nothing_else() {
+    let away = fault(None, FaultClass::Transient, false);
+    let mut bed = Bed::engine().planned(vec![server(1)]);
+    bed.answer(1, ServerCall::Evacuate, Err(away.clone()));
+    let asked = refused_for(&mut bed, 900_000, &away);
+    assert!(asked > 20, "asked {asked} times");
+    assert_eq!(bed.one(1).failures, 0, "not Nova's failure of the instance");
+    assert_eq!(bed.status, NotificationStatus::Running);
+    bed.at += 31_000;
+    assert!(round(&mut bed, vec![server(1)], vec![]), "{:?}", bed.commands);
+    bed.answer(1, ServerCall::Evacuate, Ok(()));
+    bed.tick(1_000)
+        .lists(vec![], vec![evacuation(1, 1, "done", Some("b"))]);
+    bed.over(vec![]);
+    assert_eq!(bed.status, NotificationStatus::Finished);
+}
+
+#[test]
+fn ew08_an_instance_whose_calls_fail_beyond_its_deadline_is_left_to_a_person_with_the_cause() {
+    let away = fault(Some(429), FaultClass::Transient, false);
+    let mut bed = Bed::with("UNKNOWN", |policy| {
+        policy.move_deadline = std::time::Duration::from_secs(600)
+    });
+    bed.service.enabled = true;
+    let mut bed = bed.planned(vec![server(1)]);
+    bed.answer(1, ServerCall::Evacuate, Err(away.clone()));
+    refused_for(&mut bed, 590_000, &away);
+    assert!(bed.is_waiting(1));
+    refused_for(&mut bed, 30_000, &away);
+    assert!(
+        matches!(bed.step(1), MoveStep::Unlocking { end: End::Person, .. }),
+        "{:?}",
+        bed.step(1)
+    );
+    let note = bed.one(1).note.clone().unwrap();
+    assert!(note.contains("600 s") && note.contains("429"), "{note}");
+}
+
+#[test]
+fn time_an_operator_takes_counts_towards_no_deadline() {
+    let away = fault(Some(429), FaultClass::Transient, false);
+    let change = |policy: &mut crate::policy::Policy| {
+        policy.move_deadline = std::time::Duration::from_secs(600);
+        policy.deadline = std::time::Duration::from_secs(1_200);
+    };
+    let mut bed = Bed::with("UNKNOWN", change).planned(vec![server(1)]);
+    bed.answer(1, ServerCall::Evacuate, Err(away.clone()));
+    refused_for(&mut bed, 300_000, &away);
+    bed.pulse(false, false);
+    for _ in 0..360 {
+        bed.tick(10_000);
+    }
+    bed.pulse(true, false);
+    assert!(bed.is_waiting(1), "an hour disabled");
+    refused_for(&mut bed, 500_000, &away);
+    assert!(bed.is_waiting(1), "its time began anew");
+    refused_for(&mut bed, 200_000, &away);
+    assert!(!bed.is_waiting(1));
+}
+
+#[test]
+fn a_recovery_beyond_its_deadline_asks_for_nothing_more_and_follows_what_is_under_way() {
+    let change = |policy: &mut crate::policy::Policy| {
+        policy.in_flight = 1;
+        policy.deadline = std::time::Duration::from_secs(1_200);
+    };
+    let mut bed = Bed::with("UNKNOWN", change).planned(vec![server(1), server(2)]);
+    bed.answer(1, ServerCall::Evacuate, Ok(()))
+        .answer(2, ServerCall::Lock, Ok(()));
+    let record = [evacuation(1, 1, "pre-migrating", Some("b"))];
+    for _ in 0..130 {
+        bed.tick(10_000)
+            .lists(vec![rebuilding(1), server(2)], record.to_vec());
+    }
+    assert!(bed.is_asked(1), "Nova is at work on it");
+    assert!(!bed.is_waiting(2));
+    assert!(
+        bed.one(2)
+            .note
+            .as_deref()
+            .unwrap()
+            .contains("not moved within 1200 s")
+    );
+    bed.answer(2, ServerCall::Unlock, Ok(()));
+    assert_eq!(bed.status, NotificationStatus::Running);
+    bed.lists(vec![server(2)], vec![evacuation(1, 1, "done", Some("b"))]);
+    bed.over(vec![server(2)]);
+    assert_eq!(bed.status, NotificationStatus::Failed);
+    assert!(bed.message.as_deref().unwrap().contains("1 instances moved"));
+}
+
+#[test]
+fn a_recovery_that_gets_no_list_by_its_deadline_says_why_and_makes_way_for_the_next() {
+    let change = |policy: &mut crate::policy::Policy| policy.deadline = std::time::Duration::from_secs(600);
+    let mut bed = Bed::with("UNKNOWN", change).proven();
+    bed.forced_down();
+    bed.see(Observation::Inventory(Err(unavailable())));
+    for _ in 0..70 {
+        if bed.wants(|command| *command == Command::TakeInventory) {
+            bed.see(Observation::Inventory(Err(unavailable())));
+        }
+        bed.tick(10_000);
+        if bed.status != NotificationStatus::Running {
+            break;
+        }
+    }
+    assert_eq!(bed.status, NotificationStatus::Failed);
+    assert!(
+        bed.message.as_deref().unwrap().contains("429"),
+        "{:?}",
+        bed.message
+    );
+    assert_eq!(
+        bed.record.life,
+        Some(Life::Watching),
+        "forced_down is ours to clear"
+    );
+}
+
+#[test]
+fn ew14_the_cause_stands_in_the_vmove_and_the_instance_in_the_notification() {
+    let cause = fault(Some(409), FaultClass::Conflict, false);
+    let mut bed = Bed::with("UNKNOWN", |policy| policy.attempts = 1).planned(vec![server(1)]);
+    bed.answer(1, ServerCall::Evacuate, Err(cause));
+    bed.over(vec![server(1)]);
+    let note = bed.one(1).note.clone().unwrap();
+    assert!(note.contains("409"), "{note}");
+    assert_eq!(bed.status, NotificationStatus::Failed);
+    let message = bed.message.clone().unwrap();
+    assert!(
+        message.contains("vm-1") && message.contains("1 need a person"),
+        "{message}"
+    );
+}
+
+#[test]
+fn ew19_a_refusal_because_the_service_is_in_use_is_no_failure_of_the_instance() {
+    let in_use = fault(Some(400), FaultClass::Permanent, false);
+    let mut bed = Bed::engine().planned(vec![server(1)]);
+    let mut asked = bed.evacuates(1);
+    for round in 0..2 {
+        assert!(asked, "{round}: {:?}", bed.commands);
+        bed.answer(1, ServerCall::Evacuate, Err(in_use.clone()));
+        assert_eq!(bed.one(1).failures, 1, "{round}: as far as is known");
+        bed.tick(1_000).reads(1, Some(server(1)));
+        bed.service.forced_down = false;
+        bed.service.up = true;
+        bed.service();
+        assert_eq!(
+            bed.one(1).failures,
+            0,
+            "{round}: somebody has cleared forced_down"
+        );
+        assert!(
+            matches!(
+                bed.updates(),
+                Some(ServiceUpdate::DisableAndForceDown { .. } | ServiceUpdate::ForceDown)
+            ),
+            "{round}: {:?}",
+            bed.commands
+        );
+        bed.forced_down();
+        asked = bed.evacuates(1);
+        bed.inventory(vec![server(1)], vec![]);
+        asked |= bed.evacuates(1);
+        asked |= self::round(&mut bed, vec![server(1)], vec![]);
+    }
+}
+
+#[test]
+fn ew19_a_refusal_of_the_instance_itself_counts() {
+    let refusal = fault(Some(400), FaultClass::Permanent, false);
+    let mut bed = Bed::engine().planned(vec![server(1)]);
+    bed.answer(1, ServerCall::Evacuate, Err(refusal.clone()));
+    let asked = refused_for(&mut bed, 300_000, &refusal);
+    assert_eq!(asked, 2, "three attempts, the service forced down all the time");
+    assert!(!bed.is_waiting(1));
+}
+
+#[test]
+fn ew30_a_nova_that_never_answers_loses_nothing_and_is_gone_on_with() {
+    let mut bed = Bed::engine().planned(vec![server(1), server(2)]);
+    let mut writes = 0;
+    for _ in 0..60 {
+        // Every question that is out times out together.
+        let asked = bed.commands.clone();
+        bed.at += 20_000;
+        let silent: Vec<Observation> = asked
+            .into_iter()
+            .filter_map(|command| match command {
+                Command::ReadLists { .. } => Some(Observation::Lists(Err(timeout()))),
+                Command::ReadServer(server) => Some(Observation::Server {
+                    server,
+                    result: Err(timeout()),
+                }),
+                Command::TakeInventory => Some(Observation::Inventory(Err(timeout()))),
+                Command::ReadService => Some(Observation::Service(Err(timeout()))),
+                other => other.server_call().map(|(server, call)| {
+                    writes += 1;
+                    Observation::ServerCall {
+                        server,
+                        call,
+                        result: Err(timeout()),
+                    }
+                }),
+            })
+            .collect();
+        bed.see_all(silent);
+        bed.power(Power::Off);
+        assert_eq!(bed.status, NotificationStatus::Running);
+    }
+    assert_eq!(
+        writes, 2,
+        "each is asked for once; nothing is repeated that nobody has looked for"
+    );
+    assert!(bed.is_asked(1) && bed.is_asked(2));
+    bed.tick(20_000).service();
+    let done = vec![
+        evacuation(1, 1, "done", Some("b")),
+        evacuation(2, 2, "done", Some("b")),
+    ];
+    bed.lists(vec![], done);
+    bed.over(vec![]);
+    assert_eq!(bed.status, NotificationStatus::Finished);
+}

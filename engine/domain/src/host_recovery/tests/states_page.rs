@@ -1,0 +1,103 @@
+//! The table of `docs/instance-states.md` is the one of `restoration`.
+
+use super::bed::server;
+use crate::host_recovery::Was;
+use crate::host_recovery::restoration::{Rest, needs_preparation, remark, rest, target};
+use crate::nova::{PowerState, Server, VmState};
+use crate::recovery::Restoration;
+
+const PAGE: &str = include_str!("../../../../../docs/instance-states.md");
+const BEGIN: &str = "<!-- table -->\n";
+const END: &str = "<!-- end -->";
+
+/// What is asked of Nova, from its running on the new host until there is nothing left to ask for.
+fn asked(was: &Was) -> (String, VmState) {
+    let mut now = Server {
+        host: Some("b".into()),
+        ..server(1)
+    };
+    let mut asked = Vec::new();
+    while let Rest::Do(restoration) = rest(was, &now) {
+        let (word, state) = match restoration {
+            Restoration::Stop => ("stop", VmState::Stopped),
+            Restoration::Pause => ("pause", VmState::Paused),
+            Restoration::Suspend => ("suspend", VmState::Suspended),
+            Restoration::MarkError => ("mark in error", VmState::Error),
+            Restoration::MarkActive => ("mark active", VmState::Active),
+        };
+        asked.push(word);
+        now.vm_state = state;
+        assert!(asked.len() < 5, "{was:?}: {asked:?}");
+    }
+    let text = if asked.is_empty() {
+        "nothing".into()
+    } else {
+        asked.join(", ")
+    };
+    (text, now.vm_state)
+}
+
+/// The columns after the power state.
+fn columns(was: &Was) -> String {
+    let (calls, end) = asked(was);
+    assert_eq!(end, target(was), "{was:?} ends as it is said to");
+    let first = if needs_preparation(&was.vm_state) {
+        "yes"
+    } else {
+        "no"
+    };
+    format!(
+        "{first} | {calls} | {end} | {} |",
+        remark(was).unwrap_or("nothing")
+    )
+}
+
+fn rows(name: &str, vm_state: &VmState) -> Vec<String> {
+    let of = |power_state| {
+        columns(&Was {
+            vm_state: vm_state.clone(),
+            power_state,
+        })
+    };
+    let (running, off, other) = (
+        of(PowerState::Running),
+        of(PowerState::Shutdown),
+        of(PowerState::Other),
+    );
+    let row = |power: &str, columns: &str| format!("| {name} | {power} | {columns}");
+    if running == off && off == other {
+        vec![row("any", &running)]
+    } else if off == other {
+        vec![row("running", &running), row("other", &off)]
+    } else {
+        assert_eq!(running, other, "{name}");
+        vec![row("shut down", &off), row("other", &running)]
+    }
+}
+
+#[test]
+fn ew20_the_page_about_instances_shows_what_becomes_of_each_state() {
+    use VmState::{Active, Error, Paused, Rescued, Resized, Shelved, Stopped, Suspended};
+    let mut table = vec![
+        "| `vm_state` | power state | set to `error` first | asked of Nova where it comes up running | ends as | its owner is told |"
+            .to_owned(),
+        "|---|---|---|---|---|---|".to_owned(),
+    ];
+    for state in [
+        Active, Stopped, Error, Paused, Suspended, Rescued, Shelved, Resized,
+    ] {
+        table.extend(rows(state.as_nova(), &state));
+    }
+    let unknown = rows("any other", &VmState::Other("new".into()));
+    for state in [VmState::Building, VmState::Deleted, VmState::ShelvedOffloaded] {
+        assert_eq!(rows("any other", &state), unknown, "{state}");
+    }
+    table.extend(unknown);
+    let expected = table.join("\n");
+    let shown = PAGE.split(BEGIN).nth(1).and_then(|rest| rest.split(END).next());
+    assert_eq!(
+        shown.map(str::trim_end),
+        Some(expected.as_str()),
+        "the page should show:\n{expected}"
+    );
+}

@@ -1,0 +1,163 @@
+//! Calls about the instance: when one may be made, what Nova answers, and how long its effect is waited for.
+
+use std::time::Duration;
+
+use super::{About, Asked, Stage, VmRecovery};
+use crate::Elapsed;
+use crate::entity::notification::NotificationStatus;
+use crate::fault::{Fault, FaultClass};
+use crate::recovery::{Command, Now, Record, ServerCall, StepKind};
+
+/// How much younger than its intent a call may be (R4), rounded up.
+const SENT_WITHIN: Duration = Duration::from_secs(1);
+
+impl VmRecovery {
+    pub(super) fn answered(
+        &mut self,
+        call: ServerCall,
+        result: Result<(), Fault>,
+        now: Now,
+        record: &mut Record,
+    ) {
+        let expected = match self.stage {
+            Stage::Activating => call == ServerCall::Activate,
+            Stage::Stopping => call == ServerCall::Stop,
+            Stage::Starting => call == ServerCall::Start,
+            Stage::Begin | Stage::Over => false,
+        };
+        let Some(asked) = self.asked.as_mut().filter(|_| expected) else {
+            return;
+        };
+        // What was seen before the call says nothing about what it did.
+        self.seen = None;
+        record.head = true;
+        match result {
+            Ok(()) => {
+                asked.answered = true;
+                self.no_trouble(About::Call);
+            }
+            Err(fault) if fault.maybe_done => {
+                if call == ServerCall::Stop {
+                    self.loose_stop = Some(asked.at);
+                }
+                let text = format!("no answer: {}", fault.text);
+                record.step(self.task(), StepKind::Outcome, 0.5, text.clone());
+                self.trouble(About::Call, text, now);
+            }
+            Err(fault) => {
+                self.asked = None;
+                match fault.class {
+                    // The state has changed meanwhile, often by Nova itself: look again.
+                    FaultClass::Conflict | FaultClass::Transient => {
+                        self.not_before = now.elapsed.plus(Duration::from_secs(1));
+                        self.trouble(About::Call, fault.text, now);
+                    }
+                    // Somebody may repair it before the limit.
+                    FaultClass::Fatal => {
+                        self.not_before = now.elapsed.plus(Duration::from_secs(10));
+                        self.trouble(About::Call, fault.text, now);
+                    }
+                    FaultClass::Permanent if fault.status == Some(404) => {
+                        self.end(NotificationStatus::Ignored, "the instance does not exist", record);
+                    }
+                    FaultClass::Permanent => {
+                        self.end(NotificationStatus::Failed, fault.text, record);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Journals an intent and commands its call, unless one may still take effect, or the host is not up.
+    pub(super) fn ask(
+        &mut self,
+        command: Command,
+        now: Now,
+        record: &mut Record,
+        commands: &mut Vec<Command>,
+        what: &str,
+    ) {
+        let busy = self
+            .asked
+            .is_some_and(|asked| asked.answered && now.elapsed.since(asked.at) < self.policy.call_deadline);
+        if busy || self.is_loose(now) || now.elapsed < self.not_before {
+            return;
+        }
+        if self
+            .pulse
+            .as_ref()
+            .is_none_or(|pulse| !pulse.segment_enabled || pulse.operator_maintenance)
+        {
+            let text = "nothing is done while the segment is disabled or the host on maintenance";
+            return self.trouble(About::Operator, text.into(), now);
+        }
+        self.no_trouble(About::Operator);
+        let Some(service) = self.service.take() else {
+            return self.want_service(now, commands);
+        };
+        if !service.what.up || service.what.forced_down {
+            self.trouble(About::Host, format!("host {} is down: waiting", self.host), now);
+            return self.want_service(now, commands);
+        }
+        self.no_trouble(About::Host);
+        // The limit is for what Nova has been told and has answered, not for the waits before.
+        if !self.called || self.asked.is_some_and(|asked| !asked.answered) {
+            self.since = now.elapsed;
+        }
+        self.called = true;
+        self.asked = Some(Asked {
+            at: now.elapsed,
+            answered: false,
+        });
+        record.head = true;
+        record.unless_host_recovery = Some(self.host.clone());
+        self.count_restart(record);
+        record.step(self.task(), StepKind::Intent, 0.0, what);
+        commands.push(command);
+    }
+
+    pub(super) fn want_service(&mut self, now: Now, commands: &mut Vec<Command>) {
+        if !self.reading_service && now.elapsed >= self.service_not_before {
+            self.reading_service = true;
+            commands.push(Command::ReadService);
+        }
+    }
+
+    /// Whether a call asked for at `at` can no longer take effect (R5).
+    pub(super) fn is_settled(&self, at: Elapsed, now: Now) -> bool {
+        now.elapsed.since(at) >= self.policy.settle_time() + SENT_WITHIN
+    }
+
+    /// The stage's call, if it may still take effect without an answer having come.
+    pub(super) fn is_loose(&self, now: Now) -> bool {
+        self.asked
+            .is_some_and(|asked| !asked.answered && !self.is_settled(asked.at, now))
+    }
+
+    /// Whether the stage has taken longer than `limit`, not counting a call that nobody has answered: once that can no
+    /// longer take effect it is asked for again.
+    pub(super) fn is_late(&self, limit: Duration, now: Now) -> bool {
+        let from = match self.asked {
+            Some(asked) if !asked.answered => self
+                .since
+                .max(asked.at.plus(self.policy.settle_time() + SENT_WITHIN)),
+            Some(_) | None => self.since,
+        };
+        now.elapsed.since(from) >= limit
+    }
+
+    pub(super) fn end_late(&mut self, what: &str, limit: Duration, record: &mut Record) {
+        let state = self
+            .seen
+            .as_ref()
+            .map(|seen| format!(", it is {}", seen.what.vm_state))
+            .unwrap_or_default();
+        let why = self
+            .trouble
+            .as_ref()
+            .map(|trouble| format!(": {}", trouble.text))
+            .unwrap_or_default();
+        let text = format!("not {what} within {} s{state}{why}", limit.as_secs());
+        self.end(NotificationStatus::Failed, text, record);
+    }
+}

@@ -1,0 +1,120 @@
+//! Should anything be done at all?
+
+use std::collections::BTreeMap;
+
+use super::{Stage, VmRecovery, word};
+use crate::ServerId;
+use crate::entity::notification::NotificationStatus;
+use crate::hooks::Phase;
+use crate::nova::{Server, VmState};
+use crate::policy::is_truthy;
+use crate::recovery::{Command, Now, Record};
+
+/// The states an owner puts an instance into: it was not meant to run, and Nova would refuse to stop it.
+pub(super) fn is_owners_own(state: &VmState) -> bool {
+    matches!(
+        state,
+        VmState::Paused
+            | VmState::Rescued
+            | VmState::Suspended
+            | VmState::Shelved
+            | VmState::ShelvedOffloaded
+            | VmState::Deleted
+    )
+}
+
+/// The events that mean an instance has failed. All others are noise.
+fn is_failure(event: &str, detail: &str) -> bool {
+    matches!(
+        (event, detail),
+        ("LIFECYCLE" | "QEMU_GUEST_AGENT_ERROR", "STOPPED_FAILED") | ("IO_ERROR", "IO_ERROR_REPORT")
+    )
+}
+
+/// Whether a notification's payload says that an instance has failed.
+pub(crate) fn says_failure(payload: &BTreeMap<String, String>) -> bool {
+    is_failure(&word(payload, "event"), &word(payload, "vir_domain_event"))
+}
+
+impl VmRecovery {
+    /// The gates that need nothing but the notification.
+    pub(super) fn begin(&mut self, record: &mut Record) -> Option<ServerId> {
+        let pulse = self.pulse.as_ref()?;
+        let (enabled, maintenance) = (pulse.segment_enabled, pulse.operator_maintenance);
+        if self.stage == Stage::Begin {
+            if !is_failure(&self.event, &self.detail) {
+                let text = format!(
+                    "event {}/{} is not a failure of the instance",
+                    self.event, self.detail
+                );
+                self.end(NotificationStatus::Ignored, text, record);
+                return None;
+            }
+            if !enabled {
+                self.end(
+                    NotificationStatus::Ignored,
+                    "Recovery aborted: the segment HA is disabled.",
+                    record,
+                );
+                return None;
+            }
+            if maintenance {
+                let text = format!("an operator has put host {} on maintenance", self.host);
+                self.end(NotificationStatus::Ignored, text, record);
+                return None;
+            }
+        }
+        if self.server.is_none() {
+            self.end(
+                NotificationStatus::Ignored,
+                "the notification names no instance",
+                record,
+            );
+        }
+        self.server
+    }
+
+    pub(super) fn judge(
+        &mut self,
+        seen: &Server,
+        now: Now,
+        record: &mut Record,
+        commands: &mut Vec<Command>,
+    ) {
+        let tagged = seen
+            .metadata
+            .get(&self.policy.instance_ha_key)
+            .is_some_and(|value| is_truthy(value));
+        if !tagged && !self.policy.process_all_instances {
+            let text = format!(
+                "Skipped: the instance is not marked {}=True and process_all_instances is off",
+                self.policy.instance_ha_key
+            );
+            return self.end(NotificationStatus::Finished, text, record);
+        }
+        if seen.host.as_deref() != Some(self.host.as_str()) {
+            let text = format!(
+                "the instance is on {}, not on the reporting host {}",
+                seen.host.as_deref().unwrap_or("no host"),
+                self.host
+            );
+            return self.end(NotificationStatus::Ignored, text, record);
+        }
+        if is_owners_own(&seen.vm_state) {
+            let text = format!("the instance is {}: left to its owner", seen.vm_state);
+            return self.end(NotificationStatus::Ignored, text, record);
+        }
+        if !self.may_restart(now, record) || !self.pass(Phase::Pre, now, record, commands) {
+            return;
+        }
+        if !self.policy.flows.instance.acts {
+            return self.leave_to_hooks(now, record, commands);
+        }
+        let next = if seen.vm_state == VmState::Resized {
+            Stage::Activating
+        } else {
+            Stage::Stopping
+        };
+        self.enter(next, now, record);
+    }
+}

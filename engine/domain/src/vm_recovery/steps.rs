@@ -1,0 +1,93 @@
+//! The stages: set active if it was resized, stop, start.
+
+use super::{Stage, VmRecovery};
+use crate::ServerId;
+use crate::hooks::Phase;
+use crate::nova::{Server, VmState};
+use crate::recovery::{Command, Now, Record, StepKind, Task};
+
+impl VmRecovery {
+    pub(super) fn act_activating(
+        &mut self,
+        server: ServerId,
+        seen: &Server,
+        now: Now,
+        record: &mut Record,
+        commands: &mut Vec<Command>,
+    ) {
+        if seen.vm_state != VmState::Resized {
+            // A late one would show a stopped instance as active.
+            if !self.is_loose(now) {
+                self.enter(Stage::Stopping, now, record);
+            }
+            return;
+        }
+        if self.is_late(self.policy.stop_limit, now) {
+            return self.end_late("set active", self.policy.stop_limit, record);
+        }
+        // A task is its owner confirming or reverting: the call would cut that off in the middle.
+        if seen.task_state.is_none() {
+            let to = VmState::Active;
+            let command = Command::Activate { server, to };
+            self.ask(command, now, record, commands, "setting it active");
+        }
+    }
+
+    pub(super) fn act_stopping(
+        &mut self,
+        server: ServerId,
+        seen: &Server,
+        now: Now,
+        record: &mut Record,
+        commands: &mut Vec<Command>,
+    ) {
+        if seen.vm_state == VmState::Stopped && seen.task_state.is_none() {
+            // A stop that nobody has answered may come yet, and must not hit the started instance.
+            let loose = self.is_loose(now) || self.loose_stop.is_some_and(|at| !self.is_settled(at, now));
+            if !loose {
+                record.step(Task::StopInstance, StepKind::Outcome, 1.0, "Stopped instance");
+                self.loose_stop = None;
+                self.enter(Stage::Starting, now, record);
+            }
+            return;
+        }
+        if self.is_late(self.policy.stop_limit, now) {
+            return self.end_late("stopped", self.policy.stop_limit, record);
+        }
+        // Nova stops nothing that is still being built, or was resized meanwhile.
+        let stoppable = !matches!(
+            seen.vm_state,
+            VmState::Stopped | VmState::Building | VmState::Resized
+        );
+        if stoppable && seen.task_state.is_none() {
+            self.ask(Command::Stop(server), now, record, commands, "Stopping instance");
+        }
+    }
+
+    pub(super) fn act_starting(
+        &mut self,
+        server: ServerId,
+        seen: &Server,
+        now: Now,
+        record: &mut Record,
+        commands: &mut Vec<Command>,
+    ) {
+        if seen.vm_state == VmState::Active && seen.task_state.is_none() {
+            record.step(Task::StartInstance, StepKind::Outcome, 1.0, "Started instance");
+            record.head = true;
+            self.active = true;
+            return self.close(now, record, commands);
+        }
+        if !self.called && !self.pass(Phase::Main, now, record, commands) {
+            // The limit is for Nova, not for hooks.
+            self.since = now.elapsed;
+            return;
+        }
+        if self.is_late(self.policy.start_limit, now) {
+            return self.end_late("active", self.policy.start_limit, record);
+        }
+        if seen.vm_state == VmState::Stopped && seen.task_state.is_none() {
+            self.ask(Command::Start(server), now, record, commands, "Starting instance");
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! How often an instance may be restarted.
+
+use super::*;
+
+const WINDOW: u64 = 3_600;
+
+/// Of an instance that was restarted so many seconds ago each time; claimed.
+fn after(ages: &[u64]) -> Run {
+    let id = server_id().to_string();
+    let mut run = Run::new("LIFECYCLE", "STOPPED_FAILED", Some(&id), Policy::default());
+    let ages: Vec<Duration> = ages.iter().map(|age| Duration::from_secs(*age)).collect();
+    run.state = run.state.after(&ages);
+    run.tell(Observation::Claimed(quiet()));
+    run
+}
+
+#[test]
+fn ew26_an_instance_that_was_restarted_as_often_as_allowed_is_left_to_a_person() {
+    let cases = [
+        (
+            "five within the hour",
+            vec![60, 600, 1_200, 2_400, WINDOW - 1],
+            true,
+        ),
+        ("more, and in any order", vec![2_000, 3, 1_000, 500, 700, 9], true),
+        (
+            "one of five is too long ago",
+            vec![60, 600, 1_200, 2_400, WINDOW],
+            false,
+        ),
+        ("none", vec![], false),
+    ];
+    for (name, ages, refused) in cases {
+        let mut run = after(&ages);
+        run.tell(is(VmState::Active));
+        assert_eq!(run.state.stage == Stage::Over, refused, "{name}");
+        if refused {
+            run.assert_end(name, NotificationStatus::Failed, "max_restarts allows 5");
+            assert!(run.calls.is_empty(), "{name}");
+        }
+    }
+}
+
+#[test]
+fn ew26_each_restart_waits_twice_as_long_as_the_one_before() {
+    let cases: [(&str, Vec<u64>, u64); 5] = [
+        ("the first", vec![], 0),
+        ("the second", vec![0], 10_000),
+        ("the second, a while after the first", vec![7], 3_000),
+        ("the second, long after the first", vec![11], 0),
+        ("the fourth", vec![1, 100, 200], 39_000),
+    ];
+    for (name, ages, wait) in cases {
+        let mut run = after(&ages);
+        run.tell(is(VmState::Active));
+        if run.commands.contains(&Command::ReadService) {
+            run.tell(up());
+        }
+        run.goes_on(wait + 1_000, &is(VmState::Active));
+        let first = run.calls.first().map(|(at, _)| *at);
+        assert!(
+            first.is_some_and(|at| (wait..=wait + 1_000).contains(&at)),
+            "{name}: called at {first:?}, to wait {wait}"
+        );
+    }
+}
+
+#[test]
+fn ew26_while_it_waits_it_says_so_and_survives_a_take_over() {
+    let mut run = after(&[0, 1]);
+    run.tell(is(VmState::Active));
+    run.goes_on(4_000, &is(VmState::Active));
+    let (status, message) = run.shown.clone().unwrap();
+    assert_eq!(status, NotificationStatus::Running);
+    assert!(message.unwrap().contains("restarted 2 times lately"));
+    run.taken_over();
+    run.goes_on(19_000, &is(VmState::Active));
+    assert!(run.calls.is_empty(), "{:?}", run.calls);
+    run.goes_on(26_000, &is(VmState::Active));
+    assert_eq!(run.calls.len(), 1);
+}
+
+#[test]
+fn ew26_a_restart_is_counted_once_with_its_first_call() {
+    let mut run = after(&[]);
+    run.tell(is(VmState::Active));
+    assert_eq!(run.record.restarted, None, "nothing is asked for yet");
+    run.tell(up());
+    assert_eq!(run.record.restarted, Some(server_id()));
+    run.taken_over();
+    run.at(SETTLED + 1_000, is(VmState::Active));
+    run.tell(up());
+    assert_eq!(run.calls.len(), 2, "asked for again");
+    assert_eq!(run.record.restarted, None);
+    run.tell(answer(ServerCall::Stop, Ok(())));
+    run.tell(is(VmState::Stopped));
+    run.tell(up());
+    assert_eq!(run.calls.len(), 3);
+    assert_eq!(run.record.restarted, None);
+}
+
+#[test]
+fn no_limit_is_no_limit_but_the_pauses_stay() {
+    let ages: Vec<u64> = (0..50).collect();
+    let id = server_id().to_string();
+    let policy = Policy {
+        max_restarts: 0,
+        ..Policy::default()
+    };
+    let mut run = Run::new("LIFECYCLE", "STOPPED_FAILED", Some(&id), policy);
+    let ages: Vec<Duration> = ages.into_iter().map(Duration::from_secs).collect();
+    run.state = run.state.after(&ages);
+    run.tell(Observation::Claimed(quiet()));
+    run.tell(is(VmState::Active));
+    run.goes_on(599_000, &is(VmState::Active));
+    assert!(run.calls.is_empty());
+    run.goes_on(602_000, &is(VmState::Active));
+    assert_eq!(run.calls.len(), 1, "ten minutes are the longest pause");
+}

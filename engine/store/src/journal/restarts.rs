@@ -1,0 +1,126 @@
+//! How often an instance has been restarted, whoever did it (EW26).
+
+use sea_orm::{
+    ActiveModelTrait as _, ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _,
+    QueryOrder as _, QuerySelect as _, Set,
+};
+use std::time::Duration;
+use tachi_domain::recovery::RecoveryKind;
+use tachi_domain::{ServerId, Timestamp};
+use tachi_engine::ports::journal::RESTARTS;
+
+use crate::entity::{instance_restart, recovery};
+use crate::error::Stop;
+
+pub(super) async fn add(
+    db: &impl ConnectionTrait,
+    row: &recovery::Model,
+    server: ServerId,
+    now: Timestamp,
+) -> Result<(), Stop> {
+    let known = instance_restart::Entity::find_by_id(row.id).one(db).await?;
+    if known.is_none() {
+        let restart = instance_restart::ActiveModel {
+            recovery_id: Set(row.id),
+            instance_uuid: Set(server.to_string()),
+            at: Set(now.micros()),
+        };
+        restart.insert(db).await?;
+    }
+    Ok(())
+}
+
+/// How long ago the instance of this recovery was restarted by others. A clock that went back counts as just now.
+pub(super) async fn before(
+    db: &impl ConnectionTrait,
+    row: &recovery::Model,
+    server: Option<ServerId>,
+    now: Timestamp,
+) -> Result<Vec<Duration>, Stop> {
+    let Some(server) = server.filter(|_| row.kind == RecoveryKind::Vm.as_str()) else {
+        return Ok(Vec::new());
+    };
+    let times: Vec<i64> = instance_restart::Entity::find()
+        .select_only()
+        .column(instance_restart::Column::At)
+        .filter(instance_restart::Column::InstanceUuid.eq(server.to_string()))
+        .filter(instance_restart::Column::RecoveryId.ne(row.id))
+        .order_by_desc(instance_restart::Column::At)
+        .limit(RESTARTS)
+        .into_tuple()
+        .all(db)
+        .await?;
+    let age = |at: &i64| {
+        now.micros_since(Timestamp::from_micros(*at))
+            .max(0)
+            .unsigned_abs()
+    };
+    Ok(times.iter().map(|at| Duration::from_micros(age(at))).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use tachi_domain::entity::notification::{NotificationStatus, NotificationType::Vm};
+    use tachi_domain::recovery::Life;
+    use tachi_engine::ports::Journal as _;
+    use tachi_engine::ports::journal::{Claimed, Committed, Write};
+
+    use super::*;
+    use crate::testing::{Bench, notification};
+
+    const VM1: &str = "6c2b9d7e-0b0e-4f52-9c61-000000000001";
+    const VM2: &str = "6c2b9d7e-0b0e-4f52-9c61-000000000002";
+
+    async fn claimed(bench: &Bench, instance: &str) -> Claimed {
+        let payload = [
+            ("instance_uuid", instance),
+            ("event", "LIFECYCLE"),
+            ("vir_domain_event", "STOPPED_FAILED"),
+        ];
+        bench.clock.advance(200);
+        let report = notification(Vm, "cmp1", bench.clock_wall(), &payload);
+        bench.accept(&report).await.unwrap();
+        bench.claim_newest("engine").await
+    }
+
+    async fn restart(bench: &Bench, claimed: &Claimed, life: Option<Life>) {
+        let write = Write {
+            restarted: claimed.notification.payload["instance_uuid"].parse().ok(),
+            life,
+            notification: life.map(|_| (NotificationStatus::Finished, None)),
+            ..Write::default()
+        };
+        let written = bench
+            .store
+            .commit(claimed.id, claimed.epoch, &write)
+            .await
+            .unwrap();
+        assert!(matches!(written, Committed::Written(_)), "{written:?}");
+    }
+
+    #[tokio::test]
+    async fn ew26_the_next_recovery_of_an_instance_knows_of_its_restarts_and_no_others_do() {
+        let bench = Bench::new().await;
+        let segment = bench.segment("s1").await;
+        bench.host(&segment, "cmp1").await;
+        let first = claimed(&bench, VM1).await;
+        assert!(first.restarts.is_empty());
+        restart(&bench, &first, None).await;
+        // Told twice it is one, and an owner that takes over does not count its own.
+        restart(&bench, &first, None).await;
+        let again = bench.claim_newest("other").await;
+        assert!(again.restarts.is_empty());
+        restart(&bench, &again, Some(Life::Closed)).await;
+        let second = claimed(&bench, VM1).await;
+        assert_eq!(second.restarts, [Duration::from_secs(200)]);
+        restart(&bench, &second, Some(Life::Closed)).await;
+        let other = claimed(&bench, VM2).await;
+        assert!(other.restarts.is_empty());
+        let third = claimed(&bench, VM1).await;
+        let ages = [400, 600].map(Duration::from_secs);
+        assert_eq!(third.restarts, ages);
+        bench.clock.advance(-100_000);
+        let back = bench.claim_newest("other").await;
+        assert_eq!(back.restarts, [Duration::ZERO; 2], "a clock that went back");
+    }
+}

@@ -1,0 +1,137 @@
+//! Reports of a host whose recovery is open, that say more than the one that opened it (R19).
+
+use tachi_domain::entity::Host;
+use tachi_domain::entity::notification::NotificationType::ComputeHost;
+use tachi_domain::entity::notification::{NewNotification, NotificationStatus};
+use tachi_domain::recovery::Life;
+use tachi_engine::ports::journal::{Committed, Write};
+use tachi_engine::ports::{Journal as _, RegistryError};
+use tokio::task::JoinSet;
+
+use crate::testing::{Bench, notification};
+
+fn says(bench: &Bench, host_status: &str) -> NewNotification {
+    let payload = [("event", "STOPPED"), ("host_status", host_status)];
+    notification(ComputeHost, "cmp1", bench.clock_wall(), &payload)
+}
+
+/// Its host is reported, and nobody says that it is off.
+async fn suspected() -> (Bench, Host) {
+    let bench = Bench::new().await;
+    let segment = bench.segment("s1").await;
+    let host = bench.host(&segment, "cmp1").await;
+    bench.accept(&says(&bench, "UNKNOWN")).await.unwrap();
+    (bench, host)
+}
+
+/// What ends a recovery for want of that word.
+fn ignoring() -> Write {
+    Write {
+        life: Some(Life::Closed),
+        notification: Some((
+            NotificationStatus::Ignored,
+            Some("nobody says that it is off".into()),
+        )),
+        unless_joined: true,
+        ..Write::default()
+    }
+}
+
+async fn joins(bench: &Bench, host_status: &str) {
+    let error = bench.accept(&says(bench, host_status)).await.unwrap_err();
+    assert!(matches!(error, RegistryError::Duplicate), "{error:?}");
+}
+
+#[tokio::test]
+async fn r19_ew16_normal_after_unknown_joins_the_recovery_that_no_engine_has_claimed_yet() {
+    let (bench, _) = suspected().await;
+    joins(&bench, "UNKNOWN").await;
+    assert!(
+        !bench.claim_newest("engine").await.pulse.joined_normal,
+        "it says nothing new"
+    );
+    let (bench, _) = suspected().await;
+    joins(&bench, "normal").await;
+    joins(&bench, "NORMAL").await;
+    assert!(bench.claim_newest("engine").await.pulse.joined_normal);
+}
+
+#[tokio::test]
+async fn r19_ew16_a_recovery_is_not_ended_over_a_report_it_has_not_heard() {
+    let (bench, _) = suspected().await;
+    let claimed = bench.claim_newest("engine").await;
+    assert!(!claimed.pulse.joined_normal);
+    joins(&bench, "NORMAL").await;
+    let refused = bench
+        .store
+        .commit(claimed.id, claimed.epoch, &ignoring())
+        .await
+        .unwrap();
+    assert_eq!(refused, Committed::Joined);
+    let Committed::Written(pulse) = bench
+        .store
+        .commit(claimed.id, claimed.epoch, &Write::default())
+        .await
+        .unwrap()
+    else {
+        panic!("still held");
+    };
+    assert!(pulse.joined_normal);
+    let again = bench.claim_newest("other").await;
+    assert_eq!(again.notification.status, NotificationStatus::Running);
+    assert!(again.pulse.joined_normal);
+}
+
+#[tokio::test]
+async fn r19_ew16_normal_after_an_ignored_unknown_is_accepted() {
+    let (bench, _) = suspected().await;
+    let claimed = bench.claim_newest("engine").await;
+    let ended = bench
+        .store
+        .commit(claimed.id, claimed.epoch, &ignoring())
+        .await
+        .unwrap();
+    assert!(matches!(ended, Committed::Written(_)), "{ended:?}");
+    bench.accept(&says(&bench, "NORMAL")).await.unwrap();
+}
+
+#[tokio::test]
+async fn r19_what_one_owner_has_heard_the_next_hears_too() {
+    let (bench, _) = suspected().await;
+    joins(&bench, "NORMAL").await;
+    let first = bench.claim_newest("engine").await;
+    bench.store.release(first.id, first.epoch).await.unwrap();
+    assert!(bench.claim_newest("other").await.pulse.joined_normal);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn r19_ew16_of_the_end_and_the_report_one_comes_first_and_nothing_is_lost() {
+    for round in 0..20 {
+        let (bench, _) = suspected().await;
+        let claimed = bench.claim_newest("engine").await;
+        let report = says(&bench, "NORMAL");
+        let (store, other) = (bench.store.clone(), bench.another().await);
+        let mut both = JoinSet::new();
+        let (id, epoch) = (claimed.id, claimed.epoch);
+        both.spawn(async move {
+            let ended = store.commit(id, epoch, &ignoring()).await.unwrap();
+            matches!(ended, Committed::Written(_))
+        });
+        both.spawn(async move {
+            use tachi_engine::ports::Registry as _;
+            let accepted = other
+                .accept_notification(&report, 180, report.generated_time)
+                .await;
+            assert!(
+                matches!(accepted, Ok(_) | Err(RegistryError::Duplicate)),
+                "{accepted:?}"
+            );
+            accepted.is_ok()
+        });
+        let outcomes = both.join_all().await;
+        assert_eq!(
+            outcomes[0], outcomes[1],
+            "round {round}: ended {outcomes:?} accepted"
+        );
+    }
+}

@@ -1,0 +1,75 @@
+//! Which instances are moved and in which order, and how often one is restarted.
+
+use std::time::Duration;
+
+use tachi_config::{Reader, Refusal};
+use tachi_domain::policy::{LeaveRules, Pair, Policy};
+
+use super::LONG;
+
+const HOST: &str = "host_failure";
+const INSTANCE: &str = "instance_failure";
+
+pub(super) fn instances(r: &mut Reader<'_>, d: Policy) -> Policy {
+    let policy = Policy {
+        priority_key: r
+            .string(HOST, "ha_priority_instance_metadata_key")
+            .default(d.priority_key)
+            .get(),
+        leave: leave(r),
+        evacuate_service_instances: r
+            .bool(HOST, "evacuate_service_instances")
+            .default(d.evacuate_service_instances)
+            .get(),
+        max_restarts: r.int(INSTANCE, "max_restarts").default(d.max_restarts).get(),
+        restart_window: r
+            .seconds(INSTANCE, "restart_window")
+            .default(d.restart_window)
+            .range(LONG)
+            .get(),
+        restart_pause: r
+            .seconds(INSTANCE, "restart_pause")
+            .default(d.restart_pause)
+            .range(Duration::ZERO..=Duration::from_secs(600))
+            .get(),
+        ..d
+    };
+    if policy.max_restarts > 1 && policy.restart_pause >= policy.restart_window {
+        let why =
+            "is not shorter than restart_window, so a restart is forgotten before the next one may come";
+        let help = "write a shorter pause or a longer window";
+        r.refuse(INSTANCE, "restart_pause", Refusal::new(why, help));
+    }
+    policy
+}
+
+fn leave(r: &mut Reader<'_>) -> LeaveRules {
+    LeaveRules {
+        metadata: pairs(r, "exclude_instance_metadata"),
+        projects: r.list(HOST, "exclude_projects").default(Vec::new()).get(),
+        images: r.list(HOST, "exclude_images").default(Vec::new()).get(),
+        image_properties: pairs(r, "exclude_image_properties"),
+        flavor_properties: pairs(r, "exclude_flavor_properties"),
+    }
+}
+
+fn pairs(r: &mut Reader<'_>, option: &str) -> Vec<Pair> {
+    let read = |text: &str| {
+        let pairs = text.split(',').map(str::trim).filter(|pair| !pair.is_empty());
+        pairs
+            .map(|pair| {
+                pair.parse::<Pair>().map_err(|error| {
+                    Refusal::new(
+                        format!("`{pair}`: {error}"),
+                        "write key=value, or a key for any value",
+                    )
+                })
+            })
+            .collect::<Result<Vec<Pair>, Refusal>>()
+    };
+    let show = |pairs: &Vec<Pair>| {
+        let texts: Vec<String> = pairs.iter().map(ToString::to_string).collect();
+        texts.join(", ")
+    };
+    r.parsed(HOST, option, read, show).default(Vec::new()).get()
+}

@@ -1,0 +1,191 @@
+use std::time::Duration;
+
+use tachi_config::ConfigErrors;
+
+use crate::settings::Settings;
+
+fn read(text: &str) -> Result<Settings, ConfigErrors> {
+    Settings::parse("test.conf", text)
+}
+
+const PAGE: &str = include_str!("../../../docs/tuning.md");
+
+/// Options outside the sections that belong to recoveries as a whole.
+const OLD: [&str; 10] = [
+    "wait_period_after_service_update",
+    "wait_period_after_evacuation",
+    "wait_period_after_power_off",
+    "wait_period_after_power_on",
+    "notifications_expired_interval",
+    "host_failure_recovery_threads",
+    "verify_interval",
+    "process_unfinished_notifications_interval",
+    "retry_notification_new_status_interval",
+    "check_expired_notifications_interval",
+];
+
+/// Option, unit and default of each row.
+fn page() -> Vec<(String, String, String)> {
+    let rows = PAGE.lines().filter(|line| line.starts_with("| `["));
+    rows.map(|line| {
+        let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
+        let [option, unit, default, effect] = cells.as_slice() else {
+            panic!("not four columns: {line}");
+        };
+        assert!(!effect.is_empty(), "{line}");
+        let bare = |text: &str| text.trim_matches('`').to_owned();
+        (bare(option), (*unit).to_owned(), bare(default))
+    })
+    .collect()
+}
+
+#[test]
+fn the_page_about_tuning_lists_every_option_of_recoveries_with_its_default() {
+    let report = read("").unwrap().report;
+    let mut read: Vec<(String, String)> = report
+        .effective
+        .iter()
+        .filter(|seen| {
+            matches!(
+                seen.section.as_str(),
+                "host_failure" | "instance_failure" | "process_failure" | "recovery"
+            ) || (seen.section == "DEFAULT" && OLD.contains(&seen.option.as_str()))
+        })
+        .map(|seen| {
+            let default = seen.default.clone().filter(|text| !text.is_empty());
+            (
+                format!("[{}] {}", seen.section, seen.option),
+                default.unwrap_or_else(|| "none".into()),
+            )
+        })
+        .collect();
+    let mut listed: Vec<(String, String)> = page()
+        .into_iter()
+        .map(|(option, _, default)| (option, default))
+        .collect();
+    read.sort();
+    listed.sort();
+    let missing: Vec<_> = read.iter().filter(|one| !listed.contains(one)).collect();
+    let stale: Vec<_> = listed.iter().filter(|one| !read.contains(one)).collect();
+    assert!(
+        missing.is_empty() && stale.is_empty(),
+        "missing {missing:?}, stale {stale:?}"
+    );
+}
+
+#[test]
+fn every_unit_of_the_page_is_one_of_a_few() {
+    for (option, unit, _) in page() {
+        let units = ["text", "boolean", "list", "times", "seconds", "instances"];
+        assert!(units.contains(&unit.as_str()), "{option}: {unit}");
+    }
+}
+
+#[test]
+fn masakaris_waits_are_upper_bounds() {
+    let settings = read(
+        "[DEFAULT]\nwait_period_after_service_update = 60\nwait_period_after_evacuation = 90\n\
+         wait_period_after_power_off = 30\nwait_period_after_power_on = 20\nverify_interval = 3\n\
+         host_failure_recovery_threads = 4\nnotifications_expired_interval = 3600\n\
+         process_unfinished_notifications_interval = 1\n",
+    )
+    .unwrap();
+    let policy = &settings.policy;
+    let seconds = Duration::from_secs;
+    assert_eq!(policy.disable_limit, seconds(60));
+    assert_eq!(policy.slow_after, seconds(90));
+    assert_eq!(
+        (policy.stop_limit, policy.start_limit),
+        (seconds(30), seconds(20))
+    );
+    assert_eq!((policy.tick, policy.in_flight), (seconds(3), 4));
+    assert_eq!(
+        (policy.deadline, policy.move_deadline),
+        (seconds(3600), seconds(3600))
+    );
+    assert_eq!(settings.notification_expiry, seconds(3600));
+    assert_eq!(settings.sweep_interval, seconds(1));
+    let warned: Vec<String> = settings.report.warnings.iter().map(ToString::to_string).collect();
+    assert!(warned.is_empty(), "{warned:?}");
+}
+
+#[test]
+fn our_own_names_count_more_than_masakaris() {
+    let policy = read(
+        "[DEFAULT]\nwait_period_after_evacuation = 90\nverify_interval = 3\nnotifications_expired_interval = 86400\n\
+         [recovery]\nprogress_timeout = 30\ntick_interval = 1\ndeadline = 7200\ninstance_deadline = 600\n",
+    )
+    .unwrap()
+    .policy;
+    let seconds = Duration::from_secs;
+    assert_eq!((policy.slow_after, policy.tick), (seconds(30), seconds(1)));
+    assert_eq!(
+        (policy.deadline, policy.move_deadline),
+        (seconds(7200), seconds(600))
+    );
+}
+
+#[test]
+fn which_instances_are_left_is_read() {
+    let policy = read(
+        "[host_failure]\nha_priority_instance_metadata_key = prio\nevacuate_service_instances = yes\n\
+         exclude_instance_metadata = ha=no, canary\nexclude_projects = p1, p2\nexclude_images = i1\n\
+         exclude_image_properties = os_distro=cirros\nexclude_flavor_properties = hw:pci, a=b=c\n\
+         [instance_failure]\nmax_restarts = 2\nrestart_window = 600\nrestart_pause = 5\n",
+    )
+    .unwrap()
+    .policy;
+    let pairs = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect::<Vec<_>>();
+    assert_eq!(policy.priority_key, "prio");
+    assert!(policy.evacuate_service_instances);
+    assert_eq!(policy.leave.metadata, pairs(&["ha=no", "canary"]));
+    assert_eq!(policy.leave.projects, ["p1", "p2"]);
+    assert_eq!(policy.leave.images, ["i1"]);
+    assert_eq!(policy.leave.image_properties, pairs(&["os_distro=cirros"]));
+    assert_eq!(policy.leave.flavor_properties, pairs(&["hw:pci", "a=b=c"]));
+    assert_eq!(policy.max_restarts, 2);
+    assert_eq!(policy.restart_window, Duration::from_secs(600));
+    assert_eq!(policy.restart_pause, Duration::from_secs(5));
+}
+
+#[test]
+fn sets_that_cannot_work_are_refused_by_line() {
+    let cases = [
+        (
+            "[recovery]\ndeadline = 600\ninstance_deadline = 700\n",
+            "test.conf:3: [recovery] instance_deadline",
+            "longer than the recovery's own deadline",
+        ),
+        (
+            "[recovery]\ninstance_deadline = 100\n",
+            "test.conf:2: [recovery] instance_deadline",
+            "101 s by call_deadline and proxy_hold",
+        ),
+        (
+            "[instance_failure]\nrestart_window = 60\nrestart_pause = 60\n",
+            "test.conf:3: [instance_failure] restart_pause",
+            "not shorter than restart_window",
+        ),
+        (
+            "[host_failure]\nexclude_instance_metadata = a, =b\n",
+            "test.conf:2: [host_failure] exclude_instance_metadata",
+            "it has no key",
+        ),
+    ];
+    for (text, place, why) in cases {
+        let Err(errors) = read(text) else {
+            panic!("accepted: {text}");
+        };
+        let told = errors.to_string();
+        assert!(told.contains(place) && told.contains(why), "{text}: {told}");
+    }
+}
+
+#[test]
+fn a_short_expiry_is_no_contradiction_of_what_nobody_has_set() {
+    let policy = read("[DEFAULT]\nnotifications_expired_interval = 60\n")
+        .unwrap()
+        .policy;
+    assert_eq!(policy.deadline, Duration::from_secs(60));
+    assert!(policy.move_deadline <= policy.deadline);
+}

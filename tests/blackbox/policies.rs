@@ -1,0 +1,220 @@
+//! Rules about instances, reports that say more than others, and how often is often enough.
+
+use std::time::Duration;
+
+use tachi_domain::NotificationId;
+use tachi_domain::entity::notification::{NewNotification, NotificationStatus, NotificationType};
+use tachi_domain::policy::{FencingMode, Policy};
+use tachi_engine::SystemClock;
+use tachi_engine::ports::{Clock as _, Registry as _, RegistryError};
+use tachi_sandbox::{ApiEffect, ApiFault, Boot};
+use uuid::Uuid;
+
+use super::recovery::everything;
+use super::support::{Stage, quick_policy, quick_region, until};
+
+const HOST: &str = "compute-001";
+const LIMIT: Duration = Duration::from_secs(40);
+
+/// A report generated so many seconds from now.
+async fn report(
+    stage: &Stage,
+    kind: NotificationType,
+    pairs: &[(&str, &str)],
+    later: i64,
+) -> Result<NotificationId, RegistryError> {
+    let now = SystemClock.wall();
+    let pairs = pairs
+        .iter()
+        .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+    let new = NewNotification {
+        kind,
+        hostname: HOST.into(),
+        generated_time: now.minus_seconds(-later),
+        payload: pairs.collect(),
+    };
+    let accepted = stage.store.accept_notification(&new, 180, now).await?;
+    Ok(accepted.id)
+}
+
+async fn host_stopped(stage: &Stage, status: &str) -> Result<NotificationId, RegistryError> {
+    let pairs = [("event", "STOPPED"), ("host_status", status)];
+    report(stage, NotificationType::ComputeHost, &pairs, 0).await
+}
+
+async fn until_over(stage: &Stage, id: NotificationId) -> (NotificationStatus, String) {
+    let what = format!("notification {id} to end");
+    until(&what, LIMIT, async || !stage.status(id).await.0.is_open()).await;
+    let (status, message) = stage.status(id).await;
+    (status, message.unwrap_or_default())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ew16_normal_after_unknown_is_not_lost_though_no_engine_ran_in_between() {
+    let stage = Stage::set(quick_region(4)).await;
+    stage.protect().await;
+    let servers = stage.boot(HOST, 3);
+    stage.sandbox.region().power_loss(HOST).unwrap();
+    let first = host_stopped(&stage, "UNKNOWN").await.unwrap();
+    let second = host_stopped(&stage, "NORMAL").await.unwrap_err();
+    assert!(matches!(second, RegistryError::Duplicate), "{second:?}");
+    let policy = Policy {
+        fencing: FencingMode::External,
+        ..quick_policy()
+    };
+    let engine = stage.engine(stage.store.clone(), policy).await;
+    stage.until_finished(first, LIMIT).await;
+    stage.assert_each_exactly_once(&servers, HOST);
+    engine.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ew16_normal_after_an_ignored_unknown_begins_a_recovery() {
+    let stage = Stage::set(quick_region(4)).await;
+    stage.protect().await;
+    let servers = stage.boot(HOST, 2);
+    stage.sandbox.region().power_loss(HOST).unwrap();
+    let policy = Policy {
+        fencing: FencingMode::External,
+        ..quick_policy()
+    };
+    let engine = stage.engine(stage.store.clone(), policy).await;
+    let first = host_stopped(&stage, "UNKNOWN").await.unwrap();
+    let (status, why) = until_over(&stage, first).await;
+    assert_eq!(status, NotificationStatus::Ignored);
+    assert!(why.contains("host_status is UNKNOWN"), "{why}");
+    let second = host_stopped(&stage, "NORMAL").await.unwrap();
+    stage.until_finished(second, LIMIT).await;
+    stage.assert_each_exactly_once(&servers, HOST);
+    engine.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ew06_a_report_after_a_failed_recovery_is_a_new_attempt() {
+    let stage = Stage::set(quick_region(4)).await;
+    stage.protect().await;
+    let servers = stage.boot(HOST, 2);
+    let region = stage.sandbox.region();
+    region.power_loss(HOST).unwrap();
+    region.api_faults().add(ApiFault::always(
+        "#evacuate",
+        ApiEffect::Status {
+            status: 409,
+            retry_after: None,
+        },
+    ));
+    let policy = Policy {
+        attempts: 1,
+        ..quick_policy()
+    };
+    let engine = stage.engine(stage.store.clone(), policy).await;
+    let first = host_stopped(&stage, "NORMAL").await.unwrap();
+    let (status, why) = until_over(&stage, first).await;
+    assert_eq!(status, NotificationStatus::Failed);
+    assert!(why.contains("2 need a person"), "{why}");
+    for vmove in stage.store.list_vmoves(first, &everything()).await.unwrap() {
+        let message = vmove.message.unwrap_or_default();
+        assert!(message.contains("409"), "the cause: {message}");
+    }
+    region.clear_faults();
+    let second = host_stopped(&stage, "NORMAL").await.unwrap();
+    assert_ne!(first, second);
+    stage.until_finished(second, LIMIT).await;
+    stage.assert_each_exactly_once(&servers, HOST);
+    engine.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ew25_amphorae_and_what_a_rule_names_are_left_and_the_others_go_by_priority() {
+    let stage = Stage::set(quick_region(4)).await;
+    stage.protect().await;
+    let region = stage.sandbox.region();
+    let boot = |boot: Boot| region.boot(&boot).unwrap()[0];
+    let amphora = boot(Boot::on(HOST, 1).exact_name(&format!("amphora-{}", Uuid::new_v4())));
+    let excluded = boot(Boot::on(HOST, 1).metadata("ha", "never"));
+    let low = boot(Boot::on(HOST, 1).metadata("HA_Priority", "-1"));
+    let plain = boot(Boot::on(HOST, 1));
+    let high = boot(Boot::on(HOST, 1).metadata("HA_Priority", "7"));
+    let marked = stage.boot(HOST, 1)[0];
+    region.power_loss(HOST).unwrap();
+    let mut policy = Policy {
+        in_flight: 1,
+        ..quick_policy()
+    };
+    policy.leave.metadata.push("ha=never".parse().unwrap());
+    let engine = stage.engine(stage.store.clone(), policy).await;
+    let notification = host_stopped(&stage, "NORMAL").await.unwrap();
+    stage.until_finished(notification, LIMIT).await;
+    let asked: Vec<String> = region
+        .requests()
+        .journal()
+        .into_iter()
+        .filter(|entry| entry.route.contains("#evacuate"))
+        .map(|entry| entry.target)
+        .collect();
+    let order = [marked, high, plain, low];
+    assert_eq!(asked.len(), order.len(), "{asked:?}");
+    for (target, server) in asked.iter().zip(order) {
+        assert!(
+            target.contains(&server.to_string()),
+            "{asked:?} in the order {order:?}"
+        );
+    }
+    let vmoves = stage
+        .store
+        .list_vmoves(notification, &everything())
+        .await
+        .unwrap();
+    for (left, why) in [
+        (amphora, "Octavia"),
+        (excluded, "exclude_instance_metadata names ha=never"),
+    ] {
+        let row = vmoves
+            .iter()
+            .find(|row| row.instance_uuid == left.to_string())
+            .unwrap();
+        assert_eq!(row.status.unwrap().as_str(), "ignored");
+        assert!(row.message.as_deref().unwrap().contains(why), "{row:?}");
+        let server = region.server(left).unwrap();
+        assert_eq!(server.host.as_deref(), Some(HOST));
+        assert!(!server.locked);
+    }
+    stage.assert_each_exactly_once(&order, HOST);
+    engine.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ew26_an_instance_that_crashes_again_and_again_is_left_to_a_person_by_whichever_engine() {
+    let stage = Stage::set(quick_region(3)).await;
+    stage.protect().await;
+    let server = stage.boot(HOST, 1)[0];
+    let id = server.to_string();
+    let region = stage.sandbox.region();
+    let policy = Policy {
+        max_restarts: 2,
+        restart_pause: Duration::from_millis(300),
+        ..quick_policy()
+    };
+    let pairs = [
+        ("event", "LIFECYCLE"),
+        ("vir_domain_event", "STOPPED_FAILED"),
+        ("instance_uuid", id.as_str()),
+    ];
+    for round in 0..3 {
+        region.crash_guest(server).unwrap();
+        let engine = stage.engine(stage.store.clone(), policy.clone()).await;
+        let crash = report(&stage, NotificationType::Vm, &pairs, round * 200)
+            .await
+            .unwrap();
+        let (status, message) = until_over(&stage, crash).await;
+        if round < 2 {
+            assert_eq!(status, NotificationStatus::Finished, "{round}: {message}");
+        } else {
+            assert_eq!(status, NotificationStatus::Failed, "{round}: {message}");
+            assert!(message.contains("restarted 2 times"), "{message}");
+        }
+        engine.stop().await;
+    }
+    let requests = region.requests();
+    assert_eq!((requests.count("#os-stop"), requests.count("#os-start")), (2, 2));
+}
