@@ -8,6 +8,7 @@ mod hooks;
 mod http;
 mod identity;
 mod messaging;
+mod pace;
 mod policy;
 mod recovery;
 
@@ -75,6 +76,8 @@ pub(crate) struct Settings {
     pub(crate) engine_listen: Option<std::net::SocketAddr>,
     /// Who is told of what happens.
     pub(crate) events: EventSettings,
+    /// How fast the engine may be.
+    pub(crate) pace: tachi_engine::PaceOptions,
     /// The MAAS that switches the hosts' power.
     pub(crate) maas: Option<MaasOptions>,
     /// Everything of ours in the log.
@@ -202,6 +205,7 @@ impl Settings {
         let sweep_interval = engine::sweep_interval(r);
         let engine_listen = engine::metrics_listen(r);
         let events = events::events(r, &host);
+        let pace = pace::pace(r, &policy);
         let report = reader.finish()?;
         Ok(Self {
             listen,
@@ -226,6 +230,7 @@ impl Settings {
             sweep_interval,
             engine_listen,
             events,
+            pace,
             maas,
             debug,
             log_file,

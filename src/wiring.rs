@@ -135,6 +135,7 @@ pub(crate) async fn engine(
         name,
         policy,
         sweep_interval: settings.sweep_interval,
+        pace: settings.pace,
     };
     Ok(Engine::new(ports, options))
 }

@@ -1,17 +1,22 @@
 //! The three kinds of recovery behind one face.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tachi_domain::ServerId;
 use tachi_domain::entity::vmove::VmoveStatus;
 use tachi_domain::host_recovery::{self, HostRecovery, Move};
+use tachi_domain::pace::Demand;
 use tachi_domain::policy::Policy;
 use tachi_domain::process_recovery::{self, ProcessRecovery};
 use tachi_domain::recovery::{Command, Decision, Now, Observation, Record, RecoveryKind};
 use tachi_domain::vm_recovery::{self, VmRecovery};
 
 use crate::ports::journal::Claimed;
+
+/// How often a recovery that does not know when it is due is asked, unless its own tick is shorter.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// A recovery of any kind.
 pub(crate) enum Any {
@@ -85,6 +90,25 @@ impl Any {
                 });
                 (Self::Process(Box::new(state)), record, commands)
             }
+        }
+    }
+
+    /// What it could do with of the engine's pace, and how long Nova took for what it has taken up since.
+    pub(crate) fn demand(&mut self) -> Option<(Demand, Vec<Duration>)> {
+        match self {
+            Self::Host(state) => {
+                let take_ups = state.take_ups();
+                Some((state.demand(), take_ups))
+            }
+            Self::Vm(_) | Self::Process(_) => None,
+        }
+    }
+
+    /// In how long it has to be decided again, if nothing is observed before.
+    pub(crate) fn next_look(&self, now: Now) -> Duration {
+        match self {
+            Self::Host(state) => state.next_look(now),
+            Self::Vm(_) | Self::Process(_) => LOOK.min(self.policy().tick / 2).max(Duration::from_millis(5)),
         }
     }
 

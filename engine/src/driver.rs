@@ -8,7 +8,7 @@ use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::recovery::{Command, Now, Observation, Pulse, Record, Step};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
@@ -16,8 +16,11 @@ use crate::any::Any;
 use crate::correlation;
 use crate::engine::Ports;
 use crate::executor::{Context, execute};
+use crate::governor::{Governor, Seat};
+use crate::heart::Heart;
 use crate::holding::Holding;
 use crate::hooking::Told;
+use crate::lists::SharedLists;
 use crate::numbers::{self, Numbers};
 use crate::ports::JournalError;
 use crate::ports::journal::{Claimed, Committed};
@@ -26,9 +29,6 @@ use crate::writing::write_of;
 
 /// How often the owner's beat is raised (R2).
 const BEAT: Duration = Duration::from_secs(1);
-
-/// How often a recovery is asked what is due, unless its own tick is shorter.
-const LOOK: Duration = Duration::from_millis(100);
 
 /// How long a stopping engine waits for the answers of calls under way.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -46,8 +46,19 @@ pub(crate) enum Ended {
     Released,
 }
 
+/// What all drivers of an engine share.
+#[derive(Clone)]
+pub(crate) struct Shared {
+    pub(crate) governor: Governor,
+    pub(crate) lists: SharedLists,
+    pub(crate) heart: Heart,
+}
+
 pub(crate) struct Driver {
     ports: Ports,
+    heart: Heart,
+    lists: SharedLists,
+    seat: Seat,
     owner: String,
     /// What hooks are told.
     told: Arc<Told>,
@@ -75,6 +86,7 @@ impl Driver {
         claimed: Claimed,
         state: Any,
         claimed_at: Duration,
+        shared: &Shared,
     ) -> Self {
         let (answers, inbox) = mpsc::channel(256);
         let holding = Holding::since(ports.clock.clone(), claimed_at);
@@ -83,6 +95,9 @@ impl Driver {
         let told = Told::new(&claimed, &owner);
         Self {
             ports,
+            heart: shared.heart.clone(),
+            lists: shared.lists.clone(),
+            seat: shared.governor.join(claimed.id),
             owner,
             told,
             claimed,
@@ -107,16 +122,13 @@ impl Driver {
 
     /// Runs until the recovery is over, the claim is lost, or `stop`.
     pub(crate) async fn run(mut self, stop: CancellationToken) -> Ended {
-        let look = self
-            .state
-            .as_ref()
-            .map_or(LOOK, |state| LOOK.min(state.policy().tick / 2));
-        let mut ticker = interval(look.max(Duration::from_millis(5)));
-        ticker.set_missed_tick_behavior(MissedTickBehavior::Delay);
         if let Some(teller) = &self.teller {
             teller.claimed(self.ports.clock.wall());
         }
-        let mut observations = vec![Observation::Claimed(self.pulse.clone())];
+        let mut observations = vec![
+            Observation::Claimed(self.pulse.clone()),
+            Observation::Permits(self.seat.permits()),
+        ];
         loop {
             if let Err(ended) = self.step(observations).await {
                 // Calls under way cannot be taken back; their answers are of no use to anyone any more.
@@ -127,12 +139,14 @@ impl Driver {
                 self.calls.abort_all();
                 return Ended::Over;
             }
-            // Every branch is cancel-safe: receiving, ticking and waiting for a token lose nothing when dropped.
+            let pause = self.pause();
+            // Every branch is cancel-safe: receiving and waiting lose nothing when dropped.
             observations = tokio::select! {
                 biased;
                 () = stop.cancelled() => return self.let_go().await,
                 Some(observation) = self.inbox.recv() => vec![observation],
-                _ = ticker.tick() => vec![Observation::Tick],
+                permits = self.seat.changed() => vec![Observation::Permits(permits)],
+                () = sleep(pause) => vec![Observation::Tick],
             };
             // Whatever else has come in meanwhile goes into the same decision and the same transaction.
             while let Ok(more) = self.inbox.try_recv() {
@@ -144,6 +158,18 @@ impl Driver {
                 observations.insert(0, Observation::Pulse(self.pulse.clone()));
             }
         }
+    }
+
+    /// Until the next look: when something is due by the recovery's own word, or its beat.
+    fn pause(&self) -> Duration {
+        let now = Now {
+            elapsed: self.elapsed(),
+            wall: self.ports.clock.wall(),
+        };
+        let look = self.state.as_ref().map_or(BEAT, |state| state.next_look(now));
+        let beat = (self.last_beat + BEAT).saturating_sub(self.ports.clock.boot());
+        // Timers are good to a millisecond: a look right before the time would be one for nothing.
+        look.min(beat) + Duration::from_millis(1)
     }
 
     fn elapsed(&self) -> Elapsed {
@@ -164,7 +190,10 @@ impl Driver {
             let Some(state) = self.state.take() else {
                 return Err(Ended::Unsure);
             };
-            let (state, more, commands) = state.decide(std::mem::take(&mut observations), now);
+            let (mut state, more, commands) = state.decide(std::mem::take(&mut observations), now);
+            if let Some((demand, take_ups)) = state.demand() {
+                self.seat.tell(demand, &take_ups);
+            }
             self.state = Some(state);
             record.merge(more);
             let refused = if record.is_empty() {
@@ -231,16 +260,14 @@ impl Driver {
     }
 
     async fn beat_if_due(&mut self) -> Result<(), Ended> {
-        let sent = self.ports.clock.boot();
-        if sent.saturating_sub(self.last_beat) < BEAT {
+        if self.ports.clock.boot().saturating_sub(self.last_beat) < BEAT {
             return Ok(());
         }
-        let outcome = self
-            .ports
-            .journal
+        let beaten = self
+            .heart
             .beat(self.claimed.id, self.claimed.epoch, self.elapsed())
             .await;
-        match self.judge(outcome, sent)? {
+        match self.judge(beaten.outcome, beaten.sent)? {
             Committed::Written(_) => Ok(()),
             Committed::Lost | Committed::MovesTaken(_) | Committed::HostUnderRecovery | Committed::Joined => {
                 Err(Ended::Lost)
@@ -281,6 +308,7 @@ impl Driver {
     fn start(&mut self, commands: Vec<Command>) {
         let committed = self.ports.clock.boot();
         let started = self.elapsed();
+        let share = self.seat.lists_are_shared();
         for command in commands {
             let Some(state) = &self.state else { return };
             let context = Context {
@@ -289,6 +317,9 @@ impl Driver {
                 host_id: state.host_id(),
                 told: self.told.clone(),
                 holding: self.holding.clone(),
+                governor: self.seat.governor().clone(),
+                lists: self.lists.clone(),
+                share,
                 committed,
                 started,
             };

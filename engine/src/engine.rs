@@ -1,6 +1,7 @@
 //! The engine as a whole: one sweeper, one driver per recovery.
 
 use std::collections::{BTreeSet, HashMap};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,13 +16,19 @@ use tokio_util::sync::CancellationToken;
 
 use crate::any::{Any, Unusable};
 use crate::correlation;
-use crate::driver::{Driver, Ended};
+use crate::driver::{Driver, Ended, Shared};
+use crate::governor::{Governor, PaceOptions};
+use crate::heart::Heart;
+use crate::lists::SharedLists;
 use crate::numbers;
 use crate::ports::journal::{ClaimView, Claimed, Committed, Write};
 use crate::ports::{Clock, Compute, Events, Fencer, Hooks, Journal, NoEvents, Wake};
 use crate::pulse::Pulse;
 use crate::sweeper::{Sweeper, WATCH};
 use crate::telling::Teller;
+
+/// Between two looks at the beats of others: silence is noticed so much late, twice.
+const WATCH: Duration = Duration::from_millis(250);
 
 /// The outside, as adapters provide it.
 #[derive(Clone)]
@@ -49,6 +56,8 @@ pub struct EngineOptions {
     pub policy: watch::Receiver<Policy>,
     /// How long a lost wake-up may cost.
     pub sweep_interval: Duration,
+    /// How fast it may be, over all its recoveries.
+    pub pace: PaceOptions,
 }
 
 /// See the crate's documentation.
@@ -57,6 +66,9 @@ pub struct Engine {
     options: EngineOptions,
     pulse: Pulse,
     sweeper: Sweeper,
+    shared: Shared,
+    /// The heart's work, until it is begun.
+    beating: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
     driven: BTreeSet<RecoveryId>,
     drivers: JoinSet<Ended>,
     /// Which recovery, at which epoch, a task drives.
@@ -67,8 +79,16 @@ pub struct Engine {
 impl Engine {
     /// An engine that has not begun to work.
     pub fn new(ports: Ports, options: EngineOptions) -> Self {
+        let (heart, beating) = Heart::new(ports.journal.clone(), ports.clock.clone());
+        let shared = Shared {
+            governor: Governor::new(&options.pace),
+            lists: SharedLists::new(ports.clone()),
+            heart,
+        };
         Self {
             ports,
+            shared,
+            beating: Some(Box::pin(beating)),
             options,
             pulse: Pulse::default(),
             sweeper: Sweeper::default(),
@@ -100,6 +120,11 @@ impl Engine {
     pub async fn run(mut self, stop: CancellationToken) {
         numbers::describe();
         tracing::info!(engine = self.options.name, fencing = ?self.options.policy.borrow().fencing, "engine starts");
+        // Aborted when it is dropped: it has no work once the drivers have ended.
+        let mut heart = JoinSet::new();
+        if let Some(beating) = self.beating.take() {
+            heart.spawn(beating);
+        }
         while !stop.is_cancelled() {
             self.sweep(&stop).await;
             self.pulse.beat();
@@ -108,6 +133,13 @@ impl Engine {
             } else {
                 self.options.sweep_interval
             };
+            // What Nova has asked for patience about goes on when the time is over.
+            self.shared.governor.resume();
+            let pause = self
+                .shared
+                .governor
+                .quiet_for()
+                .map_or(pause, |quiet| pause.min(quiet));
             let wake = self.ports.wake.clone();
             // Every branch is cancel-safe.
             tokio::select! {
@@ -196,6 +228,7 @@ impl Engine {
                     claimed,
                     state,
                     sent,
+                    &self.shared,
                 )
                 .telling(teller);
                 let stop = stop.child_token();

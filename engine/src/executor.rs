@@ -5,12 +5,17 @@ use std::time::Duration;
 
 use tachi_domain::Elapsed;
 use tachi_domain::fault::{Fault, FaultClass};
-use tachi_domain::recovery::{Command, Inventory, Lists, Observation, Restoration, ServiceUpdate};
+use tachi_domain::pace::Echo;
+use tachi_domain::recovery::{
+    Command, Evacuations, Inventory, Lists, Observation, Restoration, ServerCall, ServiceUpdate,
+};
 use tachi_domain::{HostId, nova::VmState};
 
 use crate::engine::Ports;
+use crate::governor::Governor;
 use crate::holding::Holding;
 use crate::hooking::{self, Told};
+use crate::lists::SharedLists;
 use crate::ports::{CallError, ServiceChange};
 
 /// What a command needs besides itself.
@@ -20,6 +25,10 @@ pub(crate) struct Context {
     pub(crate) host_id: Option<HostId>,
     pub(crate) told: Arc<Told>,
     pub(crate) holding: Holding,
+    pub(crate) governor: Governor,
+    pub(crate) lists: SharedLists,
+    /// Service records are read for many recoveries together.
+    pub(crate) share: bool,
     /// Boot-clock time at which the decision that commands it was committed.
     pub(crate) committed: Duration,
     /// The recovery's own time then.
@@ -46,6 +55,9 @@ pub(crate) async fn execute(command: Command, context: Context) -> Observation {
     }
     match command {
         Command::CountHosts => count_hosts(command, &context).await,
+        Command::ReadService if context.share => {
+            Observation::Service(context.lists.service(&context.host).await)
+        }
         Command::ReadService => {
             Observation::Service(context.ports.compute.service(&context.host).await.map_err(fault))
         }
@@ -82,6 +94,7 @@ pub(crate) async fn execute(command: Command, context: Context) -> Observation {
         }
         Command::TakeInventory => Observation::Inventory(inventory(&context).await.map_err(fault)),
         Command::ReadLists { since } => Observation::Lists(lists(&context, since).await.map_err(fault)),
+        Command::ReadEvacuations { since } => Observation::Evacuations(evacuations(&context, since).await),
         Command::ReadConductors => {
             Observation::Conductors(context.ports.compute.conductors_up().await.map_err(fault))
         }
@@ -107,6 +120,7 @@ async fn call_about_server(command: Command, context: &Context) -> Observation {
         return Observation::NotSent(command);
     };
     let compute = &context.ports.compute;
+    let begun = tokio::time::Instant::now();
     let result = match &command {
         Command::Lock { reason, .. } => compute.lock(server, reason).await,
         Command::Unlock(_) => compute.unlock(server).await,
@@ -129,14 +143,35 @@ async fn call_about_server(command: Command, context: &Context) -> Observation {
         | Command::UpdateService { .. }
         | Command::TakeInventory
         | Command::ReadLists { .. }
+        | Command::ReadEvacuations { .. }
         | Command::ReadConductors
         | Command::ReadServer(_)
         | Command::RunHook(_) => return Observation::NotSent(command),
     };
+    if let Some(echo) = echo(&result, begun.elapsed()) {
+        context.governor.heard(call == ServerCall::Evacuate, echo);
+    }
     Observation::ServerCall {
         server,
         call,
         result: result.map_err(fault),
+    }
+}
+
+/// What a call says of how Nova is doing. A refusal is an answer; what never reached Nova says nothing.
+fn echo(result: &Result<(), CallError>, took: Duration) -> Option<Echo> {
+    let Err(error) = result else {
+        return Some(Echo::Answered(took));
+    };
+    if let Some(pushback) = error.pushback() {
+        return Some(Echo::PushedBack(pushback.retry_after));
+    }
+    match error.fault.class {
+        FaultClass::Transient => Some(Echo::Failed),
+        FaultClass::Permanent | FaultClass::Conflict if error.fault.status.is_some() => {
+            Some(Echo::Answered(took))
+        }
+        FaultClass::Permanent | FaultClass::Conflict | FaultClass::Fatal => None,
     }
 }
 
@@ -212,6 +247,20 @@ async fn inventory(context: &Context) -> Result<Inventory, CallError> {
         migrations,
         servers,
         service,
+    })
+}
+
+/// The records of this host, out of those read for all. The recovery's time of their reading is counted back from now.
+async fn evacuations(
+    context: &Context,
+    since: Option<tachi_domain::Timestamp>,
+) -> Result<Evacuations, Fault> {
+    let records = context.lists.records(since).await?;
+    // They were asked for after the decision that wanted them, and read after that.
+    let later = records.started.saturating_sub(context.committed);
+    Ok(Evacuations {
+        started: context.started.plus(later),
+        records: records.of(&context.host),
     })
 }
 

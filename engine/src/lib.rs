@@ -15,8 +15,11 @@ pub mod correlation;
 mod driver;
 mod engine;
 mod executor;
+mod governor;
+mod heart;
 mod holding;
 mod hooking;
+mod lists;
 mod numbers;
 pub mod ports;
 mod pulse;
@@ -26,4 +29,5 @@ mod writing;
 
 pub use clock::SystemClock;
 pub use engine::{Engine, EngineOptions, Ports};
+pub use governor::PaceOptions;
 pub use pulse::Pulse;

@@ -12,7 +12,7 @@ pub mod roll;
 pub mod wake;
 
 pub use clock::Clock;
-pub use compute::{CallError, Compute, ServiceChange};
+pub use compute::{CallError, Compute, Pushback, ServiceChange};
 pub use events::{Events, NoEvents};
 pub use fencer::Fencer;
 pub use hooks::Hooks;

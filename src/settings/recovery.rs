@@ -134,6 +134,11 @@ fn pace(r: &mut Reader<'_>, d: Policy) -> Policy {
             .default(threads.unwrap_or(d.in_flight))
             .range(1..=10_000)
             .get(),
+        queued: r
+            .int(G, "evacuations_queued")
+            .default(d.queued)
+            .range(1..=10_000)
+            .get(),
         attempts: r
             .int(G, "evacuation_attempts")
             .default(d.attempts)

@@ -251,6 +251,7 @@ impl Stage {
             name: format!("test:{}", Uuid::new_v4()),
             policy: watch::channel(policy).1,
             sweep_interval: Duration::from_millis(100),
+            pace: tachi_engine::PaceOptions::default(),
         };
         let stop = CancellationToken::new();
         let engine = Engine::new(ports, options).telling(events);

@@ -5,7 +5,7 @@ use tachi_domain::Timestamp;
 use tachi_domain::fault::{Fault, FaultClass};
 use tachi_domain::nova::{Migration, PowerState, Server, VmState};
 use tachi_domain::power::{Power, PowerReading};
-use tachi_domain::recovery::{Command, Inventory, Lists, Observation, ServiceUpdate};
+use tachi_domain::recovery::{Command, Evacuations, Inventory, Lists, Observation, ServiceUpdate};
 
 use crate::machines::Bmc;
 use crate::mishap::Mishap;
@@ -201,6 +201,10 @@ impl World {
                     },
                 );
             }
+            Command::ReadEvacuations { since } => Observation::Evacuations(Ok(Evacuations {
+                started,
+                records: self.nova.evacuations_from(host, *since),
+            })),
             Command::ReadConductors => Observation::Conductors(Ok(!self.conductors_down())),
             Command::ReadServer(server) => Observation::Server {
                 server: *server,
@@ -501,6 +505,7 @@ fn failed(command: &Command, started: Elapsed, fault: Fault) -> Observation {
         Command::UpdateService { .. } => Observation::ServiceUpdated(Err(fault)),
         Command::TakeInventory => Observation::Inventory(Err(fault)),
         Command::ReadLists { .. } => Observation::Lists(Err(fault)),
+        Command::ReadEvacuations { .. } => Observation::Evacuations(Err(fault)),
         Command::ReadConductors => Observation::Conductors(Err(fault)),
         Command::ReadServer(server) => Observation::Server {
             server: *server,

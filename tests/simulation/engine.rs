@@ -7,6 +7,7 @@ use tachi_domain::entity::host::Host;
 use tachi_domain::entity::notification::{Notification, NotificationStatus, NotificationType};
 use tachi_domain::entity::segment::{RecoveryMethod, Segment};
 use tachi_domain::host_recovery::{HostRecovery, MoveStep};
+use tachi_domain::pace::Permits;
 use tachi_domain::policy::Policy;
 use tachi_domain::process_recovery::ProcessRecovery;
 use tachi_domain::recovery::{Command, Life, Now, Observation, Pulse, Record, RecoveryKind};
@@ -170,7 +171,9 @@ impl World {
             rec,
             epoch,
         };
-        self.step(owner, vec![Observation::Claimed(pulse)]);
+        let mut first = vec![Observation::Claimed(pulse)];
+        first.extend(self.permits(owner));
+        self.step(owner, first);
         self.after(250, Event::Tick(owner));
     }
 
@@ -297,7 +300,9 @@ impl World {
         if !self.awake(owner.engine, owner.life, || Event::Tick(owner)) || !self.drives(owner) {
             return;
         }
-        self.step(owner, vec![Observation::Tick]);
+        let mut observations = vec![Observation::Tick];
+        observations.extend(self.permits(owner));
+        self.step(owner, observations);
         if self.drives(owner) {
             let watching = self.journal.recs[owner.rec].life == Life::Watching;
             self.after(if watching { 900 } else { 250 }, Event::Tick(owner));
@@ -331,6 +336,20 @@ impl World {
             observations.push(Observation::Pulse(driver.pulse.clone()));
         }
         self.step(owner, observations);
+    }
+
+    /// Every other owner is one of many recoveries: it has leave for a few evacuations at a time, and reads the records
+    /// first and its lists when they say so.
+    fn permits(&self, owner: Owner) -> Option<Observation> {
+        let driver = &self.engines[owner.engine].drivers[&owner.rec];
+        let one_of_many = driver.epoch % 2 == u64::try_from(owner.rec).unwrap_or_default() % 2;
+        one_of_many.then(|| {
+            Observation::Permits(Permits {
+                evacuations: 1 + (self.now - driver.claimed_at) / 700,
+                calls: 2,
+                shared_lists: true,
+            })
+        })
     }
 
     fn elapsed(&self, owner: Owner) -> Elapsed {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 use tachi_domain::fault::{Fault, FaultClass};
-use tachi_engine::ports::CallError;
+use tachi_engine::ports::{CallError, Pushback};
 
 use crate::text;
 
@@ -76,7 +76,17 @@ pub(crate) fn refusal(
         maybe_done: effect.writes() && (status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT),
         text,
     };
-    CallError { fault, source: None }
+    let asks_for_patience =
+        matches!(status.as_u16(), 413 | 429) || (status.as_u16() == 503 && details.retry_after.is_some());
+    let pushback = asks_for_patience.then(|| {
+        Box::new(Pushback {
+            retry_after: details.retry_after,
+        }) as Box<_>
+    });
+    CallError {
+        fault,
+        source: pushback,
+    }
 }
 
 /// What a refusal said besides its status.
@@ -181,6 +191,30 @@ mod tests {
                 let want = effect != Effect::Read && (status.as_u16() >= 500 || status.as_u16() == 408);
                 assert_eq!(fault.maybe_done, want, "{status} {effect:?}");
             }
+        }
+    }
+
+    #[test]
+    fn a_service_that_asks_for_patience_is_understood() {
+        let wait = Some(Duration::from_secs(7));
+        let cases = [
+            (429, wait, Some(wait)),
+            (429, None, Some(None)),
+            (413, None, Some(None)),
+            (503, wait, Some(wait)),
+            (503, None, None),
+            (500, wait, None),
+            (409, wait, None),
+        ];
+        for (status, retry_after, want) in cases {
+            let details = Details {
+                retry_after,
+                ..Details::default()
+            };
+            let code = StatusCode::from_u16(status).unwrap();
+            let error = refusal("x", code, Effect::Once, About::Object, &details);
+            let got = error.pushback().map(|pushback| pushback.retry_after);
+            assert_eq!(got, want, "{status} {retry_after:?}");
         }
     }
 

@@ -185,6 +185,16 @@ impl Compute for Nova {
         migration::evacuations_from(self, host, since).await
     }
 
+    #[instrument(name = "nova::evacuations", skip_all, err(level = "debug"))]
+    async fn evacuations(&self, since: Option<Timestamp>) -> Result<Vec<Migration>, CallError> {
+        migration::evacuations(self, since).await
+    }
+
+    #[instrument(name = "nova::services", skip_all, err(level = "debug"))]
+    async fn services(&self) -> Result<Vec<(String, Option<Service>)>, CallError> {
+        service::all(self).await
+    }
+
     #[instrument(name = "nova::evacuate", skip_all, fields(server = %id, target), err(level = "debug"))]
     async fn evacuate(&self, id: ServerId, target: Option<&str>) -> Result<(), CallError> {
         tracing::Span::current().record("target", target);

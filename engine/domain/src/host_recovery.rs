@@ -22,7 +22,9 @@ mod hooking;
 mod look;
 mod moves;
 mod moving;
+mod pace;
 mod plan;
+mod records;
 mod restoration;
 mod service;
 mod settle;
@@ -321,6 +323,8 @@ impl HostRecovery {
             Observation::ServiceUpdated(result) => self.service_updated(result, now, record),
             Observation::Inventory(result) => self.inventory_taken(result, now, record),
             Observation::Lists(result) => self.lists_read(result, now, record),
+            Observation::Evacuations(result) => self.evacuations_read(result, now),
+            Observation::Permits(permits) => self.permitted(permits),
             Observation::Conductors(result) => self.conductors_read(&result, now),
             Observation::Server { server, result } => self.server_read(server, result, now, record),
             Observation::ServerCall { server, call, result } => {
@@ -338,6 +342,7 @@ impl HostRecovery {
     }
 
     fn act(&mut self, now: Now, record: &mut Record, commands: &mut Vec<Command>) {
+        self.asks.ready.clear();
         // Instances that other recoveries let go of are planned again; the journal had its say since.
         self.retaken(now);
         if self.forbidden().is_some() {
@@ -379,6 +384,7 @@ impl HostRecovery {
             Command::UpdateService { .. } => self.service.not_sent(),
             Command::TakeInventory => self.asks.inventory = None,
             Command::ReadLists { .. } => self.asks.lists = None,
+            Command::ReadEvacuations { .. } => self.asks.evacuations = None,
             Command::ReadConductors => self.asks.conductors = None,
             Command::ReadServer(server) => {
                 self.asks.servers.remove(server);

@@ -18,6 +18,7 @@ pub mod hooks;
 pub mod host_recovery;
 pub mod id;
 pub mod nova;
+pub mod pace;
 pub mod policy;
 pub mod power;
 pub mod process_recovery;

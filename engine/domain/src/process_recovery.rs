@@ -311,6 +311,8 @@ impl ProcessRecovery {
             | Observation::PowerOff(_)
             | Observation::Inventory(_)
             | Observation::Lists(_)
+            | Observation::Evacuations(_)
+            | Observation::Permits(_)
             | Observation::Conductors(_)
             | Observation::Server { .. }
             | Observation::ServerCall { .. }

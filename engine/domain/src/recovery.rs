@@ -8,7 +8,7 @@ pub mod workflow;
 use std::collections::BTreeMap;
 
 pub use command::{Command, Evacuation, Restoration, ServiceUpdate};
-pub use observation::{Inventory, Lists, Observation, ServerCall};
+pub use observation::{Evacuations, Inventory, Lists, Observation, ServerCall};
 pub use record::{Decision, Now, Record, Step, StepKind, Task};
 
 use crate::entity::notification::NotificationType;

@@ -382,6 +382,8 @@ impl VmRecovery {
             | Observation::ServiceUpdated(_)
             | Observation::Inventory(_)
             | Observation::Lists(_)
+            | Observation::Evacuations(_)
+            | Observation::Permits(_)
             | Observation::Conductors(_)
             | Observation::MovesTaken(_) => {}
         }

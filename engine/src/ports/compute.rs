@@ -16,7 +16,30 @@ pub struct CallError {
     pub source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
+/// A service asks for patience: the `source` of a [`CallError`] that was answered 429, 413, or 503 with a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the service asks for patience")]
+pub struct Pushback {
+    /// How long, if it says so.
+    pub retry_after: Option<std::time::Duration>,
+}
+
 impl CallError {
+    /// Whether the service has asked for patience.
+    pub fn pushback(&self) -> Option<Pushback> {
+        let mut below = self
+            .source
+            .as_deref()
+            .map(|source| source as &(dyn std::error::Error + 'static));
+        while let Some(error) = below {
+            if let Some(pushback) = error.downcast_ref::<Pushback>() {
+                return Some(*pushback);
+            }
+            below = error.source();
+        }
+        None
+    }
+
     /// A permanent error that no call was made for.
     pub fn refused(text: impl Into<String>) -> Self {
         let fault = Fault {
@@ -101,6 +124,21 @@ pub trait Compute: Send + Sync {
         host: &str,
         since: Option<Timestamp>,
     ) -> Result<Vec<Migration>, CallError>;
+
+    /// The evacuation records of all hosts, newest first, page by page until one is older than `since`; those of a cell
+    /// that is down are missing. A hint only.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Compute::service`], but for a cell that is down.
+    async fn evacuations(&self, since: Option<Timestamp>) -> Result<Vec<Migration>, CallError>;
+
+    /// Every `nova-compute` service record by the name of its host; `None` for one in a cell that is down.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Compute::service`], but for a cell that is down.
+    async fn services(&self) -> Result<Vec<(String, Option<Service>)>, CallError>;
 
     /// Asks Nova to rebuild the server elsewhere, on `target` if given. Asynchronous, and *not* idempotent.
     ///

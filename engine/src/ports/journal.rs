@@ -223,6 +223,17 @@ pub enum Committed {
     Joined,
 }
 
+/// What raises a recovery's beat.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Beat {
+    /// Which.
+    pub id: RecoveryId,
+    /// The claim's number.
+    pub epoch: u64,
+    /// The recovery's own time.
+    pub elapsed: Elapsed,
+}
+
 /// The journal.
 #[async_trait]
 pub trait Journal: Send + Sync {
@@ -252,6 +263,16 @@ pub trait Journal: Send + Sync {
     ///
     /// The database failed: counts as not held.
     async fn beat(&self, id: RecoveryId, epoch: u64, elapsed: Elapsed) -> Result<Committed, JournalError>;
+
+    /// As [`Journal::beat`] for several recoveries, in one transaction where that is possible. The answers are in the order of
+    /// the beats. One claim that is lost does not touch the others.
+    async fn beat_all(&self, beats: &[Beat]) -> Vec<Result<Committed, JournalError>> {
+        let mut outcomes = Vec::with_capacity(beats.len());
+        for beat in beats {
+            outcomes.push(self.beat(beat.id, beat.epoch, beat.elapsed).await);
+        }
+        outcomes
+    }
 
     /// Writes one transaction; it counts as a beat too.
     ///

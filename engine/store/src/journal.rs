@@ -1,5 +1,6 @@
 //! The journal: claims, beats and what a recovery writes.
 
+mod beats;
 mod claim;
 mod commit;
 mod moves;
@@ -13,7 +14,7 @@ use async_trait::async_trait;
 use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _};
 use tachi_domain::recovery::{Life, Storm};
 use tachi_domain::{Elapsed, HostId, RecoveryId};
-use tachi_engine::ports::journal::{ClaimView, Claimed, Committed, Write};
+use tachi_engine::ports::journal::{Beat, ClaimView, Claimed, Committed, Write};
 use tachi_engine::ports::{Journal, JournalError};
 use tracing::instrument;
 
@@ -49,6 +50,25 @@ impl Journal for Store {
         };
         let beaten = commit(self, id, epoch, &write).await;
         beaten.map_err(|stop| stop.journal("beating for a recovery"))
+    }
+
+    #[instrument(name = "store::beat_all", level = "debug", skip_all, fields(count = beats.len()))]
+    async fn beat_all(&self, beats: &[Beat]) -> Vec<Result<Committed, JournalError>> {
+        if let [beat] = beats {
+            return vec![self.beat(beat.id, beat.epoch, beat.elapsed).await];
+        }
+        match self.write_journal(&beats::Beats { beats }).await {
+            Ok(outcomes) => outcomes.into_iter().map(Ok).collect(),
+            Err(stop) => {
+                // Nothing is known to be held: each is told, none of them more than that.
+                let error = stop.journal("beating for several recoveries");
+                let text = format!("{error}: {}", error.source);
+                beats
+                    .iter()
+                    .map(|_| Err(JournalError::new("beating for several recoveries", text.clone())))
+                    .collect()
+            }
+        }
     }
 
     #[instrument(name = "store::commit", level = "debug", skip_all, fields(recovery = %id, epoch))]

@@ -43,12 +43,33 @@ pub(super) async fn evacuations_from(
     list(nova, host, query, since.map(Timestamp::whole_seconds)).await
 }
 
+/// Those of every host. Whether a cell is down is not asked: what is missing says nothing here.
+pub(super) async fn evacuations(nova: &Nova, since: Option<Timestamp>) -> Result<Vec<Migration>, CallError> {
+    let query = vec![("migration_type", "evacuation".to_owned())];
+    let (migrations, _) = pages_of(nova, query, since.map(Timestamp::whole_seconds)).await?;
+    Ok(migrations)
+}
+
 async fn list(
     nova: &Nova,
     host: &str,
     query: Vec<(&'static str, String)>,
     since: Option<Timestamp>,
 ) -> Result<Vec<Migration>, CallError> {
+    let (migrations, certain) = pages_of(nova, query, since).await?;
+    // A host's records are all in its cell: one page with something on it shows that the cell was read.
+    if !certain {
+        service::ensure_cell_is_up(nova, host).await?;
+    }
+    Ok(migrations)
+}
+
+/// The records, each once, and whether they are on one page that has something on it.
+async fn pages_of(
+    nova: &Nova,
+    query: Vec<(&'static str, String)>,
+    since: Option<Timestamp>,
+) -> Result<(Vec<Migration>, bool), CallError> {
     let list = List {
         feature: Feature::MIGRATIONS,
         path: &["os-migrations"],
@@ -71,14 +92,11 @@ async fn list(
         Ok(Take::More)
     })
     .await?;
-    // A host's records are all in its cell: one page with something on it shows that the cell was read.
-    if whole.items.is_empty() || whole.many_pages {
-        service::ensure_cell_is_up(nova, host).await?;
-    }
+    let certain = !whole.items.is_empty() && !whole.many_pages;
     let mut seen = std::collections::HashSet::new();
     let mut migrations = whole.items;
     migrations.retain(|migration| seen.insert(migration.id));
-    Ok(migrations)
+    Ok((migrations, certain))
 }
 
 fn understood(answer: &Answer, record: Record) -> Result<Migration, CallError> {

@@ -63,6 +63,23 @@ pub(super) async fn get(nova: &Nova, host: &str) -> Result<Option<Service>, Call
         .transpose()
 }
 
+/// Every compute service by its host; `None` for one in a down cell.
+pub(super) async fn all(nova: &Nova) -> Result<Vec<(String, Option<Service>)>, CallError> {
+    let (answer, records) = list(nova, &[("binary", "nova-compute".to_owned())]).await?;
+    records
+        .into_iter()
+        .filter(|record| record.binary == "nova-compute")
+        .map(|record| {
+            let host = record.host.clone();
+            let service = match record.in_down_cell() {
+                true => None,
+                false => Some(understood(&answer, record)?),
+            };
+            Ok((host, service))
+        })
+        .collect()
+}
+
 pub(super) async fn exists(nova: &Nova, host: &str) -> Result<bool, CallError> {
     let (_, records) = of_host(nova, host).await?;
     Ok(!records.is_empty())

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use crate::pace::{Permits, Urgency};
 use crate::recovery::{Restoration, Storm};
 use crate::{Elapsed, ServerId};
 
@@ -97,6 +98,23 @@ pub(super) struct Asks {
     pub(super) last_look: bool,
     /// The hosts that are out have been counted after the hooks before the fence.
     pub(super) counted_after_hooks: bool,
+
+    /// What may be begun; `None` if nobody says so.
+    pub(super) permits: Option<Permits>,
+    /// Evacuations asked for by this owner.
+    pub(super) asked: u64,
+    /// Moves that lack nothing but leave.
+    pub(super) ready: Vec<(Urgency, u32)>,
+    /// How long Nova took to take up moves, not told yet.
+    pub(super) taken_up: Vec<Duration>,
+    pub(super) evacuations: Option<Elapsed>,
+    pub(super) evacuations_not_before: Elapsed,
+    /// When the latest records were asked for, with or without the servers.
+    pub(super) evacuations_seen: Option<Elapsed>,
+    /// Instances whose evacuation is recorded as done, and where it went: one look at each shows whether it has left.
+    pub(super) done: BTreeMap<ServerId, Option<String>>,
+    /// The records show what only the whole lists can tell the meaning of.
+    pub(super) lists_due: bool,
 }
 
 /// Waits longer with each failure in a row: 1, 2, 4 ... at most 30 seconds.

@@ -13,8 +13,9 @@ use std::time::Duration;
 impl HostRecovery {
     /// Whether every move is over. Those that are not are followed.
     pub(super) fn follow(&mut self, now: Now, record: &mut Record, commands: &mut Vec<Command>) -> bool {
-        let limit = usize::try_from(self.policy.in_flight.max(1)).unwrap_or(usize::MAX);
-        let mut unlocking = 0;
+        let limit = self.room().calls;
+        let asked = |one: &&Move| matches!(one.step, MoveStep::Unlocking { asked: true, .. });
+        let mut unlocking = self.moves.values().filter(asked).count();
         let mut all_over = true;
         let mut look = Vec::new();
         for one in self.moves.values_mut() {
@@ -105,11 +106,16 @@ impl HostRecovery {
         if !matches!(one.step, MoveStep::Restoring { .. }) {
             one.faults = 0;
         }
+        let done = self.asks.done.remove(&server);
         let elsewhere = |seen: &Server| seen.host.as_ref().is_some_and(|host| *host != self.host);
         match (&one.step, seen) {
             (MoveStep::Asked { .. } | MoveStep::Waiting { .. } | MoveStep::Restoring { .. }, None) => {
                 one.deleted();
                 finish(one, End::Left, now, record);
+            }
+            // R9: it has left the host, and an evacuation of it from this host is done.
+            (MoveStep::Asked { .. }, Some(seen)) if elsewhere(&seen) && done.is_some() => {
+                confirmed(one, done.flatten().or(seen.host), now, record);
             }
             // Nova writes the new host at the very end of a move, so it has been moved, whatever its records say: by somebody
             // else, or by one of two evacuations that got in each other's way and left it marked in error.

@@ -31,7 +31,7 @@ fn is_failed(status: &str) -> bool {
     matches!(status, "failed" | "error" | "cancelled")
 }
 
-fn is_done(status: &str) -> bool {
+pub(super) fn is_done(status: &str) -> bool {
     matches!(status, "done" | "completed")
 }
 
@@ -51,6 +51,9 @@ impl HostRecovery {
         };
         self.no_trouble(Topic::Lists);
         self.asks.lists_seen = Some(lists.started);
+        self.asks.evacuations_seen = self.asks.evacuations_seen.max(Some(lists.started));
+        self.asks.lists_due = false;
+        self.asks.done.clear();
         let mut records: BTreeMap<ServerId, Vec<&Migration>> = BTreeMap::new();
         for migration in &lists.evacuations {
             records.entry(migration.server).or_default().push(migration);
@@ -97,9 +100,11 @@ impl HostRecovery {
             } else {
                 self.asks.progress.remove(&one.server);
             }
+            let queued = Self::queued_since(one);
             if look.at(one, here, records, now, record) == Seen::LookAtServer {
                 self.asks.look.insert(one.server);
             }
+            Self::note_taken_up(&mut self.asks.taken_up, queued, one, lists.started);
         }
         self.asks.unpicked = lists
             .evacuations

@@ -71,9 +71,18 @@ impl HostRecovery {
         let in_flight = self.moves.values().any(Move::is_in_flight);
         let waiting = |one: &Move| matches!(one.step, MoveStep::Waiting { .. });
         let held = |one: &Move| one.step == MoveStep::Held;
-        let wanted = in_flight
-            || (self.lists_age(now) >= HELD_LOOK && self.moves.values().any(waiting))
-            || (!self.lists_within(HELD_LOOK, now) && self.moves.values().any(held));
+        let stale = self.lists_age(now) >= HELD_LOOK && self.moves.values().any(waiting);
+        let shared = self.lists_are_shared();
+        if shared && (in_flight || stale) {
+            self.want_evacuations(now, commands);
+        }
+        let long = |one: &Move| matches!(one.step, MoveStep::Asked { since, .. } if now.elapsed.since(since) >= HELD_LOOK);
+        let whole = if shared {
+            self.asks.lists_due || (!self.lists_within(HELD_LOOK, now) && self.moves.values().any(long))
+        } else {
+            in_flight || stale
+        };
+        let wanted = whole || (!self.lists_within(HELD_LOOK, now) && self.moves.values().any(held));
         if wanted && self.asks.lists.is_none() && now.elapsed >= self.asks.lists_not_before {
             self.asks.lists = Some(now.elapsed);
             commands.push(Command::ReadLists {
@@ -92,7 +101,7 @@ impl HostRecovery {
     /// How long ago Nova was last asked what it is doing with these instances.
     fn lists_age(&self, now: Now) -> Duration {
         self.asks
-            .lists_seen
+            .evacuations_seen
             .max(self.asks.inventory_seen)
             .map_or(Duration::MAX, |seen| now.elapsed.since(seen))
     }
@@ -100,7 +109,7 @@ impl HostRecovery {
     /// Locks and prepares ahead, and asks for as many evacuations as may be in flight, in order. While a hook is waited for
     /// they are only locked.
     fn submit(&mut self, ready: bool, now: Now, record: &mut Record, commands: &mut Vec<Command>) {
-        let limit = usize::try_from(self.policy.in_flight.max(1)).unwrap_or(usize::MAX);
+        let mut room = self.room();
         let mut order: Vec<(u32, ServerId)> = self
             .moves
             .values()
@@ -115,24 +124,15 @@ impl HostRecovery {
         }
         order.sort_unstable();
         self.want_proof(now, commands);
-        self.lock_in_order(&order, limit, now, commands);
+        self.lock_in_order(&order, room.calls, now, commands);
         // R16: the heartbeat is noted before the first instance is asked for, so that its advance can be seen.
         let noted = self.service.in_force && self.service.mark.is_some() && self.asks.service_seen.is_some();
         if !ready || !noted || self.lists_age(now) > LISTS_AGE {
             return;
         }
-        let mut in_flight = self
-            .moves
-            .values()
-            .filter(|one| one.is_in_flight() || matches!(one.preparation, Preparation::Asked { .. }))
-            .count();
-        let not_taken_up = |one: &&Move| one.is_in_flight() && one.dest.is_none();
-        let mut queued = self.moves.values().filter(not_taken_up).count();
-        let queue = usize::try_from(self.policy.queued.max(1)).unwrap_or(usize::MAX);
+        let preparing = |one: &&Move| matches!(one.preparation, Preparation::Asked { .. });
+        let mut preparing = self.moves.values().filter(preparing).count();
         for (_, server) in order {
-            if in_flight >= limit || queued >= queue {
-                return;
-            }
             let unsure = self.asks.look.contains(&server)
                 || self.asks.servers.contains(&server)
                 || self.asks.evacuating.contains(&server);
@@ -146,8 +146,16 @@ impl HostRecovery {
                 continue;
             }
             match one.preparation {
+                Preparation::Wanted if preparing >= room.calls => continue,
+                // Not long before it is asked for: what is marked in error and then forgotten would stay so.
+                Preparation::Wanted if room.evacuations == 0 => {
+                    let urgency = one.urgency();
+                    self.is_ready(urgency);
+                    continue;
+                }
                 Preparation::Wanted => {
-                    in_flight += 1;
+                    preparing += 1;
+                    room.evacuations -= 1;
                     one.preparation = Preparation::Asked {
                         at: now.elapsed,
                         loose: false,
@@ -164,8 +172,13 @@ impl HostRecovery {
                 .as_ref()
                 .and_then(|proof| Evacuation::on(proof, server, now.elapsed, self.policy.proof_age));
             let Some(evacuation) = leave else { return };
-            in_flight += 1;
-            queued += 1;
+            if room.evacuations == 0 {
+                let urgency = one.urgency();
+                self.is_ready(urgency);
+                continue;
+            }
+            room.evacuations -= 1;
+            self.asks.asked += 1;
             one.step = MoveStep::Asked {
                 since: now.elapsed,
                 floor: one.known,

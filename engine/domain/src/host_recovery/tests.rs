@@ -14,6 +14,7 @@ mod holding;
 mod hooking;
 mod joining;
 mod looking;
+mod pacing;
 mod planning;
 mod properties;
 mod restoring;

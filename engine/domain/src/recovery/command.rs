@@ -90,6 +90,11 @@ pub enum Command {
         /// Evacuation records older than this are of no interest; Nova's clock.
         since: Option<Timestamp>,
     },
+    /// Read the evacuation records alone; one reading serves many recoveries (R13).
+    ReadEvacuations {
+        /// As for the lists.
+        since: Option<Timestamp>,
+    },
     /// Ask whether every nova-conductor is up.
     ReadConductors,
     /// Read one server.
@@ -138,6 +143,7 @@ impl Command {
             | Self::ReadPower
             | Self::TakeInventory
             | Self::ReadLists { .. }
+            | Self::ReadEvacuations { .. }
             | Self::ReadConductors
             | Self::ReadServer(_) => false,
             Self::PowerOff { .. }
@@ -172,6 +178,7 @@ impl Command {
             | Self::UpdateService { .. }
             | Self::TakeInventory
             | Self::ReadLists { .. }
+            | Self::ReadEvacuations { .. }
             | Self::ReadConductors
             | Self::ReadServer(_)
             | Self::RunHook(_) => None,
@@ -188,6 +195,7 @@ impl Command {
             Self::UpdateService { .. } => "update service",
             Self::TakeInventory => "take inventory",
             Self::ReadLists { .. } => "read lists",
+            Self::ReadEvacuations { .. } => "read evacuations",
             Self::ReadConductors => "read conductors",
             Self::ReadServer(_) => "read server",
             Self::Lock { .. } => "lock",

@@ -6,6 +6,7 @@ use super::{Command, Pulse, Storm};
 use crate::fault::Fault;
 use crate::hooks::{HookOutcome, Phase};
 use crate::nova::{Migration, Server, Service};
+use crate::pace::Permits;
 use crate::power::PowerReading;
 use crate::{Elapsed, ServerId};
 
@@ -32,6 +33,15 @@ pub struct Lists {
     pub evacuations: Vec<Migration>,
     /// Other hosts that have a valid proof of their own.
     pub proven_off: BTreeSet<String>,
+}
+
+/// The evacuation records from a host, as they were read for all recoveries together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Evacuations {
+    /// When the reading began.
+    pub started: Elapsed,
+    /// Newest first.
+    pub records: Vec<Migration>,
 }
 
 /// What came of a call about one server.
@@ -83,6 +93,10 @@ pub enum Observation {
     Inventory(Result<Inventory, Fault>),
     /// Answer to [`Command::ReadLists`].
     Lists(Result<Lists, Fault>),
+    /// Answer to [`Command::ReadEvacuations`].
+    Evacuations(Result<Evacuations, Fault>),
+    /// How much may be begun from now on, over all recoveries of this engine.
+    Permits(Permits),
     /// Answer to [`Command::ReadConductors`].
     Conductors(Result<bool, Fault>),
     /// Answer to [`Command::ReadServer`].

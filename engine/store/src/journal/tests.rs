@@ -294,6 +294,67 @@ async fn a_commit_and_a_beat_raise_the_beat_and_keep_the_recoverys_time() {
 }
 
 #[tokio::test]
+async fn r1_of_beats_in_one_transaction_a_lost_claim_writes_nothing_and_the_others_are_held() {
+    let bench = Bench::new().await;
+    let segment = bench.segment("s1").await;
+    let mut claims = Vec::new();
+    for name in ["cmp1", "cmp2", "cmp3"] {
+        let host = bench.host(&segment, name).await;
+        bench.stopped(&host).await;
+        claims.push(bench.claim_newest("engine1").await);
+    }
+    let taken = bench
+        .store
+        .claim(claims[1].id, claims[1].epoch, "engine2")
+        .await
+        .unwrap();
+    assert!(taken.is_some());
+    let before = bench.store.unsettled().await.unwrap();
+    let beats: Vec<Beat> = claims
+        .iter()
+        .map(|claimed| Beat {
+            id: claimed.id,
+            epoch: claimed.epoch,
+            elapsed: Elapsed::from_millis(77),
+        })
+        .collect();
+    let outcomes = bench.store.beat_all(&beats).await;
+    let outcomes: Vec<Committed> = outcomes.into_iter().map(Result::unwrap).collect();
+    assert_eq!(
+        outcomes,
+        [
+            Committed::Written(CALM),
+            Committed::Lost,
+            Committed::Written(CALM)
+        ]
+    );
+    let after = bench.store.unsettled().await.unwrap();
+    for (at, (before, after)) in before.iter().zip(&after).enumerate() {
+        let raised = u64::from(after.id != claims[1].id);
+        assert_eq!(after.beat, before.beat + raised, "{at}");
+        assert_eq!(after.epoch, before.epoch, "{at}");
+    }
+    let again = bench
+        .store
+        .claim(claims[0].id, claims[0].epoch, "engine3")
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(again.elapsed, Elapsed::from_millis(77));
+    let other = bench
+        .store
+        .claim(claims[1].id, claims[1].epoch + 1, "engine3")
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(
+        other.elapsed,
+        Elapsed::ZERO,
+        "nothing of the lost one was written"
+    );
+}
+
+#[tokio::test]
 async fn a_released_recovery_has_no_owner_and_keeps_its_epoch() {
     let (bench, _) = one_down().await;
     let claimed = bench.claim_newest("engine").await;

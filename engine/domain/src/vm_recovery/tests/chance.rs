@@ -109,6 +109,8 @@ impl Facts {
             | Observation::ServiceUpdated(_)
             | Observation::Inventory(_)
             | Observation::Lists(_)
+            | Observation::Evacuations(_)
+            | Observation::Permits(_)
             | Observation::Conductors(_)
             | Observation::Server { .. }
             | Observation::MovesTaken(_)

@@ -1,0 +1,184 @@
+//! What this recovery could do with, what it was given, and when it has to be looked at next.
+
+use std::time::Duration;
+
+use super::{HostRecovery, Move, MoveStep, Stage};
+use crate::Elapsed;
+use crate::pace::{Demand, Permits, Urgency};
+use crate::recovery::Now;
+
+use super::asks::TOLD_AFTER;
+
+/// So long at most until the next look, whatever is or is not due.
+const LONGEST: Duration = Duration::from_secs(1);
+
+/// Between two looks while the way to the plan is short and full of turns.
+const SHORT: Duration = Duration::from_millis(100);
+
+/// The shortest time between two looks.
+const SHORTEST: Duration = Duration::from_millis(5);
+
+/// So many moves are told as ready: more than any window is wide.
+const TOLD: u32 = 4_096;
+
+/// How much may be begun in this decision.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Room {
+    /// Further evacuations.
+    pub(super) evacuations: u64,
+    /// Other calls about instances, of each kind, at once.
+    pub(super) calls: usize,
+}
+
+impl Move {
+    /// See [`Urgency`].
+    pub fn urgency(&self) -> Urgency {
+        Urgency {
+            tagged: self.tagged,
+            priority: 0,
+        }
+    }
+
+    /// Whether Nova has been asked, and no destination is seen to work on it.
+    pub(super) fn is_queued(&self) -> bool {
+        self.is_in_flight() && self.dest.is_none()
+    }
+}
+
+impl HostRecovery {
+    pub(super) fn permitted(&mut self, permits: Permits) {
+        self.asks.permits = Some(permits);
+    }
+
+    /// Whether the lists are taken for many recoveries together.
+    pub(super) fn lists_are_shared(&self) -> bool {
+        self.asks.permits.is_some_and(|permits| permits.shared_lists)
+    }
+
+    /// What was given; where nobody gives anything, what the rules allow one recovery by itself.
+    pub(super) fn room(&self) -> Room {
+        if let Some(permits) = self.asks.permits {
+            return Room {
+                evacuations: permits.evacuations.saturating_sub(self.asks.asked),
+                calls: usize::try_from(permits.calls).unwrap_or(usize::MAX),
+            };
+        }
+        let count = |which: fn(&Move) -> bool| {
+            let count = self.moves.values().filter(|one| which(one)).count();
+            u64::try_from(count).unwrap_or(u64::MAX)
+        };
+        let in_flight =
+            count(|one| one.is_in_flight() || matches!(one.preparation, super::Preparation::Asked { .. }));
+        let limit = self.policy.in_flight.max(1);
+        let flight = u64::from(limit).saturating_sub(in_flight);
+        let queue = u64::from(self.policy.queued.max(1)).saturating_sub(count(Move::is_queued));
+        Room {
+            evacuations: flight.min(queue),
+            calls: usize::try_from(limit).unwrap_or(usize::MAX),
+        }
+    }
+
+    /// A move lacks nothing but leave.
+    pub(super) fn is_ready(&mut self, urgency: Urgency) {
+        let told: u32 = self.asks.ready.iter().map(|(_, count)| count).sum();
+        if told >= TOLD {
+            return;
+        }
+        match self.asks.ready.iter_mut().find(|(one, _)| *one == urgency) {
+            Some((_, count)) => *count += 1,
+            None => self.asks.ready.push((urgency, 1)),
+        }
+    }
+
+    /// Sets down how long Nova took to take a move up, if it has just been seen to.
+    pub(super) fn note_taken_up(
+        taken_up: &mut Vec<Duration>,
+        asked: Option<Elapsed>,
+        one: &Move,
+        seen: Elapsed,
+    ) {
+        let Some(asked) = asked else { return };
+        let goes_on = !one.is_queued() && !matches!(one.step, MoveStep::Waiting { .. });
+        if goes_on {
+            taken_up.push(seen.since(asked));
+        }
+    }
+
+    /// Since when it has been queued, if it is.
+    pub(super) fn queued_since(one: &Move) -> Option<Elapsed> {
+        match one.step {
+            MoveStep::Asked { since, .. } if one.dest.is_none() => Some(since),
+            MoveStep::Asked { .. }
+            | MoveStep::Held
+            | MoveStep::Waiting { .. }
+            | MoveStep::Restoring { .. }
+            | MoveStep::Unlocking { .. }
+            | MoveStep::Over(_) => None,
+        }
+    }
+
+    /// What it could do with, and what it has, after the latest decision.
+    pub fn demand(&self) -> Demand {
+        let mut demand = Demand {
+            asked: self.asks.asked,
+            ready: self.asks.ready.clone(),
+            active: matches!(self.stage, Stage::Listing | Stage::Moving),
+            ..Demand::default()
+        };
+        demand.ready.sort_by(|(one, _), (other, _)| other.cmp(one));
+        for one in self.moves.values() {
+            demand.in_flight += u32::from(one.is_in_flight());
+            demand.queued += u32::from(one.is_queued());
+            demand.calls |= !one.is_over() && matches!(one.lock, super::Lock::Wanted | super::Lock::Asked);
+            demand.calls |= matches!(one.step, MoveStep::Unlocking { .. });
+        }
+        demand
+    }
+
+    /// How long Nova took to take up each move that was seen to be taken up since this was last asked.
+    pub fn take_ups(&mut self) -> Vec<Duration> {
+        std::mem::take(&mut self.asks.taken_up)
+    }
+
+    /// In how long it has to be decided again, if nothing is observed before. Never more than a second, so that a moment
+    /// that is not named here costs no more than that.
+    pub fn next_look(&self, now: Now) -> Duration {
+        let quiet =
+            self.hold.is_some() || matches!(self.stage, Stage::Moving | Stage::Returning | Stage::Over);
+        let most = if quiet {
+            LONGEST
+        } else {
+            SHORT.min(self.policy.tick / 2)
+        };
+        let asks = &self.asks;
+        let moments = [
+            asks.storm_not_before,
+            asks.service_not_before,
+            asks.power_not_before,
+            asks.off_not_before,
+            asks.inventory_not_before,
+            asks.lists_not_before,
+            asks.evacuations_not_before,
+            asks.conductors_not_before,
+        ];
+        let told = asks
+            .troubles
+            .values()
+            .map(|trouble| trouble.since.plus(TOLD_AFTER));
+        let moves = self.moves.values().filter_map(|one| match one.step {
+            MoveStep::Waiting { not_before } | MoveStep::Unlocking { not_before, .. } => Some(not_before),
+            MoveStep::Asked { .. } => Some(one.lock_not_before),
+            MoveStep::Held | MoveStep::Restoring { .. } | MoveStep::Over(_) => None,
+        });
+        moments
+            .into_iter()
+            .chain(asks.server_not_before.values().copied())
+            .chain(told)
+            .chain(moves)
+            .filter(|moment| *moment > now.elapsed)
+            .map(|moment| moment.since(now.elapsed))
+            .min()
+            .unwrap_or(LONGEST)
+            .clamp(SHORTEST, most.max(SHORTEST))
+    }
+}

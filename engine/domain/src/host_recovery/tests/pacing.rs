@@ -1,0 +1,300 @@
+//! What is begun by permits, and what shared records show.
+
+use std::time::Duration;
+
+use super::bed::{Bed, evacuation, fault, id, server, tagged, timeout};
+use crate::fault::FaultClass;
+use crate::host_recovery::{End, MoveStep};
+use crate::nova::{Migration, Server};
+use crate::pace::{Permits, Urgency};
+use crate::recovery::{Command, Evacuations, Now, Observation, ServerCall};
+use crate::{Elapsed, Timestamp};
+
+impl Bed {
+    fn permits(&mut self, evacuations: u64, calls: u32) -> &mut Self {
+        self.see(Observation::Permits(Permits {
+            evacuations,
+            calls,
+            shared_lists: false,
+        }))
+    }
+
+    fn shares(&mut self) -> &mut Self {
+        self.see(Observation::Permits(Permits {
+            evacuations: 1_000,
+            calls: 64,
+            shared_lists: true,
+        }))
+    }
+
+    fn records(&mut self, records: Vec<Migration>) -> &mut Self {
+        let started = Elapsed::from_millis(self.at);
+        self.see(Observation::Evacuations(Ok(Evacuations { started, records })))
+    }
+
+    fn evacuated(&self) -> usize {
+        let asked = |command: &&Command| matches!(command, Command::Evacuate(_));
+        self.commands.iter().filter(asked).count()
+    }
+
+    fn wants_lists(&self) -> bool {
+        self.wants(|command| matches!(command, Command::ReadLists { .. }))
+    }
+
+    fn wants_records(&self) -> bool {
+        self.wants(|command| matches!(command, Command::ReadEvacuations { .. }))
+    }
+
+    fn next_look(&self) -> u128 {
+        let now = Now {
+            elapsed: Elapsed::from_millis(self.at),
+            wall: Timestamp::from_micros(0),
+        };
+        self.state.next_look(now).as_millis()
+    }
+}
+
+/// Three instances, one of them marked; the rules by themselves allow one at a time.
+fn bed() -> Bed {
+    Bed::with("UNKNOWN", |policy| policy.queued = 1).planned(vec![server(1), tagged(2), server(3)])
+}
+
+#[test]
+fn without_anybody_to_give_leave_the_rules_of_one_recovery_count() {
+    let bed = bed();
+    assert!(bed.evacuates(2), "the marked one is first");
+    assert_eq!(bed.evacuated(), 1);
+}
+
+#[test]
+fn no_more_is_begun_than_leave_was_given_for_and_what_waits_for_it_is_told() {
+    let mut bed = bed();
+    bed.permits(1, 8);
+    assert_eq!(bed.evacuated(), 0, "one was asked for already");
+    let demand = bed.state.demand();
+    assert_eq!((demand.asked, demand.in_flight, demand.queued), (1, 1, 1));
+    assert_eq!(demand.ready, [(Urgency::default(), 2)]);
+    assert!(demand.active && !demand.calls);
+    bed.permits(2, 8);
+    assert_eq!(bed.evacuated(), 1);
+    bed.permits(2, 8);
+    assert_eq!(bed.evacuated(), 0, "the same leave twice is not leave for two");
+    bed.permits(9, 8);
+    assert_eq!(bed.evacuated(), 1);
+    assert_eq!(bed.state.demand().ready, []);
+}
+
+#[test]
+fn what_came_to_nothing_needs_leave_again() {
+    let mut bed = bed();
+    bed.permits(1, 8);
+    let refused = fault(Some(503), FaultClass::Transient, false);
+    bed.answer(2, ServerCall::Evacuate, Err(refused));
+    bed.tick(1_500);
+    bed.power(crate::power::Power::Off);
+    assert_eq!(bed.evacuated(), 0);
+    let ready = bed.state.demand().ready;
+    let marked = Urgency {
+        tagged: true,
+        priority: 0,
+    };
+    assert_eq!(ready, [(marked, 1), (Urgency::default(), 2)], "most urgent first");
+    bed.permits(2, 8);
+    assert!(bed.evacuates(2));
+}
+
+#[test]
+fn nothing_is_ready_while_the_host_is_not_proven_off_just_now() {
+    let mut bed = bed();
+    bed.permits(1, 8).tick(31_000);
+    bed.lists(vec![server(1), tagged(2), server(3)], vec![]);
+    assert_eq!(
+        bed.state.demand().ready,
+        [],
+        "a place would be kept from others for nothing"
+    );
+    bed.power(crate::power::Power::Off);
+    assert_eq!(bed.state.demand().ready, [(Urgency::default(), 2)]);
+    bed.pulse(false, false);
+    assert_eq!(bed.state.demand().ready, [], "nor while the segment is disabled");
+}
+
+#[test]
+fn a_new_owner_begins_to_count_anew() {
+    let mut bed = bed();
+    bed.permits(5, 8).take_over();
+    assert_eq!(bed.state.demand().asked, 0);
+    let before = bed.state.demand().in_flight;
+    assert_eq!(before, 3, "what was asked for is followed");
+}
+
+#[test]
+fn how_long_nova_took_to_take_up_is_told_once() {
+    let mut bed = Bed::engine().asked();
+    bed.at += 699;
+    bed.lists(vec![server(1)], vec![evacuation(4, 1, "accepted", None)]);
+    assert_eq!(bed.state.take_ups(), []);
+    bed.at += 500;
+    bed.lists(
+        vec![server(1)],
+        vec![evacuation(4, 1, "pre-migrating", Some("b"))],
+    );
+    assert_eq!(bed.state.take_ups(), [Duration::from_millis(1_200)]);
+    assert_eq!(bed.state.demand().queued, 0);
+    bed.at += 500;
+    bed.lists(
+        vec![server(1)],
+        vec![evacuation(4, 1, "pre-migrating", Some("b"))],
+    );
+    assert_eq!(bed.state.take_ups(), []);
+}
+
+#[test]
+fn r13_with_many_recoveries_open_the_own_lists_are_taken_only_when_the_records_say_so() {
+    let mut bed = Bed::engine().asked();
+    bed.lists(vec![server(1)], vec![]).shares();
+    assert!(bed.wants_records() && !bed.wants_lists());
+    bed.tick(600);
+    bed.records(vec![evacuation(4, 1, "pre-migrating", Some("b"))]);
+    assert!(!bed.wants_lists());
+    assert_eq!(bed.one(1).dest.as_deref(), Some("b"));
+    assert_eq!(bed.state.take_ups().len(), 1);
+    bed.tick(600);
+    assert!(bed.wants_records() && !bed.wants_lists());
+    bed.records(vec![evacuation(4, 1, "failed", Some("b"))]);
+    assert!(bed.is_asked(1), "the records alone end nothing");
+    assert!(bed.wants_lists(), "{:?}", bed.commands);
+    bed.lists(vec![server(1)], vec![evacuation(4, 1, "failed", Some("b"))]);
+    assert!(bed.is_waiting(1));
+}
+
+#[test]
+fn r9_a_move_recorded_as_done_is_confirmed_by_one_look_at_the_instance() {
+    let mut bed = Bed::engine().asked();
+    bed.lists(vec![server(1)], vec![]).shares();
+    let done = || vec![evacuation(4, 1, "done", Some("b"))];
+    bed.tick(600).records(done());
+    assert!(bed.is_asked(1), "the record alone ends nothing");
+    assert!(!bed.wants_lists());
+    assert!(bed.wants(|command| *command == Command::ReadServer(id(1))));
+    bed.reads(1, Some(server(1)));
+    assert!(bed.is_asked(1), "it has not left");
+    bed.tick(600).records(done());
+    let moved = Server {
+        host: Some("b".into()),
+        ..server(1)
+    };
+    bed.reads(1, Some(moved));
+    assert!(!bed.is_asked(1));
+    bed.answer(1, ServerCall::Unlock, Ok(()));
+    assert_eq!(bed.step(1), &MoveStep::Over(End::Moved));
+    assert_eq!(bed.one(1).note, None, "{:?}", bed.one(1).note);
+    assert_eq!(bed.one(1).dest.as_deref(), Some("b"));
+}
+
+#[test]
+fn r13_many_moves_that_are_done_together_are_confirmed_by_the_lists() {
+    let servers: Vec<Server> = (1..=5).map(server).collect();
+    let mut bed = Bed::engine().planned(servers.clone());
+    bed.lists(servers, vec![]).shares();
+    let done = |number: u128| evacuation(u64::try_from(number).unwrap(), number, "done", Some("b"));
+    bed.tick(600).records((1..=5).map(done).collect());
+    assert!(bed.wants_lists());
+    assert!(!bed.wants(|command| matches!(command, Command::ReadServer(_))));
+}
+
+#[test]
+fn r13_the_own_lists_are_taken_now_and_then_all_the_same() {
+    let mut bed = Bed::engine().asked();
+    bed.lists(vec![server(1)], vec![]).shares();
+    bed.tick(9_000);
+    assert!(!bed.wants_lists());
+    bed.tick(1_000);
+    assert!(bed.wants_lists());
+}
+
+#[test]
+fn r8_missing_records_are_never_a_failure() {
+    let mut bed = Bed::engine().planned(vec![server(1)]);
+    bed.answer(1, ServerCall::Evacuate, Err(timeout()));
+    bed.lists(vec![server(1)], vec![]).shares();
+    for _ in 0..400 {
+        bed.tick(1_000).records(vec![]);
+        assert!(!bed.evacuates_any(), "at {}", bed.at);
+        assert!(bed.is_asked(1));
+    }
+}
+
+#[test]
+fn records_of_another_evacuation_lead_to_a_look_before_anything_is_asked_for() {
+    let mut bed = Bed::with("UNKNOWN", |policy| policy.queued = 1).planned(vec![server(1), server(2)]);
+    bed.lists(vec![server(1), server(2)], vec![]);
+    bed.see(Observation::Permits(Permits {
+        evacuations: 1,
+        calls: 8,
+        shared_lists: true,
+    }));
+    bed.tick(600);
+    // A record from before is over, and must not be taken for the effect of what is asked for later (R8).
+    bed.records(vec![evacuation(7, 2, "failed", None)]);
+    assert!(!bed.wants_lists());
+    assert_eq!(bed.one(2).known.0, 7);
+    bed.tick(600);
+    bed.records(vec![
+        evacuation(9, 2, "accepted", None),
+        evacuation(7, 2, "failed", None),
+    ]);
+    assert!(bed.wants_lists(), "somebody is at it");
+    bed.lists(
+        vec![server(1), server(2)],
+        vec![
+            evacuation(9, 2, "accepted", None),
+            evacuation(7, 2, "failed", None),
+        ],
+    );
+    bed.shares();
+    assert!(!bed.evacuates(2));
+    assert!(bed.is_asked(2), "it is followed");
+}
+
+#[test]
+fn a_record_from_before_our_asking_is_not_taken_for_its_effect() {
+    let mut bed = Bed::engine().asked();
+    bed.lists(vec![server(1)], vec![]).shares();
+    bed.tick(600);
+    let started = Elapsed::ZERO;
+    bed.see(Observation::Evacuations(Ok(Evacuations {
+        started,
+        records: vec![evacuation(4, 1, "done", Some("b"))],
+    })));
+    assert!(!bed.wants_lists(), "it was read before");
+    assert_eq!(bed.one(1).dest, None);
+}
+
+#[test]
+fn the_next_look_is_when_something_is_due_and_never_over_a_second() {
+    let mut bed = Bed::engine().asked();
+    bed.lists(vec![server(1)], vec![]);
+    assert_eq!(bed.next_look(), 500, "the lists");
+    bed.tick(500);
+    assert!(bed.wants_lists());
+    assert_eq!(
+        bed.next_look(),
+        1_000,
+        "an answer is awaited, and nothing else is due"
+    );
+    bed.lists(vec![server(1)], vec![]).at += 499;
+    assert_eq!(
+        bed.next_look(),
+        5,
+        "not again and again for the sake of a millisecond"
+    );
+    let refused = fault(Some(429), FaultClass::Transient, false);
+    bed.see(Observation::Lists(Err(refused)));
+    assert_eq!(bed.next_look(), 1_000);
+    assert_eq!(
+        Bed::engine().begun().next_look(),
+        100,
+        "the way to the proof is short"
+    );
+}

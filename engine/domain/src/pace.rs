@@ -1,0 +1,68 @@
+//! How fast: one pace per engine for all of its recoveries.
+//!
+//! Nova accepts every evacuation at once and works on all of them side by side, so the brake has to be ours. What an engine
+//! may have waiting for Nova at the same time is a window that [`Aimd`] moves by what Nova's answers show; [`allot`]
+//! divides it among the recoveries. Both are pure: the engine feeds them and hands each recovery its [`Permits`] as an
+//! observation, so that `decide` stays a function of what it was told.
+//!
+//! Several engines each find their own windows by the same answers. Nothing is agreed between them: a Nova that slows down
+//! slows down for all, and each gives way by half.
+
+mod aimd;
+mod allot;
+
+pub use aimd::{Aimd, Bounds};
+pub use allot::{Party, allot};
+
+use std::time::Duration;
+
+/// How urgent a move is, over all recoveries of an engine: greater goes first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Urgency {
+    /// Its owner has marked it for high availability.
+    pub tagged: bool,
+    /// The priority its owner has given it.
+    pub priority: i64,
+}
+
+/// What a recovery could do with, and what it has.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Demand {
+    /// Evacuations it has asked for since this engine has owned it. Never falls.
+    pub asked: u64,
+    /// Evacuations under way.
+    pub in_flight: u32,
+    /// Those of them that no destination has taken up yet.
+    pub queued: u32,
+    /// Moves that lack nothing but leave, most urgent first, equals together.
+    pub ready: Vec<(Urgency, u32)>,
+    /// Whether other calls about its instances are under way or to come.
+    pub calls: bool,
+    /// Whether it lists instances or moves them.
+    pub active: bool,
+}
+
+/// What a recovery may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Permits {
+    /// How far [`Demand::asked`] may go.
+    pub evacuations: u64,
+    /// Other calls about instances at once.
+    pub calls: u32,
+    /// So many recoveries are open that the lists are taken for all of them together (R13).
+    pub shared_lists: bool,
+}
+
+/// Lists are shared when more recoveries than this are open in an engine (R13).
+pub const ALONE: usize = 8;
+
+/// What came of something that was asked of Nova.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Echo {
+    /// Done after so long.
+    Answered(Duration),
+    /// Nova asks for patience (429, or 503 with a time), for so long if it says how long.
+    PushedBack(Option<Duration>),
+    /// 5xx, time-out, no connection.
+    Failed,
+}

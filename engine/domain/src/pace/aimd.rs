@@ -1,0 +1,328 @@
+//! A window that grows by steps and shrinks by fractions.
+
+use std::time::Duration;
+
+use super::Echo;
+
+/// Thousandths: the window moves by parts of one.
+const ONE: u64 = 1_000;
+
+/// A service is not called slow twice for one and the same jam: at least so long between two reductions.
+const APART: Duration = Duration::from_secs(1);
+
+/// What a service may ask for; longer waits are looked at again.
+const LONGEST_QUIET: Duration = Duration::from_mins(1);
+
+/// Whatever took longer took as long.
+const FOREVER: Duration = Duration::from_hours(1);
+
+/// How long the least delay seen counts as what the service can do.
+const MEMORY: Duration = Duration::from_mins(5);
+
+/// Where a window may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// Never less.
+    pub min: u32,
+    /// To begin with.
+    pub start: u32,
+    /// Never more.
+    pub max: u32,
+}
+
+impl Bounds {
+    /// The bounds put in order: at least one, and the beginning between the ends. The upper one wins.
+    #[must_use]
+    pub fn in_order(self) -> Self {
+        let max = self.max.max(1);
+        let min = self.min.clamp(1, max);
+        Self {
+            min,
+            start: self.start.clamp(min, max),
+            max,
+        }
+    }
+}
+
+/// Additive increase, multiplicative decrease. It doubles with every round until something speaks against it for the first
+/// time, and grows by one a round after that.
+///
+/// The delay counts as too long when, smoothed, it is over twice the least that was seen in the last minutes and over
+/// `patience`: so a service that is slow by nature is not strangled, and one that is quick may queue a little. Four times
+/// `patience` is too long in any case.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Aimd {
+    bounds: Bounds,
+    patience: Duration,
+    /// In thousandths.
+    window: u64,
+    smoothed: Option<Duration>,
+    least: Option<Duration>,
+    least_before: Option<Duration>,
+    remembered_since: Duration,
+    reduced_at: Option<Duration>,
+    quiet_until: Duration,
+}
+
+impl Aimd {
+    /// A window that has seen nothing yet.
+    pub fn new(bounds: Bounds, patience: Duration) -> Self {
+        let bounds = bounds.in_order();
+        Self {
+            bounds,
+            patience,
+            window: u64::from(bounds.start) * ONE,
+            smoothed: None,
+            least: None,
+            least_before: None,
+            remembered_since: Duration::ZERO,
+            reduced_at: None,
+            quiet_until: Duration::ZERO,
+        }
+    }
+
+    /// How many at once.
+    pub fn window(&self) -> u32 {
+        u32::try_from(self.window / ONE).unwrap_or(u32::MAX)
+    }
+
+    /// Until when nothing new is asked for, because the service has said so.
+    pub fn quiet_until(&self) -> Duration {
+        self.quiet_until
+    }
+
+    /// Takes in what came of something asked. `full`: the window was what kept back more. `now` is any clock that does not
+    /// go back.
+    pub fn hear(&mut self, echo: Echo, full: bool, now: Duration) {
+        match echo {
+            Echo::Answered(took) => self.answered(took, full, now),
+            Echo::PushedBack(wait) => {
+                self.reduce(2, now);
+                let wait = wait.unwrap_or(APART).min(LONGEST_QUIET);
+                self.quiet_until = self.quiet_until.max(now.saturating_add(wait));
+            }
+            Echo::Failed => self.reduce(2, now),
+        }
+    }
+
+    fn answered(&mut self, took: Duration, full: bool, now: Duration) {
+        let took = took.min(FOREVER);
+        self.remember(took, now);
+        let smoothed = self.smoothed.map_or(took, |before| (before * 3 + took) / 4);
+        self.smoothed = Some(smoothed);
+        if smoothed > self.too_long() {
+            self.reduce(5, now);
+        } else if full {
+            // One for each window's worth of answers; one for each answer before the first reduction.
+            let step = match self.reduced_at {
+                None => ONE,
+                Some(_) => (ONE * ONE / self.window.max(ONE)).max(1),
+            };
+            self.window = (self.window + step).min(u64::from(self.bounds.max) * ONE);
+        }
+    }
+
+    fn remember(&mut self, took: Duration, now: Duration) {
+        if now.saturating_sub(self.remembered_since) >= MEMORY {
+            self.least_before = self.least.take();
+            self.remembered_since = now;
+        }
+        self.least = Some(self.least.map_or(took, |least| least.min(took)));
+    }
+
+    fn too_long(&self) -> Duration {
+        let least = self.least.into_iter().chain(self.least_before).min();
+        let twice = least.unwrap_or_default().saturating_mul(2);
+        twice.max(self.patience).min(self.patience.saturating_mul(4))
+    }
+
+    /// Takes away one part of so many, once for what belongs together.
+    fn reduce(&mut self, part: u64, now: Duration) {
+        let apart = self.smoothed.unwrap_or_default().clamp(APART, LONGEST_QUIET);
+        if self.reduced_at.is_some_and(|at| now.saturating_sub(at) < apart) {
+            return;
+        }
+        self.reduced_at = Some(now);
+        self.window = (self.window - self.window / part).max(u64::from(self.bounds.min) * ONE);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const BOUNDS: Bounds = Bounds {
+        min: 4,
+        start: 24,
+        max: 256,
+    };
+
+    fn aimd() -> Aimd {
+        Aimd::new(BOUNDS, Duration::from_secs(2))
+    }
+
+    fn ms(millis: u64) -> Duration {
+        Duration::from_millis(millis)
+    }
+
+    /// A service that takes up `rate` things a second, one after the other, and is looked at every `tick`: what the window
+    /// comes to and how many were done, after so many seconds with as much to do as one likes.
+    fn served(rate: u64, tick: u64, seconds: u64) -> (Vec<u32>, u64) {
+        let mut aimd = aimd();
+        let (mut windows, mut done, mut free_at) = (Vec::new(), 0_u64, 0_u64);
+        let mut queue: std::collections::VecDeque<(u64, u64)> = std::collections::VecDeque::new();
+        for now in (0..seconds * 1_000).step_by(usize::try_from(tick).unwrap()) {
+            while queue.front().is_some_and(|(_, ends)| *ends <= now) {
+                let (began, _) = queue.pop_front().unwrap();
+                done += 1;
+                aimd.hear(Echo::Answered(ms(now - began)), true, ms(now));
+            }
+            while u32::try_from(queue.len()).unwrap() < aimd.window() {
+                free_at = free_at.max(now) + 1_000 / rate;
+                queue.push_back((now, free_at));
+            }
+            windows.push(aimd.window());
+        }
+        (windows, done)
+    }
+
+    #[test]
+    fn the_window_settles_where_a_service_of_any_speed_is_always_busy_and_its_queue_is_short() {
+        for (rate, least, most) in [(1, 4, 8), (4, 4, 13), (16, 16, 45), (50, 40, 140)] {
+            let (windows, done) = served(rate, 500, 600);
+            let settled = &windows[windows.len() / 4..];
+            let (low, high) = (settled.iter().min().unwrap(), settled.iter().max().unwrap());
+            assert!(*low >= least && *high <= most, "rate {rate}: {low} to {high}");
+            assert!(
+                done * 100 >= rate * 600 * 97,
+                "rate {rate}: {done} of {}",
+                rate * 600
+            );
+        }
+    }
+
+    #[test]
+    fn a_quick_service_gets_all_it_may_within_seconds() {
+        let mut aimd = aimd();
+        for n in 0..232_u64 {
+            aimd.hear(Echo::Answered(ms(300)), true, ms(n));
+        }
+        assert_eq!(aimd.window(), 256);
+        aimd.hear(Echo::Answered(ms(300)), true, ms(232));
+        assert_eq!(aimd.window(), 256, "and never more");
+    }
+
+    #[test]
+    fn a_window_nobody_fills_does_not_grow() {
+        let mut aimd = aimd();
+        for n in 0..1_000 {
+            aimd.hear(Echo::Answered(ms(10)), false, ms(n));
+        }
+        assert_eq!(aimd.window(), 24);
+    }
+
+    #[test]
+    fn what_speaks_against_it_halves_it_once_for_a_jam_and_it_comes_back_by_ones() {
+        for echo in [
+            Echo::Failed,
+            Echo::PushedBack(None),
+            Echo::PushedBack(Some(ms(100))),
+        ] {
+            let mut aimd = aimd();
+            for _ in 0..20 {
+                aimd.hear(echo, true, ms(5_000));
+            }
+            assert_eq!(aimd.window(), 12, "{echo:?}");
+            aimd.hear(echo, true, ms(6_000));
+            assert_eq!(aimd.window(), 6, "{echo:?}");
+            for n in 0..6 {
+                aimd.hear(Echo::Answered(ms(10)), true, ms(7_000 + n));
+            }
+            assert!(aimd.window() <= 7, "{echo:?}: by one a round, not by leaps");
+            aimd.hear(echo, true, ms(8_000));
+            aimd.hear(echo, true, ms(9_000));
+            assert_eq!(aimd.window(), 4, "{echo:?}: the least");
+        }
+    }
+
+    #[test]
+    fn a_service_that_names_a_time_is_left_alone_for_so_long_and_at_most_a_minute() {
+        for (wait, until) in [
+            (Some(ms(7_000)), ms(8_000)),
+            (None, ms(2_000)),
+            (Some(Duration::MAX), ms(61_000)),
+        ] {
+            let mut aimd = aimd();
+            aimd.hear(Echo::PushedBack(wait), true, ms(1_000));
+            assert_eq!(aimd.quiet_until(), until, "{wait:?}");
+            aimd.hear(Echo::PushedBack(Some(ms(1))), true, ms(1_001));
+            assert_eq!(
+                aimd.quiet_until(),
+                until,
+                "{wait:?}: a shorter one does not shorten it"
+            );
+        }
+    }
+
+    #[test]
+    fn delay_over_twice_the_least_shrinks_it_and_a_service_slow_by_nature_is_not_strangled() {
+        let slow_by_nature = |millis: u64| {
+            let mut aimd = aimd();
+            for n in 0..40 {
+                aimd.hear(Echo::Answered(ms(millis)), true, ms(millis * (n + 1)));
+            }
+            aimd.window()
+        };
+        assert!(slow_by_nature(3_500) > 24, "3.5 s at its quickest");
+        assert_eq!(
+            slow_by_nature(20_000),
+            4,
+            "but four times our patience is too long for anybody"
+        );
+        let mut aimd = aimd();
+        for n in 0..8 {
+            aimd.hear(Echo::Answered(ms(500)), false, ms(500 * n));
+        }
+        for n in 0..8 {
+            aimd.hear(Echo::Answered(ms(6_000)), true, ms(10_000 + 1_500 * n));
+        }
+        assert!(aimd.window() < 24, "{}", aimd.window());
+    }
+
+    fn echoes() -> impl Strategy<Value = Echo> {
+        prop_oneof![
+            6 => (0_u64..90_000).prop_map(|millis| Echo::Answered(ms(millis))),
+            1 => proptest::option::of(0_u64..200_000).prop_map(|wait| Echo::PushedBack(wait.map(ms))),
+            1 => Just(Echo::Failed),
+            1 => Just(Echo::Answered(Duration::MAX)),
+            1 => Just(Echo::PushedBack(Some(Duration::MAX))),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_heard_the_window_stays_in_its_bounds(
+            bounds in (0_u32..50, 0_u32..1_000, 0_u32..500),
+            heard in vec((echoes(), any::<bool>(), 0_u64..100_000), 0..200),
+        ) {
+            let bounds = Bounds { min: bounds.0, start: bounds.1, max: bounds.2 };
+            let ordered = bounds.in_order();
+            let mut aimd = Aimd::new(bounds, ms(2_000));
+            let mut now = Duration::ZERO;
+            for (echo, full, later) in heard {
+                now += ms(later);
+                let before = aimd.window();
+                aimd.hear(echo, full, now);
+                prop_assert!((ordered.min..=ordered.max).contains(&aimd.window()));
+                match echo {
+                    Echo::Answered(_) => prop_assert!(full || aimd.window() <= before),
+                    Echo::PushedBack(_) | Echo::Failed => prop_assert!(aimd.window() <= before),
+                }
+                prop_assert!(aimd.quiet_until() <= now + LONGEST_QUIET);
+            }
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! Who goes next, over all recoveries of an engine.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::time::Duration;
+
+use super::Urgency;
+
+/// One place in so many goes to whoever waits longest with nothing under way, however urgent the others are.
+const TURN: u64 = 4;
+
+/// What [`allot`] needs to know of a recovery.
+#[derive(Clone, Copy, Debug)]
+pub struct Party<'a> {
+    /// Evacuations it has under way.
+    pub busy: u32,
+    /// Since when it has had nothing under way or been given nothing; any clock.
+    pub waits_since: Duration,
+    /// See [`super::Demand::ready`].
+    pub ready: &'a [(Urgency, u32)],
+}
+
+/// Divides `free` places among `parties`: so many for each, in their order. `window` is what `free` is left of, `given` how
+/// many places have ever been given.
+///
+/// The most urgent move goes first, whosever it is; among equals the recovery that has least under way. But every
+/// recovery keeps one under way while they all fit into half of the window, and if they do not, every fourth place goes by
+/// turns: nobody waits for ever behind the urgent ones of others.
+pub fn allot(free: u32, window: u32, given: u64, parties: &[Party<'_>]) -> Vec<u32> {
+    let mut shares = vec![0_u32; parties.len()];
+    let mut left = free;
+    let mut idle: Vec<(Duration, usize)> = parties
+        .iter()
+        .enumerate()
+        .filter(|(_, party)| party.busy == 0 && !party.ready.is_empty())
+        .map(|(at, party)| (party.waits_since, at))
+        .collect();
+    idle.sort_unstable();
+    let open = parties
+        .iter()
+        .filter(|party| party.busy > 0 || !party.ready.is_empty())
+        .count();
+    let all_fit = u32::try_from(open).is_ok_and(|open| open <= window / 2);
+    let mut idle = idle.into_iter().map(|(_, at)| at);
+    if all_fit {
+        for at in idle.by_ref().take(usize::try_from(left).unwrap_or(usize::MAX)) {
+            shares[at] = 1;
+            left -= 1;
+        }
+    }
+    let mut heap: BinaryHeap<_> = (0..parties.len())
+        .filter_map(|at| bid(&parties[at], shares[at], at))
+        .collect();
+    let mut turn = given;
+    while left > 0 {
+        turn = turn.wrapping_add(1);
+        if turn % TURN == 0
+            && let Some(at) = idle.by_ref().find(|at| shares[*at] == 0)
+        {
+            // Its bid in the heap is one place behind now; it is put right when it comes up.
+            shares[at] = 1;
+            left -= 1;
+            continue;
+        }
+        let Some(bidding) = heap.pop() else { break };
+        let at = bidding.at;
+        match bid(&parties[at], shares[at], at) {
+            // A turn has come in between.
+            Some(now) if now != bidding => heap.push(now),
+            Some(_) => {
+                shares[at] += 1;
+                left -= 1;
+                heap.extend(bid(&parties[at], shares[at], at));
+            }
+            None => {}
+        }
+    }
+    shares
+}
+
+/// What a recovery bids for its next place; the greatest wins.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Bid {
+    urgency: Urgency,
+    busy: Reverse<u32>,
+    waits_since: Reverse<Duration>,
+    place: Reverse<usize>,
+    at: usize,
+}
+
+fn bid(party: &Party<'_>, share: u32, at: usize) -> Option<Bid> {
+    let mut before = share;
+    let urgency = party.ready.iter().find_map(|(urgency, count)| {
+        if before < *count {
+            Some(*urgency)
+        } else {
+            before -= count;
+            None
+        }
+    })?;
+    Some(Bid {
+        urgency,
+        busy: Reverse(party.busy.saturating_add(share)),
+        waits_since: Reverse(party.waits_since),
+        place: Reverse(at),
+        at,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const LOW: Urgency = Urgency {
+        tagged: false,
+        priority: 0,
+    };
+    const HIGH: Urgency = Urgency {
+        tagged: true,
+        priority: 7,
+    };
+
+    fn party<'a>(busy: u32, since: u64, ready: &'a [(Urgency, u32)]) -> Party<'a> {
+        Party {
+            busy,
+            waits_since: Duration::from_secs(since),
+            ready,
+        }
+    }
+
+    #[test]
+    fn places_go_to_the_urgent_and_to_everybody_a_little() {
+        let low = [(LOW, 40)];
+        let high = [(HIGH, 40)];
+        let few = [(HIGH, 2), (LOW, 40)];
+        let none = [];
+        let cases: [(&str, u32, u32, Vec<Party<'_>>, Vec<u32>); 9] = [
+            ("one alone has all", 24, 24, vec![party(0, 0, &low)], vec![24]),
+            (
+                "equals have equal parts",
+                24,
+                24,
+                vec![party(0, 0, &low), party(0, 0, &low), party(0, 1, &low)],
+                vec![8, 8, 8],
+            ),
+            (
+                "who has more under way gets less",
+                4,
+                24,
+                vec![party(10, 0, &low), party(3, 0, &low)],
+                vec![0, 4],
+            ),
+            (
+                "the urgent has all but one each",
+                24,
+                24,
+                vec![party(0, 0, &low), party(0, 0, &high), party(0, 0, &low)],
+                vec![1, 22, 1],
+            ),
+            (
+                "what is urgent of one comes before the rest of both",
+                6,
+                24,
+                vec![party(5, 0, &low), party(9, 0, &few)],
+                vec![4, 2],
+            ),
+            (
+                "who has one under way waits for the urgent",
+                5,
+                24,
+                vec![party(1, 0, &low), party(9, 0, &high)],
+                vec![0, 5],
+            ),
+            ("nothing wanted", 24, 24, vec![party(0, 0, &none)], vec![0]),
+            ("nothing free", 0, 24, vec![party(0, 0, &low)], vec![0]),
+            (
+                "no more than is wanted",
+                24,
+                24,
+                vec![party(0, 0, &[(LOW, 1)]), party(0, 0, &[(LOW, 2)])],
+                vec![1, 2],
+            ),
+        ];
+        for (name, free, window, parties, wanted) in cases {
+            assert_eq!(allot(free, window, 0, &parties), wanted, "{name}");
+        }
+    }
+
+    #[test]
+    fn more_recoveries_than_places_take_turns_longest_waiting_first() {
+        let low = [(LOW, 40)];
+        let high = [(HIGH, 10_000)];
+        let mut parties = vec![party(6, 0, &high)];
+        parties.extend((0..100).map(|n| party(0, 100 - n, &low)));
+        let shares = allot(8, 8, 0, &parties);
+        assert_eq!(shares[0], 6);
+        assert_eq!(shares[100], 1, "waits longest");
+        assert_eq!(shares[99], 1);
+        assert_eq!(shares.iter().sum::<u32>(), 8);
+    }
+
+    #[test]
+    fn r13_fairness_nobody_starves_behind_a_stream_of_urgent_moves() {
+        // One place comes free at a time, and a recovery with endlessly many urgent moves wants each.
+        let low = [(LOW, 1)];
+        let high = [(HIGH, u32::MAX)];
+        let mut since: Vec<u64> = vec![0; 50];
+        let mut served = [false; 50];
+        for given in 0..250_u64 {
+            let mut parties = vec![party(9, 0, &high)];
+            parties.extend(since.iter().map(|since| party(0, *since, &low)));
+            let shares = allot(1, 24, given, &parties);
+            if let Some(at) = shares[1..].iter().position(|share| *share == 1) {
+                served[at] = true;
+                since[at] = given + 1;
+            }
+        }
+        assert!(served.iter().all(|served| *served));
+    }
+
+    fn readies() -> impl Strategy<Value = Vec<(Urgency, u32)>> {
+        vec((any::<bool>(), -3_i64..3, 1_u32..9), 0..4).prop_map(|mut ready| {
+            ready.sort_by_key(|(tagged, priority, _)| Reverse((*tagged, *priority)));
+            ready
+                .into_iter()
+                .map(|(tagged, priority, count)| (Urgency { tagged, priority }, count))
+                .collect()
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn all_that_is_free_is_used_and_nothing_more(
+            free in 0_u32..40,
+            more in 0_u32..40,
+            given in any::<u64>(),
+            wants in vec((0_u32..5, 0_u64..9, readies()), 0..30),
+        ) {
+            let parties: Vec<Party<'_>> =
+                wants.iter().map(|(busy, since, ready)| party(*busy, *since, ready)).collect();
+            let shares = allot(free, free + more, given, &parties);
+            let want = |party: &Party<'_>| party.ready.iter().map(|(_, count)| count).sum::<u32>();
+            let wanted: u32 = parties.iter().map(want).sum();
+            prop_assert_eq!(shares.iter().sum::<u32>(), free.min(wanted));
+            for (party, share) in parties.iter().zip(&shares) {
+                prop_assert!(*share <= want(party));
+            }
+            prop_assert_eq!(&shares, &allot(free, free + more, given, &parties));
+        }
+    }
+}

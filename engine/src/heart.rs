@@ -1,0 +1,94 @@
+//! Beats for all recoveries of an engine (R2), as many as have come together in one transaction.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tachi_domain::{Elapsed, RecoveryId};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::ports::journal::{Beat, Committed};
+use crate::ports::{Clock, Journal, JournalError};
+
+/// So many in one transaction at most: one that fails counts for all of them.
+const MOST: usize = 64;
+
+/// With so many waiting there are more to come: gathering them for a moment saves transactions.
+const FEW: usize = 8;
+
+/// That moment.
+const MOMENT: Duration = Duration::from_millis(40);
+
+/// What came of a beat, and when it was sent.
+pub(crate) struct Beaten {
+    pub(crate) sent: Duration,
+    pub(crate) outcome: Result<Committed, JournalError>,
+}
+
+struct Order {
+    beat: Beat,
+    answer: oneshot::Sender<Beaten>,
+}
+
+/// A handle for drivers.
+#[derive(Clone)]
+pub(crate) struct Heart {
+    orders: mpsc::Sender<Order>,
+    journal: Arc<dyn Journal>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Heart {
+    /// The handle, and the work to be run beside the drivers, until every handle is gone.
+    pub(crate) fn new(
+        journal: Arc<dyn Journal>,
+        clock: Arc<dyn Clock>,
+    ) -> (Self, impl Future<Output = ()> + Send + 'static) {
+        let (orders, inbox) = mpsc::channel(1_024);
+        let work = run(journal.clone(), clock.clone(), inbox);
+        let heart = Self {
+            orders,
+            journal,
+            clock,
+        };
+        (heart, work)
+    }
+
+    /// Beats once.
+    pub(crate) async fn beat(&self, id: RecoveryId, epoch: u64, elapsed: Elapsed) -> Beaten {
+        let beat = Beat { id, epoch, elapsed };
+        let (answer, answered) = oneshot::channel();
+        if self.orders.send(Order { beat, answer }).await.is_ok()
+            && let Ok(beaten) = answered.await
+        {
+            return beaten;
+        }
+        // The work has stopped before us: by ourselves then.
+        let sent = self.clock.boot();
+        let outcome = self.journal.beat(id, epoch, elapsed).await;
+        Beaten { sent, outcome }
+    }
+}
+
+async fn run(journal: Arc<dyn Journal>, clock: Arc<dyn Clock>, mut inbox: mpsc::Receiver<Order>) {
+    let mut together = 0;
+    while let Some(first) = inbox.recv().await {
+        if together >= FEW || inbox.len() >= FEW {
+            tokio::time::sleep(MOMENT).await;
+        }
+        let mut orders = vec![first];
+        while orders.len() < MOST
+            && let Ok(more) = inbox.try_recv()
+        {
+            orders.push(more);
+        }
+        together = orders.len();
+        let beats: Vec<Beat> = orders.iter().map(|order| order.beat).collect();
+        let sent = clock.boot();
+        let mut outcomes = journal.beat_all(&beats).await.into_iter();
+        for order in orders {
+            let Some(outcome) = outcomes.next() else { break };
+            // A driver that has ended needs no answer.
+            let _ = order.answer.send(Beaten { sent, outcome });
+        }
+    }
+}

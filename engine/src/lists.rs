@@ -1,0 +1,362 @@
+//! Lists that are taken once for many recoveries (R13).
+//!
+//! While few recoveries are open, each takes its own. Above that the evacuation records of all hosts are read together, newest
+//! first, and each recovery is given those of its host; so are the service records. Records whose end is known are
+//! remembered, so that a reading need not go further back than to the oldest that is still under way. They are a hint: they
+//! tell a recovery when its own lists are worth taking, and those are always taken whole and from Nova.
+//!
+//! A reading serves whoever asked before it began; who asks while one is under way waits for the next. So nothing is older
+//! than the question, however many ask.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tachi_domain::fault::{Fault, FaultClass};
+use tachi_domain::nova::{Migration, Service};
+use tachi_domain::{MigrationId, Timestamp};
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+use crate::engine::Ports;
+use crate::ports::CallError;
+
+/// Between the beginnings of two readings of the records at least.
+const RECORDS_APART: Duration = Duration::from_millis(400);
+
+/// The same for service records.
+const SERVICES_APART: Duration = Duration::from_millis(250);
+
+/// How far the clocks of Nova's API servers may be apart: records are in the order of creation by those clocks.
+const CLOCKS_APART: Duration = Duration::from_mins(1);
+
+/// How long what was read is remembered when nobody reads.
+const MEMORY: Duration = Duration::from_mins(1);
+
+/// Evacuation records of all hosts.
+pub(crate) struct Records {
+    /// When the reading began, on the boot clock.
+    pub(crate) started: Duration,
+    by_host: HashMap<String, Vec<Migration>>,
+}
+
+impl Records {
+    /// Those from `host`, newest first.
+    pub(crate) fn of(&self, host: &str) -> Vec<Migration> {
+        self.by_host.get(host).cloned().unwrap_or_default()
+    }
+}
+
+/// Shared by the calls of an engine.
+#[derive(Clone)]
+pub(crate) struct SharedLists {
+    ports: Ports,
+    records: Arc<Shared<Records>>,
+    services: Arc<Shared<BTreeMap<String, Option<Service>>>>,
+    memory: Arc<Mutex<Memory>>,
+}
+
+/// One thing that is read for all.
+struct Shared<T> {
+    /// Held while a reading is under way, so that those who come meanwhile are served by the next.
+    turn: Mutex<()>,
+    latest: std::sync::Mutex<Option<Latest<T>>>,
+    apart: Duration,
+}
+
+struct Latest<T> {
+    /// When the reading began.
+    began: Instant,
+    outcome: Result<Arc<T>, Fault>,
+}
+
+impl<T> Shared<T> {
+    fn new(apart: Duration) -> Self {
+        Self {
+            turn: Mutex::new(()),
+            latest: std::sync::Mutex::new(None),
+            apart,
+        }
+    }
+
+    fn latest(&self) -> std::sync::MutexGuard<'_, Option<Latest<T>>> {
+        // What is inside is replaced as a whole.
+        self.latest
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// The outcome of a reading that began after this call.
+    async fn get(&self, read: impl Future<Output = Result<T, CallError>>) -> Result<Arc<T>, Fault> {
+        let asked = Instant::now();
+        let _turn = self.turn.lock().await;
+        let last = self.latest().as_ref().map(|latest| {
+            let fresh = (latest.began > asked).then(|| latest.outcome.clone());
+            (latest.began, fresh)
+        });
+        if let Some((began, fresh)) = last {
+            if let Some(outcome) = fresh {
+                return outcome;
+            }
+            tokio::time::sleep_until(began + self.apart).await;
+        }
+        let began = Instant::now();
+        let outcome = read.await.map(Arc::new).map_err(|error| {
+            tracing::debug!(fault = %error.fault, "a shared list could not be read");
+            error.fault
+        });
+        *self.latest() = Some(Latest {
+            began,
+            outcome: outcome.clone(),
+        });
+        outcome
+    }
+}
+
+impl SharedLists {
+    pub(crate) fn new(ports: Ports) -> Self {
+        Self {
+            ports,
+            records: Arc::new(Shared::new(RECORDS_APART)),
+            services: Arc::new(Shared::new(SERVICES_APART)),
+            memory: Arc::default(),
+        }
+    }
+
+    /// Evacuation records read after this call; none older than `since` is promised.
+    pub(crate) async fn records(&self, since: Option<Timestamp>) -> Result<Arc<Records>, Fault> {
+        self.memory.lock().await.reach_back_to(since);
+        self.records.get(self.read_records()).await
+    }
+
+    /// The service record of `host`, read after this call.
+    pub(crate) async fn service(&self, host: &str) -> Result<Option<Service>, Fault> {
+        let services = self.services.get(self.read_services()).await?;
+        match services.get(host) {
+            None => Ok(None),
+            Some(Some(service)) => Ok(Some(service.clone())),
+            Some(None) => Err(Fault {
+                class: FaultClass::Transient,
+                status: None,
+                maybe_done: false,
+                text: format!("nova cannot reach the cell of host {host}: the cell is down"),
+            }),
+        }
+    }
+
+    async fn read_services(&self) -> Result<BTreeMap<String, Option<Service>>, CallError> {
+        Ok(self.ports.compute.services().await?.into_iter().collect())
+    }
+
+    async fn read_records(&self) -> Result<Records, CallError> {
+        let started = self.ports.clock.boot();
+        let mut memory = self.memory.lock().await;
+        memory.forget_what_is_old(started);
+        let fresh = self.ports.compute.evacuations(memory.cut()).await?;
+        memory.take_in(fresh);
+        let mut by_host: HashMap<String, Vec<Migration>> = HashMap::new();
+        for record in memory.records.values().rev() {
+            if let Some(source) = &record.source {
+                by_host.entry(source.clone()).or_default().push(record.clone());
+            }
+        }
+        Ok(Records { started, by_host })
+    }
+}
+
+/// The records that have been read so far.
+#[derive(Default)]
+struct Memory {
+    records: BTreeMap<MigrationId, Migration>,
+    /// Everything made since then is in [`Self::records`]; `None` within: since ever. Without: nothing has been read yet.
+    complete_since: Option<Option<Timestamp>>,
+    /// Somebody wants to know everything since then.
+    wanted_since: Option<Option<Timestamp>>,
+    newest: Option<Timestamp>,
+    /// The beginning of the latest reading, on the boot clock.
+    read_at: Duration,
+}
+
+impl Memory {
+    fn forget_what_is_old(&mut self, now: Duration) {
+        if now.saturating_sub(self.read_at) > MEMORY {
+            *self = Self {
+                wanted_since: self.wanted_since,
+                ..Self::default()
+            };
+        }
+        self.read_at = now;
+    }
+
+    fn reach_back_to(&mut self, since: Option<Timestamp>) {
+        self.wanted_since = Some(match self.wanted_since {
+            None => since,
+            Some(before) => before.zip(since).map(|(one, other)| one.min(other)),
+        });
+    }
+
+    fn reaches_back_to(&self, since: Option<Timestamp>) -> bool {
+        match (self.complete_since, since) {
+            (None, _) | (Some(Some(_)), None) => false,
+            (Some(None), _) => true,
+            (Some(Some(complete)), Some(since)) => complete <= since,
+        }
+    }
+
+    /// From when on records have to be read: everything that may have changed or come to be since the last reading.
+    fn cut(&self) -> Option<Timestamp> {
+        let wanted = self.wanted_since.flatten();
+        if !self.reaches_back_to(wanted) {
+            return wanted;
+        }
+        let margin = i64::try_from(CLOCKS_APART.as_micros()).unwrap_or(i64::MAX);
+        let new = self.newest?.micros().saturating_sub(margin);
+        let mut cut = new;
+        for record in self.records.values().filter(|record| !is_over(&record.status)) {
+            cut = cut.min(record.created_at?.micros());
+        }
+        // A reading that begins where everything is known already costs nothing more than one that begins there.
+        Some(Timestamp::from_micros(cut).max(wanted.unwrap_or(Timestamp::from_micros(cut))))
+    }
+
+    fn take_in(&mut self, fresh: Vec<Migration>) {
+        let cut = self.cut();
+        // What is under way and was not shown again is gone, and with it its instance.
+        let within = |record: &Migration| match (cut, record.created_at) {
+            (None, _) | (_, None) => true,
+            (Some(cut), Some(made)) => made >= cut.whole_seconds(),
+        };
+        self.records.retain(|_, record| !within(record));
+        for record in fresh {
+            self.newest = self.newest.max(record.created_at);
+            self.records.insert(record.id, record);
+        }
+        let wanted = self.wanted_since.flatten();
+        if !self.reaches_back_to(wanted) {
+            self.complete_since = Some(wanted);
+        }
+    }
+}
+
+/// Statuses that Nova does not change any more, but for `done`, which becomes `completed`.
+fn is_over(status: &str) -> bool {
+    matches!(status, "done" | "completed" | "failed" | "error" | "cancelled")
+}
+
+#[cfg(test)]
+mod tests {
+    use tachi_domain::ServerId;
+    use tachi_domain::nova::MigrationType;
+    use uuid::Uuid;
+
+    use super::*;
+
+    const MINUTE: i64 = 60_000_000;
+
+    fn at(minutes: i64) -> Timestamp {
+        Timestamp::from_micros(minutes * MINUTE)
+    }
+
+    fn record(id: u64, minutes: i64, status: &str) -> Migration {
+        Migration {
+            id: MigrationId(id),
+            server: ServerId(Uuid::from_u128(u128::from(id))),
+            kind: MigrationType::Evacuation,
+            status: status.into(),
+            source: Some("a".into()),
+            dest: None,
+            created_at: Some(at(minutes)),
+        }
+    }
+
+    fn read(memory: &mut Memory, records: Vec<Migration>) {
+        memory.take_in(records);
+    }
+
+    #[test]
+    fn a_reading_goes_back_to_what_is_under_way_or_may_be_new_and_no_further() {
+        let mut memory = Memory::default();
+        memory.reach_back_to(Some(at(10)));
+        assert_eq!(memory.cut(), Some(at(10)), "nothing is known yet");
+        read(
+            &mut memory,
+            vec![
+                record(3, 30, "done"),
+                record(2, 20, "accepted"),
+                record(1, 12, "done"),
+            ],
+        );
+        assert_eq!(memory.cut(), Some(at(20)), "one is under way");
+        read(&mut memory, vec![record(3, 30, "done"), record(2, 20, "failed")]);
+        assert_eq!(memory.cut(), Some(at(29)), "clocks may be a minute apart");
+        let kept: Vec<u64> = memory.records.keys().map(|id| id.0).collect();
+        assert_eq!(kept, [1, 2, 3], "what has ended is remembered");
+        memory.reach_back_to(Some(at(5)));
+        assert_eq!(memory.cut(), Some(at(5)), "somebody wants to know more");
+        read(
+            &mut memory,
+            vec![
+                record(3, 30, "done"),
+                record(2, 20, "failed"),
+                record(1, 12, "done"),
+            ],
+        );
+        assert_eq!(memory.cut(), Some(at(29)));
+        memory.reach_back_to(None);
+        assert_eq!(memory.cut(), None);
+    }
+
+    #[test]
+    fn a_record_that_is_gone_is_forgotten_and_so_is_everything_after_a_while() {
+        let mut memory = Memory::default();
+        memory.reach_back_to(Some(at(10)));
+        memory.forget_what_is_old(Duration::from_secs(100));
+        read(
+            &mut memory,
+            vec![record(2, 20, "accepted"), record(1, 12, "done")],
+        );
+        read(&mut memory, vec![]);
+        let kept: Vec<u64> = memory.records.keys().map(|id| id.0).collect();
+        assert_eq!(kept, [1]);
+        memory.forget_what_is_old(Duration::from_secs(161));
+        assert!(memory.records.is_empty());
+        assert_eq!(memory.cut(), Some(at(10)), "all that is wanted is read again");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_asks_while_a_reading_is_under_way_is_served_by_the_next_one_all_together() {
+        let shared = Arc::new(Shared::<usize>::new(Duration::from_millis(400)));
+        let count = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        let read = || {
+            let count = count.clone();
+            async move {
+                let number = count.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                Ok::<_, CallError>(number)
+            }
+        };
+        let first = shared.get(read());
+        let later = async {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            let (one, two, three) = tokio::join!(shared.get(read()), shared.get(read()), shared.get(read()));
+            [one, two, three].map(|outcome| *outcome.unwrap())
+        };
+        let begun = Instant::now();
+        let (first, later) = tokio::join!(first, later);
+        assert_eq!(*first.unwrap(), 0);
+        assert_eq!(later, [1, 1, 1]);
+        assert_eq!(
+            begun.elapsed(),
+            Duration::from_millis(500),
+            "readings begin 400 ms apart"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reading_that_failed_is_told_to_those_it_was_for_and_tried_again_for_others() {
+        let shared = Shared::<usize>::new(Duration::from_millis(400));
+        let failed = shared.get(async { Err(CallError::refused("no")) }).await;
+        assert_eq!(failed.unwrap_err().text, "no");
+        assert_eq!(*shared.get(async { Ok(7) }).await.unwrap(), 7);
+    }
+}

@@ -1,0 +1,84 @@
+//! `[recovery]`: how fast an engine may be, over all its recoveries.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use tachi_config::Reader;
+use tachi_domain::pace::Bounds;
+use tachi_domain::policy::Policy;
+use tachi_engine::PaceOptions;
+
+const G: &str = "recovery";
+
+/// Patience with Nova.
+const PATIENCE: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(600);
+
+/// Reads it. `policy` has `evacuations_in_flight` and `evacuations_queued`, which each window begins with.
+pub(super) fn pace(r: &mut Reader<'_>, policy: &Policy) -> PaceOptions {
+    let d = PaceOptions::default();
+    let mut int = |name: &str, default: u32| r.int(G, name).default(default).range(1..=10_000).get();
+    // What was asked for as a beginning is never out of bounds.
+    let in_flight = Bounds {
+        min: int("evacuations_in_flight_min", d.in_flight.min),
+        start: policy.in_flight,
+        max: int("evacuations_in_flight_max", d.in_flight.max.max(policy.in_flight)),
+    };
+    let queued = Bounds {
+        min: int("evacuations_queued_min", d.queued.min),
+        start: policy.queued,
+        max: int("evacuations_queued_max", d.queued.max.max(policy.queued)),
+    };
+    let most_calls = int("calls_in_flight_max", d.calls.max);
+    PaceOptions {
+        in_flight: in_flight.in_order(),
+        queued: queued.in_order(),
+        calls: Bounds {
+            max: most_calls,
+            ..d.calls
+        }
+        .in_order(),
+        take_up_patience: r
+            .seconds(G, "take_up_patience")
+            .default(d.take_up_patience)
+            .range(PATIENCE)
+            .get(),
+        call_patience: r
+            .seconds(G, "call_patience")
+            .default(d.call_patience)
+            .range(PATIENCE)
+            .get(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::Settings;
+
+    fn pace_of(text: &str) -> PaceOptions {
+        let text = format!("[DEFAULT]\nhost = x\n{text}");
+        Settings::parse("test", &text).unwrap().pace
+    }
+
+    #[test]
+    fn nothing_said_is_the_default() {
+        assert_eq!(pace_of(""), PaceOptions::default());
+    }
+
+    #[test]
+    fn the_windows_are_bounded_by_the_options() {
+        let pace = pace_of(
+            "[recovery]\nevacuations_in_flight = 5\nevacuations_in_flight_min = 2\nevacuations_in_flight_max = 50\n\
+             evacuations_queued = 70\nevacuations_queued_min = 9\nevacuations_queued_max = 60\ntake_up_patience = 3\n\
+             call_patience = 0.5\ncalls_in_flight_max = 3\n",
+        );
+        let bounds = |min, start, max| Bounds { min, start, max };
+        assert_eq!(pace.in_flight, bounds(2, 5, 50));
+        assert_eq!(pace.queued, bounds(9, 60, 60), "the upper bound wins");
+        assert_eq!(pace.calls, bounds(3, 3, 3));
+        assert_eq!(pace.take_up_patience, Duration::from_secs(3));
+        assert_eq!(pace.call_patience, Duration::from_millis(500));
+        let wide = pace_of("[recovery]\nevacuations_in_flight = 5000\n").in_flight;
+        assert_eq!(wide, bounds(8, 5_000, 5_000));
+    }
+}
