@@ -110,6 +110,9 @@ pub(crate) struct SandboxArgs {
     /// Seconds a rebuild takes
     #[arg(long, default_value_t = 2.0, value_name = "SECONDS", value_parser = seconds)]
     pub(crate) rebuild_seconds: f64,
+    /// Evacuations the simulated Nova takes up per second; no limit if not given
+    #[arg(long, value_name = "N", value_parser = rate)]
+    pub(crate) evacuations_per_second: Option<f64>,
     /// Makes a run repeatable
     #[arg(long, default_value_t = 0, value_name = "SEED")]
     pub(crate) seed: u64,
@@ -321,6 +324,13 @@ pub(crate) enum ConfigFormat {
     Ini,
     /// For programs
     Json,
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(rate) if rate.is_finite() && (0.01..=100_000.0).contains(&rate) => Ok(rate),
+        Ok(_) | Err(_) => Err("write a number between 0.01 and 100000".into()),
+    }
 }
 
 fn seconds(text: &str) -> Result<f64, String> {

@@ -132,6 +132,7 @@ pub(crate) fn options_of(args: &SandboxArgs) -> SandboxOptions {
                 ..Fleet::default()
             },
             rebuild_time: Duration::from_secs_f64(args.rebuild_seconds),
+            conductor_rate: args.evacuations_per_second,
             ..RegionSettings::default()
         },
         listen: args.listen,
