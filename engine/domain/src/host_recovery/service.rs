@@ -285,8 +285,12 @@ impl HostRecovery {
         let Some(seen) = self.service.seen.as_ref() else {
             return;
         };
-        let quiet =
-            self.fence.is_quiet(now.elapsed, settle) && !self.service.may_yet_be_set(now.elapsed, settle);
+        let may_yet_be_set = self.service.may_yet_be_set(now.elapsed, settle);
+        if may_yet_be_set {
+            // Our own late change would look like a heartbeat: what is heard before it can come no more counts for nothing.
+            self.service.advanced = None;
+        }
+        let quiet = self.fence.is_quiet(now.elapsed, settle) && !may_yet_be_set;
         // What this very write makes of the recovery must be durable before the host is handed back.
         if !quiet || self.service.updating || record.life.is_some() {
             return;

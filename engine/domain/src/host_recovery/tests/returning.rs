@@ -236,3 +236,19 @@ fn r22_changes_of_the_record_that_lie_far_apart_are_no_heartbeats() {
     bed.tick(10_000).heartbeat_age(0).service();
     assert!(bed.clears());
 }
+
+#[test]
+fn r22_our_own_changes_that_come_late_are_no_heartbeats() {
+    let mut bed = returning();
+    let lost = bed.at;
+    bed.state.service.put_loose = Some(crate::Elapsed::from_millis(lost));
+    // One that nobody has answered takes effect at last, and so does another that was lost before it.
+    bed.tick(10_000).heartbeat_age(0).service();
+    bed.tick(10_000).heartbeat_age(0).service();
+    bed.at = lost + 80_100;
+    bed.service();
+    assert!(!bed.clears(), "neither was the host's");
+    bed.at += 5_000;
+    bed.heartbeat_age(0).service();
+    assert!(bed.clears(), "the first heartbeat after one that counts");
+}
