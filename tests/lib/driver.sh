@@ -9,6 +9,7 @@ budget() {
     install) echo 900 ;;
     real-trouble) echo 1500 ;;
     real-cloud | bench) echo 900 ;;
+    long) echo 1800 ;;
     *) die "no budget for the group $1" ;;
   esac
 }

@@ -103,6 +103,12 @@ def run(binary: pathlib.Path, name: str, seeds: int) -> tuple[str | None, str, f
     return told.group(1), told.group(2), took
 
 
+def is_fine(binary: pathlib.Path, seed: str) -> bool:
+    """Whether that seed breaks no rule by itself."""
+    environment = {**os.environ, "SIM_SEED": seed}
+    return subprocess.run([str(binary), "whole_recoveries"], env=environment, capture_output=True).returncode == 0
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--scratch", type=pathlib.Path, required=True, help="where to copy and build")
@@ -142,6 +148,9 @@ def main() -> int:
                 failed += 1
             elif "unseen" in one:
                 print(f"FAILED  {one['rule']:5} {name}: is seen after all (seed {seed}: {what}): take `unseen` away")
+                failed += 1
+            elif not is_fine(binary, seed):
+                print(f"FAILED  {one['rule']:5} {name}: seed {seed} fails without it too: {what}")
                 failed += 1
             else:
                 print(f"caught  {one['rule']:5} {name}: seed {seed} ({took:.1f} s): {what}")

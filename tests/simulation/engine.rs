@@ -427,6 +427,9 @@ impl World {
         if lost && self.rng.percent(50) {
             note!(self, "engine {}'s commit fails, unknown to it", owner.engine);
             self.mishap(Mishap::CommitLostUnwritten);
+            if mutated("unsure") {
+                return Ok(None);
+            }
             return Err(Ended::Unsure);
         }
         let write = self.write_of(owner, record);
@@ -550,6 +553,7 @@ impl World {
 
     /// What has just become durable, seen by the ledger.
     fn look_at_write(&mut self, owner: Owner, record: &Record, write: &Write) {
+        self.check_one_move(write);
         if !record.proofs.is_empty() {
             self.worst_moment(Worst::Proof);
         }
@@ -667,7 +671,7 @@ impl World {
             self.mishap(Mishap::DiesBeforeCall);
             return self.crash(owner.engine);
         }
-        self.check_call(owner, &command);
+        self.check_call(owner, &command, committed);
         if self.weather.more.slips && self.chaos() && command.is_write() && self.rng.percent(3) {
             // R4 ends here: no check can be made after the last one. The call goes out whenever the process goes on.
             self.mishap(Mishap::StoppedAtFirstByte);

@@ -3,7 +3,7 @@
 use tachi_domain::policy::FencingMode;
 use tachi_domain::recovery::{Command, Word};
 
-use crate::journal::RecIx;
+use crate::journal::{RecIx, Write};
 use crate::mishap::Mishap;
 use crate::nova::{HostIx, ServerIx};
 use crate::world::{Owner, World};
@@ -13,6 +13,9 @@ const READING: u64 = 31_000;
 
 /// A beat may be so old when a call is made (R2), and its intent half a second (R4).
 const HEARD: u64 = 4_000;
+
+/// From the commit of an intent to its call (R4).
+const INTENT: u64 = 500;
 
 /// A sweep interval, and the moment a sweep takes.
 const NOTICED: u64 = 2_100;
@@ -49,7 +52,14 @@ impl World {
     }
 
     /// Right before the first byte of a call.
-    pub(crate) fn check_call(&mut self, owner: Owner, command: &Command) {
+    pub(crate) fn check_call(&mut self, owner: Owner, command: &Command, committed: u64) {
+        let late = self.now - committed;
+        if command.is_write() && late > INTENT {
+            self.violate(format!(
+                "{} is called {late} ms after its intent (R4)",
+                command.name()
+            ));
+        }
         let host = self.journal.recs[owner.rec].host;
         match command {
             Command::Evacuate(evacuation) => {
@@ -61,6 +71,21 @@ impl World {
             }
             Command::ReadLists { .. } => self.journal.recs[owner.rec].lists += 1,
             _ => {}
+        }
+    }
+
+    /// An instance has one open move, whatever the recovery (R6).
+    pub(crate) fn check_one_move(&mut self, write: &Write) {
+        let twice = write
+            .moves
+            .iter()
+            .filter(|(_, one)| one.open)
+            .find(|(server, _)| {
+                let open = |row: &&crate::journal::Rec| row.moves.get(server).is_some_and(|one| one.open);
+                self.journal.recs.iter().filter(open).count() > 1
+            });
+        if let Some((server, _)) = twice {
+            self.violate(format!("{server} is being moved by two recoveries (R6)"));
         }
     }
 
@@ -108,12 +133,19 @@ impl World {
         }
     }
 
+    pub(crate) fn note_operators_no(&mut self) {
+        let now = self.now;
+        let journal = &mut self.journal;
+        let since = |said: bool, before: Option<u64>| said.then(|| before.unwrap_or(now));
+        journal.disabled_since = since(!journal.segment_enabled, journal.disabled_since);
+        journal.maintenance_since = since(journal.maintenance.contains(&0), journal.maintenance_since);
+    }
+
     /// R20, EW7: an operator's no takes effect with the next beat.
     fn check_said_no(&mut self, host: HostIx, what: &str) {
-        let segment = !self.journal.segment_enabled;
-        let forbidden = segment || (host == 0 && self.journal.maintenance.contains(&0));
-        let since = self.journal.no_since.unwrap_or(self.now);
-        if forbidden && self.now - since > HEARD {
+        let maintenance = self.journal.maintenance_since.filter(|_| host == 0);
+        let since = [self.journal.disabled_since, maintenance];
+        if since.into_iter().flatten().any(|since| self.now - since > HEARD) {
             self.violate(format!(
                 "host {host} is {what} although an operator has said no (R20)"
             ));

@@ -84,8 +84,9 @@ pub(crate) enum Committed {
 pub(crate) struct Journal {
     pub recs: Vec<Rec>,
     pub segment_enabled: bool,
-    /// When an operator last said no to anything, and when that was first.
-    pub no_since: Option<u64>,
+    /// Since when the segment is disabled, and since when host 0 is on maintenance.
+    pub disabled_since: Option<u64>,
+    pub maintenance_since: Option<u64>,
     pub maintenance: BTreeSet<HostIx>,
     /// Without it two owners write: a mutation that must be caught.
     pub checks_epoch: bool,

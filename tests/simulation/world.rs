@@ -301,7 +301,7 @@ pub(crate) struct World {
 pub(crate) const HOSTS: usize = 5;
 
 /// More events than any run needs.
-const BUSY: u64 = 60_000;
+const BUSY: u64 = 300_000;
 
 macro_rules! note {
     ($world:expr, $($text:tt)*) => {
@@ -327,7 +327,8 @@ impl World {
             journal: Journal {
                 recs: Vec::new(),
                 segment_enabled: true,
-                no_since: None,
+                disabled_since: None,
+                maintenance_since: None,
                 maintenance: BTreeSet::new(),
                 checks_epoch: !crate::mutate::mutated("epoch"),
                 hosts: HOSTS,
@@ -425,12 +426,7 @@ impl World {
     /// Runs until nothing is left to be done, a rule is broken, or far too much time has passed.
     pub(crate) fn run(&mut self) {
         while self.violation.is_none() && self.slip_harm.is_none() && !self.is_done() {
-            let said_no = !self.journal.segment_enabled || self.journal.maintenance.contains(&0);
-            if !said_no {
-                self.journal.no_since = None;
-            } else if self.journal.no_since.is_none() {
-                self.journal.no_since = Some(self.now);
-            }
+            self.note_operators_no();
             let Some(Reverse(due)) = self.queue.pop() else {
                 break;
             };
