@@ -27,9 +27,6 @@ use crate::pulse::Pulse;
 use crate::sweeper::{Sweeper, WATCH};
 use crate::telling::Teller;
 
-/// Between two looks at the beats of others: silence is noticed so much late, twice.
-const WATCH: Duration = Duration::from_millis(250);
-
 /// The outside, as adapters provide it.
 #[derive(Clone)]
 pub struct Ports {

@@ -1,7 +1,7 @@
 //! The operator's hooks in the recovery of an instance.
 
 use super::*;
-use crate::hooks::{Defaults, Flow, Hook, HookCall, HookOutcome, Verdict};
+use crate::hooks::{Defaults, Flow, Hook, HookCall, HookOutcome, Phase, Verdict};
 
 /// A recovery that is answered as Nova would.
 struct Bench {
