@@ -21,6 +21,7 @@ mod m20261120_0001_masakari_tables;
 mod m20261120_0002_recovery_tables;
 mod m20261120_0003_list_indexes;
 mod m20261120_0010_lock_table;
+mod m20261120_0020_host_reservation;
 mod m20261120_0030_engine_table;
 mod m20261120_0040_reports_and_restarts;
 mod origin;
@@ -52,6 +53,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261120_0002_recovery_tables::Migration),
             Box::new(m20261120_0003_list_indexes::Migration),
             Box::new(m20261120_0010_lock_table::Migration),
+            Box::new(m20261120_0020_host_reservation::Migration),
             Box::new(m20261120_0030_engine_table::Migration),
             Box::new(m20261120_0040_reports_and_restarts::Migration),
         ]

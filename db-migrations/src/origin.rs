@@ -91,6 +91,7 @@ const OURS: &[&str] = &[
     "recovery_step",
     "recovery_proof",
     "host_state",
+    "host_reservation",
     "tachi_meta",
     "tachi_lock",
     "tachi_engine",

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tachi_domain::ServerId;
 use tachi_domain::entity::vmove::VmoveStatus;
-use tachi_domain::host_recovery::{self, HostRecovery, Move};
+use tachi_domain::host_recovery::{self, HostRecovery, Move, Taken};
 use tachi_domain::pace::Demand;
 use tachi_domain::policy::Policy;
 use tachi_domain::process_recovery::{self, ProcessRecovery};
 use tachi_domain::recovery::{Command, Decision, Now, Observation, Record, RecoveryKind};
 use tachi_domain::vm_recovery::{self, VmRecovery};
+use tachi_domain::{HostId, ServerId};
 
 use crate::ports::journal::Claimed;
 
@@ -158,6 +158,14 @@ impl Any {
     pub(crate) fn held(&self) -> Option<&str> {
         match self {
             Self::Host(state) => state.hold.as_ref().map(|hold| hold.reason.as_str()),
+            Self::Vm(_) | Self::Process(_) => None,
+        }
+    }
+
+    /// A reserved host that it holds, or held.
+    pub(crate) fn reservation(&self, host: HostId) -> Option<&Taken> {
+        match self {
+            Self::Host(state) => state.reserve.taken(host),
             Self::Vm(_) | Self::Process(_) => None,
         }
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tachi_domain::Elapsed;
 use tachi_domain::entity::notification::NotificationStatus;
-use tachi_domain::recovery::{Command, Now, Observation, Pulse, Record, Step};
+use tachi_domain::recovery::{Command, Now, Observation, Pulse, Record, Step, Task};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
@@ -214,6 +214,10 @@ impl Driver {
                 record.steps.clear();
                 record.restarted = None;
             }
+            if matches!(refusal, Observation::ReserveTaken(_)) {
+                // What was not taken need not be told.
+                record.steps.retain(|step| step.task != Task::Reserve);
+            }
             observations = commands.into_iter().map(Observation::NotSent).collect();
             observations.push(refusal);
         }
@@ -244,6 +248,7 @@ impl Driver {
             Committed::HostUnderRecovery => Some(Observation::HostUnderRecovery),
             // It was to end on half of what is known: it begins anew from the journal, and hears the rest.
             Committed::Joined => return Err(Ended::Unsure),
+            Committed::ReserveTaken(hosts) => Some(Observation::ReserveTaken(hosts)),
             Committed::Lost => return Err(Ended::Lost),
         };
         if refused.is_none() {
@@ -269,9 +274,11 @@ impl Driver {
             .await;
         match self.judge(beaten.outcome, beaten.sent)? {
             Committed::Written(_) => Ok(()),
-            Committed::Lost | Committed::MovesTaken(_) | Committed::HostUnderRecovery | Committed::Joined => {
-                Err(Ended::Lost)
-            }
+            Committed::Lost
+            | Committed::MovesTaken(_)
+            | Committed::HostUnderRecovery
+            | Committed::Joined
+            | Committed::ReserveTaken(_) => Err(Ended::Lost),
         }
     }
 

@@ -17,6 +17,7 @@ use crate::holding::Holding;
 use crate::hooking::{self, Told};
 use crate::lists::SharedLists;
 use crate::ports::{CallError, ServiceChange};
+use crate::reserving;
 
 /// What a command needs besides itself.
 pub(crate) struct Context {
@@ -103,6 +104,7 @@ pub(crate) async fn execute(command: Command, context: Context) -> Observation {
             Observation::Server { server, result }
         }
         Command::RunHook(call) => hooking::run(call, &context.told, context.ports.hooks.as_ref()).await,
+        Command::Reserve(call) => reserving::execute(call, &context).await,
         Command::Lock { .. }
         | Command::Unlock(_)
         | Command::Prepare(_)
@@ -125,7 +127,7 @@ async fn call_about_server(command: Command, context: &Context) -> Observation {
         Command::Lock { reason, .. } => compute.lock(server, reason).await,
         Command::Unlock(_) => compute.unlock(server).await,
         Command::Prepare(_) => compute.reset_state(server, &VmState::Error).await,
-        Command::Evacuate(evacuation) => compute.evacuate(evacuation.server(), None).await,
+        Command::Evacuate(evacuation) => compute.evacuate(evacuation.server(), evacuation.target()).await,
         Command::Restore { to, .. } => match to {
             Restoration::Stop => compute.stop(server).await,
             Restoration::Pause => compute.pause(server).await,
@@ -146,7 +148,8 @@ async fn call_about_server(command: Command, context: &Context) -> Observation {
         | Command::ReadEvacuations { .. }
         | Command::ReadConductors
         | Command::ReadServer(_)
-        | Command::RunHook(_) => return Observation::NotSent(command),
+        | Command::RunHook(_)
+        | Command::Reserve(_) => return Observation::NotSent(command),
     };
     if let Some(echo) = echo(&result, begun.elapsed()) {
         context.governor.heard(call == ServerCall::Evacuate, echo);
@@ -185,6 +188,9 @@ fn failed(command: Command, error: &CallError) -> Observation {
         maybe_done: false,
         ..error.fault.clone()
     };
+    if let Command::Reserve(call) = &command {
+        return Observation::Reserve(call.failed(fault));
+    }
     match command.server_call() {
         Some((server, call)) => Observation::ServerCall {
             server,
@@ -197,7 +203,7 @@ fn failed(command: Command, error: &CallError) -> Observation {
 }
 
 /// Logs the whole chain once, here; decisions need the fault only.
-fn fault(error: CallError) -> Fault {
+pub(crate) fn fault(error: CallError) -> Fault {
     let source = error.source.as_ref().map(ToString::to_string);
     tracing::debug!(fault = %error.fault, source, class = ?error.fault.class, "call failed");
     error.fault
@@ -225,6 +231,10 @@ fn change_of(update: ServiceUpdate) -> ServiceChange {
         ServiceUpdate::ForceDown => ServiceChange {
             disable: None,
             forced_down: Some(true),
+        },
+        ServiceUpdate::Enable => ServiceChange {
+            disable: Some(None),
+            forced_down: None,
         },
         ServiceUpdate::ClearForcedDown => ServiceChange {
             disable: None,

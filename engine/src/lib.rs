@@ -23,6 +23,7 @@ mod lists;
 mod numbers;
 pub mod ports;
 mod pulse;
+mod reserving;
 mod sweeper;
 mod telling;
 mod writing;

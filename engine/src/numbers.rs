@@ -88,7 +88,12 @@ pub(crate) fn committed(outcome: &Result<Committed, JournalError>, took: Duratio
     let result = match outcome {
         Ok(Committed::Written(_)) => "written",
         Ok(Committed::Lost) => "lost",
-        Ok(Committed::MovesTaken(_) | Committed::HostUnderRecovery | Committed::Joined) => "refused",
+        Ok(
+            Committed::MovesTaken(_)
+            | Committed::HostUnderRecovery
+            | Committed::Joined
+            | Committed::ReserveTaken(_),
+        ) => "refused",
         Err(_) => "failed",
     };
     counter!(COMMITS, "result" => result).increment(1);
@@ -153,6 +158,9 @@ fn fault(observation: &Observation) -> Option<&Fault> {
     } = observation
     {
         return Some(fault);
+    }
+    if let Observation::Reserve(answer) = observation {
+        return answer.fault();
     }
     None
 }

@@ -8,6 +8,7 @@ pub mod hooks;
 pub mod journal;
 pub mod operator;
 pub mod registry;
+pub mod reserve;
 pub mod roll;
 pub mod wake;
 

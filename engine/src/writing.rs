@@ -1,12 +1,14 @@
 //! From a decision's record to one transaction.
 
 use serde_json::json;
+use tachi_domain::host_recovery::{Taken, TakenEnd, TakenStep};
 use tachi_domain::proof::{Basis, Proof};
 use tachi_domain::recovery::{Record, Step, StepKind};
 use tachi_domain::{Elapsed, HostId, Timestamp};
 
 use crate::any::Any;
 use crate::ports::journal::{self, HostWrite, MoveWrite, ProofWrite, StepWrite, Write};
+use crate::ports::reserve::{ReservationState, ReservationWrite};
 
 /// Builds the transaction.
 ///
@@ -63,7 +65,33 @@ pub(crate) fn write_of(
         // What has been heard is no news.
         unless_joined: record.unless_joined && !state.has_heard_normal(),
         restarted: record.restarted,
+        reservations: record
+            .reservations
+            .iter()
+            .filter_map(|host| state.reservation(*host))
+            .map(|taken| reservation_of(taken, wall))
+            .collect(),
+        host_back: host.filter(|_| record.host_back),
     })
+}
+
+fn reservation_of(taken: &Taken, wall: Timestamp) -> ReservationWrite {
+    ReservationWrite {
+        host: taken.host,
+        name: taken.name.clone(),
+        state: match taken.step {
+            TakenStep::Over(TakenEnd::Used) => ReservationState::Used,
+            TakenStep::Over(TakenEnd::GivenBack) => ReservationState::GivenBack,
+            TakenStep::Preparing | TakenStep::Ready | TakenStep::Returning if taken.consumed => {
+                ReservationState::Consumed
+            }
+            TakenStep::Preparing | TakenStep::Ready | TakenStep::Returning => ReservationState::Held,
+        },
+        was_enabled: taken.was_enabled,
+        was_reason: taken.was_reason.clone(),
+        aggregates: taken.joining.iter().map(|one| one.name.clone()).collect(),
+        at: wall,
+    }
 }
 
 fn step_of(step: &Step, wall: Timestamp) -> StepWrite {

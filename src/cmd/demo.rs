@@ -11,7 +11,7 @@ mod view;
 use std::io::IsTerminal as _;
 use std::time::{Duration, Instant};
 
-use crate::cli::{DemoArgs, Method};
+use crate::cli::DemoArgs;
 use crate::logging::{self, Logging};
 use crate::out;
 
@@ -28,12 +28,6 @@ const LOOK: Duration = Duration::from_millis(100);
 
 /// Runs it.
 pub(crate) async fn run(args: DemoArgs) -> Result<u8, Failure> {
-    if args.method != Method::Auto {
-        return Err(Failure::usage(format!(
-            "--method {}: this version recovers by auto only; reserved hosts are not there yet",
-            args.method.as_str()
-        )));
-    }
     logging::start(Logging {
         debug: false,
         json: false,

@@ -2,6 +2,7 @@
 
 mod instances;
 mod limits;
+mod reserve;
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -20,6 +21,7 @@ const LONG: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::fro
 /// Reads the rules. `has_device`: a power controller is configured, which makes `engine` the default mode (R15).
 pub(super) fn policy(r: &mut Reader<'_>, has_device: bool) -> Policy {
     let policy = failures(r, Policy::default());
+    let policy = reserve::reserve(r, policy);
     let policy = fencing(r, has_device, policy);
     let policy = pace(r, policy);
     let policy = instances::instances(r, policy);

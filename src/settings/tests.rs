@@ -206,3 +206,26 @@ fn the_log_goes_where_oslo_would_write_it() {
         );
     }
 }
+
+#[test]
+fn reserved_hosts_and_returning_hosts_have_their_options() {
+    let policy = |text: &str| Settings::parse("test.conf", text).unwrap().policy;
+    let d = policy("");
+    assert!(!d.join_aggregates && d.enable_after_return.is_none());
+    assert_eq!(
+        (d.reserved_wait, d.reserved_up_limit),
+        (Duration::from_secs(120), Duration::from_secs(60))
+    );
+    let on = policy(
+        "[host_failure]\nadd_reserved_host_to_aggregate = true\nreserved_host_wait = 5\nreserved_host_up_limit = 7\n\
+         enable_after_return = true\n",
+    );
+    assert!(on.join_aggregates);
+    assert_eq!(
+        (on.reserved_wait, on.reserved_up_limit),
+        (Duration::from_secs(5), Duration::from_secs(7))
+    );
+    assert_eq!(on.enable_after_return, Some(Duration::from_mins(5)));
+    let own = policy("[host_failure]\nenable_after_return = true\nenable_after_return_stable = 30\n");
+    assert_eq!(own.enable_after_return, Some(Duration::from_secs(30)));
+}

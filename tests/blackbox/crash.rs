@@ -7,9 +7,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::future::join_all;
+use tachi_domain::entity::segment::RecoveryMethod;
 use tachi_domain::recovery::Storm;
 use tachi_domain::{Elapsed, HostId, RecoveryId};
 use tachi_engine::ports::journal::{ClaimView, Claimed, Committed, Write};
+use tachi_engine::ports::reserve::ReserveRow;
 use tachi_engine::ports::{Journal, JournalError};
 use tachi_store::Store;
 use tokio_util::sync::CancellationToken;
@@ -88,12 +90,16 @@ impl Journal for Deadly {
     async fn proven_off(&self) -> Result<BTreeSet<String>, JournalError> {
         self.store.proven_off().await
     }
+
+    async fn reserve(&self, host: HostId) -> Result<Vec<ReserveRow>, JournalError> {
+        self.store.reserve(host).await
+    }
 }
 
 /// Lets an engine die at its `at`-th commit and another one finish. `false`: there were not so many commits.
-async fn die_at(at: usize, moment: Moment) -> bool {
+async fn die_at(at: usize, moment: Moment, method: RecoveryMethod) -> bool {
     let stage = Stage::set(quick_region(4)).await;
-    stage.protect().await;
+    stage.protect_by(method, reserve_of(method)).await;
     let servers = stage.boot(HOST, INSTANCES);
     stage.sandbox.region().power_loss(HOST).unwrap();
     let notification = stage.report(HOST).await;
@@ -115,16 +121,34 @@ async fn die_at(at: usize, moment: Moment) -> bool {
     stage.until_finished(notification, Duration::from_secs(60)).await;
     second.stop().await;
     stage.assert_each_exactly_once(&servers, HOST);
+    for spare in reserve_of(method) {
+        let shown = stage.sandbox.region().host(spare).unwrap();
+        assert_eq!(
+            shown.enabled,
+            shown.servers > 0,
+            "{spare} is in reserve or in use"
+        );
+    }
     died
 }
 
+/// The hosts in reserve for a method that wants some.
+fn reserve_of(method: RecoveryMethod) -> &'static [&'static str] {
+    match method {
+        RecoveryMethod::Auto => &[],
+        RecoveryMethod::ReservedHost | RecoveryMethod::AutoPriority | RecoveryMethod::RhPriority => {
+            &["compute-003", "compute-004"]
+        }
+    }
+}
+
 /// Every commit of a whole recovery, in turn.
-async fn die_at_every_commit(moment: Moment) {
+async fn die_at_every_commit(moment: Moment, method: RecoveryMethod) {
     const AT_ONCE: usize = 6;
     let mut next = 0;
     let mut deaths = 0;
     loop {
-        let round = (next..next + AT_ONCE).map(|at| die_at(at, moment));
+        let round = (next..next + AT_ONCE).map(|at| die_at(at, moment, method));
         next += AT_ONCE;
         let died = join_all(round).await.into_iter().filter(|died| *died).count();
         deaths += died;
@@ -137,15 +161,22 @@ async fn die_at_every_commit(moment: Moment) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn an_engine_that_dies_before_any_commit_is_followed_by_one_that_recovers_each_instance_once() {
-    die_at_every_commit(Moment::Before).await;
+    die_at_every_commit(Moment::Before, RecoveryMethod::Auto).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn an_engine_that_dies_after_any_commit_is_followed_by_one_that_recovers_each_instance_once() {
-    die_at_every_commit(Moment::After).await;
+    die_at_every_commit(Moment::After, RecoveryMethod::Auto).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn an_engine_that_dies_while_it_acts_is_followed_by_one_that_recovers_each_instance_once() {
-    die_at_every_commit(Moment::Acting).await;
+    die_at_every_commit(Moment::Acting, RecoveryMethod::Auto).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn an_engine_that_dies_while_it_takes_a_reserved_host_leaves_none_taken_and_none_half_ready() {
+    for moment in [Moment::After, Moment::Acting] {
+        die_at_every_commit(moment, RecoveryMethod::ReservedHost).await;
+    }
 }

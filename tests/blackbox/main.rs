@@ -18,6 +18,7 @@ mod operator;
 mod policies;
 mod processes;
 mod recovery;
+mod reserved;
 mod speed;
 mod support;
 mod telling;

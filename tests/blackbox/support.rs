@@ -35,6 +35,9 @@ pub(crate) struct Stage {
     pub(crate) api_port: u16,
 }
 
+/// Why reserved hosts are disabled.
+pub(crate) const IN_RESERVE: &str = "kept in reserve";
+
 /// A region that is quick to fail and quick to rebuild.
 pub(crate) fn quick_region(hosts: usize) -> RegionSettings {
     RegionSettings {
@@ -115,21 +118,31 @@ impl Stage {
 
     /// A segment with every hypervisor of the region.
     pub(crate) async fn protect(&self) {
+        self.protect_by(RecoveryMethod::Auto, &[]).await;
+    }
+
+    /// The same, with another method and these hosts in reserve: registered as reserved, and disabled in Nova.
+    pub(crate) async fn protect_by(&self, method: RecoveryMethod, reserved: &[&str]) {
         let segment = NewSegment {
             name: "all".into(),
             service_type: "COMPUTE".into(),
             enabled: true,
             description: None,
-            recovery_method: RecoveryMethod::Auto,
+            recovery_method: method,
         };
         let segment = self.store.create_segment(&segment).await.unwrap();
         for host in self.sandbox.region().hosts() {
+            let in_reserve = reserved.contains(&host.name.as_str());
+            if in_reserve {
+                let region = self.sandbox.region();
+                region.set_service(&host.name, false, Some(IN_RESERVE)).unwrap();
+            }
             let host = NewHost {
                 segment: segment.id,
                 name: host.name,
                 kind: "COMPUTE".into(),
                 control_attributes: "SSH".into(),
-                reserved: false,
+                reserved: in_reserve,
                 on_maintenance: false,
             };
             self.store.create_host(&host).await.unwrap();

@@ -11,6 +11,7 @@ use crate::machines::Bmc;
 use crate::mishap::Mishap;
 use crate::more_weather::Worst;
 use crate::nova::{HostIx, Refusal, ServerIx};
+use crate::reserve::{self, target_of};
 use crate::world::{Event, Owner, World, note};
 
 /// D of every call.
@@ -205,6 +206,7 @@ impl World {
                 started,
                 records: self.nova.evacuations_from(host, *since),
             })),
+            Command::Reserve(call) => self.reserve_effect(host, call),
             Command::ReadConductors => Observation::Conductors(Ok(!self.conductors_down())),
             Command::ReadServer(server) => Observation::Server {
                 server: *server,
@@ -237,7 +239,7 @@ impl World {
             Command::Prepare(_) => self.nova.mark_error(server),
             Command::Evacuate(_) => {
                 self.worst_moment(Worst::Evacuate);
-                self.evacuate(server)
+                self.evacuate(server, target_of(command))
             }
             Command::Stop(_) => self.tell(server, false),
             Command::Start(_) => self.tell(server, true),
@@ -496,6 +498,7 @@ fn failed(command: &Command, started: Elapsed, fault: Fault) -> Observation {
         };
     }
     match command {
+        Command::Reserve(call) => reserve::failed(call, fault),
         Command::ReadService => Observation::Service(Err(fault)),
         Command::ReadPower => Observation::Power {
             started,

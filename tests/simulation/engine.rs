@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use tachi_domain::entity::Stamps;
 use tachi_domain::entity::host::Host;
 use tachi_domain::entity::notification::{Notification, NotificationStatus, NotificationType};
-use tachi_domain::entity::segment::{RecoveryMethod, Segment};
+use tachi_domain::entity::segment::Segment;
 use tachi_domain::host_recovery::{HostRecovery, MoveStep};
 use tachi_domain::pace::Permits;
 use tachi_domain::policy::Policy;
@@ -21,6 +21,7 @@ use crate::mishap::Mishap;
 use crate::more_weather::Worst;
 use crate::mutate::mutated;
 use crate::nova::{host_name, server_id};
+use crate::reserve::reservations;
 use crate::world::{Event, Owner, World, note};
 
 const SILENCE: u64 = 4_000;
@@ -191,7 +192,7 @@ impl World {
             service_type: "COMPUTE".into(),
             enabled: true,
             description: None,
-            recovery_method: RecoveryMethod::Auto,
+            recovery_method: self.journal.reserve.method,
             stamps,
         };
         let id = u128::try_from(rec).unwrap();
@@ -250,6 +251,8 @@ impl World {
             in_flight: self.weather.in_flight,
             process_all_instances: true,
             flows: self.hooking.flows.clone(),
+            join_aggregates: self.journal.reserve.join,
+            enable_after_return: self.journal.reserve.enable_after,
             ..Policy::default()
         };
         let id = RecoveryId(Uuid::from_u128(0x4ec + id));
@@ -475,6 +478,7 @@ impl World {
             }
             Committed::MovesTaken(servers) => Ok(Some(Observation::MovesTaken(servers))),
             Committed::HostUnderRecovery => Ok(Some(Observation::HostUnderRecovery)),
+            Committed::ReserveTaken(hosts) => Ok(Some(Observation::ReserveTaken(hosts))),
         }
     }
 
@@ -501,7 +505,10 @@ impl World {
         let elapsed = self.elapsed(owner);
         match self.journal.beat(owner.rec, owner.epoch, elapsed) {
             Committed::Written => self.beaten(owner),
-            Committed::Lost | Committed::MovesTaken(_) | Committed::HostUnderRecovery => {
+            Committed::Lost
+            | Committed::MovesTaken(_)
+            | Committed::HostUnderRecovery
+            | Committed::ReserveTaken(_) => {
                 self.stats.refused_by_epoch += 1;
                 return Err(Ended::Gone);
             }
@@ -548,6 +555,10 @@ impl World {
                 .filter(|_| record.head)
                 .map(HostRecovery::is_proven_off),
             unless_host_recovery: record.unless_host_recovery.clone(),
+            reservations: state
+                .host_recovery()
+                .map(|state| reservations(record, state))
+                .unwrap_or_default(),
         }
     }
 

@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::recovery::{Life, OperatorWord, Pulse, RecoveryKind, Storm, Word};
-use tachi_domain::{Elapsed, ServerId, Timestamp};
+use tachi_domain::{Elapsed, HostId, ServerId, Timestamp};
 
 use crate::nova::{HostIx, ServerIx, host_name};
+use crate::reserve::{Reservation, Reserve};
 
 pub(crate) type RecIx = usize;
 
@@ -70,6 +71,7 @@ pub(crate) struct Write {
     pub notification: Option<(NotificationStatus, Option<String>)>,
     pub proven_off: Option<bool>,
     pub unless_host_recovery: Option<String>,
+    pub reservations: Vec<Reservation>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -78,6 +80,7 @@ pub(crate) enum Committed {
     Lost,
     MovesTaken(Vec<ServerId>),
     HostUnderRecovery,
+    ReserveTaken(Vec<HostId>),
 }
 
 #[derive(Debug)]
@@ -91,6 +94,7 @@ pub(crate) struct Journal {
     /// Without it two owners write: a mutation that must be caught.
     pub checks_epoch: bool,
     pub hosts: usize,
+    pub reserve: Reserve,
 }
 
 impl Rec {
@@ -239,6 +243,11 @@ impl Journal {
         if !taken.is_empty() {
             return Committed::MovesTaken(taken);
         }
+        let refused = self.refused_reservations(rec, &write.reservations);
+        if !refused.is_empty() {
+            return Committed::ReserveTaken(refused);
+        }
+        self.reserve_hosts(rec, &write.reservations);
         let row = &mut self.recs[rec];
         if crate::mutate::mutated("standby") {
             row.before = Some(Box::new((row.head.clone(), row.moves.clone())));

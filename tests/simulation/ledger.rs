@@ -1,6 +1,7 @@
 //! What must hold, read from the machines and the journal, never from what an engine believes.
 
 use tachi_domain::entity::notification::NotificationStatus;
+use tachi_domain::entity::segment::RecoveryMethod;
 use tachi_domain::host_recovery::{End, HostRecovery, Move, MoveStep};
 use tachi_domain::nova::{MigrationType, PowerState, VmState};
 use tachi_domain::recovery::{Life, RecoveryKind};
@@ -119,6 +120,7 @@ impl World {
             self.check_writes(rec);
             self.check_asked(rec);
         }
+        self.check_reserve();
         if self.weather.foreign && self.nova.services[0].reason.as_deref() != Some("disk is being replaced") {
             self.violate("somebody else's disable reason was overwritten (R23)".into());
         }
@@ -226,7 +228,9 @@ impl World {
         if messages > 400 {
             return self.violate(format!("the notification of {rec} was written {messages} times"));
         }
-        if !calm {
+        // Another way out is another transaction.
+        let one_way = self.journal.reserve.method == RecoveryMethod::Auto;
+        if !calm || !one_way {
             return;
         }
         for one in self.moves_of(rec) {

@@ -36,6 +36,7 @@ mod nova;
 mod operator;
 mod rebuild;
 mod reports;
+mod reserve;
 mod rng;
 mod run;
 mod weather;

@@ -112,6 +112,7 @@ impl Nova {
             launched: row.launched,
             fault: None,
             about: About::default(),
+            needs: None,
         })
     }
 
@@ -252,6 +253,10 @@ impl Nova {
                 row.disabled = true;
                 row.reason = Some(reason.clone());
                 row.forced_down = true;
+            }
+            ServiceUpdate::Enable => {
+                row.disabled = false;
+                row.reason = None;
             }
             ServiceUpdate::ForceDown => row.forced_down = true,
             ServiceUpdate::ClearForcedDown if done => return Err(400),

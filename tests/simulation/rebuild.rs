@@ -8,7 +8,7 @@ use crate::nova::{HostIx, Refusal, ServerIx, unfinished};
 use crate::world::{Event, HOSTS, Job, World, note};
 
 impl World {
-    pub(crate) fn evacuate(&mut self, server: ServerIx) -> Result<(), Refusal> {
+    pub(crate) fn evacuate(&mut self, server: ServerIx, target: Option<HostIx>) -> Result<(), Refusal> {
         let skew = self.rng.between(0, 4_000);
         self.nova.evacuate(server, self.now, skew)?;
         self.stats.evacuations += 1;
@@ -32,6 +32,7 @@ impl World {
             dest: None,
             was_stopped: self.nova.servers[server].vm_state == VmState::Stopped,
             over: lost,
+            target,
         });
         if !lost {
             let delay = self.rng.between(20, 3_000);
@@ -80,7 +81,10 @@ impl World {
         let id = row.id;
         let candidates: Vec<HostIx> = (0..HOSTS)
             .filter(|host| {
-                *host != source && self.nova.is_up(*host, self.now) && !self.nova.services[*host].disabled
+                *host != source
+                    && self.jobs[job].target.is_none_or(|target| target == *host)
+                    && self.nova.is_up(*host, self.now)
+                    && !self.nova.services[*host].disabled
             })
             .collect();
         let fails = self.chaos() && self.rng.percent(self.weather.rebuild_fails) && self.rng.percent(30);

@@ -13,6 +13,7 @@ use crate::journal::{Journal, RecIx};
 use crate::machines::Machine;
 use crate::mishap::{Mishap, Mishaps};
 use crate::nova::{HostIx, Nova, ServerIx};
+use crate::reserve::Reserve;
 use crate::rng::Rng;
 use crate::weather::Weather;
 
@@ -186,6 +187,8 @@ pub(crate) struct Job {
     pub dest: Option<(HostIx, u32)>,
     pub was_stopped: bool,
     pub over: bool,
+    /// The host that was named.
+    pub target: Option<HostIx>,
 }
 
 /// What the summary counts; a run of many seeds in which one of them is 0 has proven too little.
@@ -332,6 +335,7 @@ impl World {
                 maintenance: BTreeSet::new(),
                 checks_epoch: !crate::mutate::mutated("epoch"),
                 hosts: HOSTS,
+                reserve: Reserve::draw(seed),
             },
             engines: (0..weather.engines).map(|_| Engine::default()).collect(),
             jobs: Vec::new(),
@@ -361,6 +365,7 @@ impl World {
             weather,
         };
         world.nova.services = vec![crate::nova::ServiceRow::default(); HOSTS];
+        world.put_in_reserve();
         world.populate(servers);
         world.plan_failures();
         world.plan_more();

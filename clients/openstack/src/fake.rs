@@ -273,6 +273,8 @@ impl State {
             "expires_at": end.format("%Y-%m-%dT%H:%M:%S.000000Z").to_string(),
             "catalog": [{"type": "compute", "name": "nova", "endpoints": [
                 {"interface": "public", "region": "one", "region_id": "one", "url": format!("{}/v2.1", self.url)},
+            ]}, {"type": "placement", "name": "placement", "endpoints": [
+                {"interface": "public", "region": "one", "region_id": "one", "url": format!("{}/placement", self.url)},
             ]}],
         }});
         Reply::Raw(

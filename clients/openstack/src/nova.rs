@@ -8,11 +8,15 @@
 //! | servers, lock | 2.73 | 2.53 | no `locked_reason`: locks are set and seen without one |
 //! | servers, with image properties | 2.98 | 2.53 | images without properties; asked for only where a rule looks at them |
 //! | migrations | 2.59 | 2.59 | an error: lists without pages cannot be trusted |
+//! | aggregates, hypervisors | 2.53 | 2.53 | |
+//! | Placement | 1.9 | 1.9 | the room on reserved hosts is unknown |
 //! | evacuate | 2.94 | 2.53 | from 2.95 on Nova leaves evacuated servers stopped |
 
 mod action;
+mod aggregate;
 mod migration;
 mod pages;
+mod placement;
 mod server;
 mod service;
 mod version;
@@ -24,6 +28,7 @@ use http::Method;
 use osauth::ApiVersion;
 use serde_json::Value;
 use tachi_domain::nova::{Migration, Server, Service, VmState};
+use tachi_domain::reserved::{Aggregate, Resources};
 use tachi_domain::{ServerId, ServiceId, Timestamp};
 use tachi_engine::ports::{CallError, Compute, ServiceChange};
 use tracing::instrument;
@@ -201,6 +206,26 @@ impl Compute for Nova {
         action::evacuate(self, id, target).await
     }
 
+    #[instrument(name = "nova::aggregates", skip_all, err(level = "debug"))]
+    async fn aggregates(&self) -> Result<Vec<Aggregate>, CallError> {
+        aggregate::list(self).await
+    }
+
+    #[instrument(name = "nova::add_to_aggregate", skip_all, fields(aggregate, host = %host), err(level = "debug"))]
+    async fn add_to_aggregate(&self, aggregate: u64, host: &str) -> Result<(), CallError> {
+        aggregate::act(self, aggregate, "add_host", host).await
+    }
+
+    #[instrument(name = "nova::remove_from_aggregate", skip_all, fields(aggregate, host = %host), err(level = "debug"))]
+    async fn remove_from_aggregate(&self, aggregate: u64, host: &str) -> Result<(), CallError> {
+        aggregate::act(self, aggregate, "remove_host", host).await
+    }
+
+    #[instrument(name = "placement::room_on", skip_all, fields(host = %host), err(level = "debug"))]
+    async fn room_on(&self, host: &str) -> Result<Option<Resources>, CallError> {
+        placement::room_on(self, host).await
+    }
+
     #[instrument(name = "nova::lock", skip_all, fields(server = %id), err(level = "debug"))]
     async fn lock(&self, id: ServerId, reason: &str) -> Result<(), CallError> {
         action::lock(self, id, reason).await
@@ -237,5 +262,7 @@ impl Compute for Nova {
     }
 }
 
+#[cfg(test)]
+mod reserve_tests;
 #[cfg(test)]
 mod tests;

@@ -12,6 +12,7 @@ use http::header::{ACCEPT, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use openstack::session::Session as OsSession;
 use osauth::ApiVersion;
+use osauth::services::ServiceType as _;
 use reqwest::{Response, Url};
 use tachi_domain::fault::FaultClass;
 use tachi_engine::ports::{CallError, Clock};
@@ -215,7 +216,10 @@ impl Session {
             request = request.query(call.query);
         }
         if let Some(ApiVersion(major, minor)) = call.version {
-            request = request.header("openstack-api-version", format!("compute {major}.{minor}"));
+            request = request.header(
+                "openstack-api-version",
+                format!("{} {major}.{minor}", call.service.catalog_type()),
+            );
         }
         if let Some(subject) = &call.subject {
             request = request.header("x-subject-token", subject.clone());

@@ -186,6 +186,7 @@ async fn all_is_well(db: &DatabaseConnection, case: &str) {
         ("notifications", "tachi_notification_list_idx"),
         ("vmoves", "tachi_vmove_list_idx"),
         ("recovery_proof", "tachi_proof_recovery_idx"),
+        ("host_reservation", "tachi_reservation_recovery_idx"),
         ("hosts", "hosts_type_idx"),
     ] {
         assert!(has_index(db, table, index).await.unwrap(), "{case}: {index}");

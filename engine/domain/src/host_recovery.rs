@@ -14,17 +14,23 @@ mod answers;
 mod asks;
 mod begin;
 mod choice;
+mod choosing;
 mod deadlines;
 mod fence;
 mod following;
 mod heartbeat;
 mod hooking;
 mod look;
+mod method;
 mod moves;
 mod moving;
 mod pace;
 mod plan;
+mod preparing;
 mod records;
+mod reenable;
+mod reserve;
+mod reserving;
 mod restoration;
 mod service;
 mod settle;
@@ -36,7 +42,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use fence::Fence;
+pub use method::{Route, Way};
 pub use moves::{End, Lock, Move, MoveStep, Preparation, RestorationCall, RestorationKind, Was, WrittenOff};
+pub use reserve::{Joining, Reserve, Taken, TakenEnd, TakenStep};
 pub use service::{Put, ServiceTrack};
 
 use crate::entity::notification::NotificationStatus;
@@ -132,6 +140,9 @@ pub struct HostRecovery {
     pub proof: Option<Proof>,
     /// Nova's record of the host.
     pub service: ServiceTrack,
+    /// The segment's reserved hosts, as far as this recovery holds them.
+    #[serde(default)]
+    pub reserve: Reserve,
     /// What the notification shows.
     pub message: Option<String>,
     /// What came of the operator's hooks.
@@ -176,6 +187,7 @@ impl HostRecovery {
             fence: Fence::default(),
             proof: None,
             service: ServiceTrack::default(),
+            reserve: Reserve::default(),
             message: None,
             hooks: HookTrack::default(),
             deadline_from: Elapsed::ZERO,
@@ -338,6 +350,8 @@ impl HostRecovery {
             } => self.hook_answered((phase, number, attempt), &outcome, now, record),
             Observation::NotSent(command) => self.not_sent(&command, now),
             Observation::MovesTaken(servers) => self.moves_taken(servers, now),
+            Observation::Reserve(answer) => self.reserve_answered(answer, now, record),
+            Observation::ReserveTaken(hosts) => self.reserve.refused(&hosts, now.elapsed),
         }
     }
 
@@ -404,6 +418,7 @@ impl HostRecovery {
                 }
             }
             Command::RunHook(call) => self.hooks.not_sent(call.phase, call.number, now),
+            Command::Reserve(call) => self.reserve_not_sent(call),
             Command::Stop(_) | Command::Start(_) | Command::Activate { .. } => {}
         }
     }

@@ -24,6 +24,7 @@ pub mod power;
 pub mod process_recovery;
 pub mod proof;
 pub mod recovery;
+pub mod reserved;
 pub mod state_version;
 pub mod timestamp;
 pub mod vm_recovery;

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 pub use about::About;
 
+use crate::reserved::Resources;
 use crate::{MigrationId, ServerId, ServiceId, Timestamp};
 
 /// A `nova-compute` service record, read by `GET /os-services`.
@@ -162,6 +163,9 @@ pub struct Server {
     pub fault: Option<String>,
     /// See [`About`].
     pub about: About,
+    /// What it takes of a host, by its flavor; `None` if Nova does not say.
+    #[serde(default)]
+    pub needs: Option<Resources>,
 }
 
 /// What kind of move a migration record is about.

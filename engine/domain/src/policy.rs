@@ -117,6 +117,28 @@ pub struct Policy {
     pub move_deadline: Duration,
     /// How long a recovery that nothing and nobody holds up may take to ask for the last of its instances.
     pub deadline: Duration,
+
+    // --- reserved hosts, and hosts that return
+    /// Whether a reserved host joins the aggregates of the host it stands in for.
+    #[serde(default)]
+    pub join_aggregates: bool,
+    /// How long a reserved host that another recovery holds is waited for when there is no other way.
+    #[serde(default = "reserved_wait")]
+    pub reserved_wait: Duration,
+    /// How long a reserved host may take to be up once it is enabled.
+    #[serde(default = "reserved_up_limit")]
+    pub reserved_up_limit: Duration,
+    /// How long a recovered host must have been up before its service is enabled again; `None` leaves that to a person.
+    #[serde(default)]
+    pub enable_after_return: Option<Duration>,
+}
+
+fn reserved_wait() -> Duration {
+    Duration::from_mins(2)
+}
+
+fn reserved_up_limit() -> Duration {
+    Duration::from_mins(1)
 }
 
 impl Default for Policy {
@@ -159,6 +181,10 @@ impl Default for Policy {
             slow_after: Duration::from_mins(10),
             move_deadline: Duration::from_hours(6),
             deadline: Duration::from_hours(24),
+            join_aggregates: false,
+            reserved_wait: reserved_wait(),
+            reserved_up_limit: reserved_up_limit(),
+            enable_after_return: None,
         }
     }
 }

@@ -316,7 +316,9 @@ impl ProcessRecovery {
             | Observation::Conductors(_)
             | Observation::Server { .. }
             | Observation::ServerCall { .. }
-            | Observation::MovesTaken(_) => {}
+            | Observation::MovesTaken(_)
+            | Observation::Reserve(_)
+            | Observation::ReserveTaken(_) => {}
         }
     }
 }

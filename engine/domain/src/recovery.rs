@@ -3,6 +3,7 @@
 pub mod command;
 pub mod observation;
 pub mod record;
+pub mod reserve;
 pub mod workflow;
 
 use std::collections::BTreeMap;
@@ -10,6 +11,7 @@ use std::collections::BTreeMap;
 pub use command::{Command, Evacuation, Restoration, ServiceUpdate};
 pub use observation::{Evacuations, Inventory, Lists, Observation, ServerCall};
 pub use record::{Decision, Now, Record, Step, StepKind, Task};
+pub use reserve::{Joined, ReserveAnswer, ReserveCall, ServiceStatus};
 
 use crate::entity::notification::NotificationType;
 use crate::entity::words;

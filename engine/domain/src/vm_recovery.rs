@@ -385,7 +385,9 @@ impl VmRecovery {
             | Observation::Evacuations(_)
             | Observation::Permits(_)
             | Observation::Conductors(_)
-            | Observation::MovesTaken(_) => {}
+            | Observation::MovesTaken(_)
+            | Observation::Reserve(_)
+            | Observation::ReserveTaken(_) => {}
         }
     }
 

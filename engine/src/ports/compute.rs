@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use tachi_domain::fault::{Fault, FaultClass};
 use tachi_domain::nova::{Migration, Server, Service, VmState};
+use tachi_domain::reserved::{Aggregate, Resources};
 use tachi_domain::{ServerId, ServiceId, Timestamp};
 
 /// A call that failed. `fault` is what decisions are made by; `source` is for the log.
@@ -146,6 +147,34 @@ pub trait Compute: Send + Sync {
     ///
     /// 4xx as Nova gives it; `maybe_done` after a time-out or 5xx.
     async fn evacuate(&self, id: ServerId, target: Option<&str>) -> Result<(), CallError>;
+
+    /// Every host aggregate.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Compute::service`].
+    async fn aggregates(&self) -> Result<Vec<Aggregate>, CallError>;
+
+    /// Puts a host into an aggregate.
+    ///
+    /// # Errors
+    ///
+    /// 409 if it is in it already, or if that would change its availability zone; 404 if there is no such host.
+    async fn add_to_aggregate(&self, aggregate: u64, host: &str) -> Result<(), CallError>;
+
+    /// Takes a host out of an aggregate.
+    ///
+    /// # Errors
+    ///
+    /// 404 if it is not in it, or there is no such aggregate.
+    async fn remove_from_aggregate(&self, aggregate: u64, host: &str) -> Result<(), CallError>;
+
+    /// What Placement says is left on the host; `None` if it knows no such host, or the host has several nodes.
+    ///
+    /// # Errors
+    ///
+    /// Placement, Nova or Keystone failed, or there is no Placement.
+    async fn room_on(&self, host: &str) -> Result<Option<Resources>, CallError>;
 
     /// Locks a server with a reason. Idempotent.
     ///

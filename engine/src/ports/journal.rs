@@ -15,6 +15,8 @@ use tachi_domain::entity::{Host, Notification};
 use tachi_domain::recovery::{Life, Pulse, RecoveryKind, Storm};
 use tachi_domain::{Elapsed, HostId, RecoveryId, ServerId, Timestamp, VmoveId};
 
+use super::reserve::{ReservationWrite, ReserveRow};
+
 /// A database error. All of them mean: nothing is known to be written.
 #[derive(Debug, thiserror::Error)]
 #[error("{operation}")]
@@ -205,6 +207,10 @@ pub struct Write {
     pub unless_joined: bool,
     /// This instance is being restarted.
     pub restarted: Option<ServerId>,
+    /// Reserved hosts that are taken, consumed or given back.
+    pub reservations: Vec<ReservationWrite>,
+    /// This host goes off maintenance, if it was this recovery that has put it there.
+    pub host_back: Option<HostId>,
 }
 
 /// What came of a [`Write`].
@@ -221,6 +227,8 @@ pub enum Committed {
     HostUnderRecovery,
     /// Nothing was written: [`Write::unless_joined`] was not met.
     Joined,
+    /// Nothing was written: these hosts cannot be taken, as somebody else holds them or they are in reserve no more.
+    ReserveTaken(Vec<HostId>),
 }
 
 /// What raises a recovery's beat.
@@ -301,4 +309,11 @@ pub trait Journal: Send + Sync {
     ///
     /// The database failed.
     async fn proven_off(&self) -> Result<BTreeSet<String>, JournalError>;
+
+    /// The hosts of the segment of `host` that are in reserve, or held by a recovery; none that is on maintenance.
+    ///
+    /// # Errors
+    ///
+    /// The database failed.
+    async fn reserve(&self, host: HostId) -> Result<Vec<ReserveRow>, JournalError>;
 }

@@ -3,6 +3,7 @@
 
 pub(crate) mod engine;
 pub(crate) mod host;
+pub(crate) mod host_reservation;
 pub(crate) mod host_state;
 pub(crate) mod instance_restart;
 pub(crate) mod lock;

@@ -5,6 +5,7 @@ mod claim;
 mod commit;
 mod moves;
 mod pulse;
+mod reservations;
 mod restarts;
 mod storm;
 
@@ -15,6 +16,7 @@ use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder a
 use tachi_domain::recovery::{Life, Storm};
 use tachi_domain::{Elapsed, HostId, RecoveryId};
 use tachi_engine::ports::journal::{Beat, ClaimView, Claimed, Committed, Write};
+use tachi_engine::ports::reserve::{ReservationState, ReserveRow};
 use tachi_engine::ports::{Journal, JournalError};
 use tracing::instrument;
 
@@ -94,6 +96,12 @@ impl Journal for Store {
         let read = proven_off(self).await;
         read.map_err(|stop| stop.journal("reading which hosts are proven off"))
     }
+
+    #[instrument(name = "store::reserve", level = "debug", skip_all, fields(%host))]
+    async fn reserve(&self, host: HostId) -> Result<Vec<ReserveRow>, JournalError> {
+        let read = reservations::reserve(self.reader(), host).await;
+        read.map_err(|stop| stop.journal("reading which hosts are in reserve"))
+    }
 }
 
 const UNSETTLED: [&str; 2] = [Life::Open.as_str(), Life::Watching.as_str()];
@@ -155,10 +163,20 @@ async fn commit(store: &Store, id: RecoveryId, epoch: u64, write: &Write) -> Res
         // column has refused the row.
         Err(Stop::Failed(Failure::Db(error))) if is_unique_violation(&error) => {
             let taken = moves::taken(store.journal(), id, &write.moves).await?;
-            if taken.is_empty() {
+            if !taken.is_empty() {
+                return Ok(Committed::MovesTaken(taken));
+            }
+            // Or a reserved host, in the same way.
+            let hosts: Vec<HostId> = write
+                .reservations
+                .iter()
+                .filter(|one| one.state == ReservationState::Held)
+                .map(|one| one.host)
+                .collect();
+            if hosts.is_empty() {
                 return Err(error.into());
             }
-            Ok(Committed::MovesTaken(taken))
+            Ok(Committed::ReserveTaken(hosts))
         }
         outcome => outcome,
     }

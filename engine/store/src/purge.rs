@@ -42,7 +42,7 @@ pub struct Purged {
     rows: [u64; TABLES.len()],
 }
 
-const TABLES: [&str; 9] = [
+const TABLES: [&str; 10] = [
     "notifications",
     "vmoves",
     "hosts",
@@ -51,6 +51,7 @@ const TABLES: [&str; 9] = [
     "recovery_step",
     "recovery_move",
     "recovery_proof",
+    "host_reservation",
     "host_state",
 ];
 

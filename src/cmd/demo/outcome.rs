@@ -36,6 +36,7 @@ impl Outcome {
         let DemoArgs {
             hosts,
             instances,
+            method,
             seed,
             fault,
             ..
@@ -44,6 +45,7 @@ impl Outcome {
             args: SceneArgs {
                 hosts,
                 instances,
+                method,
                 seed,
                 fault,
             },
@@ -97,7 +99,7 @@ impl Outcome {
             "left_by_policy": self.left_by_policy,
             "lost": self.lost(),
             "double_runs": self.double_runs,
-            "method": "auto",
+            "method": self.args.method.as_str(),
             "seconds_to_first": first,
             "seconds_total": total,
             "proof": self.proof,

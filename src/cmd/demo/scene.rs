@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use super::client::Client;
 use super::outcome::{Instance, Outcome};
-use crate::cli::{DemoArgs, DemoFault, UpstreamArgs};
+use crate::cli::{DemoArgs, DemoFault, Method, UpstreamArgs};
 use crate::cmd::sandbox::{PATIENCE, Region, RegionPlan, free_port};
 use crate::cmd::{Failure, serve};
 use crate::settings::Settings;
@@ -51,6 +51,7 @@ pub(super) struct Scene {
 pub(super) struct SceneArgs {
     pub(super) hosts: u16,
     pub(super) instances: u32,
+    pub(super) method: Method,
     pub(super) seed: u64,
     pub(super) fault: Option<DemoFault>,
 }
@@ -113,13 +114,25 @@ impl Scene {
         })
         .await?;
         let booting = |error| Failure::new("booting instances", error);
-        let hosts: Vec<String> = region
+        let mut hosts: Vec<String> = region
             .sandbox
             .region()
             .hosts()
             .into_iter()
             .map(|host| host.name)
             .collect();
+        // The last host is kept in reserve by the methods that want one.
+        let spare = if args.method == Method::Auto {
+            None
+        } else {
+            hosts.pop()
+        };
+        if let Some(spare) = &spare {
+            let region = region.sandbox.region();
+            region
+                .set_service(spare, false, Some("kept in reserve"))
+                .map_err(|error| Failure::new("disabling the reserved host", error))?;
+        }
         let per_host = split(args.instances, hosts.len());
         for (host, count) in hosts.iter().zip(&per_host) {
             let marked = count.div_ceil(2);
@@ -153,6 +166,7 @@ impl Scene {
             args: SceneArgs {
                 hosts: args.hosts,
                 instances: args.instances,
+                method: args.method,
                 seed: args.seed,
                 fault: args.fault,
             },
@@ -165,17 +179,21 @@ impl Scene {
             client,
             struck: std::sync::OnceLock::new(),
         };
-        scene.register(&hosts).await?;
+        scene.register(&hosts, spare.as_deref()).await?;
         Ok(scene)
     }
 
-    async fn register(&self, hosts: &[String]) -> Result<(), Failure> {
+    async fn register(&self, hosts: &[String], spare: Option<&str>) -> Result<(), Failure> {
+        let method = self.args.method.as_str();
         let segment =
-            json!({ "segment": { "name": "demo", "recovery_method": "auto", "service_type": "COMPUTE" } });
+            json!({ "segment": { "name": "demo", "recovery_method": method, "service_type": "COMPUTE" } });
         let made = self.client.post("/segments", &segment).await?;
         let id = text(&made, "/segment/uuid");
-        for host in hosts {
-            let body = json!({ "host": { "name": host, "type": "COMPUTE", "control_attributes": "SSH" } });
+        let hosts = hosts.iter().map(|host| (host.as_str(), false));
+        for (host, reserved) in hosts.chain(spare.map(|spare| (spare, true))) {
+            let body = json!({ "host": {
+                "name": host, "type": "COMPUTE", "control_attributes": "SSH", "reserved": reserved,
+            } });
             self.client.post(&format!("/segments/{id}/hosts"), &body).await?;
         }
         Ok(())

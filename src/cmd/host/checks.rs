@@ -340,6 +340,7 @@ pub(super) mod tests {
             launched: true,
             fault: None,
             about: tachi_domain::nova::About::default(),
+            needs: None,
         }
     }
 

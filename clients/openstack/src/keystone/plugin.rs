@@ -11,12 +11,15 @@ use tachi_domain::fault::FaultClass;
 use tachi_engine::ports::CallError;
 
 use super::{Keystone, Need};
+use crate::options::CatalogInfo;
 
 /// What is called through the session. osauth's own service types would discover versions and with them another host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Service {
     /// Nova, wherever the catalogue has it.
     Compute,
+    /// Placement, wherever the catalogue has it.
+    Placement,
     /// Keystone, at the address we got the token from.
     Identity,
 }
@@ -26,6 +29,7 @@ impl Service {
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Compute => "nova",
+            Self::Placement => "placement",
             Self::Identity => "keystone",
         }
     }
@@ -35,6 +39,7 @@ impl ServiceType for Service {
     fn catalog_type(&self) -> &'static str {
         match self {
             Self::Compute => "compute",
+            Self::Placement => "placement",
             Self::Identity => "identity",
         }
     }
@@ -65,9 +70,19 @@ impl AuthType for Plugin {
             return Ok(self.0.base.clone());
         }
         let token = self.0.token(Need::Quick).await.map_err(into_osauth)?;
+        let placement = CatalogInfo {
+            service_type: service_type.to_owned(),
+            service_name: None,
+            interface: self.0.compute.interface,
+        };
+        let wanted = if service_type == Service::Placement.catalog_type() {
+            &placement
+        } else {
+            &self.0.compute
+        };
         token
             .catalog
-            .find(&self.0.compute, filters)
+            .find(wanted, filters)
             .map_err(|text| Error::new(ErrorKind::EndpointNotFound, text))
     }
 

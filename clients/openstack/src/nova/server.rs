@@ -7,6 +7,7 @@ use serde_json::Value;
 use tachi_domain::ServerId;
 use tachi_domain::fault::FaultClass;
 use tachi_domain::nova::{About as Nature, PowerState, Server, VmState};
+use tachi_domain::reserved::Resources;
 use tachi_engine::ports::CallError;
 
 use super::pages::{self, List, Take};
@@ -56,6 +57,20 @@ struct FlavorRecord {
     /// Shown from microversion 2.47 on, to whom the policy allows it.
     #[serde(default)]
     extra_specs: Option<BTreeMap<String, Value>>,
+    #[serde(default)]
+    vcpus: Option<u64>,
+    /// MiB.
+    #[serde(default)]
+    ram: Option<u64>,
+    /// GiB.
+    #[serde(default)]
+    disk: Option<u64>,
+    /// GiB.
+    #[serde(default)]
+    ephemeral: Option<u64>,
+    /// MiB, and empty text if there is none.
+    #[serde(default)]
+    swap: Option<Value>,
 }
 
 #[derive(Deserialize)]
@@ -141,6 +156,13 @@ fn understood(answer: &Answer, record: Record) -> Result<Server, CallError> {
         let text = format!("nova does not show the host of server {id}: this user is no administrator");
         return Err(fault::unsent(FaultClass::Fatal, text));
     };
+    // Nova shows an empty text instead of an image.
+    let volume_backed = match &record.image {
+        Some(Value::String(text)) => text.is_empty(),
+        Some(Value::Object(image)) => image.is_empty(),
+        _ => true,
+    };
+    let needs = needs_of(record.flavor.as_ref(), volume_backed);
     Ok(Server {
         id,
         about,
@@ -154,17 +176,27 @@ fn understood(answer: &Answer, record: Record) -> Result<Server, CallError> {
         locked: record.locked,
         locked_reason: record.locked_reason,
         metadata: record.metadata,
-        // Nova shows an empty text instead of an image.
-        volume_backed: match &record.image {
-            Some(Value::String(text)) => text.is_empty(),
-            Some(Value::Object(image)) => image.is_empty(),
-            _ => true,
-        },
+        volume_backed,
         launched: record.launched_at.is_some(),
         fault: record
             .fault
             .map(|fault| fault.message)
             .filter(|message| !message.is_empty()),
+        needs,
+    })
+}
+
+/// What Placement takes for it: from 2.47 on its flavor is part of it. A volume is none of the host's disk.
+fn needs_of(flavor: Option<&FlavorRecord>, volume_backed: bool) -> Option<Resources> {
+    let flavor = flavor?;
+    let root = if volume_backed { 0 } else { flavor.disk? };
+    let swap = flavor.swap.as_ref().and_then(Value::as_u64).unwrap_or(0);
+    Some(Resources {
+        vcpus: flavor.vcpus?,
+        memory_mb: flavor.ram?,
+        disk_gb: root
+            .saturating_add(flavor.ephemeral.unwrap_or(0))
+            .saturating_add(swap.div_ceil(1024)),
     })
 }
 

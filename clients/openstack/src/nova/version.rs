@@ -40,6 +40,11 @@ impl Feature {
         needs: ApiVersion(2, 59),
         wants: ApiVersion(2, 59),
     };
+    pub(super) const AGGREGATES: Self = Self {
+        what: "aggregates and hypervisors",
+        needs: ApiVersion(2, 53),
+        wants: ApiVersion(2, 53),
+    };
     pub(super) const EVACUATE: Self = Self {
         what: "evacuate",
         needs: ApiVersion(2, 53),

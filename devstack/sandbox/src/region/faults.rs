@@ -298,4 +298,31 @@ impl Region {
             Ok(())
         })
     }
+
+    /// Makes an aggregate that is no availability zone, with these hosts; gives its number.
+    ///
+    /// # Errors
+    ///
+    /// When there is one of that name, or a host does not exist.
+    pub fn create_aggregate(&self, name: &str, hosts: &[&str]) -> Result<u64, SandboxError> {
+        self.change(|state| {
+            let id = state.create_aggregate(name, None)?;
+            for host in hosts {
+                state.add_aggregate_host(id, host)?;
+            }
+            Ok(id)
+        })
+    }
+
+    /// Which hosts are in an aggregate; none if there is no such aggregate.
+    pub fn aggregate_hosts(&self, id: u64) -> Vec<String> {
+        self.read(|state| {
+            let hosts = state.aggregates.get(id).map(|row| &row.hosts);
+            hosts
+                .into_iter()
+                .flatten()
+                .map(|ix| state.hosts[*ix].name.to_string())
+                .collect()
+        })
+    }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::asks::{Topic, backoff};
 use super::following::finish;
+use super::method::{Cure, Next, Way};
 use super::{End, HostRecovery, Lock, Move, MoveStep, Preparation};
 use crate::ServerId;
 use crate::fault::{Fault, FaultClass};
@@ -193,13 +194,21 @@ fn evacuation_refused(one: &mut Move, fault: &Fault, attempts: u32, now: Now, re
         return;
     }
     match fault.class {
+        // Nova says so of a host it does not know, too. The instance is looked at before anything more is asked of it.
+        _ if fault.status == Some(404) && one.route.target.is_some() => {
+            one.route.cross_out_target();
+            one.step = MoveStep::Waiting {
+                not_before: now.elapsed,
+            };
+            record.moves.insert(one.server);
+        }
         _ if fault.status == Some(404) => {
             one.deleted();
             finish(one, End::Left, now, record);
         }
         FaultClass::Permanent | FaultClass::Conflict => {
             one.refused = Some(now.elapsed);
-            nova_failed(one, &fault.text, attempts, now, record);
+            nova_failed(one, &fault.text, Cure::No, attempts, now, record);
         }
         FaultClass::Transient | FaultClass::Fatal => {
             one.step = MoveStep::Waiting {
@@ -211,8 +220,15 @@ fn evacuation_refused(one: &mut Move, fault: &Fault, attempts: u32, now: Now, re
     }
 }
 
-/// Nova took it on and failed it: again after a while, or a person's work.
-pub(super) fn nova_failed(one: &mut Move, why: &str, attempts: u32, now: Now, record: &mut Record) {
+/// Nova took it on and failed it: again after a while, by the other way, or a person's work.
+pub(super) fn nova_failed(
+    one: &mut Move,
+    why: &str,
+    cure: Cure,
+    attempts: u32,
+    now: Now,
+    record: &mut Record,
+) {
     one.failures += 1;
     one.fault = Some(why.to_owned());
     one.failing_since.get_or_insert(now.elapsed);
@@ -222,15 +238,29 @@ pub(super) fn nova_failed(one: &mut Move, why: &str, attempts: u32, now: Now, re
         one.name, one.failures
     );
     record.server_step(Task::Evacuate, StepKind::Outcome, one.server, 0.5, text.clone());
-    if one.failures >= attempts {
-        one.remark(&text);
-        one.remark(&format!("it was {} before", one.was.vm_state));
-        finish(one, End::Person, now, record);
-    } else {
-        let wait = backoff(one.failures - 1);
-        one.step = MoveStep::Waiting {
-            not_before: now.elapsed.plus(wait),
-        };
+    match one.route.after_failure(cure, one.failures, attempts) {
+        Next::GiveUp => {
+            one.remark(&text);
+            one.remark(&format!("it was {} before", one.was.vm_state));
+            finish(one, End::Person, now, record);
+        }
+        Next::Again => {
+            let wait = backoff(one.failures - 1);
+            one.step = MoveStep::Waiting {
+                not_before: now.elapsed.plus(wait),
+            };
+        }
+        Next::OtherWay => {
+            one.failures = 0;
+            one.step = MoveStep::Waiting {
+                not_before: now.elapsed,
+            };
+            let text = match one.route.way {
+                Way::Scheduler => format!("{} goes wherever Nova's scheduler puts it", one.name),
+                Way::Reserved => format!("{} goes to a reserved host", one.name),
+            };
+            record.server_step(Task::Evacuate, StepKind::Note, one.server, 0.5, text);
+        }
     }
 }
 

@@ -26,6 +26,8 @@ pub(super) enum Topic {
     Lists,
     /// Calls about instances.
     Calls,
+    /// Reserved hosts that are not to be had yet.
+    Reserve,
     /// Instances another recovery is working on.
     Taken,
     /// Moves that take strangely long.

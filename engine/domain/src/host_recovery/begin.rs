@@ -53,10 +53,7 @@ impl HostRecovery {
                 Task::Fence,
                 StepKind::Note,
                 0.1,
-                format!(
-                    "the segment's recovery method is {}, which this version does not have: the instances are recovered by auto, wherever Nova's scheduler puts them",
-                    self.method
-                ),
+                format!("the segment's recovery method is {}", self.method),
             );
         }
         self.fence.begin_again(now.elapsed);

@@ -7,10 +7,11 @@ use std::time::Duration;
 use super::answers::nova_failed;
 use super::asks::Topic;
 use super::following::{confirmed, finish};
+use super::method::Cure;
 use super::plan::is_over;
 use super::{End, HostRecovery, Move, MoveStep, WrittenOff};
 use crate::fault::Fault;
-use crate::nova::{Migration, Server};
+use crate::nova::{Migration, Server, VmState};
 use crate::recovery::{Lists, Now, Record, StepKind, Task};
 use crate::{Elapsed, MigrationId, ServerId, Timestamp};
 
@@ -370,7 +371,8 @@ impl Look {
                 )
             });
             one.busy_before = is_rebuilding(server);
-            nova_failed(one, &why, self.attempts, now, record);
+            let cure = cure_of(status.map(|record| record.status.as_str()), server);
+            nova_failed(one, &why, cure, self.attempts, now, record);
             return;
         }
         one.dest = open.iter().rev().find_map(|record| record.dest.clone());
@@ -385,11 +387,23 @@ impl Look {
         };
         one.known = known;
         one.busy_before = is_rebuilding(server);
+        // A reserved host that was named has died before it took it up, or after: it is not named again.
+        one.route.cross_out_target();
         one.dest = None;
         one.written_off
             .retain(|off| !open.iter().any(|record| record.id == off.id));
         one.written_off.extend(open.into_iter().map(WrittenOff::of));
         ask_again(one, &why, now, record);
+    }
+}
+
+/// By what Nova leaves behind: the conductor ends a record with `error`, a compute host with `failed`, and the latter marks
+/// an instance in error only if it had begun to build it.
+fn cure_of(status: Option<&str>, server: &Server) -> Cure {
+    match status {
+        Some("error") => Cure::NoHost,
+        Some("failed") if server.vm_state != VmState::Error => Cure::OtherHost,
+        _ => Cure::Perhaps,
     }
 }
 

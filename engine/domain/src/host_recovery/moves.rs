@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::method::Route;
 use crate::entity::vmove::VmoveStatus;
 use crate::nova::{Migration, PowerState, VmState};
 use crate::recovery::{Restoration, ServerCall};
@@ -227,6 +228,9 @@ pub struct Move {
     pub asked_at: Option<Timestamp>,
     /// When it was over; for people.
     pub over_at: Option<Timestamp>,
+    /// By which way it is asked for.
+    #[serde(default)]
+    pub route: Route,
 }
 
 impl Move {

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use super::method::Way;
 use super::{End, HostRecovery, Lock, Move, MoveStep, Preparation};
 use crate::ServerId;
 use crate::recovery::{Command, Evacuation, Now, Record, StepKind, Task};
@@ -20,6 +21,7 @@ impl HostRecovery {
         }
         let ready = self.before_moves(now, record, commands);
         let settled = self.follow(now, record, commands);
+        self.act_reserve(now, record, commands);
         let seen = self.asks.inventory_seen.unwrap_or_default();
         let looked = now.elapsed.since(seen) < HELD_LOOK;
         if !self.asks.taken.is_empty() && self.rejected.is_none() {
@@ -43,6 +45,10 @@ impl HostRecovery {
     fn act_last_look(&mut self, now: Now, record: &mut Record, commands: &mut Vec<Command>) {
         // Nothing to be moved is believed at once, but only if this owner has seen it.
         let empty = self.moves.is_empty() && self.asks.inventory_seen.is_some();
+        // Before it, so that what comes to light by it may still take what is given back.
+        if !self.hand_back(now, record, commands) {
+            return;
+        }
         if self.asks.last_look || self.rejected.is_some() || empty {
             if self.after_moves(now, record, commands) {
                 self.settle(record);
@@ -130,6 +136,7 @@ impl HostRecovery {
         if !ready || !noted || self.lists_age(now) > LISTS_AGE {
             return;
         }
+        let (places, _) = self.allot();
         let preparing = |one: &&Move| matches!(one.preparation, Preparation::Asked { .. });
         let mut preparing = self.moves.values().filter(preparing).count();
         for (_, server) in order {
@@ -145,6 +152,13 @@ impl HostRecovery {
             if now.elapsed < not_before || matches!(one.lock, Lock::Wanted | Lock::Asked) {
                 continue;
             }
+            let target = match one.route.way {
+                Way::Scheduler => None,
+                Way::Reserved => match places.get(&server) {
+                    Some(host) => Some(host.clone()),
+                    None => continue,
+                },
+            };
             match one.preparation {
                 Preparation::Wanted if preparing >= room.calls => continue,
                 // Not long before it is asked for: what is marked in error and then forgotten would stay so.
@@ -171,7 +185,9 @@ impl HostRecovery {
                 .proof
                 .as_ref()
                 .and_then(|proof| Evacuation::on(proof, server, now.elapsed, self.policy.proof_age));
-            let Some(evacuation) = leave else { return };
+            let Some(evacuation) = leave.map(|leave| leave.to(target.clone())) else {
+                return;
+            };
             if room.evacuations == 0 {
                 let urgency = one.urgency();
                 self.is_ready(urgency);
@@ -188,15 +204,18 @@ impl HostRecovery {
             };
             one.dest = None;
             one.asked_at.get_or_insert(now.wall);
+            one.route.target.clone_from(&target);
+            let to = target
+                .as_ref()
+                .map(|host| format!(" to {host}"))
+                .unwrap_or_default();
+            let text = format!("evacuating {}{to}", one.name);
             self.asks.evacuating.insert(server);
             record.moves.insert(server);
-            record.server_step(
-                Task::Evacuate,
-                StepKind::Intent,
-                server,
-                0.5,
-                format!("evacuating {}", one.name),
-            );
+            record.server_step(Task::Evacuate, StepKind::Intent, server, 0.5, text);
+            if let Some(host) = &target {
+                self.consume(host, record);
+            }
             commands.push(Command::Evacuate(evacuation));
         }
     }

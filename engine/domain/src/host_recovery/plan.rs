@@ -7,6 +7,7 @@ use uuid::Uuid;
 use super::asks::Topic;
 use super::following::finish;
 use super::look::{adopt, is_rebuilding};
+use super::method::Route;
 use super::restoration::{needs_preparation, remark};
 use super::{End, HostRecovery, Lock, Move, MoveStep, Preparation, Stage, Was};
 use crate::fault::Fault;
@@ -209,6 +210,7 @@ impl HostRecovery {
             fault: None,
             asked_at: None,
             over_at: None,
+            route: Route::new(self.method, server.needs),
         };
         if let Some(why) = self.left_by_policy(server) {
             // A lock left over from an earlier recovery is not left on an instance that is left.

@@ -42,6 +42,12 @@ pub struct ServiceTrack {
     pub mark: Option<Timestamp>,
     /// How often it was set again.
     pub again: u32,
+    /// The service was asked to be enabled after the host's return.
+    #[serde(default)]
+    pub enable_asked: bool,
+    /// Since when the host has been back and up without a break, once `forced_down` was cleared.
+    #[serde(default)]
+    pub back: Option<Elapsed>,
     /// Failed updates in a row.
     pub faults: u32,
     /// The record has carried our mark.
@@ -64,6 +70,9 @@ pub struct ServiceTrack {
     /// Whether the change under way clears `forced_down`.
     #[serde(skip)]
     pub(super) clearing: bool,
+    /// Whether the change under way enables the service.
+    #[serde(skip)]
+    pub(super) enabling: bool,
     /// The first heartbeat after the one noted, when it was seen, and whether it has advanced once more soon after.
     #[serde(skip)]
     pub(super) advanced: Option<(Timestamp, Elapsed, bool)>,
@@ -133,6 +142,7 @@ impl HostRecovery {
         }
         self.service.updating = true;
         self.service.clearing = false;
+        self.service.enabling = false;
         self.service.put = Some(Put {
             at: now.elapsed,
             answered: false,
@@ -158,13 +168,13 @@ impl HostRecovery {
 
     pub(super) fn service_updated(&mut self, result: Result<Service, Fault>, now: Now, record: &mut Record) {
         self.service.updating = false;
+        if std::mem::take(&mut self.service.enabling) {
+            return self.reenabled(result, now, record);
+        }
         if std::mem::take(&mut self.service.clearing) {
             match result {
                 Ok(seen) if !seen.forced_down => {
-                    self.returned(
-                        "its nova-compute is back and its evacuated instances are cleaned up",
-                        record,
-                    );
+                    self.cleared(seen, now, record);
                 }
                 Ok(_) => {}
                 Err(fault) => self.clearing_failed(&fault, now, record),
@@ -214,7 +224,7 @@ impl HostRecovery {
 
     /// Nova refuses while evacuations from the host are recorded as done, and only a start of its nova-compute closes those:
     /// one that was started before the last of them must be restarted by hand.
-    fn clearing_failed(&mut self, fault: &Fault, now: Now, record: &mut Record) {
+    pub(super) fn clearing_failed(&mut self, fault: &Fault, now: Now, record: &mut Record) {
         self.update_failed(fault, now);
         let wait = Duration::from_secs(30) * self.service.faults.min(10);
         self.service.not_before = now.elapsed.plus(wait);
@@ -303,7 +313,7 @@ impl HostRecovery {
                 .map_or(self.service.changed, |put| put.plus(settle));
             let seen_after = |asked: Elapsed| asked >= settled.max(self.service.changed);
             if self.asks.service_seen.is_some_and(seen_after) {
-                self.returned("somebody has cleared forced_down", record);
+                self.act_reenabling("somebody has cleared forced_down", now, record, commands);
             }
             return;
         }
@@ -321,6 +331,7 @@ impl HostRecovery {
         // nova-compute has gone through them; then it is asked again.
         self.service.updating = true;
         self.service.clearing = true;
+        self.service.enabling = false;
         self.service.not_before = now.elapsed.plus(self.policy.heartbeat_poll);
         // The host may have died again, and a new recovery may count on forced_down: then the journal refuses the write.
         record.unless_host_recovery = Some(self.host.clone());

@@ -24,7 +24,14 @@ impl HostRecovery {
                 format!("rejected by {by}: {summary}{}", self.names()),
             )
         } else if person > 0 {
-            (NotificationStatus::Failed, format!("{summary}{}", self.names()))
+            let lack = self.reserve.lack.as_ref();
+            let lack = lack
+                .map(|why| format!("; no reserved host: {why}"))
+                .unwrap_or_default();
+            (
+                NotificationStatus::Failed,
+                format!("{summary}{}{lack}", self.names()),
+            )
         } else {
             (NotificationStatus::Finished, summary)
         };
@@ -49,10 +56,10 @@ impl HostRecovery {
 
     /// Rejected before there was a plan, or with one that is over.
     pub(super) fn settle_now(&mut self, record: &mut Record) {
-        if self.moves.values().all(super::Move::is_over) {
+        if self.moves.values().all(super::Move::is_over) && self.reserve.is_settled() {
             self.settle(record);
         } else {
-            // Moves of an earlier episode are still followed.
+            // Moves of an earlier episode are still followed, and the reserved hosts taken in it given back.
             self.enter(Stage::Moving, record);
         }
     }

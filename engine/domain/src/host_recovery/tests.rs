@@ -17,6 +17,7 @@ mod looking;
 mod pacing;
 mod planning;
 mod properties;
+mod reserving;
 mod restoring;
 mod returning;
 mod states_page;

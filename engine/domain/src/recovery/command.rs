@@ -8,22 +8,37 @@ use crate::proof::Proof;
 use crate::{Elapsed, ServerId, ServiceId, Timestamp};
 
 use super::observation::ServerCall;
+use super::reserve::ReserveCall;
 
 /// Leave to evacuate one server: only a fresh [`Proof`] makes one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Evacuation {
     server: ServerId,
+    target: Option<String>,
 }
 
 impl Evacuation {
     /// The server to be evacuated, if the proof holds now.
     pub(crate) fn on(proof: &Proof, server: ServerId, now: Elapsed, limit: Duration) -> Option<Self> {
-        proof.is_fresh(now, limit).then_some(Self { server })
+        proof
+            .is_fresh(now, limit)
+            .then_some(Self { server, target: None })
+    }
+
+    /// The same, to this host.
+    #[must_use]
+    pub(crate) fn to(self, target: Option<String>) -> Self {
+        Self { target, ..self }
     }
 
     /// Which server.
     pub fn server(&self) -> ServerId {
         self.server
+    }
+
+    /// To which host; `None` leaves that to Nova's scheduler.
+    pub fn target(&self) -> Option<&str> {
+        self.target.as_deref()
     }
 }
 
@@ -39,6 +54,8 @@ pub enum ServiceUpdate {
     ForceDown,
     /// `forced_down` no more: its nova-compute is back (R22).
     ClearForcedDown,
+    /// `enabled`: the host is back, and we had disabled it (9.10).
+    Enable,
     /// `disabled` with a reason: a process failed, the host lives.
     Disable {
         /// Marked as ours.
@@ -132,6 +149,8 @@ pub enum Command {
     },
     /// Run an operator's hook.
     RunHook(Box<HookCall>),
+    /// Something about reserved hosts.
+    Reserve(ReserveCall),
 }
 
 impl Command {
@@ -146,6 +165,7 @@ impl Command {
             | Self::ReadEvacuations { .. }
             | Self::ReadConductors
             | Self::ReadServer(_) => false,
+            Self::Reserve(call) => call.is_write(),
             Self::PowerOff { .. }
             | Self::UpdateService { .. }
             | Self::Lock { .. }
@@ -181,7 +201,8 @@ impl Command {
             | Self::ReadEvacuations { .. }
             | Self::ReadConductors
             | Self::ReadServer(_)
-            | Self::RunHook(_) => None,
+            | Self::RunHook(_)
+            | Self::Reserve(_) => None,
         }
     }
 
@@ -207,6 +228,7 @@ impl Command {
             Self::Start(_) => "start",
             Self::Activate { .. } => "activate",
             Self::RunHook(_) => "run hook",
+            Self::Reserve(call) => call.name(),
         }
     }
 }

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use super::{Command, Pulse, Storm};
+use super::{Command, Pulse, ReserveAnswer, Storm};
 use crate::fault::Fault;
 use crate::hooks::{HookOutcome, Phase};
 use crate::nova::{Migration, Server, Service};
 use crate::pace::Permits;
 use crate::power::PowerReading;
-use crate::{Elapsed, ServerId};
+use crate::{Elapsed, HostId, ServerId};
 
 /// The lists a host recovery plans by, taken one after the other.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -132,4 +132,8 @@ pub enum Observation {
     MovesTaken(Vec<ServerId>),
     /// The write was refused because the host is being recovered (R12).
     HostUnderRecovery,
+    /// Answer to [`Command::Reserve`].
+    Reserve(ReserveAnswer),
+    /// The write was refused: these reserved hosts are held by somebody else, or are in reserve no more.
+    ReserveTaken(Vec<HostId>),
 }

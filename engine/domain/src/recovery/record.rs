@@ -7,7 +7,7 @@ use crate::entity::host::MaintenanceReason;
 use crate::entity::notification::NotificationStatus;
 use crate::hooks::Phase;
 use crate::proof::Proof;
-use crate::{Elapsed, ServerId, Timestamp};
+use crate::{Elapsed, HostId, ServerId, Timestamp};
 
 /// Now: the recovery's own time for decisions, wall time for people.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +27,8 @@ pub enum Task {
     DisableService,
     /// Lists, plan, locks.
     Prepare,
+    /// Reserved hosts taken, made ready, and given back.
+    Reserve,
     /// The moves.
     Evacuate,
     /// Until the host is back.
@@ -55,6 +57,7 @@ impl Task {
             Self::Fence => "FenceHostTask",
             Self::DisableService => "DisableComputeServiceTask",
             Self::Prepare => "PrepareHAEnabledInstancesTask",
+            Self::Reserve => "ReserveHostTask",
             Self::Evacuate => "EvacuateInstancesTask",
             Self::Return => "ReturnHostTask",
             Self::StopInstance => "StopInstanceTask",
@@ -117,6 +120,10 @@ pub struct Record {
     pub unless_joined: bool,
     /// This instance is restarted: one more on its account (EW26).
     pub restarted: Option<ServerId>,
+    /// The reserved hosts whose holding has changed.
+    pub reservations: BTreeSet<HostId>,
+    /// The host is in service again: off maintenance, if this recovery has put it there.
+    pub host_back: bool,
 }
 
 impl Record {
@@ -134,6 +141,8 @@ impl Record {
         self.notification = later.notification.or(self.notification.take());
         self.host = later.host.or(self.host);
         self.life = later.life.or(self.life);
+        self.reservations.extend(later.reservations);
+        self.host_back |= later.host_back;
         self.unless_host_recovery = later.unless_host_recovery.or(self.unless_host_recovery.take());
         self.unless_joined |= later.unless_joined;
         self.restarted = later.restarted.or(self.restarted);

@@ -35,7 +35,7 @@ const POST: [&str; 8] = [
 ];
 
 /// The places in a workflow, of whatever kind of recovery, in their order. A place that ends in a star stands for hooks.
-const PLACES: [&str; 13] = [
+const PLACES: [&str; 14] = [
     "PreHook*",
     "FenceHostTask",
     "DisableComputeServiceTask",
@@ -44,6 +44,7 @@ const PLACES: [&str; 13] = [
     "PrepareHAEnabledInstancesTask",
     "StopInstanceTask",
     "MainHook*",
+    "ReserveHostTask",
     "EvacuateInstancesTask",
     "StartInstanceTask",
     "ConfirmInstanceActiveTask",

@@ -90,6 +90,7 @@ fn server(vm_state: VmState, task_state: Option<&str>) -> Server {
         launched: true,
         fault: None,
         about: Nature::default(),
+        needs: None,
     }
 }
 

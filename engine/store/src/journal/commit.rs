@@ -11,7 +11,7 @@ use tachi_domain::recovery::{Life, RecoveryKind};
 use tachi_domain::{RecoveryId, Timestamp};
 use tachi_engine::ports::journal::{Committed, HostWrite, ProofWrite, StepWrite, Write};
 
-use super::{claim, moves, pulse, restarts};
+use super::{claim, moves, pulse, reservations, restarts};
 use crate::convert::signed;
 use crate::entity::{host, notification, recovery, recovery_proof, recovery_step};
 use crate::error::Stop;
@@ -53,7 +53,12 @@ impl Work for Commit<'_> {
         if !taken.is_empty() {
             return Ok(Verdict::Undo(Committed::MovesTaken(taken)));
         }
+        let refused = reservations::refused(tx, &row, &write.reservations).await?;
+        if !refused.is_empty() {
+            return Ok(Verdict::Undo(Committed::ReserveTaken(refused)));
+        }
         moves::write(tx, &row, &write.moves, self.now).await?;
+        reservations::write(tx, &row, &write.reservations, self.now).await?;
         steps(tx, &row, &write.steps).await?;
         proofs(tx, &row, &write.proofs).await?;
         if let Some((status, message)) = &write.notification {
@@ -65,8 +70,14 @@ impl Work for Commit<'_> {
         if let Some(change) = write.host {
             self.host(tx, &row, change).await?;
         }
+        if let Some(host) = write.host_back {
+            lock::take(tx, [host.to_string()]).await?;
+            let at = to_column(self.now.whole_seconds())?;
+            maintenance::take_back(tx, &host.to_string(), row.id, at).await?;
+        }
         if write.life == Some(Life::Closed) {
             free_moves(tx, row.id).await?;
+            reservations::free(tx, row.id, self.now).await?;
         }
         let pulse = pulse::read(tx, &row).await?;
         Ok(Verdict::Keep(Committed::Written(pulse)))

@@ -127,6 +127,8 @@ fn everything(host: HostId) -> Write {
         unless_host_recovery: None,
         unless_joined: false,
         restarted: None,
+        reservations: Vec::new(),
+        host_back: None,
     }
 }
 

@@ -12,8 +12,8 @@ use tachi_domain::recovery::Life;
 
 use super::Purged;
 use crate::entity::{
-    host, host_state, instance_restart, notification, recovery, recovery_move, recovery_proof, recovery_step,
-    segment, vmove,
+    host, host_reservation, host_state, instance_restart, notification, recovery, recovery_move,
+    recovery_proof, recovery_step, segment, vmove,
 };
 use crate::error::Stop;
 use crate::time::to_column;
@@ -162,6 +162,8 @@ impl Batch {
         self.remove::<recovery_step::Entity>(tx, done, recovery_step::Column::RecoveryId.is_in(ids()))
             .await?;
         self.remove::<recovery_proof::Entity>(tx, done, recovery_proof::Column::RecoveryId.is_in(ids()))
+            .await?;
+        self.remove::<host_reservation::Entity>(tx, done, host_reservation::Column::RecoveryId.is_in(ids()))
             .await?;
         self.remove::<recovery_move::Entity>(tx, done, recovery_move::Column::RecoveryId.is_in(ids()))
             .await?;

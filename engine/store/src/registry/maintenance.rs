@@ -79,6 +79,31 @@ pub(crate) async fn put(
     Ok(())
 }
 
+/// Takes the host off maintenance, if it was this recovery that has put it there and nobody has said anything since.
+pub(crate) async fn take_back(
+    db: &impl ConnectionTrait,
+    host_uuid: &str,
+    recovery: i64,
+    now: chrono::NaiveDateTime,
+) -> Result<(), Stop> {
+    let ours = host_state::Entity::delete_many()
+        .filter(host_state::Column::HostUuid.eq(host_uuid))
+        .filter(host_state::Column::Why.eq(MaintenanceReason::Recovery.as_str()))
+        .filter(host_state::Column::RecoveryId.eq(recovery))
+        .exec(db)
+        .await?;
+    if ours.rows_affected == 1 {
+        host::Entity::update_many()
+            .col_expr(host::Column::OnMaintenance, Expr::value(false))
+            .col_expr(host::Column::UpdatedAt, Expr::value(now))
+            .filter(host::Column::Uuid.eq(host_uuid))
+            .filter(host::Column::Deleted.eq(0))
+            .exec(db)
+            .await?;
+    }
+    Ok(())
+}
+
 /// Forgets the reasons of hosts that were deleted or taken off maintenance.
 pub(crate) async fn forget(
     db: &impl ConnectionTrait,

@@ -14,8 +14,8 @@ use crate::nova::{About, Migration, MigrationType, PowerState, Server, Service, 
 use crate::policy::{FencingMode, Policy};
 use crate::power::{Power, PowerReading};
 use crate::recovery::{
-    Command, Inventory, Lists, Now, Observation, OperatorWord, Pulse, Record, ServerCall, ServiceUpdate,
-    Storm, Word,
+    Command, Inventory, Lists, Now, Observation, OperatorWord, Pulse, Record, ReserveAnswer, ReserveCall,
+    ServerCall, ServiceUpdate, Storm, Word,
 };
 use crate::{
     Elapsed, HostId, MigrationId, NotificationId, RecoveryId, SegmentId, ServerId, ServiceId, Timestamp,
@@ -47,6 +47,7 @@ pub(super) fn server(number: u128) -> Server {
         launched: true,
         fault: None,
         about: About::default(),
+        needs: None,
     }
 }
 
@@ -104,6 +105,20 @@ pub(super) struct Bed {
     words: u64,
     /// What Nova shows of the host.
     pub(super) service: Service,
+    /// What was asked about reserved hosts and not answered yet.
+    pub(super) pending: Vec<ReserveCall>,
+}
+
+/// Whether this is an answer to that.
+fn answers(answer: &ReserveAnswer, call: &ReserveCall) -> bool {
+    match (answer, call) {
+        (ReserveAnswer::Survey(_), ReserveCall::Survey) => true,
+        (ReserveAnswer::Look { host, .. }, ReserveCall::Look { host: other, .. })
+        | (ReserveAnswer::StatusSet { host, .. }, ReserveCall::SetStatus { host: other, .. })
+        | (ReserveAnswer::Joined { host, .. }, ReserveCall::Join { host: other, .. })
+        | (ReserveAnswer::Left { host, .. }, ReserveCall::Leave { host: other, .. }) => host == other,
+        _ => false,
+    }
 }
 
 impl Bed {
@@ -183,6 +198,7 @@ impl Bed {
                 last_heartbeat: Some(nova_time(0)),
                 nova_now: None,
             },
+            pending: Vec::new(),
         }
     }
 
@@ -204,10 +220,22 @@ impl Bed {
             .iter()
             .find(|one| matches!(one, Observation::MovesTaken(_)))
             .cloned();
+        for observation in &observations {
+            match observation {
+                Observation::Reserve(answer) => self.pending.retain(|call| !answers(answer, call)),
+                Observation::NotSent(Command::Reserve(call)) => self.pending.retain(|one| one != call),
+                _ => {}
+            }
+        }
         let decision = decide_all(self.state.clone(), observations, now);
         self.state = decision.state;
         self.record = decision.record;
         self.commands = decision.commands;
+        for command in &self.commands {
+            if let Command::Reserve(call) = command {
+                self.pending.push(call.clone());
+            }
+        }
         if let Some(Observation::MovesTaken(taken)) = &refused {
             self.rows.retain(|server, _| !taken.contains(server));
         }
@@ -243,6 +271,7 @@ impl Bed {
 
     /// The owner dies; another one reads the journal.
     pub(super) fn take_over(&mut self) -> &mut Self {
+        self.pending.clear();
         let rows: Vec<String> = self.rows.values().cloned().collect();
         let head = self.head.clone().unwrap();
         self.state = HostRecovery::restore(&head, &rows).unwrap();

@@ -472,7 +472,7 @@ fn nothing_to_move_ends_well() {
 }
 
 #[test]
-fn a_method_that_is_not_there_yet_is_said_and_auto_is_used() {
+fn a_method_that_is_not_auto_is_told() {
     for (method, said) in [
         (RecoveryMethod::Auto, false),
         (RecoveryMethod::ReservedHost, true),
@@ -484,7 +484,7 @@ fn a_method_that_is_not_there_yet_is_said_and_auto_is_used() {
             .record
             .steps
             .iter()
-            .any(|step| step.text.contains("recovered by auto"));
+            .any(|step| step.text.contains("recovery method is"));
         assert_eq!(told, said, "{method}");
     }
 }

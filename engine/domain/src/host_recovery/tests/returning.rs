@@ -252,3 +252,111 @@ fn r22_our_own_changes_that_come_late_are_no_heartbeats() {
     bed.heartbeat_age(0).service();
     assert!(bed.clears(), "the first heartbeat after one that counts");
 }
+
+/// Its host is back, `forced_down` is cleared, and the option is on.
+fn back_home(reason: Option<&str>) -> Bed {
+    let mut bed = Bed::with("UNKNOWN", |policy| {
+        policy.enable_after_return = Some(std::time::Duration::from_mins(1));
+    })
+    .proven();
+    bed.service.enabled = false;
+    bed.forced_down().inventory(vec![], vec![]);
+    bed.at += 10_000;
+    bed.service();
+    bed.service.disabled_reason = Some(reason.map_or_else(
+        || format!("Masakari detected host failed. [tachi {}]", bed.state.id),
+        ToOwned::to_owned,
+    ));
+    bed.beats();
+    assert!(bed.clears());
+    bed.service.forced_down = false;
+    bed.service.up = true;
+    let seen = bed.service.clone();
+    bed.see(Observation::ServiceUpdated(Ok(seen)));
+    bed
+}
+
+fn enables(bed: &Bed) -> bool {
+    bed.updates() == Some(ServiceUpdate::Enable)
+}
+
+/// Five seconds and one heartbeat later.
+fn enables_within_a_heartbeat(bed: &mut Bed) -> bool {
+    bed.tick(5_000);
+    enables(bed) || {
+        bed.heartbeat_age(0).service();
+        enables(bed)
+    }
+}
+
+#[test]
+fn r22_a_host_that_was_up_for_long_enough_is_enabled_and_off_maintenance_if_that_is_wanted() {
+    let mut bed = back_home(None);
+    assert_eq!(bed.state.stage, Stage::Returning);
+    let began = bed.at;
+    while !enables_within_a_heartbeat(&mut bed) {
+        assert!(bed.at < began + 100_000, "never");
+    }
+    assert!(bed.at >= began + 60_000, "after {}", bed.at - began);
+    assert!(bed.record.head, "journalled first");
+    assert!(
+        bed.record.unless_host_recovery.is_some(),
+        "unless it has failed again"
+    );
+    bed.service.enabled = true;
+    let seen = bed.service.clone();
+    bed.see(Observation::ServiceUpdated(Ok(seen)));
+    assert!(bed.record.host_back);
+    assert_eq!(bed.record.life, Some(Life::Closed));
+}
+
+#[test]
+fn r22_a_host_that_flaps_is_not_enabled() {
+    let mut bed = back_home(None);
+    for _ in 0..20 {
+        bed.service.up = true;
+        for _ in 0..8 {
+            assert!(!enables_within_a_heartbeat(&mut bed));
+        }
+        bed.service.up = false;
+        bed.tick(5_000).heartbeat_age(70_000).service();
+        assert!(!enables(&bed));
+    }
+    assert_eq!(bed.state.stage, Stage::Returning);
+}
+
+#[test]
+fn r23_a_host_with_a_foreign_reason_is_never_enabled() {
+    let mut bed = back_home(Some("disk is being replaced"));
+    for _ in 0..30 {
+        assert!(!enables_within_a_heartbeat(&mut bed));
+    }
+    assert_eq!(bed.state.stage, Stage::Over, "there is nothing left to do for it");
+    assert!(!bed.record.host_back);
+}
+
+#[test]
+fn r22_an_enabling_without_an_answer_is_looked_for() {
+    let mut bed = back_home(None);
+    assert!((0..20).any(|_| enables_within_a_heartbeat(&mut bed)));
+    bed.see(Observation::ServiceUpdated(Err(timeout())));
+    bed.take_over();
+    bed.service.enabled = true;
+    bed.tick(5_000);
+    bed.heartbeat_age(0).service();
+    assert!(bed.record.host_back, "what goes with it is done, too");
+    assert_eq!(bed.state.stage, Stage::Over);
+}
+
+#[test]
+fn r22_somebody_who_enables_it_first_has_the_last_word() {
+    let mut bed = back_home(None);
+    bed.service.enabled = true;
+    bed.tick(5_000);
+    bed.heartbeat_age(0).service();
+    assert_eq!(bed.state.stage, Stage::Over);
+    assert!(
+        !bed.record.host_back,
+        "who enables it clears its maintenance, too"
+    );
+}

@@ -107,6 +107,8 @@ impl Facts {
             | Observation::Power { .. }
             | Observation::PowerOff(_)
             | Observation::ServiceUpdated(_)
+            | Observation::Reserve(_)
+            | Observation::ReserveTaken(_)
             | Observation::Inventory(_)
             | Observation::Lists(_)
             | Observation::Evacuations(_)

@@ -1,0 +1,60 @@
+//! Host aggregates.
+
+use http::Method;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tachi_domain::reserved::Aggregate;
+use tachi_engine::ports::CallError;
+
+use super::version::Feature;
+use super::{Nova, Request};
+use crate::fault::{About, Effect};
+
+#[derive(Deserialize)]
+struct List {
+    aggregates: Vec<Record>,
+}
+
+#[derive(Deserialize)]
+struct Record {
+    id: u64,
+    name: String,
+    #[serde(default)]
+    availability_zone: Option<String>,
+    #[serde(default)]
+    hosts: Vec<String>,
+}
+
+/// Nova gives all of them at once.
+pub(super) async fn list(nova: &Nova) -> Result<Vec<Aggregate>, CallError> {
+    let request = Request::get(&["os-aggregates"], &[], About::Service);
+    let answer = nova.call(Feature::AGGREGATES, request).await?;
+    let List { aggregates } = answer.json()?;
+    let understood = |record: Record| Aggregate {
+        id: record.id,
+        name: record.name,
+        zone: record.availability_zone.filter(|zone| !zone.is_empty()),
+        hosts: record.hosts.into_iter().collect(),
+    };
+    Ok(aggregates.into_iter().map(understood).collect())
+}
+
+pub(super) async fn act(nova: &Nova, aggregate: u64, action: &str, host: &str) -> Result<(), CallError> {
+    let begun = nova.session.now();
+    let id = aggregate.to_string();
+    let body = Value::Object(
+        [(action.to_owned(), json!({ "host": host }))]
+            .into_iter()
+            .collect(),
+    );
+    let request = Request {
+        method: Method::POST,
+        path: &["os-aggregates", &id, "action"],
+        query: &[],
+        body: Some(body),
+        effect: Effect::Idempotent,
+        about: About::Object,
+        begun,
+    };
+    nova.call(Feature::AGGREGATES, request).await.map(|_| ())
+}

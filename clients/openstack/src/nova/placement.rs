@@ -1,0 +1,214 @@
+//! What is left on a host, as Placement counts it.
+//!
+//! Placement names its providers after Nova's nodes. Those mostly bear the service host's name; where they do not, Nova's
+//! list of hypervisors says which node is on which host, by the id that both use.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use http::Method;
+use osauth::ApiVersion;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use tachi_domain::reserved::Resources;
+use tachi_engine::ports::CallError;
+
+use super::Nova;
+use super::pages::{self, List, Take};
+use super::version::Feature;
+use crate::fault::{About, Effect};
+use crate::keystone::plugin::Service;
+use crate::session::{Call, Place};
+
+/// The first with usages by provider in the shape of today; every Placement since 2017 has it.
+const VERSION: ApiVersion = ApiVersion(1, 9);
+
+/// Processors count whether they are shared or dedicated.
+const PROCESSORS: [&str; 2] = ["VCPU", "PCPU"];
+
+#[derive(Deserialize)]
+struct Providers {
+    resource_providers: Vec<Provider>,
+}
+
+#[derive(Deserialize)]
+struct Provider {
+    uuid: String,
+    name: String,
+}
+
+#[derive(Deserialize)]
+struct Inventories {
+    inventories: HashMap<String, Inventory>,
+}
+
+#[derive(Deserialize)]
+struct Inventory {
+    total: u64,
+    #[serde(default)]
+    reserved: u64,
+    #[serde(default = "one")]
+    allocation_ratio: f64,
+}
+
+const fn one() -> f64 {
+    1.0
+}
+
+#[derive(Deserialize)]
+struct Usages {
+    usages: HashMap<String, u64>,
+}
+
+pub(super) async fn room_on(nova: &Nova, host: &str) -> Result<Option<Resources>, CallError> {
+    let Some(provider) = provider_of(nova, host).await? else {
+        return Ok(None);
+    };
+    let Inventories { inventories } =
+        get(nova, &["resource_providers", &provider, "inventories"], &[]).await?;
+    let Usages { usages } = get(nova, &["resource_providers", &provider, "usages"], &[]).await?;
+    Ok(Some(room(&inventories, &usages)))
+}
+
+async fn provider_of(nova: &Nova, host: &str) -> Result<Option<String>, CallError> {
+    let query = [("name", host.to_owned())];
+    let Providers { resource_providers } = get(nova, &["resource_providers"], &query).await?;
+    let named = resource_providers.into_iter().find(|one| one.name == host);
+    match named {
+        Some(provider) => Ok(Some(provider.uuid)),
+        None => node_of(nova, host).await,
+    }
+}
+
+/// The id of the one node on the host.
+async fn node_of(nova: &Nova, host: &str) -> Result<Option<String>, CallError> {
+    let list = List {
+        feature: Feature::AGGREGATES,
+        path: &["os-hypervisors", "detail"],
+        query: Vec::new(),
+        key: "hypervisors",
+        marker: "id",
+    };
+    let whole = pages::list(nova, &list, |answer, item, nodes: &mut Vec<String>| {
+        let on = item.pointer("/service/host").and_then(Value::as_str);
+        if on == Some(host) {
+            let id = item.get("id").and_then(Value::as_str);
+            let Some(id) = id else {
+                return Err(answer.senseless("a hypervisor without a UUID"));
+            };
+            nodes.push(id.to_owned());
+        }
+        Ok(Take::More)
+    })
+    .await?;
+    let mut nodes = whole.items;
+    Ok(nodes.pop().filter(|_| nodes.is_empty()))
+}
+
+async fn get<T: DeserializeOwned>(
+    nova: &Nova,
+    path: &[&str],
+    query: &[(&'static str, String)],
+) -> Result<T, CallError> {
+    let answer = nova
+        .session
+        .call(&Call {
+            service: Service::Placement,
+            method: Method::GET,
+            place: Place::Path(path),
+            query,
+            version: Some(VERSION),
+            subject: None,
+            body: None,
+            effect: Effect::Read,
+            about: About::Service,
+            begun: Duration::ZERO,
+        })
+        .await?;
+    answer.json()
+}
+
+fn room(inventories: &HashMap<String, Inventory>, usages: &HashMap<String, u64>) -> Resources {
+    let left = |class: &str| {
+        let inventory = inventories.get(class)?;
+        let all = scaled(
+            inventory.total.saturating_sub(inventory.reserved),
+            inventory.allocation_ratio,
+        );
+        Some(all.saturating_sub(usages.get(class).copied().unwrap_or(0)))
+    };
+    let sum = |classes: &[&str]| {
+        classes
+            .iter()
+            .filter_map(|class| left(class))
+            .fold(0_u64, u64::saturating_add)
+    };
+    Resources {
+        vcpus: sum(&PROCESSORS),
+        memory_mb: sum(&["MEMORY_MB"]),
+        // A host without disk of its own takes it from storage that others have, too.
+        disk_gb: left("DISK_GB").unwrap_or(u64::MAX),
+    }
+}
+
+/// As Placement reckons it: rounded down. Ratios have a few decimals at most.
+fn scaled(amount: u64, ratio: f64) -> u64 {
+    let thousandths = (ratio * 1_000.0).round();
+    // What is no number or far too large is no ratio either.
+    let Ok(thousandths) = format!("{thousandths:.0}").parse::<u64>() else {
+        return amount;
+    };
+    amount.saturating_mul(thousandths) / 1_000
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_is_left_is_reckoned_as_placement_does_it() {
+        let cases = [
+            (
+                "plain",
+                json!({"VCPU": {"total": 8}, "MEMORY_MB": {"total": 8192, "reserved": 512}, "DISK_GB": {"total": 100}}),
+                json!({"VCPU": 2, "MEMORY_MB": 1024, "DISK_GB": 10}),
+                (6, 6656, 90),
+            ),
+            (
+                "overcommitted, and dedicated processors",
+                json!({"VCPU": {"total": 8, "allocation_ratio": 16.0}, "PCPU": {"total": 4},
+                       "MEMORY_MB": {"total": 1000, "allocation_ratio": 1.5}, "DISK_GB": {"total": 10}}),
+                json!({"VCPU": 100, "PCPU": 1, "MEMORY_MB": 0, "DISK_GB": 0}),
+                (31, 1500, 10),
+            ),
+            (
+                "more in use than there is",
+                json!({"VCPU": {"total": 1}, "MEMORY_MB": {"total": 1, "reserved": 5}, "DISK_GB": {"total": 1}}),
+                json!({"VCPU": 9, "MEMORY_MB": 9, "DISK_GB": 9}),
+                (0, 0, 0),
+            ),
+            (
+                "shared storage",
+                json!({"VCPU": {"total": 1}, "MEMORY_MB": {"total": 1}}),
+                json!({}),
+                (1, 1, u64::MAX),
+            ),
+            ("nothing at all", json!({}), json!({}), (0, 0, u64::MAX)),
+        ];
+        for (name, inventories, usages, (vcpus, memory_mb, disk_gb)) in cases {
+            let inventories = serde_json::from_value(inventories).unwrap();
+            let usages = serde_json::from_value(usages).unwrap();
+            let want = Resources {
+                vcpus,
+                memory_mb,
+                disk_gb,
+            };
+            assert_eq!(room(&inventories, &usages), want, "{name}");
+        }
+        assert_eq!(scaled(7, f64::NAN), 7);
+        assert_eq!(scaled(10, 1.234), 12);
+    }
+}

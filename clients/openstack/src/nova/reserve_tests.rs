@@ -1,0 +1,145 @@
+//! Aggregates and Placement, as the choice of reserved hosts asks for them.
+
+use serde_json::json;
+use tachi_domain::fault::FaultClass;
+use tachi_domain::reserved::Resources;
+use tachi_engine::ports::Compute as _;
+
+use crate::fake::{Fake, Reply, table};
+
+const NODE: &str = "22222222-2222-3333-4444-555555555555";
+
+#[tokio::test]
+async fn aggregates_are_read_with_their_zones_and_hosts() {
+    let fake = Fake::start(table([(
+        "GET /os-aggregates",
+        200,
+        json!({"aggregates": [
+            {"id": 1, "name": "rack", "availability_zone": null, "hosts": ["c1", "c2"], "metadata": {}},
+            {"id": 2, "name": "zone", "availability_zone": "az1", "hosts": [], "metadata": {}},
+        ]}),
+    )]))
+    .await;
+    let seen = fake.nova().await.aggregates().await.unwrap();
+    assert_eq!(seen.len(), 2);
+    assert!(seen[0].hosts.contains("c2") && seen[0].zone.is_none());
+    assert_eq!((seen[1].id, seen[1].zone.as_deref()), (2, Some("az1")));
+}
+
+#[tokio::test]
+async fn a_host_joins_and_leaves_an_aggregate_by_name() {
+    let fake = Fake::start(table([(
+        "POST /os-aggregates/7/action",
+        200,
+        json!({"aggregate": {}}),
+    )]))
+    .await;
+    let nova = fake.nova().await;
+    nova.add_to_aggregate(7, "c1").await.unwrap();
+    nova.remove_from_aggregate(7, "c1").await.unwrap();
+    let bodies: Vec<_> = fake.calls().into_iter().map(|seen| seen.body).collect();
+    assert_eq!(
+        bodies,
+        [
+            json!({"add_host": {"host": "c1"}}),
+            json!({"remove_host": {"host": "c1"}})
+        ]
+    );
+}
+
+#[tokio::test]
+async fn ew36_a_conflict_is_a_conflict_and_an_unknown_host_is_permanent() {
+    for (status, class) in [
+        (409, FaultClass::Conflict),
+        (404, FaultClass::Permanent),
+        (500, FaultClass::Transient),
+    ] {
+        let refusal = json!({"x": {"message": "no"}});
+        let fake = Fake::start(table([("POST /os-aggregates/7/action", status, refusal)])).await;
+        let error = fake.nova().await.add_to_aggregate(7, "c1").await.unwrap_err();
+        assert_eq!((error.fault.status, error.fault.class), (Some(status), class));
+        assert_eq!(error.fault.maybe_done, status == 500);
+    }
+}
+
+/// A Placement whose provider bears this name.
+async fn placement(name: &'static str) -> Fake {
+    Fake::start(move |seen| {
+        let path = seen.path.as_str();
+        if let Some(rest) = path.strip_prefix("/placement") {
+            assert_eq!(seen.header("openstack-api-version"), "placement 1.9");
+            let found = seen.arg("name").as_deref() == Some(name);
+            return match rest {
+                "/resource_providers" if found => Reply::Json(
+                    200,
+                    json!({"resource_providers": [{"uuid": NODE, "name": name}]}),
+                ),
+                "/resource_providers" => Reply::Json(200, json!({"resource_providers": []})),
+                _ if rest.ends_with("/inventories") => Reply::Json(
+                    200,
+                    json!({"inventories": {"VCPU": {"total": 8}, "MEMORY_MB": {"total": 4096, "reserved": 96}}}),
+                ),
+                _ if rest.ends_with("/usages") => Reply::Json(200, json!({"usages": {"VCPU": 3, "MEMORY_MB": 1000}})),
+                _ => Reply::Unscripted,
+            };
+        }
+        match path {
+            "/v2.1/os-hypervisors/detail" => Reply::Json(
+                200,
+                json!({"hypervisors": [
+                    {"id": "11111111-2222-3333-4444-555555555555", "service": {"host": "other"}},
+                    {"id": NODE, "service": {"host": "c1"}},
+                    {"id": "33333333-2222-3333-4444-555555555555", "service": {"host": "many"}},
+                    {"id": "44444444-2222-3333-4444-555555555555", "service": {"host": "many"}},
+                ]}),
+            ),
+            _ => Reply::Unscripted,
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn the_room_on_a_host_is_found_by_its_name_or_by_that_of_its_node() {
+    let want = Some(Resources {
+        vcpus: 5,
+        memory_mb: 3000,
+        disk_gb: u64::MAX,
+    });
+    let same = placement("c1").await;
+    assert_eq!(same.nova().await.room_on("c1").await.unwrap(), want);
+    let asked = same
+        .calls()
+        .iter()
+        .filter(|seen| seen.path.contains("os-hypervisors"))
+        .count();
+    assert_eq!(asked, 0, "the list is long");
+    let other = placement("c1.example").await;
+    let nova = other.nova().await;
+    assert_eq!(nova.room_on("c1").await.unwrap(), want);
+    assert_eq!(nova.room_on("unknown").await.unwrap(), None);
+    assert_eq!(
+        nova.room_on("many").await.unwrap(),
+        None,
+        "which of its nodes it would be nobody knows"
+    );
+}
+
+#[tokio::test]
+async fn a_placement_that_is_not_there_is_an_error_and_not_an_empty_host() {
+    let fake = Fake::start(|seen| {
+        if seen.path.starts_with("/placement") {
+            Reply::Json(503, json!({}))
+        } else {
+            Reply::Unscripted
+        }
+    })
+    .await;
+    let error = fake.nova().await.room_on("c1").await.unwrap_err();
+    assert_eq!(error.fault.class, FaultClass::Transient);
+    assert!(
+        error.fault.text.starts_with("placement: GET /resource_providers"),
+        "{}",
+        error.fault.text
+    );
+}

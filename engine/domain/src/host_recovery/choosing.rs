@@ -1,0 +1,395 @@
+//! Which reserved hosts are taken for which needs.
+
+use crate::reserved::{Aggregate, ReservedHost, Resources, Survey};
+
+/// What is asked of the segment's reserve.
+pub(super) struct Wanted<'a> {
+    /// The dead host.
+    pub(super) source: &'a str,
+    /// What each instance takes that has no place yet.
+    pub(super) needs: &'a [Option<Resources>],
+    /// Whether a reserved host joins the aggregates of the dead one.
+    pub(super) join: bool,
+    /// Hosts this recovery has taken already.
+    pub(super) taken: &'a dyn Fn(&str) -> bool,
+    /// Hosts that have turned out to be of no use, and why.
+    pub(super) unfit: &'a dyn Fn(&str) -> Option<String>,
+}
+
+/// A host to be taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Pick {
+    pub(super) host: ReservedHost,
+    /// Aggregates of the dead host that it is not in.
+    pub(super) joins: Vec<Aggregate>,
+    /// How many of the instances it is to take.
+    pub(super) instances: usize,
+}
+
+/// What came of the choice.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Choice {
+    pub(super) picks: Vec<Pick>,
+    /// Some are held by somebody else, who may give them back.
+    pub(super) busy: bool,
+    /// Why the others were not taken.
+    pub(super) reasons: Vec<String>,
+}
+
+/// Chooses as few hosts as the needs allow. Where the room is known, a host that holds everything with the least to spare
+/// comes first, or else the one that holds most. A host whose room is unknown is the last resort, one at a time: Nova's
+/// scheduler says whether it holds anything.
+pub(super) fn choose(survey: &Survey, wanted: &Wanted<'_>) -> Choice {
+    let mut choice = Choice::default();
+    let mut known = Vec::new();
+    let mut unknown = Vec::new();
+    for host in &survey.hosts {
+        if host.name == wanted.source || (wanted.taken)(&host.name) {
+            continue;
+        }
+        if host.busy {
+            choice.busy = true;
+            choice
+                .reasons
+                .push(format!("{} is held by another recovery", host.name));
+            continue;
+        }
+        match joins_of(survey, host, wanted) {
+            Err(why) => choice.reasons.push(format!("{} {why}", host.name)),
+            Ok(joins) => match host.room {
+                Some(room) => known.push((host, joins, room)),
+                None => unknown.push((host, joins)),
+            },
+        }
+    }
+    let mut left: Vec<Option<Resources>> = wanted.needs.to_vec();
+    while !left.is_empty() {
+        let best = known
+            .iter()
+            .enumerate()
+            .map(|(at, (_, _, room))| (at, fill(*room, &left)))
+            .max_by_key(|(at, (count, rest, _))| (*count, std::cmp::Reverse((rest.memory_mb, *at))));
+        let Some((at, (count, _, unplaced))) = best.filter(|(_, (count, _, _))| *count > 0) else {
+            break;
+        };
+        let (host, joins, _) = known.remove(at);
+        choice.picks.push(Pick {
+            host: host.clone(),
+            joins,
+            instances: count,
+        });
+        left = unplaced;
+    }
+    choice.reasons.extend(
+        known
+            .iter()
+            .filter(|_| !left.is_empty())
+            .map(|(host, _, _)| format!("{} has no room left", host.name)),
+    );
+    if !left.is_empty()
+        && let Some((host, joins)) = unknown.into_iter().next()
+    {
+        choice.picks.push(Pick {
+            host: host.clone(),
+            joins,
+            instances: left.len(),
+        });
+    }
+    choice
+}
+
+/// The aggregates the host has to join, or why it cannot be taken.
+fn joins_of(survey: &Survey, host: &ReservedHost, wanted: &Wanted<'_>) -> Result<Vec<Aggregate>, String> {
+    if let Some(why) = (wanted.unfit)(&host.name) {
+        return Err(why);
+    }
+    let Some(service) = &host.service else {
+        return Err(
+            "has no nova-compute service of that name in Nova: is it registered under its service host name?"
+                .into(),
+        );
+    };
+    if service.forced_down {
+        return Err("is forced down in Nova".into());
+    }
+    if !service.up {
+        return Err("is down in Nova".into());
+    }
+    let joins: Vec<Aggregate> = survey
+        .aggregates
+        .iter()
+        .filter(|one| wanted.join && one.hosts.contains(wanted.source) && !one.hosts.contains(&host.name))
+        .cloned()
+        .collect();
+    let (zone, source) = (survey.zone_of(&host.name), survey.zone_of(wanted.source));
+    if zone == source {
+        return Ok(joins);
+    }
+    // A host that is in no zone yet comes into that of the dead one with its aggregate.
+    if zone.is_none() && joins.iter().any(|one| one.zone.as_deref() == source) {
+        return Ok(joins);
+    }
+    let name = |zone: Option<&str>| zone.map_or_else(|| "the default one".to_owned(), ToOwned::to_owned);
+    Err(format!(
+        "is in another availability zone ({} instead of {})",
+        name(zone),
+        name(source)
+    ))
+}
+
+/// How many of the needs a room holds, in their order, what is left of it then, and which it does not hold.
+fn fill(room: Resources, needs: &[Option<Resources>]) -> (usize, Resources, Vec<Option<Resources>>) {
+    let mut rest = room;
+    let mut count = 0;
+    let mut unplaced = Vec::new();
+    for need in needs {
+        let size = need.unwrap_or_default();
+        if rest.holds(&size) {
+            rest = rest.without(&size);
+            count += 1;
+        } else {
+            unplaced.push(*need);
+        }
+    }
+    (count, rest, unplaced)
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::nova::Service;
+    use crate::{HostId, ServiceId};
+
+    fn gib(memory: u64) -> Resources {
+        Resources {
+            vcpus: memory,
+            memory_mb: memory * 1024,
+            disk_gb: memory,
+        }
+    }
+
+    fn host(name: &str, room: Option<u64>) -> ReservedHost {
+        ReservedHost {
+            id: HostId(Uuid::from_u128(u128::from(name.as_bytes()[0]))),
+            name: name.into(),
+            busy: false,
+            service: Some(Service {
+                id: ServiceId(Uuid::from_u128(9)),
+                host: name.into(),
+                enabled: false,
+                disabled_reason: Some("reserve".into()),
+                up: true,
+                forced_down: false,
+                last_heartbeat: None,
+                nova_now: None,
+            }),
+            room: room.map(gib),
+        }
+    }
+
+    fn down(name: &str) -> ReservedHost {
+        let mut host = host(name, Some(64));
+        if let Some(service) = &mut host.service {
+            service.up = false;
+        }
+        host
+    }
+
+    fn forced_down(name: &str) -> ReservedHost {
+        let mut host = host(name, Some(64));
+        if let Some(service) = &mut host.service {
+            service.forced_down = true;
+        }
+        host
+    }
+
+    fn aggregate(id: u64, zone: Option<&str>, hosts: &[&str]) -> Aggregate {
+        Aggregate {
+            id,
+            name: format!("a{id}"),
+            zone: zone.map(Into::into),
+            hosts: hosts.iter().map(|host| (*host).to_owned()).collect(),
+        }
+    }
+
+    fn chosen(hosts: Vec<ReservedHost>, aggregates: Vec<Aggregate>, join: bool, needs: &[u64]) -> Choice {
+        let survey = Survey {
+            hosts,
+            aggregates,
+            blind: None,
+        };
+        let needs: Vec<Option<Resources>> = needs.iter().map(|need| Some(gib(*need))).collect();
+        choose(
+            &survey,
+            &Wanted {
+                source: "source",
+                needs: &needs,
+                join,
+                taken: &|name| name == "taken",
+                unfit: &|name| (name == "unfit").then(|| "never came up".to_owned()),
+            },
+        )
+    }
+
+    fn names(choice: &Choice) -> Vec<(&str, usize)> {
+        choice
+            .picks
+            .iter()
+            .map(|pick| (pick.host.name.as_str(), pick.instances))
+            .collect()
+    }
+
+    #[test]
+    fn as_few_hosts_are_taken_as_hold_what_must_move() {
+        let cases: [(&str, Vec<ReservedHost>, &[u64], &[(&str, usize)]); 8] = [
+            ("nothing needed", vec![host("a", Some(8))], &[], &[]),
+            (
+                "the smallest that holds all",
+                vec![host("a", Some(64)), host("b", Some(8)), host("c", Some(4))],
+                &[4, 4],
+                &[("b", 2)],
+            ),
+            (
+                "two when one is too small",
+                vec![host("a", Some(4)), host("b", Some(8))],
+                &[4, 4, 4],
+                &[("b", 2), ("a", 1)],
+            ),
+            (
+                "one that holds a part",
+                vec![host("a", Some(4))],
+                &[4, 4],
+                &[("a", 1)],
+            ),
+            ("a full one is not taken", vec![host("a", Some(2))], &[4], &[]),
+            (
+                "unknown room is the last resort",
+                vec![host("a", None), host("b", Some(4))],
+                &[4],
+                &[("b", 1)],
+            ),
+            (
+                "unknown room is tried",
+                vec![host("a", None), host("b", None)],
+                &[4, 4],
+                &[("a", 2)],
+            ),
+            (
+                "this recovery's own and the dead one are not looked at",
+                vec![host("source", Some(64)), host("taken", Some(64))],
+                &[1],
+                &[],
+            ),
+        ];
+        for (name, hosts, needs, want) in cases {
+            assert_eq!(names(&chosen(hosts, Vec::new(), false, needs)), want, "{name}");
+        }
+    }
+
+    #[test]
+    fn ew37_a_reserved_host_that_nova_does_not_know_is_a_clear_reason() {
+        let mut strange = host("fqdn.example", Some(64));
+        strange.service = None;
+        let choice = chosen(vec![strange], Vec::new(), false, &[1]);
+        assert!(choice.picks.is_empty());
+        assert!(choice.reasons[0].contains("fqdn.example has no nova-compute service"));
+    }
+
+    #[test]
+    fn a_host_that_cannot_be_taken_says_why() {
+        let mut busy = host("busy", Some(64));
+        busy.busy = true;
+        let cases = [
+            ("busy", busy, "held by another recovery"),
+            ("down", down("down"), "is down in Nova"),
+            ("forced", forced_down("forced"), "is forced down"),
+            ("unfit", host("unfit", Some(64)), "never came up"),
+            ("small", host("small", Some(1)), "has no room left"),
+        ];
+        for (name, host, why) in cases {
+            let choice = chosen(vec![host], Vec::new(), false, &[4]);
+            assert!(choice.picks.is_empty(), "{name}");
+            assert!(choice.reasons[0].contains(why), "{name}: {:?}", choice.reasons);
+            assert_eq!(choice.busy, name == "busy");
+        }
+    }
+
+    #[test]
+    fn ew36_zones_and_aggregates_decide_who_may_join() {
+        type Case = (&'static str, Vec<Aggregate>, bool, Option<Vec<u64>>);
+        let cases: [Case; 7] = [
+            ("no aggregates", vec![], false, Some(vec![])),
+            (
+                "the same zone",
+                vec![aggregate(1, Some("z"), &["source", "rh"])],
+                false,
+                Some(vec![]),
+            ),
+            (
+                "outside the zone, and not to join",
+                vec![aggregate(1, Some("z"), &["source"])],
+                false,
+                None,
+            ),
+            (
+                "outside the zone, joins",
+                vec![aggregate(1, Some("z"), &["source"])],
+                true,
+                Some(vec![1]),
+            ),
+            (
+                "in another zone, which Nova would refuse",
+                vec![
+                    aggregate(1, Some("z"), &["source"]),
+                    aggregate(2, Some("y"), &["rh"]),
+                ],
+                true,
+                None,
+            ),
+            (
+                "every aggregate of the source that it is not in",
+                vec![
+                    aggregate(1, None, &["source"]),
+                    aggregate(2, None, &["source", "rh"]),
+                    aggregate(3, None, &["other"]),
+                    aggregate(4, Some("z"), &["source"]),
+                ],
+                true,
+                Some(vec![1, 4]),
+            ),
+            (
+                "in a zone while the source is in none",
+                vec![aggregate(2, Some("y"), &["rh"])],
+                true,
+                None,
+            ),
+        ];
+        for (name, aggregates, join, want) in cases {
+            let choice = chosen(vec![host("rh", Some(64))], aggregates, join, &[1]);
+            let got = choice
+                .picks
+                .first()
+                .map(|pick| pick.joins.iter().map(|one| one.id).collect::<Vec<_>>());
+            assert_eq!(got, want, "{name}: {:?}", choice.reasons);
+        }
+    }
+
+    #[test]
+    fn an_instance_nova_does_not_describe_is_placed_all_the_same() {
+        let survey = Survey {
+            hosts: vec![host("a", Some(0))],
+            ..Survey::default()
+        };
+        let wanted = Wanted {
+            source: "source",
+            needs: &[None, None],
+            join: false,
+            taken: &|_| false,
+            unfit: &|_| None,
+        };
+        assert_eq!(names(&choose(&survey, &wanted)), [("a", 2)]);
+        assert_eq!(survey.zone_of("a"), None);
+    }
+}

@@ -1,0 +1,231 @@
+//! The segment's recovery method: by which ways an instance is asked for, and when the next one is its turn.
+//!
+//! | method | first | then |
+//! |---|---|---|
+//! | `auto` | wherever Nova's scheduler puts it | |
+//! | `reserved_host` | on a reserved host | |
+//! | `auto_priority` | wherever Nova's scheduler puts it | on a reserved host |
+//! | `rh_priority` | on a reserved host | wherever Nova's scheduler puts it |
+//!
+//! The host is fenced and disabled once, whatever the method; the second way is taken instance by instance, and only by one
+//! whose failure another host could cure.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use crate::entity::segment::RecoveryMethod;
+use crate::reserved::Resources;
+
+/// How an instance is asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Way {
+    /// Nova's scheduler chooses the host.
+    #[default]
+    Scheduler,
+    /// A reserved host is named.
+    Reserved,
+}
+
+/// Whether another host could cure what has failed an evacuation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cure {
+    /// Nova's scheduler found no host: asking the same way again is of little use.
+    NoHost,
+    /// The destination could not take it.
+    OtherHost,
+    /// It broke while it was being built: perhaps the host, perhaps its image, volume or network.
+    Perhaps,
+    /// Nova refuses to evacuate this instance at all.
+    No,
+}
+
+/// What comes after a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// The same way once more.
+    Again,
+    /// The other way, from the beginning.
+    OtherWay,
+    /// Nothing: a person's work.
+    GiveUp,
+}
+
+/// An instance's way out of its host.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Route {
+    /// How it is asked for now.
+    pub way: Way,
+    /// How it is asked for when that comes to nothing.
+    pub then: Option<Way>,
+    /// The host that was named when it was last asked for.
+    pub target: Option<String>,
+    /// Reserved hosts that could not take it.
+    pub tried: BTreeSet<String>,
+    /// What it takes; `None` if Nova does not say.
+    pub needs: Option<Resources>,
+}
+
+impl Route {
+    /// At its beginning.
+    pub(super) fn new(method: RecoveryMethod, needs: Option<Resources>) -> Self {
+        let (way, then) = match method {
+            RecoveryMethod::Auto => (Way::Scheduler, None),
+            RecoveryMethod::ReservedHost => (Way::Reserved, None),
+            RecoveryMethod::AutoPriority => (Way::Scheduler, Some(Way::Reserved)),
+            RecoveryMethod::RhPriority => (Way::Reserved, Some(Way::Scheduler)),
+        };
+        Self {
+            way,
+            then,
+            needs,
+            ..Self::default()
+        }
+    }
+
+    /// Takes the other way, if there is one left.
+    pub(super) fn turn(&mut self) -> Next {
+        let Some(way) = self.then.take() else {
+            return Next::GiveUp;
+        };
+        self.way = way;
+        self.target = None;
+        Next::OtherWay
+    }
+
+    /// The host it was asked for on could not take it.
+    pub(super) fn cross_out_target(&mut self) {
+        if self.way == Way::Reserved {
+            self.tried.extend(self.target.take());
+        }
+    }
+
+    /// What comes after the evacuation has failed for the `failures`th time by this way.
+    pub(super) fn after_failure(&mut self, cure: Cure, failures: u32, attempts: u32) -> Next {
+        let spent = failures >= attempts;
+        match (self.way, cure) {
+            // EW23: what no host can cure takes nothing but its own attempts.
+            (_, Cure::No) if spent => Next::GiveUp,
+            (_, Cure::No) => Next::Again,
+            (Way::Scheduler, Cure::NoHost) if self.then.is_some() => self.turn(),
+            (Way::Scheduler, Cure::NoHost | Cure::OtherHost) if spent => self.turn(),
+            // Nova has chosen a host each time: one in reserve is not spent on what has broken on all of them.
+            (Way::Scheduler, Cure::Perhaps) if spent => Next::GiveUp,
+            (Way::Reserved, Cure::NoHost | Cure::OtherHost) => {
+                self.cross_out_target();
+                if spent { self.turn() } else { Next::Again }
+            }
+            (Way::Reserved, Cure::Perhaps) if spent => self.turn(),
+            (Way::Scheduler | Way::Reserved, Cure::NoHost | Cure::OtherHost | Cure::Perhaps) => Next::Again,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_method_has_its_ways() {
+        use Way::{Reserved, Scheduler};
+        let cases = [
+            (RecoveryMethod::Auto, Scheduler, None),
+            (RecoveryMethod::ReservedHost, Reserved, None),
+            (RecoveryMethod::AutoPriority, Scheduler, Some(Reserved)),
+            (RecoveryMethod::RhPriority, Reserved, Some(Scheduler)),
+        ];
+        for (method, way, then) in cases {
+            let route = Route::new(method, None);
+            assert_eq!((route.way, route.then), (way, then), "{method}");
+        }
+    }
+
+    #[test]
+    fn ew23_only_what_another_host_could_cure_takes_the_other_way() {
+        use RecoveryMethod::{Auto, AutoPriority, ReservedHost, RhPriority};
+        let cases = [
+            ("auto has no other way", Auto, Cure::NoHost, 1, Next::Again),
+            ("auto gives up in the end", Auto, Cure::NoHost, 3, Next::GiveUp),
+            (
+                "no valid host, at once",
+                AutoPriority,
+                Cure::NoHost,
+                1,
+                Next::OtherWay,
+            ),
+            (
+                "a late claim, again first",
+                AutoPriority,
+                Cure::OtherHost,
+                1,
+                Next::Again,
+            ),
+            (
+                "a late claim, in the end",
+                AutoPriority,
+                Cure::OtherHost,
+                3,
+                Next::OtherWay,
+            ),
+            (
+                "a broken rebuild, again",
+                AutoPriority,
+                Cure::Perhaps,
+                2,
+                Next::Again,
+            ),
+            (
+                "a broken rebuild spends no host",
+                AutoPriority,
+                Cure::Perhaps,
+                3,
+                Next::GiveUp,
+            ),
+            ("refused, looked at again", AutoPriority, Cure::No, 1, Next::Again),
+            ("refused for good", AutoPriority, Cure::No, 3, Next::GiveUp),
+            (
+                "refused for good on a reserved host",
+                RhPriority,
+                Cure::No,
+                3,
+                Next::GiveUp,
+            ),
+            (
+                "full, so another one",
+                ReservedHost,
+                Cure::OtherHost,
+                1,
+                Next::Again,
+            ),
+            ("full three times", ReservedHost, Cure::OtherHost, 3, Next::GiveUp),
+            (
+                "full three times, then the scheduler",
+                RhPriority,
+                Cure::NoHost,
+                3,
+                Next::OtherWay,
+            ),
+            (
+                "broken on the reserved host, then the scheduler",
+                RhPriority,
+                Cure::Perhaps,
+                3,
+                Next::OtherWay,
+            ),
+        ];
+        for (name, method, cure, failures, next) in cases {
+            let mut route = Route::new(method, None);
+            assert_eq!(route.after_failure(cure, failures, 3), next, "{name}");
+        }
+    }
+
+    #[test]
+    fn no_instance_goes_in_circles() {
+        for method in [RecoveryMethod::AutoPriority, RecoveryMethod::RhPriority] {
+            let mut route = Route::new(method, None);
+            assert_eq!(route.turn(), Next::OtherWay);
+            assert_eq!(route.turn(), Next::GiveUp, "{method}");
+        }
+    }
+}

@@ -1,0 +1,412 @@
+//! What is asked of a reserved host: made ready, and put back as it was.
+
+use std::time::Duration;
+
+use super::asks::{Topic, backoff};
+use super::reserve::{REFUSALS, Taken, TakenEnd, TakenStep};
+use super::{End, HostRecovery, MoveStep};
+use crate::fault::{Fault, FaultClass};
+use crate::recovery::{
+    Command, Joined, Now, Record, ReserveAnswer, ReserveCall, ServiceStatus, StepKind, Task,
+};
+
+/// Between two looks at a host that is to come up.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// What a look at a host that is being made ready comes to.
+enum Verdict {
+    Ready,
+    Enable,
+    Wait,
+    Unfit(String),
+}
+
+impl HostRecovery {
+    /// One call at a time for each host that is held.
+    pub(super) fn drive_reserved(&mut self, now: Now, record: &mut Record, commands: &mut Vec<Command>) {
+        let forbidden = self.forbidden().is_some();
+        for at in 0..self.reserve.hosts.len() {
+            let step = self.reserve.hosts[at].step;
+            match step {
+                TakenStep::Preparing if !forbidden => self.prepare_reserved(at, now, record, commands),
+                TakenStep::Returning => self.return_reserved(at, now, record, commands),
+                TakenStep::Preparing | TakenStep::Ready | TakenStep::Over(_) => {}
+            }
+        }
+    }
+
+    /// Puts back what is not needed any more. `true` once nothing is held.
+    pub(super) fn hand_back(&mut self, now: Now, record: &mut Record, commands: &mut Vec<Command>) -> bool {
+        for taken in &mut self.reserve.hosts {
+            if matches!(taken.step, TakenStep::Preparing | TakenStep::Ready) {
+                taken.step = TakenStep::Returning;
+                record.head = true;
+            }
+        }
+        self.drive_reserved(now, record, commands);
+        let settled = self.reserve.is_settled();
+        if settled {
+            self.no_trouble(Topic::Reserve);
+        }
+        settled
+    }
+
+    fn prepare_reserved(&mut self, at: usize, now: Now, record: &mut Record, commands: &mut Vec<Command>) {
+        let limit = self.policy.reserved_up_limit;
+        let taken = &mut self.reserve.hosts[at];
+        if taken.asked || now.elapsed < taken.not_before {
+            return;
+        }
+        if let Some(joining) = taken.joining.iter_mut().find(|one| !one.done) {
+            joining.ours = true;
+            let text = format!(
+                "adding reserved host {} to aggregate {}",
+                taken.name, joining.name
+            );
+            let call = ReserveCall::Join {
+                host: taken.name.clone(),
+                aggregate: joining.aggregate,
+            };
+            taken.intend(now.elapsed);
+            record.head = true;
+            record.step(Task::Reserve, StepKind::Intent, 0.2, text);
+            commands.push(Command::Reserve(call));
+            return;
+        }
+        if taken.seen.is_none() {
+            taken.asked = true;
+            commands.push(Command::Reserve(ReserveCall::Look {
+                host: taken.name.clone(),
+                servers: false,
+            }));
+            return;
+        }
+        match verdict(taken, now, limit) {
+            Verdict::Ready => {
+                taken.step = TakenStep::Ready;
+                record.head = true;
+                let text = format!("reserved host {} is enabled and up", taken.name);
+                record.step(Task::Reserve, StepKind::Outcome, 1.0, text);
+                self.no_trouble(Topic::Reserve);
+            }
+            Verdict::Enable => {
+                taken.enabled += 1;
+                set_status(taken, ServiceStatus::Enabled, now, record, commands);
+            }
+            Verdict::Wait => {
+                taken.seen = None;
+                taken.not_before = now.elapsed.plus(LOOK);
+                let name = taken.name.clone();
+                self.trouble(Topic::Reserve, now, || {
+                    format!("waiting until Nova shows reserved host {name} up")
+                });
+            }
+            Verdict::Unfit(why) => self.unfit(at, why, record),
+        }
+    }
+
+    fn unfit(&mut self, at: usize, why: String, record: &mut Record) {
+        let taken = &mut self.reserve.hosts[at];
+        taken.step = TakenStep::Returning;
+        taken.seen = None;
+        record.head = true;
+        let text = format!("reserved host {} is of no use: it {why}", taken.name);
+        record.step(Task::Reserve, StepKind::Outcome, 0.5, text);
+        self.reserve.unfit.insert(taken.name.clone(), why);
+    }
+
+    fn return_reserved(&mut self, at: usize, now: Now, record: &mut Record, commands: &mut Vec<Command>) {
+        let settle = self.policy.settle_time();
+        let taken = &self.reserve.hosts[at];
+        let name = &taken.name;
+        let target = |one: &&super::Move| one.route.target.as_ref() == Some(name);
+        if self.moves.values().filter(target).any(super::Move::is_in_flight) {
+            return;
+        }
+        let moved = |one: &super::Move| {
+            let done = matches!(
+                one.step,
+                MoveStep::Restoring { .. }
+                    | MoveStep::Unlocking { end: End::Moved, .. }
+                    | MoveStep::Over(End::Moved)
+            );
+            done && one.dest.as_ref() == Some(name)
+        };
+        let instances = self.moves.values().filter(|one| moved(one)).count();
+        if instances > 0 {
+            let text =
+                format!("reserved host {name} has taken {instances} instances and is an ordinary host now");
+            return self.close_reserved(at, TakenEnd::Used, text, record);
+        }
+        let taken = &mut self.reserve.hosts[at];
+        if taken.asked || now.elapsed < taken.not_before {
+            return;
+        }
+        if let Some(loose) = taken.loose {
+            // It may yet be enabled, or put into an aggregate, by a call nobody has answered (R5).
+            if now.elapsed.since(loose) < settle {
+                return;
+            }
+            taken.loose = None;
+            taken.seen = None;
+        }
+        let Some(view) = &taken.seen else {
+            taken.asked = true;
+            commands.push(Command::Reserve(ReserveCall::Look {
+                host: taken.name.clone(),
+                servers: true,
+            }));
+            return;
+        };
+        let Some(servers) = view.servers else {
+            taken.seen = None;
+            return;
+        };
+        if servers > 0 {
+            let text = format!(
+                "{servers} instances run on reserved host {} by now: it stays an ordinary host",
+                taken.name
+            );
+            return self.close_reserved(at, TakenEnd::Used, text, record);
+        }
+        if let Some(joining) = taken.joining.iter().find(|one| one.ours) {
+            let text = format!(
+                "removing reserved host {} from aggregate {}",
+                taken.name, joining.name
+            );
+            let call = ReserveCall::Leave {
+                host: taken.name.clone(),
+                aggregate: joining.aggregate,
+            };
+            taken.intend(now.elapsed);
+            record.head = true;
+            record.step(Task::Reserve, StepKind::Intent, 0.8, text);
+            commands.push(Command::Reserve(call));
+            return;
+        }
+        // Disabled by somebody else meanwhile: that is theirs.
+        let enabled = view.service.as_ref().is_some_and(|service| service.enabled);
+        if enabled && !taken.was_enabled && taken.enabled > 0 {
+            let reason = taken.was_reason.clone();
+            return set_status(taken, ServiceStatus::Disabled { reason }, now, record, commands);
+        }
+        let text = format!(
+            "reserved host {} was not needed and is in reserve again",
+            taken.name
+        );
+        self.close_reserved(at, TakenEnd::GivenBack, text, record);
+    }
+
+    fn close_reserved(&mut self, at: usize, end: TakenEnd, text: String, record: &mut Record) {
+        let taken = &mut self.reserve.hosts[at];
+        taken.step = TakenStep::Over(end);
+        taken.consumed |= end == TakenEnd::Used;
+        record.reservations.insert(taken.host);
+        record.head = true;
+        record.step(Task::Reserve, StepKind::Outcome, 1.0, text);
+    }
+
+    pub(super) fn reserve_answered(&mut self, answer: ReserveAnswer, now: Now, record: &mut Record) {
+        let (host, result) = match answer {
+            ReserveAnswer::Survey(result) => return self.surveyed(result, now, record),
+            ReserveAnswer::Look { host, result } => {
+                let Some(taken) = self.reserve.by_name(&host) else {
+                    return;
+                };
+                taken.asked = false;
+                let result = result.map(|view| taken.seen = Some(view));
+                return self.reserved_call(&host, result, false, now, record);
+            }
+            ReserveAnswer::StatusSet { host, result } => {
+                let Some(taken) = self.reserve.by_name(&host) else {
+                    return;
+                };
+                if let (Ok(service), Some(view)) = (&result, &mut taken.seen) {
+                    view.service = Some(service.clone());
+                }
+                (host, result.map(drop))
+            }
+            ReserveAnswer::Joined {
+                host,
+                aggregate,
+                result,
+            } => {
+                let Some(taken) = self.reserve.by_name(&host) else {
+                    return;
+                };
+                let loose = taken.loose.is_some();
+                if let Some(joining) = taken.joining.iter_mut().find(|one| one.aggregate == aggregate) {
+                    match &result {
+                        Ok(joined) => {
+                            joining.done = true;
+                            // In it before the call came: by an unanswered call of ours, or by somebody else, who keeps it.
+                            joining.ours = *joined == Joined::Added || loose;
+                        }
+                        Err(fault) if !fault.maybe_done && !loose => joining.ours = false,
+                        Err(_) => {}
+                    }
+                }
+                (host, result.map(drop))
+            }
+            ReserveAnswer::Left {
+                host,
+                aggregate,
+                result,
+            } => {
+                let Some(taken) = self.reserve.by_name(&host) else {
+                    return;
+                };
+                let joining = taken.joining.iter_mut().find(|one| one.aggregate == aggregate);
+                if let Some(joining) = joining.filter(|_| result.is_ok()) {
+                    joining.ours = false;
+                }
+                (host, result)
+            }
+        };
+        self.reserved_call(&host, result, true, now, record);
+    }
+
+    /// What every answer has in common.
+    fn reserved_call(
+        &mut self,
+        host: &str,
+        result: Result<(), Fault>,
+        write: bool,
+        now: Now,
+        record: &mut Record,
+    ) {
+        let Some(at) = self
+            .reserve
+            .hosts
+            .iter()
+            .position(|one| one.name == host && !one.is_over())
+        else {
+            return;
+        };
+        let taken = &mut self.reserve.hosts[at];
+        taken.asked = false;
+        record.head |= write;
+        let Err(fault) = result else {
+            taken.faults = 0;
+            if write {
+                taken.call_answered();
+                self.no_trouble(Topic::Reserve);
+            }
+            return;
+        };
+        if write {
+            if fault.maybe_done {
+                taken.loosen();
+            }
+            taken.call_answered();
+        }
+        taken.seen = None;
+        taken.faults = taken.faults.saturating_add(1);
+        taken.not_before = now.elapsed.plus(backoff(taken.faults - 1));
+        let refused = match fault.class {
+            FaultClass::Transient => false,
+            FaultClass::Conflict => write && !fault.maybe_done,
+            FaultClass::Permanent | FaultClass::Fatal => taken.faults >= REFUSALS,
+        };
+        match taken.step {
+            TakenStep::Preparing if refused => {
+                let why = format!("cannot be made ready: {}", fault.text);
+                self.unfit(at, why, record);
+            }
+            TakenStep::Returning if refused && taken.faults >= REFUSALS => {
+                let text = format!(
+                    "reserved host {host} is in reserve again, but could not be put back as it was: {}",
+                    fault.text
+                );
+                record.failed(Task::Reserve, text.clone());
+                self.reserve.lack = Some(text.clone());
+                self.close_reserved(at, TakenEnd::GivenBack, text, record);
+            }
+            TakenStep::Preparing | TakenStep::Returning => {
+                let name = host.to_owned();
+                self.trouble(Topic::Reserve, now, || {
+                    format!(
+                        "calls about reserved host {name} fail and are repeated: {}",
+                        fault.text
+                    )
+                });
+            }
+            TakenStep::Ready | TakenStep::Over(_) => {}
+        }
+    }
+
+    /// A call was not sent.
+    pub(super) fn reserve_not_sent(&mut self, call: &ReserveCall) {
+        let host = match call {
+            ReserveCall::Survey => {
+                self.reserve.asks.survey = None;
+                return;
+            }
+            ReserveCall::Look { host, .. }
+            | ReserveCall::SetStatus { host, .. }
+            | ReserveCall::Join { host, .. }
+            | ReserveCall::Leave { host, .. } => host,
+        };
+        if let Some(taken) = self.reserve.by_name(host) {
+            taken.asked = false;
+            if call.is_write() {
+                taken.call_answered();
+            }
+        }
+    }
+}
+
+fn verdict(taken: &mut Taken, now: Now, limit: Duration) -> Verdict {
+    let service = taken.seen.as_ref().and_then(|view| view.service.as_ref());
+    let Some(service) = service else {
+        return Verdict::Unfit("has no nova-compute service of that name in Nova".into());
+    };
+    if service.forced_down {
+        return Verdict::Unfit("has been forced down in Nova".into());
+    }
+    if !service.enabled {
+        // R23: whatever the reason. But not against somebody who insists.
+        return if taken.enabled >= REFUSALS {
+            Verdict::Unfit("is disabled by somebody again and again".into())
+        } else {
+            Verdict::Enable
+        };
+    }
+    if service.up {
+        return Verdict::Ready;
+    }
+    let since = *taken.waiting.get_or_insert(now.elapsed);
+    if now.elapsed.since(since) >= limit {
+        Verdict::Unfit(format!("has not come up within {} s", limit.as_secs()))
+    } else {
+        Verdict::Wait
+    }
+}
+
+fn set_status(
+    taken: &mut Taken,
+    status: ServiceStatus,
+    now: Now,
+    record: &mut Record,
+    commands: &mut Vec<Command>,
+) {
+    let (progress, text) = match &status {
+        ServiceStatus::Enabled => {
+            let was = taken
+                .was_reason
+                .as_ref()
+                .map(|reason| format!(" (it was disabled: {reason})"))
+                .unwrap_or_default();
+            (0.4, format!("enabling reserved host {}{was}", taken.name))
+        }
+        ServiceStatus::Disabled { .. } => (0.9, format!("disabling reserved host {} as it was", taken.name)),
+    };
+    taken.intend(now.elapsed);
+    record.head = true;
+    record.step(Task::Reserve, StepKind::Intent, progress, text);
+    commands.push(Command::Reserve(ReserveCall::SetStatus {
+        host: taken.name.clone(),
+        service: taken.service,
+        status,
+    }));
+}

@@ -1,0 +1,772 @@
+//! Reserved hosts: taken, made ready, used, and given back as they were.
+
+use uuid::Uuid;
+
+use super::bed::{Bed, HOST, evacuation, fault, id, server, timeout};
+use crate::entity::notification::NotificationStatus;
+use crate::entity::segment::RecoveryMethod;
+use crate::fault::{Fault, FaultClass};
+use crate::host_recovery::{End, MoveStep, Stage, TakenEnd, TakenStep};
+use crate::nova::{Server, Service, VmState};
+use crate::recovery::{
+    Command, Joined, Observation, ReserveAnswer, ReserveCall, ServerCall, ServiceStatus, Word,
+};
+use crate::reserved::{Aggregate, HostView, ReservedHost, Resources, Survey};
+use crate::{HostId, ServiceId};
+
+const REASON: &str = "kept in reserve";
+
+fn host_id(number: u128) -> HostId {
+    HostId(Uuid::from_u128(0x100 + number))
+}
+
+fn name(number: u128) -> String {
+    format!("rh-{number}")
+}
+
+fn service(number: u128, enabled: bool) -> Service {
+    Service {
+        id: ServiceId(Uuid::from_u128(0x200 + number)),
+        host: name(number),
+        enabled,
+        disabled_reason: (!enabled).then(|| REASON.into()),
+        up: true,
+        forced_down: false,
+        last_heartbeat: None,
+        nova_now: None,
+    }
+}
+
+fn spare(number: u128, room: Option<u64>) -> ReservedHost {
+    ReservedHost {
+        id: host_id(number),
+        name: name(number),
+        busy: false,
+        service: Some(service(number, false)),
+        room: room.map(cores),
+    }
+}
+
+fn cores(vcpus: u64) -> Resources {
+    Resources {
+        vcpus,
+        memory_mb: vcpus * 1024,
+        disk_gb: 1000,
+    }
+}
+
+fn sized(number: u128, vcpus: u64) -> Server {
+    Server {
+        needs: Some(cores(vcpus)).map(|needs| Resources { disk_gb: 1, ..needs }),
+        ..server(number)
+    }
+}
+
+/// A bench whose segment has this method, and instances that are planned and locked.
+fn planned(method: RecoveryMethod, servers: Vec<Server>) -> Bed {
+    let mut bed = Bed::engine();
+    bed.state.method = method;
+    bed.planned(servers)
+}
+
+impl Bed {
+    fn reserve_calls(&self) -> Vec<ReserveCall> {
+        self.pending.clone()
+    }
+
+    fn asks(&self, call: &ReserveCall) -> bool {
+        self.reserve_calls().contains(call)
+    }
+
+    fn awaits_survey(&self) -> bool {
+        self.state.reserve.asks.survey.is_some()
+    }
+
+    fn surveyed(&mut self, hosts: Vec<ReservedHost>) -> &mut Self {
+        self.surveyed_with(hosts, Vec::new())
+    }
+
+    fn surveyed_with(&mut self, hosts: Vec<ReservedHost>, aggregates: Vec<Aggregate>) -> &mut Self {
+        assert!(self.awaits_survey(), "{:?}", self.commands);
+        self.see(Observation::Reserve(ReserveAnswer::Survey(Ok(Survey {
+            hosts,
+            aggregates,
+            blind: None,
+        }))))
+    }
+
+    fn looked(&mut self, number: u128, enabled: bool, servers: Option<usize>) -> &mut Self {
+        let result = Ok(HostView {
+            service: Some(service(number, enabled)),
+            servers,
+        });
+        let host = name(number);
+        self.see(Observation::Reserve(ReserveAnswer::Look { host, result }))
+    }
+
+    fn status_set(&mut self, number: u128, result: Result<bool, Fault>) -> &mut Self {
+        let host = name(number);
+        let result = result.map(|enabled| service(number, enabled));
+        self.see(Observation::Reserve(ReserveAnswer::StatusSet { host, result }))
+    }
+
+    /// Answers all that is asked about reserved hosts, as Nova would, until nothing more is asked.
+    fn nova_does_it(&mut self, enabled: &mut [bool]) -> &mut Self {
+        while let Some(call) = self.reserve_calls().into_iter().next() {
+            let at = |host: &str| host.trim_start_matches("rh-").parse::<u128>().unwrap();
+            match call {
+                ReserveCall::Survey => return self,
+                ReserveCall::Look { host, servers } => {
+                    let number = at(&host);
+                    let on = enabled[usize::try_from(number).unwrap()];
+                    self.looked(number, on, servers.then_some(0));
+                }
+                ReserveCall::SetStatus { host, status, .. } => {
+                    let number = at(&host);
+                    let on = status == ServiceStatus::Enabled;
+                    enabled[usize::try_from(number).unwrap()] = on;
+                    self.status_set(number, Ok(on));
+                }
+                ReserveCall::Join { host, aggregate } => {
+                    let result = Ok(Joined::Added);
+                    self.see(Observation::Reserve(ReserveAnswer::Joined {
+                        host,
+                        aggregate,
+                        result,
+                    }));
+                }
+                ReserveCall::Leave { host, aggregate } => {
+                    let result = Ok(());
+                    self.see(Observation::Reserve(ReserveAnswer::Left {
+                        host,
+                        aggregate,
+                        result,
+                    }));
+                }
+            }
+        }
+        self
+    }
+
+    fn goes_to(&self, number: u128) -> Option<String> {
+        self.commands.iter().find_map(|command| match command {
+            Command::Evacuate(it) if it.server() == id(number) => {
+                Some(it.target().unwrap_or("anywhere").to_owned())
+            }
+            _ => None,
+        })
+    }
+
+    fn taken(&self, number: u128) -> Option<TakenStep> {
+        self.state.reserve.taken(host_id(number)).map(|one| one.step)
+    }
+
+    /// All that waits for the tick of a list or of a pause in between comes to pass.
+    fn pass(&mut self, millis: u64) -> &mut Self {
+        self.tick(millis).service();
+        self
+    }
+}
+
+/// One reserved host, ready; the evacuations that fit are asked for.
+fn ready(method: RecoveryMethod, servers: Vec<Server>, room: Option<u64>) -> Bed {
+    let mut bed = planned(method, servers);
+    bed.surveyed(vec![spare(1, room)]);
+    bed.nova_does_it(&mut [false; 5]);
+    bed
+}
+
+#[test]
+fn a_reserved_host_is_taken_enabled_and_waited_for_before_it_is_named() {
+    let mut bed = planned(RecoveryMethod::ReservedHost, vec![server(1)]);
+    assert!(!bed.evacuates_any(), "not before there is a host");
+    bed.surveyed(vec![spare(1, Some(8))]);
+    assert!(
+        bed.record.reservations.contains(&host_id(1)),
+        "in the journal first"
+    );
+    assert!(bed.record.head);
+    bed.looked(1, false, None);
+    let enable = ReserveCall::SetStatus {
+        host: name(1),
+        service: service(1, false).id,
+        status: ServiceStatus::Enabled,
+    };
+    assert!(bed.asks(&enable), "r23: whatever its disable reason");
+    assert!(bed.record.head, "the intent is journalled");
+    let mut down = service(1, true);
+    down.up = false;
+    bed.see(Observation::Reserve(ReserveAnswer::StatusSet {
+        host: name(1),
+        result: Ok(down),
+    }));
+    assert!(!bed.evacuates_any(), "enabled, and not up yet");
+    bed.pass(1_000);
+    assert!(!bed.record.reservations.contains(&host_id(1)));
+    bed.looked(1, true, None);
+    assert_eq!(bed.goes_to(1).as_deref(), Some("rh-1"));
+    assert!(
+        bed.record.reservations.contains(&host_id(1)),
+        "consumed in the intent's own write"
+    );
+    assert!(bed.state.reserve.taken(host_id(1)).unwrap().consumed);
+    bed.answer(1, ServerCall::Evacuate, Ok(())).tick(1_000);
+    bed.lists(vec![], vec![evacuation(1, 1, "done", Some("rh-1"))]);
+    bed.over(vec![]);
+    assert_eq!(bed.taken(1), Some(TakenStep::Over(TakenEnd::Used)));
+    bed.over(vec![]);
+    assert_eq!(bed.status, NotificationStatus::Finished);
+}
+
+#[test]
+fn ew23_one_unevacuable_instance_consumes_one_reserved_host() {
+    let mut bed = planned(RecoveryMethod::ReservedHost, vec![server(1), server(2)]);
+    bed.surveyed(vec![spare(1, Some(8)), spare(2, Some(8)), spare(3, Some(8))]);
+    let mut enabled = [false; 5];
+    bed.nova_does_it(&mut enabled);
+    assert_eq!(bed.goes_to(1).as_deref(), Some("rh-1"));
+    assert_eq!(bed.goes_to(2).as_deref(), Some("rh-1"));
+    bed.answer(2, ServerCall::Evacuate, Ok(()));
+    let unsupported = fault(Some(400), FaultClass::Permanent, false);
+    for _ in 0..3 {
+        bed.answer(1, ServerCall::Evacuate, Err(unsupported.clone()));
+        bed.reads(1, Some(server(1)));
+        bed.pass(10_000).lists(
+            vec![server(1), server(2)],
+            vec![evacuation(1, 2, "pre-migrating", Some("rh-1"))],
+        );
+        bed.power(crate::power::Power::Off);
+        assert!(!bed.awaits_survey(), "no other host would help");
+    }
+    bed.lists(vec![server(1)], vec![evacuation(1, 2, "done", Some("rh-1"))]);
+    bed.over(vec![server(1)]).over(vec![server(1)]);
+    assert_eq!(bed.step(1), &MoveStep::Over(End::Person));
+    assert_eq!(bed.step(2), &MoveStep::Over(End::Moved));
+    let taken: Vec<_> = bed
+        .state
+        .reserve
+        .hosts
+        .iter()
+        .map(|one| (one.name.as_str(), one.step))
+        .collect();
+    assert_eq!(taken, [("rh-1", TakenStep::Over(TakenEnd::Used))]);
+    assert_eq!(bed.status, NotificationStatus::Failed);
+}
+
+#[test]
+fn ew23_an_instance_that_no_reserved_host_takes_gives_all_of_them_back() {
+    let mut bed = planned(RecoveryMethod::ReservedHost, vec![server(1)]);
+    let mut enabled = [false; 5];
+    let spares = || vec![spare(1, Some(8)), spare(2, Some(8)), spare(3, Some(8))];
+    bed.surveyed(spares());
+    bed.nova_does_it(&mut enabled);
+    let mut asked = Vec::new();
+    for record in 1..10 {
+        if let Some(host) = bed.goes_to(1) {
+            asked.push(host.clone());
+            bed.answer(1, ServerCall::Evacuate, Ok(())).tick(1_000);
+            let broken = Server {
+                vm_state: VmState::Error,
+                ..server(1)
+            };
+            let failed = evacuation(record, 1, "error", None);
+            bed.lists(vec![broken], vec![failed]);
+        }
+        bed.pass(5_000).power(crate::power::Power::Off);
+        bed.lists(vec![server(1)], vec![]);
+        if bed.awaits_survey() {
+            bed.surveyed(spares());
+        }
+        bed.nova_does_it(&mut enabled);
+    }
+    assert_eq!(
+        asked,
+        ["rh-1", "rh-2"],
+        "what is peculiar about it does not walk through the whole reserve"
+    );
+    assert_eq!(enabled, [false; 5], "all are as they were");
+    let back = TakenStep::Over(TakenEnd::GivenBack);
+    assert!(bed.state.reserve.hosts.iter().all(|one| one.step == back));
+    bed.over(vec![server(1)]);
+    bed.nova_does_it(&mut enabled);
+    bed.over(vec![server(1)]);
+    assert_eq!(bed.status, NotificationStatus::Failed);
+    assert!(
+        bed.message.as_deref().unwrap().contains("no reserved host"),
+        "{:?}",
+        bed.message
+    );
+}
+
+#[test]
+fn r23_what_is_given_back_is_disabled_with_its_former_reason() {
+    let mut bed = ready(RecoveryMethod::ReservedHost, vec![server(1)], Some(8));
+    bed.answer(
+        1,
+        ServerCall::Evacuate,
+        Err(fault(Some(409), FaultClass::Conflict, false)),
+    );
+    bed.say(Word::Reject);
+    bed.pass(1_000);
+    bed.over(vec![server(1)]);
+    let look = ReserveCall::Look {
+        host: name(1),
+        servers: true,
+    };
+    if !bed.asks(&look) {
+        bed.pass(1_000);
+    }
+    assert!(bed.asks(&look), "{:?}", bed.commands);
+    assert_ne!(
+        bed.status,
+        NotificationStatus::Failed,
+        "not over while it is held"
+    );
+    bed.looked(1, true, Some(0));
+    let restore = ReserveCall::SetStatus {
+        host: name(1),
+        service: service(1, false).id,
+        status: ServiceStatus::Disabled {
+            reason: Some(REASON.into()),
+        },
+    };
+    assert!(bed.asks(&restore));
+    bed.status_set(1, Ok(false));
+    assert_eq!(bed.taken(1), Some(TakenStep::Over(TakenEnd::GivenBack)));
+    assert!(bed.record.reservations.contains(&host_id(1)));
+}
+
+#[test]
+fn r23_what_somebody_else_has_changed_meanwhile_is_theirs() {
+    for (case, enabled, servers, end) in [
+        ("disabled by somebody", false, 0, TakenEnd::GivenBack),
+        ("used by somebody", true, 2, TakenEnd::Used),
+    ] {
+        let mut bed = ready(RecoveryMethod::ReservedHost, vec![server(1)], Some(8));
+        bed.answer(
+            1,
+            ServerCall::Evacuate,
+            Err(fault(Some(409), FaultClass::Conflict, false)),
+        );
+        bed.say(Word::Reject);
+        bed.pass(1_000);
+        bed.over(vec![server(1)]);
+        bed.pass(1_000);
+        bed.looked(1, enabled, Some(servers));
+        assert!(
+            !bed.reserve_calls().iter().any(ReserveCall::is_write),
+            "{case}: {:?}",
+            bed.commands
+        );
+        assert_eq!(bed.taken(1), Some(TakenStep::Over(end)), "{case}");
+    }
+}
+
+#[test]
+fn several_are_taken_when_one_is_too_small_and_each_gets_what_it_holds() {
+    let mut bed = planned(
+        RecoveryMethod::ReservedHost,
+        vec![sized(1, 4), sized(2, 4), sized(3, 4)],
+    );
+    bed.surveyed(vec![spare(1, Some(4)), spare(2, Some(8)), spare(3, Some(8))]);
+    bed.nova_does_it(&mut [false; 5]);
+    let places: Vec<_> = (1..=3)
+        .map(|number| bed.one(number).route.target.clone().unwrap())
+        .collect();
+    assert_eq!(places, ["rh-2", "rh-2", "rh-1"]);
+    assert_eq!(bed.taken(3), None, "not more than needed");
+}
+
+#[test]
+fn a_host_that_another_recovery_has_taken_is_waited_for_and_then_given_up() {
+    let mut bed = planned(RecoveryMethod::ReservedHost, vec![server(1)]);
+    bed.surveyed(vec![spare(1, Some(8))]);
+    let commands: Vec<Observation> = bed.commands.drain(..).map(Observation::NotSent).collect();
+    let mut refused = commands;
+    refused.push(Observation::ReserveTaken(vec![host_id(1)]));
+    bed.see_all(refused);
+    assert_eq!(bed.taken(1), None);
+    assert!(!bed.evacuates_any());
+    let busy = || ReservedHost {
+        busy: true,
+        service: None,
+        ..spare(1, None)
+    };
+    let mut surveys = 0;
+    while bed.is_waiting(1) && surveys < 200 {
+        bed.pass(1_000);
+        bed.inventory(vec![server(1)], vec![]);
+        if bed.awaits_survey() {
+            surveys += 1;
+            bed.surveyed(vec![busy()]);
+        }
+    }
+    assert!((10..100).contains(&surveys), "{surveys} looks in two minutes");
+    assert!(bed.at > 120_000, "waited for {}", bed.at);
+    bed.over(vec![server(1)]).over(vec![server(1)]);
+    assert_eq!(bed.status, NotificationStatus::Failed);
+    let message = bed.message.clone().unwrap();
+    assert!(message.contains("rh-1 is held by another recovery"), "{message}");
+}
+
+#[test]
+fn rh_priority_without_a_reserve_leaves_it_to_the_scheduler_at_once() {
+    let mut bed = planned(RecoveryMethod::RhPriority, vec![server(1), server(2)]);
+    let busy = ReservedHost {
+        busy: true,
+        ..spare(1, None)
+    };
+    bed.surveyed(vec![busy]);
+    assert_eq!(bed.goes_to(1).as_deref(), Some("anywhere"));
+    assert_eq!(bed.goes_to(2).as_deref(), Some("anywhere"));
+    assert!(bed.state.reserve.hosts.is_empty());
+}
+
+#[test]
+fn ew01_a_move_that_fails_by_one_way_and_succeeds_by_the_other_is_a_success() {
+    let mut bed = planned(RecoveryMethod::AutoPriority, vec![server(1), server(2)]);
+    assert_eq!(bed.goes_to(1).as_deref(), Some("anywhere"));
+    assert!(!bed.awaits_survey(), "no reserved host before it is needed");
+    bed.answer(1, ServerCall::Evacuate, Ok(()))
+        .answer(2, ServerCall::Evacuate, Ok(()));
+    bed.tick(1_000);
+    let broken = Server {
+        vm_state: VmState::Error,
+        ..server(1)
+    };
+    bed.lists(
+        vec![broken.clone()],
+        vec![
+            evacuation(2, 2, "done", Some("b")),
+            evacuation(1, 1, "error", None),
+        ],
+    );
+    bed.surveyed(vec![spare(1, Some(8))]);
+    bed.nova_does_it(&mut [false; 5]);
+    assert_eq!(
+        bed.goes_to(1).as_deref(),
+        Some("rh-1"),
+        "only the one that failed"
+    );
+    assert_eq!(bed.goes_to(2), None);
+    bed.answer(1, ServerCall::Evacuate, Ok(())).tick(1_000);
+    bed.lists(
+        vec![],
+        vec![
+            evacuation(3, 1, "done", Some("rh-1")),
+            evacuation(1, 1, "error", None),
+        ],
+    );
+    bed.over(vec![]).over(vec![]);
+    assert_eq!(bed.step(1), &MoveStep::Over(End::Moved));
+    assert_eq!(bed.status, NotificationStatus::Finished, "{:?}", bed.message);
+}
+
+#[test]
+fn ew36_a_conflict_of_zones_makes_the_host_no_candidate_and_the_next_is_taken() {
+    let mut bed = planned(RecoveryMethod::ReservedHost, vec![server(1)]);
+    bed.state.policy.join_aggregates = true;
+    let aggregates = || {
+        vec![Aggregate {
+            id: 7,
+            name: "rack".into(),
+            zone: None,
+            hosts: [HOST.to_owned()].into(),
+        }]
+    };
+    bed.surveyed_with(vec![spare(1, Some(8)), spare(2, Some(64))], aggregates());
+    let join = |number| ReserveCall::Join {
+        host: name(number),
+        aggregate: 7,
+    };
+    assert!(bed.asks(&join(1)));
+    assert!(bed.record.head, "journalled, so that it can be undone");
+    bed.see(Observation::Reserve(ReserveAnswer::Joined {
+        host: name(1),
+        aggregate: 7,
+        result: Err(fault(Some(409), FaultClass::Conflict, false)),
+    }));
+    bed.pass(1_000);
+    assert!(bed.awaits_survey(), "{:?}", bed.commands);
+    let mut enabled = [false; 5];
+    bed.surveyed_with(vec![spare(1, Some(8)), spare(2, Some(64))], aggregates());
+    assert!(bed.asks(&join(2)), "{:?}", bed.commands);
+    bed.nova_does_it(&mut enabled);
+    bed.pass(1_000).nova_does_it(&mut enabled);
+    assert!(bed.is_asked(1));
+    assert_eq!(bed.one(1).route.target.as_deref(), Some("rh-2"));
+    assert_eq!(bed.taken(1), Some(TakenStep::Over(TakenEnd::GivenBack)));
+    assert!(!enabled[1], "it never got so far");
+}
+
+#[test]
+fn ew36_an_aggregate_somebody_else_has_put_it_into_is_not_undone() {
+    let with_aggregate = |joined: Joined| {
+        let mut bed = planned(RecoveryMethod::ReservedHost, vec![server(1)]);
+        bed.state.policy.join_aggregates = true;
+        let rack = Aggregate {
+            id: 7,
+            name: "rack".into(),
+            zone: None,
+            hosts: [HOST.to_owned()].into(),
+        };
+        bed.surveyed_with(vec![spare(1, Some(8))], vec![rack]);
+        bed.see(Observation::Reserve(ReserveAnswer::Joined {
+            host: name(1),
+            aggregate: 7,
+            result: Ok(joined),
+        }));
+        bed.say(Word::Reject);
+        bed.over(vec![server(1)]);
+        bed.pass(1_000);
+        let mut left = false;
+        for _ in 0..6 {
+            left |= bed
+                .reserve_calls()
+                .iter()
+                .any(|call| matches!(call, ReserveCall::Leave { .. }));
+            match bed.reserve_calls().first() {
+                Some(ReserveCall::Look { .. }) => {
+                    bed.looked(1, false, Some(0));
+                }
+                Some(ReserveCall::Leave { .. }) => {
+                    bed.see(Observation::Reserve(ReserveAnswer::Left {
+                        host: name(1),
+                        aggregate: 7,
+                        result: Ok(()),
+                    }));
+                }
+                _ => {
+                    bed.pass(1_000);
+                }
+            }
+        }
+        assert_eq!(bed.taken(1), Some(TakenStep::Over(TakenEnd::GivenBack)));
+        left
+    };
+    assert!(with_aggregate(Joined::Added));
+    assert!(!with_aggregate(Joined::Already));
+}
+
+#[test]
+fn ew37_a_reserved_host_that_is_no_compute_host_is_named_in_the_message() {
+    let mut bed = planned(RecoveryMethod::ReservedHost, vec![server(1)]);
+    bed.surveyed(vec![ReservedHost {
+        service: None,
+        ..spare(1, None)
+    }]);
+    bed.over(vec![server(1)]).over(vec![server(1)]);
+    assert_eq!(bed.status, NotificationStatus::Failed);
+    let message = bed.message.clone().unwrap();
+    assert!(
+        message.contains("rh-1 has no nova-compute service of that name"),
+        "{message}"
+    );
+}
+
+#[test]
+fn r20_nothing_is_made_ready_while_the_segment_is_disabled() {
+    let mut bed = planned(RecoveryMethod::ReservedHost, vec![server(1)]);
+    bed.pulse(false, false);
+    let hosts = vec![spare(1, Some(8))];
+    let survey = Survey {
+        hosts,
+        ..Survey::default()
+    };
+    bed.see(Observation::Reserve(ReserveAnswer::Survey(Ok(survey))));
+    bed.pass(2_000);
+    assert!(bed.reserve_calls().is_empty(), "{:?}", bed.commands);
+    assert!(bed.state.reserve.hosts.is_empty());
+}
+
+#[test]
+fn a_host_that_does_not_come_up_is_given_back_and_another_taken() {
+    let mut bed = planned(RecoveryMethod::ReservedHost, vec![server(1)]);
+    bed.surveyed(vec![spare(1, Some(8))]);
+    bed.looked(1, false, None);
+    let down = |enabled| Service {
+        up: false,
+        ..service(1, enabled)
+    };
+    bed.see(Observation::Reserve(ReserveAnswer::StatusSet {
+        host: name(1),
+        result: Ok(down(true)),
+    }));
+    for _ in 0..70 {
+        bed.pass(1_000);
+        if bed
+            .reserve_calls()
+            .iter()
+            .any(|call| matches!(call, ReserveCall::Look { servers: false, .. }))
+        {
+            bed.see(Observation::Reserve(ReserveAnswer::Look {
+                host: name(1),
+                result: Ok(HostView {
+                    service: Some(down(true)),
+                    servers: None,
+                }),
+            }));
+        }
+    }
+    assert_eq!(bed.taken(1), Some(TakenStep::Returning));
+    assert!(bed.state.reserve.unfit["rh-1"].contains("has not come up"));
+}
+
+#[test]
+fn r10_a_reserved_host_that_dies_before_it_takes_an_instance_up_is_not_named_again() {
+    let mut bed = ready(RecoveryMethod::ReservedHost, vec![server(1)], Some(8));
+    bed.answer(1, ServerCall::Evacuate, Ok(()));
+    let mut rebuilding = server(1);
+    rebuilding.task_state = Some("rebuilding".into());
+    for _ in 0..80 {
+        bed.tick(5_000).see(Observation::Conductors(Ok(true)));
+        let accepted = evacuation(1, 1, "accepted", None);
+        bed.lists(vec![rebuilding.clone()], vec![accepted]);
+        if bed.is_waiting(1) {
+            break;
+        }
+    }
+    assert!(bed.is_waiting(1), "given up in the end");
+    assert!(bed.one(1).route.tried.contains("rh-1"));
+    assert_ne!(bed.goes_to(1).as_deref(), Some("rh-1"));
+}
+
+#[test]
+fn r5_an_unanswered_enable_is_waited_for_before_the_host_is_given_back() {
+    let mut bed = planned(RecoveryMethod::ReservedHost, vec![server(1)]);
+    bed.surveyed(vec![spare(1, Some(8))]);
+    bed.looked(1, false, None);
+    let asked = bed.at;
+    bed.status_set(1, Err(timeout()));
+    bed.say(Word::Reject);
+    bed.over(vec![server(1)]);
+    while bed.at < asked + 79_000 {
+        bed.pass(1_000);
+        assert!(bed.reserve_calls().is_empty(), "at {}", bed.at);
+        assert_eq!(bed.taken(1), Some(TakenStep::Returning));
+    }
+    bed.pass(2_000);
+    assert!(
+        !bed.reserve_calls().is_empty(),
+        "looked at once it cannot take effect any more"
+    );
+}
+
+/// The owner dies after the n-th decision; what it had asked for has been done, and nobody has heard of it.
+#[test]
+fn a_crash_between_any_two_steps_leaves_no_host_behind() {
+    for crash in 0..14 {
+        let mut bed = planned(RecoveryMethod::ReservedHost, vec![server(1)]);
+        bed.state.policy.join_aggregates = true;
+        let mut enabled = false;
+        let mut joined = false;
+        let mut over = false;
+        for step in 0..400 {
+            if step == crash + 1 {
+                bed.take_over().service();
+            }
+            if bed.state.rejected.is_none() && step == 12 {
+                bed.say(Word::Reject);
+            }
+            let Some(call) = bed.reserve_calls().into_iter().next() else {
+                if matches!(bed.state.stage, Stage::Returning | Stage::Over) {
+                    over = true;
+                    break;
+                }
+                bed.at += 1_000;
+                match step % 3 {
+                    0 => bed.service(),
+                    1 => bed.over(vec![server(1)]),
+                    _ => bed.tick(500),
+                };
+                continue;
+            };
+            // It is done in any case; the answer is heard only while the owner lives.
+            let answer = match call {
+                ReserveCall::Survey => ReserveAnswer::Survey(Ok(Survey {
+                    hosts: vec![ReservedHost {
+                        service: Some(service(1, enabled)),
+                        ..spare(1, Some(8))
+                    }],
+                    aggregates: vec![Aggregate {
+                        id: 7,
+                        name: "rack".into(),
+                        zone: None,
+                        hosts: [HOST.to_owned()].into(),
+                    }],
+                    blind: None,
+                })),
+                ReserveCall::Look { host, servers } => ReserveAnswer::Look {
+                    host,
+                    result: Ok(HostView {
+                        service: Some(service(1, enabled)),
+                        servers: servers.then_some(0),
+                    }),
+                },
+                ReserveCall::SetStatus { host, status, .. } => {
+                    enabled = status == ServiceStatus::Enabled;
+                    ReserveAnswer::StatusSet {
+                        host,
+                        result: Ok(service(1, enabled)),
+                    }
+                }
+                ReserveCall::Join { host, aggregate } => {
+                    let result = if joined { Joined::Already } else { Joined::Added };
+                    joined = true;
+                    ReserveAnswer::Joined {
+                        host,
+                        aggregate,
+                        result: Ok(result),
+                    }
+                }
+                ReserveCall::Leave { host, aggregate } => {
+                    joined = false;
+                    ReserveAnswer::Left {
+                        host,
+                        aggregate,
+                        result: Ok(()),
+                    }
+                }
+            };
+            if step != crash {
+                bed.see(Observation::Reserve(answer));
+            }
+            if bed.evacuates(1) {
+                let refusal = fault(Some(409), FaultClass::Conflict, false);
+                bed.answer(1, ServerCall::Evacuate, Err(refusal));
+            }
+        }
+        assert!(
+            over,
+            "crash {crash}: {:?} {:?}",
+            bed.state.stage, bed.state.reserve
+        );
+        assert!(!enabled, "crash {crash}: left enabled");
+        assert!(!joined, "crash {crash}: left in the aggregate");
+        assert!(bed.state.reserve.is_settled(), "crash {crash}");
+    }
+}
+
+#[test]
+fn a_state_of_the_version_before_is_read() {
+    let mut bed = planned(RecoveryMethod::Auto, vec![server(1)]);
+    let mut head: serde_json::Value = serde_json::from_str(&bed.state.head().unwrap()).unwrap();
+    let mut row: serde_json::Value = serde_json::from_str(&bed.one(1).to_json().unwrap()).unwrap();
+    assert!(head.as_object_mut().unwrap().remove("reserve").is_some());
+    let policy = head["policy"].as_object_mut().unwrap();
+    for new in [
+        "join_aggregates",
+        "reserved_wait",
+        "reserved_up_limit",
+        "enable_after_return",
+    ] {
+        assert!(policy.remove(new).is_some(), "{new}");
+    }
+    let service = head["service"].as_object_mut().unwrap();
+    assert!(service.remove("back").is_some() && service.remove("enable_asked").is_some());
+    assert!(row.as_object_mut().unwrap().remove("route").is_some());
+    let read = crate::host_recovery::HostRecovery::restore(&head.to_string(), &[row.to_string()]).unwrap();
+    assert!(read.reserve.hosts.is_empty());
+    assert_eq!(read.moves[&id(1)].route.way, crate::host_recovery::Way::Scheduler);
+    bed.tick(1);
+}

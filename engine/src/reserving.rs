@@ -1,0 +1,137 @@
+//! Carries out what is asked about reserved hosts.
+
+use tachi_domain::fault::{Fault, FaultClass};
+use tachi_domain::recovery::{Command, Joined, Observation, ReserveAnswer, ReserveCall, ServiceStatus};
+use tachi_domain::reserved::{HostView, ReservedHost, Survey};
+
+use crate::executor::{Context, fault};
+use crate::ports::{CallError, ServiceChange};
+
+/// Carries out one call.
+pub(crate) async fn execute(call: ReserveCall, context: &Context) -> Observation {
+    let compute = &context.ports.compute;
+    let answer = match call {
+        ReserveCall::Survey => {
+            let Some(host) = context.host_id else {
+                return Observation::NotSent(Command::Reserve(call));
+            };
+            let rows = match context.ports.journal.reserve(host).await {
+                Ok(rows) => rows,
+                Err(error) => {
+                    let text = format!("{error}: {}", error.source);
+                    return Observation::Reserve(call.failed(transient(text)));
+                }
+            };
+            ReserveAnswer::Survey(survey(rows, context).await.map_err(fault))
+        }
+        ReserveCall::Look { host, servers } => {
+            let result = look(&host, servers, context).await.map_err(fault);
+            ReserveAnswer::Look { host, result }
+        }
+        ReserveCall::SetStatus {
+            host,
+            service,
+            status,
+        } => {
+            let change = ServiceChange {
+                disable: Some(match status {
+                    ServiceStatus::Enabled => None,
+                    ServiceStatus::Disabled { reason } => Some(reason.unwrap_or_default()),
+                }),
+                forced_down: None,
+            };
+            let result = compute.update_service(service, &change).await.map_err(fault);
+            ReserveAnswer::StatusSet { host, result }
+        }
+        ReserveCall::Join { host, aggregate } => {
+            let result = join(&host, aggregate, context).await.map_err(fault);
+            ReserveAnswer::Joined {
+                host,
+                aggregate,
+                result,
+            }
+        }
+        ReserveCall::Leave { host, aggregate } => {
+            let result = match compute.remove_from_aggregate(aggregate, &host).await {
+                // Not in it, or no such aggregate any more: that is what was wanted.
+                Err(error) if error.fault.status == Some(404) => Ok(()),
+                other => other.map_err(fault),
+            };
+            ReserveAnswer::Left {
+                host,
+                aggregate,
+                result,
+            }
+        }
+    };
+    Observation::Reserve(answer)
+}
+
+fn transient(text: String) -> Fault {
+    Fault {
+        class: FaultClass::Transient,
+        status: None,
+        maybe_done: false,
+        text,
+    }
+}
+
+async fn survey(
+    rows: Vec<crate::ports::reserve::ReserveRow>,
+    context: &Context,
+) -> Result<Survey, CallError> {
+    let compute = &context.ports.compute;
+    let mut survey = Survey::default();
+    if rows.iter().any(|row| !row.busy) {
+        survey.aggregates = compute.aggregates().await?;
+    }
+    for row in rows {
+        let (mut service, mut room) = (None, None);
+        if !row.busy {
+            service = compute.service(&row.name).await?;
+            // Without Placement Nova's scheduler is asked instead, by trying. It need not be asked again for each host.
+            if service.is_some() && survey.blind.is_none() {
+                match compute.room_on(&row.name).await {
+                    Ok(found) => room = found,
+                    Err(error) => survey.blind = Some(fault(error).text),
+                }
+            }
+        }
+        survey.hosts.push(ReservedHost {
+            id: row.id,
+            name: row.name,
+            busy: row.busy,
+            service,
+            room,
+        });
+    }
+    Ok(survey)
+}
+
+async fn look(host: &str, servers: bool, context: &Context) -> Result<HostView, CallError> {
+    let compute = &context.ports.compute;
+    let servers = if servers {
+        Some(compute.servers_on(host).await?.len())
+    } else {
+        None
+    };
+    let service = compute.service(host).await?;
+    Ok(HostView { service, servers })
+}
+
+/// Nova answers 409 to a host that is in the aggregate already and to one of another availability zone alike: the aggregate
+/// itself tells them apart.
+async fn join(host: &str, aggregate: u64, context: &Context) -> Result<Joined, CallError> {
+    let compute = &context.ports.compute;
+    let Err(refusal) = compute.add_to_aggregate(aggregate, host).await else {
+        return Ok(Joined::Added);
+    };
+    if refusal.fault.status != Some(409) {
+        return Err(refusal);
+    }
+    let aggregates = compute.aggregates().await?;
+    let is_in = aggregates
+        .iter()
+        .any(|one| one.id == aggregate && one.hosts.contains(host));
+    if is_in { Ok(Joined::Already) } else { Err(refusal) }
+}

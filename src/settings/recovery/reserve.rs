@@ -1,0 +1,39 @@
+//! The part of `[host_failure]` that is about reserved hosts and about hosts that return.
+
+use std::time::Duration;
+
+use tachi_config::Reader;
+use tachi_domain::policy::Policy;
+
+use super::LONG;
+
+/// How long a host is to be up before it is enabled, unless somebody says otherwise.
+const STABLE: Duration = Duration::from_mins(5);
+
+pub(super) fn reserve(r: &mut Reader<'_>, d: Policy) -> Policy {
+    const G: &str = "host_failure";
+    let enable = r.bool(G, "enable_after_return").default(false).get();
+    let stable = r
+        .seconds(G, "enable_after_return_stable")
+        .default(STABLE)
+        .range(LONG)
+        .get();
+    Policy {
+        join_aggregates: r
+            .bool(G, "add_reserved_host_to_aggregate")
+            .default(d.join_aggregates)
+            .get(),
+        reserved_wait: r
+            .seconds(G, "reserved_host_wait")
+            .default(d.reserved_wait)
+            .range(LONG)
+            .get(),
+        reserved_up_limit: r
+            .seconds(G, "reserved_host_up_limit")
+            .default(d.reserved_up_limit)
+            .range(LONG)
+            .get(),
+        enable_after_return: enable.then_some(stable),
+        ..d
+    }
+}

@@ -1,0 +1,267 @@
+//! Reserved hosts: real engines, a real database, the sandbox's Nova and Placement.
+
+use std::time::Duration;
+
+use tachi_domain::HostId;
+use tachi_domain::entity::host::HostFilter;
+use tachi_domain::entity::notification::NotificationStatus;
+use tachi_domain::entity::segment::{RecoveryMethod, SegmentFilter};
+use tachi_domain::policy::Policy;
+use tachi_engine::ports::{Journal as _, Registry as _};
+use tachi_sandbox::{ApiEffect, ApiFault, Fleet, MoveFault, MoveFaultRule, RegionSettings};
+use uuid::Uuid;
+
+use super::recovery::everything;
+use super::support::{IN_RESERVE, Stage, quick_policy, quick_region, until};
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// As [`quick_policy`], without guards against several hosts at once, and with no patience for other recoveries' hosts.
+fn policy() -> Policy {
+    Policy {
+        segment_percent: 100,
+        global_percent: 100,
+        reserved_wait: Duration::from_secs(2),
+        ..quick_policy()
+    }
+}
+
+/// Our id of a host, and whether its row says that it is reserved.
+async fn row(stage: &Stage, name: &str) -> (HostId, bool) {
+    let segments = stage
+        .store
+        .list_segments(&everything::<SegmentFilter>())
+        .await
+        .unwrap();
+    let hosts = stage
+        .store
+        .list_hosts(segments[0].id, &everything::<HostFilter>())
+        .await
+        .unwrap();
+    let host = hosts.into_iter().find(|host| host.name == name).unwrap();
+    (host.id, host.reserved)
+}
+
+/// In reserve, free, and in Nova as it was at the beginning.
+async fn assert_in_reserve(stage: &Stage, name: &str, source: &str) {
+    assert!(row(stage, name).await.1, "{name} is registered as reserved");
+    let shown = stage.sandbox.region().host(name).unwrap();
+    assert!(!shown.enabled, "{name} is disabled");
+    assert_eq!(shown.disabled_reason.as_deref(), Some(IN_RESERVE));
+    assert_not_held(stage, source).await;
+}
+
+async fn assert_not_held(stage: &Stage, source: &str) {
+    let source = row(stage, source).await.0;
+    let reserve = stage.store.reserve(source).await.unwrap();
+    assert!(reserve.iter().all(|row| !row.busy), "{reserve:?}");
+}
+
+fn all_on(stage: &Stage, servers: &[Uuid], host: &str) -> bool {
+    let region = stage.sandbox.region();
+    servers
+        .iter()
+        .all(|id| region.server(*id).unwrap().host.as_deref() == Some(host))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reserved_host_takes_the_instances_and_joins_the_aggregates_of_the_dead_one() {
+    let stage = Stage::set(quick_region(4)).await;
+    let region = stage.sandbox.region();
+    let rack = region
+        .create_aggregate("rack", &["compute-001", "compute-002"])
+        .unwrap();
+    stage
+        .protect_by(RecoveryMethod::ReservedHost, &["compute-004"])
+        .await;
+    let servers = stage.boot("compute-001", 5);
+    region.power_loss("compute-001").unwrap();
+    let notification = stage.report("compute-001").await;
+    let policy = Policy {
+        join_aggregates: true,
+        ..policy()
+    };
+    let engine = stage.engine(stage.store.clone(), policy).await;
+    stage.until_finished(notification, LIMIT).await;
+    stage.assert_each_exactly_once(&servers, "compute-001");
+    assert!(
+        all_on(&stage, &servers, "compute-004"),
+        "all of them on the reserved host"
+    );
+    assert!(
+        !row(&stage, "compute-004").await.1,
+        "it is not in reserve any more"
+    );
+    assert!(region.host("compute-004").unwrap().enabled);
+    assert!(region.aggregate_hosts(rack).contains(&"compute-004".to_owned()));
+    assert_not_held(&stage, "compute-001").await;
+    engine.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r06_two_hosts_fail_at_once_and_one_reserved_host_goes_to_exactly_one_of_them() {
+    let stage = Stage::set(quick_region(4)).await;
+    stage
+        .protect_by(RecoveryMethod::ReservedHost, &["compute-004"])
+        .await;
+    let region = stage.sandbox.region();
+    let sources = ["compute-001", "compute-002"];
+    let mut servers = Vec::new();
+    let mut notifications = Vec::new();
+    for source in sources {
+        servers.push(stage.boot(source, 3));
+        region.power_loss(source).unwrap();
+    }
+    for source in sources {
+        notifications.push(stage.report(source).await);
+    }
+    // Two engines, so that the journal alone decides.
+    let engines = [
+        stage.engine(stage.store.clone(), policy()).await,
+        stage.engine(stage.store.clone(), policy()).await,
+    ];
+    let mut ends = Vec::new();
+    for notification in &notifications {
+        until("both to end", LIMIT, async || {
+            !stage.status(*notification).await.0.is_open()
+        })
+        .await;
+        ends.push(stage.status(*notification).await);
+    }
+    let won = ends
+        .iter()
+        .position(|(status, _)| *status == NotificationStatus::Finished)
+        .unwrap();
+    let (status, message) = &ends[1 - won];
+    assert_eq!(*status, NotificationStatus::Failed);
+    let message = message.as_deref().unwrap();
+    assert!(message.contains("no reserved host"), "{message}");
+    assert!(all_on(&stage, &servers[won], "compute-004"));
+    assert!(
+        all_on(&stage, &servers[1 - won], sources[1 - won]),
+        "the other's are where they were"
+    );
+    assert_eq!(region.ledger().double_runs, 0);
+    assert_not_held(&stage, sources[0]).await;
+    for engine in engines {
+        engine.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ew23_what_no_host_takes_leaves_the_reserve_as_it_was() {
+    let stage = Stage::set(quick_region(5)).await;
+    stage
+        .protect_by(RecoveryMethod::RhPriority, &["compute-004", "compute-005"])
+        .await;
+    let servers = stage.boot("compute-001", 1);
+    let region = stage.sandbox.region();
+    region.add_move_fault(MoveFaultRule::always(MoveFault::NoValidHost));
+    region.power_loss("compute-001").unwrap();
+    let notification = stage.report("compute-001").await;
+    let engine = stage.engine(stage.store.clone(), policy()).await;
+    until("the recovery to end", LIMIT, async || {
+        !stage.status(notification).await.0.is_open()
+    })
+    .await;
+    assert_eq!(stage.status(notification).await.0, NotificationStatus::Failed);
+    for name in ["compute-004", "compute-005"] {
+        assert_in_reserve(&stage, name, "compute-001").await;
+    }
+    assert!(all_on(&stage, &servers, "compute-001"));
+    engine.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ew01_auto_priority_takes_a_reserved_host_for_what_the_scheduler_has_no_room_for() {
+    // Room for ten of them on each host; the third has seven already.
+    let region = RegionSettings {
+        fleet: Fleet {
+            hosts: 3,
+            vcpus: 10,
+            ..Fleet::default()
+        },
+        ..quick_region(3)
+    };
+    let stage = Stage::set(region).await;
+    stage
+        .protect_by(RecoveryMethod::AutoPriority, &["compute-003"])
+        .await;
+    let region = stage.sandbox.region();
+    let there = stage.boot("compute-002", 7);
+    let servers = stage.boot("compute-001", 8);
+    region.power_loss("compute-001").unwrap();
+    let notification = stage.report("compute-001").await;
+    let engine = stage.engine(stage.store.clone(), policy()).await;
+    stage.until_finished(notification, LIMIT).await;
+    let on = |host: &str| region.host(host).unwrap().servers;
+    assert_eq!(on("compute-001"), 0);
+    assert_eq!(on("compute-002"), 10, "first what the scheduler finds room for");
+    assert_eq!(on("compute-003"), 5, "and the rest on the reserved host");
+    assert_eq!(region.lost(&servers), Vec::<Uuid>::new());
+    assert_eq!(region.lost(&there), Vec::<Uuid>::new());
+    assert_eq!(region.ledger().double_runs, 0);
+    engine.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_placement_the_scheduler_decides_and_the_story_says_so() {
+    let stage = Stage::set(quick_region(4)).await;
+    stage
+        .protect_by(RecoveryMethod::ReservedHost, &["compute-004"])
+        .await;
+    let region = stage.sandbox.region();
+    let gone = ApiEffect::Status {
+        status: 503,
+        retry_after: None,
+    };
+    region.api_faults().add(ApiFault::always("/placement/", gone));
+    let servers = stage.boot("compute-001", 2);
+    region.power_loss("compute-001").unwrap();
+    let notification = stage.report("compute-001").await;
+    let engine = stage.engine(stage.store.clone(), policy()).await;
+    stage.until_finished(notification, LIMIT).await;
+    assert!(all_on(&stage, &servers, "compute-004"));
+    let told = stage.store.progress(notification).await.unwrap();
+    let reserve = told.iter().find(|task| task.name == "ReserveHostTask").unwrap();
+    let story = format!("{reserve:?}");
+    assert!(story.contains("Nova's scheduler must say"), "{story}");
+    engine.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r22_a_host_that_is_back_and_stays_up_is_enabled_and_off_maintenance_if_that_is_wanted() {
+    let stage = Stage::set(quick_region(4)).await;
+    stage.protect().await;
+    let servers = stage.boot("compute-001", 2);
+    let region = stage.sandbox.region();
+    region.power_loss("compute-001").unwrap();
+    let notification = stage.report("compute-001").await;
+    let policy = Policy {
+        enable_after_return: Some(Duration::from_secs(3)),
+        ..policy()
+    };
+    let engine = stage.engine(stage.store.clone(), policy).await;
+    stage.until_finished(notification, LIMIT).await;
+    let away = region.host("compute-001").unwrap();
+    assert!(!away.enabled && away.forced_down);
+    region.power_on("compute-001").unwrap();
+    until("the host to be in service again", LIMIT, async || {
+        let shown = region.host("compute-001").unwrap();
+        shown.enabled && !shown.forced_down
+    })
+    .await;
+    let segments = stage
+        .store
+        .list_segments(&everything::<SegmentFilter>())
+        .await
+        .unwrap();
+    until("it to be off maintenance", LIMIT, async || {
+        let hosts = everything::<HostFilter>();
+        let hosts = stage.store.list_hosts(segments[0].id, &hosts).await.unwrap();
+        hosts.iter().all(|host| !host.on_maintenance)
+    })
+    .await;
+    stage.assert_each_exactly_once(&servers, "compute-001");
+    engine.stop().await;
+}

@@ -1,0 +1,281 @@
+//! Reserved hosts: who holds which, what Nova shows of them, and what must be true of them in the end.
+
+use std::collections::BTreeMap;
+
+use tachi_domain::HostId;
+use tachi_domain::entity::segment::RecoveryMethod;
+use tachi_domain::host_recovery::{HostRecovery, TakenEnd, TakenStep};
+use tachi_domain::recovery::{
+    Command, Joined, Life, Observation, Record, ReserveAnswer, ReserveCall, ServiceStatus,
+};
+use tachi_domain::reserved::{Aggregate, HostView, ReservedHost, Resources, Survey};
+use uuid::Uuid;
+
+use crate::journal::{Journal, RecIx};
+use crate::nova::{HostIx, host_name};
+use crate::rng::Rng;
+use crate::world::{HOSTS, World, note};
+
+/// Why reserved hosts are disabled before anything happens.
+const REASON: &str = "in reserve";
+
+/// A host that is, or was, in reserve.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Row {
+    pub reserved: bool,
+    pub holder: Option<RecIx>,
+    pub consumed: bool,
+}
+
+/// What one seed has in reserve.
+#[derive(Debug)]
+pub(crate) struct Reserve {
+    pub method: RecoveryMethod,
+    pub rows: BTreeMap<HostIx, Row>,
+    /// Placement does not answer.
+    blind: bool,
+    /// The dead host is in an aggregate that reserved hosts join.
+    pub join: bool,
+    aggregate: Vec<HostIx>,
+    /// How long a host must be back before it is enabled, if it is.
+    pub enable_after: Option<std::time::Duration>,
+}
+
+/// A reservation to be written.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Reservation {
+    host: HostIx,
+    step: TakenStep,
+    consumed: bool,
+}
+
+pub(crate) fn host_id(host: HostIx) -> HostId {
+    HostId(Uuid::from_u128(0x40 + u128::try_from(host).unwrap()))
+}
+
+fn index_of(host: HostId) -> HostIx {
+    usize::try_from(host.0.as_u128() - 0x40).unwrap()
+}
+
+fn index_named(name: &str) -> HostIx {
+    name.rsplit('-').next().unwrap().parse().unwrap()
+}
+
+impl Reserve {
+    /// Drawn apart from everything else.
+    pub(crate) fn draw(seed: u64) -> Self {
+        let mut rng = Rng::new(seed ^ 0x7e5e_7e5e);
+        let method = match rng.between(0, 9) {
+            0..=3 => RecoveryMethod::Auto,
+            4 | 5 => RecoveryMethod::ReservedHost,
+            6 | 7 => RecoveryMethod::AutoPriority,
+            _ => RecoveryMethod::RhPriority,
+        };
+        let count = if method == RecoveryMethod::Auto {
+            0
+        } else {
+            rng.below(3)
+        };
+        let row = Row {
+            reserved: true,
+            ..Row::default()
+        };
+        Self {
+            method,
+            rows: (HOSTS - count..HOSTS).map(|host| (host, row.clone())).collect(),
+            blind: rng.percent(30),
+            join: rng.percent(40),
+            aggregate: vec![0, 1],
+            enable_after: rng.percent(30).then(|| std::time::Duration::from_secs(20)),
+        }
+    }
+}
+
+/// What a record says of reserved hosts, and the state behind it.
+pub(crate) fn reservations(record: &Record, state: &HostRecovery) -> Vec<Reservation> {
+    record
+        .reservations
+        .iter()
+        .filter_map(|host| state.reserve.taken(*host))
+        .map(|taken| Reservation {
+            host: index_of(taken.host),
+            step: taken.step,
+            consumed: taken.consumed,
+        })
+        .collect()
+}
+
+impl Journal {
+    /// The hosts that cannot be taken.
+    pub(crate) fn refused_reservations(&self, rec: RecIx, writes: &[Reservation]) -> Vec<HostId> {
+        let free = |host: HostIx| {
+            let row = &self.reserve.rows[&host];
+            let recovered = self
+                .recs
+                .iter()
+                .any(|rec| rec.host == host && rec.life == Life::Open);
+            row.holder == Some(rec) || (row.holder.is_none() && row.reserved && !recovered)
+        };
+        writes
+            .iter()
+            .filter(|write| !matches!(write.step, TakenStep::Over(_)) && !free(write.host))
+            .map(|write| host_id(write.host))
+            .collect()
+    }
+
+    pub(crate) fn reserve_hosts(&mut self, rec: RecIx, writes: &[Reservation]) {
+        for write in writes {
+            let row = self.reserve.rows.get_mut(&write.host).unwrap();
+            match write.step {
+                TakenStep::Over(_) if row.holder != Some(rec) => continue,
+                TakenStep::Over(end) => {
+                    row.holder = None;
+                    row.consumed = false;
+                    row.reserved = end == TakenEnd::GivenBack;
+                }
+                TakenStep::Preparing | TakenStep::Ready | TakenStep::Returning => {
+                    row.holder = Some(rec);
+                    row.consumed = write.consumed;
+                    row.reserved = !write.consumed;
+                }
+            }
+        }
+    }
+}
+
+impl World {
+    pub(crate) fn put_in_reserve(&mut self) {
+        for host in self.journal.reserve.rows.keys() {
+            self.nova.services[*host].disabled = true;
+            self.nova.services[*host].reason = Some(REASON.into());
+        }
+    }
+
+    /// A call about reserved hosts takes effect.
+    pub(crate) fn reserve_effect(&mut self, source: HostIx, call: &ReserveCall) -> Observation {
+        let answer = match call {
+            ReserveCall::Survey => ReserveAnswer::Survey(Ok(self.survey(source))),
+            ReserveCall::Look { host, servers } => {
+                let ix = index_named(host);
+                ReserveAnswer::Look {
+                    host: host.clone(),
+                    result: Ok(HostView {
+                        service: Some(self.nova.show_service(ix, self.now)),
+                        servers: servers.then(|| self.nova.servers_on(ix).len()),
+                    }),
+                }
+            }
+            ReserveCall::SetStatus { host, status, .. } => {
+                let ix = index_named(host);
+                note!(self, "effect: {host} is made {status:?}");
+                let row = &mut self.nova.services[ix];
+                (row.disabled, row.reason) = match status {
+                    ServiceStatus::Enabled => (false, None),
+                    ServiceStatus::Disabled { reason } => (true, reason.clone()),
+                };
+                ReserveAnswer::StatusSet {
+                    host: host.clone(),
+                    result: Ok(self.nova.show_service(ix, self.now)),
+                }
+            }
+            ReserveCall::Join { host, aggregate } => {
+                let (ix, hosts) = (index_named(host), &mut self.journal.reserve.aggregate);
+                let joined = if hosts.contains(&ix) {
+                    Joined::Already
+                } else {
+                    hosts.push(ix);
+                    Joined::Added
+                };
+                ReserveAnswer::Joined {
+                    host: host.clone(),
+                    aggregate: *aggregate,
+                    result: Ok(joined),
+                }
+            }
+            ReserveCall::Leave { host, aggregate } => {
+                let ix = index_named(host);
+                self.journal.reserve.aggregate.retain(|other| *other != ix);
+                ReserveAnswer::Left {
+                    host: host.clone(),
+                    aggregate: *aggregate,
+                    result: Ok(()),
+                }
+            }
+        };
+        Observation::Reserve(answer)
+    }
+
+    fn survey(&self, source: HostIx) -> Survey {
+        let reserve = &self.journal.reserve;
+        // Room for three of these, however many there are.
+        let room = |host: HostIx| {
+            let there = self.nova.servers_on(host).len();
+            Resources {
+                vcpus: 3_u64.saturating_sub(u64::try_from(there).unwrap()),
+                memory_mb: 1 << 20,
+                disk_gb: 1 << 20,
+            }
+        };
+        let shown = reserve
+            .rows
+            .iter()
+            .filter(|(host, row)| **host != source && (row.reserved || row.holder.is_some()))
+            .map(|(host, row)| ReservedHost {
+                id: host_id(*host),
+                name: host_name(*host),
+                busy: row.holder.is_some()
+                    || self
+                        .journal
+                        .recs
+                        .iter()
+                        .any(|rec| rec.host == *host && rec.life == Life::Open),
+                service: Some(self.nova.show_service(*host, self.now)),
+                room: (!reserve.blind).then(|| room(*host)),
+            });
+        Survey {
+            hosts: shown.collect(),
+            aggregates: vec![Aggregate {
+                id: 1,
+                name: "rack".into(),
+                zone: None,
+                hosts: reserve.aggregate.iter().map(|host| host_name(*host)).collect(),
+            }],
+            blind: reserve.blind.then(|| "Placement is down".into()),
+        }
+    }
+
+    /// No reserved host is left taken by nobody, and one that is in reserve is as it was.
+    pub(crate) fn check_reserve(&mut self) {
+        for (host, row) in self.journal.reserve.rows.clone() {
+            if let Some(rec) = row.holder {
+                return self.violate(format!(
+                    "reserved host {host} is still held by recovery {rec}, which is over (R6)"
+                ));
+            }
+            let service = &self.nova.services[host];
+            if !row.reserved || self.ever_failed.contains(&host) || !self.nova.servers_on(host).is_empty() {
+                continue;
+            }
+            if !service.disabled || service.reason.as_deref() != Some(REASON) {
+                let text = format!("host {host} is in reserve, but not as it was: {service:?} (R23)");
+                return self.violate(text);
+            }
+            if self.journal.reserve.aggregate.contains(&host) {
+                return self.violate(format!("host {host} is in reserve and was left in an aggregate"));
+            }
+        }
+    }
+}
+
+/// What an owner hears of a call that came to nothing.
+pub(crate) fn failed(call: &ReserveCall, fault: tachi_domain::fault::Fault) -> Observation {
+    Observation::Reserve(call.failed(fault))
+}
+
+/// The host that an evacuation names.
+pub(crate) fn target_of(command: &Command) -> Option<HostIx> {
+    match command {
+        Command::Evacuate(evacuation) => evacuation.target().map(index_named),
+        _ => None,
+    }
+}
