@@ -64,7 +64,7 @@ pub(crate) enum Gate {
     Open,
     /// Not yet.
     Wait,
-    /// This hook is to be run now: which, and the how manieth time. Its intent is in the record.
+    /// This hook is to be run now: which, and which run of it. Its intent is in the record.
     Run { number: u8, attempt: u32 },
     /// A hook wants the recovery to end, and well.
     Skip(String),
