@@ -29,7 +29,7 @@ use crate::settings::Settings;
 pub(crate) async fn run(cli: Cli) -> Result<u8, Failure> {
     match cli.command {
         Command::Demo(args) => demo::run(args).await,
-        Command::Serve(args) => serve::run(args).await,
+        Command::Serve(args) => Box::pin(serve::run(args)).await,
         Command::Api(args) => Box::pin(api::run(&args)).await,
         Command::Engine(args) => engine::run(&args).await,
         Command::Sandbox(args) => sandbox::run(args).await,

@@ -235,9 +235,9 @@ mod tests {
         };
         let task = tokio::spawn(signer.run(stop.clone()));
         pass(Duration::from_secs(11)).await;
-        let signed = paper.signed.lock().unwrap().clone();
-        assert_eq!(signed.len(), 3);
-        assert_eq!(signed[0].facts["broker"], "ok: connected");
+        let written = paper.signed.lock().unwrap().clone();
+        assert_eq!(written.len(), 3);
+        assert_eq!(written[0].facts["broker"], "ok: connected");
         assert_eq!(health.trouble(), None);
 
         pass(Duration::from_secs(10)).await;

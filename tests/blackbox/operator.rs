@@ -40,6 +40,7 @@ fn number(text: &str, name: &str, labels: &[&str]) -> f64 {
         .sum()
 }
 
+#[expect(clippy::too_many_lines, reason = "a story and a table of numbers")]
 #[tokio::test(flavor = "multi_thread")]
 async fn ew27_ew35_forty_instances_are_told_in_about_ten_lines_and_counted() {
     let stage = Stage::set(quick_region(6)).await;

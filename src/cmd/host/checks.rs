@@ -410,6 +410,7 @@ pub(super) mod tests {
         }
     }
 
+    #[expect(clippy::too_many_lines, reason = "a table of cases")]
     #[test]
     fn r12_what_speaks_against_a_return_is_told() {
         use Verdict::{Bad, Note, Unknown};

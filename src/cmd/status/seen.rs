@@ -256,6 +256,7 @@ pub(super) mod tests {
         }
     }
 
+    #[expect(clippy::too_many_lines, reason = "a table of cases")]
     #[test]
     fn whatever_takes_protection_away_is_told() {
         type Change = fn(&mut Seen);
