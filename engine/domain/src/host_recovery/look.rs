@@ -391,9 +391,14 @@ impl Look {
         one.route.cross_out_target();
         one.dest = None;
         one.written_off
-            .retain(|off| !open.iter().any(|record| record.id == off.id));
+            .retain(|off| !effects.iter().any(|record| record.id == off.id));
         one.written_off.extend(open.into_iter().map(WrittenOff::of));
-        ask_again(one, &why, now, record);
+        // A conductor has taken up an older record in the place of this one, and failed it: that was an attempt.
+        if effects.iter().any(|record| is_failed(&record.status)) {
+            nova_failed(one, &why, self.attempts, now, record);
+        } else {
+            ask_again(one, &why, now, record);
+        }
     }
 }
 
