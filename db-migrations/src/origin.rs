@@ -92,6 +92,7 @@ const OURS: &[&str] = &[
     "recovery_proof",
     "host_state",
     "host_reservation",
+    "instance_restart",
     "tachi_meta",
     "tachi_lock",
     "tachi_engine",

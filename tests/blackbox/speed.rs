@@ -94,6 +94,10 @@ impl Journal for Counting {
     async fn proven_off(&self) -> Result<BTreeSet<String>, JournalError> {
         self.store.proven_off().await
     }
+
+    async fn reserve(&self, host: HostId) -> Result<Vec<ReserveRow>, JournalError> {
+        self.store.reserve(host).await
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

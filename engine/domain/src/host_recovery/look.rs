@@ -394,8 +394,10 @@ impl Look {
             .retain(|off| !effects.iter().any(|record| record.id == off.id));
         one.written_off.extend(open.into_iter().map(WrittenOff::of));
         // A conductor has taken up an older record in the place of this one, and failed it: that was an attempt.
-        if effects.iter().any(|record| is_failed(&record.status)) {
-            nova_failed(one, &why, self.attempts, now, record);
+        let failed = effects.iter().rev().find(|record| is_failed(&record.status));
+        if let Some(failed) = failed {
+            let cure = cure_of(Some(failed.status.as_str()), server);
+            nova_failed(one, &why, cure, self.attempts, now, record);
         } else {
             ask_again(one, &why, now, record);
         }
