@@ -260,11 +260,18 @@ impl Stage {
             wake: Arc::new(LocalWake::default()),
             clock,
         };
+        // Rules that bound one recovery bound the engine, as `host_failure_recovery_threads` does.
+        let mut pace = tachi_engine::PaceOptions::default();
+        if policy.in_flight < pace.in_flight.start {
+            pace.in_flight.min = 1;
+            pace.in_flight.start = policy.in_flight;
+            pace.in_flight.max = policy.in_flight;
+        }
         let options = EngineOptions {
             name: format!("test:{}", Uuid::new_v4()),
             policy: watch::channel(policy).1,
             sweep_interval: Duration::from_millis(100),
-            pace: tachi_engine::PaceOptions::default(),
+            pace,
         };
         let stop = CancellationToken::new();
         let engine = Engine::new(ports, options).telling(events);
