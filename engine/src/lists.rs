@@ -164,14 +164,52 @@ impl SharedLists {
     }
 }
 
+/// How far back something goes.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Reach {
+    /// Not at all.
+    #[default]
+    Nothing,
+    /// To this time.
+    Since(Timestamp),
+    /// As far as there is anything.
+    Everything,
+}
+
+impl Reach {
+    fn of(since: Option<Timestamp>) -> Self {
+        since.map_or(Self::Everything, Self::Since)
+    }
+
+    fn or(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Everything, _) | (_, Self::Everything) => Self::Everything,
+            (Self::Nothing, reach) | (reach, Self::Nothing) => reach,
+            (Self::Since(one), Self::Since(another)) => Self::Since(one.min(another)),
+        }
+    }
+
+    fn covers(self, other: Self) -> bool {
+        self != Self::Nothing && self.or(other) == self
+    }
+
+    /// The time to read from; `None` for everything.
+    fn time(self) -> Option<Timestamp> {
+        match self {
+            Self::Since(time) => Some(time),
+            Self::Nothing | Self::Everything => None,
+        }
+    }
+}
+
 /// The records that have been read so far.
 #[derive(Default)]
 struct Memory {
     records: BTreeMap<MigrationId, Migration>,
-    /// Everything made since then is in [`Self::records`]; `None` within: since ever. Without: nothing has been read yet.
-    complete_since: Option<Option<Timestamp>>,
-    /// Somebody wants to know everything since then.
-    wanted_since: Option<Option<Timestamp>>,
+    /// What is in [`Self::records`].
+    complete: Reach,
+    /// What somebody wants to know.
+    wanted: Reach,
     newest: Option<Timestamp>,
     /// The beginning of the latest reading, on the boot clock.
     read_at: Duration,
@@ -181,7 +219,7 @@ impl Memory {
     fn forget_what_is_old(&mut self, now: Duration) {
         if now.saturating_sub(self.read_at) > MEMORY {
             *self = Self {
-                wanted_since: self.wanted_since,
+                wanted: self.wanted,
                 ..Self::default()
             };
         }
@@ -189,23 +227,16 @@ impl Memory {
     }
 
     fn reach_back_to(&mut self, since: Option<Timestamp>) {
-        self.wanted_since = Some(match self.wanted_since {
-            None => since,
-            Some(before) => before.zip(since).map(|(one, other)| one.min(other)),
-        });
+        self.wanted = self.wanted.or(Reach::of(since));
     }
 
     fn reaches_back_to(&self, since: Option<Timestamp>) -> bool {
-        match (self.complete_since, since) {
-            (None, _) | (Some(Some(_)), None) => false,
-            (Some(None), _) => true,
-            (Some(Some(complete)), Some(since)) => complete <= since,
-        }
+        self.complete.covers(Reach::of(since))
     }
 
     /// From when on records have to be read: everything that may have changed or come to be since the last reading.
     fn cut(&self) -> Option<Timestamp> {
-        let wanted = self.wanted_since.flatten();
+        let wanted = self.wanted.time();
         if !self.reaches_back_to(wanted) {
             return wanted;
         }
@@ -231,9 +262,9 @@ impl Memory {
             self.newest = self.newest.max(record.created_at);
             self.records.insert(record.id, record);
         }
-        let wanted = self.wanted_since.flatten();
+        let wanted = self.wanted.time();
         if !self.reaches_back_to(wanted) {
-            self.complete_since = Some(wanted);
+            self.complete = Reach::of(wanted);
         }
     }
 }

@@ -127,17 +127,12 @@ mod tests {
 
     #[test]
     fn the_file_that_upstream_ships_is_read() {
-        let text: String = FlowKind::ALL
-            .iter()
-            .map(|kind| {
-                format!(
-                    "{} = {}\n",
-                    kind.option(),
-                    kind.default_text().replace("],", "],\n    ")
-                )
-            })
-            .collect();
-        let (flows, hooks) = read(&format!("[taskflow_driver_recovery_flows]\n{text}")).unwrap();
+        let mut text = vec!["[taskflow_driver_recovery_flows]".to_owned()];
+        text.extend(FlowKind::ALL.iter().map(|kind| {
+            let steps = kind.default_text().replace("],", "],\n    ");
+            format!("{} = {steps}", kind.option())
+        }));
+        let (flows, hooks) = read(&text.join("\n")).unwrap();
         assert!(flows.is_default() && hooks.notes.is_empty(), "{hooks:?}");
     }
 

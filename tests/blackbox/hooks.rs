@@ -56,6 +56,7 @@ fn statuses(document: &Value) -> Vec<&str> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[expect(clippy::too_many_lines, reason = "one recovery from its beginning to its end")]
 async fn hooks_before_during_and_after_a_recovery_are_waited_for_told_and_shown() {
     let stage = Stage::set(quick_region(4)).await;
     stage.protect().await;

@@ -9,7 +9,8 @@ use tachi_domain::policy::Policy;
 use tachi_domain::recovery::Storm;
 use tachi_domain::{Elapsed, HostId, RecoveryId, ServerId};
 use tachi_engine::ports::journal::{Beat, ClaimView, Claimed, Committed, Write};
-use tachi_engine::ports::{Journal, JournalError, ReserveRow};
+use tachi_engine::ports::reserve::ReserveRow;
+use tachi_engine::ports::{Journal, JournalError};
 use tachi_sandbox::{ApiEffect, ApiFault, RegionSettings};
 use tachi_store::Store;
 

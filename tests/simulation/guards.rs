@@ -63,7 +63,7 @@ impl World {
         let host = self.journal.recs[owner.rec].host;
         match command {
             Command::Evacuate(evacuation) => {
-                self.check_evacuate(owner, host, crate::calls::index_of(evacuation.server()))
+                self.check_evacuate(owner, host, crate::calls::index_of(evacuation.server()));
             }
             Command::PowerOff { .. } => {
                 self.check_said_no(host, "told to power off");

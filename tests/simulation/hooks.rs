@@ -55,7 +55,7 @@ fn hook(rng: &mut Rng) -> Hook {
             args: Vec::new(),
         },
         timeout: std::time::Duration::from_millis(TIMEOUT),
-        retries: if idempotent && rng.percent(50) { 1 } else { 0 },
+        retries: u32::from(idempotent && rng.percent(50)),
         on_failure: if rng.percent(70) {
             OnFailure::Continue
         } else {

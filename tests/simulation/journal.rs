@@ -20,6 +20,9 @@ pub(crate) struct MoveRow {
     pub open: bool,
 }
 
+/// Head and moves of a recovery as they were.
+type Before = (Option<String>, BTreeMap<ServerId, MoveRow>);
+
 #[derive(Clone, Debug)]
 pub(crate) struct Rec {
     pub kind: RecoveryKind,
@@ -53,7 +56,7 @@ pub(crate) struct Rec {
     /// Which owner has died, and when.
     pub died: Option<(usize, u64)>,
     /// What a standby that lags behind still shows.
-    before: Option<Box<(Option<String>, BTreeMap<ServerId, MoveRow>)>>,
+    before: Option<Box<Before>>,
     pub proven_off: bool,
     /// Transactions per move, for R7.
     pub writes: BTreeMap<ServerId, u32>,

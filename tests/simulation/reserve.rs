@@ -127,7 +127,7 @@ impl Journal {
         for write in writes {
             let row = self.reserve.rows.get_mut(&write.host).unwrap();
             match write.step {
-                TakenStep::Over(_) if row.holder != Some(rec) => continue,
+                TakenStep::Over(_) if row.holder != Some(rec) => {}
                 TakenStep::Over(end) => {
                     row.holder = None;
                     row.consumed = false;

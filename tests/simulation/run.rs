@@ -61,7 +61,7 @@ pub(crate) struct Sum {
 /// Runs `count` seeds beginning with `from`, and those that have `taught` something. Ends at the first broken rule unless
 /// it is a survey.
 pub(crate) fn run_all(from: u64, count: u64, taught: &[u64]) -> Sum {
-    let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let threads = number("SIM_THREADS")
         .unwrap_or(u64::try_from(cores).unwrap())
         .max(1);

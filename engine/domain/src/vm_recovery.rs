@@ -53,6 +53,10 @@ pub struct Asked {
 }
 
 /// What a VM recovery must not forget.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each says something of its own about what has been seen or asked"
+)]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct VmRecovery {
     /// See [`StateVersion`].

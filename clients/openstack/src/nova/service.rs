@@ -71,9 +71,10 @@ pub(super) async fn all(nova: &Nova) -> Result<Vec<(String, Option<Service>)>, C
         .filter(|record| record.binary == "nova-compute")
         .map(|record| {
             let host = record.host.clone();
-            let service = match record.in_down_cell() {
-                true => None,
-                false => Some(understood(&answer, record)?),
+            let service = if record.in_down_cell() {
+                None
+            } else {
+                Some(understood(&answer, record)?)
             };
             Ok((host, service))
         })

@@ -133,21 +133,18 @@ impl Hook {
             on_failure: defaults.on_failure,
             idempotent: false,
         };
-        let options = match entry.strip_prefix("exec:") {
-            Some(line) => {
-                let (words, options) = words(line)?;
-                hook.target = program(words)?;
-                options
-            }
-            None => {
-                let (url, options) = entry.split_once('#').unwrap_or((entry, ""));
-                check_url(url)?;
-                hook.target = Target::Http {
-                    url: url.to_owned(),
-                    token_file: None,
-                };
-                options.to_owned()
-            }
+        let options = if let Some(line) = entry.strip_prefix("exec:") {
+            let (words, options) = words(line)?;
+            hook.target = program(words)?;
+            options
+        } else {
+            let (url, options) = entry.split_once('#').unwrap_or((entry, ""));
+            check_url(url)?;
+            hook.target = Target::Http {
+                url: url.to_owned(),
+                token_file: None,
+            };
+            options.to_owned()
         };
         for option in options.split('&').filter(|option| !option.is_empty()) {
             hook.set(option)?;

@@ -49,6 +49,10 @@ pub(super) struct Trouble {
 pub(super) const TOLD_AFTER: Duration = Duration::from_secs(3);
 
 /// See the module.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each says something of its own about what has been seen or asked"
+)]
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Asks {
     pub(super) storm: Option<Elapsed>,

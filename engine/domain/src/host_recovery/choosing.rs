@@ -242,6 +242,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::type_complexity, reason = "a table of cases")]
     fn as_few_hosts_are_taken_as_hold_what_must_move() {
         let cases: [(&str, Vec<ReservedHost>, &[u64], &[(&str, usize)]); 8] = [
             ("nothing needed", vec![host("a", Some(8))], &[], &[]),

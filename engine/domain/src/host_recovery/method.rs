@@ -104,20 +104,17 @@ impl Route {
     /// What comes after the evacuation has failed for the `failures`th time by this way.
     pub(super) fn after_failure(&mut self, cure: Cure, failures: u32, attempts: u32) -> Next {
         let spent = failures >= attempts;
+        if self.way == Way::Reserved && matches!(cure, Cure::NoHost | Cure::OtherHost) {
+            self.cross_out_target();
+        }
         match (self.way, cure) {
-            // EW23: what no host can cure takes nothing but its own attempts.
-            (_, Cure::No) if spent => Next::GiveUp,
-            (_, Cure::No) => Next::Again,
             (Way::Scheduler, Cure::NoHost) if self.then.is_some() => self.turn(),
-            (Way::Scheduler, Cure::NoHost | Cure::OtherHost) if spent => self.turn(),
-            // Nova has chosen a host each time: one in reserve is not spent on what has broken on all of them.
-            (Way::Scheduler, Cure::Perhaps) if spent => Next::GiveUp,
-            (Way::Reserved, Cure::NoHost | Cure::OtherHost) => {
-                self.cross_out_target();
-                if spent { self.turn() } else { Next::Again }
-            }
-            (Way::Reserved, Cure::Perhaps) if spent => self.turn(),
-            (Way::Scheduler | Way::Reserved, Cure::NoHost | Cure::OtherHost | Cure::Perhaps) => Next::Again,
+            _ if !spent => Next::Again,
+            // EW23: what no host can cure takes nothing but its own attempts. And where Nova has chosen a host each time,
+            // one in reserve is not spent on what has broken on all of them.
+            (_, Cure::No) | (Way::Scheduler, Cure::Perhaps) => Next::GiveUp,
+            (Way::Scheduler | Way::Reserved, Cure::NoHost | Cure::OtherHost)
+            | (Way::Reserved, Cure::Perhaps) => self.turn(),
         }
     }
 }

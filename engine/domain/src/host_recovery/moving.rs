@@ -112,23 +112,25 @@ impl HostRecovery {
             .map_or(Duration::MAX, |seen| now.elapsed.since(seen))
     }
 
+    /// The instances that something is to be done about, by rank.
+    fn wanting(&self) -> Vec<(u32, ServerId)> {
+        let wants = |one: &&Move| {
+            matches!(one.step, MoveStep::Waiting { .. }) || (one.is_in_flight() && one.lock == Lock::Wanted)
+        };
+        let moves = self.moves.values().filter(wants);
+        let mut order: Vec<(u32, ServerId)> = moves.map(|one| (one.rank, one.server)).collect();
+        order.sort_unstable();
+        order
+    }
+
     /// Locks and prepares ahead, and asks for as many evacuations as may be in flight, in order. While a hook is waited for
     /// they are only locked.
     fn submit(&mut self, ready: bool, now: Now, record: &mut Record, commands: &mut Vec<Command>) {
         let mut room = self.room();
-        let mut order: Vec<(u32, ServerId)> = self
-            .moves
-            .values()
-            .filter(|one| {
-                matches!(one.step, MoveStep::Waiting { .. })
-                    || (one.is_in_flight() && one.lock == Lock::Wanted)
-            })
-            .map(|one| (one.rank, one.server))
-            .collect();
+        let order = self.wanting();
         if order.is_empty() {
             return;
         }
-        order.sort_unstable();
         self.want_proof(now, commands);
         self.lock_in_order(&order, room.calls, now, commands);
         // R16: the heartbeat is noted before the first instance is asked for, so that its advance can be seen.

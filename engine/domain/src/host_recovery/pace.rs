@@ -35,7 +35,7 @@ impl Move {
     pub fn urgency(&self) -> Urgency {
         Urgency {
             tagged: self.tagged,
-            priority: 0,
+            priority: self.priority.into(),
         }
     }
 

@@ -190,16 +190,21 @@ impl HostRecovery {
         } = pick;
         let Some(service) = host.service else { return };
         let names: Vec<&str> = joins.iter().map(|one| one.name.as_str()).collect();
-        let mut text = format!("reserving {} for up to {instances} instances", host.name);
-        if host.room.is_none() {
+        let room = if host.room.is_none() {
             let why = blind.unwrap_or("Placement does not tell its room");
-            text.push_str(&format!(
-                "; whether it holds them Nova's scheduler must say ({why})"
-            ));
-        }
-        if !names.is_empty() {
-            text.push_str(&format!("; it joins aggregates {}", names.join(", ")));
-        }
+            format!("; whether it holds them Nova's scheduler must say ({why})")
+        } else {
+            String::new()
+        };
+        let joining = if names.is_empty() {
+            String::new()
+        } else {
+            format!("; it joins aggregates {}", names.join(", "))
+        };
+        let text = format!(
+            "reserving {} for up to {instances} instances{room}{joining}",
+            host.name
+        );
         record.step(Task::Reserve, StepKind::Intent, 0.1, text);
         record.reservations.insert(host.id);
         record.head = true;

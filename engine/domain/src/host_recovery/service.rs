@@ -25,6 +25,10 @@ pub struct Put {
 }
 
 /// What is known of the record.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each says something of its own about what has been seen or asked"
+)]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ServiceTrack {
     /// Nova's id.

@@ -54,7 +54,7 @@ pub fn allot(free: u32, window: u32, given: u64, parties: &[Party<'_>]) -> Vec<u
     let mut turn = given;
     while left > 0 {
         turn = turn.wrapping_add(1);
-        if turn % TURN == 0
+        if turn.is_multiple_of(TURN)
             && let Some(at) = idle.by_ref().find(|at| shares[*at] == 0)
         {
             // Its bid in the heap is one place behind now; it is put right when it comes up.
@@ -123,7 +123,7 @@ mod tests {
         priority: 7,
     };
 
-    fn party<'a>(busy: u32, since: u64, ready: &'a [(Urgency, u32)]) -> Party<'a> {
+    fn party(busy: u32, since: u64, ready: &[(Urgency, u32)]) -> Party<'_> {
         Party {
             busy,
             waits_since: Duration::from_secs(since),
@@ -132,6 +132,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::type_complexity, reason = "a table of cases")]
     fn places_go_to_the_urgent_and_to_everybody_a_little() {
         let low = [(LOW, 40)];
         let high = [(HIGH, 40)];

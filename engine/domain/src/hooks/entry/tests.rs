@@ -20,6 +20,7 @@ fn told(entry: &str) -> String {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn a_program_is_read_with_its_arguments_and_options() {
     let cases = [
         ("alone", "exec:/bin/x", "/bin/x [] 30s 0 Abort false"),

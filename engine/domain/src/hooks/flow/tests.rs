@@ -27,6 +27,7 @@ fn told(kind: FlowKind, phases: &[(&str, &[&str])]) -> String {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, clippy::type_complexity, reason = "a table of cases")]
 fn built_in_steps_may_be_left_out_as_far_as_that_is_safe() {
     use FlowKind::{HostAuto, HostReserved, Instance, Process};
     const HOST: &[&str] = &[DISABLE_SERVICE, PREPARE, EVACUATE];

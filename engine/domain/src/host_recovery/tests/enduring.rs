@@ -181,7 +181,7 @@ fn ew08_nova_that_is_away_for_a_quarter_of_an_hour_costs_that_time_and_nothing_e
 fn ew08_an_instance_whose_calls_fail_beyond_its_deadline_is_left_to_a_person_with_the_cause() {
     let away = fault(Some(429), FaultClass::Transient, false);
     let mut bed = Bed::with("UNKNOWN", |policy| {
-        policy.move_deadline = std::time::Duration::from_secs(600)
+        policy.move_deadline = std::time::Duration::from_secs(600);
     });
     bed.service.enabled = true;
     let mut bed = bed.planned(vec![server(1)]);

@@ -1,5 +1,10 @@
 //! The operator's hooks in the recovery of a process.
 
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "whatever else is commanded is wrong here"
+)]
+
 use super::*;
 use crate::hooks::{Defaults, Hook, HookCall, HookOutcome, Verdict};
 

@@ -328,17 +328,18 @@ impl Together<'_> {
             .iter()
             .map(|entry| entry.new.hostname.as_str())
             .collect();
-        let (ids, learned): (Vec<String>, bool) = match self.known.of(&names) {
-            Some(ids) => (ids, true),
-            None => {
-                let found = host::Entity::find()
-                    .filter(host::Column::Name.is_in(names))
-                    .filter(host::Column::Deleted.eq(0))
-                    .all(tx)
-                    .await?;
-                self.known.learn(&found);
-                (found.into_iter().map(|host| host.uuid).collect(), false)
-            }
+        let known = self.known.of(&names);
+        let learned = known.is_some();
+        let ids: Vec<String> = if let Some(ids) = known {
+            ids
+        } else {
+            let found = host::Entity::find()
+                .filter(host::Column::Name.is_in(names))
+                .filter(host::Column::Deleted.eq(0))
+                .all(tx)
+                .await?;
+            self.known.learn(&found);
+            found.into_iter().map(|host| host.uuid).collect()
         };
         lock::take(tx, ids.iter().cloned()).await?;
         let taken = host::Entity::find()
