@@ -151,7 +151,12 @@ impl HostRecovery {
             let MoveStep::Waiting { not_before } = one.step else {
                 continue;
             };
-            if now.elapsed < not_before || matches!(one.lock, Lock::Wanted | Lock::Asked) {
+            if now.elapsed < not_before {
+                continue;
+            }
+            if matches!(one.lock, Lock::Wanted | Lock::Asked) {
+                // Its place is kept: those behind it are not to go first because their locks were answered sooner.
+                room.evacuations = room.evacuations.saturating_sub(1);
                 continue;
             }
             let target = match one.route.way {
