@@ -1,6 +1,6 @@
 //! The three kinds of recovery behind one face.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -151,6 +151,17 @@ impl Any {
                 moves.map(|(server, one)| (*server, one.status())).collect()
             }
             Self::Vm(_) | Self::Process(_) => BTreeMap::new(),
+        }
+    }
+
+    /// The instances that Nova has been asked for already.
+    pub(crate) fn asked_for(&self) -> BTreeSet<ServerId> {
+        match self {
+            Self::Host(state) => {
+                let asked = state.moves.values().filter(|one| one.asked_at.is_some());
+                asked.map(|one| one.server).collect()
+            }
+            Self::Vm(_) | Self::Process(_) => BTreeSet::new(),
         }
     }
 

@@ -3,7 +3,7 @@
 //! Only what has been committed is told, by the engine whose commit it was: so two engines never tell of the same step, and
 //! a refused write is not told at all. An engine that dies between the commit and the telling leaves it untold.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use tachi_domain::entity::Host;
@@ -45,6 +45,8 @@ pub(crate) struct Teller {
     proven: bool,
     held: Option<String>,
     moves: BTreeMap<ServerId, VmoveStatus>,
+    /// Whose beginning has been told: one that is asked for again has begun long ago.
+    started: BTreeSet<ServerId>,
     /// What failed last, oldest first, and the task that it was part of.
     failures: VecDeque<String>,
     failed_task: Option<&'static str>,
@@ -83,6 +85,7 @@ impl Teller {
             proven: state.and_then(Any::is_proven_off).unwrap_or(false),
             held: state.and_then(Any::held).map(str::to_owned),
             moves,
+            started: state.map(Any::asked_for).unwrap_or_default(),
             failures: VecDeque::new(),
             failed_task: None,
         })
@@ -193,6 +196,7 @@ impl Teller {
         }
         let (phase, trouble) = match one.status {
             VmoveStatus::Pending => return,
+            VmoveStatus::Ongoing if !self.started.insert(one.server) => return,
             VmoveStatus::Ongoing => (Phase::Start, None),
             VmoveStatus::Succeeded | VmoveStatus::Ignored => (Phase::End, None),
             VmoveStatus::Failed => (Phase::Error, Some(trouble_of_move(one))),
