@@ -16,17 +16,25 @@ const PATIENCE: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration
 /// Reads it. `policy` has `evacuations_in_flight` and `evacuations_queued`, which each window begins with.
 pub(super) fn pace(r: &mut Reader<'_>, policy: &Policy) -> PaceOptions {
     let d = PaceOptions::default();
+    // Masakari's threads, and a number that was chosen, have always been a bound.
+    let usual = Policy::default();
+    let bound = |chosen: u32, usual: u32, max: u32| if chosen == usual { max } else { chosen };
     let mut int = |name: &str, default: u32| r.int(G, name).default(default).range(1..=10_000).get();
-    // What was asked for as a beginning is never out of bounds.
     let in_flight = Bounds {
         min: int("evacuations_in_flight_min", d.in_flight.min),
         start: policy.in_flight,
-        max: int("evacuations_in_flight_max", d.in_flight.max.max(policy.in_flight)),
+        max: int(
+            "evacuations_in_flight_max",
+            bound(policy.in_flight, usual.in_flight, d.in_flight.max),
+        ),
     };
     let queued = Bounds {
         min: int("evacuations_queued_min", d.queued.min),
         start: policy.queued,
-        max: int("evacuations_queued_max", d.queued.max.max(policy.queued)),
+        max: int(
+            "evacuations_queued_max",
+            bound(policy.queued, usual.queued, d.queued.max),
+        ),
     };
     let most_calls = int("calls_in_flight_max", d.calls.max);
     PaceOptions {
@@ -80,5 +88,7 @@ mod tests {
         assert_eq!(pace.call_patience, Duration::from_millis(500));
         let wide = pace_of("[recovery]\nevacuations_in_flight = 5000\n").in_flight;
         assert_eq!(wide, bounds(8, 5_000, 5_000));
+        let few = pace_of("host_failure_recovery_threads = 3\n").in_flight;
+        assert_eq!(few, bounds(3, 3, 3), "as many threads as Masakari would have");
     }
 }

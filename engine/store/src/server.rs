@@ -178,16 +178,21 @@ fn failed(options: &ServerOptions, error: Error) -> StoreError {
     }
 }
 
-/// Which server it is, for people.
+/// Which server it is, for people. Of an address with a slip in it anything may have been read as anything, a password as
+/// part of a name too: what does not look like a name is left out.
 fn named(options: &ServerOptions) -> String {
     let (kind, place) = match options.kind {
         ServerKind::MariaDb => ("MariaDB", mariadb::place(options)),
         ServerKind::Postgres => ("PostgreSQL", postgres::place(options)),
     };
+    let plain = |word: &String| {
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+        !word.is_empty() && word.chars().all(is_plain)
+    };
     match place {
-        Some((place, Some(database))) => format!("{kind} at {place}, database {database}"),
+        Some((place, Some(database))) if plain(&database) => format!("{kind} at {place}, database {database}"),
         Some((place, None)) => format!("{kind} at {place}"),
-        None => kind.to_owned(),
+        Some(_) | None => kind.to_owned(),
     }
 }
 
