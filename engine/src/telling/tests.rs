@@ -217,7 +217,11 @@ fn ew35_every_instance_is_told_of_when_its_state_changes() {
     assert_eq!(ear.names(), ["vmove.process.start", "vmove.process.start"]);
     teller.committed(&moves(&[(1, Pending)]), None, NOON);
     teller.committed(&moves(&[(1, Ongoing)]), None, NOON);
-    assert_eq!(ear.names(), Vec::<String>::new(), "asked for again, begun long ago");
+    assert_eq!(
+        ear.names(),
+        Vec::<String>::new(),
+        "asked for again, begun long ago"
+    );
     teller.committed(&moves(&[(1, Succeeded), (2, Failed)]), None, NOON);
     let heard = ear.heard();
     let told: Vec<_> = heard

@@ -190,7 +190,9 @@ fn named(options: &ServerOptions) -> String {
         !word.is_empty() && word.chars().all(is_plain)
     };
     match place {
-        Some((place, Some(database))) if plain(&database) => format!("{kind} at {place}, database {database}"),
+        Some((place, Some(database))) if plain(&database) => {
+            format!("{kind} at {place}, database {database}")
+        }
         Some((place, None)) => format!("{kind} at {place}"),
         Some(_) | None => kind.to_owned(),
     }
