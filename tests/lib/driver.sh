@@ -5,7 +5,7 @@
 budget() {
   case "$1" in
     build) echo 900 ;;
-    unit | services | clients | real) echo 600 ;;
+    unit | services | clients | real | broker) echo 600 ;;
     install) echo 900 ;;
     real-trouble) echo 1500 ;;
     real-cloud | bench) echo 900 ;;

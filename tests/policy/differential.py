@@ -149,7 +149,8 @@ def main():
     parser.add_argument("--evaluator", help="our evaluator (api/policy/examples/evaluate.rs, built)")
     parser.add_argument("--record", help="write questions and answers to this file instead")
     parser.add_argument("--count", type=int, default=10000)
-    parser.add_argument("--seed", type=int, default=random.randrange(2 ** 32))
+    parser.add_argument("--seed", type=lambda text: random.randrange(2 ** 32) if text == "random" else int(text), default=1,
+                        help="a number, or `random` to look for what no one has looked at (default 1)")
     args = parser.parse_args()
     rng = random.Random(args.seed)
     questions = [question(rng) for _ in range(args.count)]
