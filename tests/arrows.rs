@@ -31,6 +31,21 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("tachi-api", &["tachi-domain", "tachi-engine", "tachi-policy"]),
     // The policy language, pure; it names the nearest rule as the configuration names the nearest option.
     ("tachi-policy", &["tachi-config"]),
+    // The monitors know neither engine nor domain: what they say goes over the wire.
+    ("tachi-instance-ha", &[]),
+    ("tachi-libvirt", &[]),
+    ("tachi-pacemaker", &[]),
+    ("tachi-spool", &[]),
+    (
+        "tachi-monitor",
+        &[
+            "tachi-config",
+            "tachi-instance-ha",
+            "tachi-libvirt",
+            "tachi-pacemaker",
+            "tachi-spool",
+        ],
+    ),
     // The binary wires them.
     (
         "tachi",

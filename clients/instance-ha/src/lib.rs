@@ -1,0 +1,1 @@
+//! A client of the Instance-HA API: what the monitors say to it.

@@ -1,0 +1,1 @@
+//! A client of libvirtd's RPC protocol over its Unix socket, without any C library.

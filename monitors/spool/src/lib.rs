@@ -1,0 +1,1 @@
+//! A durable, bounded, ordered queue of notifications in a folder.
