@@ -71,6 +71,9 @@ pub struct Listener {
 enum Over {
     Stopped,
     Lost(AmqpError),
+    /// The broker says nothing about our own queue for wake-ups, and may never: a quorum queue whose broker was killed
+    /// while it was being made was seen to be listed as running and to answer nobody who wants to consume it.
+    Stuck(AmqpError),
 }
 
 impl Listener {
@@ -99,6 +102,7 @@ impl Listener {
         numbers::describe();
         let mut dialer = Dialer::new(self.options.clone(), "listener");
         let mut backoff = Backoff::new(self.options.first_pause, self.options.longest_pause);
+        let mut queue = WakeQueue::new(&self.options.host);
         loop {
             // Dropping the attempt hangs up.
             let dialled = tokio::select! {
@@ -109,12 +113,16 @@ impl Listener {
                 Ok(live) => {
                     let over = tokio::select! {
                         () = stop.cancelled() => Over::Stopped,
-                        over = self.session(&live, &mut backoff) => over,
+                        over = self.session(&live, &queue.name, &mut backoff) => over,
                     };
                     live.close().await;
                     match over {
                         Over::Stopped => return,
                         Over::Lost(error) => self.status.down(&error),
+                        Over::Stuck(error) => {
+                            self.status.down(&error);
+                            queue.leave();
+                        }
                     }
                 }
                 Err(error) => self.status.down(&error),
@@ -127,14 +135,18 @@ impl Listener {
     }
 
     /// Listens on one connection for as long as it lasts. Dropping it loses nothing that the broker does not send again.
-    async fn session(&self, live: &Live, backoff: &mut Backoff) -> Over {
+    async fn session(&self, live: &Live, queue: &str, backoff: &mut Backoff) -> Over {
         let mut events = Box::pin(live.connection.events_listener());
         let topology = Topology {
             connection: &live.connection,
             limit: self.options.answer_limit,
         };
-        let mut wake = match self.listen_for_wake_ups(&topology).await {
+        let mut wake = match self.listen_for_wake_ups(&topology, queue).await {
             Ok(wake) => wake,
+            Err(error @ AmqpError::NoAnswer { .. }) => {
+                topology.forsake(queue, WAKE_EXCHANGE).await;
+                return Over::Stuck(error);
+            }
             Err(error) => return Over::Lost(error),
         };
         let mut casts = match self.listen_for_casts(&topology).await {
@@ -187,8 +199,7 @@ impl Listener {
         }
     }
 
-    async fn listen_for_wake_ups(&self, topology: &Topology<'_>) -> Result<Consumer, AmqpError> {
-        let queue = format!("tachi.wake.{}", self.options.host);
+    async fn listen_for_wake_ups(&self, topology: &Topology<'_>, queue: &str) -> Result<Consumer, AmqpError> {
         topology
             .exchange(WAKE_EXCHANGE, ExchangeKind::Fanout, true)
             .await?;
@@ -199,12 +210,12 @@ impl Listener {
         let declared = Queue {
             arguments,
             bound_to: Some((WAKE_EXCHANGE, "")),
-            ..Queue::new(&queue, self.options.queues)
+            ..Queue::new(queue, self.options.queues)
         };
         topology.queue(&declared).await?;
         let channel = topology.channel().await?;
         // The row is the truth: a wake-up that is lost on its way costs a sweep interval.
-        self.consume(&channel, &queue, true).await
+        self.consume(&channel, queue, true).await
     }
 
     async fn listen_for_casts(&self, topology: &Topology<'_>) -> Result<Casts, AmqpError> {
@@ -311,6 +322,32 @@ impl Listener {
         };
         counter!(CONSUMED, "kind" => kind).increment(1);
         answers.spawn(async move { acknowledge(&delivery).await });
+    }
+}
+
+/// The queue our wake-ups come by. There is nothing in it worth keeping, so one that is of no use is left for another.
+struct WakeQueue {
+    host: String,
+    name: String,
+}
+
+impl WakeQueue {
+    fn new(host: &str) -> Self {
+        Self {
+            host: host.to_owned(),
+            name: format!("tachi.wake.{host}"),
+        }
+    }
+
+    /// Takes another one, under a name that no other process of this host comes upon.
+    fn leave(&mut self) {
+        let other = format!("tachi.wake.{}.{}", self.host, uuid::Uuid::new_v4().simple());
+        let left = std::mem::replace(&mut self.name, other);
+        tracing::warn!(
+            left,
+            queue = self.name,
+            "the broker says nothing about our queue for wake-ups: another one is used from now on"
+        );
     }
 }
 

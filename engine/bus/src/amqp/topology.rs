@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
+use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions, QueueDeleteOptions};
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::{Channel, Connection, ExchangeKind};
 use tokio::time::timeout;
@@ -169,6 +169,37 @@ impl Topology<'_> {
         ask(what, self.limit, asked).await?;
         close(&channel).await;
         Ok(())
+    }
+
+    /// Takes a queue that does not answer off its exchange, or what is published there is never confirmed again, and
+    /// deletes it. Whatever of it fails, nobody waits for that queue any more.
+    pub(crate) async fn forsake(&self, queue: &str, exchange: &str) {
+        let unbind = async {
+            let channel = self.channel().await?;
+            let asked = channel.queue_unbind(
+                name("the queue", queue)?,
+                name("the exchange", exchange)?,
+                name("the routing key", "")?,
+                FieldTable::default(),
+            );
+            let what = format!("unbinding the queue {queue} from the exchange {exchange}");
+            ask(what, self.limit, asked).await
+        };
+        if let Err(error) = unbind.await {
+            tracing::warn!(
+                queue,
+                why = error.chain(),
+                "a queue that does not answer stays bound"
+            );
+        }
+        let delete = async {
+            let channel = self.channel().await?;
+            let asked = channel.queue_delete(name("the queue", queue)?, QueueDeleteOptions::default());
+            ask(format!("deleting the queue {queue}"), self.limit, asked).await
+        };
+        if let Err(error) = delete.await {
+            tracing::warn!(queue, why = error.chain(), "a queue that does not answer stays");
+        }
     }
 
     async fn declare(&self, queue: &Queue<'_>, passive: bool) -> Result<Seen, AmqpError> {
