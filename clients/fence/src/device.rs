@@ -1,0 +1,290 @@
+//! One power controller.
+//!
+//! A device reads and commands, no more. When a host counts as off (two readings in a row), when a command is given
+//! again, and which device comes next is decided in the domain; how many calls one endpoint bears at a time is watched
+//! over by whoever holds the devices. So every method here is one exchange with the outside, bounded in time, and safe
+//! to repeat.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tachi_domain::power::PowerReading;
+use tachi_engine::ports::CallError;
+use tokio::time::Instant;
+
+/// What sort of device it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Kind {
+    /// A BMC by `ipmitool`.
+    Ipmi,
+    /// A BMC or a chassis manager by Redfish.
+    Redfish,
+    /// A MAAS region controller.
+    Maas,
+    /// An installed `fence_*` agent.
+    Exec,
+}
+
+impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Ipmi, Self::Redfish, Self::Maas, Self::Exec];
+
+    /// The word in the devices' file.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ipmi => "ipmi",
+            Self::Redfish => "redfish",
+            Self::Maas => "maas",
+            Self::Exec => "exec",
+        }
+    }
+
+    /// What a device of this kind is given unless its entry says otherwise.
+    pub const fn limits(self) -> Limits {
+        let (timeout, poll, parallel) = match self {
+            Self::Ipmi => (30, 1, 1),
+            Self::Redfish => (60, 2, 1),
+            Self::Maas => (150, 5, 16),
+            // Each call is a process and a login of its own; some agents keep a BMC busy for seconds.
+            Self::Exec => (60, 2, 1),
+        };
+        Limits {
+            timeout: Duration::from_secs(timeout),
+            attempts: 2,
+            poll: Duration::from_secs(poll),
+            parallel,
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A word that is no kind of device.
+#[derive(Debug, thiserror::Error)]
+#[error("{word:?} is no kind of device; there are ipmi, redfish, maas and exec")]
+pub struct UnknownKind {
+    /// The word.
+    pub word: String,
+}
+
+impl FromStr for Kind {
+    type Err = UnknownKind;
+
+    fn from_str(word: &str) -> Result<Self, Self::Err> {
+        let found = Self::ALL.into_iter().find(|kind| kind.as_str() == word);
+        found.ok_or_else(|| UnknownKind {
+            word: word.to_owned(),
+        })
+    }
+}
+
+/// How much patience and how many calls a device gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// From the first command to the confirmed "off"; then the level has failed.
+    pub timeout: Duration,
+    /// How often a level is tried while its faults are transient.
+    pub attempts: u8,
+    /// Between two readings while the device is not off yet.
+    pub poll: Duration,
+    /// How many calls one endpoint bears at a time.
+    pub parallel: usize,
+}
+
+/// What is switched: a host, and its name at the device.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Plug {
+    host: String,
+    at_device: Option<String>,
+}
+
+/// A plug that cannot be one.
+#[derive(Debug, thiserror::Error)]
+#[error("{text:?} cannot name a host or a plug: {why}")]
+pub struct PlugError {
+    /// What was given.
+    pub text: String,
+    /// What is wrong with it.
+    pub why: &'static str,
+}
+
+/// Longest name of a host or a plug, in bytes.
+const LONGEST: usize = 255;
+
+impl Plug {
+    /// The plug of `host`, by the name the device knows it by; without one a device of many plugs looks for the host's
+    /// own name, and a device of one plug has nothing to choose.
+    ///
+    /// # Errors
+    ///
+    /// One of the names is empty, too long, begins with `-`, or has blanks, quotes or control characters in it: they
+    /// become lines of an agent's input and parts of addresses.
+    pub fn new(host: impl Into<String>, at_device: Option<String>) -> Result<Self, PlugError> {
+        let host = checked(host.into())?;
+        let at_device = at_device.map(checked).transpose()?;
+        Ok(Self { host, at_device })
+    }
+
+    /// The host, as Nova names it.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// What the device calls it, if that was said.
+    pub fn at_device(&self) -> Option<&str> {
+        self.at_device.as_deref()
+    }
+
+    /// What the device is asked for: its own name for the host, else the host's name.
+    pub fn name(&self) -> &str {
+        self.at_device.as_deref().unwrap_or(&self.host)
+    }
+}
+
+impl fmt::Display for Plug {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.at_device {
+            Some(name) if *name != self.host => write!(f, "{} ({name})", self.host),
+            Some(_) | None => f.write_str(&self.host),
+        }
+    }
+}
+
+fn checked(text: String) -> Result<String, PlugError> {
+    let why = if text.is_empty() {
+        "it is empty"
+    } else if text.len() > LONGEST {
+        "it is too long"
+    } else if text.starts_with('-') {
+        "it begins with a minus and would be taken for an option"
+    } else if text.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        "it has blanks or control characters in it"
+    } else if text.contains(['"', '\'', '\\', '`', '$']) {
+        "it has quotes or characters of a shell in it"
+    } else {
+        return Ok(text);
+    };
+    Err(PlugError { text, why })
+}
+
+/// The outcome of a self-test.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Checked {
+    /// What the device said.
+    pub reading: PowerReading,
+    /// How long the whole test took.
+    pub latency: Duration,
+    /// What works today and may not when it is needed, a sentence each.
+    pub warnings: Vec<String>,
+}
+
+/// A power controller. Calls are bounded in time by the device itself and safe to repeat.
+#[async_trait]
+pub trait Device: Send + Sync + fmt::Debug {
+    /// Its name in the devices' file.
+    fn name(&self) -> &str;
+
+    /// What sort of device it is.
+    fn kind(&self) -> Kind;
+
+    /// What is spoken to, in one form for all devices that speak to the same: limits are counted by it.
+    fn endpoint(&self) -> &str;
+
+    /// Patience and parallel calls.
+    fn limits(&self) -> Limits {
+        self.kind().limits()
+    }
+
+    /// Asks the device itself, never a cache. What is not clearly on or off is unknown.
+    ///
+    /// # Errors
+    ///
+    /// The device or the way to it failed; permanent if it does not know the plug, cannot switch it, or refuses the
+    /// credentials.
+    async fn read_power(&self, plug: &Plug) -> Result<PowerReading, CallError>;
+
+    /// Asks for a hard power off. `Ok` means that the device took the command, no more: only readings show "off".
+    ///
+    /// # Errors
+    ///
+    /// As for [`Device::read_power`]; where `maybe_done` is set the command may still take effect.
+    async fn power_off(&self, plug: &Plug, reason: &str) -> Result<(), CallError>;
+
+    /// Asks for power on. To be asked of a host that was read off, and of no other: some controllers do it by a cycle.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Device::power_off`].
+    async fn power_on(&self, plug: &Plug, reason: &str) -> Result<(), CallError>;
+
+    /// The self-test: everything that a power off needs, except the command.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Device::read_power`].
+    async fn check(&self, plug: &Plug) -> Result<Checked, CallError> {
+        let begun = Instant::now();
+        let reading = self.read_power(plug).await?;
+        Ok(Checked {
+            reading,
+            latency: begun.elapsed(),
+            warnings: Vec::new(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kind_is_told_by_its_word() {
+        for kind in Kind::ALL {
+            assert_eq!(kind.to_string().parse::<Kind>().ok(), Some(kind));
+        }
+        for word in ["", "IPMI", "noop", "ipmi "] {
+            assert!(word.parse::<Kind>().is_err(), "{word:?}");
+        }
+    }
+
+    #[test]
+    fn a_plug_cannot_become_an_option_or_a_second_line() {
+        let long = "x".repeat(256);
+        for (host, at_device, good) in [
+            ("c1", None, true),
+            ("c1.example", Some("/redfish/v1/Systems/1"), true),
+            ("c1", Some("4"), true),
+            ("c1", Some("rack1:outlet_2,3"), true),
+            ("", None, false),
+            ("c1", Some(""), false),
+            ("-c1", None, false),
+            ("c1", Some("-o off"), false),
+            ("c1", Some("-ooff"), false),
+            ("c1\naction=on", None, false),
+            ("c1", Some("1\naction=on"), false),
+            ("c1", Some("1\u{85}action=on"), false),
+            ("c1", Some("a b"), false),
+            ("c1", Some("\"a\""), false),
+            ("c1", Some("$(x)"), false),
+            (&long, None, false),
+        ] {
+            let made = Plug::new(host, at_device.map(ToOwned::to_owned));
+            assert_eq!(made.is_ok(), good, "{host:?} {at_device:?}");
+        }
+    }
+
+    #[test]
+    fn a_plug_is_named_by_the_device_if_it_has_a_name_there() {
+        let plain = Plug::new("c1", None).unwrap();
+        assert_eq!((plain.name(), plain.to_string()), ("c1", "c1".to_owned()));
+        let mapped = Plug::new("c1", Some("7".into())).unwrap();
+        assert_eq!((mapped.name(), mapped.to_string()), ("7", "c1 (7)".to_owned()));
+    }
+}
