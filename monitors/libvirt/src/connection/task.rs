@@ -1,0 +1,275 @@
+//! The task that owns the socket.
+
+use std::collections::HashMap;
+use std::io::ErrorKind;
+use std::time::{Duration, SystemTime};
+
+use tokio::net::UnixStream;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, sleep_until};
+
+use crate::connection::{Closed, Keepalive, Options};
+use crate::error::CloseReason;
+use crate::event::{self, Event};
+use crate::frame::{Frame, Inbox, Kind};
+use crate::procedure as proc;
+
+/// A daemon that does not read what is sent is given up when so much waits for it.
+const UNSENT_MAX: usize = 1024 * 1024;
+/// What is read at once.
+const CHUNK: usize = 16 * 1024;
+
+/// What the handles ask of the task.
+#[derive(Debug)]
+pub(super) enum Request {
+    /// Send a call. The answer is whether it failed, and its body.
+    Call {
+        program: u32,
+        procedure: i32,
+        body: Vec<u8>,
+        reply: oneshot::Sender<(bool, Vec<u8>)>,
+    },
+    /// Begin to send pings: the daemon understands them.
+    Keepalive,
+}
+
+#[derive(Debug)]
+pub(super) struct Task {
+    stream: UnixStream,
+    requests: mpsc::Receiver<Request>,
+    events: mpsc::Sender<Event>,
+    queue: usize,
+    closed: Closed,
+    inbox: Inbox,
+    unsent: Vec<u8>,
+    pending: HashMap<u32, oneshot::Sender<(bool, Vec<u8>)>>,
+    serial: u32,
+    wanted: Option<Keepalive>,
+    pulse: Option<Pulse>,
+}
+
+/// This side's pings.
+#[derive(Debug)]
+struct Pulse {
+    rule: Keepalive,
+    heard: Instant,
+    unanswered: u32,
+    due: Instant,
+}
+
+impl Pulse {
+    fn start(rule: Keepalive, now: Instant) -> Self {
+        Self {
+            rule,
+            heard: now,
+            unanswered: 0,
+            due: now + rule.interval,
+        }
+    }
+
+    /// Anything that comes shows that the daemon lives.
+    fn hear(&mut self, now: Instant) {
+        self.heard = now;
+        self.unanswered = 0;
+        self.due = now + self.rule.interval;
+    }
+
+    /// The time is due: send a ping, or give up.
+    fn beat(&mut self, now: Instant) -> Result<(), Duration> {
+        if self.unanswered >= self.rule.count {
+            return Err(now.duration_since(self.heard));
+        }
+        self.unanswered += 1;
+        self.due = now + self.rule.interval;
+        Ok(())
+    }
+}
+
+impl Task {
+    pub(super) fn new(
+        stream: UnixStream,
+        requests: mpsc::Receiver<Request>,
+        events: mpsc::Sender<Event>,
+        options: &Options,
+        closed: Closed,
+    ) -> Self {
+        Self {
+            stream,
+            requests,
+            events,
+            queue: options.queue.max(1),
+            closed,
+            inbox: Inbox::default(),
+            unsent: Vec::new(),
+            pending: HashMap::new(),
+            serial: 0,
+            wanted: options.keepalive,
+            pulse: None,
+        }
+    }
+
+    /// Serves until the connection ends. The reason is set before the ends of the channels drop, so that whoever finds one
+    /// dropped finds the reason.
+    pub(super) async fn run(mut self) {
+        let reason = self.serve().await;
+        tracing::debug!(%reason, "connection to libvirt ended");
+        self.closed.set(reason);
+    }
+
+    async fn serve(&mut self) -> CloseReason {
+        loop {
+            let due = self.pulse.as_ref().map(|pulse| pulse.due);
+            // Every branch is cancel-safe: readiness is asked again, a request stays in its channel, a time comes again.
+            let turn = tokio::select! {
+                ready = self.stream.readable() => ready.map_err(CloseReason::Io).and_then(|()| self.receive()),
+                ready = self.stream.writable(), if !self.unsent.is_empty() => {
+                    ready.map_err(CloseReason::Io).and_then(|()| self.flush())
+                }
+                request = self.requests.recv() => match request {
+                    Some(request) => self.take(request),
+                    None => Err(CloseReason::Dropped),
+                },
+                () = until(due), if due.is_some() => self.beat(),
+            };
+            if let Err(reason) = turn {
+                return reason;
+            }
+        }
+    }
+
+    fn take(&mut self, request: Request) -> Result<(), CloseReason> {
+        match request {
+            Request::Call {
+                program,
+                procedure,
+                body,
+                reply,
+            } => {
+                // Whoever gave up waiting leaves nothing behind.
+                self.pending.retain(|_, waiting| !waiting.is_closed());
+                self.serial = self.serial.wrapping_add(1);
+                self.pending.insert(self.serial, reply);
+                self.send(&Frame {
+                    program,
+                    procedure,
+                    kind: Kind::Call,
+                    serial: self.serial,
+                    failed: false,
+                    body,
+                })
+            }
+            Request::Keepalive => {
+                self.pulse = self.wanted.map(|rule| Pulse::start(rule, Instant::now()));
+                Ok(())
+            }
+        }
+    }
+
+    fn send(&mut self, frame: &Frame) -> Result<(), CloseReason> {
+        frame.write(&mut self.unsent);
+        if self.unsent.len() > UNSENT_MAX {
+            return Err(CloseReason::Stuck);
+        }
+        self.flush()
+    }
+
+    fn flush(&mut self) -> Result<(), CloseReason> {
+        while !self.unsent.is_empty() {
+            match self.stream.try_write(&self.unsent) {
+                Ok(0) => return Err(CloseReason::Hangup),
+                Ok(written) => {
+                    self.unsent.drain(..written);
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+                Err(error) => return Err(lost(error)),
+            }
+        }
+        Ok(())
+    }
+
+    fn receive(&mut self) -> Result<(), CloseReason> {
+        let mut chunk = [0_u8; CHUNK];
+        match self.stream.try_read(&mut chunk) {
+            Ok(0) => return Err(CloseReason::Hangup),
+            Ok(length) => self.inbox.push(chunk.get(..length).unwrap_or_default()),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+            Err(error) => return Err(lost(error)),
+        }
+        if let Some(pulse) = &mut self.pulse {
+            pulse.hear(Instant::now());
+        }
+        while let Some(frame) = self
+            .inbox
+            .take()
+            .map_err(|malformed| CloseReason::Malformed(malformed.0))?
+        {
+            self.handle(frame)?;
+        }
+        Ok(())
+    }
+
+    fn handle(&mut self, frame: Frame) -> Result<(), CloseReason> {
+        match (frame.program, frame.kind) {
+            (proc::KEEPALIVE, Kind::Message) if frame.procedure == proc::PING => {
+                self.send(&heartbeat(proc::PONG))
+            }
+            (_, Kind::Reply) => {
+                // An answer nobody waits for any more came late.
+                if let Some(waiting) = self.pending.remove(&frame.serial) {
+                    let _ = waiting.send((frame.failed, frame.body));
+                }
+                Ok(())
+            }
+            (proc::REMOTE, Kind::Message) => self.tell(&frame),
+            (_, Kind::Message) => Ok(()),
+            (_, Kind::Call) => Err(CloseReason::Malformed("the daemon calls its client")),
+        }
+    }
+
+    fn tell(&mut self, frame: &Frame) -> Result<(), CloseReason> {
+        let event = event::read(frame.procedure, &frame.body, SystemTime::now())
+            .map_err(|malformed| CloseReason::Malformed(malformed.0))?;
+        let Some(event) = event else { return Ok(()) };
+        match self.events.try_send(event) {
+            // Whoever dropped the queue wants no events.
+            Ok(()) | Err(mpsc::error::TrySendError::Closed(_)) => Ok(()),
+            Err(mpsc::error::TrySendError::Full(_)) => Err(CloseReason::Overflow { limit: self.queue }),
+        }
+    }
+
+    fn beat(&mut self) -> Result<(), CloseReason> {
+        let Some(pulse) = &mut self.pulse else {
+            return Ok(());
+        };
+        pulse
+            .beat(Instant::now())
+            .map_err(|silent| CloseReason::Silent { silent })?;
+        self.send(&heartbeat(proc::PING))
+    }
+}
+
+async fn until(due: Option<Instant>) {
+    if let Some(due) = due {
+        sleep_until(due).await;
+    }
+}
+
+fn heartbeat(procedure: i32) -> Frame {
+    Frame {
+        program: proc::KEEPALIVE,
+        procedure,
+        kind: Kind::Message,
+        serial: 0,
+        failed: false,
+        body: Vec::new(),
+    }
+}
+
+/// A daemon that is killed resets the connection instead of closing it.
+fn lost(error: std::io::Error) -> CloseReason {
+    if matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe) {
+        CloseReason::Hangup
+    } else {
+        CloseReason::Io(error)
+    }
+}

@@ -1,0 +1,261 @@
+//! Events: what libvirt tells by itself.
+
+use std::time::SystemTime;
+
+use crate::domain::Domain;
+use crate::procedure as proc;
+use crate::xdr::{Malformed, Reader};
+
+/// What can be asked to be told of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EventKind {
+    /// Started, stopped, suspended and so on.
+    Lifecycle,
+    /// The guest was reset.
+    Reboot,
+    /// The guest set its clock.
+    RtcChange,
+    /// The guest's watchdog bit.
+    Watchdog,
+    /// A disk failed.
+    IoError,
+    /// Somebody looked at the guest's screen.
+    Graphics,
+    /// A disk failed, with the reason.
+    IoErrorReason,
+    /// libvirt lost the way to its guest's process.
+    ControlError,
+    /// A medium changed.
+    DiskChange,
+    /// The guest agent came or went.
+    AgentLifecycle,
+}
+
+impl EventKind {
+    pub(crate) const fn number(self) -> i32 {
+        match self {
+            Self::Lifecycle => 0,
+            Self::Reboot => 1,
+            Self::RtcChange => 2,
+            Self::Watchdog => 3,
+            Self::IoError => 4,
+            Self::Graphics => 5,
+            Self::IoErrorReason => 6,
+            Self::ControlError => 7,
+            Self::DiskChange => 9,
+            Self::AgentLifecycle => 18,
+        }
+    }
+}
+
+/// An event of a domain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// Whose.
+    pub domain: Domain,
+    /// When it was read from the socket.
+    pub at: SystemTime,
+    /// What happened.
+    pub what: What,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum What {
+    /// The domain's life went on; the detail is one of those in [`lifecycle`].
+    Lifecycle(Lifecycle, i32),
+    /// The guest was reset.
+    Reboot,
+    /// The guest set its clock.
+    RtcChange,
+    /// The guest's watchdog bit: 0 none, 1 pause, 2 reset, 3 poweroff, 4 shutdown, 5 debug, 6 inject NMI.
+    Watchdog(i32),
+    /// A disk failed: 0 none, 1 the guest is paused, 2 the guest was told.
+    IoError(i32),
+    /// Somebody looked at the guest's screen.
+    Graphics,
+    /// A disk failed, with the action of [`What::IoError`] and the reason (`enospc` or nothing).
+    IoErrorReason(i32, String),
+    /// libvirt lost the way to its guest's process.
+    ControlError,
+    /// A medium changed.
+    DiskChange,
+    /// The guest agent: 1 connected, 2 disconnected.
+    AgentLifecycle(i32),
+}
+
+/// A turn in a domain's life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Lifecycle {
+    /// Its definition was written.
+    Defined,
+    /// Its definition was removed.
+    Undefined,
+    /// It started.
+    Started,
+    /// It was paused.
+    Suspended,
+    /// It goes on.
+    Resumed,
+    /// It ended.
+    Stopped,
+    /// The guest shut down, its process is about to end.
+    Shutdown,
+    /// The guest sleeps.
+    PmSuspended,
+    /// The guest panicked.
+    Crashed,
+    /// A number this client does not know.
+    Other(i32),
+}
+
+impl Lifecycle {
+    fn from_number(number: i32) -> Self {
+        match number {
+            0 => Self::Defined,
+            1 => Self::Undefined,
+            2 => Self::Started,
+            3 => Self::Suspended,
+            4 => Self::Resumed,
+            5 => Self::Stopped,
+            6 => Self::Shutdown,
+            7 => Self::PmSuspended,
+            8 => Self::Crashed,
+            other => Self::Other(other),
+        }
+    }
+}
+
+/// The details of [`Lifecycle`] that say why.
+pub mod lifecycle {
+    /// Of `Started`: its memory comes from another host.
+    pub const STARTED_MIGRATED: i32 = 1;
+    /// Of `Suspended`: its memory goes to another host.
+    pub const SUSPENDED_MIGRATED: i32 = 1;
+    /// Of `Suspended`: a disk failed.
+    pub const SUSPENDED_IO_ERROR: i32 = 2;
+    /// Of `Suspended`: its watchdog bit.
+    pub const SUSPENDED_WATCHDOG: i32 = 3;
+    /// Of `Suspended`: a call of libvirt's interface failed half way.
+    pub const SUSPENDED_API_ERROR: i32 = 6;
+    /// Of `Resumed`: its memory is here.
+    pub const RESUMED_MIGRATED: i32 = 1;
+    /// Of `Resumed`: it runs here while its memory follows.
+    pub const RESUMED_POSTCOPY: i32 = 3;
+    /// Of `Stopped`: the guest shut down.
+    pub const STOPPED_SHUTDOWN: i32 = 0;
+    /// Of `Stopped`: somebody destroyed it.
+    pub const STOPPED_DESTROYED: i32 = 1;
+    /// Of `Stopped`: the guest panicked.
+    pub const STOPPED_CRASHED: i32 = 2;
+    /// Of `Stopped`: it runs elsewhere.
+    pub const STOPPED_MIGRATED: i32 = 3;
+    /// Of `Stopped`: it was saved to a file.
+    pub const STOPPED_SAVED: i32 = 4;
+    /// Of `Stopped`: its process is gone.
+    pub const STOPPED_FAILED: i32 = 5;
+    /// Of `Shutdown`: over.
+    pub const SHUTDOWN_FINISHED: i32 = 0;
+    /// Of `Crashed`: the guest panicked.
+    pub const CRASHED_PANICKED: i32 = 0;
+}
+
+/// Reads an event. `None`: a procedure nobody registered for.
+pub(crate) fn read(procedure: i32, body: &[u8], at: SystemTime) -> Result<Option<Event>, Malformed> {
+    let known = proc::EVENT_LIFECYCLE..=proc::EVENT_CONTROL_ERROR;
+    if !known.contains(&procedure)
+        && procedure != proc::EVENT_DISK_CHANGE
+        && procedure != proc::EVENT_AGENT_LIFECYCLE
+    {
+        return Ok(None);
+    }
+    let mut reader = Reader::new(body);
+    let _callback = reader.i32()?;
+    let domain = Domain::read(&mut reader)?;
+    let what = match procedure {
+        proc::EVENT_LIFECYCLE => What::Lifecycle(Lifecycle::from_number(reader.i32()?), reader.i32()?),
+        proc::EVENT_REBOOT => What::Reboot,
+        proc::EVENT_RTC_CHANGE => What::RtcChange,
+        proc::EVENT_WATCHDOG => What::Watchdog(reader.i32()?),
+        proc::EVENT_IO_ERROR => {
+            two_strings(&mut reader)?;
+            What::IoError(reader.i32()?)
+        }
+        proc::EVENT_GRAPHICS => What::Graphics,
+        proc::EVENT_IO_ERROR_REASON => {
+            two_strings(&mut reader)?;
+            What::IoErrorReason(reader.i32()?, reader.string()?)
+        }
+        proc::EVENT_CONTROL_ERROR => What::ControlError,
+        proc::EVENT_DISK_CHANGE => What::DiskChange,
+        _ => What::AgentLifecycle(reader.i32()?),
+    };
+    Ok(Some(Event { domain, at, what }))
+}
+
+/// Path and alias of a disk.
+fn two_strings(reader: &mut Reader<'_>) -> Result<(), Malformed> {
+    reader.string()?;
+    reader.string()?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::xdr::Writer;
+
+    fn domain() -> Domain {
+        Domain {
+            name: "instance-0000002a".to_owned(),
+            uuid: Uuid::from_u128(42),
+            id: 7,
+        }
+    }
+
+    #[test]
+    fn every_kind_is_read() {
+        let start = || domain().write(Writer::default().i32(3));
+        let disk = || start().string("/var/disk").string("ide0-0-0");
+        for (procedure, body, what) in [
+            (318, start().i32(5).i32(5), What::Lifecycle(Lifecycle::Stopped, 5)),
+            (
+                318,
+                start().i32(99).i32(0),
+                What::Lifecycle(Lifecycle::Other(99), 0),
+            ),
+            (319, start(), What::Reboot),
+            (320, start().i32(0).i32(60), What::RtcChange),
+            (321, start().i32(3), What::Watchdog(3)),
+            (322, disk().i32(2), What::IoError(2)),
+            (323, start().i32(0), What::Graphics),
+            (
+                324,
+                disk().i32(1).string("enospc"),
+                What::IoErrorReason(1, "enospc".to_owned()),
+            ),
+            (325, start(), What::ControlError),
+            (327, start(), What::DiskChange),
+            (348, start().i32(2).i32(1), What::AgentLifecycle(2)),
+        ] {
+            let event = read(procedure, &body.into_bytes(), SystemTime::UNIX_EPOCH)
+                .unwrap()
+                .unwrap();
+            assert_eq!(event.what, what, "{procedure}");
+            assert_eq!(event.domain, domain(), "{procedure}");
+        }
+        assert_eq!(read(326, &[], SystemTime::UNIX_EPOCH).unwrap(), None);
+    }
+
+    proptest! {
+        #[test]
+        fn hostile_bytes_never_panic(procedure in 310_i32..360, bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = read(procedure, &bytes, SystemTime::UNIX_EPOCH);
+        }
+    }
+}

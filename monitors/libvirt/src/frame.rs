@@ -1,0 +1,244 @@
+//! Frames: a length, six numbers, a body.
+
+use crate::procedure::VERSION;
+use crate::xdr::{Malformed, Reader};
+
+/// The longest frame that is read. A list of 16,384 domains takes 1 MiB, a domain's XML a few KiB.
+const FRAME_MAX: usize = 8 * 1024 * 1024;
+/// The length and the six numbers.
+const HEADER: usize = 28;
+
+/// What a frame is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Asks for something.
+    Call,
+    /// Answers a call.
+    Reply,
+    /// Comes by itself: an event, a ping.
+    Message,
+}
+
+impl Kind {
+    const fn number(self) -> u32 {
+        match self {
+            Self::Call => 0,
+            Self::Reply => 1,
+            Self::Message => 2,
+        }
+    }
+}
+
+/// A frame, taken apart but for its body.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Frame {
+    pub(crate) program: u32,
+    pub(crate) procedure: i32,
+    pub(crate) kind: Kind,
+    pub(crate) serial: u32,
+    /// A reply that tells an error.
+    pub(crate) failed: bool,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Frame {
+    /// Appends the frame to what is to be written.
+    pub(crate) fn write(&self, out: &mut Vec<u8>) {
+        let length = u32::try_from(HEADER + self.body.len()).unwrap_or(u32::MAX);
+        let numbers = [length, self.program, VERSION, self.procedure.cast_unsigned()];
+        let rest = [self.kind.number(), self.serial, u32::from(self.failed)];
+        for number in numbers.iter().chain(&rest) {
+            out.extend_from_slice(&number.to_be_bytes());
+        }
+        out.extend_from_slice(&self.body);
+    }
+
+    fn read(bytes: &[u8]) -> Result<Self, Malformed> {
+        let mut reader = Reader::new(bytes);
+        let program = reader.u32()?;
+        if reader.u32()? != VERSION {
+            return Err(Malformed("a frame of another version of the protocol"));
+        }
+        let procedure = reader.i32()?;
+        let kind = match reader.u32()? {
+            0 => Kind::Call,
+            1 => Kind::Reply,
+            2 => Kind::Message,
+            _ => return Err(Malformed("a frame of a kind that was not asked for")),
+        };
+        let serial = reader.u32()?;
+        let failed = match reader.u32()? {
+            0 => false,
+            1 => true,
+            _ => return Err(Malformed("a frame with a status that was not asked for")),
+        };
+        let body = bytes
+            .get(HEADER - 4..)
+            .ok_or(Malformed("a frame shorter than its header"))?
+            .to_vec();
+        Ok(Self {
+            program,
+            procedure,
+            kind,
+            serial,
+            failed,
+            body,
+        })
+    }
+}
+
+/// Bytes as they come, until they are frames.
+#[derive(Debug, Default)]
+pub(crate) struct Inbox {
+    bytes: Vec<u8>,
+    /// What is taken already.
+    taken: usize,
+}
+
+impl Inbox {
+    pub(crate) fn push(&mut self, bytes: &[u8]) {
+        if self.taken > 0 {
+            self.bytes.drain(..self.taken);
+            self.taken = 0;
+        }
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    /// The next frame, if all of it is there.
+    pub(crate) fn take(&mut self) -> Result<Option<Frame>, Malformed> {
+        let waiting = self.bytes.get(self.taken..).unwrap_or_default();
+        let Some(length) = waiting.first_chunk::<4>() else {
+            self.give_back();
+            return Ok(None);
+        };
+        let length = usize::try_from(u32::from_be_bytes(*length)).unwrap_or(usize::MAX);
+        if length > FRAME_MAX {
+            return Err(Malformed("a frame longer than 8 MiB"));
+        }
+        if length < HEADER {
+            return Err(Malformed("a frame shorter than its header"));
+        }
+        let Some(frame) = waiting.get(4..length) else {
+            return Ok(None);
+        };
+        let frame = Frame::read(frame)?;
+        self.taken += length;
+        Ok(Some(frame))
+    }
+
+    /// A long answer must not be paid for until the end of the connection.
+    fn give_back(&mut self) {
+        if self.taken == self.bytes.len() && self.bytes.capacity() > 256 * 1024 {
+            *self = Self::default();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn any_frame() -> impl Strategy<Value = Frame> {
+        let kind = prop_oneof![Just(Kind::Call), Just(Kind::Reply), Just(Kind::Message)];
+        let body = proptest::collection::vec(any::<u8>(), 0..120);
+        (
+            any::<u32>(),
+            any::<i32>(),
+            kind,
+            any::<u32>(),
+            any::<bool>(),
+            body,
+        )
+            .prop_map(|(program, procedure, kind, serial, failed, body)| Frame {
+                program,
+                procedure,
+                kind,
+                serial,
+                failed,
+                body,
+            })
+    }
+
+    proptest! {
+        /// However the bytes are cut on their way, the frames are the same.
+        #[test]
+        fn frames_survive_any_cutting(
+            frames in proptest::collection::vec(any_frame(), 0..6),
+            cut in 1_usize..70,
+        ) {
+            let mut bytes = Vec::new();
+            for frame in &frames {
+                frame.write(&mut bytes);
+            }
+            let mut inbox = Inbox::default();
+            let mut seen = Vec::new();
+            for part in bytes.chunks(cut) {
+                inbox.push(part);
+                while let Some(frame) = inbox.take().unwrap() {
+                    seen.push(frame);
+                }
+            }
+            prop_assert_eq!(seen, frames);
+        }
+
+        #[test]
+        fn hostile_bytes_never_panic(parts in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..64), 0..8)) {
+            let mut inbox = Inbox::default();
+            for part in parts {
+                inbox.push(&part);
+                while let Ok(Some(_)) = inbox.take() {}
+            }
+        }
+    }
+
+    #[test]
+    fn frames_that_cannot_be_are_refused() {
+        let mut good = Vec::new();
+        let frame = Frame {
+            program: 1,
+            procedure: 2,
+            kind: Kind::Reply,
+            serial: 3,
+            failed: false,
+            body: vec![],
+        };
+        frame.write(&mut good);
+        let with = |at: usize, byte: u8| {
+            let mut bytes = good.clone();
+            bytes[at] = byte;
+            bytes
+        };
+        for (case, bytes) in [
+            ("length of nothing", with(3, 4)),
+            ("length of gigabytes", with(0, 0x7f)),
+            ("another version", with(11, 2)),
+            ("a stream", with(19, 3)),
+            ("a status of streams", with(27, 2)),
+        ] {
+            let mut inbox = Inbox::default();
+            inbox.push(&bytes);
+            assert!(inbox.take().is_err(), "{case}");
+        }
+    }
+
+    #[test]
+    fn a_long_answer_is_not_kept() {
+        let mut bytes = Vec::new();
+        let frame = Frame {
+            program: 1,
+            procedure: 2,
+            kind: Kind::Reply,
+            serial: 3,
+            failed: false,
+            body: vec![0; 1024 * 1024],
+        };
+        frame.write(&mut bytes);
+        let mut inbox = Inbox::default();
+        inbox.push(&bytes);
+        assert!(inbox.take().unwrap().is_some());
+        assert!(inbox.take().unwrap().is_none());
+        assert!(inbox.bytes.capacity() < 64 * 1024);
+    }
+}

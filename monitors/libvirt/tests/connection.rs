@@ -1,0 +1,299 @@
+//! The client against a daemon that is no libvirtd. The real one is in `tests/parts/libvirt.sh`.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    missing_docs,
+    unreachable_pub,
+    dead_code,
+    reason = "a test that cannot go on has failed"
+)]
+
+#[path = "support/fake.rs"]
+mod fake;
+
+use std::time::Duration;
+
+use fake::{Agent, Fake, guest};
+use tachi_libvirt::{
+    Address, CloseReason, Connection, DomainState, ErrorCode, EventKind, Events, Keepalive, Lifecycle,
+    Listing, OpenError, Options, What,
+};
+
+struct Stage {
+    fake: Fake,
+    _folder: tempfile::TempDir,
+}
+
+impl Stage {
+    fn set(change: impl FnOnce(&mut Fake)) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut fake = Fake::new(folder.path());
+        change(&mut fake);
+        fake.start();
+        Self {
+            fake,
+            _folder: folder,
+        }
+    }
+
+    async fn open(&self, options: &Options) -> Result<(Connection, Events), OpenError> {
+        let address = Address::parse(&self.fake.uri(), true).unwrap();
+        Connection::open(&address, options).await
+    }
+}
+
+/// No pings, so that nothing but the test moves.
+fn still() -> Options {
+    Options {
+        keepalive: None,
+        ..Options::default()
+    }
+}
+
+fn pulse(interval: u64) -> Options {
+    Options {
+        keepalive: Some(Keepalive {
+            interval: Duration::from_millis(interval),
+            count: 3,
+        }),
+        ..Options::default()
+    }
+}
+
+#[tokio::test]
+async fn it_opens_lists_and_looks() {
+    let stage = Stage::set(|_| {});
+    let (alive, mut off, mut passing) = (guest(1), guest(2), guest(3));
+    (off.state, off.reason) = (5, 3);
+    passing.persistent = false;
+    passing.metadata = None;
+    for guest in [&alive, &off, &passing] {
+        stage.fake.add(guest.clone());
+    }
+    let (connection, _events) = stage.open(&still()).await.unwrap();
+    assert_eq!(stage.fake.opened(), [("qemu:///system".to_owned(), 1)]);
+    assert_eq!(connection.version().await.unwrap(), 9_000_000);
+
+    let uuids = |domains: Vec<tachi_libvirt::Domain>| domains.iter().map(|one| one.uuid).collect::<Vec<_>>();
+    let persistent = connection.domains(Listing::Persistent).await.unwrap();
+    assert_eq!((persistent[0].id, persistent[1].id), (1, -1));
+    assert_eq!(uuids(persistent.clone()), [alive.uuid, off.uuid]);
+    assert_eq!(
+        uuids(connection.domains(Listing::Transient).await.unwrap()),
+        [passing.uuid]
+    );
+    assert_eq!(
+        uuids(connection.domains(Listing::Running).await.unwrap()),
+        [alive.uuid, passing.uuid]
+    );
+
+    assert_eq!(
+        connection.state(&persistent[1]).await.unwrap(),
+        Some((DomainState::Shutoff, tachi_libvirt::shutoff::CRASHED))
+    );
+    let nova = "http://openstack.org/xmlns/libvirt/nova/1.1";
+    assert!(connection.metadata(&persistent[0], nova).await.unwrap().is_some());
+    let passing_domain = connection.lookup(passing.uuid).await.unwrap().unwrap();
+    assert_eq!(connection.metadata(&passing_domain, nova).await.unwrap(), None);
+    assert!(
+        connection
+            .xml(&persistent[0])
+            .await
+            .unwrap()
+            .unwrap()
+            .contains("guest_agent")
+    );
+
+    stage.fake.remove(passing.uuid);
+    assert_eq!(connection.state(&passing_domain).await.unwrap(), None);
+    assert_eq!(connection.metadata(&passing_domain, nova).await.unwrap(), None);
+    assert_eq!(connection.lookup(passing.uuid).await.unwrap(), None);
+    connection.close().await;
+}
+
+#[tokio::test]
+async fn events_come_in_order_with_their_time() {
+    let stage = Stage::set(|_| {});
+    let (connection, mut events) = stage.open(&still()).await.unwrap();
+    for kind in [
+        EventKind::Lifecycle,
+        EventKind::IoError,
+        EventKind::AgentLifecycle,
+    ] {
+        connection.register(kind).await.unwrap();
+    }
+    assert_eq!(stage.fake.registered(), [0, 4, 18]);
+    let (one, other) = (guest(1), guest(2));
+    let before = std::time::SystemTime::now();
+    stage.fake.lifecycle(&one, 5, 5);
+    stage.fake.bare(&other, 319);
+    stage.fake.io_error(&one, 2);
+    stage.fake.watchdog(&other, 3);
+    let mut seen = Vec::new();
+    for _ in 0..5 {
+        let event = events.next().await.unwrap();
+        assert!(event.at >= before);
+        seen.push((event.domain.uuid, event.what));
+    }
+    assert_eq!(
+        seen,
+        [
+            (one.uuid, What::Lifecycle(Lifecycle::Stopped, 5)),
+            (other.uuid, What::Reboot),
+            (one.uuid, What::IoError(2)),
+            (one.uuid, What::IoErrorReason(2, "enospc".to_owned())),
+            (other.uuid, What::Watchdog(3)),
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_daemon_that_goes_is_told_after_its_last_event() {
+    let stage = Stage::set(|_| {});
+    let (connection, mut events) = stage.open(&still()).await.unwrap();
+    stage.fake.lifecycle(&guest(1), 5, 5);
+    let first = events.next().await.unwrap();
+    assert_eq!(first.what, What::Lifecycle(Lifecycle::Stopped, 5));
+    stage.fake.stop().await;
+    let reason = events.next().await.unwrap_err();
+    assert!(matches!(*reason, CloseReason::Hangup), "{reason}");
+    let error = connection.version().await.unwrap_err();
+    assert!(error.to_string().contains("ended before"), "{error}");
+    assert!(matches!(
+        stage.open(&still()).await,
+        Err(OpenError::Connect { .. })
+    ));
+}
+
+#[tokio::test]
+async fn a_frozen_daemon_is_noticed_by_its_silence() {
+    let stage = Stage::set(|_| {});
+    let (_connection, mut events) = stage.open(&pulse(20)).await.unwrap();
+    stage.fake.freeze();
+    let reason = events.next().await.unwrap_err();
+    assert!(matches!(*reason, CloseReason::Silent { .. }), "{reason}");
+}
+
+#[tokio::test]
+async fn a_daemon_that_was_frozen_before_is_noticed_by_the_first_call() {
+    let stage = Stage::set(|_| {});
+    stage.fake.freeze();
+    let options = Options {
+        call_timeout: Duration::from_millis(30),
+        ..Options::default()
+    };
+    let error = stage.open(&options).await.unwrap_err();
+    assert!(matches!(error, OpenError::Call { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn pings_are_answered_and_an_idle_connection_lives() {
+    let stage = Stage::set(|_| {});
+    let (connection, mut events) = stage.open(&pulse(10)).await.unwrap();
+    stage.fake.ping();
+    // Each answered call is later than the ping on the same connection; the pong was sent before.
+    connection.version().await.unwrap();
+    connection.version().await.unwrap();
+    assert_eq!(stage.fake.pongs(), 1);
+    // Longer than four intervals without anything but pings of this side.
+    let idle = tokio::time::timeout(Duration::from_millis(120), events.next()).await;
+    assert!(idle.is_err(), "{idle:?}");
+}
+
+#[tokio::test]
+async fn a_daemon_without_keepalive_is_not_pinged() {
+    let stage = Stage::set(|fake| fake.keepalive = false);
+    let (_connection, mut events) = stage.open(&pulse(5)).await.unwrap();
+    let idle = tokio::time::timeout(Duration::from_millis(100), events.next()).await;
+    assert!(idle.is_err(), "{idle:?}");
+}
+
+#[tokio::test]
+async fn a_socket_that_asks_for_authentication_is_named() {
+    let stage = Stage::set(|fake| fake.polkit = true);
+    let error = stage.open(&still()).await.unwrap_err();
+    assert!(matches!(error, OpenError::Authentication { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn more_events_than_may_wait_end_the_connection_and_none_before_is_lost() {
+    let stage = Stage::set(|_| {});
+    let options = Options { queue: 3, ..still() };
+    let (connection, mut events) = stage.open(&options).await.unwrap();
+    for number in 1..=5 {
+        stage.fake.bare(&guest(number), 319);
+    }
+    // Ends once the fourth has come.
+    while connection.version().await.is_ok() {}
+    for number in 1..=3 {
+        assert_eq!(events.next().await.unwrap().domain.uuid, guest(number).uuid);
+    }
+    let reason = events.next().await.unwrap_err();
+    assert!(matches!(*reason, CloseReason::Overflow { limit: 3 }), "{reason}");
+}
+
+#[tokio::test]
+async fn bytes_that_make_no_sense_end_the_connection() {
+    for (case, bytes) in [
+        ("a length of gigabytes", vec![0xff; 28]),
+        ("an event cut short", {
+            let mut bytes = Vec::new();
+            for number in [32_u32, 0x2000_8086, 1, 318, 2, 0, 0, 7] {
+                bytes.extend(number.to_be_bytes());
+            }
+            bytes
+        }),
+        ("a call", {
+            let mut bytes = Vec::new();
+            for number in [28_u32, 0x2000_8086, 1, 1, 0, 0, 0] {
+                bytes.extend(number.to_be_bytes());
+            }
+            bytes
+        }),
+    ] {
+        let stage = Stage::set(|_| {});
+        let (_connection, mut events) = stage.open(&still()).await.unwrap();
+        stage.fake.say(&bytes);
+        let reason = events.next().await.unwrap_err();
+        assert!(matches!(*reason, CloseReason::Malformed(_)), "{case}: {reason}");
+    }
+}
+
+#[tokio::test]
+async fn agents_answer_hang_or_are_not_there_and_never_more_than_four_at_once() {
+    let stage = Stage::set(|_| {});
+    for number in 1..=12 {
+        let mut guest = guest(number);
+        guest.agent = [Agent::Answers, Agent::NotConnected, Agent::Hangs][number as usize % 3];
+        stage.fake.add(guest);
+    }
+    let (connection, _events) = stage.open(&still()).await.unwrap();
+    let mut pings = tokio::task::JoinSet::new();
+    for domain in connection.domains(Listing::Running).await.unwrap() {
+        let connection = connection.clone();
+        pings.spawn(async move {
+            let ping = "{\"execute\":\"guest-ping\"}";
+            (
+                domain.id,
+                connection
+                    .agent_command(&domain, ping, Duration::from_secs(2))
+                    .await,
+            )
+        });
+    }
+    while let Some(done) = pings.join_next().await {
+        let (id, answer) = done.unwrap();
+        if id % 3 == 0 {
+            assert_eq!(answer.unwrap(), "{\"return\":{}}");
+        } else {
+            assert_eq!(answer.unwrap_err().code(), Some(ErrorCode::AGENT_UNRESPONSIVE));
+        }
+    }
+    assert!(
+        stage.fake.most_busy_agents() <= 4,
+        "{}",
+        stage.fake.most_busy_agents()
+    );
+}
