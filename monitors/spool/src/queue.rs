@@ -1,0 +1,375 @@
+//! The queue.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::disk::{Disk, FileDisk};
+use crate::error::SpoolError;
+use crate::line::{self, Line};
+use crate::stamp::Stamp;
+
+/// The file is written anew when it holds more bytes of what is gone than this, and more than of what is there.
+const GARBAGE: usize = 256 << 10;
+
+/// What the lines around a record take, roughly.
+const OVERHEAD: usize = 160;
+
+/// What is to be kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// What it is about. Records about one thing keep their order and can be overtaken together.
+    pub subject: String,
+    /// What to send.
+    pub body: String,
+    /// What to send beside it.
+    pub header: Option<String>,
+    /// Nothing is lost when it is: it makes room for others when the queue is full.
+    pub minor: bool,
+}
+
+/// What is kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// Its number; later ones are larger. None is given twice.
+    pub seq: u64,
+    /// When it was put here.
+    pub at: Stamp,
+    /// What it is about.
+    pub subject: String,
+    /// What to send.
+    pub body: String,
+    /// What to send beside it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub header: Option<String>,
+    /// Nothing is lost when it is.
+    #[serde(default)]
+    pub minor: bool,
+}
+
+impl Record {
+    fn size(&self) -> usize {
+        self.subject.len() + self.body.len() + self.header.as_ref().map_or(0, String::len) + OVERHEAD
+    }
+}
+
+/// How much is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Records.
+    pub records: usize,
+    /// Bytes, with what surrounds them.
+    pub bytes: usize,
+}
+
+impl Default for Limits {
+    /// What a monitor can hold in memory too without being noticed.
+    fn default() -> Self {
+        Self {
+            records: 4096,
+            bytes: 2 << 20,
+        }
+    }
+}
+
+/// What was found when a queue was opened.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Opened {
+    /// Records that wait.
+    pub records: usize,
+    /// The last line was torn by a crash: nobody relied on it.
+    pub torn: bool,
+    /// Lines within that are none; the file is kept at `kept`.
+    pub damaged: usize,
+    /// Where the damaged file is.
+    pub kept: Option<PathBuf>,
+}
+
+/// The queue.
+pub struct Spool {
+    disk: Box<dyn Disk>,
+    path: PathBuf,
+    limits: Limits,
+    records: BTreeMap<u64, Record>,
+    next: u64,
+    /// What `records` take, by [`Record::size`].
+    live: usize,
+    /// What the file holds, about.
+    written: usize,
+    /// What the file holds is not known; it is written anew before anything else.
+    in_doubt: bool,
+}
+
+impl std::fmt::Debug for Spool {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Spool")
+            .field("path", &self.path)
+            .field("records", &self.records.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Spool {
+    /// Opens the queue in `folder`, which is made if it is missing; it belongs to this process until it is dropped.
+    ///
+    /// # Errors
+    ///
+    /// The folder cannot be used, or another process uses it.
+    pub fn open(folder: &Path, limits: Limits) -> Result<(Self, Opened), SpoolError> {
+        let (disk, bytes) = FileDisk::open(folder)?;
+        let read = Read::of(&bytes);
+        let mut opened = Opened {
+            records: read.records.len(),
+            torn: read.torn,
+            damaged: read.damaged,
+            kept: None,
+        };
+        if read.damaged > 0 {
+            match disk.keep_damaged(&bytes) {
+                Ok(path) => opened.kept = Some(path),
+                Err(error) => {
+                    tracing::error!(%error, "the damaged spool cannot be kept for a person to look at");
+                }
+            }
+        }
+        let mut spool = Self::over(Box::new(disk), folder.join("queue"), limits, &read, bytes.len());
+        spool.records = read.records;
+        if spool.in_doubt {
+            spool.rewrite()?;
+        }
+        Ok((spool, opened))
+    }
+
+    fn over(disk: Box<dyn Disk>, path: PathBuf, limits: Limits, read: &Read, written: usize) -> Self {
+        Self {
+            disk,
+            path,
+            limits,
+            records: BTreeMap::new(),
+            next: read.next,
+            live: read.records.values().map(Record::size).sum(),
+            written,
+            in_doubt: read.torn || read.damaged > 0,
+        }
+    }
+
+    /// Keeps `entries`, all of them or none, and gives their numbers. When this returns they are on the disk.
+    ///
+    /// When there is no room, the oldest minor records go, if that is enough and the new ones are not minor themselves.
+    ///
+    /// # Errors
+    ///
+    /// There is no room, or the disk did not take them.
+    pub fn put(&mut self, entries: Vec<Entry>, at: &Stamp) -> Result<Vec<u64>, SpoolError> {
+        let mut next = self.next;
+        let mut fresh = Vec::with_capacity(entries.len());
+        for entry in entries {
+            let record = Record {
+                seq: next,
+                at: at.clone(),
+                subject: entry.subject,
+                body: entry.body,
+                header: entry.header,
+                minor: entry.minor,
+            };
+            if record.size() > self.limits.bytes {
+                return Err(SpoolError::TooLarge {
+                    bytes: record.size(),
+                    limit: self.limits.bytes,
+                });
+            }
+            next += 1;
+            fresh.push(record);
+        }
+        let evicted = self.room_for(&fresh)?;
+        let mut text = Vec::new();
+        if !evicted.is_empty() {
+            line::write(&Line::Gone(evicted.clone()), &mut text).map_err(SpoolError::Encode)?;
+        }
+        let mut seqs = Vec::with_capacity(fresh.len());
+        let mut lines = Vec::with_capacity(fresh.len());
+        for record in fresh {
+            seqs.push(record.seq);
+            lines.push(Line::Put(record));
+        }
+        for line in &lines {
+            line::write(line, &mut text).map_err(SpoolError::Encode)?;
+        }
+        self.append(&text)?;
+        if !evicted.is_empty() {
+            tracing::warn!(
+                records = evicted.len(),
+                "the spool is full: the oldest reports that cause no recovery made room and are lost"
+            );
+        }
+        for seq in &evicted {
+            self.forget(*seq);
+        }
+        for line in lines {
+            if let Line::Put(record) = line {
+                self.live += record.size();
+                self.records.insert(record.seq, record);
+            }
+        }
+        self.next = next;
+        Ok(seqs)
+    }
+
+    /// Which records have to go so that `fresh` have room.
+    fn room_for(&self, fresh: &[Record]) -> Result<Vec<u64>, SpoolError> {
+        let mut records = self.records.len() + fresh.len();
+        let mut bytes = self.live + fresh.iter().map(Record::size).sum::<usize>();
+        let fits =
+            |records: usize, bytes: usize| records <= self.limits.records && bytes <= self.limits.bytes;
+        let mut evicted = Vec::new();
+        if !fits(records, bytes) && fresh.iter().any(|record| !record.minor) {
+            for old in self.records.values().filter(|record| record.minor) {
+                if fits(records, bytes) {
+                    break;
+                }
+                evicted.push(old.seq);
+                records -= 1;
+                bytes -= old.size();
+            }
+        }
+        if fits(records, bytes) {
+            Ok(evicted)
+        } else {
+            Err(SpoolError::Full {
+                records: self.records.len(),
+                bytes: self.live,
+            })
+        }
+    }
+
+    /// Takes records out of the queue. When this returns that is on the disk; when it fails, they are still there.
+    ///
+    /// # Errors
+    ///
+    /// The disk did not take it.
+    pub fn gone(&mut self, seqs: &[u64]) -> Result<(), SpoolError> {
+        let known: Vec<u64> = seqs
+            .iter()
+            .copied()
+            .filter(|seq| self.records.contains_key(seq))
+            .collect();
+        if known.is_empty() {
+            return Ok(());
+        }
+        let mut text = Vec::new();
+        line::write(&Line::Gone(known.clone()), &mut text).map_err(SpoolError::Encode)?;
+        self.append(&text)?;
+        for seq in known {
+            self.forget(seq);
+        }
+        Ok(())
+    }
+
+    fn forget(&mut self, seq: u64) {
+        if let Some(record) = self.records.remove(&seq) {
+            self.live -= record.size();
+        }
+    }
+
+    /// The records, oldest first.
+    pub fn iter(&self) -> impl Iterator<Item = &Record> {
+        self.records.values()
+    }
+
+    /// The record with this number.
+    pub fn get(&self, seq: u64) -> Option<&Record> {
+        self.records.get(&seq)
+    }
+
+    /// How many records there are.
+    pub fn len(&self) -> usize {
+        self.records.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.records.is_empty()
+    }
+
+    fn append(&mut self, text: &[u8]) -> Result<(), SpoolError> {
+        let garbage = self.written.saturating_sub(self.live);
+        if self.in_doubt || garbage > GARBAGE.max(self.live) {
+            self.rewrite()?;
+        }
+        if let Err(source) = self.disk.append(text) {
+            // Some of it may be there, and after a sync that failed the system may have dropped it.
+            self.in_doubt = true;
+            return Err(self.unwritten(source));
+        }
+        self.written += text.len();
+        Ok(())
+    }
+
+    fn rewrite(&mut self) -> Result<(), SpoolError> {
+        let mut text = Vec::new();
+        line::write(&Line::Next(self.next), &mut text).map_err(SpoolError::Encode)?;
+        for record in self.records.values() {
+            line::write(&Line::Put(record.clone()), &mut text).map_err(SpoolError::Encode)?;
+        }
+        self.in_doubt = true;
+        if let Err(source) = self.disk.replace(&text) {
+            return Err(self.unwritten(source));
+        }
+        self.in_doubt = false;
+        self.written = text.len();
+        Ok(())
+    }
+
+    fn unwritten(&self, source: std::io::Error) -> SpoolError {
+        SpoolError::Write {
+            path: self.path.clone(),
+            source,
+        }
+    }
+}
+
+/// What a file says.
+#[derive(Debug, Default)]
+struct Read {
+    records: BTreeMap<u64, Record>,
+    next: u64,
+    torn: bool,
+    damaged: usize,
+}
+
+impl Read {
+    fn of(bytes: &[u8]) -> Self {
+        let mut read = Self {
+            next: 1,
+            ..Self::default()
+        };
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let Some(end) = rest.iter().position(|byte| *byte == b'\n') else {
+                read.torn = true;
+                break;
+            };
+            let (line, behind) = rest.split_at(end);
+            rest = behind.get(1..).unwrap_or_default();
+            match line::read(line) {
+                Some(Line::Put(record)) => {
+                    read.next = read.next.max(record.seq.saturating_add(1));
+                    read.records.insert(record.seq, record);
+                }
+                Some(Line::Gone(seqs)) => {
+                    for seq in seqs {
+                        read.next = read.next.max(seq.saturating_add(1));
+                        read.records.remove(&seq);
+                    }
+                }
+                Some(Line::Next(next)) => read.next = read.next.max(next),
+                None => read.damaged += 1,
+            }
+        }
+        read
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,368 @@
+use std::io::{self, BufRead as _, Write as _};
+use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex};
+
+use super::*;
+
+fn at(up: u64) -> Stamp {
+    Stamp {
+        wall: 0,
+        up,
+        boot: "b".to_owned(),
+    }
+}
+
+fn entry(body: &str) -> Entry {
+    Entry {
+        subject: "COMPUTE_HOST/cmp1".to_owned(),
+        body: body.to_owned(),
+        header: None,
+        minor: false,
+    }
+}
+
+fn minor(body: &str) -> Entry {
+    Entry {
+        minor: true,
+        ..entry(body)
+    }
+}
+
+fn bodies(spool: &Spool) -> Vec<String> {
+    spool.iter().map(|record| record.body.clone()).collect()
+}
+
+fn open(folder: &Path) -> (Spool, Opened) {
+    Spool::open(folder, Limits::default()).unwrap()
+}
+
+#[test]
+fn mw03_what_was_put_is_there_after_a_restart_in_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let header = Some("ev".to_owned());
+    {
+        let (mut spool, opened) = open(folder.path());
+        assert_eq!(opened, Opened::default());
+        spool.put(vec![entry("a"), entry("b")], &at(1)).unwrap();
+        let with = Entry {
+            header: header.clone(),
+            ..entry("c")
+        };
+        spool.put(vec![with], &at(2)).unwrap();
+        spool.gone(&[1]).unwrap();
+    }
+    let (mut spool, opened) = open(folder.path());
+    assert_eq!((opened.records, opened.torn, opened.damaged), (2, false, 0));
+    assert_eq!(bodies(&spool), ["b", "c"]);
+    assert_eq!(
+        (spool.get(3).unwrap().header.clone(), &spool.get(3).unwrap().at),
+        (header, &at(2))
+    );
+    spool.gone(&[2, 3]).unwrap();
+    drop(spool);
+    let (mut spool, _) = open(folder.path());
+    assert_eq!(
+        spool.put(vec![entry("d")], &at(3)).unwrap(),
+        [4],
+        "no number is given twice"
+    );
+}
+
+#[test]
+fn one_process_has_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let (spool, _) = open(folder.path());
+    let second = Spool::open(folder.path(), Limits::default());
+    assert!(matches!(second, Err(SpoolError::InUse { .. })), "{second:?}");
+    drop(spool);
+    open(folder.path());
+}
+
+/// What the queue must hold after each step of a history, and the bytes of the file then.
+fn history(folder: &Path) -> Vec<(usize, Vec<String>)> {
+    let (mut spool, _) = open(folder);
+    let file = folder.join("queue");
+    let mut steps = vec![(0, Vec::new())];
+    let note = |spool: &Spool, steps: &mut Vec<_>| {
+        let length = usize::try_from(std::fs::metadata(&file).unwrap().len()).unwrap();
+        steps.push((length, bodies(spool)));
+    };
+    for round in 0..6_u64 {
+        spool.put(vec![entry(&format!("{round}a"))], &at(round)).unwrap();
+        note(&spool, &mut steps);
+        spool
+            .put(vec![entry(&format!("{round}b ä \"\n"))], &at(round))
+            .unwrap();
+        note(&spool, &mut steps);
+        spool.gone(&[round + 1]).unwrap();
+        note(&spool, &mut steps);
+    }
+    steps
+}
+
+/// A crash leaves a file that ends anywhere: every step that was told done counts, and the next works.
+#[test]
+fn mw03_a_file_that_ends_at_any_byte_holds_all_that_was_told_done() {
+    let folder = tempfile::tempdir().unwrap();
+    let steps = history(folder.path());
+    let bytes = std::fs::read(folder.path().join("queue")).unwrap();
+    let ends: Vec<usize> = steps.iter().map(|(length, _)| *length).collect();
+    for end in 0..=bytes.len() {
+        let (length, expected) = steps.iter().rev().find(|(length, _)| *length <= end).unwrap();
+        let read = Read::of(&bytes[..end]);
+        let there: Vec<_> = read.records.values().map(|record| &record.body).collect();
+        assert_eq!(there, expected.iter().collect::<Vec<_>>(), "{end}");
+        assert_eq!((read.torn, read.damaged), (*length != end, 0), "{end}");
+        // With a real disk only around the ends of lines, and sometimes between.
+        let near = ends.iter().any(|other| other.abs_diff(end) < 2);
+        if !near && !end.is_multiple_of(97) {
+            continue;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("queue"), &bytes[..end]).unwrap();
+        let (mut spool, opened) = open(folder.path());
+        assert_eq!(bodies(&spool), *expected, "{end}");
+        assert_eq!((opened.torn, opened.damaged), (*length != end, 0), "{end}");
+        spool.put(vec![entry("after")], &at(9)).unwrap();
+        drop(spool);
+        let (spool, opened) = open(folder.path());
+        assert!(!opened.torn && opened.damaged == 0, "{end}");
+        assert_eq!(bodies(&spool).last().map(String::as_str), Some("after"), "{end}");
+        assert_eq!(spool.len(), expected.len() + 1, "{end}");
+    }
+}
+
+/// What a disk makes of one byte costs the line it is in, and is kept for a person.
+#[test]
+fn a_damaged_line_costs_no_other() {
+    let folder = tempfile::tempdir().unwrap();
+    {
+        let (mut spool, _) = open(folder.path());
+        for body in ["a", "b", "c"] {
+            spool.put(vec![entry(body)], &at(1)).unwrap();
+        }
+    }
+    let path = folder.path().join("queue");
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, text.replace("\"body\":\"b\"", "\"body\":\"x\"")).unwrap();
+    let (spool, opened) = open(folder.path());
+    assert_eq!(bodies(&spool), ["a", "c"]);
+    assert_eq!((opened.damaged, opened.torn), (1, false));
+    let kept = std::fs::read_to_string(opened.kept.unwrap()).unwrap();
+    assert!(kept.contains("\"x\""), "{kept}");
+    drop(spool);
+    assert_eq!(open(folder.path()).1.damaged, 0, "it was repaired");
+}
+
+#[test]
+fn mw11_a_full_queue_refuses_and_minor_records_make_room() {
+    let folder = tempfile::tempdir().unwrap();
+    let limits = Limits {
+        records: 3,
+        bytes: 2000,
+    };
+    let (mut spool, _) = Spool::open(folder.path(), limits).unwrap();
+    spool
+        .put(vec![minor("m1"), entry("a"), minor("m2")], &at(1))
+        .unwrap();
+    assert!(matches!(
+        spool.put(vec![minor("m3")], &at(1)),
+        Err(SpoolError::Full { records: 3, .. })
+    ));
+    spool.put(vec![entry("b")], &at(1)).unwrap();
+    assert_eq!(bodies(&spool), ["a", "m2", "b"]);
+    spool.put(vec![entry("c")], &at(1)).unwrap();
+    assert_eq!(bodies(&spool), ["a", "b", "c"]);
+    assert!(matches!(
+        spool.put(vec![entry("d")], &at(1)),
+        Err(SpoolError::Full { .. })
+    ));
+    assert!(matches!(
+        spool.put(vec![entry(&"x".repeat(3000))], &at(1)),
+        Err(SpoolError::TooLarge { .. })
+    ));
+    drop(spool);
+    let (mut spool, _) = Spool::open(folder.path(), limits).unwrap();
+    assert_eq!(
+        bodies(&spool),
+        ["a", "b", "c"],
+        "all or none, and the same after a restart"
+    );
+    spool.gone(&[2]).unwrap();
+    assert!(matches!(
+        spool.put(vec![entry("d"), entry("e")], &at(1)),
+        Err(SpoolError::Full { .. })
+    ));
+    assert_eq!(spool.len(), 2);
+    spool.put(vec![entry("d")], &at(1)).unwrap();
+}
+
+#[test]
+fn mw11_a_queue_with_much_traffic_stays_small() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut spool, _) = open(folder.path());
+    let waits = spool.put(vec![entry("waits")], &at(1)).unwrap();
+    for _ in 0..300 {
+        let seqs = spool
+            .put((0..20).map(|_| entry(&"x".repeat(300))).collect(), &at(1))
+            .unwrap();
+        spool.gone(&seqs).unwrap();
+    }
+    let length = std::fs::metadata(folder.path().join("queue")).unwrap().len();
+    assert!(length < 600 << 10, "{length}");
+    assert_eq!(waits, [1]);
+    drop(spool);
+    assert_eq!(bodies(&open(folder.path()).0), ["waits"]);
+}
+
+/// A crash while the file is written anew leaves the old one.
+#[test]
+fn what_was_left_half_written_anew_is_not_read() {
+    let folder = tempfile::tempdir().unwrap();
+    {
+        let (mut spool, _) = open(folder.path());
+        spool.put(vec![entry("a")], &at(1)).unwrap();
+    }
+    std::fs::write(folder.path().join("queue.new"), b"half a li").unwrap();
+    assert_eq!(bodies(&open(folder.path()).0), ["a"]);
+}
+
+/// A disk that fails when told to, in the way of a full one: half of what is written stays.
+#[derive(Clone, Default)]
+struct Faulty(Arc<Mutex<(Vec<u8>, bool)>>);
+
+impl Disk for Faulty {
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let mut state = self.0.lock().unwrap();
+        if state.1 {
+            let half = bytes.len() / 2;
+            state.0.extend_from_slice(&bytes[..half]);
+            return Err(io::Error::from(io::ErrorKind::StorageFull));
+        }
+        state.0.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn replace(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let mut state = self.0.lock().unwrap();
+        if state.1 {
+            return Err(io::Error::from(io::ErrorKind::StorageFull));
+        }
+        state.0 = bytes.to_vec();
+        Ok(())
+    }
+}
+
+#[test]
+fn mw03_a_full_disk_refuses_loses_nothing_and_works_again() {
+    let disk = Faulty::default();
+    let read = Read::of(&[]);
+    let mut spool = Spool::over(
+        Box::new(disk.clone()),
+        PathBuf::from("q"),
+        Limits::default(),
+        &read,
+        0,
+    );
+    spool.put(vec![entry("a"), entry("b")], &at(1)).unwrap();
+    disk.0.lock().unwrap().1 = true;
+    let refused = spool.put(vec![entry("c")], &at(1));
+    assert!(matches!(refused, Err(SpoolError::Write { .. })), "{refused:?}");
+    assert!(matches!(spool.gone(&[1]), Err(SpoolError::Write { .. })));
+    assert_eq!(
+        bodies(&spool),
+        ["a", "b"],
+        "what was not written has not happened"
+    );
+    // A crash now: the half line is torn, nothing else.
+    assert_eq!(Read::of(&disk.0.lock().unwrap().0).records.len(), 2);
+    disk.0.lock().unwrap().1 = false;
+    spool.put(vec![entry("d")], &at(1)).unwrap();
+    spool.gone(&[1]).unwrap();
+    let read = Read::of(&disk.0.lock().unwrap().0);
+    let there: Vec<_> = read.records.values().map(|record| record.body.as_str()).collect();
+    assert_eq!((there, read.torn, read.damaged), (vec!["b", "d"], false, 0));
+}
+
+const CHILD: &str = "TACHI_SPOOL_CHILD";
+
+/// Not a test of its own: what `mw03_killed_...` runs and kills.
+#[test]
+fn child_that_writes_until_killed() {
+    let Some(folder) = std::env::var_os(CHILD) else {
+        return;
+    };
+    let (mut spool, _) = open(Path::new(&folder));
+    let mut out = io::stdout();
+    loop {
+        let seqs = spool
+            .put(vec![entry(&"x".repeat(200)), entry("y")], &at(1))
+            .unwrap();
+        writeln!(out, "put {}", seqs[1]).unwrap();
+        if seqs[0] % 3 != 0 {
+            spool.gone(&seqs).unwrap();
+            writeln!(out, "gone {}", seqs[1]).unwrap();
+        }
+    }
+}
+
+#[test]
+fn mw03_killed_again_and_again_it_holds_all_that_was_told_done() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut expected = std::collections::BTreeSet::new();
+    for round in 0..12_usize {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args([
+                "child_that_writes_until_killed",
+                "--nocapture",
+                "--test-threads=1",
+            ])
+            .env(CHILD, folder.path())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = io::BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut told = Vec::new();
+        let mut take = |line: &str| {
+            // The test harness prints lines of its own, one of them without an end.
+            let Some((word, seq)) = line.rsplit_once(' ') else {
+                return;
+            };
+            let Ok(seq) = seq.parse::<u64>() else { return };
+            if word.ends_with("put") {
+                expected.extend([seq - 1, seq]);
+            } else if word.ends_with("gone") {
+                expected.remove(&seq);
+                expected.remove(&(seq - 1));
+            }
+            told.push(seq);
+        };
+        let mut seen = 0;
+        for line in lines.by_ref().map_while(Result::ok) {
+            take(&line);
+            seen += 1;
+            if seen > 7 + 5 * round {
+                break;
+            }
+        }
+        child.kill().unwrap();
+        // What it told before the signal came counts too.
+        for line in lines.map_while(Result::ok) {
+            take(&line);
+        }
+        child.wait().unwrap();
+        assert!(!told.is_empty());
+        let (spool, opened) = open(folder.path());
+        assert_eq!(opened.damaged, 0);
+        let there: std::collections::BTreeSet<u64> = spool.iter().map(|record| record.seq).collect();
+        // One step more may have been done without being told: two put, or two gone.
+        let differ: Vec<_> = there.symmetric_difference(&expected).collect();
+        assert!(differ.len() <= 2, "round {round}: {differ:?}");
+        let last = told.iter().max().copied().unwrap_or(0);
+        assert!(
+            differ.iter().all(|seq| **seq + 1 >= last),
+            "round {round}: {differ:?} of {last}"
+        );
+        expected = there;
+    }
+}
