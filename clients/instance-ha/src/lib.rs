@@ -1,1 +1,31 @@
-//! A client of the Instance-HA API: what the monitors say to it.
+//! A client of the Instance-HA API: what the monitors say to it, and what they ask.
+//!
+//! One [`Client`] has one token and one pool of connections. It finds the API in Keystone's catalogue by type, region and
+//! interface, renews the token before it ends and when it is refused, and puts a deadline on everything. It tries a call
+//! once (and once more with a new token): when to try again, and for how long, is the business of whoever has the report
+//! on disk.
+//!
+//! ```text
+//! Notification -> body, as the Python monitors write it
+//! Client::notify(body, evidence) -> Accepted | Known | Failed { what it means for trying again }
+//! ```
+
+mod catalog;
+mod client;
+mod error;
+mod http;
+mod keystone;
+mod lookup;
+mod notification;
+mod options;
+mod python;
+mod text;
+
+pub use client::{Answer, Client, Login};
+pub use error::{Class, Failed, SetupError};
+pub use lookup::Registration;
+pub use notification::{ClusterStatus, EVIDENCE_HEADER, GeneratedTime, HostEvent, HostStatus, Notification};
+pub use options::{ApplicationCredential, Credentials, Domain, Interface, Named, Options, Scope};
+
+#[cfg(test)]
+mod fake;

@@ -1,0 +1,168 @@
+//! The service catalogue, and what an address in it stands for.
+
+use reqwest::Url;
+use serde::Deserialize;
+
+use crate::options::Interface;
+
+/// The type of the service, and what it was called before it had an official one.
+const TYPES: [&str; 2] = ["instance-ha", "ha"];
+
+/// The services a token can be used with.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Catalog(Vec<Entry>);
+
+#[derive(Debug, Clone, Deserialize)]
+struct Entry {
+    #[serde(rename = "type")]
+    service_type: String,
+    #[serde(default)]
+    endpoints: Vec<Endpoint>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+struct Endpoint {
+    interface: String,
+    #[serde(default)]
+    region: Option<String>,
+    #[serde(default)]
+    region_id: Option<String>,
+    url: String,
+}
+
+impl Catalog {
+    /// The API's address, with its version and, if the entry has one, the project; or what is wrong, for a person.
+    pub(crate) fn find(&self, interface: Interface, region: Option<&str>) -> Result<Url, String> {
+        let fits = |endpoint: &&Endpoint| {
+            endpoint
+                .interface
+                .strip_suffix("URL")
+                .unwrap_or(&endpoint.interface)
+                == interface.as_str()
+                && region.is_none_or(|region| {
+                    endpoint.region.as_deref() == Some(region)
+                        || endpoint.region_id.as_deref() == Some(region)
+                })
+        };
+        let of_type = |wanted: &str| {
+            let entries = self.0.iter().filter(move |entry| entry.service_type == wanted);
+            entries.flat_map(|entry| &entry.endpoints).find(fits)
+        };
+        let Some(found) = TYPES.iter().find_map(|wanted| of_type(wanted)) else {
+            return Err(format!(
+                "the catalogue has no {} endpoint of type instance-ha{}; it has: {}",
+                interface.as_str(),
+                region
+                    .map(|region| format!(" in region {region}"))
+                    .unwrap_or_default(),
+                self.listing()
+            ));
+        };
+        versioned(&found.url).map_err(|why| format!("the catalogue's address {:?} {why}", found.url))
+    }
+
+    fn listing(&self) -> String {
+        let one = |entry: &Entry| {
+            let at = |endpoint: &Endpoint| {
+                let region = endpoint.region_id.as_deref().or(endpoint.region.as_deref());
+                format!("{}@{}", endpoint.interface, region.unwrap_or("-"))
+            };
+            let endpoints: Vec<String> = entry.endpoints.iter().map(at).collect();
+            format!("{} ({})", entry.service_type, endpoints.join(" "))
+        };
+        if self.0.is_empty() {
+            return "nothing (is the token scoped to a project?)".to_owned();
+        }
+        self.0.iter().map(one).collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// Adds `/v1` where an entry stops before it.
+fn versioned(text: &str) -> Result<Url, String> {
+    let mut url = Url::parse(text).map_err(|error| format!("is wrong: {error}"))?;
+    if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
+        return Err("is not http".to_owned());
+    }
+    let mut parts: Vec<String> = url
+        .path_segments()
+        .into_iter()
+        .flatten()
+        .filter(|part| !part.is_empty())
+        .map(ToOwned::to_owned)
+        .collect();
+    let is_version = |part: &String| {
+        part.strip_prefix('v')
+            .is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+    };
+    // The version is last, or before the project.
+    if !parts.iter().rev().take(2).any(is_version) {
+        parts.push("v1".to_owned());
+    }
+    url.set_path(&parts.join("/"));
+    url.set_query(None);
+    Ok(url)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn catalog() -> Catalog {
+        serde_json::from_value(serde_json::json!([
+            {"type": "compute", "endpoints": [{"interface": "public", "region": "one", "url": "http://nova/v2.1"}]},
+            {"type": "instance-ha", "name": "masakari", "endpoints": [
+                {"interface": "internal", "region_id": "one", "url": "http://in.one/v1/p"},
+                {"interface": "public", "region": "one", "region_id": "one", "url": "http://pub.one/v1/p"},
+                {"interface": "public", "region": "two", "url": "http://pub.two"},
+                {"interface": "adminURL", "region": "two", "url": "unix:/run/x"},
+            ]},
+            {"type": "ha", "endpoints": [{"interface": "public", "region": "old", "url": "http://old/v1"}]},
+        ]))
+        .unwrap()
+    }
+
+    #[test]
+    fn the_endpoint_is_found_by_type_interface_and_region() {
+        use Interface::{Admin, Internal, Public};
+        let cases = [
+            (Public, Some("one"), Ok("http://pub.one/v1/p")),
+            (Public, None, Ok("http://pub.one/v1/p")),
+            (Internal, Some("one"), Ok("http://in.one/v1/p")),
+            (Public, Some("two"), Ok("http://pub.two/v1")),
+            (Public, Some("old"), Ok("http://old/v1")),
+            (
+                Internal,
+                Some("two"),
+                Err("no internal endpoint of type instance-ha in region two"),
+            ),
+            (Admin, Some("two"), Err("not http")),
+            (Public, Some("three"), Err("compute (public@one)")),
+        ];
+        for (interface, region, want) in cases {
+            match (catalog().find(interface, region), want) {
+                (Ok(url), Ok(want)) => assert_eq!(url.as_str(), want),
+                (Err(text), Err(part)) => assert!(text.contains(part), "{text}"),
+                (got, want) => panic!("{interface:?} {region:?}: {got:?} instead of {want:?}"),
+            }
+        }
+        let nothing = Catalog::default().find(Public, None).unwrap_err();
+        assert!(nothing.contains("scoped to a project"), "{nothing}");
+    }
+
+    #[test]
+    fn every_form_of_entry_works() {
+        let cases = [
+            ("http://h:15868/v1/4f5e", "http://h:15868/v1/4f5e"),
+            ("http://h:15868/v1/4f5e/", "http://h:15868/v1/4f5e"),
+            ("http://h:15868/v1", "http://h:15868/v1"),
+            ("http://h:15868/", "http://h:15868/v1"),
+            ("http://h/instance-ha", "http://h/instance-ha/v1"),
+            ("http://h/instance-ha/v1/4f5e", "http://h/instance-ha/v1/4f5e"),
+            ("https://h/v1?x=1", "https://h/v1"),
+        ];
+        for (text, want) in cases {
+            assert_eq!(versioned(text).unwrap().as_str(), want);
+        }
+    }
+}

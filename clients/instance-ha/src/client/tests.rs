@@ -1,0 +1,216 @@
+use super::*;
+use crate::fake::Fake;
+use crate::lookup::Registration;
+use crate::options::{Credentials, Named, Scope};
+
+const BODY: &str = r#"{"notification": {}}"#;
+
+fn options(url: &str) -> Options {
+    let name = |name: &str| Named::Name {
+        name: name.to_owned(),
+        domain: None,
+    };
+    let credentials = Credentials::Password {
+        user: name("masakari"),
+        password: "pw-in-answer".into(),
+        scope: Scope::Project(name("service")),
+    };
+    Options {
+        region: Some("RegionOne".to_owned()),
+        timeout: Duration::from_secs(2),
+        ..Options::new(url, credentials)
+    }
+}
+
+fn lines(fake: &Fake) -> Vec<String> {
+    fake.asked().into_iter().map(|asked| asked.line).collect()
+}
+
+#[tokio::test]
+async fn a_notification_goes_out_as_upstream_sends_it() {
+    let fake = Fake::start().await;
+    let client = Client::new(options(&fake.url)).unwrap();
+    fake.then(
+        "202 Accepted",
+        "",
+        r#"{"notification": {"notification_uuid": "n-1"}}"#,
+    );
+    let accepted = client.notify(BODY, None).await.unwrap();
+    assert_eq!(
+        accepted,
+        Answer::Accepted {
+            uuid: Some("n-1".into())
+        }
+    );
+    let asked = fake.asked();
+    assert_eq!(asked[1].line, "POST /v1/project/notifications");
+    assert_eq!(asked[1].body, BODY);
+    assert_eq!(asked[1].header("x-auth-token"), Some("token-1"));
+    assert_eq!(asked[1].header("content-type"), Some("application/json"));
+    // The server applies its smallest microversion, as for upstream.
+    assert_eq!(asked[1].header("openstack-api-version"), None);
+    assert_eq!(asked[1].header(EVIDENCE_HEADER), None);
+    client.notify(BODY, Some("e30=")).await.unwrap();
+    let asked = fake.asked();
+    assert_eq!(asked.len(), 1, "one token serves all");
+    assert_eq!(asked[0].header(EVIDENCE_HEADER), Some("e30="));
+    let wrong = client.notify(BODY, Some("a\nb")).await.unwrap_err();
+    assert_eq!(wrong.class, Class::Rejected);
+}
+
+#[tokio::test]
+async fn answers_say_whether_to_try_again() {
+    use Class::{Away, Barred, Broken, Busy, Rejected};
+    let cases = [
+        ("400 Bad Request", "", Rejected, None),
+        ("403 Forbidden", "", Barred, None),
+        ("404 Not Found", "", Barred, None),
+        ("302 Found", "Location: /x\r\n", Barred, None),
+        ("413 Too Large", "", Rejected, None),
+        ("429 Too Many", "Retry-After: 7\r\n", Busy, Some(7)),
+        ("429 Too Many", "Retry-After: 99999999\r\n", Busy, Some(300)),
+        ("429 Too Many", "Retry-After: soon\r\n", Busy, None),
+        ("500 Oops", "", Broken, None),
+        ("502 Bad Gateway", "", Away, None),
+        ("503 Unavailable", "Retry-After: 3\r\n", Busy, Some(3)),
+        ("504 Timeout", "", Away, None),
+    ];
+    let fake = Fake::start().await;
+    let client = Client::new(options(&fake.url)).unwrap();
+    for (status, headers, class, wait) in cases {
+        fake.then(
+            status,
+            headers,
+            r#"{"badRequest": {"message": "Host with name\nx could not be found"}}"#,
+        );
+        let failed = client.notify(BODY, None).await.unwrap_err();
+        assert_eq!(
+            (failed.class, failed.retry_after.map(|wait| wait.as_secs())),
+            (class, wait),
+            "{status}"
+        );
+        assert!(
+            failed.text.contains(&status[..3]) && failed.text.contains("name x could"),
+            "{failed}"
+        );
+    }
+    fake.then("409 Conflict", "", "{}");
+    assert_eq!(client.notify(BODY, None).await, Ok(Answer::Known));
+}
+
+#[tokio::test]
+async fn a_refused_token_is_replaced_once() {
+    let fake = Fake::start().await;
+    let client = Client::new(options(&fake.url)).unwrap();
+    fake.then("401 Unauthorized", "", "{}");
+    client.notify(BODY, None).await.unwrap();
+    let post = "POST /v1/project/notifications";
+    let token = "POST /v3/auth/tokens";
+    assert_eq!(lines(&fake), [token, post, token, post]);
+    fake.then("401 Unauthorized", "", "{}");
+    fake.then("401 Unauthorized", "", "{}");
+    let failed = client.notify(BODY, None).await.unwrap_err();
+    assert_eq!(failed.class, Class::Barred);
+    assert_eq!(lines(&fake), [post, token, post]);
+}
+
+#[tokio::test]
+async fn mw04_nobody_is_waited_for_without_end() {
+    // Accepts connections and says nothing.
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut options = options(&format!("http://{}", silent.local_addr().unwrap()));
+    options.timeout = Duration::from_millis(200);
+    let failed = Client::new(options)
+        .unwrap()
+        .notify(BODY, None)
+        .await
+        .unwrap_err();
+    assert_eq!(failed.class, Class::Away);
+    assert!(failed.text.contains("no answer in time"), "{failed}");
+}
+
+#[tokio::test]
+async fn what_is_away_or_barred_is_told_without_secrets() {
+    let fake = Fake::start().await;
+    let client = Client::new(options(&fake.url)).unwrap();
+    for (status, class) in [
+        (401, Class::Barred),
+        (403, Class::Barred),
+        (500, Class::Away),
+        (429, Class::Away),
+    ] {
+        fake.keystone_answers(Some(status));
+        let failed = client.notify(BODY, None).await.unwrap_err();
+        assert_eq!((failed.class, failed.status), (class, Some(status)));
+        assert!(!failed.text.contains("pw-in-answer"), "{failed}");
+    }
+    fake.keystone_answers(None);
+    fake.without_catalog(true);
+    let failed = client.login().await.unwrap_err();
+    assert_eq!(failed.class, Class::Barred);
+    fake.without_catalog(false);
+    // A service that was entered into the catalogue meanwhile is found.
+    assert!(client.login().await.unwrap().endpoint.ends_with("/v1/project"));
+    fake.then_close();
+    assert_eq!(client.notify(BODY, None).await.unwrap_err().class, Class::Away);
+    client.notify(BODY, None).await.unwrap();
+}
+
+#[tokio::test]
+async fn mw27_a_clock_that_differs_is_known() {
+    let fake = Fake::start().await;
+    let client = Client::new(options(&fake.url)).unwrap();
+    assert_eq!(client.skew_seconds(), None);
+    fake.then("202 Accepted", "Date: Thu, 01 Jan 1970 00:00:10 GMT\r\n", "{}");
+    client.notify(BODY, None).await.unwrap();
+    let skew = client.skew_seconds().unwrap();
+    assert!(skew < -1_000_000_000, "{skew}");
+}
+
+#[tokio::test]
+async fn mw13_a_host_is_looked_for_in_every_page_of_every_segment() {
+    let fake = Fake::start().await;
+    let client = Client::new(options(&fake.url)).unwrap();
+    let script = |name: &str| {
+        fake.then("200 OK", "", r#"{"segments": [{"uuid": "s-1", "name": "one"}]}"#);
+        fake.then(
+            "200 OK",
+            "",
+            r#"{"segments": [{"uuid": "s-2", "name": "two"}, {"uuid": "../x", "name": "bad"}]}"#,
+        );
+        fake.then("200 OK", "", r#"{"segments": []}"#);
+        fake.then("200 OK", "", r#"{"hosts": [{"uuid": "h-1", "name": "cmp9"}]}"#);
+        fake.then("200 OK", "", r#"{"hosts": []}"#);
+        let host = format!(r#"{{"hosts": [{{"uuid": "h-2", "name": "{name}", "on_maintenance": true}}]}}"#);
+        fake.then("200 OK", "", &host);
+        fake.then("200 OK", "", r#"{"hosts": []}"#);
+    };
+    script("cmp1");
+    let found = client.registration("cmp1").await.unwrap();
+    let want = Registration::In {
+        segment: "two".into(),
+        on_maintenance: true,
+    };
+    assert_eq!(found, want);
+    let asked = lines(&fake);
+    assert!(
+        asked[2].ends_with("/segments?sort_key=id&sort_dir=asc&marker=s-1"),
+        "{asked:?}"
+    );
+    let fake = Fake::start().await;
+    let client = Client::new(options(&fake.url)).unwrap();
+    fake.then("200 OK", "", r#"{"segments": [{"uuid": "s-1", "name": "one"}]}"#);
+    fake.then("200 OK", "", r#"{"segments": []}"#);
+    fake.then(
+        "200 OK",
+        "",
+        r#"{"hosts": [{"uuid": "h-1", "name": "cmp1.maas"}]}"#,
+    );
+    fake.then("200 OK", "", r#"{"hosts": []}"#);
+    let found = client.registration("cmp1").await.unwrap();
+    let want = Registration::Not {
+        similar: Some("cmp1.maas".into()),
+        hosts: 1,
+    };
+    assert_eq!(found, want);
+}

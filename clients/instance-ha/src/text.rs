@@ -1,0 +1,104 @@
+//! Remote text made fit for one line of a log.
+
+/// Longest remote text that is kept, in characters.
+const LIMIT: usize = 400;
+
+/// One line without control characters, cut at a limit, with each of `secrets` blotted out.
+pub(crate) fn one_line(text: &str, secrets: &[&str]) -> String {
+    let mut clean = text.to_owned();
+    for secret in secrets.iter().filter(|secret| !secret.is_empty()) {
+        clean = clean.replace(secret, "***");
+    }
+    let clean: String = clean
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect();
+    let words: Vec<&str> = clean.split_whitespace().collect();
+    let joined = words.join(" ");
+    if joined.chars().count() <= LIMIT {
+        return joined;
+    }
+    joined.chars().take(LIMIT).chain("...".chars()).collect()
+}
+
+/// What a service says in an error body: the message inside one of the usual shapes, or the body itself.
+pub(crate) fn message_of(body: &[u8]) -> String {
+    let text = String::from_utf8_lossy(body);
+    let Ok(value) = serde_json::from_slice::<serde_json::Value>(body) else {
+        return text.into_owned();
+    };
+    let message = |value: &serde_json::Value| {
+        value
+            .get("message")
+            .and_then(|m| m.as_str())
+            .filter(|m| !m.is_empty())
+            .map(ToOwned::to_owned)
+    };
+    if let Some(found) = message(&value) {
+        return found;
+    }
+    let inner = value.as_object().and_then(|map| map.values().find_map(message));
+    let listed = value
+        .get("errors")
+        .and_then(|errors| errors.get(0))
+        .and_then(|error| error.get("detail").or_else(|| error.get("title")))
+        .and_then(|detail| detail.as_str())
+        .map(ToOwned::to_owned);
+    inner.or(listed).unwrap_or_else(|| text.into_owned())
+}
+
+/// An error and everything below it, without the URL that the HTTP client likes to repeat.
+pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut below = error.source();
+    while let Some(error) = below {
+        let part = error.to_string();
+        if !text.contains(&part) {
+            text.push_str(": ");
+            text.push_str(&part);
+        }
+        below = error.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_are_found_in_every_usual_shape() {
+        let cases = [
+            (
+                r#"{"conflictingRequest": {"code": 409, "message": "Cannot evacuate"}}"#,
+                "Cannot evacuate",
+            ),
+            (
+                r#"{"error": {"code": 401, "title": "Unauthorized", "message": "No."}}"#,
+                "No.",
+            ),
+            (r#"{"message": "plain"}"#, "plain"),
+            (
+                r#"{"errors": [{"status": 406, "title": "Not Acceptable", "detail": "2.999"}]}"#,
+                "2.999",
+            ),
+            ("<html>Bad gateway</html>", "<html>Bad gateway</html>"),
+            ("", ""),
+            ("[1]", "[1]"),
+        ];
+        for (body, want) in cases {
+            assert_eq!(message_of(body.as_bytes()), want, "{body}");
+        }
+    }
+
+    #[test]
+    fn a_line_is_short_clean_and_without_secrets() {
+        assert_eq!(one_line("a\r\nFAKE log\tline \u{7}", &[]), "a FAKE log line");
+        assert_eq!(
+            one_line("token hunter2 was refused", &["", "hunter2"]),
+            "token *** was refused"
+        );
+        let long = one_line(&"é".repeat(5000), &[]);
+        assert_eq!(long.chars().count(), LIMIT + 3);
+    }
+}
