@@ -1,3 +1,7 @@
-//! The monitors: what happens on a hypervisor is told to the Instance-HA API.
+//! The `tachi-monitor` binary.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    tachi_monitor::main()
+}

@@ -1,0 +1,275 @@
+//! `tachi-monitor check`: would a failure on this host be noticed and reported, and how soon?
+
+use std::time::Duration;
+
+use serde::Serialize;
+use tachi_instance_ha::{Class, Client, Failed, Registration};
+
+use crate::cli::{CheckArgs, Format};
+use crate::failure::Failure;
+use crate::kind::Kind;
+use crate::settings::Settings;
+use crate::{host, instance, introspective, out, process};
+
+/// What a finding means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Told {
+    /// As it should be.
+    Good,
+    /// To be known.
+    Note,
+    /// Failures would not be noticed or not be reported.
+    Wrong,
+}
+
+/// Something that was looked at.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Finding {
+    /// What was looked at.
+    pub part: String,
+    /// How it is.
+    pub told: Told,
+    /// In words.
+    pub text: String,
+    /// For a failure that can happen: the longest it takes from the failure until it is reported, in seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub worst_seconds: Option<f64>,
+}
+
+impl Finding {
+    /// As it should be.
+    pub fn good(part: impl Into<String>, text: impl Into<String>) -> Self {
+        Self::new(part, Told::Good, text)
+    }
+
+    /// To be known.
+    pub fn note(part: impl Into<String>, text: impl Into<String>) -> Self {
+        Self::new(part, Told::Note, text)
+    }
+
+    /// Not as it should be.
+    pub fn wrong(part: impl Into<String>, text: impl Into<String>) -> Self {
+        Self::new(part, Told::Wrong, text)
+    }
+
+    /// A failure that is noticed, and reported after `worst` at the latest while the API answers.
+    pub fn noticed(part: impl Into<String>, failure: impl Into<String>, worst: Duration) -> Self {
+        Self {
+            worst_seconds: Some(worst.as_secs_f64()),
+            ..Self::new(part, Told::Note, failure)
+        }
+    }
+
+    fn new(part: impl Into<String>, told: Told, text: impl Into<String>) -> Self {
+        Self {
+            part: part.into(),
+            told,
+            text: text.into(),
+            worst_seconds: None,
+        }
+    }
+
+    fn line(&self) -> String {
+        let word = match (self.told, self.worst_seconds) {
+            (Told::Good, _) => "ok   ".to_owned(),
+            (Told::Wrong, _) => "WRONG".to_owned(),
+            (Told::Note, Some(_)) => "time ".to_owned(),
+            (Told::Note, None) => "note ".to_owned(),
+        };
+        let worst = self
+            .worst_seconds
+            .map(|seconds| format!(": at most {seconds:.1} s"))
+            .unwrap_or_default();
+        format!("{word} {}: {}{worst}", self.part, self.text)
+    }
+}
+
+/// Looks at what one monitor needs.
+#[async_trait::async_trait]
+pub trait Check: Send + Sync {
+    /// What there is to say. Takes no longer than a few seconds, whatever hangs.
+    async fn check(&self, settings: &Settings) -> Vec<Finding>;
+}
+
+/// `tachi-monitor check`.
+pub(crate) async fn run(args: &CheckArgs) -> Result<u8, Failure> {
+    let settings = Settings::load(&args.config, None)?;
+    let mut findings = vec![Finding::good("configuration", sources(&settings))];
+    for warning in settings
+        .report
+        .warnings
+        .iter()
+        .filter(|warning| !warning.is_notice())
+    {
+        findings.push(Finding::note("configuration", warning.to_string()));
+    }
+    findings.extend(api(&settings).await);
+    let kinds = if args.monitors.is_empty() {
+        &Kind::ALL[..]
+    } else {
+        &args.monitors
+    };
+    for kind in kinds {
+        let check: Box<dyn Check> = match kind {
+            Kind::Host => Box::new(host::Checks),
+            Kind::Process => Box::new(process::Checks),
+            Kind::Instance => Box::new(instance::Checks),
+            Kind::Introspective => Box::new(introspective::Checks),
+        };
+        findings.push(spool(&settings, *kind));
+        findings.extend(check.check(&settings).await);
+    }
+    let good = findings.iter().all(|finding| finding.told != Told::Wrong);
+    match args.format {
+        Format::Text => findings.iter().for_each(|finding| out::line(finding.line())),
+        Format::Json => {
+            let all = serde_json::json!({"good": good, "hostname": settings.hostname, "findings": findings});
+            out::line(format!("{all:#}"));
+        }
+    }
+    Ok(if good { out::DONE } else { out::FAILED })
+}
+
+fn sources(settings: &Settings) -> String {
+    let mut files: Vec<String> = Vec::new();
+    for option in &settings.report.effective {
+        if let tachi_config::Origin::File { file, .. } = &option.origin
+            && !files.iter().any(|known| known.as_str() == &**file)
+        {
+            files.push(file.to_string());
+        }
+    }
+    if files.is_empty() {
+        "no file is read".to_owned()
+    } else {
+        format!("read from {}", files.join(", "))
+    }
+}
+
+async fn api(settings: &Settings) -> Vec<Finding> {
+    let client = match Client::new(settings.api.clone()) {
+        Ok(client) => client,
+        Err(error) => return vec![Finding::wrong("[api]", Failure::new("setting up", error).chain())],
+    };
+    let login = match client.login().await {
+        Ok(login) => login,
+        Err(failed) => return vec![Finding::wrong("log-in", failed.text)],
+    };
+    let mut findings = vec![Finding::good(
+        "log-in",
+        format!("the API is at {}", login.endpoint),
+    )];
+    findings.push(registered(
+        settings,
+        client.registration(&settings.hostname).await,
+    ));
+    match client.skew_seconds().or(login.skew_seconds) {
+        Some(skew) if skew.abs() > 2 => findings.push(Finding::wrong(
+            "clock",
+            format!("differs by {skew} s from the API's: reports say a wrong time; synchronize it"),
+        )),
+        Some(_) => findings.push(Finding::good("clock", "agrees with the API's")),
+        None => {}
+    }
+    findings
+}
+
+fn registered(settings: &Settings, found: Result<Registration, Failed>) -> Finding {
+    const PART: &str = "registration";
+    let name = &settings.hostname;
+    match found {
+        Ok(Registration::In {
+            segment,
+            on_maintenance: false,
+        }) => Finding::good(PART, format!("{name} is in segment {segment}")),
+        Ok(Registration::In { segment, .. }) => Finding::note(
+            PART,
+            format!("{name} is in segment {segment}, on maintenance: nothing is recovered from it"),
+        ),
+        Ok(Registration::Not {
+            similar: Some(similar),
+            ..
+        }) => Finding::wrong(
+            PART,
+            format!("{name} is not registered, {similar} is: set [DEFAULT] hostname to the name Nova uses"),
+        ),
+        Ok(Registration::Not { similar: None, hosts }) => Finding::wrong(
+            PART,
+            format!("{name} is not among the {hosts} registered hosts: its reports are rejected"),
+        ),
+        // A user that may only report cannot list.
+        Err(failed) if failed.status == Some(403) => Finding::note(
+            PART,
+            "this user may not list hosts, so it is not known whether this one is registered; check as an administrator",
+        ),
+        Err(Failed {
+            class: Class::Away | Class::Busy,
+            text,
+            ..
+        }) => Finding::wrong("API", text),
+        Err(failed) => Finding::wrong(PART, failed.text),
+    }
+}
+
+fn spool(settings: &Settings, kind: Kind) -> Finding {
+    let part = format!("{} spool", kind.name());
+    let folder = settings.folder(kind).join("spool");
+    if !folder.exists() {
+        return Finding::note(part, format!("{} is made at the first start", folder.display()));
+    }
+    match tachi_spool::Spool::open(&folder, settings.delivery.limits) {
+        Ok((spool, _)) if spool.is_empty() => Finding::good(part, "nothing waits"),
+        Ok((spool, _)) => Finding::note(part, format!("{} reports wait", spool.len())),
+        Err(tachi_spool::SpoolError::InUse { .. }) => Finding::good(part, "in use: the monitor runs"),
+        Err(error) => Finding::wrong(part, Failure::new("opening it", error).chain()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::tests::settings;
+
+    #[test]
+    fn mw13_an_unregistered_name_is_told_with_the_one_that_was_meant() {
+        let settings = settings("[DEFAULT]\nhostname = cmp1\n");
+        let of = |found| registered(&settings, found);
+        let failed = |class, status| Failed {
+            class,
+            text: "said".to_owned(),
+            retry_after: None,
+            status,
+        };
+        let not = |similar: Option<&str>| {
+            Ok(Registration::Not {
+                similar: similar.map(ToOwned::to_owned),
+                hosts: 3,
+            })
+        };
+        let inside = |on_maintenance| {
+            Ok(Registration::In {
+                segment: "one".to_owned(),
+                on_maintenance,
+            })
+        };
+        let cases = [
+            (inside(false), Told::Good, "is in segment one"),
+            (inside(true), Told::Note, "on maintenance"),
+            (
+                not(Some("cmp1.maas")),
+                Told::Wrong,
+                "cmp1.maas is: set [DEFAULT] hostname",
+            ),
+            (not(None), Told::Wrong, "not among the 3"),
+            (Err(failed(Class::Barred, Some(403))), Told::Note, "may not list"),
+            (Err(failed(Class::Away, None)), Told::Wrong, "said"),
+        ];
+        for (found, told, part) in cases {
+            let finding = of(found);
+            assert!(finding.told == told && finding.text.contains(part), "{finding:?}");
+        }
+        let line = Finding::noticed("host", "a host dies", Duration::from_millis(1500)).line();
+        assert_eq!(line, "time  host: a host dies: at most 1.5 s");
+    }
+}

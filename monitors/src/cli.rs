@@ -1,0 +1,83 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::kind::Kind;
+
+/// What happens on a hypervisor is told to the Instance-HA API.
+#[derive(Debug, Parser)]
+#[command(name = "tachi-monitor", version, max_term_width = 110)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Watch the other hosts, by what a cluster says of them
+    Host(HostArgs),
+    /// Watch processes of this host
+    Process(ConfigArgs),
+    /// Watch the instances of this host
+    Instance(ConfigArgs),
+    /// Ask the guest agents of the instances of this host
+    Introspective(ConfigArgs),
+    /// Tell whether failures would be noticed and reported, and how soon
+    Check(CheckArgs),
+}
+
+/// Where the configuration is.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct ConfigArgs {
+    /// Read this file; may be repeated, later ones win. Default: the first of /etc/tachi/tachi-monitor.conf and
+    /// masakarimonitors.conf in ~/.masakarimonitors, ~, /etc/masakarimonitors and /etc
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config_file: Vec<PathBuf>,
+    /// Read every *.conf in this folder, after the files; may be repeated
+    #[arg(long, value_name = "DIR")]
+    pub(crate) config_dir: Vec<PathBuf>,
+}
+
+/// `tachi-monitor host`.
+#[derive(Debug, Args)]
+pub(crate) struct HostArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+}
+
+/// `tachi-monitor check`.
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    /// Only for these monitors; default: all of them
+    #[arg(value_enum)]
+    pub(crate) monitors: Vec<Kind>,
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+    /// Form of the answer
+    #[arg(short = 'f', long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+}
+
+/// Form of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people
+    Text,
+    /// For programs
+    Json,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

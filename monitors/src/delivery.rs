@@ -1,0 +1,282 @@
+//! Delivers reports: one task, in their order, until the API has answered.
+//!
+//! Reports about one thing keep their order. While nobody answers, or nobody lets us in, everything waits, longer each time;
+//! when the API cannot cope with one report, or rejects it, only what is about the same thing waits for it.
+
+mod choose;
+mod post;
+mod store;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tachi_instance_ha::{Answer, Class, Failed};
+use tachi_spool::Record;
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use self::choose::{Choice, Tries, choose};
+pub(crate) use self::post::Post;
+pub(crate) use self::store::Store;
+use crate::clock::Clock;
+use crate::health::Health;
+use crate::settings::DeliverySettings;
+
+/// How often the loop comes round when there is nothing to do.
+const IDLE: Duration = Duration::from_secs(5);
+
+/// How often it is made sure that there is a good token, so that no report has to wait for one.
+const WARM: Duration = Duration::from_secs(30);
+
+/// A clock that differs by more than this, in seconds, is told.
+const SKEW: i64 = 2;
+
+/// Counts reports that are not delivered, by why.
+pub(crate) fn dropped(why: &'static str, reports: usize) {
+    let reports = u64::try_from(reports).unwrap_or(u64::MAX);
+    metrics::counter!("tachi_monitor_reports_dropped_total", "why" => why).increment(reports);
+}
+
+/// The task.
+pub(crate) struct Courier {
+    pub(crate) store: Store,
+    pub(crate) post: Arc<dyn Post>,
+    pub(crate) fresh: Arc<Notify>,
+    pub(crate) health: Health,
+    pub(crate) clock: Clock,
+    pub(crate) settings: DeliverySettings,
+    /// Between 0 and 1.
+    pub(crate) jitter: fn() -> f64,
+}
+
+/// What it remembers between two reports.
+#[derive(Default)]
+struct Memory {
+    tries: HashMap<u64, Tries>,
+    /// Failures in a row that nothing else would fare better than.
+    failures: u32,
+    not_before: Option<Instant>,
+    warm_at: Option<Instant>,
+    skewed: bool,
+}
+
+impl Courier {
+    /// Delivers until `stop`, and then as long as it goes well, for a moment.
+    pub(crate) async fn run(self, stop: CancellationToken) {
+        let mut memory = Memory::default();
+        let mut last = None;
+        loop {
+            self.health.beat_of("delivery");
+            if last.is_none() && stop.is_cancelled() {
+                last = Some(Instant::now() + self.settings.drain);
+            }
+            self.warm(&mut memory).await;
+            let now = Instant::now();
+            let paused = memory.not_before.filter(|until| *until > now);
+            let next = match paused {
+                Some(until) => Choice::Wait(until),
+                None => self.next(&memory).await,
+            };
+            let wake = match next {
+                Choice::Deliver(record) => {
+                    if last.is_some_and(|last| now >= last) {
+                        break;
+                    }
+                    self.deliver(*record, &mut memory).await;
+                    continue;
+                }
+                // Nothing more to do now, and no time to wait for better.
+                Choice::Wait(_) | Choice::Nothing if last.is_some() => break,
+                Choice::Wait(until) => until.min(now + IDLE),
+                Choice::Nothing => now + IDLE,
+            };
+            // All branches only wait.
+            tokio::select! {
+                () = sleep_until(wake) => {}
+                () = self.fresh.notified() => {}
+                () = stop.cancelled(), if last.is_none() => {}
+            }
+        }
+        let left = self.store.with(|spool| spool.len()).await;
+        if left > 0 {
+            tracing::warn!(
+                reports = left,
+                "stopped before everything was delivered; it is kept for the next start"
+            );
+        }
+    }
+
+    /// Keeps a good token at hand.
+    async fn warm(&self, memory: &mut Memory) {
+        let now = Instant::now();
+        if memory.failures > 0 || memory.warm_at.is_some_and(|at| at > now) {
+            return;
+        }
+        memory.warm_at = Some(now + WARM);
+        match self.post.warm().await {
+            Ok(()) => self.health.good("login"),
+            Err(failed) => self.health.bad("login", failed.text),
+        }
+    }
+
+    /// What to deliver next; what is too old goes.
+    async fn next(&self, memory: &Memory) -> Choice {
+        let now = self.clock.stamp();
+        let (max_age, tries) = (self.settings.max_age, memory.tries.clone());
+        let at = Instant::now();
+        let (choice, old, left, oldest) = self
+            .store
+            .with(move |spool| {
+                let is_old = |record: &&Record| now.since(&record.at) > max_age;
+                let old: Vec<Record> = spool.iter().filter(is_old).cloned().collect();
+                let seqs: Vec<u64> = old.iter().map(|record| record.seq).collect();
+                let removed = spool.gone(&seqs);
+                let oldest = spool.iter().next().map(|record| now.since(&record.at));
+                (
+                    choose(spool.iter(), &tries, at),
+                    (old, removed),
+                    spool.len(),
+                    oldest,
+                )
+            })
+            .await;
+        let (old, removed) = old;
+        for record in &old {
+            tracing::error!(
+                subject = %record.subject, body = %record.body,
+                "a report is too old to be delivered and is dropped"
+            );
+        }
+        dropped("too_old", old.len());
+        if let Err(error) = removed {
+            self.health.bad("spool", error.to_string());
+        }
+        gauges(left, oldest.unwrap_or_default());
+        choice
+    }
+
+    async fn deliver(&self, record: Record, memory: &mut Memory) {
+        let outcome = self.post.post(&record).await;
+        self.look_at_the_clock(memory);
+        match outcome {
+            Ok(answer) => {
+                memory.failures = 0;
+                memory.not_before = None;
+                memory.tries.remove(&record.seq);
+                self.health.good("api");
+                self.delivered(&record, &answer);
+                self.forget(record.seq).await;
+            }
+            Err(failed) => self.failed(&record, failed, memory).await,
+        }
+    }
+
+    fn delivered(&self, record: &Record, answer: &Answer) {
+        let waited = self.clock.stamp().since(&record.at);
+        let (word, uuid) = match answer {
+            Answer::Accepted { uuid } => ("accepted", uuid.as_deref().unwrap_or("-")),
+            Answer::Known => ("known", "-"),
+        };
+        metrics::counter!("tachi_monitor_reports_delivered_total", "answer" => word).increment(1);
+        metrics::histogram!("tachi_monitor_delivery_seconds").record(waited.as_secs_f64());
+        tracing::info!(
+            subject = %record.subject, answer = word, notification = uuid,
+            waited_ms = u64::try_from(waited.as_millis()).unwrap_or(u64::MAX),
+            evidence = record.header.is_some(), body = %record.body,
+            "delivered"
+        );
+    }
+
+    async fn forget(&self, seq: u64) {
+        // If the disk does not take it, it is delivered again, and known.
+        if let Err(error) = self.store.with(move |spool| spool.gone(&[seq])).await {
+            self.health.bad("spool", error.to_string());
+        }
+    }
+
+    async fn failed(&self, record: &Record, failed: Failed, memory: &mut Memory) {
+        let class = failed.class;
+        metrics::counter!("tachi_monitor_delivery_failures_total", "class" => class.as_str()).increment(1);
+        let tries = memory.tries.entry(record.seq).or_default();
+        tries.count = tries.count.saturating_add(1);
+        let count = tries.count;
+        match class {
+            Class::Rejected => {
+                let age = self.clock.stamp().since(&record.at);
+                if age >= self.settings.rejected_max_age {
+                    tracing::error!(
+                        subject = %record.subject, body = %record.body, answer = %failed.text,
+                        "the API rejects a report: it is dropped"
+                    );
+                    dropped("rejected", 1);
+                    memory.tries.remove(&record.seq);
+                    self.forget(record.seq).await;
+                    return;
+                }
+                if count == 1 {
+                    tracing::error!(
+                        subject = %record.subject, body = %record.body, answer = %failed.text,
+                        "the API rejects a report; it is tried again for a while. Is the host registered under this \
+                         name? `tachi-monitor check` tells"
+                    );
+                }
+                self.health.good("api");
+                memory.failures = 0;
+                tries.not_before = Some(Instant::now() + self.pause(count));
+            }
+            Class::Broken => {
+                tracing::warn!(subject = %record.subject, answer = %failed.text, "the API failed over a report");
+                self.health.bad("api", failed.text);
+                tries.not_before = Some(Instant::now() + self.pause(count));
+            }
+            Class::Away | Class::Barred | Class::Busy | _ => {
+                memory.failures = memory.failures.saturating_add(1);
+                let pause = self
+                    .pause(memory.failures)
+                    .max(failed.retry_after.unwrap_or_default());
+                tracing::debug!(answer = %failed.text, pause_ms = pause.as_millis(), "not delivered");
+                self.health.bad("api", failed.text);
+                memory.not_before = Some(Instant::now() + pause);
+            }
+        }
+    }
+
+    /// How long to wait after so many failures: twice as long each time, and never the same for all monitors.
+    fn pause(&self, failures: u32) -> Duration {
+        let doubled = 2_u32.saturating_pow(failures.saturating_sub(1).min(16));
+        let whole = self
+            .settings
+            .retry_min
+            .saturating_mul(doubled)
+            .min(self.settings.retry_max);
+        whole.mul_f64(0.5 + (self.jitter)().clamp(0.0, 1.0) / 2.0)
+    }
+
+    /// MW27: what a report says about when it was is worth as much as the clock.
+    fn look_at_the_clock(&self, memory: &mut Memory) {
+        let Some(skew) = self.post.skew_seconds() else {
+            return;
+        };
+        let shown = i32::try_from(skew).unwrap_or(i32::MAX);
+        metrics::gauge!("tachi_monitor_clock_skew_seconds").set(f64::from(shown));
+        let skewed = skew.abs() > SKEW;
+        if skewed && !memory.skewed {
+            tracing::warn!(
+                seconds = skew,
+                "this host's clock differs from that of the API: reports say a wrong time; is it synchronized?"
+            );
+        }
+        memory.skewed = skewed;
+    }
+}
+
+fn gauges(left: usize, oldest: Duration) {
+    let left = u32::try_from(left).unwrap_or(u32::MAX);
+    metrics::gauge!("tachi_monitor_spool_reports").set(f64::from(left));
+    metrics::gauge!("tachi_monitor_spool_oldest_seconds").set(oldest.as_secs_f64());
+}
+
+#[cfg(test)]
+mod tests;

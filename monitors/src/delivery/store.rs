@@ -1,0 +1,40 @@
+//! The spool, used where waiting for a disk holds up nobody.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tachi_spool::Spool;
+
+/// The spool. Clones are the same.
+#[derive(Clone)]
+pub(crate) struct Store(Arc<Mutex<Spool>>);
+
+impl Store {
+    pub(crate) fn new(spool: Spool) -> Self {
+        Self(Arc::new(Mutex::new(spool)))
+    }
+
+    /// Whether nobody else has it.
+    #[cfg(test)]
+    pub(super) fn is_alone(&self) -> bool {
+        Arc::strong_count(&self.0) == 1
+    }
+
+    /// Does something with it, on a thread that may wait. Once begun it is done, also if nobody waits for it any more.
+    pub(crate) async fn with<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Spool) -> T + Send + 'static,
+    ) -> T {
+        let spool = Arc::clone(&self.0);
+        let done = tokio::task::spawn_blocking(move || {
+            work(&mut spool.lock().unwrap_or_else(PoisonError::into_inner))
+        });
+        match done.await {
+            Ok(value) => value,
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                // The runtime is being shut down, and this task with it.
+                Err(_) => std::future::pending().await,
+            },
+        }
+    }
+}

@@ -1,0 +1,380 @@
+use std::collections::VecDeque;
+use std::sync::Mutex;
+
+use async_trait::async_trait;
+use tachi_instance_ha::{GeneratedTime, HostEvent, HostStatus, Notification};
+use tachi_spool::{Limits, Spool};
+
+use super::*;
+use crate::reporter::{Keeper, ReportError, Reporter};
+use crate::settings::tests::settings;
+
+/// An API that answers what it is told to, then accepts.
+#[derive(Default)]
+struct Api {
+    script: Mutex<VecDeque<Result<Answer, Failed>>>,
+    /// What it answers when the script is over; accepts if there is nothing.
+    always: Mutex<Option<Failed>>,
+    /// By subject.
+    never: Mutex<Option<(String, Failed)>>,
+    asked: Mutex<Vec<(String, Instant)>>,
+    took: Mutex<Vec<String>>,
+}
+
+#[async_trait]
+impl Post for Api {
+    async fn post(&self, record: &Record) -> Result<Answer, Failed> {
+        self.asked
+            .lock()
+            .unwrap()
+            .push((record.body.clone(), Instant::now()));
+        if let Some((subject, failed)) = &*self.never.lock().unwrap()
+            && *subject == record.subject
+        {
+            return Err(failed.clone());
+        }
+        let scripted = self.script.lock().unwrap().pop_front();
+        let answer = match (scripted, &*self.always.lock().unwrap()) {
+            (Some(answer), _) => answer,
+            (None, Some(failed)) => Err(failed.clone()),
+            (None, None) => Ok(Answer::Accepted { uuid: None }),
+        };
+        if answer.is_ok() {
+            self.took.lock().unwrap().push(record.body.clone());
+        }
+        answer
+    }
+
+    async fn warm(&self) -> Result<(), Failed> {
+        Ok(())
+    }
+
+    fn skew_seconds(&self) -> Option<i64> {
+        None
+    }
+}
+
+fn failed(class: Class) -> Failed {
+    Failed {
+        class,
+        text: "no".to_owned(),
+        retry_after: None,
+        status: None,
+    }
+}
+
+struct Rig {
+    api: Arc<Api>,
+    reporter: Reporter,
+    stop: CancellationToken,
+    store: Store,
+    health: Health,
+    courier: tokio::task::JoinHandle<()>,
+    keeper: tokio::task::JoinHandle<()>,
+}
+
+impl Rig {
+    fn start(folder: &std::path::Path, api: &Arc<Api>, options: &str) -> Self {
+        let settings = settings(&format!("[monitor]\nretry_min = 1\nretry_max = 16\n{options}"));
+        let (spool, _) = Spool::open(folder, settings.delivery.limits).unwrap();
+        let (store, fresh) = (Store::new(spool), Arc::new(Notify::new()));
+        let (health, clock) = (Health::default(), Clock::new());
+        let (keeper, reporter) =
+            Keeper::new(store.clone(), Arc::clone(&fresh), health.clone(), clock.clone());
+        let stop = CancellationToken::new();
+        let courier = Courier {
+            store: store.clone(),
+            post: Arc::clone(api) as Arc<dyn Post>,
+            fresh,
+            health: health.clone(),
+            clock,
+            settings: settings.delivery,
+            jitter: || 1.0,
+        };
+        let keeper = tokio::spawn(keeper.run());
+        let courier = tokio::spawn(courier.run(stop.clone()));
+        Self {
+            api: Arc::clone(api),
+            reporter,
+            stop,
+            store,
+            health,
+            courier,
+            keeper,
+        }
+    }
+
+    async fn until(&self, what: &str, done: impl Fn(&Api) -> bool) {
+        let looking = async {
+            while !done(&self.api) {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(7200), looking)
+            .await
+            .unwrap_or_else(|_| panic!("waited for {what}"));
+    }
+
+    async fn empty(&self) {
+        let looking = async {
+            while !self.store.with(|spool| spool.is_empty()).await {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(7200), looking)
+            .await
+            .unwrap();
+    }
+
+    fn took(&self) -> Vec<String> {
+        self.api.took.lock().unwrap().clone()
+    }
+
+    fn asked(&self) -> usize {
+        self.api.asked.lock().unwrap().len()
+    }
+
+    /// As SIGKILL does it: nobody gets to say a last word.
+    async fn kill(self) {
+        self.courier.abort();
+        self.keeper.abort();
+        let _ = (self.courier.await, self.keeper.await);
+        // Work that was begun on another thread ends by itself.
+        while !self.store.is_alone() {
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+fn host(name: &str, event: HostEvent) -> Notification {
+    Notification::host(
+        name,
+        event,
+        None,
+        HostStatus::Normal,
+        GeneratedTime::from_micros(1_000_000),
+    )
+}
+
+fn stopped(name: &str) -> Notification {
+    host(name, HostEvent::Stopped)
+}
+
+fn api() -> Arc<Api> {
+    Arc::new(Api::default())
+}
+
+#[tokio::test(start_paused = true)]
+async fn mw03_an_api_away_for_an_hour_costs_no_report_and_no_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let api = api();
+    *api.always.lock().unwrap() = Some(failed(Class::Away));
+    let rig = Rig::start(folder.path(), &api, "");
+    for name in ["a", "b", "c"] {
+        rig.reporter.report(&stopped(name)).await.unwrap();
+    }
+    tokio::time::sleep(Duration::from_secs(3600)).await;
+    assert!(rig.took().is_empty());
+    assert!(!rig.health.condition().healthy);
+    // 1, 2, 4, 8, then every 16 s: not more often, and never by more than one report.
+    let asked = rig.asked();
+    assert!((200..=240).contains(&asked), "{asked}");
+    *api.always.lock().unwrap() = None;
+    let back = Instant::now();
+    rig.until("three", |api| api.took.lock().unwrap().len() == 3)
+        .await;
+    assert!(Instant::now() - back <= Duration::from_secs(17));
+    let bodies: Vec<_> = ["a", "b", "c"]
+        .iter()
+        .map(|name| stopped(name).body().to_owned())
+        .collect();
+    assert_eq!(
+        rig.took(),
+        bodies,
+        "the same bodies, with the time they were generated at"
+    );
+    rig.empty().await;
+    rig.health.beat();
+    assert!(rig.health.condition().healthy);
+}
+
+#[tokio::test(start_paused = true)]
+async fn mw03_killed_while_the_api_is_away_it_delivers_once_after_the_next_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let api = api();
+    *api.always.lock().unwrap() = Some(failed(Class::Away));
+    let rig = Rig::start(folder.path(), &api, "");
+    rig.reporter.report(&stopped("a")).await.unwrap();
+    rig.until("a try", |api| !api.asked.lock().unwrap().is_empty())
+        .await;
+    rig.kill().await;
+    *api.always.lock().unwrap() = None;
+    let rig = Rig::start(folder.path(), &api, "");
+    rig.empty().await;
+    assert_eq!(rig.took().len(), 1);
+    rig.kill().await;
+    let rig = Rig::start(folder.path(), &api, "");
+    rig.empty().await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(rig.took().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn mw03_what_happened_since_overtakes_what_waits() {
+    let folder = tempfile::tempdir().unwrap();
+    let api = api();
+    *api.always.lock().unwrap() = Some(failed(Class::Barred));
+    let rig = Rig::start(folder.path(), &api, "");
+    rig.reporter.report(&stopped("a")).await.unwrap();
+    rig.reporter.report(&stopped("b")).await.unwrap();
+    let started = host("a", HostEvent::Started);
+    assert_eq!(
+        rig.reporter.report_instead(&started, "it is back").await.unwrap(),
+        1
+    );
+    assert_eq!(
+        rig.reporter
+            .overtaken("COMPUTE_HOST/none", "nothing")
+            .await
+            .unwrap(),
+        0
+    );
+    *api.always.lock().unwrap() = None;
+    rig.empty().await;
+    assert_eq!(rig.took(), [stopped("b").body(), started.body()]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn mw13_a_rejected_report_is_tried_for_a_while_and_holds_up_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let api = api();
+    *api.never.lock().unwrap() = Some(("COMPUTE_HOST/a".to_owned(), failed(Class::Rejected)));
+    let rig = Rig::start(folder.path(), &api, "rejected_max_age = 0\n");
+    rig.reporter.report(&stopped("a")).await.unwrap();
+    rig.reporter.report(&stopped("b")).await.unwrap();
+    rig.empty().await;
+    assert_eq!(
+        rig.took(),
+        [stopped("b").body()],
+        "the other one was dropped at once, as configured"
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let rig = Rig::start(folder.path(), &api, "");
+    rig.reporter.report(&stopped("a")).await.unwrap();
+    rig.reporter.report(&stopped("c")).await.unwrap();
+    rig.until("c", |api| api.took.lock().unwrap().len() == 2).await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    // The host is registered now.
+    *api.never.lock().unwrap() = None;
+    rig.empty().await;
+    assert_eq!(rig.took().last().unwrap(), stopped("a").body());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_report_the_api_fails_over_holds_up_only_its_own_kind() {
+    let folder = tempfile::tempdir().unwrap();
+    let api = api();
+    *api.never.lock().unwrap() = Some(("COMPUTE_HOST/a".to_owned(), failed(Class::Broken)));
+    let rig = Rig::start(folder.path(), &api, "");
+    rig.reporter.report(&stopped("a")).await.unwrap();
+    rig.reporter.report(&host("a", HostEvent::Started)).await.unwrap();
+    rig.reporter.report(&stopped("b")).await.unwrap();
+    rig.until("b", |api| api.took.lock().unwrap().len() == 1).await;
+    *api.never.lock().unwrap() = None;
+    rig.empty().await;
+    let wanted = [stopped("b"), stopped("a"), host("a", HostEvent::Started)];
+    assert_eq!(rig.took(), wanted.map(|n| n.body().to_owned()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn mw08_a_report_that_is_known_is_delivered() {
+    let folder = tempfile::tempdir().unwrap();
+    let api = api();
+    api.script.lock().unwrap().push_back(Ok(Answer::Known));
+    let rig = Rig::start(folder.path(), &api, "");
+    rig.reporter.report(&stopped("a")).await.unwrap();
+    rig.empty().await;
+    assert_eq!(rig.asked(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_api_is_granted_the_patience_it_asks_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let api = api();
+    let busy = Failed {
+        retry_after: Some(Duration::from_secs(100)),
+        ..failed(Class::Busy)
+    };
+    api.script.lock().unwrap().push_back(Err(busy));
+    let rig = Rig::start(folder.path(), &api, "");
+    rig.reporter.report(&stopped("a")).await.unwrap();
+    rig.empty().await;
+    let asked = rig.api.asked.lock().unwrap().clone();
+    assert_eq!(asked.len(), 2);
+    assert!(asked[1].1 - asked[0].1 >= Duration::from_secs(100));
+}
+
+#[tokio::test(start_paused = true)]
+async fn stopping_delivers_what_waits_and_keeps_what_cannot_be() {
+    let folder = tempfile::tempdir().unwrap();
+    let api = api();
+    let rig = Rig::start(folder.path(), &api, "");
+    for name in ["a", "b", "c"] {
+        rig.reporter.report(&stopped(name)).await.unwrap();
+    }
+    rig.stop.cancel();
+    rig.courier.await.unwrap();
+    assert_eq!(api.took.lock().unwrap().len(), 3);
+    let folder = tempfile::tempdir().unwrap();
+    *api.always.lock().unwrap() = Some(failed(Class::Away));
+    let rig = Rig::start(folder.path(), &api, "");
+    rig.reporter.report(&stopped("d")).await.unwrap();
+    let begin = Instant::now();
+    rig.stop.cancel();
+    rig.courier.await.unwrap();
+    assert!(Instant::now() - begin < Duration::from_secs(6));
+    assert_eq!(rig.store.with(|spool| spool.len()).await, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn mw11_a_full_spool_is_told_and_takes_again_when_there_is_room() {
+    let folder = tempfile::tempdir().unwrap();
+    let api = api();
+    *api.always.lock().unwrap() = Some(failed(Class::Away));
+    let rig = Rig::start(folder.path(), &api, "spool_max_records = 16\n");
+    for number in 0..16 {
+        rig.reporter.report(&stopped(&number.to_string())).await.unwrap();
+    }
+    let refused = rig.reporter.report(&stopped("more")).await;
+    assert!(matches!(refused, Err(ReportError::NotKept(_))), "{refused:?}");
+    assert!(rig.health.condition().line().contains("spool: the spool is full"));
+    *api.always.lock().unwrap() = None;
+    rig.empty().await;
+    rig.reporter.report(&stopped("more")).await.unwrap();
+    rig.empty().await;
+    assert_eq!(rig.took().len(), 17);
+    assert!(rig.health.condition().healthy);
+}
+
+#[tokio::test]
+async fn too_old_is_dropped_and_said_so() {
+    let folder = tempfile::tempdir().unwrap();
+    {
+        let (mut spool, _) = Spool::open(folder.path(), Limits::default()).unwrap();
+        let mut at = Clock::new().stamp();
+        let entry = |name: &str| tachi_spool::Entry {
+            subject: name.to_owned(),
+            body: name.to_owned(),
+            header: None,
+            minor: false,
+        };
+        at.boot = "an earlier start".to_owned();
+        spool.put(vec![entry("young")], &at).unwrap();
+        at.wall -= 86_400_000_001;
+        spool.put(vec![entry("old")], &at).unwrap();
+    }
+    let api = api();
+    let rig = Rig::start(folder.path(), &api, "");
+    rig.empty().await;
+    assert_eq!(rig.took(), ["young"]);
+}

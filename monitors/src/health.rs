@@ -1,0 +1,219 @@
+//! How a monitor is: for `/healthz`, for systemd, and for its log.
+//!
+//! systemd's watchdog is fed by the loop that watches, and only while the delivery goes round as well: a loop that is stuck
+//! gets the whole process restarted, which loses nothing.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// A loop that has not come round for so long is stuck.
+const STUCK: Duration = Duration::from_secs(30);
+
+/// The loop of the monitor itself.
+const WATCHING: &str = "watching";
+
+/// How a monitor is. Clones are about the same monitor.
+#[derive(Debug, Clone)]
+pub struct Health(Arc<Mutex<State>>);
+
+#[derive(Debug)]
+struct State {
+    loops: BTreeMap<&'static str, Instant>,
+    /// What is wrong, by part; parts that are well have nothing.
+    parts: BTreeMap<&'static str, Option<String>>,
+    /// How often systemd wants to hear something.
+    watchdog: Option<Duration>,
+    fed: Instant,
+    status: String,
+}
+
+/// How a monitor is, at a moment.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub(crate) struct Condition {
+    /// Whether all is well.
+    pub(crate) healthy: bool,
+    /// What is wrong, by part.
+    pub(crate) parts: BTreeMap<&'static str, String>,
+}
+
+impl Default for Health {
+    fn default() -> Self {
+        Self::new(None)
+    }
+}
+
+impl Health {
+    /// A monitor that has just started; systemd wants to hear from it this often.
+    pub(crate) fn new(watchdog: Option<Duration>) -> Self {
+        let now = Instant::now();
+        Self(Arc::new(Mutex::new(State {
+            loops: BTreeMap::from([(WATCHING, now)]),
+            parts: BTreeMap::new(),
+            watchdog,
+            fed: now,
+            status: String::new(),
+        })))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The loop that watches has come round.
+    pub fn beat(&self) {
+        self.beat_of(WATCHING);
+    }
+
+    /// This loop has come round.
+    pub(crate) fn beat_of(&self, name: &'static str) {
+        let now = Instant::now();
+        let mut state = self.state();
+        state.loops.insert(name, now);
+        let Some(within) = state.watchdog else {
+            return;
+        };
+        let all = state.loops.values().all(|beat| now - *beat < within);
+        if all && now - state.fed >= within / 4 {
+            state.fed = now;
+            drop(state);
+            if let Err(error) = sd_notify::notify(&[sd_notify::NotifyState::Watchdog]) {
+                tracing::warn!(%error, "systemd's watchdog cannot be fed");
+            }
+        }
+    }
+
+    /// A part of the monitor works: a connection, a tool, the API. Said once in the log when it did not before.
+    pub fn good(&self, part: &'static str) {
+        let before = self.state().parts.insert(part, None);
+        gauge(part, true);
+        if let Some(Some(_)) = before {
+            tracing::info!(part, "works again");
+            self.tell();
+        }
+    }
+
+    /// A part of the monitor does not work. Said in the log when it did before, or when it is something else now.
+    pub fn bad(&self, part: &'static str, why: impl Into<String>) {
+        let why = why.into();
+        let before = self.state().parts.insert(part, Some(why.clone()));
+        gauge(part, false);
+        if before.flatten().as_ref() != Some(&why) {
+            tracing::error!(part, %why, "does not work");
+            self.tell();
+        }
+    }
+
+    /// What the service manager shows about the monitor while all is well.
+    pub fn status(&self, status: impl Into<String>) {
+        let status = status.into();
+        let mut state = self.state();
+        if state.status == status {
+            return;
+        }
+        state.status = status;
+        drop(state);
+        self.tell();
+    }
+
+    fn tell(&self) {
+        let condition = self.condition();
+        let text = if condition.healthy {
+            self.state().status.clone()
+        } else {
+            condition.line()
+        };
+        // Without systemd this does nothing.
+        if let Err(error) = sd_notify::notify(&[sd_notify::NotifyState::Status(&text)]) {
+            tracing::debug!(%error, "systemd cannot be told the status");
+        }
+    }
+
+    /// How it is now.
+    pub(crate) fn condition(&self) -> Condition {
+        let now = Instant::now();
+        let state = self.state();
+        let mut parts: BTreeMap<&'static str, String> = BTreeMap::new();
+        for (part, wrong) in &state.parts {
+            if let Some(why) = wrong {
+                parts.insert(part, why.clone());
+            }
+        }
+        for (name, beat) in &state.loops {
+            let silent = now - *beat;
+            if silent > STUCK {
+                parts.insert(name, format!("has not come round for {} s", silent.as_secs()));
+            }
+        }
+        Condition {
+            healthy: parts.is_empty(),
+            parts,
+        }
+    }
+}
+
+fn gauge(part: &'static str, good: bool) {
+    metrics::gauge!("tachi_monitor_part_up", "part" => part).set(if good { 1.0 } else { 0.0 });
+}
+
+impl Condition {
+    /// On one line.
+    pub(crate) fn line(&self) -> String {
+        let parts: Vec<String> = self
+            .parts
+            .iter()
+            .map(|(part, why)| format!("{part}: {why}"))
+            .collect();
+        parts.join("; ")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn mw25_health_names_what_does_not_work_and_loops_that_are_stuck() {
+        let health = Health::default();
+        assert!(health.condition().healthy);
+        health.good("libvirt");
+        health.bad("api", "no answer");
+        let condition = health.condition();
+        assert!(!condition.healthy);
+        assert_eq!(condition.line(), "api: no answer");
+        health.good("api");
+        assert!(health.condition().healthy);
+        tokio::time::advance(STUCK + Duration::from_secs(1)).await;
+        assert_eq!(health.condition().line(), "watching: has not come round for 31 s");
+        health.beat();
+        assert!(health.condition().healthy);
+        health.beat_of("delivery");
+        tokio::time::advance(STUCK + Duration::from_secs(1)).await;
+        health.beat();
+        assert_eq!(health.condition().line(), "delivery: has not come round for 31 s");
+    }
+
+    /// What systemd hears, on a socket of the test's own, would need an environment variable: the decision is looked at.
+    #[tokio::test(start_paused = true)]
+    async fn mw25_the_watchdog_is_not_fed_while_a_loop_is_stuck() {
+        let health = Health::new(Some(Duration::from_secs(60)));
+        let fed = |health: &Health| health.state().fed;
+        let begin = fed(&health);
+        health.beat_of("delivery");
+        for _ in 0..3 {
+            tokio::time::advance(Duration::from_secs(15)).await;
+            health.beat();
+        }
+        let last = fed(&health);
+        assert!(last > begin);
+        for _ in 0..4 {
+            tokio::time::advance(Duration::from_secs(15)).await;
+            health.beat();
+        }
+        assert_eq!(fed(&health), last, "the delivery is stuck");
+        health.beat_of("delivery");
+        assert!(fed(&health) > last);
+    }
+}

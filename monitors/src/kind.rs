@@ -1,0 +1,39 @@
+//! Which monitor.
+
+/// One of the four.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
+pub enum Kind {
+    /// Watches the other hosts, by what a cluster says of them
+    Host,
+    /// Watches processes of this host
+    Process,
+    /// Watches the instances of this host
+    Instance,
+    /// Asks the guest agents of the instances of this host
+    Introspective,
+}
+
+impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Host, Self::Process, Self::Instance, Self::Introspective];
+
+    /// Its name, on the command line and in paths.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Host => "host",
+            Self::Process => "process",
+            Self::Instance => "instance",
+            Self::Introspective => "introspective",
+        }
+    }
+
+    /// Where its health is served unless the configuration says otherwise.
+    pub const fn port(self) -> u16 {
+        match self {
+            Self::Host => 15871,
+            Self::Process => 15872,
+            Self::Instance => 15873,
+            Self::Introspective => 15874,
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! The monitors: what happens on a hypervisor is told to the Instance-HA API, once, and never wrongly.
+//!
+//! One binary, `tachi-monitor`, runs one of four [monitors](Monitor): `host`, `process`, `instance`, `introspective`. What they
+//! share is here: the configuration of the Python monitors, the [`Reporter`] that keeps a report on disk until the API has
+//! answered for it, [`Health`], logs, signals, and `tachi-monitor check`.
+//!
+//! ```text
+//! Monitor::run -> Reporter::report -> spool (fsync) -> delivery, one task, in order -> Instance-HA API
+//!            \--> Health: /healthz, /metrics, systemd's watchdog
+//! ```
+//!
+//! A monitor may forget what it saw as soon as [`Reporter::report`] has returned. Everything runs on one thread; what may
+//! block (the disk, other programs) is done elsewhere.
+
+mod check;
+mod cli;
+mod clock;
+mod delivery;
+mod failure;
+mod health;
+mod host;
+mod instance;
+mod introspective;
+mod kind;
+mod logging;
+mod monitor;
+mod out;
+mod process;
+mod reporter;
+mod run;
+mod settings;
+mod telling;
+
+pub use check::{Check, Finding, Told};
+pub use clock::Clock;
+pub use failure::Failure;
+pub use health::Health;
+pub use kind::Kind;
+pub use monitor::Monitor;
+pub use reporter::{ReportError, Reporter};
+pub use run::main;
+pub use settings::{
+    ConsulSettings, GuestSettings, HostSettings, InstanceSettings, KubernetesSettings, ProcessSettings,
+    Settings,
+};

@@ -1,0 +1,30 @@
+//! Standard output and standard error. A closed pipe is a quiet end, never a panic.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+/// Done.
+pub(crate) const DONE: u8 = 0;
+/// Failed.
+pub(crate) const FAILED: u8 = 1;
+/// Usage or configuration.
+pub(crate) const USAGE: u8 = 2;
+
+/// Writes a line to standard output.
+pub(crate) fn line(text: impl AsRef<str>) {
+    if writeln!(std::io::stdout(), "{}", text.as_ref()).is_err() {
+        std::process::exit(i32::from(DONE));
+    }
+}
+
+/// Writes a line to standard error.
+pub(crate) fn note(text: impl AsRef<str>) {
+    // Nobody is left to tell if this fails.
+    let _ = writeln!(std::io::stderr(), "{}", text.as_ref());
+}
+
+/// Says why, and gives the exit code.
+pub(crate) fn fail(code: u8, why: &str) -> ExitCode {
+    note(format!("tachi-monitor: {why}"));
+    ExitCode::from(code)
+}

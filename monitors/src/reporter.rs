@@ -1,0 +1,220 @@
+//! Where a monitor puts what it has seen.
+
+use std::sync::Arc;
+
+use tachi_instance_ha::Notification;
+use tachi_spool::{Entry, Spool, SpoolError};
+use tokio::sync::{Notify, mpsc, oneshot};
+
+use crate::clock::Clock;
+use crate::delivery::Store;
+use crate::health::Health;
+
+/// Reports that wait to be written; who reports more waits for the disk.
+const WAITING: usize = 256;
+
+/// So many are written with one sync.
+const BATCH: usize = 64;
+
+/// Why a report was not kept: the monitor still has it, and tries again.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReportError {
+    /// The disk did not take it, or there is no room.
+    #[error("keeping a report until it is delivered")]
+    NotKept(#[source] Arc<SpoolError>),
+    /// The process ends.
+    #[error("keeping a report: the monitor is stopping")]
+    Stopping,
+}
+
+type Kept = oneshot::Sender<Result<usize, ReportError>>;
+
+struct Message {
+    entry: Option<Entry>,
+    /// Reports about this that wait are dropped, for this reason.
+    overtakes: Option<(String, String)>,
+    kept: Kept,
+}
+
+/// Takes reports. Clones report to the same place.
+#[derive(Clone)]
+pub struct Reporter {
+    queue: mpsc::Sender<Message>,
+}
+
+impl std::fmt::Debug for Reporter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Reporter")
+    }
+}
+
+impl Reporter {
+    /// Keeps a report. When this returns it is on the disk and will be delivered, in its order, whatever happens: the monitor
+    /// may forget what it saw.
+    ///
+    /// # Errors
+    ///
+    /// It is not kept, and nobody but the monitor knows of it.
+    ///
+    /// # Cancel safety
+    ///
+    /// If it is dropped, the report may have been kept.
+    pub async fn report(&self, notification: &Notification) -> Result<(), ReportError> {
+        self.send(Some(entry(notification)), None).await.map(|_| ())
+    }
+
+    /// Keeps a report and drops those about the same thing that were not delivered yet, in one step: what they say is not so any
+    /// more. `why` is told in the log. Gives how many were dropped.
+    ///
+    /// # Errors
+    ///
+    /// As [`report`](Self::report); nothing is dropped then.
+    pub async fn report_instead(&self, notification: &Notification, why: &str) -> Result<usize, ReportError> {
+        let overtakes = (notification.subject().to_owned(), why.to_owned());
+        self.send(Some(entry(notification)), Some(overtakes)).await
+    }
+
+    /// Drops what was reported about `subject` and not delivered yet: it is not so any more. Gives how many.
+    ///
+    /// # Errors
+    ///
+    /// The disk did not take it.
+    pub async fn overtaken(&self, subject: &str, why: &str) -> Result<usize, ReportError> {
+        self.send(None, Some((subject.to_owned(), why.to_owned()))).await
+    }
+
+    async fn send(
+        &self,
+        entry: Option<Entry>,
+        overtakes: Option<(String, String)>,
+    ) -> Result<usize, ReportError> {
+        let (kept, answer) = oneshot::channel();
+        let message = Message {
+            entry,
+            overtakes,
+            kept,
+        };
+        self.queue
+            .send(message)
+            .await
+            .map_err(|_| ReportError::Stopping)?;
+        answer.await.map_err(|_| ReportError::Stopping)?
+    }
+}
+
+fn entry(notification: &Notification) -> Entry {
+    Entry {
+        subject: notification.subject().to_owned(),
+        body: notification.body().to_owned(),
+        header: notification.evidence().map(ToOwned::to_owned),
+        minor: notification.is_minor(),
+    }
+}
+
+/// Writes reports to the disk, many with one sync.
+pub(crate) struct Keeper {
+    queue: mpsc::Receiver<Message>,
+    store: Store,
+    fresh: Arc<Notify>,
+    health: Health,
+    clock: Clock,
+}
+
+impl Keeper {
+    /// A keeper, and the way to it. `fresh` is told when there is something to deliver.
+    pub(crate) fn new(store: Store, fresh: Arc<Notify>, health: Health, clock: Clock) -> (Self, Reporter) {
+        let (sender, queue) = mpsc::channel(WAITING);
+        let keeper = Self {
+            queue,
+            store,
+            fresh,
+            health,
+            clock,
+        };
+        (keeper, Reporter { queue: sender })
+    }
+
+    /// Keeps what is reported until nobody can report any more.
+    pub(crate) async fn run(mut self) {
+        let mut batch = Vec::with_capacity(BATCH);
+        while self.queue.recv_many(&mut batch, BATCH).await > 0 {
+            for group in groups(std::mem::take(&mut batch)) {
+                self.keep(group).await;
+            }
+            self.fresh.notify_one();
+        }
+    }
+
+    async fn keep(&self, group: Vec<Message>) {
+        let at = self.clock.stamp();
+        let (mut entries, mut waiting) = (Vec::new(), Vec::new());
+        let mut overtakes = None;
+        for message in group {
+            overtakes = overtakes.or(message.overtakes);
+            entries.extend(message.entry);
+            waiting.push(message.kept);
+        }
+        let stale = overtakes.clone();
+        let outcome = self
+            .store
+            .with(move |spool| {
+                let old: Vec<u64> = match &stale {
+                    Some((subject, _)) => about(spool, subject),
+                    None => Vec::new(),
+                };
+                // First the new: if the process dies between the two, both are delivered, in their order.
+                let put = spool.put(entries, &at);
+                let gone = put.and_then(|_| spool.gone(&old));
+                gone.map(|()| old.len())
+            })
+            .await;
+        match &outcome {
+            Ok(dropped) => {
+                self.health.good("spool");
+                if let (Some((subject, why)), true) = (&overtakes, *dropped > 0) {
+                    tracing::info!(%subject, %why, reports = dropped, "reports that were not delivered yet are overtaken");
+                    crate::delivery::dropped("overtaken", *dropped);
+                }
+            }
+            Err(error) => self.health.bad("spool", chain(error)),
+        }
+        let outcome = outcome.map_err(|error| ReportError::NotKept(Arc::new(error)));
+        for kept in waiting {
+            // Who does not wait for the answer does not need it.
+            let _ = kept.send(outcome.clone());
+        }
+    }
+}
+
+fn about(spool: &Spool, subject: &str) -> Vec<u64> {
+    let about = spool.iter().filter(|record| record.subject == subject);
+    about.map(|record| record.seq).collect()
+}
+
+/// What can be written with one sync: plain reports together, one that overtakes alone.
+fn groups(batch: Vec<Message>) -> Vec<Vec<Message>> {
+    let mut groups: Vec<Vec<Message>> = Vec::new();
+    for message in batch {
+        match groups.last_mut() {
+            Some(last)
+                if message.overtakes.is_none() && last.iter().all(|before| before.overtakes.is_none()) =>
+            {
+                last.push(message);
+            }
+            _ => groups.push(vec![message]),
+        }
+    }
+    groups
+}
+
+fn chain(error: &SpoolError) -> String {
+    let mut text = error.to_string();
+    let mut below = std::error::Error::source(error);
+    while let Some(error) = below {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        below = error.source();
+    }
+    text
+}

@@ -1,0 +1,222 @@
+//! A process: one monitor, its reports, its health, and how it is told to stop.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::Parser as _;
+use tachi_instance_ha::Client;
+use tachi_spool::Spool;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::cli::{Cli, Command, ConfigArgs};
+use crate::clock::Clock;
+use crate::delivery::{Courier, Store};
+use crate::failure::Failure;
+use crate::health::Health;
+use crate::kind::Kind;
+use crate::monitor::Monitor;
+use crate::reporter::Keeper;
+use crate::settings::Settings;
+use crate::{check, host, instance, introspective, logging, out, process, telling};
+
+/// The `tachi-monitor` program.
+pub fn main() -> ExitCode {
+    // Two TLS stacks would make rustls panic at run time; there is one, and it is named here.
+    if rustls::crypto::ring::default_provider()
+        .install_default()
+        .is_err()
+    {
+        return out::fail(out::FAILED, "a TLS provider is already installed");
+    }
+    let cli = Cli::parse();
+    // One thread is enough, and a thread costs memory on every hypervisor.
+    let runtime = match tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(4)
+        .thread_stack_size(512 << 10)
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => return out::fail(out::FAILED, &format!("starting the runtime: {error}")),
+    };
+    let outcome = runtime.block_on(Box::pin(command(cli.command)));
+    // A name that is being looked up cannot be interrupted, and nothing that has to be done is left.
+    runtime.shutdown_background();
+    match outcome {
+        Ok(code) => ExitCode::from(code),
+        Err(failure) => {
+            let code = if failure.is_usage() {
+                out::USAGE
+            } else {
+                out::FAILED
+            };
+            out::fail(code, &failure.chain())
+        }
+    }
+}
+
+async fn command(command: Command) -> Result<u8, Failure> {
+    match command {
+        Command::Host(args) => monitor(Kind::Host, &args.config).await,
+        Command::Process(args) => monitor(Kind::Process, &args).await,
+        Command::Instance(args) => monitor(Kind::Instance, &args).await,
+        Command::Introspective(args) => monitor(Kind::Introspective, &args).await,
+        Command::Check(args) => check::run(&args).await,
+    }
+}
+
+/// The monitor of a kind.
+fn made(kind: Kind, settings: &Settings, clock: &Clock) -> Result<Box<dyn Monitor>, Failure> {
+    match kind {
+        Kind::Host => host::monitor(settings, clock),
+        Kind::Process => process::monitor(settings, clock),
+        Kind::Instance => instance::monitor(settings, clock),
+        Kind::Introspective => introspective::monitor(settings, clock),
+    }
+}
+
+async fn monitor(kind: Kind, args: &ConfigArgs) -> Result<u8, Failure> {
+    let settings = Settings::load(args, Some(kind))?;
+    logging::start(&settings.log)?;
+    for warning in &settings.report.warnings {
+        if warning.is_notice() {
+            tracing::debug!("{warning}");
+        } else {
+            tracing::warn!("{warning}");
+        }
+    }
+    settings.check_tempdir()?;
+    let clock = Clock::new();
+    let monitor = made(kind, &settings, &clock)?;
+    let client = Client::new(settings.api.clone()).map_err(|error| Failure::new("[api]", error))?;
+    let folder = settings.folder(kind).join("spool");
+    let (spool, opened) = Spool::open(&folder, settings.delivery.limits)
+        .map_err(|error| Failure::new("opening the spool", error))?;
+    if opened.torn {
+        tracing::info!(
+            "the last line of the spool was torn when the monitor was killed; nobody relied on it"
+        );
+    }
+    if let Some(kept) = &opened.kept {
+        tracing::error!(lines = opened.damaged, kept = %kept.display(), "lines of the spool are damaged and not delivered");
+    }
+    tracing::info!(
+        monitor = kind.name(), hostname = %settings.hostname, waiting = opened.records,
+        version = env!("CARGO_PKG_VERSION"), "starting"
+    );
+    serve(kind, &settings, clock, monitor, client, spool).await?;
+    Ok(out::DONE)
+}
+
+async fn serve(
+    kind: Kind,
+    settings: &Settings,
+    clock: Clock,
+    monitor: Box<dyn Monitor>,
+    client: Client,
+    spool: Spool,
+) -> Result<(), Failure> {
+    let stop = CancellationToken::new();
+    let over = CancellationToken::new();
+    let tasks = TaskTracker::new();
+    let health = Health::new(sd_notify::watchdog_enabled());
+    let numbers = telling::count().map_err(|error| Failure::new("setting up metrics", error))?;
+    if let Some(address) = settings.listen(kind) {
+        match TcpListener::bind(address).await {
+            Ok(listener) => {
+                tracing::info!("health is on http://{address}/healthz");
+                tasks.spawn(telling::serve(listener, health.clone(), numbers, over.clone()));
+            }
+            // Watching is worth more than being watched.
+            Err(error) => {
+                tracing::error!(%error, "[monitor] {}_listen = {address}: health is not served", kind.name());
+            }
+        }
+    }
+    let store = Store::new(spool);
+    let fresh = Arc::new(Notify::new());
+    let (keeper, reporter) = Keeper::new(store.clone(), Arc::clone(&fresh), health.clone(), clock.clone());
+    let courier = Courier {
+        store,
+        post: Arc::new(client),
+        fresh,
+        health: health.clone(),
+        clock,
+        settings: settings.delivery.clone(),
+        jitter: rand::random::<f64>,
+    };
+    let keeping = tasks.spawn(keeper.run());
+    let told = CancellationToken::new();
+    let delivering = tasks.spawn(courier.run(told.clone()));
+    let mut watching = tasks.spawn(monitor.run(reporter, health.clone(), stop.clone()));
+    let mut signals = Signals::new()?;
+    notify(&[sd_notify::NotifyState::Ready]);
+    let ended = loop {
+        // A signal that is not taken now is taken the next time, and the others only wait.
+        tokio::select! {
+            stopping = signals.next() => if stopping { break None } else { logging::reopen() },
+            ended = &mut watching => break Some(ended),
+        }
+    };
+    tracing::info!("stopping: reports that wait are delivered if the API answers");
+    notify(&[sd_notify::NotifyState::Stopping]);
+    stop.cancel();
+    let ending = async {
+        let ended = match ended {
+            Some(ended) => ended,
+            None => watching.await,
+        };
+        // Nobody can report any more; what was reported is written, then delivered.
+        let _ = keeping.await;
+        told.cancel();
+        let _ = delivering.await;
+        ended.map_err(|error| Failure::new("watching", error))?
+    };
+    tokio::pin!(ending);
+    loop {
+        tokio::select! {
+            ended = &mut ending => { over.cancel(); return ended; }
+            again = signals.next() => if again {
+                return Err(Failure::told("stopped at once by a second signal"));
+            },
+        }
+    }
+}
+
+fn notify(states: &[sd_notify::NotifyState<'_>]) {
+    // Without systemd this does nothing.
+    if let Err(error) = sd_notify::notify(states) {
+        tracing::warn!(%error, "systemd cannot be told");
+    }
+}
+
+/// SIGTERM and SIGINT stop, SIGHUP opens the log anew.
+struct Signals {
+    term: tokio::signal::unix::Signal,
+    int: tokio::signal::unix::Signal,
+    hup: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self, Failure> {
+        let of = |kind| signal(kind).map_err(|error| Failure::new("listening for signals", error));
+        Ok(Self {
+            term: of(SignalKind::terminate())?,
+            int: of(SignalKind::interrupt())?,
+            hup: of(SignalKind::hangup())?,
+        })
+    }
+
+    /// Whether the next one says to stop.
+    async fn next(&mut self) -> bool {
+        tokio::select! {
+            _ = self.term.recv() => true,
+            _ = self.int.recv() => true,
+            _ = self.hup.recv() => false,
+        }
+    }
+}

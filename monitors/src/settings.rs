@@ -1,0 +1,169 @@
+//! The configuration: `masakarimonitors.conf` as it is, and a section `[monitor]` of our own.
+//!
+//! All of it is read by every monitor, so that a wrong value is found whichever starts first.
+
+mod api;
+mod common;
+mod watch;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tachi_config::{Ini, Known, Reader, Report};
+use tachi_spool::Limits;
+
+use crate::cli::ConfigArgs;
+use crate::failure::Failure;
+use crate::kind::Kind;
+
+pub use watch::{
+    ConsulSettings, GuestSettings, HostSettings, InstanceSettings, KubernetesSettings, ProcessSettings,
+};
+
+/// Everything.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The name of this host in reports: that under which it is registered in a segment, which is Nova's.
+    pub hostname: String,
+    /// Where a monitor may keep what it has to remember, a folder for each.
+    pub state_path: PathBuf,
+    /// How the API is reached.
+    pub api: tachi_instance_ha::Options,
+    /// How reports are delivered.
+    pub(crate) delivery: DeliverySettings,
+    /// The log.
+    pub(crate) log: LogSettings,
+    /// Where health is served, by monitor.
+    listen: Vec<(Kind, Option<String>)>,
+    /// A folder that has to be there, because the file says so.
+    tempdir: Option<PathBuf>,
+    /// `[host]`.
+    pub host: HostSettings,
+    /// `[consul]`.
+    pub consul: ConsulSettings,
+    /// `[kubernetes]`.
+    pub kubernetes: KubernetesSettings,
+    /// `[libvirt]` and `[instance]`.
+    pub instance: InstanceSettings,
+    /// `[introspectiveinstancemonitor]`.
+    pub guest: GuestSettings,
+    /// `[process]`.
+    pub process: ProcessSettings,
+    /// What was read, and what is strange about it.
+    pub(crate) report: Report,
+}
+
+/// How reports are delivered.
+#[derive(Debug, Clone)]
+pub(crate) struct DeliverySettings {
+    /// How many are kept.
+    pub(crate) limits: Limits,
+    /// A report that is older is dropped.
+    pub(crate) max_age: Duration,
+    /// A report that the API rejected is tried again for so long: the host may be registered yet.
+    pub(crate) rejected_max_age: Duration,
+    /// The first pause after a failure; each further one is twice as long.
+    pub(crate) retry_min: Duration,
+    /// The longest.
+    pub(crate) retry_max: Duration,
+    /// How long reports are still delivered after the word to stop.
+    pub(crate) drain: Duration,
+}
+
+/// The log.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct LogSettings {
+    pub(crate) debug: bool,
+    pub(crate) json: bool,
+    pub(crate) file: Option<PathBuf>,
+}
+
+impl Settings {
+    /// Reads what the command line names, or the file that is found.
+    pub(crate) fn load(args: &ConfigArgs, kind: Option<Kind>) -> Result<Self, Failure> {
+        let ini = Ini::load(&args.config_file, &args.config_dir, &search())
+            .map_err(|errors| Failure::usage(errors.to_string()))?;
+        Self::read(&ini.with_environment(std::env::vars()), kind)
+    }
+
+    /// Reads it from `ini`; `kind` is who reads.
+    pub(crate) fn read(ini: &Ini, kind: Option<Kind>) -> Result<Self, Failure> {
+        let mut known = known()?;
+        if let Some(section) = api::auth_section(ini) {
+            known.accept_section(&section);
+        }
+        let mut r = Reader::new(ini, &known);
+        let common = common::read(&mut r, kind);
+        let mut settings = Self {
+            hostname: common.hostname,
+            state_path: common.state_path,
+            delivery: common.delivery,
+            log: common.log,
+            listen: common.listen,
+            tempdir: common.tempdir,
+            api: api::read(&mut r),
+            host: watch::host(&mut r),
+            consul: watch::consul(&mut r),
+            kubernetes: watch::kubernetes(&mut r),
+            instance: watch::instance(&mut r),
+            guest: watch::guest(&mut r),
+            process: watch::process(&mut r),
+            report: Report {
+                warnings: Vec::new(),
+                effective: Vec::new(),
+            },
+        };
+        settings.report = r.finish().map_err(|errors| Failure::usage(errors.to_string()))?;
+        Ok(settings)
+    }
+
+    /// Where this monitor keeps what it has to remember.
+    pub fn folder(&self, kind: Kind) -> PathBuf {
+        self.state_path.join(kind.name())
+    }
+
+    /// Where this monitor's health is served; `None` if it is not.
+    pub(crate) fn listen(&self, kind: Kind) -> Option<&str> {
+        let found = self.listen.iter().find(|(of, _)| *of == kind);
+        found.and_then(|(_, address)| address.as_deref())
+    }
+
+    /// Upstream's rule: a folder that is named has to be one that can be written.
+    pub(crate) fn check_tempdir(&self) -> Result<(), Failure> {
+        let Some(folder) = &self.tempdir else {
+            return Ok(());
+        };
+        let wrong = |error| {
+            Failure::new(
+                format!("[DEFAULT] tempdir: writing into {}", folder.display()),
+                error,
+            )
+        };
+        std::fs::create_dir_all(folder).map_err(wrong)?;
+        let probe = folder.join(format!(".tachi-monitor.{}", std::process::id()));
+        std::fs::write(&probe, b"").map_err(wrong)?;
+        std::fs::remove_file(&probe).map_err(wrong)
+    }
+}
+
+fn known() -> Result<Known, Failure> {
+    Known::table("options.txt", include_str!("settings/options.txt"))
+        .map_err(|errors| Failure::told(format!("the table of options is wrong: {errors}")))
+}
+
+/// Where the configuration is looked for when none is named.
+fn search() -> Vec<PathBuf> {
+    const NAME: &str = "masakarimonitors.conf";
+    let mut paths = vec![PathBuf::from("/etc/tachi/tachi-monitor.conf")];
+    if let Some(home) = std::env::var_os("HOME").filter(|home| !home.is_empty()) {
+        let home = Path::new(&home);
+        paths.push(home.join(".masakarimonitors").join(NAME));
+        paths.push(home.join(NAME));
+    }
+    paths.push(Path::new("/etc/masakarimonitors").join(NAME));
+    paths.push(Path::new("/etc").join(NAME));
+    paths
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

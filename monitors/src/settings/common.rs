@@ -1,0 +1,154 @@
+//! `[DEFAULT]` and `[monitor]`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tachi_config::{Reader, Refusal};
+use tachi_spool::Limits;
+
+use super::{DeliverySettings, LogSettings};
+use crate::kind::Kind;
+
+pub(super) struct Common {
+    pub(super) hostname: String,
+    pub(super) state_path: PathBuf,
+    pub(super) delivery: DeliverySettings,
+    pub(super) log: LogSettings,
+    pub(super) listen: Vec<(Kind, Option<String>)>,
+    pub(super) tempdir: Option<PathBuf>,
+}
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+pub(super) fn read(r: &mut Reader<'_>, kind: Option<Kind>) -> Common {
+    const G: &str = "monitor";
+    let hostname = r
+        .string("DEFAULT", "hostname")
+        .default(own_name())
+        .check(|name| name_check(name))
+        .get();
+    let tempdir = r.string("DEFAULT", "tempdir").optional().map(PathBuf::from);
+    let log = log(r, kind);
+    let state_path = PathBuf::from(r.string(G, "state_path").default(state_path()).get());
+    let limits = Limits {
+        records: r
+            .int(G, "spool_max_records")
+            .default(4096_usize)
+            .range(16..=100_000)
+            .get(),
+        bytes: r
+            .int(G, "spool_max_bytes")
+            .default(2_097_152_usize)
+            .range(65_536..=67_108_864)
+            .get(),
+    };
+    let second = Duration::from_secs(1);
+    let delivery = DeliverySettings {
+        limits,
+        max_age: r
+            .seconds(G, "max_age")
+            .default(DAY)
+            .range(second * 60..=DAY * 30)
+            .get(),
+        rejected_max_age: r
+            .seconds(G, "rejected_max_age")
+            .default(second * 600)
+            .range(Duration::ZERO..=DAY)
+            .get(),
+        retry_min: r
+            .seconds(G, "retry_min")
+            .default(Duration::from_millis(500))
+            .range(Duration::from_millis(10)..=second * 60)
+            .get(),
+        retry_max: r
+            .seconds(G, "retry_max")
+            .default(second * 15)
+            .range(second / 10..=second * 600)
+            .get(),
+        drain: r
+            .seconds(G, "drain_timeout")
+            .default(second * 5)
+            .range(Duration::ZERO..=second * 80)
+            .get(),
+    };
+    if delivery.retry_max < delivery.retry_min {
+        let refusal = Refusal::new("is shorter than retry_min", "write a longer one");
+        r.refuse(G, "retry_max", refusal);
+    }
+    let listen = Kind::ALL
+        .map(|kind| {
+            let option = format!("{}_listen", kind.name());
+            let address = r
+                .string(G, &option)
+                .default(format!("127.0.0.1:{}", kind.port()))
+                .check(|text| listen_check(text))
+                .optional();
+            (kind, address.filter(|address| address != "off"))
+        })
+        .to_vec();
+    Common {
+        hostname,
+        state_path,
+        delivery,
+        log,
+        listen,
+        tempdir,
+    }
+}
+
+fn log(r: &mut Reader<'_>, kind: Option<Kind>) -> LogSettings {
+    let debug = r.bool("DEFAULT", "debug").default(false).get();
+    let json = r.bool("DEFAULT", "use_json").default(false).get();
+    let file = r.string("DEFAULT", "log_file").optional().map(PathBuf::from);
+    let folder = r.string("DEFAULT", "log_dir").optional().map(PathBuf::from);
+    let file = match (file, folder) {
+        // An absolute file stays where it is, as in oslo.log.
+        (Some(file), Some(folder)) => Some(folder.join(file)),
+        (Some(file), None) => Some(file),
+        (None, Some(folder)) => kind.map(|kind| folder.join(format!("tachi-{}-monitor.log", kind.name()))),
+        (None, None) => None,
+    };
+    LogSettings { debug, json, file }
+}
+
+/// What the API takes for the name of a host.
+fn name_check(name: &str) -> Result<(), Refusal> {
+    let good = name
+        .chars()
+        .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_'));
+    if good && (1..=255).contains(&name.len()) {
+        return Ok(());
+    }
+    Err(Refusal::new(
+        "is no name of a host",
+        "write the name under which Nova knows it: letters, digits, dots, dashes",
+    ))
+}
+
+fn listen_check(text: &str) -> Result<(), Refusal> {
+    if text.is_empty() || text == "off" || text.parse::<SocketAddr>().is_ok() {
+        return Ok(());
+    }
+    Err(Refusal::new("is no address", "write ADDRESS:PORT, or off"))
+}
+
+/// What the machine calls itself.
+fn own_name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+/// As the service manager gives it, or for trying things out.
+fn state_path() -> String {
+    let of = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    if let Some(state) = of("XDG_STATE_HOME") {
+        return format!("{state}/tachi-monitor");
+    }
+    if rustix::process::geteuid().is_root() {
+        return "/var/lib/tachi-monitor".to_owned();
+    }
+    of("HOME").map_or_else(
+        || "/var/lib/tachi-monitor".to_owned(),
+        |home| format!("{home}/.local/state/tachi-monitor"),
+    )
+}

@@ -1,0 +1,186 @@
+use super::*;
+
+/// What every configuration needs.
+pub(crate) const API: &str = "[api]\nauth_url = http://127.0.0.1:5000\nusername = u\npassword = p\n";
+
+/// Settings with `text` behind what every configuration needs.
+pub(crate) fn settings(text: &str) -> Settings {
+    read(&format!("{API}{text}")).unwrap()
+}
+
+fn read(text: &str) -> Result<Settings, Failure> {
+    Settings::read(&Ini::parse("m.conf", text).unwrap(), Some(Kind::Host))
+}
+
+/// As the charm renders it.
+const CHARM: &str = "
+[DEFAULT]
+debug = False
+hostname = compute-1.maas
+[healthcheck]
+[oslo_middleware]
+[cors]
+[api]
+region = RegionOne
+api_interface = internal
+auth_url = http://10.0.0.1:35357
+auth_type = password
+project_domain_name = service_domain
+project_domain_id = 0a1b
+user_domain_name = service_domain
+user_domain_id = 0a1b
+project_name = services
+username = masakarimonitors
+password = hunter2
+[callback]
+retry_max = 10
+retry_interval = 10
+[introspectiveinstancemonitor]
+[libvirt]
+connection_uri = qemu:///system
+[process]
+process_list_path = /etc/masakari/process_list.yaml
+[host]
+corosync_multicast_interfaces = ens3
+corosync_multicast_ports = 5405
+restrict_to_remotes = True
+disable_ipmi_check = True
+";
+
+#[test]
+fn the_file_of_the_charm_is_read_unchanged() {
+    let settings = read(CHARM).unwrap();
+    assert_eq!(settings.hostname, "compute-1.maas");
+    assert_eq!(settings.api.auth_url, "http://10.0.0.1:35357");
+    assert_eq!(settings.api.interface, tachi_instance_ha::Interface::Internal);
+    assert!(settings.host.restrict_to_remotes && settings.host.disable_ipmi_check);
+    assert_eq!(
+        settings.process.list,
+        PathBuf::from("/etc/masakari/process_list.yaml")
+    );
+    let shown = format!("{settings:?} {}", settings.report);
+    assert!(!shown.contains("hunter2"), "{shown}");
+    // The domain by id, where both are there.
+    assert!(
+        shown.contains("Id(\"0a1b\")") && !shown.contains("Name(\"service_domain\")"),
+        "{shown}"
+    );
+    let strange: Vec<_> = settings
+        .report
+        .warnings
+        .iter()
+        .filter(|w| !w.is_notice())
+        .collect();
+    assert!(strange.is_empty(), "{strange:?}");
+}
+
+#[test]
+fn the_old_name_of_the_host_is_read() {
+    let settings = read(&format!("[DEFAULT]\nhost = old.name\n{API}")).unwrap();
+    assert_eq!(settings.hostname, "old.name");
+}
+
+#[test]
+fn a_wrong_value_names_file_line_and_option() {
+    let cases = [
+        (
+            "[host]\nmonitoring_interval = soon\n",
+            "m.conf:2",
+            "monitoring_interval",
+        ),
+        (
+            "[host]\nmonitoring_driver = nagios\n",
+            "m.conf:2",
+            "monitoring_driver",
+        ),
+        ("[monitor]\n\nhost_listen = here\n", "m.conf:3", "host_listen"),
+        ("[DEFAULT]\nhostname = a b\n", "m.conf:2", "hostname"),
+        (
+            "[monitor]\nretry_max = 1\nretry_min = 2\n",
+            "m.conf:2",
+            "retry_max",
+        ),
+        (
+            "[DEFAULT]\n[process]\nrestart_retries = -1\n",
+            "m.conf:3",
+            "restart_retries",
+        ),
+    ];
+    for (text, place, option) in cases {
+        let failure = read(&format!("{text}{API}")).unwrap_err();
+        let said = failure.chain();
+        assert!(
+            failure.is_usage() && said.contains(place) && said.contains(option),
+            "{said}"
+        );
+    }
+}
+
+#[test]
+fn what_is_missing_is_told_at_once() {
+    let said = read("[DEFAULT]\n").unwrap_err().chain();
+    for option in ["auth_url", "password", "username"] {
+        assert!(said.contains(option), "{said}");
+    }
+    let said = read("[api]\nauth_url = http://k\nauth_type = v3applicationcredential\n")
+        .unwrap_err()
+        .chain();
+    assert!(
+        said.contains("application_credential_id") && said.contains("application_credential_secret"),
+        "{said}"
+    );
+}
+
+#[test]
+fn unknown_options_warn() {
+    let settings = settings("[host]\nmonitoring_intervall = 3\n[hosts]\na = b\n");
+    let warnings: Vec<String> = settings.report.warnings.iter().map(ToString::to_string).collect();
+    assert!(
+        warnings[0].contains("did you mean `monitoring_interval`"),
+        "{warnings:?}"
+    );
+    assert!(warnings[1].contains("[hosts] is not a section"), "{warnings:?}");
+}
+
+#[test]
+fn every_option_that_is_called_read_is_read() {
+    let known = known().unwrap();
+    let settings = settings("");
+    for (section, option) in known.read() {
+        if section == "api" && option.starts_with("application_credential_secret") {
+            continue;
+        }
+        let read = settings
+            .report
+            .effective
+            .iter()
+            .any(|seen| seen.section == section && seen.option == option);
+        assert!(read, "[{section}] {option}");
+    }
+}
+
+#[test]
+fn health_is_served_on_loopback_and_may_be_off() {
+    assert_eq!(settings("").listen(Kind::Process), Some("127.0.0.1:15872"));
+    assert_eq!(
+        settings("[monitor]\nprocess_listen = off\n").listen(Kind::Process),
+        None
+    );
+    assert_eq!(
+        settings("[monitor]\nprocess_listen = 0.0.0.0:1\n").listen(Kind::Process),
+        Some("0.0.0.0:1")
+    );
+}
+
+#[test]
+fn another_section_may_hold_the_credentials() {
+    let text =
+        "[api]\nauth_section = keystone\n[keystone]\nauth_url = http://k\nusername = u\npassword = p\n";
+    let settings = read(text).unwrap();
+    assert_eq!(settings.api.auth_url, "http://k");
+    assert!(
+        settings.report.warnings.is_empty(),
+        "{:?}",
+        settings.report.warnings
+    );
+}

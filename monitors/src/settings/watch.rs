@@ -1,0 +1,214 @@
+//! What each monitor watches.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tachi_config::Reader;
+
+/// `[host]`.
+#[derive(Debug, Clone)]
+pub struct HostSettings {
+    /// `default`, `simple` (both are Pacemaker), `consul` or `kubernetes`.
+    pub driver: &'static str,
+    /// How often Consul and Kubernetes are asked.
+    pub interval: Duration,
+    /// So many equal answers are needed.
+    pub samples: usize,
+    /// Declares a host off without a look at its power controller.
+    pub disable_ipmi_check: bool,
+    /// Only nodes that run `pacemaker-remoted` are looked at.
+    pub restrict_to_remotes: bool,
+    /// How long one look at a power controller may take.
+    pub ipmi_timeout: Duration,
+    /// How often it is repeated.
+    pub ipmi_retry_max: u32,
+    /// The pause before it is repeated.
+    pub ipmi_retry_interval: Duration,
+    /// `autodetect`, `cluster` or `remote`.
+    pub node_type: &'static str,
+}
+
+/// `[consul]`.
+#[derive(Debug, Clone, Default)]
+pub struct ConsulSettings {
+    /// The agent in the management network, as `host[:port]`.
+    pub manage: Option<String>,
+    /// That in the tenants' network.
+    pub tenant: Option<String>,
+    /// That in the storage network.
+    pub storage: Option<String>,
+    /// What is done about which networks.
+    pub matrix: Option<PathBuf>,
+}
+
+/// `[kubernetes]`.
+#[derive(Debug, Clone, Default)]
+pub struct KubernetesSettings {
+    /// Label selector of the nodes that are watched.
+    pub labels: String,
+}
+
+/// `[libvirt]` and `[instance]`.
+#[derive(Debug, Clone)]
+pub struct InstanceSettings {
+    /// libvirt's name for where it is.
+    pub uri: String,
+}
+
+/// `[introspectiveinstancemonitor]`.
+#[derive(Debug, Clone)]
+pub struct GuestSettings {
+    /// How often each guest is asked.
+    pub interval: Duration,
+    /// How long an answer may take.
+    pub timeout: Duration,
+    /// So many missing answers in a row are borne.
+    pub threshold: u32,
+    /// A pattern for the path of the agent's socket.
+    pub socket: String,
+}
+
+/// `[process]`.
+#[derive(Debug, Clone)]
+pub struct ProcessSettings {
+    /// How often a process that cannot be waited for is looked for.
+    pub interval: Duration,
+    /// How often a restart is repeated.
+    pub retries: u32,
+    /// The first pause before it is repeated; each further one is twice as long.
+    pub restart_interval: Duration,
+    /// The longest pause.
+    pub restart_interval_max: Duration,
+    /// How long a command may take.
+    pub command_timeout: Duration,
+    /// Nothing is started or restarted.
+    pub watch_only: bool,
+    /// The list.
+    pub list: PathBuf,
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+const DAY: Duration = Duration::from_secs(86_400);
+
+pub(super) fn host(r: &mut Reader<'_>) -> HostSettings {
+    const G: &str = "host";
+    HostSettings {
+        driver: r
+            .choice(
+                G,
+                "monitoring_driver",
+                &["default", "simple", "consul", "kubernetes"],
+            )
+            .default("default")
+            .get(),
+        interval: r
+            .seconds(G, "monitoring_interval")
+            .default(SECOND * 60)
+            .range(SECOND..=DAY)
+            .get(),
+        samples: r
+            .int(G, "monitoring_samples")
+            .default(1_usize)
+            .range(1..=1000)
+            .get(),
+        disable_ipmi_check: r.bool(G, "disable_ipmi_check").default(false).get(),
+        restrict_to_remotes: r.bool(G, "restrict_to_remotes").default(false).get(),
+        ipmi_timeout: r
+            .seconds(G, "ipmi_timeout")
+            .default(SECOND * 5)
+            .range(SECOND..=DAY)
+            .get(),
+        ipmi_retry_max: r.int(G, "ipmi_retry_max").default(3_u32).get(),
+        ipmi_retry_interval: r.seconds(G, "ipmi_retry_interval").default(SECOND * 10).get(),
+        node_type: r
+            .choice(G, "pacemaker_node_type", &["autodetect", "cluster", "remote"])
+            .default("autodetect")
+            .get(),
+    }
+}
+
+pub(super) fn consul(r: &mut Reader<'_>) -> ConsulSettings {
+    const G: &str = "consul";
+    ConsulSettings {
+        manage: r.string(G, "agent_manage").optional(),
+        tenant: r.string(G, "agent_tenant").optional(),
+        storage: r.string(G, "agent_storage").optional(),
+        matrix: r.string(G, "matrix_config_file").optional().map(PathBuf::from),
+    }
+}
+
+pub(super) fn kubernetes(r: &mut Reader<'_>) -> KubernetesSettings {
+    KubernetesSettings {
+        labels: r
+            .string("kubernetes", "monitoring_node_labels")
+            .optional()
+            .unwrap_or_default(),
+    }
+}
+
+pub(super) fn instance(r: &mut Reader<'_>) -> InstanceSettings {
+    InstanceSettings {
+        uri: r
+            .string("libvirt", "connection_uri")
+            .default("qemu:///system".to_owned())
+            .get(),
+    }
+}
+
+pub(super) fn guest(r: &mut Reader<'_>) -> GuestSettings {
+    const G: &str = "introspectiveinstancemonitor";
+    const SOCKET: &str = r"/var/lib/libvirt/qemu/org\.qemu\.guest_agent\..*\.instance-.*\.sock";
+    GuestSettings {
+        interval: r
+            .seconds(G, "guest_monitoring_interval")
+            .default(SECOND * 10)
+            .range(SECOND..=DAY)
+            .get(),
+        timeout: r
+            .seconds(G, "guest_monitoring_timeout")
+            .default(SECOND * 2)
+            .range(SECOND..=SECOND * 600)
+            .get(),
+        threshold: r
+            .int(G, "guest_monitoring_failure_threshold")
+            .default(3_u32)
+            .get(),
+        socket: r
+            .string(G, "qemu_guest_agent_sock_path")
+            .default(SOCKET.to_owned())
+            .get(),
+    }
+}
+
+pub(super) fn process(r: &mut Reader<'_>) -> ProcessSettings {
+    const G: &str = "process";
+    ProcessSettings {
+        interval: r
+            .seconds(G, "check_interval")
+            .default(SECOND * 5)
+            .range(SECOND..=DAY)
+            .get(),
+        retries: r.int(G, "restart_retries").default(3_u32).range(0..=1000).get(),
+        restart_interval: r
+            .seconds(G, "restart_interval")
+            .default(SECOND * 5)
+            .range(Duration::ZERO..=DAY)
+            .get(),
+        restart_interval_max: r
+            .seconds(G, "restart_interval_max")
+            .default(SECOND * 60)
+            .range(Duration::ZERO..=DAY)
+            .get(),
+        command_timeout: r
+            .seconds(G, "command_timeout")
+            .default(SECOND * 60)
+            .range(SECOND..=DAY)
+            .get(),
+        watch_only: r.bool(G, "watch_only").default(false).get(),
+        list: PathBuf::from(
+            r.string(G, "process_list_path")
+                .default("/etc/masakarimonitors/process_list.yaml".to_owned())
+                .get(),
+        ),
+    }
+}
