@@ -1,1 +1,53 @@
 //! What a Pacemaker cluster says about its nodes: pure, without any input or output.
+//!
+//! A node that Pacemaker shows as offline may be dead, taken out on purpose, out of reach and running, or merely unseen
+//! because the cluster lost its quorum. Only one of these may be evacuated: the one that was *fenced* since it was last
+//! up. This crate tells them apart:
+//!
+//! ```text
+//! crm_mon --output-as=xml -> CrmMon --+
+//!                                     +-> Snapshot --+
+//! cibadmin --query --------> Cib -----+              +-> verdict() -> Judgement of each node (verdict, reason, proof)
+//!                            History, Rules ---------+
+//!                                                           |
+//!                            Ledger, Told ------------------+-> plan() -> what to tell the Instance-HA API
+//! ```
+//!
+//! Running the tools, the clock, the disk and the API belong to the caller. All functions are total: whatever the XML
+//! holds, the answer is a verdict or an error, never a panic, and the work is bounded by the size of the text.
+//!
+//! ```
+//! use tachi_pacemaker::{CrmMon, History, Rules, Snapshot, Verdict, verdict};
+//!
+//! let xml = include_str!("../tests/recorded/001-all-up.xml");
+//! let snapshot = Snapshot::new(CrmMon::parse(xml)?, None);
+//! let judged = verdict(&History::default(), &snapshot, &Rules::default());
+//! assert_eq!(judged["cmp1"].verdict, Verdict::Up);
+//! # Ok::<(), tachi_pacemaker::Error>(())
+//! ```
+
+mod cib;
+mod crm_mon;
+mod device;
+mod error;
+mod history;
+mod names;
+mod plan;
+mod publisher;
+mod snapshot;
+mod storm;
+mod time;
+mod verdict;
+mod xml;
+
+pub use cib::{Cib, Device, Level, NodeState};
+pub use crm_mon::{CrmMon, FenceEvent, FenceStatus, Kind, Node, Resource};
+pub use error::Error;
+pub use history::{History, NodeHistory};
+pub use names::{NameError, Names};
+pub use plan::{Change, Ledger, Now, Pace, Planned, Report, Said, Streaks, Told, plan};
+pub use publisher::{Bridge, Claim, delay};
+pub use snapshot::Snapshot;
+pub use storm::Brake;
+pub use time::{Time, parse_time};
+pub use verdict::{Judgement, Proof, Rules, Verdict, verdict};

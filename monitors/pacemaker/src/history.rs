@@ -1,0 +1,103 @@
+//! What was seen before, as far as a verdict needs it. Belongs on disk: a bridge that forgets when a host was last up
+//! can no longer tell an old fencing from a new one.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{FenceStatus, Judgement, Snapshot, Time, Verdict};
+
+/// What is remembered of one node.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeHistory {
+    /// When it was last seen up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_up: Option<Time>,
+    /// Whether the fencing history was looked at when it was last up. Then a success that is not `known` came later,
+    /// whatever the clocks say.
+    #[serde(default)]
+    pub watched: bool,
+    /// The newest success that the cluster already told of when the node was last up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub known: Option<Time>,
+    /// The newest success told of, and when it was first seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub success: Option<(Time, Time)>,
+    /// The last verdict that was not `keep` or `blind`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<Verdict>,
+}
+
+/// What is remembered of a cluster.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct History {
+    /// By the cluster's names.
+    #[serde(default)]
+    pub nodes: BTreeMap<String, NodeHistory>,
+}
+
+impl History {
+    /// Says when a node was last up, for someone who did not watch it.
+    #[must_use]
+    pub fn with_last_up(mut self, name: &str, at: Time) -> Self {
+        self.nodes.entry(name.to_owned()).or_default().last_up = Some(at);
+        self
+    }
+
+    /// Notes successes before they are judged: a node that looks up must outlive the news of its fencing.
+    pub fn notice(&mut self, snapshot: &Snapshot) {
+        let Some(now) = snapshot.at else { return };
+        for node in &snapshot.mon.nodes {
+            let newest = newest_success(snapshot, &node.name);
+            let noted = self.nodes.entry(node.name.clone()).or_default();
+            if let Some(completed) = newest
+                && noted.success.is_none_or(|(before, _)| before != completed)
+            {
+                noted.success = Some((completed, now));
+            }
+        }
+    }
+
+    /// Keeps what was just judged. Call it with every snapshot, after [`crate::verdict`].
+    pub fn remember<'j>(
+        &mut self,
+        snapshot: &Snapshot,
+        judged: impl IntoIterator<Item = (&'j String, &'j Judgement)>,
+    ) {
+        for (name, judgement) in judged {
+            let noted = self.nodes.entry(name.clone()).or_default();
+            match judgement.verdict {
+                Verdict::Up => {
+                    noted.last_up = snapshot.at.or(noted.last_up);
+                    noted.known = newest_success(snapshot, name);
+                    noted.watched = true;
+                }
+                Verdict::Fenced | Verdict::Lost | Verdict::Planned => {}
+                Verdict::Keep | Verdict::Blind => continue,
+            }
+            noted.verdict = Some(judgement.verdict);
+        }
+    }
+
+    /// Forgets nodes the cluster no longer has, so that the file does not grow for ever. Not on a snapshot without
+    /// quorum: that list may be short.
+    pub fn forget_strangers(&mut self, snapshot: &Snapshot) {
+        if snapshot.mon.quorate && !snapshot.mon.nodes.is_empty() {
+            self.nodes
+                .retain(|name, _| snapshot.mon.nodes.iter().any(|node| node.name == *name));
+        }
+    }
+}
+
+/// The newest success that could have turned the node off.
+fn newest_success(snapshot: &Snapshot, name: &str) -> Option<Time> {
+    snapshot
+        .mon
+        .fences
+        .iter()
+        .filter(|fence| {
+            fence.target == name && fence.status == FenceStatus::Success && crate::verdict::kills(fence)
+        })
+        .filter_map(|fence| fence.completed)
+        .max()
+}

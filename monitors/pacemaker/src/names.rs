@@ -1,0 +1,179 @@
+//! The cluster's name for a machine, and Nova's.
+
+use std::collections::BTreeMap;
+
+/// How names of the cluster become names of hosts.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Names {
+    /// Said by an operator: cluster's name to host's name.
+    pub map: BTreeMap<String, String>,
+    /// All hosts there are, if they are known.
+    pub hosts: Vec<String>,
+}
+
+/// Why a node of the cluster is no host.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NameError {
+    /// More than one host fits.
+    #[error("node {node} could be any of the hosts {}: say which in node_map", .hosts.join(", "))]
+    Ambiguous {
+        /// The cluster's name.
+        node: String,
+        /// What fits.
+        hosts: Vec<String>,
+    },
+    /// No host fits.
+    #[error("node {node} is no registered host: register it or say which one it is in node_map")]
+    Unknown {
+        /// The cluster's name.
+        node: String,
+    },
+}
+
+impl Names {
+    /// The host's name: the very name, then what the map says, then the one host that differs by its domain only.
+    /// Without a list of hosts, the map or the very name.
+    ///
+    /// # Errors
+    ///
+    /// If several hosts fit, or none.
+    pub fn host(&self, node: &str) -> Result<String, NameError> {
+        if self.hosts.iter().any(|host| host == node) {
+            return Ok(node.to_owned());
+        }
+        if let Some(host) = self.map.get(node) {
+            return Ok(host.clone());
+        }
+        if self.hosts.is_empty() {
+            return Ok(node.to_owned());
+        }
+        let alike: Vec<_> = self
+            .hosts
+            .iter()
+            .filter(|host| same_machine(host, node))
+            .collect();
+        match alike.as_slice() {
+            [host] => Ok((*host).clone()),
+            [] => Err(NameError::Unknown {
+                node: node.to_owned(),
+            }),
+            many => Err(NameError::Ambiguous {
+                node: node.to_owned(),
+                hosts: many.iter().map(|host| (*host).clone()).collect(),
+            }),
+        }
+    }
+
+    /// Which node of the cluster the machine of this host name is.
+    pub fn node_of<'n>(&self, host: &str, nodes: &[&'n str]) -> Option<&'n str> {
+        let nodes = nodes.iter().copied();
+        let exact = nodes.clone().find(|node| *node == host);
+        let mapped = || {
+            nodes
+                .clone()
+                .find(|node| self.map.get(*node).is_some_and(|name| name == host))
+        };
+        let alike = || {
+            let mut alike = nodes.clone().filter(|node| same_machine(node, host));
+            alike.next().filter(|_| alike.next().is_none())
+        };
+        exact.or_else(mapped).or_else(alike)
+    }
+}
+
+/// One of the two is the other without its domain. Two different full names never are the same machine.
+fn same_machine(a: &str, b: &str) -> bool {
+    let (short, long) = if a.len() < b.len() { (a, b) } else { (b, a) };
+    let (short, long) = (short.to_lowercase(), long.to_lowercase());
+    short == long
+        || (!short.is_empty()
+            && long
+                .strip_prefix(&short)
+                .is_some_and(|domain| domain.starts_with('.')))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(map: &[(&str, &str)], hosts: &[&str]) -> Names {
+        Names {
+            map: map
+                .iter()
+                .map(|(node, host)| ((*node).to_owned(), (*host).to_owned()))
+                .collect(),
+            hosts: hosts.iter().map(|host| (*host).to_owned()).collect(),
+        }
+    }
+
+    #[test]
+    fn mw13_names_of_nodes_become_names_of_hosts() {
+        for (name, map, hosts, node, expected) in [
+            ("nothing known", &[][..], &[][..], "cmp1", Some("cmp1")),
+            (
+                "map without a list",
+                &[("cmp1", "nova1")],
+                &[],
+                "cmp1",
+                Some("nova1"),
+            ),
+            (
+                "the very name before the map",
+                &[("cmp1", "nova1")],
+                &["cmp1", "nova1"],
+                "cmp1",
+                Some("cmp1"),
+            ),
+            (
+                "map before the domain",
+                &[("cmp1", "nova1")],
+                &["cmp1.example.org"],
+                "cmp1",
+                Some("nova1"),
+            ),
+            (
+                "full name registered",
+                &[],
+                &["cmp1.example.org", "cmp10.example.org"],
+                "cmp1",
+                Some("cmp1.example.org"),
+            ),
+            (
+                "short name registered",
+                &[],
+                &["cmp1", "cmp2"],
+                "cmp1.example.org",
+                Some("cmp1"),
+            ),
+            (
+                "another case",
+                &[],
+                &["CMP1.example.org"],
+                "cmp1",
+                Some("CMP1.example.org"),
+            ),
+            ("two domains", &[], &["cmp1.a", "cmp1.b"], "cmp1", None),
+            ("another full name", &[], &["cmp1.a"], "cmp1.b", None),
+            ("a name that begins alike", &[], &["cmp11"], "cmp1", None),
+            ("stranger", &[], &["cmp1"], "ctl1", None),
+        ] {
+            assert_eq!(names(map, hosts).host(node).ok().as_deref(), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn mw13_the_own_node_is_found_under_every_name() {
+        let nodes = ["ctl1", "cmp1.example.org", "cmp2"];
+        for (name, map, host, expected) in [
+            ("very name", &[][..], "cmp2", Some("cmp2")),
+            ("short host name", &[], "cmp1", Some("cmp1.example.org")),
+            ("full host name", &[], "cmp2.example.org", Some("cmp2")),
+            ("map", &[("ctl1", "nova7")], "nova7", Some("ctl1")),
+            ("stranger", &[], "elsewhere", None),
+        ] {
+            assert_eq!(names(map, &[]).node_of(host, &nodes), expected, "{name}");
+        }
+        assert_eq!(names(&[], &[]).node_of("cmp1", &["cmp1.a", "cmp1.b"]), None);
+    }
+}

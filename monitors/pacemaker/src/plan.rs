@@ -1,0 +1,285 @@
+//! What to tell the API, given what it was told before: each change once.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Brake, Judgement, Proof, Time, Verdict};
+
+/// What was told of a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Said {
+    /// Off, with proof.
+    Fenced,
+    /// Gone, without proof.
+    Lost,
+    /// Back.
+    Started,
+}
+
+/// The last thing told of a node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Told {
+    /// What.
+    pub said: Said,
+    /// The same for every bridge that reports the same event.
+    pub key: String,
+    /// When, by the teller's clock: the report's `generated_time`, so that it can be repeated to the letter.
+    pub at: Time,
+    /// The node was seen up since.
+    #[serde(default)]
+    pub returned: bool,
+    /// It is known to have left this process.
+    #[serde(default)]
+    pub handed_over: bool,
+    /// The evidence that went with it, to repeat it to the letter.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proof: Option<Proof>,
+}
+
+/// Everything told, by the cluster's names. Belongs on disk, beside the [`crate::History`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ledger {
+    /// The last thing told of each node.
+    #[serde(default)]
+    pub nodes: BTreeMap<String, Told>,
+}
+
+/// When something is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pace {
+    /// A node must be up for so long before it is told as started.
+    pub started_after: Duration,
+    /// A node must be lost for so long before that is told; `None` never tells.
+    pub lost_after: Option<Duration>,
+    /// Too many at once.
+    pub brake: Brake,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self {
+            started_after: Duration::from_secs(10),
+            lost_after: Some(Duration::from_secs(60)),
+            brake: Brake::default(),
+        }
+    }
+}
+
+/// What is to be told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Report {
+    /// Stopped, offline, normal: proven off.
+    Fenced(Proof),
+    /// Stopped, offline, unknown.
+    Lost,
+    /// Started, online, normal.
+    Started,
+}
+
+impl Report {
+    /// What the ledger will say.
+    pub fn said(&self) -> Said {
+        match self {
+            Self::Fenced(_) => Said::Fenced,
+            Self::Lost => Said::Lost,
+            Self::Started => Said::Started,
+        }
+    }
+}
+
+/// One thing to tell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// The cluster's name of the node.
+    pub node: String,
+    /// What.
+    pub report: Report,
+    /// The same for every bridge that reports the same event.
+    pub key: String,
+}
+
+/// What `plan` came to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[must_use]
+pub struct Planned {
+    /// To be told now.
+    pub changes: Vec<Change>,
+    /// Held back by the storm brake.
+    pub held: Vec<Change>,
+}
+
+/// How long verdicts have stood, and a storm lasts. Begins anew with the process.
+#[derive(Debug, Clone, Default)]
+pub struct Streaks {
+    nodes: BTreeMap<String, (Verdict, Duration)>,
+    storm: Option<Duration>,
+}
+
+impl Streaks {
+    fn note(&mut self, judged: &BTreeMap<String, Judgement>, now: Duration) {
+        self.nodes.retain(|name, _| judged.contains_key(name));
+        for (name, judgement) in judged {
+            let streak = self.nodes.entry(name.clone()).or_insert((judgement.verdict, now));
+            if streak.0 != judgement.verdict {
+                *streak = (judgement.verdict, now);
+            }
+        }
+    }
+
+    fn lasts(&self, name: &str, now: Duration) -> Duration {
+        self.nodes
+            .get(name)
+            .map_or(Duration::ZERO, |(_, since)| now.saturating_sub(*since))
+    }
+
+    /// How long the brake has been holding reports back.
+    pub fn storm(&self, now: Duration) -> Option<Duration> {
+        self.storm.map(|since| now.saturating_sub(since))
+    }
+}
+
+/// The moment of a plan, on two clocks.
+#[derive(Debug, Clone, Copy)]
+pub struct Now {
+    /// For people, and to compare with what the ledger says of a former process.
+    pub wall: Time,
+    /// For durations.
+    pub steady: Duration,
+}
+
+impl Ledger {
+    /// Notes that a node is back, so that its next death is a new one. Call it with every set of verdicts.
+    pub fn observe(&mut self, judged: &BTreeMap<String, Judgement>) {
+        for (name, told) in &mut self.nodes {
+            if judged
+                .get(name)
+                .is_some_and(|judgement| judgement.verdict == Verdict::Up)
+            {
+                told.returned = true;
+            }
+        }
+    }
+
+    /// Notes that something was told, by this bridge or another.
+    pub fn tell(&mut self, change: &Change, at: Time, handed_over: bool) {
+        let proof = match &change.report {
+            Report::Fenced(proof) => Some(proof.clone()),
+            Report::Lost | Report::Started => None,
+        };
+        let told = Told {
+            said: change.report.said(),
+            key: change.key.clone(),
+            at,
+            returned: false,
+            handed_over,
+            proof,
+        };
+        self.nodes.insert(change.node.clone(), told);
+    }
+
+    /// Forgets a node that is not there any more.
+    pub fn retain(&mut self, mut keep: impl FnMut(&str) -> bool) {
+        self.nodes.retain(|name, _| keep(name));
+    }
+}
+
+/// What must be told of the nodes in `judged`: only those that are hosts, and not the teller's own.
+pub fn plan(
+    ledger: &Ledger,
+    judged: &BTreeMap<String, Judgement>,
+    streaks: &mut Streaks,
+    pace: &Pace,
+    now: Now,
+) -> Planned {
+    streaks.note(judged, now.steady);
+    let mut changes = Vec::new();
+    for (node, judgement) in judged {
+        let lasts = streaks.lasts(node, now.steady);
+        if let Some((report, key)) = due(ledger.nodes.get(node), judgement, lasts, pace) {
+            changes.push(Change {
+                node: node.clone(),
+                report,
+                key,
+            });
+        }
+    }
+    brake(ledger, judged.len(), changes, streaks, pace, now)
+}
+
+fn due(told: Option<&Told>, judgement: &Judgement, lasts: Duration, pace: &Pace) -> Option<(Report, String)> {
+    let gone_is_told = |said: Said| told.is_some_and(|told| told.said == said && !told.returned);
+    match judgement.verdict {
+        Verdict::Fenced => {
+            let proof = judgement.proof.clone()?;
+            let key = format!("fenced:{}", proof.completed.timestamp());
+            let same = told.is_some_and(|told| told.key == key);
+            (!same && !gone_is_told(Said::Fenced)).then_some((Report::Fenced(proof), key))
+        }
+        Verdict::Lost => {
+            let known = gone_is_told(Said::Lost) || gone_is_told(Said::Fenced);
+            let long = pace.lost_after.is_some_and(|after| lasts >= after);
+            // Every loss between two fencings is one to the other bridges: there is no cluster-side time for it.
+            let key = format!("lost:{}", told.map_or("first", |told| told.key.as_str()));
+            (long && !known).then_some((Report::Lost, key))
+        }
+        Verdict::Up => {
+            let told = told.filter(|told| told.said != Said::Started)?;
+            (lasts >= pace.started_after).then(|| (Report::Started, format!("started:{}", told.key)))
+        }
+        Verdict::Planned | Verdict::Keep | Verdict::Blind => None,
+    }
+}
+
+/// Holds back reports of hosts that are gone while too many are.
+fn brake(
+    ledger: &Ledger,
+    hosts: usize,
+    changes: Vec<Change>,
+    streaks: &mut Streaks,
+    pace: &Pace,
+    now: Now,
+) -> Planned {
+    let gone = |said: Said| matches!(said, Said::Fenced | Said::Lost);
+    let lately = |told: &Told| {
+        let age = (now.wall - told.at).to_std().unwrap_or(Duration::ZERO);
+        gone(told.said) && age <= pace.brake.window
+    };
+    let told = ledger
+        .nodes
+        .iter()
+        .filter(|(node, told)| lately(told) && !changes.iter().any(|change| change.node == **node));
+    let fresh = changes.iter().filter(|change| gone(change.report.said())).count();
+    if fresh == 0 || !pace.brake.holds(told.count() + fresh, hosts) {
+        if fresh == 0 || streaks.storm.is_none() {
+            streaks.storm = None;
+            return Planned {
+                changes,
+                held: Vec::new(),
+            };
+        }
+        // The storm has passed its peak, but what it held is still there.
+        if !pace.brake.holds(fresh, hosts) {
+            streaks.storm = None;
+            return Planned {
+                changes,
+                held: Vec::new(),
+            };
+        }
+    }
+    let since = *streaks.storm.get_or_insert(now.steady);
+    let released = now.steady.saturating_sub(since) >= pace.brake.hold;
+    let (changes, held) = changes.into_iter().partition(|change| match change.report {
+        Report::Started => true,
+        Report::Fenced(_) => released,
+        Report::Lost => false,
+    });
+    Planned { changes, held }
+}
+
+#[cfg(test)]
+mod tests;

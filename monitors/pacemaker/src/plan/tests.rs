@@ -1,0 +1,238 @@
+use super::*;
+use crate::parse_time;
+
+fn time(seconds: i64) -> Time {
+    parse_time(&(1_795_158_000 + seconds).to_string()).unwrap()
+}
+
+fn now(seconds: u64) -> Now {
+    Now {
+        wall: time(i64::try_from(seconds).unwrap()),
+        steady: Duration::from_secs(seconds),
+    }
+}
+
+fn judgement(verdict: Verdict, fenced_at: i64) -> Judgement {
+    let proof = (verdict == Verdict::Fenced).then(|| Proof {
+        target: "cmp1".to_owned(),
+        action: "off".to_owned(),
+        completed: time(fenced_at),
+        delegate: None,
+        origin: None,
+        client: None,
+        by_operator: false,
+        node_fenced: None,
+    });
+    Judgement {
+        verdict,
+        reason: String::new(),
+        proof,
+    }
+}
+
+/// A bridge that tells what it plans at once, and what it told, as (second, node, what).
+#[derive(Default)]
+struct Teller {
+    ledger: Ledger,
+    streaks: Streaks,
+    told: Vec<(u64, String, Said)>,
+    held: usize,
+}
+
+impl Teller {
+    fn see(&mut self, second: u64, nodes: &[(&str, Verdict, i64)]) {
+        let judged = nodes
+            .iter()
+            .map(|(node, verdict, at)| ((*node).to_owned(), judgement(*verdict, *at)))
+            .collect();
+        self.ledger.observe(&judged);
+        let planned = plan(
+            &self.ledger,
+            &judged,
+            &mut self.streaks,
+            &Pace::default(),
+            now(second),
+        );
+        for change in &planned.changes {
+            self.ledger.tell(change, now(second).wall, true);
+            self.told
+                .push((second, change.node.clone(), change.report.said()));
+        }
+        self.held = planned.held.len();
+    }
+
+    fn restart(&mut self) {
+        let text = serde_json::to_string(&self.ledger).unwrap();
+        self.ledger = serde_json::from_str(&text).unwrap();
+        self.streaks = Streaks::default();
+    }
+
+    fn said(&self) -> Vec<(u64, Said)> {
+        self.told
+            .iter()
+            .map(|(second, _, said)| (*second, *said))
+            .collect()
+    }
+}
+
+#[test]
+fn mw01_a_fencing_is_told_once_and_a_return_after_it_held() {
+    let mut teller = Teller::default();
+    for second in 0..5 {
+        teller.see(second, &[("cmp1", Verdict::Up, 0)]);
+    }
+    for second in 5..30 {
+        teller.see(second, &[("cmp1", Verdict::Lost, 0)]);
+    }
+    for second in 30..60 {
+        teller.see(second, &[("cmp1", Verdict::Fenced, 30)]);
+    }
+    for second in 60..80 {
+        teller.see(second, &[("cmp1", Verdict::Up, 0)]);
+    }
+    assert_eq!(teller.said(), [(30, Said::Fenced), (70, Said::Started)]);
+}
+
+#[test]
+fn mw02_a_fenced_node_that_flaps_is_never_told_as_started() {
+    let mut teller = Teller::default();
+    teller.see(0, &[("cmp1", Verdict::Fenced, 0)]);
+    for second in 1..200 {
+        let verdict = if second / 17 % 2 == 0 {
+            Verdict::Keep
+        } else {
+            Verdict::Fenced
+        };
+        teller.see(second, &[("cmp1", verdict, 0)]);
+    }
+    assert_eq!(teller.said(), [(0, Said::Fenced)]);
+}
+
+#[test]
+fn mw07_a_host_that_died_while_nobody_watched_is_told_by_its_proof() {
+    let mut teller = Teller::default();
+    teller.see(0, &[("cmp1", Verdict::Fenced, -500)]);
+    assert_eq!(teller.said(), [(0, Said::Fenced)]);
+}
+
+#[test]
+fn mw03_a_restart_neither_loses_nor_repeats() {
+    let mut teller = Teller::default();
+    teller.see(0, &[("cmp1", Verdict::Fenced, 0)]);
+    teller.restart();
+    for second in 1..100 {
+        teller.see(second, &[("cmp1", Verdict::Fenced, 0)]);
+    }
+    teller.restart();
+    for second in 100..120 {
+        teller.see(second, &[("cmp1", Verdict::Up, 0)]);
+    }
+    assert_eq!(teller.said(), [(0, Said::Fenced), (110, Said::Started)]);
+}
+
+#[test]
+fn a_host_that_is_fenced_twice_without_having_been_up_is_told_once() {
+    let mut teller = Teller::default();
+    teller.see(0, &[("cmp1", Verdict::Fenced, 0)]);
+    teller.see(30, &[("cmp1", Verdict::Lost, 0)]);
+    teller.see(31, &[("cmp1", Verdict::Fenced, 31)]);
+    assert_eq!(teller.said(), [(0, Said::Fenced)]);
+}
+
+#[test]
+fn a_host_that_was_up_for_a_moment_and_dies_again_is_told_again() {
+    let mut teller = Teller::default();
+    teller.see(0, &[("cmp1", Verdict::Fenced, 0)]);
+    teller.see(30, &[("cmp1", Verdict::Up, 0)]);
+    teller.see(32, &[("cmp1", Verdict::Lost, 0)]);
+    teller.see(33, &[("cmp1", Verdict::Fenced, 33)]);
+    assert_eq!(teller.said(), [(0, Said::Fenced), (33, Said::Fenced)]);
+}
+
+#[test]
+fn a_loss_is_told_when_it_lasts_and_then_the_fencing() {
+    let mut teller = Teller::default();
+    for second in 0..100 {
+        teller.see(second, &[("cmp1", Verdict::Lost, 0)]);
+    }
+    teller.see(100, &[("cmp1", Verdict::Fenced, 100)]);
+    assert_eq!(teller.said(), [(60, Said::Lost), (100, Said::Fenced)]);
+}
+
+#[test]
+fn mw10_a_planned_stop_is_not_told_nor_is_its_end() {
+    let mut teller = Teller::default();
+    for (second, verdict) in [
+        (0, Verdict::Up),
+        (1, Verdict::Planned),
+        (100, Verdict::Planned),
+        (101, Verdict::Up),
+        (150, Verdict::Up),
+    ] {
+        teller.see(second, &[("cmp1", verdict, 0)]);
+    }
+    assert!(teller.told.is_empty());
+}
+
+#[test]
+fn mw09_a_storm_is_held_and_what_still_stands_is_told_in_the_end() {
+    let names: Vec<String> = (0..10).map(|i| format!("cmp{i}")).collect();
+    let at = |verdict: Verdict| -> Vec<(&str, Verdict, i64)> {
+        names.iter().map(|name| (name.as_str(), verdict, 0)).collect()
+    };
+    let mut teller = Teller::default();
+    teller.see(0, &at(Verdict::Up));
+    for second in 1..121 {
+        teller.see(second, &at(Verdict::Fenced));
+        assert!(teller.told.is_empty(), "held at {second}: {:?}", teller.told);
+        assert_eq!(teller.held, 10);
+    }
+    teller.see(121, &at(Verdict::Fenced));
+    assert_eq!(teller.told.len(), 10);
+}
+
+#[test]
+fn mw09_a_storm_of_losses_is_never_told() {
+    let names: Vec<String> = (0..10).map(|i| format!("cmp{i}")).collect();
+    let mut teller = Teller::default();
+    for second in 0..600 {
+        let nodes: Vec<_> = names
+            .iter()
+            .map(|name| (name.as_str(), Verdict::Lost, 0))
+            .collect();
+        teller.see(second, &nodes);
+    }
+    assert!(teller.told.is_empty());
+}
+
+#[test]
+fn mw09_hosts_that_die_one_by_one_are_no_storm() {
+    let names: Vec<String> = (0..10).map(|i| format!("cmp{i}")).collect();
+    let mut teller = Teller::default();
+    for second in 0..300_u64 {
+        let nodes: Vec<_> = names
+            .iter()
+            .enumerate()
+            .map(|(i, name)| {
+                let dies = u64::try_from(i).unwrap() * 30;
+                let verdict = if second >= dies {
+                    Verdict::Fenced
+                } else {
+                    Verdict::Up
+                };
+                (name.as_str(), verdict, i64::try_from(dies).unwrap())
+            })
+            .collect();
+        teller.see(second, &nodes);
+    }
+    assert_eq!(teller.told.len(), 10);
+}
+
+#[test]
+fn a_ledger_of_an_older_version_is_read() {
+    let ledger: Ledger = serde_json::from_str(
+        r#"{"nodes":{"cmp1":{"said":"fenced","key":"fenced:1","at":"2026-11-20T07:06:43Z"}}}"#,
+    )
+    .unwrap();
+    assert!(!ledger.nodes["cmp1"].handed_over);
+}

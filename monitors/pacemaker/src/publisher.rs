@@ -1,0 +1,158 @@
+//! One bridge tells, the others stand by.
+//!
+//! Bridges see each other through node attributes that the cluster keeps in memory (they never reach the CIB). The
+//! first in line tells at once and says so in an attribute; the others wait their turn and tell only if by then nobody
+//! has, or if the one who began has stopped working on it. The API's own rule against duplicates is the last net.
+
+use std::fmt::Display;
+use std::time::Duration;
+
+use crate::Kind;
+
+/// The longest wait of the last in a long line.
+const LONGEST: u32 = 12;
+
+/// A bridge that is there to tell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bridge {
+    /// Its node.
+    pub node: String,
+    /// Member or remote. Members hear of a fencing first, through the cluster's alerts.
+    pub kind: Kind,
+    /// It runs on the cluster's DC.
+    pub dc: bool,
+}
+
+/// How long the bridge on `me` leaves the word to others: the one on the DC goes first, then members, then remotes.
+pub fn delay(me: &str, bridges: &[Bridge], turn: Duration) -> Duration {
+    let mut line: Vec<_> = bridges
+        .iter()
+        .map(|bridge| (!bridge.dc, bridge.kind != Kind::Member, bridge.node.as_str()))
+        .collect();
+    line.sort_unstable();
+    line.dedup();
+    // Who is not in line himself comes last.
+    let place = line
+        .iter()
+        .position(|(_, _, node)| *node == me)
+        .unwrap_or(line.len());
+    turn * u32::try_from(place).unwrap_or(LONGEST).min(LONGEST)
+}
+
+/// What a bridge says about a report that it has taken on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    /// Which report.
+    pub key: String,
+    /// The API has answered.
+    pub accepted: bool,
+    /// Counts on while the report is not yet accepted, so that others see that someone works on it.
+    pub beat: u64,
+}
+
+impl Display for Claim {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let state = if self.accepted { "accepted" } else { "spooled" };
+        write!(f, "{}/{state}/{}", self.key, self.beat)
+    }
+}
+
+impl Claim {
+    /// Reads an attribute's value. What is no claim is none.
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut parts = text.split('/');
+        let claim = Self {
+            key: parts.next().filter(|key| !key.is_empty())?.to_owned(),
+            accepted: match parts.next()? {
+                "accepted" => true,
+                "spooled" => false,
+                _ => return None,
+            },
+            beat: parts.next()?.parse().ok()?,
+        };
+        parts.next().is_none().then_some(claim)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bridge(node: &str, kind: Kind, dc: bool) -> Bridge {
+        Bridge {
+            node: node.to_owned(),
+            kind,
+            dc,
+        }
+    }
+
+    #[test]
+    fn mw08_who_goes_first() {
+        let turn = Duration::from_secs(5);
+        let line = [
+            bridge("cmp1", Kind::Remote, false),
+            bridge("ctl1", Kind::Member, false),
+            bridge("ctl3", Kind::Member, true),
+            bridge("cmp2", Kind::Remote, false),
+            bridge("ctl2", Kind::Member, false),
+        ];
+        for (me, expected) in [
+            ("ctl3", 0),
+            ("ctl1", 5),
+            ("ctl2", 10),
+            ("cmp1", 15),
+            ("cmp2", 20),
+            ("new", 25),
+        ] {
+            assert_eq!(delay(me, &line, turn), Duration::from_secs(expected), "{me}");
+        }
+        assert_eq!(
+            delay("cmp1", &[], turn),
+            Duration::ZERO,
+            "alone, or nobody can be asked"
+        );
+        let many: Vec<_> = (0..300)
+            .map(|i| bridge(&format!("cmp{i:03}"), Kind::Remote, false))
+            .collect();
+        assert_eq!(
+            delay("cmp299", &many, turn),
+            Duration::from_secs(60),
+            "the longest wait"
+        );
+        let twice = [
+            bridge("cmp1", Kind::Remote, false),
+            bridge("cmp1", Kind::Remote, false),
+            bridge("cmp2", Kind::Remote, false),
+        ];
+        assert_eq!(delay("cmp2", &twice, turn), turn, "a node that is listed twice");
+    }
+
+    #[test]
+    fn claims_are_read_back() {
+        for claim in [
+            Claim {
+                key: "fenced:1795158416".to_owned(),
+                accepted: false,
+                beat: 0,
+            },
+            Claim {
+                key: "started:fenced:7".to_owned(),
+                accepted: true,
+                beat: u64::MAX,
+            },
+        ] {
+            assert_eq!(Claim::parse(&claim.to_string()), Some(claim));
+        }
+        for text in [
+            "",
+            "x",
+            "x/accepted",
+            "/accepted/1",
+            "x/other/1",
+            "x/accepted/-1",
+            "x/accepted/1/2",
+        ] {
+            assert_eq!(Claim::parse(text), None, "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! The verdict on each node.
+//!
+//! The order of the questions is the order of caution: can the cluster be believed at all, is an attempt to fence still
+//! open, is there a success that came after the node was last up, and does a second witness confirm it. Only then is a
+//! node `fenced`. Everything that is not proven is `lost`, `planned` or `keep`.
+
+mod case;
+mod success;
+mod witness;
+
+use std::collections::BTreeMap;
+
+use chrono::TimeDelta;
+use serde::{Deserialize, Serialize};
+
+use crate::crm_mon::FenceEvent;
+use crate::history::NodeHistory;
+use crate::{History, Snapshot, Time};
+
+use case::Case;
+
+/// What a node is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Verdict {
+    /// Up, by all witnesses.
+    Up,
+    /// Turned off by the cluster since it was last up.
+    Fenced,
+    /// Gone, and not proven off.
+    Lost,
+    /// Taken out by an operator; it runs.
+    Planned,
+    /// The facts contradict each other: the verdict before stays.
+    Keep,
+    /// The cluster cannot be believed.
+    Blind,
+}
+
+impl Verdict {
+    /// The word the commands print.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Up => "up",
+            Self::Fenced => "fenced",
+            Self::Lost => "lost",
+            Self::Planned => "planned",
+            Self::Keep => "keep",
+            Self::Blind => "blind",
+        }
+    }
+}
+
+/// The success that makes a node `fenced`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Proof {
+    /// The node's name in the cluster.
+    pub target: String,
+    /// `off` or `reboot`.
+    pub action: String,
+    /// When, by the cluster's clock.
+    pub completed: Time,
+    /// Which node's fencer executed it.
+    pub delegate: Option<String>,
+    /// Which node asked for it.
+    pub origin: Option<String>,
+    /// Which program asked for it.
+    pub client: Option<String>,
+    /// An operator confirmed by hand that the node is off: a word, not a device.
+    pub by_operator: bool,
+    /// The CIB's own note of when a remote was fenced, seconds since the epoch.
+    pub node_fenced: Option<i64>,
+}
+
+/// A verdict with its reason.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use]
+pub struct Judgement {
+    /// What the node is.
+    pub verdict: Verdict,
+    /// Why, for people.
+    pub reason: String,
+    /// There if and only if the verdict is [`Verdict::Fenced`].
+    pub proof: Option<Proof>,
+}
+
+/// What the verdict may be tuned with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rules {
+    /// How far the cluster's clocks and the taker's may differ.
+    pub skew: TimeDelta,
+    /// How long a node must look up after a fencing before it counts as back: the views lag behind the device.
+    pub settle: TimeDelta,
+    /// Agents whose success turns nothing off.
+    pub null_agents: Vec<String>,
+    /// Without a CIB there is no verdict. A bridge needs this; someone who explains a saved file may do without.
+    pub need_cib: bool,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        let null = [
+            "null",
+            "external/null",
+            "fence_dummy",
+            "meatware",
+            "fence_ack_manual",
+            "ssh",
+            "external/ssh",
+        ];
+        Self {
+            skew: TimeDelta::seconds(5),
+            settle: TimeDelta::seconds(5),
+            null_agents: null.map(str::to_owned).to_vec(),
+            need_cib: false,
+        }
+    }
+}
+
+/// What `stonith_admin --confirm` leaves as the name of the node that executed it.
+const A_HUMAN: &str = "a human";
+
+/// Whether this is a fencing after which the node's guests cannot run on.
+pub(crate) fn kills(fence: &FenceEvent) -> bool {
+    fence.action == "off" || fence.action == "reboot"
+}
+
+/// The verdict on every node of the snapshot, and `keep` for those of the history that it does not list.
+pub fn verdict(history: &History, snapshot: &Snapshot, rules: &Rules) -> BTreeMap<String, Judgement> {
+    let unlisted = history
+        .nodes
+        .keys()
+        .map(|name| (name.clone(), plain(Verdict::Keep, "the cluster does not list it")));
+    let mut judged: BTreeMap<_, _> = unlisted.collect();
+    let never_seen = NodeHistory::default();
+    let blind = blindness(snapshot, rules);
+    for node in &snapshot.mon.nodes {
+        let past = history.nodes.get(&node.name).unwrap_or(&never_seen);
+        let judgement = match &blind {
+            Some(reason) => plain(Verdict::Blind, reason.clone()),
+            None => Case {
+                node,
+                past,
+                snapshot,
+                rules,
+            }
+            .judge(),
+        };
+        judged.insert(node.name.clone(), judgement);
+    }
+    judged
+}
+
+fn plain(verdict: Verdict, reason: impl Into<String>) -> Judgement {
+    Judgement {
+        verdict,
+        reason: reason.into(),
+        proof: None,
+    }
+}
+
+/// Why nothing that this snapshot shows means anything.
+fn blindness(snapshot: &Snapshot, rules: &Rules) -> Option<String> {
+    let mon = &snapshot.mon;
+    // Without quorum all remotes look cleanly offline.
+    if !mon.quorate {
+        return Some("the cluster has no quorum".to_owned());
+    }
+    if snapshot.cib.as_ref().is_some_and(|cib| !cib.quorate) {
+        return Some("the CIB says that there is no quorum".to_owned());
+    }
+    // Not printed at all on a remote by older versions; `remote` since.
+    if let Some(state) = mon
+        .pacemakerd
+        .as_deref()
+        .filter(|state| *state != "running" && *state != "remote")
+    {
+        return Some(format!("pacemakerd is not running but {state:?}"));
+    }
+    if mon.maintenance {
+        return Some("the cluster is in maintenance".to_owned());
+    }
+    if rules.need_cib && snapshot.cib.is_none() {
+        return Some("there is no CIB as second witness".to_owned());
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,207 @@
+//! One node's case: the questions in their order.
+
+use crate::crm_mon::{FenceEvent, FenceStatus, Kind, Node};
+use crate::device::null_device;
+use crate::history::NodeHistory;
+use crate::time::{second, show};
+use crate::{Rules, Snapshot, Time};
+
+use super::success::{Age, age};
+use super::{A_HUMAN, Judgement, Proof, Verdict, kills, plain};
+
+pub(super) struct Case<'c> {
+    pub(super) node: &'c Node,
+    pub(super) past: &'c NodeHistory,
+    pub(super) snapshot: &'c Snapshot,
+    pub(super) rules: &'c Rules,
+}
+
+impl Case<'_> {
+    pub(super) fn judge(&self) -> Judgement {
+        if self.node.maintenance {
+            return plain(Verdict::Blind, "the node is in maintenance");
+        }
+        match self.node.kind {
+            Kind::Member | Kind::Remote => {}
+            Kind::Guest => return plain(Verdict::Keep, "a guest of the cluster is no machine of its own"),
+            Kind::Other => return plain(Verdict::Keep, "not a kind of node that runs instances"),
+        }
+        let success = self
+            .fences()
+            .find(|fence| fence.status == FenceStatus::Success && kills(fence));
+        let success = success.and_then(|fence| Some((fence, fence.completed?)));
+        let age = success.map(|(_, completed)| age(completed, self.past, self.rules));
+        if let Some(why_not) = self.doubts_about_up() {
+            self.gone(success, age, &why_not)
+        } else {
+            self.back(success, age)
+        }
+    }
+
+    /// Looks up by every witness: is it, or have the views not yet caught up with a fencing?
+    fn back(&self, success: Option<(&FenceEvent, Time)>, age: Option<Age>) -> Judgement {
+        if let (Some((_, completed)), Some(age), Some(now)) = (success, age, self.snapshot.at) {
+            let first_seen = self
+                .past
+                .success
+                .filter(|(known, _)| *known == completed)
+                .map(|(_, seen)| seen);
+            let since = first_seen.map_or(completed, |seen| seen.max(completed));
+            if age != Age::Older && now - since < self.rules.settle {
+                let reason = format!(
+                    "fenced at {} and looks up: waiting until that is certain",
+                    show(completed)
+                );
+                return plain(Verdict::Keep, reason);
+            }
+        }
+        match self.node.kind {
+            Kind::Remote => plain(Verdict::Up, "online and its connection is started"),
+            Kind::Member | Kind::Guest | Kind::Other => plain(Verdict::Up, "online"),
+        }
+    }
+
+    fn gone(&self, success: Option<(&FenceEvent, Time)>, age: Option<Age>, why_not: &str) -> Judgement {
+        let failures = self.failures_since_up();
+        let failed = match failures {
+            0 => String::new(),
+            count => format!(" after {count} failed attempts"),
+        };
+        if self
+            .fences()
+            .any(|fence| fence.status == FenceStatus::Pending && kills(fence))
+        {
+            return plain(Verdict::Lost, format!("fencing is pending{failed}"));
+        }
+        if self.node.unclean {
+            return plain(Verdict::Lost, format!("unclean: not fenced{failed}"));
+        }
+        if let (Some((fence, completed)), Some(age)) = (success, age)
+            && let Some(judgement) = self.by_success(fence, completed, age)
+        {
+            return judgement;
+        }
+        if success.is_none() && self.past.verdict == Some(Verdict::Fenced) {
+            return plain(
+                Verdict::Keep,
+                "was fenced; the cluster has forgotten about it since",
+            );
+        }
+        if self.node.online {
+            return plain(Verdict::Keep, why_not);
+        }
+        self.offline_and_clean(success, failures)
+    }
+
+    /// What a success says about a node that is not up, if it says anything.
+    fn by_success(&self, fence: &FenceEvent, completed: Time, age: Age) -> Option<Judgement> {
+        let at = show(completed);
+        let lost = |why: String| {
+            Some(plain(
+                Verdict::Lost,
+                format!("{} succeeded at {at}, but {why}", fence.action),
+            ))
+        };
+        match age {
+            Age::Older => return None,
+            Age::Newer => {}
+            // Whole seconds, or clocks that differ a little: believed once the node is seen offline.
+            Age::Tie if !self.node.online => {}
+            Age::Tie => {
+                let reason = format!(
+                    "{} succeeded at {at}, the second it was last up, and it is online",
+                    fence.action
+                );
+                return Some(plain(Verdict::Keep, reason));
+            }
+            // Nobody saw it up. Only a remote's note says that it has not been back since.
+            Age::Unknown => {
+                let note = self.node_fenced().unwrap_or(0);
+                if self.node.kind != Kind::Remote || note < second(completed - self.rules.skew) || note == 0 {
+                    return (!self.node.online).then(|| {
+                        plain(
+                            Verdict::Lost,
+                            format!(
+                                "{} succeeded at {at}, but it is not known when the node was last up",
+                                fence.action
+                            ),
+                        )
+                    });
+                }
+            }
+        }
+        if let Some(later) = self.undone_after(completed) {
+            return lost(later);
+        }
+        if !self.snapshot.mon.stonith_enabled {
+            return lost("fencing is disabled in this cluster".to_owned());
+        }
+        if let Some(cib) = &self.snapshot.cib {
+            if let Some(null) = null_device(cib, &self.node.name, self.rules) {
+                return lost(null);
+            }
+            if let Some(doubt) = self.second_witness(completed) {
+                return lost(doubt);
+            }
+        }
+        let by_operator = fence.delegate.as_deref() == Some(A_HUMAN);
+        let mut reason = format!("{} succeeded at {at}", fence.action);
+        if by_operator {
+            reason.push_str(", by an operator's word");
+        } else if let Some(delegate) = &fence.delegate {
+            reason = format!("{reason} through {delegate}");
+        }
+        if let Some(up) = self.past.last_up {
+            reason = format!("{reason}, last up at {}", show(up));
+        }
+        if self.node.online {
+            reason.push_str("; online again only because its connection is being retried");
+        }
+        if self.snapshot.cib.is_none() {
+            reason.push_str("; no CIB was given to confirm it");
+        }
+        let proof = Proof {
+            target: self.node.name.clone(),
+            action: fence.action.clone(),
+            completed,
+            delegate: fence.delegate.clone(),
+            origin: fence.origin.clone(),
+            client: fence.client.clone(),
+            by_operator,
+            node_fenced: self.node_fenced().filter(|fenced| *fenced > 0),
+        };
+        Some(Judgement {
+            verdict: Verdict::Fenced,
+            reason,
+            proof: Some(proof),
+        })
+    }
+
+    fn offline_and_clean(&self, success: Option<(&FenceEvent, Time)>, failures: usize) -> Judgement {
+        if let Some(mark) = self.taken_out() {
+            return plain(Verdict::Planned, mark);
+        }
+        if !self.snapshot.mon.stonith_enabled {
+            return plain(Verdict::Lost, "offline, and this cluster does not fence");
+        }
+        if failures > 0 {
+            return plain(
+                Verdict::Lost,
+                format!("offline after {failures} failed attempts to fence it"),
+            );
+        }
+        match success {
+            None => plain(
+                Verdict::Planned,
+                "offline and clean; nothing was fenced: stopped in order",
+            ),
+            Some((_, completed)) => plain(
+                Verdict::Planned,
+                format!(
+                    "offline and clean; its last fencing at {} is older than when it was last up",
+                    show(completed)
+                ),
+            ),
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! Did a success come after the node was last up?
+
+use crate::history::NodeHistory;
+use crate::time::second;
+use crate::{Rules, Time};
+
+/// A success, beside the moment the node was last up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Age {
+    /// It came after.
+    Newer,
+    /// The same second, or the clocks differ within what is allowed while the order of events says "after".
+    Tie,
+    /// It came before: of an earlier life.
+    Older,
+    /// Nobody knows when the node was last up.
+    Unknown,
+}
+
+/// Compares by the order in which things were seen where that is known, by clocks where it is not.
+pub(super) fn age(completed: Time, past: &NodeHistory, rules: &Rules) -> Age {
+    let Some(up) = past.last_up else {
+        return Age::Unknown;
+    };
+    // Already told when the node was up: not even a clock that ran ahead makes it newer.
+    if past.known.is_some_and(|known| completed <= known) {
+        return Age::Older;
+    }
+    let (completed, up) = (second(completed), second(up));
+    if completed > up {
+        return Age::Newer;
+    }
+    let slack = if past.watched { rules.skew.num_seconds() } else { 0 };
+    if completed >= up - slack {
+        Age::Tie
+    } else {
+        Age::Older
+    }
+}

@@ -1,0 +1,146 @@
+//! What the witnesses say about one node.
+
+use chrono::TimeDelta;
+
+use crate::Time;
+use crate::crm_mon::{FenceEvent, FenceStatus, Kind};
+use crate::time::{second, show};
+
+use super::case::Case;
+use super::kills;
+
+impl Case<'_> {
+    /// What happened after a success and takes its worth away.
+    pub(super) fn undone_after(&self, completed: Time) -> Option<String> {
+        let later = self.fences().find(|fence| {
+            fence.completed.is_some_and(|at| at > completed)
+                && ((fence.status == FenceStatus::Failed && kills(fence))
+                    || (fence.status == FenceStatus::Success && fence.action == "on"))
+        })?;
+        let at = later.completed.map(show).unwrap_or_default();
+        Some(match later.status {
+            FenceStatus::Success => format!("it was turned on at {at}"),
+            FenceStatus::Failed | FenceStatus::Pending => format!("another attempt failed at {at}"),
+        })
+    }
+
+    /// What the CIB has against a success.
+    pub(super) fn second_witness(&self, completed: Time) -> Option<String> {
+        let note = self.snapshot.note(&self.node.name);
+        match self.node.kind {
+            Kind::Remote => {
+                let fenced = self.node_fenced().unwrap_or(0);
+                if fenced <= 0 {
+                    return Some("the CIB does not note it as fenced".to_owned());
+                }
+                let oldest = self.past.last_up.unwrap_or(completed);
+                let by_clock = self.past.last_up.is_some() && !self.past.watched;
+                let slack = if by_clock {
+                    TimeDelta::zero()
+                } else {
+                    self.rules.skew
+                };
+                (fenced < second(oldest - slack))
+                    .then(|| "the CIB's note of a fencing is older than when it was last up".to_owned())
+            }
+            Kind::Member | Kind::Guest | Kind::Other => {
+                let inside = note.is_some_and(|note| note.in_ccm == Some(true) || note.crmd == Some(true));
+                inside.then(|| "the CIB still has it in the membership".to_owned())
+            }
+        }
+    }
+
+    /// An operator's mark on the node or its connection.
+    pub(super) fn taken_out(&self) -> Option<String> {
+        if self.node.shutdown {
+            return Some("it was shut down in order".to_owned());
+        }
+        if self.node.kind != Kind::Remote {
+            return None;
+        }
+        let name = &self.node.name;
+        let Some(resource) = self.snapshot.mon.resource(name) else {
+            return Some("its connection is not configured any more".to_owned());
+        };
+        let stopped = resource
+            .target_role
+            .as_deref()
+            .is_some_and(|role| role.eq_ignore_ascii_case("stopped"))
+            || self
+                .snapshot
+                .cib
+                .as_ref()
+                .is_some_and(|cib| cib.stopped.contains(name));
+        if stopped {
+            return Some("its connection was stopped by an operator (target-role)".to_owned());
+        }
+        (!resource.managed).then(|| "its connection is not managed by the cluster".to_owned())
+    }
+
+    /// The first witness that does not see the node up, if any.
+    pub(super) fn doubts_about_up(&self) -> Option<String> {
+        let node = self.node;
+        if !node.online {
+            return Some("offline".to_owned());
+        }
+        if node.unclean {
+            return Some("unclean".to_owned());
+        }
+        if node.pending {
+            return Some("online, but still joining".to_owned());
+        }
+        let noted = self.snapshot.note(&node.name);
+        if node.kind != Kind::Remote {
+            let outside = noted.is_some_and(|state| state.in_ccm == Some(false) || state.crmd == Some(false));
+            return outside.then(|| "online, but the CIB does not have it in the membership".to_owned());
+        }
+        match self.snapshot.mon.resource(&node.name) {
+            Some(resource) if resource.failed => {
+                return Some(format!(
+                    "online, but its connection is {} and failed",
+                    resource.role
+                ));
+            }
+            Some(resource) if resource.role != "Started" => {
+                return Some(format!("online, but its connection is {}", resource.role));
+            }
+            Some(_) => {}
+            None => return Some("online, but it has no connection resource".to_owned()),
+        }
+        self.snapshot.cib.as_ref()?;
+        match noted {
+            None => Some("online, but the CIB does not note it".to_owned()),
+            Some(state) if state.in_ccm != Some(true) => {
+                Some("online, but in_ccm is false in the CIB".to_owned())
+            }
+            Some(state) if state.node_fenced.unwrap_or(0) > 0 => {
+                Some("online, but noted as fenced in the CIB".to_owned())
+            }
+            Some(_) => None,
+        }
+    }
+
+    pub(super) fn fences(&self) -> impl Iterator<Item = &FenceEvent> {
+        self.snapshot
+            .mon
+            .fences
+            .iter()
+            .filter(|fence| fence.target == self.node.name)
+    }
+
+    pub(super) fn failures_since_up(&self) -> usize {
+        let since = |fence: &FenceEvent| match (fence.completed, self.past.last_up) {
+            (Some(at), Some(up)) => at >= up - self.rules.skew,
+            _ => true,
+        };
+        self.fences()
+            .filter(|fence| fence.status == FenceStatus::Failed && kills(fence) && since(fence))
+            .count()
+    }
+
+    pub(super) fn node_fenced(&self) -> Option<i64> {
+        self.snapshot
+            .note(&self.node.name)
+            .and_then(|note| note.node_fenced)
+    }
+}

@@ -1,0 +1,128 @@
+//! Walking through XML that nobody vouches for: bounded in size and depth, without recursion, without entities.
+
+use std::borrow::Cow;
+
+use quick_xml::XmlVersion;
+use quick_xml::events::{BytesStart, Event};
+use quick_xml::reader::Reader;
+
+use crate::Error;
+
+/// A CIB of 1,000 nodes and 5,000 resources is about 20 MB.
+const LONGEST: usize = 64 << 20;
+/// Pacemaker nests about ten deep.
+const DEEPEST: usize = 64;
+
+/// One element's attributes.
+pub(crate) struct Element<'e> {
+    start: &'e BytesStart<'e>,
+    what: &'static str,
+}
+
+impl Element<'_> {
+    /// An attribute's value, unescaped.
+    pub(crate) fn text(&self, name: &str) -> Result<Option<Cow<'_, str>>, Error> {
+        let wrong = |source: quick_xml::Error| Error::Attribute {
+            what: self.what,
+            element: self.start.name().into_inner().chars().take(64).collect(),
+            source,
+        };
+        let mut found = None;
+        // All attributes, not the first that fits: one that is there twice is refused, not chosen.
+        for attribute in self.start.attributes() {
+            let attribute = attribute.map_err(|source| wrong(source.into()))?;
+            if attribute.key.into_inner() == name {
+                found = Some(
+                    attribute
+                        .normalized_value(XmlVersion::Implicit1_0)
+                        .map_err(wrong)?,
+                );
+            }
+        }
+        Ok(found)
+    }
+
+    /// An attribute's value, or an error if it is missing.
+    pub(crate) fn need(&self, name: &str) -> Result<String, Error> {
+        self.text(name)?.map(Cow::into_owned).ok_or_else(|| Error::Shape {
+            what: self.what,
+            problem: format!("has a <{}> without {name}", self.start.name().into_inner()),
+        })
+    }
+
+    /// An attribute that is a yes or a no; missing is no.
+    pub(crate) fn flag(&self, name: &str) -> Result<bool, Error> {
+        Ok(self.text(name)?.is_some_and(|value| yes(&value)))
+    }
+}
+
+/// Pacemaker's words for yes.
+pub(crate) fn yes(value: &str) -> bool {
+    ["true", "1", "yes", "y", "on"]
+        .iter()
+        .any(|word| value.eq_ignore_ascii_case(word))
+}
+
+/// Calls `open` for each element's beginning (with the names of all elements around it, itself last) and `close` for its
+/// end.
+pub(crate) fn walk(
+    what: &'static str,
+    text: &str,
+    mut open: impl FnMut(&[String], &Element<'_>) -> Result<(), Error>,
+    mut close: impl FnMut(&[String]),
+) -> Result<(), Error> {
+    let shape = |problem: String| Error::Shape { what, problem };
+    if text.len() > LONGEST {
+        return Err(shape(format!("is longer than {} MiB", LONGEST >> 20)));
+    }
+    let mut reader = Reader::from_str(text);
+    reader.config_mut().expand_empty_elements = true;
+    let mut path: Vec<String> = Vec::new();
+    let mut roots = 0_usize;
+    loop {
+        match reader
+            .read_event()
+            .map_err(|source| Error::Xml { what, source })?
+        {
+            Event::Start(start) => {
+                if path.is_empty() {
+                    roots += 1;
+                }
+                if roots > 1 {
+                    return Err(shape("holds more than one document".to_owned()));
+                }
+                if path.len() >= DEEPEST {
+                    return Err(shape(format!("is nested more than {DEEPEST} deep")));
+                }
+                path.push(start.name().into_inner().to_owned());
+                open(&path, &Element { start: &start, what })?;
+            }
+            Event::End(_) => {
+                close(&path);
+                path.pop();
+            }
+            // Entities of its own: nothing Pacemaker prints has them.
+            Event::DocType(_) => return Err(shape("has a document type".to_owned())),
+            Event::Eof => break,
+            Event::Empty(_)
+            | Event::Text(_)
+            | Event::CData(_)
+            | Event::Comment(_)
+            | Event::Decl(_)
+            | Event::PI(_)
+            | Event::GeneralRef(_) => {}
+        }
+    }
+    if roots == 0 {
+        return Err(shape("is empty".to_owned()));
+    }
+    if !path.is_empty() {
+        return Err(shape("is cut off".to_owned()));
+    }
+    Ok(())
+}
+
+/// The names without the outermost `skip`, for matching.
+pub(crate) fn tail(path: &[String], skip: usize) -> Vec<&str> {
+    path.iter().skip(skip).map(String::as_str).collect()
+}
