@@ -46,10 +46,8 @@ impl Kind {
     pub const fn limits(self) -> Limits {
         let (timeout, poll, parallel) = match self {
             Self::Ipmi => (30, 1, 1),
-            Self::Redfish => (60, 2, 1),
+            Self::Redfish | Self::Exec => (60, 2, 1),
             Self::Maas => (150, 5, 16),
-            // Each call is a process and a login of its own; some agents keep a BMC busy for seconds.
-            Self::Exec => (60, 2, 1),
         };
         Limits {
             timeout: Duration::from_secs(timeout),

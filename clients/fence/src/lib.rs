@@ -8,15 +8,33 @@
 //! * [`Fencers`] is the registry: it gives a host to the first fencer that covers it, and writes the audit lines.
 //! * [`Maas`] asks a MAAS region controller, which asks the host's power controller.
 //! * [`Device`] is one power controller: it reads and commands, and decides nothing.
+//! * [`Ipmi`] is a BMC behind `ipmitool`, [`Redfish`] one that speaks HTTP.
+//! * [`Exec`] runs any installed fence agent.
 //! * [`Source`] is where a secret comes from, with the checks that keep it one.
 
+mod address;
+mod child;
 mod credential;
 mod device;
+mod exec;
+mod fault;
+mod ipmi;
 mod maas;
+mod redfish;
 mod registry;
+#[cfg(test)]
+mod testing;
 mod text;
+mod web;
 
+pub use child::ChildError;
 pub use credential::{CredentialError, Source};
 pub use device::{Checked, Device, Kind, Limits, Plug, PlugError, UnknownKind};
+pub use exec::{Exec, ExecError, ExecOptions};
+pub use ipmi::{Ipmi, IpmiError, IpmiOptions, Privilege};
 pub use maas::{Maas, MaasOptions, SetupError};
+pub use redfish::{
+    Fingerprint, FingerprintError, Redfish, RedfishError, RedfishLogin, RedfishOptions, Trust, WebClients,
+};
 pub use registry::Fencers;
+pub use web::AuthorityError;

@@ -19,13 +19,20 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use secrecy::SecretString;
+use serde::Deserialize;
 use tachi_domain::fault::FaultClass;
 use tachi_domain::power::{Power, PowerReading};
 use tachi_engine::ports::{CallError, Clock, Fencer};
+use tokio::time::Instant;
+use tracing::instrument;
 
 use client::{Client, Effect, Request};
 use key::Key;
 use machine::Machine;
+
+use crate::device::{Checked, Device, Kind, Plug};
+use crate::fault::fault;
+use crate::web::AuthorityError;
 
 /// How long a host's system id is used for readings without looking at the machine.
 const REMEMBERED: Duration = Duration::from_hours(1);
@@ -33,12 +40,17 @@ const REMEMBERED: Duration = Duration::from_hours(1);
 /// How long a look at the machine is good enough to believe an "off".
 const IDENTITY_FRESH: Duration = Duration::from_secs(10);
 
+/// From this difference of the clocks on the self-test speaks up, in seconds.
+const SKEW_WORTH_SAYING: u64 = 60;
+
 /// Longest comment MAAS takes with a power command, in characters.
 const LONGEST_COMMENT: usize = 255;
 
 /// How to reach MAAS.
 #[derive(Clone, Debug)]
 pub struct MaasOptions {
+    /// The device's name.
+    pub name: String,
     /// `maas_url`: such as `https://maas.example:5443/MAAS`, with or without `/api/2.0/`.
     pub url: String,
     /// `maas_api_key`: `consumer:token:secret`. It is sent in clear, so the connection must not be.
@@ -63,6 +75,7 @@ impl MaasOptions {
     /// With the default deadlines.
     pub fn new(url: impl Into<String>, api_key: SecretString) -> Self {
         Self {
+            name: "maas".to_owned(),
             url: url.into(),
             api_key,
             ca_file: None,
@@ -99,29 +112,13 @@ pub enum SetupError {
         /// What was given.
         system_id: String,
     },
-    /// The CA file cannot be read.
-    #[error("reading maas_ca_file {}", path.display())]
-    CaFile {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        #[source]
-        source: std::io::Error,
-    },
-    /// The CA file has something else in it.
-    #[error("reading the certificates in maas_ca_file {}", path.display())]
-    CaCertificate {
-        /// The file.
-        path: PathBuf,
+    /// The CA file is none.
+    #[error("using maas_ca_file")]
+    Authorities {
         /// What is wrong with it.
+        #[from]
         #[source]
-        source: reqwest::Error,
-    },
-    /// The CA file has no certificate in it.
-    #[error("there is no PEM certificate in maas_ca_file {}", path.display())]
-    CaEmpty {
-        /// The file.
-        path: PathBuf,
+        source: AuthorityError,
     },
     /// The HTTP client could not be set up.
     #[error("setting up the HTTP client for MAAS")]
@@ -134,9 +131,11 @@ pub enum SetupError {
 
 /// MAAS, for every host it has a machine for.
 pub struct Maas {
+    name: String,
+    endpoint: String,
     client: Client,
     system_ids: BTreeMap<String, String>,
-    known: Mutex<HashMap<String, Known>>,
+    known: Mutex<HashMap<Plug, Known>>,
     clock: Arc<dyn Clock>,
 }
 
@@ -171,8 +170,11 @@ impl Maas {
                 });
             }
         }
+        let client = Client::new(&options, key, Arc::clone(&clock))?;
         Ok(Self {
-            client: Client::new(&options, key, Arc::clone(&clock))?,
+            name: options.name,
+            endpoint: format!("maas:{}", client.address()),
+            client,
             system_ids: options.system_ids,
             known: Mutex::default(),
             clock,
@@ -183,52 +185,60 @@ impl Maas {
     ///
     /// # Errors
     ///
-    /// As for [`Fencer::read_power`].
+    /// As for [`Device::read_power`].
     pub async fn whoami(&self) -> Result<String, CallError> {
-        #[derive(serde::Deserialize)]
-        struct User {
-            username: String,
-        }
-        let request = Request::get("users/", &[("op", "whoami")]);
-        let user: User = self.client.send(&request).await?.json()?;
-        Ok(user.username)
+        Ok(self.user().await?.username)
     }
 
-    /// The machine of `host`, as MAAS shows it now.
-    async fn look(&self, host: &str) -> Result<Machine, CallError> {
-        let machine = if let Some(system_id) = self.system_ids.get(host) {
-            machine::show(&self.client, system_id).await?
-        } else {
-            machine::find(&self.client, host).await?
+    async fn user(&self) -> Result<User, CallError> {
+        let request = Request::get("users/", &[("op", "whoami")]);
+        self.client.send(&request).await?.json()
+    }
+
+    /// The plug of a host, with the system id that was given for it.
+    fn plug(&self, host: &str) -> Result<Plug, CallError> {
+        Plug::new(host, self.system_ids.get(host).cloned())
+            .map_err(|error| CallError::refused(error.to_string()))
+    }
+
+    /// The machine of a plug, as MAAS shows it now.
+    async fn look(&self, plug: &Plug) -> Result<Machine, CallError> {
+        let machine = match plug.at_device() {
+            Some(system_id) if !machine::is_system_id(system_id) => {
+                let text = format!("{system_id:?} is not a MAAS system id (of host {})", plug.host());
+                return Err(CallError::refused(text));
+            }
+            Some(system_id) => machine::show(&self.client, system_id).await?,
+            None => machine::find(&self.client, plug.host()).await?,
         };
-        machine.ensure_switchable(host)?;
+        machine.ensure_switchable(plug.host())?;
         let known = Known {
             system_id: machine.system_id.clone(),
             looked_at: self.clock.boot(),
         };
-        self.known().insert(host.to_owned(), known);
+        self.known().insert(plug.clone(), known);
         Ok(machine)
     }
 
     /// The machine's system id, looked up if it was not for a while.
-    async fn known_or_look(&self, host: &str) -> Result<Known, CallError> {
+    async fn known_or_look(&self, plug: &Plug) -> Result<Known, CallError> {
         let now = self.clock.boot();
-        let known = self.known().get(host).cloned();
+        let known = self.known().get(plug).cloned();
         if let Some(known) = known.filter(|known| now.saturating_sub(known.looked_at) < REMEMBERED) {
             return Ok(known);
         }
-        let machine = self.look(host).await?;
+        let machine = self.look(plug).await?;
         Ok(Known {
             system_id: machine.system_id,
             looked_at: self.clock.boot(),
         })
     }
 
-    fn forget(&self, host: &str) {
-        self.known().remove(host);
+    fn forget(&self, plug: &Plug) {
+        self.known().remove(plug);
     }
 
-    fn known(&self) -> std::sync::MutexGuard<'_, HashMap<String, Known>> {
+    fn known(&self) -> std::sync::MutexGuard<'_, HashMap<Plug, Known>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -244,7 +254,7 @@ impl Maas {
         Ok(state)
     }
 
-    async fn read_known(&self, host: &str, known: Known) -> Result<PowerReading, CallError> {
+    async fn read_known(&self, plug: &Plug, known: Known) -> Result<PowerReading, CallError> {
         let state = self.query(&known.system_id).await?;
         let power = match state.as_str() {
             "on" => Power::On,
@@ -252,13 +262,15 @@ impl Maas {
             _ => Power::Unknown,
         };
         if power == Power::Off && self.clock.boot().saturating_sub(known.looked_at) > IDENTITY_FRESH {
-            let machine = self.look(host).await?;
+            let machine = self.look(plug).await?;
             if machine.system_id != known.system_id {
                 let text = format!(
-                    "MAAS now has machine {} for host {host}, not {}: its answer is not about this host",
-                    machine.system_id, known.system_id
+                    "MAAS now has machine {} for host {}, not {}: its answer is not about this host",
+                    machine.system_id,
+                    plug.host(),
+                    known.system_id
                 );
-                return Err(client::fault(FaultClass::Transient, None, false, text));
+                return Err(fault(FaultClass::Transient, None, false, text));
             }
         }
         Ok(PowerReading {
@@ -266,6 +278,144 @@ impl Maas {
             raw: self.client.clean(&state),
             device: format!("maas:{} system {}", self.client.address(), known.system_id),
             at: self.clock.wall(),
+        })
+    }
+
+    async fn command(&self, plug: &Plug, verb: &str, form: &[(&str, &str)]) -> Result<(), CallError> {
+        let machine = self.look(plug).await?;
+        let path = format!("machines/{}/", machine.system_id);
+        let request = Request {
+            post: true,
+            path: &path,
+            query: &[("op", verb)],
+            form,
+            effect: Effect::Command,
+        };
+        let outcome = self.client.send(&request).await;
+        if outcome
+            .as_ref()
+            .is_err_and(|error| error.fault.status == Some(404))
+        {
+            self.forget(plug);
+        }
+        let answer = outcome?;
+        match answer.command_json::<Machine>()? {
+            Some(after) if after.system_id == machine.system_id => Ok(()),
+            Some(after) => {
+                let text = format!(
+                    "MAAS was asked for {verb} of machine {} and answered about {}",
+                    machine.system_id, after.system_id
+                );
+                Err(fault(FaultClass::Permanent, Some(200), true, text))
+            }
+            None => {
+                let text = format!(
+                    "MAAS cannot do {verb} of machine {} of host {}: its power type ({}) does not allow it",
+                    machine.system_id,
+                    plug.host(),
+                    machine.power_type
+                );
+                Err(fault(FaultClass::Permanent, Some(200), false, text))
+            }
+        }
+    }
+}
+
+/// Who we are to MAAS.
+#[derive(Debug, Deserialize)]
+struct User {
+    username: String,
+    #[serde(default)]
+    is_superuser: bool,
+}
+
+fn comment(reason: &str) -> String {
+    reason.chars().take(LONGEST_COMMENT).collect()
+}
+
+#[async_trait]
+impl Device for Maas {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn kind(&self) -> Kind {
+        Kind::Maas
+    }
+
+    fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
+    #[instrument(name = "maas::read_power", skip_all, fields(device = %self.name, %plug), err(level = "debug"))]
+    async fn read_power(&self, plug: &Plug) -> Result<PowerReading, CallError> {
+        let known = self.known_or_look(plug).await?;
+        match self.read_known(plug, known).await {
+            // The machine was deleted and perhaps enlisted anew.
+            Err(error) if error.fault.status == Some(404) => {
+                self.forget(plug);
+                let known = self.known_or_look(plug).await?;
+                self.read_known(plug, known).await
+            }
+            outcome => outcome,
+        }
+    }
+
+    #[instrument(name = "maas::power_off", skip_all, fields(device = %self.name, %plug), err(level = "debug"))]
+    async fn power_off(&self, plug: &Plug, reason: &str) -> Result<(), CallError> {
+        let form = [("stop_mode", "hard"), ("comment", &comment(reason))];
+        self.command(plug, "power_off", &form).await
+    }
+
+    /// Looks first: with IPMI, MAAS does it by a power *cycle*, and a host that runs would lose everything.
+    #[instrument(name = "maas::power_on", skip_all, fields(device = %self.name, %plug), err(level = "debug"))]
+    async fn power_on(&self, plug: &Plug, reason: &str) -> Result<(), CallError> {
+        let reading = Device::read_power(self, plug).await?;
+        if reading.power != Power::Off {
+            let text = format!(
+                "MAAS was not asked to power on host {}: it says {:?}, and MAAS may cycle the power of what runs",
+                plug.host(),
+                reading.raw
+            );
+            return Err(fault(FaultClass::Conflict, None, false, text));
+        }
+        self.command(plug, "power_on", &[("comment", &comment(reason))])
+            .await
+    }
+
+    /// Also looks whether the key may switch this machine, and whether the clocks agree.
+    #[instrument(name = "maas::check", skip_all, fields(device = %self.name, %plug), err(level = "debug"))]
+    async fn check(&self, plug: &Plug) -> Result<Checked, CallError> {
+        let begun = Instant::now();
+        let machine = self.look(plug).await?;
+        let reading = Device::read_power(self, plug).await?;
+        let mut warnings = Vec::new();
+        let owner = machine.owner.as_deref().unwrap_or_default();
+        let user = self.user().await?;
+        if !user.is_superuser && user.username != owner {
+            warnings.push(format!(
+                "machine {} belongs to {owner:?} and {:?} is no administrator: MAAS may refuse to switch it",
+                machine.system_id, user.username
+            ));
+        }
+        if let Some(skew) = self
+            .client
+            .skew()
+            .filter(|skew| skew.unsigned_abs() >= SKEW_WORTH_SAYING)
+        {
+            let side = if skew > 0 { "ahead of" } else { "behind" };
+            warnings.push(format!(
+                "this clock is {} s {side} MAAS's; from 300 s on the key is refused",
+                skew.unsigned_abs()
+            ));
+        }
+        Ok(Checked {
+            reading,
+            latency: begun.elapsed(),
+            warnings: warnings
+                .iter()
+                .map(|warning| self.client.clean(warning))
+                .collect(),
         })
     }
 }
@@ -278,54 +428,11 @@ impl Fencer for Maas {
     }
 
     async fn read_power(&self, host: &str) -> Result<PowerReading, CallError> {
-        let known = self.known_or_look(host).await?;
-        match self.read_known(host, known).await {
-            // The machine was deleted and perhaps enlisted anew.
-            Err(error) if error.fault.status == Some(404) => {
-                self.forget(host);
-                let known = self.known_or_look(host).await?;
-                self.read_known(host, known).await
-            }
-            outcome => outcome,
-        }
+        Device::read_power(self, &self.plug(host)?).await
     }
 
     async fn power_off(&self, host: &str, reason: &str) -> Result<(), CallError> {
-        let machine = self.look(host).await?;
-        let path = format!("machines/{}/", machine.system_id);
-        let comment: String = reason.chars().take(LONGEST_COMMENT).collect();
-        let request = Request {
-            post: true,
-            path: &path,
-            query: &[("op", "power_off")],
-            form: &[("stop_mode", "hard"), ("comment", &comment)],
-            effect: Effect::Command,
-        };
-        let outcome = self.client.send(&request).await;
-        if outcome
-            .as_ref()
-            .is_err_and(|error| error.fault.status == Some(404))
-        {
-            self.forget(host);
-        }
-        let answer = outcome?;
-        match answer.command_json::<Machine>()? {
-            Some(after) if after.system_id == machine.system_id => Ok(()),
-            Some(after) => {
-                let text = format!(
-                    "MAAS was asked to power off machine {} and answered about {}",
-                    machine.system_id, after.system_id
-                );
-                Err(client::fault(FaultClass::Permanent, Some(200), true, text))
-            }
-            None => {
-                let text = format!(
-                    "MAAS cannot power off machine {} of host {host}: its power type ({}) does not allow it",
-                    machine.system_id, machine.power_type
-                );
-                Err(client::fault(FaultClass::Permanent, Some(200), false, text))
-            }
-        }
+        Device::power_off(self, &self.plug(host)?, reason).await
     }
 }
 

@@ -1,16 +1,24 @@
 //! Remote text made fit for one line of a log.
 
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use secrecy::{ExposeSecret as _, SecretString};
+
 /// Longest remote text that is kept, in characters.
 const LIMIT: usize = 400;
 
 /// One line without control characters, cut at a limit, with `secret` blotted out.
 pub(crate) fn one_line(text: &str, secret: &str) -> String {
-    let clean = if secret.is_empty() {
-        text.to_owned()
-    } else {
-        text.replace(secret, "***")
-    };
-    let clean: String = clean
+    if secret.is_empty() {
+        return short(text);
+    }
+    short(&text.replace(secret, "***"))
+}
+
+fn short(text: &str) -> String {
+    let clean: String = text
         .chars()
         .map(|c| if c.is_control() { ' ' } else { c })
         .collect();
@@ -19,6 +27,90 @@ pub(crate) fn one_line(text: &str, secret: &str) -> String {
         return joined;
     }
     joined.chars().take(LIMIT).chain("...".chars()).collect()
+}
+
+/// Blots out what a device must not say aloud: the secrets in every form in which they travel, and passwords in
+/// addresses.
+#[derive(Clone, Default)]
+pub(crate) struct Scrub {
+    forms: Vec<SecretString>,
+}
+
+impl fmt::Debug for Scrub {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Scrub").finish_non_exhaustive()
+    }
+}
+
+impl Scrub {
+    /// For a secret, and for the user it belongs to.
+    pub(crate) fn new(user: &str, secret: &SecretString) -> Self {
+        Self::of(std::iter::once((user, secret)))
+    }
+
+    /// For several secrets.
+    pub(crate) fn of<'a>(secrets: impl Iterator<Item = (&'a str, &'a SecretString)>) -> Self {
+        let mut forms = Vec::new();
+        for (user, secret) in secrets {
+            let plain = secret.expose_secret();
+            if plain.is_empty() {
+                continue;
+            }
+            // The longest form first: what it contains must not be replaced inside it.
+            forms.push(SecretString::from(STANDARD.encode(format!("{user}:{plain}"))));
+            forms.push(SecretString::from(percent(plain)));
+            forms.push(secret.clone());
+        }
+        Self { forms }
+    }
+
+    /// One line of remote text, fit for a log.
+    pub(crate) fn line(&self, text: &str) -> String {
+        let mut text = text.to_owned();
+        for form in &self.forms {
+            text = text.replace(form.expose_secret(), "***");
+        }
+        short(&without_credentials(&text))
+    }
+}
+
+fn percent(text: &str) -> String {
+    use std::fmt::Write as _;
+
+    let mut quoted = String::new();
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~') {
+            quoted.push(char::from(byte));
+        } else {
+            // Writing to a String does not fail.
+            let _ = write!(quoted, "%{byte:02X}");
+        }
+    }
+    quoted
+}
+
+/// `https://user:word@host` becomes `https://***@host`.
+fn without_credentials(text: &str) -> String {
+    let mut clean = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("://") {
+        clean.push_str(before);
+        clean.push_str("://");
+        let end = after
+            .find(|c: char| c.is_whitespace() || matches!(c, '/' | '?' | '#' | '"' | '\'' | '>'))
+            .unwrap_or(after.len());
+        let (authority, tail) = after.split_at(end);
+        match authority.rsplit_once('@') {
+            Some((_, host)) => {
+                clean.push_str("***@");
+                clean.push_str(host);
+            }
+            None => clean.push_str(authority),
+        }
+        rest = tail;
+    }
+    clean.push_str(rest);
+    clean
 }
 
 /// An error and everything below it.
@@ -48,5 +140,33 @@ mod tests {
             "key *** was refused"
         );
         assert_eq!(one_line(&"é".repeat(5000), "").chars().count(), LIMIT + 3);
+    }
+
+    #[test]
+    fn i9_a_secret_is_blotted_out_in_every_form_in_which_it_travels() {
+        let scrub = Scrub::new("fencer", &"p@ss/w:rd".into());
+        for (said, want) in [
+            ("login p@ss/w:rd failed", "login *** failed"),
+            ("p%40ss%2Fw%3Ard", "***"),
+            ("Basic ZmVuY2VyOnBAc3MvdzpyZA==", "Basic ***"),
+            (
+                "GET https://fencer:p@ss/w:rd@bmc/redfish",
+                "GET https://***@bmc/redfish",
+            ),
+            (
+                "see http://x:y@h:1/z and ftp://q@r",
+                "see http://***@h:1/z and ftp://***@r",
+            ),
+            ("mail a@b.c, https://h/a@b", "mail a@b.c, https://h/a@b"),
+            ("", ""),
+        ] {
+            assert_eq!(scrub.line(said), want, "{said}");
+        }
+        assert!(!format!("{scrub:?}").contains("p@ss"));
+        assert_eq!(
+            Scrub::new("", &"".into()).line("a b"),
+            "a b",
+            "no secret, nothing to hide"
+        );
     }
 }

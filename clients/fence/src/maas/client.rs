@@ -1,25 +1,23 @@
 //! Requests to MAAS: all leave from here.
 
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use http::StatusCode;
 use http::header::{ACCEPT, AUTHORIZATION, DATE, HeaderValue, RETRY_AFTER};
 use reqwest::redirect::Policy;
-use reqwest::{Certificate, Response, Url};
+use reqwest::{Response, Url};
 use serde::de::DeserializeOwned;
-use tachi_domain::fault::{Fault, FaultClass};
+use tachi_domain::fault::FaultClass;
 use tachi_engine::ports::{CallError, Clock};
 use tokio::sync::Semaphore;
 
 use super::key::Key;
 use super::{MaasOptions, SetupError, url};
+use crate::fault::{class_of, fault};
 use crate::text;
-
-/// Largest body that is read, in bytes.
-const BODY_LIMIT: usize = 8 << 20;
+use crate::web::{authorities, read};
 
 /// From this difference of the clocks on a refused key may be the clocks' fault: MAAS allows 300 s.
 const SKEW_SECONDS: i64 = 240;
@@ -76,6 +74,8 @@ pub(super) struct Client {
     permits: Semaphore,
     timeout: Duration,
     query_timeout: Duration,
+    /// How far this clock was ahead of MAAS's when it last answered, in seconds.
+    skew: Mutex<Option<i64>>,
 }
 
 impl std::fmt::Debug for Client {
@@ -115,6 +115,7 @@ impl Client {
             permits: Semaphore::new(options.concurrency.max(1)),
             timeout: options.timeout,
             query_timeout: options.query_timeout,
+            skew: Mutex::default(),
         })
     }
 
@@ -199,6 +200,7 @@ impl Client {
             .send()
             .await
             .map_err(|error| self.broken(line, error, request.effect))?;
+        self.note_skew(&response);
         let status = response.status();
         if status.is_success() {
             let body = read(response).await.map_err(|why| {
@@ -212,6 +214,21 @@ impl Client {
             });
         }
         Err(self.refused(response, line, request.effect).await)
+    }
+
+    /// How far this clock was ahead of MAAS's at the last answer that had a date, in seconds.
+    pub(super) fn skew(&self) -> Option<i64> {
+        *self.skew.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note_skew(&self, response: &Response) {
+        let date = response
+            .headers()
+            .get(DATE)
+            .and_then(|value| value.to_str().ok())
+            .and_then(|date| chrono::DateTime::parse_from_rfc2822(date).ok());
+        let skew = date.map(|date| self.clock.wall().micros().div_euclid(1_000_000) - date.timestamp());
+        *self.skew.lock().unwrap_or_else(PoisonError::into_inner) = skew;
     }
 
     fn broken(&self, line: &str, error: reqwest::Error, effect: Effect) -> CallError {
@@ -238,9 +255,7 @@ impl Client {
                 .and_then(|value: &HeaderValue| value.to_str().ok())
         };
         let retry = header(RETRY_AFTER).and_then(|value| value.trim().parse::<u64>().ok());
-        let skew = header(DATE)
-            .and_then(|date| chrono::DateTime::parse_from_rfc2822(date).ok())
-            .map(|date| self.clock.wall().micros().div_euclid(1_000_000) - date.timestamp());
+        let skew = self.skew();
         let body = read(response).await.unwrap_or_default();
         let mut text = format!(
             "{line} was answered {} {}",
@@ -271,58 +286,6 @@ impl Client {
     }
 }
 
-/// The class of a status that is not a success.
-fn class_of(status: StatusCode) -> FaultClass {
-    match status.as_u16() {
-        408 | 425 | 429 | 500..=599 => FaultClass::Transient,
-        _ => FaultClass::Permanent,
-    }
-}
-
-/// A failed call without an error below it.
-pub(super) fn fault(class: FaultClass, status: Option<u16>, maybe_done: bool, text: String) -> CallError {
-    CallError {
-        fault: Fault {
-            class,
-            status,
-            maybe_done,
-            text,
-        },
-        source: None,
-    }
-}
-
-async fn read(mut response: Response) -> Result<Vec<u8>, String> {
-    let mut body = Vec::new();
-    while let Some(chunk) = response
-        .chunk()
-        .await
-        .map_err(|error| text::chain(&error.without_url()))?
-    {
-        if body.len() + chunk.len() > BODY_LIMIT {
-            return Err(format!("larger than {BODY_LIMIT} bytes"));
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body)
-}
-
-fn authorities(path: &Path) -> Result<Vec<Certificate>, SetupError> {
-    let owned = || PathBuf::from(path);
-    let pem = std::fs::read(path).map_err(|source| SetupError::CaFile {
-        path: owned(),
-        source,
-    })?;
-    let found = Certificate::from_pem_bundle(&pem).map_err(|source| SetupError::CaCertificate {
-        path: owned(),
-        source,
-    })?;
-    if found.is_empty() {
-        return Err(SetupError::CaEmpty { path: owned() });
-    }
-    Ok(found)
-}
-
 /// A success.
 pub(super) struct Answer {
     line: String,
@@ -348,25 +311,5 @@ impl Answer {
             let text = format!("{} was answered with nonsense: {error}", self.line);
             fault(FaultClass::Transient, Some(200), true, text)
         })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_status_has_its_class() {
-        let transient = [408, 425, 429, 500, 502, 503, 504];
-        for status in [
-            301, 302, 400, 401, 403, 404, 408, 409, 410, 425, 429, 500, 502, 503, 504,
-        ] {
-            let want = if transient.contains(&status) {
-                FaultClass::Transient
-            } else {
-                FaultClass::Permanent
-            };
-            assert_eq!(class_of(StatusCode::from_u16(status).unwrap()), want, "{status}");
-        }
     }
 }

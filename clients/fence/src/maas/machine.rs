@@ -4,7 +4,8 @@ use serde::Deserialize;
 use tachi_domain::fault::FaultClass;
 use tachi_engine::ports::CallError;
 
-use super::client::{self, Client, Request};
+use super::client::{Client, Request};
+use crate::fault::fault;
 
 /// A machine, as far as we need it. Its `power_state` is left out on purpose: it is a cache.
 #[derive(Clone, Debug, Deserialize)]
@@ -16,6 +17,9 @@ pub(super) struct Machine {
     pub(super) fqdn: String,
     #[serde(default)]
     pub(super) power_type: String,
+    /// The user the machine is given to.
+    #[serde(default)]
+    pub(super) owner: Option<String>,
 }
 
 impl Machine {
@@ -55,7 +59,7 @@ pub(super) async fn show(client: &Client, system_id: &str) -> Result<Machine, Ca
             "MAAS was asked for machine {system_id} and answered with {}",
             machine.system_id
         );
-        return Err(client::fault(FaultClass::Permanent, Some(200), false, text));
+        return Err(fault(FaultClass::Permanent, Some(200), false, text));
     }
     checked(client, machine)
 }
@@ -65,7 +69,7 @@ fn checked(client: &Client, machine: Machine) -> Result<Machine, CallError> {
         return Ok(machine);
     }
     let text = format!("MAAS gave {:?} as a system id", client.clean(&machine.system_id));
-    Err(client::fault(FaultClass::Permanent, Some(200), false, text))
+    Err(fault(FaultClass::Permanent, Some(200), false, text))
 }
 
 fn short_name(host: &str) -> &str {
@@ -116,6 +120,7 @@ mod tests {
             hostname: short_name(fqdn).to_owned(),
             fqdn: fqdn.to_owned(),
             power_type: "ipmi".to_owned(),
+            owner: None,
         }
     }
 

@@ -9,6 +9,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 
 use super::*;
 use crate::Fencers;
+use crate::device::Device;
 
 const KEY: &str = "consumer-of-the-fixture:token-of-the-fixture:s3cret-of-the-fixture";
 const NOW: i64 = 1_700_000_000;
@@ -169,7 +170,7 @@ async fn the_device_is_asked_and_never_the_cache() {
             Reply::Json(200, json!({"state": state}))
         }))
         .await;
-        let reading = fake.maas().read_power("c1.maas").await.unwrap();
+        let reading = Fencer::read_power(&fake.maas(), "c1.maas").await.unwrap();
         assert_eq!((reading.power, reading.raw.as_str()), (want, state));
         assert_eq!(reading.device, format!("maas:{} system abc", fake.url));
         assert_eq!(reading.at, fake.clock.wall());
@@ -187,18 +188,18 @@ async fn a_system_id_is_remembered_but_an_off_is_believed_only_of_a_machine_just
     }))
     .await;
     let maas = fake.maas();
-    maas.read_power("c1").await.unwrap();
+    Fencer::read_power(&maas, "c1").await.unwrap();
     fake.advance(100);
-    maas.read_power("c1").await.unwrap();
+    Fencer::read_power(&maas, "c1").await.unwrap();
     assert_eq!(fake.lines(), [FIND, QUERY, QUERY]);
     *state.lock().unwrap() = "off";
-    assert_eq!(maas.read_power("c1").await.unwrap().power, Power::Off);
+    assert_eq!(Fencer::read_power(&maas, "c1").await.unwrap().power, Power::Off);
     assert_eq!(fake.lines()[3..], [QUERY, FIND]);
     fake.advance(5);
-    assert_eq!(maas.read_power("c1").await.unwrap().power, Power::Off);
+    assert_eq!(Fencer::read_power(&maas, "c1").await.unwrap().power, Power::Off);
     assert_eq!(fake.lines()[5..], [QUERY], "looked at 5 s ago");
     fake.advance(3600);
-    maas.read_power("c1").await.unwrap();
+    Fencer::read_power(&maas, "c1").await.unwrap();
     assert_eq!(fake.lines()[6..], [FIND, QUERY], "forgotten after an hour");
 }
 
@@ -215,16 +216,16 @@ async fn the_off_of_a_machine_that_lost_the_name_proves_nothing() {
     })
     .await;
     let maas = fake.maas();
-    assert_eq!(maas.read_power("c1").await.unwrap().power, Power::Off);
+    assert_eq!(Fencer::read_power(&maas, "c1").await.unwrap().power, Power::Off);
     fake.advance(60);
-    let error = maas.read_power("c1").await.unwrap_err();
+    let error = Fencer::read_power(&maas, "c1").await.unwrap_err();
     assert_eq!(error.fault.class, FaultClass::Transient);
     assert!(
         error.fault.text.contains("machine new for host c1, not abc"),
         "{error}"
     );
     assert_eq!(
-        maas.read_power("c1").await.unwrap().power,
+        Fencer::read_power(&maas, "c1").await.unwrap().power,
         Power::On,
         "the new machine is asked from then on"
     );
@@ -242,7 +243,10 @@ async fn a_machine_that_is_gone_is_looked_up_again() {
         _ => None,
     })
     .await;
-    assert_eq!(fake.maas().read_power("c1").await.unwrap().power, Power::On);
+    assert_eq!(
+        Fencer::read_power(&fake.maas(), "c1").await.unwrap().power,
+        Power::On
+    );
     assert_eq!(
         fake.lines(),
         [FIND, QUERY, FIND, "GET machines/new/?op=query_power_state"]
@@ -253,9 +257,9 @@ async fn a_machine_that_is_gone_is_looked_up_again() {
 async fn power_off_is_hard_and_looks_first() {
     let fake = Fake::start(|_| None).await;
     let maas = fake.maas();
-    maas.read_power("c1").await.unwrap();
+    Fencer::read_power(&maas, "c1").await.unwrap();
     let reason = format!("tachi recovery r1 & more: {}", "é".repeat(300));
-    maas.power_off("c1", &reason).await.unwrap();
+    Fencer::power_off(&maas, "c1", &reason).await.unwrap();
     assert_eq!(
         fake.lines(),
         [FIND, QUERY, FIND, OFF],
@@ -275,8 +279,8 @@ async fn a_given_system_id_is_used_without_asking_for_the_name() {
     let fake = Fake::start(|_| None).await;
     let given = BTreeMap::from([("nova-host-7".to_owned(), "abc".to_owned())]);
     let maas = fake.maas_with(|options| options.system_ids = given);
-    maas.read_power("nova-host-7").await.unwrap();
-    maas.power_off("nova-host-7", "r").await.unwrap();
+    Fencer::read_power(&maas, "nova-host-7").await.unwrap();
+    Fencer::power_off(&maas, "nova-host-7", "r").await.unwrap();
     assert_eq!(fake.lines(), [SHOW, QUERY, SHOW, OFF]);
 }
 
@@ -345,7 +349,10 @@ async fn a_power_off_that_maas_cannot_do_is_not_taken_for_done() {
     ];
     for (case, answer, want) in cases {
         let fake = Fake::start(answering(OFF, answer)).await;
-        let fault = fake.maas().power_off("c1", "r").await.unwrap_err().fault;
+        let fault = Fencer::power_off(&fake.maas(), "c1", "r")
+            .await
+            .unwrap_err()
+            .fault;
         assert_eq!((fault.class, fault.maybe_done), want, "{case}: {}", fault.text);
         assert_eq!(
             fake.lines().iter().filter(|line| *line == OFF).count(),
@@ -376,8 +383,8 @@ async fn hosts_that_maas_cannot_switch_are_refused_before_any_command() {
         let fake = Fake::start(answering(FIND, answer)).await;
         let maas = fake.maas();
         for error in [
-            maas.read_power("c1").await.unwrap_err(),
-            maas.power_off("c1", "r").await.unwrap_err(),
+            Fencer::read_power(&maas, "c1").await.unwrap_err(),
+            Fencer::power_off(&maas, "c1", "r").await.unwrap_err(),
         ] {
             assert_eq!(
                 (error.fault.class, error.fault.maybe_done),
@@ -405,7 +412,7 @@ async fn hostile_host_names_stay_inside_their_query_value() {
         ("a&op=power_off", "GET machines/?hostname=a%26op%3Dpower_off"),
         ("ü", "GET machines/?hostname=%C3%BC"),
     ] {
-        maas.read_power(host).await.unwrap_err();
+        Fencer::read_power(&maas, host).await.unwrap_err();
         assert_eq!(fake.lines().last().unwrap(), want);
     }
 }
@@ -415,7 +422,7 @@ async fn each_request_has_a_nonce_of_its_own_and_the_time() {
     let fake = Fake::start(|_| None).await;
     let maas = fake.maas();
     for _ in 0..5 {
-        maas.read_power("c1").await.unwrap();
+        Fencer::read_power(&maas, "c1").await.unwrap();
     }
     assert_eq!(maas.whoami().await.unwrap(), "tachi");
     let headers: Vec<String> = fake
@@ -470,7 +477,7 @@ async fn a_refused_key_is_told_from_a_wrong_clock() {
             Reply::Text(401, headers.clone(), "Authorization Error")
         }))
         .await;
-        let error = fake.maas().read_power("c1").await.unwrap_err();
+        let error = Fencer::read_power(&fake.maas(), "c1").await.unwrap_err();
         assert_eq!(
             (error.fault.status, error.fault.class),
             (Some(401), FaultClass::Permanent)
@@ -486,14 +493,14 @@ async fn a_lost_power_off_may_still_take_effect_and_a_lost_reading_not() {
         options.timeout = Duration::from_millis(200);
         options.query_timeout = Duration::from_millis(200);
     });
-    let off = maas.power_off("c1", "r").await.unwrap_err().fault;
+    let off = Fencer::power_off(&maas, "c1", "r").await.unwrap_err().fault;
     assert_eq!(
         (off.class, off.maybe_done),
         (FaultClass::Transient, true),
         "{}",
         off.text
     );
-    let read = maas.read_power("c1").await.unwrap_err().fault;
+    let read = Fencer::read_power(&maas, "c1").await.unwrap_err().fault;
     assert_eq!(
         (read.class, read.maybe_done),
         (FaultClass::Transient, false),
@@ -509,7 +516,7 @@ async fn a_refused_connection_did_nothing() {
     drop(free);
     let clock: Arc<dyn Clock> = Arc::new(TestClock::default());
     let maas = Maas::new(MaasOptions::new(url, KEY.into()), clock).unwrap();
-    let fault = maas.power_off("c1", "r").await.unwrap_err().fault;
+    let fault = Fencer::power_off(&maas, "c1", "r").await.unwrap_err().fault;
     assert_eq!(
         (fault.class, fault.maybe_done, fault.status),
         (FaultClass::Transient, false, None)
@@ -574,7 +581,7 @@ fn wrong_options_stop_the_start() {
     ));
     assert!(matches!(
         make(|o| o.ca_file = Some("/nonexistent/ca".into())),
-        Err(SetupError::CaFile { .. })
+        Err(SetupError::Authorities { .. })
     ));
     let given = make(|o| o.system_ids = BTreeMap::from([("c1".to_owned(), "../x".to_owned())]));
     assert!(matches!(given, Err(SetupError::SystemId { .. })));
@@ -633,5 +640,119 @@ async fn power_commands_are_audited_and_the_key_is_not() {
     assert!(audit[0].contains("recovery r1") && audit[3].contains("*** may not"));
     for secret in ["s3cret-of-the-fixture", "token-of-the-fixture"] {
         assert!(!text.contains(secret), "{secret} in the log");
+    }
+}
+
+fn plug(at_device: Option<&str>) -> Plug {
+    Plug::new("c1", at_device.map(ToOwned::to_owned)).unwrap()
+}
+
+#[tokio::test]
+async fn power_on_is_asked_only_of_a_machine_that_is_off() {
+    const ON: &str = "POST machines/abc/?op=power_on";
+    for (state, want) in [("off", true), ("on", false), ("unknown", false), ("error", false)] {
+        let fake = Fake::start(move |seen| match seen.line.as_str() {
+            QUERY => Some(Reply::Json(200, json!({"state": state}))),
+            ON => Some(Reply::Json(200, machine("abc", "c1"))),
+            _ => None,
+        })
+        .await;
+        let outcome = fake.maas().power_on(&plug(None), "back to service").await;
+        assert_eq!(outcome.is_ok(), want, "{state}: {outcome:?}");
+        assert_eq!(fake.lines().contains(&ON.to_owned()), want, "{state}");
+        if want {
+            let body = fake.seen.lock().unwrap().last().unwrap().body.clone();
+            assert_eq!(body, "comment=back+to+service");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_plug_may_name_the_system_id() {
+    let fake = Fake::start(|_| None).await;
+    let maas = fake.maas();
+    let named = Plug::new("nova-host-7", Some("abc".into())).unwrap();
+    Device::read_power(&maas, &named).await.unwrap();
+    Device::power_off(&maas, &named, "r").await.unwrap();
+    assert_eq!(fake.lines(), [SHOW, QUERY, SHOW, OFF]);
+    for hostile in ["../users", "abc/../def", "abc?op=power_on", "abc%2f"] {
+        let error = Device::power_off(&maas, &plug(Some(hostile)), "r")
+            .await
+            .unwrap_err();
+        assert_eq!(error.fault.class, FaultClass::Permanent, "{error}");
+    }
+    assert_eq!(fake.lines().len(), 4, "nothing was asked for those");
+}
+
+#[tokio::test]
+async fn the_self_test_says_what_would_go_wrong() {
+    let owned = |owner: &'static str| {
+        move || {
+            let mut one = machine("abc", "c1");
+            one["owner"] = json!(owner);
+            Reply::Json(200, json!([one]))
+        }
+    };
+    let date = |seconds: &str| vec![("date", format!("Tue, 14 Nov 2023 {seconds} GMT"))];
+    // (case, owner, superuser, MAAS's date, parts of the warnings)
+    type Case = (
+        &'static str,
+        &'static str,
+        bool,
+        &'static str,
+        &'static [&'static str],
+    );
+    let cases: [Case; 5] = [
+        ("all is well", "tachi", false, "22:13:20", &[]),
+        ("an administrator", "juju", true, "22:13:20", &[]),
+        (
+            "somebody else's",
+            "juju",
+            false,
+            "22:13:20",
+            &["belongs to \"juju\""],
+        ),
+        (
+            "a clock that is late",
+            "tachi",
+            false,
+            "22:15:20",
+            &["120 s behind"],
+        ),
+        (
+            "both",
+            "",
+            false,
+            "22:11:20",
+            &["belongs to \"\"", "120 s ahead of"],
+        ),
+    ];
+    for (case, owner, superuser, clock, want) in cases {
+        let owned = owned(owner);
+        let fake = Fake::start(move |seen| match seen.line.as_str() {
+            FIND => Some(owned()),
+            "GET users/?op=whoami" => Some(Reply::Text(
+                200,
+                date(clock),
+                if superuser {
+                    r#"{"username": "tachi", "is_superuser": true}"#
+                } else {
+                    r#"{"username": "tachi", "is_superuser": false}"#
+                },
+            )),
+            _ => None,
+        })
+        .await;
+        let checked = fake.maas().check(&plug(None)).await.unwrap();
+        assert_eq!(checked.reading.power, Power::On, "{case}");
+        assert_eq!(
+            checked.warnings.len(),
+            want.len(),
+            "{case}: {:?}",
+            checked.warnings
+        );
+        for (warning, part) in checked.warnings.iter().zip(want) {
+            assert!(warning.contains(part), "{case}: {warning}");
+        }
     }
 }

@@ -3,6 +3,7 @@
 use reqwest::Url;
 
 use super::SetupError;
+use crate::web::is_loopback;
 
 /// Brings an address to the form `http(s)://host:port/MAAS/api/2.0/`.
 pub(super) fn normalise(text: &str, allow_http: bool) -> Result<Url, SetupError> {
@@ -44,12 +45,6 @@ pub(super) fn normalise(text: &str, allow_http: bool) -> Result<Url, SetupError>
     segments.extend(["api".to_owned(), "2.0".to_owned(), String::new()]);
     url.set_path(&segments.join("/"));
     Ok(url)
-}
-
-fn is_loopback(url: &Url) -> bool {
-    let host = url.host_str().unwrap_or("");
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
-    host == "localhost" || bare.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
 #[cfg(test)]

@@ -1,0 +1,367 @@
+//! Children: `ipmitool` and fence agents.
+//!
+//! A child gets its secrets on standard input, where nobody else can read them: not by arguments, not by its environment.
+//! It leads a process group of its own under `timeout`, so that what it starts ends with it: when its time is over, when
+//! nobody waits for it any more, and when we are killed ourselves (R4).
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use secrecy::{ExposeSecret as _, SecretString};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::process::{Child, Command};
+
+/// What children find on their path.
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// How much later than we `timeout` ends the group: it is there for the case that we are gone.
+const SPARE: Duration = Duration::from_secs(1);
+
+/// How long the output of a child that has ended is waited for: what it left behind may hold it open.
+const LEFT_BEHIND: Duration = Duration::from_millis(500);
+
+/// How much of each output is kept, in bytes.
+const KEPT: usize = 64 << 10;
+
+/// What to run.
+#[derive(Debug)]
+pub(crate) struct Call<'a> {
+    /// Seen by everybody on this machine, like the arguments.
+    pub(crate) program: &'a Path,
+    pub(crate) args: Vec<String>,
+    /// What the child reads.
+    pub(crate) input: SecretString,
+    /// Then the whole group is killed.
+    pub(crate) limit: Duration,
+}
+
+/// A child that has ended.
+#[derive(Debug)]
+pub(crate) struct Finished {
+    /// `None` if a signal ended it.
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+/// A child that did not come to an end of its own.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ChildError {
+    /// It was not started.
+    #[error("starting {}", program.display())]
+    Start {
+        /// What was to be run.
+        program: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// It was not there, or may not be run.
+    #[error("{} is not installed, or may not be run", program.display())]
+    Missing {
+        /// What was to be run.
+        program: PathBuf,
+    },
+    /// It took too long and was killed with all it had started.
+    #[error("{} took longer than {limit:?} and was killed", program.display())]
+    TooLong {
+        /// What was run.
+        program: PathBuf,
+        /// How long it was given.
+        limit: Duration,
+    },
+    /// It could not be waited for.
+    #[error("waiting for {}", program.display())]
+    Wait {
+        /// What was run.
+        program: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// Runs a child to its end.
+///
+/// # Errors
+///
+/// It could not be started, or took too long.
+///
+/// # Cancel safety
+///
+/// When dropped half way, the child's whole group is killed.
+pub(crate) async fn run(call: &Call<'_>) -> Result<Finished, ChildError> {
+    let program = || call.program.to_owned();
+    let mut child = command(call).spawn().map_err(|source| ChildError::Start {
+        program: program(),
+        source,
+    })?;
+    let mut group = Group::of(&child);
+    let outcome = tokio::time::timeout(call.limit, talk(&mut child, &call.input, &mut group)).await;
+    let Ok(outcome) = outcome else {
+        group.kill();
+        // Collects the leader; the kill cannot be refused.
+        let _ = child.wait().await;
+        group.ended();
+        return Err(ChildError::TooLong {
+            program: program(),
+            limit: call.limit,
+        });
+    };
+    let finished = outcome.map_err(|source| ChildError::Wait {
+        program: program(),
+        source,
+    })?;
+    // `timeout`'s own words: 126 may not be run, 127 not found.
+    if matches!(finished.code, Some(126 | 127)) {
+        return Err(ChildError::Missing { program: program() });
+    }
+    Ok(finished)
+}
+
+fn command(call: &Call<'_>) -> Command {
+    let seconds = (call.limit + SPARE).as_secs_f64();
+    let mut command = Command::new("/usr/bin/timeout");
+    command
+        .args(["--kill-after=1", "--signal=KILL", &format!("{seconds:.3}")])
+        .arg(call.program)
+        .args(&call.args)
+        .env_clear()
+        .env("PATH", PATH)
+        .env("LC_ALL", "C")
+        .env("HOME", "/nonexistent")
+        .current_dir("/")
+        .process_group(0)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
+    command
+}
+
+async fn talk(child: &mut Child, input: &SecretString, group: &mut Group) -> io::Result<Finished> {
+    let stdin = child.stdin.take();
+    let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+    let status = {
+        let write = async {
+            if let Some(mut pipe) = stdin {
+                // A child that does not want it all is no fault.
+                let _ = pipe.write_all(input.expose_secret().as_bytes()).await;
+            }
+        };
+        let (out, err) = (child.stdout.take(), child.stderr.take());
+        let read = async { tokio::join!(write, keep(out, &mut stdout), keep(err, &mut stderr)) };
+        tokio::pin!(read);
+        // Both branches may be dropped and begun again: `wait` is cancel safe, and `read` is pinned outside.
+        tokio::select! {
+            _ = &mut read => child.wait().await,
+            status = child.wait() => {
+                if tokio::time::timeout(LEFT_BEHIND, &mut read).await.is_err() {
+                    // Something of the group lives and holds the pipes, so the group's number is still its own.
+                    group.kill();
+                }
+                status
+            }
+        }
+    };
+    group.ended();
+    Ok(Finished {
+        code: status?.code(),
+        stdout: String::from_utf8_lossy(&stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&stderr).into_owned(),
+    })
+}
+
+/// Reads to the end and keeps the beginning: a child must not stand still because nobody reads what it says.
+async fn keep(pipe: Option<impl AsyncRead + Unpin>, kept: &mut Vec<u8>) {
+    let Some(mut pipe) = pipe else { return };
+    let mut buffer = [0; 4096];
+    while let Ok(got @ 1..) = pipe.read(&mut buffer).await {
+        let room = KEPT.saturating_sub(kept.len()).min(got);
+        kept.extend(buffer.iter().take(room));
+    }
+}
+
+/// A process group whose leader has not been collected yet, so that its number is nobody else's.
+struct Group(Option<Pid>);
+
+impl Group {
+    fn of(child: &Child) -> Self {
+        let pid = child.id().and_then(|pid| i32::try_from(pid).ok());
+        Self(pid.and_then(Pid::from_raw))
+    }
+
+    fn kill(&self) {
+        if let Some(pid) = self.0 {
+            // It may have ended by itself just now.
+            let _ = kill_process_group(pid, Signal::KILL);
+        }
+    }
+
+    fn ended(&mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::time::Instant;
+
+    use super::*;
+
+    fn shell(script: &str, limit: Duration) -> Call<'static> {
+        Call {
+            program: Path::new("/bin/sh"),
+            args: vec!["-c".into(), script.into()],
+            input: "word-of-the-fixture\n".into(),
+            limit,
+        }
+    }
+
+    const LONG: Duration = Duration::from_secs(20);
+
+    /// Waits until nothing runs whose arguments hold `mark`.
+    async fn gone(mark: &str) {
+        let deadline = Instant::now() + LONG;
+        while running(mark) {
+            assert!(Instant::now() < deadline, "{mark} still runs");
+            tokio::task::yield_now().await;
+        }
+    }
+
+    fn running(mark: &str) -> bool {
+        let entries = fs::read_dir("/proc").unwrap();
+        entries
+            .flatten()
+            .filter_map(|entry| fs::read(entry.path().join("cmdline")).ok())
+            .any(|line| String::from_utf8_lossy(&line).contains(mark))
+    }
+
+    async fn started(file: &Path) {
+        let deadline = Instant::now() + LONG;
+        while !file.exists() {
+            assert!(Instant::now() < deadline, "it never began");
+            tokio::task::yield_now().await;
+        }
+    }
+
+    #[tokio::test]
+    async fn a_child_reads_its_input_and_says_what_it_has_to_say() {
+        let done = run(&shell("read word; echo got $word; echo bad >&2; exit 3", LONG))
+            .await
+            .unwrap();
+        assert_eq!(done.code, Some(3));
+        assert_eq!(
+            (done.stdout.as_str(), done.stderr.as_str()),
+            ("got word-of-the-fixture\n", "bad\n")
+        );
+    }
+
+    #[tokio::test]
+    async fn i9_the_input_is_neither_an_argument_nor_in_the_environment() {
+        let script =
+            "cat /proc/$$/environ /proc/$$/cmdline /proc/$PPID/environ /proc/$PPID/cmdline | tr '\\0' '\\n'";
+        let done = run(&shell(script, LONG)).await.unwrap();
+        assert!(done.stdout.contains("LC_ALL=C") && done.stdout.contains("/bin/sh"));
+        assert!(!done.stdout.contains("word-of-the-fixture"), "{}", done.stdout);
+        // Nothing of ours is handed down.
+        assert!(!done.stdout.contains("CARGO"), "{}", done.stdout);
+    }
+
+    #[tokio::test]
+    async fn a_child_that_reads_nothing_and_says_a_lot_ends_all_the_same() {
+        let mut call = shell(
+            "exec 0<&-; i=0; while [ $i -lt 3000 ]; do echo 0123456789012345678901234567890123456789; i=$((i+1)); done",
+            LONG,
+        );
+        call.input = "x".repeat(1 << 20).into();
+        let done = run(&call).await.unwrap();
+        assert_eq!((done.code, done.stdout.len()), (Some(0), KEPT));
+    }
+
+    #[tokio::test]
+    async fn a_program_that_is_not_there_is_told_from_one_that_fails() {
+        let call = Call {
+            program: Path::new("/nonexistent/tool"),
+            args: Vec::new(),
+            input: "".into(),
+            limit: LONG,
+        };
+        assert!(matches!(run(&call).await, Err(ChildError::Missing { .. })));
+    }
+
+    #[tokio::test]
+    async fn row14_a_child_that_hangs_is_killed_with_all_it_started() {
+        let folder = tempfile::tempdir().unwrap();
+        let mark = folder.path().join("begun");
+        let file = mark.display();
+        let script =
+            format!("trap '' TERM; sh -c \"trap '' TERM; : > {file}; sleep 600; : {file}\"; : {file}");
+        let begun = Instant::now();
+        let error = run(&shell(&script, Duration::from_millis(700)))
+            .await
+            .unwrap_err();
+        assert!(matches!(error, ChildError::TooLong { .. }), "{error}");
+        assert!(begun.elapsed() < LONG);
+        assert!(mark.exists(), "it did begin");
+        gone(&file.to_string()).await;
+    }
+
+    #[tokio::test]
+    async fn row14_a_child_nobody_waits_for_is_killed_with_all_it_started() {
+        let folder = tempfile::tempdir().unwrap();
+        let mark = folder.path().join("begun");
+        let file = mark.display().to_string();
+        let script = format!("sh -c \": > {file}; sleep 600; : {file}\"; : {file}");
+        let task = tokio::spawn(async move { run(&shell(&script, LONG)).await.map(|_| ()) });
+        started(&mark).await;
+        task.abort();
+        assert!(task.await.unwrap_err().is_cancelled());
+        gone(&file).await;
+    }
+
+    #[tokio::test]
+    async fn r4_a_child_ends_by_itself_when_we_are_gone() {
+        let folder = tempfile::tempdir().unwrap();
+        let mark = folder.path().join("begun");
+        let file = mark.display().to_string();
+        let script =
+            format!("trap '' TERM; sh -c \"trap '' TERM; : > {file}; sleep 600; : {file}\"; : {file}");
+        // Nothing of ours watches this one.
+        let mut child = command(&shell(&script, Duration::ZERO))
+            .kill_on_drop(false)
+            .spawn()
+            .unwrap();
+        started(&mark).await;
+        let status = tokio::time::timeout(LONG, child.wait()).await.unwrap().unwrap();
+        assert!(!status.success());
+        gone(&file).await;
+    }
+
+    #[tokio::test]
+    async fn what_a_child_leaves_behind_does_not_hold_us_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("x").display().to_string();
+        let begun = Instant::now();
+        let done = run(&shell(
+            &format!("sh -c \"sleep 600; : {file}\" & echo done"),
+            LONG,
+        ))
+        .await
+        .unwrap();
+        assert_eq!((done.code, done.stdout.as_str()), (Some(0), "done\n"));
+        assert!(begun.elapsed() < LONG / 2);
+        gone(&file).await;
+    }
+}

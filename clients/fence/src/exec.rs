@@ -1,0 +1,367 @@
+//! Any installed `fence_*` agent.
+//!
+//! An agent gets everything on its standard input, as Pacemaker does it. What it says is for people; what counts is its
+//! exit code: `status` ends with 0 for on and 2 for off, and everything else is a failure.
+
+mod said;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use secrecy::{ExposeSecret as _, SecretString};
+use tachi_domain::fault::FaultClass;
+use tachi_domain::power::{Power, PowerReading};
+use tachi_engine::ports::{CallError, Clock};
+use tokio::time::Instant;
+use tracing::instrument;
+
+use crate::child::{self, Call, ChildError, Finished};
+use crate::device::{Checked, Device, Kind, Plug};
+use crate::fault::fault;
+use crate::text::Scrub;
+
+/// Agents that hand their password to another program as an argument, where everybody can read it.
+const SHOW_THE_PASSWORD: &[&str] = &[
+    "fence_ipmilan",
+    "fence_ipmilanplus",
+    "fence_idrac",
+    "fence_ilo3",
+    "fence_ilo4",
+    "fence_ilo5",
+    "fence_imm",
+    "fence_amt",
+];
+
+/// How to run an agent.
+#[derive(Clone, Debug)]
+pub struct ExecOptions {
+    /// The device's name.
+    pub name: String,
+    /// The agent: `fence_` and a name, found in `/usr/sbin`, or the whole path of such a file.
+    pub agent: String,
+    /// Its parameters, without action and plug.
+    pub params: BTreeMap<String, String>,
+    /// Parameters that are secrets, such as `password`.
+    pub secrets: BTreeMap<String, SecretString>,
+    /// The parameter that names the plug, for agents that have one.
+    pub plug_param: Option<String>,
+    /// What the limit of one call at a time is counted by, if it is not to be made of `ip` and `ipport`.
+    pub endpoint: Option<String>,
+    /// How long `status` may take.
+    pub status_timeout: Duration,
+    /// How long `off` and `on` may take: agents wait until they see it.
+    pub command_timeout: Duration,
+}
+
+impl ExecOptions {
+    /// With the usual plug and time-outs.
+    pub fn new(name: impl Into<String>, agent: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            agent: agent.into(),
+            params: BTreeMap::new(),
+            secrets: BTreeMap::new(),
+            plug_param: Some("plug".into()),
+            endpoint: None,
+            status_timeout: Duration::from_secs(25),
+            command_timeout: Duration::from_secs(50),
+        }
+    }
+}
+
+/// Why the device cannot be made.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ExecError {
+    /// The agent is none.
+    #[error("{agent:?} is not a fence agent: the name or the whole path of a file called fence_...")]
+    Agent {
+        /// What was given.
+        agent: String,
+    },
+    /// A parameter cannot be given.
+    #[error("the parameter {name:?} of a fence agent: {why}")]
+    Parameter {
+        /// Its name.
+        name: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+}
+
+/// An agent with its parameters.
+pub struct Exec {
+    options: ExecOptions,
+    program: PathBuf,
+    endpoint: String,
+    scrub: Scrub,
+    clock: Arc<dyn Clock>,
+}
+
+impl std::fmt::Debug for Exec {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Exec")
+            .field("name", &self.options.name)
+            .field("endpoint", &self.endpoint)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Exec {
+    /// Makes the device. Nothing is run yet.
+    ///
+    /// # Errors
+    ///
+    /// An option is wrong.
+    pub fn new(options: ExecOptions, clock: Arc<dyn Clock>) -> Result<Self, ExecError> {
+        let program = program(&options.agent)?;
+        let plug_param = options.plug_param.iter();
+        for name in options
+            .params
+            .keys()
+            .chain(options.secrets.keys())
+            .chain(plug_param)
+        {
+            checked_name(name)?;
+        }
+        let secrets = options
+            .secrets
+            .iter()
+            .map(|(name, value)| (name, value.expose_secret()));
+        for (name, value) in options
+            .params
+            .iter()
+            .map(|(name, value)| (name, value.as_str()))
+            .chain(secrets)
+        {
+            if value.contains(['\n', '\r', '\0']) {
+                return Err(ExecError::Parameter {
+                    name: name.clone(),
+                    why: "its value has a line break in it",
+                });
+            }
+            if options.params.contains_key(name) && options.secrets.contains_key(name) {
+                return Err(ExecError::Parameter {
+                    name: name.clone(),
+                    why: "it is given twice, as a secret and as none",
+                });
+            }
+        }
+        let agent = program
+            .file_name()
+            .map(|name| name.to_string_lossy().into_owned())
+            .unwrap_or_default();
+        let param = |names: &[&str]| names.iter().find_map(|name| options.params.get(*name));
+        let user = param(&["username", "login"]).cloned().unwrap_or_default();
+        let endpoint = options.endpoint.clone().unwrap_or_else(|| {
+            let address = param(&["ip", "ipaddr"]).map_or("", String::as_str);
+            let port = param(&["ipport"])
+                .map(|port| format!(":{port}"))
+                .unwrap_or_default();
+            format!("{agent}:{}{port}", address.to_ascii_lowercase())
+        });
+        Ok(Self {
+            scrub: Scrub::of(options.secrets.values().map(|secret| (user.as_str(), secret))),
+            program,
+            endpoint,
+            options,
+            clock,
+        })
+    }
+
+    fn agent(&self) -> std::borrow::Cow<'_, str> {
+        self.program.file_name().unwrap_or_default().to_string_lossy()
+    }
+
+    fn call(&self, action: &str, plug: &Plug, limit: Duration) -> Call<'_> {
+        let mut input = format!("action={action}\n");
+        let mut say = |name: &str, value: &str| {
+            input.push_str(name);
+            input.push('=');
+            input.push_str(value);
+            input.push('\n');
+        };
+        for (name, value) in &self.options.params {
+            say(name, value);
+        }
+        for (name, value) in &self.options.secrets {
+            say(name, value.expose_secret());
+        }
+        // A plug that stands in the parameters is for an agent of one host, and is left alone.
+        if let Some(param) = &self.options.plug_param
+            && !self.options.params.contains_key(param)
+        {
+            say(param, plug.name());
+        }
+        say("nodename", plug.host());
+        Call {
+            program: &self.program,
+            args: Vec::new(),
+            input: input.into(),
+            limit,
+        }
+    }
+
+    async fn run(&self, action: &str, plug: &Plug, limit: Duration) -> Result<Finished, CallError> {
+        let switches = action != "status";
+        child::run(&self.call(action, plug, limit))
+            .await
+            .map_err(|error| {
+                let (class, maybe_done) = match &error {
+                    ChildError::Missing { .. } => (FaultClass::Permanent, false),
+                    ChildError::Start { .. } => (FaultClass::Transient, false),
+                    ChildError::TooLong { .. } | ChildError::Wait { .. } => (FaultClass::Transient, switches),
+                };
+                let text = format!(
+                    "{} action={action} of {plug} failed: {}",
+                    self.agent(),
+                    crate::text::chain(&error)
+                );
+                CallError {
+                    source: Some(Box::new(error)),
+                    ..fault(class, None, maybe_done, text)
+                }
+            })
+    }
+
+    fn failed(&self, action: &str, plug: &Plug, finished: &Finished) -> CallError {
+        let output = format!("{} {}", finished.stderr, finished.stdout);
+        let ended = finished
+            .code
+            .map_or("by a signal".to_owned(), |code| format!("with {code}"));
+        let said = self.scrub.line(&said::without_noise(&output));
+        let text = format!("{} action={action} of {plug} ended {ended}: {said}", self.agent());
+        let class = said::class(&output);
+        let maybe_done = action != "status" && class != FaultClass::Permanent;
+        fault(class, None, maybe_done, text)
+    }
+
+    async fn switch(&self, action: &str, plug: &Plug) -> Result<(), CallError> {
+        let finished = self.run(action, plug, self.options.command_timeout).await?;
+        if finished.code == Some(0) {
+            return Ok(());
+        }
+        Err(self.failed(action, plug, &finished))
+    }
+}
+
+#[async_trait]
+impl Device for Exec {
+    fn name(&self) -> &str {
+        &self.options.name
+    }
+
+    fn kind(&self) -> Kind {
+        Kind::Exec
+    }
+
+    fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
+    #[instrument(name = "exec::read_power", skip_all, fields(device = %self.options.name, %plug), err(level = "debug"))]
+    async fn read_power(&self, plug: &Plug) -> Result<PowerReading, CallError> {
+        let finished = self.run("status", plug, self.options.status_timeout).await?;
+        let power = match finished.code {
+            Some(0) => Power::On,
+            Some(2) => Power::Off,
+            _ => return Err(self.failed("status", plug, &finished)),
+        };
+        // An agent that crashes may end with any number: an "off" has to be said too, or at least not gainsaid.
+        let word = said::status(&finished.stdout);
+        let power = if word.is_none_or(|word| word == power) {
+            power
+        } else {
+            Power::Unknown
+        };
+        let said = self.scrub.line(&finished.stdout);
+        let code = finished.code.unwrap_or_default();
+        Ok(PowerReading {
+            power,
+            raw: if said.is_empty() {
+                format!("exit code {code}")
+            } else {
+                said
+            },
+            device: format!("{} plug {}", self.endpoint, plug.name()),
+            at: self.clock.wall(),
+        })
+    }
+
+    #[instrument(name = "exec::power_off", skip_all, fields(device = %self.options.name, %plug), err(level = "debug"))]
+    async fn power_off(&self, plug: &Plug, _reason: &str) -> Result<(), CallError> {
+        self.switch("off", plug).await
+    }
+
+    #[instrument(name = "exec::power_on", skip_all, fields(device = %self.options.name, %plug), err(level = "debug"))]
+    async fn power_on(&self, plug: &Plug, _reason: &str) -> Result<(), CallError> {
+        self.switch("on", plug).await
+    }
+
+    async fn check(&self, plug: &Plug) -> Result<Checked, CallError> {
+        let begun = Instant::now();
+        let reading = self.read_power(plug).await?;
+        let mut warnings = Vec::new();
+        if SHOW_THE_PASSWORD.contains(&&*self.agent()) && self.options.secrets.contains_key("password") {
+            warnings.push(format!(
+                "{} shows the password to everybody on this machine, as an argument of the tool it runs; a device of \
+                 type ipmi does not",
+                self.agent()
+            ));
+        }
+        Ok(Checked {
+            reading,
+            latency: begun.elapsed(),
+            warnings,
+        })
+    }
+}
+
+fn program(agent: &str) -> Result<PathBuf, ExecError> {
+    let wrong = || ExecError::Agent {
+        agent: agent.to_owned(),
+    };
+    let path = PathBuf::from(agent);
+    let name = path
+        .file_name()
+        .and_then(|name| name.to_str())
+        .ok_or_else(wrong)?;
+    let rest = name.strip_prefix("fence_").ok_or_else(wrong)?;
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+    if rest.is_empty() || !rest.chars().all(plain) {
+        return Err(wrong());
+    }
+    if path.is_absolute() {
+        return Ok(path);
+    }
+    if agent == name {
+        Ok(PathBuf::from("/usr/sbin").join(name))
+    } else {
+        Err(wrong())
+    }
+}
+
+fn checked_name(name: &str) -> Result<(), ExecError> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+    let why = if name.is_empty() || !name.chars().all(plain) {
+        "its name is not made of letters, digits and underscores"
+    } else if matches!(name.replace('-', "_").as_str(), "action" | "option" | "nodename") {
+        "it is given by us"
+    } else if matches!(
+        name.replace('-', "_").as_str(),
+        "debug" | "debug_file" | "verbose" | "verbose_level"
+    ) {
+        "it makes agents write down what they send, the password too"
+    } else {
+        return Ok(());
+    };
+    Err(ExecError::Parameter {
+        name: name.to_owned(),
+        why,
+    })
+}

@@ -1,0 +1,100 @@
+//! What fence agents say. Those of the common library have a sentence for each of their failures; the exit code is the
+//! same for all.
+
+use tachi_domain::fault::FaultClass;
+use tachi_domain::power::Power;
+
+/// Sentences of failures that waiting does not mend, in small letters.
+const PERMANENT: &[&str] = &[
+    "you have to enter",
+    "you have to set",
+    "you have to provide",
+    "unrecognised action",
+    "does not have the correct privileges",
+    "unauthorized",
+    "401 client error",
+    "authentication failure",
+    "invalid credentials",
+    "plug not found",
+    "unknown plug",
+];
+
+/// The class of a failure, as far as the agent tells. "Unable to connect/login" stands for a wrong password and for a lost
+/// packet alike, so it is tried again, as often as the level allows.
+pub(super) fn class(output: &str) -> FaultClass {
+    let text = output.to_ascii_lowercase();
+    if PERMANENT.iter().any(|part| text.contains(part)) {
+        FaultClass::Permanent
+    } else {
+        FaultClass::Transient
+    }
+}
+
+/// The power the last `Status:` line tells, if there is one.
+pub(super) fn status(stdout: &str) -> Option<Power> {
+    let word = stdout.lines().rev().find_map(|line| {
+        let (name, word) = line.split_once(':')?;
+        name.trim().eq_ignore_ascii_case("status").then(|| word.trim())
+    })?;
+    Some(if word.eq_ignore_ascii_case("on") {
+        Power::On
+    } else if word.eq_ignore_ascii_case("off") {
+        Power::Off
+    } else {
+        Power::Unknown
+    })
+}
+
+/// The lines that say something about the failure.
+pub(super) fn without_noise(output: &str) -> String {
+    let noise = |line: &&str| {
+        let lower = line.to_ascii_lowercase();
+        // A library's complaints about our having no home, and about TLS that was not to be checked.
+        lower.contains("parse error: ignoring unknown option") || lower.contains("insecurerequestwarning")
+    };
+    output
+        .lines()
+        .filter(|line| !noise(line))
+        .collect::<Vec<_>>()
+        .join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failures_that_stay_are_told_from_those_that_may_pass() {
+        for (said, want) in [
+            (
+                "ERROR: Failed: You have to enter fence address",
+                FaultClass::Permanent,
+            ),
+            (
+                "Failed: The user does not have the correct privileges to do the requested action.",
+                FaultClass::Permanent,
+            ),
+            ("Failed: Unrecognised action 'x'", FaultClass::Permanent),
+            ("Failed: Timed out waiting to power OFF", FaultClass::Transient),
+            ("Unable to connect/login to fencing device", FaultClass::Transient),
+            ("Connection timed out", FaultClass::Transient),
+            ("", FaultClass::Transient),
+        ] {
+            assert_eq!(class(said), want, "{said:?}");
+        }
+    }
+
+    #[test]
+    fn the_last_status_counts() {
+        for (said, want) in [
+            ("Status: ON\n", Some(Power::On)),
+            ("status: off\r\n", Some(Power::Off)),
+            ("Status: ON\nStatus: OFF\n", Some(Power::Off)),
+            ("Status: error\n", Some(Power::Unknown)),
+            ("Success\n", None),
+            ("", None),
+        ] {
+            assert_eq!(status(said), want, "{said:?}");
+        }
+    }
+}

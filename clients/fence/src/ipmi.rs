@@ -1,0 +1,292 @@
+//! A BMC by IPMI 2.0, through `ipmitool`.
+//!
+//! `ipmitool` says "Down/Off" as soon as the BMC has taken the command, and some BMCs take it and do nothing: only a
+//! later `chassis power status` shows "off". Every call is a session of its own, opened with the level it asks for, so a
+//! reading that works also shows that the user may switch.
+
+mod said;
+#[cfg(test)]
+mod tests;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use secrecy::{ExposeSecret as _, SecretString};
+use tachi_domain::fault::FaultClass;
+use tachi_domain::power::{Power, PowerReading};
+use tachi_engine::ports::{CallError, Clock};
+use tracing::instrument;
+
+use crate::address::{host_and_port, is_host, is_user};
+use crate::child::{self, Call, ChildError, Finished};
+use crate::device::{Device, Kind, Plug};
+use crate::fault::fault;
+use crate::text::Scrub;
+
+/// The longest user and password that IPMI 2.0 knows, in bytes.
+const LONGEST_USER: usize = 16;
+const LONGEST_PASSWORD: usize = 20;
+
+/// Cipher suites that encrypt: 3 is SHA-1, 8 and 12 are MD5, 17 is SHA-256, all with AES-CBC-128. Suite 0 lets
+/// everybody in, and the others show the session to the network.
+const SUITES: [u8; 4] = [3, 8, 12, 17];
+
+/// The level a session asks for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Privilege {
+    /// Enough for switching the power.
+    #[default]
+    Operator,
+    /// For BMCs that want it all the same.
+    Administrator,
+}
+
+/// How to reach a BMC.
+#[derive(Clone, Debug)]
+pub struct IpmiOptions {
+    /// The device's name.
+    pub name: String,
+    /// Address or name of the BMC.
+    pub host: String,
+    /// UDP port.
+    pub port: u16,
+    /// The user, at most 16 bytes.
+    pub user: String,
+    /// The password, at most 20 bytes.
+    pub password: SecretString,
+    /// 17 (SHA-256), or 3 for BMCs that know SHA-1 only.
+    pub cipher_suite: u8,
+    /// The level a session asks for.
+    pub privilege: Privilege,
+    /// How long one call may take.
+    pub call_timeout: Duration,
+    /// The tool.
+    pub program: PathBuf,
+}
+
+impl IpmiOptions {
+    /// With the usual port, suite, level and time-out.
+    pub fn new(
+        name: impl Into<String>,
+        host: impl Into<String>,
+        user: impl Into<String>,
+        password: SecretString,
+    ) -> Self {
+        Self {
+            name: name.into(),
+            host: host.into(),
+            port: 623,
+            user: user.into(),
+            password,
+            cipher_suite: 17,
+            privilege: Privilege::default(),
+            call_timeout: Duration::from_secs(15),
+            program: "ipmitool".into(),
+        }
+    }
+}
+
+/// Why the device cannot be made.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum IpmiError {
+    /// The address is none.
+    #[error("{host:?} is not the address of a BMC")]
+    Host {
+        /// What was given.
+        host: String,
+    },
+    /// The user is none.
+    #[error("{user:?} is not an IPMI user: 1 to 16 characters without blanks, and no minus at the front")]
+    User {
+        /// What was given.
+        user: String,
+    },
+    /// The password is none.
+    #[error("the IPMI password is empty, longer than 20 bytes, or has a line break in it")]
+    Password,
+    /// The suite is not one of ours.
+    #[error("cipher suite {suite} is not one of 3, 8, 12 and 17: the others do not encrypt")]
+    Suite {
+        /// What was given.
+        suite: u8,
+    },
+}
+
+/// A BMC.
+pub struct Ipmi {
+    options: IpmiOptions,
+    endpoint: String,
+    scrub: Scrub,
+    clock: Arc<dyn Clock>,
+}
+
+impl std::fmt::Debug for Ipmi {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Ipmi")
+            .field("name", &self.options.name)
+            .field("endpoint", &self.endpoint)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Ipmi {
+    /// Makes the device. Nothing is asked yet.
+    ///
+    /// # Errors
+    ///
+    /// An option is wrong.
+    pub fn new(options: IpmiOptions, clock: Arc<dyn Clock>) -> Result<Self, IpmiError> {
+        if !is_host(&options.host) {
+            return Err(IpmiError::Host { host: options.host });
+        }
+        if !is_user(&options.user) || options.user.len() > LONGEST_USER {
+            return Err(IpmiError::User { user: options.user });
+        }
+        let password = options.password.expose_secret();
+        if password.is_empty() || password.len() > LONGEST_PASSWORD || password.contains(['\n', '\r', '\0']) {
+            return Err(IpmiError::Password);
+        }
+        if !SUITES.contains(&options.cipher_suite) {
+            return Err(IpmiError::Suite {
+                suite: options.cipher_suite,
+            });
+        }
+        Ok(Self {
+            endpoint: format!("ipmi:{}", host_and_port(&options.host, options.port)),
+            scrub: Scrub::new(&options.user, &options.password),
+            options,
+            clock,
+        })
+    }
+
+    fn call(&self, verb: &str) -> Call<'_> {
+        let options = &self.options;
+        let level = match options.privilege {
+            Privilege::Operator => "OPERATOR",
+            Privilege::Administrator => "ADMINISTRATOR",
+        };
+        let mut args: Vec<String> = [
+            "-I",
+            "lanplus",
+            "-H",
+            &options.host,
+            "-p",
+            &options.port.to_string(),
+        ]
+        .map(ToOwned::to_owned)
+        .into();
+        args.extend(["-U", &options.user, "-f", "/dev/stdin", "-L", level].map(ToOwned::to_owned));
+        // One more try for a lost packet; -v makes it say why a session was refused.
+        args.extend(
+            [
+                "-C",
+                &options.cipher_suite.to_string(),
+                "-N",
+                "2",
+                "-R",
+                "1",
+                "-v",
+            ]
+            .map(ToOwned::to_owned),
+        );
+        args.extend(["chassis", "power", verb].map(ToOwned::to_owned));
+        let input = SecretString::from(format!("{}\n", options.password.expose_secret()));
+        Call {
+            program: &options.program,
+            args,
+            input,
+            limit: options.call_timeout,
+        }
+    }
+
+    async fn run(&self, verb: &str) -> Result<Finished, CallError> {
+        let line = format!("{}: chassis power {verb}", self.endpoint);
+        let switches = verb != "status";
+        let finished = child::run(&self.call(verb)).await.map_err(|error| {
+            let (class, maybe_done) = match &error {
+                ChildError::Missing { .. } => (FaultClass::Permanent, false),
+                ChildError::Start { .. } => (FaultClass::Transient, false),
+                ChildError::TooLong { .. } | ChildError::Wait { .. } => (FaultClass::Transient, switches),
+            };
+            let text = format!("{line} failed: {}", crate::text::chain(&error));
+            CallError {
+                source: Some(Box::new(error)),
+                ..fault(class, None, maybe_done, text)
+            }
+        })?;
+        if finished.code == Some(0) {
+            return Ok(finished);
+        }
+        let why = said::why(&finished.stderr);
+        let maybe_done = switches && why.in_session && why.class != FaultClass::Permanent;
+        let ended = finished
+            .code
+            .map_or("by a signal".to_owned(), |code| format!("with {code}"));
+        let said = self.scrub.line(&said::without_noise(&finished.stderr));
+        let advice = why
+            .advice
+            .map(|advice| format!(" ({advice})"))
+            .unwrap_or_default();
+        let text = format!("{line} failed: ipmitool ended {ended}: {said}{advice}");
+        Err(fault(why.class, None, maybe_done, text))
+    }
+
+    async fn switch(&self, verb: &str, want: &str) -> Result<(), CallError> {
+        let finished = self.run(verb).await?;
+        if finished.stdout.to_ascii_lowercase().contains(want) {
+            return Ok(());
+        }
+        let said = self.scrub.line(&finished.stdout);
+        let text = format!(
+            "{}: chassis power {verb} was answered with {said:?}",
+            self.endpoint
+        );
+        Err(fault(FaultClass::Transient, None, true, text))
+    }
+}
+
+#[async_trait]
+impl Device for Ipmi {
+    fn name(&self) -> &str {
+        &self.options.name
+    }
+
+    fn kind(&self) -> Kind {
+        Kind::Ipmi
+    }
+
+    fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
+    #[instrument(name = "ipmi::read_power", skip_all, fields(device = %self.options.name, %plug), err(level = "debug"))]
+    async fn read_power(&self, plug: &Plug) -> Result<PowerReading, CallError> {
+        let finished = self.run("status").await?;
+        let power = said::power(&finished.stdout);
+        let raw = if power == Power::Unknown {
+            self.scrub.line(&finished.stdout)
+        } else {
+            said::line_about_power(&finished.stdout)
+        };
+        Ok(PowerReading {
+            power,
+            raw,
+            device: self.endpoint.clone(),
+            at: self.clock.wall(),
+        })
+    }
+
+    #[instrument(name = "ipmi::power_off", skip_all, fields(device = %self.options.name, %plug), err(level = "debug"))]
+    async fn power_off(&self, plug: &Plug, _reason: &str) -> Result<(), CallError> {
+        self.switch("off", "chassis power control: down/off").await
+    }
+
+    #[instrument(name = "ipmi::power_on", skip_all, fields(device = %self.options.name, %plug), err(level = "debug"))]
+    async fn power_on(&self, plug: &Plug, _reason: &str) -> Result<(), CallError> {
+        self.switch("on", "chassis power control: up/on").await
+    }
+}

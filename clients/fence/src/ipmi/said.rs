@@ -1,0 +1,256 @@
+//! What `ipmitool` says, and what it means. It has no error codes: its texts are looked at here and nowhere else, and all
+//! of them were seen with version 1.8.19.
+
+use tachi_domain::fault::FaultClass;
+use tachi_domain::power::Power;
+
+/// Why a call failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Why {
+    pub(super) class: FaultClass,
+    /// Whether the BMC had let us in, so that it may have got the command.
+    pub(super) in_session: bool,
+    /// What to do about it.
+    pub(super) advice: Option<&'static str>,
+}
+
+/// What refuses a session: (text, class, advice).
+const REFUSALS: &[(&str, FaultClass, &str)] = &[
+    ("hmac is invalid", FaultClass::Permanent, "the password is wrong"),
+    (
+        "integrity check value is invalid",
+        FaultClass::Permanent,
+        "the password is wrong",
+    ),
+    (
+        "unauthorized name",
+        FaultClass::Permanent,
+        "there is no such user",
+    ),
+    (
+        "invalid role",
+        FaultClass::Permanent,
+        "the user may not have this level",
+    ),
+    (
+        "unauthorized role",
+        FaultClass::Permanent,
+        "the user may not have this level",
+    ),
+    (
+        "invalid authentication algorithm",
+        FaultClass::Permanent,
+        "the BMC does not know this cipher suite: set cipher_suite",
+    ),
+    (
+        "invalid integrity algorithm",
+        FaultClass::Permanent,
+        "the BMC does not know this cipher suite: set cipher_suite",
+    ),
+    (
+        "invalid confidentiality algorithm",
+        FaultClass::Permanent,
+        "the BMC does not know this cipher suite: set cipher_suite",
+    ),
+    (
+        "no matching cipher suite",
+        FaultClass::Permanent,
+        "the BMC does not know this cipher suite: set cipher_suite",
+    ),
+    (
+        "set session privilege level to",
+        FaultClass::Permanent,
+        "the user may not have this level",
+    ),
+    (
+        "insufficient resources to create a session",
+        FaultClass::Transient,
+        "the BMC has no session left",
+    ),
+    (
+        "address lookup for",
+        FaultClass::Transient,
+        "its name has no address",
+    ),
+    (
+        "get auth capabilities error",
+        FaultClass::Transient,
+        "the BMC does not answer",
+    ),
+];
+
+/// What standard error means, after a failure.
+pub(super) fn why(stderr: &str) -> Why {
+    let text = stderr.to_ascii_lowercase();
+    let in_session = !text.contains("unable to establish");
+    if let Some((_, class, advice)) = REFUSALS.iter().find(|(part, _, _)| text.contains(part)) {
+        return Why {
+            class: *class,
+            in_session: in_session && *class == FaultClass::Transient,
+            advice: Some(advice),
+        };
+    }
+    // In a session the BMC's completion code stands in the line about the command; other lines are about things we did
+    // not ask for.
+    let about_power = text.lines().filter(|line| line.contains("chassis power"));
+    for line in about_power {
+        if line.contains("insufficient privilege") {
+            return Why {
+                class: FaultClass::Permanent,
+                in_session,
+                advice: Some("the user may not switch the power"),
+            };
+        }
+        if line.contains("invalid command") {
+            return Why {
+                class: FaultClass::Permanent,
+                in_session,
+                advice: Some("the BMC cannot do this"),
+            };
+        }
+    }
+    Why {
+        class: FaultClass::Transient,
+        in_session,
+        advice: None,
+    }
+}
+
+/// The lines that say something about the failure.
+pub(super) fn without_noise(stderr: &str) -> String {
+    let noise = [
+        "loading iana",
+        "iana pen registry",
+        "get hpm.x capabilities",
+        "running get vso capabilities",
+        "discovered ipmb",
+        "invalid completion code received: insufficient privilege level",
+        "unable to get channel cipher suites",
+    ];
+    let lines = stderr.lines().filter(|line| {
+        let lower = line.to_ascii_lowercase();
+        !noise.iter().any(|part| lower.contains(part))
+    });
+    lines.collect::<Vec<_>>().join("; ")
+}
+
+/// The power a status tells. Two lines that differ tell nothing.
+pub(super) fn power(stdout: &str) -> Power {
+    let mut found = Vec::new();
+    for line in stdout.lines() {
+        match line.trim().to_ascii_lowercase().as_str() {
+            "chassis power is on" => found.push(Power::On),
+            "chassis power is off" => found.push(Power::Off),
+            _ => {}
+        }
+    }
+    match found.as_slice() {
+        [one] => *one,
+        _ => Power::Unknown,
+    }
+}
+
+/// The line the power was told by.
+pub(super) fn line_about_power(stdout: &str) -> String {
+    let told = |line: &&str| line.to_ascii_lowercase().contains("chassis power is");
+    stdout.lines().find(told).unwrap_or_default().trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn i6_only_clear_words_are_on_or_off() {
+        for (said, want) in [
+            ("Chassis Power is on\n", Power::On),
+            ("Chassis Power is off\n", Power::Off),
+            ("noise\r\n  chassis power is OFF \r\n", Power::Off),
+            ("Chassis Power is \n", Power::Unknown),
+            ("Chassis Power is offline\n", Power::Unknown),
+            ("Chassis Power is not off\n", Power::Unknown),
+            ("Chassis Power is on\nChassis Power is off\n", Power::Unknown),
+            ("Chassis Power is off\nChassis Power is off\n", Power::Unknown),
+            ("", Power::Unknown),
+            ("off", Power::Unknown),
+        ] {
+            assert_eq!(power(said), want, "{said:?}");
+        }
+    }
+
+    #[test]
+    fn every_text_has_its_class() {
+        const LOST: &str = "Error: Unable to establish IPMI v2 / RMCP+ session\n";
+        const NOISE: &str = "Get HPM.x Capabilities request failed, compcode = d4\n\
+            Invalid completion code received: Insufficient privilege level\n";
+        let (permanent, transient) = (FaultClass::Permanent, FaultClass::Transient);
+        for (case, said, class, in_session) in [
+            (
+                "row 5: password",
+                format!("> RAKP 2 HMAC is invalid\n{LOST}"),
+                permanent,
+                false,
+            ),
+            (
+                "row 5: user",
+                format!("RAKP 2 message indicates an error : unauthorized name\n{LOST}"),
+                permanent,
+                false,
+            ),
+            (
+                "cipher suite",
+                format!(
+                    "Error in open session response message : invalid authentication algorithm\n\n{LOST}"
+                ),
+                permanent,
+                false,
+            ),
+            (
+                "row 6: nobody there",
+                format!(
+                    "Get Auth Capabilities error\nError issuing Get Channel Authentication Capabilities request\n{LOST}"
+                ),
+                transient,
+                false,
+            ),
+            (
+                "no address",
+                format!("Address lookup for no-such-host.invalid failed\nCould not open socket!\n{LOST}"),
+                transient,
+                false,
+            ),
+            (
+                "no session left",
+                format!(
+                    "RAKP 2 message indicates an error : insufficient resources to create a session\n{LOST}"
+                ),
+                transient,
+                false,
+            ),
+            (
+                "level too low",
+                format!(
+                    "{NOISE}Set Chassis Power Control to Down/Off failed: Insufficient privilege level\n"
+                ),
+                permanent,
+                true,
+            ),
+            (
+                "busy",
+                format!("{NOISE}Set Chassis Power Control to Down/Off failed: Node busy\n"),
+                transient,
+                true,
+            ),
+            ("nothing", String::new(), transient, true),
+        ] {
+            let why = why(&said);
+            assert_eq!((why.class, why.in_session), (class, in_session), "{case}");
+        }
+    }
+
+    #[test]
+    fn noise_is_left_out() {
+        let said = "Loading IANA PEN Registry...\n> RAKP 2 HMAC is invalid\nError: x\n";
+        assert_eq!(without_noise(said), "> RAKP 2 HMAC is invalid; Error: x");
+    }
+}

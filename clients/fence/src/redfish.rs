@@ -1,0 +1,367 @@
+//! A BMC or a chassis manager by Redfish.
+//!
+//! A service may have many systems; which one is the host's is said, or there is only one. The accepted reset is no proof:
+//! only a `PowerState` read later is one, and only the word `Off`.
+
+mod client;
+mod system;
+#[cfg(test)]
+mod tests;
+mod trust;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use reqwest::Url;
+use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::json;
+use tachi_domain::fault::FaultClass;
+use tachi_domain::power::PowerReading;
+use tachi_engine::ports::{CallError, Clock};
+use tracing::instrument;
+
+use crate::device::{Device, Kind, Plug};
+use crate::fault::fault;
+use crate::text::Scrub;
+use crate::web::{AuthorityError, is_loopback};
+use client::{Client, Login};
+use system::System;
+
+pub use trust::{Fingerprint, FingerprintError, Trust, WebClients};
+
+/// How long giving a session back may take.
+const FAREWELL: Duration = Duration::from_secs(5);
+
+/// How a service knows us.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RedfishLogin {
+    /// User and password with each request.
+    #[default]
+    Basic,
+    /// A session for each call, given back at its end: BMCs have few.
+    Session,
+}
+
+/// How to reach a Redfish service.
+#[derive(Clone, Debug)]
+pub struct RedfishOptions {
+    /// The device's name.
+    pub name: String,
+    /// `https://bmc[:port]`, nothing behind it.
+    pub url: String,
+    /// The user.
+    pub user: String,
+    /// The password.
+    pub password: SecretString,
+    /// Who the service has to be.
+    pub trust: Trust,
+    /// How it knows us.
+    pub login: RedfishLogin,
+    /// Accept http to another machine: password and commands can be read and changed on the way.
+    pub allow_http: bool,
+    /// How long one call may take, with all its requests.
+    pub call_timeout: Duration,
+    /// Share it among devices.
+    pub clients: WebClients,
+}
+
+impl RedfishOptions {
+    /// With the usual trust, login and time-out.
+    pub fn new(
+        name: impl Into<String>,
+        url: impl Into<String>,
+        user: impl Into<String>,
+        password: SecretString,
+    ) -> Self {
+        Self {
+            name: name.into(),
+            url: url.into(),
+            user: user.into(),
+            password,
+            trust: Trust::default(),
+            login: RedfishLogin::default(),
+            allow_http: false,
+            call_timeout: Duration::from_secs(20),
+            clients: WebClients::default(),
+        }
+    }
+}
+
+/// Why the device cannot be made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RedfishError {
+    /// The address is none.
+    #[error("using {url:?} as the address of a Redfish service: {why}")]
+    Url {
+        /// The address, or nothing if it may hold a password.
+        url: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// User or password is empty, or the user has a colon in it.
+    #[error("user or password is empty, or the user has a colon in it")]
+    Login,
+    /// The CA file is none.
+    #[error("using ca_file")]
+    Authorities {
+        /// What is wrong with it.
+        #[from]
+        #[source]
+        source: AuthorityError,
+    },
+    /// TLS could not be set up.
+    #[error("setting up TLS for a pinned certificate")]
+    Tls {
+        /// What it said.
+        #[source]
+        source: rustls::Error,
+    },
+    /// The HTTP client could not be set up.
+    #[error("setting up the HTTP client for Redfish")]
+    Client {
+        /// What it said.
+        #[source]
+        source: reqwest::Error,
+    },
+}
+
+/// A Redfish service.
+pub struct Redfish {
+    name: String,
+    endpoint: String,
+    client: Client,
+    login: RedfishLogin,
+    call_timeout: Duration,
+    known: Mutex<HashMap<Plug, Known>>,
+    clock: Arc<dyn Clock>,
+}
+
+/// A plug's system.
+#[derive(Clone, Debug)]
+struct Known {
+    path: String,
+    /// What the hardware called itself when it was found.
+    uuid: Option<String>,
+}
+
+impl std::fmt::Debug for Redfish {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Redfish")
+            .field("name", &self.name)
+            .field("endpoint", &self.endpoint)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Redfish {
+    /// Makes the device. Nothing is asked yet.
+    ///
+    /// # Errors
+    ///
+    /// An option is wrong.
+    pub fn new(options: RedfishOptions, clock: Arc<dyn Clock>) -> Result<Self, RedfishError> {
+        let base = base(&options.url, options.allow_http)?;
+        if options.user.is_empty()
+            || options.user.contains(':')
+            || options.password.expose_secret().is_empty()
+        {
+            return Err(RedfishError::Login);
+        }
+        let client = Client {
+            http: options.clients.get(&options.trust)?,
+            scrub: Scrub::new(&options.user, &options.password),
+            base,
+            user: options.user,
+            password: options.password,
+        };
+        let endpoint = format!("redfish:{}", client.authority());
+        if options.trust == Trust::Insecure {
+            tracing::warn!(device = %options.name, %endpoint, "the certificate of this Redfish service is not checked");
+        }
+        Ok(Self {
+            name: options.name,
+            endpoint,
+            client,
+            login: options.login,
+            call_timeout: options.call_timeout,
+            known: Mutex::default(),
+            clock,
+        })
+    }
+
+    /// Runs one call under one login and one deadline. `switches`: whether its loss may have had an effect.
+    async fn within<T>(
+        &self,
+        switches: bool,
+        work: impl AsyncFnOnce(&Login) -> Result<T, CallError>,
+    ) -> Result<T, CallError> {
+        let logged_in = async {
+            if self.login == RedfishLogin::Basic {
+                return work(&Login::Basic).await;
+            }
+            let session = self.client.begin().await?;
+            let outcome = tokio::time::timeout(self.call_timeout, work(&session.login)).await;
+            // The BMC's few sessions come before its patience with ours.
+            if tokio::time::timeout(FAREWELL, self.client.end(&session))
+                .await
+                .is_err()
+            {
+                tracing::debug!(device = %self.name, "a Redfish session was not given back in time");
+            }
+            outcome.unwrap_or_else(|_| Err(self.too_long(switches)))
+        };
+        let limit = match self.login {
+            RedfishLogin::Basic => self.call_timeout,
+            RedfishLogin::Session => self.call_timeout * 2 + FAREWELL,
+        };
+        let outcome = tokio::time::timeout(limit, logged_in).await;
+        outcome.unwrap_or_else(|_| Err(self.too_long(switches)))
+    }
+
+    fn too_long(&self, switches: bool) -> CallError {
+        let text = format!("{}: no end after {:?}", self.endpoint, self.call_timeout);
+        fault(FaultClass::Transient, None, switches, text)
+    }
+
+    /// The plug's system as it is now. A system that is gone is looked for again; one that has become another is not
+    /// believed.
+    async fn system(&self, login: &Login, plug: &Plug) -> Result<System, CallError> {
+        let known = self.known().get(plug).cloned();
+        if let Some(known) = known {
+            match System::read(&self.client, login, known.path.clone()).await {
+                Ok(system) => return self.same(plug, &known, system),
+                Err(error) if error.fault.status == Some(404) => self.forget(plug),
+                Err(error) => return Err(error),
+            }
+        }
+        let path = system::find(&self.client, login, plug).await?;
+        let system = System::read(&self.client, login, path).await?;
+        let known = Known {
+            path: system.path.clone(),
+            uuid: system.uuid(),
+        };
+        self.known().insert(plug.clone(), known);
+        Ok(system)
+    }
+
+    fn same(&self, plug: &Plug, known: &Known, system: System) -> Result<System, CallError> {
+        match (&known.uuid, system.uuid()) {
+            (Some(before), Some(now)) if *before != now => {
+                self.forget(plug);
+                let text = format!(
+                    "{}: {} was {before} and is {now}: its answer is not about host {}",
+                    self.endpoint,
+                    known.path,
+                    plug.host()
+                );
+                Err(fault(
+                    FaultClass::Transient,
+                    Some(200),
+                    false,
+                    self.client.scrub.line(&text),
+                ))
+            }
+            _ => Ok(system),
+        }
+    }
+
+    fn forget(&self, plug: &Plug) {
+        self.known().remove(plug);
+    }
+
+    fn known(&self) -> std::sync::MutexGuard<'_, HashMap<Plug, Known>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn reset(&self, plug: &Plug, wanted: &[&str]) -> Result<(), CallError> {
+        self.within(true, async |login| {
+            let system = self.system(login, plug).await?;
+            let target = system.target(&self.client)?;
+            let reset = system.reset_type(&self.client, login, wanted).await?;
+            self.client
+                .post(login, &target, &json!({"ResetType": reset}))
+                .await
+        })
+        .await
+    }
+}
+
+#[async_trait]
+impl Device for Redfish {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn kind(&self) -> Kind {
+        Kind::Redfish
+    }
+
+    fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
+    #[instrument(name = "redfish::read_power", skip_all, fields(device = %self.name, %plug), err(level = "debug"))]
+    async fn read_power(&self, plug: &Plug) -> Result<PowerReading, CallError> {
+        let system = self
+            .within(false, async |login| self.system(login, plug).await)
+            .await?;
+        Ok(PowerReading {
+            power: system.power(),
+            raw: self.client.scrub.line(system.raw()),
+            device: format!("{} {}", self.endpoint, system.path),
+            at: self.clock.wall(),
+        })
+    }
+
+    #[instrument(name = "redfish::power_off", skip_all, fields(device = %self.name, %plug), err(level = "debug"))]
+    async fn power_off(&self, plug: &Plug, _reason: &str) -> Result<(), CallError> {
+        self.reset(plug, &["ForceOff"]).await
+    }
+
+    #[instrument(name = "redfish::power_on", skip_all, fields(device = %self.name, %plug), err(level = "debug"))]
+    async fn power_on(&self, plug: &Plug, _reason: &str) -> Result<(), CallError> {
+        self.reset(plug, &["On", "ForceOn"]).await
+    }
+}
+
+/// The service's address: scheme, host and port.
+fn base(text: &str, allow_http: bool) -> Result<Url, RedfishError> {
+    let wrong = |url: &str, why: &str| RedfishError::Url {
+        url: url.to_owned(),
+        why: why.to_owned(),
+    };
+    let trimmed = text.trim();
+    let mut url = Url::parse(trimmed).map_err(|error| wrong("", &error.to_string()))?;
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(wrong("", "credentials do not belong into the address"));
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err(wrong("", "an address has no query and no fragment"));
+    }
+    if !url.has_host() {
+        return Err(wrong(trimmed, "there is no host in it"));
+    }
+    match url.scheme() {
+        "https" => {}
+        "http" if allow_http || is_loopback(&url) => {}
+        "http" => {
+            return Err(wrong(
+                trimmed,
+                "http would show the password to the network; use https, or set allow_http",
+            ));
+        }
+        _ => return Err(wrong(trimmed, "not an http or https address")),
+    }
+    if !matches!(url.path().trim_end_matches('/'), "" | "/redfish" | "/redfish/v1") {
+        return Err(wrong(
+            trimmed,
+            "name the service only; systems are named where hosts are",
+        ));
+    }
+    url.set_path("/");
+    Ok(url)
+}

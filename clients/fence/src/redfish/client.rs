@@ -1,0 +1,340 @@
+//! Requests to a Redfish service: all leave from here, and none goes to another host.
+
+use std::fmt::Write as _;
+
+use http::header::{ACCEPT, CONTENT_TYPE, HeaderValue, LOCATION, RETRY_AFTER};
+use http::{HeaderMap, Method, StatusCode};
+use reqwest::{Response, Url};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::{Value, json};
+use tachi_domain::fault::FaultClass;
+use tachi_engine::ports::CallError;
+
+use super::trust;
+use crate::fault::{class_of, fault};
+use crate::text::{self, Scrub};
+use crate::web::read;
+
+/// How many times a request is sent on to another path of the same host.
+const HOPS: usize = 3;
+
+/// Where sessions are made, if the service does not say.
+const SESSIONS: &str = "/redfish/v1/SessionService/Sessions";
+
+/// A Redfish service.
+pub(super) struct Client {
+    pub(super) http: reqwest::Client,
+    /// Scheme, host and port.
+    pub(super) base: Url,
+    pub(super) user: String,
+    pub(super) password: SecretString,
+    pub(super) scrub: Scrub,
+}
+
+/// What a request shows of itself.
+pub(super) enum Login {
+    /// User and password each time.
+    Basic,
+    /// A session's token.
+    Token(SecretString),
+}
+
+/// A session: its token, and where it is given back.
+pub(super) struct Session {
+    pub(super) login: Login,
+    pub(super) path: Option<String>,
+}
+
+/// A success.
+pub(super) struct Answer {
+    pub(super) body: Value,
+    headers: HeaderMap,
+}
+
+impl Client {
+    /// Reads a resource.
+    pub(super) async fn get(&self, login: &Login, path: &str) -> Result<Value, CallError> {
+        let answer = self.send(login, Method::GET, path, None).await?;
+        if answer.body.is_object() {
+            return Ok(answer.body);
+        }
+        let text = format!(
+            "{} was answered without a JSON object",
+            self.line(&Method::GET, path)
+        );
+        Err(fault(FaultClass::Transient, Some(200), false, text))
+    }
+
+    /// Does something.
+    pub(super) async fn post(&self, login: &Login, path: &str, body: &Value) -> Result<(), CallError> {
+        self.send(login, Method::POST, path, Some(body)).await.map(|_| ())
+    }
+
+    /// Begins a session.
+    pub(super) async fn begin(&self) -> Result<Session, CallError> {
+        let body = json!({"UserName": self.user, "Password": self.password.expose_secret()});
+        let line = self.line(&Method::POST, SESSIONS);
+        // It changes nothing but the number of sessions, so its loss is the loss of a reading.
+        let harmless = |mut error: CallError| {
+            error.fault.maybe_done = false;
+            error
+        };
+        let answer = self
+            .exchange(None, Method::POST, SESSIONS, Some(&body))
+            .await
+            .map_err(harmless)?;
+        let header = |name: &str| answer.headers.get(name).and_then(|value| value.to_str().ok());
+        let Some(token) = header("x-auth-token") else {
+            let text = format!("{line} was answered without a token");
+            return Err(fault(FaultClass::Permanent, Some(201), false, text));
+        };
+        let path = header(LOCATION.as_str())
+            .or_else(|| answer.body.get("@odata.id").and_then(Value::as_str))
+            .and_then(|location| self.own_path(location));
+        Ok(Session {
+            login: Login::Token(token.into()),
+            path,
+        })
+    }
+
+    /// Gives a session back. One that cannot be given back ends by itself.
+    pub(super) async fn end(&self, session: &Session) {
+        let Some(path) = &session.path else { return };
+        if let Err(error) = self.send(&session.login, Method::DELETE, path, None).await {
+            tracing::debug!(%error, "a Redfish session was not given back");
+        }
+    }
+
+    async fn send(
+        &self,
+        login: &Login,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Answer, CallError> {
+        self.exchange(Some(login), method, path, body).await
+    }
+
+    async fn exchange(
+        &self,
+        login: Option<&Login>,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Answer, CallError> {
+        let line = self.line(&method, path);
+        let mut path = path.to_owned();
+        for _ in 0..=HOPS {
+            let response = self.once(login, &method, &path, body, &line).await?;
+            let status = response.status();
+            if status.is_success() {
+                return answer(response, &method, &line).await;
+            }
+            if !status.is_redirection() {
+                return Err(self.refused(response, &method, &line).await);
+            }
+            path = self.next(&response, &method, &line)?;
+        }
+        let text = format!("{line} was sent on more than {HOPS} times");
+        Err(fault(FaultClass::Permanent, None, false, text))
+    }
+
+    async fn once(
+        &self,
+        login: Option<&Login>,
+        method: &Method,
+        path: &str,
+        body: Option<&Value>,
+        line: &str,
+    ) -> Result<Response, CallError> {
+        let Some(url) = self.own_url(path) else {
+            let text = format!(
+                "{line} was not sent: {:?} is not a path of this service",
+                self.scrub.line(path)
+            );
+            return Err(fault(FaultClass::Permanent, None, false, text));
+        };
+        let mut builder = self
+            .http
+            .request(method.clone(), url)
+            .header(ACCEPT, "application/json")
+            .header("OData-Version", "4.0");
+        match login {
+            Some(Login::Basic) => {
+                builder = builder.basic_auth(&self.user, Some(self.password.expose_secret()));
+            }
+            Some(Login::Token(token)) => {
+                let mut value = HeaderValue::from_str(token.expose_secret()).map_err(|error| {
+                    let text = format!("{line} was not sent: the session's token: {error}");
+                    fault(FaultClass::Permanent, None, false, text)
+                })?;
+                value.set_sensitive(true);
+                builder = builder.header("X-Auth-Token", value);
+            }
+            None => {}
+        }
+        if let Some(body) = body {
+            builder = builder
+                .header(CONTENT_TYPE, "application/json")
+                .body(body.to_string());
+        }
+        builder
+            .send()
+            .await
+            .map_err(|error| self.broken(method, line, error))
+    }
+
+    fn broken(&self, method: &Method, line: &str, error: reqwest::Error) -> CallError {
+        let error = error.without_url();
+        let distrust = trust::is_distrust(&error);
+        let class = if distrust || error.is_builder() {
+            FaultClass::Permanent
+        } else {
+            FaultClass::Transient
+        };
+        let maybe_done = *method == Method::POST && !error.is_connect() && !error.is_builder();
+        let mut text = format!("{line} failed: {}", self.scrub.line(&text::chain(&error)));
+        if distrust {
+            text.push_str("; check ca_file or fingerprint");
+        }
+        CallError {
+            source: Some(Box::new(error)),
+            ..fault(class, None, maybe_done, text)
+        }
+    }
+
+    /// Where a redirect leads, if it is a path of this service and keeps the method.
+    fn next(&self, response: &Response, method: &Method, line: &str) -> Result<String, CallError> {
+        let status = response.status();
+        let location = response
+            .headers()
+            .get(LOCATION)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default();
+        let keeps = matches!(
+            status,
+            StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT
+        ) || (*method == Method::GET && status != StatusCode::NOT_MODIFIED);
+        match self.own_path(location) {
+            Some(path) if keeps => Ok(path),
+            Some(_) | None => {
+                let text = format!(
+                    "{line} was answered {} and sent on to {:?}; only other paths of the same service are followed",
+                    status.as_u16(),
+                    self.scrub.line(location)
+                );
+                Err(fault(FaultClass::Permanent, Some(status.as_u16()), false, text))
+            }
+        }
+    }
+
+    async fn refused(&self, response: Response, method: &Method, line: &str) -> CallError {
+        let status = response.status();
+        let retry = response
+            .headers()
+            .get(RETRY_AFTER)
+            .and_then(|value| value.to_str().ok())
+            .and_then(|value| value.trim().parse::<u64>().ok());
+        let body = read(response).await.unwrap_or_default();
+        let mut text = format!(
+            "{line} was answered {} {}",
+            status.as_u16(),
+            status.canonical_reason().unwrap_or("")
+        );
+        let said = self.scrub.line(&messages(&body));
+        if !said.is_empty() {
+            text.push_str(": ");
+            text.push_str(&said);
+        }
+        if let Some(seconds) = retry {
+            // Writing to a String does not fail.
+            let _ = write!(text, " (retry after {seconds} s)");
+        }
+        if status == StatusCode::UNAUTHORIZED {
+            text.push_str("; check user and password");
+        }
+        // The firmware is busy with the last command.
+        let class = if status == StatusCode::CONFLICT {
+            FaultClass::Transient
+        } else {
+            class_of(status)
+        };
+        let lost = status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT;
+        fault(
+            class,
+            Some(status.as_u16()),
+            *method == Method::POST && lost,
+            text,
+        )
+    }
+
+    pub(super) fn line(&self, method: &Method, path: &str) -> String {
+        self.scrub
+            .line(&format!("redfish {}: {method} {path}", self.authority()))
+    }
+
+    /// Host and port, for people.
+    pub(super) fn authority(&self) -> String {
+        let host = self.base.host_str().unwrap_or_default();
+        match self.base.port_or_known_default() {
+            Some(port) => format!("{host}:{port}"),
+            None => host.to_owned(),
+        }
+    }
+
+    /// The address of a path of this service; `None` for what leads elsewhere.
+    fn own_url(&self, path: &str) -> Option<Url> {
+        let url = self.base.join(path).ok()?;
+        let same = url.scheme() == self.base.scheme()
+            && url.host_str() == self.base.host_str()
+            && url.port_or_known_default() == self.base.port_or_known_default()
+            && url.username().is_empty()
+            && url.password().is_none();
+        (same && url.path().starts_with("/redfish/")).then_some(url)
+    }
+
+    /// The path of a link, which may be a whole address.
+    pub(super) fn own_path(&self, link: &str) -> Option<String> {
+        let url = self.own_url(link)?;
+        let query = url.query().map(|query| format!("?{query}")).unwrap_or_default();
+        Some(format!("{}{query}", url.path()))
+    }
+}
+
+/// The messages of an error's body, or the body if it is not of the usual shape.
+fn messages(body: &[u8]) -> String {
+    let Ok(value) = serde_json::from_slice::<Value>(body) else {
+        return String::from_utf8_lossy(body).into_owned();
+    };
+    let extended = value
+        .pointer("/error/@Message.ExtendedInfo")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(|info| info.get("Message").and_then(Value::as_str));
+    let main = value.pointer("/error/message").and_then(Value::as_str);
+    main.into_iter().chain(extended).collect::<Vec<_>>().join("; ")
+}
+
+async fn answer(response: Response, method: &Method, line: &str) -> Result<Answer, CallError> {
+    let status = response.status().as_u16();
+    let headers = response.headers().clone();
+    let body = match read(response).await {
+        Ok(body) => body,
+        // The status is what a command is judged by.
+        Err(_) if *method != Method::GET => Vec::new(),
+        Err(why) => {
+            let text = format!("{line} was answered {status}, but the answer broke off: {why}");
+            return Err(fault(FaultClass::Transient, Some(status), false, text));
+        }
+    };
+    let body = match serde_json::from_slice(&body) {
+        Ok(body) => body,
+        Err(_) if *method != Method::GET => Value::Null,
+        Err(error) => {
+            let text = format!("{line} was answered with nonsense: {error}");
+            return Err(fault(FaultClass::Transient, Some(status), false, text));
+        }
+    };
+    Ok(Answer { body, headers })
+}

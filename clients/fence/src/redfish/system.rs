@@ -1,0 +1,259 @@
+//! Which system of a service is a host's, and what it says about its power.
+
+use serde_json::Value;
+use tachi_domain::fault::FaultClass;
+use tachi_domain::power::Power;
+use tachi_engine::ports::CallError;
+
+use super::client::{Client, Login};
+use crate::device::Plug;
+use crate::fault::fault;
+
+/// How many systems are looked through.
+const MOST: usize = 256;
+
+/// The path of a plug's system. Several systems and no way to tell them apart is a configuration that has to be
+/// mended, never a guess: the last one of a list is as likely the neighbour.
+pub(super) async fn find(client: &Client, login: &Login, plug: &Plug) -> Result<String, CallError> {
+    if let Some(given) = plug.at_device().filter(|given| given.starts_with('/')) {
+        return client.own_path(given).ok_or_else(|| {
+            CallError::refused(format!(
+                "{given:?} of host {} is not a path of a Redfish service",
+                plug.host()
+            ))
+        });
+    }
+    let members = members(client, login).await?;
+    let Some(wanted) = plug.at_device() else {
+        return match members.as_slice() {
+            [only] => Ok(only.clone()),
+            [] => Err(refused(client, plug, "no system")),
+            several => {
+                let what = format!(
+                    "{} systems and it is not said which one is the host's: {}",
+                    several.len(),
+                    several.join(", ")
+                );
+                Err(refused(client, plug, &what))
+            }
+        };
+    };
+    let by_path: Vec<&String> = members.iter().filter(|path| last(path) == wanted).collect();
+    if let [only] = by_path.as_slice() {
+        return Ok((*only).clone());
+    }
+    let mut found = Vec::new();
+    for path in &members {
+        if is_named(&client.get(login, path).await?, wanted) {
+            found.push(path.clone());
+        }
+    }
+    match found.as_slice() {
+        [only] => Ok(only.clone()),
+        [] => Err(refused(
+            client,
+            plug,
+            &format!("no system with the id, UUID, serial number or host name {wanted}"),
+        )),
+        several => Err(refused(
+            client,
+            plug,
+            &format!("{} systems named {wanted}: {}", several.len(), several.join(", ")),
+        )),
+    }
+}
+
+fn refused(client: &Client, plug: &Plug, what: &str) -> CallError {
+    let text = format!("redfish {} has {what} (host {})", client.authority(), plug.host());
+    CallError::refused(client.scrub.line(&text))
+}
+
+fn last(path: &str) -> &str {
+    path.trim_end_matches('/').rsplit('/').next().unwrap_or_default()
+}
+
+fn is_named(system: &Value, wanted: &str) -> bool {
+    let text = |name: &str| system.get(name).and_then(Value::as_str).unwrap_or_default();
+    text("Id") == wanted
+        || text("SerialNumber") == wanted
+        || text("UUID").eq_ignore_ascii_case(wanted)
+        || text("HostName").eq_ignore_ascii_case(wanted)
+}
+
+async fn members(client: &Client, login: &Login) -> Result<Vec<String>, CallError> {
+    let broken = |what: &str| {
+        let text = format!("redfish {}: {what}", client.authority());
+        fault(FaultClass::Permanent, Some(200), false, text)
+    };
+    let root = client.get(login, "/redfish/v1/").await?;
+    let systems = root.pointer("/Systems/@odata.id").and_then(Value::as_str);
+    let mut page = systems
+        .and_then(|link| client.own_path(link))
+        .ok_or_else(|| broken("there are no systems here"))?;
+    let mut found = Vec::new();
+    loop {
+        let list = client.get(login, &page).await?;
+        let links = list.get("Members").and_then(Value::as_array);
+        for member in links.ok_or_else(|| broken("the list of systems has no members"))? {
+            let path = member
+                .get("@odata.id")
+                .and_then(Value::as_str)
+                .and_then(|link| client.own_path(link))
+                .ok_or_else(|| broken("the list of systems has a member without a path of this service"))?;
+            found.push(path);
+        }
+        if found.len() > MOST {
+            return Err(broken("there are too many systems here"));
+        }
+        match list.get("Members@odata.nextLink").and_then(Value::as_str) {
+            None => return Ok(found),
+            Some(next) => {
+                let next = client.own_path(next).filter(|next| *next != page);
+                page = next.ok_or_else(|| broken("the list of systems goes on in a strange place"))?;
+                if links.is_none_or(Vec::is_empty) {
+                    return Err(broken("the list of systems has an empty page"));
+                }
+            }
+        }
+    }
+}
+
+/// What a system says about itself.
+pub(super) struct System {
+    pub(super) path: String,
+    pub(super) resource: Value,
+}
+
+impl System {
+    pub(super) async fn read(client: &Client, login: &Login, path: String) -> Result<Self, CallError> {
+        let resource = client.get(login, &path).await?;
+        Ok(Self { path, resource })
+    }
+
+    /// The device's own word; empty if it says none.
+    pub(super) fn raw(&self) -> &str {
+        self.resource
+            .get("PowerState")
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+    }
+
+    /// Only `Off` is off: a system on its way to off still runs, and one on its way to on will.
+    pub(super) fn power(&self) -> Power {
+        match self.raw() {
+            "Off" => Power::Off,
+            "On" | "PoweringOff" | "PoweringOn" | "Paused" => Power::On,
+            _ => Power::Unknown,
+        }
+    }
+
+    /// What the hardware calls itself, if it does.
+    pub(super) fn uuid(&self) -> Option<String> {
+        let uuid = self.resource.get("UUID").and_then(Value::as_str)?;
+        Some(uuid.to_ascii_lowercase()).filter(|uuid| !uuid.is_empty())
+    }
+
+    /// Where a reset is asked for.
+    pub(super) fn target(&self, client: &Client) -> Result<String, CallError> {
+        let target = self
+            .resource
+            .pointer("/Actions/#ComputerSystem.Reset/target")
+            .and_then(Value::as_str);
+        target.and_then(|link| client.own_path(link)).ok_or_else(|| {
+            let text = format!(
+                "redfish {}: the system {} has no action to reset it",
+                client.authority(),
+                self.path
+            );
+            CallError::refused(text)
+        })
+    }
+
+    /// Which of the wanted resets the system takes: the first one of them that it lists, or the first one at all if it
+    /// lists none.
+    pub(super) async fn reset_type<'a>(
+        &self,
+        client: &Client,
+        login: &Login,
+        wanted: &[&'a str],
+    ) -> Result<&'a str, CallError> {
+        let action = self.resource.pointer("/Actions/#ComputerSystem.Reset");
+        let listed = action.and_then(|action| action.get("ResetType@Redfish.AllowableValues"));
+        let info = action
+            .and_then(|action| action.get("@Redfish.ActionInfo"))
+            .and_then(Value::as_str);
+        let listed = match (listed, info.and_then(|info| client.own_path(info))) {
+            (Some(values), _) => Some(words(values)),
+            (None, Some(info)) => from_info(&client.get(login, &info).await?),
+            (None, None) => None,
+        };
+        let Some(listed) = listed.filter(|listed| !listed.is_empty()) else {
+            return wanted
+                .first()
+                .copied()
+                .ok_or_else(|| CallError::refused("no reset is wanted"));
+        };
+        let found = wanted
+            .iter()
+            .find(|word| listed.iter().any(|listed| listed == *word));
+        found.copied().ok_or_else(|| {
+            let text = format!(
+                "redfish {}: the system {} takes none of {}, only {}",
+                client.authority(),
+                self.path,
+                wanted.join(", "),
+                client.scrub.line(&listed.join(", "))
+            );
+            CallError::refused(text)
+        })
+    }
+}
+
+fn words(values: &Value) -> Vec<String> {
+    let values = values.as_array().into_iter().flatten();
+    values.filter_map(Value::as_str).map(ToOwned::to_owned).collect()
+}
+
+fn from_info(info: &Value) -> Option<Vec<String>> {
+    let parameters = info.get("Parameters").and_then(Value::as_array)?;
+    let reset = parameters
+        .iter()
+        .find(|parameter| parameter.get("Name").and_then(Value::as_str) == Some("ResetType"))?;
+    reset.get("AllowableValues").map(words)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn i6_only_off_is_off() {
+        for (state, want) in [
+            (json!("Off"), Power::Off),
+            (json!("On"), Power::On),
+            (json!("PoweringOff"), Power::On),
+            (json!("PoweringOn"), Power::On),
+            (json!("Paused"), Power::On),
+            (json!("off"), Power::Unknown),
+            (json!("Reset"), Power::Unknown),
+            (json!("Unknown"), Power::Unknown),
+            (json!(""), Power::Unknown),
+            (json!(null), Power::Unknown),
+            (json!(false), Power::Unknown),
+            (json!(["Off"]), Power::Unknown),
+        ] {
+            let system = System {
+                path: "/redfish/v1/Systems/1".into(),
+                resource: json!({"PowerState": state}),
+            };
+            assert_eq!(system.power(), want, "{state}");
+        }
+        let silent = System {
+            path: String::new(),
+            resource: json!({}),
+        };
+        assert_eq!(silent.power(), Power::Unknown);
+    }
+}

@@ -1,0 +1,711 @@
+use std::collections::BTreeMap;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::http::{HeaderMap, Method, Response, Uri};
+use serde_json::Value;
+use tachi_domain::power::Power;
+
+use super::*;
+use crate::testing::StillClock;
+
+const PASSWORD: &str = "s3cret-of-the-fixture";
+
+#[derive(Clone, Debug)]
+struct Seen {
+    line: String,
+    body: String,
+    headers: HeaderMap,
+}
+
+enum Reply {
+    Json(u16, Value),
+    With(u16, Vec<(&'static str, String)>, String),
+    Hang,
+}
+
+type Script = Arc<dyn Fn(&Seen) -> Option<Reply> + Send + Sync>;
+type Answer = Box<dyn Fn() -> Reply + Send + Sync>;
+/// Class and `maybe_done` of the fault, if there is to be one.
+type Want = Option<(FaultClass, bool)>;
+
+/// A service with one system, `1`, unless the script says otherwise.
+struct Fake {
+    url: String,
+    seen: Arc<Mutex<Vec<Seen>>>,
+    server: tokio::task::JoinHandle<()>,
+}
+
+impl Drop for Fake {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+const ROOT: &str = "GET /redfish/v1/";
+const LIST: &str = "GET /redfish/v1/Systems";
+const SHOW: &str = "GET /redfish/v1/Systems/1";
+const RESET: &str = "POST /redfish/v1/Systems/1/Actions/ComputerSystem.Reset";
+
+fn system(id: &str, state: &str) -> Value {
+    json!({
+        "@odata.id": format!("/redfish/v1/Systems/{id}"), "Id": id, "UUID": format!("AAAA-{id}"),
+        "SerialNumber": format!("SN{id}"), "HostName": format!("c{id}"), "PowerState": state,
+        "Actions": {"#ComputerSystem.Reset": {
+            "target": format!("/redfish/v1/Systems/{id}/Actions/ComputerSystem.Reset"),
+            "ResetType@Redfish.AllowableValues": ["On", "ForceOff", "GracefulShutdown"],
+        }},
+    })
+}
+
+fn list(ids: &[&str]) -> Value {
+    let members: Vec<Value> = ids
+        .iter()
+        .map(|id| json!({"@odata.id": format!("/redfish/v1/Systems/{id}")}))
+        .collect();
+    json!({"Members": members})
+}
+
+fn usual(seen: &Seen) -> Reply {
+    match seen.line.as_str() {
+        ROOT => Reply::Json(200, json!({"Systems": {"@odata.id": "/redfish/v1/Systems"}})),
+        LIST => Reply::Json(200, list(&["1"])),
+        SHOW => Reply::Json(200, system("1", "On")),
+        RESET => Reply::With(204, Vec::new(), String::new()),
+        _ => Reply::Json(404, json!({"error": {"message": "no such thing"}})),
+    }
+}
+
+impl Fake {
+    async fn start(script: impl Fn(&Seen) -> Option<Reply> + Send + Sync + 'static) -> Self {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let (script, seen): (Script, Arc<Mutex<Vec<Seen>>>) = (Arc::new(script), Arc::default());
+        let log = Arc::clone(&seen);
+        let router =
+            Router::new().fallback(move |method: Method, uri: Uri, headers: HeaderMap, body: Bytes| {
+                let seen = Seen {
+                    line: format!("{method} {uri}"),
+                    body: String::from_utf8(body.to_vec()).unwrap(),
+                    headers,
+                };
+                log.lock().unwrap().push(seen.clone());
+                let reply = script(&seen).unwrap_or_else(|| usual(&seen));
+                async move {
+                    match reply {
+                        Reply::Json(status, body) => {
+                            Response::builder().status(status).body(body.to_string()).unwrap()
+                        }
+                        Reply::With(status, headers, body) => {
+                            let mut builder = Response::builder().status(status);
+                            for (name, value) in headers {
+                                builder = builder.header(name, value);
+                            }
+                            builder.body(body).unwrap()
+                        }
+                        Reply::Hang => std::future::pending().await,
+                    }
+                }
+            });
+        let server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        Self { url, seen, server }
+    }
+
+    fn options(&self) -> RedfishOptions {
+        let mut options = RedfishOptions::new("bmc-c1", &self.url, "fencer", PASSWORD.into());
+        // Reading the system's authorities takes longer than the test.
+        options.trust = Trust::Fingerprint("ab".repeat(32).parse().unwrap());
+        options
+    }
+
+    fn redfish(&self) -> Redfish {
+        Redfish::new(self.options(), Arc::new(StillClock)).unwrap()
+    }
+
+    fn lines(&self) -> Vec<String> {
+        self.seen
+            .lock()
+            .unwrap()
+            .iter()
+            .map(|seen| seen.line.clone())
+            .collect()
+    }
+}
+
+fn answering(
+    line: &'static str,
+    reply: impl Fn() -> Reply + Send + Sync + 'static,
+) -> impl Fn(&Seen) -> Option<Reply> {
+    move |seen| (seen.line == line).then(&reply)
+}
+
+fn plug(at_device: Option<&str>) -> Plug {
+    Plug::new("c1", at_device.map(ToOwned::to_owned)).unwrap()
+}
+
+#[tokio::test]
+async fn the_one_system_of_a_service_is_found_once_and_read_each_time() {
+    let fake = Fake::start(|_| None).await;
+    let redfish = fake.redfish();
+    let reading = redfish.read_power(&plug(None)).await.unwrap();
+    let port = fake.url.rsplit(':').next().unwrap();
+    assert_eq!((reading.power, reading.raw.as_str()), (Power::On, "On"));
+    assert_eq!(
+        reading.device,
+        format!("redfish:127.0.0.1:{port} /redfish/v1/Systems/1")
+    );
+    assert_eq!(redfish.endpoint(), format!("redfish:127.0.0.1:{port}"));
+    redfish.read_power(&plug(None)).await.unwrap();
+    assert_eq!(fake.lines(), [ROOT, LIST, SHOW, SHOW]);
+    let seen = fake.seen.lock().unwrap();
+    assert!(
+        seen.iter()
+            .all(|seen| seen.headers["authorization"] == "Basic ZmVuY2VyOnMzY3JldC1vZi10aGUtZml4dHVyZQ==")
+    );
+    assert!(seen.iter().all(|seen| seen.headers["odata-version"] == "4.0"));
+}
+
+#[tokio::test]
+async fn a_system_of_several_is_chosen_by_what_was_said_and_never_guessed() {
+    // (what was said, the systems, the chosen one or a part of the refusal)
+    type Case = (
+        Option<&'static str>,
+        &'static [&'static str],
+        Result<&'static str, &'static str>,
+    );
+    let cases: [Case; 12] = [
+        (None, &["1"], Ok("1")),
+        (None, &[], Err("has no system")),
+        (None, &["1", "2"], Err("2 systems and it is not said")),
+        (Some("2"), &["1", "2", "3"], Ok("2")),
+        (Some("SN2"), &["1", "2", "3"], Ok("2")),
+        (Some("aaaa-3"), &["1", "2", "3"], Ok("3")),
+        (Some("C1"), &["1", "2", "3"], Ok("1")),
+        (Some("/redfish/v1/Systems/3"), &["1", "2", "3"], Ok("3")),
+        (Some("4"), &["1", "2"], Err("no system with the id")),
+        (Some("x"), &["1"], Err("no system with the id")),
+        (Some("SN1"), &["1", "1"], Err("2 systems named")),
+        (Some("//evil.example/redfish/v1"), &["1"], Err("is not a path")),
+    ];
+    for (said, ids, want) in cases {
+        let fake = Fake::start(move |seen| {
+            let id = seen.line.strip_prefix("GET /redfish/v1/Systems/");
+            match (seen.line.as_str(), id) {
+                (LIST, _) => Some(Reply::Json(200, list(ids))),
+                (_, Some(id)) if ids.contains(&id) => Some(Reply::Json(200, system(id, "Off"))),
+                _ => None,
+            }
+        })
+        .await;
+        let redfish = fake.redfish();
+        match (redfish.read_power(&plug(said)).await, want) {
+            (Ok(reading), Ok(id)) => {
+                assert!(
+                    reading.device.ends_with(&format!("/Systems/{id}")),
+                    "{said:?}: {}",
+                    reading.device
+                );
+                assert_eq!(reading.power, Power::Off);
+            }
+            (Err(error), Err(part)) => {
+                assert!(error.fault.text.contains(part), "{said:?}: {error}");
+                assert_eq!(
+                    (error.fault.class, error.fault.maybe_done),
+                    (FaultClass::Permanent, false)
+                );
+                redfish.power_off(&plug(said), "r").await.unwrap_err();
+                assert!(
+                    fake.lines().iter().all(|line| line.starts_with("GET ")),
+                    "{said:?}: nothing was switched"
+                );
+            }
+            (got, want) => panic!("{said:?}: {got:?} instead of {want:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_list_of_several_pages_is_read_to_its_end() {
+    let fake = Fake::start(|seen| match seen.line.as_str() {
+        LIST => {
+            let mut page = list(&["1"]);
+            page["Members@odata.nextLink"] = json!("/redfish/v1/Systems?$skip=1");
+            Some(Reply::Json(200, page))
+        }
+        "GET /redfish/v1/Systems?$skip=1" => Some(Reply::Json(200, list(&["2"]))),
+        "GET /redfish/v1/Systems/2" => Some(Reply::Json(200, system("2", "Off"))),
+        _ => None,
+    })
+    .await;
+    let redfish = fake.redfish();
+    let error = redfish.read_power(&plug(None)).await.unwrap_err();
+    assert!(
+        error.fault.text.contains("2 systems"),
+        "the second page counts: {error}"
+    );
+    assert_eq!(
+        redfish.read_power(&plug(Some("SN2"))).await.unwrap().power,
+        Power::Off
+    );
+}
+
+#[tokio::test]
+async fn a_list_without_an_end_is_left() {
+    let fake = Fake::start(answering(LIST, || {
+        let mut page = list(&["1"]);
+        page["Members@odata.nextLink"] = json!("/redfish/v1/Systems?$skip=1");
+        Reply::Json(200, page)
+    }))
+    .await;
+    for next in ["/redfish/v1/Systems", "/redfish/v1/Systems?$skip=1"] {
+        let loops = Fake::start(move |seen| {
+            seen.line.starts_with(LIST).then(|| {
+                let mut page = list(&["1"]);
+                page["Members@odata.nextLink"] = json!(next);
+                Reply::Json(200, page)
+            })
+        })
+        .await;
+        let fault = loops.redfish().read_power(&plug(None)).await.unwrap_err().fault;
+        assert_eq!(fault.class, FaultClass::Permanent, "{}", fault.text);
+    }
+    assert!(fake.redfish().read_power(&plug(None)).await.is_err());
+}
+
+#[tokio::test]
+async fn power_off_is_forced_and_power_on_is_plain() {
+    let fake = Fake::start(|_| None).await;
+    let redfish = fake.redfish();
+    redfish.power_off(&plug(None), "r").await.unwrap();
+    redfish.power_on(&plug(None), "r").await.unwrap();
+    assert_eq!(fake.lines(), [ROOT, LIST, SHOW, RESET, SHOW, RESET]);
+    let bodies: Vec<String> = fake
+        .seen
+        .lock()
+        .unwrap()
+        .iter()
+        .map(|seen| seen.body.clone())
+        .collect();
+    assert_eq!(
+        (bodies[3].as_str(), bodies[5].as_str()),
+        (r#"{"ResetType":"ForceOff"}"#, r#"{"ResetType":"On"}"#)
+    );
+}
+
+#[tokio::test]
+async fn a_reset_the_system_does_not_list_is_not_asked_for() {
+    let action = |change: fn(&mut Value)| {
+        let mut system = system("1", "On");
+        change(&mut system["Actions"]["#ComputerSystem.Reset"]);
+        system
+    };
+    // (case, system, whether off can be asked for, what on is)
+    let cases = [
+        (
+            "no ForceOff",
+            action(|a| a["ResetType@Redfish.AllowableValues"] = json!(["On", "GracefulShutdown"])),
+            false,
+            Some("On"),
+        ),
+        (
+            "ForceOn only",
+            action(|a| a["ResetType@Redfish.AllowableValues"] = json!(["ForceOn", "ForceOff"])),
+            true,
+            Some("ForceOn"),
+        ),
+        (
+            "nothing listed",
+            action(|a| {
+                a.as_object_mut()
+                    .unwrap()
+                    .remove("ResetType@Redfish.AllowableValues");
+            }),
+            true,
+            Some("On"),
+        ),
+        (
+            "listed elsewhere",
+            action(|a| {
+                a.as_object_mut()
+                    .unwrap()
+                    .remove("ResetType@Redfish.AllowableValues");
+                a["@Redfish.ActionInfo"] = json!("/redfish/v1/Systems/1/ResetActionInfo");
+            }),
+            false,
+            Some("On"),
+        ),
+        ("no target", action(|a| a["target"] = json!(null)), false, None),
+        (
+            "a target elsewhere",
+            action(|a| a["target"] = json!("https://evil.example/redfish/v1/x")),
+            false,
+            None,
+        ),
+    ];
+    for (case, shown, off, on) in cases {
+        let fake = Fake::start(move |seen| match seen.line.as_str() {
+            SHOW => Some(Reply::Json(200, shown.clone())),
+            "GET /redfish/v1/Systems/1/ResetActionInfo" => Some(Reply::Json(
+                200,
+                json!({"Parameters": [{"Name": "ResetType", "AllowableValues": ["On", "GracefulShutdown"]}]}),
+            )),
+            _ => None,
+        })
+        .await;
+        let redfish = fake.redfish();
+        let outcome = redfish.power_off(&plug(None), "r").await;
+        assert_eq!(outcome.is_ok(), off, "{case}");
+        if let Err(error) = outcome {
+            assert_eq!(
+                (error.fault.class, error.fault.maybe_done),
+                (FaultClass::Permanent, false),
+                "{case}: {error}"
+            );
+            assert!(!fake.lines().contains(&RESET.to_owned()), "{case}");
+        }
+        let outcome = redfish.power_on(&plug(None), "r").await;
+        assert_eq!(outcome.is_ok(), on.is_some(), "{case}");
+        if let Some(on) = on {
+            let body = fake.seen.lock().unwrap().last().unwrap().body.clone();
+            assert_eq!(body, format!("{{\"ResetType\":\"{on}\"}}"), "{case}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_answer_to_a_reset_has_its_meaning() {
+    let reply = |status: u16, body: &'static str| -> Answer {
+        Box::new(move || Reply::With(status, Vec::new(), body.into()))
+    };
+    let busy =
+        r#"{"error": {"message": "general", "@Message.ExtendedInfo": [{"Message": "firmware is busy"}]}}"#;
+    let cases: Vec<(&str, Answer, Want)> = vec![
+        ("200", reply(200, "{}"), None),
+        ("200 with another body", reply(200, "<html>"), None),
+        ("202", reply(202, ""), None),
+        ("204", reply(204, ""), None),
+        ("400", reply(400, busy), Some((FaultClass::Permanent, false))),
+        ("row 5: 401", reply(401, ""), Some((FaultClass::Permanent, false))),
+        ("403", reply(403, ""), Some((FaultClass::Permanent, false))),
+        ("404", reply(404, ""), Some((FaultClass::Permanent, false))),
+        ("409", reply(409, busy), Some((FaultClass::Transient, false))),
+        ("429", reply(429, ""), Some((FaultClass::Transient, false))),
+        ("500", reply(500, ""), Some((FaultClass::Transient, true))),
+        ("503", reply(503, ""), Some((FaultClass::Transient, true))),
+    ];
+    for (case, answer, want) in cases {
+        let fake = Fake::start(answering(RESET, answer)).await;
+        let outcome = fake.redfish().power_off(&plug(None), "r").await;
+        let sent = fake.lines().iter().filter(|line| *line == RESET).count();
+        assert_eq!(sent, 1, "{case}: sent once");
+        if let Err(error) = &outcome
+            && case.starts_with('4')
+            && matches!(error.fault.status, Some(400 | 409))
+        {
+            assert!(error.fault.text.contains("general; firmware is busy"), "{error}");
+        }
+        let got = outcome
+            .err()
+            .map(|error| (error.fault.class, error.fault.maybe_done));
+        assert_eq!(got, want, "{case}");
+    }
+}
+
+#[tokio::test]
+async fn only_paths_of_the_same_service_are_followed() {
+    let to = |status: u16, place: String| Reply::With(status, vec![("location", place)], String::new());
+    let (elsewhere, came) = (
+        Fake::start(|_| None).await,
+        "http://127.0.0.1:1/redfish/v1/Systems/1",
+    );
+    for (status, place, want) in [
+        (307, "/redfish/v1/Systems/9".to_owned(), true),
+        (308, "/redfish/v1/Systems/9".to_owned(), true),
+        (302, "/redfish/v1/Systems/9".to_owned(), true),
+        (307, format!("{}/redfish/v1/Systems/9", elsewhere.url), false),
+        (307, came.to_owned(), false),
+        (307, "//127.0.0.1:1/redfish/v1/Systems/9".to_owned(), false),
+        (307, "/admin".to_owned(), false),
+        (307, String::new(), false),
+    ] {
+        let location = place.clone();
+        let fake = Fake::start(move |seen| match seen.line.as_str() {
+            SHOW => Some(to(status, location.clone())),
+            "GET /redfish/v1/Systems/9" => Some(Reply::Json(200, system("9", "Off"))),
+            _ => None,
+        })
+        .await;
+        let outcome = fake.redfish().read_power(&plug(None)).await;
+        assert_eq!(outcome.is_ok(), want, "{status} {place}: {outcome:?}");
+        if let Err(error) = outcome {
+            assert_eq!(error.fault.class, FaultClass::Permanent, "{error}");
+        }
+    }
+    assert!(elsewhere.lines().is_empty(), "nobody else saw the password");
+    let circle =
+        Fake::start(move |seen| (seen.line == SHOW).then(|| to(307, "/redfish/v1/Systems/1".to_owned())))
+            .await;
+    let error = circle.redfish().read_power(&plug(None)).await.unwrap_err();
+    assert!(error.fault.text.contains("more than 3 times"), "{error}");
+}
+
+#[tokio::test]
+async fn a_command_is_sent_on_only_by_a_redirect_that_keeps_it() {
+    for (status, want) in [(307, true), (308, true), (301, false), (302, false), (303, false)] {
+        let fake = Fake::start(move |seen| match seen.line.as_str() {
+            RESET => Some(Reply::With(
+                status,
+                vec![("location", "/redfish/v1/Systems/1/Actions/Other".to_owned())],
+                String::new(),
+            )),
+            "POST /redfish/v1/Systems/1/Actions/Other" => Some(Reply::With(204, Vec::new(), String::new())),
+            _ => None,
+        })
+        .await;
+        let outcome = fake.redfish().power_off(&plug(None), "r").await;
+        assert_eq!(outcome.is_ok(), want, "{status}");
+    }
+}
+
+#[tokio::test]
+async fn the_off_of_a_system_that_has_become_another_proves_nothing() {
+    let uuid = Arc::new(Mutex::new("A"));
+    let shown = Arc::clone(&uuid);
+    let fake = Fake::start(answering(SHOW, move || {
+        let mut system = system("1", "Off");
+        system["UUID"] = json!(*shown.lock().unwrap());
+        Reply::Json(200, system)
+    }))
+    .await;
+    let redfish = fake.redfish();
+    assert_eq!(redfish.read_power(&plug(None)).await.unwrap().power, Power::Off);
+    *uuid.lock().unwrap() = "B";
+    let fault = redfish.read_power(&plug(None)).await.unwrap_err().fault;
+    assert_eq!(fault.class, FaultClass::Transient);
+    assert!(
+        fault
+            .text
+            .contains("was a and is b: its answer is not about host c1"),
+        "{}",
+        fault.text
+    );
+    assert_eq!(
+        redfish.read_power(&plug(None)).await.unwrap().power,
+        Power::Off,
+        "looked for anew"
+    );
+}
+
+#[tokio::test]
+async fn a_system_that_is_gone_is_looked_for_again() {
+    let gone = Arc::new(Mutex::new(false));
+    let said = Arc::clone(&gone);
+    let fake = Fake::start(move |seen| match (seen.line.as_str(), *said.lock().unwrap()) {
+        (SHOW, true) => Some(Reply::Json(404, json!({}))),
+        (LIST, true) => Some(Reply::Json(200, list(&["2"]))),
+        ("GET /redfish/v1/Systems/2", _) => Some(Reply::Json(200, system("2", "On"))),
+        _ => None,
+    })
+    .await;
+    let redfish = fake.redfish();
+    redfish.read_power(&plug(None)).await.unwrap();
+    *gone.lock().unwrap() = true;
+    assert!(
+        redfish
+            .read_power(&plug(None))
+            .await
+            .unwrap()
+            .device
+            .ends_with("/Systems/2")
+    );
+}
+
+#[tokio::test]
+async fn a_session_is_begun_used_and_given_back() {
+    let begin = "POST /redfish/v1/SessionService/Sessions";
+    for works in [true, false] {
+        let fake = Fake::start(move |seen| match seen.line.as_str() {
+            line if line == begin => Some(Reply::With(
+                201,
+                vec![
+                    ("x-auth-token", "token-of-the-fixture".into()),
+                    ("location", "/redfish/v1/SessionService/Sessions/7".into()),
+                ],
+                "{}".into(),
+            )),
+            SHOW if !works => Some(Reply::Json(503, json!({}))),
+            "DELETE /redfish/v1/SessionService/Sessions/7" => {
+                Some(Reply::With(204, Vec::new(), String::new()))
+            }
+            _ => None,
+        })
+        .await;
+        let mut options = fake.options();
+        options.login = RedfishLogin::Session;
+        let redfish = Redfish::new(options, Arc::new(StillClock)).unwrap();
+        assert_eq!(redfish.read_power(&plug(None)).await.is_ok(), works);
+        let want = [
+            begin,
+            ROOT,
+            LIST,
+            SHOW,
+            "DELETE /redfish/v1/SessionService/Sessions/7",
+        ];
+        assert_eq!(fake.lines(), want, "given back whether it worked or not");
+        let seen = fake.seen.lock().unwrap();
+        assert_eq!(
+            seen[0].body,
+            format!(r#"{{"UserName":"fencer","Password":"{PASSWORD}"}}"#)
+        );
+        assert!(
+            seen.iter()
+                .all(|seen| !seen.headers.contains_key("authorization"))
+        );
+        assert!(
+            seen.iter()
+                .skip(1)
+                .all(|seen| seen.headers["x-auth-token"] == "token-of-the-fixture")
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_service_that_refuses_a_session_is_told_from_one_that_is_busy() {
+    for (status, class) in [
+        (401, FaultClass::Permanent),
+        (404, FaultClass::Permanent),
+        (503, FaultClass::Transient),
+    ] {
+        let fake = Fake::start(move |seen| {
+            seen.line
+                .starts_with("POST")
+                .then(|| Reply::Json(status, json!({})))
+        })
+        .await;
+        let mut options = fake.options();
+        options.login = RedfishLogin::Session;
+        let fault = Redfish::new(options, Arc::new(StillClock))
+            .unwrap()
+            .power_off(&plug(None), "r")
+            .await
+            .unwrap_err()
+            .fault;
+        assert_eq!((fault.class, fault.maybe_done), (class, false), "{}", fault.text);
+        assert_eq!(fake.lines().len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn row14_a_service_that_hangs_is_left_and_its_command_may_have_been_done() {
+    let fake = Fake::start(|seen| (seen.line == RESET || seen.line == SHOW).then_some(Reply::Hang)).await;
+    let mut options = fake.options();
+    options.call_timeout = Duration::from_millis(200);
+    let redfish = Redfish::new(options, Arc::new(StillClock)).unwrap();
+    let read = redfish.read_power(&plug(None)).await.unwrap_err().fault;
+    assert_eq!(
+        (read.class, read.maybe_done),
+        (FaultClass::Transient, false),
+        "{}",
+        read.text
+    );
+    let off = redfish.power_off(&plug(None), "r").await.unwrap_err().fault;
+    assert_eq!(
+        (off.class, off.maybe_done),
+        (FaultClass::Transient, true),
+        "{}",
+        off.text
+    );
+}
+
+#[tokio::test]
+async fn row06_nobody_there_is_transient_and_did_nothing() {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", free.local_addr().unwrap());
+    drop(free);
+    let mut options = RedfishOptions::new("b", url, "fencer", PASSWORD.into());
+    options.trust = Trust::Fingerprint("ab".repeat(32).parse().unwrap());
+    let redfish = Redfish::new(options, Arc::new(StillClock)).unwrap();
+    let read = redfish.read_power(&plug(None)).await.unwrap_err().fault;
+    assert_eq!(
+        (read.class, read.maybe_done),
+        (FaultClass::Transient, false),
+        "{}",
+        read.text
+    );
+}
+
+#[tokio::test]
+async fn nonsense_is_no_reading() {
+    for body in ["", "<html>", "[]", "null", "{\"PowerState\":"] {
+        let fake = Fake::start(answering(SHOW, move || Reply::With(200, Vec::new(), body.into()))).await;
+        let fault = fake.redfish().read_power(&plug(None)).await.unwrap_err().fault;
+        assert_eq!(fault.class, FaultClass::Transient, "{body:?}: {}", fault.text);
+    }
+}
+
+#[tokio::test]
+async fn i9_what_the_service_says_is_told_without_the_password() {
+    let echo = json!({"error": {"message": format!("{PASSWORD} and ZmVuY2VyOnMzY3JldC1vZi10aGUtZml4dHVyZQ== \
+        at https://fencer:{PASSWORD}@bmc/")}});
+    let state = format!("Off {PASSWORD}");
+    let fake = Fake::start(move |seen| match seen.line.as_str() {
+        RESET => Some(Reply::Json(400, echo.clone())),
+        SHOW => Some(Reply::Json(200, system("1", &state))),
+        _ => None,
+    })
+    .await;
+    let options = fake.options();
+    let redfish = fake.redfish();
+    let reading = redfish.read_power(&plug(None)).await.unwrap();
+    assert_eq!((reading.power, reading.raw.as_str()), (Power::Unknown, "Off ***"));
+    let error = redfish.power_off(&plug(None), "r").await.unwrap_err();
+    assert!(
+        error.fault.text.contains("*** and *** at https://***@bmc/"),
+        "{error}"
+    );
+    let shown = format!("{options:?} {redfish:?} {error:?}");
+    assert!(!shown.contains(PASSWORD), "{shown}");
+}
+
+#[test]
+fn options_that_could_do_harm_are_refused() {
+    let make = |url: &str, change: fn(&mut RedfishOptions)| {
+        let mut options = RedfishOptions::new("b", url, "fencer", PASSWORD.into());
+        options.trust = Trust::Fingerprint("ab".repeat(32).parse().unwrap());
+        change(&mut options);
+        Redfish::new(options, Arc::new(StillClock)).map(|redfish| redfish.endpoint)
+    };
+    let good = BTreeMap::from([
+        ("https://bmc.example", "redfish:bmc.example:443"),
+        ("https://bmc.example:8443/", "redfish:bmc.example:8443"),
+        ("https://BMC.example/redfish/v1/", "redfish:bmc.example:443"),
+        ("https://[fe80::0:1]", "redfish:[fe80::1]:443"),
+        ("http://127.0.0.1:8000", "redfish:127.0.0.1:8000"),
+    ]);
+    for (url, want) in good {
+        assert_eq!(make(url, |_| ()).unwrap(), want, "{url}");
+    }
+    for url in [
+        "",
+        "bmc.example",
+        "ftp://bmc.example",
+        "http://bmc.example",
+        "https://fencer:word@bmc.example",
+        "https://bmc.example/redfish/v1/Systems/1",
+        "https://bmc.example?x",
+        "https://bmc.example/#x",
+    ] {
+        let error = make(url, |_| ()).unwrap_err();
+        assert!(matches!(error, RedfishError::Url { .. }), "{url}: {error}");
+        assert!(!error.to_string().contains("word@"), "{error}");
+    }
+    assert!(make("http://bmc.example", |options| options.allow_http = true).is_ok());
+    assert!(matches!(
+        make("https://b", |options| options.user = "a:b".into()),
+        Err(RedfishError::Login)
+    ));
+    assert!(matches!(
+        make("https://b", |options| options.password = "".into()),
+        Err(RedfishError::Login)
+    ));
+}
