@@ -26,6 +26,7 @@ use crate::ports::{Clock, Compute, Events, Fencer, Hooks, Journal, NoEvents, Wak
 use crate::pulse::Pulse;
 use crate::sweeper::{Sweeper, WATCH};
 use crate::telling::Teller;
+use crate::warming::keep_ready;
 
 /// The outside, as adapters provide it.
 #[derive(Clone)]
@@ -117,11 +118,12 @@ impl Engine {
     pub async fn run(mut self, stop: CancellationToken) {
         numbers::describe();
         tracing::info!(engine = self.options.name, fencing = ?self.options.policy.borrow().fencing, "engine starts");
-        // Aborted when it is dropped: it has no work once the drivers have ended.
+        // Aborted when they are dropped: they have no work once the drivers have ended.
         let mut heart = JoinSet::new();
         if let Some(beating) = self.beating.take() {
             heart.spawn(beating);
         }
+        heart.spawn(keep_ready(self.ports.compute.clone()));
         while !stop.is_cancelled() {
             self.sweep(&stop).await;
             self.pulse.beat();

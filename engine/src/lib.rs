@@ -26,6 +26,7 @@ mod pulse;
 mod reserving;
 mod sweeper;
 mod telling;
+mod warming;
 mod writing;
 
 pub use clock::SystemClock;

@@ -4,11 +4,13 @@ one reserved host for two. Starts `tachi api` and two `tachi engine`s itself (se
 the end: every server on another host, ACTIVE, not locked, with one evacuation record."""
 import argparse
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
 import traceback
+from collections import Counter
 
 for folder in ("nova-table", "client"):
     sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", folder))
@@ -68,6 +70,11 @@ class Requests:
 
     def nova(self):
         return [line for line in self.lines(0) if "requestlog" in line and self.own not in line]
+
+    def kinds(self):
+        """What was asked for, without ids and parameters, the most frequent first."""
+        asked = (re.search(r'"([A-Z]+ [^" ?]*)', line) for line in self.nova())
+        return Counter(re.sub(r"[0-9a-f]{8}-[0-9a-f-]{27}", "ID", one.group(1)) for one in asked if one).most_common()
 
     def logins(self):
         return [line for line in self.lines(1) if "POST /v3/auth/tokens" in line]
@@ -183,6 +190,8 @@ class Trouble:
         self.exactly_once(label, servers, victim, notification, dest)
         print("measured  %s: all back %.1f s after the POST; %d Nova requests (%.1f per instance), %d logins" % (
             label, seconds, len(nova), len(nova) / count, len(logins)), flush=True)
+        for kind, number in asked.kinds():
+            print("          %4d %s" % (number, kind), flush=True)
         if dest:
             host = self.ha.host(segment[0], segment[1][dest])
             self.checks.equal(label + ": the reserved host is no more reserved", host["reserved"], False)

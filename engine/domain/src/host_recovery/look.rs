@@ -22,6 +22,9 @@ const TURN: u32 = 5;
 /// Lists in a row that show an instance on the host although its evacuation is recorded as done.
 const LONG_DONE: u8 = 20;
 
+/// The longest a look counts as having taken, when the next one is put off for it.
+const LONGEST_LOOK: Duration = Duration::from_secs(2);
+
 /// How long another host must have been proven off to be counted on: longer than a recovery is without an owner.
 const PROVEN_FOR: Duration = Duration::from_secs(10);
 
@@ -39,7 +42,6 @@ pub(super) fn is_done(status: &str) -> bool {
 impl HostRecovery {
     pub(super) fn lists_read(&mut self, result: Result<Lists, Fault>, now: Now, record: &mut Record) {
         self.asks.lists = None;
-        self.asks.lists_not_before = now.elapsed.plus(self.policy.tick);
         let lists = match result {
             Ok(lists) => lists,
             Err(fault) => {
@@ -51,6 +53,7 @@ impl HostRecovery {
             }
         };
         self.no_trouble(Topic::Lists);
+        self.asks.lists_not_before = now.elapsed.plus(self.pause_after(lists.started, now));
         self.asks.lists_seen = Some(lists.started);
         self.asks.evacuations_seen = self.asks.evacuations_seen.max(Some(lists.started));
         self.asks.lists_due = false;
@@ -114,6 +117,13 @@ impl HostRecovery {
             .map(|record| record.server)
             .collect();
         self.tell_slow(now);
+    }
+
+    /// How long to wait for the next look: a Nova that takes its time over a list is busy with the evacuations themselves,
+    /// and is asked as much more seldom.
+    pub(super) fn pause_after(&self, started: Elapsed, now: Now) -> Duration {
+        let taken = now.elapsed.since(started).min(LONGEST_LOOK);
+        self.policy.tick.max(taken * 2)
     }
 
     /// The other hosts that have been proven off for long enough. One proven off while the lists were taken may have

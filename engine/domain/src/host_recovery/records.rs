@@ -30,7 +30,6 @@ impl HostRecovery {
 
     pub(super) fn evacuations_read(&mut self, result: Result<Evacuations, Fault>, now: Now) {
         self.asks.evacuations = None;
-        self.asks.evacuations_not_before = now.elapsed.plus(self.policy.tick);
         let read = match result {
             Ok(read) => read,
             Err(fault) => {
@@ -42,6 +41,7 @@ impl HostRecovery {
             }
         };
         self.no_trouble(Topic::Lists);
+        self.asks.evacuations_not_before = now.elapsed.plus(self.pause_after(read.started, now));
         self.asks.evacuations_seen = self.asks.evacuations_seen.max(Some(read.started));
         let mut records: BTreeMap<ServerId, Vec<&Migration>> = BTreeMap::new();
         for record in &read.records {
