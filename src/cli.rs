@@ -1,5 +1,6 @@
 //! The command line.
 
+mod audit;
 mod recovery;
 mod status;
 
@@ -7,6 +8,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub(crate) use audit::{AuditCommand, AuditShowArgs, AuditVerifyArgs};
 pub(crate) use recovery::{
     ListFormat, RecoveryCommand, RecoveryListArgs, RecoveryShowArgs, RetryArgs, ShowFormat, StateWord,
     WordArgs,
@@ -51,6 +53,9 @@ pub(crate) enum Command {
     /// Bring hosts back
     #[command(subcommand)]
     Host(HostCommand),
+    /// See and check the audit log of power commands
+    #[command(subcommand)]
+    Audit(AuditCommand),
     /// Tell what is protected, what is not and why, and what is being recovered
     Status(StatusArgs),
 }

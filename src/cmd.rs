@@ -1,6 +1,7 @@
 //! The subcommands, a file each.
 
 mod api;
+mod audit;
 mod config;
 mod db;
 mod demo;
@@ -39,6 +40,7 @@ pub(crate) async fn run(cli: Cli) -> Result<u8, Failure> {
         Command::Policy(command) => policy::run(command),
         Command::Openapi(args) => openapi::run(&args),
         Command::Host(command) => Box::pin(host::run(command)).await,
+        Command::Audit(command) => audit::run(command),
         Command::Status(args) => Box::pin(status::run(args)).await,
     }
 }

@@ -1,5 +1,6 @@
 //! From configuration files to the options of each component. One file below this one per component.
 
+mod audit;
 mod database;
 mod engine;
 mod events;
@@ -23,6 +24,7 @@ use tachi_fence::MaasOptions;
 
 use crate::cli::ConfigArgs;
 
+pub(crate) use audit::{Audit, places as audit_places};
 pub(crate) use database::{Database, folder as database_folder};
 pub(crate) use events::{Driver, EventSettings};
 pub(crate) use http::Http;
@@ -80,6 +82,8 @@ pub(crate) struct Settings {
     pub(crate) pace: tachi_engine::PaceOptions,
     /// The MAAS that switches the hosts' power.
     pub(crate) maas: Option<MaasOptions>,
+    /// The audit log of power commands.
+    pub(crate) audit: Audit,
     /// Everything of ours in the log.
     pub(crate) debug: bool,
     /// `log_file`.
@@ -196,6 +200,7 @@ impl Settings {
         let nova = identity::nova(r, authtoken);
         let oslo_policy = policy::policy(r);
         let maas = fencing::maas(r);
+        let audit = audit::audit(r, &state_path);
         let (flows, hooks) = hooks::flows(r);
         let policy = Policy {
             flows,
@@ -232,6 +237,7 @@ impl Settings {
             events,
             pace,
             maas,
+            audit,
             debug,
             log_file,
             log_dir,

@@ -12,11 +12,12 @@ pub(crate) mod roll;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use tachi_audit::AuditLog;
 use tachi_bus::{Both, LocalWake, SocketPoke, SocketWake};
 use tachi_domain::fault::{Fault, FaultClass};
 use tachi_domain::policy::Policy;
 use tachi_domain::power::PowerReading;
-use tachi_engine::ports::{CallError, Clock, Events, Fencer, Hooks, Poke, Registry, Wake};
+use tachi_engine::ports::{AuditSink, CallError, Clock, Events, Fencer, Hooks, Poke, Registry, Wake};
 use tachi_engine::{Engine, EngineOptions, Ports, SystemClock};
 use tachi_fence::{Fencers, Maas};
 use tachi_hooks::Runner;
@@ -122,15 +123,16 @@ pub(crate) async fn engine(
         .adopt(settings.notification_expiry)
         .await
         .map_err(|error| Failure::new("taking up what Masakari left open", error))?;
+    let name = format!("{}:{}:{}", settings.host, std::process::id(), short_id());
     let ports = Ports {
         compute: nova(settings, &base.clock).await?,
         fencer,
+        audit: audit(settings, base, &name)?,
         hooks: hooks(settings)?,
         journal: base.store.clone(),
         wake,
         clock: base.clock.clone(),
     };
-    let name = format!("{}:{}:{}", settings.host, std::process::id(), short_id());
     let options = EngineOptions {
         name,
         policy,
@@ -138,6 +140,18 @@ pub(crate) async fn engine(
         pace: settings.pace,
     };
     Ok(Engine::new(ports, options))
+}
+
+/// The audit log; `actor` is who writes it.
+pub(crate) fn audit(settings: &Settings, base: &Base, actor: &str) -> Result<Arc<dyn AuditSink>, Failure> {
+    let options = tachi_audit::Options {
+        path: settings.audit.log.clone(),
+        actor: actor.to_owned(),
+        required: settings.audit.required,
+    };
+    let log = AuditLog::start(options, base.clock.clone())
+        .map_err(|error| Failure::new("starting the audit log", error))?;
+    Ok(Arc::new(log))
 }
 
 /// The operator's hooks, and what should be said of them before they are needed.

@@ -23,6 +23,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "tachi-store",
         &["tachi-domain", "tachi-engine", "tachi-migrations"],
     ),
+    ("tachi-audit", &["tachi-engine"]),
     ("tachi-bus", &["tachi-domain", "tachi-engine"]),
     ("tachi-events", &["tachi-domain", "tachi-engine"]),
     ("tachi-openstack", &["tachi-domain", "tachi-engine"]),
@@ -51,6 +52,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "tachi",
         &[
             "tachi-api",
+            "tachi-audit",
             "tachi-bus",
             "tachi-config",
             "tachi-domain",

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tachi_domain::Elapsed;
 use tachi_domain::entity::notification::NotificationStatus;
+use tachi_domain::fault::Fault;
 use tachi_domain::recovery::{Command, Now, Observation, Pulse, Record, Step, Task};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -13,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
 use crate::any::Any;
+use crate::auditing::{self, Auditor};
 use crate::correlation;
 use crate::engine::Ports;
 use crate::executor::{Context, execute};
@@ -77,6 +79,7 @@ pub(crate) struct Driver {
     inbox: mpsc::Receiver<Observation>,
     /// `None` if nobody listens.
     teller: Option<Teller>,
+    auditor: Auditor,
 }
 
 impl Driver {
@@ -93,6 +96,7 @@ impl Driver {
         let pulse = claimed.pulse.clone();
         let numbers = Numbers::begin(claimed.kind, &state, claimed.state.is_none());
         let told = Told::new(&claimed, &owner);
+        let auditor = Auditor::new(ports.audit.clone(), &claimed, &state);
         Self {
             ports,
             heart: shared.heart.clone(),
@@ -112,6 +116,7 @@ impl Driver {
             answers,
             inbox,
             teller: None,
+            auditor,
         }
     }
 
@@ -196,6 +201,8 @@ impl Driver {
             }
             self.state = Some(state);
             record.merge(more);
+            // Before the commit: what the disk takes of time must not make the intent old (R4).
+            let unaudited = self.audit_orders(&commands).await;
             let refused = if record.is_empty() {
                 self.beat_if_due().await?;
                 None
@@ -206,7 +213,7 @@ impl Driver {
                 if let Some(state) = &self.state {
                     self.numbers.decided(state, &record, now.elapsed);
                 }
-                self.start(commands);
+                self.start(commands, unaudited.as_ref());
                 return Ok(());
             };
             record.unless_host_recovery = None;
@@ -256,6 +263,9 @@ impl Driver {
                 self.tell(step);
             }
             self.tell_message(record);
+            if let Some(state) = &self.state {
+                self.auditor.committed(state, record, &write);
+            }
             if let Some(teller) = &mut self.teller {
                 let held = self.state.as_ref().and_then(Any::held);
                 teller.committed(&write, held, now.wall);
@@ -311,8 +321,17 @@ impl Driver {
         }
     }
 
-    /// Starts the calls. Each checks the claim and the intent's age once more right before its first byte.
-    fn start(&mut self, commands: Vec<Command>) {
+    /// `Some` if the power commands among `commands` must not be sent, because the audit log does not have them.
+    async fn audit_orders(&self, commands: &[Command]) -> Option<Fault> {
+        match &self.state {
+            Some(state) => self.auditor.orders(state.host(), commands).await,
+            None => None,
+        }
+    }
+
+    /// Starts the calls. Each checks the claim and the intent's age once more right before its first byte. Power commands
+    /// are answered with `unaudited` instead, if there is such a fault.
+    fn start(&mut self, commands: Vec<Command>, unaudited: Option<&Fault>) {
         let committed = self.ports.clock.boot();
         let started = self.elapsed();
         let share = self.seat.lists_are_shared();
@@ -331,10 +350,20 @@ impl Driver {
                 started,
             };
             let answers = self.answers.clone();
+            let line = self.auditor.line(&context.host, &command);
+            let refused = unaudited.and_then(|fault| auditing::refusal(&command, fault));
             let call = async move {
                 let (name, clock) = (command.name(), context.ports.clock.clone());
-                let observation = execute(command, context).await;
-                numbers::called(name, &observation, clock.boot().saturating_sub(committed));
+                let audit = context.ports.audit.clone();
+                let observation = match refused {
+                    Some(refused) => refused,
+                    None => execute(command, context).await,
+                };
+                let took = clock.boot().saturating_sub(committed);
+                numbers::called(name, &observation, took);
+                if let Some(line) = line {
+                    audit.note(auditing::outcome(line, &observation, took));
+                }
                 // The driver may be gone; then nobody needs the answer.
                 let _ = answers.send(observation).await;
             };

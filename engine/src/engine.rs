@@ -22,7 +22,7 @@ use crate::heart::Heart;
 use crate::lists::SharedLists;
 use crate::numbers;
 use crate::ports::journal::{ClaimView, Claimed, Committed, Write};
-use crate::ports::{Clock, Compute, Events, Fencer, Hooks, Journal, NoEvents, Wake};
+use crate::ports::{AuditSink, Clock, Compute, Events, Fencer, Hooks, Journal, NoEvents, Wake};
 use crate::pulse::Pulse;
 use crate::sweeper::{Sweeper, WATCH};
 use crate::telling::Teller;
@@ -35,6 +35,8 @@ pub struct Ports {
     pub compute: Arc<dyn Compute>,
     /// Power controllers.
     pub fencer: Arc<dyn Fencer>,
+    /// The audit log of power commands.
+    pub audit: Arc<dyn AuditSink>,
     /// The operator's hooks.
     pub hooks: Arc<dyn Hooks>,
     /// The database.

@@ -1,5 +1,6 @@
 //! What the engine and the API need from the outside, in their own words. Each is small enough to fake in a test.
 
+pub mod audit;
 pub mod clock;
 pub mod compute;
 pub mod events;
@@ -12,6 +13,7 @@ pub mod reserve;
 pub mod roll;
 pub mod wake;
 
+pub use audit::{AuditEntry, AuditError, AuditSink, NoAudit};
 pub use clock::Clock;
 pub use compute::{CallError, Compute, Pushback, ServiceChange};
 pub use events::{Events, NoEvents};

@@ -98,7 +98,8 @@ fn conf(sandbox: &Sandbox, state_dir: &Path, key: &Path, api: SocketAddr, more: 
          [keystone_authtoken]\nauth_url = {url}\nauth_type = password\nusername = {user}\npassword = {password}\n\
          project_name = {project}\nuser_domain_name = {domain}\nproject_domain_name = {domain}\nregion_name = {region}\n\
          www_authenticate_uri = {url}\n\n\
-         [fencing]\nmode = engine\nmaas_url = {maas}\nmaas_api_key = file:{key}\n{more}",
+         [fencing]\nmode = engine\nmaas_url = {maas}\nmaas_api_key = file:{key}\n\
+         audit_log = {state}/fencing-audit.jsonl\n{more}",
         state = state_dir.display(),
         ip = api.ip(),
         port = api.port(),

@@ -255,6 +255,7 @@ impl Stage {
         let ports = Ports {
             compute: Arc::new(Nova::new(session)),
             fencer: Arc::new(Fencers::new(vec![Arc::new(maas)], clock.clone())),
+            audit: Arc::new(tachi_engine::ports::NoAudit),
             hooks: Arc::new(Runner::new(None).unwrap()),
             journal,
             wake: Arc::new(LocalWake::default()),

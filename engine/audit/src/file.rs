@@ -1,0 +1,213 @@
+//! The file: opened with its lock, continued where it ends, found anew after a rotation, and cut back after a failure.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, flock};
+
+use crate::chain::{self, Head};
+
+/// The longest line there can be; an end of a file that is longer without one is no log of ours.
+pub(crate) const LONGEST: u64 = 1 << 20;
+
+/// How many engines of one machine may write beside each other.
+const WRITERS: u32 = 16;
+
+/// A log that this process alone writes.
+pub(crate) struct LogFile {
+    path: PathBuf,
+    file: File,
+    /// Where the next line begins.
+    end: u64,
+    head: Head,
+    /// Bytes of an unfinished line that were found and cut off.
+    cut: u64,
+    /// Holds the lock as long as it is open.
+    _lock: File,
+}
+
+impl LogFile {
+    /// Opens `wanted`, or the next free one of its kind if another process writes that: `audit.jsonl`, `audit.2.jsonl`, ...
+    pub(crate) fn open(wanted: &Path) -> io::Result<Self> {
+        if let Some(folder) = wanted.parent() {
+            std::fs::create_dir_all(folder)?;
+        }
+        for number in 1..=WRITERS {
+            let path = numbered(wanted, number);
+            let lock = options().open(beside(&path, "lock"))?;
+            if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok() {
+                return Self::continue_at(path, lock);
+            }
+        }
+        Err(io::Error::new(
+            io::ErrorKind::ResourceBusy,
+            format!("{WRITERS} processes write audit logs of this name already"),
+        ))
+    }
+
+    fn continue_at(path: PathBuf, lock: File) -> io::Result<Self> {
+        let mut file = open_log(&path)?;
+        let (head, end, cut) = found(&mut file, &path)?;
+        if cut > 0 {
+            file.set_len(end)?;
+        }
+        // The file itself must survive a crash too, not only what is in it.
+        if let Some(folder) = path.parent() {
+            File::open(folder)?.sync_all()?;
+        }
+        Ok(Self {
+            path,
+            file,
+            end,
+            head,
+            cut,
+            _lock: lock,
+        })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) fn head(&self) -> &Head {
+        &self.head
+    }
+
+    pub(crate) fn take_cut(&mut self) -> u64 {
+        std::mem::take(&mut self.cut)
+    }
+
+    /// Puts `text`, whole lines up to `head`, on the disk. If that fails nothing of it stays, as far as the disk lets us.
+    pub(crate) fn append(&mut self, text: &str, head: Head) -> io::Result<()> {
+        self.follow_rotation()?;
+        let written = self
+            .file
+            .write_all(text.as_bytes())
+            .and_then(|()| self.file.sync_data());
+        if let Err(error) = written {
+            // What a failed write has left, in the cache or on the disk, nobody knows: cut it off, and look anew.
+            let _ = self.file.set_len(self.end).and_then(|()| self.file.sync_data());
+            return Err(error);
+        }
+        self.end += u64::try_from(text.len()).unwrap_or(u64::MAX);
+        self.head = head;
+        self.keep_head();
+        Ok(())
+    }
+
+    /// After a rotation lines go to the new file, and the chain goes on through both.
+    fn follow_rotation(&mut self) -> io::Result<()> {
+        let ours = self.file.metadata()?;
+        let there = std::fs::metadata(&self.path);
+        let same = there
+            .as_ref()
+            .is_ok_and(|there| (there.dev(), there.ino()) == (ours.dev(), ours.ino()));
+        if !same {
+            self.file = open_log(&self.path)?;
+            if let Some(folder) = self.path.parent() {
+                File::open(folder)?.sync_all()?;
+            }
+            self.end = self.file.metadata()?.len();
+        } else if ours.len() < self.end {
+            // Copied and emptied.
+            self.end = ours.len();
+        } else if ours.len() > self.end {
+            // A failed write could not be cut off, or somebody else has written: never after half a line.
+            self.file.set_len(self.end)?;
+        }
+        Ok(())
+    }
+
+    /// Best effort: without it a rotation during a restart begins a new chain, and a missing end is not noticed.
+    fn keep_head(&self) {
+        let path = beside(&self.path, "head");
+        let new = beside(&self.path, "head.new");
+        let kept = serde_json::to_vec(&self.head)
+            .map_err(io::Error::other)
+            .and_then(|bytes| std::fs::write(&new, bytes))
+            .and_then(|()| std::fs::rename(&new, &path));
+        if let Err(error) = kept {
+            tracing::debug!(path = %path.display(), %error, "the head of the audit log is not kept");
+        }
+    }
+}
+
+/// A pipe or a device keeps nothing, and may never end.
+fn open_log(path: &Path) -> io::Result<File> {
+    if std::fs::metadata(path).is_ok_and(|there| !there.is_file()) {
+        return Err(strange(path, "it is no regular file"));
+    }
+    options().open(path)
+}
+
+fn options() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.read(true).append(true).create(true).mode(0o640);
+    options
+}
+
+/// `audit.jsonl`, `audit.2.jsonl`, ...
+pub(crate) fn numbered(path: &Path, number: u32) -> PathBuf {
+    if number == 1 {
+        return path.to_owned();
+    }
+    let mut name = path.file_stem().unwrap_or_default().to_owned();
+    name.push(format!(".{number}"));
+    if let Some(extension) = path.extension() {
+        name.push(".");
+        name.push(extension);
+    }
+    path.with_file_name(name)
+}
+
+pub(crate) fn beside(path: &Path, what: &str) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".");
+    name.push(what);
+    path.with_file_name(name)
+}
+
+/// The head kept beside a log, if there is one.
+pub(crate) fn kept_head(path: &Path) -> Option<Head> {
+    serde_json::from_slice(&std::fs::read(beside(path, "head")).ok()?).ok()
+}
+
+/// Where the chain in `file` has got to, where its last whole line ends, and how many bytes follow that.
+fn found(file: &mut File, path: &Path) -> io::Result<(Head, u64, u64)> {
+    let length = file.seek(SeekFrom::End(0))?;
+    let from = length.saturating_sub(2 * LONGEST);
+    file.seek(SeekFrom::Start(from))?;
+    let mut tail = Vec::new();
+    file.read_to_end(&mut tail)?;
+    let Some(last) = tail.iter().rposition(|byte| *byte == b'\n') else {
+        if from > 0 {
+            return Err(strange(path, "it ends with something that is no line"));
+        }
+        // Empty, or the very first line was cut short: the chain goes on from the file before this one.
+        return Ok((kept_head(path).unwrap_or_default(), 0, length));
+    };
+    let cut = u64::try_from(tail.len() - last - 1).unwrap_or(u64::MAX);
+    let begin = tail[..last]
+        .iter()
+        .rposition(|byte| *byte == b'\n')
+        .map_or(0, |at| at + 1);
+    let line =
+        chain::open(&tail[begin..last]).map_err(|why| strange(path, &format!("of its last line, {why}")))?;
+    let head = Head {
+        seq: line.seq,
+        hash: line.hash,
+    };
+    Ok((head, length - cut, cut))
+}
+
+fn strange(path: &Path, why: &str) -> io::Error {
+    io::Error::new(
+        io::ErrorKind::InvalidData,
+        format!(
+            "{} cannot be continued: {why}. Look at it, move it away, and start again",
+            path.display()
+        ),
+    )
+}

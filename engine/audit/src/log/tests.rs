@@ -1,0 +1,309 @@
+use std::sync::Mutex;
+
+use tachi_domain::Timestamp;
+use tachi_engine::ports::audit::{AuditAction, AuditPhase};
+
+use super::*;
+use crate::verify::{End, Report, verify};
+
+struct StillClock;
+
+impl Clock for StillClock {
+    fn wall(&self) -> Timestamp {
+        Timestamp::from_micros(1_700_000_000_000_000)
+    }
+
+    fn boot(&self) -> Duration {
+        Duration::ZERO
+    }
+}
+
+fn start(path: &Path, required: bool) -> AuditLog {
+    let options = Options {
+        path: path.to_owned(),
+        actor: "engine-1".into(),
+        required,
+    };
+    AuditLog::start(options, Arc::new(StillClock)).unwrap()
+}
+
+fn line(host: &str) -> AuditEntry {
+    let mut entry = AuditEntry::new(AuditAction::PowerOff, AuditPhase::Intent, host);
+    entry.text = format!("power off {host}\nnot a line of its own");
+    entry
+}
+
+async fn fill(path: &Path, hosts: &[&str]) {
+    let log = start(path, true);
+    for host in hosts {
+        log.write(line(host)).await.unwrap();
+    }
+    ended(log, path).await;
+}
+
+/// Waits until the writer has let go of its lock.
+async fn ended(log: AuditLog, path: &Path) {
+    drop(log);
+    let lock = crate::file::beside(path, "lock");
+    tokio::task::spawn_blocking(move || {
+        let file = std::fs::File::open(lock).unwrap();
+        rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    })
+    .await
+    .unwrap();
+}
+
+fn read(path: &Path) -> (Report, Option<End>) {
+    verify(path, None, true).unwrap()
+}
+
+#[tokio::test]
+async fn a_line_is_in_the_file_when_its_writer_is_told_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("log/audit.jsonl");
+    let log = start(&path, true);
+    log.note(line("noted"));
+    log.write(line("compute-1")).await.unwrap();
+    let text = std::fs::read_to_string(&path).unwrap();
+    let lines: Vec<serde_json::Value> = text
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(lines.len(), 2, "the one noted before it is there too: {text}");
+    assert_eq!(lines[0]["host"], "noted");
+    assert_eq!(lines[1]["action"], "power_off");
+    assert_eq!(lines[1]["phase"], "intent");
+    assert_eq!(lines[1]["actor"], "engine-1");
+    assert_eq!(lines[1]["ts"], "2023-11-14T22:13:20.000000Z");
+    assert_eq!(lines[1]["prev_hash"], lines[0]["hash"]);
+    assert_eq!(read(&path).0.span, Some((1, 2)));
+    let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&path).unwrap().permissions());
+    assert_eq!(mode & 0o007, 0, "not for everybody's eyes");
+}
+
+#[tokio::test]
+async fn verify_names_the_first_line_that_was_tampered_with() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("audit.jsonl");
+    fill(&path, &["a", "b", "c", "d"]).await;
+    let whole = std::fs::read_to_string(&path).unwrap();
+    let lines: Vec<&str> = whole.lines().collect();
+    let changed = lines[1].replace("\"host\":\"b\"", "\"host\":\"x\"");
+    let cases: [(&str, Vec<&str>, u64, &str); 7] = [
+        (
+            "changed",
+            vec![lines[0], changed.as_str(), lines[2], lines[3]],
+            2,
+            "changed",
+        ),
+        ("taken out", vec![lines[0], lines[2], lines[3]], 2, "missing"),
+        (
+            "moved",
+            vec![lines[0], lines[2], lines[1], lines[3]],
+            2,
+            "number 3 and follows number 1",
+        ),
+        (
+            "twice",
+            vec![lines[0], lines[1], lines[1]],
+            3,
+            "number 2 and follows number 2",
+        ),
+        (
+            "put in",
+            vec![lines[0], "{\"host\":\"x\"}", lines[1]],
+            2,
+            "no line of an audit log",
+        ),
+        (
+            "not text",
+            vec![lines[0], "\u{0}", lines[1]],
+            2,
+            "no line of an audit log",
+        ),
+        (
+            "its end cut off",
+            vec![lines[0], lines[1]],
+            3,
+            "missing at the end",
+        ),
+    ];
+    for (name, lines, at, why) in cases {
+        std::fs::write(&path, lines.join("\n") + "\n").unwrap();
+        let (number, told) = read(&path).0.broken.unwrap_or_else(|| panic!("{name}: intact"));
+        assert_eq!(number, at, "{name}: {told}");
+        assert!(told.contains(why), "{name}: {told}");
+    }
+    std::fs::write(&path, whole.trim_end()).unwrap();
+    assert_eq!(read(&path).0.broken.unwrap().0, 4, "no end of line");
+    std::fs::write(&path, &whole).unwrap();
+    assert_eq!(read(&path).0.broken, None);
+}
+
+#[tokio::test]
+async fn a_restart_continues_the_chain_and_cuts_off_half_a_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("audit.jsonl");
+    fill(&path, &["a", "b"]).await;
+    fill(&path, &["c"]).await;
+    assert_eq!(read(&path).0.span, Some((1, 3)));
+    // As a crash in the middle of a write leaves it.
+    let mut text = std::fs::read(&path).unwrap();
+    text.extend_from_slice(b"{\"seq\":4,\"ts\"");
+    std::fs::write(&path, text).unwrap();
+    fill(&path, &["d"]).await;
+    let report = read(&path).0;
+    assert_eq!((report.span, report.broken), (Some((1, 5)), None));
+    let text = std::fs::read_to_string(&path).unwrap();
+    assert!(text.contains("13 bytes of an unfinished line"), "{text}");
+}
+
+#[tokio::test]
+async fn a_log_that_was_tampered_with_at_its_end_is_not_continued() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("audit.jsonl");
+    fill(&path, &["a", "b"]).await;
+    let text = std::fs::read_to_string(&path)
+        .unwrap()
+        .replace("\"host\":\"b\"", "\"host\":\"x\"");
+    std::fs::write(&path, &text).unwrap();
+    let log = start(&path, true);
+    let error = log.write(line("c")).await.unwrap_err();
+    assert!(
+        error.source.to_string().contains("cannot be continued"),
+        "{}",
+        error.source
+    );
+    assert_eq!(
+        std::fs::read_to_string(&path).unwrap(),
+        text,
+        "evidence is left as it is"
+    );
+}
+
+#[tokio::test]
+async fn the_chain_goes_on_through_rotated_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("audit.jsonl");
+    let rotated = folder.path().join("audit.jsonl.1");
+    let log = start(&path, true);
+    log.write(line("a")).await.unwrap();
+    log.write(line("b")).await.unwrap();
+    std::fs::rename(&path, &rotated).unwrap();
+    log.write(line("c")).await.unwrap();
+    ended(log, &path).await;
+    let (old, end) = verify(&rotated, None, false).unwrap();
+    assert_eq!((old.span, &old.broken), (Some((1, 2)), &None));
+    let (new, _) = verify(&path, end.as_ref(), true).unwrap();
+    assert_eq!(
+        (new.span, &new.broken, new.continues),
+        (Some((3, 3)), &None, false)
+    );
+    assert!(
+        read(&path).0.continues,
+        "by itself it says that it continues another"
+    );
+
+    // Rotated while no engine runs.
+    std::fs::rename(&path, folder.path().join("audit.jsonl.2")).unwrap();
+    fill(&path, &["d"]).await;
+    assert_eq!(read(&path).0.span, Some((4, 4)));
+
+    // Copied and emptied.
+    let log = start(&path, true);
+    log.write(line("e")).await.unwrap();
+    std::fs::OpenOptions::new()
+        .write(true)
+        .open(&path)
+        .unwrap()
+        .set_len(0)
+        .unwrap();
+    log.write(line("f")).await.unwrap();
+    assert_eq!(read(&path).0.span, Some((6, 6)));
+}
+
+#[tokio::test]
+async fn two_writers_take_a_file_each() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("audit.jsonl");
+    let (one, two) = (start(&path, true), start(&path, true));
+    one.write(line("a")).await.unwrap();
+    two.write(line("b")).await.unwrap();
+    one.write(line("c")).await.unwrap();
+    let logs = crate::verify::logs(&path);
+    assert_eq!(logs, [path.clone(), folder.path().join("audit.2.jsonl")]);
+    assert_eq!(read(&logs[0]).0.span, Some((1, 2)));
+    assert_eq!(read(&logs[1]).0.span, Some((1, 1)));
+}
+
+#[tokio::test]
+async fn what_cannot_be_written_is_an_error_only_if_the_log_is_required() {
+    let folder = tempfile::tempdir().unwrap();
+    // Not even root makes a folder below a file.
+    std::fs::write(folder.path().join("file"), "").unwrap();
+    let path = folder.path().join("file/audit.jsonl");
+    let error = start(&path, true).write(line("a")).await.unwrap_err();
+    assert!(error.to_string().contains("file/audit.jsonl"), "{error}");
+    start(&path, false).write(line("a")).await.unwrap();
+    // As soon as it can be written, it is.
+    let log = start(&path, true);
+    log.write(line("a")).await.unwrap_err();
+    std::fs::remove_file(folder.path().join("file")).unwrap();
+    log.write(line("b")).await.unwrap();
+    assert_eq!(read(&path).0.span, Some((1, 1)));
+}
+
+#[tokio::test]
+async fn what_a_failed_write_has_left_is_cut_off_before_the_next_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("audit.jsonl");
+    let log = start(&path, true);
+    log.write(line("a")).await.unwrap();
+    let mut file = std::fs::OpenOptions::new().append(true).open(&path).unwrap();
+    std::io::Write::write_all(&mut file, b"{\"seq\":2,\"ho").unwrap();
+    log.write(line("b")).await.unwrap();
+    let report = read(&path).0;
+    assert_eq!((report.span, report.broken), (Some((1, 2)), None));
+}
+
+#[tokio::test]
+async fn a_device_in_the_place_of_the_log_is_refused_and_the_chain_goes_on_when_it_is_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("audit.jsonl");
+    let kept = folder.path().join("kept");
+    let log = start(&path, true);
+    log.write(line("a")).await.unwrap();
+    std::fs::rename(&path, &kept).unwrap();
+    std::os::unix::fs::symlink("/dev/full", &path).unwrap();
+    let error = log.write(line("b")).await.unwrap_err();
+    assert!(
+        error.source.to_string().contains("no regular file"),
+        "{}",
+        error.source
+    );
+    std::fs::remove_file(&path).unwrap();
+    std::fs::rename(&kept, &path).unwrap();
+    log.write(line("c")).await.unwrap();
+    let report = read(&path).0;
+    assert_eq!((report.span, report.broken), (Some((1, 2)), None));
+}
+
+#[tokio::test]
+async fn many_at_once_are_all_there_in_one_chain() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("audit.jsonl");
+    let log = Arc::new(start(&path, true));
+    let failed = Arc::new(Mutex::new(0));
+    let mut tasks = tokio::task::JoinSet::new();
+    for number in 0..300 {
+        let (log, failed) = (log.clone(), failed.clone());
+        tasks.spawn(async move {
+            if log.write(line(&format!("compute-{number}"))).await.is_err() {
+                *failed.lock().unwrap() += 1;
+            }
+        });
+    }
+    while tasks.join_next().await.is_some() {}
+    assert_eq!(*failed.lock().unwrap(), 0);
+    assert_eq!(read(&path).0.span, Some((1, 300)));
+}

@@ -1,0 +1,104 @@
+//! Reading a log: is it what was written, and what does it say?
+
+use std::fs::File;
+use std::io::{self, BufRead as _, BufReader, Read as _};
+use std::path::{Path, PathBuf};
+
+use crate::chain;
+use crate::file::{LONGEST, kept_head};
+
+/// What a log was found to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// Whole lines that hang together.
+    pub lines: u64,
+    /// The number of the first and of the last.
+    pub span: Option<(u64, u64)>,
+    /// The first line that is not what was written, counted from 1, and what is wrong with it.
+    pub broken: Option<(u64, String)>,
+    /// The first line hangs on one of another file.
+    pub continues: bool,
+}
+
+/// Where the log before this one has ended, for a log that continues it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct End(chain::Head);
+
+/// All logs that processes of this machine have written for `path`: itself, `NAME.2.jsonl` and so on.
+pub fn logs(path: &Path) -> Vec<PathBuf> {
+    crate::log::siblings(path)
+}
+
+/// Reads `path` from its beginning. `before` is the end of the file that it continues, if that is known. `newest` says whether
+/// nothing was rotated away after it, so that its end must be the head that is kept beside it.
+///
+/// # Errors
+///
+/// The file cannot be read.
+pub fn verify(path: &Path, before: Option<&End>, newest: bool) -> io::Result<(Report, Option<End>)> {
+    let mut reader = BufReader::new(File::open(path)?);
+    let mut report = Report {
+        lines: 0,
+        span: None,
+        broken: None,
+        continues: false,
+    };
+    let mut head = before.map(|end| end.0.clone());
+    let mut bytes = Vec::new();
+    loop {
+        bytes.clear();
+        if reader.by_ref().take(LONGEST).read_until(b'\n', &mut bytes)? == 0 {
+            break;
+        }
+        let number = report.lines + 1;
+        if bytes.pop() != Some(b'\n') {
+            report.broken = Some((number, "it is cut short, or longer than any line".to_owned()));
+            return Ok((report, None));
+        }
+        let line = match chain::open(&bytes) {
+            Ok(line) => line,
+            Err(why) => {
+                report.broken = Some((number, why));
+                return Ok((report, None));
+            }
+        };
+        let wrong = match &head {
+            Some(head) if line.seq != head.seq.saturating_add(1) => Some(format!(
+                "it has number {} and follows number {}: lines are missing, or were moved",
+                line.seq, head.seq
+            )),
+            Some(head) if line.prev_hash != head.hash => {
+                Some("it does not hang on the line before it: one of them was replaced".to_owned())
+            }
+            None if line.seq == 1 && line.prev_hash != chain::NOTHING => {
+                Some("it is number 1 and hangs on another line".to_owned())
+            }
+            Some(_) | None => None,
+        };
+        if let Some(why) = wrong {
+            report.broken = Some((number, why));
+            return Ok((report, None));
+        }
+        report.continues |= head.is_none() && line.seq > 1;
+        report.span = Some((report.span.map_or(line.seq, |(first, _)| first), line.seq));
+        report.lines = number;
+        head = Some(chain::Head {
+            seq: line.seq,
+            hash: line.hash,
+        });
+    }
+    if newest
+        && let Some(kept) = kept_head(path)
+        && head.as_ref().is_none_or(|head| head.seq < kept.seq)
+    {
+        let last = head.as_ref().map_or(0, |head| head.seq);
+        report.broken = Some((
+            report.lines + 1,
+            format!(
+                "lines are missing at the end: number {} was written, and the last is {last}",
+                kept.seq
+            ),
+        ));
+    }
+    Ok((report, head.map(End)))
+}

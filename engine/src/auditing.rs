@@ -1,0 +1,177 @@
+//! What goes into the audit log, and when: the intent of a power command before it is journalled, its outcome, every proof, and
+//! every stage that the recovery of a host passes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tachi_domain::fault::{Fault, FaultClass};
+use tachi_domain::recovery::{Command, Observation, Record, RecoveryKind};
+
+use crate::any::Any;
+use crate::ports::audit::{AuditAction, AuditEntry, AuditPhase, AuditResult, AuditSink};
+use crate::ports::journal::{Claimed, ProofWrite, Write};
+
+/// Writes the lines of one recovery.
+pub(crate) struct Auditor {
+    sink: Arc<dyn AuditSink>,
+    recovery: String,
+    notification: String,
+    /// Only recoveries of hosts have anything to do with power.
+    wanted: bool,
+    stage: String,
+    held: Option<String>,
+}
+
+impl Auditor {
+    pub(crate) fn new(sink: Arc<dyn AuditSink>, claimed: &Claimed, state: &Any) -> Self {
+        Self {
+            sink,
+            recovery: claimed.id.to_string(),
+            notification: claimed.notification.id.to_string(),
+            wanted: claimed.kind == RecoveryKind::Host,
+            stage: state.stage(),
+            held: state.held().map(str::to_owned),
+        }
+    }
+
+    fn entry(&self, action: AuditAction, phase: AuditPhase, host: &str) -> AuditEntry {
+        let mut entry = AuditEntry::new(action, phase, host);
+        entry.recovery = Some(self.recovery.clone());
+        entry.notification = Some(self.notification.clone());
+        entry
+    }
+
+    /// The line of a power command; `None` for every other command.
+    pub(crate) fn line(&self, host: &str, command: &Command) -> Option<AuditEntry> {
+        let (action, reason) = power_of(command)?;
+        let mut entry = self.entry(action, AuditPhase::Intent, host);
+        reason.clone_into(&mut entry.text);
+        Some(entry)
+    }
+
+    /// Writes the intents of the power commands among `commands`. `Some` if that failed: none of them may be sent then.
+    pub(crate) async fn orders(&self, host: &str, commands: &[Command]) -> Option<Fault> {
+        for command in commands {
+            let Some(entry) = self.line(host, command) else {
+                continue;
+            };
+            if let Err(error) = self.sink.write(entry).await {
+                let text = format!(
+                    "{} was not sent to {host}: {error}: {}",
+                    command.name(),
+                    error.source
+                );
+                tracing::error!(recovery = self.recovery, host, "{text}");
+                return Some(Fault {
+                    class: FaultClass::Transient,
+                    status: None,
+                    maybe_done: false,
+                    text,
+                });
+            }
+        }
+        None
+    }
+
+    /// What a transaction has made of the recovery.
+    pub(crate) fn committed(&mut self, state: &Any, record: &Record, write: &Write) {
+        if !self.wanted {
+            return;
+        }
+        let host = state.host();
+        for (proof, written) in record.proofs.iter().zip(&write.proofs) {
+            let mut entry = self.entry(AuditAction::Proof, AuditPhase::Outcome, host);
+            entry.result = Some(AuditResult::Ok);
+            describe(&mut entry, written);
+            entry.text = proof.sentence(host);
+            self.sink.note(entry);
+        }
+        let (entered, held) = (state.stage(), state.held());
+        if entered != self.stage || held != self.held.as_deref() {
+            let mut entry = self.entry(AuditAction::Transition, AuditPhase::Outcome, host);
+            entry.from = Some(word(&self.stage, self.held.is_some()));
+            entry.to = Some(word(&entered, held.is_some()));
+            held.unwrap_or_default().clone_into(&mut entry.text);
+            self.sink.note(entry);
+            self.held = held.map(str::to_owned);
+            self.stage = entered;
+        }
+    }
+}
+
+fn word(stage: &str, held: bool) -> String {
+    if held {
+        format!("{stage} (held)")
+    } else {
+        stage.to_owned()
+    }
+}
+
+fn describe(entry: &mut AuditEntry, proof: &ProofWrite) {
+    if proof.kind == "device" {
+        entry.device = Some(proof.from.clone());
+    }
+    entry.evidence = vec![proof.evidence.clone()];
+}
+
+fn power_of(command: &Command) -> Option<(AuditAction, &str)> {
+    match command {
+        Command::PowerOff { reason } => Some((AuditAction::PowerOff, reason)),
+        Command::CountHosts
+        | Command::ReadService
+        | Command::ReadPower
+        | Command::UpdateService { .. }
+        | Command::TakeInventory
+        | Command::ReadLists { .. }
+        | Command::ReadEvacuations { .. }
+        | Command::ReadConductors
+        | Command::ReadServer(_)
+        | Command::Lock { .. }
+        | Command::Unlock(_)
+        | Command::Prepare(_)
+        | Command::Evacuate(_)
+        | Command::Restore { .. }
+        | Command::Stop(_)
+        | Command::Start(_)
+        | Command::Activate { .. }
+        | Command::RunHook(_)
+        | Command::Reserve(_) => None,
+    }
+}
+
+/// What a power command that may not be sent is answered with; `None` for every other command.
+pub(crate) fn refusal(command: &Command, fault: &Fault) -> Option<Observation> {
+    power_of(command).map(|_| Observation::PowerOff(Err(fault.clone())))
+}
+
+/// The line that says what came of the command of `intent`.
+pub(crate) fn outcome(intent: AuditEntry, observation: &Observation, took: Duration) -> AuditEntry {
+    let mut entry = AuditEntry {
+        phase: AuditPhase::Outcome,
+        latency_ms: Some(u64::try_from(took.as_millis()).unwrap_or(u64::MAX)),
+        ..intent
+    };
+    let (result, text) = if let Observation::PowerOff(answer) = observation {
+        match answer {
+            Ok(()) => (AuditResult::Ok, "accepted".to_owned()),
+            Err(fault) => {
+                let result = match fault.class {
+                    FaultClass::Transient | FaultClass::Conflict => AuditResult::Transient,
+                    FaultClass::Permanent | FaultClass::Fatal => AuditResult::Permanent,
+                };
+                let doubt = if fault.maybe_done {
+                    " (it may take effect all the same)"
+                } else {
+                    ""
+                };
+                (result, format!("{}{doubt}", fault.text))
+            }
+        }
+    } else {
+        let text = "not sent: the intent or the claim was too old";
+        (AuditResult::Transient, text.to_owned())
+    };
+    entry.result = Some(result);
+    entry.text = text;
+    entry
+}

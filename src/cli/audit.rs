@@ -1,0 +1,49 @@
+//! `tachi audit`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+use super::{ConfigArgs, Format};
+
+/// What to do with the audit log.
+#[derive(Debug, Subcommand)]
+pub(crate) enum AuditCommand {
+    /// Check that the log is what was written; names the first line that is not, and exits 1 then
+    Verify(AuditVerifyArgs),
+    /// Show who ordered which power command, and what proved hosts off
+    Show(AuditShowArgs),
+}
+
+/// `tachi audit verify`.
+#[derive(Debug, Args)]
+pub(crate) struct AuditVerifyArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+    /// The files of one log, oldest first, so that the chain is followed from each to the next. Default: the logs of this
+    /// machine
+    #[arg(value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+}
+
+/// `tachi audit show`.
+#[derive(Debug, Args)]
+pub(crate) struct AuditShowArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+    /// The file. Default: the logs of this machine
+    #[arg(value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// Only what is about this host
+    #[arg(long, value_name = "HOST")]
+    pub(crate) host: Option<String>,
+    /// Only what belongs to this recovery
+    #[arg(long, value_name = "ID")]
+    pub(crate) recovery: Option<String>,
+    /// Only the last lines
+    #[arg(long, value_name = "N")]
+    pub(crate) last: Option<usize>,
+    /// Form of the lines
+    #[arg(short = 'f', long, value_enum, default_value_t = Format::Table)]
+    pub(crate) format: Format,
+}

@@ -1,0 +1,61 @@
+//! `[fencing] audit_log` and `audit_required`: the audit log of power commands.
+
+use std::path::{Path, PathBuf};
+
+use tachi_config::{Reader, Refusal};
+
+/// Where packages let services log.
+const FOLDER: &str = "/var/log/masakari";
+
+/// Its name there, and in `state_path`.
+const NAME: &str = "fencing-audit.jsonl";
+
+/// The audit log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Audit {
+    /// The file of the first engine; others of the same machine take names beside it.
+    pub(crate) log: PathBuf,
+    /// Whether a power command that cannot be written down is not sent.
+    pub(crate) required: bool,
+}
+
+pub(super) fn audit(r: &mut Reader<'_>, state_path: &Path) -> Audit {
+    let default = default_log(state_path).display().to_string();
+    let log = r
+        .string("fencing", "audit_log")
+        .default(default)
+        .check(|path| {
+            if path.starts_with('/') {
+                Ok(())
+            } else {
+                Err(Refusal::new(
+                    "is no absolute path",
+                    "write one such as /var/log/masakari/fencing-audit.jsonl",
+                ))
+            }
+        })
+        .get();
+    Audit {
+        log: log.into(),
+        required: r.bool("fencing", "audit_required").default(true).get(),
+    }
+}
+
+/// Beside the other logs where we may write there, else in `state_path`.
+fn default_log(state_path: &Path) -> PathBuf {
+    let usual = Path::new(FOLDER);
+    let writable =
+        rustix::fs::access(usual, rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK).is_ok();
+    if writable { usual } else { state_path }.join(NAME)
+}
+
+/// Where logs of this machine may be, for a command that only reads them: the user who reads need not be the one who writes.
+pub(crate) fn places(audit: &Audit, state_path: &Path) -> Vec<PathBuf> {
+    let mut places = vec![audit.log.clone()];
+    for other in [Path::new(FOLDER).join(NAME), state_path.join(NAME)] {
+        if !places.contains(&other) {
+            places.push(other);
+        }
+    }
+    places
+}
