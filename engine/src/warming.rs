@@ -24,7 +24,9 @@ pub(crate) async fn keep_ready(compute: Arc<dyn Compute>) {
                 tracing::info!("Nova can be spoken to again");
             }
             Ok(()) => {}
-            Err(error) if failing => tracing::debug!(why = error.fault.text, "Nova still cannot be spoken to"),
+            Err(error) if failing => {
+                tracing::debug!(why = error.fault.text, "Nova still cannot be spoken to")
+            }
             Err(error) => {
                 failing = true;
                 tracing::warn!(

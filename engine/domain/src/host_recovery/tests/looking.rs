@@ -1,11 +1,14 @@
 //! What the lists show.
 
+use std::collections::BTreeSet;
+
 use super::bed::{Bed, HOST, evacuation, fault, id, server};
+use crate::Elapsed;
 use crate::fault::FaultClass;
 use crate::host_recovery::{End, MoveStep};
 use crate::nova::{Migration, Server, VmState};
 use crate::power::Power;
-use crate::recovery::{Command, Observation, Restoration, ServerCall};
+use crate::recovery::{Command, Lists, Observation, Restoration, ServerCall};
 
 fn rebuilding(number: u128) -> Server {
     Server {
@@ -432,6 +435,26 @@ fn r13_lists_are_taken_once_per_tick_and_never_two_at_a_time() {
     assert!(!wants(&bed), "the last one has not been answered");
     assert_eq!(bed.one(1).server, id(1));
     assert!(server(1).host.as_deref() == Some(HOST));
+}
+
+#[test]
+fn r13_a_nova_that_takes_its_time_over_the_lists_is_asked_for_them_less_often() {
+    let wants = |bed: &Bed| bed.wants(|command| matches!(command, Command::ReadLists { .. }));
+    for (taken, pause) in [(100, 500), (1_000, 2_000), (60_000, 4_000)] {
+        let mut bed = Bed::engine().asked();
+        let started = Elapsed::from_millis(bed.at);
+        bed.tick(taken);
+        bed.see(Observation::Lists(Ok(Lists {
+            started,
+            servers: vec![server(1)],
+            evacuations: vec![evacuation(1, 1, "pre-migrating", Some("b"))],
+            proven_off: BTreeSet::new(),
+        })));
+        bed.tick(pause - 1);
+        assert!(!wants(&bed), "{taken} ms, too soon");
+        bed.tick(1);
+        assert!(wants(&bed), "{taken} ms, not again");
+    }
 }
 
 #[test]
