@@ -1,7 +1,8 @@
 //! Any installed `fence_*` agent.
 //!
 //! An agent gets everything on its standard input, as Pacemaker does it. What it says is for people; what counts is its
-//! exit code: `status` ends with 0 for on and 2 for off, and everything else is a failure.
+//! exit code: `status` ends with 0 for on and 2 for off, and everything else is a failure. Only an "off" has to be said in
+//! words besides.
 
 mod said;
 #[cfg(test)]
@@ -272,12 +273,12 @@ impl Device for Exec {
             Some(2) => Power::Off,
             _ => return Err(self.failed("status", plug, &finished)),
         };
-        // An agent that crashes may end with any number: an "off" has to be said too, or at least not gainsaid.
-        let word = said::status(&finished.stdout);
-        let power = if word.is_none_or(|word| word == power) {
-            power
-        } else {
-            Power::Unknown
+        // A shell ends with 2 for a script it cannot read, and Python for options it does not know: an "off" has to be said
+        // in words too, and an "on" must not be gainsaid.
+        let power = match (power, said::status(&finished.stdout)) {
+            (power, Some(word)) if word == power => power,
+            (Power::On, None) => Power::On,
+            (Power::On | Power::Off | Power::Unknown, _) => Power::Unknown,
         };
         let said = self.scrub.line(&finished.stdout);
         let code = finished.code.unwrap_or_default();

@@ -1,8 +1,8 @@
 //! A BMC by IPMI 2.0, through `ipmitool`.
 //!
 //! `ipmitool` says "Down/Off" as soon as the BMC has taken the command, and some BMCs take it and do nothing: only a
-//! later `chassis power status` shows "off". Every call is a session of its own, opened with the level it asks for, so a
-//! reading that works also shows that the user may switch.
+//! later `chassis power status` shows "off". Every call is a session of its own, also a reading is opened with the level
+//! that switching needs: a BMC that keeps its users to their levels refuses it long before it matters.
 
 mod said;
 #[cfg(test)]

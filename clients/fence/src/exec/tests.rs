@@ -56,7 +56,9 @@ async fn an_agent_is_told_everything_on_its_input() {
 async fn i6_the_exit_code_counts_and_what_gainsays_it_makes_it_unknown() {
     for (script, want) in [
         ("exit 0", Some(Power::On)),
-        ("exit 2", Some(Power::Off)),
+        ("exit 2", Some(Power::Unknown)),
+        ("echo 'usage: fence_x [-h]' >&2; exit 2", Some(Power::Unknown)),
+        ("if", Some(Power::Unknown)),
         ("echo 'Status: OFF'; exit 2", Some(Power::Off)),
         ("echo 'Status: ON'; exit 2", Some(Power::Unknown)),
         ("echo 'Status: OFF'; exit 0", Some(Power::Unknown)),

@@ -156,7 +156,7 @@ const SHOW: &str = "GET machines/abc/";
 const OFF: &str = "POST machines/abc/?op=power_off";
 
 #[tokio::test]
-async fn the_device_is_asked_and_never_the_cache() {
+async fn i6_the_device_is_asked_and_never_the_cache() {
     // (what the controller says, what it means)
     for (state, want) in [
         ("on", Power::On),
@@ -458,7 +458,7 @@ async fn each_request_has_a_nonce_of_its_own_and_the_time() {
 }
 
 #[tokio::test]
-async fn a_refused_key_is_told_from_a_wrong_clock() {
+async fn row10_a_refused_key_is_told_from_a_wrong_clock() {
     // (MAAS's date, what the message says): the clock here is at 22:13:20
     for (date, want) in [
         ("Tue, 14 Nov 2023 22:13:20 GMT", "check maas_api_key"),
@@ -487,7 +487,7 @@ async fn a_refused_key_is_told_from_a_wrong_clock() {
 }
 
 #[tokio::test]
-async fn a_lost_power_off_may_still_take_effect_and_a_lost_reading_not() {
+async fn row14_a_lost_power_off_may_still_take_effect_and_a_lost_reading_not() {
     let fake = Fake::start(|seen| matches!(seen.line.as_str(), OFF | QUERY).then_some(Reply::Hang)).await;
     let maas = fake.maas_with(|options| {
         options.timeout = Duration::from_millis(200);
@@ -510,7 +510,7 @@ async fn a_lost_power_off_may_still_take_effect_and_a_lost_reading_not() {
 }
 
 #[tokio::test]
-async fn a_refused_connection_did_nothing() {
+async fn row06_a_refused_connection_did_nothing() {
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/MAAS", free.local_addr().unwrap());
     drop(free);
@@ -602,7 +602,7 @@ impl std::io::Write for Log {
 }
 
 #[tokio::test]
-async fn power_commands_are_audited_and_the_key_is_not() {
+async fn i9_power_commands_are_audited_and_the_key_is_not() {
     let log = Log::default();
     let writer = log.clone();
     let _guard = tracing_subscriber::fmt()

@@ -195,7 +195,7 @@ impl Client {
         let maybe_done = *method == Method::POST && !error.is_connect() && !error.is_builder();
         let mut text = format!("{line} failed: {}", self.scrub.line(&text::chain(&error)));
         if distrust {
-            text.push_str("; check ca_file or fingerprint");
+            text.push_str("; check ca_file, or pin the certificate by its fingerprint");
         }
         CallError {
             source: Some(Box::new(error)),

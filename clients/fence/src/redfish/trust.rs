@@ -210,20 +210,14 @@ impl ServerCertVerifier for Pinned {
 
 /// Whether a connection failed because of who the other side is, which waiting does not change.
 pub(super) fn is_distrust(error: &(dyn std::error::Error + 'static)) -> bool {
-    let mut below = Some(error);
-    while let Some(error) = below {
-        // An io::Error keeps what it wraps out of its chain.
-        let wrapped = error
-            .downcast_ref::<std::io::Error>()
-            .and_then(std::io::Error::get_ref)
-            .and_then(|inner| inner.downcast_ref::<rustls::Error>());
-        if let Some(rustls::Error::InvalidCertificate(_)) = error.downcast_ref::<rustls::Error>().or(wrapped)
-        {
-            return true;
-        }
-        below = error.source();
+    if let Some(rustls::Error::InvalidCertificate(_)) = error.downcast_ref::<rustls::Error>() {
+        return true;
     }
-    false
+    // An io::Error keeps what it wraps out of its chain, and there may be one in another.
+    let wrapped = error
+        .downcast_ref::<std::io::Error>()
+        .and_then(std::io::Error::get_ref);
+    wrapped.is_some_and(|inner| is_distrust(inner)) || error.source().is_some_and(is_distrust)
 }
 
 #[cfg(test)]
@@ -265,5 +259,24 @@ mod tests {
             clients.get(&Trust::CaFile("/nonexistent/ca".into())),
             Err(RedfishError::Authorities { .. })
         ));
+    }
+
+    #[test]
+    fn distrust_is_found_however_deep_it_is_wrapped() {
+        use std::io::Error;
+
+        let refused = || rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer);
+        for (case, error, want) in [
+            ("once", Error::other(refused()), true),
+            ("twice", Error::other(Error::other(refused())), true),
+            (
+                "another TLS error",
+                Error::other(rustls::Error::DecryptError),
+                false,
+            ),
+            ("no TLS error", Error::other("connection refused"), false),
+        ] {
+            assert_eq!(is_distrust(&error), want, "{case}");
+        }
     }
 }
