@@ -58,6 +58,20 @@ pub(crate) enum Command {
     Audit(AuditCommand),
     /// Tell what is protected, what is not and why, and what is being recovered
     Status(StatusArgs),
+    /// Be a fence agent for Pacemaker; a link to this binary named like the agent does the same
+    #[command(disable_help_flag = true)]
+    FenceAgent(FenceAgentArgs),
+}
+
+/// `tachi fence-agent`.
+#[derive(Debug, Args)]
+pub(crate) struct FenceAgentArgs {
+    /// The agent, such as `fence_maas`
+    #[arg(value_name = "AGENT")]
+    pub(crate) name: String,
+    /// What it is told; without any, its parameters are read from standard input
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "OPTIONS")]
+    pub(crate) args: Vec<String>,
 }
 
 /// Where the configuration is.

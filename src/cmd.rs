@@ -7,6 +7,7 @@ mod db;
 mod demo;
 mod engine;
 mod failure;
+pub(crate) mod fence_agent;
 mod host;
 mod openapi;
 mod policy;
@@ -42,6 +43,7 @@ pub(crate) async fn run(cli: Cli) -> Result<u8, Failure> {
         Command::Host(command) => Box::pin(host::run(command)).await,
         Command::Audit(command) => audit::run(command),
         Command::Status(args) => Box::pin(status::run(args)).await,
+        Command::FenceAgent(args) => Box::pin(fence_agent::run(args)).await,
     }
 }
 

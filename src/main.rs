@@ -11,7 +11,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::cli::Cli;
+use crate::cli::{Cli, Command, FenceAgentArgs};
 
 /// Done.
 const DONE: u8 = 0;
@@ -28,7 +28,7 @@ fn main() -> ExitCode {
     {
         return out::fail(FAILED, "a TLS provider is already installed");
     }
-    let cli = Cli::parse();
+    let cli = command_line();
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     if let Some(threads) = cmd::worker_threads(&cli) {
         runtime.worker_threads(threads);
@@ -43,5 +43,21 @@ fn main() -> ExitCode {
             let code = if error.is_usage() { USAGE } else { FAILED };
             out::fail(code, &error.chain())
         }
+    }
+}
+
+/// The command line; started by the name of a fence agent, we are one.
+fn command_line() -> Cli {
+    let mut given = std::env::args_os();
+    let program = given.next();
+    match cmd::fence_agent::started_as(program.as_ref()) {
+        None => Cli::parse(),
+        Some(agent) => Cli {
+            command: Command::FenceAgent(FenceAgentArgs {
+                name: agent.to_owned(),
+                // What is no text is no option of an agent, and is refused as one.
+                args: given.map(|arg| arg.to_string_lossy().into_owned()).collect(),
+            }),
+        },
     }
 }

@@ -10,9 +10,11 @@
 //! * [`Device`] is one power controller: it reads and commands, and decides nothing.
 //! * [`Ipmi`] is a BMC behind `ipmitool`, [`Redfish`] one that speaks HTTP.
 //! * [`Exec`] runs any installed fence agent.
+//! * [`agent`] is the other way round: our devices as fence agents for Pacemaker.
 //! * [`Source`] is where a secret comes from, with the checks that keep it one.
 
 mod address;
+pub mod agent;
 mod child;
 mod credential;
 mod device;

@@ -190,6 +190,16 @@ impl Maas {
         Ok(self.user().await?.username)
     }
 
+    /// Every machine whose power can be switched: host name, system id, and the power MAAS *remembers*, which proves
+    /// nothing.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Device::read_power`].
+    pub(crate) async fn machines(&self) -> Result<Vec<(String, String, String)>, CallError> {
+        machine::all(&self.client).await
+    }
+
     async fn user(&self) -> Result<User, CallError> {
         let request = Request::get("users/", &[("op", "whoami")]);
         self.client.send(&request).await?.json()

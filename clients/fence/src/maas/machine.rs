@@ -50,6 +50,31 @@ pub(super) async fn find(client: &Client, host: &str) -> Result<Machine, CallErr
     checked(client, found)
 }
 
+/// All machines that can be switched: host name, system id, remembered power.
+pub(super) async fn all(client: &Client) -> Result<Vec<(String, String, String)>, CallError> {
+    #[derive(Deserialize)]
+    struct Listed {
+        #[serde(flatten)]
+        machine: Machine,
+        #[serde(default)]
+        power_state: String,
+    }
+    let listed: Vec<Listed> = client.send(&Request::get("machines/", &[])).await?.json()?;
+    let switchable = listed
+        .into_iter()
+        .filter(|listed| listed.machine.ensure_switchable(&listed.machine.hostname).is_ok());
+    Ok(switchable
+        .map(|listed| {
+            let Listed { machine, power_state } = listed;
+            (
+                client.clean(&machine.hostname),
+                client.clean(&machine.system_id),
+                client.clean(&power_state),
+            )
+        })
+        .collect())
+}
+
 /// The machine of this id.
 pub(super) async fn show(client: &Client, system_id: &str) -> Result<Machine, CallError> {
     let path = format!("machines/{system_id}/");

@@ -1,0 +1,170 @@
+//! Fence agents: our devices for Pacemaker, by the contract of the `fence_*` programs.
+//!
+//! An agent reads its parameters from standard input, does one action, and answers by its exit code. Pacemaker believes
+//! a 0 of `off`, so it is given only after two readings in a row that say so.
+
+mod act;
+mod maas;
+mod metadata;
+mod params;
+
+use std::io::{Read, Write};
+
+use act::{Patience, Voice};
+use params::{Form, Given, Param, Wrong};
+
+/// How an agent was started.
+pub struct Invocation<'a> {
+    /// The arguments, without the program's name.
+    pub args: Vec<String>,
+    /// Where parameters come from when there are no arguments.
+    pub input: &'a mut (dyn Read + Send),
+    /// Where successes are said.
+    pub out: &'a mut (dyn Write + Send),
+    /// Where failures are said.
+    pub err: &'a mut (dyn Write + Send),
+    /// Whether Pacemaker's fencer runs it (`PCMK_service`), which kills it when its time is over.
+    pub by_pacemaker: bool,
+}
+
+impl std::fmt::Debug for Invocation<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Arguments may hold secrets that people should not have put there.
+        f.debug_struct("Invocation")
+            .field("args", &self.args.len())
+            .field("by_pacemaker", &self.by_pacemaker)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The agents there are.
+pub const AGENTS: &[&str] = &[maas::ABOUT.name];
+
+/// Longest input that is read, in bytes.
+const LONGEST_INPUT: u64 = 1 << 20;
+
+/// Runs the agent `name`; gives the exit code, or `None` if there is no such agent.
+pub async fn run(name: &str, invocation: Invocation<'_>) -> Option<u8> {
+    if name == maas::ABOUT.name {
+        return Some(maas::run(invocation).await);
+    }
+    None
+}
+
+/// The parameters, from wherever they come.
+fn given(invocation: &mut Invocation<'_>, params: &[Param]) -> Result<Given, String> {
+    if !invocation.args.is_empty() {
+        return Given::from_args(&invocation.args, params).map_err(|wrong| wrong.to_string());
+    }
+    let mut bytes = Vec::new();
+    invocation
+        .input
+        .take(LONGEST_INPUT)
+        .read_to_end(&mut bytes)
+        .map_err(|error| format!("reading standard input: {error}"))?;
+    Ok(Given::from_input(&String::from_utf8_lossy(&bytes), params))
+}
+
+/// What all agents understand.
+const COMMON: [Param; 14] = [
+    Param {
+        aliases: &["option"],
+        short: Some('o'),
+        form: Form::Word(metadata::WORDS),
+        default: Some("reboot"),
+        ..Param::text("action", "Fencing action")
+    },
+    Param {
+        aliases: &["port"],
+        short: Some('n'),
+        ..Param::text("plug", "Name of the host")
+    },
+    Param {
+        form: Form::Seconds,
+        default: Some("150"),
+        ..Param::text(
+            "power_timeout",
+            "Seconds from the command to the confirmed state; 0 waits for ever",
+        )
+    },
+    Param {
+        form: Form::Seconds,
+        default: Some("0"),
+        ..Param::text("power_wait", "Seconds from the command to the first reading")
+    },
+    Param {
+        form: Form::Seconds,
+        default: Some("3"),
+        ..Param::text("stonith_status_sleep", "Seconds between two readings")
+    },
+    Param {
+        form: Form::Seconds,
+        default: Some("5"),
+        ..Param::text("login_timeout", "Seconds a connection may take")
+    },
+    Param {
+        form: Form::Seconds,
+        default: Some("20"),
+        ..Param::text(
+            "shell_timeout",
+            "Seconds a request may take; a question to a power controller has 75",
+        )
+    },
+    Param {
+        form: Form::Seconds,
+        default: Some("0"),
+        ..Param::text("delay", "Seconds before the first act of off and reboot")
+    },
+    Param {
+        form: Form::Flag,
+        ..Param::text(
+            "disable_timeout",
+            "Wait for the state until killed; on by default when Pacemaker runs the agent",
+        )
+    },
+    Param {
+        form: Form::Number,
+        default: Some("1"),
+        ..Param::text(
+            "retry_on",
+            "Accepted and ignored: a command that was not taken is given again anyway",
+        )
+    },
+    Param {
+        short: Some('q'),
+        form: Form::Flag,
+        ..Param::text("quiet", "Say nothing of successes")
+    },
+    Param {
+        short: Some('v'),
+        form: Form::Flag,
+        ..Param::text("verbose", "Say each reading on standard error")
+    },
+    Param {
+        short: Some('V'),
+        form: Form::Flag,
+        ..Param::text("version", "Print the version")
+    },
+    Param {
+        short: Some('h'),
+        form: Form::Flag,
+        ..Param::text("help", "Print this help")
+    },
+];
+
+fn patience(given: &Given, params: &[Param], by_pacemaker: bool) -> Patience {
+    let endless = given.flag("disable_timeout").unwrap_or(by_pacemaker);
+    Patience {
+        power: if endless {
+            std::time::Duration::ZERO
+        } else {
+            given.seconds("power_timeout", params)
+        },
+        wait: given.seconds("power_wait", params),
+        // Two readings at one moment are one reading.
+        poll: given
+            .seconds("stonith_status_sleep", params)
+            .max(std::time::Duration::from_secs(1)),
+        delay: given.seconds("delay", params),
+    }
+}

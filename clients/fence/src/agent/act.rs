@@ -1,0 +1,585 @@
+//! What an agent does: the actions of the contract over a device. Unlike a device, an agent decides: it is off when two
+//! readings in a row say so.
+
+use std::io::Write;
+use std::time::Duration;
+
+use tachi_domain::fault::FaultClass;
+use tachi_domain::power::Power;
+use tachi_engine::ports::CallError;
+use tokio::time::{Instant, sleep};
+
+use crate::device::{Device, Plug};
+
+/// Done, or on.
+pub(super) const DONE: u8 = 0;
+/// Failed.
+pub(super) const FAILED: u8 = 1;
+/// Off, as the answer to `status`.
+pub(super) const OFF: u8 = 2;
+
+/// Patience.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Patience {
+    /// From the command to the confirmed state; zero is for ever.
+    pub(super) power: Duration,
+    /// From the command to the first reading.
+    pub(super) wait: Duration,
+    /// Between two readings.
+    pub(super) poll: Duration,
+    /// Before the first act of `off` and `reboot`.
+    pub(super) delay: Duration,
+}
+
+/// Where an agent speaks.
+pub(super) struct Voice<'a> {
+    pub(super) out: &'a mut (dyn Write + Send),
+    pub(super) err: &'a mut (dyn Write + Send),
+    pub(super) quiet: bool,
+    pub(super) verbose: bool,
+}
+
+impl Voice<'_> {
+    /// A success. A closed pipe is nobody's failure: the exit code is the answer.
+    pub(super) fn say(&mut self, text: &str) {
+        if !self.quiet {
+            let _ = writeln!(self.out, "{text}");
+        }
+    }
+
+    pub(super) fn complain(&mut self, text: &str) {
+        let _ = writeln!(self.err, "{text}");
+    }
+
+    fn tell(&mut self, text: &str) {
+        if self.verbose {
+            let _ = writeln!(self.err, "{text}");
+        }
+    }
+}
+
+/// Powers off until two readings in a row say so.
+pub(super) async fn off(device: &dyn Device, plug: &Plug, patience: Patience, voice: &mut Voice<'_>) -> u8 {
+    sleep(patience.delay).await;
+    match make_off(device, plug, patience, voice).await {
+        Ok(was) => {
+            voice.say(if was {
+                "Success: Already OFF"
+            } else {
+                "Success: Powered OFF"
+            });
+            DONE
+        }
+        Err(why) => {
+            voice.complain(&why);
+            FAILED
+        }
+    }
+}
+
+/// Powers on and waits until a reading says so.
+pub(super) async fn on(device: &dyn Device, plug: &Plug, patience: Patience, voice: &mut Voice<'_>) -> u8 {
+    match make_on(device, plug, patience, voice).await {
+        Ok(was) => {
+            voice.say(if was {
+                "Success: Already ON"
+            } else {
+                "Success: Powered ON"
+            });
+            DONE
+        }
+        Err(why) => {
+            voice.complain(&why);
+            FAILED
+        }
+    }
+}
+
+/// Off, then on. The cluster asks for the first half: that the second one failed is said, and no more.
+pub(super) async fn reboot(
+    device: &dyn Device,
+    plug: &Plug,
+    patience: Patience,
+    voice: &mut Voice<'_>,
+) -> u8 {
+    sleep(patience.delay).await;
+    if let Err(why) = make_off(device, plug, patience, voice).await {
+        voice.complain(&why);
+        return FAILED;
+    }
+    if let Err(why) = make_on(device, plug, patience, voice).await {
+        voice.complain(&format!("{why} (it is off, which is what counts)"));
+    }
+    voice.say("Success: Rebooted");
+    DONE
+}
+
+/// Tells whether it is on.
+pub(super) async fn status(device: &dyn Device, plug: &Plug, voice: &mut Voice<'_>) -> u8 {
+    match device.read_power(plug).await {
+        Ok(reading) => match reading.power {
+            Power::On => {
+                voice.say("Status: ON");
+                DONE
+            }
+            Power::Off => {
+                voice.say("Status: OFF");
+                OFF
+            }
+            Power::Unknown => {
+                voice.complain(&format!(
+                    "Failed: {} says {:?}, which is neither on nor off",
+                    reading.device, reading.raw
+                ));
+                FAILED
+            }
+        },
+        Err(error) => {
+            voice.complain(&failed(&error));
+            FAILED
+        }
+    }
+}
+
+fn failed(error: &CallError) -> String {
+    format!("Failed: {}", error.fault.text)
+}
+
+/// Whether it was off already.
+async fn make_off(
+    device: &dyn Device,
+    plug: &Plug,
+    patience: Patience,
+    voice: &mut Voice<'_>,
+) -> Result<bool, String> {
+    // Off twice before anything is asked for: it was off, and no command is needed.
+    let mut offs = 0;
+    while offs < 2 {
+        match read(device, plug, voice).await? {
+            Some(Power::Off) => offs += 1,
+            Some(Power::On | Power::Unknown) | None => break,
+        }
+        if offs == 2 {
+            return Ok(true);
+        }
+        sleep(patience.poll).await;
+    }
+    let begun = Instant::now();
+    let mut again = !command(device.power_off(plug, "fencing by the cluster").await, voice)?;
+    sleep(patience.wait).await;
+    let (mut offs, mut repeated) = (0, patience.power.is_zero());
+    loop {
+        match read(device, plug, voice).await? {
+            Some(Power::Off) => offs += 1,
+            Some(Power::On | Power::Unknown) | None => offs = 0,
+        }
+        if offs == 2 {
+            return Ok(false);
+        }
+        let gone = begun.elapsed();
+        if !patience.power.is_zero() && gone >= patience.power {
+            return Err("Failed: Timed out waiting to power OFF".to_owned());
+        }
+        // A command that was not taken is given again at once, one that had no effect once more, at half time.
+        let late = !repeated && gone >= patience.power / 2;
+        if offs == 0 && (again || late) {
+            repeated |= late;
+            again = !command(device.power_off(plug, "fencing by the cluster").await, voice)?;
+        }
+        sleep(patience.poll).await;
+    }
+}
+
+/// Whether it was on already.
+async fn make_on(
+    device: &dyn Device,
+    plug: &Plug,
+    patience: Patience,
+    voice: &mut Voice<'_>,
+) -> Result<bool, String> {
+    if read(device, plug, voice).await? == Some(Power::On) {
+        return Ok(true);
+    }
+    let begun = Instant::now();
+    let mut again = !command(device.power_on(plug, "power on by the cluster").await, voice)?;
+    sleep(patience.wait).await;
+    loop {
+        if read(device, plug, voice).await? == Some(Power::On) {
+            return Ok(false);
+        }
+        if !patience.power.is_zero() && begun.elapsed() >= patience.power {
+            return Err("Failed: Timed out waiting to power ON".to_owned());
+        }
+        if again {
+            again = !command(device.power_on(plug, "power on by the cluster").await, voice)?;
+        }
+        sleep(patience.poll).await;
+    }
+}
+
+/// A reading; `None` if there was none this time.
+async fn read(device: &dyn Device, plug: &Plug, voice: &mut Voice<'_>) -> Result<Option<Power>, String> {
+    match device.read_power(plug).await {
+        Ok(reading) => {
+            voice.tell(&format!("{}: {}", reading.device, reading.raw));
+            Ok(Some(reading.power))
+        }
+        Err(error) if error.fault.class == FaultClass::Transient => {
+            voice.tell(&failed(&error));
+            Ok(None)
+        }
+        Err(error) => Err(failed(&error)),
+    }
+}
+
+/// Whether a command was taken, as far as one can know.
+fn command(outcome: Result<(), CallError>, voice: &mut Voice<'_>) -> Result<bool, String> {
+    match outcome {
+        Ok(()) => Ok(true),
+        Err(error) if error.fault.class == FaultClass::Transient => {
+            voice.tell(&failed(&error));
+            Ok(error.fault.maybe_done)
+        }
+        Err(error) => Err(failed(&error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use async_trait::async_trait;
+    use tachi_domain::Timestamp;
+    use tachi_domain::power::PowerReading;
+
+    use super::*;
+    use crate::device::Kind;
+    use crate::fault::fault;
+
+    /// A device that says what it is told to, and its last word for ever.
+    #[derive(Debug, Default)]
+    struct Fake {
+        /// `on`, `off`, `?` (unknown), `!` (transient fault), `x` (permanent fault).
+        says: Mutex<Vec<&'static str>>,
+        /// What becomes of commands, likewise; `ok` when nothing is left.
+        takes: Mutex<Vec<&'static str>>,
+        did: Mutex<Vec<(&'static str, Duration)>>,
+        began: Mutex<Option<Instant>>,
+    }
+
+    fn broken(word: &str) -> CallError {
+        let class = if word == "x" {
+            FaultClass::Permanent
+        } else {
+            FaultClass::Transient
+        };
+        fault(class, None, word == "lost", format!("it said {word}"))
+    }
+
+    impl Fake {
+        fn new(says: &[&'static str], takes: &[&'static str]) -> Self {
+            let fake = Self::default();
+            *fake.says.lock().unwrap() = says.to_vec();
+            *fake.takes.lock().unwrap() = takes.to_vec();
+            *fake.began.lock().unwrap() = Some(Instant::now());
+            fake
+        }
+
+        fn note(&self, what: &'static str) {
+            let at = self.began.lock().unwrap().unwrap().elapsed();
+            self.did.lock().unwrap().push((what, at));
+        }
+
+        fn commands(&self) -> Vec<&'static str> {
+            let did = self.did.lock().unwrap();
+            did.iter()
+                .map(|(what, _)| *what)
+                .filter(|what| *what != "read")
+                .collect()
+        }
+
+        fn take(&self, what: &'static str) -> Result<(), CallError> {
+            self.note(what);
+            let mut takes = self.takes.lock().unwrap();
+            match if takes.is_empty() { "ok" } else { takes.remove(0) } {
+                "ok" => Ok(()),
+                word => Err(broken(word)),
+            }
+        }
+    }
+
+    #[async_trait]
+    impl Device for Fake {
+        fn name(&self) -> &str {
+            "fake"
+        }
+
+        fn kind(&self) -> Kind {
+            Kind::Exec
+        }
+
+        fn endpoint(&self) -> &str {
+            "fake"
+        }
+
+        async fn read_power(&self, _plug: &Plug) -> Result<PowerReading, CallError> {
+            self.note("read");
+            let mut says = self.says.lock().unwrap();
+            let word = if says.len() > 1 { says.remove(0) } else { says[0] };
+            let power = match word {
+                "on" => Power::On,
+                "off" => Power::Off,
+                "?" => Power::Unknown,
+                word => return Err(broken(word)),
+            };
+            let at = Timestamp::from_micros(0);
+            Ok(PowerReading {
+                power,
+                raw: word.into(),
+                device: "fake".into(),
+                at,
+            })
+        }
+
+        async fn power_off(&self, _plug: &Plug, _reason: &str) -> Result<(), CallError> {
+            self.take("off")
+        }
+
+        async fn power_on(&self, _plug: &Plug, _reason: &str) -> Result<(), CallError> {
+            self.take("on")
+        }
+    }
+
+    const PATIENCE: Patience = Patience {
+        power: Duration::from_secs(20),
+        wait: Duration::from_secs(2),
+        poll: Duration::from_secs(1),
+        delay: Duration::ZERO,
+    };
+
+    async fn act(action: &str, fake: &Fake, patience: Patience) -> (u8, String, String) {
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let mut voice = Voice {
+            out: &mut out,
+            err: &mut err,
+            quiet: false,
+            verbose: false,
+        };
+        let plug = Plug::new("c1", None).unwrap();
+        let code = match action {
+            "off" => off(fake, &plug, patience, &mut voice).await,
+            "on" => on(fake, &plug, patience, &mut voice).await,
+            "reboot" => reboot(fake, &plug, patience, &mut voice).await,
+            _ => status(fake, &plug, &mut voice).await,
+        };
+        (
+            code,
+            String::from_utf8(out).unwrap(),
+            String::from_utf8(err).unwrap(),
+        )
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn every_action_ends_as_the_contract_has_it() {
+        type Words = &'static [&'static str];
+        // (case, action, readings, commands, exit code, what is said, commands that were given)
+        let cases: Vec<(&str, &str, Words, Words, u8, &str, Words)> = vec![
+            ("row 1", "off", &["off"], &[], DONE, "Success: Already OFF\n", &[]),
+            (
+                "off once is not off",
+                "off",
+                &["off", "on", "off"],
+                &[],
+                DONE,
+                "Success: Powered OFF\n",
+                &["off"],
+            ),
+            (
+                "row 2",
+                "off",
+                &["on", "on", "off"],
+                &[],
+                DONE,
+                "Success: Powered OFF\n",
+                &["off"],
+            ),
+            (
+                "off, on, off, off",
+                "off",
+                &["on", "off", "on", "off", "off"],
+                &[],
+                DONE,
+                "Success: Powered OFF\n",
+                &["off"],
+            ),
+            (
+                "row 3: a device that lies",
+                "off",
+                &["on"],
+                &[],
+                FAILED,
+                "",
+                &["off", "off"],
+            ),
+            (
+                "row 4: off and on in turn",
+                "off",
+                &["on", "off", "on", "off", "on", "off", "on", "off", "on"],
+                &[],
+                FAILED,
+                "",
+                &["off", "off"],
+            ),
+            ("i6: never clear", "off", &["?"], &[], FAILED, "", &["off", "off"]),
+            ("row 5: wrong password", "off", &["x"], &[], FAILED, "", &[]),
+            (
+                "row 6: nobody there",
+                "off",
+                &["!"],
+                &["!"],
+                FAILED,
+                "",
+                &["off"; 20],
+            ),
+            ("refused", "off", &["on"], &["x"], FAILED, "", &["off"]),
+            (
+                "lost on the way",
+                "off",
+                &["on", "on", "off"],
+                &["!"],
+                DONE,
+                "Success: Powered OFF\n",
+                &["off", "off"],
+            ),
+            (
+                "lost on the way back",
+                "off",
+                &["on", "on", "off"],
+                &["lost"],
+                DONE,
+                "Success: Powered OFF\n",
+                &["off"],
+            ),
+            (
+                "on",
+                "on",
+                &["off", "off", "on"],
+                &[],
+                DONE,
+                "Success: Powered ON\n",
+                &["on"],
+            ),
+            (
+                "on already",
+                "on",
+                &["on"],
+                &[],
+                DONE,
+                "Success: Already ON\n",
+                &[],
+            ),
+            ("never on", "on", &["off"], &[], FAILED, "", &["on"]),
+            (
+                "reboot",
+                "reboot",
+                &["on", "off", "off", "off", "on"],
+                &[],
+                DONE,
+                "Success: Rebooted\n",
+                &["off", "on"],
+            ),
+            (
+                "reboot, and it stays off",
+                "reboot",
+                &["on", "off"],
+                &[],
+                DONE,
+                "Success: Rebooted\n",
+                &["off", "on"],
+            ),
+            (
+                "reboot, and on is refused",
+                "reboot",
+                &["on", "off"],
+                &["ok", "x"],
+                DONE,
+                "Success: Rebooted\n",
+                &["off", "on"],
+            ),
+            (
+                "reboot of what stays on",
+                "reboot",
+                &["on"],
+                &[],
+                FAILED,
+                "",
+                &["off", "off"],
+            ),
+            ("status on", "status", &["on"], &[], DONE, "Status: ON\n", &[]),
+            ("status off", "status", &["off"], &[], OFF, "Status: OFF\n", &[]),
+            ("status unknown", "status", &["?"], &[], FAILED, "", &[]),
+            ("status of nobody", "status", &["!"], &[], FAILED, "", &[]),
+        ];
+        for (case, action, says, takes, code, said, commands) in cases {
+            let fake = Fake::new(says, takes);
+            let (got, out, err) = act(action, &fake, PATIENCE).await;
+            assert_eq!((got, out.as_str()), (code, said), "{case}: {err}");
+            let given = fake.commands();
+            if case.starts_with("row 6") {
+                assert!(
+                    given.len() <= commands.len() && given.iter().all(|word| *word == "off"),
+                    "{case}: {given:?}"
+                );
+            } else {
+                assert_eq!(given, commands, "{case}");
+            }
+            assert_eq!(
+                err.is_empty(),
+                code != FAILED && !case.starts_with("reboot, "),
+                "{case}: {err}"
+            );
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_patience_is_the_given_one() {
+        let fake = Fake::new(&["on"], &[]);
+        let begun = Instant::now();
+        let (code, _, err) = act("off", &fake, PATIENCE).await;
+        assert_eq!(
+            (code, err.as_str()),
+            (FAILED, "Failed: Timed out waiting to power OFF\n")
+        );
+        assert!(
+            (20..=21).contains(&begun.elapsed().as_secs()),
+            "{:?}",
+            begun.elapsed()
+        );
+        let delayed = Patience {
+            delay: Duration::from_secs(7),
+            ..PATIENCE
+        };
+        let fake = Fake::new(&["off"], &[]);
+        act("off", &fake, delayed).await;
+        assert_eq!(fake.did.lock().unwrap()[0].1, Duration::from_secs(7));
+        let fake = Fake::new(&["on"], &[]);
+        act("status", &fake, delayed).await;
+        assert_eq!(
+            fake.did.lock().unwrap()[0].1,
+            Duration::ZERO,
+            "a question is not delayed"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_a_time_out_it_waits_until_it_is_killed() {
+        let endless = Patience {
+            power: Duration::ZERO,
+            ..PATIENCE
+        };
+        let fake = Fake::new(&["on"], &[]);
+        let outcome = tokio::time::timeout(Duration::from_hours(1), act("off", &fake, endless)).await;
+        assert!(outcome.is_err());
+        assert_eq!(fake.commands(), ["off"]);
+    }
+}

@@ -1,0 +1,400 @@
+//! `fence_maas`: MAAS for Pacemaker.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use secrecy::SecretString;
+use tachi_engine::SystemClock;
+use tachi_engine::ports::CallError;
+
+use super::act::{self, DONE, FAILED};
+use super::metadata::{self, About};
+use super::{Form, Given, Invocation, Param, Voice, Wrong, given, patience};
+use crate::child::{self, Call};
+use crate::credential::Source;
+use crate::device::{Device as _, Plug};
+use crate::maas::{Maas, MaasOptions};
+
+pub(super) const ABOUT: About = About {
+    name: "fence_maas",
+    short: "Fence agent for MAAS",
+    long: "fence_maas powers hosts off and on through MAAS, and says \"off\" only after the host's power controller has \
+           said so twice in a row. Hosts are found by their short names, so one device serves them all.",
+};
+
+const OWN: [Param; 8] = [
+    Param {
+        aliases: &["ip", "ipaddr"],
+        short: Some('a'),
+        required: true,
+        ..Param::text("url", "Address of MAAS, such as https://maas.example:5443/MAAS")
+    },
+    Param {
+        aliases: &["passwd", "api_key"],
+        short: Some('p'),
+        form: Form::Secret,
+        ..Param::text(
+            "password",
+            "API key of MAAS, consumer:token:secret; not on a command line",
+        )
+    },
+    Param {
+        aliases: &["passwd_script"],
+        short: Some('S'),
+        ..Param::text("password_script", "Program that prints the API key")
+    },
+    Param::text(
+        "api_key_file",
+        "File with the API key, readable by its owner and group alone",
+    ),
+    Param::text(
+        "ca_file",
+        "PEM file with the authorities to trust instead of the system's",
+    ),
+    Param {
+        form: Form::Flag,
+        default: Some("0"),
+        ..Param::text(
+            "allow_http",
+            "Accept an address that is neither https nor on this machine",
+        )
+    },
+    Param {
+        form: Form::Flag,
+        default: Some("0"),
+        ..Param::text(
+            "by_system_id",
+            "The plug is MAAS's system id and not a host's name",
+        )
+    },
+    Param {
+        aliases: &["login"],
+        short: Some('l'),
+        ..Param::text("username", "Accepted and ignored: the API key says who we are")
+    },
+];
+
+fn params() -> Vec<Param> {
+    OWN.into_iter().chain(super::COMMON).collect()
+}
+
+pub(super) async fn run(mut invocation: Invocation<'_>) -> u8 {
+    let params = params();
+    let given = given(&mut invocation, &params);
+    let by_pacemaker = invocation.by_pacemaker;
+    let mut voice = Voice {
+        out: invocation.out,
+        err: invocation.err,
+        quiet: false,
+        verbose: false,
+    };
+    let given = match given {
+        Ok(given) => given,
+        Err(why) => {
+            voice.complain(&format!("Failed: {why}"));
+            return FAILED;
+        }
+    };
+    voice.verbose = given.flag("verbose").unwrap_or_default();
+    for warning in &given.warnings {
+        voice.complain(&format!("Warning: {warning}"));
+    }
+    match answer(&given, &params, by_pacemaker, &mut voice).await {
+        Ok(code) => code,
+        Err(why) => {
+            voice.complain(&format!("Failed: {why}"));
+            FAILED
+        }
+    }
+}
+
+async fn answer(
+    given: &Given,
+    params: &[Param],
+    by_pacemaker: bool,
+    voice: &mut Voice<'_>,
+) -> Result<u8, String> {
+    let told = |wrong: Wrong| wrong.to_string();
+    let action = given.text("action").unwrap_or("reboot").to_ascii_lowercase();
+    let help = given.flag("help").unwrap_or_default() || action == "manpage";
+    // What says something about the agent needs no parameters.
+    if help {
+        voice.say(metadata::help(&ABOUT, params).trim_end());
+        return Ok(DONE);
+    }
+    if given.flag("version").unwrap_or_default() {
+        voice.say(&format!("{} {}", ABOUT.name, env!("CARGO_PKG_VERSION")));
+        return Ok(DONE);
+    }
+    if matches!(action.as_str(), "metadata" | "meta-data") {
+        voice.say(metadata::xml(&ABOUT, params).trim_end());
+        return Ok(DONE);
+    }
+    voice.quiet = given.flag("quiet").unwrap_or_default();
+    given.check(params).map_err(told)?;
+    given.complete(params).map_err(told)?;
+    let maas = maas(given, params).await?;
+    match action.as_str() {
+        "validate-all" => {
+            // What needs no host is said to be good without one.
+            if given.text("plug").is_some() {
+                plug(given)?;
+            }
+            Ok(DONE)
+        }
+        "monitor" => monitor(&maas, given, voice).await,
+        "list" | "list-status" => list(&maas, action == "list-status", voice).await,
+        action => {
+            let plug = plug(given)?;
+            let patience = patience(given, params, by_pacemaker);
+            Ok(match action {
+                "off" => act::off(&maas, &plug, patience, voice).await,
+                "on" => act::on(&maas, &plug, patience, voice).await,
+                "reboot" => act::reboot(&maas, &plug, patience, voice).await,
+                _ => act::status(&maas, &plug, voice).await,
+            })
+        }
+    }
+}
+
+fn failed(error: &CallError) -> String {
+    error.fault.text.clone()
+}
+
+async fn monitor(maas: &Maas, given: &Given, voice: &mut Voice<'_>) -> Result<u8, String> {
+    maas.whoami().await.map_err(|error| failed(&error))?;
+    if given.text("plug").is_some() {
+        let checked = maas.check(&plug(given)?).await.map_err(|error| failed(&error))?;
+        for warning in checked.warnings {
+            voice.complain(&format!("Warning: {warning}"));
+        }
+    }
+    Ok(DONE)
+}
+
+async fn list(maas: &Maas, with_power: bool, voice: &mut Voice<'_>) -> Result<u8, String> {
+    for (host, system_id, remembered) in maas.machines().await.map_err(|error| failed(&error))? {
+        if with_power {
+            voice.say(&format!("{host},{system_id},{}", remembered.to_ascii_uppercase()));
+        } else {
+            voice.say(&format!("{host},{system_id}"));
+        }
+    }
+    Ok(DONE)
+}
+
+fn plug(given: &Given) -> Result<Plug, String> {
+    let name = given
+        .text("plug")
+        .ok_or_else(|| Wrong::Missing { name: "plug" }.to_string())?;
+    let system_id = given
+        .flag("by_system_id")
+        .unwrap_or_default()
+        .then(|| name.to_owned());
+    Plug::new(name, system_id).map_err(|error| error.to_string())
+}
+
+async fn maas(given: &Given, params: &[Param]) -> Result<Maas, String> {
+    let url = given.text("url").unwrap_or_default();
+    let mut options = MaasOptions::new(url, key(given).await?);
+    options.ca_file = given.text("ca_file").map(Into::into);
+    options.allow_http = given.flag("allow_http").unwrap_or_default();
+    // Zero is for ever in the contract; a request that never ends helps nobody.
+    let at_least = |name, least| given.seconds(name, params).max(Duration::from_secs(least));
+    options.connect_timeout = at_least("login_timeout", 1);
+    options.timeout = at_least("shell_timeout", 1);
+    Maas::new(options, Arc::new(SystemClock)).map_err(|error| crate::text::chain(&error))
+}
+
+async fn key(given: &Given) -> Result<SecretString, String> {
+    if let Some(script) = given.text("password_script") {
+        return from_script(script).await;
+    }
+    if let Some(file) = given.text("api_key_file") {
+        return Source::File(file.into())
+            .load()
+            .map_err(|error| crate::text::chain(&error));
+    }
+    given
+        .secret("password")
+        .cloned()
+        .ok_or_else(|| Wrong::Missing { name: "password" }.to_string())
+}
+
+async fn from_script(script: &str) -> Result<SecretString, String> {
+    let call = Call {
+        program: script.as_ref(),
+        args: Vec::new(),
+        input: "".into(),
+        limit: Duration::from_secs(10),
+    };
+    let done = child::run(&call)
+        .await
+        .map_err(|error| crate::text::chain(&error))?;
+    if done.code == Some(0) {
+        return Ok(done.stdout.trim().into());
+    }
+    // Not a word of what it printed: that may be the key.
+    Err(format!("{script} ended with {:?} and gave no API key", done.code))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn ask(args: &[&str], input: &str) -> (u8, String, String) {
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let invocation = Invocation {
+            args: args.iter().map(|arg| (*arg).to_owned()).collect(),
+            input: &mut input.as_bytes(),
+            out: &mut out,
+            err: &mut err,
+            by_pacemaker: false,
+        };
+        let code = super::super::run("fence_maas", invocation).await.unwrap();
+        (
+            code,
+            String::from_utf8(out).unwrap(),
+            String::from_utf8(err).unwrap(),
+        )
+    }
+
+    #[tokio::test]
+    async fn the_metadata_are_the_golden_ones() {
+        let golden = include_str!("../../testdata/fence_maas.xml");
+        for (args, input) in [
+            (&["--action=metadata"][..], ""),
+            (&["-o", "meta-data"], ""),
+            (&[], "action=metadata\n"),
+            (&[], "option=Metadata\n"),
+        ] {
+            let (code, out, err) = ask(args, input).await;
+            assert_eq!((code, err.as_str()), (DONE, ""), "{args:?}");
+            assert_eq!(
+                out, golden,
+                "{args:?}: write the new text into testdata/fence_maas.xml if it is meant"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_wrong_ends_with_1_and_is_said() {
+        const KEY: &str = "url=https://maas.example/MAAS\npassword=a:b:c\n";
+        for (case, args, input, want) in [
+            ("nothing", &[][..], String::new(), "you have to enter url"),
+            (
+                "no key",
+                &[],
+                "url=https://m/MAAS\n".into(),
+                "you have to enter password",
+            ),
+            ("no plug", &[], KEY.into(), "you have to enter plug"),
+            (
+                "no key in it",
+                &[],
+                "url=https://m\npassword=x\nplug=c1\n".into(),
+                "is not three parts",
+            ),
+            (
+                "no such action",
+                &[],
+                format!("{KEY}action=explode\n"),
+                "action is \"explode\"",
+            ),
+            (
+                "no such option",
+                &["--explode"],
+                String::new(),
+                "there is no option \"--explode\"",
+            ),
+            (
+                "a key for all to see",
+                &["--password=a:b:c"],
+                String::new(),
+                "everybody can read a command line",
+            ),
+            (
+                "http",
+                &[],
+                "url=http://m/MAAS\npassword=a:b:c\nplug=c1\n".into(),
+                "maas_allow_http",
+            ),
+            (
+                "a hostile plug",
+                &[],
+                format!("{KEY}plug=-o on\n"),
+                "would be taken for an option",
+            ),
+            (
+                "no such file",
+                &[],
+                "url=https://m\napi_key_file=/nonexistent\nplug=c1\n".into(),
+                "reading the secret",
+            ),
+            (
+                "no such script",
+                &[],
+                "url=https://m\npassword_script=/nonexistent\nplug=c1\n".into(),
+                "is not installed",
+            ),
+        ] {
+            let (code, out, err) = ask(args, &input).await;
+            assert_eq!((code, out.as_str()), (FAILED, ""), "{case}");
+            assert!(err.starts_with("Failed: ") && err.contains(want), "{case}: {err}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_only_looked_at_asks_nobody() {
+        let input = "url=https://192.0.2.1/MAAS\npassword=a:b:c\naction=validate-all\n";
+        assert_eq!(ask(&[], input).await.0, DONE);
+        let (code, out, _) = ask(&["--help"], "").await;
+        assert!(code == DONE && out.contains("--power-timeout"), "{out}");
+        let (code, out, _) = ask(&["-V"], "").await;
+        assert_eq!(
+            (code, out),
+            (DONE, format!("fence_maas {}\n", env!("CARGO_PKG_VERSION")))
+        );
+    }
+
+    #[tokio::test]
+    async fn the_key_may_come_from_a_program() {
+        use std::os::unix::fs::PermissionsExt as _;
+
+        let folder = tempfile::tempdir().unwrap();
+        let script = folder.path().join("key");
+        for (text, want) in [
+            ("echo a:b:c", DONE),
+            ("echo a:b:secret-word; exit 1", FAILED),
+            ("echo x", FAILED),
+        ] {
+            let _ = std::fs::remove_file(&script);
+            std::fs::write(&script, format!("#!/bin/sh\n{text}\n")).unwrap();
+            std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
+            let input = format!(
+                "url=https://192.0.2.1/MAAS\npassword_script={}\naction=validate-all\n",
+                script.display()
+            );
+            let (code, out, err) = ask(&[], &input).await;
+            assert_eq!(code, want, "{text}: {err}");
+            assert!(
+                !out.contains("secret-word") && !err.contains("secret-word"),
+                "{err}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn only_our_agents_are_ours() {
+        for name in ["fence_ipmilan", "fence_", "maas", ""] {
+            let invocation = Invocation {
+                args: Vec::new(),
+                input: &mut std::io::empty(),
+                out: &mut std::io::sink(),
+                err: &mut std::io::sink(),
+                by_pacemaker: false,
+            };
+            assert_eq!(super::super::run(name, invocation).await, None, "{name:?}");
+        }
+    }
+}

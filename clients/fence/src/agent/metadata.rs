@@ -1,0 +1,141 @@
+//! What an agent says about itself, in the form that Pacemaker and its tools read.
+
+use std::fmt::Write as _;
+
+use super::params::{Form, Param};
+
+/// An agent.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct About {
+    pub(super) name: &'static str,
+    pub(super) short: &'static str,
+    pub(super) long: &'static str,
+}
+
+/// What an agent can do, in the order in which the metadata name it.
+pub(super) const ACTIONS: &[&str] = &[
+    "on",
+    "off",
+    "reboot",
+    "status",
+    "list",
+    "list-status",
+    "monitor",
+    "metadata",
+    "manpage",
+    "validate-all",
+];
+
+/// The words that are understood: one of them has two spellings.
+pub(super) const WORDS: &[&str] = &[
+    "on",
+    "off",
+    "reboot",
+    "status",
+    "list",
+    "list-status",
+    "monitor",
+    "metadata",
+    "meta-data",
+    "manpage",
+    "validate-all",
+];
+
+/// The metadata.
+pub(super) fn xml(about: &About, params: &[Param]) -> String {
+    let mut text = String::from("<?xml version=\"1.0\" ?>\n");
+    // Writing to a String does not fail.
+    let _ = writeln!(
+        text,
+        "<resource-agent name=\"{}\" shortdesc=\"{}\" >",
+        escaped(about.name),
+        escaped(about.short)
+    );
+    let _ = writeln!(text, "<longdesc>{}</longdesc>", escaped(about.long));
+    text.push_str("<vendor-url>https://docs.openstack.org/masakari/latest/</vendor-url>\n<parameters>\n");
+    for param in params {
+        for alias in param.aliases {
+            parameter(&mut text, param, alias, Some(param.name));
+        }
+        parameter(&mut text, param, param.name, None);
+    }
+    text.push_str("</parameters>\n<actions>\n");
+    for action in ACTIONS {
+        let _ = match *action {
+            // Switched on by an operator or by the cluster's reboot, never because a node joins.
+            "on" => writeln!(text, "\t<action name=\"on\" automatic=\"0\"/>"),
+            action => writeln!(text, "\t<action name=\"{action}\" />"),
+        };
+    }
+    text.push_str("</actions>\n</resource-agent>\n");
+    text
+}
+
+fn parameter(text: &mut String, param: &Param, name: &str, instead: Option<&str>) {
+    let required = i32::from(param.required && instead.is_none());
+    // A name that replaces another says so, and the other one says that it is out of use.
+    let mut more = String::new();
+    if instead.is_some() {
+        more.push_str(" deprecated=\"1\"");
+    } else if let Some(older) = param.aliases.first() {
+        let _ = write!(more, " obsoletes=\"{older}\"");
+    }
+    let long = name.replace('_', "-");
+    let value = match param.form {
+        Form::Flag => String::new(),
+        Form::Text | Form::Secret | Form::Seconds | Form::Number | Form::Word(_) => format!("=[{long}]"),
+    };
+    let short = param.short.map(|short| format!("-{short}, ")).unwrap_or_default();
+    let kind = match param.form {
+        // `action` is a string for all other agents, and tools expect no list.
+        Form::Text | Form::Secret | Form::Word(_) => "string",
+        Form::Flag => "boolean",
+        Form::Seconds => "second",
+        Form::Number => "integer",
+    };
+    let default = param
+        .default
+        .map(|value| format!(" default=\"{}\"", escaped(value)))
+        .unwrap_or_default();
+    let _ = writeln!(
+        text,
+        "\t<parameter name=\"{name}\" unique=\"0\" required=\"{required}\"{more}>"
+    );
+    let _ = writeln!(text, "\t\t<getopt mixed=\"{short}--{long}{value}\" />");
+    let _ = writeln!(text, "\t\t<content type=\"{kind}\"{default}  />");
+    let _ = writeln!(
+        text,
+        "\t\t<shortdesc lang=\"en\">{}</shortdesc>",
+        escaped(param.about)
+    );
+    text.push_str("\t</parameter>\n");
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;")
+}
+
+/// The same for people.
+pub(super) fn help(about: &About, params: &[Param]) -> String {
+    let mut text = format!("{}: {}\n\n{}\n\n", about.name, about.short, about.long);
+    text.push_str(
+        "Without options the parameters are read from standard input, one name=value a line.\n\nOptions:\n",
+    );
+    for param in params {
+        let short = param.short.map(|short| format!("-{short}, ")).unwrap_or_default();
+        let default = param
+            .default
+            .map(|value| format!(" [{value}]"))
+            .unwrap_or_default();
+        let _ = writeln!(
+            text,
+            "  {short}--{}: {}{default}",
+            param.name.replace('_', "-"),
+            param.about
+        );
+    }
+    text
+}

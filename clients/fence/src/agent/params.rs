@@ -1,0 +1,453 @@
+//! The parameters of a fence agent: what there are, and how they are given.
+//!
+//! Pacemaker writes them to standard input, one `name=value` a line; people use long options. Standard input is read only
+//! when there are no options.
+
+use std::collections::BTreeMap;
+
+use secrecy::SecretString;
+
+/// What a value has to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    Text,
+    /// A text that must not be on a command line.
+    Secret,
+    Flag,
+    Seconds,
+    Number,
+    /// One of these words.
+    Word(&'static [&'static str]),
+}
+
+/// A parameter.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Param {
+    pub(super) name: &'static str,
+    /// Older names, which mean the same.
+    pub(super) aliases: &'static [&'static str],
+    pub(super) short: Option<char>,
+    pub(super) form: Form,
+    pub(super) default: Option<&'static str>,
+    pub(super) required: bool,
+    pub(super) about: &'static str,
+}
+
+impl Param {
+    /// A text without a default.
+    pub(super) const fn text(name: &'static str, about: &'static str) -> Self {
+        Self {
+            name,
+            aliases: &[],
+            short: None,
+            form: Form::Text,
+            default: None,
+            required: false,
+            about,
+        }
+    }
+
+    fn is(&self, name: &str) -> bool {
+        self.name == name || self.aliases.contains(&name)
+    }
+}
+
+/// Why the parameters are no good.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub(super) enum Wrong {
+    #[error("there is no option {option:?}")]
+    Option { option: String },
+    #[error("{name} needs a value")]
+    Value { name: String },
+    #[error(
+        "{name} is a secret and everybody can read a command line: use standard input, {name}_script or a file"
+    )]
+    Secret { name: &'static str },
+    #[error("{name} is {value:?}; it has to be {want}")]
+    Form {
+        name: &'static str,
+        value: String,
+        want: String,
+    },
+    #[error("you have to enter {name}")]
+    Missing { name: &'static str },
+}
+
+/// The parameters that were given.
+#[derive(Debug, Default)]
+pub(super) struct Given {
+    values: BTreeMap<&'static str, String>,
+    secrets: BTreeMap<&'static str, SecretString>,
+    /// What was said in vain, a sentence each.
+    pub(super) warnings: Vec<String>,
+}
+
+impl Given {
+    /// From standard input. What is not known is ignored: Pacemaker sends more than an agent needs.
+    pub(super) fn from_input(text: &str, params: &[Param]) -> Self {
+        let mut given = Self::default();
+        for line in text.lines().map(str::trim) {
+            if line.is_empty() || line.starts_with('#') {
+                continue;
+            }
+            let Some((name, value)) = line.split_once('=') else {
+                given.warnings.push(format!(
+                    "a line of the input has no `=` in it ({} characters)",
+                    line.len()
+                ));
+                continue;
+            };
+            let name = name.trim().replace('-', "_");
+            let Some(param) = params.iter().find(|param| param.is(&name)) else {
+                // What Pacemaker sends with every call.
+                if name != "nodename" && !name.starts_with("pcmk_") && !name.starts_with("CRM_meta_") {
+                    given
+                        .warnings
+                        .push(format!("the parameter {name:?} is not known and ignored"));
+                }
+                continue;
+            };
+            given.set(param, unquoted(value.trim()).to_owned());
+        }
+        given
+    }
+
+    /// From options.
+    pub(super) fn from_args(args: &[String], params: &[Param]) -> Result<Self, Wrong> {
+        let mut given = Self::default();
+        let mut args = args.iter();
+        while let Some(arg) = args.next() {
+            let (param, mut value) = option(arg, params)?;
+            if param.form == Form::Secret {
+                return Err(Wrong::Secret { name: param.name });
+            }
+            if value.is_none() {
+                value = match param.form {
+                    Form::Flag => Some("1".to_owned()),
+                    Form::Text | Form::Secret | Form::Seconds | Form::Number | Form::Word(_) => {
+                        args.next().cloned()
+                    }
+                };
+            }
+            let value = value.ok_or_else(|| Wrong::Value { name: arg.clone() })?;
+            given.set(param, value);
+        }
+        Ok(given)
+    }
+
+    fn set(&mut self, param: &Param, value: String) {
+        if param.form == Form::Secret {
+            self.secrets.insert(param.name, value.into());
+        } else {
+            self.values.insert(param.name, value);
+        }
+    }
+
+    /// Whether every value has its form.
+    pub(super) fn check(&self, params: &[Param]) -> Result<(), Wrong> {
+        for param in params {
+            let Some(value) = self.values.get(param.name) else {
+                continue;
+            };
+            let want = match param.form {
+                Form::Flag if flag(value).is_none() => "1 or 0".to_owned(),
+                Form::Seconds if seconds(value).is_none() => "a number of seconds".to_owned(),
+                Form::Number if value.parse::<u16>().is_err() => "a number".to_owned(),
+                Form::Word(words) if !words.iter().any(|word| word.eq_ignore_ascii_case(value)) => {
+                    format!("one of {}", words.join(", "))
+                }
+                Form::Text | Form::Secret | Form::Flag | Form::Seconds | Form::Number | Form::Word(_) => {
+                    continue;
+                }
+            };
+            return Err(Wrong::Form {
+                name: param.name,
+                value: value.clone(),
+                want,
+            });
+        }
+        Ok(())
+    }
+
+    /// Whether everything is there that has to be.
+    pub(super) fn complete(&self, params: &[Param]) -> Result<(), Wrong> {
+        let missing = |param: &&Param| {
+            param.required && self.text(param.name).is_none() && !self.secrets.contains_key(param.name)
+        };
+        match params.iter().find(missing) {
+            Some(param) => Err(Wrong::Missing { name: param.name }),
+            None => Ok(()),
+        }
+    }
+
+    /// A text that is not empty.
+    pub(super) fn text(&self, name: &str) -> Option<&str> {
+        self.values
+            .get(name)
+            .map(String::as_str)
+            .filter(|value| !value.is_empty())
+    }
+
+    pub(super) fn secret(&self, name: &str) -> Option<&SecretString> {
+        self.secrets.get(name)
+    }
+
+    pub(super) fn flag(&self, name: &str) -> Option<bool> {
+        self.values.get(name).and_then(|value| flag(value))
+    }
+
+    /// The number of seconds that was given, else the default of the parameter.
+    pub(super) fn seconds(&self, name: &str, params: &[Param]) -> std::time::Duration {
+        let default = params
+            .iter()
+            .find(|param| param.is(name))
+            .and_then(|param| param.default);
+        let given = self.values.get(name).and_then(|value| seconds(value));
+        given.or_else(|| default.and_then(seconds)).unwrap_or_default()
+    }
+}
+
+/// An option and the value behind its `=`, if there is one.
+fn option<'p>(arg: &str, params: &'p [Param]) -> Result<(&'p Param, Option<String>), Wrong> {
+    let unknown = || Wrong::Option {
+        // What stands behind the name may be a secret.
+        option: arg.split('=').next().unwrap_or_default().to_owned(),
+    };
+    if let Some(long) = arg.strip_prefix("--") {
+        let (name, value) = match long.split_once('=') {
+            Some((name, value)) => (name, Some(value.to_owned())),
+            None => (long, None),
+        };
+        let name = name.replace('-', "_");
+        let param = params.iter().find(|param| param.is(&name)).ok_or_else(unknown)?;
+        return Ok((param, value));
+    }
+    let mut letters = arg.strip_prefix('-').ok_or_else(unknown)?.chars();
+    let letter = letters.next();
+    let found = params
+        .iter()
+        .find(|param| param.short.is_some() && param.short == letter);
+    let param = found.ok_or_else(|| Wrong::Option {
+        option: arg.chars().take(2).collect(),
+    })?;
+    let rest = letters.as_str();
+    Ok((param, (!rest.is_empty()).then(|| rest.to_owned())))
+}
+
+fn unquoted(value: &str) -> &str {
+    value
+        .strip_prefix('"')
+        .and_then(|value| value.strip_suffix('"'))
+        .unwrap_or(value)
+}
+
+fn flag(value: &str) -> Option<bool> {
+    match value.to_ascii_lowercase().as_str() {
+        "1" | "yes" | "on" | "true" => Some(true),
+        "0" | "no" | "off" | "false" | "" => Some(false),
+        _ => None,
+    }
+}
+
+fn seconds(value: &str) -> Option<std::time::Duration> {
+    let bare = value.strip_suffix('s').unwrap_or(value);
+    bare.parse::<u32>()
+        .ok()
+        .map(|seconds| std::time::Duration::from_secs(seconds.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use secrecy::ExposeSecret as _;
+
+    use super::*;
+
+    const PARAMS: &[Param] = &[
+        Param {
+            short: Some('o'),
+            aliases: &["option"],
+            form: Form::Word(&["on", "off"]),
+            default: Some("off"),
+            ..Param::text("action", "")
+        },
+        Param {
+            short: Some('n'),
+            aliases: &["port"],
+            ..Param::text("plug", "")
+        },
+        Param {
+            short: Some('p'),
+            aliases: &["passwd"],
+            form: Form::Secret,
+            ..Param::text("password", "")
+        },
+        Param {
+            short: Some('v'),
+            form: Form::Flag,
+            ..Param::text("verbose", "")
+        },
+        Param {
+            form: Form::Seconds,
+            default: Some("20"),
+            ..Param::text("power_timeout", "")
+        },
+        Param {
+            required: true,
+            ..Param::text("url", "")
+        },
+    ];
+
+    #[test]
+    fn the_input_is_read_as_the_contract_has_it() {
+        // (case, input, name, value)
+        for (case, input, name, want) in [
+            ("plain", "plug=c1\n", "plug", Some("c1")),
+            ("blanks around", "  plug = c1  \r\n", "plug", Some("c1")),
+            ("no last line end", "plug=c1", "plug", Some("c1")),
+            ("an older name", "port=c1\n", "plug", Some("c1")),
+            (
+                "minus for underscore",
+                "power-timeout=5\n",
+                "power_timeout",
+                Some("5"),
+            ),
+            ("the last one wins", "plug=c1\nplug=c2\n", "plug", Some("c2")),
+            (
+                "the last one wins, by any name",
+                "plug=c1\nport=c2\n",
+                "plug",
+                Some("c2"),
+            ),
+            (
+                "everything behind the first =",
+                "plug=a=b=c\n",
+                "plug",
+                Some("a=b=c"),
+            ),
+            ("quotes go, one pair", "plug=\"\"c1\"\"\n", "plug", Some("\"c1\"")),
+            ("one quote stays", "plug=\"c1\n", "plug", Some("\"c1")),
+            ("a comment", "#plug=c1\n", "plug", None),
+            ("a comment after blanks", "  # plug=c1\n", "plug", None),
+            ("empty lines", "\n\nplug=c1\n\n", "plug", Some("c1")),
+            ("an empty value", "plug=\n", "plug", None),
+        ] {
+            let given = Given::from_input(input, PARAMS);
+            assert_eq!(given.text(name), want, "{case}");
+            assert!(given.warnings.is_empty(), "{case}: {:?}", given.warnings);
+        }
+    }
+
+    #[test]
+    fn what_is_not_known_is_ignored_with_a_word() {
+        let input = "nodename=c1\npcmk_host_map=a:b\nCRM_meta_timeout=20\nnonsense=word-of-the-fixture\nno equals sign\n";
+        let given = Given::from_input(input, PARAMS);
+        assert_eq!(
+            given.warnings,
+            [
+                "the parameter \"nonsense\" is not known and ignored",
+                "a line of the input has no `=` in it (14 characters)"
+            ]
+        );
+    }
+
+    #[test]
+    fn flags_and_seconds_have_their_words() {
+        for (value, want) in [
+            ("1", Some(true)),
+            ("Yes", Some(true)),
+            ("on", Some(true)),
+            ("TRUE", Some(true)),
+            ("0", Some(false)),
+            ("no", Some(false)),
+            ("off", Some(false)),
+            ("false", Some(false)),
+            ("2", None),
+        ] {
+            let given = Given::from_input(&format!("verbose={value}"), PARAMS);
+            assert_eq!(given.flag("verbose"), want, "{value}");
+            assert_eq!(given.check(PARAMS).is_ok(), want.is_some(), "{value}");
+        }
+        for (value, want) in [
+            ("5", Some(5)),
+            ("5s", Some(5)),
+            ("0", Some(0)),
+            ("-1", None),
+            ("x", None),
+            ("99999999999", None),
+        ] {
+            let given = Given::from_input(&format!("power_timeout={value}"), PARAMS);
+            assert_eq!(given.check(PARAMS).is_ok(), want.is_some(), "{value}");
+            assert_eq!(
+                given.seconds("power_timeout", PARAMS),
+                Duration::from_secs(want.unwrap_or(20)),
+                "{value}"
+            );
+        }
+        assert_eq!(
+            Given::default().seconds("power_timeout", PARAMS),
+            Duration::from_secs(20)
+        );
+    }
+
+    #[test]
+    fn options_are_read_as_getopt_reads_them() {
+        let parse = |args: &[&str]| {
+            let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
+            Given::from_args(&args, PARAMS)
+        };
+        for args in [
+            &["--action=off", "--plug=c1", "--verbose"][..],
+            &["--action", "off", "--port", "c1", "-v"],
+            &["-o", "off", "-n", "c1", "--verbose=1"],
+            &["-ooff", "-nc1", "-v"],
+        ] {
+            let given = parse(args).unwrap();
+            assert_eq!(
+                (given.text("action"), given.text("plug"), given.flag("verbose")),
+                (Some("off"), Some("c1"), Some(true)),
+                "{args:?}"
+            );
+        }
+        for (args, want) in [
+            (&["--nonsense=word"][..], "there is no option \"--nonsense\""),
+            (&["-x"], "there is no option \"-x\""),
+            (&["off"], "there is no option \"off\""),
+            (&["-"], "there is no option \"-\""),
+            (&["--plug"], "--plug needs a value"),
+        ] {
+            assert_eq!(parse(args).unwrap_err().to_string(), want, "{args:?}");
+        }
+    }
+
+    #[test]
+    fn i9_a_secret_on_the_command_line_is_refused_and_not_repeated() {
+        for arg in ["--password=hunter2", "-phunter2", "--passwd=hunter2"] {
+            let error = Given::from_args(&[arg.to_owned()], PARAMS).unwrap_err();
+            assert_eq!(error, Wrong::Secret { name: "password" }, "{arg}");
+            assert!(!error.to_string().contains("hunter2"));
+        }
+        let given = Given::from_input("password=hunter2", PARAMS);
+        assert_eq!(given.secret("password").unwrap().expose_secret(), "hunter2");
+        assert!(!format!("{given:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn what_has_to_be_there_is_named() {
+        let given = Given::from_input("url=\n", PARAMS);
+        assert_eq!(given.complete(PARAMS), Err(Wrong::Missing { name: "url" }));
+        assert!(Given::from_input("url=x\n", PARAMS).complete(PARAMS).is_ok());
+        let wrong = Given::from_input("action=explode\n", PARAMS)
+            .check(PARAMS)
+            .unwrap_err();
+        assert_eq!(
+            wrong.to_string(),
+            "action is \"explode\"; it has to be one of on, off"
+        );
+        assert!(
+            Given::from_input("action=OFF\n", PARAMS).check(PARAMS).is_ok(),
+            "case does not matter"
+        );
+    }
+}
