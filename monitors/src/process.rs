@@ -1,25 +1,329 @@
-//! The process monitor.
+//! The process monitor: daemons of this host are restarted when they go, and reported when that does not help.
+//!
+//! ```text
+//! process_list.yaml -> Watch per entry -> Probe (systemd unit, or pidfd) : how it is, told when it changes
+//!                                      -> Hands (systemd, programs)      : start and restart
+//!                                      -> Outlet                         : reported once, taken back when it is back
+//! ```
 
+mod find;
+mod given_up;
+mod hands;
+mod list;
+mod pid;
+mod probe;
+mod systemd;
+mod watch;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tachi_instance_ha::Notification;
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use self::given_up::GivenUp;
+use self::hands::Machine;
+use self::list::Entry;
+use self::pid::PidProbe;
+use self::probe::{Outlet, Probe, State};
+use self::systemd::{Systemd, UnitProbe};
+use self::watch::{Pace, Watch};
 use crate::check::{Check, Finding};
 use crate::clock::Clock;
 use crate::failure::Failure;
+use crate::health::Health;
+use crate::kind::Kind;
 use crate::monitor::Monitor;
-use crate::settings::Settings;
+use crate::reporter::Reporter;
+use crate::settings::{ProcessSettings, Settings};
+
+/// A process that is gone may come back by itself so long.
+const CONFIRM: Duration = Duration::from_secs(1);
+
+/// How often the list is looked at, and the loop comes round.
+const ROUND: Duration = Duration::from_secs(5);
+
+/// The part of the health that the list is.
+const LIST: &str = "process list";
 
 /// The monitor.
-pub(crate) fn monitor(_settings: &Settings, _clock: &Clock) -> Result<Box<dyn Monitor>, Failure> {
-    Err(Failure::told("the process monitor is not in this build"))
+pub(crate) fn monitor(settings: &Settings, clock: &Clock) -> Box<dyn Monitor> {
+    let folder = settings.folder(Kind::Process);
+    Box::new(Processes {
+        hostname: settings.hostname.clone(),
+        settings: settings.process.clone(),
+        given_up: GivenUp::open(folder.join("given-up.json")),
+        clock: clock.clone(),
+    })
+}
+
+struct Processes {
+    hostname: String,
+    settings: ProcessSettings,
+    given_up: GivenUp,
+    clock: Clock,
+}
+
+impl ProcessSettings {
+    fn pace(&self) -> Pace {
+        Pace {
+            interval: self.interval,
+            confirm: CONFIRM.min(self.interval),
+            retries: self.retries,
+            pause: self.restart_interval,
+            pause_max: self.restart_interval_max,
+            watch_only: self.watch_only,
+        }
+    }
+}
+
+/// Reports, and remembers what was reported.
+struct Reports {
+    reporter: Reporter,
+    hostname: String,
+    clock: Clock,
+    given_up: GivenUp,
+}
+
+#[async_trait]
+impl Outlet for Reports {
+    async fn gone(&self, process: &str) -> Result<(), String> {
+        let notification = Notification::process(&self.hostname, process, self.clock.generated());
+        self.reporter
+            .report(&notification)
+            .await
+            .map_err(|error| Failure::new("reporting", error).chain())?;
+        // If the process dies before this, it is reported again, and known.
+        self.given_up.add(process);
+        Ok(())
+    }
+
+    async fn back(&self, process: &str) {
+        self.given_up.remove(process);
+        let subject = Notification::process_subject(&self.hostname, process);
+        if let Err(error) = self.reporter.overtaken(&subject, "the process runs again").await {
+            tracing::warn!(%error, process, "a report that is not so any more could not be taken back");
+        }
+    }
+}
+
+#[async_trait]
+impl Monitor for Processes {
+    async fn run(
+        self: Box<Self>,
+        reporter: Reporter,
+        health: Health,
+        stop: CancellationToken,
+    ) -> Result<(), Failure> {
+        let systemd = Systemd::system();
+        let mut team = Team {
+            hands: Arc::new(Machine {
+                systemd: systemd.clone(),
+                timeout: self.settings.command_timeout,
+            }),
+            systemd,
+            outlet: Arc::new(Reports {
+                reporter,
+                hostname: self.hostname,
+                clock: self.clock,
+                given_up: self.given_up.clone(),
+            }),
+            pace: self.settings.pace(),
+            given_up: self.given_up,
+            at: BTreeMap::new(),
+            tasks: JoinSet::new(),
+            first: true,
+        };
+        let mut seen = None;
+        loop {
+            health.beat();
+            team.look_at(&self.settings.list, &mut seen, &health).await;
+            // Both only wait.
+            tokio::select! {
+                () = stop.cancelled() => break,
+                () = sleep(ROUND) => {}
+            }
+        }
+        team.tasks.shutdown().await;
+        Ok(())
+    }
+}
+
+/// The tasks, one for each entry.
+struct Team {
+    hands: Arc<Machine>,
+    systemd: Systemd,
+    outlet: Arc<Reports>,
+    pace: Pace,
+    given_up: GivenUp,
+    at: BTreeMap<String, (Entry, AbortHandle)>,
+    tasks: JoinSet<()>,
+    /// Nothing was read yet: what does not run is started.
+    first: bool,
+}
+
+/// Which file it was.
+type FileId = (u64, u64, i64, i64);
+
+fn file_id(path: &std::path::Path) -> Option<FileId> {
+    use std::os::unix::fs::MetadataExt as _;
+    let meta = std::fs::metadata(path).ok()?;
+    Some((meta.ino(), meta.len(), meta.mtime(), meta.mtime_nsec()))
+}
+
+impl Team {
+    /// Reads the list if it is another one; the last good one stays in force (MW18).
+    async fn look_at(&mut self, path: &std::path::Path, seen: &mut Option<FileId>, health: &Health) {
+        let ended = self.at.values().any(|(_, task)| task.is_finished());
+        let id = file_id(path);
+        if id.is_some() && *seen == id && !ended {
+            return;
+        }
+        let owned: PathBuf = path.to_owned();
+        let read = tokio::task::spawn_blocking(move || list::read(&owned)).await;
+        let entries = match read {
+            Ok(Ok(entries)) => entries,
+            Ok(Err(failure)) => {
+                let kept = if self.at.is_empty() {
+                    "nothing is watched"
+                } else {
+                    "the last good list stays in force"
+                };
+                health.bad(LIST, format!("{}; {kept}", failure.chain()));
+                return;
+            }
+            Err(error) => {
+                health.bad(LIST, error.to_string());
+                return;
+            }
+        };
+        *seen = id;
+        health.good(LIST);
+        health.status(format!("{} processes are watched", entries.len()));
+        self.take(entries);
+    }
+
+    /// Entries that are the same go on undisturbed.
+    fn take(&mut self, entries: Vec<Entry>) {
+        self.at.retain(|name, (old, task)| {
+            let stays = !task.is_finished() && entries.iter().any(|entry| entry == old);
+            if !stays {
+                tracing::info!(process = %name, "is not watched any more as it was");
+                task.abort();
+            }
+            stays
+        });
+        for entry in entries {
+            if self.at.contains_key(&entry.name) {
+                continue;
+            }
+            let probe: Box<dyn Probe> = match &entry.unit {
+                Some(unit) => Box::new(UnitProbe::new(unit, self.systemd.clone())),
+                None => Box::new(PidProbe::new(&entry.name)),
+            };
+            tracing::info!(process = %entry.name, unit = entry.unit.as_deref().unwrap_or("-"), "is watched");
+            let mut watch = Watch {
+                given_up: self.given_up.has(entry.short()),
+                entry: entry.clone(),
+                probe,
+                hands: Arc::clone(&self.hands) as Arc<dyn probe::Hands>,
+                outlet: Arc::clone(&self.outlet) as Arc<dyn Outlet>,
+                pace: self.pace,
+            };
+            let first = self.first;
+            let task = self.tasks.spawn(async move {
+                if first {
+                    watch.start().await;
+                }
+                watch.run().await;
+            });
+            self.at.insert(entry.name.clone(), (entry, task));
+        }
+        self.first = false;
+        while self.tasks.try_join_next().is_some() {}
+    }
 }
 
 /// What `tachi-monitor check` looks at.
 pub(crate) struct Checks;
 
-#[async_trait::async_trait]
+#[async_trait]
 impl Check for Checks {
-    async fn check(&self, _settings: &Settings) -> Vec<Finding> {
-        vec![Finding::wrong(
-            "process",
-            "the process monitor is not in this build",
-        )]
+    async fn check(&self, settings: &Settings) -> Vec<Finding> {
+        const PART: &str = "process";
+        let path = &settings.process.list;
+        let entries = match list::read(path) {
+            Ok(entries) => entries,
+            Err(failure) => return vec![Finding::wrong(PART, failure.chain())],
+        };
+        let mut findings = vec![Finding::good(
+            PART,
+            format!("{} names {} processes", path.display(), entries.len()),
+        )];
+        let systemd = Systemd::system();
+        if entries.iter().any(|entry| entry.unit.is_some())
+            && let Err(why) = systemd.is_there().await
+        {
+            findings.push(Finding::wrong(PART, why));
+            return findings;
+        }
+        for entry in &entries {
+            let (mut probe, how): (Box<dyn Probe>, String) = match &entry.unit {
+                Some(unit) => (
+                    Box::new(UnitProbe::new(unit, systemd.clone())),
+                    format!("unit {unit}"),
+                ),
+                None => (Box::new(PidProbe::new(&entry.name)), "its program".to_owned()),
+            };
+            let name = format!("{} by {how}", entry.name);
+            findings.push(match probe.state().await {
+                State::Up => Finding::good(PART, format!("{name}: runs")),
+                State::Changing => Finding::note(PART, format!("{name}: is being started or stopped")),
+                State::Down(why) => Finding::wrong(PART, format!("{name}: does not run: {why}")),
+                State::Unknown(why) => Finding::wrong(PART, format!("{name}: {why}")),
+            });
+        }
+        let pace = settings.process.pace();
+        findings.push(Finding::noticed(
+            PART,
+            "a process dies and is restarted (the command's own time comes on top)",
+            pace.confirm,
+        ));
+        findings.push(Finding::noticed(
+            PART,
+            format!(
+                "a process dies, {} restarts fail, and it is reported",
+                pace.retries.saturating_add(1)
+            ),
+            pace.worst(),
+        ));
+        findings
+    }
+}
+
+impl Pace {
+    /// From the end of a process until it is reported, if each command ends at once.
+    fn worst(&self) -> Duration {
+        let mut whole = self.confirm;
+        if self.watch_only {
+            return whole;
+        }
+        for round in 0..=self.retries {
+            // It is waited for until it appears.
+            whole += self.interval;
+            if round < self.retries {
+                let doubled = 2_u32.saturating_pow(round.min(16));
+                whole += self
+                    .pause
+                    .saturating_mul(doubled)
+                    .min(self.pause_max.max(self.pause));
+            }
+        }
+        whole
     }
 }

@@ -73,7 +73,7 @@ async fn command(command: Command) -> Result<u8, Failure> {
 fn made(kind: Kind, settings: &Settings, clock: &Clock) -> Result<Box<dyn Monitor>, Failure> {
     match kind {
         Kind::Host => host::monitor(settings, clock),
-        Kind::Process => process::monitor(settings, clock),
+        Kind::Process => Ok(process::monitor(settings, clock)),
         Kind::Instance => instance::monitor(settings, clock),
         Kind::Introspective => introspective::monitor(settings, clock),
     }

@@ -107,7 +107,7 @@ impl Rig {
     async fn until(&self, what: &str, done: impl Fn(&Api) -> bool) {
         let looking = async {
             while !done(&self.api) {
-                tokio::time::sleep(Duration::from_millis(50)).await;
+                tokio::time::sleep(Duration::from_millis(500)).await;
             }
         };
         tokio::time::timeout(Duration::from_secs(7200), looking)
@@ -118,7 +118,7 @@ impl Rig {
     async fn empty(&self) {
         let looking = async {
             while !self.store.with(|spool| spool.is_empty()).await {
-                tokio::time::sleep(Duration::from_millis(50)).await;
+                tokio::time::sleep(Duration::from_millis(500)).await;
             }
         };
         tokio::time::timeout(Duration::from_secs(7200), looking)

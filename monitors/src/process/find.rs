@@ -1,0 +1,268 @@
+//! Which of the machine's processes is meant (MW17).
+//!
+//! A process is meant by its program, not by any text on its command line: an editor with the file open, a `grep` for the
+//! name, or a dead child nobody has looked after are not the daemon.
+
+use std::path::PathBuf;
+
+/// What is known of a process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Seen {
+    pub(super) pid: i32,
+    /// When it was started, in ticks since the machine was: with it a number is one process for good.
+    pub(super) started: u64,
+    /// As `/proc` writes it: `R`, `S`, `D`, `Z` and so on.
+    pub(super) state: char,
+    /// Its program, if we may know it.
+    pub(super) exe: Option<PathBuf>,
+    pub(super) command: Vec<String>,
+}
+
+/// Programs that run scripts: what is meant is their first argument that is no option.
+const INTERPRETERS: [&str; 9] = [
+    "python", "perl", "ruby", "bash", "sh", "dash", "node", "php", "java",
+];
+
+/// Whether `seen` is what `name` means, and alive.
+pub(super) fn matches(name: &str, seen: &Seen) -> bool {
+    !matches!(seen.state, 'Z' | 'X' | 'x') && means(name, seen)
+}
+
+fn means(name: &str, seen: &Seen) -> bool {
+    let mut wanted = name.split_whitespace();
+    let Some(program) = wanted.next() else {
+        return false;
+    };
+    // With arguments in the name, they have to follow.
+    let arguments: Vec<&str> = wanted.collect();
+    programs(seen).into_iter().any(|(path, rest)| {
+        same(program, path)
+            && (arguments.is_empty()
+                || rest
+                    .iter()
+                    .map(String::as_str)
+                    .take(arguments.len())
+                    .eq(arguments.iter().copied()))
+    })
+}
+
+/// What a process runs, as paths, each with the arguments that follow.
+fn programs(seen: &Seen) -> Vec<(&str, &[String])> {
+    let (first, rest) = match seen.command.split_first() {
+        Some((first, rest)) => (first.as_str(), rest),
+        None => ("", &[][..]),
+    };
+    let mut programs = Vec::new();
+    if let Some(exe) = seen.exe.as_deref().and_then(|exe| exe.to_str()) {
+        programs.push((exe.trim_end_matches(" (deleted)"), rest));
+    }
+    // A daemon may write a title over its arguments: `nova-compute: worker`.
+    let title = first.split([' ', ':']).next().unwrap_or_default();
+    programs.push((if first.starts_with('/') { first } else { title }, rest));
+    let interpreter = programs.iter().any(|(path, _)| is_interpreter(path));
+    if interpreter && let Some(at) = rest.iter().position(|word| !word.starts_with('-')) {
+        let (script, behind) = rest.split_at(at + 1);
+        if let Some(script) = script.last() {
+            programs.push((script, behind));
+        }
+    }
+    programs
+}
+
+fn base(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
+}
+
+/// `python3.11` is one, `pythonic` is none.
+fn is_interpreter(path: &str) -> bool {
+    let name = base(path).trim_start_matches('-');
+    INTERPRETERS.iter().any(|interpreter| {
+        name.strip_prefix(interpreter)
+            .is_some_and(|version| version.chars().all(|c| c.is_ascii_digit() || c == '.'))
+    })
+}
+
+/// A path means that program, and a name any program of that name.
+fn same(wanted: &str, path: &str) -> bool {
+    if wanted.contains('/') {
+        wanted == path || (!path.contains('/') && base(wanted) == path)
+    } else {
+        wanted == base(path)
+    }
+}
+
+/// All processes of the machine that `name` means, the oldest first. Processes that go meanwhile are left out.
+pub(super) fn find(name: &str) -> Result<Vec<Seen>, procfs::ProcError> {
+    let own = i32::try_from(std::process::id()).unwrap_or(0);
+    let mut found: Vec<Seen> = procfs::process::all_processes()?
+        .filter_map(Result::ok)
+        .filter(|process| process.pid != own)
+        .filter_map(|process| look(&process))
+        .filter(|seen| matches(name, seen))
+        .collect();
+    found.sort_by_key(|seen| (seen.started, seen.pid));
+    Ok(found)
+}
+
+/// What this process is now.
+pub(super) fn again(pid: i32) -> Option<Seen> {
+    look(&procfs::process::Process::new(pid).ok()?)
+}
+
+fn look(process: &procfs::process::Process) -> Option<Seen> {
+    let stat = process.stat().ok()?;
+    Some(Seen {
+        pid: process.pid,
+        started: stat.starttime,
+        state: stat.state,
+        // Of other users' processes only root may know it.
+        exe: process.exe().ok(),
+        command: process.cmdline().ok()?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(exe: Option<&str>, command: &[&str]) -> Seen {
+        Seen {
+            pid: 1,
+            started: 1,
+            state: 'S',
+            exe: exe.map(PathBuf::from),
+            command: command.iter().map(|word| (*word).to_owned()).collect(),
+        }
+    }
+
+    #[test]
+    fn mw17_a_process_is_known_by_its_program() {
+        let python = "/usr/bin/python3.11";
+        let nova = [
+            python,
+            "/usr/bin/nova-compute",
+            "--config-file",
+            "/etc/nova/nova.conf",
+        ];
+        let cases = [
+            (
+                "by name",
+                "libvirtd",
+                seen(Some("/usr/sbin/libvirtd"), &["/usr/sbin/libvirtd", "-d"]),
+                true,
+            ),
+            (
+                "by path",
+                "/usr/sbin/libvirtd",
+                seen(None, &["/usr/sbin/libvirtd"]),
+                true,
+            ),
+            (
+                "another path",
+                "/usr/bin/libvirtd",
+                seen(None, &["/usr/sbin/libvirtd"]),
+                false,
+            ),
+            ("a script", "nova-compute", seen(Some(python), &nova), true),
+            (
+                "a script by path",
+                "/usr/bin/nova-compute",
+                seen(None, &nova),
+                true,
+            ),
+            (
+                "a script behind options",
+                "x",
+                seen(None, &["python3", "-u", "-s", "/opt/x"]),
+                true,
+            ),
+            (
+                "an argument in the name",
+                "nova-compute --config-file",
+                seen(None, &nova),
+                true,
+            ),
+            (
+                "another argument in the name",
+                "nova-compute --debug",
+                seen(None, &nova),
+                false,
+            ),
+            (
+                "a title",
+                "nova-compute",
+                seen(None, &["nova-compute: worker"]),
+                true,
+            ),
+            (
+                "deleted by an upgrade",
+                "/usr/sbin/libvirtd",
+                seen(Some("/usr/sbin/libvirtd (deleted)"), &["x"]),
+                true,
+            ),
+            (
+                "an editor",
+                "nova-compute",
+                seen(Some("/usr/bin/vim"), &["vim", "/usr/bin/nova-compute"]),
+                false,
+            ),
+            (
+                "a pager without exe",
+                "nova-compute",
+                seen(None, &["less", "/var/log/nova-compute"]),
+                false,
+            ),
+            (
+                "grep",
+                "nova-compute",
+                seen(None, &["grep", "nova-compute"]),
+                false,
+            ),
+            ("a part of a name", "nova", seen(None, &nova), false),
+            ("an argument of a script", "nova.conf", seen(None, &nova), false),
+            (
+                "the log of the name",
+                "nova-compute",
+                seen(None, &["tail", "-f", "nova-compute"]),
+                false,
+            ),
+            ("a kernel thread", "nova-compute", seen(None, &[]), false),
+        ];
+        for (case, name, seen, want) in cases {
+            assert_eq!(matches(name, &seen), want, "{case}");
+        }
+    }
+
+    #[test]
+    fn mw17_a_zombie_is_not_alive() {
+        for (state, want) in [
+            ('S', true),
+            ('R', true),
+            ('D', true),
+            ('T', true),
+            ('Z', false),
+            ('X', false),
+        ] {
+            let mut seen = seen(None, &["libvirtd"]);
+            seen.state = state;
+            assert_eq!(matches("libvirtd", &seen), want, "{state}");
+        }
+    }
+
+    #[test]
+    fn processes_of_this_machine_are_found_without_ourselves() {
+        let own = again(i32::try_from(std::process::id()).unwrap()).unwrap();
+        let exe = own.exe.unwrap();
+        let others = find(exe.to_str().unwrap()).unwrap();
+        assert!(others.iter().all(|other| other.pid != own.pid));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn nothing_a_process_calls_itself_panics(name in "\\PC{0,12}", command in proptest::collection::vec("\\PC{0,12}", 0..4)) {
+            let command: Vec<&str> = command.iter().map(String::as_str).collect();
+            let _ = matches(&name, &seen(None, &command));
+            let _ = matches(&name, &seen(Some("/usr/bin/python3"), &command));
+        }
+    }
+}

@@ -1,0 +1,311 @@
+//! `process_list.yaml`, as it is.
+
+use std::path::Path;
+
+use serde::Deserialize;
+
+use crate::failure::Failure;
+
+/// More than any list has.
+const LONGEST: u64 = 1 << 20;
+
+/// What there may be at most.
+const MOST: usize = 512;
+
+/// An entry, as written. What is missing counts as empty.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+struct Raw {
+    process_name: String,
+    start_command: Option<String>,
+    pre_start_command: Option<String>,
+    post_start_command: Option<String>,
+    restart_command: Option<String>,
+    pre_restart_command: Option<String>,
+    post_restart_command: Option<String>,
+    run_as_root: bool,
+    /// Ours: the systemd unit that runs it. Empty: none, whatever the commands look like.
+    unit: Option<String>,
+}
+
+/// A program and its arguments, split at blanks: no shell, no quotation marks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Command {
+    /// Nothing is to be done.
+    Nothing,
+    /// What `systemctl` would ask of systemd, asked of it directly.
+    Unit {
+        /// Start what runs anew.
+        restart: bool,
+        /// Which.
+        unit: String,
+    },
+    /// A program.
+    Program(Vec<String>),
+}
+
+/// What is done in a row: each has to go well for the next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Steps {
+    pub(super) before: Command,
+    pub(super) main: Command,
+    pub(super) after: Command,
+}
+
+/// A process to watch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Entry {
+    /// As written.
+    pub(super) name: String,
+    /// The systemd unit that runs it.
+    pub(super) unit: Option<String>,
+    pub(super) start: Steps,
+    pub(super) restart: Steps,
+    pub(super) run_as_root: bool,
+}
+
+impl Entry {
+    /// What reports call it: without a folder.
+    pub(super) fn short(&self) -> &str {
+        self.name.rsplit('/').next().unwrap_or(&self.name)
+    }
+}
+
+/// Reads a list; `None` while the file is the same as `seen`.
+pub(super) fn read(path: &Path) -> Result<Vec<Entry>, Failure> {
+    let wrong = |error| Failure::new(format!("reading {}", path.display()), error);
+    let length = std::fs::metadata(path).map_err(wrong)?.len();
+    if length > LONGEST {
+        return Err(Failure::told(format!(
+            "{} is longer than {LONGEST} bytes",
+            path.display()
+        )));
+    }
+    let text = std::fs::read_to_string(path).map_err(wrong)?;
+    parse(&text).map_err(|why| Failure::told(format!("{}: {why}", path.display())))
+}
+
+/// Reads a list.
+pub(super) fn parse(text: &str) -> Result<Vec<Entry>, String> {
+    let raw: Option<Vec<Raw>> = serde_saphyr::from_str(text).map_err(|error| error.to_string())?;
+    let raw = raw.unwrap_or_default();
+    if raw.len() > MOST {
+        return Err(format!("more than {MOST} processes"));
+    }
+    let mut entries: Vec<Entry> = Vec::with_capacity(raw.len());
+    for raw in raw {
+        let entry = entry(raw)?;
+        if entries.iter().any(|other| other.name == entry.name) {
+            return Err(format!("process_name {} is there twice", entry.name));
+        }
+        entries.push(entry);
+    }
+    Ok(entries)
+}
+
+fn entry(raw: Raw) -> Result<Entry, String> {
+    let name = raw.process_name.trim().to_owned();
+    if name.is_empty() || name.ends_with('/') {
+        return Err(format!("process_name {name:?} is no name of a process"));
+    }
+    let may_be_unit = raw.unit.as_deref() != Some("");
+    let steps = |before: Option<String>, main: Option<String>, after: Option<String>| {
+        let command = |text: Option<String>| command(&text.unwrap_or_default(), may_be_unit);
+        Steps {
+            before: command(before),
+            main: command(main),
+            after: command(after),
+        }
+    };
+    let start = steps(raw.pre_start_command, raw.start_command, raw.post_start_command);
+    let restart = steps(
+        raw.pre_restart_command,
+        raw.restart_command,
+        raw.post_restart_command,
+    );
+    let of = |command: &Command| match command {
+        Command::Unit { unit, .. } => Some(unit.clone()),
+        Command::Nothing | Command::Program(_) => None,
+    };
+    let unit = match raw.unit.filter(|unit| !unit.is_empty()) {
+        Some(unit) => {
+            Some(full_name(&unit).ok_or_else(|| format!("unit {unit:?} of {name} is no name of a unit"))?)
+        }
+        // `systemctl restart nova-compute` names one.
+        None => of(&restart.main).or_else(|| of(&start.main)),
+    };
+    Ok(Entry {
+        name,
+        unit,
+        start,
+        restart,
+        run_as_root: raw.run_as_root,
+    })
+}
+
+fn command(text: &str, may_be_unit: bool) -> Command {
+    let words: Vec<String> = text.split_whitespace().map(ToOwned::to_owned).collect();
+    if words.is_empty() {
+        return Command::Nothing;
+    }
+    let systemctl = may_be_unit.then(|| systemctl(&words)).flatten();
+    systemctl.unwrap_or(Command::Program(words))
+}
+
+/// What `systemctl restart UNIT` and `service NAME restart` ask for, perhaps behind `sudo`.
+fn systemctl(words: &[String]) -> Option<Command> {
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let mut words = words.as_slice();
+    if let Some(("sudo", rest)) = words.split_first().map(|(first, rest)| (base(first), rest)) {
+        words = rest.strip_prefix(&["-n"]).unwrap_or(rest);
+    }
+    let (program, rest) = words.split_first()?;
+    let (verb, unit) = match (base(program), rest) {
+        ("systemctl", [verb, unit]) | ("service", [unit, verb]) => (*verb, *unit),
+        _ => return None,
+    };
+    let restart = match verb {
+        "restart" => true,
+        "start" => false,
+        _ => return None,
+    };
+    Some(Command::Unit {
+        restart,
+        unit: full_name(unit)?,
+    })
+}
+
+fn base(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
+}
+
+/// The name of a unit with its kind, if it can be one.
+fn full_name(unit: &str) -> Option<String> {
+    let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, ':' | '-' | '_' | '.' | '\\' | '@');
+    if unit.is_empty() || unit.len() > 255 || unit.starts_with('-') || !unit.chars().all(good) {
+        return None;
+    }
+    let has_kind = [
+        ".service", ".socket", ".target", ".scope", ".mount", ".timer", ".path",
+    ]
+    .iter()
+    .any(|kind| unit.ends_with(kind));
+    Some(if has_kind {
+        unit.to_owned()
+    } else {
+        format!("{unit}.service")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As upstream documents it.
+    pub(super) const SAMPLE: &str = "
+# nova-compute
+-
+    process_name: /usr/local/bin/nova-compute
+    start_command: systemctl start nova-compute
+    pre_start_command:
+    post_start_command:
+    restart_command: systemctl restart nova-compute
+    pre_restart_command:
+    post_restart_command:
+    run_as_root: True
+-
+    process_name: my-daemon
+    start_command: /opt/start --now
+    pre_start_command: /opt/check
+    post_start_command:
+    restart_command: /opt/restart  a   b
+    pre_restart_command:
+    post_restart_command: /opt/done
+    run_as_root: False
+";
+
+    fn words(text: &str) -> Command {
+        Command::Program(text.split(' ').map(ToOwned::to_owned).collect())
+    }
+
+    #[test]
+    fn the_list_of_upstream_is_read_unchanged() {
+        let entries = parse(SAMPLE).unwrap();
+        assert_eq!(entries.len(), 2);
+        assert_eq!(entries[0].short(), "nova-compute");
+        assert_eq!(entries[0].unit.as_deref(), Some("nova-compute.service"));
+        assert!(entries[0].run_as_root && !entries[1].run_as_root);
+        assert_eq!(entries[1].unit, None);
+        assert_eq!(entries[1].start.before, words("/opt/check"));
+        assert_eq!(entries[1].restart.main, words("/opt/restart a b"));
+        assert_eq!(entries[1].restart.before, Command::Nothing);
+        assert_eq!(parse("").unwrap(), []);
+        assert_eq!(parse("[]").unwrap(), []);
+    }
+
+    #[test]
+    fn a_unit_is_known_by_its_command() {
+        let unit = |restart, unit: &str| {
+            Some(Command::Unit {
+                restart,
+                unit: unit.to_owned(),
+            })
+        };
+        let cases = [
+            (
+                "systemctl restart nova-compute",
+                unit(true, "nova-compute.service"),
+            ),
+            (
+                "/bin/systemctl start libvirtd.socket",
+                unit(false, "libvirtd.socket"),
+            ),
+            ("sudo -n systemctl restart x@1", unit(true, "x@1.service")),
+            ("sudo service libvirtd restart", unit(true, "libvirtd.service")),
+            ("systemctl --user restart x", None),
+            ("systemctl stop x", None),
+            ("systemctl restart a b", None),
+            ("systemctl restart ../x", None),
+            ("systemctl restart --all", None),
+            ("restart", None),
+        ];
+        for (text, want) in cases {
+            let want = want.unwrap_or_else(|| words(text));
+            assert_eq!(command(text, true), want, "{text}");
+            assert_eq!(command(text, false), words(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn mw18_a_list_that_is_none_says_where_it_is_wrong() {
+        let cases = [
+            ("a: b", "expected"),
+            ("- process_name: x\n  start_command: y\n", "run_as_root"),
+            (&SAMPLE.replace("my-daemon", "/opt/"), "no name of a process"),
+            (
+                &SAMPLE.replace("my-daemon", "/usr/local/bin/nova-compute"),
+                "twice",
+            ),
+            (&format!("{SAMPLE}    unit: a b\n"), "no name of a unit"),
+            ("\t- x", ""),
+        ];
+        for (text, part) in cases {
+            let why = parse(text).unwrap_err();
+            assert!(why.contains(part), "{part}: {why}");
+        }
+        let with = |unit: &str| {
+            parse(&format!("{SAMPLE}    unit: {unit}\n")).unwrap()[1]
+                .unit
+                .clone()
+        };
+        assert_eq!(with("other"), Some("other.service".to_owned()));
+        let without = SAMPLE.replace("run_as_root: True", "run_as_root: True\n    unit: ''");
+        assert_eq!(parse(&without).unwrap()[0].unit, None);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_panics(text in "(- process_name: |run_as_root: |[a-z:\\- \n*&]){0,30}") {
+            let _ = parse(&text);
+        }
+    }
+}

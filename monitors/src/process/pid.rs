@@ -1,0 +1,224 @@
+//! A process known by its program: its end is seen when it happens, by a pidfd.
+
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use tokio::io::unix::AsyncFd;
+
+use super::find::{self, Seen};
+use super::probe::{Probe, State};
+
+/// A look at all processes takes milliseconds, unless one of them is stuck in the kernel with its memory locked.
+const LONGEST_LOOK: Duration = Duration::from_secs(5);
+
+/// So many looks in a row may find a process that waits for a disk before that is told.
+const STUCK_LOOKS: u32 = 6;
+
+/// Looks for a process by its program.
+pub(super) struct PidProbe {
+    name: String,
+    held: Option<Held>,
+    stuck: u32,
+}
+
+struct Held {
+    seen: Seen,
+    fd: AsyncFd<OwnedFd>,
+}
+
+impl PidProbe {
+    pub(super) fn new(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            held: None,
+            stuck: 0,
+        }
+    }
+
+    /// The process that is held, if it still is the same and alive.
+    async fn held_is_alive(&mut self) -> Option<State> {
+        let pid = self.held.as_ref()?.seen.pid;
+        let now = match apart(move || find::again(pid)).await {
+            Ok(now) => now,
+            // It is held, and a process whose memory is locked has not ended.
+            Err(why) => return Some(State::Unknown(why)),
+        };
+        let held = self.held.as_ref()?;
+        let alive = now.filter(|now| now.started == held.seen.started && find::matches(&self.name, now));
+        let Some(now) = alive else {
+            self.held = None;
+            self.stuck = 0;
+            return None;
+        };
+        self.stuck = if now.state == 'D' {
+            self.stuck.saturating_add(1)
+        } else {
+            0
+        };
+        if self.stuck == STUCK_LOOKS {
+            tracing::warn!(process = %self.name, pid, "waits for a device and does nothing else (state D)");
+        }
+        Some(State::Up)
+    }
+
+    /// Takes hold of the oldest of those that were found.
+    fn hold(&mut self, found: Vec<Seen>) -> bool {
+        for seen in found {
+            let Some(pid) = Pid::from_raw(seen.pid) else {
+                continue;
+            };
+            let Ok(fd) = pidfd_open(pid, PidfdFlags::NONBLOCK) else {
+                continue;
+            };
+            // The number may have become another process between the look and the hold.
+            let same =
+                find::again(seen.pid).is_some_and(|now| now.started == seen.started && now.state != 'Z');
+            if !same {
+                continue;
+            }
+            #[expect(
+                deprecated,
+                reason = "what replaced it is unsafe, and an OwnedFd keeps its descriptor open as long as it lives"
+            )]
+            let registered = AsyncFd::new(fd);
+            match registered {
+                Ok(fd) => {
+                    self.held = Some(Held { seen, fd });
+                    return true;
+                }
+                Err(error) => tracing::warn!(%error, process = %self.name, "its end cannot be waited for"),
+            }
+        }
+        false
+    }
+}
+
+/// Does something that may take long on another thread.
+async fn apart<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, String> {
+    match tokio::time::timeout(LONGEST_LOOK, tokio::task::spawn_blocking(work)).await {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(error)) => Err(format!("looking at processes: {error}")),
+        Err(_) => Err("looking at processes takes too long: one of them is stuck in the kernel".to_owned()),
+    }
+}
+
+#[async_trait]
+impl Probe for PidProbe {
+    async fn state(&mut self) -> State {
+        if let Some(state) = self.held_is_alive().await {
+            return state;
+        }
+        let name = self.name.clone();
+        match apart(move || find::find(&name)).await {
+            Ok(Ok(found)) => {
+                let any = !found.is_empty();
+                if self.hold(found) {
+                    State::Up
+                } else if any {
+                    // It ended while it was looked at, or cannot be held: the next look tells.
+                    State::Changing
+                } else {
+                    State::Down("no such process".to_owned())
+                }
+            }
+            Ok(Err(error)) => State::Unknown(format!("looking at processes: {error}")),
+            Err(why) => State::Unknown(why),
+        }
+    }
+
+    async fn changed(&mut self) {
+        match &self.held {
+            // Readable once the process has ended.
+            Some(held) => {
+                if let Err(error) = held.fd.readable().await {
+                    tracing::debug!(%error, "waiting for the end of a process");
+                    std::future::pending::<()>().await;
+                }
+            }
+            None => std::future::pending().await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::CommandExt as _;
+    use std::process::{Child, Command, Stdio};
+    use std::time::Instant;
+
+    use super::*;
+
+    /// A process with a name that no other has.
+    fn process(name: &str) -> Child {
+        Command::new("sleep")
+            .arg0(name)
+            .arg("600")
+            .stdin(Stdio::null())
+            .spawn()
+            .unwrap()
+    }
+
+    fn name(of: &str) -> String {
+        format!("tachi-test-{of}-{}", std::process::id())
+    }
+
+    /// The name is there only once the child has become the program.
+    async fn up(probe: &mut PidProbe) {
+        for _ in 0..1000 {
+            if probe.state().await == State::Up {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+        panic!("the process does not appear");
+    }
+
+    #[tokio::test]
+    async fn mw17_the_end_of_a_process_is_seen_when_it_happens() {
+        let name = name("end");
+        let mut probe = PidProbe::new(&name);
+        assert_eq!(probe.state().await, State::Down("no such process".to_owned()));
+        let mut child = process(&name);
+        up(&mut probe).await;
+        assert!(
+            tokio::time::timeout(Duration::from_millis(50), probe.changed())
+                .await
+                .is_err(),
+            "it lives"
+        );
+        let killed = Instant::now();
+        child.kill().unwrap();
+        // Nobody has looked after the child yet: it is a zombie, and dead.
+        tokio::time::timeout(Duration::from_secs(10), probe.changed())
+            .await
+            .unwrap();
+        assert!(killed.elapsed() < Duration::from_secs(5));
+        assert_eq!(probe.state().await, State::Down("no such process".to_owned()));
+        child.wait().unwrap();
+    }
+
+    #[tokio::test]
+    async fn of_several_it_is_up_while_one_is() {
+        let name = name("several");
+        let mut probe = PidProbe::new(&name);
+        let mut first = process(&name);
+        up(&mut probe).await;
+        let mut second = process(&name);
+        let mut other = PidProbe::new(&name);
+        // The second is there as well when a probe that is held by neither finds two.
+        while find::find(&name).unwrap().len() < 2 {
+            tokio::task::yield_now().await;
+        }
+        up(&mut other).await;
+        first.kill().unwrap();
+        first.wait().unwrap();
+        probe.changed().await;
+        up(&mut probe).await;
+        second.kill().unwrap();
+        second.wait().unwrap();
+        probe.changed().await;
+        assert_eq!(probe.state().await, State::Down("no such process".to_owned()));
+    }
+}

@@ -1,0 +1,295 @@
+//! systemd over D-Bus: how a unit is, told when it changes, and the word to start it.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::Mutex;
+use tokio::time::{Instant, sleep, timeout};
+use zbus::export::futures_core::Stream;
+use zbus::fdo::PropertiesProxy;
+use zbus::proxy::CacheProperties;
+
+use zbus::{Connection, OwnedObjectPath, fdo};
+
+use super::probe::{Probe, State};
+
+/// How long systemd may take to answer.
+const ANSWER: Duration = Duration::from_secs(10);
+
+/// How often a job is looked at while it runs.
+const LOOK: Duration = Duration::from_millis(200);
+
+#[zbus::proxy(
+    interface = "org.freedesktop.systemd1.Manager",
+    default_service = "org.freedesktop.systemd1",
+    default_path = "/org/freedesktop/systemd1"
+)]
+trait Manager {
+    fn subscribe(&self) -> zbus::Result<()>;
+    fn load_unit(&self, name: &str) -> zbus::Result<OwnedObjectPath>;
+    fn start_unit(&self, name: &str, mode: &str) -> zbus::Result<OwnedObjectPath>;
+    fn restart_unit(&self, name: &str, mode: &str) -> zbus::Result<OwnedObjectPath>;
+}
+
+#[zbus::proxy(
+    interface = "org.freedesktop.systemd1.Unit",
+    default_service = "org.freedesktop.systemd1"
+)]
+trait Unit {
+    #[zbus(property)]
+    fn active_state(&self) -> zbus::Result<String>;
+    #[zbus(property)]
+    fn sub_state(&self) -> zbus::Result<String>;
+    #[zbus(property)]
+    fn load_state(&self) -> zbus::Result<String>;
+    #[zbus(property)]
+    fn job(&self) -> zbus::Result<(u32, OwnedObjectPath)>;
+}
+
+type Connected = dyn Fn() -> Pin<Box<dyn Future<Output = zbus::Result<Connection>> + Send>> + Send + Sync;
+
+/// The way to systemd: one connection for all entries, made anew when it broke.
+#[derive(Clone)]
+pub(super) struct Systemd {
+    connect: Arc<Connected>,
+    connection: Arc<Mutex<Option<Connection>>>,
+}
+
+/// How a unit is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Standing {
+    active: String,
+    sub: String,
+    load: String,
+    job: bool,
+}
+
+impl Systemd {
+    /// Over the system's bus.
+    pub(super) fn system() -> Self {
+        Self::over(|| Box::pin(Connection::system()))
+    }
+
+    fn over(
+        connect: impl Fn() -> Pin<Box<dyn Future<Output = zbus::Result<Connection>> + Send>>
+        + Send
+        + Sync
+        + 'static,
+    ) -> Self {
+        Self {
+            connect: Arc::new(connect),
+            connection: Arc::default(),
+        }
+    }
+
+    async fn connection(&self) -> Result<Connection, String> {
+        let mut held = self.connection.lock().await;
+        if let Some(connection) = &*held {
+            return Ok(connection.clone());
+        }
+        let connection = answered("connecting to systemd", (self.connect)()).await?;
+        let manager = manager(&connection).await?;
+        answered("subscribing to systemd", manager.subscribe()).await?;
+        *held = Some(connection.clone());
+        Ok(connection)
+    }
+
+    /// What broke is made anew the next time.
+    async fn forget(&self) {
+        *self.connection.lock().await = None;
+    }
+
+    /// Whether systemd can be reached.
+    pub(super) async fn is_there(&self) -> Result<(), String> {
+        self.connection().await.map(|_| ())
+    }
+
+    async fn unit(&self, name: &str) -> Result<(Connection, OwnedObjectPath), String> {
+        let connection = self.connection().await?;
+        let manager = manager(&connection).await?;
+        let path = answered(&format!("loading unit {name}"), manager.load_unit(name)).await;
+        if path.is_err() {
+            self.forget().await;
+        }
+        Ok((connection, path?))
+    }
+
+    async fn standing(&self, connection: &Connection, path: &OwnedObjectPath) -> Result<Standing, String> {
+        let what = "asking systemd for a unit";
+        let look = async {
+            let unit = UnitProxy::builder(connection)
+                .path(path)
+                .cache_properties(CacheProperties::No)
+                .build()
+                .await?;
+            Ok(Standing {
+                active: unit.active_state().await?,
+                sub: unit.sub_state().await?,
+                load: unit.load_state().await?,
+                job: unit.job().await?.0 != 0,
+            })
+        };
+        let standing = answered(what, look).await;
+        if standing.is_err() {
+            self.forget().await;
+        }
+        standing
+    }
+
+    /// Starts a unit, or starts it anew, and waits until it runs.
+    pub(super) async fn set_going(&self, name: &str, restart: bool, within: Duration) -> Result<(), String> {
+        let (connection, path) = self.unit(name).await?;
+        let manager = manager(&connection).await?;
+        let word = if restart { "restarting" } else { "starting" };
+        tracing::info!(unit = name, "{word}");
+        let what = format!("{word} unit {name}");
+        let asked = async {
+            if restart {
+                manager.restart_unit(name, "replace").await
+            } else {
+                manager.start_unit(name, "replace").await
+            }
+        };
+        answered(&what, asked).await?;
+        let deadline = Instant::now() + within;
+        loop {
+            let standing = self.standing(&connection, &path).await?;
+            match standing.state() {
+                State::Up if !standing.job => return Ok(()),
+                State::Down(why) if !standing.job => return Err(format!("{what}: {why}")),
+                _ if Instant::now() >= deadline => {
+                    return Err(format!("{what}: not done after {} s", within.as_secs()));
+                }
+                State::Up | State::Changing | State::Down(_) | State::Unknown(_) => sleep(LOOK).await,
+            }
+        }
+    }
+}
+
+async fn manager(connection: &Connection) -> Result<ManagerProxy<'static>, String> {
+    let made = ManagerProxy::builder(connection)
+        .cache_properties(CacheProperties::No)
+        .build();
+    answered("reaching systemd", made).await
+}
+
+/// What systemd says, or why it says nothing.
+async fn answered<T>(what: &str, asked: impl Future<Output = zbus::Result<T>>) -> Result<T, String> {
+    match timeout(ANSWER, asked).await {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(error)) => Err(format!("{what}: {}", told(&error))),
+        Err(_) => Err(format!("{what}: no answer within {} s", ANSWER.as_secs())),
+    }
+}
+
+fn told(error: &zbus::Error) -> String {
+    let name = if let zbus::Error::MethodError(name, ..) = error {
+        name.as_str()
+    } else {
+        ""
+    };
+    let refused = name.ends_with(".InteractiveAuthorizationRequired")
+        || name.ends_with(".AccessDenied")
+        || matches!(error, zbus::Error::FDO(error) if matches!(**error, fdo::Error::AccessDenied(_)));
+    let hint = if refused {
+        " (is there a polkit rule for this user and unit?)"
+    } else {
+        ""
+    };
+    format!("{error}{hint}")
+}
+
+impl Standing {
+    fn state(&self) -> State {
+        let down = || State::Down(format!("systemd says {} ({})", self.active, self.sub));
+        match (self.load.as_str(), self.active.as_str()) {
+            ("masked", _) => State::Unknown("the unit is masked: it is not to run".to_owned()),
+            ("not-found", _) => State::Unknown("systemd knows no such unit".to_owned()),
+            (_, "active" | "reloading" | "refreshing") => State::Up,
+            (_, "activating" | "deactivating" | "maintenance") => State::Changing,
+            // A job will start it, somebody else's perhaps.
+            _ if self.job => State::Changing,
+            _ => down(),
+        }
+    }
+}
+
+/// Looks at a unit.
+pub(super) struct UnitProbe {
+    name: String,
+    systemd: Systemd,
+    held: Option<Held>,
+}
+
+struct Held {
+    connection: Connection,
+    path: OwnedObjectPath,
+    changes: Pin<Box<dyn Stream<Item = fdo::PropertiesChanged> + Send>>,
+}
+
+impl UnitProbe {
+    pub(super) fn new(name: &str, systemd: Systemd) -> Self {
+        Self {
+            name: name.to_owned(),
+            systemd,
+            held: None,
+        }
+    }
+
+    async fn hold(&mut self) -> Result<(), String> {
+        let (connection, path) = self.systemd.unit(&self.name).await?;
+        let watched = async {
+            let properties = PropertiesProxy::builder(&connection)
+                .destination("org.freedesktop.systemd1")
+                .path(path.clone())
+                .build()
+                .await?;
+            properties.receive_properties_changed().await
+        };
+        let changes = answered("watching a unit", watched).await?;
+        self.held = Some(Held {
+            connection,
+            path,
+            changes: Box::pin(changes),
+        });
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Probe for UnitProbe {
+    async fn state(&mut self) -> State {
+        if self.held.is_none()
+            && let Err(why) = self.hold().await
+        {
+            return State::Unknown(why);
+        }
+        let Some(held) = &self.held else {
+            return State::Unknown("systemd is away".to_owned());
+        };
+        match self.systemd.standing(&held.connection, &held.path).await {
+            Ok(standing) => standing.state(),
+            Err(why) => {
+                self.held = None;
+                State::Unknown(why)
+            }
+        }
+    }
+
+    async fn changed(&mut self) {
+        let Some(held) = &mut self.held else {
+            return std::future::pending().await;
+        };
+        let next = std::future::poll_fn(|context| held.changes.as_mut().poll_next(context)).await;
+        if next.is_none() {
+            // The connection is gone; the next look makes a new one.
+            self.held = None;
+            self.systemd.forget().await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

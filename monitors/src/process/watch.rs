@@ -1,0 +1,208 @@
+//! One entry's life: up; gone and started anew, in rounds; given up and reported once; back.
+//!
+//! Every entry has a task of its own, so that one that takes long to restart keeps no other waiting.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep, timeout};
+
+use super::list::{Command, Entry, Steps};
+use super::probe::{Hands, Outlet, Probe, State};
+
+/// How often a process that was just started is looked for.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// The pauses.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Pace {
+    /// Between two looks when nothing says that something changed. A process that is started has so long to appear.
+    pub(super) interval: Duration,
+    /// A process that is gone may come back by itself so long: an upgrade restarts it, or systemd does.
+    pub(super) confirm: Duration,
+    /// Restarts after the first.
+    pub(super) retries: u32,
+    /// After the first restart that failed; each further pause is twice as long.
+    pub(super) pause: Duration,
+    /// The longest pause.
+    pub(super) pause_max: Duration,
+    /// Nothing is started or restarted.
+    pub(super) watch_only: bool,
+}
+
+/// Watches one entry.
+pub(super) struct Watch {
+    pub(super) entry: Entry,
+    pub(super) probe: Box<dyn Probe>,
+    pub(super) hands: Arc<dyn Hands>,
+    pub(super) outlet: Arc<dyn Outlet>,
+    pub(super) pace: Pace,
+    /// It was reported, before this process began perhaps.
+    pub(super) given_up: bool,
+}
+
+/// How a round of restarts ended.
+#[derive(Debug, PartialEq, Eq)]
+enum Ended {
+    /// It runs.
+    Up,
+    /// It does not.
+    Failed,
+}
+
+impl Watch {
+    /// Starts what does not run, as an agent does when it starts.
+    pub(super) async fn start(&mut self) {
+        if self.pace.watch_only || self.entry.start.main == Command::Nothing {
+            return;
+        }
+        if matches!(self.probe.state().await, State::Down(_)) {
+            tracing::info!(process = %self.entry.name, "does not run and is started");
+            if let Err(why) = self.steps(self.entry.start.clone()).await {
+                tracing::warn!(process = %self.entry.name, %why, "not started");
+            }
+            self.appears().await;
+        }
+    }
+
+    /// Watches for good. May be dropped at any time.
+    pub(super) async fn run(mut self) {
+        let mut told = None;
+        loop {
+            match self.probe.state().await {
+                State::Up => {
+                    told = None;
+                    self.is_up().await;
+                    self.wait().await;
+                }
+                State::Changing => self.wait().await,
+                State::Unknown(why) => {
+                    if told.as_ref() != Some(&why) {
+                        tracing::error!(process = %self.entry.name, %why, "cannot be watched");
+                        told = Some(why);
+                    }
+                    sleep(self.pace.interval).await;
+                }
+                State::Down(_) if self.given_up => self.wait().await,
+                State::Down(why) => {
+                    // It may be on its way back already.
+                    let _ = timeout(self.pace.confirm, self.probe.changed()).await;
+                    if let State::Down(_) = self.probe.state().await {
+                        self.is_down(&why).await;
+                    }
+                }
+            }
+        }
+    }
+
+    async fn wait(&mut self) {
+        // A look more than needed is harmless.
+        let _ = timeout(self.pace.interval, self.probe.changed()).await;
+    }
+
+    async fn is_up(&mut self) {
+        if std::mem::take(&mut self.given_up) {
+            tracing::info!(process = %self.entry.name, "runs again");
+            self.outlet.back(self.entry.short()).await;
+        }
+        up(self.entry.short(), true);
+    }
+
+    async fn is_down(&mut self, why: &str) {
+        up(self.entry.short(), false);
+        tracing::warn!(process = %self.entry.name, %why, "is gone");
+        let ended = if self.pace.watch_only {
+            Ended::Failed
+        } else {
+            self.restart().await
+        };
+        if ended == Ended::Up {
+            tracing::info!(process = %self.entry.name, "runs again");
+            return;
+        }
+        // Not before it is kept; and not at all if it comes back meanwhile.
+        loop {
+            match self.outlet.gone(self.entry.short()).await {
+                Ok(()) => {
+                    tracing::error!(process = %self.entry.name, "is gone for good and was reported");
+                    self.given_up = true;
+                    return;
+                }
+                Err(why) => {
+                    tracing::error!(process = %self.entry.name, %why, "is gone, and that could not be kept yet");
+                    self.wait().await;
+                    if self.probe.state().await == State::Up {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    async fn restart(&mut self) -> Ended {
+        if self.entry.restart.main == Command::Nothing {
+            return Ended::Failed;
+        }
+        for round in 0..=self.pace.retries {
+            metrics::counter!("tachi_monitor_process_restarts_total", "process" => self.entry.short().to_owned())
+                .increment(1);
+            let went = self.steps(self.entry.restart.clone()).await;
+            if went.is_ok() && self.appears().await {
+                return Ended::Up;
+            }
+            let why = went.err().unwrap_or_else(|| "it does not appear".to_owned());
+            tracing::warn!(process = %self.entry.name, %why, round = round + 1, "not restarted");
+            if round < self.pace.retries {
+                let doubled = 2_u32.saturating_pow(round.min(16));
+                sleep(
+                    self.pace
+                        .pause
+                        .saturating_mul(doubled)
+                        .min(self.pace.pause_max.max(self.pace.pause)),
+                )
+                .await;
+            }
+            // Somebody else may have seen to it.
+            if self.probe.state().await == State::Up {
+                return Ended::Up;
+            }
+        }
+        Ended::Failed
+    }
+
+    /// All of `steps`, up to the first that fails.
+    fn steps(&self, steps: Steps) -> impl Future<Output = Result<(), String>> + Send + 'static {
+        let (hands, as_root) = (Arc::clone(&self.hands), self.entry.run_as_root);
+        async move {
+            for command in [&steps.before, &steps.main, &steps.after] {
+                hands.run(command, as_root).await?;
+            }
+            Ok(())
+        }
+    }
+
+    /// Whether it runs soon after it was started.
+    async fn appears(&mut self) -> bool {
+        let deadline = Instant::now() + self.pace.interval;
+        loop {
+            match self.probe.state().await {
+                State::Up => return true,
+                _ if Instant::now() >= deadline => return false,
+                State::Down(_) | State::Changing | State::Unknown(_) => {
+                    let _ = timeout(LOOK, self.probe.changed()).await;
+                }
+            }
+        }
+    }
+}
+
+fn up(process: &str, up: bool) {
+    metrics::gauge!("tachi_monitor_process_up", "process" => process.to_owned()).set(if up {
+        1.0
+    } else {
+        0.0
+    });
+}
+
+#[cfg(test)]
+mod tests;
