@@ -24,6 +24,7 @@ mod m20261120_0010_lock_table;
 mod m20261120_0020_host_reservation;
 mod m20261120_0030_engine_table;
 mod m20261120_0040_reports_and_restarts;
+mod m20261120_0050_fence_orders;
 mod origin;
 mod statement;
 mod sync;
@@ -56,6 +57,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261120_0020_host_reservation::Migration),
             Box::new(m20261120_0030_engine_table::Migration),
             Box::new(m20261120_0040_reports_and_restarts::Migration),
+            Box::new(m20261120_0050_fence_orders::Migration),
         ]
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tachi_domain::Elapsed;
 use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::fault::Fault;
-use tachi_domain::recovery::{Command, Now, Observation, Pulse, Record, Step, Task};
+use tachi_domain::recovery::{Command, Now, Observation, Pulse, Record, Step, StepKind, Task};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
@@ -221,6 +221,13 @@ impl Driver {
                 record.steps.clear();
                 record.restarted = None;
             }
+            if matches!(refusal, Observation::OrderRefused) {
+                // The order that was not given need not be told.
+                record.order = None;
+                record
+                    .steps
+                    .retain(|step| step.task != Task::Fence || step.kind != StepKind::Intent);
+            }
             if matches!(refusal, Observation::ReserveTaken(_)) {
                 // What was not taken need not be told.
                 record.steps.retain(|step| step.task != Task::Reserve);
@@ -256,6 +263,7 @@ impl Driver {
             // It was to end on half of what is known: it begins anew from the journal, and hears the rest.
             Committed::Joined => return Err(Ended::Unsure),
             Committed::ReserveTaken(hosts) => Some(Observation::ReserveTaken(hosts)),
+            Committed::TooManyOrders => Some(Observation::OrderRefused),
             Committed::Lost => return Err(Ended::Lost),
         };
         if refused.is_none() {
@@ -288,6 +296,7 @@ impl Driver {
             | Committed::MovesTaken(_)
             | Committed::HostUnderRecovery
             | Committed::Joined
+            | Committed::TooManyOrders
             | Committed::ReserveTaken(_) => Err(Ended::Lost),
         }
     }

@@ -15,6 +15,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::any::{Any, Unusable};
+use crate::around::Around;
 use crate::correlation;
 use crate::driver::{Driver, Ended, Shared};
 use crate::governor::{Governor, PaceOptions};
@@ -22,7 +23,9 @@ use crate::heart::Heart;
 use crate::lists::SharedLists;
 use crate::numbers;
 use crate::ports::journal::{ClaimView, Claimed, Committed, Write};
-use crate::ports::{AuditSink, Clock, Compute, Events, Fencer, Hooks, Journal, NoEvents, Wake};
+use crate::ports::{
+    AuditSink, Clock, Compute, Events, Fencer, Hooks, Journal, NoEvents, Surroundings, Wake,
+};
 use crate::pulse::Pulse;
 use crate::sweeper::{Sweeper, WATCH};
 use crate::telling::Teller;
@@ -74,15 +77,17 @@ pub struct Engine {
     /// Which recovery, at which epoch, a task drives.
     tasks: HashMap<task::Id, (RecoveryId, u64)>,
     events: Arc<dyn Events>,
+    around: Arc<Around>,
 }
 
 impl Engine {
     /// An engine that has not begun to work.
     pub fn new(ports: Ports, options: EngineOptions) -> Self {
         let (heart, beating) = Heart::new(ports.journal.clone(), ports.clock.clone());
+        let around = Arc::new(Around::new(ports.clone(), options.policy.clone()));
         let shared = Shared {
             governor: Governor::new(&options.pace),
-            lists: SharedLists::new(ports.clone()),
+            lists: SharedLists::new(ports.clone(), around.clone()),
             heart,
         };
         Self {
@@ -96,6 +101,7 @@ impl Engine {
             drivers: JoinSet::new(),
             tasks: HashMap::new(),
             events: Arc::new(NoEvents),
+            around,
         }
     }
 
@@ -108,6 +114,13 @@ impl Engine {
     #[must_use]
     pub fn telling(self, events: Arc<dyn Events>) -> Self {
         Self { events, ..self }
+    }
+
+    /// The same, with `surroundings` for its guards to look at.
+    #[must_use]
+    pub fn amid(self, surroundings: Arc<dyn Surroundings>) -> Self {
+        self.around.set_surroundings(surroundings);
+        self
     }
 
     /// Beats once a sweep: at least every [`EngineOptions::sweep_interval`], unless the database does not answer.
@@ -174,6 +187,8 @@ impl Engine {
     }
 
     async fn sweep(&mut self, stop: &CancellationToken) {
+        // Before there is anything to be guarded against.
+        self.around.note_start().await;
         let views = match self.ports.journal.unsettled().await {
             Ok(views) => views,
             Err(error) => {

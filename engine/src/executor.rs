@@ -210,13 +210,10 @@ pub(crate) fn fault(error: CallError) -> Fault {
 }
 
 async fn count_hosts(command: Command, context: &Context) -> Observation {
-    let Some(host) = context.host_id else {
-        return Observation::NotSent(command);
-    };
-    match context.ports.journal.storm(host).await {
-        Ok(storm) => Observation::Storm(storm),
-        Err(error) => {
-            tracing::warn!(%error, "hosts cannot be counted");
+    match context.lists.around().await {
+        Ok(region) => Observation::Region(region),
+        Err(fault) => {
+            tracing::debug!(%fault, "all hosts cannot be looked at");
             Observation::NotSent(command)
         }
     }

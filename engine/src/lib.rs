@@ -10,6 +10,7 @@
 //! commands it is durable.
 
 mod any;
+mod around;
 mod auditing;
 mod clock;
 pub mod correlation;

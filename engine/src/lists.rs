@@ -13,11 +13,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tachi_domain::fault::{Fault, FaultClass};
+use tachi_domain::guard::Region;
 use tachi_domain::nova::{Migration, Service};
 use tachi_domain::{MigrationId, Timestamp};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
+use crate::around::Around;
 use crate::engine::Ports;
 use crate::ports::CallError;
 
@@ -54,10 +56,11 @@ pub(crate) struct SharedLists {
     records: Arc<Shared<Records>>,
     services: Arc<Shared<BTreeMap<String, Option<Service>>>>,
     memory: Arc<Mutex<Memory>>,
+    around: Arc<Around>,
 }
 
 /// One thing that is read for all.
-struct Shared<T> {
+pub(crate) struct Shared<T> {
     /// Held while a reading is under way, so that those who come meanwhile are served by the next.
     turn: Mutex<()>,
     latest: std::sync::Mutex<Option<Latest<T>>>,
@@ -71,7 +74,7 @@ struct Latest<T> {
 }
 
 impl<T> Shared<T> {
-    fn new(apart: Duration) -> Self {
+    pub(crate) fn new(apart: Duration) -> Self {
         Self {
             turn: Mutex::new(()),
             latest: std::sync::Mutex::new(None),
@@ -87,7 +90,7 @@ impl<T> Shared<T> {
     }
 
     /// The outcome of a reading that began after this call.
-    async fn get(&self, read: impl Future<Output = Result<T, CallError>>) -> Result<Arc<T>, Fault> {
+    pub(crate) async fn get(&self, read: impl Future<Output = Result<T, CallError>>) -> Result<Arc<T>, Fault> {
         let asked = Instant::now();
         let _turn = self.turn.lock().await;
         let last = self.latest().as_ref().map(|latest| {
@@ -114,8 +117,9 @@ impl<T> Shared<T> {
 }
 
 impl SharedLists {
-    pub(crate) fn new(ports: Ports) -> Self {
+    pub(crate) fn new(ports: Ports, around: Arc<Around>) -> Self {
         Self {
+            around,
             ports,
             records: Arc::new(Shared::new(RECORDS_APART)),
             services: Arc::new(Shared::new(SERVICES_APART)),
@@ -142,6 +146,11 @@ impl SharedLists {
                 text: format!("nova cannot reach the cell of host {host}: the cell is down"),
             }),
         }
+    }
+
+    /// All hosts, looked at after this call.
+    pub(crate) async fn around(&self) -> Result<Arc<Region>, Fault> {
+        self.around.look().await
     }
 
     async fn read_services(&self) -> Result<BTreeMap<String, Option<Service>>, CallError> {

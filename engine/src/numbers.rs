@@ -92,6 +92,7 @@ pub(crate) fn committed(outcome: &Result<Committed, JournalError>, took: Duratio
             Committed::MovesTaken(_)
             | Committed::HostUnderRecovery
             | Committed::Joined
+            | Committed::TooManyOrders
             | Committed::ReserveTaken(_),
         ) => "refused",
         Err(_) => "failed",

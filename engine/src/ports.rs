@@ -11,6 +11,7 @@ pub mod operator;
 pub mod registry;
 pub mod reserve;
 pub mod roll;
+pub mod surroundings;
 pub mod wake;
 
 pub use audit::{AuditEntry, AuditError, AuditSink, NoAudit};
@@ -23,4 +24,5 @@ pub use journal::{Journal, JournalError};
 pub use operator::OperatorDesk;
 pub use registry::{PoolUsage, Registry, RegistryError};
 pub use roll::Roll;
+pub use surroundings::{NoSurroundings, Surroundings};
 pub use wake::{Poke, Wake};

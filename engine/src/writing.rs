@@ -72,6 +72,7 @@ pub(crate) fn write_of(
             .map(|taken| reservation_of(taken, wall))
             .collect(),
         host_back: host.filter(|_| record.host_back),
+        order: record.order,
     })
 }
 

@@ -16,7 +16,7 @@ use crate::out;
 use crate::wiring::Process;
 
 /// Simulated machines obey within a second: nobody waits minutes for one that does not.
-pub(crate) const PATIENCE: &str = "power_off_limit = 8\npower_poll_interval = 1\n";
+pub(crate) const PATIENCE: &str = "power_off_limit = 8\npower_poll_interval = 1\nstorm_startup_grace = 0\n";
 
 /// A region and the files that lead to it.
 pub(crate) struct Region {

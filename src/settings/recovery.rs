@@ -1,5 +1,6 @@
 //! `[host_failure]`, `[instance_failure]`, `[process_failure]`, `[fencing]` and `[recovery]`: the rules of recoveries.
 
+mod guards;
 mod instances;
 mod limits;
 mod reserve;
@@ -23,6 +24,7 @@ pub(super) fn policy(r: &mut Reader<'_>, has_device: bool) -> Policy {
     let policy = failures(r, Policy::default());
     let policy = reserve::reserve(r, policy);
     let policy = fencing(r, has_device, policy);
+    let policy = guards::guards(r, policy);
     let policy = pace(r, policy);
     let policy = instances::instances(r, policy);
     limits::limits(r, policy)

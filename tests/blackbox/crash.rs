@@ -8,9 +8,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::future::join_all;
 use tachi_domain::entity::segment::RecoveryMethod;
-use tachi_domain::recovery::Storm;
-use tachi_domain::{Elapsed, HostId, RecoveryId};
-use tachi_engine::ports::journal::{ClaimView, Claimed, Committed, Write};
+use tachi_domain::{Elapsed, HostId, RecoveryId, Timestamp};
+use tachi_engine::ports::journal::{ClaimView, Claimed, Committed, Standing, Write};
 use tachi_engine::ports::reserve::ReserveRow;
 use tachi_engine::ports::{Journal, JournalError};
 use tachi_store::Store;
@@ -83,8 +82,12 @@ impl Journal for Deadly {
         self.store.release(id, epoch).await
     }
 
-    async fn storm(&self, host: HostId) -> Result<Storm, JournalError> {
-        self.store.storm(host).await
+    async fn first_start(&self) -> Result<Timestamp, JournalError> {
+        self.store.first_start().await
+    }
+
+    async fn standing(&self, lately: Duration) -> Result<Standing, JournalError> {
+        self.store.standing(lately).await
     }
 
     async fn proven_off(&self) -> Result<BTreeSet<String>, JournalError> {

@@ -5,16 +5,16 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use tachi_domain::guard::GuardPolicy;
 use tachi_domain::policy::Policy;
-use tachi_domain::recovery::Storm;
-use tachi_domain::{Elapsed, HostId, RecoveryId, ServerId};
-use tachi_engine::ports::journal::{Beat, ClaimView, Claimed, Committed, Write};
+use tachi_domain::{Elapsed, HostId, RecoveryId, ServerId, Timestamp};
+use tachi_engine::ports::journal::{Beat, ClaimView, Claimed, Committed, Standing, Write};
 use tachi_engine::ports::reserve::ReserveRow;
 use tachi_engine::ports::{Journal, JournalError};
 use tachi_sandbox::{ApiEffect, ApiFault, RegionSettings};
 use tachi_store::Store;
 
-use super::support::{Stage, quick_policy, quick_region, until};
+use super::support::{Stage, quick_guards, quick_policy, quick_region, until};
 
 const HOST: &str = "compute-001";
 const LIMIT: Duration = Duration::from_secs(60);
@@ -26,6 +26,11 @@ fn stormy() -> Policy {
         global_percent: 100,
         tick: Duration::from_millis(500),
         heartbeat_poll: Duration::from_secs(5),
+        guards: GuardPolicy {
+            fences: 0,
+            cliff_percent: 100,
+            ..quick_guards()
+        },
         ..quick_policy()
     }
 }
@@ -88,8 +93,12 @@ impl Journal for Counting {
         self.store.release(id, epoch).await
     }
 
-    async fn storm(&self, host: HostId) -> Result<Storm, JournalError> {
-        self.store.storm(host).await
+    async fn first_start(&self) -> Result<Timestamp, JournalError> {
+        self.store.first_start().await
+    }
+
+    async fn standing(&self, lately: Duration) -> Result<Standing, JournalError> {
+        self.store.standing(lately).await
     }
 
     async fn proven_off(&self) -> Result<BTreeSet<String>, JournalError> {

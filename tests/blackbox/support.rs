@@ -11,6 +11,7 @@ use tachi_domain::NotificationId;
 use tachi_domain::entity::host::NewHost;
 use tachi_domain::entity::notification::{NewNotification, NotificationStatus, NotificationType};
 use tachi_domain::entity::segment::{NewSegment, RecoveryMethod};
+use tachi_domain::guard::GuardPolicy;
 use tachi_domain::policy::{FencingMode, Policy};
 use tachi_engine::ports::{Clock as _, Events, Journal, NoEvents, Registry as _};
 use tachi_engine::{Engine, EngineOptions, Ports, SystemClock};
@@ -64,7 +65,18 @@ pub(crate) fn quick_policy() -> Policy {
         power_off_limit: Duration::from_secs(5),
         heartbeat_poll: Duration::from_secs(1),
         heartbeat_stale: Duration::from_secs(2),
+        guards: quick_guards(),
         ..Policy::default()
+    }
+}
+
+/// The guards as they are, but for what takes minutes: the grace after the first start, and the pace of a region whose hosts
+/// beat twice a second.
+pub(crate) fn quick_guards() -> GuardPolicy {
+    GuardPolicy {
+        startup_grace: Duration::ZERO,
+        cliff_interval: Duration::from_secs(1),
+        ..GuardPolicy::default()
     }
 }
 
@@ -297,6 +309,7 @@ impl Stage {
              project_name = service\nuser_domain_name = Default\nproject_domain_name = Default\n\
              [fencing]\nmaas_url = {maas}\nmaas_api_key = file:{folder}/maas.key\npower_confirm_interval = 0.5\n\
              power_poll_interval = 0.5\npower_off_limit = 5\nheartbeat_stale_after = 2\n\
+             storm_startup_grace = 0\nstorm_cliff_interval = 1\n\
              [recovery]\ntick_interval = 0.2\ncall_deadline = 1\nproxy_hold = 0.5\nheartbeat_poll_interval = 1\n\
              sweep_interval = 0.2\n{database}",
             database = self.database.conf,

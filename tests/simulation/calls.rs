@@ -155,11 +155,7 @@ impl World {
         let host = self.journal.recs[owner.rec].host;
         let observation = match command {
             Command::CountHosts if self.database_down() => Observation::NotSent(command.clone()),
-            Command::CountHosts => {
-                let storm = self.journal.storm();
-                self.journal.recs[owner.rec].storm = storm.segment_out > 1;
-                Observation::Storm(storm)
-            }
+            Command::CountHosts => Observation::Region(self.look_around()),
             Command::ReadService => Observation::Service(Ok(Some(self.nova.show_service(host, self.now)))),
             Command::ReadPower => Observation::Power {
                 started,

@@ -10,7 +10,9 @@ use tachi_domain::host_recovery::{HostRecovery, MoveStep};
 use tachi_domain::pace::Permits;
 use tachi_domain::policy::Policy;
 use tachi_domain::process_recovery::ProcessRecovery;
-use tachi_domain::recovery::{Command, Life, Now, Observation, Pulse, Record, RecoveryKind};
+use tachi_domain::recovery::{
+    Command, Life, Now, Observation, Pulse, Record, RecoveryKind, StepKind, Task,
+};
 use tachi_domain::vm_recovery::VmRecovery;
 use tachi_domain::{Elapsed, HostId, NotificationId, RecoveryId, SegmentId, Timestamp};
 use uuid::Uuid;
@@ -253,6 +255,7 @@ impl World {
             flows: self.hooking.flows.clone(),
             join_aggregates: self.journal.reserve.join,
             enable_after_return: self.journal.reserve.enable_after,
+            guards: self.weather.storms.rules(),
             ..Policy::default()
         };
         let id = RecoveryId(Uuid::from_u128(0x4ec + id));
@@ -403,6 +406,12 @@ impl World {
             record.unless_host_recovery = None;
             if matches!(refusal, Observation::HostUnderRecovery) {
                 record.steps.clear();
+            } else if matches!(refusal, Observation::OrderRefused) {
+                self.stats.orders_refused += 1;
+                record.order = None;
+                record
+                    .steps
+                    .retain(|step| step.task != Task::Fence || step.kind != StepKind::Intent);
             } else {
                 self.stats.taken += 1;
             }
@@ -479,6 +488,7 @@ impl World {
             Committed::MovesTaken(servers) => Ok(Some(Observation::MovesTaken(servers))),
             Committed::HostUnderRecovery => Ok(Some(Observation::HostUnderRecovery)),
             Committed::ReserveTaken(hosts) => Ok(Some(Observation::ReserveTaken(hosts))),
+            Committed::TooManyOrders => Ok(Some(Observation::OrderRefused)),
         }
     }
 
@@ -508,6 +518,7 @@ impl World {
             Committed::Lost
             | Committed::MovesTaken(_)
             | Committed::HostUnderRecovery
+            | Committed::TooManyOrders
             | Committed::ReserveTaken(_) => {
                 self.stats.refused_by_epoch += 1;
                 return Err(Ended::Gone);
@@ -559,6 +570,8 @@ impl World {
                 .host_recovery()
                 .map(|state| reservations(record, state))
                 .unwrap_or_default(),
+            order: record.order,
+            proven: !record.proofs.is_empty(),
         }
     }
 
@@ -566,7 +579,11 @@ impl World {
     fn look_at_write(&mut self, owner: Owner, record: &Record, write: &Write) {
         self.check_one_move(write);
         if !record.proofs.is_empty() {
+            self.check_found_off(owner.rec);
             self.worst_moment(Worst::Proof);
+        }
+        if record.order.is_some() {
+            self.check_order(owner.rec, self.journal.recs[owner.rec].host);
         }
         if self.log.is_some() {
             for step in &record.steps {
@@ -584,10 +601,14 @@ impl World {
             .state
             .as_ref()
             .unwrap();
+        let guarded = state.host_recovery().cloned();
         if let Some(state) = state.host_recovery()
             && (state.hold.is_some() || state.moves.values().any(|one| one.step == MoveStep::Held))
         {
             self.stats.held += u64::from(record.notification.is_some());
+        }
+        if let Some(state) = guarded {
+            self.note_guards(owner.rec, &state, record.notification.is_some());
         }
         if let Some((status, message)) = &write.notification {
             note!(self, "notification of {}: {status} {message:?}", owner.rec);

@@ -1,7 +1,7 @@
 //! What must hold at the moment of a call, read from the machines, Nova and the journal.
 
 use tachi_domain::policy::FencingMode;
-use tachi_domain::recovery::{Command, Word};
+use tachi_domain::recovery::Command;
 
 use crate::journal::{RecIx, Write};
 use crate::mishap::Mishap;
@@ -67,7 +67,6 @@ impl World {
             }
             Command::PowerOff { .. } => {
                 self.check_said_no(host, "told to power off");
-                self.check_storm(owner, host, "told to power off");
             }
             Command::ReadLists { .. } => self.journal.recs[owner.rec].lists += 1,
             _ => {}
@@ -91,7 +90,6 @@ impl World {
 
     /// Never without a proof: the host is off, or was when it was last asked.
     fn check_evacuate(&mut self, owner: Owner, host: HostIx, server: ServerIx) {
-        self.check_storm(owner, host, "evacuated");
         self.check_said_no(host, "evacuated");
         self.check_reported(owner, host);
         let machine = &self.machines[host];
@@ -148,16 +146,6 @@ impl World {
         if since.into_iter().flatten().any(|since| self.now - since > HEARD) {
             self.violate(format!(
                 "host {host} is {what} although an operator has said no (R20)"
-            ));
-        }
-    }
-
-    /// More hosts out than one failure explains: nothing destructive without an operator's word (R24).
-    fn check_storm(&mut self, owner: Owner, host: HostIx, what: &str) {
-        let row = &self.journal.recs[owner.rec];
-        if row.storm && row.words.iter().all(|word| *word != Word::Approve) {
-            self.violate(format!(
-                "host {host} is {what} in a storm nobody has approved (R24)"
             ));
         }
     }

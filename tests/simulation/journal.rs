@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use tachi_domain::entity::notification::NotificationStatus;
-use tachi_domain::recovery::{Life, OperatorWord, Pulse, RecoveryKind, Storm, Word};
+use tachi_domain::guard::Guard;
+use tachi_domain::recovery::{FenceOrder, Life, OperatorWord, Pulse, RecoveryKind, Word};
 use tachi_domain::{Elapsed, HostId, ServerId, Timestamp};
 
 use crate::nova::{HostIx, ServerIx, host_name};
@@ -35,8 +36,8 @@ pub(crate) struct Rec {
     pub opened: u64,
     /// When it was claimed first.
     pub claimed: Option<u64>,
-    /// More hosts were out when they were last counted than one failure explains.
-    pub storm: bool,
+    /// The guards that have held it, made it wait, or warned.
+    pub guards: BTreeSet<Guard>,
     /// When its notification ended.
     pub ended: Option<u64>,
     /// How often its lists were read.
@@ -75,6 +76,9 @@ pub(crate) struct Write {
     pub proven_off: Option<bool>,
     pub unless_host_recovery: Option<String>,
     pub reservations: Vec<Reservation>,
+    pub order: Option<FenceOrder>,
+    /// A host was proven off.
+    pub proven: bool,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -84,6 +88,7 @@ pub(crate) enum Committed {
     MovesTaken(Vec<ServerId>),
     HostUnderRecovery,
     ReserveTaken(Vec<HostId>),
+    TooManyOrders,
 }
 
 #[derive(Debug)]
@@ -96,8 +101,13 @@ pub(crate) struct Journal {
     pub maintenance: BTreeSet<HostIx>,
     /// Without it two owners write: a mutation that must be caught.
     pub checks_epoch: bool,
-    pub hosts: usize,
     pub reserve: Reserve,
+    /// Which recoveries have ordered their host off, and when.
+    pub orders: Vec<(RecIx, u64)>,
+    /// How long before the run others were ordered off.
+    pub ordered_before: Vec<u64>,
+    /// Which recoveries have proven their host off, and when.
+    pub proofs: Vec<(RecIx, u64)>,
 }
 
 impl Rec {
@@ -146,7 +156,7 @@ impl Journal {
             reported,
             opened: now,
             claimed: None,
-            storm: false,
+            guards: BTreeSet::new(),
             ended: None,
             lists: 0,
             epoch: 0,
@@ -250,6 +260,15 @@ impl Journal {
         if !refused.is_empty() {
             return Committed::ReserveTaken(refused);
         }
+        if let Some(order) = write.order {
+            if self.too_many_orders(rec, order, now) {
+                return Committed::TooManyOrders;
+            }
+            self.orders.push((rec, now));
+        }
+        if write.proven {
+            self.proofs.push((rec, now));
+        }
         self.reserve_hosts(rec, &write.reservations);
         let row = &mut self.recs[rec];
         if crate::mutate::mutated("standby") {
@@ -287,29 +306,25 @@ impl Journal {
         Committed::Written
     }
 
+    fn too_many_orders(&self, rec: RecIx, order: FenceOrder, now: u64) -> bool {
+        let lately = |ago: u64| std::time::Duration::from_millis(ago) < order.within;
+        let others: BTreeSet<RecIx> = self
+            .orders
+            .iter()
+            .filter(|(one, at)| *one != rec && lately(now - at))
+            .map(|(one, _)| *one)
+            .collect();
+        let before = self.ordered_before.iter().filter(|ago| lately(now + **ago)).count();
+        let limit = order.at_most.map(|limit| usize::try_from(limit).unwrap());
+        !crate::mutate::mutated("rate") && limit.is_some_and(|limit| others.len() + before >= limit)
+    }
+
     fn open_elsewhere(&self, rec: RecIx, server: ServerId) -> bool {
         let rows = self.recs.iter().enumerate();
         !crate::mutate::mutated("move-key")
             && rows
                 .into_iter()
                 .any(|(ix, row)| ix != rec && row.moves.get(&server).is_some_and(|one| one.open))
-    }
-
-    pub(crate) fn storm(&self) -> Storm {
-        let hosts: BTreeSet<HostIx> = self
-            .recs
-            .iter()
-            .filter(|row| row.kind == RecoveryKind::Host && row.life != Life::Closed)
-            .map(|row| row.host)
-            .collect();
-        let out = hosts.len();
-        let (hosts, out) = (u64::try_from(self.hosts).unwrap(), u64::try_from(out).unwrap());
-        Storm {
-            segment_hosts: hosts,
-            segment_out: out,
-            all_hosts: hosts * 2,
-            all_out: out,
-        }
     }
 
     pub(crate) fn proven_off(&self) -> BTreeSet<String> {

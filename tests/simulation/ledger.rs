@@ -121,6 +121,7 @@ impl World {
             self.check_asked(rec);
         }
         self.check_reserve();
+        self.check_held();
         if self.weather.foreign && self.nova.services[0].reason.as_deref() != Some("disk is being replaced") {
             self.violate("somebody else's disable reason was overwritten (R23)".into());
         }

@@ -39,6 +39,7 @@ mod reports;
 mod reserve;
 mod rng;
 mod run;
+mod storms;
 mod weather;
 mod world;
 

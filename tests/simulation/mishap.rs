@@ -49,6 +49,7 @@ mishaps! {
     TimeoutLater => "time-out, took effect later",
     AnswerTwice => "answer comes twice",
     NovaDown => "Nova answers nobody for ten minutes",
+    NovaDeaf => "Nova does not hear its hosts for a while",
     StoppedAtFirstByte => "engine is stopped between the last check and the first byte",
     ListsSlow => "lists are slow",
     CellHidden => "cell is down, lists are empty",

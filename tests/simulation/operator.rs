@@ -110,6 +110,16 @@ impl World {
         let moves: Vec<String> = row.moves.values().map(|one| one.state.clone()).collect();
         let state = HostRecovery::restore(head, &moves).unwrap();
         let host = row.host;
+        if let Some(waiting) = state.guard.waiting.as_ref().filter(|_| state.hold.is_none()) {
+            let long = state.deadline_from.since(waiting.since) > std::time::Duration::from_secs(400);
+            let liftable = waiting.guards.iter().all(|guard| guard.can_be_lifted());
+            match (liftable, long) {
+                (true, _) if self.rng.percent(10) => self.journal.say(rec, Word::Approve),
+                (false, true) => self.journal.say(rec, Word::Reject),
+                (true | false, _) => {}
+            }
+            return;
+        }
         if let Some(hold) = &state.hold {
             match hold.kind {
                 HoldKind::Storm => self.journal.say(rec, Word::Approve),

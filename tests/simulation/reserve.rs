@@ -239,6 +239,7 @@ impl World {
                 name: "rack".into(),
                 zone: None,
                 hosts: reserve.aggregate.iter().map(|host| host_name(*host)).collect(),
+                metadata: BTreeMap::new(),
             }],
             blind: reserve.blind.then(|| "Placement is down".into()),
         }

@@ -5,6 +5,7 @@ use tachi_domain::policy::FencingMode;
 use crate::machines::Bmc;
 use crate::more_weather::More;
 use crate::rng::Rng;
+use crate::storms::Storms;
 
 /// How a host fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +64,7 @@ pub(crate) struct Weather {
     pub deletes: bool,
     pub in_flight: u32,
     pub more: More,
+    pub storms: Storms,
 }
 
 impl Weather {
@@ -161,6 +163,7 @@ impl Weather {
             deletes: rng.percent(20),
             in_flight: if rng.percent(30) { 1 } else { 64 },
             more: More::draw(seed, calm, chaos_end),
+            storms: Storms::draw(seed, mode),
         }
     }
 }

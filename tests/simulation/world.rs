@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap};
 
+use tachi_domain::guard::Guard;
 use tachi_domain::nova::{Migration, PowerState, Server, VmState};
 use tachi_domain::recovery::{Command, Observation};
 use tachi_domain::{Elapsed, Timestamp};
@@ -209,6 +210,12 @@ pub(crate) struct Stats {
     pub taken: u64,
     pub refused_by_epoch: u64,
     pub hooks: u64,
+    /// By the number of the guard: recoveries it has held, made to wait, or warned of.
+    pub guards: [u64; Guard::ALL.len()],
+    /// Times that a whole failure domain was named.
+    pub domains: u64,
+    /// Orders that the journal refused, as there were too many lately.
+    pub orders_refused: u64,
     /// Milliseconds from an owner's death to a claim by an engine that was there all the while.
     pub slowest_takeover: u64,
 }
@@ -230,12 +237,18 @@ impl Stats {
         self.taken += other.taken;
         self.refused_by_epoch += other.refused_by_epoch;
         self.hooks += other.hooks;
+        for (sum, one) in self.guards.iter_mut().zip(other.guards) {
+            *sum += one;
+        }
+        self.domains += other.domains;
+        self.orders_refused += other.orders_refused;
         self.slowest_takeover = self.slowest_takeover.max(other.slowest_takeover);
     }
 
     /// Those that must not be 0 after many seeds.
     pub(crate) fn named(&self) -> Vec<(&'static str, u64)> {
-        vec![
+        let guards = Guard::ALL.iter().map(|guard| guard.as_str()).zip(self.guards);
+        guards.chain([
             ("events", self.events),
             ("crashes", self.crashes),
             ("take-overs", self.takeovers),
@@ -251,7 +264,9 @@ impl Stats {
             ("instances taken by another recovery", self.taken),
             ("writes refused by epoch", self.refused_by_epoch),
             ("runs of hooks", self.hooks),
-        ]
+            ("failure domains named", self.domains),
+        ])
+        .collect()
     }
 }
 
@@ -299,6 +314,8 @@ pub(crate) struct World {
     pub slip_harm: Option<String>,
     /// Instances that a VM recovery has worked on.
     pub restarted: BTreeSet<ServerIx>,
+    /// Since when more hosts are being recovered than one failure explains.
+    pub storm_since: Option<u64>,
 }
 
 pub(crate) const HOSTS: usize = 5;
@@ -334,8 +351,10 @@ impl World {
                 maintenance_since: None,
                 maintenance: BTreeSet::new(),
                 checks_epoch: !crate::mutate::mutated("epoch"),
-                hosts: HOSTS,
                 reserve: Reserve::draw(seed),
+                orders: Vec::new(),
+                ordered_before: weather.storms.ordered.clone(),
+                proofs: Vec::new(),
             },
             engines: (0..weather.engines).map(|_| Engine::default()).collect(),
             jobs: Vec::new(),
@@ -361,6 +380,7 @@ impl World {
             slips: 0,
             slip_harm: None,
             restarted: BTreeSet::new(),
+            storm_since: None,
             rng,
             weather,
         };
@@ -432,6 +452,7 @@ impl World {
     pub(crate) fn run(&mut self) {
         while self.violation.is_none() && self.slip_harm.is_none() && !self.is_done() {
             self.note_operators_no();
+            self.note_storm();
             let Some(Reverse(due)) = self.queue.pop() else {
                 break;
             };
@@ -462,7 +483,8 @@ impl World {
     fn beat_hosts(&mut self) {
         for host in 0..HOSTS {
             let due = self.now.saturating_sub(self.nova.services[host].updated) >= 10_000;
-            if due && self.machines[host].beats() {
+            let deaf = self.weather.storms.is_deaf_to(host, self.now);
+            if due && !deaf && self.machines[host].beats() {
                 self.nova.services[host].updated = self.now;
             }
         }

@@ -161,6 +161,11 @@ impl Compute for Nova {
         service::update(self, id, change).await
     }
 
+    #[instrument(name = "nova::scheduler_up", skip_all, err(level = "debug"))]
+    async fn scheduler_up(&self) -> Result<bool, CallError> {
+        service::scheduler_up(self).await
+    }
+
     #[instrument(name = "nova::conductors_up", skip_all, err(level = "debug"))]
     async fn conductors_up(&self) -> Result<bool, CallError> {
         service::conductors_up(self).await

@@ -18,6 +18,7 @@ mod choosing;
 mod deadlines;
 mod fence;
 mod following;
+mod guarding;
 mod heartbeat;
 mod hooking;
 mod look;
@@ -36,12 +37,13 @@ mod service;
 mod settle;
 mod words;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 pub use fence::Fence;
+pub use guarding::{GuardTrack, Waiting};
 pub use method::{Route, Way};
 pub use moves::{End, Lock, Move, MoveStep, Preparation, RestorationCall, RestorationKind, Was, WrittenOff};
 pub use reserve::{Joining, Reserve, Taken, TakenEnd, TakenStep};
@@ -50,6 +52,7 @@ pub use service::{Put, ServiceTrack};
 use crate::entity::notification::NotificationStatus;
 use crate::entity::segment::RecoveryMethod;
 use crate::entity::{Host, Notification};
+use crate::guard::{DomainLoss, Guard};
 use crate::hooks::HookTrack;
 use crate::policy::Policy;
 use crate::proof::{Proof, stored};
@@ -82,7 +85,7 @@ pub enum Stage {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum HoldKind {
-    /// Too many hosts are out at once: approve goes on with this one.
+    /// A guard against storms asks: approve goes on with this one, past the guards that were named.
     Storm,
     /// The host could not be proven off: approve tries again.
     Fence,
@@ -99,6 +102,12 @@ pub struct Hold {
     pub reason: String,
     /// Since when, in the recovery's own time.
     pub since: Elapsed,
+    /// The guards that ask, if it is guards that do.
+    #[serde(default)]
+    pub guards: BTreeSet<Guard>,
+    /// The failure domain that was lost as a whole, if that is what they have met.
+    #[serde(default)]
+    pub domain: Option<DomainLoss>,
 }
 
 /// What a host recovery must not forget.
@@ -151,6 +160,9 @@ pub struct HostRecovery {
     /// What its deadline is counted from: its beginning, or when an operator last let it go on.
     #[serde(default)]
     pub deadline_from: Elapsed,
+    /// What came of the guards.
+    #[serde(default)]
+    pub guard: GuardTrack,
     /// The instances. Kept row by row beside the head.
     #[serde(skip)]
     pub moves: BTreeMap<ServerId, Move>,
@@ -191,6 +203,7 @@ impl HostRecovery {
             message: None,
             hooks: HookTrack::default(),
             deadline_from: Elapsed::ZERO,
+            guard: GuardTrack::default(),
             moves: BTreeMap::new(),
             asks: Asks::default(),
             pulse: None,
@@ -241,6 +254,12 @@ impl HostRecovery {
         }
     }
 
+    /// What its guards are waiting for, before anything has been done that they could prevent.
+    fn guarded(&self) -> Option<&Waiting> {
+        let waiting = self.guard.waiting.as_ref();
+        waiting.filter(|_| matches!(self.stage, Stage::Begin | Stage::Fencing))
+    }
+
     /// Whether other recoveries may take the host for off (R10): there is a proof that its owner has seen confirmed. The first
     /// sign of life takes it away, and so does a take-over until the new owner has looked.
     pub fn is_proven_off(&self) -> bool {
@@ -265,6 +284,9 @@ impl HostRecovery {
     fn current_message(&self, now: Now) -> Option<String> {
         if let Some(hold) = &self.hold {
             return Some(format!("held: {}", hold.reason));
+        }
+        if let Some(waiting) = self.guarded() {
+            return Some(format!("waiting for {}", waiting.reason));
         }
         if let Some(why) = self.forbidden() {
             return Some(why);
@@ -313,6 +335,8 @@ impl HostRecovery {
             kind,
             reason,
             since: now.elapsed,
+            guards: BTreeSet::new(),
+            domain: None,
         });
         record.head = true;
     }
@@ -328,7 +352,8 @@ impl HostRecovery {
             Observation::HostUnderRecovery => self.superseded(now, record),
             Observation::Claimed(pulse) => self.claimed(pulse, now, record),
             Observation::Pulse(pulse) => self.heard_pulse(pulse, now, record),
-            Observation::Storm(storm) => self.counted(storm),
+            Observation::Region(region) => self.looked_around(region),
+            Observation::OrderRefused => self.order_refused(now, record),
             Observation::Service(result) => self.service_read(result, now, record),
             Observation::Power { started, result } => self.power_read(started, result, now, record),
             Observation::PowerOff(result) => self.power_off_answered(result, now, record),
@@ -359,7 +384,7 @@ impl HostRecovery {
         self.asks.ready.clear();
         // Instances that other recoveries let go of are planned again; the journal had its say since.
         self.retaken(now);
-        if self.forbidden().is_some() {
+        if self.forbidden().is_some() || self.guarded().is_some() {
             self.stop_the_clocks(now);
         } else {
             self.give_up_late(now, record);

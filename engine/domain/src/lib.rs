@@ -14,6 +14,7 @@ pub mod elapsed;
 pub mod entity;
 pub mod event;
 pub mod fault;
+pub mod guard;
 pub mod hooks;
 pub mod host_recovery;
 pub mod id;

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 pub use leave::{LeaveRules, NoKey, Pair};
 
+use crate::guard::GuardPolicy;
 use crate::hooks::Flows;
 pub(crate) use leave::owning_service;
 
@@ -131,6 +132,10 @@ pub struct Policy {
     /// How long a recovered host must have been up before its service is enabled again; `None` leaves that to a person.
     #[serde(default)]
     pub enable_after_return: Option<Duration>,
+
+    // --- guards
+    /// See [`GuardPolicy`].
+    pub guards: GuardPolicy,
 }
 
 fn reserved_wait() -> Duration {
@@ -185,6 +190,7 @@ impl Default for Policy {
             reserved_wait: reserved_wait(),
             reserved_up_limit: reserved_up_limit(),
             enable_after_return: None,
+            guards: GuardPolicy::default(),
         }
     }
 }

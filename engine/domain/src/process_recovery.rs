@@ -306,7 +306,8 @@ impl ProcessRecovery {
                 self.end(NotificationStatus::Finished, text, record);
             }
             Observation::Tick
-            | Observation::Storm(_)
+            | Observation::Region(_)
+            | Observation::OrderRefused
             | Observation::Power { .. }
             | Observation::PowerOff(_)
             | Observation::Inventory(_)

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 pub use command::{Command, Evacuation, Restoration, ServiceUpdate};
 pub use observation::{Evacuations, Inventory, Lists, Observation, ServerCall};
-pub use record::{Decision, Now, Record, Step, StepKind, Task};
+pub use record::{Decision, FenceOrder, Now, Record, Step, StepKind, Task};
 pub use reserve::{Joined, ReserveAnswer, ReserveCall, ServiceStatus};
 
 use crate::entity::notification::NotificationType;
@@ -75,19 +75,6 @@ pub struct Pulse {
     pub word: Option<OperatorWord>,
     /// A further report of the same host has joined the recovery and says that the host is off (R19).
     pub joined_normal: bool,
-}
-
-/// How many hosts are out, for the storm guards: on maintenance for whatever reason, or under recovery.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Storm {
-    /// Hosts of the segment.
-    pub segment_hosts: u64,
-    /// Those of them that are out, this one included.
-    pub segment_out: u64,
-    /// Hosts of all segments.
-    pub all_hosts: u64,
-    /// Those of them that are out, this one included.
-    pub all_out: u64,
 }
 
 /// The kind of recovery a notification causes.

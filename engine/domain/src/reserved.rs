@@ -1,6 +1,6 @@
 //! Reserved hosts as the outside shows them: what a recovery chooses by.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -46,6 +46,9 @@ pub struct Aggregate {
     pub zone: Option<String>,
     /// The service hosts in it.
     pub hosts: BTreeSet<String>,
+    /// What operators have written on it.
+    #[serde(default)]
+    pub metadata: BTreeMap<String, String>,
 }
 
 /// A host of the segment that is registered as reserved and not on maintenance.

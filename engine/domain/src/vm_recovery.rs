@@ -380,7 +380,8 @@ impl VmRecovery {
                 self.step_aside(text, record);
             }
             Observation::Tick
-            | Observation::Storm(_)
+            | Observation::Region(_)
+            | Observation::OrderRefused
             | Observation::Power { .. }
             | Observation::PowerOff(_)
             | Observation::ServiceUpdated(_)

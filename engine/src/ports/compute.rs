@@ -93,6 +93,13 @@ pub trait Compute: Send + Sync {
     /// As for [`Compute::service`].
     async fn conductors_up(&self) -> Result<bool, CallError>;
 
+    /// Whether a `nova-scheduler` is up.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Compute::service`].
+    async fn scheduler_up(&self) -> Result<bool, CallError>;
+
     /// Every server of every project whose service host is `host`, all pages.
     ///
     /// # Errors

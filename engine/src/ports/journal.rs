@@ -12,7 +12,8 @@ use tachi_domain::entity::host::MaintenanceReason;
 use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::entity::vmove::VmoveStatus;
 use tachi_domain::entity::{Host, Notification};
-use tachi_domain::recovery::{Life, Pulse, RecoveryKind, Storm};
+use tachi_domain::guard::RegionHost;
+use tachi_domain::recovery::{FenceOrder, Life, Pulse, RecoveryKind};
 use tachi_domain::{Elapsed, HostId, RecoveryId, ServerId, Timestamp, VmoveId};
 
 use super::reserve::{ReservationWrite, ReserveRow};
@@ -211,6 +212,32 @@ pub struct Write {
     pub reservations: Vec<ReservationWrite>,
     /// This host goes off maintenance, if it was this recovery that has put it there.
     pub host_back: Option<HostId>,
+    /// The recovery's host is about to be ordered off: one more on the account, or the whole write is refused.
+    pub order: Option<FenceOrder>,
+}
+
+/// What happened to a host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Happened {
+    /// A number of its own among those of its kind.
+    pub row: i64,
+    /// To which host.
+    pub host: HostId,
+    /// By which recovery.
+    pub recovery: RecoveryId,
+    /// When; wall time of the machine that wrote it.
+    pub at: Timestamp,
+}
+
+/// What the database knows of all hosts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// The registered hosts.
+    pub hosts: Vec<RegionHost>,
+    /// Power-offs that were ordered.
+    pub orders: Vec<Happened>,
+    /// Hosts that were proven off.
+    pub proofs: Vec<Happened>,
 }
 
 /// What came of a [`Write`].
@@ -227,6 +254,8 @@ pub enum Committed {
     HostUnderRecovery,
     /// Nothing was written: [`Write::unless_joined`] was not met.
     Joined,
+    /// Nothing was written: [`Write::order`] was not met.
+    TooManyOrders,
     /// Nothing was written: these hosts cannot be taken, as somebody else holds them or they are in reserve no more.
     ReserveTaken(Vec<HostId>),
 }
@@ -296,12 +325,19 @@ pub trait Journal: Send + Sync {
     /// The database failed.
     async fn release(&self, id: RecoveryId, epoch: u64) -> Result<(), JournalError>;
 
-    /// How many hosts are out, `host` included.
+    /// When the cluster's first engine started; sets it down if that is this one (R24).
     ///
     /// # Errors
     ///
     /// The database failed.
-    async fn storm(&self, host: HostId) -> Result<Storm, JournalError>;
+    async fn first_start(&self) -> Result<Timestamp, JournalError>;
+
+    /// Every registered host, and what happened to hosts within `lately` by the journal's own clock.
+    ///
+    /// # Errors
+    ///
+    /// The database failed.
+    async fn standing(&self, lately: Duration) -> Result<Standing, JournalError>;
 
     /// The names of the hosts that open or watching recoveries have a valid proof of (R10).
     ///

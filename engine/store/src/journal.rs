@@ -4,18 +4,20 @@ mod beats;
 mod claim;
 mod commit;
 mod moves;
+mod orders;
 mod pulse;
 mod reservations;
 mod restarts;
-mod storm;
+mod standing;
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _};
-use tachi_domain::recovery::{Life, Storm};
-use tachi_domain::{Elapsed, HostId, RecoveryId};
-use tachi_engine::ports::journal::{Beat, ClaimView, Claimed, Committed, Write};
+use tachi_domain::recovery::Life;
+use tachi_domain::{Elapsed, HostId, RecoveryId, Timestamp};
+use tachi_engine::ports::journal::{Beat, ClaimView, Claimed, Committed, Standing, Write};
 use tachi_engine::ports::reserve::{ReservationState, ReserveRow};
 use tachi_engine::ports::{Journal, JournalError};
 use tracing::instrument;
@@ -85,10 +87,16 @@ impl Journal for Store {
         released.map_err(|stop| stop.journal("letting go of a recovery"))
     }
 
-    #[instrument(name = "store::storm", level = "debug", skip_all, fields(%host))]
-    async fn storm(&self, host: HostId) -> Result<Storm, JournalError> {
-        let counted = storm::count(self.reader(), host).await;
-        counted.map_err(|stop| stop.journal("counting the hosts that are out"))
+    #[instrument(name = "store::first_start", level = "debug", skip_all)]
+    async fn first_start(&self) -> Result<Timestamp, JournalError> {
+        let noted = standing::first_start(self).await;
+        noted.map_err(|stop| stop.journal("setting down the first start"))
+    }
+
+    #[instrument(name = "store::standing", level = "debug", skip_all)]
+    async fn standing(&self, lately: Duration) -> Result<Standing, JournalError> {
+        let read = standing::read(self, lately).await;
+        read.map_err(|stop| stop.journal("reading how all hosts are"))
     }
 
     #[instrument(name = "store::proven_off", level = "debug", skip_all)]

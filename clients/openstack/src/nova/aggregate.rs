@@ -1,5 +1,7 @@
 //! Host aggregates.
 
+use std::collections::BTreeMap;
+
 use http::Method;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -23,6 +25,8 @@ struct Record {
     availability_zone: Option<String>,
     #[serde(default)]
     hosts: Vec<String>,
+    #[serde(default)]
+    metadata: BTreeMap<String, String>,
 }
 
 /// Nova gives all of them at once.
@@ -35,6 +39,7 @@ pub(super) async fn list(nova: &Nova) -> Result<Vec<Aggregate>, CallError> {
         name: record.name,
         zone: record.availability_zone.filter(|zone| !zone.is_empty()),
         hosts: record.hosts.into_iter().collect(),
+        metadata: record.metadata,
     };
     Ok(aggregates.into_iter().map(understood).collect())
 }

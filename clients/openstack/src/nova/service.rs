@@ -109,6 +109,14 @@ pub(super) async fn conductors_up(nova: &Nova) -> Result<bool, CallError> {
     Ok(conductors.peek().is_some() && conductors.all(|record| record.state.as_deref() == Some("up")))
 }
 
+pub(super) async fn scheduler_up(nova: &Nova) -> Result<bool, CallError> {
+    let (_, records) = list(nova, &[("binary", "nova-scheduler".to_owned())]).await?;
+    let is_up = |record: &Record| {
+        record.binary == "nova-scheduler" && record.state.as_deref() == Some("up") && !record.in_down_cell()
+    };
+    Ok(records.iter().any(is_up))
+}
+
 pub(super) async fn update(nova: &Nova, id: ServiceId, change: &ServiceChange) -> Result<Service, CallError> {
     let begun = nova.session.now();
     let Some(body) = body_of(change) else {

@@ -1,10 +1,12 @@
 //! Questions under way and the times of the last answers. Nothing here survives a take-over, and nothing here has to.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
+use crate::guard::Region;
 use crate::pace::{Permits, Urgency};
-use crate::recovery::{Restoration, Storm};
+use crate::recovery::Restoration;
 use crate::{Elapsed, ServerId};
 
 /// What a trouble is about, weightiest first.
@@ -72,7 +74,8 @@ pub(super) struct Asks {
     pub(super) restorations: BTreeMap<ServerId, Restoration>,
 
     pub(super) troubles: BTreeMap<Topic, Trouble>,
-    pub(super) counted: Option<Storm>,
+    /// What was seen of all hosts, and when that was asked for.
+    pub(super) counted: Option<(Elapsed, Arc<Region>)>,
     /// Times in a row that Nova knew of no service on the host.
     pub(super) service_missing: u32,
     pub(super) service_seen: Option<Elapsed>,
@@ -104,6 +107,8 @@ pub(super) struct Asks {
     pub(super) last_look: bool,
     /// The hosts that are out have been counted after the hooks before the fence.
     pub(super) counted_after_hooks: bool,
+    /// The guards were content before anything was done.
+    pub(super) guarded: bool,
 
     /// What may be begun; `None` if nobody says so.
     pub(super) permits: Option<Permits>,

@@ -1,17 +1,13 @@
 //! Is there anything to be done, and are the guards content?
 
-use super::{HoldKind, HostRecovery, Stage};
+use super::{HostRecovery, Stage};
 use crate::entity::notification::NotificationStatus;
 use crate::entity::segment::RecoveryMethod;
+use crate::guard::Moment;
 use crate::policy::FencingMode;
-use crate::recovery::{Command, Life, Now, Record, StepKind, Storm, Task};
+use crate::recovery::{Command, Life, Now, Record, StepKind, Task};
 
 impl HostRecovery {
-    pub(super) fn counted(&mut self, storm: Storm) {
-        self.asks.storm = None;
-        self.asks.counted = Some(storm);
-    }
-
     pub(super) fn act_begin(&mut self, now: Now, record: &mut Record, commands: &mut Vec<Command>) {
         if let Some((status, message)) = self.nothing_to_do() {
             // A report that says more may be joining just now.
@@ -24,21 +20,14 @@ impl HostRecovery {
             return;
         }
         if self.hold.is_some() {
+            self.while_held(now, record, commands);
             return;
         }
-        if self.asks.counted.is_none() {
-            if self.asks.storm.is_none() && now.elapsed >= self.asks.storm_not_before {
-                self.asks.storm = Some(now.elapsed);
-                commands.push(Command::CountHosts);
-            }
+        // Once they are content, hooks may take their time; they are asked again after those.
+        if !self.asks.guarded && !self.guards_let(Moment::Begin, now, record, commands) {
             return;
         }
-        let storm = self.asks.counted.as_ref().and_then(|storm| self.storm(storm));
-        if let Some(reason) = storm.filter(|_| !self.storm_approved) {
-            record.step(Task::Fence, StepKind::Note, 0.0, format!("held: {reason}"));
-            self.hold(HoldKind::Storm, reason, now, record);
-            return;
-        }
+        self.asks.guarded = true;
         if !self.before_fence(now, record, commands) {
             return;
         }
@@ -88,29 +77,6 @@ impl HostRecovery {
                      engine cannot see for itself",
                     self.host
                 ),
-            ));
-        }
-        None
-    }
-
-    /// Whether more hosts are out than one failure explains (R24).
-    fn storm(&self, storm: &Storm) -> Option<String> {
-        let over = |out: u64, of: u64, percent: u32| out > 1 && out * 100 > of * u64::from(percent);
-        if over(
-            storm.segment_out,
-            storm.segment_hosts,
-            self.policy.segment_percent,
-        ) {
-            return Some(format!(
-                "{} of the segment's {} hosts are out at once, more than {} %: a switch or a rack may have failed, not \
-                 the hosts",
-                storm.segment_out, storm.segment_hosts, self.policy.segment_percent
-            ));
-        }
-        if over(storm.all_out, storm.all_hosts, self.policy.global_percent) {
-            return Some(format!(
-                "{} of all {} hosts are out at once, more than {} %: a switch or a rack may have failed, not the hosts",
-                storm.all_out, storm.all_hosts, self.policy.global_percent
             ));
         }
         None

@@ -211,6 +211,7 @@ mod tests {
             name: format!("a{id}"),
             zone: zone.map(Into::into),
             hosts: hosts.iter().map(|host| (*host).to_owned()).collect(),
+            metadata: std::collections::BTreeMap::new(),
         }
     }
 

@@ -15,6 +15,7 @@ use crate::Elapsed;
 use crate::entity::host::MaintenanceReason;
 use crate::entity::notification::NotificationStatus;
 use crate::fault::{Fault, FaultClass};
+use crate::guard::Moment;
 use crate::policy::FencingMode;
 use crate::power::{Power, PowerReading};
 use crate::proof::{DatedReading, Proof};
@@ -73,6 +74,14 @@ impl Fence {
 
     pub(super) fn not_sent(&mut self) {
         self.off = None;
+    }
+
+    /// The order that was about to be given is not.
+    pub(super) fn order_taken_back(&mut self) {
+        self.off = None;
+        self.first_order = None;
+        self.ordered = false;
+        self.not_off = true;
     }
 
     /// Whether every order is answered or too old to take effect (R5).
@@ -150,12 +159,16 @@ impl HostRecovery {
             self.asks.power_not_before = now.elapsed.plus(self.policy.power_poll);
             return;
         }
-        let Some(first) = &self.fence.first_off else {
+        let Some(first) = self.fence.first_off.clone() else {
             self.asks.power_not_before = dated.started.plus(self.policy.power_confirm);
             self.fence.first_off = Some(dated);
             return;
         };
-        match Proof::from_readings(first, &dated, self.policy.power_confirm) {
+        match Proof::from_readings(&first, &dated, self.policy.power_confirm) {
+            // Nobody has ordered it off: whether it may be taken for lost is for the guards to say, by a young look around.
+            Some(_) if !self.fence.ordered && !self.guards_are_content(Moment::Proof, now, record) => {
+                self.asks.power_not_before = now.elapsed.plus(Duration::from_millis(300));
+            }
             Some(proof) => self.proven(proof, now, record),
             None => self.asks.power_not_before = first.started.plus(self.policy.power_confirm),
         }
@@ -238,14 +251,21 @@ impl HostRecovery {
         }
         self.follow(now, record, commands);
         if self.hold.is_some() {
+            self.while_held(now, record, commands);
             return;
         }
         if let Some(why) = self.forbidden() {
-            // With the host told to power off, or moves under way, it must not be forgotten: it goes on when it may.
+            // With the host told to power off, or moves under way, it must not be forgotten: the fence is followed to its
+            // proof, and nothing more is begun until it may.
             if self.is_untouched() {
                 self.end(NotificationStatus::Ignored, Some(why), record);
+            } else if self.fence.ordered && self.policy.fencing == FencingMode::Engine {
+                self.want_power(now, commands);
             }
             return;
+        }
+        if !self.fence.ordered {
+            self.want_region(now, Duration::from_secs(1), commands);
         }
         self.want_service(now, Duration::from_secs(1), commands);
         match self.policy.fencing {
@@ -254,8 +274,18 @@ impl HostRecovery {
         }
     }
 
+    fn want_power(&mut self, now: Now, commands: &mut Vec<Command>) {
+        if self.asks.power.is_none() && now.elapsed >= self.asks.power_not_before {
+            self.asks.power = Some(now.elapsed);
+            commands.push(Command::ReadPower);
+        }
+    }
+
     fn act_fencing_external(&mut self, now: Now, record: &mut Record) {
         if self.service.is_silent() {
+            if !self.guards_are_content(Moment::Proof, now, record) {
+                return;
+            }
             let proof = Proof::from_word(self.notification, now.elapsed);
             self.proven(proof, now, record);
         } else if let Some(heard) = self.service.heard() {
@@ -283,8 +313,10 @@ impl HostRecovery {
             return;
         }
         if self.fence.not_off && self.may_order_off(now) {
-            if self.service.is_silent() {
-                self.order_off(now, record, commands);
+            if self.is_corroborated() {
+                if self.fence.ordered || self.guards_let(Moment::Order, now, record, commands) {
+                    self.order_off(now, record, commands);
+                }
             } else if let Some(heard) = self.service.heard() {
                 self.contradicted(&heard, now, record);
                 if self.stage != Stage::Fencing || self.hold.is_some() {
@@ -292,10 +324,7 @@ impl HostRecovery {
                 }
             }
         }
-        if self.asks.power.is_none() && now.elapsed >= self.asks.power_not_before {
-            self.asks.power = Some(now.elapsed);
-            commands.push(Command::ReadPower);
-        }
+        self.want_power(now, commands);
     }
 
     /// Whether a power-off may be sent: not while one may still take effect (R5), nor again once one was accepted.
@@ -316,6 +345,7 @@ impl HostRecovery {
         self.fence.first_order.get_or_insert(now.elapsed);
         self.fence.ordered = true;
         self.fence.first_off = None;
+        self.count_order(record);
         record.head = true;
         record.step(
             Task::Fence,

@@ -48,6 +48,7 @@ impl HostRecovery {
                 if stale {
                     self.asks.counted_after_hooks = true;
                     self.asks.counted = None;
+                    self.asks.guarded = false;
                     self.asks.storm = Some(now.elapsed);
                     commands.push(Command::CountHosts);
                 }

@@ -10,6 +10,7 @@ mod choosing;
 mod enduring;
 mod fencing;
 mod following;
+mod guarding;
 mod holding;
 mod hooking;
 mod joining;

@@ -77,15 +77,27 @@ impl HostRecovery {
     }
 
     fn approved(&mut self, now: Now, record: &mut Record) {
-        let Some(hold) = self.hold.take() else { return };
+        let Some(hold) = self.hold.take() else {
+            if let Some(waiting) = self.guarded().cloned() {
+                self.lift(waiting.guards);
+            }
+            return;
+        };
         // A person has seen to it: no reason to wait any longer.
         self.asks.power_not_before = now.elapsed;
         self.service.not_before = now.elapsed;
         match hold.kind {
-            HoldKind::Storm => self.storm_approved = true,
+            HoldKind::Storm => {
+                self.storm_approved |= hold.guards.is_empty();
+                self.lift(hold.guards);
+                if self.stage == Stage::Fencing {
+                    self.fence.begin_again(now.elapsed);
+                }
+            }
             HoldKind::Fence => self.fence.begin_again(now.elapsed),
             HoldKind::Alive => {
                 self.proof = None;
+                self.guard.counted = false;
                 self.fence.begin_again(now.elapsed);
                 self.begin_again_with_service(now);
                 // Silence seen before the sign of life is no silence now.

@@ -82,7 +82,7 @@ pub enum Restoration {
 /// them has been journalled.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
-    /// Count the hosts that are out.
+    /// Look at all hosts, for the guards.
     CountHosts,
     /// Read the host's service record.
     ReadService,

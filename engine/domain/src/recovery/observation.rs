@@ -1,9 +1,11 @@
 //! What a recovery is told: the answers to its commands, and the passing of time.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use super::{Command, Pulse, ReserveAnswer, Storm};
+use super::{Command, Pulse, ReserveAnswer};
 use crate::fault::Fault;
+use crate::guard::Region;
 use crate::hooks::{HookOutcome, Phase};
 use crate::nova::{Migration, Server, Service};
 use crate::pace::Permits;
@@ -75,7 +77,7 @@ pub enum Observation {
     /// What an operator may have changed.
     Pulse(Pulse),
     /// Answer to [`Command::CountHosts`].
-    Storm(Storm),
+    Region(Arc<Region>),
     /// Answer to [`Command::ReadService`].
     Service(Result<Option<Service>, Fault>),
     /// Answer to [`Command::ReadPower`].
@@ -130,6 +132,8 @@ pub enum Observation {
     NotSent(Command),
     /// The instances are being worked on by another recovery.
     MovesTaken(Vec<ServerId>),
+    /// The write was refused: too many hosts were ordered off lately ([`super::FenceOrder`]).
+    OrderRefused,
     /// The write was refused because the host is being recovered (R12).
     HostUnderRecovery,
     /// Answer to [`Command::Reserve`].

@@ -1,6 +1,7 @@
 //! What has to be written before anything of a decision is carried out.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use super::{Command, Life, workflow};
 use crate::entity::host::MaintenanceReason;
@@ -97,6 +98,15 @@ pub struct Step {
     pub text: String,
 }
 
+/// A host is about to be ordered off: one more on the account of the guard against too many (R24).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FenceOrder {
+    /// Only if fewer were ordered lately; `None` for any number.
+    pub at_most: Option<u32>,
+    /// What counts as lately.
+    pub within: Duration,
+}
+
 /// What a decision leaves behind.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Record {
@@ -124,6 +134,8 @@ pub struct Record {
     pub reservations: BTreeSet<HostId>,
     /// The host is in service again: off maintenance, if this recovery has put it there.
     pub host_back: bool,
+    /// The host is about to be ordered off.
+    pub order: Option<FenceOrder>,
 }
 
 impl Record {
@@ -146,6 +158,7 @@ impl Record {
         self.unless_host_recovery = later.unless_host_recovery.or(self.unless_host_recovery.take());
         self.unless_joined |= later.unless_joined;
         self.restarted = later.restarted.or(self.restarted);
+        self.order = later.order.or(self.order);
     }
 
     /// Adds a line of the story.

@@ -11,7 +11,7 @@ use tachi_domain::recovery::{Life, RecoveryKind};
 use tachi_domain::{RecoveryId, Timestamp};
 use tachi_engine::ports::journal::{Committed, HostWrite, ProofWrite, StepWrite, Write};
 
-use super::{claim, moves, pulse, reservations, restarts};
+use super::{claim, moves, orders, pulse, reservations, restarts};
 use crate::convert::signed;
 use crate::entity::{host, notification, recovery, recovery_proof, recovery_step};
 use crate::error::Stop;
@@ -56,6 +56,11 @@ impl Work for Commit<'_> {
         let refused = reservations::refused(tx, &row, &write.reservations).await?;
         if !refused.is_empty() {
             return Ok(Verdict::Undo(Committed::ReserveTaken(refused)));
+        }
+        if let Some(order) = write.order
+            && !orders::count(tx, &row, order, self.now).await?
+        {
+            return Ok(Verdict::Undo(Committed::TooManyOrders));
         }
         moves::write(tx, &row, &write.moves, self.now).await?;
         reservations::write(tx, &row, &write.reservations, self.now).await?;

@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::entity::{host_state, recovery_move, recovery_proof, recovery_step, vmove};
-use crate::testing::{Bench, START, all, new_segment, notification, pending_move, step, stopped};
+use crate::testing::{Bench, START, all, notification, pending_move, step, stopped};
 
 const CALM: Pulse = Pulse {
     segment_enabled: true,
@@ -129,6 +129,7 @@ fn everything(host: HostId) -> Write {
         restarted: None,
         reservations: Vec::new(),
         host_back: None,
+        order: None,
     }
 }
 
@@ -739,50 +740,6 @@ async fn r10_hosts_are_proven_off_while_their_recovery_is_open_or_watching() {
         written(&bench, &claimed, &write).await;
         assert_eq!(bench.store.proven_off().await.unwrap(), expected, "{case}");
     }
-}
-
-#[tokio::test]
-async fn a_storm_counts_hosts_on_maintenance_and_under_recovery_once() {
-    let (bench, down) = one_down().await;
-    let segment = down.segment.clone();
-    let put = HostChange {
-        on_maintenance: Some(true),
-        ..HostChange::default()
-    };
-    let maintained = bench.host(&segment, "cmp2").await;
-    bench
-        .store
-        .update_host(segment.id, maintained.id, &put)
-        .await
-        .unwrap();
-    let healthy = bench.host(&segment, "cmp3").await;
-    let far = bench.store.create_segment(&new_segment("s2")).await.unwrap();
-    let far_down = bench.host(&far, "cmp4").await;
-    bench.stopped(&far_down).await;
-    bench.host(&far, "cmp5").await;
-    let storm = |segment_hosts, segment_out, all_out| Storm {
-        segment_hosts,
-        segment_out,
-        all_hosts: 5,
-        all_out,
-    };
-    let cases = [
-        ("the one that is down", down.id, storm(3, 2, 3)),
-        ("one that is healthy counts itself", healthy.id, storm(3, 3, 4)),
-        ("another segment", far_down.id, storm(2, 1, 3)),
-        ("nobody knows it", HostId(Uuid::nil()), storm(0, 0, 3)),
-    ];
-    for (case, host, expected) in cases {
-        assert_eq!(bench.store.storm(host).await.unwrap(), expected, "{case}");
-    }
-    // A recovery that only watches is not one that is going on.
-    let claimed = bench.claim_newest("engine").await;
-    let end = Write {
-        life: Some(Life::Watching),
-        ..Write::default()
-    };
-    written(&bench, &claimed, &end).await;
-    assert_eq!(bench.store.storm(down.id).await.unwrap(), storm(3, 2, 2));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -1,6 +1,8 @@
 //! A host recovery on a bench: tell it something, see what it wants, look into its journal.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
 
 use uuid::Uuid;
 
@@ -9,13 +11,14 @@ use crate::entity::host::Host;
 use crate::entity::notification::{Notification, NotificationStatus, NotificationType};
 use crate::entity::segment::{RecoveryMethod, Segment};
 use crate::fault::{Fault, FaultClass};
+use crate::guard::{NovaView, Region, RegionHost};
 use crate::host_recovery::{HostRecovery, Move, MoveStep, decide_all};
 use crate::nova::{About, Migration, MigrationType, PowerState, Server, Service, VmState};
 use crate::policy::{FencingMode, Policy};
 use crate::power::{Power, PowerReading};
 use crate::recovery::{
     Command, Inventory, Lists, Now, Observation, OperatorWord, Pulse, Record, ReserveAnswer, ReserveCall,
-    ServerCall, ServiceUpdate, Storm, Word,
+    ServerCall, ServiceUpdate, Word,
 };
 use crate::{
     Elapsed, HostId, MigrationId, NotificationId, RecoveryId, SegmentId, ServerId, ServiceId, Timestamp,
@@ -105,8 +108,52 @@ pub(super) struct Bed {
     words: u64,
     /// What Nova shows of the host.
     pub(super) service: Service,
+    /// What is to be seen of all hosts; shown again whenever it is asked for.
+    around: Option<Arc<Region>>,
     /// What was asked about reserved hosts and not answered yet.
     pub(super) pending: Vec<ReserveCall>,
+}
+
+/// A segment of so many hosts that Nova hears, of which so many are being recovered; nothing else is the matter.
+pub(super) fn region(out: usize, of: usize) -> Region {
+    let name = |ix: usize| format!("compute-{}", ix + 1);
+    let hosts = (0..of).map(|ix| RegionHost {
+        id: HostId(Uuid::from_u128(2 + u128::try_from(ix).unwrap())),
+        name: name(ix),
+        segment: SegmentId(Uuid::from_u128(1)),
+        on_maintenance: false,
+        by_operator: false,
+        recovering: ix < out,
+        reporters: 1,
+    });
+    let services = (0..of.max(2)).map(|ix| (name(ix), Some(heard(&name(ix)))));
+    Region {
+        running_for: Duration::from_hours(1),
+        hosts: hosts.collect(),
+        orders: Vec::new(),
+        proofs: Vec::new(),
+        nova: Ok(NovaView {
+            services: services.collect(),
+            scheduler_up: true,
+            aggregates: Vec::new(),
+        }),
+        witnesses: Vec::new(),
+        domains: BTreeMap::new(),
+    }
+}
+
+/// A service that Nova heard five seconds ago.
+pub(super) fn heard(host: &str) -> Service {
+    Service {
+        id: ServiceId(Uuid::from_u128(5)),
+        host: host.into(),
+        enabled: true,
+        disabled_reason: None,
+        up: true,
+        forced_down: false,
+        last_heartbeat: Some(nova_time(100_000)),
+        nova_now: Some(nova_time(105_000)),
+    }
 }
 
 /// Whether this is an answer to that.
@@ -198,6 +245,7 @@ impl Bed {
                 last_heartbeat: Some(nova_time(0)),
                 nova_now: None,
             },
+            around: None,
             pending: Vec::new(),
         }
     }
@@ -210,7 +258,13 @@ impl Bed {
         Self::with("NORMAL", |policy| policy.fencing = FencingMode::External)
     }
 
-    pub(super) fn see_all(&mut self, observations: Vec<Observation>) -> &mut Self {
+    pub(super) fn see_all(&mut self, mut observations: Vec<Observation>) -> &mut Self {
+        // A look around that was asked for by the last decision is answered by the next.
+        if self.looks_around()
+            && let Some(around) = self.around.clone()
+        {
+            observations.insert(0, Observation::Region(around));
+        }
         let now = Now {
             elapsed: Elapsed::from_millis(self.at),
             wall: Timestamp::from_micros(0),
@@ -355,13 +409,29 @@ impl Bed {
 
     // --- what Nova and the devices say
 
-    pub(super) fn storm(&mut self, out: u64, of: u64) -> &mut Self {
-        self.see(Observation::Storm(Storm {
-            segment_hosts: of,
-            segment_out: out,
-            all_hosts: of,
-            all_out: out,
-        }))
+    pub(super) fn looks_around(&self) -> bool {
+        self.wants(|command| *command == Command::CountHosts)
+    }
+
+    /// So many hosts are being recovered, this one among them.
+    pub(super) fn storm(&mut self, out: usize, of: usize) -> &mut Self {
+        self.around(region(out, of))
+    }
+
+    /// This is to be seen from now on.
+    pub(super) fn around(&mut self, region: Region) -> &mut Self {
+        self.around = Some(Arc::new(region));
+        if self.looks_around() {
+            // Comes with the answer.
+            return self.see_all(Vec::new());
+        }
+        self.tick(0)
+    }
+
+    /// The same, for whoever asks next.
+    pub(super) fn around_later(&mut self, region: Region) -> &mut Self {
+        self.around = Some(Arc::new(region));
+        self
     }
 
     /// The service as it is set down, read now.

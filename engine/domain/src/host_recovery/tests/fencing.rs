@@ -80,7 +80,7 @@ fn r24_a_storm_is_held_above_the_fraction_and_one_host_never_is() {
 #[test]
 fn an_approved_storm_goes_on_and_a_rejected_one_ends_as_failed() {
     let mut bed = Bed::engine();
-    bed.claim().storm(5, 5).say(Word::Approve);
+    bed.claim().storm(5, 5).say(Word::Approve).tick(0);
     assert_eq!(bed.state.stage, Stage::Fencing);
     assert!(reads_power(&bed));
     let mut bed = Bed::engine();
@@ -93,7 +93,7 @@ fn an_approved_storm_goes_on_and_a_rejected_one_ends_as_failed() {
 #[test]
 fn a_word_is_heard_once() {
     let mut bed = Bed::engine();
-    bed.claim().storm(5, 5).say(Word::Approve);
+    bed.claim().storm(5, 5).say(Word::Approve).tick(0);
     bed.heartbeat_age(20_000).service().power(Power::On);
     bed.see(Observation::PowerOff(Err(fault(
         Some(403),

@@ -121,7 +121,7 @@ fn r16_external_an_approved_one_needs_silence_seen_after_the_word() {
     bed.heartbeat_age(1_000).service();
     assert!(bed.state.proof.is_none());
     bed.at += 20_000;
-    bed.service();
+    bed.service().tick(0).tick(0);
     assert!(bed.state.proof.is_some());
 }
 

@@ -128,7 +128,7 @@ fn a_storm_that_rises_while_a_hook_runs_holds_the_recovery() {
     says(&mut bed, &call, Verdict::GoOn);
     bed.storm(5, 10);
     assert!(bed.state.hold.is_some() && !touches(&bed));
-    bed.say(Word::Approve);
+    bed.say(Word::Approve).tick(0);
     assert_eq!(bed.state.stage, Stage::Fencing, "and the hook is not run again");
 }
 

@@ -18,7 +18,7 @@ enum Act {
     TakeOver,
     Pulse(bool, bool),
     Say(bool),
-    Storm(u64),
+    Storm(usize),
     Service { age: u64, up: bool, forced: bool },
     ServiceFails(Fault),
     ServiceGone,
@@ -58,7 +58,7 @@ fn acts() -> impl Strategy<Value = Act> {
         2 => Just(Act::TakeOver),
         1 => (any::<bool>(), any::<bool>()).prop_map(|(one, two)| Act::Pulse(one, two)),
         1 => any::<bool>().prop_map(Act::Say),
-        2 => (1_u64..6).prop_map(Act::Storm),
+        2 => (1_usize..6).prop_map(Act::Storm),
         4 => (0_u64..90_000, any::<bool>(), any::<bool>())
             .prop_map(|(age, up, forced)| Act::Service { age, up, forced }),
         1 => faults().prop_map(Act::ServiceFails),

@@ -473,6 +473,7 @@ fn ew36_a_conflict_of_zones_makes_the_host_no_candidate_and_the_next_is_taken() 
             name: "rack".into(),
             zone: None,
             hosts: [HOST.to_owned()].into(),
+            metadata: std::collections::BTreeMap::new(),
         }]
     };
     bed.surveyed_with(vec![spare(1, Some(8)), spare(2, Some(64))], aggregates());
@@ -510,6 +511,7 @@ fn ew36_an_aggregate_somebody_else_has_put_it_into_is_not_undone() {
             name: "rack".into(),
             zone: None,
             hosts: [HOST.to_owned()].into(),
+            metadata: std::collections::BTreeMap::new(),
         };
         bed.surveyed_with(vec![spare(1, Some(8))], vec![rack]);
         bed.see(Observation::Reserve(ReserveAnswer::Joined {
@@ -694,6 +696,7 @@ fn a_crash_between_any_two_steps_leaves_no_host_behind() {
                         name: "rack".into(),
                         zone: None,
                         hosts: [HOST.to_owned()].into(),
+                        metadata: std::collections::BTreeMap::new(),
                     }],
                     blind: None,
                 })),

@@ -103,7 +103,8 @@ impl Facts {
                 self.unanswered.take_if(|(_, open)| command == open);
             }
             Observation::Tick
-            | Observation::Storm(_)
+            | Observation::Region(_)
+            | Observation::OrderRefused
             | Observation::Power { .. }
             | Observation::PowerOff(_)
             | Observation::ServiceUpdated(_)

@@ -1,0 +1,28 @@
+//! G8. Whether the rest of the segment can take the instances. It only warns: what cannot move fails by itself, and a person
+//! who is told early can make room.
+
+use super::{Facts, Verdict};
+use crate::policy::Policy;
+
+pub(super) fn check(facts: &Facts, _: &Policy) -> Verdict {
+    let Ok(nova) = &facts.nova else {
+        return Verdict::Pass;
+    };
+    let left = facts.segment.hosts.saturating_sub(facts.segment.out);
+    if facts.segment.hosts == 0 || nova.segment_targets.saturating_mul(2) > left.min(nova.services) {
+        return Verdict::Pass;
+    }
+    if nova.segment_targets == 0 {
+        return Verdict::Warn {
+            reason: "no other host of the segment is enabled and heard by Nova: there may be no room for the instances"
+                .into(),
+        };
+    }
+    Verdict::Warn {
+        reason: format!(
+            "only {} of the segment's {} other hosts are enabled and heard by Nova: there may be no room for all instances",
+            nova.segment_targets,
+            facts.segment.hosts.saturating_sub(1)
+        ),
+    }
+}

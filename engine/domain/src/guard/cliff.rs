@@ -1,0 +1,42 @@
+//! G7. Most heartbeats stop at the same moment: that is how a broker or a switch fails, and it may be over in a moment.
+
+use super::{Facts, NOT_THE_HOSTS, Verdict};
+use crate::policy::Policy;
+
+/// Fewer than this are no cliff, whatever their share.
+const LEAST: u64 = 3;
+
+/// For how many intervals it is waited before an operator is asked.
+const INTERVALS: u32 = 3;
+
+/// Whether there is one.
+pub(crate) fn is_seen(facts: &Facts, rules: &Policy) -> bool {
+    let Ok(nova) = &facts.nova else {
+        return false;
+    };
+    let share = u64::from(rules.guards.cliff_percent);
+    nova.vanished >= LEAST && nova.vanished.saturating_mul(100) > nova.services.saturating_mul(share)
+}
+
+pub(super) fn check(facts: &Facts, rules: &Policy) -> Verdict {
+    let Ok(nova) = &facts.nova else {
+        return Verdict::Pass;
+    };
+    if !is_seen(facts, rules) {
+        return Verdict::Pass;
+    }
+    let interval = rules.guards.cliff_interval;
+    let reason = format!(
+        "the heartbeats of more than {} % of all {} hosts stopped within {} s: {NOT_THE_HOSTS}",
+        rules.guards.cliff_percent,
+        nova.services,
+        interval.as_secs()
+    );
+    match (interval * INTERVALS).checked_sub(facts.own.cliff_for) {
+        Some(left) if !left.is_zero() => Verdict::Wait {
+            reason,
+            until: Some(left),
+        },
+        Some(_) | None => Verdict::Hold { reason },
+    }
+}

@@ -1,0 +1,21 @@
+//! G9. Fencing a host whose instances cannot go anywhere only hurts.
+
+use super::{Facts, Verdict};
+use crate::policy::Policy;
+
+pub(super) fn check(facts: &Facts, _: &Policy) -> Verdict {
+    let Ok(nova) = &facts.nova else {
+        return Verdict::Pass;
+    };
+    let reason = if !nova.scheduler_up {
+        "no nova-scheduler is up: nothing could be evacuated"
+    } else if nova.targets == 0 {
+        "no other host is enabled and heard by Nova: there is nowhere to evacuate to"
+    } else {
+        return Verdict::Pass;
+    };
+    Verdict::Wait {
+        reason: reason.into(),
+        until: None,
+    }
+}

@@ -1,0 +1,19 @@
+//! G5. Hosts of all segments that went out lately; those that were fenced within the window count too.
+
+use super::{Facts, NOT_THE_HOSTS, Verdict, is_over};
+use crate::policy::Policy;
+
+pub(super) fn check(facts: &Facts, rules: &Policy) -> Verdict {
+    if !is_over(facts.all, rules.global_percent) {
+        return Verdict::Pass;
+    }
+    Verdict::Hold {
+        reason: format!(
+            "{} of all {} hosts went out within {} s, more than {} %: {NOT_THE_HOSTS}",
+            facts.all.out,
+            facts.all.hosts,
+            rules.guards.window.as_secs(),
+            rules.global_percent
+        ),
+    }
+}

@@ -1,0 +1,33 @@
+//! G1. An engine that is cut off sees dead hosts everywhere.
+
+use super::{Facts, Verdict};
+use crate::policy::Policy;
+
+/// The database has answered, or there would be no facts.
+pub(super) fn check(facts: &Facts, _: &Policy) -> Verdict {
+    let wait = |reason| Verdict::Wait { reason, until: None };
+    let nova = match &facts.nova {
+        Ok(nova) => nova,
+        Err(why) => return wait(format!("Nova does not say how its hosts are: {why}")),
+    };
+    if facts.witnesses.is_empty() {
+        // Nobody has named any. Hosts that Nova hears are witnesses that the network is there; where there is no other host,
+        // there is nothing to compare with, and the power controller's answer has to do.
+        return if nova.heard > 0 || nova.services <= 1 {
+            Verdict::Pass
+        } else {
+            wait(
+                "Nova hears no other host, and [fencing] storm_witnesses names nothing else to look at"
+                    .into(),
+            )
+        };
+    }
+    if facts.witnesses.iter().any(|witness| witness.reached) {
+        return Verdict::Pass;
+    }
+    let names: Vec<&str> = facts.witnesses.iter().map(|one| one.name.as_str()).collect();
+    wait(format!(
+        "this engine reaches none of its witnesses ({}): it may be cut off itself",
+        names.join(", ")
+    ))
+}

@@ -1,0 +1,57 @@
+//! Names with `*` for any characters and `?` for one.
+
+/// Whether `name` is what `pattern` describes. Takes no longer than the product of their lengths.
+pub(super) fn matches(pattern: &str, name: &str) -> bool {
+    let (pattern, name): (Vec<char>, Vec<char>) = (pattern.chars().collect(), name.chars().collect());
+    let (mut at, mut seen) = (0, 0);
+    // Where the last star was, and how much of the name it has taken so far.
+    let mut star: Option<(usize, usize)> = None;
+    while let Some(letter) = name.get(seen) {
+        match pattern.get(at) {
+            Some('*') => {
+                star = Some((at, seen));
+                at += 1;
+            }
+            Some(wanted) if *wanted == '?' || wanted == letter => {
+                at += 1;
+                seen += 1;
+            }
+            Some(_) | None => {
+                let Some((place, taken)) = star else { return false };
+                star = Some((place, taken + 1));
+                at = place + 1;
+                seen = taken + 1;
+            }
+        }
+    }
+    pattern.iter().skip(at).all(|rest| *rest == '*')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stars_and_question_marks_mean_what_shells_make_of_them() {
+        for (pattern, name, expected) in [
+            ("compute-1", "compute-1", true),
+            ("compute-1", "compute-10", false),
+            ("compute-*", "compute-", true),
+            ("*-1", "compute-1", true),
+            ("*-1", "compute-1-2", false),
+            ("c*e*-?", "compute-7", true),
+            ("c*e*-?", "compute-17", false),
+            ("*", "", true),
+            ("", "", true),
+            ("", "x", false),
+            ("?", "", false),
+            ("rack*ü?", "rack-7-üx", true),
+        ] {
+            assert_eq!(matches(pattern, name), expected, "{pattern} {name}");
+        }
+        assert!(
+            !matches(&"*a".repeat(2_000), &"b".repeat(2_000)),
+            "hostile ones end too"
+        );
+    }
+}

@@ -1,0 +1,36 @@
+//! G6. Hosts that engines have ordered off lately. Hosts that were found off are nobody's orders.
+//!
+//! The journal counts again in the transaction that writes the order, so that two engines cannot both give the last one.
+
+use std::time::Duration;
+
+use super::{Facts, Verdict};
+use crate::policy::Policy;
+
+pub(super) fn check(facts: &Facts, rules: &Policy) -> Verdict {
+    let (limit, window) = (rules.guards.fences, rules.guards.window);
+    let mut ages: Vec<Duration> = facts
+        .ordered
+        .iter()
+        .copied()
+        .filter(|age| *age < window)
+        .collect();
+    ages.sort_unstable();
+    // The one that has to leave the window before there is a place.
+    let limit_ix = usize::try_from(limit).unwrap_or(usize::MAX);
+    let Some(last) = limit_ix.checked_sub(1).and_then(|ix| ages.get(ix)) else {
+        return Verdict::Pass;
+    };
+    Verdict::Wait {
+        reason: reason(limit, window),
+        until: window.checked_sub(*last),
+    }
+}
+
+/// What is said of it, wherever it was found.
+pub(crate) fn reason(limit: u32, window: Duration) -> String {
+    format!(
+        "{limit} hosts were ordered off within {} s: this one is deferred until one of the orders is older",
+        window.as_secs()
+    )
+}

@@ -1,0 +1,285 @@
+use uuid::Uuid;
+
+use super::*;
+use crate::ServiceId;
+
+const NOW: i64 = 1_000_000_000_000;
+
+fn id(number: usize) -> HostId {
+    HostId(Uuid::from_u128(u128::try_from(number).unwrap()))
+}
+
+fn recovery(number: u128) -> RecoveryId {
+    RecoveryId(Uuid::from_u128(number))
+}
+
+fn name(number: usize) -> String {
+    format!("compute-{number}")
+}
+
+/// Nova heard it so many seconds ago.
+fn service(number: usize, age: i64) -> Service {
+    Service {
+        id: ServiceId(Uuid::nil()),
+        host: name(number),
+        enabled: true,
+        disabled_reason: None,
+        up: age < 60,
+        forced_down: false,
+        last_heartbeat: Some(Timestamp::from_micros(NOW - age * 1_000_000)),
+        nova_now: Some(Timestamp::from_micros(NOW)),
+    }
+}
+
+/// Two segments of five hosts, all heard four seconds ago.
+fn region() -> Region {
+    let host = |number: usize| RegionHost {
+        id: id(number),
+        name: name(number),
+        segment: SegmentId(Uuid::from_u128(u128::try_from(number / 5).unwrap())),
+        on_maintenance: false,
+        by_operator: false,
+        recovering: false,
+        reporters: 1,
+    };
+    Region {
+        running_for: Duration::from_hours(1),
+        hosts: (0..10).map(host).collect(),
+        orders: Vec::new(),
+        proofs: Vec::new(),
+        nova: Ok(NovaView {
+            services: (0..10)
+                .map(|number| (name(number), Some(service(number, 4))))
+                .collect(),
+            scheduler_up: true,
+            aggregates: Vec::new(),
+        }),
+        witnesses: Vec::new(),
+        domains: BTreeMap::new(),
+    }
+}
+
+fn facts(region: &Region) -> Facts {
+    region.facts(id(0), &name(0), recovery(1), Own::default(), &Policy::default())
+}
+
+fn nova(region: &mut Region) -> &mut NovaView {
+    region.nova.as_mut().unwrap()
+}
+
+fn age(region: &mut Region, number: usize, age: i64) {
+    nova(region)
+        .services
+        .insert(name(number), Some(service(number, age)));
+}
+
+/// Name, what is the matter, and how many are out of the segment and of all.
+type Case = (&'static str, Box<dyn Fn(&mut Region)>, u64, u64);
+
+#[test]
+fn r24_hosts_count_as_out_once_whatever_says_so() {
+    let proof = |host, seconds| Dated {
+        host: id(host),
+        recovery: recovery(9),
+        age: Duration::from_secs(seconds),
+    };
+    let lately = proof(1, 299);
+    let earlier = proof(1, 301);
+    let cases: Vec<Case> = vec![
+        ("nobody but the host itself", Box::new(|_| {}), 1, 1),
+        ("under recovery", Box::new(|r| r.hosts[1].recovering = true), 2, 2),
+        (
+            "on maintenance",
+            Box::new(|r| r.hosts[1].on_maintenance = true),
+            2,
+            1,
+        ),
+        (
+            "of another segment",
+            Box::new(|r| r.hosts[7].recovering = true),
+            1,
+            2,
+        ),
+        (
+            "proven off lately",
+            Box::new(move |r| r.proofs.push(lately)),
+            2,
+            2,
+        ),
+        (
+            "proven off long ago",
+            Box::new(move |r| r.proofs.push(earlier)),
+            1,
+            1,
+        ),
+        ("fell silent lately", Box::new(|r| age(r, 1, 20)), 2, 2),
+        ("silent for long", Box::new(|r| age(r, 1, 3_000)), 1, 1),
+        (
+            "an operator switched it off",
+            Box::new(|r| {
+                (r.hosts[1].on_maintenance, r.hosts[1].by_operator) = (true, true);
+                age(r, 1, 20);
+            }),
+            2,
+            1,
+        ),
+        (
+            "everything at once",
+            Box::new(move |r| {
+                (r.hosts[1].on_maintenance, r.hosts[1].recovering) = (true, true);
+                r.proofs.push(lately);
+                age(r, 1, 20);
+            }),
+            2,
+            2,
+        ),
+    ];
+    for (case, change, segment, all) in cases {
+        let mut region = region();
+        change(&mut region);
+        let facts = facts(&region);
+        assert_eq!((facts.segment.hosts, facts.all.hosts), (5, 10), "{case}");
+        assert_eq!((facts.segment.out, facts.all.out), (segment, all), "{case}");
+    }
+    let nobody = region().facts(id(77), "gone", recovery(1), Own::default(), &Policy::default());
+    assert_eq!(
+        nobody.segment,
+        Count::default(),
+        "a host that is not registered any more"
+    );
+}
+
+#[test]
+fn orders_of_this_recovery_and_repeated_ones_do_not_count_against_it() {
+    let mut region = region();
+    for (host, by) in [(0, 1), (1, 2), (1, 2), (2, 3)] {
+        region.orders.push(Dated {
+            host: id(host),
+            recovery: recovery(by),
+            age: Duration::from_secs(5),
+        });
+    }
+    assert_eq!(facts(&region).ordered.len(), 2);
+}
+
+#[test]
+fn a_host_flaps_by_other_recoveries_of_it_within_the_window() {
+    let mut region = region();
+    for (host, by, seconds) in [(0, 1, 5), (0, 2, 1_000), (0, 2, 1_001), (0, 3, 3_601), (1, 4, 10)] {
+        region.proofs.push(Dated {
+            host: id(host),
+            recovery: recovery(by),
+            age: Duration::from_secs(seconds),
+        });
+    }
+    assert_eq!(facts(&region).fenced, 1);
+}
+
+#[test]
+fn heartbeats_that_stopped_within_one_interval_of_this_hosts_are_a_cliff() {
+    let mut region = region();
+    for (number, seconds) in [(0, 30), (1, 38), (2, 21), (3, 41), (4, 19)] {
+        age(&mut region, number, seconds);
+    }
+    nova(&mut region).services.insert(name(9), None);
+    let facts = facts(&region).nova.unwrap();
+    assert_eq!((facts.services, facts.stale, facts.vanished), (9, 5, 3));
+    assert_eq!((facts.heard, facts.targets, facts.segment_targets), (4, 4, 0));
+}
+
+#[test]
+fn targets_are_other_hosts_that_are_enabled_and_heard() {
+    let mut region = region();
+    region.hosts[1].on_maintenance = true;
+    for (number, what) in [(2, "disabled"), (3, "forced down"), (4, "silent")] {
+        let mut one = service(number, if what == "silent" { 20 } else { 4 });
+        one.enabled = what != "disabled";
+        one.forced_down = what == "forced down";
+        nova(&mut region).services.insert(name(number), Some(one));
+    }
+    let facts = facts(&region).nova.unwrap();
+    assert_eq!((facts.heard, facts.targets, facts.segment_targets), (7, 6, 0));
+}
+
+fn aggregate(id: u64, key: &str, value: &str, hosts: &[usize]) -> Aggregate {
+    Aggregate {
+        id,
+        name: format!("a{id}"),
+        zone: None,
+        hosts: hosts.iter().map(|number| name(*number)).collect(),
+        metadata: [(key.to_owned(), value.to_owned())].into(),
+    }
+}
+
+#[test]
+fn hosts_are_protected_by_a_pattern_or_by_an_aggregate() {
+    let cases: [(&str, &str, Option<Aggregate>, bool); 6] = [
+        ("by nothing", "", None, false),
+        ("by a pattern", "*-0", None, true),
+        ("by another's pattern", "*-1", None, false),
+        (
+            "by an aggregate",
+            "",
+            Some(aggregate(1, "no-fence", "true", &[0])),
+            true,
+        ),
+        (
+            "by an aggregate that says no",
+            "",
+            Some(aggregate(1, "no-fence", "False", &[0])),
+            false,
+        ),
+        (
+            "by an aggregate of others",
+            "",
+            Some(aggregate(1, "no-fence", "true", &[1])),
+            false,
+        ),
+    ];
+    for (case, pattern, aggregate, expected) in cases {
+        let mut region = region();
+        nova(&mut region).aggregates.extend(aggregate);
+        let mut rules = Policy::default();
+        rules.guards.protected_hosts = Some(pattern.to_owned())
+            .filter(|it| !it.is_empty())
+            .into_iter()
+            .collect();
+        let facts = region.facts(id(0), &name(0), recovery(1), Own::default(), &rules);
+        assert_eq!(
+            facts.protected.is_some(),
+            expected,
+            "{case}: {:?}",
+            facts.protected
+        );
+    }
+}
+
+#[test]
+fn a_failure_domain_that_is_lost_as_a_whole_is_told_with_the_time_it_took() {
+    let mut region = region();
+    nova(&mut region)
+        .aggregates
+        .push(aggregate(1, "failure_domain", "rack:r7", &[0, 1, 2]));
+    nova(&mut region)
+        .aggregates
+        .push(aggregate(2, "failure_domain", "rack:r8", &[3, 4]));
+    nova(&mut region)
+        .aggregates
+        .push(aggregate(3, "ssd", "true", &[0, 1]));
+    for (number, seconds) in [(0, 32), (1, 20), (2, 25)] {
+        age(&mut region, number, seconds);
+    }
+    let seen = facts(&region).domains;
+    assert_eq!(seen.len(), 1);
+    assert!(seen[0].is_whole());
+    assert_eq!(seen[0].sentence(), "rack r7: 3 of 3 hosts lost within 12 s");
+    age(&mut region, 2, 3);
+    let seen = facts(&region).domains;
+    assert_eq!((seen[0].lost, seen[0].is_whole()), (2, false));
+    // A file knows better than an aggregate of the same name.
+    region.domains.insert("rack:r7".into(), [name(0), name(1)].into());
+    let seen = facts(&region).domains;
+    assert_eq!((seen[0].hosts, seen[0].lost), (2, 2));
+    region.domains.insert("rack:r7".into(), [name(0)].into());
+    assert!(!facts(&region).domains[0].is_whole(), "a host alone is no domain");
+}

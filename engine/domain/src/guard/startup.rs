@@ -1,0 +1,21 @@
+//! G0. After a power failure of the whole site engines are up before the hosts are: nothing has been seen of them yet.
+
+use super::{Facts, Verdict};
+use crate::policy::Policy;
+
+pub(super) fn check(facts: &Facts, rules: &Policy) -> Verdict {
+    let grace = rules.guards.startup_grace;
+    let Some(left) = grace
+        .checked_sub(facts.running_for)
+        .filter(|left| !left.is_zero())
+    else {
+        return Verdict::Pass;
+    };
+    Verdict::Wait {
+        reason: format!(
+            "Tachi has watched this cloud for less than {} s since its first start",
+            grace.as_secs()
+        ),
+        until: Some(left),
+    }
+}

@@ -1,0 +1,363 @@
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::*;
+use crate::policy::{FencingMode, Policy};
+
+fn rules() -> Policy {
+    Policy {
+        fencing: FencingMode::Engine,
+        ..Policy::default()
+    }
+}
+
+/// One of ten hosts is lost; nothing else is the matter.
+fn calm() -> Facts {
+    Facts {
+        running_for: Duration::from_hours(1),
+        nova: Ok(NovaFacts {
+            services: 10,
+            unforced: 10,
+            stale: 1,
+            vanished: 1,
+            heard: 9,
+            targets: 9,
+            segment_targets: 9,
+            scheduler_up: true,
+        }),
+        witnesses: Vec::new(),
+        segment: Count { hosts: 10, out: 1 },
+        all: Count { hosts: 10, out: 1 },
+        ordered: Vec::new(),
+        fenced: 0,
+        reporters: 1,
+        protected: None,
+        domains: Vec::new(),
+        own: Own {
+            silent: true,
+            ..Own::default()
+        },
+    }
+}
+
+fn nova(facts: &mut Facts) -> &mut NovaFacts {
+    facts.nova.as_mut().unwrap()
+}
+
+fn seconds(number: u64) -> Duration {
+    Duration::from_secs(number)
+}
+
+fn witness(name: &str, reached: bool) -> Witness {
+    Witness {
+        name: name.into(),
+        reached,
+    }
+}
+
+/// Name, guard, what is the matter, and what the guard says of it.
+type Case = (&'static str, Guard, fn(&mut Facts), &'static str);
+
+fn word(verdict: &Verdict) -> &'static str {
+    match verdict {
+        Verdict::Pass => "pass",
+        Verdict::Warn { .. } => "warn",
+        Verdict::Wait { .. } => "wait",
+        Verdict::Hold { .. } => "hold",
+    }
+}
+
+#[test]
+fn r24_each_guard_trips_at_its_limit_and_not_before() {
+    use Guard::*;
+    let cases: &[Case] = &[
+        ("long ago", StartUp, |_| {}, "pass"),
+        (
+            "just started",
+            StartUp,
+            |f| f.running_for = Duration::ZERO,
+            "wait",
+        ),
+        (
+            "a moment early",
+            StartUp,
+            |f| f.running_for = Duration::from_millis(299_999),
+            "wait",
+        ),
+        ("on time", StartUp, |f| f.running_for = seconds(300), "pass"),
+        ("others are heard", Observer, |_| {}, "pass"),
+        ("nova is silent", Observer, |f| f.nova = Err("503".into()), "wait"),
+        ("nobody is heard", Observer, |f| nova(f).heard = 0, "wait"),
+        (
+            "a host alone",
+            Observer,
+            |f| (nova(f).heard, nova(f).services) = (0, 1),
+            "pass",
+        ),
+        (
+            "one witness of two",
+            Observer,
+            |f| f.witnesses = vec![witness("a", false), witness("b", true)],
+            "pass",
+        ),
+        (
+            "no witness",
+            Observer,
+            |f| f.witnesses = vec![witness("a", false)],
+            "wait",
+        ),
+        (
+            "a witness counts more than hosts",
+            Observer,
+            |f| {
+                nova(f).heard = 0;
+                f.witnesses = vec![witness("a", true)];
+            },
+            "pass",
+        ),
+        (
+            "all of three",
+            AllStale,
+            |f| (nova(f).unforced, nova(f).stale) = (3, 3),
+            "wait",
+        ),
+        (
+            "all of two",
+            AllStale,
+            |f| (nova(f).unforced, nova(f).stale) = (2, 2),
+            "pass",
+        ),
+        ("nine of ten", AllStale, |f| nova(f).stale = 9, "pass"),
+        ("nova hears it", Corroboration, |f| f.own.silent = false, "wait"),
+        (
+            "evidence",
+            Corroboration,
+            |f| (f.own.silent, f.own.evidence) = (false, true),
+            "pass",
+        ),
+        (
+            "two reporters",
+            Corroboration,
+            |f| (f.own.silent, f.reporters) = (false, 2),
+            "pass",
+        ),
+        ("silence", Corroboration, |_| {}, "pass"),
+        (
+            "one of one",
+            Segment,
+            |f| f.segment = Count { hosts: 1, out: 1 },
+            "pass",
+        ),
+        (
+            "one of two",
+            Segment,
+            |f| f.segment = Count { hosts: 2, out: 1 },
+            "pass",
+        ),
+        (
+            "two of three",
+            Segment,
+            |f| f.segment = Count { hosts: 3, out: 2 },
+            "hold",
+        ),
+        (
+            "34 of 100",
+            Segment,
+            |f| f.segment = Count { hosts: 100, out: 34 },
+            "pass",
+        ),
+        (
+            "35 of 100",
+            Segment,
+            |f| f.segment = Count { hosts: 100, out: 35 },
+            "hold",
+        ),
+        (
+            "the host is in no segment",
+            Segment,
+            |f| f.segment = Count::default(),
+            "pass",
+        ),
+        (
+            "25 of 100",
+            Global,
+            |f| f.all = Count { hosts: 100, out: 25 },
+            "pass",
+        ),
+        (
+            "26 of 100",
+            Global,
+            |f| f.all = Count { hosts: 100, out: 26 },
+            "hold",
+        ),
+        (
+            "more hosts than numbers",
+            Global,
+            |f| {
+                f.all = Count {
+                    hosts: u64::MAX,
+                    out: u64::MAX,
+                }
+            },
+            "pass",
+        ),
+        ("two orders", Rate, |f| f.ordered = vec![seconds(1); 2], "pass"),
+        (
+            "three orders",
+            Rate,
+            |f| f.ordered = vec![seconds(1), seconds(299), seconds(2)],
+            "wait",
+        ),
+        (
+            "three, one of them old",
+            Rate,
+            |f| f.ordered = vec![seconds(1), seconds(300), seconds(2)],
+            "pass",
+        ),
+        ("half of ten", Cliff, |f| nova(f).vanished = 5, "pass"),
+        ("six of ten", Cliff, |f| nova(f).vanished = 6, "wait"),
+        (
+            "six of ten, for long",
+            Cliff,
+            |f| {
+                nova(f).vanished = 6;
+                f.own.cliff_for = seconds(30);
+            },
+            "hold",
+        ),
+        (
+            "two of three",
+            Cliff,
+            |f| (nova(f).services, nova(f).vanished) = (3, 2),
+            "pass",
+        ),
+        (
+            "three of five",
+            Cliff,
+            |f| (nova(f).services, nova(f).vanished) = (5, 3),
+            "wait",
+        ),
+        ("room", Capacity, |_| {}, "pass"),
+        ("nobody else", Capacity, |f| nova(f).segment_targets = 0, "warn"),
+        ("few others", Capacity, |f| nova(f).segment_targets = 4, "warn"),
+        (
+            "no scheduler",
+            Evacuation,
+            |f| nova(f).scheduler_up = false,
+            "wait",
+        ),
+        ("no target", Evacuation, |f| nova(f).targets = 0, "wait"),
+        ("one target", Evacuation, |f| nova(f).targets = 1, "pass"),
+        ("fenced once", Flap, |f| f.fenced = 1, "pass"),
+        ("fenced twice", Flap, |f| f.fenced = 2, "hold"),
+        (
+            "protected",
+            Protected,
+            |f| f.protected = Some("it has no-fence".into()),
+            "hold",
+        ),
+        ("not protected", Protected, |_| {}, "pass"),
+    ];
+    for (name, guard, change, expected) in cases {
+        let mut facts = calm();
+        change(&mut facts);
+        let verdict = guard.check(&facts, &rules());
+        assert_eq!(word(&verdict), *expected, "{guard}: {name}: {verdict:?}");
+    }
+    for guard in Guard::ALL {
+        let tripped = cases.iter().any(|case| case.1 == *guard && case.3 != "pass");
+        let passed = cases.iter().any(|case| case.1 == *guard && case.3 == "pass");
+        assert!(tripped && passed, "{guard} has no case");
+    }
+}
+
+#[test]
+fn guards_that_are_set_to_nothing_are_lifted() {
+    let mut rules = rules();
+    rules.guards = GuardPolicy {
+        startup_grace: Duration::ZERO,
+        fences: 0,
+        cliff_percent: 100,
+        flap_fences: 0,
+        ..GuardPolicy::default()
+    };
+    rules.segment_percent = 100;
+    rules.global_percent = 100;
+    let mut facts = calm();
+    facts.running_for = Duration::ZERO;
+    facts.ordered = vec![Duration::ZERO; 500];
+    facts.fenced = 9;
+    facts.segment = Count { hosts: 9, out: 9 };
+    facts.all = Count { hosts: 9, out: 9 };
+    (nova(&mut facts).services, nova(&mut facts).vanished) = (9, 9);
+    let ruling = rule(&facts, &rules, Moment::Order, &BTreeSet::new());
+    assert_eq!(ruling, Ruling::default());
+}
+
+#[test]
+fn r24_a_deferred_order_says_when_there_is_a_place_and_a_grace_when_it_ends() {
+    let mut facts = calm();
+    facts.ordered = vec![seconds(100), seconds(10), seconds(200), seconds(50)];
+    facts.running_for = seconds(120);
+    let until = |guard: Guard| match guard.check(&facts, &rules()) {
+        Verdict::Wait { until, .. } => until,
+        other => panic!("{other:?}"),
+    };
+    // The third youngest of four has to go.
+    assert_eq!(until(Guard::Rate), Some(seconds(200)));
+    assert_eq!(until(Guard::StartUp), Some(seconds(180)));
+}
+
+#[test]
+fn i8_what_is_lifted_is_not_asked_and_everything_else_is() {
+    let mut facts = calm();
+    facts.segment.out = 5;
+    facts.all.out = 5;
+    facts.protected = Some("it has no-fence".into());
+    facts.running_for = Duration::ZERO;
+    let named = |lifted: &[Guard], moment| {
+        let lifted: BTreeSet<Guard> = lifted.iter().copied().collect();
+        let ruling = rule(&facts, &rules(), moment, &lifted);
+        let holds: Vec<Guard> = ruling.holds.iter().map(|one| one.0).collect();
+        (holds, ruling.waits.len())
+    };
+    let (segment, global) = (Guard::Segment, Guard::Global);
+    assert_eq!(named(&[], Moment::Begin), (vec![segment, global], 1));
+    assert_eq!(
+        named(&[], Moment::Order),
+        (vec![segment, global, Guard::Protected], 1)
+    );
+    assert_eq!(named(&[segment], Moment::Begin), (vec![global], 1));
+    assert_eq!(named(&[segment, global], Moment::Proof), (vec![], 1));
+    assert_eq!(
+        named(&[segment, global, Guard::StartUp], Moment::Proof),
+        (vec![], 0)
+    );
+}
+
+#[test]
+fn in_mode_external_nobody_asks_about_orders_that_nobody_gives() {
+    let mut facts = calm();
+    facts.running_for = Duration::ZERO;
+    facts.protected = Some("it has no-fence".into());
+    facts.ordered = vec![Duration::ZERO; 5];
+    facts.own.silent = false;
+    let mut rules = rules();
+    rules.fencing = FencingMode::External;
+    for moment in [Moment::Begin, Moment::Proof] {
+        assert_eq!(rule(&facts, &rules, moment, &BTreeSet::new()), Ruling::default());
+    }
+    facts.segment.out = 4;
+    let ruling = rule(&facts, &rules, Moment::Proof, &BTreeSet::new());
+    assert_eq!(ruling.holds.len(), 1, "a storm is one whoever fences");
+}
+
+#[test]
+fn what_nobody_can_see_nobody_can_approve() {
+    for guard in Guard::ALL {
+        let fixed = matches!(guard, Guard::Observer | Guard::Corroboration);
+        assert_eq!(guard.can_be_lifted(), !fixed, "{guard}");
+    }
+    let numbers: BTreeSet<&str> = Guard::ALL.iter().map(|guard| guard.number()).collect();
+    assert_eq!(numbers.len(), 12);
+}

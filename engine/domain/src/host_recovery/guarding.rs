@@ -1,0 +1,308 @@
+//! The guards, as one recovery meets them: asked before anything is done, again before an order, and again before a host that
+//! was found off is taken for lost. Once a host has been ordered off there is nothing left to guard: its instances are down,
+//! and the fence is followed to its end (I4).
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Hold, HoldKind, HostRecovery, Stage};
+use crate::Elapsed;
+use crate::guard::{self, DomainLoss, Facts, Guard, Moment, Own, Region, Ruling};
+use crate::recovery::{Command, FenceOrder, Now, Record, StepKind, Task};
+
+/// A look around is good for so long.
+const FRESH: Duration = Duration::from_secs(3);
+
+/// Between two looks around while something is to be decided.
+const LOOKS_APART: Duration = Duration::from_secs(1);
+
+/// The same while it is held: for so long after the beginning of the hold the event may still be growing.
+const GROWING: Duration = Duration::from_mins(2);
+const GROWING_APART: Duration = Duration::from_secs(2);
+const HELD_APART: Duration = Duration::from_mins(1);
+
+/// What is waited for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Waiting {
+    /// The guards that want patience.
+    pub guards: BTreeSet<Guard>,
+    /// For people.
+    pub reason: String,
+    /// Since when, in the recovery's own time.
+    pub since: Elapsed,
+}
+
+/// What must not be forgotten of the guards.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct GuardTrack {
+    /// Those that an operator has let it past.
+    pub lifted: BTreeSet<Guard>,
+    /// What it waits for, if it does.
+    pub waiting: Option<Waiting>,
+    /// Since when the cliff has been seen.
+    pub cliff_since: Option<Elapsed>,
+    /// What has been warned of.
+    pub warned: BTreeSet<Guard>,
+    /// The order of this episode has been counted.
+    pub counted: bool,
+}
+
+impl HostRecovery {
+    pub(super) fn looked_around(&mut self, region: Arc<Region>) {
+        let asked = self.asks.storm.take().unwrap_or_default();
+        self.asks.counted = Some((asked, region));
+    }
+
+    /// Looks around, unless a look is under way or so young.
+    pub(super) fn want_region(&mut self, now: Now, every: Duration, commands: &mut Vec<Command>) {
+        let young = |(asked, _): &(Elapsed, _)| now.elapsed.since(*asked) < every;
+        if self.asks.storm.is_none()
+            && now.elapsed >= self.asks.storm_not_before
+            && !self.asks.counted.as_ref().is_some_and(young)
+        {
+            self.asks.storm = Some(now.elapsed);
+            commands.push(Command::CountHosts);
+        }
+    }
+
+    fn fresh_region(&self, now: Now) -> Option<Arc<Region>> {
+        let (asked, region) = self.asks.counted.as_ref()?;
+        (now.elapsed.since(*asked) <= FRESH).then(|| region.clone())
+    }
+
+    /// Whether the guards that matter at `moment` are content; looks around first if the last look is too old.
+    pub(super) fn guards_let(
+        &mut self,
+        moment: Moment,
+        now: Now,
+        record: &mut Record,
+        commands: &mut Vec<Command>,
+    ) -> bool {
+        self.want_region(now, LOOKS_APART, commands);
+        self.guards_are_content(moment, now, record)
+    }
+
+    /// The same by the last look; `false` if that is too old.
+    pub(super) fn guards_are_content(&mut self, moment: Moment, now: Now, record: &mut Record) -> bool {
+        if self.hold.is_some() {
+            return false;
+        }
+        let Some(region) = self.fresh_region(now) else {
+            return false;
+        };
+        let facts = self.facts(&region, now, record);
+        let ruling = guard::rule(&facts, &self.policy, moment, &self.lifted());
+        self.warn(&ruling, record);
+        if !ruling.holds.is_empty() {
+            self.guard.waiting = None;
+            self.hold_by(&ruling, &facts, now, record);
+            return false;
+        }
+        self.wait_for(&ruling, now, record);
+        ruling.waits.is_empty()
+    }
+
+    /// While an operator is asked the event may grow: the reason goes with it.
+    pub(super) fn while_held(&mut self, now: Now, record: &mut Record, commands: &mut Vec<Command>) {
+        let Some(hold) = self.hold.as_ref().filter(|hold| hold.kind == HoldKind::Storm) else {
+            return;
+        };
+        let growing = now.elapsed.since(hold.since) < GROWING;
+        self.want_region(now, if growing { GROWING_APART } else { HELD_APART }, commands);
+        let Some(region) = self.fresh_region(now) else {
+            return;
+        };
+        let moment = if self.stage == Stage::Begin {
+            Moment::Begin
+        } else {
+            Moment::Proof
+        };
+        let facts = self.facts(&region, now, record);
+        let ruling = guard::rule(&facts, &self.policy, moment, &self.lifted());
+        let Some(hold) = &self.hold else { return };
+        let named = |ruling: &Ruling| -> BTreeSet<Guard> { ruling.holds.iter().map(|one| one.0).collect() };
+        let more = named(&ruling).difference(&hold.guards).next().is_some();
+        let lost = |domain: Option<&DomainLoss>| domain.map_or(0, |domain| domain.lost);
+        let grown = domain_of(&ruling, &facts).is_some_and(|now| now.lost > lost(hold.domain.as_ref()));
+        if more || grown {
+            let (since, before) = (hold.since, hold.guards.clone());
+            self.hold_by(&ruling, &facts, now, record);
+            if let Some(hold) = &mut self.hold {
+                hold.since = since;
+                // What an operator has been told of stays named.
+                hold.guards.extend(before);
+            }
+        }
+    }
+
+    /// An operator has let it past what it was held by, or waits for. Everything else is asked again (I8).
+    pub(super) fn lift(&mut self, guards: impl IntoIterator<Item = Guard>) {
+        self.guard
+            .lifted
+            .extend(guards.into_iter().filter(|guard| guard.can_be_lifted()));
+        self.guard.waiting = None;
+        self.asks.counted = None;
+    }
+
+    /// A host is about to be ordered off: once for each episode, however many devices and tries that takes.
+    pub(super) fn count_order(&mut self, record: &mut Record) {
+        if std::mem::replace(&mut self.guard.counted, true) {
+            return;
+        }
+        let rules = &self.policy.guards;
+        let unlimited = rules.fences == 0 || self.guard.lifted.contains(&Guard::Rate);
+        record.order = Some(FenceOrder {
+            at_most: (!unlimited).then_some(rules.fences),
+            within: rules.window,
+        });
+    }
+
+    /// The journal knows of orders that the last look around did not show.
+    pub(super) fn order_refused(&mut self, now: Now, record: &mut Record) {
+        self.guard.counted = false;
+        self.fence.order_taken_back();
+        self.asks.off_not_before = now.elapsed.plus(LOOKS_APART);
+        self.asks.counted = None;
+        let rules = &self.policy.guards;
+        let ruling = Ruling {
+            waits: vec![(Guard::Rate, guard::too_many(rules.fences, rules.window))],
+            ..Ruling::default()
+        };
+        self.wait_for(&ruling, now, record);
+    }
+
+    fn lifted(&self) -> BTreeSet<Guard> {
+        let mut lifted = self.guard.lifted.clone();
+        if self.storm_approved {
+            // Said to a version that knew of no others.
+            lifted.extend([Guard::Segment, Guard::Global]);
+        }
+        lifted
+    }
+
+    fn facts(&mut self, region: &Region, now: Now, record: &mut Record) -> Facts {
+        let own = Own {
+            silent: self.service.is_silent(),
+            evidence: self.has_evidence(),
+            cliff_for: Duration::ZERO,
+        };
+        let mut facts = region.facts(self.host_id, &self.host, self.id, own, &self.policy);
+        let since =
+            guard::sees_cliff(&facts, &self.policy).then(|| self.guard.cliff_since.unwrap_or(now.elapsed));
+        record.head |= since != self.guard.cliff_since;
+        self.guard.cliff_since = since;
+        facts.own.cliff_for = since.map_or(Duration::ZERO, |since| now.elapsed.since(since));
+        facts
+    }
+
+    /// Whether more than one report speaks for it (R24, G3).
+    pub(super) fn is_corroborated(&self) -> bool {
+        let reported_twice = |(_, region): &(Elapsed, Arc<Region>)| region.reporters_of(self.host_id) >= 2;
+        self.service.is_silent()
+            || self.has_evidence()
+            || self.asks.counted.as_ref().is_some_and(reported_twice)
+    }
+
+    /// Whether a report came with evidence of a fence: the word of a cluster that has fenced it (R18).
+    fn has_evidence(&self) -> bool {
+        false
+    }
+
+    fn warn(&mut self, ruling: &Ruling, record: &mut Record) {
+        for (guard, reason) in &ruling.warnings {
+            if self.guard.warned.insert(*guard) {
+                record.head = true;
+                let text = format!("{} {guard}: {reason}", guard.number());
+                record.step(Task::Fence, StepKind::Note, 0.0, text);
+            }
+        }
+    }
+
+    fn wait_for(&mut self, ruling: &Ruling, now: Now, record: &mut Record) {
+        let guards: BTreeSet<Guard> = ruling.waits.iter().map(|one| one.0).collect();
+        if guards.is_empty() {
+            if self.guard.waiting.take().is_some() {
+                record.head = true;
+                record.step(
+                    Task::Fence,
+                    StepKind::Note,
+                    0.0,
+                    "the guards are content: it goes on",
+                );
+            }
+            return;
+        }
+        if self
+            .guard
+            .waiting
+            .as_ref()
+            .is_some_and(|waiting| waiting.guards == guards)
+        {
+            return;
+        }
+        let mut reason = reasons(&ruling.waits);
+        if guards.iter().any(|guard| guard.can_be_lifted()) {
+            reason.push_str(". It goes on by itself; `tachi recovery approve` does not wait");
+        }
+        record.head = true;
+        record.step(
+            Task::Fence,
+            StepKind::Note,
+            0.0,
+            format!("waiting for {}", reasons(&ruling.waits)),
+        );
+        self.guard.waiting = Some(Waiting {
+            guards,
+            reason,
+            since: now.elapsed,
+        });
+    }
+
+    fn hold_by(&mut self, ruling: &Ruling, facts: &Facts, now: Now, record: &mut Record) {
+        let domain = domain_of(ruling, facts);
+        let mut reason = reasons(&ruling.holds);
+        if let Some(domain) = &domain {
+            reason = format!(
+                "{}; approve all with `tachi recovery approve --domain {}` ({reason})",
+                domain.sentence(),
+                domain.name
+            );
+        }
+        record.step(Task::Fence, StepKind::Note, 0.0, format!("held: {reason}"));
+        self.hold = Some(Hold {
+            kind: HoldKind::Storm,
+            reason,
+            since: now.elapsed,
+            guards: ruling.holds.iter().map(|one| one.0).collect(),
+            domain,
+        });
+        record.head = true;
+    }
+}
+
+fn reasons(found: &[(Guard, String)]) -> String {
+    let each: Vec<String> = found
+        .iter()
+        .map(|(guard, reason)| format!("{} {guard}: {reason}", guard.number()))
+        .collect();
+    each.join("; ")
+}
+
+/// The domain that was lost as a whole, if that is what the guards against many failures have met. Of several the smallest
+/// explains most.
+fn domain_of(ruling: &Ruling, facts: &Facts) -> Option<DomainLoss> {
+    let many = |(guard, _): &(Guard, String)| matches!(guard, Guard::Segment | Guard::Global | Guard::Cliff);
+    if !ruling.holds.iter().any(many) {
+        return None;
+    }
+    facts
+        .domains
+        .iter()
+        .filter(|domain| domain.is_whole())
+        .min_by_key(|domain| domain.hosts)
+        .cloned()
+}

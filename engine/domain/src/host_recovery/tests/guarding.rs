@@ -1,0 +1,450 @@
+//! The guards on the way of one recovery (R24, I8).
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use super::bed::{Bed, heard, nova_time, region};
+use crate::entity::notification::NotificationStatus;
+use crate::fault::FaultClass;
+use crate::guard::{Dated, Guard, Region};
+use crate::host_recovery::{HoldKind, HostRecovery, Stage};
+use crate::power::Power;
+use crate::recovery::{Command, FenceOrder, Life, Observation, Word};
+use crate::reserved::Aggregate;
+use crate::{HostId, RecoveryId};
+
+/// Five of ten hosts at once, the first of them this one.
+fn five_of_ten() -> Region {
+    region(5, 10)
+}
+
+fn held_by(bed: &Bed) -> Vec<Guard> {
+    let hold = bed.state.hold.iter();
+    hold.flat_map(|hold| hold.guards.iter().copied()).collect()
+}
+
+fn waits_for(bed: &Bed) -> Vec<Guard> {
+    let waiting = bed.state.guard.waiting.iter();
+    waiting
+        .flat_map(|waiting| waiting.guards.iter().copied())
+        .collect()
+}
+
+/// So many others were ordered off just now.
+fn ordered(mut region: Region, count: u128) -> Region {
+    region.orders = (0..count)
+        .map(|number| Dated {
+            host: HostId(Uuid::from_u128(100 + number)),
+            recovery: RecoveryId(Uuid::from_u128(100 + number)),
+            age: Duration::from_secs(1),
+        })
+        .collect();
+    region
+}
+
+/// Nova does not hear it, and its device says that it is on.
+fn silent_and_on(bed: &mut Bed) {
+    bed.heartbeat_age(20_000).service();
+    bed.power(Power::On);
+}
+
+#[test]
+fn row09_five_of_ten_hosts_are_held_and_one_that_is_approved_is_fenced() {
+    let mut beds: Vec<Bed> = (0..5).map(|_| Bed::engine()).collect();
+    for bed in &mut beds {
+        bed.claim().around(five_of_ten());
+        assert_eq!(held_by(bed), [Guard::Segment, Guard::Global]);
+        assert_eq!(bed.status, NotificationStatus::Running);
+        let message = bed.message.as_deref().unwrap();
+        assert!(
+            message.starts_with("held: G4 segment: 5 of the segment's 10 hosts"),
+            "{message}"
+        );
+        assert!(message.contains("G5 global"), "{message}");
+    }
+    beds[0].say(Word::Approve);
+    for (number, bed) in beds.iter_mut().enumerate() {
+        for _ in 0..30 {
+            silent_and_on(bed);
+            if bed.orders_off() {
+                break;
+            }
+            bed.tick(1_000);
+        }
+        assert_eq!(bed.orders_off(), number == 0, "host {number}");
+        assert_eq!(bed.state.hold.is_none(), number == 0, "host {number}");
+    }
+}
+
+#[test]
+fn i8_approval_lifts_the_guards_that_were_named_and_no_others() {
+    let mut bed = Bed::with("UNKNOWN", |policy| {
+        policy.guards.protected_hosts = vec!["compute-1".into()]
+    });
+    bed.claim().around(five_of_ten());
+    assert_eq!(held_by(&bed), [Guard::Segment, Guard::Global]);
+    bed.say(Word::Approve);
+    assert_eq!(
+        bed.state.stage,
+        Stage::Begin,
+        "it looks around anew before it goes on"
+    );
+    bed.tick(0);
+    assert_eq!(bed.state.stage, Stage::Fencing);
+    silent_and_on(&mut bed);
+    assert!(!bed.orders_off());
+    assert_eq!(held_by(&bed), [Guard::Protected]);
+    bed.say(Word::Approve);
+    bed.tick(100);
+    silent_and_on(&mut bed);
+    assert!(bed.orders_off(), "{:?}", bed.message);
+}
+
+#[test]
+fn i8_a_storm_that_grows_after_approval_does_not_ask_again_and_another_guard_does() {
+    let mut bed = Bed::engine();
+    bed.claim().around(region(4, 10)).say(Word::Approve);
+    let mut flaps = region(9, 10);
+    for number in 0..2 {
+        flaps.proofs.push(Dated {
+            host: bed.state.host_id,
+            recovery: RecoveryId(Uuid::from_u128(50 + number)),
+            age: Duration::from_secs(600),
+        });
+    }
+    bed.around_later(flaps).tick(0);
+    bed.tick(0);
+    assert_eq!(held_by(&bed), [Guard::Flap]);
+}
+
+#[test]
+fn r24_a_guard_that_waits_goes_on_by_itself() {
+    let mut bed = Bed::engine();
+    let mut young = region(1, 10);
+    young.running_for = Duration::from_secs(10);
+    bed.claim().around(young);
+    assert_eq!(waits_for(&bed), [Guard::StartUp]);
+    assert!(bed.state.hold.is_none());
+    let message = bed.message.clone().unwrap();
+    assert!(message.starts_with("waiting for G0 startup"), "{message}");
+    let said = bed.said;
+    for _ in 0..20 {
+        bed.tick(1_000);
+    }
+    assert_eq!(bed.said, said, "that is said once, not every second");
+    assert_eq!(bed.state.stage, Stage::Begin);
+    bed.around_later(region(1, 10)).tick(1_000);
+    bed.tick(0);
+    assert_eq!(bed.state.stage, Stage::Fencing);
+    assert_eq!(waits_for(&bed), []);
+}
+
+#[test]
+fn r24_an_operator_need_not_wait_and_what_is_waited_for_survives_a_take_over() {
+    let mut bed = Bed::engine();
+    let mut young = region(1, 10);
+    young.running_for = Duration::from_secs(10);
+    bed.claim().around(young);
+    bed.take_over();
+    assert_eq!(waits_for(&bed), [Guard::StartUp]);
+    bed.say(Word::Approve);
+    bed.tick(0);
+    bed.tick(0);
+    assert_eq!(bed.state.stage, Stage::Fencing);
+    bed.take_over().tick(0);
+    assert!(
+        bed.state.guard.lifted.contains(&Guard::StartUp),
+        "nor is the word forgotten"
+    );
+}
+
+#[test]
+fn r24_what_the_engine_cannot_see_nobody_approves_for_it() {
+    let mut bed = Bed::engine();
+    let mut blind = region(1, 10);
+    blind.nova = Err("503".into());
+    bed.claim().around(blind);
+    assert_eq!(waits_for(&bed), [Guard::Observer]);
+    bed.say(Word::Approve);
+    bed.tick(0);
+    bed.tick(0);
+    assert_eq!(bed.state.stage, Stage::Begin);
+    assert_eq!(waits_for(&bed), [Guard::Observer]);
+}
+
+#[test]
+fn r24_an_order_is_deferred_when_three_were_given_and_a_host_found_off_is_not() {
+    let mut bed = Bed::engine();
+    bed.claim().around(ordered(region(1, 100), 3));
+    assert_eq!(bed.state.stage, Stage::Fencing, "that is no reason not to look");
+    silent_and_on(&mut bed);
+    assert!(!bed.orders_off());
+    assert_eq!(waits_for(&bed), [Guard::Rate]);
+    let mut other = Bed::engine();
+    other.claim().around(ordered(region(1, 100), 3));
+    other.heartbeat_age(5_000).service();
+    other.power(Power::Off).tick(3_000).power(Power::Off);
+    assert!(other.state.proof.is_some());
+    bed.around_later(ordered(region(1, 100), 2)).tick(1_000);
+    bed.heartbeat_age(20_000).service();
+    assert!(bed.orders_off());
+    let window = Duration::from_secs(300);
+    assert_eq!(
+        bed.record.order,
+        Some(FenceOrder {
+            at_most: Some(3),
+            within: window
+        })
+    );
+}
+
+#[test]
+fn r24_the_journal_has_the_last_word_on_the_rate_and_nothing_of_the_order_remains() {
+    let mut bed = Bed::engine().begun();
+    silent_and_on(&mut bed);
+    assert!(bed.orders_off());
+    let order = bed
+        .commands
+        .iter()
+        .find(|one| matches!(one, Command::PowerOff { .. }))
+        .unwrap()
+        .clone();
+    bed.see_all(vec![Observation::NotSent(order), Observation::OrderRefused]);
+    assert!(!bed.state.fence.ordered);
+    assert_eq!(bed.state.fence.first_order, None);
+    assert_eq!(waits_for(&bed), [Guard::Rate]);
+    // It is still only suspected: an operator's no ends it.
+    bed.pulse(true, true);
+    assert_eq!(bed.status, NotificationStatus::Ignored);
+    assert_eq!(bed.record.life, Some(Life::Closed));
+}
+
+#[test]
+fn an_order_is_counted_once_for_each_episode_however_often_it_is_given() {
+    let mut bed = Bed::engine().begun();
+    silent_and_on(&mut bed);
+    assert!(bed.record.order.is_some());
+    let refused = super::bed::fault(Some(503), FaultClass::Transient, false);
+    bed.see(Observation::PowerOff(Err(refused)));
+    for _ in 0..10 {
+        silent_and_on(&mut bed);
+        bed.tick(2_000);
+        assert!(bed.record.order.is_none());
+    }
+}
+
+#[test]
+fn r24_a_storm_that_comes_before_the_proof_holds_a_host_that_was_found_off() {
+    let mut bed = Bed::engine().begun();
+    bed.heartbeat_age(5_000).service();
+    bed.power(Power::Off).around_later(five_of_ten()).tick(3_000);
+    bed.power(Power::Off);
+    assert!(bed.state.proof.is_none());
+    assert_eq!(held_by(&bed), [Guard::Segment, Guard::Global]);
+    assert_eq!(bed.state.hold.as_ref().unwrap().kind, HoldKind::Storm);
+    bed.say(Word::Approve).tick(500);
+    bed.power(Power::Off).tick(3_000).power(Power::Off);
+    assert!(bed.state.proof.is_some(), "{:?}", bed.message);
+}
+
+#[test]
+fn i4_a_storm_that_comes_after_the_order_leaves_it_alone() {
+    let mut bed = Bed::engine().begun();
+    silent_and_on(&mut bed);
+    assert!(bed.orders_off());
+    bed.see(Observation::PowerOff(Ok(())));
+    bed.around_later(five_of_ten()).tick(5_000);
+    bed.power(Power::Off).tick(3_000).power(Power::Off);
+    assert!(bed.state.proof.is_some());
+    assert!(bed.state.hold.is_none());
+}
+
+#[test]
+fn row11_maintenance_before_the_order_ends_it_and_after_the_order_the_fence_goes_on() {
+    let mut bed = Bed::engine().begun();
+    bed.heartbeat_age(20_000).service();
+    bed.pulse(true, true);
+    assert_eq!(bed.status, NotificationStatus::Ignored);
+    assert_eq!(bed.state.stage, Stage::Over);
+
+    let mut bed = Bed::engine().begun();
+    silent_and_on(&mut bed);
+    assert!(bed.orders_off());
+    bed.pulse(true, true);
+    assert_eq!(bed.status, NotificationStatus::Running, "it is not cancelled");
+    bed.see(Observation::PowerOff(Ok(())));
+    assert!(
+        bed.wants(|command| *command == Command::ReadPower),
+        "the fence is followed"
+    );
+    bed.power(Power::Off).tick(3_000).power(Power::Off);
+    assert!(bed.state.proof.is_some());
+    for _ in 0..10 {
+        bed.tick(1_000);
+        assert!(bed.updates().is_none(), "and nothing more is begun (R20)");
+    }
+    bed.pulse(true, false);
+    bed.heartbeat_age(30_000).service();
+    bed.power(Power::Off).tick(500);
+    assert!(
+        bed.updates().is_some(),
+        "until it is taken back: {:?}",
+        bed.message
+    );
+}
+
+fn with_rack(mut region: Region, hosts: usize, silent: usize) -> Region {
+    let nova = region.nova.as_mut().unwrap();
+    nova.aggregates.push(Aggregate {
+        id: 1,
+        name: "r7".into(),
+        zone: None,
+        hosts: (1..=hosts).map(|number| format!("compute-{number}")).collect(),
+        metadata: [("failure_domain".to_owned(), "rack:r7".to_owned())].into(),
+    });
+    for number in 1..=silent {
+        let name = format!("compute-{number}");
+        let mut service = heard(&name);
+        let beat = 70_000 + u64::try_from(number).unwrap() * 1_000;
+        service.last_heartbeat = Some(nova_time(beat));
+        nova.services.insert(name, Some(service));
+    }
+    region
+}
+
+#[test]
+fn a_rack_that_is_lost_as_a_whole_is_named_in_the_reason_even_if_it_took_a_while() {
+    let mut bed = Bed::engine();
+    bed.claim().around(with_rack(region(6, 20), 8, 6));
+    assert_eq!(held_by(&bed), [Guard::Global]);
+    assert!(
+        !bed.message.as_deref().unwrap().contains("rack"),
+        "two of its hosts live"
+    );
+    bed.around_later(with_rack(region(8, 20), 8, 8)).tick(2_500);
+    bed.tick(0);
+    let reason = bed.state.hold.clone().unwrap().reason;
+    assert!(
+        reason.starts_with(
+            "rack r7: 8 of 8 hosts lost within 7 s; approve all with `tachi recovery approve --domain rack:r7` ("
+        ),
+        "{reason}"
+    );
+    assert_eq!(held_by(&bed), [Guard::Segment, Guard::Global]);
+    assert_eq!(bed.message, Some(format!("held: {reason}")));
+    let said = bed.said;
+    for _ in 0..100 {
+        bed.tick(10_000);
+    }
+    assert_eq!(bed.said, said, "that is said once");
+    bed.take_over().tick(0);
+    let domain = bed.state.hold.clone().unwrap().domain.unwrap();
+    assert_eq!(
+        (domain.name.as_str(), domain.lost, domain.hosts),
+        ("rack:r7", 8, 8)
+    );
+    bed.say(Word::Approve);
+    bed.tick(0);
+    bed.tick(0);
+    assert_eq!(bed.state.stage, Stage::Fencing);
+}
+
+#[test]
+fn r24_a_cliff_is_waited_out_for_three_intervals_in_the_recoverys_own_time() {
+    let cliff = || {
+        let mut seen = region(1, 100);
+        let nova = seen.nova.as_mut().unwrap();
+        for number in 1..=60 {
+            let name = format!("compute-{number}");
+            let mut service = heard(&name);
+            service.last_heartbeat = Some(nova_time(60_000));
+            nova.services.insert(name, Some(service));
+        }
+        // Silent for longer than the fractions look back.
+        for service in nova.services.values_mut().flatten() {
+            service.nova_now = service
+                .last_heartbeat
+                .map(|beat| crate::Timestamp::from_micros(beat.micros() + 400_000_000));
+        }
+        for number in 61..=100 {
+            let name = format!("compute-{number}");
+            nova.services.insert(name.clone(), Some(heard(&name)));
+        }
+        seen
+    };
+    let mut bed = Bed::engine();
+    bed.claim().around(cliff());
+    assert_eq!(waits_for(&bed), [Guard::Cliff]);
+    bed.tick(15_000).tick(0);
+    bed.take_over().tick(0);
+    assert_eq!(waits_for(&bed), [Guard::Cliff]);
+    let mut over = Bed::engine();
+    over.claim().around(cliff());
+    over.around_later(region(1, 100)).tick(15_000).tick(0);
+    assert_eq!(over.state.stage, Stage::Fencing, "it was a moment of Nova's");
+    bed.tick(15_000).tick(0);
+    assert_eq!(held_by(&bed), [Guard::Cliff]);
+}
+
+#[test]
+fn two_reporters_may_speak_against_nova_and_one_may_not() {
+    for (reporters, expected) in [(1, false), (2, true)] {
+        let mut seen = region(1, 10);
+        seen.hosts[0].reporters = reporters;
+        let mut bed = Bed::engine();
+        bed.claim().around(seen);
+        bed.heartbeat_age(1_000).service();
+        bed.power(Power::On);
+        assert_eq!(bed.orders_off(), expected, "{reporters}");
+    }
+}
+
+#[test]
+fn a_warning_is_told_once_and_stops_nothing() {
+    let mut bed = Bed::engine();
+    let mut seen = region(1, 3);
+    for host in ["compute-2", "compute-3"] {
+        let mut service = heard(host);
+        service.enabled = host == "nowhere";
+        seen.nova
+            .as_mut()
+            .unwrap()
+            .services
+            .insert(host.into(), Some(service));
+    }
+    let far = heard("far");
+    seen.nova
+        .as_mut()
+        .unwrap()
+        .services
+        .insert("far".into(), Some(far));
+    bed.claim().around(seen);
+    assert_eq!(bed.state.stage, Stage::Fencing);
+    let told = |bed: &Bed| {
+        bed.record
+            .steps
+            .iter()
+            .any(|step| step.text.contains("G8 capacity"))
+    };
+    assert!(told(&bed));
+    assert!(!told(bed.tick(5_000)));
+    assert_eq!(bed.state.guard.warned, BTreeSet::from([Guard::Capacity]));
+}
+
+#[test]
+fn a_storm_that_an_older_version_held_is_approved_as_it_was_then() {
+    let mut bed = Bed::engine();
+    bed.claim().around(five_of_ten());
+    let mut head: serde_json::Value = serde_json::from_str(&bed.state.head().unwrap()).unwrap();
+    head["hold"].as_object_mut().unwrap().remove("guards");
+    head["hold"].as_object_mut().unwrap().remove("domain");
+    head.as_object_mut().unwrap().remove("guard");
+    bed.state = HostRecovery::restore(&head.to_string(), &[]).unwrap();
+    bed.claim();
+    bed.say(Word::Approve);
+    bed.tick(0);
+    bed.tick(0);
+    assert_eq!(bed.state.stage, Stage::Fencing);
+}

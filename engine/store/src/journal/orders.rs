@@ -1,0 +1,63 @@
+//! Hosts that were ordered off, and how many of them lately (R24).
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use sea_orm::{
+    ActiveModelTrait as _, ColumnTrait as _, EntityTrait as _, QueryFilter as _, QuerySelect as _, Set,
+};
+use tachi_domain::Timestamp;
+use tachi_domain::recovery::FenceOrder;
+
+use crate::entity::{fence_order, recovery};
+use crate::error::Stop;
+use crate::lock;
+use crate::work::Tx;
+
+/// All who order a host off take this, so that no two of them are the last one that is allowed.
+const LOCK: &str = "fence-orders";
+
+/// What is older than this is of interest to nobody.
+const KEPT: Duration = Duration::from_hours(7 * 24);
+
+/// Sets one down, unless there are too many already. A recovery that orders again is counted once.
+pub(super) async fn count(
+    tx: &Tx,
+    row: &recovery::Model,
+    order: FenceOrder,
+    now: Timestamp,
+) -> Result<bool, Stop> {
+    lock::take(tx, [LOCK.to_owned()]).await?;
+    if let Some(at_most) = order.at_most {
+        let others: Vec<String> = fence_order::Entity::find()
+            .select_only()
+            .column(fence_order::Column::RecoveryUuid)
+            .filter(fence_order::Column::At.gt(before(now, order.within)))
+            .filter(fence_order::Column::RecoveryUuid.ne(&row.uuid))
+            .into_tuple()
+            .all(tx)
+            .await?;
+        let others: BTreeSet<String> = others.into_iter().collect();
+        if others.len() >= usize::try_from(at_most).unwrap_or(usize::MAX) {
+            return Ok(false);
+        }
+    }
+    let ordered = fence_order::ActiveModel {
+        recovery_uuid: Set(row.uuid.clone()),
+        host_uuid: Set(row.host_uuid.clone()),
+        at: Set(now.micros()),
+        ..Default::default()
+    };
+    ordered.insert(tx).await?;
+    fence_order::Entity::delete_many()
+        .filter(fence_order::Column::At.lt(before(now, KEPT)))
+        .exec(tx)
+        .await?;
+    Ok(true)
+}
+
+/// So long before `now`, in microseconds.
+pub(super) fn before(now: Timestamp, time: Duration) -> i64 {
+    let time = i64::try_from(time.as_micros()).unwrap_or(i64::MAX);
+    now.micros().saturating_sub(time)
+}

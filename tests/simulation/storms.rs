@@ -1,0 +1,354 @@
+//! What the guards against storms meet, and whether anything is done that they should have prevented (R24).
+//!
+//! It is drawn from a generator of its own, so that adding to it leaves everything else as it was.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tachi_domain::guard::{Dated, Guard, GuardPolicy, NovaView, Region, RegionHost, Witness};
+use tachi_domain::host_recovery::HostRecovery;
+use tachi_domain::nova::Service;
+use tachi_domain::policy::FencingMode;
+use tachi_domain::recovery::{RecoveryKind, Word};
+use tachi_domain::reserved::Aggregate;
+use tachi_domain::{HostId, RecoveryId, SegmentId, ServiceId};
+use uuid::Uuid;
+
+use crate::journal::RecIx;
+use crate::mishap::Mishap;
+use crate::nova::{HostIx, host_name, stamp};
+use crate::rng::Rng;
+use crate::world::{HOSTS, World, note};
+
+/// What is decided was seen at most three seconds before it was decided, and that was asked for a little earlier still.
+const SEEN: u64 = 5_000;
+
+/// The rate's window.
+const WINDOW: u64 = 300_000;
+
+/// Hosts of another segment, which nothing ever happens to.
+const FAR: usize = 5;
+
+/// See the module.
+#[derive(Clone, Debug)]
+pub(crate) struct Storms {
+    /// The cluster's first engine started so long before the run.
+    pub started_before: u64,
+    /// Host 0 must not be fenced without a word: as a file says, or as an aggregate does.
+    pub protected: Option<bool>,
+    /// Other hosts that were ordered off before the run, and how long before.
+    pub ordered: Vec<u64>,
+    /// So often host 0 was proven off before.
+    pub proven: u64,
+    /// No scheduler is up, from and to.
+    pub no_scheduler: Option<(u64, u64)>,
+    /// Nova hears no host, or half of them, from and to.
+    pub deaf: Option<(u64, u64, bool)>,
+    /// Engines reach no witness, from and to; without it there is none.
+    pub no_witness: Option<(u64, u64)>,
+    /// So many hosts, beginning with host 0, are one rack.
+    pub rack: usize,
+    /// The far segment's hosts and all but host 0 of ours are disabled.
+    pub no_room: bool,
+}
+
+impl Storms {
+    pub(crate) fn draw(seed: u64, mode: FencingMode) -> Self {
+        let mut rng = Rng::new(seed ^ 0x5eed_0024);
+        let mut some = |percent: u64, low: u64, high: u64| {
+            let drawn = rng.between(low, high);
+            rng.percent(percent).then_some(drawn)
+        };
+        let started_before = some(12, 0, 310_000);
+        let protected = some(8, 0, 1);
+        let ordered = some(12, 1, 4);
+        let proven = some(8, 1, 3);
+        let no_scheduler = some(8, 0, 20_000);
+        let deaf = some(10, 0, 20_000);
+        let no_witness = some(8, 0, 30_000);
+        let rack = some(50, 2, 3);
+        let no_room = some(6, 0, 0);
+        let half = rng.percent(50);
+        let deaf = deaf.filter(|_| mode == FencingMode::Engine);
+        let ages = (0..ordered.unwrap_or(0)).map(|_| rng.between(0, 320_000)).collect();
+        let mut long = |from: u64| (from, from + rng.between(5_000, 120_000));
+        Self {
+            started_before: started_before.unwrap_or(3_600_000),
+            protected: protected.map(|by| by == 0),
+            ordered: ages,
+            proven: proven.unwrap_or(0),
+            no_scheduler: no_scheduler.map(&mut long),
+            deaf: deaf.map(|from| {
+                let (from, to) = long(from);
+                (from, to, half)
+            }),
+            no_witness: no_witness.map(&mut long),
+            rack: usize::try_from(rack.unwrap_or(0)).unwrap(),
+            no_room: no_room.is_some(),
+        }
+    }
+
+    pub(crate) fn rules(&self) -> GuardPolicy {
+        GuardPolicy {
+            protected_hosts: if self.protected == Some(true) {
+                vec!["*-0".into()]
+            } else {
+                Vec::new()
+            },
+            ..GuardPolicy::default()
+        }
+    }
+
+    /// Nova hears this host no more, whatever the host does.
+    pub(crate) fn is_deaf_to(&self, host: HostIx, now: u64) -> bool {
+        self.deaf
+            .is_some_and(|(from, to, half)| now >= from && now < to && (!half || host < HOSTS))
+    }
+}
+
+fn within(time: Option<(u64, u64)>, now: u64) -> bool {
+    time.is_some_and(|(from, to)| now >= from && now < to)
+}
+
+pub(crate) fn host_id(host: HostIx) -> HostId {
+    HostId(Uuid::from_u128(0x40 + u128::try_from(host).unwrap()))
+}
+
+pub(crate) fn recovery_id(rec: RecIx) -> RecoveryId {
+    RecoveryId(Uuid::from_u128(0x4ec + u128::try_from(rec).unwrap()))
+}
+
+/// Something before the run.
+fn before(number: usize) -> RecoveryId {
+    RecoveryId(Uuid::from_u128(0xbef0 + u128::try_from(number).unwrap()))
+}
+
+impl World {
+    /// What an engine sees when it looks around. The database has answered.
+    pub(crate) fn region(&mut self) -> Region {
+        let storms = self.weather.storms.clone();
+        let now = self.now;
+        let recovering: BTreeSet<HostIx> = self.recovering();
+        let maintenance = self.journal.maintenance.clone();
+        let host = |host: HostIx| RegionHost {
+            id: host_id(host),
+            name: host_name(host),
+            segment: SegmentId(Uuid::from_u128(if host < HOSTS { 1 } else { 2 })),
+            on_maintenance: maintenance.contains(&host),
+            by_operator: maintenance.contains(&host),
+            recovering: recovering.contains(&host),
+            reporters: 1,
+        };
+        let age = |at: u64| Duration::from_millis(now - at);
+        let mut orders: Vec<Dated> = self
+            .journal
+            .orders
+            .iter()
+            .map(|(rec, at)| Dated {
+                host: host_id(self.journal.recs[*rec].host),
+                recovery: recovery_id(*rec),
+                age: age(*at),
+            })
+            .collect();
+        for (number, ago) in storms.ordered.iter().enumerate() {
+            orders.push(Dated {
+                host: host_id(HOSTS + FAR + number),
+                recovery: before(number),
+                age: Duration::from_millis(now + ago),
+            });
+        }
+        let mut proofs: Vec<Dated> = self
+            .journal
+            .proofs
+            .iter()
+            .map(|(rec, at)| Dated {
+                host: host_id(self.journal.recs[*rec].host),
+                recovery: recovery_id(*rec),
+                age: age(*at),
+            })
+            .collect();
+        for number in 0..storms.proven {
+            proofs.push(Dated {
+                host: host_id(0),
+                recovery: before(100 + usize::try_from(number).unwrap()),
+                age: Duration::from_millis(now + 400_000),
+            });
+        }
+        let down = within(self.weather.more.nova_down, now);
+        if storms.deaf.is_some_and(|(from, to, _)| now >= from && now < to) {
+            self.mishap(Mishap::NovaDeaf);
+        }
+        let witness = storms.no_witness.map(|time| Witness {
+            name: "gateway".into(),
+            reached: !within(Some(time), now),
+        });
+        Region {
+            running_for: Duration::from_millis(now + storms.started_before),
+            hosts: (0..HOSTS + FAR).map(host).collect(),
+            orders,
+            proofs,
+            nova: if down {
+                Err("nova said 503".into())
+            } else {
+                Ok(self.nova_view(&storms))
+            },
+            witnesses: witness.into_iter().collect(),
+            domains: BTreeMap::new(),
+        }
+    }
+
+    fn nova_view(&self, storms: &Storms) -> NovaView {
+        let now = self.now;
+        let mut services: BTreeMap<String, Option<Service>> = (0..HOSTS)
+            .map(|host| (host_name(host), Some(self.nova.show_service(host, now))))
+            .collect();
+        for far in HOSTS..HOSTS + FAR {
+            let deaf = storms.deaf.filter(|_| storms.is_deaf_to(far, now));
+            let beat = deaf.map_or(now / 10_000 * 10_000, |(from, ..)| from / 10_000 * 10_000);
+            let service = Service {
+                id: ServiceId(Uuid::from_u128(0x5e4 + u128::try_from(far).unwrap())),
+                host: host_name(far),
+                enabled: !storms.no_room,
+                disabled_reason: None,
+                up: true,
+                forced_down: false,
+                last_heartbeat: Some(stamp(beat)),
+                nova_now: Some(stamp(now / 1_000 * 1_000)),
+            };
+            services.insert(host_name(far), Some(service));
+        }
+        if storms.no_room && self.chaos() {
+            for host in 1..HOSTS {
+                if let Some(Some(service)) = services.get_mut(&host_name(host)) {
+                    service.enabled = false;
+                }
+            }
+        }
+        let aggregate = |id, key: &str, value: &str, hosts: usize| Aggregate {
+            id,
+            name: format!("aggregate-{id}"),
+            zone: None,
+            hosts: (0..hosts).map(host_name).collect(),
+            metadata: [(key.to_owned(), value.to_owned())].into(),
+        };
+        let mut aggregates = vec![aggregate(1, "failure_domain", "rack:r7", storms.rack)];
+        if storms.protected == Some(false) {
+            aggregates.push(aggregate(2, "no-fence", "true", 1));
+        }
+        NovaView {
+            services,
+            scheduler_up: !within(storms.no_scheduler, now),
+            aggregates,
+        }
+    }
+
+    fn recovering(&self) -> BTreeSet<HostIx> {
+        let open = self.journal.recs.iter().filter(|row| row.is_open_for_host());
+        open.map(|row| row.host).collect()
+    }
+
+    /// Since when more hosts are being recovered than one failure explains.
+    pub(crate) fn note_storm(&mut self) {
+        let many = self.recovering().len() > 1;
+        self.storm_since = many.then(|| self.storm_since.unwrap_or(self.now));
+    }
+
+    /// What the guards said, once for each time it was said.
+    pub(crate) fn note_guards(&mut self, rec: RecIx, state: &HostRecovery, told: bool) {
+        let row = &mut self.journal.recs[rec];
+        let now: BTreeSet<Guard> = state
+            .hold
+            .iter()
+            .flat_map(|hold| hold.guards.iter())
+            .chain(state.guard.waiting.iter().flat_map(|waiting| waiting.guards.iter()))
+            .chain(state.guard.warned.iter())
+            .copied()
+            .collect();
+        for guard in &now {
+            if row.guards.insert(*guard) {
+                self.stats.guards[*guard as usize] += 1;
+            }
+        }
+        let alone = told
+            && state
+                .message
+                .as_deref()
+                .is_some_and(|text| text.contains("is reported down, but"));
+        self.stats.guards[Guard::Corroboration as usize] += u64::from(alone);
+        let named = state.hold.as_ref().is_some_and(|hold| hold.domain.is_some());
+        self.stats.domains += u64::from(named && told);
+    }
+
+    fn approved(&self, rec: RecIx) -> bool {
+        self.journal.recs[rec].words.contains(&Word::Approve)
+    }
+
+    /// A host is about to be ordered off: everything that was to be seen must have been looked at.
+    pub(crate) fn check_order(&mut self, rec: RecIx, host: HostIx) {
+        self.check_storm(rec, "ordered off");
+        let storms = &self.weather.storms;
+        if self.approved(rec) {
+            return;
+        }
+        let rows = self.journal.orders.iter().filter(|(one, _)| *one != rec);
+        let others: BTreeSet<RecIx> = rows
+            .filter(|(_, at)| self.now - at < WINDOW)
+            .map(|(one, _)| *one)
+            .collect();
+        let earlier = storms
+            .ordered
+            .iter()
+            .filter(|ago| self.now + **ago < WINDOW)
+            .count();
+        let prevented = if self.now + storms.started_before < WINDOW {
+            Some(Guard::StartUp)
+        } else if host == 0 && storms.protected.is_some() {
+            Some(Guard::Protected)
+        } else if host == 0 && storms.proven >= 2 {
+            Some(Guard::Flap)
+        } else if others.len() + earlier >= 3 {
+            Some(Guard::Rate)
+        } else {
+            None
+        };
+        if let Some(guard) = prevented {
+            note!(self, "recovery {rec}");
+            self.violate(format!(
+                "host {host} is ordered off, and {guard} has not been asked (R24)"
+            ));
+        }
+    }
+
+    /// A host that was found off is taken for lost.
+    pub(crate) fn check_found_off(&mut self, rec: RecIx) {
+        if self.journal.orders.iter().all(|(one, _)| *one != rec) {
+            self.check_storm(rec, "taken for lost");
+        }
+    }
+
+    fn check_storm(&mut self, rec: RecIx, what: &str) {
+        let long = self.storm_since.is_some_and(|since| self.now - since > SEEN);
+        if long && !self.approved(rec) {
+            let host = self.journal.recs[rec].host;
+            self.violate(format!(
+                "host {host} is {what} in a storm nobody has approved (R24)"
+            ));
+        }
+    }
+
+    /// Held is never lost: what is open at the end says what it waits for.
+    pub(crate) fn check_held(&mut self) {
+        let silent = self.journal.recs.iter().position(|row| {
+            row.kind == RecoveryKind::Host && row.is_open_for_host() && row.message.is_none()
+        });
+        if let Some(rec) = silent {
+            self.violate(format!("recovery {rec} is open at the end and does not say why"));
+        }
+    }
+
+    /// The look around of a call.
+    pub(crate) fn look_around(&mut self) -> Arc<Region> {
+        Arc::new(self.region())
+    }
+}
