@@ -36,6 +36,11 @@ impl HostRecovery {
         };
         match call {
             ServerCall::Lock => lock_failed(one, &fault, now),
+            // Looking at the lists again would say nothing new: they are of the host, and it may be on none.
+            ServerCall::Prepare if fault.status == Some(404) && matches!(one.step, MoveStep::Waiting { .. }) => {
+                one.deleted();
+                finish(one, End::Left, now, record);
+            }
             ServerCall::Prepare => {
                 if let Preparation::Asked { loose, .. } = &mut one.preparation {
                     if fault.maybe_done {

@@ -220,6 +220,18 @@ fn a_reset_that_never_came_is_asked_for_again() {
 }
 
 #[test]
+fn an_instance_deleted_before_it_could_be_prepared_is_left() {
+    let mut bed = Bed::engine().planned(vec![was(VmState::Paused, PowerState::Other)]);
+    bed.answer(
+        1,
+        ServerCall::Prepare,
+        Err(fault(Some(404), FaultClass::Permanent, false)),
+    );
+    assert_eq!(bed.step(1), &MoveStep::Over(End::Left));
+    assert!(bed.one(1).note.as_deref().unwrap().contains("deleted"));
+}
+
+#[test]
 fn an_instance_whose_state_has_changed_is_prepared_after_all() {
     let mut bed = Bed::engine().planned(vec![server(1)]);
     bed.answer(
