@@ -310,7 +310,7 @@ mod tests {
 
     #[async_trait]
     impl Device for Fake {
-        fn name(&self) -> &str {
+        fn name(&self) -> &'static str {
             "fake"
         }
 
@@ -318,7 +318,7 @@ mod tests {
             Kind::Exec
         }
 
-        fn endpoint(&self) -> &str {
+        fn endpoint(&self) -> &'static str {
             "fake"
         }
 
@@ -379,148 +379,151 @@ mod tests {
         )
     }
 
+    /// Case, action, readings, what becomes of commands, exit code, what is said, commands that were given.
+    type Case = (&'static str, &'static str, Words, Words, u8, &'static str, Words);
+    type Words = &'static [&'static str];
+
+    const CASES: &[Case] = &[
+        ("row 1", "off", &["off"], &[], DONE, "Success: Already OFF\n", &[]),
+        (
+            "off once is not off",
+            "off",
+            &["off", "on", "off"],
+            &[],
+            DONE,
+            "Success: Powered OFF\n",
+            &["off"],
+        ),
+        (
+            "row 2",
+            "off",
+            &["on", "on", "off"],
+            &[],
+            DONE,
+            "Success: Powered OFF\n",
+            &["off"],
+        ),
+        (
+            "off, on, off, off",
+            "off",
+            &["on", "off", "on", "off", "off"],
+            &[],
+            DONE,
+            "Success: Powered OFF\n",
+            &["off"],
+        ),
+        (
+            "row 3: a device that lies",
+            "off",
+            &["on"],
+            &[],
+            FAILED,
+            "",
+            &["off", "off"],
+        ),
+        (
+            "row 4: off and on in turn",
+            "off",
+            &["on", "off", "on", "off", "on", "off", "on", "off", "on"],
+            &[],
+            FAILED,
+            "",
+            &["off", "off"],
+        ),
+        ("i6: never clear", "off", &["?"], &[], FAILED, "", &["off", "off"]),
+        ("row 5: wrong password", "off", &["x"], &[], FAILED, "", &[]),
+        (
+            "row 6: nobody there",
+            "off",
+            &["!"],
+            &["!"],
+            FAILED,
+            "",
+            &["off"; 20],
+        ),
+        ("refused", "off", &["on"], &["x"], FAILED, "", &["off"]),
+        (
+            "lost on the way",
+            "off",
+            &["on", "on", "off"],
+            &["!"],
+            DONE,
+            "Success: Powered OFF\n",
+            &["off", "off"],
+        ),
+        (
+            "lost on the way back",
+            "off",
+            &["on", "on", "off"],
+            &["lost"],
+            DONE,
+            "Success: Powered OFF\n",
+            &["off"],
+        ),
+        (
+            "on",
+            "on",
+            &["off", "off", "on"],
+            &[],
+            DONE,
+            "Success: Powered ON\n",
+            &["on"],
+        ),
+        (
+            "on already",
+            "on",
+            &["on"],
+            &[],
+            DONE,
+            "Success: Already ON\n",
+            &[],
+        ),
+        ("never on", "on", &["off"], &[], FAILED, "", &["on"]),
+        (
+            "reboot",
+            "reboot",
+            &["on", "off", "off", "off", "on"],
+            &[],
+            DONE,
+            "Success: Rebooted\n",
+            &["off", "on"],
+        ),
+        (
+            "reboot, and it stays off",
+            "reboot",
+            &["on", "off"],
+            &[],
+            DONE,
+            "Success: Rebooted\n",
+            &["off", "on"],
+        ),
+        (
+            "reboot, and on is refused",
+            "reboot",
+            &["on", "off"],
+            &["ok", "x"],
+            DONE,
+            "Success: Rebooted\n",
+            &["off", "on"],
+        ),
+        (
+            "reboot of what stays on",
+            "reboot",
+            &["on"],
+            &[],
+            FAILED,
+            "",
+            &["off", "off"],
+        ),
+        ("status on", "status", &["on"], &[], DONE, "Status: ON\n", &[]),
+        ("status off", "status", &["off"], &[], OFF, "Status: OFF\n", &[]),
+        ("status unknown", "status", &["?"], &[], FAILED, "", &[]),
+        ("status of nobody", "status", &["!"], &[], FAILED, "", &[]),
+    ];
+
     #[tokio::test(start_paused = true)]
     async fn every_action_ends_as_the_contract_has_it() {
-        type Words = &'static [&'static str];
-        // (case, action, readings, commands, exit code, what is said, commands that were given)
-        let cases: Vec<(&str, &str, Words, Words, u8, &str, Words)> = vec![
-            ("row 1", "off", &["off"], &[], DONE, "Success: Already OFF\n", &[]),
-            (
-                "off once is not off",
-                "off",
-                &["off", "on", "off"],
-                &[],
-                DONE,
-                "Success: Powered OFF\n",
-                &["off"],
-            ),
-            (
-                "row 2",
-                "off",
-                &["on", "on", "off"],
-                &[],
-                DONE,
-                "Success: Powered OFF\n",
-                &["off"],
-            ),
-            (
-                "off, on, off, off",
-                "off",
-                &["on", "off", "on", "off", "off"],
-                &[],
-                DONE,
-                "Success: Powered OFF\n",
-                &["off"],
-            ),
-            (
-                "row 3: a device that lies",
-                "off",
-                &["on"],
-                &[],
-                FAILED,
-                "",
-                &["off", "off"],
-            ),
-            (
-                "row 4: off and on in turn",
-                "off",
-                &["on", "off", "on", "off", "on", "off", "on", "off", "on"],
-                &[],
-                FAILED,
-                "",
-                &["off", "off"],
-            ),
-            ("i6: never clear", "off", &["?"], &[], FAILED, "", &["off", "off"]),
-            ("row 5: wrong password", "off", &["x"], &[], FAILED, "", &[]),
-            (
-                "row 6: nobody there",
-                "off",
-                &["!"],
-                &["!"],
-                FAILED,
-                "",
-                &["off"; 20],
-            ),
-            ("refused", "off", &["on"], &["x"], FAILED, "", &["off"]),
-            (
-                "lost on the way",
-                "off",
-                &["on", "on", "off"],
-                &["!"],
-                DONE,
-                "Success: Powered OFF\n",
-                &["off", "off"],
-            ),
-            (
-                "lost on the way back",
-                "off",
-                &["on", "on", "off"],
-                &["lost"],
-                DONE,
-                "Success: Powered OFF\n",
-                &["off"],
-            ),
-            (
-                "on",
-                "on",
-                &["off", "off", "on"],
-                &[],
-                DONE,
-                "Success: Powered ON\n",
-                &["on"],
-            ),
-            (
-                "on already",
-                "on",
-                &["on"],
-                &[],
-                DONE,
-                "Success: Already ON\n",
-                &[],
-            ),
-            ("never on", "on", &["off"], &[], FAILED, "", &["on"]),
-            (
-                "reboot",
-                "reboot",
-                &["on", "off", "off", "off", "on"],
-                &[],
-                DONE,
-                "Success: Rebooted\n",
-                &["off", "on"],
-            ),
-            (
-                "reboot, and it stays off",
-                "reboot",
-                &["on", "off"],
-                &[],
-                DONE,
-                "Success: Rebooted\n",
-                &["off", "on"],
-            ),
-            (
-                "reboot, and on is refused",
-                "reboot",
-                &["on", "off"],
-                &["ok", "x"],
-                DONE,
-                "Success: Rebooted\n",
-                &["off", "on"],
-            ),
-            (
-                "reboot of what stays on",
-                "reboot",
-                &["on"],
-                &[],
-                FAILED,
-                "",
-                &["off", "off"],
-            ),
-            ("status on", "status", &["on"], &[], DONE, "Status: ON\n", &[]),
-            ("status off", "status", &["off"], &[], OFF, "Status: OFF\n", &[]),
-            ("status unknown", "status", &["?"], &[], FAILED, "", &[]),
-            ("status of nobody", "status", &["!"], &[], FAILED, "", &[]),
-        ];
-        for (case, action, says, takes, code, said, commands) in cases {
+        for &(case, action, says, takes, code, said, commands) in CASES {
             let fake = Fake::new(says, takes);
             let (got, out, err) = act(action, &fake, PATIENCE).await;
             assert_eq!((got, out.as_str()), (code, said), "{case}: {err}");

@@ -684,6 +684,15 @@ async fn a_plug_may_name_the_system_id() {
     assert_eq!(fake.lines().len(), 4, "nothing was asked for those");
 }
 
+/// Case, owner, superuser, MAAS's date, parts of the warnings.
+type Case = (
+    &'static str,
+    &'static str,
+    bool,
+    &'static str,
+    &'static [&'static str],
+);
+
 #[tokio::test]
 async fn the_self_test_says_what_would_go_wrong() {
     let owned = |owner: &'static str| {
@@ -694,14 +703,6 @@ async fn the_self_test_says_what_would_go_wrong() {
         }
     };
     let date = |seconds: &str| vec![("date", format!("Tue, 14 Nov 2023 {seconds} GMT"))];
-    // (case, owner, superuser, MAAS's date, parts of the warnings)
-    type Case = (
-        &'static str,
-        &'static str,
-        bool,
-        &'static str,
-        &'static [&'static str],
-    );
     let cases: [Case; 5] = [
         ("all is well", "tachi", false, "22:13:20", &[]),
         ("an administrator", "juju", true, "22:13:20", &[]),
