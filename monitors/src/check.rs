@@ -215,14 +215,10 @@ fn registered(settings: &Settings, found: Result<Registration, Failed>) -> Findi
 fn spool(settings: &Settings, kind: Kind) -> Finding {
     let part = format!("{} spool", kind.name());
     let folder = settings.folder(kind).join("spool");
-    if !folder.exists() {
-        return Finding::note(part, format!("{} is made at the first start", folder.display()));
-    }
-    match tachi_spool::Spool::open(&folder, settings.delivery.limits) {
-        Ok((spool, _)) if spool.is_empty() => Finding::good(part, "nothing waits"),
-        Ok((spool, _)) => Finding::note(part, format!("{} reports wait", spool.len())),
-        Err(tachi_spool::SpoolError::InUse { .. }) => Finding::good(part, "in use: the monitor runs"),
-        Err(error) => Finding::wrong(part, Failure::new("opening it", error).chain()),
+    match tachi_spool::Spool::waiting(&folder) {
+        Ok(0) => Finding::good(part, "nothing waits"),
+        Ok(waiting) => Finding::note(part, format!("{waiting} reports wait")),
+        Err(error) => Finding::note(part, Failure::new("looking at it", error).chain()),
     }
 }
 

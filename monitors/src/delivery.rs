@@ -14,7 +14,7 @@ use std::time::Duration;
 use tachi_instance_ha::{Answer, Class, Failed};
 use tachi_spool::Record;
 use tokio::sync::Notify;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use self::choose::{Choice, Tries, choose};
@@ -72,7 +72,7 @@ impl Courier {
             if last.is_none() && stop.is_cancelled() {
                 last = Some(Instant::now() + self.settings.drain);
             }
-            self.warm(&mut memory).await;
+            self.warm(&mut memory, &stop).await;
             let now = Instant::now();
             let paused = memory.not_before.filter(|until| *until > now);
             let next = match paused {
@@ -84,7 +84,7 @@ impl Courier {
                     if last.is_some_and(|last| now >= last) {
                         break;
                     }
-                    self.deliver(*record, &mut memory).await;
+                    self.deliver(*record, &mut memory, &stop).await;
                     continue;
                 }
                 // Nothing more to do now, and no time to wait for better.
@@ -109,15 +109,33 @@ impl Courier {
     }
 
     /// Keeps a good token at hand.
-    async fn warm(&self, memory: &mut Memory) {
+    async fn warm(&self, memory: &mut Memory, stop: &CancellationToken) {
         let now = Instant::now();
         if memory.failures > 0 || memory.warm_at.is_some_and(|at| at > now) {
             return;
         }
         memory.warm_at = Some(now + WARM);
-        match self.post.warm().await {
-            Ok(()) => self.health.good("login"),
-            Err(failed) => self.health.bad("login", failed.text),
+        match self.answered(self.post.warm(), stop).await {
+            Some(Ok(())) => self.health.good("login"),
+            Some(Err(failed)) => self.health.bad("login", failed.text),
+            None => {}
+        }
+    }
+
+    /// What is answered; `None` if it is not, and the process has to end. A slow answer is no stuck loop: everything that is
+    /// asked has a deadline. What is not waited for any more may have been taken, and is known the next time.
+    async fn answered<T>(&self, asked: impl Future<Output = T>, stop: &CancellationToken) -> Option<T> {
+        let mut asked = std::pin::pin!(asked);
+        let mut last = std::pin::pin!(async {
+            stop.cancelled().await;
+            sleep(self.settings.drain).await;
+        });
+        loop {
+            tokio::select! {
+                answer = &mut asked => return Some(answer),
+                () = &mut last => return None,
+                () = sleep(IDLE) => self.health.beat_of("delivery"),
+            }
         }
     }
 
@@ -157,8 +175,10 @@ impl Courier {
         choice
     }
 
-    async fn deliver(&self, record: Record, memory: &mut Memory) {
-        let outcome = self.post.post(&record).await;
+    async fn deliver(&self, record: Record, memory: &mut Memory, stop: &CancellationToken) {
+        let Some(outcome) = self.answered(self.post.post(&record), stop).await else {
+            return;
+        };
         self.look_at_the_clock(memory);
         match outcome {
             Ok(answer) => {

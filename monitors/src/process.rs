@@ -120,7 +120,7 @@ impl Monitor for Processes {
         health: Health,
         stop: CancellationToken,
     ) -> Result<(), Failure> {
-        let systemd = Systemd::system();
+        let systemd = Systemd::system(health.clone());
         let mut team = Team {
             hands: Arc::new(Machine {
                 systemd: systemd.clone(),
@@ -265,7 +265,7 @@ impl Check for Checks {
             PART,
             format!("{} names {} processes", path.display(), entries.len()),
         )];
-        let systemd = Systemd::system();
+        let systemd = Systemd::system(Health::default());
         if entries.iter().any(|entry| entry.unit.is_some())
             && let Err(why) = systemd.is_there().await
         {

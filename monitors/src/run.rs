@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::Parser as _;
 use tachi_instance_ha::Client;
@@ -23,6 +24,9 @@ use crate::reporter::Keeper;
 use crate::settings::Settings;
 use crate::{check, host, instance, introspective, logging, out, process, telling};
 
+/// How long the tasks of a monitor that has ended may still report.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+
 /// The `tachi-monitor` program.
 pub fn main() -> ExitCode {
     // Two TLS stacks would make rustls panic at run time; there is one, and it is named here.
@@ -36,8 +40,8 @@ pub fn main() -> ExitCode {
     // One thread is enough, and a thread costs memory on every hypervisor.
     let runtime = match tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .max_blocking_threads(4)
-        .thread_stack_size(512 << 10)
+        .max_blocking_threads(16)
+        .thread_stack_size(1 << 20)
         .build()
     {
         Ok(runtime) => runtime,
@@ -171,7 +175,10 @@ async fn serve(
             None => watching.await,
         };
         // Nobody can report any more; what was reported is written, then delivered.
-        let _ = keeping.await;
+        // A task that a monitor has left behind is not waited for.
+        if tokio::time::timeout(LAST_WORDS, keeping).await.is_err() {
+            tracing::warn!("something of the monitor still runs");
+        }
         told.cancel();
         let _ = delivering.await;
         ended.map_err(|error| Failure::new("watching", error))?

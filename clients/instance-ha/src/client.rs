@@ -17,6 +17,9 @@ use crate::{http, text};
 /// Longest wait that the API is granted when it asks for one.
 const LONGEST_WAIT: Duration = Duration::from_secs(300);
 
+/// How long an early renewal that failed is not tried again.
+const RENEWAL_PAUSE: Duration = Duration::from_secs(30);
+
 /// No clock was compared yet.
 const NO_SKEW: i64 = i64::MIN;
 
@@ -195,16 +198,29 @@ impl Client {
         {
             return Ok(token.clone());
         }
-        // If this is dropped or fails, the next call tries again.
-        *current = None;
-        let token = keystone::fetch(&self.http, &self.keystone, &self.options.credentials, |catalog| {
+        let fetched = keystone::fetch(&self.http, &self.keystone, &self.options.credentials, |catalog| {
             catalog.find(self.options.interface, self.options.region.as_deref())
         })
-        .await?;
-        if token.endpoint.is_ok() {
-            *current = Some(token.clone());
+        .await;
+        let failed = match fetched {
+            Ok(token) => {
+                // Without the API in its catalogue it is of no use: the next call asks for another.
+                *current = token.endpoint.is_ok().then(|| token.clone());
+                return Ok(token);
+            }
+            Err(failed) => failed,
+        };
+        match current.as_mut() {
+            Some(token) if refused != Some(&token.value) && Instant::now() < token.ends_at => {
+                tracing::warn!(reason = %failed.text, "the token ends soon and could not be renewed; it is used as long as it lasts");
+                token.renew_at = Instant::now() + RENEWAL_PAUSE;
+                Ok(token.clone())
+            }
+            _ => {
+                *current = None;
+                Err(failed)
+            }
         }
-        Ok(token)
     }
 }
 

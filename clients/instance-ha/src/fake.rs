@@ -33,6 +33,8 @@ struct State {
     tokens: usize,
     keystone: Option<u16>,
     no_catalog: bool,
+    /// Tokens that live so many seconds; an hour if not set.
+    life: Option<u32>,
 }
 
 /// See the module.
@@ -70,6 +72,10 @@ impl Fake {
 
     pub(crate) fn without_catalog(&self, without: bool) {
         self.state.lock().unwrap().no_catalog = without;
+    }
+
+    pub(crate) fn tokens_live(&self, seconds: u32) {
+        self.state.lock().unwrap().life = Some(seconds);
     }
 
     pub(crate) fn asked(&self) -> Vec<Asked> {
@@ -141,8 +147,15 @@ fn answer(state: &Mutex<State>, asked: &Asked, base: &str) -> Option<(String, St
         serde_json::json!([{"type": "instance-ha", "endpoints": [
             {"interface": "public", "region": "RegionOne", "url": format!("{base}/v1/project")}]}])
     };
+    let life = state.life.unwrap_or(3600);
+    let expires = format!(
+        "2026-01-01T{:02}:{:02}:{:02}.000000Z",
+        life / 3600,
+        life / 60 % 60,
+        life % 60
+    );
     let body = serde_json::json!({"token": {
-        "issued_at": "2026-01-01T00:00:00.000000Z", "expires_at": "2026-01-01T01:00:00.000000Z", "catalog": catalog}});
+        "issued_at": "2026-01-01T00:00:00.000000Z", "expires_at": expires, "catalog": catalog}});
     let headers = format!("X-Subject-Token: token-{}\r\n", state.tokens);
     Some(("201 Created".into(), headers, body.to_string()))
 }

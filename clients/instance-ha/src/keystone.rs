@@ -27,6 +27,8 @@ pub(crate) struct Token {
     pub(crate) endpoint: Result<Url, String>,
     /// When it is renewed, by a clock nobody sets.
     pub(crate) renew_at: Instant,
+    /// When it ends.
+    pub(crate) ends_at: Instant,
     /// Keystone's clock minus ours when it was given, if Keystone said a time.
     pub(crate) skew_seconds: Option<i64>,
 }
@@ -79,6 +81,7 @@ pub(crate) async fn fetch(
         value,
         endpoint: find(&reply.token.catalog),
         renew_at: asked + life.saturating_sub(EARLY).max(life / 2),
+        ends_at: asked + life,
         skew_seconds: skew(&headers),
     })
 }

@@ -154,6 +154,20 @@ impl Spool {
         }
     }
 
+    /// How many records wait in `folder`, without taking or changing it: whoever looks may be another user than the owner.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be read.
+    pub fn waiting(folder: &Path) -> Result<usize, SpoolError> {
+        let path = folder.join("queue");
+        match std::fs::read(&path) {
+            Ok(bytes) => Ok(Read::of(&bytes).records.len()),
+            Err(source) if source.kind() == std::io::ErrorKind::NotFound => Ok(0),
+            Err(source) => Err(SpoolError::Read { path, source }),
+        }
+    }
+
     /// Keeps `entries`, all of them or none, and gives their numbers. When this returns they are on the disk.
     ///
     /// When there is no room, the oldest minor records go, if that is enough and the new ones are not minor themselves.

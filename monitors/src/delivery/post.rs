@@ -1,7 +1,7 @@
 //! Who takes reports.
 
 use async_trait::async_trait;
-use tachi_instance_ha::{Answer, Client, Failed};
+use tachi_instance_ha::{Answer, Class, Client, Failed};
 use tachi_spool::Record;
 
 /// Takes reports.
@@ -15,10 +15,26 @@ pub(crate) trait Post: Send + Sync {
     fn skew_seconds(&self) -> Option<i64>;
 }
 
+/// Whether the API rejects a report for the evidence beside it. It says so in words only; a report that causes no recovery
+/// because of a header would be worse than one without.
+fn is_about_evidence(failed: &Failed) -> bool {
+    failed.class == Class::Rejected && failed.text.to_ascii_lowercase().contains("evidence")
+}
+
 #[async_trait]
 impl Post for Client {
     async fn post(&self, record: &Record) -> Result<Answer, Failed> {
-        self.notify(&record.body, record.header.as_deref()).await
+        let answer = self.notify(&record.body, record.header.as_deref()).await;
+        match answer {
+            Err(failed) if record.header.is_some() && is_about_evidence(&failed) => {
+                tracing::error!(
+                    subject = %record.subject, answer = %failed.text,
+                    "the API does not understand the evidence; the report goes without it"
+                );
+                self.notify(&record.body, None).await
+            }
+            answer => answer,
+        }
     }
 
     async fn warm(&self) -> Result<(), Failed> {
@@ -27,5 +43,32 @@ impl Post for Client {
 
     fn skew_seconds(&self) -> Option<i64> {
         self.skew_seconds()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn r18_only_evidence_that_is_not_understood_is_left_out() {
+        let cases = [
+            (Class::Rejected, "400: X-Tachi-Fence-Evidence: unknown kind", true),
+            (
+                Class::Rejected,
+                "400: Host with name x could not be found.",
+                false,
+            ),
+            (Class::Away, "503: evidence", false),
+        ];
+        for (class, text, want) in cases {
+            let failed = Failed {
+                class,
+                text: text.to_owned(),
+                retry_after: None,
+                status: None,
+            };
+            assert_eq!(is_about_evidence(&failed), want, "{text}");
+        }
     }
 }

@@ -19,6 +19,8 @@ struct Api {
     never: Mutex<Option<(String, Failed)>>,
     asked: Mutex<Vec<(String, Instant)>>,
     took: Mutex<Vec<String>>,
+    /// It takes this long to answer.
+    slow: Mutex<Duration>,
 }
 
 #[async_trait]
@@ -334,6 +336,29 @@ async fn stopping_delivers_what_waits_and_keeps_what_cannot_be() {
     rig.courier.await.unwrap();
     assert!(Instant::now() - begin < Duration::from_secs(6));
     assert_eq!(rig.store.with(|spool| spool.len()).await, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn mw04_a_slow_api_is_no_stuck_loop_and_does_not_delay_the_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let api = api();
+    *api.slow.lock().unwrap() = Duration::from_secs(300);
+    let rig = Rig::start(folder.path(), &api, "");
+    rig.reporter.report(&stopped("a")).await.unwrap();
+    rig.until("a try", |api| !api.asked.lock().unwrap().is_empty())
+        .await;
+    tokio::time::sleep(Duration::from_secs(100)).await;
+    rig.health.beat();
+    assert!(rig.health.condition().healthy, "{:?}", rig.health.condition());
+    let begin = Instant::now();
+    rig.stop.cancel();
+    rig.courier.await.unwrap();
+    assert!(begin.elapsed() < Duration::from_secs(12), "{:?}", begin.elapsed());
+    assert_eq!(
+        rig.store.with(|spool| spool.len()).await,
+        1,
+        "kept for the next start"
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -6,6 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use tokio::io::unix::AsyncFd;
+use tokio::sync::Semaphore;
 
 use super::find::{self, Seen};
 use super::probe::{Probe, State};
@@ -95,11 +96,24 @@ impl PidProbe {
     }
 }
 
+/// Looks at a time. One that is stuck keeps its place, so that no more threads get stuck than this.
+static LOOKS: Semaphore = Semaphore::const_new(2);
+
 /// Does something that may take long on another thread.
 async fn apart<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, String> {
-    match tokio::time::timeout(LONGEST_LOOK, tokio::task::spawn_blocking(work)).await {
-        Ok(Ok(value)) => Ok(value),
-        Ok(Err(error)) => Err(format!("looking at processes: {error}")),
+    let look = async {
+        let place = LOOKS.acquire().await.map_err(|error| error.to_string())?;
+        let work = move || {
+            let done = work();
+            drop(place);
+            done
+        };
+        tokio::task::spawn_blocking(work)
+            .await
+            .map_err(|error| error.to_string())
+    };
+    match tokio::time::timeout(LONGEST_LOOK, look).await {
+        Ok(done) => done.map_err(|why| format!("looking at processes: {why}")),
         Err(_) => Err("looking at processes takes too long: one of them is stuck in the kernel".to_owned()),
     }
 }

@@ -14,6 +14,7 @@ use zbus::proxy::CacheProperties;
 use zbus::{Connection, OwnedObjectPath, fdo};
 
 use super::probe::{Probe, State};
+use crate::health::Health;
 
 /// How long systemd may take to answer.
 const ANSWER: Duration = Duration::from_secs(10);
@@ -55,6 +56,7 @@ type Connected = dyn Fn() -> Pin<Box<dyn Future<Output = zbus::Result<Connection
 pub(super) struct Systemd {
     connect: Arc<Connected>,
     connection: Arc<Mutex<Option<Connection>>>,
+    health: Health,
 }
 
 /// How a unit is.
@@ -68,8 +70,8 @@ struct Standing {
 
 impl Systemd {
     /// Over the system's bus.
-    pub(super) fn system() -> Self {
-        Self::over(|| Box::pin(Connection::system()))
+    pub(super) fn system(health: Health) -> Self {
+        Self::over(|| Box::pin(Connection::system()), health)
     }
 
     fn over(
@@ -77,10 +79,12 @@ impl Systemd {
         + Send
         + Sync
         + 'static,
+        health: Health,
     ) -> Self {
         Self {
             connect: Arc::new(connect),
             connection: Arc::default(),
+            health,
         }
     }
 
@@ -89,10 +93,21 @@ impl Systemd {
         if let Some(connection) = &*held {
             return Ok(connection.clone());
         }
+        let made = self.connect().await;
+        match &made {
+            Ok(connection) => {
+                *held = Some(connection.clone());
+                self.health.good("systemd");
+            }
+            Err(why) => self.health.bad("systemd", why.clone()),
+        }
+        made
+    }
+
+    async fn connect(&self) -> Result<Connection, String> {
         let connection = answered("connecting to systemd", (self.connect)()).await?;
         let manager = manager(&connection).await?;
         answered("subscribing to systemd", manager.subscribe()).await?;
-        *held = Some(connection.clone());
         Ok(connection)
     }
 

@@ -214,3 +214,28 @@ async fn mw13_a_host_is_looked_for_in_every_page_of_every_segment() {
     };
     assert_eq!(found, want);
 }
+
+#[tokio::test]
+async fn a_token_is_used_as_long_as_it_lasts_while_keystone_is_away() {
+    let fake = Fake::start().await;
+    // Renewed after a second, and good for two.
+    fake.tokens_live(2);
+    let client = Client::new(options(&fake.url)).unwrap();
+    client.notify(BODY, None).await.unwrap();
+    fake.keystone_answers(Some(503));
+    tokio::time::timeout(Duration::from_secs(20), async {
+        let renewal = "POST /v3/auth/tokens";
+        let mut asked = lines(&fake);
+        while asked.iter().filter(|line| *line == renewal).count() < 2 {
+            client.notify(BODY, None).await.unwrap();
+            asked.extend(lines(&fake));
+            tokio::task::yield_now().await;
+        }
+        // It has ended: there is none any more.
+        while client.notify(BODY, None).await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await
+    .unwrap();
+}

@@ -69,6 +69,17 @@ fn mw03_what_was_put_is_there_after_a_restart_in_order() {
 }
 
 #[test]
+fn looking_takes_and_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    assert_eq!(Spool::waiting(folder.path()).unwrap(), 0);
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    let (mut spool, _) = open(folder.path());
+    spool.put(vec![entry("a"), entry("b")], &at(1)).unwrap();
+    spool.gone(&[1]).unwrap();
+    assert_eq!(Spool::waiting(folder.path()).unwrap(), 1);
+}
+
+#[test]
 fn one_process_has_it() {
     let folder = tempfile::tempdir().unwrap();
     let (spool, _) = open(folder.path());

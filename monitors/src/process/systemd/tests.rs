@@ -104,10 +104,11 @@ impl Fake {
         let client = Builder::unix_stream(ours).p2p();
         let (server, client) = tokio::join!(server.build(), client.build());
         let client = client.unwrap();
-        let systemd = Systemd::over(move || {
+        let connect = move || -> Pin<Box<dyn Future<Output = zbus::Result<Connection>> + Send>> {
             let client = client.clone();
             Box::pin(async move { Ok(client) })
-        });
+        };
+        let systemd = Systemd::over(connect, Health::default());
         let fake = Self {
             server: server.unwrap(),
             asked,
@@ -216,5 +217,22 @@ async fn a_connection_that_breaks_is_made_anew() {
     assert!(
         probe.systemd.connection.lock().await.is_none(),
         "the next look connects"
+    );
+}
+
+#[tokio::test]
+async fn mw25_systemd_that_is_away_is_in_the_health() {
+    let health = Health::default();
+    let connect = || -> Pin<Box<dyn Future<Output = zbus::Result<Connection>> + Send>> {
+        Box::pin(async { Err(zbus::Error::Failure("no bus here".to_owned())) })
+    };
+    let systemd = Systemd::over(connect, health.clone());
+    let mut probe = UnitProbe::new("nova-compute.service", systemd);
+    assert!(matches!(probe.state().await, State::Unknown(why) if why.contains("no bus here")));
+    assert!(
+        health
+            .condition()
+            .line()
+            .contains("systemd: connecting to systemd")
     );
 }
