@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::host::ExplainArgs;
 use crate::kind::Kind;
 
 /// What happens on a hypervisor is told to the Instance-HA API.
@@ -43,9 +44,21 @@ pub(crate) struct ConfigArgs {
 
 /// `tachi-monitor host`.
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct HostArgs {
+    #[command(subcommand)]
+    pub(crate) command: Option<HostCommand>,
     #[command(flatten)]
     pub(crate) config: ConfigArgs,
+}
+
+/// What to do instead of watching.
+#[derive(Debug, Subcommand)]
+pub(crate) enum HostCommand {
+    /// Print the verdict on each node of a saved `crm_mon` output, and why
+    Explain(ExplainArgs),
+    /// What Pacemaker starts as an alert agent: has the host monitor of this machine look at once
+    Alert,
 }
 
 /// `tachi-monitor check`.

@@ -106,6 +106,12 @@ impl Health {
         }
     }
 
+    /// What is wrong with a part, for tests.
+    #[cfg(test)]
+    pub(crate) fn trouble(&self, part: &str) -> Option<String> {
+        self.state().parts.get(part).cloned().flatten()
+    }
+
     /// What the service manager shows about the monitor while all is well.
     pub fn status(&self, status: impl Into<String>) {
         let status = status.into();

@@ -1,22 +1,144 @@
-//! The host monitor.
+//! The host monitor: watches the other hosts, by what a cluster says of them.
+//!
+//! ```text
+//! alert agent -> poke --+
+//! timer ----------------+-> crm_mon, cibadmin -> tachi-pacemaker (verdict, plan) -> claims -> Reporter
+//! ```
 
-use crate::check::{Check, Finding};
+mod bridge;
+mod checks;
+mod claims;
+mod consul;
+mod evidence;
+mod explain;
+#[cfg(test)]
+mod fake_http;
+mod ipmi;
+mod kubernetes;
+mod poke;
+mod samples;
+mod state;
+mod tools;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tachi_pacemaker::{Brake, Names, Pace, Rules};
+
+use crate::cli::HostCommand;
 use crate::clock::Clock;
 use crate::failure::Failure;
+use crate::kind::Kind;
 use crate::monitor::Monitor;
 use crate::settings::Settings;
 
+pub(crate) use checks::Checks;
+pub(crate) use explain::ExplainArgs;
+pub(crate) use poke::SOCKET as ALERT_SOCKET;
+
+use bridge::{Bridge, Setup};
+use ipmi::PowerCheck;
+use poke::Pokes;
+use tools::Programs;
+
+/// Attributes decide only who speaks first: not waited for longer than this.
+const ATTRIBUTES: Duration = Duration::from_secs(2);
+
 /// The monitor.
-pub(crate) fn monitor(_settings: &Settings, _clock: &Clock) -> Result<Box<dyn Monitor>, Failure> {
-    Err(Failure::told("the host monitor is not in this build"))
+pub(crate) fn monitor(settings: &Settings, clock: &Clock) -> Result<Box<dyn Monitor>, Failure> {
+    match settings.host.driver {
+        "consul" => Ok(Box::new(consul::Driver::new(settings, clock)?)),
+        "kubernetes" => Ok(Box::new(kubernetes::Driver::new(settings, clock)?)),
+        _ => pacemaker(settings, clock),
+    }
 }
 
-/// What `tachi-monitor check` looks at.
-pub(crate) struct Checks;
+fn pacemaker(settings: &Settings, clock: &Clock) -> Result<Box<dyn Monitor>, Failure> {
+    let file = state::File::open(&settings.folder(Kind::Host))?;
+    let cluster = Arc::new(Programs {
+        limit: settings.bridge.limit,
+        short: ATTRIBUTES,
+    });
+    let pokes = match Pokes::listen(&settings.bridge.socket) {
+        Ok(pokes) => Some(pokes),
+        // The timer alone is enough, only slower.
+        Err(failure) => {
+            tracing::warn!("no alert agent can wake this monitor: {}", failure.chain());
+            None
+        }
+    };
+    let power = (!settings.host.disable_ipmi_check).then(|| PowerCheck {
+        program: "ipmitool".to_owned(),
+        timeout: settings.host.ipmi_timeout,
+        retries: settings.host.ipmi_retry_max,
+        interval: settings.host.ipmi_retry_interval,
+    });
+    let bridge = Bridge::new(setup(settings), cluster, pokes, power, clock.clone(), file)?;
+    Ok(Box::new(bridge))
+}
 
-#[async_trait::async_trait]
-impl Check for Checks {
-    async fn check(&self, _settings: &Settings) -> Vec<Finding> {
-        vec![Finding::wrong("host", "the host monitor is not in this build")]
+fn setup(settings: &Settings) -> Setup {
+    let (host, bridge) = (&settings.host, &settings.bridge);
+    let span = |duration| chrono::TimeDelta::from_std(duration).unwrap_or_default();
+    let mut rules = Rules {
+        skew: span(bridge.skew),
+        need_cib: true,
+        ..Rules::default()
+    };
+    rules.null_agents.extend(bridge.null_agents.iter().cloned());
+    // Upstream's samples: so many looks must agree before something without proof is told.
+    let samples = bridge.poll * u32::try_from(host.samples.saturating_sub(1)).unwrap_or(u32::MAX);
+    Setup {
+        hostname: settings.hostname.clone(),
+        restrict_to_remotes: host.restrict_to_remotes,
+        poll: bridge.poll,
+        turn: bridge.turn,
+        pace: Pace {
+            started_after: bridge.started_after.max(samples),
+            lost_after: (!bridge.lost_after.is_zero()).then(|| bridge.lost_after.max(samples)),
+            brake: Brake {
+                percent: bridge.storm_percent,
+                floor: bridge.storm_floor,
+                window: bridge.storm_window,
+                hold: bridge.storm_hold,
+            },
+        },
+        rules,
+        names: Names {
+            map: bridge.node_map.iter().cloned().collect(),
+            hosts: Vec::new(),
+        },
+        cluster: bridge.cluster.clone(),
     }
+}
+
+/// `tachi-monitor host explain` and `tachi-monitor host alert`.
+pub(crate) fn command(command: &HostCommand) -> Result<u8, Failure> {
+    match command {
+        HostCommand::Explain(args) => explain::run(args),
+        HostCommand::Alert => {
+            poke();
+            Ok(crate::out::DONE)
+        }
+    }
+}
+
+/// Whether Pacemaker has started this process as its alert agent.
+pub(crate) fn is_alert_agent() -> bool {
+    poke::is_agent(std::env::args_os().next().as_deref())
+}
+
+/// The alert agent.
+pub(crate) fn alert() -> ExitCode {
+    poke();
+    ExitCode::from(crate::out::DONE)
+}
+
+fn poke() {
+    let variable = |name: &str| std::env::var(name).ok();
+    poke::alert(
+        variable("CRM_alert_kind").as_deref(),
+        variable("CRM_alert_recipient").as_deref(),
+    );
 }

@@ -40,6 +40,6 @@ pub use monitor::Monitor;
 pub use reporter::{ReportError, Reporter};
 pub use run::main;
 pub use settings::{
-    ConsulSettings, GuestSettings, HostSettings, InstanceSettings, KubernetesSettings, ProcessSettings,
-    Settings,
+    BridgeSettings, ConsulSettings, GuestSettings, HostSettings, InstanceSettings, KubernetesSettings,
+    ProcessSettings, Settings,
 };

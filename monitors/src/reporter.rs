@@ -34,6 +34,8 @@ struct Message {
     entry: Option<Entry>,
     /// Reports about this that wait are dropped, for this reason.
     overtakes: Option<(String, String)>,
+    /// Nothing is written: how many reports about this wait?
+    asks: Option<String>,
     kept: Kept,
 }
 
@@ -84,6 +86,26 @@ impl Reporter {
         self.send(None, Some((subject.to_owned(), why.to_owned()))).await
     }
 
+    /// How many reports about `subject` are not delivered yet.
+    ///
+    /// # Errors
+    ///
+    /// Nobody knows: the monitor is stopping.
+    pub async fn waiting(&self, subject: &str) -> Result<usize, ReportError> {
+        let (kept, answer) = oneshot::channel();
+        let message = Message {
+            entry: None,
+            overtakes: None,
+            asks: Some(subject.to_owned()),
+            kept,
+        };
+        self.queue
+            .send(message)
+            .await
+            .map_err(|_| ReportError::Stopping)?;
+        answer.await.map_err(|_| ReportError::Stopping)?
+    }
+
     async fn send(
         &self,
         entry: Option<Entry>,
@@ -93,6 +115,7 @@ impl Reporter {
         let message = Message {
             entry,
             overtakes,
+            asks: None,
             kept,
         };
         self.queue
@@ -146,7 +169,15 @@ impl Keeper {
         }
     }
 
-    async fn keep(&self, group: Vec<Message>) {
+    async fn keep(&self, mut group: Vec<Message>) {
+        if let Some(subject) = group.first_mut().and_then(|message| message.asks.take()) {
+            let waiting = self.store.with(move |spool| about(spool, &subject).len()).await;
+            for message in group {
+                // Who does not wait for the answer does not need it.
+                let _ = message.kept.send(Ok(waiting));
+            }
+            return;
+        }
         let at = self.clock.stamp();
         let (mut entries, mut waiting) = (Vec::new(), Vec::new());
         let mut overtakes = None;
@@ -192,14 +223,17 @@ fn about(spool: &Spool, subject: &str) -> Vec<u64> {
     about.map(|record| record.seq).collect()
 }
 
+/// A report and nothing else.
+fn plain(message: &Message) -> bool {
+    message.overtakes.is_none() && message.asks.is_none()
+}
+
 /// What can be written with one sync: plain reports together, one that overtakes alone.
 fn groups(batch: Vec<Message>) -> Vec<Vec<Message>> {
     let mut groups: Vec<Vec<Message>> = Vec::new();
     for message in batch {
         match groups.last_mut() {
-            Some(last)
-                if message.overtakes.is_none() && last.iter().all(|before| before.overtakes.is_none()) =>
-            {
+            Some(last) if plain(&message) && last.iter().all(plain) => {
                 last.push(message);
             }
             _ => groups.push(vec![message]),

@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::cli::{Cli, Command, ConfigArgs};
+use crate::cli::{Cli, Command, ConfigArgs, HostArgs};
 use crate::clock::Clock;
 use crate::delivery::{Courier, Store};
 use crate::failure::Failure;
@@ -29,6 +29,10 @@ const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// The `tachi-monitor` program.
 pub fn main() -> ExitCode {
+    // Before anything else: a cluster waits for it.
+    if host::is_alert_agent() {
+        return host::alert();
+    }
     // Two TLS stacks would make rustls panic at run time; there is one, and it is named here.
     if rustls::crypto::ring::default_provider()
         .install_default()
@@ -65,6 +69,10 @@ pub fn main() -> ExitCode {
 
 async fn command(command: Command) -> Result<u8, Failure> {
     match command {
+        Command::Host(HostArgs {
+            command: Some(command),
+            ..
+        }) => host::command(&command),
         Command::Host(args) => monitor(Kind::Host, &args.config).await,
         Command::Process(args) => monitor(Kind::Process, &args).await,
         Command::Instance(args) => monitor(Kind::Instance, &args).await,

@@ -3,6 +3,7 @@
 //! All of it is read by every monitor, so that a wrong value is found whichever starts first.
 
 mod api;
+mod bridge;
 mod common;
 mod watch;
 
@@ -16,6 +17,7 @@ use crate::cli::ConfigArgs;
 use crate::failure::Failure;
 use crate::kind::Kind;
 
+pub use bridge::BridgeSettings;
 pub use watch::{
     ConsulSettings, GuestSettings, HostSettings, InstanceSettings, KubernetesSettings, ProcessSettings,
 };
@@ -39,6 +41,8 @@ pub struct Settings {
     tempdir: Option<PathBuf>,
     /// `[host]`.
     pub host: HostSettings,
+    /// Our own options of `[host]`, for Pacemaker.
+    pub bridge: BridgeSettings,
     /// `[consul]`.
     pub consul: ConsulSettings,
     /// `[kubernetes]`.
@@ -103,6 +107,7 @@ impl Settings {
             tempdir: common.tempdir,
             api: api::read(&mut r),
             host: watch::host(&mut r),
+            bridge: bridge::bridge(&mut r),
             consul: watch::consul(&mut r),
             kubernetes: watch::kubernetes(&mut r),
             instance: watch::instance(&mut r),

@@ -10,7 +10,6 @@ const WHAT: &str = "the output of crm_mon";
 /// What kind of node it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-#[non_exhaustive]
 pub enum Kind {
     /// Runs corosync and pacemakerd.
     Member,

@@ -46,6 +46,12 @@ pub(crate) fn null_device(cib: &Cib, node: &str, rules: &Rules) -> Option<String
     ))
 }
 
+/// The device that fenced this node, if there is only one that can.
+pub(crate) fn only_device<'c>(cib: &'c Cib, node: &str) -> Option<&'c Device> {
+    let mut devices = cib.devices.iter().filter(|device| covers(device, node));
+    devices.next().filter(|_| devices.next().is_none())
+}
+
 /// Whether Pacemaker may ask this device to fence this node. A device that says nothing is for every node it cares to
 /// list.
 pub(crate) fn covers(device: &Device, node: &str) -> bool {

@@ -10,7 +10,6 @@ use crate::{Brake, Judgement, Proof, Time, Verdict};
 /// What was told of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-#[non_exhaustive]
 pub enum Said {
     /// Off, with proof.
     Fenced,
@@ -71,7 +70,6 @@ impl Default for Pace {
 
 /// What is to be told.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum Report {
     /// Stopped, offline, normal: proven off.
     Fenced(Proof),

@@ -22,7 +22,6 @@ use case::Case;
 /// What a node is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-#[non_exhaustive]
 pub enum Verdict {
     /// Up, by all witnesses.
     Up,
@@ -71,6 +70,12 @@ pub struct Proof {
     pub by_operator: bool,
     /// The CIB's own note of when a remote was fenced, seconds since the epoch.
     pub node_fenced: Option<i64>,
+    /// The device, where only one can have done it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<String>,
+    /// That device's agent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<String>,
 }
 
 /// A verdict with its reason.
@@ -92,6 +97,8 @@ pub struct Rules {
     pub skew: TimeDelta,
     /// How long a node must look up after a fencing before it counts as back: the views lag behind the device.
     pub settle: TimeDelta,
+    /// A fencing of a member that was first heard of so much later proves nothing any more.
+    pub late: TimeDelta,
     /// Agents whose success turns nothing off.
     pub null_agents: Vec<String>,
     /// Without a CIB there is no verdict. A bridge needs this; someone who explains a saved file may do without.
@@ -112,6 +119,7 @@ impl Default for Rules {
         Self {
             skew: TimeDelta::seconds(5),
             settle: TimeDelta::seconds(5),
+            late: TimeDelta::seconds(60),
             null_agents: null.map(str::to_owned).to_vec(),
             need_cib: false,
         }

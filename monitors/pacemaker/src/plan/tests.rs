@@ -22,6 +22,8 @@ fn judgement(verdict: Verdict, fenced_at: i64) -> Judgement {
         client: None,
         by_operator: false,
         node_fenced: None,
+        device: None,
+        agent: None,
     });
     Judgement {
         verdict,

@@ -1,7 +1,7 @@
 //! One node's case: the questions in their order.
 
 use crate::crm_mon::{FenceEvent, FenceStatus, Kind, Node};
-use crate::device::null_device;
+use crate::device::{null_device, only_device};
 use crate::history::NodeHistory;
 use crate::time::{second, show};
 use crate::{Rules, Snapshot, Time};
@@ -30,7 +30,7 @@ impl Case<'_> {
             .fences()
             .find(|fence| fence.status == FenceStatus::Success && kills(fence));
         let success = success.and_then(|fence| Some((fence, fence.completed?)));
-        let age = success.map(|(_, completed)| age(completed, self.past, self.rules));
+        let age = success.map(|(_, completed)| age(completed, self.past, self.noted(), self.rules));
         if let Some(why_not) = self.doubts_about_up() {
             self.gone(success, age, &why_not)
         } else {
@@ -133,6 +133,9 @@ impl Case<'_> {
         if let Some(later) = self.undone_after(completed) {
             return lost(later);
         }
+        if let Some(late) = self.heard_late(completed) {
+            return lost(late);
+        }
         if !self.snapshot.mon.stonith_enabled {
             return lost("fencing is disabled in this cluster".to_owned());
         }
@@ -141,7 +144,9 @@ impl Case<'_> {
                 return lost(null);
             }
             if let Some(doubt) = self.second_witness(completed) {
-                return lost(doubt);
+                // It was fenced once, returned unseen, and then was taken out.
+                let planned = self.taken_out().filter(|_| !self.noted());
+                return planned.map_or_else(|| lost(doubt), |mark| Some(plain(Verdict::Planned, mark)));
             }
         }
         let by_operator = fence.delegate.as_deref() == Some(A_HUMAN);
@@ -160,6 +165,11 @@ impl Case<'_> {
         if self.snapshot.cib.is_none() {
             reason.push_str("; no CIB was given to confirm it");
         }
+        let device = self
+            .snapshot
+            .cib
+            .as_ref()
+            .and_then(|cib| only_device(cib, &self.node.name));
         let proof = Proof {
             target: self.node.name.clone(),
             action: fence.action.clone(),
@@ -169,6 +179,8 @@ impl Case<'_> {
             client: fence.client.clone(),
             by_operator,
             node_fenced: self.node_fenced().filter(|fenced| *fenced > 0),
+            device: device.map(|device| device.id.clone()),
+            agent: device.map(|device| device.agent.clone()),
         };
         Some(Judgement {
             verdict: Verdict::Fenced,

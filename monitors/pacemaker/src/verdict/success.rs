@@ -17,8 +17,9 @@ pub(super) enum Age {
     Unknown,
 }
 
-/// Compares by the order in which things were seen where that is known, by clocks where it is not.
-pub(super) fn age(completed: Time, past: &NodeHistory, rules: &Rules) -> Age {
+/// Compares by the order in which things were seen where that is known, by clocks where it is not. `noted`: the CIB notes
+/// a fencing that it did not note when the node was last up, for it forgets the note then.
+pub(super) fn age(completed: Time, past: &NodeHistory, noted: bool, rules: &Rules) -> Age {
     let Some(up) = past.last_up else {
         return Age::Unknown;
     };
@@ -29,6 +30,10 @@ pub(super) fn age(completed: Time, past: &NodeHistory, rules: &Rules) -> Age {
     let (completed, up) = (second(completed), second(up));
     if completed > up {
         return Age::Newer;
+    }
+    // Neither success nor note was there when it was last up: this machine's clock is ahead of the cluster's.
+    if past.watched && noted {
+        return Age::Tie;
     }
     let slack = if past.watched { rules.skew.num_seconds() } else { 0 };
     if completed >= up - slack {

@@ -386,10 +386,30 @@ fn remotes() {
             Verdict::Fenced,
         ),
         (
-            "older than clocks may differ",
+            "mw27 this machine's clock is minutes ahead, and it was not there when it was up",
+            Scene {
+                last_up: Some("2026-11-20 07:14:36Z"),
+                watched: Some(""),
+                ..fenced()
+            },
+            Verdict::Fenced,
+        ),
+        (
+            "older than last up, watched, and not noted",
             Scene {
                 last_up: Some("2026-11-20 07:09:36Z"),
                 watched: Some(""),
+                node_fenced: 0,
+                ..fenced()
+            },
+            Verdict::Planned,
+        ),
+        (
+            "mw10 fenced and back while nobody watched, then taken out",
+            Scene {
+                watched: Some(""),
+                node_fenced: 0,
+                target_role: Some("Stopped"),
                 ..fenced()
             },
             Verdict::Planned,
@@ -691,6 +711,33 @@ fn members() {
             History::default().with_last_up("ctl2", time(last_up))
         };
         let judged = verdict(&history, &Snapshot::new(mon, cib), &Rules::default())["ctl2"].clone();
+        assert_eq!(judged.verdict, expected, "{name}: {}", judged.reason);
+    }
+}
+
+#[test]
+fn a_members_fencing_that_was_heard_of_late_proves_nothing() {
+    let mon = CrmMon::parse(
+        r#"<crm_mon><summary><current_dc present="true" name="ctl1" with_quorum="true"/>
+        <cluster_options stonith-enabled="true"/></summary><nodes>
+        <node name="ctl2" type="member" online="false"/></nodes><fence_history>
+        <fence_event action="off" target="ctl2" status="success" completed="2026-11-20 07:09:30Z"/></fence_history></crm_mon>"#,
+    )
+    .unwrap();
+    for (name, seen, expected) in [
+        ("at once", "2026-11-20 07:09:31Z", Verdict::Fenced),
+        ("after a restart", "2026-11-20 07:10:20Z", Verdict::Fenced),
+        (
+            "it may have been back and shut down since",
+            "2026-11-20 07:20:00Z",
+            Verdict::Lost,
+        ),
+    ] {
+        let mut history = History::default().with_last_up("ctl2", time("2026-11-20 07:09:00Z"));
+        let cib = Cib::parse(r#"<cib have-quorum="1"/>"#).unwrap();
+        let snapshot = Snapshot::new(mon.clone(), Some(cib)).taken(time(seen));
+        history.notice(&snapshot);
+        let judged = verdict(&history, &snapshot, &Rules::default())["ctl2"].clone();
         assert_eq!(judged.verdict, expected, "{name}: {}", judged.reason);
     }
 }

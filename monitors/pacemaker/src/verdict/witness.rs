@@ -33,12 +33,13 @@ impl Case<'_> {
                 if fenced <= 0 {
                     return Some("the CIB does not note it as fenced".to_owned());
                 }
-                let oldest = self.past.last_up.unwrap_or(completed);
-                let by_clock = self.past.last_up.is_some() && !self.past.watched;
-                let slack = if by_clock {
-                    TimeDelta::zero()
-                } else {
-                    self.rules.skew
+                // It was not noted when the node was last up: no clock says more than that.
+                if self.past.watched {
+                    return None;
+                }
+                let (oldest, slack) = match self.past.last_up {
+                    Some(up) => (up, TimeDelta::zero()),
+                    None => (completed, self.rules.skew),
                 };
                 (fenced < second(oldest - slack))
                     .then(|| "the CIB's note of a fencing is older than when it was last up".to_owned())
@@ -142,5 +143,26 @@ impl Case<'_> {
         self.snapshot
             .note(&self.node.name)
             .and_then(|note| note.node_fenced)
+    }
+
+    /// The CIB notes this remote as fenced, and so has not seen it since.
+    pub(super) fn noted(&self) -> bool {
+        self.node.kind == Kind::Remote && self.node_fenced().is_some_and(|fenced| fenced > 0)
+    }
+
+    /// A member's success that was first seen long after it happened: nobody knows whether the node was back since. Of a
+    /// remote the CIB's note says so.
+    pub(super) fn heard_late(&self, completed: Time) -> Option<String> {
+        if self.node.kind == Kind::Remote {
+            return None;
+        }
+        let (_, seen) = self.past.success.filter(|(known, _)| *known == completed)?;
+        let late = seen - completed;
+        (late > self.rules.late).then(|| {
+            format!(
+                "that was first seen {} s later: it may have been back since",
+                late.num_seconds()
+            )
+        })
     }
 }

@@ -1,0 +1,355 @@
+//! The bridge: looks at the cluster, judges, and tells each change once.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tachi_instance_ha::Notification;
+use tachi_pacemaker::{
+    Cib, CrmMon, FenceStatus, Judgement, Kind, Names, Now, Pace, Rules, Snapshot, Streaks, Time, Verdict,
+    plan, verdict,
+};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::claims::Claims;
+use super::ipmi::PowerCheck;
+use super::poke::Pokes;
+use super::state::{File, Memory};
+use super::tools::{Cluster, ToolError};
+use crate::clock::Clock;
+use crate::failure::Failure;
+use crate::health::Health;
+use crate::monitor::Monitor;
+use crate::reporter::{ReportError, Reporter};
+
+/// A look at the CIB serves so long while `crm_mon` shows no change and all is well.
+const CIB_AGES: Duration = Duration::from_secs(10);
+/// While a fencing is expected the cluster is looked at this often,
+const HASTE: Duration = Duration::from_millis(250);
+/// but for no longer than this.
+const LONGEST_HASTE: Duration = Duration::from_secs(120);
+/// When a node was last up is written to the disk this often; every change is written at once.
+const KEEP: Duration = Duration::from_secs(60);
+/// Pokes that come closer together are answered together.
+const BREATH: Duration = Duration::from_millis(50);
+
+/// Where reports go.
+#[async_trait]
+pub(crate) trait Sink: Send + Sync {
+    /// Kept on disk when this returns; what was reported about the same host and not delivered yet is dropped.
+    async fn tell(&self, report: &Notification, why: &str) -> Result<(), ReportError>;
+    /// Whether a report about this is not delivered yet.
+    async fn waits(&self, subject: &str) -> bool;
+}
+
+#[async_trait]
+impl Sink for Reporter {
+    async fn tell(&self, report: &Notification, why: &str) -> Result<(), ReportError> {
+        self.report_instead(report, why).await.map(|_| ())
+    }
+
+    async fn waits(&self, subject: &str) -> bool {
+        self.waiting(subject).await.is_ok_and(|reports| reports > 0)
+    }
+}
+
+/// What a bridge is set up with.
+#[derive(Debug, Clone)]
+pub(crate) struct Setup {
+    /// This machine's name as a host.
+    pub(crate) hostname: String,
+    /// Only remotes are hosts.
+    pub(crate) restrict_to_remotes: bool,
+    pub(crate) poll: Duration,
+    pub(crate) turn: Duration,
+    pub(crate) pace: Pace,
+    pub(crate) rules: Rules,
+    pub(crate) names: Names,
+    pub(crate) cluster: Option<String>,
+}
+
+/// The bridge.
+pub(crate) struct Bridge {
+    setup: Setup,
+    cluster: Arc<dyn Cluster>,
+    pokes: Option<Pokes>,
+    power: Option<PowerCheck>,
+    clock: Clock,
+    file: File,
+    memory: Memory,
+    saved: (Memory, Option<Instant>),
+    streaks: Streaks,
+    claims: Claims,
+    cib: Option<(CrmMon, Cib, Instant)>,
+    hasty_since: Option<Instant>,
+    strangers: BTreeSet<String>,
+    resumed: bool,
+    started: Instant,
+}
+
+/// Why there is no snapshot.
+#[derive(Debug, thiserror::Error)]
+enum Unseen {
+    #[error(transparent)]
+    Tool(#[from] ToolError),
+    #[error("reading what the cluster says: {}", chain(.0))]
+    Read(#[from] tachi_pacemaker::Error),
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut below = error.source();
+    while let Some(error) = below {
+        text = format!("{text}: {error}");
+        below = error.source();
+    }
+    text
+}
+
+impl Bridge {
+    /// A bridge that goes on where the process before it ended.
+    pub(crate) fn new(
+        setup: Setup,
+        cluster: Arc<dyn Cluster>,
+        pokes: Option<Pokes>,
+        power: Option<PowerCheck>,
+        clock: Clock,
+        file: File,
+    ) -> Result<Self, Failure> {
+        let memory = file.load()?;
+        let claims = Claims::new(setup.turn);
+        Ok(Self {
+            setup,
+            cluster,
+            pokes,
+            power,
+            clock,
+            file,
+            saved: (memory.clone(), None),
+            memory,
+            streaks: Streaks::default(),
+            claims,
+            cib: None,
+            hasty_since: None,
+            strangers: BTreeSet::new(),
+            resumed: false,
+            started: Instant::now(),
+        })
+    }
+
+    fn wall(&self) -> Time {
+        chrono::DateTime::from_timestamp_micros(self.clock.generated().micros()).unwrap_or_default()
+    }
+
+    /// Looks until told to stop.
+    pub(crate) async fn watch(&mut self, sink: &dyn Sink, health: &Health, stop: &CancellationToken) {
+        loop {
+            let began = Instant::now();
+            health.beat();
+            // A look that is not finished when the process is to stop has told nobody anything.
+            tokio::select! {
+                () = self.look(sink, health) => {}
+                () = stop.cancelled() => break,
+            }
+            let next = began + self.pause(began);
+            let poked = async {
+                match &self.pokes {
+                    Some(pokes) => pokes.next().await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = tokio::time::sleep_until(next) => {}
+                () = poked => tokio::time::sleep(BREATH).await,
+                () = stop.cancelled() => break,
+            }
+        }
+        self.claims.leave(self.cluster.as_ref()).await;
+        self.save(health, true).await;
+    }
+
+    fn pause(&self, now: Instant) -> Duration {
+        match self.hasty_since {
+            Some(since) if now - since < LONGEST_HASTE => HASTE.min(self.setup.poll),
+            _ => self.setup.poll,
+        }
+    }
+
+    /// One look at the cluster, and what follows from it.
+    pub(crate) async fn look(&mut self, sink: &dyn Sink, health: &Health) {
+        match self.snapshot().await {
+            Ok(snapshot) => {
+                metrics::gauge!("tachi_monitor_host_last_look_timestamp_seconds").set(seconds(self.wall()));
+                self.judge(&snapshot, sink, health).await;
+            }
+            Err(error) => {
+                self.cib = None;
+                health.bad("pacemaker", chain(&error));
+            }
+        }
+    }
+
+    async fn snapshot(&mut self) -> Result<Snapshot, Unseen> {
+        let now = Instant::now();
+        let usable = self
+            .cib
+            .take()
+            .filter(|(_, _, at)| self.hasty_since.is_none() && now - *at < CIB_AGES);
+        let (mon, cib, at) = if let Some((before, cib, at)) = usable {
+            let mon = CrmMon::parse(&self.cluster.mon().await?)?;
+            if same(&before, &mon) {
+                (mon, cib, at)
+            } else {
+                (mon, Cib::parse(&self.cluster.cib().await?)?, now)
+            }
+        } else {
+            let (mon, cib) = tokio::try_join!(self.cluster.mon(), self.cluster.cib())?;
+            (CrmMon::parse(&mon)?, Cib::parse(&cib)?, now)
+        };
+        self.cib = Some((mon.clone(), cib.clone(), at));
+        Ok(Snapshot::new(mon, Some(cib)).taken(self.wall()))
+    }
+
+    async fn judge(&mut self, snapshot: &Snapshot, sink: &dyn Sink, health: &Health) {
+        let now = Instant::now();
+        self.memory.history.notice(snapshot);
+        let judged = verdict(&self.memory.history, snapshot, &self.setup.rules);
+        self.memory.history.remember(snapshot, &judged);
+        self.memory.history.forget_strangers(snapshot);
+        let nodes: Vec<&str> = snapshot.mon.nodes.iter().map(|node| node.name.as_str()).collect();
+        let me = self
+            .setup
+            .names
+            .node_of(&self.setup.hostname, &nodes)
+            .unwrap_or(&self.setup.hostname)
+            .to_owned();
+        let hosts = self.hosts(snapshot, &judged, &me);
+        Self::tell_health(snapshot, &judged, &hosts, health);
+        self.hasten(&hosts, snapshot, now);
+        self.memory.ledger.observe(&hosts);
+        let listed = |name: &str| snapshot.mon.nodes.iter().any(|node| node.name == name);
+        self.memory
+            .ledger
+            .retain(|name| !snapshot.mon.quorate || listed(name));
+        let moment = Now {
+            wall: self.wall(),
+            steady: now - self.started,
+        };
+        let planned = plan(
+            &self.memory.ledger,
+            &hosts,
+            &mut self.streaks,
+            &self.setup.pace,
+            moment,
+        );
+        self.tell_storm(&planned, moment, health);
+        self.resume(sink).await;
+        self.act(planned.changes, &me, snapshot, sink, health).await;
+        self.hand_over(snapshot, &me, sink, health).await;
+        self.follow(sink).await;
+        self.save(health, false).await;
+    }
+
+    /// The verdicts on nodes that are hosts and not this machine.
+    fn hosts(
+        &mut self,
+        snapshot: &Snapshot,
+        judged: &BTreeMap<String, Judgement>,
+        me: &str,
+    ) -> BTreeMap<String, Judgement> {
+        let mut hosts = BTreeMap::new();
+        for node in &snapshot.mon.nodes {
+            let wanted = match node.kind {
+                Kind::Remote => true,
+                Kind::Member => !self.setup.restrict_to_remotes,
+                Kind::Guest | Kind::Other => false,
+            };
+            if !wanted || node.name == me {
+                continue;
+            }
+            if let Err(error) = self.setup.names.host(&node.name) {
+                if self.strangers.insert(node.name.clone()) {
+                    tracing::error!(%error, "a node of the cluster is not watched");
+                }
+                continue;
+            }
+            self.strangers.remove(&node.name);
+            if let Some(judgement) = judged.get(&node.name) {
+                hosts.insert(node.name.clone(), judgement.clone());
+            }
+        }
+        hosts
+    }
+
+    /// Looks more often while the end of a fencing is near.
+    fn hasten(&mut self, hosts: &BTreeMap<String, Judgement>, snapshot: &Snapshot, now: Instant) {
+        let pending = snapshot
+            .mon
+            .fences
+            .iter()
+            .any(|fence| fence.status == FenceStatus::Pending);
+        let open = pending || hosts.values().any(|judgement| judgement.verdict == Verdict::Lost);
+        self.hasty_since = open.then(|| self.hasty_since.unwrap_or(now));
+    }
+
+    /// Writes what has changed; when a node was last up only now and then.
+    async fn save(&mut self, health: &Health, now: bool) {
+        let due = self.saved.1.is_none_or(|at| at.elapsed() >= KEEP);
+        if self.memory == self.saved.0 || !(now || due || lasting(&self.memory) != lasting(&self.saved.0)) {
+            return;
+        }
+        let (file, memory) = (self.file.clone(), self.memory.clone());
+        let written = tokio::task::spawn_blocking(move || file.save(&memory).map(|()| memory)).await;
+        match written {
+            Ok(Ok(memory)) => {
+                self.saved = (memory, Some(Instant::now()));
+                health.good("memory");
+            }
+            Ok(Err(error)) => health.bad("memory", format!("what was seen cannot be kept: {error}")),
+            Err(error) => health.bad("memory", format!("what was seen cannot be kept: {error}")),
+        }
+    }
+}
+
+/// What must be on the disk at once: everything but when a node that is still up was last seen so.
+fn lasting(memory: &Memory) -> Memory {
+    let mut memory = memory.clone();
+    for past in memory.history.nodes.values_mut() {
+        past.last_up = None;
+    }
+    memory
+}
+
+/// Nothing moves: the CIB's notes of a moment ago still hold.
+fn same(before: &CrmMon, now: &CrmMon) -> bool {
+    let dated = CrmMon {
+        at: before.at,
+        ..now.clone()
+    };
+    dated == *before
+}
+
+fn seconds(time: Time) -> f64 {
+    let whole = u32::try_from(time.timestamp()).unwrap_or(u32::MAX);
+    f64::from(whole) + f64::from(time.timestamp_subsec_millis()) / 1000.0
+}
+
+#[async_trait]
+impl Monitor for Bridge {
+    async fn run(
+        mut self: Box<Self>,
+        reporter: Reporter,
+        health: Health,
+        stop: CancellationToken,
+    ) -> Result<(), Failure> {
+        self.watch(&reporter, &health, &stop).await;
+        Ok(())
+    }
+}
+
+mod show;
+mod tell;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,190 @@
+//! From what is to be told to what was told.
+
+use tachi_instance_ha::Notification;
+use tachi_pacemaker::{Change, Report, Said, Snapshot, Time};
+use tokio::time::Instant;
+
+use super::{Bridge, Sink, chain};
+use crate::health::Health;
+use crate::host::claims::{KEPT, Word};
+use crate::host::evidence::{Circumstances, notification};
+use crate::host::ipmi::Power;
+
+impl Bridge {
+    pub(super) async fn act(
+        &mut self,
+        changes: Vec<Change>,
+        me: &str,
+        snapshot: &Snapshot,
+        sink: &dyn Sink,
+        health: &Health,
+    ) {
+        self.claims
+            .settle(|node| changes.iter().any(|change| change.node == node));
+        if changes.is_empty() {
+            return;
+        }
+        let said = self.claims.read(self.cluster.as_ref()).await;
+        for change in changes {
+            let now = Instant::now();
+            match self
+                .claims
+                .whose(me, &snapshot.mon, said.as_deref(), &change.node, &change.key, now)
+            {
+                Word::Wait => {}
+                Word::Told(bridge) => {
+                    tracing::info!(node = %change.node, report = %change.key, %bridge, "told by another bridge");
+                    let at = self.wall();
+                    self.memory.ledger.tell(&change, at, true);
+                }
+                Word::Mine => {
+                    if self.contradicted(&change, snapshot, health).await {
+                        continue;
+                    }
+                    let reason = snapshot_reason(
+                        &change,
+                        self.memory
+                            .history
+                            .nodes
+                            .get(&change.node)
+                            .and_then(|past| past.last_up),
+                    );
+                    tracing::warn!(node = %change.node, report = %change.key, %reason, "telling");
+                    let at = self.wall();
+                    self.memory.ledger.tell(&change, at, false);
+                    // First the intent, so that a process that dies in between repeats it to the letter.
+                    self.save(health, true).await;
+                    self.claims.take(&change.node, &change.key, now);
+                    self.hand_over(snapshot, me, sink, health).await;
+                }
+            }
+        }
+    }
+
+    /// Whether the host's own power controller says that it is on. A controller that does not answer contradicts nobody.
+    pub(super) async fn contradicted(&self, change: &Change, snapshot: &Snapshot, health: &Health) -> bool {
+        let (Some(check), Said::Fenced) = (&self.power, change.report.said()) else {
+            return false;
+        };
+        let Some(cib) = &snapshot.cib else { return false };
+        match check.ask(cib, &change.node).await {
+            Some(Power::On) => {
+                health.bad(
+                    "power",
+                    format!(
+                        "{}: the cluster says fenced, its power controller says on: not told",
+                        change.node
+                    ),
+                );
+                true
+            }
+            Some(Power::Off) | None => {
+                health.good("power");
+                false
+            }
+        }
+    }
+
+    /// Hands over what was decided and is not known to be kept: now, after a full disk, or after a restart.
+    pub(super) async fn hand_over(
+        &mut self,
+        snapshot: &Snapshot,
+        me: &str,
+        sink: &dyn Sink,
+        health: &Health,
+    ) {
+        let open: Vec<_> = self
+            .memory
+            .ledger
+            .nodes
+            .iter()
+            .filter(|(_, told)| !told.handed_over)
+            .map(|(node, _)| node.clone())
+            .collect();
+        for node in open {
+            let Some(told) = self.memory.ledger.nodes.get(&node).cloned() else {
+                continue;
+            };
+            let host = match self.setup.names.host(&node) {
+                Ok(host) => host,
+                Err(error) => {
+                    tracing::error!(%error, "a node of which something was to be told is no host any more");
+                    self.memory.ledger.retain(|name| name != node);
+                    continue;
+                }
+            };
+            let cluster = self
+                .setup
+                .cluster
+                .as_deref()
+                .or(snapshot.cib.as_ref().and_then(|cib| cib.cluster.as_deref()));
+            let about = Circumstances {
+                cluster: cluster.unwrap_or("pacemaker"),
+                reporter: me,
+                last_up: self.memory.history.nodes.get(&node).and_then(|past| past.last_up),
+            };
+            let report = notification(&host, told.said, told.at, told.proof.as_ref(), about);
+            let why = match told.said {
+                Said::Started => "the host is back",
+                Said::Fenced | Said::Lost => "the host is gone, and this is newer",
+            };
+            match sink.tell(&report, why).await {
+                Ok(()) => {
+                    if let Some(told) = self.memory.ledger.nodes.get_mut(&node) {
+                        told.handed_over = true;
+                    }
+                    self.save(health, true).await;
+                }
+                Err(error) => {
+                    tracing::error!(error = %chain(&error), %node, "a report is not kept; it is tried again");
+                }
+            }
+        }
+    }
+
+    /// Once after the start: what the process before this one had taken on is still this bridge's.
+    pub(super) async fn resume(&mut self, sink: &dyn Sink) {
+        if std::mem::replace(&mut self.resumed, true) {
+            return;
+        }
+        let wall = self.wall();
+        for (node, told) in &self.memory.ledger.nodes {
+            let Ok(host) = self.setup.names.host(node) else {
+                continue;
+            };
+            let lately = (wall - told.at).to_std().is_ok_and(|age| age < KEPT);
+            if lately || sink.waits(&Notification::host_subject(&host)).await {
+                self.claims.take(node, &told.key, Instant::now());
+            }
+        }
+    }
+
+    /// Tells the other bridges how far this one is.
+    pub(super) async fn follow(&mut self, sink: &dyn Sink) {
+        for node in self.claims.open() {
+            let Ok(host) = self.setup.names.host(&node) else {
+                continue;
+            };
+            if !sink.waits(&Notification::host_subject(&host)).await {
+                self.claims.accepted(&node);
+            }
+        }
+        self.claims.announce(self.cluster.as_ref(), Instant::now()).await;
+    }
+}
+
+fn snapshot_reason(change: &Change, last_up: Option<Time>) -> String {
+    let up = last_up.map_or_else(String::new, |up| {
+        format!(", last up at {}", up.format("%H:%M:%S%.3f"))
+    });
+    match &change.report {
+        Report::Fenced(proof) => {
+            format!(
+                "{} at {}{up}",
+                proof.action,
+                proof.completed.format("%H:%M:%S%.3f")
+            )
+        }
+        Report::Lost | Report::Started => format!("{:?}{up}", change.report.said()),
+    }
+}

@@ -1,0 +1,466 @@
+use std::collections::HashMap;
+use std::sync::Mutex;
+
+use base64::Engine as _;
+use tachi_pacemaker::parse_time;
+
+use super::*;
+
+/// A cluster of two control nodes and three remotes, as both programs would print it.
+#[derive(Default)]
+struct Fake {
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// What stands in the place of a remote that is up.
+    nodes: BTreeMap<String, Node>,
+    no_quorum: bool,
+    hung: bool,
+    attributes: HashMap<(String, String), String>,
+    looks: usize,
+    cibs: usize,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Node {
+    Pending,
+    Fenced(i64),
+    Stopped,
+}
+
+impl Fake {
+    fn set(&self, node: &str, now: Node) {
+        self.state.lock().unwrap().nodes.insert(node.to_owned(), now);
+    }
+
+    fn heal(&self, node: &str) {
+        self.state.lock().unwrap().nodes.remove(node);
+    }
+
+    fn with<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+        change(&mut self.state.lock().unwrap())
+    }
+}
+
+const REMOTES: [&str; 3] = ["cmp1", "cmp2", "cmp3"];
+
+impl State {
+    fn mon(&self) -> String {
+        let (mut nodes, mut resources, mut fences) = (Vec::new(), Vec::new(), Vec::new());
+        for name in REMOTES {
+            let state = self.nodes.get(name).copied();
+            let (online, unclean) = (state.is_none(), state == Some(Node::Pending));
+            nodes.push(format!(
+                r#"<node name="{name}" type="remote" online="{online}" unclean="{unclean}"/>"#
+            ));
+            let role = if online { "Started" } else { "Stopped" };
+            let target = if state == Some(Node::Stopped) {
+                r#" target_role="Stopped""#
+            } else {
+                ""
+            };
+            resources.push(format!(
+                r#"<resource id="{name}" role="{role}"{target} failed="false" managed="true"/>"#
+            ));
+            match state {
+                Some(Node::Pending) => {
+                    fences.push(format!(
+                        r#"<fence_event action="off" target="{name}" status="pending"/>"#
+                    ));
+                }
+                Some(Node::Fenced(at)) => {
+                    fences.push(format!(
+                        r#"<fence_event action="off" target="{name}" status="success" delegate="ctl2" client="c.1" origin="ctl1" completed="{at}"/>"#
+                    ));
+                }
+                Some(Node::Stopped) | None => {}
+            }
+        }
+        let (nodes, resources, fences) = (nodes.concat(), resources.concat(), fences.concat());
+        format!(
+            r#"<pacemaker-result><summary><current_dc present="true" name="ctl1" with_quorum="{}"/>
+            <cluster_options stonith-enabled="true"/></summary><nodes>{nodes}
+            <node name="ctl1" type="member" online="true"/><node name="ctl2" type="member" online="true"/></nodes>
+            <resources>{resources}</resources><fence_history>{fences}</fence_history><status code="0"/></pacemaker-result>"#,
+            !self.no_quorum
+        )
+    }
+
+    fn cib(&self) -> String {
+        let mut notes = Vec::new();
+        for name in REMOTES {
+            let state = self.nodes.get(name).copied();
+            let fenced = if let Some(Node::Fenced(at)) = state { at } else { 0 };
+            notes.push(format!(
+                r#"<node_state uname="{name}" in_ccm="{}" node_fenced="{fenced}"/>"#,
+                state.is_none()
+            ));
+        }
+        let notes = notes.concat();
+        let device = r#"<primitive id="st" class="stonith" type="fence_ipmilan"/>"#;
+        format!(
+            r#"<cib have-quorum="1"><configuration><resources>{device}</resources></configuration><status>{notes}</status></cib>"#
+        )
+    }
+}
+
+/// A node's view: attributes are set in its name.
+struct View(Arc<Fake>, &'static str);
+
+#[async_trait]
+impl Cluster for View {
+    async fn mon(&self) -> Result<String, ToolError> {
+        let hung = self.0.with(|state| {
+            state.looks += 1;
+            state.hung
+        });
+        if hung {
+            // As the real one: it comes back when its limit is over.
+            let limit = Duration::from_secs(10);
+            tokio::time::sleep(limit).await;
+            return Err(ToolError::Slow {
+                program: "crm_mon".to_owned(),
+                limit,
+            });
+        }
+        Ok(self.0.with(|state| state.mon()))
+    }
+
+    async fn cib(&self) -> Result<String, ToolError> {
+        Ok(self.0.with(|state| {
+            state.cibs += 1;
+            state.cib()
+        }))
+    }
+
+    async fn attributes(&self, name: &str) -> Result<Vec<(String, String)>, ToolError> {
+        Ok(self.0.with(|state| {
+            let of = state.attributes.iter().filter(|((_, of), _)| of == name);
+            of.map(|((node, _), value)| (node.clone(), value.clone()))
+                .collect()
+        }))
+    }
+
+    async fn set_attribute(&self, name: &str, value: &str) -> Result<(), ToolError> {
+        let key = (self.1.to_owned(), name.to_owned());
+        self.0
+            .with(|state| state.attributes.insert(key, value.to_owned()));
+        Ok(())
+    }
+}
+
+/// The spool and the API behind it.
+#[derive(Default)]
+struct Post {
+    reports: Mutex<Vec<Notification>>,
+    full: Mutex<bool>,
+    away: Mutex<bool>,
+}
+
+#[async_trait]
+impl Sink for Post {
+    async fn tell(&self, report: &Notification, _why: &str) -> Result<(), ReportError> {
+        if *self.full.lock().unwrap() {
+            return Err(ReportError::Stopping);
+        }
+        self.reports.lock().unwrap().push(report.clone());
+        Ok(())
+    }
+
+    async fn waits(&self, _subject: &str) -> bool {
+        *self.away.lock().unwrap()
+    }
+}
+
+impl Post {
+    /// What was told, as (host, event, `host_status`).
+    fn told(&self) -> Vec<(String, String, String)> {
+        let reports = self.reports.lock().unwrap();
+        let words = reports.iter().map(|report| {
+            let body: serde_json::Value = serde_json::from_str(report.body()).unwrap();
+            let word = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
+            let told = &body["notification"];
+            let payload = &told["payload"];
+            (
+                word(&told["hostname"]),
+                word(&payload["event"]),
+                word(&payload["host_status"]),
+            )
+        });
+        words.collect()
+    }
+}
+
+fn stopped(host: &str) -> (String, String, String) {
+    (host.to_owned(), "STOPPED".to_owned(), "NORMAL".to_owned())
+}
+
+struct World {
+    cluster: Arc<Fake>,
+    post: Post,
+    folder: tempfile::TempDir,
+    health: Health,
+}
+
+impl World {
+    fn new() -> Self {
+        Self {
+            cluster: Arc::new(Fake::default()),
+            post: Post::default(),
+            folder: tempfile::tempdir().unwrap(),
+            health: Health::default(),
+        }
+    }
+
+    fn bridge(&self, on: &'static str) -> Bridge {
+        let setup = Setup {
+            hostname: on.to_owned(),
+            restrict_to_remotes: true,
+            poll: Duration::from_secs(1),
+            turn: Duration::from_secs(5),
+            pace: Pace::default(),
+            rules: Rules {
+                need_cib: true,
+                ..Rules::default()
+            },
+            names: Names {
+                map: BTreeMap::from([("cmp2".to_owned(), "nova2".to_owned())]),
+                hosts: Vec::new(),
+            },
+            cluster: None,
+        };
+        let file = File::open(&self.folder.path().join(on)).unwrap();
+        let cluster = Arc::new(View(Arc::clone(&self.cluster), on));
+        Bridge::new(setup, cluster, None, None, Clock::new(), file).unwrap()
+    }
+
+    async fn looks(&self, bridge: &mut Bridge, count: usize) {
+        for _ in 0..count {
+            bridge.look(&self.post, &self.health).await;
+            tokio::time::advance(Duration::from_secs(1)).await;
+        }
+    }
+
+    /// The second of the machine's clock in which something is fenced now.
+    fn second() -> i64 {
+        Clock::new().generated().micros() / 1_000_000
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn mw01_a_host_is_told_as_stopped_once_when_it_was_fenced() {
+    let world = World::new();
+    let mut bridge = world.bridge("ctl1");
+    world.looks(&mut bridge, 3).await;
+    world.cluster.set("cmp2", Node::Pending);
+    world.looks(&mut bridge, 30).await;
+    assert!(world.post.told().is_empty(), "{:?}", world.post.told());
+    world.cluster.set("cmp2", Node::Fenced(World::second()));
+    world.looks(&mut bridge, 30).await;
+    assert_eq!(world.post.told(), [stopped("nova2")]);
+    let reports = world.post.reports.lock().unwrap();
+    let header = reports.first().unwrap().evidence().unwrap();
+    let evidence: serde_json::Value =
+        serde_json::from_slice(&base64::engine::general_purpose::STANDARD.decode(header).unwrap()).unwrap();
+    assert_eq!(evidence["target"], "cmp2");
+    assert_eq!(evidence["host"], "nova2");
+    assert_eq!(evidence["device"], "st");
+    assert_eq!(evidence["reporter"], "ctl1");
+}
+
+#[tokio::test(start_paused = true)]
+async fn mw02_a_return_is_told_after_it_held() {
+    let world = World::new();
+    let mut bridge = world.bridge("ctl1");
+    world.looks(&mut bridge, 2).await;
+    // Long ago by the clock, so that the views have caught up when it looks up again.
+    world.cluster.set("cmp1", Node::Fenced(World::second()));
+    world.looks(&mut bridge, 2).await;
+    world.cluster.heal("cmp1");
+    world.looks(&mut bridge, 9).await;
+    assert_eq!(world.post.told(), [stopped("cmp1")]);
+    world.looks(&mut bridge, 10).await;
+    let started = ("cmp1".to_owned(), "STARTED".to_owned(), "NORMAL".to_owned());
+    assert_eq!(world.post.told(), [stopped("cmp1"), started]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn mw07_a_restart_neither_loses_nor_repeats() {
+    let world = World::new();
+    let mut bridge = world.bridge("ctl1");
+    world.looks(&mut bridge, 3).await;
+    drop(bridge);
+    world.cluster.set("cmp1", Node::Fenced(World::second()));
+    for _ in 0..3 {
+        let mut bridge = world.bridge("ctl1");
+        world.looks(&mut bridge, 20).await;
+    }
+    assert_eq!(world.post.told(), [stopped("cmp1")]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn mw03_a_report_that_could_not_be_kept_is_repeated_to_the_letter() {
+    let world = World::new();
+    let mut bridge = world.bridge("ctl1");
+    world.looks(&mut bridge, 1).await;
+    *world.post.full.lock().unwrap() = true;
+    world.cluster.set("cmp1", Node::Fenced(World::second()));
+    world.looks(&mut bridge, 3).await;
+    let told = bridge.memory.ledger.nodes["cmp1"].clone();
+    assert!(!told.handed_over);
+    // Killed here: the next process has only the file.
+    drop(bridge);
+    *world.post.full.lock().unwrap() = false;
+    let mut bridge = world.bridge("ctl1");
+    world.looks(&mut bridge, 3).await;
+    assert_eq!(world.post.told(), [stopped("cmp1")]);
+    let body = world
+        .post
+        .reports
+        .lock()
+        .unwrap()
+        .first()
+        .unwrap()
+        .body()
+        .to_owned();
+    let at = told.at.format("%Y-%m-%dT%H:%M:%S").to_string();
+    assert!(body.contains(&at), "{body} {at}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn mw08_three_bridges_tell_once() {
+    let world = World::new();
+    let mut bridges = [world.bridge("cmp3"), world.bridge("ctl2"), world.bridge("ctl1")];
+    for bridge in &mut bridges {
+        bridge.look(&world.post, &world.health).await;
+    }
+    world.cluster.set("cmp1", Node::Fenced(World::second()));
+    for _ in 0..60 {
+        for bridge in &mut bridges {
+            bridge.look(&world.post, &world.health).await;
+        }
+        tokio::time::advance(Duration::from_secs(1)).await;
+    }
+    assert_eq!(world.post.told(), [stopped("cmp1")]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn mw08_a_bridge_that_died_is_stood_in_for() {
+    let world = World::new();
+    let (mut first, mut second) = (world.bridge("ctl1"), world.bridge("ctl2"));
+    first.look(&world.post, &world.health).await;
+    second.look(&world.post, &world.health).await;
+    drop(first);
+    world.cluster.set("cmp1", Node::Fenced(World::second()));
+    world.looks(&mut second, 4).await;
+    assert!(world.post.told().is_empty(), "it still waits for the first");
+    world.looks(&mut second, 3).await;
+    assert_eq!(world.post.told(), [stopped("cmp1")]);
+    // The first comes back and hears that it was told.
+    let mut first = world.bridge("ctl1");
+    world.looks(&mut first, 10).await;
+    assert_eq!(world.post.told(), [stopped("cmp1")]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn mw08_while_the_api_is_away_the_others_leave_it_to_the_one_who_has_it() {
+    let world = World::new();
+    let (mut first, mut second) = (world.bridge("ctl1"), world.bridge("ctl2"));
+    first.look(&world.post, &world.health).await;
+    second.look(&world.post, &world.health).await;
+    *world.post.away.lock().unwrap() = true;
+    world.cluster.set("cmp1", Node::Fenced(World::second()));
+    for second_of_ten_minutes in 0..600 {
+        if second_of_ten_minutes == 300 {
+            // Killed with the report in its spool.
+            first = world.bridge("ctl1");
+        }
+        first.look(&world.post, &world.health).await;
+        second.look(&world.post, &world.health).await;
+        tokio::time::advance(Duration::from_secs(1)).await;
+    }
+    assert_eq!(world.post.told(), [stopped("cmp1")]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn mw09_without_quorum_nothing_is_told_and_the_monitor_is_not_well() {
+    let world = World::new();
+    let mut bridge = world.bridge("ctl1");
+    world.looks(&mut bridge, 2).await;
+    world.cluster.with(|state| state.no_quorum = true);
+    for name in REMOTES {
+        world.cluster.set(name, Node::Fenced(World::second()));
+    }
+    world.looks(&mut bridge, 100).await;
+    assert!(world.post.told().is_empty());
+    assert!(
+        world
+            .health
+            .trouble("pacemaker")
+            .is_some_and(|why| why.contains("quorum"))
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn mw10_a_planned_stop_is_not_told() {
+    let world = World::new();
+    let mut bridge = world.bridge("ctl1");
+    world.looks(&mut bridge, 2).await;
+    world.cluster.set("cmp1", Node::Stopped);
+    world.looks(&mut bridge, 200).await;
+    world.cluster.heal("cmp1");
+    world.looks(&mut bridge, 60).await;
+    assert!(world.post.told().is_empty(), "{:?}", world.post.told());
+}
+
+#[tokio::test(start_paused = true)]
+async fn mw13_the_own_node_is_never_told() {
+    let world = World::new();
+    let mut bridge = world.bridge("cmp1");
+    world.looks(&mut bridge, 2).await;
+    world.cluster.set("cmp1", Node::Fenced(World::second()));
+    world.looks(&mut bridge, 60).await;
+    assert!(world.post.told().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn mw04_a_program_that_hangs_makes_it_blind_within_15_seconds_and_no_longer() {
+    let world = World::new();
+    let mut bridge = world.bridge("ctl1");
+    world.looks(&mut bridge, 2).await;
+    assert_eq!(world.health.trouble("pacemaker"), None);
+    world.cluster.with(|state| state.hung = true);
+    let began = Instant::now();
+    while world.health.trouble("pacemaker").is_none() {
+        bridge.look(&world.post, &world.health).await;
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert!(began.elapsed() < Duration::from_secs(15));
+    }
+    world.cluster.with(|state| state.hung = false);
+    world.looks(&mut bridge, 1).await;
+    assert_eq!(world.health.trouble("pacemaker"), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_nothing_moves_the_cib_is_read_now_and_then() {
+    let world = World::new();
+    let mut bridge = world.bridge("ctl1");
+    world.looks(&mut bridge, 60).await;
+    let (looks, cibs) = world.cluster.with(|state| (state.looks, state.cibs));
+    assert_eq!(looks, 60);
+    assert!((5..=8).contains(&cibs), "{cibs}");
+}
+
+#[test]
+fn what_must_be_on_the_disk_at_once() {
+    let mut memory = Memory::default();
+    let past = memory.history.nodes.entry("cmp1".to_owned()).or_default();
+    past.last_up = parse_time("2026-11-20T07:00:00Z").ok();
+    let mut later = memory.clone();
+    later.history.nodes.get_mut("cmp1").unwrap().last_up = parse_time("2026-11-20T07:00:01Z").ok();
+    assert_eq!(lasting(&memory), lasting(&later), "only later");
+    later.history.nodes.get_mut("cmp1").unwrap().verdict = Some(Verdict::Lost);
+    assert_ne!(lasting(&memory), lasting(&later), "another verdict");
+}

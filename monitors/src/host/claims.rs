@@ -1,0 +1,359 @@
+//! Which of the bridges tells.
+//!
+//! Every bridge sets one private attribute on its node: that it is there, and what it has taken on. Private attributes live
+//! in the memory of the cluster and cost no change of the CIB. They are read only when there is something to tell.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use tachi_pacemaker::{Bridge, Claim, CrmMon, delay};
+use tokio::time::Instant;
+
+use super::tools::Cluster;
+
+/// The attribute's name.
+const ATTRIBUTE: &str = "tachi-bridge";
+/// What a claim is kept for after the API has answered: longer than any other bridge waits.
+pub(crate) const KEPT: Duration = Duration::from_secs(600);
+/// Attributes of a node that rejoins are gone: said anew this often.
+const AGAIN: Duration = Duration::from_secs(60);
+
+/// Whose word it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Word {
+    /// This bridge's, now.
+    Mine,
+    /// Not decided yet.
+    Wait,
+    /// Another bridge has told it, and the API has answered.
+    Told(String),
+}
+
+#[derive(Debug)]
+struct Mine {
+    claim: Claim,
+    at: Instant,
+}
+
+#[derive(Debug)]
+struct Wait {
+    key: String,
+    due: Instant,
+    /// Who else works on it, how far he was, and when that was first seen.
+    other: Option<(String, u64, Instant)>,
+}
+
+/// What this bridge knows of the others.
+#[derive(Debug)]
+pub(crate) struct Claims {
+    turn: Duration,
+    mine: BTreeMap<String, Mine>,
+    waits: BTreeMap<String, Wait>,
+    announced: Option<(Instant, String)>,
+}
+
+impl Claims {
+    /// Each bridge in line waits one `turn` longer than the one before it.
+    pub(crate) fn new(turn: Duration) -> Self {
+        Self {
+            turn,
+            mine: BTreeMap::new(),
+            waits: BTreeMap::new(),
+            announced: None,
+        }
+    }
+
+    /// Reads what all bridges say; nothing if that cannot be had.
+    pub(crate) async fn read(&self, cluster: &dyn Cluster) -> Option<Vec<(String, String)>> {
+        match cluster.attributes(ATTRIBUTE).await {
+            Ok(attributes) => Some(attributes),
+            Err(error) => {
+                tracing::warn!(error = %error, "the other bridges cannot be asked; the API knows duplicates");
+                None
+            }
+        }
+    }
+
+    /// Whose word the report `key` about `node` is, given what all bridges said.
+    pub(crate) fn whose(
+        &mut self,
+        me: &str,
+        mon: &CrmMon,
+        said: Option<&[(String, String)]>,
+        node: &str,
+        key: &str,
+        now: Instant,
+    ) -> Word {
+        let others: Vec<_> = said
+            .unwrap_or_default()
+            .iter()
+            .filter(|(bridge, _)| bridge != me)
+            .collect();
+        let claims = others
+            .iter()
+            .filter_map(|(bridge, value)| Some((bridge.as_str(), claim_on(value, node, key)?)));
+        let claims: Vec<_> = claims.collect();
+        if let Some((bridge, _)) = claims.iter().find(|(_, claim)| claim.accepted) {
+            self.waits.remove(node);
+            return Word::Told((*bridge).to_owned());
+        }
+        let turn = self.turn;
+        let fresh = self.waits.get(node).is_none_or(|wait| wait.key != key);
+        if fresh {
+            let wait = match said {
+                Some(said) => delay(me, &line(me, mon, said), turn),
+                // Without a word from the others the DC's bridge goes first.
+                None if mon.dc.as_deref() == Some(me) => Duration::ZERO,
+                None => turn,
+            };
+            let wait = Wait {
+                key: key.to_owned(),
+                due: now + wait,
+                other: None,
+            };
+            self.waits.insert(node.to_owned(), wait);
+        }
+        let Some(wait) = self.waits.get_mut(node) else {
+            return Word::Mine;
+        };
+        if let Some((bridge, claim)) = claims.first() {
+            let known = wait
+                .other
+                .as_ref()
+                .is_some_and(|(who, beat, _)| who == bridge && *beat == claim.beat);
+            if !known {
+                wait.other = Some(((*bridge).to_owned(), claim.beat, now));
+            }
+            // It counts on every half turn while it lives.
+            if wait
+                .other
+                .as_ref()
+                .is_some_and(|(_, _, since)| now - *since < turn * 2)
+            {
+                return Word::Wait;
+            }
+        }
+        if now < wait.due {
+            return Word::Wait;
+        }
+        self.waits.remove(node);
+        Word::Mine
+    }
+
+    /// Forgets what it waited for about nodes of which there is nothing to tell any more.
+    pub(crate) fn settle(&mut self, open: impl Fn(&str) -> bool) {
+        self.waits.retain(|node, _| open(node));
+    }
+
+    /// This bridge tells it.
+    pub(crate) fn take(&mut self, node: &str, key: &str, now: Instant) {
+        let claim = Claim {
+            key: key.to_owned(),
+            accepted: false,
+            beat: 0,
+        };
+        self.mine.insert(node.to_owned(), Mine { claim, at: now });
+    }
+
+    /// What this bridge has taken on and the API has not answered yet.
+    pub(crate) fn open(&self) -> Vec<String> {
+        let open = self.mine.iter().filter(|(_, mine)| !mine.claim.accepted);
+        open.map(|(node, _)| node.clone()).collect()
+    }
+
+    /// The API has answered.
+    pub(crate) fn accepted(&mut self, node: &str) {
+        if let Some(mine) = self.mine.get_mut(node) {
+            mine.claim.accepted = true;
+        }
+    }
+
+    /// Tells the others, if there is anything new.
+    pub(crate) async fn announce(&mut self, cluster: &dyn Cluster, now: Instant) {
+        let turn = self.turn;
+        self.mine
+            .retain(|_, mine| !mine.claim.accepted || now - mine.at < KEPT);
+        let beaten = self
+            .announced
+            .as_ref()
+            .is_none_or(|(at, _)| now - *at >= turn / 2);
+        for mine in self
+            .mine
+            .values_mut()
+            .filter(|mine| beaten && !mine.claim.accepted)
+        {
+            mine.claim.beat += 1;
+        }
+        let value = self.value();
+        let known = self
+            .announced
+            .as_ref()
+            .is_some_and(|(at, said)| *said == value && now - *at < AGAIN);
+        if known {
+            return;
+        }
+        match cluster.set_attribute(ATTRIBUTE, &value).await {
+            Ok(()) => self.announced = Some((now, value)),
+            Err(error) => {
+                tracing::warn!(error = %error, "the other bridges cannot be told; the API knows duplicates");
+                // Tried again with the next beat, not at once.
+                self.announced = Some((now, String::new()));
+            }
+        }
+    }
+
+    /// Leaves the line.
+    pub(crate) async fn leave(&self, cluster: &dyn Cluster) {
+        if let Err(error) = cluster.set_attribute(ATTRIBUTE, "0").await {
+            tracing::debug!(error = %error, "the other bridges cannot be told that this one ends");
+        }
+    }
+
+    fn value(&self) -> String {
+        let claims = self.mine.iter().filter(|(node, _)| !node.contains([';', '=']));
+        let claims = claims.map(|(node, mine)| format!(";{node}={}", mine.claim));
+        std::iter::once("1".to_owned()).chain(claims).collect()
+    }
+}
+
+/// What a bridge says about a report, in the value of its attribute.
+fn claim_on(value: &str, node: &str, key: &str) -> Option<Claim> {
+    let mut parts = value.split(';').filter_map(|part| part.split_once('='));
+    let (_, claim) = parts.find(|(of, _)| *of == node)?;
+    Claim::parse(claim).filter(|claim| claim.key == key)
+}
+
+/// The bridges that are there, on nodes that are online; this one always.
+fn line(me: &str, mon: &CrmMon, said: &[(String, String)]) -> Vec<Bridge> {
+    let there = |name: &str| {
+        name == me
+            || said
+                .iter()
+                .any(|(bridge, value)| bridge == name && value.starts_with('1'))
+    };
+    let nodes = mon
+        .nodes
+        .iter()
+        .filter(|node| (node.online || node.name == me) && there(&node.name));
+    nodes
+        .map(|node| Bridge {
+            node: node.name.clone(),
+            kind: node.kind,
+            dc: mon.dc.as_deref() == Some(node.name.as_str()),
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TURN: Duration = Duration::from_secs(5);
+
+    fn mon() -> CrmMon {
+        CrmMon::parse(
+            r#"<crm_mon><summary><current_dc present="true" name="ctl1" with_quorum="true"/></summary><nodes>
+            <node name="ctl1" type="member" online="true"/><node name="ctl2" type="member" online="true"/>
+            <node name="cmp1" type="remote" online="true"/><node name="cmp2" type="remote" online="false"/></nodes></crm_mon>"#,
+        )
+        .unwrap()
+    }
+
+    fn said(values: &[(&str, &str)]) -> Vec<(String, String)> {
+        values
+            .iter()
+            .map(|(bridge, value)| ((*bridge).to_owned(), (*value).to_owned()))
+            .collect()
+    }
+
+    fn whose(claims: &mut Claims, me: &str, values: &[(&str, &str)], now: Instant) -> Word {
+        claims.whose(me, &mon(), Some(&said(values)), "cmp2", "fenced:7", now)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn mw08_the_bridge_on_the_dc_tells_and_the_others_hear_of_it() {
+        let all = [("ctl1", "1"), ("ctl2", "1"), ("cmp1", "1")];
+        let start = Instant::now();
+        assert_eq!(whose(&mut Claims::new(TURN), "ctl1", &all, start), Word::Mine);
+        let mut other = Claims::new(TURN);
+        assert_eq!(whose(&mut other, "ctl2", &all, start), Word::Wait);
+        let told = [("ctl1", "1;cmp2=fenced:7/accepted/1"), ("ctl2", "1")];
+        assert_eq!(
+            whose(&mut other, "ctl2", &told, start + TURN / 2),
+            Word::Told("ctl1".to_owned())
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn mw08_who_stands_by_takes_over_when_nobody_tells() {
+        let all = [("ctl1", "1"), ("ctl2", "1"), ("cmp1", "1")];
+        let start = Instant::now();
+        let mut second = Claims::new(TURN);
+        let mut third = Claims::new(TURN);
+        for half_turns in 0..2 {
+            assert_eq!(
+                whose(&mut second, "ctl2", &all, start + TURN / 2 * half_turns),
+                Word::Wait
+            );
+            assert_eq!(
+                whose(&mut third, "cmp1", &all, start + TURN / 2 * half_turns),
+                Word::Wait
+            );
+        }
+        assert_eq!(whose(&mut second, "ctl2", &all, start + TURN), Word::Mine);
+        assert_eq!(whose(&mut third, "cmp1", &all, start + TURN), Word::Wait);
+        assert_eq!(whose(&mut third, "cmp1", &all, start + TURN * 2), Word::Mine);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn mw08_a_bridge_that_waits_for_the_api_is_left_alone_while_it_lives() {
+        let start = Instant::now();
+        let mut other = Claims::new(TURN);
+        let mut now = start;
+        for beat in 0..20 {
+            let claim = format!("1;cmp2=fenced:7/spooled/{beat}");
+            assert_eq!(
+                whose(&mut other, "ctl2", &[("ctl1", &claim), ("ctl2", "1")], now),
+                Word::Wait,
+                "{beat}"
+            );
+            now += TURN / 2;
+        }
+        // It died: its beat stands still.
+        let claim = [("ctl1", "1;cmp2=fenced:7/spooled/19"), ("ctl2", "1")];
+        assert_eq!(whose(&mut other, "ctl2", &claim, now), Word::Wait);
+        assert_eq!(whose(&mut other, "ctl2", &claim, now + TURN * 2), Word::Mine);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn claims_on_something_else_are_no_claims() {
+        let start = Instant::now();
+        for (name, value) in [
+            ("another node", "1;cmp1=fenced:7/accepted/1"),
+            ("another report", "1;cmp2=fenced:6/accepted/1"),
+            ("its own old value", "1;cmp2=fenced:7/nonsense/1"),
+            ("not there any more", "0"),
+        ] {
+            let word = whose(
+                &mut Claims::new(TURN),
+                "cmp1",
+                &[("ctl9", value), ("cmp1", "1")],
+                start,
+            );
+            assert_eq!(word, Word::Mine, "{name}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_an_answer_of_the_cluster_the_dc_goes_first() {
+        let now = Instant::now();
+        let mut claims = Claims::new(TURN);
+        assert_eq!(claims.whose("ctl1", &mon(), None, "cmp2", "k", now), Word::Mine);
+        let mut claims = Claims::new(TURN);
+        assert_eq!(claims.whose("ctl2", &mon(), None, "cmp2", "k", now), Word::Wait);
+        assert_eq!(
+            claims.whose("ctl2", &mon(), None, "cmp2", "k", now + TURN),
+            Word::Mine
+        );
+    }
+}

@@ -1,0 +1,175 @@
+//! Which networks must have lost a host.
+
+use std::path::Path;
+
+use serde::Deserialize;
+
+use super::Link;
+use crate::failure::Failure;
+use crate::host::samples::State;
+
+/// The file as the Python monitor reads it.
+#[derive(Debug, Deserialize)]
+struct Raw {
+    sequence: Vec<String>,
+    matrix: Vec<Row>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Row {
+    health: Vec<String>,
+    #[serde(default)]
+    action: Vec<String>,
+}
+
+/// The networks in their order, and the vectors upon which a host is told as stopped.
+#[derive(Debug)]
+pub(crate) struct Matrix {
+    sequence: Vec<String>,
+    recovery: Vec<Vec<Link>>,
+}
+
+impl Matrix {
+    /// The file, or the built-in one if none is named or it is not there.
+    pub(crate) fn load(path: Option<&Path>) -> Result<Self, Failure> {
+        let Some(path) = path else {
+            return Ok(Self::built_in());
+        };
+        match std::fs::read_to_string(path) {
+            Ok(text) => {
+                Self::parse(&text).map_err(|why| Failure::usage(format!("{}: {why}", path.display())))
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                tracing::warn!(path = %path.display(), "there is no such matrix; the built-in one is used");
+                Ok(Self::built_in())
+            }
+            Err(error) => Err(Failure::new(format!("reading {}", path.display()), error)),
+        }
+    }
+
+    /// A host is told as stopped when the storage network has lost it, whatever the others say.
+    fn built_in() -> Self {
+        let both = [Link::Up, Link::Down];
+        let recovery = both
+            .iter()
+            .flat_map(|manage| both.iter().map(|tenant| vec![*manage, *tenant, Link::Down]));
+        Self {
+            sequence: ["manage", "tenant", "storage"].map(str::to_owned).to_vec(),
+            recovery: recovery.collect(),
+        }
+    }
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let raw: Raw = serde_saphyr::from_str(text).map_err(|error| error.to_string())?;
+        if raw.sequence.is_empty() {
+            return Err("sequence names no network".to_owned());
+        }
+        for (place, network) in raw.sequence.iter().enumerate() {
+            if !["manage", "tenant", "storage"].contains(&network.as_str()) {
+                return Err(format!("sequence: {network} is not manage, tenant or storage"));
+            }
+            if raw.sequence.iter().take(place).any(|before| before == network) {
+                return Err(format!("sequence: {network} is there twice"));
+            }
+        }
+        let mut recovery = Vec::new();
+        for row in &raw.matrix {
+            let vector: Option<Vec<Link>> = row.health.iter().map(|word| known(word)).collect();
+            let vector = vector
+                .ok_or_else(|| format!("health: {:?} holds another word than up and down", row.health))?;
+            if vector.len() != raw.sequence.len() {
+                return Err(format!(
+                    "health: {:?} has not one place for each network",
+                    row.health
+                ));
+            }
+            match row.action.as_slice() {
+                [] => {}
+                [one] if one == "recovery" => recovery.push(vector),
+                other => return Err(format!("action: {other:?} is neither empty nor recovery")),
+            }
+        }
+        Ok(Self {
+            sequence: raw.sequence,
+            recovery,
+        })
+    }
+
+    /// The networks, in the order of the vectors.
+    pub(crate) fn sequence(&self) -> &[String] {
+        &self.sequence
+    }
+
+    /// What a host is, by all networks.
+    pub(crate) fn state(&self, vector: &[Link]) -> State {
+        if vector.contains(&Link::Unknown) {
+            return State::Unknown;
+        }
+        if self.recovery.iter().any(|row| row == vector) {
+            return State::Down;
+        }
+        // Some network has lost it, but not those that matter.
+        if vector.contains(&Link::Down) {
+            State::Other
+        } else {
+            State::Up
+        }
+    }
+}
+
+fn known(word: &str) -> Option<Link> {
+    match word {
+        "up" => Some(Link::Up),
+        "down" => Some(Link::Down),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_built_in_matrix() {
+        use Link::{Down, Unknown, Up};
+        let matrix = Matrix::built_in();
+        for (vector, expected) in [
+            ([Up, Up, Up], State::Up),
+            ([Down, Up, Up], State::Other),
+            ([Down, Down, Up], State::Other),
+            ([Up, Up, Down], State::Down),
+            ([Down, Down, Down], State::Down),
+            ([Up, Unknown, Down], State::Unknown),
+        ] {
+            assert_eq!(matrix.state(&vector), expected, "{vector:?}");
+        }
+    }
+
+    #[test]
+    fn mw20_files() {
+        let single = "sequence: ['manage']\nmatrix:\n  - health: ['up']\n    action: []\n  - health: ['down']\n    action: ['recovery']\n";
+        let matrix = Matrix::parse(single).unwrap();
+        assert_eq!(matrix.state(&[Link::Down]), State::Down);
+        assert_eq!(matrix.state(&[Link::Up]), State::Up);
+        for (name, text) in [
+            ("not YAML", "sequence: ["),
+            ("no networks", "sequence: []\nmatrix: []"),
+            ("a network twice", "sequence: [manage, manage]\nmatrix: []"),
+            ("an unknown network", "sequence: [mars]\nmatrix: []"),
+            (
+                "a short vector",
+                "sequence: [manage, tenant]\nmatrix: [{health: [up], action: []}]",
+            ),
+            (
+                "another word",
+                "sequence: [manage]\nmatrix: [{health: [sideways], action: []}]",
+            ),
+            (
+                "another action",
+                "sequence: [manage]\nmatrix: [{health: [up], action: [dance]}]",
+            ),
+        ] {
+            assert!(Matrix::parse(text).is_err(), "{name}");
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! `tachi-monitor host explain`: the verdict on each node of a saved output, and why.
+
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde_json::{Map, Value, json};
+use tachi_pacemaker::{Cib, CrmMon, History, Judgement, Rules, Snapshot, Time, parse_time, verdict};
+
+use crate::cli::Format;
+use crate::failure::Failure;
+use crate::out;
+
+/// `tachi-monitor host explain`.
+#[derive(Debug, Args)]
+pub(crate) struct ExplainArgs {
+    /// What `crm_mon --output-as=xml` printed; - is standard input
+    #[arg(long, value_name = "FILE")]
+    crm_mon: PathBuf,
+    /// What `cibadmin --query` printed in the same moment. A bridge never goes without it
+    #[arg(long, value_name = "FILE")]
+    cib: Option<PathBuf>,
+    /// When a node was last seen up, such as cmp1=2026-11-20T07:06:43Z; may be repeated
+    #[arg(long, value_name = "NODE=TIME", value_parser = last_up)]
+    last_up: Vec<(String, Time)>,
+    /// Form of the answer
+    #[arg(short = 'f', long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+}
+
+fn last_up(text: &str) -> Result<(String, Time), String> {
+    // Times have no equals sign; a name may.
+    let (node, time) = text
+        .rsplit_once('=')
+        .ok_or("write it like cmp1=2026-11-20T07:06:43Z")?;
+    if node.is_empty() {
+        return Err("which node?".to_owned());
+    }
+    let time = parse_time(time).map_err(|error| error.to_string())?;
+    Ok((node.to_owned(), time))
+}
+
+/// Prints the verdicts. 1 if what the cluster printed cannot be read: then every node is `blind`.
+pub(crate) fn run(args: &ExplainArgs) -> Result<u8, Failure> {
+    let mon = read(&args.crm_mon)?;
+    let cib = args.cib.as_deref().map(read).transpose()?;
+    let history = args
+        .last_up
+        .iter()
+        .fold(History::default(), |history, (node, at)| {
+            history.with_last_up(node, *at)
+        });
+    let rules = Rules {
+        need_cib: cib.is_some(),
+        ..Rules::default()
+    };
+    let parsed = CrmMon::parse(&mon).and_then(|mon| Ok((mon, cib.as_deref().map(Cib::parse).transpose()?)));
+    let (nodes, trouble) = match parsed {
+        Ok((mon, cib)) => {
+            let judged = verdict(&history, &Snapshot::new(mon, cib), &rules);
+            (judged.into_iter().map(words).collect::<Vec<_>>(), None)
+        }
+        Err(error) => {
+            let why = Failure::new("the cluster cannot be read", error).chain();
+            let nodes = history
+                .nodes
+                .keys()
+                .map(|node| (node.clone(), "blind", why.clone()));
+            (nodes.collect(), Some(why))
+        }
+    };
+    match args.format {
+        Format::Json => out::line(as_json(&nodes).to_string()),
+        Format::Text => {
+            let widest = nodes
+                .iter()
+                .map(|(node, _, _)| node.chars().count())
+                .max()
+                .unwrap_or(0);
+            for (node, verdict, reason) in &nodes {
+                out::line(format!("{node:widest$}  {verdict:7}  {reason}"));
+            }
+        }
+    }
+    match trouble {
+        Some(why) => Err(Failure::told(why)),
+        None => Ok(out::DONE),
+    }
+}
+
+fn words((node, judgement): (String, Judgement)) -> (String, &'static str, String) {
+    (node, judgement.verdict.as_str(), judgement.reason)
+}
+
+fn as_json(nodes: &[(String, &'static str, String)]) -> Value {
+    let nodes: Map<String, Value> = nodes
+        .iter()
+        .map(|(node, verdict, reason)| (node.clone(), json!({"verdict": verdict, "reason": reason})))
+        .collect();
+    json!({ "nodes": nodes })
+}
+
+fn read(path: &Path) -> Result<String, Failure> {
+    let mut bytes = Vec::new();
+    let outcome = if path == Path::new("-") {
+        std::io::stdin().read_to_end(&mut bytes).map(|_| ())
+    } else {
+        std::fs::read(path).map(|read| bytes = read)
+    };
+    outcome.map_err(|error| Failure::new(format!("reading {}", path.display()), error))?;
+    // What is no text is no XML either: told as such, not as an input that is not there.
+    Ok(String::from_utf8(bytes)
+        .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn when_a_node_was_last_up() {
+        for (text, expected) in [
+            ("cmp1=2026-11-20T07:06:43Z", Some("cmp1")),
+            ("cmp1=2026-11-20 07:06:43Z", Some("cmp1")),
+            ("a=b=1795158416", Some("a=b")),
+            ("cmp1", None),
+            ("=2026-11-20T07:06:43Z", None),
+            ("cmp1=yesterday", None),
+        ] {
+            assert_eq!(
+                last_up(text).ok().map(|(node, _)| node).as_deref(),
+                expected,
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_contract() {
+        let nodes = [("cmp1".to_owned(), "fenced", "why \"so\"".to_owned())];
+        assert_eq!(
+            as_json(&nodes).to_string(),
+            r#"{"nodes":{"cmp1":{"verdict":"fenced","reason":"why \"so\""}}}"#
+        );
+    }
+}

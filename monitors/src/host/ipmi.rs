@@ -1,0 +1,239 @@
+//! `disable_ipmi_check = false`: a look at the host's own power controller before it is told as off.
+//!
+//! As the Python monitor does it, with the parameters the CIB holds for a device of the host, but it can only forbid:
+//! the proof is the cluster's. A controller that does not answer, and a host that has none in the CIB, change nothing.
+
+use std::time::Duration;
+
+use tachi_pacemaker::{Cib, Device};
+
+use super::tools::run;
+
+/// Devices whose parameters `ipmitool` understands.
+const AGENTS: [&str; 3] = ["external/ipmi", "fence_ipmilan", "fence_ipmilanplus"];
+
+/// What a power controller says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Power {
+    On,
+    Off,
+}
+
+/// How power controllers are asked.
+#[derive(Debug, Clone)]
+pub(crate) struct PowerCheck {
+    pub(crate) program: String,
+    pub(crate) timeout: Duration,
+    pub(crate) retries: u32,
+    pub(crate) interval: Duration,
+}
+
+/// All attempts together end after this: a fenced host waits for us.
+const LONGEST: Duration = Duration::from_secs(15);
+
+impl PowerCheck {
+    /// What the power controller of this node says; nothing if it has none or does not answer.
+    pub(crate) async fn ask(&self, cib: &Cib, node: &str) -> Option<Power> {
+        let call = cib.devices.iter().find_map(|device| call(device, node))?;
+        let attempts = async {
+            for attempt in 0..=self.retries {
+                if attempt > 0 {
+                    tokio::time::sleep(self.interval).await;
+                }
+                if let Some(power) = self.once(&call).await {
+                    return Some(power);
+                }
+            }
+            None
+        };
+        tokio::time::timeout(LONGEST, attempts).await.ok().flatten()
+    }
+
+    async fn once(&self, call: &Call) -> Option<Power> {
+        let args: Vec<&str> = call.args.iter().map(String::as_str).collect();
+        // In the environment: a command line can be read by everyone on the machine.
+        let environment = [("IPMI_PASSWORD", call.password.as_str())];
+        match run(&self.program, &args, &environment, self.timeout).await {
+            Ok(text) if text.contains("Power is off") => Some(Power::Off),
+            Ok(text) if text.contains("Power is on") => Some(Power::On),
+            Ok(_) => None,
+            Err(error) => {
+                tracing::warn!(%error, "a power controller does not answer");
+                None
+            }
+        }
+    }
+}
+
+/// One way to call `ipmitool`.
+#[derive(PartialEq, Eq)]
+struct Call {
+    args: Vec<String>,
+    password: String,
+}
+
+fn call(device: &Device, node: &str) -> Option<Call> {
+    let one_of = |names: &[&str]| {
+        names
+            .iter()
+            .find_map(|name| device.parameters.get(*name))
+            .filter(|value| !value.is_empty())
+    };
+    // Only a device that names this node and no other: the address is one machine's.
+    let names = one_of(&["hostname", "pcmk_host_list", "hostlist"])?;
+    let mut names = names.split([' ', ',', ';']).filter(|name| !name.is_empty());
+    if !AGENTS.contains(&device.agent.as_str()) || names.next() != Some(node) || names.next().is_some() {
+        return None;
+    }
+    let address = one_of(&["ipaddr", "ip"])?;
+    let user = one_of(&["userid", "username", "login"])?;
+    let password = one_of(&["passwd", "password"])?;
+    let interface = one_of(&["interface"]).map_or("lanplus", String::as_str);
+    let mut args: Vec<String> = ["-E", "-I", interface, "-H", address, "-U", user]
+        .map(str::to_owned)
+        .to_vec();
+    if let Some(port) = one_of(&["ipport"]) {
+        args.extend(["-p".to_owned(), port.clone()]);
+    }
+    args.extend(["power".to_owned(), "status".to_owned()]);
+    // What begins with a dash would be an option of ipmitool.
+    let harmless = [interface, address, user]
+        .iter()
+        .all(|value| !value.starts_with('-'));
+    harmless.then(|| Call {
+        args,
+        password: password.clone(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    fn device(agent: &str, parameters: &[(&str, &str)]) -> Device {
+        Device {
+            id: "d".to_owned(),
+            agent: agent.to_owned(),
+            parameters: parameters
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                .collect(),
+        }
+    }
+
+    const UPSTREAM: [(&str, &str); 5] = [
+        ("hostname", "cmp1"),
+        ("ipaddr", "10.0.0.1"),
+        ("userid", "u"),
+        ("passwd", "hunter2"),
+        ("interface", "lanplus"),
+    ];
+
+    fn check(script: &str, folder: &std::path::Path) -> PowerCheck {
+        let program = folder.join("ipmitool");
+        std::fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+        PowerCheck {
+            program: program.to_str().unwrap().to_owned(),
+            timeout: Duration::from_secs(20),
+            retries: 1,
+            interval: Duration::ZERO,
+        }
+    }
+
+    fn cib() -> Cib {
+        Cib {
+            devices: vec![device("external/ipmi", &UPSTREAM)],
+            ..Cib::default()
+        }
+    }
+
+    #[test]
+    fn mw21_which_devices_are_asked() {
+        let modern = [
+            ("pcmk_host_list", "cmp1"),
+            ("ip", "10.0.0.1"),
+            ("username", "u"),
+            ("password", "p"),
+        ];
+        for (name, agent, parameters, expected) in [
+            ("upstream's", "external/ipmi", UPSTREAM.to_vec(), true),
+            ("fence_ipmilan", "fence_ipmilan", modern.to_vec(), true),
+            ("another agent", "fence_redfish", modern.to_vec(), false),
+            (
+                "another node",
+                "external/ipmi",
+                [("hostname", "cmp2")]
+                    .into_iter()
+                    .chain(UPSTREAM.into_iter().skip(1))
+                    .collect(),
+                false,
+            ),
+            (
+                "several nodes",
+                "fence_ipmilan",
+                [("pcmk_host_list", "cmp1 cmp2")]
+                    .into_iter()
+                    .chain(modern.into_iter().skip(1))
+                    .collect(),
+                false,
+            ),
+            (
+                "no address",
+                "fence_ipmilan",
+                vec![("pcmk_host_list", "cmp1")],
+                false,
+            ),
+            (
+                "an address that is an option",
+                "fence_ipmilan",
+                vec![
+                    ("pcmk_host_list", "cmp1"),
+                    ("ip", "-f"),
+                    ("username", "u"),
+                    ("password", "p"),
+                ],
+                false,
+            ),
+        ] {
+            assert_eq!(
+                call(&device(agent, &parameters), "cmp1").is_some(),
+                expected,
+                "{name}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn mw21_the_password_is_not_on_the_command_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let script = "case \"$*\" in *hunter2*) exit 1;; esac; [ \"$IPMI_PASSWORD\" = hunter2 ] && echo Chassis Power is off";
+        assert_eq!(
+            check(script, folder.path()).ask(&cib(), "cmp1").await,
+            Some(Power::Off)
+        );
+    }
+
+    #[tokio::test]
+    async fn answers() {
+        for (name, script, expected) in [
+            ("on", "echo Chassis Power is on", Some(Power::On)),
+            ("nonsense", "echo what", None),
+            ("failure", "exit 1", None),
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            assert_eq!(
+                check(script, folder.path()).ask(&cib(), "cmp1").await,
+                expected,
+                "{name}"
+            );
+            assert_eq!(
+                check(script, folder.path()).ask(&cib(), "cmp2").await,
+                None,
+                "{name}: another node"
+            );
+        }
+    }
+}

@@ -1,0 +1,278 @@
+//! The Kubernetes driver: nodes that are not `Ready` any more.
+//!
+//! As the Python monitor, it runs in the cluster under a service account, says STOPPED and never STARTED, and sends no
+//! `cluster_status`. What differs: every node has a beginning of its own, so that none is told as stopped that was never
+//! seen alive; long lists are read to their end; the token is read anew, because it is changed every hour.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde::Deserialize;
+use tachi_instance_ha::{HostEvent, HostStatus, Notification};
+use tokio_util::sync::CancellationToken;
+
+use super::samples::{Change, Hosts, State, rest};
+use crate::check::Finding;
+use crate::clock::Clock;
+use crate::failure::Failure;
+use crate::health::Health;
+use crate::monitor::Monitor;
+use crate::reporter::Reporter;
+use crate::settings::Settings;
+
+/// Where a pod finds who it is.
+const ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
+/// How long one page may take.
+const ANSWER: Duration = Duration::from_secs(10);
+/// Nodes on one page; a node is some ten kilobytes.
+const PAGE: usize = 50;
+/// Longer lists are no lists.
+const PAGES: usize = 1000;
+const LONGEST: usize = 64 << 20;
+
+#[derive(Debug, Deserialize)]
+struct List {
+    kind: String,
+    #[serde(default)]
+    metadata: ListMeta,
+    items: Vec<Node>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct ListMeta {
+    #[serde(default, rename = "continue")]
+    next: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Node {
+    metadata: NodeMeta,
+    #[serde(default)]
+    status: NodeStatus,
+}
+
+#[derive(Debug, Deserialize)]
+struct NodeMeta {
+    name: String,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct NodeStatus {
+    #[serde(default)]
+    conditions: Vec<Condition>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Condition {
+    #[serde(rename = "type")]
+    kind: String,
+    status: String,
+}
+
+impl Node {
+    fn state(&self) -> State {
+        match self
+            .status
+            .conditions
+            .iter()
+            .find(|condition| condition.kind == "Ready")
+        {
+            Some(ready) if ready.status == "True" => State::Up,
+            // `False` and `Unknown`: its kubelet says no, or nothing.
+            Some(_) => State::Down,
+            None => State::Unknown,
+        }
+    }
+}
+
+/// The monitor.
+pub(crate) struct Driver {
+    url: String,
+    labels: String,
+    token: PathBuf,
+    http: reqwest::Client,
+    interval: Duration,
+    hosts: Hosts,
+    hostname: String,
+    clock: Clock,
+}
+
+impl Driver {
+    /// As configured, in the pod it runs in.
+    pub(crate) fn new(settings: &Settings, clock: &Clock) -> Result<Self, Failure> {
+        let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let (Some(host), Some(port)) = (
+            variable("KUBERNETES_SERVICE_HOST"),
+            variable("KUBERNETES_SERVICE_PORT"),
+        ) else {
+            return Err(Failure::told(
+                "this is no pod of a Kubernetes cluster: KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT are not set",
+            ));
+        };
+        let host = if host.contains(':') {
+            format!("[{host}]")
+        } else {
+            host
+        };
+        let path = PathBuf::from(ACCOUNT).join("ca.crt");
+        let wrong = |error| Failure::new(format!("reading {}", path.display()), error);
+        let authority = std::fs::read(&path).map_err(wrong)?;
+        let token = PathBuf::from(ACCOUNT).join("token");
+        Self::at(
+            format!("https://{host}:{port}"),
+            Some(&authority),
+            token,
+            settings,
+            clock,
+        )
+    }
+
+    fn at(
+        url: String,
+        authority: Option<&[u8]>,
+        token: PathBuf,
+        settings: &Settings,
+        clock: &Clock,
+    ) -> Result<Self, Failure> {
+        let setting_up = |error| Failure::new("setting up the client of Kubernetes", error);
+        let mut http = reqwest::Client::builder().timeout(ANSWER).no_proxy();
+        if let Some(authority) = authority {
+            for certificate in reqwest::Certificate::from_pem_bundle(authority).map_err(setting_up)? {
+                http = http.add_root_certificate(certificate);
+            }
+            http = http.tls_built_in_root_certs(false);
+        }
+        Ok(Self {
+            url,
+            labels: settings.kubernetes.labels.clone(),
+            token,
+            http: http.build().map_err(setting_up)?,
+            interval: settings.host.interval,
+            hosts: Hosts::new(settings.host.samples),
+            hostname: settings.hostname.clone(),
+            clock: clock.clone(),
+        })
+    }
+
+    async fn nodes(&self) -> Result<BTreeMap<String, State>, Failure> {
+        let reading = |error| Failure::new(format!("reading {}", self.token.display()), error);
+        let token = tokio::fs::read_to_string(&self.token).await.map_err(reading)?;
+        let url = format!("{}/api/v1/nodes", self.url);
+        let mut states = BTreeMap::new();
+        let mut next = String::new();
+        for _ in 0..PAGES {
+            let asking = |error| Failure::new(format!("asking {url}"), error);
+            let limit = PAGE.to_string();
+            let mut query = vec![("limit", limit.as_str())];
+            if !self.labels.is_empty() {
+                query.push(("labelSelector", &self.labels));
+            }
+            if !next.is_empty() {
+                query.push(("continue", &next));
+            }
+            let request = self.http.get(&url).bearer_auth(token.trim()).query(&query);
+            let mut answer = request
+                .send()
+                .await
+                .and_then(reqwest::Response::error_for_status)
+                .map_err(asking)?;
+            let mut body = Vec::new();
+            while let Some(chunk) = answer.chunk().await.map_err(asking)? {
+                body.extend_from_slice(&chunk);
+                if body.len() > LONGEST {
+                    return Err(Failure::told(format!("{url} answers without end")));
+                }
+            }
+            let list: List = serde_json::from_slice(&body)
+                .map_err(|error| Failure::new(format!("reading the answer of {url}"), error))?;
+            // An answer of something else would make every node vanish.
+            if list.kind != "NodeList" {
+                return Err(Failure::told(format!("{url} answers with a {}", list.kind)));
+            }
+            for node in &list.items {
+                states.insert(node.metadata.name.clone(), node.state());
+            }
+            match list.metadata.next.filter(|next| !next.is_empty()) {
+                Some(more) => next = more,
+                None => return Ok(states),
+            }
+        }
+        Err(Failure::told(format!("{url} has pages without end")))
+    }
+
+    /// One look, and what is to be told of it.
+    async fn look(&mut self, health: &Health) -> Vec<(String, Notification)> {
+        let mut states = match self.nodes().await {
+            Ok(states) => states,
+            Err(failure) => {
+                health.bad("kubernetes", failure.chain());
+                return Vec::new();
+            }
+        };
+        health.good("kubernetes");
+        states.remove(&self.hostname);
+        self.hosts.retain(|name| states.contains_key(name));
+        let mut reports = Vec::new();
+        for (host, change) in self.hosts.see(&states) {
+            match change {
+                Change::Started => self.hosts.told(&host, Change::Started),
+                Change::Stopped => {
+                    let report = Notification::host(
+                        &host,
+                        HostEvent::Stopped,
+                        None,
+                        HostStatus::Normal,
+                        self.clock.generated(),
+                    );
+                    reports.push((host, report));
+                }
+            }
+        }
+        reports
+    }
+}
+
+#[async_trait]
+impl Monitor for Driver {
+    async fn run(
+        mut self: Box<Self>,
+        reporter: Reporter,
+        health: Health,
+        stop: CancellationToken,
+    ) -> Result<(), Failure> {
+        tracing::warn!(
+            "Kubernetes knows who answers, not who is off: a host that is told as stopped is not proven to be off"
+        );
+        loop {
+            let reports = tokio::select! {
+                reports = self.look(&health) => reports,
+                () = stop.cancelled() => return Ok(()),
+            };
+            for (host, report) in reports {
+                match reporter.report(&report).await {
+                    Ok(()) => self.hosts.told(&host, Change::Stopped),
+                    Err(error) => tracing::error!(%error, %host, "a report is not kept"),
+                }
+            }
+            if rest(self.interval, &health, &stop).await {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// How long a failure may take to be noticed.
+pub(crate) fn worst(settings: &Settings) -> Finding {
+    let looks = u32::try_from(settings.host.samples).unwrap_or(u32::MAX);
+    let each = settings.host.interval + ANSWER;
+    Finding::noticed(
+        "host",
+        "a node that Kubernetes no longer calls Ready",
+        each.saturating_mul(looks),
+    )
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,157 @@
+use super::*;
+use crate::host::fake_http::Server;
+use crate::settings::tests::settings;
+
+struct Pod {
+    server: Server,
+    driver: Driver,
+    health: Health,
+    _account: tempfile::TempDir,
+}
+
+const FIRST: &str = "/api/v1/nodes?limit=50&labelSelector=role%3Dcompute";
+
+fn node(name: &str, ready: &str) -> serde_json::Value {
+    let conditions = serde_json::json!([{"type": "MemoryPressure", "status": "False"}, {"type": "Ready", "status": ready}]);
+    serde_json::json!({"metadata": {"name": name}, "status": {"conditions": conditions}})
+}
+
+fn list(nodes: &[serde_json::Value], next: &str) -> String {
+    serde_json::json!({"kind": "NodeList", "metadata": {"continue": next}, "items": nodes}).to_string()
+}
+
+impl Pod {
+    async fn new(samples: usize) -> Self {
+        let server = Server::start().await;
+        let account = tempfile::tempdir().unwrap();
+        let token = account.path().join("token");
+        std::fs::write(&token, "secret\n").unwrap();
+        let settings = settings(&format!(
+            "[DEFAULT]\nhostname = me\n[host]\nmonitoring_driver = kubernetes\nmonitoring_samples = {samples}\n[kubernetes]\nmonitoring_node_labels = role=compute\n"
+        ));
+        let url = format!("http://{}", server.address);
+        Self {
+            driver: Driver::at(url, None, token, &settings, &Clock::new()).unwrap(),
+            server,
+            health: Health::default(),
+            _account: account,
+        }
+    }
+
+    /// The hosts told after one look at these nodes.
+    async fn look(&mut self, nodes: &[(&str, &str)]) -> Vec<String> {
+        let nodes: Vec<_> = nodes.iter().map(|(name, ready)| node(name, ready)).collect();
+        self.server.answer(FIRST, &list(&nodes, ""));
+        self.again().await
+    }
+
+    async fn again(&mut self) -> Vec<String> {
+        let mut told = Vec::new();
+        for (host, report) in self.driver.look(&self.health).await {
+            assert!(
+                report
+                    .body()
+                    .ends_with(r#""payload": {"event": "STOPPED", "host_status": "NORMAL"}}}"#)
+            );
+            self.driver.hosts.told(&host, Change::Stopped);
+            told.push(host);
+        }
+        told
+    }
+}
+
+const NOBODY: [String; 0] = [];
+
+#[tokio::test]
+async fn a_node_that_is_not_ready_is_told_once() {
+    let mut pod = Pod::new(1).await;
+    assert_eq!(
+        pod.look(&[("a", "True"), ("b", "True"), ("me", "True")]).await,
+        NOBODY
+    );
+    assert_eq!(
+        pod.look(&[("a", "Unknown"), ("b", "True"), ("me", "Unknown")])
+            .await,
+        ["a"]
+    );
+    assert_eq!(pod.look(&[("a", "False"), ("b", "True")]).await, NOBODY);
+    assert_eq!(
+        pod.look(&[("a", "True"), ("b", "True")]).await,
+        NOBODY,
+        "never STARTED"
+    );
+    assert_eq!(
+        pod.look(&[("a", "False"), ("b", "True")]).await,
+        ["a"],
+        "a second death"
+    );
+}
+
+#[tokio::test]
+async fn every_node_has_a_beginning_of_its_own() {
+    let mut pod = Pod::new(1).await;
+    assert_eq!(pod.look(&[("a", "False"), ("b", "Unknown")]).await, NOBODY);
+    assert_eq!(
+        pod.look(&[("a", "False"), ("b", "Unknown"), ("c", "False")])
+            .await,
+        NOBODY
+    );
+}
+
+#[tokio::test]
+async fn any_true_among_the_samples_keeps_it_alive() {
+    let mut pod = Pod::new(3).await;
+    for ready in [
+        "True", "True", "True", "False", "False", "True", "False", "Unknown",
+    ] {
+        assert_eq!(pod.look(&[("a", ready)]).await, NOBODY, "{ready}");
+    }
+    assert_eq!(pod.look(&[("a", "False")]).await, ["a"]);
+}
+
+#[tokio::test]
+async fn nodes_that_vanish_are_forgotten() {
+    let mut pod = Pod::new(1).await;
+    assert_eq!(pod.look(&[("a", "True")]).await, NOBODY);
+    assert_eq!(pod.look(&[]).await, NOBODY);
+    assert_eq!(pod.look(&[("a", "False")]).await, NOBODY, "it begins anew");
+}
+
+#[tokio::test]
+async fn long_lists_are_read_to_their_end() {
+    let mut pod = Pod::new(1).await;
+    let second = format!("{FIRST}&continue=more%3D");
+    pod.server.answer(FIRST, &list(&[node("a", "True")], "more="));
+    pod.server.answer(&second, &list(&[node("b", "True")], ""));
+    assert_eq!(pod.again().await, NOBODY);
+    pod.server.answer(&second, &list(&[node("b", "False")], ""));
+    assert_eq!(pod.again().await, ["b"]);
+    let authorised = pod.server.requests().iter().all(|request| {
+        request
+            .to_lowercase()
+            .contains("authorization: bearer secret\r\n")
+    });
+    assert!(authorised);
+}
+
+#[tokio::test]
+async fn half_a_list_is_no_list() {
+    let mut pod = Pod::new(1).await;
+    assert_eq!(pod.look(&[("a", "True"), ("b", "True")]).await, NOBODY);
+    // The second page is missing.
+    pod.server.answer(FIRST, &list(&[node("a", "False")], "more"));
+    assert_eq!(pod.again().await, NOBODY);
+    assert!(pod.health.trouble("kubernetes").is_some());
+    for body in [
+        "",
+        "[]",
+        "{}",
+        "{\"items\": 1}",
+        "{\"kind\": \"Status\", \"items\": []}",
+    ] {
+        pod.server.answer(FIRST, body);
+        assert_eq!(pod.again().await, NOBODY, "{body:?}");
+        assert!(pod.health.trouble("kubernetes").is_some(), "{body:?}");
+    }
+    assert_eq!(pod.look(&[("a", "True"), ("b", "False")]).await, ["b"]);
+}

@@ -1,0 +1,166 @@
+//! Pacemaker's alert agents poke the bridge.
+//!
+//! Pacemaker starts a program at every change of a node and every fencing, on all cluster nodes (never on remotes), and
+//! waits for it. That program is this binary: it sends one datagram to a local socket and ends, whether anyone listens or
+//! not. The bridge then looks at the cluster at once instead of at its next turn. A poke carries no facts, so a forged one
+//! costs a look and nothing else.
+
+use std::ffi::OsStr;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use tokio::net::UnixDatagram;
+
+use crate::failure::Failure;
+
+/// Where a bridge listens if nothing else is said.
+pub(crate) const SOCKET: &str = "/run/tachi-monitor/pacemaker-alert.sock";
+
+/// Under this name the binary is the alert agent.
+pub(crate) const AGENT: &str = "tachi-pacemaker-alert";
+
+/// The alerts after which it is worth to look.
+const WORTH: [&str; 2] = ["node", "fencing"];
+
+/// Whether this process was started as the alert agent.
+pub(crate) fn is_agent(program: Option<&OsStr>) -> bool {
+    program.is_some_and(|program| Path::new(program).file_name() == Some(OsStr::new(AGENT)))
+}
+
+/// The alert agent. Never waits and never fails: the cluster has better things to do than to hear about it.
+pub(crate) fn alert(kind: Option<&str>, recipient: Option<&str>) {
+    if !kind.is_none_or(|kind| WORTH.contains(&kind)) {
+        return;
+    }
+    let path = recipient.filter(|path| path.starts_with('/')).unwrap_or(SOCKET);
+    let Ok(socket) = std::os::unix::net::UnixDatagram::unbound() else {
+        return;
+    };
+    if socket.set_nonblocking(true).is_ok() {
+        // Nobody listens, or enough pokes wait already.
+        let _ = socket.send_to(b"poke", path);
+    }
+}
+
+/// The bridge's end.
+#[derive(Debug)]
+pub(crate) struct Pokes {
+    socket: UnixDatagram,
+    path: PathBuf,
+}
+
+impl Pokes {
+    /// Listens. A socket left by a process that died is replaced.
+    pub(crate) fn listen(path: &Path) -> Result<Self, Failure> {
+        let wrong = |what: &str, error| Failure::new(format!("{what} {}", path.display()), error);
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder).map_err(|error| wrong("making the folder of", error))?;
+        }
+        match std::fs::remove_file(path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(wrong("replacing", error));
+            }
+            _ => {}
+        }
+        let socket = UnixDatagram::bind(path).map_err(|error| wrong("listening on", error))?;
+        // Alert agents run as another user.
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o666))
+            .map_err(|error| wrong("opening to alert agents", error))?;
+        Ok(Self {
+            socket,
+            path: path.to_owned(),
+        })
+    }
+
+    /// Waits for a poke, and takes all that have come: they ask for one look.
+    ///
+    /// # Cancel safety
+    ///
+    /// A poke is taken or not.
+    pub(crate) async fn next(&self) {
+        let mut buffer = [0_u8; 16];
+        if self.socket.recv(&mut buffer).await.is_err() {
+            // A socket that is broken is no reason to look all the time.
+            std::future::pending::<()>().await;
+        }
+        while self.socket.try_recv(&mut buffer).is_ok() {}
+    }
+}
+
+impl Drop for Pokes {
+    fn drop(&mut self) {
+        // Left over it would only be replaced by the next process.
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    async fn poked(pokes: &Pokes) -> bool {
+        // What was sent before has arrived: a datagram on one machine is there when the call returns.
+        tokio::time::timeout(Duration::from_millis(200), pokes.next())
+            .await
+            .is_ok()
+    }
+
+    #[tokio::test]
+    async fn which_alerts_poke() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("sub/alert.sock");
+        let pokes = Pokes::listen(&path).unwrap();
+        let recipient = path.to_str();
+        for (kind, expected) in [
+            (Some("fencing"), true),
+            (Some("node"), true),
+            (Some("resource"), false),
+            (Some("attribute"), false),
+            (None, true),
+        ] {
+            alert(kind, recipient);
+            assert_eq!(poked(&pokes).await, expected, "{kind:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn many_pokes_are_one_and_never_block() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("alert.sock");
+        let pokes = Pokes::listen(&path).unwrap();
+        for _ in 0..10_000 {
+            alert(Some("fencing"), path.to_str());
+        }
+        assert!(poked(&pokes).await);
+        assert!(!poked(&pokes).await, "all were taken at once");
+    }
+
+    #[tokio::test]
+    async fn without_a_bridge_the_agent_ends_all_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("alert.sock");
+        alert(Some("fencing"), path.to_str());
+        let pokes = Pokes::listen(&path).unwrap();
+        drop(pokes);
+        alert(Some("fencing"), path.to_str());
+        // A process that was killed leaves its socket: the next one takes its place.
+        std::os::unix::net::UnixDatagram::bind(&path).unwrap();
+        let pokes = Pokes::listen(&path).unwrap();
+        alert(Some("fencing"), path.to_str());
+        assert!(poked(&pokes).await);
+    }
+
+    #[test]
+    fn the_agent_is_known_by_its_name() {
+        for (program, expected) in [
+            (Some("/usr/lib/tachi/tachi-pacemaker-alert"), true),
+            (Some("tachi-pacemaker-alert"), true),
+            (Some("/usr/bin/tachi-monitor"), false),
+            (None, false),
+        ] {
+            assert_eq!(is_agent(program.map(OsStr::new)), expected, "{program:?}");
+        }
+    }
+}

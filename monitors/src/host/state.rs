@@ -1,0 +1,107 @@
+//! What a bridge remembers across restarts, on disk.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use tachi_pacemaker::{History, Ledger};
+
+use crate::failure::Failure;
+
+const NAME: &str = "pacemaker.json";
+
+/// What was seen, and what was told.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Memory {
+    /// What was seen.
+    #[serde(default)]
+    pub(crate) history: History,
+    /// What was told.
+    #[serde(default)]
+    pub(crate) ledger: Ledger,
+}
+
+/// The file.
+#[derive(Debug, Clone)]
+pub(crate) struct File {
+    folder: PathBuf,
+}
+
+impl File {
+    /// In this folder, which is made.
+    pub(crate) fn open(folder: &Path) -> Result<Self, Failure> {
+        std::fs::create_dir_all(folder)
+            .map_err(|error| Failure::new(format!("making {}", folder.display()), error))?;
+        Ok(Self {
+            folder: folder.to_owned(),
+        })
+    }
+
+    /// What was kept. A file that cannot be understood is put aside: without it nothing is told that is not proven, and a
+    /// bridge that does not start tells nothing at all.
+    pub(crate) fn load(&self) -> Result<Memory, Failure> {
+        let path = self.folder.join(NAME);
+        let text = match std::fs::read(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Memory::default()),
+            Err(error) => return Err(Failure::new(format!("reading {}", path.display()), error)),
+        };
+        match serde_json::from_slice(&text) {
+            Ok(memory) => Ok(memory),
+            Err(error) => {
+                let aside = self.folder.join(format!("{NAME}.damaged"));
+                tracing::error!(%error, kept = %aside.display(), "what the bridge remembered cannot be read; it begins anew");
+                std::fs::rename(&path, &aside)
+                    .map_err(|error| Failure::new(format!("putting {} aside", path.display()), error))?;
+                Ok(Memory::default())
+            }
+        }
+    }
+
+    /// Keeps it: on the disk when this returns.
+    pub(crate) fn save(&self, memory: &Memory) -> std::io::Result<()> {
+        let fresh = self.folder.join(format!("{NAME}.new"));
+        let mut file = std::fs::File::create(&fresh)?;
+        file.write_all(&serde_json::to_vec(memory)?)?;
+        file.sync_all()?;
+        std::fs::rename(&fresh, self.folder.join(NAME))?;
+        std::fs::File::open(&self.folder)?.sync_all()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mw07_what_was_kept_is_read_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = File::open(&folder.path().join("host")).unwrap();
+        assert_eq!(file.load().unwrap(), Memory::default());
+        let at = tachi_pacemaker::parse_time("2026-11-20T07:06:43.123456Z").unwrap();
+        let memory = Memory {
+            history: History::default().with_last_up("cmp1", at),
+            ..Memory::default()
+        };
+        file.save(&memory).unwrap();
+        assert_eq!(file.load().unwrap(), memory);
+    }
+
+    #[test]
+    fn a_damaged_file_is_put_aside() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = File::open(folder.path()).unwrap();
+        std::fs::write(folder.path().join(NAME), b"{\"history\": {\"nodes\"").unwrap();
+        assert_eq!(file.load().unwrap(), Memory::default());
+        assert!(folder.path().join("pacemaker.json.damaged").exists());
+        assert_eq!(file.load().unwrap(), Memory::default());
+    }
+
+    #[test]
+    fn a_file_torn_while_it_was_written_is_not_looked_at() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = File::open(folder.path()).unwrap();
+        std::fs::write(folder.path().join("pacemaker.json.new"), b"{").unwrap();
+        assert_eq!(file.load().unwrap(), Memory::default());
+    }
+}

@@ -1,0 +1,291 @@
+//! Pacemaker's own programs, run with a deadline.
+//!
+//! `crmadmin -S` was seen to hang for ten minutes: no call is waited for without a limit, and what overstays is killed with
+//! everything it has started.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::io::{AsyncRead, AsyncReadExt as _};
+use tokio::process::{Child, Command};
+
+/// No output is longer; one that is would only fill the memory.
+const LONGEST_OUTPUT: u64 = 64 << 20;
+/// Of the complaints the beginning is enough.
+const LONGEST_COMPLAINT: u64 = 4096;
+
+/// Why a program gave no answer.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub(crate) enum ToolError {
+    /// It is not there, or may not be run.
+    #[error("starting {program}")]
+    Start {
+        program: String,
+        #[source]
+        source: std::io::Error,
+    },
+    /// It did not end in time and was killed.
+    #[error("{program} has not answered within {} s and was killed", .limit.as_secs_f64())]
+    Slow { program: String, limit: Duration },
+    /// It says that it failed.
+    #[error("{program} failed ({status}): {complaint}")]
+    Failed {
+        program: String,
+        status: String,
+        complaint: String,
+    },
+    /// What it printed cannot be read.
+    #[error("reading what {program} prints")]
+    Output {
+        program: String,
+        #[source]
+        source: std::io::Error,
+    },
+    /// What it printed is no text, or too much of it.
+    #[error("{program} prints {what}")]
+    Unreadable { program: String, what: &'static str },
+}
+
+/// What can be asked of the cluster, from the node this runs on.
+#[async_trait]
+pub(crate) trait Cluster: Send + Sync {
+    /// `crm_mon`, as XML.
+    async fn mon(&self) -> Result<String, ToolError>;
+    /// `cibadmin --query`.
+    async fn cib(&self) -> Result<String, ToolError>;
+    /// A private attribute of all nodes, as (node, value).
+    async fn attributes(&self, name: &str) -> Result<Vec<(String, String)>, ToolError>;
+    /// Sets this node's private attribute. It is kept in memory and never reaches the CIB.
+    async fn set_attribute(&self, name: &str, value: &str) -> Result<(), ToolError>;
+}
+
+/// The programs in `PATH`.
+#[derive(Debug, Clone)]
+pub(crate) struct Programs {
+    /// For `crm_mon` and `cibadmin`.
+    pub(crate) limit: Duration,
+    /// For attributes, which only decide who speaks first.
+    pub(crate) short: Duration,
+}
+
+#[async_trait]
+impl Cluster for Programs {
+    async fn mon(&self) -> Result<String, ToolError> {
+        match run("crm_mon", &["--output-as=xml"], &[], self.limit).await {
+            // Before 2.0.3 there was only this; later versions call it deprecated.
+            Err(ToolError::Failed { .. }) => run("crm_mon", &["-X"], &[], self.limit).await,
+            other => other,
+        }
+    }
+
+    async fn cib(&self) -> Result<String, ToolError> {
+        run("cibadmin", &["--query"], &[], self.limit).await
+    }
+
+    async fn attributes(&self, name: &str) -> Result<Vec<(String, String)>, ToolError> {
+        match run("attrd_updater", &["-n", name, "-Q", "-A"], &[], self.short).await {
+            Ok(text) => Ok(text.lines().filter_map(attribute).collect()),
+            // Nobody has set it yet.
+            Err(ToolError::Failed { complaint, .. }) if complaint.contains("does not exist") => {
+                Ok(Vec::new())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn set_attribute(&self, name: &str, value: &str) -> Result<(), ToolError> {
+        run("attrd_updater", &["-n", name, "-U", value, "-p"], &[], self.short)
+            .await
+            .map(|_| ())
+    }
+}
+
+/// One line of `attrd_updater -Q`: `name="n" host="h" value="v"`.
+fn attribute(line: &str) -> Option<(String, String)> {
+    let part = |name: &str| {
+        let rest = line.split_once(&format!(" {name}=\""))?.1;
+        rest.split_once('"').map(|(value, _)| value.to_owned())
+    };
+    Some((part("host")?, part("value")?))
+}
+
+/// Runs a program to its end, or kills its process group at `limit`.
+///
+/// # Cancel safety
+///
+/// If it is dropped, the program is killed.
+pub(crate) async fn run(
+    program: &str,
+    args: &[&str],
+    environment: &[(&str, &str)],
+    limit: Duration,
+) -> Result<String, ToolError> {
+    let mut command = Command::new(program);
+    command
+        .args(args)
+        // Times without a zone are printed in this one.
+        .env("TZ", "UTC")
+        .env("LC_ALL", "C")
+        .envs(environment.iter().copied())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .process_group(0)
+        .kill_on_drop(true);
+    let child = command.spawn().map_err(|source| ToolError::Start {
+        program: program.to_owned(),
+        source,
+    })?;
+    let mut group = Group(child);
+    let outcome = tokio::time::timeout(limit, finish(program, &mut group.0)).await;
+    outcome.unwrap_or_else(|_| {
+        Err(ToolError::Slow {
+            program: program.to_owned(),
+            limit,
+        })
+    })
+}
+
+/// A child and everything it started; killed together when dropped before its end.
+struct Group(Child);
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        // Once it has been waited for there is no id any more, and nobody else's group is hit.
+        let id = self.0.id().and_then(|id| i32::try_from(id).ok());
+        if let Some(group) = id.and_then(rustix::process::Pid::from_raw) {
+            // It may have ended by itself in this moment.
+            let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+        }
+    }
+}
+
+async fn finish(program: &str, child: &mut Child) -> Result<String, ToolError> {
+    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+    let wrong = |source| ToolError::Output {
+        program: program.to_owned(),
+        source,
+    };
+    let (output, complaint) = tokio::join!(read(stdout, LONGEST_OUTPUT), read(stderr, LONGEST_COMPLAINT));
+    let (output, complaint) = (output.map_err(wrong)?, complaint.map_err(wrong)?);
+    let unreadable = |what| ToolError::Unreadable {
+        program: program.to_owned(),
+        what,
+    };
+    if u64::try_from(output.len()).is_ok_and(|length| length >= LONGEST_OUTPUT) {
+        return Err(unreadable("too much"));
+    }
+    let status = child.wait().await.map_err(wrong)?;
+    if !status.success() {
+        return Err(ToolError::Failed {
+            program: program.to_owned(),
+            status: status.to_string(),
+            complaint: String::from_utf8_lossy(&complaint).trim().to_owned(),
+        });
+    }
+    String::from_utf8(output).map_err(|_| unreadable("what is no text"))
+}
+
+async fn read(from: Option<impl AsyncRead + Unpin>, most: u64) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    if let Some(mut from) = from {
+        (&mut from).take(most).read_to_end(&mut bytes).await?;
+        if u64::try_from(bytes.len()).is_ok_and(|length| length >= most) && most == LONGEST_COMPLAINT {
+            // The rest is read and forgotten, or the program would wait for us.
+            tokio::io::copy(&mut from, &mut tokio::io::sink()).await?;
+        }
+    }
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(30);
+
+    #[tokio::test]
+    async fn a_program_is_run_and_its_end_told() {
+        assert_eq!(run("echo", &["a b"], &[], LONG).await.unwrap(), "a b\n");
+        assert_eq!(
+            run("sh", &["-c", "printf %s $TZ$X"], &[("X", "y")], LONG)
+                .await
+                .unwrap(),
+            "UTCy"
+        );
+        let failed = run("sh", &["-c", "echo why >&2; exit 3"], &[], LONG)
+            .await
+            .unwrap_err();
+        assert!(failed.to_string().contains("why"), "{failed}");
+        assert!(matches!(
+            run("/nowhere/crm_mon", &[], &[], LONG).await,
+            Err(ToolError::Start { .. })
+        ));
+    }
+
+    #[tokio::test]
+    async fn mw04_what_hangs_is_killed_with_its_children() {
+        let folder = tempfile::tempdir().unwrap();
+        let marker = folder.path().join("alive");
+        // The child of the child holds the pipe open; only a kill of the group ends it.
+        let script = format!(
+            "mkfifo {0}; (exec 9>{0}; exec sleep 1000) & sleep 1000",
+            marker.display()
+        );
+        let hung = run("sh", &["-c", &script], &[], Duration::from_millis(300)).await;
+        assert!(matches!(hung, Err(ToolError::Slow { .. })), "{hung:?}");
+        // Opening for reading sees the end of the file once nobody holds it for writing, or waits for ever.
+        let reader = tokio::task::spawn_blocking(move || {
+            let flags = rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::NONBLOCK;
+            let fifo = rustix::fs::open(&marker, flags, rustix::fs::Mode::empty()).unwrap();
+            let mut byte = [0_u8; 1];
+            // The group dies asynchronously: would-block means that someone still holds it.
+            loop {
+                match rustix::io::read(&fifo, &mut byte) {
+                    Ok(0) => return,
+                    Ok(_) | Err(rustix::io::Errno::AGAIN) => std::thread::yield_now(),
+                    Err(error) => panic!("{error}"),
+                }
+            }
+        });
+        tokio::time::timeout(LONG, reader)
+            .await
+            .expect("the group is dead")
+            .unwrap();
+    }
+
+    #[tokio::test]
+    async fn much_output_and_many_complaints_do_not_block() {
+        let script = "head -c 1000000 /dev/zero | tr '\\0' x; head -c 1000000 /dev/zero | tr '\\0' y >&2";
+        assert_eq!(
+            run("sh", &["-c", script], &[], LONG).await.unwrap().len(),
+            1_000_000
+        );
+    }
+
+    #[test]
+    fn attributes_are_read() {
+        for (line, expected) in [
+            (
+                r#"name="tachi-bridge" host="ctl2" value="1""#,
+                Some(("ctl2", "1")),
+            ),
+            (
+                r#"name="n" host="a" value="cmp1=fenced:1/accepted/0""#,
+                Some(("a", "cmp1=fenced:1/accepted/0")),
+            ),
+            (r#"name="n" host="a""#, None),
+            ("", None),
+            (r#"name="n" host="a" value="unfinished"#, None),
+        ] {
+            let read = attribute(line);
+            assert_eq!(
+                read.as_ref().map(|(host, value)| (host.as_str(), value.as_str())),
+                expected,
+                "{line}"
+            );
+        }
+    }
+}
