@@ -9,7 +9,8 @@ case "$TARGET" in /*) ;; *) TARGET="$REPO/$TARGET" ;; esac
 # Where a part leaves its counts; tests/run adds them up. Alone, a part only prints them.
 RESULTS="${TACHI_TEST_RESULTS:-/dev/null}"
 TACHI="${TACHI_BIN:-$TARGET/debug/tachi}"
-export REPO TARGET TACHI
+MONITOR="${TACHI_MONITOR_BIN:-$TARGET/debug/tachi-monitor}"
+export REPO TARGET TACHI MONITOR
 
 # No incremental state in CI: it costs disk and link time and is never read a second time.
 if [ "${CI:-}" = true ]; then export CARGO_INCREMENTAL=0; fi

@@ -7,6 +7,9 @@ budget() {
     build) echo 900 ;;
     unit | services | clients | real | broker) echo 600 ;;
     install) echo 900 ;;
+    cluster) echo 700 ;;
+    cluster-long) echo 3600 ;;
+    chain) echo 600 ;;
     real-trouble) echo 1500 ;;
     real-cloud | bench) echo 900 ;;
     long) echo 1800 ;;
