@@ -1,14 +1,42 @@
-//! The instance monitor.
+//! The instance monitor: what libvirt says of the guests of this host.
+//!
+//! ```text
+//! libvirtd -> watch (listens, looks) -> judge (pure: what does it mean) -> Reporter
+//!                    |
+//!                    +-> inventory (on disk: what ran when it was seen last)
+//! ```
+
+mod inventory;
+mod judge;
+mod watch;
+mod words;
+
+use std::time::Duration;
+
+use tachi_libvirt::{Address, Keepalive};
 
 use crate::check::{Check, Finding};
 use crate::clock::Clock;
 use crate::failure::Failure;
+use crate::instance::watch::InstanceMonitor;
+use crate::kind::Kind;
 use crate::monitor::Monitor;
 use crate::settings::Settings;
 
+pub(crate) use judge::Rules;
+
 /// The monitor.
-pub(crate) fn monitor(_settings: &Settings, _clock: &Clock) -> Result<Box<dyn Monitor>, Failure> {
-    Err(Failure::told("the instance monitor is not in this build"))
+pub(crate) fn monitor(settings: &Settings, clock: &Clock) -> Result<Box<dyn Monitor>, Failure> {
+    let address = Address::parse(&settings.instance.uri, true)
+        .map_err(|error| Failure::usage(format!("[libvirt] connection_uri: {error}")))?;
+    Ok(Box::new(InstanceMonitor {
+        hostname: settings.hostname.clone(),
+        address,
+        rules: settings.instance.rules.clone(),
+        folder: settings.folder(Kind::Instance),
+        clock: clock.clone(),
+        keepalive: Keepalive::default(),
+    }))
 }
 
 /// What `tachi-monitor check` looks at.
@@ -16,10 +44,34 @@ pub(crate) struct Checks;
 
 #[async_trait::async_trait]
 impl Check for Checks {
-    async fn check(&self, _settings: &Settings) -> Vec<Finding> {
-        vec![Finding::wrong(
-            "instance",
-            "the instance monitor is not in this build",
-        )]
+    async fn check(&self, settings: &Settings) -> Vec<Finding> {
+        const PART: &str = "instance";
+        let mut findings = vec![crate::libvirt::check(PART, &settings.instance.uri, true).await];
+        for (failure, worst) in [
+            // libvirt itself takes up to 2.4 s where nobody collects dead processes at once.
+            ("the process of an instance dies", Duration::from_millis(2600)),
+            (
+                "an instance died while libvirtd was away, from its return",
+                Duration::from_secs(5),
+            ),
+            ("libvirtd is frozen, from its silence", SILENCE),
+        ] {
+            findings.push(Finding::noticed(PART, failure, worst));
+        }
+        findings
+    }
+}
+
+/// The longest that a frozen libvirtd is listened to.
+const SILENCE: Duration = Duration::from_secs(8);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_times_that_are_told_are_those_that_are_set() {
+        let keepalive = Keepalive::default();
+        assert_eq!(keepalive.interval * (keepalive.count + 1), SILENCE);
     }
 }

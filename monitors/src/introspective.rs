@@ -1,14 +1,47 @@
-//! The introspective monitor.
+//! The introspective monitor: whether the agent in each guest answers.
+//!
+//! ```text
+//! libvirtd <- ask (pings, a few at once) -> roster, mood (pure: how each guest answered) -> Reporter
+//! ```
+
+mod ask;
+mod channel;
+mod mood;
+mod roster;
+
+use std::time::Duration;
+
+use tachi_libvirt::{Address, Keepalive};
 
 use crate::check::{Check, Finding};
 use crate::clock::Clock;
 use crate::failure::Failure;
+use crate::introspective::ask::IntrospectiveMonitor;
+use crate::kind::Kind;
 use crate::monitor::Monitor;
 use crate::settings::Settings;
 
 /// The monitor.
-pub(crate) fn monitor(_settings: &Settings, _clock: &Clock) -> Result<Box<dyn Monitor>, Failure> {
-    Err(Failure::told("the introspective monitor is not in this build"))
+pub(crate) fn monitor(settings: &Settings, clock: &Clock) -> Result<Box<dyn Monitor>, Failure> {
+    // libvirt answers for an agent on a connection that may write only.
+    let address = Address::parse(&settings.instance.uri, false)
+        .map_err(|error| Failure::usage(format!("[libvirt] connection_uri: {error}")))?;
+    let socket = channel::pattern(&settings.guest.socket).map_err(|error| {
+        Failure::usage(format!(
+            "[introspectiveinstancemonitor] qemu_guest_agent_sock_path: {error}"
+        ))
+    })?;
+    Ok(Box::new(IntrospectiveMonitor {
+        hostname: settings.hostname.clone(),
+        address,
+        socket,
+        interval: settings.guest.interval,
+        timeout: settings.guest.timeout,
+        threshold: settings.guest.threshold,
+        file: settings.folder(Kind::Introspective).join("guests.json"),
+        clock: clock.clone(),
+        keepalive: Keepalive::default(),
+    }))
 }
 
 /// What `tachi-monitor check` looks at.
@@ -16,10 +49,44 @@ pub(crate) struct Checks;
 
 #[async_trait::async_trait]
 impl Check for Checks {
-    async fn check(&self, _settings: &Settings) -> Vec<Finding> {
-        vec![Finding::wrong(
-            "introspective",
-            "the introspective monitor is not in this build",
-        )]
+    async fn check(&self, settings: &Settings) -> Vec<Finding> {
+        const PART: &str = "introspective";
+        let guest = &settings.guest;
+        let mut findings = vec![crate::libvirt::check(PART, &settings.instance.uri, false).await];
+        if let Err(error) = channel::pattern(&guest.socket) {
+            findings.push(Finding::wrong(
+                PART,
+                format!("qemu_guest_agent_sock_path: {error}"),
+            ));
+        }
+        for hung in [1, 20] {
+            findings.push(Finding::noticed(
+                PART,
+                format!("the agents of {hung} guests hang, to the last"),
+                worst(guest.interval, guest.timeout, guest.threshold, hung),
+            ));
+        }
+        findings
+    }
+}
+
+/// How long it takes at most until the last of so many guests that hang at once is told.
+fn worst(interval: Duration, timeout: Duration, threshold: u32, hung: u32) -> Duration {
+    let at_once = u32::try_from(ask::OPEN).unwrap_or(u32::MAX);
+    let round = timeout * hung.div_ceil(at_once);
+    interval.max(round) * mood::needed(threshold) + round
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mw19_twenty_guests_that_hang_are_told_within_a_minute() {
+        let seconds = Duration::from_secs;
+        assert_eq!(worst(seconds(10), seconds(2), 3, 1), seconds(52));
+        assert!(worst(seconds(10), seconds(2), 3, 20) <= seconds(60));
+        // More than can be asked in an interval take longer rounds.
+        assert_eq!(worst(seconds(10), seconds(2), 3, 80), seconds(120));
     }
 }

@@ -22,14 +22,27 @@ mod host;
 mod instance;
 mod introspective;
 mod kind;
+mod libvirt;
 mod logging;
 mod monitor;
 mod out;
 mod process;
 mod reporter;
 mod run;
+mod saved;
 mod settings;
 mod telling;
+
+#[cfg(test)]
+#[allow(
+    unreachable_pub,
+    dead_code,
+    reason = "it is shared with the tests of the client"
+)]
+#[path = "../libvirt/tests/support/fake.rs"]
+mod fake_libvirt;
+#[cfg(test)]
+mod stage;
 
 pub use check::{Check, Finding, Told};
 pub use clock::Clock;

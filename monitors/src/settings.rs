@@ -5,6 +5,7 @@
 mod api;
 mod bridge;
 mod common;
+mod guests;
 mod watch;
 
 use std::path::{Path, PathBuf};

@@ -34,7 +34,6 @@ impl Domain {
 
 /// What a domain does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum DomainState {
     /// Nothing is known.
     None,

@@ -61,7 +61,6 @@ pub struct Event {
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum What {
     /// The domain's life went on; the detail is one of those in [`lifecycle`].
     Lifecycle(Lifecycle, i32),
@@ -87,7 +86,6 @@ pub enum What {
 
 /// A turn in a domain's life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum Lifecycle {
     /// Its definition was written.
     Defined,

@@ -53,6 +53,8 @@ pub struct KubernetesSettings {
 pub struct InstanceSettings {
     /// libvirt's name for where it is.
     pub uri: String,
+    /// What is told.
+    pub(crate) rules: crate::instance::Rules,
 }
 
 /// `[introspectiveinstancemonitor]`.
@@ -152,6 +154,7 @@ pub(super) fn instance(r: &mut Reader<'_>) -> InstanceSettings {
             .string("libvirt", "connection_uri")
             .default("qemu:///system".to_owned())
             .get(),
+        rules: super::guests::rules(r),
     }
 }
 

@@ -28,6 +28,8 @@ pub struct Guest {
     pub metadata: Option<String>,
     pub xml: String,
     pub agent: Agent,
+    /// Every question about it is refused.
+    pub broken: bool,
 }
 
 /// What its agent does.
@@ -55,6 +57,7 @@ pub fn guest(number: u32) -> Guest {
              <target type='virtio' name='org.qemu.guest_agent.0' state='connected'/></channel></devices></domain>"
         ),
         agent: Agent::Answers,
+        broken: false,
         name,
     }
 }
@@ -328,6 +331,9 @@ impl Fake {
             24 => find(&state.guests, body.try_into().unwrap()).map(domain),
             _ => {
                 let guest = find(&state.guests, uuid_of(body))?;
+                if guest.broken {
+                    return Err((38, "cannot acquire state change lock"));
+                }
                 match procedure {
                     212 => Ok([guest.state, guest.reason]
                         .iter()

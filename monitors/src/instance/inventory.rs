@@ -1,0 +1,162 @@
+//! The guests of this host as they were last seen, kept on disk.
+//!
+//! libvirt tells nothing of what happened while nobody listened. So what was running is written down, synced, before
+//! anything is said about it, and compared with what is there when the connection is back.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::saved::{self, SavedError};
+
+/// What was written by a version that is not understood is not used.
+const VERSION: u32 = 1;
+/// Of the file.
+const NAME: &str = "guests.json";
+
+/// A guest's life, as far as it matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Life {
+    /// It has a process on this host.
+    Up,
+    /// Its memory comes from another host, where it still runs.
+    Incoming,
+    /// It panicked; whether libvirt ends it, restarts it or keeps it is not known yet.
+    Panicked,
+    /// It died, and this is being told. Should this process die now, it is told again with the very same time, by which
+    /// the API knows that it is no second death.
+    Dying {
+        /// When that was seen, in microseconds since the epoch.
+        seen: i64,
+    },
+    /// It does not run because it died, and that was told or is no news.
+    Dead,
+    /// It does not run because somebody wanted that, as far as anybody knows.
+    Down,
+}
+
+/// A guest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Guest {
+    /// Its name, for the log.
+    pub(crate) name: String,
+    /// It is an instance of Nova's.
+    pub(crate) nova: bool,
+    /// It has a definition that outlives it.
+    pub(crate) persistent: bool,
+    /// Its life.
+    pub(crate) life: Life,
+}
+
+/// All guests of this host.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(crate) struct Inventory {
+    version: u32,
+    /// Which start of the machine this was. Whoever ran then does not run now, and why is told by who watches hosts.
+    boot: String,
+    /// By the UUID that is the instance's.
+    pub(crate) guests: BTreeMap<Uuid, Guest>,
+}
+
+/// What was found on disk.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Found {
+    /// The guests of this start of the machine.
+    Known(Inventory),
+    /// Nothing that can be compared with: why.
+    Nothing(&'static str),
+}
+
+impl Inventory {
+    /// No guests, of this start of the machine.
+    pub(crate) fn new(boot: &str) -> Self {
+        Self {
+            version: VERSION,
+            boot: boot.to_owned(),
+            guests: BTreeMap::new(),
+        }
+    }
+
+    /// Reads what was written last.
+    pub(crate) fn read(folder: &Path, boot: &str) -> Result<Found, SavedError> {
+        let path = folder.join(NAME);
+        if !path.exists() {
+            return Ok(Found::Nothing("this host was not watched before"));
+        }
+        let Some(inventory) = saved::read::<Self>(&path)? else {
+            return Ok(Found::Nothing("the list of guests cannot be understood"));
+        };
+        if inventory.version != VERSION {
+            return Ok(Found::Nothing("the list of guests is of another version"));
+        }
+        if inventory.boot != boot {
+            return Ok(Found::Nothing("the machine was started since"));
+        }
+        Ok(Found::Known(inventory))
+    }
+
+    /// Writes it so that it is there after a crash.
+    pub(crate) fn write(&self, folder: &Path) -> Result<(), SavedError> {
+        saved::write(&folder.join(NAME), self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn some() -> Inventory {
+        let mut inventory = Inventory::new("boot-a");
+        for (number, life) in [
+            (1, Life::Up),
+            (2, Life::Dying { seen: 17 }),
+            (3, Life::Down),
+            (4, Life::Incoming),
+            (5, Life::Panicked),
+        ] {
+            let guest = Guest {
+                name: format!("instance-{number}"),
+                nova: true,
+                persistent: true,
+                life,
+            };
+            inventory.guests.insert(Uuid::from_u128(number), guest);
+        }
+        inventory
+    }
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let folder = tempfile::tempdir().unwrap();
+        some().write(folder.path()).unwrap();
+        assert_eq!(
+            Inventory::read(folder.path(), "boot-a").unwrap(),
+            Found::Known(some())
+        );
+    }
+
+    #[test]
+    fn mw05_what_cannot_be_compared_with_is_not_used() {
+        let folder = tempfile::tempdir().unwrap();
+        let nothing = |why| Found::Nothing(why);
+        let read = |boot| Inventory::read(folder.path(), boot).unwrap();
+        assert_eq!(read("boot-a"), nothing("this host was not watched before"));
+        some().write(folder.path()).unwrap();
+        assert_eq!(read("boot-b"), nothing("the machine was started since"));
+        let path = folder.path().join(NAME);
+        let text = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, text.replace("\"version\":1", "\"version\":2")).unwrap();
+        assert_eq!(
+            read("boot-a"),
+            nothing("the list of guests is of another version")
+        );
+        std::fs::write(&path, text.get(..text.len() / 2).unwrap()).unwrap();
+        assert_eq!(read("boot-a"), nothing("the list of guests cannot be understood"));
+        std::fs::remove_file(&path).unwrap();
+        std::fs::create_dir(&path).unwrap();
+        assert!(Inventory::read(folder.path(), "boot-a").is_err());
+    }
+}

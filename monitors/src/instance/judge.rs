@@ -1,0 +1,466 @@
+//! What an event, or a look at all guests, means. Pure: what it decides is carried out by [`super::watch`].
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use tachi_libvirt::{DomainState, Lifecycle, What, lifecycle, shutoff};
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use crate::instance::inventory::{Guest, Inventory, Life};
+use crate::instance::words::{Words, words};
+
+/// What is told and what is not.
+#[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
+pub(crate) struct Rules {
+    /// Whatever upstream told, also what its engine always ignores.
+    pub(crate) all_events: bool,
+    /// Only of instances of Nova's.
+    pub(crate) nova_only: bool,
+    /// A guest that panicked is told like one whose process died.
+    pub(crate) panics: bool,
+    /// A guest that its watchdog paused is told like one whose process died.
+    pub(crate) watchdog_pause: bool,
+    /// A guest that was paused because a disk failed is told like one that was told so.
+    pub(crate) io_error_pause: bool,
+    /// The same words about the same guest are not told again so soon.
+    pub(crate) coalesce: Duration,
+    /// A running guest whose disk fails again is not told again so soon.
+    pub(crate) io_error_interval: Duration,
+    /// How long a guest that panicked may be left as it is before it is told.
+    pub(crate) panic_wait: Duration,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self {
+            all_events: false,
+            nova_only: true,
+            panics: true,
+            watchdog_pause: false,
+            io_error_pause: false,
+            coalesce: Duration::from_secs(2),
+            io_error_interval: Duration::from_secs(180),
+            panic_wait: Duration::from_secs(5),
+        }
+    }
+}
+
+/// What happened to a guest.
+#[derive(Debug, Clone)]
+pub(crate) struct Seen<'a> {
+    /// Whose.
+    pub(crate) uuid: Uuid,
+    /// Its name.
+    pub(crate) name: &'a str,
+    /// What.
+    pub(crate) what: &'a What,
+    /// When it was read, in microseconds since the epoch.
+    pub(crate) micros: i64,
+}
+
+/// A guest in a look at all of them.
+#[derive(Debug, Clone)]
+pub(crate) struct Listed {
+    /// Which.
+    pub(crate) uuid: Uuid,
+    /// Its name.
+    pub(crate) name: String,
+    /// It has a definition that outlives it.
+    pub(crate) persistent: bool,
+    /// It is an instance of Nova's.
+    pub(crate) nova: bool,
+    /// What it does.
+    pub(crate) state: DomainState,
+    /// libvirt's reason for that.
+    pub(crate) reason: i32,
+}
+
+/// What is to be told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Report {
+    /// Of which instance.
+    pub(crate) uuid: Uuid,
+    /// In which words.
+    pub(crate) words: Words,
+    /// When it was seen, in microseconds since the epoch.
+    pub(crate) micros: i64,
+    /// How it is known, for the log.
+    pub(crate) because: &'static str,
+}
+
+/// What follows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Act {
+    /// Tell it.
+    Tell(Report),
+    /// The guest runs (again): what was told of it and has not arrived is overtaken.
+    Overtaken(Uuid),
+    /// Nothing is told of this guest, and this is why.
+    Skip(Uuid, &'static str),
+}
+
+/// Decides, and remembers what was there.
+#[derive(Debug)]
+pub(crate) struct Judge {
+    rules: Rules,
+    inventory: Inventory,
+    /// Nothing was known of this host before: what it looks like is no news.
+    blank: bool,
+    /// The inventory is not as it was written last.
+    changed: bool,
+    told: HashMap<(Uuid, Words), Instant>,
+    panicked: BTreeMap<Uuid, Instant>,
+}
+
+impl Judge {
+    pub(crate) fn new(rules: Rules, inventory: Inventory, blank: bool) -> Self {
+        Self {
+            rules,
+            inventory,
+            blank,
+            changed: blank,
+            told: HashMap::new(),
+            panicked: BTreeMap::new(),
+        }
+    }
+
+    /// Whether the guest was heard of.
+    pub(crate) fn knows(&self, uuid: Uuid) -> bool {
+        self.inventory.guests.contains_key(&uuid)
+    }
+
+    /// Whether the guest is an instance of Nova's; `None` for one that was not heard of.
+    pub(crate) fn is_nova(&self, uuid: Uuid) -> Option<bool> {
+        self.inventory.guests.get(&uuid).map(|guest| guest.nova)
+    }
+
+    /// The inventory, if it is not as it was when this was asked last.
+    pub(crate) fn take_changed(&mut self) -> Option<&Inventory> {
+        std::mem::take(&mut self.changed).then_some(&self.inventory)
+    }
+
+    /// Writing it failed: it is to be written yet.
+    pub(crate) fn not_written(&mut self) {
+        self.changed = true;
+    }
+
+    /// A guest that was not heard of, by its first event. It runs, unless the event is about its definition.
+    pub(crate) fn meet(&mut self, seen: &Seen<'_>, nova: bool) {
+        let paper = matches!(
+            seen.what,
+            What::Lifecycle(Lifecycle::Defined | Lifecycle::Undefined, _)
+        );
+        let guest = Guest {
+            name: seen.name.to_owned(),
+            nova,
+            persistent: false,
+            life: if paper { Life::Down } else { Life::Up },
+        };
+        self.inventory.guests.entry(seen.uuid).or_insert(guest);
+        self.changed = true;
+    }
+
+    /// What an event means.
+    pub(crate) fn event(&mut self, seen: &Seen<'_>, now: Instant) -> Vec<Act> {
+        if !self.knows(seen.uuid) {
+            self.meet(seen, true);
+        }
+        let mut acts = Vec::new();
+        if let What::Lifecycle(event, detail) = seen.what {
+            acts = self.lifecycle(seen, *event, *detail, now);
+        }
+        if !acts.iter().any(|act| matches!(act, Act::Tell(_))) {
+            acts.extend(self.plain(seen));
+        }
+        acts.into_iter().map(|act| self.filter(act, now)).collect()
+    }
+
+    /// Events that say by themselves what is to be told.
+    fn plain(&self, seen: &Seen<'_>) -> Option<Act> {
+        let tell = |words, because| {
+            Some(Act::Tell(Report {
+                uuid: seen.uuid,
+                words,
+                micros: seen.micros,
+                because,
+            }))
+        };
+        if *seen.what == What::IoError(1) && self.rules.io_error_pause {
+            return tell(Words::IO_ERROR, "its disk failed and it is paused");
+        }
+        if *seen.what == What::Watchdog(1) && self.rules.watchdog_pause {
+            return tell(Words::FAILED, "its watchdog paused it");
+        }
+        match words(seen.what) {
+            // Decided by the guest's life.
+            Some(words) if words == Words::FAILED => None,
+            Some(words) => tell(words, "libvirt said so"),
+            None => None,
+        }
+    }
+
+    fn lifecycle(&mut self, seen: &Seen<'_>, event: Lifecycle, detail: i32, now: Instant) -> Vec<Act> {
+        let Some(guest) = self.inventory.guests.get_mut(&seen.uuid) else {
+            return Vec::new();
+        };
+        let before = guest.clone();
+        let mut acts = Vec::new();
+        match (event, detail) {
+            (Lifecycle::Defined, _) => guest.persistent = true,
+            (Lifecycle::Undefined, _) => guest.persistent = false,
+            (Lifecycle::Started, lifecycle::STARTED_MIGRATED) => guest.life = Life::Incoming,
+            (Lifecycle::Started, _) => {
+                guest.life = Life::Up;
+                acts.push(Act::Overtaken(seen.uuid));
+            }
+            (Lifecycle::Resumed, lifecycle::RESUMED_MIGRATED | lifecycle::RESUMED_POSTCOPY)
+                if guest.life == Life::Incoming =>
+            {
+                guest.life = Life::Up;
+                acts.push(Act::Overtaken(seen.uuid));
+            }
+            (Lifecycle::Resumed, _) if guest.life == Life::Panicked => guest.life = Life::Up,
+            (Lifecycle::Crashed, _) if guest.life == Life::Up => guest.life = Life::Panicked,
+            (Lifecycle::Stopped, lifecycle::STOPPED_FAILED) => {
+                acts.push(died(guest, seen, "its process is gone"));
+            }
+            (Lifecycle::Stopped, lifecycle::STOPPED_CRASHED) if self.rules.panics => {
+                acts.push(died(guest, seen, "it panicked"));
+            }
+            (Lifecycle::Stopped, lifecycle::STOPPED_CRASHED) => guest.life = Life::Dead,
+            (Lifecycle::Stopped, _) => guest.life = Life::Down,
+            (
+                Lifecycle::Resumed
+                | Lifecycle::Crashed
+                | Lifecycle::Suspended
+                | Lifecycle::Shutdown
+                | Lifecycle::PmSuspended
+                | Lifecycle::Other(_),
+                _,
+            ) => {}
+        }
+        if guest.life == Life::Panicked && before.life != Life::Panicked && self.rules.panics {
+            self.panicked.insert(seen.uuid, now + self.rules.panic_wait);
+        } else if guest.life != Life::Panicked {
+            self.panicked.remove(&seen.uuid);
+        }
+        self.changed |= *guest != before;
+        self.forget(seen.uuid);
+        acts
+    }
+
+    /// A guest without definition that has ended is no guest any more.
+    fn forget(&mut self, uuid: Uuid) {
+        let gone = |guest: &Guest| !guest.persistent && matches!(guest.life, Life::Dead | Life::Down);
+        if self.inventory.guests.get(&uuid).is_some_and(gone) {
+            self.inventory.guests.remove(&uuid);
+            self.changed = true;
+        }
+    }
+
+    /// Leaves out what the rules leave out.
+    fn filter(&mut self, act: Act, now: Instant) -> Act {
+        let Act::Tell(report) = act else { return act };
+        let skip = self.why_not(&report, now);
+        let Some(why) = skip else {
+            self.told.insert((report.uuid, report.words), now);
+            return Act::Tell(report);
+        };
+        if report.words == Words::FAILED {
+            self.done(report.uuid);
+        }
+        Act::Skip(report.uuid, why)
+    }
+
+    fn why_not(&mut self, report: &Report, now: Instant) -> Option<&'static str> {
+        if self.rules.nova_only && self.is_nova(report.uuid) == Some(false) {
+            return Some("not_nova");
+        }
+        if !self.rules.all_events && !report.words.acted_upon() {
+            return Some("noise");
+        }
+        // A death is told once by the guest's life, and a guest may die twice in a second.
+        if report.words == Words::FAILED {
+            return None;
+        }
+        let quiet = if report.words == Words::IO_ERROR {
+            self.rules.io_error_interval.max(self.rules.coalesce)
+        } else {
+            self.rules.coalesce
+        };
+        let longest = self.rules.io_error_interval.max(self.rules.coalesce);
+        self.told.retain(|_, at| now.duration_since(*at) < longest);
+        let last = self.told.get(&(report.uuid, report.words))?;
+        (now.duration_since(*last) < quiet).then_some("repeated")
+    }
+
+    /// What was told of a death is safe: it is not told again.
+    pub(crate) fn done(&mut self, uuid: Uuid) {
+        if let Some(guest) = self.inventory.guests.get_mut(&uuid)
+            && matches!(guest.life, Life::Dying { .. })
+        {
+            guest.life = Life::Dead;
+            self.changed = true;
+        }
+        self.forget(uuid);
+    }
+
+    /// Guests that panicked and were left as they are for long enough to ask.
+    pub(crate) fn panicked(&mut self, now: Instant) -> Vec<Uuid> {
+        let due: Vec<Uuid> = self
+            .panicked
+            .iter()
+            .filter(|(_, due)| **due <= now)
+            .map(|(uuid, _)| *uuid)
+            .collect();
+        for uuid in &due {
+            self.panicked.remove(uuid);
+        }
+        due
+    }
+
+    /// A guest that panicked is kept by libvirt as it is, and nobody else will do anything about it.
+    pub(crate) fn kept(&mut self, uuid: Uuid, micros: i64, now: Instant) -> Option<Act> {
+        let guest = self.inventory.guests.get_mut(&uuid)?;
+        if guest.life != Life::Panicked {
+            return None;
+        }
+        guest.life = Life::Dying { seen: micros };
+        self.changed = true;
+        let act = tell(uuid, micros, "it panicked and is kept as it is");
+        Some(self.filter(act, now))
+    }
+
+    /// Compares all guests with what was known before. What died meanwhile is told once.
+    pub(crate) fn compare(&mut self, listed: &[Listed], micros: i64, now: Instant) -> Vec<Act> {
+        let before = std::mem::take(&mut self.inventory.guests);
+        let mut acts = Vec::new();
+        for guest in listed {
+            let old = before.get(&guest.uuid);
+            let (life, act) = self.judge_listed(guest, old, micros);
+            if life == Life::Panicked {
+                self.panicked.insert(guest.uuid, now + self.rules.panic_wait);
+            }
+            acts.extend(act);
+            let new = Guest {
+                name: guest.name.clone(),
+                nova: guest.nova,
+                persistent: guest.persistent,
+                life,
+            };
+            self.inventory.guests.insert(guest.uuid, new);
+        }
+        for (uuid, guest) in before {
+            if self.knows(uuid) {
+                continue;
+            }
+            let seen = match guest.life {
+                Life::Dying { seen } => Some((seen, "it died, and whether that was told is not known")),
+                // One with a definition was moved or deleted by somebody, who took that away too.
+                Life::Up | Life::Panicked if !guest.persistent => {
+                    Some((micros, "it is gone without a trace"))
+                }
+                Life::Up | Life::Panicked | Life::Incoming | Life::Dead | Life::Down => None,
+            };
+            if let Some((seen, because)) = seen {
+                acts.push(tell(uuid, seen, because));
+                let life = Life::Dying { seen };
+                self.inventory.guests.insert(uuid, Guest { life, ..guest });
+            }
+        }
+        self.blank = false;
+        self.changed = true;
+        acts.into_iter().map(|act| self.filter(act, now)).collect()
+    }
+
+    fn judge_listed(&self, guest: &Listed, old: Option<&Guest>, micros: i64) -> (Life, Option<Act>) {
+        let old_life = old.map(|old| old.life);
+        let seen = match old_life {
+            Some(Life::Dying { seen }) => seen,
+            _ => micros,
+        };
+        let dying = |because| (Life::Dying { seen }, Some(tell(guest.uuid, seen, because)));
+        match guest.state {
+            DomainState::Shutoff => {
+                let by_force = matches!(guest.reason, shutoff::CRASHED | shutoff::FAILED | shutoff::DAEMON);
+                let quiet = if by_force { Life::Dead } else { Life::Down };
+                match old_life {
+                    Some(Life::Dying { .. }) => dying("it died, and whether that was told is not known"),
+                    Some(Life::Up | Life::Panicked) if by_force => {
+                        dying("it died while libvirtd was not heard")
+                    }
+                    Some(Life::Down) if by_force => dying("it came and died while libvirtd was not heard"),
+                    None if by_force && !self.blank => dying("it came and died while libvirtd was not heard"),
+                    // libvirtd forgets reasons when it is started twice. Whoever stopped the guest may have meant it.
+                    Some(Life::Up | Life::Panicked) if guest.reason == shutoff::UNKNOWN => {
+                        (quiet, Some(Act::Skip(guest.uuid, "unexplained")))
+                    }
+                    Some(_) | None => (quiet, None),
+                }
+            }
+            DomainState::Crashed => match old_life {
+                Some(Life::Dying { .. }) => dying("it died, and whether that was told is not known"),
+                Some(Life::Dead) => (Life::Dead, None),
+                None if self.blank => (Life::Dead, None),
+                Some(_) | None if self.rules.panics => (Life::Panicked, None),
+                Some(_) | None => (Life::Dead, None),
+            },
+            DomainState::Paused if paused_for_arrival(guest.reason, old_life) => (Life::Incoming, None),
+            // libvirt does not say: nothing has changed as far as anybody knows.
+            DomainState::None => match old_life {
+                Some(Life::Dying { .. }) => dying("it died, and whether that was told is not known"),
+                Some(life) => (life, None),
+                None => (Life::Up, None),
+            },
+            DomainState::Running
+            | DomainState::Blocked
+            | DomainState::Paused
+            | DomainState::ShuttingDown
+            | DomainState::PmSuspended
+            | DomainState::Other(_) => match old_life {
+                Some(Life::Dying { .. }) => (Life::Up, Some(Act::Overtaken(guest.uuid))),
+                _ => (Life::Up, None),
+            },
+        }
+    }
+}
+
+/// A guest whose memory is still coming looks paused; so does one here that is about to leave, which was up before.
+fn paused_for_arrival(reason: i32, old: Option<Life>) -> bool {
+    use tachi_libvirt::paused::{MIGRATION, POSTCOPY, STARTING_UP};
+    matches!(reason, MIGRATION | POSTCOPY | STARTING_UP) && !matches!(old, Some(Life::Up))
+}
+
+/// A death, unless it is none or is known.
+fn died(guest: &mut Guest, seen: &Seen<'_>, because: &'static str) -> Act {
+    match guest.life {
+        Life::Up | Life::Panicked => {
+            guest.life = Life::Dying { seen: seen.micros };
+            tell(seen.uuid, seen.micros, because)
+        }
+        Life::Incoming => {
+            guest.life = Life::Dead;
+            Act::Skip(seen.uuid, "migration")
+        }
+        // It could not even start, which whoever started it was told.
+        Life::Down => {
+            guest.life = Life::Dead;
+            Act::Skip(seen.uuid, "known")
+        }
+        Life::Dying { .. } | Life::Dead => Act::Skip(seen.uuid, "known"),
+    }
+}
+
+fn tell(uuid: Uuid, micros: i64, because: &'static str) -> Act {
+    Act::Tell(Report {
+        uuid,
+        words: Words::FAILED,
+        micros,
+        because,
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,642 @@
+use proptest::prelude::*;
+
+use super::*;
+
+const NOTHING: [&str; 0] = [];
+const ONE: Uuid = Uuid::from_u128(1);
+
+fn judge(rules: Rules) -> Judge {
+    Judge::new(rules, Inventory::new("boot"), false)
+}
+
+fn life(event: Lifecycle, detail: i32) -> What {
+    What::Lifecycle(event, detail)
+}
+
+fn started() -> What {
+    life(Lifecycle::Started, 0)
+}
+
+fn failed() -> What {
+    life(Lifecycle::Stopped, lifecycle::STOPPED_FAILED)
+}
+
+fn hear_at(judge: &mut Judge, uuid: Uuid, what: &What, micros: i64, now: Instant) -> Vec<Act> {
+    let seen = Seen {
+        uuid,
+        name: "instance-1",
+        what,
+        micros,
+    };
+    judge.event(&seen, now)
+}
+
+/// What is told, in upstream's words.
+fn told(acts: &[Act]) -> Vec<&'static str> {
+    acts.iter()
+        .filter_map(|act| match act {
+            Act::Tell(report) => Some(report.words.detail),
+            Act::Overtaken(_) | Act::Skip(..) => None,
+        })
+        .collect()
+}
+
+/// What is told of one guest, event by event; what is told is done at once.
+fn hear(judge: &mut Judge, events: &[What]) -> Vec<&'static str> {
+    let now = Instant::now();
+    let mut all = Vec::new();
+    for what in events {
+        all.extend(told(&hear_at(judge, ONE, what, 1, now)));
+        judge.done(ONE);
+    }
+    all
+}
+
+fn listed(uuid: Uuid, state: DomainState, reason: i32) -> Listed {
+    Listed {
+        uuid,
+        name: "instance-1".to_owned(),
+        persistent: true,
+        nova: true,
+        state,
+        reason,
+    }
+}
+
+fn look(judge: &mut Judge, guests: &[Listed]) -> Vec<&'static str> {
+    let acts = judge.compare(guests, 2, Instant::now());
+    for act in &acts {
+        if let Act::Tell(report) = act {
+            judge.done(report.uuid);
+        }
+    }
+    told(&acts)
+}
+
+/// A cause, its events, what is told by default and with everything upstream told.
+type Cause = (
+    &'static str,
+    Vec<What>,
+    &'static [&'static str],
+    &'static [&'static str],
+);
+
+#[tokio::test]
+async fn mw12_by_default_only_what_the_engine_acts_upon_is_told() {
+    let rules = Rules::default;
+    let all = || Rules {
+        all_events: true,
+        coalesce: Duration::ZERO,
+        ..rules()
+    };
+    // What a real libvirt emitted, by cause: default, and with everything upstream told.
+    let causes: [Cause; 10] = [
+        ("killed", vec![failed()], &["STOPPED_FAILED"], &["STOPPED_FAILED"]),
+        (
+            "ended by a signal",
+            vec![life(Lifecycle::Shutdown, 2), life(Lifecycle::Stopped, 0)],
+            &[],
+            &["STOPPED_SHUTDOWN"],
+        ),
+        (
+            "destroyed by Nova",
+            vec![life(Lifecycle::Shutdown, 2), life(Lifecycle::Stopped, 1)],
+            &[],
+            &["STOPPED_DESTROYED"],
+        ),
+        (
+            "shut down by itself",
+            vec![life(Lifecycle::Shutdown, 1), life(Lifecycle::Stopped, 0)],
+            &[],
+            &["STOPPED_SHUTDOWN"],
+        ),
+        (
+            "reset by libvirt",
+            vec![What::Reboot, What::Reboot, What::Reboot],
+            &[],
+            &["UNKNOWN", "UNKNOWN", "UNKNOWN"],
+        ),
+        (
+            "watchdog, pause",
+            vec![What::Watchdog(1), life(Lifecycle::Suspended, 3)],
+            &[],
+            &["WATCHDOG_PAUSE", "SUSPENDED_WATCHDOG"],
+        ),
+        (
+            "watchdog, power off",
+            vec![What::Watchdog(3), failed()],
+            &["STOPPED_FAILED"],
+            &["WATCHDOG_POWEROFF", "STOPPED_FAILED"],
+        ),
+        (
+            "disk error, told",
+            vec![What::IoError(2), What::IoErrorReason(2, String::new())],
+            &["IO_ERROR_REPORT"],
+            &["IO_ERROR_REPORT", "UNKNOWN"],
+        ),
+        (
+            "disk full, paused",
+            vec![
+                What::IoError(1),
+                What::IoErrorReason(1, "enospc".to_owned()),
+                life(Lifecycle::Suspended, 2),
+            ],
+            &[],
+            &["IO_ERROR_PAUSE", "UNKNOWN", "SUSPENDED_IOERROR"],
+        ),
+        (
+            "no way to the process",
+            vec![What::ControlError],
+            &[],
+            &["UNKNOWN"],
+        ),
+    ];
+    for (cause, events, by_default, compatible) in causes {
+        for (rules, expected) in [(rules(), by_default), (all(), compatible)] {
+            let mut judge = judge(rules);
+            hear(&mut judge, &[started()]);
+            assert_eq!(hear(&mut judge, &events), expected, "{cause}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn mw12_equal_events_within_two_seconds_are_told_once() {
+    let mut judge = judge(Rules {
+        all_events: true,
+        ..Rules::default()
+    });
+    let mut told_at = |seconds| {
+        let now = Instant::now() + Duration::from_secs(seconds);
+        told(&hear_at(&mut judge, ONE, &What::Reboot, 1, now)).len()
+    };
+    assert_eq!([told_at(0), told_at(0), told_at(1), told_at(3)], [1, 0, 0, 1]);
+}
+
+#[tokio::test]
+async fn mw14_a_panic_is_told_as_a_death_once() {
+    let panic = [
+        life(Lifecycle::Suspended, 0),
+        life(Lifecycle::Crashed, 0),
+        life(Lifecycle::Stopped, lifecycle::STOPPED_CRASHED),
+    ];
+    let mut with = judge(Rules::default());
+    hear(&mut with, &[life(Lifecycle::Defined, 0), started()]);
+    assert_eq!(hear(&mut with, &panic), ["STOPPED_FAILED"]);
+    assert_eq!(
+        look(&mut with, &[listed(ONE, DomainState::Shutoff, shutoff::CRASHED)]),
+        NOTHING
+    );
+    let mut without = judge(Rules {
+        panics: false,
+        ..Rules::default()
+    });
+    hear(&mut without, &[started()]);
+    assert_eq!(hear(&mut without, &panic), NOTHING);
+}
+
+#[tokio::test(start_paused = true)]
+async fn mw14_a_guest_that_panicked_and_is_kept_is_told_when_nobody_does_anything() {
+    let now = Instant::now();
+    let later = now + Duration::from_secs(5);
+    let crashed = life(Lifecycle::Crashed, 0);
+
+    let mut kept = judge(Rules::default());
+    hear(&mut kept, &[started()]);
+    assert_eq!(told(&hear_at(&mut kept, ONE, &crashed, 1, now)), NOTHING);
+    assert!(kept.panicked(now).is_empty());
+    assert_eq!(kept.panicked(later), [ONE]);
+    let act = kept.kept(ONE, 9, later).unwrap();
+    assert_eq!(told(&[act]), ["STOPPED_FAILED"]);
+    assert!(kept.kept(ONE, 9, later).is_none(), "once");
+
+    let mut restarted = judge(Rules::default());
+    hear(&mut restarted, &[started()]);
+    hear_at(&mut restarted, ONE, &crashed, 1, now);
+    hear_at(&mut restarted, ONE, &life(Lifecycle::Resumed, 0), 1, now);
+    assert!(restarted.panicked(later).is_empty(), "on_crash is restart");
+}
+
+#[tokio::test(start_paused = true)]
+async fn mw15_what_paused_a_guest_is_told_where_the_operator_says_so_and_not_too_often() {
+    let rules = Rules {
+        watchdog_pause: true,
+        io_error_pause: true,
+        ..Rules::default()
+    };
+    let mut judge = judge(rules);
+    hear(&mut judge, &[started()]);
+    assert_eq!(hear(&mut judge, &[What::Watchdog(1)]), ["STOPPED_FAILED"]);
+    let now = Instant::now();
+    let mut disk = |seconds: u64, action| {
+        let now = now + Duration::from_secs(seconds);
+        told(&hear_at(&mut judge, ONE, &What::IoError(action), 1, now))
+    };
+    assert_eq!(disk(0, 1), ["IO_ERROR_REPORT"]);
+    // A guest that goes on writing to a broken disk fails a thousand times a second.
+    assert_eq!(disk(1, 2), NOTHING);
+    assert_eq!(disk(179, 2), NOTHING);
+    assert_eq!(disk(180, 2), ["IO_ERROR_REPORT"]);
+}
+
+#[tokio::test]
+async fn mw16_the_end_of_a_migration_is_no_death() {
+    let arrives = life(Lifecycle::Started, lifecycle::STARTED_MIGRATED);
+    let mut judge = judge(Rules::default());
+    assert_eq!(
+        hear(&mut judge, &[arrives.clone(), failed()]),
+        NOTHING,
+        "it still runs at its source"
+    );
+    let lives = life(Lifecycle::Resumed, lifecycle::RESUMED_MIGRATED);
+    assert_eq!(
+        hear(&mut judge, &[arrives, lives, failed()]),
+        ["STOPPED_FAILED"],
+        "it had arrived"
+    );
+    let leaves = life(Lifecycle::Stopped, lifecycle::STOPPED_MIGRATED);
+    assert_eq!(hear(&mut judge, &[started(), leaves]), NOTHING);
+}
+
+#[tokio::test]
+async fn mw16_a_guest_that_was_arriving_when_libvirtd_went_is_not_told() {
+    let mut judge = judge(Rules::default());
+    let arriving = listed(ONE, DomainState::Paused, tachi_libvirt::paused::MIGRATION);
+    assert_eq!(look(&mut judge, &[arriving]), NOTHING);
+    assert_eq!(
+        look(&mut judge, &[listed(ONE, DomainState::Shutoff, shutoff::FAILED)]),
+        NOTHING
+    );
+}
+
+#[tokio::test]
+async fn mw05_what_died_while_nobody_listened_is_told_once() {
+    use DomainState::{Crashed, Paused, Running, Shutoff};
+    let cases: [(&str, DomainState, i32, &[&str]); 9] = [
+        ("killed", Shutoff, shutoff::CRASHED, &["STOPPED_FAILED"]),
+        ("ended by an error", Shutoff, shutoff::FAILED, &["STOPPED_FAILED"]),
+        (
+            "given up by libvirtd",
+            Shutoff,
+            shutoff::DAEMON,
+            &["STOPPED_FAILED"],
+        ),
+        ("destroyed", Shutoff, shutoff::DESTROYED, &[]),
+        ("shut down", Shutoff, shutoff::SHUTDOWN, &[]),
+        ("moved", Shutoff, shutoff::MIGRATED, &[]),
+        ("forgotten why", Shutoff, shutoff::UNKNOWN, &[]),
+        ("paused", Paused, 1, &[]),
+        ("alive", Running, 1, &[]),
+    ];
+    for (case, state, reason, expected) in cases {
+        let mut judge = judge(Rules::default());
+        hear(&mut judge, &[started(), life(Lifecycle::Defined, 0)]);
+        assert_eq!(
+            look(&mut judge, &[listed(ONE, state, reason)]),
+            expected,
+            "{case}"
+        );
+        assert_eq!(
+            look(&mut judge, &[listed(ONE, state, reason)]),
+            NOTHING,
+            "{case}, again"
+        );
+    }
+    let mut kept = judge(Rules::default());
+    hear(&mut kept, &[started()]);
+    assert_eq!(look(&mut kept, &[listed(ONE, Crashed, 1)]), NOTHING, "not yet");
+    assert_eq!(kept.panicked(Instant::now() + Duration::from_secs(5)), [ONE]);
+}
+
+#[tokio::test]
+async fn a_guest_of_which_libvirt_says_nothing_is_as_it_was() {
+    let silent = || [listed(ONE, DomainState::None, 0)];
+    let mut judge = judge(Rules::default());
+    hear(&mut judge, &[started()]);
+    assert_eq!(look(&mut judge, &silent()), NOTHING);
+    assert_eq!(hear(&mut judge, &[failed()]), ["STOPPED_FAILED"]);
+    hear(&mut judge, &[life(Lifecycle::Defined, 0), started(), failed()]);
+    assert_eq!(look(&mut judge, &silent()), NOTHING);
+    assert_eq!(hear(&mut judge, &[failed()]), NOTHING, "told before");
+}
+
+#[tokio::test]
+async fn mw05_a_running_guest_without_definition_that_vanished_is_told_once() {
+    let mut judge = judge(Rules::default());
+    hear(&mut judge, &[started()]);
+    assert_eq!(look(&mut judge, &[]), ["STOPPED_FAILED"]);
+    assert_eq!(look(&mut judge, &[]), NOTHING);
+    // One with a definition was moved or deleted by Nova, which removes the definition.
+    hear(&mut judge, &[life(Lifecycle::Defined, 0), started()]);
+    assert_eq!(look(&mut judge, &[]), NOTHING);
+}
+
+#[tokio::test]
+async fn mw05_a_guest_that_came_and_died_while_nobody_listened_is_told() {
+    let dead = || [listed(ONE, DomainState::Shutoff, shutoff::CRASHED)];
+    assert_eq!(look(&mut judge(Rules::default()), &dead()), ["STOPPED_FAILED"]);
+}
+
+#[tokio::test]
+async fn mw07_on_a_host_that_was_never_watched_what_is_dead_already_is_no_news() {
+    let mut judge = Judge::new(Rules::default(), Inventory::new("boot"), true);
+    let other = Uuid::from_u128(2);
+    let guests = [
+        listed(ONE, DomainState::Shutoff, shutoff::CRASHED),
+        listed(other, DomainState::Running, 1),
+    ];
+    assert_eq!(look(&mut judge, &guests), NOTHING);
+    let acts = hear_at(&mut judge, other, &failed(), 1, Instant::now());
+    assert_eq!(told(&acts), ["STOPPED_FAILED"]);
+}
+
+#[tokio::test]
+async fn mw05_a_death_that_was_seen_twice_is_told_once() {
+    let mut judge = judge(Rules::default());
+    hear(&mut judge, &[life(Lifecycle::Defined, 0), started()]);
+    assert_eq!(
+        look(&mut judge, &[listed(ONE, DomainState::Shutoff, shutoff::CRASHED)]),
+        ["STOPPED_FAILED"]
+    );
+    // The event of the same death waited while all guests were looked at.
+    assert_eq!(hear(&mut judge, &[failed()]), NOTHING);
+    assert_eq!(
+        hear(&mut judge, &[started(), failed()]),
+        ["STOPPED_FAILED"],
+        "the next one"
+    );
+}
+
+#[tokio::test]
+async fn mw11_a_death_whose_telling_was_interrupted_is_told_again_as_the_same() {
+    let mut before = judge(Rules::default());
+    hear(&mut before, &[life(Lifecycle::Defined, 0), started()]);
+    let first = hear_at(&mut before, ONE, &failed(), 77, Instant::now());
+    // The process dies here: what is on disk is what was written before it told.
+    let disk = before.take_changed().unwrap().clone();
+    let mut after = Judge::new(Rules::default(), disk, false);
+    let again = after.compare(
+        &[listed(ONE, DomainState::Shutoff, shutoff::CRASHED)],
+        99,
+        Instant::now(),
+    );
+    let (Act::Tell(first), Act::Tell(again)) = (&first[0], &again[0]) else {
+        panic!("{first:?} {again:?}");
+    };
+    assert_eq!((first.micros, again.micros), (77, 77));
+    // Had it been started meanwhile, nothing was to be told any more.
+    let mut alive = Judge::new(Rules::default(), before.inventory.clone(), false);
+    let acts = alive.compare(&[listed(ONE, DomainState::Running, 1)], 99, Instant::now());
+    assert_eq!(acts, [Act::Overtaken(ONE)]);
+}
+
+#[tokio::test]
+async fn a_start_overtakes_what_was_told_before() {
+    let mut judge = judge(Rules::default());
+    let acts = hear_at(&mut judge, ONE, &started(), 1, Instant::now());
+    assert_eq!(acts, [Act::Overtaken(ONE)]);
+    // One whose memory only begins to come does not run here yet.
+    let arrives = life(Lifecycle::Started, lifecycle::STARTED_MIGRATED);
+    assert_eq!(hear_at(&mut judge, ONE, &arrives, 1, Instant::now()), []);
+}
+
+#[tokio::test]
+async fn guests_that_are_not_of_nova_are_not_told() {
+    let other = |nova_only| {
+        let mut judge = judge(Rules {
+            nova_only,
+            ..Rules::default()
+        });
+        let seen = Seen {
+            uuid: ONE,
+            name: "a-pet",
+            what: &started(),
+            micros: 1,
+        };
+        judge.meet(&seen, false);
+        hear(&mut judge, &[started(), failed()])
+    };
+    assert_eq!(other(true), NOTHING);
+    assert_eq!(other(false), ["STOPPED_FAILED"]);
+}
+
+#[tokio::test]
+async fn a_start_that_fails_is_no_death() {
+    let mut judge = judge(Rules::default());
+    let defined = life(Lifecycle::Defined, 0);
+    assert_eq!(
+        hear(&mut judge, &[defined, failed()]),
+        NOTHING,
+        "Nova was told by its own call"
+    );
+}
+
+#[tokio::test]
+async fn guests_that_are_gone_are_forgotten() {
+    let mut judge = judge(Rules::default());
+    for number in 0..1000 {
+        let uuid = Uuid::from_u128(number);
+        for what in [
+            life(Lifecycle::Defined, 0),
+            started(),
+            life(Lifecycle::Stopped, 1),
+            life(Lifecycle::Undefined, 0),
+        ] {
+            hear_at(&mut judge, uuid, &what, 1, Instant::now());
+        }
+    }
+    assert!(
+        judge.inventory.guests.is_empty(),
+        "{}",
+        judge.inventory.guests.len()
+    );
+}
+
+/// What can befall a guest and its monitor.
+#[derive(Debug, Clone, Copy)]
+enum Step {
+    Start,
+    Kill,
+    Stop,
+    Panic,
+    ArriveAndFail,
+    /// libvirtd goes: no events until it is back.
+    Away,
+    /// libvirtd is back.
+    Back,
+}
+
+/// Whether the monitor is killed in the middle of a step, when it has written what it decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kill {
+    No,
+    BeforeTelling,
+    AfterTelling,
+}
+
+/// A guest as it really is, and what is known of what was told.
+#[expect(clippy::struct_excessive_bools, reason = "they are what the world is like")]
+struct World {
+    judge: Judge,
+    up: bool,
+    reason: i32,
+    deaths: usize,
+    away: bool,
+    /// It died in this gap and nobody looked yet.
+    unseen: bool,
+    /// It was dead when the gap began: another death in the gap leaves nothing to tell it from the first.
+    dead_before: bool,
+    /// Times of what was told: the API takes equal ones for one.
+    told: std::collections::BTreeSet<i64>,
+    now: Instant,
+}
+
+impl World {
+    fn new() -> Self {
+        let now = Instant::from_std(std::time::Instant::now());
+        let mut judge = judge(Rules::default());
+        judge.compare(&[listed(ONE, DomainState::Shutoff, shutoff::SHUTDOWN)], 0, now);
+        Self {
+            judge,
+            up: false,
+            reason: shutoff::SHUTDOWN,
+            deaths: 0,
+            away: false,
+            unseen: false,
+            dead_before: false,
+            told: std::collections::BTreeSet::new(),
+            now,
+        }
+    }
+
+    fn happen(&mut self, step: Step) -> Vec<What> {
+        match step {
+            Step::Start if !self.up => {
+                self.up = true;
+                if self.unseen {
+                    // Nobody saw it die, and it lives.
+                    self.deaths -= 1;
+                    self.unseen = false;
+                }
+                vec![started()]
+            }
+            Step::Kill | Step::Panic if self.up => {
+                (self.up, self.reason) = (false, shutoff::CRASHED);
+                self.deaths += 1;
+                self.unseen = self.away;
+                if matches!(step, Step::Kill) {
+                    vec![failed()]
+                } else {
+                    vec![
+                        life(Lifecycle::Crashed, 0),
+                        life(Lifecycle::Stopped, lifecycle::STOPPED_CRASHED),
+                    ]
+                }
+            }
+            Step::Stop if self.up => {
+                (self.up, self.reason) = (false, shutoff::DESTROYED);
+                vec![life(Lifecycle::Stopped, lifecycle::STOPPED_DESTROYED)]
+            }
+            Step::ArriveAndFail if !self.up && !self.away => {
+                self.reason = shutoff::FAILED;
+                vec![life(Lifecycle::Started, lifecycle::STARTED_MIGRATED), failed()]
+            }
+            Step::Away if !self.away => {
+                self.away = true;
+                self.dead_before = !self.up && matches!(self.reason, shutoff::CRASHED | shutoff::FAILED);
+                vec![]
+            }
+            Step::Start
+            | Step::Kill
+            | Step::Panic
+            | Step::Stop
+            | Step::ArriveAndFail
+            | Step::Away
+            | Step::Back => vec![],
+        }
+    }
+
+    fn tell(&mut self, acts: &[Act]) {
+        for act in acts {
+            if let Act::Tell(report) = act {
+                self.told.insert(report.micros);
+            }
+        }
+    }
+
+    fn look(&mut self, micros: i64) -> Vec<Act> {
+        if self.unseen && self.dead_before {
+            self.deaths -= 1;
+        }
+        (self.away, self.unseen, self.dead_before) = (false, false, false);
+        let state = if self.up {
+            DomainState::Running
+        } else {
+            DomainState::Shutoff
+        };
+        self.judge
+            .compare(&[listed(ONE, state, self.reason)], micros, self.now)
+    }
+
+    fn step(&mut self, step: Step, kill: Kill, micros: i64) {
+        let events = self.happen(step);
+        let acts = if matches!(step, Step::Back) && self.away {
+            self.look(micros)
+        } else if self.away {
+            vec![]
+        } else {
+            let now = self.now;
+            let judge = &mut self.judge;
+            events
+                .iter()
+                .flat_map(|what| hear_at(judge, ONE, what, micros, now))
+                .collect()
+        };
+        let disk = self.judge.inventory.clone();
+        if kill != Kill::BeforeTelling {
+            self.tell(&acts);
+        }
+        if kill == Kill::No {
+            self.judge.done(ONE);
+            return;
+        }
+        self.judge = Judge::new(Rules::default(), disk, false);
+        if !self.away {
+            let acts = self.look(micros);
+            self.tell(&acts);
+            self.judge.done(ONE);
+        }
+    }
+}
+
+fn any_step() -> impl Strategy<Value = (Step, Kill)> {
+    let step = prop_oneof![
+        4 => Just(Step::Start),
+        4 => Just(Step::Kill),
+        1 => Just(Step::Stop),
+        1 => Just(Step::Panic),
+        1 => Just(Step::ArriveAndFail),
+        1 => Just(Step::Away),
+        2 => Just(Step::Back),
+    ];
+    let kill =
+        prop_oneof![8 => Just(Kill::No), 1 => Just(Kill::BeforeTelling), 1 => Just(Kill::AfterTelling)];
+    (step, kill)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    /// Whatever happens in whatever order: each death is told once, no life is told as a death. Two deaths leave nothing to
+    /// tell: one in a gap, when the guest was started again before anybody looked, and one in a gap that began with the guest
+    /// dead already.
+    #[test]
+    fn mw05_each_death_is_told_once(steps in proptest::collection::vec(any_step(), 1..40)) {
+        let mut world = World::new();
+        for ((step, kill), micros) in steps.into_iter().zip(1_i64..) {
+            world.step(step, kill, micros);
+        }
+        let expected = world.deaths - usize::from(world.unseen);
+        prop_assert_eq!(world.told.len(), expected);
+    }
+}

@@ -1,0 +1,401 @@
+//! Listens to libvirtd, asks [`Judge`] what it means, and sees to it that it is told.
+
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
+
+use async_trait::async_trait;
+use futures_util::future::join_all;
+use tachi_instance_ha::{GeneratedTime, Notification};
+use tachi_libvirt::{
+    Address, CallError, Connection, Domain, DomainState, Event, EventKind, Events, Keepalive, Listing,
+    Options,
+};
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::clock::Clock;
+use crate::failure::Failure;
+use crate::health::Health;
+use crate::instance::inventory::{Found, Inventory};
+use crate::instance::judge::{Act, Judge, Listed, Report, Rules, Seen};
+use crate::libvirt::{Backoff, chain, ended, is_nova};
+use crate::monitor::Monitor;
+use crate::reporter::{ReportError, Reporter};
+
+/// Part of the health.
+pub(super) const LIBVIRT: &str = "libvirt";
+/// Part of the health.
+const INVENTORY: &str = "inventory";
+/// How often the loop comes round when nothing happens.
+const TURN: Duration = Duration::from_secs(1);
+/// So many events are decided upon before the inventory is written once for all of them.
+const BATCH: usize = 64;
+/// How long a call may take: longer than a busy libvirtd needs, shorter than the loop may stand still.
+const CALL: Duration = Duration::from_secs(5);
+/// The pause before a report that the disk did not take is tried again.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// The instance monitor.
+#[derive(Debug)]
+pub(crate) struct InstanceMonitor {
+    pub(crate) hostname: String,
+    pub(crate) address: Address,
+    pub(crate) rules: Rules,
+    pub(crate) folder: PathBuf,
+    pub(crate) clock: Clock,
+    pub(crate) keepalive: Keepalive,
+}
+
+#[async_trait]
+impl Monitor for InstanceMonitor {
+    async fn run(
+        self: Box<Self>,
+        reporter: Reporter,
+        health: Health,
+        stop: CancellationToken,
+    ) -> Result<(), Failure> {
+        let judge = self.judge()?;
+        let mut watch = Watch {
+            monitor: *self,
+            judge,
+            reporter,
+            health,
+            stop,
+        };
+        watch.run().await;
+        Ok(())
+    }
+}
+
+impl InstanceMonitor {
+    fn judge(&self) -> Result<Judge, Failure> {
+        let boot = self.clock.stamp().boot;
+        std::fs::create_dir_all(&self.folder)
+            .map_err(|error| Failure::new(format!("making the folder {}", self.folder.display()), error))?;
+        let found = Inventory::read(&self.folder, &boot)
+            .map_err(|error| Failure::new("what was seen before this start", error))?;
+        Ok(match found {
+            Found::Known(inventory) => Judge::new(self.rules.clone(), inventory, false),
+            Found::Nothing(why) => {
+                tracing::info!(%why, "guests are watched from here on; none is told that is dead already");
+                Judge::new(self.rules.clone(), Inventory::new(&boot), true)
+            }
+        })
+    }
+
+    fn options(&self) -> Options {
+        Options {
+            call_timeout: CALL,
+            keepalive: Some(self.keepalive),
+            ..Options::default()
+        }
+    }
+
+    /// What libvirt is asked to tell. What nobody is told of need not be sent.
+    fn kinds(&self) -> Vec<EventKind> {
+        let mut kinds = vec![EventKind::Lifecycle, EventKind::IoError];
+        if self.rules.all_events {
+            kinds.extend([
+                EventKind::Reboot,
+                EventKind::IoErrorReason,
+                EventKind::ControlError,
+            ]);
+        }
+        if self.rules.all_events || self.rules.watchdog_pause {
+            kinds.push(EventKind::Watchdog);
+        }
+        kinds
+    }
+}
+
+struct Watch {
+    monitor: InstanceMonitor,
+    judge: Judge,
+    reporter: Reporter,
+    health: Health,
+    stop: CancellationToken,
+}
+
+impl Watch {
+    /// Connects again and again. libvirtd may be stopped, restarted or frozen at any time; that is no reason to end.
+    async fn run(&mut self) {
+        let mut backoff = Backoff::default();
+        while !self.stop.is_cancelled() {
+            self.health.beat();
+            let begun = Instant::now();
+            let options = self.monitor.options();
+            let opened = tokio::select! {
+                () = self.stop.cancelled() => return,
+                opened = Connection::open(&self.monitor.address, &options) => opened,
+            };
+            let why = match opened {
+                Ok((connection, events)) => match self.session(connection, events).await {
+                    Ok(()) => return,
+                    Err(why) => why,
+                },
+                Err(error) => chain(&error),
+            };
+            metrics::counter!("tachi_monitor_libvirt_losses_total").increment(1);
+            self.health.bad(LIBVIRT, why);
+            if begun.elapsed() > Duration::from_secs(10) {
+                backoff = Backoff::default();
+            }
+            tokio::select! {
+                () = self.stop.cancelled() => {}
+                () = sleep(backoff.next()) => {}
+            }
+        }
+    }
+
+    /// Until the connection ends (the reason), or this process is to (nothing).
+    async fn session(&mut self, connection: Connection, mut events: Events) -> Result<(), String> {
+        // First the ear, then the eye: what happens between the two is heard.
+        for kind in self.monitor.kinds() {
+            connection.register(kind).await.map_err(|error| chain(&error))?;
+        }
+        self.look(&connection).await.map_err(|error| chain(&error))?;
+        self.health.good(LIBVIRT);
+        loop {
+            self.health.beat();
+            // An event that is not taken now stays in its queue.
+            let first = tokio::select! {
+                () = self.stop.cancelled() => {
+                    connection.close().await;
+                    return Ok(());
+                }
+                event = timeout(TURN, events.next()) => event,
+            };
+            if let Ok(event) = first {
+                let mut batch = vec![event.map_err(|reason| chain(&*reason))?];
+                while batch.len() < BATCH
+                    && let Some(event) = events.waiting()
+                {
+                    batch.push(event);
+                }
+                self.hear(&connection, &batch).await;
+            }
+            self.ask_after_the_panicked(&connection)
+                .await
+                .map_err(|error| chain(&error))?;
+            self.write().await;
+        }
+    }
+
+    /// Looks at all guests and compares.
+    async fn look(&mut self, connection: &Connection) -> Result<(), CallError> {
+        let mut listed = Vec::new();
+        for (listing, persistent) in [(Listing::Persistent, true), (Listing::Transient, false)] {
+            for domain in connection.domains(listing).await? {
+                self.health.beat();
+                let state = match connection.state(&domain).await {
+                    Ok(state) => state,
+                    Err(error) if ended(&error) => return Err(error),
+                    // One guest of which nothing can be learnt must not hide the others.
+                    Err(error) => {
+                        tracing::warn!(instance = %domain.uuid, error = %chain(&error), "its state is not known");
+                        Some((DomainState::None, 0))
+                    }
+                };
+                // One that went between the two calls is heard of.
+                let Some((state, reason)) = state else { continue };
+                let nova = self.belongs(connection, &domain).await?;
+                listed.push(Listed {
+                    uuid: domain.uuid,
+                    name: domain.name,
+                    persistent,
+                    nova,
+                    state,
+                    reason,
+                });
+            }
+        }
+        let micros = self.monitor.clock.generated().micros();
+        let acts = self.judge.compare(&listed, micros, Instant::now());
+        tracing::info!(
+            guests = listed.len(),
+            "libvirtd is heard; all guests were looked at"
+        );
+        self.carry_out(acts).await;
+        Ok(())
+    }
+
+    /// Whether it is an instance of Nova's. If libvirt does not say whose it is, it is told rather than lost.
+    async fn belongs(&self, connection: &Connection, domain: &Domain) -> Result<bool, CallError> {
+        if let Some(nova) = self.judge.is_nova(domain.uuid) {
+            return Ok(nova);
+        }
+        if !self.monitor.rules.nova_only {
+            return Ok(true);
+        }
+        match is_nova(connection, domain).await {
+            Err(error) if !ended(&error) => {
+                tracing::warn!(instance = %domain.uuid, error = %chain(&error), "taken for an instance of Nova's");
+                Ok(true)
+            }
+            nova => nova,
+        }
+    }
+
+    async fn hear(&mut self, connection: &Connection, batch: &[Event]) {
+        let mut acts = Vec::new();
+        for event in batch {
+            let seen = Seen {
+                uuid: event.domain.uuid,
+                name: &event.domain.name,
+                what: &event.what,
+                micros: micros(event.at),
+            };
+            tracing::debug!(instance = %seen.uuid, name = seen.name, what = ?seen.what, "libvirt tells");
+            if !self.judge.knows(seen.uuid) {
+                let nova = self.belongs(connection, &event.domain).await.unwrap_or(true);
+                self.judge.meet(&seen, nova);
+            }
+            acts.extend(self.judge.event(&seen, Instant::now()));
+        }
+        self.carry_out(acts).await;
+    }
+
+    /// Guests that panicked: libvirt ends or restarts them at once, or was told to keep them.
+    async fn ask_after_the_panicked(&mut self, connection: &Connection) -> Result<(), CallError> {
+        let mut acts = Vec::new();
+        for uuid in self.judge.panicked(Instant::now()) {
+            match state_of(connection, uuid).await {
+                Ok(Some(DomainState::Crashed)) => {
+                    let micros = self.monitor.clock.generated().micros();
+                    acts.extend(self.judge.kept(uuid, micros, Instant::now()));
+                }
+                Ok(_) => {}
+                Err(error) if ended(&error) => return Err(error),
+                Err(error) => {
+                    tracing::warn!(instance = %uuid, error = %chain(&error), "its state is not known");
+                }
+            }
+        }
+        self.carry_out(acts).await;
+        Ok(())
+    }
+
+    /// What was decided is written first, then told, then written to be told: whenever this process dies, each death is
+    /// told once, or twice as the same.
+    async fn carry_out(&mut self, acts: Vec<Act>) {
+        self.write().await;
+        let mut reports = Vec::new();
+        for act in acts {
+            match act {
+                Act::Tell(report) => {
+                    tracing::warn!(
+                        instance = %report.uuid, event = report.words.event, detail = report.words.detail,
+                        because = report.because, "telling"
+                    );
+                    reports.push(report);
+                }
+                Act::Overtaken(uuid) => {
+                    self.tell(std::mem::take(&mut reports)).await;
+                    self.overtake(uuid).await;
+                }
+                Act::Skip(uuid, why) => {
+                    metrics::counter!("tachi_monitor_skipped_total", "why" => why).increment(1);
+                    if why == "unexplained" {
+                        tracing::warn!(instance = %uuid, "does not run any more, and libvirtd has forgotten why: not told");
+                    } else {
+                        tracing::debug!(instance = %uuid, %why, "not told");
+                    }
+                }
+            }
+        }
+        self.tell(reports).await;
+        self.write().await;
+    }
+
+    async fn tell(&mut self, reports: Vec<Report>) {
+        let mut left: Vec<(Report, Notification)> = Vec::with_capacity(reports.len());
+        for report in reports {
+            let notification = self.notification(&report);
+            left.push((report, notification));
+        }
+        while !left.is_empty() {
+            let kept = join_all(
+                left.iter()
+                    .map(|(_, notification)| self.reporter.report(notification)),
+            )
+            .await;
+            let mut again = Vec::new();
+            for ((report, notification), outcome) in left.into_iter().zip(kept) {
+                match outcome {
+                    Ok(()) => self.judge.done(report.uuid),
+                    // Its death is in the inventory: it is told at the next start.
+                    Err(ReportError::Stopping) => {}
+                    Err(ReportError::NotKept(_)) => again.push((report, notification)),
+                }
+            }
+            left = again;
+            if !left.is_empty() {
+                self.health.beat();
+                let stopped = timeout(RETRY, self.stop.cancelled()).await.is_ok();
+                if stopped {
+                    return;
+                }
+            }
+        }
+    }
+
+    async fn overtake(&self, uuid: Uuid) {
+        let subject = Notification::vm_subject(&uuid.to_string());
+        // If the disk does not take it, the engine finds that the instance runs.
+        if let Err(error) = self.reporter.overtaken(&subject, "the instance runs again").await {
+            tracing::warn!(instance = %uuid, error = %chain(&error), "what was told of it is delivered though it runs again");
+        }
+    }
+
+    fn notification(&self, report: &Report) -> Notification {
+        let notification = Notification::vm(
+            &self.monitor.hostname,
+            report.words.event,
+            &report.uuid.to_string(),
+            report.words.detail,
+            GeneratedTime::from_micros(report.micros),
+        );
+        if report.words.acted_upon() {
+            notification
+        } else {
+            notification.minor()
+        }
+    }
+
+    async fn write(&mut self) {
+        let Some(inventory) = self.judge.take_changed() else {
+            return;
+        };
+        let (inventory, folder) = (inventory.clone(), self.monitor.folder.clone());
+        let written = tokio::task::spawn_blocking(move || inventory.write(&folder)).await;
+        let error = match written {
+            Ok(Ok(())) => {
+                self.health.good(INVENTORY);
+                return;
+            }
+            Ok(Err(error)) => chain(&error),
+            Err(error) => error.to_string(),
+        };
+        // Telling goes on: a report that is lost is worse than one that is told twice after a crash.
+        self.judge.not_written();
+        self.health.bad(INVENTORY, error);
+    }
+}
+
+/// What a guest does; nothing if it is gone.
+async fn state_of(connection: &Connection, uuid: Uuid) -> Result<Option<DomainState>, CallError> {
+    let Some(domain) = connection.lookup(uuid).await? else {
+        return Ok(None);
+    };
+    Ok(connection.state(&domain).await?.map(|(state, _)| state))
+}
+
+/// Microseconds since the epoch.
+fn micros(at: SystemTime) -> i64 {
+    let since = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests;

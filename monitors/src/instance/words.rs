@@ -1,0 +1,167 @@
+//! What upstream's monitor calls an event of libvirt's, to the letter: the API's schema knows no other words.
+
+use tachi_libvirt::{Lifecycle, What, lifecycle};
+
+/// The words of a report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Words {
+    /// `event` of the payload.
+    pub(crate) event: &'static str,
+    /// `vir_domain_event` of the payload.
+    pub(crate) detail: &'static str,
+}
+
+impl Words {
+    const fn new(event: &'static str, detail: &'static str) -> Self {
+        Self { event, detail }
+    }
+
+    /// The guest's process is gone.
+    pub(crate) const FAILED: Self = Self::new("LIFECYCLE", "STOPPED_FAILED");
+    /// A disk failed and the guest was told.
+    pub(crate) const IO_ERROR: Self = Self::new("IO_ERROR", "IO_ERROR_REPORT");
+
+    /// Whether the engine does anything about it. Everything else it stores and ignores.
+    pub(crate) fn acted_upon(self) -> bool {
+        self == Self::FAILED || self == Self::IO_ERROR
+    }
+}
+
+/// The words for an event; `None` where upstream says nothing.
+pub(crate) fn words(what: &What) -> Option<Words> {
+    let (event, detail) = match what {
+        What::Lifecycle(Lifecycle::Suspended, detail) => ("LIFECYCLE", suspended(*detail)?),
+        What::Lifecycle(Lifecycle::Stopped, detail) => ("LIFECYCLE", stopped(*detail)?),
+        What::Lifecycle(Lifecycle::Shutdown, lifecycle::SHUTDOWN_FINISHED) => {
+            ("LIFECYCLE", "SHUTDOWN_FINISHED")
+        }
+        What::Reboot => ("REBOOT", "UNKNOWN"),
+        What::Watchdog(action) => ("WATCHDOG", watchdog(*action)?),
+        What::IoError(action) => ("IO_ERROR", io_error(*action)?),
+        What::IoErrorReason(..) => ("IO_ERROR_REASON", "UNKNOWN"),
+        What::ControlError => ("CONTROL_ERROR", "UNKNOWN"),
+        What::Lifecycle(
+            Lifecycle::Defined
+            | Lifecycle::Undefined
+            | Lifecycle::Started
+            | Lifecycle::Resumed
+            | Lifecycle::Shutdown
+            | Lifecycle::PmSuspended
+            | Lifecycle::Crashed
+            | Lifecycle::Other(_),
+            _,
+        )
+        | What::RtcChange
+        | What::Graphics
+        | What::DiskChange
+        | What::AgentLifecycle(_) => return None,
+    };
+    Some(Words { event, detail })
+}
+
+const fn suspended(detail: i32) -> Option<&'static str> {
+    match detail {
+        lifecycle::SUSPENDED_IO_ERROR => Some("SUSPENDED_IOERROR"),
+        lifecycle::SUSPENDED_WATCHDOG => Some("SUSPENDED_WATCHDOG"),
+        lifecycle::SUSPENDED_API_ERROR => Some("SUSPENDED_API_ERROR"),
+        _ => None,
+    }
+}
+
+const fn stopped(detail: i32) -> Option<&'static str> {
+    match detail {
+        lifecycle::STOPPED_SHUTDOWN => Some("STOPPED_SHUTDOWN"),
+        lifecycle::STOPPED_DESTROYED => Some("STOPPED_DESTROYED"),
+        lifecycle::STOPPED_FAILED => Some("STOPPED_FAILED"),
+        _ => None,
+    }
+}
+
+const fn watchdog(action: i32) -> Option<&'static str> {
+    match action {
+        0 => Some("WATCHDOG_NONE"),
+        1 => Some("WATCHDOG_PAUSE"),
+        2 => Some("WATCHDOG_RESET"),
+        3 => Some("WATCHDOG_POWEROFF"),
+        4 => Some("WATCHDOG_SHUTDOWN"),
+        5 => Some("WATCHDOG_DEBUG"),
+        _ => None,
+    }
+}
+
+const fn io_error(action: i32) -> Option<&'static str> {
+    match action {
+        0 => Some("IO_ERROR_NONE"),
+        1 => Some("IO_ERROR_PAUSE"),
+        2 => Some("IO_ERROR_REPORT"),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The whole table of upstream's mapping, and everything beside it that libvirt may say.
+    #[test]
+    fn every_event_has_upstreams_words_or_none() {
+        use Lifecycle::{
+            Crashed, Defined, PmSuspended, Resumed, Shutdown, Started, Stopped, Suspended, Undefined,
+        };
+        let life = |event, detail| What::Lifecycle(event, detail);
+        for (what, words_of) in [
+            (life(Suspended, 2), Some(("LIFECYCLE", "SUSPENDED_IOERROR"))),
+            (life(Suspended, 3), Some(("LIFECYCLE", "SUSPENDED_WATCHDOG"))),
+            (life(Suspended, 6), Some(("LIFECYCLE", "SUSPENDED_API_ERROR"))),
+            (life(Suspended, 0), None),
+            (life(Suspended, 1), None),
+            (life(Suspended, 8), None),
+            (life(Stopped, 0), Some(("LIFECYCLE", "STOPPED_SHUTDOWN"))),
+            (life(Stopped, 1), Some(("LIFECYCLE", "STOPPED_DESTROYED"))),
+            (life(Stopped, 2), None),
+            (life(Stopped, 3), None),
+            (life(Stopped, 4), None),
+            (life(Stopped, 5), Some(("LIFECYCLE", "STOPPED_FAILED"))),
+            (life(Stopped, 6), None),
+            (life(Shutdown, 0), Some(("LIFECYCLE", "SHUTDOWN_FINISHED"))),
+            (life(Shutdown, 1), None),
+            (life(Shutdown, 2), None),
+            (life(Crashed, 0), None),
+            (life(Defined, 0), None),
+            (life(Undefined, 0), None),
+            (life(Started, 0), None),
+            (life(Resumed, 0), None),
+            (life(PmSuspended, 0), None),
+            (What::Reboot, Some(("REBOOT", "UNKNOWN"))),
+            (What::Watchdog(0), Some(("WATCHDOG", "WATCHDOG_NONE"))),
+            (What::Watchdog(1), Some(("WATCHDOG", "WATCHDOG_PAUSE"))),
+            (What::Watchdog(2), Some(("WATCHDOG", "WATCHDOG_RESET"))),
+            (What::Watchdog(3), Some(("WATCHDOG", "WATCHDOG_POWEROFF"))),
+            (What::Watchdog(4), Some(("WATCHDOG", "WATCHDOG_SHUTDOWN"))),
+            (What::Watchdog(5), Some(("WATCHDOG", "WATCHDOG_DEBUG"))),
+            (What::Watchdog(6), None),
+            (What::IoError(0), Some(("IO_ERROR", "IO_ERROR_NONE"))),
+            (What::IoError(1), Some(("IO_ERROR", "IO_ERROR_PAUSE"))),
+            (What::IoError(2), Some(("IO_ERROR", "IO_ERROR_REPORT"))),
+            (What::IoError(9), None),
+            (
+                What::IoErrorReason(1, "enospc".to_owned()),
+                Some(("IO_ERROR_REASON", "UNKNOWN")),
+            ),
+            (What::ControlError, Some(("CONTROL_ERROR", "UNKNOWN"))),
+            (What::RtcChange, None),
+            (What::Graphics, None),
+            (What::DiskChange, None),
+            (What::AgentLifecycle(2), None),
+        ] {
+            let expected = words_of.map(|(event, detail)| Words { event, detail });
+            assert_eq!(words(&what), expected, "{what:?}");
+        }
+    }
+
+    #[test]
+    fn the_engine_acts_upon_two_of_them() {
+        assert!(Words::FAILED.acted_upon() && Words::IO_ERROR.acted_upon());
+        assert!(!Words::new("LIFECYCLE", "STOPPED_DESTROYED").acted_upon());
+    }
+}

@@ -1,0 +1,318 @@
+//! Asks every guest's agent, round after round.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::StreamExt as _;
+use futures_util::stream;
+use regex::Regex;
+use tachi_instance_ha::{GeneratedTime, Notification};
+use tachi_libvirt::{
+    Address, CallError, Connection, ErrorCode, Event, EventKind, Events, Keepalive, Lifecycle, Listing,
+    Options, What,
+};
+use tokio::time::{Instant, sleep, sleep_until};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::clock::Clock;
+use crate::failure::Failure;
+use crate::health::Health;
+use crate::introspective::channel::has_agent;
+use crate::introspective::mood::Turn;
+use crate::introspective::roster::{Question, Roster};
+use crate::libvirt::{Backoff, chain, ended};
+use crate::monitor::Monitor;
+use crate::reporter::{ReportError, Reporter};
+use crate::saved;
+
+const LIBVIRT: &str = "libvirt";
+const MEMORY: &str = "memory";
+/// The question. It changes nothing in the guest.
+const PING: &str = r#"{"execute":"guest-ping"}"#;
+/// libvirtd serves five calls of a client at once, and has twenty threads for all of its clients, Nova among them.
+const CONNECTIONS: usize = 2;
+/// So many questions are open at once.
+pub(super) const OPEN: usize = 8;
+/// How long any other call may take.
+const CALL: Duration = Duration::from_secs(5);
+/// How often the loop comes round when nothing happens.
+const TURN: Duration = Duration::from_secs(1);
+
+/// The introspective monitor.
+#[derive(Debug)]
+pub(crate) struct IntrospectiveMonitor {
+    pub(crate) hostname: String,
+    pub(crate) address: Address,
+    pub(crate) socket: Regex,
+    pub(crate) interval: Duration,
+    pub(crate) timeout: Duration,
+    pub(crate) threshold: u32,
+    pub(crate) file: PathBuf,
+    pub(crate) clock: Clock,
+    pub(crate) keepalive: Keepalive,
+}
+
+#[async_trait]
+impl Monitor for IntrospectiveMonitor {
+    async fn run(
+        self: Box<Self>,
+        reporter: Reporter,
+        health: Health,
+        stop: CancellationToken,
+    ) -> Result<(), Failure> {
+        let boot = self.clock.stamp().boot;
+        let moods = saved::read(&self.file)
+            .map_err(|error| Failure::new("what was heard before this start", error))?;
+        let mut ask = Ask {
+            roster: Roster::new(moods, &boot),
+            boot,
+            monitor: *self,
+            reporter,
+            health,
+            stop,
+        };
+        ask.run().await;
+        Ok(())
+    }
+}
+
+/// What came of a question.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Answer {
+    /// The guest has no agent's socket.
+    NoAgent,
+    /// Its agent answered.
+    Yes,
+    /// libvirt says that its agent did not.
+    No,
+    /// The guest went or is paused, or libvirtd was too slow: that says nothing about the agent.
+    Unknown,
+}
+
+struct Ask {
+    monitor: IntrospectiveMonitor,
+    roster: Roster,
+    boot: String,
+    reporter: Reporter,
+    health: Health,
+    stop: CancellationToken,
+}
+
+impl Ask {
+    async fn run(&mut self) {
+        let mut backoff = Backoff::default();
+        while !self.stop.is_cancelled() {
+            self.health.beat();
+            let begun = Instant::now();
+            let stop = self.stop.clone();
+            let ended = tokio::select! {
+                () = stop.cancelled() => return,
+                ended = self.session() => ended,
+            };
+            if let Err(why) = ended {
+                self.health.bad(LIBVIRT, why);
+            }
+            if begun.elapsed() > Duration::from_secs(10) {
+                backoff = Backoff::default();
+            }
+            tokio::select! {
+                () = self.stop.cancelled() => {}
+                () = sleep(backoff.next()) => {}
+            }
+        }
+    }
+
+    /// Until a connection ends. Dropping it half way is safe: what was told and not written is told again as a repetition.
+    async fn session(&mut self) -> Result<(), String> {
+        let options = Options {
+            call_timeout: CALL,
+            keepalive: Some(self.monitor.keepalive),
+            ..Options::default()
+        };
+        let mut connections = Vec::new();
+        let mut events = None;
+        for _ in 0..CONNECTIONS {
+            let (connection, told) = Connection::open(&self.monitor.address, &options)
+                .await
+                .map_err(|error| chain(&error))?;
+            self.health.beat();
+            if events.is_none() {
+                for kind in [EventKind::Lifecycle, EventKind::Reboot] {
+                    connection.register(kind).await.map_err(|error| chain(&error))?;
+                }
+                events = Some(told);
+            }
+            connections.push(connection);
+        }
+        let (Some(mut events), Some(first)) = (events, connections.first().cloned()) else {
+            return Ok(());
+        };
+        loop {
+            let next = Instant::now() + self.monitor.interval;
+            let running = first
+                .domains(Listing::Running)
+                .await
+                .map_err(|error| chain(&error))?;
+            self.health.good(LIBVIRT);
+            self.ask_all(&connections, &mut events, running).await?;
+            self.write().await;
+            while Instant::now() < next {
+                self.health.beat();
+                let turn = next.min(Instant::now() + TURN);
+                // An event that is not taken now stays in its queue.
+                tokio::select! {
+                    event = events.next() => self.hear(&event.map_err(|reason| chain(&*reason))?),
+                    () = sleep_until(turn) => {}
+                }
+            }
+        }
+    }
+
+    /// One round: a bounded number of guests at once.
+    async fn ask_all(
+        &mut self,
+        connections: &[Connection],
+        events: &mut Events,
+        running: Vec<tachi_libvirt::Domain>,
+    ) -> Result<(), String> {
+        let questions = self.roster.round(running);
+        for (uuid, seen) in self.roster.interrupted() {
+            self.tell(uuid, GeneratedTime::from_micros(seen)).await;
+        }
+        let (socket, timeout) = (self.monitor.socket.clone(), self.monitor.timeout);
+        let pairs: Vec<(Question, Connection)> = questions
+            .into_iter()
+            .zip(connections.iter().cycle().cloned())
+            .collect();
+        let asked = stream::iter(pairs).map(|(question, connection)| {
+            let socket = &socket;
+            async move {
+                let uuid = question.domain.uuid;
+                (
+                    uuid,
+                    question.agent,
+                    ask(&connection, &question, socket, timeout).await,
+                )
+            }
+        });
+        let mut answers = std::pin::pin!(asked.buffer_unordered(OPEN));
+        loop {
+            self.health.beat();
+            // No branch loses anything: answers and events stay where they are until they are taken.
+            tokio::select! {
+                answer = answers.next() => match answer {
+                    Some((uuid, agent, Ok(answer))) => self.take(uuid, agent, answer).await,
+                    Some((_, _, Err(error))) => return Err(chain(&error)),
+                    None => break,
+                },
+                event = events.next() => self.hear(&event.map_err(|reason| chain(&*reason))?),
+                () = sleep(TURN) => {}
+            }
+        }
+        metrics::gauge!("tachi_monitor_agents_heard")
+            .set(f64::from(u32::try_from(self.roster.heard()).unwrap_or(u32::MAX)));
+        Ok(())
+    }
+
+    fn hear(&mut self, event: &Event) {
+        if matches!(event.what, What::Reboot | What::Lifecycle(Lifecycle::Started, _)) {
+            self.roster.reset(event.domain.uuid);
+        }
+    }
+
+    async fn take(&mut self, uuid: Uuid, agent: Option<bool>, answer: Answer) {
+        if agent.is_none() && answer != Answer::Unknown {
+            self.roster.looked(uuid, answer != Answer::NoAgent);
+        }
+        let answered = match answer {
+            Answer::Yes => true,
+            Answer::No => false,
+            Answer::NoAgent | Answer::Unknown => return,
+        };
+        match self.roster.answered(uuid, answered, self.monitor.threshold) {
+            Turn::Nothing => {}
+            Turn::Tell => self.tell(uuid, self.monitor.clock.generated()).await,
+            Turn::Back => {
+                let subject = Notification::vm_subject(&uuid.to_string());
+                if let Err(error) = self
+                    .reporter
+                    .overtaken(&subject, "the guest agent answers again")
+                    .await
+                {
+                    tracing::warn!(instance = %uuid, error = %chain(&error), "what was told of it is delivered though it answers again");
+                }
+            }
+        }
+    }
+
+    /// Written, told, written to be told: whenever this process dies, it is told once, or twice as the same.
+    async fn tell(&mut self, uuid: Uuid, seen: GeneratedTime) {
+        tracing::warn!(instance = %uuid, "the guest agent answers no more: telling");
+        self.roster.telling(uuid, seen.micros());
+        self.write().await;
+        let notification = Notification::vm(
+            &self.monitor.hostname,
+            "QEMU_GUEST_AGENT_ERROR",
+            &uuid.to_string(),
+            "STOPPED_FAILED",
+            seen,
+        );
+        loop {
+            match self.reporter.report(&notification).await {
+                Ok(()) => break,
+                Err(ReportError::Stopping) => return,
+                Err(ReportError::NotKept(_)) => {
+                    self.health.beat();
+                    sleep(TURN).await;
+                }
+            }
+        }
+        self.roster.told(uuid);
+        self.write().await;
+    }
+
+    async fn write(&mut self) {
+        let Some(moods) = self.roster.take_changed(&self.boot) else {
+            return;
+        };
+        let file = self.monitor.file.clone();
+        match tokio::task::spawn_blocking(move || saved::write(&file, &moods)).await {
+            Ok(Ok(())) => self.health.good(MEMORY),
+            Ok(Err(error)) => self.health.bad(MEMORY, chain(&error)),
+            Err(error) => self.health.bad(MEMORY, error.to_string()),
+        }
+    }
+}
+
+/// Looks for the socket if need be, and asks.
+async fn ask(
+    connection: &Connection,
+    question: &Question,
+    socket: &Regex,
+    timeout: Duration,
+) -> Result<Answer, CallError> {
+    if question.agent.is_none() {
+        match connection.xml(&question.domain).await {
+            Ok(Some(xml)) if has_agent(&xml, socket) => {}
+            Ok(Some(_)) => return Ok(Answer::NoAgent),
+            Err(error) if ended(&error) => return Err(error),
+            // What it looks like is not known: it is looked at again in the next round.
+            Ok(None) | Err(_) => return Ok(Answer::Unknown),
+        }
+    }
+    match connection.agent_command(&question.domain, PING, timeout).await {
+        Ok(_) => Ok(Answer::Yes),
+        Err(CallError::Refused { code, .. }) => Ok(match code {
+            ErrorCode::NO_DOMAIN | ErrorCode::OPERATION_INVALID => Answer::Unknown,
+            _ => Answer::No,
+        }),
+        Err(error) if ended(&error) => Err(error),
+        // libvirtd gives up before this side does: this is libvirtd's trouble, not the guest's.
+        Err(_) => Ok(Answer::Unknown),
+    }
+}
+
+#[cfg(test)]
+mod tests;

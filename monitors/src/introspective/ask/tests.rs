@@ -1,0 +1,165 @@
+use super::*;
+use crate::fake_libvirt::{Agent, Guest, guest};
+use crate::introspective::channel::pattern;
+use crate::stage::{Running, Stage, until};
+
+const SOCKET: &str = r"/var/lib/libvirt/qemu/org\.qemu\.guest_agent\..*\.instance-.*\.sock";
+
+fn monitor(stage: &Stage) -> Box<dyn Monitor> {
+    Box::new(IntrospectiveMonitor {
+        hostname: "compute-1".to_owned(),
+        address: Address::parse(&stage.fake.uri(), false).unwrap(),
+        socket: pattern(SOCKET).unwrap(),
+        interval: Duration::from_millis(30),
+        timeout: Duration::from_secs(1),
+        threshold: 3,
+        file: stage.folder.path().join("guests.json"),
+        clock: Clock::new(),
+        keepalive: Keepalive::default(),
+    })
+}
+
+/// A monitor that has heard every agent once.
+async fn watched(guests: u32) -> (Stage, Running, Vec<Guest>) {
+    let stage = Stage::set();
+    let guests: Vec<Guest> = (1..=guests).map(guest).collect();
+    for guest in &guests {
+        stage.fake.add(guest.clone());
+    }
+    let running = stage.start(monitor(&stage));
+    rounds(&stage, 2).await;
+    (stage, running, guests)
+}
+
+/// So many whole rounds go by.
+async fn rounds(stage: &Stage, count: usize) {
+    // A round begins with a list: the one that runs now is not counted.
+    let begun = stage.fake.calls(273);
+    until(async || stage.fake.calls(273) > begun + count).await;
+}
+
+fn agent(stage: &Stage, guest: &Guest, agent: Agent) {
+    stage.fake.change(guest.uuid, |guest| guest.agent = agent);
+}
+
+#[tokio::test]
+async fn mw19_a_guest_that_hangs_twice_is_told_twice() {
+    let (stage, running, guests) = watched(2).await;
+    for _ in 0..2 {
+        agent(&stage, &guests[0], Agent::Hangs);
+        stage.until_told(1).await;
+        let body = stage.bodies().await.remove(0);
+        assert!(
+            body.ends_with(&format!(
+                "\"payload\": {{\"event\": \"QEMU_GUEST_AGENT_ERROR\", \"instance_uuid\": \"{}\", \
+                 \"vir_domain_event\": \"STOPPED_FAILED\"}}}}}}",
+                guests[0].uuid
+            )),
+            "{body}"
+        );
+        rounds(&stage, 8).await;
+        assert_eq!(stage.bodies().await.len(), 1, "once while it lasts");
+        stage.deliver().await;
+        agent(&stage, &guests[0], Agent::Answers);
+        rounds(&stage, 3).await;
+    }
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn mw19_twenty_guests_that_hang_are_all_told_and_libvirtd_has_threads_left() {
+    let (stage, running, guests) = watched(25).await;
+    for guest in &guests[..20] {
+        agent(&stage, guest, Agent::Hangs);
+    }
+    stage.until_told(20).await;
+    let mut told = stage.told().await;
+    told.sort();
+    let mut hung: Vec<String> = guests[..20].iter().map(|guest| guest.uuid.to_string()).collect();
+    hung.sort();
+    assert_eq!(told, hung);
+    assert!(
+        stage.fake.most_busy_agents() <= 8,
+        "{}",
+        stage.fake.most_busy_agents()
+    );
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_guest_that_answers_again_overtakes_what_was_not_delivered() {
+    let (stage, running, guests) = watched(1).await;
+    agent(&stage, &guests[0], Agent::NotConnected);
+    stage.until_told(1).await;
+    agent(&stage, &guests[0], Agent::Answers);
+    until(async || stage.bodies().await.is_empty()).await;
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn guests_that_are_paused_reset_gone_or_without_agent_are_not_told() {
+    let (stage, running, guests) = watched(4).await;
+    // Paused: not among those that run.
+    stage.fake.change(guests[0].uuid, |guest| guest.state = 3);
+    stage.fake.remove(guests[1].uuid);
+    // Resets itself again and again, its agent is never there.
+    agent(&stage, &guests[2], Agent::NotConnected);
+    let mut without = guest(9);
+    without.xml = "<domain><devices/></domain>".to_owned();
+    without.agent = Agent::NotConnected;
+    stage.fake.add(without);
+    for _ in 0..12 {
+        rounds(&stage, 1).await;
+        stage.fake.bare(&guests[2], 319);
+    }
+    assert_eq!(stage.told().await, Vec::<String>::new());
+    // The fourth shows that it goes on.
+    agent(&stage, &guests[3], Agent::NotConnected);
+    until(async || stage.told().await.contains(&guests[3].uuid.to_string())).await;
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn mw06_libvirtd_goes_and_comes_back_and_no_guest_is_told() {
+    let (stage, running, guests) = watched(2).await;
+    stage.fake.stop().await;
+    running.until_part(LIBVIRT, false).await;
+    stage.fake.start();
+    running.until_part(LIBVIRT, true).await;
+    rounds(&stage, 3).await;
+    assert_eq!(stage.told().await, Vec::<String>::new());
+    agent(&stage, &guests[1], Agent::Hangs);
+    stage.until_told(1).await;
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn mw07_a_guest_that_hung_while_the_monitor_was_dead_is_told() {
+    let (stage, running, guests) = watched(1).await;
+    running.kill().await;
+    agent(&stage, &guests[0], Agent::Hangs);
+    let running = stage.start(monitor(&stage));
+    stage.until_told(1).await;
+    running.kill().await;
+    let running = stage.start(monitor(&stage));
+    rounds(&stage, 8).await;
+    let mut bodies = stage.bodies().await;
+    // Killed before it had noted what it told, it told the same again, which the API takes for one.
+    bodies.dedup();
+    assert_eq!(bodies.len(), 1, "{bodies:?}");
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn mw04_one_guest_of_which_nothing_can_be_learnt_hides_no_other() {
+    let stage = Stage::set();
+    let mut broken = guest(1);
+    broken.broken = true;
+    stage.fake.add(broken);
+    stage.fake.add(guest(2));
+    let running = stage.start(monitor(&stage));
+    rounds(&stage, 2).await;
+    agent(&stage, &guest(2), Agent::NotConnected);
+    stage.until_told(1).await;
+    running.stop().await;
+}

@@ -1,0 +1,125 @@
+//! How a guest's agent answers over time, and when that is to be told. Pure.
+//!
+//! | mood | answers | does not | told |
+//! |---|---|---|---|
+//! | never answered | answers | never answered | |
+//! | answers | answers | silent, 1 | |
+//! | silent, n | answers | silent, n + 1 | when n was above the threshold |
+//! | told | never answered | told | |
+
+use serde::{Deserialize, Serialize};
+
+/// How a guest's agent is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Mood {
+    /// It has not answered since the guest started: it may have no agent.
+    Unheard,
+    /// It answers.
+    Answers,
+    /// It did not answer so many times in a row.
+    Silent(u32),
+    /// That is being told. Should this process die now, it is told again with the very same time, by which the API knows that
+    /// it is the same.
+    Telling {
+        /// When it was decided, in microseconds since the epoch.
+        seen: i64,
+    },
+    /// That was told.
+    Told,
+}
+
+/// What follows from an answer or its absence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Turn {
+    /// Nothing.
+    Nothing,
+    /// It is to be told.
+    Tell,
+    /// It answers again: what was told of it and has not arrived is overtaken.
+    Back,
+}
+
+impl Mood {
+    /// One question was answered, or was not.
+    pub(crate) fn after(self, answered: bool, threshold: u32) -> (Self, Turn) {
+        match (self, answered) {
+            (Self::Unheard, false) => (Self::Unheard, Turn::Nothing),
+            (Self::Told | Self::Telling { .. }, false) => (self, Turn::Nothing),
+            (Self::Told | Self::Telling { .. }, true) => (Self::Unheard, Turn::Back),
+            (Self::Unheard | Self::Answers | Self::Silent(_), true) => (Self::Answers, Turn::Nothing),
+            (Self::Answers, false) => (Self::Silent(1), Turn::Nothing),
+            (Self::Silent(times), false) if times > threshold => (Self::Told, Turn::Tell),
+            (Self::Silent(times), false) => (Self::Silent(times.saturating_add(1)), Turn::Nothing),
+        }
+    }
+}
+
+/// So many questions in a row stay unanswered before it is told, as upstream counts.
+pub(crate) const fn needed(threshold: u32) -> u32 {
+    threshold.saturating_add(2)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// The question, counted from one, with which each is told.
+    fn told(answers: &str, threshold: u32) -> Vec<usize> {
+        let mut mood = Mood::Unheard;
+        let mut told = Vec::new();
+        for (at, answer) in answers.chars().enumerate() {
+            let (next, turn) = mood.after(answer == '+', threshold);
+            mood = next;
+            if turn == Turn::Tell {
+                told.push(at + 1);
+            }
+        }
+        told
+    }
+
+    #[test]
+    fn guests_are_told_as_upstream_counts() {
+        for (case, answers, threshold, expected) in [
+            ("the fifth in a row", "+-----", 3, &[6][..]),
+            ("four are borne", "+----+", 3, &[]),
+            ("and the count begins again", "+----+----+", 3, &[]),
+            ("a guest that never answered", "----------", 3, &[]),
+            ("once while it lasts", "+---------------", 3, &[6]),
+            ("no threshold", "+--", 0, &[3]),
+        ] {
+            assert_eq!(told(answers, threshold), expected, "{case}");
+            let in_a_row = usize::try_from(needed(threshold)).unwrap();
+            if let Some(first) = expected.first() {
+                assert_eq!(*first, in_a_row + 1, "{case}");
+            }
+        }
+    }
+
+    #[test]
+    fn mw19_a_guest_that_hangs_again_is_told_again() {
+        assert_eq!(told("+-----++-----", 3), [6, 13]);
+    }
+
+    #[test]
+    fn a_guest_that_answers_again_overtakes_what_was_told() {
+        assert_eq!(Mood::Told.after(true, 3), (Mood::Unheard, Turn::Back));
+    }
+
+    proptest! {
+        /// Between two reports there is an answer, and before each there are enough silences in a row.
+        #[test]
+        fn mw19_reports_are_earned(answers in "[+-]{0,120}", threshold in 0_u32..6) {
+            let needed = usize::try_from(needed(threshold)).unwrap();
+            let mut from = 0;
+            for at in told(&answers, threshold) {
+                let before = &answers[from..at];
+                prop_assert!(before.contains('+'));
+                prop_assert!(before.ends_with(&"-".repeat(needed)));
+                from = at;
+            }
+        }
+    }
+}

@@ -1,0 +1,310 @@
+//! The guests that are asked, and how each has answered. Pure.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use tachi_libvirt::Domain;
+use uuid::Uuid;
+
+use crate::introspective::mood::{Mood, Turn};
+
+/// A guest that has no agent's socket is looked at again after so many rounds: a channel may be plugged in.
+const LOOK_AGAIN: u32 = 6;
+
+/// A guest, as long as it runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Guest {
+    /// libvirt's number of this run: another one is another run.
+    id: i32,
+    /// Whether it has an agent's socket; `None` when that is to be found out.
+    agent: Option<bool>,
+    /// How old that is, in rounds.
+    age: u32,
+    mood: Mood,
+    /// The last round before which what is known was forgotten.
+    forgot: u64,
+}
+
+/// Moods that outlive this process: by instance, of a run.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(crate) struct Moods {
+    boot: String,
+    guests: BTreeMap<Uuid, (i32, Mood)>,
+}
+
+/// What is asked in a round.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Question {
+    pub(crate) domain: Domain,
+    /// Whether it has an agent's socket; `None`: look first.
+    pub(crate) agent: Option<bool>,
+}
+
+/// All of them.
+#[derive(Debug, Default)]
+pub(crate) struct Roster {
+    guests: BTreeMap<Uuid, Guest>,
+    before: BTreeMap<Uuid, (i32, Mood)>,
+    round: u64,
+    changed: bool,
+}
+
+impl Roster {
+    /// With what a process before this one knew of guests that still run: a guest that hangs while the monitor is restarted
+    /// is not taken for one without agent, and not told twice.
+    pub(crate) fn new(moods: Option<Moods>, boot: &str) -> Self {
+        let before = moods
+            .filter(|moods| moods.boot == boot)
+            .map_or_else(BTreeMap::new, |moods| moods.guests);
+        Self {
+            before,
+            ..Self::default()
+        }
+    }
+
+    /// A round begins: who runs now, whoever was silent first.
+    pub(crate) fn round(&mut self, running: Vec<Domain>) -> Vec<Question> {
+        self.round += 1;
+        let old = std::mem::take(&mut self.guests);
+        let before = std::mem::take(&mut self.before);
+        self.changed |= running.len() != old.len();
+        let mut questions = Vec::new();
+        for domain in running {
+            let same_run = old.get(&domain.uuid).filter(|guest| guest.id == domain.id);
+            let mut guest = same_run.cloned().unwrap_or_else(|| Guest {
+                id: domain.id,
+                agent: None,
+                age: 0,
+                mood: before
+                    .get(&domain.uuid)
+                    .filter(|(id, _)| *id == domain.id)
+                    .map_or(Mood::Unheard, |(_, mood)| *mood),
+                forgot: 0,
+            });
+            guest.age += 1;
+            if guest.agent == Some(false) && guest.age > LOOK_AGAIN {
+                guest.agent = None;
+            }
+            let agent = guest.agent;
+            self.guests.insert(domain.uuid, guest);
+            if agent != Some(false) {
+                questions.push(Question { domain, agent });
+            }
+        }
+        questions.sort_by_key(|question| match self.mood(question.domain.uuid) {
+            Some(Mood::Silent(_)) => 0,
+            Some(Mood::Answers | Mood::Telling { .. } | Mood::Told) => 1,
+            Some(Mood::Unheard) | None => 2,
+        });
+        questions
+    }
+
+    fn mood(&self, uuid: Uuid) -> Option<Mood> {
+        self.guests.get(&uuid).map(|guest| guest.mood)
+    }
+
+    /// Whether a guest has an agent's socket.
+    pub(crate) fn looked(&mut self, uuid: Uuid, agent: bool) {
+        if let Some(guest) = self.guests.get_mut(&uuid) {
+            guest.agent = Some(agent);
+            guest.age = 0;
+        }
+    }
+
+    /// A guest started or was reset: its agent has not answered yet. Answers to questions of before do not count.
+    pub(crate) fn reset(&mut self, uuid: Uuid) {
+        if let Some(guest) = self.guests.get_mut(&uuid) {
+            self.changed |= guest.mood != Mood::Unheard;
+            guest.mood = Mood::Unheard;
+            guest.forgot = self.round;
+        }
+    }
+
+    /// The answer to this round's question, or its absence.
+    pub(crate) fn answered(&mut self, uuid: Uuid, answered: bool, threshold: u32) -> Turn {
+        let Some(guest) = self.guests.get_mut(&uuid) else {
+            return Turn::Nothing;
+        };
+        if guest.forgot == self.round {
+            return Turn::Nothing;
+        }
+        let (mood, turn) = guest.mood.after(answered, threshold);
+        self.changed |= mood != guest.mood;
+        guest.mood = mood;
+        turn
+    }
+
+    /// It is being told that a guest is silent, since then.
+    pub(crate) fn telling(&mut self, uuid: Uuid, seen: i64) {
+        self.set(uuid, Mood::Telling { seen });
+    }
+
+    /// What was being told is safe.
+    pub(crate) fn told(&mut self, uuid: Uuid) {
+        if matches!(self.mood(uuid), Some(Mood::Telling { .. })) {
+            self.set(uuid, Mood::Told);
+        }
+    }
+
+    fn set(&mut self, uuid: Uuid, mood: Mood) {
+        if let Some(guest) = self.guests.get_mut(&uuid) {
+            self.changed |= guest.mood != mood;
+            guest.mood = mood;
+        }
+    }
+
+    /// What a process before this one was telling when it died, of guests that still run.
+    pub(crate) fn interrupted(&self) -> Vec<(Uuid, i64)> {
+        let telling = |(uuid, guest): (&Uuid, &Guest)| match guest.mood {
+            Mood::Telling { seen } => Some((*uuid, seen)),
+            Mood::Unheard | Mood::Answers | Mood::Silent(_) | Mood::Told => None,
+        };
+        self.guests.iter().filter_map(telling).collect()
+    }
+
+    /// What is to be written for the next process, if it changed.
+    pub(crate) fn take_changed(&mut self, boot: &str) -> Option<Moods> {
+        std::mem::take(&mut self.changed).then(|| Moods {
+            boot: boot.to_owned(),
+            guests: self
+                .guests
+                .iter()
+                .filter(|(_, guest)| guest.mood != Mood::Unheard)
+                .map(|(uuid, guest)| (*uuid, (guest.id, guest.mood)))
+                .collect(),
+        })
+    }
+
+    /// How many guests have an agent that was heard.
+    pub(crate) fn heard(&self) -> usize {
+        self.guests
+            .values()
+            .filter(|guest| guest.mood != Mood::Unheard)
+            .count()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn domain(number: u8, id: i32) -> Domain {
+        Domain {
+            name: format!("instance-{number}"),
+            uuid: Uuid::from_u128(u128::from(number)),
+            id,
+        }
+    }
+
+    fn uuid(number: u8) -> Uuid {
+        domain(number, 0).uuid
+    }
+
+    fn asked(roster: &mut Roster, running: &[(u8, i32)]) -> Vec<i32> {
+        let running = running.iter().map(|(number, id)| domain(*number, *id)).collect();
+        roster
+            .round(running)
+            .iter()
+            .map(|question| question.domain.id)
+            .collect()
+    }
+
+    /// One round with one guest; whether it is told.
+    fn round(roster: &mut Roster, id: i32, answers: bool) -> Turn {
+        asked(roster, &[(1, id)]);
+        roster.answered(uuid(1), answers, 3)
+    }
+
+    #[test]
+    fn guests_without_a_socket_are_looked_at_again_now_and_then() {
+        let mut roster = Roster::default();
+        assert_eq!(asked(&mut roster, &[(1, 1)]), [1]);
+        roster.looked(uuid(1), false);
+        let rounds: Vec<bool> = (0..7)
+            .map(|_| !asked(&mut roster, &[(1, 1)]).is_empty())
+            .collect();
+        assert_eq!(rounds, [false, false, false, false, false, false, true]);
+    }
+
+    #[test]
+    fn whoever_is_silent_is_asked_first() {
+        let mut roster = Roster::default();
+        let all = [(1, 1), (2, 2), (3, 3)];
+        asked(&mut roster, &all);
+        for number in 2..=3 {
+            roster.answered(uuid(number), true, 3);
+        }
+        asked(&mut roster, &all);
+        roster.answered(uuid(3), false, 3);
+        assert_eq!(asked(&mut roster, &all), [3, 2, 1]);
+    }
+
+    #[test]
+    fn another_run_and_a_reset_begin_anew() {
+        let mut roster = Roster::default();
+        round(&mut roster, 1, true);
+        for _ in 0..4 {
+            assert_eq!(round(&mut roster, 1, false), Turn::Nothing);
+        }
+        // It was restarted before the fifth: nothing is told for a long time.
+        for _ in 0..20 {
+            assert_eq!(round(&mut roster, 2, false), Turn::Nothing);
+        }
+        round(&mut roster, 2, true);
+        for _ in 0..4 {
+            round(&mut roster, 2, false);
+        }
+        asked(&mut roster, &[(1, 2)]);
+        roster.reset(uuid(1));
+        assert_eq!(
+            roster.answered(uuid(1), false, 3),
+            Turn::Nothing,
+            "asked before the reset"
+        );
+        assert_eq!(round(&mut roster, 2, false), Turn::Nothing);
+    }
+
+    #[test]
+    fn mw07_what_was_heard_outlives_the_monitor() {
+        let restart = |roster: &mut Roster, boot| {
+            let moods = roster.take_changed("a").unwrap();
+            let text = serde_json::to_string(&moods).unwrap();
+            Roster::new(serde_json::from_str(&text).unwrap(), boot)
+        };
+        let told_after = |roster: &mut Roster, id| (1..9).find(|_| round(roster, id, false) == Turn::Tell);
+        let mut first = Roster::default();
+        round(&mut first, 1, true);
+        // It hangs while the monitor is restarted: in time, not never.
+        let mut second = restart(&mut first, "a");
+        assert_eq!(told_after(&mut second, 1), Some(5));
+        second.telling(uuid(1), 77);
+        let mut third = restart(&mut second, "a");
+        assert_eq!(told_after(&mut third, 1), None, "told already");
+        assert_eq!(third.interrupted(), [(uuid(1), 77)], "or not yet");
+        third.told(uuid(1));
+        assert_eq!(third.interrupted(), []);
+
+        round(&mut first, 1, true);
+        round(&mut first, 1, false);
+        assert_eq!(
+            told_after(&mut restart(&mut first, "b"), 1),
+            None,
+            "the machine was started since"
+        );
+        round(&mut first, 1, true);
+        assert_eq!(told_after(&mut restart(&mut first, "a"), 2), None, "another run");
+    }
+
+    #[test]
+    fn guests_that_are_gone_are_forgotten() {
+        let mut roster = Roster::default();
+        let hundred: Vec<(u8, i32)> = (1..=100).map(|number| (number, i32::from(number))).collect();
+        asked(&mut roster, &hundred);
+        roster.answered(uuid(7), true, 3);
+        assert_eq!(roster.heard(), 1);
+        asked(&mut roster, &[]);
+        assert!(roster.guests.is_empty());
+        assert_eq!(roster.heard(), 0);
+        assert_eq!(roster.answered(uuid(7), false, 0), Turn::Nothing);
+    }
+}

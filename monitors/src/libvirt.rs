@@ -1,0 +1,132 @@
+//! What both monitors of instances need of libvirt.
+
+use std::error::Error;
+use std::time::Duration;
+
+use rand::Rng as _;
+use tachi_libvirt::{Address, CallError, Connection, Domain, Listing, Options};
+
+use crate::check::Finding;
+
+/// Where Nova keeps what it knows of a guest, newest first.
+const NAMESPACES: [&str; 2] = [
+    "http://openstack.org/xmlns/libvirt/nova/1.1",
+    "http://openstack.org/xmlns/libvirt/nova/1.0",
+];
+
+/// Whether a guest is an instance of Nova's. One that is gone already may have been.
+pub(crate) async fn is_nova(connection: &Connection, domain: &Domain) -> Result<bool, CallError> {
+    for namespace in NAMESPACES {
+        if connection.metadata(domain, namespace).await?.is_some() {
+            return Ok(true);
+        }
+    }
+    // No metadata: somebody else's, unless it is not there to be asked.
+    Ok(connection.lookup(domain.uuid).await?.is_none())
+}
+
+/// Whether nothing more can be asked on this connection. Any other failure is about one guest.
+pub(crate) fn ended(error: &CallError) -> bool {
+    matches!(error, CallError::Closed { .. })
+}
+
+/// Whether libvirt is there, for `tachi-monitor check`.
+pub(crate) async fn check(part: &'static str, uri: &str, read_only: bool) -> Finding {
+    let options = Options {
+        call_timeout: Duration::from_secs(3),
+        keepalive: None,
+        ..Options::default()
+    };
+    let looked = async {
+        let address = Address::parse(uri, read_only).map_err(|error| chain(&error))?;
+        let (connection, _events) = Connection::open(&address, &options)
+            .await
+            .map_err(|error| chain(&error))?;
+        let version = connection.version().await.map_err(|error| chain(&error))?;
+        let running = connection
+            .domains(Listing::Running)
+            .await
+            .map_err(|error| chain(&error))?;
+        let mut nova = 0;
+        for domain in &running {
+            nova += usize::from(
+                is_nova(&connection, domain)
+                    .await
+                    .map_err(|error| chain(&error))?,
+            );
+        }
+        let version = format!(
+            "{}.{}.{}",
+            version / 1_000_000,
+            version / 1000 % 1000,
+            version % 1000
+        );
+        Ok::<_, String>(format!(
+            "libvirt {version} answers at {}; {} guests run, {nova} of them are Nova's",
+            address.name,
+            running.len()
+        ))
+    };
+    match tokio::time::timeout(Duration::from_secs(5), looked).await {
+        Ok(Ok(text)) => Finding::good(part, text),
+        Ok(Err(why)) => Finding::wrong(part, why),
+        Err(_) => Finding::wrong(part, "libvirt is too slow to be asked"),
+    }
+}
+
+/// An error and everything below it, on one line.
+pub(crate) fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut below = error.source();
+    while let Some(error) = below {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        below = error.source();
+    }
+    text
+}
+
+/// Pauses between attempts to connect, each longer than the last, none so long that a daemon that is back is not heard
+/// within five seconds.
+#[derive(Debug)]
+pub(crate) struct Backoff {
+    next: Duration,
+}
+
+impl Default for Backoff {
+    fn default() -> Self {
+        Self {
+            next: Duration::from_millis(100),
+        }
+    }
+}
+
+impl Backoff {
+    const LONGEST: Duration = Duration::from_secs(3);
+
+    /// The next pause. Monitors of many hosts share no daemon, but they may share a power failure.
+    pub(crate) fn next(&mut self) -> Duration {
+        let pause = self.next;
+        self.next = (self.next * 2).min(Self::LONGEST);
+        pause.mul_f64(rand::rng().random_range(0.75..=1.0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mw06_pauses_grow_and_stay_below_five_seconds() {
+        let mut backoff = Backoff::default();
+        let pauses: Vec<Duration> = (0..20).map(|_| backoff.next()).collect();
+        assert!(pauses[0] <= Duration::from_millis(100), "{pauses:?}");
+        assert!(
+            pauses
+                .iter()
+                .all(|pause| *pause <= Backoff::LONGEST && !pause.is_zero()),
+            "{pauses:?}"
+        );
+        assert!(pauses[19] > Duration::from_secs(2), "{pauses:?}");
+    }
+}

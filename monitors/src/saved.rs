@@ -1,0 +1,78 @@
+//! Small files that say what a monitor has seen, there after a crash: all of it, or what was there before.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// A file cannot be read or written.
+#[derive(Debug, thiserror::Error)]
+#[error("{what} {}", path.display())]
+pub(crate) struct SavedError {
+    what: &'static str,
+    path: PathBuf,
+    #[source]
+    source: std::io::Error,
+}
+
+/// Reads what was written last; `None` if nothing was, or nothing that can be understood.
+pub(crate) fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, SavedError> {
+    match std::fs::read(path) {
+        Ok(bytes) => Ok(serde_json::from_slice(&bytes).ok()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(SavedError {
+            what: "reading",
+            path: path.to_owned(),
+            source,
+        }),
+    }
+}
+
+/// Writes beside the file, syncs, renames, syncs the folder, which is made if it is missing. One process writes a file; what a
+/// dead one left half written is written over.
+pub(crate) fn write<T: Serialize>(path: &Path, value: &T) -> Result<(), SavedError> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let new = path.with_extension("new");
+    let write = || {
+        std::fs::create_dir_all(folder)?;
+        let mut file = std::io::BufWriter::new(std::fs::File::create(&new)?);
+        serde_json::to_writer(&mut file, value)?;
+        file.flush()?;
+        file.get_ref().sync_all()?;
+        std::fs::rename(&new, path)?;
+        std::fs::File::open(folder)?.sync_all()
+    };
+    write().map_err(|source| SavedError {
+        what: "writing",
+        path: path.to_owned(),
+        source,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read_back_and_half_a_file_is_no_obstacle() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a/b/list.json");
+        assert_eq!(read::<Vec<u32>>(&path).unwrap(), None);
+        write(&path, &vec![1, 2]).unwrap();
+        std::fs::write(path.with_extension("new"), "[1, ").unwrap();
+        write(&path, &vec![1, 2, 3]).unwrap();
+        assert_eq!(read(&path).unwrap(), Some(vec![1, 2, 3]));
+        std::fs::write(&path, "[1, ").unwrap();
+        assert_eq!(read::<Vec<u32>>(&path).unwrap(), None);
+    }
+
+    #[test]
+    fn what_cannot_be_read_or_written_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = read::<Vec<u32>>(folder.path()).unwrap_err();
+        assert!(error.to_string().starts_with("reading /"), "{error}");
+        let error = write(folder.path(), &1).unwrap_err();
+        assert!(error.to_string().starts_with("writing /"), "{error}");
+    }
+}

@@ -1,0 +1,125 @@
+//! For tests of the monitors of instances: a daemon, a spool, and a monitor between them.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+use tachi_spool::{Limits, Spool};
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
+use crate::delivery::Store;
+use crate::fake_libvirt::Fake;
+use crate::health::Health;
+use crate::monitor::Monitor;
+use crate::reporter::Keeper;
+
+/// The daemon and what it leaves behind.
+pub(crate) struct Stage {
+    pub(crate) fake: Fake,
+    pub(crate) folder: tempfile::TempDir,
+    store: Store,
+}
+
+/// A monitor that runs.
+pub(crate) struct Running {
+    pub(crate) health: Health,
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl Stage {
+    pub(crate) fn set() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let fake = Fake::new(folder.path());
+        fake.start();
+        let limits = Limits::default();
+        let (spool, _) = Spool::open(&folder.path().join("spool"), limits).unwrap();
+        Self {
+            fake,
+            folder,
+            store: Store::new(spool),
+        }
+    }
+
+    pub(crate) fn start(&self, monitor: Box<dyn Monitor>) -> Running {
+        let (health, stop) = (Health::default(), CancellationToken::new());
+        let fresh = Arc::new(Notify::new());
+        let (keeper, reporter) = Keeper::new(self.store.clone(), fresh, health.clone(), Clock::new());
+        tokio::spawn(keeper.run());
+        let watching = monitor.run(reporter, health.clone(), stop.clone());
+        let task = tokio::spawn(async move { watching.await.unwrap() });
+        Running { health, stop, task }
+    }
+
+    /// What waits to be delivered.
+    pub(crate) async fn bodies(&self) -> Vec<String> {
+        let bodies = |spool: &mut Spool| spool.iter().map(|record| record.body.clone()).collect();
+        self.store.with(bodies).await
+    }
+
+    /// Instances that are told, in their order.
+    pub(crate) async fn told(&self) -> Vec<String> {
+        let bodies = self.bodies().await;
+        let uuid = |body: &String| {
+            let body: Value = serde_json::from_str(body).unwrap();
+            let payload = &body["notification"]["payload"];
+            payload["instance_uuid"].as_str().unwrap().to_owned()
+        };
+        bodies.iter().map(uuid).collect()
+    }
+
+    /// Waits until so many wait to be delivered.
+    pub(crate) async fn until_told(&self, count: usize) {
+        until(async || self.bodies().await.len() >= count).await;
+        assert_eq!(self.bodies().await.len(), count, "{:?}", self.bodies().await);
+    }
+
+    /// Delivers everything.
+    pub(crate) async fn deliver(&self) {
+        let all = |spool: &mut Spool| {
+            let seqs: Vec<u64> = spool.iter().map(|record| record.seq).collect();
+            spool.gone(&seqs).unwrap();
+        };
+        self.store.with(all).await;
+    }
+}
+
+impl Running {
+    pub(crate) async fn until_part(&self, part: &str, good: bool) {
+        let is = async || self.health.condition().parts.contains_key(part) != good;
+        until(is).await;
+    }
+
+    /// As SIGTERM does.
+    pub(crate) async fn stop(self) {
+        self.stop.cancel();
+        self.task.await.unwrap();
+    }
+
+    /// As SIGKILL does.
+    pub(crate) async fn kill(self) {
+        self.task.abort();
+        let _ = self.task.await;
+    }
+
+    pub(crate) fn runs(&self) -> bool {
+        !self.task.is_finished()
+    }
+}
+
+/// Waits for a condition; a test whose condition never comes fails.
+pub(crate) async fn until<F: Future<Output = bool>>(condition: impl Fn() -> F) {
+    let limit = Duration::from_secs(20);
+    let wait = async {
+        while !condition().await {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(limit, wait)
+        .await
+        .expect("the condition did not come");
+}
