@@ -1,0 +1,377 @@
+#!/usr/bin/env python3
+"""The instance monitor beside a real libvirtd with real guests: what it tells, when, and what survives what.
+
+Prints what it measured and, at last, `N passed, M failed`.
+"""
+import argparse
+import collections
+import datetime
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import shutil
+import traceback
+import uuid
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.append(os.path.join(HERE, "..", "client"))
+
+from checks import Checks
+from api import Api
+from guests import NOVA, Kit, Monitor, until
+
+FAILED = "LIFECYCLE/STOPPED_FAILED"
+# Guest, how it ends, what is told by default, what is told with compat_all_events (reboots: at least one).
+CAUSES = (
+    ("killed", "halt", "kill", [FAILED], [FAILED]),
+    ("crashed", "halt", "kill SEGV", [FAILED], [FAILED]),
+    ("ended", "halt", "kill TERM", [], ["LIFECYCLE/STOPPED_SHUTDOWN"]),
+    ("destroyed", "halt", "destroy", [], ["LIFECYCLE/STOPPED_DESTROYED"]),
+    ("off", "self-poweroff", None, [], ["LIFECYCLE/STOPPED_SHUTDOWN"]),
+    ("panicked", "panic", None, [FAILED], [FAILED]),
+    ("rebooting", "reboot", None, [], ["REBOOT/UNKNOWN"]),
+    ("wd-pause", "watchdog-pause", None, [], ["LIFECYCLE/SUSPENDED_WATCHDOG", "WATCHDOG/WATCHDOG_PAUSE"]),
+    ("wd-off", "watchdog-poweroff", None, [FAILED], [FAILED, "WATCHDOG/WATCHDOG_POWEROFF"]),
+    ("wd-reset", "watchdog-reset", None, [], ["REBOOT/UNKNOWN", "WATCHDOG/WATCHDOG_RESET"]),
+    ("wd-none", "watchdog-none", None, [], ["WATCHDOG/WATCHDOG_NONE"]),
+    ("disk-told", "ioerror-report", None, ["IO_ERROR/IO_ERROR_REPORT"], ["IO_ERROR/IO_ERROR_REPORT", "IO_ERROR_REASON/UNKNOWN"]),
+    ("disk-full", "ioerror-stop", None, [], ["IO_ERROR/IO_ERROR_PAUSE", "IO_ERROR_REASON/UNKNOWN", "LIFECYCLE/SUSPENDED_IOERROR"]),
+    ("foreign", "halt", "kill", [], []),
+)
+TEST = "test:///default"
+
+
+def percentile(values, share):
+    return sorted(values)[min(len(values) - 1, int(len(values) * share))]
+
+
+class Run:
+    def __init__(self, binary, check):
+        self.binary, self.check = binary, check
+        self.work = tempfile.mkdtemp(prefix="tachi-libvirt-")
+        self.kit = Kit()
+        self.running, self.apis, self.numbers = [], [], []
+
+    def api(self):
+        self.apis.append(Api())
+        return self.apis[-1]
+
+    def monitor(self, name, api, uri=None, options=(), kind="instance"):
+        made = Monitor(self.binary, kind, os.path.join(self.work, name), api, uri or self.kit.uri(), options)
+        self.running.append(made)
+        return made
+
+    def end(self):
+        for monitor in self.running:
+            monitor.stop()
+        for api in self.apis:
+            api.stop()
+        self.kit.down()
+        if not self.check.failed:
+            shutil.rmtree(self.work, ignore_errors=True)
+
+    def told(self, text):
+        self.numbers.append(text)
+        print("        " + text, flush=True)
+
+    # ------------------------------------------------------------------------------------------ every kind of guest
+
+    def every_kind(self):
+        """What each cause makes it tell: MW12, MW14, and the words of upstream's table against the real daemon."""
+        some, everything = self.api(), self.api()
+        default = self.monitor("default", some).start().listening()
+        compat = self.monitor("compat", everything, options=[("instance", "compat_all_events", "true")]).start().listening()
+        uuids = {}
+        for name, kind, act, _, _ in CAUSES:
+            more = ["--foreign"] if name == "foreign" else []
+            # Time enough to learn its UUID before it acts.
+            uuids[name] = self.kit("domain", name, kind, *more, "--uuid", str(uuid.uuid4()), GUEST_DELAY_MS="1500")
+            if act == "destroy":
+                self.kit("destroy", name)
+            elif act:
+                word, *sig = act.split()
+                self.kit(word, name, *sig)
+        wanted = {name: (sorted(few), sorted(many)) for name, _, _, few, many in CAUSES}
+        for name, (few, many) in wanted.items():
+            def is_there(name=name, many=many):
+                return set(many) <= set(everything.words(uuids[name]))
+            try:
+                until("events of %s" % name, is_there, 20)
+            except RuntimeError:
+                pass
+            got = sorted(set(everything.words(uuids[name])) if "REBOOT/UNKNOWN" in many else everything.words(uuids[name]))
+            self.check.equal("compat_all_events, %s: %s" % (name, ", ".join(many) or "nothing"), got, many)
+        for name, (few, _) in wanted.items():
+            self.check.equal("by default, %s: %s" % (name, ", ".join(few) or "nothing"), sorted(some.words(uuids[name])), few)
+        self.kit("destroy", "rebooting")
+        at, body = some.bodies()[0]
+        self.check.equal("the body has upstream's keys in upstream's order", [list(body), list(body["payload"])],
+                         [["type", "hostname", "generated_time", "payload"], ["event", "instance_uuid", "vir_domain_event"]])
+        seen = datetime.datetime.fromisoformat(body["generated_time"] + "+00:00").timestamp()
+        self.check.that("generated_time is that of the event", 0 <= at - seen < 2, (at, seen))
+        self.check.equal("the default monitor is well", default.part("libvirt"), "")
+        self.check.equal("SIGTERM ends it with 0", [default.stop(), compat.stop()], [0, 0])
+
+    # ------------------------------------------------------------------------------------------ gaps
+
+    def gaps(self):
+        """MW5, MW6: what dies while libvirtd is down is told once, the monitor stays, events flow again."""
+        api = self.api()
+        monitor = self.monitor("gaps", api).start().listening()
+        pid = monitor.process.pid
+        persistent = self.kit("domain", "persistent", "halt")
+        transient = self.kit("domain", "transient", "halt", "--transient")
+        alive = self.kit("domain", "alive", "halt")
+        until("the inventory", lambda: alive in self.inventory(monitor))
+        self.kit("stop-daemon")
+        until("the loss", lambda: monitor.part("libvirt"), 10)
+        self.kit("kill", "persistent")
+        self.kit("kill", "transient")
+        self.kit("start-daemon")
+        until("what died in the gap", lambda: len(api.bodies()) >= 2, 10)
+        self.kit("kill", "alive")
+        until("events to flow again", lambda: api.words(alive), 10)
+        told = collections.Counter(n["payload"]["instance_uuid"] for _, n in api.bodies())
+        self.check.equal("killed while libvirtd was down: each told once", told, {persistent: 1, transient: 1, alive: 1})
+        self.check.equal("all as %s" % FAILED, set(api.words()), {FAILED})
+        self.check.equal("it is the same process", monitor.process.poll() is None and monitor.process.pid, pid)
+        # The same, but the monitor is killed as well.
+        second = self.kit("domain", "second", "halt")
+        until("the inventory", lambda: second in self.inventory(monitor))
+        monitor.kill()
+        self.kit("kill", "second")
+        until("its end", lambda: "shut" in self.kit("virsh", "domstate", "second"))
+        monitor.start()
+        until("what died while the monitor was dead", lambda: api.words(second), 15)
+        monitor.kill()
+        monitor.start()
+        third = self.kit("domain", "third", "halt")
+        self.kit("kill", "third")
+        until("the next one", lambda: api.words(third), 15)
+        self.check.equal("killed while the monitor was dead: told once", api.words(second), [FAILED])
+        self.check.equal("nothing else was told", len(api.bodies()), 5)
+        monitor.stop()
+
+    @staticmethod
+    def inventory(monitor):
+        try:
+            with open(os.path.join(monitor.folder, "state", "instance", "guests.json"), encoding="utf-8") as f:
+                return {uuid for uuid, guest in json.load(f)["guests"].items() if guest["life"] == "up"}
+        except OSError:
+            return set()
+
+    # ------------------------------------------------------------------------------------------ a frozen daemon
+
+    def frozen(self):
+        """MW4: a daemon that accepts and answers nothing is noticed; what happens meanwhile is told when it thaws."""
+        api = self.api()
+        monitor = self.monitor("frozen", api).start().listening()
+        guest = self.kit("domain", "shivering", "halt")
+        until("the inventory", lambda: guest in self.inventory(monitor))
+        begun = datetime.datetime.now()
+        self.kit("freeze")
+        until("the silence to be noticed", lambda: monitor.part("libvirt"), 20)
+        silent = (datetime.datetime.now() - begun).total_seconds()
+        self.told("a frozen libvirtd is noticed after %.1f s" % silent)
+        self.check.that("a frozen libvirtd is noticed within 10 s", silent < 10, silent)
+        self.kit("kill", "shivering")
+        self.kit("thaw")
+        until("what died meanwhile", lambda: api.words(guest), 20)
+        until("it to be well", lambda: monitor.part("libvirt") == "", 10)
+        other = self.kit("domain", "warm", "halt")
+        self.kit("kill", "warm")
+        until("events to flow again", lambda: api.words(other), 10)
+        self.check.equal("each told once", api.words(), [FAILED, FAILED])
+        monitor.stop()
+
+    # ------------------------------------------------------------------------------------------ many guests
+
+    def define(self, count, keep):
+        """Domains of libvirt's test driver, of Nova's making; they last while somebody is connected."""
+        names = {}
+        script = []
+        for n in range(count):
+            name, made = "instance-%08x" % (n + 1), str(uuid.UUID(int=(0x7e57 << 112) | (4 << 76) | (8 << 60) | (keep << 32) | n))
+            names[made] = name
+            path = os.path.join(self.work, name + ".xml")
+            with open(path, "w", encoding="utf-8") as f:
+                f.write("<domain type='test'><name>%s</name><uuid>%s</uuid><metadata><nova:instance xmlns:nova='%s'/></metadata>"
+                        "<memory>8192</memory><os><type>hvm</type></os></domain>" % (name, made, NOVA))
+            script += ["define " + path, "start " + name]
+        self.kit.virsh("\n".join(script) + "\n", TEST)
+        return names
+
+    def latency(self):
+        """200 guests: from libvirt's event, as virsh sees it, to the API's acceptance."""
+        api = self.api()
+        monitor = self.monitor("latency", api, self.kit.uri(TEST)).start().listening()
+        names = self.define(200, 1)
+        until("the inventory", lambda: set(names) <= self.inventory(monitor))
+        path = os.path.join(self.work, "virsh-events")
+        with open(path, "wb") as out:
+            virsh = subprocess.Popen(["virsh", "-q", "-c", self.kit.uri(TEST, False), "event", "--all", "--loop", "--timestamp"],
+                                     stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT)
+        try:
+            with subprocess.Popen(["virsh", "-q", "-c", self.kit.uri(TEST, False)], stdin=subprocess.PIPE, text=True,
+                                  stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as driver:
+                for n, (made, name) in enumerate(names.items()):
+                    driver.stdin.write("dump --crash %s /dev/null\n" % name)
+                    driver.stdin.flush()
+                    # One after the other, so that each is alone.
+                    until("guest %d to be told" % n, lambda made=made: api.words(made), 10)
+                driver.stdin.close()
+        finally:
+            virsh.send_signal(signal.SIGINT)
+            virsh.wait(10)
+        accepted = {n["payload"]["instance_uuid"]: at for at, n in api.bodies()}
+        with open(path, encoding="utf-8") as f:
+            text = f.read()
+        happened = {}
+        for stamp, name in re.findall(r"^(\S+ \S+?)\+0000: event 'lifecycle' for domain '?([^\s':]+)'?: Stopped Crashed", text, re.M):
+            happened[name] = datetime.datetime.fromisoformat(stamp + "+00:00").timestamp()
+        took = [1000 * (accepted[made] - happened[name]) for made, name in names.items() if name in happened]
+        self.check.that("virsh saw the events too", len(took) > 190, (len(took), text[:300]))
+        self.told("libvirt's event to notification accepted, %d guests: median %.0f ms, p99 %.0f ms, worst %.0f ms" % (
+            len(took), percentile(took, 0.5), percentile(took, 0.99), max(took)))
+        self.check.that("p99 from libvirt's event to acceptance is below 200 ms", percentile(took, 0.99) < 200, took)
+        self.check.equal("each told once", collections.Counter(api.words()), {FAILED: 200})
+        monitor.stop()
+
+    def storm(self):
+        """MW3, MW11, MW23: 1,000 deaths in a second while the API is away; the monitor is killed; then the API is back."""
+        api = self.api()
+        monitor = self.monitor("storm", api, self.kit.uri(TEST)).start().listening()
+        names = self.define(1000, 2)
+        until("the inventory", lambda: set(names) <= self.inventory(monitor))
+        before = monitor.rss()
+        api.stop()
+        begun = datetime.datetime.now()
+        self.kit.virsh("".join("dump --crash %s /dev/null\n" % name for name in names.values()), TEST)
+        took = (datetime.datetime.now() - begun).total_seconds()
+        until("every death to be on disk", lambda: not self.inventory(monitor), 60)
+        kept = (datetime.datetime.now() - begun).total_seconds()
+        after = monitor.rss()
+        self.told("1,000 deaths in %.1f s, all on disk after %.1f s; RSS %.1f MiB before, %.1f MiB after" % (took, kept, before, after))
+        self.check.that("memory grew by less than 5 MiB", after - before < 5, (before, after))
+        # Somebody has to keep the test driver's guests while the monitor is dead.
+        watcher = subprocess.Popen(["virsh", "-q", "-c", self.kit.uri(TEST, False), "event", "--all", "--loop"],
+                                   stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            monitor.kill()
+            api.start()
+            begun = datetime.datetime.now()
+            monitor.start()
+            until("all to be delivered", lambda: len(api.bodies()) >= 1000, 120)
+            took = (datetime.datetime.now() - begun).total_seconds()
+            self.told("1,000 notifications accepted %.1f s after the API was back" % took)
+            until("the last to be noted", lambda: monitor.health() and monitor.health()["healthy"], 20)
+            told = collections.Counter(n["payload"]["instance_uuid"] for _, n in api.bodies())
+            self.check.equal("none is lost", set(names) - set(told), set())
+            self.check.equal("none is told twice", {made: times for made, times in told.items() if times > 1}, {})
+            idle = monitor.cpu()
+            subprocess.run(["sleep", "10"], check=True)
+            share = 100 * (monitor.cpu() - idle) / 10
+            self.told("after the storm: RSS %.1f MiB, idle CPU %.2f %% of a core" % (monitor.rss(), share))
+            self.check.that("idle CPU is below 1 % of a core", share < 1, share)
+        finally:
+            watcher.terminate()
+            watcher.wait(10)
+        monitor.stop()
+
+    # ------------------------------------------------------------------------------------------ guest agents
+
+    def agents(self):
+        """MW19: a real guest agent answers, hangs, comes back and hangs again: told twice; a guest that never answered is not."""
+        api = self.api()
+        folder = os.environ.get("TACHI_TEST_AGENT") or os.path.join(self.work, "agent")
+        made = subprocess.run([os.path.join(HERE, "agent.sh"), folder], text=True, capture_output=True, check=False)
+        if made.returncode:
+            raise RuntimeError("agent.sh: " + made.stdout[-500:] + made.stderr[-500:])
+        monitor = self.monitor("agents", api, self.kit.uri(read_only=False), kind="introspective", options=[
+            ("introspectiveinstancemonitor", "guest_monitoring_interval", "1"),
+            ("introspectiveinstancemonitor", "guest_monitoring_timeout", "1")]).start()
+        name = "instance-0000a6e1"
+        guest = self.kit("domain", name, "linux", AGENT_DIR=folder)
+        self.kit("domain", "instance-0000a6e2", "halt", "--agent")
+        memory = os.path.join(monitor.folder, "state", "introspective", "guests.json")
+
+        def mood():
+            try:
+                with open(memory, encoding="utf-8") as f:
+                    return json.load(f)["guests"].get(guest, [0, None])[1]
+            except OSError:
+                return None
+
+        until("the agent to answer", lambda: mood() == "answers", 120)
+        for times in (1, 2):
+            begun = datetime.datetime.now()
+            self.kit("freeze", name)
+            until("the hang to be told", lambda times=times: len(api.bodies()) >= times, 60)
+            self.told("a hang is told after %.1f s (interval 1 s, threshold 3)" % (datetime.datetime.now() - begun).total_seconds())
+            self.kit("thaw", name)
+            until("it to answer again", lambda: mood() == "answers", 60)
+        self.check.equal("a guest that hangs twice is told twice", api.words(), ["QEMU_GUEST_AGENT_ERROR/STOPPED_FAILED"] * 2)
+        self.check.equal("and it is that guest", {n["payload"]["instance_uuid"] for _, n in api.bodies()}, {guest})
+        self.told("introspective monitor: RSS %.1f MiB" % monitor.rss())
+        self.check.equal("SIGTERM ends it with 0", monitor.stop(), 0)
+        self.kit("destroy", name)
+
+    # ------------------------------------------------------------------------------------------ check
+
+    def check_command(self):
+        """`tachi-monitor check` tells whether libvirt is there."""
+        api = self.api()
+        monitor = self.monitor("check", api)
+        guest = self.kit("domain", "looked-at", "halt")
+
+        def finding():
+            done = subprocess.run([self.binary, "check", "--config-file", monitor.conf, "-f", "json", "instance"], text=True,
+                                  capture_output=True, timeout=60, check=False)
+            return [f for f in json.loads(done.stdout)["findings"] if f["part"] == "instance"]
+
+        good = finding()
+        self.check.that("check finds libvirt and its guests", good[0]["told"] == "good" and "are Nova's" in good[0]["text"], good)
+        self.check.that("check tells how long a failure takes to be noticed", any(f.get("worst_seconds") for f in good), good)
+        self.kit("stop-daemon")
+        gone = finding()
+        self.check.that("check finds that libvirt is away", gone[0]["told"] == "wrong" and "libvirt-sock" in gone[0]["text"], gone)
+        self.kit("start-daemon")
+        self.kit("destroy", "looked-at")
+        self.check.that("a guest was there to be counted", guest)
+
+    STEPS = (every_kind, gaps, frozen, latency, storm, agents, check_command)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--monitor", required=True, help="tachi-monitor, the binary under test")
+    parser.add_argument("--only", help="one step")
+    args = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    check = Checks()
+    run = Run(os.path.abspath(args.monitor), check)
+    try:
+        for step in Run.STEPS:
+            if args.only and step.__name__ != args.only:
+                continue
+            print("---- %s: %s" % (step.__name__, (step.__doc__ or "").split("\n", maxsplit=1)[0]), flush=True)
+            try:
+                step(run)
+            except Exception:
+                logs = "".join("---- %s: %s\n" % (m.folder, m.log()[-1500:]) for m in run.running[-2:])
+                check.that("%s goes through" % step.__name__, False, traceback.format_exc(limit=4) + logs)
+            for monitor in run.running:
+                monitor.stop()
+    finally:
+        run.end()
+    for line in run.numbers:
+        print("measured: " + line)
+    return check.end()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
