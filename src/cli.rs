@@ -1,6 +1,7 @@
 //! The command line.
 
 mod audit;
+mod fence;
 mod recovery;
 mod status;
 
@@ -9,6 +10,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use audit::{AuditCommand, AuditShowArgs, AuditVerifyArgs};
+pub(crate) use fence::{FenceCheckArgs, FenceCommand, FenceHostArgs, FenceSwitchArgs};
 pub(crate) use recovery::{
     ListFormat, RecoveryCommand, RecoveryListArgs, RecoveryShowArgs, RetryArgs, ShowFormat, StateWord,
     WordArgs,
@@ -56,6 +58,9 @@ pub(crate) enum Command {
     /// See and check the audit log of power commands
     #[command(subcommand)]
     Audit(AuditCommand),
+    /// See, test and use the devices that switch hosts' power
+    #[command(subcommand)]
+    Fence(FenceCommand),
     /// Tell what is protected, what is not and why, and what is being recovered
     Status(StatusArgs),
     /// Be a fence agent for Pacemaker; a link to this binary named like the agent does the same

@@ -7,6 +7,7 @@ mod db;
 mod demo;
 mod engine;
 mod failure;
+mod fence;
 pub(crate) mod fence_agent;
 mod host;
 mod openapi;
@@ -40,6 +41,7 @@ pub(crate) async fn run(cli: Cli) -> Result<u8, Failure> {
         Command::Config(command) => config::run(command),
         Command::Policy(command) => policy::run(command),
         Command::Openapi(args) => openapi::run(&args),
+        Command::Fence(command) => Box::pin(fence::run(command)).await,
         Command::Host(command) => Box::pin(host::run(command)).await,
         Command::Audit(command) => audit::run(command),
         Command::Status(args) => Box::pin(status::run(args)).await,

@@ -20,13 +20,13 @@ use std::time::Duration;
 use secrecy::ExposeSecret as _;
 use tachi_config::{ConfigErrors, Ini, Known, Reader, Refusal, Report, default_search};
 use tachi_domain::policy::Policy;
-use tachi_fence::MaasOptions;
 
 use crate::cli::ConfigArgs;
 
 pub(crate) use audit::{Audit, places as audit_places};
 pub(crate) use database::{Database, folder as database_folder};
 pub(crate) use events::{Driver, EventSettings};
+pub(crate) use fencing::Fencing;
 pub(crate) use http::Http;
 pub(crate) use identity::AuthStrategy;
 pub(crate) use messaging::Messaging;
@@ -80,8 +80,8 @@ pub(crate) struct Settings {
     pub(crate) events: EventSettings,
     /// How fast the engine may be.
     pub(crate) pace: tachi_engine::PaceOptions,
-    /// The MAAS that switches the hosts' power.
-    pub(crate) maas: Option<MaasOptions>,
+    /// What switches the hosts' power.
+    pub(crate) fencing: Fencing,
     /// The audit log of power commands.
     pub(crate) audit: Audit,
     /// Everything of ours in the log.
@@ -199,12 +199,12 @@ impl Settings {
         let auth = identity::auth_strategy(r, authtoken.as_ref());
         let nova = identity::nova(r, authtoken);
         let oslo_policy = policy::policy(r);
-        let maas = fencing::maas(r);
+        let fencing = fencing::fencing(r);
         let audit = audit::audit(r, &state_path);
         let (flows, hooks) = hooks::flows(r);
         let policy = Policy {
             flows,
-            ..recovery::policy(r, maas.is_some())
+            ..recovery::policy(r, fencing.is_configured())
         };
         let notification_expiry = recovery::expiry(r);
         let sweep_interval = engine::sweep_interval(r);
@@ -236,7 +236,7 @@ impl Settings {
             engine_listen,
             events,
             pace,
-            maas,
+            fencing,
             audit,
             debug,
             log_file,

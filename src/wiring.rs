@@ -2,6 +2,7 @@
 
 mod bus;
 mod events;
+pub(crate) mod fencing;
 mod identity;
 pub(crate) mod listen;
 mod manager;
@@ -11,15 +12,11 @@ pub(crate) mod roll;
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use tachi_audit::AuditLog;
 use tachi_bus::{Both, LocalWake, SocketPoke, SocketWake};
-use tachi_domain::fault::{Fault, FaultClass};
 use tachi_domain::policy::Policy;
-use tachi_domain::power::PowerReading;
-use tachi_engine::ports::{AuditSink, CallError, Clock, Events, Fencer, Hooks, Poke, Registry, Wake};
+use tachi_engine::ports::{AuditSink, Clock, Events, Hooks, Poke, Registry, Wake};
 use tachi_engine::{Engine, EngineOptions, Ports, SystemClock};
-use tachi_fence::{Fencers, Maas};
 use tachi_hooks::Runner;
 use tachi_openstack::{Nova, Session};
 use tachi_store::Store;
@@ -30,6 +27,7 @@ use crate::settings::{AuthStrategy, Settings, database_folder};
 
 pub(crate) use bus::Bus;
 pub(crate) use events::Telling;
+pub(crate) use fencing::Devices;
 pub(crate) use process::{Process, Runs};
 
 /// What both processes share.
@@ -104,18 +102,11 @@ pub(crate) async fn engine(
     base: &Base,
     wake: Arc<dyn Wake>,
     policy: watch::Receiver<Policy>,
+    devices: &Devices,
 ) -> Result<Engine, Failure> {
-    let fencer: Arc<dyn Fencer> = match &settings.maas {
-        Some(options) => {
-            let maas = Maas::new(options.clone(), base.clock.clone())
-                .map_err(|error| Failure::new("setting up the MAAS fencer", error))?;
-            Arc::new(Fencers::new(vec![Arc::new(maas)], base.clock.clone()))
-        }
-        None => Arc::new(NoFencer),
-    };
-    if settings.maas.is_none() {
+    if devices.fencers().is_empty() {
         tracing::warn!(
-            "no power controller is configured: fencing mode {:?} relies on the word of notifications",
+            "no fence device is configured: fencing mode {:?} relies on the word of notifications",
             settings.policy.fencing
         );
     }
@@ -126,8 +117,8 @@ pub(crate) async fn engine(
     let name = format!("{}:{}:{}", settings.host, std::process::id(), short_id());
     let ports = Ports {
         compute: nova(settings, &base.clock).await?,
-        fencer,
-        audit: audit(settings, base, &name)?,
+        fencer: devices.fencers(),
+        audit: audit(settings, &base.clock, &name)?,
         hooks: hooks(settings)?,
         journal: base.store.clone(),
         wake,
@@ -143,13 +134,17 @@ pub(crate) async fn engine(
 }
 
 /// The audit log; `actor` is who writes it.
-pub(crate) fn audit(settings: &Settings, base: &Base, actor: &str) -> Result<Arc<dyn AuditSink>, Failure> {
+pub(crate) fn audit(
+    settings: &Settings,
+    clock: &Arc<dyn Clock>,
+    actor: &str,
+) -> Result<Arc<dyn AuditSink>, Failure> {
     let options = tachi_audit::Options {
         path: settings.audit.log.clone(),
         actor: actor.to_owned(),
         required: settings.audit.required,
     };
-    let log = AuditLog::start(options, base.clock.clone())
+    let log = AuditLog::start(options, Arc::clone(clock))
         .map_err(|error| Failure::new("starting the audit log", error))?;
     Ok(Arc::new(log))
 }
@@ -266,35 +261,4 @@ fn short_id() -> String {
         .chars()
         .take(8)
         .collect()
-}
-
-/// No power controller: mode `external`, or a mode `engine` that can prove nothing and says so.
-struct NoFencer;
-
-#[async_trait]
-impl Fencer for NoFencer {
-    fn covers(&self, _host: &str) -> bool {
-        false
-    }
-
-    async fn read_power(&self, host: &str) -> Result<PowerReading, CallError> {
-        Err(no_device(host))
-    }
-
-    async fn power_off(&self, host: &str, _reason: &str) -> Result<(), CallError> {
-        Err(no_device(host))
-    }
-}
-
-fn no_device(host: &str) -> CallError {
-    let text = format!("no power controller is configured for host {host}: set [fencing] maas_url");
-    CallError {
-        fault: Fault {
-            class: FaultClass::Permanent,
-            status: None,
-            maybe_done: false,
-            text,
-        },
-        source: None,
-    }
 }

@@ -119,8 +119,7 @@ impl Around {
             let standing = self.ports.journal.standing(lately).await;
             standing.map_err(|error| unknown(format!("{error}: {}", error.source)))
         };
-        let (standing, nova, witnesses) =
-            tokio::join!(standing, self.read_nova(), surroundings.witnesses());
+        let (standing, nova, witnesses) = tokio::join!(standing, self.read_nova(), surroundings.witnesses());
         let standing = standing?;
         let mut names: BTreeSet<String> = standing.hosts.iter().map(|host| host.name.clone()).collect();
         if let Ok(nova) = &nova {
@@ -203,7 +202,11 @@ mod tests {
         let what = (Kind::Order, 7);
         assert_eq!(ages.age(what, wall(1_000), wall(1_010), boot(50)), boot(10));
         for (name, now) in [("an hour ahead", 4_620), ("an hour back", -2_580)] {
-            assert_eq!(ages.age(what, wall(1_000), wall(now), boot(60)), boot(20), "{name}");
+            assert_eq!(
+                ages.age(what, wall(1_000), wall(now), boot(60)),
+                boot(20),
+                "{name}"
+            );
         }
         let future = (Kind::Proof, 1);
         assert_eq!(

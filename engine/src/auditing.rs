@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tachi_domain::fault::{Fault, FaultClass};
+use tachi_domain::level::Target;
 use tachi_domain::recovery::{Command, Observation, Record, RecoveryKind};
 
 use crate::any::Any;
@@ -43,8 +44,9 @@ impl Auditor {
 
     /// The line of a power command; `None` for every other command.
     pub(crate) fn line(&self, host: &str, command: &Command) -> Option<AuditEntry> {
-        let (action, reason) = power_of(command)?;
+        let (action, target, reason) = power_of(command)?;
         let mut entry = self.entry(action, AuditPhase::Intent, host);
+        entry.device = Some(format!("{target} at {}", target.endpoint));
         reason.clone_into(&mut entry.text);
         Some(entry)
     }
@@ -114,12 +116,13 @@ fn describe(entry: &mut AuditEntry, proof: &ProofWrite) {
     entry.evidence = vec![proof.evidence.clone()];
 }
 
-fn power_of(command: &Command) -> Option<(AuditAction, &str)> {
+fn power_of(command: &Command) -> Option<(AuditAction, &Target, &str)> {
     match command {
-        Command::PowerOff { reason } => Some((AuditAction::PowerOff, reason)),
+        Command::PowerOff { target, reason } => Some((AuditAction::PowerOff, target, reason)),
         Command::CountHosts
         | Command::ReadService
-        | Command::ReadPower
+        | Command::LearnLevels
+        | Command::ReadPower(_)
         | Command::UpdateService { .. }
         | Command::TakeInventory
         | Command::ReadLists { .. }
@@ -141,7 +144,10 @@ fn power_of(command: &Command) -> Option<(AuditAction, &str)> {
 
 /// What a power command that may not be sent is answered with; `None` for every other command.
 pub(crate) fn refusal(command: &Command, fault: &Fault) -> Option<Observation> {
-    power_of(command).map(|_| Observation::PowerOff(Err(fault.clone())))
+    power_of(command).map(|(_, target, _)| Observation::PowerOff {
+        target: target.clone(),
+        result: Err(fault.clone()),
+    })
 }
 
 /// The line that says what came of the command of `intent`.
@@ -151,7 +157,7 @@ pub(crate) fn outcome(intent: AuditEntry, observation: &Observation, took: Durat
         latency_ms: Some(u64::try_from(took.as_millis()).unwrap_or(u64::MAX)),
         ..intent
     };
-    let (result, text) = if let Observation::PowerOff(answer) = observation {
+    let (result, text) = if let Observation::PowerOff { result: answer, .. } = observation {
         match answer {
             Ok(()) => (AuditResult::Ok, "accepted".to_owned()),
             Err(fault) => {

@@ -6,8 +6,9 @@ use std::time::Duration;
 use tachi_domain::Elapsed;
 use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::fault::Fault;
+use tachi_domain::policy::Policy;
 use tachi_domain::recovery::{Command, Now, Observation, Pulse, Record, Step, StepKind, Task};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -54,6 +55,8 @@ pub(crate) struct Shared {
     pub(crate) governor: Governor,
     pub(crate) lists: SharedLists,
     pub(crate) heart: Heart,
+    /// The rules as they are now; of what a recovery goes by it has a copy of its own.
+    pub(crate) rules: watch::Receiver<Policy>,
 }
 
 pub(crate) struct Driver {
@@ -61,6 +64,7 @@ pub(crate) struct Driver {
     heart: Heart,
     lists: SharedLists,
     seat: Seat,
+    rules: watch::Receiver<Policy>,
     owner: String,
     /// What hooks are told.
     told: Arc<Told>,
@@ -102,6 +106,7 @@ impl Driver {
             heart: shared.heart.clone(),
             lists: shared.lists.clone(),
             seat: shared.governor.join(claimed.id),
+            rules: shared.rules.clone(),
             owner,
             told,
             claimed,
@@ -133,6 +138,7 @@ impl Driver {
         let mut observations = vec![
             Observation::Claimed(self.pulse.clone()),
             Observation::Permits(self.seat.permits()),
+            Observation::FencingStopped(self.rules.borrow_and_update().fencing_stopped),
         ];
         loop {
             if let Err(ended) = self.step(observations).await {
@@ -151,6 +157,9 @@ impl Driver {
                 () = stop.cancelled() => return self.let_go().await,
                 Some(observation) = self.inbox.recv() => vec![observation],
                 permits = self.seat.changed() => vec![Observation::Permits(permits)],
+                Ok(()) = self.rules.changed() => {
+                    vec![Observation::FencingStopped(self.rules.borrow_and_update().fencing_stopped)]
+                }
                 () = sleep(pause) => vec![Observation::Tick],
             };
             // Whatever else has come in meanwhile goes into the same decision and the same transaction.

@@ -23,9 +23,7 @@ use crate::heart::Heart;
 use crate::lists::SharedLists;
 use crate::numbers;
 use crate::ports::journal::{ClaimView, Claimed, Committed, Write};
-use crate::ports::{
-    AuditSink, Clock, Compute, Events, Fencer, Hooks, Journal, NoEvents, Surroundings, Wake,
-};
+use crate::ports::{AuditSink, Clock, Compute, Events, Fencer, Hooks, Journal, NoEvents, Surroundings, Wake};
 use crate::pulse::Pulse;
 use crate::sweeper::{Sweeper, WATCH};
 use crate::telling::Teller;
@@ -89,6 +87,7 @@ impl Engine {
             governor: Governor::new(&options.pace),
             lists: SharedLists::new(ports.clone(), around.clone()),
             heart,
+            rules: options.policy.clone(),
         };
         Self {
             ports,

@@ -16,7 +16,7 @@ use crate::governor::Governor;
 use crate::holding::Holding;
 use crate::hooking::{self, Told};
 use crate::lists::SharedLists;
-use crate::ports::{CallError, ServiceChange};
+use crate::ports::{CallError, ServiceChange, Work};
 use crate::reserving;
 
 /// What a command needs besides itself.
@@ -46,6 +46,21 @@ pub(crate) async fn execute(command: Command, context: Context) -> Observation {
         // Not a byte has gone to Nova: the trouble is told to a read, which will meet it too.
         return failed(command, &error);
     }
+    // A device bears so many calls at a time. What its turn takes too long for is decided anew.
+    let turn = if let Command::ReadPower(target) = &command {
+        Some(context.ports.fencer.turn(&context.host, target, Work::Read).await)
+    } else if let Command::PowerOff { target, .. } = &command {
+        Some(
+            context
+                .ports
+                .fencer
+                .turn(&context.host, target, Work::Switch)
+                .await,
+        )
+    } else {
+        None
+    };
+    let waited = context.ports.clock.boot().saturating_sub(context.committed);
     if !context.holding.may_act(context.committed, command.is_write()) {
         tracing::info!(
             command = command.name(),
@@ -62,26 +77,27 @@ pub(crate) async fn execute(command: Command, context: Context) -> Observation {
         Command::ReadService => {
             Observation::Service(context.ports.compute.service(&context.host).await.map_err(fault))
         }
-        Command::ReadPower => {
-            let result = context
-                .ports
-                .fencer
-                .read_power(&context.host)
-                .await
-                .map_err(fault);
+        Command::LearnLevels => Observation::Levels(context.ports.fencer.levels(&context.host)),
+        Command::ReadPower(target) => {
+            let fencer = &context.ports.fencer;
+            let result = fencer.read_power(&context.host, &target).await.map_err(fault);
+            drop(turn);
             Observation::Power {
-                started: context.started,
+                target,
+                started: context.started.plus(waited),
+                waited,
                 result,
             }
         }
-        Command::PowerOff { reason } => Observation::PowerOff(
-            context
-                .ports
-                .fencer
-                .power_off(&context.host, &reason)
-                .await
-                .map_err(fault),
-        ),
+        Command::PowerOff { target, reason } => {
+            let fencer = &context.ports.fencer;
+            let result = fencer.power_off(&context.host, &target, &reason).await;
+            drop(turn);
+            Observation::PowerOff {
+                target,
+                result: result.map_err(fault),
+            }
+        }
         Command::UpdateService { id, update } => {
             let change = change_of(update);
             Observation::ServiceUpdated(
@@ -140,7 +156,8 @@ async fn call_about_server(command: Command, context: &Context) -> Observation {
         Command::Activate { to, .. } => compute.reset_state(server, to).await,
         Command::CountHosts
         | Command::ReadService
-        | Command::ReadPower
+        | Command::LearnLevels
+        | Command::ReadPower(_)
         | Command::PowerOff { .. }
         | Command::UpdateService { .. }
         | Command::TakeInventory

@@ -90,7 +90,10 @@ impl<T> Shared<T> {
     }
 
     /// The outcome of a reading that began after this call.
-    pub(crate) async fn get(&self, read: impl Future<Output = Result<T, CallError>>) -> Result<Arc<T>, Fault> {
+    pub(crate) async fn get(
+        &self,
+        read: impl Future<Output = Result<T, CallError>>,
+    ) -> Result<Arc<T>, Fault> {
         let asked = Instant::now();
         let _turn = self.turn.lock().await;
         let last = self.latest().as_ref().map(|latest| {

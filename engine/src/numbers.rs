@@ -30,6 +30,8 @@ const HELD: &str = "tachi_engine_recoveries_held";
 const IN_FLIGHT: &str = "tachi_engine_moves_in_flight";
 const MOVES: &str = "tachi_engine_moves_total";
 const SWEEPS_FAILED: &str = "tachi_engine_sweeps_failed_total";
+const FENCES: &str = "tachi_fence_total";
+const FENCE_DURATION: &str = "tachi_fence_duration_seconds";
 
 /// Says what each number is. Worth nothing before somebody counts.
 pub(crate) fn describe() {
@@ -60,6 +62,14 @@ pub(crate) fn describe() {
     describe_counter!(
         MOVES,
         "Instances whose move is over, by the status of their vmove"
+    );
+    describe_counter!(
+        FENCES,
+        "Tries to prove a host off, by device and by what came of its level"
+    );
+    describe_histogram!(
+        FENCE_DURATION,
+        "Seconds of a level, from its first question to proof or failure"
     );
     describe_counter!(SWEEPS_FAILED, "Looks at the database that it did not answer");
 }
@@ -146,7 +156,9 @@ fn fault(observation: &Observation) -> Option<&Fault> {
     | Observation::Power {
         result: Err(fault), ..
     }
-    | Observation::PowerOff(Err(fault))
+    | Observation::PowerOff {
+        result: Err(fault), ..
+    }
     | Observation::ServiceUpdated(Err(fault))
     | Observation::Inventory(Err(fault))
     | Observation::Lists(Err(fault))
@@ -228,6 +240,12 @@ impl Numbers {
                 }
             }
         }
+        for fenced in &record.fenced {
+            let result = if fenced.off { "off" } else { "failed" };
+            counter!(FENCES, "device" => fenced.device.clone(), "result" => result).increment(1);
+            histogram!(FENCE_DURATION, "device" => fenced.device.clone(), "result" => result)
+                .record(fenced.took);
+        }
         if let Some((status, _)) = record
             .notification
             .as_ref()
@@ -255,6 +273,7 @@ fn count(number: usize) -> f64 {
 #[cfg(test)]
 mod tests {
     use tachi_domain::RecoveryId;
+    use tachi_domain::level::Target;
     use tachi_domain::recovery::{Command, Life};
     use uuid::Uuid;
 
@@ -295,7 +314,15 @@ mod tests {
                 "503",
             ),
             (
-                Observation::PowerOff(Err(fault(FaultClass::Permanent, None))),
+                Observation::PowerOff {
+                    target: Target {
+                        device: "bmc".into(),
+                        kind: "ipmi".into(),
+                        endpoint: "10.0.0.1".into(),
+                        plug: None,
+                    },
+                    result: Err(fault(FaultClass::Permanent, None)),
+                },
                 "permanent",
                 "",
             ),
@@ -309,7 +336,7 @@ mod tests {
                 "conflict",
                 "409",
             ),
-            (Observation::NotSent(Command::ReadPower), "not_sent", ""),
+            (Observation::NotSent(Command::ReadService), "not_sent", ""),
         ];
         for (observation, result, status) in cases {
             assert_eq!(outcome(&observation), (result, status.to_owned()));

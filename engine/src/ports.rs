@@ -18,7 +18,7 @@ pub use audit::{AuditEntry, AuditError, AuditSink, NoAudit};
 pub use clock::Clock;
 pub use compute::{CallError, Compute, Pushback, ServiceChange};
 pub use events::{Events, NoEvents};
-pub use fencer::Fencer;
+pub use fencer::{Fencer, Turn, Work};
 pub use hooks::Hooks;
 pub use journal::{Journal, JournalError};
 pub use operator::OperatorDesk;

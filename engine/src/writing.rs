@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use tachi_domain::host_recovery::{Taken, TakenEnd, TakenStep};
-use tachi_domain::proof::{Basis, Proof};
+use tachi_domain::proof::{Basis, DatedReading, Proof};
 use tachi_domain::recovery::{Record, Step, StepKind};
 use tachi_domain::{Elapsed, HostId, Timestamp};
 
@@ -113,18 +113,32 @@ fn step_of(step: &Step, wall: Timestamp) -> StepWrite {
 
 fn proof_of(proof: &Proof, owner: &str, host: &str, wall: Timestamp) -> ProofWrite {
     let (kind, from, evidence) = match proof.basis() {
-        Basis::Device { first, latest } => {
-            let readings = [first, latest].map(|dated| {
+        Basis::Device {
+            first,
+            latest,
+            others,
+            level,
+        } => {
+            let said = |dated: &DatedReading| {
                 json!({
                     "asked_ms": dated.started.millis(),
                     "said": dated.reading.raw,
                     "answered_at_us": dated.reading.at.micros(),
                 })
-            });
+            };
+            let beside: Vec<_> = others
+                .iter()
+                .map(|pair| {
+                    json!({
+                        "device": pair.latest.reading.device,
+                        "readings": [said(&pair.first), said(&pair.latest)],
+                    })
+                })
+                .collect();
             (
                 "device",
                 latest.reading.device.clone(),
-                json!({ "readings": readings }),
+                json!({ "level": level, "readings": [said(first), said(latest)], "others": beside }),
             )
         }
         Basis::Word {

@@ -4,7 +4,7 @@ use tokio::sync::watch;
 
 use super::{Failure, service_settings};
 use crate::cli::EngineArgs;
-use crate::wiring::{self, Bus, Process, Telling};
+use crate::wiring::{self, Bus, Devices, Process, Telling};
 
 /// Runs the engine until told to stop.
 pub(crate) async fn run(args: &EngineArgs) -> Result<u8, Failure> {
@@ -13,20 +13,16 @@ pub(crate) async fn run(args: &EngineArgs) -> Result<u8, Failure> {
     bus.refuse_beside_upstream(&args.upstream).await?;
     let base = wiring::base(&settings).await?;
     let (rules, policy) = watch::channel(settings.policy.clone());
-    let engine = wiring::engine(
-        &settings,
-        &base,
-        bus.wake(wiring::socket_wake(&settings)?),
-        policy,
-    )
-    .await?;
+    let devices = Devices::open(&settings, &base.clock)?;
+    let wake = bus.wake(wiring::socket_wake(&settings)?);
+    let engine = wiring::engine(&settings, &base, wake, policy, &devices).await?;
     let telling = Telling::open(&settings, &bus);
     let engine = engine.telling(telling.port());
     let mut process = Process::default();
     process.metrics(&settings, wiring::Runs::Engine).await?;
     telling.run(&process);
     bus.listen(&mut process, &settings, &base, &args.upstream);
-    process.engine(engine, &settings, &base);
+    process.engine(engine, &settings, &base, devices);
     process.run(|| super::reload_rules(&args.config, &rules)).await?;
     base.store
         .close()

@@ -107,7 +107,7 @@ async fn note_if_nobody_works(base: &Base) -> Result<(), Failure> {
 const LONGEST_WHO: usize = 250;
 
 /// Who is at the keyboard, and why if he says so.
-fn who(reason: Option<&str>) -> Result<String, Failure> {
+pub(crate) fn who(reason: Option<&str>) -> Result<String, Failure> {
     let name = std::env::var("SUDO_USER")
         .or_else(|_| std::env::var("USER"))
         .unwrap_or_else(|_| format!("uid {}", rustix::process::getuid().as_raw()));

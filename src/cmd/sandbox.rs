@@ -29,6 +29,20 @@ pub(crate) struct Region {
     _folder: Option<TempDir>,
 }
 
+/// The devices' file of a region: the machines' BMCs by MAAS, and then the outlets they are plugged into.
+fn devices(sandbox: &Sandbox, key: &Path) -> String {
+    let urls = sandbox.urls();
+    let device = |name: &str, url: &str, timeout: u32| {
+        format!(
+            "[[device]]\nname = \"{name}\"\ntype = \"maas\"\nendpoint = \"{url}\"\ncredential = \"file:{}\"\n\
+             timeout = {timeout}\npoll = 1\n\n",
+            key.display()
+        )
+    };
+    let (bmc, pdu) = (device("bmc", &urls.maas, 8), device("pdu", &urls.outlets, 12));
+    format!("{bmc}{pdu}[[hosts]]\nmatch = \"*\"\nlevels = [[\"bmc\"], [\"pdu\"]]\n")
+}
+
 /// What a region is like, besides the sandbox's own options.
 pub(crate) struct RegionPlan<'a> {
     pub(crate) options: SandboxOptions,
@@ -71,7 +85,9 @@ impl Region {
         );
         let key = state_dir.join("maas.key");
         write_private(&key, &sandbox.maas_api_key())?;
-        let conf = conf(&sandbox, &state_dir, &key, plan.api, plan.more_conf);
+        let file = state_dir.join("fencing.toml");
+        write_private(&file, &devices(&sandbox, &key))?;
+        let conf = conf(&sandbox, &state_dir, &file, plan.api, plan.more_conf);
         write_private(&state_dir.join("tachi.conf"), &conf)?;
         Ok(Self {
             sandbox,
@@ -88,7 +104,7 @@ impl Region {
 }
 
 /// An ordinary configuration for a region.
-fn conf(sandbox: &Sandbox, state_dir: &Path, key: &Path, api: SocketAddr, more: &str) -> String {
+fn conf(sandbox: &Sandbox, state_dir: &Path, devices: &Path, api: SocketAddr, more: &str) -> String {
     let login = sandbox.credentials_of("masakari", "service");
     format!(
         "[DEFAULT]\nstate_path = {state}\nmasakari_api_listen = {ip}\nmasakari_api_listen_port = {port}\n\
@@ -98,7 +114,7 @@ fn conf(sandbox: &Sandbox, state_dir: &Path, key: &Path, api: SocketAddr, more: 
          [keystone_authtoken]\nauth_url = {url}\nauth_type = password\nusername = {user}\npassword = {password}\n\
          project_name = {project}\nuser_domain_name = {domain}\nproject_domain_name = {domain}\nregion_name = {region}\n\
          www_authenticate_uri = {url}\n\n\
-         [fencing]\nmode = engine\nmaas_url = {maas}\nmaas_api_key = file:{key}\n\
+         [fencing]\nmode = engine\ndevices_file = {devices}\n\
          audit_log = {state}/fencing-audit.jsonl\n{more}",
         state = state_dir.display(),
         ip = api.ip(),
@@ -109,8 +125,7 @@ fn conf(sandbox: &Sandbox, state_dir: &Path, key: &Path, api: SocketAddr, more: 
         project = login.project_name,
         domain = login.domain_name,
         region = login.region_name,
-        maas = sandbox.urls().maas,
-        key = key.display(),
+        devices = devices.display(),
     )
 }
 

@@ -12,7 +12,7 @@ use crate::logging::{self, Logging};
 use crate::out;
 use crate::settings::Settings;
 use crate::wiring::policy::PolicyFiles;
-use crate::wiring::{self, Base, Bus, Process, Telling};
+use crate::wiring::{self, Base, Bus, Devices, Process, Telling};
 
 /// Runs both until told to stop.
 pub(crate) async fn run(args: ServeArgs) -> Result<u8, Failure> {
@@ -86,7 +86,8 @@ pub(crate) async fn start(
     let base = wiring::base(settings).await?;
     let (poke, wake) = wiring::both_ends(settings)?;
     let telling = Telling::open(settings, &bus);
-    let engine = wiring::engine(settings, &base, bus.wake(wake), policy).await?;
+    let devices = Devices::open(settings, &base.clock)?;
+    let engine = wiring::engine(settings, &base, bus.wake(wake), policy, &devices).await?;
     let engine = engine.telling(telling.port());
     let rules = PolicyFiles::open(&settings.oslo_policy)?;
     let router = wiring::api(settings, &base, bus.poke(poke), rules.policy(), telling.port()).await?;
@@ -95,7 +96,7 @@ pub(crate) async fn start(
     process.metrics(settings, wiring::Runs::Engine).await?;
     telling.run(&process);
     bus.listen(&mut process, settings, &base, upstream);
-    process.engine(engine, settings, &base);
+    process.engine(engine, settings, &base, devices);
     process.api(listener, router, settings);
     process.policy(rules);
     Ok((process, base))

@@ -53,11 +53,14 @@ pub(crate) async fn run(args: StatusArgs) -> Result<u8, Failure> {
 
 async fn look(settings: &Settings, base: &Base) -> Result<Seen, Failure> {
     let wrong = |error| Failure::new("reading the database", error);
+    let segments = base.store.region().await.map_err(wrong)?;
+    let hosts = segments.iter().flat_map(|view| &view.hosts);
+    let hosts: Vec<&str> = hosts.map(|view| view.host.name.as_str()).collect();
     Ok(Seen {
         now: base.clock.wall(),
-        fencing: fencing(settings),
+        fencing: fencing(settings).of(&hosts, settings),
         database: settings.database.to_string(),
-        segments: base.store.region().await.map_err(wrong)?,
+        segments,
         recoveries: base.store.recoveries(false).await.map_err(wrong)?,
         engines: base.store.engines().await.map_err(wrong)?,
         backlog: base.store.backlog().await.map_err(wrong)?,
@@ -67,6 +70,31 @@ async fn look(settings: &Settings, base: &Base) -> Result<Seen, Failure> {
 fn fencing(settings: &Settings) -> Fencing {
     Fencing {
         mode: settings.policy.fencing,
-        device: settings.maas.as_ref().map(|maas| maas.url.clone()),
+        device: settings.fencing.place(),
+        trouble: None,
+        without: Vec::new(),
+    }
+}
+
+impl Fencing {
+    /// The same, with what the devices' file says of these hosts.
+    fn of(self, hosts: &[&str], settings: &Settings) -> Self {
+        if !self.mode.asks_devices() || self.device.is_none() {
+            return self;
+        }
+        let topology = match settings.fencing.topology() {
+            Ok(topology) => topology,
+            Err(error) => {
+                let trouble = Some(error.chain());
+                return Self { trouble, ..self };
+            }
+        };
+        let bare = hosts
+            .iter()
+            .filter(|host| topology.resolve(host).levels().is_empty());
+        Self {
+            without: bare.map(|host| (*host).to_owned()).collect(),
+            ..self
+        }
     }
 }

@@ -1,12 +1,124 @@
-//! `[fencing]`: the power controllers.
+//! `[fencing]`: where the fence devices are written down.
 
-use std::path::PathBuf;
+use std::io::Read as _;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use tachi_config::{Reader, Refusal};
-use tachi_fence::{MaasOptions, Source};
+use tachi_domain::policy::FencingMode;
+use tachi_fence::{MaasOptions, Source, Topology};
+
+use crate::cmd::Failure;
+
+/// Where the devices' file is looked for unless it is named.
+const PLACES: [&str; 2] = ["/etc/tachi/fencing.toml", "/etc/masakari/fencing.toml"];
+
+/// Longest devices' file that is read, in bytes.
+const LONGEST: u64 = 4 << 20;
+
+/// Where the devices are, and how they are treated.
+#[derive(Clone, Debug)]
+pub(crate) struct Fencing {
+    /// The devices' file, if it is named or in its place.
+    pub(crate) file: Option<PathBuf>,
+    /// The one MAAS of `maas_url`.
+    pub(crate) maas: Option<MaasOptions>,
+    /// How many power commands at once.
+    pub(crate) at_once: usize,
+    /// Between two self-tests of every device; `None` for none.
+    pub(crate) self_test: Option<Duration>,
+}
+
+/// Reads `[fencing]`, as far as it is about devices.
+pub(super) fn fencing(r: &mut Reader<'_>) -> Fencing {
+    const G: &str = "fencing";
+    let named = r.string(G, "devices_file").optional().map(PathBuf::from);
+    if let Some(path) = named.as_deref().filter(|path| !path.is_absolute()) {
+        let why = format!("{} is not an absolute path", path.display());
+        r.refuse(G, "devices_file", Refusal::new(why, "write the whole path"));
+    }
+    let there = || PLACES.iter().map(PathBuf::from).find(|path| path.is_file());
+    let at_once: u32 = r.int(G, "max_parallel_fences").default(4).range(1..=64).get();
+    let every = r
+        .seconds(G, "self_test_interval")
+        .default(Duration::from_secs(300))
+        .range(Duration::ZERO..=Duration::from_secs(86_400))
+        .get();
+    Fencing {
+        file: named.or_else(there),
+        maas: maas(r),
+        at_once: usize::try_from(at_once).unwrap_or(4),
+        self_test: (every > Duration::ZERO).then_some(every),
+    }
+}
+
+impl Fencing {
+    /// Whether any device is configured, which makes `engine` the default mode (R15).
+    pub(crate) fn is_configured(&self) -> bool {
+        self.file.is_some() || self.maas.is_some()
+    }
+
+    /// Where the devices are, for people; `None` if there are none.
+    pub(crate) fn place(&self) -> Option<String> {
+        let file = self
+            .file
+            .as_ref()
+            .map(|path| format!("the devices of {}", path.display()));
+        file.or_else(|| self.maas.as_ref().map(|maas| maas.url.clone()))
+    }
+
+    /// Reads the devices.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read or trusted, or has problems: all of them.
+    pub(crate) fn topology(&self) -> Result<Topology, Failure> {
+        let Some(path) = &self.file else {
+            let maas = self.maas.clone();
+            return Ok(maas.map_or_else(Topology::default, Topology::of_maas));
+        };
+        if self.maas.is_some() {
+            let file = path.display();
+            tracing::warn!("[fencing] maas_url does not count beside {file}: write it as a device there");
+        }
+        let text = read(path)?;
+        Topology::parse(&path.display().to_string(), &text).map_err(|problems| {
+            let all: Vec<String> = problems.iter().map(|one| format!("  {one}")).collect();
+            Failure::usage(format!("{} cannot be used:\n{}", path.display(), all.join("\n")))
+        })
+    }
+
+    /// How hosts are proven off, as an engine signs it.
+    pub(crate) fn fact(&self, mode: FencingMode) -> String {
+        match (mode, self.place()) {
+            (FencingMode::Engine, Some(place)) => format!("ok: engine, through {place}"),
+            (FencingMode::Engine, None) => "of no use: mode engine without a fence device".into(),
+            (FencingMode::DryRun, _) => "dry-run: nothing is switched off and nothing recovered".into(),
+            (FencingMode::External, _) => "ok: external".into(),
+        }
+    }
+}
+
+/// The file's text. Whoever can write it can send a power-off wherever he likes.
+fn read(path: &Path) -> Result<String, Failure> {
+    let wrong = |error| Failure::new(format!("reading the devices' file {}", path.display()), error);
+    let file = std::fs::File::open(path).map_err(wrong)?;
+    let metadata = file.metadata().map_err(wrong)?;
+    let ours = rustix::process::geteuid().as_raw();
+    if metadata.mode() & 0o022 != 0 || (metadata.uid() != 0 && metadata.uid() != ours) {
+        return Err(Failure::usage(format!(
+            "{} could be changed by others: it must belong to root or to us, and be writable by its owner alone",
+            path.display()
+        )));
+    }
+    let mut text = String::new();
+    file.take(LONGEST).read_to_string(&mut text).map_err(wrong)?;
+    Ok(text)
+}
 
 /// The MAAS, if one is named.
-pub(super) fn maas(r: &mut Reader<'_>) -> Option<MaasOptions> {
+fn maas(r: &mut Reader<'_>) -> Option<MaasOptions> {
     let url = r.string("fencing", "maas_url").optional();
     let key = r
         .parsed(

@@ -76,15 +76,26 @@ fn fencing(r: &mut Reader<'_>, has_device: bool, d: Policy) -> Policy {
     const G: &str = "fencing";
     let default = if has_device { "engine" } else { "external" };
     let mode = r
-        .choice(G, "mode", &["engine", "external"])
+        .choice(G, "mode", &["engine", "external", "dry-run"])
         .default(default)
         .get();
     Policy {
-        fencing: if mode == "engine" {
-            FencingMode::Engine
-        } else {
-            FencingMode::External
+        fencing: match mode {
+            "engine" => FencingMode::Engine,
+            "dry-run" => FencingMode::DryRun,
+            _ => FencingMode::External,
         },
+        fencing_stopped: !r.bool(G, "enabled").default(true).get(),
+        episode_deadline: r
+            .seconds(G, "episode_deadline")
+            .default(d.episode_deadline)
+            .range(LONG)
+            .get(),
+        fence_retry: r
+            .seconds(G, "retry_interval")
+            .default(d.fence_retry)
+            .range(LONG)
+            .get(),
         power_off_limit: r
             .seconds(G, "power_off_limit")
             .default(d.power_off_limit)

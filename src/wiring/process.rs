@@ -3,12 +3,10 @@
 use std::collections::BTreeMap;
 use std::future::pending;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use tachi_api::{Metrics, ServeOptions};
-use tachi_domain::policy::FencingMode;
 use tachi_engine::Engine;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -16,6 +14,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::fencing::{Devices, self_test};
 use super::manager::Manager;
 use super::roll::{Fact, Health, Signer};
 use super::{Base, listen};
@@ -39,15 +38,6 @@ pub(crate) enum Runs {
     Engine,
 }
 
-/// How this process proves hosts off; others may have another configuration.
-fn fencing(settings: &Settings) -> String {
-    match (settings.policy.fencing, &settings.maas) {
-        (FencingMode::Engine, Some(maas)) => format!("ok: engine, through {}", maas.url),
-        (FencingMode::Engine, None) => "of no use: mode engine without a power controller".into(),
-        (FencingMode::External, _) => "ok: external".into(),
-    }
-}
-
 /// The tasks of a process and the word to stop.
 #[derive(Default)]
 pub(crate) struct Process {
@@ -69,11 +59,26 @@ impl Process {
     }
 
     /// Runs an engine. If it ends by itself, the process does.
-    pub(crate) fn engine(&mut self, engine: Engine, settings: &Settings, base: &Base) {
+    pub(crate) fn engine(&mut self, engine: Engine, settings: &Settings, base: &Base, devices: Devices) {
         let within = settings.sweep_interval.saturating_add(SWEEPING);
         self.manager.watch(engine.pulse(), within);
-        let fencing = fencing(settings);
-        self.fact("fencing", Arc::new(move || fencing.clone()));
+        let how = devices.how();
+        self.fact("fencing", how.fact(&settings.fencing, settings.policy.fencing));
+        if let Some(every) = settings
+            .fencing
+            .self_test
+            .filter(|_| settings.policy.fencing.asks_devices())
+        {
+            let test = self_test(
+                devices.fencers(),
+                how,
+                base.store.clone(),
+                every,
+                self.stop.clone(),
+            );
+            self.tasks.spawn(test);
+        }
+        self.tasks.spawn(devices.watch(self.stop.clone()));
         let signer = Signer {
             roll: base.store.clone(),
             clock: base.clock.clone(),

@@ -14,6 +14,7 @@ mod database;
 mod hooks;
 mod identity;
 mod instances;
+mod levels;
 mod operator;
 mod policies;
 mod processes;

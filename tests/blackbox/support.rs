@@ -15,7 +15,7 @@ use tachi_domain::guard::GuardPolicy;
 use tachi_domain::policy::{FencingMode, Policy};
 use tachi_engine::ports::{Clock as _, Events, Journal, NoEvents, Registry as _};
 use tachi_engine::{Engine, EngineOptions, Ports, SystemClock};
-use tachi_fence::{Fencers, Maas, MaasOptions};
+use tachi_fence::{Fencers, MaasOptions, Topology};
 use tachi_hooks::Runner;
 use tachi_openstack::{Credentials, IdOrName, Nova, Options, Project, Session};
 use tachi_sandbox::{Boot, Fleet, RegionSettings, Sandbox, SandboxOptions};
@@ -248,6 +248,29 @@ impl Stage {
         policy: Policy,
         events: Arc<dyn Events>,
     ) -> Running {
+        let maas = MaasOptions::new(self.sandbox.urls().maas, self.sandbox.maas_api_key().into());
+        self.engine_of(journal, policy, events, Topology::of_maas(maas))
+            .await
+    }
+
+    /// An engine in this process with these fence devices.
+    pub(crate) async fn engine_fenced(
+        &self,
+        journal: Arc<dyn Journal>,
+        policy: Policy,
+        topology: Topology,
+    ) -> Running {
+        self.engine_of(journal, policy, Arc::new(NoEvents), topology)
+            .await
+    }
+
+    async fn engine_of(
+        &self,
+        journal: Arc<dyn Journal>,
+        policy: Policy,
+        events: Arc<dyn Events>,
+        topology: Topology,
+    ) -> Running {
         let clock = Arc::new(SystemClock);
         let login = self.sandbox.credentials_of("masakari", "service");
         let credentials = Credentials::Password {
@@ -262,11 +285,9 @@ impl Stage {
         let mut options = Options::new(login.auth_url, credentials);
         options.timeout = policy.call_deadline;
         let session = Session::new(options, clock.clone()).await.unwrap();
-        let maas = MaasOptions::new(self.sandbox.urls().maas, self.sandbox.maas_api_key().into());
-        let maas = Maas::new(maas, clock.clone()).unwrap();
         let ports = Ports {
             compute: Arc::new(Nova::new(session)),
-            fencer: Arc::new(Fencers::new(vec![Arc::new(maas)], clock.clone())),
+            fencer: Arc::new(Fencers::new(topology, clock.clone())),
             audit: Arc::new(tachi_engine::ports::NoAudit),
             hooks: Arc::new(Runner::new(None).unwrap()),
             journal,

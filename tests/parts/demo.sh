@@ -40,19 +40,22 @@ one_object() {
   case "$(head -c 1 "$work/out")$(tail -n 1 "$work/out" | tail -c 2 | tr -d '\n')" in "{}") ;; *) echo "not one JSON object: $lines lines"; cat "$work/out"; return 1 ;; esac
 }
 all_back() { one_object && is lost 0 && is double_runs 0 && some recovered && some seconds_total && some proof && some method; }
-refused() { one_object && is recovered 0 && is double_runs 0 && some reason; }
+fell_through() {
+  all_back && is reason "" || return 1
+  case "$(field proof)" in *"by level 2"*) ;; *) echo "the proof is not level 2's"; cat "$work/out"; return 1 ;; esac
+}
 
 plain() { demo 0 && [ -s "$work/out" ]; }
 json() { demo 0 --json && all_back; }
 bigger() { demo 0 --hosts 20 --instances 200 --json && is hosts 20 && is instances 200 && all_back; }
-lying() { demo 1 --fault lying-bmc --json && refused; }
-dead() { demo 1 --fault dead-bmc --json && refused; }
+lying() { demo 0 --fault lying-bmc --json && fell_through; }
+dead() { demo 0 --fault dead-bmc --json && fell_through; }
 wrong() { demo 2 --no-such-option && [ -s "$work/err" ]; }
 
 check "demo" plain
 check "demo --json: all back, none lost, none twice" json
 check "demo --hosts 20 --instances 200" bigger
-check "demo --fault lying-bmc: nothing moved, the reason is given" lying
-check "demo --fault dead-bmc: nothing moved, the reason is given" dead
+check "demo --fault lying-bmc: level 2 proves the host off, all back, none twice" lying
+check "demo --fault dead-bmc: level 2 proves the host off, all back, none twice" dead
 check "demo with a wrong option is exit 2" wrong
 checks_done

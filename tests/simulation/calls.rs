@@ -1,12 +1,16 @@
 //! What becomes of calls: how they travel, and what they do when they arrive.
 
+use std::time::Duration;
+
 use tachi_domain::Elapsed;
 use tachi_domain::Timestamp;
 use tachi_domain::fault::{Fault, FaultClass};
+use tachi_domain::level::Target;
 use tachi_domain::nova::{Migration, PowerState, Server, VmState};
 use tachi_domain::power::{Power, PowerReading};
 use tachi_domain::recovery::{Command, Evacuations, Inventory, Lists, Observation, ServiceUpdate};
 
+use crate::devices;
 use crate::machines::Bmc;
 use crate::mishap::Mishap;
 use crate::more_weather::Worst;
@@ -157,11 +161,17 @@ impl World {
             Command::CountHosts if self.database_down() => Observation::NotSent(command.clone()),
             Command::CountHosts => Observation::Region(self.look_around()),
             Command::ReadService => Observation::Service(Ok(Some(self.nova.show_service(host, self.now)))),
-            Command::ReadPower => Observation::Power {
+            Command::LearnLevels => Observation::Levels(devices::levels(host, self.weather.more.outlets)),
+            Command::ReadPower(target) => Observation::Power {
+                target: target.clone(),
                 started,
-                result: self.read_power(host),
+                waited: Duration::ZERO,
+                result: self.read_power(host, target),
             },
-            Command::PowerOff { .. } => Observation::PowerOff(self.order_off(host)),
+            Command::PowerOff { target, .. } => Observation::PowerOff {
+                target: target.clone(),
+                result: self.order_off(host, target),
+            },
             Command::UpdateService { update, .. } => {
                 let result = self.nova.update_service(host, update, self.now);
                 note!(self, "effect: {update:?} of host {host}: {result:?}");
@@ -323,10 +333,14 @@ impl World {
         self.guests_changed = true;
     }
 
-    fn read_power(&mut self, host: HostIx) -> Result<PowerReading, Fault> {
+    fn read_power(&mut self, host: HostIx, target: &Target) -> Result<PowerReading, Fault> {
         let machine = &mut self.machines[host];
         let truth = if machine.powered { Power::On } else { Power::Off };
         let power = match machine.bmc {
+            _ if devices::is_outlet(target) => {
+                self.mishaps.happened(Mishap::LevelFails);
+                truth
+            }
             Bmc::Truth | Bmc::Deaf => truth,
             Bmc::OffOnce => {
                 machine.bmc = Bmc::Truth;
@@ -347,17 +361,22 @@ impl World {
         Ok(PowerReading {
             power,
             raw: format!("{power:?}"),
-            device: format!("bmc-{host}"),
+            device: target.endpoint.clone(),
             at: Timestamp::from_micros(0),
         })
     }
 
-    fn order_off(&mut self, host: HostIx) -> Result<(), Fault> {
+    fn order_off(&mut self, host: HostIx, target: &Target) -> Result<(), Fault> {
         note!(
             self,
-            "host {host} is told to power off ({:?})",
+            "host {host} is told to power off by {target} ({:?})",
             self.machines[host].bmc
         );
+        if devices::is_outlet(target) {
+            let delay = self.rng.between(500, 9_000);
+            self.after(delay, Event::PowerOff { host });
+            return Ok(());
+        }
         match self.machines[host].bmc {
             Bmc::Truth | Bmc::OffOnce | Bmc::Unknown => {
                 if self.rng.percent(30) && self.chaos() {
@@ -476,7 +495,7 @@ impl World {
 fn touches_nova(command: &Command) -> bool {
     !matches!(
         command,
-        Command::CountHosts | Command::ReadPower | Command::PowerOff { .. }
+        Command::CountHosts | Command::LearnLevels | Command::ReadPower(_) | Command::PowerOff { .. }
     )
 }
 
@@ -496,11 +515,16 @@ fn failed(command: &Command, started: Elapsed, fault: Fault) -> Observation {
     match command {
         Command::Reserve(call) => reserve::failed(call, fault),
         Command::ReadService => Observation::Service(Err(fault)),
-        Command::ReadPower => Observation::Power {
+        Command::ReadPower(target) => Observation::Power {
+            target: target.clone(),
             started,
+            waited: Duration::ZERO,
             result: Err(fault),
         },
-        Command::PowerOff { .. } => Observation::PowerOff(Err(fault)),
+        Command::PowerOff { target, .. } => Observation::PowerOff {
+            target: target.clone(),
+            result: Err(fault),
+        },
         Command::UpdateService { .. } => Observation::ServiceUpdated(Err(fault)),
         Command::TakeInventory => Observation::Inventory(Err(fault)),
         Command::ReadLists { .. } => Observation::Lists(Err(fault)),

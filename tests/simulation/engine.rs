@@ -10,9 +10,7 @@ use tachi_domain::host_recovery::{HostRecovery, MoveStep};
 use tachi_domain::pace::Permits;
 use tachi_domain::policy::Policy;
 use tachi_domain::process_recovery::ProcessRecovery;
-use tachi_domain::recovery::{
-    Command, Life, Now, Observation, Pulse, Record, RecoveryKind, StepKind, Task,
-};
+use tachi_domain::recovery::{Command, Life, Now, Observation, Pulse, Record, RecoveryKind, StepKind, Task};
 use tachi_domain::vm_recovery::VmRecovery;
 use tachi_domain::{Elapsed, HostId, NotificationId, RecoveryId, SegmentId, Timestamp};
 use uuid::Uuid;

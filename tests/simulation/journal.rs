@@ -314,7 +314,11 @@ impl Journal {
             .filter(|(one, at)| *one != rec && lately(now - at))
             .map(|(one, _)| *one)
             .collect();
-        let before = self.ordered_before.iter().filter(|ago| lately(now + **ago)).count();
+        let before = self
+            .ordered_before
+            .iter()
+            .filter(|ago| lately(now + **ago))
+            .count();
         let limit = order.at_most.map(|limit| usize::try_from(limit).unwrap());
         !crate::mutate::mutated("rate") && limit.is_some_and(|limit| others.len() + before >= limit)
     }

@@ -20,6 +20,7 @@
 )]
 
 mod calls;
+mod devices;
 mod driven;
 mod engine;
 mod failures;

@@ -70,6 +70,7 @@ mishaps! {
     PowerDead => "power controller does not answer",
     PowerDeaf => "power controller obeys nothing",
     PowerFlickers => "power controller says off once, falsely",
+    LevelFails => "a fence level fails, the next one is tried",
     HostBack => "host comes back",
     BackAtProof => "host comes back right after its proof",
     BackAtForcedDown => "host comes back when it is forced down",

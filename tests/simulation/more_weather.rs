@@ -48,6 +48,8 @@ pub(crate) struct More {
     pub vm_fails: Option<u64>,
     /// So does one of the host's processes.
     pub process_fails: Option<u64>,
+    /// Hosts have a second level: the outlet they are plugged into.
+    pub outlets: bool,
 }
 
 impl More {
@@ -79,6 +81,7 @@ impl More {
         let forward = yes(50);
         let outage = outage.map(|(from, _)| (from, from + rng.between(300, 45_000)));
         let jump = i64::try_from(rng.between(60, 7_200)).unwrap();
+        let outlets = rng.percent(40) && !calm;
         Self {
             crash_at_call,
             crash_after_call,
@@ -103,6 +106,7 @@ impl More {
             queue_kept,
             vm_fails,
             process_fails,
+            outlets,
         }
     }
 }

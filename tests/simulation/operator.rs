@@ -123,7 +123,7 @@ impl World {
         if let Some(hold) = &state.hold {
             match hold.kind {
                 HoldKind::Storm => self.journal.say(rec, Word::Approve),
-                HoldKind::Fence | HoldKind::Alive => {
+                HoldKind::Fence | HoldKind::Alive | HoldKind::DryRun => {
                     self.machines[host].bmc = Bmc::Truth;
                     if self.rng.percent(70) {
                         self.failed.insert(host);

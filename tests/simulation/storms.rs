@@ -71,7 +71,9 @@ impl Storms {
         let no_room = some(6, 0, 0);
         let half = rng.percent(50);
         let deaf = deaf.filter(|_| mode == FencingMode::Engine);
-        let ages = (0..ordered.unwrap_or(0)).map(|_| rng.between(0, 320_000)).collect();
+        let ages = (0..ordered.unwrap_or(0))
+            .map(|_| rng.between(0, 320_000))
+            .collect();
         let mut long = |from: u64| (from, from + rng.between(5_000, 120_000));
         Self {
             started_before: started_before.unwrap_or(3_600_000),
@@ -261,7 +263,13 @@ impl World {
             .hold
             .iter()
             .flat_map(|hold| hold.guards.iter())
-            .chain(state.guard.waiting.iter().flat_map(|waiting| waiting.guards.iter()))
+            .chain(
+                state
+                    .guard
+                    .waiting
+                    .iter()
+                    .flat_map(|waiting| waiting.guards.iter()),
+            )
             .chain(state.guard.warned.iter())
             .copied()
             .collect();

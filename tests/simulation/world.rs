@@ -248,25 +248,26 @@ impl Stats {
     /// Those that must not be 0 after many seeds.
     pub(crate) fn named(&self) -> Vec<(&'static str, u64)> {
         let guards = Guard::ALL.iter().map(|guard| guard.as_str()).zip(self.guards);
-        guards.chain([
-            ("events", self.events),
-            ("crashes", self.crashes),
-            ("take-overs", self.takeovers),
-            ("second looks", self.second_looks),
-            ("held recoveries", self.held),
-            ("evacuations", self.evacuations),
-            ("evacuations asked for again", self.asked_again),
-            ("calls not sent", self.not_sent),
-            ("late effects", self.late_effects),
-            ("dead destinations", self.dead_destinations),
-            ("lost casts", self.lost_casts),
-            ("operators' doings", self.words),
-            ("instances taken by another recovery", self.taken),
-            ("writes refused by epoch", self.refused_by_epoch),
-            ("runs of hooks", self.hooks),
-            ("failure domains named", self.domains),
-        ])
-        .collect()
+        guards
+            .chain([
+                ("events", self.events),
+                ("crashes", self.crashes),
+                ("take-overs", self.takeovers),
+                ("second looks", self.second_looks),
+                ("held recoveries", self.held),
+                ("evacuations", self.evacuations),
+                ("evacuations asked for again", self.asked_again),
+                ("calls not sent", self.not_sent),
+                ("late effects", self.late_effects),
+                ("dead destinations", self.dead_destinations),
+                ("lost casts", self.lost_casts),
+                ("operators' doings", self.words),
+                ("instances taken by another recovery", self.taken),
+                ("writes refused by epoch", self.refused_by_epoch),
+                ("runs of hooks", self.hooks),
+                ("failure domains named", self.domains),
+            ])
+            .collect()
     }
 }
 

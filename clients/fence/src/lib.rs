@@ -5,7 +5,8 @@
 //! tachi (binary) -> tachi-fence -> engine -> domain
 //! ```
 //!
-//! * [`Fencers`] is the registry: it gives a host to the first fencer that covers it, and writes the audit lines.
+//! * [`Topology`] is the devices' file: which host has which devices, in which order.
+//! * [`Fencers`] asks and commands the device that is meant, when its turn has come, and writes the audit lines.
 //! * [`Maas`] asks a MAAS region controller, which asks the host's power controller.
 //! * [`Device`] is one power controller: it reads and commands, and decides nothing.
 //! * [`Ipmi`] is a BMC behind `ipmitool`, [`Redfish`] one that speaks HTTP.
@@ -23,10 +24,11 @@ mod fault;
 mod ipmi;
 mod maas;
 mod redfish;
-mod registry;
+mod router;
 #[cfg(test)]
 mod testing;
 mod text;
+mod topology;
 mod web;
 
 pub use child::ChildError;
@@ -38,5 +40,6 @@ pub use maas::{Maas, MaasOptions, SetupError};
 pub use redfish::{
     Fingerprint, FingerprintError, Redfish, RedfishError, RedfishLogin, RedfishOptions, Trust, WebClients,
 };
-pub use registry::Fencers;
+pub use router::{Fencers, Progress, Report};
+pub use topology::{Problem, Resolved, Topology};
 pub use web::AuthorityError;

@@ -22,7 +22,7 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use tachi_domain::fault::FaultClass;
 use tachi_domain::power::{Power, PowerReading};
-use tachi_engine::ports::{CallError, Clock, Fencer};
+use tachi_engine::ports::{CallError, Clock};
 use tokio::time::Instant;
 use tracing::instrument;
 
@@ -206,7 +206,11 @@ impl Maas {
     }
 
     /// The plug of a host, with the system id that was given for it.
-    fn plug(&self, host: &str) -> Result<Plug, CallError> {
+    ///
+    /// # Errors
+    ///
+    /// Nothing can be called so.
+    pub fn plug(&self, host: &str) -> Result<Plug, CallError> {
         Plug::new(host, self.system_ids.get(host).cloned())
             .map_err(|error| CallError::refused(error.to_string()))
     }
@@ -427,22 +431,6 @@ impl Device for Maas {
                 .map(|warning| self.client.clean(warning))
                 .collect(),
         })
-    }
-}
-
-#[async_trait]
-impl Fencer for Maas {
-    /// Every host: whether MAAS has a machine for it shows when it is asked.
-    fn covers(&self, _host: &str) -> bool {
-        true
-    }
-
-    async fn read_power(&self, host: &str) -> Result<PowerReading, CallError> {
-        Device::read_power(self, &self.plug(host)?).await
-    }
-
-    async fn power_off(&self, host: &str, reason: &str) -> Result<(), CallError> {
-        Device::power_off(self, &self.plug(host)?, reason).await
     }
 }
 

@@ -33,7 +33,8 @@
 //! Hypervisors are `compute-001` and on (Nova's service host, MAAS's host name), their nodes `compute-001.sandbox`
 //! (Nova's hypervisor host name): the two differ on purpose. Racks are `rack-1` and on, conductors `control-1` and
 //! `control-2`. Users: `admin`, `demo`, `masakari`, `nova`, `masakari-monitor`, all with the sandbox's one password.
-//! The services live under `/identity`, `/compute`, `/image`, `/network`, `/placement` and `/MAAS` of one listener.
+//! The services live under `/identity`, `/compute`, `/image`, `/network`, `/placement` and `/MAAS` of one listener, and
+//! under `/PDU/MAAS` the outlets the machines are plugged into, as a second way to their power.
 //!
 //! # The admin interface
 //!

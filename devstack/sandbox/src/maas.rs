@@ -6,11 +6,10 @@ mod oauth;
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-use axum::Json;
-use axum::Router;
 use axum::extract::{FromRequestParts, Query};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use axum::{Extension, Json, Router};
 use http::request::Parts;
 use http::{StatusCode, header};
 use serde_json::json;
@@ -18,8 +17,17 @@ use serde_json::json;
 use crate::model::tenants::plain_id;
 use crate::web::App;
 
-/// The routes under `/MAAS`.
+/// Said of requests under `/PDU`: they go to the outlets the machines are plugged into, and no BMC's fault is in their way.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Outlets;
+
+/// The routes under `/MAAS`, and the same under `/PDU/MAAS`.
 pub(crate) fn router() -> Router<App> {
+    let outlets = routes().layer(Extension(Outlets));
+    routes().nest("/PDU", outlets)
+}
+
+fn routes() -> Router<App> {
     Router::new()
         .route("/MAAS/api/2.0/version", get(version))
         .route("/MAAS/api/2.0/users", get(users))

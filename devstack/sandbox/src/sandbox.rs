@@ -62,6 +62,8 @@ pub struct Urls {
     pub compute: String,
     /// MAAS, without `/api/2.0`.
     pub maas: String,
+    /// The outlets the machines are plugged into, behind an interface like MAAS's.
+    pub outlets: String,
     /// The sandbox's own interface.
     pub admin: String,
 }
@@ -150,6 +152,7 @@ impl Sandbox {
             identity: format!("{base}/identity/v3"),
             compute: format!("{base}/compute/v2.1"),
             maas: format!("{base}/MAAS"),
+            outlets: format!("{base}/PDU/MAAS"),
             admin: format!("{base}/admin"),
             base,
         }

@@ -42,7 +42,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-pub use fence::Fence;
+pub use fence::{Fence, OffIntent, Order};
 pub use guarding::{GuardTrack, Waiting};
 pub use method::{Route, Way};
 pub use moves::{End, Lock, Move, MoveStep, Preparation, RestorationCall, RestorationKind, Was, WrittenOff};
@@ -91,6 +91,8 @@ pub enum HoldKind {
     Fence,
     /// The host was seen alive after its proof: approve begins a new episode with a new proof.
     Alive,
+    /// Mode dry-run has said what it would do: approve looks and says it again.
+    DryRun,
 }
 
 /// A recovery that waits for a person.
@@ -241,6 +243,11 @@ impl HostRecovery {
         if let Some(hold) = &self.hold {
             return Some(hold.reason.clone());
         }
+        self.said_no()
+    }
+
+    /// What an operator has forbidden beside this one recovery.
+    fn said_no(&self) -> Option<String> {
         match &self.pulse {
             None => Some("not claimed".into()),
             Some(pulse) if !pulse.segment_enabled => {
@@ -290,6 +297,13 @@ impl HostRecovery {
         }
         if let Some(why) = self.forbidden() {
             return Some(why);
+        }
+        if self.asks.stopped && matches!(self.stage, Stage::Begin | Stage::Fencing) {
+            return Some(
+                "held: fencing is stopped ([fencing] enabled = false), so nothing is switched off and nothing evacuated; it \
+                 goes on when fencing is enabled again"
+                    .into(),
+            );
         }
         let told = |trouble: &&Trouble| now.elapsed.since(trouble.since) >= TOLD_AFTER;
         if let Some(trouble) = self.asks.troubles.values().find(told) {
@@ -355,8 +369,15 @@ impl HostRecovery {
             Observation::Region(region) => self.looked_around(region),
             Observation::OrderRefused => self.order_refused(now, record),
             Observation::Service(result) => self.service_read(result, now, record),
-            Observation::Power { started, result } => self.power_read(started, result, now, record),
-            Observation::PowerOff(result) => self.power_off_answered(result, now, record),
+            Observation::FencingStopped(stopped) => self.asks.stopped = stopped,
+            Observation::Levels(levels) => self.levels_learnt(levels, now, record),
+            Observation::Power {
+                target,
+                started,
+                waited,
+                result,
+            } => self.power_read(&target, (started, waited), result, now, record),
+            Observation::PowerOff { target, result } => self.power_off_answered(&target, result, now, record),
             Observation::ServiceUpdated(result) => self.service_updated(result, now, record),
             Observation::Inventory(result) => self.inventory_taken(result, now, record),
             Observation::Lists(result) => self.lists_read(result, now, record),
@@ -418,8 +439,9 @@ impl HostRecovery {
                 self.asks.storm_not_before = now.elapsed.plus(Duration::from_secs(1));
             }
             Command::ReadService => self.asks.service = None,
-            Command::ReadPower => self.asks.power = None,
-            Command::PowerOff { .. } => self.fence.not_sent(),
+            Command::LearnLevels => self.asks.levels = None,
+            Command::ReadPower(target) => self.power_not_asked(target),
+            Command::PowerOff { target, .. } => self.power_off_not_sent(target),
             Command::UpdateService { .. } => self.service.not_sent(),
             Command::TakeInventory => self.asks.inventory = None,
             Command::ReadLists { .. } => self.asks.lists = None,

@@ -18,6 +18,7 @@ pub mod guard;
 pub mod hooks;
 pub mod host_recovery;
 pub mod id;
+pub mod level;
 pub mod nova;
 pub mod pace;
 pub mod policy;

@@ -21,8 +21,17 @@ pub(crate) use leave::owning_service;
 pub enum FencingMode {
     /// The engine reads, and if needed switches, the host's power itself.
     Engine,
+    /// The same without a power command: what would be done is said, and the recovery held.
+    DryRun,
     /// The notification's `host_status=NORMAL` is somebody else's proof.
     External,
+}
+
+impl FencingMode {
+    /// Whether the engine asks the devices itself.
+    pub const fn asks_devices(self) -> bool {
+        matches!(self, Self::Engine | Self::DryRun)
+    }
 }
 
 /// The options of recoveries.
@@ -136,6 +145,14 @@ pub struct Policy {
     // --- guards
     /// See [`GuardPolicy`].
     pub guards: GuardPolicy,
+    // --- levels of fence devices
+    /// How long the levels may take together; no further one is begun after that.
+    pub episode_deadline: Duration,
+    /// Between two tries after every level has failed.
+    pub fence_retry: Duration,
+    /// An operator has stopped all fencing. The one option of which the copy of a recovery does not count, but what holds now.
+    #[serde(skip)]
+    pub fencing_stopped: bool,
 }
 
 fn reserved_wait() -> Duration {
@@ -191,6 +208,9 @@ impl Default for Policy {
             reserved_up_limit: reserved_up_limit(),
             enable_after_return: None,
             guards: GuardPolicy::default(),
+            episode_deadline: Duration::from_mins(10),
+            fence_retry: Duration::from_mins(1),
+            fencing_stopped: false,
         }
     }
 }

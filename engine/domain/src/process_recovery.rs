@@ -309,7 +309,9 @@ impl ProcessRecovery {
             | Observation::Region(_)
             | Observation::OrderRefused
             | Observation::Power { .. }
-            | Observation::PowerOff(_)
+            | Observation::PowerOff { .. }
+            | Observation::FencingStopped(_)
+            | Observation::Levels(_)
             | Observation::Inventory(_)
             | Observation::Lists(_)
             | Observation::Evacuations(_)

@@ -1,7 +1,7 @@
 //! Proofs that a host is off: the one thing an evacuation cannot be commanded without.
 //!
-//! A [`Proof`] has no public constructor. It comes into being in two ways only: from two readings of a power controller
-//! (`Proof::from_readings`), or, in mode `external`, from a notification's word (`Proof::from_word`); both are private to
+//! A [`Proof`] has no public constructor. It comes into being in two ways only: from two readings of power controllers
+//! (`Proof::from_level`), or, in mode `external`, from a notification's word (`Proof::from_word`); both are private to
 //! this crate, and so is reading one back from the journal.
 
 use std::time::Duration;
@@ -20,15 +20,42 @@ pub struct DatedReading {
     pub reading: PowerReading,
 }
 
+/// Two readings of "off" of one device: the first, and the latest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pair {
+    /// The first.
+    pub first: DatedReading,
+    /// The latest.
+    pub latest: DatedReading,
+}
+
+impl Pair {
+    /// The second must have been asked for at least `gap` after the first: a single reading may fall into the moment in
+    /// which a machine restarts.
+    fn of(first: &DatedReading, latest: &DatedReading, gap: Duration) -> Option<Self> {
+        let both_off = first.reading.power == Power::Off && latest.reading.power == Power::Off;
+        let apart = latest.started > first.started && latest.started.since(first.started) >= gap;
+        (both_off && apart).then(|| Self {
+            first: first.clone(),
+            latest: latest.clone(),
+        })
+    }
+}
+
 /// What a proof rests on, and so how it stays valid (R17).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Basis {
-    /// Two readings of a device said "off". Valid while the latest one is young enough.
+    /// Two readings of a device said "off", and so did two of every other device of its level. Valid while the latest one
+    /// of each is young enough.
     Device {
         /// The first of the two.
         first: DatedReading,
         /// The latest.
         latest: DatedReading,
+        /// The other devices of the level.
+        others: Vec<Pair>,
+        /// The level's number.
+        level: u32,
     },
     /// Somebody else's word. Valid while the host's heartbeat stands still.
     Word {
@@ -44,24 +71,37 @@ pub enum Basis {
 pub struct Proof {
     basis: Basis,
     since: Elapsed,
-    /// When this owner last saw it confirmed. Never stored: a recovery's own time stands still while nobody owns it, so an
-    /// age measured across a take-over would be too young.
-    confirmed: Option<Elapsed>,
+    /// When this owner last saw it confirmed, by each device. Never stored: a recovery's own time stands still while nobody
+    /// owns it, so an age measured across a take-over would be too young.
+    confirmed: Vec<Option<Elapsed>>,
 }
 
 impl Proof {
-    /// Two readings that said "off", the second asked for at least `gap` after the first: a single reading may fall into
-    /// the moment in which a machine restarts.
-    pub(crate) fn from_readings(first: &DatedReading, latest: &DatedReading, gap: Duration) -> Option<Self> {
-        let both_off = first.reading.power == Power::Off && latest.reading.power == Power::Off;
-        let apart = latest.started > first.started && latest.started.since(first.started) >= gap;
-        (both_off && apart).then(|| Self {
+    /// Two readings of "off" of every device of a level, in the order of its devices.
+    pub(crate) fn from_level(
+        level: u32,
+        readings: &[(&DatedReading, &DatedReading)],
+        gap: Duration,
+    ) -> Option<Self> {
+        let pairs: Option<Vec<Pair>> = readings
+            .iter()
+            .map(|(first, latest)| Pair::of(first, latest, gap))
+            .collect();
+        let mut pairs = pairs?.into_iter();
+        let Pair { first, latest } = pairs.next()?;
+        let others: Vec<Pair> = pairs.collect();
+        let confirmed: Vec<Elapsed> = std::iter::once(latest.started)
+            .chain(others.iter().map(|pair| pair.latest.started))
+            .collect();
+        Some(Self {
+            since: confirmed.iter().copied().max()?,
+            confirmed: confirmed.into_iter().map(Some).collect(),
             basis: Basis::Device {
-                first: first.clone(),
-                latest: latest.clone(),
+                first,
+                latest,
+                others,
+                level,
             },
-            since: latest.started,
-            confirmed: Some(latest.started),
         })
     }
 
@@ -73,7 +113,7 @@ impl Proof {
                 still_at: now,
             },
             since: now,
-            confirmed: Some(now),
+            confirmed: vec![Some(now)],
         }
     }
 
@@ -89,17 +129,18 @@ impl Proof {
 
     /// Whether an evacuation may be asked for on it now (R17).
     pub fn is_fresh(&self, now: Elapsed, limit: Duration) -> bool {
-        self.confirmed.is_some_and(|seen| now.since(seen) <= limit)
+        let fresh = |seen: &Option<Elapsed>| seen.is_some_and(|seen| now.since(seen) <= limit);
+        !self.confirmed.is_empty() && self.confirmed.iter().all(fresh)
     }
 
     /// A new owner trusts it only after a look of its own.
     pub(crate) fn forget(&mut self) {
-        self.confirmed = None;
+        self.confirmed.fill(None);
     }
 
     /// Whether its owner of today has seen it confirmed.
     pub(crate) fn is_confirmed(&self) -> bool {
-        self.confirmed.is_some()
+        !self.confirmed.is_empty() && self.confirmed.iter().all(Option::is_some)
     }
 
     /// Whether it is a notification's word.
@@ -112,36 +153,59 @@ impl Proof {
         !self.is_fresh(now, limit / 2)
     }
 
-    /// Takes a later reading of "off" into account.
-    pub(crate) fn renew_by_reading(&mut self, reading: &DatedReading) {
-        if let Basis::Device { latest, .. } = &mut self.basis
+    /// Takes a later reading of "off" into account, of this device of the level.
+    pub(crate) fn renew_by_reading(&mut self, device: usize, reading: &DatedReading) {
+        let Basis::Device { latest, others, .. } = &mut self.basis else {
+            return;
+        };
+        let latest = match device.checked_sub(1) {
+            None => Some(latest),
+            Some(other) => others.get_mut(other).map(|pair| &mut pair.latest),
+        };
+        if let (Some(latest), Some(confirmed)) = (latest, self.confirmed.get_mut(device))
             && reading.reading.power == Power::Off
-            && (reading.started > latest.started || self.confirmed.is_none())
+            && (reading.started > latest.started || confirmed.is_none())
         {
             *latest = reading.clone();
-            self.confirmed = Some(reading.started);
+            *confirmed = Some(reading.started);
         }
     }
 
     /// Takes note that Nova's record still stands still.
     pub(crate) fn renew_by_stillness(&mut self, at: Elapsed) {
+        let unseen = self.confirmed.iter().any(Option::is_none);
         if let Basis::Word { still_at, .. } = &mut self.basis
-            && (at > *still_at || self.confirmed.is_none())
+            && (at > *still_at || unseen)
         {
             *still_at = at;
-            self.confirmed = Some(at);
+            self.confirmed = vec![Some(at)];
         }
     }
 
     /// One sentence for people.
     pub fn sentence(&self, host: &str) -> String {
         match &self.basis {
-            Basis::Device { latest, .. } => format!(
-                "{host} is off: {} said \"{}\" twice in a row, last asked {} after the recovery began",
-                latest.reading.device,
-                latest.reading.raw,
-                seconds(latest.started),
-            ),
+            Basis::Device {
+                latest,
+                others,
+                level,
+                ..
+            } => {
+                let all = std::iter::once(latest).chain(others.iter().map(|pair| &pair.latest));
+                let said: Vec<String> = all
+                    .map(|one| format!("{} said \"{}\"", one.reading.device, one.reading.raw))
+                    .collect();
+                let by = if *level > 1 {
+                    format!(", by level {level}")
+                } else {
+                    String::new()
+                };
+                format!(
+                    "{host} is off{by}: {} twice in a row, last asked {} after the recovery began",
+                    said.join(" and "),
+                    seconds(latest.started),
+                )
+            }
             Basis::Word { notification, .. } => format!(
                 "{host} is off by the word of notification {notification} (host_status NORMAL), and Nova does not hear it"
             ),
@@ -157,7 +221,7 @@ fn seconds(at: Elapsed) -> String {
 pub(crate) mod stored {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-    use super::{Basis, DatedReading, Proof};
+    use super::{Basis, DatedReading, Pair, Proof};
     use crate::{Elapsed, NotificationId};
 
     #[derive(Serialize, Deserialize)]
@@ -167,6 +231,10 @@ pub(crate) mod stored {
             first: DatedReading,
             latest: DatedReading,
             since: Elapsed,
+            #[serde(default, skip_serializing_if = "Vec::is_empty")]
+            others: Vec<Pair>,
+            #[serde(default = "first_level")]
+            level: u32,
         },
         Word {
             notification: NotificationId,
@@ -175,16 +243,28 @@ pub(crate) mod stored {
         },
     }
 
+    /// A version that knew one device per host wrote none.
+    fn first_level() -> u32 {
+        1
+    }
+
     #[expect(
         clippy::ref_option,
         reason = "serde's `with` hands over a reference to the field"
     )]
     pub(crate) fn serialize<S: Serializer>(proof: &Option<Proof>, to: S) -> Result<S::Ok, S::Error> {
         let row = proof.as_ref().map(|proof| match proof.basis.clone() {
-            Basis::Device { first, latest } => Row::Device {
+            Basis::Device {
+                first,
+                latest,
+                others,
+                level,
+            } => Row::Device {
                 first,
                 latest,
                 since: proof.since,
+                others,
+                level,
             },
             Basis::Word {
                 notification,
@@ -200,10 +280,21 @@ pub(crate) mod stored {
 
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Proof>, D::Error> {
         Ok(Option::<Row>::deserialize(from)?.map(|row| match row {
-            Row::Device { first, latest, since } => Proof {
-                basis: Basis::Device { first, latest },
+            Row::Device {
+                first,
+                latest,
                 since,
-                confirmed: None,
+                others,
+                level,
+            } => Proof {
+                confirmed: vec![None; 1 + others.len()],
+                basis: Basis::Device {
+                    first,
+                    latest,
+                    others,
+                    level,
+                },
+                since,
             },
             Row::Word {
                 notification,
@@ -215,7 +306,7 @@ pub(crate) mod stored {
                     still_at,
                 },
                 since,
-                confirmed: None,
+                confirmed: vec![None],
             },
         }))
     }
@@ -288,7 +379,7 @@ mod tests {
         ];
         for (name, first, second, wanted) in cases {
             assert_eq!(
-                Proof::from_readings(&first, &second, gap).is_some(),
+                Proof::from_level(1, &[(&first, &second)], gap).is_some(),
                 wanted,
                 "{name}"
             );
@@ -298,22 +389,56 @@ mod tests {
     #[test]
     fn r17_a_device_proof_ages_and_only_a_later_off_renews_it() {
         let limit = Duration::from_secs(30);
-        let mut proof = Proof::from_readings(
-            &reading(0, Power::Off),
-            &reading(3_000, Power::Off),
-            Duration::from_secs(3),
-        )
-        .unwrap();
+        let pair = (&reading(0, Power::Off), &reading(3_000, Power::Off));
+        let mut proof = Proof::from_level(1, &[pair], Duration::from_secs(3)).unwrap();
         assert!(proof.is_fresh(Elapsed::from_millis(33_000), limit));
         assert!(!proof.is_fresh(Elapsed::from_millis(33_001), limit));
-        proof.renew_by_reading(&reading(20_000, Power::On));
-        proof.renew_by_reading(&reading(21_000, Power::Unknown));
+        proof.renew_by_reading(0, &reading(20_000, Power::On));
+        proof.renew_by_reading(0, &reading(21_000, Power::Unknown));
         proof.renew_by_stillness(Elapsed::from_millis(22_000));
         assert!(
             !proof.is_fresh(Elapsed::from_millis(33_001), limit),
             "nothing of these renews it"
         );
-        proof.renew_by_reading(&reading(20_000, Power::Off));
+        proof.renew_by_reading(0, &reading(20_000, Power::Off));
         assert!(proof.is_fresh(Elapsed::from_millis(50_000), limit));
+    }
+
+    #[test]
+    fn r17_a_proof_of_two_devices_is_as_old_as_the_older_and_ends_with_either() {
+        let (gap, limit) = (Duration::from_secs(3), Duration::from_secs(30));
+        let (one, two) = (reading(0, Power::Off), reading(3_000, Power::Off));
+        let late = reading(5_000, Power::Off);
+        assert!(
+            Proof::from_level(1, &[], gap).is_none(),
+            "a level of nothing proves nothing"
+        );
+        assert!(
+            Proof::from_level(2, &[(&one, &two), (&two, &late)], gap).is_none(),
+            "2 s apart"
+        );
+        let later = reading(6_000, Power::Off);
+        let mut proof = Proof::from_level(2, &[(&one, &two), (&two, &later)], gap).unwrap();
+        assert_eq!(proof.since(), Elapsed::from_millis(6_000));
+        assert!(!proof.is_fresh(Elapsed::from_millis(33_001), limit));
+        proof.renew_by_reading(1, &reading(20_000, Power::Off));
+        assert!(
+            !proof.is_fresh(Elapsed::from_millis(33_001), limit),
+            "the other is old"
+        );
+        proof.renew_by_reading(0, &reading(20_000, Power::Off));
+        assert!(proof.is_fresh(Elapsed::from_millis(33_001), limit));
+        proof.forget();
+        proof.renew_by_reading(0, &reading(21_000, Power::Off));
+        assert!(!proof.is_confirmed(), "half of it was looked at");
+        proof.renew_by_reading(2, &reading(21_000, Power::Off));
+        assert!(!proof.is_confirmed(), "there is no third");
+        proof.renew_by_reading(1, &reading(21_000, Power::Off));
+        assert!(proof.is_confirmed());
+        let said = proof.sentence("c1");
+        assert!(
+            said.starts_with("c1 is off, by level 2: maas said \"off\" and maas said"),
+            "{said}"
+        );
     }
 }

@@ -6,7 +6,7 @@
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// The shape this program writes. 0 is what was written before there were versions.
-const CURRENT: u32 = 1;
+const CURRENT: u32 = 2;
 
 /// Stands in every stored state. It is written as this program's own version, whichever was read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -48,12 +48,24 @@ mod tests {
         rows.iter().map(ToString::to_string).collect()
     }
 
-    /// Everything of `old` is in `new` as it was; `new` may have more.
+    /// What is read no more, because a take-over forgets it anyway, or is read and written in another place.
+    const RETIRED: [&str; 5] = [
+        "host.fence.first_off",
+        "host.fence.first_order",
+        "host.fence.not_off",
+        "host.fence.faults",
+        "host.fence.off",
+    ];
+
+    /// Everything of `old` that is not retired is in `new` as it was; `new` may have more.
     fn assert_kept(old: &serde_json::Value, new: &serde_json::Value, at: &str) {
         match (old, new) {
             (serde_json::Value::Object(old), serde_json::Value::Object(new)) => {
                 for (key, value) in old {
                     let at = format!("{at}.{key}");
+                    if RETIRED.contains(&at.as_str()) {
+                        continue;
+                    }
                     assert_kept(value, new.get(key).unwrap_or_else(|| panic!("{at} is gone")), &at);
                 }
             }

@@ -383,7 +383,9 @@ impl VmRecovery {
             | Observation::Region(_)
             | Observation::OrderRefused
             | Observation::Power { .. }
-            | Observation::PowerOff(_)
+            | Observation::PowerOff { .. }
+            | Observation::FencingStopped(_)
+            | Observation::Levels(_)
             | Observation::ServiceUpdated(_)
             | Observation::Inventory(_)
             | Observation::Lists(_)

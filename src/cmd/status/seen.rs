@@ -22,7 +22,14 @@ pub(super) struct Fencing {
     pub(super) mode: FencingMode,
     /// The power controller, if one is configured.
     pub(super) device: Option<String>,
+    /// Why the devices cannot be read.
+    pub(super) trouble: Option<String>,
+    /// The registered hosts that have no device.
+    pub(super) without: Vec<String>,
 }
+
+/// How many hosts of a kind are named in a line.
+const NAMED: usize = 5;
 
 impl Fencing {
     /// In a line.
@@ -33,6 +40,9 @@ impl Fencing {
             }
             (FencingMode::Engine, None) => {
                 "engine, but no power controller is configured: nothing can be proven off".into()
+            }
+            (FencingMode::DryRun, _) => {
+                "dry-run: what would be done is said, nothing is switched off and nothing recovered".into()
             }
             (FencingMode::External, _) => {
                 "external: a notification's host_status NORMAL is taken for somebody else's proof".into()
@@ -70,11 +80,33 @@ pub(super) fn host_is_out(view: &HostView) -> Option<&'static str> {
 pub(super) fn unprotected(seen: &Seen) -> Vec<String> {
     let mut told = Vec::new();
     engines(seen, &mut told);
+    if seen.fencing.mode == FencingMode::DryRun {
+        told.push(
+            "every host: fencing mode is dry-run, so every recovery is held and nothing recovered".into(),
+        );
+    }
     if seen.fencing.mode == FencingMode::Engine && seen.fencing.device.is_none() {
         told.push(
             "every host: fencing mode is engine and no power controller is configured, so no host can be proven off"
                 .into(),
         );
+    }
+    if let Some(trouble) = &seen.fencing.trouble {
+        told.push(format!("the fence devices cannot be read: {trouble}"));
+    }
+    let without = &seen.fencing.without;
+    if !without.is_empty() {
+        let more = without.len().saturating_sub(NAMED);
+        let more = if more > 0 {
+            format!(" and {more} more")
+        } else {
+            String::new()
+        };
+        let named = without.iter().take(NAMED).map(String::as_str);
+        told.push(format!(
+            "hosts without a fence device, which cannot be proven off: {}{more}",
+            named.collect::<Vec<_>>().join(", ")
+        ));
     }
     if let Some(oldest) = seen.backlog.oldest_new {
         let waited = (seen.now.micros() - oldest.micros()) / 1_000_000;
@@ -244,6 +276,8 @@ pub(super) mod tests {
             fencing: Fencing {
                 mode: FencingMode::Engine,
                 device: Some("https://maas".into()),
+                trouble: None,
+                without: Vec::new(),
             },
             database: "sqlite".into(),
             segments: vec![SegmentView {
@@ -289,6 +323,21 @@ pub(super) mod tests {
                 "a mode that needs a device, and none",
                 |seen| seen.fencing.device = None,
                 &["no power controller is configured"],
+            ),
+            (
+                "a devices' file with problems",
+                |seen| seen.fencing.trouble = Some("line 3: no".into()),
+                &["the fence devices cannot be read: line 3: no"],
+            ),
+            (
+                "hosts that no device is for",
+                |seen| seen.fencing.without = (1..=7).map(|number| format!("c{number}")).collect(),
+                &["hosts without a fence device, which cannot be proven off: c1, c2, c3, c4, c5 and 2 more"],
+            ),
+            (
+                "a mode that does nothing",
+                |seen| seen.fencing.mode = FencingMode::DryRun,
+                &["fencing mode is dry-run"],
             ),
             (
                 "an engine that does not take what comes",

@@ -158,7 +158,7 @@ fn fencing(settings: &Settings) -> Check {
     match (fencing.mode, &fencing.device) {
         (FencingMode::Engine, Some(_)) => check(NAME, Grade::Success, None),
         (FencingMode::Engine, None) => check(NAME, Grade::Failure, fencing.line()),
-        (FencingMode::External, _) => check(NAME, Grade::Warning, fencing.line()),
+        (FencingMode::External | FencingMode::DryRun, _) => check(NAME, Grade::Warning, fencing.line()),
     }
 }
 

@@ -5,11 +5,25 @@ use axum::body::Bytes;
 use axum::http::{HeaderMap, Method, Response, Uri};
 use serde_json::{Value, json};
 use tachi_domain::Timestamp;
+use tachi_engine::ports::Fencer as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use super::*;
-use crate::Fencers;
 use crate::device::Device;
+use crate::{Fencers, Topology};
+
+/// Asks for a host by its name, as if its plug were known.
+struct Fencer;
+
+impl Fencer {
+    async fn read_power(maas: &Maas, host: &str) -> Result<PowerReading, CallError> {
+        maas.read_power(&maas.plug(host)?).await
+    }
+
+    async fn power_off(maas: &Maas, host: &str, reason: &str) -> Result<(), CallError> {
+        maas.power_off(&maas.plug(host)?, reason).await
+    }
+}
 
 const KEY: &str = "consumer-of-the-fixture:token-of-the-fixture:s3cret-of-the-fixture";
 const NOW: i64 = 1_700_000_000;
@@ -617,12 +631,16 @@ async fn i9_power_commands_are_audited_and_the_key_is_not() {
         refused.then_some(Reply::Text(403, Vec::new(), "s3cret-of-the-fixture may not"))
     })
     .await;
-    let maas = fake.maas();
-    let shown = format!("{maas:?} {:?}", MaasOptions::new(&fake.url, KEY.into()));
-    let fencers = Fencers::new(vec![Arc::new(maas)], Arc::clone(&fake.clock) as Arc<dyn Clock>);
-    fencers.read_power("c1").await.unwrap();
-    fencers.power_off("c1", "recovery r1").await.unwrap();
-    let error = fencers.power_off("c1", "recovery r1").await.unwrap_err();
+    let options = MaasOptions::new(&fake.url, KEY.into());
+    let shown = format!("{:?} {options:?}", fake.maas());
+    let fencers = Fencers::new(
+        Topology::of_maas(options),
+        Arc::clone(&fake.clock) as Arc<dyn Clock>,
+    );
+    let target = fencers.levels("c1").remove(0).devices.remove(0).target;
+    fencers.read_power("c1", &target).await.unwrap();
+    fencers.power_off("c1", &target, "recovery r1").await.unwrap();
+    let error = fencers.power_off("c1", &target, "recovery r1").await.unwrap_err();
     tracing::info!("{shown} {error:?} {fencers:?}");
     let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
     let audit: Vec<&str> = text

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use http::{StatusCode, header};
 use serde_json::{Map, Value, json};
 
-use super::{Refused, Signed, op, unknown_op};
+use super::{Outlets, Refused, Signed, op, unknown_op};
 use crate::model::HostIx;
 use crate::model::host::Host;
 use crate::model::maas::{PowerCommand, QueryAnswer};
@@ -88,6 +88,7 @@ fn find(app: &App, system_id: &str) -> Result<HostIx, Refused> {
 /// `GET machines/{id}/`.
 pub(super) async fn read(
     _signed: Signed,
+    outlets: Option<Extension<Outlets>>,
     State(app): State<App>,
     Path(system_id): Path<String>,
     Query(pairs): Pairs,
@@ -97,6 +98,10 @@ pub(super) async fn read(
         None => Ok(Json(app.region.read(|state| view(&state.hosts[ix]))).into_response()),
         Some("power_parameters") => {
             Ok(Json(app.region.read(|state| power_parameters(&state.hosts[ix]))).into_response())
+        }
+        Some("query_power_state") if outlets.is_some() => {
+            let word = app.region.read(|state| state.outlet_word(ix));
+            Ok(Json(json!({"state": word})).into_response())
         }
         Some("query_power_state") => {
             let delay = app
@@ -116,6 +121,7 @@ pub(super) async fn read(
 /// `POST machines/{id}/`.
 pub(super) async fn command(
     _signed: Signed,
+    outlets: Option<Extension<Outlets>>,
     State(app): State<App>,
     Path(system_id): Path<String>,
     Query(pairs): Pairs,
@@ -127,7 +133,10 @@ pub(super) async fn command(
         Some("abort") => return Ok(Json(app.region.read(|state| view(&state.hosts[ix]))).into_response()),
         other => return Err(unknown_op("POST", other)),
     };
-    let outcome = app.region.change(|state| state.command_power(ix, on));
+    let outcome = app.region.change(|state| match outlets {
+        Some(_) => state.command_outlet(ix, on),
+        None => state.command_power(ix, on),
+    });
     match outcome {
         PowerCommand::Works | PowerCommand::Ignored => {
             Ok(Json(app.region.read(|state| view(&state.hosts[ix]))).into_response())

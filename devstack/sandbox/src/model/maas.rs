@@ -106,6 +106,18 @@ impl State {
         QueryAnswer::State(said)
     }
 
+    /// What the outlet of a machine says.
+    pub(crate) fn outlet_word(&self, ix: HostIx) -> &'static str {
+        if self.hosts[ix].power { "on" } else { "off" }
+    }
+
+    /// Switches the outlet of a machine, whatever its BMC does.
+    pub(crate) fn command_outlet(&mut self, ix: HostIx, on: bool) -> PowerCommand {
+        let at = self.now.after(self.settings.maas_power_time);
+        self.agenda.plan(at, Event::Power { host: ix, on });
+        PowerCommand::Works
+    }
+
     /// Gives a power command, and says what becomes of it.
     pub(crate) fn command_power(&mut self, ix: HostIx, on: bool) -> PowerCommand {
         let machine = &self.hosts[ix].machine;

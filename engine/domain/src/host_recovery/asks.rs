@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::fence::Post;
 use crate::guard::Region;
 use crate::pace::{Permits, Urgency};
 use crate::recovery::Restoration;
@@ -60,7 +61,11 @@ pub(super) struct Asks {
     pub(super) storm: Option<Elapsed>,
     pub(super) storm_not_before: Elapsed,
     pub(super) service: Option<Elapsed>,
-    pub(super) power: Option<Elapsed>,
+    pub(super) levels: Option<Elapsed>,
+    /// How the devices of the current level do.
+    pub(super) posts: BTreeMap<usize, Post>,
+    /// An operator has stopped all fencing.
+    pub(super) stopped: bool,
     pub(super) inventory: Option<Elapsed>,
     pub(super) lists: Option<Elapsed>,
     pub(super) conductors: Option<Elapsed>,
@@ -80,9 +85,6 @@ pub(super) struct Asks {
     pub(super) service_missing: u32,
     pub(super) service_seen: Option<Elapsed>,
     pub(super) service_not_before: Elapsed,
-    pub(super) power_not_before: Elapsed,
-    /// A power-off is not ordered before this moment.
-    pub(super) off_not_before: Elapsed,
     pub(super) inventory_seen: Option<Elapsed>,
     pub(super) inventory_not_before: Elapsed,
     pub(super) inventory_faults: u32,

@@ -45,7 +45,8 @@ impl HostRecovery {
                 format!("the segment's recovery method is {}", self.method),
             );
         }
-        self.fence.begin_again(now.elapsed);
+        self.fence.begin_again(now.elapsed, &self.policy);
+        self.asks.posts.clear();
         self.enter(Stage::Fencing, record);
     }
 

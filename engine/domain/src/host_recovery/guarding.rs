@@ -88,7 +88,12 @@ impl HostRecovery {
 
     /// The same by the last look; `false` if that is too old.
     pub(super) fn guards_are_content(&mut self, moment: Moment, now: Now, record: &mut Record) -> bool {
-        if self.hold.is_some() {
+        // A host that could not be proven off is tried again while that is told to a person.
+        if self
+            .hold
+            .as_ref()
+            .is_some_and(|hold| hold.kind != HoldKind::Fence)
+        {
             return false;
         }
         let Some(region) = self.fresh_region(now) else {
@@ -164,8 +169,10 @@ impl HostRecovery {
     /// The journal knows of orders that the last look around did not show.
     pub(super) fn order_refused(&mut self, now: Now, record: &mut Record) {
         self.guard.counted = false;
-        self.fence.order_taken_back();
-        self.asks.off_not_before = now.elapsed.plus(LOOKS_APART);
+        self.fence.orders_taken_back(now.elapsed);
+        for post in self.asks.posts.values_mut() {
+            post.off_not_before = now.elapsed.plus(LOOKS_APART);
+        }
         self.asks.counted = None;
         let rules = &self.policy.guards;
         let ruling = Ruling {

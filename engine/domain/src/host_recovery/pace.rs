@@ -154,13 +154,14 @@ impl HostRecovery {
         let moments = [
             asks.storm_not_before,
             asks.service_not_before,
-            asks.power_not_before,
-            asks.off_not_before,
             asks.inventory_not_before,
             asks.lists_not_before,
             asks.evacuations_not_before,
             asks.conductors_not_before,
         ];
+        let posts = asks.posts.values();
+        let posts = posts.flat_map(|post| [post.not_before, post.off_not_before]);
+        let retry = self.fence.retry_at;
         let told = asks
             .troubles
             .values()
@@ -175,6 +176,8 @@ impl HostRecovery {
             .chain(asks.server_not_before.values().copied())
             .chain(told)
             .chain(moves)
+            .chain(posts)
+            .chain(retry)
             .filter(|moment| *moment > now.elapsed)
             .map(|moment| moment.since(now.elapsed))
             .min()

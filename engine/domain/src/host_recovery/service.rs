@@ -8,7 +8,6 @@ use super::asks::{Topic, backoff};
 use super::{HostRecovery, Stage};
 use crate::fault::{Fault, FaultClass};
 use crate::nova::Service;
-use crate::policy::FencingMode;
 use crate::recovery::{Command, Life, Now, Record, ServiceUpdate, StepKind, Task};
 use crate::{Elapsed, ServiceId, Timestamp};
 
@@ -277,13 +276,11 @@ impl HostRecovery {
     /// Keeps the proof young while there is something left to be asked for (R17).
     pub(super) fn want_proof(&mut self, now: Now, commands: &mut Vec<Command>) {
         let Some(proof) = &self.proof else { return };
-        if self.policy.fencing == FencingMode::Engine
+        if self.policy.fencing.asks_devices()
             && proof.wants_renewal(now.elapsed, self.policy.proof_age)
-            && self.asks.power.is_none()
-            && now.elapsed >= self.asks.power_not_before
+            && self.want_levels(now, commands)
         {
-            self.asks.power = Some(now.elapsed);
-            commands.push(Command::ReadPower);
+            self.read_devices(now, commands);
         }
     }
 
@@ -304,7 +301,7 @@ impl HostRecovery {
             // Our own late change would look like a heartbeat: what is heard before it can come no more counts for nothing.
             self.service.advanced = None;
         }
-        let quiet = self.fence.is_quiet(now.elapsed, settle) && !may_yet_be_set;
+        let quiet = self.fence.is_quiet(now.elapsed, &self.policy) && !may_yet_be_set;
         // What this very write makes of the recovery must be durable before the host is handed back.
         if !quiet || self.service.updating || record.life.is_some() {
             return;

@@ -14,6 +14,7 @@ mod guarding;
 mod holding;
 mod hooking;
 mod joining;
+mod levels;
 mod looking;
 mod pacing;
 mod planning;

@@ -71,9 +71,15 @@ impl HostRecovery {
             .is_some_and(|hold| hold.kind == HoldKind::Fence)
         {
             self.hold = None;
-            self.asks.power_not_before = now.elapsed;
-            self.fence.begin_again(now.elapsed);
+            self.fence_again(now);
         }
+    }
+
+    /// A new try, with the devices as they are configured now.
+    fn fence_again(&mut self, now: Now) {
+        self.fence.begin_again(now.elapsed, &self.policy);
+        self.asks.levels = None;
+        self.asks.posts.clear();
     }
 
     fn approved(&mut self, now: Now, record: &mut Record) {
@@ -84,21 +90,23 @@ impl HostRecovery {
             return;
         };
         // A person has seen to it: no reason to wait any longer.
-        self.asks.power_not_before = now.elapsed;
+        for post in self.asks.posts.values_mut() {
+            post.not_before = now.elapsed;
+        }
         self.service.not_before = now.elapsed;
         match hold.kind {
             HoldKind::Storm => {
                 self.storm_approved |= hold.guards.is_empty();
                 self.lift(hold.guards);
                 if self.stage == Stage::Fencing {
-                    self.fence.begin_again(now.elapsed);
+                    self.fence_again(now);
                 }
             }
-            HoldKind::Fence => self.fence.begin_again(now.elapsed),
+            HoldKind::Fence | HoldKind::DryRun => self.fence_again(now),
             HoldKind::Alive => {
                 self.proof = None;
                 self.guard.counted = false;
-                self.fence.begin_again(now.elapsed);
+                self.fence_again(now);
                 self.begin_again_with_service(now);
                 // Silence seen before the sign of life is no silence now.
                 self.service.seen = None;

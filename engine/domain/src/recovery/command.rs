@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::hooks::HookCall;
+use crate::level::Target;
 use crate::nova::VmState;
 use crate::proof::Proof;
 use crate::{Elapsed, ServerId, ServiceId, Timestamp};
@@ -86,10 +87,14 @@ pub enum Command {
     CountHosts,
     /// Read the host's service record.
     ReadService,
-    /// Ask the host's power controller.
-    ReadPower,
-    /// Tell the host's power controller to cut the power.
+    /// Find out which devices the host has.
+    LearnLevels,
+    /// Ask one of them.
+    ReadPower(Target),
+    /// Tell one of them to cut the host's power.
     PowerOff {
+        /// Which.
+        target: Target,
         /// For its own log.
         reason: String,
     },
@@ -159,7 +164,8 @@ impl Command {
         match self {
             Self::CountHosts
             | Self::ReadService
-            | Self::ReadPower
+            | Self::LearnLevels
+            | Self::ReadPower(_)
             | Self::TakeInventory
             | Self::ReadLists { .. }
             | Self::ReadEvacuations { .. }
@@ -193,7 +199,8 @@ impl Command {
             Self::Activate { server, .. } => Some((*server, ServerCall::Activate)),
             Self::CountHosts
             | Self::ReadService
-            | Self::ReadPower
+            | Self::LearnLevels
+            | Self::ReadPower(_)
             | Self::PowerOff { .. }
             | Self::UpdateService { .. }
             | Self::TakeInventory
@@ -211,7 +218,8 @@ impl Command {
         match self {
             Self::CountHosts => "count hosts",
             Self::ReadService => "read service",
-            Self::ReadPower => "read power",
+            Self::LearnLevels => "learn levels",
+            Self::ReadPower(_) => "read power",
             Self::PowerOff { .. } => "power off",
             Self::UpdateService { .. } => "update service",
             Self::TakeInventory => "take inventory",

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::{Command, Pulse, ReserveAnswer};
 use crate::fault::Fault;
 use crate::guard::Region;
 use crate::hooks::{HookOutcome, Phase};
+use crate::level::{Level, Target};
 use crate::nova::{Migration, Server, Service};
 use crate::pace::Permits;
 use crate::power::PowerReading;
@@ -80,15 +82,28 @@ pub enum Observation {
     Region(Arc<Region>),
     /// Answer to [`Command::ReadService`].
     Service(Result<Option<Service>, Fault>),
+    /// Whether an operator has stopped all fencing (`[fencing] enabled = false`).
+    FencingStopped(bool),
+    /// Answer to [`Command::LearnLevels`]; none if no device is configured.
+    Levels(Vec<Level>),
     /// Answer to [`Command::ReadPower`].
     Power {
+        /// Which device.
+        target: Target,
         /// When the question was sent.
         started: Elapsed,
+        /// How long it had waited for its turn before.
+        waited: Duration,
         /// The answer.
         result: Result<PowerReading, Fault>,
     },
     /// Answer to [`Command::PowerOff`].
-    PowerOff(Result<(), Fault>),
+    PowerOff {
+        /// Which device.
+        target: Target,
+        /// The answer.
+        result: Result<(), Fault>,
+    },
     /// Answer to [`Command::UpdateService`].
     ServiceUpdated(Result<Service, Fault>),
     /// Answer to [`Command::TakeInventory`].

@@ -136,6 +136,19 @@ pub struct Record {
     pub host_back: bool,
     /// The host is about to be ordered off.
     pub order: Option<FenceOrder>,
+    /// What came of fence devices; for the numbers.
+    pub fenced: Vec<Fenced>,
+}
+
+/// What came of one device in one try of its level.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fenced {
+    /// The device's name.
+    pub device: String,
+    /// Whether the host was proven off by its level.
+    pub off: bool,
+    /// How long the level took.
+    pub took: Duration,
 }
 
 impl Record {
@@ -155,6 +168,7 @@ impl Record {
         self.life = later.life.or(self.life);
         self.reservations.extend(later.reservations);
         self.host_back |= later.host_back;
+        self.fenced.extend(later.fenced);
         self.unless_host_recovery = later.unless_host_recovery.or(self.unless_host_recovery.take());
         self.unless_joined |= later.unless_joined;
         self.restarted = later.restarted.or(self.restarted);

@@ -13,6 +13,7 @@ use crate::entity::segment::{RecoveryMethod, Segment};
 use crate::fault::{Fault, FaultClass};
 use crate::guard::{NovaView, Region, RegionHost};
 use crate::host_recovery::{HostRecovery, Move, MoveStep, decide_all};
+use crate::level::{Device, Level, Target};
 use crate::nova::{About, Migration, MigrationType, PowerState, Server, Service, VmState};
 use crate::policy::{FencingMode, Policy};
 use crate::power::{Power, PowerReading};
@@ -25,6 +26,35 @@ use crate::{
 };
 
 pub(super) const HOST: &str = "compute-1";
+
+/// A device of a level.
+pub(super) fn device(name: &str) -> Device {
+    Device {
+        target: target(name),
+        limit: None,
+        poll: None,
+        attempts: 2,
+    }
+}
+
+pub(super) fn target(name: &str) -> Target {
+    Target {
+        device: name.into(),
+        kind: "ipmi".into(),
+        endpoint: format!("{name}.example"),
+        plug: None,
+    }
+}
+
+/// Levels, in their order, of these devices.
+pub(super) fn levels(names: &[&[&str]]) -> Vec<Level> {
+    let level = |(number, names): (u32, &&[&str])| Level {
+        number,
+        devices: names.iter().map(|name| device(name)).collect(),
+    };
+    (1..).zip(names).map(level).collect()
+}
+
 const NOVA: i64 = 1_700_000_000_000_000;
 
 pub(super) fn id(server: u128) -> ServerId {
@@ -112,6 +142,8 @@ pub(super) struct Bed {
     around: Option<Arc<Region>>,
     /// What was asked about reserved hosts and not answered yet.
     pub(super) pending: Vec<ReserveCall>,
+    /// The devices that are configured.
+    pub(super) levels: Vec<Level>,
 }
 
 /// A segment of so many hosts that Nova hears, of which so many are being recovered; nothing else is the matter.
@@ -247,6 +279,7 @@ impl Bed {
             },
             around: None,
             pending: Vec::new(),
+            levels: levels(&[&["bmc"]]),
         }
     }
 
@@ -258,6 +291,7 @@ impl Bed {
         Self::with("NORMAL", |policy| policy.fencing = FencingMode::External)
     }
 
+    /// What is configured is known at once: the question is answered as part of the same step.
     pub(super) fn see_all(&mut self, mut observations: Vec<Observation>) -> &mut Self {
         // A look around that was asked for by the last decision is answered by the next.
         if self.looks_around()
@@ -265,6 +299,24 @@ impl Bed {
         {
             observations.insert(0, Observation::Region(around));
         }
+        self.decide(observations);
+        let learns = |command: &Command| *command == Command::LearnLevels;
+        let Some(asked) = self.commands.iter().position(learns) else {
+            return self;
+        };
+        self.commands.remove(asked);
+        let (record, commands) = (
+            std::mem::take(&mut self.record),
+            std::mem::take(&mut self.commands),
+        );
+        self.decide(vec![Observation::Levels(self.levels.clone())]);
+        let later = std::mem::replace(&mut self.record, record);
+        self.record.merge(later);
+        self.commands.splice(0..0, commands);
+        self
+    }
+
+    fn decide(&mut self, observations: Vec<Observation>) {
         let now = Now {
             elapsed: Elapsed::from_millis(self.at),
             wall: Timestamp::from_micros(0),
@@ -307,7 +359,6 @@ impl Bed {
             self.message.clone_from(message);
             self.said += 1;
         }
-        self
     }
 
     pub(super) fn see(&mut self, observation: Observation) -> &mut Self {
@@ -321,6 +372,11 @@ impl Bed {
 
     pub(super) fn claim(&mut self) -> &mut Self {
         self.see(Observation::Claimed(self.pulse.clone()))
+    }
+
+    /// What stands in the journal is this.
+    pub(super) fn journalled(&mut self, head: String) {
+        self.head = Some(head);
     }
 
     /// The owner dies; another one reads the journal.
@@ -461,24 +517,82 @@ impl Bed {
     }
 
     pub(super) fn power_at(&mut self, started: u64, power: Power) -> &mut Self {
+        self.device_at("bmc", started, power)
+    }
+
+    /// This device says so now.
+    pub(super) fn device(&mut self, name: &str, power: Power) -> &mut Self {
+        self.device_at(name, self.at, power)
+    }
+
+    /// When it was asked at this moment.
+    pub(super) fn device_at(&mut self, name: &str, started: u64, power: Power) -> &mut Self {
         let reading = PowerReading {
             power,
             raw: format!("{power:?}"),
-            device: "bmc".into(),
+            device: name.into(),
             at: Timestamp::from_micros(0),
         };
         self.see(Observation::Power {
+            target: target(name),
             started: Elapsed::from_millis(started),
+            waited: Duration::ZERO,
             result: Ok(reading),
         })
     }
 
     pub(super) fn power_fails(&mut self, fault: Fault) -> &mut Self {
+        self.device_fails("bmc", fault)
+    }
+
+    pub(super) fn device_fails(&mut self, name: &str, fault: Fault) -> &mut Self {
         let started = Elapsed::from_millis(self.at);
         self.see(Observation::Power {
+            target: target(name),
             started,
+            waited: Duration::ZERO,
             result: Err(fault),
         })
+    }
+
+    /// The order to `bmc` is answered.
+    pub(super) fn powered_off(&mut self, result: Result<(), Fault>) -> &mut Self {
+        self.ordered("bmc", result)
+    }
+
+    /// The order to this device is answered.
+    pub(super) fn ordered(&mut self, name: &str, result: Result<(), Fault>) -> &mut Self {
+        self.see(Observation::PowerOff {
+            target: target(name),
+            result,
+        })
+    }
+
+    /// The devices that are being told to power off.
+    pub(super) fn told(&self) -> Vec<&str> {
+        self.commands
+            .iter()
+            .filter_map(|command| match command {
+                Command::PowerOff { target, .. } => Some(target.device.as_str()),
+                _ => None,
+            })
+            .collect()
+    }
+
+    /// The devices that are being asked.
+    pub(super) fn asked_devices(&self) -> Vec<&str> {
+        self.commands
+            .iter()
+            .filter_map(|command| match command {
+                Command::ReadPower(target) => Some(target.device.as_str()),
+                _ => None,
+            })
+            .collect()
+    }
+
+    /// Whether any device is being asked.
+    pub(super) fn reads_power(&self) -> bool {
+        !self.asked_devices().is_empty()
     }
 
     pub(super) fn inventory(&mut self, servers: Vec<Server>, migrations: Vec<Migration>) -> &mut Self {

@@ -7,10 +7,10 @@ use crate::entity::segment::RecoveryMethod;
 use crate::fault::FaultClass;
 use crate::host_recovery::{HoldKind, Stage};
 use crate::power::Power;
-use crate::recovery::{Command, Life, Observation, ServiceUpdate, Word};
+use crate::recovery::{Life, Observation, ServiceUpdate, Word};
 
 fn reads_power(bed: &Bed) -> bool {
-    bed.wants(|command| *command == Command::ReadPower)
+    bed.reads_power()
 }
 
 #[test]
@@ -95,11 +95,7 @@ fn a_word_is_heard_once() {
     let mut bed = Bed::engine();
     bed.claim().storm(5, 5).say(Word::Approve).tick(0);
     bed.heartbeat_age(20_000).service().power(Power::On);
-    bed.see(Observation::PowerOff(Err(fault(
-        Some(403),
-        FaultClass::Permanent,
-        false,
-    ))));
+    bed.powered_off(Err(fault(Some(403), FaultClass::Permanent, false)));
     assert_eq!(bed.state.hold.as_ref().unwrap().kind, HoldKind::Fence);
     bed.pulse(true, false);
     assert!(bed.state.hold.is_some(), "the old word approves nothing new");
@@ -175,7 +171,7 @@ fn r5_an_order_without_an_answer_is_not_repeated_before_d_and_q_have_passed() {
     let mut bed = Bed::engine().begun();
     bed.heartbeat_age(20_000).service().power(Power::On);
     assert!(bed.orders_off());
-    bed.see(Observation::PowerOff(Err(timeout())));
+    bed.powered_off(Err(timeout()));
     for _ in 0..15 {
         bed.tick(5_000);
         assert!(!bed.orders_off(), "at {}", bed.at);
@@ -191,7 +187,7 @@ fn a_reading_asked_for_before_the_order_says_nothing_about_it() {
     let mut bed = Bed::engine().begun();
     bed.heartbeat_age(20_000).service().power(Power::On);
     assert!(bed.orders_off());
-    bed.see(Observation::PowerOff(Ok(())));
+    bed.powered_off(Ok(()));
     bed.at += 4_000;
     bed.power_at(0, Power::On).power(Power::Off);
     bed.at += 3_000;
@@ -203,7 +199,7 @@ fn a_reading_asked_for_before_the_order_says_nothing_about_it() {
 fn a_device_that_takes_the_order_and_does_nothing_is_held_after_its_limit() {
     let mut bed = Bed::engine().begun();
     bed.heartbeat_age(20_000).service().power(Power::On);
-    bed.see(Observation::PowerOff(Ok(())));
+    bed.powered_off(Ok(()));
     for _ in 0..31 {
         bed.tick(5_000).power(Power::On);
     }
@@ -244,7 +240,7 @@ fn each_answer_to_the_order_leads_somewhere() {
     for (name, answer, held, again) in cases {
         let mut bed = Bed::engine().begun();
         bed.heartbeat_age(20_000).service().power(Power::On);
-        bed.see(Observation::PowerOff(Err(answer)));
+        bed.powered_off(Err(answer));
         bed.tick(6_000);
         assert_eq!(bed.state.hold.is_some(), held, "{name}");
         assert_eq!(bed.orders_off(), again, "{name}");
@@ -407,7 +403,7 @@ fn a_segment_disabled_before_the_order_ends_it_and_after_the_order_it_waits() {
     let mut bed = Bed::engine().begun();
     bed.heartbeat_age(20_000).service().power(Power::On);
     assert!(bed.orders_off());
-    bed.pulse(false, false).see(Observation::PowerOff(Ok(())));
+    bed.pulse(false, false).powered_off(Ok(()));
     bed.tick(5_000);
     assert_eq!(
         bed.status,

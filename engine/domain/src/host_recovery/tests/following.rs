@@ -37,7 +37,7 @@ fn r17_nothing_is_asked_for_on_an_old_reading() {
     bed.at += 31_000;
     bed.lists(vec![server(1), server(2)], vec![]);
     assert!(!bed.evacuates_any(), "the proof is older than 30 s");
-    assert!(bed.wants(|command| *command == Command::ReadPower));
+    assert!(bed.reads_power());
     bed.power(Power::Off);
     assert!(bed.evacuates(1));
 }
@@ -309,6 +309,8 @@ fn nothing_is_begun_on_the_first_of_two_observations_that_the_second_speaks_agai
     };
     bed.power(Power::Off);
     let alive = Observation::Power {
+        target: super::bed::target("bmc"),
+        waited: std::time::Duration::ZERO,
         started: crate::Elapsed::from_millis(bed.at),
         result: Ok(crate::power::PowerReading {
             power: Power::On,

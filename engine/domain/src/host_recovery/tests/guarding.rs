@@ -213,7 +213,7 @@ fn r24_the_journal_has_the_last_word_on_the_rate_and_nothing_of_the_order_remain
         .clone();
     bed.see_all(vec![Observation::NotSent(order), Observation::OrderRefused]);
     assert!(!bed.state.fence.ordered);
-    assert_eq!(bed.state.fence.first_order, None);
+    assert!(bed.state.fence.orders.is_empty());
     assert_eq!(waits_for(&bed), [Guard::Rate]);
     // It is still only suspected: an operator's no ends it.
     bed.pulse(true, true);
@@ -227,7 +227,7 @@ fn an_order_is_counted_once_for_each_episode_however_often_it_is_given() {
     silent_and_on(&mut bed);
     assert!(bed.record.order.is_some());
     let refused = super::bed::fault(Some(503), FaultClass::Transient, false);
-    bed.see(Observation::PowerOff(Err(refused)));
+    bed.powered_off(Err(refused));
     for _ in 0..10 {
         silent_and_on(&mut bed);
         bed.tick(2_000);
@@ -254,7 +254,7 @@ fn i4_a_storm_that_comes_after_the_order_leaves_it_alone() {
     let mut bed = Bed::engine().begun();
     silent_and_on(&mut bed);
     assert!(bed.orders_off());
-    bed.see(Observation::PowerOff(Ok(())));
+    bed.powered_off(Ok(()));
     bed.around_later(five_of_ten()).tick(5_000);
     bed.power(Power::Off).tick(3_000).power(Power::Off);
     assert!(bed.state.proof.is_some());
@@ -274,11 +274,8 @@ fn row11_maintenance_before_the_order_ends_it_and_after_the_order_the_fence_goes
     assert!(bed.orders_off());
     bed.pulse(true, true);
     assert_eq!(bed.status, NotificationStatus::Running, "it is not cancelled");
-    bed.see(Observation::PowerOff(Ok(())));
-    assert!(
-        bed.wants(|command| *command == Command::ReadPower),
-        "the fence is followed"
-    );
+    bed.powered_off(Ok(()));
+    assert!(bed.reads_power(), "the fence is followed");
     bed.power(Power::Off).tick(3_000).power(Power::Off);
     assert!(bed.state.proof.is_some());
     for _ in 0..10 {

@@ -156,7 +156,7 @@ fn r20_a_held_recovery_never_expires() {
 
 #[test]
 fn r16_a_heartbeat_first_looked_at_long_after_forced_down_is_no_mark_to_go_by() {
-    let mut bed = Bed::external().proven();
+    let mut bed = Bed::engine().proven();
     assert!(bed.updates().is_some());
     bed.service.forced_down = true;
     bed.service.up = false;

@@ -56,7 +56,7 @@ fn serve(bed: &mut Bed, here: &[Server]) -> Vec<Command> {
             Command::ReadService => {
                 bed.service();
             }
-            Command::ReadPower => {
+            Command::ReadPower(_) => {
                 bed.power(Power::Off);
             }
             Command::TakeInventory => {
@@ -210,7 +210,7 @@ fn before_the_moves_instances_are_locked_and_watched_while_a_hook_runs_and_nothi
         bed.tick(1_000);
         assert!(!bed.evacuates_any());
         for command in serve(&mut bed, &[server(1)]) {
-            powers += u32::from(command == Command::ReadPower);
+            powers += u32::from(matches!(command, Command::ReadPower(_)));
             services += u32::from(command == Command::ReadService);
         }
     }

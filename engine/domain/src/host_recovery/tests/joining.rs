@@ -6,7 +6,7 @@ use crate::fault::FaultClass;
 use crate::host_recovery::{HoldKind, Stage};
 use crate::policy::FencingMode;
 use crate::power::Power;
-use crate::recovery::{Command, Observation};
+use crate::recovery::Command;
 
 fn external(reported: &str) -> Bed {
     Bed::with(reported, |policy| policy.fencing = FencingMode::External)
@@ -47,13 +47,9 @@ fn r19_a_joined_report_tries_a_fence_again_that_was_given_up() {
     let mut bed = Bed::engine().begun();
     bed.heartbeat_age(20_000).service().power(Power::On);
     let refused = fault(Some(403), FaultClass::Permanent, false);
-    bed.see(Observation::PowerOff(Err(refused)));
+    bed.powered_off(Err(refused));
     assert_eq!(bed.state.hold.as_ref().unwrap().kind, HoldKind::Fence);
     bed.join_normal().pulse(true, false);
     assert!(bed.state.hold.is_none());
-    assert!(
-        bed.wants(|command| *command == Command::ReadPower),
-        "{:?}",
-        bed.commands
-    );
+    assert!(bed.reads_power(), "{:?}", bed.commands);
 }

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::bed::{Bed, HOST, evacuation, fault, id, server};
 use crate::fault::{Fault, FaultClass};
-use crate::host_recovery::{HostRecovery, Stage};
+use crate::host_recovery::{HoldKind, HostRecovery, Stage};
 use crate::nova::{Migration, MigrationType, PowerState, Server, VmState};
 use crate::policy::FencingMode;
 use crate::power::Power;
@@ -149,7 +149,7 @@ fn apply(bed: &mut Bed, act: Act) {
             bed.power_at(bed.at.saturating_sub(back), power)
         }
         Act::PowerFails(fault) => bed.power_fails(fault),
-        Act::PoweredOff(fault) => bed.see(Observation::PowerOff(fault.map_or(Ok(()), Err))),
+        Act::PoweredOff(fault) => bed.powered_off(fault.map_or(Ok(()), Err)),
         Act::Updated(fault) => {
             let seen = bed.service.clone();
             bed.see(Observation::ServiceUpdated(fault.map_or(Ok(seen), Err)))
@@ -199,7 +199,11 @@ fn check(bed: &Bed, before: &HostRecovery) {
             }
             Command::PowerOff { .. } => {
                 assert_eq!(state.policy.fencing, FencingMode::Engine);
-                assert!(bed.record.head && !forbidden && state.proof.is_none());
+                let trying = state
+                    .hold
+                    .as_ref()
+                    .is_none_or(|hold| hold.kind == HoldKind::Fence);
+                assert!(bed.record.head && trying && state.rejected.is_none() && state.proof.is_none());
             }
             Command::UpdateService { .. } => assert!(!bed.record.is_empty(), "not journalled"),
             Command::Prepare(server) | Command::Restore { server, .. } => {

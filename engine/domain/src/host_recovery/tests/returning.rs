@@ -68,7 +68,7 @@ fn r5_forced_down_is_not_cleared_while_an_order_may_still_take_effect() {
     let mut bed = Bed::engine().begun();
     bed.heartbeat_age(20_000).service().power(Power::On);
     assert!(bed.orders_off());
-    bed.see(Observation::PowerOff(Err(timeout())));
+    bed.powered_off(Err(timeout()));
     let ordered = bed.at;
     bed.tick(5_000).power(Power::Off).tick(3_000).power(Power::Off);
     bed.forced_down().inventory(vec![], vec![]);

@@ -230,13 +230,10 @@ fn others_may_count_on_a_watched_host_again_once_the_new_owner_has_looked() {
     bed.forced_down().inventory(vec![], vec![]);
     bed.take_over();
     assert!(!bed.state.is_proven_off());
-    assert!(bed.wants(|command| *command == Command::ReadPower));
+    assert!(bed.reads_power());
     bed.at += 10;
     bed.power(Power::Off);
     assert!(bed.state.is_proven_off());
     bed.tick(60_000);
-    assert!(
-        !bed.wants(|command| *command == Command::ReadPower),
-        "once is enough"
-    );
+    assert!(!bed.reads_power(), "once is enough");
 }

@@ -106,7 +106,9 @@ impl Facts {
             | Observation::Region(_)
             | Observation::OrderRefused
             | Observation::Power { .. }
-            | Observation::PowerOff(_)
+            | Observation::PowerOff { .. }
+            | Observation::FencingStopped(_)
+            | Observation::Levels(_)
             | Observation::ServiceUpdated(_)
             | Observation::Reserve(_)
             | Observation::ReserveTaken(_)

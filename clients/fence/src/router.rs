@@ -1,0 +1,279 @@
+//! Which device is for which host, whose turn it is, and what is asked of it.
+
+mod check;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tachi_domain::level::{Level, Target};
+use tachi_domain::power::PowerReading;
+use tachi_engine::ports::{CallError, Clock, Fencer, Turn, Work};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tracing::instrument;
+
+use crate::device::{Device, Plug};
+use crate::topology::{Resolved, Topology};
+
+pub use check::{Progress, Report};
+
+/// How many files from before are kept for the recoveries that began under them.
+const KEPT: usize = 4;
+
+/// How many power commands may be under way at once unless it is said otherwise.
+const AT_ONCE: usize = 4;
+
+/// All fence devices, as the file has them now, and as it had them before.
+pub struct Fencers {
+    /// The newest first. Never empty.
+    files: RwLock<Vec<Arc<File>>>,
+    /// By endpoint: how many calls it bears.
+    places: Mutex<HashMap<String, Arc<Semaphore>>>,
+    commands: Arc<Semaphore>,
+    clock: Arc<dyn Clock>,
+}
+
+/// A devices' file with the devices that were needed of it so far.
+struct File {
+    topology: Topology,
+    made: Mutex<HashMap<(String, String), Arc<dyn Device>>>,
+}
+
+impl std::fmt::Debug for Fencers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Fencers")
+            .field("source", &self.newest().topology.source())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Fencers {
+    /// The devices of a file; without any no host is covered.
+    pub fn new(topology: Topology, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            files: RwLock::new(vec![Arc::new(File::new(topology))]),
+            places: Mutex::default(),
+            commands: Arc::new(Semaphore::new(AT_ONCE)),
+            clock,
+        }
+    }
+
+    /// With so many power commands at once, over all devices.
+    #[must_use]
+    pub fn at_once(self, commands: usize) -> Self {
+        Self {
+            commands: Arc::new(Semaphore::new(commands.max(1))),
+            ..self
+        }
+    }
+
+    /// Another file is in force. Recoveries that began under the one before go on with its devices (I10).
+    pub fn replace(&self, topology: Topology) {
+        let mut files = self.files.write().unwrap_or_else(PoisonError::into_inner);
+        files.insert(0, Arc::new(File::new(topology)));
+        files.truncate(KEPT);
+    }
+
+    /// Whether no device is configured at all (R15).
+    pub fn is_empty(&self) -> bool {
+        self.newest().topology.is_empty()
+    }
+
+    /// The devices of a host, as they are configured now.
+    pub fn resolve(&self, host: &str) -> Resolved {
+        self.newest().topology.resolve(host)
+    }
+
+    /// The names and kinds of all devices.
+    pub fn devices(&self) -> Vec<(String, String)> {
+        let newest = self.newest();
+        let devices = newest.topology.devices();
+        devices
+            .map(|(name, kind)| (name.to_owned(), kind.to_owned()))
+            .collect()
+    }
+
+    /// Where the devices are written down.
+    pub fn source(&self) -> String {
+        self.newest().topology.source().to_owned()
+    }
+
+    fn newest(&self) -> Arc<File> {
+        let files = self.files.read().unwrap_or_else(PoisonError::into_inner);
+        // There is always one; an empty file covers no host.
+        files
+            .first()
+            .map_or_else(|| Arc::new(File::new(Topology::default())), Arc::clone)
+    }
+
+    /// The device that `target` means for `host`, if a file that is in force, or was lately, has it so.
+    fn device(&self, host: &str, target: &Target) -> Result<(Arc<dyn Device>, Plug), CallError> {
+        let files = self.files.read().unwrap_or_else(PoisonError::into_inner).clone();
+        for file in files {
+            let resolved = file.topology.resolve(host);
+            let Some(fitting) = resolved.fitting(target) else {
+                continue;
+            };
+            let device = file.device(fitting.entry.as_ref(), target, &self.clock)?;
+            return Ok((device, fitting.plug.clone()));
+        }
+        Err(CallError::refused(format!(
+            "device {target} at {} is not configured for host {host} any more; approve the recovery to begin anew with the \
+             devices there are",
+            target.endpoint
+        )))
+    }
+
+    /// A place at the device.
+    async fn place(&self, device: &dyn Device) -> Option<OwnedSemaphorePermit> {
+        let place = {
+            let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+            let parallel = device.limits().parallel.max(1);
+            let place = places
+                .entry(device.endpoint().to_owned())
+                .or_insert_with(|| Arc::new(Semaphore::new(parallel)));
+            Arc::clone(place)
+        };
+        // Nobody closes it.
+        place.acquire_owned().await.ok()
+    }
+
+    /// Powers a host on by one of its devices. To be asked of a host that was read off, and of no other.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Fencer::power_off`].
+    #[instrument(name = "fence::power_on", skip_all, fields(host = %host, device = %target), err(level = "debug"))]
+    pub async fn power_on(&self, host: &str, target: &Target, reason: &str) -> Result<(), CallError> {
+        let (device, plug) = self.device(host, target)?;
+        let call = device.power_on(&plug, reason);
+        self.audited(host, target, "power_on", reason, call).await
+    }
+
+    /// A power command, with its lines in the log: the first before it is sent, so that none is without a line.
+    async fn audited(
+        &self,
+        host: &str,
+        target: &Target,
+        action: &str,
+        reason: &str,
+        call: impl Future<Output = Result<(), CallError>> + Send,
+    ) -> Result<(), CallError> {
+        let begun = self.clock.boot();
+        tracing::info!(
+            target: "tachi::audit", host, device = %target, endpoint = %target.endpoint, action, reason,
+            "power command: sending"
+        );
+        let outcome = call.await;
+        let millis = self.clock.boot().saturating_sub(begun).as_millis();
+        match &outcome {
+            Ok(()) => {
+                tracing::info!(
+                    target: "tachi::audit", host, device = %target, action, millis, "power command: accepted"
+                );
+            }
+            Err(error) => {
+                let fault = &error.fault;
+                tracing::info!(
+                    target: "tachi::audit", host, device = %target, action, millis, class = ?fault.class,
+                    maybe_done = fault.maybe_done, fault = %fault.text, "power command: failed"
+                );
+            }
+        }
+        outcome
+    }
+}
+
+impl File {
+    fn new(topology: Topology) -> Self {
+        Self {
+            topology,
+            made: Mutex::default(),
+        }
+    }
+
+    fn made(&self) -> MutexGuard<'_, HashMap<(String, String), Arc<dyn Device>>> {
+        self.made.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Devices are made when they are needed, and kept: they remember what they have found.
+    fn device(
+        &self,
+        entry: &crate::topology::Entry,
+        target: &Target,
+        clock: &Arc<dyn Clock>,
+    ) -> Result<Arc<dyn Device>, CallError> {
+        let key = (entry.name.clone(), target.endpoint.clone());
+        if let Some(device) = self.made().get(&key) {
+            return Ok(Arc::clone(device));
+        }
+        let built = entry
+            .build(&target.endpoint, clock)
+            .map_err(|why| CallError::refused(format!("device {target}: {why}")))?;
+        let Some(device) = built else {
+            return Err(CallError::refused(format!(
+                "device {target} is a person: somebody has to switch the host off where another device can see it, or \
+                 reject the recovery"
+            )));
+        };
+        self.made().insert(key, Arc::clone(&device));
+        Ok(device)
+    }
+}
+
+/// What a turn holds.
+struct Places {
+    _device: Option<OwnedSemaphorePermit>,
+    _command: Option<OwnedSemaphorePermit>,
+}
+
+#[async_trait]
+impl Fencer for Fencers {
+    fn levels(&self, host: &str) -> Vec<Level> {
+        let resolved = self.resolve(host);
+        for (number, why) in &resolved.notes {
+            tracing::warn!(host, level = number, "this level cannot be used: {why}");
+        }
+        resolved.levels()
+    }
+
+    async fn turn(&self, host: &str, target: &Target, work: Work) -> Turn {
+        // What cannot be found is told by the call itself.
+        let Ok((device, _)) = self.device(host, target) else {
+            return Turn::free();
+        };
+        // First the place that is scarce for everybody: whoever waits for it must not keep a device waiting.
+        let command = match work {
+            Work::Switch => Arc::clone(&self.commands).acquire_owned().await.ok(),
+            Work::Read => None,
+        };
+        Turn::with(Places {
+            _device: self.place(device.as_ref()).await,
+            _command: command,
+        })
+    }
+
+    #[instrument(name = "fence::read_power", skip_all, fields(host = %host, device = %target), err(level = "debug"))]
+    async fn read_power(&self, host: &str, target: &Target) -> Result<PowerReading, CallError> {
+        let begun = self.clock.boot();
+        let (device, plug) = self.device(host, target)?;
+        let reading = device.read_power(&plug).await?;
+        let millis = self.clock.boot().saturating_sub(begun).as_millis();
+        tracing::debug!(device = %reading.device, power = ?reading.power, raw = %reading.raw, millis, "power read");
+        Ok(reading)
+    }
+
+    #[instrument(name = "fence::power_off", skip_all, fields(host = %host, device = %target), err(level = "debug"))]
+    async fn power_off(&self, host: &str, target: &Target, reason: &str) -> Result<(), CallError> {
+        let (device, plug) = self.device(host, target)?;
+        let call = device.power_off(&plug, reason);
+        self.audited(host, target, "power_off", reason, call).await
+    }
+}
+
+/// How long one look at a device may take beside its wait for a turn: every call has an end of its own, this is the last.
+const LOOK: Duration = Duration::from_mins(5);
+
+#[cfg(test)]
+mod tests;

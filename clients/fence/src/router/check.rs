@@ -1,0 +1,165 @@
+//! Looks at every device of hosts before it is needed.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tachi_domain::level::Target;
+use tachi_domain::power::Power;
+use tachi_engine::ports::CallError;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout};
+
+use super::{Fencers, LOOK};
+use crate::device::Checked;
+
+/// What a look at one device of one host has come to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// The host.
+    pub host: String,
+    /// The level's number; 0 if the host has none.
+    pub level: u32,
+    /// The device's name; empty if there is none.
+    pub device: String,
+    /// What sort of device it is.
+    pub kind: String,
+    /// Where it is, and what it calls the host.
+    pub target: Option<Target>,
+    /// What it says, if it does.
+    pub power: Option<Power>,
+    /// Its own word.
+    pub raw: String,
+    /// How long it took, without the wait for its turn.
+    pub latency: Duration,
+    /// Why it could not be counted on now.
+    pub fault: Option<String>,
+    /// What works today and may not when it is needed.
+    pub warnings: Vec<String>,
+}
+
+impl Report {
+    fn of(host: &str, level: u32, fault: Option<String>) -> Self {
+        Self {
+            host: host.to_owned(),
+            level,
+            device: String::new(),
+            kind: String::new(),
+            target: None,
+            power: None,
+            raw: String::new(),
+            latency: Duration::ZERO,
+            fault,
+            warnings: Vec::new(),
+        }
+    }
+
+    fn at(mut self, target: &Target) -> Self {
+        self.device.clone_from(&target.device);
+        self.kind.clone_from(&target.kind);
+        self.target = Some(target.clone());
+        self
+    }
+
+    fn seen(mut self, looked: Result<Checked, CallError>) -> Self {
+        match looked {
+            Ok(checked) => {
+                if checked.reading.power == Power::Unknown {
+                    let raw = &checked.reading.raw;
+                    self.fault = Some(format!("it does not say whether the host is on or off ({raw:?})"));
+                }
+                self.power = Some(checked.reading.power);
+                self.raw = checked.reading.raw;
+                self.warnings = checked.warnings;
+            }
+            Err(error) => self.fault = Some(error.fault.text),
+        }
+        self
+    }
+}
+
+/// Told of every look as it comes in: the report, how many are done, and how many there are.
+pub type Progress<'a> = &'a mut (dyn FnMut(&Report, usize, usize) + Send);
+
+impl Fencers {
+    /// Asks every device of these hosts, as many at a time as the devices bear, and says what each has come to: in the order
+    /// of the hosts and their levels. Nothing is switched.
+    ///
+    /// # Cancel safety
+    ///
+    /// Calls under way end with it.
+    pub async fn check(self: &Arc<Self>, hosts: &[String], told: Progress<'_>) -> Vec<Report> {
+        let (mut reports, wanted) = self.plan(hosts);
+        let all = reports.len() + wanted.len();
+        for (done, report) in (1..).zip(&reports) {
+            told(report, done, all);
+        }
+        let mut looks = JoinSet::new();
+        for report in wanted {
+            let fencers = Arc::clone(self);
+            looks.spawn(async move { fencers.look(report).await });
+        }
+        while let Some(looked) = looks.join_next().await {
+            let Ok(report) = looked else { continue };
+            told(&report, reports.len() + 1, all);
+            reports.push(report);
+        }
+        let order: HashMap<&str, usize> = hosts.iter().map(String::as_str).zip(0..).collect();
+        reports.sort_by(|a, b| {
+            let place = |report: &Report| order.get(report.host.as_str()).copied();
+            (place(a), a.level, &a.device).cmp(&(place(b), b.level, &b.device))
+        });
+        reports
+    }
+
+    /// What needs no look, for it is wrong by itself, and what does.
+    fn plan(&self, hosts: &[String]) -> (Vec<Report>, Vec<Report>) {
+        let (mut wrong, mut wanted) = (Vec::new(), Vec::new());
+        let mut owners: HashMap<Target, &str> = HashMap::new();
+        for host in hosts {
+            let resolved = self.resolve(host);
+            if resolved.levels.is_empty() && resolved.notes.is_empty() {
+                let why = "no fence device is configured for it, so it cannot be proven off";
+                wrong.push(Report::of(host, 0, Some(why.to_owned())));
+            }
+            for (level, why) in &resolved.notes {
+                let why = format!("this level cannot be used: {why}");
+                wrong.push(Report::of(host, *level, Some(why)));
+            }
+            for (level, fittings) in &resolved.levels {
+                for target in fittings.iter().map(|fitting| &fitting.target) {
+                    // MAAS tells hosts apart by their names; everything else that is the same is one machine.
+                    let by_name = target.plug.is_none() && target.kind == "maas";
+                    let other = owners.insert(target.clone(), host);
+                    match other.filter(|other| !by_name && *other != host.as_str()) {
+                        None => wanted.push(Report::of(host, *level, None).at(target)),
+                        Some(other) => {
+                            let why = format!(
+                                "host {other} has the same device and plug: one would be switched off for the other"
+                            );
+                            wrong.push(Report::of(host, *level, Some(why)).at(target));
+                        }
+                    }
+                }
+            }
+        }
+        (wrong, wanted)
+    }
+
+    async fn look(&self, report: Report) -> Report {
+        let Some(target) = report.target.clone() else {
+            return report;
+        };
+        let (device, plug) = match self.device(&report.host, &target) {
+            Ok(found) => found,
+            Err(error) => return report.seen(Err(error)),
+        };
+        let _place = self.place(device.as_ref()).await;
+        let begun = Instant::now();
+        let looked = timeout(LOOK, device.check(&plug)).await;
+        let late = || CallError::refused(format!("no answer within {} s", LOOK.as_secs()));
+        let mut report = report.seen(looked.unwrap_or_else(|_| Err(late())));
+        report.latency = begun.elapsed();
+        report
+    }
+}

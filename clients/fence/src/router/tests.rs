@@ -1,0 +1,263 @@
+use std::os::unix::fs::PermissionsExt as _;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tachi_domain::Timestamp;
+use tachi_domain::fault::FaultClass;
+use tachi_domain::power::Power;
+use tokio::time::{sleep, timeout};
+
+use super::*;
+use crate::device::Kind;
+
+struct Still;
+
+impl Clock for Still {
+    fn wall(&self) -> Timestamp {
+        Timestamp::from_micros(0)
+    }
+
+    fn boot(&self) -> Duration {
+        Duration::ZERO
+    }
+}
+
+/// Takes a second for everything, and counts how many calls are under way.
+#[derive(Debug, Default)]
+struct Slow {
+    endpoint: String,
+    now: AtomicUsize,
+    most: AtomicUsize,
+    offs: AtomicUsize,
+}
+
+impl Slow {
+    async fn call(&self) {
+        let now = self.now.fetch_add(1, Ordering::SeqCst) + 1;
+        self.most.fetch_max(now, Ordering::SeqCst);
+        sleep(Duration::from_secs(1)).await;
+        self.now.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+#[async_trait]
+impl Device for Slow {
+    fn name(&self) -> &'static str {
+        "bmc"
+    }
+
+    fn kind(&self) -> Kind {
+        Kind::Ipmi
+    }
+
+    fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
+    async fn read_power(&self, plug: &Plug) -> Result<PowerReading, CallError> {
+        self.call().await;
+        if plug.host() == "c9" {
+            return Err(CallError::refused("it knows no c9"));
+        }
+        Ok(PowerReading {
+            power: Power::On,
+            raw: "on".into(),
+            device: self.endpoint.clone(),
+            at: Timestamp::from_micros(0),
+        })
+    }
+
+    async fn power_off(&self, _plug: &Plug, _reason: &str) -> Result<(), CallError> {
+        self.call().await;
+        self.offs.fetch_add(1, Ordering::SeqCst);
+        Ok(())
+    }
+
+    async fn power_on(&self, _plug: &Plug, _reason: &str) -> Result<(), CallError> {
+        Ok(())
+    }
+}
+
+struct Bed {
+    folder: tempfile::TempDir,
+}
+
+impl Bed {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("password");
+        std::fs::write(&path, "s3cret").unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o400)).unwrap();
+        Self { folder }
+    }
+
+    /// A file in which every host of `match` has a BMC at this endpoint.
+    fn topology(&self, hosts: &str, endpoint: &str) -> Topology {
+        let text = format!(
+            "[[device]]\nname = \"bmc\"\ntype = \"exec\"\nagent = \"fence_x\"\nendpoint = \"{endpoint}\"\nplug = \
+             \"{{host}}\"\ncredential = \"file:{}\"\n[[hosts]]\nmatch = \"{hosts}\"\nlevels = [[\"bmc\"]]\n",
+            self.folder.path().join("password").display()
+        );
+        Topology::parse("test", &text).unwrap()
+    }
+
+    fn fencers(&self, endpoint: &str) -> Arc<Fencers> {
+        Arc::new(Fencers::new(self.topology("c*", endpoint), Arc::new(Still)))
+    }
+}
+
+/// Puts a device into the place of the one that would be made.
+fn put(fencers: &Fencers, endpoint: &str) -> Arc<Slow> {
+    let slow = Arc::new(Slow {
+        endpoint: endpoint.to_owned(),
+        ..Slow::default()
+    });
+    let key = ("bmc".to_owned(), endpoint.to_owned());
+    fencers.newest().made().insert(key, slow.clone());
+    slow
+}
+
+fn target(fencers: &Fencers, host: &str) -> Target {
+    fencers.levels(host).remove(0).devices.remove(0).target
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bmc_is_asked_one_thing_at_a_time_and_another_one_beside_it() {
+    let bed = Bed::new();
+    let fencers = bed.fencers("{host}.bmc");
+    for host in ["c1", "c2"] {
+        put(&fencers, &format!("{host}.bmc"));
+    }
+    let (one, two) = (target(&fencers, "c1"), target(&fencers, "c2"));
+    let turn = fencers.turn("c1", &one, Work::Read).await;
+    let second = fencers.turn("c1", &one, Work::Read);
+    assert!(timeout(Duration::from_secs(9), second).await.is_err(), "it waits");
+    fencers.turn("c2", &two, Work::Read).await;
+    drop(turn);
+    fencers.turn("c1", &one, Work::Read).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_more_power_commands_are_under_way_than_allowed_and_readings_do_not_wait_for_them() {
+    let bed = Bed::new();
+    let fencers = Fencers::new(bed.topology("c*", "{host}.bmc"), Arc::new(Still)).at_once(2);
+    let mut turns = Vec::new();
+    for host in ["c1", "c2", "c3"] {
+        put(&fencers, &format!("{host}.bmc"));
+        let target = target(&fencers, host);
+        let turn = timeout(Duration::from_secs(9), fencers.turn(host, &target, Work::Switch)).await;
+        assert_eq!(turn.is_ok(), host != "c3", "{host}");
+        turns.extend(turn);
+    }
+    let third = target(&fencers, "c3");
+    fencers.turn("c3", &third, Work::Read).await;
+    turns.pop();
+    fencers.turn("c3", &third, Work::Switch).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn i10_an_episode_keeps_its_device_when_the_file_changes_and_is_told_when_it_is_forgotten() {
+    let bed = Bed::new();
+    let fencers = bed.fencers("{host}.bmc");
+    let slow = put(&fencers, "c1.bmc");
+    let old = target(&fencers, "c1");
+    fencers.replace(bed.topology("c*", "{host}.other"));
+    let other = put(&fencers, "c1.other");
+    fencers.power_off("c1", &old, "r").await.unwrap();
+    assert_eq!(
+        (
+            slow.offs.load(Ordering::SeqCst),
+            other.offs.load(Ordering::SeqCst)
+        ),
+        (1, 0)
+    );
+    assert_eq!(
+        target(&fencers, "c1").endpoint,
+        "c1.other",
+        "who begins now has the new one"
+    );
+    // Somebody else's target is nobody's.
+    let error = fencers.power_off("c2", &old, "r").await.unwrap_err();
+    assert_eq!(error.fault.class, FaultClass::Permanent);
+    for _ in 0..KEPT {
+        fencers.replace(bed.topology("c*", "{host}.other"));
+    }
+    let error = fencers.power_off("c1", &old, "r").await.unwrap_err();
+    assert_eq!(error.fault.class, FaultClass::Permanent);
+    assert!(
+        error.fault.text.contains("not configured for host c1 any more"),
+        "{error}"
+    );
+    assert_eq!(slow.offs.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_check_asks_every_device_within_its_limits_and_tells_what_is_wrong() {
+    let bed = Bed::new();
+    let fencers = bed.fencers("shared.bmc");
+    let slow = put(&fencers, "shared.bmc");
+    let hosts: Vec<String> = ["c2", "c1", "c9", "x1", "c 3"].map(str::to_owned).into();
+    let mut told = Vec::new();
+    let reports = fencers
+        .check(&hosts, &mut |report, done, all| {
+            told.push((report.host.clone(), done, all));
+        })
+        .await;
+    assert_eq!(slow.most.load(Ordering::SeqCst), 1, "one call at a time");
+    let shown: Vec<(&str, Option<Power>, Option<&str>)> = reports
+        .iter()
+        .map(|report| (report.host.as_str(), report.power, report.fault.as_deref()))
+        .collect();
+    assert_eq!(shown[0], ("c2", Some(Power::On), None));
+    assert_eq!(shown[1], ("c1", Some(Power::On), None));
+    assert_eq!(shown[2], ("c9", None, Some("it knows no c9")));
+    assert!(
+        shown[3].2.unwrap().contains("no fence device is configured"),
+        "{shown:?}"
+    );
+    assert!(
+        shown[4].2.unwrap().contains("cannot be a host's name"),
+        "{shown:?}"
+    );
+    assert_eq!(
+        reports[0].latency,
+        Duration::from_secs(1),
+        "without the wait for its turn"
+    );
+    assert_eq!(told.iter().map(|one| one.1).collect::<Vec<_>>(), [1, 2, 3, 4, 5]);
+    assert!(told.iter().all(|one| one.2 == 5));
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_hosts_with_the_same_plug_are_a_fault() {
+    let bed = Bed::new();
+    let text = format!(
+        "[[device]]\nname = \"bmc\"\ntype = \"exec\"\nagent = \"fence_x\"\nendpoint = \"shared.bmc\"\nplug = \
+         \"{{1}}\"\ncredential = \"file:{}\"\n[[hosts]]\nmatch = \"*-?\"\nlevels = [[\"bmc\"]]\n",
+        bed.folder.path().join("password").display()
+    );
+    // What the pattern catches first is not what tells these hosts apart.
+    let topology = Topology::parse("test", &text).unwrap();
+    let fencers = Arc::new(Fencers::new(topology, Arc::new(Still)));
+    put(&fencers, "shared.bmc");
+    let hosts = ["c-1".to_owned(), "c-2".to_owned()];
+    let reports = fencers.check(&hosts, &mut |_, _, _| {}).await;
+    let faults: Vec<_> = reports
+        .iter()
+        .filter_map(|report| report.fault.as_deref())
+        .collect();
+    assert_eq!(faults.len(), 1, "{reports:?}");
+    assert!(
+        faults[0].contains("host c-1 has the same device and plug"),
+        "{faults:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_person_is_a_device_that_says_so() {
+    let text = "[[device]]\nname = \"ops\"\ntype = \"manual\"\n";
+    let fencers = Fencers::new(Topology::parse("test", text).unwrap(), Arc::new(Still));
+    let target = target(&fencers, "c1");
+    let error = fencers.read_power("c1", &target).await.unwrap_err();
+    assert_eq!(error.fault.class, FaultClass::Permanent);
+    assert!(error.fault.text.contains("is a person"), "{error}");
+}

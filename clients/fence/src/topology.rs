@@ -1,0 +1,230 @@
+//! The devices' file (`fencing.toml`): which devices there are, which host has which of them, and in which order they are
+//! tried.
+//!
+//! A thousand hosts are a few lines: hosts are named by patterns, and what a pattern catches of a host's name becomes part
+//! of addresses and plugs. What comes out for a host is looked at again before it is used, for a host's name comes from
+//! outside. A file is taken as a whole or not at all, and every problem of it is told at once, with its line.
+
+mod build;
+mod fields;
+mod pattern;
+mod read;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tachi_domain::level::{Device as LevelDevice, Level, Target};
+use tachi_engine::ports::Clock;
+
+use crate::device::{Device, Plug};
+use crate::maas::MaasOptions;
+
+use build::How;
+pub use fields::Problem;
+use pattern::{Pattern, Template};
+
+/// A device as the file has it: for one machine, for many, or a whole kind of them (`{host}-bmc.example`).
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) name: String,
+    /// `ipmi`, `redfish`, `maas`, `exec` or `manual`.
+    pub(crate) kind: &'static str,
+    endpoint: Template,
+    plug: Option<Template>,
+    /// For hosts that fit no rule.
+    endpoints: BTreeMap<String, String>,
+    plugs: BTreeMap<String, String>,
+    limit: Option<Duration>,
+    poll: Option<Duration>,
+    attempts: u32,
+    out_of_service: bool,
+    how: How,
+}
+
+/// Which hosts have which levels.
+#[derive(Debug)]
+struct Rule {
+    patterns: Vec<Pattern>,
+    levels: Vec<Vec<Arc<Entry>>>,
+}
+
+/// The devices' file, read and checked.
+#[derive(Debug, Default)]
+pub struct Topology {
+    devices: Vec<Arc<Entry>>,
+    rules: Vec<Rule>,
+    /// Where it comes from, for people.
+    source: String,
+}
+
+/// A device of one host.
+#[derive(Clone, Debug)]
+pub(crate) struct Fitting {
+    pub(crate) entry: Arc<Entry>,
+    pub(crate) target: Target,
+    pub(crate) plug: Plug,
+}
+
+/// What a host has.
+#[derive(Clone, Debug, Default)]
+pub struct Resolved {
+    pub(crate) levels: Vec<(u32, Vec<Fitting>)>,
+    /// Levels that cannot be used for this host, and why: their number, and a sentence.
+    pub notes: Vec<(u32, String)>,
+}
+
+impl Topology {
+    /// Reads a file's text, and the secrets it names.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong with it.
+    pub fn parse(source: &str, text: &str) -> Result<Self, Vec<Problem>> {
+        read::read(source, text)
+    }
+
+    /// As if a file had one MAAS in it, for every host: what `[fencing] maas_url` is. Its patience is the policy's.
+    pub fn of_maas(options: MaasOptions) -> Self {
+        let entry = Arc::new(Entry {
+            name: "maas".to_owned(),
+            kind: "maas",
+            endpoint: Template::plain(&options.url),
+            plug: None,
+            endpoints: BTreeMap::new(),
+            plugs: options.system_ids.clone(),
+            limit: None,
+            poll: None,
+            attempts: 2,
+            out_of_service: false,
+            how: How::Maas(options),
+        });
+        Self {
+            rules: vec![Rule {
+                patterns: vec![Pattern::everything()],
+                levels: vec![vec![Arc::clone(&entry)]],
+            }],
+            devices: vec![entry],
+            source: "[fencing] maas_url".to_owned(),
+        }
+    }
+
+    /// Whether it names no device at all.
+    pub fn is_empty(&self) -> bool {
+        self.devices.is_empty()
+    }
+
+    /// Where it comes from.
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// The names and kinds of its devices.
+    pub fn devices(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.devices.iter().map(|entry| (entry.name.as_str(), entry.kind))
+    }
+
+    /// What `host` has.
+    pub fn resolve(&self, host: &str) -> Resolved {
+        let mut resolved = Resolved::default();
+        if !pattern::is_plain(host) {
+            let why = format!("{host:?} cannot be a host's name, so no device is asked for it");
+            resolved.notes.push((0, why));
+            return resolved;
+        }
+        let found = self.rules.iter().find_map(|rule| {
+            let caught = rule.patterns.iter().find_map(|pattern| pattern.catch(host))?;
+            Some((rule, caught))
+        });
+        let Some((rule, caught)) = found else {
+            return resolved;
+        };
+        for (number, level) in (1..).zip(&rule.levels) {
+            let fittings: Result<Vec<Fitting>, String> =
+                level.iter().map(|entry| fit(entry, host, &caught)).collect();
+            match fittings {
+                Ok(fittings) => resolved.levels.push((number, fittings)),
+                // All devices of a level must be off: with one missing, it proves nothing.
+                Err(why) => resolved.notes.push((number, why)),
+            }
+        }
+        resolved
+    }
+}
+
+impl Entry {
+    /// The device at this endpoint; `None` if only a person can do it.
+    pub(crate) fn build(
+        &self,
+        endpoint: &str,
+        clock: &Arc<dyn Clock>,
+    ) -> Result<Option<Arc<dyn Device>>, String> {
+        self.how.build(&self.name, endpoint, clock)
+    }
+}
+
+impl Resolved {
+    /// As a recovery keeps it.
+    pub fn levels(&self) -> Vec<Level> {
+        let level = |(number, fittings): &(u32, Vec<Fitting>)| Level {
+            number: *number,
+            devices: fittings
+                .iter()
+                .map(|fitting| LevelDevice {
+                    target: fitting.target.clone(),
+                    limit: fitting.entry.limit,
+                    poll: fitting.entry.poll,
+                    attempts: fitting.entry.attempts,
+                })
+                .collect(),
+        };
+        self.levels.iter().map(level).collect()
+    }
+
+    /// The device this target means, if it still is one of this host.
+    pub(crate) fn fitting(&self, target: &Target) -> Option<&Fitting> {
+        let mut all = self.levels.iter().flat_map(|(_, fittings)| fittings);
+        all.find(|fitting| fitting.target == *target)
+    }
+}
+
+/// The device of a host, or why it has none of this entry.
+fn fit(entry: &Arc<Entry>, host: &str, caught: &[String]) -> Result<Fitting, String> {
+    let name = &entry.name;
+    if entry.out_of_service {
+        return Err(format!("device {name} is out of service"));
+    }
+    let lacking = |what: &str| format!("device {name} has no {what} for host {host}");
+    let endpoint = match entry.endpoints.get(host) {
+        Some(endpoint) => endpoint.clone(),
+        None => entry
+            .endpoint
+            .fill(host, caught)
+            .ok_or_else(|| lacking("endpoint"))?,
+    };
+    if endpoint.is_empty() && entry.how.wants_endpoint() {
+        return Err(lacking("endpoint"));
+    }
+    let at_device = match (entry.plugs.get(host), &entry.plug) {
+        (Some(plug), _) => Some(plug.clone()),
+        (None, Some(template)) => Some(template.fill(host, caught).ok_or_else(|| lacking("plug"))?),
+        // With a map and no rule, a host that is not in it has none; MAAS knows machines by their names.
+        (None, None) if !entry.plugs.is_empty() && entry.kind != "maas" => return Err(lacking("plug")),
+        (None, None) => None,
+    };
+    let plug =
+        Plug::new(host, at_device.clone()).map_err(|error| format!("device {name}, host {host}: {error}"))?;
+    Ok(Fitting {
+        target: Target {
+            device: name.clone(),
+            kind: entry.kind.to_owned(),
+            endpoint,
+            plug: at_device,
+        },
+        plug,
+        entry: Arc::clone(entry),
+    })
+}
+
+#[cfg(test)]
+mod tests;

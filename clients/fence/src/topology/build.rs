@@ -1,0 +1,294 @@
+//! What each kind of device needs beside its endpoint, and the devices themselves.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use secrecy::SecretString;
+use tachi_engine::ports::Clock;
+
+use super::fields::{Fields, Findings};
+use crate::credential::Source;
+use crate::device::{Device, Kind};
+use crate::exec::{Exec, ExecOptions};
+use crate::ipmi::{Ipmi, IpmiOptions, Privilege};
+use crate::maas::{Maas, MaasOptions};
+use crate::redfish::{Redfish, RedfishLogin, RedfishOptions, Trust, WebClients};
+
+/// How long one call may take.
+const CALL: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(300);
+
+/// What a kind of device needs beside its endpoint. Secrets are loaded with the file.
+#[derive(Debug)]
+pub(super) enum How {
+    Ipmi(IpmiOptions),
+    Redfish(RedfishOptions),
+    Maas(MaasOptions),
+    Exec(ExecOptions),
+    /// A person.
+    Manual,
+}
+
+/// Reads what is left of a device's table.
+pub(super) fn how(kind: Option<Kind>, fields: &mut Fields<'_, '_>, found: &mut Findings<'_>) -> Option<How> {
+    let Some(kind) = kind else {
+        return Some(How::Manual);
+    };
+    match kind {
+        Kind::Ipmi => ipmi(fields, found),
+        Kind::Redfish => redfish(fields, found),
+        Kind::Maas => maas(fields, found),
+        Kind::Exec => exec(fields, found),
+    }
+}
+
+fn secret(at: usize, what: &str, source: &str, found: &mut Findings<'_>) -> Option<SecretString> {
+    let loaded = source.parse::<Source>().and_then(|source| source.load());
+    loaded
+        .map_err(|error| {
+            let below =
+                std::error::Error::source(&error).map_or_else(String::new, |below| format!(": {below}"));
+            found.add(at, format!("{what}: {error}{below}"));
+        })
+        .ok()
+}
+
+/// The secret a device cannot do without. Nothing but a place for it is written here.
+fn credential(fields: &mut Fields<'_, '_>, found: &mut Findings<'_>) -> Option<SecretString> {
+    let (at, source) = fields.needed("credential", found)?;
+    let what = format!("{}: credential", fields.what);
+    secret(at, &what, &source, found)
+}
+
+fn username(fields: &mut Fields<'_, '_>, found: &mut Findings<'_>) -> Option<String> {
+    fields.needed("username", found).map(|(_, text)| text)
+}
+
+fn ipmi(fields: &mut Fields<'_, '_>, found: &mut Findings<'_>) -> Option<How> {
+    let (user, password) = (username(fields, found), credential(fields, found));
+    let suite = fields.number("cipher_suite", 0..=255, found);
+    let privilege = fields.string("privilege", found);
+    let call = fields.seconds("call_timeout", CALL, found);
+    let program = fields.string("program", found);
+    let privilege = match privilege.as_ref().map(|(at, word)| (*at, word.as_str())) {
+        None | Some((_, "operator")) => Privilege::Operator,
+        Some((_, "administrator")) => Privilege::Administrator,
+        Some((at, _)) => {
+            found.add(
+                at,
+                format!("{}: privilege is operator or administrator", fields.what),
+            );
+            Privilege::Operator
+        }
+    };
+    let mut options = IpmiOptions::new("", "", user?, password?);
+    options.privilege = privilege;
+    options.cipher_suite = suite
+        .and_then(|suite| u8::try_from(suite).ok())
+        .unwrap_or(options.cipher_suite);
+    options.call_timeout = call.unwrap_or(options.call_timeout);
+    if let Some((_, program)) = program {
+        options.program = program.into();
+    }
+    Some(How::Ipmi(options))
+}
+
+fn redfish(fields: &mut Fields<'_, '_>, found: &mut Findings<'_>) -> Option<How> {
+    let (user, password) = (username(fields, found), credential(fields, found));
+    let mut trust = Vec::new();
+    let at = fields.place("fingerprint");
+    if let Some((_, path)) = fields.string("ca_file", found) {
+        trust.push(Trust::CaFile(path.into()));
+    }
+    if let Some((at, text)) = fields.string("fingerprint", found) {
+        match text.parse() {
+            Ok(fingerprint) => trust.push(Trust::Fingerprint(fingerprint)),
+            Err(error) => found.add(at, format!("{}: {error}", fields.what)),
+        }
+    }
+    if fields.bool("insecure", found) {
+        trust.push(Trust::Insecure);
+    }
+    if trust.len() > 1 {
+        let text = "write one of ca_file, fingerprint and insecure";
+        found.add(at, format!("{}: {text}", fields.what));
+    }
+    let login = fields.string("login", found);
+    let login = match login.as_ref().map(|(at, word)| (*at, word.as_str())) {
+        None | Some((_, "basic")) => RedfishLogin::Basic,
+        Some((_, "session")) => RedfishLogin::Session,
+        Some((at, _)) => {
+            found.add(at, format!("{}: login is basic or session", fields.what));
+            RedfishLogin::Basic
+        }
+    };
+    let allow_http = fields.bool("allow_http", found);
+    let call = fields.seconds("call_timeout", CALL, found);
+    let mut options = RedfishOptions::new("", "", user?, password?);
+    options.trust = trust.into_iter().next().unwrap_or_default();
+    options.login = login;
+    options.allow_http = allow_http;
+    options.call_timeout = call.unwrap_or(options.call_timeout);
+    options.clients = WebClients::default();
+    Some(How::Redfish(options))
+}
+
+fn maas(fields: &mut Fields<'_, '_>, found: &mut Findings<'_>) -> Option<How> {
+    let key = credential(fields, found);
+    let ca_file = fields
+        .string("ca_file", found)
+        .map(|(_, path)| PathBuf::from(path));
+    let allow_http = fields.bool("allow_http", found);
+    let call = fields.seconds("call_timeout", CALL, found);
+    let query = fields.seconds("query_timeout", CALL, found);
+    let mut options = MaasOptions::new("", key?);
+    options.ca_file = ca_file;
+    options.allow_http = allow_http;
+    options.timeout = call.unwrap_or(options.timeout);
+    options.query_timeout = query.unwrap_or(options.query_timeout);
+    Some(How::Maas(options))
+}
+
+fn exec(fields: &mut Fields<'_, '_>, found: &mut Findings<'_>) -> Option<How> {
+    let agent = fields.needed("agent", found);
+    let parameters = fields.texts("parameters", found);
+    let user = fields.string("username", found);
+    let mut sources = fields.texts("secrets", found);
+    if let Some(password) = fields.string("credential", found) {
+        sources.insert("password".to_owned(), password);
+    }
+    let plug_param = fields.string("plug_parameter", found);
+    let status = fields.seconds("status_timeout", CALL, found);
+    let command = fields.seconds("command_timeout", CALL, found);
+    let mut secrets = BTreeMap::new();
+    for (name, (at, source)) in sources {
+        let what = format!("{}: secret {name}", fields.what);
+        if let Some(secret) = secret(at, &what, &source, found) {
+            secrets.insert(name, secret);
+        }
+    }
+    for (name, (at, _)) in &parameters {
+        // Whoever can list processes or read the file must not find one here.
+        if name.contains("passw") || matches!(name.as_str(), "action" | "option" | "plug" | "port") {
+            let text =
+                format!("parameter {name} does not belong here: secrets go into secrets, the plug into plug");
+            found.add(*at, format!("{}: {text}", fields.what));
+        }
+    }
+    let mut options = ExecOptions::new("", agent?.1);
+    options.params = parameters
+        .into_iter()
+        .map(|(name, (_, value))| (name, value))
+        .collect();
+    if let Some((_, user)) = user {
+        options.params.insert("username".to_owned(), user);
+    }
+    options.secrets = secrets;
+    options.plug_param = match plug_param {
+        Some((_, name)) => (!name.is_empty()).then_some(name),
+        None => options.plug_param,
+    };
+    options.status_timeout = status.unwrap_or(options.status_timeout);
+    options.command_timeout = command.unwrap_or(options.command_timeout);
+    Some(How::Exec(options))
+}
+
+impl How {
+    /// Whether a device of this kind is nowhere without an endpoint.
+    pub(super) const fn wants_endpoint(&self) -> bool {
+        matches!(self, Self::Ipmi(_) | Self::Redfish(_) | Self::Maas(_))
+    }
+
+    /// The device at an endpoint; `None` if only a person can do it.
+    pub(super) fn build(
+        &self,
+        name: &str,
+        endpoint: &str,
+        clock: &Arc<dyn Clock>,
+    ) -> Result<Option<Arc<dyn Device>>, String> {
+        let clock = Arc::clone(clock);
+        let name = name.to_owned();
+        let device: Arc<dyn Device> = match self {
+            Self::Ipmi(options) => {
+                let (host, port) = host_and_port(endpoint)?;
+                let options = IpmiOptions {
+                    name,
+                    host,
+                    port: port.unwrap_or(options.port),
+                    ..options.clone()
+                };
+                Arc::new(Ipmi::new(options, clock).map_err(|error| chain(&error))?)
+            }
+            Self::Redfish(options) => {
+                let url = endpoint.to_owned();
+                let options = RedfishOptions {
+                    name,
+                    url,
+                    ..options.clone()
+                };
+                Arc::new(Redfish::new(options, clock).map_err(|error| chain(&error))?)
+            }
+            Self::Maas(options) => {
+                let url = endpoint.to_owned();
+                let options = MaasOptions {
+                    name,
+                    url,
+                    ..options.clone()
+                };
+                Arc::new(Maas::new(options, clock).map_err(|error| chain(&error))?)
+            }
+            Self::Exec(options) => {
+                let mut options = ExecOptions {
+                    name,
+                    ..options.clone()
+                };
+                if !endpoint.is_empty() {
+                    let (host, port) = host_and_port(endpoint)?;
+                    options.params.insert("ip".to_owned(), host);
+                    if let Some(port) = port {
+                        options.params.insert("ipport".to_owned(), port.to_string());
+                    }
+                    options.endpoint = Some(endpoint.to_owned());
+                }
+                Arc::new(Exec::new(options, clock).map_err(|error| chain(&error))?)
+            }
+            Self::Manual => return Ok(None),
+        };
+        Ok(Some(device))
+    }
+}
+
+/// `host`, `host:port`, `[v6]:port` or a bare v6 address.
+fn host_and_port(text: &str) -> Result<(String, Option<u16>), String> {
+    let wrong = || format!("{text:?} is no address such as bmc.example, 10.0.0.7:623 or [fe80::7]:623");
+    let (host, port) = if text.parse::<std::net::IpAddr>().is_ok() {
+        (text, None)
+    } else if let Some(rest) = text.strip_prefix('[') {
+        let (host, port) = rest.split_once(']').ok_or_else(wrong)?;
+        (host, port.strip_prefix(':'))
+    } else {
+        match text.split_once(':') {
+            Some((host, port)) => (host, Some(port)),
+            None => (text, None),
+        }
+    };
+    let port = port
+        .map(|port| port.parse::<u16>().map_err(|_| wrong()))
+        .transpose()?;
+    if !crate::address::is_host(host) || port == Some(0) {
+        return Err(wrong());
+    }
+    Ok((host.to_owned(), port))
+}
+
+/// An error with what is below it.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut below = error.source();
+    while let Some(error) = below {
+        text = format!("{text}: {error}");
+        below = error.source();
+    }
+    text
+}

@@ -1,0 +1,265 @@
+//! Patterns of host names, and texts made of what they catch.
+
+use std::fmt;
+
+use regex::Regex;
+
+/// Longest name, in bytes.
+const LONGEST: usize = 253;
+
+/// Whether a host's name may become part of an address, a plug or a command: nothing in it ends a word, begins an option or
+/// names another place.
+pub(super) fn is_plain(text: &str) -> bool {
+    !text.is_empty()
+        && text.len() <= LONGEST
+        && !text.starts_with(['-', '.'])
+        && !text.contains("..")
+        && text
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_'))
+}
+
+/// What host names look like: a glob (`compute-*`), or a regular expression between slashes (`/^r(\d+)-c(\d+)$/`).
+#[derive(Clone, Debug)]
+pub(super) struct Pattern {
+    /// `None` admits everything.
+    regex: Option<Regex>,
+    /// It admits one name and no other.
+    exact: bool,
+}
+
+impl Pattern {
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
+        let inside = text
+            .strip_prefix('/')
+            .map(|rest| rest.strip_suffix('/').unwrap_or_default());
+        let (source, exact) = match inside {
+            Some("") => return Err(format!("{text:?} is no regular expression between slashes")),
+            // A part of a name is not the name.
+            Some(regex) => (format!("^(?:{regex})$"), false),
+            None if text.is_empty() => return Err("an empty pattern admits nothing".into()),
+            None => {
+                let mut source = String::from("^");
+                for c in text.chars() {
+                    match c {
+                        '*' => source.push_str("(.*)"),
+                        '?' => source.push_str("(.)"),
+                        c if c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_') => {
+                            source.push_str(&regex::escape(c.encode_utf8(&mut [0; 4])));
+                        }
+                        c => return Err(format!("{text:?} has {c:?} in it, which no host name has")),
+                    }
+                }
+                source.push('$');
+                (source, !text.contains(['*', '?']))
+            }
+        };
+        let regex = regex::RegexBuilder::new(&source)
+            .size_limit(1 << 20)
+            .build()
+            .map_err(|error| format!("{text:?} is no pattern: {error}"))?;
+        Ok(Self {
+            regex: Some(regex),
+            exact,
+        })
+    }
+
+    /// Admits every name.
+    pub(super) const fn everything() -> Self {
+        Self {
+            regex: None,
+            exact: false,
+        }
+    }
+
+    pub(super) fn is_exact(&self) -> bool {
+        self.exact
+    }
+
+    /// The highest capture a text may name.
+    pub(super) fn captures(&self) -> usize {
+        let regex = self.regex.as_ref();
+        regex.map_or(0, |regex| regex.captures_len().saturating_sub(1))
+    }
+
+    /// What it catches of a host's name, if it admits it.
+    pub(super) fn catch(&self, host: &str) -> Option<Vec<String>> {
+        let Some(regex) = &self.regex else {
+            return Some(Vec::new());
+        };
+        let caught = regex.captures(host)?;
+        let parts = caught.iter().skip(1);
+        Some(
+            parts
+                .map(|part| part.map_or_else(String::new, |part| part.as_str().to_owned()))
+                .collect(),
+        )
+    }
+}
+
+/// A part of a [`Template`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Part {
+    Text(String),
+    /// `{host}`.
+    Host,
+    /// `{short}`: the name up to its first dot.
+    Short,
+    /// `{1}` to `{9}`.
+    Caught(usize),
+}
+
+/// A text with places for what is known of a host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Template {
+    parts: Vec<Part>,
+}
+
+impl Template {
+    /// The text as it is.
+    pub(super) fn plain(text: &str) -> Self {
+        Self {
+            parts: vec![Part::Text(text.to_owned())],
+        }
+    }
+
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
+        let mut parts = Vec::new();
+        let mut rest = text;
+        while let Some((before, after)) = rest.split_once('{') {
+            let Some((name, after)) = after.split_once('}') else {
+                return Err(format!("{text:?} has a {{ that is not closed"));
+            };
+            if !before.is_empty() {
+                parts.push(Part::Text(before.to_owned()));
+            }
+            parts.push(match (name, name.parse::<usize>()) {
+                ("host", _) => Part::Host,
+                ("short", _) => Part::Short,
+                (_, Ok(number @ 1..=9)) => Part::Caught(number),
+                (_, Ok(_) | Err(_)) => {
+                    return Err(format!(
+                        "{text:?} names {{{name}}}; there are {{host}}, {{short}} and {{1}} to {{9}}"
+                    ));
+                }
+            });
+            rest = after;
+        }
+        if rest.contains('}') {
+            return Err(format!("{text:?} has a }} without its {{"));
+        }
+        if !rest.is_empty() {
+            parts.push(Part::Text(rest.to_owned()));
+        }
+        Ok(Self { parts })
+    }
+
+    /// Whether it is another one for every host, if its patterns are.
+    pub(super) fn varies(&self) -> bool {
+        self.parts.iter().any(|part| !matches!(part, Part::Text(_)))
+    }
+
+    /// The highest capture it names.
+    pub(super) fn needs(&self) -> usize {
+        let caught = self.parts.iter().map(|part| match part {
+            Part::Caught(number) => *number,
+            Part::Text(_) | Part::Host | Part::Short => 0,
+        });
+        caught.max().unwrap_or_default()
+    }
+
+    /// The text for a host; `None` if the pattern has caught nothing where it needs something.
+    pub(super) fn fill(&self, host: &str, caught: &[String]) -> Option<String> {
+        let mut text = String::new();
+        for part in &self.parts {
+            let more = match part {
+                Part::Text(plain) => {
+                    text.push_str(plain);
+                    continue;
+                }
+                Part::Host => host,
+                Part::Short => host.split('.').next().unwrap_or_default(),
+                Part::Caught(number) => caught.get(number.checked_sub(1)?)?,
+            };
+            if more.is_empty() {
+                return None;
+            }
+            text.push_str(more);
+        }
+        Some(text)
+    }
+}
+
+impl fmt::Display for Template {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for part in &self.parts {
+            match part {
+                Part::Text(text) => f.write_str(text)?,
+                Part::Host => f.write_str("{host}")?,
+                Part::Short => f.write_str("{short}")?,
+                Part::Caught(number) => write!(f, "{{{number}}}")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pattern_admits_whole_names_and_catches_parts() {
+        for (pattern, host, caught) in [
+            ("compute-*", "compute-17", Some(vec!["17"])),
+            ("compute-*", "xcompute-17", None),
+            ("c?-*", "c1-a.b", Some(vec!["1", "a.b"])),
+            ("compute-1", "compute-11", None),
+            ("compute-1", "compute-1", Some(vec![])),
+            ("c.1", "cx1", None),
+            ("/r(\\d+)-c(\\d+)/", "r7-c12", Some(vec!["7", "12"])),
+            ("/r(\\d+)/", "r7-c12", None),
+            ("/a|b/", "ab", None),
+        ] {
+            let got = Pattern::parse(pattern).unwrap().catch(host);
+            let want = caught.map(|parts| parts.into_iter().map(str::to_owned).collect::<Vec<_>>());
+            assert_eq!(got, want, "{pattern} {host}");
+        }
+        for bad in ["", "//", "/(/", "/", "a b", "c[12]", "é*", "/(a{1000}){1000}/"] {
+            assert!(Pattern::parse(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_template_is_filled_or_refused() {
+        for (text, filled) in [
+            ("{host}-bmc.example:623", Some("r7-c1.dc-bmc.example:623")),
+            ("{short}", Some("r7-c1")),
+            ("10.0.{1}.{2}", Some("10.0.7.1")),
+            ("plain", Some("plain")),
+            ("{3}", None),
+        ] {
+            let template = Template::parse(text).unwrap();
+            let got = template.fill("r7-c1.dc", &["7".into(), "1".into()]);
+            assert_eq!(got.as_deref(), filled, "{text}");
+            assert_eq!(template.to_string(), text);
+        }
+        assert_eq!(Template::parse("{1}").unwrap().fill("h", &[String::new()]), None);
+        for bad in ["{", "}", "{0}", "{10}", "{user}", "{host", "a}b"] {
+            assert!(Template::parse(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn only_plain_names_become_part_of_anything() {
+        for good in ["compute-1", "c1.example.org", "C_1"] {
+            assert!(is_plain(good), "{good}");
+        }
+        let long = "x".repeat(254);
+        for bad in [
+            "", "-o", ".a", "a/b", "a@b", "a b", "a\nb", "a;b", "ä", "a..b", "{host}", &long,
+        ] {
+            assert!(!is_plain(bad), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,334 @@
+//! From the file's text to devices and rules.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tachi_domain::Timestamp;
+use tachi_engine::ports::Clock;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::build::{self, How};
+use super::fields::{Fields, Findings, Problem};
+use super::pattern::{self, Pattern, Template};
+use super::{Entry, Rule, Topology};
+use crate::device::Kind;
+
+/// A device's time for a power-off, in all.
+const LIMIT: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(3600);
+
+/// Between two questions.
+const POLL: std::ops::RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(60);
+
+/// See [`Topology::parse`].
+pub(super) fn read(source: &str, text: &str) -> Result<Topology, Vec<Problem>> {
+    let mut found = Findings::new(text);
+    let (table, errors) = DeTable::parse_recoverable(text);
+    for error in &errors {
+        let at = error.span().map_or(0, |span| span.start);
+        found.add(at, error.message());
+    }
+    if !errors.is_empty() {
+        return Err(found.end());
+    }
+    let mut devices: Vec<(usize, Arc<Entry>)> = Vec::new();
+    let mut names = BTreeSet::new();
+    for (at, table) in tables(table.get_ref(), "device", &mut found) {
+        let Some((at, entry)) = device(at, table, &mut found) else {
+            continue;
+        };
+        if !names.insert(entry.name.clone()) {
+            found.add(
+                at,
+                format!("device {:?}: there is another one of this name", entry.name),
+            );
+        }
+        devices.push((at, Arc::new(entry)));
+    }
+    let by_name: BTreeMap<String, Arc<Entry>> = devices
+        .iter()
+        .map(|(_, entry)| (entry.name.clone(), Arc::clone(entry)))
+        .collect();
+    let mut rules = Vec::new();
+    for (at, table) in tables(table.get_ref(), "hosts", &mut found) {
+        rules.push(rule(at, table, &by_name, &mut found));
+    }
+    for (key, value) in table.get_ref() {
+        if !["device", "hosts"].contains(&key.get_ref().as_ref()) {
+            let text = format!(
+                "{} is not known here: write [[device]] and [[hosts]]",
+                key.get_ref()
+            );
+            found.add(value.span().start, text);
+        }
+    }
+    if devices.is_empty() {
+        found.whole("it names no device: write at least one [[device]]");
+    }
+    if rules.is_empty() && !devices.is_empty() && !table.get_ref().contains_key("hosts") {
+        rules.push(every_host(&devices, &mut found));
+    }
+    let problems = found.end();
+    if problems.is_empty() {
+        Ok(Topology {
+            devices: devices.into_iter().map(|(_, entry)| entry).collect(),
+            rules,
+            source: source.to_owned(),
+        })
+    } else {
+        Err(problems)
+    }
+}
+
+/// The tables of an array of tables.
+fn tables<'t, 'i>(
+    all: &'t DeTable<'i>,
+    key: &str,
+    found: &mut Findings<'_>,
+) -> Vec<(usize, &'t DeTable<'i>)> {
+    let Some(value) = all.get(key) else {
+        return Vec::new();
+    };
+    let table = |one: &'t Spanned<DeValue<'i>>| Some((one.span().start, one.get_ref().as_table()?));
+    let tables: Option<Vec<_>> = value
+        .get_ref()
+        .as_array()
+        .and_then(|array| array.iter().map(table).collect());
+    tables.unwrap_or_else(|| {
+        found.add(value.span().start, format!("{key} must be written [[{key}]]"));
+        Vec::new()
+    })
+}
+
+/// Without a rule every device is a level of its own, for every host, in the order of the file.
+fn every_host(devices: &[(usize, Arc<Entry>)], found: &mut Findings<'_>) -> Rule {
+    for (at, entry) in devices {
+        if entry.endpoint.needs() > 0 || entry.plug.as_ref().is_some_and(|plug| plug.needs() > 0) {
+            let text = format!(
+                "device {:?} names a part of a pattern, and there is no [[hosts]]",
+                entry.name
+            );
+            found.add(*at, text);
+        }
+        same_machine(*at, entry, false, found);
+    }
+    Rule {
+        patterns: vec![Pattern::everything()],
+        levels: devices.iter().map(|(_, entry)| vec![Arc::clone(entry)]).collect(),
+    }
+}
+
+/// A device that is the same machine whichever host is meant must not be given to many: each would switch off the same.
+fn same_machine(at: usize, entry: &Entry, one_host: bool, found: &mut Findings<'_>) {
+    // A BMC has one machine: what its plug is called makes no difference.
+    let plug = entry.plug.as_ref().filter(|_| entry.kind != "ipmi");
+    let varies = entry.endpoint.varies() || plug.is_some_and(Template::varies);
+    let by_name = matches!(entry.kind, "maas" | "manual");
+    // What only a map names, a host that is not in it does not have.
+    let nowhere_else = entry.endpoint.to_string().is_empty() && !entry.endpoints.is_empty();
+    let mapped = !entry.plugs.is_empty() || nowhere_else;
+    if !varies && !by_name && !mapped && !one_host {
+        found.add(
+            at,
+            format!(
+                "device {:?} is one and the same machine for every host: write {{host}} into its endpoint or plug, list its \
+                 hosts in plugs or endpoints, or name one host that has it",
+                entry.name
+            ),
+        );
+    }
+}
+
+fn rule(
+    at: usize,
+    table: &DeTable<'_>,
+    devices: &BTreeMap<String, Arc<Entry>>,
+    found: &mut Findings<'_>,
+) -> Rule {
+    let mut fields = Fields::new("hosts", at, table);
+    let mut patterns = Vec::new();
+    for (at, text) in fields.list("match", found) {
+        match Pattern::parse(&text) {
+            Ok(pattern) => patterns.push(pattern),
+            Err(why) => found.add(at, format!("hosts: {why}")),
+        }
+    }
+    let captures = patterns.iter().map(Pattern::captures).min().unwrap_or_default();
+    let one_host = patterns.len() == 1 && patterns.iter().all(Pattern::is_exact);
+    let mut levels = Vec::new();
+    for names in fields.lists("levels", found) {
+        let mut level: Vec<Arc<Entry>> = Vec::new();
+        if names.is_empty() {
+            found.add(at, "hosts: a level without a device would prove nothing");
+        }
+        for (at, name) in names {
+            let Some(entry) = devices.get(&name) else {
+                found.add(at, format!("hosts: there is no device {name:?}"));
+                continue;
+            };
+            if level.iter().any(|other| other.name == name) {
+                found.add(at, format!("hosts: device {name:?} is twice in one level"));
+            }
+            let needs = entry.endpoint.needs();
+            let needs = needs.max(entry.plug.as_ref().map_or(0, Template::needs));
+            if needs > captures {
+                let text = format!(
+                    "hosts: device {name:?} needs {{{needs}}}, and a pattern here catches {captures} parts of a name"
+                );
+                found.add(at, text);
+            }
+            same_machine(at, entry, one_host, found);
+            level.push(Arc::clone(entry));
+        }
+        levels.push(level);
+    }
+    if levels.is_empty() {
+        found.add(at, "hosts: levels names no level");
+    }
+    fields.end(found);
+    Rule { patterns, levels }
+}
+
+/// The hosts of a map, each with what it is given.
+fn map(
+    texts: BTreeMap<String, (usize, String)>,
+    what: &str,
+    device: &str,
+    found: &mut Findings<'_>,
+) -> BTreeMap<String, String> {
+    let mut seen = BTreeSet::new();
+    let mut map = BTreeMap::new();
+    for (host, (at, value)) in texts {
+        if !pattern::is_plain(&host) {
+            found.add(at, format!("{device}: {host:?} cannot be a host's name"));
+        }
+        if value.is_empty() {
+            found.add(at, format!("{device}: host {host} has an empty {what}"));
+        }
+        if !seen.insert(value.clone()) {
+            found.add(
+                at,
+                format!("{device}: {what} {value:?} belongs to two hosts, and one of them would be switched off for the other"),
+            );
+        }
+        map.insert(host, value);
+    }
+    map
+}
+
+fn device(at: usize, table: &DeTable<'_>, found: &mut Findings<'_>) -> Option<(usize, Entry)> {
+    let mut fields = Fields::new("device", at, table);
+    let name = fields.needed("name", found);
+    if let Some((_, name)) = &name {
+        fields.what = format!("device {name:?}");
+    }
+    let kind = fields.needed("type", found);
+    let kind = kind.and_then(|(at, word)| match word.as_str() {
+        "manual" => Some(None),
+        word => match word.parse::<Kind>() {
+            Ok(kind) => Some(Some(kind)),
+            Err(error) => {
+                found.add(at, format!("{}: {error}, and manual", fields.what));
+                None
+            }
+        },
+    });
+    let what = fields.what.clone();
+    let template = |found: &mut Findings<'_>, field: Option<(usize, String)>| {
+        let (at, text) = field?;
+        Template::parse(&text)
+            .map_err(|why| found.add(at, format!("{what}: {why}")))
+            .ok()
+    };
+    let place = fields.place("endpoint");
+    let endpoint = fields.string("endpoint", found);
+    let endpoint = template(found, endpoint);
+    let plug = fields.string("plug", found);
+    let plug = template(found, plug);
+    let endpoints = fields.texts("endpoints", found);
+    let endpoints = map(endpoints, "endpoint", &what, found);
+    let plugs = fields.texts("plugs", found);
+    // A plug is a name at one endpoint: with one for each host it may be the same for all.
+    let plugs: BTreeMap<String, String> =
+        if endpoint.as_ref().is_some_and(Template::varies) || !endpoints.is_empty() {
+            plugs.into_iter().map(|(host, (_, plug))| (host, plug)).collect()
+        } else {
+            map(plugs, "plug", &what, found)
+        };
+    let limit = fields.seconds("timeout", LIMIT, found);
+    let poll = fields.seconds("poll", POLL, found);
+    let attempts = fields.number("attempts", 1..=10, found);
+    let out_of_service = fields.bool("out_of_service", found);
+    if kind == Some(Some(Kind::Ipmi)) && (plug.is_some() || !plugs.is_empty()) {
+        found.add(
+            at,
+            format!("{what}: a BMC has one machine and no plug; its hosts differ by endpoint"),
+        );
+    }
+    // Without a kind, nobody knows which of the other fields belong to it.
+    let (Some((name_at, name)), Some(kind)) = (name, kind) else {
+        return None;
+    };
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if name.is_empty() || name.len() > 64 || name.starts_with('-') || !name.chars().all(plain) {
+        found.add(
+            name_at,
+            format!("device {name:?}: a name is 1 to 64 letters, digits, and - _ ."),
+        );
+    }
+    let how = build::how(kind, &mut fields, found)?;
+    if how.wants_endpoint() && endpoint.is_none() && endpoints.is_empty() {
+        found.add(place, format!("{what}: endpoint is missing"));
+    }
+    check_endpoints(&how, endpoint.as_ref(), &endpoints, place, &what, found);
+    fields.end(found);
+    let limits = kind.map(Kind::limits);
+    let entry = Entry {
+        name,
+        kind: kind.map_or("manual", Kind::as_str),
+        endpoint: endpoint.unwrap_or_else(|| Template::plain("")),
+        plug,
+        endpoints,
+        plugs,
+        limit: limit.or(limits.map(|limits| limits.timeout)),
+        poll: poll.or(limits.map(|limits| limits.poll)),
+        attempts: attempts.unwrap_or(limits.map_or(1, |limits| u32::from(limits.attempts))),
+        out_of_service,
+        how,
+    };
+    Some((name_at, entry))
+}
+
+/// Addresses that can be looked at before a host is known are.
+fn check_endpoints(
+    how: &How,
+    endpoint: Option<&Template>,
+    endpoints: &BTreeMap<String, String>,
+    at: usize,
+    what: &str,
+    found: &mut Findings<'_>,
+) {
+    let clock: Arc<dyn Clock> = Arc::new(Still);
+    // Whatever a host's name is, it looks like this one.
+    let caught: Vec<String> = (0..9).map(|_| "1".to_owned()).collect();
+    let sample = endpoint.and_then(|endpoint| endpoint.fill("h1", &caught));
+    for text in sample.iter().chain(endpoints.values()) {
+        if let Err(why) = how.build("sample", text, &clock) {
+            found.add(at, format!("{what}: {why}"));
+        }
+    }
+}
+
+/// A device that is made to see whether it can be is asked nothing, so it needs no time.
+struct Still;
+
+impl Clock for Still {
+    fn wall(&self) -> Timestamp {
+        Timestamp::from_micros(0)
+    }
+
+    fn boot(&self) -> Duration {
+        Duration::ZERO
+    }
+}

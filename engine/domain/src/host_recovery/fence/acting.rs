@@ -1,0 +1,345 @@
+//! What is asked of the devices.
+
+use std::time::Duration;
+
+use super::super::asks::Topic;
+use super::super::{HoldKind, HostRecovery, Stage};
+use super::{CONTRADICTED_LIMIT, Failure, Order, Post};
+use crate::Elapsed;
+use crate::entity::host::MaintenanceReason;
+use crate::entity::notification::NotificationStatus;
+use crate::guard::Moment;
+use crate::level::{Device, Level};
+use crate::policy::FencingMode;
+use crate::proof::Proof;
+use crate::recovery::{Command, Now, Record, StepKind, Task};
+
+/// How often a device is told in one try of its level: once, and once more when half its time is over.
+const ORDERS: usize = 2;
+
+impl HostRecovery {
+    pub(in super::super) fn act_fencing(
+        &mut self,
+        now: Now,
+        record: &mut Record,
+        commands: &mut Vec<Command>,
+    ) {
+        if self.rejected.is_some() {
+            self.settle_now(record);
+            return;
+        }
+        self.follow(now, record, commands);
+        if self.hold.is_some() {
+            self.while_held(now, record, commands);
+            self.act_held_fence(now, record, commands);
+            return;
+        }
+        if let Some(why) = self.forbidden() {
+            // With the host told to power off, or moves under way, it must not be forgotten: the fence is followed to its
+            // proof, and nothing more is begun until it may.
+            if self.is_untouched() {
+                self.end(NotificationStatus::Ignored, Some(why), record);
+            } else if self.fence.ordered
+                && self.policy.fencing.asks_devices()
+                && self.want_levels(now, commands)
+            {
+                self.read_devices(now, commands);
+            }
+            return;
+        }
+        if self.asks.stopped {
+            return;
+        }
+        if !self.fence.ordered {
+            self.want_region(now, Duration::from_secs(1), commands);
+        }
+        self.want_service(now, Duration::from_secs(1), commands);
+        match self.policy.fencing {
+            FencingMode::Engine | FencingMode::DryRun => self.act_levels(now, record, commands),
+            FencingMode::External => self.act_fencing_external(now, record),
+        }
+    }
+
+    fn act_fencing_external(&mut self, now: Now, record: &mut Record) {
+        if self.service.is_silent() {
+            if !self.guards_are_content(Moment::Proof, now, record) {
+                return;
+            }
+            let proof = Proof::from_word(self.notification, now.elapsed);
+            self.proven(proof, now, record);
+        } else if let Some(heard) = self.service.heard() {
+            self.contradicted(&heard, now, record);
+        }
+    }
+
+    /// Whether it is known which devices the host has; asks, if it is not.
+    pub(in super::super) fn want_levels(&mut self, now: Now, commands: &mut Vec<Command>) -> bool {
+        if self.fence.levels.is_some() {
+            return true;
+        }
+        if self.asks.levels.is_none() {
+            self.asks.levels = Some(now.elapsed);
+            commands.push(Command::LearnLevels);
+        }
+        false
+    }
+
+    pub(in super::super) fn levels_learnt(&mut self, levels: Vec<Level>, now: Now, record: &mut Record) {
+        self.asks.levels = None;
+        if self.fence.levels.is_some() {
+            return;
+        }
+        // A level without a device would be proven off by nobody.
+        let levels: Vec<Level> = levels
+            .into_iter()
+            .filter(|level| !level.devices.is_empty())
+            .collect();
+        if levels.len() > 1 && self.stage == Stage::Fencing && self.hold.is_none() {
+            let names: Vec<String> = levels.iter().map(ToString::to_string).collect();
+            let text = format!(
+                "host {} is to be proven off by {}",
+                self.host,
+                names.join(", else by ")
+            );
+            record.step(Task::Fence, StepKind::Note, 0.1, text);
+        }
+        self.fence.levels = Some(levels);
+        self.fence.level = 0;
+        self.fence.level_began = now.elapsed;
+        self.asks.posts.clear();
+        record.head = true;
+    }
+
+    /// Works at the current level, and at the next when it has failed.
+    pub(super) fn act_levels(&mut self, now: Now, record: &mut Record, commands: &mut Vec<Command>) {
+        if !self.want_levels(now, commands) {
+            return;
+        }
+        let levels = self.fence.levels.as_ref().map_or(0, Vec::len);
+        for _ in 0..=levels {
+            let failure = match self.fence.current() {
+                None => Some(Failure {
+                    why: "no fence device is configured for it".to_owned(),
+                    lasting: false,
+                }),
+                Some(level) => self.level_failure(level, now),
+            };
+            let Some(failure) = failure else { break };
+            if !self.next_level(&failure, now, record) {
+                return;
+            }
+        }
+        if self.wants_order(now) {
+            if self.is_corroborated() {
+                if self.fence.ordered || self.guards_let(Moment::Order, now, record, commands) {
+                    self.order_off(now, record, commands);
+                }
+            } else if let Some(heard) = self.service.heard() {
+                self.contradicted(&heard, now, record);
+            }
+            // It has ended, or waits for a person: nothing more is asked.
+            if self.stage != Stage::Fencing || (self.hold.is_some() && !self.fence.retrying) {
+                return;
+            }
+        }
+        self.read_devices(now, commands);
+    }
+
+    /// Asks every device of the level whose time has come.
+    pub(in super::super) fn read_devices(&mut self, now: Now, commands: &mut Vec<Command>) {
+        for (index, device) in self.fence.devices().iter().enumerate() {
+            let post = self.asks.posts.entry(index).or_default();
+            if post.reading || post.ordering || now.elapsed < post.not_before {
+                continue;
+            }
+            post.reading = true;
+            commands.push(Command::ReadPower(device.target.clone()));
+        }
+    }
+
+    /// Why the current level has failed, if it has: one of its devices has.
+    fn level_failure(&self, level: &Level, now: Now) -> Option<Failure> {
+        level.devices.iter().enumerate().find_map(|(index, device)| {
+            let post = self.asks.posts.get(&index)?;
+            let overdue = || self.overdue(device, post, now);
+            let late = || overdue().map(|why| Failure { why, lasting: false });
+            let mut failure = post.failed.clone().or_else(late)?;
+            if level.devices.len() > 1 {
+                failure.why = format!("{}: {}", device.target, failure.why);
+            }
+            Some(failure)
+        })
+    }
+
+    /// A device has used up its time. What waited for its turn has not used the device's.
+    fn overdue(&self, device: &Device, post: &Post, now: Now) -> Option<String> {
+        // A question under way is answered first; one that hangs ends by its own deadline.
+        if post.first_off.is_some() || post.reading {
+            return None;
+        }
+        let limit = self.limit_of(device);
+        let over = |since: Elapsed| now.elapsed.since(since).saturating_sub(post.waited) >= limit;
+        let word = self.fence.last_word.as_deref().unwrap_or("it has not answered");
+        let seconds = limit.as_secs();
+        let ordered = self.fence.orders_of(&device.target).next().map(|order| order.at);
+        if ordered.is_some_and(over) {
+            return Some(format!(
+                "it was told to power off, and {seconds} s later it is not: {word}"
+            ));
+        }
+        let unclear = post.unclear_since.is_some_and(over);
+        unclear.then(|| format!("for {seconds} s it has not said whether the host is off: {word}"))
+    }
+
+    fn limit_of(&self, device: &Device) -> Duration {
+        device.limit.unwrap_or(self.policy.power_off_limit)
+    }
+
+    /// Whether a device is to be told, if Nova does not hear the host either.
+    fn wants_order(&self, now: Now) -> bool {
+        let devices = self.fence.devices().iter().enumerate();
+        devices
+            .into_iter()
+            .any(|(index, device)| self.may_order_off(index, device, now))
+    }
+
+    /// Whether a power-off may be sent: not while one may still take effect without an answer (R5), nor again before half of
+    /// the device's time is over once one was accepted.
+    fn may_order_off(&self, index: usize, device: &Device, now: Now) -> bool {
+        let Some(post) = self.asks.posts.get(&index) else {
+            return false;
+        };
+        if !post.not_off || post.ordering || post.failed.is_some() || now.elapsed < post.off_not_before {
+            return false;
+        }
+        // Whoever wrote an order without a name meant the host's only device, which may be any of these.
+        let same = |order: &&Order| {
+            order
+                .target
+                .as_ref()
+                .is_none_or(|target| *target == device.target)
+        };
+        let unanswered = self.fence.orders.iter().filter(|order| !order.answered);
+        if unanswered
+            .filter(same)
+            .any(|order| order.may_come(now.elapsed, &self.policy))
+        {
+            return false;
+        }
+        let mut orders = self.fence.orders_of(&device.target);
+        let Some(first) = orders.next() else {
+            return true;
+        };
+        let half = self.limit_of(device) / 2 + post.waited;
+        1 + orders.count() < ORDERS && now.elapsed.since(first.at) >= half
+    }
+
+    fn order_off(&mut self, now: Now, record: &mut Record, commands: &mut Vec<Command>) {
+        let word = self.fence.last_word.clone().unwrap_or_default();
+        let Some(level) = self.fence.current().cloned() else {
+            return;
+        };
+        if self.policy.fencing == FencingMode::DryRun {
+            let reason = format!(
+                "dry-run: host {} is reported down, Nova does not hear it, and {word}; {level} would now power it off, and \
+                 its instances would be evacuated. Nothing was done; reject the recovery",
+                self.host
+            );
+            record.step(Task::Fence, StepKind::Note, 0.3, reason.clone());
+            return self.hold(HoldKind::DryRun, reason, now, record);
+        }
+        for (index, device) in level.devices.iter().enumerate() {
+            if !self.may_order_off(index, device, now) {
+                continue;
+            }
+            let again = self.fence.orders_of(&device.target).next().is_some();
+            self.fence.orders.push(Order {
+                target: Some(device.target.clone()),
+                level: level.number,
+                at: now.elapsed,
+                limit: self.limit_of(device),
+                answered: false,
+                seen_off: false,
+            });
+            self.fence.ordered = true;
+            self.count_order(record);
+            let post = self.post(index);
+            post.ordering = true;
+            post.first_off = None;
+            post.latest_off = None;
+            if !again {
+                post.waited = Duration::ZERO;
+            }
+            record.head = true;
+            let text = if again {
+                format!(
+                    "half of its time is over and {word}: {} is told once more to power off {}",
+                    device.target, self.host
+                )
+            } else {
+                format!(
+                    "powering off {} by level {} ({}): it is reported down, Nova does not hear it, and {word}",
+                    self.host, level.number, device.target
+                )
+            };
+            record.step(Task::Fence, StepKind::Intent, 0.3, text);
+            commands.push(Command::PowerOff {
+                target: device.target.clone(),
+                reason: format!("{}: host recovery", self.mark()),
+            });
+        }
+        let host = self.host.clone();
+        self.no_trouble(Topic::Heard);
+        self.trouble(Topic::PowerOff, now, || format!("powering off host {host}"));
+    }
+
+    /// Nova still hears a host that is reported dead. Wait a while; then give the report up, so that a later one is not
+    /// taken for its repetition.
+    fn contradicted(&mut self, heard: &str, now: Now, record: &mut Record) {
+        if now.elapsed.since(self.fence.began) >= CONTRADICTED_LIMIT {
+            let message = format!(
+                "host {} is reported down, but {heard} and it is not known to be off: nothing was done",
+                self.host
+            );
+            if self.is_untouched() {
+                record.failed(Task::Fence, message.clone());
+                self.end(NotificationStatus::Failed, Some(message), record);
+            } else {
+                // Something of an earlier episode is still to be seen to: it must not be forgotten.
+                self.hold_fence(&message, now, record);
+            }
+        } else {
+            let host = self.host.clone();
+            self.trouble(Topic::Heard, now, || {
+                format!("host {host} is reported down, but {heard}: waiting")
+            });
+        }
+    }
+
+    pub(super) fn proven(&mut self, proof: Proof, now: Now, record: &mut Record) {
+        let sentence = proof.sentence(&self.host);
+        if self.policy.fencing == FencingMode::DryRun {
+            let reason = format!(
+                "dry-run: {sentence}; its instances would now be evacuated. Nothing was done; reject the recovery"
+            );
+            record.step(Task::Fence, StepKind::Note, 0.5, reason.clone());
+            return self.hold(HoldKind::DryRun, reason, now, record);
+        }
+        record.step(Task::Fence, StepKind::Outcome, 1.0, sentence);
+        record.proofs.push(proof.clone());
+        let word = proof.is_word();
+        self.proof = Some(proof);
+        self.no_trouble(Topic::Power);
+        self.no_trouble(Topic::PowerOff);
+        self.no_trouble(Topic::Heard);
+        self.fence_has_come_true(now, record);
+        // Clients see from now on that the host is not protected any more.
+        record.host = Some(MaintenanceReason::Recovery);
+        // What Nova heard before the proof says nothing about what comes after it.
+        let heard_last = self.service.last_heartbeat().filter(|_| word);
+        self.begin_again_with_service(now);
+        // A word is as good as the silence it was heard in: any later heartbeat contradicts it (R17).
+        self.service.mark = heard_last;
+        self.enter(Stage::Disabling, record);
+    }
+}

@@ -1,0 +1,278 @@
+//! What the devices say.
+
+use std::time::Duration;
+
+use super::super::asks::{Topic, backoff};
+use super::super::{HostRecovery, Stage};
+use super::{Failure, Order, Post};
+use crate::Elapsed;
+use crate::fault::{Fault, FaultClass};
+use crate::guard::Moment;
+use crate::level::Target;
+use crate::power::{Power, PowerReading};
+use crate::proof::{DatedReading, Proof};
+use crate::recovery::{Now, Record, StepKind, Task};
+
+/// How soon a device is asked again while the guards look around.
+const LOOKED: Duration = Duration::from_millis(300);
+
+impl HostRecovery {
+    /// How a device of the current level does.
+    pub(super) fn post(&mut self, index: usize) -> &mut Post {
+        self.asks.posts.entry(index).or_default()
+    }
+
+    /// `asked`: when the question was sent, and how long it had waited for its turn before.
+    pub(in super::super) fn power_read(
+        &mut self,
+        target: &Target,
+        asked: (Elapsed, Duration),
+        result: Result<PowerReading, Fault>,
+        now: Now,
+        record: &mut Record,
+    ) {
+        let (started, waited) = asked;
+        let Some(index) = self.fence.index_of(target) else {
+            return self.late_reading(started, result, now, record);
+        };
+        let post = self.post(index);
+        post.reading = false;
+        post.waited += waited;
+        let reading = match result {
+            Ok(reading) => reading,
+            Err(fault) => return self.power_not_read(index, &fault, now),
+        };
+        post.faults = 0;
+        if reading.power == Power::Unknown {
+            post.not_clear(now.elapsed);
+            let device = &reading.device;
+            self.trouble(Topic::Power, now, || {
+                format!(
+                    "{device} does not say whether the host is off ({:?})",
+                    reading.raw
+                )
+            });
+        } else {
+            post.unclear_since = None;
+            self.no_trouble(Topic::Power);
+        }
+        self.fence.last_word = Some(format!("{} says {:?}", reading.device, reading.raw));
+        if reading.power == Power::Off {
+            self.fence.saw_off(target, started);
+        }
+        let dated = DatedReading { started, reading };
+        if self.proof.is_some() {
+            self.power_read_after_proof(index, &dated, now, record);
+        } else if self.stage == Stage::Fencing {
+            self.power_read_before_proof(index, dated, now, record);
+        }
+    }
+
+    /// Of a device whose level was left. Whatever it says, it is not waited for; but a host that it sees on after another
+    /// level has proven it off is not proven off.
+    fn late_reading(
+        &mut self,
+        started: Elapsed,
+        result: Result<PowerReading, Fault>,
+        now: Now,
+        record: &mut Record,
+    ) {
+        let after = self.proof.as_ref().is_some_and(|proof| started > proof.since());
+        if let Ok(reading) = result
+            && after
+            && reading.power == Power::On
+        {
+            let how = format!(
+                "{} says {:?} after it was proven off",
+                reading.device, reading.raw
+            );
+            self.seen_alive(&how, now, record);
+        }
+    }
+
+    fn power_not_read(&mut self, index: usize, fault: &Fault, now: Now) {
+        let deciding = self.stage == Stage::Fencing && self.proof.is_none();
+        let hopeless = self.is_hopeless(index, fault);
+        let post = self.post(index);
+        post.first_off = None;
+        post.latest_off = None;
+        post.not_off = false;
+        post.faults = post.faults.saturating_add(1);
+        post.not_clear(now.elapsed);
+        post.not_before = now.elapsed.plus(backoff(post.faults));
+        if deciding && hopeless {
+            post.failed = Some(Failure {
+                why: format!("its power cannot be read: {}", fault.text),
+                lasting: is_lasting(fault),
+            });
+        }
+        self.fence.last_word = Some(fault.text.clone());
+        self.trouble(Topic::Power, now, || {
+            format!("the host's power cannot be read: {}", fault.text)
+        });
+    }
+
+    /// Whether this fault, after those before it, ends the device's level: at once if it is not a passing one; after its
+    /// attempts if there is another level to try.
+    fn is_hopeless(&self, index: usize, fault: &Fault) -> bool {
+        let faults = self.asks.posts.get(&index).map_or(0, |post| post.faults);
+        let device = self.fence.devices().get(index);
+        let attempts = device.map_or(1, |device| device.attempts);
+        is_lasting(fault) || (!self.fence.is_last() && faults.saturating_add(1) >= attempts)
+    }
+
+    fn power_read_before_proof(&mut self, index: usize, dated: DatedReading, now: Now, record: &mut Record) {
+        let Some(device) = self.fence.devices().get(index) else {
+            return;
+        };
+        // A reading asked for before the order says nothing about what the order did, nor one of an earlier try about now.
+        let ordered = self.fence.orders_of(&device.target).last().map(|order| order.at);
+        if dated.started < self.fence.level_began || ordered.is_some_and(|at| dated.started < at) {
+            return;
+        }
+        let poll = device.poll.unwrap_or(self.policy.power_poll);
+        let confirm = self.policy.power_confirm;
+        let post = self.asks.posts.entry(index).or_default();
+        post.not_off = dated.reading.power != Power::Off;
+        if post.not_off {
+            post.first_off = None;
+            post.latest_off = None;
+            post.not_before = now.elapsed.plus(poll);
+            return;
+        }
+        let Some(first) = &post.first_off else {
+            post.not_before = dated.started.plus(confirm);
+            post.first_off = Some(dated);
+            return;
+        };
+        let enough = first.started.plus(confirm);
+        if dated.started < enough || dated.started == first.started {
+            post.not_before = enough;
+            return;
+        }
+        post.not_before = now.elapsed.plus(poll);
+        post.latest_off = Some(dated);
+        let Some(proof) = self.level_is_off(now) else {
+            return;
+        };
+        // Nobody has ordered it off: whether it may be taken for lost is for the guards to say, by a young look around.
+        if !self.fence.ordered && !self.guards_are_content(Moment::Proof, now, record) {
+            self.post(index).not_before = now.elapsed.plus(LOOKED);
+            return;
+        }
+        self.proven(proof, now, record);
+    }
+
+    /// Every device of the level has said "off" twice, and lately enough to count together.
+    fn level_is_off(&self, now: Now) -> Option<Proof> {
+        let level = self.fence.current()?;
+        let mut pairs = Vec::new();
+        for index in 0..level.devices.len() {
+            let post = self.asks.posts.get(&index)?;
+            let (first, latest) = (post.first_off.as_ref()?, post.latest_off.as_ref()?);
+            if level.devices.len() > 1 && now.elapsed.since(latest.started) > self.policy.proof_age / 2 {
+                return None;
+            }
+            pairs.push((first, latest));
+        }
+        Proof::from_level(level.number, &pairs, self.policy.power_confirm)
+    }
+
+    /// R17: a host seen on ends all further submits of the episode. Unknown proves nothing either way; the proof just
+    /// grows old.
+    fn power_read_after_proof(&mut self, index: usize, dated: &DatedReading, now: Now, record: &mut Record) {
+        match dated.reading.power {
+            Power::Off => {
+                self.renew_proof(record, |proof| proof.renew_by_reading(index, dated));
+            }
+            Power::On => self.seen_alive(
+                &format!(
+                    "{} says {:?} after it was proven off",
+                    dated.reading.device, dated.reading.raw
+                ),
+                now,
+                record,
+            ),
+            Power::Unknown => {
+                let poll = now.elapsed.plus(self.policy.power_poll);
+                self.post(index).not_before = poll;
+            }
+        }
+    }
+
+    pub(in super::super) fn power_off_answered(
+        &mut self,
+        target: &Target,
+        result: Result<(), Fault>,
+        now: Now,
+        record: &mut Record,
+    ) {
+        let index = self.fence.index_of(target);
+        if let Some(index) = index {
+            self.post(index).ordering = false;
+        }
+        let waiting = |order: &Order| !order.answered && order.target.as_ref() == Some(target);
+        let Some(at) = self.fence.orders.iter().rposition(waiting) else {
+            return;
+        };
+        record.head = true;
+        let fault = match result {
+            Ok(()) => {
+                if let Some(order) = self.fence.orders.get_mut(at) {
+                    order.answered = true;
+                }
+                let text = format!("{target} has accepted the power-off; waiting for \"off\"");
+                record.step(Task::Fence, StepKind::Outcome, 0.5, text);
+                if let Some(index) = index {
+                    self.post(index).not_before = now.elapsed;
+                }
+                return;
+            }
+            Err(fault) => fault,
+        };
+        let text = format!("{target} has not accepted the power-off: {}", fault.text);
+        record.step(Task::Fence, StepKind::Outcome, 0.3, text);
+        self.fence.last_word = Some(fault.text.clone());
+        if fault.maybe_done {
+            // It may have taken effect: it is looked for, and not repeated before that is ruled out (R5).
+            return;
+        }
+        self.fence.orders.remove(at);
+        let Some(index) = index else { return };
+        let hopeless = self.is_hopeless(index, &fault);
+        let post = self.post(index);
+        post.faults = post.faults.saturating_add(1);
+        post.not_clear(now.elapsed);
+        post.off_not_before = now.elapsed.plus(backoff(post.faults));
+        if hopeless {
+            // It can be read, and somebody may switch the host off by hand: worth a look soon.
+            post.failed = Some(Failure {
+                why: format!("it cannot be powered off: {}", fault.text),
+                lasting: false,
+            });
+        }
+    }
+
+    /// A power-off has not left this engine: there is nothing to be looked for.
+    pub(in super::super) fn power_off_not_sent(&mut self, target: &Target) {
+        self.fence.not_sent(target);
+        if let Some(index) = self.fence.index_of(target) {
+            self.post(index).ordering = false;
+        }
+    }
+
+    /// A question has not left this engine.
+    pub(in super::super) fn power_not_asked(&mut self, target: &Target) {
+        if let Some(index) = self.fence.index_of(target) {
+            self.post(index).reading = false;
+        }
+    }
+}
+
+/// Whether it will be the same in a moment.
+fn is_lasting(fault: &Fault) -> bool {
+    match fault.class {
+        FaultClass::Permanent | FaultClass::Fatal => true,
+        FaultClass::Transient | FaultClass::Conflict => false,
+    }
+}

@@ -1,0 +1,703 @@
+//! Levels of devices: one after the other, all of a level together, and what happens when none of them helps.
+
+use std::time::Duration;
+
+use super::bed::{Bed, device, fault, levels, server, target, timeout, unavailable};
+use crate::Elapsed;
+use crate::entity::notification::NotificationStatus;
+use crate::fault::{Fault, FaultClass};
+use crate::host_recovery::{HoldKind, Stage};
+use crate::level::Level;
+use crate::policy::FencingMode;
+use crate::power::Power;
+use crate::proof::Basis;
+use crate::recovery::{Command, Life, Observation, Word};
+
+/// Fencing with these devices, and Nova does not hear the host.
+fn fencing(names: &[&[&str]]) -> Bed {
+    fencing_with(levels(names))
+}
+
+fn fencing_with(levels: Vec<Level>) -> Bed {
+    let mut bed = Bed::engine();
+    bed.levels = levels;
+    let mut bed = bed.begun();
+    bed.heartbeat_age(20_000).service();
+    bed
+}
+
+fn wrong_password() -> Fault {
+    fault(Some(401), FaultClass::Fatal, false)
+}
+
+/// Twice, far enough apart.
+fn off(bed: &mut Bed, name: &str) {
+    bed.device(name, Power::Off).tick(3_000).device(name, Power::Off);
+}
+
+/// The device says on for so long, asked every five seconds; the orders it was given meanwhile.
+fn on_for(bed: &mut Bed, name: &str, seconds: u64) -> usize {
+    let mut orders = 0;
+    for _ in 0..seconds / 5 {
+        bed.tick(5_000);
+        orders += bed.told().len();
+        if bed.told().is_empty() {
+            bed.device(name, Power::On);
+            orders += bed.told().len();
+        }
+        if !bed.told().is_empty() {
+            bed.ordered(name, Ok(()));
+        }
+    }
+    orders
+}
+
+fn held(bed: &Bed) -> Option<(HoldKind, &str)> {
+    let hold = bed.state.hold.as_ref()?;
+    Some((hold.kind, hold.reason.as_str()))
+}
+
+#[test]
+fn row01_already_off_is_a_proof_and_no_command_is_sent() {
+    let mut bed = fencing(&[&["bmc"], &["pdu"]]);
+    bed.device("bmc", Power::Off);
+    assert!(!bed.orders_off());
+    bed.tick(3_000).device("bmc", Power::Off);
+    assert!(!bed.orders_off() && !bed.state.fence.ordered);
+    assert!(bed.state.proof.is_some());
+}
+
+#[test]
+fn row02_off_after_a_second_or_eleven_is_success_and_after_forty_five_the_next_level() {
+    let limited = || {
+        let mut levels = levels(&[&["bmc"], &["pdu"]]);
+        levels[0].devices[0].limit = Some(Duration::from_secs(30));
+        levels[0].devices[0].poll = Some(Duration::from_secs(1));
+        fencing_with(levels)
+    };
+    for (after, level) in [(1_000, 1), (11_000, 1), (45_000, 2)] {
+        let mut bed = limited();
+        bed.device("bmc", Power::On);
+        assert_eq!(bed.told(), ["bmc"]);
+        let ordered = bed.at;
+        bed.ordered("bmc", Ok(()));
+        let mut fell = None;
+        while bed.at < ordered + after && fell.is_none() {
+            bed.tick(1_000);
+            fell = (bed.asked_devices() == ["pdu"]).then_some(bed.at - ordered);
+            if bed.told() == ["bmc"] {
+                bed.ordered("bmc", Ok(()));
+            }
+            if bed.at < ordered + after && fell.is_none() {
+                bed.device("bmc", Power::On);
+            }
+        }
+        if level == 1 {
+            off(&mut bed, "bmc");
+        } else {
+            assert_eq!(fell, Some(30_000), "at its limit, not before");
+            bed.device("pdu", Power::On);
+            assert_eq!(bed.told(), ["pdu"]);
+            bed.ordered("pdu", Ok(())).tick(1);
+            off(&mut bed, "pdu");
+        }
+        let proof = bed.state.proof.as_ref().unwrap();
+        assert!(
+            matches!(proof.basis(), Basis::Device { level: by, .. } if *by == level),
+            "{after} ms: {proof:?}"
+        );
+    }
+}
+
+#[test]
+fn row03_a_device_that_accepts_and_never_obeys_fails_its_level_and_nothing_is_evacuated() {
+    let mut bed = fencing(&[&["bmc"]]);
+    bed.device("bmc", Power::On).ordered("bmc", Ok(()));
+    let orders = 1 + on_for(&mut bed, "bmc", 150);
+    assert_eq!(orders, 2, "once, and once more at half-time");
+    let (kind, why) = held(&bed).unwrap();
+    assert_eq!(kind, HoldKind::Fence);
+    assert!(
+        why.contains("level 1 (bmc): it was told to power off, and 150 s later it is not: bmc says"),
+        "{why}"
+    );
+    assert!(bed.state.proof.is_none());
+    assert_eq!(bed.status, NotificationStatus::Running);
+}
+
+#[test]
+fn row03_the_second_order_is_sent_at_half_time_and_not_before() {
+    let mut bed = fencing(&[&["bmc"]]);
+    bed.device("bmc", Power::On).ordered("bmc", Ok(()));
+    assert_eq!(on_for(&mut bed, "bmc", 70), 0);
+    assert_eq!(on_for(&mut bed, "bmc", 5), 1, "75 of 150 s are over");
+}
+
+#[test]
+fn row04_any_device_that_says_on_after_the_proof_ends_all_submits() {
+    type Sign = fn(&mut Bed);
+    let cases: [(&str, Sign, bool); 4] = [
+        (
+            "the device of the proof",
+            |bed| {
+                bed.device("pdu-a", Power::On);
+            },
+            true,
+        ),
+        (
+            "the other device of its level",
+            |bed| {
+                bed.device("pdu-b", Power::On);
+            },
+            true,
+        ),
+        (
+            "a device of the level before, asked after the proof",
+            |bed| {
+                bed.device("bmc", Power::On);
+            },
+            true,
+        ),
+        (
+            "the same, asked before",
+            |bed| {
+                bed.device_at("bmc", 1, Power::On);
+            },
+            false,
+        ),
+    ];
+    for (name, sign, alive) in cases {
+        let mut bed = fencing(&[&["bmc"], &["pdu-a", "pdu-b"]]);
+        bed.device_fails("bmc", wrong_password());
+        bed.device("pdu-a", Power::Off)
+            .device("pdu-b", Power::Off)
+            .tick(3_000);
+        bed.device("pdu-a", Power::Off).device("pdu-b", Power::Off);
+        assert!(bed.state.proof.is_some(), "{name}");
+        bed.forced_down().inventory(vec![server(1)], vec![]);
+        bed.at += 1_000;
+        sign(&mut bed);
+        assert_eq!(
+            held(&bed).is_some_and(|(kind, _)| kind == HoldKind::Alive),
+            alive,
+            "{name}"
+        );
+        assert_eq!(bed.state.proof.is_none(), alive, "{name}");
+    }
+}
+
+#[test]
+fn row05_a_wrong_password_is_tried_once_and_the_next_level_at_once() {
+    let mut bed = fencing(&[&["bmc"], &["pdu"]]);
+    bed.device_fails("bmc", wrong_password());
+    assert_eq!(bed.asked_devices(), ["pdu"]);
+    let told = bed.record.steps.iter().any(|step| {
+        step.text.contains("level 1 (bmc): its power cannot be read")
+            && step.text.contains("Next is level 2 (pdu)")
+    });
+    assert!(told, "{:?}", bed.record.steps);
+    assert!(bed.record.head, "which level is next survives a crash");
+}
+
+#[test]
+fn row05_a_lasting_fault_is_not_tried_again_every_minute() {
+    let mut bed = fencing(&[&["bmc"]]);
+    bed.device_fails("bmc", wrong_password());
+    assert_eq!(held(&bed).unwrap().0, HoldKind::Fence);
+    let mut asked = 0;
+    for _ in 0..599 {
+        bed.tick(1_000);
+        asked += bed.asked_devices().len();
+        if bed.wants(|command| *command == Command::ReadService) {
+            bed.heartbeat_age(60_000).service();
+            asked += bed.asked_devices().len();
+        }
+    }
+    assert_eq!(asked, 0, "an account may be locked by it");
+    bed.tick(2_000);
+    assert_eq!(bed.asked_devices(), ["bmc"], "after ten minutes");
+}
+
+#[test]
+fn row06_an_unreachable_device_is_tried_twice_and_then_the_next_level() {
+    let mut bed = fencing(&[&["bmc"], &["pdu"]]);
+    bed.device_fails("bmc", timeout());
+    assert!(bed.asked_devices().is_empty(), "not at once");
+    let mut waited = 0;
+    while !bed.reads_power() {
+        bed.tick(500);
+        waited += 500;
+    }
+    assert!(waited <= 2_000 && bed.asked_devices() == ["bmc"], "{waited} ms");
+    bed.device_fails("bmc", timeout());
+    assert_eq!(bed.asked_devices(), ["pdu"]);
+}
+
+#[test]
+fn row06_where_there_is_no_other_level_passing_faults_are_borne_for_the_device_s_time() {
+    let mut bed = fencing(&[&["bmc"]]);
+    for _ in 0..5 {
+        bed.device_fails("bmc", unavailable());
+        assert!(held(&bed).is_none(), "at {}", bed.at);
+        bed.tick(20_000);
+    }
+    off(&mut bed, "bmc");
+    assert!(bed.state.proof.is_some());
+}
+
+#[test]
+fn row07_when_all_levels_fail_it_is_held_and_tried_again_every_minute_until_one_works() {
+    let mut bed = fencing(&[&["bmc"], &["pdu"]]);
+    for name in ["bmc", "bmc", "pdu"] {
+        bed.device_fails(name, timeout()).tick(2_000);
+    }
+    let mut failed = None;
+    for _ in 0..200 {
+        if failed.is_none() && held(&bed).is_some() {
+            failed = Some(bed.at);
+        }
+        if bed.asked_devices() == ["pdu"] {
+            bed.device_fails("pdu", timeout());
+        }
+        if failed.is_some() {
+            break;
+        }
+        bed.tick(1_000);
+    }
+    let failed = failed.expect("held when the last level has used up its time");
+    let (kind, why) = held(&bed).unwrap();
+    assert_eq!(kind, HoldKind::Fence);
+    assert!(
+        why.contains("level 1 (bmc)") && why.contains("level 2 (pdu)") && why.contains("again every 60 s"),
+        "{why}"
+    );
+    let said = bed.said;
+    let mut tries = Vec::new();
+    for _ in 0..130 {
+        bed.tick(1_000);
+        if bed.wants(|command| *command == Command::ReadService) {
+            bed.heartbeat_age(60_000).service();
+        }
+        for name in ["bmc", "pdu"] {
+            if bed.asked_devices() == [name] {
+                if name == "bmc" && tries.last().is_none_or(|last| bed.at - last > 20_000) {
+                    tries.push(bed.at);
+                }
+                bed.device_fails(name, timeout());
+            }
+        }
+        assert!(held(&bed).is_some(), "held is not lost while it is tried again");
+    }
+    assert!(
+        tries
+            .first()
+            .is_some_and(|at| (60_000..63_000).contains(&(at - failed))),
+        "{failed} {tries:?}"
+    );
+    assert!(
+        bed.said - said <= 3,
+        "the message does not flap: {}",
+        bed.said - said
+    );
+    // The device is repaired: nobody has to say so.
+    for _ in 0..300 {
+        bed.tick(1_000);
+        if bed.wants(|command| *command == Command::ReadService) {
+            bed.heartbeat_age(60_000).service();
+        }
+        if let [name] = bed.asked_devices()[..] {
+            let name = name.to_owned();
+            bed.device(&name, Power::Off);
+        }
+        if bed.state.proof.is_some() {
+            break;
+        }
+    }
+    assert!(bed.state.proof.is_some() && bed.state.hold.is_none());
+    assert_ne!(bed.state.stage, Stage::Fencing);
+}
+
+#[test]
+fn row07_a_host_that_returns_after_all_levels_have_failed_stays_manual() {
+    let mut bed = fencing(&[&["bmc"]]);
+    bed.device("bmc", Power::On).ordered("bmc", Ok(()));
+    on_for(&mut bed, "bmc", 150);
+    assert_eq!(held(&bed).unwrap().0, HoldKind::Fence);
+    bed.tick(10_000).heartbeat_age(1_000).service();
+    let (kind, why) = held(&bed).unwrap();
+    assert_eq!(kind, HoldKind::Fence);
+    assert!(why.contains("Nova shows it up"), "{why}");
+    let mut acted = 0;
+    for _ in 0..300 {
+        bed.tick(5_000).heartbeat_age(60_000).service();
+        acted += bed.asked_devices().len() + bed.told().len();
+    }
+    assert_eq!(
+        acted, 0,
+        "nothing is tried again by itself, even when it falls silent once more"
+    );
+    assert_eq!(bed.status, NotificationStatus::Running, "and it is not forgotten");
+    bed.say(Word::Approve);
+    assert_eq!(bed.asked_devices(), ["bmc"], "a person decides");
+}
+
+#[test]
+fn row07_no_level_is_begun_after_the_episode_s_deadline() {
+    let mut bed = fencing(&[&["a"], &["b"], &["c"], &["d"], &["e"]]);
+    for (level, name) in ["a", "b", "c", "d"].into_iter().enumerate() {
+        assert_eq!(bed.state.fence.level, level);
+        bed.device(name, Power::On).ordered(name, Ok(()));
+        on_for(&mut bed, name, 150);
+    }
+    let (_, why) = held(&bed).unwrap();
+    assert!(why.contains("600 s are over") && !why.contains("(e)"), "{why}");
+}
+
+#[test]
+fn row08_an_engine_killed_at_any_step_leaves_one_order_at_each_device() {
+    // Where the engine dies, and what the new one finds.
+    for (name, answered, found) in [
+        ("before the answer, and it took effect", false, Power::Off),
+        ("after the answer, and it took effect", true, Power::Off),
+        (
+            "before the answer, and nothing has happened yet",
+            false,
+            Power::On,
+        ),
+        ("after the answer, and nothing has happened yet", true, Power::On),
+    ] {
+        let mut bed = fencing(&[&["bmc"], &["pdu"]]);
+        bed.device("bmc", Power::On);
+        assert_eq!(bed.told(), ["bmc"], "{name}");
+        if answered {
+            bed.ordered("bmc", Ok(()));
+        }
+        bed.take_over();
+        bed.heartbeat_age(30_000).service();
+        assert_eq!(bed.asked_devices(), Vec::<&str>::new(), "asked once: {name}");
+        bed.tick(100).device("bmc", found);
+        assert!(!bed.orders_off(), "{name}");
+        for _ in 0..12 {
+            bed.tick(5_000).device("bmc", Power::Off);
+            assert!(!bed.orders_off(), "{name}");
+        }
+        assert!(bed.state.proof.is_some(), "{name}");
+    }
+}
+
+#[test]
+fn row08_which_level_is_tried_survives_the_engine() {
+    let mut bed = fencing(&[&["bmc"], &["pdu"]]);
+    bed.device_fails("bmc", wrong_password()).device("pdu", Power::On);
+    assert_eq!(bed.told(), ["pdu"]);
+    bed.levels = levels(&[&["other"]]);
+    bed.take_over();
+    assert_eq!(bed.asked_devices(), ["pdu"], "I10: not what is configured by now");
+    off(&mut bed, "pdu");
+    assert!(bed.state.proof.is_some());
+}
+
+#[test]
+fn row13_with_nova_down_after_the_proof_the_host_is_kept_off_and_not_fenced_again() {
+    let mut bed = fencing(&[&["bmc"]]);
+    bed.device("bmc", Power::On).ordered("bmc", Ok(())).tick(1);
+    off(&mut bed, "bmc");
+    assert!(bed.state.proof.is_some());
+    for _ in 0..120 {
+        bed.tick(5_000);
+        assert!(bed.told().is_empty());
+        if bed.reads_power() {
+            bed.device("bmc", Power::Off);
+        }
+        if bed.wants(|command| *command == Command::ReadService) {
+            bed.see(Observation::Service(Err(timeout())));
+        }
+        if bed.updates().is_some() {
+            bed.see(Observation::ServiceUpdated(Err(timeout())));
+        }
+    }
+    assert!(bed.state.proof.is_some() && bed.state.hold.is_none());
+}
+
+#[test]
+fn a_level_of_two_devices_is_off_when_both_are_and_each_is_told_by_itself() {
+    let mut bed = fencing(&[&["pdu-a", "pdu-b"]]);
+    assert_eq!(bed.asked_devices(), Vec::<&str>::new(), "both are asked already");
+    bed.device("pdu-a", Power::Off);
+    assert!(bed.told().is_empty());
+    bed.device("pdu-b", Power::On);
+    assert_eq!(bed.told(), ["pdu-b"], "the one that is on");
+    bed.ordered("pdu-b", Ok(()))
+        .tick(3_000)
+        .device("pdu-a", Power::Off);
+    assert!(bed.state.proof.is_none(), "one of two");
+    bed.device("pdu-b", Power::Off);
+    // The first one is asked on meanwhile, so that both are off at the same time.
+    for _ in 0..20 {
+        bed.tick(1_000);
+        if bed.asked_devices().contains(&"pdu-a") {
+            bed.device("pdu-a", Power::Off);
+        }
+    }
+    assert!(bed.state.proof.is_none());
+    bed.device("pdu-b", Power::Off);
+    let proof = bed.state.proof.as_ref().expect("both are off");
+    assert!(matches!(proof.basis(), Basis::Device { others, .. } if others.len() == 1));
+}
+
+#[test]
+fn r17_a_proof_of_two_devices_needs_both_read_again() {
+    let mut bed = fencing(&[&["pdu-a", "pdu-b"]]);
+    bed.device("pdu-a", Power::Off)
+        .device("pdu-b", Power::Off)
+        .tick(3_000);
+    bed.device("pdu-a", Power::Off).device("pdu-b", Power::Off);
+    assert!(bed.state.proof.is_some() && bed.updates().is_some());
+    bed.see(Observation::ServiceUpdated(Err(timeout())));
+    bed.tick(31_000);
+    assert_eq!(bed.asked_devices(), ["pdu-a", "pdu-b"]);
+    bed.device("pdu-a", Power::Off);
+    assert!(bed.updates().is_none(), "half of it is old");
+    bed.device("pdu-b", Power::Off);
+    assert!(bed.updates().is_some());
+}
+
+#[test]
+fn i6_garbage_of_every_device_is_never_off() {
+    let mut bed = fencing(&[&["a"], &["b", "c"]]);
+    for _ in 0..400 {
+        bed.tick(1_000);
+        for name in ["a", "b", "c"] {
+            bed.device(name, Power::Unknown);
+            bed.ordered(name, Err(timeout()));
+        }
+    }
+    assert!(bed.state.proof.is_none());
+    assert_eq!(held(&bed).unwrap().0, HoldKind::Fence);
+}
+
+#[test]
+fn i4_once_a_power_command_was_sent_nothing_ends_by_itself() {
+    let mut bed = fencing(&[&["bmc"], &["pdu"]]);
+    bed.device("bmc", Power::On);
+    assert!(bed.orders_off());
+    bed.ordered("bmc", Err(fault(Some(403), FaultClass::Permanent, false)));
+    // The host is back, and a segment disabled, and whatever else.
+    for round in 0..300 {
+        bed.tick(1_000).heartbeat_age(500).service();
+        bed.pulse(round % 2 == 0, false);
+        bed.device("pdu", Power::On);
+        assert_eq!(bed.status, NotificationStatus::Running, "at {}", bed.at);
+    }
+    assert!(bed.state.hold.is_some());
+}
+
+#[test]
+fn i10_devices_that_change_in_the_file_do_not_change_the_targets_of_an_episode() {
+    let mut bed = fencing(&[&["bmc"]]);
+    bed.device("bmc", Power::On).ordered("bmc", Ok(()));
+    bed.levels = levels(&[&["other"]]);
+    on_for(&mut bed, "bmc", 150);
+    assert_eq!(held(&bed).unwrap().0, HoldKind::Fence);
+    bed.tick(1_000).heartbeat_age(60_000).service();
+    bed.tick(60_000);
+    assert_eq!(bed.asked_devices(), ["bmc"], "the next try of the same episode");
+    bed.say(Word::Approve);
+    assert_eq!(bed.asked_devices(), ["other"], "a person has begun a new one");
+}
+
+#[test]
+fn a_host_without_a_device_is_held_and_found_one_for_when_there_is() {
+    let mut bed = fencing(&[]);
+    let (kind, why) = held(&bed).unwrap();
+    assert_eq!(kind, HoldKind::Fence);
+    assert!(why.contains("no fence device is configured"), "{why}");
+    bed.levels = levels(&[&["bmc"]]);
+    bed.tick(1_000).heartbeat_age(60_000).service();
+    bed.tick(60_000);
+    assert_eq!(bed.asked_devices(), ["bmc"]);
+}
+
+#[test]
+fn r5_a_late_power_off_of_a_level_that_was_left_is_waited_for_before_the_host_is_handed_back() {
+    for (name, answer, quiet_after) in [
+        // 150 s that the device may take, and 60 s for a proxy.
+        ("accepted, and never seen to be done", Ok(()), 210_000),
+        ("not answered", Err(timeout()), 80_000),
+    ] {
+        let mut bed = fencing(&[&["bmc"], &["pdu"]]);
+        bed.device("bmc", Power::On).ordered("bmc", answer);
+        let ordered = bed.at;
+        bed.tick(1_000).device_fails("bmc", wrong_password());
+        off(&mut bed, "pdu");
+        assert!(bed.state.proof.is_some(), "{name}");
+        let quiet = |bed: &Bed, at: u64| {
+            bed.state
+                .fence
+                .is_quiet(Elapsed::from_millis(at), &bed.state.policy)
+        };
+        assert!(!quiet(&bed, ordered + quiet_after - 1), "{name}");
+        assert!(quiet(&bed, ordered + quiet_after), "{name}");
+    }
+}
+
+#[test]
+fn r5_an_order_its_own_device_was_seen_to_obey_is_over() {
+    let mut bed = fencing(&[&["bmc"]]);
+    bed.device("bmc", Power::On).ordered("bmc", Ok(())).tick(1);
+    off(&mut bed, "bmc");
+    assert!(
+        bed.state
+            .fence
+            .is_quiet(Elapsed::from_millis(bed.at), &bed.state.policy)
+    );
+}
+
+#[test]
+fn a_device_s_time_does_not_run_while_its_calls_wait_for_their_turn() {
+    let mut bed = fencing(&[&["bmc"], &["pdu"]]);
+    bed.device("bmc", Power::On).ordered("bmc", Ok(()));
+    for _ in 0..4 {
+        bed.tick(45_000);
+        let reading = crate::power::PowerReading {
+            power: Power::On,
+            raw: "on".into(),
+            device: "bmc".into(),
+            at: crate::Timestamp::from_micros(0),
+        };
+        bed.see(Observation::Power {
+            target: target("bmc"),
+            started: Elapsed::from_millis(bed.at),
+            waited: Duration::from_secs(40),
+            result: Ok(reading),
+        });
+        if !bed.told().is_empty() {
+            bed.ordered("bmc", Ok(()));
+        }
+    }
+    assert_eq!(bed.state.fence.level, 0, "180 s, 160 of them in a queue");
+}
+
+#[test]
+fn dry_run_says_what_it_would_do_and_does_nothing() {
+    let dry = |reported: &str| Bed::with(reported, |policy| policy.fencing = FencingMode::DryRun);
+    let mut bed = dry("UNKNOWN").begun();
+    bed.heartbeat_age(20_000).service().power(Power::On);
+    let (kind, why) = held(&bed).unwrap();
+    assert_eq!(kind, HoldKind::DryRun);
+    assert!(
+        why.starts_with("dry-run: ") && why.contains("level 1 (bmc) would now power it off"),
+        "{why}"
+    );
+    let mut bed = dry("NORMAL").begun();
+    bed.heartbeat_age(20_000).service();
+    off(&mut bed, "bmc");
+    let (kind, why) = held(&bed).unwrap();
+    assert_eq!(kind, HoldKind::DryRun);
+    assert!(why.contains("is off: bmc said"), "{why}");
+    assert!(bed.state.proof.is_none() && bed.record.host.is_none());
+    let mut writes = 0;
+    for _ in 0..50 {
+        bed.tick(5_000);
+        writes += bed.commands.iter().filter(|command| command.is_write()).count();
+    }
+    assert_eq!(writes, 0);
+    bed.say(Word::Approve);
+    off(&mut bed, "bmc");
+    assert_eq!(
+        held(&bed).unwrap().0,
+        HoldKind::DryRun,
+        "approve looks again and no more"
+    );
+    bed.say(Word::Reject);
+    assert_eq!(bed.record.life, Some(Life::Closed));
+}
+
+#[test]
+fn stopped_fencing_holds_everything_before_the_proof_and_drops_nothing() {
+    let mut bed = Bed::engine().begun();
+    bed.see(Observation::FencingStopped(true));
+    bed.heartbeat_age(20_000).service();
+    let mut asked = 0;
+    for _ in 0..20 {
+        bed.tick(5_000).power(Power::On);
+        asked += bed.told().len();
+    }
+    assert_eq!(asked, 0);
+    assert!(
+        bed.message
+            .as_deref()
+            .unwrap()
+            .starts_with("held: fencing is stopped")
+    );
+    assert_eq!(bed.status, NotificationStatus::Running);
+    bed.see(Observation::FencingStopped(false)).tick(100);
+    assert_eq!(bed.told(), ["bmc"], "it goes on by itself");
+    // Of a host that is proven off the instances are moved all the same.
+    let mut bed = Bed::engine().proven();
+    bed.forced_down().see(Observation::FencingStopped(true));
+    bed.inventory(vec![server(1)], vec![]);
+    assert!(bed.wants(|command| matches!(command, Command::Lock { .. })));
+}
+
+#[test]
+fn a_row_of_a_version_that_knew_one_device_is_gone_on_with() {
+    let mut bed = fencing(&[&["bmc"], &["pdu"]]);
+    bed.device("bmc", Power::On);
+    let head = bed.state.head().unwrap();
+    let mut old: serde_json::Value = serde_json::from_str(&head).unwrap();
+    old["version"] = 1.into();
+    let at = old["fence"]["orders"][0]["at"].clone();
+    old["fence"] = serde_json::json!({
+        "began": 0, "first_off": null, "off": { "at": at, "answered": false }, "first_order": at,
+        "ordered": true, "not_off": true, "last_word": "bmc says \"On\"", "faults": 0,
+    });
+    bed.journalled(old.to_string());
+    bed.take_over();
+    bed.heartbeat_age(30_000).service();
+    assert_eq!(bed.state.fence.levels.as_deref(), Some(bed.levels.as_slice()));
+    bed.tick(1_000).device("bmc", Power::On);
+    assert!(
+        !bed.orders_off(),
+        "R5: the order of the old version may still take effect"
+    );
+    assert!(
+        !bed.state
+            .fence
+            .is_quiet(Elapsed::from_millis(bed.at), &bed.state.policy)
+    );
+    while bed.at < 85_000 {
+        bed.tick(5_000);
+        if bed.told().is_empty() && bed.reads_power() {
+            bed.device("bmc", Power::On);
+        }
+        if bed.orders_off() {
+            break;
+        }
+    }
+    assert_eq!(bed.told(), ["bmc"], "D + Q are over");
+    assert_eq!(
+        bed.state
+            .fence
+            .orders
+            .iter()
+            .filter(|order| order.target.is_some())
+            .count(),
+        1
+    );
+}
+
+#[test]
+fn a_level_that_names_no_device_is_no_level() {
+    let empty = Level {
+        number: 1,
+        devices: Vec::new(),
+    };
+    let mut second = levels(&[&["x"]]).remove(0);
+    second.number = 2;
+    second.devices = vec![device("bmc")];
+    let mut bed = fencing_with(vec![empty, second]);
+    off(&mut bed, "bmc");
+    let proof = bed.state.proof.as_ref().unwrap();
+    assert!(matches!(proof.basis(), Basis::Device { level: 2, .. }));
+}

@@ -1,0 +1,62 @@
+//! `tachi fence`.
+
+use clap::{Args, Subcommand};
+
+use super::{ConfigArgs, Format};
+
+/// `tachi fence`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum FenceCommand {
+    /// Show a host's levels, and what each of their devices says now
+    Status(FenceHostArgs),
+    /// Test everything a power-off of a host needs, except the command; exit code 1 if anything would fail
+    Test(FenceHostArgs),
+    /// The same for many hosts: every device of every registered host with --all; exit code 1 if any would fail
+    Check(FenceCheckArgs),
+    /// Power a host off, level by level, until it is confirmed off by two readings
+    Off(FenceSwitchArgs),
+    /// Power a host on that is confirmed off, unless a recovery of it is open or a power-off may still take effect
+    On(FenceSwitchArgs),
+}
+
+/// One host.
+#[derive(Debug, Args)]
+pub(crate) struct FenceHostArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+    /// The host, as Nova names it
+    pub(crate) host: String,
+    /// Form of the answer
+    #[arg(short = 'f', long, value_enum, default_value_t = Format::Table)]
+    pub(crate) format: Format,
+}
+
+/// `tachi fence check`.
+#[derive(Debug, Args)]
+pub(crate) struct FenceCheckArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+    /// Every registered host
+    #[arg(long, conflicts_with = "hosts")]
+    pub(crate) all: bool,
+    /// These hosts; without any and without --all only the devices' file is checked
+    pub(crate) hosts: Vec<String>,
+    /// Form of the answer
+    #[arg(short = 'f', long, value_enum, default_value_t = Format::Table)]
+    pub(crate) format: Format,
+}
+
+/// `tachi fence off` and `on`.
+#[derive(Debug, Args)]
+pub(crate) struct FenceSwitchArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+    /// The host, as Nova names it
+    pub(crate) host: String,
+    /// Do not ask
+    #[arg(long)]
+    pub(crate) yes: bool,
+    /// Why; goes into the log
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: Option<String>,
+}

@@ -1,0 +1,47 @@
+//! `tachi fence`: what an operator can see of fence devices, and do with them.
+
+mod check;
+mod switch;
+
+use std::sync::Arc;
+
+use tachi_engine::SystemClock;
+use tachi_engine::ports::Clock;
+use tachi_fence::Fencers;
+
+use super::{Failure, command_settings};
+use crate::cli::{ConfigArgs, FenceCommand};
+use crate::logging::{self, Logging};
+use crate::settings::Settings;
+
+/// Carries out one of them.
+pub(crate) async fn run(command: FenceCommand) -> Result<u8, Failure> {
+    // What is switched is told to whoever watches.
+    let switches = matches!(command, FenceCommand::Off(_) | FenceCommand::On(_));
+    logging::start(Logging {
+        debug: false,
+        json: false,
+        quiet: !switches,
+    });
+    match command {
+        FenceCommand::Status(args) => check::status(args).await,
+        FenceCommand::Test(args) => check::test(args).await,
+        FenceCommand::Check(args) => check::check(args).await,
+        FenceCommand::Off(args) => switch::off(args).await,
+        FenceCommand::On(args) => switch::on(args).await,
+    }
+}
+
+/// The settings, and the devices that are configured.
+fn devices(config: &ConfigArgs) -> Result<(Settings, Arc<Fencers>), Failure> {
+    let settings = command_settings(config)?;
+    if !settings.fencing.is_configured() {
+        return Err(Failure::usage(
+            "no fence device is configured: write /etc/tachi/fencing.toml, or [fencing] maas_url",
+        ));
+    }
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let topology = settings.fencing.topology()?;
+    let fencers = Fencers::new(topology, clock).at_once(settings.fencing.at_once);
+    Ok((settings, Arc::new(fencers)))
+}

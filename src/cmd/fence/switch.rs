@@ -1,0 +1,290 @@
+//! `tachi fence off` and `on`: by hand, with the same devices, limits and proofs as the engine.
+
+use std::io::{BufRead as _, IsTerminal as _, Write as _};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tachi_domain::Timestamp;
+use tachi_domain::level::{Level, Target};
+use tachi_domain::power::Power;
+use tachi_domain::recovery::Life;
+use tachi_engine::SystemClock;
+use tachi_engine::ports::audit::{AuditAction, AuditPhase, AuditResult};
+use tachi_engine::ports::operator::{RecoveryFilter, Story};
+use tachi_engine::ports::{AuditEntry, AuditSink, CallError, Clock, Fencer as _, OperatorDesk as _, Work};
+use tachi_fence::Fencers;
+
+use super::check::word;
+use super::devices;
+use crate::cli::FenceSwitchArgs;
+use crate::cmd::Failure;
+use crate::settings::Settings;
+use crate::{out, wiring};
+
+/// How many of the host's last recoveries are looked at for orders that may still take effect.
+const LOOKED_AT: u64 = 5;
+
+/// What a device may need for an order it has accepted, if nobody knows better: MAAS tries again for so long.
+const LONGEST: Duration = Duration::from_secs(150);
+
+/// Sends power commands, each after its line is in the audit log.
+struct Hand {
+    fencers: Arc<Fencers>,
+    audit: Arc<dyn AuditSink>,
+    settings: Settings,
+    host: String,
+    who: String,
+    reason: String,
+}
+
+impl Hand {
+    fn new(args: &FenceSwitchArgs, verb: &str) -> Result<Self, Failure> {
+        let (settings, fencers) = devices(&args.config)?;
+        let who = crate::cmd::recovery::who(args.reason.as_deref())?;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        Ok(Self {
+            audit: wiring::audit(&settings, &clock, &who)?,
+            fencers,
+            settings,
+            host: args.host.clone(),
+            reason: format!("tachi fence {verb} by {who}"),
+            who,
+        })
+    }
+
+    fn entry(&self, action: AuditAction, phase: AuditPhase, level: u32, target: &Target) -> AuditEntry {
+        let mut entry = AuditEntry::new(action, phase, &self.host);
+        entry.operator = Some(self.who.clone());
+        entry.level = Some(level);
+        entry.device = Some(format!("{target} at {}", target.endpoint));
+        entry.text.clone_from(&self.reason);
+        entry
+    }
+
+    /// One power command; nothing is sent that the audit log does not have.
+    async fn command(&self, on: bool, level: u32, target: &Target) -> Result<(), String> {
+        let action = if on {
+            AuditAction::PowerOn
+        } else {
+            AuditAction::PowerOff
+        };
+        let intent = self.entry(action, AuditPhase::Intent, level, target);
+        let written = self.audit.write(intent).await;
+        written.map_err(|error| format!("not sent: {error}: {}", error.source))?;
+        let _turn = self.fencers.turn(&self.host, target, Work::Switch).await;
+        let answer = if on {
+            self.fencers.power_on(&self.host, target, &self.reason).await
+        } else {
+            self.fencers.power_off(&self.host, target, &self.reason).await
+        };
+        let mut outcome = self.entry(action, AuditPhase::Outcome, level, target);
+        outcome.result = Some(match &answer {
+            Ok(()) => AuditResult::Ok,
+            Err(_) => AuditResult::Permanent,
+        });
+        if let Err(error) = &answer {
+            outcome.text.clone_from(&error.fault.text);
+        }
+        // What came of it is worth a line, and no reason to fail.
+        if let Err(error) = self.audit.write(outcome).await {
+            out::note(format!("tachi: {error}: {}", error.source));
+        }
+        answer.map_err(|error| error.fault.text)
+    }
+}
+
+/// Powers a host off and proves it, level by level.
+pub(super) async fn off(args: FenceSwitchArgs) -> Result<u8, Failure> {
+    let hand = Hand::new(&args, "off")?;
+    let levels = levels(&hand.fencers, &args.host)?;
+    confirm(&args, "power off", "everything that runs on it ends")?;
+    for level in &levels {
+        out::line(format!("{level}"));
+        match switch_off(&hand, level).await {
+            Ok(proof) => {
+                out::line(format!("{} is off: {proof}", args.host));
+                return Ok(crate::DONE);
+            }
+            Err(why) => out::line(format!("  failed: {why}")),
+        }
+    }
+    Err(Failure::told(format!(
+        "{} is not confirmed off: every level has failed",
+        args.host
+    )))
+}
+
+/// Powers a host on, if nothing speaks against it.
+pub(super) async fn on(args: FenceSwitchArgs) -> Result<u8, Failure> {
+    let hand = Hand::new(&args, "on")?;
+    let levels = levels(&hand.fencers, &args.host)?;
+    if let Some(why) = forbidden(&hand.settings, &args.host).await? {
+        return Err(Failure::told(format!("{} is not powered on: {why}", args.host)));
+    }
+    confirm(&args, "power on", "Nova may begin to use it")?;
+    let Some(level) = levels.first() else {
+        return Err(Failure::told("it has no level"));
+    };
+    // Some controllers switch on by a cycle: a host that runs would lose everything.
+    for device in &level.devices {
+        for _ in 0..2 {
+            let power = read(&hand.fencers, &args.host, &device.target).await;
+            let power = power.map_err(|error| Failure::new("looking at the host's power", error))?;
+            if power != Power::Off {
+                return Err(Failure::told(format!(
+                    "{} is not powered on: {} says it is {}, not off",
+                    args.host,
+                    device.target,
+                    word(power)
+                )));
+            }
+            tokio::time::sleep(hand.settings.policy.power_confirm).await;
+        }
+    }
+    for device in &level.devices {
+        let sent = hand.command(true, level.number, &device.target).await;
+        sent.map_err(|why| Failure::told(format!("{} is not powered on: {why}", args.host)))?;
+        out::line(format!(
+            "{} has accepted the power-on of {}",
+            device.target, args.host
+        ));
+    }
+    Ok(crate::DONE)
+}
+
+fn levels(fencers: &Fencers, host: &str) -> Result<Vec<Level>, Failure> {
+    let resolved = fencers.resolve(host);
+    for (number, why) in &resolved.notes {
+        out::note(format!("tachi: level {number} cannot be used: {why}"));
+    }
+    let levels = resolved.levels();
+    if levels.is_empty() {
+        return Err(Failure::told(format!(
+            "no fence device can be used for host {host}"
+        )));
+    }
+    Ok(levels)
+}
+
+/// Asks, unless told not to.
+fn confirm(args: &FenceSwitchArgs, what: &str, consequence: &str) -> Result<(), Failure> {
+    if args.yes {
+        return Ok(());
+    }
+    if !std::io::stdin().is_terminal() {
+        return Err(Failure::usage(format!(
+            "nobody can be asked whether to {what} {}: say --yes",
+            args.host
+        )));
+    }
+    let mut to = std::io::stderr();
+    // If the question cannot be shown, nobody answers it.
+    let _ = write!(
+        to,
+        "{what} {}: {consequence}. Type the host's name to go on: ",
+        args.host
+    );
+    let _ = to.flush();
+    let mut answer = String::new();
+    let read = std::io::stdin().lock().read_line(&mut answer);
+    if read.is_ok() && answer.trim() == args.host {
+        return Ok(());
+    }
+    Err(Failure::told("nothing was done"))
+}
+
+async fn read(fencers: &Fencers, host: &str, target: &Target) -> Result<Power, CallError> {
+    let _turn = fencers.turn(host, target, Work::Read).await;
+    Ok(fencers.read_power(host, target).await?.power)
+}
+
+/// Commands every device of a level that is not off, and waits until each has said "off" twice in a row.
+async fn switch_off(hand: &Hand, level: &Level) -> Result<String, String> {
+    let (fencers, host, policy) = (&hand.fencers, &hand.host, &hand.settings.policy);
+    let mut off = Vec::new();
+    for device in &level.devices {
+        let target = &device.target;
+        let limit = device.limit.unwrap_or(policy.power_off_limit);
+        let poll = device.poll.unwrap_or(policy.power_poll);
+        let began = Instant::now();
+        let (mut ordered, mut row, mut faults) = (false, 0, 0);
+        while row < 2 {
+            let wait = match read(fencers, host, target).await {
+                Ok(Power::Off) => {
+                    row += 1;
+                    policy.power_confirm
+                }
+                Ok(Power::On | Power::Unknown) => {
+                    row = 0;
+                    if !ordered {
+                        hand.command(false, level.number, target).await?;
+                        out::line(format!("  {target} has accepted the power-off"));
+                        ordered = true;
+                    }
+                    poll
+                }
+                Err(error) => {
+                    (row, faults) = (0, faults + 1);
+                    if faults >= device.attempts && !ordered {
+                        return Err(error.fault.text);
+                    }
+                    poll
+                }
+            };
+            if row < 2 {
+                if began.elapsed() >= limit {
+                    return Err(format!("{target} is not off after {} s", limit.as_secs()));
+                }
+                tokio::time::sleep(wait).await;
+            }
+        }
+        off.push(format!("{target} said so twice in a row"));
+    }
+    Ok(off.join(", "))
+}
+
+/// Why a host must not be powered on now (R5, I7).
+async fn forbidden(settings: &Settings, host: &str) -> Result<Option<String>, Failure> {
+    let wrong = |error| Failure::new("reading the host's recoveries", error);
+    let base = wiring::existing(settings).await?;
+    let filter = RecoveryFilter {
+        closed: true,
+        host: Some(host.to_owned()),
+        limit: Some(LOOKED_AT),
+        ..RecoveryFilter::default()
+    };
+    let now = base.clock.wall();
+    for summary in base.store.find_recoveries(&filter).await.map_err(wrong)? {
+        if summary.life == Life::Open {
+            return Ok(Some(format!(
+                "its recovery {} is open, and its instances may be on their way elsewhere",
+                summary.id
+            )));
+        }
+        let Some(story) = base.store.story(summary.id).await.map_err(wrong)? else {
+            continue;
+        };
+        let wait = LONGEST.max(settings.policy.power_off_limit) + settings.policy.settle_time();
+        if let Some(left) = still_pending(&story, now, wait) {
+            return Ok(Some(format!(
+                "a power-off of recovery {} may still take effect; try again in {} s (R5)",
+                summary.id,
+                left.as_secs().max(1)
+            )));
+        }
+    }
+    Ok(None)
+}
+
+/// How long an order of this recovery may still take effect. By the time of its line in the story: a recovery's own time
+/// stands still while nobody owns it.
+fn still_pending(story: &Story, now: Timestamp, wait: Duration) -> Option<Duration> {
+    let orders = story
+        .steps
+        .iter()
+        .filter(|step| step.task == "FenceHostTask" && step.kind == "intent");
+    let last = orders.map(|step| step.at).max()?;
+    let age = u64::try_from(now.micros().saturating_sub(last.micros())).unwrap_or_default();
+    wait.checked_sub(Duration::from_micros(age))
+        .filter(|left| !left.is_zero())
+}

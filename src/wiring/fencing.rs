@@ -1,0 +1,318 @@
+//! The fence devices: read, read again when their file changes, and tested before they are needed.
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use metrics::{describe_gauge, gauge};
+use tachi_domain::policy::FencingMode;
+use tachi_engine::ports::{Clock, OperatorDesk as _};
+use tachi_fence::{Fencers, Report};
+use tachi_store::Store;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::{Instant, MissedTickBehavior};
+use tokio_util::sync::CancellationToken;
+
+use super::roll::Fact;
+use crate::cmd::Failure;
+use crate::settings::{Fencing, Settings};
+
+/// How often the file is looked at: its name, size and times.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// So many failed self-tests in a row are told: one may be a device that is busy.
+const FAILURES: u32 = 2;
+
+/// How many of what fails is named in a line.
+const NAMED: usize = 3;
+
+const UP: &str = "tachi_fence_device_up";
+const FAULTS: &str = "tachi_fence_device_faults";
+const FILE_OK: &str = "tachi_fence_file_ok";
+
+/// What tells one state of the file from another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Print {
+    inode: (u64, u64),
+    size: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+/// The devices of this process.
+pub(crate) struct Devices {
+    settings: Fencing,
+    fencers: Arc<Fencers>,
+    seen: Option<Print>,
+    how: How,
+}
+
+/// How the devices are, for those who ask.
+#[derive(Clone, Default)]
+pub(crate) struct How(Arc<Mutex<State>>);
+
+#[derive(Default)]
+struct State {
+    /// Why the file as it is now is not in force.
+    file: Option<String>,
+    /// What has failed its self-test twice, by host and device.
+    failing: BTreeMap<(String, String), Failing>,
+}
+
+#[derive(Clone, Debug)]
+struct Failing {
+    times: u32,
+    why: String,
+}
+
+impl How {
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is wrong, if something is.
+    pub(crate) fn trouble(&self) -> Option<String> {
+        let state = self.state();
+        if let Some(why) = &state.file {
+            return Some(format!("not as the file says, which has problems: {why}"));
+        }
+        let failing: Vec<_> = state
+            .failing
+            .iter()
+            .filter(|(_, one)| one.times >= FAILURES)
+            .collect();
+        let first: Vec<String> = failing
+            .iter()
+            .take(NAMED)
+            .map(|((host, device), one)| match device.as_str() {
+                "" => format!("{host} ({})", one.why),
+                device => format!("{host} by {device} ({})", one.why),
+            })
+            .collect();
+        let more = failing.len().saturating_sub(NAMED);
+        let more = if more > 0 {
+            format!(", and {more} more")
+        } else {
+            String::new()
+        };
+        (!failing.is_empty()).then(|| format!("failing its self-test: {}{more}", first.join(", ")))
+    }
+
+    /// What an engine signs with.
+    pub(crate) fn fact(&self, fencing: &Fencing, mode: FencingMode) -> Fact {
+        let (how, well) = (self.clone(), fencing.fact(mode));
+        Arc::new(move || how.trouble().unwrap_or_else(|| well.clone()))
+    }
+
+    /// Takes note of a round of self-tests, and tells what has changed for worse or better.
+    fn tested(&self, reports: &[Report]) {
+        let mut state = self.state();
+        let before = std::mem::take(&mut state.failing);
+        for report in reports {
+            let key = (report.host.clone(), report.device.clone());
+            let Some(why) = &report.fault else {
+                if before.get(&key).is_some_and(|one| one.times >= FAILURES) {
+                    tracing::info!(
+                        host = report.host,
+                        device = report.device,
+                        "the fence device works again"
+                    );
+                }
+                continue;
+            };
+            let times = before.get(&key).map_or(0, |one| one.times).saturating_add(1);
+            if times == FAILURES {
+                tracing::warn!(
+                    host = report.host,
+                    device = report.device,
+                    level = report.level,
+                    "ALARM: the fence device has failed its self-test {times} times in a row: {why}"
+                );
+            }
+            state.failing.insert(
+                key,
+                Failing {
+                    times,
+                    why: why.clone(),
+                },
+            );
+        }
+    }
+}
+
+impl Devices {
+    /// Reads the devices.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be used: a process does not start on half of its devices.
+    pub(crate) fn open(settings: &Settings, clock: &Arc<dyn Clock>) -> Result<Self, Failure> {
+        let fencing = settings.fencing.clone();
+        let seen = print(fencing.file.as_ref());
+        let topology = fencing.topology()?;
+        for (name, kind) in topology.devices() {
+            tracing::info!(device = name, kind, "fence device");
+        }
+        describe_gauge!(
+            UP,
+            "1 while no host's self-test of the device has failed twice in a row"
+        );
+        describe_gauge!(FAULTS, "Hosts whose last self-test of the device has failed");
+        describe_gauge!(
+            FILE_OK,
+            "0 while the devices' file has problems and an older one is in force"
+        );
+        gauge!(FILE_OK).set(1.0);
+        Ok(Self {
+            fencers: Arc::new(Fencers::new(topology, Arc::clone(clock)).at_once(fencing.at_once)),
+            settings: fencing,
+            seen,
+            how: How::default(),
+        })
+    }
+
+    pub(crate) fn fencers(&self) -> Arc<Fencers> {
+        Arc::clone(&self.fencers)
+    }
+
+    pub(crate) fn how(&self) -> How {
+        self.how.clone()
+    }
+
+    /// Reads the file again if it has changed. What is wrong with it is told once, and the old one stays in force.
+    fn look(&mut self) {
+        let now = print(self.settings.file.as_ref());
+        if self.seen == now {
+            return;
+        }
+        self.seen = now;
+        match self.settings.topology() {
+            Ok(topology) => {
+                let devices = topology.devices().count();
+                self.fencers.replace(topology);
+                self.how.state().file = None;
+                gauge!(FILE_OK).set(1.0);
+                tracing::info!(
+                    devices,
+                    "the fence devices were read again; recoveries under way keep those they began with"
+                );
+            }
+            Err(error) => {
+                let why = error.chain();
+                tracing::error!("the fence devices stay as they were: {why}");
+                self.how.state().file = Some(why.lines().take(3).collect::<Vec<_>>().join(" "));
+                gauge!(FILE_OK).set(0.0);
+            }
+        }
+    }
+
+    /// Looks every second, and reads at once on SIGHUP, until told to stop.
+    pub(crate) async fn watch(mut self, stop: CancellationToken) {
+        if self.settings.file.is_none() {
+            return;
+        }
+        let mut hangup = match signal(SignalKind::hangup()) {
+            Ok(hangup) => hangup,
+            Err(error) => {
+                tracing::error!(%error, "the devices' file is not watched: listening for SIGHUP");
+                return;
+            }
+        };
+        let mut every = tokio::time::interval(LOOK);
+        every.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            // Every branch only waits, so nothing is lost with those that are dropped.
+            tokio::select! {
+                () = stop.cancelled() => return,
+                _ = every.tick() => {}
+                // Another state than any: secrets may have changed though the file has not.
+                _ = hangup.recv() => self.seen = None,
+            }
+            let looked = tokio::task::spawn_blocking(move || {
+                self.look();
+                self
+            });
+            match looked.await {
+                Ok(devices) => self = devices,
+                Err(error) => {
+                    tracing::error!(%error, "the devices' file is watched no more");
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// Tests every device of every registered host from time to time, until told to stop. Nothing is switched.
+pub(crate) async fn self_test(
+    fencers: Arc<Fencers>,
+    how: How,
+    store: Arc<Store>,
+    every: Duration,
+    stop: CancellationToken,
+) {
+    // Engines that were started together do not ask together.
+    let mut jitter = u64::from(std::process::id()).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let mut due = Instant::now() + every / 10;
+    loop {
+        // Both branches only wait.
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep_until(due) => {}
+        }
+        jitter ^= jitter << 13;
+        jitter ^= jitter >> 7;
+        jitter ^= jitter << 17;
+        let spread = u32::try_from(jitter % 21).unwrap_or(10);
+        due = Instant::now() + every * (90 + spread) / 100;
+        let hosts = match store.region().await {
+            Ok(segments) => segments
+                .into_iter()
+                .flat_map(|view| view.hosts)
+                .map(|view| view.host.name)
+                .collect::<Vec<_>>(),
+            Err(error) => {
+                tracing::debug!(%error, "no self-test of fence devices: which hosts there are is not known");
+                continue;
+            }
+        };
+        let mut ignore = |_: &Report, _: usize, _: usize| {};
+        // A test that is dropped has switched nothing.
+        let reports = tokio::select! {
+            () = stop.cancelled() => return,
+            reports = fencers.check(&hosts, &mut ignore) => reports,
+        };
+        how.tested(&reports);
+        measure(&how, &reports);
+    }
+}
+
+fn measure(how: &How, reports: &[Report]) {
+    let mut faults: BTreeMap<&str, (u32, bool)> = BTreeMap::new();
+    let state = how.state();
+    for report in reports.iter().filter(|report| !report.device.is_empty()) {
+        let one = faults.entry(&report.device).or_default();
+        one.0 += u32::from(report.fault.is_some());
+        let key = (report.host.clone(), report.device.clone());
+        one.1 |= state.failing.get(&key).is_some_and(|one| one.times >= FAILURES);
+    }
+    for (device, (count, down)) in faults {
+        gauge!(FAULTS, "device" => device.to_owned()).set(f64::from(count));
+        gauge!(UP, "device" => device.to_owned()).set(if down { 0.0 } else { 1.0 });
+    }
+}
+
+fn print(path: Option<&PathBuf>) -> Option<Print> {
+    let file = std::fs::metadata(path?).ok()?;
+    Some(Print {
+        inode: (file.dev(), file.ino()),
+        size: file.size(),
+        modified: (file.mtime(), file.mtime_nsec()),
+        changed: (file.ctime(), file.ctime_nsec()),
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,239 @@
+//! Levels of fence devices, with the real adapters against the region's MAAS and its outlets.
+
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tachi_domain::NotificationId;
+use tachi_domain::entity::notification::NotificationStatus;
+use tachi_domain::policy::{FencingMode, Policy};
+use tachi_engine::ports::OperatorDesk as _;
+use tachi_fence::Topology;
+use tachi_sandbox::{PowerCommand, PowerQuery};
+
+use super::support::{Stage, quick_policy, quick_region, until};
+
+const HOST: &str = "compute-001";
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// The machine's BMC by MAAS, and then its outlet, which is honest.
+fn two_levels(stage: &Stage) -> String {
+    let key = stage.folder.path().join("maas.key");
+    let device = |name: &str, url: &str| {
+        format!(
+            "[[device]]\nname = \"{name}\"\ntype = \"maas\"\nendpoint = \"{url}\"\ncredential = \"file:{}\"\ntimeout = 4\npoll \
+             = 0.3\n",
+            key.display()
+        )
+    };
+    let urls = stage.sandbox.urls();
+    format!("{}{}", device("bmc", &urls.maas), device("pdu", &urls.outlets))
+}
+
+fn topology(stage: &Stage) -> Topology {
+    Topology::parse("test", &two_levels(stage)).unwrap()
+}
+
+async fn story(stage: &Stage, notification: NotificationId) -> String {
+    let rows = stage.store.recoveries(true).await.unwrap();
+    let row = rows.iter().find(|row| row.notification == notification).unwrap();
+    let story = stage.store.story(row.id).await.unwrap().unwrap();
+    let lines = story.steps.iter().map(|step| step.text.clone());
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn row03_a_level_that_lies_or_is_dead_makes_way_for_the_next_and_nothing_runs_twice() {
+    type Break = fn(&Stage);
+    let cases: [(&str, Break); 3] = [
+        ("it accepts and does nothing", |stage| {
+            stage
+                .sandbox
+                .region()
+                .maas_command(HOST, PowerCommand::Ignored)
+                .unwrap();
+        }),
+        ("row06: nobody can reach it", |stage| {
+            let region = stage.sandbox.region();
+            region
+                .maas_query(HOST, PowerQuery::Fails { status: 503 })
+                .unwrap();
+        }),
+        ("row05: it refuses", |stage| {
+            let region = stage.sandbox.region();
+            region
+                .maas_query(HOST, PowerQuery::Fails { status: 403 })
+                .unwrap();
+        }),
+    ];
+    for (name, breaks) in cases {
+        let stage = Stage::set(quick_region(4)).await;
+        stage.protect().await;
+        let servers = stage.boot(HOST, 6);
+        breaks(&stage);
+        // Its guests run on, and only the outlet can stop them.
+        stage.sandbox.region().link_loss(HOST).unwrap();
+        let notification = stage.report(HOST).await;
+        let engine = stage
+            .engine_fenced(stage.store.clone(), quick_policy(), topology(&stage))
+            .await;
+        stage.until_finished(notification, LIMIT).await;
+        stage.assert_each_exactly_once(&servers, HOST);
+        let told = story(&stage, notification).await;
+        assert!(told.contains("Next is level 2 (pdu)"), "{name}: {told}");
+        assert!(told.contains("is off, by level 2"), "{name}: {told}");
+        engine.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn row07_with_every_level_dead_it_is_held_and_goes_on_when_one_is_repaired() {
+    let stage = Stage::set(quick_region(4)).await;
+    stage.protect().await;
+    let servers = stage.boot(HOST, 3);
+    let region = stage.sandbox.region();
+    region.link_loss(HOST).unwrap();
+    region
+        .maas_query(HOST, PowerQuery::Fails { status: 503 })
+        .unwrap();
+    let notification = stage.report(HOST).await;
+    let policy = Policy {
+        fence_retry: Duration::from_secs(2),
+        ..quick_policy()
+    };
+    let maas = tachi_fence::MaasOptions::new(stage.sandbox.urls().maas, stage.sandbox.maas_api_key().into());
+    let engine = stage
+        .engine_fenced(stage.store.clone(), policy, Topology::of_maas(maas))
+        .await;
+    until("it to be held", LIMIT, async || {
+        let (status, message) = stage.status(notification).await;
+        status == NotificationStatus::Running
+            && message.is_some_and(|text| text.starts_with("held: ") && text.contains("again every 2 s"))
+    })
+    .await;
+    assert_eq!(stage.sandbox.region().requests().count("#evacuate"), 0);
+    stage
+        .sandbox
+        .region()
+        .maas_query(HOST, PowerQuery::Truth)
+        .unwrap();
+    stage.until_finished(notification, LIMIT).await;
+    stage.assert_each_exactly_once(&servers, HOST);
+    engine.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dry_run_switches_nothing_off_and_evacuates_nothing() {
+    let stage = Stage::set(quick_region(3)).await;
+    stage.protect().await;
+    stage.boot(HOST, 2);
+    stage.sandbox.region().link_loss(HOST).unwrap();
+    let notification = stage.report(HOST).await;
+    let policy = Policy {
+        fencing: FencingMode::DryRun,
+        ..quick_policy()
+    };
+    let engine = stage
+        .engine_fenced(stage.store.clone(), policy, topology(&stage))
+        .await;
+    until("it to be held", LIMIT, async || {
+        let (_, message) = stage.status(notification).await;
+        message.is_some_and(|text| {
+            text.starts_with("held: dry-run: ") && text.contains("level 1 (bmc) would now")
+        })
+    })
+    .await;
+    let requests = stage.sandbox.region().requests();
+    assert_eq!(requests.count("POST /MAAS"), 0, "{:?}", requests.counts());
+    assert_eq!(requests.count("#evacuate"), 0);
+    engine.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fence_check_reads_a_thousand_hosts_through_one_maas_with_sixteen_connections_within_a_minute() {
+    const HOSTS: u32 = 1000;
+    const DELAY: Duration = Duration::from_millis(100);
+    let stage = Stage::set(quick_region(usize::try_from(HOSTS).unwrap())).await;
+    stage.protect().await;
+    let region = stage.sandbox.region();
+    for host in region.hosts() {
+        region.maas_query_delay(&host.name, DELAY).unwrap();
+    }
+    let conf = stage.conf();
+    let began = Instant::now();
+    let args = [
+        "fence",
+        "check",
+        "--all",
+        "-f",
+        "json",
+        "--config-file",
+        conf.to_str().unwrap(),
+    ];
+    let (code, out, err) = tokio::task::block_in_place(|| Stage::command(&args));
+    let took = began.elapsed();
+    let told: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((code, &told["faults"]), (0, &Value::from(0)), "{err}");
+    assert_eq!(
+        told["devices"].as_array().unwrap().len(),
+        usize::try_from(HOSTS).unwrap()
+    );
+    assert!(
+        told["devices"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|row| row["power"] == "on")
+    );
+    println!(
+        "fence check --all: {HOSTS} hosts through one MAAS in {:.1} s",
+        took.as_secs_f64()
+    );
+    // Sixteen at a time cannot be quicker.
+    assert!(took >= DELAY * HOSTS / 16, "more than sixteen at once: {took:?}");
+    assert!(took < Duration::from_secs(60), "{took:?}");
+    // One that does not answer is a fault and the exit code.
+    region
+        .maas_query(HOST, PowerQuery::Fails { status: 503 })
+        .unwrap();
+    let args = ["fence", "test", HOST, "--config-file", conf.to_str().unwrap()];
+    let (code, out, _) = tokio::task::block_in_place(|| Stage::command(&args));
+    assert!(code == 1 && out.contains("503"), "{code} {out}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_powers_a_host_off_and_on_and_not_on_while_it_is_being_recovered() {
+    let stage = Stage::set(quick_region(3)).await;
+    stage.protect().await;
+    stage.boot(HOST, 1);
+    let conf = stage.conf();
+    let fence = |verb: &str, more: &[&str]| {
+        let mut args = vec!["fence", verb, HOST, "--config-file", conf.to_str().unwrap()];
+        args.extend(more);
+        tokio::task::block_in_place(|| Stage::command(&args))
+    };
+    let (code, _, err) = fence("off", &[]);
+    assert!(
+        code == 2 && err.contains("say --yes"),
+        "nobody is asked: {code} {err}"
+    );
+    assert_eq!(stage.sandbox.region().requests().count("POST /MAAS"), 0);
+    let (code, _, err) = fence("on", &["--yes"]);
+    assert!(
+        code == 1 && err.contains("not off"),
+        "a host that runs is not switched on: {code} {err}"
+    );
+    let (code, out, err) = fence("off", &["--yes", "--reason", "disk"]);
+    assert!(code == 0 && out.contains("is off"), "{code} {out} {err}");
+    // A recovery that is open keeps it off.
+    let notification = stage.report(HOST).await;
+    let (code, _, err) = fence("on", &["--yes"]);
+    assert!(code == 1 && err.contains("is open"), "{code} {err}");
+    let engine = stage
+        .engine_fenced(stage.store.clone(), quick_policy(), topology(&stage))
+        .await;
+    stage.until_finished(notification, LIMIT).await;
+    engine.stop().await;
+    // It was found off, nothing was ordered by the recovery: it may come back.
+    let (code, out, err) = fence("on", &["--yes"]);
+    assert!(code == 0 && out.contains("power-on"), "{code} {out} {err}");
+}
