@@ -479,7 +479,7 @@ class Tests:
 
     def test_maas_simulator_is_one_to_maas_own_client(self):
         done = subprocess.run([sys.executable, os.path.join(os.path.dirname(os.path.abspath(__file__)), "libmaas_check.py"),
-                               self.maas_url, "compute-002"], input=self.maas_key, capture_output=True, text=True, timeout=60, check=False)
+                               self.maas_url, "compute-001"], input=self.maas_key, capture_output=True, text=True, timeout=60, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
         print("        " + done.stdout.strip())
 
