@@ -83,7 +83,7 @@ impl Journal for Deadly {
     }
 
     async fn first_start(&self) -> Result<Timestamp, JournalError> {
-        self.store.first_start().await
+        Journal::first_start(self.store.as_ref()).await
     }
 
     async fn standing(&self, lately: Duration) -> Result<Standing, JournalError> {

@@ -94,7 +94,7 @@ impl Journal for Counting {
     }
 
     async fn first_start(&self) -> Result<Timestamp, JournalError> {
-        self.store.first_start().await
+        Journal::first_start(self.store.as_ref()).await
     }
 
     async fn standing(&self, lately: Duration) -> Result<Standing, JournalError> {

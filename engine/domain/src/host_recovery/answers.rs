@@ -37,7 +37,9 @@ impl HostRecovery {
         match call {
             ServerCall::Lock => lock_failed(one, &fault, now),
             // Looking at the lists again would say nothing new: they are of the host, and it may be on none.
-            ServerCall::Prepare if fault.status == Some(404) && matches!(one.step, MoveStep::Waiting { .. }) => {
+            ServerCall::Prepare
+                if fault.status == Some(404) && matches!(one.step, MoveStep::Waiting { .. }) =>
+            {
                 one.deleted();
                 finish(one, End::Left, now, record);
             }
