@@ -12,6 +12,7 @@ mod messaging;
 mod pace;
 mod policy;
 mod recovery;
+mod surroundings;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -31,6 +32,7 @@ pub(crate) use http::Http;
 pub(crate) use identity::AuthStrategy;
 pub(crate) use messaging::Messaging;
 pub(crate) use policy::PolicySettings;
+pub(crate) use surroundings::SurroundingSettings;
 
 /// Everything a process needs to know, read and checked at once.
 pub(crate) struct Settings {
@@ -82,6 +84,8 @@ pub(crate) struct Settings {
     pub(crate) pace: tachi_engine::PaceOptions,
     /// What switches the hosts' power.
     pub(crate) fencing: Fencing,
+    /// What the guards look at beside Nova and the database.
+    pub(crate) surroundings: SurroundingSettings,
     /// The audit log of power commands.
     pub(crate) audit: Audit,
     /// Everything of ours in the log.
@@ -201,6 +205,7 @@ impl Settings {
         let oslo_policy = policy::policy(r);
         let fencing = fencing::fencing(r);
         let audit = audit::audit(r, &state_path);
+        let surroundings = surroundings::surroundings(r);
         let (flows, hooks) = hooks::flows(r);
         let policy = Policy {
             flows,
@@ -238,6 +243,7 @@ impl Settings {
             pace,
             fencing,
             audit,
+            surroundings,
             debug,
             log_file,
             log_dir,

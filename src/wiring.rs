@@ -9,6 +9,7 @@ mod manager;
 pub(crate) mod policy;
 mod process;
 pub(crate) mod roll;
+pub(crate) mod surroundings;
 
 use std::sync::Arc;
 
@@ -130,7 +131,8 @@ pub(crate) async fn engine(
         sweep_interval: settings.sweep_interval,
         pace: settings.pace,
     };
-    Ok(Engine::new(ports, options))
+    let surroundings = surroundings::Neighbourhood::new(settings.surroundings.clone());
+    Ok(Engine::new(ports, options).amid(Arc::new(surroundings)))
 }
 
 /// The audit log; `actor` is who writes it.

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tachi_domain::entity::vmove::VmoveStatus;
-use tachi_domain::host_recovery::{self, HostRecovery, Move, Taken};
+use tachi_domain::host_recovery::{self, HoldKind, HostRecovery, Move, Taken};
 use tachi_domain::pace::Demand;
 use tachi_domain::policy::Policy;
 use tachi_domain::process_recovery::{self, ProcessRecovery};
 use tachi_domain::recovery::{Command, Decision, Now, Observation, Record, RecoveryKind};
 use tachi_domain::vm_recovery::{self, VmRecovery};
-use tachi_domain::{HostId, ServerId};
+use tachi_domain::{Elapsed, HostId, ServerId};
 
 use crate::ports::journal::Claimed;
 
@@ -173,6 +173,41 @@ impl Any {
         }
     }
 
+    /// What its guards wait for, if they do.
+    pub(crate) fn waits_for(&self) -> Option<&str> {
+        match self {
+            Self::Host(state) => state.guarded().map(|waiting| waiting.reason.as_str()),
+            Self::Vm(_) | Self::Process(_) => None,
+        }
+    }
+
+    /// Since when it is held, or waits for its guards.
+    pub(crate) fn waits_since(&self) -> Option<Elapsed> {
+        let Self::Host(state) = self else { return None };
+        let held = state.hold.as_ref().map(|hold| hold.since);
+        held.or_else(|| state.guarded().map(|waiting| waiting.since))
+    }
+
+    /// By what it is held, in the words of the metrics; and what it waits for.
+    pub(crate) fn held_by(&self) -> (Vec<&'static str>, Vec<&'static str>) {
+        let Self::Host(state) = self else {
+            return (Vec::new(), Vec::new());
+        };
+        let waits = state.guarded().map(|waiting| &waiting.guards);
+        let waits = waits.into_iter().flatten().map(|guard| guard.as_str()).collect();
+        let Some(hold) = &state.hold else {
+            return (Vec::new(), waits);
+        };
+        let holds = match hold.kind {
+            HoldKind::Fence => vec!["fence"],
+            HoldKind::Alive => vec!["alive"],
+            HoldKind::DryRun => vec!["dry-run"],
+            HoldKind::Storm if hold.guards.is_empty() => vec!["storm"],
+            HoldKind::Storm => hold.guards.iter().map(|guard| guard.as_str()).collect(),
+        };
+        (holds, Vec::new())
+    }
+
     /// A reserved host that it holds, or held.
     pub(crate) fn reservation(&self, host: HostId) -> Option<&Taken> {
         match self {
@@ -281,7 +316,7 @@ mod tests {
     use tachi_domain::entity::segment::{RecoveryMethod, Segment};
     use tachi_domain::entity::{Host, Stamps};
     use tachi_domain::recovery::{Life, Pulse};
-    use tachi_domain::{Elapsed, HostId, NotificationId, RecoveryId, SegmentId, Timestamp};
+    use tachi_domain::{HostId, NotificationId, RecoveryId, SegmentId, Timestamp};
     use uuid::Uuid;
 
     use super::*;

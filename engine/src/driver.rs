@@ -14,6 +14,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
+use crate::alarm::Alarm;
 use crate::any::Any;
 use crate::auditing::{self, Auditor};
 use crate::correlation;
@@ -78,6 +79,7 @@ pub(crate) struct Driver {
     /// The pulse has changed since it was last told.
     fresh_pulse: bool,
     numbers: Numbers,
+    alarm: Alarm,
     calls: JoinSet<()>,
     answers: mpsc::Sender<Observation>,
     inbox: mpsc::Receiver<Observation>,
@@ -117,6 +119,7 @@ impl Driver {
             pulse,
             fresh_pulse: false,
             numbers,
+            alarm: Alarm::default(),
             calls: JoinSet::new(),
             answers,
             inbox,
@@ -222,6 +225,7 @@ impl Driver {
                 if let Some(state) = &self.state {
                     self.numbers.decided(state, &record, now.elapsed);
                 }
+                self.alarm_if_due(&record, now);
                 self.start(commands, unaudited.as_ref());
                 return Ok(());
             };
@@ -246,6 +250,34 @@ impl Driver {
         }
         tracing::error!(recovery = %self.claimed.id, "a write was refused four times in a row");
         Err(Ended::Unsure)
+    }
+
+    /// What waits is told again from time to time.
+    fn alarm_if_due(&mut self, record: &Record, now: Now) {
+        let Some(state) = &self.state else { return };
+        let (held, why) = (state.held(), state.held().or_else(|| state.waits_for()));
+        let every = state.policy().guards.alarm_interval;
+        let boot = self.ports.clock.boot();
+        let due = self.alarm.is_due(why.is_some(), held.is_some(), every, boot);
+        let Some(why) = why.filter(|_| due) else { return };
+        let (recovery, host) = (self.claimed.id, state.host());
+        let (held_by, waits_for) = state.held_by();
+        let minutes = now
+            .elapsed
+            .since(state.waits_since().unwrap_or(now.elapsed))
+            .as_secs()
+            / 60;
+        if held.is_some() {
+            tracing::warn!(%recovery, host, minutes, "held, waits for a person: {why}");
+            // The commit that holds it tells of itself.
+            if let Some(teller) = self.teller.as_ref().filter(|_| !record.head) {
+                teller.still_held(why, now.wall);
+            }
+        } else {
+            tracing::warn!(%recovery, host, minutes, "still waiting for {why}");
+        }
+        numbers::alarmed(&held_by);
+        numbers::alarmed(&waits_for);
     }
 
     /// Writes the record. `Some` if the journal refused it for a reason to be decided on.

@@ -9,6 +9,7 @@
 //! recovery it owns. A driver is a loop of `decide -> journal -> act`; nothing is done outside before the decision that
 //! commands it is durable.
 
+mod alarm;
 mod any;
 mod around;
 mod auditing;

@@ -27,6 +27,9 @@ const ENDED: &str = "tachi_engine_recoveries_ended_total";
 const RECOVERY_DURATION: &str = "tachi_engine_recovery_duration_seconds";
 const STAGE_DURATION: &str = "tachi_engine_stage_duration_seconds";
 const HELD: &str = "tachi_engine_recoveries_held";
+const HELD_BY: &str = "tachi_fence_held";
+const WAITS_FOR: &str = "tachi_fence_waiting";
+const ALARMS: &str = "tachi_fence_alarms_total";
 const IN_FLIGHT: &str = "tachi_engine_moves_in_flight";
 const MOVES: &str = "tachi_engine_moves_total";
 const SWEEPS_FAILED: &str = "tachi_engine_sweeps_failed_total";
@@ -49,6 +52,15 @@ pub(crate) fn describe() {
     describe_histogram!(CALL_DURATION, "Seconds from the decision to a call's answer");
     describe_gauge!(RECOVERIES, "Recoveries this engine has, by kind and stage");
     describe_gauge!(HELD, "Those of them that wait for a person");
+    describe_gauge!(
+        HELD_BY,
+        "Recoveries that wait for a person, by the guard or other reason that holds them"
+    );
+    describe_gauge!(
+        WAITS_FOR,
+        "Recoveries that wait for a guard to be content, by guard"
+    );
+    describe_counter!(ALARMS, "Times that a recovery which waits was told again");
     describe_counter!(ENDED, "Notifications that have ended, by kind and status");
     describe_histogram!(RECOVERY_DURATION, "Seconds of a recovery's own time to that end");
     describe_histogram!(
@@ -178,6 +190,13 @@ fn fault(observation: &Observation) -> Option<&Fault> {
     None
 }
 
+/// A recovery that waits was told of.
+pub(crate) fn alarmed(held_by: &[&'static str]) {
+    for guard in held_by {
+        counter!(ALARMS, "guard" => *guard).increment(1);
+    }
+}
+
 /// The numbers of one recovery while an engine has it; what stands goes away with it.
 pub(crate) struct Numbers {
     kind: RecoveryKind,
@@ -185,6 +204,8 @@ pub(crate) struct Numbers {
     /// When the stage began, in the recovery's own time; `None` if another owner began it.
     entered: Option<Elapsed>,
     held: bool,
+    held_by: Vec<&'static str>,
+    waits_for: Vec<&'static str>,
     in_flight: usize,
     /// The moves that have been counted as over.
     over: BTreeSet<ServerId>,
@@ -193,7 +214,10 @@ pub(crate) struct Numbers {
 impl Numbers {
     /// Of a recovery that has just been claimed; `fresh` if nobody had it before.
     pub(crate) fn begin(kind: RecoveryKind, state: &Any, fresh: bool) -> Self {
+        let (held_by, waits_for) = state.held_by();
         let numbers = Self {
+            held_by,
+            waits_for,
             kind,
             stage: state.stage(),
             entered: fresh.then_some(Elapsed::ZERO),
@@ -203,6 +227,8 @@ impl Numbers {
         };
         gauge!(RECOVERIES, "kind" => kind.as_str(), "stage" => numbers.stage.clone()).increment(1.0);
         gauge!(HELD).increment(f64::from(u8::from(numbers.held)));
+        change(HELD_BY, &numbers.held_by, 1.0);
+        change(WAITS_FOR, &numbers.waits_for, 1.0);
         gauge!(IN_FLIGHT).increment(count(numbers.in_flight));
         numbers
     }
@@ -222,6 +248,12 @@ impl Numbers {
                 self.stage = entering;
                 self.entered = Some(now);
             }
+            let (held_by, waits_for) = state.held_by();
+            change(HELD_BY, &self.held_by, -1.0);
+            change(HELD_BY, &held_by, 1.0);
+            change(WAITS_FOR, &self.waits_for, -1.0);
+            change(WAITS_FOR, &waits_for, 1.0);
+            (self.held_by, self.waits_for) = (held_by, waits_for);
             let held = state.is_held();
             if held != self.held {
                 gauge!(HELD).increment(if held { 1.0 } else { -1.0 });
@@ -262,7 +294,15 @@ impl Drop for Numbers {
     fn drop(&mut self) {
         gauge!(RECOVERIES, "kind" => self.kind.as_str(), "stage" => self.stage.clone()).decrement(1.0);
         gauge!(HELD).decrement(f64::from(u8::from(self.held)));
+        change(HELD_BY, &self.held_by, -1.0);
+        change(WAITS_FOR, &self.waits_for, -1.0);
         gauge!(IN_FLIGHT).decrement(count(self.in_flight));
+    }
+}
+
+fn change(gauge: &'static str, guards: &[&'static str], by: f64) {
+    for guard in guards {
+        gauge!(gauge, "guard" => *guard).increment(by);
     }
 }
 

@@ -217,18 +217,25 @@ impl Teller {
         self.emit(Subject::Vmove(picture), Some(phase), trouble, at);
     }
 
+    /// It is still held.
+    pub(crate) fn still_held(&self, reason: &str, at: Timestamp) {
+        self.hold(reason, at);
+    }
+
+    fn hold(&self, reason: &str, at: Timestamp) {
+        let trouble = Trouble {
+            exception: "RecoveryHeld".to_owned(),
+            message: reason.to_owned(),
+            module: MODULE.to_owned(),
+            function: self.failed_task.unwrap_or("unknown").to_owned(),
+            trace: self.trace(),
+        };
+        self.turn(Turn::Hold, None, Some(trouble), at);
+    }
+
     fn tell_hold(&self, held: Option<&str>, at: Timestamp) {
         match (self.held.as_deref(), held) {
-            (was, Some(reason)) if was != Some(reason) => {
-                let trouble = Trouble {
-                    exception: "RecoveryHeld".to_owned(),
-                    message: reason.to_owned(),
-                    module: MODULE.to_owned(),
-                    function: self.failed_task.unwrap_or("unknown").to_owned(),
-                    trace: self.trace(),
-                };
-                self.turn(Turn::Hold, None, Some(trouble), at);
-            }
+            (was, Some(reason)) if was != Some(reason) => self.hold(reason, at),
             (Some(_), None) => self.turn(Turn::Resume, None, None, at),
             (_, Some(_)) | (None, None) => {}
         }

@@ -17,9 +17,9 @@ pub(crate) enum RecoveryCommand {
     /// Give a recovery up: nothing new is begun, what is under way is followed to its end, and it ends as failed
     Abort(WordArgs),
     /// Let a held recovery go on: it looks again, and acts if what it sees allows it
-    Approve(WordArgs),
+    Approve(WordsArgs),
     /// The same as abort, said of a recovery that is held
-    Reject(WordArgs),
+    Reject(WordsArgs),
 }
 
 /// `tachi recovery list`.
@@ -127,6 +127,22 @@ pub(crate) struct WordArgs {
     pub(crate) config: ConfigArgs,
     /// The recovery's id, as `tachi recovery list` shows it
     pub(crate) recovery: RecoveryId,
+    /// Why, for the record
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: Option<String>,
+}
+
+/// A word about a recovery that is held, or about all that a lost failure domain holds.
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("which").required(true).args(["recovery", "domain"]))]
+pub(crate) struct WordsArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+    /// The recovery's id, as `tachi recovery list` shows it
+    pub(crate) recovery: Option<RecoveryId>,
+    /// Every recovery that is held because this failure domain was lost as a whole, such as rack:r7
+    #[arg(long, value_name = "DOMAIN")]
+    pub(crate) domain: Option<String>,
     /// Why, for the record
     #[arg(long, value_name = "TEXT")]
     pub(crate) reason: Option<String>,

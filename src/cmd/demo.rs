@@ -81,6 +81,14 @@ async fn play(args: &DemoArgs, view: &mut View, began: Instant) -> Result<Outcom
         ticker.tick().await;
         let seen = scene.look().await?;
         view.show(&scene, &seen);
+        if scene.waits_for_a_word(&seen) {
+            let said = scene.approve(&seen).await?;
+            view.said(&scene, &said);
+            continue;
+        }
+        if scene.was_just_approved(&seen) {
+            continue;
+        }
         if seen.is_settled() {
             break scene.judge(&seen);
         }

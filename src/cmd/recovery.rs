@@ -1,5 +1,6 @@
 //! `tachi recovery`: what an operator can see and say of recoveries.
 
+pub(crate) mod domain;
 mod list;
 mod show;
 mod story;
@@ -10,7 +11,7 @@ use tachi_engine::ports::{OperatorDesk as _, Roll as _};
 
 use super::status::roll;
 use super::{Failure, command_settings};
-use crate::cli::{RecoveryCommand, RetryArgs, WordArgs};
+use crate::cli::{RecoveryCommand, RetryArgs, WordArgs, WordsArgs};
 use crate::wiring::Base;
 use crate::{out, wiring};
 
@@ -22,9 +23,41 @@ pub(crate) async fn run(command: RecoveryCommand) -> Result<u8, Failure> {
         RecoveryCommand::List(args) => list::run(args).await,
         RecoveryCommand::Show(args) => show::run(args).await,
         RecoveryCommand::Retry(args) => retry(args).await,
-        RecoveryCommand::Approve(args) => say(args, Word::Approve, "approve").await,
+        RecoveryCommand::Approve(args) => say_of(args, Word::Approve, "approve").await,
         RecoveryCommand::Abort(args) => say(args, Word::Reject, "abort").await,
-        RecoveryCommand::Reject(args) => say(args, Word::Reject, "reject").await,
+        RecoveryCommand::Reject(args) => say_of(args, Word::Reject, "reject").await,
+    }
+}
+
+async fn say_of(args: WordsArgs, word: Word, said_as: &str) -> Result<u8, Failure> {
+    let WordsArgs {
+        config,
+        recovery,
+        domain,
+        reason,
+    } = args;
+    match (recovery, domain) {
+        (Some(recovery), _) => {
+            let args = WordArgs {
+                config,
+                recovery,
+                reason,
+            };
+            say(args, word, said_as).await
+        }
+        (None, Some(domain)) => {
+            let settings = command_settings(&config)?;
+            let base = wiring::existing(&settings).await?;
+            let by = who(reason.as_deref())?;
+            let heard = domain::say(base.store.as_ref(), &domain, word, &by).await?;
+            for (id, host) in &heard {
+                out::line(format!("{said_as} {id} ({host}): written"));
+            }
+            wiring::socket_poke(&settings)?.poke();
+            note_if_nobody_works(&base).await?;
+            Ok(crate::DONE)
+        }
+        (None, None) => Err(Failure::usage("name a recovery, or --domain")),
     }
 }
 

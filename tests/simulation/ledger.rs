@@ -125,8 +125,10 @@ impl World {
         if self.weather.foreign && self.nova.services[0].reason.as_deref() != Some("disk is being replaced") {
             self.violate("somebody else's disable reason was overwritten (R23)".into());
         }
-        if self.weather.failure == Failure::FalseAlarm && self.ever_failed.is_empty() && !self.jobs.is_empty()
-        {
+        // A report that Nova's deafness seems to bear out is one that an engine has to believe (G3).
+        let borne_out = self.mishaps.count(Mishap::NovaDeaf) > 0;
+        let healthy = self.weather.failure == Failure::FalseAlarm && self.ever_failed.is_empty();
+        if healthy && !borne_out && !self.jobs.is_empty() {
             self.violate("instances of a healthy host were evacuated".into());
         }
     }

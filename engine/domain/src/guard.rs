@@ -35,6 +35,7 @@ use crate::policy::{FencingMode, Policy};
 pub(crate) use cliff::is_seen as sees_cliff;
 pub use domain::DomainLoss;
 pub use facts::{Count, Facts, NovaFacts, Own};
+pub use pattern::matches;
 pub use policy::GuardPolicy;
 pub(crate) use rate::reason as too_many;
 pub use region::{Dated, NovaView, Region, RegionHost, Witness};

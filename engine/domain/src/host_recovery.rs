@@ -262,7 +262,7 @@ impl HostRecovery {
     }
 
     /// What its guards are waiting for, before anything has been done that they could prevent.
-    fn guarded(&self) -> Option<&Waiting> {
+    pub fn guarded(&self) -> Option<&Waiting> {
         let waiting = self.guard.waiting.as_ref();
         waiting.filter(|_| matches!(self.stage, Stage::Begin | Stage::Fencing))
     }

@@ -194,8 +194,8 @@ async fn open(options: ConnectOptions) -> Result<Conn<DatabaseConnection>, Store
 
 const FIRST_START: &str = "first_start_micros";
 
-struct FirstStart {
-    now: Timestamp,
+pub(crate) struct FirstStart {
+    pub(crate) now: Timestamp,
 }
 
 #[async_trait]

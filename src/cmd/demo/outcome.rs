@@ -26,6 +26,8 @@ pub(super) struct Outcome {
     pub(super) doubled: Vec<String>,
     pub(super) failed_hosts: Vec<String>,
     pub(super) instances: Vec<Instance>,
+    /// The failure domain that was approved, and why its recoveries were held until then.
+    pub(super) approved: Option<(String, Vec<String>)>,
     pub(super) proof: Option<String>,
     pub(super) reason: Option<String>,
 }
@@ -55,6 +57,7 @@ impl Outcome {
             doubled: Vec::new(),
             failed_hosts: Vec::new(),
             instances: Vec::new(),
+            approved: None,
             proof: None,
             reason: Some(reason.to_owned()),
         }
@@ -106,6 +109,10 @@ impl Outcome {
             "failed_hosts": self.failed_hosts,
             "seed": self.args.seed,
         });
+        if let Some((domain, reasons)) = &self.approved {
+            object["held"] = json!(reasons);
+            object["approved"] = json!(domain);
+        }
         if let Some(reason) = &self.reason {
             object["reason"] = json!(reason);
         }

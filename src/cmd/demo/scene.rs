@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tachi_domain::Timestamp;
+use tachi_domain::recovery::Word;
 use tachi_engine::SystemClock;
 use tachi_engine::ports::Clock as _;
 use tachi_sandbox::{
@@ -18,7 +19,7 @@ use super::client::Client;
 use super::outcome::{Instance, Outcome};
 use crate::cli::{DemoArgs, DemoFault, Method, UpstreamArgs};
 use crate::cmd::sandbox::{PATIENCE, Region, RegionPlan, free_port};
-use crate::cmd::{Failure, serve};
+use crate::cmd::{Failure, recovery, serve};
 use crate::settings::Settings;
 use crate::wiring::{Base, Process};
 
@@ -44,6 +45,8 @@ pub(super) struct Scene {
     base: Base,
     client: Client,
     struck: std::sync::OnceLock<(Moment, Vec<String>)>,
+    /// The domain that was approved, and why its recoveries were held.
+    approved: std::sync::OnceLock<(String, Vec<String>)>,
 }
 
 /// What was asked for.
@@ -74,13 +77,9 @@ pub(super) struct Seen {
 impl Seen {
     /// Nothing more will happen without a person.
     pub(super) fn is_settled(&self) -> bool {
-        self.told.iter().all(|told| {
-            let held = told
-                .message
-                .as_deref()
-                .is_some_and(|message| message.starts_with("held:"));
-            matches!(told.status.as_str(), "finished" | "failed" | "ignored") || held
-        })
+        self.told
+            .iter()
+            .all(|told| matches!(told.status.as_str(), "finished" | "failed" | "ignored") || told.is_held())
     }
 }
 
@@ -155,6 +154,9 @@ impl Scene {
         let client = Client::login(&region.sandbox.credentials(), format!("http://{api}/v1")).await?;
         let failing = failing(args, &region, &hosts);
         let covered = covered(&region, &failing);
+        if args.fault == Some(DemoFault::RackLoss) {
+            name_racks(&region)?;
+        }
         let tagged = region
             .sandbox
             .region()
@@ -178,6 +180,7 @@ impl Scene {
             base,
             client,
             struck: std::sync::OnceLock::new(),
+            approved: std::sync::OnceLock::new(),
         };
         scene.register(&hosts, spare.as_deref()).await?;
         Ok(scene)
@@ -236,6 +239,43 @@ impl Scene {
         self.struck
             .set((at, notifications))
             .map_err(|_| Failure::told("the demo struck twice"))
+    }
+
+    /// Whether every recovery of a lost rack is held, so that an operator can see all of it and decide.
+    pub(super) fn waits_for_a_word(&self, seen: &Seen) -> bool {
+        self.args.fault == Some(DemoFault::RackLoss)
+            && self.approved.get().is_none()
+            && seen.told.iter().all(Told::is_held)
+    }
+
+    /// What the operator of this demo says: the rack is known to be without power, so all of it may be recovered. The same
+    /// as `tachi recovery approve --domain`.
+    pub(super) async fn approve(&self, seen: &Seen) -> Result<String, Failure> {
+        let rack = self.failing.first().map(|host| rack_of(&self.region, host));
+        let domain = domain_name(&rack.unwrap_or_default());
+        let by = "demo (the rack's power supply is known to be out)";
+        let heard = recovery::domain::say(self.base.store.as_ref(), &domain, Word::Approve, by).await?;
+        let reasons = seen.told.iter().filter_map(|told| told.message.clone()).collect();
+        self.approved
+            .set((domain.clone(), reasons))
+            .map_err(|_| Failure::told("the demo approved twice"))?;
+        Ok(format!(
+            "an operator looks at the rack and approves: `tachi recovery approve --domain {domain}`, {} recoveries go on",
+            heard.len()
+        ))
+    }
+
+    /// The engine has not heard the word yet: what was held then still says the same.
+    pub(super) fn was_just_approved(&self, seen: &Seen) -> bool {
+        let Some((_, reasons)) = self.approved.get() else {
+            return false;
+        };
+        let old = |told: &Told| {
+            told.message
+                .as_ref()
+                .is_some_and(|message| reasons.contains(message))
+        };
+        seen.told.iter().any(|told| told.is_held() && old(told))
     }
 
     /// Seconds since the plug was pulled.
@@ -339,6 +379,7 @@ impl Scene {
                 .collect(),
             failed_hosts: self.failing.clone(),
             instances,
+            approved: self.approved.get().cloned(),
             proof: (!proofs.is_empty()).then(|| proofs.join("; ")),
             reason: (!reasons.is_empty()).then(|| reasons.join("; ")),
         }
@@ -353,6 +394,11 @@ impl Scene {
 }
 
 impl Told {
+    fn is_held(&self) -> bool {
+        let message = self.message.as_deref();
+        message.is_some_and(|message| message.starts_with("held:"))
+    }
+
     fn read(notification: &Value, vmoves: &Value) -> Self {
         let notification = &notification["notification"];
         let word = |value: &Value| value.as_str().map(str::to_owned);
@@ -407,6 +453,36 @@ fn failing(args: &DemoArgs, region: &Region, hosts: &[String]) -> Vec<String> {
         .filter(|host| Some(&host.rack) == rack.as_ref())
         .map(|host| host.name)
         .collect()
+}
+
+/// Says in Nova which hosts are one rack: an aggregate each, with the key that the guards look for.
+fn name_racks(region: &Region) -> Result<(), Failure> {
+    let wrong = |error| Failure::new("naming the racks", error);
+    let mut racks: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for host in region.sandbox.region().hosts() {
+        racks.entry(host.rack).or_default().push(host.name);
+    }
+    for (rack, hosts) in racks {
+        let hosts: Vec<&str> = hosts.iter().map(String::as_str).collect();
+        let region = region.sandbox.region();
+        let id = region
+            .create_aggregate(&format!("rack {rack}"), &hosts)
+            .map_err(wrong)?;
+        region
+            .set_aggregate_metadata(id, "failure_domain", &domain_name(&rack))
+            .map_err(wrong)?;
+    }
+    Ok(())
+}
+
+fn domain_name(rack: &str) -> String {
+    format!("rack:{rack}")
+}
+
+fn rack_of(region: &Region, host: &str) -> String {
+    let hosts = region.sandbox.region().hosts();
+    let found = hosts.into_iter().find(|one| one.name == host);
+    found.map(|one| one.rack).unwrap_or_default()
 }
 
 fn covered(region: &Region, failing: &[String]) -> Vec<Covered> {

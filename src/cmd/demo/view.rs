@@ -150,6 +150,11 @@ impl View {
         }
     }
 
+    /// Somebody has said something.
+    pub(super) fn said(&mut self, scene: &Scene, text: &str) {
+        self.say(&format!("{:>5.1} s  {text}", scene.seconds()));
+    }
+
     /// Leaves the terminal as it was.
     pub(super) fn end(&mut self) {
         if let Some(bars) = self.bars.take() {

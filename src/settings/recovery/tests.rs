@@ -24,6 +24,11 @@ const OLD: [&str; 10] = [
     "check_expired_notifications_interval",
 ];
 
+/// Options of `[fencing]` that the page lists; the others are on the page about fencing.
+fn is_a_guards(option: &str) -> bool {
+    option.starts_with("storm_") || option.ends_with("_fraction_percent")
+}
+
 /// Option, unit and default of each row.
 fn page() -> Vec<(String, String, String)> {
     let rows = PAGE.lines().filter(|line| line.starts_with("| `["));
@@ -49,7 +54,8 @@ fn the_page_about_tuning_lists_every_option_of_recoveries_with_its_default() {
             matches!(
                 seen.section.as_str(),
                 "host_failure" | "instance_failure" | "process_failure" | "recovery"
-            ) || (seen.section == "DEFAULT" && OLD.contains(&seen.option.as_str()))
+            ) || (seen.section == "fencing" && is_a_guards(&seen.option))
+                || (seen.section == "DEFAULT" && OLD.contains(&seen.option.as_str()))
         })
         .map(|seen| {
             let default = seen.default.clone().filter(|text| !text.is_empty());
@@ -76,7 +82,17 @@ fn the_page_about_tuning_lists_every_option_of_recoveries_with_its_default() {
 #[test]
 fn every_unit_of_the_page_is_one_of_a_few() {
     for (option, unit, _) in page() {
-        let units = ["text", "boolean", "list", "times", "seconds", "instances"];
+        let units = [
+            "text",
+            "boolean",
+            "list",
+            "times",
+            "seconds",
+            "instances",
+            "percent",
+            "hosts",
+            "path",
+        ];
         assert!(units.contains(&unit.as_str()), "{option}: {unit}");
     }
 }
@@ -188,4 +204,30 @@ fn a_short_expiry_is_no_contradiction_of_what_nobody_has_set() {
         .policy;
     assert_eq!(policy.deadline, Duration::from_secs(60));
     assert!(policy.move_deadline <= policy.deadline);
+}
+
+#[test]
+fn the_guards_are_read_and_a_wrong_value_names_its_option() {
+    let text = "[fencing]\nstorm_startup_grace = 0\nstorm_fences = 7\nstorm_cliff_percent = 100\n\
+                storm_protected_hosts = control-*, ceph-mon-?\nstorm_protected_key =\nstorm_witnesses = 10.0.0.1:22\n";
+    let settings = read(text).unwrap();
+    let guards = &settings.policy.guards;
+    assert_eq!((guards.startup_grace, guards.fences), (Duration::ZERO, 7));
+    assert_eq!(guards.protected_hosts, ["control-*", "ceph-mon-?"]);
+    assert_eq!(guards.window, Duration::from_secs(300));
+    assert_eq!(settings.surroundings.witnesses, ["10.0.0.1:22"]);
+    for wrong in [
+        "storm_fences = -1",
+        "storm_cliff_percent = 0",
+        "storm_window = 0",
+        "storm_protected_hosts = a b",
+        "storm_witnesses = http://gateway",
+        "storm_failure_domains_file = /nowhere/at/all",
+    ] {
+        let Err(errors) = read(&format!("[fencing]\n{wrong}\n")) else {
+            panic!("{wrong} was taken");
+        };
+        let option = wrong.split(' ').next().unwrap();
+        assert!(errors.to_string().contains(option), "{wrong}: {errors}");
+    }
 }

@@ -314,6 +314,17 @@ impl Region {
         })
     }
 
+    /// Writes something on an aggregate.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such aggregate.
+    pub fn set_aggregate_metadata(&self, id: u64, key: &str, value: &str) -> Result<(), SandboxError> {
+        let change = [(key.to_owned(), Some(value.to_owned()))].into();
+        self.change(|state| state.set_aggregate_metadata(id, change))?;
+        Ok(())
+    }
+
     /// Which hosts are in an aggregate; none if there is no such aggregate.
     pub fn aggregate_hosts(&self, id: u64) -> Vec<String> {
         self.read(|state| {

@@ -1,7 +1,7 @@
 //! Names with `*` for any characters and `?` for one.
 
 /// Whether `name` is what `pattern` describes. Takes no longer than the product of their lengths.
-pub(super) fn matches(pattern: &str, name: &str) -> bool {
+pub fn matches(pattern: &str, name: &str) -> bool {
     let (pattern, name): (Vec<char>, Vec<char>) = (pattern.chars().collect(), name.chars().collect());
     let (mut at, mut seen) = (0, 0);
     // Where the last star was, and how much of the name it has taken so far.

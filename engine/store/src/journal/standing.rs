@@ -3,12 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use async_trait::async_trait;
-use sea_orm::sea_query::OnConflict;
-use sea_orm::{
-    ColumnTrait as _, ConnectionTrait as _, EntityTrait as _, QueryFilter as _, QuerySelect as _,
-    QueryTrait as _, Set,
-};
+use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _, QuerySelect as _};
 use tachi_domain::Timestamp;
 use tachi_domain::entity::host::MaintenanceReason;
 use tachi_domain::guard::RegionHost;
@@ -18,46 +13,15 @@ use tachi_engine::ports::journal::{Happened, Standing};
 use super::orders::before;
 use crate::Store;
 use crate::convert::Cell;
-use crate::entity::{fence_order, host, host_state, meta, recovery, recovery_proof};
+use crate::entity::{fence_order, host, host_state, recovery, recovery_proof};
 use crate::error::{Failure, Stop};
-use crate::work::{Tx, Verdict, Work};
-
-/// The value that says when the first engine started, in microseconds.
-const FIRST_START: &str = "first_start";
+use crate::store::FirstStart;
 
 /// How many ids go into one question.
 const BATCH: usize = 500;
 
-struct Start {
-    now: Timestamp,
-}
-
-#[async_trait]
-impl Work for Start {
-    type Output = Timestamp;
-
-    async fn run(&self, tx: &Tx) -> Result<Verdict<Timestamp>, Stop> {
-        let row = meta::ActiveModel {
-            name: Set(FIRST_START.to_owned()),
-            value: Set(self.now.micros().to_string()),
-        };
-        // Whoever is first: a row that is there stays as it is.
-        let there = OnConflict::column(meta::Column::Name)
-            .update_column(meta::Column::Name)
-            .to_owned();
-        let insert = meta::Entity::insert(row).on_conflict(there);
-        tx.execute(&insert.into_query()).await?;
-        let row = meta::Entity::find_by_id(FIRST_START).one(tx).await?;
-        let noted = row.and_then(|row| row.value.parse().ok());
-        // What cannot be read is not younger than now: the guard asks for patience once more.
-        Ok(Verdict::Keep(Timestamp::from_micros(
-            noted.unwrap_or(self.now.micros()),
-        )))
-    }
-}
-
 pub(super) async fn first_start(store: &Store) -> Result<Timestamp, Stop> {
-    store.write_journal(&Start { now: store.now() }).await
+    store.write_journal(&FirstStart { now: store.now() }).await
 }
 
 pub(super) async fn read(store: &Store, lately: Duration) -> Result<Standing, Stop> {
@@ -163,3 +127,6 @@ fn happened(row: i64, recovery: &str, host: &str, at: i64) -> Result<Happened, F
         at: Timestamp::from_micros(at),
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,8 @@
 //! The operator's hooks: each phase, each thing a hook can say, and whatever happens while it runs.
 
-use super::bed::{Bed, HOST, evacuation, server};
+use std::sync::Arc;
+
+use super::bed::{Bed, HOST, evacuation, region, server};
 use crate::entity::notification::NotificationStatus::{self, Failed, Finished, Ignored, Running};
 use crate::hooks::{Defaults, Hook, HookCall, HookOutcome, Phase, Verdict};
 use crate::host_recovery::{End, MoveStep, Stage};
@@ -51,7 +53,7 @@ fn serve(bed: &mut Bed, here: &[Server]) -> Vec<Command> {
         let mut more = std::mem::take(&mut bed.commands);
         match &command {
             Command::CountHosts => {
-                bed.storm(1, 10);
+                bed.see(Observation::Region(Arc::new(region(1, 10))));
             }
             Command::ReadService => {
                 bed.service();

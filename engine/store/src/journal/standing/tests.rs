@@ -1,0 +1,206 @@
+use tachi_domain::HostId;
+use tachi_domain::entity::host::HostChange;
+use tachi_domain::recovery::FenceOrder;
+use tachi_engine::ports::journal::{Claimed, Committed, ProofWrite, Write};
+use tachi_engine::ports::{Journal, Registry as _};
+
+use super::*;
+use crate::testing::Bench;
+
+const HOUR: Duration = Duration::from_hours(1);
+
+fn at_most(count: u32) -> Write {
+    Write {
+        order: Some(FenceOrder {
+            at_most: Some(count),
+            within: Duration::from_secs(300),
+        }),
+        ..Write::default()
+    }
+}
+
+async fn written(bench: &Bench, claimed: &Claimed, write: &Write) -> bool {
+    match bench
+        .store
+        .commit(claimed.id, claimed.epoch, write)
+        .await
+        .unwrap()
+    {
+        Committed::Written(_) => true,
+        Committed::TooManyOrders => false,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// So many hosts of a segment, all of them down and claimed.
+async fn down(count: usize) -> (Bench, Vec<Claimed>) {
+    let bench = Bench::new().await;
+    let segment = bench.segment("s1").await;
+    let mut all = Vec::new();
+    for number in 0..count {
+        let host = bench.host(&segment, &format!("cmp{number}")).await;
+        bench.stopped(&host).await;
+        all.push(bench.claim_newest("engine").await);
+    }
+    (bench, all)
+}
+
+#[tokio::test]
+async fn r24_the_first_start_is_set_down_once_for_all_engines_and_restarts() {
+    let bench = Bench::new().await;
+    let first = Journal::first_start(&bench.store).await.unwrap();
+    bench.clock.advance(1_000);
+    assert_eq!(Journal::first_start(&bench.store).await.unwrap(), first);
+    let another = bench.another().await;
+    assert_eq!(Journal::first_start(&another).await.unwrap(), first);
+    assert!(bench.clock_wall() > first);
+}
+
+#[tokio::test]
+async fn r24_hosts_are_told_with_their_maintenance_and_their_open_recovery() {
+    let bench = Bench::new().await;
+    let segment = bench.segment("s1").await;
+    let mut ids: Vec<HostId> = Vec::new();
+    for name in ["fine", "down", "mine", "gone"] {
+        ids.push(bench.host(&segment, name).await.id);
+    }
+    let put = HostChange {
+        on_maintenance: Some(true),
+        ..HostChange::default()
+    };
+    bench.store.update_host(segment.id, ids[2], &put).await.unwrap();
+    bench.store.delete_host(segment.id, ids[3]).await.unwrap();
+    let host = bench.store.get_host(segment.id, ids[1]).await.unwrap().unwrap();
+    bench.stopped(&host).await;
+    let standing = bench.store.standing(HOUR).await.unwrap();
+    let mut told: Vec<_> = standing
+        .hosts
+        .iter()
+        .map(|host| {
+            (
+                host.name.as_str(),
+                host.recovering,
+                host.on_maintenance,
+                host.by_operator,
+            )
+        })
+        .collect();
+    told.sort_unstable();
+    assert_eq!(
+        told,
+        [
+            ("down", true, false, false),
+            ("fine", false, false, false),
+            ("mine", false, true, true),
+        ]
+    );
+    assert!(standing.hosts.iter().all(|host| host.segment == segment.id));
+    // A recovery that only watches is not one that is going on.
+    let claimed = bench.claim_newest("engine").await;
+    let end = Write {
+        life: Some(Life::Watching),
+        ..Write::default()
+    };
+    assert!(written(&bench, &claimed, &end).await);
+    let standing = bench.store.standing(HOUR).await.unwrap();
+    assert!(standing.hosts.iter().all(|host| !host.recovering));
+}
+
+#[tokio::test]
+async fn r24_orders_are_counted_with_the_transaction_that_gives_them() {
+    let (bench, all) = down(5).await;
+    for claimed in &all[..3] {
+        assert!(written(&bench, claimed, &at_most(3)).await);
+    }
+    let before = bench.store.standing(HOUR).await.unwrap();
+    assert_eq!(before.orders.len(), 3);
+    assert!(!written(&bench, &all[3], &at_most(3)).await, "the fourth");
+    assert_eq!(bench.store.standing(HOUR).await.unwrap().orders, before.orders);
+    assert!(
+        written(&bench, &all[0], &at_most(3)).await,
+        "who has ordered before is counted once"
+    );
+    let unlimited = Write {
+        order: Some(FenceOrder {
+            at_most: None,
+            within: Duration::from_secs(300),
+        }),
+        ..Write::default()
+    };
+    assert!(
+        written(&bench, &all[3], &unlimited).await,
+        "an operator has lifted the guard"
+    );
+    assert!(!written(&bench, &all[4], &at_most(4)).await);
+    bench.clock.advance(301);
+    assert!(
+        written(&bench, &all[4], &at_most(3)).await,
+        "there is a place again"
+    );
+    let stale = Write { ..at_most(9) };
+    let lost = bench
+        .store
+        .commit(all[4].id, all[4].epoch + 1, &stale)
+        .await
+        .unwrap();
+    assert_eq!(lost, Committed::Lost, "a claim that is lost counts nothing (R1)");
+    assert_eq!(
+        bench
+            .store
+            .standing(Duration::from_secs(100))
+            .await
+            .unwrap()
+            .orders
+            .len(),
+        1
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn r24_of_many_who_order_at_once_no_more_than_the_limit_succeed() {
+    let (bench, all) = down(8).await;
+    let stores = [bench.store.clone(), bench.another().await];
+    let mut tasks = tokio::task::JoinSet::new();
+    for (number, claimed) in all.into_iter().enumerate() {
+        let store = stores[number % 2].clone();
+        tasks.spawn(async move {
+            store
+                .commit(claimed.id, claimed.epoch, &at_most(3))
+                .await
+                .unwrap()
+        });
+    }
+    let outcomes = tasks.join_all().await;
+    let given = outcomes
+        .iter()
+        .filter(|one| matches!(one, Committed::Written(_)))
+        .count();
+    assert_eq!(given, 3, "{outcomes:?}");
+}
+
+#[tokio::test]
+async fn r24_proofs_are_told_with_their_host_as_long_as_anybody_asks() {
+    let (bench, all) = down(2).await;
+    let proof = ProofWrite {
+        kind: "device".into(),
+        by: "engine".into(),
+        from: "bmc1".into(),
+        evidence: "{}".into(),
+        at: bench.clock_wall(),
+    };
+    let write = Write {
+        proofs: vec![proof.clone()],
+        ..Write::default()
+    };
+    assert!(written(&bench, &all[1], &write).await);
+    let standing = bench.store.standing(HOUR).await.unwrap();
+    let told: Vec<_> = standing
+        .proofs
+        .iter()
+        .map(|one| (one.recovery, one.host, one.at))
+        .collect();
+    let host = all[1].host.as_ref().unwrap().id;
+    assert_eq!(told, [(all[1].id, host, proof.at)]);
+    bench.clock.advance(3_601);
+    assert_eq!(bench.store.standing(HOUR).await.unwrap().proofs, []);
+}

@@ -1,0 +1,95 @@
+//! `[fencing] storm_witnesses` and `storm_failure_domains_file`: what the guards look at beside Nova and the database.
+
+use std::path::{Path, PathBuf};
+
+use tachi_config::{Reader, Refusal};
+
+use crate::wiring::surroundings::read;
+
+const G: &str = "fencing";
+
+/// See the module.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct SurroundingSettings {
+    /// Failure domains, a line each.
+    pub(crate) domains_file: Option<PathBuf>,
+    /// Places that take a TCP connection, `HOST:PORT` each.
+    pub(crate) witnesses: Vec<String>,
+}
+
+pub(super) fn surroundings(r: &mut Reader<'_>) -> SurroundingSettings {
+    SurroundingSettings {
+        domains_file: r
+            .parsed(
+                G,
+                "storm_failure_domains_file",
+                |text: &str| match read(Path::new(text)) {
+                    Ok(_) => Ok(PathBuf::from(text)),
+                    Err(why) => Err(Refusal::new(
+                        format!("cannot be used: {why}"),
+                        "write lines such as rack:r7 = compute-01 compute-02",
+                    )),
+                },
+                |path: &PathBuf| path.display().to_string(),
+            )
+            .optional(),
+        witnesses: r
+            .parsed(
+                G,
+                "storm_witnesses",
+                |text: &str| {
+                    let each = text.split(',').map(str::trim).filter(|word| !word.is_empty());
+                    let words: Vec<String> = each.map(str::to_owned).collect();
+                    match words.iter().find(|word| !is_place(word)) {
+                        None => Ok(words),
+                        Some(word) => Err(Refusal::new(
+                            format!("{word:?} is no place to connect to"),
+                            "write HOST:PORT, several separated by commas, such as 10.0.0.1:22",
+                        )),
+                    }
+                },
+                |words: &Vec<String>| words.join(","),
+            )
+            .optional()
+            .unwrap_or_default(),
+    }
+}
+
+/// `HOST:PORT`, an IPv6 address in brackets.
+fn is_place(word: &str) -> bool {
+    let Some((host, port)) = word.rsplit_once(':') else {
+        return false;
+    };
+    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    let host_is_good = match bare {
+        Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
+        None => {
+            let fits = |letter: char| letter.is_ascii_alphanumeric() || "-._".contains(letter);
+            !host.is_empty() && !host.starts_with('-') && host.len() <= 253 && host.chars().all(fits)
+        }
+    };
+    host_is_good && port.parse::<u16>().is_ok_and(|port| port > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_witness_is_a_host_and_a_port_and_nothing_else() {
+        for (word, expected) in [
+            ("10.0.0.1:22", true),
+            ("gateway.example:443", true),
+            ("[fd00::1]:22", true),
+            ("fd00::1:22", false),
+            ("gateway", false),
+            ("gateway:0", false),
+            ("gateway:70000", false),
+            ("-oProxy:22", false),
+            ("http://gateway:80", false),
+            (":22", false),
+        ] {
+            assert_eq!(is_place(word), expected, "{word}");
+        }
+    }
+}
