@@ -37,6 +37,7 @@ cat >initrd.d/init <<X
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
 mount -t devtmpfs dev /dev
+mkdir -p /var/run
 for m in ${modules[*]}; do [ -e /mod/\$m.ko ] && insmod /mod/\$m.ko; done
 until [ -n "\$port" ]; do
   for p in /sys/class/virtio-ports/*; do

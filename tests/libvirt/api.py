@@ -1,5 +1,6 @@
 """A Keystone and an Instance-HA API that note what they are sent, and can be away, refuse, or be slow."""
 import json
+import socket
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -7,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 class Api:
     def __init__(self):
-        self.lock, self.got, self.status, self.tokens = threading.Lock(), [], 202, 0
+        self.lock, self.got, self.status, self.tokens, self.open = threading.Lock(), [], 202, 0, set()
         self.server, self.port = None, 0
         self.start()
 
@@ -16,6 +17,16 @@ class Api:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            # Head and body in one packet: two of them wait for each other's acknowledgement.
+            wbufsize = 65536
+
+            def setup(self):
+                super().setup()
+                api.open.add(self.connection)
+
+            def finish(self):
+                api.open.discard(self.connection)
+                super().finish()
 
             def log_message(self, *_):
                 pass
@@ -59,9 +70,14 @@ class Api:
         threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
 
     def stop(self):
-        """Connections are refused from here on."""
+        """Connections are refused from here on, and those that are open are cut."""
         self.server.shutdown()
         self.server.server_close()
+        for connection in list(self.open):
+            try:
+                connection.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
 
     def bodies(self):
         """(when it was accepted, the notification) in the order of acceptance."""

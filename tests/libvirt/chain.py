@@ -7,6 +7,7 @@ import datetime
 import os
 import signal
 import sys
+import tempfile
 import time
 import traceback
 
@@ -20,6 +21,8 @@ from sdk_calls import connect
 
 GUESTS = 10
 HOST = "compute-001"
+# What the simulated Nova takes to stop an instance, in milliseconds: that is its time, not ours.
+STOP = 100
 
 
 class Credentials:
@@ -31,6 +34,7 @@ class Credentials:
 
 def chain(check, region, kit, binary):
     ha = connect(region.clouds_yaml, CLOUD, "1.3")
+    region.admin("POST", "/settings", {"action_millis": STOP})
     segment = ha.create_segment(name="chain", recovery_method="auto", service_type="COMPUTE")
     for host in sorted(h["name"] for h in region.admin("GET", "/hosts")):
         ha.create_host(segment.uuid, name=host, type="COMPUTE", control_attributes="SSH")
@@ -42,8 +46,8 @@ def chain(check, region, kit, binary):
     try:
         for n, server in enumerate(servers):
             rows.append(one(region, ha, kit, "instance-%08x" % n, server))
-            print("        guest %2d: killed, told after %3.0f ms, accepted after %3.0f ms, Nova asked after %3.0f ms, asked to start after "
-                  "%4.0f ms" % (n, *rows[-1]), flush=True)
+            print("        guest %2d: killed, seen after %3.0f ms, Nova asked to stop it after %3.0f ms, to start it after %4.0f ms" % (
+                n, *rows[-1]), flush=True)
         check.equal("one notification each", len(list(ha.notifications(type="VM"))), GUESTS)
         until("every recovery to end", lambda: {n.status for n in ha.notifications(type="VM")} == {"finished"}, 60)
         check.that("every recovery is finished", True)
@@ -56,14 +60,15 @@ def chain(check, region, kit, binary):
         raise
     finally:
         code = monitor.stop()
-    worst = [max(row[stretch] for row in rows) for stretch in range(4)]
-    print("measured: %d guests, worst: told %.0f ms, accepted %.0f ms, Nova asked %.0f ms, asked to start %.0f ms" % (len(rows), *worst))
-    check.that("from the crash to Nova's being asked for the restart: below 1 s", worst[2] < 1000, rows)
+    worst = [max(row[stretch] for row in rows) for stretch in range(3)]
+    print("measured: %d guests, worst: seen by the monitor after %.0f ms, restart begun (Nova asked to stop) after %.0f ms, asked to start after "
+          "%.0f ms, of which Nova's stop takes %.0f ms" % (len(rows), *worst, STOP))
+    check.that("from the crash to Nova's being asked for the restart: below 1 s", worst[1] < 1000, rows)
     check.equal("SIGTERM ends the monitor with 0", code, 0)
 
 
 def one(region, ha, kit, name, server):
-    """Milliseconds from the kill: seen by the monitor, accepted by the API, Nova asked for the first time, asked to start."""
+    """Milliseconds from the kill: seen by the monitor, Nova asked for the first time (to stop what it believes to run), to start."""
     region.admin("POST", "/servers/%s/crash" % server)
     region.admin("DELETE", "/requests")
     pid = int(kit("pid", name))
@@ -87,8 +92,7 @@ def one(region, ha, kit, name, server):
     told = next(n for n in ha.notifications(type="VM") if n.payload["instance_uuid"] == server)
     utc = datetime.timezone.utc
     seen = datetime.datetime.fromisoformat(told.generated_time).replace(tzinfo=utc).timestamp()
-    accepted = datetime.datetime.fromisoformat(told.created_at).replace(tzinfo=utc).timestamp()
-    return [1000 * (at - killed) for at in (seen, accepted, asked, started)]
+    return [1000 * (at - killed) for at in (seen, asked, started)]
 
 
 def main():
@@ -98,9 +102,12 @@ def main():
     args = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     check, kit, region = Checks(), None, None
+    policy = tempfile.NamedTemporaryFile("w", prefix="tachi-policy-", suffix=".yaml")
+    policy.write('"os_masakari_api:notifications:create": "rule:admin_api or role:masakari_monitor"\n')
+    policy.flush()
     try:
         kit = Kit()
-        region = Region(args.tachi, arguments=("--hosts", "4"))
+        region = Region(args.tachi, arguments=("--hosts", "4"), options=[("oslo_policy", "policy_file", policy.name)])
         chain(check, region, kit, os.path.abspath(args.monitor))
     except Exception:
         check.that("the chain goes through", False, traceback.format_exc(limit=4))
@@ -113,6 +120,7 @@ def main():
             region.remove()
         if kit:
             kit.down()
+        policy.close()
     return check.end()
 
 
