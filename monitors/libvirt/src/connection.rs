@@ -23,6 +23,8 @@ use task::{Request, Task};
 
 /// libvirtd stops reading from a client with more than five calls in flight, its pings' answers included.
 const CALLS_IN_FLIGHT: usize = 4;
+/// How long libvirt waits, whatever it is told, for an agent to find back into step after a command it did not answer.
+pub const AGENT_SYNC: Duration = Duration::from_secs(5);
 /// The longest list of domains libvirt sends.
 const DOMAINS_MAX: u32 = 16_384;
 
@@ -340,7 +342,8 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// As every call. libvirt itself gives up after `limit` (whole seconds, at least one); this side two seconds later.
+    /// As every call. libvirt itself gives up after `limit` (whole seconds, at least one), or after five seconds where an
+    /// earlier command was not answered; this side two seconds after both.
     pub async fn agent_command(
         &self,
         domain: &Domain,
@@ -354,7 +357,7 @@ impl Connection {
             .string(command)
             .i32(seconds)
             .u32(0);
-        let patience = limit.max(Duration::from_secs(1)) + Duration::from_secs(2);
+        let patience = limit.max(Duration::from_secs(1)) + AGENT_SYNC + Duration::from_secs(2);
         let answer = self
             .call(what, proc::QEMU, proc::QEMU_AGENT_COMMAND, body, patience)
             .await?;

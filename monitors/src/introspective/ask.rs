@@ -31,10 +31,10 @@ const LIBVIRT: &str = "libvirt";
 const MEMORY: &str = "memory";
 /// The question. It changes nothing in the guest.
 const PING: &str = r#"{"execute":"guest-ping"}"#;
-/// libvirtd serves five calls of a client at once, and has twenty threads for all of its clients, Nova among them.
-const CONNECTIONS: usize = 2;
-/// So many questions are open at once.
-pub(super) const OPEN: usize = 8;
+/// libvirtd serves five calls of a client at once, so that no more than four are sent on a connection.
+const CONNECTIONS: usize = 3;
+/// So many questions are open at once: libvirtd has twenty threads for all of its clients, Nova among them.
+pub(super) const OPEN: usize = 12;
 /// How long any other call may take.
 const CALL: Duration = Duration::from_secs(5);
 /// How often the loop comes round when nothing happens.
