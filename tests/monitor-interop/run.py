@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 import traceback
+import uuid
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 for folder in ("client", "bench"):
@@ -171,11 +172,13 @@ class Interop:
             f.write("- process_name: [\n")
         until("the list to be told of", lambda: "process list" in monitor.get("/healthz")[1])
         self.check.that("mw18: a broken list leaves the last good one in force", "last good list" in monitor.get("/healthz")[1], monitor.get("/healthz"))
-        self.looks(monitor, stranger, region)
+        stranger.stop()
+        monitor.stop()
+        self.looks(monitor, region)
         self.restarts(api, stored)
-        self.spooled(api, region, ha, proxy)
+        self.spooled(api, proxy)
 
-    def looks(self, monitor, stranger, region):
+    def looks(self, monitor, region):
         """tachi-monitor check."""
         done = monitor.run("check", "process", "-f", "json")
         found = {f["part"]: f for f in json.loads(done.stdout)["findings"]}
@@ -238,14 +241,13 @@ class Interop:
                 except OSError:
                     pass
 
-    def spooled(self, api, region, ha, proxy):
+    def spooled(self, api, proxy):
         """A thousand reports of all kinds that waited when it started: in order, each once. Then memory and time."""
-        guests = region.admin("POST", "/servers", {"count": 1, "host": "compute-003", "name": "guest"})["ids"]
         many = []
         for n in range(1000):
             at = "2026-03-04T%02d:%02d:%02d" % (n // 3600, n // 60 % 60, n % 60)
             many.append(("VM/%d" % (n % 50), notification("VM", "compute-003", at, {
-                "event": "REBOOT", "instance_uuid": guests[0], "vir_domain_event": "UNKNOWN"}), None))
+                "event": "REBOOT", "instance_uuid": str(uuid.uuid4()), "vir_domain_event": "UNKNOWN"}), None))
         monitor = self.monitor("many", api, process_list=[])
         monitor.spool(many)
         proxy.take()
@@ -256,7 +258,7 @@ class Interop:
         took = time.monotonic() - begin
         sent = [r for r in proxy.take() if r.method == "POST" and r.path.endswith("/notifications")]
         self.check.equal("mw11: a thousand reports that waited are delivered, each once", (len(sent), {r.status for r in sent}), (1000, {202}))
-        self.check.equal("mw03: in their order, the bytes as they were kept", [r.body.decode() for r in sent], [body for _, body, _ in many])
+        self.check.that("mw03: in their order, the bytes as they were kept", [r.body.decode() for r in sent] == [body for _, body, _ in many])
         cpu, wall = monitor.cpu_seconds(), time.monotonic()
         until("a while", lambda: time.monotonic() - wall > 10)
         idle = (monitor.cpu_seconds() - cpu) / (time.monotonic() - wall) * 100
@@ -321,7 +323,8 @@ def main():
     parser.add_argument("--slow", type=float, default=3.0, help="seconds granted to a busy machine")
     parser.add_argument("--only", help="one step")
     args = parser.parse_args()
-    args.monitor = os.path.abspath(args.monitor)
+    for name in ("tachi", "monitor", "monitors", "upstream"):
+        setattr(args, name, os.path.abspath(getattr(args, name)))
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     checks = Checks()
     interop = Interop(args, checks)

@@ -213,7 +213,7 @@ impl Client {
         match current.as_mut() {
             Some(token) if refused != Some(&token.value) && Instant::now() < token.ends_at => {
                 tracing::warn!(reason = %failed.text, "the token ends soon and could not be renewed; it is used as long as it lasts");
-                token.renew_at = Instant::now() + RENEWAL_PAUSE;
+                token.renew_at = token.ends_at.min(Instant::now() + RENEWAL_PAUSE);
                 Ok(token.clone())
             }
             _ => {

@@ -31,6 +31,8 @@ pub enum Registration {
 
 #[derive(Deserialize)]
 struct Segment {
+    /// The number by which a list goes on.
+    id: Option<u64>,
     uuid: String,
     #[serde(default)]
     name: String,
@@ -38,6 +40,7 @@ struct Segment {
 
 #[derive(Deserialize)]
 struct Host {
+    id: Option<u64>,
     #[serde(default)]
     uuid: String,
     name: String,
@@ -68,7 +71,7 @@ impl Client {
             .pages(
                 "/segments",
                 |body| Ok(serde_json::from_slice::<Segments>(body)?.segments),
-                |segment| &segment.uuid,
+                |segment| marker(segment.id, &segment.uuid),
             )
             .await?;
         for segment in segments {
@@ -84,7 +87,7 @@ impl Client {
                 .pages(
                     &format!("/segments/{}/hosts", segment.uuid),
                     |body| Ok(serde_json::from_slice::<Hosts>(body)?.hosts),
-                    |host| &host.uuid,
+                    |host| marker(host.id, &host.uuid),
                 )
                 .await?;
             for host in hosts {
@@ -110,7 +113,7 @@ impl Client {
         &self,
         path: &str,
         parse: impl Fn(&[u8]) -> Result<Vec<T>, serde_json::Error>,
-        id: impl Fn(&T) -> &String,
+        id: impl Fn(&T) -> String,
     ) -> Result<Vec<T>, Failed> {
         let mut all: Vec<T> = Vec::new();
         for _ in 0..MOST_PAGES {
@@ -136,6 +139,13 @@ impl Client {
         }
         Ok(all)
     }
+}
+
+/// By what a list goes on: Masakari takes the number and nothing else.
+fn marker(id: Option<u64>, uuid: &str) -> String {
+    // What comes from the API stands in an address only where it can.
+    let plain = |c: &char| c.is_ascii_alphanumeric() || *c == '-';
+    id.map_or_else(|| uuid.chars().filter(plain).collect(), |id| id.to_string())
 }
 
 /// The same name but for its domain or its case.

@@ -30,6 +30,8 @@ impl Post for Api {
             .lock()
             .unwrap()
             .push((record.body.clone(), Instant::now()));
+        let slow = *self.slow.lock().unwrap();
+        tokio::time::sleep(slow).await;
         if let Some((subject, failed)) = &*self.never.lock().unwrap()
             && *subject == record.subject
         {
@@ -354,10 +356,13 @@ async fn mw04_a_slow_api_is_no_stuck_loop_and_does_not_delay_the_end() {
     rig.stop.cancel();
     rig.courier.await.unwrap();
     assert!(begin.elapsed() < Duration::from_secs(12), "{:?}", begin.elapsed());
+    let left = rig.store.with(|spool| spool.len()).await;
+    let asked = rig.api.asked.lock().unwrap().clone();
+    let took = rig.api.took.lock().unwrap().len();
     assert_eq!(
-        rig.store.with(|spool| spool.len()).await,
-        1,
-        "kept for the next start"
+        (left, took),
+        (1, 0),
+        "kept for the next start; asked {asked:?}, began {begin:?}"
     );
 }
 

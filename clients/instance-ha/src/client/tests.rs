@@ -172,7 +172,11 @@ async fn mw13_a_host_is_looked_for_in_every_page_of_every_segment() {
     let fake = Fake::start().await;
     let client = Client::new(options(&fake.url)).unwrap();
     let script = |name: &str| {
-        fake.then("200 OK", "", r#"{"segments": [{"uuid": "s-1", "name": "one"}]}"#);
+        fake.then(
+            "200 OK",
+            "",
+            r#"{"segments": [{"id": 7, "uuid": "s-1", "name": "one"}]}"#,
+        );
         fake.then(
             "200 OK",
             "",
@@ -194,7 +198,7 @@ async fn mw13_a_host_is_looked_for_in_every_page_of_every_segment() {
     assert_eq!(found, want);
     let asked = lines(&fake);
     assert!(
-        asked[2].ends_with("/segments?sort_key=id&sort_dir=asc&marker=s-1"),
+        asked[2].ends_with("/segments?sort_key=id&sort_dir=asc&marker=7"),
         "{asked:?}"
     );
     let fake = Fake::start().await;
