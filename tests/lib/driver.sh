@@ -9,9 +9,9 @@ budget() {
     install) echo 900 ;;
     cluster) echo 700 ;;
     cluster-long) echo 3600 ;;
-    chain) echo 600 ;;
+    chain) echo 900 ;;
     real-trouble) echo 1500 ;;
-    real-cloud | bench | chain) echo 900 ;;
+    real-cloud | bench) echo 900 ;;
     long) echo 1800 ;;
     *) die "no budget for the group $1" ;;
   esac
