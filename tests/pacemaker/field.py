@@ -120,7 +120,7 @@ class Field:
         # As the unit runs it: no root, only the group that may speak to Pacemaker.
         user, group = pwd.getpwnam("daemon").pw_uid, grp.getgrnam("haclient").gr_gid
         os.chown(state, user, group)
-        self.kit("exec", node, "install", "-d", "-o", str(user), "-g", str(group), "-m", "755", "/run/tachi-monitor")
+        self.kit("exec", node, "install", "-d", "-o", str(user), "-g", str(group), "-m", "755", "/run/tachi-monitor/host")
         with open(self.config(node), "w", encoding="utf-8") as file:
             file.write(CONF.format(node=node, state=state, lost=lost, remotes=remotes, **self.api) + self.more)
         log = os.path.join(self.work, "bridge-%s.log" % node)

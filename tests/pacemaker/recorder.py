@@ -14,6 +14,7 @@ import time
 ADDRESS, PORT, FOLDER, NODES = sys.argv[1], int(sys.argv[2]), sys.argv[3], sys.argv[4]
 URL = "http://%s:%d" % (ADDRESS, PORT)
 LOCK = threading.Lock()
+TOLD = set()
 
 
 def is_on(node):
@@ -61,7 +62,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return
         away = os.path.exists(os.path.join(FOLDER, "away"))
         told = json.loads(body)["notification"]
-        code = 503 if away else 202
+        with LOCK:
+            # As the API: what was told already, to the letter, is known.
+            code = 503 if away else 409 if body in TOLD else 202
+            if code == 202:
+                TOLD.add(body)
         on = is_on(told["hostname"])
         self.answer(code, {"notification": dict(told, notification_uuid="n")} if code == 202 else {})
         line = {"at": time.time(), "code": code, "on": on, "from": self.client_address[0], "body": body.decode(),

@@ -39,20 +39,35 @@ pub fn delay(me: &str, bridges: &[Bridge], turn: Duration) -> Duration {
     turn * u32::try_from(place).unwrap_or(LONGEST).min(LONGEST)
 }
 
+/// How far a bridge is with a report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClaimState {
+    /// It is going to take it on, unless a bridge before it in line does.
+    Intended,
+    /// It has it, on its disk.
+    Spooled,
+    /// The API has answered.
+    Accepted,
+}
+
 /// What a bridge says about a report that it has taken on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claim {
     /// Which report.
     pub key: String,
-    /// The API has answered.
-    pub accepted: bool,
+    /// How far it is.
+    pub state: ClaimState,
     /// Counts on while the report is not yet accepted, so that others see that someone works on it.
     pub beat: u64,
 }
 
 impl Display for Claim {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let state = if self.accepted { "accepted" } else { "spooled" };
+        let state = match self.state {
+            ClaimState::Intended => "intended",
+            ClaimState::Spooled => "spooled",
+            ClaimState::Accepted => "accepted",
+        };
         write!(f, "{}/{state}/{}", self.key, self.beat)
     }
 }
@@ -63,9 +78,10 @@ impl Claim {
         let mut parts = text.split('/');
         let claim = Self {
             key: parts.next().filter(|key| !key.is_empty())?.to_owned(),
-            accepted: match parts.next()? {
-                "accepted" => true,
-                "spooled" => false,
+            state: match parts.next()? {
+                "intended" => ClaimState::Intended,
+                "spooled" => ClaimState::Spooled,
+                "accepted" => ClaimState::Accepted,
                 _ => return None,
             },
             beat: parts.next()?.parse().ok()?,
@@ -132,12 +148,12 @@ mod tests {
         for claim in [
             Claim {
                 key: "fenced:1795158416".to_owned(),
-                accepted: false,
+                state: ClaimState::Spooled,
                 beat: 0,
             },
             Claim {
                 key: "started:fenced:7".to_owned(),
-                accepted: true,
+                state: ClaimState::Accepted,
                 beat: u64::MAX,
             },
         ] {

@@ -84,6 +84,8 @@ pub(crate) struct Bridge {
     claims: Claims,
     cib: Option<(CrmMon, Cib, Instant)>,
     hasty_since: Option<Instant>,
+    /// Every verdict is one that may last for days.
+    calm: bool,
     strangers: BTreeSet<String>,
     resumed: bool,
     started: Instant,
@@ -133,6 +135,7 @@ impl Bridge {
             claims,
             cib: None,
             hasty_since: None,
+            calm: false,
             strangers: BTreeSet::new(),
             resumed: false,
             started: Instant::now(),
@@ -196,7 +199,7 @@ impl Bridge {
         let usable = self
             .cib
             .take()
-            .filter(|(_, _, at)| self.hasty_since.is_none() && now - *at < CIB_AGES);
+            .filter(|(_, _, at)| self.calm && now - *at < CIB_AGES);
         let (mon, cib, at) = if let Some((before, cib, at)) = usable {
             let mon = CrmMon::parse(&self.cluster.mon().await?)?;
             if same(&before, &mon) {
@@ -218,6 +221,7 @@ impl Bridge {
         let judged = verdict(&self.memory.history, snapshot, &self.setup.rules);
         self.memory.history.remember(snapshot, &judged);
         self.memory.history.forget_strangers(snapshot);
+        self.calm = self.hasty_since.is_none() && judged.values().all(|one| lasts(one.verdict));
         let nodes: Vec<&str> = snapshot.mon.nodes.iter().map(|node| node.name.as_str()).collect();
         let me = self
             .setup
@@ -320,6 +324,14 @@ fn lasting(memory: &Memory) -> Memory {
         past.last_up = None;
     }
     memory
+}
+
+/// Not one that the next look at the CIB may change.
+fn lasts(verdict: Verdict) -> bool {
+    match verdict {
+        Verdict::Up | Verdict::Fenced | Verdict::Planned => true,
+        Verdict::Lost | Verdict::Keep | Verdict::Blind => false,
+    }
 }
 
 /// Nothing moves: the CIB's notes of a moment ago still hold.

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use tachi_pacemaker::{Bridge, Claim, CrmMon, delay};
+use tachi_pacemaker::{Bridge, Claim, ClaimState, CrmMon, delay};
 use tokio::time::Instant;
 
 use super::tools::Cluster;
@@ -39,6 +39,8 @@ struct Mine {
 struct Wait {
     key: String,
     due: Instant,
+    /// Nobody is before this bridge in line.
+    first: bool,
     /// Who else works on it, how far he was, and when that was first seen.
     other: Option<(String, u64, Instant)>,
 }
@@ -93,8 +95,12 @@ impl Claims {
             .iter()
             .filter_map(|(bridge, value)| Some((bridge.as_str(), claim_on(value, node, key)?)));
         let claims: Vec<_> = claims.collect();
-        if let Some((bridge, _)) = claims.iter().find(|(_, claim)| claim.accepted) {
+        if let Some((bridge, _)) = claims
+            .iter()
+            .find(|(_, claim)| claim.state == ClaimState::Accepted)
+        {
             self.waits.remove(node);
+            self.withdraw(node);
             return Word::Told((*bridge).to_owned());
         }
         let turn = self.turn;
@@ -109,6 +115,7 @@ impl Claims {
             let wait = Wait {
                 key: key.to_owned(),
                 due: now + wait,
+                first: wait.is_zero(),
                 other: None,
             };
             self.waits.insert(node.to_owned(), wait);
@@ -116,7 +123,10 @@ impl Claims {
         let Some(wait) = self.waits.get_mut(node) else {
             return Word::Mine;
         };
-        if let Some((bridge, claim)) = claims.first() {
+        let taken = claims
+            .iter()
+            .find(|(_, claim)| claim.state == ClaimState::Spooled);
+        if let Some((bridge, claim)) = taken {
             let known = wait
                 .other
                 .as_ref()
@@ -124,47 +134,88 @@ impl Claims {
             if !known {
                 wait.other = Some(((*bridge).to_owned(), claim.beat, now));
             }
-            // It counts on every half turn while it lives.
-            if wait
+        }
+        let (due, first) = (now >= wait.due, wait.first);
+        // It counts on every half turn while it lives.
+        let worked_on = taken.is_some()
+            && wait
                 .other
                 .as_ref()
-                .is_some_and(|(_, _, since)| now - *since < turn * 2)
-            {
-                return Word::Wait;
-            }
-        }
-        if now < wait.due {
+                .is_some_and(|(_, _, since)| now - *since < turn * 2);
+        if worked_on {
+            self.withdraw(node);
             return Word::Wait;
         }
-        self.waits.remove(node);
-        Word::Mine
+        if !due {
+            return Word::Wait;
+        }
+        if first {
+            self.waits.remove(node);
+            return Word::Mine;
+        }
+        // Who is not the first in line says what he is going to do, and listens once more: two that see the same at the
+        // same moment would both tell.
+        let intended = self
+            .mine
+            .get(node)
+            .is_some_and(|mine| mine.claim.key == key && mine.claim.state == ClaimState::Intended);
+        let before = claims
+            .iter()
+            .any(|(bridge, claim)| claim.state == ClaimState::Intended && *bridge < me);
+        if intended && !before {
+            self.waits.remove(node);
+            return Word::Mine;
+        }
+        if !intended {
+            self.claim(node, key, ClaimState::Intended, now);
+        }
+        Word::Wait
     }
 
-    /// Forgets what it waited for about nodes of which there is nothing to tell any more.
-    pub(crate) fn settle(&mut self, open: impl Fn(&str) -> bool) {
-        self.waits.retain(|node, _| open(node));
-    }
-
-    /// This bridge tells it.
-    pub(crate) fn take(&mut self, node: &str, key: &str, now: Instant) {
+    fn claim(&mut self, node: &str, key: &str, state: ClaimState, now: Instant) {
         let claim = Claim {
             key: key.to_owned(),
-            accepted: false,
+            state,
             beat: 0,
         };
         self.mine.insert(node.to_owned(), Mine { claim, at: now });
     }
 
+    fn withdraw(&mut self, node: &str) {
+        if self
+            .mine
+            .get(node)
+            .is_some_and(|mine| mine.claim.state == ClaimState::Intended)
+        {
+            self.mine.remove(node);
+        }
+    }
+
+    /// Forgets what it waited for about nodes of which there is nothing to tell any more.
+    pub(crate) fn settle(&mut self, open: impl Fn(&str) -> bool) {
+        self.waits.retain(|node, _| open(node));
+        self.mine
+            .retain(|node, mine| mine.claim.state != ClaimState::Intended || open(node));
+    }
+
+    /// This bridge tells it.
+    pub(crate) fn take(&mut self, node: &str, key: &str, now: Instant) {
+        self.claim(node, key, ClaimState::Spooled, now);
+    }
+
     /// What this bridge has taken on and the API has not answered yet.
     pub(crate) fn open(&self) -> Vec<String> {
-        let open = self.mine.iter().filter(|(_, mine)| !mine.claim.accepted);
+        let open = self
+            .mine
+            .iter()
+            .filter(|(_, mine)| mine.claim.state == ClaimState::Spooled);
         open.map(|(node, _)| node.clone()).collect()
     }
 
     /// The API has answered.
     pub(crate) fn accepted(&mut self, node: &str) {
         if let Some(mine) = self.mine.get_mut(node) {
-            mine.claim.accepted = true;
+            mine.claim.state = ClaimState::Accepted;
         }
     }
 
@@ -172,7 +223,7 @@ impl Claims {
     pub(crate) async fn announce(&mut self, cluster: &dyn Cluster, now: Instant) {
         let turn = self.turn;
         self.mine
-            .retain(|_, mine| !mine.claim.accepted || now - mine.at < KEPT);
+            .retain(|_, mine| mine.claim.state == ClaimState::Spooled || now - mine.at < KEPT);
         let beaten = self
             .announced
             .as_ref()
@@ -180,11 +231,11 @@ impl Claims {
         for mine in self
             .mine
             .values_mut()
-            .filter(|mine| beaten && !mine.claim.accepted)
+            .filter(|mine| beaten && mine.claim.state == ClaimState::Spooled)
         {
             mine.claim.beat += 1;
         }
-        let value = self.value();
+        let value = self.value(true);
         let known = self
             .announced
             .as_ref()
@@ -204,15 +255,18 @@ impl Claims {
 
     /// Leaves the line.
     pub(crate) async fn leave(&self, cluster: &dyn Cluster) {
-        if let Err(error) = cluster.set_attribute(ATTRIBUTE, "0").await {
+        if let Err(error) = cluster.set_attribute(ATTRIBUTE, &self.value(false)).await {
             tracing::debug!(error = %error, "the other bridges cannot be told that this one ends");
         }
     }
 
-    fn value(&self) -> String {
+    /// What others read: whether this bridge is in line, and what it has told.
+    fn value(&self, there: bool) -> String {
         let claims = self.mine.iter().filter(|(node, _)| !node.contains([';', '=']));
         let claims = claims.map(|(node, mine)| format!(";{node}={}", mine.claim));
-        std::iter::once("1".to_owned()).chain(claims).collect()
+        std::iter::once(u8::from(there).to_string())
+            .chain(claims)
+            .collect()
     }
 }
 
@@ -300,8 +354,15 @@ mod tests {
                 Word::Wait
             );
         }
+        assert_eq!(
+            whose(&mut second, "ctl2", &all, start + TURN),
+            Word::Wait,
+            "it says that it will"
+        );
+        assert_eq!(second.value(true), "1;cmp2=fenced:7/intended/0");
         assert_eq!(whose(&mut second, "ctl2", &all, start + TURN), Word::Mine);
         assert_eq!(whose(&mut third, "cmp1", &all, start + TURN), Word::Wait);
+        assert_eq!(whose(&mut third, "cmp1", &all, start + TURN * 2), Word::Wait);
         assert_eq!(whose(&mut third, "cmp1", &all, start + TURN * 2), Word::Mine);
     }
 
@@ -322,7 +383,9 @@ mod tests {
         // It died: its beat stands still.
         let claim = [("ctl1", "1;cmp2=fenced:7/spooled/19"), ("ctl2", "1")];
         assert_eq!(whose(&mut other, "ctl2", &claim, now), Word::Wait);
-        assert_eq!(whose(&mut other, "ctl2", &claim, now + TURN * 2), Word::Mine);
+        let later = now + TURN * 2;
+        assert_eq!(whose(&mut other, "ctl2", &claim, later), Word::Wait, "it says so");
+        assert_eq!(whose(&mut other, "ctl2", &claim, later), Word::Mine);
     }
 
     #[tokio::test(start_paused = true)]
@@ -334,12 +397,8 @@ mod tests {
             ("its own old value", "1;cmp2=fenced:7/nonsense/1"),
             ("not there any more", "0"),
         ] {
-            let word = whose(
-                &mut Claims::new(TURN),
-                "cmp1",
-                &[("ctl9", value), ("cmp1", "1")],
-                start,
-            );
+            let said = [("ctl9", value), ("cmp1", "1")];
+            let word = whose(&mut Claims::new(TURN), "cmp1", &said, start);
             assert_eq!(word, Word::Mine, "{name}");
         }
     }
@@ -351,9 +410,8 @@ mod tests {
         assert_eq!(claims.whose("ctl1", &mon(), None, "cmp2", "k", now), Word::Mine);
         let mut claims = Claims::new(TURN);
         assert_eq!(claims.whose("ctl2", &mon(), None, "cmp2", "k", now), Word::Wait);
-        assert_eq!(
-            claims.whose("ctl2", &mon(), None, "cmp2", "k", now + TURN),
-            Word::Mine
-        );
+        let later = now + TURN;
+        let mut word = || claims.whose("ctl2", &mon(), None, "cmp2", "k", later);
+        assert_eq!([word(), word()], [Word::Wait, Word::Mine], "it says so first");
     }
 }

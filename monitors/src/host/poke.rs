@@ -14,7 +14,7 @@ use tokio::net::UnixDatagram;
 use crate::failure::Failure;
 
 /// Where a bridge listens if nothing else is said.
-pub(crate) const SOCKET: &str = "/run/tachi-monitor/pacemaker-alert.sock";
+pub(crate) const SOCKET: &str = "/run/tachi-monitor/host/pacemaker-alert.sock";
 
 /// Under this name the binary is the alert agent.
 pub(crate) const AGENT: &str = "tachi-pacemaker-alert";
