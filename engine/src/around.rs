@@ -159,18 +159,16 @@ impl Around {
         let known = lock(&self.slow)
             .clone()
             .filter(|(read, ..)| boot.saturating_sub(*read) < SLOW);
-        let (aggregates, scheduler_up) = match known {
-            Some((_, aggregates, scheduler_up)) => (aggregates, scheduler_up),
-            None => {
-                let compute = &self.ports.compute;
-                let (aggregates, scheduler_up) =
-                    tokio::try_join!(compute.aggregates(), compute.scheduler_up())?;
-                // One that is down is looked at again at once.
-                if scheduler_up {
-                    *lock(&self.slow) = Some((boot, aggregates.clone(), scheduler_up));
-                }
-                (aggregates, scheduler_up)
+        let (aggregates, scheduler_up) = if let Some((_, aggregates, scheduler_up)) = known {
+            (aggregates, scheduler_up)
+        } else {
+            let compute = &self.ports.compute;
+            let (aggregates, scheduler_up) = tokio::try_join!(compute.aggregates(), compute.scheduler_up())?;
+            // One that is down is looked at again at once.
+            if scheduler_up {
+                *lock(&self.slow) = Some((boot, aggregates.clone(), scheduler_up));
             }
+            (aggregates, scheduler_up)
         };
         Ok(NovaView {
             services,

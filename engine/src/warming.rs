@@ -25,7 +25,7 @@ pub(crate) async fn keep_ready(compute: Arc<dyn Compute>) {
             }
             Ok(()) => {}
             Err(error) if failing => {
-                tracing::debug!(why = error.fault.text, "Nova still cannot be spoken to")
+                tracing::debug!(why = error.fault.text, "Nova still cannot be spoken to");
             }
             Err(error) => {
                 failing = true;

@@ -23,9 +23,9 @@ pub(crate) async fn run(command: RecoveryCommand) -> Result<u8, Failure> {
         RecoveryCommand::List(args) => list::run(args).await,
         RecoveryCommand::Show(args) => show::run(args).await,
         RecoveryCommand::Retry(args) => retry(args).await,
-        RecoveryCommand::Approve(args) => say_of(args, Word::Approve, "approve").await,
+        RecoveryCommand::Approve(args) => Box::pin(say_of(args, Word::Approve, "approve")).await,
         RecoveryCommand::Abort(args) => say(args, Word::Reject, "abort").await,
-        RecoveryCommand::Reject(args) => say_of(args, Word::Reject, "reject").await,
+        RecoveryCommand::Reject(args) => Box::pin(say_of(args, Word::Reject, "reject")).await,
     }
 }
 

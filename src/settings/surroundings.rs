@@ -61,12 +61,11 @@ fn is_place(word: &str) -> bool {
         return false;
     };
     let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
-    let host_is_good = match bare {
-        Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
-        None => {
-            let fits = |letter: char| letter.is_ascii_alphanumeric() || "-._".contains(letter);
-            !host.is_empty() && !host.starts_with('-') && host.len() <= 253 && host.chars().all(fits)
-        }
+    let host_is_good = if let Some(address) = bare {
+        address.parse::<std::net::Ipv6Addr>().is_ok()
+    } else {
+        let fits = |letter: char| letter.is_ascii_alphanumeric() || "-._".contains(letter);
+        !host.is_empty() && !host.starts_with('-') && host.len() <= 253 && host.chars().all(fits)
     };
     host_is_good && port.parse::<u16>().is_ok_and(|port| port > 0)
 }

@@ -101,12 +101,11 @@ impl<'t, 'i> Fields<'t, 'i> {
     pub(super) fn string(&mut self, key: &str, found: &mut Findings<'_>) -> Option<(usize, String)> {
         let value = self.left.remove(key)?;
         let at = value.span().start;
-        match value.get_ref().as_str() {
-            Some(text) => Some((at, text.to_owned())),
-            None => {
-                self.wrong(found, at, format!("{key} must be a text in quotes"));
-                None
-            }
+        if let Some(text) = value.get_ref().as_str() {
+            Some((at, text.to_owned()))
+        } else {
+            self.wrong(found, at, format!("{key} must be a text in quotes"));
+            None
         }
     }
 
@@ -215,13 +214,12 @@ impl<'t, 'i> Fields<'t, 'i> {
             self.wrong(found, self.at, format!("{key} is missing"));
             return Vec::new();
         };
-        match value.get_ref().as_array() {
-            Some(array) => array.iter().map(|one| self.texts_of(key, one, found)).collect(),
-            None => {
-                let text = format!("{key} must be a list of lists such as [[\"bmc\"], [\"maas\"]]");
-                self.wrong(found, value.span().start, text);
-                Vec::new()
-            }
+        if let Some(array) = value.get_ref().as_array() {
+            array.iter().map(|one| self.texts_of(key, one, found)).collect()
+        } else {
+            let text = format!("{key} must be a list of lists such as [[\"bmc\"], [\"maas\"]]");
+            self.wrong(found, value.span().start, text);
+            Vec::new()
         }
     }
 

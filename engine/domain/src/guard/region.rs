@@ -268,8 +268,8 @@ impl Region {
                     .filter_map(|host| self.service(host).filter(|one| !one.forced_down)?.last_heartbeat);
                 let beats: Vec<i64> = beats.map(Timestamp::micros).collect();
                 let within = match (beats.iter().min(), beats.iter().max()) {
-                    (Some(first), Some(last)) if beats.len() == lost.len() => {
-                        Some(Duration::from_micros(last.abs_diff(*first)))
+                    (Some(earliest), Some(newest)) if beats.len() == lost.len() => {
+                        Some(Duration::from_micros(newest.abs_diff(*earliest)))
                     }
                     _ => None,
                 };

@@ -81,7 +81,7 @@ fn row09_five_of_ten_hosts_are_held_and_one_that_is_approved_is_fenced() {
 #[test]
 fn i8_approval_lifts_the_guards_that_were_named_and_no_others() {
     let mut bed = Bed::with("UNKNOWN", |policy| {
-        policy.guards.protected_hosts = vec!["compute-1".into()]
+        policy.guards.protected_hosts = vec!["compute-1".into()];
     });
     bed.claim().around(five_of_ten());
     assert_eq!(held_by(&bed), [Guard::Segment, Guard::Global]);
