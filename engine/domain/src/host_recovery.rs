@@ -464,7 +464,7 @@ impl HostRecovery {
                     one.not_sent(call, now.elapsed);
                 }
             }
-            Command::RunHook(call) => self.hooks.not_sent(call.phase, call.number, now),
+            Command::RunHook(call) => self.hooks.not_sent((call.phase, call.number, call.attempt), now),
             Command::Reserve(call) => self.reserve_not_sent(call),
             Command::Stop(_) | Command::Start(_) | Command::Activate { .. } => {}
         }

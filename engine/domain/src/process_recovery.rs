@@ -295,7 +295,7 @@ impl ProcessRecovery {
                 outcome,
             } => self.hook_answered((phase, number, attempt), &outcome, now, record),
             Observation::NotSent(Command::RunHook(call)) => {
-                self.hooks.not_sent(call.phase, call.number, now);
+                self.hooks.not_sent((call.phase, call.number, call.attempt), now);
             }
             Observation::NotSent(_) => {
                 self.busy = false;

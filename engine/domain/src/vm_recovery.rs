@@ -361,7 +361,7 @@ impl VmRecovery {
                 outcome,
             } => self.hook_answered((phase, number, attempt), &outcome, now, record),
             Observation::NotSent(Command::RunHook(call)) => {
-                self.hooks.not_sent(call.phase, call.number, now);
+                self.hooks.not_sent((call.phase, call.number, call.attempt), now);
             }
             Observation::NotSent(command) => {
                 if command.is_write() {

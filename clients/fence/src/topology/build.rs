@@ -44,7 +44,14 @@ pub(super) fn how(kind: Option<Kind>, fields: &mut Fields<'_, '_>, found: &mut F
 }
 
 fn secret(at: usize, what: &str, source: &str, found: &mut Findings<'_>) -> Option<SecretString> {
-    let loaded = source.parse::<Source>().and_then(|source| source.load());
+    let loaded = match source.parse::<Source>() {
+        Ok(Source::Literal(_)) => {
+            let text = "write file:/path or cred:name; the secret itself stays out of here";
+            found.add(at, format!("{what}: {text}"));
+            return None;
+        }
+        parsed => parsed.and_then(|source| source.load()),
+    };
     loaded
         .map_err(|error| {
             let below =
@@ -168,7 +175,14 @@ fn exec(fields: &mut Fields<'_, '_>, found: &mut Findings<'_>) -> Option<How> {
             secrets.insert(name, secret);
         }
     }
-    for (name, (at, _)) in &parameters {
+    for (name, (at, value)) in &parameters {
+        // An agent reads one parameter a line.
+        if value.contains(['\n', '\r', '\0']) {
+            found.add(
+                *at,
+                format!("{}: parameter {name} has a line break in it", fields.what),
+            );
+        }
         // Whoever can list processes or read the file must not find one here.
         if name.contains("passw") || matches!(name.as_str(), "action" | "option" | "plug" | "port") {
             let text =

@@ -154,9 +154,10 @@ impl HookTrack {
         }
     }
 
-    /// A run was not begun after all.
-    pub(crate) fn not_sent(&mut self, phase: Phase, number: u8, now: Now) {
-        let ours = |run: &&mut Run| matches!(run.step, RunStep::Asked { ours: true, .. });
+    /// A run was not begun after all. That may come late, of a run which was given up and followed by another one.
+    pub(crate) fn not_sent(&mut self, (phase, number, attempt): (Phase, u8, u32), now: Now) {
+        let ours =
+            |run: &&mut Run| matches!(run.step, RunStep::Asked { ours: true, .. }) && run.attempts == attempt;
         if let Some(run) = self.find(phase, number).filter(ours) {
             run.attempts = run.attempts.saturating_sub(1);
             run.step = RunStep::Waiting {

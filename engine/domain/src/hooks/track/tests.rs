@@ -269,10 +269,20 @@ fn a_run_that_was_not_begun_is_begun_later_and_counts_for_nothing() {
     let mut bench = Bench::new(&["exec:/x"]);
     assert_eq!(bench.pass(), run(1));
     let now = bench.now();
-    bench.track.not_sent(Phase::Pre, 0, now);
+    bench.track.not_sent((Phase::Pre, 0, 1), now);
     assert_eq!(bench.pass(), Gate::Wait);
     assert_eq!(bench.later(1_000), run(1));
     assert_eq!(bench.answer(1, Verdict::GoOn).pass(), Gate::Open);
+}
+
+#[test]
+fn r05_a_late_word_that_an_earlier_run_was_not_begun_does_not_begin_another_beside_the_one_under_way() {
+    let mut bench = Bench::new(&["exec:/x #idempotent=true"]);
+    assert_eq!(bench.pass(), run(1));
+    assert_eq!(bench.take_over().later(38_000), run(2));
+    let now = bench.now();
+    bench.track.not_sent((Phase::Pre, 0, 1), now);
+    assert_eq!(bench.later(1_000), Gate::Wait, "the second is under way");
 }
 
 #[test]

@@ -283,7 +283,7 @@ fn row11_maintenance_before_the_order_ends_it_and_after_the_order_the_fence_goes
         assert!(bed.updates().is_none(), "and nothing more is begun (R20)");
     }
     bed.pulse(true, false);
-    let mut disabled = false;
+    let mut disabled = bed.updates().is_some();
     for _ in 0..5 {
         disabled |= bed.heartbeat_age(30_000).service().updates().is_some();
         disabled |= bed.power(Power::Off).updates().is_some();
