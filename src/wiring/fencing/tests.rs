@@ -81,7 +81,7 @@ fn a_changed_file_is_taken_and_a_broken_one_is_not_and_says_so() {
     devices.look();
     assert_eq!(names(&devices), ["two"], "the old one stays in force");
     assert!(
-        fact().contains("has problems") && fact().contains("line 2"),
+        fact().contains("has problems") && fact().contains("line 1: device: type is missing"),
         "{}",
         fact()
     );
