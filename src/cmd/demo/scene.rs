@@ -360,11 +360,19 @@ impl Scene {
                     .unwrap_or_else(|| format!("the notification is {}", told.status))
             })
             .collect();
+        // A word about a device also speaks of a host that "is off": only a proof begins with the host's name.
+        let is_proof = |text: &str| {
+            let hosts = self.failing.iter();
+            hosts.into_iter().any(|host| {
+                text.strip_prefix(host.as_str())
+                    .is_some_and(|rest| rest.starts_with(" is off"))
+            })
+        };
         let proofs: Vec<String> = seen
             .told
             .iter()
             .flat_map(|told| &told.tasks)
-            .filter(|(task, text)| task == "FenceHostTask" && text.contains(" is off"))
+            .filter(|(task, text)| task == "FenceHostTask" && is_proof(text))
             .map(|(_, text)| text.clone())
             .collect();
         Outcome {
