@@ -15,6 +15,7 @@ import sys
 import tempfile
 import threading
 import time
+import tomllib
 import traceback
 
 sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "client"))
@@ -116,8 +117,8 @@ class Tests:
         self.chassis = self.keep(Redfish("chassis", self.work, self.args.venv, 3, self.certificate))
         self.region = Stack(self.args.tachi, arguments=("--hosts", "6"))
         self.stoppable.append(self.region)
-        conf = read(os.path.join(self.region.work, "tachi.conf"))
-        self.maas_url = next(line.split(" = ")[1] for line in conf.split("\n") if line.startswith("maas_url"))
+        devices = tomllib.loads(read(os.path.join(self.region.work, "fencing.toml")))["device"]
+        self.maas_url = next(device["endpoint"] for device in devices if device["name"] == "bmc")
         self.maas_key = read(os.path.join(self.region.work, "maas.key")).strip()
 
     def keep(self, thing):

@@ -34,7 +34,7 @@ until [ -s "$WORK/state/tachi.conf" ] && [ -s "$WORK/clouds.yaml" ]; do
   sleep 0.2
 done
 value() { sed -n "s/^ *$1 *[:=] *//p" "$2" | head -n 1 | tr -d "'\""; }
-maas="$(value maas_url "$WORK/state/tachi.conf")"
+maas="$(value endpoint "$WORK/state/fencing.toml")"
 admin="${maas%/MAAS}/admin" key="$(value password "$WORK/clouds.yaml")"
 
 # Nodes have a /usr/sbin of their own, where the kit puts this by its name.
