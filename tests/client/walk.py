@@ -245,14 +245,14 @@ class Walk:
     # -------------------------------------------------------------------------------------------- a held recovery
 
     def held(self):
-        """The host is cut off and its power controller lies: nothing moves before it is repaired and somebody says so."""
+        """The second host of four within minutes, and its power controller lies: nothing moves before somebody says so."""
         victim = self.hosts[1]
         self.stack.admin("POST", "/hosts/%s/bmc" % victim, {"command": {"mode": "ignored"}})
         self.stack.admin("POST", "/hosts/%s/link" % victim, {"up": False})
         posted = self.cli.json("notification", "create", "COMPUTE_HOST", victim, now(), STOPPED)
         words = ("notification", "show", posted["notification_uuid"])
         shown = self.cli.until("the recovery to be held", words,
-                               lambda n: "not proven off" in str(n.get("recovery_workflow_details")), 60)
+                               lambda n: "2 of the segment's 4 hosts are out at once" in str(n.get("recovery_workflow_details")), 60)
         self.check.equal("a held recovery is running", shown["status"], "running")
         moves = self.cli.json("notification", "vmove", "list", posted["notification_uuid"])
         self.check.equal("nothing is moved", moves, [])
