@@ -257,6 +257,11 @@ impl Move {
         matches!(self.step, MoveStep::Asked { .. })
     }
 
+    /// Whether it is being made ready to be asked for. One that was deleted meanwhile is over, and needs no place.
+    pub(super) fn is_being_prepared(&self) -> bool {
+        matches!(self.step, MoveStep::Waiting { .. }) && matches!(self.preparation, Preparation::Asked { .. })
+    }
+
     /// For the journal.
     ///
     /// # Errors

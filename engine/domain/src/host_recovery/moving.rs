@@ -139,8 +139,7 @@ impl HostRecovery {
             return;
         }
         let (places, _) = self.allot();
-        let preparing = |one: &&Move| matches!(one.preparation, Preparation::Asked { .. });
-        let mut preparing = self.moves.values().filter(preparing).count();
+        let mut preparing = self.moves.values().filter(|one| one.is_being_prepared()).count();
         for (_, server) in order {
             let unsure = self.asks.look.contains(&server)
                 || self.asks.servers.contains(&server)

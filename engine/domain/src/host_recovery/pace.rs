@@ -67,8 +67,7 @@ impl HostRecovery {
             let count = self.moves.values().filter(|one| which(one)).count();
             u64::try_from(count).unwrap_or(u64::MAX)
         };
-        let in_flight =
-            count(|one| one.is_in_flight() || matches!(one.preparation, super::Preparation::Asked { .. }));
+        let in_flight = count(|one| one.is_in_flight() || one.is_being_prepared());
         let limit = self.policy.in_flight.max(1);
         let flight = u64::from(limit).saturating_sub(in_flight);
         let queue = u64::from(self.policy.queued.max(1)).saturating_sub(count(Move::is_queued));

@@ -231,6 +231,28 @@ fn an_instance_deleted_before_it_could_be_prepared_is_left() {
     assert!(bed.one(1).note.as_deref().unwrap().contains("deleted"));
 }
 
+/// Seed 62637 of the simulation: another instance waited for the place of a deleted one for ever.
+#[test]
+fn an_instance_deleted_before_it_could_be_prepared_leaves_its_place_to_others() {
+    let two = vec![
+        was(VmState::Paused, PowerState::Other),
+        Server {
+            id: id(2),
+            ..was(VmState::Paused, PowerState::Other)
+        },
+    ];
+    let mut bed = Bed::with("UNKNOWN", |policy| policy.in_flight = 1).planned(two.clone());
+    assert!(bed.wants(|command| *command == Command::Prepare(id(1))));
+    bed.answer(
+        1,
+        ServerCall::Prepare,
+        Err(fault(Some(404), FaultClass::Permanent, false)),
+    );
+    bed.tick(1_000).power(Power::Off).lists(two, vec![]);
+    bed.answer(2, ServerCall::Lock, Ok(())).tick(1_000);
+    assert!(bed.one(2).preparation != Preparation::Wanted, "{:?}", bed.one(2));
+}
+
 #[test]
 fn an_instance_whose_state_has_changed_is_prepared_after_all() {
     let mut bed = Bed::engine().planned(vec![server(1)]);
