@@ -193,7 +193,7 @@ impl HostRecovery {
 
     fn facts(&mut self, region: &Region, now: Now, record: &mut Record) -> Facts {
         let own = Own {
-            silent: self.service.is_silent(),
+            silent: self.service.is_silent(now.elapsed),
             evidence: self.has_evidence(),
             cliff_for: Duration::ZERO,
         };
@@ -207,9 +207,9 @@ impl HostRecovery {
     }
 
     /// Whether more than one report speaks for it (R24, G3).
-    pub(super) fn is_corroborated(&self) -> bool {
+    pub(super) fn is_corroborated(&self, now: Now) -> bool {
         let reported_twice = |(_, region): &(Elapsed, Arc<Region>)| region.reporters_of(self.host_id) >= 2;
-        self.service.is_silent()
+        self.service.is_silent(now.elapsed)
             || self.has_evidence()
             || self.asks.counted.as_ref().is_some_and(reported_twice)
     }

@@ -23,6 +23,10 @@ const BEATS_WITHIN: Duration = Duration::from_secs(60);
 /// stopped in between looks late.
 const NOTED_WITHIN: Duration = Duration::from_secs(8);
 
+/// How long a look at the record counts: the longest that Nova may take to answer one. A host seen silent before a recovery
+/// was held, or before Nova was away, may be back since.
+const LOOK_COUNTS_FOR: Duration = Duration::from_secs(20);
+
 /// How often in a row Nova must know of no service, five seconds apart, to be believed.
 const MISSING: u32 = 3;
 
@@ -36,9 +40,20 @@ impl ServiceTrack {
         self.changed = now;
     }
 
+    /// The record, if it was looked at just now.
+    fn seen_now(&self, now: Elapsed) -> Option<&Service> {
+        let just_now = now.since(self.looked) <= LOOK_COUNTS_FOR;
+        self.seen.as_ref().filter(|_| just_now)
+    }
+
     /// Nova does not hear the host: it shows it down, or its heartbeat is stale (R16). `forced_down` hides the first,
     /// never the second.
-    pub(super) fn is_silent(&self) -> bool {
+    pub(super) fn is_silent(&self, now: Elapsed) -> bool {
+        self.seen_now(now).is_some() && self.was_silent()
+    }
+
+    /// Nova did not hear the host when it was last looked at, however long ago.
+    pub(super) fn was_silent(&self) -> bool {
         self.seen
             .as_ref()
             .is_some_and(|seen| (!seen.up && !seen.forced_down) || self.is_stale(seen))
@@ -88,9 +103,9 @@ impl ServiceTrack {
     }
 
     /// How Nova hears it, if it does.
-    pub(super) fn heard(&self) -> Option<String> {
+    pub(super) fn heard(&self, now: Elapsed) -> Option<String> {
         // No age in the text: the message would change, and be written, with every look.
-        let seen = self.seen.as_ref().filter(|_| !self.is_silent())?;
+        let seen = self.seen_now(now).filter(|_| !self.is_silent(now))?;
         Some(if seen.forced_down {
             "its nova-compute still sends heartbeats".into()
         } else {
@@ -216,7 +231,11 @@ impl HostRecovery {
         match (self.service.mark, self.stage) {
             (_, Stage::Begin | Stage::Fencing | Stage::Over) => {}
             (Some(mark), _) if heartbeat > mark => {
-                self.service.has_advanced(heartbeat, asked);
+                // Our own late change would look like a heartbeat: what is heard before it can come no more is an alarm, and
+                // no return.
+                if !self.service.may_yet_be_set(asked, self.policy.settle_time()) {
+                    self.service.has_advanced(heartbeat, asked);
+                }
                 self.seen_alive("its nova-compute sends heartbeats again", now, record);
             }
             (Some(_), _) => {
@@ -225,7 +244,7 @@ impl HostRecovery {
             (None, Stage::Disabling) if !word => {}
             // Late after our change a young heartbeat may be the host's own: it must grow stale once more.
             (None, Stage::Disabling | Stage::Listing | Stage::Moving)
-                if !self.service.is_silent() && (self.stage == Stage::Disabling || late) =>
+                if !self.service.is_silent(now.elapsed) && (self.stage == Stage::Disabling || late) =>
             {
                 // Nova shows the time of our own unanswered change as a heartbeat: it must grow stale once more.
                 let since = *self.service.waiting.get_or_insert(now.elapsed);

@@ -27,7 +27,7 @@ fn verdict(service: &ServiceTrack, seen: &Service, ours: bool, now: Elapsed) -> 
         Verdict::Leave("it is enabled")
     } else if !ours {
         Verdict::Leave("it stays disabled, for a reason that is not ours")
-    } else if !seen.up || service.is_silent() {
+    } else if !seen.up || service.heard(now).is_none() {
         Verdict::Down
     } else {
         Verdict::UpSince(service.back.unwrap_or(now))

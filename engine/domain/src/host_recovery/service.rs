@@ -103,7 +103,7 @@ impl ServiceTrack {
     }
 
     /// Whether a change that sets `forced_down` may still take effect (R5).
-    fn may_yet_be_set(&self, now: Elapsed, settle: Duration) -> bool {
+    pub(super) fn may_yet_be_set(&self, now: Elapsed, settle: Duration) -> bool {
         self.put_loose.is_some_and(|at| now.since(at) < settle)
     }
 }
@@ -297,10 +297,6 @@ impl HostRecovery {
             return;
         };
         let may_yet_be_set = self.service.may_yet_be_set(now.elapsed, settle);
-        if may_yet_be_set {
-            // Our own late change would look like a heartbeat: what is heard before it can come no more counts for nothing.
-            self.service.advanced = None;
-        }
         let quiet = self.fence.is_quiet(now.elapsed, &self.policy) && !may_yet_be_set;
         // What this very write makes of the recovery must be durable before the host is handed back.
         if !quiet || self.service.updating || record.life.is_some() {

@@ -61,13 +61,13 @@ impl HostRecovery {
     }
 
     fn act_fencing_external(&mut self, now: Now, record: &mut Record) {
-        if self.service.is_silent() {
+        if self.service.is_silent(now.elapsed) {
             if !self.guards_are_content(Moment::Proof, now, record) {
                 return;
             }
             let proof = Proof::from_word(self.notification, now.elapsed);
             self.proven(proof, now, record);
-        } else if let Some(heard) = self.service.heard() {
+        } else if let Some(heard) = self.service.heard(now.elapsed) {
             self.contradicted(&heard, now, record);
         }
     }
@@ -130,11 +130,13 @@ impl HostRecovery {
             }
         }
         if self.wants_order(now) {
-            if self.is_corroborated() {
+            // What was begun is gone on with although Nova has stopped answering.
+            let begun = self.fence.ordered && self.service.was_silent();
+            if begun || self.is_corroborated(now) {
                 if self.fence.ordered || self.guards_let(Moment::Order, now, record, commands) {
                     self.order_off(now, record, commands);
                 }
-            } else if let Some(heard) = self.service.heard() {
+            } else if let Some(heard) = self.service.heard(now.elapsed) {
                 self.contradicted(&heard, now, record);
             }
             // It has ended, or waits for a person: nothing more is asked.

@@ -90,7 +90,7 @@ impl HostRecovery {
         if !self.fence.ordered {
             self.want_region(now, Duration::from_secs(1), commands);
         }
-        if let Some(heard) = self.service.heard() {
+        if let Some(heard) = self.service.heard(now.elapsed) {
             return self.stays_manual(&heard, now, record);
         }
         if self.fence.retry_at.is_some_and(|at| now.elapsed >= at) {

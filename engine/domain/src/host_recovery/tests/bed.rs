@@ -499,6 +499,11 @@ impl Bed {
         self.see(Observation::Service(Ok(Some(seen))))
     }
 
+    /// The same, after a question that nobody has answered for a while: that answer is as old as its question.
+    pub(super) fn service_now(&mut self) -> &mut Self {
+        self.service().service()
+    }
+
     /// Its last heartbeat was sent so long ago.
     pub(super) fn heartbeat_age(&mut self, millis: u64) -> &mut Self {
         self.service.last_heartbeat = Some(nova_time(self.at + 100_000 - millis));

@@ -1,6 +1,6 @@
 //! A host that lives, and what an operator makes of it.
 
-use super::bed::{Bed, evacuation, server};
+use super::bed::{Bed, evacuation, region, server};
 use crate::entity::notification::NotificationStatus;
 use crate::host_recovery::{End, HoldKind, MoveStep, Stage};
 use crate::power::Power;
@@ -123,6 +123,24 @@ fn r16_external_an_approved_one_needs_silence_seen_after_the_word() {
     bed.at += 20_000;
     bed.service().tick(0).tick(0);
     assert!(bed.state.proof.is_some());
+}
+
+/// Seeds 81474 and 90009 of the simulation: the host came back while the recovery was held by a guard.
+#[test]
+fn r16_external_silence_seen_before_a_hold_is_no_silence_after_it() {
+    let mut bed = Bed::external().begun();
+    bed.at += 60_000;
+    bed.around_later(region(4, 10)).tick(0);
+    bed.heartbeat_age(20_000).service_now().tick(0);
+    assert_eq!(bed.state.hold.as_ref().unwrap().kind, HoldKind::Storm);
+    bed.at += 120_000;
+    bed.say(Word::Approve).storm(1, 10).tick(0);
+    assert!(bed.state.proof.is_none(), "nobody has looked since");
+    bed.heartbeat_age(1_000).service().tick(0);
+    assert!(bed.state.proof.is_none(), "and it lives");
+    bed.at += 20_000;
+    bed.service().storm(1, 10).tick(0);
+    assert!(bed.state.proof.is_some(), "silent, and just looked at");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Until the host is back.
 
-use super::bed::{Bed, fault, timeout};
+use super::bed::{Bed, evacuation, fault, timeout};
 use crate::fault::FaultClass;
 use crate::host_recovery::Stage;
 use crate::power::Power;
@@ -251,6 +251,30 @@ fn r22_our_own_changes_that_come_late_are_no_heartbeats() {
     bed.at += 5_000;
     bed.heartbeat_age(0).service();
     assert!(bed.clears(), "the first heartbeat after one that counts");
+}
+
+/// Seed 38743 of the simulation: two changes that nobody had answered took effect during the moves.
+#[test]
+fn r22_our_own_changes_that_came_late_during_the_moves_are_no_heartbeats_either() {
+    let mut bed = Bed::engine().asked();
+    let lost = bed.at;
+    bed.state.service.put_loose = Some(crate::Elapsed::from_millis(lost));
+    bed.tick(10_000).heartbeat_age(0).service();
+    bed.tick(40_000).heartbeat_age(0).service();
+    bed.at = lost + 90_000;
+    bed.service().say(crate::recovery::Word::Reject);
+    bed.tick(2_000)
+        .lists(vec![], vec![evacuation(9, 1, "done", Some("c2"))]);
+    bed.over(vec![]);
+    assert_eq!(bed.state.stage, Stage::Returning, "{:?}", bed.state.moves);
+    for _ in 0..5 {
+        assert!(!bed.clears(), "its heartbeat has stood still ever since");
+        bed.tick(5_000);
+        assert!(!bed.clears(), "its heartbeat has stood still ever since");
+        bed.service();
+    }
+    bed.tick(5_000).heartbeat_age(0).service();
+    assert!(bed.clears(), "the first heartbeat that is not ours");
 }
 
 /// Its host is back, `forced_down` is cleared, and the option is on.
