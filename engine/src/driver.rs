@@ -226,6 +226,15 @@ impl Driver {
                     self.numbers.decided(state, &record, now.elapsed);
                 }
                 self.alarm_if_due(&record, now);
+                if self.fresh_pulse && commands.iter().any(Command::is_write) {
+                    // The commit itself has shown that an operator has changed something since this was decided, after a
+                    // process that was stopped for a while much earlier: that binds what is about to go out (R20).
+                    self.fresh_pulse = false;
+                    record = Record::default();
+                    observations = vec![Observation::Pulse(self.pulse.clone())];
+                    observations.extend(commands.into_iter().map(Observation::NotSent));
+                    continue;
+                }
                 self.start(commands, unaudited.as_ref());
                 return Ok(());
             };

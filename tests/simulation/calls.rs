@@ -221,7 +221,10 @@ impl World {
             other => self.server_effect(other),
         };
         if let Some(after) = answer {
-            if !command.is_write() && self.chaos() && self.rng.percent(2) {
+            // The look at the service record is told apart from the next one by its question alone, and a question has one
+            // answer; what says itself when it was asked may come twice.
+            let dated = !matches!(command, Command::ReadService);
+            if !command.is_write() && self.chaos() && self.rng.percent(2) && dated {
                 self.mishap(Mishap::AnswerTwice);
                 let observation = Box::new(observation.clone());
                 self.after(after + 40, Event::Answer { owner, observation });

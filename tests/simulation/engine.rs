@@ -337,7 +337,7 @@ impl World {
         let mut observations = vec![observation];
         let driver = self.engines[owner.engine].drivers.get_mut(&owner.rec).unwrap();
         if std::mem::take(&mut driver.fresh_pulse) {
-            observations.push(Observation::Pulse(driver.pulse.clone()));
+            observations.insert(0, Observation::Pulse(driver.pulse.clone()));
         }
         self.step(owner, observations);
     }
@@ -399,6 +399,14 @@ impl World {
                 return self.start(owner, commands);
             }
             let Some(refusal) = self.commit(owner, &record)? else {
+                let driver = self.engines[owner.engine].drivers.get_mut(&owner.rec).unwrap();
+                if driver.fresh_pulse && commands.iter().any(Command::is_write) {
+                    driver.fresh_pulse = false;
+                    record = Record::default();
+                    observations = vec![Observation::Pulse(driver.pulse.clone())];
+                    observations.extend(commands.into_iter().map(Observation::NotSent));
+                    continue;
+                }
                 return self.start(owner, commands);
             };
             record.unless_host_recovery = None;
@@ -522,16 +530,10 @@ impl World {
                 return Err(Ended::Gone);
             }
         }
-        let driver = self.engines[owner.engine].drivers.get_mut(&owner.rec).unwrap();
-        if std::mem::take(&mut driver.fresh_pulse) {
-            let pulse = Observation::Pulse(driver.pulse.clone());
-            self.after(
-                1,
-                Event::Answer {
-                    owner,
-                    observation: Box::new(pulse),
-                },
-            );
+        // It goes before whatever is decided next, and something is decided soon.
+        if self.engines[owner.engine].drivers[&owner.rec].fresh_pulse {
+            let observation = Box::new(Observation::Tick);
+            self.after(1, Event::Answer { owner, observation });
         }
         Ok(())
     }

@@ -6,9 +6,10 @@ use tachi_domain::host_recovery::{End, HostRecovery, Move, MoveStep};
 use tachi_domain::nova::{MigrationType, PowerState, VmState};
 use tachi_domain::recovery::{Life, RecoveryKind};
 
+use crate::calls::index_of;
 use crate::journal::RecIx;
 use crate::mishap::Mishap;
-use crate::nova::server_id;
+use crate::nova::{ServerIx, server_id};
 use crate::weather::Failure;
 use crate::world::{HOSTS, World};
 
@@ -84,6 +85,14 @@ impl World {
             && self.journal.recs.iter().all(|row| row.life == Life::Closed)
     }
 
+    /// Whether a recovery has ended with telling a person to see to it.
+    fn is_a_persons(&self, server: ServerIx) -> bool {
+        let told = |one: &Move| {
+            index_of(one.server) == server && matches!(one.step, MoveStep::Over(End::Person | End::Left))
+        };
+        (0..self.journal.recs.len()).any(|rec| self.moves_of(rec).iter().any(told))
+    }
+
     pub(crate) fn check_end(&mut self) {
         for server in 0..self.nova.servers.len() {
             let row = self.nova.servers[server].clone();
@@ -103,6 +112,7 @@ impl World {
                 && row.vm_state == VmState::Active
                 && !self.restarted.contains(&server)
                 && !self.machines[row.host].runs(server)
+                && !self.is_a_persons(server)
             {
                 return self.violate(format!(
                     "vm-{server} should run on host {} and does not",

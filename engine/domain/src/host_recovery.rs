@@ -394,7 +394,7 @@ impl HostRecovery {
                 attempt,
                 outcome,
             } => self.hook_answered((phase, number, attempt), &outcome, now, record),
-            Observation::NotSent(command) => self.not_sent(&command, now),
+            Observation::NotSent(command) => self.not_sent(&command, now, record),
             Observation::MovesTaken(servers) => self.moves_taken(servers, now),
             Observation::Reserve(answer) => self.reserve_answered(answer, now, record),
             Observation::ReserveTaken(hosts) => self.reserve.refused(&hosts, now.elapsed),
@@ -432,7 +432,7 @@ impl HostRecovery {
     }
 
     /// A command was not carried out: what was set down for it is taken back, and it is decided anew.
-    fn not_sent(&mut self, command: &Command, now: Now) {
+    fn not_sent(&mut self, command: &Command, now: Now, record: &mut Record) {
         match command {
             Command::CountHosts => {
                 self.asks.storm = None;
@@ -462,6 +462,11 @@ impl HostRecovery {
                         self.asks.evacuating.remove(&server);
                     }
                     one.not_sent(call, now.elapsed);
+                    if matches!(call, ServerCall::Evacuate | ServerCall::Prepare) {
+                        // What the journal has of it is an intent that has come to nothing: who takes over needs not look
+                        // for its effect.
+                        record.moves.insert(server);
+                    }
                 }
             }
             Command::RunHook(call) => self.hooks.not_sent((call.phase, call.number, call.attempt), now),
