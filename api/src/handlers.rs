@@ -1,5 +1,6 @@
 //! The handlers: take an authorised request, ask the registry, show what it says.
 
+pub(crate) mod boot_guard;
 pub(crate) mod extensions;
 pub(crate) mod healthcheck;
 pub(crate) mod hosts;

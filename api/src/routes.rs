@@ -4,7 +4,7 @@ use axum::routing::{MethodRouter, delete, get, post, put};
 use http::Method;
 
 use crate::app::App;
-use crate::handlers::{extensions, hosts, notifications, refused, segments, versions, vmoves};
+use crate::handlers::{boot_guard, extensions, hosts, notifications, refused, segments, versions, vmoves};
 use crate::policy::Rule;
 
 /// A line of the table.
@@ -61,6 +61,7 @@ const NOTIFICATIONS: &str = "/v1/notifications";
 const NOTIFICATION: &str = "/v1/notifications/{notification}";
 const VMOVES: &str = "/v1/notifications/{notification}/vmoves";
 const VMOVE: &str = "/v1/notifications/{notification}/vmoves/{vmove}";
+const BOOT_GUARD: &str = "/v1/boot-guard/{hostname}";
 const EXTENSIONS: &str = "/v1/extensions";
 const EXTENSION: &str = "/v1/extensions/{alias}";
 
@@ -83,6 +84,7 @@ pub(crate) fn table() -> Vec<Route> {
         ruled(Method::GET, NOTIFICATION, "os_masakari_api:notifications:detail", get(notifications::show)),
         ruled(Method::GET, VMOVES, "os_masakari_api:vmoves:index", get(vmoves::list)),
         ruled(Method::GET, VMOVE, "os_masakari_api:vmoves:detail", get(vmoves::show)),
+        ruled(Method::GET, BOOT_GUARD, "tachi:boot-guard:detail", get(boot_guard::show)),
         ruled(Method::GET, EXTENSIONS, "os_masakari_api:extensions:index", get(extensions::list)),
         ruled(Method::GET, EXTENSION, "os_masakari_api:extensions:detail", get(extensions::show)),
         open(Method::GET, "/v1", get(versions::show)),

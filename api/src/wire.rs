@@ -1,5 +1,6 @@
 //! What stands on the wire: schemas of bodies, and views of entities. Nothing in here knows HTTP.
 
+pub(crate) mod boot_guard;
 pub(crate) mod extension;
 pub(crate) mod fields;
 pub(crate) mod host;

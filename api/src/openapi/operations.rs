@@ -94,6 +94,7 @@ pub(super) const TAGS: &[(&str, &str)] = &[
     ("hosts", "Compute hosts of a segment"),
     ("notifications", "Reports of failures"),
     ("vmoves", "Instances of a failed host and where they went"),
+    ("boot guard", "Whether a host may go to work"),
     ("extensions", "What this API offers"),
     ("versions", "Versions of this API"),
     ("service", "The service itself"),

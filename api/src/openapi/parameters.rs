@@ -71,6 +71,10 @@ pub(super) fn of_path(path: &str) -> Vec<Value> {
                     "The alias of an extension",
                     json!({"type": "string", "minLength": 1}),
                 ),
+                "hostname" => (
+                    "The name of a host, as Nova has it",
+                    json!({"type": "string", "minLength": 1}),
+                ),
                 "id" => ("The id of a version", json!({"type": "string", "minLength": 1})),
                 _ => (
                     "A UUID, in lower-case hyphenated form, or the row's number; other forms name nothing",

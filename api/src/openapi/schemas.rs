@@ -7,6 +7,7 @@ use utoipa::{PartialSchema, ToSchema};
 use super::answers;
 use crate::datetime::Iso;
 use crate::microversion::Microversion;
+use crate::wire::boot_guard::BootGuardView;
 use crate::wire::extension::ExtensionView;
 use crate::wire::fields::{Body, Outline};
 use crate::wire::host::HostView;
@@ -25,6 +26,7 @@ pub(super) fn all() -> Value {
     view::<TaskView>(&mut schemas);
     view::<DetailView>(&mut schemas);
     view::<VmoveView>(&mut schemas);
+    view::<BootGuardView>(&mut schemas);
     view::<ExtensionView>(&mut schemas);
     view::<Iso>(&mut schemas);
     schemas.extend(documents());

@@ -4,6 +4,7 @@ use tachi_policy::{Operation, RuleDefault};
 
 const ADMIN: &str = "rule:admin_api";
 const ANYBODY: &str = "@";
+const BOOTING: &str = "rule:admin_api or role:service or role:masakari_monitor";
 
 /// Every rule of this API.
 pub const fn policy_rules() -> &'static [RuleDefault] {
@@ -22,6 +23,7 @@ const NOTIFICATIONS: &str = "/v1/notifications";
 const NOTIFICATION: &str = "/v1/notifications/{notification}";
 const VMOVES: &str = "/v1/notifications/{notification}/vmoves";
 const VMOVE: &str = "/v1/notifications/{notification}/vmoves/{vmove}";
+const BOOT_GUARD: &str = "/v1/boot-guard/{hostname}";
 const EXTENSIONS: &str = "/v1/extensions";
 const EXTENSION: &str = "/v1/extensions/{alias}";
 
@@ -89,6 +91,9 @@ const RULES: &[RuleDefault] = &[
     RuleDefault::new("os_masakari_api:versions:discoverable", ANYBODY,
         "See versions in the list of extensions.", &[]),
 
+    RuleDefault::new("tachi:boot-guard:detail", BOOTING,
+        "Ask whether nova-compute of a host may start: what a hypervisor's boot guard does. It tells the name of a recovery \
+         and nothing else.", &[op("GET", BOOT_GUARD)]),
     RuleDefault::new("tachi:evidence:create", ADMIN,
         "Whose word counts that a host has been fenced, given in the header X-Tachi-Fence-Evidence of a notification. \
          Never give this to monitors on compute hosts: whoever may say that a host is off may cause its instances to \

@@ -40,7 +40,7 @@ impl Keystone {
             });
         }
         let role = match token {
-            "member" | "service" => token,
+            "member" | "service" | "masakari_monitor" => token,
             _ => "admin",
         };
         let may_get = |path: &str| AccessRule {
@@ -57,7 +57,10 @@ impl Keystone {
                 .then(|| vec![may_get("/v1/segments"), may_get("/v1/*/segments")]),
             ..Identity::default()
         };
-        let good = matches!(token, "admin" | "member" | "system" | "service" | "limited");
+        let good = matches!(
+            token,
+            "admin" | "member" | "system" | "service" | "limited" | "masakari_monitor"
+        );
         Ok((good || also_ended && token == "ended").then_some(identity))
     }
 }

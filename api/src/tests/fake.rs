@@ -1,6 +1,7 @@
 //! A registry in memory that keeps to the port's promises.
 
 use std::cmp::Ordering;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicI64};
 use std::sync::{Mutex, MutexGuard, atomic};
 
@@ -11,7 +12,7 @@ use tachi_domain::entity::segment::{NewSegment, SegmentChange, SegmentFilter};
 use tachi_domain::entity::vmove::VmoveFilter;
 use tachi_domain::entity::{Host, Notification, Segment, Stamps, TaskProgress, Vmove};
 use tachi_domain::{HostId, NotificationId, SegmentId, Timestamp, VmoveId};
-use tachi_engine::ports::registry::{Page, SortKey};
+use tachi_engine::ports::registry::{BootHold, Page, SortKey};
 use tachi_engine::ports::{Registry, RegistryError};
 use uuid::Uuid;
 
@@ -24,6 +25,7 @@ pub(super) struct Rows {
     pub(super) notifications: Vec<Notification>,
     pub(super) vmoves: Vec<Vmove>,
     pub(super) progress: Vec<TaskProgress>,
+    pub(super) held: BTreeMap<String, BootHold>,
 }
 
 /// Every row gets the next integer id, and a creation time of as many seconds.
@@ -527,5 +529,9 @@ impl Registry for Fake {
 
     async fn progress(&self, _: NotificationId) -> Done<Vec<TaskProgress>> {
         Ok(self.open()?.progress.clone())
+    }
+
+    async fn boot_hold(&self, host: &str) -> Done<Option<BootHold>> {
+        Ok(self.open()?.held.get(host).copied())
     }
 }

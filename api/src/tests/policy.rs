@@ -39,7 +39,11 @@ async fn s6_3_every_rule_forbids_and_admits() {
         .into_iter()
         .filter_map(|route| Some((route.rule?, route)))
         .collect();
-    assert_eq!(ruled.len(), 17, "S1-S5, H1-H5, N1-N3, V1-V2, E1-E2");
+    assert_eq!(
+        ruled.len(),
+        18,
+        "S1-S5, H1-H5, N1-N3, V1-V2, E1-E2, the boot guard"
+    );
     for (rule, route) in ruled {
         let got = ask(&bench, &route, "member").await;
         let text = format!("Policy doesn't allow {rule} to be performed.");
@@ -221,6 +225,10 @@ fn s6_3_names_and_defaults_are_masakaris() {
         ("admin_api".to_owned(), "is_admin:True"),
         // Ours.
         ("tachi:evidence:create".to_owned(), "rule:admin_api"),
+        (
+            "tachi:boot-guard:detail".to_owned(),
+            "rule:admin_api or role:service or role:masakari_monitor",
+        ),
     ]);
     expected.sort_unstable();
     let mut ours: Vec<(String, &str)> = policy_rules()

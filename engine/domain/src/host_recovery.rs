@@ -13,6 +13,7 @@
 mod answers;
 mod asks;
 mod begin;
+mod booting;
 mod choice;
 mod choosing;
 mod deadlines;
@@ -42,6 +43,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use booting::WaitsFor;
 pub use fence::{Fence, OffIntent, Order};
 pub use guarding::{GuardTrack, Waiting};
 pub use method::{Route, Way};

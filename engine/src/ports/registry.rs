@@ -6,7 +6,8 @@ use tachi_domain::entity::notification::{NewNotification, NotificationFilter};
 use tachi_domain::entity::segment::{NewSegment, SegmentChange, SegmentFilter};
 use tachi_domain::entity::vmove::VmoveFilter;
 use tachi_domain::entity::{Host, Notification, Segment, TaskProgress, Vmove};
-use tachi_domain::{HostId, NotificationId, SegmentId, Timestamp, VmoveId};
+use tachi_domain::host_recovery::WaitsFor;
+use tachi_domain::{HostId, NotificationId, RecoveryId, SegmentId, Timestamp, VmoveId};
 
 /// One column to sort by.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +29,15 @@ pub struct Page<F> {
     pub marker: Option<i64>,
     /// At most so many.
     pub limit: u64,
+}
+
+/// Why nova-compute of a host may not start just now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BootHold {
+    /// What has to come first.
+    pub waits_for: WaitsFor,
+    /// The recovery that says so.
+    pub recovery: RecoveryId,
 }
 
 /// Connections to the database at one moment.
@@ -273,6 +283,13 @@ pub trait Registry: Send + Sync {
     ///
     /// `Database`.
     async fn progress(&self, notification: NotificationId) -> Result<Vec<TaskProgress>, RegistryError>;
+
+    /// Whether nova-compute of the host of this name has to wait (R12, R25); `None` if not, and for a host that nobody knows.
+    ///
+    /// # Errors
+    ///
+    /// `Database`.
+    async fn boot_hold(&self, host: &str) -> Result<Option<BootHold>, RegistryError>;
 
     /// How the connections to the database are used, for metrics; `None` if there is no pool.
     fn pool(&self) -> Option<PoolUsage> {

@@ -1,6 +1,7 @@
 //! The registry: segments, hosts, notifications, vmoves.
 
 pub(crate) mod accept;
+mod booting;
 mod hosts;
 mod in_use;
 pub(crate) mod maintenance;
@@ -16,7 +17,7 @@ use tachi_domain::entity::segment::{NewSegment, SegmentChange, SegmentFilter};
 use tachi_domain::entity::vmove::VmoveFilter;
 use tachi_domain::entity::{Host, Notification, Segment, TaskProgress, Vmove};
 use tachi_domain::{HostId, NotificationId, SegmentId, Timestamp, VmoveId};
-use tachi_engine::ports::registry::Page;
+use tachi_engine::ports::registry::{BootHold, Page};
 use tachi_engine::ports::{PoolUsage, Registry, RegistryError};
 use tracing::instrument;
 
@@ -167,6 +168,12 @@ impl Registry for Store {
     async fn progress(&self, notification: NotificationId) -> Result<Vec<TaskProgress>, RegistryError> {
         let read = progress::read(self.reader(), notification).await;
         read.map_err(|stop| stop.registry("reading a recovery's progress"))
+    }
+
+    #[instrument(name = "store::boot_hold", level = "debug", skip_all, fields(host))]
+    async fn boot_hold(&self, host: &str) -> Result<Option<BootHold>, RegistryError> {
+        let found = booting::hold(self.reader(), host, self.now()).await;
+        found.map_err(|stop| stop.registry("reading the recoveries of a host that boots"))
     }
 
     fn pool(&self) -> Option<PoolUsage> {

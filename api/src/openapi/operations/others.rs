@@ -15,6 +15,16 @@ pub(super) fn others() -> Vec<Operation> {
     };
     vec![
         Operation {
+            path: "/v1/boot-guard/{hostname}",
+            id: Cow::Borrowed("showBootGuard"),
+            tag: "boot guard",
+            summary: "Tell whether nova-compute of a host may start",
+            about: "`{hostname}` is the host's name in Nova. The answer is the same at every microversion. A host nobody has \
+                    recorded is not held. Masakari does not have this call.",
+            success: Success::One(200, "boot_guard", "BootGuard", &[]),
+            ..PLAIN
+        },
+        Operation {
             path: "/v1/extensions",
             id: Cow::Borrowed("listExtensions"),
             tag: "extensions",

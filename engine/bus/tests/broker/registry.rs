@@ -9,7 +9,7 @@ use tachi_domain::entity::segment::{NewSegment, SegmentChange, SegmentFilter};
 use tachi_domain::entity::vmove::VmoveFilter;
 use tachi_domain::entity::{Host, Notification, Segment, Stamps, TaskProgress, Vmove};
 use tachi_domain::{HostId, NotificationId, SegmentId, Timestamp, VmoveId};
-use tachi_engine::ports::registry::Page;
+use tachi_engine::ports::registry::{BootHold, Page};
 use tachi_engine::ports::{Registry, RegistryError};
 
 pub(crate) const ID: &str = "6e8ee0de-0d0a-4fb4-a2b5-c8b4b9f0a4ee";
@@ -115,6 +115,10 @@ impl Registry for OneNotification {
     }
 
     async fn get_vmove(&self, _: NotificationId, _: VmoveId) -> Result<Option<Vmove>, RegistryError> {
+        unreachable!("nobody asks")
+    }
+
+    async fn boot_hold(&self, _: &str) -> Result<Option<BootHold>, RegistryError> {
         unreachable!("nobody asks")
     }
 }

@@ -6,6 +6,7 @@
 )]
 
 mod bed;
+mod booting;
 mod choosing;
 mod enduring;
 mod fencing;

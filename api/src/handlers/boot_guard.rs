@@ -1,0 +1,16 @@
+//! `/boot-guard/{host}`: whether nova-compute of a host may start (R12, R25).
+
+use axum::extract::State;
+
+use crate::app::App;
+use crate::authorised::{Answer, Authorised, Ids};
+use crate::error::About;
+use crate::reply;
+use crate::wire::boot_guard::BootGuardView;
+
+/// What the boot guard of a hypervisor asks.
+pub(crate) async fn show(State(app): State<App>, Ids(host): Ids<String>, _: Authorised) -> Answer {
+    let hold = app.registry.boot_hold(&host).await;
+    let hold = hold.map_err(|error| About::Nothing.refused(error))?;
+    reply::ok("boot_guard", &BootGuardView::new(&host, hold))
+}

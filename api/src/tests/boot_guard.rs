@@ -1,0 +1,73 @@
+//! What the boot guard of a hypervisor is told (R12, R25).
+
+use serde_json::json;
+use tachi_domain::RecoveryId;
+use tachi_domain::host_recovery::WaitsFor;
+use tachi_engine::ports::registry::BootHold;
+use uuid::Uuid;
+
+use super::bench::Bench;
+
+#[tokio::test]
+async fn r12_r25_a_held_host_is_told_why_and_what_to_do() {
+    let bench = Bench::new();
+    let recovery = RecoveryId(Uuid::from_u128(7));
+    for (waits_for, word, part) in [
+        (WaitsFor::Recovery, "recovery", "tachi recovery show 00000000-"),
+        (WaitsFor::PowerOff, "power_off", "ordered it off"),
+        (WaitsFor::Queue, "queue", "tachi host return cmp1 says how"),
+    ] {
+        let hold = BootHold { waits_for, recovery };
+        bench.registry.rows().held.insert("cmp1".to_owned(), hold);
+        for version in ["1.0", "1.3"] {
+            let got = bench
+                .get_at(version, "/v1/boot-guard/cmp1")
+                .await
+                .root("boot_guard");
+            let reason = got["reason"].as_str().unwrap();
+            assert!(reason.contains(part), "{reason}");
+            let expected = json!({
+                "host": "cmp1", "hold": true, "reason": reason, "waits_for": word, "recovery": recovery,
+            });
+            assert_eq!(got, expected);
+        }
+    }
+}
+
+#[tokio::test]
+async fn r25_a_host_without_a_record_is_not_held() {
+    let bench = Bench::new();
+    let got = bench.get_at("1.0", "/v1/boot-guard/cmp-9.example.org").await;
+    let got = got.root("boot_guard");
+    assert_eq!(
+        (&got["hold"], &got["recovery"], &got["waits_for"]),
+        (&json!(false), &json!(null), &json!(null))
+    );
+    bench
+        .registry
+        .broken
+        .store(true, std::sync::atomic::Ordering::SeqCst);
+    let got = bench.get_at("1.0", "/v1/boot-guard/cmp1").await;
+    assert_eq!(got.status, 500, "no answer is not an answer");
+}
+
+#[tokio::test]
+async fn r25_monitors_and_services_may_ask_and_others_may_not() {
+    let bench = Bench::new();
+    for (token, status) in [
+        ("admin", 200),
+        ("masakari_monitor", 200),
+        ("service", 200),
+        ("member", 403),
+    ] {
+        let got = bench
+            .raw(
+                "GET",
+                "/v1/boot-guard/cmp1",
+                &[("x-auth-token", token)],
+                String::new(),
+            )
+            .await;
+        assert_eq!(got.status, status, "{token}");
+    }
+}

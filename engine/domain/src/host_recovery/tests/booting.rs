@@ -1,0 +1,55 @@
+//! What the boot guard is told.
+
+use super::bed::{Bed, server, timeout};
+use crate::Elapsed;
+use crate::host_recovery::WaitsFor;
+use crate::power::Power;
+use crate::recovery::Life;
+
+fn holds(bed: &Bed, life: Life) -> Option<WaitsFor> {
+    bed.state.holds_boot(life, Elapsed::from_millis(bed.at))
+}
+
+#[test]
+fn r25_a_host_is_held_from_the_order_to_switch_it_off_until_its_queue_is_emptied() {
+    let mut bed = Bed::engine().begun();
+    assert_eq!(holds(&bed, Life::Open), None, "a report alone holds nobody");
+    bed.heartbeat_age(20_000).service().power(Power::On);
+    assert!(bed.orders_off());
+    assert_eq!(holds(&bed, Life::Open), Some(WaitsFor::Recovery));
+    let mut bed = Bed::engine().proven();
+    assert_eq!(holds(&bed, Life::Open), Some(WaitsFor::Recovery), "found off");
+    bed.forced_down().inventory(vec![server(1)], vec![]);
+    assert_eq!(holds(&bed, Life::Open), Some(WaitsFor::Recovery));
+    let mut bed = Bed::engine().proven();
+    bed.forced_down().inventory(vec![], vec![]);
+    assert_eq!(holds(&bed, Life::Watching), Some(WaitsFor::Queue));
+    assert_eq!(holds(&bed, Life::Closed), None);
+}
+
+#[test]
+fn r5_r25_a_power_off_that_may_come_holds_the_host_until_it_cannot_come_any_more() {
+    let mut bed = Bed::engine().begun();
+    bed.heartbeat_age(20_000).service().power(Power::On);
+    bed.powered_off(Err(timeout()));
+    let ordered = bed.at;
+    bed.tick(5_000).power(Power::Off).tick(3_000).power(Power::Off);
+    bed.forced_down().inventory(vec![], vec![]);
+    for (after, watching, closed) in [
+        (79_000, Some(WaitsFor::PowerOff), Some(WaitsFor::PowerOff)),
+        (80_001, Some(WaitsFor::Queue), None),
+    ] {
+        bed.at = ordered + after;
+        assert_eq!(holds(&bed, Life::Watching), watching, "{after}");
+        assert_eq!(holds(&bed, Life::Closed), closed, "{after}");
+    }
+}
+
+#[test]
+fn r25_an_external_word_holds_the_host_once_it_is_believed() {
+    let mut bed = Bed::external().begun();
+    assert_eq!(holds(&bed, Life::Open), None);
+    bed.heartbeat_age(20_000).service();
+    assert!(bed.state.proof.is_some());
+    assert_eq!(holds(&bed, Life::Open), Some(WaitsFor::Recovery));
+}

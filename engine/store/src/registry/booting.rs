@@ -1,0 +1,210 @@
+//! Whether nova-compute of a host has to wait for what its recoveries have begun (R5, R12, R25).
+
+use sea_orm::sea_query::ExprTrait as _;
+use sea_orm::{
+    ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
+};
+use tachi_domain::host_recovery::{HostRecovery, WaitsFor};
+use tachi_domain::recovery::{Life, RecoveryKind};
+use tachi_domain::{Elapsed, Timestamp};
+use tachi_engine::ports::registry::BootHold;
+
+use crate::convert::{self, recovery_cell};
+use crate::entity::{host, notification, recovery};
+use crate::error::Stop;
+
+/// So many recoveries that are over may have left something behind that can still take effect: it does so within minutes.
+const LOOKED_AT: u64 = 5;
+
+pub(super) async fn hold(
+    db: &impl ConnectionTrait,
+    name: &str,
+    now: Timestamp,
+) -> Result<Option<BootHold>, Stop> {
+    let known = host::Entity::find()
+        .filter(host::Column::Name.eq(name))
+        .filter(host::Column::Deleted.eq(0))
+        .one(db)
+        .await?;
+    // Under the name it had when it failed, which is what Nova knows, and under the one it has now.
+    let mut of_it = recovery::Column::HostName.eq(name);
+    if let Some(host) = known {
+        of_it = of_it.or(recovery::Column::HostUuid.eq(host.uuid));
+    }
+    let all = || {
+        recovery::Entity::find()
+            .filter(recovery::Column::Kind.eq(RecoveryKind::Host.as_str()))
+            .filter(of_it.clone())
+            .order_by_desc(recovery::Column::Id)
+    };
+    let mut rows = all()
+        .filter(recovery::Column::Life.ne(Life::Closed.as_str()))
+        .all(db)
+        .await?;
+    let over = all().filter(recovery::Column::Life.eq(Life::Closed.as_str()));
+    rows.extend(over.limit(LOOKED_AT).all(db).await?);
+    let mut weightiest: Option<BootHold> = None;
+    for row in rows {
+        if let Some(waits_for) = waits_for(db, &row, now).await?
+            && weightiest.is_none_or(|known| rank(waits_for) < rank(known.waits_for))
+        {
+            let recovery = recovery_cell(&row, "uuid").id(&row.uuid)?;
+            weightiest = Some(BootHold { waits_for, recovery });
+        }
+    }
+    Ok(weightiest)
+}
+
+/// What has to be waited for first.
+fn rank(waits_for: WaitsFor) -> u8 {
+    match waits_for {
+        WaitsFor::Recovery => 0,
+        WaitsFor::PowerOff => 1,
+        WaitsFor::Queue => 2,
+    }
+}
+
+async fn waits_for(
+    db: &impl ConnectionTrait,
+    row: &recovery::Model,
+    now: Timestamp,
+) -> Result<Option<WaitsFor>, Stop> {
+    let life = convert::life(row)?;
+    // Nobody has taken it up, so nothing has been done.
+    let Some(state) = &row.state else {
+        return Ok(None);
+    };
+    let mut elapsed = Elapsed::from_millis(recovery_cell(row, "elapsed_ms").count(row.elapsed_ms)?);
+    if life == Life::Closed {
+        elapsed = elapsed.plus(since_the_end(db, row, now).await?);
+    }
+    match HostRecovery::restore(state, &[]) {
+        Ok(recovery) => Ok(recovery.holds_boot(life, elapsed)),
+        // A newer engine's. What it has done to the host is not known, and not that it is over either.
+        Err(_) if life != Life::Closed => Ok(Some(WaitsFor::Recovery)),
+        Err(_) => Ok(None),
+    }
+}
+
+/// How long it has been over: its own time stands still then. A clock that was put back makes it less, never more.
+async fn since_the_end(
+    db: &impl ConnectionTrait,
+    row: &recovery::Model,
+    now: Timestamp,
+) -> Result<std::time::Duration, Stop> {
+    let found = notification::Entity::find()
+        .filter(notification::Column::NotificationUuid.eq(&row.notification_uuid))
+        .one(db)
+        .await?;
+    let ended = match found {
+        Some(found) => convert::notification(found)?.stamps.updated_at,
+        None => None,
+    };
+    let ended = ended.unwrap_or_else(|| Timestamp::from_micros(row.opened_at));
+    let micros = u64::try_from(now.micros_since(ended)).unwrap_or(0);
+    Ok(std::time::Duration::from_micros(micros))
+}
+
+#[cfg(test)]
+mod tests {
+    use tachi_domain::entity::notification::NotificationStatus;
+    use tachi_domain::host_recovery::Stage;
+    use tachi_domain::policy::Policy;
+    use tachi_engine::ports::journal::{Claimed, Committed, Write};
+    use tachi_engine::ports::{Journal as _, Registry as _};
+
+    use super::*;
+    use crate::testing::Bench;
+
+    fn head(claimed: &Claimed, change: impl FnOnce(&mut HostRecovery)) -> String {
+        let host = claimed.host.as_ref().unwrap();
+        let mut state = HostRecovery::new(claimed.id, &claimed.notification, host, Policy::default());
+        change(&mut state);
+        state.head().unwrap()
+    }
+
+    async fn write(bench: &Bench, claimed: &Claimed, life: Life, state: String) {
+        let write = Write {
+            life: Some(life),
+            state: Some(state),
+            notification: Some((NotificationStatus::Running, None)),
+            ..Write::default()
+        };
+        let written = bench
+            .store
+            .commit(claimed.id, claimed.epoch, &write)
+            .await
+            .unwrap();
+        assert!(matches!(written, Committed::Written(_)), "{written:?}");
+    }
+
+    fn ordered(state: &mut HostRecovery) {
+        state.stage = Stage::Fencing;
+        state.fence.ordered = true;
+        state.fence.orders.push(tachi_domain::host_recovery::Order {
+            target: None,
+            level: 0,
+            at: Elapsed::ZERO,
+            limit: std::time::Duration::ZERO,
+            answered: false,
+            seen_off: false,
+        });
+    }
+
+    #[tokio::test]
+    async fn r25_a_host_is_held_by_its_own_recoveries_and_one_without_a_record_never() {
+        let bench = Bench::new().await;
+        let segment = bench.segment("s").await;
+        let host = bench.host(&segment, "cmp1").await;
+        bench.host(&segment, "cmp2").await;
+        assert_eq!(bench.store.boot_hold("cmp1").await.unwrap(), None);
+        bench.stopped(&host).await;
+        assert_eq!(
+            bench.store.boot_hold("cmp1").await.unwrap(),
+            None,
+            "nothing is done yet"
+        );
+        let claimed = bench.claim_newest("engine").await;
+        let hold = |waits_for| {
+            Some(BootHold {
+                waits_for,
+                recovery: claimed.id,
+            })
+        };
+        let cases = [
+            (Life::Open, head(&claimed, |_| {}), None),
+            (Life::Open, head(&claimed, ordered), hold(WaitsFor::Recovery)),
+            (
+                Life::Open,
+                "{\"version\": 99}".to_owned(),
+                hold(WaitsFor::Recovery),
+            ),
+            (Life::Watching, head(&claimed, |_| {}), hold(WaitsFor::Queue)),
+            (Life::Watching, head(&claimed, ordered), hold(WaitsFor::PowerOff)),
+        ];
+        for (life, state, expected) in cases {
+            write(&bench, &claimed, life, state.clone()).await;
+            let found = bench.store.boot_hold("cmp1").await.unwrap();
+            assert_eq!(found, expected, "{life} {state}");
+            for other in ["cmp2", "nobody"] {
+                assert_eq!(bench.store.boot_hold(other).await.unwrap(), None, "{other}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn r5_r25_an_order_outlives_its_recovery_as_long_as_it_may_take_effect() {
+        let bench = Bench::new().await;
+        let segment = bench.segment("s").await;
+        let host = bench.host(&segment, "cmp1").await;
+        bench.stopped(&host).await;
+        let claimed = bench.claim_newest("engine").await;
+        write(&bench, &claimed, Life::Closed, head(&claimed, ordered)).await;
+        let held = bench.store.boot_hold("cmp1").await.unwrap();
+        assert_eq!(held.map(|hold| hold.waits_for), Some(WaitsFor::PowerOff));
+        bench.clock.advance(-3_600);
+        assert!(bench.store.boot_hold("cmp1").await.unwrap().is_some(), "put back");
+        bench.clock.advance(3_600 + 82);
+        assert_eq!(bench.store.boot_hold("cmp1").await.unwrap(), None);
+    }
+}
