@@ -26,6 +26,12 @@ pub(crate) enum Command {
     Instance(ConfigArgs),
     /// Ask the guest agents of the instances of this host
     Introspective(ConfigArgs),
+    /// Wait until nova-compute of this host may start: what systemd runs before it
+    ///
+    /// Ends with 0 when it may: the API says so, a person does, or nobody has answered for 120 s and this host was not held the
+    /// last time. Ends with 1 if it was stopped before that, and with 1 or 2 if it cannot be set up and the host was held the
+    /// last time. SIGUSR1 says that the host's queue is empty, SIGUSR2 that nova-compute is to start whatever the API says.
+    BootGuard(ConfigArgs),
     /// Tell whether failures would be noticed and reported, and how soon
     Check(CheckArgs),
 }

@@ -12,6 +12,7 @@
 //! A monitor may forget what it saw as soon as [`Reporter::report`] has returned. Everything runs on one thread; what may
 //! block (the disk, other programs) is done elsewhere.
 
+mod boot_guard;
 mod check;
 mod cli;
 mod clock;

@@ -22,7 +22,7 @@ use crate::kind::Kind;
 use crate::monitor::Monitor;
 use crate::reporter::Keeper;
 use crate::settings::Settings;
-use crate::{check, host, instance, introspective, logging, out, process, telling};
+use crate::{boot_guard, check, host, instance, introspective, logging, out, process, telling};
 
 /// How long the tasks of a monitor that has ended may still report.
 const LAST_WORDS: Duration = Duration::from_secs(5);
@@ -77,6 +77,7 @@ async fn command(command: Command) -> Result<u8, Failure> {
         Command::Process(args) => monitor(Kind::Process, &args).await,
         Command::Instance(args) => monitor(Kind::Instance, &args).await,
         Command::Introspective(args) => monitor(Kind::Introspective, &args).await,
+        Command::BootGuard(args) => boot_guard::run(&args).await,
         Command::Check(args) => check::run(&args).await,
     }
 }

@@ -18,6 +18,8 @@ use crate::cli::ConfigArgs;
 use crate::failure::Failure;
 use crate::kind::Kind;
 
+pub(crate) use common::state_path;
+
 pub use bridge::BridgeSettings;
 pub use watch::{
     ConsulSettings, GuestSettings, HostSettings, InstanceSettings, KubernetesSettings, ProcessSettings,

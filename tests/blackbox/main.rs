@@ -9,6 +9,7 @@
     reason = "a test that cannot go on has failed"
 )]
 
+mod booting;
 mod crash;
 mod database;
 mod hooks;

@@ -10,6 +10,7 @@
 //! Client::notify(body, evidence) -> Accepted | Known | Failed { what it means for trying again }
 //! ```
 
+mod booting;
 mod catalog;
 mod client;
 mod error;
@@ -21,6 +22,7 @@ mod options;
 mod python;
 mod text;
 
+pub use booting::BootGuard;
 pub use client::{Answer, Client, Login};
 pub use error::{Class, Failed, SetupError};
 pub use lookup::Registration;

@@ -139,7 +139,7 @@ fn own_name() -> String {
 }
 
 /// As the service manager gives it, or for trying things out.
-fn state_path() -> String {
+pub(crate) fn state_path() -> String {
     let of = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     if let Some(state) = of("XDG_STATE_HOME") {
         return format!("{state}/tachi-monitor");

@@ -38,7 +38,10 @@ pub(super) fn steps(facts: &Facts) -> Vec<Step> {
             up,
             "see that neither nova-compute nor guests start by themselves when it boots \
              (resume_guests_state_on_host_boot = false in its nova.conf)",
-            vec!["systemctl mask nova-compute    # on the host, from a rescue system or before the network is up".into()],
+            vec![
+                "systemctl mask nova-compute    # on the host, from a rescue system or before the network is up".into(),
+                "systemctl is-enabled tachi-boot-guard    # if it is, it holds nova-compute, and nothing need be masked".into(),
+            ],
         ),
         step(
             up,
@@ -56,7 +59,10 @@ pub(super) fn steps(facts: &Facts) -> Vec<Step> {
         step(
             closed,
             "start nova-compute: it removes the old copies of evacuated instances and closes the evacuations",
-            vec!["systemctl unmask --now nova-compute    # on the host".into()],
+            vec![
+                "systemctl unmask --now nova-compute    # on the host".into(),
+                "systemctl kill -s USR1 tachi-boot-guard    # on the host, instead, where the boot guard holds it".into(),
+            ],
         ),
         step(
             closed && service.is_some_and(|service| !service.forced_down),

@@ -243,3 +243,43 @@ async fn a_token_is_used_as_long_as_it_lasts_while_keystone_is_away() {
     .await
     .unwrap();
 }
+
+#[tokio::test]
+async fn r25_the_boot_guard_reads_the_answer_and_takes_nothing_else_for_one() {
+    let fake = Fake::start().await;
+    let client = Client::new(options(&fake.url)).unwrap();
+    let held = r#"{"boot_guard": {"host": "cmp-1", "hold": true, "reason": "empty it\nnow", "waits_for": "queue",
+        "recovery": "r-1", "more": 1}}"#;
+    fake.then("200 OK", "", held);
+    let answer = client.boot_guard("cmp-1").await.unwrap();
+    assert!(
+        answer.hold && answer.queue_only && !answer.reason.contains('\n'),
+        "{answer:?}"
+    );
+    assert_eq!(answer.recovery.as_deref(), Some("r-1"));
+    assert_eq!(lines(&fake)[1], "GET /v1/project/boot-guard/cmp-1");
+    fake.then("200 OK", "", r#"{"boot_guard": {"hold": false}}"#);
+    assert!(!client.boot_guard("cmp-1").await.unwrap().hold);
+    // Masakari's API, an API that may not be asked, an API in trouble, and something else altogether.
+    for (status, body, class) in [
+        ("404 Not Found", "{}", Class::Barred),
+        ("403 Forbidden", "{}", Class::Barred),
+        ("503 Service Unavailable", "{}", Class::Away),
+        ("200 OK", "<html>", Class::Broken),
+        ("200 OK", r#"{"boot_guard": {}}"#, Class::Broken),
+    ] {
+        fake.then(status, "", body);
+        assert_eq!(
+            client.boot_guard("cmp-1").await.unwrap_err().class,
+            class,
+            "{status} {body}"
+        );
+    }
+    for name in ["..", ".", "", "a/b", "a b", "a?b"] {
+        assert_eq!(
+            client.boot_guard(name).await.unwrap_err().class,
+            Class::Rejected,
+            "{name}"
+        );
+    }
+}

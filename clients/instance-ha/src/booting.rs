@@ -1,0 +1,69 @@
+//! Whether nova-compute of a host may start: what the boot guard asks.
+
+use reqwest::Method;
+use reqwest::header::HeaderMap;
+use serde::Deserialize;
+
+use crate::client::{Client, refused};
+use crate::error::{Class, Failed};
+use crate::text;
+
+/// What the API says of a host that boots.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BootGuard {
+    /// Whether nova-compute has to wait.
+    pub hold: bool,
+    /// In words, on one line.
+    pub reason: String,
+    /// Whether all that is left to wait for is that somebody empties the host's queue.
+    pub queue_only: bool,
+    /// The recovery that says so.
+    pub recovery: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    boot_guard: Body,
+}
+
+#[derive(Deserialize)]
+struct Body {
+    hold: bool,
+    #[serde(default)]
+    reason: String,
+    #[serde(default)]
+    waits_for: Option<String>,
+    #[serde(default)]
+    recovery: Option<String>,
+}
+
+impl Client {
+    /// Asks whether nova-compute of a host may start.
+    ///
+    /// # Errors
+    ///
+    /// The API does not answer, does not let us ask, or is one that does not know the question.
+    pub async fn boot_guard(&self, hostname: &str) -> Result<BootGuard, Failed> {
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
+        if !hostname.chars().all(plain) || hostname.trim_matches('.').is_empty() {
+            let why = format!("{hostname:?} is no name of a host that can stand in a path");
+            return Err(Failed::new(Class::Rejected, why));
+        }
+        let path = format!("/boot-guard/{hostname}");
+        let line = format!("GET {path}");
+        let reply = self.call(Method::GET, &path, &HeaderMap::new(), None).await?;
+        if !reply.status.is_success() {
+            return Err(refused(&line, &reply));
+        }
+        let answer: Answer = serde_json::from_slice(&reply.body).map_err(|error| {
+            Failed::new(Class::Broken, format!("{line}: an answer without sense: {error}"))
+        })?;
+        let body = answer.boot_guard;
+        Ok(BootGuard {
+            hold: body.hold,
+            reason: text::one_line(&body.reason, &[]),
+            queue_only: body.waits_for.as_deref() == Some("queue"),
+            recovery: body.recovery.map(|id| text::one_line(&id, &[])),
+        })
+    }
+}

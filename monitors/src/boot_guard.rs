@@ -1,0 +1,192 @@
+//! `tachi-monitor boot-guard`: nova-compute of a fenced host does not start before its recovery is over and its queue is empty
+//! (R12, R25).
+//!
+//! It asks the API until it hears that the host may start, and ends; systemd starts nova-compute after that. Without an answer
+//! the last one counts: a host that was held stays held, any other goes on after two minutes, because a region whose API is
+//! away must be able to boot.
+
+mod wait;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use tachi_instance_ha::{BootGuard, Client};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use self::wait::{Ask, Came, Guard, Memory};
+use crate::cli::ConfigArgs;
+use crate::failure::Failure;
+use crate::settings::{self, Settings};
+use crate::{out, saved};
+
+/// A question that takes longer is given up: the next one may reach another API.
+const DEADLINE: Duration = Duration::from_secs(10);
+
+/// What is remembered from one boot to the next.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Remembered {
+    /// Whether the host was held when the API last answered.
+    held: bool,
+    /// The recovery that held it.
+    #[serde(default)]
+    recovery: Option<String>,
+    /// Why.
+    #[serde(default)]
+    reason: String,
+}
+
+struct File(PathBuf);
+
+impl Memory for File {
+    fn read(&self) -> Remembered {
+        match saved::read(&self.0) {
+            Ok(found) => found.unwrap_or_default(),
+            Err(error) => {
+                say(&format!(
+                    "the last answer is not known: {}",
+                    Failure::new("reading it", error).chain()
+                ));
+                Remembered::default()
+            }
+        }
+    }
+
+    fn write(&self, now: &Remembered) {
+        if let Err(error) = saved::write(&self.0, now) {
+            say(&format!(
+                "the answer is not kept for the next boot: {}",
+                Failure::new("keeping it", error).chain()
+            ));
+        }
+    }
+}
+
+struct Api {
+    client: Client,
+    hostname: String,
+}
+
+#[async_trait]
+impl Ask for Api {
+    async fn ask(&self) -> Result<BootGuard, String> {
+        match tokio::time::timeout(DEADLINE, self.client.boot_guard(&self.hostname)).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(failed)) => Err(failed.text),
+            Err(_) => Err(format!("no answer within {} s", DEADLINE.as_secs())),
+        }
+    }
+}
+
+/// What a person says to it.
+struct Words {
+    emptied: Signal,
+    anyway: Signal,
+    term: Signal,
+    int: Signal,
+}
+
+impl Words {
+    fn new() -> Result<Self, Failure> {
+        let of = |kind| signal(kind).map_err(|error| Failure::new("listening for signals", error));
+        Ok(Self {
+            emptied: of(SignalKind::user_defined1())?,
+            anyway: of(SignalKind::user_defined2())?,
+            term: of(SignalKind::terminate())?,
+            int: of(SignalKind::interrupt())?,
+        })
+    }
+}
+
+#[async_trait]
+impl wait::Listen for Words {
+    async fn next(&mut self) -> Came {
+        tokio::select! {
+            _ = self.emptied.recv() => Came::Emptied,
+            _ = self.anyway.recv() => Came::Anyway,
+            _ = self.term.recv() => Came::Stop,
+            _ = self.int.recv() => Came::Stop,
+        }
+    }
+}
+
+/// A line for the console and the journal: the unit sends standard output to both.
+fn say(text: &str) {
+    out::line(format!("boot guard: {text}"));
+}
+
+/// `tachi-monitor boot-guard`.
+pub(crate) async fn run(args: &ConfigArgs) -> Result<u8, Failure> {
+    match prepared(args) {
+        Ok((guard, mut words)) => Ok(guard.run(&mut words).await),
+        Err(failure) => Ok(without_configuration(
+            &failure,
+            &File(
+                PathBuf::from(settings::state_path())
+                    .join("boot-guard")
+                    .join("last.json"),
+            ),
+        )),
+    }
+}
+
+fn prepared(args: &ConfigArgs) -> Result<(Guard<Api, File>, Words), Failure> {
+    let settings = Settings::load(args, None)?;
+    let client = Client::new(settings.api.clone()).map_err(|error| Failure::new("[api]", error))?;
+    let file = settings.state_path.join("boot-guard").join("last.json");
+    let ask = Api {
+        client,
+        hostname: settings.hostname.clone(),
+    };
+    Ok((
+        Guard::new(settings.hostname, ask, File(file), rand::random::<f64>),
+        Words::new()?,
+    ))
+}
+
+/// It will never hear an answer: as after two minutes without one, but there is nothing to wait for.
+fn without_configuration(failure: &Failure, memory: &dyn Memory) -> u8 {
+    let last = memory.read();
+    let why = failure.chain();
+    if last.held {
+        say(&format!(
+            "the API cannot be asked: {why}; the last answer was to wait ({}), so nova-compute does not start; correct the \
+             configuration and start it again",
+            last.reason
+        ));
+        return if failure.is_usage() {
+            out::USAGE
+        } else {
+            out::FAILED
+        };
+    }
+    say(&format!(
+        "THE API CANNOT BE ASKED: {why}; this host was not held when it was last asked, so nova-compute may start"
+    ));
+    out::DONE
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn r25_a_wrong_configuration_stops_only_a_host_that_was_held() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = File(folder.path().join("boot-guard/last.json"));
+        let usage = Failure::usage("[api] auth_url is missing");
+        assert_eq!(without_configuration(&usage, &file), out::DONE);
+        let held = Remembered {
+            held: true,
+            recovery: Some("r".to_owned()),
+            reason: "why".to_owned(),
+        };
+        file.write(&held);
+        assert_eq!(file.read(), held);
+        assert_eq!(without_configuration(&usage, &file), out::USAGE);
+        assert_eq!(without_configuration(&Failure::told("x"), &file), out::FAILED);
+        file.write(&Remembered::default());
+        assert_eq!(without_configuration(&usage, &file), out::DONE);
+    }
+}

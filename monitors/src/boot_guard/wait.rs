@@ -1,0 +1,190 @@
+//! Waiting for the word that a host may start.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tachi_instance_ha::BootGuard;
+use tokio::time::Instant;
+
+use super::{Remembered, say};
+use crate::out;
+
+/// Without an answer for so long, a host that was not held the last time goes on.
+pub(super) const OPENS_AFTER: Duration = Duration::from_secs(120);
+
+/// While it is held, the API is asked so often.
+const HELD: Duration = Duration::from_secs(5);
+
+/// The first pause after a failure, and the longest.
+const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(15));
+
+/// What has been said is said again after so long, for whoever looks at the console only now.
+const REMINDER: Duration = Duration::from_secs(60);
+
+/// The API.
+#[async_trait]
+pub(super) trait Ask: Send + Sync {
+    /// What it says, or why it does not. Takes a bounded time.
+    async fn ask(&self) -> Result<BootGuard, String>;
+}
+
+/// What outlives the boot.
+pub(super) trait Memory: Send + Sync {
+    fn read(&self) -> Remembered;
+    fn write(&self, now: &Remembered);
+}
+
+/// A person's word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Came {
+    /// The host's queue is empty.
+    Emptied,
+    /// Start it whatever the API says.
+    Anyway,
+    /// Give it up.
+    Stop,
+}
+
+/// Where that comes from.
+#[async_trait]
+pub(super) trait Listen: Send {
+    /// The next one. Nothing is lost if it is dropped.
+    async fn next(&mut self) -> Came;
+}
+
+pub(super) struct Guard<A, M> {
+    hostname: String,
+    api: A,
+    memory: M,
+    /// From 0 to 1: many hosts boot at once after a power failure.
+    jitter: fn() -> f64,
+    told: Option<(String, Instant)>,
+}
+
+impl<A: Ask, M: Memory> Guard<A, M> {
+    pub(super) fn new(hostname: String, api: A, memory: M, jitter: fn() -> f64) -> Self {
+        Self {
+            hostname,
+            api,
+            memory,
+            jitter,
+            told: None,
+        }
+    }
+
+    /// Until nova-compute may start, or nobody waits for it any more; the exit code.
+    pub(super) async fn run(mut self, words: &mut impl Listen) -> u8 {
+        let mut last = self.memory.read();
+        let silent_since = Instant::now();
+        let mut answer: Option<BootGuard> = None;
+        let mut emptied = false;
+        let mut pause = PAUSES.0;
+        let name = self.hostname.clone();
+        say(&format!("asking whether nova-compute of {name} may start"));
+        loop {
+            // A question is never interrupted: it ends by itself within seconds, and what a person says waits.
+            let wait = match self.api.ask().await {
+                Ok(now) => {
+                    pause = PAUSES.0;
+                    self.remember(&mut last, &now);
+                    if !now.hold {
+                        say(&format!("nova-compute of {name} may start: {}", now.reason));
+                        return out::DONE;
+                    }
+                    if emptied && now.queue_only {
+                        say(&format!(
+                            "nova-compute of {name} may start: its queue has been emptied"
+                        ));
+                        return out::DONE;
+                    }
+                    emptied = false;
+                    self.tell(format!("nova-compute of {name} WAITS: {}", now.reason));
+                    answer = Some(now);
+                    HELD
+                }
+                Err(why) => {
+                    if emptied {
+                        say(
+                            "whether the queue is all that is waited for is not known while the API does not answer; say so again then",
+                        );
+                        emptied = false;
+                    }
+                    if last.held {
+                        self.tell(format!(
+                            "nova-compute of {name} WAITS: {why}; the last answer was to wait: {}. To start it all the same, if \
+                             you are certain: systemctl kill -s USR2 tachi-boot-guard",
+                            last.reason
+                        ));
+                    } else if silent_since.elapsed() >= OPENS_AFTER {
+                        say(&format!(
+                            "NO ANSWER for {} s: {why}; {name} was not held when it was last asked, so nova-compute may start",
+                            OPENS_AFTER.as_secs()
+                        ));
+                        return out::DONE;
+                    } else {
+                        self.tell(format!(
+                            "{why}; without an answer nova-compute of {name} starts after {} s",
+                            OPENS_AFTER.as_secs()
+                        ));
+                    }
+                    let shorter = pause.mul_f64(1.0 - (self.jitter)() / 2.0);
+                    pause = (pause * 2).min(PAUSES.1);
+                    shorter
+                }
+            };
+            match tokio::time::timeout(wait, words.next()).await {
+                Err(_) => {}
+                Ok(Came::Stop) => {
+                    say(&format!(
+                        "stopped before it was known that nova-compute of {name} may start"
+                    ));
+                    return out::FAILED;
+                }
+                Ok(Came::Anyway) => {
+                    say(&format!(
+                        "nova-compute of {name} STARTS ALL THE SAME: somebody has said so"
+                    ));
+                    return out::DONE;
+                }
+                Ok(Came::Emptied) => {
+                    // What was heard some seconds ago may be overtaken by a new recovery, so it is asked once more.
+                    emptied = true;
+                    if !answer.as_ref().is_some_and(|held| held.queue_only) {
+                        say("noted that the queue is empty; whether more has to be waited for is asked now");
+                    }
+                }
+            }
+        }
+    }
+
+    /// Before it is acted on: the next boot may find nobody to ask.
+    fn remember(&self, last: &mut Remembered, now: &BootGuard) {
+        let now = Remembered {
+            held: now.hold,
+            recovery: now.recovery.clone(),
+            reason: if now.hold {
+                now.reason.clone()
+            } else {
+                String::new()
+            },
+        };
+        if *last != now {
+            self.memory.write(&now);
+            *last = now;
+        }
+    }
+
+    fn tell(&mut self, text: String) {
+        let again = self
+            .told
+            .as_ref()
+            .is_none_or(|(said, at)| *said != text || at.elapsed() >= REMINDER);
+        if again {
+            say(&text);
+            self.told = Some((text, Instant::now()));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

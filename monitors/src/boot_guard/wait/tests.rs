@@ -1,0 +1,208 @@
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+
+use super::*;
+
+/// What the API says to each question in turn; the last answer is said again and again.
+#[derive(Clone)]
+struct Api {
+    script: Arc<Mutex<VecDeque<Result<BootGuard, String>>>>,
+    asked: Arc<Mutex<Vec<Instant>>>,
+}
+
+#[async_trait]
+impl Ask for Api {
+    async fn ask(&self) -> Result<BootGuard, String> {
+        self.asked.lock().unwrap().push(Instant::now());
+        let mut script = self.script.lock().unwrap();
+        if script.len() > 1 {
+            return script.pop_front().unwrap();
+        }
+        script.front().unwrap().clone()
+    }
+}
+
+#[derive(Clone, Default)]
+struct Disk(Arc<Mutex<(Remembered, usize)>>);
+
+impl Memory for Disk {
+    fn read(&self) -> Remembered {
+        self.0.lock().unwrap().0.clone()
+    }
+
+    fn write(&self, now: &Remembered) {
+        let mut disk = self.0.lock().unwrap();
+        disk.0 = now.clone();
+        disk.1 += 1;
+    }
+}
+
+/// What a person says, so many seconds after the one before.
+struct Person(VecDeque<(u64, Came)>, Option<Instant>);
+
+impl Person {
+    fn says(words: &[(u64, Came)]) -> Self {
+        Self(words.iter().copied().collect(), None)
+    }
+}
+
+#[async_trait]
+impl Listen for Person {
+    async fn next(&mut self) -> Came {
+        let since = *self.1.get_or_insert_with(Instant::now);
+        let Some((after, came)) = self.0.front().copied() else {
+            return std::future::pending().await;
+        };
+        tokio::time::sleep_until(since + Duration::from_secs(after)).await;
+        self.0.pop_front();
+        self.1 = None;
+        came
+    }
+}
+
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "it stands in a script of answers and failures"
+)]
+fn free() -> Result<BootGuard, String> {
+    Ok(BootGuard {
+        hold: false,
+        reason: "nothing keeps it".to_owned(),
+        queue_only: false,
+        recovery: None,
+    })
+}
+
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "it stands in a script of answers and failures"
+)]
+fn held(queue_only: bool) -> Result<BootGuard, String> {
+    Ok(BootGuard {
+        hold: true,
+        reason: "why".to_owned(),
+        queue_only,
+        recovery: Some("r".to_owned()),
+    })
+}
+
+fn silent() -> Result<BootGuard, String> {
+    Err("connection refused".to_owned())
+}
+
+struct Rig {
+    disk: Disk,
+    asked: Arc<Mutex<Vec<Instant>>>,
+}
+
+impl Rig {
+    fn new() -> Self {
+        Self {
+            disk: Disk::default(),
+            asked: Arc::default(),
+        }
+    }
+
+    /// A boot: the exit code and how long it took; `None` if it still waits after a day.
+    async fn boot(&self, script: Vec<Result<BootGuard, String>>, words: &[(u64, Came)]) -> Option<(u8, u64)> {
+        let api = Api {
+            script: Arc::new(Mutex::new(script.into())),
+            asked: Arc::clone(&self.asked),
+        };
+        let guard = Guard::new("cmp1".to_owned(), api, self.disk.clone(), || 0.0);
+        let begun = Instant::now();
+        let mut person = Person::says(words);
+        let ended = tokio::time::timeout(Duration::from_secs(86_400), guard.run(&mut person)).await;
+        Some((ended.ok()?, begun.elapsed().as_secs()))
+    }
+
+    fn is_remembered_as_held(&self) -> bool {
+        self.disk.read().held
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn r25_a_host_that_may_start_starts_at_once() {
+    let rig = Rig::new();
+    assert_eq!(rig.boot(vec![free()], &[]).await, Some((out::DONE, 0)));
+    assert_eq!(
+        rig.disk.0.lock().unwrap().1,
+        0,
+        "what has not changed is not written"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn r25_without_an_answer_it_opens_after_two_minutes_and_not_before() {
+    let rig = Rig::new();
+    let (code, took) = rig.boot(vec![silent()], &[]).await.unwrap();
+    assert_eq!(code, out::DONE);
+    assert!((120..=135).contains(&took), "{took} s");
+    let asked = rig.asked.lock().unwrap().len();
+    assert!(
+        (8..=15).contains(&asked),
+        "with growing pauses: {asked} questions"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn r25_a_host_that_was_held_stays_held_through_silence_and_the_next_boot() {
+    let rig = Rig::new();
+    let silence = vec![held(false), silent()];
+    assert_eq!(
+        rig.boot(silence, &[(600, Came::Stop)]).await,
+        Some((out::FAILED, 600))
+    );
+    assert!(rig.is_remembered_as_held());
+    assert_eq!(rig.boot(vec![silent()], &[]).await, None, "a day of it");
+    let back = vec![silent(), silent(), free()];
+    assert_eq!(rig.boot(back, &[]).await.unwrap().0, out::DONE);
+    assert!(!rig.is_remembered_as_held());
+    assert_eq!(
+        rig.boot(vec![silent()], &[]).await.unwrap().0,
+        out::DONE,
+        "and forgotten"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn r25_it_goes_on_seconds_after_the_recovery_is_over() {
+    let rig = Rig::new();
+    let script = vec![held(false), held(false), held(false), free()];
+    assert_eq!(rig.boot(script, &[]).await, Some((out::DONE, 15)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn r12_an_emptied_queue_opens_it_only_when_nothing_else_is_waited_for() {
+    let rig = Rig::new();
+    let early = rig.boot(vec![held(false)], &[(2, Came::Emptied)]).await;
+    assert_eq!(early, None, "its recovery is not over");
+    assert_eq!(rig.boot(vec![held(true)], &[]).await, None, "nobody says so");
+    let said = rig.boot(vec![held(true)], &[(2, Came::Emptied)]).await;
+    assert_eq!(said, Some((out::DONE, 2)));
+    let overtaken = vec![held(true), held(false), held(true)];
+    let said = rig.boot(overtaken, &[(2, Came::Emptied)]).await;
+    assert_eq!(
+        said, None,
+        "a new recovery has begun: what was emptied fills again"
+    );
+    let nobody = vec![held(true), silent(), held(true)];
+    assert_eq!(
+        rig.boot(nobody, &[(2, Came::Emptied)]).await,
+        None,
+        "said to nobody"
+    );
+    assert!(
+        rig.is_remembered_as_held(),
+        "the next boot asks for its queue again"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_person_has_the_last_word() {
+    let rig = Rig::new();
+    let anyway = rig.boot(vec![held(false)], &[(7, Came::Anyway)]).await;
+    assert_eq!(anyway, Some((out::DONE, 7)));
+    let stopped = rig.boot(vec![silent()], &[(7, Came::Stop)]).await;
+    assert_eq!(stopped, Some((out::FAILED, 7)));
+}

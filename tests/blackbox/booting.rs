@@ -1,0 +1,46 @@
+//! What a fenced host is told when it boots, by the real API beside a real engine.
+
+use std::time::Duration;
+
+use super::support::{Stage, quick_policy, quick_region, until};
+
+const HOST: &str = "compute-001";
+const LIMIT: Duration = Duration::from_secs(60);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r12_r25_a_fenced_host_is_held_until_it_is_handed_back() {
+    let stage = Stage::set(quick_region(4)).await;
+    stage.protect().await;
+    let servers = stage.boot(HOST, 3);
+    let process = stage.spawn("api");
+    let api = stage.api().await;
+    let asked = async |host: &str| {
+        let answer = api.get(&format!("/boot-guard/{host}")).await;
+        let guard = &answer["boot_guard"];
+        (
+            guard["hold"].as_bool().unwrap(),
+            guard["waits_for"].as_str().unwrap_or_default().to_owned(),
+        )
+    };
+    let free = (false, String::new());
+    assert_eq!(asked(HOST).await, free);
+    stage.sandbox.region().power_loss(HOST).unwrap();
+    let notification = stage.report(HOST).await;
+    assert_eq!(asked(HOST).await, free, "a report alone holds nobody");
+    let engine = stage.engine(stage.store.clone(), quick_policy()).await;
+    until("the host to be held", LIMIT, async || asked(HOST).await.0).await;
+    stage.until_finished(notification, LIMIT).await;
+    stage.assert_each_exactly_once(&servers, HOST);
+    until("its queue to be all that is left", LIMIT, async || {
+        asked(HOST).await == (true, "queue".to_owned())
+    })
+    .await;
+    for other in ["compute-002", "nobody.example.org"] {
+        assert_eq!(asked(other).await, free, "{other}");
+    }
+    stage.sandbox.region().purge_queue(HOST).unwrap();
+    stage.sandbox.region().power_on(HOST).unwrap();
+    until("the host to be free", LIMIT, async || asked(HOST).await == free).await;
+    engine.stop().await;
+    drop(process);
+}
