@@ -92,6 +92,8 @@ impl<A: Ask, M: Memory> Guard<A, M> {
                         return out::DONE;
                     }
                     if emptied && now.queue_only {
+                        // All of it is behind us; nobody would tell it to this file later.
+                        self.memory.write(&Remembered::default());
                         say(&format!(
                             "nova-compute of {name} may start: its queue has been emptied"
                         ));

@@ -180,6 +180,10 @@ async fn r12_an_emptied_queue_opens_it_only_when_nothing_else_is_waited_for() {
     assert_eq!(rig.boot(vec![held(true)], &[]).await, None, "nobody says so");
     let said = rig.boot(vec![held(true)], &[(2, Came::Emptied)]).await;
     assert_eq!(said, Some((out::DONE, 2)));
+    assert!(
+        !rig.is_remembered_as_held(),
+        "a boot long after that, while the API is away, is an ordinary one"
+    );
     let overtaken = vec![held(true), held(false), held(true)];
     let said = rig.boot(overtaken, &[(2, Came::Emptied)]).await;
     assert_eq!(
