@@ -54,6 +54,8 @@ pub(crate) struct Settings {
     pub(crate) http: Http,
     /// `duplicate_notification_detection_interval`, in seconds.
     pub(crate) duplicate_window_seconds: u32,
+    /// `[api] notifications_per_segment`.
+    pub(crate) notifications_per_segment: u32,
     /// How long requests in flight may go on after SIGTERM.
     pub(crate) drain: Duration,
     /// How Nova is reached; `None` if nothing is configured.
@@ -185,6 +187,7 @@ impl Settings {
             .int("DEFAULT", "duplicate_notification_detection_interval")
             .default(180)
             .get();
+        let notifications_per_segment = r.int("api", "notifications_per_segment").default(600).get();
         let drain = r
             .seconds("DEFAULT", "graceful_shutdown_timeout")
             .default(Duration::from_secs(60))
@@ -227,6 +230,7 @@ impl Settings {
             proxy_headers,
             http,
             duplicate_window_seconds,
+            notifications_per_segment,
             drain,
             nova,
             messaging,

@@ -12,6 +12,7 @@ use crate::links::Links;
 use crate::metrics::MetricsAccess;
 use crate::policy::Policy;
 use crate::ports::ComputeHosts;
+use crate::report_limit::ReportLimit;
 
 /// The state of the router; cheap to clone.
 #[derive(Clone)]
@@ -31,6 +32,7 @@ pub(crate) struct Inner {
     pub(crate) max_body_bytes: usize,
     pub(crate) body_timeout: Duration,
     pub(crate) duplicate_window_seconds: u32,
+    pub(crate) report_limit: ReportLimit,
     pub(crate) max_line_bytes: usize,
     pub(crate) health: Health,
     pub(crate) cors: Cors,

@@ -66,6 +66,9 @@ pub(crate) enum ApiError {
     #[error("The request's header {name} is too long. Longer than max_header_line ({limit}).")]
     HeaderTooLong { name: HeaderName, limit: usize },
 
+    #[error("Too many notifications for one segment; try again in {seconds} s.")]
+    TooMany { seconds: u64 },
+
     #[error("Unsupported Content-Type")]
     UnsupportedMediaType,
 
@@ -126,6 +129,13 @@ impl From<CallError> for ApiError {
 }
 
 impl ApiError {
+    /// 429, with so long to wait.
+    pub(crate) fn too_many(wait: std::time::Duration) -> Self {
+        Self::TooMany {
+            seconds: wait.as_secs().saturating_add(1),
+        }
+    }
+
     /// 400 with this text.
     pub(crate) fn bad_request(message: impl Into<String>) -> Self {
         Self::BadRequest {
@@ -163,6 +173,7 @@ impl ApiError {
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TargetTooLong { .. } => StatusCode::URI_TOO_LONG,
             Self::HeaderTooLong { .. } => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Self::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Unavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal { .. } => StatusCode::INTERNAL_SERVER_ERROR,
@@ -179,7 +190,7 @@ impl ApiError {
             Self::NotFound { .. } => "itemNotFound",
             Self::MethodNotAllowed { .. } => "badMethod",
             Self::Conflict { .. } => "conflictingRequest",
-            Self::TooLarge { .. } => "overLimit",
+            Self::TooLarge { .. } | Self::TooMany { .. } => "overLimit",
             Self::UnsupportedMediaType => "badMediaType",
             Self::Unavailable { .. } => "serviceUnavailable",
             Self::VersionNotSupported { .. }
@@ -218,6 +229,11 @@ impl IntoResponse for ApiError {
             response
                 .headers_mut()
                 .insert(RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
+        }
+        if let Self::TooMany { seconds } = &self {
+            response
+                .headers_mut()
+                .insert(RETRY_AFTER, HeaderValue::from(*seconds));
         }
         if let Self::Unauthenticated { challenge } = self {
             response.headers_mut().insert(WWW_AUTHENTICATE, challenge);

@@ -38,6 +38,7 @@ mod policy;
 mod ports;
 mod query;
 mod reply;
+mod report_limit;
 mod request_id;
 mod router;
 mod routes;

@@ -64,6 +64,8 @@ pub struct Options {
     pub project_ids: Option<Regex>,
     /// `duplicate_notification_detection_interval`.
     pub duplicate_window_seconds: u32,
+    /// `[api] notifications_per_segment`: how many whoever is no administrator may create in a minute; 0 for any number.
+    pub notifications_per_segment: u32,
     /// `[healthcheck]`.
     pub health: HealthOptions,
     /// `[cors]`.
@@ -95,6 +97,7 @@ impl Options {
             max_line_bytes: 16_384,
             project_ids: None,
             duplicate_window_seconds: 180,
+            notifications_per_segment: 600,
             health: HealthOptions::default(),
             cors: Cors::default(),
             access_log: AccessLog::Fields,

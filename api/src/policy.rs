@@ -73,6 +73,11 @@ impl Policy {
         admits(&self.current(), rule, caller)
     }
 
+    /// Whether `caller` is an administrator.
+    pub(crate) fn is_admin(&self, caller: &Caller) -> bool {
+        caller.always_admin || self.allows(CONTEXT_IS_ADMIN, caller)
+    }
+
     /// Whether `rule` admits whoever has these roles in this project, for an operator who wants to know.
     pub fn would_admit(&self, rule: &str, identity: crate::Identity) -> bool {
         let caller = Caller {

@@ -19,6 +19,7 @@ use crate::health::Health;
 use crate::links::Links;
 use crate::options::{Auth, Options};
 use crate::ports::{Measured, Ports};
+use crate::report_limit::ReportLimit;
 use crate::{access_log, auth, front, gate, openapi, path, routes};
 
 /// Why the options make no service.
@@ -71,6 +72,7 @@ pub fn router(options: Options, ports: Ports) -> Result<Router, BuildError> {
         max_body_bytes: options.max_body_bytes,
         body_timeout: options.body_timeout,
         duplicate_window_seconds: options.duplicate_window_seconds,
+        report_limit: ReportLimit::new(options.notifications_per_segment),
         max_line_bytes: options.max_line_bytes,
         health: Health::new(options.health),
         cors: options.cors,

@@ -19,6 +19,7 @@ mod notifications;
 mod openapi;
 mod operations;
 mod policy;
+mod report_limit;
 mod segments;
 mod versions;
 mod vmoves;

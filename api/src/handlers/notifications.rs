@@ -38,6 +38,17 @@ pub(crate) async fn list(State(app): State<App>, params: Params, _: Authorised) 
 pub(crate) async fn create(State(app): State<App>, request: Authorised<NewNotification>) -> Answer {
     let new = request.body;
     payload::check(new.kind, &new.payload)?;
+    if !app.policy.is_admin(&request.caller) {
+        let taken = app.report_limit.take(&new.hostname, app.clock.boot());
+        taken.map_err(|wait| {
+            metrics::notification(new.kind.as_str(), "limited");
+            tracing::warn!(
+                host = %new.hostname, user = %request.caller.identity.user_id,
+                "more notifications for one segment in a minute than [api] notifications_per_segment"
+            );
+            ApiError::too_many(wait)
+        })?;
+    }
     let about = About::Notification {
         hostname: &new.hostname,
         kind: new.kind.as_str(),
@@ -60,6 +71,7 @@ pub(crate) async fn create(State(app): State<App>, request: Authorised<NewNotifi
     }
     let accepted = accepted.map_err(|error| about.refused(error))?;
     app.poke.poke();
+    app.report_limit.learn(&new.hostname, accepted.segment);
     tracing::info!(
         notification = %accepted.id,
         host = %new.hostname,

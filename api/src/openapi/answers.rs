@@ -35,6 +35,7 @@ pub(super) const REFUSALS: &[Refusal] = &[
     refusal(413, "overLimit", "ContentTooLarge", "The body is larger than `max_request_body_size`."),
     refusal(414, "masakariFault", "UriTooLong", "The path and its query are longer than `max_header_line`."),
     refusal(415, "badMediaType", "UnsupportedMediaType", "`Content-Type` names something else than JSON."),
+    refusal(429, "overLimit", "TooManyRequests", "Too much is asked in too short a time; `Retry-After` says how long to wait."),
     refusal(431, "masakariFault", "RequestHeaderFieldsTooLarge", "A header is longer than `max_header_line`."),
     refusal(500, "masakariFault", "InternalServerError", "Something is wrong here; the log has it under the request's id."),
     refusal(503, "serviceUnavailable", "ServiceUnavailable", "Keystone, Nova or the database is not to be reached; try again later."),

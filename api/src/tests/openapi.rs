@@ -139,6 +139,7 @@ fn every_error() -> Vec<ApiError> {
             name: http::header::COOKIE,
             limit: 1,
         },
+        ApiError::too_many(std::time::Duration::ZERO),
         ApiError::UnsupportedMediaType,
         ApiError::Unavailable {
             service: "x",
@@ -160,6 +161,7 @@ fn every_error() -> Vec<ApiError> {
             | ApiError::TooLarge { .. }
             | ApiError::TargetTooLong { .. }
             | ApiError::HeaderTooLong { .. }
+            | ApiError::TooMany { .. }
             | ApiError::UnsupportedMediaType
             | ApiError::Unavailable { .. }
             | ApiError::Internal { .. } => {}

@@ -66,10 +66,17 @@ pub(super) fn notifications() -> Vec<Operation> {
                 examples: schemas::notification_examples,
             }),
             success: Success::One(202, "notification", "Notification", links),
-            refusals: &[(
-                409,
-                "The host is on maintenance, or the same was reported within `duplicate_notification_detection_interval`.",
-            )],
+            refusals: &[
+                (
+                    409,
+                    "The host is on maintenance, or the same was reported within `duplicate_notification_detection_interval`.",
+                ),
+                (
+                    429,
+                    "Somebody who is no administrator has created more than `[api] notifications_per_segment` for one segment \
+                     in a minute; `Retry-After` says how long to wait.",
+                ),
+            ],
             ..plain()
         },
         Operation {
