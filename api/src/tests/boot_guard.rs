@@ -49,6 +49,15 @@ async fn r25_a_host_without_a_record_is_not_held() {
         .store(true, std::sync::atomic::Ordering::SeqCst);
     let got = bench.get_at("1.0", "/v1/boot-guard/cmp1").await;
     assert_eq!(got.status, 500, "no answer is not an answer");
+    let long = "x".repeat(256);
+    for name in ["a%00b", "a%0Ab", &long] {
+        let got = bench.get_at("1.0", &format!("/v1/boot-guard/{name}")).await;
+        assert_eq!(
+            got.root("boot_guard")["hold"],
+            false,
+            "{name}: the database is not asked"
+        );
+    }
 }
 
 #[tokio::test]
