@@ -221,7 +221,7 @@ impl Exec {
                 let text = format!(
                     "{} action={action} of {plug} failed: {}",
                     self.agent(),
-                    crate::text::chain(&error)
+                    tachi_text::chain(&error)
                 );
                 CallError {
                     source: Some(Box::new(error)),

@@ -212,7 +212,7 @@ impl Ipmi {
                 ChildError::Start { .. } => (FaultClass::Transient, false),
                 ChildError::TooLong { .. } | ChildError::Wait { .. } => (FaultClass::Transient, switches),
             };
-            let text = format!("{line} failed: {}", crate::text::chain(&error));
+            let text = format!("{line} failed: {}", tachi_text::chain(&error));
             CallError {
                 source: Some(Box::new(error)),
                 ..fault(class, None, maybe_done, text)

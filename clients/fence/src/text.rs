@@ -1,33 +1,11 @@
-//! Remote text made fit for one line of a log.
+//! What fencing devices say, made fit for one line of a log.
 
 use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use secrecy::{ExposeSecret as _, SecretString};
-
-/// Longest remote text that is kept, in characters.
-const LIMIT: usize = 400;
-
-/// One line without control characters, cut at a limit, with `secret` blotted out.
-pub(crate) fn one_line(text: &str, secret: &str) -> String {
-    if secret.is_empty() {
-        return short(text);
-    }
-    short(&text.replace(secret, "***"))
-}
-
-fn short(text: &str) -> String {
-    let clean: String = text
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect();
-    let joined = clean.split_whitespace().collect::<Vec<_>>().join(" ");
-    if joined.chars().count() <= LIMIT {
-        return joined;
-    }
-    joined.chars().take(LIMIT).chain("...".chars()).collect()
-}
+use tachi_text::one_line;
 
 /// Blots out what a device must not say aloud: the secrets in every form in which they travel, and passwords in
 /// addresses.
@@ -70,7 +48,7 @@ impl Scrub {
         for form in &self.forms {
             text = text.replace(form.expose_secret(), "***");
         }
-        short(&without_credentials(&text))
+        one_line(&without_credentials(&text), &[])
     }
 }
 
@@ -113,34 +91,9 @@ fn without_credentials(text: &str) -> String {
     clean
 }
 
-/// An error and everything below it.
-pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut below = error.source();
-    while let Some(error) = below {
-        let part = error.to_string();
-        if !text.contains(&part) {
-            text.push_str(": ");
-            text.push_str(&part);
-        }
-        below = error.source();
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_line_is_short_clean_and_without_the_secret() {
-        assert_eq!(one_line("a\r\nFAKE log\tline \u{7}", ""), "a FAKE log line");
-        assert_eq!(
-            one_line("key hunter2 was refused", "hunter2"),
-            "key *** was refused"
-        );
-        assert_eq!(one_line(&"é".repeat(5000), "").chars().count(), LIMIT + 3);
-    }
 
     #[test]
     fn i9_a_secret_is_blotted_out_in_every_form_in_which_it_travels() {

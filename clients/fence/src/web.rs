@@ -4,8 +4,6 @@ use std::path::{Path, PathBuf};
 
 use reqwest::{Certificate, Response, Url};
 
-use crate::text;
-
 /// Largest body that is read, in bytes.
 const BODY_LIMIT: usize = 8 << 20;
 
@@ -62,7 +60,7 @@ pub(crate) async fn read(mut response: Response) -> Result<Vec<u8>, String> {
     while let Some(chunk) = response
         .chunk()
         .await
-        .map_err(|error| text::chain(&error.without_url()))?
+        .map_err(|error| tachi_text::chain(&error.without_url()))?
     {
         if body.len() + chunk.len() > BODY_LIMIT {
             return Err(format!("larger than {BODY_LIMIT} bytes"));

@@ -20,30 +20,12 @@ pub(crate) fn told(end: &str, said: &[u8]) -> String {
 
 /// One line without control characters, cut at a limit.
 pub(crate) fn one_line(text: &str) -> String {
-    let clean: String = text
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect();
-    let joined = clean.split_whitespace().collect::<Vec<_>>().join(" ");
-    if joined.chars().count() <= SHOWN {
-        return joined;
-    }
-    joined.chars().take(SHOWN).chain("...".chars()).collect()
+    tachi_text::short(text, SHOWN)
 }
 
-/// An error and everything below it.
+/// An error and everything below it, as one such line.
 pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut below = error.source();
-    while let Some(error) = below {
-        let part = error.to_string();
-        if !text.contains(&part) {
-            text.push_str(": ");
-            text.push_str(&part);
-        }
-        below = error.source();
-    }
-    one_line(&text)
+    one_line(&tachi_text::chain(error))
 }
 
 #[cfg(test)]

@@ -6,7 +6,6 @@ use serde::Deserialize;
 
 use crate::client::{Client, refused};
 use crate::error::{Class, Failed};
-use crate::text;
 
 /// What the API says of a host that boots.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,9 +60,9 @@ impl Client {
         let body = answer.boot_guard;
         Ok(BootGuard {
             hold: body.hold,
-            reason: text::one_line(&body.reason, &[]),
+            reason: tachi_text::one_line(&body.reason, &[]),
             queue_only: body.waits_for.as_deref() == Some("queue"),
-            recovery: body.recovery.map(|id| text::one_line(&id, &[])),
+            recovery: body.recovery.map(|id| tachi_text::one_line(&id, &[])),
         })
     }
 }

@@ -9,10 +9,10 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use crate::error::{Class, Failed, SetupError};
+use crate::http;
 use crate::keystone::{self, Token};
 use crate::notification::EVIDENCE_HEADER;
 use crate::options::Options;
-use crate::{http, text};
 
 /// Longest wait that the API is granted when it asks for one.
 const LONGEST_WAIT: Duration = Duration::from_secs(300);
@@ -235,7 +235,7 @@ fn endpoint(token: &Token) -> Result<&Url, Failed> {
 fn uuid_of(body: &[u8]) -> Option<String> {
     let value: serde_json::Value = serde_json::from_slice(body).ok()?;
     let uuid = value.get("notification")?.get("notification_uuid")?.as_str()?;
-    Some(text::one_line(uuid, &[]))
+    Some(tachi_text::one_line(uuid, &[]))
 }
 
 /// What an answer other than success means.
@@ -249,7 +249,7 @@ pub(crate) fn refused(line: &str, reply: &Reply) -> Failed {
         400..=499 => Class::Rejected,
         _ => Class::Broken,
     };
-    let said = text::one_line(&text::message_of(&reply.body), &[]);
+    let said = tachi_text::one_line(&tachi_text::message_of(&reply.body), &[]);
     Failed {
         retry_after: retry_after(&reply.headers),
         status: Some(status.as_u16()),

@@ -8,7 +8,6 @@ use reqwest::{Certificate, Client, Identity, Response};
 
 use crate::error::{Class, Failed, SetupError};
 use crate::options::Options;
-use crate::text;
 
 /// Largest body that is read, in bytes: a token's catalogue of a large cloud is 100 KB.
 const BODY_LIMIT: usize = 4 << 20;
@@ -77,7 +76,7 @@ pub(crate) async fn body(mut response: Response) -> Result<Vec<u8>, String> {
     while let Some(chunk) = response
         .chunk()
         .await
-        .map_err(|error| text::chain(&error.without_url()))?
+        .map_err(|error| tachi_text::chain(&error.without_url()))?
     {
         if body.len() + chunk.len() > BODY_LIMIT {
             return Err(format!("the answer is larger than {BODY_LIMIT} bytes"));
@@ -95,5 +94,8 @@ pub(crate) fn unanswered(line: &str, error: reqwest::Error) -> Failed {
         "no answer"
     };
     let error = error.without_url();
-    Failed::new(Class::Away, format!("{line}: {how}: {}", text::chain(&error)))
+    Failed::new(
+        Class::Away,
+        format!("{line}: {how}: {}", tachi_text::chain(&error)),
+    )
 }

@@ -12,8 +12,8 @@ use tokio::time::Instant;
 
 use crate::catalog::Catalog;
 use crate::error::{Class, Failed, SetupError};
+use crate::http;
 use crate::options::{ApplicationCredential, Credentials, Domain, Named, Scope};
-use crate::{http, text};
 
 const LINE: &str = "keystone: POST /auth/tokens";
 
@@ -115,7 +115,7 @@ pub(crate) fn skew(headers: &HeaderMap) -> Option<i64> {
 }
 
 fn refused(status: StatusCode, content: &[u8], credentials: &Credentials) -> Failed {
-    let said = text::one_line(&text::message_of(content), &[secret(credentials)]);
+    let said = tachi_text::one_line(&tachi_text::message_of(content), &[secret(credentials)]);
     let (class, hint) = match status {
         StatusCode::UNAUTHORIZED => (
             Class::Barred,

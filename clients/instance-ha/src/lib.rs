@@ -20,7 +20,6 @@ mod lookup;
 mod notification;
 mod options;
 mod python;
-mod text;
 
 pub use booting::BootGuard;
 pub use client::{Answer, Client, Login};

@@ -7,8 +7,6 @@ use http::StatusCode;
 use tachi_domain::fault::{Fault, FaultClass};
 use tachi_engine::ports::{CallError, Pushback};
 
-use crate::text;
-
 /// What a call does, which says what a failure of it can mean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Effect {
@@ -110,7 +108,10 @@ pub(crate) fn broken(line: &str, error: reqwest::Error, effect: Effect) -> CallE
         },
         status: None,
         maybe_done: effect.writes() && !unsent,
-        text: format!("{line} failed: {}", text::one_line(&text::chain(&error), &[])),
+        text: format!(
+            "{line} failed: {}",
+            tachi_text::one_line(&tachi_text::chain(&error), &[])
+        ),
     };
     CallError {
         fault,
@@ -138,7 +139,10 @@ pub(crate) fn senseless(line: &str, status: Option<u16>, maybe_done: bool, what:
             class: FaultClass::Transient,
             status,
             maybe_done,
-            text: format!("{line} was answered with nonsense: {}", text::one_line(what, &[])),
+            text: format!(
+                "{line} was answered with nonsense: {}",
+                tachi_text::one_line(what, &[])
+            ),
         },
         source: None,
     }

@@ -30,7 +30,6 @@ mod keystone;
 mod nova;
 mod options;
 mod session;
-mod text;
 mod time;
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ use crate::fault::{self, Details, Effect};
 use crate::http::{self as bodies, Clients};
 use crate::keystone::{Keystone, Need, Plugin, plugin, plugin::Service};
 use crate::options::Options;
-use crate::{text, time};
+use crate::time;
 
 pub(crate) use call::{Call, Place};
 pub use setup::SetupError;
@@ -200,7 +200,7 @@ impl Session {
         let os = self.os(generation);
         let early = |error: openstack::Error| {
             let text = format!("{line} was not sent: {error}");
-            fault::unsent(plugin::class_of(&error), text::one_line(&text, &[]))
+            fault::unsent(plugin::class_of(&error), tachi_text::one_line(&text, &[]))
         };
         let url = call.url(&os).await.map_err(early)?;
         let client = if call.effect.writes() {
@@ -273,18 +273,18 @@ impl Session {
             self.hold(call.service, retry_after);
         }
         let request_id =
-            header(response.headers(), "x-openstack-request-id").map(|id| text::one_line(id, &[]));
+            header(response.headers(), "x-openstack-request-id").map(|id| tachi_text::one_line(id, &[]));
         let location = header(response.headers(), "location").map(|to| format!("it points to {to}"));
         let body = bodies::read_body(response, bodies::ERROR_BODY_LIMIT)
             .await
             .unwrap_or_default();
         let message = location
             .filter(|_| status.is_redirection())
-            .unwrap_or_else(|| text::message_of(&body));
+            .unwrap_or_else(|| tachi_text::message_of(&body));
         let secrets =
             [token, call.subject.as_ref()].map(|secret| secret.and_then(|s| s.to_str().ok()).unwrap_or(""));
         let details = Details {
-            message: text::one_line(&message, &secrets),
+            message: tachi_text::one_line(&message, &secrets),
             retry_after,
             request_id,
         };
@@ -338,8 +338,12 @@ async fn answered(response: Response, line: &str, call: &Call<'_>) -> Result<Ans
         // The status says it all: nobody reads the body of such a call.
         Err(_) if call.effect == Effect::Once => Vec::new(),
         Err(error) => {
-            let mut senseless =
-                fault::senseless(line, Some(status), call.effect.writes(), &text::chain(&error));
+            let mut senseless = fault::senseless(
+                line,
+                Some(status),
+                call.effect.writes(),
+                &tachi_text::chain(&error),
+            );
             senseless.source = Some(Box::new(error));
             return Err(senseless);
         }

@@ -203,7 +203,7 @@ async fn maas(given: &Given, params: &[Param]) -> Result<Maas, String> {
     let at_least = |name, least| given.seconds(name, params).max(Duration::from_secs(least));
     options.connect_timeout = at_least("login_timeout", 1);
     options.timeout = at_least("shell_timeout", 1);
-    Maas::new(options, Arc::new(SystemClock)).map_err(|error| crate::text::chain(&error))
+    Maas::new(options, Arc::new(SystemClock)).map_err(|error| tachi_text::chain(&error))
 }
 
 async fn key(given: &Given) -> Result<SecretString, String> {
@@ -213,7 +213,7 @@ async fn key(given: &Given) -> Result<SecretString, String> {
     if let Some(file) = given.text("api_key_file") {
         return Source::File(file.into())
             .load()
-            .map_err(|error| crate::text::chain(&error));
+            .map_err(|error| tachi_text::chain(&error));
     }
     given
         .secret("password")
@@ -230,7 +230,7 @@ async fn from_script(script: &str) -> Result<SecretString, String> {
     };
     let done = child::run(&call)
         .await
-        .map_err(|error| crate::text::chain(&error))?;
+        .map_err(|error| tachi_text::chain(&error))?;
     if done.code == Some(0) {
         return Ok(done.stdout.trim().into());
     }

@@ -16,7 +16,6 @@ use tokio::sync::Semaphore;
 use super::key::Key;
 use super::{MaasOptions, SetupError, url};
 use crate::fault::{class_of, fault};
-use crate::text;
 use crate::web::{authorities, read};
 
 /// From this difference of the clocks on a refused key may be the clocks' fault: MAAS allows 300 s.
@@ -61,7 +60,7 @@ impl<'a> Request<'a> {
             .map(|(key, value)| format!("{key}={value}"))
             .collect();
         let method = if self.post { "POST" } else { "GET" };
-        text::one_line(&format!("maas: {method} {}?{}", self.path, query.join("&")), "")
+        tachi_text::one_line(&format!("maas: {method} {}?{}", self.path, query.join("&")), &[])
     }
 }
 
@@ -129,7 +128,7 @@ impl Client {
 
     /// Remote text, fit for a log.
     pub(super) fn clean(&self, text: &str) -> String {
-        text::one_line(text, self.key.secret())
+        tachi_text::one_line(text, &[self.key.secret()])
     }
 
     /// Sends a request and judges what comes back. The deadline includes the wait for a permit.
@@ -239,7 +238,7 @@ impl Client {
         } else {
             FaultClass::Transient
         };
-        let text = format!("{line} failed: {}", self.clean(&text::chain(&error)));
+        let text = format!("{line} failed: {}", self.clean(&tachi_text::chain(&error)));
         CallError {
             source: Some(Box::new(error)),
             ..fault(class, None, maybe_done, text)

@@ -12,7 +12,7 @@ use tachi_engine::ports::CallError;
 
 use super::trust;
 use crate::fault::{class_of, fault};
-use crate::text::{self, Scrub};
+use crate::text::Scrub;
 use crate::web::read;
 
 /// How many times a request is sent on to another path of the same host.
@@ -193,7 +193,7 @@ impl Client {
             FaultClass::Transient
         };
         let maybe_done = *method == Method::POST && !error.is_connect() && !error.is_builder();
-        let mut text = format!("{line} failed: {}", self.scrub.line(&text::chain(&error)));
+        let mut text = format!("{line} failed: {}", self.scrub.line(&tachi_text::chain(&error)));
         if distrust {
             text.push_str("; check ca_file, or pin the certificate by its fingerprint");
         }

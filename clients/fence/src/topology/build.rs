@@ -232,7 +232,7 @@ impl How {
                     port: port.unwrap_or(options.port),
                     ..options.clone()
                 };
-                Arc::new(Ipmi::new(options, clock).map_err(|error| chain(&error))?)
+                Arc::new(Ipmi::new(options, clock).map_err(|error| tachi_text::chain(&error))?)
             }
             Self::Redfish(options) => {
                 let url = endpoint.to_owned();
@@ -241,7 +241,7 @@ impl How {
                     url,
                     ..options.clone()
                 };
-                Arc::new(Redfish::new(options, clock).map_err(|error| chain(&error))?)
+                Arc::new(Redfish::new(options, clock).map_err(|error| tachi_text::chain(&error))?)
             }
             Self::Maas(options) => {
                 let url = endpoint.to_owned();
@@ -250,7 +250,7 @@ impl How {
                     url,
                     ..options.clone()
                 };
-                Arc::new(Maas::new(options, clock).map_err(|error| chain(&error))?)
+                Arc::new(Maas::new(options, clock).map_err(|error| tachi_text::chain(&error))?)
             }
             Self::Exec(options) => {
                 let mut options = ExecOptions {
@@ -265,7 +265,7 @@ impl How {
                     }
                     options.endpoint = Some(endpoint.to_owned());
                 }
-                Arc::new(Exec::new(options, clock).map_err(|error| chain(&error))?)
+                Arc::new(Exec::new(options, clock).map_err(|error| tachi_text::chain(&error))?)
             }
             Self::Manual => return Ok(None),
         };
@@ -294,15 +294,4 @@ fn host_and_port(text: &str) -> Result<(String, Option<u16>), String> {
         return Err(wrong());
     }
     Ok((host.to_owned(), port))
-}
-
-/// An error with what is below it.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut below = error.source();
-    while let Some(error) = below {
-        text = format!("{text}: {error}");
-        below = error.source();
-    }
-    text
 }

@@ -16,7 +16,7 @@ use super::catalog::Catalog;
 use super::token::Token;
 use crate::fault::{self, About, Details, Effect};
 use crate::options::{Credentials, Project};
-use crate::{http as bodies, text, time};
+use crate::{http as bodies, time};
 
 const LINE: &str = "keystone: POST /auth/tokens";
 
@@ -69,7 +69,7 @@ pub(crate) async fn fetch(
     let date = date_of(response.headers());
     let content = bodies::read_body(response, bodies::BODY_LIMIT)
         .await
-        .map_err(|error| fault::senseless(LINE, Some(status.as_u16()), false, &text::chain(&error)))?;
+        .map_err(|error| fault::senseless(LINE, Some(status.as_u16()), false, &tachi_text::chain(&error)))?;
     let reply: Reply = serde_json::from_slice(&content)
         .map_err(|error| fault::senseless(LINE, Some(status.as_u16()), false, &error.to_string()))?;
     let life = life(&reply.token, date, clock.wall())
@@ -111,12 +111,12 @@ async fn refused(response: Response, credentials: &Credentials) -> CallError {
         .headers()
         .get("x-openstack-request-id")
         .and_then(|id| id.to_str().ok())
-        .map(|id| text::one_line(id, &[]));
+        .map(|id| tachi_text::one_line(id, &[]));
     let body = bodies::read_body(response, bodies::ERROR_BODY_LIMIT)
         .await
         .unwrap_or_default();
     let details = Details {
-        message: text::one_line(&text::message_of(&body), &[secret(credentials)]),
+        message: tachi_text::one_line(&tachi_text::message_of(&body), &[secret(credentials)]),
         retry_after: None,
         request_id,
     };

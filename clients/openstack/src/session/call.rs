@@ -10,7 +10,6 @@ use serde_json::Value;
 
 use crate::fault::{About, Effect};
 use crate::keystone::plugin::Service;
-use crate::text;
 
 /// Where a request goes, seen from the service's endpoint.
 #[derive(Clone, Copy, Debug)]
@@ -63,7 +62,7 @@ impl Call<'_> {
             self.place,
             query.join("&")
         );
-        text::one_line(&whole, &[])
+        tachi_text::one_line(&whole, &[])
     }
 
     /// Its address.

@@ -1,28 +1,37 @@
-//! Remote text made fit for one line of a log.
+//! What other programs and services say, made fit for one line of a log.
+//!
+//! The adapters that talk to the outside (`tachi-openstack`, `tachi-fence`, `tachi-hooks`, `tachi-instance-ha`) must not let
+//! it write lines of its own into our log, fill it, or repeat a secret there. None of them may depend on another, and the
+//! monitor must not link what the engine needs for OpenStack; so what they have in common stands here, and depends on no
+//! crate of ours.
 
 /// Longest remote text that is kept, in characters.
 const LIMIT: usize = 400;
 
-/// One line without control characters, cut at a limit, with each of `secrets` blotted out.
-pub(crate) fn one_line(text: &str, secrets: &[&str]) -> String {
+/// One line without control characters, cut at 400 characters, with each of `secrets` blotted out.
+pub fn one_line(text: &str, secrets: &[&str]) -> String {
     let mut clean = text.to_owned();
     for secret in secrets.iter().filter(|secret| !secret.is_empty()) {
         clean = clean.replace(secret, "***");
     }
-    let clean: String = clean
+    short(&clean, LIMIT)
+}
+
+/// One line without control characters, cut at `limit` characters.
+pub fn short(text: &str, limit: usize) -> String {
+    let clean: String = text
         .chars()
         .map(|c| if c.is_control() { ' ' } else { c })
         .collect();
-    let words: Vec<&str> = clean.split_whitespace().collect();
-    let joined = words.join(" ");
-    if joined.chars().count() <= LIMIT {
+    let joined = clean.split_whitespace().collect::<Vec<_>>().join(" ");
+    if joined.chars().count() <= limit {
         return joined;
     }
-    joined.chars().take(LIMIT).chain("...".chars()).collect()
+    joined.chars().take(limit).chain("...".chars()).collect()
 }
 
 /// What a service says in an error body: the message inside one of the usual shapes, or the body itself.
-pub(crate) fn message_of(body: &[u8]) -> String {
+pub fn message_of(body: &[u8]) -> String {
     let text = String::from_utf8_lossy(body);
     let Ok(value) = serde_json::from_slice::<serde_json::Value>(body) else {
         return text.into_owned();
@@ -47,8 +56,8 @@ pub(crate) fn message_of(body: &[u8]) -> String {
     inner.or(listed).unwrap_or_else(|| text.into_owned())
 }
 
-/// An error and everything below it, without the URL that the HTTP client likes to repeat.
-pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+/// An error and everything below it, without what an error repeats of the one below.
+pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut below = error.source();
     while let Some(error) = below {
