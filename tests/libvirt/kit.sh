@@ -28,8 +28,8 @@
 
 export KIT=libvirt
 SELF=$(readlink -f "$0")
-# shellcheck source-path=SCRIPTDIR source=lib.sh
-. "$(dirname "$SELF")/lib.sh"
+# shellcheck source-path=SCRIPTDIR source=../lib/kit.sh
+. "$(dirname "$SELF")/../lib/kit.sh"
 
 PACKAGES="libvirt-daemon-system libvirt-clients qemu-system-x86"
 

@@ -23,8 +23,8 @@
 export KIT=cluster
 SELF=$(readlink -f "$0")
 HERE=$(dirname "$SELF")
-# shellcheck source-path=SCRIPTDIR source=lib.sh
-. "$HERE/lib.sh"
+# shellcheck source-path=SCRIPTDIR source=../lib/kit.sh
+. "$HERE/../lib/kit.sh"
 
 PACKAGES="pacemaker pacemaker-cli-utils pacemaker-resource-agents corosync iproute2"
 SUBNET=10.88.0
