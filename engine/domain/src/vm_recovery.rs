@@ -159,6 +159,9 @@ struct Trouble {
     text: String,
 }
 
+/// How soon after a call was accepted its effect is looked for.
+const FIRST_LOOK: Duration = Duration::from_millis(100);
+
 /// How long a trouble must last to be told.
 const TOLD_AFTER: Duration = Duration::from_secs(3);
 
@@ -276,8 +279,20 @@ impl VmRecovery {
         self.asked = None;
         self.called = false;
         self.not_before = now.elapsed;
+        // The next call needs a look of its own at the host (R12), and must not wait for the pace of those that wait.
+        self.service_not_before = now.elapsed;
         self.trouble = None;
         record.head = true;
+    }
+
+    /// How long to wait for the next look at the instance: little right after a call that Nova has accepted, since most
+    /// instances stop and start in a moment, and ever longer up to the ordinary pace.
+    fn look_again_after(&self, now: Now) -> Duration {
+        match self.asked {
+            Some(asked) if asked.answered => (now.elapsed.since(asked.at) / 2).max(FIRST_LOOK),
+            Some(_) | None => self.policy.tick,
+        }
+        .min(self.policy.tick)
     }
 
     fn trouble(&mut self, about: About, text: String, now: Now) {
@@ -311,7 +326,7 @@ impl VmRecovery {
             Observation::Pulse(pulse) => self.heard_pulse(pulse, record),
             Observation::Server { result, .. } => {
                 self.reading = false;
-                self.read_not_before = now.elapsed.plus(self.policy.tick);
+                self.read_not_before = now.elapsed.plus(self.look_again_after(now));
                 match result {
                     Ok(Some(server)) => {
                         self.no_trouble(About::Instance);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{About, Asked, Stage, VmRecovery};
+use super::{About, Asked, FIRST_LOOK, Stage, VmRecovery};
 use crate::Elapsed;
 use crate::entity::notification::NotificationStatus;
 use crate::fault::{Fault, FaultClass};
@@ -34,6 +34,7 @@ impl VmRecovery {
         match result {
             Ok(()) => {
                 asked.answered = true;
+                self.read_not_before = now.elapsed.plus(FIRST_LOOK);
                 self.no_trouble(About::Call);
             }
             Err(fault) if fault.maybe_done => {

@@ -282,6 +282,48 @@ impl Run {
     }
 }
 
+/// A Nova that answers within a tick of 20 ms, and needs `takes` milliseconds to stop an instance: when the start was
+/// commanded, counted from the stop, and how often it had been asked by then.
+fn stopped_by_a_nova_that_takes(takes: u64) -> (u64, usize) {
+    let mut run = Run::asked(Stage::Stopping);
+    let (began, mut asked) = (run.at, 0);
+    run.at(began + 20, answer(ServerCall::Stop, Ok(())));
+    let mut asks: Vec<Command> = Vec::new();
+    while run.calls.len() < 2 {
+        assert!(run.at < began + takes + 60_000, "never");
+        asks.extend(run.commands.iter().filter(|one| !one.is_write()).cloned());
+        run.at += 20;
+        match asks.pop() {
+            Some(Command::ReadServer(_)) => {
+                asked += 1;
+                let done = run.at >= began + takes;
+                run.tell(is(if done { VmState::Stopped } else { VmState::Active }));
+            }
+            Some(Command::ReadService) => {
+                asked += 1;
+                run.tell(up());
+            }
+            _ => run.tell(Observation::Tick),
+        }
+    }
+    (run.at - began, asked)
+}
+
+#[test]
+fn a_stopped_instance_is_started_soon_and_nova_is_not_asked_all_the_time() {
+    for takes in [40, 150, 300, 700] {
+        let (after, asked) = stopped_by_a_nova_that_takes(takes);
+        assert!(
+            after <= takes + takes / 2 + 150,
+            "stopped after {takes} ms, started after {after}"
+        );
+        assert!(asked <= 8, "stopped after {takes} ms: asked {asked} times");
+    }
+    let (after, asked) = stopped_by_a_nova_that_takes(20_000);
+    assert!(after <= 20_000 + 600, "{after}");
+    assert!(asked <= 50, "every half second in the long run: {asked} times");
+}
+
 fn call_of(stage: Stage) -> (Command, ServerCall) {
     let server = server_id();
     match stage {
