@@ -227,7 +227,8 @@ def forty(args, report):
         servers = scene.boot(dead, 40)
         scene.fail([dead])
         scene.report([dead])
-        scene.wait(lambda: not scene.lost(servers), "all 40 to be back", 120)
+        # The region's guests run a tenth of the rebuild's time before Nova says so: back is what the recovery has seen to the end.
+        scene.wait(lambda: not scene.unfinished() and not scene.lost(servers), "all 40 to be back", 120)
         took = time.time() - scene.proofs()[dead]
         report.keep("forty", {"seconds": round(took, 2)})
         report.below("40 instances, rebuild 20 s: all back after the proof", took, "s", 25)
