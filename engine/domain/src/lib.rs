@@ -13,6 +13,7 @@
 pub mod elapsed;
 pub mod entity;
 pub mod event;
+pub mod evidence;
 pub mod fault;
 pub mod guard;
 pub mod hooks;

@@ -1,0 +1,278 @@
+//! From JSON, strictly.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde_json::Value;
+
+use super::{EvidenceKind, FenceAction, FenceEvidence, time};
+use crate::Timestamp;
+
+/// The most there may be of it, before it is encoded for the header.
+pub const MOST_BYTES: usize = 4096;
+
+/// The longest text, in characters.
+const LONGEST: usize = 255;
+
+/// How much of a reporter's own text an error repeats.
+const SHOWN: usize = 64;
+
+const MEMBERS: [&str; 14] = [
+    "version",
+    "kind",
+    "cluster",
+    "target",
+    "host",
+    "action",
+    "completed_at",
+    "observed_at",
+    "reporter",
+    "device",
+    "agent",
+    "delegate",
+    "origin",
+    "last_up_at",
+];
+
+/// Why evidence is not taken: what is wrong, where, and what to do.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EvidenceError {
+    /// Too long.
+    #[error("it has {bytes} bytes, and at most {MOST_BYTES} are taken: leave out optional members")]
+    TooLong {
+        /// How long it is.
+        bytes: usize,
+    },
+    /// No JSON, or no object.
+    #[error("it is no JSON object: {0}")]
+    NotAnObject(#[source] serde_json::Error),
+    /// A member twice.
+    #[error("member \"{member}\" is there twice: say it once")]
+    Twice {
+        /// Which.
+        member: String,
+    },
+    /// A member nobody knows.
+    #[error("member \"{member}\" is not known in version 1: leave it out")]
+    Unknown {
+        /// Which.
+        member: String,
+    },
+    /// A member that must be there.
+    #[error("member \"{member}\" is missing: it is required{why}")]
+    Missing {
+        /// Which.
+        member: &'static str,
+        /// Why, if not always.
+        why: &'static str,
+    },
+    /// A member that says what it may not.
+    #[error("member \"{member}\" must be {wanted}, and is {found}")]
+    Wrong {
+        /// Which.
+        member: &'static str,
+        /// What it must be.
+        wanted: &'static str,
+        /// What it is.
+        found: String,
+    },
+    /// It contradicts itself.
+    #[error(
+        "\"last_up_at\" is later than \"completed_at\": the node was up again after that fence, so it proves nothing"
+    )]
+    UpSince,
+    /// It speaks of another host.
+    #[error(
+        "\"host\" is {named}, and the notification's hostname is {reported}: evidence goes with its own host's report"
+    )]
+    OtherHost {
+        /// The host it names.
+        named: String,
+        /// The host of the notification.
+        reported: String,
+    },
+}
+
+/// A reporter's text for an error: short, and without anything that a log or a terminal would act upon.
+pub(super) fn shown(text: &str) -> String {
+    let mut short: String = text.chars().take(SHOWN).collect();
+    if short.len() < text.len() {
+        short.push_str("...");
+    }
+    format!("{short:?}")
+}
+
+/// The members in the order in which they came, those that are there twice included.
+struct Pairs(Vec<(String, Value)>);
+
+impl<'de> Deserialize<'de> for Pairs {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Reader;
+
+        impl<'de> Visitor<'de> for Reader {
+            type Value = Pairs;
+
+            fn expecting(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+                to.write_str("a JSON object")
+            }
+
+            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Pairs, M::Error> {
+                let mut pairs = Vec::new();
+                while let Some(pair) = map.next_entry()? {
+                    pairs.push(pair);
+                }
+                Ok(Pairs(pairs))
+            }
+        }
+
+        from.deserialize_map(Reader)
+    }
+}
+
+struct Members(BTreeMap<&'static str, Value>);
+
+pub(super) fn read(json: &[u8]) -> Result<FenceEvidence, EvidenceError> {
+    if json.len() > MOST_BYTES {
+        return Err(EvidenceError::TooLong { bytes: json.len() });
+    }
+    let Pairs(pairs) = serde_json::from_slice(json).map_err(EvidenceError::NotAnObject)?;
+    let mut members = Members(BTreeMap::new());
+    for (name, value) in pairs {
+        let Some(known) = MEMBERS.iter().find(|known| **known == name) else {
+            let member = shown(&name).trim_matches('"').to_owned();
+            return Err(EvidenceError::Unknown { member });
+        };
+        if members.0.insert(known, value).is_some() {
+            return Err(EvidenceError::Twice { member: name });
+        }
+    }
+    members.version()?;
+    let kind = members.word(
+        "kind",
+        "\"pacemaker_fence\" or \"operator\"",
+        EvidenceKind::from_word,
+    )?;
+    let evidence = FenceEvidence {
+        kind,
+        cluster: match kind {
+            EvidenceKind::PacemakerFence => {
+                Some(members.required("cluster", " of kind \"pacemaker_fence\"")?)
+            }
+            EvidenceKind::Operator => members.text("cluster")?,
+        },
+        target: members.required("target", "")?,
+        host: members.required("host", "")?,
+        action: members.word("action", "\"off\" or \"reboot\"", FenceAction::from_word)?,
+        completed_at: members.required_time("completed_at")?,
+        observed_at: members.required_time("observed_at")?,
+        reporter: members.required("reporter", "")?,
+        device: members.text("device")?,
+        agent: members.text("agent")?,
+        delegate: members.text("delegate")?,
+        origin: members.text("origin")?,
+        last_up_at: members.time("last_up_at")?,
+    };
+    if kind == EvidenceKind::Operator && evidence.target != evidence.host {
+        return Err(EvidenceError::Wrong {
+            member: "target",
+            wanted: "the same as \"host\" if a person vouches",
+            found: shown(&evidence.target),
+        });
+    }
+    if evidence.last_up_at.is_some_and(|up| up > evidence.completed_at) {
+        return Err(EvidenceError::UpSince);
+    }
+    Ok(evidence)
+}
+
+impl Members {
+    fn version(&mut self) -> Result<(), EvidenceError> {
+        let member = "version";
+        let Some(found) = self.0.remove(member) else {
+            return Err(EvidenceError::Missing { member, why: "" });
+        };
+        if found.as_u64() == Some(1) {
+            return Ok(());
+        }
+        let wanted = "the number 1, the only version that is known here";
+        Err(EvidenceError::Wrong {
+            member,
+            wanted,
+            found: shown_value(&found),
+        })
+    }
+
+    /// A text as every text must be; `None` if it is not there.
+    fn text(&mut self, member: &'static str) -> Result<Option<String>, EvidenceError> {
+        let wrong = |wanted, found| EvidenceError::Wrong {
+            member,
+            wanted,
+            found,
+        };
+        match self.0.remove(member) {
+            None => Ok(None),
+            Some(Value::String(text)) => {
+                let count = text.chars().count();
+                if !(1..=LONGEST).contains(&count) {
+                    let found = format!("of {count}");
+                    return Err(wrong("a text of 1 to 255 characters", found));
+                }
+                if text.chars().any(char::is_control) {
+                    return Err(wrong("a text without control characters", shown(&text)));
+                }
+                Ok(Some(text))
+            }
+            Some(other) => Err(wrong("a text", shown_value(&other))),
+        }
+    }
+
+    fn required(&mut self, member: &'static str, why: &'static str) -> Result<String, EvidenceError> {
+        self.text(member)?.ok_or(EvidenceError::Missing { member, why })
+    }
+
+    fn word<T>(
+        &mut self,
+        member: &'static str,
+        wanted: &'static str,
+        read: impl FnOnce(&str) -> Option<T>,
+    ) -> Result<T, EvidenceError> {
+        let text = self.required(member, "")?;
+        read(&text).ok_or_else(|| EvidenceError::Wrong {
+            member,
+            wanted,
+            found: shown(&text),
+        })
+    }
+
+    fn time(&mut self, member: &'static str) -> Result<Option<Timestamp>, EvidenceError> {
+        let Some(text) = self.text(member)? else {
+            return Ok(None);
+        };
+        let wanted =
+            "a time such as 2026-11-20T18:30:12.481516Z, with a zone and at most six digits of a second";
+        time::parse(&text).map(Some).ok_or_else(|| EvidenceError::Wrong {
+            member,
+            wanted,
+            found: shown(&text),
+        })
+    }
+
+    fn required_time(&mut self, member: &'static str) -> Result<Timestamp, EvidenceError> {
+        self.time(member)?
+            .ok_or(EvidenceError::Missing { member, why: "" })
+    }
+}
+
+fn shown_value(value: &Value) -> String {
+    match value {
+        Value::Null => "null".to_owned(),
+        Value::Bool(_) => "true or false".to_owned(),
+        Value::Number(number) => number.to_string(),
+        Value::String(text) => shown(text),
+        Value::Array(_) => "a list".to_owned(),
+        Value::Object(_) => "an object".to_owned(),
+    }
+}
