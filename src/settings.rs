@@ -187,7 +187,7 @@ impl Settings {
             .int("DEFAULT", "duplicate_notification_detection_interval")
             .default(180)
             .get();
-        let notifications_per_segment = r.int("api", "notifications_per_segment").default(600).get();
+        let notifications_per_segment = r.int("api", "notifications_per_segment").default(6000).get();
         let drain = r
             .seconds("DEFAULT", "graceful_shutdown_timeout")
             .default(Duration::from_secs(60))

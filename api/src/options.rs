@@ -97,7 +97,7 @@ impl Options {
             max_line_bytes: 16_384,
             project_ids: None,
             duplicate_window_seconds: 180,
-            notifications_per_segment: 600,
+            notifications_per_segment: 6_000,
             health: HealthOptions::default(),
             cors: Cors::default(),
             access_log: AccessLog::Fields,
