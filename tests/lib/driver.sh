@@ -101,9 +101,15 @@ run_part() {
       loud "$name: stopped after $limit s, twice the budget of $group"
       rc=124
     fi
-    left="$(session_members "$CURRENT")"
+    # What was told to end a moment ago may still be at it.
+    for _ in {1..20}; do
+      left="$(session_members "$CURRENT")"
+      if [ -z "$left" ]; then break; fi
+      sleep 0.1
+    done
     if [ -n "$left" ]; then
       loud "$name left processes behind: $(tr '\n' ' ' <<<"$left")"
+      ps -o pid=,ppid=,stat=,args= -p "$(tr '\n' ',' <<<"$left" | sed 's/,$//')" || true
       stop_session "$CURRENT" TERM
       if [ "$rc" -eq 0 ]; then rc=1; fi
     fi
