@@ -227,8 +227,8 @@ impl Driver {
                 }
                 self.alarm_if_due(&record, now);
                 if self.fresh_pulse && commands.iter().any(Command::is_write) {
-                    // The commit itself has shown that an operator has changed something since this was decided, after a
-                    // process that was stopped for a while much earlier: that binds what is about to go out (R20).
+                    // The commit itself shows that an operator has changed something since: the process may have been stopped
+                    // for a while before it decided. That binds what is about to go out (R20).
                     self.fresh_pulse = false;
                     record = Record::default();
                     observations = vec![Observation::Pulse(self.pulse.clone())];

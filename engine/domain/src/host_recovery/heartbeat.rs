@@ -23,10 +23,6 @@ const BEATS_WITHIN: Duration = Duration::from_secs(60);
 /// stopped in between looks late.
 const NOTED_WITHIN: Duration = Duration::from_secs(8);
 
-/// How long a look at the record counts: the longest that Nova may take to answer one. A host seen silent before a recovery
-/// was held, or before Nova was away, may be back since.
-const LOOK_COUNTS_FOR: Duration = Duration::from_secs(20);
-
 /// How often in a row Nova must know of no service, five seconds apart, to be believed.
 const MISSING: u32 = 3;
 
@@ -40,9 +36,10 @@ impl ServiceTrack {
         self.changed = now;
     }
 
-    /// The record, if it was looked at just now.
+    /// The record, if it was looked at just now, that is no longer ago than Nova may take to answer. A host seen silent before
+    /// a recovery was held, or before Nova was away, may be back since.
     fn seen_now(&self, now: Elapsed) -> Option<&Service> {
-        let just_now = now.since(self.looked) <= LOOK_COUNTS_FOR;
+        let just_now = now.since(self.looked) <= self.look_counts_for;
         self.seen.as_ref().filter(|_| just_now)
     }
 
@@ -166,6 +163,7 @@ impl HostRecovery {
         self.asks.service_missing = 0;
         self.no_trouble(Topic::Service);
         self.service.stale_after = self.policy.heartbeat_stale;
+        self.service.look_counts_for = self.policy.call_deadline;
         if self.service.id != Some(seen.id) {
             self.service.id = Some(seen.id);
             record.head = true;

@@ -61,6 +61,8 @@ pub struct ServiceTrack {
     #[serde(skip)]
     pub(super) stale_after: Duration,
     #[serde(skip)]
+    pub(super) look_counts_for: Duration,
+    #[serde(skip)]
     pub(super) updating: bool,
     #[serde(skip)]
     pub(super) not_before: Elapsed,

@@ -1,8 +1,11 @@
 //! A host that lives, and what an operator makes of it.
 
+use std::time::Duration;
+
 use super::bed::{Bed, evacuation, region, server};
 use crate::entity::notification::NotificationStatus;
 use crate::host_recovery::{End, HoldKind, MoveStep, Stage};
+use crate::policy::FencingMode;
 use crate::power::Power;
 use crate::recovery::{Command, Observation, ServerCall, ServiceUpdate, Word};
 
@@ -141,6 +144,21 @@ fn r16_external_silence_seen_before_a_hold_is_no_silence_after_it() {
     bed.at += 20_000;
     bed.service().storm(1, 10).tick(0);
     assert!(bed.state.proof.is_some(), "silent, and just looked at");
+}
+
+#[test]
+fn r16_a_nova_that_may_take_a_minute_to_answer_is_believed_when_it_does() {
+    for (deadline, believed) in [(20, false), (60, true)] {
+        let mut bed = Bed::with("NORMAL", |policy| {
+            policy.fencing = FencingMode::External;
+            policy.call_deadline = Duration::from_secs(deadline);
+        })
+        .begun();
+        bed.at += 40_000;
+        bed.around_later(region(1, 10)).tick(0);
+        bed.heartbeat_age(60_000).service().storm(1, 10);
+        assert_eq!(bed.state.proof.is_some(), believed, "{deadline} s");
+    }
 }
 
 #[test]
