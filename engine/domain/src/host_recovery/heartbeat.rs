@@ -36,8 +36,8 @@ impl ServiceTrack {
         self.changed = now;
     }
 
-    /// The record, if it was looked at just now, that is no longer ago than Nova may take to answer. A host seen silent before
-    /// a recovery was held, or before Nova was away, may be back since.
+    /// The record, if it was looked at just now: no longer ago than until the next look is asked for and answered. A host seen
+    /// silent before a recovery was held, or before Nova was away, may be back since.
     fn seen_now(&self, now: Elapsed) -> Option<&Service> {
         let just_now = now.since(self.looked) <= self.look_counts_for;
         self.seen.as_ref().filter(|_| just_now)
@@ -163,7 +163,7 @@ impl HostRecovery {
         self.asks.service_missing = 0;
         self.no_trouble(Topic::Service);
         self.service.stale_after = self.policy.heartbeat_stale;
-        self.service.look_counts_for = self.policy.call_deadline;
+        self.service.look_counts_for = self.policy.heartbeat_poll + self.policy.call_deadline;
         if self.service.id != Some(seen.id) {
             self.service.id = Some(seen.id);
             record.head = true;

@@ -1,5 +1,7 @@
 //! Until the host is back.
 
+use std::time::Duration;
+
 use super::bed::{Bed, evacuation, fault, timeout};
 use crate::fault::FaultClass;
 use crate::host_recovery::Stage;
@@ -279,8 +281,13 @@ fn r22_our_own_changes_that_came_late_during_the_moves_are_no_heartbeats_either(
 
 /// Its host is back, `forced_down` is cleared, and the option is on.
 fn back_home(reason: Option<&str>) -> Bed {
+    back_home_with(reason, Duration::from_secs(20))
+}
+
+fn back_home_with(reason: Option<&str>, call_deadline: Duration) -> Bed {
     let mut bed = Bed::with("UNKNOWN", |policy| {
-        policy.enable_after_return = Some(std::time::Duration::from_mins(1));
+        policy.enable_after_return = Some(Duration::from_mins(1));
+        policy.call_deadline = call_deadline;
     })
     .proven();
     bed.service.enabled = false;
@@ -311,6 +318,25 @@ fn enables_within_a_heartbeat(bed: &mut Bed) -> bool {
         bed.heartbeat_age(0).service();
         enables(bed)
     }
+}
+
+fn enables_after_an_answer(bed: &mut Bed) -> bool {
+    bed.at += 500;
+    bed.heartbeat_age(0).service();
+    enables(bed)
+}
+
+/// Nova is looked at every five seconds: a deadline for its answers that is shorter does not make a look of three seconds ago
+/// an old one, and a host up all the time a host that is not.
+#[test]
+fn r22_a_host_is_enabled_although_nova_is_given_less_time_to_answer_than_passes_between_two_looks() {
+    let mut bed = back_home_with(None, Duration::from_secs(1));
+    let began = bed.at;
+    // Half a second for the answer, and nothing to be heard for the rest of the five.
+    while !enables_after_an_answer(&mut bed) && !enables(bed.tick(4_500)) {
+        assert!(bed.at < began + 100_000, "never");
+    }
+    assert!(bed.at >= began + 60_000, "after {}", bed.at - began);
 }
 
 #[test]
