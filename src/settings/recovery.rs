@@ -159,6 +159,11 @@ fn pace(r: &mut Reader<'_>, d: Policy) -> Policy {
             .default(d.attempts)
             .range(1..=100)
             .get(),
+        retry_for: r
+            .seconds(G, "evacuation_retry_time")
+            .default(d.retry_for)
+            .range(Duration::ZERO..=Duration::from_secs(86_400))
+            .get(),
         tick: r
             .seconds(G, "tick_interval")
             .default(verify.unwrap_or(d.tick))

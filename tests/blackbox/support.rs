@@ -59,6 +59,7 @@ pub(crate) fn quick_policy() -> Policy {
         fencing: FencingMode::Engine,
         tick: Duration::from_millis(200),
         call_deadline: Duration::from_secs(1),
+        retry_for: Duration::ZERO,
         proxy_hold: Duration::from_millis(500),
         power_confirm: Duration::from_millis(500),
         power_poll: Duration::from_millis(500),
@@ -331,7 +332,7 @@ impl Stage {
              [fencing]\nmaas_url = {maas}\nmaas_api_key = file:{folder}/maas.key\npower_confirm_interval = 0.5\n\
              power_poll_interval = 0.5\npower_off_limit = 5\nheartbeat_stale_after = 2\n\
              storm_startup_grace = 0\nstorm_cliff_interval = 1\n\
-             [recovery]\ntick_interval = 0.2\ncall_deadline = 1\nproxy_hold = 0.5\nheartbeat_poll_interval = 1\n\
+             [recovery]\ntick_interval = 0.2\ncall_deadline = 1\nevacuation_retry_time = 0\nproxy_hold = 0.5\nheartbeat_poll_interval = 1\n\
              sweep_interval = 0.2\n{database}",
             database = self.database.conf,
             port = self.api_port,

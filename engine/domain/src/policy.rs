@@ -69,6 +69,9 @@ pub struct Policy {
     pub queued: u32,
     /// How often an instance's evacuation is asked for again after Nova has failed it.
     pub attempts: u32,
+    /// How long after Nova has failed it first an instance is asked for again at least, however many attempts that takes: while
+    /// Nova's own broker comes back, Nova fails all of them.
+    pub retry_for: Duration,
     /// Between two looks at the lists.
     pub tick: Duration,
     /// D: a call's total deadline.
@@ -178,6 +181,7 @@ impl Default for Policy {
             in_flight: 64,
             queued: 24,
             attempts: 3,
+            retry_for: Duration::from_mins(3),
             tick: Duration::from_millis(500),
             call_deadline: Duration::from_secs(20),
             proxy_hold: Duration::from_mins(1),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::asks::{Topic, backoff};
 use super::following::finish;
-use super::method::{Cure, Next, Way};
+use super::method::{Cure, Failing, Next, Patience, Way};
 use super::{End, HostRecovery, Lock, Move, MoveStep, Preparation};
 use crate::ServerId;
 use crate::fault::{Fault, FaultClass};
@@ -14,6 +14,13 @@ use crate::recovery::{Now, Record, ServerCall, StepKind, Task};
 const REFUSALS: u32 = 3;
 
 impl HostRecovery {
+    pub(super) fn patience(&self) -> Patience {
+        Patience {
+            attempts: self.policy.attempts,
+            retry_for: self.policy.retry_for,
+        }
+    }
+
     pub(super) fn server_answered(
         &mut self,
         server: ServerId,
@@ -25,7 +32,7 @@ impl HostRecovery {
         if call == ServerCall::Evacuate {
             self.asks.evacuating.remove(&server);
         }
-        let attempts = self.policy.attempts;
+        let patience = self.patience();
         let settle = self.policy.settle_time();
         let Some(one) = self.moves.get_mut(&server) else {
             return;
@@ -59,7 +66,7 @@ impl HostRecovery {
                     self.asks.look.insert(server);
                     self.asks.service_seen = None;
                 }
-                evacuation_refused(one, &fault, attempts, now, record);
+                evacuation_refused(one, &fault, patience, now, record);
             }
             ServerCall::Unlock => unlock_failed(one, &fault, settle, now, record),
             ServerCall::Restore => {
@@ -186,7 +193,7 @@ fn unlocked(one: &mut Move, settle: Duration, now: Now, record: &mut Record) {
     super::following::over(one, record);
 }
 
-fn evacuation_refused(one: &mut Move, fault: &Fault, attempts: u32, now: Now, record: &mut Record) {
+fn evacuation_refused(one: &mut Move, fault: &Fault, patience: Patience, now: Now, record: &mut Record) {
     if !one.is_in_flight() {
         return;
     }
@@ -215,7 +222,7 @@ fn evacuation_refused(one: &mut Move, fault: &Fault, attempts: u32, now: Now, re
         }
         FaultClass::Permanent | FaultClass::Conflict => {
             one.refused = Some(now.elapsed);
-            nova_failed(one, &fault.text, Cure::No, attempts, now, record);
+            nova_failed(one, &fault.text, Cure::No, patience, now, record);
         }
         FaultClass::Transient | FaultClass::Fatal => {
             one.step = MoveStep::Waiting {
@@ -232,7 +239,7 @@ pub(super) fn nova_failed(
     one: &mut Move,
     why: &str,
     cure: Cure,
-    attempts: u32,
+    patience: Patience,
     now: Now,
     record: &mut Record,
 ) {
@@ -240,12 +247,24 @@ pub(super) fn nova_failed(
     one.fault = Some(why.to_owned());
     one.failing_since.get_or_insert(now.elapsed);
     record.moves.insert(one.server);
-    let text = format!(
-        "Nova failed the evacuation of {} ({} of {attempts}): {why}",
-        one.name, one.failures
-    );
+    let first = *one.failed_first.get_or_insert(now.elapsed);
+    let failing = Failing {
+        times: one.failures,
+        lasts: now.elapsed.since(first),
+    };
+    let count = if failing.times <= patience.attempts {
+        format!("{} of {}", failing.times, patience.attempts)
+    } else {
+        let lasts = failing.lasts.as_secs();
+        format!(
+            "{} times, for {lasts} of {} s",
+            failing.times,
+            patience.retry_for.as_secs()
+        )
+    };
+    let text = format!("Nova failed the evacuation of {} ({count}): {why}", one.name);
     record.server_step(Task::Evacuate, StepKind::Outcome, one.server, 0.5, text.clone());
-    match one.route.after_failure(cure, one.failures, attempts) {
+    match one.route.after_failure(cure, failing, patience) {
         Next::GiveUp => {
             one.remark(&text);
             one.remark(&format!("it was {} before", one.was.vm_state));
@@ -259,6 +278,7 @@ pub(super) fn nova_failed(
         }
         Next::OtherWay => {
             one.failures = 0;
+            one.failed_first = None;
             one.step = MoveStep::Waiting {
                 not_before: now.elapsed,
             };

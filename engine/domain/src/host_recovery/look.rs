@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::answers::nova_failed;
 use super::asks::Topic;
 use super::following::{confirmed, finish};
-use super::method::Cure;
+use super::method::{Cure, Patience};
 use super::plan::is_over;
 use super::{End, HostRecovery, Move, MoveStep, WrittenOff};
 use crate::fault::Fault;
@@ -84,7 +84,7 @@ impl HostRecovery {
             absence_after: self.policy.absence_counts_after(),
             conductors_up: self.policy.conductors_up,
             conductors_since: self.asks.conductors_up_since,
-            attempts: self.policy.attempts,
+            patience: self.patience(),
             dead,
             picked_up,
         };
@@ -206,7 +206,7 @@ struct Look {
     absence_after: Duration,
     conductors_up: Duration,
     conductors_since: Option<Elapsed>,
-    attempts: u32,
+    patience: Patience,
     /// Hosts that were proven off before the lists were asked for.
     dead: BTreeSet<String>,
     /// The youngest record that a conductor has picked up.
@@ -382,7 +382,7 @@ impl Look {
             });
             one.busy_before = is_rebuilding(server);
             let cure = cure_of(status.map(|record| record.status.as_str()), server);
-            nova_failed(one, &why, cure, self.attempts, now, record);
+            nova_failed(one, &why, cure, self.patience, now, record);
             return;
         }
         one.dest = open.iter().rev().find_map(|record| record.dest.clone());
@@ -407,7 +407,7 @@ impl Look {
         let failed = effects.iter().rev().find(|record| is_failed(&record.status));
         if let Some(failed) = failed {
             let cure = cure_of(Some(failed.status.as_str()), server);
-            nova_failed(one, &why, cure, self.attempts, now, record);
+            nova_failed(one, &why, cure, self.patience, now, record);
         } else {
             ask_again(one, &why, now, record);
         }

@@ -11,6 +11,7 @@
 //! whose failure another host could cure.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -39,6 +40,25 @@ pub(super) enum Cure {
     Perhaps,
     /// Nova refuses to evacuate this instance at all.
     No,
+}
+
+/// How often and for how long Nova may fail an instance before that is a person's work.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Patience {
+    /// As often by each way.
+    pub attempts: u32,
+    /// At least as long after the first failure. Only where Nova's scheduler chooses: with reserved hosts each attempt may take
+    /// another one out of reserve.
+    pub retry_for: Duration,
+}
+
+/// How much of it is used up by the way that is taken now.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Failing {
+    /// How often Nova has failed it.
+    pub times: u32,
+    /// How long ago it did so first.
+    pub lasts: Duration,
 }
 
 /// What comes after a failure.
@@ -101,15 +121,18 @@ impl Route {
         }
     }
 
-    /// What comes after the evacuation has failed for the `failures`th time by this way.
-    pub(super) fn after_failure(&mut self, cure: Cure, failures: u32, attempts: u32) -> Next {
-        let spent = failures >= attempts;
+    /// What comes after the evacuation has failed once more by this way.
+    pub(super) fn after_failure(&mut self, cure: Cure, failing: Failing, patience: Patience) -> Next {
+        let spent = failing.times >= patience.attempts;
+        let may_pass = self.way == Way::Scheduler && cure != Cure::No && failing.lasts < patience.retry_for;
         if self.way == Way::Reserved && matches!(cure, Cure::NoHost | Cure::OtherHost) {
             self.cross_out_target();
         }
         match (self.way, cure) {
             (Way::Scheduler, Cure::NoHost) if self.then.is_some() => self.turn(),
             _ if !spent => Next::Again,
+            // A scheduler that sees no host for want of a broker sees all of them a minute later.
+            _ if may_pass && (self.then.is_none() || cure == Cure::Perhaps) => Next::Again,
             // EW23: what no host can cure takes nothing but its own attempts. And where Nova has chosen a host each time,
             // one in reserve is not spent on what has broken on all of them.
             (_, Cure::No) | (Way::Scheduler, Cure::Perhaps) => Next::GiveUp,
@@ -213,7 +236,91 @@ mod tests {
         ];
         for (name, method, cure, failures, next) in cases {
             let mut route = Route::new(method, None);
-            assert_eq!(route.after_failure(cure, failures, 3), next, "{name}");
+            assert_eq!(
+                route.after_failure(cure, failed(failures, 0), patience(0)),
+                next,
+                "{name}"
+            );
+        }
+    }
+
+    fn failed(times: u32, seconds: u64) -> Failing {
+        Failing {
+            times,
+            lasts: Duration::from_secs(seconds),
+        }
+    }
+
+    fn patience(seconds: u64) -> Patience {
+        Patience {
+            attempts: 3,
+            retry_for: Duration::from_secs(seconds),
+        }
+    }
+
+    #[test]
+    fn w8_what_may_pass_is_asked_for_again_until_its_time_is_over() {
+        use RecoveryMethod::{Auto, AutoPriority, ReservedHost, RhPriority};
+        let cases = [
+            (
+                "no host for want of a broker",
+                Auto,
+                Cure::NoHost,
+                Next::Again,
+                Next::GiveUp,
+            ),
+            (
+                "broken for want of a broker",
+                Auto,
+                Cure::Perhaps,
+                Next::Again,
+                Next::GiveUp,
+            ),
+            ("full", Auto, Cure::OtherHost, Next::Again, Next::GiveUp),
+            ("refused for good", Auto, Cure::No, Next::GiveUp, Next::GiveUp),
+            (
+                "the other way at once",
+                AutoPriority,
+                Cure::OtherHost,
+                Next::OtherWay,
+                Next::OtherWay,
+            ),
+            (
+                "broken: no host is spent on it",
+                AutoPriority,
+                Cure::Perhaps,
+                Next::Again,
+                Next::GiveUp,
+            ),
+            (
+                "no further host out of reserve",
+                ReservedHost,
+                Cure::NoHost,
+                Next::GiveUp,
+                Next::GiveUp,
+            ),
+            (
+                "the scheduler after three",
+                RhPriority,
+                Cure::NoHost,
+                Next::OtherWay,
+                Next::OtherWay,
+            ),
+        ];
+        for (name, method, cure, before, after) in cases {
+            for (seconds, next) in [(179, before), (180, after)] {
+                let mut route = Route::new(method, None);
+                let got = route.after_failure(cure, failed(7, seconds), patience(180));
+                assert_eq!(got, next, "{name} after {seconds} s");
+            }
+            let mut route = Route::new(method, None);
+            let first = route.after_failure(cure, failed(2, 500), patience(180));
+            let turned = (method, cure) == (AutoPriority, Cure::NoHost);
+            assert_eq!(
+                first,
+                if turned { Next::OtherWay } else { Next::Again },
+                "{name}: attempts come first"
+            );
         }
     }
 

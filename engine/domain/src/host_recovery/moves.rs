@@ -210,6 +210,9 @@ pub struct Move {
     pub step: MoveStep,
     /// How often Nova has failed it.
     pub failures: u32,
+    /// When it did so first.
+    #[serde(default)]
+    pub failed_first: Option<Elapsed>,
     /// Calls about it that failed in passing, in a row.
     pub faults: u32,
     /// Since when calls about it have failed, one after the other.

@@ -202,6 +202,7 @@ impl HostRecovery {
                 not_before: now.elapsed,
             },
             failures: 0,
+            failed_first: None,
             faults: 0,
             failing_since: None,
             refused: None,

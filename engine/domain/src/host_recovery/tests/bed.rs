@@ -204,6 +204,7 @@ impl Bed {
     pub(super) fn with(reported: &str, change: impl FnOnce(&mut Policy)) -> Self {
         let mut policy = Policy {
             fencing: FencingMode::Engine,
+            retry_for: Duration::ZERO,
             ..Policy::default()
         };
         change(&mut policy);

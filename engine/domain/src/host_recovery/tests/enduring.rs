@@ -385,3 +385,41 @@ fn ew30_a_nova_that_never_answers_loses_nothing_and_is_gone_on_with() {
     bed.over(vec![]);
     assert_eq!(bed.status, NotificationStatus::Finished);
 }
+
+/// Nova's scheduler finds no host, for so long or until the instance is given up. Gives how often it was asked for in all.
+fn no_host_for(bed: &mut Bed, millis: u64, records: &mut Vec<Migration>) -> usize {
+    let until = bed.at + millis;
+    let failed =
+        |records: &mut Vec<Migration>| records.push(evacuation(records.len() as u64 + 1, 1, "error", None));
+    if records.is_empty() {
+        failed(records);
+        bed.tick(1_000).lists(vec![server(1)], records.clone());
+    }
+    while bed.at < until && bed.is_waiting(1) {
+        if round(bed, vec![server(1)], records.clone()) {
+            bed.answer(1, ServerCall::Evacuate, Ok(())).tick(1_000);
+            failed(records);
+            bed.lists(vec![server(1)], records.clone());
+        }
+    }
+    records.len()
+}
+
+#[test]
+fn an_instance_without_a_host_is_asked_for_again_while_novas_broker_may_be_coming_back() {
+    let patient = |policy: &mut crate::policy::Policy| policy.retry_for = std::time::Duration::from_secs(180);
+    let mut bed = Bed::with("UNKNOWN", patient).asked();
+    let mut records = Vec::new();
+    let asked = no_host_for(&mut bed, 150_000, &mut records);
+    assert!((5..20).contains(&asked), "{asked} times in 150 s");
+    assert!(bed.is_waiting(1), "{:?}", bed.one(1).step);
+    let asked = no_host_for(&mut bed, 120_000, &mut records);
+    assert!(asked < 20, "{asked} times");
+    assert!(!bed.is_waiting(1), "three minutes are over: a person's work");
+    let note = bed.one(1).note.clone().unwrap();
+    assert!(note.contains("of 180 s"), "{note}");
+
+    let mut hasty = Bed::with("UNKNOWN", |_| {}).asked();
+    let asked = no_host_for(&mut hasty, 150_000, &mut Vec::new());
+    assert_eq!(asked, 3, "without that time the attempts alone count");
+}
