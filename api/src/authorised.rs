@@ -7,8 +7,8 @@ use std::convert::Infallible;
 
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::response::Response;
-use http::Method;
 use http::request::Parts;
+use http::{HeaderMap, Method};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -45,6 +45,8 @@ pub(crate) struct Authorised<B = ()> {
     pub(crate) version: Microversion,
     /// What is asked.
     pub(crate) body: B,
+    /// What came beside it.
+    pub(crate) headers: HeaderMap,
     /// How it is told of; `None` if nobody listens, or it changes nothing.
     pub(crate) story: Option<Story>,
 }
@@ -79,6 +81,7 @@ impl<B: FromBody> FromRequest<App> for Authorised<B> {
             caller,
             version,
             body,
+            headers: parts.headers,
             story,
         })
     }

@@ -21,6 +21,7 @@ mod authorised;
 mod cors;
 mod datetime;
 mod error;
+mod evidence;
 mod front;
 mod gate;
 mod handlers;

@@ -11,6 +11,7 @@ mod bench;
 mod boot_guard;
 mod errors;
 mod events;
+mod evidence;
 mod fake;
 mod fuzz;
 mod hosts;

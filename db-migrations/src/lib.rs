@@ -25,6 +25,7 @@ mod m20261120_0020_host_reservation;
 mod m20261120_0030_engine_table;
 mod m20261120_0040_reports_and_restarts;
 mod m20261120_0050_fence_orders;
+mod m20261121_0010_off_words;
 mod origin;
 mod statement;
 mod sync;
@@ -58,6 +59,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261120_0030_engine_table::Migration),
             Box::new(m20261120_0040_reports_and_restarts::Migration),
             Box::new(m20261120_0050_fence_orders::Migration),
+            Box::new(m20261121_0010_off_words::Migration),
         ]
     }
 

@@ -375,6 +375,7 @@ mod tests {
                 operator_maintenance: false,
                 word: None,
                 joined_normal: false,
+                off_word: None,
             },
             restarts: Vec::new(),
         }

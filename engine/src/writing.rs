@@ -144,10 +144,11 @@ fn proof_of(proof: &Proof, owner: &str, host: &str, wall: Timestamp) -> ProofWri
         Basis::Word {
             notification,
             still_at,
+            evidence,
         } => (
             "notification",
             format!("notification {notification}"),
-            json!({ "host_status": "NORMAL", "nova_silent_at_ms": still_at.millis() }),
+            json!({ "host_status": "NORMAL", "nova_silent_at_ms": still_at.millis(), "fence": evidence }),
         ),
     };
     let evidence = json!({ "sentence": proof.sentence(host), "detail": evidence });

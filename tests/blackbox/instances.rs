@@ -34,6 +34,7 @@ async fn accept(
         hostname: HOST.into(),
         generated_time: now,
         payload: payload(pairs),
+        evidence: None,
     };
     let accepted = stage.store.accept_notification(&new, 180, now).await?;
     Ok(accepted.id)

@@ -32,6 +32,7 @@ async fn report(
         hostname: HOST.into(),
         generated_time: now.minus_seconds(-later),
         payload: pairs.collect(),
+        evidence: None,
     };
     let accepted = stage.store.accept_notification(&new, 180, now).await?;
     Ok(accepted.id)

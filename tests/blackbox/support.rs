@@ -184,6 +184,7 @@ impl Stage {
             payload: payload
                 .map(|(key, value)| (key.to_owned(), value.to_owned()))
                 .into(),
+            evidence: None,
         };
         self.store.accept_notification(&new, 180, now).await.unwrap().id
     }

@@ -20,7 +20,7 @@ use crate::journal::{Committed, MoveRow, RecIx, Write};
 use crate::mishap::Mishap;
 use crate::more_weather::Worst;
 use crate::mutate::mutated;
-use crate::nova::{host_name, server_id};
+use crate::nova::{host_name, server_id, stamp};
 use crate::reserve::reservations;
 use crate::world::{Event, Owner, World, note};
 
@@ -224,7 +224,7 @@ impl World {
             row: 1,
             id: NotificationId(Uuid::from_u128(0x70 + id)),
             kind,
-            generated_time: Timestamp::from_micros(0),
+            generated_time: stamp(row.seen),
             source_host: source,
             segment: Some(segment.id),
             payload: payload
@@ -233,7 +233,10 @@ impl World {
                 .collect(),
             status: NotificationStatus::Running,
             message: None,
-            stamps,
+            stamps: Stamps {
+                created_at: stamp(row.opened),
+                ..stamps
+            },
         };
         let host = Host {
             row: 1,

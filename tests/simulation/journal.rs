@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::guard::Guard;
 use tachi_domain::recovery::{FenceOrder, Life, OperatorWord, Pulse, RecoveryKind, Word};
-use tachi_domain::{Elapsed, HostId, ServerId, Timestamp};
+use tachi_domain::{Elapsed, HostId, ServerId};
 
-use crate::nova::{HostIx, ServerIx, host_name};
+use crate::nova::{HostIx, ServerIx, host_name, stamp};
 use crate::reserve::{Reservation, Reserve};
 
 pub(crate) type RecIx = usize;
@@ -32,6 +32,8 @@ pub(crate) struct Rec {
     pub server: Option<ServerIx>,
     /// `host_status` of the notification.
     pub reported: &'static str,
+    /// When its reporter saw what it reports.
+    pub seen: u64,
     /// When its notification was accepted.
     pub opened: u64,
     /// When it was claimed first.
@@ -125,7 +127,7 @@ impl Journal {
         host: HostIx,
         server: Option<ServerIx>,
         reported: &'static str,
-        now: u64,
+        (seen, now): (u64, u64),
     ) -> Option<RecIx> {
         // R19: a report within the duplicate window of a finished recovery repeats it.
         let repeated = |rec: &Rec| {
@@ -154,6 +156,7 @@ impl Journal {
             host,
             server,
             reported,
+            seen,
             opened: now,
             claimed: None,
             guards: BTreeSet::new(),
@@ -185,17 +188,18 @@ impl Journal {
             operator_maintenance: self.maintenance.contains(&self.recs[rec].host),
             word: self.recs[rec].word.clone(),
             joined_normal: false,
+            off_word: None,
         }
     }
 
-    pub(crate) fn say(&mut self, rec: RecIx, word: Word) {
+    pub(crate) fn say(&mut self, rec: RecIx, word: Word, now: u64) {
         self.recs[rec].words.push(word);
         let number = self.recs[rec].word.as_ref().map_or(0, |said| said.number) + 1;
         self.recs[rec].word = Some(OperatorWord {
             number,
             word,
             by: "operator".into(),
-            at: Timestamp::from_micros(0),
+            at: stamp(now),
         });
     }
 

@@ -40,11 +40,11 @@ impl World {
             }
             3 | 4 if rec < self.journal.recs.len() => {
                 self.mishap(Mishap::Approved);
-                self.journal.say(rec, Word::Approve);
+                self.journal.say(rec, Word::Approve, self.now);
             }
             5 if rec < self.journal.recs.len() && self.rng.percent(30) => {
                 self.mishap(Mishap::Rejected);
-                self.journal.say(rec, Word::Reject);
+                self.journal.say(rec, Word::Reject, self.now);
             }
             _ => {}
         }
@@ -114,24 +114,24 @@ impl World {
             let long = state.deadline_from.since(waiting.since) > std::time::Duration::from_secs(400);
             let liftable = waiting.guards.iter().all(|guard| guard.can_be_lifted());
             match (liftable, long) {
-                (true, _) if self.rng.percent(10) => self.journal.say(rec, Word::Approve),
-                (false, true) => self.journal.say(rec, Word::Reject),
+                (true, _) if self.rng.percent(10) => self.journal.say(rec, Word::Approve, self.now),
+                (false, true) => self.journal.say(rec, Word::Reject, self.now),
                 (true | false, _) => {}
             }
             return;
         }
         if let Some(hold) = &state.hold {
             match hold.kind {
-                HoldKind::Storm => self.journal.say(rec, Word::Approve),
+                HoldKind::Storm => self.journal.say(rec, Word::Approve, self.now),
                 HoldKind::Fence | HoldKind::Alive | HoldKind::DryRun => {
                     self.machines[host].bmc = Bmc::Truth;
                     if self.rng.percent(70) {
                         self.failed.insert(host);
                         self.ever_failed.insert(host);
                         self.power_off(host, "as the message asks");
-                        self.journal.say(rec, Word::Approve);
+                        self.journal.say(rec, Word::Approve, self.now);
                     } else {
-                        self.journal.say(rec, Word::Reject);
+                        self.journal.say(rec, Word::Reject, self.now);
                     }
                 }
             }

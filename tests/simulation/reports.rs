@@ -59,11 +59,26 @@ impl World {
         if before {
             self.mishap(Mishap::ReportAgain);
         }
-        self.report(RecoveryKind::Host, host, None, reported);
+        // A report that is delivered late says what was seen then.
+        let late = self.weather.more.late_report.filter(|_| host == 0 && !before);
+        let seen = self.now.saturating_sub(late.unwrap_or(0));
+        self.report_seen(RecoveryKind::Host, host, None, reported, seen);
     }
 
     fn report(&mut self, kind: RecoveryKind, host: HostIx, server: Option<ServerIx>, reported: &'static str) {
-        let Some(rec) = self.journal.open(kind, host, server, reported, self.now) else {
+        self.report_seen(kind, host, server, reported, self.now);
+    }
+
+    fn report_seen(
+        &mut self,
+        kind: RecoveryKind,
+        host: HostIx,
+        server: Option<ServerIx>,
+        reported: &'static str,
+        seen: u64,
+    ) {
+        let times = (seen, self.now);
+        let Some(rec) = self.journal.open(kind, host, server, reported, times) else {
             return;
         };
         note!(

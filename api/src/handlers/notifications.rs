@@ -11,6 +11,7 @@ use super::named;
 use crate::app::App;
 use crate::authorised::{Answer, Authorised, Ids};
 use crate::error::{About, ApiError};
+use crate::evidence;
 use crate::metrics;
 use crate::microversion::Microversion;
 use crate::query::Params;
@@ -36,8 +37,9 @@ pub(crate) async fn list(State(app): State<App>, params: Params, _: Authorised) 
 
 /// N2. The row is the queue: once it is written the work is safe, and the poke only makes it quick.
 pub(crate) async fn create(State(app): State<App>, request: Authorised<NewNotification>) -> Answer {
-    let new = request.body;
+    let mut new = request.body;
     payload::check(new.kind, &new.payload)?;
+    new.evidence = evidence::given(&app, &request.caller, &request.headers, &new)?;
     if !app.policy.is_admin(&request.caller) {
         let taken = app.report_limit.take(&new.hostname, app.clock.boot());
         taken.map_err(|wait| {

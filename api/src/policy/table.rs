@@ -97,5 +97,5 @@ const RULES: &[RuleDefault] = &[
     RuleDefault::new("tachi:evidence:create", ADMIN,
         "Whose word counts that a host has been fenced, given in the header X-Tachi-Fence-Evidence of a notification. \
          Never give this to monitors on compute hosts: whoever may say that a host is off may cause its instances to \
-         run twice. This release does not read the header yet, so the rule is asked by nobody.", &[]),
+         run twice. From anybody else the header is left out, and the notification taken as if it had none.", &[]),
 ];

@@ -11,6 +11,7 @@ use tachi_domain::entity::notification::{NewNotification, NotificationFilter, No
 use tachi_domain::entity::segment::{NewSegment, SegmentChange, SegmentFilter};
 use tachi_domain::entity::vmove::VmoveFilter;
 use tachi_domain::entity::{Host, Notification, Segment, Stamps, TaskProgress, Vmove};
+use tachi_domain::evidence::GivenEvidence;
 use tachi_domain::{HostId, NotificationId, SegmentId, Timestamp, VmoveId};
 use tachi_engine::ports::registry::{BootHold, Page, SortKey};
 use tachi_engine::ports::{Registry, RegistryError};
@@ -23,6 +24,8 @@ pub(super) struct Rows {
     pub(super) segments: Vec<Segment>,
     pub(super) hosts: Vec<Host>,
     pub(super) notifications: Vec<Notification>,
+    /// What came with them, in their order.
+    pub(super) evidence: Vec<Option<GivenEvidence>>,
     pub(super) vmoves: Vec<Vmove>,
     pub(super) progress: Vec<TaskProgress>,
     pub(super) held: BTreeMap<String, BootHold>,
@@ -501,6 +504,7 @@ impl Registry for Fake {
             },
         };
         rows.notifications.push(notification.clone());
+        rows.evidence.push(new.evidence.as_deref().cloned());
         Ok(notification)
     }
 

@@ -31,6 +31,7 @@ impl Body for NewNotification {
             hostname: hostname?,
             generated_time: generated_time?,
             payload: payload?,
+            evidence: None,
         })
     }
 

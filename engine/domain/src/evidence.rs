@@ -5,6 +5,7 @@
 
 mod read;
 mod time;
+mod word;
 
 use serde::{Deserialize, Serialize};
 
@@ -13,6 +14,7 @@ use crate::entity::words;
 
 pub use read::{EvidenceError, MOST_BYTES};
 pub use time::{parse as parse_time, text as time_text};
+pub use word::{OffWord, dated as report_dated};
 
 words! {
     /// Who answers for it.

@@ -26,6 +26,7 @@ mod look;
 mod method;
 mod moves;
 mod moving;
+mod off_word;
 mod pace;
 mod plan;
 mod preparing;
@@ -54,12 +55,13 @@ pub use service::{Put, ServiceTrack};
 use crate::entity::notification::NotificationStatus;
 use crate::entity::segment::RecoveryMethod;
 use crate::entity::{Host, Notification};
+use crate::evidence::{OffWord, report_dated};
 use crate::guard::{DomainLoss, Guard};
 use crate::hooks::HookTrack;
 use crate::policy::Policy;
 use crate::proof::{Proof, stored};
 use crate::recovery::{Command, Decision, Now, Observation, Pulse, Record, ServerCall, mark};
-use crate::{Elapsed, HostId, NotificationId, RecoveryId, ServerId, StateVersion};
+use crate::{Elapsed, HostId, NotificationId, RecoveryId, ServerId, StateVersion, Timestamp};
 
 use asks::{Asks, TOLD_AFTER, Topic, Trouble};
 
@@ -136,6 +138,12 @@ pub struct HostRecovery {
     pub policy: Policy,
     /// The segment's method.
     pub method: RecoveryMethod,
+    /// The moment the notification speaks of, unless its evidence speaks of an earlier one.
+    #[serde(default)]
+    pub reported_at: Option<Timestamp>,
+    /// What reports say of its fence beyond that.
+    #[serde(default)]
+    pub off_word: Option<OffWord>,
     /// See [`Stage`].
     pub stage: Stage,
     /// Set while it waits for a person.
@@ -195,6 +203,8 @@ impl HostRecovery {
             event: upper("event").unwrap_or_default(),
             policy,
             method: host.segment.recovery_method,
+            reported_at: Some(report_dated(notification)),
+            off_word: None,
             stage: Stage::Begin,
             hold: None,
             heard: 0,

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::evidence::GivenEvidence;
 use crate::power::{Power, PowerReading};
 use crate::{Elapsed, NotificationId};
 
@@ -63,6 +64,8 @@ pub enum Basis {
         notification: NotificationId,
         /// When Nova's record of the host was last seen standing still.
         still_at: Elapsed,
+        /// What a reporter knows of the fence.
+        evidence: Option<Box<GivenEvidence>>,
     },
 }
 
@@ -106,11 +109,16 @@ impl Proof {
     }
 
     /// A notification's word, once Nova does not hear the host either (R16).
-    pub(crate) fn from_word(notification: NotificationId, now: Elapsed) -> Self {
+    pub(crate) fn from_word(
+        notification: NotificationId,
+        evidence: Option<&GivenEvidence>,
+        now: Elapsed,
+    ) -> Self {
         Self {
             basis: Basis::Word {
                 notification,
                 still_at: now,
+                evidence: evidence.cloned().map(Box::new),
             },
             since: now,
             confirmed: vec![Some(now)],
@@ -206,9 +214,17 @@ impl Proof {
                     seconds(latest.started),
                 )
             }
-            Basis::Word { notification, .. } => format!(
-                "{host} is off by the word of notification {notification} (host_status NORMAL), and Nova does not hear it"
-            ),
+            Basis::Word {
+                notification,
+                evidence,
+                ..
+            } => {
+                let fenced = evidence.as_ref().map(|given| given.evidence.sentence());
+                let fenced = fenced.map_or_else(String::new, |fenced| format!(": {fenced}"));
+                format!(
+                    "{host} is off by the word of notification {notification} (host_status NORMAL){fenced}; Nova does not hear it"
+                )
+            }
         }
     }
 }
@@ -222,6 +238,7 @@ pub(crate) mod stored {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
     use super::{Basis, DatedReading, Pair, Proof};
+    use crate::evidence::GivenEvidence;
     use crate::{Elapsed, NotificationId};
 
     #[derive(Serialize, Deserialize)]
@@ -240,6 +257,8 @@ pub(crate) mod stored {
             notification: NotificationId,
             still_at: Elapsed,
             since: Elapsed,
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            evidence: Option<Box<GivenEvidence>>,
         },
     }
 
@@ -269,10 +288,12 @@ pub(crate) mod stored {
             Basis::Word {
                 notification,
                 still_at,
+                evidence,
             } => Row::Word {
                 notification,
                 still_at,
                 since: proof.since,
+                evidence,
             },
         });
         row.serialize(to)
@@ -300,10 +321,12 @@ pub(crate) mod stored {
                 notification,
                 still_at,
                 since,
+                evidence,
             } => Proof {
                 basis: Basis::Word {
                     notification,
                     still_at,
+                    evidence,
                 },
                 since,
                 confirmed: vec![None],

@@ -15,6 +15,7 @@ pub use reserve::{Joined, ReserveAnswer, ReserveCall, ServiceStatus};
 
 use crate::entity::notification::NotificationType;
 use crate::entity::words;
+use crate::evidence::OffWord;
 use crate::{HostId, RecoveryId, Timestamp, vm_recovery};
 
 words! {
@@ -75,6 +76,8 @@ pub struct Pulse {
     pub word: Option<OperatorWord>,
     /// A further report of the same host has joined the recovery and says that the host is off (R19).
     pub joined_normal: bool,
+    /// What reports that came with evidence, or that have joined the recovery, say of the host's fence (R16, R18).
+    pub off_word: Option<OffWord>,
 }
 
 /// The kind of recovery a notification causes.

@@ -93,6 +93,7 @@ fn claimed(kind: RecoveryKind) -> Claimed {
             operator_maintenance: false,
             word: None,
             joined_normal: false,
+            off_word: None,
         },
         restarts: Vec::new(),
     }

@@ -13,7 +13,8 @@ use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder a
 use tachi_domain::entity::host::MaintenanceReason;
 use tachi_domain::entity::notification::{NotificationStatus, NotificationType};
 use tachi_domain::entity::vmove::VmoveStatus;
-use tachi_domain::recovery::{RecoveryKind, kind_of, open_key, says_off};
+use tachi_domain::evidence::OffWord;
+use tachi_domain::recovery::{RecoveryKind, kind_of, open_key};
 use tachi_domain::{HostId, Timestamp};
 use tracing::instrument;
 
@@ -235,8 +236,9 @@ impl Work for Adopt<'_> {
         if let Fate::Open { key: Some(key), .. } = &fate
             && let Some(holder) = accepted::holder(tx, key).await?
         {
-            if known.payload.as_ref().is_some_and(says_off) {
-                accepted::join(tx, &holder).await?;
+            let read = convert::notification(row.clone()).ok();
+            if let Some(word) = read.as_ref().and_then(OffWord::of) {
+                accepted::join(tx, &holder, word).await?;
             }
             fate = Fate::Join {
                 message: format!(
@@ -274,7 +276,7 @@ impl Adopt<'_> {
                 if *kind == RecoveryKind::Host && key.is_some() {
                     accepted::close_watching(tx, &host.uuid).await?;
                 }
-                accepted::open(tx, host, row, *kind, key.clone(), self.now).await?;
+                accepted::open(tx, host, row, *kind, key.clone(), None, self.now).await?;
                 self.reason(tx, host, row, *kind).await?;
                 let message = format!("taken up from Masakari, which had left it {}", row.status);
                 (NotificationStatus::New, message, VmoveStatus::Ignored)

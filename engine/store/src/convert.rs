@@ -7,6 +7,7 @@ use tachi_domain::entity::notification::{NotificationStatus, NotificationType};
 use tachi_domain::entity::segment::RecoveryMethod;
 use tachi_domain::entity::vmove::{VmoveStatus, VmoveType};
 use tachi_domain::entity::{Host, Notification, Segment, Stamps, Vmove};
+use tachi_domain::evidence::OffWord;
 use tachi_domain::{Timestamp, recovery};
 use uuid::Uuid;
 
@@ -30,6 +31,11 @@ impl Cell<'_> {
             column: self.column,
             value: value.into(),
         }
+    }
+
+    /// Reads what reports say of a host's fence.
+    pub(crate) fn off_word(self, text: &str) -> Result<OffWord, Failure> {
+        serde_json::from_str(text).map_err(|_| self.corrupt(text))
     }
 
     /// Reads an id.

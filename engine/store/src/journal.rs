@@ -22,6 +22,8 @@ use tachi_engine::ports::reserve::{ReservationState, ReserveRow};
 use tachi_engine::ports::{Journal, JournalError};
 use tracing::instrument;
 
+pub(crate) use pulse::off_word;
+
 use crate::Store;
 use crate::convert::Cell;
 use crate::entity::recovery;

@@ -175,6 +175,7 @@ pub(crate) fn notification(
         hostname: hostname.to_owned(),
         generated_time: at,
         payload: pairs.collect::<BTreeMap<_, _>>(),
+        evidence: None,
     }
 }
 

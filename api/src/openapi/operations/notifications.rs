@@ -60,7 +60,8 @@ pub(super) fn notifications() -> Vec<Operation> {
             id: Cow::Borrowed("createNotification"),
             summary: "Report a failure",
             about: "Once it is accepted it is never lost. 400 if no segment has a host of this name: monitors give such a \
-                    report up.",
+                    report up. A user whom policy rule `tachi:evidence:create` admits may send the header \
+                    `X-Tachi-Fence-Evidence`: base64 of what is known of the host's fence.",
             body: Some(Sent {
                 schema: schemas::body::<NewNotification>,
                 examples: schemas::notification_examples,

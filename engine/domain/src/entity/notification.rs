@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{Stamps, words};
+use crate::evidence::GivenEvidence;
 use crate::{HostId, NotificationId, SegmentId, Timestamp};
 
 words! {
@@ -100,6 +101,8 @@ pub struct NewNotification {
     pub generated_time: Timestamp,
     /// See [`Notification::payload`].
     pub payload: BTreeMap<String, String>,
+    /// What its reporter knows of the fence, if that user may say so.
+    pub evidence: Option<Box<GivenEvidence>>,
 }
 
 /// Which notifications to list.

@@ -214,10 +214,20 @@ impl HostRecovery {
             || self.asks.counted.as_ref().is_some_and(reported_twice)
     }
 
+    /// What speaks for it beside the report that began it.
+    pub(super) fn beside_the_report(&self, now: Now) -> String {
+        if self.service.is_silent(now.elapsed) {
+            "Nova does not hear it".into()
+        } else if let Some(given) = self.standing_evidence() {
+            given.evidence.sentence()
+        } else {
+            "more than one reporter says so".into()
+        }
+    }
+
     /// Whether a report came with evidence of a fence: the word of a cluster that has fenced it (R18).
-    #[expect(clippy::unused_self, reason = "no report carries any yet")]
     fn has_evidence(&self) -> bool {
-        false
+        self.standing_evidence().is_some()
     }
 
     fn warn(&mut self, ruling: &Ruling, record: &mut Record) {

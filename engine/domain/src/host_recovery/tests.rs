@@ -17,6 +17,7 @@ mod hooking;
 mod joining;
 mod levels;
 mod looking;
+mod off_words;
 mod pacing;
 mod planning;
 mod properties;

@@ -36,7 +36,10 @@ impl HostRecovery {
             record.head = true;
             self.tell_word(said, now, record);
             match said.word {
-                Word::Approve => self.approved(now, record),
+                Word::Approve => {
+                    self.vouched(said);
+                    self.approved(now, record);
+                }
                 Word::Reject => {
                     if self.stage != Stage::Returning && self.stage != Stage::Over {
                         self.rejected = Some(said.by.clone());
@@ -44,6 +47,9 @@ impl HostRecovery {
                     }
                 }
             }
+        }
+        if let Some(said) = &pulse.off_word {
+            self.heard_off_word(said, record);
         }
         if pulse.joined_normal {
             self.joined(now, record);

@@ -55,6 +55,7 @@ fn pulse(segment_enabled: bool, operator_maintenance: bool) -> Pulse {
         operator_maintenance,
         word: None,
         joined_normal: false,
+        off_word: None,
     }
 }
 

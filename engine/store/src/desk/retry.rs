@@ -65,6 +65,7 @@ pub(super) async fn retry(store: &Store, id: RecoveryId, by: &str) -> Result<Ret
         hostname: host.name,
         generated_time: now,
         payload: notification.payload,
+        evidence: None,
     };
     // No window: a repetition is what is wanted. What is open keeps it out all the same.
     let accepted = match store.accept_notification(&new, 0, now).await {

@@ -27,6 +27,8 @@ pub struct Model {
     pub(crate) word_by: Option<String>,
     pub(crate) word_at: Option<i64>,
     pub(crate) joined_normal: bool,
+    /// JSON of an `OffWord`.
+    pub(crate) off_word: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

@@ -3,6 +3,7 @@
 use sea_orm::{ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _};
 use tachi_domain::Timestamp;
 use tachi_domain::entity::host::MaintenanceReason;
+use tachi_domain::evidence::OffWord;
 use tachi_domain::recovery::{OperatorWord, Pulse, Word};
 
 use crate::convert::{self, recovery_cell};
@@ -24,6 +25,7 @@ pub(super) async fn read(db: &impl ConnectionTrait, row: &recovery::Model) -> Re
         operator_maintenance,
         word: word(row)?,
         joined_normal: row.joined_normal,
+        off_word: off_word(row)?,
     })
 }
 
@@ -50,6 +52,12 @@ async fn segment_enabled(
         .one(db)
         .await?;
     Ok(segment.as_ref().is_some_and(convert::is_enabled))
+}
+
+/// What its reports say of the host's fence.
+pub(crate) fn off_word(row: &recovery::Model) -> Result<Option<OffWord>, Stop> {
+    let read = |text: &String| recovery_cell(row, "off_word").off_word(text);
+    Ok(row.off_word.as_ref().map(read).transpose()?)
 }
 
 fn word(row: &recovery::Model) -> Result<Option<OperatorWord>, Stop> {

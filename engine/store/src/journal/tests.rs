@@ -24,6 +24,7 @@ const CALM: Pulse = Pulse {
     operator_maintenance: false,
     word: None,
     joined_normal: false,
+    off_word: None,
 };
 
 /// A database with one host that has stopped.

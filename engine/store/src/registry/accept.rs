@@ -5,13 +5,14 @@ pub(crate) mod together;
 use async_trait::async_trait;
 use sea_orm::sea_query::{Expr, ExprTrait as _};
 use sea_orm::{
-    ActiveModelTrait as _, ColumnTrait as _, Condition, ConnectionTrait, DbBackend, EntityTrait as _,
+    ActiveModelTrait as _, ColumnTrait as _, Condition, ConnectionTrait, DbBackend, DbErr, EntityTrait as _,
     QueryFilter as _, Set,
 };
 use tachi_domain::entity::Notification;
 use tachi_domain::entity::host::MaintenanceReason;
 use tachi_domain::entity::notification::{NewNotification, NotificationStatus};
-use tachi_domain::recovery::{Life, RecoveryKind, kind_of, open_key, says_off};
+use tachi_domain::evidence::OffWord;
+use tachi_domain::recovery::{Life, RecoveryKind, kind_of, open_key};
 use tachi_domain::{HostId, Timestamp};
 use tachi_engine::ports::RegistryError;
 use uuid::Uuid;
@@ -20,6 +21,7 @@ use super::maintenance;
 use crate::convert::{self, Cell};
 use crate::entity::{host, notification, recovery, recovery_move};
 use crate::error::{Stop, is_unique_violation};
+use crate::journal::off_word;
 use crate::lock;
 use crate::time::{from_column, to_column};
 use crate::work::{Tx, Verdict, Work};
@@ -66,11 +68,16 @@ impl Work for Accept<'_> {
         if let Some(key) = &case.key
             && let Some(holder) = holder(tx, key).await?
         {
-            if !says_off(&new.payload) || holder.joined_normal {
+            let Some(word) = OffWord::reported(new, self.now) else {
+                return Err(RegistryError::Duplicate.into());
+            };
+            let known = off_word(&holder)?;
+            let says_more = known.is_none_or(|known| known.clone().with(word.clone()) != known);
+            if holder.joined_normal && !says_more {
                 return Err(RegistryError::Duplicate.into());
             }
             // Unless the recovery has ended this very moment: then this one is accepted.
-            if join(tx, &holder).await? {
+            if join(tx, &holder, word).await? {
                 return Ok(Verdict::Keep(Accepted::Joined));
             }
         }
@@ -85,7 +92,8 @@ impl Work for Accept<'_> {
             close_watching(tx, &case.host.uuid).await?;
         }
         let row = case.notification_row()?.insert(tx).await?;
-        open(tx, &case.host, &row, case.kind, case.key, self.now).await?;
+        let word = case.off_word()?;
+        open(tx, &case.host, &row, case.kind, case.key, word, self.now).await?;
         Ok(Verdict::Keep(Accepted::Opened(convert::notification(row)?)))
     }
 }
@@ -205,6 +213,13 @@ impl Case<'_> {
         Ok(false)
     }
 
+    /// What is kept of its word beside its row: its evidence, for the rest stands there.
+    fn off_word(&self) -> Result<Option<String>, Stop> {
+        let word = OffWord::reported(self.accept.new, self.accept.now);
+        let word = word.filter(|word| word.evidence.is_some());
+        Ok(word.as_ref().map(written).transpose()?)
+    }
+
     fn notification_row(&self) -> Result<notification::ActiveModel, Stop> {
         let new = self.accept.new;
         let payload = serde_json::Value::from_iter(new.payload.clone());
@@ -230,9 +245,10 @@ pub(crate) async fn open(
     notification: &notification::Model,
     kind: RecoveryKind,
     key: Option<String>,
+    off_word: Option<String>,
     now: Timestamp,
 ) -> Result<(), Stop> {
-    let row = recovery_row(host, &notification.notification_uuid, kind, key, now);
+    let row = recovery_row(host, &notification.notification_uuid, kind, key, off_word, now);
     match row.insert(tx).await {
         Ok(_) => Ok(()),
         Err(error) if is_unique_violation(&error) => Err(RegistryError::Duplicate.into()),
@@ -245,6 +261,7 @@ fn recovery_row(
     notification: &str,
     kind: RecoveryKind,
     key: Option<String>,
+    off_word: Option<String>,
     now: Timestamp,
 ) -> recovery::ActiveModel {
     recovery::ActiveModel {
@@ -256,8 +273,13 @@ fn recovery_row(
         life: Set(Life::Open.as_str().to_owned()),
         open_key: Set(key),
         opened_at: Set(now.micros()),
+        off_word: Set(off_word),
         ..Default::default()
     }
+}
+
+fn written(word: &OffWord) -> Result<String, DbErr> {
+    serde_json::to_string(word).map_err(|error| DbErr::Json(error.to_string()))
 }
 
 /// The recovery that holds a key.
@@ -270,8 +292,18 @@ pub(crate) async fn holder(tx: &Tx, key: &str) -> Result<Option<recovery::Model>
 
 /// A report says that the host of an open recovery is off: the recovery hears it, at the latest before it ends for want of
 /// that word (R19). `false` if it has just ended.
-pub(crate) async fn join(tx: &impl ConnectionTrait, holder: &recovery::Model) -> Result<bool, Stop> {
+pub(crate) async fn join(
+    tx: &impl ConnectionTrait,
+    holder: &recovery::Model,
+    word: OffWord,
+) -> Result<bool, Stop> {
+    let together = match off_word(holder)? {
+        Some(known) => known.with(word),
+        None => word,
+    };
+    let word = written(&together)?;
     let joined = recovery::Entity::update_many()
+        .col_expr(recovery::Column::OffWord, Expr::value(Some(word)))
         .col_expr(recovery::Column::JoinedNormal, Expr::value(true))
         .filter(recovery::Column::Id.eq(holder.id))
         .filter(recovery::Column::OpenKey.is_not_null())

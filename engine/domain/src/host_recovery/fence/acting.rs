@@ -62,10 +62,13 @@ impl HostRecovery {
 
     fn act_fencing_external(&mut self, now: Now, record: &mut Record) {
         if self.service.is_silent(now.elapsed) {
+            if let Some(heard) = self.outlived_word() {
+                return self.contradicted(&heard, now, record);
+            }
             if !self.guards_are_content(Moment::Proof, now, record) {
                 return;
             }
-            let proof = Proof::from_word(self.notification, now.elapsed);
+            let proof = Proof::from_word(self.notification, self.standing_evidence(), now.elapsed);
             self.proven(proof, now, record);
         } else if let Some(heard) = self.service.heard(now.elapsed) {
             self.contradicted(&heard, now, record);
@@ -243,9 +246,10 @@ impl HostRecovery {
         };
         if self.policy.fencing == FencingMode::DryRun {
             let reason = format!(
-                "dry-run: host {} is reported down, Nova does not hear it, and {word}; {level} would now power it off, and \
-                 its instances would be evacuated. Nothing was done; reject the recovery",
-                self.host
+                "dry-run: host {} is reported down, {}, and {word}; {level} would now power it off, and its instances would be \
+                 evacuated. Nothing was done; reject the recovery",
+                self.host,
+                self.beside_the_report(now),
             );
             record.step(Task::Fence, StepKind::Note, 0.3, reason.clone());
             return self.hold(HoldKind::DryRun, reason, now, record);
@@ -280,8 +284,11 @@ impl HostRecovery {
                 )
             } else {
                 format!(
-                    "powering off {} by level {} ({}): it is reported down, Nova does not hear it, and {word}",
-                    self.host, level.number, device.target
+                    "powering off {} by level {} ({}): it is reported down, {}, and {word}",
+                    self.host,
+                    level.number,
+                    device.target,
+                    self.beside_the_report(now)
                 )
             };
             record.step(Task::Fence, StepKind::Intent, 0.3, text);

@@ -10,6 +10,7 @@ use crate::entity::Stamps;
 use crate::entity::host::Host;
 use crate::entity::notification::{Notification, NotificationStatus, NotificationType};
 use crate::entity::segment::{RecoveryMethod, Segment};
+use crate::evidence::OffWord;
 use crate::fault::{Fault, FaultClass};
 use crate::guard::{NovaView, Region, RegionHost};
 use crate::host_recovery::{HostRecovery, Move, MoveStep, decide_all};
@@ -241,13 +242,16 @@ impl Bed {
             row: 1,
             id: NotificationId(Uuid::from_u128(3)),
             kind: NotificationType::ComputeHost,
-            generated_time: Timestamp::from_micros(0),
+            generated_time: nova_time(100_000),
             source_host: host.id,
             segment: None,
             payload,
             status: NotificationStatus::Running,
             message: None,
-            stamps,
+            stamps: Stamps {
+                created_at: nova_time(100_000),
+                ..stamps
+            },
         };
         let state = HostRecovery::new(RecoveryId(Uuid::from_u128(4)), &notification, &host, policy);
         Self {
@@ -266,6 +270,7 @@ impl Bed {
                 operator_maintenance: false,
                 word: None,
                 joined_normal: false,
+                off_word: None,
             },
             words: 0,
             service: Service {
@@ -401,13 +406,18 @@ impl Bed {
         self
     }
 
+    pub(super) fn hears(&mut self, word: OffWord) -> &mut Self {
+        self.pulse.off_word = Some(word);
+        self.see(Observation::Pulse(self.pulse.clone()))
+    }
+
     pub(super) fn say(&mut self, word: Word) -> &mut Self {
         self.words += 1;
         self.pulse.word = Some(OperatorWord {
             number: self.words,
             word,
             by: "ada".into(),
-            at: Timestamp::from_micros(0),
+            at: nova_time(self.at + 100_000),
         });
         self.see(Observation::Pulse(self.pulse.clone()))
     }

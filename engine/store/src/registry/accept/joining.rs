@@ -3,6 +3,7 @@
 use tachi_domain::entity::Host;
 use tachi_domain::entity::notification::NotificationType::ComputeHost;
 use tachi_domain::entity::notification::{NewNotification, NotificationStatus};
+use tachi_domain::evidence::{FenceEvidence, GivenEvidence};
 use tachi_domain::recovery::Life;
 use tachi_engine::ports::journal::{Committed, Write};
 use tachi_engine::ports::{Journal as _, RegistryError};
@@ -54,6 +55,60 @@ async fn r19_ew16_normal_after_unknown_joins_the_recovery_that_no_engine_has_cla
     joins(&bench, "normal").await;
     joins(&bench, "NORMAL").await;
     assert!(bench.claim_newest("engine").await.pulse.joined_normal);
+}
+
+/// The host was fenced at that time, as its reporter knows.
+fn fenced(bench: &Bench, seconds_ago: i64) -> NewNotification {
+    let json = include_bytes!("../../../../../docs/examples/fence-evidence.json");
+    let mut evidence = FenceEvidence::from_json(json).unwrap();
+    let now = bench.clock_wall();
+    evidence.completed_at = now.minus_seconds(seconds_ago);
+    evidence.observed_at = evidence.completed_at;
+    let given = GivenEvidence {
+        evidence,
+        by: "bridge".into(),
+        generated: now,
+        arrived: now,
+    };
+    NewNotification {
+        evidence: Some(Box::new(given)),
+        ..says(bench, "NORMAL")
+    }
+}
+
+#[tokio::test]
+async fn r18_evidence_is_kept_with_the_report_that_opens_a_recovery() {
+    let bench = Bench::new().await;
+    let segment = bench.segment("s1").await;
+    bench.host(&segment, "cmp1").await;
+    let new = fenced(&bench, 7);
+    bench.accept(&new).await.unwrap();
+    for engine in ["engine", "other"] {
+        let claimed = bench.claim_newest(engine).await;
+        let word = claimed.pulse.off_word.unwrap();
+        assert_eq!(word.evidence, new.evidence, "{engine}");
+        assert_eq!(
+            word.dated,
+            new.evidence.as_ref().unwrap().dated(),
+            "not by its report's time"
+        );
+        bench.store.release(claimed.id, claimed.epoch).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn r18_evidence_of_a_report_that_joins_is_heard_and_the_later_one_counts() {
+    let (bench, _) = suspected().await;
+    bench.accept(&says(&bench, "NORMAL")).await.unwrap_err();
+    let word = bench.claim_newest("engine").await.pulse.off_word.unwrap();
+    assert_eq!((word.dated, word.evidence), (bench.clock_wall(), None));
+    let (later, earlier) = (fenced(&bench, 3), fenced(&bench, 30));
+    for report in [&earlier, &later, &earlier] {
+        let error = bench.accept(report).await.unwrap_err();
+        assert!(matches!(error, RegistryError::Duplicate), "{error:?}");
+    }
+    let word = bench.claim_newest("engine").await.pulse.off_word.unwrap();
+    assert_eq!(word.evidence, later.evidence);
 }
 
 #[tokio::test]

@@ -299,8 +299,19 @@ impl Work for Together<'_> {
             .map(|row| (row.notification_uuid.clone(), row))
             .collect();
         let recoveries = cases.iter().flatten().zip(&uuids);
-        let recoveries = recoveries
-            .map(|(case, uuid)| recovery_row(&case.host, uuid, case.kind, case.key.clone(), case.accept.now));
+        let recoveries: Vec<recovery::ActiveModel> = recoveries
+            .map(|(case, uuid)| {
+                let (key, word) = (case.key.clone(), case.off_word()?);
+                Ok(recovery_row(
+                    &case.host,
+                    uuid,
+                    case.kind,
+                    key,
+                    word,
+                    case.accept.now,
+                ))
+            })
+            .collect::<Result<_, Stop>>()?;
         recovery::Entity::insert_many(recoveries)
             .exec_without_returning(tx)
             .await?;

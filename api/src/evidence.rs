@@ -1,0 +1,88 @@
+//! Fence evidence beside a notification (R18): the header `X-Tachi-Fence-Evidence`.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::HeaderMap;
+use tachi_domain::entity::notification::{NewNotification, NotificationType};
+use tachi_domain::evidence::{EvidenceError, FenceEvidence, GivenEvidence, MOST_BYTES};
+use tachi_domain::recovery::says_off;
+
+use crate::app::App;
+use crate::auth::Caller;
+use crate::error::ApiError;
+
+const HEADER: &str = "X-Tachi-Fence-Evidence";
+
+/// Who may say so.
+pub(crate) const RULE: &str = "tachi:evidence:create";
+
+#[derive(Debug, thiserror::Error)]
+enum HeaderError {
+    #[error("there are {0} such headers, and one is taken: send one")]
+    Several(usize),
+    #[error("it is no padded standard base64 (RFC 4648): {0}")]
+    NoBase64(#[source] base64::DecodeError),
+    #[error(transparent)]
+    Evidence(#[from] EvidenceError),
+    #[error(
+        "it goes with a COMPUTE_HOST notification of event STOPPED and host_status NORMAL, and with no other"
+    )]
+    OtherReport,
+}
+
+/// The evidence that came with a notification. Of a user who may not say so it is left out: what such a user says of the
+/// host's fence counts no more than without it.
+///
+/// # Errors
+///
+/// 400 that says what is wrong with it. Nothing has been written then: the reporter may repeat the notification without.
+pub(crate) fn given(
+    app: &App,
+    caller: &Caller,
+    headers: &HeaderMap,
+    new: &NewNotification,
+) -> Result<Option<Box<GivenEvidence>>, ApiError> {
+    let values: Vec<&[u8]> = headers
+        .get_all(HEADER)
+        .iter()
+        .map(http::HeaderValue::as_bytes)
+        .collect();
+    if values.is_empty() {
+        return Ok(None);
+    }
+    let user = &caller.identity.user_id;
+    if !app.policy.allows(RULE, caller) {
+        tracing::warn!(host = %new.hostname, %user, rule = RULE, "fence evidence is left out: the policy does not admit it");
+        return Ok(None);
+    }
+    let evidence = read(&values, new)
+        .map_err(|error| ApiError::bad_request(format!("Invalid header {HEADER}: {error}")))?;
+    Ok(Some(Box::new(GivenEvidence {
+        evidence,
+        by: user.clone(),
+        generated: new.generated_time,
+        arrived: app.clock.wall(),
+    })))
+}
+
+fn read(values: &[&[u8]], new: &NewNotification) -> Result<FenceEvidence, HeaderError> {
+    let [value] = values else {
+        return Err(HeaderError::Several(values.len()));
+    };
+    // Before any work is done with it.
+    let bytes = value.len() / 4 * 3;
+    if bytes > MOST_BYTES + 2 {
+        return Err(EvidenceError::TooLong { bytes }.into());
+    }
+    let json = STANDARD.decode(value).map_err(HeaderError::NoBase64)?;
+    let evidence = FenceEvidence::from_json(&json)?;
+    evidence.check_host(&new.hostname)?;
+    let stopped = new
+        .payload
+        .get("event")
+        .is_some_and(|event| event.eq_ignore_ascii_case("STOPPED"));
+    if new.kind != NotificationType::ComputeHost || !stopped || !says_off(&new.payload) {
+        return Err(HeaderError::OtherReport);
+    }
+    Ok(evidence)
+}
