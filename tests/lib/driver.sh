@@ -11,7 +11,7 @@ budget() {
     cluster-long) echo 3600 ;;
     chain) echo 900 ;;
     real-trouble) echo 1500 ;;
-    real-cloud | bench) echo 900 ;;
+    real-cloud | bench | bench-monitor) echo 900 ;;
     long) echo 1800 ;;
     *) die "no budget for the group $1" ;;
   esac

@@ -51,7 +51,8 @@ def percentile(values, share):
 
 
 class Run:
-    def __init__(self, binary, check):
+    def __init__(self, binary, check, packaged=False):
+        self.packaged = packaged
         self.binary, self.check = binary, check
         self.work = tempfile.mkdtemp(prefix="tachi-libvirt-")
         self.kit = Kit()
@@ -264,6 +265,9 @@ class Run:
             share = 100 * (monitor.cpu() - idle) / 10
             self.told("after the storm: RSS %.1f MiB, idle CPU %.2f %% of a core" % (monitor.rss(), share))
             self.check.that("idle CPU is below 1 % of a core", share < 1, share)
+            if self.packaged:
+                self.check.that("mw23: idle CPU is below 0.1 % of a core", share < 0.1, share)
+                self.check.that("mw23: RSS is under 10 MiB after 1,000 deaths", monitor.rss() < 10, monitor.rss())
         finally:
             wire.close()
         monitor.stop()
@@ -303,6 +307,8 @@ class Run:
         self.check.equal("a guest that hangs twice is told twice", api.words(), ["QEMU_GUEST_AGENT_ERROR/STOPPED_FAILED"] * 2)
         self.check.equal("and it is that guest", {n["payload"]["instance_uuid"] for _, n in api.bodies()}, {guest})
         self.told("introspective monitor: RSS %.1f MiB" % monitor.rss())
+        if self.packaged:
+            self.check.that("mw23: RSS of the introspective monitor is under 10 MiB", monitor.rss() < 10, monitor.rss())
         self.check.equal("SIGTERM ends it with 0", monitor.stop(), 0)
         self.kit("destroy", name)
 
@@ -336,10 +342,11 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--monitor", required=True, help="tachi-monitor, the binary under test")
     parser.add_argument("--only", help="one step")
+    parser.add_argument("--packaged", action="store_true", help="the binary is built as packages bring it: its memory counts")
     args = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     check = Checks()
-    run = Run(os.path.abspath(args.monitor), check)
+    run = Run(os.path.abspath(args.monitor), check, args.packaged)
     try:
         for step in Run.STEPS:
             if args.only and step.__name__ != args.only:

@@ -7,4 +7,6 @@
 "$REPO/tests/libvirt/install.sh"
 apt_need python3 python3
 export TACHI_TEST_AGENT="${TACHI_TEST_AGENT:-$TARGET/test-guest-agent}"
-script_counted python3 "$REPO/tests/libvirt/run.py" --monitor "${TACHI_MONITOR_BIN:-$TARGET/debug/tachi-monitor}" "$@"
+packaged=()
+if [ "${TACHI_MONITOR_PACKAGED:-no}" = yes ]; then packaged=(--packaged); fi
+script_counted python3 "$REPO/tests/libvirt/run.py" --monitor "${TACHI_MONITOR_BIN:-$TARGET/debug/tachi-monitor}" "${packaged[@]}" "$@"
