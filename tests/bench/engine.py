@@ -364,7 +364,12 @@ def main():
     report = Report()
     for name in (args.only.split(",") if args.only else SCENES):
         print("--- %s: %s" % (name, SCENES[name].__doc__), flush=True)
-        SCENES[name](args, report)
+        before = len(report.rows)
+        try:
+            SCENES[name](args, report)
+        finally:
+            # As they come: who stops a long run keeps what it has measured.
+            print(report.table(before), flush=True)
     about = {"when": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"), "cores": os.cpu_count(),
              "machine": platform.machine(), "database": "SQLite", "load_average": os.getloadavg()[0],
              "guards": "segment_fraction_percent, global_fraction_percent and storm_cliff_percent are 100 and storm_fences is 0 in `proof` and `storm`"}

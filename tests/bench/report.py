@@ -21,9 +21,9 @@ class Report:
     def none(self, what, value, note=""):
         self.row(what, value, "", "0", value == 0, note)
 
-    def table(self):
+    def table(self, since=0):
         lines = ["%-58s %12s %-6s %12s  %-7s %s" % ("what", "measured", "", "target", "", "")]
-        for r in self.rows:
+        for r in self.rows[since:]:
             lines.append("%-58s %12s %-6s %12s  %-7s %s" % (
                 r["what"], r["value"], r["unit"], r["target"], "ok" if r["reached"] else "MISSED", r["note"]))
         return "\n".join(lines)
