@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::publisher::same_event;
 use crate::{Brake, Judgement, Proof, Time, Verdict};
 
 /// What was told of a node.
@@ -215,7 +216,7 @@ fn due(told: Option<&Told>, judgement: &Judgement, lasts: Duration, pace: &Pace)
         Verdict::Fenced => {
             let proof = judgement.proof.clone()?;
             let key = format!("fenced:{}", proof.completed.timestamp());
-            let same = told.is_some_and(|told| told.key == key);
+            let same = told.is_some_and(|told| same_event(&told.key, &key));
             (!same && !gone_is_told(Said::Fenced)).then_some((Report::Fenced(proof), key))
         }
         Verdict::Lost => {

@@ -39,6 +39,24 @@ pub fn delay(me: &str, bridges: &[Bridge], turn: Duration) -> Duration {
     turn * u32::try_from(place).unwrap_or(LONGEST).min(LONGEST)
 }
 
+/// How far apart, in seconds, two nodes may date one fencing. No node is fenced, back, and fenced again so soon.
+const DATED_APART: u64 = 5;
+
+/// Whether two bridges' keys mean the same event. Each node's fencer dates a fencing by its own clock, when it hears of its
+/// end: what ends close to a full second has two keys.
+pub fn same_event(one: &str, other: &str) -> bool {
+    let dated = |key: &str| {
+        let (what, at) = key.rsplit_once(':')?;
+        Some((what.to_owned(), at.parse::<i64>().ok()?))
+    };
+    one == other
+        || dated(one)
+            .zip(dated(other))
+            .is_some_and(|((what, at), (also, then))| {
+                what == also && what.ends_with("fenced") && at.abs_diff(then) <= DATED_APART
+            })
+}
+
 /// How far a bridge is with a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ClaimState {
@@ -141,6 +159,25 @@ mod tests {
             bridge("cmp2", Kind::Remote, false),
         ];
         assert_eq!(delay("cmp2", &twice, turn), turn, "a node that is listed twice");
+    }
+
+    #[test]
+    fn mw08_one_fencing_that_two_nodes_date_a_second_apart_is_one_event() {
+        for (one, other, same) in [
+            ("fenced:1795158416", "fenced:1795158416", true),
+            ("fenced:1795158416", "fenced:1795158417", true),
+            ("started:fenced:1795158421", "started:fenced:1795158416", true),
+            ("lost:started:fenced:9", "lost:started:fenced:10", true),
+            ("fenced:1795158416", "fenced:1795158422", false),
+            ("fenced:1795158416", "started:fenced:1795158416", false),
+            ("lost:first", "lost:first", true),
+            ("lost:first", "lost:fenced:1", false),
+            ("started:1", "started:2", false),
+            ("fenced:-9223372036854775808", "fenced:9223372036854775807", false),
+        ] {
+            assert_eq!(same_event(one, other), same, "{one} {other}");
+            assert_eq!(same_event(other, one), same, "{other} {one}");
+        }
     }
 
     #[test]

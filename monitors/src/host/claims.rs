@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use tachi_pacemaker::{Bridge, Claim, ClaimState, CrmMon, delay};
+use tachi_pacemaker::{Bridge, Claim, ClaimState, CrmMon, delay, same_event};
 use tokio::time::Instant;
 
 use super::tools::Cluster;
@@ -104,7 +104,10 @@ impl Claims {
             return Word::Told((*bridge).to_owned());
         }
         let turn = self.turn;
-        let fresh = self.waits.get(node).is_none_or(|wait| wait.key != key);
+        let fresh = self
+            .waits
+            .get(node)
+            .is_none_or(|wait| !same_event(&wait.key, key));
         if fresh {
             let wait = match said {
                 Some(said) => delay(me, &line(me, mon, said), turn),
@@ -158,7 +161,7 @@ impl Claims {
         let intended = self
             .mine
             .get(node)
-            .is_some_and(|mine| mine.claim.key == key && mine.claim.state == ClaimState::Intended);
+            .is_some_and(|mine| same_event(&mine.claim.key, key) && mine.claim.state == ClaimState::Intended);
         let before = claims
             .iter()
             .any(|(bridge, claim)| claim.state == ClaimState::Intended && *bridge < me);
@@ -274,7 +277,7 @@ impl Claims {
 fn claim_on(value: &str, node: &str, key: &str) -> Option<Claim> {
     let mut parts = value.split(';').filter_map(|part| part.split_once('='));
     let (_, claim) = parts.find(|(of, _)| *of == node)?;
-    Claim::parse(claim).filter(|claim| claim.key == key)
+    Claim::parse(claim).filter(|claim| same_event(&claim.key, key))
 }
 
 /// The bridges that are there, on nodes that are online; this one always.
@@ -338,6 +341,18 @@ mod tests {
         );
     }
 
+    /// Pacemaker's fencers each set the time of a fencing themselves.
+    #[tokio::test(start_paused = true)]
+    async fn mw08_a_claim_dated_by_another_nodes_clock_is_a_claim_on_the_same_fencing() {
+        let start = Instant::now();
+        for key in ["fenced:1795158416", "started:fenced:1795158416"] {
+            let claim = format!("1;cmp2={}/accepted/1", key.replace("416", "417"));
+            let said = said(&[("ctl1", &claim), ("ctl2", "1")]);
+            let word = Claims::new(TURN).whose("ctl2", &mon(), Some(&said), "cmp2", key, start);
+            assert_eq!(word, Word::Told("ctl1".to_owned()), "{key}");
+        }
+    }
+
     #[tokio::test(start_paused = true)]
     async fn mw08_who_stands_by_takes_over_when_nobody_tells() {
         let all = [("ctl1", "1"), ("ctl2", "1"), ("cmp1", "1")];
@@ -393,7 +408,7 @@ mod tests {
         let start = Instant::now();
         for (name, value) in [
             ("another node", "1;cmp1=fenced:7/accepted/1"),
-            ("another report", "1;cmp2=fenced:6/accepted/1"),
+            ("another report", "1;cmp2=fenced:60/accepted/1"),
             ("its own old value", "1;cmp2=fenced:7/nonsense/1"),
             ("not there any more", "0"),
         ] {
