@@ -1,7 +1,8 @@
 //! The database schema and the migrations that lead to it.
 //!
 //! Masakari's four tables keep their names, columns and constraints, so that an existing database is taken over as it
-//! is, and the old service can still read and write what comes out of it. Beside them stand the tables of recoveries.
+//! is, and the old service can still read and write what comes out of it; what is added to them it need not fill in. Beside
+//! them stand the tables of recoveries.
 //!
 //! [`sync`] is the only way to change a schema. It takes a lock, refuses a database that is neither Masakari's nor ours,
 //! applies what is missing, fills in what Masakari left NULL, and notes for Masakari's own migrations
@@ -26,6 +27,7 @@ mod m20261120_0030_engine_table;
 mod m20261120_0040_reports_and_restarts;
 mod m20261120_0050_fence_orders;
 mod m20261121_0010_off_words;
+mod m20261121_0020_repeat_keys;
 mod origin;
 mod statement;
 mod sync;
@@ -60,6 +62,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261120_0040_reports_and_restarts::Migration),
             Box::new(m20261120_0050_fence_orders::Migration),
             Box::new(m20261121_0010_off_words::Migration),
+            Box::new(m20261121_0020_repeat_keys::Migration),
         ]
     }
 

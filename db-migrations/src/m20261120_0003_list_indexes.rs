@@ -1,4 +1,4 @@
-//! Indexes that Masakari's tables lack: for the first page of each list, for the duplicate check, for the vmoves of one
+//! Indexes that Masakari's tables lack: for the first page of each list, for a host's notifications, for the vmoves of one
 //! notification, for the hosts of one segment, and for the notifications that are open.
 
 use sea_orm_migration::prelude::*;

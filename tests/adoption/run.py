@@ -92,6 +92,8 @@ def wanted(table, row, hosts):
             row[column] = value
     if table == "notifications":
         row.setdefault("message", None)
+        # Ours; what Masakari has written has none.
+        row.setdefault("repeat_key", None)
         if row.get("failover_segment_uuid") is None:
             row["failover_segment_uuid"] = hosts.get(row["source_host_uuid"])
     return row

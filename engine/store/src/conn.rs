@@ -51,6 +51,8 @@ impl<C> Conn<C> {
         &self,
         answer: impl Future<Output = Result<T, DbErr>> + Send,
     ) -> Result<T, DbErr> {
+        #[cfg(test)]
+        asked::count();
         let Some(health) = &self.health else {
             return answer.await;
         };
@@ -121,5 +123,24 @@ impl<C: ConnectionTrait> ConnectionTrait for Conn<C> {
 
     fn support_returning(&self) -> bool {
         self.db.support_returning()
+    }
+}
+
+/// How often this thread has waited for an answer of a database.
+#[cfg(test)]
+pub(crate) mod asked {
+    use std::cell::Cell;
+
+    thread_local! {
+        static TIMES: Cell<u32> = const { Cell::new(0) };
+    }
+
+    pub(super) fn count() {
+        TIMES.with(|times| times.set(times.get() + 1));
+    }
+
+    /// So often until now.
+    pub(crate) fn times() -> u32 {
+        TIMES.with(Cell::get)
     }
 }

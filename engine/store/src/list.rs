@@ -411,7 +411,7 @@ mod tests {
                  ORDER BY created_at DESC, id DESC LIMIT 1000",
             ),
             (
-                "duplicates",
+                "notifications of a host",
                 "SELECT * FROM notifications WHERE source_host_uuid = 'x' AND type = 'VM' \
                  AND generated_time >= '2023-01-01 00:00:00.000000' AND deleted = 0",
             ),

@@ -1,4 +1,4 @@
-//! `notifications`, as Masakari has it.
+//! `notifications`, as Masakari has it, and one column more.
 
 use sea_orm::entity::prelude::*;
 
@@ -24,6 +24,8 @@ pub struct Model {
     pub(crate) deleted_at: Option<DateTime>,
     /// The row's own id once it is deleted, so that its name is free again.
     pub(crate) deleted: Option<i64>,
+    /// Ours; NULL in what Masakari's own API has written.
+    pub(crate) repeat_key: Option<i64>,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

@@ -1,12 +1,12 @@
 //! Accepting a notification: all checks, its row and its recovery in one transaction. The row is the queue.
 
+mod repeats;
 pub(crate) mod together;
 
 use async_trait::async_trait;
 use sea_orm::sea_query::{Expr, ExprTrait as _};
 use sea_orm::{
-    ActiveModelTrait as _, ColumnTrait as _, Condition, ConnectionTrait, DbBackend, DbErr, EntityTrait as _,
-    QueryFilter as _, Set,
+    ActiveModelTrait as _, ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _, QueryFilter as _, Set,
 };
 use tachi_domain::entity::Notification;
 use tachi_domain::entity::host::MaintenanceReason;
@@ -23,7 +23,7 @@ use crate::entity::{host, notification, recovery, recovery_move};
 use crate::error::{Stop, is_unique_violation};
 use crate::journal::off_word;
 use crate::lock;
-use crate::time::{from_column, to_column};
+use crate::time::to_column;
 use crate::work::{Tx, Verdict, Work};
 
 #[derive(Clone, Copy)]
@@ -81,10 +81,7 @@ impl Work for Accept<'_> {
                 return Ok(Verdict::Keep(Accepted::Joined));
             }
         }
-        let earlier = notification::Entity::find()
-            .filter(case.may_repeat(tx.get_database_backend())?)
-            .all(tx)
-            .await?;
+        let earlier = repeats::earlier(tx, std::iter::once(&case)).await?;
         if case.is_repeated(&earlier)? {
             return Err(RegistryError::Duplicate.into());
         }
@@ -149,70 +146,6 @@ struct Case<'a> {
 }
 
 impl Case<'_> {
-    /// From when on an equal notification makes this one a repetition.
-    fn from(&self) -> Timestamp {
-        let window = i64::from(self.accept.window_seconds);
-        self.accept.new.generated_time.minus_seconds(window)
-    }
-
-    /// Finds the notifications of which [`Case::is_repeated`] has to know, and perhaps some more.
-    fn may_repeat(&self, backend: DbBackend) -> Result<Condition, Stop> {
-        let from = self.from();
-        // A `DATETIME` that MariaDB got from Masakari has no fraction: there one that seems to be up to a second older
-        // may be of the very time.
-        let loses_fractions = backend == DbBackend::MySql;
-        let from = to_column(if loses_fractions {
-            from.whole_seconds()
-        } else {
-            from
-        })?;
-        let mut all = Condition::all()
-            .add(notification::Column::SourceHostUuid.eq(&self.host.uuid))
-            .add(notification::Column::Kind.eq(self.accept.new.kind.as_str()))
-            .add(notification::Column::GeneratedTime.gte(from))
-            .add(notification::Column::Deleted.eq(0));
-        // A word of the payload spares reading what the host's other instances and processes had to tell.
-        if let Some(word) = self.word() {
-            all = all.add(notification::Column::Payload.contains(word));
-        }
-        Ok(all)
-    }
-
-    /// The longest word of the payload that is written in JSON and in a pattern as it is.
-    fn word(&self) -> Option<&str> {
-        let plain = |word: &&String| word.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
-        let words = self.accept.new.payload.values().filter(plain);
-        words.max_by_key(|word| word.len()).map(String::as_str)
-    }
-
-    /// Masakari's rule: same type, host and payload, generated less than a window before this one or at any time after
-    /// it. Of a stopped host one that failed does not count: repeating it is how another attempt is asked for.
-    fn is_repeated(&self, earlier: &[notification::Model]) -> Result<bool, Stop> {
-        let from = self.from();
-        let new = self.accept.new;
-        for row in earlier {
-            if row.source_host_uuid != self.host.uuid || row.kind != new.kind.as_str() {
-                continue;
-            }
-            let at = from_column(row.generated_time);
-            if at < from && (at != at.whole_seconds() || at < from.whole_seconds()) {
-                continue;
-            }
-            if self.host_stopped && row.status == NotificationStatus::Failed.as_str() {
-                continue;
-            }
-            let cell = Cell {
-                table: "notifications",
-                row: &row.notification_uuid,
-                column: "payload",
-            };
-            if convert::payload(cell, row.payload.as_deref())? == new.payload {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
     /// What is kept of its word beside its row: its evidence, for the rest stands there.
     fn off_word(&self) -> Result<Option<String>, Stop> {
         let word = OffWord::reported(self.accept.new, self.accept.now);
@@ -233,6 +166,7 @@ impl Case<'_> {
             failover_segment_uuid: Set(Some(self.host.failover_segment_id.clone())),
             created_at: Set(Some(to_column(self.accept.now.whole_seconds())?)),
             deleted: Set(Some(0)),
+            repeat_key: Set(Some(self.repeat_key())),
             ..Default::default()
         })
     }

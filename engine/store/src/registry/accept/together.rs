@@ -16,11 +16,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::future::join_all;
-use sea_orm::sea_query::{SelectStatement, UnionType};
-use sea_orm::{
-    ColumnTrait as _, ConnectionTrait as _, EntityTrait as _, FromQueryResult as _, QueryFilter as _,
-    QuerySelect as _, QueryTrait as _,
-};
+use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _, QuerySelect as _};
 use tachi_domain::entity::Notification;
 use tachi_domain::entity::notification::NewNotification;
 use tachi_domain::recovery::{Life, RecoveryKind};
@@ -28,7 +24,7 @@ use tachi_domain::{HostId, Timestamp};
 use tachi_engine::ports::RegistryError;
 use tokio::sync::oneshot;
 
-use super::{Accept, Accepted, Case, recovery_row};
+use super::{Accept, Accepted, Case, recovery_row, repeats};
 use crate::Store;
 use crate::convert;
 use crate::entity::{host, notification, recovery};
@@ -273,7 +269,7 @@ impl Work for Together<'_> {
             .collect();
         let watched = watched(tx, &cases).await?;
         leave_out(&mut cases, &watched);
-        let earlier = earlier(tx, &cases).await?;
+        let earlier = repeats::earlier(tx, cases.iter().flatten()).await?;
         for slot in &mut cases {
             if let Some(case) = slot
                 && case.is_repeated(&earlier)?
@@ -393,28 +389,6 @@ async fn watched(tx: &Tx, cases: &[Option<Case<'_>>]) -> Result<HashSet<String>,
         .all(tx)
         .await?;
     Ok(watched.into_iter().collect())
-}
-
-/// The notifications that any of these may repeat. A union, so that the database finds those of each by index: of one
-/// condition made of many it reads the whole table.
-async fn earlier(tx: &Tx, cases: &[Option<Case<'_>>]) -> Result<Vec<notification::Model>, Stop> {
-    let backend = tx.get_database_backend();
-    let mut union: Option<SelectStatement> = None;
-    for case in cases.iter().flatten() {
-        let one = notification::Entity::find()
-            .filter(case.may_repeat(backend)?)
-            .into_query();
-        match &mut union {
-            None => union = Some(one),
-            Some(union) => _ = union.union(UnionType::All, one),
-        }
-    }
-    let Some(union) = union else {
-        return Ok(Vec::new());
-    };
-    Ok(notification::Model::find_by_statement(backend.build(&union))
-        .all(tx)
-        .await?)
 }
 
 /// Leaves those whose host is among these to be looked at alone.

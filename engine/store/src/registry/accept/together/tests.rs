@@ -6,6 +6,7 @@ use tachi_domain::entity::notification::NotificationType;
 use tachi_engine::ports::{OperatorDesk as _, Registry as _};
 
 use super::*;
+use crate::conn::asked;
 use crate::testing::{Bench, notification, stopped};
 use crate::time::to_column;
 
@@ -154,6 +155,42 @@ async fn each_gets_its_own_answer(one_fails: bool) {
         good.len() + 2,
         "the good, held and repeated ones"
     );
+}
+
+/// Each waits for the database, and what arrives meanwhile waits for all of them.
+#[tokio::test]
+async fn many_cost_as_many_round_trips_as_two() {
+    let bench = Bench::new().await;
+    let segment = bench.segment("s1").await;
+    let now = bench.clock_wall();
+    for n in 0..16 {
+        bench.host(&segment, &format!("cmp{n}")).await;
+    }
+    let vm = |host: usize, instance: &str| {
+        let payload = [("event", "LIFECYCLE"), ("instance_uuid", instance)];
+        notification(NotificationType::Vm, &format!("cmp{host}"), now, &payload)
+    };
+    let post = async |count: usize, instance: &str| {
+        let before = asked::times();
+        let posts: Vec<NewNotification> = (0..count).map(|host| vm(host, instance)).collect();
+        let answers = posts
+            .iter()
+            .map(|new| bench.store.accept_notification(new, 180, now));
+        for answer in join_all(answers).await {
+            answer.unwrap();
+        }
+        asked::times() - before
+    };
+    // Begin, lock, hosts, earlier ones, two inserts, commit. SQLite takes no lock, and reads back what it has inserted.
+    let expected = 7;
+    // The first asks for the ids of the hosts too.
+    post(16, "11111111-0000-4000-8000-000000000001").await;
+    for (count, instance) in [
+        (2, "11111111-0000-4000-8000-000000000002"),
+        (16, "11111111-0000-4000-8000-000000000003"),
+    ] {
+        assert_eq!(post(count, instance).await, expected, "{count} at once");
+    }
 }
 
 #[tokio::test]

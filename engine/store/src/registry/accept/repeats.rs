@@ -1,0 +1,220 @@
+//! Whether a notification only repeats an earlier one.
+//!
+//! Masakari's rule compares payloads, and a host has sent many of them within the window when a rack dies. Reading them all
+//! for each new one made the hundredth a hundred times as dear as the first; so each row keeps a key made of what has to be
+//! equal, and only rows of the same key are read and compared. Rows that Masakari's own API has written have no key: of
+//! these, those of the host are read.
+
+use sea_orm::sea_query::{SelectStatement, UnionType};
+use sea_orm::{
+    ColumnTrait as _, ConnectionTrait as _, DbBackend, EntityTrait as _, FromQueryResult as _,
+    QueryFilter as _, QueryTrait as _,
+};
+use sha2::{Digest as _, Sha256};
+use tachi_domain::Timestamp;
+use tachi_domain::entity::notification::{NewNotification, NotificationStatus};
+
+use super::Case;
+use crate::convert::{self, Cell};
+use crate::entity::notification;
+use crate::error::Stop;
+use crate::time::{from_column, to_column};
+use crate::work::Tx;
+
+/// What all that may repeat each other have in common: type, host and payload, as a number. Others may have it too.
+pub(super) fn repeat_key(new: &NewNotification, host: &str) -> i64 {
+    let mut hash = Sha256::new();
+    let payload = new.payload.iter().flat_map(|(key, value)| [key, value]);
+    for text in [new.kind.as_str(), host]
+        .into_iter()
+        .chain(payload.map(String::as_str))
+    {
+        // With its length, so that no text can be taken for the end of the one before.
+        hash.update(u64::try_from(text.len()).unwrap_or(u64::MAX).to_be_bytes());
+        hash.update(text);
+    }
+    let mut first = [0; 8];
+    first.copy_from_slice(&hash.finalize()[..8]);
+    i64::from_be_bytes(first)
+}
+
+/// The notifications of which [`Case::is_repeated`] has to know for these, and perhaps some more.
+pub(super) async fn earlier<'a>(
+    tx: &Tx,
+    cases: impl Iterator<Item = &'a Case<'a>>,
+) -> Result<Vec<notification::Model>, Stop> {
+    let (mut keys, mut hosts, mut since) = (Vec::new(), Vec::new(), None::<Timestamp>);
+    for case in cases {
+        keys.push(case.repeat_key());
+        hosts.push(case.host.uuid.as_str());
+        since = Some(since.map_or(case.from(), |since| since.min(case.from())));
+    }
+    let (Some(since), Some(&key), Some(&host)) = (since, keys.first(), hosts.first()) else {
+        return Ok(Vec::new());
+    };
+    // Some of a batch may have been left out: the statement's text stays the same, see `Waiting::next`.
+    keys.resize(keys.len().next_power_of_two(), key);
+    hosts.resize(hosts.len().next_power_of_two(), host);
+
+    let backend = tx.get_database_backend();
+    // A `DATETIME` that MariaDB got from Masakari has no fraction: there one that seems to be up to a second older may be
+    // of the very time.
+    let loses_fractions = backend == DbBackend::MySql;
+    let since = to_column(if loses_fractions {
+        since.whole_seconds()
+    } else {
+        since
+    })?;
+    let of_the_time = || {
+        notification::Entity::find()
+            .filter(notification::Column::GeneratedTime.gte(since))
+            .filter(notification::Column::Deleted.eq(0))
+    };
+    let ours = of_the_time().filter(notification::Column::RepeatKey.is_in(keys));
+    let masakaris = of_the_time()
+        .filter(notification::Column::RepeatKey.is_null())
+        .filter(notification::Column::SourceHostUuid.is_in(hosts));
+    // A union, so that the database finds both by index: of one condition made of two it may read the whole table.
+    let mut both: SelectStatement = ours.into_query();
+    both.union(UnionType::All, masakaris.into_query());
+    Ok(notification::Model::find_by_statement(backend.build(&both))
+        .all(tx)
+        .await?)
+}
+
+impl Case<'_> {
+    /// See [`repeat_key`].
+    pub(super) fn repeat_key(&self) -> i64 {
+        repeat_key(self.accept.new, &self.host.uuid)
+    }
+
+    /// From when on an equal notification makes this one a repetition.
+    fn from(&self) -> Timestamp {
+        let window = i64::from(self.accept.window_seconds);
+        self.accept.new.generated_time.minus_seconds(window)
+    }
+
+    /// Masakari's rule: same type, host and payload, generated less than a window before this one or at any time after
+    /// it. Of a stopped host one that failed does not count: repeating it is how another attempt is asked for.
+    pub(super) fn is_repeated(&self, earlier: &[notification::Model]) -> Result<bool, Stop> {
+        let from = self.from();
+        let new = self.accept.new;
+        for row in earlier {
+            if row.source_host_uuid != self.host.uuid || row.kind != new.kind.as_str() {
+                continue;
+            }
+            let at = from_column(row.generated_time);
+            if at < from && (at != at.whole_seconds() || at < from.whole_seconds()) {
+                continue;
+            }
+            if self.host_stopped && row.status == NotificationStatus::Failed.as_str() {
+                continue;
+            }
+            let cell = Cell {
+                table: "notifications",
+                row: &row.notification_uuid,
+                column: "payload",
+            };
+            if convert::payload(cell, row.payload.as_deref())? == new.payload {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tachi_domain::entity::notification::NotificationType::{ComputeHost, Vm};
+
+    use super::*;
+    use crate::testing::Bench;
+    use crate::testing::{all, notification as told};
+    use sea_orm::{ActiveModelTrait as _, IntoActiveModel as _, Set, Statement};
+    use tachi_engine::ports::{Registry as _, RegistryError};
+
+    const HOST: &str = "11111111-0000-4000-8000-000000000001";
+
+    #[test]
+    fn the_key_is_made_of_what_has_to_be_equal_and_of_nothing_else() {
+        let at = Timestamp::from_micros(0);
+        let first = told(Vm, "cmp1", at, &[("event", "LIFECYCLE"), ("instance_uuid", "x")]);
+        let key = repeat_key(&first, HOST);
+        let later = NewNotification {
+            generated_time: Timestamp::from_micros(1),
+            hostname: "CMP1".to_owned(),
+            ..first.clone()
+        };
+        assert_eq!(repeat_key(&later, HOST), key);
+        let others = [
+            told(
+                ComputeHost,
+                "cmp1",
+                at,
+                &[("event", "LIFECYCLE"), ("instance_uuid", "x")],
+            ),
+            told(Vm, "cmp1", at, &[("event", "LIFECYCLE"), ("instance_uuid", "y")]),
+            told(Vm, "cmp1", at, &[("event", "LIFECYCLE"), ("instance_uuidx", "")]),
+            told(Vm, "cmp1", at, &[("event", "LIFECYCLE")]),
+        ];
+        for other in others {
+            assert_ne!(repeat_key(&other, HOST), key, "{other:?}");
+        }
+        assert_ne!(repeat_key(&first, "another host"), key);
+        // Rows in databases have it: it may not change.
+        assert_eq!(key, 7_114_865_982_403_079_151, "the key of a released version");
+    }
+
+    /// One of the same key that is another notification all the same.
+    #[tokio::test]
+    async fn an_equal_key_alone_repeats_nothing() {
+        let bench = Bench::new().await;
+        let segment = bench.segment("s1").await;
+        let host = bench.host(&segment, "cmp1").await;
+        let at = bench.clock_wall();
+        let vm = |instance: &str| {
+            told(
+                Vm,
+                "cmp1",
+                at,
+                &[("event", "LIFECYCLE"), ("instance_uuid", instance)],
+            )
+        };
+        bench.accept(&vm("x")).await.unwrap();
+        let row = notification::Entity::find()
+            .one(bench.store.reader())
+            .await
+            .unwrap()
+            .unwrap();
+        assert_eq!(row.repeat_key, Some(repeat_key(&vm("x"), &host.id.to_string())));
+        let mut forged = row.into_active_model();
+        forged.repeat_key = Set(Some(repeat_key(&vm("y"), &host.id.to_string())));
+        forged.update(bench.store.writer()).await.unwrap();
+        bench.accept(&vm("y")).await.unwrap();
+        let error = bench.accept(&vm("y")).await.unwrap_err();
+        assert!(matches!(error, RegistryError::Duplicate), "{error:?}");
+        assert_eq!(bench.store.list_notifications(&all()).await.unwrap().len(), 2);
+    }
+
+    #[tokio::test]
+    async fn earlier_ones_are_found_through_an_index() {
+        let bench = Bench::sqlite().await;
+        let wanted = "generated_time >= '2023-01-01 00:00:00.000000' AND deleted = 0";
+        let sql = format!(
+            "EXPLAIN QUERY PLAN SELECT * FROM notifications WHERE {wanted} AND repeat_key IN (1, 2) \
+             UNION ALL SELECT * FROM notifications WHERE {wanted} AND repeat_key IS NULL AND source_host_uuid IN ('x')"
+        );
+        let explain = Statement::from_string(DbBackend::Sqlite, sql);
+        let rows = bench.store.reader().query_all_raw(explain).await.unwrap();
+        let plan: Vec<String> = rows
+            .iter()
+            .map(|row| row.try_get("", "detail").unwrap())
+            .collect();
+        let plan = plan.join("; ");
+        assert_eq!(
+            plan.matches("USING INDEX tachi_notification_repeat_idx").count(),
+            2,
+            "{plan}"
+        );
+    }
+}
