@@ -119,6 +119,7 @@ fn describe(entry: &mut AuditEntry, proof: &ProofWrite) {
 fn power_of(command: &Command) -> Option<(AuditAction, &Target, &str)> {
     match command {
         Command::PowerOff { target, reason } => Some((AuditAction::PowerOff, target, reason)),
+        Command::PowerOn { target, reason } => Some((AuditAction::PowerOn, target, reason)),
         Command::CountHosts
         | Command::ReadService
         | Command::LearnLevels
@@ -144,9 +145,12 @@ fn power_of(command: &Command) -> Option<(AuditAction, &Target, &str)> {
 
 /// What a power command that may not be sent is answered with; `None` for every other command.
 pub(crate) fn refusal(command: &Command, fault: &Fault) -> Option<Observation> {
-    power_of(command).map(|(_, target, _)| Observation::PowerOff {
-        target: target.clone(),
-        result: Err(fault.clone()),
+    let (action, target, _) = power_of(command)?;
+    let (target, result) = (target.clone(), Err(fault.clone()));
+    Some(if action == AuditAction::PowerOn {
+        Observation::PowerOn { target, result }
+    } else {
+        Observation::PowerOff { target, result }
     })
 }
 
@@ -157,7 +161,9 @@ pub(crate) fn outcome(intent: AuditEntry, observation: &Observation, took: Durat
         latency_ms: Some(u64::try_from(took.as_millis()).unwrap_or(u64::MAX)),
         ..intent
     };
-    let (result, text) = if let Observation::PowerOff { result: answer, .. } = observation {
+    let (result, text) = if let Observation::PowerOff { result: answer, .. }
+    | Observation::PowerOn { result: answer, .. } = observation
+    {
         match answer {
             Ok(()) => (AuditResult::Ok, "accepted".to_owned()),
             Err(fault) => {

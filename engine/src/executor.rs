@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tachi_domain::Elapsed;
 use tachi_domain::fault::{Fault, FaultClass};
+use tachi_domain::level::Target;
 use tachi_domain::pace::Echo;
 use tachi_domain::recovery::{
     Command, Evacuations, Inventory, Lists, Observation, Restoration, ServerCall, ServiceUpdate,
@@ -47,18 +48,9 @@ pub(crate) async fn execute(command: Command, context: Context) -> Observation {
         return failed(command, &error);
     }
     // A device bears so many calls at a time. What its turn takes too long for is decided anew.
-    let turn = if let Command::ReadPower(target) = &command {
-        Some(context.ports.fencer.turn(&context.host, target, Work::Read).await)
-    } else if let Command::PowerOff { target, .. } = &command {
-        Some(
-            context
-                .ports
-                .fencer
-                .turn(&context.host, target, Work::Switch)
-                .await,
-        )
-    } else {
-        None
+    let turn = match turn_of(&command) {
+        Some((target, work)) => Some(context.ports.fencer.turn(&context.host, target, work).await),
+        None => None,
     };
     let waited = context.ports.clock.boot().saturating_sub(context.committed);
     if !context.holding.may_act(context.committed, command.is_write()) {
@@ -94,6 +86,15 @@ pub(crate) async fn execute(command: Command, context: Context) -> Observation {
             let result = fencer.power_off(&context.host, &target, &reason).await;
             drop(turn);
             Observation::PowerOff {
+                target,
+                result: result.map_err(fault),
+            }
+        }
+        Command::PowerOn { target, reason } => {
+            let fencer = &context.ports.fencer;
+            let result = fencer.power_on(&context.host, &target, &reason).await;
+            drop(turn);
+            Observation::PowerOn {
                 target,
                 result: result.map_err(fault),
             }
@@ -159,6 +160,7 @@ async fn call_about_server(command: Command, context: &Context) -> Observation {
         | Command::LearnLevels
         | Command::ReadPower(_)
         | Command::PowerOff { .. }
+        | Command::PowerOn { .. }
         | Command::UpdateService { .. }
         | Command::TakeInventory
         | Command::ReadLists { .. }
@@ -195,8 +197,22 @@ fn echo(result: &Result<(), CallError>, took: Duration) -> Option<Echo> {
     }
 }
 
+/// The device that has to be waited for, and for what.
+fn turn_of(command: &Command) -> Option<(&Target, Work)> {
+    if let Command::ReadPower(target) = command {
+        Some((target, Work::Read))
+    } else if let Command::PowerOff { target, .. } | Command::PowerOn { target, .. } = command {
+        Some((target, Work::Switch))
+    } else {
+        None
+    }
+}
+
 fn touches_nova(command: &Command) -> bool {
-    !matches!(command, Command::PowerOff { .. } | Command::RunHook(_))
+    !matches!(
+        command,
+        Command::PowerOff { .. } | Command::PowerOn { .. } | Command::RunHook(_)
+    )
 }
 
 /// The observation of a command whose call could not even begin.

@@ -171,6 +171,9 @@ fn fault(observation: &Observation) -> Option<&Fault> {
     | Observation::PowerOff {
         result: Err(fault), ..
     }
+    | Observation::PowerOn {
+        result: Err(fault), ..
+    }
     | Observation::ServiceUpdated(Err(fault))
     | Observation::Inventory(Err(fault))
     | Observation::Lists(Err(fault))

@@ -79,6 +79,10 @@ fn fencing(r: &mut Reader<'_>, has_device: bool, d: Policy) -> Policy {
         .choice(G, "mode", &["engine", "external", "dry-run"])
         .default(default)
         .get();
+    let power_on = r
+        .choice(G, "after_recovery", &["leave_off", "power_on"])
+        .default("leave_off")
+        .get();
     Policy {
         fencing: match mode {
             "engine" => FencingMode::Engine,
@@ -86,6 +90,12 @@ fn fencing(r: &mut Reader<'_>, has_device: bool, d: Policy) -> Policy {
             _ => FencingMode::External,
         },
         fencing_stopped: !r.bool(G, "enabled").default(true).get(),
+        power_on_after_recovery: power_on == "power_on",
+        power_on_delay: r
+            .seconds(G, "power_on_delay")
+            .default(d.power_on_delay)
+            .range(LONG)
+            .get(),
         episode_deadline: r
             .seconds(G, "episode_deadline")
             .default(d.episode_deadline)

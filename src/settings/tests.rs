@@ -78,6 +78,19 @@ fn every_problem_is_told_at_once_with_its_line() {
 }
 
 #[test]
+fn i07_a_host_is_given_its_power_back_only_if_that_is_asked_for() {
+    let on = |text: &str| read(text).map(|settings| settings.policy.power_on_after_recovery);
+    assert!(!on("").unwrap());
+    assert!(!on("[fencing]\nafter_recovery = leave_off\n").unwrap());
+    assert!(on("[fencing]\nafter_recovery = power_on\n").unwrap());
+    let error = on("[fencing]\nafter_recovery = yes\n").unwrap_err().to_string();
+    assert!(
+        error.contains("test.conf:2") && error.contains("after_recovery") && error.contains("leave_off"),
+        "{error}"
+    );
+}
+
+#[test]
 fn a_cloud_is_reached_as_the_privileged_user_or_as_the_one_of_keystone_authtoken() {
     let authtoken = "[keystone_authtoken]\nauth_url = http://k/v3\nusername = masakari\npassword = p\n\
                      project_name = service\nuser_domain_name = Default\nproject_domain_name = Default\n";

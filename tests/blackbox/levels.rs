@@ -122,6 +122,58 @@ async fn row07_with_every_level_dead_it_is_held_and_goes_on_when_one_is_repaired
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn i07_a_host_gets_its_power_back_after_its_recovery_if_this_had_switched_it_off() {
+    for (hung, name) in [
+        (true, "its kernel hung"),
+        (false, "it had lost its power by itself"),
+    ] {
+        let stage = Stage::set(quick_region(4)).await;
+        stage.protect().await;
+        let servers = stage.boot(HOST, 3);
+        let region = stage.sandbox.region();
+        if hung {
+            region.link_loss(HOST).unwrap();
+        } else {
+            region.power_loss(HOST).unwrap();
+        }
+        let notification = stage.report(HOST).await;
+        let policy = Policy {
+            power_on_after_recovery: true,
+            enable_after_return: Some(Duration::from_secs(1)),
+            ..quick_policy()
+        };
+        let engine = stage
+            .engine_fenced(stage.store.clone(), policy, topology(&stage))
+            .await;
+        stage.until_finished(notification, LIMIT).await;
+        if hung {
+            region.link_restore(HOST).unwrap();
+        } else {
+            let looks = region.requests().count("os-services");
+            until("the engine to look for its return", LIMIT, async || {
+                region.requests().count("os-services") >= looks + 4
+            })
+            .await;
+            assert!(!region.host(HOST).unwrap().power, "{name}");
+            region.power_on(HOST).unwrap();
+        }
+        until("the host to be back in service", LIMIT, async || {
+            let host = region.host(HOST).unwrap();
+            host.power && host.enabled && !host.forced_down
+        })
+        .await;
+        let told = story(&stage, notification).await;
+        assert_eq!(
+            told.contains(&format!("powering on {HOST}")),
+            hung,
+            "{name}: {told}"
+        );
+        stage.assert_each_exactly_once(&servers, HOST);
+        engine.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn dry_run_switches_nothing_off_and_evacuates_nothing() {
     let stage = Stage::set(quick_region(3)).await;
     stage.protect().await;

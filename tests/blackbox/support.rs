@@ -66,6 +66,7 @@ pub(crate) fn quick_policy() -> Policy {
         power_off_limit: Duration::from_secs(5),
         heartbeat_poll: Duration::from_secs(1),
         heartbeat_stale: Duration::from_secs(2),
+        power_on_delay: Duration::from_secs(1),
         guards: quick_guards(),
         ..Policy::default()
     }

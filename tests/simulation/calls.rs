@@ -172,6 +172,10 @@ impl World {
                 target: target.clone(),
                 result: self.order_off(host, target),
             },
+            Command::PowerOn { target, .. } => Observation::PowerOn {
+                target: target.clone(),
+                result: self.order_on(host, target),
+            },
             Command::UpdateService { update, .. } => {
                 let result = self.nova.update_service(host, update, self.now);
                 note!(self, "effect: {update:?} of host {host}: {result:?}");
@@ -401,6 +405,20 @@ impl World {
         }
     }
 
+    fn order_on(&mut self, host: HostIx, target: &Target) -> Result<(), Fault> {
+        note!(self, "host {host} is told to power on by {target}");
+        self.stats.power_ons += 1;
+        match self.machines[host].bmc {
+            Bmc::Dead if !devices::is_outlet(target) => Err(fault(Some(503), false)),
+            Bmc::Deaf if !devices::is_outlet(target) => Ok(()),
+            Bmc::Truth | Bmc::OffOnce | Bmc::Unknown | Bmc::Dead | Bmc::Deaf => {
+                let delay = self.rng.between(500, 9_000);
+                self.after(delay, Event::Boot { host });
+                Ok(())
+            }
+        }
+    }
+
     pub(crate) fn inventory_servers(&mut self, owner: Owner, migrations: Vec<Migration>) {
         let servers = self.nova.servers_on(self.journal.recs[owner.rec].host);
         let delay = self.rng.between(5, 400);
@@ -498,7 +516,11 @@ impl World {
 fn touches_nova(command: &Command) -> bool {
     !matches!(
         command,
-        Command::CountHosts | Command::LearnLevels | Command::ReadPower(_) | Command::PowerOff { .. }
+        Command::CountHosts
+            | Command::LearnLevels
+            | Command::ReadPower(_)
+            | Command::PowerOff { .. }
+            | Command::PowerOn { .. }
     )
 }
 
@@ -525,6 +547,10 @@ fn failed(command: &Command, started: Elapsed, fault: Fault) -> Observation {
             result: Err(fault),
         },
         Command::PowerOff { target, .. } => Observation::PowerOff {
+            target: target.clone(),
+            result: Err(fault),
+        },
+        Command::PowerOn { target, .. } => Observation::PowerOn {
             target: target.clone(),
             result: Err(fault),
         },

@@ -256,6 +256,7 @@ impl World {
             flows: self.hooking.flows.clone(),
             join_aggregates: self.journal.reserve.join,
             enable_after_return: self.journal.reserve.enable_after,
+            power_on_after_recovery: self.weather.more.power_on,
             guards: self.weather.storms.rules(),
             ..Policy::default()
         };

@@ -68,8 +68,29 @@ impl World {
             Command::PowerOff { .. } => {
                 self.check_said_no(host, "told to power off");
             }
+            Command::PowerOn { .. } => self.check_power_on(host),
             Command::ReadLists { .. } => self.journal.recs[owner.rec].lists += 1,
             _ => {}
+        }
+    }
+
+    /// Nothing is powered on in the middle of an evacuation (I7).
+    fn check_power_on(&mut self, host: HostIx) {
+        let of_it = |job: &&crate::world::Job| {
+            let record = job
+                .record
+                .and_then(|id| self.nova.migrations.iter().find(|row| row.id == id));
+            let alive = job.dest.is_some_and(|(dest, life)| {
+                let machine = &self.machines[dest];
+                machine.powered && machine.life == life
+            });
+            !job.over && alive && record.is_some_and(|row| row.source == host)
+        };
+        if let Some(job) = self.jobs.iter().find(of_it) {
+            let server = job.server;
+            self.violate(format!(
+                "host {host} is powered on while server {server} is being rebuilt (I7)"
+            ));
         }
     }
 

@@ -15,6 +15,8 @@ pub(crate) enum Worst {
 #[expect(clippy::struct_excessive_bools, reason = "each is drawn for itself")]
 #[derive(Clone, Debug)]
 pub(crate) struct More {
+    /// Hosts that a recovery has switched off are powered on after it.
+    pub power_on: bool,
     /// The engine dies at exactly this call; 0 for never.
     pub crash_at_call: u64,
     pub crash_after_call: bool,
@@ -83,6 +85,7 @@ impl More {
         let jump = i64::try_from(rng.between(60, 7_200)).unwrap();
         let outlets = rng.percent(40) && !calm;
         Self {
+            power_on: seed % 4 == 1,
             crash_at_call,
             crash_after_call,
             crash_at_answer,

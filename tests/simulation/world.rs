@@ -204,6 +204,7 @@ pub(crate) struct Stats {
     pub asked_again: u64,
     pub not_sent: u64,
     pub late_effects: u64,
+    pub power_ons: u64,
     pub dead_destinations: u64,
     pub lost_casts: u64,
     pub words: u64,
@@ -231,6 +232,7 @@ impl Stats {
         self.asked_again += other.asked_again;
         self.not_sent += other.not_sent;
         self.late_effects += other.late_effects;
+        self.power_ons += other.power_ons;
         self.dead_destinations += other.dead_destinations;
         self.lost_casts += other.lost_casts;
         self.words += other.words;
@@ -259,6 +261,7 @@ impl Stats {
                 ("evacuations asked for again", self.asked_again),
                 ("calls not sent", self.not_sent),
                 ("late effects", self.late_effects),
+                ("hosts powered on", self.power_ons),
                 ("dead destinations", self.dead_destinations),
                 ("lost casts", self.lost_casts),
                 ("operators' doings", self.words),

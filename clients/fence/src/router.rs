@@ -139,18 +139,6 @@ impl Fencers {
         place.acquire_owned().await.ok()
     }
 
-    /// Powers a host on by one of its devices. To be asked of a host that was read off, and of no other.
-    ///
-    /// # Errors
-    ///
-    /// As for [`Fencer::power_off`].
-    #[instrument(name = "fence::power_on", skip_all, fields(host = %host, device = %target), err(level = "debug"))]
-    pub async fn power_on(&self, host: &str, target: &Target, reason: &str) -> Result<(), CallError> {
-        let (device, plug) = self.device(host, target)?;
-        let call = device.power_on(&plug, reason);
-        self.audited(host, target, "power_on", reason, call).await
-    }
-
     /// A power command, with its lines in the log: the first before it is sent, so that none is without a line.
     async fn audited(
         &self,
@@ -269,6 +257,13 @@ impl Fencer for Fencers {
         let (device, plug) = self.device(host, target)?;
         let call = device.power_off(&plug, reason);
         self.audited(host, target, "power_off", reason, call).await
+    }
+
+    #[instrument(name = "fence::power_on", skip_all, fields(host = %host, device = %target), err(level = "debug"))]
+    async fn power_on(&self, host: &str, target: &Target, reason: &str) -> Result<(), CallError> {
+        let (device, plug) = self.device(host, target)?;
+        let call = device.power_on(&plug, reason);
+        self.audited(host, target, "power_on", reason, call).await
     }
 }
 

@@ -29,6 +29,7 @@ mod moving;
 mod off_word;
 mod pace;
 mod plan;
+mod powering_on;
 mod preparing;
 mod records;
 mod reenable;
@@ -49,6 +50,7 @@ pub use fence::{Fence, OffIntent, Order};
 pub use guarding::{GuardTrack, Waiting};
 pub use method::{Route, Way};
 pub use moves::{End, Lock, Move, MoveStep, Preparation, RestorationCall, RestorationKind, Was, WrittenOff};
+pub use powering_on::PowerOn;
 pub use reserve::{Joining, Reserve, Taken, TakenEnd, TakenStep};
 pub use service::{Put, ServiceTrack};
 
@@ -175,6 +177,9 @@ pub struct HostRecovery {
     /// What came of the guards.
     #[serde(default)]
     pub guard: GuardTrack,
+    /// What was done to give the host its power back.
+    #[serde(default)]
+    pub power_on: PowerOn,
     /// The instances. Kept row by row beside the head.
     #[serde(skip)]
     pub moves: BTreeMap<ServerId, Move>,
@@ -218,6 +223,7 @@ impl HostRecovery {
             hooks: HookTrack::default(),
             deadline_from: Elapsed::ZERO,
             guard: GuardTrack::default(),
+            power_on: PowerOn::default(),
             moves: BTreeMap::new(),
             asks: Asks::default(),
             pulse: None,
@@ -390,6 +396,7 @@ impl HostRecovery {
                 result,
             } => self.power_read(&target, (started, waited), result, now, record),
             Observation::PowerOff { target, result } => self.power_off_answered(&target, result, now, record),
+            Observation::PowerOn { target, result } => self.power_on_answered(&target, result, now, record),
             Observation::ServiceUpdated(result) => self.service_updated(result, now, record),
             Observation::Inventory(result) => self.inventory_taken(result, now, record),
             Observation::Lists(result) => self.lists_read(result, now, record),
@@ -454,6 +461,7 @@ impl HostRecovery {
             Command::LearnLevels => self.asks.levels = None,
             Command::ReadPower(target) => self.power_not_asked(target),
             Command::PowerOff { target, .. } => self.power_off_not_sent(target),
+            Command::PowerOn { .. } => self.power_on.not_sent(),
             Command::UpdateService { .. } => self.service.not_sent(),
             Command::TakeInventory => self.asks.inventory = None,
             Command::ReadLists { .. } => self.asks.lists = None,

@@ -144,6 +144,13 @@ pub struct Policy {
     /// How long a recovered host must have been up before its service is enabled again; `None` leaves that to a person.
     #[serde(default)]
     pub enable_after_return: Option<Duration>,
+    /// Whether a host that a recovery has switched off is powered on again after it.
+    #[serde(default)]
+    pub power_on_after_recovery: bool,
+    /// How long it is shown to be off before that. Recoveries of other hosts may be waiting for a rebuild on this one, and give
+    /// it up when they see that this one is off (R10); nothing tells them afterwards.
+    #[serde(default = "power_on_delay")]
+    pub power_on_delay: Duration,
 
     // --- guards
     /// See [`GuardPolicy`].
@@ -164,6 +171,10 @@ fn reserved_wait() -> Duration {
 
 fn reserved_up_limit() -> Duration {
     Duration::from_mins(1)
+}
+
+fn power_on_delay() -> Duration {
+    Duration::from_mins(3)
 }
 
 impl Default for Policy {
@@ -211,6 +222,8 @@ impl Default for Policy {
             reserved_wait: reserved_wait(),
             reserved_up_limit: reserved_up_limit(),
             enable_after_return: None,
+            power_on_after_recovery: false,
+            power_on_delay: power_on_delay(),
             guards: GuardPolicy::default(),
             episode_deadline: Duration::from_mins(10),
             fence_retry: Duration::from_mins(1),

@@ -310,6 +310,7 @@ impl ProcessRecovery {
             | Observation::OrderRefused
             | Observation::Power { .. }
             | Observation::PowerOff { .. }
+            | Observation::PowerOn { .. }
             | Observation::FencingStopped(_)
             | Observation::Levels(_)
             | Observation::Inventory(_)

@@ -399,6 +399,7 @@ impl VmRecovery {
             | Observation::OrderRefused
             | Observation::Power { .. }
             | Observation::PowerOff { .. }
+            | Observation::PowerOn { .. }
             | Observation::FencingStopped(_)
             | Observation::Levels(_)
             | Observation::ServiceUpdated(_)

@@ -70,4 +70,11 @@ pub trait Fencer: Send + Sync {
     ///
     /// As for [`Fencer::read_power`]; after a time-out the request may still take effect.
     async fn power_off(&self, host: &str, target: &Target, reason: &str) -> Result<(), CallError>;
+
+    /// Asks for power. To be asked of a host that was read off, and of no other.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Fencer::power_off`].
+    async fn power_on(&self, host: &str, target: &Target, reason: &str) -> Result<(), CallError>;
 }

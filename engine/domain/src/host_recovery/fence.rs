@@ -154,7 +154,15 @@ impl Fence {
         self.current().map_or(&[], |level| level.devices.as_slice())
     }
 
-    fn index_of(&self, target: &Target) -> Option<usize> {
+    /// Its switches.
+    pub(super) fn targets(&self) -> Vec<Target> {
+        self.devices()
+            .iter()
+            .map(|device| device.target.clone())
+            .collect()
+    }
+
+    pub(super) fn index_of(&self, target: &Target) -> Option<usize> {
         self.devices().iter().position(|device| device.target == *target)
     }
 

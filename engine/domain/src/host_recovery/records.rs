@@ -41,6 +41,7 @@ impl HostRecovery {
             }
         };
         self.no_trouble(Topic::Lists);
+        self.evacuations_seen(&read);
         self.asks.evacuations_not_before = now.elapsed.plus(self.pause_after(read.started, now));
         self.asks.evacuations_seen = self.asks.evacuations_seen.max(Some(read.started));
         let mut records: BTreeMap<ServerId, Vec<&Migration>> = BTreeMap::new();

@@ -295,6 +295,9 @@ impl HostRecovery {
         if self.proof.as_ref().is_some_and(|proof| !proof.is_confirmed()) {
             self.want_proof(now, commands);
         }
+        if record.life.is_none() {
+            self.act_powering_on(now, record, commands);
+        }
         let Some(seen) = self.service.seen.as_ref() else {
             return;
         };
@@ -349,6 +352,8 @@ impl HostRecovery {
     pub(super) fn superseded(&mut self, now: Now, record: &mut Record) {
         if self.stage == Stage::Returning {
             self.service.clearing = false;
+            // Its new recovery may want it off.
+            self.power_on.over = true;
             self.begin_again_with_service(now);
             record.head = true;
         }

@@ -20,6 +20,7 @@ mod looking;
 mod off_words;
 mod pacing;
 mod planning;
+mod powering_on;
 mod properties;
 mod reserving;
 mod restoring;

@@ -13,6 +13,7 @@ impl HostRecovery {
         self.service.forget_answers();
         self.hooks.forget_answers();
         self.reserve.forget_answers();
+        self.power_on.forget_answers();
         // Nobody has looked since the last owner did: others must not count on the proof before somebody has.
         self.renew_proof(record, Proof::forget);
         record.head |= self.proof.is_some();

@@ -98,6 +98,13 @@ pub enum Command {
         /// For its own log.
         reason: String,
     },
+    /// Tell one of them to give the host its power back.
+    PowerOn {
+        /// Which.
+        target: Target,
+        /// For its own log.
+        reason: String,
+    },
     /// Change the host's service record.
     UpdateService {
         /// Nova's id of the record.
@@ -173,6 +180,7 @@ impl Command {
             | Self::ReadServer(_) => false,
             Self::Reserve(call) => call.is_write(),
             Self::PowerOff { .. }
+            | Self::PowerOn { .. }
             | Self::UpdateService { .. }
             | Self::Lock { .. }
             | Self::Unlock(_)
@@ -202,6 +210,7 @@ impl Command {
             | Self::LearnLevels
             | Self::ReadPower(_)
             | Self::PowerOff { .. }
+            | Self::PowerOn { .. }
             | Self::UpdateService { .. }
             | Self::TakeInventory
             | Self::ReadLists { .. }
@@ -221,6 +230,7 @@ impl Command {
             Self::LearnLevels => "learn levels",
             Self::ReadPower(_) => "read power",
             Self::PowerOff { .. } => "power off",
+            Self::PowerOn { .. } => "power on",
             Self::UpdateService { .. } => "update service",
             Self::TakeInventory => "take inventory",
             Self::ReadLists { .. } => "read lists",

@@ -104,6 +104,13 @@ pub enum Observation {
         /// The answer.
         result: Result<(), Fault>,
     },
+    /// Answer to [`Command::PowerOn`].
+    PowerOn {
+        /// Which device.
+        target: Target,
+        /// The answer.
+        result: Result<(), Fault>,
+    },
     /// Answer to [`Command::UpdateService`].
     ServiceUpdated(Result<Service, Fault>),
     /// Answer to [`Command::TakeInventory`].

@@ -18,7 +18,7 @@ const LOOKED: Duration = Duration::from_millis(300);
 
 impl HostRecovery {
     /// How a device of the current level does.
-    pub(super) fn post(&mut self, index: usize) -> &mut Post {
+    pub(in super::super) fn post(&mut self, index: usize) -> &mut Post {
         self.asks.posts.entry(index).or_default()
     }
 
@@ -61,6 +61,7 @@ impl HostRecovery {
             self.fence.saw_off(target, started);
         }
         let dated = DatedReading { started, reading };
+        self.power_read_while_returning(index, &dated, now, record);
         if self.proof.is_some() {
             self.power_read_after_proof(index, &dated, now, record);
         } else if self.stage == Stage::Fencing {

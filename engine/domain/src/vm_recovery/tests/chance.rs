@@ -107,6 +107,7 @@ impl Facts {
             | Observation::OrderRefused
             | Observation::Power { .. }
             | Observation::PowerOff { .. }
+            | Observation::PowerOn { .. }
             | Observation::FencingStopped(_)
             | Observation::Levels(_)
             | Observation::ServiceUpdated(_)
