@@ -296,7 +296,7 @@ impl HostRecovery {
         };
         if write {
             if fault.maybe_done {
-                taken.loosen();
+                taken.not_answered();
             }
             taken.call_answered();
         }

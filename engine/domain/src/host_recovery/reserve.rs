@@ -113,6 +113,8 @@ impl Taken {
     }
 
     pub(super) fn intend(&mut self, now: Elapsed) {
+        // An answer that comes twice ends the wait for one that has not come.
+        self.loosen();
         self.asked = true;
         self.call = Some(Put {
             at: now,
@@ -124,6 +126,11 @@ impl Taken {
         if let Some(call) = &mut self.call {
             call.answered = true;
         }
+    }
+
+    /// A change of it will not be answered, and may yet take effect: the last one, or one before it.
+    pub(super) fn not_answered(&mut self) {
+        self.loose = self.call.map(|call| call.at);
     }
 
     /// Its last change has not been answered, and may have taken effect.

@@ -320,7 +320,11 @@ impl HostRecovery {
             return;
         }
         // The host has failed again: its new recovery has put its own mark in the place of ours.
-        let theirs = reason_of(seen).contains(MARKED) && !reason_of(seen).contains(&self.mark());
+        let reason = reason_of(seen);
+        // A process recovery's call may come late, and puts its mark in the place of ours too.
+        let of_a_process = reason.starts_with(&self.policy.process_disable_reason)
+            && self.policy.process_disable_reason != self.policy.host_disable_reason;
+        let theirs = reason.contains(MARKED) && !reason.contains(&self.mark()) && !of_a_process;
         if self.service.marked && theirs {
             self.over_and_closed("it has failed again, and a new recovery sees to it", record);
             return;

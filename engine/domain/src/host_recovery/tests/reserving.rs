@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::bed::{Bed, HOST, evacuation, fault, id, server, timeout};
+use super::bed::{Bed, HOST, evacuation, fault, id, server, timeout, unavailable};
 use crate::entity::notification::NotificationStatus;
 use crate::entity::segment::RecoveryMethod;
 use crate::fault::{Fault, FaultClass};
@@ -653,6 +653,25 @@ fn r5_an_unanswered_enable_is_waited_for_before_the_host_is_given_back() {
         !bed.reserve_calls().is_empty(),
         "looked at once it cannot take effect any more"
     );
+}
+
+#[test]
+fn r5_an_answer_that_comes_twice_does_not_hide_an_enable_that_is_never_answered() {
+    let mut bed = planned(RecoveryMethod::ReservedHost, vec![server(1)]);
+    bed.surveyed(vec![spare(1, Some(8))]);
+    bed.looked(1, false, None);
+    // The look that made us enable it, once more; then one of the two enables that are under way is lost.
+    bed.looked(1, false, None);
+    let asked = bed.at;
+    bed.say(Word::Reject);
+    bed.status_set(1, Err(unavailable()));
+    bed.status_set(1, Err(timeout()));
+    bed.over(vec![server(1)]);
+    while bed.at < asked + 79_000 {
+        bed.pass(1_000);
+        assert!(bed.reserve_calls().is_empty(), "at {}", bed.at);
+        assert_eq!(bed.taken(1), Some(TakenStep::Returning));
+    }
 }
 
 /// The owner dies after the n-th decision; what it had asked for has been done, and nobody has heard of it.

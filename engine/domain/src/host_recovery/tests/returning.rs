@@ -165,6 +165,19 @@ fn a_host_that_fails_again_is_left_to_its_new_recovery_once_that_has_put_its_mar
 }
 
 #[test]
+fn r22_a_process_recoverys_mark_is_no_new_host_recovery() {
+    let mut bed = returning();
+    bed.state.service.marked = true;
+    // Its call was late by half a minute.
+    bed.service.disabled_reason = Some("Masakari detected process failed. [tachi another]".into());
+    bed.tick(5_000).service();
+    assert_eq!((bed.record.life, bed.state.stage), (None, Stage::Returning));
+    bed.at += 10_000;
+    bed.beats();
+    assert!(bed.clears(), "{:?}", bed.commands);
+}
+
+#[test]
 fn what_ends_the_moves_does_not_hand_the_host_back_in_the_same_write() {
     let mut bed = Bed::engine().proven();
     bed.forced_down();
