@@ -13,7 +13,7 @@ pub(crate) use audit::{AuditCommand, AuditShowArgs, AuditVerifyArgs};
 pub(crate) use fence::{FenceCheckArgs, FenceCommand, FenceHostArgs, FenceSwitchArgs};
 pub(crate) use recovery::{
     ListFormat, RecoveryCommand, RecoveryListArgs, RecoveryShowArgs, RetryArgs, ShowFormat, StateWord,
-    WordArgs, WordsArgs,
+    VouchArgs, WordArgs, WordsArgs,
 };
 pub(crate) use status::{HostCommand, HostReturnArgs, StatusArgs, StatusCommand, UpgradeCommand};
 

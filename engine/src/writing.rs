@@ -145,10 +145,20 @@ fn proof_of(proof: &Proof, owner: &str, host: &str, wall: Timestamp) -> ProofWri
             notification,
             still_at,
             evidence,
+            person: None,
         } => (
             "notification",
             format!("notification {notification}"),
             json!({ "host_status": "NORMAL", "nova_silent_at_ms": still_at.millis(), "fence": evidence }),
+        ),
+        Basis::Word {
+            still_at,
+            person: Some(person),
+            ..
+        } => (
+            "operator",
+            person.clone(),
+            json!({ "nova_silent_at_ms": still_at.millis() }),
         ),
     };
     let evidence = json!({ "sentence": proof.sentence(host), "detail": evidence });

@@ -20,6 +20,11 @@ pub(crate) enum RecoveryCommand {
     Approve(WordsArgs),
     /// The same as abort, said of a recovery that is held
     Reject(WordsArgs),
+    /// Vouch for a host's being off when none of its devices can say so; its instances are then evacuated
+    ///
+    /// Say this only of a host that you have seen without power. If it runs, its instances run twice and their disks are
+    /// destroyed. It is not believed if a device says that the host is on, or if Nova hears it.
+    Vouch(VouchArgs),
 }
 
 /// `tachi recovery list`.
@@ -130,6 +135,21 @@ pub(crate) struct WordArgs {
     /// Why, for the record
     #[arg(long, value_name = "TEXT")]
     pub(crate) reason: Option<String>,
+}
+
+/// A person's word that a host is off.
+#[derive(Debug, Args)]
+pub(crate) struct VouchArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+    /// The recovery's id, as `tachi recovery list` shows it
+    pub(crate) recovery: RecoveryId,
+    /// The host that has no power: its name, as a check against the wrong id
+    #[arg(long, value_name = "HOST")]
+    pub(crate) off: String,
+    /// What was done and seen, for the record: `both power cords pulled, rack 7`
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: String,
 }
 
 /// A word about a recovery that is held, or about all that a lost failure domain holds.

@@ -5,13 +5,13 @@ mod list;
 mod show;
 mod story;
 
-use tachi_domain::recovery::Word;
+use tachi_domain::recovery::{RecoveryKind, Word};
 use tachi_engine::ports::operator::{Retried, Said};
 use tachi_engine::ports::{OperatorDesk as _, Roll as _};
 
 use super::status::roll;
 use super::{Failure, command_settings};
-use crate::cli::{RecoveryCommand, RetryArgs, WordArgs, WordsArgs};
+use crate::cli::{RecoveryCommand, RetryArgs, VouchArgs, WordArgs, WordsArgs};
 use crate::wiring::Base;
 use crate::{out, wiring};
 
@@ -26,6 +26,7 @@ pub(crate) async fn run(command: RecoveryCommand) -> Result<u8, Failure> {
         RecoveryCommand::Approve(args) => Box::pin(say_of(args, Word::Approve, "approve")).await,
         RecoveryCommand::Abort(args) => say(args, Word::Reject, "abort").await,
         RecoveryCommand::Reject(args) => Box::pin(say_of(args, Word::Reject, "reject")).await,
+        RecoveryCommand::Vouch(args) => vouch(args).await,
     }
 }
 
@@ -85,6 +86,46 @@ async fn say(args: WordArgs, word: Word, said_as: &str) -> Result<u8, Failure> {
             args.recovery
         ))),
     }
+}
+
+/// Refuses what is about another host: the word of the wrong one destroys disks.
+async fn vouch(args: VouchArgs) -> Result<u8, Failure> {
+    let VouchArgs {
+        config,
+        recovery,
+        off,
+        reason,
+    } = args;
+    if reason.trim().is_empty() {
+        return Err(Failure::usage("--reason: write what was done and seen"));
+    }
+    let settings = command_settings(&config)?;
+    let base = wiring::existing(&settings).await?;
+    let story = base
+        .store
+        .story(recovery)
+        .await
+        .map_err(|error| Failure::new("reading the recovery", error))?;
+    let Some(summary) = story.map(|story| story.summary) else {
+        return Err(unknown(recovery));
+    };
+    if summary.kind != RecoveryKind::Host {
+        return Err(Failure::told(format!(
+            "recovery {recovery} is not about a dead host: there is nothing to vouch for"
+        )));
+    }
+    if summary.host != off {
+        return Err(Failure::told(format!(
+            "recovery {recovery} is about host {}, not {off}: nothing was written",
+            summary.host
+        )));
+    }
+    let args = WordArgs {
+        config,
+        recovery,
+        reason: Some(reason),
+    };
+    say(args, Word::HostIsOff, "vouch").await
 }
 
 async fn retry(args: RetryArgs) -> Result<u8, Failure> {

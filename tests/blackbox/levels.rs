@@ -174,6 +174,72 @@ async fn i07_a_host_gets_its_power_back_after_its_recovery_if_this_had_switched_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn r17_an_operator_vouches_for_a_host_of_which_no_device_can_tell() {
+    let stage = Stage::set(quick_region(4)).await;
+    stage.protect().await;
+    let servers = stage.boot(HOST, 3);
+    let region = stage.sandbox.region();
+    // Its BMC has died with it.
+    region.power_loss(HOST).unwrap();
+    region
+        .maas_query(HOST, PowerQuery::Fails { status: 503 })
+        .unwrap();
+    let notification = stage.report(HOST).await;
+    let maas = tachi_fence::MaasOptions::new(stage.sandbox.urls().maas, stage.sandbox.maas_api_key().into());
+    let engine = stage
+        .engine_fenced(stage.store.clone(), quick_policy(), Topology::of_maas(maas))
+        .await;
+    let held_by = async |words: &str| {
+        let (_, message) = stage.status(notification).await;
+        message.is_some_and(|text| text.starts_with("held: ") && text.contains(words))
+    };
+    until("it to be held", LIMIT, async || held_by("503").await).await;
+    let recovery = stage.store.recoveries(false).await.unwrap()[0].id.to_string();
+    let conf = stage.conf();
+    let vouch = |host: &str| {
+        let args = [
+            "recovery",
+            "vouch",
+            &recovery,
+            "--off",
+            host,
+            "--reason",
+            "cords pulled",
+            "--config-file",
+            conf.to_str().unwrap(),
+        ];
+        tokio::task::block_in_place(|| Stage::command(&args))
+    };
+    let (code, _, err) = vouch("compute-002");
+    assert!(
+        code == 1 && err.contains("is about host compute-001"),
+        "{code} {err}"
+    );
+    // A device that says "on" gainsays it.
+    let on = PowerQuery::Says { state: "on".into() };
+    region.maas_query(HOST, on).unwrap();
+    assert_eq!(vouch(HOST).0, 0);
+    until("the word to be gainsaid", LIMIT, async || {
+        held_by("vouches").await
+    })
+    .await;
+    assert_eq!(region.requests().count("#evacuate"), 0);
+    region
+        .maas_query(HOST, PowerQuery::Fails { status: 503 })
+        .unwrap();
+    assert_eq!(vouch(HOST).0, 0);
+    stage.until_finished(notification, LIMIT).await;
+    stage.assert_each_exactly_once(&servers, HOST);
+    assert_eq!(region.requests().count("POST /MAAS"), 0, "nothing was ordered");
+    let told = story(&stage, notification).await;
+    assert!(
+        told.contains("is off by the word of") && told.contains("cords pulled"),
+        "{told}"
+    );
+    engine.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn dry_run_switches_nothing_off_and_evacuates_nothing() {
     let stage = Stage::set(quick_region(3)).await;
     stage.protect().await;

@@ -1,7 +1,7 @@
 //! What must hold at the moment of a call, read from the machines, Nova and the journal.
 
 use tachi_domain::policy::FencingMode;
-use tachi_domain::recovery::Command;
+use tachi_domain::recovery::{Command, Word};
 
 use crate::journal::{RecIx, Write};
 use crate::mishap::Mishap;
@@ -115,7 +115,8 @@ impl World {
         self.check_reported(owner, host);
         let machine = &self.machines[host];
         let up_for = self.now - machine.on_since;
-        let word = self.weather.mode == FencingMode::External;
+        let word = self.weather.mode == FencingMode::External
+            || self.journal.recs[owner.rec].words.contains(&Word::HostIsOff);
         // A word holds while the heartbeat stands still; a returning host needs so long to its first one, and to the look at it.
         let allowed = if word { READING + 90_000 } else { READING };
         if machine.powered && up_for > allowed {

@@ -82,6 +82,7 @@ mishaps! {
     HostEdited => "operator puts the host on maintenance",
     Approved => "operator approves",
     Rejected => "operator rejects",
+    Vouched => "operator vouches for a host's being off",
     InstanceDeleted => "owner deletes an instance",
     VmReport => "instance fails and is reported",
     ProcessReport => "process fails and is reported",

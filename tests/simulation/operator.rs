@@ -39,8 +39,13 @@ impl World {
                 self.journal.maintenance.insert(0);
             }
             3 | 4 if rec < self.journal.recs.len() => {
-                self.mishap(Mishap::Approved);
-                self.journal.say(rec, Word::Approve, self.now);
+                let host = self.journal.recs[rec].host;
+                if !self.machines[host].powered && self.rng.percent(30) {
+                    self.vouch(rec);
+                } else {
+                    self.mishap(Mishap::Approved);
+                    self.journal.say(rec, Word::Approve, self.now);
+                }
             }
             5 if rec < self.journal.recs.len() && self.rng.percent(30) => {
                 self.mishap(Mishap::Rejected);
@@ -54,6 +59,12 @@ impl World {
             self.journal.segment_enabled,
             self.journal.maintenance
         );
+    }
+
+    /// Somebody has looked: the host has no power.
+    fn vouch(&mut self, rec: RecIx) {
+        self.mishap(Mishap::Vouched);
+        self.journal.say(rec, Word::HostIsOff, self.now);
     }
 
     fn clear_up(&mut self) {
@@ -129,7 +140,13 @@ impl World {
                         self.failed.insert(host);
                         self.ever_failed.insert(host);
                         self.power_off(host, "as the message asks");
-                        self.journal.say(rec, Word::Approve, self.now);
+                        if hold.kind == HoldKind::Fence && self.rng.percent(30) {
+                            // Nobody has repaired the controller: the cords are pulled.
+                            self.machines[host].bmc = self.weather.bmc;
+                            self.vouch(rec);
+                        } else {
+                            self.journal.say(rec, Word::Approve, self.now);
+                        }
                     } else {
                         self.journal.say(rec, Word::Reject, self.now);
                     }

@@ -289,7 +289,8 @@ impl World {
     }
 
     fn approved(&self, rec: RecIx) -> bool {
-        self.journal.recs[rec].words.contains(&Word::Approve)
+        let words = &self.journal.recs[rec].words;
+        words.contains(&Word::Approve) || words.contains(&Word::HostIsOff)
     }
 
     /// A host is about to be ordered off: everything that was to be seen must have been looked at.

@@ -38,6 +38,7 @@ mod reserving;
 mod restoration;
 mod service;
 mod settle;
+mod vouching;
 mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -53,6 +54,7 @@ pub use moves::{End, Lock, Move, MoveStep, Preparation, RestorationCall, Restora
 pub use powering_on::PowerOn;
 pub use reserve::{Joining, Reserve, Taken, TakenEnd, TakenStep};
 pub use service::{Put, ServiceTrack};
+pub use vouching::Vouch;
 
 use crate::entity::notification::NotificationStatus;
 use crate::entity::segment::RecoveryMethod;
@@ -180,6 +182,9 @@ pub struct HostRecovery {
     /// What was done to give the host its power back.
     #[serde(default)]
     pub power_on: PowerOn,
+    /// A person vouches for its being off, and it is not yet known whether that can be believed.
+    #[serde(default)]
+    pub vouch: Option<Vouch>,
     /// The instances. Kept row by row beside the head.
     #[serde(skip)]
     pub moves: BTreeMap<ServerId, Move>,
@@ -224,6 +229,7 @@ impl HostRecovery {
             deadline_from: Elapsed::ZERO,
             guard: GuardTrack::default(),
             power_on: PowerOn::default(),
+            vouch: None,
             moves: BTreeMap::new(),
             asks: Asks::default(),
             pulse: None,

@@ -1,8 +1,8 @@
 //! Proofs that a host is off: the one thing an evacuation cannot be commanded without.
 //!
 //! A [`Proof`] has no public constructor. It comes into being in two ways only: from two readings of power controllers
-//! (`Proof::from_level`), or, in mode `external`, from a notification's word (`Proof::from_word`); both are private to
-//! this crate, and so is reading one back from the journal.
+//! (`Proof::from_level`), or from a word (`Proof::from_word`): a notification's in mode `external`, a person's in mode `engine`; both
+//! are private to this crate, and so is reading one back from the journal.
 
 use std::time::Duration;
 
@@ -66,6 +66,8 @@ pub enum Basis {
         still_at: Elapsed,
         /// What a reporter knows of the fence.
         evidence: Option<Box<GivenEvidence>>,
+        /// The operator whose word it is, and why he gave it; `None` if it is the notification's.
+        person: Option<String>,
     },
 }
 
@@ -119,10 +121,20 @@ impl Proof {
                 notification,
                 still_at: now,
                 evidence: evidence.cloned().map(Box::new),
+                person: None,
             },
             since: now,
             confirmed: vec![Some(now)],
         }
+    }
+
+    /// A person's word, once Nova does not hear the host either (R17).
+    pub(crate) fn from_person(notification: NotificationId, person: &str, now: Elapsed) -> Self {
+        let mut proof = Self::from_word(notification, None, now);
+        if let Basis::Word { person: by, .. } = &mut proof.basis {
+            *by = Some(person.to_owned());
+        }
+        proof
     }
 
     /// What it rests on.
@@ -151,7 +163,7 @@ impl Proof {
         !self.confirmed.is_empty() && self.confirmed.iter().all(Option::is_some)
     }
 
-    /// Whether it is a notification's word.
+    /// Whether it is somebody's word.
     pub(crate) fn is_word(&self) -> bool {
         matches!(self.basis, Basis::Word { .. })
     }
@@ -215,6 +227,9 @@ impl Proof {
                 )
             }
             Basis::Word {
+                person: Some(person), ..
+            } => format!("{host} is off by the word of {person}; Nova does not hear it"),
+            Basis::Word {
                 notification,
                 evidence,
                 ..
@@ -259,6 +274,8 @@ pub(crate) mod stored {
             since: Elapsed,
             #[serde(default, skip_serializing_if = "Option::is_none")]
             evidence: Option<Box<GivenEvidence>>,
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            person: Option<String>,
         },
     }
 
@@ -289,11 +306,13 @@ pub(crate) mod stored {
                 notification,
                 still_at,
                 evidence,
+                person,
             } => Row::Word {
                 notification,
                 still_at,
                 since: proof.since,
                 evidence,
+                person,
             },
         });
         row.serialize(to)
@@ -322,11 +341,13 @@ pub(crate) mod stored {
                 still_at,
                 since,
                 evidence,
+                person,
             } => Proof {
                 basis: Basis::Word {
                     notification,
                     still_at,
                     evidence,
+                    person,
                 },
                 since,
                 confirmed: vec![None],

@@ -49,6 +49,8 @@ words! {
         Approve = "approve",
         /// Give it up: nothing further is done, the instances are listed as left.
         Reject = "reject",
+        /// Somebody has seen to it that the host is off, and vouches for it.
+        HostIsOff = "host-is-off",
     }
 }
 

@@ -77,8 +77,16 @@ pub(super) fn waits_for(story: &Story) -> String {
         return "an engine to claim it".into();
     }
     if let Some(reason) = hold(&head) {
+        let vouch = if summary.kind == RecoveryKind::Host && stage(&head).as_deref() == Some("fencing") {
+            format!(
+                ", or, once it has no power, `tachi recovery vouch {} --off {} --reason ...`",
+                summary.id, summary.host
+            )
+        } else {
+            String::new()
+        };
         return format!(
-            "a person, because {reason}. `tachi recovery approve {id}` or `tachi recovery abort {id}`",
+            "a person, because {reason}. `tachi recovery approve {id}` or `tachi recovery abort {id}`{vouch}",
             id = summary.id
         );
     }

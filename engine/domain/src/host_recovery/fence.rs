@@ -166,6 +166,16 @@ impl Fence {
         self.devices().iter().position(|device| device.target == *target)
     }
 
+    /// Leaves this level for the next, if there is one.
+    pub(super) fn goes_on_to_next(&mut self, now: Elapsed) -> bool {
+        let goes_on = !self.is_last();
+        if goes_on {
+            self.level += 1;
+            self.level_began = now;
+        }
+        goes_on
+    }
+
     fn is_last(&self) -> bool {
         self.levels
             .as_ref()
@@ -224,6 +234,15 @@ struct Failure {
 }
 
 impl Post {
+    /// Whether it has said "off" lately; `None` if it has not answered yet.
+    pub(super) fn says_off(&self) -> Option<bool> {
+        if self.first_off.is_some() {
+            return Some(true);
+        }
+        let unclear = self.unclear_since.is_some() || self.failed.is_some() || self.not_off;
+        unclear.then_some(false)
+    }
+
     fn not_clear(&mut self, now: Elapsed) {
         if self.unclear_since.is_none() {
             self.unclear_since = Some(now);

@@ -63,7 +63,7 @@ impl HostRecovery {
         self.off_word.as_ref()?.evidence.as_deref()
     }
 
-    fn outlived(&self, dated: Timestamp) -> Option<String> {
+    pub(super) fn outlived(&self, dated: Timestamp) -> Option<String> {
         let heard = self.service.last_heartbeat()?;
         (heard.minus_seconds(CLOCKS_DIFFER) > dated).then(|| {
             format!(

@@ -27,3 +27,4 @@ mod restoring;
 mod returning;
 mod states_page;
 mod taking_over;
+mod vouching;

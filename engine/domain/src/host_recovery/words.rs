@@ -41,6 +41,11 @@ impl HostRecovery {
                     self.vouched(said);
                     self.approved(now, record);
                 }
+                Word::HostIsOff => {
+                    self.vouched(said);
+                    self.approved(now, record);
+                    self.heard_vouch(said, now, record);
+                }
                 Word::Reject => {
                     if self.stage != Stage::Returning && self.stage != Stage::Over {
                         self.rejected = Some(said.by.clone());
@@ -83,7 +88,7 @@ impl HostRecovery {
     }
 
     /// A new try, with the devices as they are configured now.
-    fn fence_again(&mut self, now: Now) {
+    pub(super) fn fence_again(&mut self, now: Now) {
         self.fence.begin_again(now.elapsed, &self.policy);
         self.asks.levels = None;
         self.asks.posts.clear();

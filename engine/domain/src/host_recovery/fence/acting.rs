@@ -55,7 +55,10 @@ impl HostRecovery {
         }
         self.want_service(now, Duration::from_secs(1), commands);
         match self.policy.fencing {
-            FencingMode::Engine | FencingMode::DryRun => self.act_levels(now, record, commands),
+            FencingMode::Engine | FencingMode::DryRun => match self.vouch.clone() {
+                Some(vouch) => self.act_vouched(&vouch, now, record, commands),
+                None => self.act_levels(now, record, commands),
+            },
             FencingMode::External => self.act_fencing_external(now, record),
         }
     }
@@ -325,7 +328,7 @@ impl HostRecovery {
         }
     }
 
-    pub(super) fn proven(&mut self, proof: Proof, now: Now, record: &mut Record) {
+    pub(in super::super) fn proven(&mut self, proof: Proof, now: Now, record: &mut Record) {
         let sentence = proof.sentence(&self.host);
         if self.policy.fencing == FencingMode::DryRun {
             let reason = format!(
@@ -338,6 +341,7 @@ impl HostRecovery {
         record.proofs.push(proof.clone());
         let word = proof.is_word();
         self.proof = Some(proof);
+        self.vouch = None;
         self.no_trouble(Topic::Power);
         self.no_trouble(Topic::PowerOff);
         self.no_trouble(Topic::Heard);

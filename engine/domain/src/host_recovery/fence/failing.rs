@@ -60,7 +60,7 @@ impl HostRecovery {
     pub(in super::super) fn hold_fence(&mut self, why: &str, now: Now, record: &mut Record) {
         let reason = format!(
             "host {} is not proven off, so nothing is evacuated: {why}. Repair the power controller or switch the host off, \
-             then approve the recovery",
+             then approve the recovery; or vouch for its being off",
             self.host
         );
         match &mut self.hold {

@@ -65,6 +65,12 @@ impl HostRecovery {
         if self.proof.is_some() {
             self.power_read_after_proof(index, &dated, now, record);
         } else if self.stage == Stage::Fencing {
+            // What was asked before the word says nothing about it.
+            let after = self.vouch.as_ref().is_some_and(|vouch| started >= vouch.heard);
+            if after && dated.reading.power == Power::On {
+                let how = format!("{} says {:?}", dated.reading.device, dated.reading.raw);
+                return self.gainsaid(&how, now, record);
+            }
             self.power_read_before_proof(index, dated, now, record);
         }
     }

@@ -1,0 +1,163 @@
+//! A person's word that the host is off, for when no device can say so.
+
+use super::bed::{Bed, fault, levels, server};
+use crate::fault::{Fault, FaultClass};
+use crate::host_recovery::{HoldKind, Stage};
+use crate::policy::FencingMode;
+use crate::power::Power;
+use crate::proof::Basis;
+use crate::recovery::Word;
+
+fn dead() -> Fault {
+    fault(Some(401), FaultClass::Fatal, false)
+}
+
+/// Held, because every level has failed; Nova does not hear the host.
+fn held(names: &[&[&str]]) -> Bed {
+    let mut bed = Bed::engine();
+    bed.levels = levels(names);
+    let mut bed = bed.begun();
+    bed.heartbeat_age(20_000).service();
+    for name in names.iter().copied().flatten() {
+        bed.device_fails(name, dead());
+    }
+    assert_eq!(bed.state.hold.as_ref().unwrap().kind, HoldKind::Fence);
+    bed
+}
+
+fn is_proven_by_word(bed: &Bed) -> bool {
+    let basis = bed.state.proof.as_ref().map(crate::proof::Proof::basis);
+    matches!(basis, Some(Basis::Word { person: Some(by), .. }) if by == "ada")
+}
+
+/// Looks at Nova and around, twenty seconds after the host's last heartbeat.
+fn silent(bed: &mut Bed) -> &mut Bed {
+    bed.heartbeat_age(20_000).service_now().storm(1, 10).tick(0)
+}
+
+#[test]
+fn r17_a_persons_word_is_believed_if_no_device_can_tell_and_nova_does_not_hear_the_host() {
+    let mut bed = held(&[&["bmc"], &["pdu"]]);
+    bed.say(Word::HostIsOff);
+    assert_eq!(bed.asked_devices(), ["bmc"]);
+    silent(&mut bed);
+    assert!(bed.state.proof.is_none(), "every level is asked before");
+    bed.device_fails("bmc", dead());
+    assert_eq!(bed.asked_devices(), ["pdu"]);
+    assert!(bed.state.proof.is_none());
+    bed.device_fails("pdu", dead());
+    assert!(is_proven_by_word(&bed), "{:?}", bed.state);
+    assert_eq!(bed.state.stage, Stage::Disabling);
+    assert!(bed.state.hold.is_none() && !bed.orders_off());
+    let sentence = bed.state.proof.as_ref().unwrap().sentence("compute-1");
+    assert_eq!(
+        sentence,
+        "compute-1 is off by the word of ada; Nova does not hear it"
+    );
+    // It goes on as with any word: only while the heartbeat stands still.
+    bed.forced_down().service();
+    bed.inventory(vec![server(1)], vec![]);
+    bed.beats();
+    assert_eq!(bed.state.hold.as_ref().unwrap().kind, HoldKind::Alive);
+    assert!(!bed.evacuates_any());
+}
+
+#[test]
+fn r17_a_device_that_says_on_gainsays_it() {
+    let mut bed = held(&[&["bmc"], &["pdu"]]);
+    bed.say(Word::HostIsOff);
+    bed.device_fails("bmc", dead());
+    bed.device("pdu", Power::On);
+    silent(&mut bed);
+    assert!(bed.state.proof.is_none() && bed.state.vouch.is_none());
+    let hold = bed.state.hold.clone().unwrap();
+    assert_eq!(hold.kind, HoldKind::Fence);
+    assert!(
+        hold.reason
+            .contains("ada vouches for its being off, but pdu says"),
+        "{}",
+        hold.reason
+    );
+    assert!(!bed.orders_off(), "a person is at it");
+    // Later the levels are tried as before.
+    bed.tick(61_000);
+    assert_eq!(bed.asked_devices(), ["bmc"]);
+}
+
+#[test]
+fn a_device_that_says_off_is_the_better_proof() {
+    let mut bed = held(&[&["bmc"]]);
+    bed.say(Word::HostIsOff);
+    bed.device("bmc", Power::Off);
+    silent(&mut bed);
+    assert!(
+        bed.state.proof.is_none(),
+        "once is not enough, and twice is on its way"
+    );
+    bed.tick(3_000).device("bmc", Power::Off);
+    silent(&mut bed);
+    bed.device("bmc", Power::Off);
+    let basis = bed.state.proof.as_ref().map(crate::proof::Proof::basis);
+    assert!(matches!(basis, Some(Basis::Device { .. })), "{basis:?}");
+}
+
+#[test]
+fn r16_a_word_about_a_host_that_nova_hears_is_not_believed() {
+    let mut bed = held(&[&["bmc"]]);
+    bed.say(Word::HostIsOff);
+    bed.device_fails("bmc", dead());
+    for second in 0..120 {
+        assert!(bed.state.proof.is_none(), "after {second} s");
+        bed.heartbeat_age(1_000).service_now().storm(1, 10).tick(1_000);
+    }
+    bed.heartbeat_age(1_000).service_now().storm(1, 10).tick(1_000);
+    let hold = bed.state.hold.clone().unwrap();
+    assert!(
+        hold.kind == HoldKind::Fence && bed.state.vouch.is_none(),
+        "{hold:?}"
+    );
+    // Nor once it goes silent: it has been heard since the word.
+    bed.tick(100_000);
+    silent(&mut bed);
+    assert!(bed.state.proof.is_none());
+}
+
+#[test]
+fn r16_a_heartbeat_after_the_word_outlives_it() {
+    let mut bed = held(&[&["bmc"]]);
+    bed.say(Word::HostIsOff);
+    // The engine was away, and Nova has heard the host meanwhile.
+    bed.at += 600_000;
+    bed.device_fails("bmc", dead());
+    silent(&mut bed);
+    assert!(bed.state.proof.is_none());
+    let hold = bed.state.hold.clone().unwrap();
+    assert!(hold.reason.contains("later than"), "{}", hold.reason);
+}
+
+#[test]
+fn r05_it_survives_its_owner_and_the_new_one_asks_every_device_again() {
+    let mut bed = held(&[&["bmc"]]);
+    bed.say(Word::HostIsOff);
+    bed.take_over();
+    silent(&mut bed);
+    assert!(
+        bed.state.proof.is_none(),
+        "the device has not been asked by this owner"
+    );
+    bed.device_fails("bmc", dead());
+    silent(&mut bed);
+    assert!(is_proven_by_word(&bed), "{:?}", bed.state.hold);
+}
+
+#[test]
+fn where_it_can_change_nothing_it_is_told_and_changes_nothing() {
+    let mut bed = Bed::with("UNKNOWN", |policy| policy.fencing = FencingMode::DryRun).begun();
+    bed.heartbeat_age(20_000).service();
+    bed.say(Word::HostIsOff);
+    assert!(bed.state.vouch.is_none());
+    let mut bed = Bed::engine().begun().proven();
+    let proof = bed.state.proof.clone();
+    bed.say(Word::HostIsOff);
+    assert_eq!((bed.state.proof.clone(), &bed.state.vouch), (proof, &None));
+}
