@@ -93,6 +93,7 @@ fn setup(settings: &Settings) -> Setup {
         hostname: settings.hostname.clone(),
         restrict_to_remotes: host.restrict_to_remotes,
         poll: bridge.poll,
+        standby: bridge.standby,
         turn: bridge.turn,
         pace: Pace {
             started_after: bridge.started_after.max(samples),

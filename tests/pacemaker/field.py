@@ -34,6 +34,7 @@ restrict_to_remotes = {remotes}
 started_after = 5
 report_lost_after = {lost}
 takeover_delay = 3
+standby_interval = 5
 """
 
 

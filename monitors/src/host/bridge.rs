@@ -63,6 +63,8 @@ pub(crate) struct Setup {
     /// Only remotes are hosts.
     pub(crate) restrict_to_remotes: bool,
     pub(crate) poll: Duration,
+    /// The same while it stands by on a remote.
+    pub(crate) standby: Duration,
     pub(crate) turn: Duration,
     pub(crate) pace: Pace,
     pub(crate) rules: Rules,
@@ -86,9 +88,21 @@ pub(crate) struct Bridge {
     hasty_since: Option<Instant>,
     /// Every verdict is one that may last for days.
     calm: bool,
+    duty: Duty,
     strangers: BTreeSet<String>,
     resumed: bool,
     started: Instant,
+}
+
+/// What this bridge is there for just now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Duty {
+    /// To tell what there is to tell.
+    First,
+    /// There is something to tell, and it is not known whose word it is.
+    Undecided,
+    /// To wait until it is needed; see [`Bridge::may_stand_by`].
+    StandsBy,
 }
 
 /// Why there is no snapshot.
@@ -136,6 +150,7 @@ impl Bridge {
             cib: None,
             hasty_since: None,
             calm: false,
+            duty: Duty::First,
             strangers: BTreeSet::new(),
             resumed: false,
             started: Instant::now(),
@@ -175,6 +190,7 @@ impl Bridge {
 
     fn pause(&self, now: Instant) -> Duration {
         match self.hasty_since {
+            _ if self.duty == Duty::StandsBy => self.setup.standby.max(self.setup.poll),
             Some(since) if now - since < LONGEST_HASTE => HASTE.min(self.setup.poll),
             _ => self.setup.poll,
         }
@@ -189,6 +205,7 @@ impl Bridge {
             }
             Err(error) => {
                 self.cib = None;
+                self.duty = Duty::First;
                 health.bad("pacemaker", chain(&error));
             }
         }
@@ -253,7 +270,29 @@ impl Bridge {
         self.act(planned.changes, &me, snapshot, sink, health).await;
         self.hand_over(snapshot, &me, sink, health).await;
         self.follow(sink).await;
+        if self.may_stand_by(snapshot, &me).await {
+            self.duty = Duty::StandsBy;
+        }
         self.save(health, false).await;
+    }
+
+    /// Whether the cluster can be left alone for a while, because another bridge is there to tell and nothing waits.
+    ///
+    /// A question from a remote goes through the connection that a cluster node's controller keeps to it. If the remote dies
+    /// while one is under way, that controller waits for the dead connection and does nothing else; it may be taken for failed,
+    /// and its node fenced. So a bridge on a remote asks as seldom as it can.
+    async fn may_stand_by(&self, snapshot: &Snapshot, me: &str) -> bool {
+        let remote = |node: &tachi_pacemaker::Node| node.name == me && node.kind == Kind::Remote;
+        let kept = self.memory.ledger.nodes.values().all(|told| told.handed_over);
+        if self.duty == Duty::Undecided
+            || !kept
+            || !self.claims.open().is_empty()
+            || !snapshot.mon.nodes.iter().any(remote)
+        {
+            return false;
+        }
+        let said = self.claims.read(self.cluster.as_ref()).await;
+        said.is_some_and(|said| !self.claims.is_first(me, &snapshot.mon, &said))
     }
 
     /// The verdicts on nodes that are hosts and not this machine.

@@ -1,7 +1,8 @@
 //! Which of the bridges tells.
 //!
 //! Every bridge sets one private attribute on its node: that it is there, and what it has taken on. Private attributes live
-//! in the memory of the cluster and cost no change of the CIB. They are read only when there is something to tell.
+//! in the memory of the cluster and cost no change of the CIB. They are read when there is something to tell, and by those
+//! who may stand by.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -173,6 +174,11 @@ impl Claims {
             self.claim(node, key, ClaimState::Intended, now);
         }
         Word::Wait
+    }
+
+    /// Whether nobody is before the bridge on `me` in line, given what all bridges said.
+    pub(crate) fn is_first(&self, me: &str, mon: &CrmMon, said: &[(String, String)]) -> bool {
+        delay(me, &line(me, mon, said), self.turn).is_zero()
     }
 
     fn claim(&mut self, node: &str, key: &str, state: ClaimState, now: Instant) {

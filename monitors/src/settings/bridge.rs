@@ -13,6 +13,8 @@ const DAY: Duration = Duration::from_secs(86_400);
 pub struct BridgeSettings {
     /// How often the cluster is looked at.
     pub poll: Duration,
+    /// The same on a remote, while another bridge is there to tell.
+    pub standby: Duration,
     /// How long one of its programs may take.
     pub limit: Duration,
     /// A host must be up for so long before it is told as started.
@@ -47,6 +49,7 @@ pub(super) fn bridge(r: &mut Reader<'_>) -> BridgeSettings {
         r.seconds(G, name).default(default).range(least..=most).get()
     };
     let poll = seconds("poll_interval", SECOND, SECOND / 10, SECOND * 60);
+    let standby = seconds("standby_interval", SECOND * 10, SECOND, SECOND * 15);
     let limit = seconds("command_timeout", SECOND * 10, SECOND, SECOND * 25);
     let started_after = seconds("started_after", SECOND * 10, Duration::ZERO, DAY);
     let lost_after = seconds("report_lost_after", SECOND * 60, Duration::ZERO, DAY);
@@ -59,6 +62,7 @@ pub(super) fn bridge(r: &mut Reader<'_>) -> BridgeSettings {
         .default(crate::host::ALERT_SOCKET.to_owned());
     BridgeSettings {
         poll,
+        standby,
         limit,
         started_after,
         lost_after,

@@ -4,7 +4,7 @@ use tachi_instance_ha::Notification;
 use tachi_pacemaker::{Change, Report, Said, Snapshot, Time};
 use tokio::time::Instant;
 
-use super::{Bridge, Sink, chain};
+use super::{Bridge, Duty, Sink, chain};
 use crate::health::Health;
 use crate::host::claims::{KEPT, Word};
 use crate::host::evidence::{Circumstances, notification};
@@ -21,6 +21,7 @@ impl Bridge {
     ) {
         self.claims
             .settle(|node| changes.iter().any(|change| change.node == node));
+        self.duty = Duty::First;
         if changes.is_empty() {
             return;
         }
@@ -31,7 +32,7 @@ impl Bridge {
                 .claims
                 .whose(me, &snapshot.mon, said.as_deref(), &change.node, &change.key, now)
             {
-                Word::Wait => {}
+                Word::Wait => self.duty = Duty::Undecided,
                 Word::Told(bridge) => {
                     tracing::info!(node = %change.node, report = %change.key, %bridge, "told by another bridge");
                     let at = self.wall();

@@ -219,6 +219,7 @@ impl World {
             hostname: on.to_owned(),
             restrict_to_remotes: true,
             poll: Duration::from_secs(1),
+            standby: Duration::from_secs(10),
             turn: Duration::from_secs(5),
             pace: Pace::default(),
             rules: Rules {
@@ -362,6 +363,47 @@ async fn mw08_a_bridge_that_died_is_stood_in_for() {
     let mut first = world.bridge("ctl1");
     world.looks(&mut first, 10).await;
     assert_eq!(world.post.told(), [stopped("cmp1")]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn mw04_on_a_remote_the_cluster_is_asked_seldom_while_another_bridge_is_there_to_tell() {
+    let world = World::new();
+    let pause = |bridge: &Bridge| bridge.pause(Instant::now()).as_millis();
+    let (mut member, mut remote) = (world.bridge("ctl2"), world.bridge("cmp3"));
+    world.looks(&mut remote, 2).await;
+    assert_eq!(pause(&remote), 1_000, "it is alone");
+    member.look(&world.post, &world.health).await;
+    remote.look(&world.post, &world.health).await;
+    assert_eq!((pause(&member), pause(&remote)), (1_000, 10_000));
+    // The other has died without a word: what is to be told is waited for at the usual pace, and told.
+    drop(member);
+    world.cluster.set("cmp1", Node::Fenced(World::second()));
+    remote.look(&world.post, &world.health).await;
+    assert_eq!(pause(&remote), 1_000, "nobody has told it");
+    world.looks(&mut remote, 20).await;
+    assert_eq!(world.post.told(), [stopped("cmp1")]);
+    assert_eq!(pause(&remote), 10_000);
+    // What it cannot see it asks for at the usual pace.
+    world.cluster.with(|state| state.hung = true);
+    world.looks(&mut remote, 1).await;
+    assert_eq!(pause(&remote), 1_000);
+}
+
+#[tokio::test(start_paused = true)]
+async fn mw04_of_remotes_alone_the_first_in_line_asks_and_the_others_stand_by() {
+    let world = World::new();
+    let pause = |bridge: &Bridge| bridge.pause(Instant::now()).as_millis();
+    let (mut first, mut second) = (world.bridge("cmp1"), world.bridge("cmp3"));
+    for _ in 0..2 {
+        world.looks(&mut first, 1).await;
+        world.looks(&mut second, 1).await;
+    }
+    assert_eq!((pause(&first), pause(&second)), (1_000, 10_000));
+    // It ends: the next one does its work.
+    first.claims.leave(first.cluster.as_ref()).await;
+    drop(first);
+    world.looks(&mut second, 1).await;
+    assert_eq!(pause(&second), 1_000);
 }
 
 #[tokio::test(start_paused = true)]
