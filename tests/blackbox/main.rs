@@ -15,6 +15,7 @@ mod database;
 mod hooks;
 mod identity;
 mod instances;
+mod invariants;
 mod levels;
 mod operator;
 mod policies;

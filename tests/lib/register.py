@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Keeps docs/engine-defects.md (EW1-EW37) and docs/protocol-tests.md (R1-R25) true: the column of tests is made of the
-tests there are, by the numbers in their names. Without an option it says what is wrong; `--write` renews the columns."""
+"""Keeps the registers of docs/ true, such as docs/protocol-tests.md (R1-R25): the column of tests is made of the tests there
+are, by the numbers in their names. Without an option it says what is wrong; `--write` renews the columns."""
 
 import argparse
 import pathlib
@@ -10,13 +10,16 @@ import sys
 import tomllib
 
 REPO = pathlib.Path(__file__).resolve().parents[2]
+# Each page, with what it numbers and how many there are.
 REGISTERS = {
-    "docs/engine-defects.md": ("EW", 37),
-    "docs/protocol-tests.md": ("R", 25),
+    "docs/engine-defects.md": {"EW": 37},
+    "docs/fencing-tests.md": {"I": 10, "ROW": 14},
+    "docs/monitor-defects.md": {"MW": 27},
+    "docs/protocol-tests.md": {"R": 25},
 }
 # fn ew09_r02_... / def test_r19_...: every number at the beginning of a name counts.
-TEST = re.compile(r"\b(?:fn|def)\s+((?:test_|slow_)*(?:(?:ew|r)\d+_)+\w*)\s*\(")
-NUMBER = re.compile(r"(ew|r)(\d+)_")
+TEST = re.compile(r"\b(?:fn|def)\s+((?:test_|slow_)*(?:(?:ew|i|mw|row|r)\d+_)+\w*)\s*\(")
+NUMBER = re.compile(r"(ew|i|mw|row|r)(\d+)_")
 
 
 def tests() -> dict[str, list[str]]:
@@ -44,20 +47,21 @@ def mutations() -> dict[str, list[str]]:
     for one in tomllib.loads((REPO / "tests/mutations/mutations.toml").read_text())["mutation"]:
         found.setdefault(one["rule"], []).append(one["name"] + (" (unseen)" if "unseen" in one else ""))
     ports = (REPO / "tests/simulation/mutate.rs").read_text()
-    for name, rule in re.findall(r'^    \(?\s*"([\w-]+)",\s*"((?:R|EW)\d+)"', ports, re.M):
+    for name, rule in re.findall(r'^    \(?\s*"([\w-]+)",\s*"((?:R|EW|I)\d+)"', ports, re.M):
         found.setdefault(rule, []).append(f"{name} (port)")
-    for name, rule in re.findall(r'^        "([\w-]+)",\n\s*"((?:R|EW)\d+)"', ports, re.M):
+    for name, rule in re.findall(r'^        "([\w-]+)",\n\s*"((?:R|EW|I)\d+)"', ports, re.M):
         found.setdefault(rule, []).append(f"{name} (port)")
     return found
 
 
-def renewed(text: str, prefix: str, count: int, wrong: list[str]) -> str:
+def renewed(text: str, counts: dict[str, int], wrong: list[str]) -> str:
     have, taken = tests(), mutations()
+    wanted = {f"{prefix}{place}" for prefix, count in counts.items() for place in range(1, count + 1)}
     rows = {}
     lines = text.split("\n")
     for at, line in enumerate(lines):
         cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
-        if not re.fullmatch(rf"{prefix}\d+", cells[0]):
+        if cells[0] not in wanted:
             continue
         number = cells[0]
         if number in rows:
@@ -77,9 +81,7 @@ def renewed(text: str, prefix: str, count: int, wrong: list[str]) -> str:
         if number in taken:
             made += ("; " if made else "") + "mutations: " + ", ".join(taken[number])
         lines[at] = f"| {number} | {cells[1]} | {cells[2] if len(cells) > 2 else ''} | {made} |"
-    for number in (f"{prefix}{place}" for place in range(1, count + 1)):
-        if number not in rows:
-            wrong.append(f"{number} has no row")
+    wrong += [f"{number} has no row" for number in sorted(wanted - rows.keys())]
     return "\n".join(lines)
 
 
@@ -88,10 +90,10 @@ def main() -> int:
     parser.add_argument("--write", action="store_true", help="renew the columns")
     asked = parser.parse_args()
     failed = 0
-    for name, (prefix, count) in REGISTERS.items():
+    for name, counts in REGISTERS.items():
         path, wrong = REPO / name, []
         text = path.read_text()
-        new = renewed(text, prefix, count, wrong)
+        new = renewed(text, counts, wrong)
         if new != text and asked.write:
             path.write_text(new)
         elif new != text:

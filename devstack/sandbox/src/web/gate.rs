@@ -51,6 +51,7 @@ pub(crate) async fn pass(State(app): State<App>, request: Request, next: Next) -
         let body = body.clone().filter(|_| !route.contains("/auth/tokens"));
         app.region.requests().note(RequestEntry {
             at_seconds: at,
+            until_seconds: app.region.clock().now().age().as_secs_f64(),
             route: route.clone(),
             target: target.clone(),
             global_request_id: global_request_id.clone(),

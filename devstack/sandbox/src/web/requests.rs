@@ -11,8 +11,10 @@ const KEPT: usize = 50_000;
 /// One answered request.
 #[derive(Debug, Clone, Serialize)]
 pub struct RequestEntry {
-    /// Region time in seconds since the region began.
+    /// When it came: region time in seconds since the region began.
     pub at_seconds: f64,
+    /// When its answer was ready.
+    pub until_seconds: f64,
     /// Method and route template, with the action of an action call: `POST /compute/v2.1/servers/{id}/action#evacuate`.
     pub route: String,
     /// Path and query as sent.
@@ -68,7 +70,22 @@ impl RequestLog {
             .sum()
     }
 
-    /// The last requests, oldest first.
+    /// How many requests on routes that contain `part` were under way at the same moment, at most; of those in the journal.
+    pub fn most_at_once(&self, part: &str) -> usize {
+        let log = self.lock();
+        let entries = || log.journal.iter().filter(|entry| entry.route.contains(part));
+        let under_way = |at: f64| {
+            entries()
+                .filter(|other| other.at_seconds <= at && at < other.until_seconds)
+                .count()
+        };
+        entries()
+            .map(|entry| under_way(entry.at_seconds))
+            .max()
+            .unwrap_or(0)
+    }
+
+    /// The last requests, in the order of their answers.
     pub fn journal(&self) -> Vec<RequestEntry> {
         self.lock().journal.iter().cloned().collect()
     }

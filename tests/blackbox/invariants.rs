@@ -1,0 +1,239 @@
+//! What must hold of every fence, whatever is going on around it: one order however many report, so many commands at once and
+//! no more, and no secret anywhere.
+
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::json;
+use tachi_domain::entity::notification::NotificationStatus;
+use tachi_domain::recovery::Word;
+use tachi_engine::ports::OperatorDesk as _;
+use tachi_sandbox::{ApiEffect, ApiFault, PowerQuery};
+
+use super::support::{Stage, quick_policy, quick_region, until};
+
+const HOST: &str = "compute-001";
+const LIMIT: Duration = Duration::from_secs(60);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn row12_twenty_monitors_report_one_host_and_it_is_one_episode_with_one_order() {
+    let stage = Stage::set(quick_region(6)).await;
+    stage.protect().await;
+    let servers = stage.boot(HOST, 4);
+    stage.sandbox.region().link_loss(HOST).unwrap();
+    let process = stage.spawn("api");
+    let api = stage.api().await;
+    let engine = stage.engine(stage.store.clone(), quick_policy()).await;
+    let reports = (0..20).map(|second| {
+        // Each saw it at a moment of its own, and half of them do not know yet that it was fenced.
+        let body = json!({ "notification": {
+            "type": "COMPUTE_HOST",
+            "hostname": HOST,
+            "generated_time": format!("2026-11-20T08:00:{second:02}"),
+            "payload": {
+                "event": "STOPPED",
+                "host_status": if second % 2 == 0 { "NORMAL" } else { "UNKNOWN" },
+                "cluster_status": "OFFLINE",
+            },
+        }});
+        let api = &api;
+        async move { api.post("/notifications", &body).await }
+    });
+    let answers = futures_util::future::join_all(reports).await;
+    let accepted: Vec<_> = answers.iter().filter(|(status, _)| *status == 202).collect();
+    let refused = answers.iter().filter(|(status, _)| *status == 409).count();
+    assert_eq!((accepted.len() + refused, answers.len()), (20, 20), "{answers:?}");
+    assert!(!accepted.is_empty());
+    until("every report to be settled", LIMIT, async || {
+        let rows = api.get("/notifications").await;
+        let rows = rows["notifications"].as_array().unwrap();
+        rows.iter()
+            .all(|row| ["finished", "ignored"].contains(&row["status"].as_str().unwrap()))
+    })
+    .await;
+    stage.assert_each_exactly_once(&servers, HOST);
+    let requests = stage.sandbox.region().requests();
+    assert_eq!(requests.count("POST /MAAS"), 1, "{:?}", requests.counts());
+    assert_eq!(stage.store.recoveries(true).await.unwrap().len(), 1);
+    engine.stop().await;
+    drop(process);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn forty_hosts_at_once_are_fenced_four_at_a_time_and_only_as_many_as_the_guards_let() {
+    const LOST: usize = 40;
+    let stage = Stage::set(quick_region(200)).await;
+    stage.protect().await;
+    let region = stage.sandbox.region();
+    // Power controllers take their time.
+    let slow = ApiEffect::Delay { millis: 100 };
+    region.api_faults().add(ApiFault::always("/MAAS", slow));
+    let mut lost = Vec::new();
+    for number in 1..=LOST {
+        let host = format!("compute-{number:03}");
+        let servers = stage.boot(&host, 1);
+        region.link_loss(&host).unwrap();
+        lost.push((host, servers));
+    }
+    let mut notifications = Vec::new();
+    for (host, _) in &lost {
+        notifications.push(stage.report(host).await);
+    }
+    let requests = region.requests();
+    let engine = stage.engine(stage.store.clone(), quick_policy()).await;
+    let mut waiting = Vec::new();
+    until("all but three to wait", LIMIT, async || {
+        waiting.clear();
+        for notification in &notifications {
+            let (status, message) = stage.status(*notification).await;
+            if status == NotificationStatus::Running
+                && message.is_some_and(|text| text.starts_with("waiting for G6 rate"))
+            {
+                waiting.push(*notification);
+            }
+        }
+        waiting.len() == LOST - 3
+    })
+    .await;
+    assert_eq!(requests.count("POST /MAAS"), 3, "{:?}", requests.counts());
+    for recovery in stage.store.recoveries(false).await.unwrap() {
+        if waiting.contains(&recovery.notification) {
+            stage.store.say(recovery.id, Word::Approve, "test").await.unwrap();
+        }
+    }
+    for notification in notifications {
+        stage.until_finished(notification, LIMIT).await;
+    }
+    for (host, servers) in &lost {
+        stage.assert_each_exactly_once(servers, host);
+    }
+    assert_eq!(requests.count("POST /MAAS"), 40, "each is ordered off once");
+    let (commands, calls) = (
+        requests.most_at_once("POST /MAAS"),
+        requests.most_at_once("/MAAS"),
+    );
+    println!("40 hosts at once: {commands} power commands and {calls} calls of one MAAS at the same moment");
+    assert!((2..=4).contains(&commands), "{commands} commands at once");
+    assert!(calls <= 16, "{calls} calls at once");
+    engine.stop().await;
+}
+
+/// Everything that anybody could read of it: name and text.
+fn collected(folder: &Path, into: &mut Vec<(String, Vec<u8>)>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap();
+        if path.is_dir() {
+            collected(&path, into);
+        } else if !["tachi.conf", "maas.key"].contains(&name) && path.is_file() {
+            into.push((path.display().to_string(), std::fs::read(&path).unwrap()));
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn i9_no_secret_is_in_a_log_an_answer_an_argument_a_row_or_anything_that_is_printed() {
+    let stage = Stage::set(quick_region(4)).await;
+    stage.protect().await;
+    let servers = stage.boot(HOST, 3);
+    let loud = stage.folder.path().join("loud.conf");
+    std::fs::write(
+        &loud,
+        "[DEFAULT]\ndebug = true\n[fencing]\nself_test_interval = 1\n",
+    )
+    .unwrap();
+    let region = stage.sandbox.region();
+    // What goes wrong is told at length, and that is where secrets get out.
+    region
+        .maas_query(HOST, PowerQuery::Fails { status: 403 })
+        .unwrap();
+    region.link_loss(HOST).unwrap();
+    let notification = stage.report(HOST).await;
+    let processes = [
+        stage.spawn_with("engine", std::slice::from_ref(&loud)),
+        stage.spawn_with("api", std::slice::from_ref(&loud)),
+    ];
+    until("it to be held", LIMIT, async || {
+        let (_, message) = stage.status(notification).await;
+        message.is_some_and(|text| text.starts_with("held: "))
+    })
+    .await;
+    let mut seen = Vec::new();
+    let conf = stage.conf();
+    let mut commanded = |words: &[&str]| {
+        let args: Vec<&str> = words
+            .iter()
+            .copied()
+            .chain(["--config-file", conf.to_str().unwrap()])
+            .collect();
+        let (_, out, err) = tokio::task::block_in_place(|| Stage::command(&args));
+        assert!(!out.is_empty() || !err.is_empty(), "{words:?} says nothing");
+        seen.push((words.join(" "), format!("{out}{err}").into_bytes()));
+    };
+    let recovery = stage.store.recoveries(false).await.unwrap()[0].id.to_string();
+    for words in [
+        ["fence", "status", HOST].as_slice(),
+        &["fence", "test", HOST],
+        &["fence", "check", "--all"],
+        &["fence", "off", HOST, "--yes"],
+        &["recovery", "show", &recovery],
+        &["config", "show"],
+    ] {
+        commanded(words);
+    }
+    region.maas_query(HOST, PowerQuery::Truth).unwrap();
+    let id = stage.store.recoveries(false).await.unwrap()[0].id;
+    stage.store.say(id, Word::Approve, "test").await.unwrap();
+    stage.until_finished(notification, LIMIT).await;
+    stage.assert_each_exactly_once(&servers, HOST);
+    for words in [
+        ["audit", "show"].as_slice(),
+        &["recovery", "show", &recovery],
+        &["recovery", "list", "--all"],
+        &["status"],
+    ] {
+        commanded(words);
+    }
+    let api = stage.api().await;
+    for path in [
+        "/notifications".to_owned(),
+        format!("/notifications/{notification}"),
+        "/segments".into(),
+    ] {
+        let answer = api.get(&path).await;
+        seen.push((path, answer.to_string().into_bytes()));
+    }
+    for process in &processes {
+        for file in ["cmdline", "environ"] {
+            let path = format!("/proc/{}/{file}", process.id());
+            let text = std::fs::read(&path).unwrap();
+            seen.push((path, text));
+        }
+    }
+    drop(processes);
+    collected(stage.folder.path(), &mut seen);
+    for name in ["engine.log", "api.log", "fencing-audit.jsonl"] {
+        let found = seen.iter().find(|(path, _)| path.ends_with(name));
+        assert!(
+            found.is_some_and(|(_, text)| text.len() > 100),
+            "{name} was looked into"
+        );
+    }
+    let key = stage.sandbox.maas_api_key();
+    let passwords = [
+        stage.sandbox.credentials().password,
+        stage.sandbox.credentials_of("masakari", "service").password,
+    ];
+    let secrets: Vec<&str> = key
+        .split(':')
+        .chain(passwords.iter().map(String::as_str))
+        .filter(|secret| secret.len() > 5)
+        .collect();
+    assert!(secrets.len() >= 4, "there is something to look for");
+    for (place, text) in &seen {
+        for secret in &secrets {
+            let found = text.windows(secret.len()).any(|part| part == secret.as_bytes());
+            assert!(!found, "a secret is in {place}");
+        }
+    }
+}
