@@ -148,8 +148,12 @@ fn lock_failed(one: &mut Move, fault: &Fault, now: Now) {
 }
 
 fn unlock_failed(one: &mut Move, fault: &Fault, settle: Duration, now: Now, record: &mut Record) {
+    if fault.maybe_done {
+        one.unlock_loose = Some(now.elapsed);
+    }
     if fault.status == Some(404) {
         one.lock_loose = None;
+        one.unlock_loose = None;
         return unlocked(one, settle, now, record);
     }
     call_failed(one, fault, now);
@@ -159,6 +163,7 @@ fn unlock_failed(one: &mut Move, fault: &Fault, settle: Duration, now: Now, reco
         // Nova has answered, more than once: what is left is for its owner or an administrator.
         one.remark(&format!("it is still locked: {}", fault.text));
         one.lock_loose = None;
+        one.unlock_loose = None;
         return unlocked(one, settle, now, record);
     }
     if let MoveStep::Unlocking {
@@ -170,7 +175,8 @@ fn unlock_failed(one: &mut Move, fault: &Fault, settle: Duration, now: Now, reco
     }
 }
 
-/// The lock is off. If one was asked for that nobody has answered, it may come yet, and is taken off once more then.
+/// The lock is off. If one was asked for that nobody has answered, it may come yet, and is taken off once more then; an
+/// unlocking that may come yet is waited for, so that it does not meet the next recovery's lock.
 fn unlocked(one: &mut Move, settle: Duration, now: Now, record: &mut Record) {
     let MoveStep::Unlocking {
         end,
@@ -181,7 +187,8 @@ fn unlocked(one: &mut Move, settle: Duration, now: Now, record: &mut Record) {
         return;
     };
     one.over_at.get_or_insert(now.wall);
-    if let Some(loose) = one.lock_loose.filter(|at| now.elapsed.since(*at) < settle) {
+    let loose = one.lock_loose.max(one.unlock_loose);
+    if let Some(loose) = loose.filter(|at| now.elapsed.since(*at) < settle) {
         *asked = false;
         *not_before = loose.plus(settle);
         return;
@@ -189,6 +196,7 @@ fn unlocked(one: &mut Move, settle: Duration, now: Now, record: &mut Record) {
     let end = *end;
     one.lock = Lock::None;
     one.lock_loose = None;
+    one.unlock_loose = None;
     one.step = MoveStep::Over(end);
     super::following::over(one, record);
 }

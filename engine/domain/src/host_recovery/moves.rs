@@ -196,6 +196,9 @@ pub struct Move {
     pub lock: Lock,
     /// When a lock was last asked for without an answer: until D + Q have passed it may still come.
     pub lock_loose: Option<Elapsed>,
+    /// The same of its unlocking, which would take off the lock of whoever moves it next.
+    #[serde(default)]
+    pub unlock_loose: Option<Elapsed>,
     /// A lock is not asked for before this moment, once the evacuation is under way.
     pub lock_not_before: Elapsed,
     /// See [`Preparation`].
@@ -350,6 +353,7 @@ impl Move {
         self.remark("it has been deleted meanwhile");
         self.lock = Lock::None;
         self.lock_loose = None;
+        self.unlock_loose = None;
     }
 
     /// Whether `record` has been given up in just the shape it has now.

@@ -189,6 +189,7 @@ impl HostRecovery {
                 true | false => Lock::Wanted,
             },
             lock_loose: None,
+            unlock_loose: None,
             lock_not_before: now.elapsed,
             preparation: if needs_preparation(&server.vm_state) {
                 Preparation::Wanted

@@ -190,6 +190,13 @@ fn r12_unlocking_is_repeated_until_nova_has_answered() {
         assert_eq!(bed.status, NotificationStatus::Running);
         bed.tick(31_000);
     }
+    // One of them may come yet, and would take off the lock of whoever moves it next.
+    bed.answer(1, ServerCall::Unlock, Ok(()));
+    assert!(!bed.one(1).is_over());
+    bed.tick(48_000);
+    assert!(!unlocks(&bed));
+    bed.tick(1_000);
+    assert!(unlocks(&bed), "D + Q after the last one without an answer");
     bed.answer(1, ServerCall::Unlock, Ok(()));
     assert_eq!(bed.step(1), &MoveStep::Over(End::Moved));
 }
