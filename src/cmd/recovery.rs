@@ -26,7 +26,7 @@ pub(crate) async fn run(command: RecoveryCommand) -> Result<u8, Failure> {
         RecoveryCommand::Approve(args) => Box::pin(say_of(args, Word::Approve, "approve")).await,
         RecoveryCommand::Abort(args) => say(args, Word::Reject, "abort").await,
         RecoveryCommand::Reject(args) => Box::pin(say_of(args, Word::Reject, "reject")).await,
-        RecoveryCommand::Vouch(args) => vouch(args).await,
+        RecoveryCommand::Vouch(args) => Box::pin(vouch(args)).await,
     }
 }
 
