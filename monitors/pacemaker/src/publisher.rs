@@ -23,8 +23,9 @@ pub struct Bridge {
     pub dc: bool,
 }
 
-/// How long the bridge on `me` leaves the word to others: the one on the DC goes first, then members, then remotes.
-pub fn delay(me: &str, bridges: &[Bridge], turn: Duration) -> Duration {
+/// Whether a bridge is on a remote, and its node, in the order in which they go: the one on the DC first, then members, then
+/// remotes.
+fn before<'a>(me: &str, bridges: &'a [Bridge]) -> Vec<(bool, &'a str)> {
     let mut line: Vec<_> = bridges
         .iter()
         .map(|bridge| (!bridge.dc, bridge.kind != Kind::Member, bridge.node.as_str()))
@@ -32,11 +33,23 @@ pub fn delay(me: &str, bridges: &[Bridge], turn: Duration) -> Duration {
     line.sort_unstable();
     line.dedup();
     // Who is not in line himself comes last.
-    let place = line
-        .iter()
-        .position(|(_, _, node)| *node == me)
-        .unwrap_or(line.len());
+    line.into_iter()
+        .take_while(|(_, _, node)| *node != me)
+        .map(|(_, remote, node)| (remote, node))
+        .collect()
+}
+
+/// How long the bridge on `me` leaves the word to others: the one on the DC goes first, then members, then remotes.
+pub fn delay(me: &str, bridges: &[Bridge], turn: Duration) -> Duration {
+    let place = before(me, bridges).len();
     turn * u32::try_from(place).unwrap_or(LONGEST).min(LONGEST)
+}
+
+/// Whether the bridge on `me` is not needed as long as nobody fails: a member's is before it in line, or two on remotes are.
+/// One of those may be on the very host that dies.
+pub fn is_spare(me: &str, bridges: &[Bridge]) -> bool {
+    let before = before(me, bridges);
+    before.len() >= 2 || before.iter().any(|(remote, _)| !remote)
 }
 
 /// How far apart, in seconds, two nodes may date one fencing. No node is fenced, back, and fenced again so soon.
@@ -145,6 +158,15 @@ mod tests {
             Duration::ZERO,
             "alone, or nobody can be asked"
         );
+        for (me, spare) in [("ctl3", false), ("ctl1", true), ("cmp1", true), ("new", true)] {
+            assert_eq!(is_spare(me, &line), spare, "{me}");
+        }
+        let remotes: Vec<_> = ["cmp1", "cmp2", "cmp3"]
+            .map(|node| bridge(node, Kind::Remote, false))
+            .into();
+        for (me, spare) in [("cmp1", false), ("cmp2", false), ("cmp3", true), ("new", true)] {
+            assert_eq!(is_spare(me, &remotes), spare, "{me} of remotes alone");
+        }
         let many: Vec<_> = (0..300)
             .map(|i| bridge(&format!("cmp{i:03}"), Kind::Remote, false))
             .collect();

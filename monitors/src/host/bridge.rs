@@ -13,7 +13,7 @@ use tachi_pacemaker::{
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::claims::Claims;
+use super::claims::{Claims, is_spare};
 use super::ipmi::PowerCheck;
 use super::poke::Pokes;
 use super::state::{File, Memory};
@@ -32,6 +32,9 @@ const HASTE: Duration = Duration::from_millis(250);
 const LONGEST_HASTE: Duration = Duration::from_secs(120);
 /// When a node was last up is written to the disk this often; every change is written at once.
 const KEEP: Duration = Duration::from_secs(60);
+/// Whether the API has answered is looked after this often while it has not. Other bridges tell it too if this one cannot say
+/// so any more, because it dies or its next look at the cluster hangs.
+const SOON: Duration = Duration::from_millis(100);
 /// Pokes that come closer together are answered together.
 const BREATH: Duration = Duration::from_millis(50);
 
@@ -163,7 +166,7 @@ impl Bridge {
 
     /// Looks until told to stop.
     pub(crate) async fn watch(&mut self, sink: &dyn Sink, health: &Health, stop: &CancellationToken) {
-        loop {
+        'watching: loop {
             let began = Instant::now();
             health.beat();
             // A look that is not finished when the process is to stop has told nobody anything.
@@ -172,18 +175,34 @@ impl Bridge {
                 () = stop.cancelled() => break,
             }
             let next = began + self.pause(began);
-            let poked = async {
-                match &self.pokes {
-                    Some(pokes) => pokes.next().await,
-                    None => std::future::pending().await,
+            loop {
+                let open = !self.claims.open().is_empty();
+                let until = if open {
+                    next.min(Instant::now() + SOON)
+                } else {
+                    next
+                };
+                let poked = async {
+                    match &self.pokes {
+                        Some(pokes) => pokes.next().await,
+                        None => std::future::pending().await,
+                    }
+                };
+                tokio::select! {
+                    () = tokio::time::sleep_until(until) => {}
+                    () = poked => {
+                        tokio::time::sleep(BREATH).await;
+                        break;
+                    }
+                    () = stop.cancelled() => break 'watching,
                 }
-            };
-            tokio::select! {
-                () = tokio::time::sleep_until(next) => {}
-                () = poked => tokio::time::sleep(BREATH).await,
-                () = stop.cancelled() => break,
+                if until == next {
+                    break;
+                }
+                self.follow(sink).await;
             }
         }
+        self.follow(sink).await;
         self.claims.leave(self.cluster.as_ref()).await;
         self.save(health, true).await;
     }
@@ -276,7 +295,7 @@ impl Bridge {
         self.save(health, false).await;
     }
 
-    /// Whether the cluster can be left alone for a while, because another bridge is there to tell and nothing waits.
+    /// Whether the cluster can be left alone for a while, because others are there to tell and nothing waits.
     ///
     /// A question from a remote goes through the connection that a cluster node's controller keeps to it. If the remote dies
     /// while one is under way, that controller waits for the dead connection and does nothing else; it may be taken for failed,
@@ -292,7 +311,7 @@ impl Bridge {
             return false;
         }
         let said = self.claims.read(self.cluster.as_ref()).await;
-        said.is_some_and(|said| !self.claims.is_first(me, &snapshot.mon, &said))
+        said.is_some_and(|said| is_spare(me, &snapshot.mon, &said))
     }
 
     /// The verdicts on nodes that are hosts and not this machine.

@@ -176,11 +176,6 @@ impl Claims {
         Word::Wait
     }
 
-    /// Whether nobody is before the bridge on `me` in line, given what all bridges said.
-    pub(crate) fn is_first(&self, me: &str, mon: &CrmMon, said: &[(String, String)]) -> bool {
-        delay(me, &line(me, mon, said), self.turn).is_zero()
-    }
-
     fn claim(&mut self, node: &str, key: &str, state: ClaimState, now: Instant) {
         let claim = Claim {
             key: key.to_owned(),
@@ -277,6 +272,11 @@ impl Claims {
             .chain(claims)
             .collect()
     }
+}
+
+/// Whether enough others are before the bridge on `me` in line, given what all bridges said.
+pub(crate) fn is_spare(me: &str, mon: &CrmMon, said: &[(String, String)]) -> bool {
+    tachi_pacemaker::is_spare(me, &line(me, mon, said))
 }
 
 /// What a bridge says about a report, in the value of its attribute.

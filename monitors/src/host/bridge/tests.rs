@@ -390,20 +390,51 @@ async fn mw04_on_a_remote_the_cluster_is_asked_seldom_while_another_bridge_is_th
 }
 
 #[tokio::test(start_paused = true)]
-async fn mw04_of_remotes_alone_the_first_in_line_asks_and_the_others_stand_by() {
+async fn mw04_of_remotes_alone_the_first_two_in_line_ask_and_the_others_stand_by() {
     let world = World::new();
     let pause = |bridge: &Bridge| bridge.pause(Instant::now()).as_millis();
-    let (mut first, mut second) = (world.bridge("cmp1"), world.bridge("cmp3"));
+    let mut line = [world.bridge("cmp1"), world.bridge("cmp2"), world.bridge("cmp3")];
     for _ in 0..2 {
-        world.looks(&mut first, 1).await;
-        world.looks(&mut second, 1).await;
+        for bridge in &mut line {
+            world.looks(bridge, 1).await;
+        }
     }
-    assert_eq!((pause(&first), pause(&second)), (1_000, 10_000));
-    // It ends: the next one does its work.
+    assert_eq!(line.each_ref().map(pause), [1_000, 1_000, 10_000]);
+    // One ends: the next does its work.
+    let [first, _, mut third] = line;
     first.claims.leave(first.cluster.as_ref()).await;
     drop(first);
-    world.looks(&mut second, 1).await;
-    assert_eq!(pause(&second), 1_000);
+    world.looks(&mut third, 1).await;
+    assert_eq!(pause(&third), 1_000);
+}
+
+#[tokio::test(start_paused = true)]
+async fn mw08_that_the_api_has_answered_is_said_before_the_next_look() {
+    let world = World::new();
+    let mut first = world.bridge("ctl1");
+    first.look(&world.post, &world.health).await;
+    *world.post.away.lock().unwrap() = true;
+    world.cluster.set("cmp1", Node::Fenced(World::second()));
+    let stop = CancellationToken::new();
+    let said = |what: &str| {
+        world.cluster.with(|state| {
+            let mut values = state.attributes.values();
+            values.any(|value| value.contains(what))
+        })
+    };
+    let watching = async {
+        while !said("spooled") {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        // The cluster's program hangs from now on; the API is back.
+        world.cluster.with(|state| state.hung = true);
+        *world.post.away.lock().unwrap() = false;
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        assert!(said("accepted"), "within a look's pause");
+        stop.cancel();
+    };
+    tokio::join!(first.watch(&world.post, &world.health, &stop), watching);
+    assert_eq!(world.post.told(), [stopped("cmp1")]);
 }
 
 #[tokio::test(start_paused = true)]
