@@ -111,7 +111,12 @@ impl Claims {
             .is_none_or(|wait| !same_event(&wait.key, key));
         if fresh {
             let wait = match said {
-                Some(said) => delay(me, &line(me, mon, said), turn),
+                Some(said) => {
+                    // Nobody tells of himself, and he may still be shown online.
+                    let mut line = line(me, mon, said);
+                    line.retain(|bridge| bridge.node != node);
+                    delay(me, &line, turn)
+                }
                 // Without a word from the others the DC's bridge goes first.
                 None if mon.dc.as_deref() == Some(me) => Duration::ZERO,
                 None => turn,
@@ -345,6 +350,14 @@ mod tests {
             whose(&mut other, "ctl2", &told, start + TURN / 2),
             Word::Told("ctl1".to_owned())
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn mw08_nobody_waits_for_the_bridge_on_the_host_that_is_gone() {
+        // Just fenced, and still shown online.
+        let said = said(&[("cmp1", "1"), ("cmp2", "1")]);
+        let word = Claims::new(TURN).whose("cmp2", &mon(), Some(&said), "cmp1", "fenced:7", Instant::now());
+        assert_eq!(word, Word::Mine);
     }
 
     /// Pacemaker's fencers each set the time of a fencing themselves.
