@@ -95,6 +95,11 @@ async fn forty_hosts_at_once_are_fenced_four_at_a_time_and_only_as_many_as_the_g
         waiting.len() == LOST - 3
     })
     .await;
+    // They are counted once they are answered.
+    until("three to be ordered off", LIMIT, async || {
+        requests.count("POST /MAAS") >= 3
+    })
+    .await;
     assert_eq!(requests.count("POST /MAAS"), 3, "{:?}", requests.counts());
     for recovery in stage.store.recoveries(false).await.unwrap() {
         if waiting.contains(&recovery.notification) {

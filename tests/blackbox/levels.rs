@@ -236,6 +236,22 @@ async fn r17_an_operator_vouches_for_a_host_of_which_no_device_can_tell() {
         told.contains("is off by the word of") && told.contains("cords pulled"),
         "{told}"
     );
+    let args = [
+        "recovery",
+        "show",
+        &recovery,
+        "-f",
+        "json",
+        "--config-file",
+        conf.to_str().unwrap(),
+    ];
+    let (_, out, _) = tokio::task::block_in_place(|| Stage::command(&args));
+    let shown: Value = serde_json::from_str(&out).unwrap();
+    let proof = &shown["proofs"][0];
+    assert_eq!(proof["number"], 1);
+    assert_eq!(proof["kind"], "operator");
+    let instances = shown["instances"].as_array().unwrap();
+    assert!(instances.iter().all(|one| one["proof"] == 1), "{instances:?}");
     engine.stop().await;
 }
 

@@ -163,6 +163,9 @@ pub struct HostRecovery {
     /// What makes an evacuation possible.
     #[serde(with = "stored")]
     pub proof: Option<Proof>,
+    /// How many proofs there were so far: the number of the latest.
+    #[serde(default)]
+    pub proofs: u32,
     /// Nova's record of the host.
     pub service: ServiceTrack,
     /// The segment's reserved hosts, as far as this recovery holds them.
@@ -222,6 +225,7 @@ impl HostRecovery {
             rejected: None,
             fence: Fence::default(),
             proof: None,
+            proofs: 0,
             service: ServiceTrack::default(),
             reserve: Reserve::default(),
             message: None,

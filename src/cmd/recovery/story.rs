@@ -1,5 +1,6 @@
 //! A recovery's story in words.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use comfy_table::{ContentArrangement, Table, presets};
@@ -156,12 +157,12 @@ pub(super) fn heading(story: &Story) -> Vec<String> {
 /// The story: steps and proofs in the order of time.
 pub(super) fn lines(story: &Story) -> Vec<String> {
     let mut told: Vec<(Timestamp, String)> = story.steps.iter().map(|line| (line.at, step(line))).collect();
-    for one in &story.proofs {
+    for (number, one) in (1..).zip(&story.proofs) {
         // A proof is written with the step that tells of it: it comes right after that.
         // Times are those of the engines' clocks, so they need not be in order.
         let before = told.iter().rposition(|(at, _)| *at <= one.at);
         let place = before.map_or(0, |place| place + 1);
-        told.insert(place, (one.at, proof(one)));
+        told.insert(place, (one.at, proof(number, one)));
     }
     told.into_iter().map(|(_, line)| line).collect()
 }
@@ -180,18 +181,27 @@ fn step(line: &StepLine) -> String {
     )
 }
 
-fn proof(line: &ProofLine) -> String {
+fn proof(number: u32, line: &ProofLine) -> String {
     let evidence: Value = serde_json::from_str(&line.evidence).unwrap_or(Value::Null);
     let detail = evidence
         .get("detail")
         .map_or(String::new(), |detail| format!(": {detail}"));
     format!(
-        "{}  proof   {} by {}{}",
+        "{}  proof {number} {} by {}{}",
         time(line.at),
         one_line(&line.from),
         line.by,
         one_line(&detail)
     )
+}
+
+/// The number of the proof that each instance was asked for on, by its vmove.
+fn proofs_of(story: &Story) -> BTreeMap<String, u64> {
+    let states = story.moves.iter();
+    let states = states.filter_map(|state| serde_json::from_str::<Value>(state).ok());
+    states
+        .filter_map(|state| Some((state["vmove"].as_str()?.to_owned(), state["proof"].as_u64()?)))
+        .collect()
 }
 
 /// The instances, if there are any.
@@ -203,12 +213,18 @@ pub(super) fn instances(story: &Story) -> Option<String> {
     table
         .load_style(presets::ASCII_FULL_CONDENSED)
         .set_content_arrangement(ContentArrangement::Dynamic);
-    table.set_header(["instance", "id", "status", "from", "to", "seconds", "message"]);
+    table.set_header([
+        "instance", "id", "status", "proof", "from", "to", "seconds", "message",
+    ]);
+    let proofs = proofs_of(story);
     for one in &story.vmoves {
         table.add_row([
             one.instance_name.clone(),
             one.instance_uuid.clone(),
             one.status.map_or(String::new(), |status| status.to_string()),
+            proofs
+                .get(&one.id.to_string())
+                .map_or(String::new(), ToString::to_string),
             one.source_host.clone().unwrap_or_default(),
             one.dest_host.clone().unwrap_or_default(),
             seconds(one).unwrap_or_default(),
@@ -226,6 +242,7 @@ fn seconds(one: &Vmove) -> Option<String> {
 /// Everything, for programs.
 pub(super) fn as_json(story: &Story) -> Value {
     let mut object = super::list::as_json(&story.summary);
+    let proofs = proofs_of(story);
     let more = json!({
         "claim": story.epoch,
         "elapsed_seconds": story.elapsed.millis() / 1_000,
@@ -236,14 +253,15 @@ pub(super) fn as_json(story: &Story) -> Value {
             "at": time(line.at), "claim": line.epoch, "task": line.task, "kind": line.kind,
             "instance": line.server, "text": line.text,
         })).collect::<Vec<_>>(),
-        "proofs": story.proofs.iter().map(|line| json!({
-            "at": time(line.at), "claim": line.epoch, "kind": line.kind, "by": line.by, "from": line.from,
+        "proofs": (1..).zip(&story.proofs).map(|(number, line): (u32, _)| json!({
+            "number": number, "at": time(line.at), "claim": line.epoch, "kind": line.kind, "by": line.by, "from": line.from,
             "evidence": serde_json::from_str::<Value>(&line.evidence).unwrap_or(Value::Null),
         })).collect::<Vec<_>>(),
         "instances": story.vmoves.iter().map(|one| json!({
             "id": one.instance_uuid, "name": one.instance_name,
             "status": one.status.map(tachi_domain::entity::vmove::VmoveStatus::as_str),
             "from": one.source_host, "to": one.dest_host, "message": one.message,
+            "proof": proofs.get(&one.id.to_string()),
             "asked_at": one.start_time.map(time), "over_at": one.end_time.map(time),
         })).collect::<Vec<_>>(),
     });

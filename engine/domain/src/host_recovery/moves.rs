@@ -226,6 +226,9 @@ pub struct Move {
     pub refused: Option<Elapsed>,
     /// Where it is now.
     pub dest: Option<String>,
+    /// The number of the proof it was last asked for on; the first of a recovery is 1.
+    #[serde(default)]
+    pub proof: Option<u32>,
     /// What a person should know.
     pub note: Option<String>,
     /// Why the latest call about it failed, if it did.

@@ -209,6 +209,7 @@ impl HostRecovery {
                 gone: 0,
             };
             one.dest = None;
+            one.proof = Some(self.proofs);
             one.asked_at.get_or_insert(now.wall);
             one.route.target.clone_from(&target);
             let to = target

@@ -208,6 +208,7 @@ impl HostRecovery {
             failing_since: None,
             refused: None,
             dest: None,
+            proof: None,
             note: None,
             fault: None,
             asked_at: None,

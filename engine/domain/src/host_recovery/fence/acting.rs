@@ -339,6 +339,7 @@ impl HostRecovery {
         }
         record.step(Task::Fence, StepKind::Outcome, 1.0, sentence);
         record.proofs.push(proof.clone());
+        self.proofs += 1;
         let word = proof.is_word();
         self.proof = Some(proof);
         self.vouch = None;

@@ -484,3 +484,11 @@ fn a_method_that_is_not_auto_is_told() {
         assert_eq!(told, said, "{method}");
     }
 }
+
+#[test]
+fn r17_each_move_names_the_proof_it_was_asked_for_on() {
+    let mut bed = Bed::engine().planned(vec![server(1), server(2)]);
+    bed.tick(10);
+    let named: Vec<_> = bed.state.moves.values().map(|one| one.proof).collect();
+    assert_eq!((bed.state.proofs, named), (1, vec![Some(1), Some(1)]));
+}
