@@ -181,7 +181,7 @@ fn ew01_an_instance_that_fails_once_and_moves_then_is_moved() {
 }
 
 #[test]
-fn r12_unlocking_is_repeated_until_nova_has_answered() {
+fn r05_r12_unlocking_is_repeated_until_nova_has_answered_and_none_can_come_late() {
     let mut bed = Bed::engine().asked();
     bed.lists(vec![], vec![evacuation(1, 1, "done", Some("b"))]);
     for _ in 0..4 {
