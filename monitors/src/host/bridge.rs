@@ -92,6 +92,8 @@ pub(crate) struct Bridge {
     /// Every verdict is one that may last for days.
     calm: bool,
     duty: Duty,
+    /// Whether enough others are before it in line, and when it was looked at.
+    spare: Option<(bool, Instant)>,
     strangers: BTreeSet<String>,
     resumed: bool,
     started: Instant,
@@ -154,6 +156,7 @@ impl Bridge {
             hasty_since: None,
             calm: false,
             duty: Duty::First,
+            spare: None,
             strangers: BTreeSet::new(),
             resumed: false,
             started: Instant::now(),
@@ -300,7 +303,7 @@ impl Bridge {
     /// A question from a remote goes through the connection that a cluster node's controller keeps to it. If the remote dies
     /// while one is under way, that controller waits for the dead connection and does nothing else; it may be taken for failed,
     /// and its node fenced. So a bridge on a remote asks as seldom as it can.
-    async fn may_stand_by(&self, snapshot: &Snapshot, me: &str) -> bool {
+    async fn may_stand_by(&mut self, snapshot: &Snapshot, me: &str) -> bool {
         let remote = |node: &tachi_pacemaker::Node| node.name == me && node.kind == Kind::Remote;
         let kept = self.memory.ledger.nodes.values().all(|told| told.handed_over);
         if self.duty == Duty::Undecided
@@ -310,8 +313,16 @@ impl Bridge {
         {
             return false;
         }
+        // The line is a question too, and changes seldom: who goes on asking each second does not ask for it each time.
+        if let Some((spare, at)) = self.spare
+            && at.elapsed() < self.setup.standby
+        {
+            return spare;
+        }
         let said = self.claims.read(self.cluster.as_ref()).await;
-        said.is_some_and(|said| is_spare(me, &snapshot.mon, &said))
+        let spare = said.is_some_and(|said| is_spare(me, &snapshot.mon, &said));
+        self.spare = Some((spare, Instant::now()));
+        spare
     }
 
     /// The verdicts on nodes that are hosts and not this machine.

@@ -21,6 +21,8 @@ struct State {
     attributes: HashMap<(String, String), String>,
     looks: usize,
     cibs: usize,
+    /// How often what bridges say was asked for.
+    asked: usize,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -137,6 +139,7 @@ impl Cluster for View {
 
     async fn attributes(&self, name: &str) -> Result<Vec<(String, String)>, ToolError> {
         Ok(self.0.with(|state| {
+            state.asked += 1;
             let of = state.attributes.iter().filter(|((_, of), _)| of == name);
             of.map(|((node, _), value)| (node.clone(), value.clone()))
                 .collect()
@@ -373,8 +376,11 @@ async fn mw04_on_a_remote_the_cluster_is_asked_seldom_while_another_bridge_is_th
     world.looks(&mut remote, 2).await;
     assert_eq!(pause(&remote), 1_000, "it is alone");
     member.look(&world.post, &world.health).await;
-    remote.look(&world.post, &world.health).await;
+    let asked = world.cluster.with(|state| state.asked);
+    world.looks(&mut remote, 9).await;
     assert_eq!((pause(&member), pause(&remote)), (1_000, 10_000));
+    let asked = world.cluster.with(|state| state.asked) - asked;
+    assert_eq!(asked, 1, "the line, once in ten seconds");
     // The other has died without a word: what is to be told is waited for at the usual pace, and told.
     drop(member);
     world.cluster.set("cmp1", Node::Fenced(World::second()));
@@ -404,6 +410,7 @@ async fn mw04_of_remotes_alone_the_first_two_in_line_ask_and_the_others_stand_by
     let [first, _, mut third] = line;
     first.claims.leave(first.cluster.as_ref()).await;
     drop(first);
+    tokio::time::advance(Duration::from_secs(10)).await;
     world.looks(&mut third, 1).await;
     assert_eq!(pause(&third), 1_000);
 }
