@@ -65,7 +65,8 @@ fn take_apart(
         place.project = Some(project.to_owned());
         path = format!("/v1/{rest}");
     }
-    if path.starts_with("/v1/") {
+    // Names of hosts are the operator's and may end in anything; this route is ours, and nobody asks it for a format.
+    if path.starts_with("/v1/") && !path.starts_with("/v1/boot-guard/") {
         for suffix in [".json", ".xml"] {
             if let Some(bare) = path.strip_suffix(suffix) {
                 path.truncate(bare.len());
@@ -156,6 +157,14 @@ mod tests {
                 "",
                 Some("abc"),
                 "/v1/segments/x",
+            ),
+            (
+                "a host's name is not cut",
+                "/v1/abc/boot-guard/cmp1.xml",
+                "",
+                "",
+                Some("abc"),
+                "/v1/boot-guard/cmp1.xml",
             ),
             (
                 "version id is no suffix",

@@ -37,6 +37,14 @@ async fn r12_r25_a_held_host_is_told_why_and_what_to_do() {
 #[tokio::test]
 async fn r25_a_host_without_a_record_is_not_held() {
     let bench = Bench::new();
+    for name in ["cmp-9.json", "cmp-9.xml"] {
+        let got = bench.get_at("1.0", &format!("/v1/boot-guard/{name}")).await;
+        assert_eq!(
+            got.root("boot_guard")["host"],
+            name,
+            "the whole name is asked for"
+        );
+    }
     let got = bench.get_at("1.0", "/v1/boot-guard/cmp-9.example.org").await;
     let got = got.root("boot_guard");
     assert_eq!(
