@@ -697,7 +697,6 @@ impl World {
         }
         if matches!(command, Command::Evacuate(_)) {
             self.check_no_hook_runs(owner.rec);
-            self.evacuating_until = self.now + crate::calls::DEADLINE + crate::calls::HOLD;
         }
         if command.is_write() {
             self.calls += 1;

@@ -1,11 +1,16 @@
 //! What happens to hosts and instances without anybody asking.
 
+use tachi_domain::host_recovery::WaitsFor;
 use tachi_domain::nova::{MigrationType, PowerState, VmState};
 
 use crate::mishap::Mishap;
+use crate::mutate::mutated;
 use crate::nova::{HostIx, MigrationRow, ServerIx, ServerRow};
 use crate::weather::Failure;
 use crate::world::{Event, World, note};
+
+/// How often the boot guard of a host that is held asks again.
+const BOOT_GUARD_ASKS: u64 = 10_000;
 
 impl World {
     pub(crate) fn populate(&mut self, servers: usize) {
@@ -169,7 +174,9 @@ impl World {
         machine.life += 1;
         let life = machine.life;
         self.booted.insert(host);
-        let delay = self.rng.between(45_000, 90_000);
+        // With a boot guard it may be as quick as it likes: nova-compute asks first.
+        let quickest = if self.weather.resume_guests { 5_000 } else { 45_000 };
+        let delay = self.rng.between(quickest, 90_000);
         self.after(delay, Event::ComputeStart { host, life });
     }
 
@@ -178,11 +185,8 @@ impl World {
         if !self.machines[host].powered || self.machines[host].life != life {
             return;
         }
-        // The boot guard (R25) holds it while a call may still take effect: nothing else can, if somebody switches a host on in
-        // the middle of its evacuation.
-        if self.weather.resume_guests && self.now < self.evacuating_until {
-            let until = self.evacuating_until;
-            return self.at(until, Event::ComputeStart { host, life });
+        if self.boot_guard_holds(host) {
+            return self.after(BOOT_GUARD_ASKS, Event::ComputeStart { host, life });
         }
         note!(self, "nova-compute of host {host} starts");
         self.machines[host].compute = true;
@@ -206,6 +210,20 @@ impl World {
         self.run_queue(host);
         self.nova.services[host].updated = self.now;
         self.guests_changed = true;
+    }
+
+    /// What holds nova-compute back where it would start guests (R25): nothing else can, if somebody switches a host on in
+    /// the middle of its evacuation. A queue that waits for a person (R12) is not waited for: the calls in it are run.
+    fn boot_guard_holds(&mut self, host: HostIx) -> bool {
+        if !self.weather.resume_guests || mutated("boot-guard") {
+            return false;
+        }
+        let waits_for = self.journal.boot_hold(host, self.now);
+        let holds = waits_for.is_some_and(|what| what != WaitsFor::Queue);
+        if holds && self.chaos() {
+            self.mishap(Mishap::HeldAtBoot);
+        }
+        holds
     }
 
     pub(crate) fn delete(&mut self, server: ServerIx) {

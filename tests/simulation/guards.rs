@@ -117,9 +117,11 @@ impl World {
         let up_for = self.now - machine.on_since;
         let word = self.weather.mode == FencingMode::External
             || self.journal.recs[owner.rec].words.contains(&Word::HostIsOff);
-        // A word holds while the heartbeat stands still; a returning host needs so long to its first one, and to the look at it.
+        // A word holds while the heartbeat stands still; a returning host needs so long to its first one, and to the look at it,
+        // and sends none while the boot guard holds its nova-compute.
         let allowed = if word { READING + 90_000 } else { READING };
-        if machine.powered && up_for > allowed {
+        let is_held = word && self.weather.resume_guests && !machine.compute;
+        if machine.powered && up_for > allowed && !is_held {
             return self.violate(format!(
                 "vm-{server} is evacuated from host {host}, which has been on for {} s (R17)",
                 up_for / 1_000

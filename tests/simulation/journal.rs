@@ -1,9 +1,11 @@
 //! The database: recoveries with epochs and beats, written transaction by transaction.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::guard::Guard;
+use tachi_domain::host_recovery::{HostRecovery, WaitsFor};
 use tachi_domain::recovery::{FenceOrder, Life, OperatorWord, Pulse, RecoveryKind, Word};
 use tachi_domain::{Elapsed, HostId, ServerId};
 
@@ -119,6 +121,28 @@ impl Rec {
 }
 
 impl Journal {
+    /// What nova-compute of `host` has to wait for, as the boot guard is told (R25).
+    pub(crate) fn boot_hold(&self, host: HostIx, now: u64) -> Option<WaitsFor> {
+        let holds = |rec: &Rec| {
+            let head = rec
+                .head
+                .as_deref()
+                .filter(|_| rec.kind == RecoveryKind::Host && rec.host == host)?;
+            let over = rec.ended.filter(|_| rec.life == Life::Closed);
+            let since = over.map_or(0, |ended| now.saturating_sub(ended));
+            let elapsed = rec.elapsed.plus(Duration::from_millis(since));
+            HostRecovery::restore(head, &[])
+                .unwrap()
+                .holds_boot(rec.life, elapsed)
+        };
+        let waits_for: Vec<WaitsFor> = self.recs.iter().filter_map(holds).collect();
+        let mut queue_last = waits_for.iter();
+        queue_last
+            .find(|one| **one != WaitsFor::Queue)
+            .or(waits_for.first())
+            .copied()
+    }
+
     /// A recovery for `host` or one of its instances, unless one is open (R6). Failed processes are none of the things
     /// that must not be seen to twice.
     pub(crate) fn open(

@@ -72,6 +72,7 @@ mishaps! {
     PowerFlickers => "power controller says off once, falsely",
     LevelFails => "a fence level fails, the next one is tried",
     HostBack => "host comes back",
+    HeldAtBoot => "host is held at its boot",
     BackAtProof => "host comes back right after its proof",
     BackAtForcedDown => "host comes back when it is forced down",
     BackAtEvacuate => "host comes back after the first evacuate",

@@ -40,6 +40,11 @@ const AT_THE_PORTS: &[(&str, &str, &str)] = &[
         "R21",
         "nothing but a wake-up makes an engine look for work",
     ),
+    (
+        "boot-guard",
+        "R25",
+        "nova-compute of a fenced host starts at once",
+    ),
 ];
 
 /// Whether a rule is left out at the ports (`SIM_MUTATE=epoch,pause`).
@@ -78,7 +83,7 @@ fn caught(name: &str, seeds: &str) -> Option<String> {
 }
 
 #[test]
-fn r01_r03_r04_r06_r07_r08_r12_r21_each_rule_that_is_left_out_at_the_ports_is_noticed() {
+fn r01_r03_r04_r06_r07_r08_r12_r21_r25_each_rule_that_is_left_out_at_the_ports_is_noticed() {
     let mut missed = Vec::new();
     for (name, rule, what) in AT_THE_PORTS {
         match caught(name, "10000") {

@@ -299,8 +299,6 @@ pub(crate) struct World {
     pub violation: Option<String>,
     pub guests_changed: bool,
     pub hooking: Hooking,
-    /// Until when an evacuation that was sent may still take effect.
-    pub evacuating_until: u64,
     pub mishaps: Mishaps,
     /// Calls that were begun, and answers that were heard, for crashes in between.
     pub calls: u64,
@@ -373,7 +371,6 @@ impl World {
             violation: None,
             guests_changed: false,
             hooking: Hooking::draw(seed),
-            evacuating_until: 0,
             mishaps: Mishaps::default(),
             calls: 0,
             heard: 0,
