@@ -150,8 +150,16 @@ class Field:
             except ProcessLookupError:
                 pass
         process = self.bridges.pop(node, None)
-        if process:
-            process.wait(30)
+        if not process:
+            return
+        if how == signal.SIGKILL:
+            # Its nsenter and timeout too: nsenter stops itself when its child is stopped and would then never tell of
+            # the child's death, and a bridge of a moment ago may not have the monitor's name yet.
+            try:
+                os.killpg(process.pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        process.wait(30)
 
     def watching(self, node):
         """It has looked and found the cluster well."""
