@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde::Serialize;
-use tachi_instance_ha::{Class, Client, Failed, Registration};
+use tachi_instance_ha::{Class, Client, Failed, Registered, Registration};
 
 use crate::cli::{CheckArgs, Format};
 use crate::failure::Failure;
@@ -88,8 +88,9 @@ impl Finding {
 /// Looks at what one monitor needs.
 #[async_trait::async_trait]
 pub trait Check: Send + Sync {
-    /// What there is to say. Takes no longer than a few seconds, whatever hangs.
-    async fn check(&self, settings: &Settings) -> Vec<Finding>;
+    /// What there is to say. Takes no longer than a few seconds, whatever hangs. `registered` are the hosts of all segments,
+    /// if that is known.
+    async fn check(&self, settings: &Settings, registered: Option<&[Registered]>) -> Vec<Finding>;
 }
 
 /// `tachi-monitor check`.
@@ -104,7 +105,8 @@ pub(crate) async fn run(args: &CheckArgs) -> Result<u8, Failure> {
     {
         findings.push(Finding::note("configuration", warning.to_string()));
     }
-    findings.extend(api(&settings).await);
+    let (told, registered) = api(&settings).await;
+    findings.extend(told);
     let kinds = if args.monitors.is_empty() {
         &Kind::ALL[..]
     } else {
@@ -118,7 +120,7 @@ pub(crate) async fn run(args: &CheckArgs) -> Result<u8, Failure> {
             Kind::Introspective => Box::new(introspective::Checks),
         };
         findings.push(spool(&settings, *kind));
-        findings.extend(check.check(&settings).await);
+        findings.extend(check.check(&settings, registered.as_deref()).await);
     }
     let good = findings.iter().all(|finding| finding.told != Told::Wrong);
     match args.format {
@@ -147,23 +149,25 @@ fn sources(settings: &Settings) -> String {
     }
 }
 
-async fn api(settings: &Settings) -> Vec<Finding> {
+/// What there is to say about the API, and the registered hosts.
+async fn api(settings: &Settings) -> (Vec<Finding>, Option<Vec<Registered>>) {
     let client = match Client::new(settings.api.clone()) {
         Ok(client) => client,
-        Err(error) => return vec![Finding::wrong("[api]", Failure::new("setting up", error).chain())],
+        Err(error) => {
+            let text = Failure::new("setting up", error).chain();
+            return (vec![Finding::wrong("[api]", text)], None);
+        }
     };
     let login = match client.login().await {
         Ok(login) => login,
-        Err(failed) => return vec![Finding::wrong("log-in", failed.text)],
+        Err(failed) => return (vec![Finding::wrong("log-in", failed.text)], None),
     };
     let mut findings = vec![Finding::good(
         "log-in",
         format!("the API is at {}", login.endpoint),
     )];
-    findings.push(registered(
-        settings,
-        client.registration(&settings.hostname).await,
-    ));
+    let hosts = client.registered().await;
+    findings.push(registration(settings, hosts.as_deref()));
     match client.skew_seconds().or(login.skew_seconds) {
         Some(skew) if skew.abs() > 2 => findings.push(Finding::wrong(
             "clock",
@@ -172,20 +176,22 @@ async fn api(settings: &Settings) -> Vec<Finding> {
         Some(_) => findings.push(Finding::good("clock", "agrees with the API's")),
         None => {}
     }
-    findings
+    (findings, hosts.ok())
 }
 
-fn registered(settings: &Settings, found: Result<Registration, Failed>) -> Finding {
+fn registration(settings: &Settings, hosts: Result<&[Registered], &Failed>) -> Finding {
     const PART: &str = "registration";
     let name = &settings.hostname;
-    match found {
-        Ok(Registration::In {
-            segment,
-            on_maintenance: false,
-        }) => Finding::good(PART, format!("{name} is in segment {segment}")),
-        Ok(Registration::In { segment, .. }) => Finding::note(
+    match hosts.map(|hosts| Registration::of(name, hosts)) {
+        Ok(Registration::In(host)) if !host.on_maintenance => {
+            Finding::good(PART, format!("{name} is in segment {}", host.segment))
+        }
+        Ok(Registration::In(host)) => Finding::note(
             PART,
-            format!("{name} is in segment {segment}, on maintenance: nothing is recovered from it"),
+            format!(
+                "{name} is in segment {}, on maintenance: nothing is recovered from it",
+                host.segment
+            ),
         ),
         Ok(Registration::Not {
             similar: Some(similar),
@@ -207,8 +213,8 @@ fn registered(settings: &Settings, found: Result<Registration, Failed>) -> Findi
             class: Class::Away | Class::Busy,
             text,
             ..
-        }) => Finding::wrong("API", text),
-        Err(failed) => Finding::wrong(PART, failed.text),
+        }) => Finding::wrong("API", text.clone()),
+        Err(failed) => Finding::wrong(PART, failed.text.clone()),
     }
 }
 
@@ -230,39 +236,34 @@ mod tests {
     #[test]
     fn mw13_an_unregistered_name_is_told_with_the_one_that_was_meant() {
         let settings = settings("[DEFAULT]\nhostname = cmp1\n");
-        let of = |found| registered(&settings, found);
         let failed = |class, status| Failed {
             class,
             text: "said".to_owned(),
             retry_after: None,
             status,
         };
-        let not = |similar: Option<&str>| {
-            Ok(Registration::Not {
-                similar: similar.map(ToOwned::to_owned),
-                hosts: 3,
-            })
-        };
-        let inside = |on_maintenance| {
-            Ok(Registration::In {
+        let hosts = |name: &str, on_maintenance| {
+            let host = |name: &str| Registered {
+                name: name.to_owned(),
                 segment: "one".to_owned(),
                 on_maintenance,
-            })
+            };
+            Ok(vec![host("cmp8"), host("cmp9"), host(name)])
         };
         let cases = [
-            (inside(false), Told::Good, "is in segment one"),
-            (inside(true), Told::Note, "on maintenance"),
+            (hosts("cmp1", false), Told::Good, "is in segment one"),
+            (hosts("cmp1", true), Told::Note, "on maintenance"),
             (
-                not(Some("cmp1.maas")),
+                hosts("cmp1.maas", false),
                 Told::Wrong,
                 "cmp1.maas is: set [DEFAULT] hostname",
             ),
-            (not(None), Told::Wrong, "not among the 3"),
+            (hosts("cmp7", false), Told::Wrong, "not among the 3"),
             (Err(failed(Class::Barred, Some(403))), Told::Note, "may not list"),
             (Err(failed(Class::Away, None)), Told::Wrong, "said"),
         ];
         for (found, told, part) in cases {
-            let finding = of(found);
+            let finding = registration(&settings, found.as_deref());
             assert!(finding.told == told && finding.text.contains(part), "{finding:?}");
         }
         let line = Finding::noticed("host", "a host dies", Duration::from_millis(1500)).line();

@@ -13,6 +13,7 @@ mod words;
 
 use std::time::Duration;
 
+use tachi_instance_ha::Registered;
 use tachi_libvirt::{Address, Keepalive};
 
 use crate::check::{Check, Finding};
@@ -44,7 +45,7 @@ pub(crate) struct Checks;
 
 #[async_trait::async_trait]
 impl Check for Checks {
-    async fn check(&self, settings: &Settings) -> Vec<Finding> {
+    async fn check(&self, settings: &Settings, _: Option<&[Registered]>) -> Vec<Finding> {
         const PART: &str = "instance";
         let mut findings = vec![crate::libvirt::check(PART, &settings.instance.uri, true).await];
         for (failure, worst) in [

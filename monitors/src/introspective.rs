@@ -11,6 +11,7 @@ mod roster;
 
 use std::time::Duration;
 
+use tachi_instance_ha::Registered;
 use tachi_libvirt::{AGENT_SYNC, Address, Keepalive};
 
 use crate::check::{Check, Finding};
@@ -49,7 +50,7 @@ pub(crate) struct Checks;
 
 #[async_trait::async_trait]
 impl Check for Checks {
-    async fn check(&self, settings: &Settings) -> Vec<Finding> {
+    async fn check(&self, settings: &Settings, _: Option<&[Registered]>) -> Vec<Finding> {
         const PART: &str = "introspective";
         let guest = &settings.guest;
         let mut findings = vec![crate::libvirt::check(PART, &settings.instance.uri, false).await];

@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tachi_instance_ha::Notification;
+use tachi_instance_ha::{Notification, Registered};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
@@ -254,7 +254,7 @@ pub(crate) struct Checks;
 
 #[async_trait]
 impl Check for Checks {
-    async fn check(&self, settings: &Settings) -> Vec<Finding> {
+    async fn check(&self, settings: &Settings, _: Option<&[Registered]>) -> Vec<Finding> {
         const PART: &str = "process";
         let path = &settings.process.list;
         let entries = match list::read(path) {

@@ -24,7 +24,7 @@ mod python;
 pub use booting::BootGuard;
 pub use client::{Answer, Client, Login};
 pub use error::{Class, Failed, SetupError};
-pub use lookup::Registration;
+pub use lookup::{Registered, Registration};
 pub use notification::{ClusterStatus, EVIDENCE_HEADER, GeneratedTime, HostEvent, HostStatus, Notification};
 pub use options::{ApplicationCredential, Credentials, Domain, Interface, Named, Options, Scope};
 

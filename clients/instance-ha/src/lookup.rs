@@ -10,16 +10,22 @@ use crate::error::{Class, Failed};
 /// More pages than a list of segments or hosts has.
 const MOST_PAGES: usize = 1000;
 
+/// A host of a segment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Registered {
+    /// Its name, as Nova knows it.
+    pub name: String,
+    /// The segment's name.
+    pub segment: String,
+    /// Whether it is on maintenance: reports about it cause nothing then.
+    pub on_maintenance: bool,
+}
+
 /// How a host is registered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Registration {
     /// In a segment.
-    In {
-        /// The segment's name.
-        segment: String,
-        /// Whether it is on maintenance: reports about it cause nothing then.
-        on_maintenance: bool,
-    },
+    In(Registered),
     /// Not under this name.
     Not {
         /// A registered name that is the same but for its domain or its case.
@@ -27,6 +33,20 @@ pub enum Registration {
         /// How many hosts are registered.
         hosts: usize,
     },
+}
+
+impl Registration {
+    /// Looks for a host among all that are registered.
+    pub fn of(hostname: &str, all: &[Registered]) -> Self {
+        if let Some(found) = all.iter().find(|host| host.name == hostname) {
+            return Self::In(found.clone());
+        }
+        let similar = all.iter().find(|host| alike(&host.name, hostname));
+        Self::Not {
+            similar: similar.map(|host| host.name.clone()),
+            hosts: all.len(),
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -59,14 +79,13 @@ struct Hosts {
 }
 
 impl Client {
-    /// Looks for a host in all segments. The user needs to be allowed to list segments and hosts.
+    /// The hosts of all segments. The user needs to be allowed to list segments and hosts.
     ///
     /// # Errors
     ///
     /// The API does not answer, or does not say.
-    pub async fn registration(&self, hostname: &str) -> Result<Registration, Failed> {
-        let mut similar = None;
-        let mut count = 0;
+    pub async fn registered(&self) -> Result<Vec<Registered>, Failed> {
+        let mut all = Vec::new();
         let segments = self
             .pages(
                 "/segments",
@@ -90,23 +109,13 @@ impl Client {
                     |host| marker(host.id, &host.uuid),
                 )
                 .await?;
-            for host in hosts {
-                count += 1;
-                if host.name == hostname {
-                    return Ok(Registration::In {
-                        segment: segment.name,
-                        on_maintenance: host.on_maintenance,
-                    });
-                }
-                if alike(&host.name, hostname) {
-                    similar = Some(host.name);
-                }
-            }
+            all.extend(hosts.into_iter().map(|host| Registered {
+                name: host.name,
+                segment: segment.name.clone(),
+                on_maintenance: host.on_maintenance,
+            }));
         }
-        Ok(Registration::Not {
-            similar,
-            hosts: count,
-        })
+        Ok(all)
     }
 
     async fn pages<T>(

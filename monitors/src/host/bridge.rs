@@ -75,6 +75,17 @@ pub(crate) struct Setup {
     pub(crate) cluster: Option<String>,
 }
 
+impl Setup {
+    /// Whether nodes of this kind are hosts.
+    pub(crate) fn watches(&self, kind: Kind) -> bool {
+        match kind {
+            Kind::Remote => true,
+            Kind::Member => !self.restrict_to_remotes,
+            Kind::Guest | Kind::Other => false,
+        }
+    }
+}
+
 /// The bridge.
 pub(crate) struct Bridge {
     setup: Setup,
@@ -334,12 +345,7 @@ impl Bridge {
     ) -> BTreeMap<String, Judgement> {
         let mut hosts = BTreeMap::new();
         for node in &snapshot.mon.nodes {
-            let wanted = match node.kind {
-                Kind::Remote => true,
-                Kind::Member => !self.setup.restrict_to_remotes,
-                Kind::Guest | Kind::Other => false,
-            };
-            if !wanted || node.name == me {
+            if !self.setup.watches(node.kind) || node.name == me {
                 continue;
             }
             if let Err(error) = self.setup.names.host(&node.name) {

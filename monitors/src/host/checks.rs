@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use tachi_pacemaker::{Cib, CrmMon, History, Kind, Snapshot, Verdict, verdict};
+use tachi_instance_ha::{Registered, Registration};
+use tachi_pacemaker::{Cib, CrmMon, History, Kind, Node, Snapshot, Verdict, verdict};
 
+use super::Setup;
 use super::tools::{Cluster as _, Programs};
 use crate::check::{Check, Finding};
 use crate::settings::Settings;
@@ -13,35 +15,31 @@ const LIMIT: Duration = Duration::from_secs(5);
 /// What a process start, two programs and the disk take together on a busy machine.
 const OVERHEAD: Duration = Duration::from_secs(1);
 
+const PART: &str = "host";
+/// So many names are told of hosts that are no nodes.
+const NAMED: usize = 5;
+
 /// The checks.
 pub(crate) struct Checks;
 
 #[async_trait::async_trait]
 impl Check for Checks {
-    async fn check(&self, settings: &Settings) -> Vec<Finding> {
+    async fn check(&self, settings: &Settings, registered: Option<&[Registered]>) -> Vec<Finding> {
         match settings.host.driver {
             "consul" => vec![super::consul::worst(settings)],
             "kubernetes" => vec![super::kubernetes::worst(settings)],
-            _ => pacemaker(settings).await,
+            _ => pacemaker(settings, registered).await,
         }
     }
 }
 
-async fn pacemaker(settings: &Settings) -> Vec<Finding> {
-    const PART: &str = "host";
+async fn pacemaker(settings: &Settings, registered: Option<&[Registered]>) -> Vec<Finding> {
     let programs = Programs {
         limit: LIMIT,
         short: LIMIT,
     };
     let (mon, cib) = tokio::join!(programs.mon(), programs.cib());
     let mut findings = Vec::new();
-    let chain = |error: &dyn std::error::Error| {
-        let below = error
-            .source()
-            .map(|below| format!(": {below}"))
-            .unwrap_or_default();
-        format!("{error}{below}")
-    };
     let (mon, cib) = match (mon, cib) {
         (Ok(mon), Ok(cib)) => (mon, cib),
         (Err(error), _) | (_, Err(error)) => {
@@ -96,6 +94,9 @@ async fn pacemaker(settings: &Settings) -> Vec<Finding> {
         );
         findings.push(Finding::note(PART, text));
     }
+    if let Some(registered) = registered {
+        findings.extend(names(&setup, &mon.nodes, me.as_deref(), registered));
+    }
     let fences = mon.stonith_enabled;
     let judged = verdict(&History::default(), &Snapshot::new(mon, Some(cib)), &setup.rules);
     for (node, judgement) in &judged {
@@ -107,23 +108,158 @@ async fn pacemaker(settings: &Settings) -> Vec<Finding> {
         });
     }
     if fences {
-        let eyes = if alerts {
-            "through an alert, or at the next look"
-        } else {
-            "at the next look"
-        };
-        let worst = settings.bridge.poll + OVERHEAD;
-        findings.push(Finding::noticed(
-            PART,
-            format!("a host that Pacemaker has fenced, {eyes}"),
-            worst,
-        ));
-        let taken_over = worst + settings.bridge.turn;
-        findings.push(Finding::noticed(
+        findings.extend(how_soon(settings, alerts));
+    }
+    findings
+}
+
+/// An error with its cause.
+fn chain(error: &dyn std::error::Error) -> String {
+    let below = error
+        .source()
+        .map(|below| format!(": {below}"))
+        .unwrap_or_default();
+    format!("{error}{below}")
+}
+
+/// How long it takes at most until a fenced host is reported.
+fn how_soon(settings: &Settings, alerts: bool) -> [Finding; 2] {
+    let eyes = if alerts {
+        "through an alert, or at the next look"
+    } else {
+        "at the next look"
+    };
+    let worst = settings.bridge.poll + OVERHEAD;
+    [
+        Finding::noticed(PART, format!("a host that Pacemaker has fenced, {eyes}"), worst),
+        Finding::noticed(
             PART,
             "the same while the bridge that is first in line is dead",
-            taken_over,
+            worst + settings.bridge.turn,
+        ),
+    ]
+}
+
+/// Whether the nodes are registered under the names they would be reported by, and who of the registered hosts is no node.
+/// This machine's own name is looked at in any case.
+fn names(setup: &Setup, nodes: &[Node], me: Option<&str>, registered: &[Registered]) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let mut reported = Vec::new();
+    let mut known = 0;
+    for node in nodes {
+        if !setup.watches(node.kind) {
+            continue;
+        }
+        let host = match setup.names.host(&node.name) {
+            Ok(host) => host,
+            Err(error) => {
+                findings.push(Finding::wrong(PART, error.to_string()));
+                continue;
+            }
+        };
+        let (node, kind) = (&node.name, node.kind);
+        match Registration::of(&host, registered) {
+            Registration::In(_) => known += 1,
+            _ if Some(node.as_str()) == me => {}
+            Registration::Not {
+                similar: Some(similar),
+                ..
+            } => findings.push(Finding::wrong(
+                PART,
+                format!(
+                    "node {node} would be reported as {host}, which is not registered, and {similar} is: \
+                     set [host] node_map = {node}:{similar}, here and wherever this monitor runs"
+                ),
+            )),
+            Registration::Not { similar: None, .. } if kind == Kind::Member => findings.push(Finding::note(
+                PART,
+                format!("node {node} is no registered host: well if no instances run there, else register {host}"),
+            )),
+            Registration::Not { similar: None, .. } => findings.push(Finding::wrong(
+                PART,
+                format!("node {node} is no registered host, so its death would be reported in vain: register {host}"),
+            )),
+        }
+        reported.push(host);
+    }
+    findings.push(Finding::good(
+        PART,
+        format!("{known} nodes of the cluster are registered hosts"),
+    ));
+    let mut others = registered
+        .iter()
+        .map(|host| host.name.as_str())
+        .filter(|name| !reported.iter().any(|host| host == name));
+    let some: Vec<&str> = others.by_ref().take(NAMED).collect();
+    if !some.is_empty() {
+        let more = match others.count() {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        findings.push(Finding::note(
+            PART,
+            format!("registered hosts that are no nodes of this cluster, so that it tells nothing about them: {}{more}", some.join(", ")),
         ));
     }
     findings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::Told;
+    use crate::settings::tests::settings;
+
+    #[test]
+    fn mw13_nodes_whose_death_would_be_reported_in_vain_are_told() {
+        let node = |name: &str, kind| Node {
+            name: name.to_owned(),
+            kind,
+            online: true,
+            unclean: false,
+            pending: false,
+            maintenance: false,
+            shutdown: false,
+        };
+        let nodes = [
+            node("ctl1", Kind::Member),
+            node("cmp1", Kind::Remote),
+            node("cmp2", Kind::Remote),
+            node("cmp3", Kind::Remote),
+            node("cmp4", Kind::Remote),
+            node("vm1", Kind::Guest),
+        ];
+        let registered: Vec<Registered> = ["cmp1", "cmp2.maas", "four", "a", "b", "c", "d", "e"]
+            .map(|name| Registered {
+                name: name.to_owned(),
+                segment: "one".to_owned(),
+                on_maintenance: false,
+            })
+            .into();
+        let told = |config: &str, me| {
+            let setup = crate::host::setup(&settings(config));
+            let findings = names(&setup, &nodes, me, &registered).into_iter();
+            findings
+                .map(|finding| (finding.told, finding.text))
+                .collect::<Vec<_>>()
+        };
+        let map = "[host]\nnode_map = cmp4:four\n";
+        assert_eq!(told(map, None), [
+            (Told::Note, "node ctl1 is no registered host: well if no instances run there, else register ctl1".to_owned()),
+            (Told::Wrong, "node cmp2 would be reported as cmp2, which is not registered, and cmp2.maas is: set [host] \
+                           node_map = cmp2:cmp2.maas, here and wherever this monitor runs".to_owned()),
+            (Told::Wrong, "node cmp3 is no registered host, so its death would be reported in vain: register cmp3".to_owned()),
+            (Told::Good, "2 nodes of the cluster are registered hosts".to_owned()),
+            (Told::Note, "registered hosts that are no nodes of this cluster, so that it tells nothing about them: \
+                          cmp2.maas, a, b, c, d and 1 more".to_owned()),
+        ]);
+        // This machine's own name is told of by `registration`, and members are nothing to a bridge that watches remotes.
+        let told = told(&format!("{map}restrict_to_remotes = true\n"), Some("cmp3"));
+        assert!(
+            !told
+                .iter()
+                .any(|(_, text)| text.starts_with("node ctl1") || text.starts_with("node cmp3")),
+            "{told:?}"
+        );
+    }
 }

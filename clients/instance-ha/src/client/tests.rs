@@ -1,6 +1,6 @@
 use super::*;
 use crate::fake::Fake;
-use crate::lookup::Registration;
+use crate::lookup::{Registered, Registration};
 use crate::options::{Credentials, Named, Scope};
 
 const BODY: &str = r#"{"notification": {}}"#;
@@ -190,11 +190,12 @@ async fn mw13_a_host_is_looked_for_in_every_page_of_every_segment() {
         fake.then("200 OK", "", r#"{"hosts": []}"#);
     };
     script("cmp1");
-    let found = client.registration("cmp1").await.unwrap();
-    let want = Registration::In {
+    let found = Registration::of("cmp1", &client.registered().await.unwrap());
+    let want = Registration::In(Registered {
+        name: "cmp1".into(),
         segment: "two".into(),
         on_maintenance: true,
-    };
+    });
     assert_eq!(found, want);
     let asked = lines(&fake);
     assert!(
@@ -211,7 +212,7 @@ async fn mw13_a_host_is_looked_for_in_every_page_of_every_segment() {
         r#"{"hosts": [{"uuid": "h-1", "name": "cmp1.maas"}]}"#,
     );
     fake.then("200 OK", "", r#"{"hosts": []}"#);
-    let found = client.registration("cmp1").await.unwrap();
+    let found = Registration::of("cmp1", &client.registered().await.unwrap());
     let want = Registration::Not {
         similar: Some("cmp1.maas".into()),
         hosts: 1,
