@@ -1,7 +1,7 @@
 //! `tachi sandbox`, and the region that `serve --sandbox` and `demo` start.
 
 use std::io::Write as _;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -30,16 +30,21 @@ pub(crate) struct Region {
 }
 
 /// The devices' file of a region: the machines' BMCs by MAAS, and then the outlets they are plugged into.
-fn devices(sandbox: &Sandbox, key: &Path) -> String {
-    let urls = sandbox.urls();
+fn devices(machines: &str, outlets: &str, key: &Path, listen: IpAddr) -> String {
+    // Who lets the simulated region be reached from outside has been warned, and its key opens nothing else.
+    let allowed = if listen.is_loopback() {
+        ""
+    } else {
+        "allow_http = true\n"
+    };
     let device = |name: &str, url: &str, timeout: u32| {
         format!(
             "[[device]]\nname = \"{name}\"\ntype = \"maas\"\nendpoint = \"{url}\"\ncredential = \"file:{}\"\n\
-             timeout = {timeout}\npoll = 1\n\n",
+             timeout = {timeout}\npoll = 1\n{allowed}\n",
             key.display()
         )
     };
-    let (bmc, pdu) = (device("bmc", &urls.maas, 8), device("pdu", &urls.outlets, 12));
+    let (bmc, pdu) = (device("bmc", machines, 8), device("pdu", outlets, 12));
     format!("{bmc}{pdu}[[hosts]]\nmatch = \"*\"\nlevels = [[\"bmc\"], [\"pdu\"]]\n")
 }
 
@@ -75,6 +80,7 @@ impl Region {
             }
             (None, None) => return Err(Failure::told("no folder for the state")),
         };
+        let listen = plan.options.listen;
         let sandbox = Sandbox::start(plan.options)
             .await
             .map_err(|error| Failure::new("starting the simulated region", error))?;
@@ -86,7 +92,8 @@ impl Region {
         let key = state_dir.join("maas.key");
         write_private(&key, &sandbox.maas_api_key())?;
         let file = state_dir.join("fencing.toml");
-        write_private(&file, &devices(&sandbox, &key))?;
+        let urls = sandbox.urls();
+        write_private(&file, &devices(&urls.maas, &urls.outlets, &key, listen))?;
         let conf = conf(&sandbox, &state_dir, &file, plan.api, plan.more_conf);
         write_private(&state_dir.join("tachi.conf"), &conf)?;
         Ok(Self {
@@ -254,4 +261,28 @@ pub(crate) async fn run(args: SandboxArgs) -> Result<u8, Failure> {
         .await
         .map_err(|error| Failure::new("stopping the simulated region", error))?;
     Ok(crate::DONE)
+}
+
+#[cfg(test)]
+mod tests {
+    use tachi_fence::Topology;
+
+    use super::*;
+
+    #[test]
+    fn the_devices_of_a_region_can_be_used_wherever_it_listens() {
+        let folder = tempfile::tempdir().unwrap();
+        let key = folder.path().join("maas.key");
+        write_private(&key, "a:b:c").unwrap();
+        for listen in ["127.0.0.1", "10.88.0.1"] {
+            let url = |path: &str| format!("http://{listen}:4711/{path}");
+            let text = devices(&url("MAAS"), &url("PDU/MAAS"), &key, listen.parse().unwrap());
+            assert!(Topology::parse("fencing.toml", &text).is_ok(), "{text}");
+            assert_eq!(
+                text.contains("allow_http"),
+                listen != "127.0.0.1",
+                "only where it is needed"
+            );
+        }
+    }
 }

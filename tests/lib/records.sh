@@ -12,7 +12,7 @@ if [ "$record" = yes ]; then
     cat >"$file" <<'X'
 # Runs that CI does not do
 
-`tests/run --real-cloud` and `--bench` (and `--long`, `--chain` once they exist) append a row when they end.
+`tests/run --real-cloud`, `--bench`, `--long` and `--chain` append a row when they end.
 
 | run | when (UTC) | where | commit | passed | failed |
 |---|---|---|---|---|---|

@@ -113,8 +113,10 @@ class Interop:
     # ------------------------------------------------------------------------------------------ against tachi serve
 
     def region_up(self):
-        with tempfile.NamedTemporaryFile("w", prefix="tachi-policy-", suffix=".yaml", delete=False) as policy:
-            policy.write('"os_masakari_api:notifications:create": "rule:admin_api or role:masakari_monitor"\n')
+        # Read again when it changes, so it is there as long as this is.
+        self.policy = policy = tempfile.NamedTemporaryFile("w", prefix="tachi-policy-", suffix=".yaml")
+        policy.write('"os_masakari_api:notifications:create": "rule:admin_api or role:masakari_monitor"\n')
+        policy.flush()
         region = Region(self.args.tachi, arguments=("--hosts", "10"), options=[("oslo_policy", "policy_file", policy.name)])
         self.running.append(region)
         proxy = Proxy(region.api)

@@ -92,6 +92,11 @@ class Region:
             raise AssertionError("%s %s: %s %s" % (method, path, status, answer))
         return answer
 
+    def accepted(self):
+        """When it accepted the first notification, by its log: rows have whole seconds only."""
+        with open(self.log, encoding="utf-8") as file:
+            return moment(next(line.split()[0] for line in file if "notification accepted" in line))
+
     def stop(self):
         # `timeout` passes the signal on.
         os.killpg(self.process.pid, signal.SIGTERM)
@@ -99,24 +104,26 @@ class Region:
 
 
 def moment(text):
-    return datetime.datetime.fromisoformat(text.replace("Z", "+00:00")).replace(tzinfo=datetime.timezone.utc).timestamp()
+    return datetime.datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
 
 
 def chain(field, region, checks):
     region.admin("POST", "/servers", {"count": SERVERS, "host": "compute-001", "name": "vm"})
     segment = region.api("POST", "/segments", {"segment": {"name": "s", "recovery_method": "auto", "service_type": "COMPUTE"}})
     uuid = segment["segment"]["uuid"]
+    hosts = {}
     for number in range(1, 5):
-        region.api("POST", "/segments/%s/hosts" % uuid, {"host": {
-            "name": "compute-%03d" % number, "type": "COMPUTE", "control_attributes": "SSH"}})
+        host = region.api("POST", "/segments/%s/hosts" % uuid, {"host": {
+            "name": "compute-%03d" % number, "type": "COMPUTE", "control_attributes": "SSH"}})["host"]
+        hosts[host["uuid"]] = host["name"]
     began = time.time()
     field.kit("kill", "cmp1")
     region.admin("POST", "/hosts/compute-001/power", {"on": False})
     fenced = wait(lambda: field.fenced_at("cmp1", began), "fencing of cmp1", 60)
     listed = wait(lambda: region.api("GET", "/notifications")["notifications"], "a notification", 30, 0.2)
-    checks.equal("the notification is the bridge's", [(one["type"], one["hostname"], one["payload"]["host_status"])
+    checks.equal("the notification is the bridge's", [(one["type"], hosts[one["source_host_uuid"]], one["payload"]["host_status"])
                                                       for one in listed], [("COMPUTE_HOST", "compute-001", "NORMAL")])
-    accepted = moment(listed[0]["created_at"])
+    accepted = region.accepted()
 
     def ended():
         one = region.api("GET", "/notifications/" + listed[0]["notification_uuid"])["notification"]
@@ -125,16 +132,13 @@ def chain(field, region, checks):
     took = time.time() - began
     checks.equal("the recovery is finished", one["status"], "finished")
     ledger = region.admin("GET", "/ledger")
-    print("ledger: %s" % json.dumps(ledger)[:400])
-    doubles = ledger.get("double_runs", ledger.get("doubles", []))
-    checks.that("no instance ran twice", doubles in (0, [], None), ledger)
+    checks.equal("no instance ran twice", ledger["double_runs"], 0)
     servers = region.admin("GET", "/servers")
-    servers = servers if isinstance(servers, list) else servers["servers"]
     text = json.dumps(servers)
     checks.equal("all instances are there", len(servers), SERVERS)
     checks.that("none is on the dead host", "compute-001\"" not in json.dumps([one.get("host") for one in servers]), text[:2000])
     lost = region.admin("POST", "/ledger/lost", {"servers": [one["id"] for one in servers]})
-    checks.that("none is lost", not (lost.get("lost", lost) if isinstance(lost, dict) else lost), lost)
+    checks.equal("none is lost", lost["lost"], [])
     print("plug pulled -> fenced %.2f s -> accepted %.2f s after that -> all back %.2f s after the plug" % (
         fenced - began, accepted - fenced, took))
     time.sleep(10)

@@ -94,7 +94,7 @@ impl MaasOptions {
 #[non_exhaustive]
 pub enum SetupError {
     /// The address is none.
-    #[error("using {url:?} as maas_url: {why}")]
+    #[error("using {url:?} as the address of MAAS: {why}")]
     Url {
         /// The address.
         url: String,

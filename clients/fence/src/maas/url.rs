@@ -24,7 +24,7 @@ pub(super) fn normalise(text: &str, allow_http: bool) -> Result<Url, SetupError>
         "https" => {}
         "http" if allow_http || is_loopback(&url) => {}
         "http" => {
-            let why = "http would show the API key to the network; use https, or set maas_allow_http = true";
+            let why = "http would show the API key to the network; use https, or set allow_http (maas_allow_http in tachi.conf)";
             return Err(wrong(trimmed, why));
         }
         _ => return Err(wrong(trimmed, "not an http or https address")),
