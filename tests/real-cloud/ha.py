@@ -51,7 +51,8 @@ def boot(cloud, host, count):
         "max_count": count, "availability_zone": "nova:" + host}})
     if answer.status_code != 202:
         raise Failed("boot: %s %s" % (answer.status_code, answer.text[:400]))
-    found = wait_until("%d servers ACTIVE on %s" % (count, host), lambda: _all_active(cloud, host, count), 300, 1)
+    found = wait_until("%d servers ACTIVE on %s" % (count, host), lambda: _all_active(cloud, host, count),
+                       300 + 2 * count, max(1, count / 25))
     return {s["id"] for s in found}
 
 

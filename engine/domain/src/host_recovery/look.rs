@@ -22,8 +22,11 @@ const TURN: u32 = 5;
 /// Lists in a row that show an instance on the host although its evacuation is recorded as done.
 const LONG_DONE: u8 = 20;
 
-/// The longest a look counts as having taken, when the next one is put off for it.
-const LONGEST_LOOK: Duration = Duration::from_secs(2);
+/// A look takes a fifth of the time at most, so that following the evacuations does not hold them up.
+const PAUSE_PER_LOOK: u32 = 4;
+
+/// The longest the next look is put off because the last one has taken its time.
+const LONGEST_PAUSE: Duration = Duration::from_secs(4);
 
 /// How long another host must have been proven off to be counted on: longer than a recovery is without an owner.
 const PROVEN_FOR: Duration = Duration::from_secs(10);
@@ -122,8 +125,8 @@ impl HostRecovery {
     /// How long to wait for the next look: a Nova that takes its time over a list is busy with the evacuations themselves,
     /// and is asked as much more seldom.
     pub(super) fn pause_after(&self, started: Elapsed, now: Now) -> Duration {
-        let taken = now.elapsed.since(started).min(LONGEST_LOOK);
-        self.policy.tick.max(taken * 2)
+        let taken = now.elapsed.since(started).min(LONGEST_PAUSE);
+        self.policy.tick.max((taken * PAUSE_PER_LOOK).min(LONGEST_PAUSE))
     }
 
     /// The other hosts that have been proven off for long enough. One proven off while the lists were taken may have
