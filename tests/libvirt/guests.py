@@ -79,10 +79,12 @@ class Monitor:
                 f.write("[%s]\n%s" % (section, "".join("%s = %s\n" % pair for pair in pairs.items())))
         self.process = None
 
-    def start(self):
+    def start(self, path=None):
+        """`path`: where it looks for programs first."""
+        env = dict(os.environ, PATH=path + ":" + os.environ["PATH"]) if path else None
         with open(os.path.join(self.folder, "log"), "ab") as out:
             self.process = subprocess.Popen([self.binary, self.kind, "--config-file", self.conf], stdin=subprocess.DEVNULL,
-                                            stdout=out, stderr=subprocess.STDOUT)
+                                            stdout=out, stderr=subprocess.STDOUT, env=env)
         return self
 
     def health(self):
@@ -129,6 +131,11 @@ class Monitor:
         """MiB that are its own or shared with nobody who matters."""
         with open("/proc/%d/status" % self.process.pid, encoding="ascii") as f:
             return next(int(line.split()[1]) for line in f if line.startswith("VmRSS")) / 1024
+
+    def pss(self):
+        """MiB, with each page that several processes use counted for its share."""
+        with open("/proc/%d/smaps_rollup" % self.process.pid, encoding="ascii") as f:
+            return next(int(line.split()[1]) for line in f if line.startswith("Pss:")) / 1024
 
     def cpu(self):
         """Seconds of a core so far."""

@@ -44,6 +44,7 @@ CAUSES = (
     ("foreign", "halt", "kill", [], []),
 )
 TEST = "test:///default"
+RECORDED = os.path.join(HERE, "..", "..", "monitors", "pacemaker", "tests", "recorded")
 
 
 def percentile(values, share):
@@ -312,6 +313,42 @@ class Run:
         self.check.equal("SIGTERM ends it with 0", monitor.stop(), 0)
         self.kit("destroy", name)
 
+    # ------------------------------------------------------------------------------------------ all of them
+
+    def together(self):
+        """MW23: all four monitors of one compute, each with something to watch, in so much memory."""
+        api = self.api()
+        programs = os.path.join(self.work, "programs")
+        os.makedirs(programs)
+        # What a cluster of three and two remotes has really said; the programs are the cluster's, not ours.
+        for name, state in (("crm_mon", "001-all-up.xml"), ("cibadmin", "001-all-up.cib.xml")):
+            with open(os.path.join(programs, name), "w", encoding="ascii") as f:
+                f.write("#!/bin/sh\nexec cat '%s'\n" % os.path.join(RECORDED, state))
+            os.chmod(f.name, 0o755)
+        processes = os.path.join(self.work, "process_list.yaml")
+        with open(processes, "w", encoding="ascii") as f:
+            f.write("- process_name: libvirtd\n  start_command: 'true'\n  pre_start_command:\n  post_start_command:\n"
+                    "  restart_command: 'true'\n  pre_restart_command:\n  post_restart_command:\n  run_as_root: false\n")
+        guests = [self.kit("domain", "beside-%d" % number, "halt") for number in range(3)]
+        uri = self.kit.uri(read_only=False)
+        all_of = [self.monitor("all-" + kind, api, uri, kind=kind, options=[
+            ("process", "process_list_path", processes), ("DEFAULT", "hostname", "cmp1"), ("host", "disable_ipmi_check", "true"),
+        ]).start(programs) for kind in ("host", "process", "instance", "introspective")]
+        for monitor in all_of:
+            until("the %s monitor to be well" % monitor.kind, lambda m=monitor: m.health() and m.health()["healthy"], 60)
+        cpu = sum(monitor.cpu() for monitor in all_of)
+        subprocess.run(["sleep", "20"], check=True)
+        share = 100 * (sum(monitor.cpu() for monitor in all_of) - cpu) / 20
+        shares = {monitor.kind: round(monitor.pss(), 1) for monitor in all_of}
+        self.told("all four monitors: %.1f MiB together (%s), %.2f %% of a core" % (
+            sum(shares.values()), ", ".join("%s %.1f, alone %.1f" % (m.kind, shares[m.kind], m.rss()) for m in all_of), share))
+        self.check.that("three guests are there to be watched", all(guests))
+        if self.packaged:
+            self.check.that("mw23: all four monitors fit into 25 MiB", sum(shares.values()) < 25, shares)
+            self.check.that("mw23: each alone into 10 MiB", all(m.rss() < 10 for m in all_of), [m.rss() for m in all_of])
+        for number in range(3):
+            self.kit("destroy", "beside-%d" % number)
+
     # ------------------------------------------------------------------------------------------ check
 
     def check_command(self):
@@ -335,7 +372,7 @@ class Run:
         self.kit("destroy", "looked-at")
         self.check.that("a guest was there to be counted", guest)
 
-    STEPS = (every_kind, gaps, frozen, latency, storm, agents, check_command)
+    STEPS = (every_kind, gaps, frozen, latency, storm, agents, together, check_command)
 
 
 def main():
