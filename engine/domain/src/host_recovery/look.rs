@@ -22,10 +22,13 @@ const TURN: u32 = 5;
 /// Lists in a row that show an instance on the host although its evacuation is recorded as done.
 const LONG_DONE: u8 = 20;
 
-/// A look takes a fifth of the time at most, so that following the evacuations does not hold them up.
+/// A look that is not a long one takes a fifth of the time at most, so that following the evacuations does not hold them up.
 const PAUSE_PER_LOOK: u32 = 4;
 
-/// The longest the next look is put off because the last one has taken its time.
+/// The longest it is put off for that. What is seen too late is begun too late.
+const PAUSE: Duration = Duration::from_secs(2);
+
+/// The longest it is put off for as long as the last one has taken.
 const LONGEST_PAUSE: Duration = Duration::from_secs(4);
 
 /// How long another host must have been proven off to be counted on: longer than a recovery is without an owner.
@@ -58,7 +61,8 @@ impl HostRecovery {
         self.no_trouble(Topic::Lists);
         self.asks.lists_not_before = now.elapsed.plus(self.pause_after(lists.started, now));
         self.asks.lists_seen = Some(lists.started);
-        self.asks.evacuations_seen = self.asks.evacuations_seen.max(Some(lists.started));
+        let looked_before = self.asks.evacuations_seen;
+        self.asks.evacuations_seen = looked_before.max(Some(lists.started));
         self.asks.lists_due = false;
         self.asks.done.clear();
         let mut records: BTreeMap<ServerId, Vec<&Migration>> = BTreeMap::new();
@@ -111,7 +115,7 @@ impl HostRecovery {
             if look.at(one, here, records, now, record) == Seen::LookAtServer {
                 self.asks.look.insert(one.server);
             }
-            Self::note_taken_up(&mut self.asks.taken_up, queued, one, lists.started);
+            Self::note_taken_up(&mut self.asks.taken_up, queued, one, looked_before);
         }
         self.asks.unpicked = lists
             .evacuations
@@ -126,7 +130,9 @@ impl HostRecovery {
     /// and is asked as much more seldom.
     pub(super) fn pause_after(&self, started: Elapsed, now: Now) -> Duration {
         let taken = now.elapsed.since(started).min(LONGEST_PAUSE);
-        self.policy.tick.max((taken * PAUSE_PER_LOOK).min(LONGEST_PAUSE))
+        self.policy
+            .tick
+            .max(taken.max((taken * PAUSE_PER_LOOK).min(PAUSE)))
     }
 
     /// The other hosts that have been proven off for long enough. One proven off while the lists were taken may have

@@ -89,17 +89,18 @@ impl HostRecovery {
         }
     }
 
-    /// Sets down how long Nova took to take a move up, if it has just been seen to.
+    /// Sets down how long Nova took at least to take a move up, if it has just been seen to: until the look before this one,
+    /// at which nobody had. How seldom we look is not held against Nova.
     pub(super) fn note_taken_up(
         taken_up: &mut Vec<Duration>,
         asked: Option<Elapsed>,
         one: &Move,
-        seen: Elapsed,
+        looked_before: Option<Elapsed>,
     ) {
         let Some(asked) = asked else { return };
         let goes_on = !one.is_queued() && !matches!(one.step, MoveStep::Waiting { .. });
         if goes_on {
-            taken_up.push(seen.since(asked));
+            taken_up.push(looked_before.map_or(Duration::ZERO, |look| look.since(asked)));
         }
     }
 

@@ -43,7 +43,8 @@ impl HostRecovery {
         self.no_trouble(Topic::Lists);
         self.evacuations_seen(&read);
         self.asks.evacuations_not_before = now.elapsed.plus(self.pause_after(read.started, now));
-        self.asks.evacuations_seen = self.asks.evacuations_seen.max(Some(read.started));
+        let looked_before = self.asks.evacuations_seen;
+        self.asks.evacuations_seen = looked_before.max(Some(read.started));
         let mut records: BTreeMap<ServerId, Vec<&Migration>> = BTreeMap::new();
         for record in &read.records {
             records.entry(record.server).or_default().push(record);
@@ -73,7 +74,7 @@ impl HostRecovery {
                 | MoveStep::Unlocking { .. }
                 | MoveStep::Over(_) => false,
             };
-            Self::note_taken_up(&mut self.asks.taken_up, queued, one, read.started);
+            Self::note_taken_up(&mut self.asks.taken_up, queued, one, looked_before);
         }
         // One look at an instance is one request, and the lists are two.
         if done.len() > FEW {

@@ -440,7 +440,13 @@ fn r13_lists_are_taken_once_per_tick_and_never_two_at_a_time() {
 #[test]
 fn r13_a_nova_that_takes_its_time_over_the_lists_is_asked_for_them_less_often() {
     let wants = |bed: &Bed| bed.wants(|command| matches!(command, Command::ReadLists { .. }));
-    for (taken, pause) in [(100, 500), (300, 1_200), (1_000, 4_000), (60_000, 4_000)] {
+    for (taken, pause) in [
+        (100, 500),
+        (300, 1_200),
+        (1_000, 2_000),
+        (3_000, 3_000),
+        (60_000, 4_000),
+    ] {
         let mut bed = Bed::engine().asked();
         let started = Elapsed::from_millis(bed.at);
         bed.tick(taken);
