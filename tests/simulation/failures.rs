@@ -1,6 +1,5 @@
 //! What happens to hosts and instances without anybody asking.
 
-use tachi_domain::host_recovery::WaitsFor;
 use tachi_domain::nova::{MigrationType, PowerState, VmState};
 
 use crate::mishap::Mishap;
@@ -218,8 +217,7 @@ impl World {
         if !self.weather.resume_guests || mutated("boot-guard") {
             return false;
         }
-        let waits_for = self.journal.boot_hold(host, self.now);
-        let holds = waits_for.is_some_and(|what| what != WaitsFor::Queue);
+        let holds = self.journal.holds_boot(host, self.now);
         if holds && self.chaos() {
             self.mishap(Mishap::HeldAtBoot);
         }

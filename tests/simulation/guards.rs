@@ -120,7 +120,8 @@ impl World {
         // A word holds while the heartbeat stands still; a returning host needs so long to its first one, and to the look at it,
         // and sends none while the boot guard holds its nova-compute.
         let allowed = if word { READING + 90_000 } else { READING };
-        let is_held = word && self.weather.resume_guests && !machine.compute;
+        let runs_nothing = !machine.guests.values().any(|runs| *runs);
+        let is_held = word && self.weather.resume_guests && !machine.compute && runs_nothing;
         if machine.powered && up_for > allowed && !is_held {
             return self.violate(format!(
                 "vm-{server} is evacuated from host {host}, which has been on for {} s (R17)",

@@ -121,26 +121,22 @@ impl Rec {
 }
 
 impl Journal {
-    /// What nova-compute of `host` has to wait for, as the boot guard is told (R25).
-    pub(crate) fn boot_hold(&self, host: HostIx, now: u64) -> Option<WaitsFor> {
-        let holds = |rec: &Rec| {
-            let head = rec
-                .head
-                .as_deref()
-                .filter(|_| rec.kind == RecoveryKind::Host && rec.host == host)?;
+    /// Whether nova-compute of `host` has to wait for what its recoveries have begun (R25). A queue that only a person can empty
+    /// does not count.
+    pub(crate) fn holds_boot(&self, host: HostIx, now: u64) -> bool {
+        self.recs.iter().any(|rec| {
+            let of_it = rec.kind == RecoveryKind::Host && rec.host == host;
+            let Some(head) = rec.head.as_deref().filter(|_| of_it) else {
+                return false;
+            };
             let over = rec.ended.filter(|_| rec.life == Life::Closed);
             let since = over.map_or(0, |ended| now.saturating_sub(ended));
             let elapsed = rec.elapsed.plus(Duration::from_millis(since));
-            HostRecovery::restore(head, &[])
+            let waits_for = HostRecovery::restore(head, &[])
                 .unwrap()
-                .holds_boot(rec.life, elapsed)
-        };
-        let waits_for: Vec<WaitsFor> = self.recs.iter().filter_map(holds).collect();
-        let mut queue_last = waits_for.iter();
-        queue_last
-            .find(|one| **one != WaitsFor::Queue)
-            .or(waits_for.first())
-            .copied()
+                .holds_boot(rec.life, elapsed);
+            waits_for.is_some_and(|what| what != WaitsFor::Queue)
+        })
     }
 
     /// A recovery for `host` or one of its instances, unless one is open (R6). Failed processes are none of the things

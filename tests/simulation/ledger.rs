@@ -196,7 +196,7 @@ impl World {
     fn check_asked(&mut self, rec: RecIx) {
         let row = &self.journal.recs[rec];
         let open_for = self.now - row.opened;
-        if row.lists > 20 + open_for / 400 {
+        if row.lists > 20 + open_for / 1_000 {
             let lists = row.lists;
             return self.violate(format!(
                 "the lists of recovery {rec} were read {lists} times in {open_for} ms (R13)"
