@@ -168,7 +168,7 @@ fn names(setup: &Setup, nodes: &[Node], me: Option<&str>, registered: &[Register
                 PART,
                 format!(
                     "node {node} would be reported as {host}, which is not registered, and {similar} is: \
-                     set [host] node_map = {node}:{similar}, here and wherever this monitor runs"
+                     add {node}:{similar} to [host] node_map, here and wherever this monitor runs"
                 ),
             )),
             Registration::Not { similar: None, .. } if kind == Kind::Member => findings.push(Finding::note(
@@ -246,8 +246,8 @@ mod tests {
         let map = "[host]\nnode_map = cmp4:four\n";
         assert_eq!(told(map, None), [
             (Told::Note, "node ctl1 is no registered host: well if no instances run there, else register ctl1".to_owned()),
-            (Told::Wrong, "node cmp2 would be reported as cmp2, which is not registered, and cmp2.maas is: set [host] \
-                           node_map = cmp2:cmp2.maas, here and wherever this monitor runs".to_owned()),
+            (Told::Wrong, "node cmp2 would be reported as cmp2, which is not registered, and cmp2.maas is: add \
+                           cmp2:cmp2.maas to [host] node_map, here and wherever this monitor runs".to_owned()),
             (Told::Wrong, "node cmp3 is no registered host, so its death would be reported in vain: register cmp3".to_owned()),
             (Told::Good, "2 nodes of the cluster are registered hosts".to_owned()),
             (Told::Note, "registered hosts that are no nodes of this cluster, so that it tells nothing about them: \
