@@ -1,6 +1,7 @@
 """The kit (a private libvirtd and its guests), and our monitors beside it."""
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -100,6 +101,12 @@ class Monitor:
         """What is wrong with a part; an empty text when it is well, nothing when the monitor does not answer."""
         health = self.health()
         return None if health is None else health["parts"].get(name, "")
+
+    def waiting(self):
+        """How many reports the monitor keeps because nobody has answered them yet."""
+        with urllib.request.urlopen("http://127.0.0.1:%d/metrics" % self.port, timeout=5) as answer:
+            text = answer.read().decode()
+        return float(re.search(r"^tachi_monitor_spool_reports ([0-9.e+-]+)$", text, re.M).group(1))
 
     def listening(self, seconds=20):
         """Waits until it has looked at all guests."""

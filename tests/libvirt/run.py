@@ -145,11 +145,14 @@ class Run:
         # The same, but the monitor is killed as well.
         second = self.kit("domain", "second", "halt")
         until("the inventory", lambda: second in self.inventory(monitor))
+        # One that dies between the API's answer and its note of that answer has to tell it again: nobody can know.
+        until("every answer to be noted", lambda: monitor.waiting() == 0)
         monitor.kill()
         self.kit("kill", "second")
         until("its end", lambda: "shut" in self.kit("virsh", "domstate", "second"))
         monitor.start()
         until("what died while the monitor was dead", lambda: api.words(second), 15)
+        until("every answer to be noted", lambda: monitor.waiting() == 0)
         monitor.kill()
         monitor.start()
         third = self.kit("domain", "third", "halt")
