@@ -181,10 +181,12 @@ impl World {
 
     /// nova-compute destroys what was evacuated, and then may start what Nova believes to run.
     pub(crate) fn compute_start(&mut self, host: HostIx, life: u32) {
+        self.held_at_boot.remove(&(host, life));
         if !self.machines[host].powered || self.machines[host].life != life {
             return;
         }
         if self.boot_guard_holds(host) {
+            self.held_at_boot.insert((host, life));
             return self.after(BOOT_GUARD_ASKS, Event::ComputeStart { host, life });
         }
         note!(self, "nova-compute of host {host} starts");

@@ -258,15 +258,21 @@ impl Journal {
         Committed::Written
     }
 
+    /// Another host recovery has this host: it is open, or it watches the host's return and is younger than a writer that does.
+    fn host_is_recovered(&self, writer: RecIx, host: &str) -> bool {
+        let watches = self.recs[writer].kind == RecoveryKind::Host;
+        self.recs.iter().enumerate().any(|(rec, row)| {
+            let younger = rec > writer && row.kind == RecoveryKind::Host && row.life == Life::Watching;
+            host_name(row.host) == *host && (row.is_open_for_host() || (watches && younger))
+        })
+    }
+
     pub(crate) fn commit(&mut self, rec: RecIx, epoch: u64, write: &Write, now: u64) -> Committed {
         if self.checks_epoch && self.recs[rec].epoch != epoch {
             return Committed::Lost;
         }
         if let Some(host) = &write.unless_host_recovery
-            && self
-                .recs
-                .iter()
-                .any(|row| row.is_open_for_host() && host_name(row.host) == *host)
+            && self.host_is_recovered(rec, host)
             && !crate::mutate::mutated("exclusion")
         {
             return Committed::HostUnderRecovery;

@@ -83,6 +83,8 @@ impl World {
             && self.now > self.weather.chaos_end + 200_000
             && !self.journal.recs.is_empty()
             && self.journal.recs.iter().all(|row| row.life == Life::Closed)
+            // A guard that held a host for ever would be "still not settled".
+            && self.held_at_boot.is_empty()
     }
 
     /// Whether a recovery has ended with telling a person to see to it.

@@ -291,6 +291,8 @@ pub(crate) struct World {
     /// Hosts that failed at any time.
     pub ever_failed: BTreeSet<HostIx>,
     pub booted: BTreeSet<HostIx>,
+    /// Hosts, and which of their lives, whose nova-compute waits for the boot guard's word.
+    pub held_at_boot: BTreeSet<(HostIx, u32)>,
     /// When each host's forced_down was last cleared by an engine.
     pub cleared: BTreeSet<HostIx>,
     pub was: Vec<(VmState, PowerState)>,
@@ -364,6 +366,7 @@ impl World {
             failed: BTreeSet::new(),
             ever_failed: BTreeSet::new(),
             booted: BTreeSet::new(),
+            held_at_boot: BTreeSet::new(),
             cleared: BTreeSet::new(),
             was: Vec::new(),
             stats: Stats::default(),

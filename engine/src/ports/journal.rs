@@ -202,7 +202,8 @@ pub struct Write {
     pub host: Option<HostWrite>,
     /// Whether the host counts as proven off for other recoveries from now on (R10); `None` leaves it.
     pub proven_off: Option<bool>,
-    /// Refuse the whole write if a host recovery is open for the host of this name (R12).
+    /// Refuse the whole write if a host recovery is open for the host of this name (R12), or, if the writer is a host recovery
+    /// itself, if a younger one watches that host's return (R22).
     pub unless_host_recovery: Option<String>,
     /// Refuse the whole write if a report has joined that says more than the recovery's own (R19).
     pub unless_joined: bool,

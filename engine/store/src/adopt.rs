@@ -273,9 +273,6 @@ impl Adopt<'_> {
     ) -> Result<(), Stop> {
         let (status, message, moves) = match (fate, host) {
             (Fate::Open { kind, key }, Some(host)) => {
-                if *kind == RecoveryKind::Host && key.is_some() {
-                    accepted::close_watching(tx, &host.uuid).await?;
-                }
                 accepted::open(tx, host, row, *kind, key.clone(), None, self.now).await?;
                 self.reason(tx, host, row, *kind).await?;
                 let message = format!("taken up from Masakari, which had left it {}", row.status);

@@ -124,7 +124,7 @@ pub struct Record {
     pub host: Option<MaintenanceReason>,
     /// The recovery's new life.
     pub life: Option<Life>,
-    /// Only if no host recovery is open for this host (R12).
+    /// Only if no host recovery is open for this host (R12), and no younger one than a host recovery's own watches it (R22).
     pub unless_host_recovery: Option<String>,
     /// Only if no report has joined the recovery that says more than it has heard: it would be lost with its end (R19).
     pub unless_joined: bool,

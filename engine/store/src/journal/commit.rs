@@ -42,7 +42,7 @@ impl Work for Commit<'_> {
         let write = self.write;
         let row = claim::row(tx, &self.id.to_string()).await?;
         if let Some(name) = &write.unless_host_recovery
-            && self.host_is_recovered(tx, name).await?
+            && self.host_is_recovered(tx, &row, name).await?
         {
             return Ok(Verdict::Undo(Committed::HostUnderRecovery));
         }
@@ -122,23 +122,35 @@ impl Commit<'_> {
 
     /// Whether a host of that name is being recovered by somebody else. The host is taken, as when a notification is
     /// accepted, so that neither can slip past the other.
-    async fn host_is_recovered(&self, tx: &Tx, name: &str) -> Result<bool, Stop> {
+    async fn host_is_recovered(&self, tx: &Tx, row: &recovery::Model, name: &str) -> Result<bool, Stop> {
         let host = host::Entity::find()
             .filter(host::Column::Name.eq(name))
             .filter(host::Column::Deleted.eq(0))
             .one(tx)
             .await?;
         lock::take(tx, host.map(|host| host.uuid)).await?;
-        let open = recovery::Entity::find()
-            .filter(recovery::Column::Life.eq(Life::Open.as_str()))
+        let open = recovery::Column::Life
+            .eq(Life::Open.as_str())
+            .and(recovery::Column::OpenKey.is_not_null());
+        // A recovery that watches the host's return gives way to a younger one that does: what the younger has changed in
+        // Nova's record looks like heartbeats to the elder.
+        let younger = recovery::Column::Life
+            .eq(Life::Watching.as_str())
+            .and(recovery::Column::Id.gt(row.id));
+        let theirs = if row.kind == RecoveryKind::Host.as_str() {
+            open.or(younger)
+        } else {
+            open
+        };
+        let found = recovery::Entity::find()
+            .filter(theirs)
             .filter(recovery::Column::HostName.eq(name))
             .filter(recovery::Column::Kind.eq(RecoveryKind::Host.as_str()))
-            .filter(recovery::Column::OpenKey.is_not_null())
             .filter(recovery::Column::Uuid.ne(self.id.to_string()))
             .limit(1)
             .one(tx)
             .await?;
-        Ok(open.is_some())
+        Ok(found.is_some())
     }
 
     async fn notification(

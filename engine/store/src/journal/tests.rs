@@ -591,6 +591,51 @@ async fn r12_nothing_is_written_while_the_named_host_is_recovered() {
     written(&bench, &vm_recovery, &unless("cmp1")).await;
 }
 
+/// Seed 7023784: the elder took the younger's two changes of Nova's record for heartbeats, and handed back a host that was off.
+#[tokio::test]
+async fn r22_of_two_recoveries_that_watch_a_host_the_younger_has_the_say() {
+    let (bench, host) = one_down().await;
+    let watch = Write {
+        life: Some(Life::Watching),
+        notification: Some((NotificationStatus::Finished, None)),
+        ..Write::default()
+    };
+    let hand_back = Write {
+        steps: vec![step("ReturnTask", 0.5, false, "clearing forced_down")],
+        unless_host_recovery: Some("cmp1".to_owned()),
+        ..Write::default()
+    };
+    let elder = bench.claim_newest("engine").await;
+    written(&bench, &elder, &watch).await;
+    written(&bench, &elder, &hand_back).await;
+    bench.clock.advance(200);
+    bench.stopped(&host).await;
+    let younger = bench.claim_newest("engine").await;
+    assert_ne!(elder.id, younger.id);
+    for life in [None, Some(Life::Watching)] {
+        let change = Write {
+            life,
+            ..Write::default()
+        };
+        written(&bench, &younger, &change).await;
+        let before = contents(&bench).await;
+        let refused = bench
+            .store
+            .commit(elder.id, elder.epoch, &hand_back)
+            .await
+            .unwrap();
+        assert_eq!(refused, Committed::HostUnderRecovery, "{life:?}");
+        assert_eq!(contents(&bench).await, before, "nothing was written");
+    }
+    written(&bench, &younger, &hand_back).await;
+    let end = Write {
+        life: Some(Life::Closed),
+        ..Write::default()
+    };
+    written(&bench, &younger, &end).await;
+    written(&bench, &elder, &hand_back).await;
+}
+
 #[tokio::test]
 async fn r20_an_operators_change_is_in_the_next_pulse() {
     let (bench, host) = one_down().await;

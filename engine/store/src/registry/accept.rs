@@ -4,7 +4,7 @@ mod repeats;
 pub(crate) mod together;
 
 use async_trait::async_trait;
-use sea_orm::sea_query::{Expr, ExprTrait as _};
+use sea_orm::sea_query::Expr;
 use sea_orm::{
     ActiveModelTrait as _, ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _, QueryFilter as _, Set,
 };
@@ -84,9 +84,6 @@ impl Work for Accept<'_> {
         let earlier = repeats::earlier(tx, std::iter::once(&case)).await?;
         if case.is_repeated(&earlier)? {
             return Err(RegistryError::Duplicate.into());
-        }
-        if case.host_stopped {
-            close_watching(tx, &case.host.uuid).await?;
         }
         let row = case.notification_row()?.insert(tx).await?;
         let word = case.off_word()?;
@@ -244,30 +241,6 @@ pub(crate) async fn join(
         .exec(tx)
         .await?;
     Ok(joined.rows_affected == 1)
-}
-
-/// The host has stopped again, so nothing is left to watch. The epoch goes up with it: whoever still watches is told that
-/// the recovery is not his any more.
-pub(crate) async fn close_watching(tx: &impl ConnectionTrait, host: &str) -> Result<(), Stop> {
-    let watching = recovery::Entity::find()
-        .filter(recovery::Column::HostUuid.eq(host))
-        .filter(recovery::Column::Kind.eq(RecoveryKind::Host.as_str()))
-        .filter(recovery::Column::Life.eq(Life::Watching.as_str()))
-        .all(tx)
-        .await?;
-    for row in watching {
-        recovery::Entity::update_many()
-            .col_expr(recovery::Column::Epoch, Expr::col(recovery::Column::Epoch).add(1))
-            .col_expr(recovery::Column::Seq, Expr::col(recovery::Column::Seq).add(1))
-            .col_expr(recovery::Column::Life, Expr::value(Life::Closed.as_str()))
-            .col_expr(recovery::Column::OpenKey, Expr::value(None::<String>))
-            .col_expr(recovery::Column::Owner, Expr::value(None::<String>))
-            .filter(recovery::Column::Id.eq(row.id))
-            .exec(tx)
-            .await?;
-        free_moves(tx, row.id).await?;
-    }
-    Ok(())
 }
 
 /// A closed recovery works on no instance any more.

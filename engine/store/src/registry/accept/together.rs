@@ -16,10 +16,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::future::join_all;
-use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _, QuerySelect as _};
+use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _};
 use tachi_domain::entity::Notification;
 use tachi_domain::entity::notification::NewNotification;
-use tachi_domain::recovery::{Life, RecoveryKind};
 use tachi_domain::{HostId, Timestamp};
 use tachi_engine::ports::RegistryError;
 use tokio::sync::oneshot;
@@ -267,8 +266,6 @@ impl Work for Together<'_> {
                 Some(accept.case(host.clone(), id))
             })
             .collect();
-        let watched = watched(tx, &cases).await?;
-        leave_out(&mut cases, &watched);
         let earlier = repeats::earlier(tx, cases.iter().flatten()).await?;
         for slot in &mut cases {
             if let Some(case) = slot
@@ -365,38 +362,6 @@ impl Together<'_> {
             self.known.forget();
         }
         Ok(hosts)
-    }
-}
-
-/// The stopped hosts that a recovery watches, which is to be closed.
-async fn watched(tx: &Tx, cases: &[Option<Case<'_>>]) -> Result<HashSet<String>, Stop> {
-    let hosts: Vec<&str> = cases
-        .iter()
-        .flatten()
-        .filter(|case| case.host_stopped)
-        .map(|case| case.host.uuid.as_str())
-        .collect();
-    if hosts.is_empty() {
-        return Ok(HashSet::new());
-    }
-    let watched: Vec<String> = recovery::Entity::find()
-        .select_only()
-        .column(recovery::Column::HostUuid)
-        .filter(recovery::Column::HostUuid.is_in(hosts))
-        .filter(recovery::Column::Kind.eq(RecoveryKind::Host.as_str()))
-        .filter(recovery::Column::Life.eq(Life::Watching.as_str()))
-        .into_tuple()
-        .all(tx)
-        .await?;
-    Ok(watched.into_iter().collect())
-}
-
-/// Leaves those whose host is among these to be looked at alone.
-fn leave_out(cases: &mut [Option<Case<'_>>], hosts: &HashSet<String>) {
-    for slot in cases {
-        if slot.as_ref().is_some_and(|case| hosts.contains(&case.host.uuid)) {
-            *slot = None;
-        }
     }
 }
 
