@@ -22,6 +22,8 @@ sys.path.append(os.path.join(HERE, "..", "client"))
 
 from checks import Checks
 from api import Api
+from compute import Compute
+from events import Events
 from guests import NOVA, Kit, Monitor, until
 from wire import Wire
 
@@ -44,7 +46,6 @@ CAUSES = (
     ("foreign", "halt", "kill", [], []),
 )
 TEST = "test:///default"
-RECORDED = os.path.join(HERE, "..", "..", "monitors", "pacemaker", "tests", "recorded")
 
 
 def percentile(values, share):
@@ -52,8 +53,8 @@ def percentile(values, share):
 
 
 class Run:
-    def __init__(self, binary, check, packaged=False):
-        self.packaged = packaged
+    def __init__(self, binary, check, packaged=False, seconds=600):
+        self.packaged, self.seconds = packaged, seconds
         self.binary, self.check = binary, check
         self.work = tempfile.mkdtemp(prefix="tachi-libvirt-")
         self.kit = Kit()
@@ -321,39 +322,58 @@ class Run:
     def together(self):
         """MW23: all four monitors of one compute, each with something to watch, in so much memory."""
         api = self.api()
-        programs = os.path.join(self.work, "programs")
-        os.makedirs(programs)
-        # What a cluster of three and two remotes has really said; the programs are the cluster's, not ours.
-        for name, state in (("crm_mon", "001-all-up.xml"), ("cibadmin", "001-all-up.cib.xml")):
-            with open(os.path.join(programs, name), "w", encoding="ascii") as f:
-                f.write("#!/bin/sh\nexec cat '%s'\n" % os.path.join(RECORDED, state))
-            os.chmod(f.name, 0o755)
-        processes = os.path.join(self.work, "process_list.yaml")
-        with open(processes, "w", encoding="ascii") as f:
-            f.write("- process_name: libvirtd\n  start_command: 'true'\n  pre_start_command:\n  post_start_command:\n"
-                    "  restart_command: 'true'\n  pre_restart_command:\n  post_restart_command:\n  run_as_root: false\n")
         for number in range(3):
             self.kit("domain", "beside-%d" % number, "halt")
-        uri = self.kit.uri(read_only=False)
-        all_of = [self.monitor("all-" + kind, api, uri, kind=kind, options=[
-            ("process", "process_list_path", processes), ("DEFAULT", "hostname", "cmp1"), ("host", "disable_ipmi_check", "true"),
-        ]).start(programs) for kind in ("host", "process", "instance", "introspective")]
-        for monitor in all_of:
-            until("the %s monitor to be well" % monitor.kind, lambda m=monitor: m.health() and m.health()["healthy"], 60)
-        cpu = sum(monitor.cpu() for monitor in all_of)
+        compute = self.compute(api)
+        before = compute.cpu()
         subprocess.run(["sleep", "20"], check=True)
-        share = 100 * (sum(monitor.cpu() for monitor in all_of) - cpu) / 20
-        shares = {monitor.kind: round(monitor.pss(), 1) for monitor in all_of}
-        self.told("all four monitors: %.1f MiB together (%s), %.2f %% of a core" % (
-            sum(shares.values()), ", ".join("%s %.1f, alone %.1f" % (m.kind, shares[m.kind], m.rss()) for m in all_of), share))
-        unwell = [monitor.kind for monitor in all_of if not (monitor.health() or {}).get("healthy")]
-        self.check.equal("all four are well at the end", unwell, [])
+        share = 100 * (compute.cpu() - before) / 20
+        self.told("all four monitors: %s; %.2f %% of a core" % (compute.memory(), share))
+        self.check.equal("all four are well at the end", compute.unwell(), [])
         if self.packaged:
-            self.check.that("mw23: all four monitors fit into 25 MiB", sum(shares.values()) < 25, shares)
             self.check.that("mw23: all four together take less than 0.4 % of a core", share < 0.4, share)
-            self.check.that("mw23: each alone into 10 MiB", all(m.rss() < 10 for m in all_of), [m.rss() for m in all_of])
+            self.fits(compute)
         for number in range(3):
             self.kit("destroy", "beside-%d" % number)
+
+    def compute(self, api, options=()):
+        made = Compute(self.binary, os.path.join(self.work, "compute"), self.kit, api, options)
+        self.running.extend(made.monitors)
+        return made.start()
+
+    def fits(self, compute):
+        self.check.that("mw23: all four monitors fit into 25 MiB", compute.pss() < 25, compute.memory())
+        self.check.that("mw23: each alone into 10 MiB", compute.largest() < 10, compute.memory())
+
+    # ------------------------------------------------------------------------------------------ ten minutes of events
+
+    def endure(self):
+        """MW23: all four monitors of one compute, with something happening to each every few seconds, for ten minutes."""
+        api = self.api()
+        events = Events(self.kit, os.path.join(self.work, "compute"))
+        compute = self.compute(api, events.options())
+        events.compute = compute
+        self.told("before the events: " + compute.memory())
+        try:
+            self.count_events(api, events, compute)
+        finally:
+            # First: what ends is started again by the monitor.
+            for monitor in compute.monitors:
+                monitor.stop()
+            events.end()
+
+    def count_events(self, api, events, compute):
+        count = events.run(self.seconds)
+        told = collections.Counter(n["type"] for _, n in api.bodies())
+        agents = api.words().count("QEMU_GUEST_AGENT_ERROR/STOPPED_FAILED")
+        self.told("%d s of events: %s; accepted %s; afterwards %s" % (self.seconds, dict(count), dict(told), compute.memory()))
+        self.check.equal("all four are well at the end", compute.unwell(), [])
+        self.check.equal("each guest that died was told once", told["VM"] - agents, count["guests killed"])
+        self.check.equal("each agent that hung was told once", agents, count["agents hung"])
+        self.check.equal("each process that was given up was told once", told["PROCESS"], count["processes given up"])
+        self.check.that("there was something of each", all(count[what] for what in count) and len(count) == 5, dict(count))
+        if self.packaged:
+            self.fits(compute)
 
     # ------------------------------------------------------------------------------------------ check
 
@@ -379,6 +399,7 @@ class Run:
         self.check.that("a guest was there to be counted", guest)
 
     STEPS = (every_kind, gaps, frozen, latency, storm, agents, together, check_command)
+    LONG = (endure,)
 
 
 def main():
@@ -386,12 +407,14 @@ def main():
     parser.add_argument("--monitor", required=True, help="tachi-monitor, the binary under test")
     parser.add_argument("--only", help="one step")
     parser.add_argument("--packaged", action="store_true", help="the binary is built as packages bring it: its memory counts")
+    parser.add_argument("--long", action="store_true", help="the steps that take minutes, in place of the others")
+    parser.add_argument("--seconds", type=int, default=600, help="how long a long step goes on (600)")
     args = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     check = Checks()
-    run = Run(os.path.abspath(args.monitor), check, args.packaged)
+    run = Run(os.path.abspath(args.monitor), check, args.packaged, args.seconds)
     try:
-        for step in Run.STEPS:
+        for step in Run.LONG if args.long else Run.STEPS:
             if args.only and step.__name__ != args.only:
                 continue
             print("---- %s: %s" % (step.__name__, (step.__doc__ or "").split("\n", maxsplit=1)[0]), flush=True)
