@@ -128,6 +128,7 @@ fn power_of(command: &Command) -> Option<(AuditAction, &Target, &str)> {
         | Command::TakeInventory
         | Command::ReadLists { .. }
         | Command::ReadEvacuations { .. }
+        | Command::ReadServerIds
         | Command::ReadConductors
         | Command::ReadServer(_)
         | Command::Lock { .. }

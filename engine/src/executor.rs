@@ -8,7 +8,7 @@ use tachi_domain::fault::{Fault, FaultClass};
 use tachi_domain::level::Target;
 use tachi_domain::pace::Echo;
 use tachi_domain::recovery::{
-    Command, Evacuations, Inventory, Lists, Observation, Restoration, ServerCall, ServiceUpdate,
+    Command, Evacuations, Inventory, Lists, Observation, Restoration, ServerCall, ServerIds, ServiceUpdate,
 };
 use tachi_domain::{HostId, nova::VmState};
 
@@ -29,7 +29,7 @@ pub(crate) struct Context {
     pub(crate) holding: Holding,
     pub(crate) governor: Governor,
     pub(crate) lists: SharedLists,
-    /// Service records are read for many recoveries together.
+    /// Service and evacuation records are read for many recoveries together.
     pub(crate) share: bool,
     /// Boot-clock time at which the decision that commands it was committed.
     pub(crate) committed: Duration,
@@ -113,6 +113,7 @@ pub(crate) async fn execute(command: Command, context: Context) -> Observation {
         Command::TakeInventory => Observation::Inventory(inventory(&context).await.map_err(fault)),
         Command::ReadLists { since } => Observation::Lists(lists(&context, since).await.map_err(fault)),
         Command::ReadEvacuations { since } => Observation::Evacuations(evacuations(&context, since).await),
+        Command::ReadServerIds => Observation::ServerIds(server_ids(&context).await.map_err(fault)),
         Command::ReadConductors => {
             Observation::Conductors(context.ports.compute.conductors_up().await.map_err(fault))
         }
@@ -165,6 +166,7 @@ async fn call_about_server(command: Command, context: &Context) -> Observation {
         | Command::TakeInventory
         | Command::ReadLists { .. }
         | Command::ReadEvacuations { .. }
+        | Command::ReadServerIds
         | Command::ReadConductors
         | Command::ReadServer(_)
         | Command::RunHook(_)
@@ -295,12 +297,29 @@ async fn evacuations(
     context: &Context,
     since: Option<tachi_domain::Timestamp>,
 ) -> Result<Evacuations, Fault> {
+    if !context.share {
+        let compute = &context.ports.compute;
+        return Ok(Evacuations {
+            started: context.started,
+            records: compute
+                .evacuations_from(&context.host, since)
+                .await
+                .map_err(fault)?,
+        });
+    }
     let records = context.lists.records(since).await?;
     // They were asked for after the decision that wanted them, and read after that.
     let later = records.started.saturating_sub(context.committed);
     Ok(Evacuations {
         started: context.started.plus(later),
         records: records.of(&context.host),
+    })
+}
+
+async fn server_ids(context: &Context) -> Result<ServerIds, CallError> {
+    Ok(ServerIds {
+        started: context.started,
+        ids: context.ports.compute.server_ids_on(&context.host).await?,
     })
 }
 

@@ -55,6 +55,8 @@ struct Inner {
     /// The window was too small for what there was to do when it was last divided.
     full: bool,
     members: BTreeMap<RecoveryId, Member>,
+    /// So many recoveries list or move instances that what can be read for all of them together is (R13).
+    many: bool,
     told: bool,
 }
 
@@ -80,6 +82,7 @@ impl Governor {
             calls: Aimd::new(options.calls, options.call_patience),
             full: false,
             members: BTreeMap::new(),
+            many: false,
             told: false,
         };
         Self {
@@ -93,7 +96,6 @@ impl Governor {
         let (permits, given) = watch::channel(Permits {
             evacuations: 0,
             calls: 1,
-            shared_lists: false,
         });
         let now = self.now();
         let mut inner = self.lock();
@@ -214,8 +216,7 @@ impl Seat {
 
     /// Whether lists are read for many recoveries together.
     pub(crate) fn lists_are_shared(&self) -> bool {
-        // Not marked as seen: the recovery has to be told of it yet.
-        self.given.borrow().shared_lists
+        self.governor.lock().many
     }
 
     /// See [`Governor::heard`].
@@ -292,17 +293,15 @@ impl Inner {
             .values()
             .filter(|member| member.demand.active)
             .count();
-        let shared_lists = active > ALONE;
+        self.many = active > ALONE;
         for (member, share) in self.members.values().zip(shares) {
             let permits = Permits {
                 evacuations: member.demand.asked.saturating_add(u64::from(share)),
                 calls,
-                shared_lists,
             };
             member.permits.send_if_modified(|before| {
                 // Who wants nothing need not be woken for a number.
                 let matters = before.evacuations != permits.evacuations
-                    || before.shared_lists != permits.shared_lists
                     || (before.calls != permits.calls && member.demand.calls);
                 *before = permits;
                 matters
@@ -418,9 +417,9 @@ mod tests {
         for seat in &many[..8] {
             seat.tell(wants(0, 0, 0, 1), &[]);
         }
-        assert!(!many[0].permits().shared_lists);
+        assert!(!many[0].lists_are_shared());
         many[8].tell(wants(0, 0, 0, 1), &[]);
-        assert!(many[0].permits().shared_lists);
+        assert!(many[0].lists_are_shared());
         assert_eq!(many[0].permits().calls, 32 / 9);
         let more = (100..200).map(|n| governor.join(RecoveryId(Uuid::from_u128(n))));
         let more: Vec<Seat> = more.collect();

@@ -1,9 +1,9 @@
 //! Lists that are taken once for many recoveries (R13).
 //!
-//! While few recoveries are open, each takes its own. Above that the evacuation records of all hosts are read together, newest
-//! first, and each recovery is given those of its host; so are the service records. Records whose end is known are
-//! remembered, so that a reading need not go further back than to the oldest that is still under way. They are a hint: they
-//! tell a recovery when its own lists are worth taking, and those are always taken whole and from Nova.
+//! While few recoveries are open, each reads the records of its own host. Above that the evacuation records of all hosts are read
+//! together, newest first, and each recovery is given those of its host; so are the service records. Records whose end is known
+//! are remembered, so that a reading need not go further back than to the oldest that is still under way. They are a hint: they
+//! tell a recovery what else is worth reading, and that is always read from Nova.
 //!
 //! A reading serves whoever asked before it began; who asks while one is under way waits for the next. So nothing is older
 //! than the question, however many ask.

@@ -8,7 +8,7 @@ use tachi_domain::fault::{Fault, FaultClass};
 use tachi_domain::level::Target;
 use tachi_domain::nova::{Migration, PowerState, Server, VmState};
 use tachi_domain::power::{Power, PowerReading};
-use tachi_domain::recovery::{Command, Evacuations, Inventory, Lists, Observation, ServiceUpdate};
+use tachi_domain::recovery::{Command, Evacuations, Inventory, Lists, Observation, ServerIds, ServiceUpdate};
 
 use crate::devices;
 use crate::machines::Bmc;
@@ -215,6 +215,15 @@ impl World {
             Command::ReadEvacuations { since } => Observation::Evacuations(Ok(Evacuations {
                 started,
                 records: self.nova.evacuations_from(host, *since),
+            })),
+            Command::ReadServerIds => Observation::ServerIds(Ok(ServerIds {
+                started,
+                ids: self
+                    .nova
+                    .servers_on(host)
+                    .iter()
+                    .map(|server| server.id)
+                    .collect(),
             })),
             Command::Reserve(call) => self.reserve_effect(host, call),
             Command::ReadConductors => Observation::Conductors(Ok(!self.conductors_down())),
@@ -558,6 +567,7 @@ fn failed(command: &Command, started: Elapsed, fault: Fault) -> Observation {
         Command::TakeInventory => Observation::Inventory(Err(fault)),
         Command::ReadLists { .. } => Observation::Lists(Err(fault)),
         Command::ReadEvacuations { .. } => Observation::Evacuations(Err(fault)),
+        Command::ReadServerIds => Observation::ServerIds(Err(fault)),
         Command::ReadConductors => Observation::Conductors(Err(fault)),
         Command::ReadServer(server) => Observation::Server {
             server: *server,

@@ -355,7 +355,6 @@ impl World {
             Observation::Permits(Permits {
                 evacuations: 1 + (self.now - driver.claimed_at) / 700,
                 calls: 2,
-                shared_lists: true,
             })
         })
     }

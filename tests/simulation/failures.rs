@@ -174,8 +174,12 @@ impl World {
         let life = machine.life;
         self.booted.insert(host);
         // With a boot guard it may be as quick as it likes: nova-compute asks first.
-        let quickest = if self.weather.resume_guests { 5_000 } else { 45_000 };
-        let delay = self.rng.between(quickest, 90_000);
+        let delay = match self.weather.resume_guests {
+            // As quick as machines are, so that it comes in the middle of the moves.
+            true if self.rng.percent(50) => self.rng.between(5_000, 15_000),
+            true => self.rng.between(5_000, 90_000),
+            false => self.rng.between(45_000, 90_000),
+        };
         self.after(delay, Event::ComputeStart { host, life });
     }
 

@@ -21,6 +21,7 @@ mod server;
 mod service;
 mod version;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -174,6 +175,11 @@ impl Compute for Nova {
     #[instrument(name = "nova::servers_on", skip_all, fields(host = %host), err(level = "debug"))]
     async fn servers_on(&self, host: &str) -> Result<Vec<Server>, CallError> {
         server::list(self, host).await
+    }
+
+    #[instrument(name = "nova::server_ids_on", skip_all, fields(host = %host), err(level = "debug"))]
+    async fn server_ids_on(&self, host: &str) -> Result<BTreeSet<ServerId>, CallError> {
+        server::ids(self, host).await
     }
 
     #[instrument(name = "nova::server", skip_all, fields(server = %id), err(level = "debug"))]

@@ -411,6 +411,7 @@ impl HostRecovery {
             Observation::Inventory(result) => self.inventory_taken(result, now, record),
             Observation::Lists(result) => self.lists_read(result, now, record),
             Observation::Evacuations(result) => self.evacuations_read(result, now),
+            Observation::ServerIds(result) => self.server_ids_read(result, now, record),
             Observation::Permits(permits) => self.permitted(permits),
             Observation::Conductors(result) => self.conductors_read(&result, now),
             Observation::Server { server, result } => self.server_read(server, result, now, record),
@@ -476,6 +477,7 @@ impl HostRecovery {
             Command::TakeInventory => self.asks.inventory = None,
             Command::ReadLists { .. } => self.asks.lists = None,
             Command::ReadEvacuations { .. } => self.asks.evacuations = None,
+            Command::ReadServerIds => self.asks.server_ids = None,
             Command::ReadConductors => self.asks.conductors = None,
             Command::ReadServer(server) => {
                 self.asks.servers.remove(server);

@@ -49,8 +49,6 @@ pub struct Permits {
     pub evacuations: u64,
     /// Other calls about instances at once.
     pub calls: u32,
-    /// So many recoveries are open that the lists are taken for all of them together (R13).
-    pub shared_lists: bool,
 }
 
 /// Lists are shared when more recoveries than this are open in an engine (R13).

@@ -316,6 +316,7 @@ impl ProcessRecovery {
             | Observation::Inventory(_)
             | Observation::Lists(_)
             | Observation::Evacuations(_)
+            | Observation::ServerIds(_)
             | Observation::Permits(_)
             | Observation::Conductors(_)
             | Observation::Server { .. }

@@ -406,6 +406,7 @@ impl VmRecovery {
             | Observation::Inventory(_)
             | Observation::Lists(_)
             | Observation::Evacuations(_)
+            | Observation::ServerIds(_)
             | Observation::Permits(_)
             | Observation::Conductors(_)
             | Observation::MovesTaken(_)

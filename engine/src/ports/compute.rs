@@ -1,5 +1,7 @@
 //! Nova, as far as recoveries need it.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use tachi_domain::fault::{Fault, FaultClass};
 use tachi_domain::nova::{Migration, Server, Service, VmState};
@@ -106,6 +108,14 @@ pub trait Compute: Send + Sync {
     ///
     /// As for [`Compute::service`]. Never a part of the list.
     async fn servers_on(&self, host: &str) -> Result<Vec<Server>, CallError>;
+
+    /// The ids of those, and nothing else of them, which is far less work for Nova. `host` is compared as Nova's database
+    /// compares, so one whose name differs in case only may be counted in.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Compute::service`]. Never a part of the list.
+    async fn server_ids_on(&self, host: &str) -> Result<BTreeSet<ServerId>, CallError>;
 
     /// One server; `None` if it is gone.
     ///

@@ -205,6 +205,61 @@ async fn ew32_servers_are_read_from_every_page_of_the_host_that_was_asked() {
 }
 
 #[tokio::test]
+async fn ew32_ids_are_read_from_every_page_and_without_the_details() {
+    let all: Vec<Value> = (1..=7).map(server_record).collect();
+    let fake = Fake::start(move |seen| match seen.path.as_str() {
+        "/v2.1/servers" => page(seen, "servers", "id", &all, "http://wrong.invalid"),
+        "/v2.1/os-services" => Reply::Json(200, json!({"services": [service_record()]})),
+        _ => Reply::Unscripted,
+    })
+    .await;
+    let ids = paged_nova(&fake, 3).await.server_ids_on("c1").await.unwrap();
+    assert_eq!(ids.len(), 7);
+    let lists: Vec<Seen> = fake
+        .calls()
+        .into_iter()
+        .filter(|call| call.path.ends_with("servers"))
+        .collect();
+    assert_eq!(lists.len(), 3);
+    assert_eq!(lists[0].query, "all_tenants=1&host=c1&limit=3");
+    assert!(
+        fake.calls().iter().any(|call| call.path.ends_with("os-services")),
+        "pages are not of one moment: is the cell there?"
+    );
+}
+
+#[tokio::test]
+async fn ew33_no_ids_are_believed_only_if_the_cell_of_the_host_is_there() {
+    let up = json!({"services": [service_record()]});
+    let down = json!({"services": [{"binary": "nova-compute", "host": "c1", "status": "UNKNOWN"}]});
+    let one = json!({"servers": [{"id": SERVER, "name": "vm1", "links": []}]});
+    let none = json!({"servers": []});
+    let nonsense = json!({"servers": [{"id": "not a uuid"}]});
+    // (case, body, services, ids or a class)
+    let cases = [
+        ("one", &one, &up, Ok(1)),
+        ("none", &none, &up, Ok(0)),
+        (
+            "none, and the cell is down",
+            &none,
+            &down,
+            Err(FaultClass::Transient),
+        ),
+        ("nonsense", &nonsense, &up, Err(FaultClass::Transient)),
+    ];
+    for (case, body, services, want) in cases {
+        let rows = [
+            ("GET /servers", 200, body.clone()),
+            ("GET /os-services", 200, services.clone()),
+        ];
+        let fake = Fake::start(table(rows)).await;
+        let got = fake.nova().await.server_ids_on("c1").await;
+        let got = got.map(|ids| ids.len()).map_err(|error| error.fault.class);
+        assert_eq!(got, want, "{case}");
+    }
+}
+
+#[tokio::test]
 async fn image_properties_are_asked_for_only_where_a_rule_looks_at_them() {
     let fake = Fake::start(|seen| match seen.path.rsplit('/').next() {
         Some(SERVER) => Reply::Json(200, json!({"server": server_record(1)})),
@@ -543,6 +598,7 @@ async fn hostile_names_stay_inside_their_query_value() {
     let rows = || {
         table([
             ("GET /servers/detail", 200, json!({"servers": []})),
+            ("GET /servers", 200, json!({"servers": []})),
             ("GET /os-services", 200, json!({"services": []})),
             ("GET /os-migrations", 200, json!({"migrations": []})),
         ])
@@ -562,6 +618,7 @@ async fn hostile_names_stay_inside_their_query_value() {
         let nova = fake.nova().await;
         assert_eq!(nova.service(host).await.unwrap(), None);
         assert!(nova.servers_on(host).await.unwrap().is_empty());
+        assert!(nova.server_ids_on(host).await.unwrap().is_empty());
         assert!(nova.migrations_touching(host).await.unwrap().is_empty());
         assert!(nova.evacuations_from(host, None).await.unwrap().is_empty());
         for call in fake.calls() {

@@ -124,10 +124,17 @@ pub(super) struct Asks {
     pub(super) evacuations_not_before: Elapsed,
     /// When the latest records were asked for, with or without the servers.
     pub(super) evacuations_seen: Option<Elapsed>,
-    /// Instances whose evacuation is recorded as done, and where it went: one look at each shows whether it has left.
+    /// Instances whose evacuation is recorded as done, and where it went: a look shows whether it has left.
     pub(super) done: BTreeMap<ServerId, Option<String>>,
     /// The records show what only the whole lists can tell the meaning of.
     pub(super) lists_due: bool,
+    /// Instances that somebody else has asked for, or has moved: not to be asked for before the whole lists are here.
+    pub(super) others: BTreeSet<ServerId>,
+    /// When the ids that are awaited were asked for.
+    pub(super) server_ids: Option<Elapsed>,
+    pub(super) server_ids_not_before: Elapsed,
+    /// More than one evacuation is recorded as done.
+    pub(super) server_ids_due: bool,
 }
 
 /// Waits longer with each failure in a row: 1, 2, 4 ... at most 30 seconds.

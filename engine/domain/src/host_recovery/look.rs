@@ -60,10 +60,13 @@ impl HostRecovery {
         };
         self.no_trouble(Topic::Lists);
         self.asks.lists_not_before = now.elapsed.plus(self.pause_after(lists.started, now));
+        self.asks.evacuations_not_before = self.asks.lists_not_before;
         self.asks.lists_seen = Some(lists.started);
         let looked_before = self.asks.evacuations_seen;
         self.asks.evacuations_seen = looked_before.max(Some(lists.started));
         self.asks.lists_due = false;
+        self.asks.others.clear();
+        self.asks.server_ids_due = false;
         self.asks.done.clear();
         let mut records: BTreeMap<ServerId, Vec<&Migration>> = BTreeMap::new();
         for migration in &lists.evacuations {

@@ -72,24 +72,23 @@ impl HostRecovery {
         }
     }
 
-    /// Lists are wanted while something is in flight, and before something is asked for on old ones.
+    /// The records are wanted while something is in flight, and before something is asked for on old ones; what else is read, they
+    /// say.
     pub(super) fn want_lists(&mut self, now: Now, commands: &mut Vec<Command>) {
         let in_flight = self.moves.values().any(Move::is_in_flight);
         let waiting = |one: &Move| matches!(one.step, MoveStep::Waiting { .. });
         let held = |one: &Move| one.step == MoveStep::Held;
         let stale = self.lists_age(now) >= HELD_LOOK && self.moves.values().any(waiting);
-        let shared = self.lists_are_shared();
-        if shared && (in_flight || stale) {
+        if in_flight || stale {
             self.want_evacuations(now, commands);
         }
         let long = |one: &Move| matches!(one.step, MoveStep::Asked { since, .. } if now.elapsed.since(since) >= HELD_LOOK);
-        let whole = if shared {
-            self.asks.lists_due || (!self.lists_within(HELD_LOOK, now) && self.moves.values().any(long))
-        } else {
-            in_flight || stale
-        };
-        let wanted = whole || (!self.lists_within(HELD_LOOK, now) && self.moves.values().any(held));
-        if wanted && self.asks.lists.is_none() && now.elapsed >= self.asks.lists_not_before {
+        let now_and_then =
+            !self.lists_within(HELD_LOOK, now) && self.moves.values().any(|one| long(one) || held(one));
+        if !self.asks.lists_due && !now_and_then {
+            return self.want_server_ids(now, commands);
+        }
+        if self.asks.lists.is_none() && now.elapsed >= self.asks.lists_not_before {
             self.asks.lists = Some(now.elapsed);
             commands.push(Command::ReadLists {
                 since: self.service.since,
@@ -141,7 +140,8 @@ impl HostRecovery {
         let (places, _) = self.allot();
         let mut preparing = self.moves.values().filter(|one| one.is_being_prepared()).count();
         for (_, server) in order {
-            let unsure = self.asks.look.contains(&server)
+            let unsure = self.asks.others.contains(&server)
+                || self.asks.look.contains(&server)
                 || self.asks.servers.contains(&server)
                 || self.asks.evacuating.contains(&server);
             let Some(one) = self.moves.get_mut(&server).filter(|_| !unsure) else {

@@ -50,11 +50,6 @@ impl HostRecovery {
         self.asks.permits = Some(permits);
     }
 
-    /// Whether the lists are taken for many recoveries together.
-    pub(super) fn lists_are_shared(&self) -> bool {
-        self.asks.permits.is_some_and(|permits| permits.shared_lists)
-    }
-
     /// What was given; where nobody gives anything, what the rules allow one recovery by itself.
     pub(super) fn room(&self) -> Room {
         if let Some(permits) = self.asks.permits {
@@ -157,6 +152,7 @@ impl HostRecovery {
             asks.inventory_not_before,
             asks.lists_not_before,
             asks.evacuations_not_before,
+            asks.server_ids_not_before,
             asks.conductors_not_before,
         ];
         let posts = asks.posts.values();

@@ -1,20 +1,22 @@
 //! What the evacuation records alone show of each move.
 //!
-//! When many recoveries are open, the records of all of them are read at once (R13), and each recovery takes its own lists
-//! only when a record says that something strange has come of one, and now and then besides. The records alone decide
-//! nothing: they show which destination has taken a move up, and which instance, or whether the whole lists, are worth a
-//! look.
+//! They are what every look begins with: of all Nova is asked they cost it least, and when many recoveries are open, the records
+//! of all of them are read at once (R13). The records alone decide nothing: they show which destination has taken a move up,
+//! and what is worth a look. An instance whose evacuation is done is looked for on the host: by itself, or, if there are more of
+//! them, by the ids of those that are still there, which spare Nova everything else it knows of them. The whole lists are
+//! taken only when a record says that something strange has come of a move, and now and then besides.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::asks::Topic;
+use super::following::confirmed;
 use super::look::is_done;
 use super::plan::is_over;
 use super::{HostRecovery, Move, MoveStep};
 use crate::fault::Fault;
 use crate::nova::Migration;
-use crate::recovery::{Command, Evacuations, Now};
+use crate::recovery::{Command, Evacuations, Now, Record, ServerIds};
 use crate::{MigrationId, ServerId};
 
 impl HostRecovery {
@@ -67,7 +69,13 @@ impl HostRecovery {
                         }
                     }
                 }
-                MoveStep::Waiting { .. } => somebody_is_at_it(one, records),
+                MoveStep::Waiting { .. } => {
+                    let others = somebody_is_at_it(one, records);
+                    if others {
+                        self.asks.others.insert(one.server);
+                    }
+                    others
+                }
                 MoveStep::Asked { .. }
                 | MoveStep::Held
                 | MoveStep::Restoring { .. }
@@ -76,13 +84,12 @@ impl HostRecovery {
             };
             Self::note_taken_up(&mut self.asks.taken_up, queued, one, looked_before);
         }
-        // One look at an instance is one request, and the lists are two.
-        if done.len() > FEW {
-            self.asks.lists_due = true;
-        } else {
-            self.asks.look.extend(done.keys());
-            self.asks.done = done;
+        // One look at an instance is one request, and so are the ids of all.
+        if let Some(only) = done.keys().next().filter(|_| done.len() == 1) {
+            self.asks.look.insert(*only);
         }
+        self.asks.server_ids_due = done.len() > 1;
+        self.asks.done = done;
         self.asks.unpicked = read
             .records
             .iter()
@@ -92,8 +99,50 @@ impl HostRecovery {
     }
 }
 
-/// So many instances are looked at one by one.
-const FEW: usize = 2;
+impl HostRecovery {
+    /// Asks which instances are still on the host, if their evacuations are recorded as done and it is time.
+    pub(super) fn want_server_ids(&mut self, now: Now, commands: &mut Vec<Command>) {
+        let asks = &mut self.asks;
+        if asks.server_ids_due && asks.server_ids.is_none() && now.elapsed >= asks.server_ids_not_before {
+            asks.server_ids = Some(now.elapsed);
+            commands.push(Command::ReadServerIds);
+        }
+    }
+
+    /// R9: what has left the host, and whose evacuation from it is done, has been moved.
+    pub(super) fn server_ids_read(
+        &mut self,
+        result: Result<ServerIds, Fault>,
+        now: Now,
+        record: &mut Record,
+    ) {
+        self.asks.server_ids = None;
+        let read = match result {
+            Ok(read) => read,
+            Err(fault) => {
+                let wait = Duration::from_secs(1).max(self.policy.tick);
+                self.asks.server_ids_not_before = now.elapsed.plus(wait);
+                return self.trouble(Topic::Lists, now, || {
+                    format!("the moves cannot be followed just now: {}", fault.text)
+                });
+            }
+        };
+        self.no_trouble(Topic::Lists);
+        self.asks.server_ids_not_before = now.elapsed.plus(self.pause_after(read.started, now));
+        // What is done and has not left is in the records again when they are read next.
+        self.asks.server_ids_due = false;
+        for (server, dest) in std::mem::take(&mut self.asks.done) {
+            let Some(one) = self.moves.get_mut(&server) else {
+                continue;
+            };
+            let asked_before = matches!(one.step, MoveStep::Asked { since, .. } if read.started >= since);
+            if asked_before && !read.ids.contains(&server) {
+                self.asks.look.remove(&server);
+                confirmed(one, dest, now, record);
+            }
+        }
+    }
+}
 
 /// What has come of a move by its records.
 enum Come {
@@ -127,11 +176,13 @@ fn take_up(one: &mut Move, floor: MigrationId, records: &[&Migration]) -> Come {
     Come::Nothing
 }
 
-/// Somebody else may have asked for it; otherwise whatever is on record is over, and older than our own asking.
+/// Somebody else may have asked for it, or have moved it already; otherwise whatever is on record is over, and older than our
+/// own asking.
 fn somebody_is_at_it(one: &mut Move, records: &[&Migration]) -> bool {
+    let moved = |record: &Migration| is_done(&record.status) && record.id > one.known;
     if records
         .iter()
-        .any(|record| !is_over(&record.status) && !one.has_written_off(record))
+        .any(|record| moved(record) || (!is_over(&record.status) && !one.has_written_off(record)))
     {
         return true;
     }

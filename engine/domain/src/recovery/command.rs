@@ -124,6 +124,8 @@ pub enum Command {
         /// As for the lists.
         since: Option<Timestamp>,
     },
+    /// Read which servers Nova still has on the host: their ids alone, which cost it far less than the servers.
+    ReadServerIds,
     /// Ask whether every nova-conductor is up.
     ReadConductors,
     /// Read one server.
@@ -176,6 +178,7 @@ impl Command {
             | Self::TakeInventory
             | Self::ReadLists { .. }
             | Self::ReadEvacuations { .. }
+            | Self::ReadServerIds
             | Self::ReadConductors
             | Self::ReadServer(_) => false,
             Self::Reserve(call) => call.is_write(),
@@ -215,6 +218,7 @@ impl Command {
             | Self::TakeInventory
             | Self::ReadLists { .. }
             | Self::ReadEvacuations { .. }
+            | Self::ReadServerIds
             | Self::ReadConductors
             | Self::ReadServer(_)
             | Self::RunHook(_)
@@ -235,6 +239,7 @@ impl Command {
             Self::TakeInventory => "take inventory",
             Self::ReadLists { .. } => "read lists",
             Self::ReadEvacuations { .. } => "read evacuations",
+            Self::ReadServerIds => "read server ids",
             Self::ReadConductors => "read conductors",
             Self::ReadServer(_) => "read server",
             Self::Lock { .. } => "lock",

@@ -48,6 +48,15 @@ pub struct Evacuations {
     pub records: Vec<Migration>,
 }
 
+/// The servers Nova has on a host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerIds {
+    /// When the reading began.
+    pub started: Elapsed,
+    /// Of every project.
+    pub ids: BTreeSet<ServerId>,
+}
+
 /// What came of a call about one server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ServerCall {
@@ -119,6 +128,8 @@ pub enum Observation {
     Lists(Result<Lists, Fault>),
     /// Answer to [`Command::ReadEvacuations`].
     Evacuations(Result<Evacuations, Fault>),
+    /// Answer to [`Command::ReadServerIds`].
+    ServerIds(Result<ServerIds, Fault>),
     /// How much may be begun from now on, over all recoveries of this engine.
     Permits(Permits),
     /// Answer to [`Command::ReadConductors`].

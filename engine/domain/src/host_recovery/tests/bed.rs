@@ -19,8 +19,8 @@ use crate::nova::{About, Migration, MigrationType, PowerState, Server, Service, 
 use crate::policy::{FencingMode, Policy};
 use crate::power::{Power, PowerReading};
 use crate::recovery::{
-    Command, Inventory, Lists, Now, Observation, OperatorWord, Pulse, Record, ReserveAnswer, ReserveCall,
-    ServerCall, ServiceUpdate, Word,
+    Command, Evacuations, Inventory, Lists, Now, Observation, OperatorWord, Pulse, Record, ReserveAnswer,
+    ReserveCall, ServerCall, ServiceUpdate, Word,
 };
 use crate::{
     Elapsed, HostId, MigrationId, NotificationId, RecoveryId, SegmentId, ServerId, ServiceId, Timestamp,
@@ -622,6 +622,11 @@ impl Bed {
 
     pub(super) fn lists(&mut self, servers: Vec<Server>, evacuations: Vec<Migration>) -> &mut Self {
         self.lists_with(servers, evacuations, &[])
+    }
+
+    pub(super) fn records(&mut self, records: Vec<Migration>) -> &mut Self {
+        let started = Elapsed::from_millis(self.at);
+        self.see(Observation::Evacuations(Ok(Evacuations { started, records })))
     }
 
     pub(super) fn lists_with(

@@ -78,6 +78,9 @@ fn nothing_is_asked_for_on_old_lists() {
     bed.at += 31_000;
     bed.power(Power::Off);
     assert!(!bed.evacuates_any(), "somebody else may have asked meanwhile");
+    assert!(bed.wants(|command| matches!(command, Command::ReadEvacuations { .. })));
+    bed.records(vec![evacuation(4, 1, "pre-migrating", Some("b"))]);
+    assert!(!bed.evacuates_any(), "somebody has");
     assert!(bed.wants(|command| matches!(command, Command::ReadLists { .. })));
     bed.lists(
         vec![server(1)],

@@ -1,14 +1,12 @@
 //! What the lists show.
 
-use std::collections::BTreeSet;
-
 use super::bed::{Bed, HOST, evacuation, fault, id, server};
 use crate::Elapsed;
 use crate::fault::FaultClass;
 use crate::host_recovery::{End, MoveStep};
 use crate::nova::{Migration, Server, VmState};
 use crate::power::Power;
-use crate::recovery::{Command, Lists, Observation, Restoration, ServerCall};
+use crate::recovery::{Command, Evacuations, Observation, Restoration, ServerCall};
 
 fn rebuilding(number: u128) -> Server {
     Server {
@@ -419,13 +417,10 @@ fn a_record_closed_by_the_returned_host_is_no_success_and_ends_with_a_person() {
 }
 
 #[test]
-fn r13_lists_are_taken_once_per_tick_and_never_two_at_a_time() {
+fn r13_records_are_read_once_per_tick_and_never_two_at_a_time() {
     let mut bed = Bed::engine().asked();
-    let wants = |bed: &Bed| bed.wants(|command| matches!(command, Command::ReadLists { .. }));
-    bed.lists(
-        vec![server(1)],
-        vec![evacuation(1, 1, "pre-migrating", Some("b"))],
-    );
+    let wants = |bed: &Bed| bed.wants(|command| matches!(command, Command::ReadEvacuations { .. }));
+    bed.records(vec![evacuation(1, 1, "pre-migrating", Some("b"))]);
     assert!(!wants(&bed));
     bed.tick(499);
     assert!(!wants(&bed));
@@ -438,8 +433,8 @@ fn r13_lists_are_taken_once_per_tick_and_never_two_at_a_time() {
 }
 
 #[test]
-fn r13_a_nova_that_takes_its_time_over_the_lists_is_asked_for_them_less_often() {
-    let wants = |bed: &Bed| bed.wants(|command| matches!(command, Command::ReadLists { .. }));
+fn r13_a_nova_that_takes_its_time_over_the_records_is_asked_for_them_less_often() {
+    let wants = |bed: &Bed| bed.wants(|command| matches!(command, Command::ReadEvacuations { .. }));
     for (taken, pause) in [
         (100, 500),
         (300, 1_200),
@@ -450,11 +445,9 @@ fn r13_a_nova_that_takes_its_time_over_the_lists_is_asked_for_them_less_often() 
         let mut bed = Bed::engine().asked();
         let started = Elapsed::from_millis(bed.at);
         bed.tick(taken);
-        bed.see(Observation::Lists(Ok(Lists {
+        bed.see(Observation::Evacuations(Ok(Evacuations {
             started,
-            servers: vec![server(1)],
-            evacuations: vec![evacuation(1, 1, "pre-migrating", Some("b"))],
-            proven_off: BTreeSet::new(),
+            records: vec![evacuation(1, 1, "pre-migrating", Some("b"))],
         })));
         bed.tick(pause - 1);
         assert!(!wants(&bed), "{taken} ms, too soon");

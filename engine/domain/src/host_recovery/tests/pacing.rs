@@ -1,35 +1,19 @@
 //! What is begun by permits, and what shared records show.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::bed::{Bed, evacuation, fault, id, server, tagged, timeout};
 use crate::fault::FaultClass;
 use crate::host_recovery::{End, MoveStep};
-use crate::nova::{Migration, Server};
+use crate::nova::Server;
 use crate::pace::{Permits, Urgency};
-use crate::recovery::{Command, Evacuations, Now, Observation, ServerCall};
+use crate::recovery::{Command, Evacuations, Now, Observation, ServerCall, ServerIds};
 use crate::{Elapsed, Timestamp};
 
 impl Bed {
     fn permits(&mut self, evacuations: u64, calls: u32) -> &mut Self {
-        self.see(Observation::Permits(Permits {
-            evacuations,
-            calls,
-            shared_lists: false,
-        }))
-    }
-
-    fn shares(&mut self) -> &mut Self {
-        self.see(Observation::Permits(Permits {
-            evacuations: 1_000,
-            calls: 64,
-            shared_lists: true,
-        }))
-    }
-
-    fn records(&mut self, records: Vec<Migration>) -> &mut Self {
-        let started = Elapsed::from_millis(self.at);
-        self.see(Observation::Evacuations(Ok(Evacuations { started, records })))
+        self.see(Observation::Permits(Permits { evacuations, calls }))
     }
 
     fn evacuated(&self) -> usize {
@@ -43,6 +27,16 @@ impl Bed {
 
     fn wants_records(&self) -> bool {
         self.wants(|command| matches!(command, Command::ReadEvacuations { .. }))
+    }
+
+    fn wants_ids(&self) -> bool {
+        self.wants(|command| *command == Command::ReadServerIds)
+    }
+
+    fn ids(&mut self, numbers: &[u128]) -> &mut Self {
+        let started = Elapsed::from_millis(self.at);
+        let ids = numbers.iter().map(|number| id(*number)).collect();
+        self.see(Observation::ServerIds(Ok(ServerIds { started, ids })))
     }
 
     fn next_look(&self) -> u128 {
@@ -162,11 +156,10 @@ fn nova_is_not_blamed_for_how_seldom_we_look() {
 }
 
 #[test]
-fn r13_with_many_recoveries_open_the_own_lists_are_taken_only_when_the_records_say_so() {
+fn r13_the_whole_lists_are_taken_only_when_the_records_say_so() {
     let mut bed = Bed::engine().asked();
-    bed.lists(vec![server(1)], vec![]).shares();
+    bed.records(vec![]).tick(600);
     assert!(bed.wants_records() && !bed.wants_lists());
-    bed.tick(600);
     bed.records(vec![evacuation(4, 1, "pre-migrating", Some("b"))]);
     assert!(!bed.wants_lists());
     assert_eq!(bed.one(1).dest.as_deref(), Some("b"));
@@ -183,7 +176,7 @@ fn r13_with_many_recoveries_open_the_own_lists_are_taken_only_when_the_records_s
 #[test]
 fn r9_a_move_recorded_as_done_is_confirmed_by_one_look_at_the_instance() {
     let mut bed = Bed::engine().asked();
-    bed.lists(vec![server(1)], vec![]).shares();
+    bed.lists(vec![server(1)], vec![]);
     let done = || vec![evacuation(4, 1, "done", Some("b"))];
     bed.tick(600).records(done());
     assert!(bed.is_asked(1), "the record alone ends nothing");
@@ -205,20 +198,75 @@ fn r9_a_move_recorded_as_done_is_confirmed_by_one_look_at_the_instance() {
 }
 
 #[test]
-fn r13_many_moves_that_are_done_together_are_confirmed_by_the_lists() {
+fn r9_moves_that_are_done_together_are_confirmed_by_the_ids_of_those_that_are_still_there() {
     let servers: Vec<Server> = (1..=5).map(server).collect();
     let mut bed = Bed::engine().planned(servers.clone());
-    bed.lists(servers, vec![]).shares();
+    bed.lists(servers, vec![]);
     let done = |number: u128| evacuation(u64::try_from(number).unwrap(), number, "done", Some("b"));
-    bed.tick(600).records((1..=5).map(done).collect());
-    assert!(bed.wants_lists());
+    let records = || (1..=3).map(done).collect();
+    bed.tick(600).records(records());
+    assert!(bed.wants_ids() && !bed.wants_lists());
     assert!(!bed.wants(|command| matches!(command, Command::ReadServer(_))));
+    bed.tick(100);
+    assert!(!bed.wants_ids(), "the last one has not been answered");
+    bed.ids(&[1, 4, 5]);
+    assert!(bed.is_asked(1), "it has not left");
+    assert!(!bed.is_asked(2) && !bed.is_asked(3));
+    assert_eq!(bed.one(2).dest.as_deref(), Some("b"));
+    assert!(bed.is_asked(4), "nothing says that its evacuation is done");
+    assert!(!bed.wants_ids(), "the records come first");
+    bed.tick(600).records(records());
+    assert!(
+        bed.wants(|command| *command == Command::ReadServer(id(1))),
+        "one alone: {:?}",
+        bed.commands
+    );
+}
+
+#[test]
+fn r9_who_has_left_without_a_record_that_is_done_is_not_confirmed_by_the_ids() {
+    let servers: Vec<Server> = (1..=3).map(server).collect();
+    let mut bed = Bed::engine().planned(servers.clone());
+    bed.lists(servers, vec![]);
+    let done = |number: u128| evacuation(u64::try_from(number).unwrap(), number, "done", Some("b"));
+    bed.tick(600).records((1..=2).map(done).collect());
+    bed.ids(&[]);
+    assert!(bed.is_asked(3));
+    assert!(!bed.is_asked(1) && !bed.is_asked(2));
+}
+
+#[test]
+fn r9_ids_that_were_read_before_it_was_asked_for_confirm_nothing() {
+    let mut bed = Bed::engine().planned(vec![server(1), server(2)]);
+    bed.lists(vec![server(1), server(2)], vec![]);
+    let done = |number: u128| evacuation(u64::try_from(number).unwrap(), number, "done", Some("b"));
+    bed.tick(600).records((1..=2).map(done).collect());
+    bed.see(Observation::ServerIds(Ok(ServerIds {
+        started: Elapsed::ZERO,
+        ids: BTreeSet::new(),
+    })));
+    assert!(bed.is_asked(1) && bed.is_asked(2));
+}
+
+#[test]
+fn ids_that_cannot_be_read_are_read_again_a_second_later() {
+    let mut bed = Bed::engine().planned(vec![server(1), server(2)]);
+    bed.lists(vec![server(1), server(2)], vec![]);
+    let done = |number: u128| evacuation(u64::try_from(number).unwrap(), number, "done", Some("b"));
+    bed.tick(600).records((1..=2).map(done).collect());
+    let refused = fault(Some(503), FaultClass::Transient, false);
+    bed.see(Observation::ServerIds(Err(refused)));
+    assert!(!bed.wants_ids());
+    bed.tick(1_000);
+    assert!(bed.wants_ids());
+    bed.ids(&[]);
+    assert!(!bed.is_asked(1) && !bed.is_asked(2));
 }
 
 #[test]
 fn r13_the_own_lists_are_taken_now_and_then_all_the_same() {
     let mut bed = Bed::engine().asked();
-    bed.lists(vec![server(1)], vec![]).shares();
+    bed.lists(vec![server(1)], vec![]);
     bed.tick(9_000);
     assert!(!bed.wants_lists());
     bed.tick(1_000);
@@ -229,7 +277,7 @@ fn r13_the_own_lists_are_taken_now_and_then_all_the_same() {
 fn r8_missing_records_are_never_a_failure() {
     let mut bed = Bed::engine().planned(vec![server(1)]);
     bed.answer(1, ServerCall::Evacuate, Err(timeout()));
-    bed.lists(vec![server(1)], vec![]).shares();
+    bed.lists(vec![server(1)], vec![]);
     for _ in 0..400 {
         bed.tick(1_000).records(vec![]);
         assert!(!bed.evacuates_any(), "at {}", bed.at);
@@ -244,7 +292,6 @@ fn records_of_another_evacuation_lead_to_a_look_before_anything_is_asked_for() {
     bed.see(Observation::Permits(Permits {
         evacuations: 1,
         calls: 8,
-        shared_lists: true,
     }));
     bed.tick(600);
     // A record from before is over, and must not be taken for the effect of what is asked for later (R8).
@@ -264,15 +311,32 @@ fn records_of_another_evacuation_lead_to_a_look_before_anything_is_asked_for() {
             evacuation(7, 2, "failed", None),
         ],
     );
-    bed.shares();
+    bed.permits(1_000, 64);
     assert!(!bed.evacuates(2));
     assert!(bed.is_asked(2), "it is followed");
 }
 
 #[test]
+fn r8_nothing_is_asked_for_while_the_records_say_that_somebody_is_at_it_or_was() {
+    for status in ["accepted", "pre-migrating", "done", "completed"] {
+        let mut bed = Bed::with("UNKNOWN", |policy| policy.queued = 1).planned(vec![server(1), server(2)]);
+        bed.lists(vec![server(1), server(2)], vec![]);
+        bed.tick(600).records(vec![evacuation(9, 2, status, Some("b"))]);
+        assert!(bed.wants_lists(), "{status}");
+        bed.permits(1_000, 64);
+        assert!(
+            !bed.evacuates(2),
+            "{status}: there is room, but nobody has looked"
+        );
+        bed.lists(vec![server(1), server(2)], vec![evacuation(9, 2, "failed", None)]);
+        assert!(bed.evacuates(2), "{status}: it has come to nothing, and is here");
+    }
+}
+
+#[test]
 fn a_record_from_before_our_asking_is_not_taken_for_its_effect() {
     let mut bed = Bed::engine().asked();
-    bed.lists(vec![server(1)], vec![]).shares();
+    bed.lists(vec![server(1)], vec![]);
     bed.tick(600);
     let started = Elapsed::ZERO;
     bed.see(Observation::Evacuations(Ok(Evacuations {
@@ -286,23 +350,23 @@ fn a_record_from_before_our_asking_is_not_taken_for_its_effect() {
 #[test]
 fn the_next_look_is_when_something_is_due_and_never_over_a_second() {
     let mut bed = Bed::engine().asked();
-    bed.lists(vec![server(1)], vec![]);
-    assert_eq!(bed.next_look(), 500, "the lists");
+    bed.records(vec![]);
+    assert_eq!(bed.next_look(), 500, "the records");
     bed.tick(500);
-    assert!(bed.wants_lists());
+    assert!(bed.wants_records());
     assert_eq!(
         bed.next_look(),
         1_000,
         "an answer is awaited, and nothing else is due"
     );
-    bed.lists(vec![server(1)], vec![]).at += 499;
+    bed.records(vec![]).at += 499;
     assert_eq!(
         bed.next_look(),
         5,
         "not again and again for the sake of a millisecond"
     );
     let refused = fault(Some(429), FaultClass::Transient, false);
-    bed.see(Observation::Lists(Err(refused)));
+    bed.see(Observation::Evacuations(Err(refused)));
     assert_eq!(bed.next_look(), 1_000);
     assert_eq!(
         Bed::engine().begun().next_look(),

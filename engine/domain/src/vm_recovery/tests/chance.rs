@@ -116,6 +116,7 @@ impl Facts {
             | Observation::Inventory(_)
             | Observation::Lists(_)
             | Observation::Evacuations(_)
+            | Observation::ServerIds(_)
             | Observation::Permits(_)
             | Observation::Conductors(_)
             | Observation::Server { .. }
