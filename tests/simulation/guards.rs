@@ -69,7 +69,9 @@ impl World {
                 self.check_said_no(host, "told to power off");
             }
             Command::PowerOn { .. } => self.check_power_on(host),
-            Command::ReadLists { .. } => self.journal.recs[owner.rec].lists += 1,
+            Command::ReadLists { .. } | Command::ReadEvacuations { .. } | Command::ReadServerIds => {
+                self.journal.recs[owner.rec].lists += 1;
+            }
             _ => {}
         }
     }

@@ -194,11 +194,11 @@ impl World {
         }
     }
 
-    /// R13: a pair of lists per tick, however many instances. R14: what is lost with a local disk is told.
+    /// R13: one list per tick of half a second and few besides, however many instances. R14: what is lost with a local disk is told.
     fn check_asked(&mut self, rec: RecIx) {
         let row = &self.journal.recs[rec];
         let open_for = self.now - row.opened;
-        if row.lists > 20 + open_for / 1_000 {
+        if row.lists > 20 + open_for / 550 {
             let lists = row.lists;
             return self.violate(format!(
                 "the lists of recovery {rec} were read {lists} times in {open_for} ms (R13)"

@@ -126,6 +126,8 @@ pub(super) struct Asks {
     pub(super) evacuations_seen: Option<Elapsed>,
     /// Instances whose evacuation is recorded as done, and where it went: a look shows whether it has left.
     pub(super) done: BTreeMap<ServerId, Option<String>>,
+    /// Instances that a look has shown on the host although their evacuation is recorded as done: left to the next whole lists.
+    pub(super) stays: BTreeSet<ServerId>,
     /// The records show what only the whole lists can tell the meaning of.
     pub(super) lists_due: bool,
     /// Instances that somebody else has asked for, or has moved: not to be asked for before the whole lists are here.

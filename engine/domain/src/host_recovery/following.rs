@@ -149,8 +149,12 @@ impl HostRecovery {
                 | Preparation::Done => {}
             },
             (MoveStep::Restoring { .. }, Some(seen)) => self.bring_back(server, &seen, now, record),
-            (MoveStep::Asked { .. } | MoveStep::Held | MoveStep::Unlocking { .. } | MoveStep::Over(_), _) => {
+            (MoveStep::Asked { .. }, Some(_)) => {
+                if done.is_some() {
+                    self.asks.stays.insert(server);
+                }
             }
+            (MoveStep::Held | MoveStep::Unlocking { .. } | MoveStep::Over(_), _) => {}
         }
     }
 

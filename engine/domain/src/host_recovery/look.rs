@@ -66,6 +66,7 @@ impl HostRecovery {
         self.asks.evacuations_seen = looked_before.max(Some(lists.started));
         self.asks.lists_due = false;
         self.asks.others.clear();
+        self.asks.stays.clear();
         self.asks.server_ids_due = false;
         self.asks.done.clear();
         let mut records: BTreeMap<ServerId, Vec<&Migration>> = BTreeMap::new();

@@ -218,6 +218,7 @@ impl HostRecovery {
                 .unwrap_or_default();
             let text = format!("evacuating {}{to}", one.name);
             self.asks.evacuating.insert(server);
+            self.asks.stays.remove(&server);
             record.moves.insert(server);
             record.server_step(Task::Evacuate, StepKind::Intent, server, 0.5, text);
             if let Some(host) = &target {

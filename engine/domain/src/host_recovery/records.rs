@@ -64,7 +64,9 @@ impl HostRecovery {
                         Come::Strange => true,
                         Come::Done(dest) => {
                             one.dest = dest.clone().or(one.dest.take());
-                            done.insert(one.server, dest);
+                            if !self.asks.stays.contains(&one.server) {
+                                done.insert(one.server, dest);
+                            }
                             false
                         }
                     }
@@ -129,14 +131,15 @@ impl HostRecovery {
         };
         self.no_trouble(Topic::Lists);
         self.asks.server_ids_not_before = now.elapsed.plus(self.pause_after(read.started, now));
-        // What is done and has not left is in the records again when they are read next.
         self.asks.server_ids_due = false;
         for (server, dest) in std::mem::take(&mut self.asks.done) {
             let Some(one) = self.moves.get_mut(&server) else {
                 continue;
             };
             let asked_before = matches!(one.step, MoveStep::Asked { since, .. } if read.started >= since);
-            if asked_before && !read.ids.contains(&server) {
+            if asked_before && read.ids.contains(&server) {
+                self.asks.stays.insert(server);
+            } else if asked_before {
                 self.asks.look.remove(&server);
                 confirmed(one, dest, now, record);
             }

@@ -185,6 +185,13 @@ fn r9_a_move_recorded_as_done_is_confirmed_by_one_look_at_the_instance() {
     bed.reads(1, Some(server(1)));
     assert!(bed.is_asked(1), "it has not left");
     bed.tick(600).records(done());
+    assert!(
+        !bed.wants(|command| matches!(command, Command::ReadServer(_))),
+        "not again and again"
+    );
+    bed.lists(vec![server(1)], done());
+    assert!(bed.is_asked(1), "nor by the lists");
+    bed.tick(600).records(done());
     let moved = Server {
         host: Some("b".into()),
         ..server(1)
@@ -217,10 +224,12 @@ fn r9_moves_that_are_done_together_are_confirmed_by_the_ids_of_those_that_are_st
     assert!(!bed.wants_ids(), "the records come first");
     bed.tick(600).records(records());
     assert!(
-        bed.wants(|command| *command == Command::ReadServer(id(1))),
-        "one alone: {:?}",
-        bed.commands
+        !bed.wants_ids() && !bed.wants(|command| matches!(command, Command::ReadServer(_))),
+        "left to the whole lists, not looked for again and again"
     );
+    let left: Vec<Server> = [4, 5].map(server).into();
+    bed.lists(left, records());
+    assert!(!bed.is_asked(1));
 }
 
 #[test]
