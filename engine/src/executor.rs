@@ -17,7 +17,7 @@ use crate::governor::Governor;
 use crate::holding::Holding;
 use crate::hooking::{self, Told};
 use crate::lists::SharedLists;
-use crate::ports::{CallError, ServiceChange, Work};
+use crate::ports::{CallError, JournalError, ServiceChange, Work};
 use crate::reserving;
 
 /// What a command needs besides itself.
@@ -281,6 +281,8 @@ fn change_of(update: ServiceUpdate) -> ServiceChange {
 
 async fn inventory(context: &Context) -> Result<Inventory, CallError> {
     let compute = &context.ports.compute;
+    let written_off = context.ports.journal.written_off(&context.host).await;
+    let written_off = written_off.map_err(journal_failed)?;
     // Migrations before servers: one that ends in between is still seen unfinished, which is the careful side (R11).
     let migrations = compute.migrations_touching(&context.host).await?;
     let servers = compute.servers_on(&context.host).await?;
@@ -289,7 +291,21 @@ async fn inventory(context: &Context) -> Result<Inventory, CallError> {
         migrations,
         servers,
         service,
+        written_off,
     })
+}
+
+/// A read of the journal that is part of a question to Nova fails like the question.
+fn journal_failed(error: JournalError) -> CallError {
+    CallError {
+        fault: Fault {
+            class: FaultClass::Transient,
+            status: None,
+            maybe_done: false,
+            text: format!("{error}: {}", error.source),
+        },
+        source: Some(Box::new(error)),
+    }
 }
 
 /// The records of this host, out of those read for all. The recovery's time of their reading is counted back from now.
@@ -326,20 +342,7 @@ async fn server_ids(context: &Context) -> Result<ServerIds, CallError> {
 async fn lists(context: &Context, since: Option<tachi_domain::Timestamp>) -> Result<Lists, CallError> {
     let compute = &context.ports.compute;
     // First, so that a host that is proven off in between does not count for records that were read before.
-    let proven_off = context
-        .ports
-        .journal
-        .proven_off()
-        .await
-        .map_err(|error| CallError {
-            fault: Fault {
-                class: FaultClass::Transient,
-                status: None,
-                maybe_done: false,
-                text: format!("{error}: {}", error.source),
-            },
-            source: Some(Box::new(error)),
-        })?;
+    let proven_off = context.ports.journal.proven_off().await.map_err(journal_failed)?;
     let servers = compute.servers_on(&context.host).await?;
     let evacuations = compute.evacuations_from(&context.host, since).await?;
     Ok(Lists {

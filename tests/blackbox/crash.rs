@@ -1,6 +1,6 @@
 //! An engine that dies at any point of its journal, and the next one that goes on.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -8,7 +8,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::future::join_all;
 use tachi_domain::entity::segment::RecoveryMethod;
-use tachi_domain::{Elapsed, HostId, RecoveryId, Timestamp};
+use tachi_domain::host_recovery::WrittenOff;
+use tachi_domain::{Elapsed, HostId, RecoveryId, ServerId, Timestamp};
 use tachi_engine::ports::journal::{ClaimView, Claimed, Committed, Standing, Write};
 use tachi_engine::ports::reserve::ReserveRow;
 use tachi_engine::ports::{Journal, JournalError};
@@ -92,6 +93,10 @@ impl Journal for Deadly {
 
     async fn proven_off(&self) -> Result<BTreeSet<String>, JournalError> {
         self.store.proven_off().await
+    }
+
+    async fn written_off(&self, host: &str) -> Result<BTreeMap<ServerId, Vec<WrittenOff>>, JournalError> {
+        self.store.written_off(host).await
     }
 
     async fn reserve(&self, host: HostId) -> Result<Vec<ReserveRow>, JournalError> {

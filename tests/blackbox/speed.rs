@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use tachi_domain::guard::GuardPolicy;
+use tachi_domain::host_recovery::WrittenOff;
 use tachi_domain::policy::Policy;
 use tachi_domain::{Elapsed, HostId, RecoveryId, ServerId, Timestamp};
 use tachi_engine::ports::journal::{Beat, ClaimView, Claimed, Committed, Standing, Write};
@@ -103,6 +104,10 @@ impl Journal for Counting {
 
     async fn proven_off(&self) -> Result<BTreeSet<String>, JournalError> {
         self.store.proven_off().await
+    }
+
+    async fn written_off(&self, host: &str) -> Result<BTreeMap<ServerId, Vec<WrittenOff>>, JournalError> {
+        self.store.written_off(host).await
     }
 
     async fn reserve(&self, host: HostId) -> Result<Vec<ReserveRow>, JournalError> {

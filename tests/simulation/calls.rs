@@ -1,5 +1,6 @@
 //! What becomes of calls: how they travel, and what they do when they arrive.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tachi_domain::Elapsed;
@@ -459,12 +460,14 @@ impl World {
                 migrations: Vec::new(),
                 servers: Vec::new(),
                 service: None,
+                written_off: BTreeMap::new(),
             }
         } else {
             Inventory {
                 migrations,
                 servers,
                 service,
+                written_off: self.journal.written_off(self.journal.recs[owner.rec].host),
             }
         };
         let observation = Box::new(Observation::Inventory(Ok(inventory)));

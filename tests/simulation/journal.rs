@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::guard::Guard;
-use tachi_domain::host_recovery::{HostRecovery, WaitsFor};
+use tachi_domain::host_recovery::{HostRecovery, WaitsFor, WrittenOff, given_up};
 use tachi_domain::recovery::{FenceOrder, Life, OperatorWord, Pulse, RecoveryKind, Word};
 use tachi_domain::{Elapsed, HostId, ServerId};
 
@@ -359,6 +359,15 @@ impl Journal {
             && rows
                 .into_iter()
                 .any(|(ix, row)| ix != rec && row.moves.get(&server).is_some_and(|one| one.open))
+    }
+
+    /// What recoveries of `host` have given up of Nova's records.
+    pub(crate) fn written_off(&self, host: HostIx) -> BTreeMap<ServerId, Vec<WrittenOff>> {
+        let recs = self
+            .recs
+            .iter()
+            .filter(|row| row.kind == RecoveryKind::Host && row.host == host);
+        given_up(recs.flat_map(|row| row.moves.values().map(|one| one.state.as_str())))
     }
 
     pub(crate) fn proven_off(&self) -> BTreeSet<String> {

@@ -50,7 +50,9 @@ pub use booting::WaitsFor;
 pub use fence::{Fence, OffIntent, Order};
 pub use guarding::{GuardTrack, Waiting};
 pub use method::{Route, Way};
-pub use moves::{End, Lock, Move, MoveStep, Preparation, RestorationCall, RestorationKind, Was, WrittenOff};
+pub use moves::{
+    End, Lock, Move, MoveStep, Preparation, RestorationCall, RestorationKind, Was, WrittenOff, given_up,
+};
 pub use powering_on::PowerOn;
 pub use reserve::{Joining, Reserve, Taken, TakenEnd, TakenStep};
 pub use service::{Put, ServiceTrack};

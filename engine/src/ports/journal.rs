@@ -4,7 +4,7 @@
 //! unless exactly one row matched (R1). A commit that fails, or whose answer is lost, counts as not held: the caller makes
 //! no outside call after it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -13,6 +13,7 @@ use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::entity::vmove::VmoveStatus;
 use tachi_domain::entity::{Host, Notification};
 use tachi_domain::guard::RegionHost;
+use tachi_domain::host_recovery::WrittenOff;
 use tachi_domain::recovery::{FenceOrder, Life, Pulse, RecoveryKind};
 use tachi_domain::{Elapsed, HostId, RecoveryId, ServerId, Timestamp, VmoveId};
 
@@ -346,6 +347,13 @@ pub trait Journal: Send + Sync {
     ///
     /// The database failed.
     async fn proven_off(&self) -> Result<BTreeSet<String>, JournalError>;
+
+    /// The evacuation records from the host of this name that its latest recoveries have given up (R10), by instance.
+    ///
+    /// # Errors
+    ///
+    /// The database failed.
+    async fn written_off(&self, host: &str) -> Result<BTreeMap<ServerId, Vec<WrittenOff>>, JournalError>;
 
     /// The hosts of the segment of `host` that are in reserve, or held by a recovery; none that is on maintenance.
     ///

@@ -3,6 +3,7 @@
 mod beats;
 mod claim;
 mod commit;
+mod given_up;
 mod moves;
 mod orders;
 mod pulse;
@@ -10,13 +11,14 @@ mod reservations;
 mod restarts;
 mod standing;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _};
+use tachi_domain::host_recovery::WrittenOff;
 use tachi_domain::recovery::Life;
-use tachi_domain::{Elapsed, HostId, RecoveryId, Timestamp};
+use tachi_domain::{Elapsed, HostId, RecoveryId, ServerId, Timestamp};
 use tachi_engine::ports::journal::{Beat, ClaimView, Claimed, Committed, Standing, Write};
 use tachi_engine::ports::reserve::{ReservationState, ReserveRow};
 use tachi_engine::ports::{Journal, JournalError};
@@ -105,6 +107,12 @@ impl Journal for Store {
     async fn proven_off(&self) -> Result<BTreeSet<String>, JournalError> {
         let read = proven_off(self).await;
         read.map_err(|stop| stop.journal("reading which hosts are proven off"))
+    }
+
+    #[instrument(name = "store::written_off", level = "debug", skip_all, fields(%host))]
+    async fn written_off(&self, host: &str) -> Result<BTreeMap<ServerId, Vec<WrittenOff>>, JournalError> {
+        let read = given_up::of_host(self.reader(), host).await;
+        read.map_err(|stop| stop.journal("reading which evacuations were given up"))
     }
 
     #[instrument(name = "store::reserve", level = "debug", skip_all, fields(%host))]

@@ -1,5 +1,7 @@
 //! One instance of a host recovery.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::method::Route;
@@ -167,6 +169,26 @@ impl WrittenOff {
             dest: record.dest.clone(),
         }
     }
+}
+
+/// What the moves that are kept in these states have given up, by instance: each record in the shape in which the last of
+/// them saw it. A state that is not understood, a newer engine's, counts for nothing.
+pub fn given_up<'a>(states: impl IntoIterator<Item = &'a str>) -> BTreeMap<ServerId, Vec<WrittenOff>> {
+    #[derive(Deserialize)]
+    struct Kept {
+        server: ServerId,
+        written_off: Vec<WrittenOff>,
+    }
+    let mut found: BTreeMap<ServerId, Vec<WrittenOff>> = BTreeMap::new();
+    let kept = states
+        .into_iter()
+        .filter_map(|state| serde_json::from_str::<Kept>(state).ok());
+    for one in kept.filter(|one| !one.written_off.is_empty()) {
+        let of_it = found.entry(one.server).or_default();
+        of_it.retain(|off| !one.written_off.iter().any(|newer| newer.id == off.id));
+        of_it.extend(one.written_off);
+    }
+    found
 }
 
 /// One instance.

@@ -9,7 +9,7 @@ use super::following::finish;
 use super::look::{adopt, is_rebuilding};
 use super::method::Route;
 use super::restoration::{needs_preparation, remark};
-use super::{End, HostRecovery, Lock, Move, MoveStep, Preparation, Stage, Was};
+use super::{End, HostRecovery, Lock, Move, MoveStep, Preparation, Stage, Was, WrittenOff};
 use crate::fault::Fault;
 use crate::nova::{Migration, MigrationType, Server};
 use crate::recovery::{Command, Inventory, Now, Record, StepKind, Task};
@@ -132,7 +132,11 @@ impl HostRecovery {
         let planned = fresh.len();
         for (rank, server) in (first..).zip(fresh) {
             let migrations = by_server.remove(&server.id).unwrap_or_default();
-            let one = self.plan_one(server, rank, &migrations, now);
+            let written_off = inventory
+                .written_off
+                .get(&server.id)
+                .map_or(&[][..], Vec::as_slice);
+            let one = self.plan_one(server, rank, &migrations, written_off, now);
             record.moves.insert(one.server);
             self.moves.insert(one.server, one);
         }
@@ -156,7 +160,14 @@ impl HostRecovery {
         }
     }
 
-    fn plan_one(&mut self, server: &Server, rank: u32, migrations: &[&Migration], now: Now) -> Move {
+    fn plan_one(
+        &mut self,
+        server: &Server,
+        rank: u32,
+        migrations: &[&Migration],
+        written_off: &[WrittenOff],
+        now: Now,
+    ) -> Move {
         let evacuations: Vec<&&Migration> = migrations
             .iter()
             .filter(|one| {
@@ -197,7 +208,7 @@ impl HostRecovery {
                 Preparation::NotNeeded
             },
             known,
-            written_off: Vec::new(),
+            written_off: written_off.to_vec(),
             busy_before: is_rebuilding(server),
             step: MoveStep::Waiting {
                 not_before: now.elapsed,
@@ -243,6 +254,7 @@ impl HostRecovery {
             record.kind == MigrationType::Evacuation
                 && record.source.as_deref() == Some(self.host.as_str())
                 && !is_over(&record.status)
+                && !one.has_written_off(record)
         });
         let Some(first) = open.min_by_key(|record| record.id) else {
             return;

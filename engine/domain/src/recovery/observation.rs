@@ -1,6 +1,6 @@
 //! What a recovery is told: the answers to its commands, and the passing of time.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +8,7 @@ use super::{Command, Pulse, ReserveAnswer};
 use crate::fault::Fault;
 use crate::guard::Region;
 use crate::hooks::{HookOutcome, Phase};
+use crate::host_recovery::WrittenOff;
 use crate::level::{Level, Target};
 use crate::nova::{Migration, Server, Service};
 use crate::pace::Permits;
@@ -23,6 +24,9 @@ pub struct Inventory {
     pub servers: Vec<Server>,
     /// The host's service record, read after the lists: if Nova could show it, the host's cell was there to be listed.
     pub service: Option<Service>,
+    /// Evacuation records that earlier recoveries of the host have given up, because their destinations had died (R10). Those may
+    /// be back since, and Nova never ends such a record.
+    pub written_off: BTreeMap<ServerId, Vec<WrittenOff>>,
 }
 
 /// The lists a host recovery follows its moves by.

@@ -814,6 +814,43 @@ async fn beats_of_two_processes_do_not_get_in_each_others_way() {
     assert!(views.iter().all(|view| view.beat == 21), "{views:?}");
 }
 
+#[tokio::test]
+async fn r10_what_recoveries_of_a_host_have_given_up_is_known_to_the_next() {
+    let (bench, host) = one_down().await;
+    let given_up = |server: ServerId, status: &str, number: u64| {
+        let dest = Some("cmp2".to_owned());
+        let off = serde_json::json!({"id": number, "status": status, "dest": dest});
+        serde_json::json!({"server": server, "step": "any", "written_off": [off]}).to_string()
+    };
+    let mut first = moves(3);
+    first[0].state = given_up(first[0].server, "accepted", 4);
+    first[1].state = serde_json::json!({"server": first[1].server, "written_off": []}).to_string();
+    first[2].state = "\"written_off\":[{ of a newer engine".to_owned();
+    let ended = |moves: Vec<MoveWrite>| Write {
+        life: Some(Life::Closed),
+        notification: Some((NotificationStatus::Finished, None)),
+        ..with_moves(moves)
+    };
+    let elder = bench.claim_newest("engine").await;
+    written(&bench, &elder, &ended(first.clone())).await;
+    bench.clock.advance(200);
+    bench.stopped(&host).await;
+    let younger = bench.claim_newest("engine").await;
+    let mut again = moves(1);
+    again[0].server = first[0].server;
+    again[0].state = given_up(first[0].server, "pre-migrating", 4);
+    written(&bench, &younger, &ended(again)).await;
+
+    let found = bench.store.written_off("cmp1").await.unwrap();
+    assert_eq!(found.keys().copied().collect::<Vec<_>>(), [first[0].server]);
+    let shapes: Vec<&str> = found[&first[0].server]
+        .iter()
+        .map(|off| off.status.as_str())
+        .collect();
+    assert_eq!(shapes, ["pre-migrating"], "as the younger has seen it");
+    assert!(bench.store.written_off("cmp2").await.unwrap().is_empty());
+}
+
 /// Prints what the budget is about; fails only far beyond it, because the machine may be busy with other things.
 #[tokio::test]
 async fn a_thousand_moves_and_a_beat_take_no_longer_than_they_may() {

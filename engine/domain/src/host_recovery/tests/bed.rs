@@ -617,6 +617,7 @@ impl Bed {
             migrations,
             servers,
             service,
+            written_off: BTreeMap::new(),
         })))
     }
 

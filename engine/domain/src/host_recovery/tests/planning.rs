@@ -1,9 +1,11 @@
 //! From lists to a plan.
 
+use std::collections::BTreeMap;
+
 use super::bed::{Bed, HOST, evacuation, id, server, tagged, unavailable};
 use crate::MigrationId;
 use crate::entity::notification::NotificationStatus;
-use crate::host_recovery::{End, Lock, MoveStep, Stage};
+use crate::host_recovery::{End, Lock, MoveStep, Stage, WrittenOff};
 use crate::nova::{Migration, MigrationType, Server, VmState};
 use crate::recovery::{Command, Inventory, Observation, ServerCall};
 
@@ -140,6 +142,7 @@ fn ew33_an_empty_list_without_the_service_record_is_not_trusted() {
             migrations: vec![],
             servers: vec![],
             service: None,
+            written_off: BTreeMap::new(),
         })));
         assert_eq!(bed.state.stage, Stage::Listing);
         bed.tick(31_000);
@@ -337,4 +340,38 @@ fn a_late_comer_is_found_before_the_end() {
     bed.over(vec![server(2)]);
     assert_eq!(bed.status, NotificationStatus::Running);
     assert!(bed.is_waiting(2));
+}
+
+/// Seed 23235: the destination was proven off, the recovery that knew it is over, and the destination is back: nobody is at work on the
+/// record, and Nova never ends it.
+#[test]
+fn r10_a_record_that_an_earlier_recovery_has_given_up_is_not_waited_for() {
+    let stuck = evacuation(4, 1, "pre-migrating", Some("b"));
+    let given_up = WrittenOff {
+        id: MigrationId(4),
+        status: "pre-migrating".into(),
+        dest: Some("b".into()),
+    };
+    let planned = |written_off: Vec<WrittenOff>| {
+        let mut bed = Bed::engine().proven();
+        bed.forced_down();
+        let service = Some(bed.service.clone());
+        bed.see(Observation::Inventory(Ok(Inventory {
+            migrations: vec![stuck.clone()],
+            servers: vec![server(1)],
+            service,
+            written_off: BTreeMap::from([(id(1), written_off)]),
+        })));
+        bed
+    };
+    assert!(planned(Vec::new()).is_asked(1), "somebody may be at work on it");
+    let mut bed = planned(vec![given_up.clone()]);
+    bed.answer(1, ServerCall::Lock, Ok(()));
+    assert!(bed.evacuates(1), "{:?}", bed.commands);
+    let picked_up = WrittenOff {
+        status: "accepted".into(),
+        dest: None,
+        ..given_up
+    };
+    assert!(planned(vec![picked_up]).is_asked(1), "it has come to life since");
 }

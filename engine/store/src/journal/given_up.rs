@@ -1,0 +1,47 @@
+//! What recoveries of a host have given up of Nova's evacuation records.
+
+use std::collections::BTreeMap;
+
+use sea_orm::{
+    ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
+};
+use tachi_domain::ServerId;
+use tachi_domain::host_recovery::{WrittenOff, given_up};
+use tachi_domain::recovery::RecoveryKind;
+
+use crate::entity::{recovery, recovery_move};
+use crate::error::Stop;
+
+/// So many recoveries of the host are looked at, latest first. What older ones have given up, Nova has forgotten, or the later ones have
+/// found again.
+const LOOKED_AT: u64 = 5;
+
+pub(super) async fn of_host(
+    db: &impl ConnectionTrait,
+    name: &str,
+) -> Result<BTreeMap<ServerId, Vec<WrittenOff>>, Stop> {
+    let recoveries: Vec<i64> = recovery::Entity::find()
+        .select_only()
+        .column(recovery::Column::Id)
+        .filter(recovery::Column::HostName.eq(name))
+        .filter(recovery::Column::Kind.eq(RecoveryKind::Host.as_str()))
+        .order_by_desc(recovery::Column::Id)
+        .limit(LOOKED_AT)
+        .into_tuple()
+        .all(db)
+        .await?;
+    if recoveries.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let states: Vec<String> = recovery_move::Entity::find()
+        .select_only()
+        .column(recovery_move::Column::State)
+        .filter(recovery_move::Column::RecoveryId.is_in(recoveries))
+        // Hardly any has: the rest need not be carried here.
+        .filter(recovery_move::Column::State.contains("\"written_off\":[{"))
+        .order_by_asc(recovery_move::Column::RecoveryId)
+        .into_tuple()
+        .all(db)
+        .await?;
+    Ok(given_up(states.iter().map(String::as_str)))
+}
