@@ -181,6 +181,24 @@ impl Ledger {
         self.nodes.insert(change.node.clone(), told);
     }
 
+    /// Another bridge has told what has come after all that is known here: this one has slept through something.
+    pub fn catch_up(&mut self, node: &str, key: &str, at: Time) {
+        let said = match key.split(':').next() {
+            Some("started") => Said::Started,
+            Some("lost") => Said::Lost,
+            _ => Said::Fenced,
+        };
+        let told = Told {
+            said,
+            key: key.to_owned(),
+            at,
+            returned: false,
+            handed_over: true,
+            proof: None,
+        };
+        self.nodes.insert(node.to_owned(), told);
+    }
+
     /// Forgets a node that is not there any more.
     pub fn retain(&mut self, mut keep: impl FnMut(&str) -> bool) {
         self.nodes.retain(|name, _| keep(name));

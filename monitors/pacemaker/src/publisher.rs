@@ -70,6 +70,25 @@ pub fn same_event(one: &str, other: &str) -> bool {
             })
 }
 
+/// Whether `other` tells of the same node what has come after `one`: a later fencing, or what followed on the same one. Keys
+/// that no fencing dates follow on nothing.
+pub fn follows(other: &str, one: &str) -> bool {
+    let fencing = |key: &str| {
+        let (what, at) = key.rsplit_once(':')?;
+        let at = at.parse::<i64>().ok()?;
+        what.ends_with("fenced").then(|| (what.to_owned(), at))
+    };
+    fencing(other)
+        .zip(fencing(one))
+        .is_some_and(|((what, at), (before, then))| {
+            if at.abs_diff(then) <= DATED_APART {
+                what.ends_with(&format!(":{before}"))
+            } else {
+                at > then
+            }
+        })
+}
+
 /// How far a bridge is with a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ClaimState {
@@ -181,6 +200,27 @@ mod tests {
             bridge("cmp2", Kind::Remote, false),
         ];
         assert_eq!(delay("cmp2", &twice, turn), turn, "a node that is listed twice");
+    }
+
+    #[test]
+    fn mw08_what_has_come_after_a_report_is_known_by_its_key() {
+        for (other, one, after) in [
+            ("started:fenced:1795277586", "started:fenced:1795277525", true),
+            ("fenced:1795277586", "started:fenced:1795277525", true),
+            ("started:fenced:1795277525", "fenced:1795277525", true),
+            ("started:fenced:1795277526", "fenced:1795277525", true),
+            ("lost:started:fenced:5", "started:fenced:5", true),
+            ("fenced:1795277525", "fenced:1795277525", false),
+            ("fenced:1795277525", "fenced:1795277526", false),
+            ("fenced:1795277525", "started:fenced:1795277525", false),
+            ("started:fenced:1795277525", "fenced:1795277586", false),
+            ("unfenced:5", "fenced:5", false),
+            ("lost:first", "lost:first", false),
+            ("started:lost:first", "lost:first", false),
+            ("fenced:9223372036854775807", "fenced:-9223372036854775808", true),
+        ] {
+            assert_eq!(follows(other, one), after, "{other} after {one}");
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use tachi_pacemaker::{Bridge, Claim, ClaimState, CrmMon, delay, same_event};
+use tachi_pacemaker::{Bridge, Claim, ClaimState, CrmMon, delay, follows, same_event};
 use tokio::time::Instant;
 
 use super::tools::Cluster;
@@ -28,6 +28,13 @@ pub(crate) enum Word {
     Wait,
     /// Another bridge has told it, and the API has answered.
     Told(String),
+    /// Another bridge has told what came after it, and the API has answered.
+    Overtaken {
+        /// Which bridge.
+        bridge: String,
+        /// The key of what it has told last.
+        key: String,
+    },
 }
 
 #[derive(Debug)]
@@ -103,6 +110,16 @@ impl Claims {
             self.waits.remove(node);
             self.withdraw(node);
             return Word::Told((*bridge).to_owned());
+        }
+        let later = others.iter().find_map(|(bridge, value)| {
+            let claim = claim_about(value, node)?;
+            let counts = claim.state == ClaimState::Accepted && follows(&claim.key, key);
+            counts.then(|| (bridge.clone(), claim.key))
+        });
+        if let Some((bridge, key)) = later {
+            self.waits.remove(node);
+            self.withdraw(node);
+            return Word::Overtaken { bridge, key };
         }
         let turn = self.turn;
         let fresh = self
@@ -284,11 +301,16 @@ pub(crate) fn is_spare(me: &str, mon: &CrmMon, said: &[(String, String)]) -> boo
     tachi_pacemaker::is_spare(me, &line(me, mon, said))
 }
 
-/// What a bridge says about a report, in the value of its attribute.
-fn claim_on(value: &str, node: &str, key: &str) -> Option<Claim> {
+/// What a bridge says about a node, in the value of its attribute.
+fn claim_about(value: &str, node: &str) -> Option<Claim> {
     let mut parts = value.split(';').filter_map(|part| part.split_once('='));
     let (_, claim) = parts.find(|(of, _)| *of == node)?;
-    Claim::parse(claim).filter(|claim| same_event(&claim.key, key))
+    Claim::parse(claim)
+}
+
+/// The same about one report.
+fn claim_on(value: &str, node: &str, key: &str) -> Option<Claim> {
+    claim_about(value, node).filter(|claim| same_event(&claim.key, key))
 }
 
 /// The bridges that are there, on nodes that are online; this one always.
@@ -370,6 +392,50 @@ mod tests {
             let word = Claims::new(TURN).whose("ctl2", &mon(), Some(&said), "cmp2", key, start);
             assert_eq!(word, Word::Told("ctl1".to_owned()), "{key}");
         }
+    }
+
+    /// A bridge whose machine was stopped for minutes wakes up with what it knew before.
+    #[tokio::test(start_paused = true)]
+    async fn mw08_what_another_bridge_has_told_since_is_not_told_over() {
+        let start = Instant::now();
+        let said = said(&[
+            ("ctl1", "1;cmp2=started:fenced:1795277586/accepted/1"),
+            ("ctl2", "1"),
+        ]);
+        let mut claims = Claims::new(TURN);
+        let mut word = |key: &str, at| claims.whose("ctl2", &mon(), Some(&said), "cmp2", key, at);
+        let overtaken = Word::Overtaken {
+            bridge: "ctl1".to_owned(),
+            key: "started:fenced:1795277586".to_owned(),
+        };
+        for key in [
+            "started:fenced:1795277525",
+            "fenced:1795277525",
+            "lost:fenced:1795277525",
+        ] {
+            for turns in 0..6 {
+                assert_eq!(word(key, start + TURN * turns), overtaken, "{key}");
+            }
+        }
+        assert_eq!(word("fenced:1795277600", start), Word::Wait, "that is new");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn mw08_what_the_api_has_not_answered_overtakes_nothing() {
+        let said = said(&[
+            ("ctl2", "1;cmp2=started:fenced:1795277586/spooled/1"),
+            ("ctl1", "1"),
+        ]);
+        let mut claims = Claims::new(TURN);
+        let word = claims.whose(
+            "ctl1",
+            &mon(),
+            Some(&said),
+            "cmp2",
+            "started:fenced:1795277525",
+            Instant::now(),
+        );
+        assert_eq!(word, Word::Mine);
     }
 
     #[tokio::test(start_paused = true)]

@@ -38,6 +38,14 @@ impl Bridge {
                     let at = self.wall();
                     self.memory.ledger.tell(&change, at, true);
                 }
+                Word::Overtaken { bridge, key } => {
+                    let known = self.memory.ledger.nodes.get(&change.node);
+                    if known.is_none_or(|told| told.key != key) {
+                        tracing::info!(node = %change.node, report = %change.key, %bridge, since = %key, "another bridge has told more of it since");
+                        let at = self.wall();
+                        self.memory.ledger.catch_up(&change.node, &key, at);
+                    }
+                }
                 Word::Mine => {
                     if self.contradicted(&change, snapshot, health).await {
                         continue;

@@ -350,6 +350,36 @@ async fn mw08_three_bridges_tell_once() {
     assert_eq!(world.post.told(), [stopped("cmp1")]);
 }
 
+/// Seen on a real cluster on a busy machine: a member's bridge saw nothing for a hundred seconds, and then told that a host was back from
+/// the fencing before the last.
+#[tokio::test(start_paused = true)]
+async fn mw08_a_bridge_that_has_slept_through_a_fencing_tells_nothing_of_it() {
+    let world = World::new();
+    let (mut awake, mut asleep) = (world.bridge("ctl1"), world.bridge("ctl2"));
+    awake.look(&world.post, &world.health).await;
+    let first = World::second();
+    world.cluster.set("cmp1", Node::Fenced(first));
+    world.looks(&mut awake, 2).await;
+    world.looks(&mut asleep, 2).await;
+    for later in [0, 60] {
+        if later > 0 {
+            world.cluster.set("cmp1", Node::Fenced(first + later));
+            world.looks(&mut awake, 2).await;
+        }
+        world.cluster.heal("cmp1");
+        world.looks(&mut awake, 20).await;
+    }
+    let told = world.post.told();
+    assert_eq!(told.len(), 4, "{told:?}");
+    world.looks(&mut asleep, 60).await;
+    assert_eq!(world.post.told(), told, "it is back, and that was told");
+    // It knows what there was to know now: if the other dies, it tells what comes next.
+    drop(awake);
+    world.cluster.set("cmp1", Node::Fenced(first + 300));
+    world.looks(&mut asleep, 20).await;
+    assert_eq!(world.post.told()[4..], [stopped("cmp1")]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn mw08_a_bridge_that_died_is_stood_in_for() {
     let world = World::new();
