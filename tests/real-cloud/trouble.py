@@ -165,7 +165,9 @@ class Trouble:
             answer = self.cloud.evacuate(server)
             if answer.status_code != 200:
                 raise Failed("evacuate %s: %s %s" % (server, answer.status_code, answer.text[:300]))
-        # Who looks more often is in Nova's way: a list of 50 servers takes one of its cores for a third of a second.
+        # Who looks at the servers themselves is in Nova's way: 50 of them take one of its cores for a third of a second.
+        left = "/servers?all_tenants=1&limit=1000&host=" + victim
+        wait_until("all to have left", lambda: not self.cloud.get(left)["servers"], 300, 1)
         wait_until("all to be back", lambda: len(self.back(servers, victim)) == count, 300, 1)
         seconds = time.monotonic() - start
         print("measured  a bare loop of %d evacuate calls: all back after %.1f s" % (count, seconds), flush=True)
@@ -332,15 +334,14 @@ def main():
         return 1
     tachi = Tachi(args.tachi, args.config_file, args.work)
     trouble = Trouble(args, cloud, checks, tachi)
-    measured = {}
 
-    def against_the_loop():
-        measured["loop"] = trouble.bare_loop(50)
-        took = trouble.plain(50, limit=min(20.0, 1.3 * measured["loop"]))
-        print("measured  that is %.2f times the loop" % (took / measured["loop"]), flush=True)
+    def against_the_loop(count, limit):
+        loop = trouble.bare_loop(count)
+        took = trouble.plain(count, limit=min(limit, 1.3 * loop))
+        print("measured  that is %.2f times the loop" % (took / loop), flush=True)
 
     cases = {
-        "speed": against_the_loop,
+        "speed": lambda: against_the_loop(50, 20.0),
         "auto": lambda: trouble.plain(10),
         "reserved_host": lambda: trouble.plain(10, "reserved_host"),
         "auto_priority": lambda: trouble.plain(10, "auto_priority"),
@@ -350,7 +351,7 @@ def main():
         "broker": lambda: trouble.broker_away(10),
         "nova": lambda: trouble.nova_away(20),
         "two-hosts": lambda: trouble.two_hosts_one_reserved(10),
-        "200": lambda: trouble.plain(200, limit=80.0),
+        "200": lambda: against_the_loop(200, 80.0),
     }
     chosen = args.only or list(cases)
     try:

@@ -436,8 +436,9 @@ fn r13_records_are_read_once_per_tick_and_never_two_at_a_time() {
 fn r13_a_nova_that_takes_its_time_over_the_records_is_asked_for_them_less_often() {
     let wants = |bed: &Bed| bed.wants(|command| matches!(command, Command::ReadEvacuations { .. }));
     for (taken, pause) in [
-        (100, 500),
-        (300, 1_200),
+        (30, 500),
+        (100, 1_500),
+        (300, 2_000),
         (1_000, 2_000),
         (3_000, 3_000),
         (60_000, 4_000),
