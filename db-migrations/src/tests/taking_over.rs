@@ -215,7 +215,7 @@ async fn an_empty_database_gets_everything_and_a_second_time_nothing() {
 }
 
 #[tokio::test]
-async fn each_revision_of_masakari_becomes_what_an_empty_database_becomes() {
+async fn ew21_each_revision_of_masakari_becomes_what_an_empty_database_becomes() {
     for revision in REVISIONS {
         for (bench, fresh) in benches().await.into_iter().zip(benches().await) {
             let case = format!("{revision} on {:?}", bench.backend);

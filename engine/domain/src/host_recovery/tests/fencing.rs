@@ -61,7 +61,7 @@ fn r15_external_fencing_acts_on_normal_only_and_engine_fencing_on_anything() {
 }
 
 #[test]
-fn r24_a_storm_is_held_above_the_fraction_and_one_host_never_is() {
+fn ew24_r24_a_storm_is_held_above_the_fraction_and_one_host_never_is() {
     let cases = [
         ("one of one", 1, 1, false),
         ("one of two", 1, 2, false),
