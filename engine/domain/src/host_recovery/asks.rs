@@ -130,8 +130,9 @@ pub(super) struct Asks {
     pub(super) stays: BTreeSet<ServerId>,
     /// The records show what only the whole lists can tell the meaning of.
     pub(super) lists_due: bool,
-    /// Instances that somebody else has asked for, or has moved: not to be asked for before the whole lists are here.
-    pub(super) others: BTreeSet<ServerId>,
+    /// Instances that somebody else has asked for, or has moved, and when that was seen: not to be asked for before whole lists
+    /// that were asked for later are here.
+    pub(super) others: BTreeMap<ServerId, Elapsed>,
     /// When the ids that are awaited were asked for.
     pub(super) server_ids: Option<Elapsed>,
     pub(super) server_ids_not_before: Elapsed,

@@ -65,8 +65,8 @@ impl HostRecovery {
         self.asks.lists_seen = Some(lists.started);
         let looked_before = self.asks.evacuations_seen;
         self.asks.evacuations_seen = looked_before.max(Some(lists.started));
-        self.asks.lists_due = false;
-        self.asks.others.clear();
+        self.asks.others.retain(|_, seen| *seen > lists.started);
+        self.asks.lists_due = !self.asks.others.is_empty();
         self.asks.stays.clear();
         self.asks.server_ids_due = false;
         self.asks.done.clear();

@@ -140,7 +140,7 @@ impl HostRecovery {
         let (places, _) = self.allot();
         let mut preparing = self.moves.values().filter(|one| one.is_being_prepared()).count();
         for (_, server) in order {
-            let unsure = self.asks.others.contains(&server)
+            let unsure = self.asks.others.contains_key(&server)
                 || self.asks.look.contains(&server)
                 || self.asks.servers.contains(&server)
                 || self.asks.evacuating.contains(&server);

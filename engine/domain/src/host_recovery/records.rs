@@ -74,7 +74,7 @@ impl HostRecovery {
                 MoveStep::Waiting { .. } => {
                     let others = somebody_is_at_it(one, records);
                     if others {
-                        self.asks.others.insert(one.server);
+                        self.asks.others.insert(one.server, now.elapsed);
                     }
                     others
                 }

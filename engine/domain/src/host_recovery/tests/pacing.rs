@@ -8,7 +8,7 @@ use crate::fault::FaultClass;
 use crate::host_recovery::{End, MoveStep};
 use crate::nova::Server;
 use crate::pace::{Permits, Urgency};
-use crate::recovery::{Command, Evacuations, Now, Observation, ServerCall, ServerIds};
+use crate::recovery::{Command, Evacuations, Lists, Now, Observation, ServerCall, ServerIds};
 use crate::{Elapsed, Timestamp};
 
 impl Bed {
@@ -340,6 +340,29 @@ fn r8_nothing_is_asked_for_while_the_records_say_that_somebody_is_at_it_or_was()
         bed.lists(vec![server(1), server(2)], vec![evacuation(9, 2, "failed", None)]);
         assert!(bed.evacuates(2), "{status}: it has come to nothing, and is here");
     }
+}
+
+#[test]
+fn r8_lists_that_were_asked_for_before_somebody_was_seen_at_it_do_not_clear_it() {
+    let mut bed = Bed::with("UNKNOWN", |policy| policy.queued = 1).planned(vec![server(1), server(2)]);
+    bed.lists(vec![server(1), server(2)], vec![]);
+    let asked = Elapsed::from_millis(bed.at);
+    bed.tick(600).records(vec![evacuation(9, 2, "accepted", None)]);
+    bed.permits(1_000, 64);
+    let old = |started: Elapsed| {
+        Observation::Lists(Ok(Lists {
+            started,
+            servers: vec![server(1), server(2)],
+            evacuations: vec![],
+            proven_off: BTreeSet::new(),
+        }))
+    };
+    bed.see(old(asked));
+    assert!(!bed.evacuates(2), "{:?}", bed.commands);
+    bed.tick(5_000);
+    assert!(bed.wants_lists(), "they are asked for again");
+    bed.see(old(Elapsed::from_millis(bed.at)));
+    assert!(bed.evacuates(2), "nobody was at it after all");
 }
 
 #[test]
