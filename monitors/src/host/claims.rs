@@ -493,7 +493,7 @@ mod tests {
         let start = Instant::now();
         for (name, value) in [
             ("another node", "1;cmp1=fenced:7/accepted/1"),
-            ("another report", "1;cmp2=fenced:60/accepted/1"),
+            ("an earlier report", "1;cmp2=fenced:1/accepted/1"),
             ("its own old value", "1;cmp2=fenced:7/nonsense/1"),
             ("not there any more", "0"),
         ] {
