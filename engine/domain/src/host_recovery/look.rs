@@ -52,10 +52,7 @@ impl HostRecovery {
         let lists = match result {
             Ok(lists) => lists,
             Err(fault) => {
-                self.asks.lists_not_before = now.elapsed.plus(Duration::from_secs(1).max(self.policy.tick));
-                self.trouble(Topic::Lists, now, || {
-                    format!("the moves cannot be followed just now: {}", fault.text)
-                });
+                self.asks.lists_not_before = self.not_followed(&fault, now);
                 return;
             }
         };
@@ -129,6 +126,14 @@ impl HostRecovery {
             .map(|record| record.server)
             .collect();
         self.tell_slow(now);
+    }
+
+    /// Something that moves are followed by could not be read: when to ask for it again.
+    pub(super) fn not_followed(&mut self, fault: &Fault, now: Now) -> Elapsed {
+        self.trouble(Topic::Lists, now, || {
+            format!("the moves cannot be followed just now: {}", fault.text)
+        });
+        now.elapsed.plus(Duration::from_secs(1).max(self.policy.tick))
     }
 
     /// How long to wait for the next look: a Nova that takes its time over a list is busy with the evacuations themselves,

@@ -7,7 +7,6 @@
 //! taken only when a record says that something strange has come of a move, and now and then besides.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use super::asks::Topic;
 use super::following::confirmed;
@@ -35,11 +34,8 @@ impl HostRecovery {
         let read = match result {
             Ok(read) => read,
             Err(fault) => {
-                let wait = Duration::from_secs(1).max(self.policy.tick);
-                self.asks.evacuations_not_before = now.elapsed.plus(wait);
-                return self.trouble(Topic::Lists, now, || {
-                    format!("the moves cannot be followed just now: {}", fault.text)
-                });
+                self.asks.evacuations_not_before = self.not_followed(&fault, now);
+                return;
             }
         };
         self.no_trouble(Topic::Lists);
@@ -122,11 +118,8 @@ impl HostRecovery {
         let read = match result {
             Ok(read) => read,
             Err(fault) => {
-                let wait = Duration::from_secs(1).max(self.policy.tick);
-                self.asks.server_ids_not_before = now.elapsed.plus(wait);
-                return self.trouble(Topic::Lists, now, || {
-                    format!("the moves cannot be followed just now: {}", fault.text)
-                });
+                self.asks.server_ids_not_before = self.not_followed(&fault, now);
+                return;
             }
         };
         self.no_trouble(Topic::Lists);
