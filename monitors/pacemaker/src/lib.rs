@@ -46,7 +46,7 @@ pub use error::Error;
 pub use history::{History, NodeHistory};
 pub use names::{NameError, Names};
 pub use plan::{Change, Ledger, Now, Pace, Planned, Report, Said, Streaks, Told, plan};
-pub use publisher::{Bridge, Claim, ClaimState, delay, follows, is_spare, same_event};
+pub use publisher::{Bridge, Claim, ClaimState, delay, is_spare, overtaking, same_event};
 pub use snapshot::Snapshot;
 pub use storm::Brake;
 pub use time::{Time, parse_time};

@@ -7,7 +7,7 @@
 use std::fmt::Display;
 use std::time::Duration;
 
-use crate::Kind;
+use crate::{Kind, Time};
 
 /// The longest wait of the last in a long line.
 const LONGEST: u32 = 12;
@@ -55,6 +55,11 @@ pub fn is_spare(me: &str, bridges: &[Bridge]) -> bool {
 /// How far apart, in seconds, two nodes may date one fencing. No node is fenced, back, and fenced again so soon.
 const DATED_APART: u64 = 5;
 
+/// Whether a key of which this is all but the date ends with a fencing: `fenced`, `started:fenced`.
+fn dates_a_fencing(what: &str) -> bool {
+    what.rsplit(':').next() == Some("fenced")
+}
+
 /// Whether two bridges' keys mean the same event. Each node's fencer dates a fencing by its own clock, when it hears of its
 /// end: what ends close to a full second has two keys.
 pub fn same_event(one: &str, other: &str) -> bool {
@@ -66,17 +71,17 @@ pub fn same_event(one: &str, other: &str) -> bool {
         || dated(one)
             .zip(dated(other))
             .is_some_and(|((what, at), (also, then))| {
-                what == also && what.ends_with("fenced") && at.abs_diff(then) <= DATED_APART
+                what == also && dates_a_fencing(&what) && at.abs_diff(then) <= DATED_APART
             })
 }
 
 /// Whether `other` tells of the same node what has come after `one`: a later fencing, or what followed on the same one. Keys
 /// that no fencing dates follow on nothing.
-pub fn follows(other: &str, one: &str) -> bool {
+fn follows(other: &str, one: &str) -> bool {
     let fencing = |key: &str| {
         let (what, at) = key.rsplit_once(':')?;
         let at = at.parse::<i64>().ok()?;
-        what.ends_with("fenced").then(|| (what.to_owned(), at))
+        dates_a_fencing(what).then(|| (what.to_owned(), at))
     };
     fencing(other)
         .zip(fencing(one))
@@ -87,6 +92,33 @@ pub fn follows(other: &str, one: &str) -> bool {
                 at > then
             }
         })
+}
+
+/// Which of `claims` tells best what has come after the event `key`: of several the latest. One that is dated later than `now`
+/// is by a clock that is ahead, and says nothing of the order.
+pub fn overtaking<T>(
+    key: &str,
+    now: Time,
+    claims: impl IntoIterator<Item = (T, Claim)>,
+) -> Option<(T, Claim)> {
+    let latest = now.timestamp().saturating_add_unsigned(DATED_APART);
+    let counts = |claim: &Claim| {
+        let dated = claim
+            .key
+            .rsplit_once(':')
+            .and_then(|(_, at)| at.parse::<i64>().ok());
+        claim.state == ClaimState::Accepted
+            && follows(&claim.key, key)
+            && dated.is_some_and(|at| at <= latest)
+    };
+    let claims = claims.into_iter().filter(|(_, claim)| counts(claim));
+    claims.reduce(|best, next| {
+        if follows(&next.1.key, &best.1.key) {
+            next
+        } else {
+            best
+        }
+    })
 }
 
 /// How far a bridge is with a report.
@@ -221,6 +253,42 @@ mod tests {
         ] {
             assert_eq!(follows(other, one), after, "{other} after {one}");
         }
+    }
+
+    #[test]
+    fn mw08_of_what_has_come_after_the_latest_counts_and_nothing_of_a_clock_that_is_ahead() {
+        let now = chrono::DateTime::from_timestamp(1000, 0).unwrap();
+        let accepted = |key: &str| Claim {
+            key: key.to_owned(),
+            state: ClaimState::Accepted,
+            beat: 0,
+        };
+        let latest = |key: &str, claims: &[&str]| {
+            let claims = claims.iter().map(|key| ((), accepted(key)));
+            overtaking(key, now, claims).map(|((), claim)| claim.key)
+        };
+        for (claims, expected) in [
+            (
+                &["fenced:500", "started:fenced:900", "fenced:900"][..],
+                Some("started:fenced:900"),
+            ),
+            (
+                &["fenced:900", "started:fenced:900", "fenced:500"],
+                Some("started:fenced:900"),
+            ),
+            (&["fenced:1005", "fenced:900"], Some("fenced:1005")),
+            (&["fenced:1006", "fenced:900"], Some("fenced:900")),
+            (&["fenced:9223372036854775807"], None),
+            (&["fenced:100", "lost:first", "unfenced:900"], None),
+            (&[], None),
+        ] {
+            assert_eq!(latest("fenced:100", claims).as_deref(), expected, "{claims:?}");
+        }
+        let spooled = Claim {
+            state: ClaimState::Spooled,
+            ..accepted("fenced:900")
+        };
+        assert_eq!(overtaking("fenced:100", now, [((), spooled)]), None);
     }
 
     #[test]

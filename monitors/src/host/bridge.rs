@@ -7,8 +7,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tachi_instance_ha::Notification;
 use tachi_pacemaker::{
-    Cib, CrmMon, FenceStatus, Judgement, Kind, Names, Now, Pace, Rules, Snapshot, Streaks, Time, Verdict,
-    plan, verdict,
+    Cib, CrmMon, FenceStatus, Judgement, Kind, Names, Node, Now, Pace, Rules, Snapshot, Streaks, Time,
+    Verdict, plan, verdict,
 };
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -271,7 +271,12 @@ impl Bridge {
         let judged = verdict(&self.memory.history, snapshot, &self.setup.rules);
         self.memory.history.remember(snapshot, &judged);
         self.memory.history.forget_strangers(snapshot);
-        self.calm = self.hasty_since.is_none() && judged.values().all(|one| lasts(one.verdict));
+        self.calm = self.hasty_since.is_none()
+            && snapshot
+                .mon
+                .nodes
+                .iter()
+                .all(|node| lasts(node, judged.get(&node.name)));
         let nodes: Vec<&str> = snapshot.mon.nodes.iter().map(|node| node.name.as_str()).collect();
         let me = self
             .setup
@@ -315,7 +320,7 @@ impl Bridge {
     /// while one is under way, that controller waits for the dead connection and does nothing else; it may be taken for failed,
     /// and its node fenced. So a bridge on a remote asks as seldom as it can.
     async fn may_stand_by(&mut self, snapshot: &Snapshot, me: &str) -> bool {
-        let remote = |node: &tachi_pacemaker::Node| node.name == me && node.kind == Kind::Remote;
+        let remote = |node: &Node| node.name == me && node.kind == Kind::Remote;
         let kept = self.memory.ledger.nodes.values().all(|told| told.handed_over);
         if self.duty == Duty::Undecided
             || !kept
@@ -401,11 +406,13 @@ fn lasting(memory: &Memory) -> Memory {
     memory
 }
 
-/// Not one that the next look at the CIB may change.
-fn lasts(verdict: Verdict) -> bool {
-    match verdict {
-        Verdict::Up | Verdict::Fenced | Verdict::Planned => true,
-        Verdict::Lost | Verdict::Keep | Verdict::Blind => false,
+/// Not one that the next look at the CIB may change: what both programs say agrees. A node that is off by the CIB alone may be
+/// back already: the CIB was read a moment before.
+fn lasts(node: &Node, judgement: Option<&Judgement>) -> bool {
+    match judgement.map(|judgement| judgement.verdict) {
+        Some(Verdict::Up) => true,
+        Some(Verdict::Fenced | Verdict::Planned) => !node.online,
+        Some(Verdict::Lost | Verdict::Keep | Verdict::Blind) | None => false,
     }
 }
 

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use tachi_pacemaker::{Bridge, Claim, ClaimState, CrmMon, delay, follows, same_event};
+use tachi_pacemaker::{Bridge, Claim, ClaimState, CrmMon, Time, delay, overtaking, same_event};
 use tokio::time::Instant;
 
 use super::tools::Cluster;
@@ -35,6 +35,15 @@ pub(crate) enum Word {
         /// The key of what it has told last.
         key: String,
     },
+}
+
+/// A moment on two clocks.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Moment {
+    /// The one that the keys of reports are dated by.
+    pub(crate) wall: Time,
+    /// The one that waits are measured by.
+    pub(crate) steady: Instant,
 }
 
 #[derive(Debug)]
@@ -92,7 +101,7 @@ impl Claims {
         said: Option<&[(String, String)]>,
         node: &str,
         key: &str,
-        now: Instant,
+        now: Moment,
     ) -> Word {
         let others: Vec<_> = said
             .unwrap_or_default()
@@ -111,16 +120,18 @@ impl Claims {
             self.withdraw(node);
             return Word::Told((*bridge).to_owned());
         }
-        let later = others.iter().find_map(|(bridge, value)| {
-            let claim = claim_about(value, node)?;
-            let counts = claim.state == ClaimState::Accepted && follows(&claim.key, key);
-            counts.then(|| (bridge.clone(), claim.key))
-        });
-        if let Some((bridge, key)) = later {
+        let about = others
+            .iter()
+            .filter_map(|(bridge, value)| Some((bridge.clone(), claim_about(value, node)?)));
+        if let Some((bridge, claim)) = overtaking(key, now.wall, about) {
             self.waits.remove(node);
             self.withdraw(node);
-            return Word::Overtaken { bridge, key };
+            return Word::Overtaken {
+                bridge,
+                key: claim.key,
+            };
         }
+        let now = now.steady;
         let turn = self.turn;
         let fresh = self
             .waits
@@ -349,6 +360,11 @@ mod tests {
         .unwrap()
     }
 
+    fn at(steady: Instant) -> Moment {
+        let wall = chrono::DateTime::from_timestamp(1_795_277_700, 0).unwrap();
+        Moment { wall, steady }
+    }
+
     fn said(values: &[(&str, &str)]) -> Vec<(String, String)> {
         values
             .iter()
@@ -357,7 +373,7 @@ mod tests {
     }
 
     fn whose(claims: &mut Claims, me: &str, values: &[(&str, &str)], now: Instant) -> Word {
-        claims.whose(me, &mon(), Some(&said(values)), "cmp2", "fenced:7", now)
+        claims.whose(me, &mon(), Some(&said(values)), "cmp2", "fenced:7", at(now))
     }
 
     #[tokio::test(start_paused = true)]
@@ -378,7 +394,14 @@ mod tests {
     async fn mw08_nobody_waits_for_the_bridge_on_the_host_that_is_gone() {
         // Just fenced, and still shown online.
         let said = said(&[("cmp1", "1"), ("cmp2", "1")]);
-        let word = Claims::new(TURN).whose("cmp2", &mon(), Some(&said), "cmp1", "fenced:7", Instant::now());
+        let word = Claims::new(TURN).whose(
+            "cmp2",
+            &mon(),
+            Some(&said),
+            "cmp1",
+            "fenced:7",
+            at(Instant::now()),
+        );
         assert_eq!(word, Word::Mine);
     }
 
@@ -389,7 +412,7 @@ mod tests {
         for key in ["fenced:1795158416", "started:fenced:1795158416"] {
             let claim = format!("1;cmp2={}/accepted/1", key.replace("416", "417"));
             let said = said(&[("ctl1", &claim), ("ctl2", "1")]);
-            let word = Claims::new(TURN).whose("ctl2", &mon(), Some(&said), "cmp2", key, start);
+            let word = Claims::new(TURN).whose("ctl2", &mon(), Some(&said), "cmp2", key, at(start));
             assert_eq!(word, Word::Told("ctl1".to_owned()), "{key}");
         }
     }
@@ -403,7 +426,7 @@ mod tests {
             ("ctl2", "1"),
         ]);
         let mut claims = Claims::new(TURN);
-        let mut word = |key: &str, at| claims.whose("ctl2", &mon(), Some(&said), "cmp2", key, at);
+        let mut word = |key: &str, when| claims.whose("ctl2", &mon(), Some(&said), "cmp2", key, at(when));
         let overtaken = Word::Overtaken {
             bridge: "ctl1".to_owned(),
             key: "started:fenced:1795277586".to_owned(),
@@ -433,7 +456,7 @@ mod tests {
             Some(&said),
             "cmp2",
             "started:fenced:1795277525",
-            Instant::now(),
+            at(Instant::now()),
         );
         assert_eq!(word, Word::Mine);
     }
@@ -507,11 +530,17 @@ mod tests {
     async fn without_an_answer_of_the_cluster_the_dc_goes_first() {
         let now = Instant::now();
         let mut claims = Claims::new(TURN);
-        assert_eq!(claims.whose("ctl1", &mon(), None, "cmp2", "k", now), Word::Mine);
+        assert_eq!(
+            claims.whose("ctl1", &mon(), None, "cmp2", "k", at(now)),
+            Word::Mine
+        );
         let mut claims = Claims::new(TURN);
-        assert_eq!(claims.whose("ctl2", &mon(), None, "cmp2", "k", now), Word::Wait);
+        assert_eq!(
+            claims.whose("ctl2", &mon(), None, "cmp2", "k", at(now)),
+            Word::Wait
+        );
         let later = now + TURN;
-        let mut word = || claims.whose("ctl2", &mon(), None, "cmp2", "k", later);
+        let mut word = || claims.whose("ctl2", &mon(), None, "cmp2", "k", at(later));
         assert_eq!([word(), word()], [Word::Wait, Word::Mine], "it says so first");
     }
 }

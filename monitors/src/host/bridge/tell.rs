@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::{Bridge, Duty, Sink, chain};
 use crate::health::Health;
-use crate::host::claims::{KEPT, Word};
+use crate::host::claims::{KEPT, Moment, Word};
 use crate::host::evidence::{Circumstances, notification};
 use crate::host::ipmi::Power;
 
@@ -27,7 +27,10 @@ impl Bridge {
         }
         let said = self.claims.read(self.cluster.as_ref()).await;
         for change in changes {
-            let now = Instant::now();
+            let now = Moment {
+                wall: self.wall(),
+                steady: Instant::now(),
+            };
             match self
                 .claims
                 .whose(me, &snapshot.mon, said.as_deref(), &change.node, &change.key, now)
@@ -63,7 +66,7 @@ impl Bridge {
                     self.memory.ledger.tell(&change, at, false);
                     // First the intent, so that a process that dies in between repeats it to the letter.
                     self.save(health, true).await;
-                    self.claims.take(&change.node, &change.key, now);
+                    self.claims.take(&change.node, &change.key, now.steady);
                     self.hand_over(snapshot, me, sink, health).await;
                 }
             }
