@@ -168,22 +168,22 @@ async fn die_at_every_commit(moment: Moment, method: RecoveryMethod) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn an_engine_that_dies_before_any_commit_is_followed_by_one_that_recovers_each_instance_once() {
+async fn slow_an_engine_that_dies_before_any_commit_is_followed_by_one_that_recovers_each_instance_once() {
     die_at_every_commit(Moment::Before, RecoveryMethod::Auto).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn an_engine_that_dies_after_any_commit_is_followed_by_one_that_recovers_each_instance_once() {
+async fn slow_an_engine_that_dies_after_any_commit_is_followed_by_one_that_recovers_each_instance_once() {
     die_at_every_commit(Moment::After, RecoveryMethod::Auto).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn an_engine_that_dies_while_it_acts_is_followed_by_one_that_recovers_each_instance_once() {
+async fn slow_an_engine_that_dies_while_it_acts_is_followed_by_one_that_recovers_each_instance_once() {
     die_at_every_commit(Moment::Acting, RecoveryMethod::Auto).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn an_engine_that_dies_while_it_takes_a_reserved_host_leaves_none_taken_and_none_half_ready() {
+async fn slow_an_engine_that_dies_while_it_takes_a_reserved_host_leaves_none_taken_and_none_half_ready() {
     for moment in [Moment::After, Moment::Acting] {
         die_at_every_commit(moment, RecoveryMethod::ReservedHost).await;
     }

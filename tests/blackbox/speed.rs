@@ -284,7 +284,7 @@ async fn ew31_twenty_waiting_notifications_are_begun_side_by_side() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ew30_a_nova_that_never_answers_holds_up_no_claim_and_no_other_work() {
+async fn slow_ew30_a_nova_that_never_answers_holds_up_no_claim_and_no_other_work() {
     let stage = Stage::set(quick_region(4)).await;
     stage.protect().await;
     let servers = stage.boot(HOST, 4);

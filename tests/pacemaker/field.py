@@ -169,6 +169,24 @@ class Field:
         except (OSError, ValueError):
             return False
 
+    def told(self, bridge, node):
+        """What the bridge on one node knows to have been told last of another."""
+        try:
+            with open(os.path.join(self.work, "state-" + bridge, "host", "pacemaker.json"), encoding="utf-8") as file:
+                return json.load(file)["ledger"]["nodes"].get(node, {}).get("said")
+        except (OSError, ValueError):
+            return None
+
+    def seconds_of_cpu(self, node):
+        """What the bridge on a node has used, and what the programs that it ran have."""
+        own, programs = 0.0, 0.0
+        for pid in self.bridge_pids(node):
+            with open("/proc/%d/stat" % pid, encoding="utf-8", errors="replace") as file:
+                ticks = file.read().rpartition(") ")[2].split()[11:15]
+            own += sum(map(int, ticks[:2])) / os.sysconf("SC_CLK_TCK")
+            programs += sum(map(int, ticks[2:])) / os.sysconf("SC_CLK_TCK")
+        return own, programs
+
     # --- the cluster
 
     def fenced_at(self, node, since):

@@ -87,6 +87,8 @@ def power_pulled(story, field, checks, node="cmp1", kind="member"):
     field.back(node)
     field.bridge(node)
     story.until([started(node)], 60, "STARTED of " + node)
+    wait(lambda: all(field.told(control, node) == "started" for control in field.controls),
+         "bridge on each control node that knows it", 10)
     quiet(story, 3)
     story.chapter("a host that is back is told once", [started(node)])
 
@@ -275,6 +277,19 @@ def quorum_lost(story, field, _checks):
     story.chapter("mw09 quorum lost and every remote looks offline: nothing", [])
 
 
+def idle(field, checks, seconds=120):
+    """What a bridge costs where nothing happens: first in line on a control node, standing by on a remote."""
+    nodes = field.controls + field.computes
+    before = {node: field.seconds_of_cpu(node) for node in nodes}
+    time.sleep(seconds)
+    shares = {}
+    for node in nodes:
+        shares[node] = [(now - then) * 100 / seconds for now, then in zip(field.seconds_of_cpu(node), before[node])]
+    text = ", ".join("%s %.2f + %.2f" % (node, *shares[node]) for node in nodes)
+    checks.that("idle, in percent of a core, own + Pacemaker's programs: " + text,
+                all(own < 0.1 for own, _ in shares.values()), shares)
+
+
 def p99(values):
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))]
@@ -297,6 +312,7 @@ def main():
     story = Story(field, checks)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     chapters = [
+        ("idle", lambda: idle(field, checks) if given.long or "idle" in given.only else None),
         ("power", lambda: [power_pulled(story, field, checks) for _ in range(rounds)]),
         ("link", lambda: link_cut(story, field, checks)),
         ("planned", lambda: planned_stop(story, field, checks)),

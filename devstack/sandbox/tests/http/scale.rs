@@ -34,7 +34,7 @@ struct Link {
 }
 
 #[tokio::test]
-async fn fifty_thousand_servers_are_listed_page_by_page_and_one_host_at_once() {
+async fn slow_fifty_thousand_servers_are_listed_page_by_page_and_one_host_at_once() {
     let down = Duration::from_mins(1);
     let cloud = Cloud::start(RegionSettings {
         service_down_time: down,
