@@ -175,20 +175,23 @@ fn unlock_failed(one: &mut Move, fault: &Fault, settle: Duration, now: Now, reco
     }
 }
 
-/// The lock is off. If one was asked for that nobody has answered, it may come yet, and is taken off once more then; an
-/// unlocking that may come yet is waited for, so that it does not meet the next recovery's lock.
+/// The lock is off. If one was asked for that nobody has answered, it may have come since this unlocking was sent, or come yet,
+/// and is taken off once more then; an unlocking that may come yet is waited for, so that it does not meet the next recovery's
+/// lock.
 fn unlocked(one: &mut Move, settle: Duration, now: Now, record: &mut Record) {
     let MoveStep::Unlocking {
         end,
         asked,
+        sent,
         not_before,
     } = &mut one.step
     else {
         return;
     };
     one.over_at.get_or_insert(now.wall);
-    let loose = one.lock_loose.max(one.unlock_loose);
-    if let Some(loose) = loose.filter(|at| now.elapsed.since(*at) < settle) {
+    let lock = one.lock_loose.filter(|at| sent.since(*at) < settle);
+    let unlocking = one.unlock_loose.filter(|at| now.elapsed.since(*at) < settle);
+    if let Some(loose) = lock.max(unlocking) {
         *asked = false;
         *not_before = loose.plus(settle);
         return;

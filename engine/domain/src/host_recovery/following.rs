@@ -23,12 +23,16 @@ impl HostRecovery {
             match &mut one.step {
                 MoveStep::Over(_) => continue,
                 MoveStep::Unlocking {
-                    asked, not_before, ..
+                    asked,
+                    sent,
+                    not_before,
+                    ..
                 } => {
                     // A lock that is still on its way would come after the unlocking.
                     let free = !*asked && one.lock != super::Lock::Asked;
                     if free && now.elapsed >= *not_before && unlocking < limit {
                         *asked = true;
+                        *sent = now.elapsed;
                         unlocking += 1;
                         commands.push(Command::Unlock(server));
                     }

@@ -103,6 +103,9 @@ pub enum MoveStep {
         end: End,
         /// Whether the call is under way.
         asked: bool,
+        /// When it was decided to make it: it has not taken effect before.
+        #[serde(default)]
+        sent: Elapsed,
         /// Not before this moment.
         not_before: Elapsed,
     },
@@ -366,6 +369,7 @@ impl Move {
             MoveStep::Unlocking {
                 end,
                 asked: false,
+                sent: now,
                 not_before: now,
             }
         } else {

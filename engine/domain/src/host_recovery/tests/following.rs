@@ -225,6 +225,26 @@ fn r12_a_lock_that_may_come_late_is_taken_off_late_too() {
     assert!(bed.one(1).is_over());
 }
 
+/// The engine may have been stopped in between, or Nova slow: by the time of the answer nothing can come any more, but what
+/// the answer is about was before.
+#[test]
+fn r05_r12_an_unlocking_counts_from_when_it_was_sent_and_not_from_its_answer() {
+    let mut bed = Bed::engine().proven();
+    bed.forced_down().inventory(vec![server(1)], vec![]);
+    bed.answer(1, ServerCall::Lock, Err(timeout()));
+    let loose = bed.at;
+    bed.tick(1_000).answer(1, ServerCall::Lock, Ok(()));
+    bed.answer(1, ServerCall::Evacuate, Ok(())).tick(10);
+    bed.lists(vec![], vec![evacuation(1, 1, "done", Some("b"))]);
+    assert!(unlocks(&bed));
+    bed.at = loose + 200_000;
+    bed.answer(1, ServerCall::Unlock, Ok(()));
+    assert!(!bed.one(1).is_over(), "the lock may have come after it");
+    assert!(unlocks(&bed));
+    bed.answer(1, ServerCall::Unlock, Ok(()));
+    assert!(bed.one(1).is_over());
+}
+
 #[test]
 fn every_answer_to_a_lock_leads_somewhere() {
     let cases = [

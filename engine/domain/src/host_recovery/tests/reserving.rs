@@ -6,7 +6,7 @@ use super::bed::{Bed, HOST, evacuation, fault, id, server, timeout, unavailable}
 use crate::entity::notification::NotificationStatus;
 use crate::entity::segment::RecoveryMethod;
 use crate::fault::{Fault, FaultClass};
-use crate::host_recovery::{End, MoveStep, Stage, TakenEnd, TakenStep};
+use crate::host_recovery::{End, Lock, MoveStep, Stage, TakenEnd, TakenStep};
 use crate::nova::{Server, Service, VmState};
 use crate::recovery::{
     Command, Joined, Observation, ReserveAnswer, ReserveCall, ServerCall, ServiceStatus, Word,
@@ -689,6 +689,9 @@ fn a_crash_between_any_two_steps_leaves_no_host_behind() {
             }
             if bed.state.rejected.is_none() && step == 12 {
                 bed.say(Word::Reject);
+            }
+            if bed.state.moves.values().any(|one| one.lock == Lock::Asked) {
+                bed.answer(1, ServerCall::Lock, Ok(()));
             }
             let Some(call) = bed.reserve_calls().into_iter().next() else {
                 if matches!(bed.state.stage, Stage::Returning | Stage::Over) {
