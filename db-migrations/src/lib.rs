@@ -28,6 +28,7 @@ mod m20261120_0040_reports_and_restarts;
 mod m20261120_0050_fence_orders;
 mod m20261121_0010_off_words;
 mod m20261121_0020_repeat_keys;
+mod m20261121_0030_recoveries_by_name;
 mod origin;
 mod statement;
 mod sync;
@@ -63,6 +64,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261120_0050_fence_orders::Migration),
             Box::new(m20261121_0010_off_words::Migration),
             Box::new(m20261121_0020_repeat_keys::Migration),
+            Box::new(m20261121_0030_recoveries_by_name::Migration),
         ]
     }
 
