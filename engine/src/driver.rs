@@ -7,7 +7,7 @@ use tachi_domain::Elapsed;
 use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::fault::Fault;
 use tachi_domain::policy::Policy;
-use tachi_domain::recovery::{Command, Now, Observation, Pulse, Record, Step, StepKind, Task};
+use tachi_domain::recovery::{Command, News, Now, Observation, Pulse, Record, Step, StepKind, Task};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
@@ -76,8 +76,8 @@ pub(crate) struct Driver {
     claimed_at: Duration,
     last_beat: Duration,
     pulse: Pulse,
-    /// The pulse has changed since it was last told.
-    fresh_pulse: bool,
+    /// What has changed in the pulse since it was last told.
+    news: News,
     numbers: Numbers,
     alarm: Alarm,
     calls: JoinSet<()>,
@@ -117,7 +117,7 @@ impl Driver {
             claimed_at,
             last_beat: claimed_at,
             pulse,
-            fresh_pulse: false,
+            news: News::Nothing,
             numbers,
             alarm: Alarm::default(),
             calls: JoinSet::new(),
@@ -170,7 +170,7 @@ impl Driver {
                 observations.push(more);
             }
             while self.calls.try_join_next().is_some() {}
-            if std::mem::take(&mut self.fresh_pulse) {
+            if std::mem::take(&mut self.news) != News::Nothing {
                 // First: what an operator has forbidden must bind everything decided in this round.
                 observations.insert(0, Observation::Pulse(self.pulse.clone()));
             }
@@ -226,10 +226,10 @@ impl Driver {
                     self.numbers.decided(state, &record, now.elapsed);
                 }
                 self.alarm_if_due(&record, now);
-                if self.fresh_pulse && commands.iter().any(Command::is_write) {
+                if self.news == News::Operator && commands.iter().any(Command::is_write) {
                     // The commit itself shows that an operator has changed something since: the process may have been stopped
                     // for a while before it decided. That binds what is about to go out (R20).
-                    self.fresh_pulse = false;
+                    self.news = News::Nothing;
                     record = Record::default();
                     observations = vec![Observation::Pulse(self.pulse.clone())];
                     observations.extend(commands.into_iter().map(Observation::NotSent));
@@ -361,10 +361,8 @@ impl Driver {
             Ok(Committed::Written(pulse)) => {
                 self.last_beat = sent;
                 self.holding.beat_committed(sent);
-                if pulse != self.pulse {
-                    self.pulse = pulse.clone();
-                    self.fresh_pulse = true;
-                }
+                self.news = self.news.max(pulse.news_since(&self.pulse));
+                self.pulse = pulse.clone();
                 Ok(Committed::Written(pulse))
             }
             Ok(Committed::Lost) => {

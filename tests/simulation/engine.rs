@@ -8,9 +8,11 @@ use tachi_domain::entity::notification::{Notification, NotificationStatus, Notif
 use tachi_domain::entity::segment::Segment;
 use tachi_domain::host_recovery::{HostRecovery, MoveStep};
 use tachi_domain::pace::Permits;
-use tachi_domain::policy::Policy;
+use tachi_domain::policy::{FencingMode, Policy};
 use tachi_domain::process_recovery::ProcessRecovery;
-use tachi_domain::recovery::{Command, Life, Now, Observation, Pulse, Record, RecoveryKind, StepKind, Task};
+use tachi_domain::recovery::{
+    Command, Life, News, Now, Observation, Pulse, Record, RecoveryKind, StepKind, Task,
+};
 use tachi_domain::vm_recovery::VmRecovery;
 use tachi_domain::{Elapsed, HostId, NotificationId, RecoveryId, SegmentId, Timestamp};
 use uuid::Uuid;
@@ -53,7 +55,7 @@ struct Driver {
     claimed_at: u64,
     last_beat: u64,
     pulse: Pulse,
-    fresh_pulse: bool,
+    news: News,
 }
 
 /// Why a driver must go.
@@ -156,6 +158,12 @@ impl World {
             None => self.fresh(rec),
         };
         let pulse = self.journal.pulse(rec);
+        let unclear = self.weather.mode == FencingMode::External && row.reported == "UNKNOWN";
+        let (kind, host) = (row.kind, row.host);
+        if unclear && kind == RecoveryKind::Host && self.rng.percent(30) {
+            // Between what was read and the first write: whoever fences it says so.
+            self.notify(host);
+        }
         let driver = Driver {
             epoch,
             state: Some(state),
@@ -163,7 +171,7 @@ impl World {
             claimed_at: self.now,
             last_beat: self.now,
             pulse: pulse.clone(),
-            fresh_pulse: false,
+            news: News::Nothing,
         };
         self.engines[engine].drivers.insert(rec, driver);
         let owner = Owner {
@@ -340,7 +348,7 @@ impl World {
         }
         let mut observations = vec![observation];
         let driver = self.engines[owner.engine].drivers.get_mut(&owner.rec).unwrap();
-        if std::mem::take(&mut driver.fresh_pulse) {
+        if std::mem::take(&mut driver.news) != News::Nothing {
             observations.insert(0, Observation::Pulse(driver.pulse.clone()));
         }
         self.step(owner, observations);
@@ -403,8 +411,8 @@ impl World {
             }
             let Some(refusal) = self.commit(owner, &record)? else {
                 let driver = self.engines[owner.engine].drivers.get_mut(&owner.rec).unwrap();
-                if driver.fresh_pulse && commands.iter().any(Command::is_write) {
-                    driver.fresh_pulse = false;
+                if driver.news == News::Operator && commands.iter().any(Command::is_write) {
+                    driver.news = News::Nothing;
                     record = Record::default();
                     observations = vec![Observation::Pulse(driver.pulse.clone())];
                     observations.extend(commands.into_iter().map(Observation::NotSent));
@@ -496,6 +504,10 @@ impl World {
             }
             Committed::MovesTaken(servers) => Ok(Some(Observation::MovesTaken(servers))),
             Committed::HostUnderRecovery => Ok(Some(Observation::HostUnderRecovery)),
+            Committed::Joined => {
+                self.mishap(Mishap::ReportJoins);
+                Err(Ended::Unsure)
+            }
             Committed::ReserveTaken(hosts) => Ok(Some(Observation::ReserveTaken(hosts))),
             Committed::TooManyOrders => Ok(Some(Observation::OrderRefused)),
         }
@@ -506,10 +518,8 @@ impl World {
         let now = self.now;
         let driver = self.engines[owner.engine].drivers.get_mut(&owner.rec).unwrap();
         driver.last_beat = now;
-        if pulse != driver.pulse {
-            driver.pulse = pulse;
-            driver.fresh_pulse = true;
-        }
+        driver.news = driver.news.max(pulse.news_since(&driver.pulse));
+        driver.pulse = pulse;
     }
 
     fn beat_if_due(&mut self, owner: Owner) -> Result<(), Ended> {
@@ -527,6 +537,7 @@ impl World {
             Committed::Lost
             | Committed::MovesTaken(_)
             | Committed::HostUnderRecovery
+            | Committed::Joined
             | Committed::TooManyOrders
             | Committed::ReserveTaken(_) => {
                 self.stats.refused_by_epoch += 1;
@@ -534,7 +545,7 @@ impl World {
             }
         }
         // It goes before whatever is decided next, and something is decided soon.
-        if self.engines[owner.engine].drivers[&owner.rec].fresh_pulse {
+        if self.engines[owner.engine].drivers[&owner.rec].news != News::Nothing {
             let observation = Box::new(Observation::Tick);
             self.after(1, Event::Answer { owner, observation });
         }
@@ -575,6 +586,10 @@ impl World {
                 .unwrap_or_default(),
             order: record.order,
             proven: !record.proofs.is_empty(),
+            unless_joined: record.unless_joined
+                && state
+                    .host_recovery()
+                    .is_some_and(|state| state.reported.as_deref() != Some("NORMAL")),
         }
     }
 
@@ -605,6 +620,7 @@ impl World {
             .as_ref()
             .unwrap();
         let guarded = state.host_recovery().cloned();
+        let reported = guarded.as_ref().and_then(|state| state.reported.clone());
         if let Some(state) = state.host_recovery()
             && (state.hold.is_some() || state.moves.values().any(|one| one.step == MoveStep::Held))
         {
@@ -624,6 +640,7 @@ impl World {
                     self.violate("a terminal status before the end".into());
                 }
                 self.check_terminal(owner.rec, *status);
+                self.check_heard(owner.rec, reported.as_deref());
             }
         }
     }

@@ -151,7 +151,8 @@ impl World {
     /// R15: in mode external nothing is done on a report that nobody vouches for.
     fn check_reported(&mut self, owner: Owner, host: HostIx) {
         let external = self.weather.mode == FencingMode::External;
-        if external && self.journal.recs[owner.rec].reported == "UNKNOWN" {
+        let rec = &self.journal.recs[owner.rec];
+        if external && rec.reported == "UNKNOWN" && rec.joined.is_none() {
             self.violate(format!(
                 "host {host} is evacuated on a report that says UNKNOWN (R15)"
             ));

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use tachi_domain::entity::notification::NotificationStatus;
+use tachi_domain::evidence::OffWord;
 use tachi_domain::guard::Guard;
 use tachi_domain::host_recovery::{HostRecovery, WaitsFor, WrittenOff, given_up};
 use tachi_domain::recovery::{FenceOrder, Life, OperatorWord, Pulse, RecoveryKind, Word};
@@ -58,6 +59,8 @@ pub(crate) struct Rec {
     pub word: Option<OperatorWord>,
     /// Every word that was said.
     pub words: Vec<Word>,
+    /// A further report has said that the host is off, and when it saw that.
+    pub joined: Option<OffWord>,
     /// Which owner has died, and when.
     pub died: Option<(usize, u64)>,
     /// What a standby that lags behind still shows.
@@ -83,6 +86,7 @@ pub(crate) struct Write {
     pub order: Option<FenceOrder>,
     /// A host was proven off.
     pub proven: bool,
+    pub unless_joined: bool,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -91,6 +95,7 @@ pub(crate) enum Committed {
     Lost,
     MovesTaken(Vec<ServerId>),
     HostUnderRecovery,
+    Joined,
     ReserveTaken(Vec<HostId>),
     TooManyOrders,
 }
@@ -139,8 +144,8 @@ impl Journal {
         })
     }
 
-    /// A recovery for `host` or one of its instances, unless one is open (R6). Failed processes are none of the things
-    /// that must not be seen to twice.
+    /// A recovery for `host` or one of its instances, unless one is open (R6): that one hears what the report says more (R19).
+    /// Failed processes are none of the things that must not be seen to twice.
     pub(crate) fn open(
         &mut self,
         kind: RecoveryKind,
@@ -149,17 +154,6 @@ impl Journal {
         reported: &'static str,
         (seen, now): (u64, u64),
     ) -> Option<RecIx> {
-        // R19: a report within the duplicate window of a finished recovery repeats it.
-        let repeated = |rec: &Rec| {
-            kind == RecoveryKind::Host
-                && rec.kind == kind
-                && rec.host == host
-                && rec.status == NotificationStatus::Finished
-                && rec.ended.is_some_and(|ended| now - ended < DUPLICATE_WINDOW)
-        };
-        if self.recs.iter().any(repeated) {
-            return None;
-        }
         let same = |rec: &Rec| {
             rec.life == Life::Open
                 && match kind {
@@ -168,7 +162,31 @@ impl Journal {
                     RecoveryKind::Process => false,
                 }
         };
-        if !crate::mutate::mutated("join") && self.recs.iter().any(same) {
+        if !crate::mutate::mutated("join")
+            && let Some(open) = self.recs.iter_mut().find(|rec| same(rec))
+        {
+            if kind == RecoveryKind::Host && reported == "NORMAL" {
+                let word = OffWord {
+                    dated: stamp(seen.min(now)),
+                    evidence: None,
+                };
+                open.joined = Some(match open.joined.take() {
+                    Some(known) => known.with(word),
+                    None => word,
+                });
+            }
+            return None;
+        }
+        // As the API has it: the same report, of a time less than a window before this one's or after it, and it has not failed.
+        let repeated = |rec: &Rec| {
+            kind == RecoveryKind::Host
+                && rec.kind == kind
+                && rec.host == host
+                && rec.reported == reported
+                && rec.status != NotificationStatus::Failed
+                && rec.seen + DUPLICATE_WINDOW >= seen
+        };
+        if self.recs.iter().any(repeated) {
             return None;
         }
         self.recs.push(Rec {
@@ -193,6 +211,7 @@ impl Journal {
             message: None,
             word: None,
             words: Vec::new(),
+            joined: None,
             died: None,
             before: None,
             proven_off: false,
@@ -207,8 +226,8 @@ impl Journal {
             segment_enabled: self.segment_enabled,
             operator_maintenance: self.maintenance.contains(&self.recs[rec].host),
             word: self.recs[rec].word.clone(),
-            joined_normal: false,
-            off_word: None,
+            joined_normal: self.recs[rec].joined.is_some(),
+            off_word: self.recs[rec].joined.clone(),
         }
     }
 
@@ -276,6 +295,9 @@ impl Journal {
             && !crate::mutate::mutated("exclusion")
         {
             return Committed::HostUnderRecovery;
+        }
+        if write.unless_joined && self.recs[rec].joined.is_some() && !crate::mutate::mutated("joined") {
+            return Committed::Joined;
         }
         let taken: Vec<ServerId> = write
             .moves
@@ -367,7 +389,13 @@ impl Journal {
             .recs
             .iter()
             .filter(|row| row.kind == RecoveryKind::Host && row.host == host);
-        given_up(recs.flat_map(|row| row.moves.values().map(|one| one.state.as_str())))
+        // The latest five, as the database has it.
+        let (recs, latest): (Vec<_>, usize) = (recs.collect(), 5);
+        let recs = &recs[recs.len().saturating_sub(latest)..];
+        given_up(
+            recs.iter()
+                .flat_map(|row| row.moves.values().map(|one| one.state.as_str())),
+        )
     }
 
     pub(crate) fn proven_off(&self) -> BTreeSet<String> {

@@ -38,6 +38,19 @@ impl World {
             .collect()
     }
 
+    /// R19: no recovery ends as nobody's business when a report that makes it somebody's has joined it.
+    pub(crate) fn check_heard(&mut self, rec: RecIx, reported: Option<&str>) {
+        let row = &self.journal.recs[rec];
+        if row.status == NotificationStatus::Ignored
+            && row.joined.is_some()
+            && reported.is_some_and(|said| said != "NORMAL")
+        {
+            self.violate(format!(
+                "recovery {rec} was ignored although a report with NORMAL had joined it (R19)"
+            ));
+        }
+    }
+
     /// A terminal status says that every move is over, and `finished` that nothing was lost.
     pub(crate) fn check_terminal(&mut self, rec: RecIx, status: NotificationStatus) {
         let moves = self.moves_of(rec);

@@ -64,6 +64,7 @@ mishaps! {
     LiveMigration => "live migration is half done",
     ReportLate => "report is delivered late",
     ReportAgain => "report is repeated",
+    ReportJoins => "report joins a recovery that was about to end for want of it",
     ReportUnknown => "report says UNKNOWN, somebody else fences",
     FalseAlarm => "report about a healthy host",
     PowerUnknown => "power controller does not know",

@@ -36,6 +36,11 @@ const AT_THE_PORTS: &[(&str, &str, &str)] = &[
         "a host's open recovery does not keep other writes out",
     ),
     (
+        "joined",
+        "R19",
+        "a recovery ends for want of a word that has just joined it",
+    ),
+    (
         "sweep",
         "R21",
         "nothing but a wake-up makes an engine look for work",
@@ -83,7 +88,7 @@ fn caught(name: &str, seeds: &str) -> Option<String> {
 }
 
 #[test]
-fn r01_r03_r04_r06_r07_r08_r12_r21_r25_each_rule_that_is_left_out_at_the_ports_is_noticed() {
+fn r01_r03_r04_r06_r07_r08_r12_r19_r21_r25_each_rule_that_is_left_out_at_the_ports_is_noticed() {
     let mut missed = Vec::new();
     for (name, rule, what) in AT_THE_PORTS {
         match caught(name, "10000") {

@@ -59,9 +59,19 @@ impl World {
         if before {
             self.mishap(Mishap::ReportAgain);
         }
+        if external && reported == "UNKNOWN" {
+            // Who fences it has done so by then.
+            let most = if self.rng.percent(50) { 150 } else { 2_500 };
+            let soon = self.rng.between(1, most);
+            self.after(soon, Event::Notify { host });
+        }
         // A report that is delivered late says what was seen then.
         let late = self.weather.more.late_report.filter(|_| host == 0 && !before);
-        let seen = self.now.saturating_sub(late.unwrap_or(0));
+        let mut seen = self.now.saturating_sub(late.unwrap_or(0));
+        if external && before && self.machines[host].powered {
+            // Nobody vouches for a host that is on: this one has waited in a spool.
+            seen = self.machines[host].on_since.saturating_sub(1);
+        }
         self.report_seen(RecoveryKind::Host, host, None, reported, seen);
     }
 

@@ -82,6 +82,38 @@ pub struct Pulse {
     pub off_word: Option<OffWord>,
 }
 
+/// What one pulse has that the one before it had not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum News {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// Reports have said more: a reason to act, and never one not to.
+    Reports,
+    /// An operator has changed something, which may forbid what was just decided.
+    Operator,
+}
+
+impl Pulse {
+    /// What is new in this one.
+    pub fn news_since(&self, before: &Self) -> News {
+        let operators = |pulse: &Self| {
+            (
+                pulse.segment_enabled,
+                pulse.operator_maintenance,
+                pulse.word.clone(),
+            )
+        };
+        if operators(self) != operators(before) {
+            News::Operator
+        } else if self != before {
+            News::Reports
+        } else {
+            News::Nothing
+        }
+    }
+}
+
 /// The kind of recovery a notification causes.
 pub const fn kind_of(notification: NotificationType) -> RecoveryKind {
     match notification {
