@@ -335,9 +335,15 @@ def main():
     tachi = Tachi(args.tachi, args.config_file, args.work)
     trouble = Trouble(args, cloud, checks, tachi)
 
-    def against_the_loop(count, limit):
+    def against_the_loop(count, seconds):
+        """At most 1.3 times the loop of this sitting; and `seconds`, where Nova is as quick as where those were set: 0.3 s an
+        instance in a bare loop."""
         loop = trouble.bare_loop(count)
-        took = trouble.plain(count, limit=min(limit, 1.3 * loop))
+        as_quick = loop <= 0.3 * count
+        if not as_quick:
+            print("measured  %.1f s an instance in the loop, on a machine where the target of %.0f s was set it is 0.3: "
+                  "what counts here is 1.3 times the loop" % (loop / count, seconds), flush=True)
+        took = trouble.plain(count, limit=min(seconds, 1.3 * loop) if as_quick else 1.3 * loop)
         print("measured  that is %.2f times the loop" % (took / loop), flush=True)
 
     cases = {
