@@ -296,11 +296,21 @@ impl World {
         self.stats.crashes += 1;
         let it = &mut self.engines[engine];
         it.dead = true;
-        for rec in std::mem::take(&mut it.drivers).into_keys() {
-            self.journal.recs[rec].died = Some((engine, self.now));
-        }
+        let owned: Vec<RecIx> = std::mem::take(&mut it.drivers).into_keys().collect();
         it.seen.clear();
         it.unsure.clear();
+        // Stopped in order it lets go of its claims; calls that will not end are under way all the same.
+        let lets_go = self.rng.percent(25);
+        if lets_go {
+            self.mishap(Mishap::LetsGo);
+        }
+        for rec in owned {
+            let row = &mut self.journal.recs[rec];
+            row.died = Some((engine, self.now));
+            if lets_go && row.owner == Some(engine) {
+                row.owner = None;
+            }
+        }
         let delay = self.rng.between(500, 30_000);
         self.after(delay, Event::Revive { engine });
     }

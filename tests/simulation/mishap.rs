@@ -26,6 +26,7 @@ mishaps! {
     DiesBeforeCall => "engine dies before a call's first byte",
     DiesAfterCall => "engine dies after a call's first byte",
     DiesAtAnswer => "engine dies when an answer arrives",
+    LetsGo => "engine is stopped in order and lets go",
     Stopped => "engine is stopped and goes on",
     StoppedAfterCommit => "engine is stopped right after a commit",
     LateThread => "call is late after its commit",

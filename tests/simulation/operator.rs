@@ -8,6 +8,7 @@ use tachi_domain::recovery::{Life, RecoveryKind, Word};
 use crate::journal::RecIx;
 use crate::machines::Bmc;
 use crate::mishap::Mishap;
+use crate::nova::host_name;
 use crate::world::{Event, HOSTS, World, note};
 
 impl World {
@@ -121,6 +122,17 @@ impl World {
         let moves: Vec<String> = row.moves.values().map(|one| one.state.clone()).collect();
         let state = HostRecovery::restore(head, &moves).unwrap();
         let host = row.host;
+        if let Some(asked) = row
+            .message
+            .clone()
+            .filter(|text| text.contains("must be reported and proven off"))
+        {
+            // Also one whose own recovery somebody has rejected, and which is only watched since.
+            let dead = |host: &usize| !self.machines[*host].powered && asked.contains(&host_name(*host));
+            for host in (0..HOSTS).filter(dead).collect::<Vec<_>>() {
+                self.notify(host);
+            }
+        }
         if let Some(waiting) = state.guard.waiting.as_ref().filter(|_| state.hold.is_none()) {
             let long = state.deadline_from.since(waiting.since) > std::time::Duration::from_secs(400);
             let liftable = waiting.guards.iter().all(|guard| guard.can_be_lifted());

@@ -151,3 +151,55 @@ pub fn says_off(payload: &BTreeMap<String, String>) -> bool {
 pub fn mark(recovery: RecoveryId) -> String {
     format!("tachi {recovery}")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn r20_what_an_operator_changes_is_told_apart_from_what_reports_say_more() {
+        let calm = Pulse {
+            segment_enabled: true,
+            operator_maintenance: false,
+            word: None,
+            joined_normal: false,
+            off_word: None,
+        };
+        let said = OperatorWord {
+            number: 1,
+            word: Word::Reject,
+            by: "ada".into(),
+            at: Timestamp::from_micros(0),
+        };
+        let off_word = OffWord {
+            dated: Timestamp::from_micros(0),
+            evidence: None,
+        };
+        let joined = Pulse {
+            joined_normal: true,
+            off_word: Some(off_word),
+            ..calm.clone()
+        };
+        let operators = [
+            Pulse {
+                segment_enabled: false,
+                ..joined.clone()
+            },
+            Pulse {
+                operator_maintenance: true,
+                ..joined.clone()
+            },
+            Pulse {
+                word: Some(said),
+                ..joined.clone()
+            },
+        ];
+        assert_eq!(calm.news_since(&calm), News::Nothing);
+        assert_eq!(joined.news_since(&calm), News::Reports);
+        for pulse in operators {
+            assert_eq!(pulse.news_since(&calm), News::Operator, "{pulse:?}");
+            assert_eq!(calm.news_since(&pulse), News::Operator, "back again: {pulse:?}");
+        }
+        assert!(News::Operator > News::Reports && News::Reports > News::Nothing);
+    }
+}
