@@ -6,9 +6,9 @@ use super::asks::{Topic, backoff};
 use super::following::finish;
 use super::method::{Cure, Failing, Next, Patience, Way};
 use super::{End, HostRecovery, Lock, Move, MoveStep, Preparation};
-use crate::ServerId;
 use crate::fault::{Fault, FaultClass};
 use crate::recovery::{Now, Record, ServerCall, StepKind, Task};
+use crate::{Elapsed, ServerId};
 
 /// How often Nova may refuse a lock, or the taking off of one, before it is gone on without.
 const REFUSALS: u32 = 3;
@@ -189,7 +189,8 @@ fn unlocked(one: &mut Move, settle: Duration, now: Now, record: &mut Record) {
         return;
     };
     one.over_at.get_or_insert(now.wall);
-    let lock = one.lock_loose.filter(|at| sent.since(*at) < settle);
+    let may_have_come_since = |at: &Elapsed| sent.since(*at) < settle;
+    let lock = one.lock_loose.filter(may_have_come_since);
     let unlocking = one.unlock_loose.filter(|at| now.elapsed.since(*at) < settle);
     if let Some(loose) = lock.max(unlocking) {
         *asked = false;
