@@ -348,7 +348,7 @@ impl Look {
         let effects: Vec<&Migration> = records
             .iter()
             .copied()
-            .filter(|record| record.id > floor || changed(record))
+            .filter(|record| (record.id > floor && !one.has_written_off(record)) || changed(record))
             .collect();
         let MoveStep::Asked {
             answered,
@@ -407,6 +407,12 @@ impl Look {
         one.dest = open.iter().rev().find_map(|record| record.dest.clone());
         let over_with = |record: &&Migration| self.goes_to_the_dead(record) || self.is_lost(record, since);
         if !open.iter().all(over_with) {
+            // What goes to the dead is over whatever becomes of the others, and the host may be back before they end.
+            for dead in open.into_iter().filter(|record| self.goes_to_the_dead(record)) {
+                one.written_off.retain(|off| off.id != dead.id);
+                one.written_off.push(WrittenOff::of(dead));
+                record.moves.insert(one.server);
+            }
             return;
         }
         // R10: nothing of what was asked for can come to anything any more, so it runs nowhere.

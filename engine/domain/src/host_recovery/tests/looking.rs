@@ -212,6 +212,41 @@ fn r10_a_record_that_was_given_up_and_comes_to_life_is_followed() {
     );
 }
 
+/// Nova ends neither record: the one was with the host that died, and nobody takes up the other.
+#[test]
+fn r10_what_went_to_the_dead_is_given_up_though_the_host_is_back_before_the_rest_is() {
+    let mut bed = Bed::engine().asked();
+    let first = evacuation(1, 1, "accepted", None);
+    let other = evacuation(2, 2, "pre-migrating", Some("c"));
+    let lists = [first, other.clone()];
+    assert_eq!(look_for(&mut bed, 80_000, &[rebuilding(1)], &lists, &[]), 1);
+    bed.answer(1, ServerCall::Evacuate, Ok(()));
+    let taken = [
+        evacuation(1, 1, "pre-migrating", Some("b")),
+        evacuation(3, 1, "accepted", None),
+        other.clone(),
+    ];
+    assert_eq!(
+        look_for(&mut bed, 15_000, &[rebuilding(1)], &taken, &["b"]),
+        0,
+        "the younger may yet be taken up"
+    );
+    assert_eq!(look_for(&mut bed, 400_000, &[rebuilding(1)], &taken, &[]), 1);
+    bed.answer(1, ServerCall::Evacuate, Ok(()));
+    // It comes to life all the same: b had it in its queue.
+    let alive = [
+        evacuation(1, 1, "migrating", Some("b")),
+        evacuation(3, 1, "accepted", None),
+        evacuation(4, 1, "accepted", None),
+        other,
+    ];
+    assert_eq!(
+        look_for(&mut bed, 400_000, &[rebuilding(1)], &alive, &[]),
+        0,
+        "never two"
+    );
+}
+
 #[test]
 fn r10_an_older_record_that_is_failed_in_the_place_of_the_new_one_is_an_attempt() {
     let mut bed = Bed::engine().asked();
