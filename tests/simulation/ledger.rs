@@ -4,7 +4,7 @@ use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::entity::segment::RecoveryMethod;
 use tachi_domain::host_recovery::{End, HostRecovery, Move, MoveStep};
 use tachi_domain::nova::{MigrationType, PowerState, VmState};
-use tachi_domain::recovery::{Life, RecoveryKind};
+use tachi_domain::recovery::{Life, RecoveryKind, Word};
 
 use crate::calls::index_of;
 use crate::journal::RecIx;
@@ -121,7 +121,12 @@ impl World {
             {
                 return self.violate(format!("vm-{server} is left locked by us"));
             }
-            let at_home = !self.ever_failed.contains(&row.host);
+            // Who rejects a recovery after its host was switched off is told so, and sees to it.
+            let rejected = self.journal.orders.iter().any(|(of, _)| {
+                let rec = &self.journal.recs[*of];
+                rec.host == row.host && rec.words.contains(&Word::Reject)
+            });
+            let at_home = !self.ever_failed.contains(&row.host) && !rejected;
             if at_home
                 && row.launched
                 && row.vm_state == VmState::Active

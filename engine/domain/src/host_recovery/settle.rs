@@ -21,7 +21,7 @@ impl HostRecovery {
         let (status, message) = if let Some(by) = &self.rejected {
             (
                 NotificationStatus::Failed,
-                format!("rejected by {by}: {summary}{}", self.names()),
+                format!("rejected by {by}: {summary}{}{}", self.names(), self.left_off()),
             )
         } else if person > 0 {
             let lack = self.reserve.lack.as_ref();
@@ -62,6 +62,17 @@ impl HostRecovery {
             // Moves of an earlier episode are still followed, and the reserved hosts taken in it given back.
             self.enter(Stage::Moving, record);
         }
+    }
+
+    /// Of a host that was ordered off, and nobody has seen what was on it.
+    fn left_off(&self) -> String {
+        if !self.fence.ordered || !self.moves.is_empty() {
+            return String::new();
+        }
+        format!(
+            "; {} was ordered off, and what ran there is not known here: switch it on, or retry the recovery",
+            self.host
+        )
     }
 
     fn names(&self) -> String {

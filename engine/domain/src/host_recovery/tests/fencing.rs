@@ -468,6 +468,26 @@ fn nothing_to_move_ends_well() {
 }
 
 #[test]
+fn who_rejects_a_recovery_of_a_host_that_was_ordered_off_is_told_that_it_may_be_off() {
+    let mut bed = Bed::engine().begun();
+    bed.heartbeat_age(20_000).service();
+    bed.power(Power::On);
+    assert_eq!(bed.told(), ["bmc"]);
+    bed.powered_off(Ok(())).say(Word::Reject);
+    bed.tick(1);
+    assert_eq!(bed.status, NotificationStatus::Failed);
+    let message = bed.message.clone().unwrap();
+    assert!(message.contains("was ordered off"), "{message}");
+    let mut before = Bed::engine().begun();
+    before.say(Word::Reject).tick(1);
+    let message = before.message.clone().unwrap();
+    assert!(
+        message.starts_with("rejected by") && !message.contains("ordered off"),
+        "{message}"
+    );
+}
+
+#[test]
 fn a_method_that_is_not_auto_is_told() {
     for (method, said) in [
         (RecoveryMethod::Auto, false),
