@@ -55,36 +55,27 @@ pub fn is_spare(me: &str, bridges: &[Bridge]) -> bool {
 /// How far apart, in seconds, two nodes may date one fencing. No node is fenced, back, and fenced again so soon.
 const DATED_APART: u64 = 5;
 
-/// Whether a key of which this is all but the date ends with a fencing: `fenced`, `started:fenced`.
-fn dates_a_fencing(what: &str) -> bool {
-    what.rsplit(':').next() == Some("fenced")
+/// A key without its date, and the date, if that is a fencing's: `started:fenced` and 7 of `started:fenced:7`.
+fn dated(key: &str) -> Option<(&str, i64)> {
+    let (what, at) = key.rsplit_once(':')?;
+    let fencing = what.rsplit(':').next() == Some("fenced");
+    Some((what, at.parse().ok()?)).filter(|_| fencing)
 }
 
 /// Whether two bridges' keys mean the same event. Each node's fencer dates a fencing by its own clock, when it hears of its
 /// end: what ends close to a full second has two keys.
 pub fn same_event(one: &str, other: &str) -> bool {
-    let dated = |key: &str| {
-        let (what, at) = key.rsplit_once(':')?;
-        Some((what.to_owned(), at.parse::<i64>().ok()?))
-    };
     one == other
         || dated(one)
             .zip(dated(other))
-            .is_some_and(|((what, at), (also, then))| {
-                what == also && dates_a_fencing(&what) && at.abs_diff(then) <= DATED_APART
-            })
+            .is_some_and(|((what, at), (also, then))| what == also && at.abs_diff(then) <= DATED_APART)
 }
 
 /// Whether `other` tells of the same node what has come after `one`: a later fencing, or what followed on the same one. Keys
 /// that no fencing dates follow on nothing.
 fn follows(other: &str, one: &str) -> bool {
-    let fencing = |key: &str| {
-        let (what, at) = key.rsplit_once(':')?;
-        let at = at.parse::<i64>().ok()?;
-        dates_a_fencing(what).then(|| (what.to_owned(), at))
-    };
-    fencing(other)
-        .zip(fencing(one))
+    dated(other)
+        .zip(dated(one))
         .is_some_and(|((what, at), (before, then))| {
             if at.abs_diff(then) <= DATED_APART {
                 what.ends_with(&format!(":{before}"))
@@ -103,13 +94,9 @@ pub fn overtaking<T>(
 ) -> Option<(T, Claim)> {
     let latest = now.timestamp().saturating_add_unsigned(DATED_APART);
     let counts = |claim: &Claim| {
-        let dated = claim
-            .key
-            .rsplit_once(':')
-            .and_then(|(_, at)| at.parse::<i64>().ok());
         claim.state == ClaimState::Accepted
             && follows(&claim.key, key)
-            && dated.is_some_and(|at| at <= latest)
+            && dated(&claim.key).is_some_and(|(_, at)| at <= latest)
     };
     let claims = claims.into_iter().filter(|(_, claim)| counts(claim));
     claims.reduce(|best, next| {
