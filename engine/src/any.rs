@@ -268,7 +268,7 @@ impl Any {
     /// Whether it knows already what a report that joins it could say.
     pub(crate) fn has_heard_normal(&self) -> bool {
         match self {
-            Self::Host(state) => state.reported.as_deref() == Some("NORMAL"),
+            Self::Host(state) => state.has_heard_normal(),
             Self::Vm(_) | Self::Process(_) => true,
         }
     }

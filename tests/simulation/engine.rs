@@ -599,7 +599,7 @@ impl World {
             unless_joined: record.unless_joined
                 && state
                     .host_recovery()
-                    .is_some_and(|state| state.reported.as_deref() != Some("NORMAL")),
+                    .is_some_and(|state| !state.has_heard_normal()),
         }
     }
 
@@ -630,7 +630,7 @@ impl World {
             .as_ref()
             .unwrap();
         let guarded = state.host_recovery().cloned();
-        let reported = guarded.as_ref().and_then(|state| state.reported.clone());
+        let unheard = guarded.as_ref().is_some_and(|state| !state.has_heard_normal());
         if let Some(state) = state.host_recovery()
             && (state.hold.is_some() || state.moves.values().any(|one| one.step == MoveStep::Held))
         {
@@ -650,7 +650,7 @@ impl World {
                     self.violate("a terminal status before the end".into());
                 }
                 self.check_terminal(owner.rec, *status);
-                self.check_heard(owner.rec, reported.as_deref());
+                self.check_heard(owner.rec, unheard);
             }
         }
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::evidence::OffWord;
 use tachi_domain::guard::Guard;
-use tachi_domain::host_recovery::{HostRecovery, WaitsFor, WrittenOff, given_up};
+use tachi_domain::host_recovery::{GIVEN_UP_BY_LATEST, HostRecovery, WaitsFor, WrittenOff, given_up};
 use tachi_domain::recovery::{FenceOrder, Life, OperatorWord, Pulse, RecoveryKind, Word};
 use tachi_domain::{Elapsed, HostId, ServerId};
 
@@ -389,11 +389,11 @@ impl Journal {
             .recs
             .iter()
             .filter(|row| row.kind == RecoveryKind::Host && row.host == host);
-        // The latest five, as the database has it.
-        let (recs, latest): (Vec<_>, usize) = (recs.collect(), 5);
-        let recs = &recs[recs.len().saturating_sub(latest)..];
+        let recs: Vec<&Rec> = recs.collect();
+        let latest = recs.len().saturating_sub(GIVEN_UP_BY_LATEST.into());
         given_up(
-            recs.iter()
+            recs[latest..]
+                .iter()
                 .flat_map(|row| row.moves.values().map(|one| one.state.as_str())),
         )
     }

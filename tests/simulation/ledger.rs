@@ -39,12 +39,9 @@ impl World {
     }
 
     /// R19: no recovery ends as nobody's business when a report that makes it somebody's has joined it.
-    pub(crate) fn check_heard(&mut self, rec: RecIx, reported: Option<&str>) {
+    pub(crate) fn check_heard(&mut self, rec: RecIx, unheard: bool) {
         let row = &self.journal.recs[rec];
-        if row.status == NotificationStatus::Ignored
-            && row.joined.is_some()
-            && reported.is_some_and(|said| said != "NORMAL")
-        {
+        if unheard && row.status == NotificationStatus::Ignored && row.joined.is_some() {
             self.violate(format!(
                 "recovery {rec} was ignored although a report with NORMAL had joined it (R19)"
             ));

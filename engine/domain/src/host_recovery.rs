@@ -51,7 +51,8 @@ pub use fence::{Fence, OffIntent, Order};
 pub use guarding::{GuardTrack, Waiting};
 pub use method::{Route, Way};
 pub use moves::{
-    End, Lock, Move, MoveStep, Preparation, RestorationCall, RestorationKind, Was, WrittenOff, given_up,
+    End, GIVEN_UP_BY_LATEST, Lock, Move, MoveStep, Preparation, RestorationCall, RestorationKind, Was,
+    WrittenOff, given_up,
 };
 pub use powering_on::PowerOn;
 pub use reserve::{Joining, Reserve, Taken, TakenEnd, TakenStep};
@@ -301,6 +302,11 @@ impl HostRecovery {
     /// sign of life takes it away, and so does a take-over until the new owner has looked.
     pub fn is_proven_off(&self) -> bool {
         self.stage != Stage::Over && self.proof.as_ref().is_some_and(Proof::is_confirmed)
+    }
+
+    /// Whether it knows already what a report that joins it could say (R19).
+    pub fn has_heard_normal(&self) -> bool {
+        self.reported.as_deref() == Some("NORMAL")
     }
 
     /// Looks at the proof again; if that confirms it for the first time, others may count on it from now on.

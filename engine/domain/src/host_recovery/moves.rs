@@ -174,6 +174,10 @@ impl WrittenOff {
     }
 }
 
+/// So many recoveries of a host are asked for what they have given up, latest first. What older ones have given up, Nova has
+/// forgotten, or the later ones have found again.
+pub const GIVEN_UP_BY_LATEST: u8 = 5;
+
 /// What the moves that are kept in these states have given up, by instance: each record in the shape in which the last of
 /// them saw it. A state that is not understood, a newer engine's, counts for nothing.
 pub fn given_up<'a>(states: impl IntoIterator<Item = &'a str>) -> BTreeMap<ServerId, Vec<WrittenOff>> {

@@ -65,7 +65,7 @@ impl HostRecovery {
 
     /// A further report says that the host is off: what the first one said counts no more (R19). Heard once.
     fn joined(&mut self, now: Now, record: &mut Record) {
-        if self.reported.as_deref() == Some("NORMAL") {
+        if self.has_heard_normal() {
             return;
         }
         self.reported = Some("NORMAL".into());

@@ -6,15 +6,11 @@ use sea_orm::{
     ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
 };
 use tachi_domain::ServerId;
-use tachi_domain::host_recovery::{WrittenOff, given_up};
+use tachi_domain::host_recovery::{GIVEN_UP_BY_LATEST, WrittenOff, given_up};
 use tachi_domain::recovery::RecoveryKind;
 
 use crate::entity::{recovery, recovery_move};
 use crate::error::Stop;
-
-/// So many recoveries of the host are looked at, latest first. What older ones have given up, Nova has forgotten, or the later ones have
-/// found again.
-const LOOKED_AT: u64 = 5;
 
 pub(super) async fn of_host(
     db: &impl ConnectionTrait,
@@ -26,7 +22,7 @@ pub(super) async fn of_host(
         .filter(recovery::Column::HostName.eq(name))
         .filter(recovery::Column::Kind.eq(RecoveryKind::Host.as_str()))
         .order_by_desc(recovery::Column::Id)
-        .limit(LOOKED_AT)
+        .limit(u64::from(GIVEN_UP_BY_LATEST))
         .into_tuple()
         .all(db)
         .await?;
