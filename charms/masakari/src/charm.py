@@ -1,0 +1,351 @@
+#!/usr/bin/env python3
+"""The charm of API and engine."""
+
+import hashlib
+import logging
+
+import cluster
+import operator_actions
+import ops
+import reactive
+import settings
+from tachi_charm import base, certificates, fencing, hacluster, haproxy, relations
+from tachi_charm.addresses import ENDPOINTS, Addresses, bracketed
+from tachi_charm.packages import RESTORED
+from tachi_charm.problem import Problem
+
+log = logging.getLogger(__name__)
+TACHI, MASAKARI = "tachi", "masakari"
+HAPROXY, API, ENGINE = "haproxy", "masakari-api", "masakari-engine"
+SYNCED = "tachi-db-synced"
+UNFENCED = "tachi-unfenced-hosts"
+HAPROXY_FILE = "/etc/haproxy/haproxy.cfg"
+
+
+class MasakariCharm(base.Charm):
+    """Publishes what it wants, and runs haproxy, API and engine once database, bus and Keystone have answered."""
+
+    package = TACHI
+    instead_of = reactive.PACKAGES
+    required_relations = ("shared-db", "amqp", "identity-service")
+
+    def __init__(self, framework: ops.Framework):
+        super().__init__(framework)
+        self.addresses = Addresses(self.model, self.machine, self.app.name)
+        for action, handler in (
+            (self.on.pause_action, self._on_pause),
+            (self.on.resume_action, self._on_resume),
+            (self.on.restart_services_action, self._on_restart_services),
+            (self.on.openstack_upgrade_action, self._on_openstack_upgrade),
+            (self.on.package_upgrade_action, self._on_package_upgrade),
+            (self.on.preflight_action, self._on_preflight),
+            (self.on.fence_check_action, self._on_fence_check),
+            (self.on.restore_upstream_packages_action, self._on_restore),
+        ):
+            framework.observe(action, handler)
+
+    # --- what it is told ---
+
+    def complete(self, relation: str) -> bool:
+        found = self.relation(relation)
+        if found is None:
+            return False
+        if relation == "shared-db":
+            return relations.database(found, self.unit) is not None
+        if relation == "amqp":
+            return relations.broker(found) is not None
+        return relations.identity(found) is not None
+
+    def given(self) -> settings.Given | None:
+        found = [self.relation(name) for name in self.required_relations]
+        if None in found:
+            return None
+        database = relations.database(found[0], self.unit)
+        broker = relations.broker(found[1])
+        identity = relations.identity(found[2])
+        if database is None or broker is None or identity is None:
+            return None
+        return settings.Given(database, broker, identity)
+
+    def certificate(self) -> certificates.Certificate | None:
+        return certificates.configured(self.config) or certificates.received(self.relation("certificates"), self.unit)
+
+    # --- what it asks for ---
+
+    def publish(self, tls: bool) -> None:
+        """The requests of all relations. Equal ones are not written, so this wakes nobody up without need."""
+        peers = self.relation("cluster")
+        if peers:
+            engine = MASAKARI if self.restored else TACHI if self.packages().installed() else "none"
+            cluster.publish(peers, self.unit, self.addresses, engine)
+        if found := self.relation("shared-db"):
+            relations.request_database(found, self.unit, self.addresses, settings.NAME)
+        if found := self.relation("amqp"):
+            relations.request_broker(found, self.unit, self.addresses, settings.NAME)
+        together = self.relation("ha")
+        if together:
+            hacluster.publish(together, self.unit, self.addresses, settings.NAME)
+        clustered = hacluster.clustered(together)
+        if found := self.relation("certificates"):
+            names = [self.addresses.local()]
+            for endpoint in ENDPOINTS:
+                names += [self.addresses.own(endpoint), self.addresses.endpoint(endpoint, clustered)]
+            certificates.request(found, self.unit, self.machine.fqdn(), [*names, *self.addresses.vips()])
+        if found := self.relation("identity-service"):
+            scheme = "https" if tls else "http"
+            urls = {
+                endpoint: f"{scheme}://{bracketed(self.addresses.endpoint(endpoint, clustered))}:{settings.PORT}/v1/%(tenant_id)s"
+                for endpoint in ENDPOINTS
+            }
+            # The role of the limited monitor user is there once Keystone has answered this.
+            relations.request_identity(found, self.unit, settings.NAME, str(self.config["region"]), urls, settings.MONITOR_ROLE)
+
+    # --- what it does ---
+
+    def reconcile(self, event: ops.EventBase) -> None:
+        if self.restored:
+            if not isinstance(event, ops.UpgradeCharmEvent):
+                self._go_on_restored()
+                return
+            self.memory.set(RESTORED, False)
+        self._install(event)
+        if isinstance(event, ops.InstallEvent):
+            # Juju shows no relation data yet.
+            return
+        certificate = self.certificate()
+        self.publish(certificate is not None)
+        self.unit.set_ports(settings.PORT)
+        given = self.given()
+        found = certificates.authorities(self.relation("certificates"), self.config, given and given.identity.ca)
+        trusted = certificates.trust(self.machine, self.app.name, found)
+        fences = self._fences()
+        if given is None:
+            return
+        changed = self._render(given, certificate, any(found.values()), fences)
+        self._sync(given)
+        self._run(changed or trusted)
+
+    def _install(self, event: ops.EventBase) -> None:
+        packages = self.packages()
+        have = packages.installed()
+        if not have:
+            self.maintain("Installing packages")
+            reactive.step_aside(self.machine)
+            if not self.machine.installed(HAPROXY):
+                self.machine.apt("update")
+                self.machine.apt("install", HAPROXY, "ca-certificates")
+            # Its package must not start it: whether it may run is for the peers to say.
+            self.machine.systemctl("mask", ENGINE)
+        upgrade = not self.config["action-managed-upgrade"] and (
+            isinstance(event, ops.UpgradeCharmEvent | ops.InstallEvent | ops.ConfigChangedEvent)
+        )
+        if packages.ensure(upgrade):
+            log.info("installed tachi %s (before: %s)", packages.installed(), have or "none")
+            self.memory.set(SYNCED, None)
+            if not self.memory.paused:
+                self.machine.systemctl("unmask", API)
+        if isinstance(event, ops.UpgradeCharmEvent):
+            # The schema is brought up to date whatever an earlier charm has done.
+            self.memory.set(SYNCED, None)
+        if version := packages.installed():
+            self.unit.set_workload_version(version)
+
+    def _fences(self) -> bool:
+        if fencing.install(self.machine, self.model, settings.GROUP, settings.FILE) and self.machine.running(ENGINE):
+            # It reads a changed file by itself; changed secrets it reads when told.
+            self.machine.systemctl("reload", ENGINE)
+        return self.machine.read(fencing.FILE) is not None
+
+    def _render(self, given: settings.Given, certificate, private_ca: bool, fences: bool) -> bool:
+        """All files; true if one changed that API and engine read at their start."""
+        changed = settings.database_files(self.machine, given.database)
+        changed |= settings.broker_files(self.machine, given.broker, self.app.name)
+        renewed = False
+        for name, text, mode in (
+            ("api.crt", certificate and certificate.certificate, 0o644),
+            ("api.key", certificate and certificate.key, 0o640),
+        ):
+            file = f"{settings.TLS}/{name}"
+            if text:
+                renewed |= self.machine.write(file, text, mode, "root", settings.GROUP)
+            else:
+                changed |= self.machine.remove(file)
+        text = settings.rendered(
+            self.config, given, self.app.name, self.machine.cpus(), certificate is not None, private_ca, fences
+        )
+        changed |= self.machine.write(settings.FILE, text, 0o640, "root", settings.GROUP)
+        self.machine.write(settings.POLICY, settings.POLICY_TEXT, 0o640, "root", settings.GROUP)
+        if renewed and not changed and self.machine.running(API):
+            self.machine.systemctl("reload", API)
+        self._render_haproxy(certificate is not None)
+        return changed
+
+    def _render_haproxy(self, tls: bool) -> None:
+        timeouts = {name: self.config.get(f"haproxy-{name}-timeout") for name in haproxy.TIMEOUTS}
+        text = haproxy.rendered(
+            settings.NAME,
+            settings.PORT,
+            settings.API_PORT,
+            cluster.frontends(self.relation("cluster"), self.unit, self.addresses),
+            self.addresses.local(),
+            tls,
+            timeouts,
+            reactive.statistics_password(self.memory),
+            self.machine.path("/proc/net/if_inet6").exists(),
+        )
+        if self.machine.write(HAPROXY_FILE, text, 0o640, "root", HAPROXY) and self.machine.running(HAPROXY):
+            self.machine.systemctl("reload-or-restart", HAPROXY)
+
+    def _sync(self, given: settings.Given) -> None:
+        """Only the leader, and once for a database and a version."""
+        url = given.database.url(settings.NAME, settings.NAME, settings.TLS)
+        mark = hashlib.sha256(f"{self.packages().installed()} {url}".encode()).hexdigest()
+        if not self.unit.is_leader() or self.memory.get(SYNCED) == mark:
+            return
+        self.maintain("Bringing the database up to date")
+        self.machine.run(["masakari-manage", "--config-file", settings.FILE, "db", "sync"])
+        # The reactive charm, should it come back, need not do it again.
+        self.machine.leader_set("db-sync-done", "True")
+        self.memory.set(SYNCED, mark)
+
+    # --- services ---
+
+    def _waits_for(self) -> list[str]:
+        """Peers that may still have an engine of Masakari. An engine that runs has been let in before, and goes on."""
+        if self.machine.running(ENGINE):
+            return []
+        return cluster.without(self.relation("cluster"), TACHI)
+
+    def _run(self, changed: bool) -> None:
+        if self.memory.paused:
+            return
+        for service in self.services():
+            if changed and service != HAPROXY and self.machine.running(service):
+                self.machine.systemctl("restart", service)
+            elif not self.machine.start(service):
+                log.error("%s does not start", service)
+
+    def services(self) -> list[str]:
+        """Pacemaker has haproxy when there is a cluster; the engine waits for the peers."""
+        if self.restored:
+            return []
+        with_cluster = self.relation("ha") is not None
+        found = [API] if with_cluster else [HAPROXY, API]
+        return found if self._waits_for() else [*found, ENGINE]
+
+    def last_check(self) -> ops.StatusBase | None:
+        if self.restored:
+            waits = cluster.without(self.relation("cluster"), MASAKARI)
+            if waits:
+                return ops.BlockedStatus(f"Masakari's packages are back; its engine waits for {', '.join(waits)}")
+            return ops.BlockedStatus("Masakari's packages are back: refresh to the upstream charm")
+        port = settings.API_PORT if self.relation("ha") else settings.PORT
+        if not self.machine.listens(port, patience=10):
+            return ops.BlockedStatus(f"Ports which should be open, but are not: {port}")
+        if waits := self._waits_for():
+            return ops.WaitingStatus(f"The engine waits until Tachi is on {', '.join(sorted(waits))}")
+        if unfenced := self.memory.get(UNFENCED):
+            named = ", ".join(unfenced[:5]) + (f" and {len(unfenced) - 5} more" if len(unfenced) > 5 else "")
+            return ops.ActiveStatus(f"{base.READY}; nothing can fence {named}")
+        return None
+
+    # --- actions ---
+
+    def _on_pause(self, event: ops.ActionEvent) -> None:
+        self.pause(event)
+
+    def _on_resume(self, event: ops.ActionEvent) -> None:
+        self.resume(event)
+
+    def _on_restart_services(self, event: ops.ActionEvent) -> None:
+        self.restart_services(event)
+
+    def _on_openstack_upgrade(self, event: ops.ActionEvent) -> None:
+        if not self.config["action-managed-upgrade"]:
+            event.set_results({"outcome": "action-managed-upgrade config is False, skipped upgrade"})
+            return
+        try:
+            packages = self.packages()
+            packages.refresh()
+            if not packages.newer():
+                event.set_results({"outcome": "no upgrade available"})
+                return
+            self.maintain("Running openstack upgrade")
+            packages.ensure(upgrade=True)
+            self.memory.set(SYNCED, None)
+        except Problem as problem:
+            event.fail(problem.message)
+            return
+        self._on_any(event)
+        if not self.memory.paused:
+            for service in (API, ENGINE):
+                if self.machine.running(service):
+                    self.machine.systemctl("restart", service)
+        event.set_results({"outcome": "success, upgrade completed"})
+
+    def _on_package_upgrade(self, event: ops.ActionEvent) -> None:
+        try:
+            packages = self.packages()
+            packages.refresh()
+            if packages.installed() and packages.newer():
+                event.set_results({"outcome": "upgrade skipped because an openstack upgrade is available"})
+                return
+            self.maintain("Running package upgrade")
+            self.machine.apt("update")
+            self.machine.apt("dist-upgrade")
+        except Problem as problem:
+            event.fail(problem.message)
+            return
+        self._on_any(event)
+        event.set_results({"outcome": "success, upgrade completed"})
+
+    def _on_preflight(self, event: ops.ActionEvent) -> None:
+        operator_actions.preflight(self, event)
+
+    def _on_fence_check(self, event: ops.ActionEvent) -> None:
+        operator_actions.fence_check(self, event, str(event.params.get("hosts") or "").split())
+
+    def remember_unfenced(self, hosts: list[str]) -> None:
+        self.memory.set(UNFENCED, hosts)
+
+    # --- the way back ---
+
+    def _on_restore(self, event: ops.ActionEvent) -> None:
+        if not event.params["i-really-mean-it"]:
+            event.fail("this unit would run Tachi no more; say i-really-mean-it=true")
+            return
+        packages = self.packages()
+        try:
+            # Ours first, and Masakari's must not start by itself: see _go_on_restored.
+            self.maintain("Putting Masakari's packages back")
+            self.memory.set(RESTORED, True)
+            for service in (ENGINE, API):
+                self.machine.stop(service)
+            packages.restore(reactive.RESTORED_PACKAGES)
+        except Problem as problem:
+            self.memory.set(RESTORED, False)
+            self._on_any(event)
+            event.fail(problem.message)
+            return
+        # Masakari's API runs inside Apache, and the upstream charm writes its vhost.
+        for service in ("apache2", API):
+            self.machine.systemctl("unmask", service)
+        self._on_any(event)
+        event.set_results({"outcome": "restored; when every unit says so, refresh to the upstream charm"})
+
+    def _go_on_restored(self) -> None:
+        self.publish(self.certificate() is not None)
+        if self.memory.paused or cluster.without(self.relation("cluster"), MASAKARI):
+            return
+        self.machine.start(ENGINE)
+
+    def keystone_address(self) -> tuple[str, int] | None:
+        """Whom preflight asks for a certificate."""
+        given = self.given()
+        if given is None or given.identity.data["auth_protocol"] != "https":
+            return None
+        return (given.identity.data["auth_host"], int(given.identity.data["auth_port"]))
+
+
+if __name__ == "__main__":
+    ops.main(MasakariCharm)

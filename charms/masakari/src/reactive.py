@@ -1,0 +1,42 @@
+"""What the reactive charm has left on a unit, and what it needs to find again when it comes back."""
+
+import logging
+import secrets
+import string
+
+from tachi_charm.machine import Machine
+from tachi_charm.memory import Memory
+
+log = logging.getLogger(__name__)
+# Masakari's own API ran inside Apache, which had the port that Tachi's API takes.
+VHOSTS = (
+    "/etc/apache2/sites-enabled/masakari-api.conf",
+    "/etc/apache2/sites-enabled/openstack_https_frontend.conf",
+    "/etc/apache2/sites-available/openstack_https_frontend.conf",
+)
+# Removed together with the arrival of ours. Some own the names in /usr/bin that ours has too.
+PACKAGES = ("masakari-api", "masakari-engine", "masakari-common", "python3-masakari")
+RESTORED_PACKAGES = ("masakari-api", "masakari-engine", "python3-sqlalchemy-utils")
+_STATISTICS = "reactive.states.haproxy.stat.password"
+
+
+def step_aside(machine: Machine) -> bool:
+    """Stops what cannot run beside ours. Masakari's engine first: two kinds of engine must never decide about one host."""
+    present = [name for name in PACKAGES if machine.installed(name)]
+    if present:
+        log.info("stopping what %s have running", ", ".join(present))
+        machine.stop("masakari-engine")
+        machine.stop("masakari-api")
+    removed = [machine.remove(file) for file in VHOSTS]
+    if any(removed):
+        machine.stop("apache2", mask=False)
+    return bool(present) or any(removed)
+
+
+def statistics_password(memory: Memory) -> str:
+    """The one that haproxy.cfg has already; the reactive charm goes on with it too."""
+    password = memory.get(_STATISTICS)
+    if not isinstance(password, str) or not password:
+        password = "".join(secrets.choice(string.ascii_letters + string.digits) for _ in range(32))
+        memory.set(_STATISTICS, password)
+    return password

@@ -1,0 +1,8 @@
+#!/usr/bin/env bash
+# venv.sh : makes (once) the Python environment of the charms' tests and prints its path.
+# shellcheck source=tests/lib/common.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../lib/common.sh"
+# shellcheck source=tests/lib/python.sh
+. "$REPO/tests/lib/python.sh"
+python_environment "${TACHI_CHARMS_CACHE:-$REPO/target/charms-venv}" \
+  "$REPO/tests/charms/requirements.txt" "$REPO/tests/charms/constraints.txt"
