@@ -22,6 +22,7 @@ class FakeMachine(Machine):
         }
         self.units: dict[str, str] = {}
         self.masked: set[str] = set()
+        self.at_boot: set[str] = set()
         self.broken: set[str] = set()
         self.ports: set[int] = {15868, 15858}
         self.answers: dict[str, tuple[int, str, str]] = {}
@@ -35,9 +36,9 @@ class FakeMachine(Machine):
     def own(self, fd: int, user: str, group: str) -> None:
         pass
 
-    def write(self, name, text, mode=0o640, user="root", group="root"):
+    def write(self, name, content, mode=0o640, user="root", group="root"):
         self.modes[name] = (mode, user, group)
-        return super().write(name, text, mode, user, group)
+        return super().write(name, content, mode, user, group)
 
     def run(self, command, check=True, timeout=1800):
         line = " ".join(command)
@@ -80,6 +81,8 @@ class FakeMachine(Machine):
         verb, unit = arguments[0], arguments[-1]
         if verb == "mask":
             self.masked.add(unit)
+        elif verb in ("enable", "disable"):
+            (self.at_boot.add if verb == "enable" else self.at_boot.discard)(unit)
         elif verb == "unmask":
             self.masked.discard(unit)
         elif verb in ("start", "restart", "reload-or-restart"):
@@ -94,6 +97,9 @@ class FakeMachine(Machine):
 
     def running(self, unit):
         return unit in self.units
+
+    def enabled(self, unit):
+        return unit in self.at_boot
 
     def fqdn(self):
         return "juju-1-lxd-0.maas"

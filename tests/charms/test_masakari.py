@@ -485,7 +485,7 @@ def test_certificates_from_options_count_more(unit):
     changed(unit, whole(given.vault(), config=config))
     assert "MINE" in unit.read("/etc/masakari/ssl/api.crt")
     assert "ROOT" in unit.read("/usr/local/share/ca-certificates/masakari.crt")
-    for wrong, word in (({**config, "ssl_key": ""}, "belong together"), ({**config, "ssl_cert": "%%%"}, "ssl_cert")):
+    for wrong, word in (({**config, "ssl_key": ""}, "belong together"), ({**config, "ssl_cert": "§"}, "ssl_cert")):
         out = changed(unit, whole(config=wrong))
         assert out.unit_status.name == "blocked" and word in out.unit_status.message
 

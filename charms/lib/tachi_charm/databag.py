@@ -1,7 +1,6 @@
 """What the other side of a relation says."""
 
 import base64
-import binascii
 
 import ops
 
@@ -33,7 +32,7 @@ def decoded(value: str | None, what: str) -> str | None:
         return None
     try:
         return base64.b64decode(value or "", validate=False).decode()
-    except (binascii.Error, UnicodeDecodeError) as e:
+    except ValueError as e:
         raise Problem(f"{what} is not text in base64") from e
 
 

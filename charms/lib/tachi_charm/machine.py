@@ -32,11 +32,15 @@ class Machine:
     def path(self, name: str) -> pathlib.Path:
         return pathlib.Path(name)
 
-    def read(self, name: str) -> str | None:
+    def read_bytes(self, name: str) -> bytes | None:
         try:
-            return self.path(name).read_text()
+            return self.path(name).read_bytes()
         except FileNotFoundError:
             return None
+
+    def read(self, name: str) -> str | None:
+        content = self.read_bytes(name)
+        return None if content is None else content.decode()
 
     def own(self, fd: int, user: str, group: str) -> None:
         try:
@@ -44,10 +48,11 @@ class Machine:
         except KeyError as e:
             raise Failed(f"there is no user or group as in {user}:{group}: {e}") from e
 
-    def write(self, name: str, text: str, mode: int = 0o640, user: str = "root", group: str = "root") -> bool:
-        """Writes a file whole or not at all; tells whether its text changed. Owner and mode are put right either way."""
+    def write(self, name: str, content: str | bytes, mode: int = 0o640, user: str = "root", group: str = "root") -> bool:
+        """Writes a file whole or not at all; tells whether it changed. Owner and mode are put right either way."""
         path = self.path(name)
-        if self.read(name) == text and not path.is_symlink():
+        content = content.encode() if isinstance(content, str) else content
+        if self.read_bytes(name) == content and not path.is_symlink():
             fd = os.open(path, os.O_RDONLY)
             try:
                 self.own(fd, user, group)
@@ -58,10 +63,10 @@ class Machine:
         path.parent.mkdir(parents=True, exist_ok=True)
         fd, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:
-            with os.fdopen(fd, "w") as file:
+            with os.fdopen(fd, "wb") as file:
                 self.own(fd, user, group)
                 os.fchmod(fd, mode)
-                file.write(text)
+                file.write(content)
                 file.flush()
                 os.fsync(fd)
             os.replace(temporary, path)
@@ -134,6 +139,9 @@ class Machine:
 
     def running(self, unit: str) -> bool:
         return self.systemctl("is-active", "--quiet", unit)
+
+    def enabled(self, unit: str) -> bool:
+        return self.systemctl("is-enabled", "--quiet", unit)
 
     def start(self, unit: str) -> bool:
         """Also at the next boot, and whatever a pause left."""

@@ -1,0 +1,175 @@
+#!/usr/bin/env python3
+"""The charm of the monitors."""
+
+import json
+import logging
+
+import ops
+import settings
+import yaml
+from tachi_charm import base, certificates, relations
+from tachi_charm.packages import RESTORED
+from tachi_charm.problem import Problem
+
+log = logging.getLogger(__name__)
+HOST, INSTANCE, PROCESS = "masakari-host-monitor", "masakari-instance-monitor", "masakari-process-monitor"
+BOOT_GUARD = "tachi-boot-guard.service"
+# Removed together with the arrival of ours; some own the names in /usr/bin that ours has too.
+UPSTREAM = (
+    HOST,
+    INSTANCE,
+    PROCESS,
+    "masakari-introspective-instance-monitor",
+    "masakari-monitors-common",
+    "python3-masakari-monitors",
+)
+
+
+class MasakariMonitorsCharm(base.Charm):
+    """Runs the monitors once Keystone has given them a user."""
+
+    package = "tachi-monitors"
+    instead_of = UPSTREAM
+    required_relations = ("identity-credentials",)
+
+    def __init__(self, framework: ops.Framework):
+        super().__init__(framework)
+        for action, handler in (
+            (self.on.pause_action, self._on_pause),
+            (self.on.resume_action, self._on_resume),
+            (self.on.restart_services_action, self._on_restart_services),
+            (self.on.check_action, self._on_check),
+            (self.on.restore_upstream_packages_action, self._on_restore),
+        ):
+            framework.observe(action, handler)
+
+    def complete(self, relation: str) -> bool:
+        found = self.relation(relation)
+        return found is not None and relations.credentials(found) is not None
+
+    def services(self) -> list[str]:
+        if self.restored:
+            return []
+        return [HOST, INSTANCE, PROCESS] if self.config.get("process-list") else [HOST, INSTANCE]
+
+    def reconcile(self, event: ops.EventBase) -> None:
+        if self.restored:
+            if not isinstance(event, ops.UpgradeCharmEvent):
+                return
+            self.memory.set(RESTORED, False)
+        self._install(event)
+        if isinstance(event, ops.InstallEvent):
+            return
+        if found := self.relation("identity-credentials"):
+            relations.request_credentials(
+                found, self.unit, settings.user(self.config), settings.PROJECT, settings.role(self.config)
+            )
+        authorities = certificates.authorities(self.relation("certificates"), self.config, None)
+        changed = certificates.trust(self.machine, self.app.name, authorities)
+        changed |= self._processes()
+        self._boot_guard()
+        keystone = self.relation("identity-credentials")
+        given = relations.credentials(keystone) if keystone else None
+        if given is None:
+            return
+        text = settings.rendered(self.config, given, self.machine.fqdn(), any(authorities.values()))
+        changed |= self.machine.write(settings.FILE, text, 0o640, "root", settings.GROUP)
+        self._run(changed)
+
+    def _install(self, event: ops.EventBase) -> None:
+        packages = self.packages()
+        have = packages.installed()
+        if not have:
+            self.maintain("Installing packages")
+        if packages.ensure(isinstance(event, ops.UpgradeCharmEvent | ops.InstallEvent | ops.ConfigChangedEvent)):
+            log.info("installed tachi-monitors %s (before: %s)", packages.installed(), have or "none")
+        if version := packages.installed():
+            self.unit.set_workload_version(version)
+
+    def _processes(self) -> bool:
+        text = str(self.config.get("process-list") or "")
+        if not text:
+            # Its package ships an example, which nobody has asked to be watched.
+            if self.machine.running(PROCESS) or self.machine.enabled(PROCESS):
+                self.machine.stop(PROCESS, mask=False)
+            return False
+        try:
+            told = yaml.safe_load(text)
+        except yaml.YAMLError as e:
+            raise Problem(f"option process-list is no YAML: {' '.join(str(e).split())}") from e
+        if not isinstance(told, list) or not all(isinstance(one, dict) and one.get("process_name") for one in told):
+            raise Problem("option process-list is no list of processes, each with a process_name")
+        return self.machine.write(settings.PROCESSES, text.rstrip("\n") + "\n", 0o640, "root", settings.GROUP)
+
+    def _boot_guard(self) -> None:
+        """Started by the next boot: starting it now asks for nothing, and stopping it stops nova-compute."""
+        wanted = bool(self.config["boot-guard"])
+        if wanted != self.machine.enabled(BOOT_GUARD):
+            self.machine.systemctl("enable" if wanted else "disable", BOOT_GUARD)
+
+    def _run(self, changed: bool) -> None:
+        if self.memory.paused:
+            return
+        for service in self.services():
+            if changed and self.machine.running(service):
+                self.machine.systemctl("restart", service)
+            elif not self.machine.start(service):
+                log.error("%s does not start", service)
+
+    def last_check(self) -> ops.StatusBase | None:
+        if self.restored:
+            return ops.BlockedStatus("Masakari's packages are back: refresh to the upstream charm")
+        return None
+
+    # --- actions ---
+
+    def _on_pause(self, event: ops.ActionEvent) -> None:
+        self.pause(event)
+
+    def _on_resume(self, event: ops.ActionEvent) -> None:
+        self.resume(event)
+
+    def _on_restart_services(self, event: ops.ActionEvent) -> None:
+        self.restart_services(event)
+
+    def _on_check(self, event: ops.ActionEvent) -> None:
+        if self.machine.read(settings.FILE) is None:
+            event.fail("this unit has no masakarimonitors.conf yet: identity-credentials comes first")
+            return
+        names = {HOST: "host", INSTANCE: "instance", PROCESS: "process"}
+        command = ["tachi-monitor", "check", "--config-file", settings.FILE, "-f", "json"]
+        done = self.machine.run([*command, *(names[service] for service in self.services())], check=False)
+        try:
+            found = json.loads(done.stdout)
+        except ValueError:
+            event.set_results({"report": (done.stderr or done.stdout).strip()})
+            event.fail("the check could not be made; see report")
+            return
+        wrong = [one["part"] for one in found.get("findings", []) if one.get("told") == "wrong"]
+        outcome = "good" if found["good"] else "wrong"
+        event.set_results({"report": done.stdout.strip(), "wrong": ",".join(wrong), "outcome": outcome})
+        if not found["good"]:
+            event.fail(f"failures would not be noticed or reported: {', '.join(wrong) or 'see report'}")
+
+    def _on_restore(self, event: ops.ActionEvent) -> None:
+        if not event.params["i-really-mean-it"]:
+            event.fail("this unit would run Tachi no more; say i-really-mean-it=true")
+            return
+        try:
+            self.maintain("Putting Masakari's packages back")
+            for service in self.services():
+                self.machine.stop(service, mask=False)
+            self.packages().restore((HOST, INSTANCE))
+        except Problem as problem:
+            self._on_any(event)
+            event.fail(problem.message)
+            return
+        self.memory.set(RESTORED, True)
+        if not self.memory.paused:
+            for service in (HOST, INSTANCE):
+                self.machine.start(service)
+        event.set_results({"outcome": "restored; refresh to the upstream charm"})
+
+
+if __name__ == "__main__":
+    ops.main(MasakariMonitorsCharm)
