@@ -14,7 +14,8 @@ for f in "${files[@]}"; do
   esac
   IFS= read -r first <"$f" 2>/dev/null || continue
   case "$first" in
-    '#!'*bash | '#!/bin/sh') scripts+=("$f") ;;
+    # The second for files that others source, such as devstack/settings.
+    '#!'*bash | '#!/bin/sh' | '# shellcheck shell='*) scripts+=("$f") ;;
     '#!'*python3) pythons+=("$f") ;;
   esac
 done
