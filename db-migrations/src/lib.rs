@@ -29,6 +29,7 @@ mod m20261120_0050_fence_orders;
 mod m20261121_0010_off_words;
 mod m20261121_0020_repeat_keys;
 mod m20261121_0030_recoveries_by_name;
+mod m20261122_0010_reporters;
 mod origin;
 mod statement;
 mod sync;
@@ -65,6 +66,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_0010_off_words::Migration),
             Box::new(m20261121_0020_repeat_keys::Migration),
             Box::new(m20261121_0030_recoveries_by_name::Migration),
+            Box::new(m20261122_0010_reporters::Migration),
         ]
     }
 

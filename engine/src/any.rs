@@ -357,6 +357,7 @@ mod tests {
             payload: BTreeMap::from([("event".to_owned(), "STOPPED".to_owned())]),
             status: NotificationStatus::Running,
             message: None,
+            reporter: None,
             stamps,
         };
         Claimed {

@@ -17,6 +17,7 @@ pub(crate) struct Auditor {
     sink: Arc<dyn AuditSink>,
     recovery: String,
     notification: String,
+    reporter: Option<String>,
     /// Only recoveries of hosts have anything to do with power.
     wanted: bool,
     stage: String,
@@ -29,6 +30,7 @@ impl Auditor {
             sink,
             recovery: claimed.id.to_string(),
             notification: claimed.notification.id.to_string(),
+            reporter: claimed.notification.reporter.as_ref().map(ToString::to_string),
             wanted: claimed.kind == RecoveryKind::Host,
             stage: state.stage(),
             held: state.held().map(str::to_owned),
@@ -39,6 +41,7 @@ impl Auditor {
         let mut entry = AuditEntry::new(action, phase, host);
         entry.recovery = Some(self.recovery.clone());
         entry.notification = Some(self.notification.clone());
+        entry.reporter.clone_from(&self.reporter);
         entry
     }
 

@@ -76,6 +76,7 @@ fn identity(info: TokenInfo) -> Identity {
         system_scope: info.system_scope,
         roles: info.roles,
         is_admin_project: info.is_admin_project,
+        application_credential: info.application_credential,
         access_rules,
         expires_at: Some(info.expires_at),
     }

@@ -35,6 +35,7 @@ async fn accept(
         generated_time: now,
         payload: payload(pairs),
         evidence: None,
+        reporter: None,
     };
     let accepted = stage.store.accept_notification(&new, 180, now).await?;
     Ok(accepted.id)

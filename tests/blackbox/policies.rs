@@ -33,6 +33,7 @@ async fn report(
         generated_time: now.minus_seconds(-later),
         payload: pairs.collect(),
         evidence: None,
+        reporter: None,
     };
     let accepted = stage.store.accept_notification(&new, 180, now).await?;
     Ok(accepted.id)

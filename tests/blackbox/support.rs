@@ -186,6 +186,7 @@ impl Stage {
                 .map(|(key, value)| (key.to_owned(), value.to_owned()))
                 .into(),
             evidence: None,
+            reporter: None,
         };
         self.store.accept_notification(&new, 180, now).await.unwrap().id
     }

@@ -241,6 +241,7 @@ impl World {
                 .collect(),
             status: NotificationStatus::Running,
             message: None,
+            reporter: None,
             stamps: Stamps {
                 created_at: stamp(row.opened),
                 ..stamps

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tachi_domain::Timestamp;
+use tachi_domain::{Reporter, Timestamp};
 
 use super::AccessRule;
 
@@ -27,6 +27,8 @@ pub struct Identity {
     pub roles: Vec<String>,
     /// Keystone's `is_admin_project`.
     pub is_admin_project: bool,
+    /// The name of the application credential that the token was got with.
+    pub application_credential: Option<String>,
     /// What the token is good for, if its application credential says so; none at all is good for nothing.
     pub access_rules: Option<Vec<AccessRule>>,
     /// When the token ends, if known. Nothing is remembered of it after that.
@@ -42,4 +44,22 @@ pub(crate) struct Caller {
     pub(crate) service: Option<Arc<Identity>>,
     /// Whether nothing was checked (`noauth2`).
     pub(crate) always_admin: bool,
+}
+
+impl Caller {
+    /// As it is kept with what it reports.
+    pub(crate) fn reporter(&self) -> Reporter {
+        let who = self.identity.as_ref();
+        Reporter {
+            user_id: who.user_id.clone(),
+            user_name: who.user_name.clone(),
+            application_credential: who.application_credential.clone(),
+            certificate: None,
+            project_id: who.project_id.clone(),
+            roles: who.roles.clone(),
+            host: None,
+            control: false,
+            unheard: None,
+        }
+    }
 }

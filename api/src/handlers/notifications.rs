@@ -39,6 +39,7 @@ pub(crate) async fn list(State(app): State<App>, params: Params, _: Authorised) 
 pub(crate) async fn create(State(app): State<App>, request: Authorised<NewNotification>) -> Answer {
     let mut new = request.body;
     payload::check(new.kind, &new.payload)?;
+    new.reporter = Some(Box::new(request.caller.reporter()));
     new.evidence = evidence::given(&app, &request.caller, &request.headers, &new)?;
     if !app.policy.is_admin(&request.caller) {
         let taken = app.report_limit.take(&new.hostname, app.clock.boot());

@@ -32,6 +32,7 @@ impl Body for NewNotification {
             generated_time: generated_time?,
             payload: payload?,
             evidence: None,
+            reporter: None,
         })
     }
 

@@ -27,6 +27,7 @@ pub mod power;
 pub mod process_recovery;
 pub mod proof;
 pub mod recovery;
+pub mod reporter;
 pub mod reserved;
 pub mod state_version;
 pub mod timestamp;
@@ -34,5 +35,6 @@ pub mod vm_recovery;
 
 pub use elapsed::Elapsed;
 pub use id::{HostId, MigrationId, NotificationId, RecoveryId, SegmentId, ServerId, ServiceId, VmoveId};
+pub use reporter::Reporter;
 pub use state_version::StateVersion;
 pub use timestamp::Timestamp;

@@ -50,6 +50,7 @@ fn told() -> Told {
             payload,
             status: NotificationStatus::Running,
             message: None,
+            reporter: None,
             stamps,
         },
         host: Some(host),

@@ -55,6 +55,9 @@ pub struct AuditEntry {
     /// The notification that caused it.
     #[serde(rename = "notification_uuid", skip_serializing_if = "Option::is_none")]
     pub notification: Option<String>,
+    /// Who reported what the recovery is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reporter: Option<String>,
     /// The person who acts, if it is not the engine that writes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub operator: Option<String>,
@@ -105,6 +108,7 @@ impl AuditEntry {
             host: host.into(),
             recovery: None,
             notification: None,
+            reporter: None,
             operator: None,
             from: None,
             to: None,

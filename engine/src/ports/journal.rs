@@ -15,7 +15,7 @@ use tachi_domain::entity::{Host, Notification};
 use tachi_domain::guard::RegionHost;
 use tachi_domain::host_recovery::WrittenOff;
 use tachi_domain::recovery::{FenceOrder, Life, Pulse, RecoveryKind};
-use tachi_domain::{Elapsed, HostId, RecoveryId, ServerId, Timestamp, VmoveId};
+use tachi_domain::{Elapsed, HostId, RecoveryId, Reporter, ServerId, Timestamp, VmoveId};
 
 use super::reserve::{ReservationWrite, ReserveRow};
 
@@ -240,6 +240,9 @@ pub struct Standing {
     pub orders: Vec<Happened>,
     /// Hosts that were proven off.
     pub proofs: Vec<Happened>,
+    /// Who reports the hosts whose recoveries are open, each voice once; of a host that an older version or a person has put
+    /// there, nobody.
+    pub reporters: BTreeMap<HostId, Vec<Reporter>>,
 }
 
 /// What came of a [`Write`].

@@ -6,7 +6,7 @@ use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::entity::vmove::VmoveStatus;
 use tachi_domain::entity::{Host, Notification, Segment, Vmove};
 use tachi_domain::recovery::{Life, RecoveryKind, Word};
-use tachi_domain::{Elapsed, HostId, NotificationId, RecoveryId, SegmentId, Timestamp};
+use tachi_domain::{Elapsed, HostId, NotificationId, RecoveryId, Reporter, SegmentId, Timestamp};
 
 use super::JournalError;
 
@@ -125,6 +125,8 @@ pub struct Story {
     pub summary: RecoverySummary,
     /// What caused it; `None` if it was purged.
     pub notification: Option<Notification>,
+    /// All that have reported it, each voice once.
+    pub reporters: Vec<Reporter>,
     /// How often it was claimed.
     pub epoch: u64,
     /// How often its owners have beaten.

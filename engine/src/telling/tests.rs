@@ -81,6 +81,7 @@ fn claimed(kind: RecoveryKind) -> Claimed {
             payload: payload.map(|(key, value)| (key.into(), value.into())).into(),
             status: NotificationStatus::Running,
             message: None,
+            reporter: None,
             stamps,
         },
         host: Some(host),

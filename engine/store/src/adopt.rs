@@ -273,7 +273,16 @@ impl Adopt<'_> {
     ) -> Result<(), Stop> {
         let (status, message, moves) = match (fate, host) {
             (Fate::Open { kind, key }, Some(host)) => {
-                accepted::open(tx, host, row, *kind, key.clone(), None, self.now).await?;
+                accepted::open(
+                    tx,
+                    host,
+                    row,
+                    *kind,
+                    key.clone(),
+                    accepted::Heard::default(),
+                    self.now,
+                )
+                .await?;
                 self.reason(tx, host, row, *kind).await?;
                 let message = format!("taken up from Masakari, which had left it {}", row.status);
                 (NotificationStatus::New, message, VmoveStatus::Ignored)

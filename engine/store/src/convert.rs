@@ -8,7 +8,7 @@ use tachi_domain::entity::segment::RecoveryMethod;
 use tachi_domain::entity::vmove::{VmoveStatus, VmoveType};
 use tachi_domain::entity::{Host, Notification, Segment, Stamps, Vmove};
 use tachi_domain::evidence::OffWord;
-use tachi_domain::{Timestamp, recovery};
+use tachi_domain::{Reporter, Timestamp, recovery};
 use uuid::Uuid;
 
 use crate::entity;
@@ -35,6 +35,11 @@ impl Cell<'_> {
 
     /// Reads what reports say of a host's fence.
     pub(crate) fn off_word(self, text: &str) -> Result<OffWord, Failure> {
+        serde_json::from_str(text).map_err(|_| self.corrupt(text))
+    }
+
+    /// Reads who made a report.
+    pub(crate) fn reporter(self, text: &str) -> Result<Reporter, Failure> {
         serde_json::from_str(text).map_err(|_| self.corrupt(text))
     }
 
@@ -136,6 +141,11 @@ pub(crate) fn notification(row: entity::notification::Model) -> Result<Notificat
         payload: payload(cell("payload"), row.payload.as_deref())?,
         status: cell("status").word(&row.status, NotificationStatus::from_word)?,
         stamps: stamps(row.created_at, row.updated_at),
+        reporter: row
+            .reporter
+            .as_deref()
+            .map(|text| cell("reporter").reporter(text).map(Box::new))
+            .transpose()?,
         message: row.message,
     })
 }
@@ -201,6 +211,15 @@ pub(crate) fn recovery_cell<'a>(row: &'a entity::recovery::Model, column: &'stat
         row: &row.uuid,
         column,
     }
+}
+
+/// Who has reported what a recovery is about.
+pub(crate) fn reporters(row: &entity::recovery::Model) -> Result<Vec<Reporter>, Failure> {
+    let Some(text) = &row.reporters else {
+        return Ok(Vec::new());
+    };
+    let cell = recovery_cell(row, "reporters");
+    serde_json::from_str(text).map_err(|_| cell.corrupt(text.as_str()))
 }
 
 /// Where a recovery is in its life.

@@ -176,6 +176,7 @@ pub(crate) fn notification(
         generated_time: at,
         payload: pairs.collect::<BTreeMap<_, _>>(),
         evidence: None,
+        reporter: None,
     }
 }
 

@@ -130,6 +130,15 @@ pub(super) fn heading(story: &Story) -> Vec<String> {
             time(notification.generated_time)
         ));
     }
+    for reporter in &story.reporters {
+        lines.push(format!("reported by   {}", one_line(&reporter.to_string())));
+        if let Some(said) = &reporter.unheard {
+            let said = one_line(said);
+            lines.push(format!(
+                "              it said host_status {said}: that counts from a control node only, so UNKNOWN was kept"
+            ));
+        }
+    }
     lines.push(format!("opened        {}", time(summary.opened_at)));
     lines.push(format!(
         "life          {}{stage}; {} s of its own time",
@@ -247,6 +256,7 @@ pub(super) fn as_json(story: &Story) -> Value {
         "claim": story.epoch,
         "elapsed_seconds": story.elapsed.millis() / 1_000,
         "waits_for": waits_for(story),
+        "reporters": story.reporters,
         "word": story.word.as_ref().map(|(word, by, at)| json!({"word": word, "by": by, "at": time(*at)})),
         "state": head(story),
         "steps": story.steps.iter().map(|line| json!({

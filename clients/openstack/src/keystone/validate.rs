@@ -53,6 +53,8 @@ pub struct TokenInfo {
     pub is_admin_project: bool,
     /// The names of the roles.
     pub roles: Vec<String>,
+    /// The name of the application credential it was got with.
+    pub application_credential: Option<String>,
     /// What it is good for, if that is limited; an empty list is good for nothing.
     pub access_rules: Option<Vec<AccessRule>>,
     /// When it ends, by Keystone's clock.
@@ -84,6 +86,8 @@ struct ReplyToken {
 
 #[derive(Deserialize)]
 struct Credential {
+    #[serde(default)]
+    name: Option<String>,
     #[serde(default)]
     access_rules: Option<Vec<AccessRule>>,
 }
@@ -165,6 +169,10 @@ impl Session {
         let expires_at =
             time::parse(&token.expires_at).ok_or_else(|| answer.senseless("no readable expires_at"))?;
         let (project, project_domain) = token.project.map(|p| (p.identity, p.domain)).unzip();
+        let (application_credential, access_rules) =
+            token.application_credential.map_or((None, None), |credential| {
+                (credential.name, credential.access_rules)
+            });
         Ok(Some(TokenInfo {
             user: token.user.identity,
             user_domain: token.user.domain,
@@ -174,9 +182,8 @@ impl Session {
             system_scope: token.system.and_then(|system| system.keys().next().cloned()),
             is_admin_project: token.is_admin_project,
             roles: token.roles.into_iter().map(|role| role.name).collect(),
-            access_rules: token
-                .application_credential
-                .and_then(|credential| credential.access_rules),
+            application_credential,
+            access_rules,
             expires_at,
         }))
     }

@@ -160,6 +160,7 @@ mod tests {
             payload: [("event".to_owned(), "STOPPED".to_owned())].into(),
             status: NotificationStatus::Running,
             message: None,
+            reporter: None,
             stamps: Stamps {
                 created_at: Timestamp::from_micros(1_551_966_868_000_000),
                 updated_at: None,

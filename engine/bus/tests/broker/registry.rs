@@ -30,6 +30,7 @@ impl Registry for OneNotification {
             payload: [].into(),
             status: NotificationStatus::Running,
             message: None,
+            reporter: None,
             stamps: Stamps {
                 created_at: at,
                 updated_at: None,

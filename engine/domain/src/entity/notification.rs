@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{Stamps, words};
 use crate::evidence::GivenEvidence;
-use crate::{HostId, NotificationId, SegmentId, Timestamp};
+use crate::{HostId, NotificationId, Reporter, SegmentId, Timestamp};
 
 words! {
     /// What failed.
@@ -67,6 +67,8 @@ pub struct Notification {
     pub status: NotificationStatus,
     /// What a person should know: why it is held, ignored or failed.
     pub message: Option<String>,
+    /// Who reported it; `None` in what Masakari or an older version has written.
+    pub reporter: Option<Box<Reporter>>,
     /// When made and changed.
     pub stamps: Stamps,
 }
@@ -103,6 +105,8 @@ pub struct NewNotification {
     pub payload: BTreeMap<String, String>,
     /// What its reporter knows of the fence, if that user may say so.
     pub evidence: Option<Box<GivenEvidence>>,
+    /// Who says so.
+    pub reporter: Option<Box<Reporter>>,
 }
 
 /// Which notifications to list.

@@ -83,6 +83,7 @@ impl Run {
             payload,
             status: NotificationStatus::New,
             message: None,
+            reporter: None,
             stamps: Stamps {
                 created_at: Timestamp::from_micros(0),
                 updated_at: None,

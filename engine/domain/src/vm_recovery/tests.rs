@@ -42,6 +42,7 @@ fn notification(event: &str, detail: &str, instance: Option<&str>) -> Notificati
         payload,
         status: NotificationStatus::New,
         message: None,
+        reporter: None,
         stamps: Stamps {
             created_at: Timestamp::from_micros(0),
             updated_at: None,

@@ -104,6 +104,7 @@ fn notification() -> Notification {
         payload: payload.map(|(key, value)| (key.into(), value.into())).into(),
         status: NotificationStatus::New,
         message: None,
+        reporter: None,
         stamps: segment().stamps,
     }
 }

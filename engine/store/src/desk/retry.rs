@@ -66,6 +66,7 @@ pub(super) async fn retry(store: &Store, id: RecoveryId, by: &str) -> Result<Ret
         generated_time: now,
         payload: notification.payload,
         evidence: None,
+        reporter: None,
     };
     // No window: a repetition is what is wanted. What is open keeps it out all the same.
     let accepted = match store.accept_notification(&new, 0, now).await {

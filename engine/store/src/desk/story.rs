@@ -52,6 +52,7 @@ pub(super) async fn story(store: &Store, id: RecoveryId) -> Result<Option<Story>
     Ok(Some(Story {
         summary,
         notification,
+        reporters: convert::reporters(&row)?,
         epoch: recovery_cell(&row, "epoch").count(row.epoch)?,
         beat: recovery_cell(&row, "beat").count(row.beat)?,
         elapsed: Elapsed::from_millis(recovery_cell(&row, "elapsed_ms").count(row.elapsed_ms)?),

@@ -1,4 +1,4 @@
-//! `notifications`, as Masakari has it, and one column more.
+//! `notifications`, as Masakari has it, and two columns more.
 
 use sea_orm::entity::prelude::*;
 
@@ -26,6 +26,8 @@ pub struct Model {
     pub(crate) deleted: Option<i64>,
     /// Ours; NULL in what Masakari's own API has written.
     pub(crate) repeat_key: Option<i64>,
+    /// Ours: JSON of a `Reporter`.
+    pub(crate) reporter: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

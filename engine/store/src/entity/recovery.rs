@@ -29,6 +29,8 @@ pub struct Model {
     pub(crate) joined_normal: bool,
     /// JSON of an `OffWord`.
     pub(crate) off_word: Option<String>,
+    /// JSON of a list of `Reporter`: all that have reported what it is about, each once.
+    pub(crate) reporters: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

@@ -12,7 +12,7 @@ use tachi_engine::ports::journal::{Happened, Standing};
 
 use super::orders::before;
 use crate::Store;
-use crate::convert::Cell;
+use crate::convert::{self, Cell, recovery_cell};
 use crate::entity::{fence_order, host, host_state, recovery, recovery_proof};
 use crate::error::{Failure, Stop};
 use crate::store::FirstStart;
@@ -27,16 +27,18 @@ pub(super) async fn first_start(store: &Store) -> Result<Timestamp, Stop> {
 pub(super) async fn read(store: &Store, lately: Duration) -> Result<Standing, Stop> {
     let db = store.reader();
     let since = before(store.now(), lately);
-    let recovering: Vec<String> = recovery::Entity::find()
-        .select_only()
-        .column(recovery::Column::HostUuid)
+    let rows = recovery::Entity::find()
         .filter(recovery::Column::Kind.eq(RecoveryKind::Host.as_str()))
         .filter(recovery::Column::Life.eq(Life::Open.as_str()))
         .filter(recovery::Column::OpenKey.is_not_null())
-        .into_tuple()
         .all(db)
         .await?;
-    let recovering: BTreeSet<String> = recovering.into_iter().collect();
+    let reporters = rows.iter().map(|row| {
+        let host = recovery_cell(row, "host_uuid").id(&row.host_uuid)?;
+        Ok((host, convert::reporters(row)?))
+    });
+    let reporters = reporters.collect::<Result<_, Failure>>()?;
+    let recovering: BTreeSet<String> = rows.into_iter().map(|row| row.host_uuid).collect();
     let reasons: BTreeMap<String, String> = host_state::Entity::find()
         .all(db)
         .await?
@@ -78,6 +80,7 @@ pub(super) async fn read(store: &Store, lately: Duration) -> Result<Standing, St
         hosts,
         orders: orders.collect::<Result<_, _>>()?,
         proofs: proofs(store, since).await?,
+        reporters,
     })
 }
 

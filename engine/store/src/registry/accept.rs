@@ -8,12 +8,13 @@ use sea_orm::sea_query::Expr;
 use sea_orm::{
     ActiveModelTrait as _, ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _, QueryFilter as _, Set,
 };
+use serde::Serialize;
 use tachi_domain::entity::Notification;
 use tachi_domain::entity::host::MaintenanceReason;
 use tachi_domain::entity::notification::{NewNotification, NotificationStatus};
 use tachi_domain::evidence::OffWord;
 use tachi_domain::recovery::{Life, RecoveryKind, kind_of, open_key};
-use tachi_domain::{HostId, Timestamp};
+use tachi_domain::{HostId, Reporter, Timestamp};
 use tachi_engine::ports::RegistryError;
 use uuid::Uuid;
 
@@ -68,16 +69,11 @@ impl Work for Accept<'_> {
         if let Some(key) = &case.key
             && let Some(holder) = holder(tx, key).await?
         {
-            let Some(word) = OffWord::reported(new, self.now) else {
+            let Some(more) = self.says_more(&holder)? else {
                 return Err(RegistryError::Duplicate.into());
             };
-            let known = off_word(&holder)?;
-            let says_more = known.is_none_or(|known| known.clone().with(word.clone()) != known);
-            if holder.joined_normal && !says_more {
-                return Err(RegistryError::Duplicate.into());
-            }
             // Unless the recovery has ended this very moment: then this one is accepted.
-            if join(tx, &holder, word).await? {
+            if join(tx, &holder, more).await? {
                 return Ok(Verdict::Keep(Accepted::Joined));
             }
         }
@@ -86,8 +82,8 @@ impl Work for Accept<'_> {
             return Err(RegistryError::Duplicate.into());
         }
         let row = case.notification_row()?.insert(tx).await?;
-        let word = case.off_word()?;
-        open(tx, &case.host, &row, case.kind, case.key, word, self.now).await?;
+        let heard = case.heard()?;
+        open(tx, &case.host, &row, case.kind, case.key, heard, self.now).await?;
         Ok(Verdict::Keep(Accepted::Opened(convert::notification(row)?)))
     }
 }
@@ -105,6 +101,23 @@ impl<'a> Accept<'a> {
                 return Ok(host);
             }
         }
+    }
+
+    /// What an open recovery does not know yet: that its host is off, or that one more reporter says the same.
+    fn says_more(&self, holder: &recovery::Model) -> Result<Option<More>, Stop> {
+        let word = match OffWord::reported(self.new, self.now) {
+            None => None,
+            Some(word) => {
+                let known = off_word(holder)?;
+                let is_new = known.is_none_or(|known| known.clone().with(word.clone()) != known);
+                (is_new || !holder.joined_normal).then_some(word)
+            }
+        };
+        let mut reporters = convert::reporters(holder)?;
+        let reporter = self.new.reporter.as_deref().cloned();
+        let joins = reporter.is_some_and(|reporter| reporter.join(&mut reporters));
+        let reporters = joins.then_some(reporters);
+        Ok((word.is_some() || reporters.is_some()).then_some(More { word, reporters }))
     }
 
     async fn named(&self, tx: &Tx) -> Result<host::Model, Stop> {
@@ -143,11 +156,15 @@ struct Case<'a> {
 }
 
 impl Case<'_> {
-    /// What is kept of its word beside its row: its evidence, for the rest stands there.
-    fn off_word(&self) -> Result<Option<String>, Stop> {
+    /// What is kept of it beside its row: its evidence, for the rest of its word stands there, and who says so.
+    fn heard(&self) -> Result<Heard, Stop> {
         let word = OffWord::reported(self.accept.new, self.accept.now);
         let word = word.filter(|word| word.evidence.is_some());
-        Ok(word.as_ref().map(written).transpose()?)
+        let reporter = self.accept.new.reporter.as_deref();
+        Ok(Heard {
+            off_word: word.as_ref().map(json).transpose()?,
+            reporters: reporter.map(|reporter| json(&[reporter])).transpose()?,
+        })
     }
 
     fn notification_row(&self) -> Result<notification::ActiveModel, Stop> {
@@ -164,8 +181,33 @@ impl Case<'_> {
             created_at: Set(Some(to_column(self.accept.now.whole_seconds())?)),
             deleted: Set(Some(0)),
             repeat_key: Set(Some(self.repeat_key())),
+            reporter: Set(new.reporter.as_deref().map(json).transpose()?),
             ..Default::default()
         })
+    }
+}
+
+/// What a recovery keeps of its first report.
+#[derive(Default)]
+pub(crate) struct Heard {
+    off_word: Option<String>,
+    reporters: Option<String>,
+}
+
+/// What a report says that an open recovery does not know.
+pub(crate) struct More {
+    /// That its host is off.
+    pub(crate) word: Option<OffWord>,
+    /// All that report it, with this one.
+    pub(crate) reporters: Option<Vec<Reporter>>,
+}
+
+impl From<OffWord> for More {
+    fn from(word: OffWord) -> Self {
+        Self {
+            word: Some(word),
+            reporters: None,
+        }
     }
 }
 
@@ -176,10 +218,10 @@ pub(crate) async fn open(
     notification: &notification::Model,
     kind: RecoveryKind,
     key: Option<String>,
-    off_word: Option<String>,
+    heard: Heard,
     now: Timestamp,
 ) -> Result<(), Stop> {
-    let row = recovery_row(host, &notification.notification_uuid, kind, key, off_word, now);
+    let row = recovery_row(host, &notification.notification_uuid, kind, key, heard, now);
     match row.insert(tx).await {
         Ok(_) => Ok(()),
         Err(error) if is_unique_violation(&error) => Err(RegistryError::Duplicate.into()),
@@ -192,7 +234,7 @@ fn recovery_row(
     notification: &str,
     kind: RecoveryKind,
     key: Option<String>,
-    off_word: Option<String>,
+    heard: Heard,
     now: Timestamp,
 ) -> recovery::ActiveModel {
     recovery::ActiveModel {
@@ -204,13 +246,14 @@ fn recovery_row(
         life: Set(Life::Open.as_str().to_owned()),
         open_key: Set(key),
         opened_at: Set(now.micros()),
-        off_word: Set(off_word),
+        off_word: Set(heard.off_word),
+        reporters: Set(heard.reporters),
         ..Default::default()
     }
 }
 
-fn written(word: &OffWord) -> Result<String, DbErr> {
-    serde_json::to_string(word).map_err(|error| DbErr::Json(error.to_string()))
+fn json<T: Serialize + ?Sized>(value: &T) -> Result<String, DbErr> {
+    serde_json::to_string(value).map_err(|error| DbErr::Json(error.to_string()))
 }
 
 /// The recovery that holds a key.
@@ -221,26 +264,30 @@ pub(crate) async fn holder(tx: &Tx, key: &str) -> Result<Option<recovery::Model>
         .await?)
 }
 
-/// A report says that the host of an open recovery is off: the recovery hears it, at the latest before it ends for want of
-/// that word (R19). `false` if it has just ended.
+/// A report says more than an open recovery knows: it hears that, and if its host is said to be off at the latest before it
+/// ends for want of that word (R19). `false` if it has just ended.
 pub(crate) async fn join(
     tx: &impl ConnectionTrait,
     holder: &recovery::Model,
-    word: OffWord,
+    more: impl Into<More>,
 ) -> Result<bool, Stop> {
-    let together = match off_word(holder)? {
-        Some(known) => known.with(word),
-        None => word,
-    };
-    let word = written(&together)?;
-    let joined = recovery::Entity::update_many()
-        .col_expr(recovery::Column::OffWord, Expr::value(Some(word)))
-        .col_expr(recovery::Column::JoinedNormal, Expr::value(true))
+    let more = more.into();
+    let mut update = recovery::Entity::update_many()
         .filter(recovery::Column::Id.eq(holder.id))
-        .filter(recovery::Column::OpenKey.is_not_null())
-        .exec(tx)
-        .await?;
-    Ok(joined.rows_affected == 1)
+        .filter(recovery::Column::OpenKey.is_not_null());
+    if let Some(word) = more.word {
+        let together = match off_word(holder)? {
+            Some(known) => known.with(word),
+            None => word,
+        };
+        update = update
+            .col_expr(recovery::Column::OffWord, Expr::value(Some(json(&together)?)))
+            .col_expr(recovery::Column::JoinedNormal, Expr::value(true));
+    }
+    if let Some(reporters) = more.reporters {
+        update = update.col_expr(recovery::Column::Reporters, Expr::value(Some(json(&reporters)?)));
+    }
+    Ok(update.exec(tx).await?.rows_affected == 1)
 }
 
 /// A closed recovery works on no instance any more.

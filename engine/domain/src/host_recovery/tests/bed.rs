@@ -248,6 +248,7 @@ impl Bed {
             payload,
             status: NotificationStatus::Running,
             message: None,
+            reporter: None,
             stamps: Stamps {
                 created_at: nova_time(100_000),
                 ..stamps

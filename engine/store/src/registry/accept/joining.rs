@@ -1,12 +1,15 @@
 //! Reports of a host whose recovery is open, that say more than the one that opened it (R19).
 
+use std::time::Duration;
+
+use tachi_domain::Reporter;
 use tachi_domain::entity::Host;
 use tachi_domain::entity::notification::NotificationType::ComputeHost;
 use tachi_domain::entity::notification::{NewNotification, NotificationStatus};
 use tachi_domain::evidence::{FenceEvidence, GivenEvidence};
 use tachi_domain::recovery::Life;
 use tachi_engine::ports::journal::{Committed, Write};
-use tachi_engine::ports::{Journal as _, RegistryError};
+use tachi_engine::ports::{Journal as _, OperatorDesk as _, RegistryError};
 use tokio::task::JoinSet;
 
 use crate::testing::{Bench, notification};
@@ -189,4 +192,61 @@ async fn r19_ew16_of_the_end_and_the_report_one_comes_first_and_nothing_is_lost(
             "round {round}: ended {outcomes:?} accepted"
         );
     }
+}
+
+/// One that speaks from `host`.
+fn from(host: &str, report: NewNotification) -> NewNotification {
+    let reporter = Reporter {
+        user_id: format!("user of {host}"),
+        host: Some(host.into()),
+        ..Reporter::default()
+    };
+    NewNotification {
+        reporter: Some(Box::new(reporter)),
+        ..report
+    }
+}
+
+async fn reported_by(bench: &Bench) -> Vec<String> {
+    let standing = bench.store.standing(Duration::from_secs(60)).await.unwrap();
+    let reporters = standing.reporters.into_values().flatten();
+    reporters.filter_map(|reporter| reporter.host).collect()
+}
+
+#[tokio::test]
+async fn t2_each_reporter_of_an_open_recovery_is_counted_once_and_told_of_a_duplicate() {
+    let bench = Bench::new().await;
+    let segment = bench.segment("s1").await;
+    bench.host(&segment, "cmp1").await;
+    let accepted = bench
+        .accept(&from("cmp2", says(&bench, "UNKNOWN")))
+        .await
+        .unwrap();
+    assert_eq!(accepted.reporter.unwrap().host.as_deref(), Some("cmp2"));
+    for (reporter, expected) in [
+        ("cmp2", &["cmp2"][..]),
+        ("cmp3", &["cmp2", "cmp3"]),
+        ("cmp2", &["cmp2", "cmp3"]),
+        ("cmp3", &["cmp2", "cmp3"]),
+    ] {
+        let error = bench.accept(&from(reporter, says(&bench, "UNKNOWN"))).await;
+        assert!(matches!(error, Err(RegistryError::Duplicate)), "{error:?}");
+        assert_eq!(reported_by(&bench).await, expected, "{reporter}");
+    }
+    let claimed = bench.claim_newest("engine").await;
+    assert!(!claimed.pulse.joined_normal, "nobody says that it is off");
+    let first = claimed.notification.reporter.unwrap();
+    assert_eq!(first.user_id, "user of cmp2");
+    let story = bench.store.story(claimed.id).await.unwrap().unwrap();
+    assert_eq!(story.reporters.len(), 2);
+}
+
+#[tokio::test]
+async fn t2_a_reporter_that_says_more_joins_with_its_word() {
+    let (bench, _) = suspected().await;
+    assert!(reported_by(&bench).await.is_empty(), "nobody knows who it was");
+    let error = bench.accept(&from("cmp3", says(&bench, "NORMAL"))).await;
+    assert!(matches!(error, Err(RegistryError::Duplicate)), "{error:?}");
+    assert_eq!(reported_by(&bench).await, ["cmp3"]);
+    assert!(bench.claim_newest("engine").await.pulse.joined_normal);
 }

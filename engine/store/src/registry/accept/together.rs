@@ -294,13 +294,13 @@ impl Work for Together<'_> {
         let recoveries = cases.iter().flatten().zip(&uuids);
         let recoveries: Vec<recovery::ActiveModel> = recoveries
             .map(|(case, uuid)| {
-                let (key, word) = (case.key.clone(), case.off_word()?);
+                let (key, heard) = (case.key.clone(), case.heard()?);
                 Ok(recovery_row(
                     &case.host,
                     uuid,
                     case.kind,
                     key,
-                    word,
+                    heard,
                     case.accept.now,
                 ))
             })

@@ -1,0 +1,143 @@
+//! Who made a report, as the API saw it at that moment: whoever breaks one hypervisor has its credentials, so a report counts
+//! for what its reporter may know.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// So many different reporters of one recovery are kept: more say nothing more.
+pub const MOST_REPORTERS: usize = 16;
+
+/// See the module. The names are Keystone's and the certificate's own words: they may hold anything.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reporter {
+    /// Keystone's id of the user; empty if nothing was checked (`noauth2`).
+    pub user_id: String,
+    /// The user's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_name: Option<String>,
+    /// The name of the application credential behind the token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub application_credential: Option<String>,
+    /// The name in the client's certificate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<String>,
+    /// The project of the token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub project_id: Option<String>,
+    /// The roles in that project.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub roles: Vec<String>,
+    /// The one host it may speak for; `None` if it is bound to none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
+    /// Whether its word that a host is off counts: it is bound to no host, and the policy admits it.
+    #[serde(default)]
+    pub control: bool,
+    /// What it said of the host's state, if that did not count and UNKNOWN was kept in its place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unheard: Option<String>,
+}
+
+impl Reporter {
+    /// Whether what it says of `host` is a suspicion only: it speaks from one host about another.
+    pub fn only_suspects(&self, host: &str) -> bool {
+        self.host.as_deref().is_some_and(|own| own != host)
+    }
+
+    /// Whether both are one voice. All credentials of one host are in the hands of whoever has the host.
+    pub fn is_one_with(&self, other: &Self) -> bool {
+        match (&self.host, &other.host) {
+            (Some(one), Some(other)) => one == other,
+            (None, None) => {
+                self.user_id == other.user_id
+                    && self.application_credential == other.application_credential
+                    && self.certificate == other.certificate
+            }
+            (Some(_), None) | (None, Some(_)) => false,
+        }
+    }
+
+    /// Adds it to those who have spoken; `false` if it is among them already, or there are enough.
+    pub fn join(self, others: &mut Vec<Self>) -> bool {
+        let new = others.len() < MOST_REPORTERS && !others.iter().any(|known| known.is_one_with(&self));
+        if new {
+            others.push(self);
+        }
+        new
+    }
+}
+
+/// For people, in one line.
+impl fmt::Display for Reporter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let user = self.user_name.as_deref().unwrap_or(&self.user_id);
+        write!(f, "{}", if user.is_empty() { "nobody" } else { user })?;
+        if let Some(credential) = &self.application_credential {
+            write!(f, ", application credential {credential}")?;
+        }
+        if let Some(certificate) = &self.certificate {
+            write!(f, ", certificate {certificate}")?;
+        }
+        match &self.host {
+            Some(host) => write!(f, " (bound to {host})"),
+            None if self.control => write!(f, " (control node)"),
+            None => write!(f, " (bound to no host)"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(user: &str, credential: Option<&str>, host: Option<&str>) -> Reporter {
+        Reporter {
+            user_id: user.into(),
+            application_credential: credential.map(Into::into),
+            host: host.map(Into::into),
+            ..Reporter::default()
+        }
+    }
+
+    #[test]
+    fn t2_a_voice_is_counted_once_whatever_credentials_it_uses() {
+        let bound = of("u1", Some("a"), Some("cmp1"));
+        let cases = [
+            ("the same", of("u1", Some("a"), Some("cmp1")), false),
+            ("another user of that host", of("u2", None, Some("cmp1")), false),
+            ("another host", of("u1", Some("b"), Some("cmp2")), true),
+            ("bound to none", of("u1", Some("a"), None), true),
+        ];
+        for (name, other, expected) in cases {
+            let mut heard = vec![bound.clone()];
+            assert_eq!(other.join(&mut heard), expected, "{name}");
+            assert_eq!(heard.len(), 1 + usize::from(expected), "{name}");
+        }
+        let (one, other) = (of("u", Some("a"), None), of("u", Some("b"), None));
+        assert!(!one.is_one_with(&other));
+    }
+
+    #[test]
+    fn t2_no_flood_of_reporters_makes_the_list_grow() {
+        let mut heard = Vec::new();
+        let joined = (0..1_000).filter(|n| of(&n.to_string(), None, None).join(&mut heard));
+        assert_eq!(joined.count(), MOST_REPORTERS);
+    }
+
+    #[test]
+    fn t1_from_one_host_about_another_is_a_suspicion() {
+        assert!(of("u", None, Some("cmp1")).only_suspects("cmp2"));
+        assert!(!of("u", None, Some("cmp1")).only_suspects("cmp1"));
+        assert!(!of("u", None, None).only_suspects("cmp1"));
+    }
+
+    #[test]
+    fn it_is_shown_in_one_line() {
+        let mut reporter = of("u1", Some("tachi-monitor-cmp1"), Some("cmp1"));
+        reporter.user_name = Some("tachi".into());
+        let shown = "tachi, application credential tachi-monitor-cmp1 (bound to cmp1)";
+        assert_eq!(reporter.to_string(), shown);
+        assert_eq!(Reporter::default().to_string(), "nobody (bound to no host)");
+    }
+}
