@@ -8,6 +8,7 @@ import sys
 import pytest
 import yaml
 from ops import testing
+from tachi_charm.memory import remembering
 
 from fakes import FakeMachine
 
@@ -55,7 +56,8 @@ class Bench:
             empty = self.charm_root / "empty"
             empty.touch()
             state = dataclasses.replace(state, resources={testing.Resource(name="tachi-debs", path=empty)})
-        return self.context.run(event, state)
+        with remembering(self.charm_root):
+            return self.context.run(event, state)
 
     def read(self, name: str) -> str | None:
         return self.machine.read(name)

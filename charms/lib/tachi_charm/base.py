@@ -30,7 +30,7 @@ class Charm(ops.CharmBase):
     def __init__(self, framework: ops.Framework):
         super().__init__(framework)
         self.machine = type(self).make_machine()
-        self.memory = Memory(pathlib.Path(self.charm_dir))
+        self.memory = Memory.current or Memory(pathlib.Path(self.charm_dir))
         for event in self.on.events().values():
             kind = event.event_type
             if issubclass(kind, ops.LifecycleEvent | ops.CollectStatusEvent | ops.ActionEvent):

@@ -7,7 +7,7 @@ import logging
 import ops
 import settings
 import yaml
-from tachi_charm import base, certificates, relations
+from tachi_charm import base, certificates, memory, relations
 from tachi_charm.packages import RESTORED
 from tachi_charm.problem import Problem
 
@@ -172,4 +172,5 @@ class MasakariMonitorsCharm(base.Charm):
 
 
 if __name__ == "__main__":
-    ops.main(MasakariMonitorsCharm)
+    with memory.remembering():
+        ops.main(MasakariMonitorsCharm)

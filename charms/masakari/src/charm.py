@@ -9,7 +9,7 @@ import operator_actions
 import ops
 import reactive
 import settings
-from tachi_charm import base, certificates, fencing, hacluster, haproxy, relations
+from tachi_charm import base, certificates, fencing, hacluster, haproxy, memory, relations
 from tachi_charm.addresses import ENDPOINTS, Addresses, bracketed
 from tachi_charm.packages import RESTORED
 from tachi_charm.problem import Problem
@@ -348,4 +348,5 @@ class MasakariCharm(base.Charm):
 
 
 if __name__ == "__main__":
-    ops.main(MasakariCharm)
+    with memory.remembering():
+        ops.main(MasakariCharm)

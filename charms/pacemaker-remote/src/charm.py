@@ -8,7 +8,7 @@ import logging
 import stat
 
 import ops
-from tachi_charm import base, databag
+from tachi_charm import base, databag, memory
 from tachi_charm.addresses import Addresses
 from tachi_charm.problem import Problem
 
@@ -114,4 +114,5 @@ class PacemakerRemoteCharm(base.Charm):
 
 
 if __name__ == "__main__":
-    ops.main(PacemakerRemoteCharm)
+    with memory.remembering():
+        ops.main(PacemakerRemoteCharm)
