@@ -1,6 +1,7 @@
 //! The command line.
 
 mod audit;
+mod drop_in;
 mod fence;
 mod recovery;
 mod status;
@@ -8,8 +9,10 @@ mod status;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use tachi_config::LogArgs;
 
 pub(crate) use audit::{AuditCommand, AuditShowArgs, AuditVerifyArgs};
+pub(crate) use drop_in::{DropIn, ManageCategory, ManageDb};
 pub(crate) use fence::{FenceCheckArgs, FenceCommand, FenceHostArgs, FenceSwitchArgs};
 pub(crate) use recovery::{
     ListFormat, RecoveryCommand, RecoveryListArgs, RecoveryShowArgs, RetryArgs, ShowFormat, StateWord,
@@ -66,6 +69,12 @@ pub(crate) enum Command {
     /// Be a fence agent for Pacemaker; a link to this binary named like the agent does the same
     #[command(disable_help_flag = true)]
     FenceAgent(FenceAgentArgs),
+    /// `masakari-manage`
+    #[command(skip)]
+    Manage(ConfigArgs, Option<ManageCategory>),
+    /// `masakari-status upgrade check`, and whether as JSON
+    #[command(skip)]
+    MasakariStatus(ConfigArgs, bool),
 }
 
 /// `tachi fence-agent`.
@@ -89,6 +98,12 @@ pub(crate) struct ConfigArgs {
     /// Read every *.conf in this folder, after the files; may be repeated
     #[arg(long, value_name = "DIR")]
     pub(crate) config_dir: Vec<PathBuf>,
+    /// What Masakari's command line says beside the files.
+    #[arg(skip)]
+    pub(crate) log: LogArgs,
+    /// As which of Masakari's programs we were started.
+    #[arg(skip)]
+    pub(crate) program: Option<DropIn>,
 }
 
 /// `tachi engine`.

@@ -10,6 +10,7 @@ mod failure;
 mod fence;
 pub(crate) mod fence_agent;
 mod host;
+mod manage;
 mod openapi;
 mod policy;
 mod recovery;
@@ -36,7 +37,7 @@ pub(crate) async fn run(cli: Cli) -> Result<u8, Failure> {
         Command::Api(args) => Box::pin(api::run(&args)).await,
         Command::Engine(args) => engine::run(&args).await,
         Command::Sandbox(args) => sandbox::run(args).await,
-        Command::Db(command) => db::run(command).await,
+        Command::Db(command) => Box::pin(db::run(command)).await,
         Command::Recovery(command) => Box::pin(recovery::run(command)).await,
         Command::Config(command) => config::run(command),
         Command::Policy(command) => policy::run(command),
@@ -46,6 +47,8 @@ pub(crate) async fn run(cli: Cli) -> Result<u8, Failure> {
         Command::Audit(command) => audit::run(command),
         Command::Status(args) => Box::pin(status::run(args)).await,
         Command::FenceAgent(args) => Box::pin(fence_agent::run(args)).await,
+        Command::Manage(config, category) => Box::pin(manage::run(config, category)).await,
+        Command::MasakariStatus(config, json) => Ok(Box::pin(status::upgrade::run(&config, json)).await),
     }
 }
 
@@ -77,6 +80,7 @@ fn reload_tls(settings: &Settings) {
 /// Reads the configuration of the service `name`, starts its log, and says what looks wrong.
 fn service_settings(args: &ConfigArgs, name: &str) -> Result<Settings, Failure> {
     let settings = Settings::load(args).map_err(|errors| Failure::config(&errors))?;
+    let name = args.program.map_or(name, |program| program.name());
     let logging = Logging {
         debug: settings.debug,
         json: settings.use_json,

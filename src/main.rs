@@ -7,11 +7,12 @@ mod out;
 mod settings;
 mod wiring;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::cli::{Cli, Command, FenceAgentArgs};
+use crate::cli::{Cli, Command, DropIn, FenceAgentArgs};
 
 /// Done.
 const DONE: u8 = 0;
@@ -28,7 +29,18 @@ fn main() -> ExitCode {
     {
         return out::fail(FAILED, "a TLS provider is already installed");
     }
-    let cli = command_line();
+    let given: Vec<OsString> = std::env::args_os().collect();
+    let drop_in = DropIn::started(&given);
+    let cli = match drop_in.map(|(program, words)| program.parse(words)) {
+        Some(Ok(cli)) => cli,
+        Some(Err(error)) => return ExitCode::from(DropIn::say(&error)),
+        None => command_line(&given),
+    };
+    let usage = match drop_in {
+        // What is wrong with their configuration is a traceback there, and 1.
+        Some((DropIn::Api | DropIn::Engine, _)) => FAILED,
+        _ => USAGE,
+    };
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     if let Some(threads) = cmd::worker_threads(&cli) {
         runtime.worker_threads(threads);
@@ -40,23 +52,25 @@ fn main() -> ExitCode {
     match runtime.block_on(cmd::run(cli)) {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
-            let code = if error.is_usage() { USAGE } else { FAILED };
+            let code = if error.is_usage() { usage } else { FAILED };
             out::fail(code, &error.chain())
         }
     }
 }
 
 /// The command line; started by the name of a fence agent, we are one.
-fn command_line() -> Cli {
-    let mut given = std::env::args_os();
-    let program = given.next();
-    match cmd::fence_agent::started_as(program.as_ref()) {
-        None => Cli::parse(),
+fn command_line(given: &[OsString]) -> Cli {
+    match cmd::fence_agent::started_as(given.first()) {
+        None => Cli::parse_from(given),
         Some(agent) => Cli {
             command: Command::FenceAgent(FenceAgentArgs {
                 name: agent.to_owned(),
                 // What is no text is no option of an agent, and is refused as one.
-                args: given.map(|arg| arg.to_string_lossy().into_owned()).collect(),
+                args: given
+                    .iter()
+                    .skip(1)
+                    .map(|arg| arg.to_string_lossy().into_owned())
+                    .collect(),
             }),
         },
     }

@@ -109,7 +109,8 @@ impl Settings {
     ///
     /// Every problem of every option, each with file, line and option.
     pub(crate) fn load(args: &ConfigArgs) -> Result<Self, ConfigErrors> {
-        let ini = Ini::load(&args.config_file, &args.config_dir, &default_search())?;
+        let mut ini = Ini::load(&args.config_file, &args.config_dir, &default_search())?;
+        args.log.apply(&mut ini);
         let mut settings = Self::read(&ini.with_environment(std::env::vars_os()))?;
         settings.oslo_policy.folders = policy::folders(&args.config_file, &args.config_dir);
         Ok(settings)

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use tachi_config::LogArgs;
 
 use crate::host::ExplainArgs;
 use crate::kind::Kind;
@@ -46,6 +47,9 @@ pub(crate) struct ConfigArgs {
     /// Read every *.conf in this folder, after the files; may be repeated
     #[arg(long, value_name = "DIR")]
     pub(crate) config_dir: Vec<PathBuf>,
+    /// What Masakari's command line says beside the files.
+    #[arg(skip)]
+    pub(crate) log: LogArgs,
 }
 
 /// `tachi-monitor host`.

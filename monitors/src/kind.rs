@@ -27,6 +27,16 @@ impl Kind {
         }
     }
 
+    /// The name of Masakari's program.
+    pub(crate) const fn upstream(self) -> &'static str {
+        match self {
+            Self::Host => "masakari-hostmonitor",
+            Self::Process => "masakari-processmonitor",
+            Self::Instance => "masakari-instancemonitor",
+            Self::Introspective => "masakari-introspectiveinstancemonitor",
+        }
+    }
+
     /// Where its health is served unless the configuration says otherwise.
     pub const fn port(self) -> u16 {
         match self {

@@ -17,6 +17,7 @@ mod check;
 mod cli;
 mod clock;
 mod delivery;
+mod drop_in;
 mod failure;
 mod health;
 mod host;

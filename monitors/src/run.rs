@@ -1,5 +1,6 @@
 //! A process: one monitor, its reports, its health, and how it is told to stop.
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,7 +23,7 @@ use crate::kind::Kind;
 use crate::monitor::Monitor;
 use crate::reporter::Keeper;
 use crate::settings::Settings;
-use crate::{boot_guard, check, host, instance, introspective, logging, out, process, telling};
+use crate::{boot_guard, check, drop_in, host, instance, introspective, logging, out, process, telling};
 
 /// How long the tasks of a monitor that has ended may still report.
 const LAST_WORDS: Duration = Duration::from_secs(5);
@@ -40,7 +41,13 @@ pub fn main() -> ExitCode {
     {
         return out::fail(out::FAILED, "a TLS provider is already installed");
     }
-    let cli = Cli::parse();
+    let given: Vec<OsString> = std::env::args_os().collect();
+    let drop_in = drop_in::started(&given);
+    let asked = match drop_in.map(|(kind, words)| drop_in::parse(kind, words).map(|args| (kind, args))) {
+        Some(Ok((kind, args))) => Asked::Watch(kind, args),
+        Some(Err(code)) => return ExitCode::from(code),
+        None => Asked::Command(Cli::parse_from(&given).command),
+    };
     // One thread is enough, and a thread costs memory on every hypervisor.
     let runtime = match tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -51,13 +58,19 @@ pub fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return out::fail(out::FAILED, &format!("starting the runtime: {error}")),
     };
-    let outcome = runtime.block_on(Box::pin(command(cli.command)));
+    let outcome = runtime.block_on(Box::pin(async {
+        match asked {
+            Asked::Watch(kind, args) => monitor(kind, &args).await,
+            Asked::Command(asked) => command(asked).await,
+        }
+    }));
     // A name that is being looked up cannot be interrupted, and nothing that has to be done is left.
     runtime.shutdown_background();
     match outcome {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {
-            let code = if failure.is_usage() {
+            // What is wrong with their configuration is a traceback in Masakari's programs, and 1.
+            let code = if failure.is_usage() && drop_in.is_none() {
                 out::USAGE
             } else {
                 out::FAILED
@@ -65,6 +78,14 @@ pub fn main() -> ExitCode {
             out::fail(code, &failure.chain())
         }
     }
+}
+
+/// What the command line asks for.
+enum Asked {
+    /// By the name of a monitor of Masakari's.
+    Watch(Kind, ConfigArgs),
+    /// By our own.
+    Command(Command),
 }
 
 async fn command(command: Command) -> Result<u8, Failure> {

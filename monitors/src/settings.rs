@@ -88,8 +88,9 @@ pub(crate) struct LogSettings {
 impl Settings {
     /// Reads what the command line names, or the file that is found.
     pub(crate) fn load(args: &ConfigArgs, kind: Option<Kind>) -> Result<Self, Failure> {
-        let ini = Ini::load(&args.config_file, &args.config_dir, &search())
+        let mut ini = Ini::load(&args.config_file, &args.config_dir, &search())
             .map_err(|errors| Failure::usage(errors.to_string()))?;
+        args.log.apply(&mut ini);
         Self::read(&ini.with_environment(std::env::vars()), kind)
     }
 

@@ -22,12 +22,15 @@ pub(crate) async fn run(command: DbCommand) -> Result<u8, Failure> {
     match command {
         DbCommand::Sync(args) => sync(&args).await?,
         DbCommand::Version(args) => version(&args).await?,
-        DbCommand::Purge(args) => purge(&args).await?,
+        DbCommand::Purge(args) => {
+            let options = purge_options(&args)?;
+            out::line(purge(&args, &options).await?);
+        }
     }
     Ok(crate::DONE)
 }
 
-async fn sync(args: &ConfigArgs) -> Result<(), Failure> {
+pub(super) async fn sync(args: &ConfigArgs) -> Result<(), Failure> {
     let base = wiring::base(&command_settings(args)?).await?;
     for line in told(&base.schema) {
         out::line(line);
@@ -113,17 +116,38 @@ async fn version(args: &ConfigArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn purge(args: &PurgeArgs) -> Result<(), Failure> {
-    let clock = SystemClock;
-    let now = tachi_engine::ports::Clock::wall(&clock);
+/// Masakari's revision of the schema; `None` without one.
+pub(super) async fn masakari_revision(args: &ConfigArgs) -> Result<&'static str, Failure> {
+    const NONE: &str = "None";
+    let settings = command_settings(args)?;
+    if !settings.database.exists() {
+        return Ok(NONE);
+    }
+    let clock = std::sync::Arc::new(SystemClock);
+    let store = Store::connect(settings.database.options(), clock)
+        .await
+        .map_err(|error| Failure::new("opening the database", error))?;
+    let origin = store.origin().await;
+    let origin = origin.map_err(|error| Failure::new("reading the version", error))?;
+    Ok(origin.masakari.map_or(NONE, tachi_store::Revision::id))
+}
+
+/// What is to go.
+pub(super) fn purge_options(args: &PurgeArgs) -> Result<PurgeOptions, Failure> {
+    let now = tachi_engine::ports::Clock::wall(&SystemClock);
     let mut options = PurgeOptions::before(cut(args.age_in_days, now)?);
     options.max_rows = most(args.max_rows)?;
     options.dry_run = args.dry_run;
+    Ok(options)
+}
+
+/// Removes it; gives a table of what went.
+pub(super) async fn purge(args: &PurgeArgs, options: &PurgeOptions) -> Result<String, Failure> {
     let base = wiring::existing(&command_settings(&args.config)?).await?;
     let mut last = Instant::now();
     let purged = base
         .store
-        .purge(&options, |so_far| {
+        .purge(options, |so_far| {
             if last.elapsed() >= PROGRESS_EVERY {
                 last = Instant::now();
                 out::note(format!("{} rows so far", so_far.total()));
@@ -131,8 +155,7 @@ async fn purge(args: &PurgeArgs) -> Result<(), Failure> {
         })
         .await
         .map_err(|error| Failure::new("purging", error))?;
-    out::line(table(&purged, args.dry_run));
-    Ok(())
+    Ok(table(&purged, args.dry_run))
 }
 
 /// What is older than this goes.

@@ -49,6 +49,11 @@ impl Failure {
         }
     }
 
+    /// The same, for programs that do not tell usage from failure.
+    pub(crate) fn not_usage(self) -> Self {
+        Self { usage: false, ..self }
+    }
+
     /// Whether the exit code is that of usage and configuration.
     pub(crate) fn is_usage(&self) -> bool {
         self.usage

@@ -3,7 +3,7 @@
 pub(crate) mod roll;
 mod seen;
 mod tree;
-mod upgrade;
+pub(super) mod upgrade;
 
 use std::io::IsTerminal as _;
 use std::time::Duration;
@@ -26,7 +26,7 @@ const CLEAR: &str = "\u{1b}[H\u{1b}[2J";
 /// Says what is protected, what is not and why, and what is going on.
 pub(crate) async fn run(args: StatusArgs) -> Result<u8, Failure> {
     if let Some(StatusCommand::Upgrade(UpgradeCommand::Check(config))) = &args.command {
-        return Ok(upgrade::run(config).await);
+        return Ok(upgrade::run(config, false).await);
     }
     let settings = command_settings(&args.config)?;
     let base = existing(&settings).await?;

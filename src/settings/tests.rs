@@ -242,3 +242,13 @@ fn reserved_hosts_and_returning_hosts_have_their_options() {
     let own = policy("[host_failure]\nenable_after_return = true\nenable_after_return_stable = 30\n");
     assert_eq!(own.enable_after_return, Some(Duration::from_secs(30)));
 }
+
+#[test]
+fn deploy08_openstack_ansible_writes_the_certificate_beside_use_ssl() {
+    let wrong =
+        read("[DEFAULT]\nuse_ssl = true\nssl_cert_file = /nowhere.pem\nssl_key_file = /nowhere.key\n");
+    let wrong = wrong.err().map(|errors| errors.to_string()).unwrap_or_default();
+    assert!(wrong.contains("/nowhere.pem"), "the file was looked at: {wrong}");
+    assert!(!wrong.contains("is missing"), "{wrong}");
+    assert!(read("[DEFAULT]\nssl_cert_file = /nowhere.pem\nssl_key_file = /nowhere.key\n").is_ok());
+}

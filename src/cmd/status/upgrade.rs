@@ -54,14 +54,18 @@ fn check(name: &'static str, grade: Grade, details: impl Into<Option<String>>) -
 const NAMED: usize = 5;
 
 /// Checks everything and prints the table; gives the worst as the exit code.
-pub(super) async fn run(config: &ConfigArgs) -> u8 {
+pub(in crate::cmd) async fn run(config: &ConfigArgs, json: bool) -> u8 {
     let checked = match command_settings(config) {
         Ok(settings) => checks(&settings).await,
         Err(error) => Err(error),
     };
     match checked {
         Ok(checks) => {
-            table(&checks).iter().for_each(out::line);
+            if json {
+                out::line(as_json(&checks).to_string());
+            } else {
+                table(&checks).iter().for_each(out::line);
+            }
             worst(&checks).code()
         }
         Err(error) => {
@@ -217,6 +221,16 @@ async fn names(store: &Store, nova: &Nova) -> Check {
     check(NAME, Grade::Failure, details)
 }
 
+const TITLE: &str = "Upgrade Check Results";
+
+/// As oslo.upgradecheck has it.
+fn as_json(checks: &[Check]) -> serde_json::Value {
+    let each = checks.iter().map(|check| {
+        serde_json::json!({"check": check.name, "result": check.grade.code(), "details": check.details})
+    });
+    serde_json::json!({"name": TITLE, "checks": each.collect::<Vec<_>>()})
+}
+
 /// The widest line, as oslo draws it.
 const WIDTH: usize = 70;
 
@@ -231,11 +245,10 @@ fn table(checks: &[Check]) -> Vec<String> {
         lines.extend(wrapped(&format!("Details: {details}")));
         entries.push(lines);
     }
-    let title = "Upgrade Check Results".to_owned();
     let widest = entries.iter().flatten().map(|line| line.chars().count());
-    let width = widest.max().unwrap_or(0).max(title.len());
+    let width = widest.max().unwrap_or(0).max(TITLE.len());
     let rule = format!("+{}+", "-".repeat(width + 2));
-    let mut lines = vec![rule.clone(), format!("| {title:<width$} |"), rule.clone()];
+    let mut lines = vec![rule.clone(), format!("| {TITLE:<width$} |"), rule.clone()];
     for entry in entries {
         lines.extend(entry.into_iter().map(|line| format!("| {line:<width$} |")));
         lines.push(rule.clone());

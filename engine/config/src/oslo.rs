@@ -1,0 +1,151 @@
+//! The command line that oslo.config gives every service, for whoever starts ours under the name of one of those.
+
+use std::path::PathBuf;
+
+use crate::ini::Ini;
+
+/// Options of every OpenStack service.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct OsloArgs {
+    /// Read this file; may be repeated, later ones win
+    #[arg(long, value_name = "PATH")]
+    pub config_file: Vec<PathBuf>,
+    /// Read every *.conf in this folder, after the files; may be repeated
+    #[arg(long, value_name = "DIR")]
+    pub config_dir: Vec<PathBuf>,
+    /// About the log.
+    #[command(flatten)]
+    pub log: LogArgs,
+}
+
+/// What oslo.log adds.
+#[derive(Clone, Debug, Default, clap::Args)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a flag of its own there")]
+pub struct LogArgs {
+    /// Log everything of ours
+    #[arg(short, long, overrides_with = "nodebug")]
+    debug: bool,
+    /// The inverse of --debug
+    #[arg(long, overrides_with = "debug")]
+    nodebug: bool,
+    /// Log into this file instead of standard error
+    #[arg(long, alias = "logfile", value_name = "PATH")]
+    log_file: Option<String>,
+    /// Log into a file in this folder
+    #[arg(long, alias = "logdir", value_name = "LOG_DIR")]
+    log_dir: Option<String>,
+    /// Log one JSON object a line
+    #[arg(long, overrides_with = "nouse_json")]
+    use_json: bool,
+    /// The inverse of --use-json
+    #[arg(long, overrides_with = "use_json")]
+    nouse_json: bool,
+    /// Accepted; the filter of the log is `RUST_LOG`
+    #[arg(long, aliases = ["log-config", "log_config"], value_name = "PATH")]
+    log_config_append: Option<String>,
+    /// Accepted; times are RFC 3339
+    #[arg(long, value_name = "DATE_FORMAT")]
+    log_date_format: Option<String>,
+    /// Accepted; the service manager takes the log from standard error
+    #[arg(long, overrides_with = "nouse_journal")]
+    use_journal: bool,
+    /// The inverse of --use-journal
+    #[arg(long, overrides_with = "use_journal")]
+    nouse_journal: bool,
+    /// Accepted; the service manager takes the log from standard error
+    #[arg(long, overrides_with = "nouse_syslog")]
+    use_syslog: bool,
+    /// The inverse of --use-syslog
+    #[arg(long, overrides_with = "use_syslog")]
+    nouse_syslog: bool,
+    /// Accepted; the service manager takes the log from standard error
+    #[arg(long, value_name = "FACILITY")]
+    syslog_log_facility: Option<String>,
+}
+
+impl LogArgs {
+    /// What was said on the command line beats what was read.
+    pub fn apply(&self, ini: &mut Ini) {
+        for (option, value, flag) in self.given() {
+            ini.set("DEFAULT", option, &value, flag);
+        }
+    }
+
+    /// Option, value and flag of what was given and has an effect here.
+    fn given(&self) -> Vec<(&'static str, String, &'static str)> {
+        let mut given = Vec::new();
+        for (option, on, off, flag) in [
+            ("debug", self.debug, self.nodebug, "--debug"),
+            ("use_json", self.use_json, self.nouse_json, "--use-json"),
+        ] {
+            if on || off {
+                given.push((option, on.to_string(), flag));
+            }
+        }
+        for (option, value, flag) in [
+            ("log_file", &self.log_file, "--log-file"),
+            ("log_dir", &self.log_dir, "--log-dir"),
+        ] {
+            if let Some(value) = value {
+                given.push((option, value.clone(), flag));
+            }
+        }
+        given
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    #[command(infer_long_args = true)]
+    struct Service {
+        #[command(flatten)]
+        oslo: OsloArgs,
+    }
+
+    fn given(words: &[&str]) -> Vec<String> {
+        let words = std::iter::once("masakari-engine").chain(words.iter().copied());
+        let service = Service::try_parse_from(words).unwrap();
+        let given = service.oslo.log.given();
+        given
+            .into_iter()
+            .map(|(option, value, _)| format!("{option}={value}"))
+            .collect()
+    }
+
+    #[test]
+    fn deploy01_the_flags_of_oslo_are_options_of_the_file() {
+        assert_eq!(given(&[]), [""; 0]);
+        assert_eq!(given(&["-d"]), ["debug=true"]);
+        assert_eq!(given(&["--debug", "--nodebug"]), ["debug=false"]);
+        assert_eq!(given(&["--nodebug", "--debug"]), ["debug=true"]);
+        assert_eq!(
+            given(&["--log-file=/var/log/masakari/masakari-engine.log", "--use-syslog"]),
+            ["log_file=/var/log/masakari/masakari-engine.log"]
+        );
+        assert_eq!(
+            given(&["--logdir", "/var/log", "--use-js"]).len(),
+            2,
+            "argparse takes a prefix too"
+        );
+    }
+
+    #[test]
+    fn deploy01_a_flag_beats_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("masakari.conf");
+        std::fs::write(&path, "[DEFAULT]\ndebug = true\n").unwrap();
+        let path = path.to_str().unwrap();
+        let words = ["masakari-api", "--config-file", path, "--nodebug"];
+        let oslo = Service::try_parse_from(words).unwrap().oslo;
+        let mut ini = Ini::load(&oslo.config_file, &oslo.config_dir, &[]).unwrap();
+        oslo.log.apply(&mut ini);
+        let known = crate::Known::masakari();
+        let mut reader = crate::Reader::new(&ini, &known);
+        assert!(!reader.bool("DEFAULT", "debug").default(true).get());
+    }
+}

@@ -1,0 +1,88 @@
+//! The command lines of Masakari's monitors. Started by one of their names we are that monitor.
+
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
+
+use clap::Parser;
+use clap::error::ErrorKind;
+use tachi_config::OsloArgs;
+
+use crate::cli::ConfigArgs;
+use crate::kind::Kind;
+use crate::out;
+
+/// The monitor that was started, by the name of a link to this binary or by the first word, and its words.
+pub(crate) fn started(given: &[OsString]) -> Option<(Kind, &[OsString])> {
+    let named = |word: &OsStr| {
+        let name = Path::new(word).file_name()?;
+        Kind::ALL.into_iter().find(|kind| name == kind.upstream())
+    };
+    let (program, words) = given.split_first()?;
+    if let Some(kind) = named(program) {
+        return Some((kind, words));
+    }
+    let (first, words) = words.split_first()?;
+    // A path would be a file and no program.
+    let kind = named(first).filter(|kind| first == kind.upstream())?;
+    Some((kind, words))
+}
+
+/// What its words say; the exit code if they ask for nothing to be watched.
+pub(crate) fn parse(kind: Kind, words: &[OsString]) -> Result<ConfigArgs, u8> {
+    let words = std::iter::once(OsString::from(kind.upstream())).chain(words.iter().cloned());
+    let matched = Monitor::try_parse_from(words).map_err(|error| say(kind, &error))?;
+    Ok(ConfigArgs {
+        config_file: matched.oslo.config_file,
+        config_dir: matched.oslo.config_dir,
+        log: matched.oslo.log,
+    })
+}
+
+fn say(kind: Kind, error: &clap::Error) -> u8 {
+    if error.kind() == ErrorKind::DisplayVersion {
+        out::line(env!("CARGO_PKG_VERSION"));
+        return out::DONE;
+    }
+    // One command line for all four: what is shown is to name the one that was started.
+    let text = error.render().to_string().replace(PLACEHOLDER, kind.upstream());
+    if error.use_stderr() {
+        out::note(text.trim_end());
+    } else {
+        out::line(text.trim_end());
+    }
+    u8::try_from(error.exit_code()).unwrap_or(out::USAGE)
+}
+
+const PLACEHOLDER: &str = "masakari-monitor";
+
+/// A monitor of the Instance-HA service of OpenStack (Tachi)
+#[derive(Debug, Parser)]
+#[command(name = PLACEHOLDER, version, max_term_width = 110, infer_long_args = true)]
+struct Monitor {
+    #[command(flatten)]
+    oslo: OsloArgs,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn deploy01_a_monitor_is_known_by_its_name_or_by_the_first_word() {
+        Monitor::command().debug_assert();
+        for (line, kind) in [
+            ("/usr/bin/masakari-hostmonitor --config-file a", Some(Kind::Host)),
+            ("masakari-instancemonitor", Some(Kind::Instance)),
+            ("masakari-processmonitor", Some(Kind::Process)),
+            ("masakari-introspectiveinstancemonitor", Some(Kind::Introspective)),
+            ("tachi-monitor masakari-hostmonitor", Some(Kind::Host)),
+            ("tachi-monitor host", None),
+            ("tachi-monitor /usr/bin/masakari-hostmonitor", None),
+        ] {
+            let given: Vec<OsString> = line.split_whitespace().map(OsString::from).collect();
+            assert_eq!(started(&given).map(|(kind, _)| kind), kind, "{line}");
+        }
+    }
+}
