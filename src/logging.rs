@@ -36,6 +36,20 @@ pub(crate) fn start(logging: Logging) {
     );
 }
 
+/// Tells warnings on standard error: for a command that may have to wait.
+pub(crate) fn start_with_warnings() {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn,lapin=off"));
+    let started = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal())
+        .with_target(false)
+        .try_init();
+    if let Err(error) = started {
+        tracing::debug!(%error, "the log was already started");
+    }
+}
+
 /// Starts the log in a file, at its end.
 ///
 /// # Errors

@@ -1,6 +1,7 @@
 //! Puts adapters behind the ports of engine and API.
 
 mod bus;
+mod cloud;
 mod events;
 pub(crate) mod fencing;
 mod identity;
@@ -20,7 +21,7 @@ use tachi_engine::ports::{AuditSink, Clock, Events, Hooks, Poke, Registry, Wake}
 use tachi_engine::{Engine, EngineOptions, Ports, SystemClock};
 use tachi_hooks::Runner;
 use tachi_openstack::{Nova, Session};
-use tachi_store::Store;
+use tachi_store::{Store, StoreOptions};
 use tokio::sync::watch;
 
 use crate::cmd::Failure;
@@ -41,6 +42,10 @@ pub(crate) struct Base {
 
 /// Opens the database, and brings its schema up to date.
 pub(crate) async fn base(settings: &Settings) -> Result<Base, Failure> {
+    open(settings, settings.database.options()).await
+}
+
+async fn open(settings: &Settings, database: &StoreOptions) -> Result<Base, Failure> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let folders = [
         Some(settings.state_path.clone()),
@@ -50,7 +55,7 @@ pub(crate) async fn base(settings: &Settings) -> Result<Base, Failure> {
         std::fs::create_dir_all(&folder)
             .map_err(|error| Failure::new(format!("making the folder {}", folder.display()), error))?;
     }
-    let store = Store::connect(settings.database.options(), clock.clone())
+    let store = Store::connect(database, clock.clone())
         .await
         .map_err(|error| Failure::new("opening the database", error))?;
     let schema = store
@@ -68,7 +73,8 @@ pub(crate) async fn base(settings: &Settings) -> Result<Base, Failure> {
 }
 
 /// Opens the database for a command that asks or says something. It makes none: a file made by whoever happens to ask
-/// would belong to the wrong user.
+/// would belong to the wrong user. Whoever asks is told at once that the server does not answer, and does not wait as long as a
+/// service that starts.
 pub(crate) async fn existing(settings: &Settings) -> Result<Base, Failure> {
     if !settings.database.exists() {
         return Err(Failure::told(format!(
@@ -76,7 +82,7 @@ pub(crate) async fn existing(settings: &Settings) -> Result<Base, Failure> {
             settings.database
         )));
     }
-    base(settings).await
+    Box::pin(open(settings, &settings.database.once())).await
 }
 
 pub(crate) async fn nova(settings: &Settings, clock: &Arc<dyn Clock>) -> Result<Arc<Nova>, Failure> {

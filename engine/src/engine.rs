@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::any::{Any, Unusable};
 use crate::around::Around;
+use crate::cloud::Cloud;
 use crate::correlation;
 use crate::driver::{Driver, Ended, Shared};
 use crate::governor::{Governor, PaceOptions};
@@ -27,7 +28,6 @@ use crate::ports::{AuditSink, Clock, Compute, Events, Fencer, Hooks, Journal, No
 use crate::pulse::Pulse;
 use crate::sweeper::{Sweeper, WATCH};
 use crate::telling::Teller;
-use crate::warming::keep_ready;
 
 /// The outside, as adapters provide it.
 #[derive(Clone)]
@@ -76,6 +76,7 @@ pub struct Engine {
     tasks: HashMap<task::Id, (RecoveryId, u64)>,
     events: Arc<dyn Events>,
     around: Arc<Around>,
+    cloud: Cloud,
 }
 
 impl Engine {
@@ -90,6 +91,7 @@ impl Engine {
             rules: options.policy.clone(),
         };
         Self {
+            cloud: Cloud::new(ports.clock.clone()),
             ports,
             shared,
             beating: Some(Box::pin(beating)),
@@ -122,6 +124,11 @@ impl Engine {
         self
     }
 
+    /// What it sees of Nova while it runs.
+    pub fn cloud(&self) -> Cloud {
+        self.cloud.clone()
+    }
+
     /// Beats once a sweep: at least every [`EngineOptions::sweep_interval`], unless the database does not answer.
     pub fn pulse(&self) -> Pulse {
         self.pulse.clone()
@@ -137,7 +144,7 @@ impl Engine {
         if let Some(beating) = self.beating.take() {
             heart.spawn(beating);
         }
-        heart.spawn(keep_ready(self.ports.compute.clone()));
+        heart.spawn(self.cloud.clone().watch(self.ports.compute.clone()));
         while !stop.is_cancelled() {
             self.sweep(&stop).await;
             self.pulse.beat();

@@ -1,9 +1,7 @@
 //! `tachi recovery`.
 
-use clap::{Args, Subcommand, ValueEnum};
-use tachi_domain::RecoveryId;
-
 use super::ConfigArgs;
+use clap::{Args, Subcommand, ValueEnum};
 
 /// `tachi recovery`.
 #[derive(Debug, Subcommand)]
@@ -94,8 +92,8 @@ pub(crate) enum ListFormat {
 pub(crate) struct RecoveryShowArgs {
     #[command(flatten)]
     pub(crate) config: ConfigArgs,
-    /// The recovery's id
-    pub(crate) recovery: RecoveryId,
+    /// The recovery: its id or the beginning of it, or its host's name
+    pub(crate) recovery: String,
     /// Go on telling until it has ended; the exit code is 0 only if it ended well
     #[arg(long, conflicts_with = "format")]
     pub(crate) follow: bool,
@@ -118,8 +116,8 @@ pub(crate) enum ShowFormat {
 pub(crate) struct RetryArgs {
     #[command(flatten)]
     pub(crate) config: ConfigArgs,
-    /// The id of the recovery that failed
-    pub(crate) recovery: RecoveryId,
+    /// The recovery that failed: its id or the beginning of it, or its host's name
+    pub(crate) recovery: String,
     /// Why, for the record
     #[arg(long, value_name = "TEXT")]
     pub(crate) reason: Option<String>,
@@ -130,8 +128,8 @@ pub(crate) struct RetryArgs {
 pub(crate) struct WordArgs {
     #[command(flatten)]
     pub(crate) config: ConfigArgs,
-    /// The recovery's id, as `tachi recovery list` shows it
-    pub(crate) recovery: RecoveryId,
+    /// The recovery: its id or the beginning of it, as `tachi recovery list` shows it, or its host's name
+    pub(crate) recovery: String,
     /// Why, for the record
     #[arg(long, value_name = "TEXT")]
     pub(crate) reason: Option<String>,
@@ -142,8 +140,8 @@ pub(crate) struct WordArgs {
 pub(crate) struct VouchArgs {
     #[command(flatten)]
     pub(crate) config: ConfigArgs,
-    /// The recovery's id, as `tachi recovery list` shows it
-    pub(crate) recovery: RecoveryId,
+    /// The recovery: its id or the beginning of it, as `tachi recovery list` shows it, or its host's name
+    pub(crate) recovery: String,
     /// The host that has no power: its name, as a check against the wrong id
     #[arg(long, value_name = "HOST")]
     pub(crate) off: String,
@@ -158,8 +156,8 @@ pub(crate) struct VouchArgs {
 pub(crate) struct WordsArgs {
     #[command(flatten)]
     pub(crate) config: ConfigArgs,
-    /// The recovery's id, as `tachi recovery list` shows it
-    pub(crate) recovery: Option<RecoveryId>,
+    /// The recovery: its id or the beginning of it, as `tachi recovery list` shows it, or its host's name
+    pub(crate) recovery: Option<String>,
     /// Every recovery that is held because this failure domain was lost as a whole, such as rack:r7
     #[arg(long, value_name = "DOMAIN")]
     pub(crate) domain: Option<String>,

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::{Failure, command_settings};
 use crate::cli::{ConfigArgs, DbCommand, PurgeArgs};
-use crate::{out, wiring};
+use crate::{logging, out, wiring};
 
 const DAY_SECONDS: i64 = 86_400;
 
@@ -19,6 +19,8 @@ const PROGRESS_EVERY: Duration = Duration::from_secs(2);
 
 /// Looks after the database.
 pub(crate) async fn run(command: DbCommand) -> Result<u8, Failure> {
+    // A server that is not there yet is waited for, as a service that starts does.
+    logging::start_with_warnings();
     match command {
         DbCommand::Sync(args) => sync(&args).await?,
         DbCommand::Version(args) => version(&args).await?,

@@ -11,18 +11,14 @@ use tachi_fence::Fencers;
 
 use super::{Failure, command_settings};
 use crate::cli::{ConfigArgs, FenceCommand};
-use crate::logging::{self, Logging};
+use crate::logging;
 use crate::settings::Settings;
 
 /// Carries out one of them.
 pub(crate) async fn run(command: FenceCommand) -> Result<u8, Failure> {
-    // What is switched is told to whoever watches.
-    let switches = matches!(command, FenceCommand::Off(_) | FenceCommand::On(_));
-    logging::start(Logging {
-        debug: false,
-        json: false,
-        quiet: !switches,
-    });
+    if matches!(command, FenceCommand::Off(_) | FenceCommand::On(_)) {
+        logging::start_with_warnings();
+    }
     match command {
         FenceCommand::Status(args) => check::status(args).await,
         FenceCommand::Test(args) => check::test(args).await,

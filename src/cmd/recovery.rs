@@ -2,6 +2,7 @@
 
 pub(crate) mod domain;
 mod list;
+mod named;
 mod show;
 mod story;
 
@@ -15,6 +16,7 @@ use crate::cli::{RecoveryCommand, RetryArgs, VouchArgs, WordArgs, WordsArgs};
 use crate::wiring::Base;
 use crate::{out, wiring};
 
+use named::named;
 pub(crate) use story::progress;
 
 /// Carries out one of them.
@@ -66,9 +68,10 @@ async fn say(args: WordArgs, word: Word, said_as: &str) -> Result<u8, Failure> {
     let settings = command_settings(&args.config)?;
     let base = wiring::existing(&settings).await?;
     let by = who(args.reason.as_deref())?;
+    let id = named(base.store.as_ref(), &args.recovery).await?;
     let said = base
         .store
-        .say(args.recovery, word, &by)
+        .say(id, word, &by)
         .await
         .map_err(|error| Failure::new("writing the word", error))?;
     match said {
@@ -80,10 +83,9 @@ async fn say(args: WordArgs, word: Word, said_as: &str) -> Result<u8, Failure> {
             note_if_nobody_works(&base).await?;
             Ok(crate::DONE)
         }
-        Said::Unknown => Err(unknown(args.recovery)),
+        Said::Unknown => Err(unknown(id)),
         Said::Over => Err(Failure::told(format!(
-            "recovery {} is over: nothing to {said_as}",
-            args.recovery
+            "recovery {id} is over: nothing to {said_as}"
         ))),
     }
 }
@@ -101,6 +103,7 @@ async fn vouch(args: VouchArgs) -> Result<u8, Failure> {
     }
     let settings = command_settings(&config)?;
     let base = wiring::existing(&settings).await?;
+    let recovery = named(base.store.as_ref(), &recovery).await?;
     let story = base
         .store
         .story(recovery)
@@ -122,7 +125,7 @@ async fn vouch(args: VouchArgs) -> Result<u8, Failure> {
     }
     let args = WordArgs {
         config,
-        recovery,
+        recovery: recovery.to_string(),
         reason: Some(reason),
     };
     say(args, Word::HostIsOff, "vouch").await
@@ -132,9 +135,10 @@ async fn retry(args: RetryArgs) -> Result<u8, Failure> {
     let settings = command_settings(&args.config)?;
     let base = wiring::existing(&settings).await?;
     let by = who(args.reason.as_deref())?;
+    let id = named(base.store.as_ref(), &args.recovery).await?;
     let retried = base
         .store
-        .retry(args.recovery, &by)
+        .retry(id, &by)
         .await
         .map_err(|error| Failure::new("asking for another attempt", error))?;
     let refused = |why: String| Err(Failure::told(format!("no new attempt: {why}")));
@@ -149,11 +153,10 @@ async fn retry(args: RetryArgs) -> Result<u8, Failure> {
             note_if_nobody_works(&base).await?;
             Ok(crate::DONE)
         }
-        Retried::Unknown => Err(unknown(args.recovery)),
+        Retried::Unknown => Err(unknown(id)),
         Retried::Purged => refused("its notification was purged; send it again".into()),
         Retried::NotFailed(status) => refused(format!(
-            "recovery {} has not failed, its notification is {status}",
-            args.recovery
+            "recovery {id} has not failed, its notification is {status}"
         )),
         Retried::Open(id) => refused(format!("recovery {id} is about the same and still open")),
         Retried::Refused(why) => refused(why),

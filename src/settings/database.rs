@@ -29,6 +29,15 @@ impl Database {
         &self.options
     }
 
+    /// The same, giving up on a server that does not answer the first time.
+    pub(crate) fn once(&self) -> StoreOptions {
+        let mut options = self.options.clone();
+        if let Some(server) = &mut options.server {
+            server.start_retries = Some(0);
+        }
+        options
+    }
+
     /// The file, if it is `SQLite`.
     pub(crate) fn path(&self) -> Option<&Path> {
         self.options.path.as_deref()

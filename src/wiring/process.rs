@@ -14,6 +14,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::cloud::CloudWatch;
 use super::fencing::{Devices, self_test};
 use super::manager::Manager;
 use super::roll::{Fact, Health, Signer};
@@ -62,6 +63,10 @@ impl Process {
     pub(crate) fn engine(&mut self, engine: Engine, settings: &Settings, base: &Base, devices: Devices) {
         let within = settings.sweep_interval.saturating_add(SWEEPING);
         self.manager.watch(engine.pulse(), within);
+        let watch = CloudWatch::new(engine.cloud(), base.store.clone());
+        self.fact("nova", watch.nova());
+        self.fact("hypervisors", watch.hypervisors());
+        self.tasks.spawn(watch.run(self.stop.clone()));
         let how = devices.how();
         self.fact("fencing", how.fact(&settings.fencing, settings.policy.fencing));
         if let Some(every) = settings

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tachi_domain::entity::notification::NotificationStatus;
-use tachi_engine::ports::OperatorDesk as _;
+use tachi_engine::ports::{OperatorDesk as _, Registry as _};
+use tachi_sandbox::{ApiEffect, ApiFault};
 
 use super::support::{Stage, quick_region, until};
 
@@ -326,4 +327,65 @@ async fn a_word_with_no_engine_to_hear_it_says_so() {
         "/nowhere/at-all.conf",
     ]);
     assert_eq!(code, 255, "{stderr}");
+}
+
+fn unprotected(stage: &Stage) -> String {
+    json(stage, &["status"])["unprotected"].to_string()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn slow_status_tells_of_a_nova_that_is_away_and_of_hypervisors_that_nobody_watches() {
+    let stage = Stage::set(quick_region(4)).await;
+    stage.protect().await;
+    let segment = stage.store.region().await.unwrap().remove(0);
+    let mut hosts = segment.hosts.into_iter().map(|view| view.host);
+    let stranger = hosts.find(|host| host.name == "compute-004").unwrap();
+    let deleted = stage.store.delete_host(segment.segment.id, stranger.id).await;
+    deleted.unwrap();
+    let broken = ApiEffect::Status {
+        status: 503,
+        retry_after: None,
+    };
+    let region = stage.sandbox.region();
+    region.api_faults().add(ApiFault::always("/compute", broken));
+    let engine = stage.spawn("engine");
+    until("status to say that Nova is away", LIMIT, async || {
+        unprotected(&stage).contains("nova is away, and has never answered this engine")
+    })
+    .await;
+    engine.kill();
+
+    region.api_faults().clear();
+    let _engine = stage.spawn("engine");
+    until("status to name the hypervisor in no segment", LIMIT, async || {
+        unprotected(&stage).contains("hypervisors compute-004: in no segment, so not recovered")
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_recovery_is_named_by_its_host_or_by_the_beginning_of_its_id() {
+    let stage = Stage::set(quick_region(3)).await;
+    stage.protect().await;
+    stage.report(HOST).await;
+    stage.report("compute-002").await;
+    let rows = json(&stage, &["recovery", "list"]);
+    let id_of = |host: &str| {
+        let rows = rows.as_array().unwrap();
+        let row = rows.iter().find(|row| row["host"] == host).unwrap();
+        row["recovery"].as_str().unwrap().to_owned()
+    };
+    let id = id_of(HOST);
+    for named in [HOST, &id[..8], &id] {
+        let shown = json(&stage, &["recovery", "show", named]);
+        assert_eq!(shown["recovery"], id.as_str(), "{named}");
+    }
+    let (code, stdout, _) = run(&stage, &["recovery", "abort", "compute-002"]);
+    assert_eq!(code, 0, "{stdout}");
+    let (code, _, stderr) = run(&stage, &["recovery", "show", "compute-009"]);
+    assert_eq!(code, 1);
+    assert!(
+        stderr.contains("no recovery has the id or host \"compute-009\""),
+        "{stderr}"
+    );
 }

@@ -91,6 +91,8 @@ pub struct RecoveryFilter {
     pub closed: bool,
     /// In this state; one that only closed ones can be in brings those along.
     pub state: Option<RecoveryState>,
+    /// Whose id begins so.
+    pub id: Option<String>,
     /// Of the host of this name or id.
     pub host: Option<String>,
     /// Of the segment of this name or id.

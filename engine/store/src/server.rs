@@ -30,7 +30,7 @@ pub(crate) const ANSWER: Duration = Duration::from_secs(20);
 const JOURNAL_WAIT: Duration = Duration::from_secs(5);
 
 /// How long opening the first connection may take.
-const FIRST: Duration = Duration::from_secs(15);
+const FIRST: Duration = Duration::from_secs(5);
 
 /// A connection that was idle for so long is asked whether it is still there before it is used.
 const IDLE: Duration = Duration::from_secs(20);

@@ -6,12 +6,15 @@ use std::time::{Duration, Instant};
 
 use tachi_domain::Timestamp;
 use tachi_domain::level::{Level, Target};
+use tachi_domain::nova::Service;
 use tachi_domain::power::Power;
 use tachi_domain::recovery::Life;
 use tachi_engine::SystemClock;
 use tachi_engine::ports::audit::{AuditAction, AuditPhase, AuditResult};
 use tachi_engine::ports::operator::{RecoveryFilter, Story};
-use tachi_engine::ports::{AuditEntry, AuditSink, CallError, Clock, Fencer as _, OperatorDesk as _, Work};
+use tachi_engine::ports::{
+    AuditEntry, AuditSink, CallError, Clock, Compute as _, Fencer as _, OperatorDesk as _, Work,
+};
 use tachi_fence::Fencers;
 
 use super::check::word;
@@ -26,6 +29,9 @@ const LOOKED_AT: u64 = 5;
 
 /// What a device may need for an order it has accepted, if nobody knows better: MAAS tries again for so long.
 const LONGEST: Duration = Duration::from_secs(150);
+
+/// How long Nova may take to say what runs on a host.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Sends power commands, each after its line is in the audit log.
 struct Hand {
@@ -97,7 +103,16 @@ impl Hand {
 pub(super) async fn off(args: FenceSwitchArgs) -> Result<u8, Failure> {
     let hand = Hand::new(&args, "off")?;
     let levels = levels(&hand.fencers, &args.host)?;
-    confirm(&args, "power off", "everything that runs on it ends")?;
+    let runs = if args.yes {
+        String::new()
+    } else {
+        what_runs(&hand.settings, &args.host).await
+    };
+    confirm(
+        &args,
+        "power off",
+        &format!("everything that runs on it ends.\n{runs}"),
+    )?;
     for level in &levels {
         out::line(format!("{level}"));
         match switch_off(&hand, level).await {
@@ -121,7 +136,7 @@ pub(super) async fn on(args: FenceSwitchArgs) -> Result<u8, Failure> {
     if let Some(why) = forbidden(&hand.settings, &args.host).await? {
         return Err(Failure::told(format!("{} is not powered on: {why}", args.host)));
     }
-    confirm(&args, "power on", "Nova may begin to use it")?;
+    confirm(&args, "power on", "Nova may begin to use it.")?;
     let Some(level) = levels.first() else {
         return Err(Failure::told("it has no level"));
     };
@@ -166,6 +181,40 @@ fn levels(fencers: &Fencers, host: &str) -> Result<Vec<Level>, Failure> {
     Ok(levels)
 }
 
+/// What Nova knows of the host, for whoever has to decide.
+async fn what_runs(settings: &Settings, host: &str) -> String {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let asked = async {
+        let nova = wiring::nova(settings, &clock)
+            .await
+            .map_err(|error| error.chain())?;
+        let why = |error: CallError| error.fault.text;
+        let service = nova.service(host).await.map_err(why)?;
+        let servers = nova.server_ids_on(host).await.map_err(why)?;
+        Ok::<_, String>((service, servers.len()))
+    };
+    match tokio::time::timeout(PATIENCE, asked).await {
+        Ok(Ok((service, servers))) => told(host, service.as_ref(), servers),
+        Ok(Err(why)) => format!("Nova cannot say whether it hears {host}: {why}"),
+        Err(_) => format!(
+            "Nova cannot say whether it hears {host}: no answer within {} s",
+            PATIENCE.as_secs()
+        ),
+    }
+}
+
+fn told(host: &str, service: Option<&Service>, servers: usize) -> String {
+    let Some(service) = service else {
+        return format!("Nova knows no compute service on {host}; it shows {servers} instances there.");
+    };
+    let state = if service.up { "up" } else { "down" };
+    let heard = service.heartbeat_age_micros().map_or_else(
+        || "has never heard it".to_owned(),
+        |age| format!("heard it {} s ago", age / 1_000_000),
+    );
+    format!("Nova {heard}, calls it {state}, and shows {servers} instances on it.")
+}
+
 /// Asks, unless told not to.
 fn confirm(args: &FenceSwitchArgs, what: &str, consequence: &str) -> Result<(), Failure> {
     if args.yes {
@@ -181,7 +230,7 @@ fn confirm(args: &FenceSwitchArgs, what: &str, consequence: &str) -> Result<(), 
     // If the question cannot be shown, nobody answers it.
     let _ = write!(
         to,
-        "{what} {}: {consequence}. Type the host's name to go on: ",
+        "{what} {}: {consequence}\nType the host's name to go on: ",
         args.host
     );
     let _ = to.flush();
@@ -267,7 +316,7 @@ async fn forbidden(settings: &Settings, host: &str) -> Result<Option<String>, Fa
         let wait = LONGEST.max(settings.policy.power_off_limit) + settings.policy.settle_time();
         if let Some(left) = still_pending(&story, now, wait) {
             return Ok(Some(format!(
-                "a power-off of recovery {} may still take effect; try again in {} s (R5)",
+                "a power-off of recovery {} may still take effect; try again in {} s",
                 summary.id,
                 left.as_secs().max(1)
             )));
@@ -287,4 +336,36 @@ fn still_pending(story: &Story, now: Timestamp, wait: Duration) -> Option<Durati
     let age = u64::try_from(now.micros().saturating_sub(last.micros())).unwrap_or_default();
     wait.checked_sub(Duration::from_micros(age))
         .filter(|left| !left.is_zero())
+}
+
+#[cfg(test)]
+mod tests {
+    use tachi_domain::ServiceId;
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn whoever_switches_a_host_off_is_told_that_nova_hears_it_and_what_runs_there() {
+        let mut service = Service {
+            id: ServiceId(Uuid::from_u128(1)),
+            host: "c1".into(),
+            enabled: true,
+            disabled_reason: None,
+            up: true,
+            forced_down: false,
+            last_heartbeat: Some(Timestamp::from_micros(5_000_000)),
+            nova_now: Some(Timestamp::from_micros(8_000_000)),
+        };
+        assert_eq!(
+            told("c1", Some(&service), 8),
+            "Nova heard it 3 s ago, calls it up, and shows 8 instances on it."
+        );
+        (service.up, service.last_heartbeat) = (false, None);
+        assert_eq!(
+            told("c1", Some(&service), 0),
+            "Nova has never heard it, calls it down, and shows 0 instances on it."
+        );
+        assert!(told("c1", None, 0).starts_with("Nova knows no compute service on c1"));
+    }
 }

@@ -26,6 +26,7 @@ pub(super) async fn run(args: RecoveryListArgs) -> Result<u8, Failure> {
     let filter = RecoveryFilter {
         closed: args.all,
         state: args.state.map(state_of),
+        id: None,
         host: args.host,
         segment: args.segment,
         since: opened_since,

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use tachi_domain::RecoveryId;
 use tachi_domain::recovery::Life;
 use tachi_engine::ports::OperatorDesk as _;
 use tachi_engine::ports::operator::Story;
 
 use super::super::{Failure, command_settings};
-use super::{story, unknown};
+use super::{named, story, unknown};
 use crate::cli::{RecoveryShowArgs, ShowFormat};
 use crate::wiring::Base;
 use crate::{out, wiring};
@@ -21,13 +22,14 @@ const PATIENCE: u32 = 300;
 /// Tells one recovery.
 pub(super) async fn run(args: RecoveryShowArgs) -> Result<u8, Failure> {
     let base = wiring::existing(&command_settings(&args.config)?).await?;
-    let told = read(&base, &args).await?.ok_or_else(|| unknown(args.recovery))?;
+    let id = named(base.store.as_ref(), &args.recovery).await?;
+    let told = read(&base, id).await?.ok_or_else(|| unknown(id))?;
     if args.format == ShowFormat::Json {
         out::line(story::as_json(&told).to_string());
         return Ok(crate::DONE);
     }
     if args.follow {
-        return follow(&base, &args, told).await;
+        return follow(&base, id, told).await;
     }
     story::heading(&told).iter().for_each(out::line);
     out::line("");
@@ -39,13 +41,13 @@ pub(super) async fn run(args: RecoveryShowArgs) -> Result<u8, Failure> {
     Ok(crate::DONE)
 }
 
-async fn read(base: &Base, args: &RecoveryShowArgs) -> Result<Option<Story>, Failure> {
-    let story = base.store.story(args.recovery).await;
+async fn read(base: &Base, id: RecoveryId) -> Result<Option<Story>, Failure> {
+    let story = base.store.story(id).await;
     story.map_err(|error| Failure::new("reading the recovery", error))
 }
 
 /// Tells what is new until the recovery has ended.
-async fn follow(base: &Base, args: &RecoveryShowArgs, first: Story) -> Result<u8, Failure> {
+async fn follow(base: &Base, id: RecoveryId, first: Story) -> Result<u8, Failure> {
     story::heading(&first).iter().for_each(out::line);
     out::line("");
     let mut told = 0;
@@ -73,9 +75,9 @@ async fn follow(base: &Base, args: &RecoveryShowArgs, first: Story) -> Result<u8
         }
         now = loop {
             tokio::time::sleep(LOOK).await;
-            match read(base, args).await {
+            match read(base, id).await {
                 Ok(Some(story)) => break story,
-                Ok(None) => return Err(unknown(args.recovery)),
+                Ok(None) => return Err(unknown(id)),
                 Err(error) if failures < PATIENCE => {
                     failures += 1;
                     if failures == 1 {

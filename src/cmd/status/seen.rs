@@ -51,6 +51,9 @@ impl Fencing {
     }
 }
 
+/// The fact that is about the region and not about the engine that signs it.
+const OF_THE_REGION: &str = "hypervisors";
+
 /// Everything at one moment.
 pub(super) struct Seen {
     pub(super) now: Timestamp,
@@ -154,12 +157,18 @@ fn engines(seen: &Seen, told: &mut Vec<String>) {
             super::super::when::ago(line.seen_at, seen.now)
         ));
     }
-    for line in alive {
+    for line in &alive {
         for (part, how) in &line.signature.facts {
-            if !how.starts_with(GOOD) {
+            if part != OF_THE_REGION && !how.starts_with(GOOD) {
                 told.push(format!("engine {}: {part} is {how}", line.signature.name));
             }
         }
+    }
+    // Every engine looks at the same hypervisors: the one that signed last tells of them.
+    let last = alive.iter().max_by_key(|line| line.seen_at);
+    let hypervisors = last.and_then(|line| line.signature.facts.get(OF_THE_REGION));
+    if let Some(how) = hypervisors.filter(|how| !how.starts_with(GOOD)) {
+        told.extend(how.split("; ").map(|one| format!("{OF_THE_REGION} {one}")));
     }
 }
 
@@ -318,6 +327,26 @@ pub(super) mod tests {
                 "an engine without its broker",
                 |seen| seen.engines = vec![engine("e1", 1, &[("broker", "down: no route to host")])],
                 &["engine e1: broker is down: no route to host"],
+            ),
+            (
+                "hypervisors that nobody watches are told once, however many engines see them",
+                |seen| {
+                    let how =
+                        "c5: in no segment, so not recovered; c6: down at Nova, and nobody has reported it";
+                    seen.engines = vec![
+                        engine("e1", 1, &[("hypervisors", how)]),
+                        engine("e2", 4, &[("hypervisors", how)]),
+                    ];
+                },
+                &[
+                    "hypervisors c5: in no segment, so not recovered",
+                    "hypervisors c6: down at Nova, and nobody has reported it",
+                ],
+            ),
+            (
+                "Nova is away",
+                |seen| seen.engines = vec![engine("e1", 1, &[("nova", "away for 50 s: refused")])],
+                &["engine e1: nova is away for 50 s: refused"],
             ),
             (
                 "a mode that needs a device, and none",

@@ -131,6 +131,9 @@ fn condition(filter: &RecoveryFilter) -> Condition {
     if !filter.closed && !may_be_closed {
         all = all.add(recovery::Column::Life.ne(Life::Closed.as_str()));
     }
+    if let Some(id) = &filter.id {
+        all = all.add(recovery::Column::Uuid.starts_with(id));
+    }
     if let Some(host) = &filter.host {
         let named = recovery::Column::HostName.eq(host);
         all = all.add(named.or(recovery::Column::HostUuid.eq(host)));
@@ -237,6 +240,14 @@ mod tests {
             ("new", of(RecoveryState::Status(New)), "f"),
             ("finished", of(RecoveryState::Status(Finished)), "ea"),
             ("failed", of(RecoveryState::Status(Failed)), "b"),
+            (
+                "the beginning of an id",
+                RecoveryFilter {
+                    id: Some(d.id.to_string()[..13].to_owned()),
+                    ..RecoveryFilter::default()
+                },
+                "d",
+            ),
             (
                 "host by name",
                 RecoveryFilter {

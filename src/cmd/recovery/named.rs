@@ -1,0 +1,125 @@
+//! Which recovery an operator means.
+
+use tachi_domain::RecoveryId;
+use tachi_engine::ports::OperatorDesk;
+use tachi_engine::ports::operator::{RecoveryFilter, RecoverySummary};
+
+use super::super::Failure;
+use super::super::when::time;
+
+/// The least of an id that names one.
+const SHORTEST: usize = 4;
+
+/// How many are shown if several could be meant.
+const SHOWN: u64 = 6;
+
+/// The recovery with this id or host. Of several of one host the open or watching one is meant, else the newest.
+pub(crate) async fn named(desk: &dyn OperatorDesk, wanted: &str) -> Result<RecoveryId, Failure> {
+    let wanted = wanted.trim();
+    if let Ok(id) = wanted.parse() {
+        return Ok(id);
+    }
+    let of_host = RecoveryFilter {
+        host: Some(wanted.to_owned()),
+        limit: Some(SHOWN),
+        ..RecoveryFilter::default()
+    };
+    let unsettled = find(desk, &of_host).await?;
+    if let Some(id) = only(wanted, &unsettled)? {
+        return Ok(id);
+    }
+    let closed = RecoveryFilter {
+        closed: true,
+        limit: Some(1),
+        ..of_host
+    };
+    if let Some(newest) = find(desk, &closed).await?.first() {
+        return Ok(newest.id);
+    }
+    let is_id = wanted.len() >= SHORTEST && wanted.chars().all(|c| c.is_ascii_hexdigit() || c == '-');
+    if is_id {
+        let begins = RecoveryFilter {
+            closed: true,
+            id: Some(wanted.to_ascii_lowercase()),
+            limit: Some(SHOWN),
+            ..RecoveryFilter::default()
+        };
+        if let Some(id) = only(wanted, &find(desk, &begins).await?)? {
+            return Ok(id);
+        }
+    }
+    Err(Failure::told(format!(
+        "no recovery has the id or host {wanted:?} (the beginning of an id is enough, {SHORTEST} characters or more): see \
+         `tachi recovery list --all`"
+    )))
+}
+
+async fn find(desk: &dyn OperatorDesk, filter: &RecoveryFilter) -> Result<Vec<RecoverySummary>, Failure> {
+    desk.find_recoveries(filter)
+        .await
+        .map_err(|error| Failure::new("looking for the recovery", error))
+}
+
+/// The one there is, if there is just one; `None` if there is none.
+fn only(wanted: &str, found: &[RecoverySummary]) -> Result<Option<RecoveryId>, Failure> {
+    if let [one] = found {
+        return Ok(Some(one.id));
+    }
+    if found.is_empty() {
+        return Ok(None);
+    }
+    let each = |row: &RecoverySummary| {
+        format!(
+            "\n  {} {} of {}, {}, opened {}",
+            row.id,
+            row.kind,
+            row.host,
+            row.life,
+            time(row.opened_at)
+        )
+    };
+    let could: String = found.iter().map(each).collect();
+    Err(Failure::usage(format!(
+        "{wanted:?} could be several recoveries, name one by its id:{could}"
+    )))
+}
+
+#[cfg(test)]
+mod tests {
+    use tachi_domain::recovery::{Life, RecoveryKind};
+    use tachi_domain::{HostId, NotificationId, Timestamp};
+    use tachi_engine::ports::operator::MoveCounts;
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn row(number: u128, host: &str) -> RecoverySummary {
+        RecoverySummary {
+            id: RecoveryId(Uuid::from_u128(number)),
+            notification: NotificationId(Uuid::from_u128(number)),
+            kind: RecoveryKind::Host,
+            host: host.into(),
+            host_id: HostId(Uuid::from_u128(1)),
+            segment: None,
+            moves: MoveCounts::default(),
+            life: Life::Open,
+            status: "running".into(),
+            message: None,
+            owner: None,
+            opened_at: Timestamp::from_micros(1),
+        }
+    }
+
+    #[test]
+    fn one_that_could_be_several_is_not_guessed() {
+        assert_eq!(only("a", &[]).unwrap(), None);
+        assert_eq!(only("a", &[row(7, "a")]).unwrap(), Some(row(7, "a").id));
+        let several = only("a", &[row(7, "a"), row(8, "a")]).unwrap_err();
+        let told = several.chain();
+        assert!(
+            several.is_usage() && told.contains(&row(7, "a").id.to_string()),
+            "{told}"
+        );
+        assert!(told.contains(&row(8, "a").id.to_string()), "{told}");
+    }
+}
