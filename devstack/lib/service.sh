@@ -42,6 +42,10 @@ function configure_tachi {
     iniset_rpc_backend masakari "$MASAKARI_CONF" DEFAULT
 
     configure_keystone_authtoken_middleware "$MASAKARI_CONF" masakari keystone_authtoken instance-ha
+    # DevStack names the file always and makes it for TLS only; a CA file that is named and is not there ends our start.
+    if [[ ! -e "$SSL_BUNDLE_FILE" ]]; then
+        inidelete "$MASAKARI_CONF" keystone_authtoken cafile
+    fi
     iniset "$MASAKARI_CONF" DEFAULT os_privileged_user_auth_url "$KEYSTONE_SERVICE_URI"
     iniset "$MASAKARI_CONF" DEFAULT os_privileged_user_name masakari
     iniset "$MASAKARI_CONF" DEFAULT os_privileged_user_password "$SERVICE_PASSWORD"

@@ -295,6 +295,15 @@ case_a_port_of_its_own() {
   unsaid 'write_local_proxy_http_config|start_tls_proxy'
   said '^curl .* http://127.0.0.9:15868/healthcheck$'
 }
+case_a_ca_file_only_where_there_is_one() {
+  devstack
+  phase stack install
+  phase stack post-config
+  if grep cafile "$SCRATCH/etc/masakari/masakari.conf" >&2; then fail "a CA file that is not there is named"; fi
+  touch "$SSL_BUNDLE_FILE"
+  phase stack post-config
+  holds "$SCRATCH/etc/masakari/masakari.conf" "cafile = $SSL_BUNDLE_FILE"
+}
 case_tls_proxy_before_a_port() {
   devstack MASAKARI_USE_MOD_WSGI=False SERVICE_PROTOCOL=https ENABLED_SERVICES=key,mysql,tls-proxy,n-cpu,masakari,masakari-monitors
   stack

@@ -84,6 +84,8 @@ iniset() {
   fi
   printf '%s' "$text" >"$file"
 }
+# Of an option that no other section has
+inidelete() { sed -i "/^$3 *=/d" "$1"; }
 iniget() {
   local line in=no value=""
   while IFS= read -r line; do
