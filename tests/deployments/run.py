@@ -1,0 +1,266 @@
+#!/usr/bin/env python3
+"""What other tools write starts us. Configurations as the charm, kolla-ansible, openstack-ansible and openstack-helm render them start
+`tachi api` and `tachi engine`. kolla-ansible's own templates, rendered here, are read without a warning; the API starts through the uwsgi shim
+with what the rendered ini says; config.json's commands are names that the image has. Run it where only loopback is there (run.sh)."""
+import argparse
+import configparser
+import importlib
+import itertools
+import json
+import os
+import pathlib
+import re
+import shutil
+import socket
+import ssl
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+
+import jinja2
+
+REPO = pathlib.Path(__file__).resolve().parents[2]
+KIT = REPO / "packaging/kolla"
+CONFIGURATIONS = pathlib.Path(__file__).resolve().parent / "configurations"
+PASSED, FAILED = [], []
+
+
+def check(name, good, why=""):
+    (PASSED if good else FAILED).append(name)
+    print("%s %s%s" % ("ok     " if good else "FAILED ", name, "" if good else ": %s" % why), flush=True)
+
+
+def templates(share, package):
+    """kolla-ansible's roles, with its own filters and the two of Ansible that its masakari templates use."""
+    sys.path.insert(0, str(package))
+    address = importlib.import_module("kolla_ansible.put_address_in_context")
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader([str(share / "ansible/roles" / role / "templates")
+                                        for role in ("masakari", "service-uwsgi-config")]),
+        undefined=jinja2.StrictUndefined, trim_blocks=True, keep_trailing_newline=True)
+    environment.filters["bool"] = lambda value: str(value).lower() in ("1", "true", "yes", "on")
+    environment.filters["put_address_in_context"] = address.put_address_in_context
+    environment.filters["kolla_address"] = lambda network, host: "127.0.0.1"
+    return environment
+
+
+def variables(work, **changes):
+    """What an inventory with one control node gives; the folder of logs is in `work`."""
+    given = {
+        "masakari_logging_debug": False, "api_interface_address": "127.0.0.1", "masakari_api_port": 15868,
+        "rpc_transport_url": "rabbit://openstack:pw@127.0.0.1:5672//", "notify_transport_url": "rabbit://openstack:pw@127.0.0.1:5672//",
+        "openstack_region_name": "RegionOne", "default_user_domain_id": "default", "default_project_domain_id": "default",
+        "default_user_domain_name": "Default", "default_project_domain_name": "Default",
+        "keystone_internal_url": "http://127.0.0.1:15890", "keystone_public_url": "http://127.0.0.1:15890",
+        "nova_keystone_user": "nova", "nova_keystone_password": "pw", "openstack_cacert": "",
+        "masakari_database_user": "masakari", "masakari_database_password": "pw", "masakari_database_address": "127.0.0.1:3306",
+        "masakari_database_name": "masakari", "masakari_database_enable_tls_internal": False, "database_connection_recycle_time": 10,
+        "database_max_pool_size": 1, "masakari_keystone_user": "masakari", "masakari_keystone_password": "pw", "enable_memcached": True,
+        "memcache_security_strategy": "ENCRYPT", "memcache_secret_key": "k", "memcached_port": 11211,
+        "enable_ceilometer": False, "om_enable_rabbitmq_tls": False, "om_rabbitmq_cacert": "", "om_enable_rabbitmq_stream_fanout": True,
+        "om_rabbitmq_qos_prefetch_count": 1, "masakari_coordination_backend": "", "valkey_connection_string": "redis://127.0.0.1:6379",
+        "internal_protocol": "http", "kolla_internal_fqdn": "127.0.0.1", "etcd_client_port": 2379, "migration_interface_address": "127.0.0.1", "inventory_hostname": "control",
+        "groups": {"memcached": ["control"], "hacluster": ["control"], "hacluster-remote": []},
+        "api_interface": "eth0", "hacluster_corosync_port": 5405, "container_config_directory": "/var/lib/kolla/config_files",
+        "libvirt_enable_sasl": True, "kolla_copy_ca_into_containers": False, "libvirt_sasl_authname": "nova", "libvirt_sasl_password": "pw",
+        "service_uwsgi_config_host": "127.0.0.1", "service_uwsgi_config_http_port": 15895, "service_uwsgi_config_log_dir": "masakari",
+        "service_uwsgi_config_log_file": "masakari-api-uwsgi.log", "service_uwsgi_config_log_file_chmod": "644",
+        "service_uwsgi_config_module": "masakari.wsgi.api:application", "service_uwsgi_config_socket_port": "",
+        "service_uwsgi_config_tls_backend": False, "service_uwsgi_config_tls_cert": str(work / "cert.pem"),
+        "service_uwsgi_config_tls_key": str(work / "key.pem"), "service_uwsgi_config_worker_timeout": 80,
+        "service_uwsgi_config_workers": 2, "kolla_base_distro": "debian",
+        "service_name": "masakari-api",
+    }
+    return {**given, **changes}
+
+
+def rendered(environment, name, work, **changes):
+    text = environment.get_template(name).render(variables(work, **changes))
+    return text.replace("/var/log/kolla", str(work / "log")).replace("/var/lib/masakari", str(work / "state"))
+
+
+def run(command, **more):
+    return subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=60, **more)
+
+
+def configurations(environment, tachi, monitor, work):
+    (work / "policy.yaml").write_text('"os_masakari_api:segments:index": "role:reader"\n')
+    ca = work / "cert.pem"
+    cases = {"plain": {}, "tls": {"openstack_cacert": str(ca), "om_enable_rabbitmq_tls": True, "om_rabbitmq_cacert": str(ca),
+                                   "rpc_transport_url": "rabbit://openstack:pw@127.0.0.1:5671//",
+                                   "keystone_internal_url": "https://127.0.0.1:15890", "masakari_database_enable_tls_internal": True},
+             "ipv6": {"api_interface_address": "fd00::1", "masakari_database_address": "[fd00::1]:3306"},
+             "policy": {"masakari_policy_file": str(work / "policy.yaml")}, "ceilometer": {"enable_ceilometer": True},
+             "valkey": {"masakari_coordination_backend": "valkey"}, "etcd": {"masakari_coordination_backend": "etcd"},
+             "no-memcached": {"enable_memcached": False}}
+    for (name, changes), service in itertools.product(cases.items(), ("masakari-api", "masakari-engine")):
+        text = rendered(environment, "masakari.conf.j2", work, service_name=service, **changes)
+        conf = work / ("%s-%s.conf" % (service, name))
+        conf.write_text(text)
+        shown = run([tachi, "config", "show", "--config-file", conf])
+        said = [line for line in shown.stderr.splitlines() if "has no effect" not in line]
+        check("%s, %s: is read without a warning" % (service, name), shown.returncode == 0 and not said, shown.stderr)
+        if service == "masakari-engine":
+            overlay = run([tachi, "config", "show", "--config-file", conf, "--config-file", KIT / "config/masakari/masakari-engine.conf"])
+            check("%s, %s: with our overlay the engine fences" % (service, name), "\nmode = engine\n" in overlay.stdout, overlay.stderr)
+    for service in ("masakari-instancemonitor", "masakari-hostmonitor"):
+        conf = work / (service + ".conf")
+        conf.write_text(rendered(environment, "masakari-monitors.conf.j2", work, service_name=service))
+        kind = "instance" if service == "masakari-instancemonitor" else "host"
+        told = run([monitor, "check", kind, "--config-file", conf])
+        check("%s: is read" % service, told.returncode in (0, 1), told.stdout + told.stderr)
+        if kind == "instance":
+            check("%s: qemu+tcp is refused" % service, "only the local Unix socket" in told.stdout, told.stdout)
+        overlay = (KIT / "config/masakari/masakari-monitors.conf").read_text().replace("/var/lib/masakari", str(work / "state"))
+        (work / "overlay.conf").write_text(overlay)
+        told = run([monitor, "check", kind, "--config-file", conf, "--config-file", work / "overlay.conf"])
+        check("%s: with our overlay it is read, and libvirt is local" % service,
+              told.returncode in (0, 1) and "only the local" not in told.stdout, told.stdout + told.stderr)
+
+
+def answer(url):
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context))
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        try:
+            with opener.open(url, timeout=5) as got:
+                return got.status
+        except urllib.error.HTTPError as error:
+            return error.code
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.2)
+    return None
+
+
+def free_port():
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]
+
+
+def shim(environment, tachi, work):
+    tools = work / "bin"
+    tools.mkdir()
+    (tools / "tachi").symlink_to(tachi)
+    (work / "log/masakari").mkdir(parents=True)
+    place = work / "etc"
+    place.mkdir()
+    os.chmod(work, 0o755)
+    # kolla gives the user its folders; here it is nobody.
+    for folder in ("log/masakari", "state"):
+        (work / folder).mkdir(exist_ok=True)
+        shutil.chown(work / folder, "nobody")
+    shutil.chown(work / "key.pem", "nobody")
+    base = {"PATH": "%s:/usr/sbin:/usr/bin:/sbin:/bin" % tools, "OS_DEFAULT__AUTH_STRATEGY": "noauth2", "OS_DEFAULT__TRANSPORT_URL": ""}
+    for name, changes, scheme, user in (
+            ("http", {}, "http", None), ("https", {"service_uwsgi_config_tls_backend": True}, "https", None),
+            ("as kolla's user", {"service_uwsgi_config_uid": "nobody"}, "http", "nobody")):
+        port = free_port()
+        ini = place / "masakari-api-uwsgi.ini"
+        ini.write_text(rendered(environment, "uwsgi.ini.j2", work, service_uwsgi_config_http_port=port, **changes))
+        (place / "masakari.conf").write_text(rendered(environment, "masakari.conf.j2", work))
+        log = work / "log/masakari/masakari-api-uwsgi.log"
+        log.unlink(missing_ok=True)
+        (work / "log/masakari/masakari-api.log").unlink(missing_ok=True)
+        for left in (work / "state").iterdir():
+            left.unlink() if left.is_file() or left.is_socket() else shutil.rmtree(left)
+        started = subprocess.Popen(["/bin/sh", KIT / "uwsgi", ini], env={
+            **base, "OS_DATABASE__CONNECTION": "sqlite:///%s/state/tachi.sqlite" % work}, stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        try:
+            status = answer("%s://127.0.0.1:%d/healthcheck" % (scheme, port))
+            why = (log.read_text() if log.exists() else "") if status != 200 else ""
+            if status != 200:
+                started.terminate()
+                why += started.communicate(timeout=20)[0]
+            check("the shim, %s: the API answers where the ini says" % name, status == 200, "%s %s" % (status, why))
+            if status == 200:
+                owner = pathlib.Path("/proc/%d" % started.pid).stat().st_uid
+                wanted = 65534 if user else os.getuid()
+                check("the shim, %s: as the ini's user" % name, owner == wanted, owner)
+                check("the shim, %s: the ini's log is there" % name, log.exists())
+        finally:
+            started.terminate()
+            started.wait(timeout=30)
+    for text, wanted in (("[uwsgi]\nmodule = keystone.wsgi:application\n", "is no masakari"), (None, "cannot be read")):
+        ini = place / "other.ini"
+        ini.unlink(missing_ok=True)
+        if text:
+            ini.write_text(text)
+        told = run(["/bin/sh", KIT / "uwsgi", ini])
+        check("the shim: %s" % wanted, told.returncode == 2 and wanted in told.stderr, told.stderr)
+
+
+def starts(tachi, work):
+    """READY=1, as the service manager hears it: listening, or looking for work."""
+    for conf, service in itertools.product(sorted(CONFIGURATIONS.glob("*.conf")), ("api", "engine")):
+        place = work / ("%s-%s" % (conf.stem, service))
+        place.mkdir()
+        hearing = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        hearing.bind(str(place / "notify"))
+        hearing.settimeout(60)
+        # What the machine lacks: the database, the folders of log and state.
+        started = subprocess.Popen([tachi, service, "--config-file", conf], env={
+            "PATH": os.environ["PATH"], "NOTIFY_SOCKET": str(place / "notify"), "OS_DATABASE__CONNECTION": "sqlite:///%s/tachi.sqlite" % place,
+            "OS_DEFAULT__LOG_DIR": str(place), "OS_DEFAULT__STATE_PATH": str(place), "OS_DEFAULT__MASAKARI_API_LISTEN": "127.0.0.1",
+        }, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        heard = []
+        try:
+            while not any("READY=1" in line for line in heard) and started.poll() is None:
+                heard.append(hearing.recv(4096).decode())
+        except TimeoutError:
+            pass
+        ready = any("READY=1" in line for line in heard)
+        log = "\n".join(path.read_text() for path in place.glob("*.log"))
+        if ready and service == "api":
+            ready = answer("http://127.0.0.1:15868/healthcheck") == 200
+        started.terminate()
+        check("%s.conf starts tachi %s" % (conf.stem, service), ready, "%s %s %s" % (heard, started.communicate(timeout=60)[1], log))
+        hearing.close()
+
+
+def commands(environment, work):
+    """config.json starts programs by names that the Containerfile makes."""
+    made = (KIT / "Containerfile").read_text()
+    names = {"uwsgi"} | {"masakari-" + n for n in re.search(r"for name in ([\w ]+); do ln -sf tachi \$", made)[1].split()}
+    names |= {"masakari-%smonitor" % n for n in re.search(r"for name in ([\w ]+); do ln -sf tachi-monitor", made)[1].split()}
+    for name in ("masakari-api", "masakari-engine", "masakari-instancemonitor", "masakari-hostmonitor"):
+        told = json.loads(environment.get_template(name + ".json.j2").render(variables(work)))
+        words = told["command"].split()
+        check("config.json of %s: the image has its command" % name, words[0] in names, words)
+        if name.endswith("monitor"):
+            check("config.json of %s: names kolla's file" % name, words[1:] == [
+                "--config-file", "/etc/masakari-monitors/masakari-monitors.conf"], words)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--tachi", required=True)
+    parser.add_argument("--monitor", required=True)
+    parser.add_argument("--kolla", required=True, type=pathlib.Path, help="an unpacked kolla_ansible wheel")
+    parser.add_argument("--scratch", required=True, type=pathlib.Path)
+    asked = parser.parse_args()
+    work = asked.scratch
+    for folder in ("state", "log/masakari"):
+        (work / folder).mkdir(parents=True)
+    (work / "log").joinpath("masakari").rmdir()
+    (work / "log").rmdir()
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout",
+                    work / "key.pem", "-out", work / "cert.pem", "-subj", "/CN=127.0.0.1", "-days", "2"],
+                   check=True, capture_output=True)
+    share = next(asked.kolla.glob("*.data/data/share/kolla-ansible"))
+    environment = templates(share, asked.kolla)
+    starts(asked.tachi, work)
+    commands(environment, work)
+    configurations(environment, asked.tachi, asked.monitor, work)
+    shim(environment, asked.tachi, work)
+    print("%d passed, %d failed" % (len(PASSED), len(FAILED)))
+    return 1 if FAILED else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
