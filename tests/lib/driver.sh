@@ -12,7 +12,7 @@ budget() {
     chain | endurance) echo 900 ;;
     real-trouble) echo 1500 ;;
     real-cloud | bench | bench-monitor) echo 900 ;;
-    long) echo 1800 ;;
+    long | deploy) echo 1800 ;;
     *) die "no budget for the group $1" ;;
   esac
 }

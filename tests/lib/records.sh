@@ -12,7 +12,7 @@ if [ "$record" = yes ]; then
     cat >"$file" <<'X'
 # Runs that CI does not do
 
-`tests/run --real-cloud`, `--bench`, `--long` and `--chain` append a row when they end.
+`tests/run --real-cloud`, `--bench`, `--long`, `--chain` and `--deploy` append a row when they end.
 
 | run | when (UTC) | where | commit | passed | failed |
 |---|---|---|---|---|---|
@@ -26,7 +26,7 @@ X
     "$mode" "$(date -u '+%Y-%m-%d %H:%M')" "$where" "$commit" "$passed" "$failed" >>"$file"
 fi
 
-for kind in real-cloud long bench chain; do
+for kind in real-cloud long bench chain deploy; do
   last="$(grep -E "^\| $kind \|" "$file" 2>/dev/null | tail -n 1 || true)"
   say "not part of CI: --$kind, last run: ${last:-never}"
 done

@@ -269,41 +269,6 @@ def the_configuration_is_shown(check, binary):
         check.that("--changed-only leaves defaults out", 5 < len(changed) < 12 and all(o["origin"]["kind"] == "file" for o in changed), changed)
 
 
-def the_units_are_good(check):
-    """With the binary replaced by one that is there: `verify` looks for it."""
-    if not shutil.which("systemd-analyze"):
-        check.that("systemd-analyze is there", False, "install systemd")
-        return
-    source = os.path.join(REPO, "packaging", "systemd")
-    units = sorted(os.listdir(source))
-    monitors = ["tachi-%s-monitor.service" % name for name in ("host", "instance", "introspective", "process")]
-    guard = "tachi-boot-guard.service"
-    missing = {"tachi-api.service", "tachi-api.socket", "tachi-engine.service", guard, *monitors} - set(units)
-    check.that("the units are all there", not missing, missing)
-    work = os.path.join(os.environ.get("TMPDIR", "/tmp"), "tachi-units-%d" % os.getpid())
-    os.mkdir(work, 0o700)
-    try:
-        for name in units:
-            with open(os.path.join(source, name), encoding="utf-8") as f:
-                text = f.read()
-            with open(os.path.join(work, name), "w", encoding="utf-8") as f:
-                f.write(re.sub(r"/usr/bin/tachi(-monitor)?\b", "/bin/true", text))
-        paths = [os.path.join(work, name) for name in units]
-        done = subprocess.run(["systemd-analyze", "verify", *paths], capture_output=True, text=True, check=False, timeout=60)
-        # Complaints about units of this machine are not ours.
-        ours = [line for line in done.stderr.splitlines() if "tachi" in line]
-        check.that("systemd-analyze verify has nothing to say of ours", not ours, done.stderr)
-        for path in paths:
-            if path.endswith(".service"):
-                done = subprocess.run(["systemd-analyze", "security", "--offline=yes", path], capture_output=True, text=True, check=False, timeout=60)
-                level = re.search(r"exposure level for \S+: ([0-9.]+)", done.stdout)
-                name = os.path.basename(path)
-                most = 1.5 if name in (*monitors, guard) else 2.0
-                check.that("%s is exposed by %s at most" % (name, most), level and float(level.group(1)) <= most, done.stdout[-500:] + done.stderr)
-    finally:
-        shutil.rmtree(work)
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tachi", required=True)
@@ -315,7 +280,6 @@ def main():
             part(check, binary)
         except (AssertionError, OSError, subprocess.SubprocessError, KeyError, ValueError) as error:
             check.that(part.__name__, False, "%s: %s" % (type(error).__name__, error))
-    the_units_are_good(check)
     return check.end()
 
 

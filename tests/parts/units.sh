@@ -1,0 +1,9 @@
+#!/usr/bin/env bash
+# The units and what else packages bring, and that packages are made of the same bytes each time.
+# shellcheck source=tests/lib/common.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../lib/common.sh"
+# shellcheck source=tests/lib/script-counts.sh
+. "$REPO/tests/lib/script-counts.sh"
+apt_need systemd-analyze systemd
+apt_need systemd-sysusers systemd
+script_counted python3 "$REPO/tests/units/run.py"
