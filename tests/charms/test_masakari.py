@@ -6,6 +6,7 @@ import json
 import ops
 import pytest
 from ops import testing
+from tachi_charm.problem import Failed
 
 import given
 
@@ -372,6 +373,20 @@ def test_a_restore_that_apt_cannot_do_changes_nothing(unit):
     with pytest.raises(testing.ActionFailed, match="apt knows no masakari-engine"):
         unit.run(unit.on.action("restore-upstream-packages", params={"i-really-mean-it": True}), out)
     assert "tachi" in unit.machine.packages and sorted(unit.machine.units) == SERVICES
+    # Or that fails half-way.
+    unit.machine.candidates["masakari-engine"] = "17.0"
+    apt = unit.machine.apt
+
+    def away(*arguments):
+        if "masakari-engine" in arguments:
+            raise Failed("Temporary failure resolving 'archive.ubuntu.com'")
+        apt(*arguments)
+
+    unit.machine.apt = away
+    with pytest.raises(testing.ActionFailed, match="nothing was changed: Temporary failure"):
+        unit.run(unit.on.action("restore-upstream-packages", params={"i-really-mean-it": True}), out)
+    assert "tachi" in unit.machine.packages and sorted(unit.machine.units) == SERVICES
+    assert unit.run(unit.on.update_status(), out).unit_status == testing.ActiveStatus("Unit is ready")
 
 
 # --- packages ---
@@ -623,7 +638,7 @@ def test_a_service_that_does_not_start(unit):
     unit.machine.broken.clear()
     unit.machine.ports.clear()
     out = unit.run(unit.on.update_status(), out)
-    assert out.unit_status == testing.BlockedStatus("Ports which should be open, but are not: 15868")
+    assert out.unit_status == testing.BlockedStatus("Ports which should be open, but are not: 15868, 15858")
 
 
 def test_a_sync_that_fails_fails_the_hook_and_starts_nothing(unit):

@@ -6,6 +6,7 @@ import json
 
 import pytest
 from ops import testing
+from tachi_charm.memory import Memory
 
 import given
 
@@ -68,6 +69,9 @@ def test_a_refresh_restarts_nothing_and_mends_the_mode(unit):
     unit.machine.packages |= dict.fromkeys(["pacemaker-remote", "pcs", "resource-agents", "corosync"], "1")
     unit.machine.units |= dict.fromkeys(SERVICES, "active")
     unit.machine.at_boot |= set(SERVICES)
+    reactive = Memory(unit.charm_root)
+    reactive.set("reactive.states.pacemaker-remote.installed", None)
+    reactive.flush()
     path = unit.machine.path(KEY)
     path.parent.mkdir(parents=True)
     path.write_bytes(BINARY)
@@ -80,7 +84,9 @@ def test_a_refresh_restarts_nothing_and_mends_the_mode(unit):
     assert out.unit_status == testing.ActiveStatus("Unit is ready")
 
 
-def test_what_the_package_of_corosync_drops_is_removed_once(unit):
+@pytest.mark.parametrize("there", [[], ["corosync"]])
+def test_what_the_package_of_corosync_drops_is_removed_once(unit, there):
+    unit.machine.packages |= dict.fromkeys(there, "1")
     unit.machine.write("/etc/corosync/corosync.conf", "node1")
     unit.machine.write("/etc/corosync/uidgid.d/x", "x")
     unit.run(unit.on.install(), testing.State())

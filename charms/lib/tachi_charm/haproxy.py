@@ -36,6 +36,8 @@ def rendered(
         "    log /dev/log local0",
         "    log /dev/log local1 notice",
         "    maxconn 20000",
+        # A container may be allowed fewer open files than that many connections want; it still serves.
+        "    no strict-limits",
         "    user haproxy",
         "    group haproxy",
         "    spread-checks 0",

@@ -6,6 +6,7 @@ import os
 import pathlib
 import pwd
 import socket
+import stat
 import subprocess
 import tempfile
 import time
@@ -44,9 +45,13 @@ class Machine:
 
     def own(self, fd: int, user: str, group: str) -> None:
         try:
-            os.fchown(fd, pwd.getpwnam(user).pw_uid, grp.getgrnam(group).gr_gid)
+            wanted = (pwd.getpwnam(user).pw_uid, grp.getgrnam(group).gr_gid)
         except KeyError as e:
             raise Failed(f"there is no user or group as in {user}:{group}: {e}") from e
+        found = os.fstat(fd)
+        # Services watch their files, and a change of the owner is one.
+        if (found.st_uid, found.st_gid) != wanted:
+            os.fchown(fd, *wanted)
 
     def write(self, name: str, content: str | bytes, mode: int = 0o640, user: str = "root", group: str = "root") -> bool:
         """Writes a file whole or not at all; tells whether it changed. Owner and mode are put right either way."""
@@ -56,7 +61,8 @@ class Machine:
             fd = os.open(path, os.O_RDONLY)
             try:
                 self.own(fd, user, group)
-                os.fchmod(fd, mode)
+                if stat.S_IMODE(os.fstat(fd).st_mode) != mode:
+                    os.fchmod(fd, mode)
             finally:
                 os.close(fd)
             return False

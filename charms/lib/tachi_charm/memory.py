@@ -57,6 +57,10 @@ class Memory:
     def get(self, key: str, default: Any = None) -> Any:
         return self.known.get(key, default)
 
+    def has(self, key: str) -> bool:
+        """A flag of the reactive charms is a key without a value."""
+        return key in self.known
+
     def set(self, key: str, value: Any) -> None:
         if key in self.known and self.known[key] == value:
             return

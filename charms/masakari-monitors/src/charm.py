@@ -9,7 +9,7 @@ import settings
 import yaml
 from tachi_charm import base, certificates, memory, relations
 from tachi_charm.packages import RESTORED
-from tachi_charm.problem import Problem
+from tachi_charm.problem import Failed, Problem
 
 log = logging.getLogger(__name__)
 HOST, INSTANCE, PROCESS = "masakari-host-monitor", "masakari-instance-monitor", "masakari-process-monitor"
@@ -160,9 +160,9 @@ class MasakariMonitorsCharm(base.Charm):
             for service in self.services():
                 self.machine.stop(service, mask=False)
             self.packages().restore((HOST, INSTANCE))
-        except Problem as problem:
+        except (Problem, Failed) as e:
             self._on_any(event)
-            event.fail(problem.message)
+            event.fail(f"nothing was changed: {e}")
             return
         self.memory.set(RESTORED, True)
         if not self.memory.paused:

@@ -12,7 +12,7 @@ import settings
 from tachi_charm import base, certificates, fencing, hacluster, haproxy, memory, relations
 from tachi_charm.addresses import ENDPOINTS, Addresses, bracketed
 from tachi_charm.packages import RESTORED
-from tachi_charm.problem import Problem
+from tachi_charm.problem import Failed, Problem
 
 log = logging.getLogger(__name__)
 TACHI, MASAKARI = "tachi", "masakari"
@@ -239,9 +239,11 @@ class MasakariCharm(base.Charm):
             if waits:
                 return ops.BlockedStatus(f"Masakari's packages are back; its engine waits for {', '.join(waits)}")
             return ops.BlockedStatus("Masakari's packages are back: refresh to the upstream charm")
-        port = settings.API_PORT if self.relation("ha") else settings.PORT
-        if not self.machine.listens(port, patience=10):
-            return ops.BlockedStatus(f"Ports which should be open, but are not: {port}")
+        # haproxy takes connections whether anything is behind it or not.
+        ports = [settings.API_PORT] if self.relation("ha") else [settings.PORT, settings.API_PORT]
+        closed = [str(port) for port in ports if not self.machine.listens(port, patience=10)]
+        if closed:
+            return ops.BlockedStatus(f"Ports which should be open, but are not: {', '.join(closed)}")
         if waits := self._waits_for():
             return ops.WaitingStatus(f"The engine waits until Tachi is on {', '.join(sorted(waits))}")
         if unfenced := self.memory.get(UNFENCED):
@@ -322,10 +324,11 @@ class MasakariCharm(base.Charm):
             for service in (ENGINE, API):
                 self.machine.stop(service)
             packages.restore(reactive.RESTORED_PACKAGES)
-        except Problem as problem:
+        except (Problem, Failed) as e:
+            # Nothing was installed: on with what there is.
             self.memory.set(RESTORED, False)
             self._on_any(event)
-            event.fail(problem.message)
+            event.fail(f"nothing was changed: {e}")
             return
         # Masakari's API runs inside Apache, and the upstream charm writes its vhost.
         for service in ("apache2", API):

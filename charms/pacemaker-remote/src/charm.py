@@ -20,6 +20,8 @@ KEY = "/etc/pacemaker/authkey"
 PORT = 3121
 # The package of corosync makes a cluster of one node out of these.
 STRAY = ("/etc/corosync/corosync.conf",)
+# The reactive charm's flag, which it finds again when it comes back.
+INSTALLED = "reactive.states.pacemaker-remote.installed"
 STRAY_FOLDER = "/etc/corosync/uidgid.d"
 
 
@@ -70,16 +72,16 @@ class PacemakerRemoteCharm(base.Charm):
 
     def _install(self) -> None:
         missing = [name for name in PACKAGES if not self.machine.installed(name)]
-        if not missing:
-            return
-        self.maintain("Installing packages")
-        fresh = "corosync" in missing
-        self.machine.apt("update")
-        self.machine.apt("install", *missing)
-        if fresh:
+        if missing:
+            self.maintain("Installing packages")
+            self.machine.apt("update")
+            self.machine.apt("install", *missing)
+        # Once, whoever has installed corosync: afterwards such a file is somebody's.
+        if not self.memory.has(INSTALLED):
             for file in (*STRAY, *(f"{STRAY_FOLDER}/{name}" for name in self.machine.names(STRAY_FOLDER))):
                 self.machine.remove(file)
             self.machine.stop("corosync", mask=False)
+            self.memory.set(INSTALLED, None)
 
     def _key(self) -> bytes | None:
         """The key of the cluster, as bytes. hacluster sends it raw, once, when this unit joins."""

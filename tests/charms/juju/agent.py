@@ -65,9 +65,7 @@ class Agent:
         if state is not None:
             kept.write_bytes(state)
         self.meta = self._yaml("metadata.yaml")
-        self.defaults = {
-            name: option["default"] for name, option in self._yaml("config.yaml")["options"].items() if "default" in option
-        }
+        self.defaults = {name: option["default"] for name, option in self._yaml("config.yaml")["options"].items() if "default" in option}
 
     def _yaml(self, name: str) -> dict:
         code = "import json,sys,yaml; print(json.dumps(yaml.safe_load(open(sys.argv[1]))))"
@@ -115,7 +113,6 @@ class Agent:
         self.model = json.loads(self.file.read_text())
         if done.returncode:
             raise HookFailed(
-                f"{more['JUJU_DISPATCH_PATH']} exited {done.returncode}:\n{done.stdout}{done.stderr}\n"
-                + "\n".join(self.model["log"][-20:])
+                f"{more['JUJU_DISPATCH_PATH']} exited {done.returncode}:\n{done.stdout}{done.stderr}\n" + "\n".join(self.model["log"][-20:])
             )
         return self.status

@@ -4,6 +4,7 @@
 The model is a JSON file ($TACHI_JUJU_MODEL); `agent.py` writes it before a hook and reads it after.
 """
 
+import ipaddress
 import json
 import os
 import pathlib
@@ -53,7 +54,10 @@ def network(model: dict, binding: str) -> dict:
     address = model["networks"].get(binding) or model["networks"][""]
     return {
         "bind-addresses": [
-            {"interface-name": "eth0", "addresses": [{"hostname": "", "value": address, "cidr": f"{address}/24"}]}
+            {
+                "interface-name": "eth0",
+                "addresses": [{"hostname": "", "value": address, "cidr": str(ipaddress.ip_network(f"{address}/24", strict=False))}],
+            }
         ],
         "egress-subnets": [f"{address}/32"],
         "ingress-addresses": [address],
