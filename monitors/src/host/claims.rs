@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use tachi_pacemaker::{Bridge, Claim, ClaimState, CrmMon, Time, delay, overtaking, same_event};
+use tachi_pacemaker::{Bridge, Claim, ClaimState, CrmMon, Kind, Time, delay, overtaking, same_event};
 use tokio::time::Instant;
 
 use super::tools::Cluster;
@@ -18,6 +18,9 @@ const ATTRIBUTE: &str = "tachi-bridge";
 pub(crate) const KEPT: Duration = Duration::from_secs(600);
 /// Attributes of a node that rejoins are gone: said anew this often.
 const AGAIN: Duration = Duration::from_secs(60);
+
+/// For so many turns after its own the word of one remote alone is waited upon.
+const PATIENCE: u32 = 2;
 
 /// Whose word it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -103,33 +106,45 @@ impl Claims {
         key: &str,
         now: Moment,
     ) -> Word {
+        // Nobody tells of himself: who is dead has not, and who is not is no judge of it.
         let others: Vec<_> = said
             .unwrap_or_default()
             .iter()
-            .filter(|(bridge, _)| bridge != me)
+            .filter(|(bridge, _)| bridge != me && bridge != node)
             .collect();
+        let trust = Trust { mon, me };
         let claims = others
             .iter()
             .filter_map(|(bridge, value)| Some((bridge.as_str(), claim_on(value, node, key)?)));
         let claims: Vec<_> = claims.collect();
-        if let Some((bridge, _)) = claims
-            .iter()
-            .find(|(_, claim)| claim.state == ClaimState::Accepted)
-        {
+        let in_state = |state| {
+            let claims = claims.iter().filter(move |(_, claim)| claim.state == state);
+            claims.map(|(bridge, claim)| (*bridge, claim))
+        };
+        if let Some((bridge, _)) = trust.believed(in_state(ClaimState::Accepted)) {
             self.waits.remove(node);
             self.withdraw(node);
-            return Word::Told((*bridge).to_owned());
+            return Word::Told(bridge.to_owned());
         }
-        let about = others
+        let since = others
             .iter()
-            .filter_map(|(bridge, value)| Some((bridge.clone(), claim_about(value, node)?)));
-        if let Some((bridge, claim)) = overtaking(key, now.wall, about) {
-            self.waits.remove(node);
-            self.withdraw(node);
-            return Word::Overtaken {
-                bridge,
-                key: claim.key,
-            };
+            .filter_map(|(bridge, value)| Some((bridge.as_str(), claim_about(value, node)?)));
+        let since: Vec<_> = since
+            .filter(|(_, claim)| overtaking(key, now.wall, [((), claim.clone())]).is_some())
+            .collect();
+        if trust
+            .believed(since.iter().map(|(bridge, claim)| (*bridge, claim)))
+            .is_some()
+        {
+            let weighty = since.iter().filter(|(bridge, _)| trust.weighs(bridge)).cloned();
+            if let Some((bridge, claim)) = overtaking(key, now.wall, weighty) {
+                self.waits.remove(node);
+                self.withdraw(node);
+                return Word::Overtaken {
+                    bridge: bridge.to_owned(),
+                    key: claim.key,
+                };
+            }
         }
         let now = now.steady;
         let turn = self.turn;
@@ -160,16 +175,18 @@ impl Claims {
         let Some(wait) = self.waits.get_mut(node) else {
             return Word::Mine;
         };
-        let taken = claims
-            .iter()
-            .find(|(_, claim)| claim.state == ClaimState::Spooled);
+        // The word of one remote alone is waited upon for a while, and no longer: it may be false.
+        let patient = !trust.is_member(me) && now < wait.due + turn * PATIENCE;
+        let taken = trust
+            .believed(in_state(ClaimState::Spooled))
+            .or_else(|| in_state(ClaimState::Spooled).next().filter(|_| patient));
         if let Some((bridge, claim)) = taken {
             let known = wait
                 .other
                 .as_ref()
                 .is_some_and(|(who, beat, _)| who == bridge && *beat == claim.beat);
             if !known {
-                wait.other = Some(((*bridge).to_owned(), claim.beat, now));
+                wait.other = Some((bridge.to_owned(), claim.beat, now));
             }
         }
         let (due, first) = (now >= wait.due, wait.first);
@@ -179,7 +196,8 @@ impl Claims {
                 .other
                 .as_ref()
                 .is_some_and(|(_, _, since)| now - *since < turn * 2);
-        if worked_on {
+        let perhaps_told = patient && (in_state(ClaimState::Accepted).next().is_some() || !since.is_empty());
+        if worked_on || perhaps_told {
             self.withdraw(node);
             return Word::Wait;
         }
@@ -196,9 +214,8 @@ impl Claims {
             .mine
             .get(node)
             .is_some_and(|mine| same_event(&mine.claim.key, key) && mine.claim.state == ClaimState::Intended);
-        let before = claims
-            .iter()
-            .any(|(bridge, claim)| claim.state == ClaimState::Intended && *bridge < me);
+        let before = in_state(ClaimState::Intended)
+            .any(|(bridge, _)| bridge < me && (patient || (trust.is_member(bridge) && trust.weighs(bridge))));
         if intended && !before {
             self.waits.remove(node);
             return Word::Mine;
@@ -307,6 +324,43 @@ impl Claims {
     }
 }
 
+/// Whose word about another bridge's report counts.
+///
+/// Whoever is root on a remote may write anything into its attribute. A bridge on a member believes members only. One on a
+/// remote, which may be alone with other remotes, believes two of them; the word of one alone only makes it wait. What is
+/// told twice because of that is known to the API.
+struct Trust<'m> {
+    mon: &'m CrmMon,
+    me: &'m str,
+}
+
+impl Trust<'_> {
+    fn kind(&self, bridge: &str) -> Option<Kind> {
+        let node = self.mon.nodes.iter().find(|node| node.name == bridge);
+        node.map(|node| node.kind)
+    }
+
+    fn is_member(&self, bridge: &str) -> bool {
+        self.kind(bridge) == Some(Kind::Member)
+    }
+
+    /// Whether this bridge's word counts at all.
+    fn weighs(&self, bridge: &str) -> bool {
+        self.is_member(bridge) || (self.kind(bridge) == Some(Kind::Remote) && !self.is_member(self.me))
+    }
+
+    /// One of `claims`, if those who make them are believed: a member, or two.
+    fn believed<'c>(
+        &self,
+        claims: impl Iterator<Item = (&'c str, &'c Claim)>,
+    ) -> Option<(&'c str, &'c Claim)> {
+        let claims: Vec<_> = claims.filter(|(bridge, _)| self.weighs(bridge)).collect();
+        let member = claims.iter().find(|(bridge, _)| self.is_member(bridge));
+        let two = claims.first().filter(|_| claims.len() >= 2);
+        member.or(two).copied()
+    }
+}
+
 /// Whether enough others are before the bridge on `me` in line, given what all bridges said.
 pub(crate) fn is_spare(me: &str, mon: &CrmMon, said: &[(String, String)]) -> bool {
     tachi_pacemaker::is_spare(me, &line(me, mon, said))
@@ -346,201 +400,4 @@ fn line(me: &str, mon: &CrmMon, said: &[(String, String)]) -> Vec<Bridge> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const TURN: Duration = Duration::from_secs(5);
-
-    fn mon() -> CrmMon {
-        CrmMon::parse(
-            r#"<crm_mon><summary><current_dc present="true" name="ctl1" with_quorum="true"/></summary><nodes>
-            <node name="ctl1" type="member" online="true"/><node name="ctl2" type="member" online="true"/>
-            <node name="cmp1" type="remote" online="true"/><node name="cmp2" type="remote" online="false"/></nodes></crm_mon>"#,
-        )
-        .unwrap()
-    }
-
-    fn at(steady: Instant) -> Moment {
-        let wall = chrono::DateTime::from_timestamp(1_795_277_700, 0).unwrap();
-        Moment { wall, steady }
-    }
-
-    fn said(values: &[(&str, &str)]) -> Vec<(String, String)> {
-        values
-            .iter()
-            .map(|(bridge, value)| ((*bridge).to_owned(), (*value).to_owned()))
-            .collect()
-    }
-
-    fn whose(claims: &mut Claims, me: &str, values: &[(&str, &str)], now: Instant) -> Word {
-        claims.whose(me, &mon(), Some(&said(values)), "cmp2", "fenced:7", at(now))
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn mw08_the_bridge_on_the_dc_tells_and_the_others_hear_of_it() {
-        let all = [("ctl1", "1"), ("ctl2", "1"), ("cmp1", "1")];
-        let start = Instant::now();
-        assert_eq!(whose(&mut Claims::new(TURN), "ctl1", &all, start), Word::Mine);
-        let mut other = Claims::new(TURN);
-        assert_eq!(whose(&mut other, "ctl2", &all, start), Word::Wait);
-        let told = [("ctl1", "1;cmp2=fenced:7/accepted/1"), ("ctl2", "1")];
-        assert_eq!(
-            whose(&mut other, "ctl2", &told, start + TURN / 2),
-            Word::Told("ctl1".to_owned())
-        );
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn mw08_nobody_waits_for_the_bridge_on_the_host_that_is_gone() {
-        // Just fenced, and still shown online.
-        let said = said(&[("cmp1", "1"), ("cmp2", "1")]);
-        let word = Claims::new(TURN).whose(
-            "cmp2",
-            &mon(),
-            Some(&said),
-            "cmp1",
-            "fenced:7",
-            at(Instant::now()),
-        );
-        assert_eq!(word, Word::Mine);
-    }
-
-    /// Pacemaker's fencers each set the time of a fencing themselves.
-    #[tokio::test(start_paused = true)]
-    async fn mw08_a_claim_dated_by_another_nodes_clock_is_a_claim_on_the_same_fencing() {
-        let start = Instant::now();
-        for key in ["fenced:1795158416", "started:fenced:1795158416"] {
-            let claim = format!("1;cmp2={}/accepted/1", key.replace("416", "417"));
-            let said = said(&[("ctl1", &claim), ("ctl2", "1")]);
-            let word = Claims::new(TURN).whose("ctl2", &mon(), Some(&said), "cmp2", key, at(start));
-            assert_eq!(word, Word::Told("ctl1".to_owned()), "{key}");
-        }
-    }
-
-    /// A bridge whose machine was stopped for minutes wakes up with what it knew before.
-    #[tokio::test(start_paused = true)]
-    async fn mw08_what_another_bridge_has_told_since_is_not_told_over() {
-        let start = Instant::now();
-        let said = said(&[
-            ("ctl1", "1;cmp2=started:fenced:1795277586/accepted/1"),
-            ("ctl2", "1"),
-        ]);
-        let mut claims = Claims::new(TURN);
-        let mut word = |key: &str, when| claims.whose("ctl2", &mon(), Some(&said), "cmp2", key, at(when));
-        let overtaken = Word::Overtaken {
-            bridge: "ctl1".to_owned(),
-            key: "started:fenced:1795277586".to_owned(),
-        };
-        for key in [
-            "started:fenced:1795277525",
-            "fenced:1795277525",
-            "lost:fenced:1795277525",
-        ] {
-            for turns in 0..6 {
-                assert_eq!(word(key, start + TURN * turns), overtaken, "{key}");
-            }
-        }
-        assert_eq!(word("fenced:1795277600", start), Word::Wait, "that is new");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn mw08_what_the_api_has_not_answered_overtakes_nothing() {
-        let said = said(&[
-            ("ctl2", "1;cmp2=started:fenced:1795277586/spooled/1"),
-            ("ctl1", "1"),
-        ]);
-        let mut claims = Claims::new(TURN);
-        let word = claims.whose(
-            "ctl1",
-            &mon(),
-            Some(&said),
-            "cmp2",
-            "started:fenced:1795277525",
-            at(Instant::now()),
-        );
-        assert_eq!(word, Word::Mine);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn mw08_who_stands_by_takes_over_when_nobody_tells() {
-        let all = [("ctl1", "1"), ("ctl2", "1"), ("cmp1", "1")];
-        let start = Instant::now();
-        let mut second = Claims::new(TURN);
-        let mut third = Claims::new(TURN);
-        for half_turns in 0..2 {
-            assert_eq!(
-                whose(&mut second, "ctl2", &all, start + TURN / 2 * half_turns),
-                Word::Wait
-            );
-            assert_eq!(
-                whose(&mut third, "cmp1", &all, start + TURN / 2 * half_turns),
-                Word::Wait
-            );
-        }
-        assert_eq!(
-            whose(&mut second, "ctl2", &all, start + TURN),
-            Word::Wait,
-            "it says that it will"
-        );
-        assert_eq!(second.value(true), "1;cmp2=fenced:7/intended/0");
-        assert_eq!(whose(&mut second, "ctl2", &all, start + TURN), Word::Mine);
-        assert_eq!(whose(&mut third, "cmp1", &all, start + TURN), Word::Wait);
-        assert_eq!(whose(&mut third, "cmp1", &all, start + TURN * 2), Word::Wait);
-        assert_eq!(whose(&mut third, "cmp1", &all, start + TURN * 2), Word::Mine);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn mw08_a_bridge_that_waits_for_the_api_is_left_alone_while_it_lives() {
-        let start = Instant::now();
-        let mut other = Claims::new(TURN);
-        let mut now = start;
-        for beat in 0..20 {
-            let claim = format!("1;cmp2=fenced:7/spooled/{beat}");
-            assert_eq!(
-                whose(&mut other, "ctl2", &[("ctl1", &claim), ("ctl2", "1")], now),
-                Word::Wait,
-                "{beat}"
-            );
-            now += TURN / 2;
-        }
-        // It died: its beat stands still.
-        let claim = [("ctl1", "1;cmp2=fenced:7/spooled/19"), ("ctl2", "1")];
-        assert_eq!(whose(&mut other, "ctl2", &claim, now), Word::Wait);
-        let later = now + TURN * 2;
-        assert_eq!(whose(&mut other, "ctl2", &claim, later), Word::Wait, "it says so");
-        assert_eq!(whose(&mut other, "ctl2", &claim, later), Word::Mine);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn claims_on_something_else_are_no_claims() {
-        let start = Instant::now();
-        for (name, value) in [
-            ("another node", "1;cmp1=fenced:7/accepted/1"),
-            ("an earlier report", "1;cmp2=fenced:1/accepted/1"),
-            ("its own old value", "1;cmp2=fenced:7/nonsense/1"),
-            ("not there any more", "0"),
-        ] {
-            let said = [("ctl9", value), ("cmp1", "1")];
-            let word = whose(&mut Claims::new(TURN), "cmp1", &said, start);
-            assert_eq!(word, Word::Mine, "{name}");
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn without_an_answer_of_the_cluster_the_dc_goes_first() {
-        let now = Instant::now();
-        let mut claims = Claims::new(TURN);
-        assert_eq!(
-            claims.whose("ctl1", &mon(), None, "cmp2", "k", at(now)),
-            Word::Mine
-        );
-        let mut claims = Claims::new(TURN);
-        assert_eq!(
-            claims.whose("ctl2", &mon(), None, "cmp2", "k", at(now)),
-            Word::Wait
-        );
-        let later = now + TURN;
-        let mut word = || claims.whose("ctl2", &mon(), None, "cmp2", "k", at(later));
-        assert_eq!([word(), word()], [Word::Wait, Word::Mine], "it says so first");
-    }
-}
+mod tests;

@@ -1,0 +1,272 @@
+use super::*;
+
+const TURN: Duration = Duration::from_secs(5);
+
+fn mon() -> CrmMon {
+    CrmMon::parse(
+        r#"<crm_mon><summary><current_dc present="true" name="ctl1" with_quorum="true"/></summary><nodes>
+        <node name="ctl1" type="member" online="true"/><node name="ctl2" type="member" online="true"/>
+        <node name="cmp1" type="remote" online="true"/><node name="cmp2" type="remote" online="false"/>
+        <node name="cmp3" type="remote" online="true"/><node name="cmp4" type="remote" online="true"/></nodes></crm_mon>"#,
+    )
+    .unwrap()
+}
+
+fn at(steady: Instant) -> Moment {
+    let wall = chrono::DateTime::from_timestamp(1_795_277_700, 0).unwrap();
+    Moment { wall, steady }
+}
+
+fn said(values: &[(&str, &str)]) -> Vec<(String, String)> {
+    values
+        .iter()
+        .map(|(bridge, value)| ((*bridge).to_owned(), (*value).to_owned()))
+        .collect()
+}
+
+fn whose(claims: &mut Claims, me: &str, values: &[(&str, &str)], now: Instant) -> Word {
+    claims.whose(me, &mon(), Some(&said(values)), "cmp2", "fenced:7", at(now))
+}
+
+#[tokio::test(start_paused = true)]
+async fn mw08_the_bridge_on_the_dc_tells_and_the_others_hear_of_it() {
+    let all = [("ctl1", "1"), ("ctl2", "1"), ("cmp1", "1")];
+    let start = Instant::now();
+    assert_eq!(whose(&mut Claims::new(TURN), "ctl1", &all, start), Word::Mine);
+    let mut other = Claims::new(TURN);
+    assert_eq!(whose(&mut other, "ctl2", &all, start), Word::Wait);
+    let told = [("ctl1", "1;cmp2=fenced:7/accepted/1"), ("ctl2", "1")];
+    assert_eq!(
+        whose(&mut other, "ctl2", &told, start + TURN / 2),
+        Word::Told("ctl1".to_owned())
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn mw08_nobody_waits_for_the_bridge_on_the_host_that_is_gone() {
+    // Just fenced, and still shown online.
+    let said = said(&[("cmp1", "1"), ("cmp2", "1")]);
+    let word = Claims::new(TURN).whose(
+        "cmp2",
+        &mon(),
+        Some(&said),
+        "cmp1",
+        "fenced:7",
+        at(Instant::now()),
+    );
+    assert_eq!(word, Word::Mine);
+}
+
+/// Pacemaker's fencers each set the time of a fencing themselves.
+#[tokio::test(start_paused = true)]
+async fn mw08_a_claim_dated_by_another_nodes_clock_is_a_claim_on_the_same_fencing() {
+    let start = Instant::now();
+    for key in ["fenced:1795158416", "started:fenced:1795158416"] {
+        let claim = format!("1;cmp2={}/accepted/1", key.replace("416", "417"));
+        let said = said(&[("ctl1", &claim), ("ctl2", "1")]);
+        let word = Claims::new(TURN).whose("ctl2", &mon(), Some(&said), "cmp2", key, at(start));
+        assert_eq!(word, Word::Told("ctl1".to_owned()), "{key}");
+    }
+}
+
+/// A bridge whose machine was stopped for minutes wakes up with what it knew before.
+#[tokio::test(start_paused = true)]
+async fn mw08_what_another_bridge_has_told_since_is_not_told_over() {
+    let start = Instant::now();
+    let said = said(&[
+        ("ctl1", "1;cmp2=started:fenced:1795277586/accepted/1"),
+        ("ctl2", "1"),
+    ]);
+    let mut claims = Claims::new(TURN);
+    let mut word = |key: &str, when| claims.whose("ctl2", &mon(), Some(&said), "cmp2", key, at(when));
+    let overtaken = Word::Overtaken {
+        bridge: "ctl1".to_owned(),
+        key: "started:fenced:1795277586".to_owned(),
+    };
+    for key in [
+        "started:fenced:1795277525",
+        "fenced:1795277525",
+        "lost:fenced:1795277525",
+    ] {
+        for turns in 0..6 {
+            assert_eq!(word(key, start + TURN * turns), overtaken, "{key}");
+        }
+    }
+    assert_eq!(word("fenced:1795277600", start), Word::Wait, "that is new");
+}
+
+#[tokio::test(start_paused = true)]
+async fn mw08_what_the_api_has_not_answered_overtakes_nothing() {
+    let said = said(&[
+        ("ctl2", "1;cmp2=started:fenced:1795277586/spooled/1"),
+        ("ctl1", "1"),
+    ]);
+    let mut claims = Claims::new(TURN);
+    let word = claims.whose(
+        "ctl1",
+        &mon(),
+        Some(&said),
+        "cmp2",
+        "started:fenced:1795277525",
+        at(Instant::now()),
+    );
+    assert_eq!(word, Word::Mine);
+}
+
+#[tokio::test(start_paused = true)]
+async fn mw08_who_stands_by_takes_over_when_nobody_tells() {
+    let all = [("ctl1", "1"), ("ctl2", "1"), ("cmp1", "1")];
+    let start = Instant::now();
+    let mut second = Claims::new(TURN);
+    let mut third = Claims::new(TURN);
+    for half_turns in 0..2 {
+        assert_eq!(
+            whose(&mut second, "ctl2", &all, start + TURN / 2 * half_turns),
+            Word::Wait
+        );
+        assert_eq!(
+            whose(&mut third, "cmp1", &all, start + TURN / 2 * half_turns),
+            Word::Wait
+        );
+    }
+    assert_eq!(
+        whose(&mut second, "ctl2", &all, start + TURN),
+        Word::Wait,
+        "it says that it will"
+    );
+    assert_eq!(second.value(true), "1;cmp2=fenced:7/intended/0");
+    assert_eq!(whose(&mut second, "ctl2", &all, start + TURN), Word::Mine);
+    assert_eq!(whose(&mut third, "cmp1", &all, start + TURN), Word::Wait);
+    assert_eq!(whose(&mut third, "cmp1", &all, start + TURN * 2), Word::Wait);
+    assert_eq!(whose(&mut third, "cmp1", &all, start + TURN * 2), Word::Mine);
+}
+
+#[tokio::test(start_paused = true)]
+async fn mw08_a_bridge_that_waits_for_the_api_is_left_alone_while_it_lives() {
+    let start = Instant::now();
+    let mut other = Claims::new(TURN);
+    let mut now = start;
+    for beat in 0..20 {
+        let claim = format!("1;cmp2=fenced:7/spooled/{beat}");
+        assert_eq!(
+            whose(&mut other, "ctl2", &[("ctl1", &claim), ("ctl2", "1")], now),
+            Word::Wait,
+            "{beat}"
+        );
+        now += TURN / 2;
+    }
+    // It died: its beat stands still.
+    let claim = [("ctl1", "1;cmp2=fenced:7/spooled/19"), ("ctl2", "1")];
+    assert_eq!(whose(&mut other, "ctl2", &claim, now), Word::Wait);
+    let later = now + TURN * 2;
+    assert_eq!(whose(&mut other, "ctl2", &claim, later), Word::Wait, "it says so");
+    assert_eq!(whose(&mut other, "ctl2", &claim, later), Word::Mine);
+}
+
+#[tokio::test(start_paused = true)]
+async fn claims_on_something_else_are_no_claims() {
+    let start = Instant::now();
+    for (name, value) in [
+        ("another node", "1;cmp1=fenced:7/accepted/1"),
+        ("an earlier report", "1;cmp2=fenced:1/accepted/1"),
+        ("its own old value", "1;cmp2=fenced:7/nonsense/1"),
+        ("not there any more", "0"),
+    ] {
+        let said = [("ctl9", value), ("cmp1", "1")];
+        let word = whose(&mut Claims::new(TURN), "cmp1", &said, start);
+        assert_eq!(word, Word::Mine, "{name}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_an_answer_of_the_cluster_the_dc_goes_first() {
+    let now = Instant::now();
+    let mut claims = Claims::new(TURN);
+    assert_eq!(
+        claims.whose("ctl1", &mon(), None, "cmp2", "k", at(now)),
+        Word::Mine
+    );
+    let mut claims = Claims::new(TURN);
+    assert_eq!(
+        claims.whose("ctl2", &mon(), None, "cmp2", "k", at(now)),
+        Word::Wait
+    );
+    let later = now + TURN;
+    let mut word = || claims.whose("ctl2", &mon(), None, "cmp2", "k", at(later));
+    assert_eq!([word(), word()], [Word::Wait, Word::Mine], "it says so first");
+}
+
+/// Root on a hypervisor may write whatever he likes into his own bridge's attribute, before the host dies or after.
+#[tokio::test(start_paused = true)]
+async fn t8_a_remote_that_claims_to_have_told_silences_nobody() {
+    for (name, lie) in [
+        ("accepted", "1;cmp2=fenced:7/accepted/0"),
+        ("what came after", "1;cmp2=started:fenced:8/accepted/0"),
+        ("a later fencing", "1;cmp2=fenced:1795277600/accepted/0"),
+        ("spooled", "1;cmp2=fenced:7/spooled/0"),
+        ("intended", "1;cmp2=fenced:7/intended/0"),
+    ] {
+        let start = Instant::now();
+        let said = [("cmp1", lie), ("ctl1", "1"), ("ctl2", "1"), ("cmp3", "1")];
+        let word = whose(&mut Claims::new(TURN), "ctl1", &said, start);
+        assert_eq!(word, Word::Mine, "{name}: the bridge on the DC");
+        // Those on members that are not the first tell in their turn.
+        assert!(tells_within(&said, "ctl2", 2), "{name}: a member");
+        // Of remotes alone the next in line waits a while longer, and tells.
+        let remotes = [("cmp1", lie), ("cmp3", "1")];
+        assert!(tells_within(&remotes, "cmp3", 5), "{name}: a remote");
+    }
+}
+
+/// A beat that goes on for ever keeps nobody waiting for ever.
+#[tokio::test(start_paused = true)]
+async fn t8_a_remote_that_claims_to_work_on_it_for_ever_is_overtaken() {
+    let start = Instant::now();
+    let mut other = Claims::new(TURN);
+    let told = (0..20).find(|beat: &u32| {
+        let claim = format!("1;cmp2=fenced:7/spooled/{beat}");
+        let said = [("cmp1", claim.as_str()), ("cmp3", "1")];
+        whose(&mut other, "cmp3", &said, start + TURN / 2 * *beat) == Word::Mine
+    });
+    assert!(told.is_some(), "it tells in the end");
+}
+
+/// A false attribute of the host that died, whoever wrote it.
+#[tokio::test(start_paused = true)]
+async fn t8_nobody_is_believed_about_himself() {
+    for who in ["ctl1", "cmp3"] {
+        let lie = "1;cmp2=fenced:7/accepted/0";
+        let said = [("cmp2", lie), ("ctl1", "1"), ("cmp3", "1")];
+        assert!(tells_within(&said, who, 4), "{who}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn t8_of_remotes_alone_two_are_believed() {
+    let start = Instant::now();
+    let said = [
+        ("cmp1", "1;cmp2=fenced:7/accepted/3"),
+        ("cmp4", "1;cmp2=fenced:7/accepted/0"),
+        ("cmp3", "1"),
+    ];
+    assert_eq!(
+        whose(&mut Claims::new(TURN), "cmp3", &said, start),
+        Word::Told("cmp1".to_owned())
+    );
+    let strangers = said.map(|(bridge, value)| (bridge.replace("cmp", "x"), value));
+    let strangers: Vec<_> = strangers
+        .iter()
+        .map(|(bridge, value)| (bridge.as_str(), *value))
+        .collect();
+    assert!(
+        tells_within(&strangers, "cmp3", 5),
+        "names that the cluster does not know"
+    );
+}
+
+/// Whether the bridge on `me` tells within so many turns while all others go on saying the same.
+fn tells_within(said: &[(&str, &str)], me: &str, turns: u32) -> bool {
+    let start = Instant::now();
+    let mut claims = Claims::new(TURN);
+    (0..=turns * 4).any(|quarter| whose(&mut claims, me, said, start + TURN / 4 * quarter) == Word::Mine)
+}
