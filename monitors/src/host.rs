@@ -87,6 +87,7 @@ fn setup(settings: &Settings) -> Setup {
         ..Rules::default()
     };
     rules.null_agents.extend(bridge.null_agents.iter().cloned());
+    rules.power_agents.extend(bridge.power_agents.iter().cloned());
     // Upstream's samples: so many looks must agree before something without proof is told.
     let samples = bridge.poll * u32::try_from(host.samples.saturating_sub(1)).unwrap_or(u32::MAX);
     Setup {

@@ -1,49 +1,64 @@
 //! Which fencing devices can have turned a node off, and whether they really can.
 
+use crate::agents::{Effect, effect};
 use crate::cib::Device;
 use crate::{Cib, Rules};
 
 /// Parameters that list the nodes a device is for, besides Pacemaker's own.
 const LISTS: [&str; 4] = ["pcmk_host_list", "hostlist", "hostnames", "hostname"];
 
-/// Why a success for this node proves nothing: a device that turns nothing off may have reported it.
-pub(crate) fn null_device(cib: &Cib, node: &str, rules: &Rules) -> Option<String> {
-    let is_null = |device: &Device| rules.null_agents.contains(&device.agent);
+/// Why a success for this node proves nothing: a device that does not switch its power may have reported it.
+pub(crate) fn unproven(cib: &Cib, node: &str, rules: &Rules) -> Option<String> {
+    let why_not = |device: &Device| {
+        let effect = if rules.null_agents.contains(&device.agent) {
+            Effect::Nothing
+        } else if rules.power_agents.contains(&device.agent) {
+            Effect::Power
+        } else {
+            effect(&device.agent)
+        };
+        Some(match effect {
+            Effect::Power => return None,
+            Effect::Unknown if rules.believe_agents => return None,
+            Effect::Fabric => "which cuts a host off from its storage or network: its guests may run on",
+            Effect::Nothing => "which turns nothing off",
+            Effect::Unknown => {
+                "of which it is not known that it switches a host's power: if it does, add it to [host] power_fence_agents"
+            }
+        })
+    };
+    let named = |device: &Device, why: &str| format!("{} ({}), {why}", device.id, device.agent);
     let levels: Vec<_> = cib
         .levels
         .iter()
         .filter(|level| level.target.as_deref().is_none_or(|target| target == node))
         .collect();
-    let named = levels.iter().any(|level| level.target.is_some());
     for level in &levels {
-        // All devices of a level must succeed: one real device among them is enough.
+        // All devices of a level must succeed: one that switches the power among them is enough.
         let devices: Vec<_> = cib
             .devices
             .iter()
             .filter(|device| level.devices.contains(&device.id))
             .collect();
-        if !devices.is_empty() && devices.iter().all(|device| is_null(device)) {
-            let all: Vec<_> = devices
-                .iter()
-                .map(|device| format!("{} ({})", device.id, device.agent))
-                .collect();
+        let all: Option<Vec<String>> = devices
+            .iter()
+            .map(|device| Some(named(device, why_not(device)?)))
+            .collect();
+        if let Some(all) = all.filter(|all| !all.is_empty()) {
             return Some(format!(
-                "a fencing level of it consists of {} only",
-                all.join(", ")
+                "a fencing level of it consists only of {}",
+                all.join("; ")
             ));
         }
     }
-    if named {
+    if levels.iter().any(|level| level.target.is_some()) {
         return None;
     }
-    let device = cib
-        .devices
+    cib.devices
         .iter()
-        .find(|device| is_null(device) && covers(device, node))?;
-    Some(format!(
-        "it may have been reported by {} ({})",
-        device.id, device.agent
-    ))
+        .filter(|device| covers(device, node))
+        .find_map(|device| Some(named(device, why_not(device)?)))
+        .map(|device| format!("it may have been reported by {device}"))
 }
 
 /// The device that fenced this node, if there is only one that can.
@@ -129,8 +144,11 @@ mod tests {
     }
 
     #[test]
-    fn a_device_that_turns_nothing_off_proves_nothing() {
-        let rules = Rules::default();
+    fn f3_a_device_that_does_not_switch_power_proves_nothing() {
+        let rules = Rules {
+            power_agents: vec!["fence_theirs".to_owned()],
+            ..Rules::default()
+        };
         let real = device("st-maas", "external/maas", &[("hostnames", "cmp1 cmp2")]);
         let null_for = |nodes: &str| device("st-null", "null", &[("hostlist", nodes)]);
         let level = |target: Option<&str>, devices: &[&str]| Level {
@@ -184,13 +202,62 @@ mod tests {
                 false,
             ),
             ("no device known", vec![], vec![], true),
+            (
+                "storage alone",
+                vec![device("st-scsi", "fence_scsi", &[])],
+                vec![],
+                false,
+            ),
+            (
+                "storage beside power, and either may have been it",
+                vec![real.clone(), device("st-scsi", "fence_scsi", &[])],
+                vec![],
+                false,
+            ),
+            (
+                "power and storage together",
+                vec![real.clone(), device("st-scsi", "fence_scsi", &[])],
+                vec![level(Some("cmp1"), &["st-maas", "st-scsi"])],
+                true,
+            ),
+            (
+                "Nova told, or power",
+                vec![real.clone(), device("st-nova", "fence_compute", &[])],
+                vec![
+                    level(Some("cmp1"), &["st-maas", "st-nova"]),
+                    level(Some("cmp1"), &["st-nova"]),
+                ],
+                false,
+            ),
+            (
+                "storage of another node",
+                vec![
+                    real.clone(),
+                    device("st-scsi", "fence_scsi", &[("pcmk_host_list", "ctl1")]),
+                ],
+                vec![],
+                true,
+            ),
+            (
+                "an agent that nobody knows",
+                vec![device("st-ours", "fence_ours", &[])],
+                vec![],
+                false,
+            ),
+            (
+                "one that the operator knows",
+                vec![device("st-theirs", "fence_theirs", &[])],
+                vec![],
+                true,
+            ),
         ] {
             let cib = Cib {
                 devices,
                 levels,
                 ..Cib::default()
             };
-            assert_eq!(null_device(&cib, "cmp1", &rules).is_none(), proves, "{name}");
+            let doubt = unproven(&cib, "cmp1", &rules);
+            assert_eq!(doubt.is_none(), proves, "{name}: {doubt:?}");
         }
     }
 }

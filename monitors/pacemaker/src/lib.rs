@@ -26,6 +26,7 @@
 //! # Ok::<(), tachi_pacemaker::Error>(())
 //! ```
 
+mod agents;
 mod cib;
 mod crm_mon;
 mod device;
@@ -40,6 +41,7 @@ mod time;
 mod verdict;
 mod xml;
 
+pub use agents::{is_known_agent, switches_power};
 pub use cib::{Cib, Device, Level, NodeState};
 pub use crm_mon::{CrmMon, FenceEvent, FenceStatus, Kind, Node, Resource};
 pub use error::Error;

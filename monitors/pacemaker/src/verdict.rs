@@ -99,28 +99,25 @@ pub struct Rules {
     pub settle: TimeDelta,
     /// A fencing of a member that was first heard of so much later proves nothing any more.
     pub late: TimeDelta,
-    /// Agents whose success turns nothing off.
+    /// Agents, beside those that are known, whose success turns nothing off.
     pub null_agents: Vec<String>,
+    /// Agents, beside those that are known, that switch a machine's power.
+    pub power_agents: Vec<String>,
+    /// Agents of which nobody has said what they do are believed to switch it: for whoever explains a saved file.
+    pub believe_agents: bool,
     /// Without a CIB there is no verdict. A bridge needs this; someone who explains a saved file may do without.
     pub need_cib: bool,
 }
 
 impl Default for Rules {
     fn default() -> Self {
-        let null = [
-            "null",
-            "external/null",
-            "fence_dummy",
-            "meatware",
-            "fence_ack_manual",
-            "ssh",
-            "external/ssh",
-        ];
         Self {
             skew: TimeDelta::seconds(5),
             settle: TimeDelta::seconds(5),
             late: TimeDelta::seconds(60),
-            null_agents: null.map(str::to_owned).to_vec(),
+            null_agents: Vec::new(),
+            power_agents: Vec::new(),
+            believe_agents: false,
             need_cib: false,
         }
     }

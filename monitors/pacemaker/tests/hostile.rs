@@ -65,6 +65,7 @@ fn judge(mon: &str, cib: &str) -> Option<Verdict> {
     let history = History::default().with_last_up("cmp2", parse_time("2026-11-20T07:06:43Z").unwrap());
     let rules = Rules {
         need_cib: true,
+        power_agents: ["fence_fixture", "fence_nsnode"].map(str::to_owned).to_vec(),
         ..Rules::default()
     };
     verdict(&history, &snapshot, &rules)

@@ -94,6 +94,7 @@ fn history(file: &str, rows: &[Row]) -> History {
 fn judged(file: &str, rows: &[Row], with_cib: bool) -> BTreeMap<String, (String, String)> {
     let rules = Rules {
         need_cib: with_cib,
+        power_agents: ["fence_fixture", "fence_nsnode"].map(str::to_owned).to_vec(),
         ..Rules::default()
     };
     verdict(&history(file, rows), &snapshot(file, rows, with_cib), &rules)

@@ -52,6 +52,7 @@ pub(crate) fn run(args: &ExplainArgs) -> Result<u8, Failure> {
         });
     let rules = Rules {
         need_cib: cib.is_some(),
+        believe_agents: true,
         ..Rules::default()
     };
     let parsed = CrmMon::parse(&mon).and_then(|mon| Ok((mon, cib.as_deref().map(Cib::parse).transpose()?)));

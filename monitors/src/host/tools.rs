@@ -59,6 +59,8 @@ pub(crate) trait Cluster: Send + Sync {
     async fn attributes(&self, name: &str) -> Result<Vec<(String, String)>, ToolError>;
     /// Sets this node's private attribute. It is kept in memory and never reaches the CIB.
     async fn set_attribute(&self, name: &str, value: &str) -> Result<(), ToolError>;
+    /// What a fence agent says about itself, as XML. It has to be installed on this machine.
+    async fn metadata(&self, agent: &str) -> Result<String, ToolError>;
 }
 
 /// The programs in `PATH`.
@@ -99,6 +101,11 @@ impl Cluster for Programs {
         run("attrd_updater", &["-n", name, "-U", value, "-p"], &[], self.short)
             .await
             .map(|_| ())
+    }
+
+    async fn metadata(&self, agent: &str) -> Result<String, ToolError> {
+        let agent = format!("--agent={agent}");
+        run("stonith_admin", &["--metadata", &agent], &[], self.limit).await
     }
 }
 

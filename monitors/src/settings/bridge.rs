@@ -35,6 +35,8 @@ pub struct BridgeSettings {
     pub skew: Duration,
     /// Fence agents, beside those that are known, whose success turns nothing off.
     pub null_agents: Vec<String>,
+    /// Fence agents, beside those that are known, that switch a machine's power.
+    pub power_agents: Vec<String>,
     /// Names of the cluster and the hosts they are.
     pub node_map: Vec<(String, String)>,
     /// The cluster's name, if it does not say it itself.
@@ -73,6 +75,7 @@ pub(super) fn bridge(r: &mut Reader<'_>) -> BridgeSettings {
         socket: PathBuf::from(socket.get()),
         storm_percent: r.int(G, "storm_percent").default(50_u8).range(1..=100).get(),
         storm_floor: r.int(G, "storm_floor").default(2_usize).range(1..=100_000).get(),
+        power_agents: r.list(G, "power_fence_agents").default(Vec::new()).get(),
         null_agents: r.list(G, "null_fence_agents").default(Vec::new()).get(),
         node_map: r.parsed(G, "node_map", pairs, show).default(Vec::new()).get(),
         cluster: r.string(G, "cluster_name").optional(),

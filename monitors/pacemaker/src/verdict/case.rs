@@ -1,7 +1,7 @@
 //! One node's case: the questions in their order.
 
 use crate::crm_mon::{FenceEvent, FenceStatus, Kind, Node};
-use crate::device::{null_device, only_device};
+use crate::device::{only_device, unproven};
 use crate::history::NodeHistory;
 use crate::time::{second, show};
 use crate::{Rules, Snapshot, Time};
@@ -140,8 +140,8 @@ impl Case<'_> {
             return lost("fencing is disabled in this cluster".to_owned());
         }
         if let Some(cib) = &self.snapshot.cib {
-            if let Some(null) = null_device(cib, &self.node.name, self.rules) {
-                return lost(null);
+            if let Some(doubt) = unproven(cib, &self.node.name, self.rules) {
+                return lost(doubt);
             }
             if let Some(doubt) = self.second_witness(completed) {
                 // It was fenced once, returned unseen, and then was taken out.

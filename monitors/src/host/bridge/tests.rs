@@ -25,6 +25,11 @@ struct State {
     cibs: usize,
     /// How often what bridges say was asked for.
     asked: usize,
+    /// The only fence agent, and its metadata where it is installed.
+    agent: Option<&'static str>,
+    metadata: Option<&'static str>,
+    /// How often they were asked for.
+    looked_up: usize,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -106,7 +111,8 @@ impl State {
             ));
         }
         let notes = notes.concat();
-        let device = r#"<primitive id="st" class="stonith" type="fence_ipmilan"/>"#;
+        let agent = self.agent.unwrap_or("fence_ipmilan");
+        let device = format!(r#"<primitive id="st" class="stonith" type="{agent}"/>"#);
         format!(
             r#"<cib have-quorum="1"><configuration><resources>{device}</resources></configuration><status>{notes}</status></cib>"#
         )
@@ -156,6 +162,18 @@ impl Cluster for View {
         self.0
             .with(|state| state.attributes.insert(key, value.to_owned()));
         Ok(())
+    }
+
+    async fn metadata(&self, agent: &str) -> Result<String, ToolError> {
+        self.0.with(|state| {
+            state.looked_up += 1;
+            let metadata = state.metadata.filter(|_| state.agent == Some(agent));
+            metadata.map(str::to_owned).ok_or_else(|| ToolError::Failed {
+                program: "stonith_admin".to_owned(),
+                status: "exit status: 101".to_owned(),
+                complaint: "no such agent".to_owned(),
+            })
+        })
     }
 }
 
@@ -602,4 +620,37 @@ fn what_must_be_on_the_disk_at_once() {
     assert_eq!(lasting(&memory), lasting(&later), "only later");
     later.history.nodes.get_mut("cmp1").unwrap().verdict = Some(Verdict::Lost);
     assert_ne!(lasting(&memory), lasting(&later), "another verdict");
+}
+
+/// The guests of a host that was cut off from its storage run on.
+#[tokio::test(start_paused = true)]
+async fn f3_a_host_whose_agent_does_not_switch_power_is_told_as_unknown() {
+    const POWER: &str = r#"<resource-agent name="fence_ours"><actions><action name="off"/><action name="reboot"/></actions></resource-agent>"#;
+    const FABRIC: &str = r#"<resource-agent name="fence_ours"><actions><action name="on" automatic="1"/><action name="off"/></actions></resource-agent>"#;
+    for (name, agent, metadata, status) in [
+        ("storage", "fence_scsi", None, "UNKNOWN"),
+        ("Nova told", "fence_compute", Some(POWER), "UNKNOWN"),
+        ("not installed here", "fence_ours", None, "UNKNOWN"),
+        ("cuts off, as it says", "fence_ours", Some(FABRIC), "UNKNOWN"),
+        ("switches power, as it says", "fence_ours", Some(POWER), "NORMAL"),
+    ] {
+        let world = World::new();
+        world.cluster.with(|state| {
+            state.agent = Some(agent);
+            state.metadata = metadata;
+        });
+        let mut bridge = world.bridge("ctl1");
+        world.looks(&mut bridge, 3).await;
+        world.cluster.set("cmp2", Node::Fenced(World::second()));
+        world.looks(&mut bridge, 90).await;
+        let told: Vec<_> = world
+            .post
+            .told()
+            .into_iter()
+            .map(|(_, _, status)| status)
+            .collect();
+        assert_eq!(told, [status], "{name}");
+        let looked_up = world.cluster.with(|state| state.looked_up);
+        assert!(looked_up <= 3, "{name}: asked {looked_up} times");
+    }
 }
