@@ -59,7 +59,8 @@ const DATED_APART: u64 = 5;
 fn dated(key: &str) -> Option<(&str, i64)> {
     let (what, at) = key.rsplit_once(':')?;
     let fencing = what.rsplit(':').next() == Some("fenced");
-    Some((what, at.parse().ok()?)).filter(|_| fencing)
+    let at = at.parse().ok()?;
+    fencing.then_some((what, at))
 }
 
 /// Whether two bridges' keys mean the same event. Each node's fencer dates a fencing by its own clock, when it hears of its

@@ -294,7 +294,7 @@ impl Bridge {
                     self.setup.rules.power_agents.push(agent.clone());
                 }
                 Ok(false) => {
-                    tracing::warn!(%agent, "its metadata say that this fence agent cuts hosts off and does not switch their power: it proves nothing")
+                    tracing::warn!(%agent, "its metadata say that this fence agent cuts hosts off and does not switch their power: it proves nothing");
                 }
                 Err(why) => tracing::warn!(
                     %agent, %why,

@@ -121,30 +121,16 @@ impl Claims {
             let claims = claims.iter().filter(move |(_, claim)| claim.state == state);
             claims.map(|(bridge, claim)| (*bridge, claim))
         };
-        if let Some((bridge, _)) = trust.believed(in_state(ClaimState::Accepted)) {
-            self.waits.remove(node);
-            self.withdraw(node);
-            return Word::Told(bridge.to_owned());
-        }
         let since = others
             .iter()
             .filter_map(|(bridge, value)| Some((bridge.as_str(), claim_about(value, node)?)));
         let since: Vec<_> = since
             .filter(|(_, claim)| overtaking(key, now.wall, [((), claim.clone())]).is_some())
             .collect();
-        if trust
-            .believed(since.iter().map(|(bridge, claim)| (*bridge, claim)))
-            .is_some()
-        {
-            let weighty = since.iter().filter(|(bridge, _)| trust.weighs(bridge)).cloned();
-            if let Some((bridge, claim)) = overtaking(key, now.wall, weighty) {
-                self.waits.remove(node);
-                self.withdraw(node);
-                return Word::Overtaken {
-                    bridge: bridge.to_owned(),
-                    key: claim.key,
-                };
-            }
+        if let Some(word) = trust.settled(&claims, &since, key, now.wall) {
+            self.waits.remove(node);
+            self.withdraw(node);
+            return word;
         }
         let now = now.steady;
         let turn = self.turn;
@@ -347,6 +333,30 @@ impl Trust<'_> {
     /// Whether this bridge's word counts at all.
     fn weighs(&self, bridge: &str) -> bool {
         self.is_member(bridge) || (self.kind(bridge) == Some(Kind::Remote) && !self.is_member(self.me))
+    }
+
+    /// What others have told for good, if they are believed: the report itself, or what has come `since`.
+    fn settled(
+        &self,
+        claims: &[(&str, Claim)],
+        since: &[(&str, Claim)],
+        key: &str,
+        wall: Time,
+    ) -> Option<Word> {
+        let accepted = claims
+            .iter()
+            .filter(|(_, claim)| claim.state == ClaimState::Accepted)
+            .map(|(bridge, claim)| (*bridge, claim));
+        if let Some((bridge, _)) = self.believed(accepted) {
+            return Some(Word::Told(bridge.to_owned()));
+        }
+        self.believed(since.iter().map(|(bridge, claim)| (*bridge, claim)))?;
+        let weighty = since.iter().filter(|(bridge, _)| self.weighs(bridge)).cloned();
+        let (bridge, claim) = overtaking(key, wall, weighty)?;
+        Some(Word::Overtaken {
+            bridge: bridge.to_owned(),
+            key: claim.key,
+        })
     }
 
     /// One of `claims`, if those who make them are believed: a member, or two.
