@@ -115,6 +115,10 @@ impl ErrorCode {
     pub const NO_DOMAIN_METADATA: Self = Self(80);
     /// The guest agent does not answer.
     pub const AGENT_UNRESPONSIVE: Self = Self(86);
+    /// The guest agent has not answered this command in time; said apart by newer daemons.
+    pub const AGENT_COMMAND_TIMEOUT: Self = Self(112);
+    /// The guest agent answered that it cannot.
+    pub const AGENT_COMMAND_FAILED: Self = Self(113);
 }
 
 /// Why a connection ended.

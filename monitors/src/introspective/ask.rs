@@ -31,10 +31,13 @@ const LIBVIRT: &str = "libvirt";
 const MEMORY: &str = "memory";
 /// The question. It changes nothing in the guest.
 const PING: &str = r#"{"execute":"guest-ping"}"#;
-/// libvirtd serves five calls of a client at once, so that no more than four are sent on a connection.
-const CONNECTIONS: usize = 3;
-/// So many questions are open at once: libvirtd has twenty threads for all of its clients, Nova among them.
-pub(super) const OPEN: usize = 12;
+/// Whether more guests than one by one may be are silent at once.
+const GUESTS: &str = "guests";
+/// Whether libvirt lets agents be asked at all.
+const AGENTS: &str = "agents";
+/// So many questions are open at once. An agent that hangs holds one of libvirtd's threads for seconds; it has twenty for all
+/// of its clients, Nova among them, and serves five calls of one client at a time.
+pub(super) const OPEN: usize = 4;
 /// How long any other call may take.
 const CALL: Duration = Duration::from_secs(5);
 /// How often the loop comes round when nothing happens.
@@ -49,6 +52,8 @@ pub(crate) struct IntrospectiveMonitor {
     pub(crate) interval: Duration,
     pub(crate) timeout: Duration,
     pub(crate) threshold: u32,
+    /// More guests than this that fall silent at once are one event of the host.
+    pub(crate) at_once: usize,
     pub(crate) file: PathBuf,
     pub(crate) clock: Clock,
     pub(crate) keepalive: Keepalive,
@@ -69,6 +74,7 @@ impl Monitor for IntrospectiveMonitor {
             roster: Roster::new(moods, &boot),
             boot,
             monitor: *self,
+            many: false,
             reporter,
             health,
             stop,
@@ -79,7 +85,7 @@ impl Monitor for IntrospectiveMonitor {
 }
 
 /// What came of a question.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum Answer {
     /// The guest has no agent's socket.
     NoAgent,
@@ -87,6 +93,8 @@ enum Answer {
     Yes,
     /// libvirt says that its agent did not.
     No,
+    /// libvirt does not let it be asked, and says why; that says nothing about the agent.
+    Refused(String),
     /// The guest went or is paused, or libvirtd was too slow: that says nothing about the agent.
     Unknown,
 }
@@ -94,6 +102,8 @@ enum Answer {
 struct Ask {
     monitor: IntrospectiveMonitor,
     roster: Roster,
+    /// Too many guests are silent at once: nobody is told.
+    many: bool,
     boot: String,
     reporter: Reporter,
     health: Health,
@@ -131,32 +141,21 @@ impl Ask {
             keepalive: Some(self.monitor.keepalive),
             ..Options::default()
         };
-        let mut connections = Vec::new();
-        let mut events = None;
-        for _ in 0..CONNECTIONS {
-            let (connection, told) = Connection::open(&self.monitor.address, &options)
-                .await
-                .map_err(|error| chain(&error))?;
-            self.health.beat();
-            if events.is_none() {
-                for kind in [EventKind::Lifecycle, EventKind::Reboot] {
-                    connection.register(kind).await.map_err(|error| chain(&error))?;
-                }
-                events = Some(told);
-            }
-            connections.push(connection);
+        let (connection, mut events) = Connection::open(&self.monitor.address, &options)
+            .await
+            .map_err(|error| chain(&error))?;
+        self.health.beat();
+        for kind in [EventKind::Lifecycle, EventKind::Reboot] {
+            connection.register(kind).await.map_err(|error| chain(&error))?;
         }
-        let (Some(mut events), Some(first)) = (events, connections.first().cloned()) else {
-            return Ok(());
-        };
         loop {
             let next = Instant::now() + self.monitor.interval;
-            let running = first
+            let running = connection
                 .domains(Listing::Running)
                 .await
                 .map_err(|error| chain(&error))?;
             self.health.good(LIBVIRT);
-            self.ask_all(&connections, &mut events, running).await?;
+            self.ask_all(&connection, &mut events, running).await?;
             self.write().await;
             while Instant::now() < next {
                 self.health.beat();
@@ -173,7 +172,7 @@ impl Ask {
     /// One round: a bounded number of guests at once.
     async fn ask_all(
         &mut self,
-        connections: &[Connection],
+        connection: &Connection,
         events: &mut Events,
         running: Vec<tachi_libvirt::Domain>,
     ) -> Result<(), String> {
@@ -182,28 +181,30 @@ impl Ask {
             self.tell(uuid, GeneratedTime::from_micros(seen)).await;
         }
         let (socket, timeout) = (self.monitor.socket.clone(), self.monitor.timeout);
-        let pairs: Vec<(Question, Connection)> = questions
-            .into_iter()
-            .zip(connections.iter().cycle().cloned())
-            .collect();
-        let asked = stream::iter(pairs).map(|(question, connection)| {
+        let asked = stream::iter(questions).map(|question| {
             let socket = &socket;
             async move {
                 let uuid = question.domain.uuid;
                 (
                     uuid,
                     question.agent,
-                    ask(&connection, &question, socket, timeout).await,
+                    ask(connection, &question, socket, timeout).await,
                 )
             }
         });
         let mut answers = std::pin::pin!(asked.buffer_unordered(OPEN));
+        let (mut due, mut refused) = (Vec::new(), None);
         loop {
             self.health.beat();
             // No branch loses anything: answers and events stay where they are until they are taken.
             tokio::select! {
                 answer = answers.next() => match answer {
-                    Some((uuid, agent, Ok(answer))) => self.take(uuid, agent, answer).await,
+                    Some((_, _, Ok(Answer::Refused(why)))) => refused = Some(why),
+                    Some((uuid, agent, Ok(answer))) => {
+                        if self.take(uuid, agent, answer).await {
+                            due.push(uuid);
+                        }
+                    }
                     Some((_, _, Err(error))) => return Err(chain(&error)),
                     None => break,
                 },
@@ -211,6 +212,11 @@ impl Ask {
                 () = sleep(TURN) => {}
             }
         }
+        match refused {
+            Some(why) => self.health.bad(AGENTS, why),
+            None => self.health.good(AGENTS),
+        }
+        self.decide(due).await;
         metrics::gauge!("tachi_monitor_agents_heard")
             .set(f64::from(u32::try_from(self.roster.heard()).unwrap_or(u32::MAX)));
         Ok(())
@@ -222,18 +228,53 @@ impl Ask {
         }
     }
 
-    async fn take(&mut self, uuid: Uuid, agent: Option<bool>, answer: Answer) {
+    /// Tells of those that are due, unless so many are silent at once that the reason is rather the host's: its storage, its
+    /// libvirtd. That is said once, and nobody is restarted for it.
+    async fn decide(&mut self, due: Vec<Uuid>) {
+        let many = self.roster.silent_at_once(self.monitor.at_once);
+        let silent = u32::try_from(many.unwrap_or(0)).unwrap_or(u32::MAX);
+        metrics::gauge!("tachi_monitor_agents_held").set(if self.many { f64::from(silent) } else { 0.0 });
+        match many {
+            Some(silent) if self.many || !due.is_empty() => {
+                if !std::mem::replace(&mut self.many, true) {
+                    self.health.bad(
+                        GUESTS,
+                        format!(
+                            "{silent} of {} guest agents have fallen silent at once: this is of the host and not of the guests; \
+                             look at its storage and its libvirtd. Nothing is told about a guest until at most {} are silent",
+                            self.roster.heard(),
+                            self.monitor.at_once
+                        ),
+                    );
+                }
+            }
+            Some(_) | None if self.many => {
+                self.many = false;
+                self.health.good(GUESTS);
+                self.roster.count_anew();
+            }
+            Some(_) | None => {
+                self.health.good(GUESTS);
+                for uuid in due {
+                    self.tell(uuid, self.monitor.clock.generated()).await;
+                }
+            }
+        }
+    }
+
+    /// Takes an answer. Gives whether the guest is due to be told.
+    async fn take(&mut self, uuid: Uuid, agent: Option<bool>, answer: Answer) -> bool {
         if agent.is_none() && answer != Answer::Unknown {
             self.roster.looked(uuid, answer != Answer::NoAgent);
         }
         let answered = match answer {
             Answer::Yes => true,
             Answer::No => false,
-            Answer::NoAgent | Answer::Unknown => return,
+            Answer::NoAgent | Answer::Unknown | Answer::Refused(_) => return false,
         };
         match self.roster.answered(uuid, answered, self.monitor.threshold) {
             Turn::Nothing => {}
-            Turn::Tell => self.tell(uuid, self.monitor.clock.generated()).await,
+            Turn::Tell => return true,
             Turn::Back => {
                 let subject = Notification::vm_subject(&uuid.to_string());
                 if let Err(error) = self
@@ -245,6 +286,7 @@ impl Ask {
                 }
             }
         }
+        false
     }
 
     /// Written, told, written to be told: whenever this process dies, it is told once, or twice as the same.
@@ -304,9 +346,20 @@ async fn ask(
     }
     match connection.agent_command(&question.domain, PING, timeout).await {
         Ok(_) => Ok(Answer::Yes),
-        Err(CallError::Refused { code, .. }) => Ok(match code {
+        Err(CallError::Refused { code, message, .. }) => Ok(match code {
+            ErrorCode::AGENT_UNRESPONSIVE | ErrorCode::AGENT_COMMAND_TIMEOUT => Answer::No,
+            // It answered, though not what was asked for.
+            ErrorCode::AGENT_COMMAND_FAILED => Answer::Yes,
             ErrorCode::NO_DOMAIN | ErrorCode::OPERATION_INVALID => Answer::Unknown,
-            _ => Answer::No,
+            // No permission, a lock that is not given, a broken pipe: whatever it is, it is not the guest's silence.
+            ErrorCode(number) => Answer::Refused(format!(
+                "libvirt does not let agents be asked (error {number}): {}",
+                message
+                    .chars()
+                    .filter(|c| !c.is_control())
+                    .take(200)
+                    .collect::<String>()
+            )),
         }),
         Err(error) if ended(&error) => Err(error),
         // libvirtd gives up before this side does: this is libvirtd's trouble, not the guest's.

@@ -4,7 +4,7 @@
 //! |---|---|---|---|
 //! | never answered | answers | never answered | |
 //! | answers | answers | silent, 1 | |
-//! | silent, n | answers | silent, n + 1 | when n was above the threshold |
+//! | silent, n | answers | silent, n + 1 | when n was above the threshold, unless too many are silent at once |
 //! | told | never answered | told | |
 
 use serde::{Deserialize, Serialize};
@@ -34,7 +34,7 @@ pub(crate) enum Mood {
 pub(crate) enum Turn {
     /// Nothing.
     Nothing,
-    /// It is to be told.
+    /// It is due to be told.
     Tell,
     /// It answers again: what was told of it and has not arrived is overtaken.
     Back,
@@ -49,8 +49,14 @@ impl Mood {
             (Self::Told | Self::Telling { .. }, true) => (Self::Unheard, Turn::Back),
             (Self::Unheard | Self::Answers | Self::Silent(_), true) => (Self::Answers, Turn::Nothing),
             (Self::Answers, false) => (Self::Silent(1), Turn::Nothing),
-            (Self::Silent(times), false) if times > threshold => (Self::Told, Turn::Tell),
-            (Self::Silent(times), false) => (Self::Silent(times.saturating_add(1)), Turn::Nothing),
+            (Self::Silent(times), false) => {
+                let due = if times > threshold {
+                    Turn::Tell
+                } else {
+                    Turn::Nothing
+                };
+                (Self::Silent(times.saturating_add(1)), due)
+            }
         }
     }
 }
@@ -74,6 +80,7 @@ mod tests {
             let (next, turn) = mood.after(answer == '+', threshold);
             mood = next;
             if turn == Turn::Tell {
+                mood = Mood::Told;
                 told.push(at + 1);
             }
         }

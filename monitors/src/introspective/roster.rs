@@ -11,6 +11,10 @@ use crate::introspective::mood::{Mood, Turn};
 /// A guest that has no agent's socket is looked at again after so many rounds: a channel may be plugged in.
 const LOOK_AGAIN: u32 = 6;
 
+/// Guests of which it was told within so many rounds fell silent at once with those that are silent now: five minutes, by the
+/// default interval.
+const AT_ONCE: u64 = 30;
+
 /// A guest, as long as it runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Guest {
@@ -21,6 +25,8 @@ struct Guest {
     /// How old that is, in rounds.
     age: u32,
     mood: Mood,
+    /// The round in which that was told.
+    told: u64,
     /// The last round before which what is known was forgotten.
     forgot: u64,
 }
@@ -79,6 +85,7 @@ impl Roster {
                     .get(&domain.uuid)
                     .filter(|(id, _)| *id == domain.id)
                     .map_or(Mood::Unheard, |(_, mood)| *mood),
+                told: self.round,
                 forgot: 0,
             });
             guest.age += 1;
@@ -136,7 +143,33 @@ impl Roster {
 
     /// It is being told that a guest is silent, since then.
     pub(crate) fn telling(&mut self, uuid: Uuid, seen: i64) {
+        let round = self.round;
+        if let Some(guest) = self.guests.get_mut(&uuid) {
+            guest.told = round;
+        }
         self.set(uuid, Mood::Telling { seen });
+    }
+
+    /// How many guests are silent, if they are too many to have fallen silent each for itself: more than `at_most`, or more
+    /// than one and most of those that were heard.
+    pub(crate) fn silent_at_once(&self, at_most: usize) -> Option<usize> {
+        let lately = |guest: &&Guest| match guest.mood {
+            Mood::Silent(_) => true,
+            Mood::Telling { .. } | Mood::Told => self.round - guest.told < AT_ONCE,
+            Mood::Unheard | Mood::Answers => false,
+        };
+        let silent = self.guests.values().filter(lately).count();
+        (silent > at_most || (silent > 1 && silent * 2 > self.heard())).then_some(silent)
+    }
+
+    /// What hit many is over: whoever is still silent is counted anew.
+    pub(crate) fn count_anew(&mut self) {
+        for guest in self.guests.values_mut() {
+            if matches!(guest.mood, Mood::Silent(_)) {
+                guest.mood = Mood::Silent(1);
+                self.changed = true;
+            }
+        }
     }
 
     /// What was being told is safe.
@@ -212,7 +245,12 @@ mod tests {
     /// One round with one guest; whether it is told.
     fn round(roster: &mut Roster, id: i32, answers: bool) -> Turn {
         asked(roster, &[(1, id)]);
-        roster.answered(uuid(1), answers, 3)
+        let turn = roster.answered(uuid(1), answers, 3);
+        if turn == Turn::Tell {
+            roster.telling(uuid(1), 7);
+            roster.told(uuid(1));
+        }
+        turn
     }
 
     #[test]
@@ -293,6 +331,39 @@ mod tests {
         );
         round(&mut first, 1, true);
         assert_eq!(told_after(&mut restart(&mut first, "a"), 2), None, "another run");
+    }
+
+    #[test]
+    fn f1_how_many_are_too_many_at_once() {
+        for (name, heard, silent, told, later, expected) in [
+            ("one of one", 1, 1, 0, 0, false),
+            ("one of two", 2, 1, 0, 0, false),
+            ("both of two", 2, 2, 0, 0, true),
+            ("two of three", 3, 2, 0, 0, true),
+            ("three of many", 30, 3, 0, 0, false),
+            ("four of many", 30, 4, 0, 0, true),
+            ("one after the other", 30, 2, 2, 0, true),
+            ("of whom some were told long ago", 30, 2, 2, AT_ONCE, false),
+            ("nobody", 0, 0, 0, 0, false),
+        ] {
+            let mut roster = Roster::default();
+            let all: Vec<(u8, i32)> = (1..=heard).map(|number| (number, i32::from(number))).collect();
+            asked(&mut roster, &all);
+            for number in 1..=heard {
+                roster.answered(uuid(number), true, 3);
+            }
+            for number in 1..=told {
+                roster.telling(uuid(number), 7);
+                roster.told(uuid(number));
+            }
+            for _ in 0..later {
+                asked(&mut roster, &all);
+            }
+            for number in told + 1..=told + silent {
+                roster.answered(uuid(number), false, 3);
+            }
+            assert_eq!(roster.silent_at_once(3).is_some(), expected, "{name}");
+        }
     }
 
     #[test]

@@ -21,6 +21,8 @@ pub struct BridgeSettings {
     pub started_after: Duration,
     /// A host must be lost for so long before that is told without proof; zero never tells.
     pub lost_after: Duration,
+    /// The same for one that left in order without an operator's mark; zero never tells.
+    pub left_after: Duration,
     /// More than this share of the hosts gone at once, in percent, is a storm.
     pub storm_percent: u8,
     /// That many may always go.
@@ -55,6 +57,7 @@ pub(super) fn bridge(r: &mut Reader<'_>) -> BridgeSettings {
     let limit = seconds("command_timeout", SECOND * 10, SECOND, SECOND * 25);
     let started_after = seconds("started_after", SECOND * 10, Duration::ZERO, DAY);
     let lost_after = seconds("report_lost_after", SECOND * 60, Duration::ZERO, DAY);
+    let left_after = seconds("report_left_after", SECOND * 300, Duration::ZERO, DAY);
     let storm_window = seconds("storm_window", SECOND * 60, SECOND, DAY);
     let storm_hold = seconds("storm_hold", SECOND * 120, Duration::ZERO, DAY);
     let turn = seconds("takeover_delay", SECOND * 5, SECOND, SECOND * 60);
@@ -68,6 +71,7 @@ pub(super) fn bridge(r: &mut Reader<'_>) -> BridgeSettings {
         limit,
         started_after,
         lost_after,
+        left_after,
         storm_window,
         storm_hold,
         turn,

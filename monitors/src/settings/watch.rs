@@ -8,6 +8,8 @@ use tachi_config::Reader;
 /// `[host]`.
 #[derive(Debug, Clone)]
 pub struct HostSettings {
+    /// Consul and Kubernetes tell a host that does not answer as NORMAL, as upstream does: safe to evacuate.
+    pub normal_without_proof: bool,
     /// `default`, `simple` (both are Pacemaker), `consul` or `kubernetes`.
     pub driver: &'static str,
     /// How often Consul and Kubernetes are asked.
@@ -66,6 +68,8 @@ pub struct GuestSettings {
     pub timeout: Duration,
     /// So many missing answers in a row are borne.
     pub threshold: u32,
+    /// More guests than this that fall silent at once are one event of the host.
+    pub at_once: usize,
     /// A pattern for the path of the agent's socket.
     pub socket: String,
 }
@@ -113,6 +117,7 @@ pub(super) fn host(r: &mut Reader<'_>) -> HostSettings {
             .default(1_usize)
             .range(1..=1000)
             .get(),
+        normal_without_proof: r.bool(G, "report_normal_without_proof").default(false).get(),
         disable_ipmi_check: r.bool(G, "disable_ipmi_check").default(false).get(),
         restrict_to_remotes: r.bool(G, "restrict_to_remotes").default(false).get(),
         ipmi_timeout: r
@@ -175,6 +180,11 @@ pub(super) fn guest(r: &mut Reader<'_>) -> GuestSettings {
         threshold: r
             .int(G, "guest_monitoring_failure_threshold")
             .default(3_u32)
+            .get(),
+        at_once: r
+            .int(G, "guest_monitoring_at_once")
+            .default(3_usize)
+            .range(1..=10_000)
             .get(),
         socket: r
             .string(G, "qemu_guest_agent_sock_path")

@@ -39,6 +39,8 @@ pub enum Agent {
     NotConnected,
     /// No answer until libvirt gives up.
     Hangs,
+    /// libvirt refuses, with this number.
+    Refused(i32),
 }
 
 /// A guest of Nova that runs.
@@ -372,6 +374,7 @@ impl Fake {
                 86,
                 "Guest agent is not responding: QEMU guest agent is not connected",
             )),
+            Agent::Refused(code) => Err((code, "refused for some reason")),
             Agent::Hangs => Err((
                 86,
                 "Guest agent is not responding: Guest agent not available for now",
