@@ -138,6 +138,8 @@ pub mod lifecycle {
     pub const SUSPENDED_WATCHDOG: i32 = 3;
     /// Of `Suspended`: a call of libvirt's interface failed half way.
     pub const SUSPENDED_API_ERROR: i32 = 6;
+    /// Of `Resumed`: somebody let it go on.
+    pub const RESUMED_UNPAUSED: i32 = 0;
     /// Of `Resumed`: its memory is here.
     pub const RESUMED_MIGRATED: i32 = 1;
     /// Of `Resumed`: it runs here while its memory follows.

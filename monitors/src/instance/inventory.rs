@@ -49,6 +49,9 @@ pub(crate) struct Guest {
     pub(crate) persistent: bool,
     /// Its life.
     pub(crate) life: Life,
+    /// It is paused by a fault of its disk or by its watchdog, and that was told or is no news.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) halted: bool,
 }
 
 /// All guests of this host.
@@ -122,6 +125,7 @@ mod tests {
                 nova: true,
                 persistent: true,
                 life,
+                halted: false,
             };
             inventory.guests.insert(Uuid::from_u128(number), guest);
         }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use tachi_libvirt::{DomainState, Lifecycle, What, lifecycle, shutoff};
+use tachi_libvirt::{DomainState, Lifecycle, What, lifecycle, paused, shutoff};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -157,6 +157,7 @@ impl Judge {
             nova,
             persistent: false,
             life: if paper { Life::Down } else { Life::Up },
+            halted: false,
         };
         self.inventory.guests.entry(seen.uuid).or_insert(guest);
         self.changed = true;
@@ -170,6 +171,11 @@ impl Judge {
         let mut acts = Vec::new();
         if let What::Lifecycle(event, detail) = seen.what {
             acts = self.lifecycle(seen, *event, *detail, now);
+        } else if matches!(seen.what, What::IoError(1) | What::Watchdog(1))
+            && let Some(guest) = self.inventory.guests.get_mut(&seen.uuid)
+        {
+            self.changed |= !guest.halted;
+            guest.halted = true;
         }
         if !acts.iter().any(|act| matches!(act, Act::Tell(_))) {
             acts.extend(self.plain(seen));
@@ -207,6 +213,12 @@ impl Judge {
         };
         let before = guest.clone();
         let mut acts = Vec::new();
+        if matches!(
+            event,
+            Lifecycle::Started | Lifecycle::Resumed | Lifecycle::Stopped
+        ) {
+            guest.halted = false;
+        }
         match (event, detail) {
             (Lifecycle::Defined, _) => guest.persistent = true,
             (Lifecycle::Undefined, _) => guest.persistent = false,
@@ -215,9 +227,11 @@ impl Judge {
                 guest.life = Life::Up;
                 acts.push(Act::Overtaken(seen.uuid));
             }
-            (Lifecycle::Resumed, lifecycle::RESUMED_MIGRATED | lifecycle::RESUMED_POSTCOPY)
-                if guest.life == Life::Incoming =>
-            {
+            // One that came paused is resumed by its owner: while its memory still comes, libvirt refuses that.
+            (
+                Lifecycle::Resumed,
+                lifecycle::RESUMED_UNPAUSED | lifecycle::RESUMED_MIGRATED | lifecycle::RESUMED_POSTCOPY,
+            ) if guest.life == Life::Incoming => {
                 guest.life = Life::Up;
                 acts.push(Act::Overtaken(seen.uuid));
             }
@@ -344,11 +358,24 @@ impl Judge {
                 self.panicked.insert(guest.uuid, now + self.rules.panic_wait);
             }
             acts.extend(act);
+            let halt = self.halt(guest);
+            if let Some((words, because)) = halt
+                && !self.blank
+                && !old.is_some_and(|old| old.halted)
+            {
+                acts.push(Act::Tell(Report {
+                    uuid: guest.uuid,
+                    words,
+                    micros,
+                    because,
+                }));
+            }
             let new = Guest {
                 name: guest.name.clone(),
                 nova: guest.nova,
                 persistent: guest.persistent,
                 life,
+                halted: halt.is_some(),
             };
             self.inventory.guests.insert(guest.uuid, new);
         }
@@ -373,6 +400,21 @@ impl Judge {
         self.blank = false;
         self.changed = true;
         acts.into_iter().map(|act| self.filter(act, now)).collect()
+    }
+
+    /// How a guest that is found paused is told, if it is paused by a fault that is to be told.
+    fn halt(&self, guest: &Listed) -> Option<(Words, &'static str)> {
+        match (guest.state, guest.reason) {
+            (DomainState::Paused, paused::IO_ERROR) if self.rules.io_error_pause => Some((
+                Words::IO_ERROR,
+                "its disk failed while libvirtd was not heard, and it is paused",
+            )),
+            (DomainState::Paused, paused::WATCHDOG) if self.rules.watchdog_pause => Some((
+                Words::FAILED,
+                "its watchdog paused it while libvirtd was not heard",
+            )),
+            _ => None,
+        }
     }
 
     fn judge_listed(&self, guest: &Listed, old: Option<&Guest>, micros: i64) -> (Life, Option<Act>) {
@@ -429,8 +471,8 @@ impl Judge {
 
 /// A guest whose memory is still coming looks paused; so does one here that is about to leave, which was up before.
 fn paused_for_arrival(reason: i32, old: Option<Life>) -> bool {
-    use tachi_libvirt::paused::{MIGRATION, POSTCOPY, STARTING_UP};
-    matches!(reason, MIGRATION | POSTCOPY | STARTING_UP) && !matches!(old, Some(Life::Up))
+    matches!(reason, paused::MIGRATION | paused::POSTCOPY | paused::STARTING_UP)
+        && !matches!(old, Some(Life::Up))
 }
 
 /// A death, unless it is none or is known.

@@ -640,3 +640,52 @@ proptest! {
         prop_assert_eq!(world.told.len(), expected);
     }
 }
+
+/// A guest that was paused when it was migrated, and that its owner resumes here.
+#[tokio::test]
+async fn f5_the_death_of_a_guest_that_came_paused_and_was_resumed_is_told() {
+    let arrives = life(Lifecycle::Started, lifecycle::STARTED_MIGRATED);
+    let resumed = life(Lifecycle::Resumed, lifecycle::RESUMED_UNPAUSED);
+    let mut judge = judge(Rules::default());
+    assert_eq!(
+        hear(&mut judge, &[arrives, resumed, failed()]),
+        ["STOPPED_FAILED"]
+    );
+}
+
+#[tokio::test]
+async fn f12_what_paused_a_guest_while_nobody_listened_is_told_once() {
+    use DomainState::{Paused, Running};
+    let on = || Rules {
+        watchdog_pause: true,
+        io_error_pause: true,
+        io_error_interval: Duration::ZERO,
+        coalesce: Duration::ZERO,
+        ..Rules::default()
+    };
+    for (reason, words, live) in [
+        (paused::IO_ERROR, "IO_ERROR_REPORT", What::IoError(1)),
+        (paused::WATCHDOG, "STOPPED_FAILED", What::Watchdog(1)),
+    ] {
+        let halted = || [listed(ONE, Paused, reason)];
+        let mut judge = judge(on());
+        hear(&mut judge, &[started(), life(Lifecycle::Defined, 0)]);
+        assert_eq!(look(&mut judge, &halted()), [words]);
+        assert_eq!(look(&mut judge, &halted()), NOTHING, "{words}: once");
+        // What is kept on disk says that it was told.
+        let text = serde_json::to_string(judge.take_changed().unwrap()).unwrap();
+        let mut judge = Judge::new(on(), serde_json::from_str(&text).unwrap(), false);
+        assert_eq!(look(&mut judge, &halted()), NOTHING, "{words}: after a restart");
+        look(&mut judge, &[listed(ONE, Running, 1)]);
+        assert_eq!(look(&mut judge, &halted()), [words], "{words}: again");
+        hear(&mut judge, &[life(Lifecycle::Resumed, 0)]);
+        assert_eq!(hear(&mut judge, &[live]), [words], "{words}: heard");
+        assert_eq!(look(&mut judge, &halted()), NOTHING, "{words}: and then seen");
+        // Without the options nothing is told, and nothing of what is found on a host that was never watched.
+        let mut quiet = Judge::new(Rules::default(), Inventory::new("boot"), false);
+        assert_eq!(look(&mut quiet, &halted()), NOTHING);
+        let mut blank = Judge::new(on(), Inventory::new("boot"), true);
+        assert_eq!(look(&mut blank, &halted()), NOTHING);
+        assert_eq!(look(&mut blank, &halted()), NOTHING);
+    }
+}
