@@ -55,6 +55,8 @@ pub struct Pace {
     pub started_after: Duration,
     /// A node must be lost for so long before that is told; `None` never tells.
     pub lost_after: Option<Duration>,
+    /// A node that left in order, without an operator's mark, must be gone for so long before it is told as lost; `None` never tells.
+    pub left_after: Option<Duration>,
     /// Too many at once.
     pub brake: Brake,
 }
@@ -64,6 +66,7 @@ impl Default for Pace {
         Self {
             started_after: Duration::from_secs(10),
             lost_after: Some(Duration::from_secs(60)),
+            left_after: Some(Duration::from_secs(300)),
             brake: Brake::default(),
         }
     }
@@ -237,9 +240,15 @@ fn due(told: Option<&Told>, judgement: &Judgement, lasts: Duration, pace: &Pace)
             let same = told.is_some_and(|told| same_event(&told.key, &key));
             (!same && !gone_is_told(Said::Fenced)).then_some((Report::Fenced(proof), key))
         }
-        Verdict::Lost => {
+        Verdict::Planned if !judgement.left => None,
+        Verdict::Lost | Verdict::Planned => {
+            let after = if judgement.left {
+                pace.left_after
+            } else {
+                pace.lost_after
+            };
             let known = gone_is_told(Said::Lost) || gone_is_told(Said::Fenced);
-            let long = pace.lost_after.is_some_and(|after| lasts >= after);
+            let long = after.is_some_and(|after| lasts >= after);
             // Every loss between two fencings is one to the other bridges: there is no cluster-side time for it.
             let key = format!("lost:{}", told.map_or("first", |told| told.key.as_str()));
             (long && !known).then_some((Report::Lost, key))
@@ -248,7 +257,7 @@ fn due(told: Option<&Told>, judgement: &Judgement, lasts: Duration, pace: &Pace)
             let told = told.filter(|told| told.said != Said::Started)?;
             (lasts >= pace.started_after).then(|| (Report::Started, format!("started:{}", told.key)))
         }
-        Verdict::Planned | Verdict::Keep | Verdict::Blind => None,
+        Verdict::Keep | Verdict::Blind => None,
     }
 }
 

@@ -88,6 +88,9 @@ pub struct Judgement {
     pub reason: String,
     /// There if and only if the verdict is [`Verdict::Fenced`].
     pub proof: Option<Proof>,
+    /// Of [`Verdict::Planned`]: it was up not long ago, it left in order, and no operator's mark says that it was meant. A UPS, or
+    /// somebody at its power button, does the same.
+    pub left: bool,
 }
 
 /// What the verdict may be tuned with.
@@ -99,6 +102,8 @@ pub struct Rules {
     pub settle: TimeDelta,
     /// A fencing of a member that was first heard of so much later proves nothing any more.
     pub late: TimeDelta,
+    /// A node that left in order so long ago is no news any more.
+    pub news: TimeDelta,
     /// Agents, beside those that are known, whose success turns nothing off.
     pub null_agents: Vec<String>,
     /// Agents, beside those that are known, that switch a machine's power.
@@ -115,6 +120,7 @@ impl Default for Rules {
             skew: TimeDelta::seconds(5),
             settle: TimeDelta::seconds(5),
             late: TimeDelta::seconds(60),
+            news: TimeDelta::days(1),
             null_agents: Vec::new(),
             power_agents: Vec::new(),
             believe_agents: false,
@@ -162,6 +168,7 @@ fn plain(verdict: Verdict, reason: impl Into<String>) -> Judgement {
         verdict,
         reason: reason.into(),
         proof: None,
+        left: false,
     }
 }
 

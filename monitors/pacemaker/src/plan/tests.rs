@@ -29,6 +29,7 @@ fn judgement(verdict: Verdict, fenced_at: i64) -> Judgement {
         verdict,
         reason: String::new(),
         proof,
+        left: false,
     }
 }
 
@@ -237,4 +238,37 @@ fn a_ledger_of_an_older_version_is_read() {
     )
     .unwrap();
     assert!(!ledger.nodes["cmp1"].handed_over);
+}
+
+/// A UPS, somebody at its power button, `poweroff` by hand: it leaves in order, and its guests are down all the same.
+#[test]
+fn f9_a_host_that_left_in_order_without_a_word_of_an_operator_is_told_as_lost() {
+    let see = |teller: &mut Teller, second, left| {
+        let judged = [(
+            "cmp1".to_owned(),
+            Judgement {
+                left,
+                ..judgement(Verdict::Planned, 0)
+            },
+        )];
+        let planned = plan(
+            &teller.ledger,
+            &judged.into(),
+            &mut teller.streaks,
+            &Pace::default(),
+            now(second),
+        );
+        for change in planned.changes {
+            teller.ledger.tell(&change, now(second).wall, true);
+            teller.told.push((second, change.node, change.report.said()));
+        }
+    };
+    let mut meant = Teller::default();
+    let mut left = Teller::default();
+    for second in 0..900 {
+        see(&mut meant, second, false);
+        see(&mut left, second, true);
+    }
+    assert_eq!(meant.told, []);
+    assert_eq!(left.told, [(300, "cmp1".to_owned(), Said::Lost)], "once");
 }

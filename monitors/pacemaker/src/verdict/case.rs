@@ -145,8 +145,8 @@ impl Case<'_> {
             }
             if let Some(doubt) = self.second_witness(completed) {
                 // It was fenced once, returned unseen, and then was taken out.
-                let planned = self.taken_out().filter(|_| !self.noted());
-                return planned.map_or_else(|| lost(doubt), |mark| Some(plain(Verdict::Planned, mark)));
+                let planned = self.planned().filter(|_| !self.noted());
+                return planned.or_else(|| lost(doubt));
             }
         }
         let by_operator = fence.delegate.as_deref() == Some(A_HUMAN);
@@ -186,12 +186,13 @@ impl Case<'_> {
             verdict: Verdict::Fenced,
             reason,
             proof: Some(proof),
+            left: false,
         })
     }
 
     fn offline_and_clean(&self, success: Option<(&FenceEvent, Time)>, failures: usize) -> Judgement {
-        if let Some(mark) = self.taken_out() {
-            return plain(Verdict::Planned, mark);
+        if let Some(planned) = self.planned() {
+            return planned;
         }
         if !self.snapshot.mon.stonith_enabled {
             return plain(Verdict::Lost, "offline, and this cluster does not fence");
@@ -203,17 +204,29 @@ impl Case<'_> {
             );
         }
         match success {
-            None => plain(
-                Verdict::Planned,
-                "offline and clean; nothing was fenced: stopped in order",
-            ),
-            Some((_, completed)) => plain(
-                Verdict::Planned,
-                format!(
-                    "offline and clean; its last fencing at {} is older than when it was last up",
-                    show(completed)
-                ),
-            ),
+            None => self.left("offline and clean; nothing was fenced: stopped in order".to_owned()),
+            Some((_, completed)) => self.left(format!(
+                "offline and clean; its last fencing at {} is older than when it was last up",
+                show(completed)
+            )),
+        }
+    }
+
+    /// It was taken out by an operator, or shut down in order.
+    fn planned(&self) -> Option<Judgement> {
+        let mark = self.taken_out().map(|mark| plain(Verdict::Planned, mark));
+        mark.or_else(|| {
+            let text = "it was shut down in order".to_owned();
+            self.node.shutdown.then(|| self.left(text))
+        })
+    }
+
+    /// It went in order, and nobody has said in the cluster that it should.
+    fn left(&self, reason: String) -> Judgement {
+        let lately = |up: Time| self.snapshot.at.is_some_and(|now| now - up < self.rules.news);
+        Judgement {
+            left: self.past.last_up.is_some_and(lately),
+            ..plain(Verdict::Planned, reason)
         }
     }
 }

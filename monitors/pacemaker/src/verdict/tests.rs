@@ -741,3 +741,50 @@ fn a_members_fencing_that_was_heard_of_late_proves_nothing() {
         assert_eq!(judged.verdict, expected, "{name}: {}", judged.reason);
     }
 }
+
+#[test]
+fn f9_who_left_in_order_lately_and_without_an_operators_mark_is_known() {
+    for (name, scene, left) in [
+        ("offline and clean", gone(), true),
+        (
+            "its connection was stopped by an operator",
+            Scene {
+                target_role: Some("Stopped"),
+                ..gone()
+            },
+            false,
+        ),
+        (
+            "its connection is not managed",
+            Scene {
+                managed: false,
+                ..gone()
+            },
+            false,
+        ),
+        (
+            "never seen up",
+            Scene {
+                last_up: None,
+                ..gone()
+            },
+            false,
+        ),
+        (
+            "gone for days",
+            Scene {
+                last_up: Some("2026-11-18 07:09:00Z"),
+                ..gone()
+            },
+            false,
+        ),
+    ] {
+        let judgement = scene.judge();
+        assert_eq!(
+            (judgement.verdict, judgement.left),
+            (Verdict::Planned, left),
+            "{name}: {}",
+            judgement.reason
+        );
+    }
+}

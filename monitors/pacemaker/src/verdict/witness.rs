@@ -53,9 +53,6 @@ impl Case<'_> {
 
     /// An operator's mark on the node or its connection.
     pub(super) fn taken_out(&self) -> Option<String> {
-        if self.node.shutdown {
-            return Some("it was shut down in order".to_owned());
-        }
         if self.node.kind != Kind::Remote {
             return None;
         }
