@@ -48,8 +48,8 @@ const ATTRIBUTES: Duration = Duration::from_secs(2);
 /// The monitor.
 pub(crate) fn monitor(settings: &Settings, clock: &Clock) -> Result<Box<dyn Monitor>, Failure> {
     match settings.host.driver {
-        "consul" => Ok(Box::new(consul::Driver::new(settings, clock)?)),
-        "kubernetes" => Ok(Box::new(kubernetes::Driver::new(settings, clock)?)),
+        "consul" => Ok(Box::new(consul::Driver::monitor(settings, clock)?)),
+        "kubernetes" => Ok(Box::new(kubernetes::Driver::monitor(settings, clock)?)),
         _ => pacemaker(settings, clock),
     }
 }
@@ -99,6 +99,7 @@ fn setup(settings: &Settings) -> Setup {
         pace: Pace {
             started_after: bridge.started_after.max(samples),
             lost_after: (!bridge.lost_after.is_zero()).then(|| bridge.lost_after.max(samples)),
+            left_after: (!bridge.left_after.is_zero()).then(|| bridge.left_after.max(samples)),
             brake: Brake {
                 percent: bridge.storm_percent,
                 floor: bridge.storm_floor,

@@ -11,15 +11,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde::Deserialize;
 use tachi_instance_ha::{HostEvent, HostStatus, Notification};
-use tokio_util::sync::CancellationToken;
 
-use super::samples::{Change, Hosts, State, rest};
+use super::samples::{Change, Eyes, Sampler, State, stopped_status};
 use crate::check::Finding;
 use crate::clock::Clock;
 use crate::failure::Failure;
 use crate::health::Health;
-use crate::monitor::Monitor;
-use crate::reporter::Reporter;
 use crate::settings::Settings;
 
 /// Where a pod finds who it is.
@@ -87,14 +84,13 @@ impl Node {
     }
 }
 
-/// The monitor.
+/// The nodes, as Kubernetes sees them.
 pub(crate) struct Driver {
     url: String,
     labels: String,
     token: PathBuf,
     http: reqwest::Client,
-    interval: Duration,
-    hosts: Hosts,
+    stopped: HostStatus,
     hostname: String,
     clock: Clock,
 }
@@ -129,6 +125,11 @@ impl Driver {
         )
     }
 
+    /// The monitor.
+    pub(crate) fn monitor(settings: &Settings, clock: &Clock) -> Result<Sampler<Self>, Failure> {
+        Sampler::new(Self::new(settings, clock)?, settings)
+    }
+
     fn at(
         url: String,
         authority: Option<&[u8]>,
@@ -149,8 +150,7 @@ impl Driver {
             labels: settings.kubernetes.labels.clone(),
             token,
             http: http.build().map_err(setting_up)?,
-            interval: settings.host.interval,
-            hosts: Hosts::new(settings.host.samples),
+            stopped: stopped_status(settings),
             hostname: settings.hostname.clone(),
             clock: clock.clone(),
         })
@@ -201,65 +201,45 @@ impl Driver {
         }
         Err(Failure::told(format!("{url} has pages without end")))
     }
+}
 
-    /// One look, and what is to be told of it.
-    async fn look(&mut self, health: &Health) -> Vec<(String, Notification)> {
+#[async_trait]
+impl Eyes for Driver {
+    async fn look(&mut self, health: &Health) -> Option<BTreeMap<String, State>> {
         let mut states = match self.nodes().await {
             Ok(states) => states,
             Err(failure) => {
                 health.bad("kubernetes", failure.chain());
-                return Vec::new();
+                return None;
             }
         };
+        // Whose own kubelet is not heard is in no place to judge others.
+        if states.remove(&self.hostname) == Some(State::Down) {
+            health.bad(
+                "kubernetes",
+                format!(
+                    "the own node {} is not Ready: nothing is told of others",
+                    self.hostname
+                ),
+            );
+            return None;
+        }
         health.good("kubernetes");
-        states.remove(&self.hostname);
-        self.hosts.retain(|name| states.contains_key(name));
-        let mut reports = Vec::new();
-        for (host, change) in self.hosts.see(&states) {
-            match change {
-                Change::Started => self.hosts.told(&host, Change::Started),
-                Change::Stopped => {
-                    let report = Notification::host(
-                        &host,
-                        HostEvent::Stopped,
-                        None,
-                        HostStatus::Normal,
-                        self.clock.generated(),
-                    );
-                    reports.push((host, report));
-                }
-            }
-        }
-        reports
+        Some(states)
     }
-}
 
-#[async_trait]
-impl Monitor for Driver {
-    async fn run(
-        mut self: Box<Self>,
-        reporter: Reporter,
-        health: Health,
-        stop: CancellationToken,
-    ) -> Result<(), Failure> {
-        tracing::warn!(
-            "Kubernetes knows who answers, not who is off: a host that is told as stopped is not proven to be off"
-        );
-        loop {
-            let reports = tokio::select! {
-                reports = self.look(&health) => reports,
-                () = stop.cancelled() => return Ok(()),
-            };
-            for (host, report) in reports {
-                match reporter.report(&report).await {
-                    Ok(()) => self.hosts.told(&host, Change::Stopped),
-                    Err(error) => tracing::error!(%error, %host, "a report is not kept"),
-                }
-            }
-            if rest(self.interval, &health, &stop).await {
-                return Ok(());
-            }
-        }
+    fn report(&self, host: &str, change: Change) -> Option<Notification> {
+        let at = self.clock.generated();
+        (change == Change::Stopped)
+            .then(|| Notification::host(host, HostEvent::Stopped, None, self.stopped, at))
+    }
+
+    fn lists_all(&self) -> bool {
+        true
+    }
+
+    fn warning(&self) -> &'static str {
+        "Kubernetes knows who answers, not who is off: a host that is told as stopped is not proven to be off"
     }
 }
 

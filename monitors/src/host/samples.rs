@@ -1,15 +1,32 @@
-//! States of hosts that are sampled: Consul and Kubernetes.
+//! States of hosts that are sampled: Consul and Kubernetes. They know who answers, and prove nothing.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use tachi_instance_ha::{HostStatus, Notification};
+use tachi_pacemaker::Brake;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::failure::Failure;
 use crate::health::Health;
+use crate::kind::Kind;
+use crate::monitor::Monitor;
+use crate::reporter::Reporter;
+use crate::saved;
+use crate::settings::Settings;
+
+/// Part of the health: too many hosts are gone at once.
+pub(super) const STORM: &str = "storm";
+/// Part of the health: whether what was seen is kept for the next start.
+const MEMORY: &str = "memory";
 
 /// What a host is at one look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum State {
     Up,
     Down,
@@ -20,27 +37,33 @@ pub(crate) enum State {
 }
 
 /// What became of a host.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum Change {
     Started,
     Stopped,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 struct Host {
     /// The same state so many times in a row.
+    #[serde(skip)]
     run: Option<(State, usize)>,
     /// What it is taken for: the last state that stood for all samples.
     stable: Option<State>,
     /// What was told last.
     told: Option<Change>,
+    /// When it was told as stopped.
+    #[serde(skip)]
+    stopped: Option<Instant>,
 }
 
 /// All hosts.
 #[derive(Debug)]
 pub(crate) struct Hosts {
     samples: usize,
-    hosts: BTreeMap<String, Host>,
+    all: BTreeMap<String, Host>,
+    changed: bool,
 }
 
 impl Hosts {
@@ -48,7 +71,8 @@ impl Hosts {
     pub(crate) fn new(samples: usize) -> Self {
         Self {
             samples: samples.max(1),
-            hosts: BTreeMap::new(),
+            all: BTreeMap::new(),
+            changed: false,
         }
     }
 
@@ -56,7 +80,7 @@ impl Hosts {
     pub(crate) fn see(&mut self, states: &BTreeMap<String, State>) -> Vec<(String, Change)> {
         let mut changes = Vec::new();
         for (name, state) in states {
-            let host = self.hosts.entry(name.clone()).or_default();
+            let host = self.all.entry(name.clone()).or_default();
             if *state == State::Unknown {
                 continue;
             }
@@ -71,6 +95,7 @@ impl Hosts {
             // The first state that is known is where a host begins, not a change. A host that is down already cannot be
             // told from one that was never there.
             let began = host.stable.is_none();
+            self.changed |= host.stable != Some(*state);
             host.stable = Some(*state);
             if began {
                 host.told = match state {
@@ -87,21 +112,181 @@ impl Hosts {
         changes
     }
 
+    /// How many hosts are gone at once, with those in `changes`, if they are too many to be believed.
+    fn storm(&self, changes: &[(String, Change)], brake: &Brake) -> Option<usize> {
+        let fresh = changes
+            .iter()
+            .filter(|(_, change)| *change == Change::Stopped)
+            .count();
+        let lately = |host: &&Host| host.stopped.is_some_and(|at| at.elapsed() <= brake.window);
+        let gone = self.all.values().filter(lately).count() + fresh;
+        (fresh > 0 && brake.holds(gone, self.all.len())).then_some(gone)
+    }
+
     /// Forgets hosts that are not there any more.
     pub(crate) fn retain(&mut self, mut keep: impl FnMut(&str) -> bool) {
-        self.hosts.retain(|name, _| keep(name));
+        let before = self.all.len();
+        self.all.retain(|name, _| keep(name));
+        self.changed |= self.all.len() != before;
     }
 
     /// It was told.
     pub(crate) fn told(&mut self, name: &str, change: Change) {
-        if let Some(host) = self.hosts.get_mut(name) {
+        if let Some(host) = self.all.get_mut(name) {
             host.told = Some(change);
+            host.stopped = (change == Change::Stopped).then(Instant::now);
+            self.changed = true;
         }
     }
 }
 
+/// Whoever looks at the hosts, and how he words what became of one.
+#[async_trait]
+pub(crate) trait Eyes: Send {
+    /// How every host but this machine is; nothing if that cannot be known now, which the health says.
+    async fn look(&mut self, health: &Health) -> Option<BTreeMap<String, State>>;
+    /// The report, if there is one.
+    fn report(&self, host: &str, change: Change) -> Option<Notification>;
+    /// A host that is not listed any more is gone, and not only unseen.
+    fn lists_all(&self) -> bool;
+    /// What everybody should know who relies on it.
+    fn warning(&self) -> &'static str;
+}
+
+/// A monitor that samples hosts.
+pub(crate) struct Sampler<E> {
+    pub(super) eyes: E,
+    hosts: Hosts,
+    brake: Brake,
+    interval: Duration,
+    file: PathBuf,
+}
+
+impl<E: Eyes> Sampler<E> {
+    /// One that goes on where the process before it ended: a host that died meanwhile is told.
+    pub(crate) fn new(eyes: E, settings: &Settings) -> Result<Self, Failure> {
+        let file = settings
+            .folder(Kind::Host)
+            .join(format!("{}.json", settings.host.driver));
+        let kept =
+            saved::read(&file).map_err(|error| Failure::new("what was seen before this start", error))?;
+        let mut hosts = Hosts::new(settings.host.samples);
+        hosts.all = kept.unwrap_or_default();
+        let bridge = &settings.bridge;
+        Ok(Self {
+            eyes,
+            hosts,
+            brake: Brake {
+                percent: bridge.storm_percent,
+                floor: bridge.storm_floor,
+                window: bridge.storm_window.max(settings.host.interval * 2),
+                hold: bridge.storm_hold,
+            },
+            interval: settings.host.interval,
+            file,
+        })
+    }
+
+    /// One look, and what is to be told of it. Without proof a storm is never told: more probably it is this machine that is
+    /// cut off, and what remains of it when it has passed is named again.
+    pub(crate) async fn round(&mut self, health: &Health) -> Vec<(String, Change)> {
+        let Some(states) = self.eyes.look(health).await else {
+            return Vec::new();
+        };
+        if self.eyes.lists_all() {
+            self.hosts.retain(|name| states.contains_key(name));
+        }
+        let mut changes = self.hosts.see(&states);
+        match self.hosts.storm(&changes, &self.brake) {
+            Some(gone) => {
+                health.bad(
+                    STORM,
+                    format!(
+                        "{gone} of {} hosts are gone at once: nothing is told of them; is it this machine that is cut off?",
+                        self.hosts.all.len()
+                    ),
+                );
+                changes.retain(|(_, change)| *change == Change::Started);
+            }
+            None => health.good(STORM),
+        }
+        changes
+    }
+
+    #[cfg(test)]
+    pub(super) fn set_brake(&mut self, percent: u8, floor: usize) {
+        self.brake.percent = percent;
+        self.brake.floor = floor;
+    }
+
+    pub(super) fn told(&mut self, host: &str, change: Change) {
+        self.hosts.told(host, change);
+    }
+
+    /// Keeps what was seen and told for the next start.
+    pub(super) async fn save(&mut self, health: &Health) {
+        if !std::mem::take(&mut self.hosts.changed) {
+            return;
+        }
+        let (file, hosts) = (self.file.clone(), self.hosts.all.clone());
+        let why = match tokio::task::spawn_blocking(move || saved::write(&file, &hosts)).await {
+            Ok(Ok(())) => return health.good(MEMORY),
+            Ok(Err(error)) => Failure::new("what was seen cannot be kept", error).chain(),
+            Err(error) => error.to_string(),
+        };
+        self.hosts.changed = true;
+        health.bad(MEMORY, why);
+    }
+
+    async fn tell(&mut self, changes: Vec<(String, Change)>, reporter: &Reporter) {
+        for (host, change) in changes {
+            let Some(report) = self.eyes.report(&host, change) else {
+                self.told(&host, change);
+                continue;
+            };
+            match reporter.report_instead(&report, "it changed again").await {
+                Ok(_) => self.told(&host, change),
+                // Not told: seen as a change again at the next look.
+                Err(error) => tracing::error!(%error, %host, "a report is not kept"),
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl<E: Eyes> Monitor for Sampler<E> {
+    async fn run(
+        mut self: Box<Self>,
+        reporter: Reporter,
+        health: Health,
+        stop: CancellationToken,
+    ) -> Result<(), Failure> {
+        tracing::warn!("{}", self.eyes.warning());
+        loop {
+            let changes = tokio::select! {
+                changes = self.round(&health) => changes,
+                () = stop.cancelled() => return Ok(()),
+            };
+            self.tell(changes, &reporter).await;
+            self.save(&health).await;
+            if rest(self.interval, &health, &stop).await {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// What a host that answers no more is told as: nobody has proven that it is off.
+pub(super) fn stopped_status(settings: &Settings) -> HostStatus {
+    if settings.host.normal_without_proof {
+        HostStatus::Normal
+    } else {
+        HostStatus::Unknown
+    }
+}
+
 /// Rests until the next look, beating meanwhile. Gives whether to stop.
-pub(crate) async fn rest(interval: Duration, health: &Health, stop: &CancellationToken) -> bool {
+async fn rest(interval: Duration, health: &Health, stop: &CancellationToken) -> bool {
     /// The loop is missed after 30 s.
     const BEAT: Duration = Duration::from_secs(5);
     let next = Instant::now() + interval;

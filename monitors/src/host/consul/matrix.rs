@@ -100,11 +100,28 @@ impl Matrix {
         &self.sequence
     }
 
-    /// What a host is, by all networks.
+    /// What a host is, by all networks. Of a vector with unknown places: what it is whatever they are.
     pub(crate) fn state(&self, vector: &[Link]) -> State {
-        if vector.contains(&Link::Unknown) {
-            return State::Unknown;
+        let Some(place) = vector.iter().position(|link| *link == Link::Unknown) else {
+            return self.complete(vector);
+        };
+        let [up, down] = [Link::Up, Link::Down].map(|link| {
+            let mut vector = vector.to_vec();
+            vector
+                .iter_mut()
+                .skip(place)
+                .take(1)
+                .for_each(|unknown| *unknown = link);
+            self.state(&vector)
+        });
+        match (up, down) {
+            (one, other) if one == other => one,
+            (State::Up | State::Other, State::Up | State::Other) => State::Other,
+            _ => State::Unknown,
         }
+    }
+
+    fn complete(&self, vector: &[Link]) -> State {
         if self.recovery.iter().any(|row| row == vector) {
             return State::Down;
         }
@@ -130,7 +147,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_built_in_matrix() {
+    fn f6_the_built_in_matrix() {
         use Link::{Down, Unknown, Up};
         let matrix = Matrix::built_in();
         for (vector, expected) in [
@@ -139,7 +156,14 @@ mod tests {
             ([Down, Down, Up], State::Other),
             ([Up, Up, Down], State::Down),
             ([Down, Down, Down], State::Down),
-            ([Up, Unknown, Down], State::Unknown),
+            // Whatever the unknown network says.
+            ([Up, Unknown, Down], State::Down),
+            ([Unknown, Unknown, Down], State::Down),
+            ([Up, Up, Unknown], State::Unknown),
+            ([Unknown, Unknown, Unknown], State::Unknown),
+            // It is not down in any case.
+            ([Up, Unknown, Up], State::Other),
+            ([Down, Unknown, Up], State::Other),
         ] {
             assert_eq!(matrix.state(&vector), expected, "{vector:?}");
         }

@@ -1,13 +1,16 @@
 use super::*;
 use crate::host::fake_http::Server;
+use crate::host::samples::STORM;
 use crate::settings::tests::settings;
 
 const PATH: &str = "/v1/agent/members";
 
 struct Nets {
     servers: [Server; 3],
-    driver: Driver,
+    sampler: Sampler<Driver>,
     health: Health,
+    settings: Settings,
+    _folder: tempfile::TempDir,
 }
 
 impl Nets {
@@ -18,37 +21,53 @@ impl Nets {
             Server::start().await,
         ];
         let [manage, tenant, storage] = &servers;
+        let folder = tempfile::tempdir().unwrap();
         let settings = settings(&format!(
-            "[DEFAULT]\nhostname = me\n[host]\nmonitoring_driver = consul\n[consul]\nagent_manage = {}\nagent_tenant = {}\nagent_storage = {}\n",
-            manage.address, tenant.address, storage.address
+            "[DEFAULT]\nhostname = me\n[monitor]\nstate_path = {}\n[host]\nmonitoring_driver = consul\n[consul]\nagent_manage = {}\nagent_tenant = {}\nagent_storage = {}\n",
+            folder.path().display(),
+            manage.address,
+            tenant.address,
+            storage.address
         ));
         Self {
-            driver: Driver::new(&settings, &Clock::new()).unwrap(),
+            sampler: Driver::monitor(&settings, &Clock::new()).unwrap(),
             servers,
             health: Health::default(),
+            settings,
+            _folder: folder,
         }
+    }
+
+    /// The monitor is killed and started again.
+    fn restart(&mut self) {
+        self.sampler = Driver::monitor(&self.settings, &Clock::new()).unwrap();
     }
 
     /// What one look comes to, given each network's members with their status.
     async fn look(&mut self, networks: [&[(&str, i64)]; 3]) -> Vec<(String, Change)> {
         for (server, members) in self.servers.iter().zip(networks) {
-            let members: Vec<_> = members
-                .iter()
-                .map(|(name, status)| serde_json::json!({"Name": name, "Status": status, "Addr": "10.0.0.1", "Tags": {}}))
-                .collect();
-            server.answer(PATH, &serde_json::Value::from(members).to_string());
+            server.answer(PATH, &self::members(members));
         }
         self.again().await
     }
 
     async fn again(&mut self) -> Vec<(String, Change)> {
-        let states = self.driver.look(&self.health).await;
-        let changes = self.driver.hosts.see(&states);
+        let changes = self.sampler.round(&self.health).await;
         for (host, change) in &changes {
-            self.driver.hosts.told(host, *change);
+            self.sampler.told(host, *change);
         }
+        self.sampler.save(&self.health).await;
         changes
     }
+}
+
+/// As an agent lists them.
+fn members(members: &[(&str, i64)]) -> String {
+    let members: Vec<_> = members
+        .iter()
+        .map(|(name, status)| serde_json::json!({"Name": name, "Status": status, "Addr": "10.0.0.1", "Tags": {}}))
+        .collect();
+    serde_json::Value::from(members).to_string()
 }
 
 const UP: &[(&str, i64)] = &[("cmp1", 1), ("cmp2", 1), ("me", 1)];
@@ -77,43 +96,120 @@ async fn mw20_who_left_or_is_not_listed_has_not_failed() {
     assert_eq!(nets.look([UP, UP, UP]).await, []);
     assert_eq!(nets.look([CMP1_LEFT, CMP1_LEFT, CMP1_LEFT]).await, []);
     assert_eq!(nets.look([UP, UP, CMP1_MISSING]).await, []);
+    assert_eq!(nets.look([UP, UP, UP]).await, [], "no STARTED without a STOPPED");
     assert_eq!(
         nets.look([CMP1_MISSING, UP, CMP1_FAILED]).await,
-        [],
-        "its place is kept, and unknown"
+        one(Change::Stopped),
+        "its place is kept, and does not matter"
     );
-    assert_eq!(nets.look([UP, UP, UP]).await, [], "no STARTED without a STOPPED");
 }
 
 #[tokio::test]
-async fn mw20_an_agent_that_is_away_blocks_no_other() {
+async fn f6_mw20_an_agent_that_is_away_hides_only_what_depends_on_it() {
     let mut nets = Nets::new().await;
-    let single = tempfile::tempdir().unwrap();
-    let matrix = single.path().join("matrix.yaml");
-    std::fs::write(
-        &matrix,
-        "sequence: [storage]\nmatrix: [{health: [up], action: []}, {health: [down], action: [recovery]}]",
-    )
-    .unwrap();
-    nets.driver.matrix = Matrix::load(Some(&matrix)).unwrap();
-    let agents = nets.driver.agents.clone();
-    nets.driver.agents = agents
-        .into_iter()
-        .filter(|(network, _)| network == "storage")
-        .collect();
     assert_eq!(nets.look([UP, UP, UP]).await, []);
     nets.servers[0].forget(PATH);
     nets.servers[1].forget(PATH);
-    nets.servers[2].answer(PATH, r#"[{"Name": "cmp1", "Status": 4}]"#);
-    assert_eq!(nets.again().await, one(Change::Stopped));
-    assert_eq!(nets.health.trouble("consul"), None);
+    nets.servers[2].answer(PATH, &members(CMP1_FAILED));
+    assert_eq!(
+        nets.again().await,
+        one(Change::Stopped),
+        "the storage network decides, whatever the others say"
+    );
+    let trouble = nets.health.trouble("consul").unwrap();
+    assert!(
+        trouble.contains("manage") && trouble.contains("tenant"),
+        "{trouble}"
+    );
+    assert_eq!(nets.look([UP, UP, UP]).await, one(Change::Started));
     nets.servers[2].forget(PATH);
-    assert_eq!(nets.again().await, []);
+    assert_eq!(nets.again().await, [], "nobody knows");
     assert!(
         nets.health
             .trouble("consul")
             .is_some_and(|why| why.contains("storage"))
     );
+}
+
+/// The link of this machine is cut: all others look dead.
+#[tokio::test]
+async fn f2_who_is_cut_off_himself_tells_of_nobody() {
+    let mut nets = Nets::new().await;
+    assert_eq!(nets.look([UP, UP, UP]).await, []);
+    let cut: &[(&str, i64)] = &[("cmp1", 4), ("cmp2", 4), ("me", 1)];
+    for _ in 0..5 {
+        assert_eq!(nets.look([UP, UP, cut]).await, []);
+        let trouble = nets.health.trouble("consul").unwrap();
+        assert!(trouble.contains("cut off itself"), "{trouble}");
+    }
+    assert_eq!(nets.look([UP, UP, UP]).await, []);
+    assert_eq!(nets.look([UP, UP, CMP1_FAILED]).await, one(Change::Stopped));
+}
+
+/// So many at once that they are no single deaths, though most members are up.
+#[tokio::test]
+async fn f2_more_than_a_share_of_the_hosts_at_once_is_an_alarm_and_no_report() {
+    let mut nets = Nets::new().await;
+    let list = |down: usize| {
+        let hosts = (0..10).map(move |host| (format!("cmp{host}"), if host < down { 4 } else { 1 }));
+        let others = (0..8).map(|host| (format!("ctl{host}"), 1));
+        hosts.chain(others).collect::<Vec<_>>()
+    };
+    let mut look = async |down: usize| {
+        let all = list(down);
+        let all: Vec<_> = all
+            .iter()
+            .map(|(name, status)| (name.as_str(), *status))
+            .collect();
+        let told = nets.look([&all, &all, &all]).await;
+        (told.len(), nets.health.trouble(STORM).is_some())
+    };
+    assert_eq!(look(0).await, (0, false));
+    // Nine of eighteen hosts may go; told in pieces they are as many.
+    assert_eq!(look(5).await, (5, false));
+    assert_eq!(look(8).await, (3, false));
+    let mut nets = Nets::new().await;
+    let mut look = async |down: usize, limit: u8| {
+        nets.sampler.set_brake(limit, 2);
+        let all = list(down);
+        let all: Vec<_> = all
+            .iter()
+            .map(|(name, status)| (name.as_str(), *status))
+            .collect();
+        let told = nets.look([&all, &all, &all]).await;
+        (told.len(), nets.health.trouble(STORM).is_some())
+    };
+    assert_eq!(look(0, 20).await, (0, false));
+    assert_eq!(look(8, 20).await, (0, true));
+    assert_eq!(look(8, 20).await, (0, true), "for as long as it lasts");
+    assert_eq!(look(2, 20).await, (2, false), "what remains is told");
+    assert_eq!(look(4, 20).await, (0, true), "with those of a moment ago");
+}
+
+/// What a token gets that may not read nodes, and what an agent says that knows nobody any more.
+#[tokio::test]
+async fn f7_a_list_without_anybody_is_no_list() {
+    let mut nets = Nets::new().await;
+    assert_eq!(nets.look([UP, UP, UP]).await, []);
+    assert_eq!(nets.look([&[], &[], &[]]).await, []);
+    let trouble = nets.health.trouble("consul").unwrap();
+    assert!(trouble.contains("CONSUL_HTTP_TOKEN"), "{trouble}");
+    // Who vanishes from the list is unknown, not gone.
+    assert_eq!(nets.look([UP, UP, &[("me", 1)]]).await, []);
+    assert_eq!(nets.look([UP, UP, CMP1_FAILED]).await, one(Change::Stopped));
+    assert_eq!(nets.health.trouble("consul"), None);
+}
+
+#[tokio::test]
+async fn f10_who_died_while_the_monitor_was_down_is_told() {
+    let mut nets = Nets::new().await;
+    assert_eq!(nets.look([UP, UP, UP]).await, []);
+    nets.restart();
+    assert_eq!(nets.look([UP, UP, CMP1_FAILED]).await, one(Change::Stopped));
+    nets.restart();
+    assert_eq!(nets.look([UP, UP, CMP1_FAILED]).await, [], "once");
+    nets.restart();
+    assert_eq!(nets.look([UP, UP, UP]).await, one(Change::Started));
 }
 
 #[tokio::test]
@@ -141,19 +237,31 @@ fn a_network_without_an_agent_is_refused() {
 }
 
 #[tokio::test]
-async fn the_body_is_upstreams() {
+async fn f2_the_body_is_upstreams_and_claims_no_more_than_is_known() {
     let nets = Nets::new().await;
-    for (change, payload) in [
+    let upstreams = settings(&format!(
+        "[host]\nreport_normal_without_proof = true\n[consul]\nagent_manage = {0}\nagent_tenant = {0}\nagent_storage = {0}\n",
+        nets.servers[0].address
+    ));
+    let upstreams = Driver::new(&upstreams, &Clock::new()).unwrap();
+    for (driver, change, payload) in [
         (
+            &nets.sampler.eyes,
             Change::Stopped,
-            r#""payload": {"event": "STOPPED", "cluster_status": "OFFLINE", "host_status": "NORMAL"}}}"#,
+            r#""payload": {"event": "STOPPED", "cluster_status": "OFFLINE", "host_status": "UNKNOWN"}}}"#,
         ),
         (
+            &nets.sampler.eyes,
             Change::Started,
             r#""payload": {"event": "STARTED", "cluster_status": "ONLINE", "host_status": "NORMAL"}}}"#,
         ),
+        (
+            &upstreams,
+            Change::Stopped,
+            r#""payload": {"event": "STOPPED", "cluster_status": "OFFLINE", "host_status": "NORMAL"}}}"#,
+        ),
     ] {
-        let report = nets.driver.report("cmp1", change);
+        let report = driver.report("cmp1", change).unwrap();
         assert!(report.body().ends_with(payload), "{}", report.body());
         assert_eq!(report.evidence(), None, "Consul has none");
     }

@@ -1,12 +1,14 @@
 use super::*;
 use crate::host::fake_http::Server;
+use crate::host::samples::STORM;
 use crate::settings::tests::settings;
 
 struct Pod {
     server: Server,
-    driver: Driver,
+    sampler: Sampler<Driver>,
     health: Health,
-    _account: tempfile::TempDir,
+    settings: Settings,
+    account: tempfile::TempDir,
 }
 
 const FIRST: &str = "/api/v1/nodes?limit=50&labelSelector=role%3Dcompute";
@@ -27,15 +29,28 @@ impl Pod {
         let token = account.path().join("token");
         std::fs::write(&token, "secret\n").unwrap();
         let settings = settings(&format!(
-            "[DEFAULT]\nhostname = me\n[host]\nmonitoring_driver = kubernetes\nmonitoring_samples = {samples}\n[kubernetes]\nmonitoring_node_labels = role=compute\n"
+            "[DEFAULT]\nhostname = me\n[monitor]\nstate_path = {}\n[host]\nmonitoring_driver = kubernetes\nmonitoring_samples = {samples}\n[kubernetes]\nmonitoring_node_labels = role=compute\n",
+            account.path().display()
         ));
-        let url = format!("http://{}", server.address);
         Self {
-            driver: Driver::at(url, None, token, &settings, &Clock::new()).unwrap(),
+            sampler: Self::sampler(&server, &token, &settings),
             server,
             health: Health::default(),
-            _account: account,
+            settings,
+            account,
         }
+    }
+
+    fn sampler(server: &Server, token: &std::path::Path, settings: &Settings) -> Sampler<Driver> {
+        let url = format!("http://{}", server.address);
+        let driver = Driver::at(url, None, token.to_owned(), settings, &Clock::new()).unwrap();
+        Sampler::new(driver, settings).unwrap()
+    }
+
+    /// The monitor is killed and started again.
+    fn restart(&mut self) {
+        let token = self.account.path().join("token");
+        self.sampler = Self::sampler(&self.server, &token, &self.settings);
     }
 
     /// The hosts told after one look at these nodes.
@@ -47,15 +62,18 @@ impl Pod {
 
     async fn again(&mut self) -> Vec<String> {
         let mut told = Vec::new();
-        for (host, report) in self.driver.look(&self.health).await {
-            assert!(
-                report
-                    .body()
-                    .ends_with(r#""payload": {"event": "STOPPED", "host_status": "NORMAL"}}}"#)
-            );
-            self.driver.hosts.told(&host, Change::Stopped);
-            told.push(host);
+        for (host, change) in self.sampler.round(&self.health).await {
+            if let Some(report) = self.sampler.eyes.report(&host, change) {
+                assert!(
+                    report
+                        .body()
+                        .ends_with(r#""payload": {"event": "STOPPED", "host_status": "UNKNOWN"}}}"#)
+                );
+                told.push(host.clone());
+            }
+            self.sampler.told(&host, change);
         }
+        self.sampler.save(&self.health).await;
         told
     }
 }
@@ -70,8 +88,7 @@ async fn a_node_that_is_not_ready_is_told_once() {
         NOBODY
     );
     assert_eq!(
-        pod.look(&[("a", "Unknown"), ("b", "True"), ("me", "Unknown")])
-            .await,
+        pod.look(&[("a", "Unknown"), ("b", "True"), ("me", "True")]).await,
         ["a"]
     );
     assert_eq!(pod.look(&[("a", "False"), ("b", "True")]).await, NOBODY);
@@ -154,4 +171,51 @@ async fn half_a_list_is_no_list() {
         assert!(pod.health.trouble("kubernetes").is_some(), "{body:?}");
     }
     assert_eq!(pod.look(&[("a", "True"), ("b", "False")]).await, ["b"]);
+}
+
+#[tokio::test]
+async fn f10_a_node_that_went_while_the_monitor_was_down_is_told_once() {
+    let mut pod = Pod::new(1).await;
+    assert_eq!(pod.look(&[("a", "True"), ("b", "True")]).await, NOBODY);
+    pod.restart();
+    assert_eq!(pod.look(&[("a", "False"), ("b", "True")]).await, ["a"]);
+    pod.restart();
+    assert_eq!(pod.look(&[("a", "False"), ("b", "True")]).await, NOBODY);
+}
+
+#[tokio::test]
+async fn f2_nothing_is_told_by_a_node_that_is_not_ready_itself_nor_of_most_at_once() {
+    let mut pod = Pod::new(1).await;
+    let all = [
+        ("a", "True"),
+        ("b", "True"),
+        ("c", "True"),
+        ("d", "True"),
+        ("me", "True"),
+    ];
+    assert_eq!(pod.look(&all).await, NOBODY);
+    assert_eq!(
+        pod.look(&[("a", "False"), ("b", "True"), ("me", "Unknown")])
+            .await,
+        NOBODY
+    );
+    assert!(pod.health.trouble("kubernetes").is_some());
+    let most = [
+        ("a", "False"),
+        ("b", "Unknown"),
+        ("c", "False"),
+        ("d", "True"),
+        ("me", "True"),
+    ];
+    assert_eq!(pod.look(&most).await, NOBODY);
+    assert!(pod.health.trouble(STORM).is_some());
+    let two = [
+        ("a", "False"),
+        ("b", "True"),
+        ("c", "False"),
+        ("d", "True"),
+        ("me", "True"),
+    ];
+    assert_eq!(pod.look(&two).await, ["a", "c"]);
+    assert_eq!(pod.health.trouble(STORM), None);
 }
