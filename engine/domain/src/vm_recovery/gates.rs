@@ -74,6 +74,33 @@ impl VmRecovery {
         self.server
     }
 
+    /// Whether the instance ran when this was reported. Where it did not, Nova itself stops it as well.
+    fn runs(&self) -> bool {
+        self.event != "LIFECYCLE"
+    }
+
+    /// Whether nobody is about to stop the running instance. An agent that ends before its guest does is no failure, and who has
+    /// stopped his instance does not want it started.
+    fn owner_is_done(&mut self, seen: &Server, now: Now, record: &mut Record) -> bool {
+        if let Some(task) = &seen.task_state {
+            let limit = self.policy.stop_limit;
+            if now.elapsed.since(self.since) > limit {
+                let text = format!(
+                    "{task} has not ended within {} s: left to its owner",
+                    limit.as_secs()
+                );
+                self.end(NotificationStatus::Ignored, text, record);
+            }
+            return false;
+        }
+        if seen.vm_state == VmState::Stopped {
+            let text = "it was stopped meanwhile: left to its owner";
+            self.end(NotificationStatus::Ignored, text, record);
+            return false;
+        }
+        true
+    }
+
     pub(super) fn judge(
         &mut self,
         seen: &Server,
@@ -103,6 +130,9 @@ impl VmRecovery {
         if is_owners_own(&seen.vm_state) {
             let text = format!("the instance is {}: left to its owner", seen.vm_state);
             return self.end(NotificationStatus::Ignored, text, record);
+        }
+        if self.runs() && !self.owner_is_done(seen, now, record) {
+            return;
         }
         if !self.may_restart(now, record) || !self.pass(Phase::Pre, now, record, commands) {
             return;
