@@ -50,6 +50,12 @@ class Kit:
         if "error:" in done.stdout + done.stderr:
             raise RuntimeError("virsh: " + (done.stdout + done.stderr)[-500:])
 
+    def gave_up(self, name):
+        """Whether libvirt itself has noticed that the process of a guest is gone; by a question, not by an event."""
+        done = subprocess.run(["virsh", "-q", "-c", self.uri(), "domstate", name], text=True, capture_output=True, timeout=30,
+                              check=False)
+        return done.stdout.strip() in ("shut off", "crashed") or "failed to get domain" in done.stderr
+
     def down(self):
         self("down", "--purge")
 
