@@ -21,6 +21,7 @@ import yaml
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.append(os.path.join(HERE, "..", "client"))
 
+import hosts
 from checks import Checks
 from proxy import Proxy
 from region import CLOUD, Region
@@ -79,14 +80,17 @@ class Monitors:
                 f.write("[%s]\n%s" % (section, "".join("%s = %s\n" % pair for pair in options.items())))
         return path
 
-    def monitor(self, name, host, conf):
-        """A monitor's own process on a machine that calls itself `host`."""
+    def monitor(self, name, host, conf, account=None, **more):
+        """A monitor's own process on a machine that calls itself `host`; `account`: in a pod with this service account."""
         environment = dict(self.region.environment, PATH=self.path + ":" + self.bin + ":" + os.environ["PATH"],
-                           PYTHONWARNINGS="ignore")
+                           PYTHONWARNINGS="ignore", **more)
         script = 'hostname "$1"; shift; exec "$@"'
+        if account:
+            place = "/run/secrets/kubernetes.io/serviceaccount"
+            script = "mount -t tmpfs none /run && mkdir -p %s && cp '%s'/* %s && %s" % (place, account, place, script)
         with open(os.path.join(self.region.work, name + ".out"), "ab") as out:
             process = subprocess.Popen(
-                ["unshare", "--uts", "sh", "-c", script, "sh", host, os.path.join(self.bin, "masakari-" + name), "--config-file",
+                ["unshare", "--uts", "--mount", "sh", "-c", script, "sh", host, os.path.join(self.bin, "masakari-" + name), "--config-file",
                  conf], env=environment, cwd=self.region.work, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT,
                 start_new_session=False)
         self.started.append((name, process))
@@ -103,10 +107,17 @@ class Monitors:
                     process.wait()
         self.started = []
 
+    def log(self, name):
+        try:
+            with open(os.path.join(self.region.work, name + ".log"), encoding="utf-8") as f:
+                return f.read()
+        except OSError:
+            return ""
+
     def said(self):
         text = ""
         for name in sorted(os.listdir(self.region.work)):
-            if name.endswith((".out", "monitor.log", "events.log")):
+            if name.endswith((".out", "monitor.log", "events.log")) or name[:-4] in ("remotes", "unknown", "consul", "kubernetes"):
                 with open(os.path.join(self.region.work, name), encoding="utf-8", errors="replace") as f:
                     text += "---- %s, its end:\n%s\n" % (name, f.read()[-1200:])
         return text
@@ -300,7 +311,7 @@ class Monitors:
         self.check.equal("COMPUTE_HOST: nothing ran twice", self.region.admin("GET", "/ledger")["double_runs"], 0)
         self.stop()
 
-    STEPS = (prepare, instance_events, restart, others_are_refused, process_monitor, host_monitor)
+    STEPS = (prepare, instance_events, restart, others_are_refused, process_monitor, host_monitor, *hosts.STEPS)
 
 
 def main():
