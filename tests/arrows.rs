@@ -14,7 +14,8 @@ use std::process::Command;
 /// belongs.
 const ALLOWED: &[(&str, &[&str])] = &[
     ("tachi-domain", &[]),
-    ("tachi-engine", &["tachi-domain"]),
+    ("tachi-driver", &["tachi-domain"]),
+    ("tachi-engine", &["tachi-domain", "tachi-driver"]),
     ("tachi-config", &[]),
     ("tachi-migrations", &[]),
     ("tachi-sandbox", &[]),

@@ -8,9 +8,9 @@ use tachi_domain::fault::{Fault, FaultClass};
 use tachi_domain::level::Target;
 use tachi_domain::recovery::{Command, Observation, Record, RecoveryKind};
 
-use crate::any::Any;
 use crate::ports::audit::{AuditAction, AuditEntry, AuditPhase, AuditResult, AuditSink};
 use crate::ports::journal::{Claimed, ProofWrite, Write};
+use tachi_driver::Recovery;
 
 /// Writes the lines of one recovery.
 pub(crate) struct Auditor {
@@ -25,7 +25,7 @@ pub(crate) struct Auditor {
 }
 
 impl Auditor {
-    pub(crate) fn new(sink: Arc<dyn AuditSink>, claimed: &Claimed, state: &Any) -> Self {
+    pub(crate) fn new(sink: Arc<dyn AuditSink>, claimed: &Claimed, state: &Recovery) -> Self {
         Self {
             sink,
             recovery: claimed.id.to_string(),
@@ -79,7 +79,7 @@ impl Auditor {
     }
 
     /// What a transaction has made of the recovery.
-    pub(crate) fn committed(&mut self, state: &Any, record: &Record, write: &Write) {
+    pub(crate) fn committed(&mut self, state: &Recovery, record: &Record, write: &Write) {
         if !self.wanted {
             return;
         }
@@ -145,17 +145,6 @@ fn power_of(command: &Command) -> Option<(AuditAction, &Target, &str)> {
         | Command::RunHook(_)
         | Command::Reserve(_) => None,
     }
-}
-
-/// What a power command that may not be sent is answered with; `None` for every other command.
-pub(crate) fn refusal(command: &Command, fault: &Fault) -> Option<Observation> {
-    let (action, target, _) = power_of(command)?;
-    let (target, result) = (target.clone(), Err(fault.clone()));
-    Some(if action == AuditAction::PowerOn {
-        Observation::PowerOn { target, result }
-    } else {
-        Observation::PowerOff { target, result }
-    })
 }
 
 /// The line that says what came of the command of `intent`.

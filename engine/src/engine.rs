@@ -6,27 +6,25 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tachi_domain::RecoveryId;
-use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::policy::Policy;
-use tachi_domain::recovery::{Life, RecoveryKind};
+use tachi_domain::recovery::RecoveryKind;
+use tachi_driver::{Ended, Recovery, Sweeper, Unsure, Unusable, WATCH};
 use tokio::sync::watch;
 use tokio::task::{self, JoinSet};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::any::{Any, Unusable};
 use crate::around::Around;
 use crate::cloud::Cloud;
 use crate::correlation;
-use crate::driver::{Driver, Ended, Shared};
+use crate::driver::{Driver, Shared};
 use crate::governor::{Governor, PaceOptions};
 use crate::heart::Heart;
 use crate::lists::SharedLists;
 use crate::numbers;
-use crate::ports::journal::{ClaimView, Claimed, Committed, Write};
+use crate::ports::journal::{ClaimView, Claimed, Committed};
 use crate::ports::{AuditSink, Clock, Compute, Events, Fencer, Hooks, Journal, NoEvents, Surroundings, Wake};
 use crate::pulse::Pulse;
-use crate::sweeper::{Sweeper, WATCH};
 use crate::telling::Teller;
 
 /// The outside, as adapters provide it.
@@ -179,14 +177,14 @@ impl Engine {
             Ok((task, how)) => (task, how),
             Err(error) => {
                 tracing::error!(%error, "a driver has failed: its recovery is claimed anew");
-                (error.id(), Ended::Unsure)
+                (error.id(), Ended::Unsure(Unsure::Failed))
             }
         };
         let Some((id, epoch)) = self.tasks.remove(&task) else {
             return;
         };
         self.driven.remove(&id);
-        if how == Ended::Unsure {
+        if matches!(how, Ended::Unsure(_)) {
             self.sweeper.not_sure(id, epoch);
         }
         tracing::debug!(recovery = %id, ?how, "driver ended");
@@ -241,12 +239,12 @@ impl Engine {
             "recovery claimed"
         );
         let policy = self.options.policy.borrow().clone();
-        match Any::open(&claimed, &policy) {
+        match Recovery::open(&claimed, &policy) {
             Ok(state) => {
                 let teller = Teller::new(&self.events, &self.options.name, &claimed, Some(&state));
                 let driver = Driver::new(
                     self.ports.clone(),
-                    self.options.name.clone(),
+                    &self.options.name,
                     claimed,
                     state,
                     sent,
@@ -269,18 +267,7 @@ impl Engine {
             .unwrap_or_default();
         let message = format!("{why} {source}").trim().to_owned();
         tracing::error!(recovery = %claimed.id, "{message}");
-        let settled = matches!(why, Unusable::NoHost);
-        let status = if settled {
-            NotificationStatus::Ignored
-        } else {
-            NotificationStatus::Running
-        };
-        let write = Write {
-            elapsed: claimed.elapsed,
-            life: settled.then_some(Life::Closed),
-            notification: (claimed.life == Life::Open).then_some((status, Some(message))),
-            ..Write::default()
-        };
+        let write = why.write(claimed, message);
         match self.ports.journal.commit(claimed.id, claimed.epoch, &write).await {
             Ok(Committed::Written(_)) => {
                 if let Some(mut teller) = Teller::new(&self.events, &self.options.name, claimed, None) {
@@ -290,7 +277,7 @@ impl Engine {
             Ok(other) => tracing::warn!(recovery = %claimed.id, ?other, "not written"),
             Err(error) => tracing::warn!(recovery = %claimed.id, %error, "not written"),
         }
-        if !settled && claimed.kind == RecoveryKind::Host {
+        if write.life.is_none() && claimed.kind == RecoveryKind::Host {
             tracing::error!(recovery = %claimed.id, "held: another version of tachi may have written this state");
         }
         // Kept out of the sweep until this engine restarts.

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tachi_domain::{Elapsed, RecoveryId};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::ports::journal::{Beat, Committed};
@@ -54,8 +53,7 @@ impl Heart {
     }
 
     /// Beats once.
-    pub(crate) async fn beat(&self, id: RecoveryId, epoch: u64, elapsed: Elapsed) -> Beaten {
-        let beat = Beat { id, epoch, elapsed };
+    pub(crate) async fn beat(&self, beat: Beat) -> Beaten {
         let (answer, answered) = oneshot::channel();
         if self.orders.send(Order { beat, answer }).await.is_ok()
             && let Ok(beaten) = answered.await
@@ -64,7 +62,7 @@ impl Heart {
         }
         // The work has stopped before us: by ourselves then.
         let sent = self.clock.boot();
-        let outcome = self.journal.beat(id, epoch, elapsed).await;
+        let outcome = self.journal.beat(beat.id, beat.epoch, beat.elapsed).await;
         Beaten { sent, outcome }
     }
 }

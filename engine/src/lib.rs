@@ -9,8 +9,6 @@
 //! recovery it owns. A driver is a loop of `decide -> journal -> act`; nothing is done outside before the decision that
 //! commands it is durable.
 
-mod alarm;
-mod any;
 mod around;
 mod auditing;
 mod clock;
@@ -28,9 +26,7 @@ mod numbers;
 pub mod ports;
 mod pulse;
 mod reserving;
-mod sweeper;
 mod telling;
-mod writing;
 
 pub use clock::SystemClock;
 pub use cloud::{Cloud, CloudView};

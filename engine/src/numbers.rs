@@ -12,9 +12,9 @@ use tachi_domain::hooks::Verdict;
 use tachi_domain::recovery::{Observation, Record, RecoveryKind};
 use tachi_domain::{Elapsed, ServerId};
 
-use crate::any::Any;
 use crate::ports::JournalError;
 use crate::ports::journal::{ClaimView, Committed};
+use tachi_driver::Recovery;
 
 const CLAIMS: &str = "tachi_engine_claims_total";
 const CLAIMS_LOST: &str = "tachi_engine_claims_lost_total";
@@ -216,7 +216,7 @@ pub(crate) struct Numbers {
 
 impl Numbers {
     /// Of a recovery that has just been claimed; `fresh` if nobody had it before.
-    pub(crate) fn begin(kind: RecoveryKind, state: &Any, fresh: bool) -> Self {
+    pub(crate) fn begin(kind: RecoveryKind, state: &Recovery, fresh: bool) -> Self {
         let (held_by, waits_for) = state.held_by();
         let numbers = Self {
             held_by,
@@ -237,7 +237,7 @@ impl Numbers {
     }
 
     /// After a decision has been journalled.
-    pub(crate) fn decided(&mut self, state: &Any, record: &Record, now: Elapsed) {
+    pub(crate) fn decided(&mut self, state: &Recovery, record: &Record, now: Elapsed) {
         let kind = self.kind.as_str();
         if record.head {
             let entering = state.stage();

@@ -16,10 +16,10 @@ use tachi_domain::event::{
 use tachi_domain::recovery::{Life, RecoveryKind};
 use tachi_domain::{NotificationId, RecoveryId, ServerId, Timestamp};
 
-use crate::any::Any;
 use crate::correlation;
 use crate::ports::Events;
 use crate::ports::journal::{Claimed, MoveWrite, StepWrite, Write};
+use tachi_driver::Recovery;
 
 /// How many failed steps a trouble's trace shows.
 const TRACE: usize = 20;
@@ -58,13 +58,13 @@ impl Teller {
         events: &Arc<dyn Events>,
         engine: &str,
         claimed: &Claimed,
-        state: Option<&Any>,
+        state: Option<&Recovery>,
     ) -> Option<Self> {
         if !events.wanted() {
             return None;
         }
         let notification = &claimed.notification;
-        let moves = state.map(Any::move_statuses).unwrap_or_default();
+        let moves = state.map(Recovery::move_statuses).unwrap_or_default();
         Some(Self {
             events: Arc::clone(events),
             cause: Arc::new(Cause {
@@ -82,10 +82,10 @@ impl Teller {
             host: claimed.host.clone(),
             life: claimed.life,
             begun: claimed.state.is_some(),
-            proven: state.and_then(Any::is_proven_off).unwrap_or(false),
-            held: state.and_then(Any::held).map(str::to_owned),
+            proven: state.and_then(Recovery::is_proven_off).unwrap_or(false),
+            held: state.and_then(Recovery::held).map(str::to_owned),
             moves,
-            started: state.map(Any::asked_for).unwrap_or_default(),
+            started: state.map(Recovery::asked_for).unwrap_or_default(),
             failures: VecDeque::new(),
             failed_task: None,
         })

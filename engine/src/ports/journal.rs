@@ -8,16 +8,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tachi_domain::entity::host::MaintenanceReason;
-use tachi_domain::entity::notification::NotificationStatus;
-use tachi_domain::entity::vmove::VmoveStatus;
-use tachi_domain::entity::{Host, Notification};
 use tachi_domain::guard::RegionHost;
 use tachi_domain::host_recovery::WrittenOff;
-use tachi_domain::recovery::{FenceOrder, Life, Pulse, RecoveryKind};
-use tachi_domain::{Elapsed, HostId, RecoveryId, Reporter, ServerId, Timestamp, VmoveId};
+use tachi_domain::{Elapsed, HostId, RecoveryId, Reporter, ServerId, Timestamp};
+pub use tachi_driver::journal::{
+    Beat, ClaimView, Claimed, Committed, HostWrite, MoveWrite, ProofWrite, RESTARTS, StepKind, StepWrite,
+    Write,
+};
 
-use super::reserve::{ReservationWrite, ReserveRow};
+use super::reserve::ReserveRow;
 
 /// A database error. All of them mean: nothing is known to be written.
 #[derive(Debug, thiserror::Error)]
@@ -39,183 +38,6 @@ impl JournalError {
             source: source.into(),
         }
     }
-}
-
-/// What an engine sees of a recovery it does not own.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ClaimView {
-    /// Which.
-    pub id: RecoveryId,
-    /// The claim's number; 0 if it was never claimed.
-    pub epoch: u64,
-    /// Raised by the owner every second (R2).
-    pub beat: u64,
-    /// Who owns it; `None` if nobody does, or the owner let go.
-    pub owner: Option<String>,
-    /// Open or watching.
-    pub life: Life,
-}
-
-/// A recovery as its new owner finds it, read after the claim was committed, on the same connection.
-#[derive(Clone, Debug)]
-pub struct Claimed {
-    /// Which.
-    pub id: RecoveryId,
-    /// The epoch that every write of the new owner carries.
-    pub epoch: u64,
-    /// What it is about.
-    pub kind: RecoveryKind,
-    /// Open or watching.
-    pub life: Life,
-    /// The notification that caused it.
-    pub notification: Notification,
-    /// The host, deleted or not; `None` if no row is left of it.
-    pub host: Option<Host>,
-    /// The recovery's own time so far.
-    pub elapsed: Elapsed,
-    /// The state's head as last written; `None` if nothing was written yet.
-    pub state: Option<String>,
-    /// The states of its moves, as last written.
-    pub moves: Vec<String>,
-    /// When the notification was accepted; wall time of the API's machine.
-    pub opened_at: Timestamp,
-    /// What an operator may have changed.
-    pub pulse: Pulse,
-    /// How long ago the instance of a VM recovery was restarted by others, at most [`RESTARTS`] times.
-    pub restarts: Vec<Duration>,
-}
-
-/// How many restarts of an instance are remembered at most when its next recovery begins.
-pub const RESTARTS: u64 = 1000;
-
-/// One instance of a host recovery, to be inserted or overwritten.
-#[derive(Clone, Debug, PartialEq)]
-pub struct MoveWrite {
-    /// The vmove's id.
-    pub vmove: VmoveId,
-    /// The instance.
-    pub server: ServerId,
-    /// The instance's name.
-    pub name: String,
-    /// The order in which moves are made, lowest first.
-    pub rank: u32,
-    /// Nova's service host it was on.
-    pub source_host: String,
-    /// Nova's service host it is on.
-    pub dest_host: Option<String>,
-    /// When Nova was first asked.
-    pub start_time: Option<Timestamp>,
-    /// When it was over.
-    pub end_time: Option<Timestamp>,
-    /// What the API shows.
-    pub status: VmoveStatus,
-    /// What a person should know.
-    pub message: Option<String>,
-    /// Whether the instance is still being worked on: only one open move per instance over all recoveries (R6).
-    pub open: bool,
-    /// The move's own state.
-    pub state: String,
-}
-
-/// One line of the step journal.
-#[derive(Clone, Debug, PartialEq)]
-pub struct StepWrite {
-    /// Masakari's task class name.
-    pub task: &'static str,
-    /// The instance it is about, if one.
-    pub server: Option<ServerId>,
-    /// `intent` (about to call), `outcome` (what came of it) or `note`.
-    pub kind: StepKind,
-    /// 0.0 to 1.0 of the task.
-    pub progress: f64,
-    /// Whether the task has failed.
-    pub failed: bool,
-    /// For people.
-    pub text: String,
-    /// When; for people.
-    pub at: Timestamp,
-}
-
-/// See [`StepWrite::kind`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StepKind {
-    /// Written before a call.
-    Intent,
-    /// Written after it.
-    Outcome,
-    /// Neither; a thing seen or decided.
-    Note,
-}
-
-impl StepKind {
-    /// The word in the database.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Intent => "intent",
-            Self::Outcome => "outcome",
-            Self::Note => "note",
-        }
-    }
-}
-
-/// A proof that a host was off, for the record.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ProofWrite {
-    /// `device`, or `notification` in mode `external`.
-    pub kind: String,
-    /// Who read it: engine's name.
-    pub by: String,
-    /// The device, or the notification.
-    pub from: String,
-    /// All of it, as JSON.
-    pub evidence: String,
-    /// When; for people.
-    pub at: Timestamp,
-}
-
-/// What the host's row shows from now on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct HostWrite {
-    /// Which.
-    pub host: HostId,
-    /// Why it is on maintenance now (R19).
-    pub why: MaintenanceReason,
-}
-
-/// One transaction of a claimed recovery.
-#[derive(Clone, Debug, Default)]
-pub struct Write {
-    /// The recovery's own time.
-    pub elapsed: Elapsed,
-    /// The state's head; `None` leaves it.
-    pub state: Option<String>,
-    /// Where it is in its life; `None` leaves it. Anything but open gives the open key free.
-    pub life: Option<Life>,
-    /// Moves that were added or changed.
-    pub moves: Vec<MoveWrite>,
-    /// New lines of the step journal.
-    pub steps: Vec<StepWrite>,
-    /// New proofs.
-    pub proofs: Vec<ProofWrite>,
-    /// The notification's status and message; `None` leaves them.
-    pub notification: Option<(NotificationStatus, Option<String>)>,
-    /// The host's maintenance; `None` leaves it.
-    pub host: Option<HostWrite>,
-    /// Whether the host counts as proven off for other recoveries from now on (R10); `None` leaves it.
-    pub proven_off: Option<bool>,
-    /// Refuse the whole write if a host recovery is open for the host of this name (R12), or, if the writer is a host recovery
-    /// itself, if a younger one watches that host's return (R22).
-    pub unless_host_recovery: Option<String>,
-    /// Refuse the whole write if a report has joined that says more than the recovery's own (R19).
-    pub unless_joined: bool,
-    /// This instance is being restarted.
-    pub restarted: Option<ServerId>,
-    /// Reserved hosts that are taken, consumed or given back.
-    pub reservations: Vec<ReservationWrite>,
-    /// This host goes off maintenance, if it was this recovery that has put it there.
-    pub host_back: Option<HostId>,
-    /// The recovery's host is about to be ordered off: one more on the account, or the whole write is refused.
-    pub order: Option<FenceOrder>,
 }
 
 /// What happened to a host.
@@ -243,37 +65,6 @@ pub struct Standing {
     /// Who reports the hosts whose recoveries are open, each voice once; of a host that an older version or a person has put
     /// there, nobody.
     pub reporters: BTreeMap<HostId, Vec<Reporter>>,
-}
-
-/// What came of a [`Write`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[must_use]
-pub enum Committed {
-    /// Durable. With what an operator may have changed meanwhile.
-    Written(Pulse),
-    /// Another engine has claimed it: stop, make no call.
-    Lost,
-    /// Nothing was written: these instances have an open move in another recovery.
-    MovesTaken(Vec<ServerId>),
-    /// Nothing was written: [`Write::unless_host_recovery`] was not met.
-    HostUnderRecovery,
-    /// Nothing was written: [`Write::unless_joined`] was not met.
-    Joined,
-    /// Nothing was written: [`Write::order`] was not met.
-    TooManyOrders,
-    /// Nothing was written: these hosts cannot be taken, as somebody else holds them or they are in reserve no more.
-    ReserveTaken(Vec<HostId>),
-}
-
-/// What raises a recovery's beat.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Beat {
-    /// Which.
-    pub id: RecoveryId,
-    /// The claim's number.
-    pub epoch: u64,
-    /// The recovery's own time.
-    pub elapsed: Elapsed,
 }
 
 /// The journal.

@@ -102,7 +102,7 @@ fn claimed(kind: RecoveryKind) -> Claimed {
 
 fn teller(ear: &Arc<Ear>, claimed: &Claimed) -> Teller {
     let events: Arc<dyn Events> = ear.clone();
-    let state = Any::open(claimed, &Policy::default()).unwrap();
+    let state = Recovery::open(claimed, &Policy::default()).unwrap();
     Teller::new(&events, "engine:1", claimed, Some(&state)).unwrap()
 }
 
@@ -340,7 +340,7 @@ fn a_held_recovery_is_told_of_once_for_each_reason() {
 fn another_engine_goes_on_without_telling_the_beginning_again() {
     let ear = Arc::<Ear>::default();
     let first = claimed(RecoveryKind::Host);
-    let state = Any::open(&first, &Policy::default()).unwrap();
+    let state = Recovery::open(&first, &Policy::default()).unwrap();
     let again = Claimed {
         epoch: 2,
         state: Some(state.head().unwrap()),

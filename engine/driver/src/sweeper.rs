@@ -5,18 +5,18 @@ use std::time::Duration;
 
 use tachi_domain::RecoveryId;
 
-use crate::ports::journal::ClaimView;
+use crate::journal::ClaimView;
 
 /// An owner whose beat has not moved for this long is taken for dead.
-pub(crate) const SILENCE: Duration = Duration::from_secs(4);
+pub const SILENCE: Duration = Duration::from_secs(4);
 
 /// Between two looks while another engine's beats are watched. Silence is counted from when a beat was first *seen*, and it is
 /// noticed at the next look, so an owner's death costs two of these on top of [`SILENCE`]: with a second each it was up to six.
-pub(crate) const WATCH: Duration = Duration::from_millis(250);
+pub const WATCH: Duration = Duration::from_millis(250);
 
 /// Remembers when each beat was first seen, on this engine's own clock.
 #[derive(Debug, Default)]
-pub(crate) struct Sweeper {
+pub struct Sweeper {
     seen: BTreeMap<RecoveryId, (u64, u64, Duration)>,
     /// Claims of our own that we are not sure of any more, by epoch.
     unsure: BTreeMap<RecoveryId, u64>,
@@ -24,12 +24,12 @@ pub(crate) struct Sweeper {
 
 impl Sweeper {
     /// A claim of our own at `epoch` has to be made anew; there is no other owner to wait for.
-    pub(crate) fn not_sure(&mut self, id: RecoveryId, epoch: u64) {
+    pub fn not_sure(&mut self, id: RecoveryId, epoch: u64) {
         self.unsure.insert(id, epoch);
     }
 
     /// The recoveries to claim now. `ours` says which are being driven here.
-    pub(crate) fn claimable(
+    pub fn claimable(
         &mut self,
         views: &[ClaimView],
         now: Duration,
@@ -56,7 +56,7 @@ impl Sweeper {
     }
 
     /// Whether somebody else's beats are being watched, so that the next sweep must not be long in coming.
-    pub(crate) fn is_watching(&self) -> bool {
+    pub fn is_watching(&self) -> bool {
         !self.seen.is_empty()
     }
 }

@@ -6,9 +6,10 @@ use tachi_domain::proof::{Basis, DatedReading, Proof};
 use tachi_domain::recovery::{Record, Step, StepKind};
 use tachi_domain::{Elapsed, HostId, Timestamp};
 
-use crate::any::Any;
-use crate::ports::journal::{self, HostWrite, MoveWrite, ProofWrite, StepWrite, Write};
-use crate::ports::reserve::{ReservationState, ReservationWrite};
+use crate::journal::{
+    self, HostWrite, MoveWrite, ProofWrite, ReservationState, ReservationWrite, StepWrite, Write,
+};
+use crate::recovery::Recovery;
 
 /// Builds the transaction.
 ///
@@ -16,7 +17,7 @@ use crate::ports::reserve::{ReservationState, ReservationWrite};
 ///
 /// The state cannot be serialised; never in practice.
 pub(crate) fn write_of(
-    state: &Any,
+    state: &Recovery,
     record: &Record,
     host: Option<HostId>,
     owner: &str,

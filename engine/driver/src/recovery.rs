@@ -4,39 +4,68 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::entity::vmove::VmoveStatus;
 use tachi_domain::host_recovery::{self, HoldKind, HostRecovery, Move, Taken};
 use tachi_domain::pace::Demand;
 use tachi_domain::policy::Policy;
 use tachi_domain::process_recovery::{self, ProcessRecovery};
-use tachi_domain::recovery::{Command, Decision, Now, Observation, Record, RecoveryKind};
+use tachi_domain::recovery::{Command, Decision, Life, Now, Observation, Record, RecoveryKind};
 use tachi_domain::vm_recovery::{self, VmRecovery};
 use tachi_domain::{Elapsed, HostId, ServerId};
 
-use crate::ports::journal::Claimed;
+use crate::journal::{Claimed, Write};
 
 /// How often a recovery that does not know when it is due is asked, unless its own tick is shorter.
 const LOOK: Duration = Duration::from_millis(100);
 
 /// A recovery of any kind.
-pub(crate) enum Any {
+#[derive(Debug)]
+pub enum Recovery {
+    /// Of a host.
     Host(Box<HostRecovery>),
+    /// Of one instance.
     Vm(Box<VmRecovery>),
+    /// Of a process on a host.
     Process(Box<ProcessRecovery>),
 }
 
 /// Why a claimed recovery cannot be driven.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Unusable {
+pub enum Unusable {
+    /// Another version may have written it.
     #[error("reading the recovery's state from the journal")]
     State(#[from] serde_json::Error),
+    /// It has not begun, and there is no host to begin with.
     #[error("the host of the notification is not registered any more")]
     NoHost,
 }
 
-impl Any {
+impl Unusable {
+    /// What is written of it: it ends, unless only its state is strange, as a newer version may read that.
+    pub fn write(&self, claimed: &Claimed, message: String) -> Write {
+        let ends = matches!(self, Self::NoHost);
+        let status = if ends {
+            NotificationStatus::Ignored
+        } else {
+            NotificationStatus::Running
+        };
+        Write {
+            elapsed: claimed.elapsed,
+            life: ends.then_some(Life::Closed),
+            notification: (claimed.life == Life::Open).then_some((status, Some(message))),
+            ..Write::default()
+        }
+    }
+}
+
+impl Recovery {
     /// As it was last journalled, or as it begins.
-    pub(crate) fn open(claimed: &Claimed, policy: &Policy) -> Result<Self, Unusable> {
+    ///
+    /// # Errors
+    ///
+    /// See [`Unusable`].
+    pub fn open(claimed: &Claimed, policy: &Policy) -> Result<Self, Unusable> {
         if let Some(head) = &claimed.state {
             return Ok(match claimed.kind {
                 RecoveryKind::Host => Self::Host(Box::new(HostRecovery::restore(head, &claimed.moves)?)),
@@ -66,7 +95,7 @@ impl Any {
     }
 
     /// One decision on all that was observed. The state is replaced; what to write and to do comes back.
-    pub(crate) fn decide(self, observations: Vec<Observation>, now: Now) -> (Self, Record, Vec<Command>) {
+    pub fn decide(self, observations: Vec<Observation>, now: Now) -> (Self, Record, Vec<Command>) {
         match self {
             // Everything is learnt before anything is commanded: an evacuation must not go out because the answer that
             // forbids it came second.
@@ -94,7 +123,7 @@ impl Any {
     }
 
     /// What it could do with of the engine's pace, and how long Nova took for what it has taken up since.
-    pub(crate) fn demand(&mut self) -> Option<(Demand, Vec<Duration>)> {
+    pub fn demand(&mut self) -> Option<(Demand, Vec<Duration>)> {
         match self {
             Self::Host(state) => {
                 let take_ups = state.take_ups();
@@ -105,14 +134,19 @@ impl Any {
     }
 
     /// In how long it has to be decided again, if nothing is observed before.
-    pub(crate) fn next_look(&self, now: Now) -> Duration {
+    pub fn next_look(&self, now: Now) -> Duration {
         match self {
             Self::Host(state) => state.next_look(now),
             Self::Vm(_) | Self::Process(_) => LOOK.min(self.policy().tick / 2).max(Duration::from_millis(5)),
         }
     }
 
-    pub(crate) fn head(&self) -> Result<String, serde_json::Error> {
+    /// The state's head, to be journalled.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be serialised; never in practice.
+    pub fn head(&self) -> Result<String, serde_json::Error> {
         match self {
             Self::Host(state) => state.head(),
             Self::Vm(state) => state.head(),
@@ -120,7 +154,8 @@ impl Any {
         }
     }
 
-    pub(crate) fn host(&self) -> &str {
+    /// The host's name.
+    pub fn host(&self) -> &str {
         match self {
             Self::Host(state) => &state.host,
             Self::Vm(state) => &state.host,
@@ -128,7 +163,8 @@ impl Any {
         }
     }
 
-    pub(crate) fn policy(&self) -> &Policy {
+    /// The rules it goes by.
+    pub fn policy(&self) -> &Policy {
         match self {
             Self::Host(state) => &state.policy,
             Self::Vm(state) => &state.policy,
@@ -136,7 +172,8 @@ impl Any {
         }
     }
 
-    pub(crate) fn one_move(&self, server: ServerId) -> Option<&Move> {
+    /// The move of an instance.
+    pub fn one_move(&self, server: ServerId) -> Option<&Move> {
         match self {
             Self::Host(state) => state.moves.get(&server),
             Self::Vm(_) | Self::Process(_) => None,
@@ -144,7 +181,7 @@ impl Any {
     }
 
     /// How far each instance is, as the API shows it.
-    pub(crate) fn move_statuses(&self) -> BTreeMap<ServerId, VmoveStatus> {
+    pub fn move_statuses(&self) -> BTreeMap<ServerId, VmoveStatus> {
         match self {
             Self::Host(state) => {
                 let moves = state.moves.iter();
@@ -155,7 +192,7 @@ impl Any {
     }
 
     /// The instances that Nova has been asked for already.
-    pub(crate) fn asked_for(&self) -> BTreeSet<ServerId> {
+    pub fn asked_for(&self) -> BTreeSet<ServerId> {
         match self {
             Self::Host(state) => {
                 let asked = state.moves.values().filter(|one| one.asked_at.is_some());
@@ -166,7 +203,7 @@ impl Any {
     }
 
     /// Why it waits for a person, if it does.
-    pub(crate) fn held(&self) -> Option<&str> {
+    pub fn held(&self) -> Option<&str> {
         match self {
             Self::Host(state) => state.hold.as_ref().map(|hold| hold.reason.as_str()),
             Self::Vm(_) | Self::Process(_) => None,
@@ -174,7 +211,7 @@ impl Any {
     }
 
     /// What its guards wait for, if they do.
-    pub(crate) fn waits_for(&self) -> Option<&str> {
+    pub fn waits_for(&self) -> Option<&str> {
         match self {
             Self::Host(state) => state.guarded().map(|waiting| waiting.reason.as_str()),
             Self::Vm(_) | Self::Process(_) => None,
@@ -182,14 +219,14 @@ impl Any {
     }
 
     /// Since when it is held, or waits for its guards.
-    pub(crate) fn waits_since(&self) -> Option<Elapsed> {
+    pub fn waits_since(&self) -> Option<Elapsed> {
         let Self::Host(state) = self else { return None };
         let held = state.hold.as_ref().map(|hold| hold.since);
         held.or_else(|| state.guarded().map(|waiting| waiting.since))
     }
 
     /// By what it is held, in the words of the metrics; and what it waits for.
-    pub(crate) fn held_by(&self) -> (Vec<&'static str>, Vec<&'static str>) {
+    pub fn held_by(&self) -> (Vec<&'static str>, Vec<&'static str>) {
         let Self::Host(state) = self else {
             return (Vec::new(), Vec::new());
         };
@@ -209,7 +246,7 @@ impl Any {
     }
 
     /// A reserved host that it holds, or held.
-    pub(crate) fn reservation(&self, host: HostId) -> Option<&Taken> {
+    pub fn reservation(&self, host: HostId) -> Option<&Taken> {
         match self {
             Self::Host(state) => state.reserve.taken(host),
             Self::Vm(_) | Self::Process(_) => None,
@@ -217,7 +254,7 @@ impl Any {
     }
 
     /// Whether the host counts as proven off for others; `None` for kinds that prove nothing.
-    pub(crate) fn is_proven_off(&self) -> Option<bool> {
+    pub fn is_proven_off(&self) -> Option<bool> {
         match self {
             Self::Host(state) => Some(state.is_proven_off()),
             Self::Vm(_) | Self::Process(_) => None,
@@ -225,7 +262,7 @@ impl Any {
     }
 
     /// The word for the stage it is in, as it is journalled.
-    pub(crate) fn stage(&self) -> String {
+    pub fn stage(&self) -> String {
         let stage = match self {
             Self::Host(state) => serde_json::to_value(state.stage),
             Self::Vm(state) => serde_json::to_value(state.stage),
@@ -240,7 +277,7 @@ impl Any {
     }
 
     /// Whether it waits for a person.
-    pub(crate) fn is_held(&self) -> bool {
+    pub fn is_held(&self) -> bool {
         match self {
             Self::Host(state) => state.hold.is_some(),
             Self::Vm(_) | Self::Process(_) => false,
@@ -248,7 +285,7 @@ impl Any {
     }
 
     /// How many instances Nova may be rebuilding.
-    pub(crate) fn in_flight(&self) -> usize {
+    pub fn in_flight(&self) -> usize {
         match self {
             Self::Host(state) => state.moves.values().filter(|one| one.is_in_flight()).count(),
             Self::Vm(_) | Self::Process(_) => 0,
@@ -256,7 +293,7 @@ impl Any {
     }
 
     /// The instances whose move is over.
-    pub(crate) fn over_moves(&self) -> impl Iterator<Item = ServerId> + '_ {
+    pub fn over_moves(&self) -> impl Iterator<Item = ServerId> + '_ {
         let moves = match self {
             Self::Host(state) => Some(state.moves.values()),
             Self::Vm(_) | Self::Process(_) => None,
@@ -266,7 +303,7 @@ impl Any {
     }
 
     /// Whether it knows already what a report that joins it could say.
-    pub(crate) fn has_heard_normal(&self) -> bool {
+    pub fn has_heard_normal(&self) -> bool {
         match self {
             Self::Host(state) => state.has_heard_normal(),
             Self::Vm(_) | Self::Process(_) => true,
@@ -274,7 +311,7 @@ impl Any {
     }
 
     /// Nothing is left to be done.
-    pub(crate) fn is_over(&self) -> bool {
+    pub fn is_over(&self) -> bool {
         match self {
             Self::Host(state) => state.stage == host_recovery::Stage::Over,
             Self::Vm(state) => state.stage == vm_recovery::Stage::Over,
@@ -283,7 +320,7 @@ impl Any {
     }
 
     /// Whether it is told of the host's storm guards by id.
-    pub(crate) fn host_id(&self) -> Option<tachi_domain::HostId> {
+    pub fn host_id(&self) -> Option<HostId> {
         match self {
             Self::Host(state) => Some(state.host_id),
             Self::Vm(_) | Self::Process(_) => None,
@@ -315,7 +352,7 @@ mod tests {
     use tachi_domain::entity::notification::{Notification, NotificationStatus, NotificationType};
     use tachi_domain::entity::segment::{RecoveryMethod, Segment};
     use tachi_domain::entity::{Host, Stamps};
-    use tachi_domain::recovery::{Life, Pulse};
+    use tachi_domain::recovery::Pulse;
     use tachi_domain::{HostId, NotificationId, RecoveryId, SegmentId, Timestamp};
     use uuid::Uuid;
 
@@ -391,7 +428,7 @@ mod tests {
                 host: None,
                 ..claimed(kind)
             };
-            let Err(why) = Any::open(&gone, &Policy::default()) else {
+            let Err(why) = Recovery::open(&gone, &Policy::default()) else {
                 panic!("{kind}: opened");
             };
             assert!(matches!(why, Unusable::NoHost), "{kind}: {why}");
@@ -402,13 +439,13 @@ mod tests {
     #[test]
     fn ew12_a_recovery_that_has_begun_goes_on_without_the_hosts_row() {
         for kind in KINDS {
-            let begun = Any::open(&claimed(kind), &Policy::default()).ok().unwrap();
+            let begun = Recovery::open(&claimed(kind), &Policy::default()).ok().unwrap();
             let gone = Claimed {
                 host: None,
                 state: Some(begun.head().unwrap()),
                 ..claimed(kind)
             };
-            let again = Any::open(&gone, &Policy::default()).ok().unwrap();
+            let again = Recovery::open(&gone, &Policy::default()).ok().unwrap();
             assert_eq!(again.host(), "compute-1", "{kind}: it knows the host by itself");
         }
     }

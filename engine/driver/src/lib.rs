@@ -1,0 +1,18 @@
+//! The driver of one recovery as a state machine without a clock, a network or a database: it is told what happened and when,
+//! and says what is to be done. The engine runs it with tokio and the ports; the simulation in `tests/simulation` runs the
+//! same machine in virtual time.
+
+mod alarm;
+mod effect;
+mod holding;
+pub mod journal;
+mod machine;
+mod recovery;
+mod sweeper;
+mod write;
+
+pub use effect::{Calls, Effect, Ended, Event, Time, Unsure, Written, refusal};
+pub use holding::{BEAT_LIMIT, INTENT_LIMIT, may_act};
+pub use machine::{BEAT, Driver};
+pub use recovery::{Recovery, Unusable};
+pub use sweeper::{SILENCE, Sweeper, WATCH};

@@ -1,0 +1,341 @@
+//! One recovery from its claim to its end: decide, journal, and only then act.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tachi_domain::fault::Fault;
+use tachi_domain::recovery::{Command, News, Now, Observation, Pulse, Record, StepKind, Task};
+use tachi_domain::{Elapsed, HostId, RecoveryId};
+
+use crate::alarm::Alarm;
+use crate::effect::{Calls, Effect, Ended, Event, Time, Unsure, Written};
+use crate::journal::{Beat, Claimed, Committed, Write};
+use crate::recovery::Recovery;
+use crate::write::write_of;
+
+/// How often the owner's beat is raised (R2).
+pub const BEAT: Duration = Duration::from_secs(1);
+
+/// A refused write is decided on anew; so many rounds are more than any refusal needs.
+const ROUNDS: u8 = 4;
+
+/// What is waited for.
+#[derive(Debug)]
+enum Phase {
+    Idle,
+    Auditing(Round),
+    Committing(Round, Arc<Write>),
+    Beating(Round),
+    Over,
+}
+
+/// One decision on its way to being durable.
+#[derive(Debug)]
+struct Round {
+    record: Record,
+    commands: Vec<Command>,
+    unaudited: Option<Fault>,
+    now: Now,
+    left: u8,
+}
+
+/// See the module's documentation.
+#[derive(Debug)]
+pub struct Driver {
+    id: RecoveryId,
+    epoch: u64,
+    owner: String,
+    host: Option<HostId>,
+    /// `None` only while it decides.
+    state: Option<Recovery>,
+    phase: Phase,
+    inbox: Vec<Observation>,
+    /// The recovery's own time when it was claimed, and the moment the claim was sent: what it is counted on from.
+    claimed_elapsed: Elapsed,
+    claimed_at: Duration,
+    /// When the last committed beat was sent.
+    beat_sent: Duration,
+    pulse: Pulse,
+    /// What has changed in the pulse since it was last told.
+    news: News,
+    alarm: Alarm,
+    stopping: bool,
+}
+
+impl Driver {
+    /// Of what `owner` has claimed, by a claim that was sent at `sent` on the boot-time clock. The first event is what is known
+    /// besides: permits, and whether fencing is stopped.
+    pub fn new(owner: &str, claimed: &Claimed, state: Recovery, sent: Duration) -> Self {
+        Self {
+            id: claimed.id,
+            epoch: claimed.epoch,
+            owner: owner.to_owned(),
+            host: claimed.host.as_ref().map(|host| host.id),
+            state: Some(state),
+            phase: Phase::Idle,
+            inbox: vec![Observation::Claimed(claimed.pulse.clone())],
+            claimed_elapsed: claimed.elapsed,
+            claimed_at: sent,
+            beat_sent: sent,
+            pulse: claimed.pulse.clone(),
+            news: News::Nothing,
+            alarm: Alarm::default(),
+            stopping: false,
+        }
+    }
+
+    /// The recovery, as it was decided last.
+    pub fn state(&self) -> Option<&Recovery> {
+        self.state.as_ref()
+    }
+
+    /// When the last committed beat was sent, by the boot-time clock.
+    pub fn beat_sent(&self) -> Duration {
+        self.beat_sent
+    }
+
+    /// The recovery's own time.
+    pub fn elapsed(&self, boot: Duration) -> Elapsed {
+        self.claimed_elapsed.plus(boot.saturating_sub(self.claimed_at))
+    }
+
+    /// What is to be done about `event`.
+    #[must_use]
+    pub fn handle(&mut self, event: Event, time: Time) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        match (event, std::mem::replace(&mut self.phase, Phase::Over)) {
+            (_, Phase::Over) => {}
+            (Event::Observed(observations), Phase::Idle) => {
+                self.inbox.extend(observations);
+                self.step(time, &mut effects);
+            }
+            (Event::Stop, Phase::Idle) => effects.push(Effect::LetGo),
+            (Event::Audited(unaudited), Phase::Auditing(round)) => {
+                let round = Round { unaudited, ..round };
+                self.journal(round, time, &mut effects);
+            }
+            (Event::Journalled { sent, outcome }, Phase::Committing(round, write)) => {
+                self.committed(round, write, (sent, outcome), time, &mut effects);
+            }
+            (Event::Journalled { sent, outcome }, Phase::Beating(round)) => match outcome {
+                Some(Committed::Written(pulse)) => {
+                    self.held(sent, pulse);
+                    self.act(round, time, &mut effects);
+                }
+                Some(_) => effects.push(Effect::End(Ended::Lost)),
+                None => effects.push(Effect::End(Ended::Unsure(Unsure::Journal))),
+            },
+            // What comes while something is under way waits for its end.
+            (Event::Observed(observations), phase) => {
+                self.inbox.extend(observations);
+                self.phase = phase;
+            }
+            (Event::Stop, phase) => {
+                self.stopping = true;
+                self.phase = phase;
+            }
+            // An answer to nothing that was asked.
+            (Event::Audited(_) | Event::Journalled { .. }, phase) => self.phase = phase,
+        }
+        effects
+    }
+
+    /// Everything observed so far goes into one decision and one transaction.
+    fn step(&mut self, time: Time, effects: &mut Vec<Effect>) {
+        let mut observations = std::mem::take(&mut self.inbox);
+        if std::mem::take(&mut self.news) != News::Nothing {
+            // First: what an operator has forbidden must bind everything decided in this round.
+            observations.insert(0, Observation::Pulse(self.pulse.clone()));
+        }
+        if observations.is_empty() {
+            observations.push(Observation::Tick);
+        }
+        self.decide(Record::default(), observations, ROUNDS, time, effects);
+    }
+
+    fn decide(
+        &mut self,
+        mut record: Record,
+        observations: Vec<Observation>,
+        left: u8,
+        time: Time,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some((left, state)) = left.checked_sub(1).zip(self.state.take()) else {
+            effects.push(Effect::End(Ended::Unsure(Unsure::Refused)));
+            return;
+        };
+        let now = Now {
+            elapsed: self.elapsed(time.boot),
+            wall: time.wall,
+        };
+        let (mut state, more, commands) = state.decide(observations, now);
+        if let Some((demand, take_ups)) = state.demand() {
+            effects.push(Effect::Demand(demand, take_ups));
+        }
+        self.state = Some(state);
+        record.merge(more);
+        // Before the commit: what the disk takes of time must not make the intent old (R4).
+        let power: Vec<Command> = commands
+            .iter()
+            .filter(|command| matches!(command, Command::PowerOff { .. } | Command::PowerOn { .. }))
+            .cloned()
+            .collect();
+        let round = Round {
+            record,
+            commands,
+            unaudited: None,
+            now,
+            left,
+        };
+        if power.is_empty() {
+            self.journal(round, time, effects);
+        } else {
+            effects.push(Effect::Audit(power));
+            self.phase = Phase::Auditing(round);
+        }
+    }
+
+    /// Nothing of a decision is done before it is durable.
+    fn journal(&mut self, round: Round, time: Time, effects: &mut Vec<Effect>) {
+        if round.record.is_empty() {
+            if time.boot.saturating_sub(self.beat_sent) < BEAT {
+                return self.act(round, time, effects);
+            }
+            effects.push(Effect::Beat(Beat {
+                id: self.id,
+                epoch: self.epoch,
+                elapsed: self.elapsed(time.boot),
+            }));
+            self.phase = Phase::Beating(round);
+            return;
+        }
+        let now = round.now;
+        let write = self.state.as_ref().map(|state| {
+            write_of(
+                state,
+                &round.record,
+                self.host,
+                &self.owner,
+                now.elapsed,
+                now.wall,
+            )
+        });
+        let Some(Ok(write)) = write else {
+            effects.push(Effect::End(Ended::Unsure(Unsure::State)));
+            return;
+        };
+        let write = Arc::new(write);
+        effects.push(Effect::Commit(Arc::clone(&write)));
+        self.phase = Phase::Committing(round, write);
+    }
+
+    /// A commit that fails, or whose answer is lost, counts as not held (R1).
+    fn committed(
+        &mut self,
+        mut round: Round,
+        write: Arc<Write>,
+        (sent, outcome): (Duration, Option<Committed>),
+        time: Time,
+        effects: &mut Vec<Effect>,
+    ) {
+        let record = &mut round.record;
+        let refusal = match outcome {
+            Some(Committed::Written(pulse)) => {
+                self.held(sent, pulse);
+                let record = std::mem::take(record);
+                round.record.head = record.head;
+                let now = round.now;
+                effects.push(Effect::Written(Box::new(Written { record, write, now })));
+                return self.act(round, time, effects);
+            }
+            Some(Committed::Lost) => return effects.push(Effect::End(Ended::Lost)),
+            None => return effects.push(Effect::End(Ended::Unsure(Unsure::Journal))),
+            Some(Committed::Joined) => return effects.push(Effect::End(Ended::Unsure(Unsure::Joined))),
+            Some(Committed::MovesTaken(servers)) => Observation::MovesTaken(servers),
+            Some(Committed::HostUnderRecovery) => {
+                record.steps.clear();
+                record.restarted = None;
+                Observation::HostUnderRecovery
+            }
+            Some(Committed::TooManyOrders) => {
+                // The order that was not given need not be told.
+                record.order = None;
+                record
+                    .steps
+                    .retain(|step| step.task != Task::Fence || step.kind != StepKind::Intent);
+                Observation::OrderRefused
+            }
+            Some(Committed::ReserveTaken(hosts)) => {
+                // What was not taken need not be told.
+                record.steps.retain(|step| step.task != Task::Reserve);
+                Observation::ReserveTaken(hosts)
+            }
+        };
+        record.unless_host_recovery = None;
+        let mut observations: Vec<Observation> =
+            round.commands.into_iter().map(Observation::NotSent).collect();
+        observations.push(refusal);
+        self.decide(round.record, observations, round.left, time, effects);
+    }
+
+    /// A beat that was sent at `sent` is committed.
+    fn held(&mut self, sent: Duration, pulse: Pulse) {
+        self.beat_sent = sent;
+        self.news = self.news.max(pulse.news_since(&self.pulse));
+        self.pulse = pulse;
+    }
+
+    /// What was decided is durable.
+    fn act(&mut self, round: Round, time: Time, effects: &mut Vec<Effect>) {
+        self.tell_that_it_waits(&round.record, time, effects);
+        if self.news == News::Operator && round.commands.iter().any(Command::is_write) {
+            // The transaction itself shows that an operator has changed something since: the process may have been stopped
+            // for a while before it decided. That binds what is about to go out (R20).
+            self.news = News::Nothing;
+            let mut observations = vec![Observation::Pulse(self.pulse.clone())];
+            observations.extend(round.commands.into_iter().map(Observation::NotSent));
+            return self.decide(Record::default(), observations, round.left, time, effects);
+        }
+        if !round.commands.is_empty() {
+            effects.push(Effect::Call(Calls {
+                commands: round.commands,
+                unaudited: round.unaudited,
+                committed: time.boot,
+                started: self.elapsed(time.boot),
+            }));
+        }
+        let Some(state) = self.state.as_ref().filter(|state| !state.is_over()) else {
+            return effects.push(Effect::End(Ended::Over));
+        };
+        if self.stopping {
+            return effects.push(Effect::LetGo);
+        }
+        if self.news != News::Nothing || !self.inbox.is_empty() {
+            return self.step(time, effects);
+        }
+        let now = Now {
+            elapsed: self.elapsed(time.boot),
+            wall: time.wall,
+        };
+        let look = time.boot.saturating_add(state.next_look(now));
+        // Timers are good to a millisecond: a look right before the time would be one for nothing.
+        let until = look.min(self.beat_sent + BEAT) + Duration::from_millis(1);
+        effects.push(Effect::Wait(until));
+        self.phase = Phase::Idle;
+    }
+
+    /// What waits is told again from time to time.
+    fn tell_that_it_waits(&mut self, record: &Record, time: Time, effects: &mut Vec<Effect>) {
+        let Some(state) = &self.state else { return };
+        let held = state.held().is_some();
+        let waits = held || state.waits_for().is_some();
+        let every = state.policy().guards.alarm_interval;
+        if self.alarm.is_due(waits, held, every, time.boot) {
+            // The commit that holds it tells of itself.
+            effects.push(Effect::Alarm {
+                again: held && !record.head,
+            });
+        }
+    }
+}
