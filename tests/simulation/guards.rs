@@ -1,9 +1,12 @@
 //! What must hold at the moment of a call, read from the machines, Nova and the journal.
 
+use std::time::Duration;
+
 use tachi_domain::policy::FencingMode;
 use tachi_domain::recovery::{Command, Word};
+use tachi_driver::journal::Write;
 
-use crate::journal::{RecIx, Write};
+use crate::journal::RecIx;
 use crate::mishap::Mishap;
 use crate::nova::{HostIx, ServerIx};
 use crate::world::{Owner, World};
@@ -16,6 +19,9 @@ const HEARD: u64 = 4_000;
 
 /// From the commit of an intent to its call (R4).
 const INTENT: u64 = 500;
+
+/// From the sending of the last committed beat to a call (R2).
+const BEAT: Duration = Duration::from_secs(3);
 
 /// A sweep interval, and the moment a sweep takes.
 const NOTICED: u64 = 2_100;
@@ -76,6 +82,16 @@ impl World {
         }
     }
 
+    /// Right before the first byte of a call: the owner's last committed beat is young.
+    pub(crate) fn check_beat(&mut self, command: &Command, age: Duration) {
+        if age > BEAT {
+            let (name, age) = (command.name(), age.as_millis());
+            self.violate(format!(
+                "{name} is called {age} ms after the owner's last beat (R2)"
+            ));
+        }
+    }
+
     /// Nothing is powered on in the middle of an evacuation (I7).
     fn check_power_on(&mut self, host: HostIx) {
         let of_it = |job: &&crate::world::Job| {
@@ -101,12 +117,13 @@ impl World {
         let twice = write
             .moves
             .iter()
-            .filter(|(_, one)| one.open)
-            .find(|(server, _)| {
+            .filter(|one| one.open)
+            .map(|one| one.server)
+            .find(|server| {
                 let open = |row: &&crate::journal::Rec| row.moves.get(server).is_some_and(|one| one.open);
                 self.journal.recs.iter().filter(open).count() > 1
             });
-        if let Some((server, _)) = twice {
+        if let Some(server) = twice {
             self.violate(format!("{server} is being moved by two recoveries (R6)"));
         }
     }

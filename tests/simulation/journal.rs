@@ -1,17 +1,24 @@
-//! The database: recoveries with epochs and beats, written transaction by transaction.
+//! The database: recoveries with epochs and beats, written transaction by transaction. `tests/contract` holds what it has in
+//! common with the store.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use tachi_domain::entity::notification::NotificationStatus;
+use tachi_domain::entity::Stamps;
+use tachi_domain::entity::host::{Host, MaintenanceReason};
+use tachi_domain::entity::notification::{Notification, NotificationStatus, NotificationType};
+use tachi_domain::entity::segment::Segment;
 use tachi_domain::evidence::OffWord;
 use tachi_domain::guard::Guard;
 use tachi_domain::host_recovery::{GIVEN_UP_BY_LATEST, HostRecovery, WaitsFor, WrittenOff, given_up};
 use tachi_domain::recovery::{FenceOrder, Life, OperatorWord, Pulse, RecoveryKind, Word};
-use tachi_domain::{Elapsed, HostId, ServerId};
+use tachi_domain::{Elapsed, NotificationId, SegmentId, ServerId, Timestamp};
+use tachi_driver::journal::{ClaimView, Claimed, Committed, Write};
+use uuid::Uuid;
 
-use crate::nova::{HostIx, ServerIx, host_name, stamp};
-use crate::reserve::{Reservation, Reserve};
+use crate::nova::{HostIx, ServerIx, host_name, server_id, stamp};
+use crate::reserve::{Reserve, host_id, index_of};
+use crate::storms::recovery_id;
 
 pub(crate) type RecIx = usize;
 
@@ -72,34 +79,6 @@ pub(crate) struct Rec {
     pub messages: u32,
 }
 
-/// One transaction.
-#[derive(Debug, Default)]
-pub(crate) struct Write {
-    pub elapsed: Elapsed,
-    pub head: Option<String>,
-    pub life: Option<Life>,
-    pub moves: Vec<(ServerId, MoveRow)>,
-    pub notification: Option<(NotificationStatus, Option<String>)>,
-    pub proven_off: Option<bool>,
-    pub unless_host_recovery: Option<String>,
-    pub reservations: Vec<Reservation>,
-    pub order: Option<FenceOrder>,
-    /// A host was proven off.
-    pub proven: bool,
-    pub unless_joined: bool,
-}
-
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Committed {
-    Written,
-    Lost,
-    MovesTaken(Vec<ServerId>),
-    HostUnderRecovery,
-    Joined,
-    ReserveTaken(Vec<HostId>),
-    TooManyOrders,
-}
-
 #[derive(Debug)]
 pub(crate) struct Journal {
     pub recs: Vec<Rec>,
@@ -108,6 +87,10 @@ pub(crate) struct Journal {
     pub disabled_since: Option<u64>,
     pub maintenance_since: Option<u64>,
     pub maintenance: BTreeSet<HostIx>,
+    /// Hosts that a recovery has put on maintenance, why, and which.
+    pub put: BTreeMap<HostIx, (MaintenanceReason, RecIx)>,
+    /// Which recoveries have restarted an instance, which, and when.
+    pub restarts: BTreeMap<RecIx, (ServerId, u64)>,
     /// Without it two owners write: a mutation that must be caught.
     pub checks_epoch: bool,
     pub reserve: Reserve,
@@ -119,6 +102,8 @@ pub(crate) struct Journal {
     pub proofs: Vec<(RecIx, u64)>,
 }
 
+const SEGMENT: SegmentId = SegmentId(Uuid::from_u128(1));
+
 impl Rec {
     pub(crate) fn is_open_for_host(&self) -> bool {
         self.kind == RecoveryKind::Host && self.life == Life::Open
@@ -126,6 +111,23 @@ impl Rec {
 }
 
 impl Journal {
+    pub(crate) fn new(reserve: Reserve, ordered_before: Vec<u64>) -> Self {
+        Self {
+            recs: Vec::new(),
+            segment_enabled: true,
+            disabled_since: None,
+            maintenance_since: None,
+            maintenance: BTreeSet::new(),
+            put: BTreeMap::new(),
+            restarts: BTreeMap::new(),
+            checks_epoch: !crate::mutate::mutated("epoch"),
+            reserve,
+            orders: Vec::new(),
+            ordered_before,
+            proofs: Vec::new(),
+        }
+    }
+
     /// Whether nova-compute of `host` has to wait for what its recoveries have begun (R25). A queue that only a person can empty
     /// does not count.
     pub(crate) fn holds_boot(&self, host: HostIx, now: u64) -> bool {
@@ -144,6 +146,26 @@ impl Journal {
         })
     }
 
+    /// Why a host is on maintenance, if it is.
+    pub(crate) fn maintenance_of(&self, host: HostIx) -> Option<MaintenanceReason> {
+        if self.maintenance.contains(&host) {
+            return Some(MaintenanceReason::Operator);
+        }
+        self.put.get(&host).map(|(why, _)| *why)
+    }
+
+    /// An operator takes a host off maintenance.
+    pub(crate) fn off_maintenance(&mut self, host: HostIx) -> bool {
+        if !self
+            .recs
+            .iter()
+            .any(|row| row.host == host && row.is_open_for_host())
+        {
+            self.put.remove(&host);
+        }
+        self.maintenance.remove(&host)
+    }
+
     /// A recovery for `host` or one of its instances, unless one is open (R6): that one hears what the report says more (R19).
     /// Failed processes are none of the things that must not be seen to twice.
     pub(crate) fn open(
@@ -154,6 +176,14 @@ impl Journal {
         reported: &'static str,
         (seen, now): (u64, u64),
     ) -> Option<RecIx> {
+        let refused = match self.maintenance_of(host) {
+            None => false,
+            Some(MaintenanceReason::Operator) => true,
+            Some(MaintenanceReason::Recovery | MaintenanceReason::Process) => kind != RecoveryKind::Host,
+        };
+        if refused {
+            return None;
+        }
         let same = |rec: &Rec| {
             rec.life == Life::Open
                 && match kind {
@@ -242,7 +272,24 @@ impl Journal {
         });
     }
 
-    pub(crate) fn claim(&mut self, rec: RecIx, seen_epoch: u64, owner: usize) -> Option<u64> {
+    /// Every recovery that is open or watching.
+    pub(crate) fn unsettled(&self) -> Vec<ClaimView> {
+        let rows = self.recs.iter().enumerate();
+        let view = |(rec, row): (RecIx, &Rec)| ClaimView {
+            id: recovery_id(rec),
+            epoch: row.epoch,
+            beat: row.beat,
+            // Nobody looks who it is, and this is asked many thousand times in a run.
+            owner: row.owner.map(|_| String::new()),
+            life: row.life,
+        };
+        rows.filter(|(_, row)| row.life != Life::Closed)
+            .map(view)
+            .collect()
+    }
+
+    /// The claim, and what its owner reads after it.
+    pub(crate) fn claim(&mut self, rec: RecIx, seen_epoch: u64, owner: usize, now: u64) -> Option<Claimed> {
         let row = &mut self.recs[rec];
         if row.epoch != seen_epoch || row.life == Life::Closed {
             return None;
@@ -250,14 +297,117 @@ impl Journal {
         row.epoch += 1;
         row.beat += 1;
         row.owner = Some(owner);
-        if row.status == NotificationStatus::New {
+        if matches!(row.status, NotificationStatus::New | NotificationStatus::Error) {
             row.status = NotificationStatus::Running;
         }
-        Some(row.epoch)
+        let row = &self.recs[rec];
+        let (state, moves) = self.read(rec);
+        let age = |at: u64| Duration::from_millis(now.saturating_sub(at));
+        let others = self.restarts.iter().filter(|(by, _)| **by != rec);
+        let same = others.filter(|(_, (server, _))| row.server.map(server_id) == Some(*server));
+        let mut restarts: Vec<Duration> = same.map(|(_, (_, at))| age(*at)).collect();
+        restarts.sort_unstable();
+        Some(Claimed {
+            id: recovery_id(rec),
+            epoch: row.epoch,
+            kind: row.kind,
+            life: row.life,
+            notification: self.notification(rec),
+            host: Some(self.host(row.host)),
+            elapsed: row.elapsed,
+            state,
+            moves,
+            opened_at: stamp(row.opened),
+            pulse: self.pulse(rec),
+            restarts,
+        })
+    }
+
+    fn notification(&self, rec: RecIx) -> Notification {
+        let row = &self.recs[rec];
+        let named = row.server.map(|server| server_id(server).to_string());
+        let (kind, payload): (_, Vec<(&str, &str)>) = match row.kind {
+            RecoveryKind::Host => (
+                NotificationType::ComputeHost,
+                vec![
+                    ("event", "STOPPED"),
+                    ("cluster_status", "OFFLINE"),
+                    ("host_status", row.reported),
+                ],
+            ),
+            RecoveryKind::Vm => (
+                NotificationType::Vm,
+                vec![
+                    ("event", "LIFECYCLE"),
+                    ("vir_domain_event", "STOPPED_FAILED"),
+                    ("instance_uuid", named.as_deref().unwrap_or_default()),
+                ],
+            ),
+            RecoveryKind::Process => (
+                NotificationType::Process,
+                vec![("event", "STOPPED"), ("process_name", "nova-compute")],
+            ),
+        };
+        Notification {
+            row: 1,
+            id: NotificationId(Uuid::from_u128(0x70 + u128::try_from(rec).unwrap())),
+            kind,
+            generated_time: stamp(row.seen),
+            source_host: host_id(row.host),
+            segment: Some(SEGMENT),
+            payload: payload
+                .into_iter()
+                .map(|(key, word)| (key.into(), word.into()))
+                .collect(),
+            status: row.status,
+            message: row.message.clone(),
+            reporter: None,
+            stamps: Stamps {
+                created_at: stamp(row.opened),
+                updated_at: None,
+            },
+        }
+    }
+
+    fn host(&self, host: HostIx) -> Host {
+        let stamps = Stamps {
+            created_at: Timestamp::from_micros(0),
+            updated_at: None,
+        };
+        Host {
+            row: 1,
+            id: host_id(host),
+            name: host_name(host),
+            segment: Segment {
+                row: 1,
+                id: SEGMENT,
+                name: "segment".into(),
+                service_type: "COMPUTE".into(),
+                enabled: true,
+                description: None,
+                recovery_method: self.reserve.method,
+                stamps,
+            },
+            kind: "COMPUTE".into(),
+            control_attributes: "SSH".into(),
+            reserved: false,
+            on_maintenance: self.maintenance_of(host).is_some(),
+            stamps,
+        }
+    }
+
+    /// Lets go of a claim.
+    pub(crate) fn release(&mut self, rec: RecIx, epoch: u64) -> bool {
+        let row = &mut self.recs[rec];
+        let ours = row.epoch == epoch;
+        if ours {
+            row.owner = None;
+        }
+        ours
     }
 
     /// What a new owner reads: the primary, after its claim has been committed (R1).
-    pub(crate) fn read(&self, rec: RecIx) -> (Option<String>, Vec<String>) {
+    fn read(&self, rec: RecIx) -> (Option<String>, Vec<String>) {
         let row = &self.recs[rec];
         let states =
             |moves: &BTreeMap<ServerId, MoveRow>| moves.values().map(|one| one.state.clone()).collect();
@@ -274,13 +424,16 @@ impl Journal {
         }
         row.beat += 1;
         row.elapsed = elapsed;
-        Committed::Written
+        Committed::Written(self.pulse(rec))
     }
 
     /// Another host recovery has this host: it is open, or it watches the host's return and is younger than a writer that does.
     fn host_is_recovered(&self, writer: RecIx, host: &str) -> bool {
         let watches = self.recs[writer].kind == RecoveryKind::Host;
         self.recs.iter().enumerate().any(|(rec, row)| {
+            if rec == writer {
+                return false;
+            }
             let younger = rec > writer && row.kind == RecoveryKind::Host && row.life == Life::Watching;
             host_name(row.host) == *host && (row.is_open_for_host() || (watches && younger))
         })
@@ -302,8 +455,8 @@ impl Journal {
         let taken: Vec<ServerId> = write
             .moves
             .iter()
-            .filter(|(server, row)| row.open && self.open_elsewhere(rec, *server))
-            .map(|(server, _)| *server)
+            .filter(|one| one.open && self.open_elsewhere(rec, one.server))
+            .map(|one| one.server)
             .collect();
         if !taken.is_empty() {
             return Committed::MovesTaken(taken);
@@ -318,7 +471,7 @@ impl Journal {
             }
             self.orders.push((rec, now));
         }
-        if write.proven {
+        if !write.proofs.is_empty() {
             self.proofs.push((rec, now));
         }
         self.reserve_hosts(rec, &write.reservations);
@@ -328,18 +481,22 @@ impl Journal {
         }
         row.beat += 1;
         row.elapsed = write.elapsed;
-        if let Some(head) = &write.head {
+        if let Some(head) = &write.state {
             row.head = Some(head.clone());
         }
-        for (server, one) in &write.moves {
+        for one in &write.moves {
             let intent = one.state.contains("\"at\":\"asked\"") && one.state.contains("\"answered\":false");
             let skipped = (intent && crate::mutate::mutated("intent-write"))
                 || (!one.open && crate::mutate::mutated("terminal-write"));
             if skipped {
                 continue;
             }
-            row.moves.insert(*server, one.clone());
-            *row.writes.entry(*server).or_default() += 1;
+            let kept = MoveRow {
+                state: one.state.clone(),
+                open: one.open,
+            };
+            row.moves.insert(one.server, kept);
+            *row.writes.entry(one.server).or_default() += 1;
         }
         if let Some((status, message)) = &write.notification {
             row.status = *status;
@@ -355,7 +512,30 @@ impl Journal {
         if let Some(life) = write.life {
             row.life = life;
         }
-        Committed::Written
+        if write.life == Some(Life::Closed) {
+            // A closed recovery works on nothing and holds nothing.
+            for one in row.moves.values_mut() {
+                one.open = false;
+            }
+            self.reserve.free(rec);
+        }
+        if let Some(server) = write.restarted {
+            self.restarts.entry(rec).or_insert((server, now));
+        }
+        if let Some(change) = write.host {
+            let host = index_of(change.host);
+            let weaker = self.maintenance_of(host) == Some(MaintenanceReason::Recovery)
+                && change.why == MaintenanceReason::Process;
+            if !weaker {
+                self.put.insert(host, (change.why, rec));
+            }
+        }
+        if let Some(host) = write.host_back.map(index_of)
+            && self.put.get(&host) == Some(&(MaintenanceReason::Recovery, rec))
+        {
+            self.put.remove(&host);
+        }
+        Committed::Written(self.pulse(rec))
     }
 
     fn too_many_orders(&self, rec: RecIx, order: FenceOrder, now: u64) -> bool {

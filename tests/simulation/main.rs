@@ -1,4 +1,4 @@
-//! Whole recoveries, simulated: the decision core with a Nova, power controllers, hosts, a journal and one to five engines in
+//! Whole recoveries, simulated: the driver that the engine runs, with a Nova, power controllers, hosts, a journal and one to five engines in
 //! memory, in virtual time. A seed decides everything that goes wrong. What must hold is checked after every event against
 //! the machines' own state.
 //!
@@ -20,9 +20,10 @@
 )]
 
 mod calls;
+mod contract;
 mod devices;
-mod driven;
 mod engine;
+mod engine_journal;
 mod failures;
 mod guards;
 mod hooks;

@@ -34,7 +34,7 @@ impl World {
                 self.mishap(Mishap::SegmentDisabled);
                 self.journal.segment_enabled = !self.journal.segment_enabled;
             }
-            2 if self.journal.maintenance.remove(&0) => {}
+            2 if self.journal.off_maintenance(0) => {}
             2 => {
                 self.mishap(Mishap::HostEdited);
                 self.journal.maintenance.insert(0);
@@ -71,7 +71,12 @@ impl World {
     fn clear_up(&mut self) {
         self.weather.more.queue_kept = false;
         self.journal.segment_enabled = true;
-        self.journal.maintenance.clear();
+        for host in 0..HOSTS {
+            if self.machines[host].beats() {
+                self.journal.off_maintenance(host);
+            }
+            self.journal.maintenance.remove(&host);
+        }
         for rec in 0..self.journal.recs.len() {
             let row = &self.journal.recs[rec];
             if row.life == Life::Open && row.status == NotificationStatus::Running && row.message.is_some() {

@@ -4,11 +4,9 @@ use std::collections::BTreeMap;
 
 use tachi_domain::HostId;
 use tachi_domain::entity::segment::RecoveryMethod;
-use tachi_domain::host_recovery::{HostRecovery, TakenEnd, TakenStep};
-use tachi_domain::recovery::{
-    Command, Joined, Life, Observation, Record, ReserveAnswer, ReserveCall, ServiceStatus,
-};
+use tachi_domain::recovery::{Command, Joined, Observation, ReserveAnswer, ReserveCall, ServiceStatus};
 use tachi_domain::reserved::{Aggregate, HostView, ReservedHost, Resources, Survey};
+use tachi_driver::journal::{ReservationState, ReservationWrite};
 use uuid::Uuid;
 
 use crate::journal::{Journal, RecIx};
@@ -41,19 +39,11 @@ pub(crate) struct Reserve {
     pub enable_after: Option<std::time::Duration>,
 }
 
-/// A reservation to be written.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Reservation {
-    host: HostIx,
-    step: TakenStep,
-    consumed: bool,
-}
-
 pub(crate) fn host_id(host: HostIx) -> HostId {
     HostId(Uuid::from_u128(0x40 + u128::try_from(host).unwrap()))
 }
 
-fn index_of(host: HostId) -> HostIx {
+pub(crate) fn index_of(host: HostId) -> HostIx {
     usize::try_from(host.0.as_u128() - 0x40).unwrap()
 }
 
@@ -91,53 +81,51 @@ impl Reserve {
     }
 }
 
-/// What a record says of reserved hosts, and the state behind it.
-pub(crate) fn reservations(record: &Record, state: &HostRecovery) -> Vec<Reservation> {
-    record
-        .reservations
-        .iter()
-        .filter_map(|host| state.reserve.taken(*host))
-        .map(|taken| Reservation {
-            host: index_of(taken.host),
-            step: taken.step,
-            consumed: taken.consumed,
-        })
-        .collect()
+impl Reserve {
+    /// A closed recovery holds nothing: what it had asked for something on is an ordinary host.
+    pub(crate) fn free(&mut self, rec: RecIx) {
+        for row in self.rows.values_mut().filter(|row| row.holder == Some(rec)) {
+            row.holder = None;
+            row.consumed = false;
+        }
+    }
 }
 
 impl Journal {
     /// The hosts that cannot be taken.
-    pub(crate) fn refused_reservations(&self, rec: RecIx, writes: &[Reservation]) -> Vec<HostId> {
+    pub(crate) fn refused_reservations(&self, rec: RecIx, writes: &[ReservationWrite]) -> Vec<HostId> {
         let free = |host: HostIx| {
-            let row = &self.reserve.rows[&host];
+            let Some(row) = self.reserve.rows.get(&host) else {
+                return false;
+            };
             let recovered = self
                 .recs
                 .iter()
-                .any(|rec| rec.host == host && rec.life == Life::Open);
-            row.holder == Some(rec) || (row.holder.is_none() && row.reserved && !recovered)
+                .any(|rec| rec.host == host && rec.is_open_for_host());
+            let in_reserve = row.reserved && self.maintenance_of(host).is_none();
+            row.holder == Some(rec) || (row.holder.is_none() && in_reserve && !recovered)
         };
         writes
             .iter()
-            .filter(|write| !matches!(write.step, TakenStep::Over(_)) && !free(write.host))
-            .map(|write| host_id(write.host))
+            .filter(|write| write.state.is_open() && !free(index_of(write.host)))
+            .map(|write| write.host)
             .collect()
     }
 
-    pub(crate) fn reserve_hosts(&mut self, rec: RecIx, writes: &[Reservation]) {
+    pub(crate) fn reserve_hosts(&mut self, rec: RecIx, writes: &[ReservationWrite]) {
         for write in writes {
-            let row = self.reserve.rows.get_mut(&write.host).unwrap();
-            match write.step {
-                TakenStep::Over(_) if row.holder != Some(rec) => {}
-                TakenStep::Over(end) => {
-                    row.holder = None;
-                    row.consumed = false;
-                    row.reserved = end == TakenEnd::GivenBack;
-                }
-                TakenStep::Preparing | TakenStep::Ready | TakenStep::Returning => {
-                    row.holder = Some(rec);
-                    row.consumed = write.consumed;
-                    row.reserved = !write.consumed;
-                }
+            let Some(row) = self.reserve.rows.get_mut(&index_of(write.host)) else {
+                continue;
+            };
+            if !write.state.is_open() && row.holder != Some(rec) {
+                continue;
+            }
+            let consumed = std::mem::replace(&mut row.consumed, write.state == ReservationState::Consumed);
+            row.holder = write.state.is_open().then_some(rec);
+            match write.state {
+                ReservationState::Consumed | ReservationState::Used if !consumed => row.reserved = false,
+                ReservationState::GivenBack if consumed => row.reserved = true,
+                _ => {}
             }
         }
     }
@@ -220,6 +208,7 @@ impl World {
             .rows
             .iter()
             .filter(|(host, row)| **host != source && (row.reserved || row.holder.is_some()))
+            .filter(|(host, _)| self.journal.maintenance_of(**host).is_none())
             .map(|(host, row)| ReservedHost {
                 id: host_id(*host),
                 name: host_name(*host),
@@ -228,7 +217,7 @@ impl World {
                         .journal
                         .recs
                         .iter()
-                        .any(|rec| rec.host == *host && rec.life == Life::Open),
+                        .any(|rec| rec.host == *host && rec.is_open_for_host()),
                 service: Some(self.nova.show_service(*host, self.now)),
                 room: (!reserve.blind).then(|| room(*host)),
             });

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use tachi_domain::entity::host::MaintenanceReason;
 use tachi_domain::guard::{Dated, Guard, GuardPolicy, NovaView, Region, RegionHost, Witness};
 use tachi_domain::host_recovery::HostRecovery;
 use tachi_domain::nova::Service;
@@ -121,6 +122,10 @@ pub(crate) fn recovery_id(rec: RecIx) -> RecoveryId {
     RecoveryId(Uuid::from_u128(0x4ec + u128::try_from(rec).unwrap()))
 }
 
+pub(crate) fn index_of_recovery(id: RecoveryId) -> RecIx {
+    usize::try_from(id.0.as_u128() - 0x4ec).unwrap()
+}
+
 /// Something before the run.
 fn before(number: usize) -> RecoveryId {
     RecoveryId(Uuid::from_u128(0xbef0 + u128::try_from(number).unwrap()))
@@ -132,13 +137,15 @@ impl World {
         let storms = self.weather.storms.clone();
         let now = self.now;
         let recovering: BTreeSet<HostIx> = self.recovering();
-        let maintenance = self.journal.maintenance.clone();
+        let why: Vec<_> = (0..HOSTS + FAR)
+            .map(|host| self.journal.maintenance_of(host))
+            .collect();
         let host = |host: HostIx| RegionHost {
             id: host_id(host),
             name: host_name(host),
             segment: SegmentId(Uuid::from_u128(if host < HOSTS { 1 } else { 2 })),
-            on_maintenance: maintenance.contains(&host),
-            by_operator: maintenance.contains(&host),
+            on_maintenance: why[host].is_some(),
+            by_operator: why[host] == Some(MaintenanceReason::Operator),
             recovering: recovering.contains(&host),
             reporters: 1,
         };

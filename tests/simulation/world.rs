@@ -2,11 +2,13 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap};
+use std::sync::Arc;
 
 use tachi_domain::guard::Guard;
 use tachi_domain::nova::{Migration, PowerState, Server, VmState};
 use tachi_domain::recovery::{Command, Observation};
 use tachi_domain::{Elapsed, Timestamp};
+use tachi_driver::journal::{Committed, Write};
 
 use crate::engine::Engine;
 use crate::hooks::Hooking;
@@ -37,12 +39,38 @@ pub(crate) enum Event {
     Revive {
         engine: usize,
     },
-    Tick(Owner),
+    /// The time a driver waited for has come, unless it has waited for another since.
+    Tick {
+        owner: Owner,
+        wait: u64,
+    },
+    /// How much may be begun has changed.
+    Permits(Owner),
+    /// A slow transaction reaches the database.
+    Commit {
+        owner: Owner,
+        write: Arc<Write>,
+        sent: u64,
+    },
+    /// The database has answered an owner, or the owner has given it up.
+    Journalled {
+        owner: Owner,
+        sent: u64,
+        outcome: Option<Committed>,
+    },
+    /// A driver of an engine that stops in order gives its claim free.
+    LetGo(Owner),
+    /// An engine that stops in order is gone.
+    Stopped {
+        engine: usize,
+        life: u32,
+    },
     /// The first byte of a call, unless the claim or the intent is too old by now.
     Send {
         owner: Owner,
         command: Command,
         committed: u64,
+        started: Elapsed,
     },
     /// A call takes effect; the answer, if it is not lost, arrives after so many milliseconds.
     Effect {
@@ -217,6 +245,10 @@ pub(crate) struct Stats {
     pub domains: u64,
     /// Orders that the journal refused, as there were too many lately.
     pub orders_refused: u64,
+    /// Times that people were told that a recovery waits.
+    pub alarms: u64,
+    /// Looks at the time that a driver had named.
+    pub looks: u64,
     /// Milliseconds from an owner's death to a claim by an engine that was there all the while.
     pub slowest_takeover: u64,
 }
@@ -244,6 +276,8 @@ impl Stats {
         }
         self.domains += other.domains;
         self.orders_refused += other.orders_refused;
+        self.alarms += other.alarms;
+        self.looks += other.looks;
         self.slowest_takeover = self.slowest_takeover.max(other.slowest_takeover);
     }
 
@@ -269,6 +303,8 @@ impl Stats {
                 ("writes refused by epoch", self.refused_by_epoch),
                 ("runs of hooks", self.hooks),
                 ("failure domains named", self.domains),
+                ("alarms", self.alarms),
+                ("looks at the time a driver named", self.looks),
             ])
             .collect()
     }
@@ -348,18 +384,7 @@ impl World {
             seq: 0,
             nova: Nova::default(),
             machines: (0..HOSTS).map(|_| Machine::new()).collect(),
-            journal: Journal {
-                recs: Vec::new(),
-                segment_enabled: true,
-                disabled_since: None,
-                maintenance_since: None,
-                maintenance: BTreeSet::new(),
-                checks_epoch: !crate::mutate::mutated("epoch"),
-                reserve: Reserve::draw(seed),
-                orders: Vec::new(),
-                ordered_before: weather.storms.ordered.clone(),
-                proofs: Vec::new(),
-            },
+            journal: Journal::new(Reserve::draw(seed), weather.storms.ordered.clone()),
             engines: (0..weather.engines).map(|_| Engine::default()).collect(),
             jobs: Vec::new(),
             commits: 0,
@@ -498,12 +523,18 @@ impl World {
         match event {
             Event::Sweep { engine, life } => self.sweep(engine, life),
             Event::Revive { engine } => self.revive(engine),
-            Event::Tick(owner) => self.tick(owner),
+            Event::Tick { owner, wait } => self.tick(owner, wait),
+            Event::Permits(owner) => self.permits_changed(owner),
+            Event::Commit { owner, write, sent } => self.commit_arrives(owner, &write, sent),
+            Event::Journalled { owner, sent, outcome } => self.journalled(owner, sent, outcome),
+            Event::LetGo(owner) => self.let_go(owner),
+            Event::Stopped { engine, life } => self.stopped(engine, life),
             Event::Send {
                 owner,
                 command,
                 committed,
-            } => self.send(owner, command, committed),
+                started,
+            } => self.send(owner, command, committed, started),
             Event::Effect {
                 owner,
                 command,

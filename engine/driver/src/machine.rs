@@ -339,3 +339,6 @@ impl Driver {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

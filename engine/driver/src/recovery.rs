@@ -346,7 +346,7 @@ fn one_by_one<S>(
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::collections::BTreeMap;
 
     use tachi_domain::entity::notification::{Notification, NotificationStatus, NotificationType};
@@ -358,7 +358,7 @@ mod tests {
 
     use super::*;
 
-    fn claimed(kind: RecoveryKind) -> Claimed {
+    pub(crate) fn claimed(kind: RecoveryKind) -> Claimed {
         let stamps = Stamps {
             created_at: Timestamp::from_micros(0),
             updated_at: None,

@@ -201,4 +201,6 @@ async fn commit(store: &Store, id: RecoveryId, epoch: u64, write: &Write) -> Res
 }
 
 #[cfg(test)]
+mod contract;
+#[cfg(test)]
 mod tests;

@@ -1,0 +1,223 @@
+use tachi_domain::ServiceId;
+use tachi_domain::Timestamp;
+use tachi_domain::nova::Service;
+use tachi_domain::policy::Policy;
+use tachi_domain::recovery::{Life, OperatorWord, RecoveryKind, Word};
+use uuid::Uuid;
+
+use super::*;
+use crate::recovery::tests::claimed;
+
+const CALM: Pulse = Pulse {
+    segment_enabled: true,
+    operator_maintenance: false,
+    word: None,
+    joined_normal: false,
+    off_word: None,
+};
+
+const CLAIMED_AT: u64 = 10_000;
+
+fn at(millis: u64) -> Time {
+    Time {
+        boot: Duration::from_millis(millis),
+        wall: Timestamp::from_micros(0),
+    }
+}
+
+fn written(sent: u64, pulse: Pulse) -> Event {
+    Event::Journalled {
+        sent: Duration::from_millis(sent),
+        outcome: Some(Committed::Written(pulse)),
+    }
+}
+
+/// The service of the host is enabled, which is to be changed.
+fn enabled() -> Event {
+    let service = Service {
+        id: ServiceId(Uuid::from_u128(9)),
+        host: "compute-1".into(),
+        enabled: true,
+        disabled_reason: None,
+        up: true,
+        forced_down: false,
+        last_heartbeat: None,
+        nova_now: None,
+    };
+    Event::Observed(vec![Observation::Service(Ok(Some(service)))])
+}
+
+/// Of a process that has failed, up to its first question.
+fn driver() -> Driver {
+    let mut claimed = claimed(RecoveryKind::Process);
+    let name = ("process_name".to_owned(), "nova-compute".to_owned());
+    claimed.notification.payload.extend([name]);
+    let state = Recovery::open(&claimed, &Policy::default()).unwrap();
+    let mut driver = Driver::new("engine", &claimed, state, Duration::from_millis(CLAIMED_AT));
+    let effects = driver.handle(Event::Observed(Vec::new()), at(CLAIMED_AT));
+    let calls = settle(&mut driver, effects, CLAIMED_AT);
+    assert_eq!(calls, [Command::ReadService]);
+    driver
+}
+
+/// Every transaction is written, until nothing more is asked for. The calls that were made.
+fn settle(driver: &mut Driver, mut effects: Vec<Effect>, now: u64) -> Vec<Command> {
+    let mut calls = Vec::new();
+    loop {
+        let asks = matches!(effects.last(), Some(Effect::Commit(_) | Effect::Beat(_)));
+        calls.extend(effects.into_iter().flat_map(called));
+        if !asks {
+            return calls;
+        }
+        effects = driver.handle(written(now, CALM), at(now));
+    }
+}
+
+fn called(effect: Effect) -> Vec<Command> {
+    if let Effect::Call(calls) = effect {
+        calls.commands
+    } else {
+        Vec::new()
+    }
+}
+
+fn commits(effects: &[Effect]) -> bool {
+    matches!(effects.last(), Some(Effect::Commit(_)))
+}
+
+#[test]
+fn r7_nothing_is_called_before_its_intent_is_durable() {
+    let mut driver = driver();
+    let effects = driver.handle(enabled(), at(10_100));
+    assert!(commits(&effects), "{effects:?}");
+    assert!(effects.into_iter().flat_map(called).next().is_none());
+    let effects = driver.handle(written(10_150, CALM), at(10_200));
+    let call = effects.iter().find_map(|effect| {
+        if let Effect::Call(calls) = effect {
+            Some(calls)
+        } else {
+            None
+        }
+    });
+    let call = call.unwrap();
+    assert!(matches!(call.commands[..], [Command::UpdateService { .. }]));
+    assert_eq!(call.committed, Duration::from_millis(10_200));
+    assert_eq!(
+        driver.beat_sent(),
+        Duration::from_millis(10_150),
+        "as old as its sending"
+    );
+}
+
+#[test]
+fn r1_a_transaction_that_is_lost_or_not_answered_lets_nothing_out_and_ends_the_driver() {
+    let cases = [
+        (None, Ended::Unsure(Unsure::Journal)),
+        (Some(Committed::Lost), Ended::Lost),
+        (Some(Committed::Joined), Ended::Unsure(Unsure::Joined)),
+    ];
+    for (outcome, wanted) in cases {
+        let mut driver = driver();
+        assert!(commits(&driver.handle(enabled(), at(10_100))));
+        let sent = Duration::from_millis(10_100);
+        let effects = driver.handle(Event::Journalled { sent, outcome }, at(10_200));
+        assert!(
+            matches!(effects[..], [Effect::End(ended)] if ended == wanted),
+            "{effects:?}"
+        );
+        assert!(driver.handle(enabled(), at(10_300)).is_empty(), "it is over");
+    }
+}
+
+#[test]
+fn r20_what_an_operator_forbids_while_the_intent_is_written_is_not_called() {
+    let mut driver = driver();
+    assert!(commits(&driver.handle(enabled(), at(10_100))));
+    let disabled = Pulse {
+        segment_enabled: false,
+        ..CALM
+    };
+    let mut effects = driver.handle(written(10_100, disabled.clone()), at(10_200));
+    while commits(&effects) {
+        assert!(effects.into_iter().flat_map(called).next().is_none());
+        effects = driver.handle(written(10_200, disabled.clone()), at(10_200));
+    }
+    let calls: Vec<Command> = effects.into_iter().flat_map(called).collect();
+    assert!(calls.iter().all(|command| !command.is_write()), "{calls:?}");
+}
+
+#[test]
+fn r20_a_word_that_a_beat_brings_is_heard_at_once() {
+    let mut driver = driver();
+    let effects = driver.handle(Event::Observed(Vec::new()), at(11_000));
+    assert!(matches!(effects.last(), Some(Effect::Beat(_))), "{effects:?}");
+    let rejected = Pulse {
+        word: Some(OperatorWord {
+            number: 1,
+            word: Word::Reject,
+            by: "ada".into(),
+            at: Timestamp::from_micros(0),
+        }),
+        ..CALM
+    };
+    let effects = driver.handle(written(11_000, rejected), at(11_001));
+    let Some(Effect::Commit(write)) = effects.last() else {
+        panic!("{effects:?}");
+    };
+    assert_eq!(write.life, Some(Life::Closed));
+}
+
+#[test]
+fn r12_a_refused_intent_is_decided_anew_and_not_called() {
+    let mut driver = driver();
+    assert!(commits(&driver.handle(enabled(), at(10_100))));
+    let refused = Event::Journalled {
+        sent: Duration::from_millis(10_100),
+        outcome: Some(Committed::HostUnderRecovery),
+    };
+    let effects = driver.handle(refused, at(10_200));
+    for effect in &effects {
+        if let Effect::Commit(write) = effect {
+            assert!(
+                write.steps.is_empty(),
+                "what was not written is not told: {write:?}"
+            );
+        }
+    }
+    let calls = settle(&mut driver, effects, 10_200);
+    assert!(calls.iter().all(|command| !command.is_write()), "{calls:?}");
+}
+
+#[test]
+fn what_comes_while_a_transaction_is_under_way_waits_and_a_stop_lets_go_after_it() {
+    let mut driver = driver();
+    assert!(commits(&driver.handle(enabled(), at(10_100))));
+    assert!(driver.handle(enabled(), at(10_110)).is_empty());
+    assert!(driver.handle(Event::Stop, at(10_120)).is_empty());
+    let effects = driver.handle(written(10_100, CALM), at(10_200));
+    assert!(matches!(effects.last(), Some(Effect::LetGo)), "{effects:?}");
+    let calls: Vec<Command> = effects.into_iter().flat_map(called).collect();
+    assert!(matches!(calls[..], [Command::UpdateService { .. }]), "{calls:?}");
+}
+
+#[test]
+fn r2_a_driver_comes_back_in_time_for_its_beat() {
+    let mut driver = driver();
+    let mut now = CLAIMED_AT;
+    let mut beats = 0;
+    while now < CLAIMED_AT + 5_000 {
+        let mut effects = driver.handle(Event::Observed(Vec::new()), at(now));
+        if matches!(effects.last(), Some(Effect::Beat(_))) {
+            beats += 1;
+            assert!(now - u64::try_from(driver.beat_sent().as_millis()).unwrap() <= 1_001);
+            effects = driver.handle(written(now, CALM), at(now));
+        }
+        let Some(Effect::Wait(until)) = effects.last() else {
+            panic!("{effects:?}");
+        };
+        let until = u64::try_from(until.as_millis()).unwrap();
+        assert!(until > now, "it must not spin");
+        now = until;
+    }
+    assert!((4..=5).contains(&beats), "{beats}");
+}

@@ -1,0 +1,187 @@
+//! The store answers as every journal must.
+
+use tachi_contract::{
+    Answer, Found, HOSTS, Operation, Outcome, RESERVED, View, host_name, scenarios, server,
+};
+use tachi_domain::entity::Segment;
+use tachi_domain::entity::host::HostChange;
+use tachi_domain::entity::notification::{NewNotification, NotificationType};
+use tachi_domain::entity::segment::SegmentChange;
+use tachi_domain::{Elapsed, HostId, RecoveryId};
+use tachi_engine::ports::{Journal as _, OperatorDesk as _, Registry as _};
+
+use crate::testing::{Bench, new_host, notification};
+
+struct Bed {
+    bench: Bench,
+    segment: Segment,
+    hosts: Vec<HostId>,
+    recoveries: Vec<RecoveryId>,
+}
+
+impl Bed {
+    async fn new() -> Self {
+        let bench = Bench::new().await;
+        let segment = bench.segment("s1").await;
+        let mut hosts = Vec::new();
+        for host in 0..HOSTS {
+            let mut new = new_host(&segment, &host_name(host));
+            new.reserved = host == RESERVED;
+            hosts.push(bench.store.create_host(&new).await.unwrap().id);
+        }
+        Self {
+            bench,
+            segment,
+            hosts,
+            recoveries: Vec::new(),
+        }
+    }
+
+    fn host(&self, id: HostId) -> usize {
+        self.hosts.iter().position(|host| *host == id).unwrap()
+    }
+
+    async fn reported(&mut self, new: &NewNotification) -> Answer {
+        if self.bench.accept(new).await.is_err() {
+            return Answer::NotOpened;
+        }
+        self.recoveries.push(self.bench.newest().await);
+        Answer::Opened(self.recoveries.len() - 1)
+    }
+
+    async fn host_stopped(&mut self, host: usize, off: bool) -> Answer {
+        let said = if off { "NORMAL" } else { "UNKNOWN" };
+        let payload = [
+            ("event", "STOPPED"),
+            ("cluster_status", "OFFLINE"),
+            ("host_status", said),
+        ];
+        let now = self.bench.clock_wall();
+        let new = notification(NotificationType::ComputeHost, &host_name(host), now, &payload);
+        self.reported(&new).await
+    }
+
+    async fn instance_failed(&mut self, host: usize, number: u32) -> Answer {
+        let id = server(number).to_string();
+        let payload = [
+            ("event", "LIFECYCLE"),
+            ("vir_domain_event", "STOPPED_FAILED"),
+            ("instance_uuid", id.as_str()),
+        ];
+        let now = self.bench.clock_wall();
+        let new = notification(NotificationType::Vm, &host_name(host), now, &payload);
+        self.reported(&new).await
+    }
+
+    async fn views(&self) -> Answer {
+        let views = self.bench.store.unsettled().await.unwrap();
+        let views = views.into_iter().map(|view| View {
+            recovery: self.recoveries.iter().position(|id| *id == view.id).unwrap(),
+            epoch: view.epoch,
+            beat: view.beat,
+            owned: view.owner.is_some(),
+            life: view.life,
+        });
+        Answer::Views(views.collect())
+    }
+
+    async fn apply(&mut self, operation: &Operation) -> Answer {
+        let store = self.bench.store.clone();
+        let now = self.bench.clock_wall();
+        match operation {
+            Operation::Pass(seconds) => self.bench.clock.advance(i64::from(*seconds)),
+            Operation::Report { host, off } => return self.host_stopped(*host, *off).await,
+            Operation::ReportInstance { host, server: number } => {
+                return self.instance_failed(*host, *number).await;
+            }
+            Operation::Unsettled => return self.views().await,
+            Operation::Claim {
+                recovery,
+                seen,
+                owner,
+            } => {
+                let owner = format!("engine-{owner}");
+                let claimed = store
+                    .claim(self.recoveries[*recovery], *seen, &owner)
+                    .await
+                    .unwrap();
+                return Answer::Claimed(claimed.map(|claimed| Box::new(Found::from(claimed))));
+            }
+            Operation::Commit {
+                recovery,
+                epoch,
+                draft,
+            } => {
+                let write = draft.write(*recovery, |host| self.hosts[host], now);
+                let committed = store
+                    .commit(self.recoveries[*recovery], *epoch, &write)
+                    .await
+                    .unwrap();
+                return Answer::Committed(Outcome::of(committed, |id| self.host(id)));
+            }
+            Operation::Beat {
+                recovery,
+                epoch,
+                millis,
+            } => {
+                let elapsed = Elapsed::from_millis(*millis);
+                let beaten = store
+                    .beat(self.recoveries[*recovery], *epoch, elapsed)
+                    .await
+                    .unwrap();
+                return Answer::Committed(Outcome::of(beaten, |id| self.host(id)));
+            }
+            Operation::Release { recovery, epoch } => {
+                store.release(self.recoveries[*recovery], *epoch).await.unwrap();
+            }
+            Operation::Say { recovery, word } => {
+                store
+                    .say(self.recoveries[*recovery], *word, "operator")
+                    .await
+                    .unwrap();
+            }
+            Operation::Segment { enabled } => {
+                let change = SegmentChange {
+                    enabled: Some(*enabled),
+                    ..SegmentChange::default()
+                };
+                store.update_segment(self.segment.id, &change).await.unwrap();
+            }
+            Operation::Maintenance { host } => {
+                let change = HostChange {
+                    on_maintenance: Some(true),
+                    ..HostChange::default()
+                };
+                let host = self.hosts[*host];
+                store.update_host(self.segment.id, host, &change).await.unwrap();
+            }
+            Operation::ProvenOff => {
+                let names = store.proven_off().await.unwrap();
+                return Answer::Hosts(
+                    (0..HOSTS)
+                        .filter(|host| names.contains(&host_name(*host)))
+                        .collect(),
+                );
+            }
+            Operation::WrittenOff { host } => {
+                let found = store.written_off(&host_name(*host)).await.unwrap();
+                return Answer::Servers(found.into_keys().map(tachi_contract::number).collect());
+            }
+        }
+        Answer::Done
+    }
+}
+
+#[tokio::test]
+async fn r1_r2_r6_r10_r12_r19_r20_r22_r24_the_store_answers_as_every_journal_must() {
+    let mut wrong = Vec::new();
+    for scenario in scenarios() {
+        let mut bed = Bed::new().await;
+        let mut answers = Vec::new();
+        for line in &scenario.lines {
+            answers.push(bed.apply(&line.operation).await);
+        }
+        wrong.extend(scenario.differences(&answers));
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}

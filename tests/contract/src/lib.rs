@@ -1,0 +1,401 @@
+//! What every journal has to answer: operations with their answers, run against the store on each database and against the
+//! journal of the simulation. Hosts, recoveries and instances have numbers here; what they are called is each journal's own.
+
+mod scenarios;
+
+use std::time::Duration;
+
+use tachi_domain::entity::host::MaintenanceReason;
+use tachi_domain::entity::notification::NotificationStatus;
+use tachi_domain::entity::vmove::VmoveStatus;
+use tachi_domain::recovery::{FenceOrder, Life, Pulse, RecoveryKind, Word};
+use tachi_domain::{Elapsed, HostId, ServerId, Timestamp, VmoveId};
+use tachi_driver::journal::{
+    Claimed, Committed, HostWrite, MoveWrite, ProofWrite, ReservationState, ReservationWrite, Write,
+};
+use uuid::Uuid;
+
+pub use scenarios::scenarios;
+
+/// So many hosts, `compute-0` and so on, in one segment. The last is in reserve.
+pub const HOSTS: usize = 5;
+
+/// The host that is in reserve.
+pub const RESERVED: usize = HOSTS - 1;
+
+/// An instance's id.
+pub fn server(number: u32) -> ServerId {
+    ServerId(Uuid::from_u128(0x5e7 + u128::from(number)))
+}
+
+/// An instance's number.
+pub fn number(server: ServerId) -> u32 {
+    u32::try_from(server.0.as_u128().saturating_sub(0x5e7)).unwrap_or(u32::MAX)
+}
+
+/// A host's name.
+pub fn host_name(host: usize) -> String {
+    format!("compute-{host}")
+}
+
+/// One story, on a journal of its own in which nothing has happened.
+#[derive(Debug)]
+pub struct Scenario {
+    /// What it is about.
+    pub name: &'static str,
+    /// In this order.
+    pub lines: Vec<Line>,
+}
+
+impl Scenario {
+    /// What `apply` has answered otherwise, line by line.
+    pub fn differences(&self, answers: &[Answer]) -> Vec<String> {
+        let lines = self.lines.iter().enumerate().zip(answers);
+        let wrong = lines.filter(|((_, line), answer)| line.answer != **answer);
+        let told = |((at, line), answer): ((usize, &Line), &Answer)| {
+            let Line {
+                operation,
+                answer: wanted,
+            } = line;
+            format!(
+                "{}, line {at}: {operation:?}\n  wanted {wanted:?}\n  got    {answer:?}",
+                self.name
+            )
+        };
+        wrong.map(told).collect()
+    }
+}
+
+/// One operation and what it must come to.
+#[derive(Debug)]
+pub struct Line {
+    /// What is done.
+    pub operation: Operation,
+    /// What comes of it.
+    pub answer: Answer,
+}
+
+/// What is done to a journal.
+#[derive(Clone, Debug)]
+pub enum Operation {
+    /// Seconds pass.
+    Pass(u32),
+    /// A host is reported to have stopped, now; by one that has seen to it that it is off, or not.
+    Report {
+        /// Which.
+        host: usize,
+        /// `host_status` is `NORMAL`.
+        off: bool,
+    },
+    /// An instance is reported to have failed, now.
+    ReportInstance {
+        /// Where.
+        host: usize,
+        /// Which.
+        server: u32,
+    },
+    /// An engine looks which recoveries there are.
+    Unsettled,
+    /// An engine claims a recovery.
+    Claim {
+        /// Which, by the order in which they were opened.
+        recovery: usize,
+        /// The epoch it has seen.
+        seen: u64,
+        /// Its number.
+        owner: usize,
+    },
+    /// The owner of an epoch commits.
+    Commit {
+        /// Which recovery.
+        recovery: usize,
+        /// The owner's.
+        epoch: u64,
+        /// What.
+        draft: Box<Draft>,
+    },
+    /// The owner of an epoch raises the beat.
+    Beat {
+        /// Which recovery.
+        recovery: usize,
+        /// The owner's.
+        epoch: u64,
+        /// The recovery's own time.
+        millis: u64,
+    },
+    /// The owner of an epoch lets go.
+    Release {
+        /// Which recovery.
+        recovery: usize,
+        /// The owner's.
+        epoch: u64,
+    },
+    /// An operator says something.
+    Say {
+        /// About which recovery.
+        recovery: usize,
+        /// What.
+        word: Word,
+    },
+    /// An operator switches the segment.
+    Segment {
+        /// On or off.
+        enabled: bool,
+    },
+    /// An operator puts a host on maintenance.
+    Maintenance {
+        /// Which.
+        host: usize,
+    },
+    /// Somebody asks which hosts are proven off.
+    ProvenOff,
+    /// Somebody asks what recoveries of a host have given up of Nova's records.
+    WrittenOff {
+        /// Which host.
+        host: usize,
+    },
+}
+
+/// A transaction, in the script's words.
+#[derive(Clone, Debug, Default)]
+pub struct Draft {
+    /// The recovery's own time.
+    pub millis: u64,
+    /// The state's head.
+    pub state: Option<&'static str>,
+    /// See [`Write::life`].
+    pub life: Option<Life>,
+    /// See [`Write::notification`].
+    pub status: Option<NotificationStatus>,
+    /// Moves: instance, whether it is open, and its state.
+    pub moves: Vec<(u32, bool, String)>,
+    /// The host is proven off.
+    pub proven: bool,
+    /// See [`Write::proven_off`].
+    pub proven_off: Option<bool>,
+    /// See [`Write::unless_host_recovery`].
+    pub unless_recovered: Option<usize>,
+    /// See [`Write::unless_joined`].
+    pub unless_joined: bool,
+    /// See [`Write::restarted`].
+    pub restarted: Option<u32>,
+    /// Reserved hosts.
+    pub reservations: Vec<(usize, ReservationState)>,
+    /// The host goes on maintenance.
+    pub put: Option<(usize, MaintenanceReason)>,
+    /// The host comes off it.
+    pub back: Option<usize>,
+    /// Orders its host off, if fewer than so many others have within so many seconds.
+    pub order: Option<(Option<u32>, u64)>,
+}
+
+impl Draft {
+    /// As a journal takes it of a recovery. `host_id` says what a host is called there, `now` when it is.
+    pub fn write(&self, recovery: usize, host_id: impl Fn(usize) -> HostId, now: Timestamp) -> Write {
+        let vmove = |number: u32| {
+            let (number, recovery) = (u64::from(number), u64::try_from(recovery).unwrap_or_default());
+            VmoveId(Uuid::from_u64_pair(recovery + 1, number))
+        };
+        let moves = self.moves.iter().map(|(number, open, state)| MoveWrite {
+            vmove: vmove(*number),
+            server: server(*number),
+            name: format!("vm-{number}"),
+            rank: *number,
+            source_host: host_name(0),
+            dest_host: None,
+            start_time: None,
+            end_time: None,
+            status: VmoveStatus::Pending,
+            message: None,
+            open: *open,
+            state: state.clone(),
+        });
+        let reservations = self.reservations.iter().map(|(host, state)| ReservationWrite {
+            host: host_id(*host),
+            name: host_name(*host),
+            state: *state,
+            was_enabled: false,
+            was_reason: None,
+            aggregates: Vec::new(),
+            at: now,
+        });
+        let proof = ProofWrite {
+            kind: "device".to_owned(),
+            by: "engine".to_owned(),
+            from: "bmc".to_owned(),
+            evidence: "{}".to_owned(),
+            at: now,
+        };
+        Write {
+            elapsed: Elapsed::from_millis(self.millis),
+            state: self.state.map(str::to_owned),
+            life: self.life,
+            moves: moves.collect(),
+            steps: Vec::new(),
+            proofs: self.proven.then_some(proof).into_iter().collect(),
+            notification: self.status.map(|status| (status, None)),
+            host: self.put.map(|(host, why)| HostWrite {
+                host: host_id(host),
+                why,
+            }),
+            proven_off: self.proven_off,
+            unless_host_recovery: self.unless_recovered.map(host_name),
+            unless_joined: self.unless_joined,
+            restarted: self.restarted.map(server),
+            reservations: reservations.collect(),
+            host_back: self.back.map(host_id),
+            order: self.order.map(|(at_most, within)| FenceOrder {
+                at_most,
+                within: Duration::from_secs(within),
+            }),
+        }
+    }
+}
+
+/// What comes of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// Nothing to be told.
+    Done,
+    /// A report has opened the recovery of this number.
+    Opened(usize),
+    /// A report has opened none.
+    NotOpened,
+    /// The recoveries that are open or watching.
+    Views(Vec<View>),
+    /// A claim, if it was made.
+    Claimed(Option<Box<Found>>),
+    /// A transaction.
+    Committed(Outcome),
+    /// Hosts.
+    Hosts(Vec<usize>),
+    /// Instances.
+    Servers(Vec<u32>),
+}
+
+/// A recovery as others see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct View {
+    /// Which.
+    pub recovery: usize,
+    /// Its epoch.
+    pub epoch: u64,
+    /// Its beat.
+    pub beat: u64,
+    /// Whether somebody owns it.
+    pub owned: bool,
+    /// Open or watching.
+    pub life: Life,
+}
+
+/// What an operator or a report may have changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Said {
+    /// The segment is enabled.
+    pub enabled: bool,
+    /// An operator has put the host on maintenance.
+    pub maintenance: bool,
+    /// The latest word and its number.
+    pub word: Option<(u64, Word)>,
+    /// A report has joined that says that the host is off.
+    pub joined: bool,
+}
+
+/// Nobody has said anything.
+pub const CALM: Said = Said {
+    enabled: true,
+    maintenance: false,
+    word: None,
+    joined: false,
+};
+
+impl From<Pulse> for Said {
+    fn from(pulse: Pulse) -> Self {
+        Self {
+            enabled: pulse.segment_enabled,
+            maintenance: pulse.operator_maintenance,
+            word: pulse.word.map(|word| (word.number, word.word)),
+            joined: pulse.joined_normal,
+        }
+    }
+}
+
+/// A recovery as its new owner finds it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// The new owner's epoch.
+    pub epoch: u64,
+    /// What it is about.
+    pub kind: RecoveryKind,
+    /// Open or watching.
+    pub life: Life,
+    /// Of its notification.
+    pub status: NotificationStatus,
+    /// The recovery's own time.
+    pub millis: u64,
+    /// The state's head.
+    pub state: Option<String>,
+    /// The states of its moves, in the order of their ranks.
+    pub moves: Vec<String>,
+    /// Whether its host is on maintenance, for whatever reason.
+    pub on_maintenance: bool,
+    /// How many seconds ago others have restarted its instance.
+    pub restarts: Vec<u64>,
+    /// What was said.
+    pub said: Said,
+}
+
+impl From<Claimed> for Found {
+    fn from(claimed: Claimed) -> Self {
+        Self {
+            epoch: claimed.epoch,
+            kind: claimed.kind,
+            life: claimed.life,
+            status: claimed.notification.status,
+            millis: claimed.elapsed.millis(),
+            state: claimed.state,
+            moves: claimed.moves,
+            on_maintenance: claimed.host.is_some_and(|host| host.on_maintenance),
+            restarts: claimed.restarts.iter().map(Duration::as_secs).collect(),
+            said: claimed.pulse.into(),
+        }
+    }
+}
+
+/// What came of a transaction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Durable.
+    Written(Said),
+    /// Another engine has claimed it.
+    Lost,
+    /// Instances that another recovery moves.
+    MovesTaken(Vec<u32>),
+    /// The host is being recovered.
+    HostUnderRecovery,
+    /// A report has joined.
+    Joined,
+    /// Reserved hosts that cannot be taken.
+    ReserveTaken(Vec<usize>),
+    /// Too many were ordered off.
+    TooManyOrders,
+}
+
+impl Outcome {
+    /// `host` says which host an id is.
+    pub fn of(committed: Committed, host: impl Fn(HostId) -> usize) -> Self {
+        match committed {
+            Committed::Written(pulse) => Self::Written(pulse.into()),
+            Committed::Lost => Self::Lost,
+            Committed::MovesTaken(servers) => {
+                let mut taken: Vec<u32> = servers.into_iter().map(number).collect();
+                taken.sort_unstable();
+                Self::MovesTaken(taken)
+            }
+            Committed::HostUnderRecovery => Self::HostUnderRecovery,
+            Committed::Joined => Self::Joined,
+            Committed::ReserveTaken(hosts) => Self::ReserveTaken(hosts.into_iter().map(host).collect()),
+            Committed::TooManyOrders => Self::TooManyOrders,
+        }
+    }
+}

@@ -1,0 +1,625 @@
+//! The script.
+
+use serde_json::json;
+use tachi_domain::entity::host::MaintenanceReason;
+use tachi_domain::entity::notification::NotificationStatus;
+use tachi_domain::recovery::{Life, RecoveryKind, Word};
+use tachi_driver::journal::ReservationState;
+
+use crate::{Answer, CALM, Draft, Found, Line, Operation, Outcome, RESERVED, Said, Scenario, View, server};
+
+/// Longer than reports count as repetitions of one another.
+const WINDOW: u32 = 200;
+
+/// What an owner finds that is the first.
+fn fresh() -> Found {
+    Found {
+        epoch: 1,
+        kind: RecoveryKind::Host,
+        life: Life::Open,
+        status: NotificationStatus::Running,
+        millis: 0,
+        state: None,
+        moves: Vec::new(),
+        on_maintenance: false,
+        restarts: Vec::new(),
+        said: CALM,
+    }
+}
+
+struct Script(Vec<Line>);
+
+impl Script {
+    fn line(&mut self, operation: Operation, answer: Answer) {
+        self.0.push(Line { operation, answer });
+    }
+
+    fn pass(&mut self, seconds: u32) {
+        self.line(Operation::Pass(seconds), Answer::Done);
+    }
+
+    fn report(&mut self, host: usize, off: bool, opened: Option<usize>) {
+        let answer = opened.map_or(Answer::NotOpened, Answer::Opened);
+        self.line(Operation::Report { host, off }, answer);
+    }
+
+    fn report_instance(&mut self, host: usize, server: u32, opened: Option<usize>) {
+        let answer = opened.map_or(Answer::NotOpened, Answer::Opened);
+        self.line(Operation::ReportInstance { host, server }, answer);
+    }
+
+    fn claim(&mut self, recovery: usize, seen: u64, found: Option<Found>) {
+        let owner = usize::try_from(seen).unwrap_or_default();
+        let operation = Operation::Claim {
+            recovery,
+            seen,
+            owner,
+        };
+        self.line(operation, Answer::Claimed(found.map(Box::new)));
+    }
+
+    /// Reports a host, which opens the recovery of this number, and claims that.
+    fn opened(&mut self, host: usize, recovery: usize) {
+        self.report(host, false, Some(recovery));
+        self.claim(recovery, 0, Some(fresh()));
+    }
+
+    fn commit(&mut self, recovery: usize, epoch: u64, draft: Draft, outcome: Outcome) {
+        let operation = Operation::Commit {
+            recovery,
+            epoch,
+            draft: Box::new(draft),
+        };
+        self.line(operation, Answer::Committed(outcome));
+    }
+
+    fn written(&mut self, recovery: usize, draft: Draft) {
+        self.commit(recovery, 1, draft, Outcome::Written(CALM));
+    }
+
+    fn refused(&mut self, recovery: usize, draft: Draft, outcome: Outcome) {
+        self.commit(recovery, 1, draft, outcome);
+    }
+
+    fn beat(&mut self, recovery: usize, epoch: u64, millis: u64, outcome: Outcome) {
+        let operation = Operation::Beat {
+            recovery,
+            epoch,
+            millis,
+        };
+        self.line(operation, Answer::Committed(outcome));
+    }
+
+    fn views(&mut self, views: Vec<View>) {
+        self.line(Operation::Unsettled, Answer::Views(views));
+    }
+}
+
+fn moved(server: u32, open: bool, state: &str) -> (u32, bool, String) {
+    (server, open, state.to_owned())
+}
+
+fn view(epoch: u64, beat: u64, owned: bool) -> View {
+    View {
+        recovery: 0,
+        epoch,
+        beat,
+        owned,
+        life: Life::Open,
+    }
+}
+
+fn ends(life: Life) -> Draft {
+    Draft {
+        life: Some(life),
+        status: Some(NotificationStatus::Finished),
+        ..Draft::default()
+    }
+}
+
+/// All of them.
+pub fn scenarios() -> Vec<Scenario> {
+    let all: [(&'static str, fn(&mut Script)); 17] = [
+        (
+            "r1: a claim needs the epoch that is there, and its owner's writes carry it",
+            claims,
+        ),
+        ("r1: what an owner left is found by the next", found),
+        ("r1: a write that is refused leaves nothing", nothing),
+        ("r2: claims, beats and commits raise the beat", beats),
+        ("r2: who lets go has no claim any more", release),
+        ("what is closed is claimed by nobody", closed),
+        ("a claim sets waiting notifications running", statuses),
+        ("r6: an instance is moved by one recovery at a time", moves),
+        (
+            "r6: reports of a host that is being recovered, or was lately",
+            reports,
+        ),
+        ("r10: hosts are proven off while somebody sees to them", proven),
+        (
+            "r10: what recoveries of a host have given up is known to the next",
+            given_up,
+        ),
+        ("r12, r22: a host's recovery keeps others out", exclusion),
+        ("r19: what joins an open recovery is heard before it ends", joined),
+        ("r19: why a host is on maintenance", maintenance),
+        ("r20: an operator's change is in the next pulse", operators),
+        ("r23: a reserved host is held by one recovery", reserve),
+        ("r24, ew26: orders and restarts are counted", counted),
+    ];
+    let scenario = |(name, write): (&'static str, fn(&mut Script))| {
+        let mut script = Script(Vec::new());
+        write(&mut script);
+        Scenario {
+            name,
+            lines: script.0,
+        }
+    };
+    all.into_iter().map(scenario).collect()
+}
+
+fn claims(script: &mut Script) {
+    script.report(0, false, Some(0));
+    script.views(vec![view(0, 0, false)]);
+    script.claim(0, 1, None);
+    script.claim(0, 0, Some(fresh()));
+    script.claim(0, 0, None);
+    script.written(0, Draft::default());
+    script.claim(0, 1, Some(Found { epoch: 2, ..fresh() }));
+    script.commit(0, 1, Draft::default(), Outcome::Lost);
+    script.beat(0, 1, 5, Outcome::Lost);
+    script.commit(0, 2, Draft::default(), Outcome::Written(CALM));
+    script.commit(0, 3, Draft::default(), Outcome::Lost);
+    script.views(vec![view(2, 4, true)]);
+}
+
+fn found(script: &mut Script) {
+    script.opened(0, 0);
+    let first = Draft {
+        millis: 1_500,
+        state: Some("{\"step\":1}"),
+        moves: vec![moved(2, true, "two"), moved(1, true, "one")],
+        ..Draft::default()
+    };
+    script.written(0, first);
+    let second = Draft {
+        millis: 2_500,
+        moves: vec![moved(2, false, "over")],
+        ..Draft::default()
+    };
+    script.written(0, second);
+    let found = Found {
+        epoch: 2,
+        millis: 2_500,
+        state: Some("{\"step\":1}".to_owned()),
+        moves: vec!["one".to_owned(), "over".to_owned()],
+        ..fresh()
+    };
+    script.claim(0, 1, Some(found));
+}
+
+fn nothing(script: &mut Script) {
+    script.opened(0, 0);
+    let holds = Draft {
+        moves: vec![moved(1, true, "held")],
+        ..Draft::default()
+    };
+    script.written(0, holds);
+    script.opened(1, 1);
+    let all = Draft {
+        millis: 9_000,
+        state: Some("{}"),
+        life: Some(Life::Closed),
+        status: Some(NotificationStatus::Failed),
+        moves: vec![moved(7, true, "mine"), moved(1, true, "theirs")],
+        proven: true,
+        proven_off: Some(true),
+        put: Some((1, MaintenanceReason::Recovery)),
+        order: Some((None, 600)),
+        reservations: vec![(RESERVED, ReservationState::Held)],
+        ..Draft::default()
+    };
+    script.refused(1, all, Outcome::MovesTaken(vec![1]));
+    script.line(Operation::ProvenOff, Answer::Hosts(Vec::new()));
+    script.claim(1, 1, Some(Found { epoch: 2, ..fresh() }));
+    // What it had wanted to take is free.
+    let takes = Draft {
+        moves: vec![moved(7, true, "mine")],
+        reservations: vec![(RESERVED, ReservationState::Held)],
+        order: Some((Some(1), 600)),
+        ..Draft::default()
+    };
+    script.written(0, takes);
+}
+
+fn beats(script: &mut Script) {
+    script.opened(0, 0);
+    script.views(vec![view(1, 1, true)]);
+    script.beat(0, 1, 1_000, Outcome::Written(CALM));
+    script.views(vec![view(1, 2, true)]);
+    script.written(0, Draft::default());
+    script.views(vec![view(1, 3, true)]);
+    script.beat(0, 1, 3_000, Outcome::Written(CALM));
+    let found = Found {
+        epoch: 2,
+        millis: 3_000,
+        ..fresh()
+    };
+    script.claim(0, 1, Some(found));
+    script.views(vec![view(2, 5, true)]);
+}
+
+fn release(script: &mut Script) {
+    script.opened(0, 0);
+    let release = |epoch| Operation::Release { recovery: 0, epoch };
+    script.line(release(2), Answer::Done);
+    script.views(vec![view(1, 1, true)]);
+    script.line(release(1), Answer::Done);
+    script.views(vec![view(1, 1, false)]);
+    script.claim(0, 1, Some(Found { epoch: 2, ..fresh() }));
+    script.line(release(1), Answer::Done);
+    script.views(vec![view(2, 2, true)]);
+}
+
+fn closed(script: &mut Script) {
+    script.opened(0, 0);
+    script.written(0, ends(Life::Watching));
+    let watching = View {
+        life: Life::Watching,
+        ..view(1, 2, true)
+    };
+    script.views(vec![watching]);
+    let found = Found {
+        epoch: 2,
+        life: Life::Watching,
+        status: NotificationStatus::Finished,
+        ..fresh()
+    };
+    script.claim(0, 1, Some(found));
+    script.commit(0, 2, ends(Life::Closed), Outcome::Written(CALM));
+    script.views(Vec::new());
+    script.claim(0, 2, None);
+}
+
+fn statuses(script: &mut Script) {
+    use NotificationStatus::{Error, Failed, Finished, Ignored, New, Running};
+    script.opened(0, 0);
+    let cases = [
+        (New, Running),
+        (Error, Running),
+        (Running, Running),
+        (Finished, Finished),
+        (Failed, Failed),
+        (Ignored, Ignored),
+    ];
+    for ((before, after), epoch) in cases.into_iter().zip(1..) {
+        let write = Draft {
+            status: Some(before),
+            ..Draft::default()
+        };
+        script.commit(0, epoch, write, Outcome::Written(CALM));
+        let found = Found {
+            epoch: epoch + 1,
+            status: after,
+            ..fresh()
+        };
+        script.claim(0, epoch, Some(found));
+    }
+}
+
+fn moves(script: &mut Script) {
+    let with = |moves: Vec<(u32, bool, String)>| Draft {
+        moves,
+        ..Draft::default()
+    };
+    script.opened(0, 0);
+    script.written(
+        0,
+        with(vec![moved(1, true, ""), moved(2, true, ""), moved(3, true, "")]),
+    );
+    script.opened(1, 1);
+    let wanted = || with(vec![moved(2, true, ""), moved(9, true, ""), moved(1, true, "")]);
+    script.refused(1, wanted(), Outcome::MovesTaken(vec![1, 2]));
+    // One that is not open asks for nothing.
+    script.written(1, with(vec![moved(3, false, "")]));
+    script.written(0, with(vec![moved(2, false, "")]));
+    script.refused(1, wanted(), Outcome::MovesTaken(vec![1]));
+    script.written(0, ends(Life::Watching));
+    script.refused(1, wanted(), Outcome::MovesTaken(vec![1]));
+    script.written(0, ends(Life::Closed));
+    script.written(1, wanted());
+}
+
+fn reports(script: &mut Script) {
+    script.opened(0, 0);
+    script.report(0, false, None);
+    script.pass(WINDOW);
+    script.report(0, false, None);
+    script.written(0, ends(Life::Watching));
+    script.report(0, false, Some(1));
+    script.claim(1, 0, Some(fresh()));
+    script.written(1, ends(Life::Closed));
+    // The same report within the window, but for one of what has failed.
+    script.report(0, false, None);
+    script.pass(WINDOW);
+    script.report(0, false, Some(2));
+    script.claim(2, 0, Some(fresh()));
+    let fails = Draft {
+        status: Some(NotificationStatus::Failed),
+        ..ends(Life::Closed)
+    };
+    script.written(2, fails);
+    script.report(0, false, Some(3));
+    script.report_instance(0, 1, Some(4));
+    script.pass(WINDOW);
+    script.report_instance(0, 1, None);
+    script.report_instance(0, 2, Some(5));
+}
+
+fn proven(script: &mut Script) {
+    script.opened(0, 0);
+    let off = |proven_off: bool| Draft {
+        proven_off: Some(proven_off),
+        ..Draft::default()
+    };
+    script.line(Operation::ProvenOff, Answer::Hosts(Vec::new()));
+    script.written(0, off(true));
+    script.line(Operation::ProvenOff, Answer::Hosts(vec![0]));
+    script.written(0, ends(Life::Watching));
+    script.line(Operation::ProvenOff, Answer::Hosts(vec![0]));
+    script.written(0, off(false));
+    script.line(Operation::ProvenOff, Answer::Hosts(Vec::new()));
+    script.written(0, off(true));
+    script.written(0, ends(Life::Closed));
+    script.line(Operation::ProvenOff, Answer::Hosts(Vec::new()));
+}
+
+fn given_up(script: &mut Script) {
+    script.opened(0, 0);
+    let off = |number: u32| {
+        let off = json!({"id": number, "status": "accepted", "dest": "compute-2"});
+        json!({"server": server(number), "step": "any", "written_off": [off]}).to_string()
+    };
+    let write = Draft {
+        moves: vec![
+            moved(1, false, &off(1)),
+            moved(
+                2,
+                false,
+                &json!({"server": server(2), "written_off": []}).to_string(),
+            ),
+        ],
+        ..ends(Life::Closed)
+    };
+    script.written(0, write);
+    script.line(Operation::WrittenOff { host: 0 }, Answer::Servers(vec![1]));
+    script.line(Operation::WrittenOff { host: 1 }, Answer::Servers(Vec::new()));
+    // After so many further recoveries nobody waits for it any more.
+    for recovery in 1..=5 {
+        script.line(Operation::WrittenOff { host: 0 }, Answer::Servers(vec![1]));
+        script.pass(WINDOW);
+        script.opened(0, recovery);
+        script.written(recovery, ends(Life::Closed));
+    }
+    script.line(Operation::WrittenOff { host: 0 }, Answer::Servers(Vec::new()));
+}
+
+fn exclusion(script: &mut Script) {
+    let unless = |host: usize| Draft {
+        unless_recovered: Some(host),
+        ..Draft::default()
+    };
+    script.report_instance(0, 1, Some(0));
+    let vm = Found {
+        kind: RecoveryKind::Vm,
+        ..fresh()
+    };
+    script.claim(0, 0, Some(vm));
+    script.written(0, unless(0));
+    script.opened(0, 1);
+    script.refused(0, unless(0), Outcome::HostUnderRecovery);
+    script.written(0, unless(1));
+    // Its own does not keep it out.
+    script.written(1, unless(0));
+    script.written(1, ends(Life::Watching));
+    script.written(0, unless(0));
+    script.pass(WINDOW);
+    script.opened(0, 2);
+    script.refused(1, unless(0), Outcome::HostUnderRecovery);
+    script.written(2, ends(Life::Watching));
+    // Of two that watch the host the younger has the say; an instance's recovery minds neither.
+    script.refused(1, unless(0), Outcome::HostUnderRecovery);
+    script.written(2, unless(0));
+    script.written(0, unless(0));
+    script.written(2, ends(Life::Closed));
+    script.written(1, unless(0));
+}
+
+fn joined(script: &mut Script) {
+    let unless = || Draft {
+        unless_joined: true,
+        ..Draft::default()
+    };
+    script.opened(0, 0);
+    script.written(0, unless());
+    script.report(0, false, None);
+    script.written(0, unless());
+    script.report(0, true, None);
+    script.refused(0, unless(), Outcome::Joined);
+    let heard = Said { joined: true, ..CALM };
+    script.beat(0, 1, 1_000, Outcome::Written(heard.clone()));
+    let found = Found {
+        epoch: 2,
+        millis: 1_000,
+        said: heard.clone(),
+        ..fresh()
+    };
+    script.claim(0, 1, Some(found));
+    script.commit(0, 2, unless(), Outcome::Joined);
+    // What it has heard of it does not forbid.
+    script.commit(0, 2, ends(Life::Closed), Outcome::Written(heard));
+}
+
+fn maintenance(script: &mut Script) {
+    use MaintenanceReason::{Process, Recovery};
+    let put = |why| Draft {
+        put: Some((0, why)),
+        ..Draft::default()
+    };
+    let back = || Draft {
+        back: Some(0),
+        ..Draft::default()
+    };
+    let on = |epoch| Found {
+        epoch,
+        on_maintenance: true,
+        ..fresh()
+    };
+    script.opened(0, 0);
+    script.written(0, put(Recovery));
+    script.claim(0, 1, Some(on(2)));
+    // Instances of a host that is being recovered are seen to with it; that it has stopped is heard again.
+    script.report_instance(0, 1, None);
+    script.commit(0, 2, ends(Life::Watching), Outcome::Written(CALM));
+    script.pass(WINDOW);
+    script.report(0, false, Some(1));
+    script.claim(1, 0, Some(on(1)));
+    // Only who has put it there takes it off, and a weaker reason changes nothing.
+    script.written(1, back());
+    script.written(1, put(Process));
+    script.claim(1, 1, Some(on(2)));
+    script.commit(0, 2, back(), Outcome::Written(CALM));
+    script.claim(1, 2, Some(Found { epoch: 3, ..fresh() }));
+    script.commit(1, 3, put(Process), Outcome::Written(CALM));
+    script.commit(1, 3, back(), Outcome::Written(CALM));
+    script.claim(1, 3, Some(on(4)));
+    // An operator's reason is never undone, and nothing about the host is heard.
+    script.line(Operation::Maintenance { host: 0 }, Answer::Done);
+    let said = Said {
+        maintenance: true,
+        ..CALM
+    };
+    script.commit(1, 4, put(Recovery), Outcome::Written(said.clone()));
+    script.commit(1, 4, back(), Outcome::Written(said.clone()));
+    script.commit(1, 4, ends(Life::Closed), Outcome::Written(said));
+    script.pass(WINDOW);
+    script.report(0, true, None);
+}
+
+fn operators(script: &mut Script) {
+    script.opened(0, 0);
+    script.line(Operation::Segment { enabled: false }, Answer::Done);
+    let mut said = Said {
+        enabled: false,
+        ..CALM
+    };
+    script.refused(0, Draft::default(), Outcome::Written(said.clone()));
+    script.line(Operation::Segment { enabled: true }, Answer::Done);
+    for (word, number) in [(Word::Approve, 1), (Word::Reject, 2), (Word::HostIsOff, 3)] {
+        script.line(Operation::Say { recovery: 0, word }, Answer::Done);
+        said = Said {
+            word: Some((number, word)),
+            ..CALM
+        };
+        script.beat(0, 1, 1, Outcome::Written(said.clone()));
+    }
+    script.opened(1, 1);
+    script.line(Operation::Maintenance { host: 0 }, Answer::Done);
+    said.maintenance = true;
+    script.beat(0, 1, 1, Outcome::Written(said));
+    script.beat(1, 1, 1, Outcome::Written(CALM));
+}
+
+fn reserve(script: &mut Script) {
+    use ReservationState::{Consumed, GivenBack, Held, Used};
+    let take = |state| Draft {
+        reservations: vec![(RESERVED, state)],
+        ..Draft::default()
+    };
+    let taken = || Outcome::ReserveTaken(vec![RESERVED]);
+    script.opened(0, 0);
+    script.opened(1, 1);
+    // A host that is not in reserve is not to be had.
+    let other = Draft {
+        reservations: vec![(2, Held)],
+        ..Draft::default()
+    };
+    script.refused(0, other, Outcome::ReserveTaken(vec![2]));
+    script.written(0, take(Held));
+    script.written(0, take(Held));
+    script.refused(1, take(Held), taken());
+    script.written(0, take(Consumed));
+    script.refused(1, take(Held), taken());
+    script.written(0, take(GivenBack));
+    script.written(1, take(Held));
+    script.refused(0, take(Held), taken());
+    // One that ends holds nothing, and what it had not used is in reserve again.
+    script.written(1, ends(Life::Closed));
+    script.written(0, take(Held));
+    script.written(0, take(GivenBack));
+    // It fails itself.
+    script.report(RESERVED, false, Some(2));
+    script.refused(0, take(Held), taken());
+    script.claim(2, 0, Some(fresh()));
+    let on_maintenance = Draft {
+        put: Some((RESERVED, MaintenanceReason::Recovery)),
+        ..ends(Life::Watching)
+    };
+    script.written(2, on_maintenance);
+    script.refused(0, take(Held), taken());
+    let in_service = Draft {
+        back: Some(RESERVED),
+        ..ends(Life::Closed)
+    };
+    script.written(2, in_service);
+    // An instance's failure on it is no reason.
+    script.report_instance(RESERVED, 1, Some(3));
+    script.written(0, take(Held));
+    script.written(0, take(Consumed));
+    script.written(0, take(Used));
+    script.refused(0, take(Held), taken());
+}
+
+fn counted(script: &mut Script) {
+    let order = |at_most: u32| Draft {
+        order: Some((Some(at_most), 600)),
+        ..Draft::default()
+    };
+    script.opened(0, 0);
+    script.opened(1, 1);
+    script.written(0, order(1));
+    // Its own, however many, do not count.
+    script.written(0, order(1));
+    script.refused(1, order(1), Outcome::TooManyOrders);
+    script.written(1, order(2));
+    script.opened(2, 2);
+    script.refused(2, order(2), Outcome::TooManyOrders);
+    script.pass(601);
+    script.written(2, order(1));
+    let restarts = |life| Draft {
+        restarted: Some(1),
+        life,
+        status: life.map(|_| NotificationStatus::Finished),
+        ..Draft::default()
+    };
+    let vm = |restarts: &[u64]| Found {
+        kind: RecoveryKind::Vm,
+        restarts: restarts.to_vec(),
+        ..fresh()
+    };
+    script.report_instance(3, 1, Some(3));
+    script.claim(3, 0, Some(vm(&[])));
+    script.written(3, restarts(None));
+    script.pass(50);
+    // Told twice it is one, and the first time counts.
+    script.written(3, restarts(Some(Life::Closed)));
+    script.pass(WINDOW);
+    script.report_instance(3, 1, Some(4));
+    script.claim(4, 0, Some(vm(&[250])));
+    script.written(4, restarts(Some(Life::Closed)));
+    script.pass(WINDOW);
+    script.report_instance(3, 1, Some(5));
+    script.claim(5, 0, Some(vm(&[200, 450])));
+    script.report_instance(3, 2, Some(6));
+    script.claim(6, 0, Some(vm(&[])));
+}

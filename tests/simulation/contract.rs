@@ -1,0 +1,128 @@
+//! The simulation's journal answers as the store does.
+
+use tachi_contract::{Answer, Found, Operation, Outcome, RESERVED, View, scenarios};
+use tachi_domain::Elapsed;
+use tachi_domain::recovery::RecoveryKind;
+
+use crate::journal::Journal;
+use crate::nova::stamp;
+use crate::reserve::{Reserve, Row, host_id, index_of};
+use crate::storms::index_of_recovery;
+
+struct Bed {
+    journal: Journal,
+    now: u64,
+}
+
+impl Bed {
+    fn new() -> Self {
+        let mut reserve = Reserve::draw(0);
+        let row = Row {
+            reserved: true,
+            ..Row::default()
+        };
+        reserve.rows = [(RESERVED, row)].into();
+        Self {
+            journal: Journal::new(reserve, Vec::new()),
+            now: 0,
+        }
+    }
+
+    fn opened(
+        &mut self,
+        kind: RecoveryKind,
+        host: usize,
+        server: Option<u32>,
+        reported: &'static str,
+    ) -> Answer {
+        let server = server.map(|server| usize::try_from(server).unwrap());
+        let times = (self.now, self.now);
+        let opened = self.journal.open(kind, host, server, reported, times);
+        opened.map_or(Answer::NotOpened, Answer::Opened)
+    }
+
+    fn apply(&mut self, operation: &Operation) -> Answer {
+        let (journal, now) = (&mut self.journal, self.now);
+        match operation {
+            Operation::Pass(seconds) => self.now += u64::from(*seconds) * 1_000,
+            Operation::Report { host, off } => {
+                let reported = if *off { "NORMAL" } else { "UNKNOWN" };
+                return self.opened(RecoveryKind::Host, *host, None, reported);
+            }
+            Operation::ReportInstance { host, server } => {
+                return self.opened(RecoveryKind::Vm, *host, Some(*server), "");
+            }
+            Operation::Unsettled => {
+                let views = journal.unsettled().into_iter().map(|view| View {
+                    recovery: index_of_recovery(view.id),
+                    epoch: view.epoch,
+                    beat: view.beat,
+                    owned: view.owner.is_some(),
+                    life: view.life,
+                });
+                return Answer::Views(views.collect());
+            }
+            Operation::Claim {
+                recovery,
+                seen,
+                owner,
+            } => {
+                let claimed = journal.claim(*recovery, *seen, *owner, now);
+                return Answer::Claimed(claimed.map(|claimed| Box::new(Found::from(claimed))));
+            }
+            Operation::Commit {
+                recovery,
+                epoch,
+                draft,
+            } => {
+                let write = draft.write(*recovery, host_id, stamp(now));
+                let committed = journal.commit(*recovery, *epoch, &write, now);
+                return Answer::Committed(Outcome::of(committed, index_of));
+            }
+            Operation::Beat {
+                recovery,
+                epoch,
+                millis,
+            } => {
+                let beaten = journal.beat(*recovery, *epoch, Elapsed::from_millis(*millis));
+                return Answer::Committed(Outcome::of(beaten, index_of));
+            }
+            Operation::Release { recovery, epoch } => {
+                journal.release(*recovery, *epoch);
+            }
+            Operation::Say { recovery, word } => journal.say(*recovery, *word, now),
+            Operation::Segment { enabled } => journal.segment_enabled = *enabled,
+            Operation::Maintenance { host } => {
+                journal.maintenance.insert(*host);
+            }
+            Operation::ProvenOff => {
+                let names = journal.proven_off();
+                let all = 0..tachi_contract::HOSTS;
+                return Answer::Hosts(
+                    all.filter(|host| names.contains(&tachi_contract::host_name(*host)))
+                        .collect(),
+                );
+            }
+            Operation::WrittenOff { host } => {
+                let servers = journal.written_off(*host).into_keys();
+                return Answer::Servers(servers.map(tachi_contract::number).collect());
+            }
+        }
+        Answer::Done
+    }
+}
+
+#[test]
+fn r1_r2_r6_r10_r12_r19_r20_r22_r24_the_simulations_journal_answers_as_every_journal_must() {
+    let mut wrong = Vec::new();
+    for scenario in scenarios() {
+        let mut bed = Bed::new();
+        let answers: Vec<Answer> = scenario
+            .lines
+            .iter()
+            .map(|line| bed.apply(&line.operation))
+            .collect();
+        wrong.extend(scenario.differences(&answers));
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}

@@ -1,0 +1,194 @@
+//! How an engine's transactions reach the database, and what the engine hears of them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tachi_domain::Elapsed;
+use tachi_domain::host_recovery::{HostRecovery, MoveStep, Stage};
+use tachi_driver::journal::{Committed, Write};
+use tachi_driver::{Event as Heard, Recovery};
+
+use crate::mishap::Mishap;
+use crate::more_weather::Worst;
+use crate::mutate::mutated;
+use crate::world::{Event, Owner, World, note};
+
+fn host_recovery(state: &Recovery) -> Option<&HostRecovery> {
+    match state {
+        Recovery::Host(state) => Some(state),
+        Recovery::Vm(_) | Recovery::Process(_) => None,
+    }
+}
+
+/// Whether a terminal status may be written now.
+fn is_settled(state: &Recovery) -> bool {
+    let returning = |state: &HostRecovery| matches!(state.stage, Stage::Returning | Stage::Over);
+    state.is_over() || host_recovery(state).is_some_and(returning)
+}
+
+impl World {
+    /// A driver sends a transaction. What it hears, if that is known at once.
+    pub(crate) fn commit(&mut self, owner: Owner, write: Arc<Write>) -> Option<Heard> {
+        self.commits += 1;
+        if self.database_down() {
+            self.mishap(Mishap::DatabaseDown);
+            return self.heard(owner, None);
+        }
+        let due =
+            self.commits == self.weather.crash_at || (self.chaos() && self.rng.percent(self.weather.crash));
+        let after = self.weather.crash_after;
+        if due && !after && self.goes_down_at(owner.engine, Mishap::DiesBeforeCommit) {
+            return None;
+        }
+        if self.chaos() && self.weather.database > 0 && self.rng.percent(3) {
+            self.mishap(Mishap::CommitSlow);
+            let sent = self.now;
+            let travels = self.rng.between(1, 4_000);
+            self.after(travels, Event::Commit { owner, write, sent });
+            return None;
+        }
+        let answer = self.write_down(owner, &write);
+        if due && after && self.goes_down_at(owner.engine, Mishap::DiesAfterCommit) {
+            return None;
+        }
+        self.heard(owner, answer)
+    }
+
+    /// A slow transaction is carried out, whatever has become of its sender; the answer takes its time too.
+    pub(crate) fn commit_arrives(&mut self, owner: Owner, write: &Write, sent: u64) {
+        let outcome = if self.database_down() {
+            None
+        } else {
+            self.write_down(owner, write)
+        };
+        self.count(outcome.as_ref());
+        let travels = self.rng.between(1, 2_000);
+        self.after(travels, Event::Journalled { owner, sent, outcome });
+    }
+
+    /// The transaction, and its answer if that is not lost.
+    fn write_down(&mut self, owner: Owner, write: &Write) -> Option<Committed> {
+        let lost = self.chaos() && self.rng.percent(self.weather.database);
+        if lost && self.rng.percent(50) {
+            note!(self, "engine {}'s commit fails, unknown to it", owner.engine);
+            self.mishap(Mishap::CommitLostUnwritten);
+            return mutated("unsure").then(|| Committed::Written(self.journal.pulse(owner.rec)));
+        }
+        let outcome = self.journal.commit(owner.rec, owner.epoch, write, self.now);
+        if matches!(outcome, Committed::Written(_)) {
+            if let Some(driven) = self.engines[owner.engine].drivers.get_mut(&owner.rec) {
+                driven.written = self.now;
+            }
+            self.look_at_write(owner, write);
+        } else {
+            note!(
+                self,
+                "engine {}'s write about {} is refused: {outcome:?}",
+                owner.engine,
+                owner.rec
+            );
+        }
+        if lost {
+            note!(self, "engine {} gets no answer from the database", owner.engine);
+            self.mishap(Mishap::CommitLostWritten);
+            if !mutated("unsure") {
+                return None;
+            }
+        }
+        Some(outcome)
+    }
+
+    fn count(&mut self, outcome: Option<&Committed>) {
+        match outcome {
+            None | Some(Committed::Written(_)) => {}
+            Some(Committed::Lost) => self.stats.refused_by_epoch += 1,
+            Some(Committed::Joined) => self.mishap(Mishap::ReportJoins),
+            Some(Committed::TooManyOrders) => self.stats.orders_refused += 1,
+            Some(Committed::MovesTaken(_) | Committed::HostUnderRecovery | Committed::ReserveTaken(_)) => {
+                self.stats.taken += 1;
+            }
+        }
+    }
+
+    /// The answer reaches the engine, unless that is stopped before it can read it.
+    fn heard(&mut self, owner: Owner, outcome: Option<Committed>) -> Option<Heard> {
+        self.count(outcome.as_ref());
+        let sent = self.now;
+        let written = matches!(outcome, Some(Committed::Written(_)));
+        if written && self.chaos() && self.rng.percent(self.weather.stopped) {
+            let long = self.rng.percent(50);
+            let millis = if long {
+                self.rng.between(60_000, 200_000)
+            } else {
+                self.rng.between(300, 12_000)
+            };
+            self.mishap(Mishap::StoppedAfterCommit);
+            let engine = owner.engine;
+            note!(self, "engine {engine} is stopped for {millis} ms after a commit");
+            self.engines[engine].paused_until = self.now + millis;
+            if self.rng.percent(50) {
+                self.after(millis, Event::Journalled { owner, sent, outcome });
+                return None;
+            }
+        }
+        let sent = Duration::from_millis(sent);
+        Some(Heard::Journalled { sent, outcome })
+    }
+
+    pub(crate) fn beat(&mut self, owner: Owner, elapsed: Elapsed) -> Heard {
+        let outcome = if self.database_down() {
+            self.mishap(Mishap::DatabaseDown);
+            None
+        } else {
+            let outcome = self.journal.beat(owner.rec, owner.epoch, elapsed);
+            self.count(Some(&outcome));
+            let lost = self.chaos() && self.rng.percent(self.weather.database);
+            if lost {
+                self.mishap(Mishap::BeatLost);
+            }
+            (!lost).then_some(outcome)
+        };
+        let sent = Duration::from_millis(self.now);
+        Heard::Journalled { sent, outcome }
+    }
+
+    /// What has just become durable, seen by the ledger.
+    fn look_at_write(&mut self, owner: Owner, write: &Write) {
+        self.check_one_move(write);
+        if !write.proofs.is_empty() {
+            self.check_found_off(owner.rec);
+            self.worst_moment(Worst::Proof);
+        }
+        if write.order.is_some() {
+            self.check_order(owner.rec, self.journal.recs[owner.rec].host);
+        }
+        if self.log.is_some() {
+            for step in &write.steps {
+                let (engine, rec) = (owner.engine, owner.rec);
+                note!(self, "[{engine} of {rec}] {:?} {}", step.kind, step.text);
+            }
+        }
+        // Of an engine that has died since nothing is known.
+        let Some(state) = self.driver(owner).and_then(tachi_driver::Driver::state) else {
+            return;
+        };
+        let (settled, guarded) = (is_settled(state), host_recovery(state).cloned());
+        let told = write.notification.is_some();
+        let unheard = guarded.as_ref().is_some_and(|state| !state.has_heard_normal());
+        if let Some(state) = guarded {
+            let held = state.hold.is_some() || state.moves.values().any(|one| one.step == MoveStep::Held);
+            self.stats.held += u64::from(held && told);
+            self.note_guards(owner.rec, &state, told);
+        }
+        if let Some((status, message)) = &write.notification {
+            note!(self, "notification of {}: {status} {message:?}", owner.rec);
+            if !status.is_open() {
+                if !settled {
+                    self.violate("a terminal status before the end".into());
+                }
+                self.check_terminal(owner.rec, *status);
+                self.check_heard(owner.rec, unheard);
+            }
+        }
+    }
+}
