@@ -359,6 +359,8 @@ impl HostRecovery {
             // Its new recovery may want it off.
             self.power_on.over = true;
             self.begin_again_with_service(now);
+            // The younger may be at it for hours, and what is refused now is refused until then.
+            self.asks.service_not_before = now.elapsed.plus(self.policy.heartbeat_poll);
             record.head = true;
         }
     }

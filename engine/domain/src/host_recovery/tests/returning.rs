@@ -6,7 +6,7 @@ use super::bed::{Bed, evacuation, fault, timeout};
 use crate::fault::FaultClass;
 use crate::host_recovery::Stage;
 use crate::power::Power;
-use crate::recovery::{Life, Observation, ServiceUpdate};
+use crate::recovery::{Command, Life, Observation, ServiceUpdate};
 
 /// The moves are over; the host is off.
 fn returning() -> Bed {
@@ -129,6 +129,19 @@ fn reported_again() -> Bed {
     assert_eq!(bed.state.stage, Stage::Returning);
     assert!(!bed.clears());
     bed
+}
+
+/// Seed 500722: an elder recovery wrote, was refused and asked Nova again a dozen times a second for as long as the younger
+/// was open.
+#[test]
+fn r22_who_gives_way_to_a_younger_recovery_looks_again_with_the_next_heartbeat_and_not_at_once() {
+    let mut bed = reported_again();
+    let asks = |bed: &Bed| bed.commands.contains(&Command::ReadService);
+    assert!(!asks(&bed));
+    bed.tick(100);
+    assert!(!asks(&bed));
+    bed.tick(5_000);
+    assert!(asks(&bed));
 }
 
 #[test]
