@@ -271,10 +271,10 @@ impl Driver {
                 governor: self.seat.governor().clone(),
                 lists: self.lists.clone(),
                 share,
-                committed: calls.committed,
+                intent: calls.intent,
                 started: calls.started,
             };
-            let committed = calls.committed;
+            let committed = calls.intent.durable;
             let answers = self.answers.clone();
             let line = self.auditor.line(&context.host, &command);
             let refused = calls

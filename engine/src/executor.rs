@@ -11,6 +11,7 @@ use tachi_domain::recovery::{
     Command, Evacuations, Inventory, Lists, Observation, Restoration, ServerCall, ServerIds, ServiceUpdate,
 };
 use tachi_domain::{HostId, nova::VmState};
+use tachi_driver::Intent;
 
 use crate::engine::Ports;
 use crate::governor::Governor;
@@ -31,9 +32,9 @@ pub(crate) struct Context {
     pub(crate) lists: SharedLists,
     /// Service and evacuation records are read for many recoveries together.
     pub(crate) share: bool,
-    /// Boot-clock time at which the decision that commands it was committed.
-    pub(crate) committed: Duration,
-    /// The recovery's own time then.
+    /// The transaction of the decision that commands it.
+    pub(crate) intent: Intent,
+    /// The recovery's own time when that was known to be durable.
     pub(crate) started: Elapsed,
 }
 
@@ -52,8 +53,8 @@ pub(crate) async fn execute(command: Command, context: Context) -> Observation {
         Some((target, work)) => Some(context.ports.fencer.turn(&context.host, target, work).await),
         None => None,
     };
-    let waited = context.ports.clock.boot().saturating_sub(context.committed);
-    if !context.holding.may_act(context.committed, command.is_write()) {
+    let waited = context.ports.clock.boot().saturating_sub(context.intent.durable);
+    if !context.holding.may_act(context.intent, command.is_write()) {
         tracing::info!(
             command = command.name(),
             host = context.host,
@@ -325,7 +326,7 @@ async fn evacuations(
     }
     let records = context.lists.records(since).await?;
     // They were asked for after the decision that wanted them, and read after that.
-    let later = records.started.saturating_sub(context.committed);
+    let later = records.started.saturating_sub(context.intent.durable);
     Ok(Evacuations {
         started: context.started.plus(later),
         records: records.of(&context.host),

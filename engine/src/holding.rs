@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use tachi_driver::may_act;
+use tachi_driver::{Intent, may_act};
 
 use crate::ports::Clock;
 
@@ -31,9 +31,9 @@ impl Holding {
         self.beat_sent.store(millis, Ordering::Release);
     }
 
-    /// Whether an outside call may begin now, for an intent that was committed at `committed`.
-    pub(crate) fn may_act(&self, committed: Duration, is_write: bool) -> bool {
+    /// Whether an outside call may begin now.
+    pub(crate) fn may_act(&self, intent: Intent, is_write: bool) -> bool {
         let beat_sent = Duration::from_millis(self.beat_sent.load(Ordering::Acquire));
-        may_act(self.clock.boot(), beat_sent, committed, is_write)
+        may_act(self.clock.boot(), beat_sent, intent, is_write)
     }
 }

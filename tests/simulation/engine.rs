@@ -9,7 +9,9 @@ use tachi_domain::policy::{FencingMode, Policy};
 use tachi_domain::recovery::{Command, Observation, RecoveryKind};
 use tachi_domain::{Elapsed, Timestamp};
 use tachi_driver::journal::{ClaimView, Committed};
-use tachi_driver::{Calls, Driver, Effect, Ended, Recovery, Sweeper, Time, Unsure, WATCH, may_act, refusal};
+use tachi_driver::{
+    Calls, Driver, Effect, Ended, Intent, Recovery, Sweeper, Time, Unsure, WATCH, may_act, refusal,
+};
 
 use crate::journal::RecIx;
 use crate::mishap::Mishap;
@@ -443,25 +445,25 @@ impl World {
             } else {
                 1
             };
-            let (committed, started) = (millis(calls.committed), calls.started);
+            let (intent, started) = (calls.intent, calls.started);
             self.after(
                 delay,
                 Event::Send {
                     owner,
                     command,
-                    committed,
+                    intent,
                     started,
                 },
             );
         }
     }
 
-    pub(crate) fn send(&mut self, owner: Owner, command: Command, committed: u64, started: Elapsed) {
+    pub(crate) fn send(&mut self, owner: Owner, command: Command, intent: Intent, started: Elapsed) {
         let mut command = Some(command);
         let again = || Event::Send {
             owner,
             command: command.take().unwrap(),
-            committed,
+            intent,
             started,
         };
         if !self.awake(owner.engine, owner.life, again) {
@@ -471,15 +473,15 @@ impl World {
             return;
         };
         let boot = self.boot_of(owner.engine);
-        let heard = if mutated("intent") {
-            boot
-        } else {
-            Duration::from_millis(committed)
+        let young = Intent {
+            sent: boot,
+            durable: boot,
         };
+        let checked = if mutated("intent") { young } else { intent };
         let beat = if mutated("beat") { boot } else { driver.beat_sent() };
         let beat_age = boot.saturating_sub(driver.beat_sent());
         let now = driver.elapsed(boot);
-        if !may_act(boot, beat, heard, command.is_write()) {
+        if !may_act(boot, beat, checked, command.is_write()) {
             self.stats.not_sent += 1;
             let observation = Box::new(Observation::NotSent(command));
             return self.after(1, Event::Answer { owner, observation });
@@ -503,8 +505,8 @@ impl World {
                 return;
             }
         }
-        self.check_call(owner, &command, committed);
-        self.check_beat(&command, beat_age);
+        self.check_call(owner, &command, millis(intent.durable));
+        self.check_beat(&command, beat_age, boot.saturating_sub(intent.sent));
         if self.weather.more.slips && self.chaos() && command.is_write() && self.rng.percent(3) {
             // R4 ends here: no check can be made after the last one. The call goes out whenever the process goes on.
             self.mishap(Mishap::StoppedAtFirstByte);

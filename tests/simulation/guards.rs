@@ -82,8 +82,15 @@ impl World {
         }
     }
 
-    /// Right before the first byte of a call: the owner's last committed beat is young.
-    pub(crate) fn check_beat(&mut self, command: &Command, age: Duration) {
+    /// Right before the first byte of a call: the owner's last committed beat is young, and so is the intent, however late its
+    /// commit was heard of.
+    pub(crate) fn check_beat(&mut self, command: &Command, age: Duration, intent: Duration) {
+        if command.is_write() && intent > BEAT {
+            let (name, age) = (command.name(), intent.as_millis());
+            self.violate(format!(
+                "{name} is called {age} ms after its intent was sent (R4)"
+            ));
+        }
         if age > BEAT {
             let (name, age) = (command.name(), age.as_millis());
             self.violate(format!(

@@ -259,7 +259,10 @@ impl World {
 
     /// Since when more hosts are being recovered than one failure explains.
     pub(crate) fn note_storm(&mut self) {
-        let many = self.recovering().len() > 1;
+        // After every event: without a set of its own.
+        let mut open = self.journal.recs.iter().filter(|row| row.is_open_for_host());
+        let first = open.next().map(|row| row.host);
+        let many = open.any(|row| Some(row.host) != first);
         self.storm_since = many.then(|| self.storm_since.unwrap_or(self.now));
     }
 

@@ -8,6 +8,7 @@ use tachi_domain::guard::Guard;
 use tachi_domain::nova::{Migration, PowerState, Server, VmState};
 use tachi_domain::recovery::{Command, Observation};
 use tachi_domain::{Elapsed, Timestamp};
+use tachi_driver::Intent;
 use tachi_driver::journal::{Committed, Write};
 
 use crate::engine::Engine;
@@ -69,7 +70,7 @@ pub(crate) enum Event {
     Send {
         owner: Owner,
         command: Command,
-        committed: u64,
+        intent: Intent,
         started: Elapsed,
     },
     /// A call takes effect; the answer, if it is not lost, arrives after so many milliseconds.
@@ -532,9 +533,9 @@ impl World {
             Event::Send {
                 owner,
                 command,
-                committed,
+                intent,
                 started,
-            } => self.send(owner, command, committed, started),
+            } => self.send(owner, command, intent, started),
             Event::Effect {
                 owner,
                 command,

@@ -8,6 +8,7 @@ use tachi_domain::pace::Demand;
 use tachi_domain::recovery::{Command, Now, Observation, Record};
 use tachi_domain::{Elapsed, Timestamp};
 
+use crate::holding::Intent;
 use crate::journal::{Beat, Committed, Write};
 
 /// When something happened.
@@ -84,9 +85,9 @@ pub struct Calls {
     pub commands: Vec<Command>,
     /// Why power commands must not be sent, if so: each is answered with it.
     pub unaudited: Option<Fault>,
-    /// Since when their intents are known to be durable, by the boot-time clock (R4).
-    pub committed: Duration,
-    /// The recovery's own time then.
+    /// The transaction that their intents were written with.
+    pub intent: Intent,
+    /// The recovery's own time when that was known to be durable.
     pub started: Elapsed,
 }
 

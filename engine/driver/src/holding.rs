@@ -8,11 +8,24 @@ pub const BEAT_LIMIT: Duration = Duration::from_secs(3);
 /// Between the commit of an intent and the first byte of its call (R4).
 pub const INTENT_LIMIT: Duration = Duration::from_millis(500);
 
-/// Whether an outside call may begin `now`: the last committed beat was sent at `beat_sent`, and the engine knew at `committed`
-/// that the call's intent was durable. All by one boot-time clock.
-pub fn may_act(now: Duration, beat_sent: Duration, committed: Duration, is_write: bool) -> bool {
-    let in_time = !is_write || now.saturating_sub(committed) <= INTENT_LIMIT;
-    now.saturating_sub(beat_sent) <= BEAT_LIMIT && in_time
+/// The transaction that a call's intent was written with, by the boot-time clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Intent {
+    /// When it was sent.
+    pub sent: Duration,
+    /// Since when its owner knows that it is durable.
+    pub durable: Duration,
+}
+
+/// Whether an outside call may begin `now`; the last committed beat was sent at `beat_sent`.
+///
+/// The half second of R4 runs from when the owner has heard of the commit: counted from its sending, a slow database would let
+/// nothing out. An owner that is stopped before it hears of it must not take the answer for new, not even when a later beat
+/// shows that the claim is still held: what the intent rests on has grown old.
+pub fn may_act(now: Duration, beat_sent: Duration, intent: Intent, is_write: bool) -> bool {
+    let age = |since: Duration| now.saturating_sub(since);
+    let in_time = age(intent.durable) <= INTENT_LIMIT && age(intent.sent) <= BEAT_LIMIT;
+    age(beat_sent) <= BEAT_LIMIT && (in_time || !is_write)
 }
 
 #[cfg(test)]
@@ -47,7 +60,26 @@ mod tests {
         ];
         for (name, now, beat_sent, committed, is_write, wanted) in cases {
             let [now, beat_sent, committed] = [now, beat_sent, committed].map(Duration::from_millis);
-            assert_eq!(may_act(now, beat_sent, committed, is_write), wanted, "{name}");
+            let intent = Intent {
+                sent: committed,
+                durable: committed,
+            };
+            assert_eq!(may_act(now, beat_sent, intent, is_write), wanted, "{name}");
+        }
+    }
+
+    /// Seed 77000414: the process was stopped for three minutes before it read the answer, and a beat went first.
+    #[test]
+    fn r4_an_intent_whose_commit_was_heard_of_late_is_old_whatever_beat_came_since() {
+        let now = Duration::from_millis(200_000);
+        let cases = [(3_000, true), (3_001, false), (173_000, false)];
+        for (age, wanted) in cases {
+            let intent = Intent {
+                sent: now.saturating_sub(Duration::from_millis(age)),
+                durable: now,
+            };
+            assert_eq!(may_act(now, now, intent, true), wanted, "{age}");
+            assert!(may_act(now, now, intent, false), "a read rests on nothing");
         }
     }
 }

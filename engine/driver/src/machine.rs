@@ -9,6 +9,7 @@ use tachi_domain::{Elapsed, HostId, RecoveryId};
 
 use crate::alarm::Alarm;
 use crate::effect::{Calls, Effect, Ended, Event, Time, Unsure, Written};
+use crate::holding::Intent;
 use crate::journal::{Beat, Claimed, Committed, Write};
 use crate::recovery::Recovery;
 use crate::write::write_of;
@@ -120,7 +121,7 @@ impl Driver {
             (Event::Journalled { sent, outcome }, Phase::Beating(round)) => match outcome {
                 Some(Committed::Written(pulse)) => {
                     self.held(sent, pulse);
-                    self.act(round, time, &mut effects);
+                    self.act(round, sent, time, &mut effects);
                 }
                 Some(_) => effects.push(Effect::End(Ended::Lost)),
                 None => effects.push(Effect::End(Ended::Unsure(Unsure::Journal))),
@@ -200,7 +201,7 @@ impl Driver {
     fn journal(&mut self, round: Round, time: Time, effects: &mut Vec<Effect>) {
         if round.record.is_empty() {
             if time.boot.saturating_sub(self.beat_sent) < BEAT {
-                return self.act(round, time, effects);
+                return self.act(round, time.boot, time, effects);
             }
             effects.push(Effect::Beat(Beat {
                 id: self.id,
@@ -247,7 +248,7 @@ impl Driver {
                 round.record.head = record.head;
                 let now = round.now;
                 effects.push(Effect::Written(Box::new(Written { record, write, now })));
-                return self.act(round, time, effects);
+                return self.act(round, sent, time, effects);
             }
             Some(Committed::Lost) => return effects.push(Effect::End(Ended::Lost)),
             None => return effects.push(Effect::End(Ended::Unsure(Unsure::Journal))),
@@ -286,8 +287,8 @@ impl Driver {
         self.pulse = pulse;
     }
 
-    /// What was decided is durable.
-    fn act(&mut self, round: Round, time: Time, effects: &mut Vec<Effect>) {
+    /// What was decided is durable, by a transaction that was sent at `sent`.
+    fn act(&mut self, round: Round, sent: Duration, time: Time, effects: &mut Vec<Effect>) {
         self.tell_that_it_waits(&round.record, time, effects);
         if self.news == News::Operator && round.commands.iter().any(Command::is_write) {
             // The transaction itself shows that an operator has changed something since: the process may have been stopped
@@ -301,7 +302,10 @@ impl Driver {
             effects.push(Effect::Call(Calls {
                 commands: round.commands,
                 unaudited: round.unaudited,
-                committed: time.boot,
+                intent: Intent {
+                    sent,
+                    durable: time.boot,
+                },
                 started: self.elapsed(time.boot),
             }));
         }

@@ -29,6 +29,9 @@ fn fresh() -> Found {
 
 struct Script(Vec<Line>);
 
+/// Writes one scenario.
+type Writer = fn(&mut Script);
+
 impl Script {
     fn line(&mut self, operation: Operation, answer: Answer) {
         self.0.push(Line { operation, answer });
@@ -119,7 +122,7 @@ fn ends(life: Life) -> Draft {
 
 /// All of them.
 pub fn scenarios() -> Vec<Scenario> {
-    let all: [(&'static str, fn(&mut Script)); 17] = [
+    let all: [(&'static str, Writer); 17] = [
         (
             "r1: a claim needs the epoch that is there, and its owner's writes carry it",
             claims,
@@ -147,7 +150,7 @@ pub fn scenarios() -> Vec<Scenario> {
         ("r23: a reserved host is held by one recovery", reserve),
         ("r24, ew26: orders and restarts are counted", counted),
     ];
-    let scenario = |(name, write): (&'static str, fn(&mut Script))| {
+    let scenario = |(name, write): (&'static str, Writer)| {
         let mut script = Script(Vec::new());
         write(&mut script);
         Scenario {
