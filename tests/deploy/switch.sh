@@ -11,6 +11,8 @@ URL=sqlite:////var/lib/masakari/masakari.sqlite
 # Debian's asks which rows there are; theirs and ours write the same file.
 rows() { python3 -c 'import sqlite3; print(*(sqlite3.connect("/var/lib/masakari/masakari.sqlite").execute("SELECT (SELECT count(*) FROM notifications), (SELECT count(*) FROM hosts WHERE reserved = 1), (SELECT count(*) FROM notifications WHERE status = \"new\")").fetchone()))'; }
 sed -i "s|^\[DEFAULT\]|$(configuration | sed ':a;N;$!ba;s/\n/\\n/g')|" $CONF
+# Debian's file has a user and no password until somebody writes one.
+sed -i 's/^username = masakari$/&\npassword = secret/' $CONF
 printf '[database]\nconnection = %s\n[taskflow]\nconnection = %s\n' $URL $URL >>$CONF
 systemctl stop masakari-api masakari-engine masakari-host-monitor masakari-process-monitor
 that "Debian's makes its database" su -s /bin/sh masakari -c "masakari-manage --config-file $CONF db sync"
@@ -67,7 +69,7 @@ from masakari import config, objects
 from masakari.db.sqlalchemy import api
 config.parse_args(['x', '--config-file', '$CONF'])
 from masakari import context
-print(len(api.notification_get_all_by_filters(context.get_admin_context())))
+print(len(api.notifications_get_all_by_filters(context.get_admin_context())))
 \""
 that "its engine is enabled and runs" within 30 active masakari-engine
 that "purging ours takes nothing of Debian's" apt-get purge -y tachi
