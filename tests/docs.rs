@@ -124,3 +124,51 @@ fn every_page_of_a_folder_is_in_its_index() {
         }
     }
 }
+
+/// The files of the project that a page names in backticks, as `engine/domain` or `tests/docs.rs::links`.
+fn paths(text: &str, folders: &BTreeSet<String>) -> Vec<String> {
+    let quoted = text.split('`').skip(1).step_by(2);
+    let path = quoted.map(|quoted| quoted.split("::").next().unwrap().trim());
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '.' | '-' | '_');
+    path.filter(|path| path.contains('/') && path.chars().all(plain))
+        .filter(|path| folders.contains(path.split('/').next().unwrap()))
+        .map(str::to_owned)
+        .collect()
+}
+
+#[test]
+fn every_file_that_the_book_names_is_there() {
+    let root = root();
+    let folders = std::fs::read_dir(&root).unwrap().map(|entry| entry.unwrap());
+    let folders: BTreeSet<String> = folders
+        .filter(|entry| entry.path().is_dir())
+        .map(|entry| entry.file_name().into_string().unwrap())
+        .filter(|name| name != "target" && !name.starts_with('.'))
+        .collect();
+    let mut pages = files(&root.join("docs"), ".md");
+    pages.extend(["README.md", "CONTRIBUTING.md"].map(|page| root.join(page)));
+    let (mut count, mut missing) = (0, Vec::new());
+    for page in pages {
+        for path in paths(&std::fs::read_to_string(&page).unwrap(), &folders) {
+            count += 1;
+            if !root.join(&path).exists() {
+                missing.push(format!("{}: {path}", page.display()));
+            }
+        }
+    }
+    assert!(missing.is_empty(), "not there:\n{}", missing.join("\n"));
+    assert!(count > 40, "{count} files are named");
+}
+
+#[test]
+fn the_book_needs_nothing_that_its_readers_do_not_have() {
+    let root = root();
+    let mut pages = files(&root.join("docs"), ".md");
+    pages.push(root.join("README.md"));
+    for page in pages {
+        let text = std::fs::read_to_string(&page).unwrap();
+        for foreign in ["../shared", "spec/", "design.md", "protocol.md", "house.md"] {
+            assert!(!text.contains(foreign), "{} speaks of {foreign}", page.display());
+        }
+    }
+}

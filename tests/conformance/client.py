@@ -27,7 +27,7 @@ class Answer:
 
     @property
     def fault(self):
-        """Status, name and message of an error, which must come in the envelope of section 3.1."""
+        """Status, name and message of an error, which must come in the envelope that every fault has."""
         document = self.json
         assert len(document) == 1, self
         (name, fault), = document.items()

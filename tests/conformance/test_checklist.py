@@ -1,4 +1,4 @@
-"""Section 11: the conformance checklist, item by item. What an item leaves out is in the file of its section."""
+"""The conformance checklist, item by item. What an item leaves out is in the file of its subject."""
 import json
 import os
 import re

@@ -1,4 +1,4 @@
-"""Section 1: version documents, and which microversion a request gets."""
+"""Version documents, and which microversion a request gets."""
 import pytest
 from client import Client
 

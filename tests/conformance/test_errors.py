@@ -1,4 +1,4 @@
-"""Section 3: errors, content types, request ids. Section 4: extensions."""
+"""Errors, content types, request ids. Extensions."""
 import re
 
 import pytest

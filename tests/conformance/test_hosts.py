@@ -1,4 +1,4 @@
-"""Section 2.6: hosts, H1 to H5."""
+"""Hosts, H1 to H5."""
 import pytest
 from client import STARTED
 

@@ -1,4 +1,4 @@
-"""Section 2.4: what all lists have in common, and quirks Q1, Q2 and Q4 of section 7.3."""
+"""What all lists have in common, and quirks Q1, Q2 and Q4."""
 import pytest
 from client import Client, STARTED
 

@@ -1,4 +1,4 @@
-"""Sections 2.7 and 5: notifications, N1 to N3, and what they mean."""
+"""Notifications, N1 to N3, and what they mean."""
 import datetime
 
 import pytest

@@ -1,4 +1,4 @@
-"""Section 2.1: paths, routes, and which of several errors is told."""
+"""Paths, routes, and which of several errors is told."""
 import pytest
 from client import Client, STOPPED
 

@@ -1,4 +1,4 @@
-"""Section 9: the register of what Masakari was seen to do. One test per row, in its order; what is kept passes on both."""
+"""The register of what Masakari was seen to do. One test per row, in its order; what is kept passes on both."""
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest

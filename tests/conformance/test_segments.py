@@ -1,4 +1,4 @@
-"""Section 2.5: segments, S1 to S5, and the in-use rule as far as it guards them."""
+"""Segments, S1 to S5, and the in-use rule as far as it guards them."""
 import pytest
 
 NOBODY = "6128798e-1111-4222-8333-0123456789ab"

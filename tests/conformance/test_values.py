@@ -1,4 +1,4 @@
-"""Sections 2.2 and 2.3: what values look like in answers, and which are taken in bodies."""
+"""What values look like in answers, and which are taken in bodies."""
 import re
 
 import pytest

@@ -1,4 +1,4 @@
-"""Section 2.8: vmoves, V1 and V2."""
+"""Vmoves, V1 and V2."""
 import datetime
 
 import pytest

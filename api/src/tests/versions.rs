@@ -1,4 +1,4 @@
-//! Section 1: discovery and microversions; section 6.4: health.
+//! Discovery, microversions and health.
 
 use serde_json::json;
 
