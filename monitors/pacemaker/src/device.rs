@@ -143,6 +143,7 @@ mod tests {
         }
     }
 
+    #[expect(clippy::too_many_lines, reason = "a table of cases")]
     #[test]
     fn f3_a_device_that_does_not_switch_power_proves_nothing() {
         let rules = Rules {
