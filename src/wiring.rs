@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use tachi_audit::AuditLog;
 use tachi_bus::{Both, LocalWake, SocketPoke, SocketWake};
-use tachi_domain::policy::Policy;
+use tachi_domain::policy::{BareNormal, FencingMode, Policy};
 use tachi_engine::ports::{AuditSink, Clock, Events, Hooks, Poke, Registry, Wake};
 use tachi_engine::{Engine, EngineOptions, Ports, SystemClock};
 use tachi_hooks::Runner;
@@ -115,6 +115,16 @@ pub(crate) async fn engine(
         tracing::warn!(
             "no fence device is configured: fencing mode {:?} relies on the word of notifications",
             settings.policy.fencing
+        );
+    }
+    if let (FencingMode::External, BareNormal::Wait(time)) =
+        (settings.policy.fencing, settings.policy.bare_normal)
+    {
+        tracing::warn!(
+            seconds = time.as_secs(),
+            "mode external: a report's NORMAL counts without evidence after that time of silence, as with Masakari. A host that \
+             runs on without its nova-compute is then evacuated all the same: configure fence devices, or set [fencing] \
+             normal_without_evidence = refuse"
         );
     }
     base.store

@@ -1,13 +1,13 @@
 //! A look at all hosts, for the guards (R24): once for all recoveries of the engine, however many there are.
 //!
-//! What the database dates, it dates by the clock of whoever wrote it. How old that is, is measured once, when it is seen for
-//! the first time, and from then on by this machine's boot-time clock: a wall clock that jumps afterwards changes nothing.
+//! How old something is, the database says by its own clock, once, when it is seen for the first time; from then on it is
+//! measured by this machine's boot-time clock. No clock of one machine is compared with another's, and one that jumps afterwards
+//! changes nothing.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tachi_domain::Timestamp;
 use tachi_domain::fault::{Fault, FaultClass};
 use tachi_domain::guard::{Dated, NovaView, Region};
 use tachi_domain::policy::Policy;
@@ -41,16 +41,16 @@ enum Kind {
     Start,
     Order,
     Proof,
+    Process,
+    Open,
 }
 
-/// How old each thing was when it was seen first, and when that was on the boot-time clock.
+/// How old each thing was when it was seen first, by the database's clock, and when that was on the boot-time clock.
 #[derive(Default)]
 struct Ages(HashMap<(Kind, i64), (Duration, Duration)>);
 
 impl Ages {
-    fn age(&mut self, what: (Kind, i64), at: Timestamp, wall: Timestamp, boot: Duration) -> Duration {
-        // What is younger than now by a clock that differs has just happened.
-        let age = Duration::from_micros(u64::try_from(wall.micros_since(at)).unwrap_or_default());
+    fn age(&mut self, what: (Kind, i64), age: Duration, boot: Duration) -> Duration {
         let (first, since) = *self.0.entry(what).or_insert((age, boot));
         first + boot.saturating_sub(since)
     }
@@ -88,9 +88,8 @@ impl Around {
             return true;
         }
         match self.ports.journal.first_start().await {
-            Ok(at) => {
-                let (wall, boot) = (self.ports.clock.wall(), self.ports.clock.boot());
-                lock(&self.ages).age((Kind::Start, 0), at, wall, boot);
+            Ok(age) => {
+                lock(&self.ages).age((Kind::Start, 0), age, self.ports.clock.boot());
                 true
             }
             Err(error) => {
@@ -120,12 +119,12 @@ impl Around {
             standing.map_err(|error| unknown(format!("{error}: {}", error.source)))
         };
         let (standing, nova, witnesses) = tokio::join!(standing, self.read_nova(), surroundings.witnesses());
-        let standing = standing?;
+        let mut standing = standing?;
         let mut names: BTreeSet<String> = standing.hosts.iter().map(|host| host.name.clone()).collect();
         if let Ok(nova) = &nova {
             names.extend(nova.services.keys().cloned());
         }
-        let (wall, boot) = (self.ports.clock.wall(), self.ports.clock.boot());
+        let boot = self.ports.clock.boot();
         let mut ages = lock(&self.ages);
         let mut seen = HashSet::new();
         let mut dated = |kind, happened: &[Happened]| -> Vec<Dated> {
@@ -134,19 +133,30 @@ impl Around {
                 Dated {
                     host: one.host,
                     recovery: one.recovery,
-                    age: ages.age((kind, one.row), one.at, wall, boot),
+                    age: ages.age((kind, one.row), one.age, boot),
                 }
             };
             happened.iter().map(date).collect()
         };
         let orders = dated(Kind::Order, &standing.orders);
         let proofs = dated(Kind::Proof, &standing.proofs);
+        let processes = dated(Kind::Process, &standing.processes);
+        let mut hosts = std::mem::take(&mut standing.hosts);
+        for host in &mut hosts {
+            // Since it was seen here first: at least so long ago, whoever's clock has dated it.
+            host.reporters = standing.reporters.remove(&host.id).unwrap_or_default();
+            if let Some(row) = standing.open.get(&host.id) {
+                seen.insert((Kind::Open, *row));
+                host.reported_ago = Some(ages.age((Kind::Open, *row), Duration::ZERO, boot));
+            }
+        }
         ages.keep(&seen);
         Ok(Region {
-            running_for: ages.age((Kind::Start, 0), wall, wall, boot),
-            hosts: standing.hosts,
+            running_for: ages.age((Kind::Start, 0), Duration::ZERO, boot),
+            hosts,
             orders,
             proofs,
+            processes,
             nova: nova.map_err(|error| error.fault.text),
             witnesses,
             domains: surroundings.domains(&names),
@@ -193,26 +203,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn row10_a_wall_clock_that_jumps_changes_no_age_that_was_measured_before() {
+    fn row10_c10_the_databases_clock_that_jumps_changes_no_age_that_was_measured_before() {
         let mut ages = Ages::default();
-        let wall = |seconds: i64| Timestamp::from_micros(seconds * 1_000_000);
-        let boot = Duration::from_secs;
+        let seconds = Duration::from_secs;
         let what = (Kind::Order, 7);
-        assert_eq!(ages.age(what, wall(1_000), wall(1_010), boot(50)), boot(10));
-        for (name, now) in [("an hour ahead", 4_620), ("an hour back", -2_580)] {
-            assert_eq!(
-                ages.age(what, wall(1_000), wall(now), boot(60)),
-                boot(20),
-                "{name}"
-            );
+        assert_eq!(ages.age(what, seconds(10), seconds(50)), seconds(10));
+        for (name, told) in [("an hour ahead", 3_620), ("an hour back", 0)] {
+            assert_eq!(ages.age(what, seconds(told), seconds(60)), seconds(20), "{name}");
         }
-        let future = (Kind::Proof, 1);
-        assert_eq!(
-            ages.age(future, wall(2_000), wall(1_000), boot(60)),
-            Duration::ZERO,
-            "what was written by a clock that is ahead has just happened"
-        );
-        assert_eq!(ages.age(future, wall(2_000), wall(1_000), boot(90)), boot(30));
         ages.keep(&HashSet::from([what]));
         assert_eq!(ages.0.len(), 1, "what is not shown any more is forgotten");
     }

@@ -71,6 +71,7 @@ fn fencing(settings: &Settings) -> Fencing {
     Fencing {
         mode: settings.policy.fencing,
         device: settings.fencing.place(),
+        bare_normal: settings.policy.bare_normal,
         trouble: None,
         without: Vec::new(),
     }

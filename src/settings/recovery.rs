@@ -9,7 +9,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use tachi_config::Reader;
-use tachi_domain::policy::{FencingMode, Policy};
+use tachi_domain::policy::{BareNormal, FencingMode, Policy};
 
 pub(super) use limits::expiry;
 
@@ -83,7 +83,18 @@ fn fencing(r: &mut Reader<'_>, has_device: bool, d: Policy) -> Policy {
         .choice(G, "after_recovery", &["leave_off", "power_on"])
         .default("leave_off")
         .get();
+    // A file that Masakari could run does not say: what it has relied on goes on, as late as Masakari was.
+    let refuses = r
+        .choice(G, "normal_without_evidence", &["wait", "refuse"])
+        .default("wait")
+        .get()
+        == "refuse";
     Policy {
+        bare_normal: if refuses {
+            BareNormal::Refuse
+        } else {
+            d.bare_normal
+        },
         fencing: match mode {
             "engine" => FencingMode::Engine,
             "dry-run" => FencingMode::DryRun,

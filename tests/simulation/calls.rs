@@ -359,6 +359,14 @@ impl World {
                 truth
             }
             Bmc::Truth | Bmc::Deaf => truth,
+            Bmc::Foreign => {
+                self.mishaps.happened(Mishap::PowerForeign);
+                Power::Off
+            }
+            Bmc::EverOff => {
+                self.mishaps.happened(Mishap::PowerEverOff);
+                Power::Off
+            }
             Bmc::OffOnce => {
                 machine.bmc = Bmc::Truth;
                 if machine.powered {
@@ -395,7 +403,8 @@ impl World {
             return Ok(());
         }
         match self.machines[host].bmc {
-            Bmc::Truth | Bmc::OffOnce | Bmc::Unknown => {
+            Bmc::Foreign => Ok(()),
+            Bmc::Truth | Bmc::OffOnce | Bmc::Unknown | Bmc::EverOff => {
                 if self.rng.percent(30) && self.chaos() {
                     // Its "off" flickers once more while it goes down.
                     self.machines[host].bmc = Bmc::OffOnce;
@@ -420,8 +429,14 @@ impl World {
         self.stats.power_ons += 1;
         match self.machines[host].bmc {
             Bmc::Dead if !devices::is_outlet(target) => Err(fault(Some(503), false)),
-            Bmc::Deaf if !devices::is_outlet(target) => Ok(()),
-            Bmc::Truth | Bmc::OffOnce | Bmc::Unknown | Bmc::Dead | Bmc::Deaf => {
+            Bmc::Deaf | Bmc::Foreign if !devices::is_outlet(target) => Ok(()),
+            Bmc::Truth
+            | Bmc::OffOnce
+            | Bmc::Unknown
+            | Bmc::Dead
+            | Bmc::Deaf
+            | Bmc::Foreign
+            | Bmc::EverOff => {
                 let delay = self.rng.between(500, 9_000);
                 self.after(delay, Event::Boot { host });
                 Ok(())

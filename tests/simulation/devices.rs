@@ -20,6 +20,7 @@ pub(crate) fn levels(host: HostIx, outlets: bool) -> Vec<Level> {
         },
         limit: limit.map(Duration::from_secs),
         poll: None,
+        call: None,
         attempts: 2,
     };
     let mut devices = vec![device("bmc", outlets.then_some(30))];

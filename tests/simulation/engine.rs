@@ -158,6 +158,7 @@ impl World {
     fn policy(&self) -> Policy {
         Policy {
             fencing: self.weather.mode,
+            bare_normal: self.weather.bare_normal,
             in_flight: self.weather.in_flight,
             process_all_instances: true,
             flows: self.hooking.flows.clone(),

@@ -105,6 +105,11 @@ pub(crate) struct Journal {
 const SEGMENT: SegmentId = SegmentId(Uuid::from_u128(1));
 
 impl Rec {
+    /// Of a process recovery: it is under way, or has come to that.
+    pub(crate) fn keeps_service_disabled(&self) -> bool {
+        self.life == Life::Open || self.status == NotificationStatus::Finished
+    }
+
     pub(crate) fn is_open_for_host(&self) -> bool {
         self.kind == RecoveryKind::Host && self.life == Life::Open
     }

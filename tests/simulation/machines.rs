@@ -17,6 +17,10 @@ pub(crate) enum Bmc {
     Dead,
     /// Takes commands and does nothing.
     Deaf,
+    /// Answers for another machine, which is off.
+    Foreign,
+    /// Says "off" whatever is so, and obeys.
+    EverOff,
 }
 
 #[derive(Clone, Debug)]

@@ -25,6 +25,7 @@ mod devices;
 mod engine;
 mod engine_journal;
 mod failures;
+mod false_off;
 mod guards;
 mod hooks;
 mod journal;

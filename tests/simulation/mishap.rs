@@ -74,6 +74,8 @@ mishaps! {
     PowerUnknown => "power controller does not know",
     PowerDead => "power controller does not answer",
     PowerDeaf => "power controller obeys nothing",
+    PowerForeign => "power controller answers for another machine",
+    PowerEverOff => "power controller says off whatever is so",
     PowerFlickers => "power controller says off once, falsely",
     LevelFails => "a fence level fails, the next one is tried",
     HostBack => "host comes back",

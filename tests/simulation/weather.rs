@@ -1,6 +1,8 @@
 //! What one seed has in store.
 
-use tachi_domain::policy::FencingMode;
+use std::time::Duration;
+
+use tachi_domain::policy::{BareNormal, FencingMode};
 
 use crate::machines::Bmc;
 use crate::more_weather::More;
@@ -26,6 +28,7 @@ pub(crate) struct Weather {
     pub engines: usize,
     pub servers: usize,
     pub mode: FencingMode,
+    pub bare_normal: BareNormal,
     pub failure: Failure,
     pub reported: &'static str,
     pub bmc: Bmc,
@@ -123,10 +126,11 @@ impl Weather {
                 ));
             }
         }
-        Self {
+        let mut weather = Self {
             engines: rng.below(5) + 1,
             servers: rng.below(6) + 1,
             mode,
+            bare_normal: BareNormal::Wait(Duration::ZERO),
             failure,
             reported: if mode == FencingMode::External || rng.percent(50) {
                 "NORMAL"
@@ -164,6 +168,8 @@ impl Weather {
             in_flight: if rng.percent(30) { 1 } else { 64 },
             more: More::draw(seed, calm, chaos_end),
             storms: Storms::draw(seed, mode),
-        }
+        };
+        weather.draw_false_off(seed);
+        weather
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! A child gets its secrets on standard input, where nobody else can read them: not by arguments, not by its environment.
 //! It leads a process group of its own under `timeout`, so that what it starts ends with it: when its time is over, when
-//! nobody waits for it any more, and when we are killed ourselves (R4).
+//! nobody waits for it any more, and when we are killed ourselves (R4; `setpriv --pdeathsig`, of util-linux).
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -125,8 +125,11 @@ pub(crate) async fn run(call: &Call<'_>) -> Result<Finished, ChildError> {
 
 fn command(call: &Call<'_>) -> Command {
     let seconds = (call.limit + SPARE).as_secs_f64();
-    let mut command = Command::new("/usr/bin/timeout");
+    // The kernel tells `timeout` when we die, which hands that on to the whole group and kills what is left a second later: an
+    // order of an engine that is gone ends with it, however long it was given.
+    let mut command = Command::new("/usr/bin/setpriv");
     command
+        .args(["--pdeathsig", "TERM", "/usr/bin/timeout"])
         .args(["--kill-after=1", "--signal=KILL", &format!("{seconds:.3}")])
         .arg(call.program)
         .args(&call.args)
@@ -266,6 +269,32 @@ mod tests {
             (done.stdout.as_str(), done.stderr.as_str()),
             ("got word-of-the-fixture\n", "bad\n")
         );
+    }
+
+    /// The kernel goes by the thread that has begun it, which spares this test to kill itself.
+    #[tokio::test]
+    async fn c11_a_child_and_all_it_has_started_end_with_whoever_began_it() {
+        let mark = format!("61.{}", std::process::id());
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("begun");
+        let script = format!("sleep {mark} & touch {}; sleep {mark}", file.display());
+        let begin = move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap();
+            runtime.block_on(async {
+                let child = command(&shell(&script, Duration::from_secs(300)))
+                    .spawn()
+                    .unwrap();
+                started(&file).await;
+                // Nobody is left to kill it.
+                std::mem::forget(child);
+            });
+            std::mem::forget(runtime);
+        };
+        std::thread::spawn(begin).join().unwrap();
+        gone(&mark).await;
     }
 
     #[tokio::test]

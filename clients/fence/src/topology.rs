@@ -174,6 +174,7 @@ impl Resolved {
                     target: fitting.target.clone(),
                     limit: fitting.entry.limit,
                     poll: fitting.entry.poll,
+                    call: fitting.entry.how.call_limit(),
                     attempts: fitting.entry.attempts,
                 })
                 .collect(),

@@ -20,6 +20,7 @@ mod global;
 mod observer;
 mod pattern;
 mod policy;
+pub mod process;
 mod protected;
 mod rate;
 mod region;

@@ -40,6 +40,9 @@ pub struct Device {
     /// Between two questions; `None`: as the policy says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub poll: Option<Duration>,
+    /// How long an order to it may be under way before it is answered; `None`: as long as any call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub call: Option<Duration>,
     /// How often it is tried while its faults are passing ones and there is another level.
     pub attempts: u32,
 }

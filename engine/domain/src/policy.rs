@@ -27,6 +27,17 @@ pub enum FencingMode {
     External,
 }
 
+/// What it is worth in mode `external` that a report says NORMAL and brings no evidence (R15).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BareNormal {
+    /// A proof once the host's heartbeat has stood still for so long, as Masakari waits between disabling the service and the
+    /// first evacuation.
+    Wait(Duration),
+    /// Nothing, as UNKNOWN is.
+    Refuse,
+}
+
 impl FencingMode {
     /// Whether the engine asks the devices itself.
     pub const fn asks_devices(self) -> bool {
@@ -45,6 +56,8 @@ impl FencingMode {
 pub struct Policy {
     /// See [`FencingMode`].
     pub fencing: FencingMode,
+    /// See [`BareNormal`].
+    pub bare_normal: BareNormal,
     /// Metadata key that marks the instances of a failed host that come first.
     pub ha_key: String,
     /// Whether the instances without that mark are evacuated too, after the marked ones.
@@ -181,6 +194,7 @@ impl Default for Policy {
     fn default() -> Self {
         Self {
             fencing: FencingMode::External,
+            bare_normal: BareNormal::Wait(Duration::from_mins(3)),
             ha_key: "HA_Enabled".into(),
             evacuate_all: true,
             ignore_error_state: false,

@@ -1,8 +1,10 @@
 //! What follows from a failed process: if it is `nova-compute`, its service is disabled, so that nothing new is put on the
 //! host. The monitor on the host restarts it; host recovery stays switched on (R19, EW5).
 
+mod guarding;
 mod hooking;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -11,13 +13,16 @@ use crate::entity::Notification;
 use crate::entity::host::MaintenanceReason;
 use crate::entity::notification::NotificationStatus;
 use crate::fault::FaultClass;
+use crate::guard::Region;
 use crate::hooks::{HookTrack, Phase};
 use crate::nova::Service;
 use crate::policy::Policy;
 use crate::recovery::{
     Command, Decision, Life, Now, Observation, Pulse, Record, ServiceUpdate, StepKind, Task, Word, mark,
 };
-use crate::{Elapsed, NotificationId, RecoveryId, StateVersion};
+use crate::{Elapsed, HostId, NotificationId, RecoveryId, StateVersion};
+
+use guarding::Guarded;
 
 /// What a process recovery must not forget.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -29,6 +34,9 @@ pub struct ProcessRecovery {
     pub id: RecoveryId,
     /// The notification that caused it.
     pub notification: NotificationId,
+    /// The host; `None` in what an older version has begun.
+    #[serde(default)]
+    pub host_id: Option<HostId>,
     /// The host's service name in Nova.
     pub host: String,
     /// `event` of the notification, upper case.
@@ -56,6 +64,15 @@ pub struct ProcessRecovery {
     /// The service is disabled: only hooks remain.
     #[serde(default)]
     disabled: bool,
+    /// What came of the guards.
+    #[serde(default)]
+    guarded: Guarded,
+    /// The latest look around, and when that was asked for.
+    #[serde(skip)]
+    region: Option<(Elapsed, Arc<Region>)>,
+    /// What Nova has shown of the service before that look.
+    #[serde(skip)]
+    waits_for_region: Option<Service>,
     #[serde(skip)]
     pulse: Option<Pulse>,
     #[serde(skip)]
@@ -80,6 +97,7 @@ impl ProcessRecovery {
             version: StateVersion,
             id,
             notification: notification.id,
+            host_id: Some(notification.source_host),
             host: host.to_owned(),
             event: word("event").to_ascii_uppercase(),
             process: word("process_name"),
@@ -92,6 +110,9 @@ impl ProcessRecovery {
             message: None,
             hooks: HookTrack::default(),
             disabled: false,
+            guarded: Guarded::default(),
+            region: None,
+            waits_for_region: None,
             pulse: None,
             busy: false,
             not_before: Elapsed::ZERO,
@@ -147,6 +168,8 @@ impl ProcessRecovery {
                     format!("rejected by {}", said.by),
                     record,
                 );
+            } else {
+                self.approved(said, record);
             }
         }
         self.pulse = Some(pulse);
@@ -211,6 +234,10 @@ impl ProcessRecovery {
                 self.accepted, self.host
             );
             return self.end(NotificationStatus::Failed, text, record);
+        }
+        // Once it was asked for there is nothing left to guard.
+        if self.asked.is_none() && !self.guards_let(service, now, record, commands) {
+            return;
         }
         // Repeating it is harmless, so the answer to the next question decides, not the answer to this call.
         self.busy = true;
@@ -297,6 +324,13 @@ impl ProcessRecovery {
             Observation::NotSent(Command::RunHook(call)) => {
                 self.hooks.not_sent((call.phase, call.number, call.attempt), now);
             }
+            Observation::Region(region) => {
+                self.busy = false;
+                self.region = Some((now.elapsed, region));
+                if let Some(service) = self.waits_for_region.take() {
+                    self.disable(&service, now, record, commands);
+                }
+            }
             Observation::NotSent(_) => {
                 self.busy = false;
                 self.not_before = now.elapsed.plus(self.policy.tick);
@@ -306,7 +340,6 @@ impl ProcessRecovery {
                 self.end(NotificationStatus::Finished, text, record);
             }
             Observation::Tick
-            | Observation::Region(_)
             | Observation::OrderRefused
             | Observation::Power { .. }
             | Observation::PowerOff { .. }
@@ -348,8 +381,9 @@ pub fn decide(mut state: ProcessRecovery, observation: Observation, now: Now) ->
             commands.push(Command::ReadService);
         }
     }
-    if !state.over && state.message != state.trouble {
-        state.message.clone_from(&state.trouble);
+    let message = state.guarded.message().or_else(|| state.trouble.clone());
+    if !state.over && state.message != message {
+        state.message = message;
         record.head = true;
         record.notification = Some((NotificationStatus::Running, state.message.clone()));
     }

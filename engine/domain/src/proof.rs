@@ -202,6 +202,14 @@ impl Proof {
         }
     }
 
+    /// What the devices said, as a part of a sentence; empty for a word.
+    pub(crate) fn said(&self) -> String {
+        match &self.basis {
+            Basis::Device { latest, others, .. } => said(latest, others),
+            Basis::Word { .. } => String::new(),
+        }
+    }
+
     /// One sentence for people.
     pub fn sentence(&self, host: &str) -> String {
         match &self.basis {
@@ -211,10 +219,7 @@ impl Proof {
                 level,
                 ..
             } => {
-                let all = std::iter::once(latest).chain(others.iter().map(|pair| &pair.latest));
-                let said: Vec<String> = all
-                    .map(|one| format!("{} said \"{}\"", one.reading.device, one.reading.raw))
-                    .collect();
+                let said = said(latest, others);
                 let by = if *level > 1 {
                     format!(", by level {level}")
                 } else {
@@ -222,7 +227,7 @@ impl Proof {
                 };
                 format!(
                     "{host} is off{by}: {} twice in a row, last asked {} after the recovery began",
-                    said.join(" and "),
+                    said,
                     seconds(latest.started),
                 )
             }
@@ -242,6 +247,14 @@ impl Proof {
             }
         }
     }
+}
+
+fn said(latest: &DatedReading, others: &[Pair]) -> String {
+    let all = std::iter::once(latest).chain(others.iter().map(|pair| &pair.latest));
+    let said: Vec<String> = all
+        .map(|one| format!("{} said \"{}\"", one.reading.device, one.reading.raw))
+        .collect();
+    said.join(" and ")
 }
 
 fn seconds(at: Elapsed) -> String {

@@ -49,8 +49,8 @@ pub struct Happened {
     pub host: HostId,
     /// By which recovery.
     pub recovery: RecoveryId,
-    /// When; wall time of the machine that wrote it.
-    pub at: Timestamp,
+    /// How long ago, by the database's own clock: engines whose clocks differ agree on it.
+    pub age: Duration,
 }
 
 /// What the database knows of all hosts.
@@ -58,6 +58,8 @@ pub struct Happened {
 pub struct Standing {
     /// The registered hosts.
     pub hosts: Vec<RegionHost>,
+    /// The number of the open recovery of each that has one.
+    pub open: BTreeMap<HostId, i64>,
     /// Power-offs that were ordered.
     pub orders: Vec<Happened>,
     /// Hosts that were proven off.
@@ -65,6 +67,8 @@ pub struct Standing {
     /// Who reports the hosts whose recoveries are open, each voice once; of a host that an older version or a person has put
     /// there, nobody.
     pub reporters: BTreeMap<HostId, Vec<Reporter>>,
+    /// Process recoveries that are open, or keep a host on maintenance, in the order in which they were opened.
+    pub processes: Vec<Happened>,
 }
 
 /// The journal.
@@ -121,12 +125,12 @@ pub trait Journal: Send + Sync {
     /// The database failed.
     async fn release(&self, id: RecoveryId, epoch: u64) -> Result<(), JournalError>;
 
-    /// When the cluster's first engine started; sets it down if that is this one (R24).
+    /// How long ago the cluster's first engine started, by the database's clock; sets it down if that is this one (R24).
     ///
     /// # Errors
     ///
     /// The database failed.
-    async fn first_start(&self) -> Result<Timestamp, JournalError>;
+    async fn first_start(&self) -> Result<Duration, JournalError>;
 
     /// Every registered host, and what happened to hosts within `lately` by the journal's own clock.
     ///

@@ -18,7 +18,7 @@ use async_trait::async_trait;
 use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _};
 use tachi_domain::host_recovery::WrittenOff;
 use tachi_domain::recovery::Life;
-use tachi_domain::{Elapsed, HostId, RecoveryId, ServerId, Timestamp};
+use tachi_domain::{Elapsed, HostId, RecoveryId, ServerId};
 use tachi_engine::ports::journal::{Beat, ClaimView, Claimed, Committed, Standing, Write};
 use tachi_engine::ports::reserve::{ReservationState, ReserveRow};
 use tachi_engine::ports::{Journal, JournalError};
@@ -92,7 +92,7 @@ impl Journal for Store {
     }
 
     #[instrument(name = "store::first_start", level = "debug", skip_all)]
-    async fn first_start(&self) -> Result<Timestamp, JournalError> {
+    async fn first_start(&self) -> Result<Duration, JournalError> {
         let noted = standing::first_start(self).await;
         noted.map_err(|stop| stop.journal("setting down the first start"))
     }

@@ -18,6 +18,7 @@
 //!   is an error that names table, row and column.
 
 mod adopt;
+mod clock;
 mod conn;
 mod convert;
 mod desk;

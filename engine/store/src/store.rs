@@ -203,9 +203,10 @@ impl Work for FirstStart {
     type Output = Timestamp;
 
     async fn run(&self, tx: &Tx) -> Result<Verdict<Timestamp>, Stop> {
+        let now = crate::clock::now(tx, self.now).await?;
         let row = meta::ActiveModel {
             name: Set(FIRST_START.to_owned()),
-            value: Set(self.now.micros().to_string()),
+            value: Set(now.micros().to_string()),
         };
         let insert = meta::Entity::insert(row).on_conflict(
             OnConflict::column(meta::Column::Name)

@@ -3,7 +3,7 @@
 use tachi_domain::Timestamp;
 use tachi_domain::entity::host::MaintenanceReason;
 use tachi_domain::entity::segment::RecoveryMethod;
-use tachi_domain::policy::FencingMode;
+use tachi_domain::policy::{BareNormal, FencingMode};
 use tachi_domain::recovery::Life;
 use tachi_engine::ports::operator::{HostView, RecoverySummary, SegmentView};
 use tachi_engine::ports::roll::{Backlog, EngineLine};
@@ -22,6 +22,8 @@ pub(super) struct Fencing {
     pub(super) mode: FencingMode,
     /// The power controller, if one is configured.
     pub(super) device: Option<String>,
+    /// What NORMAL is worth without evidence.
+    pub(super) bare_normal: BareNormal,
     /// Why the devices cannot be read.
     pub(super) trouble: Option<String>,
     /// The registered hosts that have no device.
@@ -45,7 +47,18 @@ impl Fencing {
                 "dry-run: what would be done is said, nothing is switched off and nothing recovered".into()
             }
             (FencingMode::External, _) => {
-                "external: a notification's host_status NORMAL is taken for somebody else's proof".into()
+                let bare = match self.bare_normal {
+                    BareNormal::Refuse => "without evidence it is refused".to_owned(),
+                    BareNormal::Wait(time) => format!(
+                        "without evidence it counts after {} s of silence, as with Masakari: a host that runs on without its \
+                         nova-compute is then evacuated all the same; configure fence devices, or set [fencing] \
+                         normal_without_evidence = refuse",
+                        time.as_secs()
+                    ),
+                };
+                format!(
+                    "external: a notification's host_status NORMAL is taken for somebody else's proof; {bare}"
+                )
             }
         }
     }
@@ -285,6 +298,7 @@ pub(super) mod tests {
             fencing: Fencing {
                 mode: FencingMode::Engine,
                 device: Some("https://maas".into()),
+                bare_normal: BareNormal::Refuse,
                 trouble: None,
                 without: Vec::new(),
             },

@@ -34,6 +34,21 @@ pub(super) fn guards(r: &mut Reader<'_>, d: Policy) -> Policy {
             .default(usual.fences)
             .range(0..=100_000)
             .get(),
+        process_segment_percent: r
+            .int(G, "process_segment_fraction_percent")
+            .default(usual.process_segment_percent)
+            .range(0..=100)
+            .get(),
+        process_global_percent: r
+            .int(G, "process_global_fraction_percent")
+            .default(usual.process_global_percent)
+            .range(0..=100)
+            .get(),
+        process_disables: r
+            .int(G, "storm_process_disables")
+            .default(usual.process_disables)
+            .range(0..=100_000)
+            .get(),
         cliff_percent: r
             .int(G, "storm_cliff_percent")
             .default(usual.cliff_percent)

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use tachi_config::{Reader, Refusal};
-use tachi_domain::policy::Policy;
+use tachi_domain::policy::{BareNormal, Policy};
 
 use super::LONG;
 
@@ -18,12 +18,17 @@ pub(super) fn limits(r: &mut Reader<'_>, d: Policy) -> Policy {
         .range(LONG)
         .optional();
     let deadline = r.seconds(G, "deadline").default(expiry).range(LONG).get();
+    let disable_limit = r
+        .seconds("DEFAULT", "wait_period_after_service_update")
+        .default(d.disable_limit)
+        .range(LONG)
+        .get();
     let policy = Policy {
-        disable_limit: r
-            .seconds("DEFAULT", "wait_period_after_service_update")
-            .default(d.disable_limit)
-            .range(LONG)
-            .get(),
+        disable_limit,
+        bare_normal: match d.bare_normal {
+            BareNormal::Wait(_) => BareNormal::Wait(disable_limit),
+            BareNormal::Refuse => BareNormal::Refuse,
+        },
         slow_after: r
             .seconds(G, "progress_timeout")
             .default(evacuation.unwrap_or(d.slow_after))

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use tachi_config::ConfigErrors;
+use tachi_domain::policy::BareNormal;
 
 use crate::settings::Settings;
 
@@ -109,6 +110,11 @@ fn masakaris_waits_are_upper_bounds() {
     let policy = &settings.policy;
     let seconds = Duration::from_secs;
     assert_eq!(policy.disable_limit, seconds(60));
+    assert_eq!(
+        policy.bare_normal,
+        BareNormal::Wait(seconds(60)),
+        "c8: no sooner than Masakari"
+    );
     assert_eq!(policy.slow_after, seconds(90));
     assert_eq!(
         (policy.stop_limit, policy.start_limit),
@@ -230,4 +236,21 @@ fn the_guards_are_read_and_a_wrong_value_names_its_option() {
         let option = wrong.split(' ').next().unwrap();
         assert!(errors.to_string().contains(option), "{wrong}: {errors}");
     }
+}
+
+#[test]
+fn c8_normal_without_evidence_waits_as_long_as_masakari_unless_the_file_refuses_it() {
+    let policy = read("").unwrap().policy;
+    assert_eq!(policy.bare_normal, BareNormal::Wait(Duration::from_secs(180)));
+    let text =
+        "[DEFAULT]\nwait_period_after_service_update = 60\n[fencing]\nnormal_without_evidence = refuse\n";
+    assert_eq!(read(text).unwrap().policy.bare_normal, BareNormal::Refuse);
+    let Err(errors) = read("[fencing]\nnormal_without_evidence = believe\n") else {
+        panic!("taken");
+    };
+    let told = errors.to_string();
+    assert!(
+        told.contains("normal_without_evidence") && told.contains("refuse"),
+        "{told}"
+    );
 }

@@ -209,6 +209,18 @@ fn exec(fields: &mut Fields<'_, '_>, found: &mut Findings<'_>) -> Option<How> {
 }
 
 impl How {
+    /// How long an order may be under way before it is answered, as it is configured; `None` where nothing is called.
+    pub(super) fn call_limit(&self) -> Option<Duration> {
+        match self {
+            Self::Ipmi(options) => Some(options.call_timeout),
+            // Logging in and out are calls of their own.
+            Self::Redfish(options) => Some(options.call_timeout * 3),
+            Self::Maas(options) => Some(options.timeout),
+            Self::Exec(options) => Some(options.command_timeout),
+            Self::Manual => None,
+        }
+    }
+
     /// Whether a device of this kind is nowhere without an endpoint.
     pub(super) const fn wants_endpoint(&self) -> bool {
         matches!(self, Self::Ipmi(_) | Self::Redfish(_) | Self::Maas(_))

@@ -63,7 +63,7 @@ pub struct Facts {
     pub ordered: Vec<Duration>,
     /// How many earlier recoveries had this host proven off lately.
     pub fenced: u64,
-    /// How many different callers have reported it since the recovery was opened.
+    /// How many voices say so, see [`Region::voices`](super::Region::voices).
     pub reporters: u64,
     /// Why this host is not to be fenced without a word, if so.
     pub protected: Option<String>,

@@ -14,6 +14,12 @@ pub struct GuardPolicy {
     pub window: Duration,
     /// How many hosts may be ordered off within that window; 0 for any number.
     pub fences: u32,
+    /// How many hosts of a segment may have their service disabled because of processes, in percent; never less than one.
+    pub process_segment_percent: u32,
+    /// The same of all hosts.
+    pub process_global_percent: u32,
+    /// How many services may be disabled because of processes within the window; 0 for any number.
+    pub process_disables: u32,
     /// How many heartbeats may stop within one interval, in percent of all; never less than two.
     pub cliff_percent: u32,
     /// How often a nova-compute sends a heartbeat.
@@ -38,6 +44,9 @@ impl Default for GuardPolicy {
             startup_grace: Duration::from_mins(5),
             window: Duration::from_mins(5),
             fences: 3,
+            process_segment_percent: 34,
+            process_global_percent: 25,
+            process_disables: 3,
             cliff_percent: 50,
             cliff_interval: Duration::from_secs(10),
             flap_fences: 2,

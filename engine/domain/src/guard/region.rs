@@ -9,9 +9,13 @@ use super::pattern;
 use crate::nova::Service;
 use crate::policy::Policy;
 use crate::reserved::Aggregate;
-use crate::{HostId, RecoveryId, SegmentId, Timestamp};
+use crate::{HostId, RecoveryId, Reporter, SegmentId, Timestamp};
 
 /// A registered host.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each says something of its own about the host"
+)]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RegionHost {
     /// Its id.
@@ -24,10 +28,14 @@ pub struct RegionHost {
     pub on_maintenance: bool,
     /// An operator has put it there.
     pub by_operator: bool,
+    /// A process recovery has put it there.
+    pub by_process: bool,
     /// A recovery of it is open.
     pub recovering: bool,
-    /// How many different callers have reported it since that recovery was opened.
-    pub reporters: u64,
+    /// How long ago that was opened, by the database's clock.
+    pub reported_ago: Option<Duration>,
+    /// Who has reported it since that recovery was opened, each voice once.
+    pub reporters: Vec<Reporter>,
 }
 
 /// Something that happened to a host.
@@ -72,6 +80,8 @@ pub struct Region {
     pub orders: Vec<Dated>,
     /// Hosts that were proven off lately.
     pub proofs: Vec<Dated>,
+    /// Process recoveries that are open, or keep a host on maintenance, in the order in which they were opened.
+    pub processes: Vec<Dated>,
     /// What Nova shows, or why it does not.
     pub nova: Result<NovaView, String>,
     /// See [`Witness`].
@@ -79,6 +89,9 @@ pub struct Region {
     /// Hosts by failure domain, as a file says.
     pub domains: BTreeMap<String, BTreeSet<String>>,
 }
+
+/// Nova dates heartbeats and answers to the second.
+const GRAIN: Duration = Duration::from_secs(2);
 
 /// How a service fares.
 struct Pulse {
@@ -110,21 +123,72 @@ impl Region {
         pulse.stale && pulse.age.is_some_and(|age| age <= rules.guards.window)
     }
 
+    /// Nova has heard a host since it was reported, so that the report is a suspicion and no more. Two ages are compared, each
+    /// measured by one clock.
+    fn lives(&self, one: &RegionHost, rules: &Policy) -> bool {
+        let Some(service) = self.service(&one.name) else {
+            return false;
+        };
+        let pulse = pulse(service, rules);
+        let since = match (pulse.age, one.reported_ago) {
+            (Some(age), Some(ago)) => age + GRAIN < ago,
+            (None, _) | (_, None) => true,
+        };
+        !pulse.stale && (since || Self::is_only_suspected(one))
+    }
+
+    /// Whether Nova hears this host.
+    pub fn hears(&self, host: &str, rules: &Policy) -> bool {
+        self.service(host)
+            .is_some_and(|service| !pulse(service, rules).stale)
+    }
+
+    /// Whether a host counts as out, beside the one in question (R24): a suspect that Nova hears does not.
+    fn is_out(&self, one: &RegionHost, rules: &Policy) -> bool {
+        self.was_proven_off(one.id, rules.guards.window)
+            || (one.recovering && !self.lives(one, rules))
+            || (!one.by_operator && self.fell_silent(&one.name, rules))
+    }
+
     fn was_proven_off(&self, host: HostId, within: Duration) -> bool {
         self.proofs
             .iter()
             .any(|proof| proof.host == host && proof.age <= within)
     }
 
-    /// How many different callers have reported it since its recovery was opened.
-    pub fn reporters_of(&self, host: HostId) -> u64 {
-        let found = self.hosts.iter().find(|one| one.id == host);
-        found.map_or(1, |one| one.reporters)
+    /// How many voices say that a host is down (G3): bound ones, outside its failure domains. Whoever has broken hypervisors has
+    /// their credentials, so those of hypervisors count beside a control node's and never by themselves.
+    pub fn voices(&self, host: HostId, rules: &Policy) -> u64 {
+        let Some(found) = self.hosts.iter().find(|one| one.id == host) else {
+            return 1;
+        };
+        let domains: Vec<&BTreeSet<String>> = self
+            .domains(rules)
+            .into_values()
+            .filter(|hosts| hosts.contains(&found.name))
+            .collect();
+        let outside = |own: &str| own != found.name && !domains.iter().any(|hosts| hosts.contains(own));
+        let (mut control, mut computes) = (0, 0);
+        for reporter in &found.reporters {
+            match reporter.host.as_deref() {
+                Some(own) => computes += u64::from(outside(own)),
+                None => control += u64::from(reporter.control),
+            }
+        }
+        if control == 0 {
+            computes.min(1)
+        } else {
+            control + computes
+        }
+    }
+
+    /// Nobody has reported it but hypervisors that speak of another one.
+    fn is_only_suspected(one: &RegionHost) -> bool {
+        !one.reporters.is_empty() && one.reporters.iter().all(|who| who.only_suspects(&one.name))
     }
 
     /// What it means for `host`, whose recovery is `recovery`.
     pub fn facts(&self, host: HostId, name: &str, recovery: RecoveryId, own: Own, rules: &Policy) -> Facts {
-        let window = rules.guards.window;
         let segment = self
             .hosts
             .iter()
@@ -134,10 +198,7 @@ impl Region {
         // By name, for the domains.
         let mut out_lately: BTreeSet<&str> = BTreeSet::new();
         for one in &self.hosts {
-            let lately = one.id == host
-                || one.recovering
-                || self.was_proven_off(one.id, window)
-                || (!one.by_operator && self.fell_silent(&one.name, rules));
+            let lately = one.id == host || self.is_out(one, rules);
             if lately {
                 out_lately.insert(&one.name);
             }
@@ -145,7 +206,8 @@ impl Region {
             of_all.out += u64::from(lately);
             if Some(one.segment) == segment {
                 of_segment.hosts += 1;
-                of_segment.out += u64::from(lately || one.on_maintenance);
+                // What a failed process leads to has guards of its own.
+                of_segment.out += u64::from(lately || (one.on_maintenance && !one.by_process));
             }
         }
         let mut ordered: BTreeMap<(HostId, RecoveryId), Duration> = BTreeMap::new();
@@ -171,7 +233,7 @@ impl Region {
             all: of_all,
             ordered: ordered.into_values().collect(),
             fenced: u64::try_from(earlier.len()).unwrap_or(u64::MAX),
-            reporters: self.reporters_of(host),
+            reporters: self.voices(host, rules),
             protected: self.protected(name, rules),
             domains: self.domains_of(name, &out_lately, rules),
             own,

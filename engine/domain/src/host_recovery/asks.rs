@@ -19,6 +19,8 @@ pub(super) enum Topic {
     PowerOff,
     /// Nova hears a host that is reported dead.
     Heard,
+    /// A word that counts only after a while.
+    BareWord,
     /// Nova's record of the host cannot be read.
     Service,
     /// Nova's record of the host cannot be changed.
@@ -81,6 +83,8 @@ pub(super) struct Asks {
     pub(super) troubles: BTreeMap<Topic, Trouble>,
     /// What was seen of all hosts, and when that was asked for.
     pub(super) counted: Option<(Elapsed, Arc<Region>)>,
+    /// Since when Nova has been seen to hear the host while the recovery is held.
+    pub(super) heard_since: Option<Elapsed>,
     /// Times in a row that Nova knew of no service on the host.
     pub(super) service_missing: u32,
     pub(super) service_seen: Option<Elapsed>,

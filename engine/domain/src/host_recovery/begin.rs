@@ -4,7 +4,7 @@ use super::{HostRecovery, Stage};
 use crate::entity::notification::NotificationStatus;
 use crate::entity::segment::RecoveryMethod;
 use crate::guard::Moment;
-use crate::policy::FencingMode;
+use crate::policy::{BareNormal, FencingMode};
 use crate::recovery::{Command, Life, Now, Record, StepKind, Task};
 
 impl HostRecovery {
@@ -76,6 +76,18 @@ impl HostRecovery {
                 format!(
                     "host_status is {said}, so nobody says that host {} is off, and in fencing mode external the \
                      engine cannot see for itself",
+                    self.host
+                ),
+            ));
+        }
+        let refused =
+            self.policy.fencing == FencingMode::External && self.policy.bare_normal == BareNormal::Refuse;
+        if refused && !self.came_with_evidence() {
+            return Some((
+                Ignored,
+                format!(
+                    "host_status is NORMAL, but no evidence says that host {} is off, and [fencing] normal_without_evidence is \
+                     refuse",
                     self.host
                 ),
             ));

@@ -42,7 +42,10 @@ pub struct Order {
     pub at: Elapsed,
     /// How long the device may take to do what it has accepted.
     pub limit: Duration,
-    /// Whether the device has answered. Until then, or until D + Q have passed, it may still take effect (R5).
+    /// How long the order may be under way, if the device's calls may take longer than any other.
+    #[serde(default)]
+    pub call: Option<Duration>,
+    /// Whether the device has answered. Until then, or until its time and Q have passed, it may still take effect (R5).
     pub answered: bool,
     /// Whether the device has said "off" since. What it has accepted and not been seen to do may come yet.
     pub seen_off: bool,
@@ -55,7 +58,10 @@ impl Order {
         match (self.answered, self.seen_off || self.target.is_none()) {
             (true, true) => false,
             (true, false) => age < self.limit + policy.proxy_hold,
-            (false, _) => age < policy.settle_time(),
+            (false, _) => {
+                let call = self.call.unwrap_or_default().max(policy.call_deadline);
+                age < call + policy.proxy_hold
+            }
         }
     }
 }
@@ -121,6 +127,7 @@ impl Fence {
                 level: 0,
                 at: off.at,
                 limit: Duration::ZERO,
+                call: None,
                 answered: off.answered,
                 seen_off: false,
             });

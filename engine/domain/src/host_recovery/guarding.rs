@@ -8,8 +8,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::fence::CONTRADICTED_LIMIT;
 use super::{Hold, HoldKind, HostRecovery, Stage};
 use crate::Elapsed;
+use crate::entity::notification::NotificationStatus;
 use crate::guard::{self, DomainLoss, Facts, Guard, Moment, Own, Region, Ruling};
 use crate::recovery::{Command, FenceOrder, Now, Record, StepKind, Task};
 
@@ -22,7 +24,7 @@ const LOOKS_APART: Duration = Duration::from_secs(1);
 /// The same while it is held: for so long after the beginning of the hold the event may still be growing.
 const GROWING: Duration = Duration::from_mins(2);
 const GROWING_APART: Duration = Duration::from_secs(2);
-const HELD_APART: Duration = Duration::from_mins(1);
+pub(super) const HELD_APART: Duration = Duration::from_mins(1);
 
 /// What is waited for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,7 +71,7 @@ impl HostRecovery {
         }
     }
 
-    fn fresh_region(&self, now: Now) -> Option<Arc<Region>> {
+    pub(super) fn fresh_region(&self, now: Now) -> Option<Arc<Region>> {
         let (asked, region) = self.asks.counted.as_ref()?;
         (now.elapsed.since(*asked) <= FRESH).then(|| region.clone())
     }
@@ -121,6 +123,9 @@ impl HostRecovery {
         let Some(region) = self.fresh_region(now) else {
             return;
         };
+        if self.is_well_again(&region, now, record) {
+            return;
+        }
         let moment = if self.stage == Stage::Begin {
             Moment::Begin
         } else {
@@ -142,6 +147,28 @@ impl HostRecovery {
                 hold.guards.extend(before);
             }
         }
+    }
+
+    /// A suspect that is held, and that Nova has heard again for a while, was none: it ends by itself. `true` if it has ended.
+    pub(super) fn is_well_again(&mut self, region: &Region, now: Now, record: &mut Record) -> bool {
+        let heard = region.hears(&self.host, &self.policy) && !self.service.was_silent();
+        if !heard || !self.is_untouched() {
+            self.asks.heard_since = None;
+            return false;
+        }
+        let since = *self.asks.heard_since.get_or_insert(now.elapsed);
+        if now.elapsed.since(since) < CONTRADICTED_LIMIT {
+            return false;
+        }
+        self.hold = None;
+        let text = format!(
+            "host {} was held as a suspect, and Nova has heard it for {} s: it lives, and nothing was done",
+            self.host,
+            CONTRADICTED_LIMIT.as_secs()
+        );
+        record.failed(Task::Fence, text.clone());
+        self.end(NotificationStatus::Failed, Some(text), record);
+        true
     }
 
     /// An operator has let it past what it was held by, or waits for. Everything else is asked again (I8).
@@ -208,7 +235,8 @@ impl HostRecovery {
 
     /// Whether more than one report speaks for it (R24, G3).
     pub(super) fn is_corroborated(&self, now: Now) -> bool {
-        let reported_twice = |(_, region): &(Elapsed, Arc<Region>)| region.reporters_of(self.host_id) >= 2;
+        let reported_twice =
+            |(_, region): &(Elapsed, Arc<Region>)| region.voices(self.host_id, &self.policy) >= 2;
         self.service.is_silent(now.elapsed)
             || self.has_evidence()
             || self.asks.counted.as_ref().is_some_and(reported_twice)

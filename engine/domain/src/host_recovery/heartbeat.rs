@@ -23,6 +23,9 @@ const BEATS_WITHIN: Duration = Duration::from_secs(60);
 /// stopped in between looks late.
 const NOTED_WITHIN: Duration = Duration::from_secs(8);
 
+/// How soon a copy of Nova's database that lags behind is looked at again.
+const OUTDATED: Duration = Duration::from_secs(1);
+
 /// How often in a row Nova must know of no service, five seconds apart, to be believed.
 const MISSING: u32 = 3;
 
@@ -68,11 +71,35 @@ impl ServiceTrack {
         }
     }
 
-    fn looked_at(&mut self, heartbeat: Timestamp, asked: Elapsed) {
+    /// In how long it will be silent if nothing more is heard; `None` if Nova does not tell how old the heartbeat is.
+    pub(super) fn silent_in(&self, now: Elapsed) -> Option<Duration> {
+        let age = u64::try_from(self.seen.as_ref()?.heartbeat_age_micros()?).unwrap_or_default();
+        let age = Duration::from_micros(age) + now.since(self.looked);
+        Some(self.stale_after.saturating_sub(age))
+    }
+
+    /// How long the heartbeat has been seen to stand still.
+    pub(super) fn still_for(&self) -> Duration {
+        self.still
+            .map_or(Duration::ZERO, |(_, since)| self.looked.since(since))
+    }
+
+    /// A copy of Nova's database that lags behind: it shows what was there before our change. Somebody who clears
+    /// `forced_down` dates the record anew.
+    fn is_outdated(&self, seen: &Service) -> bool {
+        let told_apart = |before: &Timestamp| self.mark.is_none_or(|mark| mark != *before);
+        let before = self.before.filter(told_apart);
+        self.in_force && !seen.forced_down && before.is_some_and(|before| before == heartbeat_of(seen))
+    }
+
+    /// Whether it has moved.
+    fn looked_at(&mut self, heartbeat: Timestamp, asked: Elapsed) -> bool {
         self.looked = asked;
-        if self.still.is_none_or(|(seen, _)| seen != heartbeat) {
+        let moved = self.still.is_none_or(|(seen, _)| seen != heartbeat);
+        if moved {
             self.still = Some((heartbeat, asked));
         }
+        moved
     }
 
     /// Its heartbeat is not the one noted any more. Once may be somebody's change of the record, which moves the same
@@ -80,9 +107,10 @@ impl ServiceTrack {
     fn has_advanced(&mut self, heartbeat: Timestamp, asked: Elapsed) {
         let (first, since, again) = self.advanced.unwrap_or((heartbeat, asked, false));
         let soon = asked.since(since) <= BEATS_WITHIN;
-        self.advanced = Some(if again || (heartbeat > first && soon) {
+        // Other, not later: API servers and conductors date the record by clocks of their own.
+        self.advanced = Some(if again || (heartbeat != first && soon) {
             (first, since, true)
-        } else if heartbeat > first {
+        } else if heartbeat != first {
             (heartbeat, asked, false)
         } else {
             (first, since, false)
@@ -111,7 +139,7 @@ impl ServiceTrack {
     }
 }
 
-fn heartbeat_of(seen: &Service) -> Timestamp {
+pub(super) fn heartbeat_of(seen: &Service) -> Timestamp {
     seen.last_heartbeat.unwrap_or(Timestamp::from_micros(0))
 }
 
@@ -172,11 +200,19 @@ impl HostRecovery {
             self.service.since = seen.nova_now.map(|at| at.minus_seconds(CLOCKS_DIFFER));
             record.head = true;
         }
+        if self.service.is_outdated(&seen) {
+            self.asks.service_not_before = now.elapsed.plus(OUTDATED);
+            return;
+        }
         let gone = !seen.forced_down;
         let heartbeat = heartbeat_of(&seen);
-        self.service.looked_at(heartbeat, asked);
+        record.head |= self.service.looked_at(heartbeat, asked) && self.stage == Stage::Fencing;
         self.service.seen = Some(seen);
-        self.judge_heartbeat(heartbeat, asked, now, record);
+        // What shows a time before our change says nothing about the heartbeat since.
+        let earlier = self.service.mark.is_none_or(|mark| heartbeat < mark);
+        if !(gone && self.service.in_force && earlier) || self.stage == Stage::Returning {
+            self.judge_heartbeat(heartbeat, asked, now, record);
+        }
         let counted_on = self.service.in_force && matches!(self.stage, Stage::Listing | Stage::Moving);
         if gone {
             self.refusals_explained(asked, record);
@@ -228,7 +264,7 @@ impl HostRecovery {
         let late = asked.since(self.service.changed) > NOTED_WITHIN;
         match (self.service.mark, self.stage) {
             (_, Stage::Begin | Stage::Fencing | Stage::Over) => {}
-            (Some(mark), _) if heartbeat > mark => {
+            (Some(mark), _) if heartbeat != mark => {
                 // Our own late change would look like a heartbeat: what is heard before it can come no more is an alarm, and
                 // no return.
                 if !self.service.may_yet_be_set(asked, self.policy.settle_time()) {

@@ -59,6 +59,11 @@ impl HostRecovery {
             .filter(|given| self.outlived(given.dated()).is_none())
     }
 
+    /// Whether any report has brought evidence, whatever it is worth by now.
+    pub(super) fn came_with_evidence(&self) -> bool {
+        self.evidence().is_some()
+    }
+
     fn evidence(&self) -> Option<&GivenEvidence> {
         self.off_word.as_ref()?.evidence.as_deref()
     }

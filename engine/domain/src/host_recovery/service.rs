@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::asks::{Topic, backoff};
+use super::heartbeat::heartbeat_of;
 use super::{HostRecovery, Stage};
 use crate::fault::{Fault, FaultClass};
 use crate::nova::Service;
@@ -43,6 +44,9 @@ pub struct ServiceTrack {
     pub in_force: bool,
     /// The heartbeat noted after that (R16): if it advances, the host lives.
     pub mark: Option<Timestamp>,
+    /// What was shown as the heartbeat before that change.
+    #[serde(default)]
+    pub before: Option<Timestamp>,
     /// How often it was set again.
     pub again: u32,
     /// The service was asked to be enabled after the host's return.
@@ -81,8 +85,8 @@ pub struct ServiceTrack {
     /// The first heartbeat after the one noted, when it was seen, and whether it has advanced once more soon after.
     #[serde(skip)]
     pub(super) advanced: Option<(Timestamp, Elapsed, bool)>,
-    /// The heartbeat seen last, and when it was seen first.
-    #[serde(skip)]
+    /// The heartbeat seen last, and when it was seen first. Whoever has heard none other since, whoever looked, goes on counting.
+    #[serde(default)]
     pub(super) still: Option<(Timestamp, Elapsed)>,
     /// When it was seen last.
     #[serde(skip)]
@@ -152,6 +156,7 @@ impl HostRecovery {
             at: now.elapsed,
             answered: false,
         });
+        self.service.before = Some(heartbeat_of(&seen));
         // Disabled without a mark of ours, with a reason or without: somebody else's doing, which stays (R23). The mark of an
         // earlier recovery gives way to this one's.
         let foreign = !seen.enabled && !reason_of(&seen).contains(MARKED);

@@ -25,6 +25,7 @@ mod properties;
 mod reserving;
 mod restoring;
 mod returning;
+mod silence;
 mod states_page;
 mod taking_over;
 mod vouching;

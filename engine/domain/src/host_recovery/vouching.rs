@@ -28,12 +28,10 @@ pub struct Vouch {
 impl HostRecovery {
     pub(super) fn heard_vouch(&mut self, said: &OperatorWord, now: Now, record: &mut Record) {
         let why_not = match (self.stage, self.policy.fencing) {
-            (Stage::Begin | Stage::Fencing, FencingMode::Engine) => None,
+            (Stage::Begin | Stage::Fencing, FencingMode::Engine | FencingMode::External) => None,
             (Stage::Begin | Stage::Fencing, FencingMode::DryRun) => {
                 Some("in mode dry-run nothing is evacuated")
             }
-            // There it has dated the report's word, which is all that counts.
-            (Stage::Begin | Stage::Fencing, FencingMode::External) => return,
             _ => Some("the host is proven off"),
         };
         if let Some(why_not) = why_not {

@@ -6,8 +6,9 @@ use super::*;
 use crate::entity::Stamps;
 use crate::entity::notification::NotificationType;
 use crate::fault::Fault;
+use crate::guard::{Dated, NovaView, RegionHost};
 use crate::recovery::OperatorWord;
-use crate::{HostId, ServiceId, Timestamp};
+use crate::{HostId, SegmentId, ServiceId, Timestamp};
 
 mod hooking;
 
@@ -66,6 +67,39 @@ struct Run {
     commands: Vec<Command>,
     calls: Vec<(u64, Command)>,
     shown: Option<(NotificationStatus, Option<String>)>,
+    region: Region,
+}
+
+/// Ten hosts of a segment, this one the first; nothing is the matter with them.
+fn region() -> Region {
+    let host = |number: u128| RegionHost {
+        id: HostId(Uuid::from_u128(3 + number)),
+        name: if number == 0 {
+            HOST.into()
+        } else {
+            format!("other-{number}")
+        },
+        segment: SegmentId(Uuid::from_u128(1)),
+        on_maintenance: false,
+        by_operator: false,
+        by_process: false,
+        recovering: false,
+        reported_ago: None,
+        reporters: Vec::new(),
+    };
+    Region {
+        running_for: Duration::from_hours(1),
+        hosts: (0..10).map(host).collect(),
+        orders: Vec::new(),
+        proofs: Vec::new(),
+        processes: Vec::new(),
+        nova: Ok(NovaView {
+            services: [(HOST.to_owned(), Some(record_of(true, None)))].into(),
+            ..NovaView::default()
+        }),
+        witnesses: Vec::new(),
+        domains: BTreeMap::new(),
+    }
 }
 
 impl Run {
@@ -97,6 +131,7 @@ impl Run {
             commands: Vec::new(),
             calls: Vec::new(),
             shown: None,
+            region: region(),
         }
     }
 
@@ -125,6 +160,15 @@ impl Run {
         self.state = decision.state;
         self.record = decision.record;
         self.commands = decision.commands;
+        // Nothing is the matter elsewhere, unless a test says so.
+        if self.commands == [Command::CountHosts] {
+            let region = Arc::new(self.region.clone());
+            let decision = decide(self.state.clone(), Observation::Region(region), now);
+            self.state = decision.state;
+            let later = decision.record;
+            self.record.merge(later);
+            self.commands = decision.commands;
+        }
         assert!(
             self.commands.len() <= 1,
             "one question at a time: {:?}",
@@ -522,4 +566,70 @@ proptest::proptest! {
         }
         assert!(run.state.over && !run.shown.clone().unwrap().0.is_open());
     }
+}
+
+/// Nine others have had their service disabled for a process, a day ago.
+fn crowded() -> Run {
+    let mut run = Run::begun();
+    let day = Duration::from_hours(24);
+    let out = |number: u128| Dated {
+        host: HostId(Uuid::from_u128(3 + number)),
+        recovery: RecoveryId(Uuid::from_u128(100 + number)),
+        age: day,
+    };
+    run.region.processes = (1..10).map(out).collect();
+    run
+}
+
+#[test]
+fn t3_a_service_is_not_disabled_when_too_many_are_and_an_operator_is_asked() {
+    let mut run = crowded();
+    run.tell(shown(true));
+    assert!(run.calls.is_empty() && !run.state.over);
+    let (status, message) = run.shown.clone().unwrap();
+    assert_eq!(status, NotificationStatus::Running);
+    let message = message.unwrap();
+    assert!(message.starts_with("held: G12 process: "), "{message}");
+    let word = OperatorWord {
+        number: 1,
+        word: Word::Approve,
+        by: "ada".into(),
+        at: Timestamp::from_micros(0),
+    };
+    run.at = 600_000;
+    let told = Pulse {
+        word: Some(word),
+        ..quiet()
+    };
+    run.tell(Observation::Pulse(told));
+    assert_eq!(run.commands, [Command::ReadService]);
+    run.tell(shown(true));
+    assert_eq!(run.calls.len(), 1);
+}
+
+#[test]
+fn t3_a_held_one_goes_on_when_others_are_back_and_survives_its_engine() {
+    let mut run = crowded();
+    run.tell(shown(true));
+    run.taken_over(quiet());
+    run.tell(shown(true));
+    assert!(run.calls.is_empty());
+    run.region.processes.clear();
+    run.at = 40_000;
+    run.tell(Observation::Tick);
+    run.tell(shown(true));
+    assert_eq!(run.calls.len(), 1);
+}
+
+#[test]
+fn t3_a_held_one_whose_process_nova_hears_ends_by_itself() {
+    let mut run = crowded();
+    run.tell(shown(true));
+    run.goes_on(200_000, true);
+    run.assert_end(
+        "heard",
+        NotificationStatus::Finished,
+        "it runs, and nothing was done",
+    );
+    assert!(run.calls.is_empty());
 }

@@ -15,10 +15,10 @@ use super::{claim, moves, orders, pulse, reservations, restarts};
 use crate::convert::signed;
 use crate::entity::{host, notification, recovery, recovery_proof, recovery_step};
 use crate::error::Stop;
-use crate::lock;
 use crate::registry::{free_moves, maintenance};
 use crate::time::to_column;
 use crate::work::{Tx, Verdict, Work};
+use crate::{clock, lock};
 
 /// How many rows go into one statement. `SQLite` allows 32,766 parameters, and 500 rows of the widest table use a quarter.
 pub(super) const BATCH: usize = 500;
@@ -65,7 +65,7 @@ impl Work for Commit<'_> {
         moves::write(tx, &row, &write.moves, self.now).await?;
         reservations::write(tx, &row, &write.reservations, self.now).await?;
         steps(tx, &row, &write.steps).await?;
-        proofs(tx, &row, &write.proofs).await?;
+        proofs(tx, &row, &write.proofs, self.now).await?;
         if let Some((status, message)) = &write.notification {
             self.notification(tx, &row, *status, message.as_deref()).await?;
         }
@@ -216,7 +216,12 @@ async fn steps(tx: &Tx, row: &recovery::Model, steps: &[StepWrite]) -> Result<()
     Ok(())
 }
 
-async fn proofs(tx: &Tx, row: &recovery::Model, proofs: &[ProofWrite]) -> Result<(), Stop> {
+async fn proofs(tx: &Tx, row: &recovery::Model, proofs: &[ProofWrite], now: Timestamp) -> Result<(), Stop> {
+    if proofs.is_empty() {
+        return Ok(());
+    }
+    // Guards of all engines judge by how old it is.
+    let now = clock::now(tx, now).await?;
     for batch in proofs.chunks(BATCH) {
         let rows = batch.iter().map(|proof| recovery_proof::ActiveModel {
             recovery_id: Set(row.id),
@@ -225,7 +230,7 @@ async fn proofs(tx: &Tx, row: &recovery::Model, proofs: &[ProofWrite]) -> Result
             read_by: Set(proof.by.clone()),
             read_from: Set(proof.from.clone()),
             evidence: Set(proof.evidence.clone()),
-            at: Set(proof.at.micros()),
+            at: Set(now.micros()),
             ..Default::default()
         });
         let insert = recovery_proof::Entity::insert_many(rows);

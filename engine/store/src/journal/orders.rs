@@ -11,8 +11,8 @@ use tachi_domain::recovery::FenceOrder;
 
 use crate::entity::{fence_order, recovery};
 use crate::error::Stop;
-use crate::lock;
 use crate::work::Tx;
+use crate::{clock, lock};
 
 /// All who order a host off take this, so that no two of them are the last one that is allowed.
 const LOCK: &str = "fence-orders";
@@ -28,6 +28,8 @@ pub(super) async fn count(
     now: Timestamp,
 ) -> Result<bool, Stop> {
     lock::take(tx, [LOCK.to_owned()]).await?;
+    // Taken after the lock, so that the order of these times is that of the orders.
+    let now = clock::now(tx, now).await?;
     if let Some(at_most) = order.at_most {
         let others: Vec<String> = fence_order::Entity::find()
             .select_only()

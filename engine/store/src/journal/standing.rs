@@ -12,6 +12,7 @@ use tachi_engine::ports::journal::{Happened, Standing};
 
 use super::orders::before;
 use crate::Store;
+use crate::clock;
 use crate::convert::{self, Cell, recovery_cell};
 use crate::entity::{fence_order, host, host_state, recovery, recovery_proof};
 use crate::error::{Failure, Stop};
@@ -20,13 +21,18 @@ use crate::store::FirstStart;
 /// How many ids go into one question.
 const BATCH: usize = 500;
 
-pub(super) async fn first_start(store: &Store) -> Result<Timestamp, Stop> {
-    store.write_journal(&FirstStart { now: store.now() }).await
+pub(super) async fn first_start(store: &Store) -> Result<Duration, Stop> {
+    let at = store.write_journal(&FirstStart { now: store.now() }).await?;
+    let now = clock::now(store.journal(), store.now()).await?;
+    Ok(Duration::from_micros(
+        u64::try_from(now.micros_since(at)).unwrap_or_default(),
+    ))
 }
 
 pub(super) async fn read(store: &Store, lately: Duration) -> Result<Standing, Stop> {
     let db = store.reader();
-    let since = before(store.now(), lately);
+    let now = clock::now(db, store.now()).await?;
+    let since = before(now, lately);
     let rows = recovery::Entity::find()
         .filter(recovery::Column::Kind.eq(RecoveryKind::Host.as_str()))
         .filter(recovery::Column::Life.eq(Life::Open.as_str()))
@@ -38,13 +44,13 @@ pub(super) async fn read(store: &Store, lately: Duration) -> Result<Standing, St
         Ok((host, convert::reporters(row)?))
     });
     let reporters = reporters.collect::<Result<_, Failure>>()?;
-    let recovering: BTreeSet<String> = rows.into_iter().map(|row| row.host_uuid).collect();
-    let reasons: BTreeMap<String, String> = host_state::Entity::find()
-        .all(db)
-        .await?
-        .into_iter()
-        .map(|row| (row.host_uuid, row.why))
+    let recovering: BTreeMap<String, i64> = rows.into_iter().map(|row| (row.host_uuid, row.id)).collect();
+    let states = host_state::Entity::find().all(db).await?;
+    let reasons: BTreeMap<&str, &str> = states
+        .iter()
+        .map(|row| (row.host_uuid.as_str(), row.why.as_str()))
         .collect();
+    let mut open = BTreeMap::new();
     // One that was deleted while it is being recovered is still lost.
     let mut hosts = Vec::new();
     let rows = host::Entity::find()
@@ -59,13 +65,18 @@ pub(super) async fn read(store: &Store, lately: Duration) -> Result<Standing, St
         };
         let on_maintenance = row.on_maintenance.unwrap_or(false);
         let operator = MaintenanceReason::Operator.as_str();
+        let id = cell("uuid").id(&row.uuid)?;
+        let why = reasons.get(row.uuid.as_str()).copied();
+        open.extend(recovering.get(&row.uuid).map(|opened| (id, *opened)));
         hosts.push(RegionHost {
-            id: cell("uuid").id(&row.uuid)?,
+            id,
             segment: cell("failover_segment_id").id(&row.failover_segment_id)?,
             on_maintenance,
-            by_operator: on_maintenance && reasons.get(&row.uuid).is_none_or(|why| why == operator),
-            recovering: recovering.contains(&row.uuid),
-            reporters: 1,
+            by_operator: on_maintenance && why.is_none_or(|why| why == operator),
+            by_process: on_maintenance && why == Some(MaintenanceReason::Process.as_str()),
+            recovering: recovering.contains_key(&row.uuid),
+            reported_ago: None,
+            reporters: Vec::new(),
             name: row.name,
         });
     }
@@ -75,16 +86,45 @@ pub(super) async fn read(store: &Store, lately: Duration) -> Result<Standing, St
         .await?;
     let orders = orders
         .iter()
-        .map(|row| happened(row.id, &row.recovery_uuid, &row.host_uuid, row.at));
+        .map(|row| happened(row.id, &row.recovery_uuid, &row.host_uuid, (row.at, now)));
+    let by_process: Vec<i64> = states
+        .iter()
+        .filter(|row| row.why == MaintenanceReason::Process.as_str())
+        .filter_map(|row| row.recovery_id)
+        .collect();
     Ok(Standing {
         hosts,
+        open,
         orders: orders.collect::<Result<_, _>>()?,
-        proofs: proofs(store, since).await?,
+        proofs: proofs(store, since, now).await?,
         reporters,
+        processes: processes(store, &by_process, now).await?,
     })
 }
 
-async fn proofs(store: &Store, since: i64) -> Result<Vec<Happened>, Stop> {
+/// The process recoveries that are open, and those of these numbers, oldest first.
+async fn processes(store: &Store, numbers: &[i64], now: Timestamp) -> Result<Vec<Happened>, Stop> {
+    let db = store.reader();
+    let open = recovery::Entity::find()
+        .filter(recovery::Column::Kind.eq(RecoveryKind::Process.as_str()))
+        .filter(recovery::Column::Life.eq(Life::Open.as_str()))
+        .all(db)
+        .await?;
+    let mut rows: BTreeMap<i64, recovery::Model> = open.into_iter().map(|row| (row.id, row)).collect();
+    for batch in numbers.chunks(BATCH) {
+        let found = recovery::Entity::find()
+            .filter(recovery::Column::Id.is_in(batch.iter().copied()))
+            .all(db)
+            .await?;
+        rows.extend(found.into_iter().map(|row| (row.id, row)));
+    }
+    let processes = rows
+        .values()
+        .map(|row| happened(row.id, &row.uuid, &row.host_uuid, (row.opened_at, now)));
+    Ok(processes.collect::<Result<_, _>>()?)
+}
+
+async fn proofs(store: &Store, since: i64, now: Timestamp) -> Result<Vec<Happened>, Stop> {
     let db = store.reader();
     let rows: Vec<(i64, i64, i64)> = recovery_proof::Entity::find()
         .select_only()
@@ -112,12 +152,13 @@ async fn proofs(store: &Store, since: i64) -> Result<Vec<Happened>, Stop> {
     }
     let proofs = rows.into_iter().filter_map(|(row, recovery, at)| {
         let (uuid, host) = of.get(&recovery)?;
-        Some(happened(row, uuid, host, at))
+        Some(happened(row, uuid, host, (at, now)))
     });
     Ok(proofs.collect::<Result<_, _>>()?)
 }
 
-fn happened(row: i64, recovery: &str, host: &str, at: i64) -> Result<Happened, Failure> {
+/// `when`: when it was, and when it is now.
+fn happened(row: i64, recovery: &str, host: &str, (at, now): (i64, Timestamp)) -> Result<Happened, Failure> {
     let cell = |column| Cell {
         table: "fence_order",
         row: recovery,
@@ -127,7 +168,7 @@ fn happened(row: i64, recovery: &str, host: &str, at: i64) -> Result<Happened, F
         row,
         host: cell("host_uuid").id(host)?,
         recovery: cell("recovery_uuid").id(recovery)?,
-        at: Timestamp::from_micros(at),
+        age: Duration::from_micros(u64::try_from(now.micros().saturating_sub(at)).unwrap_or_default()),
     })
 }
 

@@ -60,7 +60,9 @@ impl Work for Accept<'_> {
         let refused = match maintenance::reason(tx, &case.host).await? {
             None => false,
             Some(MaintenanceReason::Operator) => true,
-            Some(MaintenanceReason::Recovery | MaintenanceReason::Process) => !case.host_stopped,
+            Some(MaintenanceReason::Recovery) => !case.host_stopped,
+            // Its instances run on: a process that has failed, or is said to have, makes nobody deaf to theirs.
+            Some(MaintenanceReason::Process) => case.kind != RecoveryKind::Vm && !case.host_stopped,
         };
         if refused {
             let name = new.hostname.clone();

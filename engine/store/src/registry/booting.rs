@@ -142,6 +142,7 @@ mod tests {
         state.stage = Stage::Fencing;
         state.fence.ordered = true;
         state.fence.orders.push(tachi_domain::host_recovery::Order {
+            call: None,
             target: None,
             level: 0,
             at: Elapsed::ZERO,

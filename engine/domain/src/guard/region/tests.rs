@@ -39,14 +39,17 @@ fn region() -> Region {
         segment: SegmentId(Uuid::from_u128(u128::try_from(number / 5).unwrap())),
         on_maintenance: false,
         by_operator: false,
+        by_process: false,
         recovering: false,
-        reporters: 1,
+        reported_ago: None,
+        reporters: Vec::new(),
     };
     Region {
         running_for: Duration::from_hours(1),
         hosts: (0..10).map(host).collect(),
         orders: Vec::new(),
         proofs: Vec::new(),
+        processes: Vec::new(),
         nova: Ok(NovaView {
             services: (0..10)
                 .map(|number| (name(number), Some(service(number, 4))))
@@ -73,11 +76,18 @@ fn age(region: &mut Region, number: usize, age: i64) {
         .insert(name(number), Some(service(number, age)));
 }
 
+/// Its recovery was opened so many seconds ago.
+fn suspect(region: &mut Region, number: usize, ago: u64) {
+    region.hosts[number].recovering = true;
+    region.hosts[number].reported_ago = Some(Duration::from_secs(ago));
+}
+
 /// Name, what is the matter, and how many are out of the segment and of all.
 type Case = (&'static str, Box<dyn Fn(&mut Region)>, u64, u64);
 
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 #[test]
-fn r24_hosts_count_as_out_once_whatever_says_so() {
+fn t4_r24_hosts_count_as_out_once_whatever_says_so() {
     let proof = |host, seconds| Dated {
         host: id(host),
         recovery: recovery(9),
@@ -87,19 +97,55 @@ fn r24_hosts_count_as_out_once_whatever_says_so() {
     let earlier = proof(1, 301);
     let cases: Vec<Case> = vec![
         ("nobody but the host itself", Box::new(|_| {}), 1, 1),
-        ("under recovery", Box::new(|r| r.hosts[1].recovering = true), 2, 2),
+        (
+            "under recovery, and Nova hears it no more",
+            Box::new(|r| {
+                r.hosts[1].recovering = true;
+                age(r, 1, 400);
+            }),
+            2,
+            2,
+        ),
+        (
+            "reported later than Nova has heard it",
+            Box::new(|r| suspect(r, 1, 5)),
+            2,
+            2,
+        ),
+        (
+            "t4: reported before Nova has heard it",
+            Box::new(|r| suspect(r, 1, 7)),
+            1,
+            1,
+        ),
+        (
+            "t4: four of them",
+            Box::new(|r| (1..5).for_each(|number| suspect(r, number, 60))),
+            1,
+            1,
+        ),
+        (
+            "under recovery in a cell that is down",
+            Box::new(|r| {
+                suspect(r, 1, 60);
+                nova(r).services.insert(name(1), None);
+            }),
+            2,
+            2,
+        ),
+        (
+            "on maintenance for a process",
+            Box::new(|r| (r.hosts[1].on_maintenance, r.hosts[1].by_process) = (true, true)),
+            1,
+            1,
+        ),
         (
             "on maintenance",
             Box::new(|r| r.hosts[1].on_maintenance = true),
             2,
             1,
         ),
-        (
-            "of another segment",
-            Box::new(|r| r.hosts[7].recovering = true),
-            1,
-            2,
-        ),
+        ("of another segment", Box::new(|r| suspect(r, 7, 0)), 1, 2),
         (
             "proven off lately",
             Box::new(move |r| r.proofs.push(lately)),
@@ -282,4 +328,147 @@ fn a_failure_domain_that_is_lost_as_a_whole_is_told_with_the_time_it_took() {
     assert_eq!((seen[0].hosts, seen[0].lost), (2, 2));
     region.domains.insert("rack:r7".into(), [name(0)].into());
     assert!(!facts(&region).domains[0].is_whole(), "a host alone is no domain");
+}
+
+/// Ten hosts in two segments, of which these have a process recovery, the oldest first, so many seconds old.
+fn disabling(hosts: &[(usize, u64)]) -> Region {
+    let mut region = region();
+    let dated = |(number, (host, seconds)): (usize, &(usize, u64))| Dated {
+        host: id(*host),
+        recovery: recovery(100 + u128::try_from(number).unwrap()),
+        age: Duration::from_secs(*seconds),
+    };
+    region.processes = hosts.iter().enumerate().map(dated).collect();
+    region
+}
+
+/// What is said to the last of them.
+fn last(hosts: &[(usize, u64)]) -> crate::guard::Verdict {
+    let (host, _) = hosts.last().unwrap();
+    let recovery = recovery(99 + u128::try_from(hosts.len()).unwrap());
+    crate::guard::process::check(&disabling(hosts), id(*host), recovery, &Policy::default())
+}
+
+#[test]
+fn t3_services_are_disabled_for_processes_up_to_a_fraction_of_the_segment_and_of_all() {
+    use crate::guard::Verdict;
+    assert_eq!(last(&[(0, 0)]), Verdict::Pass, "one always may be");
+    assert!(
+        matches!(last(&[(0, 9_000), (1, 0)]), Verdict::Hold { .. }),
+        "two of five"
+    );
+    assert_eq!(
+        last(&[(0, 9_000), (5, 0)]),
+        Verdict::Pass,
+        "two of ten, one of each five"
+    );
+    assert!(matches!(
+        last(&[(0, 9_000), (5, 9_000), (6, 0)]),
+        Verdict::Hold { .. }
+    ));
+    assert_eq!(last(&[(0, 9_000), (0, 0)]), Verdict::Pass, "the same host again");
+    // The first of those that are under way is not held up by the later ones.
+    let all = disabling(&[(0, 3), (1, 2), (2, 1)]);
+    let verdict = |number: usize| {
+        crate::guard::process::check(
+            &all,
+            id(number),
+            recovery(100 + u128::try_from(number).unwrap()),
+            &Policy::default(),
+        )
+    };
+    assert_eq!(verdict(0), Verdict::Pass);
+    assert!(matches!(verdict(1), Verdict::Hold { .. }));
+}
+
+#[test]
+fn t3_a_host_that_is_kept_out_for_a_process_counts_whatever_became_of_the_recovery() {
+    let mut region = disabling(&[(1, 0)]);
+    (region.hosts[0].on_maintenance, region.hosts[0].by_process) = (true, true);
+    let verdict = crate::guard::process::check(&region, id(1), recovery(100), &Policy::default());
+    assert!(
+        matches!(verdict, crate::guard::Verdict::Hold { .. }),
+        "{verdict:?}"
+    );
+}
+
+#[test]
+fn t3_services_are_disabled_for_processes_at_a_bounded_rate() {
+    let mut rules = Policy::default();
+    rules.guards.process_segment_percent = 100;
+    rules.guards.process_global_percent = 100;
+    let check = |ages: [u64; 3]| {
+        let hosts = [(0, ages[0]), (1, ages[1]), (2, ages[2]), (3, 0)];
+        crate::guard::process::check(&disabling(&hosts), id(3), recovery(103), &rules)
+    };
+    let waits = check([200, 100, 1]);
+    assert!(matches!(waits, crate::guard::Verdict::Wait { .. }), "{waits:?}");
+    assert_eq!(check([301, 100, 1]), crate::guard::Verdict::Pass);
+}
+
+/// A voice: a hypervisor's, or a control node's.
+fn voice(host: Option<usize>, user: &str) -> crate::Reporter {
+    crate::Reporter {
+        user_id: user.into(),
+        host: host.map(name),
+        control: host.is_none(),
+        ..crate::Reporter::default()
+    }
+}
+
+#[test]
+fn t2_corroboration_counts_bound_voices_outside_the_hosts_failure_domains() {
+    let unbound = || crate::Reporter {
+        user_id: "anybody".into(),
+        ..crate::Reporter::default()
+    };
+    let cases = [
+        ("nobody", vec![], 0),
+        ("a control node", vec![voice(None, "a")], 1),
+        ("two of them", vec![voice(None, "a"), voice(None, "b")], 2),
+        (
+            "one and a hypervisor",
+            vec![voice(None, "a"), voice(Some(3), "c")],
+            2,
+        ),
+        (
+            "hypervisors alone",
+            vec![voice(Some(3), "c"), voice(Some(4), "d"), voice(Some(5), "e")],
+            1,
+        ),
+        (
+            "one and the host itself",
+            vec![voice(None, "a"), voice(Some(0), "c")],
+            1,
+        ),
+        (
+            "one and one of its rack",
+            vec![voice(None, "a"), voice(Some(1), "c")],
+            1,
+        ),
+        (
+            "one and somebody bound to nothing",
+            vec![voice(None, "a"), unbound()],
+            1,
+        ),
+    ];
+    for (case, reporters, expected) in cases {
+        let mut region = region();
+        region.domains = [("rack:r1".to_owned(), [name(0), name(1)].into())].into();
+        region.hosts[0].reporters = reporters;
+        assert_eq!(facts(&region).reporters, expected, "{case}");
+    }
+}
+
+#[test]
+fn t2_what_hypervisors_say_of_another_counts_in_no_fraction_while_nova_hears_it() {
+    let out = |reporter: crate::Reporter| {
+        let mut region = region();
+        // Reported a moment ago, and heard four seconds ago.
+        suspect(&mut region, 1, 0);
+        region.hosts[1].reporters = vec![reporter];
+        facts(&region).segment.out
+    };
+    assert_eq!(out(voice(Some(3), "c")), 1);
+    assert_eq!(out(voice(None, "a")), 2);
 }

@@ -10,7 +10,7 @@ use crate::entity::host::MaintenanceReason;
 use crate::entity::notification::NotificationStatus;
 use crate::guard::Moment;
 use crate::level::{Device, Level};
-use crate::policy::FencingMode;
+use crate::policy::{BareNormal, FencingMode};
 use crate::proof::Proof;
 use crate::recovery::{Command, Now, Record, StepKind, Task};
 
@@ -68,14 +68,37 @@ impl HostRecovery {
             if let Some(heard) = self.outlived_word() {
                 return self.contradicted(&heard, now, record);
             }
-            if !self.guards_are_content(Moment::Proof, now, record) {
+            if self.bare_word_waits(now) || !self.guards_are_content(Moment::Proof, now, record) {
                 return;
             }
-            let proof = Proof::from_word(self.notification, self.standing_evidence(), now.elapsed);
+            let proof = match &self.vouch {
+                Some(vouch) => Proof::from_person(self.notification, &vouch.by, now.elapsed),
+                None => Proof::from_word(self.notification, self.standing_evidence(), now.elapsed),
+            };
             self.proven(proof, now, record);
         } else if let Some(heard) = self.service.heard(now.elapsed) {
             self.contradicted(&heard, now, record);
         }
+    }
+
+    /// A word that nobody answers for counts once the heartbeat has stood still for as long as Masakari would have waited.
+    fn bare_word_waits(&mut self, now: Now) -> bool {
+        let BareNormal::Wait(limit) = self.policy.bare_normal else {
+            return false;
+        };
+        let answered_for = self.vouch.is_some() || self.standing_evidence().is_some();
+        if answered_for || self.service.still_for() >= limit {
+            self.no_trouble(Topic::BareWord);
+            return false;
+        }
+        let (host, seconds) = (self.host.clone(), limit.as_secs());
+        self.trouble(Topic::BareWord, now, || {
+            format!(
+                "host {host} is said to be off, without evidence: waiting until its heartbeat has stood still for {seconds} s, as \
+                 Masakari waits ([fencing] normal_without_evidence); vouch for its being off if it need not wait"
+            )
+        });
+        true
     }
 
     /// Whether it is known which devices the host has; asks, if it is not.
@@ -267,6 +290,7 @@ impl HostRecovery {
                 level: level.number,
                 at: now.elapsed,
                 limit: self.limit_of(device),
+                call: device.call,
                 answered: false,
                 seen_off: false,
             });
@@ -307,7 +331,7 @@ impl HostRecovery {
 
     /// Nova still hears a host that is reported dead. Wait a while; then give the report up, so that a later one is not
     /// taken for its repetition.
-    fn contradicted(&mut self, heard: &str, now: Now, record: &mut Record) {
+    pub(super) fn contradicted(&mut self, heard: &str, now: Now, record: &mut Record) {
         if now.elapsed.since(self.fence.began) >= CONTRADICTED_LIMIT {
             let message = format!(
                 "host {} is reported down, but {heard} and it is not known to be off: nothing was done",

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::super::guarding::HELD_APART;
 use super::super::{HoldKind, HostRecovery};
 use super::Failure;
 use crate::recovery::{Command, Fenced, Now, Record, StepKind, Task};
@@ -83,6 +84,14 @@ impl HostRecovery {
             .as_ref()
             .is_some_and(|hold| hold.kind == HoldKind::Fence);
         let trying = self.fence.retrying || self.fence.retry_at.is_some();
+        if failed && self.is_untouched() {
+            self.want_region(now, HELD_APART, commands);
+            if let Some(region) = self.fresh_region(now)
+                && self.is_well_again(&region, now, record)
+            {
+                return;
+            }
+        }
         if !failed || !trying || self.said_no().is_some() || self.asks.stopped {
             return;
         }

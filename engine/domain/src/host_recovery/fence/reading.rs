@@ -13,6 +13,9 @@ use crate::power::{Power, PowerReading};
 use crate::proof::{DatedReading, Proof};
 use crate::recovery::{Now, Record, StepKind, Task};
 
+/// The least time until a device that says "off" is asked again while Nova hears the host.
+const LISTEN: Duration = Duration::from_secs(1);
+
 /// How soon a device is asked again while the guards look around.
 const LOOKED: Duration = Duration::from_millis(300);
 
@@ -162,12 +165,35 @@ impl HostRecovery {
         let Some(proof) = self.level_is_off(now) else {
             return;
         };
+        if !self.silent_beside_off(&proof, now, record) {
+            let soon = self.service.silent_in(now.elapsed).unwrap_or(LISTEN);
+            self.post(index).not_before = now.elapsed.plus(soon.clamp(LISTEN, poll.max(LISTEN)));
+            return;
+        }
         // Nobody has ordered it off: whether it may be taken for lost is for the guards to say, by a young look around.
         if !self.fence.ordered && !self.guards_are_content(Moment::Proof, now, record) {
             self.post(index).not_before = now.elapsed.plus(LOOKED);
             return;
         }
         self.proven(proof, now, record);
+    }
+
+    /// A controller that is cabled to another machine, or answers under its address, says what is so of that one: Nova must not
+    /// hear the host either (R16).
+    fn silent_beside_off(&mut self, proof: &Proof, now: Now, record: &mut Record) -> bool {
+        // What was begun in silence is gone on with although Nova has stopped answering.
+        if self.service.is_silent(now.elapsed) || (self.fence.ordered && self.service.was_silent()) {
+            return true;
+        }
+        if let Some(heard) = self.service.heard(now.elapsed) {
+            let said = proof.said();
+            self.contradicted(
+                &format!("{heard} while {said} (of another machine? see `tachi fence check`)"),
+                now,
+                record,
+            );
+        }
+        false
     }
 
     /// Every device of the level has said "off" twice, and lately enough to count together.

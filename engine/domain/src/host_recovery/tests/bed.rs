@@ -16,7 +16,7 @@ use crate::guard::{NovaView, Region, RegionHost};
 use crate::host_recovery::{HostRecovery, Move, MoveStep, decide_all};
 use crate::level::{Device, Level, Target};
 use crate::nova::{About, Migration, MigrationType, PowerState, Server, Service, VmState};
-use crate::policy::{FencingMode, Policy};
+use crate::policy::{BareNormal, FencingMode, Policy};
 use crate::power::{Power, PowerReading};
 use crate::recovery::{
     Command, Evacuations, Inventory, Lists, Now, Observation, OperatorWord, Pulse, Record, ReserveAnswer,
@@ -34,6 +34,7 @@ pub(super) fn device(name: &str) -> Device {
         target: target(name),
         limit: None,
         poll: None,
+        call: None,
         attempts: 2,
     }
 }
@@ -156,8 +157,10 @@ pub(super) fn region(out: usize, of: usize) -> Region {
         segment: SegmentId(Uuid::from_u128(1)),
         on_maintenance: false,
         by_operator: false,
+        by_process: false,
         recovering: ix < out,
-        reporters: 1,
+        reported_ago: Some(Duration::ZERO),
+        reporters: Vec::new(),
     });
     let services = (0..of.max(2)).map(|ix| (name(ix), Some(heard(&name(ix)))));
     Region {
@@ -165,6 +168,7 @@ pub(super) fn region(out: usize, of: usize) -> Region {
         hosts: hosts.collect(),
         orders: Vec::new(),
         proofs: Vec::new(),
+        processes: Vec::new(),
         nova: Ok(NovaView {
             services: services.collect(),
             scheduler_up: true,
@@ -295,7 +299,10 @@ impl Bed {
     }
 
     pub(super) fn external() -> Self {
-        Self::with("NORMAL", |policy| policy.fencing = FencingMode::External)
+        Self::with("NORMAL", |policy| {
+            policy.fencing = FencingMode::External;
+            policy.bare_normal = BareNormal::Wait(Duration::ZERO);
+        })
     }
 
     /// What is configured is known at once: the question is answered as part of the same step.
@@ -669,10 +676,10 @@ impl Bed {
         self
     }
 
-    /// Two readings of "off", three seconds apart.
+    /// Two readings of "off", three seconds apart, of a host that Nova does not hear.
     pub(super) fn proven(self) -> Self {
         let mut bed = self.begun();
-        bed.heartbeat_age(5_000).service();
+        bed.heartbeat_age(20_000).service();
         bed.power(Power::Off).tick(3_000).power(Power::Off);
         assert!(bed.state.proof.is_some());
         bed
@@ -682,6 +689,8 @@ impl Bed {
         assert!(self.updates().is_some(), "{:?}", self.commands);
         self.service.forced_down = true;
         self.service.up = false;
+        // Nova dates the record by its change.
+        self.heartbeat_age(0);
         let seen = self.service.clone();
         self.see(Observation::ServiceUpdated(Ok(seen)));
         self.at += 1;

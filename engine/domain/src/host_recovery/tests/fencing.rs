@@ -211,7 +211,11 @@ fn a_device_that_takes_the_order_and_does_nothing_is_held_after_its_limit() {
         .power(Power::Off)
         .tick(3_000)
         .power(Power::Off);
-    assert!(bed.state.proof.is_some(), "approve tries again");
+    assert!(
+        bed.state.proof.is_some(),
+        "approve tries again: {:?}",
+        bed.message
+    );
 }
 
 #[test]

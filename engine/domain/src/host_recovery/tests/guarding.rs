@@ -6,6 +6,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::bed::{Bed, heard, nova_time, region};
+use crate::Reporter;
 use crate::entity::notification::NotificationStatus;
 use crate::fault::FaultClass;
 use crate::guard::{Dated, Guard, Region};
@@ -184,7 +185,7 @@ fn r24_an_order_is_deferred_when_three_were_given_and_a_host_found_off_is_not() 
     assert_eq!(waits_for(&bed), [Guard::Rate]);
     let mut other = Bed::engine();
     other.claim().around(ordered(region(1, 100), 3));
-    other.heartbeat_age(5_000).service();
+    other.heartbeat_age(20_000).service();
     other.power(Power::Off).tick(3_000).power(Power::Off);
     assert!(other.state.proof.is_some());
     bed.around_later(ordered(region(1, 100), 2)).tick(1_000);
@@ -238,7 +239,7 @@ fn an_order_is_counted_once_for_each_episode_however_often_it_is_given() {
 #[test]
 fn r24_a_storm_that_comes_before_the_proof_holds_a_host_that_was_found_off() {
     let mut bed = Bed::engine().begun();
-    bed.heartbeat_age(5_000).service();
+    bed.heartbeat_age(20_000).service();
     bed.power(Power::Off).around_later(five_of_ten()).tick(3_000);
     bed.power(Power::Off);
     assert!(bed.state.proof.is_none());
@@ -388,7 +389,13 @@ fn r24_a_cliff_is_waited_out_for_three_intervals_in_the_recoverys_own_time() {
 fn two_reporters_may_speak_against_nova_and_one_may_not() {
     for (reporters, expected) in [(1, false), (2, true)] {
         let mut seen = region(1, 10);
-        seen.hosts[0].reporters = reporters;
+        seen.hosts[0].reporters = (0..reporters)
+            .map(|number| Reporter {
+                user_id: format!("control-{number}"),
+                control: true,
+                ..Reporter::default()
+            })
+            .collect();
         let mut bed = Bed::engine();
         bed.claim().around(seen);
         bed.heartbeat_age(1_000).service();

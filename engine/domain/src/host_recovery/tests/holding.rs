@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::bed::{Bed, evacuation, region, server};
 use crate::entity::notification::NotificationStatus;
 use crate::host_recovery::{End, HoldKind, MoveStep, Stage};
-use crate::policy::FencingMode;
+use crate::policy::{BareNormal, FencingMode};
 use crate::power::Power;
 use crate::recovery::{Command, Observation, ServerCall, ServiceUpdate, Word};
 
@@ -58,9 +58,10 @@ fn r17_an_approved_one_needs_a_new_proof_and_sets_forced_down_again() {
         "an old reading and a new one are not two"
     );
     bed.tick(3_000).power(Power::Off);
+    assert!(bed.state.proof.is_none(), "Nova has heard it since");
+    bed.tick(20_000).service_now().power(Power::Off);
     assert!(bed.state.proof.is_some());
     assert!(!bed.evacuates_any());
-    bed.service().tick(500).service();
     assert!(matches!(
         bed.updates(),
         Some(ServiceUpdate::DisableAndForceDown { .. } | ServiceUpdate::ForceDown)
@@ -152,6 +153,7 @@ fn r16_a_nova_that_may_take_a_minute_to_answer_is_believed_when_it_does() {
         let mut bed = Bed::with("NORMAL", |policy| {
             policy.fencing = FencingMode::External;
             policy.call_deadline = Duration::from_secs(deadline);
+            policy.bare_normal = BareNormal::Wait(Duration::ZERO);
         })
         .begun();
         bed.at += 40_000;

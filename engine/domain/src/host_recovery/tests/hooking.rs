@@ -182,7 +182,7 @@ fn a_failed_hook_that_may_fail_is_told_at_the_end() {
     let call = call(&bed).unwrap();
     says(&mut bed, &call, Verdict::Failed);
     bed.storm(1, 10);
-    bed.heartbeat_age(5_000).service();
+    bed.heartbeat_age(20_000).service();
     bed.power(Power::Off).tick(3_000).power(Power::Off);
     bed.forced_down().inventory(Vec::new(), Vec::new());
     let expected = "0 instances moved, 0 left by policy, 0 need a person; hook exec:/x: as it ended";

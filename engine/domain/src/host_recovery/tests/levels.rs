@@ -93,6 +93,7 @@ fn row02_off_after_a_second_or_eleven_is_success_and_after_forty_five_the_next_l
             }
         }
         if level == 1 {
+            bed.service();
             off(&mut bed, "bmc");
         } else {
             assert_eq!(fell, Some(30_000), "at its limit, not before");
@@ -241,6 +242,7 @@ fn row06_where_there_is_no_other_level_passing_faults_are_borne_for_the_device_s
         assert!(held(&bed).is_none(), "at {}", bed.at);
         bed.tick(20_000);
     }
+    bed.service_now();
     off(&mut bed, "bmc");
     assert!(bed.state.proof.is_some());
 }
@@ -300,13 +302,14 @@ fn row07_when_all_levels_fail_it_is_held_and_tried_again_every_minute_until_one_
         bed.said - said
     );
     // The device is repaired: nobody has to say so.
+    bed.heartbeat_age(60_000).service_now();
     for _ in 0..300 {
-        bed.tick(1_000);
+        let asked = |bed: &Bed| -> Vec<String> { bed.asked_devices().into_iter().map(Into::into).collect() };
+        let mut names = asked(bed.tick(1_000));
         if bed.wants(|command| *command == Command::ReadService) {
-            bed.heartbeat_age(60_000).service();
+            names.extend(asked(bed.heartbeat_age(60_000).service()));
         }
-        if let [name] = bed.asked_devices()[..] {
-            let name = name.to_owned();
+        for name in names {
             bed.device(&name, Power::Off);
         }
         if bed.state.proof.is_some() {
@@ -393,6 +396,7 @@ fn row08_which_level_is_tried_survives_the_engine() {
     bed.levels = levels(&[&["other"]]);
     bed.take_over();
     assert_eq!(bed.asked_devices(), ["pdu"], "I10: not what is configured by now");
+    bed.heartbeat_age(20_000).service();
     off(&mut bed, "pdu");
     assert!(bed.state.proof.is_some());
 }
@@ -602,7 +606,7 @@ fn dry_run_says_what_it_would_do_and_does_nothing() {
         writes += bed.commands.iter().filter(|command| command.is_write()).count();
     }
     assert_eq!(writes, 0);
-    bed.say(Word::Approve);
+    bed.say(Word::Approve).service_now();
     off(&mut bed, "bmc");
     assert_eq!(
         held(&bed).unwrap().0,

@@ -1,0 +1,75 @@
+//! G12. Hosts whose service is disabled because a process on them has failed. It is asked by process recoveries alone: whoever
+//! reports processes that have not failed takes hosts out of use.
+
+use std::collections::BTreeSet;
+
+use super::facts::Count;
+use super::region::Region;
+use super::{Verdict, is_over};
+use crate::policy::Policy;
+use crate::{HostId, RecoveryId};
+
+/// Its number and name.
+pub const NAME: &str = "G12 process";
+
+/// Whether the service of `host` may be disabled by `recovery`. Of those that are under way at the same time each counts the
+/// ones that were opened before it, so that engines which look at the same moment agree on who is one too many.
+pub fn check(region: &Region, host: HostId, recovery: RecoveryId, rules: &Policy) -> Verdict {
+    let before = region.processes.iter().take_while(|one| one.recovery != recovery);
+    let before = before.filter(|one| one.host != host);
+    let lately: BTreeSet<HostId> = before
+        .clone()
+        .filter(|one| one.age < rules.guards.window)
+        .map(|one| one.host)
+        .collect();
+    let mut disabled: BTreeSet<HostId> = before.map(|one| one.host).collect();
+    disabled.extend(region.hosts.iter().filter(|one| one.by_process).map(|one| one.id));
+    disabled.insert(host);
+    let segment = region
+        .hosts
+        .iter()
+        .find(|one| one.id == host)
+        .map(|one| one.segment);
+    let (mut of_segment, mut of_all) = (Count::default(), Count::default());
+    for one in &region.hosts {
+        let out = u64::from(disabled.contains(&one.id));
+        of_all.hosts += 1;
+        of_all.out += out;
+        if Some(one.segment) == segment {
+            of_segment.hosts += 1;
+            of_segment.out += out;
+        }
+    }
+    let (of_a_segment, of_the_region) = (
+        rules.guards.process_segment_percent,
+        rules.guards.process_global_percent,
+    );
+    if is_over(of_segment, of_a_segment) {
+        return Verdict::Hold {
+            reason: format!(
+                "the services of {} of the segment's {} hosts would be disabled because of processes, more than {of_a_segment} %",
+                of_segment.out, of_segment.hosts
+            ),
+        };
+    }
+    if is_over(of_all, of_the_region) {
+        return Verdict::Hold {
+            reason: format!(
+                "the services of {} of all {} hosts would be disabled because of processes, more than {of_the_region} %",
+                of_all.out, of_all.hosts
+            ),
+        };
+    }
+    let (limit, window) = (rules.guards.process_disables, rules.guards.window);
+    if limit > 0 && lately.len() >= usize::try_from(limit).unwrap_or(usize::MAX) {
+        return Verdict::Wait {
+            reason: format!(
+                "the services of {limit} hosts were disabled because of processes within {} s: this one is deferred until one of \
+                 them is older",
+                window.as_secs()
+            ),
+            until: None,
+        };
+    }
+    Verdict::Pass
+}

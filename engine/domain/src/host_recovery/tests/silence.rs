@@ -1,0 +1,268 @@
+//! What a device says beside what Nova hears, and heartbeats that are dated by several clocks.
+
+use std::time::Duration;
+
+use super::bed::{Bed, nova_time, region, server, timeout};
+use crate::Elapsed;
+use crate::entity::notification::NotificationStatus;
+use crate::host_recovery::{HoldKind, Stage};
+use crate::nova::Service;
+use crate::policy::{BareNormal, FencingMode};
+use crate::power::Power;
+use crate::recovery::{Observation, Word};
+
+#[test]
+fn c2_t9_a_foreign_power_controllers_word_is_no_proof_while_nova_hears_the_host() {
+    let mut bed = Bed::engine().begun();
+    while bed.at < 119_000 {
+        bed.heartbeat_age(1_000).service().power(Power::Off);
+        assert!(bed.state.proof.is_none(), "{} ms", bed.at);
+        assert!(bed.updates().is_none(), "{} ms", bed.at);
+        bed.tick(3_500);
+    }
+    let message = bed.message.clone().unwrap();
+    assert!(message.contains("Nova shows it up"), "{message}");
+    assert!(message.contains("of another machine?"), "{message}");
+    bed.tick(3_000).heartbeat_age(1_000).service().power(Power::Off);
+    assert_eq!(bed.status, NotificationStatus::Failed, "{:?}", bed.message);
+    assert_eq!(bed.state.stage, Stage::Over);
+}
+
+#[test]
+fn c2_a_host_that_was_found_off_is_believed_as_soon_as_nova_does_not_hear_it_either() {
+    let mut bed = Bed::engine().begun();
+    bed.heartbeat_age(4_000).service().power(Power::Off);
+    bed.tick(3_000).service().power(Power::Off);
+    assert!(bed.state.proof.is_none(), "seven seconds are no silence");
+    // Asked again when the silence may be there, and not all the time.
+    bed.tick(1_000);
+    assert!(!bed.reads_power());
+    let mut asked = 0;
+    while bed.state.proof.is_none() && bed.at < 30_000 {
+        let due = bed.tick(500).reads_power() || bed.service().reads_power();
+        if due {
+            asked += 1;
+            bed.service().power(Power::Off);
+        }
+    }
+    assert!((11_000..=14_000).contains(&bed.at), "{} ms", bed.at);
+    assert!(asked <= 4, "{asked}");
+}
+
+#[test]
+fn c2_an_order_whose_other_end_is_another_machine_needs_silence_too() {
+    // Evidence of a fence lets an order go out while Nova still hears the host.
+    let mut bed = Bed::engine().begun();
+    bed.heartbeat_age(20_000).service().power(Power::On);
+    assert!(bed.orders_off());
+    bed.powered_off(Ok(()));
+    // What was switched off is not what Nova hears.
+    for _ in 0..5 {
+        bed.tick(3_000).heartbeat_age(500).service().power(Power::Off);
+        assert!(bed.state.proof.is_none(), "{} ms", bed.at);
+    }
+}
+
+#[test]
+fn c6_any_other_heartbeat_is_a_sign_of_life_whoever_dated_the_change() {
+    // The API server that has set forced_down is a minute ahead of the conductors.
+    let mut bed = Bed::engine().planned(vec![server(1), server(2), server(3)]);
+    bed.state.service.mark = Some(nova_time(bed.at + 100_000 + 60_000));
+    bed.at += 10_000;
+    bed.heartbeat_age(0).service();
+    assert!(bed.state.proof.is_none());
+    assert_eq!(
+        bed.state.hold.as_ref().map(|hold| hold.kind),
+        Some(HoldKind::Alive)
+    );
+}
+
+#[test]
+fn c6_a_word_is_not_renewed_by_a_heartbeat_that_is_dated_earlier() {
+    let mut bed = Bed::external().begun();
+    bed.heartbeat_age(20_000).service();
+    assert!(bed.state.proof.is_some());
+    bed.service.last_heartbeat = Some(nova_time(bed.at + 160_000));
+    bed.service.forced_down = true;
+    bed.service.up = false;
+    let seen = bed.service.clone();
+    bed.see(Observation::ServiceUpdated(Ok(seen)));
+    bed.at += 16_000;
+    bed.service.last_heartbeat = Some(nova_time(bed.at + 60_000));
+    bed.service();
+    bed.at += 10_000;
+    bed.service.last_heartbeat = Some(nova_time(bed.at + 60_000));
+    bed.service();
+    assert_eq!(
+        bed.state.hold.as_ref().map(|hold| hold.kind),
+        Some(HoldKind::Alive)
+    );
+}
+
+/// What a copy of Nova's database shows that has not heard of our change.
+fn lagging(bed: &Bed, before: &Service) -> Service {
+    Service {
+        nova_now: Some(nova_time(bed.at + 100_000)),
+        ..before.clone()
+    }
+}
+
+#[test]
+fn c6_a_copy_that_lags_behind_is_no_sign_of_life_and_nobodys_clearing() {
+    let mut bed = Bed::engine().proven();
+    let before = bed.service.clone();
+    bed.forced_down().inventory(vec![server(1)], vec![]);
+    let mark = bed.state.service.mark;
+    assert!(mark.is_some());
+    for _ in 0..10 {
+        bed.at += 1_000;
+        let seen = lagging(&bed, &before);
+        bed.see(Observation::Service(Ok(Some(seen)))).power(Power::Off);
+        assert!(bed.state.proof.is_some());
+        assert!(bed.updates().is_none(), "it is not set again");
+    }
+    assert_eq!(bed.state.service.mark, mark);
+}
+
+#[test]
+fn c6_the_heartbeat_is_not_noted_from_a_copy_that_lags_behind() {
+    let mut bed = Bed::engine().proven();
+    let before = bed.service.clone();
+    bed.service.forced_down = true;
+    bed.service.up = false;
+    bed.heartbeat_age(0);
+    let seen = bed.service.clone();
+    bed.see(Observation::ServiceUpdated(Ok(seen)));
+    bed.at += 1;
+    let seen = lagging(&bed, &before);
+    bed.see(Observation::Service(Ok(Some(seen))));
+    assert_eq!(bed.state.service.mark, None);
+    bed.at += 1_000;
+    bed.service();
+    assert_eq!(bed.state.service.mark, bed.service.last_heartbeat);
+    assert!(bed.state.proof.is_some(), "our own change is no heartbeat");
+}
+
+/// In mode external, without evidence.
+fn waiting() -> Bed {
+    Bed::with("NORMAL", |policy| policy.fencing = FencingMode::External).begun()
+}
+
+/// Looks at a host that Nova has last heard at this moment of its own clock, until then or until something is done.
+fn look_until(bed: &mut Bed, end: u64) {
+    while bed.at < end && bed.state.proof.is_none() {
+        bed.tick(2_000).storm(1, 10).service();
+    }
+}
+
+#[test]
+fn c8_t1_without_evidence_normal_counts_once_the_heartbeat_has_stood_still_for_as_long_as_masakari_waits() {
+    let mut bed = waiting();
+    bed.heartbeat_age(20_000).service();
+    look_until(&mut bed, 178_000);
+    assert!(bed.state.proof.is_none());
+    let message = bed.message.clone().unwrap();
+    assert!(message.contains("180 s, as Masakari waits"), "{message}");
+    look_until(&mut bed, 190_000);
+    assert!(bed.state.proof.is_some());
+}
+
+#[test]
+fn c8_t1_a_sign_of_life_begins_the_wait_anew() {
+    let mut bed = waiting();
+    bed.heartbeat_age(20_000).service();
+    look_until(&mut bed, 100_000);
+    bed.tick(2_000).heartbeat_age(0).service();
+    look_until(&mut bed, 270_000);
+    assert!(bed.state.proof.is_none(), "{:?}", bed.message);
+}
+
+#[test]
+fn c8_t1_the_wait_goes_on_after_a_take_over() {
+    let mut bed = waiting();
+    bed.heartbeat_age(20_000).service();
+    look_until(&mut bed, 100_000);
+    bed.take_over();
+    look_until(&mut bed, 190_000);
+    assert!(bed.state.proof.is_some());
+}
+
+#[test]
+fn c8_evidence_need_not_wait_and_nor_need_a_person() {
+    let mut bed = waiting();
+    bed.heartbeat_age(20_000).service();
+    look_until(&mut bed, 10_000);
+    assert!(bed.state.proof.is_none());
+    bed.say(Word::HostIsOff)
+        .storm(1, 10)
+        .service()
+        .tick(100)
+        .service();
+    let proof = bed.state.proof.as_ref().unwrap();
+    assert!(proof.sentence("h").contains("ada"), "{}", proof.sentence("h"));
+}
+
+#[test]
+fn c8_t1_new_installations_refuse_normal_without_evidence() {
+    let mut bed = Bed::with("NORMAL", |policy| {
+        policy.fencing = FencingMode::External;
+        policy.bare_normal = BareNormal::Refuse;
+    });
+    bed.claim();
+    assert_eq!(bed.status, NotificationStatus::Ignored);
+    let message = bed.message.clone().unwrap();
+    assert!(message.contains("normal_without_evidence"), "{message}");
+}
+
+#[test]
+fn t4_a_held_suspect_that_nova_hears_again_ends_by_itself() {
+    let mut bed = Bed::engine();
+    bed.claim().storm(5, 5);
+    assert_eq!(
+        bed.state.hold.as_ref().map(|hold| hold.kind),
+        Some(HoldKind::Storm)
+    );
+    while bed.at < 300_000 && bed.status == NotificationStatus::Running {
+        bed.tick(1_000);
+    }
+    assert_eq!(bed.status, NotificationStatus::Failed);
+    assert!((119_000..=190_000).contains(&bed.at), "{} ms", bed.at);
+    let message = bed.message.clone().unwrap();
+    assert!(message.contains("it lives, and nothing was done"), "{message}");
+}
+
+#[test]
+fn t4_a_held_suspect_that_nova_does_not_hear_waits_for_its_person() {
+    let mut around = region(5, 5);
+    for service in around.nova.as_mut().unwrap().services.values_mut().flatten() {
+        service.last_heartbeat = Some(nova_time(60_000));
+    }
+    let mut bed = Bed::engine();
+    bed.claim().storm(5, 5).around(around);
+    while bed.at < 1_000_000 {
+        bed.tick(1_000);
+    }
+    assert!(bed.state.hold.is_some());
+    assert_eq!(bed.status, NotificationStatus::Running);
+}
+
+#[test]
+fn c11_an_order_without_an_answer_may_come_as_long_as_its_device_was_given() {
+    for (call, quiet_after) in [(None, 80_000), (Some(300), 360_000)] {
+        let mut bed = Bed::engine();
+        bed.levels[0].devices[0].call = call.map(Duration::from_secs);
+        let mut bed = bed.begun();
+        bed.heartbeat_age(20_000).service().power(Power::On);
+        assert!(bed.orders_off());
+        let ordered = bed.at;
+        bed.powered_off(Err(timeout()));
+        let quiet = |millis: u64| {
+            let policy = &bed.state.policy;
+            bed.state
+                .fence
+                .is_quiet(Elapsed::from_millis(ordered + millis), policy)
+        };
+        assert!(!quiet(quiet_after - 1), "{call:?}");
+        assert!(quiet(quiet_after), "{call:?}");
+    }
+}

@@ -1,0 +1,37 @@
+//! Power controllers that say "off" of a host that runs: another machine's, and one that never says anything else.
+//!
+//! What nobody can tell apart is left out: while such a controller is believed, its host must be one that Nova hears whenever it
+//! runs. It is drawn from a generator of its own, so that adding to it leaves everything else as it was.
+
+use tachi_domain::policy::FencingMode;
+
+use crate::machines::Bmc;
+use crate::rng::Rng;
+use crate::weather::{Failure, Weather};
+
+/// Every so many seeds.
+const PERCENT: u64 = 10;
+
+impl Weather {
+    /// Gives host 0 such a controller in some seeds.
+    pub(crate) fn draw_false_off(&mut self, seed: u64) {
+        let mut rng = Rng::new(seed ^ 0x5eed_0009);
+        let drawn = rng.percent(PERCENT);
+        let bmc = if rng.percent(50) {
+            Bmc::Foreign
+        } else {
+            Bmc::EverOff
+        };
+        let fails = rng.percent(30);
+        if !drawn || self.mode != FencingMode::Engine {
+            return;
+        }
+        self.bmc = bmc;
+        // A host that hangs or is cut off is as silent as one that is off.
+        self.failure = if fails { Failure::Plug } else { Failure::FalseAlarm };
+        self.comes_back = None;
+        self.more.worst = None;
+        self.more.outlets = false;
+        self.storms.deaf = None;
+    }
+}
