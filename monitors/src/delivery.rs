@@ -17,7 +17,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use self::choose::{Choice, Tries, choose};
+use self::choose::{Choice, Lane, Tries, choose};
 pub(crate) use self::post::Post;
 pub(crate) use self::store::Store;
 use crate::clock::Clock;
@@ -29,6 +29,9 @@ const IDLE: Duration = Duration::from_secs(5);
 
 /// How often it is made sure that there is a good token, so that no report has to wait for one.
 const WARM: Duration = Duration::from_secs(30);
+
+/// A report of a host is tried again after this, however long the API asks to wait.
+const HOSTS_WAIT: Duration = Duration::from_secs(5);
 
 /// A clock that differs by more than this, in seconds, is told.
 const SKEW: i64 = 2;
@@ -57,9 +60,22 @@ struct Memory {
     tries: HashMap<u64, Tries>,
     /// Failures in a row that nothing else would fare better than.
     failures: u32,
+    /// Nobody answers, or nobody lets us in.
     not_before: Option<Instant>,
+    /// The API has asked to wait with these.
+    hosts_not_before: Option<Instant>,
+    others_not_before: Option<Instant>,
     warm_at: Option<Instant>,
     skewed: bool,
+}
+
+impl Memory {
+    fn of(&mut self, lane: Lane) -> &mut Option<Instant> {
+        match lane {
+            Lane::Hosts => &mut self.hosts_not_before,
+            Lane::Others => &mut self.others_not_before,
+        }
+    }
 }
 
 impl Courier {
@@ -143,6 +159,11 @@ impl Courier {
     async fn next(&self, memory: &Memory) -> Choice {
         let now = self.clock.stamp();
         let (max_age, tries) = (self.settings.max_age, memory.tries.clone());
+        let (hosts, others) = (memory.hosts_not_before, memory.others_not_before);
+        let closed = move |lane| match lane {
+            Lane::Hosts => hosts,
+            Lane::Others => others,
+        };
         let at = Instant::now();
         let (choice, old, left, oldest) = self
             .store
@@ -153,7 +174,7 @@ impl Courier {
                 let removed = spool.gone(&seqs);
                 let oldest = spool.iter().next().map(|record| now.since(&record.at));
                 (
-                    choose(spool.iter(), &tries, at),
+                    choose(spool.iter(), &tries, closed, at),
                     (old, removed),
                     spool.len(),
                     oldest,
@@ -184,6 +205,7 @@ impl Courier {
             Ok(answer) => {
                 memory.failures = 0;
                 memory.not_before = None;
+                *memory.of(Lane::of(&record)) = None;
                 memory.tries.remove(&record.seq);
                 self.health.good("api");
                 self.delivered(&record, &answer);
@@ -251,11 +273,20 @@ impl Courier {
                 self.health.bad("api", failed.text);
                 tries.not_before = Some(Instant::now() + self.pause(count));
             }
-            Class::Away | Class::Barred | Class::Busy | _ => {
+            Class::Busy => {
+                let lane = Lane::of(record);
+                let asked = self.spread(self.pause(count).max(failed.retry_after.unwrap_or_default()));
+                let pause = match lane {
+                    Lane::Hosts => asked.min(self.spread(HOSTS_WAIT)),
+                    Lane::Others => asked,
+                };
+                tracing::debug!(answer = %failed.text, pause_ms = pause.as_millis(), "the API asks to wait");
+                self.health.bad("api", failed.text);
+                *memory.of(lane) = Some(Instant::now() + pause);
+            }
+            Class::Away | Class::Barred | _ => {
                 memory.failures = memory.failures.saturating_add(1);
-                let pause = self
-                    .pause(memory.failures)
-                    .max(failed.retry_after.unwrap_or_default());
+                let pause = self.pause(memory.failures);
                 tracing::debug!(answer = %failed.text, pause_ms = pause.as_millis(), "not delivered");
                 self.health.bad("api", failed.text);
                 memory.not_before = Some(Instant::now() + pause);
@@ -272,6 +303,11 @@ impl Courier {
             .saturating_mul(doubled)
             .min(self.settings.retry_max);
         whole.mul_f64(0.5 + (self.jitter)().clamp(0.0, 1.0) / 2.0)
+    }
+
+    /// Up to a quarter longer: whoever was asked to wait equally long must not come back in the same moment.
+    fn spread(&self, pause: Duration) -> Duration {
+        pause.mul_f64(1.0 + (self.jitter)().clamp(0.0, 1.0) / 4.0)
     }
 
     /// MW27: what a report says about when it was is worth as much as the clock.

@@ -287,7 +287,7 @@ impl Spool {
     }
 
     /// The records, oldest first.
-    pub fn iter(&self) -> impl Iterator<Item = &Record> {
+    pub fn iter(&self) -> impl Iterator<Item = &Record> + Clone {
         self.records.values()
     }
 

@@ -12,6 +12,25 @@ pub(super) struct Tries {
     pub(super) not_before: Option<Instant>,
 }
 
+/// What is waited for together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lane {
+    /// Reports of hosts: a host that is down costs all of its instances.
+    Hosts,
+    /// Everything else.
+    Others,
+}
+
+impl Lane {
+    pub(super) fn of(record: &Record) -> Self {
+        if record.subject.starts_with("COMPUTE_HOST/") {
+            Self::Hosts
+        } else {
+            Self::Others
+        }
+    }
+}
+
 /// What to do now.
 #[derive(Debug)]
 pub(super) enum Choice {
@@ -23,24 +42,36 @@ pub(super) enum Choice {
     Nothing,
 }
 
-/// The oldest that may be tried, and before which none about the same thing waits.
+/// The oldest that may be tried, and before which none about the same thing waits; reports of hosts first. A lane may be
+/// `closed` until a moment.
 pub(super) fn choose<'r>(
-    records: impl Iterator<Item = &'r Record>,
+    records: impl Iterator<Item = &'r Record> + Clone,
     tries: &HashMap<u64, Tries>,
+    closed: impl Fn(Lane) -> Option<Instant>,
     now: Instant,
 ) -> Choice {
-    let mut held: HashSet<&str> = HashSet::new();
     let mut earliest: Option<Instant> = None;
-    for record in records {
-        if held.contains(record.subject.as_str()) {
+    let mut later = |until: Instant| earliest = Some(earliest.map_or(until, |other| other.min(until)));
+    for lane in [Lane::Hosts, Lane::Others] {
+        let mut records = records.clone().filter(|record| Lane::of(record) == lane);
+        if let Some(until) = closed(lane).filter(|until| *until > now) {
+            if records.next().is_some() {
+                later(until);
+            }
             continue;
         }
-        match tries.get(&record.seq).and_then(|tries| tries.not_before) {
-            Some(until) if until > now => {
-                held.insert(&record.subject);
-                earliest = Some(earliest.map_or(until, |other| other.min(until)));
+        let mut held: HashSet<&str> = HashSet::new();
+        for record in records {
+            if held.contains(record.subject.as_str()) {
+                continue;
             }
-            _ => return Choice::Deliver(Box::new(record.clone())),
+            match tries.get(&record.seq).and_then(|tries| tries.not_before) {
+                Some(until) if until > now => {
+                    held.insert(&record.subject);
+                    later(until);
+                }
+                _ => return Choice::Deliver(Box::new(record.clone())),
+            }
         }
     }
     earliest.map_or(Choice::Nothing, Choice::Wait)

@@ -311,7 +311,9 @@ async fn the_api_is_granted_the_patience_it_asks_for() {
     };
     api.script.lock().unwrap().push_back(Err(busy));
     let rig = Rig::start(folder.path(), &api, "");
-    rig.reporter.report(&stopped("a")).await.unwrap();
+    let at = GeneratedTime::from_micros(1);
+    let vm = Notification::vm("cmp1", "LIFECYCLE", "u", "STOPPED_FAILED", at);
+    rig.reporter.report(&vm).await.unwrap();
     rig.empty().await;
     let asked = rig.api.asked.lock().unwrap().clone();
     assert_eq!(asked.len(), 2);
@@ -407,4 +409,83 @@ async fn too_old_is_dropped_and_said_so() {
     let rig = Rig::start(folder.path(), &api, "");
     rig.empty().await;
     assert_eq!(rig.took(), ["young"]);
+}
+
+/// The API asks to wait for five minutes with the instances of a segment, and then a host dies.
+#[tokio::test(start_paused = true)]
+async fn f11_reports_of_hosts_have_a_lane_and_a_longest_wait_of_their_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let api = Arc::new(Api::default());
+    let busy = |seconds| Failed {
+        retry_after: Some(Duration::from_secs(seconds)),
+        ..failed(Class::Busy)
+    };
+    let vm = Notification::vm(
+        "cmp1",
+        "LIFECYCLE",
+        "u",
+        "STOPPED_FAILED",
+        GeneratedTime::from_micros(1),
+    );
+    *api.never.lock().unwrap() = Some((vm.subject().to_owned(), busy(300)));
+    let rig = Rig::start(folder.path(), &api, "");
+    rig.reporter.report(&vm).await.unwrap();
+    rig.until("the instance's to be refused", |api| {
+        !api.asked.lock().unwrap().is_empty()
+    })
+    .await;
+    let begun = Instant::now();
+    rig.reporter.report(&stopped("cmp1")).await.unwrap();
+    rig.until("the host's to be taken", |api| {
+        !api.took.lock().unwrap().is_empty()
+    })
+    .await;
+    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+    // Asked to wait itself, it comes back soon, and not with all others at once.
+    api.script.lock().unwrap().push_back(Err(busy(300)));
+    let begun = Instant::now();
+    rig.reporter.report(&stopped("cmp2")).await.unwrap();
+    rig.until("the other host's to be taken", |api| {
+        api.took.lock().unwrap().len() == 2
+    })
+    .await;
+    let waited = begun.elapsed();
+    assert!(waited >= HOSTS_WAIT && waited < HOSTS_WAIT * 2, "{waited:?}");
+    *api.never.lock().unwrap() = None;
+    rig.until("the instance's to be taken", |api| {
+        api.took.lock().unwrap().len() == 3
+    })
+    .await;
+    let asked = api.asked.lock().unwrap();
+    let of_vm: Vec<Instant> = asked
+        .iter()
+        .filter(|(body, _)| body == vm.body())
+        .map(|(_, at)| *at)
+        .collect();
+    let waited = of_vm[1] - of_vm[0];
+    assert!(waited > Duration::from_secs(300), "spread: {waited:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn f11_reports_of_hosts_go_before_a_thousand_of_instances() {
+    let folder = tempfile::tempdir().unwrap();
+    let api = Arc::new(Api::default());
+    *api.slow.lock().unwrap() = Duration::from_secs(1);
+    let rig = Rig::start(folder.path(), &api, "");
+    for number in 0..1000 {
+        let at = GeneratedTime::from_micros(number);
+        let vm = Notification::vm("cmp1", "LIFECYCLE", &number.to_string(), "STOPPED_FAILED", at);
+        rig.reporter.report(&vm).await.unwrap();
+    }
+    rig.reporter.report(&stopped("cmp1")).await.unwrap();
+    rig.until("the host's to be taken", |api| {
+        api.took
+            .lock()
+            .unwrap()
+            .iter()
+            .any(|body| body.contains("COMPUTE_HOST"))
+    })
+    .await;
+    let before = api.took.lock().unwrap().len();
+    assert!(before < 1000, "{before} went before");
 }
