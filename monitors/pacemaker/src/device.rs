@@ -7,8 +7,8 @@ use crate::{Cib, Rules};
 /// Parameters that list the nodes a device is for, besides Pacemaker's own.
 const LISTS: [&str; 4] = ["pcmk_host_list", "hostlist", "hostnames", "hostname"];
 
-/// Why a success for this node proves nothing: a device that does not switch its power may have reported it.
-pub(crate) fn unproven(cib: &Cib, node: &str, rules: &Rules) -> Option<String> {
+/// Why a fencing of this node proves nothing: a device that does not switch its power may do it.
+pub fn unproven(cib: &Cib, node: &str, rules: &Rules) -> Option<String> {
     let why_not = |device: &Device| {
         let effect = if rules.null_agents.contains(&device.agent) {
             Effect::Nothing
@@ -145,6 +145,7 @@ mod tests {
 
     #[expect(clippy::too_many_lines, reason = "a table of cases")]
     #[test]
+    #[expect(clippy::too_many_lines, reason = "one table")]
     fn f3_a_device_that_does_not_switch_power_proves_nothing() {
         let rules = Rules {
             power_agents: vec!["fence_theirs".to_owned()],

@@ -44,6 +44,7 @@ mod xml;
 pub use agents::{is_known_agent, switches_power};
 pub use cib::{Cib, Device, Level, NodeState};
 pub use crm_mon::{CrmMon, FenceEvent, FenceStatus, Kind, Node, Resource};
+pub use device::unproven;
 pub use error::Error;
 pub use history::{History, NodeHistory};
 pub use names::{NameError, Names};

@@ -1,5 +1,6 @@
 //! What `tachi-monitor check` looks at for the host monitor.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tachi_instance_ha::{Registered, Registration};
@@ -26,11 +27,56 @@ pub(crate) struct Checks;
 impl Check for Checks {
     async fn check(&self, settings: &Settings, registered: Option<&[Registered]>) -> Vec<Finding> {
         match settings.host.driver {
-            "consul" => vec![super::consul::worst(settings)],
-            "kubernetes" => vec![super::kubernetes::worst(settings)],
+            "consul" => unproven("Consul", settings)
+                .into_iter()
+                .chain([super::consul::worst(settings)])
+                .collect(),
+            "kubernetes" => unproven("Kubernetes", settings)
+                .into_iter()
+                .chain([super::kubernetes::worst(settings)])
+                .collect(),
             _ => pacemaker(settings, registered).await,
         }
     }
+}
+
+/// What follows where no host is ever proven off, and what to do.
+const NOTHING_PROVEN: &str = "hosts that fail are told as UNKNOWN, from which an engine in mode external recovers nothing: give the \
+                              engine the hosts' power controllers ([fencing] mode = engine)";
+
+/// Whoever asks nobody's power proves nothing.
+fn unproven(who: &str, settings: &Settings) -> Option<Finding> {
+    (!settings.host.normal_without_proof)
+        .then(|| Finding::wrong(PART, format!("{who} proves nothing: {NOTHING_PROVEN}")))
+}
+
+/// Whether the cluster's fencing can prove a host off.
+fn proofs(mon: &CrmMon, cib: &Cib, setup: &Setup) -> Vec<Finding> {
+    if !mon.stonith_enabled {
+        let text = format!(
+            "this cluster does not fence (stonith-enabled is false): {NOTHING_PROVEN}, or configure fencing devices that switch power \
+             in this cluster and enable it"
+        );
+        return vec![Finding::wrong(PART, text)];
+    }
+    let mut reasons: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    for node in mon.nodes.iter().filter(|node| setup.watches(node.kind)) {
+        if let Some(why) = tachi_pacemaker::unproven(cib, &node.name, &setup.rules) {
+            reasons.entry(why).or_default().push(&node.name);
+        }
+    }
+    let told = reasons.into_iter().map(|(why, nodes)| {
+        let some = nodes.iter().take(NAMED).copied().collect::<Vec<_>>().join(", ");
+        let more = match nodes.len().saturating_sub(NAMED) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        Finding::wrong(
+            PART,
+            format!("a fencing of {some}{more} proves nothing ({why}): {NOTHING_PROVEN}"),
+        )
+    });
+    told.collect()
 }
 
 async fn pacemaker(settings: &Settings, registered: Option<&[Registered]>) -> Vec<Finding> {
@@ -74,12 +120,7 @@ async fn pacemaker(settings: &Settings, registered: Option<&[Registered]>) -> Ve
             ),
         )),
     }
-    if !mon.stonith_enabled {
-        findings.push(Finding::wrong(
-            PART,
-            "this cluster does not fence (stonith-enabled): no host is ever told as off",
-        ));
-    }
+    findings.extend(proofs(&mon, &cib, &setup));
     let own = mon.nodes.iter().find(|node| Some(&node.name) == me.as_ref());
     let alerts = own.is_some_and(|node| node.kind == Kind::Member);
     let expected = match settings.host.node_type {
@@ -261,5 +302,54 @@ mod tests {
                 .any(|(_, text)| text.starts_with("node ctl1") || text.starts_with("node cmp3")),
             "{told:?}"
         );
+    }
+
+    /// The charms' default has no fencing, and nobody said that nothing is recovered then.
+    #[test]
+    fn f14_a_cluster_that_never_proves_a_host_off_is_told_with_what_to_do() {
+        let mon = |stonith: bool| {
+            CrmMon::parse(&format!(
+                r#"<crm_mon><summary><cluster_options stonith-enabled="{stonith}"/></summary><nodes>
+                <node name="cmp1" type="remote" online="true"/><node name="cmp2" type="remote" online="true"/></nodes></crm_mon>"#
+            ))
+            .unwrap()
+        };
+        let cib = |agent: &str| {
+            Cib::parse(&format!(
+                r#"<cib have-quorum="1"><configuration><resources><primitive id="st" class="stonith" type="{agent}"/></resources>
+                </configuration><status/></cib>"#
+            ))
+            .unwrap()
+        };
+        let setup = crate::host::setup(&settings(""));
+        let told = |stonith, agent: &str| {
+            let findings = proofs(&mon(stonith), &cib(agent), &setup).into_iter();
+            findings.map(|finding| finding.text).collect::<Vec<_>>()
+        };
+        assert_eq!(told(true, "external/maas"), Vec::<String>::new());
+        for (texts, about) in [
+            (told(false, "external/maas"), "stonith-enabled"),
+            (told(true, "fence_scsi"), "cmp1, cmp2"),
+            (told(true, "fence_ours"), "power_fence_agents"),
+        ] {
+            let [text] = texts.as_slice() else {
+                panic!("{texts:?}")
+            };
+            for part in [
+                about,
+                "UNKNOWN",
+                "mode external recovers nothing",
+                "[fencing] mode = engine",
+            ] {
+                assert!(text.contains(part), "{part}: {text}");
+            }
+            assert!(!text.contains('\n'), "{text}");
+        }
+        let consul = |more: &str| {
+            let settings = settings(&format!("[host]\nmonitoring_driver = consul\n{more}"));
+            unproven("Consul", &settings).map(|finding| finding.text)
+        };
+        assert!(consul("").is_some_and(|text| text.contains("mode external recovers nothing")));
+        assert_eq!(consul("report_normal_without_proof = true\n"), None);
     }
 }
