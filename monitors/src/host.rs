@@ -55,7 +55,7 @@ pub(crate) fn monitor(settings: &Settings, clock: &Clock) -> Result<Box<dyn Moni
 }
 
 fn pacemaker(settings: &Settings, clock: &Clock) -> Result<Box<dyn Monitor>, Failure> {
-    let file = state::File::open(&settings.folder(Kind::Host))?;
+    let file = state::File::open(&settings.folder(Kind::Host));
     let cluster = Arc::new(Programs {
         limit: settings.bridge.limit,
         short: ATTRIBUTES,

@@ -16,15 +16,16 @@ use crate::settings::LogSettings;
 static FILE: OnceLock<LogFile> = OnceLock::new();
 
 /// Starts the log.
-pub(crate) fn start(settings: &LogSettings) -> Result<(), Failure> {
-    let (writer, colours) = match &settings.file {
-        Some(path) => {
-            let file = LogFile::open(path)
-                .map_err(|error| Failure::new(format!("opening the log {}", path.display()), error))?;
-            (BoxMakeWriter::new(FILE.get_or_init(|| file).clone()), false)
+pub(crate) fn start(settings: &LogSettings) {
+    let (writer, colours, unopened) = match settings.file.as_ref().map(|path| (path, LogFile::open(path))) {
+        Some((_, Ok(file))) => (BoxMakeWriter::new(FILE.get_or_init(|| file).clone()), false, None),
+        // A monitor that does not start because of its log sees nothing.
+        Some((path, Err(error))) => {
+            let why = Failure::new(format!("opening the log {}", path.display()), error).chain();
+            (BoxMakeWriter::new(io::stderr), false, Some(why))
         }
         // Colours are for eyes, not for files.
-        None => (BoxMakeWriter::new(io::stderr), io::stderr().is_terminal()),
+        None => (BoxMakeWriter::new(io::stderr), io::stderr().is_terminal(), None),
     };
     let default = if settings.debug {
         "info,tachi_monitor=debug,tachi_instance_ha=debug,tachi_spool=debug,tachi_libvirt=debug,tachi_pacemaker=debug"
@@ -45,7 +46,9 @@ pub(crate) fn start(settings: &LogSettings) -> Result<(), Failure> {
     if let Err(error) = started {
         tracing::debug!(%error, "the log was already started");
     }
-    Ok(())
+    if let Some(why) = unopened {
+        tracing::error!(%why, "the log goes to standard error instead");
+    }
 }
 
 /// SIGHUP: logrotate may have moved the file away.

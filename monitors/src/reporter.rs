@@ -57,7 +57,8 @@ impl Reporter {
     ///
     /// # Errors
     ///
-    /// It is not kept, and nobody but the monitor knows of it.
+    /// It is not kept. If it was the disk that did not take it, it is delivered from memory nevertheless: say it again, to the letter, until
+    /// it is on the disk or delivered.
     ///
     /// # Cancel safety
     ///
@@ -190,19 +191,34 @@ impl Keeper {
         let outcome = self
             .store
             .with(move |spool| {
-                let old: Vec<u64> = match &stale {
+                let mut old: Vec<u64> = match &stale {
                     Some((subject, _)) => about(spool, subject),
                     None => Vec::new(),
                 };
+                // What is said again because the disk did not take it does not overtake itself.
+                let again = |seq: &u64| {
+                    let record = spool.get(*seq);
+                    record.is_some_and(|record| entries.iter().any(|entry| entry.body == record.body))
+                };
+                old.retain(|seq| !again(seq));
                 // First the new: if the process dies between the two, both are delivered, in their order.
-                let put = spool.put(entries, &at);
-                let gone = put.and_then(|_| spool.gone(&old));
-                gone.map(|()| old.len())
+                let put = match spool.put(entries, &at) {
+                    // It is held in memory.
+                    Err(error @ SpoolError::Write { .. }) => Err(error),
+                    Err(error) => return (Err(error), false),
+                    Ok(_) => Ok(()),
+                };
+                let gone = spool.gone(&old);
+                (put.and(gone.map(|()| old.len())), spool.is_written())
             })
             .await;
+        let (outcome, written) = outcome;
         match &outcome {
             Ok(dropped) => {
-                self.health.good("spool");
+                // What was delivered from memory is kept well enough, and says nothing of the disk.
+                if written {
+                    self.health.good("spool");
+                }
                 if let (Some((subject, why)), true) = (&overtakes, *dropped > 0) {
                     tracing::info!(%subject, %why, reports = dropped, "reports that were not delivered yet are overtaken");
                     crate::delivery::dropped("overtaken", *dropped);

@@ -115,13 +115,16 @@ fn made(kind: Kind, settings: &Settings, clock: &Clock) -> Result<Box<dyn Monito
 
 async fn monitor(kind: Kind, args: &ConfigArgs) -> Result<u8, Failure> {
     let settings = Settings::load(args, Some(kind))?;
-    logging::start(&settings.log)?;
+    logging::start(&settings.log);
     for warning in &settings.report.warnings {
         if warning.is_notice() {
             tracing::debug!("{warning}");
         } else {
             tracing::warn!("{warning}");
         }
+    }
+    for exposed in settings.exposed() {
+        tracing::warn!("{exposed}");
     }
     settings.check_tempdir()?;
     let clock = Clock::new();
@@ -142,7 +145,7 @@ async fn monitor(kind: Kind, args: &ConfigArgs) -> Result<u8, Failure> {
         monitor = kind.name(), hostname = %settings.hostname, waiting = opened.records,
         version = env!("CARGO_PKG_VERSION"), "starting"
     );
-    serve(kind, &settings, clock, monitor, client, spool).await?;
+    serve(kind, &settings, clock, monitor, client, (spool, opened.unusable)).await?;
     Ok(out::DONE)
 }
 
@@ -152,12 +155,15 @@ async fn serve(
     clock: Clock,
     monitor: Box<dyn Monitor>,
     client: Client,
-    spool: Spool,
+    (spool, unusable): (Spool, Option<String>),
 ) -> Result<(), Failure> {
     let stop = CancellationToken::new();
     let over = CancellationToken::new();
     let tasks = TaskTracker::new();
     let health = Health::new(sd_notify::watchdog_enabled());
+    if let Some(why) = unusable {
+        health.bad("spool", format!("reports are delivered from memory alone: {why}"));
+    }
     let numbers = telling::count().map_err(|error| Failure::new("setting up metrics", error))?;
     if let Some(address) = settings.listen(kind) {
         match TcpListener::bind(address).await {

@@ -92,6 +92,52 @@ impl FileDisk {
     }
 }
 
+/// A folder that could not be used at the start, and perhaps can later: a disk that is full or read-only.
+pub(crate) struct LateDisk {
+    folder: PathBuf,
+    /// What stands there was read at the start.
+    known: bool,
+    disk: Option<FileDisk>,
+}
+
+impl LateDisk {
+    /// With what can be read there now.
+    pub(crate) fn new(folder: &Path) -> (Self, Vec<u8>) {
+        let (known, bytes) = match fs::read(folder.join("queue")) {
+            Ok(bytes) => (true, bytes),
+            Err(error) => (error.kind() == io::ErrorKind::NotFound, Vec::new()),
+        };
+        let disk = Self {
+            folder: folder.to_owned(),
+            known,
+            disk: None,
+        };
+        (disk, bytes)
+    }
+}
+
+impl Disk for LateDisk {
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match &mut self.disk {
+            Some(disk) => disk.append(bytes),
+            None => Err(io::Error::other("the folder could not be used at the start")),
+        }
+    }
+
+    fn replace(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if let Some(disk) = &mut self.disk {
+            return disk.replace(bytes);
+        }
+        let (mut disk, there) = FileDisk::open(&self.folder).map_err(io::Error::other)?;
+        if !self.known && !there.is_empty() {
+            disk.keep_damaged(&there)?;
+        }
+        disk.replace(bytes)?;
+        self.disk = Some(disk);
+        Ok(())
+    }
+}
+
 fn open(path: &Path) -> io::Result<File> {
     OpenOptions::new()
         .create(true)

@@ -1,17 +1,20 @@
 //! The queue.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::disk::{Disk, FileDisk};
+use crate::disk::{Disk, FileDisk, LateDisk};
 use crate::error::SpoolError;
 use crate::line::{self, Line};
 use crate::stamp::Stamp;
 
 /// The file is written anew when it holds more bytes of what is gone than this, and more than of what is there.
 const GARBAGE: usize = 256 << 10;
+
+/// So many entries that were delivered before the disk took them are remembered, so that they are not put again.
+const DELIVERED: usize = 1024;
 
 /// What the lines around a record take, roughly.
 const OVERHEAD: usize = 160;
@@ -84,6 +87,8 @@ pub struct Opened {
     pub damaged: usize,
     /// Where the damaged file is.
     pub kept: Option<PathBuf>,
+    /// The folder cannot be used, and why: until it can, everything is held in memory alone.
+    pub unusable: Option<String>,
 }
 
 /// The queue.
@@ -99,6 +104,10 @@ pub struct Spool {
     written: usize,
     /// What the file holds is not known; it is written anew before anything else.
     in_doubt: bool,
+    /// Records that are in memory alone, because the disk did not take them.
+    held: BTreeSet<u64>,
+    /// Entries that were held and are done: whoever repeats them is told that they are kept.
+    delivered: VecDeque<(String, String)>,
 }
 
 impl std::fmt::Debug for Spool {
@@ -113,17 +122,23 @@ impl std::fmt::Debug for Spool {
 impl Spool {
     /// Opens the queue in `folder`, which is made if it is missing; it belongs to this process until it is dropped.
     ///
+    /// A folder that cannot be used is no obstacle: what is put is held in memory, and written once that is possible.
+    ///
     /// # Errors
     ///
-    /// The folder cannot be used, or another process uses it.
+    /// Another process uses it.
     pub fn open(folder: &Path, limits: Limits) -> Result<(Self, Opened), SpoolError> {
-        let (disk, bytes) = FileDisk::open(folder)?;
+        let (disk, bytes) = match FileDisk::open(folder) {
+            Ok(opened) => opened,
+            Err(error @ SpoolError::InUse { .. }) => return Err(error),
+            Err(error) => return Ok(Self::open_late(folder, limits, &error)),
+        };
         let read = Read::of(&bytes);
         let mut opened = Opened {
             records: read.records.len(),
             torn: read.torn,
             damaged: read.damaged,
-            kept: None,
+            ..Opened::default()
         };
         if read.damaged > 0 {
             match disk.keep_damaged(&bytes) {
@@ -135,10 +150,29 @@ impl Spool {
         }
         let mut spool = Self::over(Box::new(disk), folder.join("queue"), limits, &read, bytes.len());
         spool.records = read.records;
-        if spool.in_doubt {
-            spool.rewrite()?;
+        if spool.in_doubt
+            && let Err(error) = spool.rewrite()
+        {
+            // Written anew before anything else is.
+            opened.unusable = Some(chain(&error));
         }
         Ok((spool, opened))
+    }
+
+    fn open_late(folder: &Path, limits: Limits, why: &SpoolError) -> (Self, Opened) {
+        let (disk, bytes) = LateDisk::new(folder);
+        let read = Read::of(&bytes);
+        let opened = Opened {
+            records: read.records.len(),
+            torn: read.torn,
+            damaged: read.damaged,
+            unusable: Some(chain(why)),
+            ..Opened::default()
+        };
+        let mut spool = Self::over(Box::new(disk), folder.join("queue"), limits, &read, bytes.len());
+        spool.records = read.records;
+        spool.in_doubt = true;
+        (spool, opened)
     }
 
     fn over(disk: Box<dyn Disk>, path: PathBuf, limits: Limits, read: &Read, written: usize) -> Self {
@@ -151,6 +185,8 @@ impl Spool {
             live: read.records.values().map(Record::size).sum(),
             written,
             in_doubt: read.torn || read.damaged > 0,
+            held: BTreeSet::new(),
+            delivered: VecDeque::new(),
         }
     }
 
@@ -168,14 +204,23 @@ impl Spool {
         }
     }
 
-    /// Keeps `entries`, all of them or none, and gives their numbers. When this returns they are on the disk.
+    /// Keeps `entries`, all of them or none. When this returns they are on the disk, or were delivered meanwhile.
     ///
     /// When there is no room, the oldest minor records go, if that is enough and the new ones are not minor themselves.
     ///
     /// # Errors
     ///
-    /// There is no room, or the disk did not take them.
-    pub fn put(&mut self, entries: Vec<Entry>, at: &Stamp) -> Result<Vec<u64>, SpoolError> {
+    /// There is no room. Or the disk did not take them ([`SpoolError::Write`]): then they are held in memory, where they can be
+    /// delivered from, and written with the next write that succeeds. Whoever repeats them, because they are not kept, finds them there.
+    pub fn put(&mut self, mut entries: Vec<Entry>, at: &Stamp) -> Result<Vec<u64>, SpoolError> {
+        let held: Vec<u64> = entries.iter().filter_map(|entry| self.holds(entry)).collect();
+        entries.retain(|entry| self.holds(entry).is_none() && !self.was_delivered(entry));
+        if entries.is_empty() {
+            if !held.is_empty() {
+                self.rewrite()?;
+            }
+            return Ok(held);
+        }
         let mut next = self.next;
         let mut fresh = Vec::with_capacity(entries.len());
         for entry in entries {
@@ -210,7 +255,7 @@ impl Spool {
         for line in &lines {
             line::write(line, &mut text).map_err(SpoolError::Encode)?;
         }
-        self.append(&text)?;
+        let written = self.append(&text);
         if !evicted.is_empty() {
             tracing::warn!(
                 records = evicted.len(),
@@ -227,7 +272,25 @@ impl Spool {
             }
         }
         self.next = next;
+        if let Err(error) = written {
+            self.held.extend(seqs);
+            return Err(error);
+        }
+        seqs.extend(held);
         Ok(seqs)
+    }
+
+    /// The number of an entry that is held in memory alone.
+    fn holds(&self, entry: &Entry) -> Option<u64> {
+        let same = |record: &&Record| record.subject == entry.subject && record.body == entry.body;
+        let mut held = self.held.iter().filter_map(|seq| self.records.get(seq));
+        held.find(same).map(|record| record.seq)
+    }
+
+    fn was_delivered(&self, entry: &Entry) -> bool {
+        self.delivered
+            .iter()
+            .any(|(subject, body)| *subject == entry.subject && *body == entry.body)
     }
 
     /// Which records have to go so that `fresh` have room.
@@ -257,11 +320,11 @@ impl Spool {
         }
     }
 
-    /// Takes records out of the queue. When this returns that is on the disk; when it fails, they are still there.
+    /// Takes records out of the queue. When this returns that is on the disk.
     ///
     /// # Errors
     ///
-    /// The disk did not take it.
+    /// The disk did not take it. They are gone all the same, and are there again only after a restart of the process.
     pub fn gone(&mut self, seqs: &[u64]) -> Result<(), SpoolError> {
         let known: Vec<u64> = seqs
             .iter()
@@ -273,16 +336,23 @@ impl Spool {
         }
         let mut text = Vec::new();
         line::write(&Line::Gone(known.clone()), &mut text).map_err(SpoolError::Encode)?;
-        self.append(&text)?;
+        let written = self.append(&text);
         for seq in known {
             self.forget(seq);
         }
-        Ok(())
+        written
     }
 
     fn forget(&mut self, seq: u64) {
-        if let Some(record) = self.records.remove(&seq) {
-            self.live -= record.size();
+        let Some(record) = self.records.remove(&seq) else {
+            return;
+        };
+        self.live -= record.size();
+        if self.held.remove(&seq) {
+            self.delivered.push_back((record.subject, record.body));
+            if self.delivered.len() > DELIVERED {
+                self.delivered.pop_front();
+            }
         }
     }
 
@@ -304,6 +374,11 @@ impl Spool {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.records.is_empty()
+    }
+
+    /// Whether the file holds what this queue holds.
+    pub fn is_written(&self) -> bool {
+        !self.in_doubt
     }
 
     fn append(&mut self, text: &[u8]) -> Result<(), SpoolError> {
@@ -331,6 +406,7 @@ impl Spool {
             return Err(self.unwritten(source));
         }
         self.in_doubt = false;
+        self.held.clear();
         self.written = text.len();
         Ok(())
     }
@@ -341,6 +417,11 @@ impl Spool {
             source,
         }
     }
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let below = std::iter::successors(error.source(), |error| error.source());
+    below.fold(error.to_string(), |text, error| format!("{text}: {error}"))
 }
 
 /// What a file says.

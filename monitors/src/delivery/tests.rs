@@ -489,3 +489,63 @@ async fn f11_reports_of_hosts_go_before_a_thousand_of_instances() {
     let before = api.took.lock().unwrap().len();
     assert!(before < 1000, "{before} went before");
 }
+
+/// A death, a disk that takes nothing, and an API that is there.
+#[tokio::test(start_paused = true)]
+async fn f4_a_report_that_the_disk_refuses_is_delivered_from_memory_once() {
+    let place = tempfile::tempdir().unwrap();
+    let folder = place.path().join("spool");
+    std::fs::write(&folder, "in the way").unwrap();
+    let api = api();
+    let rig = Rig::start(&folder, &api, "");
+    for name in ["cmp1", "cmp2"] {
+        let refused = rig.reporter.report_instead(&stopped(name), "newer").await;
+        assert!(matches!(refused, Err(ReportError::NotKept(_))), "{refused:?}");
+    }
+    rig.until("both to be taken", |api| api.took.lock().unwrap().len() == 2)
+        .await;
+    assert!(rig.health.trouble("spool").is_some());
+    // The monitors say it again until it is kept; delivered is more than kept.
+    for name in ["cmp1", "cmp2"] {
+        rig.reporter
+            .report_instead(&stopped(name), "newer")
+            .await
+            .unwrap();
+    }
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    assert_eq!(rig.asked(), 2, "each once, and not again and again");
+    std::fs::remove_file(&folder).unwrap();
+    rig.reporter.report(&stopped("cmp3")).await.unwrap();
+    assert_eq!(rig.health.trouble("spool"), None);
+    rig.until("the third to be taken", |api| api.took.lock().unwrap().len() == 3)
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn f4_what_is_held_in_memory_is_overtaken_like_everything() {
+    let place = tempfile::tempdir().unwrap();
+    let folder = place.path().join("spool");
+    std::fs::write(&folder, "in the way").unwrap();
+    let api = api();
+    *api.always.lock().unwrap() = Some(failed(Class::Away));
+    let rig = Rig::start(&folder, &api, "");
+    rig.reporter.report(&stopped("cmp1")).await.unwrap_err();
+    let back = Notification::host(
+        "cmp1",
+        HostEvent::Started,
+        None,
+        HostStatus::Normal,
+        GeneratedTime::from_micros(9),
+    );
+    for _ in 0..3 {
+        rig.reporter
+            .report_instead(&back, "it is back")
+            .await
+            .unwrap_err();
+    }
+    let left = rig
+        .store
+        .with(|spool| spool.iter().map(|record| record.body.clone()).collect::<Vec<_>>())
+        .await;
+    assert_eq!(left, [back.body()]);
+}

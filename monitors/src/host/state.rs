@@ -28,13 +28,11 @@ pub(crate) struct File {
 }
 
 impl File {
-    /// In this folder, which is made.
-    pub(crate) fn open(folder: &Path) -> Result<Self, Failure> {
-        std::fs::create_dir_all(folder)
-            .map_err(|error| Failure::new(format!("making {}", folder.display()), error))?;
-        Ok(Self {
+    /// In this folder, which is made when there is something to keep: a disk that takes nothing does not stop a start.
+    pub(crate) fn open(folder: &Path) -> Self {
+        Self {
             folder: folder.to_owned(),
-        })
+        }
     }
 
     /// What was kept. A file that cannot be understood is put aside: without it nothing is told that is not proven, and a
@@ -60,6 +58,7 @@ impl File {
 
     /// Keeps it: on the disk when this returns.
     pub(crate) fn save(&self, memory: &Memory) -> std::io::Result<()> {
+        std::fs::create_dir_all(&self.folder)?;
         let fresh = self.folder.join(format!("{NAME}.new"));
         let mut file = std::fs::File::create(&fresh)?;
         file.write_all(&serde_json::to_vec(memory)?)?;
@@ -76,7 +75,7 @@ mod tests {
     #[test]
     fn mw07_what_was_kept_is_read_again() {
         let folder = tempfile::tempdir().unwrap();
-        let file = File::open(&folder.path().join("host")).unwrap();
+        let file = File::open(&folder.path().join("host"));
         assert_eq!(file.load().unwrap(), Memory::default());
         let at = tachi_pacemaker::parse_time("2026-11-20T07:06:43.123456Z").unwrap();
         let memory = Memory {
@@ -90,7 +89,7 @@ mod tests {
     #[test]
     fn a_damaged_file_is_put_aside() {
         let folder = tempfile::tempdir().unwrap();
-        let file = File::open(folder.path()).unwrap();
+        let file = File::open(folder.path());
         std::fs::write(folder.path().join(NAME), b"{\"history\": {\"nodes\"").unwrap();
         assert_eq!(file.load().unwrap(), Memory::default());
         assert!(folder.path().join("pacemaker.json.damaged").exists());
@@ -100,7 +99,7 @@ mod tests {
     #[test]
     fn a_file_torn_while_it_was_written_is_not_looked_at() {
         let folder = tempfile::tempdir().unwrap();
-        let file = File::open(folder.path()).unwrap();
+        let file = File::open(folder.path());
         std::fs::write(folder.path().join("pacemaker.json.new"), b"{").unwrap();
         assert_eq!(file.load().unwrap(), Memory::default());
     }

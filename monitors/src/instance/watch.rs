@@ -71,8 +71,6 @@ impl Monitor for InstanceMonitor {
 impl InstanceMonitor {
     fn judge(&self) -> Result<Judge, Failure> {
         let boot = self.clock.stamp().boot;
-        std::fs::create_dir_all(&self.folder)
-            .map_err(|error| Failure::new(format!("making the folder {}", self.folder.display()), error))?;
         let found = Inventory::read(&self.folder, &boot)
             .map_err(|error| Failure::new("what was seen before this start", error))?;
         Ok(match found {

@@ -267,32 +267,75 @@ impl Disk for Faulty {
 #[test]
 fn mw03_a_full_disk_refuses_loses_nothing_and_works_again() {
     let disk = Faulty::default();
-    let read = Read::of(&[]);
-    let mut spool = Spool::over(
-        Box::new(disk.clone()),
-        PathBuf::from("q"),
-        Limits::default(),
-        &read,
-        0,
-    );
+    let mut spool = over(&disk);
     spool.put(vec![entry("a"), entry("b")], &at(1)).unwrap();
     disk.0.lock().unwrap().1 = true;
     let refused = spool.put(vec![entry("c")], &at(1));
     assert!(matches!(refused, Err(SpoolError::Write { .. })), "{refused:?}");
     assert!(matches!(spool.gone(&[1]), Err(SpoolError::Write { .. })));
-    assert_eq!(
-        bodies(&spool),
-        ["a", "b"],
-        "what was not written has not happened"
-    );
+    assert_eq!(bodies(&spool), ["b", "c"], "delivered from memory");
     // A crash now: the half line is torn, nothing else.
     assert_eq!(Read::of(&disk.0.lock().unwrap().0).records.len(), 2);
     disk.0.lock().unwrap().1 = false;
     spool.put(vec![entry("d")], &at(1)).unwrap();
-    spool.gone(&[1]).unwrap();
     let read = Read::of(&disk.0.lock().unwrap().0);
     let there: Vec<_> = read.records.values().map(|record| record.body.as_str()).collect();
-    assert_eq!((there, read.torn, read.damaged), (vec!["b", "d"], false, 0));
+    assert_eq!((there, read.torn, read.damaged), (vec!["b", "c", "d"], false, 0));
+}
+
+fn over(disk: &Faulty) -> Spool {
+    Spool::over(
+        Box::new(disk.clone()),
+        PathBuf::from("q"),
+        Limits::default(),
+        &Read::of(&[]),
+        0,
+    )
+}
+
+/// A monitor repeats what is not kept; it is in the queue once all the same, and kept as soon as it was delivered.
+#[test]
+fn f4_what_the_disk_refuses_is_held_once_and_is_kept_when_it_was_delivered() {
+    let disk = Faulty::default();
+    let mut spool = over(&disk);
+    disk.0.lock().unwrap().1 = true;
+    for _ in 0..5 {
+        spool.put(vec![entry("a"), entry("b")], &at(1)).unwrap_err();
+        assert_eq!(bodies(&spool), ["a", "b"]);
+    }
+    spool.gone(&[1]).unwrap_err();
+    assert_eq!(
+        spool.put(vec![entry("a")], &at(1)).unwrap(),
+        [],
+        "it was delivered"
+    );
+    spool.put(vec![entry("a"), entry("b")], &at(1)).unwrap_err();
+    assert_eq!(bodies(&spool), ["b"]);
+    disk.0.lock().unwrap().1 = false;
+    assert_eq!(spool.put(vec![entry("b")], &at(1)).unwrap(), [2]);
+    assert_eq!(Read::of(&disk.0.lock().unwrap().0).records.len(), 1);
+    // From now on equal texts are two events again.
+    assert_eq!(spool.put(vec![entry("b")], &at(1)).unwrap(), [3]);
+}
+
+#[test]
+fn f4_a_folder_that_cannot_be_used_at_the_start_is_used_when_it_can() {
+    let place = tempfile::tempdir().unwrap();
+    let folder = place.path().join("spool");
+    std::fs::write(&folder, "in the way").unwrap();
+    let (mut spool, opened) = open(&folder);
+    assert!(opened.unusable.is_some_and(|why| why.contains("spool")));
+    spool.put(vec![entry("a")], &at(1)).unwrap_err();
+    assert_eq!(bodies(&spool), ["a"]);
+    std::fs::remove_file(&folder).unwrap();
+    assert_eq!(spool.put(vec![entry("a")], &at(1)).unwrap(), [1]);
+    spool.put(vec![entry("b")], &at(1)).unwrap();
+    drop(spool);
+    let (spool, opened) = open(&folder);
+    assert_eq!(
+        (bodies(&spool), opened.unusable),
+        (vec!["a".to_owned(), "b".to_owned()], None)
+    );
 }
 
 const CHILD: &str = "TACHI_SPOOL_CHILD";

@@ -258,7 +258,7 @@ impl World {
             },
             cluster: None,
         };
-        let file = File::open(&self.folder.path().join(on)).unwrap();
+        let file = File::open(&self.folder.path().join(on));
         let cluster = Arc::new(View(Arc::clone(&self.cluster), on));
         Bridge::new(setup, cluster, None, None, Clock::new(), file).unwrap()
     }
