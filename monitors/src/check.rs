@@ -105,6 +105,8 @@ pub(crate) async fn run(args: &CheckArgs) -> Result<u8, Failure> {
     {
         findings.push(Finding::note("configuration", warning.to_string()));
     }
+    let exposed = settings.exposed().into_iter();
+    findings.extend(exposed.map(|text| Finding::note("configuration", text)));
     let (told, registered) = api(&settings).await;
     findings.extend(told);
     let kinds = if args.monitors.is_empty() {

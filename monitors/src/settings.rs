@@ -8,6 +8,7 @@ mod common;
 mod guests;
 mod watch;
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -124,6 +125,25 @@ impl Settings {
         };
         settings.report = r.finish().map_err(|errors| Failure::usage(errors.to_string()))?;
         Ok(settings)
+    }
+
+    /// Files that hold a secret and can be read by everybody on this machine, each with what to type.
+    pub(crate) fn exposed(&self) -> Vec<String> {
+        let mut files: Vec<&str> = Vec::new();
+        for option in self.report.effective.iter().filter(|option| option.secret) {
+            if let tachi_config::Origin::File { file, .. } = &option.origin
+                && !files.contains(&&**file)
+                && std::fs::metadata(&**file).is_ok_and(|about| about.permissions().mode() & 0o007 != 0)
+            {
+                files.push(file);
+            }
+        }
+        let told = files.into_iter().map(|file| {
+            format!(
+                "{file} holds a password and everybody on this machine can read it: chgrp masakarimonitors {file} && chmod 0640 {file}"
+            )
+        });
+        told.collect()
     }
 
     /// Where this monitor keeps what it has to remember.

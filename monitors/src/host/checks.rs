@@ -46,8 +46,8 @@ const NOTHING_PROVEN: &str = "hosts that fail are told as UNKNOWN, from which an
 
 /// Whoever asks nobody's power proves nothing.
 fn unproven(who: &str, settings: &Settings) -> Option<Finding> {
-    (!settings.host.normal_without_proof)
-        .then(|| Finding::wrong(PART, format!("{who} proves nothing: {NOTHING_PROVEN}")))
+    let text = format!("{who} proves nothing: {NOTHING_PROVEN}");
+    (!settings.host.normal_without_proof).then(|| Finding::note(PART, text))
 }
 
 /// Whether the cluster's fencing can prove a host off.

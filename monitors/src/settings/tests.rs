@@ -184,3 +184,28 @@ fn another_section_may_hold_the_credentials() {
         settings.report.warnings
     );
 }
+
+#[test]
+fn a_file_with_a_password_that_everybody_can_read_is_told_with_what_to_type() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("masakarimonitors.conf");
+    let exposed = |text: &str, mode: u32| {
+        std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+        let ini = Ini::load(&[path.clone()], &[], &[]).unwrap();
+        Settings::read(&ini, None).unwrap().exposed()
+    };
+    let with = "[api]\nauth_url = http://127.0.0.1/v3\nusername = u\nproject_name = p\npassword = hunter2\n";
+    for mode in [0o600, 0o640, 0o660] {
+        assert_eq!(exposed(with, mode), Vec::<String>::new(), "{mode:o}");
+    }
+    for mode in [0o644, 0o666, 0o604] {
+        let told = exposed(with, mode).join("");
+        assert!(
+            told.contains("chmod 0640 /") && !told.contains("hunter2"),
+            "{mode:o}: {told}"
+        );
+    }
+}
