@@ -174,7 +174,7 @@ impl Courier {
                 let removed = spool.gone(&seqs);
                 let oldest = spool.iter().next().map(|record| now.since(&record.at));
                 (
-                    choose(spool.iter(), &tries, closed, at),
+                    choose(&spool.iter(), &tries, closed, at),
                     (old, removed),
                     spool.len(),
                     oldest,

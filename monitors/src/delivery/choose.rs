@@ -45,7 +45,7 @@ pub(super) enum Choice {
 /// The oldest that may be tried, and before which none about the same thing waits; reports of hosts first. A lane may be
 /// `closed` until a moment.
 pub(super) fn choose<'r>(
-    records: impl Iterator<Item = &'r Record> + Clone,
+    records: &(impl Iterator<Item = &'r Record> + Clone),
     tries: &HashMap<u64, Tries>,
     closed: impl Fn(Lane) -> Option<Instant>,
     now: Instant,

@@ -194,7 +194,7 @@ fn a_file_with_a_password_that_everybody_can_read_is_told_with_what_to_type() {
     let exposed = |text: &str, mode: u32| {
         std::fs::write(&path, text).unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
-        let ini = Ini::load(&[path.clone()], &[], &[]).unwrap();
+        let ini = Ini::load(std::slice::from_ref(&path), &[], &[]).unwrap();
         Settings::read(&ini, None).unwrap().exposed()
     };
     let with = "[api]\nauth_url = http://127.0.0.1/v3\nusername = u\nproject_name = p\npassword = hunter2\n";

@@ -306,7 +306,7 @@ fn f4_what_the_disk_refuses_is_held_once_and_is_kept_when_it_was_delivered() {
     spool.gone(&[1]).unwrap_err();
     assert_eq!(
         spool.put(vec![entry("a")], &at(1)).unwrap(),
-        [],
+        Vec::<u64>::new(),
         "it was delivered"
     );
     spool.put(vec![entry("a"), entry("b")], &at(1)).unwrap_err();
