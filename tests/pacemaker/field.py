@@ -35,6 +35,7 @@ started_after = 5
 report_lost_after = {lost}
 takeover_delay = 3
 standby_interval = 5
+power_fence_agents = fence_fixture
 """
 
 
