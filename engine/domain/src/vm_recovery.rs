@@ -66,8 +66,11 @@ pub struct VmRecovery {
     pub id: RecoveryId,
     /// The notification that caused it.
     pub notification: NotificationId,
-    /// The reporting host's service name in Nova.
+    /// The service name in Nova of the reporting host; once Nova has shown the instance on another one, of that.
     pub host: String,
+    /// Whether its reporter speaks for that one host only.
+    #[serde(default)]
+    pub bound: bool,
     /// `event` of the notification, upper case.
     pub event: String,
     /// `vir_domain_event` of the notification, upper case.
@@ -181,6 +184,10 @@ impl VmRecovery {
             id,
             notification: notification.id,
             host: host.to_owned(),
+            bound: notification
+                .reporter
+                .as_ref()
+                .is_some_and(|reporter| reporter.host.is_some()),
             event: word(&notification.payload, "event"),
             detail: word(&notification.payload, "vir_domain_event"),
             server: notification

@@ -8,7 +8,7 @@ use crate::entity::notification::NotificationStatus;
 use crate::hooks::Phase;
 use crate::nova::{Server, VmState};
 use crate::policy::is_truthy;
-use crate::recovery::{Command, Now, Record};
+use crate::recovery::{Command, Now, Record, StepKind};
 
 /// The states an owner puts an instance into: it was not meant to run, and Nova would refuse to stop it.
 pub(super) fn is_owners_own(state: &VmState) -> bool {
@@ -120,12 +120,24 @@ impl VmRecovery {
             return self.end(NotificationStatus::Finished, text, record);
         }
         if seen.host.as_deref() != Some(self.host.as_str()) {
-            let text = format!(
-                "the instance is on {}, not on the reporting host {}",
-                seen.host.as_deref().unwrap_or("no host"),
-                self.host
-            );
-            return self.end(NotificationStatus::Ignored, text, record);
+            match &seen.host {
+                // As Masakari has it: the instance counts, wherever it is. Everything from here on is asked about its own host.
+                Some(own) if !self.bound => {
+                    let text = format!("Nova shows the instance on {own}, not on {}", self.host);
+                    record.step(self.task(), StepKind::Note, 0.0, text);
+                    record.head = true;
+                    self.host.clone_from(own);
+                    self.service = None;
+                }
+                other => {
+                    let text = format!(
+                        "the instance is on {}, not on the reporting host {}",
+                        other.as_deref().unwrap_or("no host"),
+                        self.host
+                    );
+                    return self.end(NotificationStatus::Ignored, text, record);
+                }
+            }
         }
         if is_owners_own(&seen.vm_state) {
             let text = format!("the instance is {}: left to its owner", seen.vm_state);

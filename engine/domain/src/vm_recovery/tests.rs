@@ -164,9 +164,13 @@ struct Run {
 
 impl Run {
     fn new(event: &str, detail: &str, instance: Option<&str>, policy: Policy) -> Self {
+        Self::of(&notification(event, detail, instance), policy)
+    }
+
+    fn of(notification: &Notification, policy: Policy) -> Self {
         let id = RecoveryId(Uuid::from_u128(1));
         Self {
-            state: VmRecovery::new(id, &notification(event, detail, instance), HOST, policy),
+            state: VmRecovery::new(id, notification, HOST, policy),
             at: 0,
             record: Record::default(),
             commands: Vec::new(),
@@ -212,7 +216,8 @@ impl Run {
         let writes: Vec<_> = self.commands.iter().filter(|one| one.is_write()).collect();
         assert!(writes.len() <= 1, "one call at a time: {writes:?}");
         if let Some(call) = writes.first() {
-            assert_eq!(self.record.unless_host_recovery.as_deref(), Some(HOST), "R12");
+            let host = Some(self.state.host.as_str());
+            assert_eq!(self.record.unless_host_recovery.as_deref(), host, "R12");
             assert!(self.record.head, "the intent is journalled before the call");
             let intents = self
                 .record
@@ -474,11 +479,7 @@ fn gates_that_need_the_instance() {
             with(BTreeMap::new(), Some("c2")),
             Some((Finished, "Skipped")),
         ),
-        (
-            "elsewhere",
-            with(tagged("1"), Some("c2")),
-            Some((Ignored, "is on c2")),
-        ),
+        ("c15: elsewhere", with(tagged("1"), Some("c2")), None),
         (
             "nowhere",
             with(tagged("1"), None),
@@ -507,6 +508,40 @@ fn gates_that_need_the_instance() {
         Stage::Stopping,
         "process_all_instances needs no mark"
     );
+}
+
+#[test]
+fn c15_t5_an_instance_counts_wherever_nova_shows_it_and_a_bound_reporter_for_its_own_host_only() {
+    let elsewhere = || Server {
+        host: Some("c2".into()),
+        ..server(VmState::Active, None)
+    };
+    let id = server_id().to_string();
+    for (case, bound, wanted) in [
+        ("as Masakari", None, None),
+        ("bound", Some(HOST), Some("not on the reporting host")),
+    ] {
+        let mut notification = notification("LIFECYCLE", "STOPPED_FAILED", Some(&id));
+        notification.reporter = bound.map(|bound: &str| {
+            Box::new(crate::Reporter {
+                host: Some(bound.into()),
+                ..crate::Reporter::default()
+            })
+        });
+        let mut run = Run::of(&notification, Policy::default());
+        run.tell(Observation::Claimed(quiet()));
+        run.tell(shown(elsewhere()));
+        if let Some(part) = wanted {
+            run.assert_end(case, NotificationStatus::Ignored, part);
+            continue;
+        }
+        assert_eq!(
+            run.state.host, "c2",
+            "{case}: its host is asked about from now on"
+        );
+        run.tell(up());
+        assert_eq!(run.record.unless_host_recovery.as_deref(), Some("c2"), "R12");
+    }
 }
 
 #[test]
