@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use futures_util::future::join_all;
 use tachi_domain::entity::segment::RecoveryMethod;
 use tachi_domain::host_recovery::WrittenOff;
-use tachi_domain::{Elapsed, HostId, RecoveryId, ServerId, Timestamp};
+use tachi_domain::{Elapsed, HostId, RecoveryId, ServerId};
 use tachi_engine::ports::journal::{ClaimView, Claimed, Committed, Standing, Write};
 use tachi_engine::ports::reserve::ReserveRow;
 use tachi_engine::ports::{Journal, JournalError};
@@ -83,7 +83,7 @@ impl Journal for Deadly {
         self.store.release(id, epoch).await
     }
 
-    async fn first_start(&self) -> Result<Timestamp, JournalError> {
+    async fn first_start(&self) -> Result<Duration, JournalError> {
         Journal::first_start(self.store.as_ref()).await
     }
 

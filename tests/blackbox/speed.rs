@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use tachi_domain::guard::GuardPolicy;
 use tachi_domain::host_recovery::WrittenOff;
 use tachi_domain::policy::Policy;
-use tachi_domain::{Elapsed, HostId, RecoveryId, ServerId, Timestamp};
+use tachi_domain::{Elapsed, HostId, RecoveryId, ServerId};
 use tachi_engine::ports::journal::{Beat, ClaimView, Claimed, Committed, Standing, Write};
 use tachi_engine::ports::reserve::ReserveRow;
 use tachi_engine::ports::{Journal, JournalError};
@@ -94,7 +94,7 @@ impl Journal for Counting {
         self.store.release(id, epoch).await
     }
 
-    async fn first_start(&self) -> Result<Timestamp, JournalError> {
+    async fn first_start(&self) -> Result<Duration, JournalError> {
         Journal::first_start(self.store.as_ref()).await
     }
 
