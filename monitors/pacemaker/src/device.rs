@@ -143,7 +143,6 @@ mod tests {
         }
     }
 
-    #[expect(clippy::too_many_lines, reason = "a table of cases")]
     #[test]
     #[expect(clippy::too_many_lines, reason = "one table")]
     fn f3_a_device_that_does_not_switch_power_proves_nothing() {
