@@ -1,5 +1,8 @@
+use std::sync::Arc;
+
 use tachi_domain::ServiceId;
 use tachi_domain::Timestamp;
+use tachi_domain::guard::Region;
 use tachi_domain::nova::Service;
 use tachi_domain::policy::Policy;
 use tachi_domain::recovery::{Life, OperatorWord, RecoveryKind, Word};
@@ -58,7 +61,26 @@ fn driver() -> Driver {
     let effects = driver.handle(Event::Observed(Vec::new()), at(CLAIMED_AT));
     let calls = settle(&mut driver, effects, CLAIMED_AT);
     assert_eq!(calls, [Command::ReadService]);
+    // Its guard has looked around, and is content.
+    let around = Event::Observed(vec![Observation::Region(Arc::new(nothing_else()))]);
+    let effects = driver.handle(around, at(CLAIMED_AT));
+    let calls = settle(&mut driver, effects, CLAIMED_AT);
+    assert_eq!(calls, [Command::ReadService]);
     driver
+}
+
+/// No other host.
+fn nothing_else() -> Region {
+    Region {
+        running_for: Duration::from_hours(1),
+        hosts: Vec::new(),
+        orders: Vec::new(),
+        proofs: Vec::new(),
+        processes: Vec::new(),
+        nova: Err("not asked".into()),
+        witnesses: Vec::new(),
+        domains: std::collections::BTreeMap::new(),
+    }
 }
 
 /// Every transaction is written, until nothing more is asked for. The calls that were made.
