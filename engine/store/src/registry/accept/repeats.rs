@@ -91,11 +91,13 @@ impl Case<'_> {
     /// From when on an equal notification makes this one a repetition.
     fn from(&self) -> Timestamp {
         let window = i64::from(self.accept.window_seconds);
-        self.accept.new.generated_time.minus_seconds(window)
+        let at = self.accept.new.generated_time.min(self.accept.now);
+        at.minus_seconds(window)
     }
 
     /// Masakari's rule: same type, host and payload, generated less than a window before this one or at any time after
-    /// it. Of a stopped host one that failed does not count: repeating it is how another attempt is asked for.
+    /// it. Whatever its reporter's clock says, a report was not made after it arrived: one that is dated in the future would
+    /// else mute its host until then. Of a stopped host one that failed does not count: repeating it is how another attempt is asked for.
     pub(super) fn is_repeated(&self, earlier: &[notification::Model]) -> Result<bool, Stop> {
         let from = self.from();
         let new = self.accept.new;
@@ -104,6 +106,7 @@ impl Case<'_> {
                 continue;
             }
             let at = from_column(row.generated_time);
+            let at = row.created_at.map_or(at, |arrived| at.min(from_column(arrived)));
             if at < from && (at != at.whole_seconds() || at < from.whole_seconds()) {
                 continue;
             }
@@ -194,6 +197,34 @@ mod tests {
         let error = bench.accept(&vm("y")).await.unwrap_err();
         assert!(matches!(error, RegistryError::Duplicate), "{error:?}");
         assert_eq!(bench.store.list_notifications(&all()).await.unwrap().len(), 2);
+    }
+
+    #[tokio::test]
+    async fn t5_c9_a_report_dated_in_the_future_does_not_mute_its_host() {
+        let bench = Bench::new().await;
+        let segment = bench.segment("s1").await;
+        bench.host(&segment, "cmp1").await;
+        let crash = [("event", "LIFECYCLE"), ("instance_uuid", "x")];
+        let arrived = bench.clock_wall();
+        let forged = told(Vm, "cmp1", arrived.minus_seconds(-2_000_000_000), &crash);
+        bench.accept(&forged).await.unwrap();
+        for (case, seconds, repeats) in [("within the window", 100, true), ("after it", 200, false)] {
+            let now = arrived.minus_seconds(-seconds);
+            let real = told(Vm, "cmp1", now, &crash);
+            let accepted = bench.store.accept_notification(&real, 180, now).await;
+            assert_eq!(
+                matches!(accepted, Err(RegistryError::Duplicate)),
+                repeats,
+                "{case}"
+            );
+        }
+        let again = arrived.minus_seconds(-500);
+        let forged = told(Vm, "cmp1", arrived.minus_seconds(-2_000_000_000), &crash);
+        let accepted = bench.store.accept_notification(&forged, 180, again).await;
+        assert!(
+            accepted.is_ok(),
+            "its own clock does not make it a repetition of what is long over"
+        );
     }
 
     #[tokio::test]
