@@ -7,7 +7,7 @@
 use sea_orm_migration::prelude::{ConnectionTrait, DbErr};
 
 use crate::origin::{ALEMBIC, Revision};
-use crate::statement::{change, number, texts};
+use crate::statement::{change, number, quoted, texts};
 
 /// How many values were filled in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -21,6 +21,8 @@ pub struct Filled {
     pub hosts_reserved: u64,
     /// Hosts that are not on maintenance because nothing else was said.
     pub hosts_on_maintenance: u64,
+    /// Hosts that a recovery of Masakari's has put on maintenance, and no operator.
+    pub hosts_recovered: u64,
     /// Rows of any table that are not deleted because nothing else was said.
     pub deleted: u64,
 }
@@ -32,6 +34,7 @@ impl Filled {
             + self.segments_enabled
             + self.hosts_reserved
             + self.hosts_on_maintenance
+            + self.hosts_recovered
             + self.deleted
     }
 }
@@ -43,8 +46,12 @@ pub(crate) async fn fill(db: &impl ConnectionTrait) -> Result<Filled, DbErr> {
         segments_enabled: put(db, "failover_segments", "enabled", "TRUE").await?,
         hosts_reserved: put(db, "hosts", "reserved", "FALSE").await?,
         hosts_on_maintenance: put(db, "hosts", "on_maintenance", "FALSE").await?,
+        hosts_recovered: 0,
         deleted: 0,
     };
+    for (kind, why) in [("COMPUTE_HOST", "recovery"), ("PROCESS", "process")] {
+        filled.hosts_recovered += put_on_maintenance(db, kind, why).await?;
+    }
     for table in ["failover_segments", "hosts", "notifications", "vmoves"] {
         filled.deleted += put(db, table, "deleted", "0").await?;
     }
@@ -76,6 +83,27 @@ async fn segments_of_notifications(db: &impl ConnectionTrait) -> Result<u64, DbE
          WHERE hosts.uuid = notifications.source_host_uuid) WHERE {lacking}"
     );
     change(db, &sql).await
+}
+
+/// Masakari notes no reason. It puts a host on maintenance while it works on its notification, so a host that was last
+/// changed between that one's coming and its end is no operator's doing; what an operator says later is the last change.
+async fn put_on_maintenance(db: &impl ConnectionTrait, kind: &str, why: &str) -> Result<u64, DbErr> {
+    let column = quoted(db.get_database_backend(), "type");
+    let found = format!(
+        "FROM hosts WHERE on_maintenance = TRUE AND deleted = 0 \
+         AND NOT EXISTS (SELECT 1 FROM host_state WHERE host_state.host_uuid = hosts.uuid) \
+         AND EXISTS (SELECT 1 FROM notifications n WHERE n.source_host_uuid = hosts.uuid AND n.{column} = '{kind}' \
+         AND n.status = 'finished' AND n.created_at <= hosts.updated_at AND hosts.updated_at <= n.updated_at \
+         AND NOT EXISTS (SELECT 1 FROM recovery WHERE recovery.notification_uuid = n.notification_uuid))"
+    );
+    if number(db, &format!("SELECT COUNT(*) {found}")).await? == 0 {
+        return Ok(0);
+    }
+    change(
+        db,
+        &format!("INSERT INTO host_state (host_uuid, why) SELECT uuid, '{why}' {found}"),
+    )
+    .await
 }
 
 /// Notes for `masakari-manage db sync` that the schema is what its newest migration makes of it.

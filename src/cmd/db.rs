@@ -92,6 +92,12 @@ fn told(report: &MigrationReport) -> Vec<String> {
             lines.push(format!("filled in what was NULL in {rows} {what}"));
         }
     }
+    if filled.hosts_recovered > 0 {
+        lines.push(format!(
+            "{} hosts are on maintenance because Masakari has recovered them, and not by an operator's word",
+            filled.hosts_recovered
+        ));
+    }
     lines
 }
 

@@ -280,6 +280,56 @@ async fn a_return_to_masakari_and_back_is_filled_in_again() {
 }
 
 #[tokio::test]
+async fn c17_a_host_that_masakari_has_recovered_is_no_operators_doing() {
+    let at = |minute: u32| format!("'2026-01-01 00:{minute:02}:00'");
+    for bench in benches().await {
+        let db = bench.connect().await;
+        masakari(&db, Revision::Messages).await;
+        let column = crate::statement::quoted(db.get_database_backend(), "type");
+        // Name, when it was last changed, and of the notification: what it is, how it ended, when it came and was over.
+        let hosts = [
+            ("recovered", 5, "COMPUTE_HOST", "finished", 4, 9),
+            ("by-an-operator", 20, "COMPUTE_HOST", "finished", 4, 9),
+            ("failed", 5, "COMPUTE_HOST", "failed", 4, 9),
+            ("process", 5, "PROCESS", "finished", 4, 9),
+            ("instance", 5, "VM", "finished", 4, 9),
+        ];
+        for (name, changed, kind, status, came, over) in hosts {
+            for sql in [
+                format!(
+                    "INSERT INTO hosts (created_at, updated_at, deleted, uuid, name, reserved, {column}, \
+                     control_attributes, failover_segment_id, on_maintenance) VALUES ({}, {}, 0, '{name}', '{name}', \
+                     FALSE, 'COMPUTE', 'SSH', 'u-segment', TRUE)",
+                    at(0),
+                    at(changed)
+                ),
+                format!(
+                    "INSERT INTO notifications (created_at, updated_at, deleted, notification_uuid, generated_time, \
+                     source_host_uuid, {column}, payload, status) VALUES ({}, {}, 0, 'n-{name}', {}, '{name}', '{kind}', \
+                     '{{}}', '{status}')",
+                    at(came),
+                    at(over),
+                    at(came)
+                ),
+            ] {
+                db.execute_unprepared(&sql).await.unwrap();
+            }
+        }
+        let report = sync(&db).await.unwrap();
+        assert_eq!(report.filled.hosts_recovered, 2);
+        let known = "SELECT why FROM host_state ORDER BY host_uuid";
+        assert_eq!(texts(&db, known).await, ["process", "recovery"]);
+        assert_eq!(
+            sync(&db).await.unwrap().filled.hosts_recovered,
+            0,
+            "a second time nothing"
+        );
+        db.close().await.unwrap();
+        bench.remove().await;
+    }
+}
+
+#[tokio::test]
 async fn slow_after_a_crash_while_creating_the_next_try_finishes() {
     crash_everywhere(None).await;
 }
