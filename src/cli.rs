@@ -3,6 +3,7 @@
 mod audit;
 mod drop_in;
 mod fence;
+mod init;
 mod recovery;
 mod status;
 
@@ -14,6 +15,7 @@ use tachi_config::LogArgs;
 pub(crate) use audit::{AuditCommand, AuditShowArgs, AuditVerifyArgs};
 pub(crate) use drop_in::{DropIn, ManageCategory, ManageDb};
 pub(crate) use fence::{FenceCheckArgs, FenceCommand, FenceHostArgs, FenceSwitchArgs};
+pub(crate) use init::{InitCommand, InitMonitorsArgs};
 pub(crate) use recovery::{
     ListFormat, RecoveryCommand, RecoveryListArgs, RecoveryShowArgs, RetryArgs, ShowFormat, StateWord,
     VouchArgs, WordArgs, WordsArgs,
@@ -41,6 +43,9 @@ pub(crate) enum Command {
     Engine(EngineArgs),
     /// Run a simulated OpenStack region (Keystone, Nova, hypervisors, MAAS) until stopped
     Sandbox(SandboxArgs),
+    /// Make what a cloud needs once: credentials for monitors
+    #[command(subcommand)]
+    Init(InitCommand),
     /// Look after the database
     #[command(subcommand)]
     Db(DbCommand),

@@ -10,6 +10,7 @@ mod failure;
 mod fence;
 pub(crate) mod fence_agent;
 mod host;
+mod init;
 mod manage;
 mod openapi;
 mod policy;
@@ -37,6 +38,7 @@ pub(crate) async fn run(cli: Cli) -> Result<u8, Failure> {
         Command::Api(args) => Box::pin(api::run(&args)).await,
         Command::Engine(args) => engine::run(&args).await,
         Command::Sandbox(args) => sandbox::run(args).await,
+        Command::Init(command) => Box::pin(init::run(command)).await,
         Command::Db(command) => Box::pin(db::run(command)).await,
         Command::Recovery(command) => Box::pin(recovery::run(command)).await,
         Command::Config(command) => config::run(command),
@@ -94,6 +96,12 @@ fn service_settings(args: &ConfigArgs, name: &str) -> Result<Settings, Failure> 
                 error,
             )
         })?,
+    }
+    for file in &settings.open_files {
+        tracing::warn!(
+            "{} has passwords in it, and everybody on this machine may read it: chmod o-rwx it",
+            file.display()
+        );
     }
     for warning in &settings.report.warnings {
         if warning.is_notice() {

@@ -1,6 +1,7 @@
 //! From configuration files to the options of each component. One file below this one per component.
 
 mod audit;
+mod binding;
 mod database;
 mod engine;
 mod events;
@@ -15,10 +16,12 @@ mod recovery;
 mod surroundings;
 
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use secrecy::ExposeSecret as _;
+use tachi_api::BindingOptions;
 use tachi_config::{ConfigErrors, Ini, Known, Reader, Refusal, Report, default_search};
 use tachi_domain::policy::Policy;
 
@@ -54,6 +57,8 @@ pub(crate) struct Settings {
     pub(crate) http: Http,
     /// `duplicate_notification_detection_interval`, in seconds.
     pub(crate) duplicate_window_seconds: u32,
+    /// Which host a reporter may speak for.
+    pub(crate) binding: BindingOptions,
     /// `[api] notifications_per_segment`.
     pub(crate) notifications_per_segment: u32,
     /// How long requests in flight may go on after SIGTERM.
@@ -100,6 +105,13 @@ pub(crate) struct Settings {
     pub(crate) use_json: bool,
     /// What was read, for `tachi config show`.
     pub(crate) report: Report,
+    /// Its files that everybody may read.
+    pub(crate) open_files: Vec<PathBuf>,
+}
+
+/// Whether everybody on this machine may read it.
+fn is_open(file: &Path) -> bool {
+    std::fs::metadata(file).is_ok_and(|metadata| metadata.is_file() && metadata.mode() & 0o004 != 0)
 }
 
 impl Settings {
@@ -111,7 +123,13 @@ impl Settings {
     pub(crate) fn load(args: &ConfigArgs) -> Result<Self, ConfigErrors> {
         let mut ini = Ini::load(&args.config_file, &args.config_dir, &default_search())?;
         args.log.apply(&mut ini);
+        let open_files = ini
+            .files()
+            .filter(|file| is_open(file))
+            .map(PathBuf::from)
+            .collect();
         let mut settings = Self::read(&ini.with_environment(std::env::vars_os()))?;
+        settings.open_files = open_files;
         settings.oslo_policy.folders = policy::folders(&args.config_file, &args.config_dir);
         Ok(settings)
     }
@@ -188,6 +206,7 @@ impl Settings {
             .int("DEFAULT", "duplicate_notification_detection_interval")
             .default(180)
             .get();
+        let binding = binding::binding(r);
         let notifications_per_segment = r.int("api", "notifications_per_segment").default(6000).get();
         let drain = r
             .seconds("DEFAULT", "graceful_shutdown_timeout")
@@ -231,6 +250,8 @@ impl Settings {
             proxy_headers,
             http,
             duplicate_window_seconds,
+            open_files: Vec::new(),
+            binding,
             notifications_per_segment,
             drain,
             nova,

@@ -236,6 +236,7 @@ pub(crate) async fn api(
     options.link_prefix.clone_from(&settings.link_prefix);
     options.proxy_headers = settings.proxy_headers;
     options.duplicate_window_seconds = settings.duplicate_window_seconds;
+    options.binding = settings.binding.clone();
     options.notifications_per_segment = settings.notifications_per_segment;
     settings.http.apply(&mut options);
     if let Some(wanted) = &settings.http.metrics {

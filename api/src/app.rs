@@ -6,6 +6,7 @@ use std::time::Duration;
 use tachi_engine::ports::{Clock, Events, Poke, Registry};
 
 use crate::auth::Gatekeeper;
+use crate::binding::Binding;
 use crate::cors::Cors;
 use crate::health::Health;
 use crate::links::Links;
@@ -32,6 +33,7 @@ pub(crate) struct Inner {
     pub(crate) max_body_bytes: usize,
     pub(crate) body_timeout: Duration,
     pub(crate) duplicate_window_seconds: u32,
+    pub(crate) binding: Binding,
     pub(crate) report_limit: ReportLimit,
     pub(crate) max_line_bytes: usize,
     pub(crate) health: Health,

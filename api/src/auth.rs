@@ -17,6 +17,7 @@ use http::HeaderMap;
 
 use crate::app::App;
 use crate::error::ApiError;
+use crate::peer::CertificateName;
 use headers::header;
 
 pub use access_rules::AccessRule;
@@ -49,13 +50,17 @@ fn claimed_identity(headers: &HeaderMap) -> Identity {
     }
 }
 
+/// In the extensions of an answer to somebody whom Keystone knows.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Known;
+
 /// The layer: the request goes on with a [`Caller`], or not at all.
 pub(crate) async fn authenticate(
     State(app): State<App>,
     mut request: Request,
     next: Next,
 ) -> Result<Response, ApiError> {
-    let caller = match &app.gatekeeper {
+    let mut caller = match &app.gatekeeper {
         Gatekeeper::Keystone(gate) => {
             headers::strip(request.headers_mut());
             // Access rules are about the path as it was sent, before a project or a base path was taken out.
@@ -66,9 +71,14 @@ pub(crate) async fn authenticate(
         Gatekeeper::Noauth2 => Caller {
             identity: Arc::new(claimed_identity(request.headers())),
             service: None,
+            certificate: None,
             always_admin: true,
         },
     };
+    let certificate = request.extensions().get::<CertificateName>();
+    caller.certificate = certificate.map(|name| name.0.clone());
     request.extensions_mut().insert(caller);
-    Ok(next.run(request).await)
+    let mut response = next.run(request).await;
+    response.extensions_mut().insert(Known);
+    Ok(response)
 }

@@ -19,7 +19,7 @@ use crate::error::{ApiError, Bug};
 use crate::limits::{MALFORMED, read_body};
 use crate::microversion::Microversion;
 use crate::path::Place;
-use crate::policy::Rule;
+use crate::policy::{Claim, Rule};
 use crate::telling::Story;
 use crate::wire::Problems;
 
@@ -27,6 +27,11 @@ use crate::wire::Problems;
 pub(crate) trait FromBody: Sized {
     /// Reads it as that microversion's schema says. An empty body comes as null.
     fn from_body(body: &Value, version: Microversion) -> Result<Self, Problems>;
+
+    /// What it reports, if it is a report: the policy has rules about that.
+    fn claim(&self) -> Option<Claim<'_>> {
+        None
+    }
 }
 
 /// For requests whose body is not looked at.
@@ -66,10 +71,17 @@ impl<B: FromBody> FromRequest<App> for Authorised<B> {
         };
         check_project(&parts, &caller)?;
         let body = B::from_body(&json, version)?;
-        if let Some(Rule(rule)) = rule
-            && !app.policy.allows(rule, &caller)
-        {
-            return Err(ApiError::Forbidden { rule });
+        if let Some(Rule(rule)) = rule {
+            let refusing = match body.claim() {
+                Some(mut claim) => {
+                    claim.bound_host = app.binding.options.host_of(&caller);
+                    app.policy.refuses(&claim, rule, &caller)
+                }
+                None => (!app.policy.allows(rule, &caller)).then_some(rule),
+            };
+            if let Some(rule) = refusing {
+                return Err(ApiError::Forbidden { rule });
+            }
         }
         let story = if parts.method == Method::GET || parts.method == Method::HEAD {
             None

@@ -36,6 +36,9 @@ pub(crate) enum ApiError {
     ForbiddenByNova { message: String },
 
     #[error("{message}")]
+    NotYours { message: String },
+
+    #[error("{message}")]
     NotFound { message: String },
 
     #[error("The request method: '{method}' with action: '{action}' is not allowed on this resource")]
@@ -164,7 +167,9 @@ impl ApiError {
         match self {
             Self::BadRequest { .. } => StatusCode::BAD_REQUEST,
             Self::Unauthenticated { .. } => StatusCode::UNAUTHORIZED,
-            Self::Forbidden { .. } | Self::ForbiddenByNova { .. } => StatusCode::FORBIDDEN,
+            Self::Forbidden { .. } | Self::ForbiddenByNova { .. } | Self::NotYours { .. } => {
+                StatusCode::FORBIDDEN
+            }
             Self::NotFound { .. } => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::VersionNotSupported { .. } => StatusCode::NOT_ACCEPTABLE,
@@ -186,7 +191,7 @@ impl ApiError {
             Self::BadRequest { .. } => "badRequest",
             // Keystone's own middleware answers these, with a shape of its own.
             Self::Unauthenticated { .. } => "error",
-            Self::Forbidden { .. } | Self::ForbiddenByNova { .. } => "forbidden",
+            Self::Forbidden { .. } | Self::ForbiddenByNova { .. } | Self::NotYours { .. } => "forbidden",
             Self::NotFound { .. } => "itemNotFound",
             Self::MethodNotAllowed { .. } => "badMethod",
             Self::Conflict { .. } => "conflictingRequest",

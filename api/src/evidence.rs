@@ -51,8 +51,11 @@ pub(crate) fn given(
         return Ok(None);
     }
     let user = &caller.identity.user_id;
-    if !app.policy.allows(RULE, caller) {
-        tracing::warn!(host = %new.hostname, %user, rule = RULE, "fence evidence is left out: the policy does not admit it");
+    if !new.reporter.as_ref().is_some_and(|reporter| reporter.control) {
+        tracing::warn!(
+            host = %new.hostname, %user, rule = RULE,
+            "fence evidence is left out: the policy does not admit it, or its reporter is bound to a host"
+        );
         return Ok(None);
     }
     let evidence = read(&values, new)

@@ -18,6 +18,7 @@ mod access_log;
 mod app;
 mod auth;
 mod authorised;
+mod binding;
 mod cors;
 mod datetime;
 mod error;
@@ -52,6 +53,7 @@ mod wire;
 
 pub use access_log::{AccessLog, FormatError, LineFormat};
 pub use auth::{AccessRule, CacheOptions, Identity, TokenOptions};
+pub use binding::{BindingMode, BindingOptions, HostPattern, HostPatternError};
 pub use cors::{Cors, CorsGroup};
 pub use health::{HealthBackend, HealthOptions};
 pub use metrics::{Metrics, MetricsAccess, MetricsError, metrics_router};

@@ -9,6 +9,7 @@ use tachi_engine::ports::{Events, NoEvents};
 
 use crate::access_log::AccessLog;
 use crate::auth::{CacheOptions, TokenOptions};
+use crate::binding::BindingOptions;
 use crate::cors::Cors;
 use crate::health::HealthOptions;
 use crate::metrics::MetricsAccess;
@@ -64,7 +65,9 @@ pub struct Options {
     pub project_ids: Option<Regex>,
     /// `duplicate_notification_detection_interval`.
     pub duplicate_window_seconds: u32,
-    /// `[api] notifications_per_segment`: how many whoever is no administrator may create in a minute; 0 for any number.
+    /// Which host a reporter may speak for.
+    pub binding: BindingOptions,
+    /// `[api] notifications_per_segment`: how many a reporter that is no administrator may create in a minute; 0 for any number.
     pub notifications_per_segment: u32,
     /// `[healthcheck]`.
     pub health: HealthOptions,
@@ -97,6 +100,7 @@ impl Options {
             max_line_bytes: 16_384,
             project_ids: None,
             duplicate_window_seconds: 180,
+            binding: BindingOptions::default(),
             notifications_per_segment: 6_000,
             health: HealthOptions::default(),
             cors: Cors::default(),

@@ -14,6 +14,18 @@ pub(crate) struct Peer {
     pub(crate) port: u16,
 }
 
+/// The name in the certificate that a client has shown. In the extensions of every request that came over its connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct CertificateName(pub(crate) String);
+
+/// The common name of a certificate whose authority has been checked; `None` if it has none, or several.
+pub(crate) fn certificate_name(der: &[u8]) -> Option<CertificateName> {
+    let (_, certificate) = x509_parser::parse_x509_certificate(der).ok()?;
+    let mut names = certificate.subject().iter_common_name();
+    let name = names.next()?.as_str().ok()?;
+    names.next().is_none().then(|| CertificateName(name.to_owned()))
+}
+
 /// The other end's address. An IPv4 address on an IPv6 socket is an IPv4 address.
 pub(crate) fn address(extensions: &Extensions) -> Option<IpAddr> {
     extensions
@@ -44,6 +56,16 @@ pub(crate) fn is_proxied(headers: &HeaderMap) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_name_of_a_certificate_is_its_common_name() {
+        use rustls::pki_types::CertificateDer;
+        use rustls::pki_types::pem::PemObject as _;
+        let der = CertificateDer::from_pem_slice(include_bytes!("../testdata/client.pem")).unwrap();
+        let name = certificate_name(&der).unwrap();
+        assert!(!name.0.is_empty(), "{name:?}");
+        assert_eq!(certificate_name(b"no certificate"), None);
+    }
 
     #[test]
     fn ranges() {

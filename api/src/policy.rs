@@ -5,6 +5,7 @@ mod table;
 
 use std::sync::{Arc, PoisonError, RwLock};
 
+use tachi_domain::entity::notification::NotificationType;
 use tachi_policy::{Loaded, Rules, Source, SourceError};
 
 use crate::auth::Caller;
@@ -17,6 +18,28 @@ pub(crate) const CONTEXT_IS_ADMIN: &str = "context_is_admin";
 /// The name of a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Rule(pub(crate) &'static str);
+
+/// What a report claims, for rules about it.
+#[derive(Clone, Debug)]
+pub(crate) struct Claim<'a> {
+    /// What it is about.
+    pub(crate) hostname: &'a str,
+    /// What has failed.
+    pub(crate) kind: NotificationType,
+    /// The host that its reporter is bound to.
+    pub(crate) bound_host: Option<String>,
+}
+
+impl Claim<'_> {
+    /// The rule for reports of this kind. By default it admits whom the rule for all kinds admits.
+    pub(crate) const fn rule(&self) -> &'static str {
+        match self.kind {
+            NotificationType::ComputeHost => "os_masakari_api:notifications:create:compute_host",
+            NotificationType::Process => "os_masakari_api:notifications:create:process",
+            NotificationType::Vm => "os_masakari_api:notifications:create:vm",
+        }
+    }
+}
 
 /// The rules in force. Clones share them, so that whoever holds one can exchange them while requests are served.
 #[derive(Clone, Debug)]
@@ -70,7 +93,23 @@ impl Policy {
 
     /// Whether `rule` admits `caller`.
     pub(crate) fn allows(&self, rule: &str, caller: &Caller) -> bool {
-        admits(&self.current(), rule, caller)
+        admits(&self.current(), rule, caller, None)
+    }
+
+    /// Whether `caller` may report this; if not, the rule that says so.
+    pub(crate) fn refuses(
+        &self,
+        claim: &Claim<'_>,
+        all_kinds: &'static str,
+        caller: &Caller,
+    ) -> Option<&'static str> {
+        let rules = self.current();
+        if admits(&rules, claim.rule(), caller, Some(claim)) {
+            return None;
+        }
+        // The one that every client knows, unless it is not the one that refuses.
+        let admitted = admits(&rules, all_kinds, caller, Some(claim));
+        Some(if admitted { claim.rule() } else { all_kinds })
     }
 
     /// Whether `caller` is an administrator.
@@ -83,18 +122,19 @@ impl Policy {
         let caller = Caller {
             identity: Arc::new(identity),
             service: None,
+            certificate: None,
             always_admin: false,
         };
         self.allows(rule, &caller)
     }
 }
 
-fn admits(rules: &Rules, rule: &str, caller: &Caller) -> bool {
+fn admits(rules: &Rules, rule: &str, caller: &Caller, claim: Option<&Claim<'_>>) -> bool {
     if rule == CONTEXT_IS_ADMIN {
         let subject = Subject::undecided(caller);
         return rules.allows(rule, &subject, &subject);
     }
-    rules.allows(rule, &Subject::of(caller, rules), &Target(caller))
+    rules.allows(rule, &Subject::of(caller, rules), &Target { caller, claim })
 }
 
 #[cfg(test)]
@@ -112,6 +152,7 @@ mod tests {
         Caller {
             identity: Arc::new(identity),
             service: None,
+            certificate: None,
             always_admin: false,
         }
     }

@@ -1,14 +1,16 @@
-//! How many notifications whoever is no administrator may create for one segment in a minute (R18): a monitor that is wrong, or
-//! a compute host that was taken over, does not keep the engines busy with the whole segment.
+//! How many notifications a reporter that is no administrator may create for one segment in a minute (R18): a monitor that is
+//! wrong, or a compute host that was taken over, does not keep the engines busy with the whole segment. Each reporter has an
+//! account of its own, so that none can use up another's, and the first report of a failed host always goes through.
 //!
 //! The segment of a host is learnt from what is accepted, so that nothing has to be looked up; until then the host stands for
 //! itself. All of it is in the memory of one process.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tachi_domain::SegmentId;
+use tachi_domain::entity::notification::{NewNotification, NotificationType};
 
 const WINDOW: Duration = Duration::from_secs(60);
 
@@ -17,17 +19,22 @@ const MOST: usize = 10_000;
 
 /// What is counted together.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-enum Key {
+enum Place {
     Segment(SegmentId),
     Host(String),
     Rest,
 }
 
+/// Who reports, and where.
+type Account = (String, Place);
+
 #[derive(Debug, Default)]
 struct Counts {
     /// When this minute began.
     since: Duration,
-    counted: HashMap<Key, u32>,
+    counted: HashMap<Account, u32>,
+    /// The hosts that were reported stopped, and by whom.
+    stopped: HashSet<(String, String)>,
     segments: HashMap<String, SegmentId>,
 }
 
@@ -48,33 +55,43 @@ impl ReportLimit {
         }
     }
 
-    /// One more about this host, at this moment of the boot-time clock.
+    /// One more report, at this moment of the boot-time clock.
     ///
     /// # Errors
     ///
     /// It is one too many: how long until there is a place again.
-    pub(crate) fn take(&self, hostname: &str, now: Duration) -> Result<(), Duration> {
+    pub(crate) fn take(&self, new: &NewNotification, now: Duration) -> Result<(), Duration> {
         let Some(most) = self.most else {
             return Ok(());
         };
+        let reporter = new
+            .reporter
+            .as_deref()
+            .map(ToString::to_string)
+            .unwrap_or_default();
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         if now.saturating_sub(counts.since) >= WINDOW {
             counts.since = now;
             counts.counted.clear();
+            counts.stopped.clear();
         }
-        let mut key = match counts.segments.get(hostname) {
-            Some(segment) => Key::Segment(*segment),
-            None => Key::Host(hostname.to_owned()),
+        let first = new.kind == NotificationType::ComputeHost
+            && counts.stopped.len() < MOST
+            && counts.stopped.insert((reporter.clone(), new.hostname.clone()));
+        let place = match counts.segments.get(&new.hostname) {
+            Some(segment) => Place::Segment(*segment),
+            None => Place::Host(new.hostname.clone()),
         };
-        if counts.counted.len() >= MOST && !counts.counted.contains_key(&key) {
-            key = Key::Rest;
+        let mut account = (reporter, place);
+        if counts.counted.len() >= MOST && !counts.counted.contains_key(&account) {
+            account.1 = Place::Rest;
         }
         let left = WINDOW.saturating_sub(now.saturating_sub(counts.since));
-        let count = counts.counted.entry(key).or_default();
-        if *count >= most {
+        let count = counts.counted.entry(account).or_default();
+        if *count >= most && !first {
             return Err(left);
         }
-        *count += 1;
+        *count = count.saturating_add(1);
         Ok(())
     }
 
@@ -96,6 +113,10 @@ impl ReportLimit {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
+    use tachi_domain::entity::notification::NotificationType::{ComputeHost, Process, Vm};
+    use tachi_domain::{Reporter, Timestamp};
     use uuid::Uuid;
 
     use super::*;
@@ -108,6 +129,25 @@ mod tests {
         Uuid::from_u128(number).into()
     }
 
+    fn of(kind: NotificationType, reporter: &str, host: &str) -> NewNotification {
+        let reporter = Reporter {
+            user_id: reporter.into(),
+            ..Reporter::default()
+        };
+        NewNotification {
+            kind,
+            hostname: host.into(),
+            generated_time: Timestamp::from_micros(0),
+            payload: BTreeMap::new(),
+            evidence: None,
+            reporter: Some(Box::new(reporter)),
+        }
+    }
+
+    fn vm(host: &str) -> NewNotification {
+        of(Vm, "m", host)
+    }
+
     #[test]
     fn r18_hosts_of_one_segment_are_counted_together_and_others_are_not() {
         let limit = ReportLimit::new(3);
@@ -115,46 +155,79 @@ mod tests {
             limit.learn(host, Some(segment(number)));
         }
         for host in ["a1", "a2", "a1", "b1"] {
-            assert_eq!(limit.take(host, at(0)), Ok(()), "{host}");
+            assert_eq!(limit.take(&vm(host), at(0)), Ok(()), "{host}");
         }
-        assert_eq!(limit.take("a2", at(10)), Err(Duration::from_secs(50)));
-        assert_eq!(limit.take("b1", at(10)), Ok(()));
-        assert_eq!(limit.take("new", at(10)), Ok(()), "its segment is not known yet");
-        assert_eq!(limit.take("a2", at(59)), Err(Duration::from_secs(1)));
-        assert_eq!(limit.take("a2", at(60)), Ok(()));
+        assert_eq!(limit.take(&vm("a2"), at(10)), Err(Duration::from_secs(50)));
+        assert_eq!(limit.take(&vm("b1"), at(10)), Ok(()));
+        assert_eq!(
+            limit.take(&vm("new"), at(10)),
+            Ok(()),
+            "its segment is not known yet"
+        );
+        assert_eq!(limit.take(&vm("a2"), at(59)), Err(Duration::from_secs(1)));
+        assert_eq!(limit.take(&vm("a2"), at(60)), Ok(()));
+    }
+
+    #[test]
+    fn t7_a_reporter_uses_up_its_own_account_and_nobody_elses() {
+        let limit = ReportLimit::new(2);
+        limit.learn("a1", Some(segment(1)));
+        let taken = (0..100).filter(|_| limit.take(&of(Vm, "flood", "a1"), at(0)).is_ok());
+        assert_eq!(taken.count(), 2);
+        assert_eq!(limit.take(&of(Vm, "other", "a1"), at(0)), Ok(()));
+    }
+
+    #[test]
+    fn t7_the_first_report_of_a_stopped_host_is_never_refused() {
+        let limit = ReportLimit::new(2);
+        for host in ["a1", "a2"] {
+            limit.learn(host, Some(segment(1)));
+        }
+        while limit.take(&of(Process, "m", "a1"), at(0)).is_ok() {}
+        for host in ["a1", "a2"] {
+            assert_eq!(limit.take(&of(ComputeHost, "m", host), at(0)), Ok(()), "{host}");
+            assert!(
+                limit.take(&of(ComputeHost, "m", host), at(1)).is_err(),
+                "{host} again"
+            );
+        }
     }
 
     #[test]
     fn r18_a_host_that_moves_is_counted_where_it_is() {
         let limit = ReportLimit::new(1);
         limit.learn("a", Some(segment(1)));
-        assert_eq!(limit.take("a", at(0)), Ok(()));
+        assert_eq!(limit.take(&vm("a"), at(0)), Ok(()));
         limit.learn("a", None);
-        assert!(limit.take("a", at(1)).is_err());
+        assert!(limit.take(&vm("a"), at(1)).is_err());
         limit.learn("a", Some(segment(2)));
-        assert_eq!(limit.take("a", at(1)), Ok(()));
+        assert_eq!(limit.take(&vm("a"), at(1)), Ok(()));
     }
 
     #[test]
     fn r18_invented_names_cost_bounded_memory_and_take_nobody_elses_place() {
         let limit = ReportLimit::new(2);
         limit.learn("real", Some(segment(1)));
-        assert_eq!(limit.take("real", at(0)), Ok(()));
+        assert_eq!(limit.take(&vm("real"), at(0)), Ok(()));
         let let_in = (0..MOST * 2)
-            .filter(|number| limit.take(&format!("x{number}"), at(0)).is_ok())
+            .filter(|number| limit.take(&vm(&format!("x{number}")), at(0)).is_ok())
             .count();
         assert_eq!(let_in, MOST - 1 + 2);
-        assert_eq!(limit.take("real", at(0)), Ok(()));
+        assert_eq!(limit.take(&vm("real"), at(0)), Ok(()));
         for number in 0..MOST * 2 {
-            limit.learn(&format!("x{number}"), Some(segment(3)));
+            let host = format!("x{number}");
+            limit.learn(&host, Some(segment(3)));
+            _ = limit.take(&of(ComputeHost, "m", &host), at(0));
         }
         let counts = limit.counts.lock().unwrap();
-        assert!(counts.counted.len() <= MOST + 1 && counts.segments.len() <= MOST);
+        assert!(
+            counts.counted.len() <= MOST + 1 && counts.segments.len() <= MOST && counts.stopped.len() <= MOST
+        );
     }
 
     #[test]
     fn zero_is_no_limit() {
         let limit = ReportLimit::new(0);
-        assert!((0..10_000).all(|_| limit.take("a", at(0)).is_ok()));
+        assert!((0..10_000).all(|_| limit.take(&vm("a"), at(0)).is_ok()));
     }
 }

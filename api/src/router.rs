@@ -13,6 +13,7 @@ use tower::ServiceExt;
 use crate::access_log::Observer;
 use crate::app::{App, Inner};
 use crate::auth::{Gatekeeper, Identifier, KeystoneGate, TokenOptions};
+use crate::binding::Binding;
 use crate::error::ApiError;
 use crate::handlers::{healthcheck, metrics, versions};
 use crate::health::Health;
@@ -72,6 +73,7 @@ pub fn router(options: Options, ports: Ports) -> Result<Router, BuildError> {
         max_body_bytes: options.max_body_bytes,
         body_timeout: options.body_timeout,
         duplicate_window_seconds: options.duplicate_window_seconds,
+        binding: Binding::new(options.binding),
         report_limit: ReportLimit::new(options.notifications_per_segment),
         max_line_bytes: options.max_line_bytes,
         health: Health::new(options.health),

@@ -1,6 +1,8 @@
 //! Runs the service on a listener until it is told to stop.
 
+mod activity;
 mod connection;
+mod connections;
 mod patient;
 #[cfg(test)]
 mod tls_tests;
@@ -12,26 +14,29 @@ use std::time::Duration;
 use axum::Router;
 use tachi_engine::Pulse;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::peer::Peer;
 use crate::tls::Tls;
+use connections::{Admission, Connections};
 
 /// Limits of the server.
 #[derive(Clone, Debug)]
 pub struct ServeOptions {
-    /// How long the head of a request may take to arrive. It also ends connections that wait for a next request.
+    /// How long a connection may wait for a request.
     pub header_read_timeout: Duration,
+    /// How long the head of a request may take to arrive, from its first byte.
+    pub head_timeout: Duration,
     /// How long a client may take no byte of its answer.
     pub write_timeout: Duration,
     /// How long the handshake of TLS may take.
     pub handshake_timeout: Duration,
     /// How long requests in flight may go on after the word to stop.
     pub drain_timeout: Duration,
-    /// The most connections at a time; further ones wait to be accepted.
+    /// The most connections at a time, half of them of one address. For a further one the oldest that waits for a request is
+    /// closed, of those whom Keystone knows last; if all have a request in hand, it waits.
     pub max_connections: usize,
     /// The most bytes a request's head may have. Tokens are in it.
     pub max_head_bytes: usize,
@@ -47,6 +52,7 @@ impl Default for ServeOptions {
     fn default() -> Self {
         Self {
             header_read_timeout: Duration::from_secs(75),
+            head_timeout: Duration::from_secs(10),
             write_timeout: Duration::from_secs(75),
             handshake_timeout: Duration::from_secs(10),
             drain_timeout: Duration::from_secs(30),
@@ -74,21 +80,36 @@ pub async fn serve(
     shutdown: CancellationToken,
 ) -> bool {
     let connections = TaskTracker::new();
-    let slots = Arc::new(Semaphore::new(options.max_connections));
+    let places = Connections::new(options.max_connections);
     let cut = CancellationToken::new();
     let options = Arc::new(options);
     let port = listener.local_addr().map_or(0, |address| address.port());
     let mut beat = interval(BEAT);
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    // Accepted, and without a place yet.
+    let mut waiting: Option<(TcpStream, SocketAddr)> = None;
     loop {
         // All branches only wait, so nothing is lost with those that are dropped.
-        let (stream, address, slot) = tokio::select! {
+        tokio::select! {
             () = shutdown.cancelled() => break,
-            _ = beat.tick() => {
-                options.pulse.beat();
+            // Whoever waits is looked at again too: a place may have become idle without becoming free.
+            _ = beat.tick() => options.pulse.beat(),
+            accepted = accept(&listener), if waiting.is_none() => waiting = Some(accepted),
+            () = places.freed(), if waiting.is_some() => {}
+        }
+        let Some((stream, address)) = waiting.take() else {
+            continue;
+        };
+        let place = match places.admit(address.ip().to_canonical()) {
+            Admission::Place(place) => place,
+            Admission::Refused => {
+                tracing::warn!(client = %address.ip(), "half of all connections are of this address and at work: one more is refused");
                 continue;
             }
-            accepted = accept(&listener, &slots) => accepted,
+            Admission::Full => {
+                waiting = Some((stream, address));
+                continue;
+            }
         };
         let peer = Peer { address, port };
         let connection = connection::run(
@@ -96,14 +117,16 @@ pub async fn serve(
             peer,
             router.clone(),
             Arc::clone(&options),
+            place.activity.clone(),
             shutdown.clone(),
         );
         let cut = cut.clone();
         connections.spawn(async move {
-            let _slot = slot;
-            // The drain's time is over: whatever is still going on is dropped here.
+            let place = place;
+            // The drain's time is over, or somebody else needs the place: whatever is still going on is dropped here.
             tokio::select! {
                 () = cut.cancelled() => {}
+                () = place.cut.cancelled() => tracing::debug!(client = %peer.address, "an idle connection makes room for another"),
                 () = connection => {}
             }
         });
@@ -124,15 +147,10 @@ pub async fn serve(
     drained
 }
 
-async fn accept(
-    listener: &TcpListener,
-    slots: &Arc<Semaphore>,
-) -> (TcpStream, SocketAddr, Option<OwnedSemaphorePermit>) {
-    // The semaphore is never closed, so there is always a slot some day.
-    let slot = Arc::clone(slots).acquire_owned().await.ok();
+async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
     loop {
         match listener.accept().await {
-            Ok((stream, address)) => return (stream, address, slot),
+            Ok(accepted) => return accepted,
             Err(error) => {
                 tracing::warn!(%error, "accepting a connection failed");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -253,6 +271,50 @@ mod tests {
             answer.is_empty() || answer.starts_with("HTTP/1.1 408"),
             "{answer}"
         );
+        server.shutdown.cancel();
+        assert!(server.ended.await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn t6_a_half_sent_head_ends_long_before_a_connection_that_waits() {
+        let options = ServeOptions {
+            head_timeout: Duration::from_millis(10),
+            ..ServeOptions::default()
+        };
+        let server = start(options).await;
+        let waiting = TcpStream::connect(server.address).await.unwrap();
+        let stream = send(server.address, "GET /slow HTTP/1.1\r\nHost").await;
+        assert_eq!(rest(stream).await, "");
+        let mut waiting = waiting;
+        waiting.write_all(SLOW.as_bytes()).await.unwrap();
+        server.started.notified().await;
+        server.finish.notify_one();
+        let mut first = [0; 12];
+        waiting.read_exact(&mut first).await.unwrap();
+        assert_eq!(&first, b"HTTP/1.1 200");
+        server.shutdown.cancel();
+        assert!(server.ended.await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn t6_half_sent_heads_do_not_keep_anybody_out() {
+        let options = ServeOptions {
+            max_connections: 8,
+            ..ServeOptions::default()
+        };
+        let server = start(options).await;
+        let mut half_sent = Vec::new();
+        for _ in 0..40 {
+            half_sent.push(send(server.address, "GET /slow HTTP/1.1\r\nHost").await);
+        }
+        let stream = send(server.address, SLOW).await;
+        server.started.notified().await;
+        server.finish.notify_one();
+        let mut stream = stream;
+        let mut first = [0; 12];
+        stream.read_exact(&mut first).await.unwrap();
+        assert_eq!(&first, b"HTTP/1.1 200");
+        drop(half_sent);
         server.shutdown.cancel();
         assert!(server.ended.await.unwrap());
     }

@@ -8,6 +8,7 @@
 
 mod auth;
 mod bench;
+mod binding;
 mod boot_guard;
 mod errors;
 mod events;

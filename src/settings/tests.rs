@@ -252,3 +252,36 @@ fn deploy08_openstack_ansible_writes_the_certificate_beside_use_ssl() {
     assert!(!wrong.contains("is missing"), "{wrong}");
     assert!(read("[DEFAULT]\nssl_cert_file = /nowhere.pem\nssl_key_file = /nowhere.key\n").is_ok());
 }
+
+#[test]
+fn t5_reporters_are_bound_by_names_and_a_file_that_says_nothing_warns() {
+    let ours = "masakari-monitor-{host}".parse().unwrap();
+    let settings = read("").unwrap();
+    assert_eq!(
+        settings.binding.mode,
+        tachi_api::BindingMode::Warn,
+        "as an adopted file has it"
+    );
+    assert_eq!(settings.binding.application_credentials, [ours]);
+    let text = "[api]\nreporter_binding = enforce\nreporter_user_names = mon@{host}, {host}.mon\nreporter_certificates = m-{host}\n";
+    let binding = read(text).unwrap().binding;
+    assert_eq!(binding.mode, tachi_api::BindingMode::Enforce);
+    assert_eq!((binding.user_names.len(), binding.certificates.len()), (2, 1));
+    let wrong = "[api]\nreporter_binding = perhaps\nreporter_user_names = masakari\n";
+    let errors = read(wrong).err().unwrap().to_string();
+    assert!(
+        errors.contains("reporter_binding") && errors.contains("reporter_user_names"),
+        "{errors}"
+    );
+}
+
+#[test]
+fn a_file_that_everybody_may_read_is_told_of() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "[DEFAULT]\nhost = x\n").unwrap();
+    for (mode, expected) in [(0o640, false), (0o644, true)] {
+        let permissions = std::os::unix::fs::PermissionsExt::from_mode(mode);
+        std::fs::set_permissions(file.path(), permissions).unwrap();
+        assert_eq!(is_open(file.path()), expected, "{mode:o}");
+    }
+}

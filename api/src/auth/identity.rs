@@ -42,6 +42,8 @@ pub(crate) struct Caller {
     pub(crate) identity: Arc<Identity>,
     /// The service that passes the request on for it.
     pub(crate) service: Option<Arc<Identity>>,
+    /// The name in the certificate of its connection.
+    pub(crate) certificate: Option<String>,
     /// Whether nothing was checked (`noauth2`).
     pub(crate) always_admin: bool,
 }
@@ -54,7 +56,7 @@ impl Caller {
             user_id: who.user_id.clone(),
             user_name: who.user_name.clone(),
             application_credential: who.application_credential.clone(),
-            certificate: None,
+            certificate: self.certificate.clone(),
             project_id: who.project_id.clone(),
             roles: who.roles.clone(),
             host: None,

@@ -53,6 +53,7 @@ impl KeystoneGate {
         Ok(Caller {
             identity,
             service,
+            certificate: None,
             always_admin: false,
         })
     }

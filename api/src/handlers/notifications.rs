@@ -10,6 +10,7 @@ use tachi_engine::ports::RegistryError;
 use super::named;
 use crate::app::App;
 use crate::authorised::{Answer, Authorised, Ids};
+use crate::binding;
 use crate::error::{About, ApiError};
 use crate::evidence;
 use crate::metrics;
@@ -39,15 +40,15 @@ pub(crate) async fn list(State(app): State<App>, params: Params, _: Authorised) 
 pub(crate) async fn create(State(app): State<App>, request: Authorised<NewNotification>) -> Answer {
     let mut new = request.body;
     payload::check(new.kind, &new.payload)?;
-    new.reporter = Some(Box::new(request.caller.reporter()));
+    binding::judge(&app, &request.caller, &mut new)?;
     new.evidence = evidence::given(&app, &request.caller, &request.headers, &new)?;
     if !app.policy.is_admin(&request.caller) {
-        let taken = app.report_limit.take(&new.hostname, app.clock.boot());
+        let taken = app.report_limit.take(&new, app.clock.boot());
         taken.map_err(|wait| {
             metrics::notification(new.kind.as_str(), "limited");
             tracing::warn!(
                 host = %new.hostname, user = %request.caller.identity.user_id,
-                "more notifications for one segment in a minute than [api] notifications_per_segment"
+                "more notifications of one reporter for one segment in a minute than [api] notifications_per_segment"
             );
             ApiError::too_many(wait)
         })?;
@@ -79,7 +80,7 @@ pub(crate) async fn create(State(app): State<App>, request: Authorised<NewNotifi
         notification = %accepted.id,
         host = %new.hostname,
         kind = %new.kind,
-        user = %request.caller.identity.user_id,
+        reporter = new.reporter.as_deref().map(tracing::field::display),
         "notification accepted"
     );
     reply::with_status(

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use tachi_policy::{Attributes, Rules};
 
 use crate::auth::{Caller, Identity};
+use crate::policy::Claim;
 
 use super::CONTEXT_IS_ADMIN;
 
@@ -45,6 +46,9 @@ impl Attributes for Subject<'_> {
         let of_service = |read: fn(&Identity) -> Value| service.map_or(Value::Null, read);
         let value = match name {
             "user_id" => user(who),
+            // Not among oslo.context's.
+            "user_name" => maybe(who.user_name.as_ref()),
+            "application_credential" => maybe(who.application_credential.as_ref()),
             "user_domain_id" => maybe(who.user_domain_id.as_ref()),
             "project_id" => maybe(who.project_id.as_ref()),
             "project_domain_id" => maybe(who.project_domain_id.as_ref()),
@@ -79,16 +83,25 @@ impl Attributes for Subject<'_> {
 
 /// What a request is about: upstream gives the caller's own project and user for it, so a rule like
 /// `project_id:%(project_id)s` admits everybody.
-pub(super) struct Target<'a>(pub(super) &'a Caller);
+pub(super) struct Target<'a> {
+    pub(super) caller: &'a Caller,
+    /// What is reported, if it is a report that is asked about.
+    pub(super) claim: Option<&'a Claim<'a>>,
+}
 
 impl Attributes for Target<'_> {
     fn attribute(&self, name: &str) -> Option<Cow<'_, Value>> {
-        let who = self.0.identity.as_ref();
-        match name {
-            "project_id" => Some(Cow::Owned(maybe(who.project_id.as_ref()))),
-            "user_id" => Some(Cow::Owned(user(who))),
-            _ => None,
-        }
+        let who = self.caller.identity.as_ref();
+        let value = match name {
+            "project_id" => maybe(who.project_id.as_ref()),
+            "user_id" => user(who),
+            "user_name" => maybe(who.user_name.as_ref()),
+            "hostname" => Value::String(self.claim?.hostname.to_owned()),
+            "type" => Value::String(self.claim?.kind.as_str().to_owned()),
+            "bound_host" => Value::String(self.claim?.bound_host.clone()?),
+            _ => return None,
+        };
+        Some(Cow::Owned(value))
     }
 }
 
@@ -124,6 +137,7 @@ mod tests {
         Caller {
             identity: Arc::new(identity),
             service: Some(Arc::new(service)),
+            certificate: None,
             always_admin: false,
         }
     }

@@ -3,6 +3,7 @@
 use tachi_policy::{Operation, RuleDefault};
 
 const ADMIN: &str = "rule:admin_api";
+const CREATE: &str = "rule:os_masakari_api:notifications:create";
 const ANYBODY: &str = "@";
 const BOOTING: &str = "rule:admin_api or role:service or role:masakari_monitor";
 
@@ -69,6 +70,13 @@ const RULES: &[RuleDefault] = &[
     RuleDefault::new("os_masakari_api:notifications:create", ADMIN,
         "Report a failure: what monitors do. Add \" or role:masakari_monitor\" to let monitors have a user that can do \
          nothing else.", &[op("POST", NOTIFICATIONS)]),
+    RuleDefault::new("os_masakari_api:notifications:create:compute_host", CREATE,
+        "Report a failed host. %(hostname)s, %(type)s, %(user_name)s and %(bound_host)s are known here and in the next two: \
+         what is reported, by whom, and the host that the reporter is bound to.", &[op("POST", NOTIFICATIONS)]),
+    RuleDefault::new("os_masakari_api:notifications:create:process", CREATE,
+        "Report a failed process.", &[op("POST", NOTIFICATIONS)]),
+    RuleDefault::new("os_masakari_api:notifications:create:vm", CREATE,
+        "Report a failed instance.", &[op("POST", NOTIFICATIONS)]),
     RuleDefault::new("os_masakari_api:notifications:discoverable", ADMIN,
         "See notifications in the list of extensions.", &[]),
 

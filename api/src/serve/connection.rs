@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::Router;
+use axum::{Extension, Router};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -13,9 +13,11 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use super::ServeOptions;
+use super::activity::{Activity, Watched};
 use super::patient::Patient;
+use crate::auth::Known;
 use crate::metrics;
-use crate::peer::Peer;
+use crate::peer::{Peer, certificate_name};
 
 /// Serves a connection to its end. After `shutdown` the request in flight is the last.
 pub(super) async fn run(
@@ -23,6 +25,7 @@ pub(super) async fn run(
     peer: Peer,
     router: Router,
     options: Arc<ServeOptions>,
+    activity: Activity,
     shutdown: CancellationToken,
 ) {
     let _open = metrics::open_connection();
@@ -31,7 +34,7 @@ pub(super) async fn run(
         tracing::debug!(%error, "setting TCP_NODELAY failed");
     }
     let Some(tls) = &options.tls else {
-        return requests(stream, peer, router, &options, shutdown).await;
+        return requests(stream, peer, router, &options, activity, shutdown).await;
     };
     let handshake = tokio::time::timeout(options.handshake_timeout, tls.acceptor().accept(stream));
     // Dropping the handshake drops the connection: nobody has asked for anything yet.
@@ -40,7 +43,18 @@ pub(super) async fn run(
         shaken = handshake => shaken,
     };
     match stream {
-        Ok(Ok(stream)) => Box::pin(requests(stream, peer, router, &options, shutdown)).await,
+        Ok(Ok(stream)) => {
+            let certificate = stream
+                .get_ref()
+                .1
+                .peer_certificates()
+                .and_then(|chain| certificate_name(chain.first()?));
+            let router = match certificate {
+                Some(name) => router.layer(Extension(name)),
+                None => router,
+            };
+            Box::pin(requests(stream, peer, router, &options, activity, shutdown)).await;
+        }
         Ok(Err(error)) => {
             metrics::handshake_failed();
             tracing::info!(client = %peer.address, %error, "the handshake of TLS failed");
@@ -57,13 +71,27 @@ async fn requests<S: AsyncRead + AsyncWrite + Unpin>(
     peer: Peer,
     router: Router,
     options: &ServeOptions,
+    activity: Activity,
     shutdown: CancellationToken,
 ) {
+    let stream = Watched {
+        stream: Patient::new(stream, options.write_timeout),
+        activity: activity.clone(),
+    };
+    let doing = activity.clone();
     let service = service_fn(move |mut request: http::Request<Incoming>| {
         request.extensions_mut().insert(peer);
-        router.clone().oneshot(request)
+        doing.begins();
+        let (answered, doing) = (router.clone().oneshot(request), doing.clone());
+        async move {
+            let answer = answered.await;
+            let known = answer
+                .as_ref()
+                .is_ok_and(|answer| answer.extensions().get::<Known>().is_some());
+            doing.ends(known);
+            answer
+        }
     });
-    let stream = Patient::new(stream, options.write_timeout);
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(options.header_read_timeout)
@@ -76,6 +104,10 @@ async fn requests<S: AsyncRead + AsyncWrite + Unpin>(
         () = shutdown.cancelled() => {
             served.as_mut().graceful_shutdown();
             served.await
+        }
+        () = activity.head_is_late(options.head_timeout) => {
+            tracing::debug!(client = %peer.address, "the head of a request took too long");
+            return;
         }
     };
     if let Err(error) = result {

@@ -24,7 +24,7 @@ use crate::{
 pub(super) const PROJECT: &str = "0123456789abcdef0123456789abcdef";
 
 /// Keystone: tokens `admin`, `member` and `system` are good, `service` is a service's, `ended` was good a while ago, and
-/// `limited` is good for the list of segments only.
+/// `limited` is good for the list of segments only. `masakari-monitor-NAME` is of an application credential of that name.
 #[derive(Default)]
 pub(super) struct Keystone {
     pub(super) asked: AtomicUsize,
@@ -41,6 +41,7 @@ impl Keystone {
         }
         let role = match token {
             "member" | "service" | "masakari_monitor" => token,
+            _ if token.starts_with("masakari-monitor-") => "masakari_monitor",
             _ => "admin",
         };
         let may_get = |path: &str| AccessRule {
@@ -55,12 +56,13 @@ impl Keystone {
             roles: vec![role.to_owned()],
             access_rules: (token == "limited")
                 .then(|| vec![may_get("/v1/segments"), may_get("/v1/*/segments")]),
+            application_credential: token.starts_with("masakari-monitor-").then(|| token.to_owned()),
             ..Identity::default()
         };
         let good = matches!(
             token,
             "admin" | "member" | "system" | "service" | "limited" | "masakari_monitor"
-        );
+        ) || token.starts_with("masakari-monitor-");
         Ok((good || also_ended && token == "ended").then_some(identity))
     }
 }

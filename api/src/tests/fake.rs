@@ -498,7 +498,7 @@ impl Registry for Fake {
             payload: new.payload.clone(),
             status: NotificationStatus::New,
             message: None,
-            reporter: None,
+            reporter: new.reporter.clone(),
             stamps: Stamps {
                 created_at: now.whole_seconds(),
                 updated_at: None,

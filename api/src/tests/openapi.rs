@@ -123,6 +123,7 @@ fn every_error() -> Vec<ApiError> {
         },
         ApiError::Forbidden { rule: "x" },
         ApiError::ForbiddenByNova { message: "x".into() },
+        ApiError::NotYours { message: "x".into() },
         ApiError::not_found("x"),
         ApiError::MethodNotAllowed {
             method: Method::PUT,
@@ -153,6 +154,7 @@ fn every_error() -> Vec<ApiError> {
             | ApiError::Unauthenticated { .. }
             | ApiError::Forbidden { .. }
             | ApiError::ForbiddenByNova { .. }
+            | ApiError::NotYours { .. }
             | ApiError::NotFound { .. }
             | ApiError::MethodNotAllowed { .. }
             | ApiError::VersionNotSupported { .. }

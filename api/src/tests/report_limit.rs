@@ -6,9 +6,9 @@ use super::bench::{Bench, Got, fault, notification};
 use crate::{Options, Policy};
 
 async fn report(bench: &Bench, token: &str, host: &str, hour: u8) -> Got {
-    let payload = json!({"event": "STOPPED", "cluster_status": "OFFLINE", "host_status": "NORMAL"});
+    let payload = json!({"event": "STOPPED", "process_name": "nova-compute"});
     let time = format!("2026-01-01T{hour:02}:00:00");
-    let body = notification("COMPUTE_HOST", host, &time, &payload).to_string();
+    let body = notification("PROCESS", host, &time, &payload).to_string();
     let headers = [("x-auth-token", token), ("content-type", "application/json")];
     bench.raw("POST", "/v1/notifications", &headers, body).await
 }

@@ -7,6 +7,7 @@ use super::rules::Rule;
 use crate::authorised::FromBody;
 use crate::error::ApiError;
 use crate::microversion::Microversion;
+use crate::policy::Claim;
 
 /// What is wrong with a body; never empty when it is returned as an error.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -62,6 +63,11 @@ pub(crate) trait Body: Sized {
     /// Asks for every field there is. `None` if one that must be there is not, or is wrong.
     fn fields(fields: &mut impl Fields, version: Microversion) -> Option<Self>;
 
+    /// See [`FromBody::claim`].
+    fn claim(&self) -> Option<Claim<'_>> {
+        None
+    }
+
     /// What rules that have their turn later hold against a body that is refused already: the caller is told everything
     /// at once.
     fn later(_: &Map<String, Value>) -> Problems {
@@ -78,6 +84,10 @@ impl<B: Body> FromBody for B {
             problems.extend(B::later(object));
             problems
         })
+    }
+
+    fn claim(&self) -> Option<Claim<'_>> {
+        Body::claim(self)
     }
 }
 

@@ -17,6 +17,7 @@ use super::rules::{DateTime, HOSTNAME, NOTIFICATION_TYPE, Rule as _};
 use super::shown;
 use crate::datetime::{Iso, Spaced};
 use crate::microversion::Microversion;
+use crate::policy::Claim;
 
 impl Body for NewNotification {
     const KEY: &'static str = "notification";
@@ -33,6 +34,14 @@ impl Body for NewNotification {
             payload: payload?,
             evidence: None,
             reporter: None,
+        })
+    }
+
+    fn claim(&self) -> Option<Claim<'_>> {
+        Some(Claim {
+            hostname: &self.hostname,
+            kind: self.kind,
+            bound_host: None,
         })
     }
 

@@ -3,6 +3,7 @@
 //! A renewal that others wait for is shared with them, failures too: forty calls that find a revoked token cause one
 //! request, and forty calls with a wrong password do not lock the account.
 
+pub(crate) mod admin;
 mod catalog;
 pub(crate) mod plugin;
 mod request;

@@ -35,6 +35,7 @@ mod time;
 #[cfg(test)]
 mod fake;
 
+pub use keystone::admin::{Named, NewCredential};
 pub use keystone::validate::{AccessRule, Identity, TokenInfo};
 pub use nova::Nova;
 pub use openstack::IdOrName;

@@ -1,5 +1,6 @@
 //! Keystone v3: tokens by password and application credential, validation, revocation, catalog.
 
+mod admin;
 mod auth;
 mod catalog;
 mod credentials;
@@ -35,6 +36,7 @@ pub(crate) fn router() -> Router<App> {
         .route("/identity/v3/auth/projects", get(lists::own_projects))
         .merge(lists::router())
         .merge(credentials::router())
+        .merge(admin::router())
 }
 
 /// What Keystone refuses, in its own shape.
@@ -63,6 +65,15 @@ impl Denied {
         Self {
             status: StatusCode::NOT_FOUND,
             message: format!("Could not find {what}: {id}."),
+        }
+    }
+
+    fn conflict(what: &str, name: &str) -> Self {
+        Self {
+            status: StatusCode::CONFLICT,
+            message: format!(
+                "Conflict occurred attempting to store {what} - Duplicate entry found with name {name}."
+            ),
         }
     }
 

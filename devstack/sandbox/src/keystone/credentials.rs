@@ -57,7 +57,17 @@ fn access_rules(asked: &Value) -> Result<Value, Denied> {
     Ok(Value::Array(rules.clone()))
 }
 
-/// Application credentials belong to their user alone.
+/// An administrator may see and delete them.
+fn owner_or_admin(app: &App, headers: &HeaderMap, user: &str) -> Result<super::Token, Denied> {
+    let token = caller(app, headers)?;
+    if token.user_id == user || token.has_role("admin") {
+        Ok(token)
+    } else {
+        Err(Denied::forbidden("identity:application_credentials"))
+    }
+}
+
+/// They are made by their user alone.
 fn owner(app: &App, headers: &HeaderMap, user: &str) -> Result<super::Token, Denied> {
     let token = caller(app, headers)?;
     if token.user_id == user {
@@ -72,7 +82,7 @@ async fn list(
     Path(user): Path<String>,
     headers: HeaderMap,
 ) -> Result<Json<Value>, Denied> {
-    owner(&app, &headers, &user)?;
+    owner_or_admin(&app, &headers, &user)?;
     let store = app.keystone.lock();
     let rows: Value = store
         .app_credentials
@@ -88,7 +98,7 @@ async fn show(
     Path((user, id)): Path<(String, String)>,
     headers: HeaderMap,
 ) -> Result<Json<Value>, Denied> {
-    owner(&app, &headers, &user)?;
+    owner_or_admin(&app, &headers, &user)?;
     let store = app.keystone.lock();
     let found = store
         .app_credentials
@@ -112,13 +122,37 @@ async fn create(
     let name = text("name").ok_or_else(|| Denied::bad_request("name is a required property"))?;
     let project_id = token.project_id().ok_or_else(Denied::unauthorized)?.to_owned();
     let secret = text("secret").unwrap_or_else(plain_id);
+    // A part of the roles of the token may be asked for, and no other.
+    let asked_roles = asked.get("roles").and_then(Value::as_array);
+    let roles = match asked_roles {
+        None => token.roles.clone(),
+        Some(asked) => {
+            let names = asked
+                .iter()
+                .map(|role| role["name"].as_str().unwrap_or_default().to_owned());
+            names.collect::<Vec<_>>()
+        }
+    };
+    if !roles.iter().all(|role| token.has_role(role)) {
+        return Err(Denied::bad_request(
+            "a role of the application credential is not assigned to its user",
+        ));
+    }
+    let mut store = app.keystone.lock();
+    if store
+        .app_credentials
+        .iter()
+        .any(|row| row.user_id == user && row.name == name)
+    {
+        return Err(Denied::conflict("application_credential", &name));
+    }
     let credential = AppCredential {
         id: plain_id(),
         name,
         secret: secret.clone(),
         user_id: user,
         project_id,
-        roles: token.roles.clone(),
+        roles,
         access_rules: access_rules(asked)?,
     };
     let mut shown = view(&credential);
@@ -127,7 +161,7 @@ async fn create(
     }
     // The one time the secret is told.
     shown["secret"] = json!(secret);
-    app.keystone.lock().app_credentials.push(credential);
+    store.app_credentials.push(credential);
     Ok((
         StatusCode::CREATED,
         Json(json!({"application_credential": shown})),
@@ -140,7 +174,7 @@ async fn delete(
     Path((user, id)): Path<(String, String)>,
     headers: HeaderMap,
 ) -> Result<StatusCode, Denied> {
-    owner(&app, &headers, &user)?;
+    owner_or_admin(&app, &headers, &user)?;
     let mut store = app.keystone.lock();
     let before = store.app_credentials.len();
     store

@@ -38,10 +38,11 @@ fn project_view(project: &Project) -> Value {
     })
 }
 
-fn user_view(user: &User) -> Value {
+pub(super) fn user_view(user: &User) -> Value {
     json!({
         "id": user.id, "name": user.name, "domain_id": "default", "enabled": true, "options": {},
         "default_project_id": user.default_project, "password_expires_at": null, "links": {},
+        "description": user.description,
     })
 }
 

@@ -20,6 +20,7 @@ pub(crate) struct User {
     pub(crate) default_project: String,
     /// Role names by project id.
     pub(crate) roles: HashMap<String, Vec<String>>,
+    pub(crate) description: String,
 }
 
 /// A project.
@@ -165,6 +166,7 @@ impl Keystone {
                     password: password.to_owned(),
                     default_project: project,
                     roles: by_project,
+                    description: String::new(),
                 }
             })
             .collect();

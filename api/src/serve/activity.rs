@@ -1,0 +1,168 @@
+//! What a connection is doing: whether it waits, sends the head of a request, or has one in hand.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// Waits for a request, since then.
+    Idle(Instant),
+    /// The head of a request has begun to arrive, then.
+    Head(Instant),
+    /// A request is being done.
+    Busy,
+}
+
+/// See the module. Clones share it.
+#[derive(Clone, Debug)]
+pub(super) struct Activity {
+    state: Arc<watch::Sender<State>>,
+    /// Whether its last request came from somebody whom Keystone knows.
+    known: Arc<AtomicBool>,
+}
+
+impl Activity {
+    pub(super) fn new() -> Self {
+        Self {
+            state: Arc::new(watch::Sender::new(State::Idle(Instant::now()))),
+            known: Arc::default(),
+        }
+    }
+
+    /// A head is complete.
+    pub(super) fn begins(&self) {
+        self.state.send_replace(State::Busy);
+    }
+
+    /// Its answer is made.
+    pub(super) fn ends(&self, known: bool) {
+        self.known.store(known, Ordering::Relaxed);
+        self.state.send_replace(State::Idle(Instant::now()));
+    }
+
+    fn received(&self) {
+        self.state.send_if_modified(|state| {
+            let idle = matches!(state, State::Idle(_));
+            if idle {
+                *state = State::Head(Instant::now());
+            }
+            idle
+        });
+    }
+
+    /// Since when nothing is being done for it; `None` while there is.
+    pub(super) fn idle_since(&self) -> Option<Instant> {
+        match *self.state.borrow() {
+            State::Idle(since) | State::Head(since) => Some(since),
+            State::Busy => None,
+        }
+    }
+
+    pub(super) fn is_known(&self) -> bool {
+        self.known.load(Ordering::Relaxed)
+    }
+
+    /// Returns when a head has taken longer than `limit`.
+    pub(super) async fn head_is_late(&self, limit: Duration) {
+        let mut states = self.state.subscribe();
+        loop {
+            let seen = *states.borrow_and_update();
+            let late = async {
+                match seen {
+                    State::Head(since) => sleep_until(since + limit).await,
+                    State::Idle(_) | State::Busy => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = late => return,
+                changed = states.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A stream whose first bytes are noticed.
+pub(super) struct Watched<S> {
+    pub(super) stream: S,
+    pub(super) activity: Activity,
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        let before = buffer.filled().len();
+        let polled = Pin::new(&mut self.stream).poll_read(context, buffer);
+        if buffer.filled().len() > before {
+            self.activity.received();
+        }
+        polled
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<std::io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[std::io::IoSlice<'_>],
+    ) -> Poll<std::io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(context, bytes)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_secs(10);
+
+    #[tokio::test(start_paused = true)]
+    async fn t6_a_head_has_a_deadline_of_its_own_and_waiting_has_none() {
+        let activity = Activity::new();
+        let late = |seconds| tokio::time::timeout(Duration::from_secs(seconds), activity.head_is_late(LIMIT));
+        assert!(late(100).await.is_err(), "nothing has arrived");
+        activity.received();
+        tokio::time::sleep(Duration::from_secs(6)).await;
+        activity.received();
+        assert!(late(3).await.is_err());
+        assert!(late(2).await.is_ok(), "it counts from the first byte");
+        activity.begins();
+        assert!(late(100).await.is_err(), "a request may take longer");
+        activity.ends(true);
+        assert!(late(100).await.is_err());
+        assert!(activity.is_known());
+    }
+}

@@ -1,0 +1,220 @@
+//! The connections there are, and which one makes room for another: whoever opens many and asks nothing must not keep out
+//! those who report.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use super::activity::Activity;
+
+/// Of so many places one is kept for those whom Keystone knows.
+const KEPT: usize = 10;
+
+#[derive(Debug)]
+struct Entry {
+    address: IpAddr,
+    activity: Activity,
+    cut: CancellationToken,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    next: u64,
+    entries: HashMap<u64, Entry>,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Connections {
+    most: usize,
+    /// The most of one address; those behind a proxy share it.
+    most_of_one: usize,
+    inner: Mutex<Inner>,
+    freed: Notify,
+}
+
+/// What becomes of a new connection.
+#[derive(Debug)]
+pub(super) enum Admission {
+    /// It is served.
+    Place(Place),
+    /// Its address has as many as it may, all of them at work.
+    Refused,
+    /// All places are at work: it waits for one.
+    Full,
+}
+
+/// A connection's place; free again when this is dropped.
+#[derive(Debug)]
+pub(super) struct Place {
+    number: u64,
+    connections: Arc<Connections>,
+    pub(super) activity: Activity,
+    /// Somebody else needs the place.
+    pub(super) cut: CancellationToken,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.connections.lock().entries.remove(&self.number);
+        self.connections.freed.notify_one();
+    }
+}
+
+impl Connections {
+    pub(super) fn new(most: usize) -> Arc<Self> {
+        Arc::new(Self {
+            most: most.max(1),
+            most_of_one: most.div_ceil(2).max(1),
+            inner: Mutex::default(),
+            freed: Notify::new(),
+        })
+    }
+
+    /// Returns when a place has become free, and perhaps earlier.
+    pub(super) async fn freed(&self) {
+        self.freed.notified().await;
+    }
+
+    /// A place for a new connection, if need be that of the one that has been idle for longest.
+    pub(super) fn admit(self: &Arc<Self>, address: IpAddr) -> Admission {
+        let mut inner = self.lock();
+        let of_address = |entry: &Entry| entry.address == address;
+        let own = inner.entries.values().filter(|entry| of_address(entry)).count();
+        if own >= self.most_of_one && !inner.evict(of_address) && self.most > 1 {
+            return Admission::Refused;
+        }
+        let strangers = |entry: &Entry| !entry.activity.is_known();
+        let open = inner.entries.values().filter(|entry| strangers(entry)).count();
+        let full = inner.entries.len() >= self.most;
+        if full || open >= self.most - self.most / KEPT {
+            let made = inner.evict(strangers) || (full && inner.evict(|_| true));
+            if !made && inner.entries.len() >= self.most {
+                return Admission::Full;
+            }
+        }
+        let number = inner.next;
+        inner.next += 1;
+        let entry = Entry {
+            address,
+            activity: Activity::new(),
+            cut: CancellationToken::new(),
+        };
+        let place = Place {
+            number,
+            connections: Arc::clone(self),
+            activity: entry.activity.clone(),
+            cut: entry.cut.clone(),
+        };
+        inner.entries.insert(number, entry);
+        Admission::Place(place)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        // Every change is a single insert or remove.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    /// Ends the one of these that has been idle for longest; `false` if all are at work.
+    fn evict(&mut self, of: impl Fn(&Entry) -> bool) -> bool {
+        let idle = self.entries.iter().filter(|(_, entry)| of(entry));
+        let idle = idle.filter_map(|(number, entry)| Some((entry.activity.idle_since()?, *number)));
+        let Some((_, oldest)) = idle.min() else {
+            return false;
+        };
+        if let Some(entry) = self.entries.remove(&oldest) {
+            entry.cut.cancel();
+        }
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn address(last: u8) -> IpAddr {
+        IpAddr::from([192, 0, 2, last])
+    }
+
+    fn place(connections: &Arc<Connections>, from: u8) -> Place {
+        match connections.admit(address(from)) {
+            Admission::Place(place) => place,
+            refused @ (Admission::Refused | Admission::Full) => panic!("{refused:?}"),
+        }
+    }
+
+    async fn later() {
+        tokio::time::advance(Duration::from_secs(1)).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn t6_the_oldest_idle_connection_makes_room() {
+        let connections = Connections::new(4);
+        let mut places = Vec::new();
+        for from in 0..4 {
+            places.push(place(&connections, from));
+            later().await;
+        }
+        places[0].activity.begins();
+        let _new = place(&connections, 9);
+        let cut: Vec<bool> = places.iter().map(|place| place.cut.is_cancelled()).collect();
+        assert_eq!(cut, [false, true, false, false], "the first is at work");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn t6_an_address_makes_room_for_itself_first() {
+        let connections = Connections::new(10);
+        let other = place(&connections, 1);
+        later().await;
+        let mut flood = Vec::new();
+        for _ in 0..1_060 {
+            flood.push(place(&connections, 2));
+            later().await;
+        }
+        assert!(!other.cut.is_cancelled());
+        let left = flood.iter().filter(|place| !place.cut.is_cancelled()).count();
+        assert_eq!(left, 5, "half of the places");
+        for place in &flood {
+            place.activity.begins();
+        }
+        assert!(matches!(connections.admit(address(2)), Admission::Refused));
+        let _third = place(&connections, 3);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn t6_places_are_kept_for_those_whom_keystone_knows() {
+        let connections = Connections::new(10);
+        let monitor = place(&connections, 1);
+        monitor.activity.begins();
+        monitor.activity.ends(true);
+        later().await;
+        let mut strangers = Vec::new();
+        for from in 2..200 {
+            strangers.push(place(&connections, from));
+            later().await;
+        }
+        assert!(!monitor.cut.is_cancelled(), "the oldest of all, and known");
+        let left = strangers.iter().filter(|place| !place.cut.is_cancelled()).count();
+        assert_eq!(left, 9);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn when_all_are_at_work_a_new_one_waits_for_a_place() {
+        let connections = Connections::new(2);
+        let (one, other) = (place(&connections, 1), place(&connections, 2));
+        one.activity.begins();
+        other.activity.begins();
+        assert!(matches!(connections.admit(address(3)), Admission::Full));
+        drop(one);
+        connections.freed().await;
+        let _third = place(&connections, 3);
+    }
+}

@@ -1,0 +1,246 @@
+//! What an administrator does at Keystone so that monitors can report: a role, a user, application credentials.
+
+use http::Method;
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tachi_engine::ports::CallError;
+
+use crate::answer::Answer;
+use crate::fault::{About, Effect};
+use crate::keystone::plugin::Service;
+use crate::session::{Call, Place, Session};
+
+/// A thing of Keystone's, as a list shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Named {
+    /// Its id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// What somebody wrote of it.
+    #[serde(default)]
+    pub description: Option<String>,
+}
+
+/// A new application credential.
+#[derive(Clone, Debug)]
+pub struct NewCredential {
+    /// Its id.
+    pub id: String,
+    /// Its secret, which is told once.
+    pub secret: SecretString,
+}
+
+#[derive(Deserialize)]
+struct Made {
+    id: String,
+    secret: Option<String>,
+}
+
+impl Session {
+    async fn identity(
+        &self,
+        method: Method,
+        path: &[&str],
+        query: &[(&'static str, String)],
+        body: Option<Value>,
+        effect: Effect,
+    ) -> Result<Answer, CallError> {
+        let place = Place::Path(path);
+        self.call(&Call {
+            service: Service::Identity,
+            method,
+            place,
+            query,
+            version: None,
+            subject: None,
+            body,
+            effect,
+            about: About::Object,
+            begun: self.now(),
+        })
+        .await
+    }
+
+    /// Those of `kind`, such as `roles`, that have this name, in this domain if one is named.
+    ///
+    /// # Errors
+    ///
+    /// Keystone failed, or refuses this session's user.
+    ///
+    /// # Cancel safety
+    ///
+    /// Changes nothing; may be dropped.
+    pub async fn identity_named(
+        &self,
+        kind: &'static str,
+        name: &str,
+        domain: Option<&str>,
+    ) -> Result<Option<Named>, CallError> {
+        let mut query = vec![("name", name.to_owned())];
+        query.extend(domain.map(|domain| ("domain_id", domain.to_owned())));
+        let answer = self
+            .identity(Method::GET, &[kind], &query, None, Effect::Read)
+            .await?;
+        // What is of no domain comes along with other people's roles of the same name.
+        Ok(listed(&answer, kind)?
+            .into_iter()
+            .find(|found| found.name == name))
+    }
+
+    /// The application credentials of a user.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Session::identity_named`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Changes nothing; may be dropped.
+    pub async fn application_credentials(&self, user: &str) -> Result<Vec<Named>, CallError> {
+        let path = ["users", user, "application_credentials"];
+        let answer = self.identity(Method::GET, &path, &[], None, Effect::Read).await?;
+        listed(&answer, "application_credentials")
+    }
+
+    /// Makes a role.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Session::identity_named`].
+    ///
+    /// # Cancel safety
+    ///
+    /// It may have been made all the same.
+    pub async fn create_role(&self, name: &str) -> Result<String, CallError> {
+        let body =
+            json!({"role": {"name": name, "description": "May report failures to Tachi, and nothing else"}});
+        let answer = self
+            .identity(Method::POST, &["roles"], &[], Some(body), Effect::Once)
+            .await?;
+        Ok(made(&answer, "role")?.id)
+    }
+
+    /// Makes a user.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Session::identity_named`].
+    ///
+    /// # Cancel safety
+    ///
+    /// It may have been made all the same.
+    pub async fn create_user(
+        &self,
+        name: &str,
+        domain: &str,
+        description: &str,
+        password: &SecretString,
+    ) -> Result<String, CallError> {
+        let body = json!({"user": {
+            "name": name, "domain_id": domain, "description": description, "enabled": true,
+            "password": password.expose_secret(),
+        }});
+        let answer = self
+            .identity(Method::POST, &["users"], &[], Some(body), Effect::Once)
+            .await?;
+        Ok(made(&answer, "user")?.id)
+    }
+
+    /// Gives a user another password.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Session::identity_named`].
+    ///
+    /// # Cancel safety
+    ///
+    /// It may have been given all the same.
+    pub async fn set_password(&self, user: &str, password: &SecretString) -> Result<(), CallError> {
+        let body = json!({"user": {"password": password.expose_secret()}});
+        let path = ["users", user];
+        self.identity(Method::PATCH, &path, &[], Some(body), Effect::Idempotent)
+            .await
+            .map(drop)
+    }
+
+    /// Gives a user a role in a project.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Session::identity_named`].
+    ///
+    /// # Cancel safety
+    ///
+    /// It may have been given all the same.
+    pub async fn grant(&self, project: &str, user: &str, role: &str) -> Result<(), CallError> {
+        let path = ["projects", project, "users", user, "roles", role];
+        self.identity(Method::PUT, &path, &[], None, Effect::Idempotent)
+            .await
+            .map(drop)
+    }
+
+    /// Makes an application credential of this session's own user, who must be `user`, with one of its roles.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Session::identity_named`].
+    ///
+    /// # Cancel safety
+    ///
+    /// It may have been made all the same; its secret is lost then.
+    pub async fn create_application_credential(
+        &self,
+        user: &str,
+        name: &str,
+        role: &str,
+    ) -> Result<NewCredential, CallError> {
+        let body = json!({"application_credential": {
+            "name": name, "roles": [{"name": role}], "unrestricted": false,
+            "description": "A monitor's, made by `tachi init monitors`",
+        }});
+        let path = ["users", user, "application_credentials"];
+        let answer = self
+            .identity(Method::POST, &path, &[], Some(body), Effect::Once)
+            .await?;
+        let made = made(&answer, "application_credential")?;
+        let secret = made.secret.ok_or_else(|| answer.senseless("no secret"))?;
+        Ok(NewCredential {
+            id: made.id,
+            secret: secret.into(),
+        })
+    }
+
+    /// Deletes an application credential; one that is gone already is fine.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Session::identity_named`].
+    ///
+    /// # Cancel safety
+    ///
+    /// It may have been deleted all the same.
+    pub async fn delete_application_credential(&self, user: &str, id: &str) -> Result<(), CallError> {
+        let path = ["users", user, "application_credentials", id];
+        match self
+            .identity(Method::DELETE, &path, &[], None, Effect::Idempotent)
+            .await
+        {
+            Err(error) if error.fault.status != Some(404) => Err(error),
+            Ok(_) | Err(_) => Ok(()),
+        }
+    }
+}
+
+fn listed(answer: &Answer, key: &str) -> Result<Vec<Named>, CallError> {
+    let mut whole: Value = answer.json()?;
+    let rows = whole.get_mut(key).map(Value::take).unwrap_or_default();
+    serde_json::from_value(rows).map_err(|_| answer.senseless(&format!("no list of {key}")))
+}
+
+fn made(answer: &Answer, key: &str) -> Result<Made, CallError> {
+    let mut whole: Value = answer.json()?;
+    let one = whole.get_mut(key).map(Value::take).unwrap_or_default();
+    serde_json::from_value(one).map_err(|_| answer.senseless(&format!("no {key}")))
+}

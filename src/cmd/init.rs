@@ -1,0 +1,290 @@
+//! `tachi init`.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use secrecy::{ExposeSecret as _, SecretString};
+use tachi_api::BindingOptions;
+use tachi_engine::SystemClock;
+use tachi_engine::ports::{CallError, OperatorDesk as _};
+use tachi_openstack::{Credentials, IdOrName, Named, NewCredential, Options, Project, Session};
+use uuid::Uuid;
+
+use super::{Failure, command_settings};
+use crate::cli::{InitCommand, InitMonitorsArgs};
+use crate::settings::Settings;
+use crate::{out, wiring};
+
+/// By this our user is known: another's password is never touched.
+const OURS: &str = "Made by `tachi init monitors`; nobody logs in as this user";
+
+const RULES: &str = include_str!("../../docs/policy-monitor.yaml");
+
+/// Makes what a cloud needs.
+pub(crate) async fn run(command: InitCommand) -> Result<u8, Failure> {
+    match command {
+        InitCommand::Monitors(args) => monitors(&args).await,
+    }
+}
+
+fn failed(what: impl Into<String>) -> impl FnOnce(CallError) -> Failure {
+    let what = what.into();
+    move |error| Failure::new(what, error)
+}
+
+/// A name that can be a file's, and a part of a credential's.
+fn check_host(host: &str) -> Result<(), Failure> {
+    let fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+    if !host.is_empty() && !host.starts_with('.') && host.len() <= 200 && host.chars().all(fine) {
+        return Ok(());
+    }
+    Err(Failure::usage(format!(
+        "{host:?} is no name of a host: letters, digits, dots, hyphens and underscores are"
+    )))
+}
+
+async fn hosts(args: &InitMonitorsArgs, settings: &Settings) -> Result<BTreeSet<String>, Failure> {
+    let hosts: BTreeSet<String> = if args.host.is_empty() {
+        let base = wiring::existing(settings).await?;
+        let region = base.store.region().await;
+        let region = region.map_err(|error| Failure::new("reading the hosts", error))?;
+        let hosts = region.into_iter().flat_map(|segment| segment.hosts);
+        hosts.map(|host| host.host.name).collect()
+    } else {
+        args.host.iter().cloned().collect()
+    };
+    if hosts.is_empty() {
+        return Err(Failure::usage(
+            "no host is registered yet: name them with --host, as Nova does",
+        ));
+    }
+    hosts.iter().try_for_each(|host| check_host(host))?;
+    Ok(hosts)
+}
+
+/// The ids of what a cloud has already.
+struct Cloud {
+    admin: Session,
+    options: Options,
+    project: Named,
+    role: Option<Named>,
+    user: Option<Named>,
+    credentials: Vec<Named>,
+}
+
+async fn look(args: &InitMonitorsArgs, settings: &Settings) -> Result<Cloud, Failure> {
+    let Some(options) = settings.nova.clone() else {
+        return Err(Failure::usage(
+            "the configuration names no user of Keystone: set [keystone_authtoken] auth_url, username, password, ...",
+        ));
+    };
+    let session = Session::new(options.clone(), Arc::new(SystemClock)).await;
+    let admin = session.map_err(|error| Failure::new("setting up the connection to Keystone", error))?;
+    let domain = Some(args.domain.as_str());
+    let project = admin.identity_named("projects", &args.project, domain).await;
+    let project = project
+        .map_err(failed(
+            "looking for the project (the user of the configuration must be an administrator)",
+        ))?
+        .ok_or_else(|| {
+            Failure::told(format!(
+                "there is no project {} in domain {}: name another with --project and --domain",
+                args.project, args.domain
+            ))
+        })?;
+    let role = admin.identity_named("roles", &args.role, None).await;
+    let role = role.map_err(failed("looking for the role"))?;
+    let user = admin.identity_named("users", &args.user, domain).await;
+    let user = user.map_err(failed("looking for the user"))?;
+    let mut credentials = Vec::new();
+    if let Some(user) = &user {
+        if user.description.as_deref() != Some(OURS) {
+            return Err(Failure::told(format!(
+                "there is a user {} already, which this command has not made: its password would have to be changed. Name \
+                 another with --user",
+                args.user
+            )));
+        }
+        let found = admin.application_credentials(&user.id).await;
+        credentials = found.map_err(failed("listing the application credentials"))?;
+    }
+    Ok(Cloud {
+        admin,
+        options,
+        project,
+        role,
+        user,
+        credentials,
+    })
+}
+
+fn name_for(host: &str) -> String {
+    BindingOptions::PATTERN.replace("{host}", host)
+}
+
+async fn monitors(args: &InitMonitorsArgs) -> Result<u8, Failure> {
+    let settings = command_settings(&args.config)?;
+    let hosts = hosts(args, &settings).await?;
+    let cloud = look(args, &settings).await?;
+    let mut lost = Vec::new();
+    let mut wanted = Vec::new();
+    for host in hosts {
+        let name = name_for(&host);
+        let known = cloud.credentials.iter().find(|known| known.name == name);
+        let file = args.out.join(format!("{host}.conf"));
+        match known {
+            Some(_) if !args.renew && file.exists() => out::line(format!("{host}: is there already")),
+            Some(_) if !args.renew => {
+                out::line(format!(
+                    "{host}: application credential {name} is there, but {} is not, and its secret is told once only",
+                    file.display()
+                ));
+                lost.push(host);
+            }
+            known => wanted.push((host, name, known.map(|known| known.id.clone()), file)),
+        }
+    }
+    let would = if args.dry_run { "would be made" } else { "is made" };
+    if cloud.role.is_none() {
+        out::line(format!("role {}: {would}", args.role));
+    }
+    if cloud.user.is_none() {
+        out::line(format!("user {}: {would}", args.user));
+    }
+    if args.dry_run {
+        for (host, name, old, file) in &wanted {
+            let word = if old.is_some() { "would be renewed" } else { would };
+            out::line(format!(
+                "{host}: application credential {name} {word}, in {}",
+                file.display()
+            ));
+        }
+        return Ok(crate::DONE);
+    }
+    if !wanted.is_empty() {
+        make(args, cloud, wanted).await?;
+    }
+    let rules = args.out.join("monitors.yaml");
+    write_new(&rules, RULES)?;
+    out::line(format!(
+        "next: put {} into policy.d beside the API's configuration, put each HOST.conf into masakarimonitors.conf of its \
+         host, and when all of them report, set [api] reporter_binding = enforce",
+        rules.display()
+    ));
+    if lost.is_empty() {
+        return Ok(crate::DONE);
+    }
+    let named: Vec<String> = lost.iter().map(|host| format!("--host {host}")).collect();
+    out::note(format!(
+        "tachi: no secret is known for {}: add `--renew {}` to make new ones",
+        lost.join(", "),
+        named.join(" ")
+    ));
+    Ok(crate::FAILED)
+}
+
+type Wanted = (String, String, Option<String>, PathBuf);
+
+async fn make(args: &InitMonitorsArgs, cloud: Cloud, wanted: Vec<Wanted>) -> Result<(), Failure> {
+    let Cloud {
+        admin,
+        options,
+        project,
+        role,
+        user,
+        ..
+    } = cloud;
+    let folder = std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(&args.out);
+    folder.map_err(|error| Failure::new(format!("making the folder {}", args.out.display()), error))?;
+    let role = match role {
+        Some(role) => role.id,
+        None => admin
+            .create_role(&args.role)
+            .await
+            .map_err(failed("making the role"))?,
+    };
+    // Known to this process only, and for as long as it runs.
+    let password = SecretString::from(format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple()));
+    let user = if let Some(user) = user {
+        let set = admin.set_password(&user.id, &password).await;
+        set.map_err(failed("giving the user a password for this moment"))?;
+        user.id
+    } else {
+        let made = admin.create_user(&args.user, &args.domain, OURS, &password).await;
+        made.map_err(failed("making the user"))?
+    };
+    let granted = admin.grant(&project.id, &user, &role).await;
+    granted.map_err(failed("giving the user its role"))?;
+    let credentials = Credentials::Password {
+        user: IdOrName::from_id(user.clone()),
+        user_domain: None,
+        password,
+        project: Project {
+            project: IdOrName::from_id(project.id.clone()),
+            domain: None,
+        },
+    };
+    let options = Options {
+        credentials,
+        ..options
+    };
+    let session = Session::new(options.clone(), Arc::new(SystemClock)).await;
+    let monitor = session.map_err(|error| Failure::new("logging in as the new user", error))?;
+    for (host, name, old, file) in wanted {
+        if let Some(old) = old {
+            let gone = admin.delete_application_credential(&user, &old).await;
+            gone.map_err(failed(format!("deleting the old application credential {name}")))?;
+        }
+        let made = monitor
+            .create_application_credential(&user, &name, &args.role)
+            .await;
+        let made = made.map_err(failed(format!("making the application credential {name}")))?;
+        if let Err(error) = write_new(&file, &fragment(&options, &name, &made)) {
+            // Nobody would ever know its secret.
+            _ = admin.delete_application_credential(&user, &made.id).await;
+            return Err(error);
+        }
+        out::line(format!("{host}: {name}, in {}", file.display()));
+    }
+    Ok(())
+}
+
+/// What belongs into masakarimonitors.conf.
+fn fragment(options: &Options, name: &str, made: &NewCredential) -> String {
+    let mut text = format!("# {name}: for this host only.\n[api]\n");
+    let mut pair = |key: &str, value: &str| _ = writeln!(text, "{key} = {value}");
+    pair("auth_type", "v3applicationcredential");
+    pair("auth_url", &options.auth_url);
+    if let Some(region) = &options.region {
+        pair("region", region);
+    }
+    pair("application_credential_id", &made.id);
+    pair("application_credential_secret", made.secret.expose_secret());
+    text
+}
+
+/// Whole or not at all, and for nobody else to read.
+fn write_new(file: &Path, text: &str) -> Result<(), Failure> {
+    let wrong = |error| Failure::new(format!("writing {}", file.display()), error);
+    let new = file.with_extension("new");
+    let mut options = std::fs::OpenOptions::new();
+    let opened = options
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&new);
+    let mut opened = opened.map_err(wrong)?;
+    opened
+        .write_all(text.as_bytes())
+        .and_then(|()| opened.sync_all())
+        .and_then(|()| std::fs::rename(&new, file))
+        .map_err(wrong)
+}

@@ -1,0 +1,45 @@
+//! `[api] reporter_binding` and the names that bind a reporter to a host.
+
+use tachi_api::{BindingMode, BindingOptions, HostPattern};
+use tachi_config::{Reader, Refusal};
+
+const G: &str = "api";
+
+pub(super) fn binding(r: &mut Reader<'_>) -> BindingOptions {
+    // A file that does not name it was written for Masakari or an older version, and has to go on working. What is shipped
+    // for new installations says `enforce`.
+    let mode = r
+        .choice(G, "reporter_binding", &["off", "warn", "enforce"])
+        .default("warn")
+        .get();
+    let ours = BindingOptions::PATTERN;
+    BindingOptions {
+        mode: match mode {
+            "off" => BindingMode::Off,
+            "enforce" => BindingMode::Enforce,
+            _ => BindingMode::Warn,
+        },
+        user_names: patterns(r, "reporter_user_names", &[ours]),
+        application_credentials: patterns(r, "reporter_application_credentials", &[ours]),
+        certificates: patterns(r, "reporter_certificates", &[]),
+    }
+}
+
+fn patterns(r: &mut Reader<'_>, option: &str, default: &[&str]) -> Vec<HostPattern> {
+    let default = default.iter().map(|text| (*text).to_owned()).collect();
+    let checked = |texts: &Vec<String>| {
+        texts.iter().try_for_each(|text| {
+            text.parse::<HostPattern>().map(drop).map_err(|error| {
+                Refusal::new(
+                    format!("has {text:?}, which {error}"),
+                    format!(
+                        "write names such as {}, separated by commas",
+                        BindingOptions::PATTERN
+                    ),
+                )
+            })
+        })
+    };
+    let texts = r.list(G, option).default(default).check(checked).get();
+    texts.iter().filter_map(|text| text.parse().ok()).collect()
+}
