@@ -6,6 +6,7 @@ mod fence;
 mod init;
 mod recovery;
 mod status;
+mod vmove;
 
 use std::path::PathBuf;
 
@@ -21,6 +22,7 @@ pub(crate) use recovery::{
     VouchArgs, WordArgs, WordsArgs,
 };
 pub(crate) use status::{HostCommand, HostReturnArgs, StatusArgs, StatusCommand, UpgradeCommand};
+pub(crate) use vmove::{VmoveCommand, VmoveListArgs, VmoveRecoverArgs};
 
 /// Instance high availability for OpenStack: when a hypervisor dies, its instances run again on another one, exactly once.
 #[derive(Debug, Parser)]
@@ -52,6 +54,9 @@ pub(crate) enum Command {
     /// See recoveries, try one again, give one up, approve or reject one that is held
     #[command(subcommand)]
     Recovery(RecoveryCommand),
+    /// See the instances of recoveries, and say what is known of one that waits for a person
+    #[command(subcommand)]
+    Vmove(VmoveCommand),
     /// See the configuration in effect
     #[command(subcommand)]
     Config(ConfigCommand),

@@ -18,6 +18,7 @@ mod recovery;
 mod sandbox;
 mod serve;
 mod status;
+mod vmove;
 mod when;
 
 pub(crate) use failure::Failure;
@@ -41,6 +42,7 @@ pub(crate) async fn run(cli: Cli) -> Result<u8, Failure> {
         Command::Init(command) => Box::pin(init::run(command)).await,
         Command::Db(command) => Box::pin(db::run(command)).await,
         Command::Recovery(command) => Box::pin(recovery::run(command)).await,
+        Command::Vmove(command) => Box::pin(vmove::run(command)).await,
         Command::Config(command) => config::run(command),
         Command::Policy(command) => policy::run(command),
         Command::Openapi(args) => openapi::run(&args),

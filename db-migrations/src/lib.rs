@@ -30,6 +30,7 @@ mod m20261121_0010_off_words;
 mod m20261121_0020_repeat_keys;
 mod m20261121_0030_recoveries_by_name;
 mod m20261122_0010_reporters;
+mod m20261122_0020_move_words;
 mod origin;
 mod statement;
 mod sync;
@@ -67,6 +68,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_0020_repeat_keys::Migration),
             Box::new(m20261121_0030_recoveries_by_name::Migration),
             Box::new(m20261122_0010_reporters::Migration),
+            Box::new(m20261122_0020_move_words::Migration),
         ]
     }
 

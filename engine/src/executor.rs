@@ -1,5 +1,6 @@
 //! Carries out one command and says what came of it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,9 +9,10 @@ use tachi_domain::fault::{Fault, FaultClass};
 use tachi_domain::level::Target;
 use tachi_domain::pace::Echo;
 use tachi_domain::recovery::{
-    Command, Evacuations, Inventory, Lists, Observation, Restoration, ServerCall, ServerIds, ServiceUpdate,
+    Command, Evacuations, Inventory, Lists, Messaging, Observation, Restoration, ServerCall, ServerIds,
+    ServiceUpdate,
 };
-use tachi_domain::{HostId, nova::VmState};
+use tachi_domain::{HostId, ServerId, nova::VmState};
 use tachi_driver::Intent;
 
 use crate::engine::Ports;
@@ -115,9 +117,7 @@ pub(crate) async fn execute(command: Command, context: Context) -> Observation {
         Command::ReadLists { since } => Observation::Lists(lists(&context, since).await.map_err(fault)),
         Command::ReadEvacuations { since } => Observation::Evacuations(evacuations(&context, since).await),
         Command::ReadServerIds => Observation::ServerIds(server_ids(&context).await.map_err(fault)),
-        Command::ReadConductors => {
-            Observation::Conductors(context.ports.compute.conductors_up().await.map_err(fault))
-        }
+        Command::ReadConductors => Observation::Conductors(messaging(&context).await.map_err(fault)),
         Command::ReadServer(server) => {
             let result = context.ports.compute.server(server).await.map_err(fault);
             Observation::Server { server, result }
@@ -284,15 +284,25 @@ async fn inventory(context: &Context) -> Result<Inventory, CallError> {
     let compute = &context.ports.compute;
     let written_off = context.ports.journal.written_off(&context.host).await;
     let written_off = written_off.map_err(journal_failed)?;
+    // A cell that goes away takes the host's service record with it: it is read before the lists and after them.
+    let before = compute.service(&context.host).await?;
     // Migrations before servers: one that ends in between is still seen unfinished, which is the careful side (R11).
     let migrations = compute.migrations_touching(&context.host).await?;
     let servers = compute.servers_on(&context.host).await?;
-    let service = compute.service(&context.host).await?;
+    let service = compute.service(&context.host).await?.filter(|_| before.is_some());
+    let ids: BTreeSet<ServerId> = servers.iter().map(|server| server.id).collect();
+    let may_run = context
+        .ports
+        .journal
+        .may_run(&ids)
+        .await
+        .map_err(journal_failed)?;
     Ok(Inventory {
         migrations,
         servers,
         service,
         written_off,
+        may_run,
     })
 }
 
@@ -331,6 +341,16 @@ async fn evacuations(
         started: context.started.plus(later),
         records: records.of(&context.host),
     })
+}
+
+async fn messaging(context: &Context) -> Result<Messaging, CallError> {
+    let compute = &context.ports.compute;
+    let conductors_up = compute.conductors_up().await?;
+    let services = compute.services().await?;
+    Ok(Messaging::of(
+        conductors_up,
+        services.iter().filter_map(|(_, service)| service.as_ref()),
+    ))
 }
 
 async fn server_ids(context: &Context) -> Result<ServerIds, CallError> {

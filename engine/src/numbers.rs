@@ -320,6 +320,8 @@ mod tests {
     use tachi_domain::recovery::{Command, Life};
     use uuid::Uuid;
 
+    use tachi_domain::recovery::Messaging;
+
     use super::*;
 
     #[test]
@@ -350,7 +352,7 @@ mod tests {
             text: "no".into(),
         };
         let cases = [
-            (Observation::Conductors(Ok(true)), "ok", ""),
+            (Observation::Conductors(Ok(Messaging::default())), "ok", ""),
             (
                 Observation::Conductors(Err(fault(FaultClass::Transient, Some(503)))),
                 "transient",

@@ -54,7 +54,7 @@ pub(crate) async fn execute(call: ReserveCall, context: &Context) -> Observation
         ReserveCall::Leave { host, aggregate } => {
             let result = match compute.remove_from_aggregate(aggregate, &host).await {
                 // Not in it, or no such aggregate any more: that is what was wanted.
-                Err(error) if error.fault.status == Some(404) => Ok(()),
+                Err(error) if error.fault.is_gone() => Ok(()),
                 other => other.map_err(fault),
             };
             ReserveAnswer::Left {

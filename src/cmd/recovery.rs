@@ -168,7 +168,7 @@ fn unknown(recovery: tachi_domain::RecoveryId) -> Failure {
 }
 
 /// A word or an attempt is only written; it needs an engine to be heard.
-async fn note_if_nobody_works(base: &Base) -> Result<(), Failure> {
+pub(crate) async fn note_if_nobody_works(base: &Base) -> Result<(), Failure> {
     let engines = base
         .store
         .engines()

@@ -110,6 +110,13 @@ impl Journal for Counting {
         self.store.written_off(host).await
     }
 
+    async fn may_run(
+        &self,
+        servers: &BTreeSet<ServerId>,
+    ) -> Result<BTreeMap<ServerId, BTreeSet<String>>, JournalError> {
+        self.store.may_run(servers).await
+    }
+
     async fn reserve(&self, host: HostId) -> Result<Vec<ReserveRow>, JournalError> {
         self.store.reserve(host).await
     }

@@ -9,7 +9,9 @@ use tachi_domain::fault::{Fault, FaultClass};
 use tachi_domain::level::Target;
 use tachi_domain::nova::{Migration, PowerState, Server, VmState};
 use tachi_domain::power::{Power, PowerReading};
-use tachi_domain::recovery::{Command, Evacuations, Inventory, Lists, Observation, ServerIds, ServiceUpdate};
+use tachi_domain::recovery::{
+    Command, Evacuations, Inventory, Lists, Messaging, Observation, ServerIds, ServiceUpdate,
+};
 
 use crate::devices;
 use crate::machines::Bmc;
@@ -17,7 +19,7 @@ use crate::mishap::Mishap;
 use crate::more_weather::Worst;
 use crate::nova::{HostIx, Refusal, ServerIx};
 use crate::reserve::{self, target_of};
-use crate::world::{Event, Owner, World, note};
+use crate::world::{Event, HOSTS, Owner, World, note};
 
 /// D of every call.
 pub(crate) const DEADLINE: u64 = 20_000;
@@ -105,6 +107,7 @@ impl World {
             let done = write && maybe && self.rng.percent(50);
             self.mishap(match status {
                 400 => Mishap::Refused400,
+                404 => Mishap::ForeignNotFound,
                 401 => Mishap::Refused401,
                 409 => Mishap::Refused409,
                 429 => Mishap::Refused429,
@@ -143,6 +146,9 @@ impl World {
             command,
             Command::Evacuate(_) | Command::Restore { .. } | Command::Stop(_) | Command::Start(_)
         );
+        if matches!(command, Command::Evacuate(_)) && self.rng.percent(self.weather.not_found) {
+            return 404;
+        }
         match self.rng.between(0, 11) {
             0 | 1 if may_conflict => 409,
             2 if matches!(command, Command::Evacuate(_)) => 400,
@@ -227,7 +233,7 @@ impl World {
                     .collect(),
             })),
             Command::Reserve(call) => self.reserve_effect(host, call),
-            Command::ReadConductors => Observation::Conductors(Ok(!self.conductors_down())),
+            Command::ReadConductors => Observation::Conductors(Ok(self.messaging())),
             Command::ReadServer(server) => Observation::Server {
                 server: *server,
                 result: Ok(self.nova.show(index_of(*server))),
@@ -444,6 +450,13 @@ impl World {
         }
     }
 
+    fn messaging(&self) -> Messaging {
+        let services: Vec<_> = (0..HOSTS)
+            .map(|host| self.nova.show_service(host, self.now))
+            .collect();
+        Messaging::of(!self.conductors_down(), &services)
+    }
+
     pub(crate) fn inventory_servers(&mut self, owner: Owner, migrations: Vec<Migration>) {
         let servers = self.nova.servers_on(self.journal.recs[owner.rec].host);
         let delay = self.rng.between(5, 400);
@@ -469,6 +482,16 @@ impl World {
         );
         // A cell that is down shows neither.
         let hidden = self.chaos() && self.rng.percent(self.weather.unavailable / 2);
+        // A moment, and not again within the next seconds: whoever asks twice sees the cell once.
+        let again = self.weather.blipped.is_some_and(|at| self.now < at + 20_000);
+        let blips = self.chaos() && self.rng.percent(self.weather.cell_blips) && !again;
+        let servers = if blips {
+            self.weather.blipped = Some(self.now);
+            self.mishap(Mishap::CellBlips);
+            Vec::new()
+        } else {
+            servers
+        };
         let inventory = if hidden {
             self.mishap(Mishap::CellHidden);
             Inventory {
@@ -476,6 +499,7 @@ impl World {
                 servers: Vec::new(),
                 service: None,
                 written_off: BTreeMap::new(),
+                may_run: BTreeMap::new(),
             }
         } else {
             Inventory {
@@ -483,6 +507,7 @@ impl World {
                 servers,
                 service,
                 written_off: self.journal.written_off(self.journal.recs[owner.rec].host),
+                may_run: self.journal.may_run(),
             }
         };
         let observation = Box::new(Observation::Inventory(Ok(inventory)));

@@ -10,8 +10,12 @@ use tachi_domain::entity::notification::{Notification, NotificationStatus, Notif
 use tachi_domain::entity::segment::Segment;
 use tachi_domain::evidence::OffWord;
 use tachi_domain::guard::Guard;
-use tachi_domain::host_recovery::{GIVEN_UP_BY_LATEST, HostRecovery, WaitsFor, WrittenOff, given_up};
-use tachi_domain::recovery::{FenceOrder, Life, OperatorWord, Pulse, RecoveryKind, Word};
+use tachi_domain::host_recovery::{
+    GIVEN_UP_BY_LATEST, HostRecovery, WaitsFor, WrittenOff, given_up, may_run,
+};
+use tachi_domain::recovery::{
+    FenceOrder, Life, MoveVerdict, MoveWord, OperatorWord, Pulse, RecoveryKind, Word,
+};
 use tachi_domain::{Elapsed, NotificationId, SegmentId, ServerId, Timestamp};
 use tachi_driver::journal::{ClaimView, Claimed, Committed, Write};
 use uuid::Uuid;
@@ -64,6 +68,7 @@ pub(crate) struct Rec {
     pub status: NotificationStatus,
     pub message: Option<String>,
     pub word: Option<OperatorWord>,
+    pub move_words: Vec<MoveWord>,
     /// Every word that was said.
     pub words: Vec<Word>,
     /// A further report has said that the host is off, and when it saw that.
@@ -245,6 +250,7 @@ impl Journal {
             status: NotificationStatus::New,
             message: None,
             word: None,
+            move_words: Vec::new(),
             words: Vec::new(),
             joined: None,
             died: None,
@@ -263,6 +269,7 @@ impl Journal {
             word: self.recs[rec].word.clone(),
             joined_normal: self.recs[rec].joined.is_some(),
             off_word: self.recs[rec].joined.clone(),
+            move_words: self.recs[rec].move_words.clone(),
         }
     }
 
@@ -293,7 +300,19 @@ impl Journal {
             .collect()
     }
 
-    /// The claim, and what its owner reads after it.
+    /// A person says that nothing of `server` runs on `on`, or will.
+    pub(crate) fn say_failure(&mut self, rec: RecIx, server: ServerId, on: Option<String>) {
+        let words = &mut self.recs[rec].move_words;
+        let number = words.last().map_or(0, |said| said.number) + 1;
+        words.push(MoveWord {
+            number,
+            server,
+            word: MoveVerdict::Failure,
+            on,
+            by: "operator".into(),
+        });
+    }
+
     pub(crate) fn claim(&mut self, rec: RecIx, seen_epoch: u64, owner: usize, now: u64) -> Option<Claimed> {
         let row = &mut self.recs[rec];
         if row.epoch != seen_epoch || row.life == Life::Closed {
@@ -581,6 +600,12 @@ impl Journal {
                 .iter()
                 .flat_map(|row| row.moves.values().map(|one| one.state.as_str())),
         )
+    }
+
+    /// Where instances may run by what recoveries have left.
+    pub(crate) fn may_run(&self) -> BTreeMap<ServerId, BTreeSet<String>> {
+        let states = self.recs.iter().flat_map(|row| row.moves.values());
+        may_run(states.map(|one| one.state.as_str()))
     }
 
     pub(crate) fn proven_off(&self) -> BTreeSet<String> {

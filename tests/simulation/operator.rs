@@ -5,10 +5,12 @@ use tachi_domain::host_recovery::{HoldKind, HostRecovery, MoveStep};
 use tachi_domain::nova::MigrationType;
 use tachi_domain::recovery::{Life, RecoveryKind, Word};
 
+use crate::calls::index_of;
 use crate::journal::RecIx;
 use crate::machines::Bmc;
 use crate::mishap::Mishap;
 use crate::nova::host_name;
+use crate::reserve::index_named;
 use crate::world::{Event, HOSTS, World, note};
 
 impl World {
@@ -175,6 +177,7 @@ impl World {
                 }
             }
         }
+        self.see_to_moves(rec, &state);
         // Where does the guest of an unfinished live migration run? Somebody goes and looks.
         for one in state.moves.values().filter(|one| one.step == MoveStep::Held) {
             let server = usize::try_from(one.server.0.as_u128() - 0x5e7).unwrap();
@@ -193,5 +196,40 @@ impl World {
                 "operator has looked after vm-{server}: runs on host 4: {there}"
             );
         }
+    }
+
+    /// Somebody goes where an instance may run, ends it there if it does, sees to it that Nova does nothing more of it, and
+    /// says so.
+    fn see_to_moves(&mut self, rec: RecIx, state: &HostRecovery) {
+        let told = self.journal.recs[rec]
+            .message
+            .as_deref()
+            .is_some_and(|text| text.contains("no progress"));
+        for one in state.moves.values() {
+            let server = index_of(one.server);
+            if one.step == MoveStep::Held && !one.may_run.is_empty() {
+                for host in one.may_run.iter().map(|name| index_named(name)) {
+                    self.end_guest(host, server);
+                    self.journal.say_failure(rec, one.server, Some(host_name(host)));
+                }
+            } else if told && matches!(one.step, MoveStep::Asked { .. }) {
+                let dest = one.dest.as_deref().map(index_named);
+                for job in self.jobs.iter_mut().filter(|job| job.server == server) {
+                    job.over = true;
+                }
+                if let Some(host) = dest {
+                    self.end_guest(host, server);
+                }
+                self.mishap(Mishap::SaidFailed);
+                self.journal.say_failure(rec, one.server, one.dest.clone());
+            }
+        }
+    }
+
+    fn end_guest(&mut self, host: usize, server: usize) {
+        if self.nova.servers[server].host != host && self.machines[host].guests.remove(&server).is_some() {
+            note!(self, "operator ends the guest of vm-{server} on host {host}");
+        }
+        self.mishap(Mishap::SaidFailed);
     }
 }

@@ -138,6 +138,7 @@ impl World {
         if self.chaos() && self.rng.percent(self.weather.rebuild_fails) && self.rng.percent(50) {
             return self.record_fails(job, false);
         }
+        let server = self.jobs[job].server;
         let id = self.jobs[job].record.unwrap();
         if let Some(row) = self.nova.migrations.iter_mut().find(|row| row.id == id) {
             row.status = "pre-migrating";
@@ -146,6 +147,15 @@ impl World {
         let delay = self.weather.rebuild_millis;
         if delay >= 60_000 {
             self.mishap(Mishap::RebuildSlow);
+        }
+        if self.chaos() && self.rng.percent(self.weather.compute_restarts) {
+            note!(
+                self,
+                "nova-compute of host {dest} restarts in mid-rebuild of vm-{server}"
+            );
+            self.mishap(Mishap::ComputeRestarts);
+            self.jobs[job].over = true;
+            return;
         }
         self.after(delay, Event::Spawn { job });
         self.destination_may_die(dest);
@@ -174,11 +184,23 @@ impl World {
         if reachable && self.chaos() && self.rng.percent(self.weather.rebuild_fails) {
             return self.record_fails(job, true);
         }
+        // Nova refuses a second guest of the instance on one host.
+        if self.machines[dest].guests.get(&server) == Some(&true) {
+            return self.record_fails(job, true);
+        }
         note!(self, "vm-{server} runs on host {dest}");
         self.machines[dest]
             .guests
             .insert(server, !self.jobs[job].was_stopped);
         self.guests_changed = true;
+        if self.chaos() && self.rng.percent(self.weather.fails_after_spawn) {
+            note!(
+                self,
+                "host {dest} cannot save vm-{server}: it is recorded as failed, and runs"
+            );
+            self.mishap(Mishap::FailedAfterSpawn);
+            return self.record_fails(job, true);
+        }
         let delay = self.rng.between(100, 2_000);
         self.after(delay, Event::Switch { job });
     }

@@ -47,7 +47,7 @@ pub(crate) fn index_of(host: HostId) -> HostIx {
     usize::try_from(host.0.as_u128() - 0x40).unwrap()
 }
 
-fn index_named(name: &str) -> HostIx {
+pub(crate) fn index_named(name: &str) -> HostIx {
     name.rsplit('-').next().unwrap().parse().unwrap()
 }
 

@@ -47,6 +47,16 @@ pub(crate) struct Weather {
     pub database: u64,
     /// Percent of rebuilds that fail.
     pub rebuild_fails: u64,
+    /// Percent of rebuilds that are recorded as failed although the guest runs.
+    pub fails_after_spawn: u64,
+    /// Percent of rebuilds in the midst of which the destination's nova-compute restarts.
+    pub compute_restarts: u64,
+    /// Percent of lists that lack everything, because the cell is away just then.
+    pub cell_blips: u64,
+    /// When that happened last.
+    pub blipped: Option<u64>,
+    /// Percent of refusals of an evacuation that say that there is no such instance.
+    pub not_found: u64,
     pub cast_lost: u64,
     pub conductor_down: Option<(u64, u64)>,
     /// A destination dies too, then.
@@ -71,6 +81,7 @@ pub(crate) struct Weather {
 }
 
 impl Weather {
+    #[expect(clippy::too_many_lines, reason = "one draw after the other")]
     pub(crate) fn draw(seed: u64, rng: &mut Rng) -> Self {
         let mode = if rng.percent(25) {
             FencingMode::External
@@ -100,6 +111,8 @@ impl Weather {
         let (lost, unavailable) = (some(50, 25), some(40, 25));
         let (crash, database) = (some(35, 20), some(25, 10));
         let (rebuild_fails, cast_lost) = (some(30, 30), some(25, 30));
+        let (fails_after_spawn, compute_restarts) = (some(25, 15), some(20, 15));
+        let (cell_blips, not_found) = (some(25, 10), some(25, 40));
         let crash_at = some(60, 40);
         let meddling = some(30, 40);
         let stopped = some(30, 8);
@@ -147,6 +160,11 @@ impl Weather {
             crash_after: rng.percent(50),
             database,
             rebuild_fails,
+            fails_after_spawn,
+            compute_restarts,
+            cell_blips,
+            blipped: None,
+            not_found,
             cast_lost,
             conductor_down,
             second_failure,

@@ -61,6 +61,9 @@ pub(crate) fn refusal(
         text.push_str(": ");
         text.push_str(&details.message);
     }
+    if details.foreign {
+        text.push_str(" (not Nova's own answer)");
+    }
     if let Some(wait) = details.retry_after {
         // Writing to a String does not fail.
         let _ = write!(text, " (retry after {} s)", wait.as_secs());
@@ -69,9 +72,14 @@ pub(crate) fn refusal(
         let _ = write!(text, " ({id})");
     }
     let fault = Fault {
-        class: class_of(status, about),
+        class: if details.foreign {
+            FaultClass::Transient
+        } else {
+            class_of(status, about)
+        },
         status: Some(status.as_u16()),
-        maybe_done: effect.writes() && (status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT),
+        maybe_done: effect.writes()
+            && (status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT || details.foreign),
         text,
     };
     let asks_for_patience =
@@ -93,6 +101,14 @@ pub(crate) struct Details {
     pub(crate) message: String,
     pub(crate) retry_after: Option<Duration>,
     pub(crate) request_id: Option<String>,
+    /// A 404 without Nova's own body: it comes from whatever stands before Nova, and says nothing of the object.
+    pub(crate) foreign: bool,
+}
+
+/// Whether a body is Nova's own word that there is no such object.
+pub(crate) fn is_item_not_found(body: &[u8]) -> bool {
+    serde_json::from_slice::<serde_json::Value>(body)
+        .is_ok_and(|body| body.get("itemNotFound").is_some_and(serde_json::Value::is_object))
 }
 
 /// A request that did not get an answer.
@@ -228,6 +244,7 @@ mod tests {
             message: "No valid host".into(),
             retry_after: Some(Duration::from_secs(7)),
             request_id: Some("req-1".into()),
+            foreign: false,
         };
         let error = refusal(
             "nova: GET /servers/1",

@@ -18,7 +18,7 @@ use tachi_domain::fault::FaultClass;
 use tachi_engine::ports::{CallError, Clock};
 
 use crate::answer::Answer;
-use crate::fault::{self, Details, Effect};
+use crate::fault::{self, About, Details, Effect};
 use crate::http::{self as bodies, Clients};
 use crate::keystone::{Keystone, Need, Plugin, plugin, plugin::Service};
 use crate::options::Options;
@@ -287,6 +287,10 @@ impl Session {
             message: tachi_text::one_line(&message, &secrets),
             retry_after,
             request_id,
+            foreign: status == StatusCode::NOT_FOUND
+                && call.about == About::Object
+                && call.service == Service::Compute
+                && !fault::is_item_not_found(&body),
         };
         fault::refusal(line, status, call.effect, call.about, &details)
     }

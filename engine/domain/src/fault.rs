@@ -30,6 +30,13 @@ pub struct Fault {
     pub text: String,
 }
 
+impl Fault {
+    /// Whether the service itself says that there is no such object. A proxy's 404 is no such word: it is in passing.
+    pub fn is_gone(&self) -> bool {
+        self.status == Some(404) && self.class == FaultClass::Permanent
+    }
+}
+
 impl std::fmt::Display for Fault {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.text)

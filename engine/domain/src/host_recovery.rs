@@ -24,10 +24,12 @@ mod heartbeat;
 mod hooking;
 mod look;
 mod method;
+mod move_words;
 mod moves;
 mod moving;
 mod off_word;
 mod pace;
+mod perhaps;
 mod plan;
 mod powering_on;
 mod preparing;
@@ -54,6 +56,7 @@ pub use moves::{
     End, GIVEN_UP_BY_LATEST, Lock, Move, MoveStep, Preparation, RestorationCall, RestorationKind, Was,
     WrittenOff, given_up,
 };
+pub use perhaps::may_run;
 pub use powering_on::PowerOn;
 pub use reserve::{Joining, Reserve, Taken, TakenEnd, TakenStep};
 pub use service::{Put, ServiceTrack};
@@ -157,6 +160,9 @@ pub struct HostRecovery {
     pub hold: Option<Hold>,
     /// The number of the last word heard.
     pub heard: u64,
+    /// The number of the last word heard of a single instance.
+    #[serde(default)]
+    pub heard_moves: u64,
     /// An operator has let it through the storm guards.
     pub storm_approved: bool,
     /// Who has rejected it, if somebody has: nothing new is begun any more.
@@ -224,6 +230,7 @@ impl HostRecovery {
             stage: Stage::Begin,
             hold: None,
             heard: 0,
+            heard_moves: 0,
             storm_approved: false,
             rejected: None,
             fence: Fence::default(),
@@ -421,7 +428,7 @@ impl HostRecovery {
             Observation::Evacuations(result) => self.evacuations_read(result, now),
             Observation::ServerIds(result) => self.server_ids_read(result, now, record),
             Observation::Permits(permits) => self.permitted(permits),
-            Observation::Conductors(result) => self.conductors_read(&result, now),
+            Observation::Conductors(result) => self.conductors_read(result, now),
             Observation::Server { server, result } => self.server_read(server, result, now, record),
             Observation::ServerCall { server, call, result } => {
                 self.server_answered(server, call, result, now, record);

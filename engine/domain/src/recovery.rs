@@ -9,14 +9,14 @@ pub mod workflow;
 use std::collections::BTreeMap;
 
 pub use command::{Command, Evacuation, Restoration, ServiceUpdate};
-pub use observation::{Evacuations, Inventory, Lists, Observation, ServerCall, ServerIds};
+pub use observation::{Evacuations, Inventory, Lists, Messaging, Observation, ServerCall, ServerIds};
 pub use record::{Decision, FenceOrder, Fenced, Now, Record, Step, StepKind, Task};
 pub use reserve::{Joined, ReserveAnswer, ReserveCall, ServiceStatus};
 
 use crate::entity::notification::NotificationType;
 use crate::entity::words;
 use crate::evidence::OffWord;
-use crate::{HostId, RecoveryId, Timestamp, vm_recovery};
+use crate::{HostId, RecoveryId, ServerId, Timestamp, vm_recovery};
 
 words! {
     /// What a recovery is about.
@@ -67,6 +67,35 @@ pub struct OperatorWord {
     pub at: Timestamp,
 }
 
+words! {
+    /// What a person says of one instance.
+    MoveVerdict {
+        /// It runs on that host.
+        Success = "success",
+        /// It does not run on that host, or nothing will come of what Nova was asked.
+        Failure = "failure",
+        /// Ask again where that is safe.
+        Retry = "retry",
+        /// Leave it.
+        Ignore = "ignore",
+    }
+}
+
+/// A person's word of one instance, numbered within its recovery, so that each is heard once.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct MoveWord {
+    /// Grows by one with each such word.
+    pub number: u64,
+    /// Of which instance.
+    pub server: ServerId,
+    /// What was said.
+    pub word: MoveVerdict,
+    /// Of which host.
+    pub on: Option<String>,
+    /// Who said it, and why.
+    pub by: String,
+}
+
 /// What is read afresh in every transaction of a recovery, so that an operator's change takes effect at the next step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pulse {
@@ -80,6 +109,8 @@ pub struct Pulse {
     pub joined_normal: bool,
     /// What reports that came with evidence, or that have joined the recovery, say of the host's fence (R16, R18).
     pub off_word: Option<OffWord>,
+    /// What was said of single instances, oldest first.
+    pub move_words: Vec<MoveWord>,
 }
 
 /// What one pulse has that the one before it had not.
@@ -102,6 +133,8 @@ impl Pulse {
                 pulse.segment_enabled,
                 pulse.operator_maintenance,
                 pulse.word.clone(),
+                pulse.move_words.len(),
+                pulse.move_words.last().map(|said| said.number),
             )
         };
         if operators(self) != operators(before) {
@@ -164,6 +197,7 @@ mod tests {
             word: None,
             joined_normal: false,
             off_word: None,
+            move_words: Vec::new(),
         };
         let said = OperatorWord {
             number: 1,

@@ -414,6 +414,7 @@ pub(crate) mod tests {
                 word: None,
                 joined_normal: false,
                 off_word: None,
+                move_words: Vec::new(),
             },
             restarts: Vec::new(),
         }

@@ -153,6 +153,16 @@ pub trait Journal: Send + Sync {
     /// The database failed.
     async fn written_off(&self, host: &str) -> Result<BTreeMap<ServerId, Vec<WrittenOff>>, JournalError>;
 
+    /// Other hosts on which these instances may run by what recoveries of any host have left in the journal (R10).
+    ///
+    /// # Errors
+    ///
+    /// The database failed.
+    async fn may_run(
+        &self,
+        servers: &BTreeSet<ServerId>,
+    ) -> Result<BTreeMap<ServerId, BTreeSet<String>>, JournalError>;
+
     /// The hosts of the segment of `host` that are in reserve, or held by a recovery; none that is on maintenance.
     ///
     /// # Errors

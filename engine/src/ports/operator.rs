@@ -5,7 +5,7 @@ use tachi_domain::entity::host::MaintenanceReason;
 use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::entity::vmove::VmoveStatus;
 use tachi_domain::entity::{Host, Notification, Segment, Vmove};
-use tachi_domain::recovery::{Life, RecoveryKind, Word};
+use tachi_domain::recovery::{Life, MoveWord, RecoveryKind, Word};
 use tachi_domain::{Elapsed, HostId, NotificationId, RecoveryId, Reporter, SegmentId, Timestamp};
 
 use super::JournalError;
@@ -276,4 +276,11 @@ pub trait OperatorDesk: Send + Sync {
     ///
     /// The database failed.
     async fn say(&self, id: RecoveryId, word: Word, by: &str) -> Result<Said, JournalError>;
+
+    /// Says a word about one instance of a recovery; `number` of it is ignored.
+    ///
+    /// # Errors
+    ///
+    /// The database failed.
+    async fn say_of(&self, id: RecoveryId, word: &MoveWord) -> Result<Said, JournalError>;
 }

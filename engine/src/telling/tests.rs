@@ -95,6 +95,7 @@ fn claimed(kind: RecoveryKind) -> Claimed {
             word: None,
             joined_normal: false,
             off_word: None,
+            move_words: Vec::new(),
         },
         restarts: Vec::new(),
     }

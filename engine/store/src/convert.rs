@@ -8,6 +8,7 @@ use tachi_domain::entity::segment::RecoveryMethod;
 use tachi_domain::entity::vmove::{VmoveStatus, VmoveType};
 use tachi_domain::entity::{Host, Notification, Segment, Stamps, Vmove};
 use tachi_domain::evidence::OffWord;
+use tachi_domain::recovery::MoveWord;
 use tachi_domain::{Reporter, Timestamp, recovery};
 use uuid::Uuid;
 
@@ -35,6 +36,11 @@ impl Cell<'_> {
 
     /// Reads what reports say of a host's fence.
     pub(crate) fn off_word(self, text: &str) -> Result<OffWord, Failure> {
+        serde_json::from_str(text).map_err(|_| self.corrupt(text))
+    }
+
+    /// Reads what was said of single instances.
+    pub(crate) fn move_words(self, text: &str) -> Result<Vec<MoveWord>, Failure> {
         serde_json::from_str(text).map_err(|_| self.corrupt(text))
     }
 

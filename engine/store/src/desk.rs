@@ -1,6 +1,7 @@
 //! The operator's desk: what recoveries do, and a word about them.
 
 mod find;
+mod move_words;
 mod region;
 mod retry;
 mod story;
@@ -8,7 +9,7 @@ mod story;
 use async_trait::async_trait;
 use sea_orm::sea_query::{Expr, ExprTrait as _};
 use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _};
-use tachi_domain::recovery::{Life, Word};
+use tachi_domain::recovery::{Life, MoveWord, Word};
 use tachi_domain::{RecoveryId, Timestamp};
 use tachi_engine::ports::operator::{
     RecoveryFilter, RecoverySummary, Retried, Said, SegmentView, StepLine, Story,
@@ -64,6 +65,12 @@ impl OperatorDesk for Store {
         };
         let said = self.write(&say).await;
         said.map_err(|stop| stop.journal("saying a word about a recovery"))
+    }
+
+    #[instrument(name = "store::say_of", level = "debug", skip_all, fields(recovery = %id, server = %word.server))]
+    async fn say_of(&self, id: RecoveryId, word: &MoveWord) -> Result<Said, JournalError> {
+        let said = self.write(&move_words::SayOf { id, word }).await;
+        said.map_err(|stop| stop.journal("saying a word about an instance"))
     }
 }
 

@@ -24,7 +24,7 @@ use tachi_engine::ports::reserve::{ReservationState, ReserveRow};
 use tachi_engine::ports::{Journal, JournalError};
 use tracing::instrument;
 
-pub(crate) use pulse::off_word;
+pub(crate) use pulse::{move_words, off_word};
 
 use crate::Store;
 use crate::convert::Cell;
@@ -113,6 +113,15 @@ impl Journal for Store {
     async fn written_off(&self, host: &str) -> Result<BTreeMap<ServerId, Vec<WrittenOff>>, JournalError> {
         let read = given_up::of_host(self.reader(), host).await;
         read.map_err(|stop| stop.journal("reading which evacuations were given up"))
+    }
+
+    #[instrument(name = "store::may_run", level = "debug", skip_all, fields(count = servers.len()))]
+    async fn may_run(
+        &self,
+        servers: &BTreeSet<ServerId>,
+    ) -> Result<BTreeMap<ServerId, BTreeSet<String>>, JournalError> {
+        let read = given_up::may_run_of(self.reader(), servers).await;
+        read.map_err(|stop| stop.journal("reading where instances may run"))
     }
 
     #[instrument(name = "store::reserve", level = "debug", skip_all, fields(%host))]

@@ -116,6 +116,7 @@ async fn refused(response: Response, credentials: &Credentials) -> CallError {
         .await
         .unwrap_or_default();
     let details = Details {
+        foreign: false,
         message: tachi_text::one_line(&tachi_text::message_of(&body), &[secret(credentials)]),
         retry_after: None,
         request_id,

@@ -54,7 +54,8 @@ async fn ew36_a_conflict_is_a_conflict_and_an_unknown_host_is_permanent() {
         (404, FaultClass::Permanent),
         (500, FaultClass::Transient),
     ] {
-        let refusal = json!({"x": {"message": "no"}});
+        let name = if status == 404 { "itemNotFound" } else { "x" };
+        let refusal = json!({name: {"message": "no"}});
         let fake = Fake::start(table([("POST /os-aggregates/7/action", status, refusal)])).await;
         let error = fake.nova().await.add_to_aggregate(7, "c1").await.unwrap_err();
         assert_eq!((error.fault.status, error.fault.class), (Some(status), class));

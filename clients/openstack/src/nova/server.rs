@@ -164,7 +164,7 @@ pub(super) async fn get(nova: &Nova, id: ServerId) -> Result<Option<Server>, Cal
             let One { server } = answer.json()?;
             understood(&answer, server).map(Some)
         }
-        Err(error) if error.fault.status == Some(404) => Ok(None),
+        Err(error) if error.fault.is_gone() => Ok(None),
         Err(error) => Err(error),
     }
 }

@@ -319,7 +319,9 @@ async fn a_server_is_read_in_full() {
     record["fault"] = json!({"code": 500, "message": "No valid host was found."});
     let fake = Fake::start(move |seen| match seen.path.rsplit('/').next() {
         Some(SERVER) => Reply::Json(200, json!({"server": record})),
-        Some("00000000-0000-0000-0000-000000000000") => Reply::Json(404, json!({})),
+        Some("00000000-0000-0000-0000-000000000000") => {
+            Reply::Json(404, json!({"itemNotFound": {"code": 404, "message": "gone"}}))
+        }
         Some("00000000-0000-0000-0000-000000000001") => Reply::Json(
             200,
             json!({"server": {"id": SERVER, "status": "UNKNOWN", "tenant_id": "t"}}),
@@ -807,7 +809,12 @@ async fn every_status_of_an_evacuation_has_its_meaning() {
     for (status, class, maybe_done) in cases {
         let fake = Fake::start(move |seen| {
             if seen.method == Method::POST && seen.path.ends_with("/action") {
-                Reply::Json(status, json!({"computeFault": {"message": "because"}}))
+                let name = if status == 404 {
+                    "itemNotFound"
+                } else {
+                    "computeFault"
+                };
+                Reply::Json(status, json!({name: {"message": "because"}}))
             } else {
                 Reply::Unscripted
             }
@@ -1039,4 +1046,43 @@ async fn after_make_ready_a_write_needs_nothing_before_its_first_byte() {
         .await;
     let fault = Nova::new(session).make_ready().await.unwrap_err().fault;
     assert_eq!((fault.class, fault.maybe_done), (FaultClass::Transient, false));
+}
+
+#[tokio::test]
+async fn c3_a_404_that_is_not_novas_own_says_nothing_of_a_server() {
+    let bodies = [
+        json!({}),
+        json!({"message": "no Route matched with those values"}),
+        json!({"itemNotFound": "yes"}),
+        json!("default backend - 404"),
+    ];
+    for body in bodies {
+        let answer = body.clone();
+        let fake = Fake::start(move |seen| {
+            if seen.path.contains("/servers/") {
+                Reply::Json(404, answer.clone())
+            } else {
+                Reply::Unscripted
+            }
+        })
+        .await;
+        let nova = fake.nova().await;
+        let read = nova.server(server_id()).await.unwrap_err().fault;
+        assert_eq!(
+            (read.class, read.maybe_done),
+            (FaultClass::Transient, false),
+            "{body}"
+        );
+        let asked = nova.evacuate(server_id(), None).await.unwrap_err().fault;
+        assert_eq!(
+            (asked.class, asked.maybe_done),
+            (FaultClass::Transient, true),
+            "{body}"
+        );
+        assert!(
+            !asked.is_gone() && asked.text.contains("not Nova's own"),
+            "{}",
+            asked.text
+        );
+    }
 }

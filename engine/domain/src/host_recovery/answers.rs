@@ -44,11 +44,10 @@ impl HostRecovery {
         match call {
             ServerCall::Lock => lock_failed(one, &fault, now),
             // Looking at the lists again would say nothing new: they are of the host, and it may be on none.
-            ServerCall::Prepare
-                if fault.status == Some(404) && matches!(one.step, MoveStep::Waiting { .. }) =>
-            {
-                one.deleted();
-                finish(one, End::Left, now, record);
+            ServerCall::Prepare if fault.is_gone() && matches!(one.step, MoveStep::Waiting { .. }) => {
+                one.preparation = Preparation::Wanted;
+                self.asks.gone.entry(server).or_insert(now.elapsed);
+                self.asks.look.insert(server);
             }
             ServerCall::Prepare => {
                 if let Preparation::Asked { loose, .. } = &mut one.preparation {
@@ -61,6 +60,10 @@ impl HostRecovery {
                 call_failed(one, &fault, now);
             }
             ServerCall::Evacuate => {
+                // It is looked at before anything more is asked of it, and once more later before that is believed.
+                if fault.is_gone() && one.route.target.is_none() {
+                    self.asks.gone.entry(server).or_insert(now.elapsed);
+                }
                 // A refusal may mean that the server or the host's service is not what it was: both are looked at anew.
                 if matches!(fault.class, FaultClass::Permanent | FaultClass::Conflict) && !fault.maybe_done {
                     self.asks.look.insert(server);
@@ -142,7 +145,7 @@ fn lock_failed(one: &mut Move, fault: &Fault, now: Now) {
         FaultClass::Fatal => one.faults >= REFUSALS,
     };
     one.lock = if refused { Lock::None } else { Lock::Wanted };
-    if refused && fault.status != Some(404) {
+    if refused && !fault.is_gone() {
         one.remark("it could not be locked");
     }
 }
@@ -151,7 +154,7 @@ fn unlock_failed(one: &mut Move, fault: &Fault, settle: Duration, now: Now, reco
     if fault.maybe_done {
         one.unlock_loose = Some(now.elapsed);
     }
-    if fault.status == Some(404) {
+    if fault.is_gone() {
         one.lock_loose = None;
         one.unlock_loose = None;
         return unlocked(one, settle, now, record);
@@ -220,17 +223,14 @@ fn evacuation_refused(one: &mut Move, fault: &Fault, patience: Patience, now: No
         return;
     }
     match fault.class {
-        // Nova says so of a host it does not know, too. The instance is looked at before anything more is asked of it.
-        _ if fault.status == Some(404) && one.route.target.is_some() => {
+        // Nova says so of a host it does not know, too.
+        _ if fault.is_gone() => {
             one.route.cross_out_target();
+            one.fault = Some(fault.text.clone());
             one.step = MoveStep::Waiting {
                 not_before: now.elapsed,
             };
             record.moves.insert(one.server);
-        }
-        _ if fault.status == Some(404) => {
-            one.deleted();
-            finish(one, End::Left, now, record);
         }
         FaultClass::Permanent | FaultClass::Conflict => {
             one.refused = Some(now.elapsed);
@@ -276,6 +276,17 @@ pub(super) fn nova_failed(
     };
     let text = format!("Nova failed the evacuation of {} ({count}): {why}", one.name);
     record.server_step(Task::Evacuate, StepKind::Outcome, one.server, 0.5, text.clone());
+    if !one.may_run.is_empty() {
+        // It is asked for where it may run and nowhere else, so no other way is taken and no other host can cure it.
+        if failing.times >= patience.attempts && failing.lasts >= patience.retry_for {
+            one.hold_for_absence(&text, record);
+        } else {
+            one.step = MoveStep::Waiting {
+                not_before: now.elapsed.plus(backoff(one.failures - 1)),
+            };
+        }
+        return;
+    }
     match one.route.after_failure(cure, failing, patience) {
         Next::GiveUp => {
             one.remark(&text);

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::fence::Post;
 use crate::guard::Region;
+use crate::nova::Migration;
 use crate::pace::{Permits, Urgency};
 use crate::recovery::Restoration;
 use crate::{Elapsed, ServerId};
@@ -74,6 +75,14 @@ pub(super) struct Asks {
     pub(super) servers: BTreeSet<ServerId>,
     /// Evacuations whose call has not been answered.
     pub(super) evacuating: BTreeSet<ServerId>,
+    /// Servers that Nova has said it does not know, and when it did so first.
+    pub(super) gone: BTreeMap<ServerId, Elapsed>,
+    /// Where people say that instances run, and who: Nova is asked.
+    pub(super) said_on: BTreeMap<ServerId, (String, String)>,
+    /// The unfinished evacuation records of instances, by the last lists.
+    pub(super) open_records: BTreeMap<ServerId, Vec<Migration>>,
+    /// When an empty list of the host's instances was asked for first.
+    pub(super) empty_seen: Option<Elapsed>,
     /// Servers that must be looked at before anything more is asked about them.
     pub(super) look: BTreeSet<ServerId>,
 
@@ -98,7 +107,11 @@ pub(super) struct Asks {
     /// When the latest lists were asked for.
     pub(super) lists_seen: Option<Elapsed>,
     pub(super) conductors_not_before: Elapsed,
-    pub(super) conductors_up_since: Option<Elapsed>,
+    /// Since when Nova's messages have been seen to get through, without a break.
+    pub(super) messages_since: Option<Elapsed>,
+    /// Hosts that Nova does not hear, and how long it had not heard them when that was asked.
+    pub(super) silent: BTreeMap<String, Duration>,
+    pub(super) silent_at: Elapsed,
     /// Instances whose evacuation no conductor had picked up when the lists were last taken.
     pub(super) unpicked: BTreeSet<ServerId>,
     /// Other hosts with a valid proof, and since when each has been in every answer.

@@ -2,6 +2,7 @@
 //! begin something new.
 
 use super::answers::call_failed;
+use super::asks::Asks;
 use super::restoration::{Rest, is_stuck, needs_a_look, needs_preparation, rest, target};
 use super::{End, HostRecovery, Move, MoveStep, Preparation, RestorationCall};
 use crate::ServerId;
@@ -9,6 +10,12 @@ use crate::fault::Fault;
 use crate::nova::{Server, VmState};
 use crate::recovery::{Command, Now, Record, Restoration, StepKind, Task};
 use std::time::Duration;
+
+/// An evacuation that no conductor has picked up for so long is worth a look at Nova's services.
+const PICKED_UP: Duration = Duration::from_secs(10);
+
+/// Between the first time Nova says that it does not know an instance, and the one that counts.
+const GONE_AGAIN: Duration = Duration::from_secs(5);
 
 impl HostRecovery {
     /// Whether every move is over. Those that are not are followed.
@@ -76,11 +83,11 @@ impl HostRecovery {
         let stuck = self.asks.unpicked.iter().any(|server| {
             self.moves.get(server).is_some_and(|one| {
                 matches!(one.step, MoveStep::Asked { since, .. }
-                    if now.elapsed.since(since) >= Duration::from_secs(10))
+                    if now.elapsed.since(since) >= PICKED_UP)
             })
         });
         if !stuck {
-            self.asks.conductors_up_since = None;
+            self.asks.messages_since = None;
         } else if self.asks.conductors.is_none() && now.elapsed >= self.asks.conductors_not_before {
             self.asks.conductors = Some(now.elapsed);
             commands.push(Command::ReadConductors);
@@ -106,15 +113,48 @@ impl HostRecovery {
                 return self.tell_calls(now);
             }
         };
+        if seen.is_some() {
+            self.asks.gone.remove(&server);
+        } else if !self.asks.is_gone_again(server, now) {
+            return;
+        }
         self.asks.look.remove(&server);
         if !matches!(one.step, MoveStep::Restoring { .. }) {
             one.faults = 0;
         }
         let done = self.asks.done.remove(&server);
+        if let (Some((host, by)), Some(seen)) = (self.asks.said_on.remove(&server), &seen) {
+            if seen.host.as_ref() == Some(&host) && !one.is_over() {
+                one.note = None;
+                one.remark(&format!(
+                    "it runs on {host}: said by {by}, and Nova shows it there"
+                ));
+                one.remark_nature();
+                return confirmed(one, Some(host), now, record);
+            }
+            let shown = seen.host.as_deref().unwrap_or("no host");
+            let text =
+                format!("{by} says that it runs on {host}, but Nova shows it on {shown}: nothing is changed");
+            record.server_step(Task::Evacuate, StepKind::Note, server, 0.5, text);
+        }
         let elsewhere = |seen: &Server| seen.host.as_ref().is_some_and(|host| *host != self.host);
         match (&one.step, seen) {
-            (MoveStep::Asked { .. } | MoveStep::Waiting { .. } | MoveStep::Restoring { .. }, None) => {
+            (
+                MoveStep::Held
+                | MoveStep::Asked { .. }
+                | MoveStep::Waiting { .. }
+                | MoveStep::Restoring { .. },
+                None,
+            ) => {
+                self.asks.gone.remove(&server);
                 one.deleted();
+                finish(one, End::Left, now, record);
+            }
+            (MoveStep::Held, Some(seen)) if elsewhere(&seen) => {
+                one.runs_on(seen.host.as_ref());
+                one.dest = seen.host;
+                one.note = None;
+                one.remark("it has left the host by itself");
                 finish(one, End::Left, now, record);
             }
             // R9: it has left the host, and an evacuation of it from this host is done.
@@ -126,6 +166,7 @@ impl HostRecovery {
             (MoveStep::Asked { .. } | MoveStep::Waiting { .. }, Some(seen)) if elsewhere(&seen) => {
                 if is_stuck(&seen) {
                     one.remark("found on another host without a finished evacuation, and in error");
+                    one.runs_on(seen.host.as_ref());
                     one.dest = seen.host;
                     one.step = MoveStep::Restoring {
                         since: now.elapsed,
@@ -202,6 +243,19 @@ impl HostRecovery {
     }
 }
 
+impl Asks {
+    /// Not found counts only when it is said again later: an API server may be on a database that lags behind.
+    fn is_gone_again(&mut self, server: ServerId, now: Now) -> bool {
+        let first = *self.gone.entry(server).or_insert(now.elapsed);
+        let again = now.elapsed.since(first) >= GONE_AGAIN;
+        if !again {
+            self.look.insert(server);
+            self.server_not_before.insert(server, first.plus(GONE_AGAIN));
+        }
+        again
+    }
+}
+
 /// Asks for a restoration, unless the same one may still take effect (R5).
 fn restore(
     one: &mut Move,
@@ -246,6 +300,7 @@ fn restore(
 
 pub(super) fn confirmed(one: &mut Move, dest: Option<String>, now: Now, record: &mut Record) {
     one.dest = dest.or(one.dest.take());
+    one.runs_on(one.dest.clone().as_ref());
     if needs_a_look(&one.was) {
         one.faults = 0;
         one.fault = None;
@@ -261,6 +316,12 @@ pub(super) fn confirmed(one: &mut Move, dest: Option<String>, now: Now, record: 
 /// The move ends. While our lock is on it, it is not over: nothing is written before the lock is off (R7, R12).
 pub(super) fn finish(one: &mut Move, end: End, now: Now, record: &mut Record) {
     one.over_at = Some(now.wall);
+    if end == End::Person && !one.may_run.is_empty() {
+        let hosts = one.where_it_may_run();
+        one.remark(&format!(
+            "it may run on {hosts}: look there before it is started anywhere else"
+        ));
+    }
     one.finish(end, now.elapsed);
     if one.is_over() {
         over(one, record);

@@ -8,16 +8,22 @@ use super::answers::nova_failed;
 use super::asks::Topic;
 use super::following::{confirmed, finish};
 use super::method::{Cure, Patience};
+use super::perhaps::Absence;
 use super::plan::is_over;
 use super::{End, HostRecovery, Move, MoveStep, WrittenOff};
 use crate::fault::Fault;
 use crate::nova::{Migration, Server, VmState};
-use crate::recovery::{Lists, Now, Record, StepKind, Task};
+use crate::recovery::{Lists, Messaging, Now, Record, StepKind, Task};
 use crate::{Elapsed, MigrationId, ServerId, Timestamp};
 
-/// How many times `conductors_up` an evacuation that no conductor has picked up, with none after it to show that it was
-/// passed over, may simply be waiting its turn.
+/// How many times `conductors_up` an evacuation that no conductor has picked up may simply be waiting its turn.
 const TURN: u32 = 5;
+
+/// Nova's `rpc_response_timeout`: how long a part of Nova may wait for another after messages get through again.
+const RPC_TIMEOUT: Duration = Duration::from_mins(1);
+
+/// A host that Nova has not heard for so long when an evacuation is asked for is not chosen for it any more.
+const HEARD_BEFORE: Duration = Duration::from_mins(2);
 
 /// Lists in a row that show an instance on the host although its evacuation is recorded as done.
 const LONG_DONE: u8 = 20;
@@ -71,6 +77,13 @@ impl HostRecovery {
         for migration in &lists.evacuations {
             records.entry(migration.server).or_default().push(migration);
         }
+        self.asks.open_records = records
+            .iter()
+            .map(|(server, records)| {
+                let open = records.iter().filter(|record| !is_over(&record.status));
+                (*server, open.map(|record| (*record).clone()).collect())
+            })
+            .collect();
         let on_host: BTreeMap<ServerId, &Server> =
             lists.servers.iter().map(|server| (server.id, server)).collect();
         let known = std::mem::take(&mut self.asks.proven_off);
@@ -81,23 +94,23 @@ impl HostRecovery {
             .map(|host| (host.clone(), since(host)))
             .collect();
         let dead = self.hosts_to_count_on(now);
-        let picked_up = lists
-            .evacuations
-            .iter()
-            .filter(|one| one.dest.is_some() || is_over(&one.status))
-            .map(|one| one.id)
-            .max();
         let look = Look {
             started: lists.started,
             since: self.service.since,
             absence_after: self.policy.absence_counts_after(),
             conductors_up: self.policy.conductors_up,
-            conductors_since: self.asks.conductors_up_since,
+            messages_since: self.asks.messages_since,
+            let_go_within: self.policy.call_deadline + RPC_TIMEOUT,
+            silent: self.asks.silent.clone(),
+            silent_at: self.asks.silent_at,
             patience: self.patience(),
             dead,
-            picked_up,
         };
         for one in self.moves.values_mut() {
+            let absent = one.may_run.intersection(&look.dead).filter(|_| !one.is_over());
+            for host in absent.cloned().collect::<Vec<_>>() {
+                one.is_absent_from(&host, Absence::ProvenOff, record);
+            }
             let records = records.get(&one.server).map(Vec::as_slice).unwrap_or_default();
             let here = on_host.get(&one.server).copied();
             if one.is_in_flight() {
@@ -126,6 +139,8 @@ impl HostRecovery {
             .map(|record| record.server)
             .collect();
         self.tell_slow(now);
+        // What failed for an instance that is over since hides nothing any more.
+        self.tell_calls(now);
     }
 
     /// Something that moves are followed by could not be read: when to ask for it again.
@@ -185,18 +200,34 @@ impl HostRecovery {
             text =
                 format!("{text}, to {named}; if such a host is dead too, it must be reported and proven off");
         }
+        let unanswered = |one: &&Move| {
+            matches!(one.step, MoveStep::Asked { answered: false, .. })
+                && self.asks.unpicked.contains(&one.server)
+        };
+        let unanswered = self.moves.values().filter(unanswered).count();
+        if unanswered > 0 {
+            text = format!(
+                "{text}; the call for {unanswered} of them was never answered, so Nova's API may hold it still"
+            );
+        }
+        text.push_str("; tachi vmove list --needs-person says what can be done");
         self.trouble(Topic::Slow, now, || text);
     }
 
-    pub(super) fn conductors_read(&mut self, result: &Result<bool, Fault>, now: Now) {
+    pub(super) fn conductors_read(&mut self, result: Result<Messaging, Fault>, now: Now) {
         self.asks.conductors = None;
         self.asks.conductors_not_before = now.elapsed.plus(self.policy.heartbeat_poll);
-        match result {
-            Ok(true) => {
-                self.asks.conductors_up_since.get_or_insert(now.elapsed);
-            }
-            Ok(false) | Err(_) => self.asks.conductors_up_since = None,
+        let seen = result.unwrap_or_default();
+        let beats = seen
+            .youngest_beat
+            .is_some_and(|age| age < self.policy.heartbeat_stale);
+        if seen.conductors_up && beats {
+            self.asks.messages_since.get_or_insert(now.elapsed);
+        } else {
+            self.asks.messages_since = None;
         }
+        self.asks.silent = seen.silent;
+        self.asks.silent_at = now.elapsed;
     }
 }
 
@@ -224,12 +255,17 @@ struct Look {
     since: Option<Timestamp>,
     absence_after: Duration,
     conductors_up: Duration,
-    conductors_since: Option<Elapsed>,
+    /// Since when Nova's messages get through.
+    messages_since: Option<Elapsed>,
+    /// How long after that Nova may let go of what it has held: a call's deadline and Nova's own.
+    let_go_within: Duration,
+    /// The hosts that Nova does not hear, and how long it had not heard them.
+    silent: BTreeMap<String, Duration>,
+    /// At this moment.
+    silent_at: Elapsed,
     patience: Patience,
     /// Hosts that were proven off before the lists were asked for.
     dead: BTreeSet<String>,
-    /// The youngest record that a conductor has picked up.
-    picked_up: Option<MigrationId>,
 }
 
 impl Look {
@@ -264,6 +300,10 @@ impl Look {
                     }
                     None if on_host.is_none() => Seen::LookAtServer,
                     None => {
+                        let known = one.known;
+                        if one.note_failed_at(records, |record| record.id > known, &self.dead) {
+                            record.moves.insert(one.server);
+                        }
                         one.known = highest(one, records);
                         one.busy_before = on_host.is_some_and(is_rebuilding);
                         Seen::Enough
@@ -285,18 +325,25 @@ impl Look {
         record.dest.as_ref().is_some_and(|dest| self.dead.contains(dest))
     }
 
-    /// R10: accepted, and never picked up: every conductor has been up for long enough since, and either a younger one was
-    /// picked up meanwhile, or its turn must have come by any measure.
-    fn is_lost(&self, record: &Migration, since: Elapsed) -> bool {
-        let Some(up) = self.conductors_since else {
+    /// R10: accepted, and never picked up: Nova has answered the call, so that its API does not hold the message any more; its
+    /// messages have got through for long enough since, longer after they have not; and it waits in the queue of no host. In
+    /// which order records were picked up says nothing: what was held is let go in any order.
+    fn is_lost(&self, record: &Migration, asked: Elapsed, answered: bool) -> bool {
+        let Some(up) = self.messages_since else {
             return false;
         };
-        let waited = self.started.since(up.max(since));
-        let passed_over = self.picked_up > Some(record.id);
+        // What was asked for before messages got through may have been held for as long as that.
+        let held = up.since(asked);
+        let wait = (self.conductors_up * TURN).max(self.let_go_within + held);
+        let queued = self
+            .silent
+            .values()
+            .any(|silent| *silent <= self.silent_at.since(asked) + HEARD_BEFORE);
         record.status == "accepted"
             && record.dest.is_none()
-            && waited >= self.conductors_up
-            && (passed_over || waited >= self.conductors_up * TURN)
+            && answered
+            && !queued
+            && self.started.since(up.max(asked)) >= wait
     }
 
     /// R9: it has left the host, and an evacuation of it from this host is done.
@@ -341,7 +388,13 @@ impl Look {
         let changed = |record: &Migration| {
             one.written_off.iter().any(|off| off.id == record.id) && !one.has_written_off(record)
         };
-        let MoveStep::Asked { since, floor, .. } = one.step else {
+        let MoveStep::Asked {
+            since,
+            floor,
+            answered,
+            ..
+        } = one.step
+        else {
             return;
         };
         // Any younger record is the effect (R8), and so is an older one that has come to life after it was given up.
@@ -350,13 +403,7 @@ impl Look {
             .copied()
             .filter(|record| (record.id > floor && !one.has_written_off(record)) || changed(record))
             .collect();
-        let MoveStep::Asked {
-            answered,
-            absent,
-            gone,
-            ..
-        } = &mut one.step
-        else {
+        let MoveStep::Asked { absent, gone, .. } = &mut one.step else {
             return;
         };
         *gone = 0;
@@ -370,7 +417,6 @@ impl Look {
             }
             return;
         }
-        *answered = true;
         if effects.iter().any(|record| is_done(&record.status)) {
             // The list of servers was taken first: the next one will show that it has left. If it never does, the host came
             // back in the middle and its nova-compute has closed the record; a destination may still be at work.
@@ -388,6 +434,10 @@ impl Look {
             .copied()
             .filter(|record| !is_over(&record.status))
             .collect();
+        let failed_at = |record: &Migration| effects.iter().any(|effect| effect.id == record.id);
+        if one.note_failed_at(&effects, failed_at, &self.dead) {
+            record.moves.insert(one.server);
+        }
         if open.is_empty() {
             one.known = known;
             one.written_off
@@ -405,7 +455,8 @@ impl Look {
             return;
         }
         one.dest = open.iter().rev().find_map(|record| record.dest.clone());
-        let over_with = |record: &&Migration| self.goes_to_the_dead(record) || self.is_lost(record, since);
+        let over_with =
+            |record: &&Migration| self.goes_to_the_dead(record) || self.is_lost(record, since, answered);
         if !open.iter().all(over_with) {
             // What goes to the dead is over whatever becomes of the others, and the host may be back before they end.
             for dead in open.into_iter().filter(|record| self.goes_to_the_dead(record)) {
@@ -470,7 +521,8 @@ pub(super) fn adopt(one: &mut Move, first: MigrationId, now: Now) {
     one.step = MoveStep::Asked {
         since: now.elapsed,
         floor: MigrationId(first.0.saturating_sub(1)),
-        answered: true,
+        // By whom, and whether Nova has answered, is not known.
+        answered: false,
         absent: 0,
         gone: 0,
     };

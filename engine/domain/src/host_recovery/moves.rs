@@ -1,6 +1,6 @@
 //! One instance of a host recovery.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -199,6 +199,10 @@ pub fn given_up<'a>(states: impl IntoIterator<Item = &'a str>) -> BTreeMap<Serve
 }
 
 /// One instance.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is something of its own that was seen"
+)]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Move {
     /// See [`StateVersion`].
@@ -236,6 +240,15 @@ pub struct Move {
     pub known: MigrationId,
     /// Evacuation records that were given up.
     pub written_off: Vec<WrittenOff>,
+    /// Other hosts on which it may run, because Nova has recorded an evacuation to them as failed (R10).
+    #[serde(default)]
+    pub may_run: BTreeSet<String>,
+    /// Other hosts of which a person says that it does not run there.
+    #[serde(default)]
+    pub absent: BTreeSet<String>,
+    /// It is over because Nova did not know it any more, more than once.
+    #[serde(default)]
+    pub deleted: bool,
     /// Its task_state said `rebuilding` before it was asked for, so that this says nothing about what came of it.
     pub busy_before: bool,
     /// See [`MoveStep`].
@@ -384,6 +397,7 @@ impl Move {
     /// It is gone from Nova, and any lock with it.
     pub(super) fn deleted(&mut self) {
         self.remark("it has been deleted meanwhile");
+        self.deleted = true;
         self.lock = Lock::None;
         self.lock_loose = None;
         self.unlock_loose = None;

@@ -61,6 +61,7 @@ impl HostRecovery {
 
     fn give_up_waiting(&mut self, now: Now, record: &mut Record) {
         let by = self.rejected.clone().unwrap_or_default();
+        self.let_stuck_go(&by, now, record);
         for one in self.moves.values_mut() {
             if matches!(one.step, MoveStep::Waiting { .. } | MoveStep::Held) {
                 one.remark(&format!("not moved: the recovery was rejected by {by}"));
@@ -158,12 +159,8 @@ impl HostRecovery {
                 room.evacuations = room.evacuations.saturating_sub(1);
                 continue;
             }
-            let target = match one.route.way {
-                Way::Scheduler => None,
-                Way::Reserved => match places.get(&server) {
-                    Some(host) => Some(host.clone()),
-                    None => continue,
-                },
+            let Some((target, reserved)) = where_to(one, places.get(&server), record) else {
+                continue;
             };
             match one.preparation {
                 Preparation::Wanted if preparing >= room.calls => continue,
@@ -221,7 +218,7 @@ impl HostRecovery {
             self.asks.stays.remove(&server);
             record.moves.insert(server);
             record.server_step(Task::Evacuate, StepKind::Intent, server, 0.5, text);
-            if let Some(host) = &target {
+            if let Some(host) = target.as_ref().filter(|_| reserved) {
                 self.consume(host, record);
             }
             commands.push(Command::Evacuate(evacuation));
@@ -262,5 +259,19 @@ impl HostRecovery {
                 });
             }
         }
+    }
+}
+
+/// The host to be named, if one is, and whether that is one in reserve; `None` if it cannot be asked for now.
+fn where_to(one: &mut Move, place: Option<&String>, record: &mut Record) -> Option<(Option<String>, bool)> {
+    // R10: where it may run already, and nowhere else.
+    let Ok(bound) = one.bound_to() else {
+        one.hold_for_absence("it may run on more than one host", record);
+        return None;
+    };
+    match (bound, one.route.way) {
+        (Some(host), _) => Some((Some(host.clone()), false)),
+        (None, Way::Scheduler) => Some((None, false)),
+        (None, Way::Reserved) => place.map(|host| (Some(host.clone()), true)),
     }
 }

@@ -1,11 +1,11 @@
 //! From lists to a plan: what becomes of each instance. `choice` says which, and in which order.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use uuid::Uuid;
 
 use super::asks::Topic;
-use super::following::finish;
 use super::look::{adopt, is_rebuilding};
 use super::method::Route;
 use super::restoration::{needs_preparation, remark};
@@ -13,7 +13,10 @@ use super::{End, HostRecovery, Lock, Move, MoveStep, Preparation, Stage, Was, Wr
 use crate::fault::Fault;
 use crate::nova::{Migration, MigrationType, Server};
 use crate::recovery::{Command, Inventory, Now, Record, StepKind, Task};
-use crate::{MigrationId, ServerId, StateVersion, VmoveId};
+use crate::{Elapsed, MigrationId, ServerId, StateVersion, VmoveId};
+
+/// Between the first list without an instance, and the one that counts.
+const EMPTY_AGAIN: Duration = Duration::from_secs(3);
 
 /// What R14 wants said.
 const LOCAL_DISK: &str =
@@ -42,7 +45,7 @@ fn elsewhere<'a>(
 
 impl Move {
     /// What its owner should know about the way it comes back.
-    fn remark_nature(&mut self) {
+    pub(super) fn remark_nature(&mut self) {
         if self.image_backed {
             self.remark(LOCAL_DISK);
         }
@@ -89,6 +92,12 @@ impl HostRecovery {
         };
         self.asks.inventory_faults = 0;
         self.no_trouble(Topic::Inventory);
+        if inventory.servers.is_empty() && !self.is_empty_again(asked, now) {
+            return;
+        }
+        if !inventory.servers.is_empty() {
+            self.asks.empty_seen = None;
+        }
         self.asks.inventory_seen = asked;
         if !self.asks.taken.is_empty() {
             self.asks.retaking = Some(now.elapsed);
@@ -105,6 +114,22 @@ impl HostRecovery {
             }
             Stage::Begin | Stage::Fencing | Stage::Disabling | Stage::Returning | Stage::Over => {}
         }
+    }
+
+    /// A list with nothing on it counts only with a second one seconds later, while there is nothing else to go by: a cell may
+    /// have been away just while it was read.
+    fn is_empty_again(&mut self, asked: Option<Elapsed>, now: Now) -> bool {
+        let asked = asked.unwrap_or(now.elapsed);
+        let deleted = self.moves.values().any(|one| one.deleted);
+        if !self.moves.is_empty() && !deleted {
+            return true;
+        }
+        let first = *self.asks.empty_seen.get_or_insert(asked);
+        if asked.since(first) >= EMPTY_AGAIN {
+            return true;
+        }
+        self.asks.inventory_not_before = first.plus(EMPTY_AGAIN);
+        false
     }
 
     fn inventory_failed(&mut self, why: &str, now: Now) {
@@ -125,7 +150,12 @@ impl HostRecovery {
         let mut fresh: Vec<&Server> = inventory
             .servers
             .iter()
-            .filter(|server| !self.moves.contains_key(&server.id))
+            // What Nova once did not know and shows on the host all the same was not deleted.
+            .filter(|server| {
+                self.moves
+                    .get(&server.id)
+                    .is_none_or(|one| one.deleted && one.is_over())
+            })
             .collect();
         self.in_order(&mut fresh);
         let first = self.moves.values().map(|one| one.rank + 1).max().unwrap_or(0);
@@ -136,7 +166,11 @@ impl HostRecovery {
                 .written_off
                 .get(&server.id)
                 .map_or(&[][..], Vec::as_slice);
-            let one = self.plan_one(server, rank, &migrations, written_off, now);
+            let mut one = self.plan_one(server, rank, &migrations, written_off, now);
+            if let Some(hosts) = inventory.may_run.get(&server.id) {
+                let others = hosts.iter().filter(|host| **host != self.host).cloned();
+                one.may_run.extend(others);
+            }
             record.moves.insert(one.server);
             self.moves.insert(one.server, one);
         }
@@ -209,6 +243,9 @@ impl HostRecovery {
             },
             known,
             written_off: written_off.to_vec(),
+            may_run: BTreeSet::new(),
+            absent: BTreeSet::new(),
+            deleted: false,
             busy_before: is_rebuilding(server),
             step: MoveStep::Waiting {
                 not_before: now.elapsed,
@@ -290,10 +327,12 @@ impl HostRecovery {
                 .filter(|migration| migration.server == one.server)
                 .collect();
             if !on_host.contains(&server) {
-                one.note = None;
-                one.remark("it has left the host by itself");
-                finish(&mut one, End::Left, now, record);
-            } else if elsewhere(&host, &migrations).all(|(_, other)| off.contains(other)) {
+                // A list may lack what is there: it is looked at by itself.
+                self.asks.look.insert(server);
+            } else if one.may_run.is_empty()
+                && elsewhere(&host, &migrations)
+                    .all(|(_, other)| off.contains(other) || one.absent.contains(other))
+            {
                 one.note = None;
                 one.remark_nature();
                 one.step = MoveStep::Waiting {
@@ -311,7 +350,7 @@ impl HostRecovery {
 fn held_note(host: &str, migration: &Migration, other: &str) -> String {
     format!(
         "held: an unfinished move ({}) between {host} and {other} was under way, so it may run on {other}: look there, and \
-         switch {other} off or end the migration in Nova",
-        migration.status
+         switch {other} off, or end the migration in Nova, or say tachi vmove recover {} --failure --on {other}",
+        migration.status, migration.server
     )
 }

@@ -182,6 +182,16 @@ fn somebody_is_at_it(one: &mut Move, records: &[&Migration]) -> bool {
     {
         return true;
     }
+    // A failure that the whole lists have not told the meaning of.
+    let known = one.known;
+    let failed =
+        |record: &&Migration| is_over(&record.status) && !is_done(&record.status) && record.id > known;
+    if records
+        .iter()
+        .any(|record| failed(record) && record.dest.is_some())
+    {
+        return true;
+    }
     let highest = records.iter().map(|record| record.id).max();
     one.known = highest.map_or(one.known, |id| id.max(one.known));
     false

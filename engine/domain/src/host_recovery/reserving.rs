@@ -28,7 +28,8 @@ const SURVEYS: u32 = 3;
 
 impl Move {
     fn waits_for_reserve(&self) -> bool {
-        self.route.way == Way::Reserved && matches!(self.step, MoveStep::Waiting { .. })
+        let waits = matches!(self.step, MoveStep::Waiting { .. });
+        self.route.way == Way::Reserved && waits && self.may_run.is_empty()
     }
 
     /// Whether it takes room on `host`, or is about to.

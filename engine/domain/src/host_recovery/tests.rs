@@ -12,6 +12,7 @@ mod enduring;
 mod fencing;
 mod following;
 mod guarding;
+mod half_done;
 mod holding;
 mod hooking;
 mod joining;

@@ -54,6 +54,7 @@ impl HostRecovery {
                 }
             }
         }
+        self.heard_move_words(&pulse.move_words, now, record);
         if let Some(said) = &pulse.off_word {
             self.heard_off_word(said, record);
         }

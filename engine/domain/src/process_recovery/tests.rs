@@ -23,6 +23,7 @@ fn pulse(segment_enabled: bool, operator_maintenance: bool) -> Pulse {
         word: None,
         joined_normal: false,
         off_word: None,
+        move_words: Vec::new(),
     }
 }
 

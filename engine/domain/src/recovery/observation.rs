@@ -22,11 +22,14 @@ pub struct Inventory {
     pub migrations: Vec<Migration>,
     /// Every server on the host.
     pub servers: Vec<Server>,
-    /// The host's service record, read after the lists: if Nova could show it, the host's cell was there to be listed.
+    /// The host's service record, read before the lists and after them: if Nova could show it both times, the host's cell was
+    /// there to be listed.
     pub service: Option<Service>,
     /// Evacuation records that earlier recoveries of the host have given up, because their destinations had died (R10). Those may
     /// be back since, and Nova never ends such a record.
     pub written_off: BTreeMap<ServerId, Vec<WrittenOff>>,
+    /// Other hosts on which these instances may run by what earlier recoveries, of whatever host, have left (R10).
+    pub may_run: BTreeMap<ServerId, BTreeSet<String>>,
 }
 
 /// The lists a host recovery follows its moves by.
@@ -59,6 +62,39 @@ pub struct ServerIds {
     pub started: Elapsed,
     /// Of every project.
     pub ids: BTreeSet<ServerId>,
+}
+
+/// Whether Nova's messages get through (R10).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Messaging {
+    /// Every nova-conductor is up. Their heartbeats do not go over the broker that evacuations go over.
+    pub conductors_up: bool,
+    /// The age of the youngest heartbeat of all nova-computes, by Nova's clock: these go over that broker. `None` if Nova shows
+    /// none.
+    pub youngest_beat: Option<Duration>,
+    /// The enabled hosts that Nova does not hear, and for how long: what was sent to one of them may wait in its queue.
+    pub silent: BTreeMap<String, Duration>,
+}
+
+impl Messaging {
+    /// From what Nova shows of its services.
+    pub fn of<'a>(conductors_up: bool, services: impl IntoIterator<Item = &'a Service>) -> Self {
+        let mut seen = Self {
+            conductors_up,
+            ..Self::default()
+        };
+        for service in services {
+            let age = service.heartbeat_age_micros();
+            let age = age.map(|micros| Duration::from_micros(u64::try_from(micros).unwrap_or_default()));
+            if service.up {
+                seen.youngest_beat = [seen.youngest_beat, age].into_iter().flatten().min();
+            } else if service.enabled && !service.forced_down {
+                seen.silent
+                    .insert(service.host.clone(), age.unwrap_or(Duration::ZERO));
+            }
+        }
+        seen
+    }
 }
 
 /// What came of a call about one server.
@@ -137,7 +173,7 @@ pub enum Observation {
     /// How much may be begun from now on, over all recoveries of this engine.
     Permits(Permits),
     /// Answer to [`Command::ReadConductors`].
-    Conductors(Result<bool, Fault>),
+    Conductors(Result<Messaging, Fault>),
     /// Answer to [`Command::ReadServer`].
     Server {
         /// Which.

@@ -58,7 +58,7 @@ impl VmRecovery {
                         self.not_before = now.elapsed.plus(Duration::from_secs(10));
                         self.trouble(About::Call, fault.text, now);
                     }
-                    FaultClass::Permanent if fault.status == Some(404) => {
+                    FaultClass::Permanent if fault.is_gone() => {
                         self.end(NotificationStatus::Ignored, "the instance does not exist", record);
                     }
                     FaultClass::Permanent => {

@@ -18,6 +18,7 @@ const CALM: Pulse = Pulse {
     word: None,
     joined_normal: false,
     off_word: None,
+    move_words: Vec::new(),
 };
 
 const CLAIMED_AT: u64 = 10_000;

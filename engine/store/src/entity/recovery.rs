@@ -31,6 +31,8 @@ pub struct Model {
     pub(crate) off_word: Option<String>,
     /// JSON of a list of `Reporter`: all that have reported what it is about, each once.
     pub(crate) reporters: Option<String>,
+    /// JSON of a list of `MoveWord`.
+    pub(crate) move_words: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

@@ -4,7 +4,7 @@ use sea_orm::{ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter a
 use tachi_domain::Timestamp;
 use tachi_domain::entity::host::MaintenanceReason;
 use tachi_domain::evidence::OffWord;
-use tachi_domain::recovery::{OperatorWord, Pulse, Word};
+use tachi_domain::recovery::{MoveWord, OperatorWord, Pulse, Word};
 
 use crate::convert::{self, recovery_cell};
 use crate::entity::{host, notification, recovery, segment};
@@ -26,6 +26,7 @@ pub(super) async fn read(db: &impl ConnectionTrait, row: &recovery::Model) -> Re
         word: word(row)?,
         joined_normal: row.joined_normal,
         off_word: off_word(row)?,
+        move_words: move_words(row)?,
     })
 }
 
@@ -58,6 +59,14 @@ async fn segment_enabled(
 pub(crate) fn off_word(row: &recovery::Model) -> Result<Option<OffWord>, Stop> {
     let read = |text: &String| recovery_cell(row, "off_word").off_word(text);
     Ok(row.off_word.as_ref().map(read).transpose()?)
+}
+
+/// What was said of single instances.
+pub(crate) fn move_words(row: &recovery::Model) -> Result<Vec<MoveWord>, Stop> {
+    let Some(text) = &row.move_words else {
+        return Ok(Vec::new());
+    };
+    Ok(recovery_cell(row, "move_words").move_words(text)?)
 }
 
 fn word(row: &recovery::Model) -> Result<Option<OperatorWord>, Stop> {

@@ -25,6 +25,7 @@ const CALM: Pulse = Pulse {
     word: None,
     joined_normal: false,
     off_word: None,
+    move_words: Vec::new(),
 };
 
 /// A database with one host that has stopped.

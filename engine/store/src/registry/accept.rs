@@ -250,6 +250,7 @@ fn recovery_row(
         opened_at: Set(now.micros()),
         off_word: Set(heard.off_word),
         reporters: Set(heard.reporters),
+        move_words: Set(None),
         ..Default::default()
     }
 }

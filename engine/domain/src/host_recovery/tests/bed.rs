@@ -13,14 +13,14 @@ use crate::entity::segment::{RecoveryMethod, Segment};
 use crate::evidence::OffWord;
 use crate::fault::{Fault, FaultClass};
 use crate::guard::{NovaView, Region, RegionHost};
-use crate::host_recovery::{HostRecovery, Move, MoveStep, decide_all};
+use crate::host_recovery::{HostRecovery, Move, MoveStep, Stage, decide_all};
 use crate::level::{Device, Level, Target};
 use crate::nova::{About, Migration, MigrationType, PowerState, Server, Service, VmState};
 use crate::policy::{BareNormal, FencingMode, Policy};
 use crate::power::{Power, PowerReading};
 use crate::recovery::{
-    Command, Evacuations, Inventory, Lists, Now, Observation, OperatorWord, Pulse, Record, ReserveAnswer,
-    ReserveCall, ServerCall, ServiceUpdate, Word,
+    Command, Evacuations, Inventory, Lists, Messaging, MoveVerdict, MoveWord, Now, Observation, OperatorWord,
+    Pulse, Record, ReserveAnswer, ReserveCall, ServerCall, ServiceUpdate, Word,
 };
 use crate::{
     Elapsed, HostId, MigrationId, NotificationId, RecoveryId, SegmentId, ServerId, ServiceId, Timestamp,
@@ -120,6 +120,15 @@ pub(super) fn timeout() -> Fault {
 
 pub(super) fn unavailable() -> Fault {
     fault(Some(429), FaultClass::Transient, false)
+}
+
+/// What Nova shows of its services when every host is heard.
+pub(super) fn messages(conductors_up: bool) -> Messaging {
+    Messaging {
+        conductors_up,
+        youngest_beat: Some(Duration::from_secs(3)),
+        silent: BTreeMap::new(),
+    }
 }
 
 /// See the module.
@@ -276,6 +285,7 @@ impl Bed {
                 word: None,
                 joined_normal: false,
                 off_word: None,
+                move_words: Vec::new(),
             },
             words: 0,
             service: Service {
@@ -427,6 +437,18 @@ impl Bed {
             by: "ada".into(),
             at: nova_time(self.at + 100_000),
         });
+        self.see(Observation::Pulse(self.pulse.clone()))
+    }
+
+    pub(super) fn say_of(&mut self, number: u128, word: MoveVerdict, on: Option<&str>) -> &mut Self {
+        let said = MoveWord {
+            number: u64::try_from(self.pulse.move_words.len()).unwrap() + 1,
+            server: id(number),
+            word,
+            on: on.map(Into::into),
+            by: "ada (looked)".into(),
+        };
+        self.pulse.move_words.push(said);
         self.see(Observation::Pulse(self.pulse.clone()))
     }
 
@@ -619,13 +641,23 @@ impl Bed {
         !self.asked_devices().is_empty()
     }
 
+    /// A list without a single instance is taken twice.
     pub(super) fn inventory(&mut self, servers: Vec<Server>, migrations: Vec<Migration>) -> &mut Self {
+        self.inventory_once(servers.clone(), migrations.clone());
+        if servers.is_empty() && self.state.stage == Stage::Listing {
+            self.tick(3_000).inventory_once(servers, migrations);
+        }
+        self
+    }
+
+    pub(super) fn inventory_once(&mut self, servers: Vec<Server>, migrations: Vec<Migration>) -> &mut Self {
         let service = Some(self.service.clone());
         self.see(Observation::Inventory(Ok(Inventory {
             migrations,
             servers,
             service,
             written_off: BTreeMap::new(),
+            may_run: BTreeMap::new(),
         })))
     }
 
@@ -658,6 +690,11 @@ impl Bed {
             server: id(number),
             result: Ok(seen),
         })
+    }
+
+    /// Nova does not know it, now and later.
+    pub(super) fn gone(&mut self, number: u128) -> &mut Self {
+        self.reads(number, None).tick(5_000).reads(number, None)
     }
 
     pub(super) fn answer(&mut self, number: u128, call: ServerCall, result: Result<(), Fault>) -> &mut Self {

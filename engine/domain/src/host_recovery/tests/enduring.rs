@@ -78,7 +78,7 @@ fn ew02_what_is_failed_to_the_end_ends_as_failed() {
     bed.answer(1, ServerCall::Evacuate, Ok(()));
     let mut records = Vec::new();
     for record in 1..=3 {
-        records.push(evacuation(record, 1, "failed", Some("b")));
+        records.push(evacuation(record, 1, "failed", None));
         let again = round(&mut bed, vec![server(1)], records.clone())
             | round(&mut bed, vec![server(1)], records.clone());
         assert_eq!(again, record < 3, "{record}");

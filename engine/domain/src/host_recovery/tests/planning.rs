@@ -143,6 +143,7 @@ fn ew33_an_empty_list_without_the_service_record_is_not_trusted() {
             servers: vec![],
             service: None,
             written_off: BTreeMap::new(),
+            may_run: BTreeMap::new(),
         })));
         assert_eq!(bed.state.stage, Stage::Listing);
         bed.tick(31_000);
@@ -223,6 +224,12 @@ fn r11_a_held_instance_goes_on_when_every_other_host_is_off_or_the_move_has_ende
 fn a_held_instance_that_has_left_is_over() {
     let mut bed = Bed::engine().planned_with(vec![server(1)], vec![live(7, 1, "running", HOST, Some("b"))]);
     bed.tick(10_000).inventory(vec![], vec![]);
+    assert_eq!(bed.step(1), &MoveStep::Held, "one list may lack it");
+    let elsewhere = Server {
+        host: Some("b".into()),
+        ..server(1)
+    };
+    bed.reads(1, Some(elsewhere));
     assert_eq!(bed.step(1), &MoveStep::Over(End::Left));
 }
 
@@ -361,6 +368,7 @@ fn r10_a_record_that_an_earlier_recovery_has_given_up_is_not_waited_for() {
             servers: vec![server(1)],
             service,
             written_off: BTreeMap::from([(id(1), written_off)]),
+            may_run: BTreeMap::new(),
         })));
         bed
     };

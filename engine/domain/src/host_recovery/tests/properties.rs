@@ -3,7 +3,7 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::bed::{Bed, HOST, evacuation, fault, id, server};
+use super::bed::{Bed, HOST, evacuation, fault, id, messages, server};
 use crate::fault::{Fault, FaultClass};
 use crate::host_recovery::{HoldKind, HostRecovery, Stage};
 use crate::nova::{Migration, MigrationType, PowerState, Server, VmState};
@@ -160,7 +160,7 @@ fn apply(bed: &mut Bed, act: Act) {
             bed.lists_with(servers(one), records(two), if off { &["b"] } else { &[] })
         }
         Act::ListsFail(fault) => bed.see(Observation::Lists(Err(fault))),
-        Act::Conductors(up) => bed.see(Observation::Conductors(Ok(up))),
+        Act::Conductors(up) => bed.see(Observation::Conductors(Ok(messages(up)))),
         Act::Server(number, seen) => bed.reads(number, seen.map(|kind| some_server(number, kind))),
         Act::Answer(number, call, fault) => {
             let call = match call {

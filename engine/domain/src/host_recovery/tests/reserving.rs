@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::bed::{Bed, HOST, evacuation, fault, id, server, timeout, unavailable};
+use super::bed::{Bed, HOST, evacuation, fault, id, messages, server, timeout, unavailable};
 use crate::entity::notification::NotificationStatus;
 use crate::entity::segment::RecoveryMethod;
 use crate::fault::{Fault, FaultClass};
@@ -622,7 +622,7 @@ fn r10_a_reserved_host_that_dies_before_it_takes_an_instance_up_is_not_named_aga
     let mut rebuilding = server(1);
     rebuilding.task_state = Some("rebuilding".into());
     for _ in 0..80 {
-        bed.tick(5_000).see(Observation::Conductors(Ok(true)));
+        bed.tick(5_000).see(Observation::Conductors(Ok(messages(true))));
         let accepted = evacuation(1, 1, "accepted", None);
         bed.lists(vec![rebuilding.clone()], vec![accepted]);
         if bed.is_waiting(1) {

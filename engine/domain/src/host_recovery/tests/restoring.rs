@@ -186,7 +186,7 @@ fn a_moved_instance_in_a_state_nobody_asked_for_says_so() {
 #[test]
 fn a_moved_instance_deleted_meanwhile_is_left() {
     let mut bed = at_the_destination(was(VmState::Stopped, PowerState::Shutdown));
-    bed.reads(1, None);
+    bed.gone(1);
     assert_eq!(bed.step(1), &MoveStep::Over(End::Left));
 }
 
@@ -227,6 +227,7 @@ fn an_instance_deleted_before_it_could_be_prepared_is_left() {
         ServerCall::Prepare,
         Err(fault(Some(404), FaultClass::Permanent, false)),
     );
+    bed.gone(1);
     assert_eq!(bed.step(1), &MoveStep::Over(End::Left));
     assert!(bed.one(1).note.as_deref().unwrap().contains("deleted"));
 }

@@ -1,0 +1,220 @@
+//! What a person says of one instance (R10): the end of every wait that Nova does not end.
+
+use std::time::Duration;
+
+use super::following::finish;
+use super::perhaps::Absence;
+use super::{End, HostRecovery, Move, MoveStep, Preparation, WrittenOff};
+use crate::nova::Migration;
+use crate::recovery::{MoveVerdict, MoveWord, Now, Record, StepKind, Task};
+
+/// What has shown no progress for so long may be given up by a person.
+const STILL: Duration = Duration::from_mins(1);
+
+impl Move {
+    /// Whether `word` can be said of it as it is, and if not, why. What Nova shows besides is looked at when it is heard.
+    ///
+    /// # Errors
+    ///
+    /// For people.
+    pub fn admits(&self, word: MoveVerdict, on: Option<&str>) -> Result<(), String> {
+        if self.is_over() {
+            return Err(format!(
+                "{} is over in this recovery: retry the recovery if it is to be tried again",
+                self.name
+            ));
+        }
+        if matches!(self.step, MoveStep::Restoring { .. } | MoveStep::Unlocking { .. }) {
+            return Err(format!("{} has been moved and is all but over", self.name));
+        }
+        let in_flight = self.is_in_flight();
+        match word {
+            MoveVerdict::Success if on.is_none() => Err("say on which host it runs: --on HOST".into()),
+            MoveVerdict::Retry if in_flight => Err(format!(
+                "Nova may be at work on {}: say --failure of where it went, once it is certain that nothing runs there",
+                self.name
+            )),
+            MoveVerdict::Retry if self.step == MoveStep::Held && self.may_run.is_empty() => Err(format!(
+                "{} may run elsewhere: {}",
+                self.name,
+                self.note.as_deref().unwrap_or_default()
+            )),
+            MoveVerdict::Failure if self.step == MoveStep::Held && on.is_none() => Err(format!(
+                "say on which host {} does not run: --on HOST; {}",
+                self.name,
+                self.note.as_deref().unwrap_or_default()
+            )),
+            MoveVerdict::Failure
+                if matches!(self.step, MoveStep::Waiting { .. }) && self.may_run.is_empty() =>
+            {
+                Err(format!("{} is about to be asked for anyway", self.name))
+            }
+            MoveVerdict::Failure if in_flight && self.dest.is_some() && self.dest.as_deref() != on => {
+                Err(format!(
+                    "{} goes to {}: say --failure --on that host",
+                    self.name,
+                    self.dest.as_deref().unwrap_or_default()
+                ))
+            }
+            MoveVerdict::Failure
+                if !self.may_run.is_empty() && on.is_none_or(|host| !self.may_run.contains(host)) =>
+            {
+                Err(format!(
+                    "it may run on {}: name that host",
+                    self.where_it_may_run()
+                ))
+            }
+            MoveVerdict::Success | MoveVerdict::Failure | MoveVerdict::Retry | MoveVerdict::Ignore => Ok(()),
+        }
+    }
+
+    /// Nobody is to wait for it any more; what Nova may yet do is kept.
+    fn let_go(&mut self, why: &str, end: End, now: Now, record: &mut Record) {
+        if self.is_in_flight()
+            && let Some(dest) = self.dest.clone()
+        {
+            self.may_run.insert(dest);
+        }
+        self.remark(why);
+        if self.preparation != Preparation::NotNeeded {
+            self.remark(&format!("it was {} before", self.was.vm_state));
+        }
+        finish(self, end, now, record);
+    }
+}
+
+impl HostRecovery {
+    pub(super) fn heard_move_words(&mut self, words: &[MoveWord], now: Now, record: &mut Record) {
+        for said in words
+            .iter()
+            .filter(|said| said.number > self.heard_moves)
+            .cloned()
+            .collect::<Vec<_>>()
+        {
+            self.heard_moves = self.heard_moves.max(said.number);
+            record.head = true;
+            self.heard_move_word(&said, now, record);
+        }
+    }
+
+    fn heard_move_word(&mut self, said: &MoveWord, now: Now, record: &mut Record) {
+        let Some(mut one) = self.moves.remove(&said.server) else {
+            let text = format!("{} by {}: no such instance here", said.word, said.by);
+            return record.step(Task::Evacuate, StepKind::Note, 0.5, text);
+        };
+        let on = said.on.as_deref();
+        let place = on.map(|host| format!(" on {host}")).unwrap_or_default();
+        let admitted = one
+            .admits(said.word, on)
+            .and_then(|()| self.is_stuck_for(&one, said.word, now));
+        let text = match admitted {
+            Ok(()) => {
+                self.obey(&mut one, said, now, record);
+                format!("{}{place} said of {} by {}", said.word, one.name, said.by)
+            }
+            Err(why) => format!(
+                "{}{place} said of {} by {}: not done: {why}",
+                said.word, one.name, said.by
+            ),
+        };
+        record.server_step(Task::Evacuate, StepKind::Note, one.server, 0.5, text);
+        record.moves.insert(one.server);
+        self.moves.insert(one.server, one);
+    }
+
+    /// What makes progress needs nobody's word.
+    fn is_stuck_for(&self, one: &Move, word: MoveVerdict, now: Now) -> Result<(), String> {
+        if word != MoveVerdict::Failure || !one.is_in_flight() {
+            return Ok(());
+        }
+        match self
+            .asks
+            .progress
+            .get(&one.server)
+            .map(|seen| now.elapsed.since(seen.1))
+        {
+            Some(still) if still >= STILL => Ok(()),
+            Some(still) => Err(format!("it has made progress {} s ago", still.as_secs())),
+            None => Err("this engine has not seen its evacuation yet: say it again in a moment".into()),
+        }
+    }
+
+    fn obey(&mut self, one: &mut Move, said: &MoveWord, now: Now, record: &mut Record) {
+        let on = said.on.as_deref();
+        match said.word {
+            // Believed when Nova shows it there.
+            MoveVerdict::Success => {
+                self.asks
+                    .said_on
+                    .insert(one.server, (on.unwrap_or_default().to_owned(), said.by.clone()));
+                self.asks.look.insert(one.server);
+            }
+            MoveVerdict::Failure => {
+                if let Some(host) = on {
+                    one.is_absent_from(host, Absence::Person(&said.by), record);
+                    one.absent.insert(host.to_owned());
+                }
+                if one.is_in_flight() {
+                    one.give_up_records(self.asks.open_records.get(&one.server));
+                    one.ask_anew(now);
+                }
+                // What is held is let go by the next inventory, if nothing else holds it.
+                self.asks.inventory_seen = None;
+            }
+            MoveVerdict::Retry => one.ask_anew(now),
+            MoveVerdict::Ignore => {
+                let why = format!("left to itself by {}", said.by);
+                let end = if one.is_in_flight() {
+                    End::Person
+                } else {
+                    End::Left
+                };
+                one.let_go(&why, end, now, record);
+            }
+        }
+    }
+
+    /// What Nova does not end, and somebody has rejected: it is not waited for any longer.
+    pub(super) fn let_stuck_go(&mut self, by: &str, now: Now, record: &mut Record) {
+        let limit = self.policy.slow_after;
+        for one in self.moves.values_mut() {
+            let MoveStep::Asked { since, .. } = one.step else {
+                continue;
+            };
+            let progress = self.asks.progress.get(&one.server).map(|seen| seen.1);
+            // Only what has been looked at: a new owner first sees for itself.
+            if progress.is_some_and(|at| now.elapsed.since(at.max(since)) >= limit) {
+                let place = one
+                    .dest
+                    .clone()
+                    .map(|dest| format!(" on {dest}"))
+                    .unwrap_or_default();
+                let why = format!(
+                    "rejected by {by} while Nova may be at work on it{place}: look where it runs before it is started again"
+                );
+                one.let_go(&why, End::Person, now, record);
+            }
+        }
+    }
+}
+
+impl Move {
+    fn ask_anew(&mut self, now: Now) {
+        self.failures = 0;
+        self.failed_first = None;
+        self.note = None;
+        self.dest = None;
+        self.remark_nature();
+        self.step = MoveStep::Waiting {
+            not_before: now.elapsed,
+        };
+    }
+
+    fn give_up_records(&mut self, open: Option<&Vec<Migration>>) {
+        for record in open.into_iter().flatten() {
+            self.known = self.known.max(record.id);
+            self.written_off.retain(|off| off.id != record.id);
+            self.written_off.push(WrittenOff::of(record));
+        }
+    }
+}

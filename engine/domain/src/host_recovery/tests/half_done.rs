@@ -1,0 +1,459 @@
+//! Nova's half-done failures, messages it holds, and answers that are not its own.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::bed::{Bed, HOST, evacuation, fault, id, messages, server};
+use crate::entity::notification::NotificationStatus;
+use crate::fault::FaultClass;
+use crate::host_recovery::{End, MoveStep, may_run};
+use crate::nova::{Migration, Server, VmState};
+use crate::power::Power;
+use crate::recovery::{Command, Inventory, Messaging, MoveVerdict, Observation, ServerCall, Word};
+
+fn rebuilding(number: u128) -> Server {
+    Server {
+        task_state: Some("rebuilding".into()),
+        ..server(number)
+    }
+}
+
+fn in_error(number: u128) -> Server {
+    Server {
+        vm_state: VmState::Error,
+        ..server(number)
+    }
+}
+
+/// Half a second after half a second: the proof is young, Nova shows this. Whether vm-1 was asked for, and where.
+fn look(
+    bed: &mut Bed,
+    millis: u64,
+    servers: &[Server],
+    records: &[Migration],
+    off: &[&str],
+    said: &Messaging,
+) -> Vec<Option<String>> {
+    let until = bed.at + millis;
+    let mut asked = Vec::new();
+    let mut answer = |bed: &mut Bed| {
+        // What is asked is answered at once, and what that leads to is seen too.
+        for _ in 0..3 {
+            let targets = bed.commands.iter().filter_map(|command| match command {
+                Command::Evacuate(it) => Some(it.target().map(ToOwned::to_owned)),
+                _ => None,
+            });
+            asked.extend(targets);
+            if bed.wants(|command| *command == Command::ReadConductors) {
+                bed.see(Observation::Conductors(Ok(said.clone())));
+            } else if bed.wants(|command| *command == Command::TakeInventory) {
+                bed.inventory(servers.to_vec(), records.to_vec());
+            } else {
+                return;
+            }
+        }
+    };
+    while bed.at < until {
+        bed.at += 500;
+        bed.service();
+        answer(bed);
+        bed.power(Power::Off);
+        answer(bed);
+        bed.lists_with(servers.to_vec(), records.to_vec(), off);
+        answer(bed);
+    }
+    asked
+}
+
+/// vm-1 was asked for and has failed at "b", after its guest was spawned there.
+fn failed_at_b() -> Bed {
+    let mut bed = Bed::engine().asked();
+    bed.tick(1_000).lists(
+        vec![rebuilding(1)],
+        vec![evacuation(1, 1, "pre-migrating", Some("b"))],
+    );
+    bed.tick(1_000)
+        .lists(vec![in_error(1)], vec![evacuation(1, 1, "failed", Some("b"))]);
+    bed
+}
+
+#[test]
+fn c1_what_failed_at_a_destination_is_asked_for_there_and_nowhere_else() {
+    let mut bed = failed_at_b();
+    assert_eq!(bed.one(1).may_run, BTreeSet::from(["b".to_owned()]));
+    let records = vec![evacuation(1, 1, "failed", Some("b"))];
+    let asked = look(&mut bed, 5_000, &[in_error(1)], &records, &[], &messages(true));
+    assert_eq!(asked, [Some("b".to_owned())]);
+}
+
+#[test]
+fn c1_what_fails_there_to_the_end_is_held_and_waits_for_a_person() {
+    let mut bed = failed_at_b();
+    let mut records = vec![evacuation(1, 1, "failed", Some("b"))];
+    for record in 2..10 {
+        let asked = look(&mut bed, 20_000, &[in_error(1)], &records, &[], &messages(true));
+        assert!(asked.iter().all(|to| to.as_deref() == Some("b")), "{asked:?}");
+        bed.answer(1, ServerCall::Evacuate, Ok(())).tick(1);
+        records.push(evacuation(record, 1, "failed", Some("b")));
+    }
+    assert_eq!(bed.step(1), &MoveStep::Held);
+    assert_eq!(bed.status, NotificationStatus::Running);
+    let note = bed.one(1).note.clone().unwrap();
+    for word in ["may run on b", "--failure --on HOST", "virsh domstate"] {
+        assert!(note.contains(word), "{word}: {note}");
+    }
+    let asked = look(&mut bed, 200_000, &[in_error(1)], &records, &[], &messages(true));
+    assert_eq!(asked, [], "not forgotten");
+}
+
+#[test]
+fn c1_a_destination_that_is_proven_off_runs_nothing_and_sets_free() {
+    let mut bed = failed_at_b();
+    let records = vec![evacuation(1, 1, "failed", Some("b"))];
+    // While it counts as running there, it is asked for there.
+    look(&mut bed, 9_000, &[in_error(1)], &records, &["b"], &messages(true));
+    bed.answer(1, ServerCall::Evacuate, Ok(()));
+    let mut records = records;
+    records.push(evacuation(2, 1, "accepted", Some("b")));
+    let asked = look(
+        &mut bed,
+        20_000,
+        &[in_error(1)],
+        &records,
+        &["b"],
+        &messages(true),
+    );
+    assert_eq!(asked, [None], "{:?}", bed.one(1));
+    assert_eq!(bed.one(1).may_run, BTreeSet::new());
+}
+
+#[test]
+fn c1_a_take_over_and_a_later_recovery_of_another_host_know_of_it() {
+    let mut bed = failed_at_b();
+    bed.take_over();
+    assert_eq!(bed.one(1).may_run, BTreeSet::from(["b".to_owned()]));
+    let kept = bed.one(1).to_json().unwrap();
+    let known = may_run([kept.as_str()]);
+    assert_eq!(known[&id(1)], BTreeSet::from(["b".to_owned()]));
+    let mut free = bed.one(1).clone();
+    free.may_run.clear();
+    let later = free.to_json().unwrap();
+    assert!(
+        may_run([kept.as_str(), later.as_str()]).is_empty(),
+        "found out since"
+    );
+    let mut bed = Bed::engine().proven();
+    bed.forced_down();
+    let service = Some(bed.service.clone());
+    bed.see(Observation::Inventory(Ok(Inventory {
+        migrations: vec![],
+        servers: vec![server(1)],
+        service,
+        written_off: [].into(),
+        may_run: known,
+    })));
+    bed.answer(1, ServerCall::Lock, Ok(()));
+    let to = bed.commands.iter().find_map(|command| match command {
+        Command::Evacuate(it) => Some(it.target().map(ToOwned::to_owned)),
+        _ => None,
+    });
+    assert_eq!(to, Some(Some("b".to_owned())), "{:?}", bed.commands);
+}
+
+#[test]
+fn c1_what_may_run_on_two_hosts_is_asked_for_on_none() {
+    let mut bed = Bed::engine().asked();
+    let records = vec![
+        evacuation(1, 1, "failed", Some("b")),
+        evacuation(2, 1, "failed", Some("c")),
+    ];
+    let asked = look(&mut bed, 30_000, &[in_error(1)], &records, &[], &messages(true));
+    assert_eq!(asked, []);
+    assert_eq!(bed.step(1), &MoveStep::Held);
+    assert!(bed.one(1).note.as_deref().unwrap().contains("b or c"));
+}
+
+#[test]
+fn c1_a_failure_that_named_no_destination_has_spawned_nothing() {
+    let mut bed = Bed::engine().asked();
+    let record = evacuation(1, 1, "failed", None);
+    let asked = look(&mut bed, 5_000, &[server(1)], &[record], &[], &messages(true));
+    assert_eq!(asked, [None]);
+}
+
+#[test]
+fn c14_an_accepted_record_is_not_lost_because_a_younger_one_went_by() {
+    let mut bed = Bed::engine().asked();
+    let both = vec![
+        evacuation(1, 1, "accepted", None),
+        evacuation(2, 2, "pre-migrating", Some("c")),
+    ];
+    assert_eq!(
+        look(&mut bed, 250_000, &[rebuilding(1)], &both, &[], &messages(true)),
+        []
+    );
+    let asked = look(&mut bed, 100_000, &[rebuilding(1)], &both, &[], &messages(true));
+    assert_eq!(asked, [None], "by any measure");
+}
+
+#[test]
+fn c14_time_without_a_broker_counts_for_nothing_and_is_added() {
+    let mut bed = Bed::engine().asked();
+    let records = vec![evacuation(1, 1, "accepted", None)];
+    let away = Messaging {
+        youngest_beat: Some(Duration::from_secs(40)),
+        ..messages(true)
+    };
+    // Conductors look up all the time: their heartbeats do not go over the broker.
+    assert_eq!(
+        look(&mut bed, 400_000, &[rebuilding(1)], &records, &[], &away),
+        []
+    );
+    assert_eq!(
+        look(
+            &mut bed,
+            470_000,
+            &[rebuilding(1)],
+            &records,
+            &[],
+            &messages(true)
+        ),
+        [],
+        "as long again as it was away, and what Nova needs besides"
+    );
+    let asked = look(&mut bed, 40_000, &[rebuilding(1)], &records, &[], &messages(true));
+    assert_eq!(asked, [None]);
+}
+
+#[test]
+fn c14_a_call_that_was_never_answered_may_be_held_by_novas_api_for_ever() {
+    let mut bed = Bed::engine().planned(vec![server(1)]);
+    let timeout = fault(None, FaultClass::Transient, true);
+    bed.answer(1, ServerCall::Evacuate, Err(timeout)).tick(1);
+    let records = vec![evacuation(1, 1, "accepted", None)];
+    let asked = look(
+        &mut bed,
+        4_000_000,
+        &[rebuilding(1)],
+        &records,
+        &[],
+        &messages(true),
+    );
+    assert_eq!(asked, []);
+    let said = bed.message.clone().unwrap_or_default();
+    assert!(said.contains("no progress"), "{said}");
+    assert!(said.contains("never answered"), "{said}");
+}
+
+#[test]
+fn c14_it_may_wait_in_the_queue_of_a_host_that_fell_silent_since() {
+    let mut bed = Bed::engine().asked();
+    let records = vec![evacuation(1, 1, "accepted", None)];
+    let silent = |seconds: u64| Messaging {
+        silent: [("c".to_owned(), Duration::from_secs(seconds))].into(),
+        ..messages(true)
+    };
+    assert_eq!(
+        look(&mut bed, 500_000, &[rebuilding(1)], &records, &[], &silent(100)),
+        []
+    );
+    let long_dead = silent(10_000);
+    let asked = look(&mut bed, 10_000, &[rebuilding(1)], &records, &[], &long_dead);
+    assert_eq!(asked, [None], "it was dead long before");
+}
+
+#[test]
+fn c3_one_not_found_to_each_call_ends_nothing_that_is_still_there() {
+    let all = || vec![server(1), server(2), server(3)];
+    let mut bed = Bed::engine().planned(all());
+    for number in 1..=3 {
+        bed.answer(
+            number,
+            ServerCall::Evacuate,
+            Err(fault(Some(404), FaultClass::Permanent, false)),
+        );
+        assert!(bed.is_waiting(number));
+    }
+    assert!(
+        bed.wants(|command| matches!(command, Command::ReadServer(_))) || !bed.state.asks.servers.is_empty()
+    );
+    for number in 1..=3 {
+        bed.reads(number, Some(server(number)));
+    }
+    bed.tick(1_000).service().power(Power::Off).lists(all(), vec![]);
+    bed.tick(100);
+    for number in 1..=3 {
+        assert!(bed.is_asked(number), "{:?}", bed.step(number));
+    }
+}
+
+#[test]
+fn c3_gone_counts_when_it_is_said_again_later() {
+    let mut bed = Bed::engine().planned(vec![server(1)]);
+    bed.answer(
+        1,
+        ServerCall::Evacuate,
+        Err(fault(Some(404), FaultClass::Permanent, false)),
+    );
+    bed.reads(1, None);
+    assert!(bed.is_waiting(1), "{:?}", bed.step(1));
+    let reads = |bed: &Bed| bed.wants(|command| *command == Command::ReadServer(id(1)));
+    bed.tick(4_000);
+    assert!(!reads(&bed) && !bed.evacuates(1));
+    bed.tick(1_100);
+    assert!(reads(&bed), "{:?}", bed.commands);
+    bed.reads(1, None);
+    assert!(
+        matches!(
+            bed.step(1),
+            MoveStep::Over(End::Left) | MoveStep::Unlocking { end: End::Left, .. }
+        ),
+        "{:?}",
+        bed.step(1)
+    );
+}
+
+#[test]
+fn c3_what_the_last_list_still_shows_is_planned_again() {
+    let mut bed = Bed::engine().planned(vec![server(1)]);
+    bed.answer(
+        1,
+        ServerCall::Evacuate,
+        Err(fault(Some(404), FaultClass::Permanent, false)),
+    );
+    bed.reads(1, None).tick(5_100).reads(1, None);
+    assert_eq!(bed.step(1), &MoveStep::Over(End::Left));
+    if !bed.wants(|command| *command == Command::TakeInventory) {
+        bed.tick(1_000);
+    }
+    bed.inventory(vec![server(1)], vec![]);
+    assert_eq!(bed.status, NotificationStatus::Running);
+    assert!(bed.is_waiting(1), "{:?}", bed.step(1));
+}
+
+#[test]
+fn c4_one_empty_list_ends_nothing() {
+    let mut bed = Bed::engine().proven();
+    bed.forced_down().inventory_once(vec![], vec![]);
+    for _ in 0..5 {
+        bed.tick(400);
+        assert_eq!(bed.status, NotificationStatus::Running);
+    }
+    bed.tick(1_100);
+    assert!(bed.wants(|command| *command == Command::TakeInventory));
+    bed.inventory(vec![server(1)], vec![]);
+    assert!(bed.is_waiting(1), "the cell was away only for a moment");
+}
+
+#[test]
+fn c4_two_empty_lists_seconds_apart_are_believed() {
+    let mut bed = Bed::engine().proven();
+    bed.forced_down().inventory_once(vec![], vec![]);
+    bed.tick(3_100).inventory_once(vec![], vec![]);
+    for _ in 0..3 {
+        bed.tick(100);
+    }
+    assert_eq!(bed.status, NotificationStatus::Finished, "{:?}", bed.message);
+}
+
+fn stuck() -> Vec<Migration> {
+    vec![evacuation(1, 1, "pre-migrating", Some("b"))]
+}
+
+#[test]
+fn c5_reject_ends_a_recovery_that_waits_for_a_record_that_nova_never_ends() {
+    let mut bed = Bed::engine().asked();
+    look(&mut bed, 60_000, &[rebuilding(1)], &stuck(), &[], &messages(true));
+    bed.say(Word::Reject);
+    look(
+        &mut bed,
+        300_000,
+        &[rebuilding(1)],
+        &stuck(),
+        &[],
+        &messages(true),
+    );
+    assert!(bed.is_asked(1), "it may yet be done");
+    look(
+        &mut bed,
+        300_000,
+        &[rebuilding(1)],
+        &stuck(),
+        &[],
+        &messages(true),
+    );
+    bed.over(vec![rebuilding(1)]);
+    assert_eq!(bed.step(1), &MoveStep::Over(End::Person));
+    assert_eq!(bed.status, NotificationStatus::Failed);
+    assert!(bed.one(1).may_run.contains("b"), "a later recovery is to know");
+}
+
+#[test]
+fn c5_a_persons_failure_ends_a_stuck_move_once_it_stands_still_and_names_the_host() {
+    let mut bed = Bed::engine().asked();
+    look(&mut bed, 20_000, &[rebuilding(1)], &stuck(), &[], &messages(true));
+    bed.say_of(1, MoveVerdict::Failure, Some("b"));
+    assert!(bed.is_asked(1), "it has made progress just now");
+    look(&mut bed, 60_000, &[rebuilding(1)], &stuck(), &[], &messages(true));
+    bed.say_of(1, MoveVerdict::Failure, None);
+    assert!(bed.is_asked(1), "of which host?");
+    bed.say_of(1, MoveVerdict::Failure, Some("c"));
+    assert!(bed.is_asked(1), "another one");
+    bed.say_of(1, MoveVerdict::Failure, Some("b"));
+    let asked = bed.evacuates(1);
+    let later = look(&mut bed, 5_000, &[rebuilding(1)], &stuck(), &[], &messages(true));
+    assert!(asked || later == [None], "{:?}", bed.one(1));
+}
+
+#[test]
+fn c5_ignore_ends_what_is_held_or_stuck_and_the_doubt_is_kept() {
+    let mut bed = failed_at_b();
+    bed.say_of(1, MoveVerdict::Ignore, None);
+    assert!(
+        matches!(bed.step(1), MoveStep::Unlocking { end: End::Left, .. }),
+        "{:?}",
+        bed.step(1)
+    );
+    assert!(bed.one(1).may_run.contains("b"));
+    let mut bed = Bed::engine().asked();
+    look(&mut bed, 5_000, &[rebuilding(1)], &stuck(), &[], &messages(true));
+    bed.say_of(1, MoveVerdict::Ignore, None);
+    assert!(
+        matches!(bed.step(1), MoveStep::Unlocking { end: End::Person, .. }),
+        "{:?}",
+        bed.step(1)
+    );
+    assert!(bed.one(1).may_run.contains("b"));
+}
+
+#[test]
+fn c5_success_counts_when_nova_shows_it_there() {
+    let shown = |host: &str| Server {
+        host: Some(host.into()),
+        ..server(1)
+    };
+    for (host, believed) in [(HOST, false), ("c", false), ("b", true)] {
+        let mut bed = Bed::engine().asked();
+        look(&mut bed, 5_000, &[rebuilding(1)], &stuck(), &[], &messages(true));
+        bed.say_of(1, MoveVerdict::Success, Some("b"));
+        bed.reads(
+            1,
+            Some(Server {
+                task_state: Some("rebuilding".into()),
+                ..shown(host)
+            }),
+        );
+        let moved = matches!(bed.step(1), MoveStep::Unlocking { end: End::Moved, .. });
+        assert_eq!(moved, believed, "{host}: {:?}", bed.step(1));
+    }
+}
+
+#[test]
+fn c5_a_word_is_heard_once_and_after_a_take_over_not_again() {
+    let mut bed = failed_at_b();
+    bed.say_of(1, MoveVerdict::Failure, Some("b"));
+    assert!(bed.one(1).may_run.is_empty());
+    bed.take_over();
+    assert_eq!(bed.state.heard_moves, 1);
+    assert!(bed.one(1).may_run.is_empty());
+}

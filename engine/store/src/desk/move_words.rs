@@ -1,0 +1,102 @@
+//! A person's word about one instance, put behind those that were said before.
+
+use async_trait::async_trait;
+use sea_orm::sea_query::Expr;
+use sea_orm::{ColumnTrait as _, DbErr, EntityTrait as _, QueryFilter as _};
+use tachi_domain::RecoveryId;
+use tachi_domain::recovery::{Life, MoveWord};
+use tachi_engine::ports::operator::Said;
+
+use crate::entity::recovery;
+use crate::error::Stop;
+use crate::journal::move_words;
+use crate::work::{Tx, Verdict, Work};
+
+/// What an engine has not heard by then it will not hear: words are heard within seconds.
+const KEPT: usize = 200;
+
+pub(super) struct SayOf<'a> {
+    pub(super) id: RecoveryId,
+    pub(super) word: &'a MoveWord,
+}
+
+#[async_trait]
+impl Work for SayOf<'_> {
+    type Output = Said;
+
+    async fn run(&self, tx: &Tx) -> Result<Verdict<Said>, Stop> {
+        let id = self.id.to_string();
+        loop {
+            let found = recovery::Entity::find()
+                .filter(recovery::Column::Uuid.eq(&id))
+                .one(tx)
+                .await?;
+            let Some(row) = found else {
+                return Ok(Verdict::Undo(Said::Unknown));
+            };
+            if row.life != Life::Open.as_str() {
+                return Ok(Verdict::Undo(Said::Over));
+            }
+            let mut words = move_words(&row)?;
+            let number = words.last().map_or(0, |said| said.number) + 1;
+            words.push(MoveWord {
+                number,
+                ..self.word.clone()
+            });
+            let old = words.len().saturating_sub(KEPT);
+            words.drain(..old);
+            let text = serde_json::to_string(&words).map_err(|error| DbErr::Json(error.to_string()))?;
+            // Somebody else may have said something in between.
+            let unchanged = match &row.move_words {
+                Some(before) => recovery::Column::MoveWords.eq(before),
+                None => recovery::Column::MoveWords.is_null(),
+            };
+            let said = recovery::Entity::update_many()
+                .col_expr(recovery::Column::MoveWords, Expr::value(text))
+                .filter(recovery::Column::Uuid.eq(&id))
+                .filter(recovery::Column::Life.eq(Life::Open.as_str()))
+                .filter(unchanged)
+                .exec(tx)
+                .await?;
+            if said.rows_affected == 1 {
+                return Ok(Verdict::Keep(Said::Heard));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tachi_domain::ServerId;
+    use tachi_domain::recovery::MoveVerdict;
+    use tachi_engine::ports::OperatorDesk as _;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::testing::Bench;
+
+    #[tokio::test]
+    async fn c5_words_about_instances_are_kept_one_behind_the_other_and_read_with_the_claim() {
+        let bench = Bench::new().await;
+        let segment = bench.segment("s1").await;
+        let host = bench.host(&segment, "cmp1").await;
+        bench.stopped(&host).await;
+        let id = bench.store.recoveries(false).await.unwrap()[0].id;
+        for (server, verdict) in [(7, MoveVerdict::Failure), (8, MoveVerdict::Ignore)] {
+            let word = MoveWord {
+                number: 99,
+                server: ServerId(Uuid::from_u128(server)),
+                word: verdict,
+                on: Some("cmp2".into()),
+                by: "ada".into(),
+            };
+            assert_eq!(bench.store.say_of(id, &word).await.unwrap(), Said::Heard);
+        }
+        let words = bench.claim_newest("engine").await.pulse.move_words;
+        let said: Vec<(u64, MoveVerdict)> = words.iter().map(|word| (word.number, word.word)).collect();
+        assert_eq!(said, [(1, MoveVerdict::Failure), (2, MoveVerdict::Ignore)]);
+        let nobody = RecoveryId(Uuid::from_u128(1));
+        let said = bench.store.say_of(nobody, &words[0]).await.unwrap();
+        assert_eq!(said, Said::Unknown);
+    }
+}

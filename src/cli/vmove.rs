@@ -1,0 +1,59 @@
+//! `tachi vmove`.
+
+use clap::{ArgGroup, Args, Subcommand};
+
+use super::{ConfigArgs, ListFormat};
+
+/// `tachi vmove`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum VmoveCommand {
+    /// List the instances of recoveries that are open or watched
+    List(VmoveListArgs),
+    /// Say what is known of one instance, so that its recovery goes on or ends
+    ///
+    /// Say --failure only of a host on which you have seen that the instance does not run, and of an evacuation that nothing
+    /// can come of any more. Otherwise it runs twice and its disks are destroyed.
+    Recover(VmoveRecoverArgs),
+}
+
+/// `tachi vmove list`.
+#[derive(Debug, Args)]
+pub(crate) struct VmoveListArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+    /// Only those that wait for a person, or need one
+    #[arg(long)]
+    pub(crate) needs_person: bool,
+    /// Form of the list
+    #[arg(short = 'f', long, value_enum, default_value_t = ListFormat::Table)]
+    pub(crate) format: ListFormat,
+}
+
+/// `tachi vmove recover`.
+#[expect(clippy::struct_excessive_bools, reason = "clap's switches")]
+#[derive(Debug, Args)]
+#[command(group(ArgGroup::new("word").required(true).args(["success", "failure", "retry", "ignore"])))]
+pub(crate) struct VmoveRecoverArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+    /// Its id, or its name if only one is called so
+    pub(crate) instance: String,
+    /// It runs on the host of --on: believed if Nova shows it there
+    #[arg(long, requires = "on")]
+    pub(crate) success: bool,
+    /// It does not run on the host of --on, and nothing will come of its evacuation: it may be asked for elsewhere
+    #[arg(long)]
+    pub(crate) failure: bool,
+    /// Ask for it again where that is safe
+    #[arg(long)]
+    pub(crate) retry: bool,
+    /// Leave it: its recovery waits for it no more
+    #[arg(long)]
+    pub(crate) ignore: bool,
+    /// The host
+    #[arg(long, value_name = "HOST")]
+    pub(crate) on: Option<String>,
+    /// What was done and seen, for the record
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: Option<String>,
+}
