@@ -117,7 +117,7 @@ class Attacker:
         self.check.equal(name + ": nothing ran twice", ledger["double_runs"], 0)
 
     def powered(self):
-        return sorted(h["name"] for h in self.region.admin("GET", "/hosts") if h["powered"])
+        return sorted(h["name"] for h in self.region.admin("GET", "/hosts") if h["power"])
 
     # --------------------------------------------------------------------------------- the steps
 
@@ -193,7 +193,7 @@ class Attacker:
             ended = self.ended(told["notification"]["notification_uuid"])
             self.check.equal("T5: one that is said to be on its own host is looked up", ended["status"], "ignored")
         shown = self.region.admin("GET", "/servers/" + victim)
-        self.check.that("T5: it runs where it ran", shown["host"] == "compute-003", shown)
+        self.check.that("T5: it runs where it ran", shown["server"]["host"] == "compute-003", shown)
 
     def test_t5_a_report_of_the_future_mutes_nobody(self):
         guest = self.region.admin("POST", "/servers", {

@@ -222,16 +222,6 @@ async fn what_is_not_to_be_restarted_is_left_as_it_is() {
             Ignored,
             "not a failure",
         ),
-        (
-            "elsewhere",
-            Boot {
-                host: Some("compute-002".into()),
-                ..marked()
-            },
-            failure,
-            Ignored,
-            "is on compute-002",
-        ),
     ];
     for (case, boot, (event, detail), wanted, part) in cases {
         let server = region.boot(&boot).unwrap()[0];
@@ -353,4 +343,22 @@ async fn ew05_a_host_that_lost_a_process_is_recovered_when_it_dies() {
         stage.assert_each_exactly_once(&servers, HOST);
         engine.stop().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn c15_an_instance_is_restarted_wherever_nova_shows_it() {
+    let stage = Stage::set(quick_region(3)).await;
+    stage.protect().await;
+    let elsewhere = "compute-002";
+    let server = stage.boot(elsewhere, 1)[0];
+    let engine = stage.engine(stage.store.clone(), quick_policy()).await;
+    let region = stage.sandbox.region();
+    region.crash_guest(server).unwrap();
+    let reported = failed(&stage, server, "LIFECYCLE", "STOPPED_FAILED")
+        .await
+        .unwrap();
+    let (status, message) = until_over(&stage, reported).await;
+    assert_eq!(status, NotificationStatus::Finished, "{message}");
+    assert_eq!(region.server(server).unwrap().host.as_deref(), Some(elsewhere));
+    engine.stop().await;
 }

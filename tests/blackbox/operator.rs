@@ -300,7 +300,7 @@ async fn a_word_with_no_engine_to_hear_it_says_so() {
         (["recovery", "abort", nobody.as_str()], 1, "there is no recovery"),
         (["recovery", "retry", nobody.as_str()], 1, "there is no recovery"),
         (["recovery", "show", nobody.as_str()], 1, "there is no recovery"),
-        (["recovery", "show", "no-id"], 2, "invalid value"),
+        (["recovery", "show", "no-id"], 1, "no recovery has the id or host"),
         (["recovery", "list", "--since=never"], 2, "--since"),
     ] {
         let (got, stdout, stderr) = run(&stage, &words);

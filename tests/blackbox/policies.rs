@@ -205,7 +205,7 @@ async fn ew26_an_instance_that_crashes_again_and_again_is_left_to_a_person_by_wh
     for round in 0..3 {
         region.crash_guest(server).unwrap();
         let engine = stage.engine(stage.store.clone(), policy.clone()).await;
-        let crash = report(&stage, NotificationType::Vm, &pairs, round * 200)
+        let crash = report(&stage, NotificationType::Vm, &pairs, round * 200 - 600)
             .await
             .unwrap();
         let (status, message) = until_over(&stage, crash).await;

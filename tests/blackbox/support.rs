@@ -12,7 +12,7 @@ use tachi_domain::entity::host::NewHost;
 use tachi_domain::entity::notification::{NewNotification, NotificationStatus, NotificationType};
 use tachi_domain::entity::segment::{NewSegment, RecoveryMethod};
 use tachi_domain::guard::GuardPolicy;
-use tachi_domain::policy::{FencingMode, Policy};
+use tachi_domain::policy::{BareNormal, FencingMode, Policy};
 use tachi_engine::ports::{Clock as _, Events, Journal, NoEvents, Registry as _};
 use tachi_engine::{Engine, EngineOptions, Ports, SystemClock};
 use tachi_fence::{Fencers, MaasOptions, Topology};
@@ -67,6 +67,7 @@ pub(crate) fn quick_policy() -> Policy {
         heartbeat_poll: Duration::from_secs(1),
         heartbeat_stale: Duration::from_secs(2),
         power_on_delay: Duration::from_secs(1),
+        bare_normal: BareNormal::Wait(Duration::from_secs(2)),
         guards: quick_guards(),
         ..Policy::default()
     }

@@ -14,12 +14,13 @@ REPO = pathlib.Path(__file__).resolve().parents[2]
 REGISTERS = {
     "docs/engine-defects.md": {"EW": 37},
     "docs/fencing-tests.md": {"I": 10, "ROW": 14},
+    "docs/hostile-world.md": {"T": 9, "C": 19, "F": 16},
     "docs/monitor-defects.md": {"MW": 27},
     "docs/protocol-tests.md": {"R": 25},
 }
 # fn ew09_r02_... / def test_r19_...: every number at the beginning of a name counts.
-TEST = re.compile(r"\b(?:fn|def)\s+((?:test_|slow_)*(?:(?:ew|i|mw|row|r)\d+_)+\w*)\s*\(")
-NUMBER = re.compile(r"(ew|i|mw|row|r)(\d+)_")
+TEST = re.compile(r"\b(?:fn|def)\s+((?:test_|slow_)*(?:(?:ew|i|mw|row|r|t|c|f)\d+_)+\w*)\s*\(")
+NUMBER = re.compile(r"(ew|i|mw|row|r|t|c|f)(\d+)_")
 
 
 def tests() -> dict[str, list[str]]:
@@ -75,7 +76,8 @@ def renewed(text: str, counts: dict[str, int], wrong: list[str]) -> str:
                 "::" in other and other.split("::")[1] not in place.read_text()
             ):
                 wrong.append(f"{number}: {other} is not there")
-        if not names and not also:
+        still_open = len(cells) > 2 and cells[2].startswith("open: ")
+        if not names and not also and not still_open:
             wrong.append(f"{number} has no test")
         made = ", ".join(f"`{name}`" for name in names)
         if number in taken:

@@ -258,7 +258,7 @@ async fn a_name_that_another_host_has_now_is_that_hosts() {
         hosts.push(bench.host(&segment, &format!("cmp{n}")).await);
     }
     let report = |hour: i64| {
-        let at = now.minus_seconds(-60 * 60 * hour);
+        let at = now.minus_seconds(60 * 60 * (3 - hour));
         (0..8)
             .map(|n| {
                 let payload = [("process_name", "libvirtd"), ("event", "STOPPED")];
