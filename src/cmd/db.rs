@@ -19,8 +19,6 @@ const PROGRESS_EVERY: Duration = Duration::from_secs(2);
 
 /// Looks after the database.
 pub(crate) async fn run(command: DbCommand) -> Result<u8, Failure> {
-    // A server that is not there yet is waited for, as a service that starts does.
-    logging::start_with_warnings();
     match command {
         DbCommand::Sync(args) => sync(&args).await?,
         DbCommand::Version(args) => version(&args).await?,
@@ -33,6 +31,8 @@ pub(crate) async fn run(command: DbCommand) -> Result<u8, Failure> {
 }
 
 pub(super) async fn sync(args: &ConfigArgs) -> Result<(), Failure> {
+    // A server that is not there yet is waited for, as a service that starts does.
+    logging::start_with_warnings();
     let base = wiring::base(&command_settings(args)?).await?;
     for line in told(&base.schema) {
         out::line(line);

@@ -94,6 +94,7 @@ def wanted(table, row, hosts):
         row.setdefault("message", None)
         # Ours; what Masakari has written has none.
         row.setdefault("repeat_key", None)
+        row.setdefault("reporter", None)
         if row.get("failover_segment_uuid") is None:
             row["failover_segment_uuid"] = hosts.get(row["source_host_uuid"])
     return row

@@ -59,7 +59,7 @@ impl World {
 
     /// Right before the first byte of a call.
     pub(crate) fn check_call(&mut self, owner: Owner, command: &Command, committed: u64) {
-        let late = self.now - committed;
+        let late = self.now.saturating_sub(committed);
         if command.is_write() && late > INTENT {
             self.violate(format!(
                 "{} is called {late} ms after its intent (R4)",

@@ -59,12 +59,11 @@ impl World {
         if before {
             self.mishap(Mishap::ReportAgain);
         }
-        if external && reported == "UNKNOWN" {
+        let fenced = (external && reported == "UNKNOWN").then(|| {
             // Who fences it has done so by then.
             let most = if self.rng.percent(50) { 150 } else { 2_500 };
-            let soon = self.rng.between(1, most);
-            self.after(soon, Event::Notify { host });
-        }
+            self.rng.between(1, most)
+        });
         // A report that is delivered late says what was seen then.
         let late = self.weather.more.late_report.filter(|_| host == 0 && !before);
         let mut seen = self.now.saturating_sub(late.unwrap_or(0));
@@ -72,7 +71,11 @@ impl World {
             // Nobody vouches for a host that is on: this one has waited in a spool.
             seen = self.machines[host].on_since.saturating_sub(1);
         }
-        self.report_seen(RecoveryKind::Host, host, None, reported, seen);
+        let accepted = self.report_seen(RecoveryKind::Host, host, None, reported, seen);
+        // A report that was refused is told again by whoever goes on seeing it, and by nobody else.
+        if let Some(soon) = fenced.filter(|_| accepted) {
+            self.after(soon, Event::Notify { host });
+        }
     }
 
     fn report(&mut self, kind: RecoveryKind, host: HostIx, server: Option<ServerIx>, reported: &'static str) {
@@ -86,10 +89,10 @@ impl World {
         server: Option<ServerIx>,
         reported: &'static str,
         seen: u64,
-    ) {
+    ) -> bool {
         let times = (seen, self.now);
         let Some(rec) = self.journal.open(kind, host, server, reported, times) else {
-            return;
+            return false;
         };
         note!(
             self,
@@ -97,6 +100,7 @@ impl World {
         );
         self.check_one_open(host);
         self.wake();
+        true
     }
 
     /// Wake-ups make it quick; nothing depends on them.

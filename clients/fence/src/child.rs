@@ -288,6 +288,11 @@ mod tests {
                     .spawn()
                     .unwrap();
                 started(&file).await;
+                // Before it waits, `timeout` does not know yet whom it has begun, and would end alone.
+                let state = format!("/proc/{}/stat", child.id().unwrap());
+                while !fs::read_to_string(&state).unwrap().contains(") S ") {
+                    tokio::task::yield_now().await;
+                }
                 // Nobody is left to kill it.
                 std::mem::forget(child);
             });
