@@ -213,15 +213,16 @@ impl World {
                     self.journal.say_failure(rec, one.server, Some(host_name(host)));
                 }
             } else if told && matches!(one.step, MoveStep::Asked { .. }) {
-                let dest = one.dest.as_deref().map(index_named);
+                // Where it went, or where it may run: that is the host to be named.
+                let named = one.dest.as_ref().or(one.may_run.first()).cloned();
                 for job in self.jobs.iter_mut().filter(|job| job.server == server) {
                     job.over = true;
                 }
-                if let Some(host) = dest {
+                if let Some(host) = named.as_deref().map(index_named) {
                     self.end_guest(host, server);
                 }
                 self.mishap(Mishap::SaidFailed);
-                self.journal.say_failure(rec, one.server, one.dest.clone());
+                self.journal.say_failure(rec, one.server, named);
             }
         }
     }
