@@ -76,7 +76,8 @@ function uninstall_tachi {
     done
     sudo rm -f "$TACHI_BIN_DIR/tachi" "$TACHI_BIN_DIR/tachi-monitor"
     sudo rm -rf "${TACHI_STATE_DIR:?}"
-    if [[ "$TACHI_TARGET_DIR" == "$TACHI_DIR/target" ]]; then rm -rf "${TACHI_TARGET_DIR:?}"; fi
+    # Only what this plug-in has built itself.
+    if [[ "$TACHI_INSTALL" == source && "$TACHI_TARGET_DIR" == "$TACHI_DIR/target" ]]; then rm -rf "${TACHI_TARGET_DIR:?}"; fi
 }
 
 # cargo's folder for a profile: the profile `dev` builds into `debug`.

@@ -19,7 +19,8 @@ devstack() {
   mkdir -p "$SCRATCH/ready"
   script "$SCRATCH/ready/tachi" "exec '$TACHI' \"\$@\""
   script "$SCRATCH/ready/tachi-monitor" "exec '$MONITOR' \"\$@\""
-  TACHI_INSTALL=binary TACHI_BINARIES=$SCRATCH/ready TACHI_BIN_DIR=$SCRATCH/bin
+  # Never the target folder of the checkout: the cases clean up.
+  TACHI_INSTALL=binary TACHI_BINARIES=$SCRATCH/ready TACHI_BIN_DIR=$SCRATCH/bin TACHI_TARGET_DIR=$SCRATCH/target
   MASAKARI_CONF_DIR=$SCRATCH/etc/masakari MASAKARI_MONITORS_CONF_DIR=$SCRATCH/etc/masakarimonitors
   mkdir -p "$SCRATCH/etc"
   local setting
