@@ -23,8 +23,9 @@ if [ -z "${TACHI_PACKAGES:-}" ]; then
   mkdir "$work/bin"
   strip -o "$work/bin/tachi" "$TACHI"
   strip -o "$work/bin/tachi-monitor" "$MONITOR"
-  "$REPO/packaging/build" --binaries "$work/bin" --out "$DEPLOY_PACKAGES"
-  "$REPO/packaging/build" --binaries "$work/bin" --out "$DEPLOY_PACKAGES/next" --kind deb --package-version 99.0.0
+  # Built for this machine's C library, which is the Debian's.
+  "$REPO/packaging/build" --binaries "$work/bin" --glibc 2.36 --out "$DEPLOY_PACKAGES"
+  "$REPO/packaging/build" --binaries "$work/bin" --glibc 2.36 --out "$DEPLOY_PACKAGES/next" --kind deb --package-version 99.0.0
 fi
 
 check "lintian finds no error" lintian --allow-root --fail-on error "$DEPLOY_PACKAGES"/*.deb

@@ -6,4 +6,5 @@
 . "$REPO/tests/lib/script-counts.sh"
 apt_need systemd-analyze systemd
 apt_need systemd-sysusers systemd
+apt_need readelf binutils
 script_counted python3 "$REPO/tests/units/run.py"

@@ -21,6 +21,8 @@ MONITORS = {"masakari-host-monitor.service": "tachi-host-monitor.service",
 GUARD = "tachi-boot-guard.service"
 # systemd's measure of what a service could do.
 MOST_EXPOSED = 1.5
+# The programs that stand for ours are this machine's.
+ANY = "2.999"
 
 
 class Checks:
@@ -132,17 +134,40 @@ def scripts(check, work, out):
         check.that("%s takes the place of %s" % (package, theirs), fields.count(theirs + "\n") == 2, fields)
 
 
+def stubs(work, folder, program="/bin/true"):
+    """Programs that stand for ours."""
+    path = os.path.join(work, folder)
+    os.mkdir(path)
+    for name in ("tachi", "tachi-monitor"):
+        shutil.copy(program, os.path.join(path, name))
+    return path
+
+
+def test_deploy09_a_binary_that_needs_more_than_the_packages_say_is_refused(check, work):
+    binaries, out = stubs(work, "newer"), os.path.join(work, "out-newer")
+    done = tried(os.path.join(PACKAGING, "build"), "--binaries", binaries, "--out", out, "--glibc", "2.2")
+    check.that("a binary that needs a newer glibc is refused", done.returncode == 1 and "needs glibc" in done.stderr, done.stderr)
+    check.that("and no package is made of it", not os.path.exists(out))
+    done = tried(os.path.join(PACKAGING, "build"), "--binaries", stubs(work, "other", "/bin/ls"), "--out", out, "--glibc", ANY)
+    check.that("one that needs a library of others is refused", done.returncode == 1 and "libselinux" in done.stderr, done.stderr)
+    done = tried(os.path.join(PACKAGING, "build"), "--binaries", binaries, "--out", out, "--glibc", "new")
+    check.that("a version that is none is refused", done.returncode == 1 and "--glibc new" in done.stderr, done.stderr)
+    done = tried(os.path.join(PACKAGING, "build"), "--binaries", binaries, "--out", out, "--glibc", ANY, "--kind", "deb")
+    newest = re.search(r"tachi, \w+: needs glibc ([0-9.]+)", done.stdout)
+    check.that("what a binary needs is told", newest, done.stdout + done.stderr)
+    deb = [name for name in os.listdir(out) if name.startswith("tachi_")][0]
+    depends = tried("dpkg-deb", "-f", os.path.join(out, deb), "Depends").stdout
+    check.that("and the package depends on it", newest and "libc6 (>= %s)" % newest.group(1) in depends, depends)
+
+
 def same_bytes(check, work):
     """Twice, at other times, in other folders, with another umask."""
-    binaries = os.path.join(work, "binaries")
-    os.mkdir(binaries)
-    for name in ("tachi", "tachi-monitor"):
-        shutil.copy("/bin/true", os.path.join(binaries, name))
+    binaries = stubs(work, "binaries")
     sums = []
     for number, mask in ((1, 0o022), (2, 0o077)):
         out = os.path.join(work, "out-%d" % number)
         os.utime(os.path.join(binaries, "tachi"), (number * 1000, number * 1000))
-        done = tried(os.path.join(PACKAGING, "build"), "--binaries", binaries, "--out", out, preexec_fn=lambda m=mask: os.umask(m),
+        done = tried(os.path.join(PACKAGING, "build"), "--binaries", binaries, "--out", out, "--glibc", ANY, preexec_fn=lambda m=mask: os.umask(m),
                      cwd=work, env=dict(os.environ, SOURCE_DATE_EPOCH="1790000000"))
         if done.returncode:
             check.that("packaging/build makes packages", False, done.stdout + done.stderr)
@@ -170,6 +195,7 @@ def main():
     with tempfile.TemporaryDirectory(prefix="tachi-units.") as work:
         verified(check, work)
         users(check, work)
+        test_deploy09_a_binary_that_needs_more_than_the_packages_say_is_refused(check, work)
         same_bytes(check, work)
     print("%d passed, %d failed" % (check.passed, check.failed))
     return 1 if check.failed else 0
