@@ -14,6 +14,7 @@ CONF = "/etc/masakari/masakari.conf"
 # What the reactive charm calls 10.0.0.100 and 10.1.0.100: by the beginning of their SHA-1.
 FIRST_VIP, SECOND_VIP = "res_masakari_d9411c8_vip", "res_masakari_438f01f_vip"
 SERVICES = ["haproxy", "masakari-api", "masakari-engine"]
+LOOSE = "Unit is ready; believes reports as Masakari did, to tighten set reporter-binding=enforce normal-without-evidence=refuse"
 
 
 @pytest.fixture
@@ -111,9 +112,11 @@ def test_what_is_rendered(unit):
         "evacuate_all_instances = True",
         "os_privileged_user_tenant = services",
         "api_paste_config = /etc/masakari/api-paste.ini",
+        "reporter_binding = enforce",
+        "normal_without_evidence = refuse",
     ):
         assert line in conf.splitlines()
-    assert "check_expired" not in conf and "[fencing]" not in conf and "ssl" not in conf
+    assert "check_expired" not in conf and "devices_file" not in conf and "ssl" not in conf
     assert unit.machine.modes[CONF] == (0o640, "root", "masakari")
     assert "masakari_monitor" in unit.read("/etc/masakari/policy.d/50-tachi-monitor.yaml")
 
@@ -316,7 +319,7 @@ def test_refreshed_from_the_reactive_charm(unit):
     assert "masakari-engine" not in unit.machine.units
     peers = dataclasses.replace(peers, peers_data=given.peers(u1="tachi", u2="tachi").peers_data)
     out = unit.run(unit.on.relation_changed(peers, remote_unit=2), whole(peers))
-    assert out.unit_status == testing.ActiveStatus("Unit is ready") and "masakari-engine" in unit.machine.units
+    assert out.unit_status == testing.ActiveStatus(LOOSE) and "masakari-engine" in unit.machine.units
     assert unit.read(CONF) == rendered
 
 
@@ -364,7 +367,7 @@ def test_there_and_back(unit):
     # Forward once more.
     peers = dataclasses.replace(peers, peers_data=given.peers(u1="tachi").peers_data)
     out = unit.run(unit.on.upgrade_charm(), whole(peers))
-    assert "tachi" in unit.machine.packages and out.unit_status == testing.ActiveStatus("Unit is ready")
+    assert "tachi" in unit.machine.packages and out.unit_status == testing.ActiveStatus(LOOSE)
 
 
 def test_a_restore_that_apt_cannot_do_changes_nothing(unit):
@@ -387,6 +390,104 @@ def test_a_restore_that_apt_cannot_do_changes_nothing(unit):
         unit.run(unit.on.action("restore-upstream-packages", params={"i-really-mean-it": True}), out)
     assert "tachi" in unit.machine.packages and sorted(unit.machine.units) == SERVICES
     assert unit.run(unit.on.update_status(), out).unit_status == testing.ActiveStatus("Unit is ready")
+
+
+# --- how much is asked of a report ---
+
+
+def strictness(unit):
+    lines = (unit.read(CONF) or "").splitlines()
+    return [line.split(" = ")[1] for line in lines if line.startswith(("reporter_binding", "normal_without_evidence"))]
+
+
+STRICT, AS_MASAKARI = ["enforce", "refuse"], ["warn", "wait"]
+
+
+def test_where_masakari_ran_reports_are_believed_as_before_until_somebody_tightens_it(unit):
+    reactive_state(unit)
+    out = unit.run(unit.on.upgrade_charm(), whole())
+    assert strictness(unit) == AS_MASAKARI and out.unit_status == testing.ActiveStatus(LOOSE)
+    # Half of it decided is half of it told.
+    out = unit.run(unit.on.config_changed(), dataclasses.replace(out, config={"reporter-binding": "enforce"}))
+    assert strictness(unit) == ["enforce", "wait"]
+    assert out.unit_status.message.endswith("to tighten set normal-without-evidence=refuse")
+    # Who has decided for the looser one is not told again.
+    config = {"reporter-binding": "warn", "normal-without-evidence": "refuse"}
+    out = unit.run(unit.on.config_changed(), dataclasses.replace(out, config=config))
+    assert strictness(unit) == ["warn", "refuse"] and out.unit_status == testing.ActiveStatus("Unit is ready")
+    assert unit.machine.did("systemctl restart") == ["systemctl restart masakari-api", "systemctl restart masakari-engine"]
+
+
+def test_an_earlier_charm_of_ours_is_not_tightened_by_a_refresh(unit):
+    unit.machine.packages["tachi"] = "0.8.0"
+    out = unit.run(unit.on.upgrade_charm(), whole())
+    assert strictness(unit) == AS_MASAKARI and out.unit_status == testing.ActiveStatus(LOOSE)
+
+
+def test_a_paused_unit_of_the_reactive_charm_is_known_by_its_flag(unit):
+    # Its packages were removed by hand.
+    reactive_state(unit)
+    for name in ("masakari-api", "masakari-engine", "masakari-common", "python3-masakari"):
+        del unit.machine.packages[name]
+    unit.run(unit.on.upgrade_charm(), whole())
+    assert strictness(unit) == AS_MASAKARI
+
+
+def test_a_unit_that_is_added_is_no_stricter_than_the_others_and_stays_so(unit):
+    peers = given.peers(u1="tachi", u2="tachi")
+    out = unit.run(unit.on.install(), testing.State(networks=given.networks()))
+    peers.peers_data[1]["replaces-masakari"] = "yes"
+    out = changed(unit, whole(peers))
+    assert strictness(unit) == AS_MASAKARI and given.told(out, peers)["replaces-masakari"] == "yes"
+    # The others go, and what they have told with them.
+    out = changed(unit, whole())
+    assert strictness(unit) == AS_MASAKARI and out.unit_status == testing.ActiveStatus(LOOSE)
+
+
+def test_a_new_unit_beside_new_ones_is_strict(unit):
+    peers = given.peers(u1="tachi")
+    out = unit.run(unit.on.install(), testing.State(networks=given.networks()))
+    out = changed(unit, whole(peers))
+    assert strictness(unit) == STRICT and out.unit_status == testing.ActiveStatus("Unit is ready")
+    assert "replaces-masakari" not in given.told(out, peers)
+    # The next hook finds our package installed, and that is no sign of Masakari.
+    out = unit.run(unit.on.config_changed(), out)
+    assert strictness(unit) == STRICT
+
+
+def test_an_install_that_failed_in_the_middle_is_new_all_the_same(unit):
+    apt = unit.machine.apt
+
+    def away(*arguments):
+        apt(*arguments)
+        if any("tachi_" in word for word in arguments):
+            raise Failed("dpkg was interrupted")
+
+    unit.machine.apt = away
+    with pytest.raises(Exception, match="dpkg was interrupted"):
+        unit.run(unit.on.install(), testing.State(networks=given.networks()))
+    unit.machine.apt = apt
+    unit.run(unit.on.install(), testing.State(networks=given.networks()))
+    changed(unit, whole())
+    assert strictness(unit) == STRICT
+
+
+def test_a_new_application_on_masakaris_database(unit):
+    said = "took over a Masakari database at 8bdf5929c5a6: 3 segments, 48 hosts, 1204 notifications, 9310 vmoves\n"
+    unit.machine.answers["masakari-manage"] = (0, said, "")
+    peers = given.peers(u1="tachi")
+    out = changed(unit, whole(peers))
+    assert strictness(unit) == AS_MASAKARI and out.unit_status == testing.ActiveStatus(LOOSE)
+    assert given.told(out, peers)["replaces-masakari"] == "yes"
+
+
+@pytest.mark.parametrize("option", ["reporter-binding", "normal-without-evidence"])
+def test_a_word_that_is_none_changes_nothing(unit, option):
+    out = changed(unit, whole())
+    before = unit.read(CONF)
+    out = unit.run(unit.on.config_changed(), dataclasses.replace(out, config={option: "perhaps"}))
+    assert out.unit_status.name == "blocked" and f"option {option}: 'perhaps' is none of" in out.unit_status.message
+    assert unit.read(CONF) == before
 
 
 # --- packages ---
@@ -536,7 +637,7 @@ def test_maas_as_a_secret(unit):
     # Taken away again: no secret stays on the disk.
     changed(unit, whole())
     assert unit.read("/etc/masakari/fencing.toml") is None and unit.machine.names("/etc/masakari/fencing") == []
-    assert "[fencing]" not in unit.read(CONF)
+    assert "devices_file" not in unit.read(CONF)
 
 
 @pytest.mark.parametrize(

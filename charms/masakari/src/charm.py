@@ -9,6 +9,7 @@ import operator_actions
 import ops
 import reactive
 import settings
+import strictness
 from tachi_charm import base, certificates, fencing, hacluster, haproxy, memory, relations
 from tachi_charm.addresses import ENDPOINTS, Addresses, bracketed
 from tachi_charm.packages import RESTORED
@@ -77,7 +78,7 @@ class MasakariCharm(base.Charm):
         peers = self.relation("cluster")
         if peers:
             engine = MASAKARI if self.restored else TACHI if self.packages().installed() else "none"
-            cluster.publish(peers, self.unit, self.addresses, engine)
+            cluster.publish(peers, self.unit, self.addresses, engine, self._replaced())
         if found := self.relation("shared-db"):
             relations.request_database(found, self.unit, self.addresses, settings.NAME)
         if found := self.relation("amqp"):
@@ -108,6 +109,7 @@ class MasakariCharm(base.Charm):
                 self._go_on_restored()
                 return
             self.memory.set(RESTORED, False)
+            strictness.remember(self.memory)
         self._install(event)
         if isinstance(event, ops.InstallEvent):
             # Juju shows no relation data yet.
@@ -122,12 +124,16 @@ class MasakariCharm(base.Charm):
         if given is None:
             return
         changed = self._render(given, certificate, any(found.values()), fences)
-        self._sync(given)
+        if self._sync(given):
+            # Only now it is known that the database was Masakari's.
+            self.publish(certificate is not None)
+            changed |= self._render(given, certificate, any(found.values()), fences)
         self._run(changed or trusted)
 
     def _install(self, event: ops.EventBase) -> None:
         packages = self.packages()
         have = packages.installed()
+        strictness.looked(self.memory, bool(have) or reactive.present(self.machine))
         if not have:
             self.maintain("Installing packages")
             reactive.step_aside(self.machine)
@@ -170,8 +176,9 @@ class MasakariCharm(base.Charm):
                 renewed |= self.machine.write(file, text, mode, "root", settings.GROUP)
             else:
                 changed |= self.machine.remove(file)
+        strict = strictness.chosen(self.config, self._replaced())
         text = settings.rendered(
-            self.config, given, self.app.name, self.machine.cpus(), certificate is not None, private_ca, fences
+            self.config, given, self.app.name, self.machine.cpus(), certificate is not None, private_ca, fences, strict
         )
         changed |= self.machine.write(settings.FILE, text, 0o640, "root", settings.GROUP)
         self.machine.write(settings.POLICY, settings.POLICY_TEXT, 0o640, "root", settings.GROUP)
@@ -196,17 +203,21 @@ class MasakariCharm(base.Charm):
         if self.machine.write(HAPROXY_FILE, text, 0o640, "root", HAPROXY) and self.machine.running(HAPROXY):
             self.machine.systemctl("reload-or-restart", HAPROXY)
 
-    def _sync(self, given: settings.Given) -> None:
-        """Only the leader, and once for a database and a version."""
+    def _sync(self, given: settings.Given) -> bool:
+        """Only the leader, and once for a database and a version; true if it turns out to have been Masakari's."""
         url = given.database.url(settings.NAME, settings.NAME, settings.TLS)
         mark = hashlib.sha256(f"{self.packages().installed()} {url}".encode()).hexdigest()
         if not self.unit.is_leader() or self.memory.get(SYNCED) == mark:
-            return
+            return False
         self.maintain("Bringing the database up to date")
-        self.machine.run(["masakari-manage", "--config-file", settings.FILE, "db", "sync"])
+        done = self.machine.run(["masakari-manage", "--config-file", settings.FILE, "db", "sync"])
         # The reactive charm, should it come back, need not do it again.
         self.machine.leader_set("db-sync-done", "True")
         self.memory.set(SYNCED, mark)
+        return "took over a Masakari database" in done.stdout + done.stderr and strictness.remember(self.memory)
+
+    def _replaced(self) -> bool:
+        return strictness.replaces(self.memory, self.relation("cluster"))
 
     # --- services ---
 
@@ -246,10 +257,13 @@ class MasakariCharm(base.Charm):
             return ops.BlockedStatus(f"Ports which should be open, but are not: {', '.join(closed)}")
         if waits := self._waits_for():
             return ops.WaitingStatus(f"The engine waits until Tachi is on {', '.join(sorted(waits))}")
+        told = [base.READY]
         if unfenced := self.memory.get(UNFENCED):
             named = ", ".join(unfenced[:5]) + (f" and {len(unfenced) - 5} more" if len(unfenced) > 5 else "")
-            return ops.ActiveStatus(f"{base.READY}; nothing can fence {named}")
-        return None
+            told.append(f"nothing can fence {named}")
+        if loose := strictness.loose(self.config, self._replaced()):
+            told.append(f"believes reports as Masakari did, to tighten set {' '.join(loose)}")
+        return ops.ActiveStatus("; ".join(told))
 
     # --- actions ---
 

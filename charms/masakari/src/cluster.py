@@ -3,6 +3,7 @@
 import ipaddress
 
 import ops
+import strictness
 from tachi_charm import databag
 from tachi_charm.addresses import ENDPOINTS, Addresses
 from tachi_charm.haproxy import Frontend
@@ -10,11 +11,11 @@ from tachi_charm.haproxy import Frontend
 ENGINE = "engine"
 
 
-def publish(relation: ops.Relation, unit: ops.Unit, addresses: Addresses, engine: str) -> None:
+def publish(relation: ops.Relation, unit: ops.Unit, addresses: Addresses, engine: str, replaced: bool) -> None:
     values: dict[str, str | None] = {
         f"{binding}-address": addresses.own(endpoint) for endpoint, (binding, _, _) in ENDPOINTS.items()
     }
-    databag.publish(relation.data[unit], {**values, ENGINE: engine})
+    databag.publish(relation.data[unit], {**values, ENGINE: engine, strictness.REPLACES: "yes" if replaced else None})
 
 
 def without(relation: ops.Relation | None, engine: str) -> list[str]:

@@ -20,17 +20,22 @@ RESTORED_PACKAGES = ("masakari-api", "masakari-engine", "python3-sqlalchemy-util
 _STATISTICS = "reactive.states.haproxy.stat.password"
 
 
+def present(machine: Machine) -> list[str]:
+    """Which of Masakari's packages are installed."""
+    return [name for name in PACKAGES if machine.installed(name)]
+
+
 def step_aside(machine: Machine) -> bool:
     """Stops what cannot run beside ours. Masakari's engine first: two kinds of engine must never decide about one host."""
-    present = [name for name in PACKAGES if machine.installed(name)]
-    if present:
-        log.info("stopping what %s have running", ", ".join(present))
+    found = present(machine)
+    if found:
+        log.info("stopping what %s have running", ", ".join(found))
         machine.stop("masakari-engine")
         machine.stop("masakari-api")
     removed = [machine.remove(file) for file in VHOSTS]
     if any(removed):
         machine.stop("apache2", mask=False)
-    return bool(present) or any(removed)
+    return bool(found) or any(removed)
 
 
 def statistics_password(memory: Memory) -> str:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections.abc import Mapping
 
 import ops
 from tachi_charm import certificates, fencing, ini
@@ -46,7 +47,16 @@ def workers(config: ops.ConfigData, cpus: int) -> int:
     return max(1, math.floor(float(multiplier) * cpus))
 
 
-def rendered(config: ops.ConfigData, given: Given, application: str, cpus: int, tls: bool, private_ca: bool, fences: bool) -> str:
+def rendered(
+    config: ops.ConfigData,
+    given: Given,
+    application: str,
+    cpus: int,
+    tls: bool,
+    private_ca: bool,
+    fences: bool,
+    strict: Mapping[str, str],
+) -> str:
     identity, broker, keystone = given.identity.data, given.broker, given.identity
     database = given.database.url(NAME, NAME, TLS)
     bundle = certificates.BUNDLE if private_ca else None
@@ -101,9 +111,12 @@ def rendered(config: ops.ConfigData, given: Given, application: str, cpus: int, 
             "ssl_ca_file": rabbit_ca(application) if broker.tls and broker.ca else None,
         },
         "host_failure": {"evacuate_all_instances": config["evacuate-all-instances"]},
+        "api": {"reporter_binding": strict["reporter-binding"]},
+        "fencing": {
+            "normal_without_evidence": strict["normal-without-evidence"],
+            "devices_file": fencing.FILE if fences else None,
+        },
     }
-    if fences:
-        sections["fencing"] = {"devices_file": fencing.FILE}
     return ini.rendered(NAME, sections)
 
 
