@@ -9,7 +9,7 @@ budget() {
     install) echo 900 ;;
     cluster) echo 700 ;;
     cluster-long) echo 3600 ;;
-    chain | endurance) echo 900 ;;
+    chain | endurance | switch) echo 900 ;;
     real-trouble) echo 1500 ;;
     real-cloud | bench | bench-monitor) echo 900 ;;
     long | deploy) echo 1800 ;;

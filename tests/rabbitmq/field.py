@@ -69,6 +69,10 @@ class Engine:
 
 
 class Field:
+    @staticmethod
+    def make_region(*more):
+        return RegionOfBroker(*more)
+
     def __init__(self, binary, url, sweep=SECONDS, hosts=6, database=None, options=()):
         self.url, self.engines = url, []
         self.shared = [("recovery", "sweep_interval", sweep)]
@@ -76,7 +80,7 @@ class Field:
             self.shared.append(("database", "connection", database))
         mine = [("DEFAULT", "transport_url", url), ("healthcheck", "backends", "disable_by_file,broker"),
                 ("healthcheck", "detailed", "true"), *self.shared, *options]
-        self.region = RegionOfBroker(binary, mine, hosts)
+        self.region = self.make_region(binary, mine, hosts)
         if not database:
             self.shared.append(("database", "connection", "sqlite:///" + self.region.database))
         self.token = self._token()

@@ -40,9 +40,8 @@ class Upstream:
     def use(self, region):
         self.peer = Peer(self.venv, self.work, region, self, self.rabbit)
 
-    def start_api(self):
-        port = free_port()
-        self.peer.configure(port, notification_delay_max="0", rpc_response_timeout="20")
+    def start_api(self, port=None, **more):
+        self.peer.configure(port or free_port(), notification_delay_max="0", rpc_response_timeout="20", **more)
         self.peer.start("masakari-api", "--config-file", self.peer.conf)
         self.api = self.peer.url
 
