@@ -2,7 +2,7 @@
 # Sourced: Debian systems in folders, made once and copied for each test, and how a script runs in one that has booted.
 
 DEPLOY_CACHE="${TACHI_DEPLOY_CACHE:-$TARGET/deploy}"
-DEPLOY_SUITE=bookworm
+DEPLOY_SUITE="${TACHI_DEPLOY_SUITE:-bookworm}"
 
 deploy_tools() {
   apt_need debootstrap debootstrap
@@ -17,7 +17,7 @@ bare_debian() {
     rm -rf "$root"
     say "making a Debian ($DEPLOY_SUITE) in $root" >&2
     debootstrap --variant=minbase \
-      --include=systemd,systemd-sysv,dbus,polkitd,ca-certificates,curl,iproute2,python3,logrotate \
+      --include=systemd,systemd-sysv,libpam-systemd,dbus,polkitd,ca-certificates,curl,iproute2,python3,logrotate \
       "$DEPLOY_SUITE" "$root" http://deb.debian.org/debian >"$root.log" 2>&1 || die "debootstrap failed: $root.log"
     cp -p /etc/apt/apt.conf.d/*proxy* "$root/etc/apt/apt.conf.d/" 2>/dev/null || true
     touch "$root.done"

@@ -10,12 +10,16 @@ URL=sqlite:////var/lib/masakari/masakari.sqlite
 
 # Debian's asks which rows there are; theirs and ours write the same file.
 rows() { python3 -c 'import sqlite3; print(*(sqlite3.connect("/var/lib/masakari/masakari.sqlite").execute("SELECT (SELECT count(*) FROM notifications), (SELECT count(*) FROM hosts WHERE reserved = 1), (SELECT count(*) FROM notifications WHERE status = \"new\")").fetchone()))'; }
+sql() { python3 -c 'import sqlite3, sys
+with sqlite3.connect("/var/lib/masakari/masakari.sqlite") as db: print(*(db.execute(sys.argv[1]).fetchone() or ()))' "$1"; }
 sed -i "s|^\[DEFAULT\]|$(configuration | sed ':a;N;$!ba;s/\n/\\n/g')|" $CONF
 # Debian's file has a user and no password until somebody writes one.
 sed -i 's/^username = masakari$/&\npassword = secret/' $CONF
 printf '[database]\nconnection = %s\n[taskflow]\nconnection = %s\n' $URL $URL >>$CONF
 systemctl stop masakari-api masakari-engine masakari-host-monitor masakari-process-monitor
 that "Debian's makes its database" su -s /bin/sh masakari -c "masakari-manage --config-file $CONF db sync"
+# Empty before Masakari 16, whose migrations were not alembic's.
+theirs="$(sql 'SELECT version_num FROM masakari_alembic_version' 2>/dev/null)"
 python3 - <<'X'
 import sqlite3, uuid
 db = sqlite3.connect("/var/lib/masakari/masakari.sqlite")
@@ -56,6 +60,11 @@ that "masakari-manage says the revision" equals "$(masakari-manage --config-file
 that "the hosts are shown" sh -c "curl -s $API/v1/segments -H 'X-Auth-Token: u:p' | grep -q '\"old\"'"
 that "what was open was taken up, or ended with a reason" within 60 sh -c 'test "$(python3 -c "import sqlite3; print(sqlite3.connect(\"/var/lib/masakari/masakari.sqlite\").execute(\"SELECT count(*) FROM notifications WHERE status = \\\"new\\\"\").fetchone()[0])")" = 0'
 
+# docs/migration.md, "Going back": an older Masakari does not know the revision that ours has written.
+if [ -n "$theirs" ] && [ "$theirs" != 13adff5efb9a ]; then
+  systemctl stop masakari-engine masakari-api
+  that "the revision is set back to $theirs" sql "UPDATE masakari_alembic_version SET version_num = '$theirs'"
+fi
 that "and back" install_debs masakari-api masakari-engine masakari-common python3-masakari
 that "ours is gone" equals "$(state_of tachi)" config-files
 that "Debian's is there" equals "$(state_of masakari-engine)" installed

@@ -39,12 +39,35 @@ check "rpm's scripts are shell" sh -c "rpm --root '$rpm_root' -q --scripts tachi
 check "rpm removes both" rpm --root "$rpm_root" --noscripts -e tachi tachi-monitors
 check "and leaves nothing" sh -c "! find '$rpm_root/usr/bin' '$rpm_root/usr/lib' -name '*tachi*' | grep ."
 
-bare="$(bare_debian)"
-check "piuparts: installed, removed, purged, nothing is left" piuparts --existing-chroot "$bare" --distribution "$DEPLOY_SUITE" \
-  --no-upgrade-test --skip-logrotatefiles-test --warn-on-leftovers-after-purge --ignore-regex '/etc/(passwd|group|shadow|gshadow)-?' \
-  "$DEPLOY_PACKAGES"/*.deb
-
+# taken_over ROOT : dpkg itself, which removes theirs while it unpacks ours; all that ours bring is there afterwards
+taken_over() {
+  local root unpacked="$work/unpacked" file missing=0
+  root="$(mktemp -d "$DEPLOY_CACHE/dpkg.XXXXXX")"
+  cp -a --reflink=auto "$1/." "$root/"
+  cp "$DEPLOY_PACKAGES"/*.deb "$root/tmp/"
+  chroot "$root" sh -ec 'dpkg -i /tmp/tachi_*.deb /tmp/tachi-monitors_*.deb' || missing=1
+  rm -rf "$unpacked"
+  for file in "$DEPLOY_PACKAGES"/*.deb; do dpkg-deb -x "$file" "$unpacked"; done
+  while IFS= read -r file; do
+    if [ ! -L "$unpacked/$file" ] && ! cmp -s "$unpacked/$file" "$root/$file"; then
+      printf 'lost or not ours: %s\n' "$file"
+      missing=1
+    fi
+  done < <(cd "$unpacked" && find . ! -type d -printf '%P\n')
+  if chroot "$root" dpkg-divert --list '*masakari*' | grep .; then missing=1; fi
+  rm -rf "$root"
+  return "$missing"
+}
 failed=0
-script_counted in_booted "$bare" "$REPO/tests/deploy/fresh.sh" 400 || failed=1
-script_counted in_booted "$(debian_with_masakari)" "$REPO/tests/deploy/switch.sh" 400 || failed=1
+for DEPLOY_SUITE in bookworm trixie; do
+  bare="$(bare_debian)"
+  check "$DEPLOY_SUITE: piuparts: installed, removed, purged, nothing is left" piuparts --existing-chroot "$bare" \
+    --distribution "$DEPLOY_SUITE" --no-upgrade-test --skip-logrotatefiles-test --warn-on-leftovers-after-purge \
+    --ignore-regex '/etc/(passwd|group|shadow|gshadow)-?' "$DEPLOY_PACKAGES"/*.deb
+  check "$DEPLOY_SUITE: dpkg -i over Debian's Masakari loses nothing of ours" taken_over "$(debian_with_masakari)"
+  say "in a booted $DEPLOY_SUITE: fresh"
+  script_counted in_booted "$bare" "$REPO/tests/deploy/fresh.sh" 400 || failed=1
+  say "in a booted $DEPLOY_SUITE: in place of Debian's Masakari, and back"
+  script_counted in_booted "$(debian_with_masakari)" "$REPO/tests/deploy/switch.sh" 400 || failed=1
+done
 checks_done && [ "$failed" -eq 0 ]

@@ -121,7 +121,7 @@ def scripts(check, work, out):
         deb = [name for name in os.listdir(out) if name.startswith(package + "_")][0]
         control = os.path.join(work, "control-" + package)
         done = tried("dpkg-deb", "-e", os.path.join(out, deb), control)
-        for script in ("postinst", "prerm", "postrm"):
+        for script in ("preinst", "postinst", "prerm", "postrm"):
             done = tried("sh", "-n", os.path.join(control, script))
             check.that("%s of %s is shell" % (script, package), done.returncode == 0, done.stderr)
             if shutil.which("shellcheck"):
