@@ -3,16 +3,20 @@
 
 # create_tachi_accounts() - On the node that has Keystone, for all nodes
 #
-# project   user               roles
-# service   masakari           service, admin       API and engine
-# service   masakari-monitor   masakari_monitor     monitors: may report failures and nothing else
+# project   user                    roles
+# service   masakari                service, admin       API and engine
+# service   masakari-monitor-HOST   masakari_monitor     the monitors of a host: may report its failures and nothing else
 function create_tachi_accounts {
     create_service_user masakari admin
 
     get_or_create_role "$TACHI_MONITOR_ROLE"
-    get_or_create_user "$TACHI_MONITOR_USER" "$SERVICE_PASSWORD" "$SERVICE_DOMAIN_NAME"
-    get_or_add_user_project_role "$TACHI_MONITOR_ROLE" "$TACHI_MONITOR_USER" "$SERVICE_PROJECT_NAME" \
-        "$SERVICE_DOMAIN_NAME" "$SERVICE_DOMAIN_NAME"
+    local user host users=("$TACHI_MONITOR_USER")
+    for host in $TACHI_MONITOR_HOSTS; do users+=("masakari-monitor-$host"); done
+    for user in "${users[@]}"; do
+        get_or_create_user "$user" "$SERVICE_PASSWORD" "$SERVICE_DOMAIN_NAME"
+        get_or_add_user_project_role "$TACHI_MONITOR_ROLE" "$user" "$SERVICE_PROJECT_NAME" \
+            "$SERVICE_DOMAIN_NAME" "$SERVICE_DOMAIN_NAME"
+    done
 
     if is_service_enabled masakari-api; then
         get_or_create_service masakari instance-ha "OpenStack High Availability"

@@ -57,7 +57,9 @@ function configure_tachi {
         iniset "$MASAKARI_CONF" DEFAULT nova_ca_certificates_file "$SSL_BUNDLE_FILE"
     fi
 
+    iniset "$MASAKARI_CONF" api reporter_binding "$TACHI_REPORTER_BINDING"
     iniset "$MASAKARI_CONF" fencing mode "$TACHI_FENCING_MODE"
+    iniset "$MASAKARI_CONF" fencing normal_without_evidence "$TACHI_NORMAL_WITHOUT_EVIDENCE"
     rm -f "$MASAKARI_CONF_DIR/fencing.toml"
     if [[ -n "$TACHI_FENCING_FILE" ]]; then
         install -m 0640 "$TACHI_FENCING_FILE" "$MASAKARI_CONF_DIR/fencing.toml"

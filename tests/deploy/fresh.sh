@@ -24,6 +24,11 @@ done
 that "a newcomer sees it work: tachi demo" timeout 100 tachi demo --hosts 3 --instances 4 --json
 that "the manual is there" test -s /usr/share/man/man1/masakari-manage.1.gz
 
+EXAMPLE=/usr/share/doc/tachi/examples/masakari.conf
+that "the example for a new installation is strict" equals "$(tachi config show --config-file $EXAMPLE 2>&1 |
+  grep -E '^(reporter_binding|normal_without_evidence|mode) = |WARN|ERROR' | sort | tr '\n' ';')" \
+  "mode = engine;normal_without_evidence = refuse;reporter_binding = enforce;"
+
 configuration >/etc/masakari/masakari.conf
 monitor_configuration >/etc/masakarimonitors/masakarimonitors.conf
 chown root:masakari /etc/masakari/masakari.conf

@@ -105,6 +105,8 @@ def configurations(environment, tachi, monitor, work):
         if service == "masakari-engine":
             overlay = run([tachi, "config", "show", "--config-file", conf, "--config-file", KIT / "config/masakari/masakari-engine.conf"])
             check("%s, %s: with our overlay the engine fences" % (service, name), "\nmode = engine\n" in overlay.stdout, overlay.stderr)
+            check("%s, %s: and what Masakari's monitors report goes on to count" % (service, name),
+                  "\nreporter_binding = warn\n" in overlay.stdout and "\nnormal_without_evidence = wait\n" in overlay.stdout, overlay.stdout)
     for service in ("masakari-instancemonitor", "masakari-hostmonitor"):
         conf = work / (service + ".conf")
         conf.write_text(rendered(environment, "masakari-monitors.conf.j2", work, service_name=service))
@@ -118,6 +120,19 @@ def configurations(environment, tachi, monitor, work):
         told = run([monitor, "check", kind, "--config-file", conf, "--config-file", work / "overlay.conf"])
         check("%s: with our overlay it is read, and libvirt is local" % service,
               told.returncode in (0, 1) and "only the local" not in told.stdout, told.stdout + told.stderr)
+
+
+def strictness(tachi):
+    """What is written for a new installation is strict; what is put over a running cloud's is not, and says how to become it."""
+    shown = run([tachi, "config", "show", "--config-file", REPO / "packaging/examples/masakari.conf"])
+    check("the example for a new installation is read without a warning", shown.returncode == 0 and not shown.stderr, shown.stderr)
+    for line in ("reporter_binding = enforce", "normal_without_evidence = refuse"):
+        check("and says %s" % line, "\n%s\n" % line in shown.stdout, shown.stdout)
+    for kit in ("kolla/config/masakari/masakari-engine.conf", "openstack-ansible/user_variables.yml", "openstack-helm/values.yaml"):
+        lines = (REPO / "packaging" / kit).read_text().splitlines()
+        for option in ("reporter_binding", "normal_without_evidence"):
+            named = [line.strip().startswith("#") for line in lines if option in line]
+            check("%s: %s is told of and not set" % (kit, option), named and all(named), lines)
 
 
 def answer(url):
@@ -255,6 +270,7 @@ def main():
     share = next(asked.kolla.glob("*.data/data/share/kolla-ansible"))
     environment = templates(share, asked.kolla)
     starts(asked.tachi, work)
+    strictness(asked.tachi)
     commands(environment, work)
     configurations(environment, asked.tachi, asked.monitor, work)
     shim(environment, asked.tachi, work)

@@ -38,7 +38,7 @@ put_back() {
     if [ -s "$PLACE/apache.log" ]; then tail -n 10 "$PLACE/apache.log"; fi
   fi
   rm -f "$LOGS"/devstack-*.log
-  openstack --os-cloud devstack-admin user delete masakari-monitor >/dev/null 2>&1 || true
+  openstack --os-cloud devstack-admin user delete masakari-monitor-compute-02 >/dev/null 2>&1 || true
   openstack --os-cloud devstack-admin role delete masakari_monitor >/dev/null 2>&1 || true
   mcpy bootstrap.py identity
   mcpy bootstrap.py ha "http://$MC_ADDR:$HA_PORT/v1/\$(tenant_id)s"
@@ -127,7 +127,7 @@ until_is "the report has become a finished notification" 90 "finished PROCESS" \
   sh -c "openstack --os-cloud devstack-admin notification list -f value -c type -c status | head -n 1"
 is "the host's compute service is disabled" disabled \
   "$(admin compute service list --service nova-compute --host compute-02 -f value -c Status)"
-refused="$(openstack --os-cloud devstack-admin --os-username masakari-monitor --os-project-name service segment list 2>&1 || true)"
+refused="$(openstack --os-cloud devstack-admin --os-username masakari-monitor-compute-02 --os-project-name service segment list 2>&1 || true)"
 case "$refused" in
   *403* | *orbidden*) ok "the monitors' user may not list segments" ;;
   *) bad "the monitors' user may list segments: $refused" ;;

@@ -236,6 +236,8 @@ case_configuration_is_understood_by_the_binaries() {
   shown="$("$TACHI" config show --config-file "$conf" 2>"$SCRATCH/warnings")"
   if grep -E 'WARN|ERROR' "$SCRATCH/warnings" >&2; then fail "the configuration is warned of"; fi
   grep -qx 'mode = external' <<<"$shown" || fail "$shown"
+  grep -qx 'reporter_binding = enforce' <<<"$shown" || fail "$shown"
+  grep -qx 'normal_without_evidence = wait' <<<"$shown" || fail "$shown"
   holds "$conf" "osapi_masakari_link_prefix = http://127.0.0.9/instance-ha"
   holds "$conf" "masakari_api_listen = 127.0.0.1"
   holds "$conf" "masakari_api_listen_port = 15868"
@@ -243,7 +245,7 @@ case_configuration_is_understood_by_the_binaries() {
   [ "$(stat -c %a "$conf")" = 640 ] || fail "$(stat -c %a "$conf")"
   local monitors="$SCRATCH/etc/masakarimonitors/masakarimonitors.conf"
   [ "$(stat -c %a "$monitors")" = 640 ] || fail "$(stat -c %a "$monitors")"
-  holds "$monitors" "username = masakari-monitor"
+  holds "$monitors" "username = masakari-monitor-compute-7"
   holds "$monitors" "hostname = compute-7"
   # It cannot log in here; a configuration that is refused ends with 2.
   local rc=0
@@ -262,14 +264,26 @@ case_the_role_of_the_monitors_may_report_and_nothing_else() {
     if "$TACHI" policy check --config-file "$conf" --role herald --rule "os_masakari_api:$rule" >/dev/null; then fail "may $rule"; fi
   done
 }
+case_one_user_for_all_monitors_is_bound_to_no_host() {
+  devstack TACHI_MONITOR_USER=herald TACHI_FENCING_MODE=dry-run
+  phase stack install
+  phase stack post-config
+  holds "$SCRATCH/etc/masakari/masakari.conf" "reporter_binding = warn"
+  holds "$SCRATCH/etc/masakari/masakari.conf" "normal_without_evidence = refuse"
+  holds "$SCRATCH/etc/masakarimonitors/masakarimonitors.conf" "username = herald"
+  said '^get_or_create_user herald secret Default$'
+}
 case_accounts_and_endpoint() {
-  devstack
+  devstack TACHI_HOSTNAME=compute-7 TACHI_MONITOR_HOSTS="compute-8 compute-9"
   phase stack install
   phase stack post-config
   said '^create_service_user masakari admin$'
   said '^get_or_create_role masakari_monitor$'
-  said '^get_or_create_user masakari-monitor secret Default$'
-  said '^get_or_add_user_project_role masakari_monitor masakari-monitor service Default Default$'
+  local host
+  for host in compute-7 compute-8 compute-9; do
+    said "^get_or_create_user masakari-monitor-$host secret Default\$"
+    said "^get_or_add_user_project_role masakari_monitor masakari-monitor-$host service Default Default\$"
+  done
   said '^get_or_create_service masakari instance-ha '
   said '^get_or_create_endpoint masakari RegionOne http://127.0.0.9/instance-ha/v1/\$\(tenant_id\)s$'
   unsaid 'role (admin|service) masakari-monitor'
