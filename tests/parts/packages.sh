@@ -11,6 +11,8 @@ deploy_tools
 apt_need lintian lintian
 apt_need piuparts piuparts
 apt_need rpm rpm
+apt_need rpmlint rpmlint
+apt_need readelf binutils
 apt_need strip binutils
 mkdir -p "$DEPLOY_CACHE"
 work="$(mktemp -d "$DEPLOY_CACHE/packages.XXXXXX")"
@@ -29,6 +31,7 @@ if [ -z "${TACHI_PACKAGES:-}" ]; then
 fi
 
 check "lintian finds no error" lintian --allow-root --fail-on error "$DEPLOY_PACKAGES"/*.deb
+check "rpmlint finds no error" rpmlint --config "$REPO/tests/deploy/rpmlint.toml" "$DEPLOY_PACKAGES"/*.rpm
 rpm_root="$work/rpm-root"
 mkdir -p "$rpm_root"
 arch="$(uname -m)"
