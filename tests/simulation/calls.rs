@@ -196,6 +196,7 @@ impl World {
                     }
                 }
                 if self.nova.services[host].forced_down {
+                    self.stops_before_it_looks(owner.engine);
                     self.worst_moment(Worst::ForcedDown);
                 }
                 let shown = self.nova.show_service(host, self.now);
@@ -241,9 +242,9 @@ impl World {
             other => self.server_effect(other),
         };
         if let Some(after) = answer {
-            // The look at the service record is told apart from the next one by its question alone, and a question has one
-            // answer; what says itself when it was asked may come twice.
-            let dated = !matches!(command, Command::ReadService);
+            // The looks at the service record and around are told apart from the next ones by their question alone, and a
+            // question has one answer; what says itself when it was asked may come twice.
+            let dated = !matches!(command, Command::ReadService | Command::CountHosts);
             if !command.is_write() && self.chaos() && self.rng.percent(2) && dated {
                 self.mishap(Mishap::AnswerTwice);
                 let observation = Box::new(observation.clone());

@@ -539,6 +539,16 @@ impl World {
         }
     }
 
+    /// Its change of the record has taken effect, and it is stopped before it hears of it.
+    pub(crate) fn stops_before_it_looks(&mut self, engine: usize) {
+        let Some(millis) = self.weather.stopped_at_put.take() else {
+            return;
+        };
+        self.mishap(Mishap::StoppedAtPut);
+        note!(self, "engine {engine} is stopped for {millis} ms after its call");
+        self.engines[engine].paused_until = self.now + millis;
+    }
+
     /// Dies or is stopped at a moment of its journal's.
     pub(crate) fn goes_down_at(&mut self, engine: usize, what: Mishap) -> bool {
         self.mishap(what);

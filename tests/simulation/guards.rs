@@ -49,7 +49,9 @@ impl World {
         let excused = self.stats.crashes > 0
             || self.weather.more.outage.is_some()
             || self.weather.database > 0
-            || self.mishaps.count(Mishap::Stopped) + self.mishaps.count(Mishap::StoppedAfterCommit) > 0;
+            || [Mishap::Stopped, Mishap::StoppedAfterCommit, Mishap::StoppedAtPut]
+                .iter()
+                .any(|stopped| self.mishaps.count(*stopped) > 0);
         if first && !excused && waited > NOTICED {
             self.violate(format!(
                 "recovery {rec} was open for {waited} ms before anybody saw it (R21)"

@@ -29,6 +29,7 @@ mishaps! {
     LetsGo => "engine is stopped in order and lets go",
     Stopped => "engine is stopped and goes on",
     StoppedAfterCommit => "engine is stopped right after a commit",
+    StoppedAtPut => "engine is stopped between forced_down and its first look",
     LateThread => "call is late after its commit",
     ClockJump => "wall clock jumps",
     WakeLost => "wake-up is lost",

@@ -2,10 +2,13 @@
 
 use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::host_recovery::{End, MoveStep};
+use tachi_domain::policy::FencingMode;
 use tachi_domain::recovery::Life;
 
 use crate::engine::Engine;
+use crate::mishap::Mishap;
 use crate::more_weather::More;
+use crate::weather::Failure;
 use crate::world::{Event, World};
 
 const SEEDS: u64 = 150;
@@ -110,4 +113,30 @@ fn ew11_five_engines_and_one_report_make_one_evacuation_each() {
         moved > SEEDS / 3,
         "{moved} of {SEEDS} seeds had something to be moved"
     );
+}
+
+#[test]
+fn c19_a_host_that_came_back_while_its_engine_was_stopped_after_forcing_it_down_is_not_evacuated() {
+    // The engine reads the answer to its change minutes later, and looks for the first time then: what it sees is the host's
+    // own heartbeat, and not the stillness after the change. What must not be is checked at each call.
+    for stopped in [90_000, 195_000, 300_000] {
+        let came_back = seeds(
+            |world| {
+                calm(world);
+                world.weather.mode = FencingMode::External;
+                world.weather.reported = "NORMAL";
+                world.weather.failure = Failure::Plug;
+                world.weather.resume_guests = false;
+                world.weather.foreign = false;
+                world.weather.pauses.clear();
+                for other in world.engines.iter_mut().skip(1) {
+                    other.dead = true;
+                }
+                world.weather.stopped_at_put = Some(stopped);
+                world.at(50_000, Event::Boot { host: 0 });
+            },
+            |world| world.mishaps.count(Mishap::StoppedAtPut) > 0,
+        );
+        assert!(came_back > SEEDS / 3, "{came_back} of {SEEDS} seeds");
+    }
 }

@@ -72,6 +72,8 @@ pub(crate) struct Weather {
     pub meddling: u64,
     pub rebuild_millis: u64,
     pub pauses: Vec<(u64, u64)>,
+    /// The engine is stopped for so long when a host was first forced down, and before it hears of it.
+    pub stopped_at_put: Option<u64>,
     /// Percent of commits after which the process is stopped at once, before it makes its calls.
     pub stopped: u64,
     pub deletes: bool,
@@ -181,6 +183,7 @@ impl Weather {
                 rng.between(2_000, 30_000)
             },
             pauses,
+            stopped_at_put: None,
             stopped,
             deletes: rng.percent(20),
             in_flight: if rng.percent(30) { 1 } else { 64 },
@@ -188,6 +191,15 @@ impl Weather {
             storms: Storms::draw(seed, mode),
         };
         weather.draw_false_off(seed);
+        weather.draw_stop_at_put(seed, calm);
         weather
+    }
+
+    /// Drawn from a generator of its own, so that everything else stays as it was.
+    fn draw_stop_at_put(&mut self, seed: u64, calm: bool) {
+        let mut rng = Rng::new(seed ^ 0x5eed_0019);
+        let drawn = rng.percent(8) && !calm;
+        let millis = rng.between(20_000, 240_000);
+        self.stopped_at_put = drawn.then_some(millis);
     }
 }

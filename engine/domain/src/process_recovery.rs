@@ -72,7 +72,7 @@ pub struct ProcessRecovery {
     region: Option<(Elapsed, Arc<Region>)>,
     /// What Nova has shown of the service before that look.
     #[serde(skip)]
-    waits_for_region: Option<Service>,
+    waits_for_region: Option<(Elapsed, Service)>,
     #[serde(skip)]
     pulse: Option<Pulse>,
     #[serde(skip)]
@@ -326,8 +326,16 @@ impl ProcessRecovery {
             }
             Observation::Region(region) => {
                 self.busy = false;
+                let waits = self.waits_for_region.take();
+                // The process may have been stopped meanwhile: then all that was seen is as old as the question.
+                let old =
+                    |(asked, _): &(Elapsed, Service)| now.elapsed.since(*asked) > self.policy.call_deadline;
+                if waits.as_ref().is_some_and(old) {
+                    self.not_before = now.elapsed.plus(self.policy.tick);
+                    return;
+                }
                 self.region = Some((now.elapsed, region));
-                if let Some(service) = self.waits_for_region.take() {
+                if let Some((_, service)) = waits {
                     self.disable(&service, now, record, commands);
                 }
             }

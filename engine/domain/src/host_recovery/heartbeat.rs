@@ -19,8 +19,8 @@ const CLOCKS_DIFFER: i64 = 300;
 /// How soon after one heartbeat the next must be seen: somebody's two changes of the record in an hour are no two heartbeats.
 const BEATS_WITHIN: Duration = Duration::from_secs(60);
 
-/// How long after our own change the first look shows that change, and not a heartbeat that came meanwhile. A process that was
-/// stopped in between looks late.
+/// How long after our own change was asked for the first look shows that change, and not a heartbeat that came meanwhile. A
+/// process that was stopped in between looks late, even if it reads the answer just before.
 const NOTED_WITHIN: Duration = Duration::from_secs(8);
 
 /// How soon a copy of Nova's database that lags behind is looked at again.
@@ -261,7 +261,8 @@ impl HostRecovery {
     /// alive. When they are over, an advance is its return. A notification's word is bound to the heartbeat before that too.
     fn judge_heartbeat(&mut self, heartbeat: Timestamp, asked: Elapsed, now: Now, record: &mut Record) {
         let word = self.proof.as_ref().is_some_and(crate::proof::Proof::is_word);
-        let late = asked.since(self.service.changed) > NOTED_WITHIN;
+        let sent = self.service.put.map_or(self.service.changed, |put| put.at);
+        let late = self.service.changed_by_another || asked.since(sent) > NOTED_WITHIN;
         match (self.service.mark, self.stage) {
             (_, Stage::Begin | Stage::Fencing | Stage::Over) => {}
             (Some(mark), _) if heartbeat != mark => {

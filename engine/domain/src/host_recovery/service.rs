@@ -73,6 +73,9 @@ pub struct ServiceTrack {
     /// When the last change was answered: a reading asked for before it may show the row as it was.
     #[serde(skip)]
     pub(super) changed: Elapsed,
+    /// Nobody knows how long ago the change was asked for that the heartbeat is to be noted after: its owner is gone.
+    #[serde(skip)]
+    pub(super) changed_by_another: bool,
     /// Since when silence is being waited for.
     #[serde(skip)]
     pub(super) waiting: Option<Elapsed>,
@@ -98,6 +101,7 @@ impl ServiceTrack {
     /// so one noted before it is worth nothing.
     pub(super) fn forget_answers(&mut self) {
         self.updating = false;
+        self.changed_by_another = self.in_force;
         if let Some(put) = self.put.filter(|put| !put.answered) {
             self.put_loose = Some(put.at);
             self.mark = None;
@@ -197,6 +201,7 @@ impl HostRecovery {
                 self.put_answered();
                 self.service.in_force = self.proof.is_some();
                 self.service.changed = now.elapsed;
+                self.service.changed_by_another = false;
                 let mark = self.mark();
                 self.service.marked |= reason_of(&seen).contains(&mark);
                 self.service.seen = Some(seen);
@@ -312,14 +317,15 @@ impl HostRecovery {
         if !quiet || self.service.updating || record.life.is_some() {
             return;
         }
+        // What was seen before our own change could take effect says nothing about anybody else's.
+        let settled = self
+            .service
+            .put_loose
+            .map_or(self.service.changed, |put| put.plus(settle));
+        let seen_after = |asked: Elapsed| asked >= settled.max(self.service.changed);
+        let is_settled = self.asks.service_seen.is_some_and(seen_after);
         if !seen.forced_down {
-            // What was seen before our own change could take effect says nothing about anybody else's.
-            let settled = self
-                .service
-                .put_loose
-                .map_or(self.service.changed, |put| put.plus(settle));
-            let seen_after = |asked: Elapsed| asked >= settled.max(self.service.changed);
-            if self.asks.service_seen.is_some_and(seen_after) {
+            if is_settled {
                 self.act_reenabling("somebody has cleared forced_down", now, record, commands);
             }
             return;
@@ -330,7 +336,7 @@ impl HostRecovery {
         let of_a_process = reason.starts_with(&self.policy.process_disable_reason)
             && self.policy.process_disable_reason != self.policy.host_disable_reason;
         let theirs = reason.contains(MARKED) && !reason.contains(&self.mark()) && !of_a_process;
-        if self.service.marked && theirs {
+        if self.service.marked && theirs && is_settled {
             self.over_and_closed("it has failed again, and a new recovery sees to it", record);
             return;
         }

@@ -28,5 +28,6 @@ mod restoring;
 mod returning;
 mod silence;
 mod states_page;
+mod stopped;
 mod taking_over;
 mod vouching;

@@ -71,7 +71,7 @@ impl ProcessRecovery {
         };
         let Some(region) = self.fresh_region(now) else {
             self.busy = true;
-            self.waits_for_region = Some(service.clone());
+            self.waits_for_region = Some((now.elapsed, service.clone()));
             commands.push(Command::CountHosts);
             return false;
         };

@@ -634,3 +634,30 @@ fn t3_a_held_one_whose_process_nova_hears_ends_by_itself() {
     );
     assert!(run.calls.is_empty());
 }
+
+/// The engine was stopped between its question and the answer.
+#[test]
+fn c19_t3_a_look_around_that_was_asked_for_long_ago_lets_nothing_be_disabled() {
+    let mut run = Run::begun();
+    run.state.region = None;
+    let now = |at: u64| Now {
+        elapsed: Elapsed::from_millis(at),
+        wall: Timestamp::from_micros(0),
+    };
+    let asked = decide(run.state.clone(), shown(true), now(run.at));
+    assert_eq!(asked.commands, [Command::CountHosts]);
+    let late = decide(
+        asked.state,
+        Observation::Region(Arc::new(run.region.clone())),
+        now(run.at + 180_000),
+    );
+    assert_eq!(
+        late.commands,
+        [],
+        "neither that look nor what Nova showed then counts"
+    );
+    run.state = late.state;
+    run.at += 181_000;
+    run.tell(Observation::Tick);
+    assert_eq!(run.commands, [Command::ReadService], "both are looked at anew");
+}

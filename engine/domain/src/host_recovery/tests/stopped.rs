@@ -1,0 +1,107 @@
+//! An engine that is stopped for minutes between an effect and its first look at it: what it reads then is old, or shows what
+//! has come since.
+
+use std::sync::Arc;
+
+use super::bed::{Bed, region, server};
+use crate::Elapsed;
+use crate::host_recovery::Stage;
+use crate::nova::Service;
+use crate::recovery::{Observation, ServerCall};
+
+/// The service as it is after its change.
+fn changed(bed: &mut Bed) -> Service {
+    bed.service.forced_down = true;
+    bed.service.up = false;
+    bed.heartbeat_age(0);
+    bed.service.clone()
+}
+
+/// Seed 700955478 of the simulation as it was: the host was switched on, and its nova-compute had started.
+#[test]
+fn c19_r17_a_first_look_long_after_the_change_was_asked_for_needs_silence_first() {
+    let mut bed = Bed::external().begun();
+    bed.heartbeat_age(20_000).service();
+    assert!(bed.updates().is_some(), "{:?}", bed.commands);
+    let answer = changed(&mut bed);
+    bed.at += 195_000;
+    bed.see(Observation::ServiceUpdated(Ok(answer)));
+    for _ in 0..20 {
+        bed.heartbeat_age(500).service();
+        bed.inventory_once(vec![server(1)], vec![]);
+        let locked = ServerCall::Lock;
+        bed.answer(1, locked, Ok(()));
+        assert!(!bed.evacuates_any(), "{} ms", bed.at);
+        bed.tick(10_000);
+        assert!(!bed.evacuates_any(), "{} ms", bed.at);
+    }
+}
+
+#[test]
+fn c19_a_change_that_is_answered_at_once_costs_no_silence() {
+    let mut bed = Bed::external().begun();
+    bed.heartbeat_age(20_000).service();
+    let answer = changed(&mut bed);
+    bed.at += 3_000;
+    bed.see(Observation::ServiceUpdated(Ok(answer)));
+    bed.at += 1;
+    bed.service();
+    assert!(bed.state.service.mark.is_some(), "the next look is the one");
+}
+
+/// The recovery's own time stands still while no engine has it.
+#[test]
+fn c19_r17_a_new_owner_does_not_know_how_late_its_first_look_is() {
+    let mut bed = Bed::external().begun();
+    bed.heartbeat_age(20_000).service();
+    let answer = changed(&mut bed);
+    bed.see(Observation::ServiceUpdated(Ok(answer)));
+    // Every engine dies, and one starts minutes later.
+    bed.take_over();
+    bed.at += 200;
+    for _ in 0..10 {
+        bed.heartbeat_age(500).service();
+        bed.inventory_once(vec![server(1)], vec![]);
+        bed.answer(1, ServerCall::Lock, Ok(()));
+        assert!(!bed.evacuates_any(), "{} ms", bed.at);
+        bed.tick(10_000);
+    }
+}
+
+/// Seed 700360130: a change of the elder recovery that nobody had answered came late, and took the younger's mark away again.
+#[test]
+fn c19_r22_a_mark_that_was_seen_before_an_own_change_could_come_is_nobodys() {
+    let mut bed = Bed::engine().proven();
+    bed.forced_down().inventory(vec![], vec![]);
+    assert_eq!(bed.state.stage, Stage::Returning);
+    let lost = bed.at;
+    bed.state.service.put_loose = Some(Elapsed::from_millis(lost));
+    bed.state.service.marked = true;
+    let ours = format!("Masakari detected host failed. [tachi {}]", bed.state.id);
+    bed.service.disabled_reason = Some("Masakari detected host failed. [tachi another]".into());
+    bed.tick(50_000).service();
+    // It takes effect, and the engine is stopped: its last look was before that.
+    bed.service.disabled_reason = Some(ours);
+    bed.at = lost + 81_000;
+    bed.tick(0);
+    assert_eq!(bed.state.stage, Stage::Returning, "{:?}", bed.record.steps);
+    // That answer belongs to a question asked before: the next one counts.
+    bed.service().tick(5_000).service();
+    assert_eq!(bed.state.stage, Stage::Returning);
+    bed.at += 10_000;
+    assert!(bed.beats().clears(), "it is there for the host's return");
+}
+
+/// Seed 700824536 read one look around twice; a look that was asked for before is as old as its question.
+#[test]
+fn c19_r24_a_look_around_is_as_old_as_its_question() {
+    let mut bed = Bed::engine();
+    bed.claim();
+    assert!(bed.looks_around());
+    bed.at += 180_000;
+    bed.see(Observation::Region(Arc::new(region(1, 10))));
+    assert_eq!(bed.state.stage, Stage::Begin, "three minutes ago all was well");
+    assert!(bed.looks_around(), "{:?}", bed.commands);
+    bed.see(Observation::Region(Arc::new(region(5, 10))));
+    assert!(bed.state.hold.is_some());
+}
