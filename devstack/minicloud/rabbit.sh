@@ -1,10 +1,11 @@
 #!/bin/bash
-# rabbit.sh start|stop : the RabbitMQ of the minicloud (epmd too, once)
+# rabbit.sh start|stop|crash : the RabbitMQ of the minicloud (epmd too, once)
 # shellcheck source=devstack/minicloud/lib.sh
 . "$(dirname "$0")/lib.sh"
 A="$MC_ADDR"; RB=/usr/lib/rabbitmq/bin
 case "$1" in
   stop) stop_daemon rabbitmq ;;
+  crash) stop_daemon rabbitmq KILL ;;
   start)
     mkdir -p "$MC_DATA/rabbitmq/mnesia"
     printf 'loopback_users = none\nlog.console = false\nvm_memory_high_watermark.absolute = 1GB\ndisk_free_limit.absolute = 1GB\n' > "$CONF/rabbitmq.conf"

@@ -213,6 +213,8 @@ wait_tcp neutron-stub "$NEUTRON_STUB_PORT" 20
 
 # ---------------------------------------------------------------- nova
 NC="$CONF/nova"; mkdir -p "$NC" "$MC_DATA/nova"
+# Nova loads drivers from its own package only.
+cp "$MC_DIR/tools/hypervisor.py" "$("$MC_ROOT/venv-nova/bin/python" -c 'import nova.virt; print(list(nova.virt.__path__)[0])')/minicloud.py"
 cp "$MC_ROOT/venv-nova/etc/nova/api-paste.ini" "$NC/"
 nova_common() { # STATE_DIR
   mkdir -p "$1/lock"

@@ -11,6 +11,7 @@ budget() {
     cluster-long) echo 3600 ;;
     chain | endurance | switch) echo 900 ;;
     real-trouble) echo 1500 ;;
+    real-hostile) echo 6000 ;;
     real-cloud | bench | bench-monitor) echo 900 ;;
     long | deploy) echo 1800 ;;
     *) die "no budget for the group $1" ;;

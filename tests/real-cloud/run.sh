@@ -4,22 +4,26 @@
 # kills the host's nova-compute, posts the notification and looks at what Nova says came of it. Puts the cloud right at its end.
 # run.sh TACHI --trouble [CASE...] : the same while engines are killed, RabbitMQ or Nova is away and the like (trouble.py),
 # with two engines and the minicloud's own MariaDB.
+# run.sh TACHI --hostile [CASE...] : the same while Nova fails after the work, forgets it, hides a cell or loses its broker (hostile.py).
+# run.sh TACHI --naive [CASE...] : these cases with a naive loop in Tachi's place, which each of them has to find out.
 # Needs a Python with requests and yaml: TACHI_VENV, or the minicloud's own.
 set -euo pipefail
 here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
 case "${1:-}" in
   "" | -h | --help)
-    sed -n '2,7s/^# //p' "${BASH_SOURCE[0]}"
+    sed -n '2,9s/^# //p' "${BASH_SOURCE[0]}"
     exit 2
     ;;
 esac
 tachi="$1"
 shift
 trouble=no
-if [ "${1:-}" = --trouble ]; then
-  trouble=yes
-  shift
-fi
+case "${1:-}" in
+  --trouble | --hostile | --naive)
+    trouble="${1#--}"
+    shift
+    ;;
+esac
 counts=("$@")
 if [ "${#counts[@]}" -eq 0 ] && [ "$trouble" = no ]; then counts=(10 50); fi
 root="${MC_ROOT:-/opt/minicloud}"
@@ -31,6 +35,8 @@ python="${TACHI_VENV:-$root/venv-client}/bin/python"
   exit 1
 }
 
+# The configuration names passwords.
+umask 077
 work="$(mktemp -d)"
 pids=()
 # shellcheck disable=SC2317 # called by the trap
@@ -71,7 +77,7 @@ X
 configuration=(--config-file "$run/masakari.conf" --config-file "$work/override.conf")
 port="$(sed -nE 's/^masakari_api_listen_port *= *([0-9]+).*/\1/p' "$run/masakari.conf")"
 
-if [ "$trouble" = yes ]; then
+if [ "$trouble" != no ]; then
   cat >"$work/override.conf" <<X
 [DEFAULT]
 state_path = $work
@@ -85,8 +91,15 @@ X
 fi
 "$tachi" db sync "${configuration[@]}" >"$work/db.log" 2>&1
 failed=0
-if [ "$trouble" = yes ]; then
-  "$python" "$here/trouble.py" --clouds "$run/clouds.yaml" --cloud devstack-admin --tachi "$tachi" --run "$run" \
+if [ "$trouble" != no ]; then
+  script=("$here/trouble.py")
+  if [ "$trouble" != trouble ]; then
+    : >"$work/case.conf"
+    configuration+=(--config-file "$work/case.conf")
+    script=("$here/hostile.py" --data "${MC_DATA:-$root/data}" --options "$work/case.conf")
+    if [ "$trouble" = naive ]; then script+=(--naive); fi
+  fi
+  "$python" "${script[@]}" --clouds "$run/clouds.yaml" --cloud devstack-admin --tachi "$tachi" --run "$run" \
     --work "$work" "${configuration[@]}" ${counts[@]:+--only "${counts[@]}"} &
   pids=("$!")
   wait "$!" || failed=1

@@ -1,0 +1,405 @@
+#!/usr/bin/env python3
+"""A real Nova that fails after it has done the work, forgets what it was doing, hides a cell or loses its broker, while a host
+of it is recovered (docs/hostile-world.md, by the numbers in the names). What counts is what the hypervisors ran, by their own
+lists, and what Nova's evacuation records overlap; Tachi's word counts for nothing. See run.sh."""
+import argparse
+import datetime
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import traceback
+from collections import Counter
+
+for folder in ("nova-table", "client"):
+    sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", folder))
+
+from adapters import heal
+from between import Between
+from checks import Checks
+from ha import ENDED, Ha, boot, explain, remove
+from hypervisors import Hypervisors
+from naive import NaiveHa
+from nova_http import Cloud, Failed, wait_until
+from overlaps import LOST_AFTER, OVER, overlaps
+from trouble import MINICLOUD, Tachi, Trouble, _answers
+
+CELL2 = ["compute-05", "compute-06"]
+
+
+class Nobody:
+    """In the place of `tachi`'s processes when the naive loop is tried."""
+
+    running, log = {}, staticmethod(lambda _: "")
+
+    def start(self, *_):
+        pass
+
+    def stop(self):
+        pass
+
+
+def minicloud(script, *words, **more):
+    subprocess.run([os.path.join(MINICLOUD, script), *words], check=True, timeout=300, stdout=subprocess.DEVNULL,
+                   stderr=subprocess.DEVNULL, env={**os.environ, **more})
+
+
+class Hostile(Trouble):
+    # How long RabbitMQ takes to start here.
+    broker_starts_in = 8
+
+    def __init__(self, args, cloud, checks, tachi):
+        super().__init__(args, cloud, checks, tachi)
+        self.hypervisors = Hypervisors(args.data)
+        self.given_up = set()
+        self.said = []
+        if args.naive:
+            self.ha = NaiveHa(lambda: Cloud(args.clouds, args.cloud))
+
+    # What is started, and how.
+
+    def begin(self, *recovery, default=()):
+        """Tachi with these options of `[recovery]` and of `[DEFAULT]`, and nothing left of the case before."""
+        self.given_up, self.said = set(), []
+        self.hypervisors.no_faults()
+        with open(self.args.options, "w", encoding="utf-8") as file:
+            file.write("\n".join(["[DEFAULT]", *default, "[recovery]", *recovery, ""]))
+        if self.args.naive:
+            return
+        self.tachi.start("api")
+        self.tachi.start("engine", "engine-1")
+        self.tachi.start("engine", "engine-2")
+        wait_until("the API to answer", lambda: _answers(self.cloud), 60)
+        self.forget_earlier_runs()
+
+    def end(self):
+        self.tachi.stop()
+        self.tachi.running = {}
+        self.hypervisors.no_faults()
+
+    def nova_takes_down_after(self, seconds):
+        """Nova with that `service_down_time`."""
+        with open(os.path.join(self.args.run, "conf", "nova", "nova.conf"), encoding="utf-8") as file:
+            have = int(re.search(r"^service_down_time = (\d+)", file.read(), re.M)[1])
+        if have != seconds:
+            minicloud("nova.sh", "stop")
+            minicloud("up.sh", "4", SERVICE_DOWN_TIME=str(seconds))
+            heal(self.cloud, self.plug, self.hosts)
+
+    def power_off(self, host):
+        """The host is gone, and this is known at once: nobody waits until Nova has noticed."""
+        self.plug.kill(host)
+        return self.ha.stopped(host)
+
+    # What a person does.
+
+    def tachi_says(self, *words):
+        answer = subprocess.run([self.args.tachi, *words, *self.tachi.configuration], capture_output=True, text=True, timeout=60)
+        if answer.returncode:
+            raise Failed("tachi %s: %s" % (" ".join(words), answer.stderr.strip()))
+        return answer.stdout
+
+    def waiting(self):
+        """Those that need a person, as an operator is told."""
+        if self.args.naive:
+            return []
+        return [one for one in json.loads(self.tachi_says("vmove", "list", "--needs-person", "-f", "json"))
+                if one["state"] != "needs a person"]
+
+    def went_to(self, server):
+        """Where Nova's open records say that it goes."""
+        return [r["dest_compute"] for r in self.cloud.evacuations(server) if r["status"] not in OVER and r["dest_compute"]]
+
+    def may_be_judged(self, one):
+        """What nobody has picked up may lie in a queue, or in Nova's API, for a while."""
+        old = datetime.datetime.now(datetime.timezone.utc).replace(tzinfo=None) - datetime.timedelta(seconds=LOST_AFTER)
+        return one["may_run_on"] or self.went_to(one["instance"]) or all(
+            datetime.datetime.fromisoformat(r["created_at"]) < old for r in self.cloud.evacuations(one["instance"]))
+
+    def look_and_say(self, one):
+        """A person looks at the hypervisors, stops what Nova does not know to be there, and says so."""
+        server, word = one["instance"], "--failure"
+        shown = self.cloud.server(server)["OS-EXT-SRV-ATTR:host"]
+        places = sorted(set(one["may_run_on"]) | set(self.went_to(server)))
+        runs = self.hypervisors.running(server)
+        self.said.append((server, places, runs, shown))
+        for host in places or [None]:
+            if host in runs and shown == host:
+                word = "--success"
+            elif host in runs:
+                self.hypervisors.stop_guest(host, server)
+            self.given_up |= {r["id"] for r in self.cloud.evacuations(server) if r["status"] not in OVER}
+            self.tachi_says("vmove", "recover", server, word, *(["--on", host] if host else []))
+
+    def end_with_a_person(self, label, servers, report, seconds):
+        """The notification as it has ended; what waits for a person and says so gets one."""
+        begin, heard = time.monotonic(), {}
+        if self.args.naive:
+            # It may go on for ever, and nobody is asked.
+            seconds = min(seconds, 120)
+
+        def over():
+            if self.ha.notification(report)["status"] in ENDED:
+                return True
+            for one in self.waiting():
+                # Once a minute at most: what was said has to be heard first.
+                server = one["instance"]
+                if server in servers and time.monotonic() - heard.get(server, -60) >= 60 and self.may_be_judged(one):
+                    heard[server] = time.monotonic()
+                    self.checks.that("%s: %s waits, and says for what" % (label, server[:8]), one["known"], one)
+                    self.look_and_say(one)
+            return False
+
+        try:
+            wait_until("the notification to end", over, seconds, 1)
+        except Failed as error:
+            self.checks.that(label + ": it ends, or waits for a person and says so", False, error)
+            explain(self.cloud, self.ha, report, servers, "", {})
+        print("measured  %s: ended after %.0f s; %d times a person was asked%s" % (
+            label, time.monotonic() - begin, len(self.said), ": %s" % self.said if self.said else ""), flush=True)
+        return self.ha.notification(report)
+
+    # What is to be true in the end.
+
+    def harmless(self, label, servers, victim):
+        twice = self.hypervisors.twice(servers)
+        self.checks.equal(label + ": no guest ran on two hosts, by the hypervisors' own lists", twice, [])
+        records = [r for r in self.cloud.migrations("migration_type=evacuation&limit=1000&source_compute=" + victim)
+                   if r["instance_uuid"] in servers]
+        self.checks.equal(label + ": no two evacuation records of an instance overlap", overlaps(records, self.given_up), [])
+        return records
+
+    def all_run(self, label, servers, victim):
+        """Each runs exactly once, where Nova shows it."""
+        wrong = []
+        for one in self.mine(servers).values():
+            place, runs = one["OS-EXT-SRV-ATTR:host"], self.hypervisors.running(one["id"])
+            if one["status"] != "ACTIVE" or one["locked"] or place == victim or runs != [place]:
+                wrong.append((one["id"], one["status"], one["OS-EXT-STS:task_state"], place, runs, one["locked"]))
+        self.checks.equal(label + ": each runs on one host, where Nova shows it, and none is locked", wrong, [])
+
+    # The cases.
+
+    def test_c1_a_rebuild_that_fails_after_spawn(self, count=4):
+        """The first spawn on each destination runs its guest and is recorded as failed."""
+        label = "fails after spawn"
+        self.begin("evacuation_retry_time = 20")
+        victim, segment = self.hosts[0], self.segment()
+        servers = boot(self.cloud, victim, count)
+        for host in self.hosts[1:]:
+            self.hypervisors.fault(host, "fail-after-spawn", 1)
+        report = self.power_off(victim)
+        shown = self.end_with_a_person(label, servers, report, 300)
+        records = self.harmless(label, servers, victim)
+        failed = {r["instance_uuid"] for r in records if r["status"] == "failed"}
+        self.checks.that(label + ": Nova has recorded failures", failed, records)
+        self.checks.equal(label + ": the notification", shown["status"], "finished")
+        self.all_run(label, servers, victim)
+        self.clean([segment], servers)
+
+    def test_c5_a_destination_restarted_in_mid_rebuild(self, count=6):
+        """nova-compute of two destinations crashes in mid-rebuild and comes back; on one of them the guests run already."""
+        label = "destination restarted"
+        self.begin("progress_timeout = 60")
+        victim, segment = self.hosts[0], self.segment()
+        servers = boot(self.cloud, victim, count)
+        before, after, not_there = self.hosts[1:4]
+        self.cloud.put_service(not_there, {"status": "disabled"})
+        self.hypervisors.fault(before, "hold-before-spawn")
+        self.hypervisors.fault(after, "hold-after-spawn")
+        report = self.power_off(victim)
+
+        def at_work():
+            return [r for r in self.cloud.migrations("migration_type=evacuation&limit=1000&source_compute=" + victim)
+                    if r["instance_uuid"] in servers and r["status"] == "pre-migrating"]
+
+        wait_until("the destinations to be at work", lambda: len(at_work()) == count, 60)
+        stuck = {r["instance_uuid"] for r in at_work()}
+        for host in (before, after):
+            minicloud("compute.sh", "crash", host)
+        self.hypervisors.no_faults()
+        for host in (before, after):
+            minicloud("compute.sh", "start", host)
+        self.cloud.put_service(not_there, {"status": "enabled"})
+        shown = self.end_with_a_person(label, servers, report, 700)
+        self.harmless(label, servers, victim)
+        if not self.args.naive:
+            self.checks.that(label + ": a person was asked about each whose record stands still",
+                             stuck <= {one[0] for one in self.said}, (stuck, self.said))
+        self.checks.equal(label + ": the notification", shown["status"], "finished")
+        self.all_run(label, servers, victim)
+        self.clean([segment], servers)
+
+    def test_c4_a_cell_is_away_while_the_list_is_read(self, seconds=0, count=3):
+        """A cell's database refuses everybody exactly while the first list of the host's instances is read, or from then on
+        for so many seconds."""
+        label = "cell away for " + ("%d s" % seconds if seconds else "one list")
+        away, victim = [], CELL2[0]
+
+        def before(path):
+            if not (re.search(r"/servers(/detail)?\?", path) and "host=" + victim in path) or away:
+                return None
+            away.append(path)
+            minicloud("cell2.sh", "away")
+            return None if seconds else lambda: minicloud("cell2.sh", "back")
+
+        between = Between(re.match(r"https?://[^/]+", self.cloud.endpoints["compute"])[0], before)
+        try:
+            self.second_cell()
+            self.nova_is_called_at(between.url)
+            self.begin(default=["nova_catalog_admin_info = compute:nova:internalURL"])
+            segment = self.ha.segment("trouble-cell2", CELL2)
+            servers = boot(self.cloud, victim, count)
+            if self.args.naive:
+                self.ha.nova = lambda: self.through(between.url)
+            report = self.power_off(victim)
+            wait_until("the list to be asked for", lambda: away, 60)
+            if seconds:
+                time.sleep(seconds)
+                self.checks.that(label + ": it has not ended meanwhile",
+                                 self.ha.notification(report)["status"] not in ENDED, self.ha.notification(report))
+                minicloud("cell2.sh", "back")
+            shown = self.end_with_a_person(label, servers, report, 240)
+            self.harmless(label, servers, victim)
+            self.checks.equal(label + ": the notification", shown["status"], "finished")
+            self.all_run(label, servers, victim)
+            self.plug.start(victim)
+            wait_until("%s to be cleared" % victim,
+                       lambda: self.cloud.put_service(victim, {"forced_down": False}).status_code == 200, 90)
+            for uuid in segment[1].values():
+                self.ha.call("PUT", "/segments/%s/hosts/%s" % (segment[0], uuid), {"host": {"on_maintenance": False}})
+            self.ha.call("DELETE", "/segments/" + segment[0])
+            remove(self.cloud, servers)
+        finally:
+            between.stop()
+            self.no_second_cell()
+
+    def through(self, url):
+        cloud = Cloud(self.args.clouds, self.args.cloud)
+        cloud.endpoints["compute"] = re.sub(r"https?://[^/]+", url, cloud.endpoints["compute"])
+        return cloud
+
+    def second_cell(self):
+        minicloud("cell2.sh", "start", *CELL2)
+        minicloud("up.sh", "4")
+        for host in CELL2:
+            wait_until("%s to be up" % host, lambda host=host: any(
+                s["host"] == host and s["state"] == "up" for s in self.cloud.get("/os-services")["services"]), 60)
+        minicloud("cell2.sh", "discover")
+
+    def no_second_cell(self):
+        minicloud("cell2.sh", "back")
+        remove(self.cloud, [s["id"] for s in self.cloud.servers("limit=1000")])
+        minicloud("cell2.sh", "stop", *CELL2)
+        for service in self.cloud.get("/os-services")["services"]:
+            if service["host"] in CELL2:
+                self.cloud.nova("DELETE", "/os-services/" + service["id"])
+        minicloud("cell2.sh", "remove", *CELL2)
+        minicloud("up.sh", "4")
+
+    def nova_is_called_at(self, url):
+        """The internal endpoint of the catalog; the minicloud puts it right when it is started the next time."""
+        for service in self.cloud.call("identity", "GET", "/services?type=compute").json()["services"]:
+            for endpoint in self.cloud.call("identity", "GET", "/endpoints?interface=internal&service_id="
+                                            + service["id"]).json()["endpoints"]:
+                path = re.sub(r"https?://[^/]+", "", endpoint["url"])
+                self.cloud.call("identity", "PATCH", "/endpoints/" + endpoint["id"], {"endpoint": {"url": url + path}})
+
+    def test_c14_the_broker_away_in_the_midst(self, count, seconds, down_after):
+        """RabbitMQ dies while so many evacuations are under way, and is back after so many seconds."""
+        label = "broker away %d s, %d evacuations, service_down_time %d" % (seconds, count, down_after)
+        self.nova_takes_down_after(down_after)
+        self.begin("progress_timeout = 120")
+        victim, segment = self.hosts[1], self.segment()
+        servers = boot(self.cloud, victim, count)
+        report = self.power_off(victim)
+        wait_until("a third of the evacuations to be asked for",
+                   lambda: len(self.records(servers, victim)) >= max(2, count // 3), 90, 0.1)
+        gone = time.monotonic()
+        minicloud("rabbit.sh", "crash")
+        under_way = [s for statuses in self.records(servers, victim).values() for s in statuses]
+        try:
+            time.sleep(max(0, gone + seconds - self.broker_starts_in - time.monotonic()))
+        finally:
+            begun = time.monotonic()
+            minicloud("rabbit.sh", "start")
+            Hostile.broker_starts_in = time.monotonic() - begun
+        print("measured  %s: it was away for %.0f s; records when it went: %s" % (
+            label, time.monotonic() - gone, dict(Counter(under_way))), flush=True)
+        shown = self.end_with_a_person(label, servers, report, 1200)
+        records = self.harmless(label, servers, victim)
+        print("measured  %s: %d records of %d instances, %d of them never picked up" % (
+            label, len(records), count, sum(r["status"] == "accepted" and not r["dest_compute"] for r in records)), flush=True)
+        self.checks.equal(label + ": the notification", shown["status"], "finished")
+        self.all_run(label, servers, victim)
+        self.clean([segment], servers)
+
+
+def cases(hostile):
+    found = {
+        "c1": hostile.test_c1_a_rebuild_that_fails_after_spawn,
+        "c5": hostile.test_c5_a_destination_restarted_in_mid_rebuild,
+        "c4": hostile.test_c4_a_cell_is_away_while_the_list_is_read,
+        "c4-20s": lambda: hostile.test_c4_a_cell_is_away_while_the_list_is_read(20),
+    }
+    for down_after in (60, 80):
+        for seconds in (12, 64, 70):
+            for count in (10, 40):
+                found["c14-%d-%d-%d" % (down_after, seconds, count)] = (
+                    lambda c=count, s=seconds, d=down_after: hostile.test_c14_the_broker_away_in_the_midst(c, s, d))
+    return found
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--clouds", required=True, metavar="FILE")
+    parser.add_argument("--cloud", required=True, metavar="NAME")
+    parser.add_argument("--tachi", required=True)
+    parser.add_argument("--config-file", action="append", required=True, help="of tachi; may be repeated")
+    parser.add_argument("--options", required=True, help="the last of these files, which each case writes")
+    parser.add_argument("--run", required=True, help="the minicloud's run folder")
+    parser.add_argument("--data", required=True, help="the minicloud's data folder")
+    parser.add_argument("--work", required=True, help="where the logs go")
+    parser.add_argument("--naive", action="store_true", help="a naive loop in Tachi's place: each case has to find it out")
+    parser.add_argument("--only", nargs="*", help="these cases only")
+    args = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    cloud, checks = Cloud(args.clouds, args.cloud), Checks()
+    args.own_user = cloud.user
+    if cloud.servers("limit=1"):
+        print("the cloud is not empty: `devstack/minicloud/cloud.sh wipe` first")
+        print("0 passed, 1 failed")
+        return 1
+    tachi = Nobody() if args.naive else Tachi(args.tachi, args.config_file, args.work)
+    hostile = Hostile(args, cloud, checks, tachi)
+    found_out = Checks()
+    try:
+        heal(cloud, hostile.plug, hostile.hosts)
+        for name in args.only or cases(hostile):
+            print("case      " + name, flush=True)
+            failed = len(checks.failed)
+            try:
+                cases(hostile)[name]()
+            except Exception as error:
+                checks.that("case %s goes through" % name, False,
+                            error if isinstance(error, Failed) else traceback.format_exc())
+                hostile.hypervisors.no_faults()
+                heal(cloud, hostile.plug, hostile.hosts)
+                remove(cloud, [s["id"] for s in cloud.servers("limit=1000")])
+            finally:
+                hostile.end()
+            if args.naive:
+                found_out.that("the naive loop is found out by " + name, len(checks.failed) > failed)
+    finally:
+        hostile.end()
+        hostile.nova_takes_down_after(10)
+        heal(cloud, hostile.plug, hostile.hosts)
+        remove(cloud, [s["id"] for s in cloud.servers("limit=1000")])
+    return found_out.end() if args.naive else checks.end()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,63 @@
+"""What the minicloud's hypervisors themselves say: which guests run where, now and at any time of a test. Nova is not asked."""
+import json
+import os
+import time
+
+
+class Hypervisors:
+    def __init__(self, data):
+        self.root = os.path.join(data, "nova")
+
+    def _hosts(self):
+        return sorted(h for h in os.listdir(self.root) if os.path.isdir(os.path.join(self.root, h, "guests")))
+
+    def running(self, uuid):
+        """The hosts on which a guest is now."""
+        return [h for h in self._hosts() if os.path.exists(os.path.join(self.root, h, "guests", uuid))]
+
+    def stop_guest(self, host, uuid):
+        """As `virsh destroy` there."""
+        os.remove(os.path.join(self.root, host, "guests", uuid))
+        with open(os.path.join(self.root, host, "guests.log"), "a", encoding="ascii") as file:
+            file.write(json.dumps({"time": time.time(), "what": "gone", "uuid": uuid}) + "\n")
+
+    def fault(self, host, name, value=""):
+        with open(os.path.join(self.root, host, name), "w", encoding="ascii") as file:
+            file.write(str(value))
+
+    def no_faults(self):
+        for host in os.listdir(self.root):
+            for name in ("fail-after-spawn", "hold-before-spawn", "hold-after-spawn"):
+                try:
+                    os.remove(os.path.join(self.root, host, name))
+                except (FileNotFoundError, NotADirectoryError):
+                    pass
+
+    def _events(self):
+        """(time, host, what, uuid) of all hosts, in the order it happened: it is one machine's clock."""
+        found = []
+        for host in os.listdir(self.root):
+            try:
+                with open(os.path.join(self.root, host, "guests.log"), encoding="ascii") as file:
+                    lines = [json.loads(line) for line in file]
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+            found += [(line["time"], host, line["what"], line.get("uuid")) for line in lines]
+        return sorted(found, key=lambda one: one[0])
+
+    def twice(self, servers):
+        """Every moment at which a guest of `servers` began to run while it ran elsewhere: (uuid, host, also on)."""
+        where, found = {}, []
+        for _, host, what, uuid in self._events():
+            if what == "died":
+                for hosts in where.values():
+                    hosts.discard(host)
+                continue
+            hosts = where.setdefault(uuid, set())
+            if what != "runs":
+                hosts.discard(host)
+                continue
+            if hosts - {host} and uuid in servers and host not in hosts:
+                found.append((uuid, host, sorted(hosts)))
+            hosts.add(host)
+        return found
