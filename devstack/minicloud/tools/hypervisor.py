@@ -5,7 +5,7 @@
     guests/UUID         one file for each guest: this is the list. Whoever removes a file has stopped that guest, as with virsh
     guests.log          a line of JSON for each guest that came or went, with the time
     fail-after-spawn    a number: so many spawns fail after their guest has begun to run
-    hold-before-spawn   while this file is there, a spawn waits before its guest runs
+    hold-before-spawn   while this file is there, the spawns of the guests that it names wait before they run
     hold-after-spawn    the same, after it
 """
 import collections.abc
@@ -88,9 +88,15 @@ class Hypervisor(fake.FakeDriverWithoutFakeNodes):
     def _fault(name):
         return os.path.join(CONF.state_path, name)
 
-    def _hold(self, name):
+    def _hold(self, name, uuid):
         end = time.monotonic() + HOLD
-        while os.path.exists(self._fault(name)) and time.monotonic() < end:
+        while time.monotonic() < end:
+            try:
+                with open(self._fault(name), encoding="ascii") as file:
+                    if uuid not in file.read().split():
+                        return
+            except FileNotFoundError:
+                return
             time.sleep(0.1)
 
     def _fails_now(self):
@@ -105,8 +111,8 @@ class Hypervisor(fake.FakeDriverWithoutFakeNodes):
         return left > 0
 
     def spawn(self, context, instance, *args, **kwargs):
-        self._hold("hold-before-spawn")
+        self._hold("hold-before-spawn", instance.uuid)
         super().spawn(context, instance, *args, **kwargs)
-        self._hold("hold-after-spawn")
+        self._hold("hold-after-spawn", instance.uuid)
         if self._fails_now():
             raise RuntimeError("minicloud: told to fail after the guest of %s was spawned" % instance.uuid)
