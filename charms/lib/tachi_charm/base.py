@@ -40,6 +40,13 @@ class Charm(ops.CharmBase):
                 framework.observe(event, self._on_any)
         framework.observe(self.on.stop, self._on_stop)
         framework.observe(self.on.collect_unit_status, self._on_collect_status)
+        for action, handler in (
+            ("pause", self._on_pause),
+            ("resume", self._on_resume),
+            ("restart-services", self._on_restart_services),
+        ):
+            if action in self.meta.actions:
+                framework.observe(getattr(self.on, f"{action.replace('-', '_')}_action"), handler)
 
     # --- what a charm says of itself ---
 
@@ -142,14 +149,14 @@ class Charm(ops.CharmBase):
 
     # --- actions that several charms have ---
 
-    def pause(self, event: ops.ActionEvent) -> None:
+    def _on_pause(self, event: ops.ActionEvent) -> None:
         """Remembered first: what cannot be stopped now must not be started by the next hook."""
         self.memory.paused = True
         left = [service for service in reversed(self.services()) if not self.machine.stop(service)]
         if left:
             event.fail("Couldn't pause: " + "; ".join(f"{service} didn't pause cleanly." for service in left))
 
-    def resume(self, event: ops.ActionEvent) -> None:
+    def _on_resume(self, event: ops.ActionEvent) -> None:
         self.memory.paused = False
         left = [service for service in self.services() if not self.machine.start(service)]
         # What came while the unit was paused.
@@ -157,7 +164,7 @@ class Charm(ops.CharmBase):
         if left:
             event.fail("Couldn't resume: " + "; ".join(f"{service} didn't resume cleanly." for service in left))
 
-    def restart_services(self, event: ops.ActionEvent) -> None:
+    def _on_restart_services(self, event: ops.ActionEvent) -> None:
         if self.memory.paused:
             event.fail("the unit is paused; use the action resume")
             return

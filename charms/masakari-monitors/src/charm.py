@@ -35,9 +35,6 @@ class MasakariMonitorsCharm(base.Charm):
     def __init__(self, framework: ops.Framework):
         super().__init__(framework)
         for action, handler in (
-            (self.on.pause_action, self._on_pause),
-            (self.on.resume_action, self._on_resume),
-            (self.on.restart_services_action, self._on_restart_services),
             (self.on.check_action, self._on_check),
             (self.on.restore_upstream_packages_action, self._on_restore),
         ):
@@ -122,15 +119,6 @@ class MasakariMonitorsCharm(base.Charm):
         return None
 
     # --- actions ---
-
-    def _on_pause(self, event: ops.ActionEvent) -> None:
-        self.pause(event)
-
-    def _on_resume(self, event: ops.ActionEvent) -> None:
-        self.resume(event)
-
-    def _on_restart_services(self, event: ops.ActionEvent) -> None:
-        self.restart_services(event)
 
     def _on_check(self, event: ops.ActionEvent) -> None:
         if self.machine.read(settings.FILE) is None:

@@ -34,9 +34,6 @@ class MasakariCharm(base.Charm):
         super().__init__(framework)
         self.addresses = Addresses(self.model, self.machine, self.app.name)
         for action, handler in (
-            (self.on.pause_action, self._on_pause),
-            (self.on.resume_action, self._on_resume),
-            (self.on.restart_services_action, self._on_restart_services),
             (self.on.openstack_upgrade_action, self._on_openstack_upgrade),
             (self.on.package_upgrade_action, self._on_package_upgrade),
             (self.on.preflight_action, self._on_preflight),
@@ -266,15 +263,6 @@ class MasakariCharm(base.Charm):
         return ops.ActiveStatus("; ".join(told))
 
     # --- actions ---
-
-    def _on_pause(self, event: ops.ActionEvent) -> None:
-        self.pause(event)
-
-    def _on_resume(self, event: ops.ActionEvent) -> None:
-        self.resume(event)
-
-    def _on_restart_services(self, event: ops.ActionEvent) -> None:
-        self.restart_services(event)
 
     def _on_openstack_upgrade(self, event: ops.ActionEvent) -> None:
         if not self.config["action-managed-upgrade"]:
