@@ -5,6 +5,7 @@ mod drop_in;
 mod fence;
 mod init;
 mod recovery;
+mod reporter;
 mod status;
 mod vmove;
 
@@ -21,6 +22,7 @@ pub(crate) use recovery::{
     ListFormat, RecoveryCommand, RecoveryListArgs, RecoveryShowArgs, RetryArgs, ShowFormat, StateWord,
     VouchArgs, WordArgs, WordsArgs,
 };
+pub(crate) use reporter::{ReporterCommand, ReporterLiftArgs, ReporterListArgs};
 pub(crate) use status::{HostCommand, HostReturnArgs, StatusArgs, StatusCommand, UpgradeCommand};
 pub(crate) use vmove::{VmoveCommand, VmoveListArgs, VmoveRecoverArgs};
 
@@ -57,6 +59,9 @@ pub(crate) enum Command {
     /// See the instances of recoveries, and say what is known of one that waits for a person
     #[command(subcommand)]
     Vmove(VmoveCommand),
+    /// See the reporters that are set aside because Nova contradicts them, and let one be heard again
+    #[command(subcommand)]
+    Reporter(ReporterCommand),
     /// See the configuration in effect
     #[command(subcommand)]
     Config(ConfigCommand),

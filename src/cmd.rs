@@ -15,6 +15,7 @@ mod manage;
 mod openapi;
 mod policy;
 mod recovery;
+mod reporter;
 mod sandbox;
 mod serve;
 mod status;
@@ -43,6 +44,7 @@ pub(crate) async fn run(cli: Cli) -> Result<u8, Failure> {
         Command::Db(command) => Box::pin(db::run(command)).await,
         Command::Recovery(command) => Box::pin(recovery::run(command)).await,
         Command::Vmove(command) => Box::pin(vmove::run(command)).await,
+        Command::Reporter(command) => Box::pin(reporter::run(command)).await,
         Command::Config(command) => config::run(command),
         Command::Policy(command) => policy::run(command),
         Command::Openapi(args) => openapi::run(&args),

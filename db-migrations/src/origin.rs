@@ -96,6 +96,8 @@ const OURS: &[&str] = &[
     "tachi_meta",
     "tachi_lock",
     "tachi_engine",
+    "reporter_doubt",
+    "reporter_aside",
 ];
 
 /// A revision of Masakari's schema.

@@ -17,6 +17,7 @@ use tracing::Instrument as _;
 
 use crate::auditing::{self, Auditor};
 use crate::correlation;
+use crate::doubting;
 use crate::engine::Ports;
 use crate::executor::{Context, execute};
 use crate::governor::{Governor, Seat};
@@ -232,6 +233,10 @@ impl Driver {
             teller.committed(write, state.held(), now.wall);
         }
         self.numbers.decided(state, record, now.elapsed);
+        if record.contradicted {
+            let rules = self.rules.borrow().guards.reporters;
+            doubting::contradicted(&self.ports, self.claimed.id, state.host(), rules);
+        }
     }
 
     /// What waits is told again from time to time.

@@ -14,6 +14,7 @@ mod auditing;
 mod clock;
 mod cloud;
 pub mod correlation;
+mod doubting;
 mod driver;
 mod engine;
 mod executor;

@@ -33,6 +33,7 @@ const ALARMS: &str = "tachi_fence_alarms_total";
 const IN_FLIGHT: &str = "tachi_engine_moves_in_flight";
 const MOVES: &str = "tachi_engine_moves_total";
 const SWEEPS_FAILED: &str = "tachi_engine_sweeps_failed_total";
+const DOUBTED: &str = "tachi_reporters_set_aside_total";
 const FENCES: &str = "tachi_fence_total";
 const FENCE_DURATION: &str = "tachi_fence_duration_seconds";
 
@@ -83,7 +84,17 @@ pub(crate) fn describe() {
         FENCE_DURATION,
         "Seconds of a level, from its first question to proof or failure"
     );
+    describe_counter!(
+        DOUBTED,
+        "Reporters that were set aside because Nova contradicted them, and those that too many had to be set aside with"
+    );
     describe_counter!(SWEEPS_FAILED, "Looks at the database that it did not answer");
+}
+
+/// A reporter is set aside, or should be.
+pub(crate) fn doubted(aside: bool) {
+    let result = if aside { "set_aside" } else { "too_many" };
+    counter!(DOUBTED, "result" => result).increment(1);
 }
 
 /// The database did not answer a sweep.

@@ -64,6 +64,7 @@ async fn look(settings: &Settings, base: &Base) -> Result<Seen, Failure> {
         recoveries: base.store.recoveries(false).await.map_err(wrong)?,
         engines: base.store.engines().await.map_err(wrong)?,
         backlog: base.store.backlog().await.map_err(wrong)?,
+        doubted: base.store.doubted_reporters().await.map_err(wrong)?,
     })
 }
 

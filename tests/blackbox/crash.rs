@@ -8,11 +8,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::future::join_all;
 use tachi_domain::entity::segment::RecoveryMethod;
+use tachi_domain::guard::Doubts;
 use tachi_domain::host_recovery::WrittenOff;
 use tachi_domain::{Elapsed, HostId, RecoveryId, ServerId};
 use tachi_engine::ports::journal::{ClaimView, Claimed, Committed, Standing, Write};
 use tachi_engine::ports::reserve::ReserveRow;
-use tachi_engine::ports::{Journal, JournalError};
+use tachi_engine::ports::{Doubted, Journal, JournalError};
 use tachi_store::Store;
 use tokio_util::sync::CancellationToken;
 
@@ -104,6 +105,10 @@ impl Journal for Deadly {
         servers: &BTreeSet<ServerId>,
     ) -> Result<BTreeMap<ServerId, BTreeSet<String>>, JournalError> {
         self.store.may_run(servers).await
+    }
+
+    async fn contradicted(&self, id: RecoveryId, rules: Doubts) -> Result<Vec<Doubted>, JournalError> {
+        self.store.contradicted(id, rules).await
     }
 
     async fn reserve(&self, host: HostId) -> Result<Vec<ReserveRow>, JournalError> {

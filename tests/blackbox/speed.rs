@@ -5,13 +5,13 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use tachi_domain::guard::GuardPolicy;
+use tachi_domain::guard::{Doubts, GuardPolicy};
 use tachi_domain::host_recovery::WrittenOff;
 use tachi_domain::policy::Policy;
 use tachi_domain::{Elapsed, HostId, RecoveryId, ServerId};
 use tachi_engine::ports::journal::{Beat, ClaimView, Claimed, Committed, Standing, Write};
 use tachi_engine::ports::reserve::ReserveRow;
-use tachi_engine::ports::{Journal, JournalError};
+use tachi_engine::ports::{Doubted, Journal, JournalError};
 use tachi_sandbox::{ApiEffect, ApiFault, RegionSettings};
 use tachi_store::Store;
 
@@ -115,6 +115,10 @@ impl Journal for Counting {
         servers: &BTreeSet<ServerId>,
     ) -> Result<BTreeMap<ServerId, BTreeSet<String>>, JournalError> {
         self.store.may_run(servers).await
+    }
+
+    async fn contradicted(&self, id: RecoveryId, rules: Doubts) -> Result<Vec<Doubted>, JournalError> {
+        self.store.contradicted(id, rules).await
     }
 
     async fn reserve(&self, host: HostId) -> Result<Vec<ReserveRow>, JournalError> {

@@ -62,6 +62,7 @@ impl Caller {
             host: None,
             control: false,
             unheard: None,
+            set_aside: false,
         }
     }
 }

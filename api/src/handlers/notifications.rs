@@ -62,7 +62,9 @@ pub(crate) async fn create(State(app): State<App>, request: Authorised<NewNotifi
         .registry
         .accept_notification(&new, window, app.clock.wall())
         .await;
+    let set_aside = |one: &Notification| one.reporter.as_ref().is_some_and(|who| who.set_aside);
     let result = match &accepted {
+        Ok(one) if set_aside(one) => "set_aside",
         Ok(_) => "accepted",
         Err(RegistryError::Duplicate) => "duplicate",
         Err(RegistryError::Database { .. }) => "failed",
@@ -74,6 +76,14 @@ pub(crate) async fn create(State(app): State<App>, request: Authorised<NewNotifi
         story.notification(&app, done, || (&new).into());
     }
     let accepted = accepted.map_err(|error| about.refused(error))?;
+    if set_aside(&accepted) {
+        tracing::warn!(
+            notification = %accepted.id,
+            host = %new.hostname,
+            reporter = new.reporter.as_deref().map(tracing::field::display),
+            "its reporter is set aside: kept, and nothing begins"
+        );
+    }
     app.poke.poke();
     app.report_limit.learn(&new.hostname, accepted.segment);
     tracing::info!(

@@ -37,7 +37,7 @@ pub(crate) use cliff::is_seen as sees_cliff;
 pub use domain::DomainLoss;
 pub use facts::{Count, Facts, NovaFacts, Own};
 pub use pattern::matches;
-pub use policy::GuardPolicy;
+pub use policy::{Doubts, GuardPolicy};
 pub(crate) use rate::reason as too_many;
 pub use region::{Dated, NovaView, Region, RegionHost, Witness};
 

@@ -35,6 +35,6 @@ pub mod vm_recovery;
 
 pub use elapsed::Elapsed;
 pub use id::{HostId, MigrationId, NotificationId, RecoveryId, SegmentId, ServerId, ServiceId, VmoveId};
-pub use reporter::Reporter;
+pub use reporter::{Reporter, Voice};
 pub use state_version::StateVersion;
 pub use timestamp::Timestamp;

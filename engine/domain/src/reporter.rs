@@ -37,6 +37,25 @@ pub struct Reporter {
     /// What it said of the host's state, if that did not count and UNKNOWN was kept in its place.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unheard: Option<String>,
+    /// It was set aside when it said so, or is now: its word counts for nothing.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub set_aside: bool,
+}
+
+/// What is counted once, whatever it reports with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub enum Voice<'a> {
+    /// Everything that is bound to this host.
+    Host(&'a str),
+    /// Whoever is bound to none.
+    Credentials {
+        /// Keystone's id of the user.
+        user: &'a str,
+        /// The name of the application credential.
+        application_credential: Option<&'a str>,
+        /// The name in the certificate.
+        certificate: Option<&'a str>,
+    },
 }
 
 impl Reporter {
@@ -47,14 +66,18 @@ impl Reporter {
 
     /// Whether both are one voice. All credentials of one host are in the hands of whoever has the host.
     pub fn is_one_with(&self, other: &Self) -> bool {
-        match (&self.host, &other.host) {
-            (Some(one), Some(other)) => one == other,
-            (None, None) => {
-                self.user_id == other.user_id
-                    && self.application_credential == other.application_credential
-                    && self.certificate == other.certificate
-            }
-            (Some(_), None) | (None, Some(_)) => false,
+        self.voice() == other.voice()
+    }
+
+    /// What makes it one voice.
+    pub fn voice(&self) -> Voice<'_> {
+        match &self.host {
+            Some(host) => Voice::Host(host),
+            None => Voice::Credentials {
+                user: &self.user_id,
+                application_credential: self.application_credential.as_deref(),
+                certificate: self.certificate.as_deref(),
+            },
         }
     }
 

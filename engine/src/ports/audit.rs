@@ -15,6 +15,10 @@ pub enum AuditAction {
     Proof,
     /// A recovery passes from one stage to the next, is held, or is let go on.
     Transition,
+    /// A reporter whose claims Nova contradicts is set aside, or should be.
+    SetAside,
+    /// A person lets a reporter be heard again.
+    Lift,
 }
 
 /// Where in its life the action is.

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tachi_domain::guard::RegionHost;
+use tachi_domain::guard::{Doubts, RegionHost};
 use tachi_domain::host_recovery::WrittenOff;
 use tachi_domain::{Elapsed, HostId, RecoveryId, Reporter, ServerId};
 pub use tachi_driver::journal::{
@@ -16,6 +16,7 @@ pub use tachi_driver::journal::{
     Write,
 };
 
+use super::reporters::Doubted;
 use super::reserve::ReserveRow;
 
 /// A database error. All of them mean: nothing is known to be written.
@@ -162,6 +163,14 @@ pub trait Journal: Send + Sync {
         &self,
         servers: &BTreeSet<ServerId>,
     ) -> Result<BTreeMap<ServerId, BTreeSet<String>>, JournalError>;
+
+    /// Counts a recovery that has ended because Nova heard its host all the time against all that had reported it, once, and sets
+    /// those aside that were contradicted too often. Gives those of whom that is news.
+    ///
+    /// # Errors
+    ///
+    /// The database failed: a contradiction less is counted.
+    async fn contradicted(&self, id: RecoveryId, rules: Doubts) -> Result<Vec<Doubted>, JournalError>;
 
     /// The hosts of the segment of `host` that are in reserve, or held by a recovery; none that is on maintenance.
     ///

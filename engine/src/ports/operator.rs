@@ -9,6 +9,7 @@ use tachi_domain::recovery::{Life, MoveWord, RecoveryKind, Word};
 use tachi_domain::{Elapsed, HostId, NotificationId, RecoveryId, Reporter, SegmentId, Timestamp};
 
 use super::JournalError;
+use super::reporters::Doubted;
 
 /// A recovery in a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -283,4 +284,18 @@ pub trait OperatorDesk: Send + Sync {
     ///
     /// The database failed.
     async fn say_of(&self, id: RecoveryId, word: &MoveWord) -> Result<Said, JournalError>;
+
+    /// The reporters that are set aside, and those that should be and are too many.
+    ///
+    /// # Errors
+    ///
+    /// The database failed.
+    async fn doubted_reporters(&self) -> Result<Vec<Doubted>, JournalError>;
+
+    /// Lets a reporter be heard again; `None` if there is none of this number.
+    ///
+    /// # Errors
+    ///
+    /// The database failed.
+    async fn lift_reporter(&self, number: i64) -> Result<Option<Doubted>, JournalError>;
 }

@@ -14,13 +14,14 @@ use tachi_domain::{RecoveryId, Timestamp};
 use tachi_engine::ports::operator::{
     RecoveryFilter, RecoverySummary, Retried, Said, SegmentView, StepLine, Story,
 };
-use tachi_engine::ports::{JournalError, OperatorDesk};
+use tachi_engine::ports::{Doubted, JournalError, OperatorDesk};
 use tracing::instrument;
 
 use crate::Store;
 use crate::convert::Cell;
 use crate::entity::{recovery, recovery_step};
 use crate::error::Stop;
+use crate::reporters;
 use crate::work::{Tx, Verdict, Work};
 
 #[async_trait]
@@ -71,6 +72,19 @@ impl OperatorDesk for Store {
     async fn say_of(&self, id: RecoveryId, word: &MoveWord) -> Result<Said, JournalError> {
         let said = self.write(&move_words::SayOf { id, word }).await;
         said.map_err(|stop| stop.journal("saying a word about an instance"))
+    }
+
+    #[instrument(name = "store::doubted_reporters", level = "debug", skip_all)]
+    async fn doubted_reporters(&self) -> Result<Vec<Doubted>, JournalError> {
+        let listed = reporters::list(self).await;
+        listed.map_err(|stop| stop.journal("listing the reporters that are set aside"))
+    }
+
+    #[instrument(name = "store::lift_reporter", level = "debug", skip_all, fields(number))]
+    async fn lift_reporter(&self, number: i64) -> Result<Option<Doubted>, JournalError> {
+        let lifted = self.write(&reporters::Lift { number }).await;
+        self.set_aside().forget();
+        lifted.map_err(|stop| stop.journal("letting a reporter be heard again"))
     }
 }
 

@@ -14,5 +14,7 @@ pub(crate) mod recovery;
 pub(crate) mod recovery_move;
 pub(crate) mod recovery_proof;
 pub(crate) mod recovery_step;
+pub(crate) mod reporter_aside;
+pub(crate) mod reporter_doubt;
 pub(crate) mod segment;
 pub(crate) mod vmove;

@@ -16,20 +16,23 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _};
+use tachi_domain::guard::Doubts;
 use tachi_domain::host_recovery::WrittenOff;
 use tachi_domain::recovery::Life;
 use tachi_domain::{Elapsed, HostId, RecoveryId, ServerId};
 use tachi_engine::ports::journal::{Beat, ClaimView, Claimed, Committed, Standing, Write};
 use tachi_engine::ports::reserve::{ReservationState, ReserveRow};
-use tachi_engine::ports::{Journal, JournalError};
+use tachi_engine::ports::{Doubted, Journal, JournalError};
 use tracing::instrument;
 
+pub(crate) use orders::before;
 pub(crate) use pulse::{move_words, off_word};
 
 use crate::Store;
 use crate::convert::Cell;
 use crate::entity::recovery;
 use crate::error::{Failure, Stop, is_unique_violation};
+use crate::reporters;
 
 #[async_trait]
 impl Journal for Store {
@@ -122,6 +125,16 @@ impl Journal for Store {
     ) -> Result<BTreeMap<ServerId, BTreeSet<String>>, JournalError> {
         let read = given_up::may_run_of(self.reader(), servers).await;
         read.map_err(|stop| stop.journal("reading where instances may run"))
+    }
+
+    #[instrument(name = "store::contradicted", level = "debug", skip_all, fields(recovery = %id))]
+    async fn contradicted(&self, id: RecoveryId, rules: Doubts) -> Result<Vec<Doubted>, JournalError> {
+        let now = self.now();
+        let counted = self
+            .write_journal(&reporters::Contradicted { id, rules, now })
+            .await;
+        self.set_aside().forget();
+        counted.map_err(|stop| stop.journal("counting a claim that Nova contradicts"))
     }
 
     #[instrument(name = "store::reserve", level = "debug", skip_all, fields(%host))]

@@ -36,6 +36,7 @@ mod postgres;
 mod purge;
 mod registry;
 mod roll;
+mod reporters;
 mod server;
 mod sqlite;
 mod store;

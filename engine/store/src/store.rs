@@ -15,6 +15,7 @@ use crate::conn::Conn;
 use crate::entity::meta;
 use crate::error::{Failure, Stop};
 use crate::registry::accept::together::Waiting;
+use crate::reporters;
 use crate::server::{self, Lane};
 use crate::trouble::Trouble;
 use crate::work::{Tx, Verdict, Work};
@@ -25,6 +26,7 @@ use crate::{StoreError, StoreOptions, files, sqlite};
 pub struct Store {
     inner: Arc<Inner>,
     waiting: Arc<Waiting>,
+    set_aside: Arc<reporters::Known>,
 }
 
 struct Inner {
@@ -84,6 +86,7 @@ impl Store {
         Ok(Self {
             inner: Arc::new(inner),
             waiting: Arc::default(),
+            set_aside: Arc::default(),
         })
     }
 
@@ -165,6 +168,11 @@ impl Store {
     /// The notifications that wait to be accepted.
     pub(crate) fn waiting(&self) -> &Waiting {
         &self.waiting
+    }
+
+    /// The reporters that are set aside.
+    pub(crate) fn set_aside(&self) -> &reporters::Known {
+        &self.set_aside
     }
 
     pub(crate) fn now(&self) -> Timestamp {

@@ -5,6 +5,7 @@ use tachi_domain::entity::host::MaintenanceReason;
 use tachi_domain::entity::segment::RecoveryMethod;
 use tachi_domain::policy::{BareNormal, FencingMode};
 use tachi_domain::recovery::Life;
+use tachi_engine::ports::Doubted;
 use tachi_engine::ports::operator::{HostView, RecoverySummary, SegmentView};
 use tachi_engine::ports::roll::{Backlog, EngineLine};
 
@@ -77,6 +78,8 @@ pub(super) struct Seen {
     pub(super) recoveries: Vec<RecoverySummary>,
     pub(super) engines: Vec<EngineLine>,
     pub(super) backlog: Backlog,
+    /// Reporters that are set aside, or should be.
+    pub(super) doubted: Vec<Doubted>,
 }
 
 /// Why a host is not protected now, or may not be; `None` if there is nothing to say.
@@ -138,6 +141,21 @@ pub(super) fn unprotected(seen: &Seen) -> Vec<String> {
         if row.life == Life::Open && message.starts_with("held: ") {
             told.push(format!("host {}: its recovery {} is {message}", row.host, row.id));
         }
+    }
+    for one in &seen.doubted {
+        let number = one.number;
+        let state = if one.aside {
+            format!(
+                "is set aside, so that what it reports begins nothing ({} reports kept)",
+                one.unheard
+            )
+        } else {
+            "is heard although Nova contradicts it, because too many would be set aside: look whether Nova is right".into()
+        };
+        told.push(format!(
+            "reporter {} {state}: {}; tachi reporter lift {number} once that is mended",
+            one.reporter, one.why
+        ));
     }
     if seen.segments.iter().all(|view| view.hosts.is_empty()) {
         told.push("everything: no host is registered, so no failure can be reported".into());
@@ -229,7 +247,7 @@ fn segment(view: &SegmentView, told: &mut Vec<String>) {
 #[cfg(test)]
 pub(super) mod tests {
     use tachi_domain::entity::{Host, Segment, Stamps};
-    use tachi_domain::{HostId, RecoveryId, SegmentId};
+    use tachi_domain::{HostId, RecoveryId, Reporter, SegmentId};
     use tachi_engine::ports::roll::Signature;
     use uuid::Uuid;
 
@@ -310,6 +328,7 @@ pub(super) mod tests {
             recoveries: Vec::new(),
             engines: vec![engine("e1", 4, &[("broker", "ok: connected")])],
             backlog: Backlog::default(),
+            doubted: Vec::new(),
         }
     }
 
@@ -389,6 +408,28 @@ pub(super) mod tests {
                     seen.backlog.oldest_new = Some(seen.now.minus_seconds(31));
                 },
                 &["2 notifications nobody has begun to work on, the oldest for 31 s"],
+            ),
+            (
+                "a reporter that is set aside, and one that is not because too many would be",
+                |seen| {
+                    let doubted = |number, aside| Doubted {
+                        number,
+                        reporter: Reporter {
+                            host: Some("c9".into()),
+                            ..Reporter::default()
+                        },
+                        since: seen.now,
+                        why: "it lied".into(),
+                        aside,
+                        unheard: 4,
+                    };
+                    seen.doubted = vec![doubted(1, true), doubted(2, false)];
+                },
+                &[
+                    "reporter nobody (bound to c9) is set aside, so that what it reports begins nothing (4 reports kept): it lied; \
+                     tachi reporter lift 1",
+                    "is heard although Nova contradicts it",
+                ],
             ),
             (
                 "no host at all",

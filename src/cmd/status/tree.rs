@@ -135,6 +135,14 @@ pub(super) fn as_json(seen: &Seen) -> Value {
             "alive": roll::is_alive(line, seen.now),
             "facts": line.signature.facts,
         })).collect::<Vec<_>>(),
+        "reporters_set_aside": seen.doubted.iter().map(|one| json!({
+            "number": one.number,
+            "reporter": one.reporter.to_string(),
+            "set_aside": one.aside,
+            "since": time(one.since),
+            "why": one.why,
+            "kept": one.unheard,
+        })).collect::<Vec<_>>(),
         "queue": {
             "new": seen.backlog.new,
             "oldest_new": seen.backlog.oldest_new.map(time),

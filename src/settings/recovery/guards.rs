@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use tachi_config::{Reader, Refusal};
-use tachi_domain::guard::GuardPolicy;
+use tachi_domain::guard::{Doubts, GuardPolicy};
 use tachi_domain::policy::Policy;
 
 const G: &str = "fencing";
@@ -74,6 +74,23 @@ pub(super) fn guards(r: &mut Reader<'_>, d: Policy) -> Policy {
             .string(G, "storm_protected_key")
             .default(usual.protected_key)
             .get(),
+        reporters: Doubts {
+            limit: r
+                .int(G, "reporter_contradictions")
+                .default(usual.reporters.limit)
+                .range(0..=1_000)
+                .get(),
+            window: r
+                .seconds(G, "reporter_window")
+                .default(usual.reporters.window)
+                .range(SOME)
+                .get(),
+            percent: r
+                .int(G, "reporter_fraction_percent")
+                .default(usual.reporters.percent)
+                .range(0..=100)
+                .get(),
+        },
         domain_key: r
             .string(G, "storm_failure_domain_key")
             .default(usual.domain_key)

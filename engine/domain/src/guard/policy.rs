@@ -36,6 +36,31 @@ pub struct GuardPolicy {
     pub domain_key: String,
     /// How often a held recovery is told again.
     pub alarm_interval: Duration,
+    /// When a reporter is set aside.
+    pub reporters: Doubts,
+}
+
+/// When a reporter whose claims Nova contradicts is set aside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Doubts {
+    /// After so many contradicted claims, of two hosts at least; 0 for never.
+    pub limit: u32,
+    /// Within this time.
+    pub window: Duration,
+    /// No more than this share of all at once, in percent: those bound to hosts are counted by the hosts, the others by those
+    /// that have reported lately.
+    pub percent: u32,
+}
+
+impl Default for Doubts {
+    fn default() -> Self {
+        Self {
+            limit: 3,
+            window: Duration::from_hours(1),
+            percent: 34,
+        }
+    }
 }
 
 impl Default for GuardPolicy {
@@ -55,6 +80,7 @@ impl Default for GuardPolicy {
             protected_key: "no-fence".into(),
             domain_key: "failure_domain".into(),
             alarm_interval: Duration::from_mins(5),
+            reporters: Doubts::default(),
         }
     }
 }

@@ -169,7 +169,7 @@ impl Region {
             .collect();
         let outside = |own: &str| own != found.name && !domains.iter().any(|hosts| hosts.contains(own));
         let (mut control, mut computes) = (0, 0);
-        for reporter in &found.reporters {
+        for reporter in found.reporters.iter().filter(|one| !one.set_aside) {
             match reporter.host.as_deref() {
                 Some(own) => computes += u64::from(outside(own)),
                 None => control += u64::from(reporter.control),

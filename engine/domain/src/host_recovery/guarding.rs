@@ -152,6 +152,7 @@ impl HostRecovery {
     /// A suspect that is held, and that Nova has heard again for a while, was none: it ends by itself. `true` if it has ended.
     pub(super) fn is_well_again(&mut self, region: &Region, now: Now, record: &mut Record) -> bool {
         let heard = region.hears(&self.host, &self.policy) && !self.service.was_silent();
+        self.asks.was_missed |= !heard;
         if !heard || !self.is_untouched() {
             self.asks.heard_since = None;
             return false;
@@ -167,6 +168,7 @@ impl HostRecovery {
             CONTRADICTED_LIMIT.as_secs()
         );
         record.failed(Task::Fence, text.clone());
+        record.contradicted = !self.asks.was_missed;
         self.end(NotificationStatus::Failed, Some(text), record);
         true
     }

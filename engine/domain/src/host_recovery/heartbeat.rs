@@ -208,6 +208,7 @@ impl HostRecovery {
         let heartbeat = heartbeat_of(&seen);
         record.head |= self.service.looked_at(heartbeat, asked) && self.stage == Stage::Fencing;
         self.service.seen = Some(seen);
+        self.asks.was_missed |= self.service.was_silent();
         // What shows a time before our change says nothing about the heartbeat since.
         let earlier = self.service.mark.is_none_or(|mark| heartbeat < mark);
         if !(gone && self.service.in_force && earlier) || self.stage == Stage::Returning {

@@ -108,6 +108,10 @@ pub struct FenceOrder {
 }
 
 /// What a decision leaves behind.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each says something of its own, and any of them may be so together"
+)]
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Record {
     /// The state's head has changed in a way that must survive.
@@ -138,6 +142,8 @@ pub struct Record {
     pub order: Option<FenceOrder>,
     /// What came of fence devices; for the numbers.
     pub fenced: Vec<Fenced>,
+    /// It ends because Nova has heard the host all the time: whoever reported it was wrong, or lied.
+    pub contradicted: bool,
 }
 
 /// What came of one device in one try of its level.
@@ -169,6 +175,7 @@ impl Record {
         self.reservations.extend(later.reservations);
         self.host_back |= later.host_back;
         self.fenced.extend(later.fenced);
+        self.contradicted |= later.contradicted;
         self.unless_host_recovery = later.unless_host_recovery.or(self.unless_host_recovery.take());
         self.unless_joined |= later.unless_joined;
         self.restarted = later.restarted.or(self.restarted);

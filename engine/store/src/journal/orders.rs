@@ -59,7 +59,7 @@ pub(super) async fn count(
 }
 
 /// So long before `now`, in microseconds.
-pub(super) fn before(now: Timestamp, time: Duration) -> i64 {
+pub(crate) fn before(now: Timestamp, time: Duration) -> i64 {
     let time = i64::try_from(time.as_micros()).unwrap_or(i64::MAX);
     now.micros().saturating_sub(time)
 }

@@ -16,6 +16,7 @@ use crate::clock;
 use crate::convert::{self, Cell, recovery_cell};
 use crate::entity::{fence_order, host, host_state, recovery, recovery_proof};
 use crate::error::{Failure, Stop};
+use crate::reporters::{key, set_aside};
 use crate::store::FirstStart;
 
 /// How many ids go into one question.
@@ -39,9 +40,14 @@ pub(super) async fn read(store: &Store, lately: Duration) -> Result<Standing, St
         .filter(recovery::Column::OpenKey.is_not_null())
         .all(db)
         .await?;
+    let aside = set_aside(db).await?;
     let reporters = rows.iter().map(|row| {
         let host = recovery_cell(row, "host_uuid").id(&row.host_uuid)?;
-        Ok((host, convert::reporters(row)?))
+        let mut reporters = convert::reporters(row)?;
+        for reporter in &mut reporters {
+            reporter.set_aside = aside.contains(&key(reporter)?);
+        }
+        Ok((host, reporters))
     });
     let reporters = reporters.collect::<Result<_, Failure>>()?;
     let recovering: BTreeMap<String, i64> = rows.into_iter().map(|row| (row.host_uuid, row.id)).collect();

@@ -24,6 +24,7 @@ use crate::entity::{host, notification, recovery, recovery_move};
 use crate::error::{Stop, is_unique_violation};
 use crate::journal::off_word;
 use crate::lock;
+use crate::reporters;
 use crate::time::to_column;
 use crate::work::{Tx, Verdict, Work};
 
@@ -32,11 +33,13 @@ pub(super) struct Accept<'a> {
     pub(super) new: &'a NewNotification,
     pub(super) window_seconds: u32,
     pub(super) now: Timestamp,
+    /// The voice of its reporter, if that is set aside.
+    pub(super) unheard: Option<&'a str>,
 }
 
 /// What came of a notification.
 pub(super) enum Accepted {
-    /// It has a row and a recovery of its own.
+    /// It has a row of its own, and a recovery unless its reporter is set aside.
     Opened(Notification),
     /// What it says more has gone to the open recovery of its host; its reporter is told of a duplicate.
     Joined,
@@ -56,6 +59,9 @@ impl Work for Accept<'_> {
         };
         let host_id: HostId = cell.id(&host.uuid)?;
         let case = self.case(host, host_id);
+        if self.unheard.is_some() {
+            return keep(tx, &case).await;
+        }
 
         let refused = match maintenance::reason(tx, &case.host).await? {
             None => false,
@@ -148,6 +154,22 @@ impl<'a> Accept<'a> {
     }
 }
 
+/// Keeps a report of one that is set aside; nothing begins.
+async fn keep(tx: &Tx, case: &Case<'_>) -> Result<Verdict<Accepted>, Stop> {
+    let earlier = repeats::earlier(tx, std::iter::once(case)).await?;
+    if case.is_repeated(&earlier)? {
+        return Err(RegistryError::Duplicate.into());
+    }
+    if let Some(voice) = case.accept.unheard {
+        reporters::count_unheard(tx, voice).await?;
+    }
+    let row = case.notification_row()?.insert(tx).await?;
+    Ok(Verdict::Keep(Accepted::Opened(convert::notification(row)?)))
+}
+
+/// What becomes of a report of one that is set aside.
+const UNHEARD: &str = "its reporter is set aside, so nothing was begun: tachi reporter list";
+
 /// A notification and the host it is about.
 struct Case<'a> {
     accept: Accept<'a>,
@@ -172,18 +194,29 @@ impl Case<'_> {
     fn notification_row(&self) -> Result<notification::ActiveModel, Stop> {
         let new = self.accept.new;
         let payload = serde_json::Value::from_iter(new.payload.clone());
+        let unheard = self.accept.unheard.is_some();
+        let reporter = new.reporter.as_deref().cloned().map(|reporter| Reporter {
+            set_aside: unheard,
+            ..reporter
+        });
+        let status = if unheard {
+            NotificationStatus::Ignored
+        } else {
+            NotificationStatus::New
+        };
         Ok(notification::ActiveModel {
             notification_uuid: Set(Uuid::new_v4().to_string()),
             generated_time: Set(to_column(new.generated_time)?),
             source_host_uuid: Set(self.host.uuid.clone()),
             kind: Set(new.kind.as_str().to_owned()),
             payload: Set(Some(payload.to_string())),
-            status: Set(NotificationStatus::New.as_str().to_owned()),
+            status: Set(status.as_str().to_owned()),
+            message: Set(unheard.then(|| UNHEARD.to_owned())),
             failover_segment_uuid: Set(Some(self.host.failover_segment_id.clone())),
             created_at: Set(Some(to_column(self.accept.now.whole_seconds())?)),
             deleted: Set(Some(0)),
             repeat_key: Set(Some(self.repeat_key())),
-            reporter: Set(new.reporter.as_deref().map(json).transpose()?),
+            reporter: Set(reporter.as_ref().map(json).transpose()?),
             ..Default::default()
         })
     }

@@ -339,6 +339,7 @@ impl HostRecovery {
             );
             if self.is_untouched() {
                 record.failed(Task::Fence, message.clone());
+                record.contradicted = !self.asks.was_missed;
                 self.end(NotificationStatus::Failed, Some(message), record);
             } else {
                 // Something of an earlier episode is still to be seen to: it must not be forgotten.

@@ -137,6 +137,8 @@ pub(super) struct Bed {
     /// The recovery's own time, in milliseconds.
     pub(super) at: u64,
     pub(super) record: Record,
+    /// Any of its records has said so.
+    pub(super) contradicted: bool,
     pub(super) commands: Vec<Command>,
     /// The journal.
     head: Option<String>,
@@ -272,6 +274,7 @@ impl Bed {
             state,
             at: 0,
             record: Record::default(),
+            contradicted: false,
             commands: Vec::new(),
             head: None,
             rows: BTreeMap::new(),
@@ -361,6 +364,7 @@ impl Bed {
         self.state = decision.state;
         self.record = decision.record;
         self.commands = decision.commands;
+        self.contradicted |= self.record.contradicted;
         for command in &self.commands {
             if let Command::Reserve(call) = command {
                 self.pending.push(call.clone());

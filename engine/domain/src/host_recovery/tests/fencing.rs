@@ -167,6 +167,23 @@ fn a_contradicted_report_is_given_up_and_nothing_was_done() {
 }
 
 #[test]
+fn t4_a_report_is_contradicted_by_a_nova_that_has_heard_the_host_all_the_time() {
+    for (name, missed, counted) in [("heard", false, true), ("missed and back", true, false)] {
+        let mut bed = Bed::engine().begun();
+        bed.heartbeat_age(if missed { 60_000 } else { 1_000 }).service();
+        bed.heartbeat_age(1_000).service().power(Power::On);
+        for _ in 0..200 {
+            if bed.status == NotificationStatus::Failed {
+                break;
+            }
+            bed.tick(1_000).heartbeat_age(1_000).service();
+        }
+        assert_eq!(bed.status, NotificationStatus::Failed, "{name}");
+        assert_eq!(bed.contradicted, counted, "{name}");
+    }
+}
+
+#[test]
 fn r5_an_order_without_an_answer_is_not_repeated_before_d_and_q_have_passed() {
     let mut bed = Bed::engine().begun();
     bed.heartbeat_age(20_000).service().power(Power::On);

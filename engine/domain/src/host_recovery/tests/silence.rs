@@ -229,6 +229,7 @@ fn t4_a_held_suspect_that_nova_hears_again_ends_by_itself() {
     assert!((119_000..=190_000).contains(&bed.at), "{} ms", bed.at);
     let message = bed.message.clone().unwrap();
     assert!(message.contains("it lives, and nothing was done"), "{message}");
+    assert!(bed.contradicted);
 }
 
 #[test]

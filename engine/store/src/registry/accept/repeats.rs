@@ -23,12 +23,18 @@ use crate::work::Tx;
 
 /// What all that may repeat each other have in common: type, host and payload, as a number. Others may have it too.
 pub(super) fn repeat_key(new: &NewNotification, host: &str) -> i64 {
-    let mut hash = Sha256::new();
     let payload = new.payload.iter().flat_map(|(key, value)| [key, value]);
-    for text in [new.kind.as_str(), host]
+    let texts: Vec<&str> = [new.kind.as_str(), host]
         .into_iter()
         .chain(payload.map(String::as_str))
-    {
+        .collect();
+    number(&texts)
+}
+
+/// Texts as a number.
+fn number(texts: &[&str]) -> i64 {
+    let mut hash = Sha256::new();
+    for text in texts {
         // With its length, so that no text can be taken for the end of the one before.
         hash.update(u64::try_from(text.len()).unwrap_or(u64::MAX).to_be_bytes());
         hash.update(text);
@@ -85,7 +91,11 @@ pub(super) async fn earlier<'a>(
 impl Case<'_> {
     /// See [`repeat_key`].
     pub(super) fn repeat_key(&self) -> i64 {
-        repeat_key(self.accept.new, &self.host.uuid)
+        let key = repeat_key(self.accept.new, &self.host.uuid);
+        // What is said by one that is set aside repeats what it has said itself, and nobody else repeats it.
+        self.accept
+            .unheard
+            .map_or(key, |voice| number(&[&key.to_string(), voice]))
     }
 
     /// From when on an equal notification makes this one a repetition.

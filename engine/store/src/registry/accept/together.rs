@@ -30,6 +30,7 @@ use crate::entity::{host, notification, recovery};
 use crate::error::{Failure, Stop};
 use crate::insert;
 use crate::lock;
+use crate::reporters;
 use crate::work::{Tx, Verdict, Work};
 use known::Known;
 
@@ -64,6 +65,8 @@ struct Entry {
     new: NewNotification,
     window_seconds: u32,
     now: Timestamp,
+    /// The voice of its reporter, if that is set aside.
+    unheard: Option<String>,
     answer: oneshot::Sender<Result<Notification, RegistryError>>,
 }
 
@@ -129,11 +132,14 @@ pub(crate) async fn accept(
     window_seconds: u32,
     now: Timestamp,
 ) -> Result<Notification, RegistryError> {
+    let unheard = reporters::unheard(store, new).await;
+    let unheard = unheard.map_err(|stop| stop.registry(OPERATION))?;
     let (answer, mut answered) = oneshot::channel();
     store.waiting().join(Entry {
         new: new.clone(),
         window_seconds,
         now,
+        unheard,
         answer,
     });
     let mut most = WORKERS;
@@ -223,6 +229,7 @@ async fn each_alone(store: &Store, entries: Vec<Entry>) {
             new: &entry.new,
             window_seconds: entry.window_seconds,
             now: entry.now,
+            unheard: entry.unheard.as_deref(),
         };
         let accepted = store.write(&accept).await;
         let accepted =
@@ -257,9 +264,11 @@ impl Work for Together<'_> {
                     new: &entry.new,
                     window_seconds: entry.window_seconds,
                     now: entry.now,
+                    unheard: None,
                 };
                 let host = hosts.get(&entry.new.hostname)?;
-                if host.on_maintenance.unwrap_or(false) {
+                // One that is set aside is looked at alone.
+                if host.on_maintenance.unwrap_or(false) || entry.unheard.is_some() {
                     return None;
                 }
                 let id: HostId = host.uuid.parse().ok()?;

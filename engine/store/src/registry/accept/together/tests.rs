@@ -16,6 +16,7 @@ fn entry(hostname: &str, at: Timestamp) -> Entry {
         new: stopped(hostname, at),
         window_seconds: 180,
         now: at,
+        unheard: None,
         answer: oneshot::channel().0,
     }
 }

@@ -1,0 +1,47 @@
+//! Claims that Nova has contradicted are counted against whoever made them, and it is told, loudly, who is set aside for them.
+
+use tachi_domain::RecoveryId;
+use tachi_domain::guard::Doubts;
+
+use crate::engine::Ports;
+use crate::numbers;
+use crate::ports::Doubted;
+use crate::ports::audit::{AuditAction, AuditEntry, AuditPhase};
+
+/// Counts one. The recovery has ended and its engine goes on: a count that is lost with it is one less, and harms nobody.
+pub(crate) fn contradicted(ports: &Ports, recovery: RecoveryId, host: &str, rules: Doubts) {
+    if rules.limit == 0 {
+        return;
+    }
+    let (ports, host) = (ports.clone(), host.to_owned());
+    tokio::spawn(async move {
+        match ports.journal.contradicted(recovery, rules).await {
+            Ok(news) => news.iter().for_each(|one| tell(&ports, recovery, &host, one)),
+            Err(error) => {
+                let source = error.source.to_string();
+                tracing::warn!(%recovery, %error, source, "a claim that Nova contradicts is not counted");
+            }
+        }
+    });
+}
+
+fn tell(ports: &Ports, recovery: RecoveryId, host: &str, one: &Doubted) {
+    let (reporter, why, number) = (&one.reporter, &one.why, one.number);
+    let text = if one.aside {
+        format!(
+            "set aside: {why}. What it says is kept and begins nothing until a person lifts it: tachi reporter lift {number}"
+        )
+    } else {
+        format!(
+            "not set aside, because too many would be: {why}. Look whether Nova is right; tachi reporter lift {number} ends this \
+             warning"
+        )
+    };
+    tracing::error!(%reporter, "{text}");
+    numbers::doubted(one.aside);
+    let mut entry = AuditEntry::new(AuditAction::SetAside, AuditPhase::Outcome, host);
+    entry.recovery = Some(recovery.to_string());
+    entry.reporter = Some(reporter.to_string());
+    entry.text = text;
+    ports.audit.note(entry);
+}

@@ -1,0 +1,328 @@
+//! Reporters whose claims Nova contradicts: counted, and set aside when they are too many. What such a one says is kept and begins
+//! nothing, until a person lifts it.
+
+use std::collections::{BTreeSet, HashSet};
+use std::fmt::Write as _;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use sea_orm::sea_query::{Expr, ExprTrait as _, OnConflict};
+use sea_orm::{
+    ActiveModelTrait as _, ColumnTrait as _, ConnectionTrait, EntityTrait as _, IntoActiveModel as _,
+    PaginatorTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _, Set,
+};
+use sha2::{Digest as _, Sha256};
+use tachi_domain::entity::notification::NewNotification;
+use tachi_domain::guard::Doubts;
+use tachi_domain::{RecoveryId, Reporter, Timestamp, Voice};
+use tachi_engine::ports::Doubted;
+use tokio::time::Instant;
+
+use crate::Store;
+use crate::convert::{self, Cell};
+use crate::entity::{host, recovery, reporter_aside, reporter_doubt};
+use crate::error::{Failure, Stop};
+use crate::journal::before;
+use crate::work::{Tx, Verdict, Work};
+use crate::{clock, lock};
+
+/// Whoever counts contradictions takes this: else two engines at once would each set the last one aside that may be.
+const LOCK: &str = "reporters";
+
+/// So many of the latest recoveries tell how many reporters there are that are bound to no host.
+const LATEST: u64 = 1_000;
+
+/// A claim about one host alone may be a quarrel with that host, and whoever has that host decides what Nova hears of it.
+const HOSTS: usize = 2;
+
+/// So many hosts are named.
+const NAMED: usize = 5;
+
+/// A voice as it is looked up.
+pub(crate) fn key(reporter: &Reporter) -> Result<String, Failure> {
+    let voice =
+        serde_json::to_vec(&reporter.voice()).map_err(|error| sea_orm::DbErr::Json(error.to_string()))?;
+    let digest = Sha256::digest(&voice);
+    Ok(digest.iter().fold(String::with_capacity(64), |mut hex, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    }))
+}
+
+/// The voices that are set aside. Bounded: they are a share of all.
+pub(crate) async fn set_aside(db: &impl ConnectionTrait) -> Result<HashSet<String>, Stop> {
+    let voices: Vec<String> = reporter_aside::Entity::find()
+        .select_only()
+        .column(reporter_aside::Column::Voice)
+        .filter(reporter_aside::Column::Aside.eq(true))
+        .into_tuple()
+        .all(db)
+        .await?;
+    Ok(voices.into_iter().collect())
+}
+
+/// What was read of that is good for so long: who is set aside is heard a moment longer, and nobody waits for the question.
+const KNOWN_FOR: Duration = Duration::from_secs(1);
+
+/// The voices that are set aside, as they were read last.
+#[derive(Default)]
+pub(crate) struct Known(Mutex<Option<(Instant, Arc<HashSet<String>>)>>);
+
+impl Known {
+    fn inner(&self) -> MutexGuard<'_, Option<(Instant, Arc<HashSet<String>>)>> {
+        // It is replaced as a whole.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Something has changed.
+    pub(crate) fn forget(&self) {
+        *self.inner() = None;
+    }
+}
+
+/// The voice of a report, if it is set aside.
+pub(crate) async fn unheard(store: &Store, new: &NewNotification) -> Result<Option<String>, Stop> {
+    let Some(reporter) = new.reporter.as_deref() else {
+        return Ok(None);
+    };
+    let voice = key(reporter)?;
+    let known = store.set_aside().inner().clone();
+    let fresh = known.filter(|(read, _)| read.elapsed() < KNOWN_FOR);
+    let known = if let Some((_, known)) = fresh {
+        known
+    } else {
+        let read = Instant::now();
+        let known = Arc::new(set_aside(store.reader()).await?);
+        *store.set_aside().inner() = Some((read, known.clone()));
+        known
+    };
+    Ok(known.contains(&voice).then_some(voice))
+}
+
+/// One more report of it was kept.
+pub(crate) async fn count_unheard(tx: &Tx, voice: &str) -> Result<(), Stop> {
+    reporter_aside::Entity::update_many()
+        .col_expr(
+            reporter_aside::Column::Unheard,
+            Expr::col(reporter_aside::Column::Unheard).add(1),
+        )
+        .filter(reporter_aside::Column::Voice.eq(voice))
+        .exec(tx)
+        .await?;
+    Ok(())
+}
+
+pub(crate) async fn list(store: &Store) -> Result<Vec<Doubted>, Stop> {
+    let rows = reporter_aside::Entity::find()
+        .order_by_asc(reporter_aside::Column::Id)
+        .all(store.reader())
+        .await?;
+    Ok(rows.into_iter().map(shown).collect::<Result<_, Failure>>()?)
+}
+
+fn shown(row: reporter_aside::Model) -> Result<Doubted, Failure> {
+    let place = row.id.to_string();
+    let cell = |column| Cell {
+        table: "reporter_aside",
+        row: &place,
+        column,
+    };
+    Ok(Doubted {
+        number: row.id,
+        reporter: cell("reporter").reporter(&row.reporter)?,
+        since: Timestamp::from_micros(row.since),
+        why: row.why,
+        aside: row.aside,
+        unheard: cell("unheard").count(row.unheard)?,
+    })
+}
+
+/// The reporters of a recovery were wrong.
+pub(crate) struct Contradicted {
+    pub(crate) id: RecoveryId,
+    pub(crate) rules: Doubts,
+    pub(crate) now: Timestamp,
+}
+
+#[async_trait]
+impl Work for Contradicted {
+    /// Those of whom that is news.
+    type Output = Vec<Doubted>;
+
+    async fn run(&self, tx: &Tx) -> Result<Verdict<Vec<Doubted>>, Stop> {
+        lock::take(tx, [LOCK.to_owned()]).await?;
+        let now = clock::now(tx, self.now).await?;
+        let since = before(now, self.rules.window);
+        let found = recovery::Entity::find()
+            .filter(recovery::Column::Uuid.eq(self.id.to_string()))
+            .one(tx)
+            .await?;
+        let Some(row) = found else {
+            return Ok(Verdict::Undo(Vec::new()));
+        };
+        reporter_doubt::Entity::delete_many()
+            .filter(reporter_doubt::Column::At.lt(since))
+            .exec(tx)
+            .await?;
+        let mut news = Vec::new();
+        for reporter in convert::reporters(&row)? {
+            let voice = key(&reporter)?;
+            doubt(tx, &row, &voice, now).await?;
+            let hosts = self.hosts(tx, &voice, since).await?;
+            let Some(why) = hosts else { continue };
+            let known = reporter_aside::Entity::find()
+                .filter(reporter_aside::Column::Voice.eq(&voice))
+                .one(tx)
+                .await?;
+            let aside = self.may_be_set_aside(tx, &reporter).await?;
+            let row = match known {
+                Some(row) if row.aside || !aside => continue,
+                Some(row) => {
+                    let mut row = row.into_active_model();
+                    row.aside = Set(true);
+                    row.why = Set(why);
+                    row.update(tx).await?
+                }
+                None => {
+                    let row = reporter_aside::ActiveModel {
+                        voice: Set(voice),
+                        reporter: Set(serde_json::to_string(&reporter)
+                            .map_err(|error| sea_orm::DbErr::Json(error.to_string()))?),
+                        since: Set(now.micros()),
+                        why: Set(why),
+                        aside: Set(aside),
+                        unheard: Set(0),
+                        ..Default::default()
+                    };
+                    row.insert(tx).await?
+                }
+            };
+            news.push(shown(row)?);
+        }
+        Ok(Verdict::Keep(news))
+    }
+}
+
+/// Sets the contradiction down, once for each recovery.
+async fn doubt(tx: &Tx, row: &recovery::Model, voice: &str, now: Timestamp) -> Result<(), Stop> {
+    let new = reporter_doubt::ActiveModel {
+        voice: Set(voice.to_owned()),
+        recovery_uuid: Set(row.uuid.clone()),
+        host_name: Set(row.host_name.clone()),
+        at: Set(now.micros()),
+        ..Default::default()
+    };
+    let both = [
+        reporter_doubt::Column::Voice,
+        reporter_doubt::Column::RecoveryUuid,
+    ];
+    let insert = reporter_doubt::Entity::insert(new)
+        .on_conflict(OnConflict::columns(both).do_nothing_on(both).to_owned());
+    tx.execute(&sea_orm::QueryTrait::into_query(insert)).await?;
+    Ok(())
+}
+
+impl Contradicted {
+    /// Why it is to be set aside, if it is.
+    async fn hosts(&self, tx: &Tx, voice: &str, since: i64) -> Result<Option<String>, Stop> {
+        let hosts: Vec<String> = reporter_doubt::Entity::find()
+            .select_only()
+            .column(reporter_doubt::Column::HostName)
+            .filter(reporter_doubt::Column::Voice.eq(voice))
+            .filter(reporter_doubt::Column::At.gte(since))
+            .into_tuple()
+            .all(tx)
+            .await?;
+        let times = hosts.len();
+        let named: BTreeSet<String> = hosts.into_iter().collect();
+        if times < usize::try_from(self.rules.limit).unwrap_or(usize::MAX) || named.len() < HOSTS {
+            return Ok(None);
+        }
+        let more = named.len().saturating_sub(NAMED);
+        let named: Vec<String> = named.into_iter().take(NAMED).collect();
+        let more = if more > 0 {
+            format!(" and {more} more")
+        } else {
+            String::new()
+        };
+        Ok(Some(format!(
+            "within {} s it has reported {times} times that a host is down which Nova heard all the time: {}{more}",
+            self.rules.window.as_secs(),
+            named.join(", ")
+        )))
+    }
+
+    /// Whether one more is within the share. Those that are bound to hosts, and those that are not, are counted by themselves: on
+    /// many clouds a single reporter on the control nodes tells of all.
+    async fn may_be_set_aside(&self, tx: &Tx, reporter: &Reporter) -> Result<bool, Stop> {
+        let is_bound = |one: &Reporter| matches!(one.voice(), Voice::Host(_));
+        let bound = is_bound(reporter);
+        let rows = reporter_aside::Entity::find()
+            .filter(reporter_aside::Column::Aside.eq(true))
+            .all(tx)
+            .await?;
+        let mut aside = 0_u64;
+        for row in rows {
+            aside += u64::from(is_bound(&shown(row)?.reporter) == bound);
+        }
+        let all = if bound {
+            host::Entity::find()
+                .filter(host::Column::Deleted.eq(0))
+                .count(tx)
+                .await?
+        } else {
+            unbound(tx).await?
+        };
+        Ok((aside + 1).saturating_mul(100) <= all.saturating_mul(u64::from(self.rules.percent)))
+    }
+}
+
+/// How many voices that are bound to no host have reported lately.
+async fn unbound(tx: &Tx) -> Result<u64, Stop> {
+    let texts: Vec<Option<String>> = recovery::Entity::find()
+        .select_only()
+        .column(recovery::Column::Reporters)
+        .filter(recovery::Column::Reporters.is_not_null())
+        .order_by_desc(recovery::Column::Id)
+        .limit(LATEST)
+        .into_tuple()
+        .all(tx)
+        .await?;
+    let mut voices = BTreeSet::new();
+    for text in texts.into_iter().flatten() {
+        // What cannot be read is nobody that is heard.
+        let reporters: Vec<Reporter> = serde_json::from_str(&text).unwrap_or_default();
+        for reporter in reporters.iter().filter(|one| one.host.is_none()) {
+            voices.insert(key(reporter)?);
+        }
+    }
+    Ok(u64::try_from(voices.len()).unwrap_or(u64::MAX))
+}
+
+/// It is heard again, and what was contradicted before counts no more.
+pub(crate) struct Lift {
+    pub(crate) number: i64,
+}
+
+#[async_trait]
+impl Work for Lift {
+    type Output = Option<Doubted>;
+
+    async fn run(&self, tx: &Tx) -> Result<Verdict<Option<Doubted>>, Stop> {
+        lock::take(tx, [LOCK.to_owned()]).await?;
+        let Some(row) = reporter_aside::Entity::find_by_id(self.number).one(tx).await? else {
+            return Ok(Verdict::Undo(None));
+        };
+        reporter_doubt::Entity::delete_many()
+            .filter(reporter_doubt::Column::Voice.eq(&row.voice))
+            .exec(tx)
+            .await?;
+        reporter_aside::Entity::delete_by_id(self.number).exec(tx).await?;
+        Ok(Verdict::Keep(Some(shown(row)?)))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,236 @@
+use tachi_domain::entity::notification::NotificationType::ComputeHost;
+use tachi_domain::entity::notification::{NewNotification, NotificationStatus};
+use tachi_domain::guard::Doubts;
+use tachi_domain::recovery::Life;
+use tachi_engine::ports::journal::{Committed, Write};
+use tachi_engine::ports::{Journal as _, OperatorDesk as _, Registry as _, RegistryError};
+
+use super::*;
+use crate::testing::{Bench, all, notification};
+
+const HOSTS: [&str; 6] = ["cmp1", "cmp2", "cmp3", "cmp4", "cmp5", "cmp6"];
+
+async fn bench(hosts: usize) -> Bench {
+    let bench = Bench::new().await;
+    let segment = bench.segment("s1").await;
+    for name in &HOSTS[..hosts] {
+        bench.host(&segment, name).await;
+    }
+    bench
+}
+
+fn bound_to(host: &str) -> Reporter {
+    Reporter {
+        user_id: format!("user of {host}"),
+        host: Some(host.into()),
+        ..Reporter::default()
+    }
+}
+
+fn control(user: &str) -> Reporter {
+    Reporter {
+        user_id: user.into(),
+        control: true,
+        ..Reporter::default()
+    }
+}
+
+fn says(bench: &Bench, reporter: &Reporter, host: &str) -> NewNotification {
+    let payload = [("event", "STOPPED"), ("host_status", "UNKNOWN")];
+    NewNotification {
+        reporter: Some(Box::new(reporter.clone())),
+        ..notification(ComputeHost, host, bench.clock_wall(), &payload)
+    }
+}
+
+/// Nova hears the host all the time: the recovery ends, and its reporters were wrong.
+async fn contradicted(bench: &Bench, reporter: &Reporter, host: &str) -> Vec<Doubted> {
+    bench.clock.advance(200);
+    bench.accept(&says(bench, reporter, host)).await.unwrap();
+    let claimed = bench.claim_newest("engine").await;
+    let write = Write {
+        life: Some(Life::Closed),
+        notification: Some((NotificationStatus::Failed, None)),
+        ..Write::default()
+    };
+    let written = bench
+        .store
+        .commit(claimed.id, claimed.epoch, &write)
+        .await
+        .unwrap();
+    assert!(matches!(written, Committed::Written(_)), "{written:?}");
+    let news = bench
+        .store
+        .contradicted(claimed.id, Doubts::default())
+        .await
+        .unwrap();
+    let again = bench
+        .store
+        .contradicted(claimed.id, Doubts::default())
+        .await
+        .unwrap();
+    assert!(again.is_empty(), "counted once: {again:?}");
+    news
+}
+
+async fn asides(bench: &Bench) -> Vec<(String, bool)> {
+    let listed = bench.store.doubted_reporters().await.unwrap();
+    listed
+        .into_iter()
+        .map(|one| (one.reporter.host.unwrap_or(one.reporter.user_id), one.aside))
+        .collect()
+}
+
+#[tokio::test]
+async fn t4_a_reporter_that_is_contradicted_again_and_again_is_set_aside_and_others_are_heard() {
+    let bench = bench(6).await;
+    let liar = bound_to("cmp6");
+    assert!(contradicted(&bench, &liar, "cmp1").await.is_empty());
+    assert!(contradicted(&bench, &liar, "cmp2").await.is_empty());
+    let news = contradicted(&bench, &liar, "cmp3").await;
+    assert_eq!(news.len(), 1);
+    assert!(news[0].aside);
+    assert!(
+        news[0].why.contains("3 times") && news[0].why.contains("cmp1, cmp2, cmp3"),
+        "{}",
+        news[0].why
+    );
+
+    // What it says is kept and shown, and begins nothing.
+    bench.clock.advance(200);
+    let before = bench.store.recoveries(true).await.unwrap().len();
+    let kept = bench.accept(&says(&bench, &liar, "cmp4")).await.unwrap();
+    assert_eq!(kept.status, NotificationStatus::Ignored);
+    assert!(
+        kept.message.as_deref().unwrap().contains("set aside"),
+        "{:?}",
+        kept.message
+    );
+    assert!(kept.reporter.unwrap().set_aside);
+    let repeated = bench.accept(&says(&bench, &liar, "cmp4")).await;
+    assert!(matches!(repeated, Err(RegistryError::Duplicate)), "{repeated:?}");
+    assert_eq!(bench.store.recoveries(true).await.unwrap().len(), before);
+    assert_eq!(bench.store.doubted_reporters().await.unwrap()[0].unheard, 1);
+
+    // The same death told by another one at the same moment is no repetition of it.
+    let real = bench
+        .accept(&says(&bench, &bound_to("cmp5"), "cmp4"))
+        .await
+        .unwrap();
+    assert_eq!(real.status, NotificationStatus::New);
+    assert_eq!(bench.store.recoveries(true).await.unwrap().len(), before + 1);
+    // And it does not join the others.
+    bench.clock.advance(200);
+    bench.accept(&says(&bench, &liar, "cmp4")).await.unwrap();
+    let claimed = bench.claim_newest("engine").await;
+    let story = bench.store.story(claimed.id).await.unwrap().unwrap();
+    assert_eq!(story.reporters.len(), 1, "{:?}", story.reporters);
+
+    // Until a person lifts it; then it begins with none.
+    let number = bench.store.doubted_reporters().await.unwrap()[0].number;
+    let lifted = bench.store.lift_reporter(number).await.unwrap().unwrap();
+    assert_eq!(lifted.unheard, 2);
+    assert_eq!(bench.store.lift_reporter(number).await.unwrap(), None);
+    assert!(contradicted(&bench, &liar, "cmp1").await.is_empty());
+    assert_eq!(asides(&bench).await, []);
+}
+
+#[tokio::test]
+async fn t4_reports_that_come_together_are_told_apart_by_who_is_set_aside() {
+    use NotificationStatus::{Ignored, New};
+    let bench = bench(6).await;
+    let liar = bound_to("cmp6");
+    for host in ["cmp1", "cmp2", "cmp3"] {
+        contradicted(&bench, &liar, host).await;
+    }
+    bench.clock.advance(200);
+    let honest = bound_to("cmp5");
+    let reports: Vec<NewNotification> = [
+        (&liar, "cmp1"),
+        (&honest, "cmp2"),
+        (&liar, "cmp3"),
+        (&honest, "cmp4"),
+    ]
+    .map(|(who, host)| says(&bench, who, host))
+    .into();
+    let accepted = futures_util::future::join_all(reports.iter().map(|report| bench.accept(report))).await;
+    let statuses: Vec<NotificationStatus> = accepted.into_iter().map(|one| one.unwrap().status).collect();
+    assert_eq!(statuses, [Ignored, New, Ignored, New]);
+}
+
+#[tokio::test]
+async fn t4_a_nova_that_flaps_sets_no_more_than_a_share_aside_and_alarms_instead() {
+    let bench = bench(4).await;
+    for reporter in ["cmp1", "cmp2", "cmp3", "cmp4"] {
+        for host in ["cmp1", "cmp2", "cmp3"] {
+            contradicted(&bench, &bound_to(reporter), host).await;
+        }
+    }
+    let expected = [("cmp1", true), ("cmp2", false), ("cmp3", false), ("cmp4", false)];
+    assert_eq!(
+        asides(&bench).await,
+        expected.map(|(name, aside)| (name.to_owned(), aside))
+    );
+    bench.clock.advance(200);
+    let real = bench
+        .accept(&says(&bench, &bound_to("cmp2"), "cmp4"))
+        .await
+        .unwrap();
+    assert_eq!(real.status, NotificationStatus::New, "it is told of, and heard");
+}
+
+#[tokio::test]
+async fn t4_the_only_reporter_of_the_control_nodes_is_never_set_aside() {
+    for (controls, expected) in [(1, false), (2, false), (3, true)] {
+        let bench = bench(6).await;
+        for number in 0..controls {
+            let one = control(&format!("other {number}"));
+            if number > 0 {
+                bench.accept(&says(&bench, &one, "cmp6")).await.ok();
+            }
+            bench.clock.advance(200);
+        }
+        for host in ["cmp1", "cmp2", "cmp3"] {
+            contradicted(&bench, &control("monitor"), host).await;
+        }
+        assert_eq!(
+            asides(&bench).await,
+            [("monitor".to_owned(), expected)],
+            "{controls} of them"
+        );
+    }
+}
+
+#[tokio::test]
+async fn t4_a_quarrel_with_one_host_sets_nobody_aside_and_nor_do_claims_of_long_ago() {
+    let bench = bench(6).await;
+    for _ in 0..5 {
+        contradicted(&bench, &bound_to("cmp6"), "cmp1").await;
+    }
+    assert_eq!(asides(&bench).await, []);
+    bench.clock.advance(3_600);
+    contradicted(&bench, &bound_to("cmp6"), "cmp2").await;
+    contradicted(&bench, &bound_to("cmp6"), "cmp3").await;
+    assert_eq!(asides(&bench).await, []);
+    assert!(!bench.store.list_notifications(&all()).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn t2_whoever_is_set_aside_corroborates_nothing_that_is_open() {
+    let bench = bench(6).await;
+    let liar = bound_to("cmp6");
+    bench.accept(&says(&bench, &liar, "cmp5")).await.unwrap();
+    for host in ["cmp1", "cmp2", "cmp3"] {
+        contradicted(&bench, &liar, host).await;
+    }
+    let standing = bench
+        .store
+        .standing(std::time::Duration::from_mins(1))
+        .await
+        .unwrap();
+    let reporters: Vec<Reporter> = standing.reporters.into_values().flatten().collect();
+    assert!(
+        reporters.iter().all(|one| one.set_aside) && reporters.len() == 1,
+        "{reporters:?}"
+    );
+}
