@@ -253,6 +253,31 @@ pub(crate) enum DbCommand {
     Version(ConfigArgs),
     /// Remove old rows for good: what was deleted, and notifications that ended, with all that belongs to them
     Purge(PurgeArgs),
+    /// Print what the database users of API, engine and readers need, table by table; --execute gives it to them
+    Grants(GrantsArgs),
+}
+
+/// `tachi db grants`.
+#[derive(Debug, Args)]
+#[command(group(clap::ArgGroup::new("users").required(true).multiple(true).args(["api", "engine", "reader"])))]
+pub(crate) struct GrantsArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+    /// The user of tachi api
+    #[arg(long, value_name = "USER")]
+    pub(crate) api: Option<String>,
+    /// The user of tachi engine, and of the commands of operators
+    #[arg(long, value_name = "USER")]
+    pub(crate) engine: Option<String>,
+    /// A user that only looks
+    #[arg(long, value_name = "USER")]
+    pub(crate) reader: Option<String>,
+    /// MariaDB: from where the users come; % is anywhere
+    #[arg(long, value_name = "HOST", default_value = "%")]
+    pub(crate) from: String,
+    /// Give the grants, as the user of [database] connection: the owner of the schema, who may do so
+    #[arg(long)]
+    pub(crate) execute: bool,
 }
 
 /// `tachi db purge`.

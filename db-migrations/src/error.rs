@@ -1,6 +1,7 @@
 //! Why a schema was not brought up to date.
 
-use sea_orm_migration::sea_orm::DbErr;
+use sea_orm_migration::sea_orm::sqlx::mysql::MySqlDatabaseError;
+use sea_orm_migration::sea_orm::{DbErr, RuntimeErr};
 
 /// A schema could not be brought up to date, or not be read.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +28,19 @@ pub enum SyncError {
         /// How long it was waited for.
         seconds: u32,
     },
+    /// This user may not change the schema, and it is older than this program. Nothing was changed.
+    #[error(
+        "this database user may not bring the schema up to date: run `tachi db sync` as its owner, which applies {}, then \
+         `tachi db grants`",
+        pending.join(", ")
+    )]
+    Forbidden {
+        /// What is to be applied.
+        pending: Vec<String>,
+        /// What the database said.
+        #[source]
+        source: DbErr,
+    },
     /// The database failed.
     #[error("{operation}")]
     Database {
@@ -39,6 +53,18 @@ pub enum SyncError {
 }
 
 impl SyncError {
+    /// A migration has failed.
+    pub(crate) fn migrating(source: DbErr, pending: &[String]) -> Self {
+        if is_forbidden(&source) {
+            let pending = pending.to_vec();
+            return Self::Forbidden { pending, source };
+        }
+        Self::Database {
+            operation: "migrating the schema",
+            source,
+        }
+    }
+
     pub(crate) fn unknown(reason: impl Into<String>) -> Self {
         Self::Unknown {
             reason: reason.into(),
@@ -48,9 +74,25 @@ impl SyncError {
     /// What the database said, if it was the database that failed.
     pub fn database(&self) -> Option<&DbErr> {
         match self {
-            Self::Database { source, .. } => Some(source),
+            Self::Database { source, .. } | Self::Forbidden { source, .. } => Some(source),
             Self::Unknown { .. } | Self::Newer { .. } | Self::Locked { .. } => None,
         }
+    }
+}
+
+/// Whether the database has refused a statement for want of a grant.
+fn is_forbidden(error: &DbErr) -> bool {
+    let (DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error))) = error
+    else {
+        return false;
+    };
+    let Some(error) = error.as_database_error() else {
+        return false;
+    };
+    // MariaDB: a command, a column, a database; PostgreSQL: insufficient_privilege.
+    match error.try_downcast_ref::<MySqlDatabaseError>() {
+        Some(error) => matches!(error.number(), 1044 | 1142 | 1143),
+        None => error.code().is_some_and(|code| code == "42501"),
     }
 }
 

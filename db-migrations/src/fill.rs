@@ -6,6 +6,7 @@
 
 use sea_orm_migration::prelude::{ConnectionTrait, DbErr};
 
+use crate::inspect::tables;
 use crate::origin::{ALEMBIC, Revision};
 use crate::statement::{change, number, quoted, texts};
 
@@ -108,11 +109,13 @@ async fn put_on_maintenance(db: &impl ConnectionTrait, kind: &str, why: &str) ->
 
 /// Notes for `masakari-manage db sync` that the schema is what its newest migration makes of it.
 pub(crate) async fn stamp(db: &impl ConnectionTrait) -> Result<(), DbErr> {
-    let create = format!(
-        "CREATE TABLE IF NOT EXISTS {ALEMBIC} (version_num VARCHAR(32) NOT NULL, \
-         CONSTRAINT {ALEMBIC}_pkc PRIMARY KEY (version_num))"
-    );
-    change(db, &create).await?;
+    if !tables(db).await?.iter().any(|there| there == ALEMBIC) {
+        let create = format!(
+            "CREATE TABLE IF NOT EXISTS {ALEMBIC} (version_num VARCHAR(32) NOT NULL, \
+             CONSTRAINT {ALEMBIC}_pkc PRIMARY KEY (version_num))"
+        );
+        change(db, &create).await?;
+    }
     let head = Revision::HEAD;
     let noted = texts(db, &format!("SELECT version_num FROM {ALEMBIC}")).await?;
     if noted.is_empty() {

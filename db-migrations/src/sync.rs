@@ -80,7 +80,11 @@ async fn once(db: &DatabaseConnection) -> Result<Report, SyncError> {
         async {
             let origin = origin(tx).await?;
             let applied = pending(tx).await.while_("reading the pending migrations")?;
-            Migrator::up(tx, None).await.while_("migrating the schema")?;
+            // With nothing to apply nothing is made: who may not change the schema may start all the same.
+            if !applied.is_empty() {
+                let done = Migrator::up(tx, None).await;
+                done.map_err(|source| SyncError::migrating(source, &applied))?;
+            }
             let filled = fill(tx).await.while_("filling in missing values")?;
             stamp(tx).await.while_("noting Masakari's revision")?;
             let holds = holds(tx).await.while_("counting rows")?;

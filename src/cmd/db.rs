@@ -1,5 +1,7 @@
 //! `tachi db`.
 
+mod grants;
+
 use std::time::Duration;
 
 use comfy_table::{CellAlignment, Table, presets};
@@ -26,6 +28,7 @@ pub(crate) async fn run(command: DbCommand) -> Result<u8, Failure> {
             let options = purge_options(&args)?;
             out::line(purge(&args, &options).await?);
         }
+        DbCommand::Grants(args) => grants::run(&args).await?,
     }
     Ok(crate::DONE)
 }

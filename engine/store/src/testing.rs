@@ -21,7 +21,7 @@ mod place;
 
 use place::Place;
 
-use crate::{Store, StoreOptions};
+use crate::{Role, Store, StoreOptions, grants};
 
 /// 2023-11-14 22:13:20.123456.
 pub(crate) const START: i64 = 1_700_000_000_123_456;
@@ -92,6 +92,16 @@ impl Bench {
     /// How to get at the database.
     pub(crate) fn options(&self) -> StoreOptions {
         self.place.options()
+    }
+
+    /// Another handle, as a user that has the grants of `role` and no others; `None` for a file.
+    pub(crate) async fn as_user(&self, role: Role) -> Option<Store> {
+        let (user, options) = self.place.new_user().await?;
+        let kind = options.server.as_ref()?.kind;
+        let given = grants(kind, role, &user, "%", self.place.database());
+        self.store.grant(&given).await.unwrap();
+        let clock = Arc::<TestClock>::clone(&self.clock);
+        Some(Store::connect(&options, clock).await.unwrap())
     }
 
     /// Another handle on the same database, with connections of its own, as another process has it.

@@ -2,4 +2,5 @@
 
 mod exclusion;
 mod failover;
+mod grants;
 mod servers;

@@ -10,27 +10,42 @@ use tachi_domain::entity::segment::SegmentChange;
 use tachi_domain::{Elapsed, HostId, RecoveryId};
 use tachi_engine::ports::{Journal as _, OperatorDesk as _, Registry as _};
 
-use crate::testing::{Bench, new_host, notification};
+use crate::testing::{Bench, new_host, new_segment, notification};
+use crate::{Role, Store};
 
 struct Bed {
     bench: Bench,
+    /// As the API has it.
+    api: Store,
+    /// As engines and operators have it.
+    engine: Store,
     segment: Segment,
     hosts: Vec<HostId>,
     recoveries: Vec<RecoveryId>,
 }
 
 impl Bed {
-    async fn new() -> Self {
+    /// With the grants of API and engine where there are such; else the owner of the schema does both.
+    async fn new(granted: bool) -> Self {
         let bench = Bench::new().await;
-        let segment = bench.segment("s1").await;
+        let (mut api, mut engine) = (bench.store.clone(), bench.store.clone());
+        if granted {
+            api = bench.as_user(Role::Api).await.unwrap_or(api);
+            engine = bench.as_user(Role::Engine).await.unwrap_or(engine);
+            api.migrate().await.unwrap();
+            engine.migrate().await.unwrap();
+        }
+        let segment = api.create_segment(&new_segment("s1")).await.unwrap();
         let mut hosts = Vec::new();
         for host in 0..HOSTS {
             let mut new = new_host(&segment, &host_name(host));
             new.reserved = host == RESERVED;
-            hosts.push(bench.store.create_host(&new).await.unwrap().id);
+            hosts.push(api.create_host(&new).await.unwrap().id);
         }
         Self {
             bench,
+            api,
+            engine,
             segment,
             hosts,
             recoveries: Vec::new(),
@@ -42,7 +57,12 @@ impl Bed {
     }
 
     async fn reported(&mut self, new: &NewNotification) -> Answer {
-        if self.bench.accept(new).await.is_err() {
+        if self
+            .api
+            .accept_notification(new, 180, self.bench.clock_wall())
+            .await
+            .is_err()
+        {
             return Answer::NotOpened;
         }
         self.recoveries.push(self.bench.newest().await);
@@ -74,7 +94,7 @@ impl Bed {
     }
 
     async fn views(&self) -> Answer {
-        let views = self.bench.store.unsettled().await.unwrap();
+        let views = self.engine.unsettled().await.unwrap();
         let views = views.into_iter().map(|view| View {
             recovery: self.recoveries.iter().position(|id| *id == view.id).unwrap(),
             epoch: view.epoch,
@@ -86,7 +106,7 @@ impl Bed {
     }
 
     async fn apply(&mut self, operation: &Operation) -> Answer {
-        let store = self.bench.store.clone();
+        let store = self.engine.clone();
         let now = self.bench.clock_wall();
         match operation {
             Operation::Pass(seconds) => self.bench.clock.advance(i64::from(*seconds)),
@@ -145,7 +165,7 @@ impl Bed {
                     enabled: Some(*enabled),
                     ..SegmentChange::default()
                 };
-                store.update_segment(self.segment.id, &change).await.unwrap();
+                self.api.update_segment(self.segment.id, &change).await.unwrap();
             }
             Operation::Maintenance { host } => {
                 let change = HostChange {
@@ -153,7 +173,10 @@ impl Bed {
                     ..HostChange::default()
                 };
                 let host = self.hosts[*host];
-                store.update_host(self.segment.id, host, &change).await.unwrap();
+                self.api
+                    .update_host(self.segment.id, host, &change)
+                    .await
+                    .unwrap();
             }
             Operation::ProvenOff => {
                 let names = store.proven_off().await.unwrap();
@@ -174,9 +197,21 @@ impl Bed {
 
 #[tokio::test]
 async fn r1_r2_r6_r10_r12_r19_r20_r22_r24_the_store_answers_as_every_journal_must() {
+    answers_as_it_must(false).await;
+}
+
+/// On `SQLite` there are no users.
+#[tokio::test]
+async fn t2_the_store_does_all_its_work_with_the_grants_of_api_and_engine() {
+    if std::env::var("TACHI_TEST_DATABASE").is_ok_and(|kind| !kind.is_empty() && kind != "sqlite") {
+        answers_as_it_must(true).await;
+    }
+}
+
+async fn answers_as_it_must(granted: bool) {
     let mut wrong = Vec::new();
     for scenario in scenarios() {
-        let mut bed = Bed::new().await;
+        let mut bed = Bed::new(granted).await;
         let mut answers = Vec::new();
         for line in &scenario.lines {
             answers.push(bed.apply(&line.operation).await);

@@ -72,6 +72,42 @@ impl Place {
     }
 }
 
+/// A user's password, in a database of tests.
+const WORD: &str = "tachi";
+
+impl Place {
+    /// A new user that may do nothing yet, and the database as that user sees it; `None` for a file.
+    pub(super) async fn new_user(&self) -> Option<(String, StoreOptions)> {
+        let Self::Server { server, database } = self else {
+            return None;
+        };
+        let user = format!("u{}", Uuid::new_v4().simple())
+            .chars()
+            .take(24)
+            .collect::<String>();
+        let admin = server.connect(None).await;
+        let made = match server.kind {
+            ServerKind::MariaDb => format!("CREATE USER `{user}`@`%` IDENTIFIED BY '{WORD}'"),
+            ServerKind::Postgres => format!("CREATE ROLE {user} LOGIN PASSWORD '{WORD}'"),
+        };
+        run(&admin, &made).await;
+        admin.close().await.unwrap();
+        let (scheme, rest) = server.admin.split_once("://").unwrap();
+        let (_, rest) = rest.rsplit_once('@').unwrap();
+        let (address, _) = rest.rsplit_once('/').unwrap();
+        let url = format!("{scheme}://{user}:{WORD}@{address}/{database}");
+        Some((user, StoreOptions::server(ServerOptions::new(server.kind, url))))
+    }
+
+    /// The name of the database; of a file none.
+    pub(super) fn database(&self) -> &str {
+        match self {
+            Self::File(_) => "",
+            Self::Server { database, .. } => database,
+        }
+    }
+}
+
 impl Server {
     pub(super) fn asked_for() -> Option<Self> {
         let (kind, url) = match std::env::var("TACHI_TEST_DATABASE").as_deref() {

@@ -1,0 +1,125 @@
+//! What users with the grants of `tachi db grants` may not do. What they may is in `journal/contract.rs`, which runs all of a store's
+//! work with them. On `SQLite` there are no users.
+
+use sea_orm::ConnectionTrait as _;
+use tachi_engine::ports::{Journal as _, OperatorDesk as _, Registry as _, Roll as _};
+
+use crate::testing::{Bench, all, new_segment, stopped};
+use crate::{Role, Store};
+
+/// What the database says to a statement, if it refuses it for want of a grant.
+async fn refusal(store: &Store, sql: &str) -> Option<String> {
+    let error = store.writer().db.execute_unprepared(sql).await.err()?.to_string();
+    let of_grants = error.contains("denied");
+    of_grants.then_some(error)
+}
+
+#[tokio::test]
+async fn t2_a_statement_outside_a_users_grants_is_refused() {
+    let bench = Bench::new().await;
+    let Some(api) = bench.as_user(Role::Api).await else {
+        return;
+    };
+    let engine = bench.as_user(Role::Engine).await.unwrap();
+    let reader = bench.as_user(Role::Reader).await.unwrap();
+    let cases = [
+        (
+            "the API calls no host off",
+            &api,
+            "UPDATE recovery SET proven_off = TRUE",
+        ),
+        (
+            "nor says an operator's word",
+            &api,
+            "UPDATE recovery SET word = 'approve'",
+        ),
+        (
+            "nor claims",
+            &api,
+            "UPDATE recovery SET owner = 'me', epoch = epoch + 1",
+        ),
+        (
+            "nor invents a proof",
+            &api,
+            "INSERT INTO recovery_proof (recovery_id, epoch, kind, read_by, read_from, evidence, at) VALUES (1, 1, 'device', 'me', 'x', '{}', 1)",
+        ),
+        ("nor lifts a reporter", &api, "DELETE FROM reporter_aside"),
+        (
+            "nor ends a notification",
+            &api,
+            "UPDATE notifications SET status = 'finished'",
+        ),
+        (
+            "the engine rewrites no proof",
+            &engine,
+            "UPDATE recovery_proof SET evidence = '{}'",
+        ),
+        ("and forgets none", &engine, "DELETE FROM recovery_proof"),
+        ("nor its story", &engine, "DELETE FROM recovery_step"),
+        ("renames no host", &engine, "UPDATE hosts SET name = 'other'"),
+        (
+            "and opens no segment",
+            &engine,
+            "UPDATE failover_segments SET enabled = TRUE",
+        ),
+        (
+            "nobody changes the schema",
+            &engine,
+            "ALTER TABLE recovery ADD COLUMN more INT",
+        ),
+        ("nor makes tables", &api, "CREATE TABLE more (a INT)"),
+        ("nor throws them away", &engine, "DROP TABLE recovery"),
+        (
+            "who reads writes nothing",
+            &reader,
+            "UPDATE tachi_lock SET seq = 0",
+        ),
+        ("not even a lock", &reader, "DELETE FROM tachi_meta"),
+    ];
+    for (name, store, sql) in cases {
+        assert!(refusal(store, sql).await.is_some(), "{name}: {sql}");
+    }
+}
+
+#[tokio::test]
+async fn t2_who_may_only_read_sees_all_that_commands_show_and_says_nothing() {
+    let bench = Bench::new().await;
+    let Some(reader) = bench.as_user(Role::Reader).await else {
+        return;
+    };
+    let segment = bench.segment("s1").await;
+    let host = bench.host(&segment, "cmp1").await;
+    bench.stopped(&host).await;
+    let claimed = bench.claim_newest("engine").await;
+    assert_eq!(reader.recoveries(true).await.unwrap().len(), 1);
+    assert!(reader.story(claimed.id).await.unwrap().is_some());
+    assert_eq!(reader.region().await.unwrap().len(), 1);
+    assert!(reader.engines().await.unwrap().is_empty());
+    assert!(reader.doubted_reporters().await.unwrap().is_empty());
+    assert_eq!(reader.list_notifications(&all()).await.unwrap().len(), 1);
+    assert_eq!(reader.backlog().await.unwrap().new, 0);
+    assert!(reader.pending().await.unwrap().is_empty());
+    let new = stopped("cmp1", bench.clock_wall());
+    assert!(
+        reader
+            .accept_notification(&new, 180, bench.clock_wall())
+            .await
+            .is_err()
+    );
+    assert!(reader.create_segment(&new_segment("s2")).await.is_err());
+    assert!(reader.claim(claimed.id, claimed.epoch, "me").await.is_err());
+}
+
+#[tokio::test]
+async fn t2_an_old_schema_is_told_to_whoever_may_not_change_it() {
+    let bench = Bench::new().await;
+    let Some(api) = bench.as_user(Role::Api).await else {
+        return;
+    };
+    let newest = bench.store.version().await.unwrap().unwrap();
+    let forget = format!("DELETE FROM tachi_migrations WHERE version = '{newest}'");
+    bench.store.writer().db.execute_unprepared(&forget).await.unwrap();
+    let error = api.migrate().await.unwrap_err();
+    let why = std::error::Error::source(&error).unwrap().to_string();
+    assert!(why.contains("tachi db sync") && why.contains(&newest), "{why}");
+}

@@ -1,0 +1,73 @@
+//! `tachi db grants`.
+
+use std::sync::Arc;
+
+use tachi_engine::SystemClock;
+use tachi_store::{Role, Store, grants};
+
+use crate::cli::GrantsArgs;
+use crate::cmd::{Failure, command_settings};
+use crate::out;
+
+/// Prints what each user needs, or gives it.
+pub(super) async fn run(args: &GrantsArgs) -> Result<(), Failure> {
+    let settings = command_settings(&args.config)?;
+    let options = settings.database.once();
+    let Some(server) = options.server.as_ref() else {
+        return Err(Failure::told(format!(
+            "{} is a file: it has no users, and belongs to whoever may write it",
+            settings.database
+        )));
+    };
+    let database = server.database().unwrap_or_default();
+    let users = [
+        (Role::Api, args.api.as_deref()),
+        (Role::Engine, args.engine.as_deref()),
+        (Role::Reader, args.reader.as_deref()),
+    ];
+    let users: Vec<(Role, &str)> = users
+        .into_iter()
+        .filter_map(|(role, user)| Some((role, user?)))
+        .collect();
+    for (at, (_, user)) in users.iter().enumerate() {
+        // With the rights of both it would be one user for all again.
+        if users[..at].iter().any(|(_, other)| other == user) {
+            return Err(Failure::usage(format!(
+                "{user} is named twice: give each its own user"
+            )));
+        }
+    }
+    let of = |(role, user): &(Role, &str)| grants(server.kind, *role, user, &args.from, &database);
+    if !args.execute {
+        for statement in users.iter().flat_map(of) {
+            out::line(format!("{statement};"));
+        }
+        return Ok(());
+    }
+    let store = Store::connect(&options, Arc::new(SystemClock))
+        .await
+        .map_err(|error| Failure::new("opening the database", error))?;
+    let pending = store.pending().await;
+    let pending = pending.map_err(|error| Failure::new("reading the version", error))?;
+    if !pending.is_empty() {
+        return Err(Failure::told(format!(
+            "the schema is not up to date ({} to be applied), so not all tables are there: run `tachi db sync` first",
+            pending.join(", ")
+        )));
+    }
+    for user in &users {
+        let given = store.grant(&of(user)).await;
+        given.map_err(|error| {
+            let what = format!(
+                "granting to {}: the user must be there, and [database] connection name one who may grant",
+                user.1
+            );
+            Failure::new(what, error)
+        })?;
+        out::line(format!(
+            "{} has what it needs, and keeps what else it had",
+            user.1
+        ));
+    }
+    Ok(())
+}
