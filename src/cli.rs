@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use tachi_config::LogArgs;
 
-pub(crate) use audit::{AuditCommand, AuditShowArgs, AuditVerifyArgs};
+pub(crate) use audit::{AuditCommand, AuditNewKeyArgs, AuditShowArgs, AuditVerifyArgs};
 pub(crate) use drop_in::{DropIn, ManageCategory, ManageDb};
 pub(crate) use fence::{FenceCheckArgs, FenceCommand, FenceHostArgs, FenceSwitchArgs};
 pub(crate) use init::{InitCommand, InitMonitorsArgs};

@@ -162,6 +162,8 @@ pub(crate) fn audit(
         actor: actor.to_owned(),
         required: settings.audit.required,
     };
+        key_file: settings.audit.key_file.clone(),
+        second: settings.audit.second.clone(),
     let log = AuditLog::start(options, Arc::clone(clock))
         .map_err(|error| Failure::new("starting the audit log", error))?;
     Ok(Arc::new(log))

@@ -11,6 +11,8 @@ use super::{ConfigArgs, Format};
 pub(crate) enum AuditCommand {
     /// Check that the log is what was written; names the first line that is not, and exits 1 then
     Verify(AuditVerifyArgs),
+    /// Put a new key above those of the key file; makes the file if it is not there
+    NewKey(AuditNewKeyArgs),
     /// Show who ordered which power command, and what proved hosts off
     Show(AuditShowArgs),
 }
@@ -24,6 +26,19 @@ pub(crate) struct AuditVerifyArgs {
     /// machine
     #[arg(value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
+    /// The file of the keys that lines are sealed with. Default: [fencing] audit_key_file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key_file: Option<PathBuf>,
+}
+
+/// `tachi audit new-key`.
+#[derive(Debug, Args)]
+pub(crate) struct AuditNewKeyArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+    /// The file. Default: [fencing] audit_key_file
+    #[arg(value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
 }
 
 /// `tachi audit show`.

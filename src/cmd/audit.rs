@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 
 use comfy_table::{ContentArrangement, Table, presets};
 use serde_json::Value;
+use tachi_audit::Keys;
 use tachi_audit::verify::{Report, logs, verify};
 
 use super::{Failure, command_settings};
-use crate::cli::{AuditCommand, AuditShowArgs, AuditVerifyArgs, ConfigArgs, Format};
+use crate::cli::{AuditCommand, AuditNewKeyArgs, AuditShowArgs, AuditVerifyArgs, ConfigArgs, Format};
 use crate::out;
 use crate::settings::audit_places;
 
@@ -16,6 +17,7 @@ use crate::settings::audit_places;
 pub(crate) fn run(command: AuditCommand) -> Result<u8, Failure> {
     match command {
         AuditCommand::Verify(args) => check(&args),
+        AuditCommand::NewKey(args) => new_key(&args),
         AuditCommand::Show(args) => show(&args),
     }
 }
@@ -40,16 +42,18 @@ fn chosen(config: &ConfigArgs, files: &[PathBuf]) -> Result<Vec<PathBuf>, Failur
 
 fn check(args: &AuditVerifyArgs) -> Result<u8, Failure> {
     let files = chosen(&args.config, &args.files)?;
+    let keys = keys(args)?;
     // Files that are named are those of one log; those that were found are logs of their own.
     let one_log = !args.files.is_empty();
     let mut before = None;
     let mut intact = true;
     for (number, path) in files.iter().enumerate() {
         let newest = !one_log || number + 1 == files.len();
-        let (report, end) = verify(path, before.as_ref().filter(|_| one_log), newest)
+        let (report, end) = verify(path, before.as_ref().filter(|_| one_log), newest, keys.as_ref())
             .map_err(|error| Failure::new(format!("reading {}", path.display()), error))?;
         before = end;
-        out::line(sentence(path, &report));
+        out::line(sentence(path, &report, keys.is_some()));
+        intact &= is_proven(&report, keys.is_some());
         if report.broken.is_some() {
             intact = false;
             break;
@@ -58,7 +62,30 @@ fn check(args: &AuditVerifyArgs) -> Result<u8, Failure> {
     Ok(if intact { crate::DONE } else { crate::FAILED })
 }
 
-fn sentence(path: &Path, report: &Report) -> String {
+/// The keys to check with. Those of a key file that is configured are needed only if the log is told to be sealed.
+fn keys(args: &AuditVerifyArgs) -> Result<Option<Keys>, Failure> {
+    let named = args.key_file.clone();
+    let path = match (named, args.files.is_empty()) {
+        (Some(path), _) => Some(path),
+        // Named files may come from another machine, on which there is no configuration.
+        (None, false) => command_settings(&args.config)
+            .ok()
+            .and_then(|settings| settings.audit.key_file),
+        (None, true) => command_settings(&args.config)?.audit.key_file,
+    };
+    let Some(path) = path else { return Ok(None) };
+    let keys = Keys::read(&path);
+    Ok(Some(keys.map_err(|error| {
+        Failure::new("reading the keys of the audit log", error)
+    })?))
+}
+
+/// Whether the log is what was written, as far as that was asked for.
+fn is_proven(report: &Report, with_keys: bool) -> bool {
+    report.unchecked == 0 && !(with_keys && report.lines > 0 && report.keyed == 0)
+}
+
+fn sentence(path: &Path, report: &Report, with_keys: bool) -> String {
     let path = path.display();
     if let Some((line, why)) = &report.broken {
         return format!("{path}: line {line}: {why}");
@@ -71,10 +98,52 @@ fn sentence(path: &Path, report: &Report) -> String {
     } else {
         ""
     };
-    format!(
-        "{path}: intact: {} lines, number {first} to {last}{before}",
-        report.lines
-    )
+    let lines = report.lines;
+    if report.unchecked > 0 {
+        return format!(
+            "{path}: NOT CHECKED: {lines} lines, number {first} to {last}, hang together, but {} of them are sealed with a key: name \
+             it with --key-file{before}",
+            report.unchecked
+        );
+    }
+    if with_keys && report.keyed == 0 {
+        return format!(
+            "{path}: NOT SEALED: {lines} lines, number {first} to {last}, hang together, but none is sealed with a key, so whoever may \
+             write the file may have made it. If it is older than the key, move it away{before}"
+        );
+    }
+    let seal = if with_keys {
+        format!(", {} sealed with the key", report.keyed)
+    } else {
+        "; without a key ([fencing] audit_key_file), so whoever may write the folder may have made it anew"
+            .to_owned()
+    };
+    format!("{path}: intact: {lines} lines, number {first} to {last}{seal}{before}")
+}
+
+fn new_key(args: &AuditNewKeyArgs) -> Result<u8, Failure> {
+    let path = match &args.file {
+        Some(path) => path.clone(),
+        None => command_settings(&args.config)?.audit.key_file.ok_or_else(|| {
+            Failure::usage(
+                "which file? Name it, or set [fencing] audit_key_file, such as /etc/tachi/audit.key",
+            )
+        })?,
+    };
+    let there = path.exists();
+    let id = tachi_audit::new_key(&path).map_err(|error| Failure::new("making a key", error))?;
+    let place = path.display();
+    out::line(if there {
+        format!(
+            "{place}: key {id} seals from now on; running services take it with their next line. The others stay, to read with"
+        )
+    } else {
+        format!(
+            "{place}: made, with key {id}, for root alone: give it to the service's group (chown root:tachi {place}; chmod 0640 \
+             {place}), set [fencing] audit_key_file, and keep a copy where this machine cannot write"
+        )
+    });
+    Ok(crate::DONE)
 }
 
 fn show(args: &AuditShowArgs) -> Result<u8, Failure> {

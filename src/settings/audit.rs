@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use tachi_audit::{Second, SecondError};
 use tachi_config::{Reader, Refusal};
 
 /// Where packages let services log.
@@ -17,6 +18,10 @@ pub(crate) struct Audit {
     pub(crate) log: PathBuf,
     /// Whether a power command that cannot be written down is not sent.
     pub(crate) required: bool,
+    /// The keys that its lines are sealed with.
+    pub(crate) key_file: Option<PathBuf>,
+    /// Where its lines are told a second time.
+    pub(crate) second: Option<Second>,
 }
 
 pub(super) fn audit(r: &mut Reader<'_>, state_path: &Path) -> Audit {
@@ -35,9 +40,37 @@ pub(super) fn audit(r: &mut Reader<'_>, state_path: &Path) -> Audit {
             }
         })
         .get();
+    let key_file = r
+        .string("fencing", "audit_key_file")
+        .check(|path| {
+            if path.starts_with('/') {
+                Ok(())
+            } else {
+                Err(Refusal::new(
+                    "is no absolute path",
+                    "write one such as /etc/tachi/audit.key",
+                ))
+            }
+        })
+        .optional()
+        .map(PathBuf::from);
+    let second = r
+        .parsed(
+            "fencing",
+            "audit_second",
+            |text: &str| {
+                text.parse().map_err(|error: SecondError| {
+                    Refusal::new(error.to_string(), "write syslog, or file:/path")
+                })
+            },
+            Second::to_string,
+        )
+        .optional();
     Audit {
         log: log.into(),
         required: r.bool("fencing", "audit_required").default(true).get(),
+        key_file,
+        second,
     }
 }
 

@@ -3,6 +3,9 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use crate::hex;
+use crate::keys::Keys;
+
 /// What the first line of a chain hangs on.
 pub(crate) const NOTHING: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
@@ -36,15 +39,19 @@ pub struct Line {
     pub prev_hash: String,
     /// The line's own hash.
     pub hash: String,
+    /// The key that it is sealed with.
+    #[serde(default)]
+    pub key: Option<String>,
 }
 
-/// Seals `members`, a JSON object without its closing brace, as the line after `head`. Gives the line with its end, and the
-/// head as it is then.
+/// Seals `members`, a JSON object without its closing brace, as the line after `head`: by the newest of `keys`, if there are
+/// any. Gives the line with its end, and the head as it is then.
 pub(crate) fn seal(
     head: &Head,
     at: &str,
     actor: &str,
     entry: &impl Serialize,
+    keys: Option<&Keys>,
 ) -> serde_json::Result<(String, Head)> {
     #[derive(Serialize)]
     struct Body<'a, E> {
@@ -53,47 +60,69 @@ pub(crate) fn seal(
         actor: &'a str,
         #[serde(flatten)]
         entry: &'a E,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        key: Option<&'a str>,
         prev_hash: &'a str,
     }
     let seq = head.seq.saturating_add(1);
+    let key = keys.map(Keys::newest);
     let mut line = serde_json::to_string(&Body {
         seq,
         ts: at,
         actor,
         entry,
+        key,
         prev_hash: &head.hash,
     })?;
     line.pop();
-    let hash = hash_of(&line);
+    let hash = hash_of(&line, keys, key).unwrap_or_default();
     line.push_str(SEAL);
     line.push_str(&hash);
     line.push_str("\"}\n");
     Ok((line, Head { seq, hash }))
 }
 
+/// Whether the hash of a line was looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Checked {
+    /// It is that of its text, which anybody can make.
+    Plain,
+    /// It is that of its text and a key of this age, 0 for the newest.
+    Keyed(usize),
+    /// It needs a key, and there is none to check it with.
+    No,
+}
+
 /// Reads a line back, without its end; an error says what is wrong with it by itself.
-pub(crate) fn open(line: &[u8]) -> Result<Line, String> {
+pub(crate) fn open(line: &[u8], keys: Option<&Keys>) -> Result<(Line, Checked), String> {
     let text = std::str::from_utf8(line).map_err(|_| "it is not text".to_owned())?;
     let parsed: Line =
         serde_json::from_str(text).map_err(|error| format!("it is no line of an audit log: {error}"))?;
     let (sealed, _) = text
         .rsplit_once(SEAL)
         .ok_or_else(|| "it does not end with its hash".to_owned())?;
-    if hash_of(sealed) != parsed.hash {
-        return Err("its hash is not that of its text: it was changed".to_owned());
+    let checked = match (parsed.key.as_deref(), keys) {
+        (None, _) => Checked::Plain,
+        (Some(_), None) => return Ok((parsed, Checked::No)),
+        (Some(id), Some(keys)) => Checked::Keyed(
+            keys.age_of(id)
+                .ok_or_else(|| format!("it is sealed with key {id:?}, which the key file does not hold"))?,
+        ),
+    };
+    if hash_of(sealed, keys, parsed.key.as_deref()).is_none_or(|hash| hash != parsed.hash) {
+        return Err(
+            "its hash is not that of its text: it was changed, or made by somebody without the key"
+                .to_owned(),
+        );
     }
-    Ok(parsed)
+    Ok((parsed, checked))
 }
 
-fn hash_of(text: &str) -> String {
-    use std::fmt::Write as _;
-    Sha256::digest(text.as_bytes())
-        .iter()
-        .fold(String::with_capacity(64), |mut hex, byte| {
-            // Writing to a string cannot fail.
-            let _ = write!(hex, "{byte:02x}");
-            hex
-        })
+fn hash_of(text: &str, keys: Option<&Keys>, key: Option<&str>) -> Option<String> {
+    match key {
+        None => Some(hex::text(&Sha256::digest(text.as_bytes()))),
+        Some(key) => keys?.seal(key, text),
+    }
 }
 
 #[cfg(test)]
@@ -109,22 +138,23 @@ mod tests {
             "t",
             "engine",
             &json!({"text": "a \",\"hash\":\" b"}),
+            None,
         )
         .unwrap();
-        let (second, after) = seal(&head, "t", "engine", &json!({"text": "two"})).unwrap();
-        let opened = open(second.trim_end().as_bytes()).unwrap();
+        let (second, after) = seal(&head, "t", "engine", &json!({"text": "two"}), None).unwrap();
+        let (opened, _) = open(second.trim_end().as_bytes(), None).unwrap();
         assert_eq!(
             (opened.seq, &opened.prev_hash, &opened.hash),
             (2, &head.hash, &after.hash)
         );
         assert!(
-            open(first.trim_end().as_bytes()).is_ok(),
+            open(first.trim_end().as_bytes(), None).is_ok(),
             "the seal within a text is none"
         );
         for at in 0..first.trim_end().len() {
             let mut changed = first.trim_end().as_bytes().to_vec();
             changed[at] ^= 1;
-            assert!(open(&changed).is_err(), "byte {at}");
+            assert!(open(&changed, None).is_err(), "byte {at}");
         }
     }
 }

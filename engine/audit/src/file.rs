@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
 
-use crate::chain::{self, Head};
+use crate::chain::{self, Checked, Head};
+use crate::keys::Keys;
 
 /// The longest line there can be; an end of a file that is longer without one is no log of ours.
 pub(crate) const LONGEST: u64 = 1 << 20;
@@ -24,13 +25,15 @@ pub(crate) struct LogFile {
     head: Head,
     /// Bytes of an unfinished line that were found and cut off.
     cut: u64,
+    /// The key that its last line is sealed with.
+    key: Option<String>,
     /// Holds the lock as long as it is open.
     _lock: File,
 }
 
 impl LogFile {
     /// Opens `wanted`, or the next free one of its kind if another process writes that: `audit.jsonl`, `audit.2.jsonl`, ...
-    pub(crate) fn open(wanted: &Path) -> io::Result<Self> {
+    pub(crate) fn open(wanted: &Path, keys: Option<&Keys>) -> io::Result<Self> {
         if let Some(folder) = wanted.parent() {
             std::fs::create_dir_all(folder)?;
         }
@@ -38,7 +41,7 @@ impl LogFile {
             let path = numbered(wanted, number);
             let lock = options().open(beside(&path, "lock"))?;
             if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok() {
-                return Self::continue_at(path, lock);
+                return Self::continue_at(path, lock, keys);
             }
         }
         Err(io::Error::new(
@@ -47,9 +50,9 @@ impl LogFile {
         ))
     }
 
-    fn continue_at(path: PathBuf, lock: File) -> io::Result<Self> {
+    fn continue_at(path: PathBuf, lock: File, keys: Option<&Keys>) -> io::Result<Self> {
         let mut file = open_log(&path)?;
-        let (head, end, cut) = found(&mut file, &path)?;
+        let Found { head, end, cut, key } = found(&mut file, &path, keys)?;
         if cut > 0 {
             file.set_len(end)?;
         }
@@ -63,6 +66,7 @@ impl LogFile {
             end,
             head,
             cut,
+            key,
             _lock: lock,
         })
     }
@@ -75,12 +79,17 @@ impl LogFile {
         &self.head
     }
 
+    /// The key that its last line is sealed with; `None` for none.
+    pub(crate) fn key(&self) -> Option<&str> {
+        self.key.as_deref()
+    }
+
     pub(crate) fn take_cut(&mut self) -> u64 {
         std::mem::take(&mut self.cut)
     }
 
     /// Puts `text`, whole lines up to `head`, on the disk. If that fails nothing of it stays, as far as the disk lets us.
-    pub(crate) fn append(&mut self, text: &str, head: Head) -> io::Result<()> {
+    pub(crate) fn append(&mut self, text: &str, head: Head, key: Option<&str>) -> io::Result<()> {
         self.follow_rotation()?;
         let written = self
             .file
@@ -93,6 +102,7 @@ impl LogFile {
         }
         self.end += u64::try_from(text.len()).unwrap_or(u64::MAX);
         self.head = head;
+        self.key = key.map(str::to_owned);
         self.keep_head();
         Ok(())
     }
@@ -174,8 +184,18 @@ pub(crate) fn kept_head(path: &Path) -> Option<Head> {
     serde_json::from_slice(&std::fs::read(beside(path, "head")).ok()?).ok()
 }
 
-/// Where the chain in `file` has got to, where its last whole line ends, and how many bytes follow that.
-fn found(file: &mut File, path: &Path) -> io::Result<(Head, u64, u64)> {
+/// How far a log has got.
+struct Found {
+    head: Head,
+    /// Where its last whole line ends.
+    end: u64,
+    /// How many bytes follow that.
+    cut: u64,
+    /// The key of that line.
+    key: Option<String>,
+}
+
+fn found(file: &mut File, path: &Path, keys: Option<&Keys>) -> io::Result<Found> {
     let length = file.seek(SeekFrom::End(0))?;
     let from = length.saturating_sub(2 * LONGEST);
     file.seek(SeekFrom::Start(from))?;
@@ -186,20 +206,36 @@ fn found(file: &mut File, path: &Path) -> io::Result<(Head, u64, u64)> {
             return Err(strange(path, "it ends with something that is no line"));
         }
         // Empty, or the very first line was cut short: the chain goes on from the file before this one.
-        return Ok((kept_head(path).unwrap_or_default(), 0, length));
+        return Ok(Found {
+            head: kept_head(path).unwrap_or_default(),
+            end: 0,
+            cut: length,
+            key: None,
+        });
     };
     let cut = u64::try_from(tail.len() - last - 1).unwrap_or(u64::MAX);
     let begin = tail[..last]
         .iter()
         .rposition(|byte| *byte == b'\n')
         .map_or(0, |at| at + 1);
-    let line =
-        chain::open(&tail[begin..last]).map_err(|why| strange(path, &format!("of its last line, {why}")))?;
+    let opened = chain::open(&tail[begin..last], keys);
+    let (line, checked) = opened.map_err(|why| strange(path, &format!("of its last line, {why}")))?;
+    if checked == Checked::No {
+        return Err(strange(
+            path,
+            "its lines are sealed with a key, and [fencing] audit_key_file names none",
+        ));
+    }
     let head = Head {
         seq: line.seq,
         hash: line.hash,
     };
-    Ok((head, length - cut, cut))
+    Ok(Found {
+        head,
+        end: length - cut,
+        cut,
+        key: line.key,
+    })
 }
 
 fn strange(path: &Path, why: &str) -> io::Error {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chrono::{DateTime, SecondsFormat};
 use metrics::{counter, describe_counter};
+use serde::Serialize;
 use serde_json::json;
 use tachi_engine::ports::Clock;
 use tachi_engine::ports::audit::{AuditEntry, AuditError, AuditSink};
@@ -15,9 +16,11 @@ use tokio::sync::oneshot;
 
 use crate::chain;
 use crate::file::LogFile;
+use crate::keys::{KeyFile, Keys};
+use crate::second::{Second, Teller};
 
 const LINES: &str = "tachi_audit_lines_total";
-const FAILED: &str = "tachi_audit_failures_total";
+pub(crate) const FAILED: &str = "tachi_audit_failures_total";
 
 /// How many lines may wait for the disk.
 const WAITING: usize = 4_096;
@@ -37,6 +40,10 @@ pub struct Options {
     pub actor: String,
     /// Whether what cannot be written must not be done.
     pub required: bool,
+    /// The keys that lines are sealed with.
+    pub key_file: Option<PathBuf>,
+    /// Where lines are told a second time.
+    pub second: Option<Second>,
 }
 
 /// The log cannot be opened.
@@ -99,8 +106,14 @@ impl AuditLog {
         let mut writer = Writer {
             options: options.clone(),
             clock,
+            keys: None,
             file: None,
+            second: None,
         };
+        if let Some(place) = options.second.clone() {
+            let path = options.path.clone();
+            writer.second = Some(Teller::start(place).map_err(|source| OpenError { path, source })?);
+        }
         match writer.opened() {
             Ok(file) => tracing::info!(log = %file.path().display(), "audit log"),
             Err(error) => {
@@ -175,14 +188,23 @@ impl AuditSink for AuditLog {
 struct Writer {
     options: Options,
     clock: Arc<dyn Clock>,
+    keys: Option<KeyFile>,
     file: Option<LogFile>,
+    second: Option<Teller>,
 }
 
 impl Writer {
     fn opened(&mut self) -> std::io::Result<&mut LogFile> {
+        if let (None, Some(path)) = (&self.keys, &self.options.key_file) {
+            let opened = KeyFile::open(path.clone());
+            self.keys = Some(opened.map_err(std::io::Error::other)?);
+        }
         match &mut self.file {
             Some(_) => {}
-            none => *none = Some(LogFile::open(&self.options.path)?),
+            none => {
+                let keys = self.keys.as_mut().map(KeyFile::keys);
+                *none = Some(LogFile::open(&self.options.path, keys.map(|keys| &*keys))?);
+            }
         }
         self.file
             .as_mut()
@@ -203,7 +225,8 @@ impl Writer {
                 jobs.push(job);
             }
             let entries: Vec<&AuditEntry> = jobs.iter().map(|job| &job.entry).collect();
-            let outcome = self.put(&entries);
+            let awaited = jobs.iter().any(|job| job.done.is_some());
+            let outcome = self.put(&entries, awaited);
             let count = u64::try_from(jobs.len()).unwrap_or(u64::MAX);
             match &outcome {
                 Ok(()) => counter!(LINES).increment(count),
@@ -221,50 +244,71 @@ impl Writer {
         }
     }
 
-    fn put(&mut self, entries: &[&AuditEntry]) -> Result<(), String> {
+    /// Writes them; `awaited` says whether somebody waits for that.
+    fn put(&mut self, entries: &[&AuditEntry], awaited: bool) -> Result<(), String> {
         let now = self.clock.wall().micros();
         let at = DateTime::from_timestamp_micros(now)
             .unwrap_or_default()
             .to_rfc3339_opts(SecondsFormat::Micros, true);
-        let actor = self.options.actor.clone();
-        let file = self.opened().map_err(|error| error.to_string())?;
-        let mut head = file.head().clone();
-        let mut text = String::new();
-        let mut add = |head: &mut chain::Head, entry: &dyn erased::Entry| -> Result<(), String> {
-            let (line, next) = entry.seal(head, &at, &actor).map_err(|error| error.to_string())?;
-            text.push_str(&line);
-            *head = next;
-            Ok(())
+        self.opened().map_err(|error| error.to_string())?;
+        let keys = self.keys.as_mut().map(|file| &*file.keys());
+        let Some(file) = &mut self.file else {
+            return Err("not open".into());
+        };
+        let mut sheet = Sheet {
+            at: &at,
+            actor: &self.options.actor,
+            keys,
+            head: file.head().clone(),
+            text: String::new(),
         };
         let cut = file.take_cut();
         if cut > 0 {
-            let told = json!({
-                "action": "log",
-                "text": format!("{cut} bytes of an unfinished line, which nobody was told was written, were cut off"),
-            });
-            add(&mut head, &told)?;
+            sheet.say(&format!(
+                "{cut} bytes of an unfinished line, which nobody was told was written, were cut off"
+            ))?;
+        }
+        let key = keys.map(Keys::newest);
+        if key != file.key() {
+            sheet.say(&match key {
+                Some(key) => format!("from here on lines are sealed with key {key}"),
+                None => "from here on lines are sealed with no key".to_owned(),
+            })?;
         }
         for entry in entries {
-            add(&mut head, *entry)?;
+            sheet.add(*entry)?;
         }
-        file.append(&text, head).map_err(|error| error.to_string())
+        let Sheet { head, text, .. } = sheet;
+        let written = file.append(&text, head, key);
+        written.map_err(|error| error.to_string())?;
+        if let Some(second) = &mut self.second {
+            second.tell(&text, awaited);
+        }
+        Ok(())
     }
 }
 
-/// A line of either kind.
-mod erased {
-    use serde::Serialize;
+/// Lines that are written together.
+struct Sheet<'a> {
+    at: &'a str,
+    actor: &'a str,
+    keys: Option<&'a Keys>,
+    head: chain::Head,
+    text: String,
+}
 
-    use crate::chain::{self, Head};
-
-    pub(super) trait Entry {
-        fn seal(&self, head: &Head, at: &str, actor: &str) -> serde_json::Result<(String, Head)>;
+impl Sheet<'_> {
+    fn add(&mut self, entry: &impl Serialize) -> Result<(), String> {
+        let sealed = chain::seal(&self.head, self.at, self.actor, entry, self.keys);
+        let (line, head) = sealed.map_err(|error| error.to_string())?;
+        self.text.push_str(&line);
+        self.head = head;
+        Ok(())
     }
 
-    impl<T: Serialize> Entry for T {
-        fn seal(&self, head: &Head, at: &str, actor: &str) -> serde_json::Result<(String, Head)> {
-            chain::seal(head, at, actor, self)
-        }
+    /// A line about the log itself.
+    fn say(&mut self, text: &str) -> Result<(), String> {
+        self.add(&json!({ "action": "log", "text": text }))
     }
 }
 

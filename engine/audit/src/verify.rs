@@ -4,8 +4,9 @@ use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 
-use crate::chain;
+use crate::chain::{self, Checked};
 use crate::file::{LONGEST, kept_head};
+use crate::keys::Keys;
 
 /// What a log was found to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,11 +19,19 @@ pub struct Report {
     pub broken: Option<(u64, String)>,
     /// The first line hangs on one of another file.
     pub continues: bool,
+    /// Lines that are sealed with a key.
+    pub keyed: u64,
+    /// Those of them whose hash could not be looked at, for want of a key.
+    pub unchecked: u64,
 }
 
 /// Where the log before this one has ended, for a log that continues it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct End(chain::Head);
+pub struct End {
+    head: chain::Head,
+    /// How old the key of its last keyed line was.
+    age: Option<usize>,
+}
 
 /// All logs that processes of this machine have written for `path`: itself, `NAME.2.jsonl` and so on.
 pub fn logs(path: &Path) -> Vec<PathBuf> {
@@ -32,18 +41,29 @@ pub fn logs(path: &Path) -> Vec<PathBuf> {
 /// Reads `path` from its beginning. `before` is the end of the file that it continues, if that is known. `newest` says whether
 /// nothing was rotated away after it, so that its end must be the head that is kept beside it.
 ///
+/// With `keys` a line without a key counts only before the first that has one, and one with an older key only before the first
+/// with a newer one. Without them lines that have a key are followed, and not checked.
+///
 /// # Errors
 ///
 /// The file cannot be read.
-pub fn verify(path: &Path, before: Option<&End>, newest: bool) -> io::Result<(Report, Option<End>)> {
+pub fn verify(
+    path: &Path,
+    before: Option<&End>,
+    newest: bool,
+    keys: Option<&Keys>,
+) -> io::Result<(Report, Option<End>)> {
     let mut reader = BufReader::new(File::open(path)?);
     let mut report = Report {
         lines: 0,
         span: None,
         broken: None,
         continues: false,
+        keyed: 0,
+        unchecked: 0,
     };
-    let mut head = before.map(|end| end.0.clone());
+    let mut age = before.and_then(|end| end.age);
+    let mut head = before.map(|end| end.head.clone());
     let mut bytes = Vec::new();
     loop {
         bytes.clear();
@@ -55,8 +75,8 @@ pub fn verify(path: &Path, before: Option<&End>, newest: bool) -> io::Result<(Re
             report.broken = Some((number, "it is cut short, or longer than any line".to_owned()));
             return Ok((report, None));
         }
-        let line = match chain::open(&bytes) {
-            Ok(line) => line,
+        let (line, checked) = match chain::open(&bytes, keys) {
+            Ok(opened) => opened,
             Err(why) => {
                 report.broken = Some((number, why));
                 return Ok((report, None));
@@ -73,7 +93,7 @@ pub fn verify(path: &Path, before: Option<&End>, newest: bool) -> io::Result<(Re
             None if line.seq == 1 && line.prev_hash != chain::NOTHING => {
                 Some("it is number 1 and hangs on another line".to_owned())
             }
-            Some(_) | None => None,
+            Some(_) | None => weaker(checked, &mut age),
         };
         if let Some(why) = wrong {
             report.broken = Some((number, why));
@@ -82,6 +102,8 @@ pub fn verify(path: &Path, before: Option<&End>, newest: bool) -> io::Result<(Re
         report.continues |= head.is_none() && line.seq > 1;
         report.span = Some((report.span.map_or(line.seq, |(first, _)| first), line.seq));
         report.lines = number;
+        report.keyed += u64::from(checked != Checked::Plain);
+        report.unchecked += u64::from(checked == Checked::No);
         head = Some(chain::Head {
             seq: line.seq,
             hash: line.hash,
@@ -100,5 +122,22 @@ pub fn verify(path: &Path, before: Option<&End>, newest: bool) -> io::Result<(Re
             ),
         ));
     }
-    Ok((report, head.map(End)))
+    Ok((report, head.map(|head| End { head, age })))
+}
+
+/// What is wrong with a line that is sealed worse than one before it.
+fn weaker(checked: Checked, age: &mut Option<usize>) -> Option<String> {
+    match (checked, *age) {
+        (Checked::Keyed(now), Some(before)) if now > before => Some(
+            "it is sealed with an older key than a line before it: whoever has that key has made it".into(),
+        ),
+        (Checked::Keyed(now), _) => {
+            *age = Some(now);
+            None
+        }
+        (Checked::Plain, Some(_)) => Some(
+            "it is sealed without a key, after lines with one: it was made by somebody without it".into(),
+        ),
+        (Checked::Plain, None) | (Checked::No, _) => None,
+    }
 }

@@ -6,6 +6,8 @@ use tachi_engine::ports::audit::{AuditAction, AuditPhase};
 use super::*;
 use crate::verify::{End, Report, verify};
 
+mod keyed;
+
 struct StillClock;
 
 impl Clock for StillClock {
@@ -23,6 +25,8 @@ fn start(path: &Path, required: bool) -> AuditLog {
         path: path.to_owned(),
         actor: "engine-1".into(),
         required,
+        key_file: None,
+        second: None,
     };
     AuditLog::start(options, Arc::new(StillClock)).unwrap()
 }
@@ -54,7 +58,7 @@ async fn ended(log: AuditLog, path: &Path) {
 }
 
 fn read(path: &Path) -> (Report, Option<End>) {
-    verify(path, None, true).unwrap()
+    verify(path, None, true, None).unwrap()
 }
 
 #[tokio::test]
@@ -192,9 +196,9 @@ async fn the_chain_goes_on_through_rotated_files() {
     std::fs::rename(&path, &rotated).unwrap();
     log.write(line("c")).await.unwrap();
     ended(log, &path).await;
-    let (old, end) = verify(&rotated, None, false).unwrap();
+    let (old, end) = verify(&rotated, None, false, None).unwrap();
     assert_eq!((old.span, &old.broken), (Some((1, 2)), &None));
-    let (new, _) = verify(&path, end.as_ref(), true).unwrap();
+    let (new, _) = verify(&path, end.as_ref(), true, None).unwrap();
     assert_eq!(
         (new.span, &new.broken, new.continues),
         (Some((3, 3)), &None, false)

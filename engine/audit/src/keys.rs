@@ -1,0 +1,231 @@
+//! The keys that lines are sealed with: without one whoever may write the folder can write the whole log anew.
+//!
+//! A file has one key in each line, the newest first: it seals, and all of them are known when a log is read. A key that got out is
+//! replaced by a new one above it: what it sealed before hangs on the first line of the new one, and nothing counts after that.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use secrecy::{ExposeSecret as _, SecretSlice};
+use sha2::{Digest as _, Sha256};
+
+use crate::hex;
+
+/// The shortest key, in bytes: as long as what it makes.
+const SHORTEST: usize = 32;
+
+/// The longest file that is read.
+const LONGEST: u64 = 64 * 1024;
+
+/// A key file is of no use.
+#[derive(Debug, thiserror::Error)]
+#[error("the audit log's key file {}: {why}", path.display())]
+pub struct KeyError {
+    /// Which.
+    pub path: PathBuf,
+    /// What is wrong with it, and what to do.
+    pub why: String,
+}
+
+/// One of them.
+struct Key {
+    /// What lines call it; it says nothing of the key.
+    id: String,
+    secret: SecretSlice<u8>,
+}
+
+/// All keys of a file, the newest first.
+#[derive(Default)]
+pub struct Keys(Vec<Key>);
+
+impl std::fmt::Debug for Keys {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.0.iter().map(|key| &key.id)).finish()
+    }
+}
+
+impl Keys {
+    /// Reads a file that nobody but its owner and its group can read, and nobody but its owner can write.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be read, is open to others, or holds no key.
+    pub fn read(path: &Path) -> Result<Self, KeyError> {
+        let wrong = |why: String| KeyError {
+            path: path.to_owned(),
+            why,
+        };
+        let file = File::open(path).map_err(|error| wrong(error.to_string()))?;
+        let metadata = file.metadata().map_err(|error| wrong(error.to_string()))?;
+        let mode = metadata.mode() & 0o777;
+        if mode & 0o027 != 0 {
+            let place = path.display();
+            return Err(wrong(format!(
+                "its mode is {mode:o}, so others could read or change it: chmod 0640 {place}, then make a new key with \
+                 `tachi audit new-key`, for this one may be known"
+            )));
+        }
+        let mut text = String::new();
+        let read = file.take(LONGEST).read_to_string(&mut text);
+        read.map_err(|error| wrong(error.to_string()))?;
+        Self::parse(&text).map_err(wrong)
+    }
+
+    /// Reads a text; an error says what is wrong with it, and shows nothing of it.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        let mut keys = Vec::new();
+        for (at, line) in text.lines().enumerate() {
+            let line = line.trim();
+            if line.is_empty() || line.starts_with('#') {
+                continue;
+            }
+            let bytes = hex::bytes(line).filter(|bytes| bytes.len() >= SHORTEST);
+            let bytes = bytes.ok_or_else(|| {
+                format!(
+                    "line {} is no key: write {} or more hexadecimal digits, as `tachi audit new-key` does",
+                    at + 1,
+                    2 * SHORTEST
+                )
+            })?;
+            keys.push(Key::new(bytes));
+        }
+        if keys.is_empty() {
+            return Err("it holds no key: `tachi audit new-key` makes one".into());
+        }
+        Ok(Self(keys))
+    }
+
+    /// The id of the key that seals.
+    pub fn newest(&self) -> &str {
+        self.0.first().map_or("", |key| key.id.as_str())
+    }
+
+    /// How old a key is: 0 is the newest. `None` if it is not one of these.
+    pub(crate) fn age_of(&self, id: &str) -> Option<usize> {
+        self.0.iter().position(|key| key.id == id)
+    }
+
+    /// The seal of a text by the key of that id.
+    pub(crate) fn seal(&self, id: &str, text: &str) -> Option<String> {
+        let key = self.0.iter().find(|key| key.id == id)?;
+        let mut mac = Hmac::<Sha256>::new_from_slice(key.secret.expose_secret()).ok()?;
+        mac.update(text.as_bytes());
+        Some(hex::text(&mac.finalize().into_bytes()))
+    }
+}
+
+impl Key {
+    fn new(bytes: Vec<u8>) -> Self {
+        let mut hash = Sha256::new();
+        hash.update(b"tachi audit key ");
+        hash.update(&bytes);
+        Self {
+            id: hex::text(&hash.finalize()[..4]),
+            secret: bytes.into(),
+        }
+    }
+}
+
+/// A key file that is read again when it changes.
+#[derive(Debug)]
+pub(crate) struct KeyFile {
+    path: PathBuf,
+    seen: Option<(u64, u64, i64, i64)>,
+    keys: Keys,
+}
+
+impl KeyFile {
+    pub(crate) fn open(path: PathBuf) -> Result<Self, KeyError> {
+        let seen = stamp(&path);
+        let keys = Keys::read(&path)?;
+        Ok(Self { path, seen, keys })
+    }
+
+    /// The keys as they are now. One that has become unusable leaves those that were read before.
+    pub(crate) fn keys(&mut self) -> &Keys {
+        let seen = stamp(&self.path);
+        if seen.is_some() && seen != self.seen {
+            match Keys::read(&self.path) {
+                Ok(keys) => self.keys = keys,
+                Err(error) => {
+                    tracing::error!(%error, "the audit log goes on with the keys that were read before");
+                }
+            }
+            self.seen = seen;
+        }
+        &self.keys
+    }
+}
+
+fn stamp(path: &Path) -> Option<(u64, u64, i64, i64)> {
+    let metadata = std::fs::metadata(path).ok()?;
+    Some((
+        metadata.ino(),
+        metadata.size(),
+        metadata.mtime(),
+        metadata.mtime_nsec(),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    const ONE: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
+
+    #[test]
+    fn a_text_is_sealed_by_its_key_alone() {
+        let keys = Keys::parse(&format!("# newest\n{}\n{ONE}\n", "ab".repeat(32))).unwrap();
+        let other = Keys::parse(ONE).unwrap();
+        assert_eq!(keys.age_of(other.newest()), Some(1));
+        assert_eq!(keys.age_of("00000000"), None);
+        assert_eq!(
+            keys.seal(other.newest(), "text"),
+            other.seal(other.newest(), "text")
+        );
+        assert_ne!(
+            keys.seal(keys.newest(), "text"),
+            other.seal(other.newest(), "text")
+        );
+        // As Python's `hmac` says.
+        assert_eq!(
+            other.seal(other.newest(), "text").unwrap(),
+            "27a0eabaf34a3623827e82713f146e82e8c1a889564c6df9e5045f5fc6f61709"
+        );
+        assert!(!format!("{keys:?}").contains("abab"), "{keys:?}");
+    }
+
+    #[test]
+    fn what_is_no_key_is_refused_and_not_shown() {
+        let short = "ab".repeat(31);
+        for text in ["", "# nothing\n", short.as_str(), "geheim", &format!("{ONE}g")] {
+            let why = Keys::parse(text).unwrap_err();
+            assert!(why.contains("new-key") && !why.contains("geheim"), "{why}");
+        }
+    }
+
+    #[test]
+    fn a_key_file_that_others_can_read_or_change_is_refused_with_what_mends_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("audit.key");
+        std::fs::write(&path, ONE).unwrap();
+        for (mode, refused) in [
+            (0o600, false),
+            (0o640, false),
+            (0o400, false),
+            (0o644, true),
+            (0o660, true),
+            (0o602, true),
+        ] {
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+            let read = Keys::read(&path).map_err(|error| error.to_string());
+            assert_eq!(read.is_err(), refused, "{mode:o}: {read:?}");
+            assert!(read.err().is_none_or(|why| why.contains("chmod 0640")));
+        }
+    }
+}

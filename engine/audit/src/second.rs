@@ -1,0 +1,154 @@
+//! The second place for lines, where whoever breaks this machine does not get at them: the system's log, or a file of another file
+//! system. It is told of what stands in the first, and nothing waits for it: no power command fails for its sake.
+
+use std::fs::OpenOptions;
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::net::UnixDatagram;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::time::Duration;
+
+use metrics::counter;
+
+use crate::log::FAILED;
+
+/// Where the system's log listens.
+const SYSLOG: &str = "/dev/log";
+
+/// Facility 10, which is for what only administrators may read, and severity 5.
+const PRIORITY: u8 = 10 * 8 + 5;
+
+/// How many batches may wait for it.
+const WAITING: usize = 1_024;
+
+/// How long a process that may end at once waits for it.
+const LINGER: Duration = Duration::from_millis(250);
+
+/// See the module.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Second {
+    /// A file, to which whole lines are added. They hang together as in the first.
+    File(PathBuf),
+    /// A socket of the system's log.
+    Syslog(PathBuf),
+}
+
+/// Why a text names no second place.
+#[derive(Debug, thiserror::Error)]
+#[error("is neither syslog, syslog:/path/of/its/socket nor file:/path")]
+pub struct SecondError;
+
+impl FromStr for Second {
+    type Err = SecondError;
+
+    fn from_str(text: &str) -> Result<Self, SecondError> {
+        let absolute = |path: &str| {
+            let path = PathBuf::from(path);
+            path.is_absolute().then_some(path).ok_or(SecondError)
+        };
+        match text.split_once(':') {
+            None if text == "syslog" => Ok(Self::Syslog(SYSLOG.into())),
+            Some(("syslog", path)) => absolute(path).map(Self::Syslog),
+            Some(("file", path)) => absolute(path).map(Self::File),
+            None | Some(_) => Err(SecondError),
+        }
+    }
+}
+
+impl std::fmt::Display for Second {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::File(path) => write!(f, "file:{}", path.display()),
+            Self::Syslog(path) => write!(f, "syslog:{}", path.display()),
+        }
+    }
+}
+
+/// Tells it, on a thread of its own: a file system that hangs holds up nothing else.
+pub(crate) struct Teller {
+    batches: SyncSender<Batch>,
+    place: Second,
+    /// It was waited for in vain, and is not waited for again.
+    hangs: bool,
+}
+
+struct Batch {
+    text: String,
+    done: Option<SyncSender<()>>,
+}
+
+impl Teller {
+    pub(crate) fn start(place: Second) -> io::Result<Self> {
+        let (batches, inbox) = sync_channel(WAITING);
+        let to = place.clone();
+        std::thread::Builder::new()
+            .name("audit-second".into())
+            .spawn(move || run(&to, &inbox))?;
+        Ok(Self {
+            batches,
+            place,
+            hangs: false,
+        })
+    }
+
+    /// Tells whole lines. With `linger` it waits a moment until they are there: a command ends when it has its answer.
+    pub(crate) fn tell(&mut self, text: &str, linger: bool) {
+        let (done, told) = sync_channel(1);
+        let batch = Batch {
+            text: text.to_owned(),
+            done: Some(done),
+        };
+        match self.batches.try_send(batch) {
+            Ok(()) if linger && !self.hangs => self.hangs = told.recv_timeout(LINGER).is_err(),
+            Ok(()) => {}
+            Err(TrySendError::Full(batch) | TrySendError::Disconnected(batch)) => {
+                failed(&self.place, &batch.text, "it has not taken what was told before");
+            }
+        }
+    }
+}
+
+fn run(place: &Second, inbox: &Receiver<Batch>) {
+    while let Ok(batch) = inbox.recv() {
+        let told = match place {
+            Second::File(path) => add(path, &batch.text),
+            Second::Syslog(path) => say(path, &batch.text),
+        };
+        if let Err(error) = told {
+            failed(place, &batch.text, &error.to_string());
+        }
+        if let Some(done) = batch.done {
+            // Whoever waited may have given up.
+            let _ = done.try_send(());
+        }
+    }
+}
+
+fn failed(place: &Second, text: &str, why: &str) {
+    let lines = u64::try_from(text.lines().count()).unwrap_or(u64::MAX);
+    counter!(FAILED, "sink" => "second").increment(lines);
+    tracing::error!(%place, lines, why, "the second place of the audit log does not have these lines");
+}
+
+fn add(path: &Path, text: &str) -> io::Result<()> {
+    let mut file = OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(0o640)
+        .open(path)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_data()
+}
+
+fn say(path: &Path, text: &str) -> io::Result<()> {
+    let socket = UnixDatagram::unbound()?;
+    socket.set_write_timeout(Some(Duration::from_secs(1)))?;
+    socket.connect(path)?;
+    for line in text.lines() {
+        let told = format!("<{PRIORITY}>tachi-audit[{}]: {line}", std::process::id());
+        socket.send(told.as_bytes())?;
+    }
+    Ok(())
+}
