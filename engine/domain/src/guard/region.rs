@@ -150,6 +150,27 @@ impl Region {
             || (!one.by_operator && self.fell_silent(&one.name, rules))
     }
 
+    /// What [`Region::facts`] says if a host counts for as long as Nova does not hear it, however long ago it fell silent; `None` if
+    /// Nova does not say. So a storm that goes on is told from one that is over.
+    pub fn lasting_facts(&self, host: HostId, rules: &Policy, facts: &Facts) -> Option<Facts> {
+        self.nova.as_ref().ok()?;
+        let segment = self.hosts.iter().find(|one| one.id == host)?.segment;
+        let missed = |one: &RegionHost| {
+            let service = self.service(&one.name);
+            one.id == host
+                || self.is_out(one, rules)
+                || (!one.by_operator && service.is_none_or(|service| pulse(service, rules).stale))
+        };
+        let out = |of: &dyn Fn(&RegionHost) -> bool| {
+            let count = self.hosts.iter().filter(|one| of(one) && missed(one)).count();
+            u64::try_from(count).unwrap_or(u64::MAX)
+        };
+        let mut lasting = facts.clone();
+        lasting.segment.out = lasting.segment.out.max(out(&|one| one.segment == segment));
+        lasting.all.out = lasting.all.out.max(out(&|_| true));
+        Some(lasting)
+    }
+
     fn was_proven_off(&self, host: HostId, within: Duration) -> bool {
         self.proofs
             .iter()

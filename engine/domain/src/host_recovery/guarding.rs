@@ -26,6 +26,9 @@ const GROWING: Duration = Duration::from_mins(2);
 const GROWING_APART: Duration = Duration::from_secs(2);
 pub(super) const HELD_APART: Duration = Duration::from_mins(1);
 
+/// How much longer than a heartbeat counts a storm must be over.
+const CALM: Duration = Duration::from_secs(5);
+
 /// What is waited for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Waiting {
@@ -133,6 +136,9 @@ impl HostRecovery {
         };
         let facts = self.facts(&region, now, record);
         let ruling = guard::rule(&facts, &self.policy, moment, &self.lifted());
+        if self.storm_is_over(&region, &facts, moment, now, record) {
+            return;
+        }
         let Some(hold) = &self.hold else { return };
         let named = |ruling: &Ruling| -> BTreeSet<Guard> { ruling.holds.iter().map(|one| one.0).collect() };
         let more = named(&ruling).difference(&hold.guards).next().is_some();
@@ -147,6 +153,48 @@ impl HostRecovery {
                 hold.guards.extend(before);
             }
         }
+    }
+
+    /// Those that were counted with it are heard by Nova again: there was no storm, or it is over, and what is left is one death among
+    /// false reports. It goes on by itself, past no guard that still holds it.
+    fn storm_is_over(
+        &mut self,
+        region: &Region,
+        facts: &Facts,
+        moment: Moment,
+        now: Now,
+        record: &mut Record,
+    ) -> bool {
+        let calm = region
+            .lasting_facts(self.host_id, &self.policy, facts)
+            .is_some_and(|lasting| {
+                guard::rule(&lasting, &self.policy, moment, &self.lifted())
+                    .holds
+                    .is_empty()
+            });
+        if !calm {
+            self.asks.calm_since = None;
+            return false;
+        }
+        let since = *self.asks.calm_since.get_or_insert(now.elapsed);
+        // Whoever has died meanwhile is silent by then.
+        if now.elapsed.since(since) < self.policy.heartbeat_stale + CALM {
+            return false;
+        }
+        self.hold = None;
+        self.asks.calm_since = None;
+        self.asks.counted = None;
+        record.head = true;
+        record.step(
+            Task::Fence,
+            StepKind::Note,
+            0.0,
+            "the hosts that were out with it are heard by Nova again: it goes on",
+        );
+        if self.stage == Stage::Fencing {
+            self.fence_again(now);
+        }
+        true
     }
 
     /// A suspect that is held, and that Nova has heard again for a while, was none: it ends by itself. `true` if it has ended.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::bed::{Bed, nova_time, region, server, timeout};
+use super::bed::{Bed, HOST, nova_time, region, server, timeout};
 use crate::Elapsed;
 use crate::entity::notification::NotificationStatus;
 use crate::host_recovery::{HoldKind, Stage};
@@ -230,6 +230,29 @@ fn t4_a_held_suspect_that_nova_hears_again_ends_by_itself() {
     let message = bed.message.clone().unwrap();
     assert!(message.contains("it lives, and nothing was done"), "{message}");
     assert!(bed.contradicted);
+}
+
+#[test]
+fn t4_a_real_death_that_was_held_by_false_reports_goes_on_when_those_hosts_are_heard() {
+    // The host itself is dead; of the others Nova hears all, or none for as long as it looks.
+    for (name, others, goes_on) in [("all live", 1_000, true), ("a switch has failed", 400_000, false)] {
+        let mut around = region(5, 5);
+        for (host, service) in &mut around.nova.as_mut().unwrap().services {
+            let age = if host == HOST { 60_000 } else { others };
+            service.as_mut().unwrap().last_heartbeat = Some(nova_time(105_000).minus_seconds(age / 1_000));
+        }
+        let mut bed = Bed::engine();
+        bed.claim().storm(5, 5);
+        assert!(bed.state.hold.is_some(), "{name}");
+        for one in &mut around.hosts {
+            one.recovering = one.name == HOST;
+        }
+        bed.around(around);
+        while bed.at < 900_000 && bed.state.hold.is_some() {
+            bed.tick(1_000);
+        }
+        assert_eq!(bed.state.hold.is_none(), goes_on, "{name}");
+    }
 }
 
 #[test]
