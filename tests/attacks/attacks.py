@@ -121,7 +121,7 @@ class Attacker:
 
     # --------------------------------------------------------------------------------- the steps
 
-    def prepare(self):
+    def prepare(self, guests=("compute-002", "compute-003", "compute-004")):
         segment = self.call("POST", "/v1/segments", self.admin, {"segment": {
             "name": "attacked", "recovery_method": "auto", "service_type": "COMPUTE"}})[1]["segment"]["uuid"]
         for name in self.names:
@@ -129,7 +129,7 @@ class Attacker:
                 "name": name, "type": "COMPUTE", "control_attributes": "SSH"}})
             assert status == 201, status
         self.guests = {}
-        for name in ("compute-002", "compute-003", "compute-004"):
+        for name in guests:
             self.guests[name] = self.region.admin("POST", "/servers", {
                 "count": 1, "host": name, "name": "guest", "metadata": {"HA_Enabled": "True"}})["ids"][0]
 
@@ -253,6 +253,66 @@ class Attacker:
         self.check.equal("enforce: a control node goes on", status, 202)
         self.safe("enforce")
 
+    # --------------------------------------------------------------------------------- in mode engine
+
+    def prepare_for_power(self):
+        self.prepare(("compute-006",))
+        out = os.path.join(self.region.work, "monitors")
+        subprocess.run([self.tachi, "init", "monitors", "--out", out, *self.region.config_files()], check=True,
+                       capture_output=True, timeout=60, env=self.region.environment)
+        self.bound = {name: self.keystone.credential(os.path.join(out, name + ".conf")) for name in self.names}
+
+    def message(self, uuid):
+        return self.call("GET", "/v1/notifications/" + uuid, self.admin)[1]["notification"].get("message") or self.waits(uuid)
+
+    def waits(self, uuid):
+        listed = subprocess.run([self.tachi, "recovery", "list", "-f", "json", *self.region.config_files()], check=True,
+                                capture_output=True, text=True, timeout=30, env=self.region.environment)
+        return next((row["message"] or "" for row in json.loads(listed.stdout) if row["notification"] == uuid), "")
+
+    def test_t2_unknown_of_a_living_host_cuts_no_power(self):
+        """Two broken hypervisors, with a credential each, report a third one, which lives."""
+        host = "compute-005"
+        status, told = self.stopped(self.bound[BROKEN], host, "UNKNOWN")
+        self.check.equal("T2: a suspicion is taken", status, 202)
+        uuid = told["notification"]["notification_uuid"]
+        status, _ = self.stopped(self.bound["compute-009"], host, "UNKNOWN")
+        self.check.equal("T2: a second one joins it", status, 409)
+        said = self.until("the engine to say what it waits for", lambda: self.message(uuid))
+        self.check.that("T2: Nova's word is waited for", "one monitor alone" in said or "Nova shows it up" in said, said)
+        self.check.that("T2: every host has power", self.powered() == self.names, self.powered())
+
+    def test_t3_unbound_processes_disable_no_segment(self):
+        """The shared role, which is bound to no host, says of every host that its nova-compute has failed."""
+        answers = [self.process(self.shared, name)[0] for name in self.names]
+        self.check.equal("T3: under warn they are taken", set(answers), {202})
+        # What is not held or waits has been done by then.
+        held = len(self.names) - 3
+        self.until("the guard to speak", lambda: self.region.service_output().count("held: G12") >= held, 30)
+        disabled = [h["name"] for h in self.region.admin("GET", "/hosts") if not h["enabled"]]
+        self.check.that("T3: of ten services no more than a share is disabled", len(disabled) <= 3, disabled)
+
+    def test_t4_false_reports_hold_up_no_real_death(self):
+        """Four living hosts are said to be down, then a fifth dies."""
+        for name in ("compute-002", "compute-003", "compute-004", "compute-007"):
+            self.stopped(self.shared, name, "UNKNOWN")
+        dead, guest = "compute-006", self.guests["compute-006"]
+        self.region.admin("POST", "/hosts/%s/power" % dead, {"on": False})
+        status, _ = self.stopped(self.admin, dead, "UNKNOWN")
+        self.check.equal("T4: the real report is taken", status, 202)
+        self.until("the guest of the dead host to run again", lambda: self.runs_elsewhere(guest, dead), 60)
+        self.check.that("T4: a death is recovered whatever is said of others", True)
+        alive = [name for name in self.names if name != dead]
+        self.check.that("T4: and no living host has lost its power", self.powered() == alive, self.powered())
+        self.safe("T4")
+
+    def runs_elsewhere(self, guest, dead):
+        server = self.region.admin("GET", "/servers/" + guest)["server"]
+        return server["host"] != dead and server.get("status", "ACTIVE") == "ACTIVE"
+
+    POWER = (prepare_for_power, test_t2_unknown_of_a_living_host_cuts_no_power,
+             test_t4_false_reports_hold_up_no_real_death, test_t3_unbound_processes_disable_no_segment)
+
     STEPS = (prepare, test_init_makes_a_credential_for_each_host, test_t1_a_false_normal_moves_nothing,
              test_t3_processes_of_others_are_not_reported, test_t5_instances_of_others_are_not_restarted,
              test_t5_a_report_of_the_future_mutes_nobody, test_t6_half_sent_requests_keep_nobody_out,
@@ -264,19 +324,26 @@ def main():
     parser.add_argument("--tachi", required=True, help="the binary under test")
     args = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    version = subprocess.run([args.tachi, "--version"], check=True, capture_output=True, text=True, timeout=30).stdout.strip()
+    print("attacked: %s (%s)" % (os.path.abspath(args.tachi), version), flush=True)
+    checks = Checks()
     with tempfile.NamedTemporaryFile("w", prefix="tachi-policy-", suffix=".yaml") as policy:
         policy.write('"os_masakari_api:notifications:create": "rule:admin_api or role:masakari_monitor"\n')
         policy.flush()
-        return run(args, Checks(), Region(args.tachi, arguments=("--hosts", str(HOSTS)), options=[
-            ("oslo_policy", "policy_file", policy.name), ("fencing", "mode", "external"),
-            ("DEFAULT", "duplicate_notification_detection_interval", 1), ("api", "notifications_per_segment", LIMIT)]))
+        common = [("oslo_policy", "policy_file", policy.name), ("DEFAULT", "duplicate_notification_detection_interval", 1)]
+        hosts = ("--hosts", str(HOSTS))
+        run(args, checks, Attacker.STEPS, Region(args.tachi, arguments=hosts, options=[
+            *common, ("fencing", "mode", "external"), ("api", "notifications_per_segment", LIMIT)]))
+        run(args, checks, Attacker.POWER, Region(args.tachi, arguments=hosts, options=[
+            *common, ("fencing", "mode", "engine"), ("fencing", "storm_startup_grace", 0)]))
+    return checks.end()
 
 
-def run(args, checks, region):
+def run(args, checks, steps, region):
     code = None
     try:
         attacker = Attacker(args, region, checks)
-        for step in Attacker.STEPS:
+        for step in steps:
             try:
                 step(attacker)
             except Exception:
@@ -288,7 +355,6 @@ def run(args, checks, region):
         said = [line for line in region.service_output().splitlines() if "status=20" not in line]
         print("---- tachi serve said, at last:\n" + "\n".join(said[-60:]))
     region.remove()
-    return checks.end()
 
 
 if __name__ == "__main__":

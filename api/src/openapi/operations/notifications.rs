@@ -69,6 +69,11 @@ pub(super) fn notifications() -> Vec<Operation> {
             success: Success::One(202, "notification", "Notification", links),
             refusals: &[
                 (
+                    403,
+                    "The policy does not allow it; or, by `[api] reporter_binding`, the reporter is bound to another host, to two \
+                     hosts, or to none. The message says which, and what to do.",
+                ),
+                (
                     409,
                     "The host is on maintenance, or the same was reported within `duplicate_notification_detection_interval`.",
                 ),
