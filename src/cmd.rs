@@ -21,6 +21,7 @@ mod serve;
 mod status;
 mod vmove;
 mod when;
+mod who;
 
 pub(crate) use failure::Failure;
 pub(crate) use status::roll::is_alive as alive;

@@ -1,5 +1,6 @@
 //! Puts adapters behind the ports of engine and API.
 
+mod audited;
 mod bus;
 mod cloud;
 mod events;
@@ -161,9 +162,9 @@ pub(crate) fn audit(
         path: settings.audit.log.clone(),
         actor: actor.to_owned(),
         required: settings.audit.required,
-    };
         key_file: settings.audit.key_file.clone(),
         second: settings.audit.second.clone(),
+    };
     let log = AuditLog::start(options, Arc::clone(clock))
         .map_err(|error| Failure::new("starting the audit log", error))?;
     Ok(Arc::new(log))
@@ -229,7 +230,11 @@ pub(crate) async fn api(
     };
     let mut options = tachi_api::Options::new(auth);
     options.policy = policy;
-    options.events = events;
+    let name = format!("{}:{}:api", settings.host, std::process::id());
+    options.events = Arc::new(audited::Audited {
+        events,
+        audit: audit(settings, &base.clock, &name)?,
+    });
     if let AuthStrategy::Keystone { tokens, .. } = &settings.auth {
         options.tokens = tokens.clone();
     }

@@ -80,10 +80,17 @@ impl Auditor {
 
     /// What a transaction has made of the recovery.
     pub(crate) fn committed(&mut self, state: &Recovery, record: &Record, write: &Write) {
+        let host = state.host();
+        // Before what came of it.
+        for heard in &record.words {
+            let mut entry = self.entry(AuditAction::Word, AuditPhase::Outcome, host);
+            entry.operator = Some(heard.by.clone());
+            entry.text.clone_from(&heard.word);
+            self.sink.note(entry);
+        }
         if !self.wanted {
             return;
         }
-        let host = state.host();
         for (proof, written) in record.proofs.iter().zip(&write.proofs) {
             let mut entry = self.entry(AuditAction::Proof, AuditPhase::Outcome, host);
             entry.result = Some(AuditResult::Ok);

@@ -11,6 +11,7 @@ use tachi_engine::ports::operator::{Retried, Said};
 use tachi_engine::ports::{OperatorDesk as _, Roll as _};
 
 use super::status::roll;
+use super::who::who;
 use super::{Failure, command_settings};
 use crate::cli::{RecoveryCommand, RetryArgs, VouchArgs, WordArgs, WordsArgs};
 use crate::wiring::Base;
@@ -178,54 +179,4 @@ pub(crate) async fn note_if_nobody_works(base: &Base) -> Result<(), Failure> {
         out::note("tachi: no engine has signed lately: nothing happens before one runs, see `tachi status`");
     }
     Ok(())
-}
-
-/// The longest that is kept of who said something and why, in bytes.
-const LONGEST_WHO: usize = 250;
-
-/// Who is at the keyboard, and why if he says so.
-pub(crate) fn who(reason: Option<&str>) -> Result<String, Failure> {
-    let name = std::env::var("SUDO_USER")
-        .or_else(|_| std::env::var("USER"))
-        .unwrap_or_else(|_| format!("uid {}", rustix::process::getuid().as_raw()));
-    signed(&name, reason)
-}
-
-fn signed(name: &str, reason: Option<&str>) -> Result<String, Failure> {
-    let name: String = name.chars().filter(|c| !c.is_control()).take(64).collect();
-    let Some(reason) = reason.map(str::trim).filter(|reason| !reason.is_empty()) else {
-        return Ok(name);
-    };
-    let text = format!("{name} ({reason})");
-    if text.len() > LONGEST_WHO || text.chars().any(char::is_control) {
-        return Err(Failure::usage(format!(
-            "--reason: write one line of at most {} bytes",
-            LONGEST_WHO - name.len() - 3
-        )));
-    }
-    Ok(text)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn who_and_why_fit_into_their_column_and_into_a_line() {
-        let long = "x".repeat(LONGEST_WHO);
-        for (name, reason, expected) in [
-            ("alice", None, Some("alice")),
-            ("alice", Some("  "), Some("alice")),
-            (
-                "al\nice",
-                Some(" switch replaced "),
-                Some("alice (switch replaced)"),
-            ),
-            ("alice", Some("two\nlines"), None),
-            ("alice", Some(long.as_str()), None),
-        ] {
-            let text = signed(name, reason);
-            assert_eq!(text.ok().as_deref(), expected, "{reason:?}");
-        }
-    }
 }

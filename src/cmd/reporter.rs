@@ -7,8 +7,8 @@ use serde_json::json;
 use tachi_engine::ports::audit::{AuditAction, AuditPhase};
 use tachi_engine::ports::{AuditEntry, AuditSink as _, Clock, Doubted, OperatorDesk as _};
 
-use super::recovery::who;
 use super::when::time;
+use super::who::who;
 use super::{Failure, command_settings};
 use crate::cli::{Format, ReporterCommand, ReporterLiftArgs, ReporterListArgs};
 use crate::{out, wiring};

@@ -8,7 +8,8 @@ use tachi_domain::recovery::{MoveVerdict, MoveWord, RecoveryKind};
 use tachi_engine::ports::OperatorDesk as _;
 use tachi_engine::ports::operator::{RecoverySummary, Said};
 
-use super::recovery::{note_if_nobody_works, who};
+use super::recovery::note_if_nobody_works;
+use super::who::who;
 use super::{Failure, command_settings};
 use crate::cli::{ListFormat, VmoveCommand, VmoveListArgs, VmoveRecoverArgs};
 use crate::wiring::Base;

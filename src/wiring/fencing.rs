@@ -1,6 +1,6 @@
 //! The fence devices: read, read again when their file changes, and tested before they are needed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -24,6 +24,9 @@ const LOOK: Duration = Duration::from_secs(1);
 
 /// So many failed self-tests in a row are told: one may be a device that is busy.
 const FAILURES: u32 = 2;
+
+/// What has failed is tested again after this: one failure may be a device that is busy, and one that was mended is not told of for long.
+const AGAIN: Duration = Duration::from_secs(30);
 
 /// How many of what fails is named in a line.
 const NAMED: usize = 3;
@@ -106,10 +109,24 @@ impl How {
         Arc::new(move || how.trouble().unwrap_or_else(|| well.clone()))
     }
 
-    /// Takes note of a round of self-tests, and tells what has changed for worse or better.
-    fn tested(&self, reports: &[Report]) {
+    /// The hosts one of whose devices has failed its last self-test.
+    fn failing_hosts(&self) -> BTreeSet<String> {
+        self.state()
+            .failing
+            .keys()
+            .map(|(host, _)| host.clone())
+            .collect()
+    }
+
+    /// Takes note of a round of self-tests, of `all` hosts or of those where something had failed, and tells what has changed for worse or better.
+    fn tested(&self, reports: &[Report], all: bool) {
         let mut state = self.state();
-        let before = std::mem::take(&mut state.failing);
+        let tested: BTreeSet<&str> = reports.iter().map(|report| report.host.as_str()).collect();
+        // Of the others nothing is known that was not known before, unless all were meant: then they are not there any more.
+        let (before, rest) = std::mem::take(&mut state.failing)
+            .into_iter()
+            .partition::<BTreeMap<_, _>, _>(|((host, _), _)| all || tested.contains(host.as_str()));
+        state.failing = rest;
         for report in reports {
             let key = (report.host.clone(), report.device.clone());
             let Some(why) = &report.fault else {
@@ -257,21 +274,23 @@ pub(crate) async fn self_test(
     let mut jitter = u64::from(std::process::id()).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let mut due = Instant::now() + every / 10;
     loop {
+        let failing = how.failing_hosts();
+        let again = Instant::now() + AGAIN;
+        let all = failing.is_empty() || due <= again;
         // Both branches only wait.
         tokio::select! {
             () = stop.cancelled() => return,
-            () = tokio::time::sleep_until(due) => {}
+            () = tokio::time::sleep_until(if all { due } else { again }) => {}
         }
-        jitter ^= jitter << 13;
-        jitter ^= jitter >> 7;
-        jitter ^= jitter << 17;
-        let spread = u32::try_from(jitter % 21).unwrap_or(10);
-        due = Instant::now() + every * (90 + spread) / 100;
+        if all {
+            due = Instant::now() + next(every, &mut jitter);
+        }
         let hosts = match store.region().await {
             Ok(segments) => segments
                 .into_iter()
                 .flat_map(|view| view.hosts)
                 .map(|view| view.host.name)
+                .filter(|host| all || failing.contains(host))
                 .collect::<Vec<_>>(),
             Err(error) => {
                 tracing::debug!(%error, "no self-test of fence devices: which hosts there are is not known");
@@ -284,9 +303,18 @@ pub(crate) async fn self_test(
             () = stop.cancelled() => return,
             reports = fencers.check(&hosts, &mut ignore) => reports,
         };
-        how.tested(&reports);
+        how.tested(&reports, all);
         measure(&how, &reports);
     }
+}
+
+/// How long until the next round.
+fn next(every: Duration, jitter: &mut u64) -> Duration {
+    *jitter ^= *jitter << 13;
+    *jitter ^= *jitter >> 7;
+    *jitter ^= *jitter << 17;
+    let spread = u32::try_from(*jitter % 21).unwrap_or(10);
+    every * (90 + spread) / 100
 }
 
 fn measure(how: &How, reports: &[Report]) {

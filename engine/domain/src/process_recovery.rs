@@ -162,6 +162,7 @@ impl ProcessRecovery {
         if let Some(said) = pulse.word.as_ref().filter(|said| said.number > self.heard) {
             self.heard = said.number;
             record.head = true;
+            record.heard(said.word.to_string(), &said.by);
             if said.word == Word::Reject {
                 self.end(
                     NotificationStatus::Failed,

@@ -426,6 +426,7 @@ impl VmRecovery {
         if let Some(said) = pulse.word.as_ref().filter(|said| said.number > self.heard) {
             self.heard = said.number;
             record.head = true;
+            record.heard(said.word.to_string(), &said.by);
             if said.word == Word::Reject && self.stage != Stage::Over {
                 let text = format!("rejected by {}", said.by);
                 self.end(NotificationStatus::Failed, text, record);

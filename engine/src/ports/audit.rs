@@ -19,6 +19,10 @@ pub enum AuditAction {
     SetAside,
     /// A person lets a reporter be heard again.
     Lift,
+    /// A person's word about a recovery or one of its instances, as its engine has heard it.
+    Word,
+    /// A person has changed a segment or a host over the API.
+    Change,
 }
 
 /// Where in its life the action is.

@@ -46,7 +46,7 @@ struct Hand {
 impl Hand {
     fn new(args: &FenceSwitchArgs, verb: &str) -> Result<Self, Failure> {
         let (settings, fencers) = devices(&args.config)?;
-        let who = crate::cmd::recovery::who(args.reason.as_deref())?;
+        let who = crate::cmd::who::who(args.reason.as_deref())?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         Ok(Self {
             audit: wiring::audit(&settings, &clock, &who)?,

@@ -1,5 +1,6 @@
 //! `tachi recovery show`.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tachi_domain::RecoveryId;
@@ -37,6 +38,14 @@ pub(super) async fn run(args: RecoveryShowArgs) -> Result<u8, Failure> {
     if let Some(table) = story::instances(&told) {
         out::line("");
         out::line(table);
+    }
+    let region = base.store.region().await;
+    let region = region.map_err(|error| Failure::new("reading segments and hosts", error))?;
+    let hosts = region.iter().flat_map(|view| &view.hosts);
+    let registered: BTreeSet<&str> = hosts.map(|view| view.host.name.as_str()).collect();
+    if let Some(line) = story::unprotected(&told.vmoves, &registered) {
+        out::line("");
+        out::line(line);
     }
     Ok(crate::DONE)
 }

@@ -1,12 +1,13 @@
 //! A recovery's story in words.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use comfy_table::{ContentArrangement, Table, presets};
 use serde_json::{Value, json};
 use tachi_domain::Timestamp;
 use tachi_domain::entity::Vmove;
+use tachi_domain::entity::vmove::VmoveStatus;
 use tachi_domain::recovery::{Life, RecoveryKind};
 use tachi_engine::ports::operator::{MoveCounts, ProofLine, StepLine, Story};
 
@@ -30,6 +31,31 @@ pub(crate) fn progress(counts: MoveCounts) -> Option<String> {
         }
     }
     Some(text)
+}
+
+/// What has come back to hosts that are in no segment: nobody recovers it from there. `None` if nothing has.
+pub(super) fn unprotected(vmoves: &[Vmove], registered: &BTreeSet<&str>) -> Option<String> {
+    let mut places: BTreeMap<&str, usize> = BTreeMap::new();
+    for one in vmoves
+        .iter()
+        .filter(|one| one.status == Some(VmoveStatus::Succeeded))
+    {
+        if let Some(host) = one.dest_host.as_deref().filter(|host| !registered.contains(host)) {
+            *places.entry(host).or_default() += 1;
+        }
+    }
+    let count: usize = places.values().sum();
+    let places: Vec<String> = places
+        .iter()
+        .map(|(host, count)| format!("{host} ({count})"))
+        .collect();
+    (count > 0).then(|| {
+        format!(
+            "{count} instances run on hosts in no segment, from which nothing is recovered: {}; add these hosts to a segment, or \
+             move the instances",
+            places.join(", ")
+        )
+    })
 }
 
 /// A word of the state's head, which other versions may write otherwise: nothing but the screen depends on it.
@@ -315,6 +341,48 @@ mod tests {
         ] {
             assert_eq!(progress(counts).as_deref(), expected);
         }
+    }
+
+    #[test]
+    fn operator_row10_instances_that_came_back_to_hosts_in_no_segment_are_told() {
+        use VmoveStatus::{Failed, Succeeded};
+        let vmove = |dest: Option<&str>, status| Vmove {
+            row: 1,
+            id: tachi_domain::VmoveId(uuid::Uuid::nil()),
+            notification: tachi_domain::NotificationId(uuid::Uuid::nil()),
+            kind: None,
+            status: Some(status),
+            start_time: None,
+            end_time: None,
+            stamps: tachi_domain::entity::Stamps {
+                created_at: Timestamp::from_micros(0),
+                updated_at: None,
+            },
+            instance_uuid: String::new(),
+            instance_name: String::new(),
+            source_host: None,
+            dest_host: dest.map(str::to_owned),
+            message: None,
+        };
+        let registered = BTreeSet::from(["c1", "c2"]);
+        let known = [
+            vmove(Some("c2"), Succeeded),
+            vmove(Some("c9"), Failed),
+            vmove(None, Succeeded),
+        ];
+        assert_eq!(unprotected(&known, &registered), None);
+        let strange = [
+            vmove(Some("c9"), Succeeded),
+            vmove(Some("c9"), Succeeded),
+            vmove(Some("c8"), Succeeded),
+            vmove(Some("c1"), Succeeded),
+        ];
+        let told = unprotected(&strange, &registered).unwrap();
+        assert!(
+            told.starts_with("3 instances run on hosts in no segment"),
+            "{told}"
+        );
+        assert!(told.contains("c8 (1), c9 (2)"), "{told}");
     }
 
     #[test]

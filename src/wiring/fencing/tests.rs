@@ -129,10 +129,8 @@ fn a_process_does_not_start_on_a_file_that_is_broken_or_could_be_changed_by_othe
     assert!(told.contains("could be changed by others"), "{told}");
 }
 
-#[test]
-fn one_failed_self_test_is_not_told_and_two_are_until_it_works_again() {
-    let how = How::default();
-    let report = |host: &str, fault: Option<&str>| Report {
+fn report(host: &str, fault: Option<&str>) -> Report {
+    Report {
         host: host.into(),
         level: 1,
         device: "bmc".into(),
@@ -143,22 +141,53 @@ fn one_failed_self_test_is_not_told_and_two_are_until_it_works_again() {
         latency: Duration::ZERO,
         fault: fault.map(str::to_owned),
         warnings: Vec::new(),
-    };
+    }
+}
+
+#[test]
+fn one_failed_self_test_is_not_told_and_two_are_until_it_works_again() {
+    let how = How::default();
     let round = |faults: usize| -> Vec<Report> {
         (0..6)
             .map(|host| report(&format!("c{host}"), (host < faults).then_some("no route")))
             .collect()
     };
-    how.tested(&round(5));
+    how.tested(&round(5), true);
     assert_eq!(how.trouble(), None);
-    how.tested(&round(5));
+    how.tested(&round(5), true);
     let told = how.trouble().unwrap();
     assert!(
         told.contains("c0 by bmc (no route)") && told.ends_with("and 2 more"),
         "{told}"
     );
-    how.tested(&round(0));
+    how.tested(&round(0), true);
     assert_eq!(how.trouble(), None);
-    how.tested(&round(1));
+    how.tested(&round(1), true);
     assert_eq!(how.trouble(), None, "counted from the beginning again");
+}
+
+#[test]
+fn row4_what_has_failed_is_tested_again_by_itself_and_the_rest_stays_as_it_was() {
+    let how = How::default();
+    how.tested(
+        &[
+            report("c1", Some("hangs")),
+            report("c2", Some("refused")),
+            report("c3", None),
+        ],
+        true,
+    );
+    assert_eq!(how.trouble(), None, "one failure may be a device that is busy");
+    assert_eq!(how.failing_hosts().into_iter().collect::<Vec<_>>(), ["c1", "c2"]);
+    how.tested(
+        &[report("c1", Some("hangs")), report("c2", Some("refused"))],
+        false,
+    );
+    assert!(how.trouble().unwrap().contains("c1"));
+    how.tested(&[report("c1", None)], false);
+    let trouble = how.trouble().unwrap();
+    assert!(!trouble.contains("c1") && trouble.contains("c2"), "{trouble}");
+    // A host that is in no round any more is no trouble any more.
+    how.tested(&[report("c3", None)], true);
+    assert_eq!(how.trouble(), None);
 }

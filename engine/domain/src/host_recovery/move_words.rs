@@ -93,6 +93,14 @@ impl HostRecovery {
         {
             self.heard_moves = self.heard_moves.max(said.number);
             record.head = true;
+            let place = said.on.as_deref().map(|host| format!(" on {host}"));
+            let word = format!(
+                "{}{} of instance {}",
+                said.word,
+                place.unwrap_or_default(),
+                said.server
+            );
+            record.heard(word, &said.by);
             self.heard_move_word(&said, now, record);
         }
     }

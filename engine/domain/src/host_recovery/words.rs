@@ -35,6 +35,7 @@ impl HostRecovery {
         if let Some(said) = pulse.word.as_ref().filter(|said| said.number > self.heard) {
             self.heard = said.number;
             record.head = true;
+            record.heard(said.word.to_string(), &said.by);
             self.tell_word(said, now, record);
             match said.word {
                 Word::Approve => {

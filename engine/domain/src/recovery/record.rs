@@ -144,6 +144,17 @@ pub struct Record {
     pub fenced: Vec<Fenced>,
     /// It ends because Nova has heard the host all the time: whoever reported it was wrong, or lied.
     pub contradicted: bool,
+    /// What persons have said that was heard just now.
+    pub words: Vec<HeardWord>,
+}
+
+/// A person's word, as the recovery has heard it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeardWord {
+    /// What was said, of what.
+    pub word: String,
+    /// By whom, and why if he says so.
+    pub by: String,
 }
 
 /// What came of one device in one try of its level.
@@ -176,10 +187,19 @@ impl Record {
         self.host_back |= later.host_back;
         self.fenced.extend(later.fenced);
         self.contradicted |= later.contradicted;
+        self.words.extend(later.words);
         self.unless_host_recovery = later.unless_host_recovery.or(self.unless_host_recovery.take());
         self.unless_joined |= later.unless_joined;
         self.restarted = later.restarted.or(self.restarted);
         self.order = later.order.or(self.order);
+    }
+
+    /// A person's word is heard.
+    pub(crate) fn heard(&mut self, word: impl Into<String>, by: &str) {
+        self.words.push(HeardWord {
+            word: word.into(),
+            by: by.to_owned(),
+        });
     }
 
     /// Adds a line of the story.

@@ -1,0 +1,156 @@
+//! Who is at the keyboard: what stands under a word that is said on a controller. Over the API it is Keystone's user.
+
+use std::path::Path;
+
+use super::Failure;
+
+/// The longest that is kept of who said something and why, in bytes.
+const LONGEST: usize = 250;
+
+/// What the kernel says of a process that nobody has logged in for.
+const NOBODY: u32 = u32::MAX;
+
+/// What is known of it. An environment is whatever its user makes of it, so nothing of it counts by itself: only root, who could
+/// write into the database anyway, is asked by it for whom he acts.
+struct Known {
+    /// The user of this process.
+    real: u32,
+    /// As whom the session was logged in, if the kernel knows; it stays through `sudo` and `su`.
+    login: Option<u32>,
+    /// For whom `sudo` says that it acts.
+    sudo: Option<u32>,
+}
+
+impl Known {
+    fn here() -> Self {
+        let login = std::fs::read_to_string("/proc/self/loginuid").ok();
+        let login = login.and_then(|text| text.trim().parse().ok());
+        Self {
+            real: rustix::process::getuid().as_raw(),
+            login: login.filter(|uid| *uid != NOBODY),
+            sudo: std::env::var("SUDO_UID").ok().and_then(|text| text.parse().ok()),
+        }
+    }
+
+    /// For people; `name` knows users by their numbers.
+    fn told(&self, name: impl Fn(u32) -> Option<String>) -> String {
+        let of = |uid: u32| match name(uid) {
+            Some(name) => format!("{name}, uid {uid}"),
+            None => format!("uid {uid}"),
+        };
+        if self.real != 0 {
+            return of(self.real);
+        }
+        match (
+            self.login.filter(|uid| *uid != 0),
+            self.sudo.filter(|uid| *uid != 0),
+        ) {
+            (Some(login), _) => format!("{}, as root", of(login)),
+            (None, Some(sudo)) => format!("{} by sudo's word, as root", of(sudo)),
+            (None, None) => "root".into(),
+        }
+    }
+}
+
+/// The name of a user of this machine.
+fn name_of(users: &Path, uid: u32) -> Option<String> {
+    let text = std::fs::read_to_string(users).ok()?;
+    let line = text.lines().find(|line| {
+        let number = line.split(':').nth(2);
+        number.is_some_and(|number| number.parse() == Ok(uid))
+    })?;
+    line.split(':').next().map(str::to_owned)
+}
+
+/// Who is at the keyboard, and why if he says so.
+pub(crate) fn who(reason: Option<&str>) -> Result<String, Failure> {
+    let name = Known::here().told(|uid| name_of(Path::new("/etc/passwd"), uid));
+    signed(&name, reason)
+}
+
+fn signed(name: &str, reason: Option<&str>) -> Result<String, Failure> {
+    let name: String = name.chars().filter(|c| !c.is_control()).take(96).collect();
+    let Some(reason) = reason.map(str::trim).filter(|reason| !reason.is_empty()) else {
+        return Ok(name);
+    };
+    let text = format!("{name} ({reason})");
+    if text.len() > LONGEST || text.chars().any(char::is_control) {
+        return Err(Failure::usage(format!(
+            "--reason: write one line of at most {} bytes",
+            LONGEST - name.len() - 3
+        )));
+    }
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn row8_a_word_is_signed_by_the_kernels_user_and_not_by_a_variable() {
+        let name = |uid| (uid == 1000).then(|| "alice".to_owned());
+        for (case, real, login, sudo, expected) in [
+            ("a user", 1000, None, None, "alice, uid 1000"),
+            ("a user who sets SUDO_UID", 1000, None, Some(0), "alice, uid 1000"),
+            (
+                "another who claims to be alice",
+                1001,
+                Some(1001),
+                Some(1000),
+                "uid 1001",
+            ),
+            (
+                "root after a login",
+                0,
+                Some(1000),
+                Some(1001),
+                "alice, uid 1000, as root",
+            ),
+            (
+                "sudo where nobody logs in",
+                0,
+                None,
+                Some(1000),
+                "alice, uid 1000 by sudo's word, as root",
+            ),
+            ("root logged in", 0, Some(0), None, "root"),
+            ("a job", 0, None, None, "root"),
+        ] {
+            let told = Known { real, login, sudo }.told(name);
+            assert_eq!(told, expected, "{case}");
+        }
+    }
+
+    #[test]
+    fn users_are_found_by_their_numbers() {
+        let folder = tempfile::tempdir().unwrap();
+        let users = folder.path().join("passwd");
+        std::fs::write(
+            &users,
+            "root:x:0:0::/root:/bin/sh\nbad\nalice:x:1000:1000::/:/bin/sh\n",
+        )
+        .unwrap();
+        assert_eq!(name_of(&users, 1000).as_deref(), Some("alice"));
+        assert_eq!(name_of(&users, 1), None);
+    }
+
+    #[test]
+    fn who_and_why_fit_into_their_column_and_into_a_line() {
+        let long = "x".repeat(LONGEST);
+        for (name, reason, expected) in [
+            ("alice", None, Some("alice")),
+            ("alice", Some("  "), Some("alice")),
+            (
+                "al\nice",
+                Some(" switch replaced "),
+                Some("alice (switch replaced)"),
+            ),
+            ("alice", Some("two\nlines"), None),
+            ("alice", Some(long.as_str()), None),
+        ] {
+            let text = signed(name, reason);
+            assert_eq!(text.ok().as_deref(), expected, "{reason:?}");
+        }
+    }
+}

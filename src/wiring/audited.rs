@@ -1,0 +1,176 @@
+//! What persons change over the API goes into the audit log, with Keystone's word of who they are. It hangs on the events that are told
+//! of every change, so that no handler can forget it.
+
+use std::sync::Arc;
+
+use tachi_domain::event::{Cause, Change, Event, HostPicture, Phase, SegmentPicture, Subject};
+use tachi_engine::ports::audit::{AuditAction, AuditEntry, AuditPhase, AuditResult};
+use tachi_engine::ports::{AuditSink, Events};
+
+/// Events that are told on, and of which changes are written down.
+pub(super) struct Audited {
+    pub(super) events: Arc<dyn Events>,
+    pub(super) audit: Arc<dyn AuditSink>,
+}
+
+impl Events for Audited {
+    fn wanted(&self) -> bool {
+        true
+    }
+
+    fn emit(&self, event: Event) {
+        if let Some(entry) = entry(&event) {
+            self.audit.note(entry);
+        }
+        if self.events.wanted() {
+            self.events.emit(event);
+        }
+    }
+}
+
+/// The line of a change that was made; `None` for everything else.
+fn entry(event: &Event) -> Option<AuditEntry> {
+    if event.phase != Some(Phase::End) {
+        return None;
+    }
+    let (host, text) = match &event.subject {
+        Subject::Host(change, picture) => (
+            picture.name.clone().unwrap_or_default(),
+            format!("host {}: {}", past(*change), of_host(picture)),
+        ),
+        Subject::Segment(change, picture) => (
+            String::new(),
+            format!("segment {}: {}", past(*change), of_segment(picture)),
+        ),
+        // Its reporter is kept with a notification, and its recovery has lines of its own.
+        Subject::Notification(..) | Subject::Recovery(..) | Subject::Vmove(..) => return None,
+    };
+    let mut entry = AuditEntry::new(AuditAction::Change, AuditPhase::Outcome, host);
+    entry.result = Some(AuditResult::Ok);
+    entry.operator = Some(who(&event.cause));
+    entry.text = format!("{text} ({})", event.cause.request_id);
+    Some(entry)
+}
+
+fn past(change: Change) -> &'static str {
+    match change {
+        Change::Create => "created",
+        Change::Update => "changed",
+        Change::Delete => "deleted",
+    }
+}
+
+fn of_host(host: &HostPicture) -> String {
+    let segment = host.segment.as_ref().map(|segment| segment.name.clone());
+    told(&[
+        ("name", host.name.clone()),
+        ("segment", segment),
+        ("on_maintenance", host.on_maintenance.map(|yes| yes.to_string())),
+        ("reserved", host.reserved.map(|yes| yes.to_string())),
+    ])
+}
+
+fn of_segment(segment: &SegmentPicture) -> String {
+    told(&[
+        ("name", segment.name.clone()),
+        ("id", segment.id.map(|id| id.to_string())),
+        ("enabled", segment.enabled.map(|yes| yes.to_string())),
+        (
+            "recovery_method",
+            segment.recovery_method.map(|method| method.as_str().to_owned()),
+        ),
+    ])
+}
+
+fn told(members: &[(&str, Option<String>)]) -> String {
+    let known = members
+        .iter()
+        .filter_map(|(name, value)| Some(format!("{name} {}", value.as_ref()?)));
+    known.collect::<Vec<_>>().join(", ")
+}
+
+/// Keystone's user, by name and id, and the project that was spoken for.
+fn who(cause: &Cause) -> String {
+    let id = cause.user_id.as_deref();
+    let user = match (cause.user_name.as_deref(), id) {
+        (Some(name), Some(id)) => format!("{name}, Keystone user {id}"),
+        (None, Some(id)) => format!("Keystone user {id}"),
+        // Nothing was checked: `noauth2`.
+        (_, None) => "nobody whom Keystone knows".to_owned(),
+    };
+    match &cause.project_id {
+        Some(project) => format!("{user}, project {project}"),
+        None => user,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use async_trait::async_trait;
+    use tachi_domain::Timestamp;
+    use tachi_engine::ports::{AuditError, NoEvents};
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Paper(Mutex<Vec<AuditEntry>>);
+
+    #[async_trait]
+    impl AuditSink for Paper {
+        async fn write(&self, entry: AuditEntry) -> Result<(), AuditError> {
+            self.note(entry);
+            Ok(())
+        }
+
+        fn note(&self, entry: AuditEntry) {
+            self.0.lock().unwrap().push(entry);
+        }
+    }
+
+    #[test]
+    fn row8_a_change_over_the_api_is_signed_with_keystones_user() {
+        let paper = Arc::new(Paper::default());
+        let audited = Audited {
+            events: Arc::new(NoEvents),
+            audit: paper.clone(),
+        };
+        let picture = HostPicture {
+            name: Some("cmp1".into()),
+            on_maintenance: Some(true),
+            ..HostPicture::default()
+        };
+        let event = |phase| Event {
+            at: Timestamp::from_micros(0),
+            cause: Arc::new(Cause {
+                request_id: "req-1".into(),
+                user_id: Some("u1".into()),
+                user_name: Some("alice".into()),
+                project_id: Some("p1".into()),
+                ..Cause::default()
+            }),
+            subject: Subject::Host(Change::Update, picture.clone()),
+            phase: Some(phase),
+            trouble: None,
+        };
+        assert!(audited.wanted(), "somebody always reads");
+        for phase in [Phase::Start, Phase::Error, Phase::End] {
+            audited.emit(event(phase));
+        }
+        let lines = paper.0.lock().unwrap();
+        assert_eq!(lines.len(), 1, "what was done, once");
+        assert_eq!(
+            lines[0].operator.as_deref(),
+            Some("alice, Keystone user u1, project p1")
+        );
+        assert_eq!(
+            (lines[0].action, lines[0].host.as_str()),
+            (AuditAction::Change, "cmp1")
+        );
+        assert_eq!(
+            lines[0].text,
+            "host changed: name cmp1, on_maintenance true (req-1)"
+        );
+    }
+}
