@@ -102,11 +102,8 @@ fn service_settings(args: &ConfigArgs, name: &str) -> Result<Settings, Failure> 
             )
         })?,
     }
-    for file in &settings.open_files {
-        tracing::warn!(
-            "{} has passwords in it, and everybody on this machine may read it: chmod o-rwx it",
-            file.display()
-        );
+    for exposed in settings.exposed() {
+        tracing::warn!("{exposed}");
     }
     for warning in &settings.report.warnings {
         if warning.is_notice() {

@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use secrecy::ExposeSecret as _;
 use tachi_api::BindingOptions;
-use tachi_config::{ConfigErrors, Ini, Known, Reader, Refusal, Report, default_search};
+use tachi_config::{ConfigErrors, Ini, Known, Origin, Reader, Refusal, Report, default_search};
 use tachi_domain::policy::Policy;
 
 use crate::cli::ConfigArgs;
@@ -105,8 +105,6 @@ pub(crate) struct Settings {
     pub(crate) use_json: bool,
     /// What was read, for `tachi config show`.
     pub(crate) report: Report,
-    /// Its files that everybody may read.
-    pub(crate) open_files: Vec<PathBuf>,
 }
 
 /// Whether everybody on this machine may read it.
@@ -123,15 +121,32 @@ impl Settings {
     pub(crate) fn load(args: &ConfigArgs) -> Result<Self, ConfigErrors> {
         let mut ini = Ini::load(&args.config_file, &args.config_dir, &default_search())?;
         args.log.apply(&mut ini);
-        let open_files = ini
-            .files()
-            .filter(|file| is_open(file))
-            .map(PathBuf::from)
-            .collect();
         let mut settings = Self::read(&ini.with_environment(std::env::vars_os()))?;
-        settings.open_files = open_files;
         settings.oslo_policy.folders = policy::folders(&args.config_file, &args.config_dir);
         Ok(settings)
+    }
+
+    /// Files of a configuration that was there before us, with a secret that everybody on this machine may read, and what to type. They
+    /// are warned of, for whoever refuses them stops a cloud that has worked; files that are made for us are refused by whoever
+    /// reads them.
+    pub(crate) fn exposed(&self) -> Vec<String> {
+        let mut files: Vec<(&str, &str)> = Vec::new();
+        for option in &self.report.effective {
+            if let (true, Origin::File { file, .. }) = (option.secret, &option.origin) {
+                files.push((&**file, "a password"));
+            }
+            let is_key = matches!(option.option.as_str(), "ssl_key_file" | "keyfile" | "key_file");
+            if let (true, Some(file)) = (is_key, option.value.as_deref()) {
+                files.push((file, "a private key"));
+            }
+        }
+        files.sort_unstable();
+        files.dedup();
+        let open = files.into_iter().filter(|(file, _)| is_open(Path::new(file)));
+        open.map(|(file, what)| {
+            format!("{file} holds {what}, and everybody on this machine may read it: chmod o= {file}")
+        })
+        .collect()
     }
 
     /// How many threads `masakari_api_workers` asks for. What is wrong with the configuration is told later, by `load`.
@@ -250,7 +265,6 @@ impl Settings {
             proxy_headers,
             http,
             duplicate_window_seconds,
-            open_files: Vec::new(),
             binding,
             notifications_per_segment,
             drain,

@@ -276,12 +276,34 @@ fn t5_reporters_are_bound_by_names_and_a_file_that_says_nothing_warns() {
 }
 
 #[test]
-fn a_file_that_everybody_may_read_is_told_of() {
-    let file = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(file.path(), "[DEFAULT]\nhost = x\n").unwrap();
-    for (mode, expected) in [(0o640, false), (0o644, true)] {
-        let permissions = std::os::unix::fs::PermissionsExt::from_mode(mode);
-        std::fs::set_permissions(file.path(), permissions).unwrap();
-        assert_eq!(is_open(file.path()), expected, "{mode:o}");
-    }
+fn files_with_secrets_that_everybody_may_read_are_told_of_with_what_to_type() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let secret = "[database]\nconnection = mysql+pymysql://masakari:hunter2@db/masakari\n";
+    std::fs::write(path("secret.conf"), secret).unwrap();
+    std::fs::write(path("plain.conf"), "[DEFAULT]\nhost = x\n").unwrap();
+    let args = ConfigArgs {
+        config_file: vec![path("plain.conf"), path("secret.conf")],
+        ..ConfigArgs::default()
+    };
+    let exposed = |mode| {
+        for name in ["secret.conf", "plain.conf"] {
+            std::fs::set_permissions(path(name), std::fs::Permissions::from_mode(mode)).unwrap();
+        }
+        Settings::load(&args)
+            .map_err(|errors| errors.to_string())
+            .unwrap()
+            .exposed()
+    };
+    assert_eq!(exposed(0o640), Vec::<String>::new());
+    let told = exposed(0o644).join("\n");
+    assert!(
+        told.contains(&format!("chmod o= {}", path("secret.conf").display())),
+        "{told}"
+    );
+    assert!(
+        !told.contains("plain.conf") && !told.contains("hunter2"),
+        "{told}"
+    );
 }

@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn row8_a_change_over_the_api_is_signed_with_keystones_user() {
+    fn operator_row8_a_change_over_the_api_is_signed_with_keystones_user() {
         let paper = Arc::new(Paper::default());
         let audited = Audited {
             events: Arc::new(NoEvents),

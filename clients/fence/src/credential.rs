@@ -93,7 +93,7 @@ pub enum CredentialError {
         source: std::io::Error,
     },
     /// Others can read or change the file.
-    #[error("{} has mode {mode:04o}: a secret is at most 0440, and only its owner may write it", path.display())]
+    #[error("{} has mode {mode:04o}: others could read or change it: chmod 0640 {}", path.display(), path.display())]
     Mode {
         /// The file.
         path: PathBuf,

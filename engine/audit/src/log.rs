@@ -203,7 +203,7 @@ impl Writer {
             Some(_) => {}
             none => {
                 let keys = self.keys.as_mut().map(KeyFile::keys);
-                *none = Some(LogFile::open(&self.options.path, keys.map(|keys| &*keys))?);
+                *none = Some(LogFile::open(&self.options.path, keys)?);
             }
         }
         self.file
@@ -251,7 +251,7 @@ impl Writer {
             .unwrap_or_default()
             .to_rfc3339_opts(SecondsFormat::Micros, true);
         self.opened().map_err(|error| error.to_string())?;
-        let keys = self.keys.as_mut().map(|file| &*file.keys());
+        let keys = self.keys.as_mut().map(KeyFile::keys);
         let Some(file) = &mut self.file else {
             return Err("not open".into());
         };

@@ -167,7 +167,7 @@ fn one_failed_self_test_is_not_told_and_two_are_until_it_works_again() {
 }
 
 #[test]
-fn row4_what_has_failed_is_tested_again_by_itself_and_the_rest_stays_as_it_was() {
+fn operator_row4_what_has_failed_is_tested_again_by_itself_and_the_rest_stays_as_it_was() {
     let how = How::default();
     how.tested(
         &[
