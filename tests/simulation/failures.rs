@@ -102,6 +102,7 @@ impl World {
         }
         self.failed.insert(host);
         self.ever_failed.insert(host);
+        self.leave_tasks(host);
         match kind {
             Failure::Plug => self.power_off(host, "its plug is pulled"),
             Failure::Hang => {
@@ -201,6 +202,12 @@ impl World {
             if ours && matches!(row.status, "accepted" | "pre-migrating" | "done") {
                 self.machines[host].guests.remove(&row.server);
                 row.status = "completed";
+            }
+        }
+        // What it was at when it died is not gone on with.
+        for row in &mut self.nova.servers {
+            if row.host == host && row.task_state.is_some_and(|task| task != "rebuilding") {
+                row.task_state = None;
             }
         }
         if self.weather.resume_guests {

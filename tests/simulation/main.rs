@@ -38,6 +38,7 @@ mod named;
 mod nova;
 mod operator;
 mod rebuild;
+mod refusals;
 mod reports;
 mod reserve;
 mod rng;

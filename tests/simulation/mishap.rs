@@ -95,6 +95,8 @@ mishaps! {
     SaidFailed => "operator says that an instance does not run where it may",
     FailedAfterSpawn => "rebuild is recorded as failed, and its guest runs",
     ForeignNotFound => "a proxy answers 404",
+    ApiLags => "an API server lags behind and refuses evacuations",
+    TaskStays => "a task stays set, and Nova refuses the evacuation",
     ComputeRestarts => "nova-compute of a destination restarts in mid-rebuild",
     CellBlips => "cell is away just while the list is read",
     InstanceDeleted => "owner deletes an instance",

@@ -8,6 +8,7 @@ use tachi_domain::recovery::Life;
 use crate::engine::Engine;
 use crate::mishap::Mishap;
 use crate::more_weather::More;
+use crate::refusals::Refusals;
 use crate::weather::Failure;
 use crate::world::{Event, World};
 
@@ -48,6 +49,7 @@ fn calm(world: &mut World) {
         *percent = 0;
     }
     weather.conductor_down = None;
+    weather.refusals = Refusals::default();
 }
 
 fn all_moved(world: &World) -> bool {
@@ -139,4 +141,41 @@ fn c19_a_host_that_came_back_while_its_engine_was_stopped_after_forcing_it_down_
         );
         assert!(came_back > SEEDS / 3, "{came_back} of {SEEDS} seeds");
     }
+}
+
+#[test]
+fn c7_an_api_that_lags_for_a_minute_leaves_nothing_to_a_person() {
+    let lagging = |lag: bool| {
+        seeds(
+            |world| {
+                calm(world);
+                world.weather.refusals.lagging = lag.then_some((10_000, 70_000));
+            },
+            all_moved,
+        )
+    };
+    let (without, with) = (lagging(false), lagging(true));
+    assert!(
+        with + 5 >= without && with > SEEDS / 3,
+        "{with} of {SEEDS} seeds, {without} without it"
+    );
+}
+
+#[test]
+fn c7_tasks_that_a_dead_host_has_left_keep_no_instance_on_it() {
+    let left = |strict: bool| {
+        seeds(
+            |world| {
+                calm(world);
+                world.weather.refusals.strict = strict;
+                world.weather.refusals.tasks = 100;
+            },
+            all_moved,
+        )
+    };
+    let (without, with) = (left(false), left(true));
+    assert!(
+        with + 5 >= without && with > SEEDS / 3,
+        "{with} of {SEEDS} seeds, {without} with a Nova that minds no task"
+    );
 }

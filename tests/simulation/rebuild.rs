@@ -9,6 +9,7 @@ use crate::world::{Event, HOSTS, Job, World, note};
 
 impl World {
     pub(crate) fn evacuate(&mut self, server: ServerIx, target: Option<HostIx>) -> Result<(), Refusal> {
+        self.refusal(server)?;
         let skew = self.rng.between(0, 4_000);
         self.nova.evacuate(server, self.now, skew)?;
         self.stats.evacuations += 1;

@@ -6,6 +6,7 @@ use tachi_domain::policy::{BareNormal, FencingMode};
 
 use crate::machines::Bmc;
 use crate::more_weather::More;
+use crate::refusals::Refusals;
 use crate::rng::Rng;
 use crate::storms::Storms;
 
@@ -80,6 +81,7 @@ pub(crate) struct Weather {
     pub in_flight: u32,
     pub more: More,
     pub storms: Storms,
+    pub refusals: Refusals,
 }
 
 impl Weather {
@@ -189,6 +191,11 @@ impl Weather {
             in_flight: if rng.percent(30) { 1 } else { 64 },
             more: More::draw(seed, calm, chaos_end),
             storms: Storms::draw(seed, mode),
+            refusals: if calm {
+                Refusals::default()
+            } else {
+                Refusals::draw(seed, chaos_end)
+            },
         };
         weather.draw_false_off(seed);
         weather.draw_stop_at_put(seed, calm);

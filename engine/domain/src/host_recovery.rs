@@ -40,6 +40,7 @@ mod reserving;
 mod restoration;
 mod service;
 mod settle;
+mod tasks;
 mod vouching;
 mod words;
 

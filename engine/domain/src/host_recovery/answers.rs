@@ -115,6 +115,7 @@ fn accepted(one: &mut Move, call: ServerCall, settle: Duration, now: Now, record
         ServerCall::Evacuate => {
             one.failing_since = None;
             one.refused = None;
+            one.task = None;
             if let MoveStep::Asked { answered, .. } = &mut one.step {
                 *answered = true;
                 record.moves.insert(one.server);
@@ -290,6 +291,7 @@ pub(super) fn nova_failed(
     match one.route.after_failure(cure, failing, patience) {
         Next::GiveUp => {
             one.remark(&text);
+            one.remark_task();
             one.remark(&format!("it was {} before", one.was.vm_state));
             finish(one, End::Person, now, record);
         }

@@ -47,8 +47,8 @@ pub(super) enum Cure {
 pub(super) struct Patience {
     /// As often by each way.
     pub attempts: u32,
-    /// At least as long after the first failure. Only where Nova's scheduler chooses: with reserved hosts each attempt may take
-    /// another one out of reserve.
+    /// At least as long after the first failure. Only where Nova's scheduler chooses, since with reserved hosts each attempt may
+    /// take another one out of reserve; and where Nova refuses, which takes none.
     pub retry_for: Duration,
 }
 
@@ -124,15 +124,17 @@ impl Route {
     /// What comes after the evacuation has failed once more by this way.
     pub(super) fn after_failure(&mut self, cure: Cure, failing: Failing, patience: Patience) -> Next {
         let spent = failing.times >= patience.attempts;
-        let may_pass = self.way == Way::Scheduler && cure != Cure::No && failing.lasts < patience.retry_for;
+        let costs_no_host = self.way == Way::Scheduler || cure == Cure::No;
+        let may_pass = costs_no_host && failing.lasts < patience.retry_for;
         if self.way == Way::Reserved && matches!(cure, Cure::NoHost | Cure::OtherHost) {
             self.cross_out_target();
         }
         match (self.way, cure) {
             (Way::Scheduler, Cure::NoHost) if self.then.is_some() => self.turn(),
             _ if !spent => Next::Again,
-            // A scheduler that sees no host for want of a broker sees all of them a minute later.
-            _ if may_pass && (self.then.is_none() || cure == Cure::Perhaps) => Next::Again,
+            // A scheduler that sees no host for want of a broker sees all of them a minute later. And an API server whose database
+            // lags behind refuses what it would take some seconds later.
+            _ if may_pass && (self.then.is_none() || matches!(cure, Cure::Perhaps | Cure::No)) => Next::Again,
             // EW23: what no host can cure takes nothing but its own attempts. And where Nova has chosen a host each time,
             // one in reserve is not spent on what has broken on all of them.
             (_, Cure::No) | (Way::Scheduler, Cure::Perhaps) => Next::GiveUp,
@@ -277,7 +279,14 @@ mod tests {
                 Next::GiveUp,
             ),
             ("full", Auto, Cure::OtherHost, Next::Again, Next::GiveUp),
-            ("refused for good", Auto, Cure::No, Next::GiveUp, Next::GiveUp),
+            ("refused for good", Auto, Cure::No, Next::Again, Next::GiveUp),
+            (
+                "refused for good, with another way left",
+                RhPriority,
+                Cure::No,
+                Next::Again,
+                Next::GiveUp,
+            ),
             (
                 "the other way at once",
                 AutoPriority,

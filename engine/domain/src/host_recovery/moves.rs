@@ -263,6 +263,9 @@ pub struct Move {
     /// Since when calls about it have failed, one after the other.
     #[serde(default)]
     pub failing_since: Option<Elapsed>,
+    /// The task that Nova showed under way when it was last looked at after a refusal.
+    #[serde(default)]
+    pub task: Option<String>,
     /// When Nova refused its evacuation last. If the host's service turns out not to be forced down, that was the reason.
     #[serde(default)]
     pub refused: Option<Elapsed>,

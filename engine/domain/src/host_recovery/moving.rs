@@ -178,6 +178,7 @@ impl HostRecovery {
                         loose: false,
                     };
                     record.moves.insert(server);
+                    one.tell_reset(record);
                     commands.push(Command::Prepare(server));
                     continue;
                 }

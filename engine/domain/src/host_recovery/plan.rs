@@ -254,6 +254,7 @@ impl HostRecovery {
             failed_first: None,
             faults: 0,
             failing_since: None,
+            task: None,
             refused: None,
             dest: None,
             proof: None,

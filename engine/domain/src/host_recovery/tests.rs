@@ -23,6 +23,7 @@ mod pacing;
 mod planning;
 mod powering_on;
 mod properties;
+mod refusals;
 mod reserving;
 mod restoring;
 mod returning;

@@ -1,0 +1,85 @@
+//! A task that the dead host has left behind.
+//!
+//! Nova's API sets `task_state` when it takes an operation on, and whoever carries it out clears it. What its host did not end before
+//! it died stays set for ever, and Novas without the fix of LP#1978983 refuse to evacuate such an instance (409). `os-resetState`
+//! clears it, and sets the instance to `error`, which Nova evacuates; what it was stands in [`Was`](super::Was).
+//!
+//! It is reset only after Nova has refused for it, and only where its own host alone could have been at work: a task that another
+//! host may have taken on (a migration, a resize) may end with a guest there, and an instance that is being deleted is its owner's.
+
+use std::time::Duration;
+
+use super::Move;
+use crate::Elapsed;
+use crate::nova::Server;
+use crate::recovery::{Record, StepKind, Task};
+
+/// Carried out by the instance's own host from beginning to end, in Nova's `compute/task_states.py`.
+const OF_ITS_HOST: &[&str] = &[
+    "image_backup",
+    "image_pending_upload",
+    "image_snapshot",
+    "image_snapshot_pending",
+    "image_uploading",
+    "pausing",
+    "powering-off",
+    "powering-on",
+    "reboot_pending",
+    "reboot_pending_hard",
+    "reboot_started",
+    "reboot_started_hard",
+    "rebooting",
+    "rebooting_hard",
+    "rescuing",
+    "resuming",
+    "shelving",
+    "shelving_image_pending_upload",
+    "shelving_image_uploading",
+    "suspending",
+    "unpausing",
+    "unrescuing",
+    "updating_password",
+];
+
+/// Set by evacuations too, and a moment before their record is made.
+const OF_EVACUATIONS: &[&str] = &["rebuild_block_device_mapping", "rebuild_spawning", "rebuilding"];
+
+impl Move {
+    /// Whether Nova has refused it for a task that only its dead host could end. Its lists have shown no evacuation that is under
+    /// way, or it would not wait; one whose record is still to come has made it by the time that a call takes to take effect.
+    pub(super) fn is_kept_by_a_task(&mut self, seen: &Server, now: Elapsed, settled: Duration) -> bool {
+        if self.refused.is_none() {
+            return false;
+        }
+        self.task.clone_from(&seen.task_state);
+        let Some(task) = seen.task_state.as_deref() else {
+            return false;
+        };
+        let waited = self.failed_first.is_some_and(|first| now.since(first) >= settled);
+        OF_ITS_HOST.contains(&task) || (OF_EVACUATIONS.contains(&task) && waited)
+    }
+
+    /// What it is that is reset, for the story.
+    pub(super) fn tell_reset(&self, record: &mut Record) {
+        let Some(task) = &self.task else { return };
+        let text = format!(
+            "resetting the state of {}: its task ({task}) was under way when its host died, and Nova refuses to evacuate it",
+            self.name
+        );
+        record.server_step(Task::Evacuate, StepKind::Intent, self.server, 0.4, text);
+    }
+
+    /// Why its task was not reset, and what a person can do.
+    pub(super) fn remark_task(&mut self) {
+        let reset =
+            |task: &&String| OF_ITS_HOST.contains(&task.as_str()) || OF_EVACUATIONS.contains(&task.as_str());
+        if let Some(task) = self.task.as_ref().filter(|task| !reset(task)) {
+            let text = format!(
+                "Nova shows the task {task}, which is not reset here, since another host or its owner may be at work: see to that, \
+                 and then say openstack server set --state error {}",
+                self.server
+            );
+            self.remark(&text);
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! An API server of Nova's whose database lags behind, and tasks that a dead host has left set.
+//!
+//! It is drawn from a generator of its own, so that adding to it leaves everything else as it was.
+
+use crate::mishap::Mishap;
+use crate::nova::{HostIx, Refusal, ServerIx};
+use crate::rng::Rng;
+use crate::world::{World, note};
+
+/// What hosts were at when they died.
+const TASKS: [&str; 4] = [
+    "powering-off",
+    "rebooting_hard",
+    "image_uploading",
+    "updating_password",
+];
+
+/// See the module.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Refusals {
+    /// Evacuations are refused, from and to.
+    pub lagging: Option<(u64, u64)>,
+    /// Nova is without the fix of LP#1978983: it evacuates nothing that has a task.
+    pub strict: bool,
+    /// Percent of the instances of a host that have one when it dies.
+    pub tasks: u64,
+}
+
+impl Refusals {
+    pub(crate) fn draw(seed: u64, chaos_end: u64) -> Self {
+        let mut rng = Rng::new(seed ^ 0x5eed_0007);
+        let from = rng.between(5_000, 90_000);
+        let to = from + rng.between(2_000, 100_000);
+        let lagging = rng.percent(10);
+        let strict = rng.percent(25);
+        let tasks = rng.between(10, 60);
+        Self {
+            lagging: lagging.then_some((from, to.min(chaos_end))),
+            strict,
+            tasks: if rng.percent(25) { tasks } else { 0 },
+        }
+    }
+}
+
+impl World {
+    /// Why the API refuses an evacuation before it looks at the host.
+    pub(crate) fn refusal(&mut self, server: ServerIx) -> Result<(), Refusal> {
+        let lagging = self.weather.refusals.lagging;
+        if lagging.is_some_and(|(from, to)| self.now >= from && self.now < to) {
+            self.mishap(Mishap::ApiLags);
+            return Err(if self.rng.percent(50) { 400 } else { 409 });
+        }
+        if self.weather.refusals.strict && self.nova.servers[server].task_state.is_some() {
+            self.mishap(Mishap::TaskStays);
+            return Err(409);
+        }
+        Ok(())
+    }
+
+    /// The host dies in the midst of something.
+    pub(crate) fn leave_tasks(&mut self, host: HostIx) {
+        for server in 0..self.nova.servers.len() {
+            let row = &self.nova.servers[server];
+            let free = row.exists && row.launched && row.host == host && row.task_state.is_none();
+            if free && self.weather.refusals.tasks > 0 && self.rng.percent(self.weather.refusals.tasks) {
+                let task = TASKS[self.rng.below(TASKS.len())];
+                self.nova.servers[server].task_state = Some(task);
+                note!(self, "host {host} dies in the midst of {task} of vm-{server}");
+            }
+        }
+    }
+}
