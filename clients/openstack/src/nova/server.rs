@@ -16,7 +16,10 @@ use crate::answer::Answer;
 use crate::fault::{self, About};
 use crate::time;
 
-/// A server; one of a down cell has an id, `UNKNOWN` as its status, and hardly more.
+/// The status of a server whose cell is down.
+const OF_DOWN_CELL: &str = "UNKNOWN";
+
+/// A server; one of a down cell has an id, its status, and hardly more.
 #[derive(Deserialize)]
 struct Record {
     id: ServerId,
@@ -28,7 +31,8 @@ struct Record {
     metadata: BTreeMap<String, String>,
     #[serde(default)]
     locked: bool,
-    #[serde(default)]
+    /// Empty for a lock without a reason; `None` below microversion 2.73, where no reasons are shown.
+    #[serde(default, deserialize_with = "shown")]
     locked_reason: Option<String>,
     #[serde(default)]
     tenant_id: String,
@@ -82,6 +86,8 @@ struct FaultRecord {
 #[derive(Deserialize)]
 struct Named {
     id: ServerId,
+    #[serde(default)]
+    status: String,
 }
 
 #[derive(Deserialize)]
@@ -103,6 +109,10 @@ impl<'de> Deserialize<'de> for Host {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Option::<String>::deserialize(deserializer).map(Self::Shown)
     }
+}
+
+fn shown<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    Option::<String>::deserialize(deserializer).map(|text| Some(text.unwrap_or_default()))
 }
 
 pub(super) async fn list(nova: &Nova, host: &str) -> Result<Vec<Server>, CallError> {
@@ -142,8 +152,11 @@ pub(super) async fn ids(nova: &Nova, host: &str) -> Result<BTreeSet<ServerId>, C
         marker: "id",
     };
     let whole = pages::list(nova, &list, |answer, item, ids: &mut Vec<ServerId>| {
-        let Named { id } =
+        let Named { id, status } =
             Named::deserialize(item).map_err(|error| answer.senseless(&format!("a server: {error}")))?;
+        if status == OF_DOWN_CELL {
+            return Err(cell_is_down(id));
+        }
         ids.push(id);
         Ok(Take::More)
     })
@@ -169,13 +182,18 @@ pub(super) async fn get(nova: &Nova, id: ServerId) -> Result<Option<Server>, Cal
     }
 }
 
+/// A list that shows one such server may lack others: it is no list (microversion 2.69).
+fn cell_is_down(id: ServerId) -> CallError {
+    let text = format!("nova cannot reach the cell of server {id}: the cell is down");
+    fault::unsent(FaultClass::Transient, text)
+}
+
 fn understood(answer: &Answer, record: Record) -> Result<Server, CallError> {
     let id = record.id;
     let about = nature(&record);
     let Some(vm_state) = record.vm_state else {
-        if record.status == "UNKNOWN" {
-            let text = format!("nova cannot reach the cell of server {id}: the cell is down");
-            return Err(fault::unsent(FaultClass::Transient, text));
+        if record.status == OF_DOWN_CELL {
+            return Err(cell_is_down(id));
         }
         return Err(answer.senseless(&format!("server {id} without a vm_state")));
     };
@@ -201,7 +219,7 @@ fn understood(answer: &Answer, record: Record) -> Result<Server, CallError> {
             .power_state
             .map_or(PowerState::Other, PowerState::from_nova),
         locked: record.locked,
-        locked_reason: record.locked_reason,
+        locked_reason: record.locked_reason.filter(|_| record.locked),
         metadata: record.metadata,
         volume_backed,
         launched: record.launched_at.is_some(),

@@ -260,6 +260,71 @@ async fn ew33_no_ids_are_believed_only_if_the_cell_of_the_host_is_there() {
 }
 
 #[tokio::test]
+async fn c4_a_list_that_shows_a_server_of_a_down_cell_is_no_list() {
+    let up = json!({"services": [service_record()]});
+    let unreachable = json!({"id": SERVER, "status": "UNKNOWN", "tenant_id": "t", "links": []});
+    let seen = json!({"id": "11111111-2222-3333-4444-000000000001", "name": "vm1", "links": []});
+    for servers in [json!([unreachable]), json!([seen, unreachable])] {
+        let fake = Fake::start(table([
+            ("GET /servers", 200, json!({"servers": servers})),
+            ("GET /os-services", 200, up.clone()),
+        ]))
+        .await;
+        let fault = fake.nova().await.server_ids_on("c1").await.unwrap_err().fault;
+        assert_eq!(fault.class, FaultClass::Transient);
+        assert!(fault.text.contains("the cell is down"), "{}", fault.text);
+    }
+}
+
+#[tokio::test]
+async fn c12_an_owners_lock_without_a_reason_is_told_from_a_nova_that_shows_none() {
+    let of = |change: fn(&mut Value)| {
+        let mut record = server_record(1);
+        change(&mut record);
+        json!({"server": record})
+    };
+    let hidden = |record: &mut Value| drop(record.as_object_mut().unwrap().remove("locked_reason"));
+    let cases = [
+        (of(|_| ()), Some("tachi r1")),
+        (of(|record| record["locked_reason"] = Value::Null), Some("")),
+        (of(hidden), None),
+        (of(|record| record["locked"] = json!(false)), None),
+    ];
+    for (body, reason) in cases {
+        let fake = Fake::start(move |seen| {
+            if seen.path.contains("/servers/") {
+                Reply::Json(200, body.clone())
+            } else {
+                Reply::Unscripted
+            }
+        })
+        .await;
+        let server = fake.nova().await.server(server_id()).await.unwrap().unwrap();
+        assert_eq!(server.locked_reason.as_deref(), reason);
+    }
+}
+
+#[tokio::test]
+async fn c13_whatever_nova_offers_an_evacuation_leaves_running_what_ran() {
+    // From 2.95 on Nova stops what it has moved, after it has started it: what ran would wait for the engine to be started again,
+    // and what was stopped is started for a moment all the same.
+    let fake = Fake::start(|seen| {
+        if seen.path.ends_with("/action") {
+            Reply::Raw(202, Vec::new(), String::new())
+        } else if seen.path.ends_with("/v2.1/") {
+            Reply::Json(200, version_document("2.1", "2.101"))
+        } else {
+            Reply::Unscripted
+        }
+    })
+    .await;
+    fake.nova().await.evacuate(server_id(), None).await.unwrap();
+    let calls = fake.calls();
+    assert_eq!(calls.len(), 1);
+    assert_eq!(calls[0].header("openstack-api-version"), "compute 2.94");
+}
+
+#[tokio::test]
 async fn image_properties_are_asked_for_only_where_a_rule_looks_at_them() {
     let fake = Fake::start(|seen| match seen.path.rsplit('/').next() {
         Some(SERVER) => Reply::Json(200, json!({"server": server_record(1)})),
