@@ -239,7 +239,7 @@ impl World {
                 server: *server,
                 result: Ok(self.nova.show(index_of(*server))),
             },
-            other => self.server_effect(other),
+            other => self.server_effect(other, answer.is_some()),
         };
         if let Some(after) = answer {
             // The looks at the service record and around are told apart from the next ones by their question alone, and a
@@ -260,12 +260,15 @@ impl World {
         }
     }
 
-    fn server_effect(&mut self, command: &Command) -> Observation {
+    fn server_effect(&mut self, command: &Command, in_time: bool) -> Observation {
         let (id, call) = command.server_call().unwrap();
         let server = index_of(id);
         let result = match command {
             Command::Lock { reason, .. } => self.nova.lock(server, Some(reason)),
-            Command::Unlock(_) => self.nova.lock(server, None),
+            Command::Unlock(_) => {
+                self.check_unlock(server, in_time);
+                self.nova.lock(server, None)
+            }
             Command::Prepare(_) => self.nova.mark_error(server),
             Command::Evacuate(_) => {
                 self.worst_moment(Worst::Evacuate);

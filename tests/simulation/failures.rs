@@ -35,6 +35,7 @@ impl World {
                 task_state: None,
                 power_state,
                 locked: owners.then(|| "mine".into()),
+                locked_at: 0,
                 launched,
             });
         }

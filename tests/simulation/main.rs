@@ -30,6 +30,7 @@ mod guards;
 mod hooks;
 mod journal;
 mod ledger;
+mod locks;
 mod machines;
 mod mishap;
 mod more_weather;

@@ -39,6 +39,8 @@ pub(crate) struct ServerRow {
     pub task_state: Option<&'static str>,
     pub power_state: PowerState,
     pub locked: Option<String>,
+    /// When its owner did so.
+    pub locked_at: u64,
     pub launched: bool,
 }
 

@@ -182,6 +182,9 @@ impl World {
     /// it out.
     pub(crate) fn user_call(&mut self) {
         let server = self.rng.below(self.weather.servers);
+        if self.rng.percent(30) {
+            return self.owner_locks(server);
+        }
         let row = &self.nova.servers[server];
         let host = row.host;
         if !row.exists || row.locked.is_some() || row.task_state.is_some() || self.machines[host].beats() {

@@ -106,7 +106,11 @@ impl HostRecovery {
 fn accepted(one: &mut Move, call: ServerCall, settle: Duration, now: Now, record: &mut Record) {
     one.faults = 0;
     match call {
-        ServerCall::Lock => one.lock = Lock::Ours,
+        ServerCall::Lock => {
+            one.lock = Lock::Ours;
+            // Its owner's lock on top of it changes nothing, and nobody else takes it off.
+            one.lock_in_doubt = false;
+        }
         ServerCall::Prepare => {
             if matches!(one.preparation, Preparation::Asked { .. }) {
                 one.preparation = Preparation::Done;
@@ -160,6 +164,7 @@ fn unlock_failed(one: &mut Move, fault: &Fault, settle: Duration, now: Now, reco
         one.unlock_loose = None;
         return unlocked(one, settle, now, record);
     }
+    one.lock_in_doubt = true;
     call_failed(one, fault, now);
     let wait = backoff(one.faults.saturating_sub(1));
     let refused = matches!(fault.class, FaultClass::Permanent | FaultClass::Conflict) && !fault.maybe_done;
@@ -182,7 +187,7 @@ fn unlock_failed(one: &mut Move, fault: &Fault, settle: Duration, now: Now, reco
 /// The lock is off. If one was asked for that nobody has answered, it may have come since this unlocking was sent, or come yet,
 /// and is taken off once more then; an unlocking that may come yet is waited for, so that it does not meet the next recovery's
 /// lock.
-fn unlocked(one: &mut Move, settle: Duration, now: Now, record: &mut Record) {
+pub(super) fn unlocked(one: &mut Move, settle: Duration, now: Now, record: &mut Record) {
     let MoveStep::Unlocking {
         end,
         asked,
@@ -197,6 +202,7 @@ fn unlocked(one: &mut Move, settle: Duration, now: Now, record: &mut Record) {
     let lock = one.lock_loose.filter(may_have_come_since);
     let unlocking = one.unlock_loose.filter(|at| now.elapsed.since(*at) < settle);
     if let Some(loose) = lock.max(unlocking) {
+        one.lock_in_doubt = true;
         *asked = false;
         *not_before = loose.plus(settle);
         return;

@@ -149,6 +149,10 @@ pub(super) struct Asks {
     pub(super) done: BTreeMap<ServerId, Option<String>>,
     /// Instances that a look has shown on the host although their evacuation is recorded as done: left to the next whole lists.
     pub(super) stays: BTreeSet<ServerId>,
+    /// Instances that are looked at for their lock.
+    pub(super) locks: BTreeSet<ServerId>,
+    /// Instances whose lock was just seen to be ours, and is taken off.
+    pub(super) ours: BTreeSet<ServerId>,
     /// The records show what only the whole lists can tell the meaning of.
     pub(super) lists_due: bool,
     /// Instances that somebody else has asked for, or has moved, and when that was seen: not to be asked for before whole lists

@@ -1,8 +1,8 @@
 //! The end of each move: confirmed, brought to what it was, unlocked. It goes on in every stage and whatever forbids to
 //! begin something new.
 
-use super::answers::call_failed;
-use super::asks::Asks;
+use super::answers::{call_failed, unlocked};
+use super::asks::{Asks, backoff};
 use super::restoration::{Rest, is_stuck, needs_a_look, needs_preparation, rest, target};
 use super::{End, HostRecovery, Move, MoveStep, Preparation, RestorationCall};
 use crate::ServerId;
@@ -25,6 +25,7 @@ impl HostRecovery {
         let mut unlocking = self.moves.values().filter(asked).count();
         let mut all_over = true;
         let mut look = Vec::new();
+        let mut doubtful = Vec::new();
         for one in self.moves.values_mut() {
             let server = one.server;
             match &mut one.step {
@@ -38,10 +39,14 @@ impl HostRecovery {
                     // A lock that is still on its way would come after the unlocking.
                     let free = !*asked && one.lock != super::Lock::Asked;
                     if free && now.elapsed >= *not_before && unlocking < limit {
-                        *asked = true;
-                        *sent = now.elapsed;
                         unlocking += 1;
-                        commands.push(Command::Unlock(server));
+                        if !one.lock_in_doubt || self.asks.ours.remove(&server) {
+                            *asked = true;
+                            *sent = now.elapsed;
+                            commands.push(Command::Unlock(server));
+                        } else {
+                            doubtful.push(server);
+                        }
                     }
                 }
                 MoveStep::Restoring { .. } => match self.asks.restorations.remove(&server) {
@@ -63,18 +68,37 @@ impl HostRecovery {
         for server in look {
             self.want_server(server, now, commands);
         }
+        for server in doubtful {
+            self.want_lock(server, now, commands);
+        }
         self.want_lists(now, commands);
         self.want_conductors(now, commands);
         all_over
     }
 
-    fn want_server(&mut self, server: ServerId, now: Now, commands: &mut Vec<Command>) {
+    /// Whether it is asked now.
+    fn want_server(&mut self, server: ServerId, now: Now, commands: &mut Vec<Command>) -> bool {
         let not_before = self.asks.server_not_before.get(&server);
-        if not_before.is_none_or(|at| now.elapsed >= *at) && self.asks.servers.insert(server) {
+        let asks = not_before.is_none_or(|at| now.elapsed >= *at) && self.asks.servers.insert(server);
+        if asks {
             self.asks
                 .server_not_before
                 .insert(server, now.elapsed.plus(self.policy.tick));
             commands.push(Command::ReadServer(server));
+        }
+        asks
+    }
+
+    /// Looks whose lock is on it. What is not ours was not ours from when it was asked.
+    fn want_lock(&mut self, server: ServerId, now: Now, commands: &mut Vec<Command>) {
+        if !self.want_server(server, now, commands) {
+            return;
+        }
+        self.asks.locks.insert(server);
+        if let Some(one) = self.moves.get_mut(&server)
+            && let MoveStep::Unlocking { sent, .. } = &mut one.step
+        {
+            *sent = now.elapsed;
         }
     }
 
@@ -103,6 +127,7 @@ impl HostRecovery {
     ) {
         self.asks.servers.remove(&server);
         let settled = self.policy.settle_time() + self.policy.call_deadline;
+        let mark = self.mark();
         let Some(one) = self.moves.get_mut(&server) else {
             return;
         };
@@ -110,6 +135,9 @@ impl HostRecovery {
             Ok(seen) => seen,
             Err(fault) => {
                 call_failed(one, &fault, now);
+                if let MoveStep::Unlocking { not_before, .. } = &mut one.step {
+                    *not_before = now.elapsed.plus(backoff(one.faults.saturating_sub(1)));
+                }
                 return self.tell_calls(now);
             }
         };
@@ -119,7 +147,7 @@ impl HostRecovery {
             return;
         }
         self.asks.look.remove(&server);
-        if !matches!(one.step, MoveStep::Restoring { .. }) {
+        if !matches!(one.step, MoveStep::Restoring { .. } | MoveStep::Unlocking { .. }) {
             one.faults = 0;
         }
         let done = self.asks.done.remove(&server);
@@ -205,6 +233,18 @@ impl HostRecovery {
                     self.asks.stays.insert(server);
                 }
             }
+            (MoveStep::Unlocking { asked: false, .. }, seen) if self.asks.locks.remove(&server) => {
+                if seen.as_ref().is_some_and(|seen| is_our_lock(seen, &mark)) {
+                    self.asks.ours.insert(server);
+                } else {
+                    if seen.is_none() {
+                        one.lock_loose = None;
+                        one.unlock_loose = None;
+                    }
+                    // None, or its owner's: there is nothing of ours to be taken off, and whatever may come late is looked for later.
+                    unlocked(one, self.policy.settle_time(), now, record);
+                }
+            }
             (MoveStep::Held | MoveStep::Unlocking { .. } | MoveStep::Over(_), _) => {}
         }
     }
@@ -247,6 +287,11 @@ impl HostRecovery {
             }
         }
     }
+}
+
+/// Whether the lock on it is this recovery's. A Nova that shows no reasons (below microversion 2.73) is trusted to show ours.
+fn is_our_lock(seen: &Server, mark: &str) -> bool {
+    seen.locked && seen.locked_reason.as_deref().is_none_or(|reason| reason == mark)
 }
 
 impl Asks {

@@ -10,7 +10,7 @@ use super::following::{confirmed, finish};
 use super::method::{Cure, Patience};
 use super::perhaps::Absence;
 use super::plan::is_over;
-use super::{End, HostRecovery, Move, MoveStep, WrittenOff};
+use super::{End, HostRecovery, Lock, Move, MoveStep, WrittenOff};
 use crate::fault::Fault;
 use crate::nova::{Migration, Server, VmState};
 use crate::recovery::{Lists, Messaging, Now, Record, StepKind, Task};
@@ -126,6 +126,7 @@ impl HostRecovery {
             } else {
                 self.asks.progress.remove(&one.server);
             }
+            one.keep_owners_lock(here);
             let queued = Self::queued_since(one);
             if look.at(one, here, records, now, record) == Seen::LookAtServer {
                 self.asks.look.insert(one.server);
@@ -228,6 +229,19 @@ impl HostRecovery {
         }
         self.asks.silent = seen.silent;
         self.asks.silent_at = now.elapsed;
+    }
+}
+
+impl Move {
+    /// Its owner has locked it since it was planned: that lock stays, and serves as well.
+    fn keep_owners_lock(&mut self, here: Option<&Server>) {
+        let owners = here.is_some_and(|seen| {
+            let reason = seen.locked_reason.as_deref().unwrap_or_default();
+            seen.locked && !reason.starts_with("tachi ")
+        });
+        if owners && self.lock == Lock::Wanted && self.lock_loose.is_none() && !self.is_over() {
+            self.lock = Lock::Owners;
+        }
     }
 }
 

@@ -232,6 +232,10 @@ pub struct Move {
     /// The same of its unlocking, which would take off the lock of whoever moves it next.
     #[serde(default)]
     pub unlock_loose: Option<Elapsed>,
+    /// It is not certain that the lock that is on it is ours: an owner before has asked for it or for its unlocking, or a call has
+    /// failed. Then it is looked at before it is taken off.
+    #[serde(default)]
+    pub lock_in_doubt: bool,
     /// A lock is not asked for before this moment, once the evacuation is under way.
     pub lock_not_before: Elapsed,
     /// See [`Preparation`].
@@ -328,6 +332,7 @@ impl Move {
     /// The last owner's calls may or may not have been sent. Lock and unlocking are simply done again; what changes more is
     /// looked for, never repeated at once (R5).
     pub(super) fn forget_answers(&mut self, now: Elapsed) {
+        self.lock_in_doubt = true;
         if matches!(self.lock, Lock::Wanted | Lock::Asked) && !matches!(self.step, MoveStep::Over(_)) {
             self.lock = Lock::Wanted;
             self.lock_loose = Some(now);
@@ -382,9 +387,9 @@ impl Move {
         self.faults = 0;
         let may_be_locked = match self.lock {
             Lock::Ours | Lock::Asked => true,
-            Lock::Wanted | Lock::None => self.lock_loose.is_some(),
-            Lock::Owners => false,
+            Lock::Wanted | Lock::None | Lock::Owners => self.lock_loose.is_some(),
         };
+        self.lock_in_doubt |= self.lock != Lock::Ours;
         self.step = if may_be_locked {
             MoveStep::Unlocking {
                 end,

@@ -115,7 +115,8 @@ impl HostRecovery {
     /// The instances that something is to be done about, by rank.
     fn wanting(&self) -> Vec<(u32, ServerId)> {
         let wants = |one: &&Move| {
-            matches!(one.step, MoveStep::Waiting { .. }) || (one.is_in_flight() && one.lock == Lock::Wanted)
+            let under_way = one.is_in_flight() || one.step == MoveStep::Held;
+            matches!(one.step, MoveStep::Waiting { .. }) || (under_way && one.lock == Lock::Wanted)
         };
         let moves = self.moves.values().filter(wants);
         let mut order: Vec<(u32, ServerId)> = moves.map(|one| (one.rank, one.server)).collect();
@@ -226,7 +227,7 @@ impl HostRecovery {
         }
     }
 
-    /// R12: each instance is locked before it is asked for; those that somebody else has asked for, too.
+    /// R12: each instance is locked before it is asked for; those that somebody else has asked for, and those that are held, too.
     fn lock_in_order(
         &mut self,
         order: &[(u32, ServerId)],
@@ -245,11 +246,9 @@ impl HostRecovery {
             };
             let due = match one.step {
                 MoveStep::Waiting { not_before } => now.elapsed >= not_before,
-                MoveStep::Asked { .. } => now.elapsed >= one.lock_not_before,
-                MoveStep::Held
-                | MoveStep::Restoring { .. }
-                | MoveStep::Unlocking { .. }
-                | MoveStep::Over(_) => false,
+                // Nobody but a person with all rights is to touch what may run in two places.
+                MoveStep::Asked { .. } | MoveStep::Held => now.elapsed >= one.lock_not_before,
+                MoveStep::Restoring { .. } | MoveStep::Unlocking { .. } | MoveStep::Over(_) => false,
             };
             if due && one.lock == Lock::Wanted {
                 locking += 1;

@@ -235,6 +235,7 @@ impl HostRecovery {
             },
             lock_loose: None,
             unlock_loose: None,
+            lock_in_doubt: false,
             lock_not_before: now.elapsed,
             preparation: if needs_preparation(&server.vm_state) {
                 Preparation::Wanted

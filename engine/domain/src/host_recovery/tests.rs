@@ -17,6 +17,7 @@ mod holding;
 mod hooking;
 mod joining;
 mod levels;
+mod locks;
 mod looking;
 mod off_words;
 mod pacing;

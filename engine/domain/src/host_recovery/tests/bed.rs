@@ -20,7 +20,7 @@ use crate::policy::{BareNormal, FencingMode, Policy};
 use crate::power::{Power, PowerReading};
 use crate::recovery::{
     Command, Evacuations, Inventory, Lists, Messaging, MoveVerdict, MoveWord, Now, Observation, OperatorWord,
-    Pulse, Record, ReserveAnswer, ReserveCall, ServerCall, ServiceUpdate, Word,
+    Pulse, Record, ReserveAnswer, ReserveCall, ServerCall, ServiceUpdate, Word, mark,
 };
 use crate::{
     Elapsed, HostId, MigrationId, NotificationId, RecoveryId, SegmentId, ServerId, ServiceId, Timestamp,
@@ -694,6 +694,32 @@ impl Bed {
             server: id(number),
             result: Ok(seen),
         })
+    }
+
+    /// Whose lock is on it is asked, and this answered: `None` for no lock.
+    pub(super) fn lock_is(&mut self, number: u128, reason: Option<&str>) -> &mut Self {
+        assert!(
+            self.wants(|command| *command == Command::ReadServer(id(number))),
+            "{:?}",
+            self.commands
+        );
+        let seen = Server {
+            locked: reason.is_some(),
+            locked_reason: reason.map(Into::into),
+            ..server(number)
+        };
+        self.reads(number, Some(seen))
+    }
+
+    /// The reason of this recovery's locks.
+    pub(super) fn mark(&self) -> String {
+        mark(self.state.id)
+    }
+
+    /// It is this recovery's.
+    pub(super) fn lock_is_ours(&mut self, number: u128) -> &mut Self {
+        let mark = self.mark();
+        self.lock_is(number, Some(&mark))
     }
 
     /// Nova does not know it, now and later.

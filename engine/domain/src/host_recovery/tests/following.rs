@@ -189,14 +189,14 @@ fn r05_r12_unlocking_is_repeated_until_nova_has_answered_and_none_can_come_late(
         assert!(unlocks(&bed));
         bed.answer(1, ServerCall::Unlock, Err(timeout()));
         assert_eq!(bed.status, NotificationStatus::Running);
-        bed.tick(31_000);
+        bed.tick(31_000).lock_is_ours(1);
     }
     // One of them may come yet, and would take off the lock of whoever moves it next.
     bed.answer(1, ServerCall::Unlock, Ok(()));
     assert!(!bed.one(1).is_over());
     bed.tick(48_000);
-    assert!(!unlocks(&bed));
-    bed.tick(1_000);
+    assert!(!bed.wants(|command| *command == Command::ReadServer(id(1))));
+    bed.tick(1_000).lock_is_ours(1);
     assert!(unlocks(&bed), "D + Q after the last one without an answer");
     bed.answer(1, ServerCall::Unlock, Ok(()));
     assert_eq!(bed.step(1), &MoveStep::Over(End::Moved));
@@ -216,8 +216,8 @@ fn r12_a_lock_that_may_come_late_is_taken_off_late_too() {
     assert!(!bed.one(1).is_over());
     bed.at = loose + 79_000;
     bed.tick(0);
-    assert!(!unlocks(&bed));
-    bed.tick(1_000);
+    assert!(!bed.wants(|command| *command == Command::ReadServer(id(1))));
+    bed.tick(1_000).lock_is_ours(1);
     assert!(unlocks(&bed), "D + Q after the call");
     bed.answer(1, ServerCall::Unlock, Ok(()));
     assert!(bed.one(1).is_over());
@@ -238,6 +238,7 @@ fn r05_r12_an_unlocking_counts_from_when_it_was_sent_and_not_from_its_answer() {
     bed.at = loose + 200_000;
     bed.answer(1, ServerCall::Unlock, Ok(()));
     assert!(!bed.one(1).is_over(), "the lock may have come after it");
+    bed.lock_is_ours(1);
     assert!(unlocks(&bed));
     bed.answer(1, ServerCall::Unlock, Ok(()));
     assert!(bed.one(1).is_over());

@@ -74,6 +74,9 @@ fn serve(bed: &mut Bed, here: &[Server]) -> Vec<Command> {
                 let (_, call) = command.server_call().unwrap();
                 bed.answer(1, call, Ok(()));
             }
+            Command::ReadServer(_) => {
+                bed.reads(1, Some(server(1)));
+            }
             _ => {}
         }
         bed.commands.append(&mut more);

@@ -230,6 +230,7 @@ fn a_held_instance_that_has_left_is_over() {
         ..server(1)
     };
     bed.reads(1, Some(elsewhere));
+    bed.answer(1, ServerCall::Unlock, Ok(()));
     assert_eq!(bed.step(1), &MoveStep::Over(End::Left));
 }
 

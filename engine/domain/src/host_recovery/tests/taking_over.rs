@@ -147,7 +147,7 @@ fn a_lock_of_the_last_owner_is_taken_off_even_if_nothing_was_moved() {
     assert!(bed.wants(|command| *command == Command::Unlock(id(1))));
     bed.answer(1, ServerCall::Unlock, Ok(()));
     assert!(!bed.one(1).is_over(), "its call may still be on the way");
-    bed.tick(80_000);
+    bed.tick(80_000).lock_is_ours(1);
     assert!(bed.wants(|command| *command == Command::Unlock(id(1))));
 }
 
@@ -200,6 +200,7 @@ fn an_unlocking_of_the_last_owner_is_done_again() {
     bed.answer(1, ServerCall::Unlock, Err(timeout()));
     bed.take_over().tick(500);
     bed.lists(vec![], vec![evacuation(1, 1, "done", Some("b"))]);
+    bed.lock_is_ours(1);
     assert!(bed.wants(|command| *command == Command::Unlock(id(1))));
 }
 

@@ -1,0 +1,134 @@
+//! Whose lock is on an instance.
+
+use super::bed::{Bed, evacuation, fault, id, server, timeout};
+use crate::fault::FaultClass;
+use crate::host_recovery::{End, Lock, MoveStep};
+use crate::nova::{Migration, MigrationType, Server};
+use crate::recovery::{Command, ServerCall, Word};
+
+fn unlocks(bed: &Bed) -> bool {
+    bed.wants(|command| *command == Command::Unlock(id(1)))
+}
+
+fn locks(bed: &Bed) -> bool {
+    bed.wants(|command| matches!(command, Command::Lock { .. }))
+}
+
+fn locked(reason: &str) -> Server {
+    Server {
+        locked: true,
+        locked_reason: Some(reason.into()),
+        ..server(1)
+    }
+}
+
+/// Moved, and the answer to its unlocking is lost.
+fn unlocking_lost() -> Bed {
+    let mut bed = Bed::engine().asked();
+    bed.lists(vec![], vec![evacuation(1, 1, "done", Some("b"))]);
+    assert!(unlocks(&bed));
+    bed.answer(1, ServerCall::Unlock, Err(timeout())).tick(1_000);
+    bed
+}
+
+#[test]
+fn c12_an_unlocking_is_repeated_only_if_the_lock_is_still_ours() {
+    // Its owner has locked it as soon as ours was off; without a reason, too.
+    for owners in ["mine", ""] {
+        let mut bed = unlocking_lost();
+        assert!(!unlocks(&bed), "it is looked at first");
+        bed.lock_is(1, Some(owners));
+        assert!(!unlocks(&bed), "{owners:?} is kept");
+        // What was sent may still take effect: nothing is over before that.
+        assert!(!bed.one(1).is_over());
+        bed.tick(90_000).lock_is(1, Some(owners));
+        assert!(!unlocks(&bed));
+        assert_eq!(bed.step(1), &MoveStep::Over(End::Moved));
+    }
+    let mut bed = unlocking_lost();
+    bed.lock_is_ours(1);
+    assert!(unlocks(&bed), "ours is taken off");
+
+    let mut bed = unlocking_lost();
+    bed.lock_is(1, None);
+    assert!(!unlocks(&bed), "there is nothing to be taken off");
+}
+
+#[test]
+fn c12_the_next_owner_looks_before_it_unlocks() {
+    let mut bed = Bed::engine().asked();
+    bed.take_over().tick(500);
+    bed.lists(vec![], vec![evacuation(1, 1, "done", Some("b"))]);
+    assert!(!unlocks(&bed), "the last one may have unlocked it already");
+    bed.lock_is(1, Some("mine"));
+    assert!(!unlocks(&bed));
+    assert_eq!(bed.step(1), &MoveStep::Over(End::Moved));
+}
+
+#[test]
+fn c12_nothing_stays_locked_or_open_for_ever() {
+    // Nova refuses it for good.
+    let mut bed = unlocking_lost();
+    let refusal = fault(Some(403), FaultClass::Permanent, false);
+    for _ in 0..8 {
+        if bed.wants(|command| *command == Command::ReadServer(id(1))) {
+            bed.lock_is_ours(1);
+        }
+        if unlocks(&bed) {
+            bed.answer(1, ServerCall::Unlock, Err(refusal.clone()));
+        }
+        bed.tick(31_000);
+    }
+    assert_eq!(bed.step(1), &MoveStep::Over(End::Moved));
+    assert!(bed.one(1).note.clone().unwrap().contains("still locked"));
+
+    // Its owner has deleted it.
+    let mut bed = unlocking_lost();
+    bed.reads(1, None).tick(5_000).reads(1, None);
+    assert_eq!(bed.step(1), &MoveStep::Over(End::Moved));
+}
+
+#[test]
+fn c12_a_nova_that_shows_no_reasons_is_unlocked_as_before() {
+    let mut bed = unlocking_lost();
+    let seen = Server {
+        locked: true,
+        locked_reason: None,
+        ..server(1)
+    };
+    bed.reads(1, Some(seen));
+    assert!(unlocks(&bed));
+}
+
+#[test]
+fn c12_an_owners_lock_that_is_set_after_the_plan_is_kept() {
+    let mut bed = Bed::engine().proven();
+    bed.forced_down().pulse(false, false);
+    bed.inventory(vec![server(1)], vec![]);
+    assert!(!locks(&bed), "nothing is begun in a segment that is disabled");
+    bed.tick(1_000).lists(vec![locked("mine")], vec![]);
+    bed.pulse(true, false);
+    assert!(!locks(&bed), "{:?}", bed.commands);
+    assert_eq!(bed.one(1).lock, Lock::Owners);
+}
+
+#[test]
+fn c12_what_is_held_is_locked_and_unlocked_when_it_ends() {
+    let elsewhere = Migration {
+        kind: MigrationType::LiveMigration,
+        status: "running".into(),
+        ..evacuation(1, 1, "running", Some("b"))
+    };
+    let mut bed = Bed::engine().proven();
+    bed.forced_down().inventory(vec![server(1)], vec![elsewhere]);
+    assert_eq!(bed.step(1), &MoveStep::Held);
+    assert!(
+        locks(&bed),
+        "its owner is not to start it while it may run elsewhere"
+    );
+    bed.answer(1, ServerCall::Lock, Ok(()));
+    bed.tick(1_000).say(Word::Reject);
+    assert!(unlocks(&bed), "{:?}", bed.commands);
+    bed.answer(1, ServerCall::Unlock, Ok(()));
+    assert_eq!(bed.step(1), &MoveStep::Over(End::Person));
+}
