@@ -30,14 +30,29 @@ pub(super) fn is_over(status: &str) -> bool {
     )
 }
 
+/// Statuses of a migration of any kind that has brought its instance to another host, and left it there.
+fn has_moved(status: &str) -> bool {
+    matches!(status, "done" | "completed" | "confirmed")
+}
+
 /// The unfinished moves of another kind that make it unknown where the guest runs (R11), and the other host each names.
 fn elsewhere<'a>(
     host: &'a str,
     migrations: &'a [&'a Migration],
 ) -> impl Iterator<Item = (&'a Migration, &'a String)> {
+    // A move that was finished since has brought it here from wherever an older one had left it.
+    let arrived_since = move |old: &Migration| {
+        migrations.iter().any(|one| {
+            has_moved(&one.status)
+                && one.id > old.id
+                && one.dest.as_deref() == Some(host)
+                && one.server == old.server
+        })
+    };
     migrations
         .iter()
         .filter(|one| one.kind != MigrationType::Evacuation && !is_over(&one.status))
+        .filter(move |one| !arrived_since(one))
         .flat_map(|one| [&one.source, &one.dest].map(|other| (*one, other)))
         .filter_map(|(one, other)| Some((one, other.as_ref()?)))
         .filter(move |(_, other)| other.as_str() != host)

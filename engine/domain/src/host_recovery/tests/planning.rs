@@ -195,6 +195,46 @@ fn r11_an_unfinished_move_that_names_another_host_is_held_unless_that_host_is_of
 }
 
 #[test]
+fn r11_an_unfinished_move_is_no_reason_if_a_younger_one_has_brought_the_instance_here() {
+    let stale = || live(7, 1, "running", HOST, Some("b"));
+    let cases = [
+        (
+            "it came back by a live migration",
+            live(8, 1, "completed", "c", Some(HOST)),
+            true,
+        ),
+        (
+            "it came back by an evacuation",
+            Migration {
+                source: Some("c".into()),
+                ..evacuation(8, 1, "done", Some(HOST))
+            },
+            true,
+        ),
+        (
+            "before the unfinished one",
+            live(6, 1, "completed", "c", Some(HOST)),
+            false,
+        ),
+        ("it went away", live(8, 1, "completed", HOST, Some("c")), false),
+        (
+            "that one has failed",
+            live(8, 1, "failed", "c", Some(HOST)),
+            false,
+        ),
+        (
+            "another instance",
+            live(8, 2, "completed", "c", Some(HOST)),
+            false,
+        ),
+    ];
+    for (name, younger, free) in cases {
+        let bed = Bed::engine().planned_with(vec![server(1)], vec![younger, stale()]);
+        assert_eq!(bed.step(1) != &MoveStep::Held, free, "{name}");
+    }
+}
+
+#[test]
 fn r11_a_held_instance_goes_on_when_every_other_host_is_off_or_the_move_has_ended() {
     let running = || live(7, 1, "running", HOST, Some("b"));
     let other = || live(8, 1, "running", HOST, Some("c"));
