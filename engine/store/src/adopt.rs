@@ -27,6 +27,10 @@ use crate::time::{from_column, to_column};
 use crate::work::{Tx, Verdict, Work};
 use crate::{Store, StoreError};
 
+/// Of an instance that Masakari had begun to move when it was interrupted.
+const MAY_BE_LOCKED: &str = "Masakari's engine was interrupted and may have left the instance locked: look at locked and locked_reason \
+                             (openstack server show); if it is locked without a reason, and not by its owner, say openstack server unlock";
+
 /// What became of the notifications that Masakari had left open.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -94,6 +98,13 @@ impl Store {
                 Some(Fate::Open { .. }) => {
                     adopted.opened += 1;
                     tracing::info!(%notification, "taken up from Masakari");
+                    if row.status == NotificationStatus::Running.as_str() {
+                        tracing::warn!(
+                            %notification,
+                            "Masakari's engine was interrupted in it: the messages of its vmoves name the instances that it may have \
+                             left locked"
+                        );
+                    }
                 }
                 Some(Fate::Join { message }) => {
                     adopted.joined += 1;
@@ -343,23 +354,49 @@ impl Adopt<'_> {
         Ok(())
     }
 
-    /// Nobody works on its vmoves any more; the recovery makes its own.
+    /// Nobody works on its vmoves any more; the recovery makes its own. Masakari locks an instance before it moves it and unlocks it
+    /// as the last thing it does: an engine that was interrupted may have left any of those locked that it had begun. Its locks have
+    /// no reason, so that nobody can tell them from an owner's: they are named.
     async fn close_moves(&self, tx: &Tx, row: &notification::Model, to: VmoveStatus) -> Result<(), Stop> {
-        let open = [VmoveStatus::Pending.as_str(), VmoveStatus::Ongoing.as_str()];
-        vmove::Entity::update_many()
-            .col_expr(vmove::Column::Status, Expr::value(to.as_str()))
-            .col_expr(
-                vmove::Column::Message,
-                Expr::value("Masakari did not finish this move"),
-            )
-            .col_expr(
-                vmove::Column::UpdatedAt,
-                Expr::value(to_column(self.now.whole_seconds())?),
-            )
+        let interrupted = row.status == NotificationStatus::Running.as_str();
+        let moves = vmove::Entity::find()
             .filter(vmove::Column::NotificationUuid.eq(&row.notification_uuid))
-            .filter(vmove::Column::Status.is_in(open))
-            .exec(tx)
+            .all(tx)
             .await?;
+        for one in moves {
+            let status = one.status.as_deref().and_then(VmoveStatus::from_word);
+            let open = matches!(status, Some(VmoveStatus::Pending | VmoveStatus::Ongoing));
+            let may_be_locked = interrupted
+                && matches!(
+                    status,
+                    Some(VmoveStatus::Ongoing | VmoveStatus::Succeeded | VmoveStatus::Failed)
+                );
+            if !open && !may_be_locked {
+                continue;
+            }
+            let before = one.message.as_deref().filter(|_| !open);
+            let said = [
+                open.then_some("Masakari did not finish this move"),
+                before.filter(|text| !text.is_empty()),
+                may_be_locked.then_some(MAY_BE_LOCKED),
+            ];
+            let said: Vec<&str> = said.into_iter().flatten().collect();
+            let status = if open {
+                Some(to.as_str().to_owned())
+            } else {
+                one.status.clone()
+            };
+            vmove::Entity::update_many()
+                .col_expr(vmove::Column::Status, Expr::value(status))
+                .col_expr(vmove::Column::Message, Expr::value(said.join("; ")))
+                .col_expr(
+                    vmove::Column::UpdatedAt,
+                    Expr::value(to_column(self.now.whole_seconds())?),
+                )
+                .filter(vmove::Column::Id.eq(one.id))
+                .exec(tx)
+                .await?;
+        }
         Ok(())
     }
 }

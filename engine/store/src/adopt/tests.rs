@@ -273,6 +273,52 @@ async fn moves_that_nobody_works_on_any_more_are_closed() {
     assert_eq!(statuses, ["ignored", "ignored", "succeeded"]);
 }
 
+#[tokio::test]
+async fn c16_instances_that_an_interrupted_masakari_may_have_left_locked_are_named() {
+    // (status of the notification, of the vmove, its message; as it is then, and whether it is named)
+    let cases = [
+        ("running", "pending", None, "ignored", false),
+        ("running", "ongoing", None, "ignored", true),
+        ("running", "succeeded", None, "succeeded", true),
+        ("running", "failed", Some("no valid host"), "failed", true),
+        ("running", "ignored", None, "ignored", false),
+        // Whoever gave up in order has unlocked what was locked.
+        ("error", "succeeded", None, "succeeded", false),
+        ("error", "ongoing", None, "ignored", false),
+    ];
+    for (of_all, status, message, then, named) in cases {
+        let case = format!("{status} of {of_all}");
+        let bench = Bench::new().await;
+        let segment = bench.segment("s1").await;
+        let host = bench.host(&segment, "cmp1").await;
+        let uuid = left(&bench, &host, "COMPUTE_HOST", of_all, 1, STOPPED).await;
+        let row = vmove::ActiveModel {
+            uuid: Set(Uuid::nil().to_string()),
+            notification_uuid: Set(uuid.clone()),
+            instance_uuid: Set(Uuid::nil().to_string()),
+            instance_name: Set("vm".to_owned()),
+            status: Set(Some(status.to_owned())),
+            message: Set(message.map(str::to_owned)),
+            deleted: Set(Some(0)),
+            ..Default::default()
+        };
+        row.insert(bench.store.writer()).await.unwrap();
+        bench.store.adopt(EXPIRY).await.unwrap();
+        let row = vmove::Entity::find()
+            .one(bench.store.reader())
+            .await
+            .unwrap()
+            .unwrap();
+        assert_eq!(row.status.as_deref(), Some(then), "{case}");
+        let text = row.message.unwrap_or_default();
+        assert_eq!(text.contains("openstack server unlock"), named, "{case}: {text}");
+        assert!(
+            text.contains(message.unwrap_or_default()),
+            "{case}: what it said stays: {text}"
+        );
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn engines_that_start_at_once_take_each_up_once() {
     let bench = Bench::new().await;
