@@ -44,7 +44,7 @@ async fn come_back(args: HostReturnArgs) -> Result<u8, Failure> {
                 .collect();
             let steps: Vec<_> = steps
                 .iter()
-                .map(|step| json!({"done": step.done, "text": step.text, "commands": step.commands}))
+                .map(|step| json!({"done": step.known.done(), "text": step.text, "commands": step.commands}))
                 .collect();
             let host = &facts.view.host;
             let object = json!({
@@ -59,8 +59,8 @@ async fn come_back(args: HostReturnArgs) -> Result<u8, Failure> {
             if !args.check {
                 out::line("");
                 for (number, step) in steps.iter().enumerate() {
-                    let done = if step.done { " (done)" } else { "" };
-                    out::line(format!("{}. {}{done}", number + 1, step.text));
+                    let known = step.known.words();
+                    out::line(format!("{}. {}{known}", number + 1, step.text));
                     for command in &step.commands {
                         out::line(format!("     {command}"));
                     }

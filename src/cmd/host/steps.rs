@@ -6,10 +6,51 @@
 
 use super::checks::{Facts, NOT_CLOSED, UNDER_WAY};
 
+/// What is known of a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Known {
+    /// It is behind us, as Nova and the database show.
+    Done,
+    /// They show that it is not.
+    Open,
+    /// The steps after it have been taken, but nobody has looked at this one, and from here nobody can.
+    NotChecked,
+}
+
+impl Known {
+    const fn of(done: bool) -> Self {
+        if done { Self::Done } else { Self::Open }
+    }
+
+    /// Of a step that only a person on the host or at the broker can look at, once the host is at work again.
+    const fn by_a_person(over: bool) -> Self {
+        if over { Self::NotChecked } else { Self::Open }
+    }
+
+    /// For machines: `None` for what is not known.
+    pub(super) const fn done(self) -> Option<bool> {
+        match self {
+            Self::Done => Some(true),
+            Self::Open => Some(false),
+            Self::NotChecked => None,
+        }
+    }
+
+    /// For people, behind the step.
+    pub(super) const fn words(self) -> &'static str {
+        match self {
+            Self::Done => " (done)",
+            Self::Open => "",
+            Self::NotChecked => {
+                " (not checked: nova-compute runs again, and whether this was done before cannot be seen from here)"
+            }
+        }
+    }
+}
+
 /// A step.
 pub(super) struct Step {
-    /// It is behind us, as far as can be seen from here.
-    pub(super) done: bool,
+    pub(super) known: Known,
     pub(super) text: String,
     pub(super) commands: Vec<String>,
 }
@@ -23,19 +64,20 @@ pub(super) fn steps(facts: &Facts) -> Vec<Step> {
     let nothing_open =
         facts.open.is_none() && facts.migrations.is_ok() && facts.evacuations(UNDER_WAY).is_empty();
     let closed = nothing_open && up && facts.evacuations(NOT_CLOSED).is_empty();
-    let step = |done, text: &str, commands: Vec<String>| Step {
-        done,
+    let seen = |known, text: &str, commands: Vec<String>| Step {
+        known,
         text: text.to_owned(),
         commands,
     };
+    let step = |done, text: &str, commands| seen(Known::of(done), text, commands);
+    let by_a_person = |text: &str, commands| seen(Known::by_a_person(up), text, commands);
     vec![
         step(
             nothing_open,
             "keep the host off until its recovery is over and no evacuation from it is under way",
             vec![format!("tachi recovery list --host {name}")],
         ),
-        step(
-            up,
+        by_a_person(
             "see that neither nova-compute nor guests start by themselves when it boots \
              (resume_guests_state_on_host_boot = false in its nova.conf)",
             vec![
@@ -43,13 +85,11 @@ pub(super) fn steps(facts: &Facts) -> Vec<Step> {
                 "systemctl is-enabled tachi-boot-guard    # if it is, it holds nova-compute, and nothing need be masked".into(),
             ],
         ),
-        step(
-            up,
+        by_a_person(
             "switch it on, and see that no guest runs on it",
             vec!["virsh list --all               # on the host".into()],
         ),
-        step(
-            up,
+        by_a_person(
             "empty its queue on Nova's message broker: what waits there would be done to instances that are elsewhere now",
             vec![
                 "rabbitmqctl list_queues -p VHOST name messages    # VHOST: as in nova.conf's transport_url".into(),
@@ -104,8 +144,8 @@ mod tests {
     use super::super::checks::tests::{back, evacuation};
     use super::*;
 
-    fn done(facts: &Facts) -> Vec<bool> {
-        steps(facts).iter().map(|step| step.done).collect()
+    fn done(facts: &Facts) -> Vec<Option<bool>> {
+        steps(facts).iter().map(|step| step.known.done()).collect()
     }
 
     #[test]
@@ -131,14 +171,40 @@ mod tests {
 
     #[test]
     fn r22_steps_are_done_as_far_as_nova_shows() {
+        let (yes, no) = (Some(true), Some(false));
         let mut facts = back();
-        assert_eq!(done(&facts), [true, true, true, true, true, true, false, false]);
+        assert_eq!(done(&facts), [yes, None, None, None, yes, yes, no, no]);
         facts.migrations = Ok(vec![evacuation("done")]);
-        assert_eq!(done(&facts), [true, true, true, true, false, false, false, false]);
+        assert_eq!(done(&facts), [yes, None, None, None, no, no, no, no]);
         facts.migrations = Ok(vec![evacuation("accepted")]);
-        assert!(!done(&facts)[0]);
+        assert_eq!(done(&facts)[0], no);
         facts.migrations = Err("503".into());
-        assert!(!done(&facts)[0], "what is not known is not done");
+        assert_eq!(done(&facts)[0], no, "what is not known is not done");
+    }
+
+    #[test]
+    fn c18_a_step_that_nobody_has_looked_at_is_never_shown_as_done() {
+        let place = |steps: &[Step], part: &str| {
+            let has = |step: &Step| step.commands.iter().any(|command| command.contains(part));
+            steps.iter().position(has).unwrap()
+        };
+        let mut facts = back();
+        let back = steps(&facts);
+        for part in [
+            "mask nova-compute    # on the host, from",
+            "virsh list",
+            "purge_queue",
+        ] {
+            let known = back[place(&back, part)].known;
+            assert_eq!(known, Known::NotChecked, "{part}");
+            assert!(known.words().contains("not checked"), "{part}");
+        }
+        // Before nova-compute is up they are simply to be done.
+        if let Ok(Some(service)) = &mut facts.service {
+            service.up = false;
+        }
+        let away = steps(&facts);
+        assert_eq!(away[place(&away, "purge_queue")].known, Known::Open);
     }
 
     #[test]
