@@ -22,7 +22,7 @@ use tachi_engine::ports::{AuditSink, Clock, Events, Hooks, Poke, Registry, Wake}
 use tachi_engine::{Engine, EngineOptions, Ports, SystemClock};
 use tachi_hooks::Runner;
 use tachi_openstack::{Nova, Session};
-use tachi_store::{Store, StoreOptions};
+use tachi_store::{MigrationReport, Stands, Store, StoreOptions};
 use tokio::sync::watch;
 
 use crate::cmd::Failure;
@@ -37,17 +37,15 @@ pub(crate) use process::{Process, Runs};
 pub(crate) struct Base {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) store: Arc<Store>,
-    /// What was done to the schema.
-    pub(crate) schema: tachi_store::MigrationReport,
 }
 
 /// Opens the database, and brings its schema up to date.
 pub(crate) async fn base(settings: &Settings) -> Result<Base, Failure> {
-    open(settings, settings.database.options()).await
+    Ok(migrated(settings).await?.0)
 }
 
-async fn open(settings: &Settings, database: &StoreOptions) -> Result<Base, Failure> {
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+/// The same, and what was done to the schema.
+pub(crate) async fn migrated(settings: &Settings) -> Result<(Base, MigrationReport), Failure> {
     let folders = [
         Some(settings.state_path.clone()),
         database_folder(&settings.database),
@@ -56,26 +54,32 @@ async fn open(settings: &Settings, database: &StoreOptions) -> Result<Base, Fail
         std::fs::create_dir_all(&folder)
             .map_err(|error| Failure::new(format!("making the folder {}", folder.display()), error))?;
     }
-    let store = Store::connect(database, clock.clone())
-        .await
-        .map_err(|error| Failure::new("opening the database", error))?;
-    let schema = store
+    let base = open(settings.database.options()).await?;
+    let schema = base
+        .store
         .migrate()
         .await
         .map_err(|error| Failure::new("opening the database", error))?;
     if schema.took_over() {
         tracing::info!(origin = ?schema.origin, holds = ?schema.holds, "took over a Masakari database");
     }
+    Ok((base, schema))
+}
+
+async fn open(database: &StoreOptions) -> Result<Base, Failure> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let store = Store::connect(database, clock.clone())
+        .await
+        .map_err(|error| Failure::new("opening the database", error))?;
     Ok(Base {
         clock,
         store: Arc::new(store),
-        schema,
     })
 }
 
-/// Opens the database for a command that asks or says something. It makes none: a file made by whoever happens to ask
-/// would belong to the wrong user. Whoever asks is told at once that the server does not answer, and does not wait as long as a
-/// service that starts.
+/// Opens the database for a command that asks or says something. It makes none, nor changes its schema: a file made by
+/// whoever happens to ask would belong to the wrong user, and the services that run know no younger schema than their own.
+/// Whoever asks is told at once that the server does not answer, and does not wait as long as a service that starts.
 pub(crate) async fn existing(settings: &Settings) -> Result<Base, Failure> {
     if !settings.database.exists() {
         return Err(Failure::told(format!(
@@ -83,7 +87,27 @@ pub(crate) async fn existing(settings: &Settings) -> Result<Base, Failure> {
             settings.database
         )));
     }
-    Box::pin(open(settings, &settings.database.once())).await
+    let base = open(&settings.database.once()).await?;
+    let stands = Box::pin(base.store.stands()).await;
+    match stands.map_err(|error| Failure::new("opening the database", error))? {
+        Stands::UpToDate => Ok(base),
+        Stands::Older { pending } => Err(Failure::told(format!(
+            "the database is of an older version, without {}: run `tachi db sync`, then restart the services",
+            pending.join(", ")
+        ))),
+        Stands::Newer { applied } => Err(Failure::told(format!(
+            "the database is of a newer version, with {} that this program does not know: use the version of Tachi that has \
+             migrated it",
+            applied.join(", ")
+        ))),
+        Stands::Empty => Err(Failure::told(format!(
+            "the database at {} is empty: run `tachi db sync`",
+            settings.database
+        ))),
+        Stands::Masakari => Err(Failure::told(
+            "this is a database of Masakari's that Tachi has not taken over yet: run `tachi db sync`",
+        )),
+    }
 }
 
 pub(crate) async fn nova(settings: &Settings, clock: &Arc<dyn Clock>) -> Result<Arc<Nova>, Failure> {

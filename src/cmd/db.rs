@@ -36,8 +36,8 @@ pub(crate) async fn run(command: DbCommand) -> Result<u8, Failure> {
 pub(super) async fn sync(args: &ConfigArgs) -> Result<(), Failure> {
     // A server that is not there yet is waited for, as a service that starts does.
     logging::start_with_warnings();
-    let base = wiring::base(&command_settings(args)?).await?;
-    for line in told(&base.schema) {
+    let (base, schema) = wiring::migrated(&command_settings(args)?).await?;
+    for line in told(&schema) {
         out::line(line);
     }
     let open = base

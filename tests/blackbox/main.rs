@@ -22,6 +22,7 @@ mod policies;
 mod processes;
 mod recovery;
 mod reserved;
+mod schema;
 mod speed;
 mod support;
 mod telling;

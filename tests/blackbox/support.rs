@@ -518,6 +518,8 @@ impl Api {
 /// Where the database is: a file, or what `TACHI_TEST_DATABASE` names; see tests/lib/databases.sh.
 pub(crate) struct Place {
     pub(crate) options: StoreOptions,
+    /// For a test that looks at rows itself.
+    pub(crate) url: String,
     /// The section of `tachi.conf` that says so.
     conf: String,
 }
@@ -527,6 +529,7 @@ impl Place {
     pub(crate) fn on_server(url: &str, connection: &str) -> Self {
         Self {
             options: StoreOptions::from_url(url).unwrap(),
+            url: url.to_owned(),
             conf: format!("[database]\nconnection = {connection}\n"),
         }
     }
@@ -534,8 +537,10 @@ impl Place {
     fn new(folder: &std::path::Path) -> Self {
         let (driver, name) = match std::env::var("TACHI_TEST_DATABASE").as_deref() {
             Err(_) | Ok("" | "sqlite") => {
+                let file = folder.join("tachi.sqlite");
                 return Self {
-                    options: StoreOptions::file(folder.join("tachi.sqlite")),
+                    url: format!("sqlite://{}", file.display()),
+                    options: StoreOptions::file(file),
                     conf: String::new(),
                 };
             }
@@ -554,8 +559,10 @@ impl Place {
             .unwrap();
         assert!(made.success(), "{made}");
         let (_, place) = server.split_once(':').unwrap();
+        let url = format!("{server}/{database}");
         Self {
-            options: StoreOptions::from_url(&format!("{server}/{database}")).unwrap(),
+            options: StoreOptions::from_url(&url).unwrap(),
+            url,
             conf: format!("[database]\nconnection = {driver}:{place}/{database}\n"),
         }
     }

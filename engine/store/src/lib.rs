@@ -56,4 +56,5 @@ pub use grants::{Role, grants};
 pub use options::{ServerKind, ServerOptions, StoreOptions};
 pub use purge::{PurgeOptions, Purged};
 pub use store::Store;
+pub use migrate::Stands;
 pub use tachi_migrations::{Origin, Report as MigrationReport, Revision, SyncError};
