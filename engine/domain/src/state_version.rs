@@ -6,7 +6,7 @@
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// The shape this program writes. 0 is what was written before there were versions.
-const CURRENT: u32 = 2;
+const CURRENT: u32 = 3;
 
 /// Stands in every stored state. It is written as this program's own version, whichever was read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -37,14 +37,38 @@ mod tests {
     use crate::process_recovery::ProcessRecovery;
     use crate::vm_recovery::VmRecovery;
 
-    // Recorded from the last program whose states had no version.
-    const HOST: &str = include_str!("../testdata/unversioned/host.json");
-    const MOVES: &str = include_str!("../testdata/unversioned/moves.json");
-    const VM: &str = include_str!("../testdata/unversioned/vm.json");
-    const PROCESS: &str = include_str!("../testdata/unversioned/process.json");
+    /// What was stored of one recovery of each kind.
+    struct Recorded {
+        /// The version in it; `None` before there were versions.
+        version: Option<u32>,
+        host: &'static str,
+        moves: &'static str,
+        vm: &'static str,
+        process: &'static str,
+    }
 
-    fn moves() -> Vec<String> {
-        let rows: Vec<serde_json::Value> = serde_json::from_str(MOVES).unwrap();
+    macro_rules! recorded {
+        ($version:expr, $folder:literal) => {
+            Recorded {
+                version: $version,
+                host: include_str!(concat!("../testdata/", $folder, "/host.json")),
+                moves: include_str!(concat!("../testdata/", $folder, "/moves.json")),
+                vm: include_str!(concat!("../testdata/", $folder, "/vm.json")),
+                process: include_str!(concat!("../testdata/", $folder, "/process.json")),
+            }
+        };
+    }
+
+    /// Recorded from programs of their time: the last that wrote each version, and the first of 2 too, which had fewer fields.
+    const RECORDED: [Recorded; 4] = [
+        recorded!(None, "unversioned"),
+        recorded!(Some(1), "v1"),
+        recorded!(Some(2), "v2-first"),
+        recorded!(Some(2), "v2"),
+    ];
+
+    fn rows(moves: &str) -> Vec<String> {
+        let rows: Vec<serde_json::Value> = serde_json::from_str(moves).unwrap();
         rows.iter().map(ToString::to_string).collect()
     }
 
@@ -63,7 +87,7 @@ mod tests {
             (serde_json::Value::Object(old), serde_json::Value::Object(new)) => {
                 for (key, value) in old {
                     let at = format!("{at}.{key}");
-                    if RETIRED.contains(&at.as_str()) {
+                    if key == "version" || RETIRED.contains(&at.as_str()) {
                         continue;
                     }
                     assert_kept(value, new.get(key).unwrap_or_else(|| panic!("{at} is gone")), &at);
@@ -80,17 +104,43 @@ mod tests {
     }
 
     #[test]
-    fn what_was_written_before_there_were_versions_is_read_and_written_anew() {
-        let host = HostRecovery::restore(HOST, &moves()).unwrap();
-        assert_eq!(host.moves.len(), moves().len());
-        assert_upgraded(HOST, &host.head().unwrap(), "host");
-        for (old, new) in moves().iter().zip(host.moves.values()) {
-            assert_upgraded(old, &new.to_json().unwrap(), &new.name);
+    fn every_version_that_there_was_is_recorded() {
+        let versions: Vec<Option<u32>> = RECORDED.iter().map(|recorded| recorded.version).collect();
+        let before = std::iter::once(None).chain((1..CURRENT).map(Some));
+        for version in before {
+            assert!(
+                versions.contains(&version),
+                "record states of version {version:?}"
+            );
         }
-        let vm = VmRecovery::restore(VM).unwrap();
-        assert_upgraded(VM, &vm.head().unwrap(), "vm");
-        let process = ProcessRecovery::restore(PROCESS).unwrap();
-        assert_upgraded(PROCESS, &process.head().unwrap(), "process");
+        for recorded in RECORDED {
+            for text in [recorded.host, recorded.vm, recorded.process] {
+                let value: serde_json::Value = serde_json::from_str(text).unwrap();
+                let version = value.get("version").and_then(serde_json::Value::as_u64);
+                assert_eq!(version, recorded.version.map(u64::from));
+            }
+        }
+    }
+
+    #[test]
+    fn what_any_version_wrote_is_read_and_written_anew() {
+        for recorded in RECORDED {
+            let what = |kind: &str| format!("{kind} of version {:?}", recorded.version);
+            let moves = rows(recorded.moves);
+            let host = HostRecovery::restore(recorded.host, &moves).unwrap();
+            assert_eq!(host.moves.len(), moves.len());
+            assert_upgraded(recorded.host, &host.head().unwrap(), "host");
+            for text in &moves {
+                let value: serde_json::Value = serde_json::from_str(text).unwrap();
+                let server = value["server"].as_str().unwrap();
+                let new = host.moves.values().find(|one| one.server.to_string() == server);
+                assert_upgraded(text, &new.unwrap().to_json().unwrap(), &what("a move"));
+            }
+            let vm = VmRecovery::restore(recorded.vm).unwrap();
+            assert_upgraded(recorded.vm, &vm.head().unwrap(), &what("vm"));
+            let process = ProcessRecovery::restore(recorded.process).unwrap();
+            assert_upgraded(recorded.process, &process.head().unwrap(), &what("process"));
+        }
     }
 
     #[test]
@@ -100,11 +150,12 @@ mod tests {
             value["version"] = (CURRENT + 1).into();
             value.to_string()
         };
+        let [old, ..] = RECORDED;
         let refused = [
-            HostRecovery::restore(&newer(HOST), &[]).map(|_| ()),
-            HostRecovery::restore(HOST, &[newer(&moves()[0])]).map(|_| ()),
-            VmRecovery::restore(&newer(VM)).map(|_| ()),
-            ProcessRecovery::restore(&newer(PROCESS)).map(|_| ()),
+            HostRecovery::restore(&newer(old.host), &[]).map(|_| ()),
+            HostRecovery::restore(old.host, &[newer(&rows(old.moves)[0])]).map(|_| ()),
+            VmRecovery::restore(&newer(old.vm)).map(|_| ()),
+            ProcessRecovery::restore(&newer(old.process)).map(|_| ()),
         ];
         for (number, result) in refused.into_iter().enumerate() {
             let text = result.unwrap_err().to_string();
