@@ -11,7 +11,7 @@ use tachi_domain::entity::segment::Segment;
 use tachi_domain::evidence::OffWord;
 use tachi_domain::guard::Guard;
 use tachi_domain::host_recovery::{
-    GIVEN_UP_BY_LATEST, HostRecovery, WaitsFor, WrittenOff, given_up, may_run,
+    BootHeldFor, GIVEN_UP_BY_LATEST, HostRecovery, WrittenOff, given_up, may_run,
 };
 use tachi_domain::recovery::{
     FenceOrder, Life, MoveVerdict, MoveWord, OperatorWord, Pulse, RecoveryKind, Word,
@@ -152,7 +152,7 @@ impl Journal {
             let waits_for = HostRecovery::restore(head, &[])
                 .unwrap()
                 .holds_boot(rec.life, elapsed);
-            waits_for.is_some_and(|what| what != WaitsFor::Queue)
+            waits_for.is_some_and(|what| what != BootHeldFor::Queue)
         })
     }
 

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use tachi_domain::RecoveryId;
-use tachi_domain::host_recovery::WaitsFor;
+use tachi_domain::host_recovery::BootHeldFor;
 use tachi_engine::ports::registry::BootHold;
 use uuid::Uuid;
 
@@ -13,9 +13,9 @@ async fn r12_r25_a_held_host_is_told_why_and_what_to_do() {
     let bench = Bench::new();
     let recovery = RecoveryId(Uuid::from_u128(7));
     for (waits_for, word, part) in [
-        (WaitsFor::Recovery, "recovery", "tachi recovery show 00000000-"),
-        (WaitsFor::PowerOff, "power_off", "ordered it off"),
-        (WaitsFor::Queue, "queue", "tachi host return cmp1 says how"),
+        (BootHeldFor::Recovery, "recovery", "tachi recovery show 00000000-"),
+        (BootHeldFor::PowerOff, "power_off", "ordered it off"),
+        (BootHeldFor::Queue, "queue", "tachi host return cmp1 says how"),
     ] {
         let hold = BootHold { waits_for, recovery };
         bench.registry.rows().held.insert("cmp1".to_owned(), hold);

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use tachi_domain::RecoveryId;
-use tachi_domain::host_recovery::WaitsFor;
+use tachi_domain::host_recovery::BootHeldFor;
 use tachi_engine::ports::registry::BootHold;
 use utoipa::ToSchema;
 
@@ -29,15 +29,15 @@ impl<'a> BootGuardView<'a> {
         let reason = match hold {
             None => "nothing that is known of this host keeps its nova-compute from starting".to_owned(),
             Some(BootHold { waits_for, recovery }) => match waits_for {
-                WaitsFor::Recovery => format!(
+                BootHeldFor::Recovery => format!(
                     "recovery {recovery} takes its instances elsewhere: nova-compute starts when that is over; tachi recovery \
                      show {recovery} says how far it is"
                 ),
-                WaitsFor::PowerOff => format!(
+                BootHeldFor::PowerOff => format!(
                     "recovery {recovery} has ordered it off, and the order may still take effect: nova-compute starts when \
                      it cannot any more, within minutes"
                 ),
-                WaitsFor::Queue => format!(
+                BootHeldFor::Queue => format!(
                     "recovery {recovery} has taken its instances elsewhere; what waits in the queue compute.{host} of Nova's \
                      message broker would be done to them here, so it has to be emptied first: tachi host return {host} says \
                      how. Then tell the boot guard: systemctl kill -s USR1 tachi-boot-guard"

@@ -49,7 +49,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-pub use booting::WaitsFor;
+pub use booting::BootHeldFor;
 pub use fence::{Fence, OffIntent, Order};
 pub use guarding::{GuardTrack, Waiting};
 pub use method::{Route, Way};

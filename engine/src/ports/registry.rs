@@ -6,7 +6,7 @@ use tachi_domain::entity::notification::{NewNotification, NotificationFilter};
 use tachi_domain::entity::segment::{NewSegment, SegmentChange, SegmentFilter};
 use tachi_domain::entity::vmove::VmoveFilter;
 use tachi_domain::entity::{Host, Notification, Segment, TaskProgress, Vmove};
-use tachi_domain::host_recovery::WaitsFor;
+use tachi_domain::host_recovery::BootHeldFor;
 use tachi_domain::{HostId, NotificationId, RecoveryId, SegmentId, Timestamp, VmoveId};
 
 /// One column to sort by.
@@ -35,7 +35,7 @@ pub struct Page<F> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BootHold {
     /// What has to come first.
-    pub waits_for: WaitsFor,
+    pub waits_for: BootHeldFor,
     /// The recovery that says so.
     pub recovery: RecoveryId,
 }

@@ -7,7 +7,7 @@ use crate::recovery::Life;
 
 words! {
     /// What a host that is held at its boot waits for.
-    WaitsFor {
+    BootHeldFor {
         /// A recovery of it, which is at work on it or has been.
         Recovery = "recovery",
         /// A power-off that has been ordered and may still take effect (R5).
@@ -19,17 +19,17 @@ words! {
 
 impl HostRecovery {
     /// What has to come first, if anything has. `now` is as old as the recovery is.
-    pub fn holds_boot(&self, life: Life, now: Elapsed) -> Option<WaitsFor> {
+    pub fn holds_boot(&self, life: Life, now: Elapsed) -> Option<BootHeldFor> {
         let may_come = self.fence.off.is_some() || !self.fence.is_quiet(now, &self.policy);
         match life {
             // What has neither touched the host nor believed that it is off holds nobody: a host that only seems dead goes on.
             Life::Open if self.is_untouched() && self.proof.is_none() => {
-                may_come.then_some(WaitsFor::PowerOff)
+                may_come.then_some(BootHeldFor::PowerOff)
             }
-            Life::Open => Some(WaitsFor::Recovery),
-            Life::Watching if may_come => Some(WaitsFor::PowerOff),
-            Life::Watching => Some(WaitsFor::Queue),
-            Life::Closed => may_come.then_some(WaitsFor::PowerOff),
+            Life::Open => Some(BootHeldFor::Recovery),
+            Life::Watching if may_come => Some(BootHeldFor::PowerOff),
+            Life::Watching => Some(BootHeldFor::Queue),
+            Life::Closed => may_come.then_some(BootHeldFor::PowerOff),
         }
     }
 }

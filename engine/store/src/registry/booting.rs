@@ -4,7 +4,7 @@ use sea_orm::sea_query::ExprTrait as _;
 use sea_orm::{
     ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
 };
-use tachi_domain::host_recovery::{HostRecovery, WaitsFor};
+use tachi_domain::host_recovery::{BootHeldFor, HostRecovery};
 use tachi_domain::recovery::{Life, RecoveryKind};
 use tachi_domain::{Elapsed, Timestamp};
 use tachi_engine::ports::registry::BootHold;
@@ -56,11 +56,11 @@ pub(super) async fn hold(
 }
 
 /// What has to be waited for first.
-fn rank(waits_for: WaitsFor) -> u8 {
+fn rank(waits_for: BootHeldFor) -> u8 {
     match waits_for {
-        WaitsFor::Recovery => 0,
-        WaitsFor::PowerOff => 1,
-        WaitsFor::Queue => 2,
+        BootHeldFor::Recovery => 0,
+        BootHeldFor::PowerOff => 1,
+        BootHeldFor::Queue => 2,
     }
 }
 
@@ -68,7 +68,7 @@ async fn waits_for(
     db: &impl ConnectionTrait,
     row: &recovery::Model,
     now: Timestamp,
-) -> Result<Option<WaitsFor>, Stop> {
+) -> Result<Option<BootHeldFor>, Stop> {
     let life = convert::life(row)?;
     // Nobody has taken it up, so nothing has been done.
     let Some(state) = &row.state else {
@@ -81,7 +81,7 @@ async fn waits_for(
     match HostRecovery::restore(state, &[]) {
         Ok(recovery) => Ok(recovery.holds_boot(life, elapsed)),
         // A newer engine's. What it has done to the host is not known, and not that it is over either.
-        Err(_) if life != Life::Closed => Ok(Some(WaitsFor::Recovery)),
+        Err(_) if life != Life::Closed => Ok(Some(BootHeldFor::Recovery)),
         Err(_) => Ok(None),
     }
 }
@@ -174,14 +174,18 @@ mod tests {
         };
         let cases = [
             (Life::Open, head(&claimed, |_| {}), None),
-            (Life::Open, head(&claimed, ordered), hold(WaitsFor::Recovery)),
+            (Life::Open, head(&claimed, ordered), hold(BootHeldFor::Recovery)),
             (
                 Life::Open,
                 "{\"version\": 99}".to_owned(),
-                hold(WaitsFor::Recovery),
+                hold(BootHeldFor::Recovery),
             ),
-            (Life::Watching, head(&claimed, |_| {}), hold(WaitsFor::Queue)),
-            (Life::Watching, head(&claimed, ordered), hold(WaitsFor::PowerOff)),
+            (Life::Watching, head(&claimed, |_| {}), hold(BootHeldFor::Queue)),
+            (
+                Life::Watching,
+                head(&claimed, ordered),
+                hold(BootHeldFor::PowerOff),
+            ),
         ];
         for (life, state, expected) in cases {
             write(&bench, &claimed, life, state.clone()).await;
@@ -202,7 +206,7 @@ mod tests {
         let claimed = bench.claim_newest("engine").await;
         write(&bench, &claimed, Life::Closed, head(&claimed, ordered)).await;
         let held = bench.store.boot_hold("cmp1").await.unwrap();
-        assert_eq!(held.map(|hold| hold.waits_for), Some(WaitsFor::PowerOff));
+        assert_eq!(held.map(|hold| hold.waits_for), Some(BootHeldFor::PowerOff));
         bench.clock.advance(-3_600);
         assert!(bench.store.boot_hold("cmp1").await.unwrap().is_some(), "put back");
         bench.clock.advance(3_600 + 82);

@@ -2,11 +2,11 @@
 
 use super::bed::{Bed, server, timeout};
 use crate::Elapsed;
-use crate::host_recovery::WaitsFor;
+use crate::host_recovery::BootHeldFor;
 use crate::power::Power;
 use crate::recovery::Life;
 
-fn holds(bed: &Bed, life: Life) -> Option<WaitsFor> {
+fn holds(bed: &Bed, life: Life) -> Option<BootHeldFor> {
     bed.state.holds_boot(life, Elapsed::from_millis(bed.at))
 }
 
@@ -16,14 +16,14 @@ fn r25_a_host_is_held_from_the_order_to_switch_it_off_until_its_queue_is_emptied
     assert_eq!(holds(&bed, Life::Open), None, "a report alone holds nobody");
     bed.heartbeat_age(20_000).service().power(Power::On);
     assert!(bed.orders_off());
-    assert_eq!(holds(&bed, Life::Open), Some(WaitsFor::Recovery));
+    assert_eq!(holds(&bed, Life::Open), Some(BootHeldFor::Recovery));
     let mut bed = Bed::engine().proven();
-    assert_eq!(holds(&bed, Life::Open), Some(WaitsFor::Recovery), "found off");
+    assert_eq!(holds(&bed, Life::Open), Some(BootHeldFor::Recovery), "found off");
     bed.forced_down().inventory(vec![server(1)], vec![]);
-    assert_eq!(holds(&bed, Life::Open), Some(WaitsFor::Recovery));
+    assert_eq!(holds(&bed, Life::Open), Some(BootHeldFor::Recovery));
     let mut bed = Bed::engine().proven();
     bed.forced_down().inventory(vec![], vec![]);
-    assert_eq!(holds(&bed, Life::Watching), Some(WaitsFor::Queue));
+    assert_eq!(holds(&bed, Life::Watching), Some(BootHeldFor::Queue));
     assert_eq!(holds(&bed, Life::Closed), None);
 }
 
@@ -36,8 +36,8 @@ fn r5_r25_a_power_off_that_may_come_holds_the_host_until_it_cannot_come_any_more
     bed.tick(5_000).power(Power::Off).tick(3_000).power(Power::Off);
     bed.forced_down().inventory(vec![], vec![]);
     for (after, watching, closed) in [
-        (79_000, Some(WaitsFor::PowerOff), Some(WaitsFor::PowerOff)),
-        (80_001, Some(WaitsFor::Queue), None),
+        (79_000, Some(BootHeldFor::PowerOff), Some(BootHeldFor::PowerOff)),
+        (80_001, Some(BootHeldFor::Queue), None),
     ] {
         bed.at = ordered + after;
         assert_eq!(holds(&bed, Life::Watching), watching, "{after}");
@@ -51,5 +51,5 @@ fn r25_an_external_word_holds_the_host_once_it_is_believed() {
     assert_eq!(holds(&bed, Life::Open), None);
     bed.heartbeat_age(20_000).service();
     assert!(bed.state.proof.is_some());
-    assert_eq!(holds(&bed, Life::Open), Some(WaitsFor::Recovery));
+    assert_eq!(holds(&bed, Life::Open), Some(BootHeldFor::Recovery));
 }
