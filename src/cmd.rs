@@ -20,6 +20,7 @@ mod sandbox;
 mod serve;
 mod status;
 mod vmove;
+mod waits;
 mod when;
 mod who;
 

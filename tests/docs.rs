@@ -172,3 +172,30 @@ fn the_book_needs_nothing_that_its_readers_do_not_have() {
         }
     }
 }
+
+/// What would make a fact of a message, or of the text of a stored state.
+const READS_TEXT: [&str; 8] = [
+    "starts_with(\"held",
+    "strip_prefix(\"held",
+    "trim_start_matches(\"held",
+    "starts_with(HELD",
+    "contains(\"no progress",
+    "Column::Message.",
+    "Column::State.contains",
+    "Column::Text.",
+];
+
+#[test]
+fn no_code_reads_a_message_to_know_a_state() {
+    let mut found = Vec::new();
+    for folder in ["src", "engine", "api"] {
+        for file in files(&root().join(folder), ".rs") {
+            let source = std::fs::read_to_string(&file).unwrap();
+            // Tests look at messages, which are for people.
+            let program = source.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
+            let reads = READS_TEXT.iter().filter(|text| program.contains(**text));
+            found.extend(reads.map(|text| format!("{}: {text}", file.display())));
+        }
+    }
+    assert_eq!(found, Vec::<String>::new(), "what waits for whom is a `Wait`");
+}

@@ -32,6 +32,7 @@ mod m20261121_0030_recoveries_by_name;
 mod m20261122_0010_reporters;
 mod m20261122_0020_move_words;
 mod m20261122_0030_reporters_aside;
+mod m20261122_0040_waits;
 mod origin;
 mod statement;
 mod sync;
@@ -71,6 +72,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261122_0010_reporters::Migration),
             Box::new(m20261122_0020_move_words::Migration),
             Box::new(m20261122_0030_reporters_aside::Migration),
+            Box::new(m20261122_0040_waits::Migration),
         ]
     }
 

@@ -243,13 +243,14 @@ impl Driver {
     fn alarm(&self, again: bool) {
         let Some(state) = self.machine.state() else { return };
         let held = state.held();
-        let Some(why) = held.or_else(|| state.waits_for()) else {
+        let Some(why) = held.or_else(|| state.guarded()) else {
             return;
         };
         let (recovery, host) = (self.claimed.id, state.host());
         let (held_by, waits_for) = state.held_by();
-        let now = self.machine.elapsed(self.ports.clock.boot());
-        let minutes = now.since(state.waits_since().unwrap_or(now)).as_secs() / 60;
+        let now = self.ports.clock.wall();
+        let since = state.wait().map_or(now, |wait| wait.since);
+        let minutes = now.micros_since(since) / 60_000_000;
         if held.is_some() {
             tracing::warn!(%recovery, host, minutes, "held, waits for a person: {why}");
             if let Some(teller) = self.teller.as_ref().filter(|_| again) {

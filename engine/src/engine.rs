@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use tachi_domain::RecoveryId;
 use tachi_domain::policy::Policy;
-use tachi_domain::recovery::RecoveryKind;
 use tachi_driver::{Ended, Recovery, Sweeper, Unsure, Unusable, WATCH};
 use tokio::sync::watch;
 use tokio::task::{self, JoinSet};
@@ -267,18 +266,21 @@ impl Engine {
             .unwrap_or_default();
         let message = format!("{why} {source}").trim().to_owned();
         tracing::error!(recovery = %claimed.id, "{message}");
-        let write = why.write(claimed, message);
+        let now = self.ports.clock.wall();
+        let write = why.write(claimed, message.clone(), now);
         match self.ports.journal.commit(claimed.id, claimed.epoch, &write).await {
             Ok(Committed::Written(_)) => {
                 if let Some(mut teller) = Teller::new(&self.events, &self.options.name, claimed, None) {
-                    teller.committed(&write, None, self.ports.clock.wall());
+                    let held = write.life.is_none().then_some(message.as_str());
+                    teller.committed(&write, held, now);
                 }
             }
             Ok(other) => tracing::warn!(recovery = %claimed.id, ?other, "not written"),
             Err(error) => tracing::warn!(recovery = %claimed.id, %error, "not written"),
         }
-        if write.life.is_none() && claimed.kind == RecoveryKind::Host {
+        if write.life.is_none() {
             tracing::error!(recovery = %claimed.id, "held: another version of tachi may have written this state");
+            numbers::unreadable();
         }
         // Kept out of the sweep until this engine restarts.
         self.driven.insert(claimed.id);

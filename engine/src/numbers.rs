@@ -10,7 +10,7 @@ use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gau
 use tachi_domain::fault::{Fault, FaultClass};
 use tachi_domain::hooks::Verdict;
 use tachi_domain::recovery::{Observation, Record, RecoveryKind};
-use tachi_domain::{Elapsed, ServerId};
+use tachi_domain::{Elapsed, ServerId, WaitsFor};
 
 use crate::ports::JournalError;
 use crate::ports::journal::{ClaimView, Committed};
@@ -202,6 +202,12 @@ fn fault(observation: &Observation) -> Option<&Fault> {
         return answer.fault();
     }
     None
+}
+
+/// A recovery is held because nobody here can read its state: it stays so until this engine ends.
+pub(crate) fn unreadable() {
+    gauge!(HELD).increment(1.0);
+    change(HELD_BY, &[WaitsFor::NewerVersion.as_str()], 1.0);
 }
 
 /// A recovery that waits was told of.

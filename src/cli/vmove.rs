@@ -47,7 +47,7 @@ pub(crate) struct VmoveRecoverArgs {
     /// Ask for it again where that is safe
     #[arg(long)]
     pub(crate) retry: bool,
-    /// Leave it: its recovery waits for it no more
+    /// Leave it: its recovery waits for it no more; of one that was given up: somebody has seen to it
     #[arg(long)]
     pub(crate) ignore: bool,
     /// The host

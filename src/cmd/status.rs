@@ -8,6 +8,7 @@ pub(super) mod upgrade;
 use std::io::IsTerminal as _;
 use std::time::Duration;
 
+use tachi_engine::ports::operator::MoveFilter;
 use tachi_engine::ports::{OperatorDesk as _, Roll as _};
 
 use self::seen::{Fencing, Seen};
@@ -62,6 +63,7 @@ async fn look(settings: &Settings, base: &Base) -> Result<Seen, Failure> {
         database: settings.database.to_string(),
         segments,
         recoveries: base.store.recoveries(false).await.map_err(wrong)?,
+        waiting: base.store.moves(MoveFilter::NeedsPerson).await.map_err(wrong)?,
         engines: base.store.engines().await.map_err(wrong)?,
         backlog: base.store.backlog().await.map_err(wrong)?,
         doubted: base.store.doubted_reporters().await.map_err(wrong)?,

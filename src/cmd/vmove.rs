@@ -2,15 +2,15 @@
 
 use comfy_table::{ContentArrangement, Table, presets};
 use serde_json::json;
-use tachi_domain::RecoveryId;
 use tachi_domain::host_recovery::{End, Move, MoveStep};
-use tachi_domain::recovery::{MoveVerdict, MoveWord, RecoveryKind};
+use tachi_domain::recovery::{Life, MoveVerdict, MoveWord};
+use tachi_domain::{Timestamp, WaitsFor};
 use tachi_engine::ports::OperatorDesk as _;
-use tachi_engine::ports::operator::{RecoverySummary, Said};
+use tachi_engine::ports::operator::{MoveFilter, MoveLine, Said};
 
 use super::recovery::note_if_nobody_works;
 use super::who::who;
-use super::{Failure, command_settings};
+use super::{Failure, command_settings, waits};
 use crate::cli::{ListFormat, VmoveCommand, VmoveListArgs, VmoveRecoverArgs};
 use crate::wiring::Base;
 use crate::{out, wiring};
@@ -23,98 +23,83 @@ pub(crate) async fn run(command: VmoveCommand) -> Result<u8, Failure> {
     }
 }
 
-/// An instance, and the recovery it is in.
+/// An instance of a recovery, and its state if this program understands it.
 struct Line {
-    recovery: RecoverySummary,
-    one: Move,
+    line: MoveLine,
+    one: Option<Move>,
 }
 
 impl Line {
     fn needs_person(&self) -> bool {
-        match self.one.step {
-            MoveStep::Held | MoveStep::Over(End::Person) => true,
-            // Its recovery says that it makes no progress.
-            MoveStep::Asked { .. } => {
-                let message = self.recovery.message.as_deref();
-                message.is_some_and(|text| text.contains("no progress"))
-            }
-            MoveStep::Waiting { .. }
-            | MoveStep::Restoring { .. }
-            | MoveStep::Unlocking { .. }
-            | MoveStep::Over(End::Moved | End::Left) => false,
-        }
+        waits::what(self.line.wait.as_ref()).needs_person()
     }
 
     fn step(&self) -> &'static str {
-        match self.one.step {
-            MoveStep::Held => "held",
-            MoveStep::Waiting { .. } => "waiting",
-            MoveStep::Asked { .. } => "asked",
-            MoveStep::Restoring { .. } => "restoring",
-            MoveStep::Unlocking { .. } => "unlocking",
-            MoveStep::Over(End::Moved) => "moved",
-            MoveStep::Over(End::Left) => "left",
-            MoveStep::Over(End::Person) => "needs a person",
+        match self.one.as_ref().map(|one| &one.step) {
+            Some(MoveStep::Held) => "held",
+            Some(MoveStep::Waiting { .. }) => "waiting",
+            Some(MoveStep::Asked { .. }) => "asked",
+            Some(MoveStep::Restoring { .. }) => "restoring",
+            Some(MoveStep::Unlocking { .. }) => "unlocking",
+            Some(MoveStep::Over(End::Moved)) => "moved",
+            Some(MoveStep::Over(End::Left)) => "left",
+            Some(MoveStep::Over(End::Person)) => "needs a person",
+            None => "unknown",
+        }
+    }
+
+    /// For what it waits, for people.
+    fn waits(&self, now: Timestamp) -> String {
+        match &self.line.wait {
+            Some(wait) if wait.what != WaitsFor::Nothing => waits::sentence(wait, now),
+            Some(_) | None => String::new(),
         }
     }
 }
 
-async fn lines(base: &Base) -> Result<Vec<Line>, Failure> {
-    let recoveries = base.store.recoveries(false).await;
-    let recoveries = recoveries.map_err(|error| Failure::new("listing recoveries", error))?;
-    let mut lines = Vec::new();
-    for summary in recoveries
-        .into_iter()
-        .filter(|one| one.kind == RecoveryKind::Host)
-    {
-        let story = base.store.story(summary.id).await;
-        let Some(story) = story.map_err(|error| Failure::new("reading a recovery", error))? else {
-            continue;
-        };
-        for text in &story.moves {
-            let one = serde_json::from_str(text).map_err(|error| {
-                Failure::new(format!("reading the moves of recovery {}", summary.id), error)
-            })?;
-            lines.push(Line {
-                recovery: story.summary.clone(),
-                one,
-            });
-        }
-    }
-    lines.sort_by_key(|line| (line.recovery.opened_at, line.one.rank));
-    Ok(lines)
+async fn lines(base: &Base, filter: MoveFilter) -> Result<Vec<Line>, Failure> {
+    let lines = base.store.moves(filter).await;
+    let lines = lines.map_err(|error| Failure::new("listing instances", error))?;
+    let read = lines.into_iter().map(|line| Line {
+        one: serde_json::from_str(&line.state).ok(),
+        line,
+    });
+    Ok(read.collect())
 }
 
 async fn list(args: VmoveListArgs) -> Result<u8, Failure> {
     let base = wiring::existing(&command_settings(&args.config)?).await?;
-    let mut found = lines(&base).await?;
-    found.retain(|line| !args.needs_person || line.needs_person());
+    let filter = if args.needs_person {
+        MoveFilter::NeedsPerson
+    } else {
+        MoveFilter::Unsettled
+    };
+    let found = lines(&base, filter).await?;
+    let now = base.clock.wall();
     match args.format {
         ListFormat::Table if found.is_empty() && args.needs_person => {
             out::line("no instance waits for a person");
         }
         ListFormat::Table if found.is_empty() => out::line("no recovery with instances is open"),
-        ListFormat::Table => out::line(table(&found)),
+        ListFormat::Table => out::line(table(&found, now)),
         ListFormat::Json => {
             let rows: Vec<_> = found.iter().map(as_json).collect();
             out::line(json!(rows).to_string());
         }
         ListFormat::Value => found.iter().for_each(|line| {
-            let one = &line.one;
-            let note = one.note.as_deref().unwrap_or_default();
-            let (id, host) = (line.recovery.id, &line.recovery.host);
+            let (one, step) = (&line.line, line.step());
+            let waits = waits::what(one.wait.as_ref());
+            let note = one.message.as_deref().unwrap_or_default();
             out::line(format!(
-                "{}\t{}\t{host}\t{}\t{id}\t{note}",
-                one.server,
-                one.name,
-                line.step()
+                "{}\t{}\t{}\t{step}\t{}\t{waits}\t{note}",
+                one.server, one.name, one.host, one.recovery
             ));
         }),
     }
     Ok(crate::DONE)
 }
 
-fn table(lines: &[Line]) -> String {
+fn table(lines: &[Line], now: Timestamp) -> String {
     let mut table = Table::new();
     table
         .load_style(presets::ASCII_FULL_CONDENSED)
@@ -126,38 +111,39 @@ fn table(lines: &[Line]) -> String {
         "to",
         "state",
         "recovery",
+        "waits for",
         "what is known",
     ]);
     for line in lines {
         table.add_row([
-            line.one.server.to_string(),
-            line.one.name.clone(),
-            line.recovery.host.clone(),
-            line.one.dest.clone().unwrap_or_default(),
+            line.line.server.to_string(),
+            line.line.name.clone(),
+            line.line.host.clone(),
+            line.line.dest.clone().unwrap_or_default(),
             line.step().to_owned(),
-            line.recovery.id.to_string(),
-            known(line),
+            line.line.recovery.to_string(),
+            line.waits(now),
+            line.line.message.clone().unwrap_or_default(),
         ]);
     }
     table.to_string()
 }
 
-fn known(line: &Line) -> String {
-    let waits = line.recovery.message.clone().filter(|_| line.needs_person());
-    line.one.note.clone().or(waits).unwrap_or_default()
-}
-
 fn as_json(line: &Line) -> serde_json::Value {
+    let one = &line.line;
     json!({
-        "instance": line.one.server.to_string(),
-        "name": line.one.name,
-        "host": line.recovery.host,
-        "to": line.one.dest,
-        "may_run_on": line.one.may_run,
+        "instance": one.server.to_string(),
+        "name": one.name,
+        "host": one.host,
+        "to": one.dest,
+        "may_run_on": one.may_run,
         "state": line.step(),
         "needs_person": line.needs_person(),
-        "recovery": line.recovery.id.to_string(),
-        "known": known(line),
+        "waits": waits::as_json(one.wait.as_ref()),
+        "commands": waits::to_end_move(one),
+        "recovery": one.recovery.to_string(),
+        "life": one.life.as_str(),
+        "known": one.message,
     })
 }
 
@@ -166,12 +152,33 @@ async fn recover(args: VmoveRecoverArgs) -> Result<u8, Failure> {
     let by = who(args.reason.as_deref())?;
     let settings = command_settings(&args.config)?;
     let base = wiring::existing(&settings).await?;
-    let (recovery, one) = find(lines(&base).await?, &args.instance)?;
+    let mut all = lines(&base, MoveFilter::Unsettled).await?;
+    let given_up = lines(&base, MoveFilter::NeedsPerson).await?;
+    all.extend(given_up.into_iter().filter(|line| line.line.life == Life::Closed));
+    let found = find(all, &args.instance)?;
+    let (recovery, server, name) = (found.line.recovery, found.line.server, found.line.name.clone());
+    if word == MoveVerdict::Ignore && waits::what(found.line.wait.as_ref()) == WaitsFor::GivenUp {
+        let said = base.store.see_to(recovery, server, &by).await;
+        return match said.map_err(|error| Failure::new("writing the word", error))? {
+            Said::Heard => {
+                out::line(format!("{name}: written that {by} has seen to it"));
+                Ok(crate::DONE)
+            }
+            Said::Unknown | Said::Over => Err(Failure::told(format!(
+                "recovery {recovery} has not given up {name}, or somebody has seen to it meanwhile: nothing was written"
+            ))),
+        };
+    }
+    let Some(one) = &found.one else {
+        return Err(Failure::told(format!(
+            "{name}: its state was written by another version of Tachi; use that one"
+        )));
+    };
     one.admits(word, args.on.as_deref())
         .map_err(|why| Failure::told(format!("nothing was written: {why}")))?;
     let said = MoveWord {
         number: 0,
-        server: one.server,
+        server,
         word,
         on: args.on,
         by,
@@ -181,9 +188,8 @@ async fn recover(args: VmoveRecoverArgs) -> Result<u8, Failure> {
         Said::Heard => {
             wiring::socket_poke(&settings)?.poke();
             out::line(format!(
-                "{word} of {}: written; the engine hears it within a second or two, and tachi recovery show {recovery} tells \
-                 what came of it",
-                one.name
+                "{word} of {name}: written; the engine hears it within a second or two, and tachi recovery show {recovery} tells \
+                 what came of it"
             ));
             note_if_nobody_works(&base).await?;
             Ok(crate::DONE)
@@ -204,24 +210,27 @@ fn verdict(args: &VmoveRecoverArgs) -> MoveVerdict {
     }
 }
 
-/// The one instance of this id or name that is being moved, or else why there is none.
-fn find(lines: Vec<Line>, instance: &str) -> Result<(RecoveryId, Move), Failure> {
+/// The one instance of this id or name that is being moved or waits for a person, or else why there is none.
+fn find(lines: Vec<Line>, instance: &str) -> Result<Line, Failure> {
     let is_it = |line: &Line| {
-        line.one.name == instance || line.one.server.to_string() == instance.to_ascii_lowercase()
+        line.line.name == instance || line.line.server.to_string() == instance.to_ascii_lowercase()
     };
     let mut found: Vec<Line> = lines.into_iter().filter(is_it).collect();
     // One that is over in an older recovery may be under way in a younger one.
-    if found.iter().any(|line| !line.one.is_over()) {
-        found.retain(|line| !line.one.is_over());
+    let is_over = |line: &Line| line.one.as_ref().is_some_and(Move::is_over);
+    if found.iter().any(|line| !is_over(line)) {
+        found.retain(|line| !is_over(line));
+    } else if let Some(server) = found.last().map(|line| line.line.server)
+        && found.iter().all(|line| line.line.server == server)
+    {
+        // Over in all of them: the youngest says what is so now.
+        found.drain(..found.len() - 1);
     }
     match found.len() {
         0 => Err(Failure::told(format!(
-            "no open recovery has an instance {instance}: see tachi vmove list"
+            "no open recovery has an instance {instance}, nor has one given it up: see tachi vmove list"
         ))),
-        1 => found
-            .pop()
-            .map(|line| (line.recovery.id, line.one))
-            .ok_or_else(|| Failure::told("no such instance")),
+        1 => found.pop().ok_or_else(|| Failure::told("no such instance")),
         many => Err(Failure::told(format!(
             "{many} instances are called {instance}: name its id, as tachi vmove list shows it"
         ))),

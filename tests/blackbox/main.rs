@@ -27,3 +27,4 @@ mod speed;
 mod support;
 mod telling;
 mod three;
+mod waits;

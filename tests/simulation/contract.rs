@@ -103,6 +103,18 @@ impl Bed {
                         .collect(),
                 );
             }
+            Operation::Waits => {
+                let held = journal.held().into_iter().filter_map(|rec| {
+                    let wait = journal.recs[rec].wait.clone()?;
+                    Some((rec, wait.what, wait.on.into_iter().collect()))
+                });
+                let servers = journal.needing_person().into_iter();
+                let servers = servers.map(|(server, wait)| (tachi_contract::number(server), wait.what));
+                return Answer::Waits {
+                    held: held.collect(),
+                    servers: servers.collect(),
+                };
+            }
             Operation::WrittenOff { host } => {
                 let servers = journal.written_off(*host).into_keys();
                 return Answer::Servers(servers.map(tachi_contract::number).collect());

@@ -16,7 +16,7 @@ use tachi_domain::host_recovery::{
 use tachi_domain::recovery::{
     FenceOrder, Life, MoveVerdict, MoveWord, OperatorWord, Pulse, RecoveryKind, Word,
 };
-use tachi_domain::{Elapsed, NotificationId, SegmentId, ServerId, Timestamp};
+use tachi_domain::{Elapsed, NotificationId, SegmentId, ServerId, Timestamp, Wait, WaitsFor};
 use tachi_driver::journal::{ClaimView, Claimed, Committed, Write};
 use uuid::Uuid;
 
@@ -33,6 +33,9 @@ const DUPLICATE_WINDOW: u64 = 180_000;
 pub(crate) struct MoveRow {
     pub state: String,
     pub open: bool,
+    pub wait: Option<Wait>,
+    pub written_off: Vec<WrittenOff>,
+    pub may_run: BTreeSet<String>,
 }
 
 /// Head and moves of a recovery as they were.
@@ -64,6 +67,7 @@ pub(crate) struct Rec {
     pub life: Life,
     pub elapsed: Elapsed,
     pub head: Option<String>,
+    pub wait: Option<Wait>,
     pub moves: BTreeMap<ServerId, MoveRow>,
     pub status: NotificationStatus,
     pub message: Option<String>,
@@ -246,6 +250,7 @@ impl Journal {
             life: Life::Open,
             elapsed: Elapsed::ZERO,
             head: None,
+            wait: None,
             moves: BTreeMap::new(),
             status: NotificationStatus::New,
             message: None,
@@ -508,6 +513,9 @@ impl Journal {
         if let Some(head) = &write.state {
             row.head = Some(head.clone());
         }
+        if let Some(wait) = &write.wait {
+            row.wait = Some(wait.clone());
+        }
         for one in &write.moves {
             let intent = one.state.contains("\"at\":\"asked\"") && one.state.contains("\"answered\":false");
             let skipped = (intent && crate::mutate::mutated("intent-write"))
@@ -518,6 +526,9 @@ impl Journal {
             let kept = MoveRow {
                 state: one.state.clone(),
                 open: one.open,
+                wait: one.wait.clone(),
+                written_off: one.written_off.clone(),
+                may_run: one.may_run.clone(),
             };
             row.moves.insert(one.server, kept);
             *row.writes.entry(one.server).or_default() += 1;
@@ -595,17 +606,37 @@ impl Journal {
             .filter(|row| row.kind == RecoveryKind::Host && row.host == host);
         let recs: Vec<&Rec> = recs.collect();
         let latest = recs.len().saturating_sub(GIVEN_UP_BY_LATEST.into());
-        given_up(
-            recs[latest..]
-                .iter()
-                .flat_map(|row| row.moves.values().map(|one| one.state.as_str())),
-        )
+        let moves = recs[latest..].iter().flat_map(|row| &row.moves);
+        given_up(moves.map(|(server, one)| (*server, one.written_off.clone())))
     }
 
     /// Where instances may run by what recoveries have left.
     pub(crate) fn may_run(&self) -> BTreeMap<ServerId, BTreeSet<String>> {
-        let states = self.recs.iter().flat_map(|row| row.moves.values());
-        may_run(states.map(|one| one.state.as_str()))
+        let moves = self.recs.iter().flat_map(|row| &row.moves);
+        may_run(moves.map(|(server, one)| (*server, one.may_run.clone())))
+    }
+
+    /// The recoveries that are held.
+    pub(crate) fn held(&self) -> Vec<RecIx> {
+        let held =
+            |row: &Rec| row.life == Life::Open && row.wait.as_ref().is_some_and(|wait| wait.what.is_held());
+        (0..self.recs.len())
+            .filter(|rec| held(&self.recs[*rec]))
+            .collect()
+    }
+
+    /// The instances that wait for a person, by the youngest recovery of each, and what for.
+    pub(crate) fn needing_person(&self) -> Vec<(ServerId, Wait)> {
+        let mut youngest = BTreeMap::new();
+        for row in &self.recs {
+            youngest.extend(row.moves.iter().map(|(server, one)| (*server, (row.life, one))));
+        }
+        let waiting = youngest.into_iter().filter_map(|(server, (life, one))| {
+            let wait = one.wait.clone()?;
+            let counts = wait.what == WaitsFor::GivenUp || (wait.what.is_held() && life != Life::Closed);
+            counts.then_some((server, wait))
+        });
+        waiting.collect()
     }
 
     pub(crate) fn proven_off(&self) -> BTreeSet<String> {

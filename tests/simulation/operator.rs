@@ -1,5 +1,6 @@
 //! The people: they meddle while there is chaos, and clear up afterwards.
 
+use tachi_domain::WaitsFor;
 use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::host_recovery::{HoldKind, HostRecovery, MoveStep};
 use tachi_domain::nova::MigrationType;
@@ -201,10 +202,6 @@ impl World {
     /// Somebody goes where an instance may run, ends it there if it does, sees to it that Nova does nothing more of it, and
     /// says so.
     fn see_to_moves(&mut self, rec: RecIx, state: &HostRecovery) {
-        let told = self.journal.recs[rec]
-            .message
-            .as_deref()
-            .is_some_and(|text| text.contains("no progress"));
         for one in state.moves.values() {
             let server = index_of(one.server);
             if one.step == MoveStep::Held && !one.may_run.is_empty() {
@@ -212,7 +209,7 @@ impl World {
                     self.end_guest(host, server);
                     self.journal.say_failure(rec, one.server, Some(host_name(host)));
                 }
-            } else if told && matches!(one.step, MoveStep::Asked { .. }) {
+            } else if one.waits_for() == WaitsFor::Progress {
                 // Where it went, or where it may run: that is the host to be named.
                 let named = one.dest.as_ref().or(one.may_run.first()).cloned();
                 for job in self.jobs.iter_mut().filter(|job| job.server == server) {

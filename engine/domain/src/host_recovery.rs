@@ -42,6 +42,7 @@ mod service;
 mod settle;
 mod tasks;
 mod vouching;
+mod waits;
 mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -55,9 +56,9 @@ pub use guarding::{GuardTrack, Waiting};
 pub use method::{Route, Way};
 pub use moves::{
     End, GIVEN_UP_BY_LATEST, Lock, Move, MoveStep, Preparation, RestorationCall, RestorationKind, Was,
-    WrittenOff, given_up,
+    WrittenOff, given_up, written_off_in,
 };
-pub use perhaps::may_run;
+pub use perhaps::{may_run, may_run_in};
 pub use powering_on::PowerOn;
 pub use reserve::{Joining, Reserve, Taken, TakenEnd, TakenStep};
 pub use service::{Put, ServiceTrack};
@@ -72,7 +73,7 @@ use crate::hooks::HookTrack;
 use crate::policy::Policy;
 use crate::proof::{Proof, stored};
 use crate::recovery::{Command, Decision, Now, Observation, Pulse, Record, ServerCall, mark};
-use crate::{Elapsed, HostId, NotificationId, RecoveryId, ServerId, StateVersion, Timestamp};
+use crate::{Elapsed, HostId, NotificationId, RecoveryId, ServerId, StateVersion, Timestamp, Wait};
 
 use asks::{Asks, TOLD_AFTER, Topic, Trouble};
 
@@ -198,6 +199,9 @@ pub struct HostRecovery {
     /// A person vouches for its being off, and it is not yet known whether that can be believed.
     #[serde(default)]
     pub vouch: Option<Vouch>,
+    /// What it waits for; `None` in what an older program wrote.
+    #[serde(default)]
+    wait: Option<Wait>,
     /// The instances. Kept row by row beside the head.
     #[serde(skip)]
     pub moves: BTreeMap<ServerId, Move>,
@@ -245,6 +249,7 @@ impl HostRecovery {
             guard: GuardTrack::default(),
             power_on: PowerOn::default(),
             vouch: None,
+            wait: None,
             moves: BTreeMap::new(),
             asks: Asks::default(),
             pulse: None,
@@ -567,6 +572,7 @@ pub fn decide_all(
             state.learn(observation, now, &mut record);
         }
         state.act(now, &mut record, &mut commands);
+        state.note_waits(now, &mut record);
     }
     Decision {
         state,

@@ -32,9 +32,11 @@ pub mod reserved;
 pub mod state_version;
 pub mod timestamp;
 pub mod vm_recovery;
+pub mod wait;
 
 pub use elapsed::Elapsed;
 pub use id::{HostId, MigrationId, NotificationId, RecoveryId, SegmentId, ServerId, ServiceId, VmoveId};
 pub use reporter::{Reporter, Voice};
 pub use state_version::StateVersion;
 pub use timestamp::Timestamp;
+pub use wait::{EndedBy, Wait, WaitsFor};

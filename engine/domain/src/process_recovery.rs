@@ -4,6 +4,7 @@
 mod guarding;
 mod hooking;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,7 +21,8 @@ use crate::policy::Policy;
 use crate::recovery::{
     Command, Decision, Life, Now, Observation, Pulse, Record, ServiceUpdate, StepKind, Task, Word, mark,
 };
-use crate::{Elapsed, HostId, NotificationId, RecoveryId, StateVersion};
+use crate::wait::{WaitsFor, note};
+use crate::{Elapsed, HostId, NotificationId, RecoveryId, StateVersion, Wait};
 
 use guarding::Guarded;
 
@@ -67,6 +69,9 @@ pub struct ProcessRecovery {
     /// What came of the guards.
     #[serde(default)]
     guarded: Guarded,
+    /// What it waits for; `None` in what an older program wrote.
+    #[serde(default)]
+    wait: Option<Wait>,
     /// The latest look around, and when that was asked for.
     #[serde(skip)]
     region: Option<(Elapsed, Arc<Region>)>,
@@ -111,6 +116,7 @@ impl ProcessRecovery {
             hooks: HookTrack::default(),
             disabled: false,
             guarded: Guarded::default(),
+            wait: None,
             region: None,
             waits_for_region: None,
             pulse: None,
@@ -119,6 +125,11 @@ impl ProcessRecovery {
             ask_not_before: Elapsed::ZERO,
             trouble: None,
         }
+    }
+
+    /// What it waits for, as it was decided last; `None` if nobody has decided yet.
+    pub fn wait(&self) -> Option<&Wait> {
+        self.wait.as_ref()
     }
 
     /// Reads one back from the journal.
@@ -269,6 +280,7 @@ impl ProcessRecovery {
             Observation::Claimed(pulse) => {
                 self.busy = false;
                 self.hooks.forget_answers();
+                record.head = true;
                 self.heard_pulse(pulse, record);
             }
             Observation::Pulse(pulse) => self.heard_pulse(pulse, record),
@@ -390,6 +402,12 @@ pub fn decide(mut state: ProcessRecovery, observation: Observation, now: Now) ->
             commands.push(Command::ReadService);
         }
     }
+    let (what, on) = if state.over {
+        (WaitsFor::Nothing, BTreeSet::new())
+    } else {
+        state.guarded.waits()
+    };
+    record.head |= note(&mut state.wait, what, on, now.wall);
     let message = state.guarded.message().or_else(|| state.trouble.clone());
     if !state.over && state.message != message {
         state.message = message;

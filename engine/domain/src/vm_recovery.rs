@@ -10,7 +10,7 @@ mod gates;
 mod hooking;
 mod steps;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -21,7 +21,8 @@ use crate::hooks::HookTrack;
 use crate::nova::{Server, Service};
 use crate::policy::Policy;
 use crate::recovery::{Command, Decision, Life, Now, Observation, Pulse, Record, StepKind, Task, Word};
-use crate::{Elapsed, NotificationId, RecoveryId, ServerId, StateVersion};
+use crate::wait::{WaitsFor, note};
+use crate::{Elapsed, NotificationId, RecoveryId, ServerId, StateVersion, Wait};
 
 pub(crate) use gates::says_failure;
 
@@ -110,6 +111,9 @@ pub struct VmRecovery {
     /// Whether this recovery's restart has been counted.
     #[serde(default)]
     counted: bool,
+    /// What it waits for; `None` in what an older program wrote.
+    #[serde(default)]
+    wait: Option<Wait>,
     #[serde(skip)]
     pulse: Option<Pulse>,
     #[serde(skip)]
@@ -208,6 +212,7 @@ impl VmRecovery {
             restarts: 0,
             pause_until: Elapsed::ZERO,
             counted: false,
+            wait: None,
             pulse: None,
             reading: false,
             read_not_before: Elapsed::ZERO,
@@ -217,6 +222,25 @@ impl VmRecovery {
             service_not_before: Elapsed::ZERO,
             not_before: Elapsed::ZERO,
             trouble: None,
+        }
+    }
+
+    /// What it waits for, as it was decided last; `None` if nobody has decided yet.
+    pub fn wait(&self) -> Option<&Wait> {
+        self.wait.as_ref()
+    }
+
+    fn waits(&self) -> WaitsFor {
+        let about = self.trouble.as_ref().map(|trouble| trouble.about);
+        match &self.pulse {
+            Some(pulse) if about == Some(About::Operator) && self.stage != Stage::Over => {
+                if pulse.segment_enabled {
+                    WaitsFor::Maintenance
+                } else {
+                    WaitsFor::SegmentDisabled
+                }
+            }
+            Some(_) | None => WaitsFor::Nothing,
         }
     }
 
@@ -328,6 +352,7 @@ impl VmRecovery {
                 self.reading = false;
                 self.reading_service = false;
                 self.hooks.forget_answers();
+                record.head = true;
                 self.heard_pulse(pulse, record);
             }
             Observation::Pulse(pulse) => self.heard_pulse(pulse, record),
@@ -509,6 +534,8 @@ pub fn decide(mut state: VmRecovery, observation: Observation, now: Now) -> Deci
             // Nothing is left to be known.
             commands.clear();
         }
+        let waits = state.waits();
+        record.head |= note(&mut state.wait, waits, BTreeSet::new(), now.wall);
     }
     Decision {
         state,

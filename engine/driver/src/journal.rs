@@ -1,13 +1,15 @@
 //! What a recovery's journal is asked for and what it answers, whoever keeps it.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tachi_domain::entity::host::MaintenanceReason;
 use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::entity::vmove::VmoveStatus;
 use tachi_domain::entity::{Host, Notification};
+use tachi_domain::host_recovery::WrittenOff;
 use tachi_domain::recovery::{FenceOrder, Life, Pulse, RecoveryKind};
-use tachi_domain::{Elapsed, HostId, RecoveryId, ServerId, Timestamp, VmoveId};
+use tachi_domain::{Elapsed, HostId, RecoveryId, ServerId, Timestamp, VmoveId, Wait};
 
 /// What an engine sees of a recovery it does not own.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,6 +81,12 @@ pub struct MoveWrite {
     pub status: VmoveStatus,
     /// What a person should know.
     pub message: Option<String>,
+    /// What it waits for; `None` if nobody has decided yet.
+    pub wait: Option<Wait>,
+    /// What of Nova's records of it was given up (R10).
+    pub written_off: Vec<WrittenOff>,
+    /// Other hosts on which it may run (R10).
+    pub may_run: BTreeSet<String>,
     /// Whether the instance is still being worked on: only one open move per instance over all recoveries (R6).
     pub open: bool,
     /// The move's own state.
@@ -157,6 +165,8 @@ pub struct Write {
     pub elapsed: Elapsed,
     /// The state's head; `None` leaves it.
     pub state: Option<String>,
+    /// What it waits for; `None` leaves it.
+    pub wait: Option<Wait>,
     /// Where it is in its life; `None` leaves it. Anything but open gives the open key free.
     pub life: Option<Life>,
     /// Moves that were added or changed.

@@ -332,8 +332,8 @@ impl Driver {
     /// What waits is told again from time to time.
     fn tell_that_it_waits(&mut self, record: &Record, time: Time, effects: &mut Vec<Effect>) {
         let Some(state) = &self.state else { return };
-        let held = state.held().is_some();
-        let waits = held || state.waits_for().is_some();
+        let held = state.is_held();
+        let waits = held || state.is_guarded();
         let every = state.policy().guards.alarm_interval;
         if self.alarm.is_due(waits, held, every, time.boot) {
             // The commit that holds it tells of itself.

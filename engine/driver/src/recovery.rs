@@ -6,13 +6,14 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::entity::vmove::VmoveStatus;
-use tachi_domain::host_recovery::{self, HoldKind, HostRecovery, Move, Taken};
+use tachi_domain::guard::{Guard, process};
+use tachi_domain::host_recovery::{self, HostRecovery, Move, Taken};
 use tachi_domain::pace::Demand;
 use tachi_domain::policy::Policy;
 use tachi_domain::process_recovery::{self, ProcessRecovery};
 use tachi_domain::recovery::{Command, Decision, Life, Now, Observation, Record, RecoveryKind};
 use tachi_domain::vm_recovery::{self, VmRecovery};
-use tachi_domain::{Elapsed, HostId, ServerId};
+use tachi_domain::{HostId, ServerId, Timestamp, Wait, WaitsFor};
 
 use crate::journal::{Claimed, Write};
 
@@ -43,8 +44,13 @@ pub enum Unusable {
 
 impl Unusable {
     /// What is written of it: it ends, unless only its state is strange, as a newer version may read that.
-    pub fn write(&self, claimed: &Claimed, message: String) -> Write {
+    pub fn write(&self, claimed: &Claimed, message: String, now: Timestamp) -> Write {
         let ends = matches!(self, Self::NoHost);
+        let wait = if ends {
+            WaitsFor::Nothing
+        } else {
+            WaitsFor::NewerVersion
+        };
         let status = if ends {
             NotificationStatus::Ignored
         } else {
@@ -52,6 +58,7 @@ impl Unusable {
         };
         Write {
             elapsed: claimed.elapsed,
+            wait: Some(Wait::bare(wait, now)),
             life: ends.then_some(Life::Closed),
             notification: (claimed.life == Life::Open).then_some((status, Some(message))),
             ..Write::default()
@@ -202,47 +209,78 @@ impl Recovery {
         }
     }
 
-    /// Why it waits for a person, if it does.
+    /// What it waits for, as it was decided last; `None` if nobody has decided yet.
+    pub fn wait(&self) -> Option<&Wait> {
+        match self {
+            Self::Host(state) => state.wait(),
+            Self::Vm(state) => state.wait(),
+            Self::Process(state) => state.wait(),
+        }
+    }
+
+    fn waits_for(&self) -> WaitsFor {
+        self.wait().map_or(WaitsFor::Nothing, |wait| wait.what)
+    }
+
+    /// Whether it waits for a person.
+    pub fn is_held(&self) -> bool {
+        self.waits_for().is_held()
+    }
+
+    /// Whether it waits for its guards, which may take long.
+    pub fn is_guarded(&self) -> bool {
+        self.waits_for() == WaitsFor::Guards
+    }
+
+    /// Why it is held, for people; `None` if it is not.
     pub fn held(&self) -> Option<&str> {
-        match self {
+        let what = self.waits_for();
+        let told = match self {
             Self::Host(state) => state.hold.as_ref().map(|hold| hold.reason.as_str()),
-            Self::Vm(_) | Self::Process(_) => None,
-        }
+            Self::Process(state) => state.message.as_deref(),
+            Self::Vm(_) => None,
+        };
+        what.is_held().then(|| told.unwrap_or(what.sentence()))
     }
 
-    /// What its guards wait for, if they do.
-    pub fn waits_for(&self) -> Option<&str> {
-        match self {
+    /// What its guards wait for, for people; `None` if they do not.
+    pub fn guarded(&self) -> Option<&str> {
+        let told = match self {
             Self::Host(state) => state.guarded().map(|waiting| waiting.reason.as_str()),
-            Self::Vm(_) | Self::Process(_) => None,
-        }
+            Self::Process(state) => state.message.as_deref(),
+            Self::Vm(_) => None,
+        };
+        self.is_guarded()
+            .then(|| told.unwrap_or(WaitsFor::Guards.sentence()))
     }
 
-    /// Since when it is held, or waits for its guards.
-    pub fn waits_since(&self) -> Option<Elapsed> {
-        let Self::Host(state) = self else { return None };
-        let held = state.hold.as_ref().map(|hold| hold.since);
-        held.or_else(|| state.guarded().map(|waiting| waiting.since))
-    }
-
-    /// By what it is held, in the words of the metrics; and what it waits for.
+    /// By what it is held, in the words of the metrics; and which guards it waits for.
     pub fn held_by(&self) -> (Vec<&'static str>, Vec<&'static str>) {
-        let Self::Host(state) = self else {
+        let Some(wait) = self.wait() else {
             return (Vec::new(), Vec::new());
         };
-        let waits = state.guarded().map(|waiting| &waiting.guards);
-        let waits = waits.into_iter().flatten().map(|guard| guard.as_str()).collect();
-        let Some(hold) = &state.hold else {
-            return (Vec::new(), waits);
+        let guards = || {
+            let known = Guard::ALL
+                .iter()
+                .map(|guard| guard.as_str())
+                .chain([process::GUARD]);
+            known.filter(|guard| wait.on.contains(*guard)).collect()
         };
-        let holds = match hold.kind {
-            HoldKind::Fence => vec!["fence"],
-            HoldKind::Alive => vec!["alive"],
-            HoldKind::DryRun => vec!["dry-run"],
-            HoldKind::Storm if hold.guards.is_empty() => vec!["storm"],
-            HoldKind::Storm => hold.guards.iter().map(|guard| guard.as_str()).collect(),
+        let what = wait.what;
+        if what == WaitsFor::Guards {
+            return (Vec::new(), guards());
+        }
+        if what == WaitsFor::Approval && !wait.on.is_empty() {
+            return (guards(), Vec::new());
+        }
+        // What an older version wrote may name no guard.
+        let word = if what == WaitsFor::Approval {
+            "storm"
+        } else {
+            what.as_str()
         };
-        (holds, Vec::new())
+        let holds = what.is_held().then_some(word);
+        (holds.into_iter().collect(), Vec::new())
     }
 
     /// A reserved host that it holds, or held.
@@ -273,14 +311,6 @@ impl Recovery {
             // One that carries something along is named by its tag.
             Ok(Value::Object(fields)) => fields.into_iter().next().map_or_else(String::new, |(key, _)| key),
             Ok(Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_)) | Err(_) => String::new(),
-        }
-    }
-
-    /// Whether it waits for a person.
-    pub fn is_held(&self) -> bool {
-        match self {
-            Self::Host(state) => state.hold.is_some(),
-            Self::Vm(_) | Self::Process(_) => false,
         }
     }
 
@@ -353,7 +383,7 @@ pub(crate) mod tests {
     use tachi_domain::entity::segment::{RecoveryMethod, Segment};
     use tachi_domain::entity::{Host, Stamps};
     use tachi_domain::recovery::Pulse;
-    use tachi_domain::{HostId, NotificationId, RecoveryId, SegmentId, Timestamp};
+    use tachi_domain::{Elapsed, HostId, NotificationId, RecoveryId, SegmentId, Timestamp};
     use uuid::Uuid;
 
     use super::*;

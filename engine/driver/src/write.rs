@@ -40,6 +40,9 @@ pub(crate) fn write_of(
             end_time: one.over_at.filter(|_| one.is_over()),
             status: one.status(),
             message: one.note.clone(),
+            wait: one.wait.clone(),
+            written_off: one.written_off.clone(),
+            may_run: one.may_run.clone(),
             open: !one.is_over(),
             state: one.to_json()?,
         });
@@ -51,6 +54,7 @@ pub(crate) fn write_of(
     Ok(Write {
         elapsed,
         state: record.head.then(|| state.head()).transpose()?,
+        wait: state.wait().filter(|_| record.head).cloned(),
         life: record.life,
         moves,
         steps: record.steps.iter().map(|step| step_of(step, wall)).collect(),

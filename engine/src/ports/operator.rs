@@ -1,12 +1,16 @@
 //! What an operator can see and say of recoveries.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use tachi_domain::entity::host::MaintenanceReason;
 use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::entity::vmove::VmoveStatus;
 use tachi_domain::entity::{Host, Notification, Segment, Vmove};
 use tachi_domain::recovery::{Life, MoveWord, RecoveryKind, Word};
-use tachi_domain::{Elapsed, HostId, NotificationId, RecoveryId, Reporter, SegmentId, Timestamp};
+use tachi_domain::{
+    Elapsed, HostId, NotificationId, RecoveryId, Reporter, SegmentId, ServerId, Timestamp, Wait,
+};
 
 use super::JournalError;
 use super::reporters::Doubted;
@@ -32,7 +36,9 @@ pub struct RecoverySummary {
     pub life: Life,
     /// The notification's status word.
     pub status: String,
-    /// Why it is held, or what came of it.
+    /// What it waits for; `None` if no engine of this version has decided on it yet.
+    pub wait: Option<Wait>,
+    /// Why it is held, or what came of it; for people.
     pub message: Option<String>,
     /// The engine that owns it.
     pub owner: Option<String>,
@@ -102,6 +108,44 @@ pub struct RecoveryFilter {
     pub since: Option<Timestamp>,
     /// At most so many.
     pub limit: Option<u64>,
+}
+
+/// Which moves to list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MoveFilter {
+    /// Of recoveries that are open or watch their host's return.
+    Unsettled,
+    /// Held, or given up by the last recovery that had the instance, and not seen to by anybody yet.
+    NeedsPerson,
+}
+
+/// One instance of a recovery, in a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MoveLine {
+    /// Its recovery.
+    pub recovery: RecoveryId,
+    /// That recovery's host.
+    pub host: String,
+    /// Where that recovery is in its life.
+    pub life: Life,
+    /// When that was opened.
+    pub opened_at: Timestamp,
+    /// The instance.
+    pub server: ServerId,
+    /// Its name.
+    pub name: String,
+    /// The order in which moves are made, lowest first.
+    pub rank: i64,
+    /// Where it is now.
+    pub dest: Option<String>,
+    /// What it waits for; `None` if no engine of this version has decided on it yet, or somebody has seen to it.
+    pub wait: Option<Wait>,
+    /// Other hosts on which it may run.
+    pub may_run: BTreeSet<String>,
+    /// What is known; for people.
+    pub message: Option<String>,
+    /// The move's own state.
+    pub state: String,
 }
 
 /// A proof, as shown.
@@ -242,6 +286,20 @@ pub trait OperatorDesk: Send + Sync {
         };
         self.find_recoveries(&filter).await
     }
+
+    /// The moves that the filter lets through, oldest recovery first.
+    ///
+    /// # Errors
+    ///
+    /// The database failed.
+    async fn moves(&self, filter: MoveFilter) -> Result<Vec<MoveLine>, JournalError>;
+
+    /// Somebody has seen to an instance that a recovery has given up: it is listed no more. `Over` if it was not given up.
+    ///
+    /// # Errors
+    ///
+    /// The database failed.
+    async fn see_to(&self, id: RecoveryId, server: ServerId, by: &str) -> Result<Said, JournalError>;
 
     /// One recovery; `None` if there is none.
     ///

@@ -133,6 +133,9 @@ fn one_move(number: u128, status: VmoveStatus) -> MoveWrite {
         end_time: None,
         status,
         message: None,
+        wait: None,
+        written_off: Vec::new(),
+        may_run: BTreeSet::new(),
         open: true,
         state: "{}".into(),
     }

@@ -34,6 +34,11 @@ impl Cell<'_> {
         }
     }
 
+    /// Reads JSON.
+    pub(crate) fn json<T: serde::de::DeserializeOwned>(self, text: &str) -> Result<T, Failure> {
+        serde_json::from_str(text).map_err(|_| self.corrupt(text))
+    }
+
     /// Reads what reports say of a host's fence.
     pub(crate) fn off_word(self, text: &str) -> Result<OffWord, Failure> {
         serde_json::from_str(text).map_err(|_| self.corrupt(text))

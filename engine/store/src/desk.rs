@@ -2,6 +2,7 @@
 
 mod find;
 mod move_words;
+mod moves;
 mod region;
 mod retry;
 mod story;
@@ -10,9 +11,9 @@ use async_trait::async_trait;
 use sea_orm::sea_query::{Expr, ExprTrait as _};
 use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _};
 use tachi_domain::recovery::{Life, MoveWord, Word};
-use tachi_domain::{RecoveryId, Timestamp};
+use tachi_domain::{RecoveryId, ServerId, Timestamp};
 use tachi_engine::ports::operator::{
-    RecoveryFilter, RecoverySummary, Retried, Said, SegmentView, StepLine, Story,
+    MoveFilter, MoveLine, RecoveryFilter, RecoverySummary, Retried, Said, SegmentView, StepLine, Story,
 };
 use tachi_engine::ports::{Doubted, JournalError, OperatorDesk};
 use tracing::instrument;
@@ -30,6 +31,24 @@ impl OperatorDesk for Store {
     async fn find_recoveries(&self, filter: &RecoveryFilter) -> Result<Vec<RecoverySummary>, JournalError> {
         let listed = find::recoveries(self, filter).await;
         listed.map_err(|stop| stop.journal("listing recoveries"))
+    }
+
+    #[instrument(name = "store::moves", level = "debug", skip_all)]
+    async fn moves(&self, filter: MoveFilter) -> Result<Vec<MoveLine>, JournalError> {
+        let listed = moves::moves(self, filter).await;
+        listed.map_err(|stop| stop.journal("listing instances"))
+    }
+
+    #[instrument(name = "store::see_to", level = "debug", skip_all, fields(recovery = %id, %server))]
+    async fn see_to(&self, id: RecoveryId, server: ServerId, by: &str) -> Result<Said, JournalError> {
+        let see_to = moves::SeeTo {
+            id,
+            server,
+            by,
+            at: self.now(),
+        };
+        let said = self.write(&see_to).await;
+        said.map_err(|stop| stop.journal("writing that somebody has seen to an instance"))
     }
 
     #[instrument(name = "store::story", level = "debug", skip_all, fields(recovery = %id))]

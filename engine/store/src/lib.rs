@@ -48,13 +48,14 @@ mod tests;
 mod time;
 mod trouble;
 mod usage;
+mod waits;
 mod work;
 
 pub use adopt::Adopted;
 pub use error::StoreError;
 pub use grants::{Role, grants};
+pub use migrate::Stands;
 pub use options::{ServerKind, ServerOptions, StoreOptions};
 pub use purge::{PurgeOptions, Purged};
 pub use store::Store;
-pub use migrate::Stands;
 pub use tachi_migrations::{Origin, Report as MigrationReport, Revision, SyncError};

@@ -2,6 +2,8 @@
 //!
 //! Changing a schema may take longer than any answer should, so this goes around the limits of `Conn`.
 
+mod facts;
+
 use tachi_migrations::{Origin, Report, SyncError};
 
 use crate::trouble::Trouble;
@@ -50,7 +52,12 @@ impl Store {
                 {
                     attempt += 1;
                 }
-                outcome => return outcome.map_err(StoreError::Schema),
+                outcome => {
+                    let report = outcome.map_err(StoreError::Schema)?;
+                    let filled = facts::fill(self.writer()).await;
+                    filled.map_err(|stop| stop.store("filling in what older versions have left"))?;
+                    return Ok(report);
+                }
             }
         }
     }

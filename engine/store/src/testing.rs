@@ -1,6 +1,6 @@
 //! What the tests share: a clock that stands still until it is moved, a database in a folder of its own, and builders.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -207,6 +207,9 @@ pub(crate) fn pending_move(server: ServerId, rank: u32) -> MoveWrite {
         end_time: None,
         status: VmoveStatus::Pending,
         message: None,
+        wait: None,
+        written_off: Vec::new(),
+        may_run: BTreeSet::new(),
         open: true,
         state: format!("{{\"rank\":{rank}}}"),
     }

@@ -5,10 +5,10 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tachi_domain::Timestamp;
 use tachi_domain::recovery::Word;
+use tachi_domain::{Timestamp, Wait};
 use tachi_engine::SystemClock;
-use tachi_engine::ports::Clock as _;
+use tachi_engine::ports::{Clock as _, OperatorDesk as _};
 use tachi_sandbox::{
     Boot, Fleet, Moment, PowerCommand, PowerQuery, RegionSettings, SandboxOptions, ServerSnapshot,
 };
@@ -47,6 +47,8 @@ pub(super) struct Scene {
     struck: std::sync::OnceLock<(Moment, Vec<String>)>,
     /// The domain that was approved, and why its recoveries were held.
     approved: std::sync::OnceLock<(String, Vec<String>)>,
+    /// What they waited for then.
+    held_then: std::sync::OnceLock<Vec<Wait>>,
 }
 
 /// What was asked for.
@@ -63,6 +65,8 @@ pub(super) struct SceneArgs {
 pub(super) struct Told {
     pub(super) status: String,
     pub(super) message: Option<String>,
+    /// What its recovery waits for.
+    pub(super) wait: Option<Wait>,
     pub(super) tasks: Vec<(String, String)>,
     pub(super) vmoves: Vec<(String, String, Option<String>, Option<String>)>,
 }
@@ -181,6 +185,7 @@ impl Scene {
             client,
             struck: std::sync::OnceLock::new(),
             approved: std::sync::OnceLock::new(),
+            held_then: std::sync::OnceLock::new(),
         };
         scene.register(&hosts, spare.as_deref()).await?;
         Ok(scene)
@@ -256,6 +261,10 @@ impl Scene {
         let by = "demo (the rack's power supply is known to be out)";
         let heard = recovery::domain::say(self.base.store.as_ref(), &domain, Word::Approve, by).await?;
         let reasons = seen.told.iter().filter_map(|told| told.message.clone()).collect();
+        let waits = seen.told.iter().filter_map(|told| told.wait.clone()).collect();
+        self.held_then
+            .set(waits)
+            .map_err(|_| Failure::told("the demo approved twice"))?;
         self.approved
             .set((domain.clone(), reasons))
             .map_err(|_| Failure::told("the demo approved twice"))?;
@@ -267,14 +276,10 @@ impl Scene {
 
     /// The engine has not heard the word yet: what was held then still says the same.
     pub(super) fn was_just_approved(&self, seen: &Seen) -> bool {
-        let Some((_, reasons)) = self.approved.get() else {
+        let Some(waits) = self.held_then.get() else {
             return false;
         };
-        let old = |told: &Told| {
-            told.message
-                .as_ref()
-                .is_some_and(|message| reasons.contains(message))
-        };
+        let old = |told: &Told| told.wait.as_ref().is_some_and(|wait| waits.contains(wait));
         seen.told.iter().any(|told| told.is_held() && old(told))
     }
 
@@ -297,10 +302,15 @@ impl Scene {
             return Err(Failure::told("nothing has failed yet"));
         };
         let mut told = Vec::new();
+        // The API has Masakari's fields, and no other.
+        let recoveries = self.base.store.recoveries(true).await;
+        let recoveries = recoveries.map_err(|error| Failure::new("listing recoveries", error))?;
         for id in notifications {
             let notification = self.client.get(&format!("/notifications/{id}")).await?;
             let vmoves = self.client.get(&format!("/notifications/{id}/vmoves")).await?;
-            told.push(Told::read(&notification, &vmoves));
+            let recovery = recoveries.iter().find(|row| row.notification.to_string() == *id);
+            let wait = recovery.and_then(|row| row.wait.clone());
+            told.push(Told::read(&notification, &vmoves, wait));
         }
         let region = self.region.sandbox.region();
         let mut back = BTreeMap::new();
@@ -403,11 +413,10 @@ impl Scene {
 
 impl Told {
     fn is_held(&self) -> bool {
-        let message = self.message.as_deref();
-        message.is_some_and(|message| message.starts_with("held:"))
+        self.wait.as_ref().is_some_and(|wait| wait.what.is_held())
     }
 
-    fn read(notification: &Value, vmoves: &Value) -> Self {
+    fn read(notification: &Value, vmoves: &Value, wait: Option<Wait>) -> Self {
         let notification = &notification["notification"];
         let word = |value: &Value| value.as_str().map(str::to_owned);
         let mut tasks = Vec::new();
@@ -427,6 +436,7 @@ impl Told {
         Self {
             status: word(&notification["status"]).unwrap_or_default(),
             message: word(&notification["message"]),
+            wait,
             tasks,
             vmoves: vmoves
                 .map(|one| {

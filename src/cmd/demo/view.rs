@@ -109,10 +109,9 @@ impl View {
                 }
             }
             // A held recovery says its reason as a step and as its message; once is enough.
-            let message = told
-                .message
-                .as_deref()
-                .filter(|message| !self.told.contains(message.trim_start_matches("held: ")));
+            let message = told.message.as_deref();
+            let message =
+                message.filter(|message| !self.told.iter().any(|told| message.ends_with(told.as_str())));
             if let Some(message) = message
                 && self.told.insert(message.to_owned())
             {

@@ -358,6 +358,7 @@ pub(super) mod tests {
             },
             life: Life::Open,
             status: "running".into(),
+            wait: None,
             message: None,
             owner: None,
             opened_at: Timestamp::from_micros(1),

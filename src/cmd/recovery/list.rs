@@ -2,13 +2,14 @@
 
 use comfy_table::{ContentArrangement, Table, presets};
 use serde_json::json;
+use tachi_domain::WaitsFor;
 use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::recovery::Life;
 use tachi_engine::ports::OperatorDesk as _;
 use tachi_engine::ports::operator::{MoveCounts, RecoveryFilter, RecoveryState, RecoverySummary};
 
 use super::super::when::{since, time};
-use super::super::{Failure, command_settings};
+use super::super::{Failure, command_settings, waits};
 use super::story::progress;
 use crate::cli::{ListFormat, RecoveryListArgs, StateWord};
 use crate::{out, wiring};
@@ -77,6 +78,7 @@ fn table(rows: &[RecoverySummary]) -> String {
         "status",
         "opened",
         "instances",
+        "waits for",
         "message",
     ]);
     for row in rows {
@@ -88,6 +90,10 @@ fn table(rows: &[RecoverySummary]) -> String {
             row.status.clone(),
             time(row.opened_at),
             progress(row.moves).unwrap_or_default(),
+            match waits::what(row.wait.as_ref()) {
+                WaitsFor::Nothing => String::new(),
+                what => what.to_string(),
+            },
             row.message.clone().unwrap_or_default(),
         ]);
     }
@@ -125,6 +131,7 @@ pub(super) fn as_json(row: &RecoverySummary) -> serde_json::Value {
         "segment": row.segment.map(|id| id.to_string()),
         "life": row.life.as_str(),
         "status": row.status,
+        "waits": waits::as_json(row.wait.as_ref()),
         "message": row.message,
         "owner": row.owner,
         "opened_at": time(row.opened_at),

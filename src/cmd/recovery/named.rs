@@ -104,6 +104,7 @@ mod tests {
             moves: MoveCounts::default(),
             life: Life::Open,
             status: "running".into(),
+            wait: None,
             message: None,
             owner: None,
             opened_at: Timestamp::from_micros(1),

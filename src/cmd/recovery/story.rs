@@ -11,6 +11,7 @@ use tachi_domain::entity::vmove::VmoveStatus;
 use tachi_domain::recovery::{Life, RecoveryKind};
 use tachi_engine::ports::operator::{MoveCounts, ProofLine, StepLine, Story};
 
+use super::super::waits;
 use super::super::when::time;
 
 /// How far the instances are, such as `12/40 instances back, 3 in flight`; `None` if there are none.
@@ -75,11 +76,6 @@ fn stage(head: &Value) -> Option<String> {
     word.map(str::to_owned)
 }
 
-/// Why it is held, if it is.
-fn hold(head: &Value) -> Option<&str> {
-    head.get("hold")?.get("reason")?.as_str()
-}
-
 /// What has to happen before it goes on.
 pub(super) fn waits_for(story: &Story) -> String {
     let summary = &story.summary;
@@ -103,18 +99,20 @@ pub(super) fn waits_for(story: &Story) -> String {
     if summary.owner.is_none() {
         return "an engine to claim it".into();
     }
-    if let Some(reason) = hold(&head) {
-        let vouch = if summary.kind == RecoveryKind::Host && stage(&head).as_deref() == Some("fencing") {
-            format!(
-                ", or, once it has no power, `tachi recovery vouch {} --off {} --reason ...`",
-                summary.id, summary.host
-            )
-        } else {
-            String::new()
-        };
+    if let Some(wait) = summary.wait.as_ref().filter(|wait| wait.what.is_held()) {
+        let mut ways = waits::to_end_recovery(summary);
+        let vouched = ways.iter().any(|way| way.contains(" vouch "));
+        if summary.kind == RecoveryKind::Host && stage(&head).as_deref() == Some("fencing") && !vouched {
+            let host = &summary.host;
+            ways.push(format!(
+                "tachi recovery vouch {} --off {host} --reason ...",
+                summary.id
+            ));
+        }
         return format!(
-            "a person, because {reason}. `tachi recovery approve {id}` or `tachi recovery abort {id}`{vouch}",
-            id = summary.id
+            "a person, because {}: `{}`",
+            waits::about(wait),
+            ways.join("`, or `")
         );
     }
     let counts = summary.moves;

@@ -6,9 +6,10 @@ use tachi_domain::entity::segment::RecoveryMethod;
 use tachi_domain::policy::{BareNormal, FencingMode};
 use tachi_domain::recovery::Life;
 use tachi_engine::ports::Doubted;
-use tachi_engine::ports::operator::{HostView, RecoverySummary, SegmentView};
+use tachi_engine::ports::operator::{HostView, MoveLine, RecoverySummary, SegmentView};
 use tachi_engine::ports::roll::{Backlog, EngineLine};
 
+use super::super::waits;
 use super::roll;
 
 /// A notification that waits longer than this for an engine is worth telling.
@@ -76,6 +77,8 @@ pub(super) struct Seen {
     pub(super) segments: Vec<SegmentView>,
     /// Open and watching.
     pub(super) recoveries: Vec<RecoverySummary>,
+    /// Instances that are down, or may be, and wait for a person.
+    pub(super) waiting: Vec<MoveLine>,
     pub(super) engines: Vec<EngineLine>,
     pub(super) backlog: Backlog,
     /// Reporters that are set aside, or should be.
@@ -92,6 +95,19 @@ pub(super) fn host_is_out(view: &HostView) -> Option<&'static str> {
         }
         (_, Some(MaintenanceReason::Process)) => Some("on maintenance: one of its processes has failed"),
         (Some((_, Life::Watching | Life::Closed)) | None, None) => None,
+    }
+}
+
+/// The recoveries that wait for a person.
+pub(super) fn held(seen: &Seen) -> impl Iterator<Item = &RecoverySummary> {
+    let open = seen.recoveries.iter().filter(|row| row.life == Life::Open);
+    open.filter(|row| waits::what(row.wait.as_ref()).is_held())
+}
+
+pub(super) fn instances(count: usize) -> String {
+    match count {
+        1 => "1 instance".to_owned(),
+        count => format!("{count} instances"),
     }
 }
 
@@ -136,11 +152,20 @@ pub(super) fn unprotected(seen: &Seen) -> Vec<String> {
             ));
         }
     }
-    for row in &seen.recoveries {
+    for row in held(seen) {
         let message = row.message.as_deref().unwrap_or_default();
-        if row.life == Life::Open && message.starts_with("held: ") {
-            told.push(format!("host {}: its recovery {} is {message}", row.host, row.id));
-        }
+        told.push(format!(
+            "host {}: its recovery {} is held, waiting for {}: {message}",
+            row.host,
+            row.id,
+            waits::what(row.wait.as_ref())
+        ));
+    }
+    if !seen.waiting.is_empty() {
+        told.push(format!(
+            "{} that recoveries cannot bring back without a person: `tachi vmove list --needs-person`",
+            instances(seen.waiting.len())
+        ));
     }
     for one in &seen.doubted {
         let number = one.number;
@@ -326,6 +351,7 @@ pub(super) mod tests {
                 hosts: vec![host("a", false, None), host("b", false, None)],
             }],
             recoveries: Vec::new(),
+            waiting: Vec::new(),
             engines: vec![engine("e1", 4, &[("broker", "ok: connected")])],
             backlog: Backlog::default(),
             doubted: Vec::new(),

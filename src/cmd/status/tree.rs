@@ -5,16 +5,16 @@ use tachi_domain::recovery::Life;
 use tachi_engine::ports::operator::{HostView, RecoverySummary};
 
 use super::super::recovery::progress;
+use super::super::waits;
 use super::super::when::{ago, time};
 use super::roll;
-use super::seen::{Seen, host_is_out, unprotected};
+use super::seen::{Seen, held, host_is_out, instances, unprotected};
 
 /// Lines for people; hosts there is nothing to say of are counted only, unless `all_hosts`.
 pub(super) fn lines(seen: &Seen, all_hosts: bool) -> Vec<String> {
-    let mut lines = vec![
-        format!("fencing    {}", seen.fencing.line()),
-        format!("database   {}", seen.database),
-    ];
+    let mut lines = for_a_person(seen);
+    lines.push(format!("fencing    {}", seen.fencing.line()));
+    lines.push(format!("database   {}", seen.database));
     if seen.engines.is_empty() {
         lines.push("engines    none".into());
     }
@@ -82,6 +82,55 @@ pub(super) fn lines(seen: &Seen, all_hosts: bool) -> Vec<String> {
     } else {
         lines.push("unprotected".into());
         lines.extend(out.into_iter().map(|line| format!("  - {line}")));
+    }
+    lines
+}
+
+/// So many instances are told one by one.
+const TOLD: usize = 10;
+
+/// What is down or held until somebody sees to it, and what to type: said first.
+fn for_a_person(seen: &Seen) -> Vec<String> {
+    let held: Vec<&RecoverySummary> = held(seen).collect();
+    if held.is_empty() && seen.waiting.is_empty() {
+        return Vec::new();
+    }
+    let recoveries = match held.len() {
+        1 => "1 recovery is held".to_owned(),
+        count => format!("{count} recoveries are held"),
+    };
+    let verb = if seen.waiting.len() == 1 { "is" } else { "are" };
+    let mut lines = vec![format!(
+        "WAITS FOR YOU: {} {verb} down, {recoveries}",
+        instances(seen.waiting.len())
+    )];
+    for line in seen.waiting.iter().take(TOLD) {
+        let wait = line.wait.as_ref().map(|wait| waits::sentence(wait, seen.now));
+        lines.push(format!(
+            "  - instance {} of {}: {}",
+            line.name,
+            line.host,
+            wait.unwrap_or_default()
+        ));
+        lines.extend(waits::to_end_move(line).iter().map(|way| format!("      {way}")));
+    }
+    if seen.waiting.len() > TOLD {
+        let more = instances(seen.waiting.len() - TOLD);
+        lines.push(format!("  - and {more} more: tachi vmove list --needs-person"));
+    }
+    for row in held {
+        let wait = row.wait.as_ref().map(|wait| waits::sentence(wait, seen.now));
+        lines.push(format!(
+            "  - recovery {} of {}: {}",
+            row.id,
+            row.host,
+            wait.unwrap_or_default()
+        ));
+        lines.extend(
+            waits::to_end_recovery(row)
+                .iter()
+                .map(|way| format!("      {way}")),
+        );
     }
     lines
 }
@@ -168,12 +217,30 @@ pub(super) fn as_json(seen: &Seen) -> Value {
             "kind": row.kind.as_str(),
             "life": row.life.as_str(),
             "status": row.status,
+            "waits": waits::as_json(row.wait.as_ref()),
             "message": row.message,
             "owner": row.owner,
             "instances": row.moves.total(),
             "back": row.moves.succeeded,
             "in_flight": row.moves.ongoing,
         })).collect::<Vec<_>>(),
+        "needs_person": {
+            "recoveries": held(seen).map(|row| json!({
+                "recovery": row.id.to_string(),
+                "host": row.host,
+                "waits": waits::as_json(row.wait.as_ref()),
+                "commands": waits::to_end_recovery(row),
+            })).collect::<Vec<_>>(),
+            "instances": seen.waiting.iter().map(|line| json!({
+                "instance": line.server.to_string(),
+                "name": line.name,
+                "host": line.host,
+                "recovery": line.recovery.to_string(),
+                "life": line.life.as_str(),
+                "waits": waits::as_json(line.wait.as_ref()),
+                "commands": waits::to_end_move(line),
+            })).collect::<Vec<_>>(),
+        },
         "unprotected": unprotected(seen),
     })
 }
@@ -182,7 +249,7 @@ pub(super) fn as_json(seen: &Seen) -> Value {
 mod tests {
     use tachi_domain::entity::host::MaintenanceReason;
     use tachi_domain::recovery::RecoveryKind;
-    use tachi_domain::{HostId, NotificationId, RecoveryId, Timestamp};
+    use tachi_domain::{HostId, NotificationId, RecoveryId, Timestamp, Wait, WaitsFor};
     use tachi_engine::ports::operator::MoveCounts;
     use uuid::Uuid;
 
@@ -222,7 +289,8 @@ mod tests {
             },
             life: Life::Open,
             status: "running".into(),
-            message: Some("held: the host is alive".into()),
+            wait: Some(Wait::bare(WaitsFor::Alive, Timestamp::from_micros(1))),
+            message: Some("whatever is told of it".into()),
             owner: None,
             opened_at: Timestamp::from_micros(1),
         });
@@ -230,14 +298,25 @@ mod tests {
         seen.segments[0].hosts[0].recovery = Some((id, Life::Open));
         let text = lines(&seen, false).join("\n");
         let wanted =
-            "a: under recovery: 12/40 instances back, 3 in flight, 25 to come; held: the host is alive";
+            "a: under recovery: 12/40 instances back, 3 in flight, 25 to come; whatever is told of it";
         assert!(text.contains(wanted), "{text}");
         assert!(text.contains("recoveries 1 open, 0 hosts watched"), "{text}");
         assert!(
-            text.contains(&format!("its recovery {id} is held: the host is alive")),
+            text.contains(&format!(
+                "its recovery {id} is held, waiting for alive: whatever is told of it"
+            )),
+            "{text}"
+        );
+        assert!(
+            text.starts_with("WAITS FOR YOU: 0 instances are down, 1 recovery is held"),
+            "{text}"
+        );
+        assert!(
+            text.contains(&format!("      tachi recovery approve {id}\n")),
             "{text}"
         );
         let json = as_json(&seen);
+        assert_eq!(json["needs_person"]["recoveries"][0]["waits"]["for"], "alive");
         assert_eq!(json["recoveries"][0]["back"], 12);
         assert_eq!(json["segments"][0]["hosts"][0]["why"], "recovery");
         assert_eq!(json["fencing_mode"], "engine");

@@ -8,8 +8,9 @@ use std::time::Duration;
 use tachi_domain::entity::host::MaintenanceReason;
 use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::entity::vmove::VmoveStatus;
+use tachi_domain::host_recovery::{may_run_in, written_off_in};
 use tachi_domain::recovery::{FenceOrder, Life, Pulse, RecoveryKind, Word};
-use tachi_domain::{Elapsed, HostId, ServerId, Timestamp, VmoveId};
+use tachi_domain::{Elapsed, HostId, ServerId, Timestamp, VmoveId, Wait, WaitsFor};
 use tachi_driver::journal::{
     Claimed, Committed, HostWrite, MoveWrite, ProofWrite, ReservationState, ReservationWrite, Write,
 };
@@ -149,6 +150,8 @@ pub enum Operation {
     },
     /// Somebody asks which hosts are proven off.
     ProvenOff,
+    /// Somebody asks which recoveries are held, and which instances wait for a person.
+    Waits,
     /// Somebody asks what recoveries of a host have given up of Nova's records.
     WrittenOff {
         /// Which host.
@@ -167,6 +170,10 @@ pub struct Draft {
     pub life: Option<Life>,
     /// See [`Write::notification`].
     pub status: Option<NotificationStatus>,
+    /// See [`Write::wait`]; with the names that it is about.
+    pub wait: Option<(WaitsFor, &'static [&'static str])>,
+    /// The same of moves that are written.
+    pub move_waits: Vec<(u32, WaitsFor)>,
     /// Moves: instance, whether it is open, and its state.
     pub moves: Vec<(u32, bool, String)>,
     /// The host is proven off.
@@ -207,6 +214,13 @@ impl Draft {
             end_time: None,
             status: VmoveStatus::Pending,
             message: None,
+            wait: self
+                .move_waits
+                .iter()
+                .find(|(one, _)| one == number)
+                .map(|(_, what)| Wait::bare(*what, now)),
+            written_off: written_off_in(state).unwrap_or_default(),
+            may_run: may_run_in(state).unwrap_or_default(),
             open: *open,
             state: state.clone(),
         });
@@ -229,6 +243,11 @@ impl Draft {
         Write {
             elapsed: Elapsed::from_millis(self.millis),
             state: self.state.map(str::to_owned),
+            wait: self.wait.map(|(what, on)| Wait {
+                what,
+                on: on.iter().map(|name| (*name).to_owned()).collect(),
+                since: now,
+            }),
             life: self.life,
             moves: moves.collect(),
             steps: Vec::new(),
@@ -271,6 +290,13 @@ pub enum Answer {
     Hosts(Vec<usize>),
     /// Instances.
     Servers(Vec<u32>),
+    /// The recoveries that are held, and the instances that wait for a person, each with what for.
+    Waits {
+        /// By their numbers.
+        held: Vec<(usize, WaitsFor, Vec<String>)>,
+        /// By their numbers.
+        servers: Vec<(u32, WaitsFor)>,
+    },
 }
 
 /// A recovery as others see it.

@@ -1,6 +1,7 @@
 //! The script.
 
 use serde_json::json;
+use tachi_domain::WaitsFor;
 use tachi_domain::entity::host::MaintenanceReason;
 use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::recovery::{Life, RecoveryKind, Word};
@@ -122,7 +123,7 @@ fn ends(life: Life) -> Draft {
 
 /// All of them.
 pub fn scenarios() -> Vec<Scenario> {
-    let all: [(&'static str, Writer); 17] = [
+    let all: [(&'static str, Writer); 18] = [
         (
             "r1: a claim needs the epoch that is there, and its owner's writes carry it",
             claims,
@@ -142,6 +143,10 @@ pub fn scenarios() -> Vec<Scenario> {
         (
             "r10: what recoveries of a host have given up is known to the next",
             given_up,
+        ),
+        (
+            "what a recovery and its moves wait for is written with their states",
+            waits,
         ),
         ("r12, r22: a host's recovery keeps others out", exclusion),
         ("r19: what joins an open recovery is heard before it ends", joined),
@@ -405,6 +410,74 @@ fn given_up(script: &mut Script) {
         script.written(recovery, ends(Life::Closed));
     }
     script.line(Operation::WrittenOff { host: 0 }, Answer::Servers(Vec::new()));
+}
+
+fn waits(script: &mut Script) {
+    let told = |script: &mut Script, held: &[(usize, WaitsFor, &str)], servers: &[(u32, WaitsFor)]| {
+        let names = |on: &str| on.split_whitespace().map(str::to_owned).collect();
+        let held = held
+            .iter()
+            .map(|(recovery, what, on)| (*recovery, *what, names(on)));
+        let answer = Answer::Waits {
+            held: held.collect(),
+            servers: servers.to_vec(),
+        };
+        script.line(Operation::Waits, answer);
+    };
+    let approval = [(0, WaitsFor::Approval, "rate segment")];
+    script.opened(0, 0);
+    told(script, &[], &[]);
+    let write = Draft {
+        wait: Some((WaitsFor::Approval, &["segment", "rate"])),
+        ..Draft::default()
+    };
+    script.written(0, write);
+    told(script, &approval, &[]);
+    let nothing = Draft {
+        wait: Some((WaitsFor::Nothing, &[])),
+        ..Draft::default()
+    };
+    script.commit(0, 9, nothing, Outcome::Lost);
+    told(script, &approval, &[]);
+    script.written(0, Draft::default());
+    told(script, &approval, &[]);
+    let write = Draft {
+        wait: Some((WaitsFor::Moves, &[])),
+        moves: vec![
+            moved(1, true, "one"),
+            moved(2, true, "two"),
+            moved(3, false, "three"),
+        ],
+        move_waits: vec![
+            (1, WaitsFor::Absence),
+            (2, WaitsFor::Nothing),
+            (3, WaitsFor::GivenUp),
+        ],
+        ..Draft::default()
+    };
+    script.written(0, write);
+    told(
+        script,
+        &[(0, WaitsFor::Moves, "")],
+        &[(1, WaitsFor::Absence), (3, WaitsFor::GivenUp)],
+    );
+    let end = Draft {
+        wait: Some((WaitsFor::GivenUp, &[])),
+        ..ends(Life::Closed)
+    };
+    script.written(0, end);
+    // Nobody hears a word about what was held; what was given up is still to be seen to.
+    told(script, &[], &[(3, WaitsFor::GivenUp)]);
+    script.pass(WINDOW);
+    script.opened(0, 1);
+    told(script, &[], &[(3, WaitsFor::GivenUp)]);
+    let again = Draft {
+        moves: vec![moved(3, true, "again")],
+        move_waits: vec![(3, WaitsFor::Nothing)],
+        ..Draft::default()
+    };
+    script.written(1, again);
+    told(script, &[], &[]);
 }
 
 fn exclusion(script: &mut Script) {

@@ -12,6 +12,9 @@ use crate::{HostId, RecoveryId};
 /// Its number and name.
 pub const NAME: &str = "G12 process";
 
+/// Its word, beside those of [`Guard`](super::Guard).
+pub const GUARD: &str = "process";
+
 /// Whether the service of `host` may be disabled by `recovery`. Of those that are under way at the same time each counts the
 /// ones that were opened before it, so that engines which look at the same moment agree on who is one too many.
 pub fn check(region: &Region, host: HostId, recovery: RecoveryId, rules: &Policy) -> Verdict {

@@ -108,6 +108,8 @@ pub(super) struct Asks {
     pub(super) lists_not_before: Elapsed,
     /// What each move under way looked like when it last looked different, and when that was.
     pub(super) progress: BTreeMap<ServerId, (u64, Elapsed)>,
+    /// The moves that make no progress; `None` if nobody has looked yet.
+    pub(super) slow: Option<BTreeSet<ServerId>>,
     /// When the latest lists were asked for.
     pub(super) lists_seen: Option<Elapsed>,
     pub(super) conductors_not_before: Elapsed,

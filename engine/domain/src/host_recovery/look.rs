@@ -176,7 +176,7 @@ impl HostRecovery {
     /// R10: what cannot be told apart from a dead destination waits, and says so. What makes progress is never slow (EW4).
     fn tell_slow(&mut self, now: Now) {
         let limit = self.policy.slow_after;
-        let mut count = 0_u32;
+        let mut slow = BTreeSet::new();
         let mut dests = BTreeSet::new();
         for one in self.moves.values() {
             let MoveStep::Asked { since, .. } = one.step else {
@@ -184,10 +184,12 @@ impl HostRecovery {
             };
             let progress = self.asks.progress.get(&one.server).map(|seen| seen.1);
             if now.elapsed.since(progress.map_or(since, |at| at.max(since))) >= limit {
-                count += 1;
+                slow.insert(one.server);
                 dests.extend(one.dest.as_deref());
             }
         }
+        let count = slow.len();
+        self.asks.slow = Some(slow);
         if count == 0 {
             return self.no_trouble(Topic::Slow);
         }

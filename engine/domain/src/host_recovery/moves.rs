@@ -8,7 +8,7 @@ use super::method::Route;
 use crate::entity::vmove::VmoveStatus;
 use crate::nova::{Migration, PowerState, VmState};
 use crate::recovery::{Restoration, ServerCall};
-use crate::{Elapsed, MigrationId, ServerId, StateVersion, Timestamp, VmoveId};
+use crate::{Elapsed, MigrationId, ServerId, StateVersion, Timestamp, VmoveId, Wait};
 
 /// What an instance was before anything was done to it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -178,24 +178,27 @@ impl WrittenOff {
 /// forgotten, or the later ones have found again.
 pub const GIVEN_UP_BY_LATEST: u8 = 5;
 
-/// What the moves that are kept in these states have given up, by instance: each record in the shape in which the last of
-/// them saw it. A state that is not understood, a newer engine's, counts for nothing.
-pub fn given_up<'a>(states: impl IntoIterator<Item = &'a str>) -> BTreeMap<ServerId, Vec<WrittenOff>> {
-    #[derive(Deserialize)]
-    struct Kept {
-        server: ServerId,
-        written_off: Vec<WrittenOff>,
-    }
+/// What moves have given up, by instance, oldest first: each record in the shape in which the last of them saw it.
+pub fn given_up(
+    kept: impl IntoIterator<Item = (ServerId, Vec<WrittenOff>)>,
+) -> BTreeMap<ServerId, Vec<WrittenOff>> {
     let mut found: BTreeMap<ServerId, Vec<WrittenOff>> = BTreeMap::new();
-    let kept = states
-        .into_iter()
-        .filter_map(|state| serde_json::from_str::<Kept>(state).ok());
-    for one in kept.filter(|one| !one.written_off.is_empty()) {
-        let of_it = found.entry(one.server).or_default();
-        of_it.retain(|off| !one.written_off.iter().any(|newer| newer.id == off.id));
-        of_it.extend(one.written_off);
+    for (server, offs) in kept.into_iter().filter(|(_, offs)| !offs.is_empty()) {
+        let of_it = found.entry(server).or_default();
+        of_it.retain(|off| !offs.iter().any(|newer| newer.id == off.id));
+        of_it.extend(offs);
     }
     found
+}
+
+/// What a move has given up by its state, for rows that an older version wrote; `None` if the state is not understood.
+pub fn written_off_in(state: &str) -> Option<Vec<WrittenOff>> {
+    #[derive(Deserialize)]
+    struct Kept {
+        written_off: Vec<WrittenOff>,
+    }
+    let kept = serde_json::from_str::<Kept>(state).ok()?;
+    Some(kept.written_off)
 }
 
 /// One instance.
@@ -247,6 +250,9 @@ pub struct Move {
     /// Other hosts on which it may run, because Nova has recorded an evacuation to them as failed (R10).
     #[serde(default)]
     pub may_run: BTreeSet<String>,
+    /// Other hosts on which it may run, because another move to or from them was unfinished when the host died (R11).
+    #[serde(default)]
+    pub elsewhere: BTreeSet<String>,
     /// Other hosts of which a person says that it does not run there.
     #[serde(default)]
     pub absent: BTreeSet<String>,
@@ -289,6 +295,9 @@ pub struct Move {
     /// By which way it is asked for.
     #[serde(default)]
     pub route: Route,
+    /// What it waits for; `None` in what an older program wrote.
+    #[serde(default)]
+    pub wait: Option<Wait>,
 }
 
 impl Move {

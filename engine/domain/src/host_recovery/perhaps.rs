@@ -112,22 +112,23 @@ impl Move {
     }
 }
 
-/// Where instances may run by what earlier recoveries, of whatever host, have left in the journal: the states of their moves,
-/// oldest recovery first. What a later one says of an instance counts.
-pub fn may_run<'a>(states: impl IntoIterator<Item = &'a str>) -> BTreeMap<ServerId, BTreeSet<String>> {
+/// Where instances may run by what earlier recoveries, of whatever host, have left in the journal, oldest recovery first. What a
+/// later one says of an instance counts.
+pub fn may_run(
+    kept: impl IntoIterator<Item = (ServerId, BTreeSet<String>)>,
+) -> BTreeMap<ServerId, BTreeSet<String>> {
+    let mut found: BTreeMap<_, _> = kept.into_iter().collect();
+    found.retain(|_, hosts| !hosts.is_empty());
+    found
+}
+
+/// The same of a move by its state, for rows that an older version wrote; `None` if the state is not understood.
+pub fn may_run_in(state: &str) -> Option<BTreeSet<String>> {
     #[derive(Deserialize)]
     struct Kept {
-        server: ServerId,
         #[serde(default)]
         may_run: BTreeSet<String>,
     }
-    let mut found = BTreeMap::new();
-    for kept in states
-        .into_iter()
-        .filter_map(|state| serde_json::from_str::<Kept>(state).ok())
-    {
-        found.insert(kept.server, kept.may_run);
-    }
-    found.retain(|_, hosts: &mut BTreeSet<String>| !hosts.is_empty());
-    found
+    let kept = serde_json::from_str::<Kept>(state).ok()?;
+    Some(kept.may_run)
 }

@@ -260,6 +260,9 @@ impl HostRecovery {
             known,
             written_off: written_off.to_vec(),
             may_run: BTreeSet::new(),
+            elsewhere: elsewhere(&self.host, migrations)
+                .map(|(_, other)| other.clone())
+                .collect(),
             absent: BTreeSet::new(),
             deleted: false,
             busy_before: is_rebuilding(server),
@@ -279,6 +282,7 @@ impl HostRecovery {
             asked_at: None,
             over_at: None,
             route: Route::new(self.method, server.needs),
+            wait: None,
         };
         if let Some(why) = self.left_by_policy(server) {
             // A lock left over from an earlier recovery is not left on an instance that is left.

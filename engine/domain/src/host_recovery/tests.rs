@@ -33,3 +33,4 @@ mod states_page;
 mod stopped;
 mod taking_over;
 mod vouching;
+mod waits;

@@ -16,7 +16,8 @@ impl HostRecovery {
         self.power_on.forget_answers();
         // Nobody has looked since the last owner did: others must not count on the proof before somebody has.
         self.renew_proof(record, Proof::forget);
-        record.head |= self.proof.is_some();
+        // What it waits for is shown as this owner sees it, whatever the last one has left there.
+        record.head = true;
         for one in self.moves.values_mut() {
             one.forget_answers(now.elapsed);
         }

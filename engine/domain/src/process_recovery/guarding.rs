@@ -1,5 +1,6 @@
 //! The guard before a service is disabled: a reporter that lies must not take a segment out of use.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use crate::entity::notification::NotificationStatus;
 use crate::guard::{Region, Verdict, process};
 use crate::nova::Service;
 use crate::recovery::{Command, Now, OperatorWord, Record, StepKind, Task};
+use crate::wait::WaitsFor;
 
 /// A look around is good for so long.
 const FRESH: Duration = Duration::from_secs(3);
@@ -37,6 +39,15 @@ pub(super) struct Guarded {
 }
 
 impl Guarded {
+    pub(super) fn waits(&self) -> (WaitsFor, BTreeSet<String>) {
+        let what = match (&self.held, &self.waits) {
+            (Some(_), _) => WaitsFor::Approval,
+            (None, Some(_)) => WaitsFor::Guards,
+            (None, None) => return (WaitsFor::Nothing, BTreeSet::new()),
+        };
+        (what, [process::GUARD.to_owned()].into())
+    }
+
     /// What the notification shows.
     pub(super) fn message(&self) -> Option<String> {
         let held = self.held.as_ref().map(|why| format!("held: {why}"));

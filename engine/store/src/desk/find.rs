@@ -6,22 +6,20 @@ use sea_orm::sea_query::{Condition, ExprTrait as _, Query, SelectStatement};
 use sea_orm::{
     ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _, QueryTrait as _,
 };
-use tachi_domain::Timestamp;
 use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::entity::vmove::VmoveStatus;
 use tachi_domain::recovery::Life;
+use tachi_domain::{Timestamp, WaitsFor};
 use tachi_engine::ports::operator::{MoveCounts, RecoveryFilter, RecoveryState, RecoverySummary};
 
 use crate::Store;
 use crate::convert::{self, Cell, recovery_cell};
 use crate::entity::{notification, recovery, segment, vmove};
 use crate::error::{Failure, Stop};
+use crate::waits::WaitColumns;
 
 /// How many ids go into one question.
-const BATCH: usize = 500;
-
-/// What the message of a held recovery begins with.
-const HELD: &str = "held: ";
+pub(super) const BATCH: usize = 500;
 
 pub(super) async fn recoveries(store: &Store, filter: &RecoveryFilter) -> Result<Vec<RecoverySummary>, Stop> {
     let rows = recovery::Entity::find()
@@ -66,6 +64,12 @@ pub(super) async fn summaries(
                 .map(|id| recovery_cell(&row, "failover_segment_uuid of its notification").id(id))
                 .transpose()?,
             moves: moves.get(&row.notification_uuid).copied().unwrap_or_default(),
+            wait: WaitColumns {
+                what: row.waits_for,
+                on: row.waits_on,
+                since: row.waits_since,
+            }
+            .read("recovery", &row.uuid)?,
             status: notification.map_or_else(|| "purged".to_owned(), |row| row.status.clone()),
             message: notification.and_then(|row| row.message.clone()),
             host: row.host_name,
@@ -115,10 +119,10 @@ fn condition(filter: &RecoveryFilter) -> Condition {
             true
         }
         Some(RecoveryState::Held) => {
-            let held = notifications(notification::Column::Message.starts_with(HELD));
+            let held = WaitsFor::ALL.iter().filter(|what| what.is_held());
             all = all
                 .add(recovery::Column::Life.eq(Life::Open.as_str()))
-                .add(recovery::Column::NotificationUuid.in_subquery(held));
+                .add(recovery::Column::WaitsFor.is_in(held.map(|what| what.as_str())));
             true
         }
         Some(RecoveryState::Status(status)) => {
@@ -177,12 +181,19 @@ mod tests {
     use tachi_engine::ports::journal::{Committed, Write};
     use tachi_engine::ports::{Journal as _, OperatorDesk as _};
 
+    use tachi_domain::Wait;
+
     use super::*;
     use crate::testing::Bench;
 
     async fn say(bench: &Bench, status: NotificationStatus, message: &str, life: Life) {
+        wait(bench, status, message, life, WaitsFor::Nothing).await;
+    }
+
+    async fn wait(bench: &Bench, status: NotificationStatus, message: &str, life: Life, what: WaitsFor) {
         let claimed = bench.claim_newest("engine").await;
         let write = Write {
+            wait: Some(Wait::bare(what, bench.clock_wall())),
             life: Some(life),
             notification: Some((status, Some(message.to_owned()))),
             ..Write::default()
@@ -208,9 +219,10 @@ mod tests {
                 bench.stopped(&host).await;
                 match name {
                     "a" => say(&bench, Finished, "3 instances moved", Life::Watching).await,
-                    "b" => say(&bench, Failed, "1 needs a person", Life::Closed).await,
-                    "c" => say(&bench, Running, "held: too many", Life::Open).await,
-                    "d" => say(&bench, Running, "held up, not held", Life::Open).await,
+                    // What is over is held no more.
+                    "b" => wait(&bench, Failed, "1 needs a person", Life::Closed, WaitsFor::Moves).await,
+                    "c" => wait(&bench, Running, "too many", Life::Open, WaitsFor::Approval).await,
+                    "d" => say(&bench, Running, "held: not at all", Life::Open).await,
                     "e" => say(&bench, Finished, "0 instances moved", Life::Closed).await,
                     _ => {}
                 }

@@ -33,6 +33,11 @@ pub struct Model {
     pub(crate) reporters: Option<String>,
     /// JSON of a list of `MoveWord`.
     pub(crate) move_words: Option<String>,
+    /// A word of `WaitsFor`; NULL in what an older version wrote.
+    pub(crate) waits_for: Option<String>,
+    /// JSON of a list of names.
+    pub(crate) waits_on: Option<String>,
+    pub(crate) waits_since: Option<i64>,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

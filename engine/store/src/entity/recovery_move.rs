@@ -12,6 +12,17 @@ pub struct Model {
     pub(crate) open_key: Option<String>,
     pub(crate) rank: i64,
     pub(crate) state: String,
+    /// A word of `WaitsFor`; NULL in what an older version wrote, and with it the four columns below.
+    pub(crate) waits_for: Option<String>,
+    /// JSON of a list of names.
+    pub(crate) waits_on: Option<String>,
+    pub(crate) waits_since: Option<i64>,
+    /// JSON of a list of `WrittenOff`.
+    pub(crate) written_off: Option<String>,
+    /// JSON of a list of hosts.
+    pub(crate) may_run: Option<String>,
+    /// Who has seen to it after it was given up.
+    pub(crate) seen_to: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

@@ -17,6 +17,7 @@ use crate::entity::{host, notification, recovery, recovery_proof, recovery_step}
 use crate::error::Stop;
 use crate::registry::{free_moves, maintenance};
 use crate::time::to_column;
+use crate::waits::WaitColumns;
 use crate::work::{Tx, Verdict, Work};
 use crate::{clock, lock};
 
@@ -102,6 +103,13 @@ impl Commit<'_> {
             );
         if let Some(state) = &write.state {
             update = update.col_expr(recovery::Column::State, Expr::value(state.as_str()));
+        }
+        if let Some(wait) = &write.wait {
+            let columns = WaitColumns::of(wait)?;
+            update = update
+                .col_expr(recovery::Column::WaitsFor, Expr::value(columns.what))
+                .col_expr(recovery::Column::WaitsOn, Expr::value(columns.on))
+                .col_expr(recovery::Column::WaitsSince, Expr::value(columns.since));
         }
         if let Some(life) = write.life {
             update = update.col_expr(recovery::Column::Life, Expr::value(life.as_str()));

@@ -8,6 +8,7 @@ use tachi_domain::entity::host::HostChange;
 use tachi_domain::entity::notification::{NewNotification, NotificationType};
 use tachi_domain::entity::segment::SegmentChange;
 use tachi_domain::{Elapsed, HostId, RecoveryId};
+use tachi_engine::ports::operator::{MoveFilter, RecoveryFilter, RecoveryState};
 use tachi_engine::ports::{Journal as _, OperatorDesk as _, Registry as _};
 
 use crate::testing::{Bench, new_host, new_segment, notification};
@@ -185,6 +186,26 @@ impl Bed {
                         .filter(|host| names.contains(&host_name(*host)))
                         .collect(),
                 );
+            }
+            Operation::Waits => {
+                let filter = RecoveryFilter {
+                    state: Some(RecoveryState::Held),
+                    ..RecoveryFilter::default()
+                };
+                let mut held = Vec::new();
+                for row in store.find_recoveries(&filter).await.unwrap() {
+                    let recovery = self.recoveries.iter().position(|id| *id == row.id).unwrap();
+                    let wait = row.wait.unwrap();
+                    held.push((recovery, wait.what, wait.on.into_iter().collect()));
+                }
+                let lines = store.moves(MoveFilter::NeedsPerson).await.unwrap();
+                let servers = lines
+                    .into_iter()
+                    .map(|line| (tachi_contract::number(line.server), line.wait.unwrap().what));
+                return Answer::Waits {
+                    held,
+                    servers: servers.collect(),
+                };
             }
             Operation::WrittenOff { host } => {
                 let found = store.written_off(&host_name(*host)).await.unwrap();

@@ -1,16 +1,47 @@
-//! What recoveries of a host have given up of Nova's evacuation records.
+//! What recoveries of a host have given up of Nova's evacuation records, and where instances may run after that.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use sea_orm::sea_query::Condition;
 use sea_orm::{
     ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
 };
+use serde::de::DeserializeOwned;
 use tachi_domain::ServerId;
-use tachi_domain::host_recovery::{GIVEN_UP_BY_LATEST, WrittenOff, given_up, may_run};
+use tachi_domain::host_recovery::{
+    GIVEN_UP_BY_LATEST, WrittenOff, given_up, may_run, may_run_in, written_off_in,
+};
 use tachi_domain::recovery::RecoveryKind;
 
+use crate::convert::Cell;
 use crate::entity::{recovery, recovery_move};
-use crate::error::Stop;
+use crate::error::{Failure, Stop};
+
+/// A move: its instance, the column that is asked for, and its state if an older version wrote it, which knows of no column.
+type Kept = (String, Option<String>, Option<String>);
+
+fn read<T: DeserializeOwned + Default>(
+    (server, value, state): Kept,
+    column: &'static str,
+    in_state: fn(&str) -> Option<T>,
+) -> Result<(ServerId, T), Failure> {
+    let cell = |column| Cell {
+        table: "recovery_move",
+        row: &server,
+        column,
+    };
+    let value = match value {
+        Some(text) => cell(column).json(&text)?,
+        // One that is not understood counts for nothing.
+        None => state.as_deref().and_then(in_state).unwrap_or_default(),
+    };
+    Ok((cell("instance_uuid").id(&server)?, value))
+}
+
+/// A list with something in it, or one that has to be looked for in the state.
+fn may_have(column: recovery_move::Column) -> Condition {
+    Condition::any().add(column.ne("[]")).add(column.is_null())
+}
 
 pub(super) async fn of_host(
     db: &impl ConnectionTrait,
@@ -29,17 +60,22 @@ pub(super) async fn of_host(
     if recoveries.is_empty() {
         return Ok(BTreeMap::new());
     }
-    let states: Vec<String> = recovery_move::Entity::find()
+    let rows: Vec<Kept> = recovery_move::Entity::find()
         .select_only()
+        .column(recovery_move::Column::InstanceUuid)
+        .column(recovery_move::Column::WrittenOff)
         .column(recovery_move::Column::State)
         .filter(recovery_move::Column::RecoveryId.is_in(recoveries))
         // Hardly any has: the rest need not be carried here.
-        .filter(recovery_move::Column::State.contains("\"written_off\":[{"))
+        .filter(may_have(recovery_move::Column::WrittenOff))
         .order_by_asc(recovery_move::Column::RecoveryId)
         .into_tuple()
         .all(db)
         .await?;
-    Ok(given_up(states.iter().map(String::as_str)))
+    let kept = rows
+        .into_iter()
+        .map(|row| read(row, "written_off", written_off_in));
+    Ok(given_up(kept.collect::<Result<Vec<_>, _>>()?))
 }
 
 /// So many names in one question: databases take no more than some thousands of values in one.
@@ -58,7 +94,7 @@ pub(super) async fn may_run_of(
             .column(recovery_move::Column::InstanceUuid)
             .filter(recovery_move::Column::InstanceUuid.is_in(names))
             // Hardly any has.
-            .filter(recovery_move::Column::State.contains("\"may_run\":[\""))
+            .filter(may_have(recovery_move::Column::MayRun))
             .into_tuple()
             .all(db)
             .await?;
@@ -66,15 +102,18 @@ pub(super) async fn may_run_of(
             continue;
         }
         // A later recovery may have found out.
-        let states: Vec<String> = recovery_move::Entity::find()
+        let rows: Vec<Kept> = recovery_move::Entity::find()
             .select_only()
+            .column(recovery_move::Column::InstanceUuid)
+            .column(recovery_move::Column::MayRun)
             .column(recovery_move::Column::State)
             .filter(recovery_move::Column::InstanceUuid.is_in(doubtful))
             .order_by_asc(recovery_move::Column::RecoveryId)
             .into_tuple()
             .all(db)
             .await?;
-        found.extend(may_run(states.iter().map(String::as_str)));
+        let kept = rows.into_iter().map(|row| read(row, "may_run", may_run_in));
+        found.extend(may_run(kept.collect::<Result<Vec<_>, _>>()?));
     }
     Ok(found)
 }

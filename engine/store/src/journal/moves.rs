@@ -17,6 +17,7 @@ use crate::convert::Cell;
 use crate::entity::{recovery, recovery_move, vmove};
 use crate::error::Stop;
 use crate::time::{to_column, to_column_opt};
+use crate::waits::{WaitColumns, json};
 use crate::work::Tx;
 
 /// Which of the instances that are to be worked on have an open move in another recovery.
@@ -115,6 +116,7 @@ async fn insert(tx: &Tx, row: &recovery::Model, moves: &[&MoveWrite], now: Times
             deleted: Set(Some(0)),
             ..Default::default()
         });
+        let facts = Facts::of(one)?;
         behind.push(recovery_move::ActiveModel {
             vmove_uuid: Set(one.vmove.to_string()),
             recovery_id: Set(row.id),
@@ -122,6 +124,12 @@ async fn insert(tx: &Tx, row: &recovery::Model, moves: &[&MoveWrite], now: Times
             open_key: Set(open_key(one)),
             rank: Set(i64::from(one.rank)),
             state: Set(one.state.clone()),
+            waits_for: Set(facts.wait.what),
+            waits_on: Set(facts.wait.on),
+            waits_since: Set(facts.wait.since),
+            written_off: Set(Some(facts.written_off)),
+            may_run: Set(Some(facts.may_run)),
+            seen_to: Set(None),
         });
     }
     tx.execute(&vmove::Entity::insert_many(shown).into_query())
@@ -151,7 +159,13 @@ async fn update(tx: &Tx, one: &MoveWrite, now: Timestamp) -> Result<(), Stop> {
         .filter(vmove::Column::Uuid.eq(&uuid))
         .exec(tx)
         .await?;
+    let facts = Facts::of(one)?;
     recovery_move::Entity::update_many()
+        .col_expr(recovery_move::Column::WaitsFor, Expr::value(facts.wait.what))
+        .col_expr(recovery_move::Column::WaitsOn, Expr::value(facts.wait.on))
+        .col_expr(recovery_move::Column::WaitsSince, Expr::value(facts.wait.since))
+        .col_expr(recovery_move::Column::WrittenOff, Expr::value(facts.written_off))
+        .col_expr(recovery_move::Column::MayRun, Expr::value(facts.may_run))
         .col_expr(recovery_move::Column::OpenKey, Expr::value(open_key(one)))
         .col_expr(recovery_move::Column::Rank, Expr::value(i64::from(one.rank)))
         .col_expr(recovery_move::Column::State, Expr::value(one.state.as_str()))
@@ -163,4 +177,22 @@ async fn update(tx: &Tx, one: &MoveWrite, now: Timestamp) -> Result<(), Stop> {
 
 fn open_key(one: &MoveWrite) -> Option<String> {
     one.open.then(|| one.server.to_string())
+}
+
+/// What is kept of a move in columns of their own.
+struct Facts {
+    wait: WaitColumns,
+    written_off: String,
+    may_run: String,
+}
+
+impl Facts {
+    fn of(one: &MoveWrite) -> Result<Self, Stop> {
+        let wait = one.wait.as_ref().map(WaitColumns::of).transpose()?;
+        Ok(Self {
+            wait: wait.unwrap_or_default(),
+            written_off: json(&one.written_off)?,
+            may_run: json(&one.may_run)?,
+        })
+    }
 }

@@ -7,8 +7,9 @@ use tachi_domain::entity::host::{HostChange, MaintenanceReason};
 use tachi_domain::entity::notification::{NotificationStatus, NotificationType};
 use tachi_domain::entity::segment::SegmentChange;
 use tachi_domain::entity::vmove::VmoveStatus;
+use tachi_domain::host_recovery::WrittenOff;
 use tachi_domain::recovery::{Pulse, RecoveryKind, Word};
-use tachi_domain::{ServerId, Timestamp};
+use tachi_domain::{MigrationId, ServerId, Timestamp, Wait, WaitsFor};
 use tachi_engine::ports::journal::{HostWrite, MoveWrite, ProofWrite};
 use tachi_engine::ports::operator::Said;
 use tachi_engine::ports::{OperatorDesk as _, Registry as _};
@@ -72,7 +73,7 @@ async fn contents(bench: &Bench) -> Vec<String> {
     let tables = [
         (
             "recovery",
-            "uuid, life, epoch, seq, beat, elapsed_ms, COALESCE(state, ''), proven_off",
+            "uuid, life, epoch, seq, beat, elapsed_ms, COALESCE(state, ''), proven_off, waits_for",
         ),
         ("recovery_move", "vmove_uuid, COALESCE(open_key, ''), state"),
         ("vmoves", "uuid, status"),
@@ -110,6 +111,7 @@ fn everything(host: HostId) -> Write {
     Write {
         elapsed: Elapsed::from_millis(1234),
         state: Some("{\"step\":\"plan\"}".to_owned()),
+        wait: Some(Wait::bare(WaitsFor::Approval, Timestamp::from_micros(START))),
         life: None,
         moves: moves(3),
         steps: vec![step("EvacuateInstancesTask", 0.5, false, "moving")],
@@ -818,14 +820,15 @@ async fn beats_of_two_processes_do_not_get_in_each_others_way() {
 #[tokio::test]
 async fn r10_what_recoveries_of_a_host_have_given_up_is_known_to_the_next() {
     let (bench, host) = one_down().await;
-    let given_up = |server: ServerId, status: &str, number: u64| {
-        let dest = Some("cmp2".to_owned());
-        let off = serde_json::json!({"id": number, "status": status, "dest": dest});
-        serde_json::json!({"server": server, "step": "any", "written_off": [off]}).to_string()
+    let given_up = |status: &str| {
+        vec![WrittenOff {
+            id: MigrationId(4),
+            status: status.to_owned(),
+            dest: Some("cmp2".to_owned()),
+        }]
     };
     let mut first = moves(3);
-    first[0].state = given_up(first[0].server, "accepted", 4);
-    first[1].state = serde_json::json!({"server": first[1].server, "written_off": []}).to_string();
+    first[0].written_off = given_up("accepted");
     first[2].state = "\"written_off\":[{ of a newer engine".to_owned();
     let ended = |moves: Vec<MoveWrite>| Write {
         life: Some(Life::Closed),
@@ -839,7 +842,7 @@ async fn r10_what_recoveries_of_a_host_have_given_up_is_known_to_the_next() {
     let younger = bench.claim_newest("engine").await;
     let mut again = moves(1);
     again[0].server = first[0].server;
-    again[0].state = given_up(first[0].server, "pre-migrating", 4);
+    again[0].written_off = given_up("pre-migrating");
     written(&bench, &younger, &ended(again)).await;
 
     let found = bench.store.written_off("cmp1").await.unwrap();

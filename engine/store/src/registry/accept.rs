@@ -14,7 +14,7 @@ use tachi_domain::entity::host::MaintenanceReason;
 use tachi_domain::entity::notification::{NewNotification, NotificationStatus};
 use tachi_domain::evidence::OffWord;
 use tachi_domain::recovery::{Life, RecoveryKind, kind_of, open_key};
-use tachi_domain::{HostId, Reporter, Timestamp};
+use tachi_domain::{HostId, Reporter, Timestamp, WaitsFor};
 use tachi_engine::ports::RegistryError;
 use uuid::Uuid;
 
@@ -284,6 +284,8 @@ fn recovery_row(
         off_word: Set(heard.off_word),
         reporters: Set(heard.reporters),
         move_words: Set(None),
+        waits_for: Set(Some(WaitsFor::Nothing.as_str().to_owned())),
+        waits_since: Set(Some(now.micros())),
         ..Default::default()
     }
 }

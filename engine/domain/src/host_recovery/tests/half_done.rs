@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::bed::{Bed, HOST, evacuation, fault, id, messages, server};
 use crate::entity::notification::NotificationStatus;
 use crate::fault::FaultClass;
-use crate::host_recovery::{End, MoveStep, may_run};
+use crate::host_recovery::{End, MoveStep, may_run, may_run_in};
 use crate::nova::{Migration, Server, VmState};
 use crate::power::Power;
 use crate::recovery::{Command, Inventory, Messaging, MoveVerdict, Observation, ServerCall, Word};
@@ -132,14 +132,14 @@ fn c1_a_take_over_and_a_later_recovery_of_another_host_know_of_it() {
     let mut bed = failed_at_b();
     bed.take_over();
     assert_eq!(bed.one(1).may_run, BTreeSet::from(["b".to_owned()]));
-    let kept = bed.one(1).to_json().unwrap();
-    let known = may_run([kept.as_str()]);
+    let kept = may_run_in(&bed.one(1).to_json().unwrap()).unwrap();
+    let known = may_run([(id(1), kept.clone())]);
     assert_eq!(known[&id(1)], BTreeSet::from(["b".to_owned()]));
     let mut free = bed.one(1).clone();
     free.may_run.clear();
-    let later = free.to_json().unwrap();
+    let later = may_run_in(&free.to_json().unwrap()).unwrap();
     assert!(
-        may_run([kept.as_str(), later.as_str()]).is_empty(),
+        may_run([(id(1), kept), (id(1), later)]).is_empty(),
         "found out since"
     );
     let mut bed = Bed::engine().proven();

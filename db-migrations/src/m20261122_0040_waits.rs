@@ -1,0 +1,61 @@
+//! What recoveries and moves wait for, and what was given up of Nova's records, in columns of their own. The store fills them in
+//! for what older versions have ended; an engine writes them for what is open with its first decision.
+
+use sea_orm_migration::prelude::*;
+
+use crate::columns::{long_text, text_or_null};
+use crate::indexes::Plain;
+use crate::inspect::columns;
+use crate::statement::alter;
+
+#[derive(DeriveMigrationName)]
+pub(crate) struct Migration;
+
+const INDEXES: [Plain; 2] = [
+    Plain {
+        table: "recovery",
+        name: "tachi_recovery_waits_idx",
+        columns: &["waits_for"],
+    },
+    Plain {
+        table: "recovery_move",
+        name: "tachi_move_waits_idx",
+        columns: &["waits_for"],
+    },
+];
+
+#[async_trait::async_trait]
+impl MigrationTrait for Migration {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        let db = manager.get_connection();
+        let backend = db.get_database_backend();
+        for table in ["recovery", "recovery_move"] {
+            let found = columns(db, table).await?;
+            let mut wanted = vec![
+                ("waits_for", text_or_null("waits_for", 32)),
+                ("waits_on", long_text(backend, "waits_on")),
+                (
+                    "waits_since",
+                    ColumnDef::new("waits_since").big_integer().to_owned(),
+                ),
+            ];
+            if table == "recovery_move" {
+                wanted.push(("written_off", long_text(backend, "written_off")));
+                wanted.push(("may_run", long_text(backend, "may_run")));
+                wanted.push(("seen_to", long_text(backend, "seen_to")));
+            }
+            for (name, column) in wanted {
+                if found.iter().any(|there| there == name) {
+                    continue;
+                }
+                let mut change = Table::alter();
+                change.table(table).add_column(column);
+                alter(db, &change).await?;
+            }
+        }
+        for index in INDEXES {
+            index.create(db).await?;
+        }
+        Ok(())
+    }
+}

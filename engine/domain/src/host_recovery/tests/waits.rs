@@ -1,0 +1,140 @@
+//! What a recovery and its moves wait for, as a fact.
+
+use super::bed::*;
+use crate::host_recovery::{End, HostRecovery, MoveStep};
+use crate::nova::{Migration, MigrationType};
+use crate::recovery::{MoveVerdict, Observation, Word};
+use crate::{Timestamp, WaitsFor};
+
+/// What the recovery waits for, and about whom. What stands beside the state is what the state says.
+fn waits(bed: &Bed) -> (WaitsFor, Vec<String>) {
+    let wait = bed.state.wait().expect("every decision notes it");
+    (wait.what, wait.on.iter().cloned().collect())
+}
+
+fn bare(what: WaitsFor) -> (WaitsFor, Vec<String>) {
+    (what, Vec::new())
+}
+
+fn of_move(bed: &Bed, number: u128) -> (WaitsFor, Vec<String>) {
+    let wait = bed.one(number).wait.clone().expect("every decision notes it");
+    (wait.what, wait.on.into_iter().collect())
+}
+
+fn unfinished(status: &str) -> Migration {
+    Migration {
+        kind: MigrationType::LiveMigration,
+        source: Some(HOST.into()),
+        ..evacuation(7, 1, status, Some("b"))
+    }
+}
+
+#[test]
+fn guards_that_hold_are_named_until_an_operator_speaks() {
+    let mut bed = Bed::engine();
+    bed.claim().storm(5, 10);
+    let (what, on) = waits(&bed);
+    assert_eq!(what, WaitsFor::Approval);
+    assert!(on.contains(&"segment".to_owned()), "{on:?}");
+    let since = bed.state.wait().unwrap().since;
+    bed.tick(5_000);
+    assert_eq!(
+        bed.state.wait().unwrap().since,
+        since,
+        "it has begun when it began"
+    );
+    bed.say(Word::Approve).tick(0);
+    assert!(!waits(&bed).0.is_held(), "{:?}", waits(&bed));
+}
+
+#[test]
+fn what_holds_without_a_hold_is_held_all_the_same() {
+    let mut bed = Bed::engine().begun();
+    bed.see(Observation::FencingStopped(true));
+    assert!(bed.state.hold.is_none());
+    assert_eq!(waits(&bed), bare(WaitsFor::FencingStopped));
+    bed.pulse(false, false).tick(1);
+    assert_eq!(waits(&bed), bare(WaitsFor::SegmentDisabled));
+    bed.pulse(true, true).tick(1);
+    assert_eq!(waits(&bed), bare(WaitsFor::Maintenance));
+    bed.pulse(true, false).see(Observation::FencingStopped(false));
+    assert!(!waits(&bed).0.is_held(), "{:?}", waits(&bed));
+}
+
+#[test]
+fn the_way_to_the_moves_says_what_it_waits_for() {
+    let mut bed = Bed::engine().begun();
+    assert_eq!(waits(&bed), bare(WaitsFor::Proof));
+    let mut proven = Bed::engine().proven();
+    assert_eq!(waits(&proven), bare(WaitsFor::ForcedDown));
+    proven.forced_down();
+    assert_eq!(waits(&proven), bare(WaitsFor::Nothing));
+    bed.say(Word::Reject);
+    assert!(!waits(&bed).0.is_held(), "nobody has to say more");
+}
+
+#[test]
+fn a_held_move_is_held_and_its_recovery_with_it() {
+    let mut bed = Bed::engine().planned_with(vec![server(1), server(2)], vec![unfinished("running")]);
+    assert_eq!(of_move(&bed, 1), (WaitsFor::Record, vec!["b".to_owned()]));
+    assert_eq!(of_move(&bed, 2), bare(WaitsFor::Nothing));
+    assert_eq!(waits(&bed), bare(WaitsFor::Moves));
+    bed.say_of(1, MoveVerdict::Failure, Some("b")).tick(1);
+    for _ in 0..3 {
+        bed.tick(10_000).lists(vec![server(1), server(2)], vec![]);
+        bed.inventory(vec![server(1), server(2)], vec![unfinished("running")]);
+    }
+    assert_ne!(bed.step(1), &MoveStep::Held);
+    assert_eq!(of_move(&bed, 1), bare(WaitsFor::Nothing));
+    assert!(!waits(&bed).0.is_held(), "{:?}", waits(&bed));
+}
+
+#[test]
+fn an_evacuation_without_progress_waits_for_a_person_and_a_new_owner_knows() {
+    let mut bed = Bed::engine().asked();
+    let records = || vec![evacuation(1, 1, "pre-migrating", Some("b"))];
+    for _ in 0..200 {
+        bed.tick(10_000).lists(vec![server(1)], records());
+    }
+    assert_eq!(of_move(&bed, 1), (WaitsFor::Progress, vec!["b".to_owned()]));
+    assert_eq!(waits(&bed), bare(WaitsFor::Moves));
+    let since = bed.one(1).wait.clone().unwrap().since;
+    bed.take_over();
+    assert_eq!(of_move(&bed, 1).0, WaitsFor::Progress, "nobody has looked yet");
+    assert_eq!(bed.one(1).wait.clone().unwrap().since, since);
+    bed.tick(10_000).lists(
+        vec![server(1)],
+        vec![evacuation(1, 1, "post-migrating", Some("b"))],
+    );
+    assert_eq!(of_move(&bed, 1).0, WaitsFor::Nothing, "it goes on");
+}
+
+#[test]
+fn what_an_abort_leaves_behind_is_given_up_and_says_so() {
+    let mut bed = Bed::engine().planned_with(vec![server(1)], vec![unfinished("running")]);
+    bed.say(Word::Reject);
+    for _ in 0..5 {
+        bed.tick(1_000);
+    }
+    assert_eq!(bed.step(1), &MoveStep::Over(End::Person));
+    assert_eq!(of_move(&bed, 1).0, WaitsFor::GivenUp);
+    assert_eq!(waits(&bed), bare(WaitsFor::GivenUp));
+}
+
+#[test]
+fn a_state_without_a_wait_gets_one_with_the_first_decision() {
+    let mut bed = Bed::engine().planned_with(vec![server(1)], vec![unfinished("running")]);
+    let without = |text: String| {
+        let mut value: serde_json::Value = serde_json::from_str(&text).unwrap();
+        value.as_object_mut().unwrap().remove("wait").unwrap();
+        value.to_string()
+    };
+    let head = without(bed.state.head().unwrap());
+    let one = without(bed.one(1).to_json().unwrap());
+    bed.state = HostRecovery::restore(&head, &[one]).unwrap();
+    assert_eq!(bed.state.wait(), None);
+    bed.claim();
+    assert_eq!(of_move(&bed, 1).0, WaitsFor::Record);
+    assert_eq!(waits(&bed), bare(WaitsFor::Moves));
+    assert_ne!(bed.state.wait().unwrap().since, Timestamp::from_micros(i64::MIN));
+}

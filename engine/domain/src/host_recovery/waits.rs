@@ -1,0 +1,113 @@
+//! What a host recovery and its moves wait for, as commands, metrics and events see it.
+
+use std::collections::BTreeSet;
+
+use super::{End, HoldKind, HostRecovery, Move, MoveStep, Stage};
+use crate::guard::Guard;
+use crate::recovery::{Now, Record};
+use crate::wait::{Wait, WaitsFor, note};
+
+fn names(guards: &BTreeSet<Guard>) -> BTreeSet<String> {
+    guards.iter().map(|guard| guard.as_str().to_owned()).collect()
+}
+
+impl Move {
+    /// `stuck` if Nova shows no progress of it; `None` if that is not known, as nobody has looked yet.
+    fn waits(&self, stuck: Option<bool>) -> (WaitsFor, BTreeSet<String>) {
+        let bare = |what| (what, BTreeSet::new());
+        match self.step {
+            MoveStep::Held if self.may_run.is_empty() => {
+                let others = self.elsewhere.difference(&self.absent);
+                (WaitsFor::Record, others.cloned().collect())
+            }
+            MoveStep::Held => (WaitsFor::Absence, self.may_run.clone()),
+            MoveStep::Asked { .. } => {
+                let before = self.wait.as_ref().map(|wait| wait.what);
+                if stuck.unwrap_or(before == Some(WaitsFor::Progress)) {
+                    (WaitsFor::Progress, self.dest.iter().cloned().collect())
+                } else {
+                    bare(WaitsFor::Nothing)
+                }
+            }
+            MoveStep::Over(End::Person) if !self.deleted => (WaitsFor::GivenUp, self.may_run.clone()),
+            MoveStep::Waiting { .. }
+            | MoveStep::Restoring { .. }
+            | MoveStep::Unlocking { .. }
+            | MoveStep::Over(_) => bare(WaitsFor::Nothing),
+        }
+    }
+
+    /// What it waits for.
+    pub fn waits_for(&self) -> WaitsFor {
+        self.wait.as_ref().map_or(WaitsFor::Nothing, |wait| wait.what)
+    }
+}
+
+impl HostRecovery {
+    /// What it waits for, as it was decided last; `None` if nobody has decided yet.
+    pub fn wait(&self) -> Option<&Wait> {
+        self.wait.as_ref()
+    }
+
+    /// Notes what is waited for after a decision.
+    pub(super) fn note_waits(&mut self, now: Now, record: &mut Record) {
+        let limit = self.policy.slow_after;
+        for one in self.moves.values_mut() {
+            let long = matches!(one.step, MoveStep::Asked { since, .. } if now.elapsed.since(since) >= limit);
+            let slow = self.asks.slow.as_ref();
+            let stuck = slow.map(|slow| long && slow.contains(&one.server));
+            let (what, on) = one.waits(stuck);
+            if note(&mut one.wait, what, on, now.wall) {
+                record.moves.insert(one.server);
+            }
+        }
+        let (what, on) = self.waits();
+        record.head |= note(&mut self.wait, what, on, now.wall);
+    }
+
+    fn waits(&self) -> (WaitsFor, BTreeSet<String>) {
+        let bare = |what| (what, BTreeSet::new());
+        if matches!(self.stage, Stage::Returning | Stage::Over) {
+            let given_up = |one: &Move| one.waits_for() == WaitsFor::GivenUp;
+            return bare(if self.moves.values().any(given_up) {
+                WaitsFor::GivenUp
+            } else if self.stage == Stage::Returning {
+                WaitsFor::Return
+            } else {
+                WaitsFor::Nothing
+            });
+        }
+        if self.rejected.is_some() {
+            return bare(WaitsFor::Nothing);
+        }
+        if let Some(hold) = &self.hold {
+            return match hold.kind {
+                HoldKind::Storm => (WaitsFor::Approval, names(&hold.guards)),
+                HoldKind::Fence => bare(WaitsFor::Fence),
+                HoldKind::Alive => bare(WaitsFor::Alive),
+                HoldKind::DryRun => bare(WaitsFor::DryRun),
+            };
+        }
+        if let Some(waiting) = self.guarded() {
+            return (WaitsFor::Guards, names(&waiting.guards));
+        }
+        match &self.pulse {
+            Some(pulse) if !pulse.segment_enabled => return bare(WaitsFor::SegmentDisabled),
+            Some(pulse) if pulse.operator_maintenance => return bare(WaitsFor::Maintenance),
+            Some(_) | None => {}
+        }
+        if self.asks.stopped && matches!(self.stage, Stage::Begin | Stage::Fencing) {
+            return bare(WaitsFor::FencingStopped);
+        }
+        if self.moves.values().any(|one| one.waits_for().is_held()) {
+            return bare(WaitsFor::Moves);
+        }
+        bare(match self.stage {
+            Stage::Fencing => WaitsFor::Proof,
+            Stage::Disabling => WaitsFor::ForcedDown,
+            Stage::Begin | Stage::Listing | Stage::Moving | Stage::Returning | Stage::Over => {
+                WaitsFor::Nothing
+            }
+        })
+    }
+}

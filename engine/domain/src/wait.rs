@@ -1,0 +1,251 @@
+//! What a recovery, or one of its moves, waits for. This is the fact that commands, metrics and events go by, and it is written
+//! with the state in one transaction. Messages are for people, and nothing reads them.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use crate::Timestamp;
+use crate::entity::words;
+
+words! {
+    /// What is waited for.
+    WaitsFor {
+        /// Nothing that has to be told: work is under way, or over.
+        Nothing = "nothing",
+        /// Guards that want patience. It goes on by itself.
+        Guards = "guards",
+        /// Proof that the host is off.
+        Proof = "proof",
+        /// Nova, which has to show the host disabled and forced down.
+        ForcedDown = "forced-down",
+        /// The host's nova-compute, after everything else is done.
+        Return = "return",
+        /// Guards hold it.
+        Approval = "approval",
+        /// No fence level has proven the host off.
+        Fence = "fence",
+        /// The host was seen alive after its proof.
+        Alive = "alive",
+        /// Mode dry-run has said what it would do.
+        DryRun = "dry-run",
+        /// All fencing is stopped.
+        FencingStopped = "fencing-stopped",
+        /// The segment is disabled.
+        SegmentDisabled = "segment-disabled",
+        /// An operator has put the host on maintenance.
+        Maintenance = "maintenance",
+        /// Some of its moves wait for a person.
+        Moves = "moves",
+        /// A program that can read its state.
+        NewerVersion = "newer-version",
+        /// It may run on other hosts: somebody has to see that it does not.
+        Absence = "absence",
+        /// Nova's record of another move, which may have left it on another host.
+        Record = "record",
+        /// Nova's record of its evacuation, which makes no progress.
+        Progress = "progress",
+        /// Nothing any more: it was given up, and a person has to see to what is left.
+        GivenUp = "given-up",
+    }
+}
+
+words! {
+    /// What a person can do to end a wait.
+    EndedBy {
+        /// The word of the same name about the recovery.
+        Approve = "approve",
+        /// The same.
+        Abort = "abort",
+        /// The same: the host has no power.
+        Vouch = "vouch",
+        /// Fencing is enabled again.
+        EnableFencing = "enable-fencing",
+        /// The segment is enabled again.
+        EnableSegment = "enable-segment",
+        /// The host is taken off maintenance.
+        EndMaintenance = "end-maintenance",
+        /// A word about each move that waits.
+        MoveWords = "move-words",
+        /// A newer program is installed.
+        Upgrade = "upgrade",
+        /// The word of the same name about the instance: it runs on that host.
+        Success = "success",
+        /// The same: it does not run on that host.
+        Failure = "failure",
+        /// The same: ask again.
+        Retry = "retry",
+        /// The same: leave it.
+        Ignore = "ignore",
+        /// Another attempt at the whole recovery.
+        RetryRecovery = "retry-recovery",
+    }
+}
+
+impl WaitsFor {
+    /// Whether it is held: only a person's word or deed ends it for certain.
+    pub const fn is_held(self) -> bool {
+        !self.ended_by().is_empty() && !matches!(self, Self::Guards | Self::Proof | Self::GivenUp)
+    }
+
+    /// Whether a person has to see to it: it is held, or was given up.
+    pub const fn needs_person(self) -> bool {
+        self.is_held() || matches!(self, Self::GivenUp)
+    }
+
+    /// Whether it is about one instance.
+    pub const fn is_of_move(self) -> bool {
+        matches!(
+            self,
+            Self::Absence | Self::Record | Self::Progress | Self::GivenUp
+        )
+    }
+
+    /// For people.
+    pub const fn sentence(self) -> &'static str {
+        match self {
+            Self::Nothing => "nothing to wait for",
+            Self::Guards => "waits for guards to be content, and goes on by itself",
+            Self::Proof => "waits for a proof that the host is off",
+            Self::ForcedDown => "waits for Nova to show the host disabled and forced down",
+            Self::Return => "waits for the host's nova-compute to be back",
+            Self::Approval => "guards ask before it goes on",
+            Self::Fence => "the host could not be proven off",
+            Self::Alive => "the host was seen alive after its proof",
+            Self::DryRun => "mode dry-run does nothing",
+            Self::FencingStopped => "fencing is stopped ([fencing] enabled = false)",
+            Self::SegmentDisabled => "the segment is disabled",
+            Self::Maintenance => "an operator has put the host on maintenance",
+            Self::Moves => "some of its instances wait for a person",
+            Self::NewerVersion => "its state was written by another version of Tachi",
+            Self::Absence => "it may run there: look, and say so",
+            Self::Record => "an unfinished migration may have left it running there: look, and say so",
+            Self::Progress => "its evacuation makes no progress in Nova",
+            Self::GivenUp => "it was given up",
+        }
+    }
+
+    /// What a person can do to end it.
+    pub const fn ended_by(self) -> &'static [EndedBy] {
+        match self {
+            Self::Nothing | Self::ForcedDown | Self::Return => &[],
+            Self::Guards => &[EndedBy::Approve],
+            Self::Proof => &[EndedBy::Vouch],
+            Self::Approval | Self::Alive | Self::DryRun => &[EndedBy::Approve, EndedBy::Abort],
+            Self::Fence => &[EndedBy::Approve, EndedBy::Vouch, EndedBy::Abort],
+            Self::FencingStopped => &[EndedBy::EnableFencing, EndedBy::Abort],
+            Self::SegmentDisabled => &[EndedBy::EnableSegment, EndedBy::Abort],
+            Self::Maintenance => &[EndedBy::EndMaintenance, EndedBy::Abort],
+            Self::Moves => &[EndedBy::MoveWords, EndedBy::Abort],
+            Self::NewerVersion => &[EndedBy::Upgrade],
+            Self::Absence | Self::Record => &[EndedBy::Failure, EndedBy::Success, EndedBy::Ignore],
+            Self::Progress => &[
+                EndedBy::Retry,
+                EndedBy::Failure,
+                EndedBy::Success,
+                EndedBy::Ignore,
+            ],
+            Self::GivenUp => &[EndedBy::RetryRecovery, EndedBy::Ignore],
+        }
+    }
+}
+
+/// A wait.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wait {
+    /// For what.
+    #[serde(rename = "for")]
+    pub what: WaitsFor,
+    /// The guards, or the hosts, that it is about.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub on: BTreeSet<String>,
+    /// When it began.
+    pub since: Timestamp,
+}
+
+impl Wait {
+    /// One that is about nothing of a name.
+    pub const fn bare(what: WaitsFor, since: Timestamp) -> Self {
+        Self {
+            what,
+            on: BTreeSet::new(),
+            since,
+        }
+    }
+}
+
+/// Notes in `kept` what is waited for `now`. `true` if that is news: the wait is another, or none was ever noted, as in a state
+/// that an older program wrote.
+pub(crate) fn note(kept: &mut Option<Wait>, what: WaitsFor, on: BTreeSet<String>, now: Timestamp) -> bool {
+    if let Some(kept) = kept
+        && kept.what == what
+    {
+        // One that grows, by a guard or a host, has begun when it began.
+        let grown = kept.on != on;
+        kept.on = on;
+        return grown;
+    }
+    *kept = Some(Wait { what, on, since: now });
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_person_must_see_to_says_how_it_ends() {
+        for what in WaitsFor::ALL {
+            assert!(
+                !what.needs_person() || !what.ended_by().is_empty(),
+                "{what} needs a person, who cannot know what to do"
+            );
+        }
+        let by_itself = [
+            WaitsFor::Nothing,
+            WaitsFor::Guards,
+            WaitsFor::Proof,
+            WaitsFor::ForcedDown,
+            WaitsFor::Return,
+        ];
+        for what in WaitsFor::ALL {
+            assert_eq!(what.needs_person(), !by_itself.contains(what), "{what}");
+        }
+        assert!(!WaitsFor::GivenUp.is_held(), "it is over");
+    }
+
+    #[test]
+    fn a_wait_is_news_when_it_is_another_and_keeps_its_beginning_when_it_grows() {
+        let at = Timestamp::from_micros;
+        let on = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        let mut kept = None;
+        assert!(
+            note(&mut kept, WaitsFor::Nothing, on(&[]), at(1)),
+            "an older program noted none"
+        );
+        assert!(!note(&mut kept, WaitsFor::Nothing, on(&[]), at(2)));
+        assert!(note(&mut kept, WaitsFor::Approval, on(&["segment"]), at(3)));
+        assert!(!note(&mut kept, WaitsFor::Approval, on(&["segment"]), at(4)));
+        assert!(note(
+            &mut kept,
+            WaitsFor::Approval,
+            on(&["segment", "rate"]),
+            at(5)
+        ));
+        assert_eq!(kept.as_ref().map(|wait| wait.since), Some(at(3)));
+        assert!(note(&mut kept, WaitsFor::Nothing, on(&[]), at(6)));
+        assert_eq!(kept, Some(Wait::bare(WaitsFor::Nothing, at(6))));
+    }
+
+    #[test]
+    fn it_is_read_as_it_was_written() {
+        let wait = Wait {
+            what: WaitsFor::Absence,
+            on: ["compute-002".to_owned()].into(),
+            since: Timestamp::from_micros(7),
+        };
+        let text = serde_json::to_string(&wait).unwrap();
+        assert_eq!(text, r#"{"for":"absence","on":["compute-002"],"since":7}"#);
+        assert_eq!(serde_json::from_str::<Wait>(&text).unwrap(), wait);
+    }
+}

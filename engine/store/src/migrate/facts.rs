@@ -1,0 +1,250 @@
+//! Filling in what older versions have left to be read from the states of closed recoveries: what was given up of Nova's records
+//! and where instances may run. What is open is filled in by its engine with its first decision.
+
+use sea_orm::sea_query::Expr;
+use sea_orm::{
+    ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _, QuerySelect as _, QueryTrait as _,
+};
+use tachi_domain::WaitsFor;
+use tachi_domain::host_recovery::{may_run_in, written_off_in};
+use tachi_domain::recovery::Life;
+
+use crate::entity::{recovery, recovery_move};
+use crate::error::Stop;
+use crate::waits::json;
+
+/// So many rows are read, and written, at a time.
+const BATCH: u64 = 500;
+
+/// What has nothing.
+const NOTHING: &str = "[]";
+
+/// Any number of processes may do it at once, and again after a crash. It looks first: an update that finds nothing would still
+/// lock on its way.
+pub(super) async fn fill(db: &impl ConnectionTrait) -> Result<(), Stop> {
+    let nothing = WaitsFor::Nothing.as_str();
+    let closed = recovery::Column::Life.eq(Life::Closed.as_str());
+    loop {
+        let rows: Vec<i64> = recovery::Entity::find()
+            .select_only()
+            .column(recovery::Column::Id)
+            .filter(recovery::Column::WaitsFor.is_null())
+            .filter(closed.clone())
+            .limit(BATCH)
+            .into_tuple()
+            .all(db)
+            .await?;
+        if rows.is_empty() {
+            break;
+        }
+        recovery::Entity::update_many()
+            .col_expr(recovery::Column::WaitsFor, Expr::value(nothing))
+            .filter(recovery::Column::Id.is_in(rows))
+            .filter(recovery::Column::WaitsFor.is_null())
+            .exec(db)
+            .await?;
+    }
+    loop {
+        let of_closed = recovery::Entity::find()
+            .select_only()
+            .column(recovery::Column::Id)
+            .filter(closed.clone())
+            .into_query();
+        let rows: Vec<(String, String)> = recovery_move::Entity::find()
+            .select_only()
+            .column(recovery_move::Column::VmoveUuid)
+            .column(recovery_move::Column::State)
+            .filter(recovery_move::Column::WaitsFor.is_null())
+            .filter(recovery_move::Column::RecoveryId.in_subquery(of_closed))
+            .limit(BATCH)
+            .into_tuple()
+            .all(db)
+            .await?;
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let mut bare = Vec::new();
+        for (uuid, state) in rows {
+            let written_off = json(&written_off_in(&state).unwrap_or_default())?;
+            let may_run = json(&may_run_in(&state).unwrap_or_default())?;
+            if written_off == NOTHING && may_run == NOTHING {
+                bare.push(uuid);
+            } else {
+                write(db, [uuid], (&written_off, &may_run)).await?;
+            }
+        }
+        write(db, bare, (NOTHING, NOTHING)).await?;
+    }
+}
+
+async fn write(
+    db: &impl ConnectionTrait,
+    uuids: impl IntoIterator<Item = String>,
+    (written_off, may_run): (&str, &str),
+) -> Result<(), Stop> {
+    let uuids: Vec<String> = uuids.into_iter().collect();
+    if uuids.is_empty() {
+        return Ok(());
+    }
+    recovery_move::Entity::update_many()
+        .col_expr(
+            recovery_move::Column::WaitsFor,
+            Expr::value(WaitsFor::Nothing.as_str()),
+        )
+        .col_expr(recovery_move::Column::WrittenOff, Expr::value(written_off))
+        .col_expr(recovery_move::Column::MayRun, Expr::value(may_run))
+        .filter(recovery_move::Column::VmoveUuid.is_in(uuids))
+        .filter(recovery_move::Column::WaitsFor.is_null())
+        .exec(db)
+        .await?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use sea_orm::ConnectionTrait as _;
+    use tachi_domain::ServerId;
+    use tachi_engine::ports::journal::{Committed, Write};
+    use tachi_engine::ports::operator::MoveFilter;
+    use tachi_engine::ports::{Journal as _, OperatorDesk as _};
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::testing::{Bench, pending_move};
+
+    fn server(number: u128) -> ServerId {
+        ServerId(Uuid::from_u128(number))
+    }
+
+    /// A state as the version before the columns wrote it.
+    fn state(number: u128, more: &str) -> String {
+        format!("{{\"version\":2,\"server\":\"{}\",{more}}}", server(number))
+    }
+
+    /// A recovery whose moves are in these states, as the version before the columns has left them.
+    async fn left(bench: &Bench, life: Life, states: &[(u128, &str)]) {
+        let claimed = bench.claim_newest("engine").await;
+        let moves = states.iter().map(|(number, more)| {
+            let mut one = pending_move(server(*number), 0);
+            one.state = state(*number, more);
+            one.open = false;
+            one
+        });
+        let write = Write {
+            life: Some(life),
+            moves: moves.collect(),
+            ..Write::default()
+        };
+        let written = bench
+            .store
+            .commit(claimed.id, claimed.epoch, &write)
+            .await
+            .unwrap();
+        assert!(matches!(written, Committed::Written(_)), "{written:?}");
+        let db = &bench.store.writer().db;
+        for sql in [
+            "UPDATE recovery SET waits_for = NULL, waits_on = NULL, waits_since = NULL",
+            "UPDATE recovery_move SET waits_for = NULL, waits_on = NULL, waits_since = NULL, written_off = NULL, may_run = NULL",
+        ] {
+            db.execute_unprepared(sql).await.unwrap();
+        }
+    }
+
+    const GIVEN_UP: &str =
+        r#""written_off":[{"id":4,"status":"accepted","dest":"cmp2"}],"step":{"at":"over"}"#;
+    const MAY_RUN: &str = r#""written_off":[],"may_run":["cmp3"],"step":{"at":"over"}"#;
+    const NOTHING: &str = r#""written_off":[],"step":{"at":"over"}"#;
+
+    #[tokio::test]
+    async fn r10_what_versions_before_the_columns_have_given_up_is_known_before_and_after_they_are_filled() {
+        let bench = Bench::new().await;
+        let segment = bench.segment("s1").await;
+        let host = bench.host(&segment, "cmp1").await;
+        bench.stopped(&host).await;
+        left(&bench, Life::Closed, &[(1, GIVEN_UP), (2, MAY_RUN), (3, NOTHING)]).await;
+        let all = BTreeSet::from([server(1), server(2), server(3)]);
+        let found = async || {
+            let written_off = bench.store.written_off("cmp1").await.unwrap();
+            let may_run = bench.store.may_run(&all).await.unwrap();
+            (
+                written_off.into_keys().collect::<Vec<_>>(),
+                may_run.into_iter().collect::<Vec<_>>(),
+            )
+        };
+        let wanted = (
+            vec![server(1)],
+            vec![(server(2), BTreeSet::from(["cmp3".to_owned()]))],
+        );
+        assert_eq!(found().await, wanted, "read from the states");
+        bench.store.migrate().await.unwrap();
+        let db = &bench.store.writer().db;
+        // What is filled in stands for itself.
+        db.execute_unprepared("UPDATE recovery_move SET state = '{}'")
+            .await
+            .unwrap();
+        assert_eq!(found().await, wanted, "read from the columns");
+        let nobody = bench.store.moves(MoveFilter::NeedsPerson).await.unwrap();
+        assert_eq!(nobody, [], "what is long over needs nobody");
+    }
+
+    #[tokio::test]
+    async fn what_is_open_is_left_to_its_engine() {
+        let bench = Bench::new().await;
+        let segment = bench.segment("s1").await;
+        let host = bench.host(&segment, "cmp1").await;
+        bench.stopped(&host).await;
+        left(&bench, Life::Watching, &[(1, GIVEN_UP)]).await;
+        bench.store.migrate().await.unwrap();
+        assert_eq!(bench.store.recoveries(false).await.unwrap()[0].wait, None);
+        let line = &bench.store.moves(MoveFilter::Unsettled).await.unwrap()[0];
+        assert_eq!(line.wait, None);
+        // An older engine may still write it: its state is the truth.
+        assert_eq!(bench.store.written_off("cmp1").await.unwrap().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn somebody_sees_to_what_was_given_up_once() {
+        use tachi_domain::{Timestamp, Wait};
+        use tachi_engine::ports::operator::Said;
+
+        let bench = Bench::new().await;
+        let segment = bench.segment("s1").await;
+        let host = bench.host(&segment, "cmp1").await;
+        bench.stopped(&host).await;
+        let claimed = bench.claim_newest("engine").await;
+        let mut one = pending_move(server(1), 0);
+        one.open = false;
+        one.wait = Some(Wait::bare(WaitsFor::GivenUp, Timestamp::from_micros(1)));
+        let write = Write {
+            life: Some(Life::Closed),
+            moves: vec![one],
+            ..Write::default()
+        };
+        let written = bench
+            .store
+            .commit(claimed.id, claimed.epoch, &write)
+            .await
+            .unwrap();
+        assert!(matches!(written, Committed::Written(_)), "{written:?}");
+        let waiting = async || bench.store.moves(MoveFilter::NeedsPerson).await.unwrap().len();
+        assert_eq!(waiting().await, 1);
+        let see_to = async |number| {
+            bench
+                .store
+                .see_to(claimed.id, server(number), "alice")
+                .await
+                .unwrap()
+        };
+        assert_eq!(see_to(2).await, Said::Over);
+        assert_eq!(see_to(1).await, Said::Heard);
+        assert_eq!(see_to(1).await, Said::Over, "once");
+        assert_eq!(waiting().await, 0);
+        let steps = bench.store.steps(claimed.id).await.unwrap();
+        assert!(
+            steps.iter().any(|step| step.text == "seen to by alice"),
+            "{steps:?}"
+        );
+    }
+}

@@ -1,0 +1,137 @@
+//! What recoveries and instances wait for, in words: for what, for how long, and what to type.
+
+use serde_json::{Value, json};
+use tachi_domain::{EndedBy, Timestamp, Wait, WaitsFor};
+use tachi_engine::ports::operator::{MoveLine, RecoverySummary};
+
+use super::when::{ago, time};
+
+/// For what it waits.
+pub(super) fn what(wait: Option<&Wait>) -> WaitsFor {
+    wait.map_or(WaitsFor::Nothing, |wait| wait.what)
+}
+
+/// For programs.
+pub(super) fn as_json(wait: Option<&Wait>) -> Value {
+    wait.map_or(Value::Null, |wait| {
+        json!({
+            "for": wait.what.as_str(),
+            "on": wait.on,
+            "since": time(wait.since),
+            "held": wait.what.is_held(),
+            "needs_person": wait.what.needs_person(),
+            "ended_by": wait.what.ended_by().iter().map(|by| by.as_str()).collect::<Vec<_>>(),
+        })
+    })
+}
+
+/// For what, and about whom, such as `guards ask before it goes on (segment)`.
+pub(super) fn about(wait: &Wait) -> String {
+    let on: Vec<&str> = wait.on.iter().map(String::as_str).collect();
+    if on.is_empty() {
+        wait.what.sentence().to_owned()
+    } else {
+        format!("{} ({})", wait.what.sentence(), on.join(", "))
+    }
+}
+
+/// The same, with when it began.
+pub(super) fn sentence(wait: &Wait, now: Timestamp) -> String {
+    format!("{}; since {}", about(wait), ago(wait.since, now))
+}
+
+/// What a person types, or does, about a recovery.
+pub(super) fn to_end_recovery(row: &RecoverySummary) -> Vec<String> {
+    let (id, host) = (row.id, &row.host);
+    let ways = what(row.wait.as_ref()).ended_by().iter();
+    ways.map(|by| match by {
+        EndedBy::Approve => format!("tachi recovery approve {id}"),
+        EndedBy::Abort => format!("tachi recovery abort {id}"),
+        EndedBy::Vouch => format!("tachi recovery vouch {id} --off {host} --reason ..."),
+        EndedBy::EnableFencing => "set [fencing] enabled = true".to_owned(),
+        EndedBy::EnableSegment => "openstack segment update --is_enabled True SEGMENT".to_owned(),
+        EndedBy::EndMaintenance => {
+            format!("openstack segment host update --on_maintenance False SEGMENT {host}")
+        }
+        EndedBy::Upgrade => "start an engine of the version that wrote it".to_owned(),
+        EndedBy::RetryRecovery => format!("tachi recovery retry {id}"),
+        EndedBy::MoveWords | EndedBy::Success | EndedBy::Failure | EndedBy::Retry | EndedBy::Ignore => {
+            "tachi vmove list --needs-person".to_owned()
+        }
+    })
+    .collect()
+}
+
+/// The same about one instance.
+pub(super) fn to_end_move(line: &MoveLine) -> Vec<String> {
+    let Some(wait) = &line.wait else {
+        return Vec::new();
+    };
+    let say = |words: &str| format!("tachi vmove recover {} {words}", line.server);
+    let host = wait.on.first().map_or("HOST", String::as_str);
+    let ways = wait.what.ended_by().iter();
+    ways.map(|by| match by {
+        EndedBy::Success => say(&format!("--success --on {host}")),
+        EndedBy::Failure => say(&format!("--failure --on {host}")),
+        EndedBy::Retry => say("--retry"),
+        EndedBy::Ignore => say("--ignore"),
+        EndedBy::RetryRecovery => format!("tachi recovery retry {}", line.recovery),
+        EndedBy::Approve
+        | EndedBy::Abort
+        | EndedBy::Vouch
+        | EndedBy::EnableFencing
+        | EndedBy::EnableSegment
+        | EndedBy::EndMaintenance
+        | EndedBy::MoveWords
+        | EndedBy::Upgrade => format!("tachi recovery show {}", line.recovery),
+    })
+    .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use tachi_domain::recovery::Life;
+    use tachi_domain::{RecoveryId, ServerId};
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn what_to_type_names_the_instance_and_the_host() {
+        let at = Timestamp::from_micros(1_700_000_000_000_000);
+        let line = |what, on: &[&str]| MoveLine {
+            recovery: RecoveryId(Uuid::from_u128(1)),
+            host: "compute-001".into(),
+            life: Life::Open,
+            opened_at: at,
+            server: ServerId(Uuid::from_u128(2)),
+            name: "web".into(),
+            rank: 0,
+            dest: None,
+            wait: Some(Wait {
+                what,
+                on: on.iter().map(|name| (*name).to_owned()).collect(),
+                since: at,
+            }),
+            may_run: [].into(),
+            message: None,
+            state: "{}".into(),
+        };
+        let absence = to_end_move(&line(WaitsFor::Absence, &["compute-002"]));
+        let id = Uuid::from_u128(2);
+        assert_eq!(
+            absence,
+            [
+                format!("tachi vmove recover {id} --failure --on compute-002"),
+                format!("tachi vmove recover {id} --success --on compute-002"),
+                format!("tachi vmove recover {id} --ignore"),
+            ]
+        );
+        let given_up = to_end_move(&line(WaitsFor::GivenUp, &[]));
+        assert_eq!(
+            given_up[0],
+            format!("tachi recovery retry {}", Uuid::from_u128(1))
+        );
+        assert!(to_end_move(&line(WaitsFor::Nothing, &[])).is_empty());
+    }
+}

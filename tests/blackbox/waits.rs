@@ -1,0 +1,138 @@
+//! What waits for a person is a fact, and not what a message says.
+
+use std::time::Duration;
+
+use sea_orm::ConnectionTrait as _;
+use serde_json::Value;
+use tachi_domain::entity::notification::NotificationStatus;
+use tachi_sandbox::MigrationKind;
+
+use super::support::{Stage, quick_region, until};
+
+const HOST: &str = "compute-001";
+const LIMIT: Duration = Duration::from_secs(90);
+
+fn run(stage: &Stage, words: &[&str]) -> (i32, String, String) {
+    let conf = stage.conf();
+    let mut all = words.to_vec();
+    all.extend(["--config-file", conf.to_str().unwrap()]);
+    Stage::command(&all)
+}
+
+fn json(stage: &Stage, words: &[&str]) -> Value {
+    let mut all = words.to_vec();
+    all.extend(["-f", "json"]);
+    let (code, stdout, stderr) = run(stage, &all);
+    assert_eq!(code, 0, "{words:?}: {stderr}");
+    serde_json::from_str(&stdout).unwrap()
+}
+
+/// Everything but texts that commands say of what waits.
+fn facts(stage: &Stage) -> Value {
+    let status = json(stage, &["status"]);
+    let pick = |rows: Value, names: &[&str]| -> Vec<Value> {
+        let rows = rows.as_array().unwrap().iter();
+        rows.map(|row| names.iter().map(|name| row[name].clone()).collect())
+            .collect()
+    };
+    let held = pick(
+        json(stage, &["recovery", "list", "--state", "held"]),
+        &["recovery", "status", "waits"],
+    );
+    let id = held[0][0].as_str().unwrap().to_owned();
+    let shown = json(stage, &["recovery", "show", &id]);
+    let moves = &["instance", "state", "needs_person", "waits", "commands"];
+    serde_json::json!({
+        "status": status["needs_person"],
+        "held": held,
+        "shown": [shown["waits"], shown["waits_for"]],
+        "moves": pick(json(stage, &["vmove", "list"]), moves),
+        "needing": pick(json(stage, &["vmove", "list", "--needs-person"]), moves),
+    })
+}
+
+async fn garble(stage: &Stage) {
+    let db = sea_orm::Database::connect(&stage.database.url).await.unwrap();
+    for sql in [
+        "UPDATE notifications SET message = 'a message by another name'",
+        "UPDATE vmoves SET message = 'a message by another name'",
+        "UPDATE recovery_step SET text = 'a message by another name'",
+    ] {
+        db.execute_unprepared(sql).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_for_a_person_is_said_first_whatever_messages_are_called() {
+    let stage = Stage::set(quick_region(4)).await;
+    stage.protect().await;
+    let servers = stage.boot(HOST, 3);
+    let region = stage.sandbox.region();
+    region
+        .half_move(servers[0], "compute-002", MigrationKind::LiveMigration, false)
+        .unwrap();
+    region.power_loss(HOST).unwrap();
+    let notification = stage.report(HOST).await;
+    let engine = stage.spawn("engine");
+    let needing = |stage: &Stage| json(stage, &["status"])["needs_person"].clone();
+    until("the instance to be held", LIMIT, async || {
+        needing(&stage)["instances"][0]["waits"]["for"] == "record"
+    })
+    .await;
+    until("the others to be moved", LIMIT, async || {
+        let moves = json(&stage, &["vmove", "list"]);
+        moves
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|row| row["state"] == "moved")
+            .count()
+            == 2
+    })
+    .await;
+    let (_, text, _) = run(&stage, &["status"]);
+    assert!(
+        text.starts_with("WAITS FOR YOU: 1 instance is down, 1 recovery is held"),
+        "{text}"
+    );
+    let word = format!("tachi vmove recover {} --failure --on compute-002", servers[0]);
+    assert!(text.contains(&word), "{text}");
+    assert!(!text.contains("unprotected: nothing"), "{text}");
+    engine.kill();
+
+    let before = facts(&stage);
+    assert_eq!(before["held"].as_array().unwrap().len(), 1, "{before}");
+    assert_eq!(before["needing"].as_array().unwrap().len(), 1, "{before}");
+    garble(&stage).await;
+    let after = facts(&stage);
+    assert_eq!(before, after, "nothing but texts has changed");
+
+    // What an abort leaves down is told until somebody has seen to it.
+    let (code, _, stderr) = run(&stage, &["recovery", "abort", HOST]);
+    assert_eq!(code, 0, "{stderr}");
+    let engine = stage.spawn("engine");
+    until("the recovery to end", LIMIT, async || {
+        stage.status(notification).await.0 == NotificationStatus::Failed
+    })
+    .await;
+    let told = needing(&stage);
+    assert_eq!(told["recoveries"], serde_json::json!([]), "{told}");
+    assert_eq!(told["instances"][0]["instance"], servers[0].to_string(), "{told}");
+    assert_eq!(told["instances"][0]["waits"]["for"], "given-up", "{told}");
+    let server = servers[0].to_string();
+    let seen_to = [
+        "vmove",
+        "recover",
+        &server,
+        "--ignore",
+        "--reason",
+        "started by hand",
+    ];
+    let (code, text, stderr) = run(&stage, &seen_to);
+    assert_eq!(code, 0, "{stderr}");
+    assert!(text.contains("seen to it"), "{text}");
+    assert_eq!(needing(&stage)["instances"], serde_json::json!([]));
+    let (code, _, stderr) = run(&stage, &seen_to);
+    assert_eq!(code, 1, "once is enough: {stderr}");
+    drop(engine);
+}
