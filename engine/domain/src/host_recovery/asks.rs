@@ -9,7 +9,7 @@ use crate::guard::Region;
 use crate::nova::Migration;
 use crate::pace::{Permits, Urgency};
 use crate::recovery::Restoration;
-use crate::{Elapsed, ServerId};
+use crate::{Elapsed, ServerId, Timestamp};
 
 /// What a trouble is about, weightiest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -115,6 +115,8 @@ pub(super) struct Asks {
     pub(super) conductors_not_before: Elapsed,
     /// Since when Nova's messages have been seen to get through, without a break.
     pub(super) messages_since: Option<Elapsed>,
+    /// The latest heartbeat of all hosts, and when it was seen to go on.
+    pub(super) latest_beat: Option<(Timestamp, Option<Elapsed>)>,
     /// Hosts that Nova does not hear, and how long it had not heard them when that was asked.
     pub(super) silent: BTreeMap<String, Duration>,
     pub(super) silent_at: Elapsed,

@@ -5,7 +5,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::Duration;
 
 use super::answers::nova_failed;
-use super::asks::Topic;
+use super::asks::{Asks, Topic};
 use super::following::{confirmed, finish};
 use super::method::{Cure, Patience};
 use super::perhaps::Absence;
@@ -221,9 +221,12 @@ impl HostRecovery {
         self.asks.conductors = None;
         self.asks.conductors_not_before = now.elapsed.plus(self.policy.heartbeat_poll);
         let seen = result.unwrap_or_default();
+        let stale = self.policy.heartbeat_stale;
+        let went_on = self.asks.beats_went_on(seen.latest_beat, now);
         let beats = seen
             .youngest_beat
-            .is_some_and(|age| age < self.policy.heartbeat_stale);
+            .or_else(|| went_on.map(|at| now.elapsed.since(at)))
+            .is_some_and(|age| age < stale);
         if seen.conductors_up && beats {
             self.asks.messages_since.get_or_insert(now.elapsed);
         } else {
@@ -244,6 +247,20 @@ impl Move {
         if owners && self.lock == Lock::Wanted && self.lock_loose.is_none() && !self.is_over() {
             self.lock = Lock::Owners;
         }
+    }
+}
+
+impl Asks {
+    /// When the latest of all heartbeats was last seen to be another one.
+    fn beats_went_on(&mut self, latest: Option<Timestamp>, now: Now) -> Option<Elapsed> {
+        let latest = latest?;
+        let at = match self.latest_beat {
+            None => None,
+            Some((before, at)) if before == latest => at,
+            Some(_) => Some(now.elapsed),
+        };
+        self.latest_beat = Some((latest, at));
+        at
     }
 }
 

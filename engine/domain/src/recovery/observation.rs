@@ -13,7 +13,7 @@ use crate::level::{Level, Target};
 use crate::nova::{Migration, Server, Service};
 use crate::pace::Permits;
 use crate::power::PowerReading;
-use crate::{Elapsed, HostId, ServerId};
+use crate::{Elapsed, HostId, ServerId, Timestamp};
 
 /// The lists a host recovery plans by, taken one after the other.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,6 +72,9 @@ pub struct Messaging {
     /// The age of the youngest heartbeat of all nova-computes, by Nova's clock: these go over that broker. `None` if Nova shows
     /// none.
     pub youngest_beat: Option<Duration>,
+    /// The latest heartbeat of them all, as Nova dates it. A Nova without a `Date` in its answers tells no age: there it counts
+    /// that this goes on.
+    pub latest_beat: Option<Timestamp>,
     /// The enabled hosts that Nova does not hear, and for how long: what was sent to one of them may wait in its queue.
     pub silent: BTreeMap<String, Duration>,
 }
@@ -88,6 +91,7 @@ impl Messaging {
             let age = age.map(|micros| Duration::from_micros(u64::try_from(micros).unwrap_or_default()));
             if service.up {
                 seen.youngest_beat = [seen.youngest_beat, age].into_iter().flatten().min();
+                seen.latest_beat = seen.latest_beat.max(service.last_heartbeat);
             } else if service.enabled && !service.forced_down {
                 seen.silent
                     .insert(service.host.clone(), age.unwrap_or(Duration::ZERO));

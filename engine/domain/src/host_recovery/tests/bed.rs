@@ -127,6 +127,7 @@ pub(super) fn messages(conductors_up: bool) -> Messaging {
     Messaging {
         conductors_up,
         youngest_beat: Some(Duration::from_secs(3)),
+        latest_beat: None,
         silent: BTreeMap::new(),
     }
 }

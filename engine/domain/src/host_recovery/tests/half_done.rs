@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::bed::{Bed, HOST, evacuation, fault, id, messages, server};
+use super::bed::{Bed, HOST, evacuation, fault, id, messages, nova_time, server};
 use crate::entity::notification::NotificationStatus;
 use crate::fault::FaultClass;
 use crate::host_recovery::{End, MoveStep, may_run, may_run_in};
@@ -222,6 +222,32 @@ fn c14_time_without_a_broker_counts_for_nothing_and_is_added() {
         "as long again as it was away, and what Nova needs besides"
     );
     let asked = look(&mut bed, 40_000, &[rebuilding(1)], &records, &[], &messages(true));
+    assert_eq!(asked, [None]);
+}
+
+#[test]
+fn c14_where_nova_tells_no_date_heartbeats_that_go_on_show_that_messages_get_through() {
+    let mut bed = Bed::engine().asked();
+    let records = vec![evacuation(1, 1, "accepted", None)];
+    let beat = |at: u64| Messaging {
+        youngest_beat: None,
+        latest_beat: Some(nova_time(at)),
+        ..messages(true)
+    };
+    let asked = look(&mut bed, 600_000, &[rebuilding(1)], &records, &[], &beat(0));
+    assert_eq!(asked, [], "they stand still: the broker is away");
+    let mut asked = Vec::new();
+    for turn in 1..=80 {
+        asked.extend(look(
+            &mut bed,
+            10_000,
+            &[rebuilding(1)],
+            &records,
+            &[],
+            &beat(turn * 10_000),
+        ));
+        assert!(asked.is_empty() || turn > 60, "{turn}");
+    }
     assert_eq!(asked, [None]);
 }
 
