@@ -127,7 +127,7 @@ class Hostile(Trouble):
         """A person looks at the hypervisors, stops what Nova does not know to be there, and says so."""
         server, word = one["instance"], "--failure"
         shown = self.cloud.server(server)["OS-EXT-SRV-ATTR:host"]
-        places = sorted(set(one["may_run_on"]) | set(self.went_to(server)))
+        places = sorted(set(one["may_run_on"]) | ({one["to"]} if one["to"] else set()))
         runs = self.hypervisors.running(server)
         self.said.append((server, places, runs, shown))
         for host in places or [None]:
@@ -153,7 +153,8 @@ class Hostile(Trouble):
                 server = one["instance"]
                 if server in servers and time.monotonic() - heard.get(server, -60) >= 60 and self.may_be_judged(one):
                     heard[server] = time.monotonic()
-                    self.checks.that("%s: %s waits, and says for what" % (label, server[:8]), one["known"], one)
+                    self.checks.that("%s: %s waits, and says for what and where" % (label, server[:8]),
+                                     one["known"] and (one["to"] or one["may_run_on"] or not self.went_to(server)), one)
                     self.look_and_say(one)
             return False
 

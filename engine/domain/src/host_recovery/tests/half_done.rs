@@ -387,6 +387,32 @@ fn stuck() -> Vec<Migration> {
 }
 
 #[test]
+fn c5_what_stands_still_is_in_the_journal_with_its_destination() {
+    let mut bed = Bed::engine().asked();
+    look(
+        &mut bed,
+        500_000,
+        &[rebuilding(1)],
+        &stuck(),
+        &[],
+        &messages(true),
+    );
+    assert!(!bed.one(1).waits_for().needs_person());
+    look(
+        &mut bed,
+        200_000,
+        &[rebuilding(1)],
+        &stuck(),
+        &[],
+        &messages(true),
+    );
+    bed.take_over();
+    let kept = bed.one(1);
+    assert!(kept.waits_for().needs_person());
+    assert_eq!(kept.dest.as_deref(), Some("b"));
+}
+
+#[test]
 fn c5_reject_ends_a_recovery_that_waits_for_a_record_that_nova_never_ends() {
     let mut bed = Bed::engine().asked();
     look(&mut bed, 60_000, &[rebuilding(1)], &stuck(), &[], &messages(true));
