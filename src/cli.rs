@@ -23,7 +23,7 @@ pub(crate) use recovery::{
     VouchArgs, WordArgs, WordsArgs,
 };
 pub(crate) use reporter::{ReporterCommand, ReporterLiftArgs, ReporterListArgs};
-pub(crate) use status::{HostCommand, HostReturnArgs, StatusArgs, StatusCommand, UpgradeCommand};
+pub(crate) use status::{HostCommand, HostReturnArgs, StatusArgs, UpgradeCheckArgs, UpgradeCommand};
 pub(crate) use vmove::{VmoveCommand, VmoveListArgs, VmoveRecoverArgs};
 
 /// Instance high availability for OpenStack: when a hypervisor dies, its instances run again on another one, exactly once.
@@ -81,6 +81,9 @@ pub(crate) enum Command {
     Fence(FenceCommand),
     /// Tell what is protected, what is not and why, and what is being recovered
     Status(StatusArgs),
+    /// Look before and after an upgrade, or a switch from Masakari
+    #[command(subcommand)]
+    Upgrade(UpgradeCommand),
     /// Be a fence agent for Pacemaker; a link to this binary named like the agent does the same
     #[command(disable_help_flag = true)]
     FenceAgent(FenceAgentArgs),

@@ -19,6 +19,7 @@ mod reporter;
 mod sandbox;
 mod serve;
 mod status;
+mod upgrade;
 mod vmove;
 mod waits;
 mod when;
@@ -30,7 +31,7 @@ pub(crate) use status::roll::is_alive as alive;
 use tachi_domain::policy::Policy;
 use tokio::sync::watch;
 
-use crate::cli::{Cli, Command, ConfigArgs};
+use crate::cli::{Cli, Command, ConfigArgs, Format, UpgradeCheckArgs, UpgradeCommand};
 use crate::logging::{self, Logging};
 use crate::settings::Settings;
 
@@ -54,9 +55,12 @@ pub(crate) async fn run(cli: Cli) -> Result<u8, Failure> {
         Command::Host(command) => Box::pin(host::run(command)).await,
         Command::Audit(command) => audit::run(command),
         Command::Status(args) => Box::pin(status::run(args)).await,
+        Command::Upgrade(UpgradeCommand::Check(UpgradeCheckArgs { config, format })) => {
+            Ok(Box::pin(upgrade::run(&config, format == Format::Json)).await)
+        }
         Command::FenceAgent(args) => Box::pin(fence_agent::run(args)).await,
         Command::Manage(config, category) => Box::pin(manage::run(config, category)).await,
-        Command::MasakariStatus(config, json) => Ok(Box::pin(status::upgrade::run(&config, json)).await),
+        Command::MasakariStatus(config, json) => Ok(Box::pin(upgrade::run(&config, json)).await),
     }
 }
 

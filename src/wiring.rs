@@ -28,7 +28,7 @@ use tokio::sync::watch;
 use crate::cmd::Failure;
 use crate::settings::{AuthStrategy, Settings, database_folder};
 
-pub(crate) use bus::Bus;
+pub(crate) use bus::{Bus, upstream_engines_now};
 pub(crate) use events::Telling;
 pub(crate) use fencing::Devices;
 pub(crate) use process::{Process, Runs};

@@ -1,4 +1,4 @@
-//! `tachi status` and `tachi host`.
+//! `tachi status`, `tachi upgrade` and `tachi host`.
 
 use clap::{Args, Subcommand};
 
@@ -6,7 +6,6 @@ use super::{ConfigArgs, Format};
 
 /// `tachi status`.
 #[derive(Debug, Args)]
-#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct StatusArgs {
     #[command(flatten)]
     pub(crate) config: ConfigArgs,
@@ -19,23 +18,24 @@ pub(crate) struct StatusArgs {
     /// Form of the answer
     #[arg(short = 'f', long, value_enum, default_value_t = Format::Table)]
     pub(crate) format: Format,
-    #[command(subcommand)]
-    pub(crate) command: Option<StatusCommand>,
 }
 
-/// `tachi status ...`.
-#[derive(Debug, Subcommand)]
-pub(crate) enum StatusCommand {
-    /// Before and after an upgrade
-    #[command(subcommand)]
-    Upgrade(UpgradeCommand),
-}
-
-/// `tachi status upgrade`.
+/// `tachi upgrade`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum UpgradeCommand {
-    /// Check what this version needs; exits 0 if all is well, 1 with warnings, 2 with failures, 255 if it could not check
-    Check(ConfigArgs),
+    /// Check what this version needs and what Masakari has left; exits 0 if all is well, 1 with warnings, 2 with failures, 255
+    /// if it could not check
+    Check(UpgradeCheckArgs),
+}
+
+/// `tachi upgrade check`.
+#[derive(Debug, Args)]
+pub(crate) struct UpgradeCheckArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+    /// Form of the answer
+    #[arg(short = 'f', long, value_enum, default_value_t = Format::Table)]
+    pub(crate) format: Format,
 }
 
 /// `tachi host`.

@@ -3,7 +3,6 @@
 pub(crate) mod roll;
 mod seen;
 mod tree;
-pub(super) mod upgrade;
 
 use std::io::IsTerminal as _;
 use std::time::Duration;
@@ -13,7 +12,7 @@ use tachi_engine::ports::{OperatorDesk as _, Roll as _};
 
 use self::seen::{Fencing, Seen};
 use super::{Failure, command_settings};
-use crate::cli::{Format, StatusArgs, StatusCommand, UpgradeCommand};
+use crate::cli::{Format, StatusArgs};
 use crate::out;
 use crate::settings::Settings;
 use crate::wiring::{Base, existing};
@@ -26,9 +25,6 @@ const CLEAR: &str = "\u{1b}[H\u{1b}[2J";
 
 /// Says what is protected, what is not and why, and what is going on.
 pub(crate) async fn run(args: StatusArgs) -> Result<u8, Failure> {
-    if let Some(StatusCommand::Upgrade(UpgradeCommand::Check(config))) = &args.command {
-        return Ok(upgrade::run(config, false).await);
-    }
     let settings = command_settings(&args.config)?;
     let base = existing(&settings).await?;
     loop {
@@ -59,7 +55,7 @@ async fn look(settings: &Settings, base: &Base) -> Result<Seen, Failure> {
     let hosts: Vec<&str> = hosts.map(|view| view.host.name.as_str()).collect();
     Ok(Seen {
         now: base.clock.wall(),
-        fencing: fencing(settings).of(&hosts, settings),
+        fencing: fencing_of(settings).of(&hosts, settings),
         database: settings.database.to_string(),
         segments,
         recoveries: base.store.recoveries(false).await.map_err(wrong)?,
@@ -70,7 +66,7 @@ async fn look(settings: &Settings, base: &Base) -> Result<Seen, Failure> {
     })
 }
 
-fn fencing(settings: &Settings) -> Fencing {
+pub(super) fn fencing_of(settings: &Settings) -> Fencing {
     Fencing {
         mode: settings.policy.fencing,
         device: settings.fencing.place(),

@@ -160,6 +160,18 @@ fn fact(links: &[LinkStatus], upstream: &Upstream) -> String {
     "ok".to_owned()
 }
 
+/// How many engines of upstream consume the queue at this moment.
+///
+/// # Errors
+///
+/// Why the broker does not tell.
+pub(crate) async fn upstream_engines_now(messaging: &Messaging) -> Result<u32, String> {
+    match Consumers::look(&messaging.options).await {
+        Ok((consumers, _)) => Ok(consumers.upstream()),
+        Err(error) => Err(error.chain()),
+    }
+}
+
 /// How many engines of upstream there are, and on which broker it was seen; `None` if there is none, or if nobody can
 /// tell.
 async fn upstream_engines(messaging: &Messaging) -> Option<(u32, String)> {

@@ -4,6 +4,7 @@ Masakari's API and engine are the ones from PyPI, ours the binaries. Both have t
 """
 import json
 import os
+import subprocess
 import sys
 import time
 import urllib.error
@@ -126,6 +127,14 @@ class Cloud(Field):
         return monitor
 
     # --- what came of it ---
+
+    def upgrade_check(self):
+        """Exit code, and by the name of each check its result and details."""
+        done = subprocess.run([self.region.binary, "upgrade", "check", "-f", "json", *self.region.config_files()],
+                              cwd=self.region.work, env=self.region.environment, stdin=subprocess.DEVNULL, capture_output=True,
+                              text=True, timeout=60, check=False)
+        checks = json.loads(done.stdout)["checks"]
+        return done.returncode, {one["check"]: (one["result"], one["details"] or "") for one in checks}
 
     def notifications(self):
         status, told = self.call("GET", "/notifications?limit=1000")

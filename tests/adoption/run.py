@@ -79,9 +79,10 @@ def take_over(tools, database):
     tools.upstream("make.py", database, "--create", "--revision", database.state, "--fill")
     before = tools.upstream("look.py", database)
     version = tools.tachi(database, "db", "version")
+    check = tools.tachi(database, "upgrade", "check", "-f", "json")
     sync = tools.tachi(database, "db", "sync")
     after = tools.upstream("look.py", database, "--objects")
-    return database, before, version, sync, after
+    return database, before, version, check, sync, after
 
 
 def wanted(table, row, hosts):
@@ -111,6 +112,20 @@ def compare(checks, database, before, after):
     read = {table: len(found) for table, found in after["objects"].items()}
     checks.equal(database.name + ": upstream's objects read every row", read, live)
     checks.equal(database.name + ": Masakari's own migrations have nothing left to do", after["revision"], HEAD)
+
+
+def checked(checks, database, before, check):
+    """What the upgrade check tells of a database that is still Masakari's."""
+    code, said = check
+    found = {one["check"]: one for one in json.loads(said.strip().splitlines()[-1])["checks"]} if code == 2 else {}
+    live = [row for row in before["rows"]["notifications"] if row["deleted"] == 0 and row["status"] in ("new", "running", "error")]
+    count = {status: sum(1 for row in live if row["status"] == status) for status in ("error", "new", "running")}
+    wanted = ", ".join("%d notifications are %s" % (number, status) for status, number in count.items() if number)
+    checks.equal(database.name + ": the upgrade check tells what is open", found.get("Open Work", {}).get("details"), wanted or None)
+    reserved = [row["name"] for row in before["rows"]["hosts"] if row["deleted"] == 0 and row["reserved"]]
+    details = found.get("Reserved Hosts", {}).get("details") or ""
+    checks.that(database.name + ": and which hosts are reserved",
+                details.startswith("%d: " % len(reserved)) if reserved else not details, (details, reserved))
 
 
 def announced(checks, database, before, version, sync):
@@ -233,7 +248,8 @@ def main():
         every = list(databases(work, options.states.split(",")))
         with ThreadPoolExecutor(2) as pool:
             results = list(pool.map(lambda one: take_over(tools, one), every))
-        for database, before, version, sync, after in results:
+        for database, before, version, check, sync, after in results:
+            checked(checks, database, before, check)
             announced(checks, database, before, version, sync)
             compare(checks, database, before, after)
         region = Region(tools.tachi_binary, service="api")
@@ -241,7 +257,7 @@ def main():
             token = token_of(region)
             cli = Cli(options.openstack, region.clouds_yaml, region.cloud)
             region.stop_service()
-            for database, _, _, _, after in results:
+            for database, *_, after in results:
                 serve(region, database, "api")
                 through_the_api(checks, region, token, database, after)
                 if database.state == "8f848eb45d03":

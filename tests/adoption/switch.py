@@ -105,10 +105,26 @@ def begin(options, broker, name, number):
     return cloud
 
 
+def told_beforehand(switch):
+    """On Masakari's own database, beside Masakari at work."""
+    code, told = switch.cloud.upgrade_check()
+    wanted = {"Masakari's Engine": 1, "Open Work": 0, "Reports Without Evidence": 1, "Reporter Binding": 1, "Database Revision": 2}
+    switch.checks.equal("%s: the upgrade check beforehand" % switch.name, (code, {name: told[name][0] for name in wanted}), (2, wanted))
+
+
+def told_afterwards(switch):
+    _, told = switch.cloud.upgrade_check()
+    wanted = {"Masakari's Engine": 0, "Database Revision": 0, "Engines": 0, "Nova": 0, "Host Names": 0}
+    switch.checks.equal("%s: and after the switch" % switch.name, {name: told[name][0] for name in wanted}, wanted)
+    switch.checks.that("%s: it names recoveries whose hosts are away" % switch.name, "watch a host" in told["Open Work"][1], told)
+
+
 def over_and_back(switch, steps):
+    told_beforehand(switch)
     switch.go(steps)
     switch.dies()
     switch.settled("switched over")
+    told_afterwards(switch)
     switch.drained()
     switch.reporter = switch.cloud.report_as_masakari
     for step in BACK:

@@ -280,9 +280,17 @@ async fn r12_status_and_host_return_follow_a_host_from_its_death_to_its_work() {
     .await;
     let (code, _, stderr) = run(&stage, &["host", "return", "compute-999"]);
     assert_eq!(code, 1, "{stderr}");
-    let (code, table, stderr) = run(&stage, &["status", "upgrade", "check"]);
-    assert_eq!(code, 0, "{table}{stderr}");
+    let (code, table, stderr) = run(&stage, &["upgrade", "check"]);
+    assert_eq!(code, 1, "{table}{stderr}");
     assert!(table.contains("| Upgrade Check Results "), "{table}");
+    let (_, told, _) = run(&stage, &["upgrade", "check", "-f", "json"]);
+    let told: Value = serde_json::from_str(&told).unwrap();
+    let checks = told["checks"].as_array().unwrap().iter();
+    let warned: Vec<_> = checks
+        .filter(|check| check["result"] != 0)
+        .map(|check| &check["check"])
+        .collect();
+    assert_eq!(warned, ["Reporter Binding"], "{told}");
     drop(engine);
 }
 
@@ -307,7 +315,7 @@ async fn a_word_with_no_engine_to_hear_it_says_so() {
         assert_eq!(got, code, "{words:?}: {stdout}{stderr}");
         assert!(stderr.contains(part), "{words:?}: {stderr}");
     }
-    let (code, table, _) = run(&stage, &["status", "upgrade", "check"]);
+    let (code, table, _) = run(&stage, &["upgrade", "check"]);
     assert_eq!(code, 1, "no engine is a warning: {table}");
     let empty = stage.folder.path().join("empty.conf");
     std::fs::write(
@@ -316,16 +324,10 @@ async fn a_word_with_no_engine_to_hear_it_says_so() {
     )
     .unwrap();
     let empty = empty.to_str().unwrap();
-    let (code, table, _) = Stage::command(&["status", "upgrade", "check", "--config-file", empty]);
+    let (code, table, _) = Stage::command(&["upgrade", "check", "--config-file", empty]);
     assert_eq!(code, 2, "{table}");
     assert!(table.contains("there is no database"), "{table}");
-    let (code, _, stderr) = Stage::command(&[
-        "status",
-        "upgrade",
-        "check",
-        "--config-file",
-        "/nowhere/at-all.conf",
-    ]);
+    let (code, _, stderr) = Stage::command(&["upgrade", "check", "--config-file", "/nowhere/at-all.conf"]);
     assert_eq!(code, 255, "{stderr}");
 }
 

@@ -31,6 +31,15 @@ impl Clients {
             tracing::warn!(auth_url = %options.auth_url, "TLS certificates of Keystone and Nova are NOT verified");
         }
         let authorities = match &options.ca_file {
+            // Without TLS nobody asks for it: it is missed when somebody does, and then nobody is trusted.
+            Some(path) if !path.exists() && options.auth_url.starts_with("http://") => {
+                tracing::warn!(
+                    auth_url = %options.auth_url,
+                    "the file of authorities {} is not there: nobody who speaks TLS is trusted",
+                    path.display()
+                );
+                Vec::new()
+            }
             Some(path) => authorities(path)?,
             None => Vec::new(),
         };
@@ -135,14 +144,14 @@ mod tests {
     use super::*;
     use crate::options::Credentials;
 
-    fn with_ca(content: Option<&[u8]>) -> Result<Clients, SetupError> {
+    fn with_ca(auth_url: &str, content: Option<&[u8]>) -> Result<Clients, SetupError> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("ca.pem");
         if let Some(content) = content {
             std::fs::write(&path, content).unwrap();
         }
         let mut options = Options::new(
-            "http://127.0.0.1",
+            auth_url,
             Credentials::ApplicationCredential {
                 id: "a".into(),
                 secret: "b".into(),
@@ -154,13 +163,21 @@ mod tests {
 
     #[test]
     fn a_ca_file_that_cannot_serve_stops_the_start() {
-        assert!(matches!(with_ca(None), Err(SetupError::CaFile { .. })));
-        assert!(matches!(
-            with_ca(Some(b"no certificates here\n")),
-            Err(SetupError::CaEmpty { .. })
-        ));
-        let broken = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
-        assert!(with_ca(Some(broken)).is_err());
+        for auth_url in ["http://127.0.0.1", "https://127.0.0.1"] {
+            assert!(matches!(
+                with_ca(auth_url, Some(b"no certificates here\n")),
+                Err(SetupError::CaEmpty { .. })
+            ));
+            let broken = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+            assert!(with_ca(auth_url, Some(broken)).is_err());
+        }
+        let absent = with_ca("https://127.0.0.1", None);
+        assert!(matches!(absent, Err(SetupError::CaFile { .. })));
+    }
+
+    #[test]
+    fn a_ca_file_that_is_not_there_is_no_matter_without_tls() {
+        assert!(with_ca("http://127.0.0.1", None).is_ok());
     }
 
     #[test]

@@ -18,6 +18,7 @@
 //!   is an error that names table, row and column.
 
 mod adopt;
+mod adoption;
 mod clock;
 mod conn;
 mod convert;
@@ -52,6 +53,7 @@ mod waits;
 mod work;
 
 pub use adopt::Adopted;
+pub use adoption::{OpenWork, Reporters};
 pub use error::StoreError;
 pub use grants::{Role, grants};
 pub use migrate::Stands;

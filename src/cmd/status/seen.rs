@@ -20,10 +20,10 @@ const GOOD: &str = "ok";
 
 /// How hosts are proven off.
 #[derive(Clone, Debug)]
-pub(super) struct Fencing {
-    pub(super) mode: FencingMode,
+pub(in crate::cmd) struct Fencing {
+    pub(in crate::cmd) mode: FencingMode,
     /// The power controller, if one is configured.
-    pub(super) device: Option<String>,
+    pub(in crate::cmd) device: Option<String>,
     /// What NORMAL is worth without evidence.
     pub(super) bare_normal: BareNormal,
     /// Why the devices cannot be read.
@@ -37,7 +37,7 @@ const NAMED: usize = 5;
 
 impl Fencing {
     /// In a line.
-    pub(super) fn line(&self) -> String {
+    pub(in crate::cmd) fn line(&self) -> String {
         match (self.mode, &self.device) {
             (FencingMode::Engine, Some(device)) => {
                 format!("engine: the power of hosts is read and cut through {device}")

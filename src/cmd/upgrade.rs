@@ -1,4 +1,7 @@
-//! `tachi status upgrade check`: what `masakari-status upgrade check` asks, and what this version needs besides.
+//! `tachi upgrade check`: what `masakari-status upgrade check` asks, and what this version needs besides.
+
+mod adopted;
+mod shown;
 
 use std::sync::Arc;
 
@@ -8,8 +11,8 @@ use tachi_engine::ports::{Clock, Compute as _, OperatorDesk as _, Roll as _};
 use tachi_openstack::Nova;
 use tachi_store::Store;
 
-use super::super::{Failure, command_settings};
-use super::roll;
+use super::status::{fencing_of, roll};
+use super::{Failure, command_settings};
 use crate::cli::ConfigArgs;
 use crate::settings::Settings;
 use crate::{out, wiring};
@@ -54,7 +57,7 @@ fn check(name: &'static str, grade: Grade, details: impl Into<Option<String>>) -
 const NAMED: usize = 5;
 
 /// Checks everything and prints the table; gives the worst as the exit code.
-pub(in crate::cmd) async fn run(config: &ConfigArgs, json: bool) -> u8 {
+pub(super) async fn run(config: &ConfigArgs, json: bool) -> u8 {
     let checked = match command_settings(config) {
         Ok(settings) => checks(&settings).await,
         Err(error) => Err(error),
@@ -62,9 +65,9 @@ pub(in crate::cmd) async fn run(config: &ConfigArgs, json: bool) -> u8 {
     match checked {
         Ok(checks) => {
             if json {
-                out::line(as_json(&checks).to_string());
+                out::line(shown::as_json(&checks).to_string());
             } else {
-                table(&checks).iter().for_each(out::line);
+                shown::table(&checks).iter().for_each(out::line);
             }
             worst(&checks).code()
         }
@@ -85,7 +88,12 @@ fn worst(checks: &[Check]) -> Grade {
 
 async fn checks(settings: &Settings) -> Result<Vec<Check>, Failure> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let mut checks = vec![policy_file(settings)];
+    let mut checks = vec![
+        policy_file(settings),
+        adopted::options(&settings.report),
+        adopted::authorities(settings),
+        adopted::without_evidence(settings),
+    ];
     // Opened as it is: a check changes nothing.
     let store = if settings.database.exists() {
         Store::connect(settings.database.options(), clock.clone())
@@ -98,7 +106,12 @@ async fn checks(settings: &Settings) -> Result<Vec<Check>, Failure> {
     let current = revision.grade == Grade::Success;
     checks.push(revision);
     checks.push(fencing(settings));
+    checks.push(adopted::upstream_engine(settings).await);
+    if let Ok(store) = &store {
+        checks.extend(adopted::open_work(store, current).await);
+    }
     let store = store.ok().filter(|_| current);
+    checks.push(adopted::binding(settings, store.as_ref()).await);
     if let Some(store) = &store {
         checks.push(engines(store, &clock).await);
     }
@@ -158,7 +171,7 @@ async fn revision(store: &Result<Store, String>) -> Check {
 
 fn fencing(settings: &Settings) -> Check {
     const NAME: &str = "Fencing";
-    let fencing = super::fencing(settings);
+    let fencing = fencing_of(settings);
     match (fencing.mode, &fencing.device) {
         (FencingMode::Engine, Some(_)) => check(NAME, Grade::Success, None),
         (FencingMode::Engine, None) => check(NAME, Grade::Failure, fencing.line()),
@@ -221,60 +234,6 @@ async fn names(store: &Store, nova: &Nova) -> Check {
     check(NAME, Grade::Failure, details)
 }
 
-const TITLE: &str = "Upgrade Check Results";
-
-/// As oslo.upgradecheck has it.
-fn as_json(checks: &[Check]) -> serde_json::Value {
-    let each = checks.iter().map(|check| {
-        serde_json::json!({"check": check.name, "result": check.grade.code(), "details": check.details})
-    });
-    serde_json::json!({"name": TITLE, "checks": each.collect::<Vec<_>>()})
-}
-
-/// The widest line, as oslo draws it.
-const WIDTH: usize = 70;
-
-fn table(checks: &[Check]) -> Vec<String> {
-    let mut entries = Vec::new();
-    for check in checks {
-        let details = check.details.as_deref().unwrap_or("None");
-        let mut lines = vec![
-            format!("Check: {}", check.name),
-            format!("Result: {:?}", check.grade),
-        ];
-        lines.extend(wrapped(&format!("Details: {details}")));
-        entries.push(lines);
-    }
-    let widest = entries.iter().flatten().map(|line| line.chars().count());
-    let width = widest.max().unwrap_or(0).max(TITLE.len());
-    let rule = format!("+{}+", "-".repeat(width + 2));
-    let mut lines = vec![rule.clone(), format!("| {TITLE:<width$} |"), rule.clone()];
-    for entry in entries {
-        lines.extend(entry.into_iter().map(|line| format!("| {line:<width$} |")));
-        lines.push(rule.clone());
-    }
-    lines
-}
-
-fn wrapped(text: &str) -> Vec<String> {
-    let mut lines = vec![String::new()];
-    for word in text.split_whitespace() {
-        let full = lines
-            .last()
-            .is_some_and(|line| !line.is_empty() && line.chars().count() + 1 + word.chars().count() > WIDTH);
-        if full {
-            lines.push("  ".to_owned());
-        }
-        if let Some(line) = lines.last_mut() {
-            if !line.trim().is_empty() {
-                line.push(' ');
-            }
-            line.push_str(word);
-        }
-    }
-    lines
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -292,22 +251,5 @@ mod tests {
         ] {
             assert_eq!(worst(&graded(grades)).code(), code, "{grades:?}");
         }
-    }
-
-    #[test]
-    fn the_table_is_drawn_as_people_know_it() {
-        let long = "a word or two ".repeat(12);
-        let checks = [
-            check("First", Grade::Success, None),
-            check("Second", Grade::Failure, long),
-        ];
-        let lines = table(&checks);
-        assert!(lines[1].starts_with("| Upgrade Check Results "), "{lines:?}");
-        assert!(lines[3].starts_with("| Check: First "), "{lines:?}");
-        assert!(lines[5].starts_with("| Details: None "), "{lines:?}");
-        let widths: std::collections::BTreeSet<usize> =
-            lines.iter().map(|line| line.chars().count()).collect();
-        assert_eq!(widths.len(), 1, "{lines:#?}");
-        assert!(widths.iter().all(|width| *width <= WIDTH + 4), "{widths:?}");
     }
 }

@@ -1,0 +1,328 @@
+//! What a configuration, a database and a broker of Masakari's bring along, and what is left to tighten.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::Duration;
+
+use tachi_api::BindingMode;
+use tachi_config::{Report, Warning};
+use tachi_domain::policy::{BareNormal, FencingMode};
+use tachi_domain::recovery::Life;
+use tachi_engine::ports::OperatorDesk as _;
+use tachi_store::Store;
+
+use super::super::Failure;
+use super::{Check, Grade, NAMED, check};
+use crate::settings::{AuthStrategy, Settings};
+use crate::wiring;
+
+/// How long the broker may take to say who consumes the engines' queue.
+const BROKER: Duration = Duration::from_secs(5);
+
+/// What the file says and nothing does, each with its line.
+pub(super) fn options(report: &Report) -> Check {
+    const NAME: &str = "Options Without Effect";
+    let told: Vec<&Warning> = report
+        .warnings
+        .iter()
+        .filter(|warning| !matches!(warning, Warning::Renamed { .. }))
+        .collect();
+    // Those that Masakari has and we do not need are no mistake of anybody.
+    let grade = if told.iter().all(|warning| warning.is_notice()) {
+        Grade::Success
+    } else {
+        Grade::Warning
+    };
+    let lines: Vec<String> = told.iter().map(ToString::to_string).collect();
+    check(NAME, grade, (!lines.is_empty()).then(|| lines.join("; ")))
+}
+
+/// The files of authorities, which are read at the start.
+pub(super) fn authorities(settings: &Settings) -> Check {
+    const NAME: &str = "CA Files";
+    let mut asked = Vec::new();
+    if let AuthStrategy::Keystone {
+        session: Some(session),
+        ..
+    } = &settings.auth
+    {
+        asked.push((session.auth_url.as_str(), session.ca_file.as_deref()));
+    }
+    if let Some(nova) = &settings.nova {
+        asked.push((nova.auth_url.as_str(), nova.ca_file.as_deref()));
+    }
+    let (grade, missing) = missing(&asked);
+    if missing.is_empty() {
+        return check(NAME, Grade::Success, None);
+    }
+    let named: Vec<String> = missing.into_iter().collect();
+    check(NAME, grade, named.join("; "))
+}
+
+/// Files that are not there, by the URL of who is asked.
+fn missing(asked: &[(&str, Option<&Path>)]) -> (Grade, BTreeSet<String>) {
+    let mut grade = Grade::Success;
+    let mut told = BTreeSet::new();
+    for (url, file) in asked {
+        let Some(file) = file.filter(|file| !file.exists()) else {
+            continue;
+        };
+        let plain = url.starts_with("http://");
+        grade = grade.max(if plain { Grade::Warning } else { Grade::Failure });
+        let end = if plain {
+            "it is not needed while everything is spoken to without TLS"
+        } else {
+            "nothing would start"
+        };
+        told.insert(format!("{} is not there (for {url}): {end}", file.display()));
+    }
+    (grade, told)
+}
+
+/// What a report is worth that proves nothing.
+pub(super) fn without_evidence(settings: &Settings) -> Check {
+    const NAME: &str = "Reports Without Evidence";
+    match (settings.policy.fencing, settings.policy.bare_normal) {
+        (FencingMode::External, BareNormal::Wait(time)) => {
+            let details = format!(
+                "[fencing] normal_without_evidence = wait: NORMAL counts without evidence after {} s of silence, as with Masakari; \
+                 configure fence devices, or set it to refuse once the monitors send evidence",
+                time.as_secs()
+            );
+            check(NAME, Grade::Warning, details)
+        }
+        (FencingMode::External, BareNormal::Refuse) => {
+            let details =
+                "[fencing] normal_without_evidence = refuse: NORMAL without evidence recovers nothing";
+            check(NAME, Grade::Success, details.to_owned())
+        }
+        (FencingMode::Engine | FencingMode::DryRun, _) => check(NAME, Grade::Success, None),
+    }
+}
+
+/// Whether reporters are bound to hosts, and who would be refused.
+pub(super) async fn binding(settings: &Settings, store: Option<&Store>) -> Check {
+    const NAME: &str = "Reporter Binding";
+    let (grade, word) = match settings.binding.mode {
+        BindingMode::Off => (
+            Grade::Warning,
+            "off: whoever may report is believed about every host",
+        ),
+        BindingMode::Warn => (
+            Grade::Warning,
+            "warn: reporters that are bound to no host are believed about every host; give each host a credential of its own \
+             (tachi init monitors) and set it to enforce",
+        ),
+        BindingMode::Enforce => (Grade::Success, "enforce"),
+    };
+    let mut details = vec![format!("[api] reporter_binding = {word}")];
+    let Some(store) = store else {
+        return check(NAME, grade, details.concat());
+    };
+    let found = match store.reporters().await {
+        Ok(found) => found,
+        Err(error) => {
+            return check(
+                NAME,
+                Grade::Failure,
+                Failure::new("reading reports", error).chain(),
+            );
+        }
+    };
+    if found.bound > 0 {
+        details.push(format!(
+            "{} hosts have reported under their own names",
+            found.bound
+        ));
+    }
+    if !found.unbound.is_empty() {
+        details.push(format!("bound to no host: {}", some_of(&found.unbound)));
+    }
+    if found.unknown > 0 {
+        details.push(format!(
+            "{} of the newest reports were accepted by Masakari's API, which writes down nobody",
+            found.unknown
+        ));
+    }
+    check(NAME, grade, details.join("; "))
+}
+
+fn some_of(names: &BTreeSet<String>) -> String {
+    let shown: Vec<&str> = names.iter().take(NAMED).map(String::as_str).collect();
+    let more = names.len().saturating_sub(NAMED);
+    let end = if more > 0 {
+        format!(" and {more} more")
+    } else {
+        String::new()
+    };
+    format!("{}{end}", shown.join(", "))
+}
+
+/// What is not done, and which hosts are kept empty. Nothing of tables that are not there: the revision tells of that.
+pub(super) async fn open_work(store: &Store, current: bool) -> Vec<Check> {
+    const OPEN: &str = "Open Work";
+    const RESERVED: &str = "Reserved Hosts";
+    let open = match store.open_work().await {
+        Ok(open) => open,
+        Err(_) if !current => return Vec::new(),
+        Err(error) => {
+            let why = Failure::new("reading what is open", error).chain();
+            return vec![check(OPEN, Grade::Failure, why)];
+        }
+    };
+    let mut told: Vec<String> = open
+        .notifications
+        .iter()
+        .map(|(status, count)| format!("{count} notifications are {status}"))
+        .collect();
+    let mut grade = if told.is_empty() {
+        Grade::Success
+    } else {
+        Grade::Warning
+    };
+    if current {
+        match store.recoveries(false).await {
+            Ok(recoveries) => {
+                let count = |life| recoveries.iter().filter(|one| one.life == life).count();
+                let (open, watching) = (count(Life::Open), count(Life::Watching));
+                if open > 0 {
+                    grade = Grade::Warning;
+                    told.push(format!("{open} recoveries are open"));
+                }
+                // Nothing is left to do in them but to wait for their hosts.
+                if watching > 0 {
+                    told.push(format!("{watching} watch a host that is not back yet"));
+                }
+            }
+            Err(error) => {
+                grade = Grade::Failure;
+                told.push(Failure::new("reading recoveries", error).chain());
+            }
+        }
+    }
+    let work = check(OPEN, grade, (!told.is_empty()).then(|| told.join(", ")));
+    let reserved: BTreeSet<String> = open.reserved.into_iter().collect();
+    let names = (!reserved.is_empty()).then(|| format!("{}: {}", reserved.len(), some_of(&reserved)));
+    vec![work, check(RESERVED, Grade::Success, names)]
+}
+
+/// Whether an engine of Masakari's is at work.
+pub(super) async fn upstream_engine(settings: &Settings) -> Check {
+    const NAME: &str = "Masakari's Engine";
+    let Some(messaging) = &settings.messaging else {
+        let details = "no transport_url: nobody can see whether masakari-engine runs".to_owned();
+        return check(NAME, Grade::Success, details);
+    };
+    match tokio::time::timeout(BROKER, wiring::upstream_engines_now(messaging)).await {
+        Ok(Ok(0)) => check(NAME, Grade::Success, None),
+        Ok(Ok(engines)) => {
+            let details =
+                format!("{engines} are at work: stop masakari-engine everywhere before tachi engine starts");
+            check(NAME, Grade::Warning, details)
+        }
+        Ok(Err(why)) => check(NAME, Grade::Warning, format!("the broker does not tell: {why}")),
+        Err(_) => check(
+            NAME,
+            Grade::Warning,
+            format!("the broker has not answered within {} s", BROKER.as_secs()),
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(text: &str) -> Settings {
+        Settings::parse("masakari.conf", text).unwrap()
+    }
+
+    fn details(check: &Check) -> &str {
+        check.details.as_deref().unwrap_or_default()
+    }
+
+    #[test]
+    fn options_without_effect_are_told_with_their_line() {
+        let none = options(&settings("[DEFAULT]\nstate_path = /tmp\n").report);
+        assert_eq!((none.grade, none.details), (Grade::Success, None));
+        // Masakari's, and of no use to us.
+        let told = options(&settings("[DEFAULT]\nstate_path = /tmp\nenabled_apis = masakari_api\n").report);
+        assert_eq!(told.grade, Grade::Success);
+        assert!(details(&told).contains("masakari.conf:3"), "{:?}", told.details);
+        let told = options(&settings("[DEFAULT]\nstate_pat = /tmp\n").report);
+        assert_eq!(told.grade, Grade::Warning);
+        assert!(
+            details(&told).contains("masakari.conf:2") && details(&told).contains("state_path"),
+            "{:?}",
+            told.details
+        );
+    }
+
+    #[test]
+    fn a_missing_ca_file_is_a_failure_only_where_tls_is_spoken() {
+        let absent = Path::new("/nowhere/ca.pem");
+        let there = Path::new("/");
+        for (asked, grade) in [
+            (vec![("https://k/v3", None)], Grade::Success),
+            (vec![("https://k/v3", Some(there))], Grade::Success),
+            (vec![("http://k/v3", Some(absent))], Grade::Warning),
+            (vec![("https://k/v3", Some(absent))], Grade::Failure),
+            (
+                vec![("http://k/v3", Some(absent)), ("https://k/v3", Some(absent))],
+                Grade::Failure,
+            ),
+        ] {
+            let (found, told) = missing(&asked);
+            assert_eq!(found, grade, "{asked:?}");
+            assert_eq!(told.is_empty(), grade == Grade::Success, "{told:?}");
+        }
+    }
+
+    #[test]
+    fn what_a_report_is_worth_without_evidence() {
+        for (text, grade, word) in [
+            ("[fencing]\nmode = external\n", Grade::Warning, "after 180 s"),
+            (
+                "[fencing]\nmode = external\nnormal_without_evidence = refuse\n",
+                Grade::Success,
+                "refuse",
+            ),
+            ("[fencing]\nmode = engine\n", Grade::Success, ""),
+        ] {
+            let told = without_evidence(&settings(text));
+            assert_eq!(told.grade, grade, "{text}");
+            assert!(details(&told).contains(word), "{text}: {:?}", told.details);
+        }
+    }
+
+    #[tokio::test]
+    async fn every_way_to_bind_reporters_but_enforce_is_a_warning() {
+        for (text, grade, word) in [
+            ("", Grade::Warning, "warn: "),
+            ("[api]\nreporter_binding = off\n", Grade::Warning, "off: "),
+            ("[api]\nreporter_binding = enforce\n", Grade::Success, "enforce"),
+        ] {
+            let told = binding(&settings(text), None).await;
+            assert_eq!(told.grade, grade, "{text}");
+            assert!(details(&told).contains(word), "{text}: {:?}", told.details);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_broker_that_does_not_answer_is_no_engine() {
+        let told = upstream_engine(&settings("")).await;
+        assert_eq!(told.grade, Grade::Success);
+        let told = upstream_engine(&settings(
+            "[DEFAULT]\ntransport_url = rabbit://guest:secret-word@127.0.0.1:1/\n",
+        ))
+        .await;
+        assert_eq!(told.grade, Grade::Warning);
+        assert!(!details(&told).contains("secret-word"), "{:?}", told.details);
+    }
+
+    #[test]
+    fn many_names_are_counted() {
+        let names: BTreeSet<String> = (0..7).map(|n| format!("c{n}")).collect();
+        assert_eq!(some_of(&names), "c0, c1, c2, c3, c4 and 2 more");
+    }
+}
