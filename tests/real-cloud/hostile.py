@@ -240,7 +240,7 @@ class Hostile(Trouble):
 
     def test_c4_a_cell_is_away_while_the_list_is_read(self, seconds=0, count=3):
         """A cell's database refuses everybody exactly while the first list of the host's instances is read, or from then on
-        for so many seconds."""
+        for so many seconds. Nova answers such a list with 500; an empty one needs a database that hangs."""
         label = "cell away for " + ("%d s" % seconds if seconds else "one list")
         away, victim = [], CELL2[0]
 

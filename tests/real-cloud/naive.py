@@ -1,5 +1,5 @@
 """A recovery as one would write it without knowing Nova: list once, ask for each, ask again for what failed or stands still.
-With it in Tachi's place each case of hostile.py has to fail; otherwise the case shows nothing."""
+With it in Tachi's place a case of hostile.py has to fail; otherwise it shows nothing of what Tachi knows."""
 import threading
 import time
 import uuid
