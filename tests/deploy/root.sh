@@ -17,7 +17,7 @@ bare_debian() {
     rm -rf "$root"
     say "making a Debian ($DEPLOY_SUITE) in $root" >&2
     debootstrap --variant=minbase \
-      --include=systemd,systemd-sysv,libpam-systemd,dbus,polkitd,ca-certificates,curl,iproute2,python3,logrotate \
+      --include=systemd,systemd-sysv,libpam-systemd,procps,dbus,polkitd,ca-certificates,curl,iproute2,python3,logrotate \
       "$DEPLOY_SUITE" "$root" http://deb.debian.org/debian >"$root.log" 2>&1 || die "debootstrap failed: $root.log"
     cp -p /etc/apt/apt.conf.d/*proxy* "$root/etc/apt/apt.conf.d/" 2>/dev/null || true
     touch "$root.done"
