@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use super::asks::Topic;
 use super::method::Way;
 use super::{End, HostRecovery, Lock, Move, MoveStep, Preparation};
 use crate::ServerId;
@@ -77,6 +78,10 @@ impl HostRecovery {
     /// say.
     pub(super) fn want_lists(&mut self, now: Now, commands: &mut Vec<Command>) {
         let in_flight = self.moves.values().any(Move::is_in_flight);
+        if !in_flight {
+            // What is to be asked for anew is not slow any more, and nobody should end it for that.
+            self.no_trouble(Topic::Slow);
+        }
         let waiting = |one: &Move| matches!(one.step, MoveStep::Waiting { .. });
         let held = |one: &Move| one.step == MoveStep::Held;
         let stale = self.lists_age(now) >= HELD_LOOK && self.moves.values().any(waiting);
