@@ -225,6 +225,16 @@ impl ProcessRecovery {
 
     /// The service is enabled: disable it, if nobody has said no meanwhile.
     fn disable(&mut self, service: &Service, now: Now, record: &mut Record, commands: &mut Vec<Command>) {
+        if !service.enabled {
+            // A host in reserve is disabled too: reports alone must not take that out of use either. What this recovery has asked
+            // for itself was guarded then.
+            if self.asked.is_some() || self.guards_let(service, now, record, commands) {
+                record.host = Some(MaintenanceReason::Process);
+                record.head = true;
+                self.disabled = true;
+            }
+            return;
+        }
         self.not_before = now.elapsed.plus(self.policy.tick);
         if self
             .pulse
@@ -287,13 +297,7 @@ impl ProcessRecovery {
             Observation::Service(Ok(Some(service))) => {
                 self.busy = false;
                 self.trouble = None;
-                if service.enabled {
-                    self.disable(&service, now, record, commands);
-                } else {
-                    record.host = Some(MaintenanceReason::Process);
-                    record.head = true;
-                    self.disabled = true;
-                }
+                self.disable(&service, now, record, commands);
             }
             Observation::Service(Ok(None)) => {
                 let text = format!("Nova knows no nova-compute service on host {}", self.host);

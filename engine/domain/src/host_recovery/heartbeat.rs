@@ -122,6 +122,11 @@ impl ServiceTrack {
         self.seen.as_ref().map(heartbeat_of)
     }
 
+    /// How old its heartbeat was at the last look, in microseconds, if Nova tells.
+    pub(super) fn heartbeat_age(&self) -> Option<i64> {
+        self.seen.as_ref()?.heartbeat_age_micros()
+    }
+
     /// Its nova-compute beats again since it was forced down.
     pub(super) fn is_back(&self) -> bool {
         self.advanced.is_some_and(|(.., again)| again)

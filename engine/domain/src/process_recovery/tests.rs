@@ -635,6 +635,23 @@ fn t3_a_held_one_whose_process_nova_hears_ends_by_itself() {
     assert!(run.calls.is_empty());
 }
 
+/// A host in reserve is disabled, and one on maintenance stands in for nobody.
+#[test]
+fn t3_a_host_that_is_disabled_already_is_not_taken_out_of_use_past_the_guard() {
+    let mut run = crowded();
+    run.tell(shown(false));
+    assert_eq!(run.record.host, None);
+    let (_, message) = run.shown.clone().unwrap();
+    let message = message.unwrap();
+    assert!(message.starts_with("held: G12 process: "), "{message}");
+    run.region.processes.clear();
+    run.at = 40_000;
+    run.tell(Observation::Tick);
+    run.tell(shown(false));
+    assert_eq!(run.record.host, Some(MaintenanceReason::Process));
+    assert!(run.calls.is_empty(), "there is nothing to be disabled");
+}
+
 /// The engine was stopped between its question and the answer.
 #[test]
 fn c19_t3_a_look_around_that_was_asked_for_long_ago_lets_nothing_be_disabled() {

@@ -17,6 +17,9 @@ use crate::recovery::{Command, Now, Record, StepKind, Task};
 /// How often a device is told in one try of its level: once, and once more when half its time is over.
 const ORDERS: usize = 2;
 
+/// A heartbeat as young as this was sent by a host that nobody can have reported since.
+const JUST_HEARD: Duration = Duration::from_secs(2);
+
 impl HostRecovery {
     pub(in super::super) fn act_fencing(
         &mut self,
@@ -332,7 +335,8 @@ impl HostRecovery {
     /// Nova still hears a host that is reported dead. Wait a while; then give the report up, so that a later one is not
     /// taken for its repetition.
     pub(super) fn contradicted(&mut self, heard: &str, now: Now, record: &mut Record) {
-        if now.elapsed.since(self.fence.began) >= CONTRADICTED_LIMIT {
+        let doubted = now.elapsed.since(self.fence.began);
+        if doubted >= CONTRADICTED_LIMIT && self.is_given_up_after(doubted) {
             let message = format!(
                 "host {} is reported down, but {heard} and it is not known to be off: nothing was done",
                 self.host
@@ -351,6 +355,14 @@ impl HostRecovery {
                 format!("host {host} is reported down, but {heard}: waiting")
             });
         }
+    }
+
+    /// Whether a report may be given up now: right after a heartbeat. A host that has died since it was heard last may have been
+    /// reported already, and that report has joined this recovery: nobody else would see to it.
+    pub(in super::super) fn is_given_up_after(&self, doubted: Duration) -> bool {
+        let just = i64::try_from(JUST_HEARD.as_micros()).unwrap_or(i64::MAX);
+        let age = self.service.heartbeat_age();
+        age.is_none_or(|age| age <= just) || doubted >= CONTRADICTED_LIMIT * 2
     }
 
     pub(in super::super) fn proven(&mut self, proof: Proof, now: Now, record: &mut Record) {

@@ -290,3 +290,26 @@ fn c11_an_order_without_an_answer_may_come_as_long_as_its_device_was_given() {
         assert!(quiet(quiet_after), "{call:?}");
     }
 }
+
+/// It may have died since, and its real report may have joined.
+#[test]
+fn t4_a_report_is_given_up_right_after_a_heartbeat_and_not_between_two() {
+    let mut bed = Bed::engine().begun();
+    while bed.at < 125_000 {
+        bed.heartbeat_age(6_000).service().power(Power::On);
+        assert_eq!(bed.state.stage, Stage::Fencing, "{} ms", bed.at);
+        bed.tick(2_500);
+    }
+    bed.heartbeat_age(500).service().power(Power::On);
+    assert_eq!(bed.status, NotificationStatus::Failed, "{:?}", bed.message);
+}
+
+#[test]
+fn t4_a_report_is_given_up_in_the_end_however_nova_is_looked_at() {
+    let mut bed = Bed::engine().begun();
+    while bed.status == NotificationStatus::Running && bed.at < 260_000 {
+        bed.heartbeat_age(6_000).service().power(Power::On).tick(2_500);
+    }
+    assert_eq!(bed.status, NotificationStatus::Failed);
+    assert!((240_000..=250_000).contains(&bed.at), "{} ms", bed.at);
+}
