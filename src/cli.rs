@@ -16,7 +16,7 @@ use tachi_config::LogArgs;
 
 pub(crate) use audit::{AuditCommand, AuditNewKeyArgs, AuditShowArgs, AuditVerifyArgs};
 pub(crate) use drop_in::{DropIn, ManageCategory, ManageDb};
-pub(crate) use fence::{FenceCheckArgs, FenceCommand, FenceHostArgs, FenceSwitchArgs};
+pub(crate) use fence::{FenceCheckArgs, FenceCommand, FenceConfirmArgs, FenceHostArgs, FenceSwitchArgs};
 pub(crate) use init::{InitCommand, InitMonitorsArgs};
 pub(crate) use recovery::{
     ListFormat, RecoveryCommand, RecoveryListArgs, RecoveryShowArgs, RetryArgs, ShowFormat, StateWord,

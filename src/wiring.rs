@@ -19,7 +19,7 @@ use tachi_audit::AuditLog;
 use tachi_bus::{Both, LocalWake, SocketPoke, SocketWake};
 use tachi_domain::policy::{BareNormal, FencingMode, Policy};
 use tachi_engine::ports::{AuditSink, Clock, Events, Hooks, Poke, Registry, Wake};
-use tachi_engine::{Engine, EngineOptions, Ports, SystemClock};
+use tachi_engine::{Engine, EngineOptions, Identified, Ports, SystemClock};
 use tachi_hooks::Runner;
 use tachi_openstack::{Nova, Session};
 use tachi_store::{MigrationReport, Stands, Store, StoreOptions};
@@ -159,7 +159,11 @@ pub(crate) async fn engine(
     let name = format!("{}:{}:{}", settings.host, std::process::id(), short_id());
     let ports = Ports {
         compute: nova(settings, &base.clock).await?,
-        fencer: devices.fencers(),
+        fencer: Arc::new(Identified::new(
+            devices.fencers(),
+            base.store.clone(),
+            base.clock.clone(),
+        )),
         audit: audit(settings, &base.clock, &name)?,
         hooks: hooks(settings)?,
         journal: base.store.clone(),

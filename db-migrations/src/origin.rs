@@ -98,6 +98,8 @@ const OURS: &[&str] = &[
     "tachi_engine",
     "reporter_doubt",
     "reporter_aside",
+    "fence_order",
+    "fence_machine",
 ];
 
 /// A revision of Masakari's schema.

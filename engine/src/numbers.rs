@@ -36,6 +36,7 @@ const SWEEPS_FAILED: &str = "tachi_engine_sweeps_failed_total";
 const DOUBTED: &str = "tachi_reporters_set_aside_total";
 const FENCES: &str = "tachi_fence_total";
 const FENCE_DURATION: &str = "tachi_fence_duration_seconds";
+const FOREIGN: &str = "tachi_fence_foreign_machine";
 
 /// Says what each number is. Worth nothing before somebody counts.
 pub(crate) fn describe() {
@@ -88,6 +89,10 @@ pub(crate) fn describe() {
         DOUBTED,
         "Reporters that were set aside because Nova contradicted them, and those that too many had to be set aside with"
     );
+    describe_gauge!(
+        FOREIGN,
+        "1 while the device of a host answers for another machine than is expected"
+    );
     describe_counter!(SWEEPS_FAILED, "Looks at the database that it did not answer");
 }
 
@@ -100,6 +105,12 @@ pub(crate) fn doubted(aside: bool) {
 /// The database did not answer a sweep.
 pub(crate) fn sweep_failed() {
     counter!(SWEEPS_FAILED).increment(1);
+}
+
+/// Whether another machine answers behind a device. Devices of which that was never so have no number.
+pub(crate) fn foreign_machine(host: &str, device: &str, foreign: bool) {
+    let one = gauge!(FOREIGN, "host" => host.to_owned(), "device" => device.to_owned());
+    one.set(if foreign { 1.0 } else { 0.0 });
 }
 
 /// A recovery was claimed that was seen so before.

@@ -17,6 +17,26 @@ pub(crate) enum FenceCommand {
     Off(FenceSwitchArgs),
     /// Power a host on that is confirmed off, unless a recovery of it is open or a power-off may still take effect
     On(FenceSwitchArgs),
+    /// Say that the machine which answers behind a host's devices is the host's, after a board or a controller was changed
+    Confirm(FenceConfirmArgs),
+}
+
+/// `tachi fence confirm`.
+#[derive(Debug, Args)]
+pub(crate) struct FenceConfirmArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+    /// The host, as Nova names it
+    pub(crate) host: String,
+    /// This device of it alone, by its name in the devices' file
+    #[arg(long, value_name = "NAME")]
+    pub(crate) device: Option<String>,
+    /// Do not ask
+    #[arg(long)]
+    pub(crate) yes: bool,
+    /// Why; goes into the database and the audit log
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: Option<String>,
 }
 
 /// One host.
@@ -56,6 +76,9 @@ pub(crate) struct FenceSwitchArgs {
     /// Do not ask
     #[arg(long)]
     pub(crate) yes: bool,
+    /// Do not compare which machine the devices switch: for when the database is away
+    #[arg(long)]
+    pub(crate) any_machine: bool,
     /// Why; goes into the log
     #[arg(long, value_name = "TEXT")]
     pub(crate) reason: Option<String>,

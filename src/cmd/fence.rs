@@ -1,8 +1,10 @@
 //! `tachi fence`: what an operator can see of fence devices, and do with them.
 
 mod check;
+mod machines;
 mod switch;
 
+use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use std::sync::Arc;
 
 use tachi_engine::SystemClock;
@@ -16,7 +18,10 @@ use crate::settings::Settings;
 
 /// Carries out one of them.
 pub(crate) async fn run(command: FenceCommand) -> Result<u8, Failure> {
-    if matches!(command, FenceCommand::Off(_) | FenceCommand::On(_)) {
+    if matches!(
+        command,
+        FenceCommand::Off(_) | FenceCommand::On(_) | FenceCommand::Confirm(_)
+    ) {
         logging::start_with_warnings();
     }
     match command {
@@ -25,7 +30,33 @@ pub(crate) async fn run(command: FenceCommand) -> Result<u8, Failure> {
         FenceCommand::Check(args) => check::check(args).await,
         FenceCommand::Off(args) => switch::off(args).await,
         FenceCommand::On(args) => switch::on(args).await,
+        FenceCommand::Confirm(args) => Box::pin(machines::confirm(args)).await,
     }
+}
+
+/// Asks for the host's name, unless `yes`.
+fn confirmed((host, yes): (&str, bool), what: &str, consequence: &str) -> Result<(), Failure> {
+    if yes {
+        return Ok(());
+    }
+    if !std::io::stdin().is_terminal() {
+        return Err(Failure::usage(format!(
+            "nobody can be asked whether to {what} {host}: say --yes"
+        )));
+    }
+    let mut to = std::io::stderr();
+    // If the question cannot be shown, nobody answers it.
+    let _ = write!(
+        to,
+        "{what} {host}: {consequence}\nType the host's name to go on: "
+    );
+    let _ = to.flush();
+    let mut answer = String::new();
+    let read = std::io::stdin().lock().read_line(&mut answer);
+    if read.is_ok() && answer.trim() == host {
+        return Ok(());
+    }
+    Err(Failure::told("nothing was done"))
 }
 
 /// The settings, and the devices that are configured.

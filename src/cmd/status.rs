@@ -7,8 +7,9 @@ mod tree;
 use std::io::IsTerminal as _;
 use std::time::Duration;
 
+use tachi_engine::ports::machines::MachineLine;
 use tachi_engine::ports::operator::MoveFilter;
-use tachi_engine::ports::{OperatorDesk as _, Roll as _};
+use tachi_engine::ports::{Machines as _, OperatorDesk as _, Roll as _};
 
 use self::seen::{Fencing, Seen};
 use super::{Failure, command_settings};
@@ -53,9 +54,13 @@ async fn look(settings: &Settings, base: &Base) -> Result<Seen, Failure> {
     let segments = base.store.region().await.map_err(wrong)?;
     let hosts = segments.iter().flat_map(|view| &view.hosts);
     let hosts: Vec<&str> = hosts.map(|view| view.host.name.as_str()).collect();
+    let machines = base.store.machines().await.map_err(wrong)?;
+    let here = |line: &MachineLine| line.foreign.is_some() && hosts.contains(&line.host.as_str());
+    let mut fencing = fencing_of(settings).of(&hosts, settings);
+    fencing.foreign = machines.into_iter().filter(here).collect();
     Ok(Seen {
         now: base.clock.wall(),
-        fencing: fencing_of(settings).of(&hosts, settings),
+        fencing,
         database: settings.database.to_string(),
         segments,
         recoveries: base.store.recoveries(false).await.map_err(wrong)?,
@@ -73,6 +78,7 @@ pub(super) fn fencing_of(settings: &Settings) -> Fencing {
         bare_normal: settings.policy.bare_normal,
         trouble: None,
         without: Vec::new(),
+        foreign: Vec::new(),
     }
 }
 

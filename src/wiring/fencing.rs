@@ -1,5 +1,7 @@
 //! The fence devices: read, read again when their file changes, and tested before they are needed.
 
+pub(crate) mod machines;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
@@ -8,8 +10,10 @@ use std::time::Duration;
 
 use metrics::{describe_gauge, gauge};
 use tachi_domain::policy::FencingMode;
+use tachi_engine::ports::operator::SegmentView;
 use tachi_engine::ports::{Clock, OperatorDesk as _};
-use tachi_fence::{Fencers, Report};
+use tachi_engine::{Cloud, Identified};
+use tachi_fence::{Alarm, Fencers, Report};
 use tachi_store::Store;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, MissedTickBehavior};
@@ -34,6 +38,10 @@ const NAMED: usize = 3;
 const UP: &str = "tachi_fence_device_up";
 const FAULTS: &str = "tachi_fence_device_faults";
 const FILE_OK: &str = "tachi_fence_file_ok";
+const OFF_WHILE_HEARD: &str = "tachi_fence_off_while_heard";
+
+/// How long the self-test listens for heartbeats at Nova, which come every 10 s unless Nova is told otherwise.
+const LISTENS: Duration = Duration::from_secs(75);
 
 /// What tells one state of the file from another.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -139,13 +147,17 @@ impl How {
                 }
                 continue;
             };
-            let times = before.get(&key).map_or(0, |one| one.times).saturating_add(1);
+            let before = before.get(&key).map_or(0, |one| one.times);
+            let mut times = before.saturating_add(1);
+            if report.alarm.is_some() && before < FAILURES {
+                times = FAILURES;
+            }
             if times == FAILURES {
                 tracing::warn!(
                     host = report.host,
                     device = report.device,
                     level = report.level,
-                    "ALARM: the fence device has failed its self-test {times} times in a row: {why}"
+                    "ALARM: the fence device has failed its self-test: {why}"
                 );
             }
             state.failing.insert(
@@ -177,6 +189,10 @@ impl Devices {
             "1 while no host's self-test of the device has failed twice in a row"
         );
         describe_gauge!(FAULTS, "Hosts whose last self-test of the device has failed");
+        describe_gauge!(
+            OFF_WHILE_HEARD,
+            "Devices that say of their host that it is off while Nova hears it"
+        );
         describe_gauge!(
             FILE_OK,
             "0 while the devices' file has problems and an older one is in force"
@@ -262,14 +278,31 @@ impl Devices {
     }
 }
 
+/// What tests devices.
+pub(crate) struct SelfTest {
+    pub(crate) fencers: Arc<Fencers>,
+    pub(crate) how: How,
+    pub(crate) store: Arc<Store>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) cloud: Cloud,
+    pub(crate) every: Duration,
+}
+
 /// Tests every device of every registered host from time to time, until told to stop. Nothing is switched.
-pub(crate) async fn self_test(
-    fencers: Arc<Fencers>,
-    how: How,
-    store: Arc<Store>,
-    every: Duration,
-    stop: CancellationToken,
-) {
+pub(crate) async fn self_test(test: SelfTest, stop: CancellationToken) {
+    let SelfTest {
+        fencers,
+        how,
+        store,
+        clock,
+        cloud,
+        every,
+    } = test;
+    let identified = Identified::new(
+        Arc::<Fencers>::clone(&fencers),
+        Arc::<Store>::clone(&store),
+        clock,
+    );
     // Engines that were started together do not ask together.
     let mut jitter = u64::from(std::process::id()).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let mut due = Instant::now() + every / 10;
@@ -285,26 +318,37 @@ pub(crate) async fn self_test(
         if all {
             due = Instant::now() + next(every, &mut jitter);
         }
-        let hosts = match store.region().await {
-            Ok(segments) => segments
-                .into_iter()
-                .flat_map(|view| view.hosts)
-                .map(|view| view.host.name)
-                .filter(|host| all || failing.contains(host))
-                .collect::<Vec<_>>(),
+        let (hosts, busy) = match store.region().await {
+            Ok(segments) => named(segments),
             Err(error) => {
                 tracing::debug!(%error, "no self-test of fence devices: which hosts there are is not known");
                 continue;
             }
         };
+        let hosts: Vec<String> = hosts
+            .into_iter()
+            .filter(|host| all || failing.contains(host))
+            .collect();
         let mut ignore = |_: &Report, _: usize, _: usize| {};
         // A test that is dropped has switched nothing.
-        let reports = tokio::select! {
+        let mut reports = tokio::select! {
             () = stop.cancelled() => return,
             reports = fencers.check(&hosts, &mut ignore) => reports,
         };
+        let examined = machines::examine(
+            &mut reports,
+            &identified,
+            store.as_ref(),
+            &cloud,
+            (LISTENS, &busy),
+        );
+        // What was not learnt is learnt the next time.
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = examined => {}
+        }
         how.tested(&reports, all);
-        measure(&how, &reports);
+        measure(&how, &reports, all);
     }
 }
 
@@ -317,7 +361,24 @@ fn next(every: Duration, jitter: &mut u64) -> Duration {
     every * (90 + spread) / 100
 }
 
-fn measure(how: &How, reports: &[Report]) {
+/// The hosts that are registered, and those of them that a recovery is busy with.
+pub(crate) fn named(segments: Vec<SegmentView>) -> (Vec<String>, BTreeSet<String>) {
+    let (mut hosts, mut busy) = (Vec::new(), BTreeSet::new());
+    for view in segments.into_iter().flat_map(|view| view.hosts) {
+        if view.recovery.is_some() {
+            busy.insert(view.host.name.clone());
+        }
+        hosts.push(view.host.name);
+    }
+    (hosts, busy)
+}
+
+fn measure(how: &How, reports: &[Report], all: bool) {
+    if all {
+        let heard = |report: &&Report| report.alarm == Some(Alarm::OffWhileHeard);
+        let heard = reports.iter().filter(heard).count();
+        gauge!(OFF_WHILE_HEARD).set(f64::from(u32::try_from(heard).unwrap_or(u32::MAX)));
+    }
     let mut faults: BTreeMap<&str, (u32, bool)> = BTreeMap::new();
     let state = how.state();
     for report in reports.iter().filter(|report| !report.device.is_empty()) {

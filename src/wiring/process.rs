@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::cloud::CloudWatch;
-use super::fencing::{Devices, self_test};
+use super::fencing::{Devices, SelfTest, self_test};
 use super::manager::Manager;
 use super::roll::{Fact, Health, Signer};
 use super::{Base, listen};
@@ -74,14 +74,15 @@ impl Process {
             .self_test
             .filter(|_| settings.policy.fencing.asks_devices())
         {
-            let test = self_test(
-                devices.fencers(),
+            let test = SelfTest {
+                fencers: devices.fencers(),
                 how,
-                base.store.clone(),
+                store: base.store.clone(),
+                clock: base.clock.clone(),
+                cloud: engine.cloud(),
                 every,
-                self.stop.clone(),
-            );
-            self.tasks.spawn(test);
+            };
+            self.tasks.spawn(self_test(test, self.stop.clone()));
         }
         self.tasks.spawn(devices.watch(self.stop.clone()));
         let signer = Signer {

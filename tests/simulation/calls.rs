@@ -7,6 +7,7 @@ use tachi_domain::Elapsed;
 use tachi_domain::Timestamp;
 use tachi_domain::fault::{Fault, FaultClass};
 use tachi_domain::level::Target;
+use tachi_domain::machine_id::{Known, MachineId};
 use tachi_domain::nova::{Migration, PowerState, Server, VmState};
 use tachi_domain::power::{Power, PowerReading};
 use tachi_domain::recovery::{
@@ -17,7 +18,8 @@ use crate::devices;
 use crate::machines::Bmc;
 use crate::mishap::Mishap;
 use crate::more_weather::Worst;
-use crate::nova::{HostIx, Refusal, ServerIx};
+use crate::mutate::mutated;
+use crate::nova::{HostIx, Refusal, ServerIx, host_name};
 use crate::reserve::{self, target_of};
 use crate::world::{Event, HOSTS, Owner, World, note};
 
@@ -360,7 +362,39 @@ impl World {
         self.guests_changed = true;
     }
 
+    /// Which machine a device names: its own host's, another's, or none.
+    fn named(&self, host: HostIx, target: &Target) -> Option<MachineId> {
+        let names = host == 0 && self.weather.bmc == Bmc::Named && !devices::is_outlet(target);
+        let foreign = self.machines[host].bmc == Bmc::Named;
+        names.then(|| devices::machine(if foreign { HOSTS } else { host }))
+    }
+
+    /// What the engine does before it believes a device or orders anything of it.
+    fn compare(&mut self, host: HostIx, target: &Target) -> Result<(), Fault> {
+        let answers = self.named(host, target);
+        let known = Known {
+            expected: answers.is_some().then(|| devices::machine(host)),
+            ..Known::default()
+        };
+        let Err(doubt) = known.judge(answers.as_ref()) else {
+            return Ok(());
+        };
+        self.mishaps.happened(Mishap::PowerNamed);
+        if mutated("machine") {
+            return Ok(());
+        }
+        let (host, device) = (host_name(host), target.to_string());
+        Err(Fault {
+            class: FaultClass::Conflict,
+            status: None,
+            maybe_done: false,
+            text: known.sentence(&doubt, &host, &device, answers.as_ref()),
+        })
+    }
+
     fn read_power(&mut self, host: HostIx, target: &Target) -> Result<PowerReading, Fault> {
+        self.compare(host, target)?;
+        let named = self.named(host, target);
         let machine = &mut self.machines[host];
         let truth = if machine.powered { Power::On } else { Power::Off };
         let power = match machine.bmc {
@@ -373,6 +407,7 @@ impl World {
                 self.mishaps.happened(Mishap::PowerForeign);
                 Power::Off
             }
+            Bmc::Named => Power::Off,
             Bmc::EverOff => {
                 self.mishaps.happened(Mishap::PowerEverOff);
                 Power::Off
@@ -398,6 +433,7 @@ impl World {
             raw: format!("{power:?}"),
             device: target.endpoint.clone(),
             at: Timestamp::from_micros(0),
+            machine: named,
         })
     }
 
@@ -412,8 +448,9 @@ impl World {
             self.after(delay, Event::PowerOff { host });
             return Ok(());
         }
+        self.compare(host, target)?;
         match self.machines[host].bmc {
-            Bmc::Foreign => Ok(()),
+            Bmc::Foreign | Bmc::Named => Ok(()),
             Bmc::Truth | Bmc::OffOnce | Bmc::Unknown | Bmc::EverOff => {
                 if self.rng.percent(30) && self.chaos() {
                     // Its "off" flickers once more while it goes down.
@@ -436,16 +473,18 @@ impl World {
 
     fn order_on(&mut self, host: HostIx, target: &Target) -> Result<(), Fault> {
         note!(self, "host {host} is told to power on by {target}");
+        self.compare(host, target)?;
         self.stats.power_ons += 1;
         match self.machines[host].bmc {
             Bmc::Dead if !devices::is_outlet(target) => Err(fault(Some(503), false)),
-            Bmc::Deaf | Bmc::Foreign if !devices::is_outlet(target) => Ok(()),
+            Bmc::Deaf | Bmc::Foreign | Bmc::Named if !devices::is_outlet(target) => Ok(()),
             Bmc::Truth
             | Bmc::OffOnce
             | Bmc::Unknown
             | Bmc::Dead
             | Bmc::Deaf
             | Bmc::Foreign
+            | Bmc::Named
             | Bmc::EverOff => {
                 let delay = self.rng.between(500, 9_000);
                 self.after(delay, Event::Boot { host });

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use tachi_domain::level::{Device, Level, Target};
+use tachi_domain::machine_id::{MachineId, Mark};
 
 use crate::nova::HostIx;
 
@@ -32,6 +33,12 @@ pub(crate) fn levels(host: HostIx, outlets: bool) -> Vec<Level> {
         devices: vec![device],
     };
     (1..).zip(devices).map(level).collect()
+}
+
+/// What a controller says that names the machine of this host; no host has the number after the last.
+pub(crate) fn machine(host: HostIx) -> MachineId {
+    let serial = format!("SIM{host}");
+    MachineId::of([(Mark::Serial, serial.as_str())]).unwrap()
 }
 
 pub(crate) fn is_outlet(target: &Target) -> bool {

@@ -1,7 +1,7 @@
 //! Power controllers that say "off" of a host that runs: another machine's, and one that never says anything else.
 //!
-//! What nobody can tell apart is left out: while such a controller is believed, its host must be one that Nova hears whenever it
-//! runs. It is drawn from a generator of its own, so that adding to it leaves everything else as it was.
+//! What nobody can tell apart is left out: while a controller is believed that does not name its machine, its host must be one that
+//! Nova hears whenever it runs. It is drawn from a generator of its own, so that adding to it leaves everything else as it was.
 
 use tachi_domain::policy::FencingMode;
 
@@ -15,6 +15,11 @@ const PERCENT: u64 = 10;
 impl Weather {
     /// Gives host 0 such a controller in some seeds.
     pub(crate) fn draw_false_off(&mut self, seed: u64) {
+        self.draw_nameless(seed);
+        self.draw_named(seed);
+    }
+
+    fn draw_nameless(&mut self, seed: u64) {
         let mut rng = Rng::new(seed ^ 0x5eed_0009);
         let drawn = rng.percent(PERCENT);
         let bmc = if rng.percent(50) {
@@ -33,5 +38,20 @@ impl Weather {
         self.more.worst = None;
         self.more.outlets = false;
         self.storms.deaf = None;
+    }
+
+    /// Gives host 0 a controller that names the machine it switches, and it is another one. Nothing it says counts, so the host may
+    /// fail in any way, also in those in which Nova does not hear it and its guests run on.
+    fn draw_named(&mut self, seed: u64) {
+        let mut rng = Rng::new(seed ^ 0x5eed_0010);
+        let drawn = rng.percent(PERCENT);
+        let isolated = rng.percent(60);
+        if !drawn || self.mode != FencingMode::Engine || matches!(self.bmc, Bmc::Foreign | Bmc::EverOff) {
+            return;
+        }
+        self.bmc = Bmc::Named;
+        if isolated {
+            self.failure = Failure::Isolated;
+        }
     }
 }

@@ -21,6 +21,8 @@ pub(crate) enum Bmc {
     Foreign,
     /// Says "off" whatever is so, and obeys.
     EverOff,
+    /// Answers for another machine, which is off, and says which one it is.
+    Named,
 }
 
 #[derive(Clone, Debug)]

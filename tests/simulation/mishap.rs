@@ -76,6 +76,7 @@ mishaps! {
     PowerDead => "power controller does not answer",
     PowerDeaf => "power controller obeys nothing",
     PowerForeign => "power controller answers for another machine",
+    PowerNamed => "power controller names another machine",
     PowerEverOff => "power controller says off whatever is so",
     PowerFlickers => "power controller says off once, falsely",
     LevelFails => "a fence level fails, the next one is tried",

@@ -107,7 +107,7 @@ fn open(given: Wanted) -> Result<Arc<dyn Device>, Failed> {
 }
 
 fn reading(reading: &PowerReading) -> Value {
-    json!({"power": reading.power, "raw": reading.raw, "device": reading.device})
+    json!({"power": reading.power, "raw": reading.raw, "device": reading.device, "machine": reading.machine})
 }
 
 fn fault(error: &CallError) -> Value {

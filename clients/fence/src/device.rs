@@ -10,6 +10,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use tachi_domain::machine_id::MachineId;
 use tachi_domain::power::PowerReading;
 use tachi_engine::ports::CallError;
 use tokio::time::Instant;
@@ -207,6 +208,16 @@ pub trait Device: Send + Sync + fmt::Debug {
     /// The device or the way to it failed; permanent if it does not know the plug, cannot switch it, or refuses the
     /// credentials.
     async fn read_power(&self, plug: &Plug) -> Result<PowerReading, CallError>;
+
+    /// Which machine the plug switches, by the device's own word, asked for now; `None` if it has no word for that. Readings bring it
+    /// along.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Device::read_power`].
+    async fn machine(&self, _plug: &Plug) -> Result<Option<MachineId>, CallError> {
+        Ok(None)
+    }
 
     /// Asks for a hard power off. `Ok` means that the device took the command, no more: only readings show "off".
     ///

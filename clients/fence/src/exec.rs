@@ -291,6 +291,7 @@ impl Device for Exec {
             },
             device: format!("{} plug {}", self.endpoint, plug.name()),
             at: self.clock.wall(),
+            machine: None,
         })
     }
 

@@ -15,6 +15,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use secrecy::{ExposeSecret as _, SecretString};
 use tachi_domain::fault::FaultClass;
+use tachi_domain::machine_id::{MachineId, Mark};
 use tachi_domain::power::{Power, PowerReading};
 use tachi_engine::ports::{CallError, Clock};
 use tracing::instrument;
@@ -32,6 +33,10 @@ const LONGEST_PASSWORD: usize = 20;
 /// Cipher suites that encrypt: 3 is SHA-1, 8 and 12 are MD5, 17 is SHA-256, all with AES-CBC-128. Suite 0 lets
 /// everybody in, and the others show the session to the network.
 const SUITES: [u8; 4] = [3, 8, 12, 17];
+
+/// Get System GUID and Get Device GUID, of the application's commands (0x06).
+const SYSTEM_GUID: &str = "0x37";
+const DEVICE_GUID: &str = "0x08";
 
 /// The level a session asks for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -163,7 +168,7 @@ impl Ipmi {
         })
     }
 
-    fn call(&self, verb: &str) -> Call<'_> {
+    fn call(&self, words: &[&str]) -> Call<'_> {
         let options = &self.options;
         let level = match options.privilege {
             Privilege::Operator => "OPERATOR",
@@ -193,7 +198,7 @@ impl Ipmi {
             ]
             .map(ToOwned::to_owned),
         );
-        args.extend(["chassis", "power", verb].map(ToOwned::to_owned));
+        args.extend(words.iter().map(|&word| word.to_owned()));
         let input = SecretString::from(format!("{}\n", options.password.expose_secret()));
         Call {
             program: &options.program,
@@ -203,21 +208,50 @@ impl Ipmi {
         }
     }
 
-    async fn run(&self, verb: &str) -> Result<Finished, CallError> {
-        let line = format!("{}: chassis power {verb}", self.endpoint);
-        let switches = verb != "status";
-        let finished = child::run(&self.call(verb)).await.map_err(|error| {
+    async fn power(&self, verb: &str) -> Result<Finished, CallError> {
+        self.run(&["chassis", "power", verb], verb != "status").await
+    }
+
+    /// What the BMC answers to one of the two commands for a GUID; `None` if it has none to tell.
+    async fn guid(&self, command: &str) -> Result<Option<MachineId>, CallError> {
+        let words = ["raw", "0x06", command];
+        let finished = self.finish(&words, false).await?;
+        if finished.code != Some(0) && said::has_nothing(&finished.stderr) {
+            return Ok(None);
+        }
+        let finished = self.done(&words, false, finished)?;
+        Ok(MachineId::of([(
+            Mark::Guid,
+            said::bytes(&finished.stdout).as_str(),
+        )]))
+    }
+
+    async fn run(&self, words: &[&str], switches: bool) -> Result<Finished, CallError> {
+        let finished = self.finish(words, switches).await?;
+        self.done(words, switches, finished)
+    }
+
+    /// Runs the tool to its end. `switches`: whether its loss may have had an effect.
+    async fn finish(&self, words: &[&str], switches: bool) -> Result<Finished, CallError> {
+        child::run(&self.call(words)).await.map_err(|error| {
             let (class, maybe_done) = match &error {
                 ChildError::Missing { .. } => (FaultClass::Permanent, false),
                 ChildError::Start { .. } => (FaultClass::Transient, false),
                 ChildError::TooLong { .. } | ChildError::Wait { .. } => (FaultClass::Transient, switches),
             };
-            let text = format!("{line} failed: {}", tachi_text::chain(&error));
+            let text = format!("{} failed: {}", self.line(words), tachi_text::chain(&error));
             CallError {
                 source: Some(Box::new(error)),
                 ..fault(class, None, maybe_done, text)
             }
-        })?;
+        })
+    }
+
+    fn line(&self, words: &[&str]) -> String {
+        format!("{}: {}", self.endpoint, words.join(" "))
+    }
+
+    fn done(&self, words: &[&str], switches: bool, finished: Finished) -> Result<Finished, CallError> {
         if finished.code == Some(0) {
             return Ok(finished);
         }
@@ -231,12 +265,13 @@ impl Ipmi {
             .advice
             .map(|advice| format!(" ({advice})"))
             .unwrap_or_default();
+        let line = self.line(words);
         let text = format!("{line} failed: ipmitool ended {ended}: {said}{advice}");
         Err(fault(why.class, None, maybe_done, text))
     }
 
     async fn switch(&self, verb: &str, want: &str) -> Result<(), CallError> {
-        let finished = self.run(verb).await?;
+        let finished = self.power(verb).await?;
         if finished.stdout.to_ascii_lowercase().contains(want) {
             return Ok(());
         }
@@ -265,7 +300,9 @@ impl Device for Ipmi {
 
     #[instrument(name = "ipmi::read_power", skip_all, fields(device = %self.options.name, %plug), err(level = "debug"))]
     async fn read_power(&self, plug: &Plug) -> Result<PowerReading, CallError> {
-        let finished = self.run("status").await?;
+        // The machine first: what it says of its power is then the later, and what counts.
+        let machine = self.machine(plug).await?;
+        let finished = self.power("status").await?;
         let power = said::power(&finished.stdout);
         let raw = if power == Power::Unknown {
             self.scrub.line(&finished.stdout)
@@ -277,7 +314,17 @@ impl Device for Ipmi {
             raw,
             device: self.endpoint.clone(),
             at: self.clock.wall(),
+            machine,
         })
+    }
+
+    /// The system's GUID, or the controller's own where the system has none.
+    #[instrument(name = "ipmi::machine", skip_all, fields(device = %self.options.name, %plug), err(level = "debug"))]
+    async fn machine(&self, plug: &Plug) -> Result<Option<MachineId>, CallError> {
+        match self.guid(SYSTEM_GUID).await? {
+            Some(machine) => Ok(Some(machine)),
+            None => self.guid(DEVICE_GUID).await,
+        }
     }
 
     #[instrument(name = "ipmi::power_off", skip_all, fields(device = %self.options.name, %plug), err(level = "debug"))]

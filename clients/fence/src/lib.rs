@@ -40,6 +40,6 @@ pub use maas::{Maas, MaasOptions, SetupError};
 pub use redfish::{
     Fingerprint, FingerprintError, Redfish, RedfishError, RedfishLogin, RedfishOptions, Trust, WebClients,
 };
-pub use router::{Fencers, Progress, Report};
+pub use router::{Alarm, Fencers, Progress, Report};
 pub use topology::{Problem, Resolved, Topology};
 pub use web::AuthorityError;

@@ -21,6 +21,7 @@ use async_trait::async_trait;
 use secrecy::SecretString;
 use serde::Deserialize;
 use tachi_domain::fault::FaultClass;
+use tachi_domain::machine_id::MachineId;
 use tachi_domain::power::{Power, PowerReading};
 use tachi_engine::ports::{CallError, Clock};
 use tokio::time::Instant;
@@ -143,6 +144,7 @@ pub struct Maas {
 #[derive(Clone, Debug)]
 struct Known {
     system_id: String,
+    machine: Option<MachineId>,
     looked_at: Duration,
 }
 
@@ -228,6 +230,7 @@ impl Maas {
         machine.ensure_switchable(plug.host())?;
         let known = Known {
             system_id: machine.system_id.clone(),
+            machine: machine.id(),
             looked_at: self.clock.boot(),
         };
         self.known().insert(plug.clone(), known);
@@ -243,6 +246,7 @@ impl Maas {
         }
         let machine = self.look(plug).await?;
         Ok(Known {
+            machine: machine.id(),
             system_id: machine.system_id,
             looked_at: self.clock.boot(),
         })
@@ -268,7 +272,7 @@ impl Maas {
         Ok(state)
     }
 
-    async fn read_known(&self, plug: &Plug, known: Known) -> Result<PowerReading, CallError> {
+    async fn read_known(&self, plug: &Plug, mut known: Known) -> Result<PowerReading, CallError> {
         let state = self.query(&known.system_id).await?;
         let power = match state.as_str() {
             "on" => Power::On,
@@ -286,12 +290,14 @@ impl Maas {
                 );
                 return Err(fault(FaultClass::Transient, None, false, text));
             }
+            known.machine = machine.id();
         }
         Ok(PowerReading {
             power,
             raw: self.client.clean(&state),
             device: format!("maas:{} system {}", self.client.address(), known.system_id),
             at: self.clock.wall(),
+            machine: known.machine,
         })
     }
 
@@ -373,6 +379,11 @@ impl Device for Maas {
             }
             outcome => outcome,
         }
+    }
+
+    #[instrument(name = "maas::machine", skip_all, fields(device = %self.name, %plug), err(level = "debug"))]
+    async fn machine(&self, plug: &Plug) -> Result<Option<MachineId>, CallError> {
+        Ok(self.look(plug).await?.id())
     }
 
     #[instrument(name = "maas::power_off", skip_all, fields(device = %self.name, %plug), err(level = "debug"))]

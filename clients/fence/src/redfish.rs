@@ -18,6 +18,7 @@ use reqwest::Url;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::json;
 use tachi_domain::fault::FaultClass;
+use tachi_domain::machine_id::MachineId;
 use tachi_domain::power::PowerReading;
 use tachi_engine::ports::{CallError, Clock};
 use tracing::instrument;
@@ -314,7 +315,16 @@ impl Device for Redfish {
             raw: self.client.scrub.line(system.raw()),
             device: format!("{} {}", self.endpoint, system.path),
             at: self.clock.wall(),
+            machine: system.machine(),
         })
+    }
+
+    #[instrument(name = "redfish::machine", skip_all, fields(device = %self.name, %plug), err(level = "debug"))]
+    async fn machine(&self, plug: &Plug) -> Result<Option<MachineId>, CallError> {
+        let system = self
+            .within(false, async |login| self.system(login, plug).await)
+            .await?;
+        Ok(system.machine())
     }
 
     #[instrument(name = "redfish::power_off", skip_all, fields(device = %self.name, %plug), err(level = "debug"))]

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tachi_domain::level::{Level, Target};
+use tachi_domain::machine_id::MachineId;
 use tachi_domain::power::PowerReading;
 use tachi_engine::ports::{CallError, Clock, Fencer, Turn, Work};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -16,7 +17,7 @@ use tracing::instrument;
 use crate::device::{Device, Plug};
 use crate::topology::{Resolved, Topology};
 
-pub use check::{Progress, Report};
+pub use check::{Alarm, Progress, Report};
 
 /// How many files from before are kept for the recoveries that began under them.
 const KEPT: usize = 4;
@@ -250,6 +251,12 @@ impl Fencer for Fencers {
         let millis = self.clock.boot().saturating_sub(begun).as_millis();
         tracing::debug!(device = %reading.device, power = ?reading.power, raw = %reading.raw, millis, "power read");
         Ok(reading)
+    }
+
+    #[instrument(name = "fence::machine", skip_all, fields(host = %host, device = %target), err(level = "debug"))]
+    async fn machine(&self, host: &str, target: &Target) -> Result<Option<MachineId>, CallError> {
+        let (device, plug) = self.device(host, target)?;
+        device.machine(&plug).await
     }
 
     #[instrument(name = "fence::power_off", skip_all, fields(host = %host, device = %target), err(level = "debug"))]

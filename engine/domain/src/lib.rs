@@ -20,6 +20,7 @@ pub mod hooks;
 pub mod host_recovery;
 pub mod id;
 pub mod level;
+pub mod machine_id;
 pub mod nova;
 pub mod pace;
 pub mod policy;

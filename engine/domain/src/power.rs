@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::Timestamp;
+use crate::machine_id::MachineId;
 
 /// A host's power as a device reports it. Anything that is not clearly on or off is unknown, and unknown is not off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,4 +28,18 @@ pub struct PowerReading {
     pub device: String,
     /// When the answer came; for people.
     pub at: Timestamp,
+    /// Which machine it is about, if the device says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub machine: Option<MachineId>,
+}
+
+impl PowerReading {
+    /// Whether both are about one machine, as far as the device tells them apart.
+    pub(crate) fn same_machine(&self, other: &Self) -> bool {
+        match (&self.machine, &other.machine) {
+            (Some(ours), Some(theirs)) => ours.is(theirs),
+            (None, None) => true,
+            (Some(_), None) | (None, Some(_)) => false,
+        }
+    }
 }

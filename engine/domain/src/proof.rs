@@ -36,7 +36,7 @@ impl Pair {
     fn of(first: &DatedReading, latest: &DatedReading, gap: Duration) -> Option<Self> {
         let both_off = first.reading.power == Power::Off && latest.reading.power == Power::Off;
         let apart = latest.started > first.started && latest.started.since(first.started) >= gap;
-        (both_off && apart).then(|| Self {
+        (both_off && apart && first.reading.same_machine(&latest.reading)).then(|| Self {
             first: first.clone(),
             latest: latest.clone(),
         })
@@ -184,6 +184,7 @@ impl Proof {
         };
         if let (Some(latest), Some(confirmed)) = (latest, self.confirmed.get_mut(device))
             && reading.reading.power == Power::Off
+            && reading.reading.same_machine(&latest.reading)
             && (reading.started > latest.started || confirmed.is_none())
         {
             *latest = reading.clone();
@@ -380,6 +381,7 @@ mod tests {
             raw: "off".into(),
             device: "maas".into(),
             at: Timestamp::from_micros(0),
+            machine: None,
         };
         DatedReading {
             started: Elapsed::from_millis(at_ms),
@@ -441,6 +443,33 @@ mod tests {
                 "{name}"
             );
         }
+    }
+
+    #[test]
+    fn t9_r17_two_machines_are_no_proof_of_one() {
+        let gap = Duration::from_secs(3);
+        let of = |at_ms: u64, machine: Option<&str>| {
+            let mut reading = reading(at_ms, Power::Off);
+            reading.reading.machine = machine.map(|text| text.parse().unwrap());
+            reading
+        };
+        for (first, second, wanted) in [
+            (Some("guid=a"), Some("guid=a"), true),
+            (Some("guid=a"), Some("guid=b"), false),
+            (Some("guid=a"), None, false),
+            (None, Some("guid=a"), false),
+        ] {
+            let pair = (&of(0, first), &of(3_000, second));
+            let proof = Proof::from_level(1, &[pair], gap);
+            assert_eq!(proof.is_some(), wanted, "{first:?}, {second:?}");
+        }
+        let pair = (&of(0, Some("guid=a")), &of(3_000, Some("guid=a")));
+        let mut proof = Proof::from_level(1, &[pair], gap).unwrap();
+        let (later, limit) = (Elapsed::from_millis(33_001), Duration::from_secs(30));
+        proof.renew_by_reading(0, &of(20_000, Some("guid=b")));
+        assert!(!proof.is_fresh(later, limit), "another machine renews nothing");
+        proof.renew_by_reading(0, &of(20_000, Some("guid=a")));
+        assert!(proof.is_fresh(later, limit));
     }
 
     #[test]

@@ -11,6 +11,8 @@ pub enum AuditAction {
     PowerOff,
     /// A command that gives a host its power back.
     PowerOn,
+    /// A person says which machine a power controller switches.
+    ConfirmMachine,
     /// A host is proven off.
     Proof,
     /// A recovery passes from one stage to the next, is held, or is let go on.

@@ -4,6 +4,7 @@ use std::fmt;
 
 use async_trait::async_trait;
 use tachi_domain::level::{Level, Target};
+use tachi_domain::machine_id::MachineId;
 use tachi_domain::power::PowerReading;
 
 use super::CallError;
@@ -62,6 +63,16 @@ pub trait Fencer: Send + Sync {
     /// The device or the way to it failed; permanent if it is not known, not switchable or refuses the credentials, and if
     /// no device is configured any more as `target` says (I10).
     async fn read_power(&self, host: &str, target: &Target) -> Result<PowerReading, CallError>;
+
+    /// Which machine the device switches, by its own word, asked for now; `None` if it has no word for that. Readings bring it
+    /// along.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Fencer::read_power`].
+    async fn machine(&self, _host: &str, _target: &Target) -> Result<Option<MachineId>, CallError> {
+        Ok(None)
+    }
 
     /// Asks for a hard power off. `Ok` means the request was accepted, no more: only a later reading shows "off".
     /// Idempotent.

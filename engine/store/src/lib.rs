@@ -31,6 +31,7 @@ mod insert;
 mod journal;
 mod list;
 mod lock;
+mod machines;
 mod mariadb;
 mod migrate;
 mod options;

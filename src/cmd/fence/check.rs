@@ -1,6 +1,7 @@
 //! `tachi fence status`, `test` and `check`.
 
 use std::io::IsTerminal as _;
+use std::sync::Arc;
 use std::time::Instant;
 
 use comfy_table::{CellAlignment, Table, presets};
@@ -8,27 +9,31 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 use tachi_domain::power::Power;
 use tachi_engine::ports::OperatorDesk as _;
-use tachi_fence::Report;
+use tachi_fence::{Fencers, Report};
 
-use super::devices;
+use super::machines::{Book, Lines};
+use super::{devices, machines};
 use crate::cli::{FenceCheckArgs, FenceHostArgs, Format};
 use crate::cmd::Failure;
+use crate::settings::Settings;
 use crate::{out, wiring};
 
 /// Shows the levels of a host and what their devices say; a device that does not answer is no failure of the question.
 pub(super) async fn status(args: FenceHostArgs) -> Result<u8, Failure> {
-    let (_, fencers) = devices(&args.config)?;
-    let reports = fencers.check(&[args.host], &mut |_, _, _| {}).await;
-    show(&reports, args.format);
+    let (settings, fencers) = devices(&args.config)?;
+    let mut reports = fencers.check(&[args.host], &mut |_, _, _| {}).await;
+    let lines = examine(&mut reports, &settings, &fencers).await;
+    show(&reports, &lines, args.format);
     let clear = reports.iter().any(|report| report.fault.is_none());
     Ok(if clear { crate::DONE } else { crate::FAILED })
 }
 
 /// Tests one host.
 pub(super) async fn test(args: FenceHostArgs) -> Result<u8, Failure> {
-    let (_, fencers) = devices(&args.config)?;
-    let reports = fencers.check(&[args.host], &mut |_, _, _| {}).await;
-    show(&reports, args.format);
+    let (settings, fencers) = devices(&args.config)?;
+    let mut reports = fencers.check(&[args.host], &mut |_, _, _| {}).await;
+    let lines = examine(&mut reports, &settings, &fencers).await;
+    show(&reports, &lines, args.format);
     Ok(verdict(&reports))
 }
 
@@ -62,7 +67,7 @@ pub(super) async fn check(args: FenceCheckArgs) -> Result<u8, Failure> {
     }
     let began = Instant::now();
     let bar = bar(args.format);
-    let reports = fencers
+    let mut reports = fencers
         .check(&hosts, &mut |report, done, all| {
             let Some(bar) = &bar else { return };
             bar.set_length(u64::try_from(all).unwrap_or_default());
@@ -75,7 +80,8 @@ pub(super) async fn check(args: FenceCheckArgs) -> Result<u8, Failure> {
     if let Some(bar) = bar {
         bar.finish_and_clear();
     }
-    show(&reports, args.format);
+    let lines = examine(&mut reports, &settings, &fencers).await;
+    show(&reports, &lines, args.format);
     if args.format == Format::Table {
         let faults = reports.iter().filter(|report| report.fault.is_some()).count();
         out::line(format!(
@@ -86,6 +92,25 @@ pub(super) async fn check(args: FenceCheckArgs) -> Result<u8, Failure> {
         ));
     }
     Ok(verdict(&reports))
+}
+
+/// Compares the machines with what is known; devices are shown as they are where that cannot be read.
+async fn examine(reports: &mut [Report], settings: &Settings, fencers: &Arc<Fencers>) -> Lines {
+    let examined = async {
+        let book = Book::open(settings, fencers).await?;
+        book.examine(reports, settings).await?;
+        book.lines().await
+    };
+    match Box::pin(examined).await {
+        Ok(lines) => lines,
+        Err(error) => {
+            out::note(format!(
+                "tachi: which machines the devices switch is not compared: {}",
+                error.chain()
+            ));
+            Lines::new()
+        }
+    }
 }
 
 /// On a terminal somebody waits.
@@ -108,14 +133,14 @@ fn verdict(reports: &[Report]) -> u8 {
     }
 }
 
-fn show(reports: &[Report], format: Format) {
+fn show(reports: &[Report], lines: &Lines, format: Format) {
     match format {
-        Format::Json => out::line(as_json(reports).to_string()),
-        Format::Table => out::line(as_table(reports).to_string()),
+        Format::Json => out::line(as_json(reports, lines).to_string()),
+        Format::Table => out::line(as_table(reports, lines).to_string()),
     }
 }
 
-fn as_json(reports: &[Report]) -> Value {
+fn as_json(reports: &[Report], lines: &Lines) -> Value {
     let rows: Vec<Value> = reports
         .iter()
         .map(|report| {
@@ -129,6 +154,7 @@ fn as_json(reports: &[Report]) -> Value {
                 "plug": target.and_then(|target| target.plug.as_ref()),
                 "power": report.power.map(word),
                 "raw": report.raw,
+                "machine": machines::as_json(report, lines),
                 "latency_ms": u64::try_from(report.latency.as_millis()).unwrap_or(u64::MAX),
                 "fault": report.fault,
                 "warnings": report.warnings,
@@ -139,10 +165,10 @@ fn as_json(reports: &[Report]) -> Value {
     json!({ "devices": rows, "faults": faults })
 }
 
-fn as_table(reports: &[Report]) -> Table {
+fn as_table(reports: &[Report], lines: &Lines) -> Table {
     let mut table = Table::new();
     table.load_style(presets::ASCII_FULL_CONDENSED);
-    table.set_header(["host", "level", "device", "power", "ms", "fault"]);
+    table.set_header(["host", "level", "device", "power", "ms", "machine", "fault"]);
     for column in [1, 4] {
         if let Some(column) = table.column_mut(column) {
             column.set_cell_alignment(CellAlignment::Right);
@@ -167,6 +193,7 @@ fn as_table(reports: &[Report]) -> Table {
             device.unwrap_or_default(),
             report.power.map_or("", word).to_owned(),
             report.latency.as_millis().to_string(),
+            machines::cell(report, lines),
             said.join("; "),
         ]);
     }
@@ -185,7 +212,9 @@ pub(super) fn word(power: Power) -> &'static str {
 mod tests {
     use std::time::Duration;
 
+    use tachi_domain::Timestamp;
     use tachi_domain::level::Target;
+    use tachi_engine::ports::machines::MachineLine;
 
     use super::*;
 
@@ -203,8 +232,10 @@ mod tests {
             }),
             power: fault.is_none().then_some(Power::On),
             raw: "on".into(),
+            machine: Some("guid=a".parse().unwrap()),
             latency: Duration::from_millis(1234),
             fault: fault.map(str::to_owned),
+            alarm: None,
             warnings: vec!["its clock is 7 s off".into()],
         }
     }
@@ -212,7 +243,7 @@ mod tests {
     #[test]
     fn a_row_has_everything_one_asks_for_and_a_fault_is_the_exit_code() {
         let (good, bad) = (report(None), report(Some("no route")));
-        let shown = as_table(&[good.clone(), bad.clone()]).to_string();
+        let shown = as_table(&[good.clone(), bad.clone()], &Lines::new()).to_string();
         for part in [
             "c1",
             "2",
@@ -223,11 +254,64 @@ mod tests {
         ] {
             assert!(shown.contains(part), "{part}: {shown}");
         }
-        let object = as_json(&[good.clone(), bad.clone()]);
+        let object = as_json(&[good.clone(), bad.clone()], &Lines::new());
         assert_eq!(object["faults"], 1);
         assert_eq!(object["devices"][0]["power"], "on");
         assert_eq!(object["devices"][1]["power"], Value::Null);
         assert_eq!(object["devices"][0]["plug"], "7");
         assert_eq!((verdict(&[good]), verdict(&[bad])), (crate::DONE, crate::FAILED));
+    }
+
+    #[test]
+    fn t9_the_machine_of_each_device_is_shown_with_how_and_since_when_it_is_known() {
+        let seen = report(None);
+        let line = MachineLine {
+            host: "c1".into(),
+            device: "pdu plug 7".into(),
+            machine: Some("guid=a".parse().unwrap()),
+            since: Timestamp::from_micros(0),
+            said_by: None,
+            foreign: None,
+        };
+        let lines = |line| Lines::from([(("c1".to_owned(), "pdu plug 7".to_owned()), line)]);
+        let shown = as_table(std::slice::from_ref(&seen), &Lines::new()).to_string();
+        assert!(shown.contains("guid=a (not learnt yet)"), "{shown}");
+        let learnt = lines(line.clone());
+        let shown = as_table(std::slice::from_ref(&seen), &learnt).to_string();
+        assert!(
+            shown.contains("guid=a since 1970-01-01T00:00:00.000Z (learnt)"),
+            "{shown}"
+        );
+        let object = &as_json(std::slice::from_ref(&seen), &learnt)["devices"][0]["machine"];
+        assert_eq!(
+            (&object["answers"], &object["expected"]),
+            (&json!("guid=a"), &json!("guid=a"))
+        );
+        assert_eq!(
+            (&object["since"], &object["said_by"]),
+            (&json!("1970-01-01T00:00:00.000Z"), &Value::Null)
+        );
+        let said = lines(MachineLine {
+            said_by: Some("ada".into()),
+            ..line
+        });
+        assert!(
+            as_table(std::slice::from_ref(&seen), &said)
+                .to_string()
+                .contains("(by ada)")
+        );
+        let bare = Report {
+            machine: None,
+            ..seen
+        };
+        assert!(
+            as_table(std::slice::from_ref(&bare), &Lines::new())
+                .to_string()
+                .contains("none")
+        );
+        assert_eq!(
+            as_json(&[bare], &Lines::new())["devices"][0]["machine"],
+            Value::Null
+        );
     }
 }

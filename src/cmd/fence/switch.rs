@@ -1,6 +1,5 @@
 //! `tachi fence off` and `on`: by hand, with the same devices, limits and proofs as the engine.
 
-use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,12 +12,13 @@ use tachi_engine::SystemClock;
 use tachi_engine::ports::audit::{AuditAction, AuditPhase, AuditResult};
 use tachi_engine::ports::operator::{RecoveryFilter, Story};
 use tachi_engine::ports::{
-    AuditEntry, AuditSink, CallError, Clock, Compute as _, Fencer as _, OperatorDesk as _, Work,
+    AuditEntry, AuditSink, CallError, Clock, Compute as _, Fencer, OperatorDesk as _, Work,
 };
 use tachi_fence::Fencers;
 
 use super::check::word;
-use super::devices;
+use super::machines::Book;
+use super::{confirmed, devices};
 use crate::cli::FenceSwitchArgs;
 use crate::cmd::Failure;
 use crate::settings::Settings;
@@ -36,6 +36,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Sends power commands, each after its line is in the audit log.
 struct Hand {
     fencers: Arc<Fencers>,
+    /// The same devices, compared first unless that is not wanted.
+    fencer: Arc<dyn Fencer>,
     audit: Arc<dyn AuditSink>,
     settings: Settings,
     host: String,
@@ -44,11 +46,23 @@ struct Hand {
 }
 
 impl Hand {
-    fn new(args: &FenceSwitchArgs, verb: &str) -> Result<Self, Failure> {
+    async fn new(args: &FenceSwitchArgs, verb: &str) -> Result<Self, Failure> {
         let (settings, fencers) = devices(&args.config)?;
         let who = crate::cmd::who::who(args.reason.as_deref())?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let fencer: Arc<dyn Fencer> = if args.any_machine {
+            Arc::<Fencers>::clone(&fencers)
+        } else {
+            let book = Book::open(&settings, &fencers).await.map_err(|error| {
+                Failure::told(format!(
+                    "which machine the devices switch cannot be compared: {}; --any-machine goes without",
+                    error.chain()
+                ))
+            })?;
+            Arc::new(book.identified())
+        };
         Ok(Self {
+            fencer,
             audit: wiring::audit(&settings, &clock, &who)?,
             fencers,
             settings,
@@ -77,11 +91,11 @@ impl Hand {
         let intent = self.entry(action, AuditPhase::Intent, level, target);
         let written = self.audit.write(intent).await;
         written.map_err(|error| format!("not sent: {error}: {}", error.source))?;
-        let _turn = self.fencers.turn(&self.host, target, Work::Switch).await;
+        let _turn = self.fencer.turn(&self.host, target, Work::Switch).await;
         let answer = if on {
-            self.fencers.power_on(&self.host, target, &self.reason).await
+            self.fencer.power_on(&self.host, target, &self.reason).await
         } else {
-            self.fencers.power_off(&self.host, target, &self.reason).await
+            self.fencer.power_off(&self.host, target, &self.reason).await
         };
         let mut outcome = self.entry(action, AuditPhase::Outcome, level, target);
         outcome.result = Some(match &answer {
@@ -101,15 +115,15 @@ impl Hand {
 
 /// Powers a host off and proves it, level by level.
 pub(super) async fn off(args: FenceSwitchArgs) -> Result<u8, Failure> {
-    let hand = Hand::new(&args, "off")?;
+    let hand = Hand::new(&args, "off").await?;
     let levels = levels(&hand.fencers, &args.host)?;
     let runs = if args.yes {
         String::new()
     } else {
         what_runs(&hand.settings, &args.host).await
     };
-    confirm(
-        &args,
+    confirmed(
+        (&args.host, args.yes),
         "power off",
         &format!("everything that runs on it ends.\n{runs}"),
     )?;
@@ -131,19 +145,19 @@ pub(super) async fn off(args: FenceSwitchArgs) -> Result<u8, Failure> {
 
 /// Powers a host on, if nothing speaks against it.
 pub(super) async fn on(args: FenceSwitchArgs) -> Result<u8, Failure> {
-    let hand = Hand::new(&args, "on")?;
+    let hand = Hand::new(&args, "on").await?;
     let levels = levels(&hand.fencers, &args.host)?;
     if let Some(why) = forbidden(&hand.settings, &args.host).await? {
         return Err(Failure::told(format!("{} is not powered on: {why}", args.host)));
     }
-    confirm(&args, "power on", "Nova may begin to use it.")?;
+    confirmed((&args.host, args.yes), "power on", "Nova may begin to use it.")?;
     let Some(level) = levels.first() else {
         return Err(Failure::told("it has no level"));
     };
     // Some controllers switch on by a cycle: a host that runs would lose everything.
     for device in &level.devices {
         for _ in 0..2 {
-            let power = read(&hand.fencers, &args.host, &device.target).await;
+            let power = read(hand.fencer.as_ref(), &args.host, &device.target).await;
             let power = power.map_err(|error| Failure::new("looking at the host's power", error))?;
             if power != Power::Off {
                 return Err(Failure::told(format!(
@@ -167,7 +181,7 @@ pub(super) async fn on(args: FenceSwitchArgs) -> Result<u8, Failure> {
     Ok(crate::DONE)
 }
 
-fn levels(fencers: &Fencers, host: &str) -> Result<Vec<Level>, Failure> {
+pub(super) fn levels(fencers: &Fencers, host: &str) -> Result<Vec<Level>, Failure> {
     let resolved = fencers.resolve(host);
     for (number, why) in &resolved.notes {
         out::note(format!("tachi: level {number} cannot be used: {why}"));
@@ -215,41 +229,14 @@ fn told(host: &str, service: Option<&Service>, servers: usize) -> String {
     format!("Nova {heard}, calls it {state}, and shows {servers} instances on it.")
 }
 
-/// Asks, unless told not to.
-fn confirm(args: &FenceSwitchArgs, what: &str, consequence: &str) -> Result<(), Failure> {
-    if args.yes {
-        return Ok(());
-    }
-    if !std::io::stdin().is_terminal() {
-        return Err(Failure::usage(format!(
-            "nobody can be asked whether to {what} {}: say --yes",
-            args.host
-        )));
-    }
-    let mut to = std::io::stderr();
-    // If the question cannot be shown, nobody answers it.
-    let _ = write!(
-        to,
-        "{what} {}: {consequence}\nType the host's name to go on: ",
-        args.host
-    );
-    let _ = to.flush();
-    let mut answer = String::new();
-    let read = std::io::stdin().lock().read_line(&mut answer);
-    if read.is_ok() && answer.trim() == args.host {
-        return Ok(());
-    }
-    Err(Failure::told("nothing was done"))
-}
-
-async fn read(fencers: &Fencers, host: &str, target: &Target) -> Result<Power, CallError> {
+async fn read(fencers: &dyn Fencer, host: &str, target: &Target) -> Result<Power, CallError> {
     let _turn = fencers.turn(host, target, Work::Read).await;
     Ok(fencers.read_power(host, target).await?.power)
 }
 
 /// Commands every device of a level that is not off, and waits until each has said "off" twice in a row.
 async fn switch_off(hand: &Hand, level: &Level) -> Result<String, String> {
-    let (fencers, host, policy) = (&hand.fencers, &hand.host, &hand.settings.policy);
+    let (fencers, host, policy) = (hand.fencer.as_ref(), &hand.host, &hand.settings.policy);
     let mut off = Vec::new();
     for device in &level.devices {
         let target = &device.target;

@@ -3,9 +3,11 @@
 use tachi_domain::Timestamp;
 use tachi_domain::entity::host::MaintenanceReason;
 use tachi_domain::entity::segment::RecoveryMethod;
+use tachi_domain::machine_id::MachineId;
 use tachi_domain::policy::{BareNormal, FencingMode};
 use tachi_domain::recovery::Life;
 use tachi_engine::ports::Doubted;
+use tachi_engine::ports::machines::MachineLine;
 use tachi_engine::ports::operator::{HostView, MoveLine, RecoverySummary, SegmentView};
 use tachi_engine::ports::roll::{Backlog, EngineLine};
 
@@ -30,6 +32,8 @@ pub(in crate::cmd) struct Fencing {
     pub(super) trouble: Option<String>,
     /// The registered hosts that have no device.
     pub(super) without: Vec<String>,
+    /// Devices that answer for another machine than is expected.
+    pub(super) foreign: Vec<MachineLine>,
 }
 
 /// How many hosts of a kind are named in a line.
@@ -143,6 +147,9 @@ pub(super) fn unprotected(seen: &Seen) -> Vec<String> {
             named.collect::<Vec<_>>().join(", ")
         ));
     }
+    for line in &seen.fencing.foreign {
+        told.push(foreign(line, seen.now));
+    }
     if let Some(oldest) = seen.backlog.oldest_new {
         let waited = (seen.now.micros() - oldest.micros()) / 1_000_000;
         if waited > WAITED_LONG_SECONDS {
@@ -189,6 +196,25 @@ pub(super) fn unprotected(seen: &Seen) -> Vec<String> {
         segment(view, &mut told);
     }
     told
+}
+
+/// A device whose word does not count, and what to do about it.
+fn foreign(line: &MachineLine, now: Timestamp) -> String {
+    let text = |machine: Option<&MachineId>| machine.map_or_else(|| "none".to_owned(), ToString::to_string);
+    let (answers, since) = match &line.foreign {
+        Some((answers, since)) => (text(answers.as_ref()), super::super::when::ago(*since, now)),
+        None => ("none".to_owned(), String::new()),
+    };
+    let what = match &line.machine {
+        Some(expected) => {
+            format!("answers for another machine: expected {expected}, {answers} answers, first {since}")
+        }
+        None => format!("answers for a machine that other hosts have too: {answers}, first {since}"),
+    };
+    format!(
+        "host {}: its fence device {} {what}. Nothing it says counts until `tachi fence confirm {}`",
+        line.host, line.device, line.host
+    )
 }
 
 fn engines(seen: &Seen, told: &mut Vec<String>) {
@@ -344,6 +370,7 @@ pub(super) mod tests {
                 bare_normal: BareNormal::Refuse,
                 trouble: None,
                 without: Vec::new(),
+                foreign: Vec::new(),
             },
             database: "sqlite".into(),
             segments: vec![SegmentView {
@@ -421,6 +448,22 @@ pub(super) mod tests {
                 "hosts that no device is for",
                 |seen| seen.fencing.without = (1..=7).map(|number| format!("c{number}")).collect(),
                 &["hosts without a fence device, which cannot be proven off: c1, c2, c3, c4, c5 and 2 more"],
+            ),
+            (
+                "t9: a device that answers for another machine",
+                |seen| {
+                    seen.fencing.foreign = vec![MachineLine {
+                        host: "a".into(),
+                        device: "bmc".into(),
+                        machine: Some("guid=1".parse().unwrap()),
+                        since: seen.now.minus_seconds(900),
+                        said_by: None,
+                        foreign: Some((Some("guid=2".parse().unwrap()), seen.now.minus_seconds(30))),
+                    }];
+                },
+                &[
+                    "host a: its fence device bmc answers for another machine: expected guid=1, guid=2 answers, first 30 s ago",
+                ],
             ),
             (
                 "a mode that does nothing",

@@ -138,6 +138,8 @@ fn report(host: &str, fault: Option<&str>) -> Report {
         target: None,
         power: None,
         raw: String::new(),
+        machine: None,
+        alarm: None,
         latency: Duration::ZERO,
         fault: fault.map(str::to_owned),
         warnings: Vec::new(),

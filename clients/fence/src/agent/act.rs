@@ -338,6 +338,7 @@ mod tests {
                 raw: word.into(),
                 device: "fake".into(),
                 at,
+                machine: None,
             })
         }
 

@@ -150,6 +150,19 @@ pub(super) fn power(stdout: &str) -> Power {
     }
 }
 
+/// The bytes of an answer to a raw command, as one row of hexadecimal digits.
+pub(super) fn bytes(stdout: &str) -> String {
+    stdout.split_whitespace().collect()
+}
+
+/// Whether the BMC has answered a raw command, and not by what was asked for: it does not know it, does not let us ask, or has
+/// nothing to tell. Busy (0xc0) and out of time (0xc3) may pass.
+pub(super) fn has_nothing(stderr: &str) -> bool {
+    let code = |line: &str| Some(line.split_once("rsp=0x")?.1.get(..2)?.to_ascii_lowercase());
+    let mut codes = stderr.lines().filter_map(code);
+    codes.any(|code| code != "c0" && code != "c3")
+}
+
 /// The line the power was told by.
 pub(super) fn line_about_power(stdout: &str) -> String {
     let told = |line: &&str| line.to_ascii_lowercase().contains("chassis power is");

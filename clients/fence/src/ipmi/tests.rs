@@ -193,3 +193,46 @@ fn options_that_could_do_harm_are_refused() {
     assert_eq!(make(|o| o.cipher_suite = 0), Err(IpmiError::Suite { suite: 0 }));
     assert_eq!(make(|o| o.cipher_suite = 1), Err(IpmiError::Suite { suite: 1 }));
 }
+
+#[tokio::test]
+async fn t9_the_machine_behind_a_bmc_is_asked_for_before_its_power() {
+    const GUID: &str = "guid=a1234567-89ab-cdef-a123-456789abcdef";
+    let power = "*status) echo Chassis Power is off;; *0x06*) ";
+    let unknown = "echo 'Unable to send RAW command (channel=0x0 netfn=0x6 lun=0x0 cmd=0x37 rsp=0xc1): Invalid command' >&2; exit 1";
+    let hex = "echo ' a1 23 45 67 89 ab cd ef a1 23 45 67 89 ab cd ef'";
+    for (case, script, want) in [
+        ("the system's", format!("{power}{hex};;"), Ok(Some(GUID))),
+        (
+            "the controller's own",
+            format!("*0x37) {unknown};; {power}{hex};;"),
+            Ok(Some(GUID)),
+        ),
+        (
+            "none of the system",
+            format!("*0x37) echo 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00;; {power}{hex};;"),
+            Ok(Some(GUID)),
+        ),
+        ("none", format!("{power}{unknown};;"), Ok(None)),
+        (
+            "busy",
+            format!("{power}{};;", unknown.replace("0xc1", "0xc0")),
+            Err(FaultClass::Transient),
+        ),
+        ("nonsense", format!("{power}echo hello;;"), Ok(None)),
+        (
+            "no answer",
+            format!("{power}exit 1;;"),
+            Err(FaultClass::Transient),
+        ),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let bmc = scripted(folder.path(), &format!("case \"$*\" in {script} esac"));
+        let read = bmc.read_power(&plug()).await;
+        let machine = read.map(|reading| {
+            assert_eq!(reading.power, Power::Off, "{case}");
+            reading.machine.map(|machine| machine.to_string())
+        });
+        let machine = machine.map_err(|error| error.fault.class);
+        assert_eq!(machine, want.map(|id| id.map(str::to_owned)), "{case}");
+    }
+}

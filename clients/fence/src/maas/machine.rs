@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 use tachi_domain::fault::FaultClass;
+use tachi_domain::machine_id::{MachineId, Mark};
 use tachi_engine::ports::CallError;
 
 use super::client::{Client, Request};
@@ -20,9 +21,18 @@ pub(super) struct Machine {
     /// The user the machine is given to.
     #[serde(default)]
     pub(super) owner: Option<String>,
+    /// What the hardware called itself when it was commissioned.
+    #[serde(default)]
+    pub(super) hardware_uuid: Option<String>,
 }
 
 impl Machine {
+    /// Which machine it is.
+    pub(super) fn id(&self) -> Option<MachineId> {
+        let uuid = self.hardware_uuid.as_deref().unwrap_or_default();
+        MachineId::of([(Mark::System, self.system_id.as_str()), (Mark::Uuid, uuid)])
+    }
+
     /// Refuses a machine whose power MAAS cannot switch.
     pub(super) fn ensure_switchable(&self, host: &str) -> Result<(), CallError> {
         if matches!(self.power_type.as_str(), "" | "manual") {
@@ -146,6 +156,7 @@ mod tests {
             fqdn: fqdn.to_owned(),
             power_type: "ipmi".to_owned(),
             owner: None,
+            hardware_uuid: None,
         }
     }
 

@@ -775,3 +775,32 @@ async fn the_self_test_says_what_would_go_wrong() {
         }
     }
 }
+
+#[tokio::test]
+async fn t9_a_machine_of_maas_is_known_by_its_id_and_its_hardware() {
+    const UUID: &str = "92384634-2938-2342-8820-489239905423";
+    for (uuid, want) in [
+        (json!(UUID), format!("uuid={UUID} system=abc")),
+        (json!(null), "system=abc".to_owned()),
+        (
+            json!("ffffffff-ffff-ffff-ffff-ffffffffffff"),
+            "system=abc".to_owned(),
+        ),
+    ] {
+        let fake = Fake::start(move |seen| {
+            let mut machine = machine("abc", "c1");
+            machine["hardware_uuid"] = uuid.clone();
+            (seen.line == "GET machines/?hostname=c1").then(|| Reply::Json(200, json!([machine])))
+        })
+        .await;
+        let maas = fake.maas();
+        let plug = maas.plug("c1").unwrap();
+        let reading = maas.read_power(&plug).await.unwrap();
+        assert_eq!(
+            reading.machine.map(|machine| machine.to_string()).as_ref(),
+            Some(&want)
+        );
+        let asked = maas.machine(&plug).await.unwrap();
+        assert_eq!(asked.map(|machine| machine.to_string()).as_ref(), Some(&want));
+    }
+}

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 use tachi_domain::fault::FaultClass;
+use tachi_domain::machine_id::{MachineId, Mark};
 use tachi_domain::power::Power;
 use tachi_engine::ports::CallError;
 
@@ -151,6 +152,17 @@ impl System {
     pub(super) fn uuid(&self) -> Option<String> {
         let uuid = self.resource.get("UUID").and_then(Value::as_str)?;
         Some(uuid.to_ascii_lowercase()).filter(|uuid| !uuid.is_empty())
+    }
+
+    /// Which machine it is, if it says so in a way that tells it from others.
+    pub(super) fn machine(&self) -> Option<MachineId> {
+        let text = |name: &str| {
+            self.resource
+                .get(name)
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+        };
+        MachineId::of([(Mark::Uuid, text("UUID")), (Mark::Serial, text("SerialNumber"))])
     }
 
     /// Where a reset is asked for.

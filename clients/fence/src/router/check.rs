@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tachi_domain::level::Target;
+use tachi_domain::machine_id::MachineId;
 use tachi_domain::power::Power;
 use tachi_engine::ports::CallError;
 use tokio::task::JoinSet;
@@ -12,6 +13,15 @@ use tokio::time::{Instant, timeout};
 
 use super::{Fencers, LOOK};
 use crate::device::Checked;
+
+/// What may take a device's word about another machine for one about the host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Alarm {
+    /// Another machine answers than is expected.
+    ForeignMachine,
+    /// It says "off" while Nova hears the host.
+    OffWhileHeard,
+}
 
 /// What a look at one device of one host has come to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,10 +40,14 @@ pub struct Report {
     pub power: Option<Power>,
     /// Its own word.
     pub raw: String,
+    /// Which machine answers, if the device says so.
+    pub machine: Option<MachineId>,
     /// How long it took, without the wait for its turn.
     pub latency: Duration,
     /// Why it could not be counted on now.
     pub fault: Option<String>,
+    /// The fault is no passing one, and is told at once.
+    pub alarm: Option<Alarm>,
     /// What works today and may not when it is needed.
     pub warnings: Vec<String>,
 }
@@ -48,8 +62,10 @@ impl Report {
             target: None,
             power: None,
             raw: String::new(),
+            machine: None,
             latency: Duration::ZERO,
             fault,
+            alarm: None,
             warnings: Vec::new(),
         }
     }
@@ -70,6 +86,7 @@ impl Report {
                 }
                 self.power = Some(checked.reading.power);
                 self.raw = checked.reading.raw;
+                self.machine = checked.reading.machine;
                 self.warnings = checked.warnings;
             }
             Err(error) => self.fault = Some(error.fault.text),

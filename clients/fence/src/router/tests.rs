@@ -63,6 +63,7 @@ impl Device for Slow {
             raw: "on".into(),
             device: self.endpoint.clone(),
             at: Timestamp::from_micros(0),
+            machine: None,
         })
     }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::SecretString;
+use tachi_engine::NAMING;
 use tachi_engine::ports::Clock;
 
 use super::fields::{Fields, Findings};
@@ -212,10 +213,11 @@ impl How {
     /// How long an order may be under way before it is answered, as it is configured; `None` where nothing is called.
     pub(super) fn call_limit(&self) -> Option<Duration> {
         match self {
-            Self::Ipmi(options) => Some(options.call_timeout),
+            // Before it is ordered a device names its machine.
+            Self::Ipmi(options) => Some(options.call_timeout + NAMING),
             // Logging in and out are calls of their own.
-            Self::Redfish(options) => Some(options.call_timeout * 3),
-            Self::Maas(options) => Some(options.timeout),
+            Self::Redfish(options) => Some(options.call_timeout * 3 + NAMING),
+            Self::Maas(options) => Some(options.timeout + NAMING),
             Self::Exec(options) => Some(options.command_timeout),
             Self::Manual => None,
         }

@@ -19,6 +19,10 @@ type Pairs = Query<Vec<(String, String)>>;
 
 fn view(host: &Host) -> Value {
     let machine = &host.machine;
+    let bytes = machine.system_id.bytes();
+    let number = bytes.fold(0_u64, |sum, byte| {
+        sum.wrapping_mul(41).wrapping_add(u64::from(byte))
+    });
     json!({
         "system_id": machine.system_id,
         "hostname": &*host.name,
@@ -27,6 +31,7 @@ fn view(host: &Host) -> Value {
         "power_state": machine.cached_power,
         "status": 6,
         "status_name": "Deployed",
+        "hardware_uuid": format!("736e6462-6f78-4000-8000-{:012x}", number & 0xffff_ffff_ffff),
         "locked": false,
         "owner": "sandbox",
         "zone": {"id": 1, "name": "default"},

@@ -118,8 +118,14 @@ impl HostRecovery {
     fn stays_manual(&mut self, heard: &str, now: Now, record: &mut Record) {
         self.fence.retry_at = None;
         self.fence.retrying = false;
+        // Whoever decides needs to know which device said what.
+        let word = self
+            .fence
+            .last_word
+            .as_deref()
+            .unwrap_or("no device has answered");
         let text = format!(
-            "it could not be switched off, and now {heard}, so it is not tried again. If the host is well, reject the recovery"
+            "it could not be switched off ({word}), and now {heard}, so it is not tried again. If the host is well, reject the recovery"
         );
         record.step(
             Task::Fence,

@@ -122,13 +122,15 @@ impl HostRecovery {
         });
     }
 
-    /// Whether this fault, after those before it, ends the device's level: at once if it is not a passing one; after its
-    /// attempts if there is another level to try.
+    /// Whether this fault, after those before it, ends the device's level: at once if it is not a passing one, or another machine
+    /// answers, which a person may set right at any moment; after its attempts if there is another level to try.
     fn is_hopeless(&self, index: usize, fault: &Fault) -> bool {
         let faults = self.asks.posts.get(&index).map_or(0, |post| post.faults);
         let device = self.fence.devices().get(index);
         let attempts = device.map_or(1, |device| device.attempts);
-        is_lasting(fault) || (!self.fence.is_last() && faults.saturating_add(1) >= attempts)
+        is_lasting(fault)
+            || fault.class == FaultClass::Conflict
+            || (!self.fence.is_last() && faults.saturating_add(1) >= attempts)
     }
 
     fn power_read_before_proof(&mut self, index: usize, dated: DatedReading, now: Now, record: &mut Record) {

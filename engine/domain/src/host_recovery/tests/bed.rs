@@ -583,6 +583,7 @@ impl Bed {
             raw: format!("{power:?}"),
             device: name.into(),
             at: Timestamp::from_micros(0),
+            machine: None,
         };
         self.see(Observation::Power {
             target: target(name),

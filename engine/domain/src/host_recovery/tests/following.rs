@@ -347,6 +347,7 @@ fn nothing_is_begun_on_the_first_of_two_observations_that_the_second_speaks_agai
             raw: "on".into(),
             device: "bmc".into(),
             at: crate::Timestamp::from_micros(0),
+            machine: None,
         }),
     };
     bed.see_all(vec![locked, alive]);

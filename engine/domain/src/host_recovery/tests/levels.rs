@@ -30,6 +30,15 @@ fn wrong_password() -> Fault {
     fault(Some(401), FaultClass::Fatal, false)
 }
 
+/// What a device that answers for another machine comes to.
+fn another_machine() -> Fault {
+    let fault = fault(None, FaultClass::Conflict, false);
+    Fault {
+        text: "device bmc of host c1 answers for another machine".into(),
+        ..fault
+    }
+}
+
 /// Twice, far enough apart.
 fn off(bed: &mut Bed, name: &str) {
     bed.device(name, Power::Off).tick(3_000).device(name, Power::Off);
@@ -217,6 +226,39 @@ fn row05_a_lasting_fault_is_not_tried_again_every_minute() {
     assert_eq!(asked, 0, "an account may be locked by it");
     bed.tick(2_000);
     assert_eq!(bed.asked_devices(), ["bmc"], "after ten minutes");
+}
+
+#[test]
+fn t9_r17_another_machine_ends_its_level_at_once_and_is_looked_for_again_every_minute() {
+    let mut two = fencing(&[&["bmc"], &["pdu"]]);
+    two.device_fails("bmc", another_machine());
+    assert_eq!(two.asked_devices(), ["pdu"], "the next level at once");
+    let mut bed = fencing(&[&["bmc"]]);
+    bed.device("bmc", Power::Off)
+        .tick(3_000)
+        .device_fails("bmc", another_machine());
+    let (kind, why) = held(&bed).expect("nothing is waited for but a person");
+    assert_eq!(kind, HoldKind::Fence);
+    for part in ["answers for another machine", "tried again every 60 s"] {
+        assert!(why.contains(part), "{part}: {why}");
+    }
+    assert!(
+        bed.state.proof.is_none(),
+        "one reading before it counts for nothing"
+    );
+    let (mut asked, mut ordered) = (0, 0);
+    for _ in 0..130 {
+        bed.tick(1_000);
+        if bed.wants(|command| *command == Command::ReadService) {
+            bed.heartbeat_age(60_000).service();
+        }
+        ordered += bed.told().len();
+        if bed.asked_devices() == ["bmc"] {
+            asked += 1;
+            bed.device_fails("bmc", another_machine());
+        }
+    }
+    assert_eq!((asked, ordered), (2, 0));
 }
 
 #[test]
@@ -568,6 +610,7 @@ fn a_device_s_time_does_not_run_while_its_calls_wait_for_their_turn() {
             raw: "on".into(),
             device: "bmc".into(),
             at: crate::Timestamp::from_micros(0),
+            machine: None,
         };
         bed.see(Observation::Power {
             target: target("bmc"),

@@ -1,0 +1,415 @@
+//! Which machine a power controller switches, by its own word: a BMC that was moved to another address, or cabled to another
+//! machine, answers as quickly and as surely as the right one.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// What a machine is known by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Mark {
+    /// The GUID of IPMI.
+    Guid,
+    /// The UUID of the hardware, as Redfish and MAAS tell it.
+    Uuid,
+    /// The serial number of Redfish.
+    Serial,
+    /// The system id of MAAS.
+    System,
+}
+
+impl Mark {
+    const ALL: [Self; 4] = [Self::Guid, Self::Uuid, Self::Serial, Self::System];
+
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Guid => "guid",
+            Self::Uuid => "uuid",
+            Self::Serial => "serial",
+            Self::System => "system",
+        }
+    }
+}
+
+/// Longest serial number or system id that is kept, in characters: what is longer is none.
+const LONGEST: usize = 64;
+
+/// UUIDs that vendors ship by the thousand, or that a board has whose UUID was never written. Each counts in the orders of bytes
+/// that firmware shows it in.
+const SHIPPED: [u128; 6] = [
+    0x0300_0200_0400_0500_0006_0007_0008_0009,
+    0x1234_5678_1234_5678_90ab_cdde_efaa_bbcc,
+    0x0123_4567_89ab_cdef_0123_4567_89ab_cdef,
+    0x0011_2233_4455_6677_8899_aabb_ccdd_eeff,
+    0x0001_0203_0405_0607_0809_0a0b_0c0d_0e0f,
+    0x4c4c_4544_0000_2010_8020_80c0_4f20_2020,
+];
+
+/// Serial numbers that say that there is none, in small letters.
+const NO_SERIALS: [&str; 14] = [
+    "none",
+    "n/a",
+    "na",
+    "null",
+    "unknown",
+    "default",
+    "default_string",
+    "not_specified",
+    "not_available",
+    "system_serial_number",
+    "to_be_filled_by_o.e.m.",
+    "0123456789",
+    "123456789",
+    "1234567890",
+];
+
+/// A machine, by what a power controller says of it: one mark or more, such as `uuid=4c4c4544-... serial=ABC123`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct MachineId(BTreeMap<Mark, String>);
+
+impl MachineId {
+    /// Of the marks that say something. `None` if none does: all zero, all ones, what vendors ship, and words that mean that
+    /// there is nothing.
+    pub fn of<'a>(marks: impl IntoIterator<Item = (Mark, &'a str)>) -> Option<Self> {
+        let good = |(mark, text)| Some((mark, tidy(mark, text)?));
+        let marks: BTreeMap<Mark, String> = marks.into_iter().filter_map(good).collect();
+        (!marks.is_empty()).then_some(Self(marks))
+    }
+
+    /// Whether both are one machine: they have a mark in common, and none in which they differ.
+    pub fn is(&self, other: &Self) -> bool {
+        let mut common = self
+            .0
+            .iter()
+            .filter_map(|(mark, text)| Some((text, other.0.get(mark)?)));
+        let mut any = false;
+        common.all(|(ours, theirs)| {
+            any = true;
+            ours == theirs
+        }) && any
+    }
+}
+
+/// The form in which a mark is compared.
+fn tidy(mark: Mark, text: &str) -> Option<String> {
+    match mark {
+        Mark::Guid | Mark::Uuid => uuid(text),
+        Mark::Serial | Mark::System => name(text),
+    }
+}
+
+fn uuid(text: &str) -> Option<String> {
+    let hex: String = text
+        .trim()
+        .chars()
+        .filter(|c| !matches!(c, '-' | '{' | '}'))
+        .collect();
+    if hex.len() != 32 || !hex.chars().all(|c| c.is_ascii_hexdigit()) {
+        return None;
+    }
+    let value = u128::from_str_radix(&hex, 16).ok()?;
+    let bytes = value.to_be_bytes();
+    let same = bytes.iter().all(|byte| Some(byte) == bytes.first());
+    let shipped = |known: &u128| {
+        let forms = [*known, mixed(*known)];
+        forms
+            .iter()
+            .any(|form| value == *form || value == form.swap_bytes())
+    };
+    if same || SHIPPED.iter().any(shipped) {
+        return None;
+    }
+    let part = |from: usize, to: usize| hex.get(from..to).unwrap_or_default().to_ascii_lowercase();
+    let parts = [part(0, 8), part(8, 12), part(12, 16), part(16, 20), part(20, 32)];
+    Some(parts.join("-"))
+}
+
+/// The same UUID with the bytes of its first three fields the other way round, as SMBIOS writes them.
+fn mixed(uuid: u128) -> u128 {
+    let mut bytes = uuid.to_be_bytes();
+    let (first, rest) = bytes.split_at_mut(4);
+    let (second, rest) = rest.split_at_mut(2);
+    let (third, _) = rest.split_at_mut(2);
+    first.reverse();
+    second.reverse();
+    third.reverse();
+    u128::from_be_bytes(bytes)
+}
+
+fn name(text: &str) -> Option<String> {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let text = words.join("_");
+    let lower = text.to_ascii_lowercase();
+    let mut letters = lower.chars();
+    let first = letters.next()?;
+    let same = letters.all(|c| c == first);
+    let strange = text.chars().any(|c| c.is_control() || c == '=');
+    let none = same || strange || text.chars().count() > LONGEST || NO_SERIALS.contains(&lower.as_str());
+    (!none).then_some(text)
+}
+
+impl fmt::Display for MachineId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, (mark, text)) in self.0.iter().enumerate() {
+            let between = if index > 0 { " " } else { "" };
+            write!(f, "{between}{}={text}", mark.as_str())?;
+        }
+        Ok(())
+    }
+}
+
+/// A text that names no machine.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{text:?} names no machine")]
+pub struct NoMachine {
+    /// The text.
+    pub text: String,
+}
+
+impl FromStr for MachineId {
+    type Err = NoMachine;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let wrong = || NoMachine {
+            text: text.to_owned(),
+        };
+        let mut marks = BTreeMap::new();
+        for part in text.split(' ') {
+            let (word, value) = part.split_once('=').ok_or_else(wrong)?;
+            let mark = Mark::ALL.into_iter().find(|mark| mark.as_str() == word);
+            marks.insert(mark.ok_or_else(wrong)?, value.to_owned());
+        }
+        Ok(Self(marks))
+    }
+}
+
+impl TryFrom<String> for MachineId {
+    type Error = NoMachine;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<MachineId> for String {
+    fn from(id: MachineId) -> Self {
+        id.to_string()
+    }
+}
+
+/// What is known of the machine behind a device of a host.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Known {
+    /// Which machine it was learnt, or said, to be.
+    pub expected: Option<MachineId>,
+    /// A person has said so.
+    pub confirmed: bool,
+    /// Other hosts whose devices are known by the machine that answers now.
+    pub elsewhere: Vec<String>,
+}
+
+/// Why what a device says is not about the host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Doubt {
+    /// Another machine answers.
+    Other,
+    /// No machine is named any more.
+    NoneAnymore,
+    /// The same machine answers for other hosts.
+    Shared,
+}
+
+impl Known {
+    /// Whether the machine that answers is the host's, as far as that can be known. A device that never named a machine, and one
+    /// whose machine nobody knows yet, go on as devices without identity do: their word counts once Nova does not hear the host.
+    ///
+    /// # Errors
+    ///
+    /// It is another's, or may be.
+    pub fn judge(&self, answers: Option<&MachineId>) -> Result<(), Doubt> {
+        match (&self.expected, answers) {
+            (None, None) => return Ok(()),
+            (Some(_), None) => return Err(Doubt::NoneAnymore),
+            (Some(expected), Some(answers)) if !expected.is(answers) => return Err(Doubt::Other),
+            (_, Some(_)) => {}
+        }
+        if self.elsewhere.is_empty() || self.confirmed {
+            Ok(())
+        } else {
+            Err(Doubt::Shared)
+        }
+    }
+
+    /// The doubt in words, and what to do about it.
+    pub fn sentence(&self, doubt: &Doubt, host: &str, device: &str, answers: Option<&MachineId>) -> String {
+        let expected = self
+            .expected
+            .as_ref()
+            .map_or_else(|| "none".to_owned(), ToString::to_string);
+        let answers = answers.map_or_else(|| "none".to_owned(), ToString::to_string);
+        let what = match doubt {
+            Doubt::Other => {
+                format!(
+                    "device {device} of host {host} answers for another machine: expected {expected}, {answers} answers"
+                )
+            }
+            Doubt::NoneAnymore => {
+                format!("device {device} of host {host} names no machine any more: expected {expected}")
+            }
+            Doubt::Shared => format!(
+                "device {device} of host {host} answers for the machine of {} too: {answers}",
+                self.elsewhere.join(", ")
+            ),
+        };
+        format!(
+            "{what}. Nothing it says or does counts: look at the controller's address and cabling; if it is the host's machine all \
+             the same, say `tachi fence confirm {host}`"
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn guid(text: &str) -> Option<String> {
+        MachineId::of([(Mark::Guid, text)]).map(|id| id.to_string())
+    }
+
+    #[test]
+    fn t9_nonsense_is_no_identity() {
+        let shown = "guid=a1234567-89ab-cdef-a123-456789abcdef";
+        for good in [
+            "a123456789abcdefa123456789abcdef",
+            "{A1234567-89AB-CDEF-A123-456789ABCDEF}",
+        ] {
+            assert_eq!(guid(good).as_deref(), Some(shown), "{good}");
+        }
+        for bad in [
+            "",
+            "off",
+            "00000000-0000-0000-0000-000000000000",
+            "ffffffff-ffff-ffff-ffff-ffffffffffff",
+            "20202020-2020-2020-2020-202020202020",
+            "03000200-0400-0500-0006-000700080009",
+            "09000800-0700-0600-0005-000400020003",
+            "09000800-0700-0600-0500-040003000200",
+            "00020003-0004-0005-0006-000700080009",
+            "a123456789abcdefa123456789abcde",
+            "a123456789abcdefa123456789abcdeg",
+        ] {
+            assert_eq!(guid(bad), None, "{bad:?}");
+        }
+        let serial = |text| MachineId::of([(Mark::Serial, text)]).map(|id| id.to_string());
+        assert_eq!(serial(" AB 12 ").as_deref(), Some("serial=AB_12"));
+        let long = "ab".repeat(33);
+        for bad in [
+            "",
+            " ",
+            "Default string",
+            "To be filled by O.E.M.",
+            "0000000",
+            "a\u{7}b",
+            "a=b",
+            &long,
+        ] {
+            assert_eq!(serial(bad), None, "{bad:?}");
+        }
+        assert_eq!(MachineId::of([]), None);
+    }
+
+    #[test]
+    fn t9_machines_are_told_apart_by_what_both_say() {
+        let id = |text: &str| text.parse::<MachineId>().unwrap();
+        let (one, serial) = (id("uuid=a serial=1"), id("serial=1"));
+        for (other, same) in [
+            ("uuid=a serial=1", true),
+            ("uuid=a", true),
+            ("uuid=b serial=1", false),
+            ("uuid=a serial=2", false),
+            ("system=4y3h7n", false),
+        ] {
+            assert_eq!(one.is(&id(other)), same, "{other}");
+            assert_eq!(id(other).is(&one), same, "{other}");
+        }
+        assert!(!serial.is(&id("uuid=a")), "nothing in common");
+        for text in ["", "uuid", "colour=red", "uuid=a  serial=1"] {
+            assert!(text.parse::<MachineId>().is_err(), "{text:?}");
+        }
+        let read: MachineId = serde_json::from_str("\"uuid=a serial=1\"").unwrap();
+        assert_eq!(read, one);
+    }
+
+    #[test]
+    fn t9_only_the_machine_that_is_expected_is_believed() {
+        let id = |text: &str| text.parse::<MachineId>().unwrap();
+        let known = |expected: Option<&str>, confirmed, elsewhere: &[&str]| Known {
+            expected: expected.map(id),
+            confirmed,
+            elsewhere: elsewhere.iter().map(|&host| host.to_owned()).collect(),
+        };
+        for (case, known, answers, verdict) in [
+            ("none and none", known(None, false, &[]), None, Ok(())),
+            ("not learnt yet", known(None, false, &[]), Some("guid=a"), Ok(())),
+            (
+                "the same",
+                known(Some("guid=a"), false, &[]),
+                Some("guid=a"),
+                Ok(()),
+            ),
+            (
+                "another",
+                known(Some("guid=a"), false, &[]),
+                Some("guid=b"),
+                Err(Doubt::Other),
+            ),
+            (
+                "another than a person said",
+                known(Some("guid=a"), true, &[]),
+                Some("guid=b"),
+                Err(Doubt::Other),
+            ),
+            (
+                "none any more",
+                known(Some("guid=a"), true, &[]),
+                None,
+                Err(Doubt::NoneAnymore),
+            ),
+            (
+                "another host's",
+                known(None, false, &["c2"]),
+                Some("guid=b"),
+                Err(Doubt::Shared),
+            ),
+            (
+                "of two hosts",
+                known(Some("guid=a"), false, &["c2"]),
+                Some("guid=a"),
+                Err(Doubt::Shared),
+            ),
+            (
+                "of two, by a person",
+                known(Some("guid=a"), true, &["c2"]),
+                Some("guid=a"),
+                Ok(()),
+            ),
+        ] {
+            let answers = answers.map(id);
+            assert_eq!(known.judge(answers.as_ref()), verdict, "{case}");
+        }
+        let foreign = known(Some("guid=a"), false, &[]);
+        let said = foreign.sentence(&Doubt::Other, "c1", "bmc", Some(&id("guid=b")));
+        for part in [
+            "bmc",
+            "c1",
+            "expected guid=a",
+            "guid=b answers",
+            "tachi fence confirm c1",
+        ] {
+            assert!(said.contains(part), "{part}: {said}");
+        }
+    }
+}

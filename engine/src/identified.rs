@@ -1,0 +1,187 @@
+//! Fence devices whose machines are compared before anything is believed of them or ordered (R17). A BMC that was moved to another
+//! address, or cabled to another machine, says "off" of that one.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tachi_domain::fault::{Fault, FaultClass};
+use tachi_domain::level::{Level, Target};
+use tachi_domain::machine_id::MachineId;
+use tachi_domain::power::PowerReading;
+use tokio::time::timeout;
+
+use crate::numbers;
+use crate::ports::machines::Entry;
+use crate::ports::{CallError, Clock, Fencer, JournalError, Machines, Turn, Work};
+
+/// How long a device may take to name its machine before an order. It is part of the time an order may be under way (R5).
+pub const NAMING: Duration = Duration::from_secs(20);
+
+/// Devices, each with the machine it is known to switch.
+pub struct Identified {
+    devices: Arc<dyn Fencer>,
+    machines: Arc<dyn Machines>,
+    clock: Arc<dyn Clock>,
+    /// Of which devices it was told that another machine answers.
+    told: Mutex<BTreeSet<(String, String)>>,
+}
+
+impl Identified {
+    /// Nothing is asked yet.
+    pub fn new(devices: Arc<dyn Fencer>, machines: Arc<dyn Machines>, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            devices,
+            machines,
+            clock,
+            told: Mutex::default(),
+        }
+    }
+
+    /// Whether `answers`, which was just heard of a device, is the host's machine; what is known of it, if it is.
+    ///
+    /// # Errors
+    ///
+    /// It is another one or may be (a conflict), or that cannot be said while the database is away.
+    pub async fn judge(
+        &self,
+        host: &str,
+        device: &str,
+        answers: Option<&MachineId>,
+    ) -> Result<Entry, CallError> {
+        let known = self.machines.known(host, device, answers).await;
+        let entry = known.map_err(|error| not_compared(host, device, error))?;
+        let Err(doubt) = entry.known.judge(answers) else {
+            self.is_well(host, device, &entry).await;
+            return Ok(entry);
+        };
+        let text = entry.known.sentence(&doubt, host, device, answers);
+        self.is_foreign(host, device, answers, &text).await;
+        Err(CallError {
+            fault: Fault {
+                class: FaultClass::Conflict,
+                status: None,
+                maybe_done: false,
+                text,
+            },
+            source: None,
+        })
+    }
+
+    async fn is_foreign(&self, host: &str, device: &str, answers: Option<&MachineId>, text: &str) {
+        if self.told().insert((host.to_owned(), device.to_owned())) {
+            tracing::error!(host, device, "ALARM: {text}");
+        }
+        numbers::foreign_machine(host, device, true);
+        // For `tachi status`; what is refused is refused without it.
+        if let Err(error) = self.machines.note(host, device, Some(answers)).await {
+            tracing::warn!(host, device, %error, "which machine answers is not noted");
+        }
+    }
+
+    async fn is_well(&self, host: &str, device: &str, entry: &Entry) {
+        if self.told().remove(&(host.to_owned(), device.to_owned())) {
+            tracing::info!(
+                host,
+                device,
+                "the fence device answers for its host's machine again"
+            );
+            numbers::foreign_machine(host, device, false);
+        }
+        if entry.noted
+            && let Err(error) = self.machines.note(host, device, None).await
+        {
+            tracing::warn!(host, device, %error, "that the right machine answers again is not noted");
+        }
+    }
+
+    fn told(&self) -> MutexGuard<'_, BTreeSet<(String, String)>> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Before an order: the device names its machine now. Nothing has been sent when this fails.
+    async fn compare(&self, host: &str, target: &Target) -> Result<(), CallError> {
+        let begun = self.clock.boot();
+        let named = timeout(NAMING, self.devices.machine(host, target)).await;
+        let late = || not_named(target, &format!("no answer within {} s", NAMING.as_secs()));
+        let machine = match named {
+            Ok(Ok(machine)) => machine,
+            Ok(Err(mut error)) => {
+                error.fault.maybe_done = false;
+                return Err(error);
+            }
+            Err(_) => return Err(late()),
+        };
+        self.judge(host, &target.to_string(), machine.as_ref()).await?;
+        // Whoever was stopped in between must not order what somebody else has decided anew meanwhile (R4).
+        if self.clock.boot().saturating_sub(begun) > NAMING {
+            return Err(late());
+        }
+        Ok(())
+    }
+}
+
+fn not_compared(host: &str, device: &str, error: JournalError) -> CallError {
+    passing(
+        format!(
+            "which machine device {device} of host {host} switches cannot be compared: {error}: {}",
+            error.source
+        ),
+        Some(Box::new(error)),
+    )
+}
+
+fn not_named(target: &Target, why: &str) -> CallError {
+    passing(
+        format!("device {target} was asked for its machine, and not ordered: {why}"),
+        None,
+    )
+}
+
+fn passing(text: String, source: Option<Box<dyn std::error::Error + Send + Sync>>) -> CallError {
+    CallError {
+        fault: Fault {
+            class: FaultClass::Transient,
+            status: None,
+            maybe_done: false,
+            text,
+        },
+        source,
+    }
+}
+
+#[async_trait]
+impl Fencer for Identified {
+    fn levels(&self, host: &str) -> Vec<Level> {
+        self.devices.levels(host)
+    }
+
+    async fn turn(&self, host: &str, target: &Target, work: Work) -> Turn {
+        self.devices.turn(host, target, work).await
+    }
+
+    async fn read_power(&self, host: &str, target: &Target) -> Result<PowerReading, CallError> {
+        let reading = self.devices.read_power(host, target).await?;
+        self.judge(host, &target.to_string(), reading.machine.as_ref())
+            .await?;
+        Ok(reading)
+    }
+
+    async fn machine(&self, host: &str, target: &Target) -> Result<Option<MachineId>, CallError> {
+        self.devices.machine(host, target).await
+    }
+
+    async fn power_off(&self, host: &str, target: &Target, reason: &str) -> Result<(), CallError> {
+        self.compare(host, target).await?;
+        self.devices.power_off(host, target, reason).await
+    }
+
+    async fn power_on(&self, host: &str, target: &Target, reason: &str) -> Result<(), CallError> {
+        self.compare(host, target).await?;
+        self.devices.power_on(host, target, reason).await
+    }
+}
+
+#[cfg(test)]
+mod tests;

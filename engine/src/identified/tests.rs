@@ -1,0 +1,224 @@
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tachi_domain::Timestamp;
+use tachi_domain::machine_id::Known;
+use tachi_domain::power::Power;
+
+use super::*;
+use crate::ports::machines::{MachineLine, NewMachine};
+
+/// A device that names whatever machine it is told to, and a list of what is expected.
+#[derive(Default)]
+struct World {
+    named: Mutex<Option<MachineId>>,
+    expected: Mutex<Known>,
+    /// What was noted to answer; an empty text for no word at all.
+    noted: Mutex<Vec<Option<String>>>,
+    calls: Mutex<Vec<&'static str>>,
+    away: Mutex<bool>,
+    /// Seconds that the process is stopped for while the device names its machine.
+    stopped: AtomicU64,
+    now: AtomicU64,
+    hangs: Mutex<bool>,
+}
+
+impl World {
+    fn answers(&self, machine: Option<&str>) {
+        *self.named.lock().unwrap() = machine.map(|text| text.parse().unwrap());
+    }
+
+    fn expects(&self, machine: &str) {
+        self.expected.lock().unwrap().expected = Some(machine.parse().unwrap());
+    }
+
+    fn calls(&self) -> Vec<&'static str> {
+        std::mem::take(&mut self.calls.lock().unwrap())
+    }
+}
+
+#[async_trait]
+impl Fencer for Arc<World> {
+    fn levels(&self, _host: &str) -> Vec<Level> {
+        Vec::new()
+    }
+
+    async fn read_power(&self, _host: &str, target: &Target) -> Result<PowerReading, CallError> {
+        self.calls.lock().unwrap().push("read");
+        Ok(PowerReading {
+            power: Power::Off,
+            raw: "off".into(),
+            device: target.to_string(),
+            at: Timestamp::from_micros(0),
+            machine: self.named.lock().unwrap().clone(),
+        })
+    }
+
+    async fn machine(&self, _host: &str, _target: &Target) -> Result<Option<MachineId>, CallError> {
+        if *self.hangs.lock().unwrap() {
+            std::future::pending::<()>().await;
+        }
+        self.now
+            .fetch_add(self.stopped.load(Ordering::SeqCst), Ordering::SeqCst);
+        Ok(self.named.lock().unwrap().clone())
+    }
+
+    async fn power_off(&self, _host: &str, _target: &Target, _reason: &str) -> Result<(), CallError> {
+        self.calls.lock().unwrap().push("off");
+        Ok(())
+    }
+
+    async fn power_on(&self, _host: &str, _target: &Target, _reason: &str) -> Result<(), CallError> {
+        self.calls.lock().unwrap().push("on");
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Machines for Arc<World> {
+    async fn known(&self, _: &str, _: &str, _: Option<&MachineId>) -> Result<Entry, JournalError> {
+        if *self.away.lock().unwrap() {
+            return Err(JournalError::new("reading", "away"));
+        }
+        Ok(Entry {
+            known: self.expected.lock().unwrap().clone(),
+            noted: self.noted.lock().unwrap().last().is_some_and(Option::is_some),
+        })
+    }
+
+    async fn learn(&self, _: &[NewMachine]) -> Result<usize, JournalError> {
+        panic!("nothing is learnt in mid-recovery");
+    }
+
+    async fn note(&self, _: &str, _: &str, foreign: Option<Option<&MachineId>>) -> Result<(), JournalError> {
+        let foreign = foreign.map(|machine| machine.map(ToString::to_string).unwrap_or_default());
+        self.noted.lock().unwrap().push(foreign);
+        Ok(())
+    }
+
+    async fn confirm(
+        &self,
+        _: &str,
+        _: &str,
+        _: (Option<&MachineId>, Option<&MachineId>),
+        _: &str,
+    ) -> Result<bool, JournalError> {
+        panic!("a person says so");
+    }
+
+    async fn machines(&self) -> Result<Vec<MachineLine>, JournalError> {
+        Ok(Vec::new())
+    }
+}
+
+impl Clock for World {
+    fn wall(&self) -> Timestamp {
+        Timestamp::from_micros(0)
+    }
+
+    fn boot(&self) -> Duration {
+        Duration::from_secs(self.now.load(Ordering::SeqCst))
+    }
+}
+
+fn begin() -> (Arc<World>, Identified, Target) {
+    let world = Arc::new(World::default());
+    let (devices, machines) = (Arc::new(Arc::clone(&world)), Arc::new(Arc::clone(&world)));
+    let clock = Arc::<World>::clone(&world);
+    let target = Target {
+        device: "bmc".into(),
+        kind: "ipmi".into(),
+        endpoint: "192.0.2.1".into(),
+        plug: None,
+    };
+    (world, Identified::new(devices, machines, clock), target)
+}
+
+async fn refused(fencer: &Identified, target: &Target) -> (Fault, Fault, Fault) {
+    (
+        fencer.read_power("c1", target).await.unwrap_err().fault,
+        fencer.power_off("c1", target, "test").await.unwrap_err().fault,
+        fencer.power_on("c1", target, "test").await.unwrap_err().fault,
+    )
+}
+
+#[tokio::test]
+async fn t9_r17_another_machine_is_neither_believed_nor_switched_until_a_person_says_so() {
+    let (world, fencer, target) = begin();
+    world.expects("guid=a");
+    for answers in [Some("guid=b"), None] {
+        world.answers(answers);
+        let faults = refused(&fencer, &target).await;
+        for fault in [&faults.0, &faults.1, &faults.2] {
+            assert_eq!((fault.class, fault.maybe_done), (FaultClass::Conflict, false));
+            assert!(fault.text.contains("device bmc of host c1"), "{}", fault.text);
+            assert!(fault.text.contains("expected guid=a"), "{}", fault.text);
+        }
+        assert_eq!(world.calls(), ["read"], "nothing is ordered");
+        let noted = world.noted.lock().unwrap().last().cloned();
+        assert_eq!(noted, Some(Some(answers.unwrap_or_default().to_owned())));
+    }
+    world.answers(Some("guid=b"));
+    world.expects("guid=b");
+    assert!(fencer.read_power("c1", &target).await.is_ok());
+    assert!(fencer.power_off("c1", &target, "test").await.is_ok());
+    assert_eq!(world.calls(), ["read", "off"]);
+    assert_eq!(
+        world.noted.lock().unwrap().last(),
+        Some(&None),
+        "the note is taken off"
+    );
+}
+
+#[tokio::test]
+async fn t9_a_machine_that_answers_for_two_hosts_is_not_switched() {
+    let (world, fencer, target) = begin();
+    world.answers(Some("guid=a"));
+    world.expected.lock().unwrap().elsewhere = vec!["c2".into()];
+    let (read, off, _) = refused(&fencer, &target).await;
+    assert!(read.text.contains("the machine of c2 too"), "{}", read.text);
+    assert_eq!((off.class, world.calls()), (FaultClass::Conflict, vec!["read"]));
+}
+
+#[tokio::test]
+async fn t9_devices_without_identity_go_on_and_nothing_is_learnt_from_a_recovery() {
+    let (world, fencer, target) = begin();
+    for answers in [None, Some("guid=a")] {
+        world.answers(answers);
+        assert!(fencer.read_power("c1", &target).await.is_ok(), "{answers:?}");
+        assert!(
+            fencer.power_off("c1", &target, "test").await.is_ok(),
+            "{answers:?}"
+        );
+    }
+    assert!(world.noted.lock().unwrap().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn t9_without_a_comparison_there_is_no_order_and_no_proof() {
+    let (world, fencer, target) = begin();
+    world.answers(Some("guid=a"));
+    *world.away.lock().unwrap() = true;
+    let (read, off, on) = refused(&fencer, &target).await;
+    for fault in [read, off, on] {
+        assert_eq!(
+            (fault.class, fault.maybe_done),
+            (FaultClass::Transient, false),
+            "{}",
+            fault.text
+        );
+    }
+    *world.away.lock().unwrap() = false;
+    // Who was stopped while the device answered does not order any more.
+    world.stopped.store(NAMING.as_secs() + 1, Ordering::SeqCst);
+    let off = fencer.power_off("c1", &target, "test").await.unwrap_err().fault;
+    assert_eq!(
+        (off.class, off.maybe_done),
+        (FaultClass::Transient, false),
+        "{}",
+        off.text
+    );
+    *world.hangs.lock().unwrap() = true;
+    let off = fencer.power_off("c1", &target, "test").await.unwrap_err().fault;
+    assert!(off.text.contains("no answer within 20 s"), "{}", off.text);
+    assert_eq!(world.calls(), ["read"], "nothing was ordered");
+}

@@ -1,0 +1,439 @@
+//! Which machines the devices of hosts are known to switch.
+
+use std::collections::BTreeSet;
+
+use async_trait::async_trait;
+use sea_orm::{
+    ActiveModelTrait as _, ColumnTrait as _, Condition, EntityTrait as _, QueryFilter as _, QueryOrder as _,
+    QuerySelect as _, Set,
+};
+use tachi_domain::Timestamp;
+use tachi_domain::machine_id::{Known, MachineId};
+use tachi_domain::recovery::Life;
+use tachi_engine::ports::JournalError;
+use tachi_engine::ports::machines::{Entry, MachineLine, Machines, NewMachine};
+
+use crate::Store;
+use crate::convert::Cell;
+use crate::entity::fence_machine::{ActiveModel, Column, Entity, Model};
+use crate::entity::{host as host_table, recovery};
+use crate::error::{Failure, Stop, is_unique_violation};
+use crate::work::{Tx, Verdict, Work};
+
+#[async_trait]
+impl Machines for Store {
+    async fn known(
+        &self,
+        host: &str,
+        device: &str,
+        answers: Option<&MachineId>,
+    ) -> Result<Entry, JournalError> {
+        let read = known(self.reader(), host, device, answers).await;
+        read.map_err(|stop| stop.journal("reading which machine a fence device switches"))
+    }
+
+    async fn learn(&self, new: &[NewMachine]) -> Result<usize, JournalError> {
+        let learn = Learn { new, now: self.now() };
+        let learnt = self.write(&learn).await;
+        learnt.map_err(|stop| stop.journal("learning which machines the fence devices switch"))
+    }
+
+    async fn note(
+        &self,
+        host: &str,
+        device: &str,
+        foreign: Option<Option<&MachineId>>,
+    ) -> Result<(), JournalError> {
+        let note = Note {
+            place: (host, device),
+            answers: foreign.map(|machine| machine.map(ToString::to_string).unwrap_or_default()),
+            now: self.now(),
+        };
+        let noted = self.write(&note).await;
+        noted.map_err(|stop| stop.journal("noting which machine a fence device switches"))
+    }
+
+    async fn confirm(
+        &self,
+        host: &str,
+        device: &str,
+        (was, is): (Option<&MachineId>, Option<&MachineId>),
+        by: &str,
+    ) -> Result<bool, JournalError> {
+        let confirm = Confirm {
+            place: (host, device),
+            was: was.map(ToString::to_string),
+            is: is.map(ToString::to_string),
+            by,
+            now: self.now(),
+        };
+        let confirmed = self.write(&confirm).await;
+        confirmed.map_err(|stop| stop.journal("confirming which machine a fence device switches"))
+    }
+
+    async fn machines(&self) -> Result<Vec<MachineLine>, JournalError> {
+        let read = lines(self).await;
+        read.map_err(|stop| stop.journal("reading which machines the fence devices switch"))
+    }
+}
+
+/// A host and a device of it.
+type Place<'a> = (&'a str, &'a str);
+
+async fn row(db: &impl sea_orm::ConnectionTrait, (host, device): Place<'_>) -> Result<Option<Model>, Stop> {
+    let found = Entity::find()
+        .filter(Column::Host.eq(host))
+        .filter(Column::Device.eq(device));
+    Ok(found.one(db).await?)
+}
+
+async fn known(
+    db: &impl sea_orm::ConnectionTrait,
+    host: &str,
+    device: &str,
+    answers: Option<&MachineId>,
+) -> Result<Entry, Stop> {
+    let row = row(db, (host, device)).await?;
+    let elsewhere = match answers {
+        Some(machine) => elsewhere(db, host, machine).await?,
+        None => Vec::new(),
+    };
+    let Some(row) = row else {
+        return Ok(Entry {
+            known: Known {
+                elsewhere,
+                ..Known::default()
+            },
+            noted: false,
+        });
+    };
+    Ok(Entry {
+        noted: row.answers.is_some(),
+        known: Known {
+            expected: machine(&row, "machine", row.machine.as_deref())?,
+            confirmed: row.said_by.is_some(),
+            elsewhere,
+        },
+    })
+}
+
+/// Other registered hosts that have this machine: by what is expected of their devices, or, where nothing is, by what answers.
+async fn elsewhere(
+    db: &impl sea_orm::ConnectionTrait,
+    host: &str,
+    machine: &MachineId,
+) -> Result<Vec<String>, Stop> {
+    let machine = machine.to_string();
+    let unknown = Condition::all()
+        .add(Column::Machine.is_null())
+        .add(Column::Answers.eq(&machine));
+    let named: Vec<String> = Entity::find()
+        .select_only()
+        .column(Column::Host)
+        .filter(Column::Host.ne(host))
+        .filter(Condition::any().add(Column::Machine.eq(&machine)).add(unknown))
+        .into_tuple()
+        .all(db)
+        .await?;
+    if named.is_empty() {
+        return Ok(named);
+    }
+    // Hosts that are gone have left their machines behind: they come back under other names.
+    let mut registered: Vec<String> = host_table::Entity::find()
+        .select_only()
+        .column(host_table::Column::Name)
+        .filter(host_table::Column::Name.is_in(named))
+        .filter(host_table::Column::Deleted.eq(0))
+        .into_tuple()
+        .all(db)
+        .await?;
+    registered.sort_unstable();
+    Ok(registered)
+}
+
+fn machine(row: &Model, column: &'static str, text: Option<&str>) -> Result<Option<MachineId>, Failure> {
+    let cell = Cell {
+        table: "fence_machine",
+        row: &row.host,
+        column,
+    };
+    text.map(|text| cell.word(text, |text| text.parse().ok()))
+        .transpose()
+}
+
+struct Learn<'a> {
+    new: &'a [NewMachine],
+    now: Timestamp,
+}
+
+#[async_trait]
+impl Work for Learn<'_> {
+    type Output = usize;
+
+    async fn run(&self, tx: &Tx) -> Result<Verdict<usize>, Stop> {
+        let busy: Vec<String> = recovery::Entity::find()
+            .select_only()
+            .column(recovery::Column::HostName)
+            .filter(recovery::Column::Life.ne(Life::Closed.as_str()))
+            .into_tuple()
+            .all(tx)
+            .await?;
+        let busy: BTreeSet<String> = busy.into_iter().collect();
+        let mut learnt = 0;
+        for one in self.new {
+            let place = (one.host.as_str(), one.device.as_str());
+            let before = row(tx, place).await?;
+            let known = before.as_ref().is_some_and(|row| row.machine.is_some());
+            if known || busy.contains(&one.host) || !elsewhere(tx, &one.host, &one.machine).await?.is_empty()
+            {
+                continue;
+            }
+            let written = put(tx, place, before, |row| {
+                row.machine = Set(Some(one.machine.to_string()));
+                row.since = Set(self.now.micros());
+                row.answers = Set(None);
+                row.answered_at = Set(None);
+            });
+            match written.await {
+                // Another engine learns in this moment: what is left is learnt the next time.
+                Err(Stop::Failed(Failure::Db(error))) if is_unique_violation(&error) => {
+                    return Ok(Verdict::Undo(0));
+                }
+                written => written?,
+            }
+            learnt += 1;
+        }
+        Ok(Verdict::Keep(learnt))
+    }
+}
+
+struct Note<'a> {
+    place: Place<'a>,
+    answers: Option<String>,
+    now: Timestamp,
+}
+
+#[async_trait]
+impl Work for Note<'_> {
+    type Output = ();
+
+    async fn run(&self, tx: &Tx) -> Result<Verdict<()>, Stop> {
+        let before = row(tx, self.place).await?;
+        let noted = before.as_ref().and_then(|row| row.answers.clone());
+        if noted == self.answers {
+            return Ok(Verdict::Undo(()));
+        }
+        let written = put(tx, self.place, before, |row| {
+            row.answered_at = Set(self.answers.is_some().then_some(self.now.micros()));
+            row.answers = Set(self.answers.clone());
+        });
+        match written.await {
+            Err(Stop::Failed(Failure::Db(error))) if is_unique_violation(&error) => Ok(Verdict::Undo(())),
+            written => written.map(Verdict::Keep),
+        }
+    }
+}
+
+struct Confirm<'a> {
+    place: Place<'a>,
+    was: Option<String>,
+    is: Option<String>,
+    by: &'a str,
+    now: Timestamp,
+}
+
+#[async_trait]
+impl Work for Confirm<'_> {
+    type Output = bool;
+
+    async fn run(&self, tx: &Tx) -> Result<Verdict<bool>, Stop> {
+        let before = row(tx, self.place).await?;
+        let was = before.as_ref().and_then(|row| row.machine.clone());
+        if was != self.was {
+            return Ok(Verdict::Undo(false));
+        }
+        if self.is.is_none() {
+            if let Some(row) = before {
+                Entity::delete_by_id(row.id).exec(tx).await?;
+            }
+            return Ok(Verdict::Keep(true));
+        }
+        put(tx, self.place, before, |row| {
+            row.machine = Set(self.is.clone());
+            row.since = Set(self.now.micros());
+            row.said_by = Set(Some(self.by.chars().take(255).collect()));
+            row.before = Set(was);
+            row.answers = Set(None);
+            row.answered_at = Set(None);
+        })
+        .await?;
+        Ok(Verdict::Keep(true))
+    }
+}
+
+/// Changes the row of a device, or makes it.
+async fn put(
+    tx: &Tx,
+    (host, device): Place<'_>,
+    before: Option<Model>,
+    change: impl FnOnce(&mut ActiveModel),
+) -> Result<(), Stop> {
+    if let Some(row) = before {
+        let mut row = ActiveModel::from(row);
+        change(&mut row);
+        row.update(tx).await?;
+        return Ok(());
+    }
+    let mut row = ActiveModel {
+        host: Set(host.to_owned()),
+        device: Set(device.to_owned()),
+        since: Set(0),
+        ..Default::default()
+    };
+    change(&mut row);
+    row.insert(tx).await?;
+    Ok(())
+}
+
+async fn lines(store: &Store) -> Result<Vec<MachineLine>, Stop> {
+    let rows = Entity::find()
+        .order_by_asc(Column::Host)
+        .order_by_asc(Column::Device)
+        .all(store.reader())
+        .await?;
+    let line = |row: Model| {
+        let answers = row.answers.as_deref();
+        let answered_at = Timestamp::from_micros(row.answered_at.unwrap_or_default());
+        let foreign = machine(&row, "answers", answers.filter(|text| !text.is_empty()))?;
+        Ok::<_, Failure>(MachineLine {
+            machine: machine(&row, "machine", row.machine.as_deref())?,
+            foreign: answers.map(|_| (foreign, answered_at)),
+            since: Timestamp::from_micros(row.since),
+            said_by: row.said_by,
+            host: row.host,
+            device: row.device,
+        })
+    };
+    Ok(rows.into_iter().map(line).collect::<Result<_, _>>()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Bench;
+
+    fn id(text: &str) -> MachineId {
+        text.parse().unwrap()
+    }
+
+    async fn learn(bench: &Bench, host: &str, device: &str, machine: &MachineId) -> bool {
+        let new = NewMachine {
+            host: host.into(),
+            device: device.into(),
+            machine: machine.clone(),
+        };
+        bench.store.learn(&[new]).await.unwrap() == 1
+    }
+
+    #[tokio::test]
+    async fn t9_a_machine_is_learnt_once_and_changed_by_a_person_alone() {
+        let bench = Bench::new().await;
+        let store = &bench.store;
+        let (a, b) = (id("guid=a"), id("guid=b"));
+        assert_eq!(
+            store.known("c1", "bmc", Some(&a)).await.unwrap(),
+            Entry::default()
+        );
+        assert!(learn(&bench, "c1", "bmc", &a).await);
+        assert!(!learn(&bench, "c1", "bmc", &b).await, "one is known");
+        let entry = store.known("c1", "bmc", Some(&b)).await.unwrap();
+        assert_eq!((entry.known.expected, entry.noted), (Some(a.clone()), false));
+        store.note("c1", "bmc", Some(Some(&b))).await.unwrap();
+        assert!(store.known("c1", "bmc", Some(&b)).await.unwrap().noted);
+        bench.clock.advance(60);
+        let stale = store
+            .confirm("c1", "bmc", (Some(&b), Some(&b)), "ada")
+            .await
+            .unwrap();
+        assert!(!stale, "something else was expected");
+        assert!(
+            store
+                .confirm("c1", "bmc", (Some(&a), Some(&b)), "ada")
+                .await
+                .unwrap()
+        );
+        let lines = store.machines().await.unwrap();
+        let wanted = MachineLine {
+            host: "c1".into(),
+            device: "bmc".into(),
+            machine: Some(b.clone()),
+            since: bench.clock_wall(),
+            said_by: Some("ada".into()),
+            foreign: None,
+        };
+        assert_eq!(lines, [wanted]);
+        store.note("c1", "bmc", Some(None)).await.unwrap();
+        let foreign = store.machines().await.unwrap().remove(0).foreign;
+        assert_eq!(foreign, Some((None, bench.clock_wall())));
+        store.note("c1", "bmc", None).await.unwrap();
+        assert_eq!(store.machines().await.unwrap()[0].foreign, None);
+        assert!(store.confirm("c1", "bmc", (Some(&b), None), "ada").await.unwrap());
+        assert!(store.machines().await.unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn t9_a_machine_of_two_hosts_is_doubted_and_never_learnt_twice() {
+        let bench = Bench::new().await;
+        let (store, a) = (&bench.store, id("guid=a"));
+        let segment = bench.segment("s1").await;
+        for name in ["c1", "c2"] {
+            bench.host(&segment, name).await;
+        }
+        assert!(learn(&bench, "c1", "bmc1", &a).await);
+        assert!(learn(&bench, "c1", "maas", &a).await, "two devices of one host");
+        assert!(!learn(&bench, "c2", "bmc2", &a).await);
+        let second = store.known("c2", "bmc2", Some(&a)).await.unwrap();
+        assert_eq!(
+            (second.known.expected, second.known.elsewhere),
+            (None, vec!["c1".to_owned()])
+        );
+        let first = |store: &Store| {
+            let store = store.clone();
+            async move {
+                store
+                    .known("c1", "bmc1", Some(&id("guid=a")))
+                    .await
+                    .unwrap()
+                    .known
+                    .elsewhere
+            }
+        };
+        assert!(first(store).await.is_empty());
+        // Whose it is nobody knows, once it is known that both have it.
+        store.note("c2", "bmc2", Some(Some(&a))).await.unwrap();
+        assert_eq!(first(store).await, ["c2"]);
+        // A device whose own machine is known, and that answers as the other one, says nothing against that one.
+        store
+            .confirm("c2", "bmc2", (None, Some(&id("guid=b"))), "ada")
+            .await
+            .unwrap();
+        store.note("c2", "bmc2", Some(Some(&a))).await.unwrap();
+        assert!(first(store).await.is_empty());
+        // A host that is gone has left its machine to others.
+        let other = store.known("c9", "bmc9", Some(&id("guid=b"))).await.unwrap();
+        assert_eq!(other.known.elsewhere, ["c2"]);
+        learn(&bench, "gone", "bmc", &id("guid=c")).await;
+        let free = store.known("c2", "bmc2", Some(&id("guid=c"))).await.unwrap();
+        assert!(free.known.elsewhere.is_empty());
+    }
+
+    #[tokio::test]
+    async fn t9_nothing_is_learnt_while_a_host_is_under_recovery() {
+        let bench = Bench::new().await;
+        let segment = bench.segment("s1").await;
+        let host = bench.host(&segment, "c1").await;
+        bench.stopped(&host).await;
+        assert!(!learn(&bench, "c1", "bmc", &id("guid=a")).await);
+        assert!(bench.store.machines().await.unwrap().is_empty());
+    }
+}

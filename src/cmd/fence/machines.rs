@@ -1,0 +1,342 @@
+//! `tachi fence confirm`, and which machines the devices are known to switch.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tachi_domain::level::Target;
+use tachi_domain::machine_id::MachineId;
+use tachi_engine::ports::audit::{AuditAction, AuditPhase, AuditResult};
+use tachi_engine::ports::machines::{Entry, MachineLine};
+use tachi_engine::ports::{
+    AuditEntry, AuditSink, Clock, Fencer as _, Machines as _, OperatorDesk as _, Work,
+};
+use tachi_engine::{Identified, SystemClock};
+use tachi_fence::{Fencers, Report};
+
+use super::{confirmed, devices};
+use crate::cli::FenceConfirmArgs;
+use crate::cmd::{Failure, when};
+use crate::out;
+use crate::settings::Settings;
+use crate::wiring::fencing::machines::{Asks, examine};
+use crate::wiring::fencing::named;
+use crate::wiring::{self, Base};
+
+/// How long a command listens for heartbeats at Nova.
+const LISTENS: Duration = Duration::from_secs(30);
+
+/// What the database knows of the devices' machines.
+pub(super) struct Book {
+    base: Base,
+    identified: Identified,
+}
+
+impl Book {
+    pub(super) async fn open(settings: &Settings, fencers: &Arc<Fencers>) -> Result<Self, Failure> {
+        let base = wiring::existing(settings).await?;
+        let devices = Arc::<Fencers>::clone(fencers);
+        let identified = Identified::new(devices, base.store.clone(), base.clock.clone());
+        Ok(Self { base, identified })
+    }
+
+    /// The devices, each compared before it is believed or ordered.
+    pub(super) fn identified(self) -> Identified {
+        self.identified
+    }
+
+    /// Compares what was read. Where Nova can be asked, what is new is learnt.
+    pub(super) async fn examine(&self, reports: &mut [Report], settings: &Settings) -> Result<(), Failure> {
+        let region = self.base.store.region().await;
+        let region = region.map_err(|error| Failure::new("reading which hosts are under recovery", error))?;
+        let (_, busy) = named(region);
+        match wiring::nova(settings, &self.base.clock).await {
+            Ok(nova) => {
+                let machines = self.base.store.as_ref();
+                let heard = (LISTENS, &busy);
+                examine(reports, &self.identified, machines, &Asks(nova), heard).await;
+            }
+            Err(error) => {
+                out::note(format!("tachi: nothing is learnt of machines: {}", error.chain()));
+                let (nobody, machines) = (BTreeSet::new(), self.base.store.as_ref());
+                examine(
+                    reports,
+                    &self.identified,
+                    machines,
+                    &Deaf,
+                    (Duration::ZERO, &nobody),
+                )
+                .await;
+            }
+        }
+        Ok(())
+    }
+
+    /// What is known, by host and device.
+    pub(super) async fn lines(&self) -> Result<Lines, Failure> {
+        let lines = self.base.store.machines().await;
+        let lines =
+            lines.map_err(|error| Failure::new("reading which machines the devices switch", error))?;
+        let by_place = lines
+            .into_iter()
+            .map(|line| ((line.host.clone(), line.device.clone()), line));
+        Ok(by_place.collect())
+    }
+}
+
+/// Nobody is heard.
+struct Deaf;
+
+#[async_trait::async_trait]
+impl wiring::fencing::machines::Ears for Deaf {
+    async fn look(&self) -> Option<Vec<(String, Option<tachi_domain::nova::Service>)>> {
+        None
+    }
+}
+
+/// What is known of the machines behind devices.
+pub(super) type Lines = BTreeMap<(String, String), MachineLine>;
+
+/// What is known of a report's device.
+pub(super) fn line_of<'a>(report: &Report, lines: &'a Lines) -> Option<&'a MachineLine> {
+    let device = report.target.as_ref()?.to_string();
+    lines.get(&(report.host.clone(), device))
+}
+
+/// For the table: which machine, since when, and how that is known.
+pub(super) fn cell(report: &Report, lines: &Lines) -> String {
+    let line = line_of(report, lines);
+    match (
+        line.and_then(|line| line.machine.as_ref().zip(Some(line))),
+        &report.machine,
+    ) {
+        (Some((machine, line)), _) => {
+            let how = line
+                .said_by
+                .as_ref()
+                .map_or_else(|| "learnt".to_owned(), |by| format!("by {by}"));
+            format!("{machine} since {} ({how})", when::time(line.since))
+        }
+        (None, Some(machine)) => format!("{machine} (not learnt yet)"),
+        (None, None) if report.power.is_some() => "none".to_owned(),
+        (None, None) => String::new(),
+    }
+}
+
+/// The same as JSON; null where nothing is known and nothing answers.
+pub(super) fn as_json(report: &Report, lines: &Lines) -> Value {
+    let line = line_of(report, lines).filter(|line| line.machine.is_some());
+    if line.is_none() && report.machine.is_none() {
+        return Value::Null;
+    }
+    json!({
+        "answers": report.machine.as_ref().map(ToString::to_string),
+        "expected": line.and_then(|line| line.machine.as_ref()).map(ToString::to_string),
+        "since": line.map(|line| when::time(line.since)),
+        "said_by": line.and_then(|line| line.said_by.as_ref()),
+    })
+}
+
+/// One device whose machine is to be confirmed.
+struct Change {
+    level: u32,
+    target: Target,
+    was: Option<MachineId>,
+    is: Option<MachineId>,
+    line: String,
+}
+
+/// A person says that what answers is the host's machine.
+pub(super) async fn confirm(args: FenceConfirmArgs) -> Result<u8, Failure> {
+    let (settings, fencers) = devices(&args.config)?;
+    let by = crate::cmd::recovery::who(args.reason.as_deref())?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let audit = wiring::audit(&settings, &clock, &by)?;
+    let book = Book::open(&settings, &fencers).await?;
+    let changes = changes(&args, &fencers, &book).await?;
+    if changes.is_empty() {
+        out::line(format!(
+            "{}: every device answers for the machine that is expected",
+            args.host
+        ));
+        return Ok(crate::DONE);
+    }
+    let told: Vec<&str> = changes.iter().map(|change| change.line.as_str()).collect();
+    for line in &told {
+        out::line(line);
+    }
+    confirmed(
+        (&args.host, args.yes),
+        "trust these devices for",
+        "what they say of power is believed of this host, and it is switched by them.",
+    )?;
+    for change in &changes {
+        write(&args.host, change, &book, audit.as_ref(), &by).await?;
+        out::line(format!("{} of {}: confirmed", change.target, args.host));
+    }
+    out::line("A recovery that waits for it goes on within a minute; approve it, and it goes on at once.");
+    Ok(crate::DONE)
+}
+
+/// The devices of the host that answer for something else than is known, or for what others have too.
+async fn changes(args: &FenceConfirmArgs, fencers: &Fencers, book: &Book) -> Result<Vec<Change>, Failure> {
+    let levels = super::switch::levels(fencers, &args.host)?;
+    let lines = book.lines().await?;
+    let (mut found, mut changes) = (false, Vec::new());
+    for (level, device) in levels
+        .iter()
+        .flat_map(|level| level.devices.iter().map(move |one| (level.number, one)))
+    {
+        let target = &device.target;
+        let name = target.to_string();
+        if args
+            .device
+            .as_ref()
+            .is_some_and(|wanted| *wanted != target.device && *wanted != name)
+        {
+            continue;
+        }
+        found = true;
+        let answered = {
+            let _turn = fencers.turn(&args.host, target, Work::Read).await;
+            fencers.machine(&args.host, target).await
+        };
+        let is = answered.map_err(|error| {
+            let what = format!("asking {name} for its machine (name another one with --device)");
+            Failure::new(what, error)
+        })?;
+        let known = book.base.store.known(&args.host, &name, is.as_ref()).await;
+        let entry = known.map_err(|error| Failure::new("reading which machine is expected", error))?;
+        if agrees(&entry, is.as_ref()) {
+            continue;
+        }
+        let since = lines
+            .get(&(args.host.clone(), name.clone()))
+            .filter(|line| line.machine.is_some());
+        changes.push(Change {
+            level,
+            target: target.clone(),
+            line: in_a_line(&name, &entry, is.as_ref(), since),
+            was: entry.known.expected,
+            is,
+        });
+    }
+    if !found {
+        let what = args.device.as_deref().unwrap_or_default();
+        return Err(Failure::usage(format!("{} has no device {what}", args.host)));
+    }
+    Ok(changes)
+}
+
+/// Nothing is to be said: what is expected answers, or nothing was expected and nothing answers.
+fn agrees(entry: &Entry, is: Option<&MachineId>) -> bool {
+    let same = entry.known.expected.is_some() == is.is_some();
+    same && entry.known.judge(is).is_ok()
+}
+
+fn in_a_line(device: &str, entry: &Entry, is: Option<&MachineId>, since: Option<&MachineLine>) -> String {
+    let was = match (&entry.known.expected, since) {
+        (Some(was), Some(line)) => {
+            let by = line
+                .said_by
+                .as_ref()
+                .map_or_else(|| "learnt".to_owned(), |by| format!("said by {by}"));
+            format!("{was} ({by} {})", when::time(line.since))
+        }
+        (Some(was), None) => was.to_string(),
+        (None, _) => "not known".to_owned(),
+    };
+    let is = is.map_or_else(|| "none".to_owned(), ToString::to_string);
+    let others = &entry.known.elsewhere;
+    let shared = if others.is_empty() {
+        String::new()
+    } else {
+        format!("; the same machine answers for {}", others.join(", "))
+    };
+    format!("{device}: the machine was {was}; now it is {is}{shared}")
+}
+
+/// Writes one confirmation, with its lines in the audit log.
+async fn write(
+    host: &str,
+    change: &Change,
+    book: &Book,
+    audit: &dyn AuditSink,
+    by: &str,
+) -> Result<(), Failure> {
+    let entry = |phase| {
+        let mut entry = AuditEntry::new(AuditAction::ConfirmMachine, phase, host);
+        entry.operator = Some(by.to_owned());
+        entry.level = Some(change.level);
+        entry.device = Some(format!("{} at {}", change.target, change.target.endpoint));
+        entry.from = change.was.as_ref().map(ToString::to_string);
+        entry.to = change.is.as_ref().map(ToString::to_string);
+        entry
+    };
+    let intent = audit.write(entry(AuditPhase::Intent)).await;
+    intent.map_err(|error| Failure::new("not confirmed: the audit log", error))?;
+    let name = change.target.to_string();
+    let machines = (change.was.as_ref(), change.is.as_ref());
+    let written = book.base.store.confirm(host, &name, machines, by).await;
+    let mut outcome = entry(AuditPhase::Outcome);
+    outcome.result = Some(match &written {
+        Ok(true) => AuditResult::Ok,
+        Ok(false) | Err(_) => AuditResult::Transient,
+    });
+    if let Err(error) = audit.write(outcome).await {
+        out::note(format!("tachi: {error}: {}", error.source));
+    }
+    match written {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(Failure::told(format!(
+            "{name}: something else is expected of it by now; look again"
+        ))),
+        Err(error) => Err(Failure::new("writing the confirmation", error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tachi_domain::Timestamp;
+    use tachi_domain::machine_id::Known;
+
+    use super::*;
+
+    #[test]
+    fn t9_whoever_confirms_is_told_what_was_what_is_and_who_has_it_too() {
+        let id = |text: &str| text.parse::<MachineId>().unwrap();
+        let entry = |expected: Option<&str>, elsewhere: &[&str]| Entry {
+            known: Known {
+                expected: expected.map(id),
+                confirmed: false,
+                elsewhere: elsewhere.iter().map(|&host| host.to_owned()).collect(),
+            },
+            noted: true,
+        };
+        let (a, b) = (id("guid=a"), id("guid=b"));
+        let line = MachineLine {
+            host: "c1".into(),
+            device: "bmc".into(),
+            machine: Some(a.clone()),
+            since: Timestamp::from_micros(0),
+            said_by: None,
+            foreign: None,
+        };
+        let changed = entry(Some("guid=a"), &["c2"]);
+        assert_eq!(
+            in_a_line("bmc", &changed, Some(&b), Some(&line)),
+            "bmc: the machine was guid=a (learnt 1970-01-01T00:00:00.000Z); now it is guid=b; the same machine answers for c2"
+        );
+        for (entry, is, same) in [
+            (entry(Some("guid=a"), &[]), Some(&a), true),
+            (entry(Some("guid=a"), &["c2"]), Some(&a), false),
+            (entry(Some("guid=a"), &[]), Some(&b), false),
+            (entry(Some("guid=a"), &[]), None, false),
+            (entry(None, &[]), Some(&a), false),
+            (entry(None, &[]), None, true),
+        ] {
+            assert_eq!(agrees(&entry, is), same, "{entry:?} {is:?}");
+        }
+    }
+}

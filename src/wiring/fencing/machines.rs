@@ -1,0 +1,166 @@
+//! What a round of self-tests says of the machines behind the devices: it compares them, learns those that are new, and tells of
+//! "off" about hosts that Nova hears.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tachi_domain::Timestamp;
+use tachi_domain::fault::FaultClass;
+use tachi_domain::nova::Service;
+use tachi_domain::power::Power;
+use tachi_engine::ports::machines::NewMachine;
+use tachi_engine::ports::{Compute, Machines};
+use tachi_engine::{Cloud, Identified};
+use tachi_fence::{Alarm, Report};
+use tokio::time::Instant;
+
+/// Between two looks of a command at Nova.
+const PAUSE: Duration = Duration::from_secs(3);
+
+/// How many machines are learnt in one transaction.
+const AT_ONCE: usize = 200;
+
+type Services = Vec<(String, Option<Service>)>;
+
+/// Hears what Nova hears.
+#[async_trait]
+pub(crate) trait Ears: Send + Sync {
+    /// Every compute service, as Nova shows it after this was called; `None` if Nova does not answer.
+    async fn look(&self) -> Option<Services>;
+}
+
+/// An engine looks all the time.
+#[async_trait]
+impl Ears for Cloud {
+    async fn look(&self) -> Option<Services> {
+        self.looked().await;
+        let view = self.view();
+        view.trouble.is_none().then_some(view.services)
+    }
+}
+
+/// A command asks by itself.
+pub(crate) struct Asks(pub(crate) Arc<dyn Compute>);
+
+#[async_trait]
+impl Ears for Asks {
+    async fn look(&self) -> Option<Services> {
+        tokio::time::sleep(PAUSE).await;
+        match self.0.services().await {
+            Ok(services) => Some(services),
+            Err(error) => {
+                tracing::warn!(%error, "whether Nova hears hosts is not known");
+                None
+            }
+        }
+    }
+}
+
+/// Compares the machine of each report with what is known, and puts what is wrong into it. What nobody knows yet is learnt while
+/// the device says "on" and Nova hears the host. `busy` hosts are under recovery: of those nothing is learnt, and an "off" is
+/// nothing to wonder at.
+pub(crate) async fn examine(
+    reports: &mut [Report],
+    identified: &Identified,
+    machines: &dyn Machines,
+    ears: &dyn Ears,
+    (within, busy): (Duration, &BTreeSet<String>),
+) {
+    let (mut new, mut off) = (Vec::new(), Vec::new());
+    for (index, report) in reports.iter_mut().enumerate() {
+        let (Some(target), Some(power)) = (&report.target, report.power) else {
+            continue;
+        };
+        let device = target.to_string();
+        match identified
+            .judge(&report.host, &device, report.machine.as_ref())
+            .await
+        {
+            Err(error) => {
+                let foreign = error.fault.class == FaultClass::Conflict;
+                report.alarm = foreign.then_some(Alarm::ForeignMachine);
+                report.fault = Some(error.fault.text);
+            }
+            Ok(_) if busy.contains(&report.host) => {}
+            Ok(_) if power == Power::Off => off.push(index),
+            Ok(entry) if power == Power::On && entry.known.expected.is_none() && report.machine.is_some() => {
+                new.push(index);
+            }
+            Ok(_) => {}
+        }
+    }
+    let host = |index: &usize| reports.get(*index).map(|report| report.host.clone());
+    let wanted: BTreeSet<String> = new.iter().chain(&off).filter_map(host).collect();
+    let heard = heard(ears, &wanted, within).await;
+    for index in off {
+        let Some(report) = reports
+            .get_mut(index)
+            .filter(|report| heard.contains(&report.host))
+        else {
+            continue;
+        };
+        report.alarm = Some(Alarm::OffWhileHeard);
+        report.fault = Some(format!(
+            "it says that the host is off ({:?}) while Nova hears it: it switches another machine, or does not tell the truth. \
+             Compare its address, its plug and its cabling with the host's",
+            report.raw
+        ));
+    }
+    let learns = |index: usize| {
+        let report = reports.get(index).filter(|report| heard.contains(&report.host))?;
+        Some(NewMachine {
+            host: report.host.clone(),
+            device: report.target.as_ref()?.to_string(),
+            machine: report.machine.clone()?,
+        })
+    };
+    let new: Vec<NewMachine> = new.into_iter().filter_map(learns).collect();
+    for some in new.chunks(AT_ONCE) {
+        match machines.learn(some).await {
+            Ok(learnt) => tracing::info!(learnt, "learnt which machines fence devices switch"),
+            Err(error) => tracing::warn!(%error, "which machines fence devices switch was not learnt"),
+        }
+    }
+}
+
+/// Those of the hosts whose heartbeat Nova saw advance from now on. It is not waited for hosts that Nova calls down.
+async fn heard(ears: &dyn Ears, wanted: &BTreeSet<String>, within: Duration) -> BTreeSet<String> {
+    let mut heard = BTreeSet::new();
+    if wanted.is_empty() {
+        return heard;
+    }
+    let Some(first) = ears.look().await else {
+        return heard;
+    };
+    let before: BTreeMap<String, Option<Timestamp>> = first
+        .into_iter()
+        .filter_map(|(host, service)| Some((host, service?.last_heartbeat)))
+        .collect();
+    let until = Instant::now() + within;
+    while Instant::now() < until {
+        let Some(services) = ears.look().await else { break };
+        let mut waits = false;
+        for (host, service) in services {
+            let (Some(service), Some(before)) = (service, before.get(&host)) else {
+                continue;
+            };
+            if !wanted.contains(&host) || heard.contains(&host) {
+                continue;
+            }
+            if service.last_heartbeat > *before {
+                heard.insert(host);
+            } else {
+                waits |= service.up;
+            }
+        }
+        if !waits {
+            break;
+        }
+    }
+    heard
+}
+
+#[cfg(test)]
+mod tests;
