@@ -17,6 +17,7 @@ import threading
 import time
 import tomllib
 import traceback
+import urllib.request
 
 sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "client"))
 
@@ -238,7 +239,22 @@ class Tests:
         checked = self.probe.do("check", "ipmi")["ok"]
         assert checked["reading"]["power"] == "on" and 0 < checked["latency"] < 5, checked
 
+    def test_t9_ipmi_tells_which_machine_it_switches(self):
+        self.bmc.machine("1", "honest")
+        self.probe.open("ipmi t9", **self.bmc.device())
+        read, checked = self.probe.do("read", "ipmi t9")["ok"], self.probe.do("check", "ipmi t9")["ok"]
+        assert read["machine"] == checked["reading"]["machine"] == "guid=" + dashed(self.bmc.guid), (read, checked)
+
+    def test_t9_a_swapped_bmc_is_neither_believed_nor_switched_until_a_person_says_so(self):
+        Foreign(self.args, self.work).run()
+
     # ---- Redfish
+
+    def test_t9_redfish_tells_which_machine_it_switches(self):
+        self.probe.open("chassis t9", **self.chassis.device(ca_file=self.certificate.authority))
+        for host, uuid in self.chassis.systems.items():
+            machine = self.probe.do("read", "chassis t9", plug=uuid)["ok"]["machine"]
+            assert "uuid=" + uuid in machine.split(), (host, machine)
 
     def test_row02_redfish_off_after_1_to_11_seconds(self):
         self.probe.open("redfish", **self.redfish.device())
@@ -368,6 +384,12 @@ class Tests:
         answer = self.probe.do("read", "maas-hangs", "compute-006")
         assert fault(answer)["class"] == "transient" and answer["seconds"] < 3, answer
 
+    def test_t9_maas_tells_which_machine_it_switches(self):
+        self.probe.open("maas t9", type="maas", url=self.maas_url, password=self.maas_key)
+        machines = [self.probe.do("read", "maas t9", host)["ok"]["machine"] for host in ("compute-001", "compute-004")]
+        assert all("system=" in machine and "uuid=" in machine for machine in machines), machines
+        assert len(set(machines)) == 2, machines
+
     def test_maas_is_not_asked_to_power_on_what_may_run(self):
         said = fault(self.probe.do("on", "maas", "compute-004"))
         assert said["class"] == "conflict" and "cycle" in said["text"], said
@@ -483,6 +505,134 @@ class Tests:
                                self.maas_url, "compute-001"], input=self.maas_key, capture_output=True, text=True, timeout=60, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
         print("        " + done.stdout.strip())
+
+
+class Foreign:
+    """A region whose first two hosts have BMCs of their own, and an engine that fences by them."""
+
+    HOST, OTHER = "compute-001", "compute-002"
+
+    def __init__(self, args, work):
+        self.one = Bmc("foreign1", work, "b123456789abcdefa123456789abcde1")
+        self.two = Bmc("foreign2", work, "b123456789abcdefa123456789abcde2")
+        self.stack = Stack(args.tachi, arguments=("--hosts", "4"))
+
+    def run(self):
+        try:
+            self.learnt()
+            self.swapped()
+            self.refused()
+            self.confirmed()
+        except BaseException:
+            print(self.stack.output()[-4000:])
+            raise
+        finally:
+            self.stack.stop()
+            self.one.stop()
+            self.two.stop()
+            self.stack.remove()
+
+    def api(self, method, path, body=None):
+        auth = self.stack.clouds[self.stack.cloud]["auth"]
+        domain = {"name": "Default"}
+        login = {"auth": {"identity": {"methods": ["password"], "password": {"user": {
+            "name": auth["username"], "domain": domain, "password": auth["password"]}}},
+            "scope": {"project": {"name": auth["project_name"], "domain": domain}}}}
+        request = urllib.request.Request(auth["auth_url"].rstrip("/") + "/auth/tokens", json.dumps(login).encode(),
+                                         {"Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            token = answer.headers["X-Subject-Token"]
+        request = urllib.request.Request(
+            self.stack.instance_ha_url() + path, None if body is None else json.dumps(body).encode(),
+            {"X-Auth-Token": token, "Content-Type": "application/json", "OpenStack-API-Version": "instance-ha 1.3"}, method=method)
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return json.loads(answer.read() or b"null")
+
+    def checked(self):
+        code, said = self.stack.tachi("fence", "check", self.HOST, self.OTHER, "-f", "json")
+        line = next(line for line in said.splitlines() if line.startswith("{"))
+        return code, {device["host"]: device for device in json.loads(line)["devices"]}
+
+    def learnt(self):
+        password, devices = os.path.join(self.stack.work, "bmc"), os.path.join(self.stack.work, "fencing.toml")
+        write(password, PASSWORD + "\n")
+        text = ""
+        for host, bmc in ((self.HOST, self.one), (self.OTHER, self.two)):
+            text += ('[[device]]\nname = "bmc-%s"\ntype = "ipmi"\nendpoint = "127.0.0.1:%d"\nusername = "%s"\n'
+                     'credential = "file:%s"\ncipher_suite = 3\ntimeout = 8\npoll = 1\n\n' % (host, bmc.port, USER, password))
+        for host in (self.HOST, self.OTHER):
+            text += '[[hosts]]\nmatch = "%s"\nlevels = [["bmc-%s"]]\n\n' % (host, host)
+        write(devices + ".new", text)
+        os.rename(devices + ".new", devices)
+        self.stack.wait(lambda: "were read again" in self.stack.output(), "the devices' file to be read")
+        segment = self.api("POST", "/segments", {"segment": {
+            "name": "s", "recovery_method": "auto", "service_type": "COMPUTE"}})["segment"]["uuid"]
+        for host in ["compute-%03d" % number for number in range(1, 5)]:
+            self.api("POST", "/segments/%s/hosts" % segment, {"host": {
+                "name": host, "type": "COMPUTE", "control_attributes": "SSH"}})
+        self.guest = self.stack.admin("POST", "/servers", {
+            "count": 1, "host": self.HOST, "name": "guest", "metadata": {"HA_Enabled": "True"}})["ids"][0]
+        code, seen = self.checked()
+        assert code == 0, seen
+        for host, bmc in ((self.HOST, self.one), (self.OTHER, self.two)):
+            machine = seen[host]["machine"]
+            assert machine["expected"] == machine["answers"] == "guid=" + dashed(bmc.guid), machine
+            assert machine["since"] and machine["said_by"] is None, machine
+
+    def swapped(self):
+        self.one.swap(self.two)
+        # The machine that answers for the first host now is off.
+        self.two.machine("0", "honest")
+        code, seen = self.checked()
+        assert code == 1 and "another machine" in seen[self.HOST]["fault"], seen
+        code, said = self.stack.tachi("status")
+        assert "bmc-%s answers for another machine" % self.HOST in said, said
+        code, said = self.stack.tachi("fence", "off", self.HOST, "--yes")
+        assert code != 0 and "another machine" in said, said
+
+    def notification(self):
+        return self.api("GET", "/notifications/" + self.reported)["notification"]
+
+    def place(self):
+        return next(row for row in self.stack.admin("GET", "/servers") if row["id"] == self.guest)["host"]
+
+    def refused(self):
+        # Nobody hears it, and its guest runs on.
+        self.stack.admin("POST", "/hosts/%s/link" % self.HOST, {"up": False})
+        self.stack.wait(lambda: not self.stack.admin("GET", "/hosts/" + self.HOST)["up"], "Nova to miss the host")
+        at = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime())
+        self.reported = self.api("POST", "/notifications", {"notification": {
+            "type": "COMPUTE_HOST", "hostname": self.HOST, "generated_time": at,
+            "payload": {"event": "STOPPED", "cluster_status": "OFFLINE", "host_status": "NORMAL"}}})["notification"]["notification_uuid"]
+        message = self.stack.wait(lambda: (self.notification()["message"] or "").startswith("held") and self.notification()["message"],
+                                  "the recovery to wait for a person", 60)
+        for part in ("bmc-" + self.HOST, "expected guid=" + dashed(self.one.guid), "guid=%s answers" % dashed(self.two.guid),
+                     "tachi fence confirm " + self.HOST):
+            assert part in message, message
+        assert self.one.journal() == self.two.journal() == [], "something was switched"
+        assert self.place() == self.HOST, self.place()
+
+    def confirmed(self):
+        self.stack.admin("POST", "/hosts/%s/power" % self.HOST, {"on": False})
+        code, said = self.stack.tachi("fence", "confirm", self.HOST, "--yes", "--reason", "new board")
+        assert code == 0 and "was guid=" + dashed(self.one.guid) in said and "is guid=" + dashed(self.two.guid) in said, said
+        # Each process of a machine writes a log of its own.
+        logs = [name for name in os.listdir(self.stack.work) if name.startswith("fencing-audit")]
+        audit = [json.loads(line) for name in logs for line in read(os.path.join(self.stack.work, name)).splitlines()]
+        lines = [line for line in audit if line.get("action") == "confirm_machine"]
+        assert [line["phase"] for line in lines] == ["intent", "outcome"] and "new board" in lines[0]["operator"], lines
+        code, listed = self.stack.tachi("recovery", "list", "-f", "json")
+        recovery = next(row for row in json.loads(listed.splitlines()[0]) if row["host"] == self.HOST)
+        code, said = self.stack.tachi("recovery", "approve", recovery["recovery"])
+        assert code == 0, said
+        self.stack.wait(lambda: self.notification()["status"] == "finished", "the recovery to end", 60)
+        assert self.place() != self.HOST
+        assert self.stack.admin("GET", "/ledger")["double_runs"] == 0
+        assert self.one.journal() == self.two.journal() == [], "what was off was switched"
+
+
+def dashed(guid):
+    return "-".join((guid[:8], guid[8:12], guid[12:16], guid[16:20], guid[20:]))
 
 
 def running(part):

@@ -77,22 +77,33 @@ class Process:
 class Bmc:
     """One ipmi_sim with one machine behind it."""
 
-    def __init__(self, name, work):
-        self.name, self.folder = name, os.path.join(work, name)
+    def __init__(self, name, work, guid="a123456789abcdefa123456789abcdef"):
+        self.name, self.folder, self.guid = name, os.path.join(work, name), guid
         os.makedirs(os.path.join(self.folder, "state"))
-        self.port = free_port(socket.SOCK_DGRAM)
         self.machine("1", "honest")
+        self.start(free_port(socket.SOCK_DGRAM))
+
+    def start(self, port):
+        self.port, name = port, self.name
         lan, emu = os.path.join(self.folder, "lan.conf"), os.path.join(self.folder, "bmc.emu")
         write(lan, '\n'.join([
             'name "%s"' % name, "set_working_mc 0x20", "startlan 1", "addr 127.0.0.1 %d" % self.port, "priv_limit admin",
             *("allowed_auths_%s none md2 md5 straight" % level for level in ("callback", "user", "operator", "admin")),
-            "guid a123456789abcdefa123456789abcdef", "endlan",
+            "guid " + self.guid, "endlan",
             'chassis_control "%s %s 0x20"' % (os.path.join(HERE, "chassis.sh"), self.folder),
             'user 2 true "%s" "%s" admin 10 none md2 md5 straight' % (USER, PASSWORD), ""]))
         write(emu, "mc_setbmc 0x20\nmc_add 0x20 0 no-device-sdrs 0x23 9 8 0x9f 0x1291 0xf02 persist_sdr\n"
                    "sel_enable 0x20 1000 0x0a\nmc_enable 0x20\n")
         self.process = Process(name, ["ipmi_sim", "-c", lan, "-f", emu, "-s", os.path.join(self.folder, "state"), "-n"], self.folder)
         wait(name, self._listens)
+
+    def swap(self, other):
+        """Each answers under the other's address from now on, as when somebody mixes up two cables."""
+        self.stop()
+        other.stop()
+        ours, theirs = self.port, other.port
+        self.start(theirs)
+        other.start(ours)
 
     def _listens(self):
         """ipmi_sim has bound its port: seen in the kernel's table, so that no session is spent on it."""
