@@ -26,7 +26,7 @@ pub(crate) struct AuditVerifyArgs {
     /// machine
     #[arg(value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
-    /// The file of the keys that lines are sealed with. Default: [fencing] audit_key_file
+    /// The file of the keys that lines are sealed with. Default: that of the configuration
     #[arg(long, value_name = "FILE")]
     pub(crate) key_file: Option<PathBuf>,
 }
@@ -36,7 +36,7 @@ pub(crate) struct AuditVerifyArgs {
 pub(crate) struct AuditNewKeyArgs {
     #[command(flatten)]
     pub(crate) config: ConfigArgs,
-    /// The file. Default: [fencing] audit_key_file
+    /// The file. Default: that of the configuration
     #[arg(value_name = "FILE")]
     pub(crate) file: Option<PathBuf>,
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use comfy_table::{ContentArrangement, Table, presets};
 use serde_json::json;
 use tachi_engine::ports::audit::{AuditAction, AuditPhase};
-use tachi_engine::ports::{AuditEntry, AuditSink as _, Clock, Doubted, OperatorDesk as _};
+use tachi_engine::ports::{AuditEntry, Clock, Doubted, OperatorDesk as _};
 
 use super::when::time;
 use super::who::who;

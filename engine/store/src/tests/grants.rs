@@ -10,7 +10,7 @@ use crate::{Role, Store};
 /// What the database says to a statement, if it refuses it for want of a grant.
 async fn refusal(store: &Store, sql: &str) -> Option<String> {
     let error = store.writer().db.execute_unprepared(sql).await.err()?.to_string();
-    let of_grants = error.contains("denied");
+    let of_grants = error.contains("denied") || error.contains("must be owner");
     of_grants.then_some(error)
 }
 
