@@ -205,28 +205,7 @@ impl HostRecovery {
                     confirmed(one, seen.host, now, record);
                 }
             }
-            (MoveStep::Waiting { .. }, Some(seen)) => {
-                let kept = one.is_kept_by_a_task(&seen, now.elapsed, settled);
-                match one.preparation {
-                    Preparation::Asked { loose: true, .. }
-                        if seen.vm_state == VmState::Error && seen.task_state.is_none() =>
-                    {
-                        one.preparation = Preparation::Done;
-                    }
-                    // Seen late enough: this look was begun when the call could not take effect any more.
-                    Preparation::Asked { at, loose: true } if now.elapsed.since(at) >= settled => {
-                        one.preparation = Preparation::Wanted;
-                    }
-                    Preparation::NotNeeded if kept || needs_preparation(&seen.vm_state) => {
-                        one.preparation = Preparation::Wanted;
-                    }
-                    Preparation::Done if kept => one.preparation = Preparation::Wanted,
-                    Preparation::Asked { .. }
-                    | Preparation::NotNeeded
-                    | Preparation::Wanted
-                    | Preparation::Done => {}
-                }
-            }
+            (MoveStep::Waiting { .. }, Some(seen)) => prepare(one, &seen, now, settled),
             (MoveStep::Restoring { .. }, Some(seen)) => self.bring_back(server, &seen, now, record),
             (MoveStep::Asked { .. }, Some(_)) => {
                 if done.is_some() {
@@ -286,6 +265,27 @@ impl HostRecovery {
                 self.asks.restorations.insert(server, restoration);
             }
         }
+    }
+}
+
+/// Whether its state has to be reset before it is asked for, and whether a reset that nobody has answered has been done.
+fn prepare(one: &mut Move, seen: &Server, now: Now, settled: Duration) {
+    let kept = one.is_kept_by_a_task(seen, now.elapsed, settled);
+    match one.preparation {
+        Preparation::Asked { loose: true, .. }
+            if seen.vm_state == VmState::Error && seen.task_state.is_none() =>
+        {
+            one.preparation = Preparation::Done;
+        }
+        // Seen late enough: this look was begun when the call could not take effect any more.
+        Preparation::Asked { at, loose: true } if now.elapsed.since(at) >= settled => {
+            one.preparation = Preparation::Wanted;
+        }
+        Preparation::NotNeeded if kept || needs_preparation(&seen.vm_state) => {
+            one.preparation = Preparation::Wanted;
+        }
+        Preparation::Done if kept => one.preparation = Preparation::Wanted,
+        Preparation::Asked { .. } | Preparation::NotNeeded | Preparation::Wanted | Preparation::Done => {}
     }
 }
 
