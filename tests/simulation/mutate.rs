@@ -92,8 +92,7 @@ fn caught(name: &str, seeds: &str) -> Option<String> {
 }
 
 #[test]
-fn slow_r01_r02_r03_r04_r06_r07_r08_r12_r19_r21_r25_each_rule_that_is_left_out_at_the_ports_is_noticed()
- {
+fn slow_r01_r02_r03_r04_r06_r07_r08_r12_r19_r21_r25_each_rule_that_is_left_out_at_the_ports_is_noticed() {
     let mut missed = Vec::new();
     for (name, rule, what) in AT_THE_PORTS {
         match caught(name, "10000") {

@@ -150,7 +150,7 @@ struct Change {
 /// A person says that what answers is the host's machine.
 pub(super) async fn confirm(args: FenceConfirmArgs) -> Result<u8, Failure> {
     let (settings, fencers) = devices(&args.config)?;
-    let by = crate::cmd::recovery::who(args.reason.as_deref())?;
+    let by = crate::cmd::who::who(args.reason.as_deref())?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let audit = wiring::audit(&settings, &clock, &by)?;
     let book = Book::open(&settings, &fencers).await?;

@@ -53,11 +53,14 @@ fn what_holds_without_a_hold_is_held_all_the_same() {
     bed.see(Observation::FencingStopped(true));
     assert!(bed.state.hold.is_none());
     assert_eq!(waits(&bed), bare(WaitsFor::FencingStopped));
+    bed.see(Observation::FencingStopped(false));
+    assert!(!waits(&bed).0.is_held(), "{:?}", waits(&bed));
+    let mut bed = Bed::engine().planned(vec![server(1)]);
     bed.pulse(false, false).tick(1);
     assert_eq!(waits(&bed), bare(WaitsFor::SegmentDisabled));
     bed.pulse(true, true).tick(1);
     assert_eq!(waits(&bed), bare(WaitsFor::Maintenance));
-    bed.pulse(true, false).see(Observation::FencingStopped(false));
+    bed.pulse(true, false).tick(1);
     assert!(!waits(&bed).0.is_held(), "{:?}", waits(&bed));
 }
 
