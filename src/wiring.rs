@@ -87,7 +87,7 @@ pub(crate) async fn existing(settings: &Settings) -> Result<Base, Failure> {
             settings.database
         )));
     }
-    let base = open(&settings.database.once()).await?;
+    let base = Box::pin(open(&settings.database.once())).await?;
     let stands = Box::pin(base.store.stands()).await;
     match stands.map_err(|error| Failure::new("opening the database", error))? {
         Stands::UpToDate => Ok(base),

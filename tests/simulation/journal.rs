@@ -557,6 +557,11 @@ impl Journal {
         if let Some(server) = write.restarted {
             self.restarts.entry(rec).or_insert((server, now));
         }
+        self.change_host(rec, write);
+        Committed::Written(self.pulse(rec))
+    }
+
+    fn change_host(&mut self, rec: RecIx, write: &Write) {
         if let Some(change) = write.host {
             let host = index_of(change.host);
             let weaker = self.maintenance_of(host) == Some(MaintenanceReason::Recovery)
@@ -570,7 +575,6 @@ impl Journal {
         {
             self.put.remove(&host);
         }
-        Committed::Written(self.pulse(rec))
     }
 
     fn too_many_orders(&self, rec: RecIx, order: FenceOrder, now: u64) -> bool {

@@ -105,14 +105,11 @@ impl Store {
                     column: "reporter",
                 };
                 let reporter = cell.reporter(&text)?;
-                match reporter.host {
-                    Some(host) => {
-                        bound.insert(host);
-                    }
-                    None => {
-                        let name = reporter.application_credential.or(reporter.user_name);
-                        found.unbound.insert(name.unwrap_or(reporter.user_id));
-                    }
+                if let Some(host) = reporter.host {
+                    bound.insert(host);
+                } else {
+                    let name = reporter.application_credential.or(reporter.user_name);
+                    found.unbound.insert(name.unwrap_or(reporter.user_id));
                 }
             }
             found.bound = bound.len();

@@ -90,10 +90,10 @@ fn table(rows: &[RecoverySummary]) -> String {
             row.status.clone(),
             time(row.opened_at),
             progress(row.moves).unwrap_or_default(),
-            match waits::what(row.wait.as_ref()) {
-                WaitsFor::Nothing => String::new(),
-                what => what.to_string(),
-            },
+            Some(waits::what(row.wait.as_ref()))
+                .filter(|what| *what != WaitsFor::Nothing)
+                .map(|what| what.to_string())
+                .unwrap_or_default(),
             row.message.clone().unwrap_or_default(),
         ]);
     }

@@ -119,7 +119,7 @@ pub(crate) async fn examine(
     let new: Vec<NewMachine> = new.into_iter().filter_map(learns).collect();
     for some in new.chunks(AT_ONCE) {
         match machines.learn(some).await {
-            Ok(learnt) => tracing::info!(learnt, "learnt which machines fence devices switch"),
+            Ok(machines) => tracing::info!(machines, "learnt which machines fence devices switch"),
             Err(error) => tracing::warn!(%error, "which machines fence devices switch was not learnt"),
         }
     }

@@ -106,6 +106,27 @@ impl Bed {
         Answer::Views(views.collect())
     }
 
+    async fn waits(&self) -> Answer {
+        let filter = RecoveryFilter {
+            state: Some(RecoveryState::Held),
+            ..RecoveryFilter::default()
+        };
+        let mut held = Vec::new();
+        for row in self.engine.find_recoveries(&filter).await.unwrap() {
+            let recovery = self.recoveries.iter().position(|id| *id == row.id).unwrap();
+            let wait = row.wait.unwrap();
+            held.push((recovery, wait.what, wait.on.into_iter().collect()));
+        }
+        let lines = self.engine.moves(MoveFilter::NeedsPerson).await.unwrap();
+        let servers = lines
+            .into_iter()
+            .map(|line| (tachi_contract::number(line.server), line.wait.unwrap().what));
+        Answer::Waits {
+            held,
+            servers: servers.collect(),
+        }
+    }
+
     async fn apply(&mut self, operation: &Operation) -> Answer {
         let store = self.engine.clone();
         let now = self.bench.clock_wall();
@@ -187,26 +208,7 @@ impl Bed {
                         .collect(),
                 );
             }
-            Operation::Waits => {
-                let filter = RecoveryFilter {
-                    state: Some(RecoveryState::Held),
-                    ..RecoveryFilter::default()
-                };
-                let mut held = Vec::new();
-                for row in store.find_recoveries(&filter).await.unwrap() {
-                    let recovery = self.recoveries.iter().position(|id| *id == row.id).unwrap();
-                    let wait = row.wait.unwrap();
-                    held.push((recovery, wait.what, wait.on.into_iter().collect()));
-                }
-                let lines = store.moves(MoveFilter::NeedsPerson).await.unwrap();
-                let servers = lines
-                    .into_iter()
-                    .map(|line| (tachi_contract::number(line.server), line.wait.unwrap().what));
-                return Answer::Waits {
-                    held,
-                    servers: servers.collect(),
-                };
-            }
+            Operation::Waits => return self.waits().await,
             Operation::WrittenOff { host } => {
                 let found = store.written_off(&host_name(*host)).await.unwrap();
                 return Answer::Servers(found.into_keys().map(tachi_contract::number).collect());
