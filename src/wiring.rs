@@ -44,6 +44,14 @@ pub(crate) async fn base(settings: &Settings) -> Result<Base, Failure> {
     Ok(migrated(settings).await?.0)
 }
 
+/// Begins to count, before anything that counts: what is set earlier is lost.
+pub(crate) fn count(settings: &Settings) -> Result<(), Failure> {
+    if settings.http.metrics.is_some() {
+        tachi_api::Metrics::start().map_err(|error| Failure::new("setting up metrics", error))?;
+    }
+    Ok(())
+}
+
 /// The same, and what was done to the schema.
 pub(crate) async fn migrated(settings: &Settings) -> Result<(Base, MigrationReport), Failure> {
     let folders = [

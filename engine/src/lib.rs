@@ -35,4 +35,5 @@ pub use cloud::{Cloud, CloudView};
 pub use engine::{Engine, EngineOptions, Ports};
 pub use governor::PaceOptions;
 pub use identified::{Identified, NAMING};
+pub use numbers::device_known;
 pub use pulse::Pulse;

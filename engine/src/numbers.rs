@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+use tachi_domain::entity::{NotificationStatus, VmoveStatus};
 use tachi_domain::fault::{Fault, FaultClass};
 use tachi_domain::hooks::Verdict;
 use tachi_domain::recovery::{Observation, Record, RecoveryKind};
@@ -94,6 +95,31 @@ pub(crate) fn describe() {
         "1 while the device of a host answers for another machine than is expected"
     );
     describe_counter!(SWEEPS_FAILED, "Looks at the database that it did not answer");
+    begin_at_zero();
+}
+
+/// Prometheus sees an increase only of a counter that it has seen before: what alerts count is there from the start.
+fn begin_at_zero() {
+    for kind in RecoveryKind::ALL {
+        for status in NotificationStatus::ALL.iter().filter(|status| !status.is_open()) {
+            counter!(ENDED, "kind" => kind.as_str(), "status" => status.as_str()).increment(0);
+        }
+    }
+    for status in [VmoveStatus::Ignored, VmoveStatus::Failed, VmoveStatus::Succeeded] {
+        counter!(MOVES, "status" => status.as_str()).increment(0);
+    }
+    for how in ["first", "released", "again", "take_over"] {
+        counter!(CLAIMS, "how" => how).increment(0);
+    }
+    counter!(SWEEPS_FAILED).increment(0);
+    gauge!(HELD).increment(0.0);
+}
+
+/// A device that recoveries may ask: what comes of it is counted from zero.
+pub fn device_known(device: &str) {
+    for result in ["off", "failed"] {
+        counter!(FENCES, "device" => device.to_owned(), "result" => result).increment(0);
+    }
 }
 
 /// A reporter is set aside, or should be.

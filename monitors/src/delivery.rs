@@ -83,6 +83,10 @@ impl Courier {
     pub(crate) async fn run(self, stop: CancellationToken) {
         let mut memory = Memory::default();
         let mut last = None;
+        // Prometheus sees an increase only of a counter that it has seen before.
+        for why in ["overtaken", "too_old", "rejected"] {
+            dropped(why, 0);
+        }
         loop {
             self.health.beat_of("delivery");
             if last.is_none() && stop.is_cancelled() {

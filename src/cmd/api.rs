@@ -8,6 +8,7 @@ use crate::wiring::{self, Bus, Process, Telling};
 /// Runs the API until told to stop.
 pub(crate) async fn run(args: &ConfigArgs) -> Result<u8, Failure> {
     let settings = service_settings(args, "tachi-api")?;
+    wiring::count(&settings)?;
     let base = wiring::base(&settings).await?;
     let rules = PolicyFiles::open(&settings.oslo_policy)?;
     let bus = Bus::open(&settings);

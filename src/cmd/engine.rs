@@ -9,6 +9,7 @@ use crate::wiring::{self, Bus, Devices, Process, Telling};
 /// Runs the engine until told to stop.
 pub(crate) async fn run(args: &EngineArgs) -> Result<u8, Failure> {
     let settings = service_settings(&args.config, "tachi-engine")?;
+    wiring::count(&settings)?;
     let bus = Bus::open(&settings);
     bus.refuse_beside_upstream(&args.upstream).await?;
     let base = wiring::base(&settings).await?;

@@ -81,6 +81,7 @@ pub(crate) async fn start(
     policy: watch::Receiver<Policy>,
     upstream: &UpstreamArgs,
 ) -> Result<(Process, Base), Failure> {
+    wiring::count(settings)?;
     let bus = Bus::open(settings);
     bus.refuse_beside_upstream(upstream).await?;
     let base = wiring::base(settings).await?;

@@ -183,6 +183,7 @@ impl Devices {
         let topology = fencing.topology()?;
         for (name, kind) in topology.devices() {
             tracing::info!(device = name, kind, "fence device");
+            tachi_engine::device_known(name);
         }
         describe_gauge!(
             UP,
@@ -224,6 +225,9 @@ impl Devices {
         match self.settings.topology() {
             Ok(topology) => {
                 let devices = topology.devices().count();
+                for (name, _) in topology.devices() {
+                    tachi_engine::device_known(name);
+                }
                 self.fencers.replace(topology);
                 self.how.state().file = None;
                 gauge!(FILE_OK).set(1.0);
