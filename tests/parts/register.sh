@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Whether every known defect and every rule of the protocol has its tests, and every mutation its place.
+# Whether every known defect and every rule of the protocol has its tests, every mutation its place, and the code its shape.
 # shellcheck source=tests/lib/common.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../lib/common.sh"
 cd "$REPO"
 check "every defect and every rule has a test" python3 tests/lib/register.py
 check "every mutation has its place" python3 tests/mutations/run.py --check --scratch "$TARGET/mutations"
+check "files, types and imports keep their shape" python3 tests/lib/shape.py
 checks_done

@@ -19,7 +19,6 @@ mod flap;
 mod global;
 mod observer;
 mod pattern;
-mod policy;
 pub mod process;
 mod protected;
 mod rate;
@@ -31,15 +30,15 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::entity::words;
+pub use crate::policy::{Doubts, GuardPolicy};
 use crate::policy::{FencingMode, Policy};
 
 pub(crate) use cliff::is_seen as sees_cliff;
 pub use domain::DomainLoss;
-pub use facts::{Count, Facts, NovaFacts, Own};
+pub use facts::{Count, Facts, NovaFacts, Own, Witness};
 pub use pattern::matches;
-pub use policy::{Doubts, GuardPolicy};
 pub(crate) use rate::reason as too_many;
-pub use region::{Dated, NovaView, Region, RegionHost, Witness};
+pub use region::{Dated, NovaView, Region, RegionHost};
 
 words! {
     /// A guard, in the order in which they are asked.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 pub use about::About;
 
-use crate::reserved::Resources;
+use crate::resources::Resources;
 use crate::{MigrationId, ServerId, ServiceId, Timestamp};
 
 /// A `nova-compute` service record, read by `GET /os-services`.

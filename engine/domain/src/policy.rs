@@ -3,15 +3,16 @@
 //! A recovery takes a copy when it begins and keeps it to its end, so that a changed file never changes the rules in the
 //! middle of one.
 
+mod guards;
 mod leave;
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use guards::{Doubts, GuardPolicy};
 pub use leave::{LeaveRules, NoKey, Pair};
 
-use crate::guard::GuardPolicy;
 use crate::hooks::Flows;
 pub(crate) use leave::owning_service;
 

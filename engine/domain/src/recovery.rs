@@ -16,7 +16,8 @@ pub use reserve::{Joined, ReserveAnswer, ReserveCall, ServiceStatus};
 use crate::entity::notification::NotificationType;
 use crate::entity::words;
 use crate::evidence::OffWord;
-use crate::{HostId, RecoveryId, ServerId, Timestamp, vm_recovery};
+use crate::instance_event::says_failure;
+use crate::{HostId, RecoveryId, ServerId, Timestamp};
 
 words! {
     /// What a recovery is about.
@@ -167,7 +168,7 @@ pub fn open_key(kind: RecoveryKind, host: HostId, payload: &BTreeMap<String, Str
         }
         RecoveryKind::Vm => payload
             .get("instance_uuid")
-            .filter(|_| vm_recovery::says_failure(payload))
+            .filter(|_| says_failure(payload))
             .map(|id| format!("vm:{}", id.to_ascii_lowercase())),
         RecoveryKind::Process => None,
     }

@@ -10,7 +10,7 @@ mod gates;
 mod hooking;
 mod steps;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -18,13 +18,12 @@ use serde::{Deserialize, Serialize};
 use crate::entity::Notification;
 use crate::entity::notification::NotificationStatus;
 use crate::hooks::HookTrack;
+use crate::instance_event::word;
 use crate::nova::{Server, Service};
 use crate::policy::Policy;
 use crate::recovery::{Command, Decision, Life, Now, Observation, Pulse, Record, StepKind, Task, Word};
 use crate::wait::{WaitsFor, note};
 use crate::{Elapsed, NotificationId, RecoveryId, ServerId, StateVersion, Wait};
-
-pub(crate) use gates::says_failure;
 
 use gates::is_owners_own;
 
@@ -171,14 +170,6 @@ const FIRST_LOOK: Duration = Duration::from_millis(100);
 
 /// How long a trouble must last to be told.
 const TOLD_AFTER: Duration = Duration::from_secs(3);
-
-/// A word of a payload in capitals; monitors write them in either.
-fn word(payload: &BTreeMap<String, String>, key: &str) -> String {
-    payload
-        .get(key)
-        .map(|word| word.to_ascii_uppercase())
-        .unwrap_or_default()
-}
 
 impl VmRecovery {
     /// A recovery as it begins.

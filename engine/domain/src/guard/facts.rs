@@ -3,7 +3,15 @@
 use std::time::Duration;
 
 use super::domain::DomainLoss;
-use super::region::Witness;
+
+/// A place that an engine that is not cut off can reach.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Witness {
+    /// As configured.
+    pub name: String,
+    /// Whether it was reached.
+    pub reached: bool,
+}
 
 /// Hosts, and those of them that are out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

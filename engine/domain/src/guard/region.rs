@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::domain::DomainLoss;
-use super::facts::{Count, Facts, NovaFacts, Own};
+use super::facts::{Count, Facts, NovaFacts, Own, Witness};
 use super::pattern;
 use crate::nova::Service;
 use crate::policy::Policy;
@@ -47,15 +47,6 @@ pub struct Dated {
     pub recovery: RecoveryId,
     /// How long ago.
     pub age: Duration,
-}
-
-/// A place that an engine that is not cut off can reach.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Witness {
-    /// As configured.
-    pub name: String,
-    /// Whether it was reached.
-    pub reached: bool,
 }
 
 /// What Nova shows.

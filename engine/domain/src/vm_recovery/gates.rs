@@ -1,11 +1,10 @@
 //! Should anything be done at all?
 
-use std::collections::BTreeMap;
-
-use super::{Stage, VmRecovery, word};
+use super::{Stage, VmRecovery};
 use crate::ServerId;
 use crate::entity::notification::NotificationStatus;
 use crate::hooks::Phase;
+use crate::instance_event::is_failure;
 use crate::nova::{Server, VmState};
 use crate::policy::is_truthy;
 use crate::recovery::{Command, Now, Record, StepKind};
@@ -21,19 +20,6 @@ pub(super) fn is_owners_own(state: &VmState) -> bool {
             | VmState::ShelvedOffloaded
             | VmState::Deleted
     )
-}
-
-/// The events that mean an instance has failed. All others are noise.
-fn is_failure(event: &str, detail: &str) -> bool {
-    matches!(
-        (event, detail),
-        ("LIFECYCLE" | "QEMU_GUEST_AGENT_ERROR", "STOPPED_FAILED") | ("IO_ERROR", "IO_ERROR_REPORT")
-    )
-}
-
-/// Whether a notification's payload says that an instance has failed.
-pub(crate) fn says_failure(payload: &BTreeMap<String, String>) -> bool {
-    is_failure(&word(payload, "event"), &word(payload, "vir_domain_event"))
 }
 
 impl VmRecovery {

@@ -1,0 +1,24 @@
+//! Events of an instance, as monitors name them.
+
+use std::collections::BTreeMap;
+
+/// A word of a payload in capitals; monitors write them in either.
+pub(crate) fn word(payload: &BTreeMap<String, String>, key: &str) -> String {
+    payload
+        .get(key)
+        .map(|word| word.to_ascii_uppercase())
+        .unwrap_or_default()
+}
+
+/// The events that mean an instance has failed. All others are noise.
+pub(crate) fn is_failure(event: &str, detail: &str) -> bool {
+    matches!(
+        (event, detail),
+        ("LIFECYCLE" | "QEMU_GUEST_AGENT_ERROR", "STOPPED_FAILED") | ("IO_ERROR", "IO_ERROR_REPORT")
+    )
+}
+
+/// Whether a notification's payload says that an instance has failed.
+pub(crate) fn says_failure(payload: &BTreeMap<String, String>) -> bool {
+    is_failure(&word(payload, "event"), &word(payload, "vir_domain_event"))
+}

@@ -1,0 +1,250 @@
+#!/usr/bin/env python3
+"""The shape of the code: how long files are, how many methods a type has, which modules of the domain import each other in circles.
+
+    tests/lib/shape.py           compares with the limits in shape.toml; fails when one is passed, and when one can be lowered
+    tests/lib/shape.py --show    what is longest, and each circle with the imports that close it
+
+The limits only ever fall. A file that is not there yet may have what `[files]` and `[types]` allow to all.
+"""
+import argparse
+import collections
+import os
+import re
+import sys
+import tomllib
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+LIMITS = os.path.join(ROOT, "tests", "lib", "shape.toml")
+DOMAIN = os.path.join(ROOT, "engine", "domain", "src")
+TOPS = ("api", "clients", "db-migrations", "devstack", "engine", "monitors", "src", "tests")
+SKIP = {"target", "minicloud", "testdata", "fixtures"}
+
+
+def rust_files():
+    for top in TOPS:
+        for folder, folders, names in os.walk(os.path.join(ROOT, top)):
+            folders[:] = sorted(f for f in folders if f not in SKIP and not f.startswith("."))
+            for name in sorted(names):
+                if name.endswith(".rs"):
+                    yield os.path.relpath(os.path.join(folder, name), ROOT)
+
+
+def is_test(path):
+    parts = path.split(os.sep)
+    return parts[0] == "tests" or "tests" in parts or parts[-1] in ("tests.rs", "testing.rs") or "testing" in parts
+
+
+def read(path):
+    with open(os.path.join(ROOT, path), encoding="utf-8") as f:
+        return f.read()
+
+
+def bare(text):
+    """Without comments, strings and the tests at a file's end; lines stay where they are."""
+    text = re.sub(r"//[^\n]*", "", text)
+    text = re.sub(r'"(?:\\.|[^"\\])*"', lambda m: '"' + "\n" * m.group().count("\n") + '"', text)
+    cut = re.search(r"#\[cfg\(test\)\]\s*mod \w+ \{", text)
+    return text[:cut.start()] if cut else text
+
+
+def closing(text, start):
+    depth = 0
+    for at in range(start, len(text)):
+        if text[at] == "{":
+            depth += 1
+        elif text[at] == "}":
+            depth -= 1
+            if depth == 0:
+                return at
+    return len(text)
+
+
+IMPL = re.compile(r"^\s*(?:unsafe )?impl(?:<[^{]*?>)?\s+(?:[\w:<>, '&]+?\s+for\s+)?(?:&(?:'\w+ )?(?:mut )?)?([\w:]+)[^{;]*\{", re.M)
+
+
+def methods():
+    """How many functions all impl blocks of one crate's type have together."""
+    count = collections.Counter()
+    for path in rust_files():
+        if is_test(path):
+            continue
+        text = bare(read(path))
+        crate = path.split("/src/")[0]
+        for found in IMPL.finditer(text):
+            body = text[found.end() - 1:closing(text, found.end() - 1)]
+            count[crate + " " + found.group(1).split("::")[-1]] += len(re.findall(r"^ {4,8}(?:pub(?:\([^)]*\))? )?(?:const )?(?:async )?fn ", body, re.M))
+    return count
+
+
+def module(path):
+    name = os.path.relpath(path, DOMAIN)[:-3].replace(os.sep, "::")
+    return "" if name == "lib" else name
+
+
+def leaves(tree, prefix=()):
+    """The paths that a use tree names."""
+    tree = tree.strip()
+    brace = tree.find("{")
+    if brace < 0:
+        yield prefix + tuple(word.strip() for word in tree.split(" as ")[0].split("::") if word.strip())
+        return
+    prefix += tuple(word.strip() for word in tree[:brace].split("::") if word.strip())
+    depth, begin = 0, brace + 1
+    for at in range(brace + 1, len(tree)):
+        if tree[at] == "{":
+            depth += 1
+        elif tree[at] == "}" and depth:
+            depth -= 1
+        elif depth == 0 and tree[at] in ",}":
+            if tree[begin:at].strip():
+                yield from leaves(tree[begin:at], prefix)
+            begin = at + 1
+            if tree[at] == "}":
+                return
+
+
+def imports():
+    """Who imports whom inside the domain, module by module."""
+    paths = [os.path.join(ROOT, path) for path in rust_files() if path.startswith("engine/domain/src/") and not is_test(path)]
+    known = {module(path) for path in paths}
+    edges = collections.defaultdict(set)
+    for path in paths:
+        here = module(path)
+        with open(path, encoding="utf-8") as f:
+            text = bare(f.read())
+        for found in re.finditer(r"\buse ((?:crate|super|self)\b[^;]*);", text):
+            for words in leaves(found.group(1)):
+                at = here.split("::") if here else []
+                words = list(words)
+                if words[0] == "crate":
+                    at, words = [], words[1:]
+                else:
+                    while words and words[0] in ("super", "self"):
+                        at = at[:-1] if words[0] == "super" else at
+                        words = words[1:]
+                full = at + words
+                while full and "::".join(full) not in known:
+                    full = full[:-1]
+                target = "::".join(full)
+                if target and target != here:
+                    edges[here].add(target)
+    return edges
+
+
+def family(one, other):
+    return one.startswith(other + "::") or other.startswith(one + "::")
+
+
+def circles(edges):
+    """Sets of modules that reach each other, not counting a parent and its own children."""
+    graph = {one: {other for other in others if not family(one, other)} for one, others in edges.items()}
+    index, low, stack, on, found = {}, {}, [], set(), []
+
+    def visit(one):
+        index[one] = low[one] = len(index)
+        stack.append(one)
+        on.add(one)
+        for other in sorted(graph.get(one, ())):
+            if other not in index:
+                visit(other)
+                low[one] = min(low[one], low[other])
+            elif other in on:
+                low[one] = min(low[one], index[other])
+        if low[one] == index[one]:
+            group = []
+            while True:
+                last = stack.pop()
+                on.discard(last)
+                group.append(last)
+                if last == one:
+                    break
+            if len(group) > 1:
+                found.append(sorted(group))
+
+    sys.setrecursionlimit(10_000)
+    for one in sorted(graph):
+        if one not in index:
+            visit(one)
+    return found, graph
+
+
+def measured():
+    lines = {path: read(path).count("\n") for path in rust_files()}
+    production = sorted(count for path, count in lines.items() if not is_test(path))
+    counted = methods()
+    groups, graph = circles(imports())
+    return {
+        "production": {path: count for path, count in lines.items() if not is_test(path)},
+        "tests": {path: count for path, count in lines.items() if is_test(path)},
+        "p90": production[len(production) * 9 // 10],
+        "methods": counted,
+        "circles": groups,
+        "graph": graph,
+        "total": sum(production),
+        "total_tests": sum(count for path, count in lines.items() if is_test(path)),
+    }
+
+
+def compare(now, limits):
+    """What is over its limit, and which limits can be lowered."""
+    wrong = []
+
+    def each(kind, have, general, own):
+        for name, count in sorted(have.items()):
+            allowed = own.get(name, general)
+            if count > allowed:
+                wrong.append("%s %s: %d, allowed are %d" % (kind, name, count, allowed))
+        for name, allowed in sorted(own.items()):
+            if have.get(name, 0) <= general:
+                wrong.append("%s %s is within the general limit: take it out of shape.toml" % (kind, name))
+            elif have[name] < allowed * 0.95:
+                wrong.append("%s %s: %d now; lower its limit of %d in shape.toml" % (kind, name, have[name], allowed))
+
+    each("lines of", now["production"], limits["files"]["lines"], limits["files"].get("longer", {}))
+    each("lines of", now["tests"], limits["files"]["test_lines"], limits["files"].get("longer_tests", {}))
+    each("methods of", now["methods"], limits["types"]["methods"], limits["types"].get("larger", {}))
+    if now["p90"] > limits["files"]["p90"]:
+        wrong.append("nine of ten files have at most %d lines; allowed are %d" % (now["p90"], limits["files"]["p90"]))
+    known = {tuple(group) for group in limits["domain"].get("circles", [])}
+    for group in now["circles"]:
+        if not any(set(group) <= set(old) for old in known):
+            wrong.append("modules of engine/domain import each other in a circle: %s" % ", ".join(group))
+    for old in known:
+        if list(old) not in now["circles"]:
+            wrong.append("the circle %s is no more as shape.toml has it" % ", ".join(old))
+    return wrong
+
+
+def show(now):
+    for kind in ("production", "tests"):
+        print("%s: %d lines" % (kind, now["total" if kind == "production" else "total_tests"]))
+        for path, count in sorted(now[kind].items(), key=lambda one: -one[1])[:15]:
+            print("%6d  %s" % (count, path))
+    print("nine of ten production files: at most %d lines" % now["p90"])
+    print("methods of a type")
+    for name, count in now["methods"].most_common(15):
+        print("%6d  %s" % (count, name))
+    for group in now["circles"]:
+        print("circle of %d modules" % len(group))
+        for one in group:
+            print("        %s -> %s" % (one, ", ".join(sorted(now["graph"].get(one, set()) & set(group)))))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--show", action="store_true", help="print what there is instead of comparing it")
+    args = parser.parse_args()
+    now = measured()
+    if args.show:
+        show(now)
+        return 0
+    with open(LIMITS, "rb") as f:
+        wrong = compare(now, tomllib.load(f))
+    for one in wrong:
+        print(one)
+    print("%d passed, %d failed" % (0 if wrong else 1, len(wrong)))
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
