@@ -7,7 +7,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
-use tachi_domain::entity::{NotificationStatus, VmoveStatus};
+use tachi_domain::entity::notification::NotificationStatus;
+use tachi_domain::entity::vmove::VmoveStatus;
 use tachi_domain::fault::{Fault, FaultClass};
 use tachi_domain::hooks::Verdict;
 use tachi_domain::recovery::{Observation, Record, RecoveryKind};
