@@ -176,6 +176,7 @@ class Run:
         self.dies(self.names[0])
         until("three moves that have ended", lambda: self.value('sum(tachi_engine_moves_total{status="succeeded"})') == 3)
         until("the recovery's end", lambda: self.value('sum(tachi_engine_recoveries_ended_total{kind="host",status="finished"})') == 1)
+        until("a self-test of the devices", lambda: self.value("min(tachi_fence_device_up)") == 1, 60)
         self.check.equal("a recovery that goes well fires nothing", self.prometheus.firing(), [])
 
     def a_storm_wakes_a_person(self):
@@ -213,7 +214,7 @@ def main():
     promtool(check)
     pages(check)
     commands(check, os.path.abspath(args.tachi))
-    region = Region(args.tachi, arguments=("--hosts", "5"))
+    region = Region(args.tachi, arguments=("--hosts", "5"), options=[("fencing", "self_test_interval", 10)])
     prometheus = None
     try:
         prometheus = Prometheus(region.api.removeprefix("http://"))
