@@ -27,7 +27,7 @@ const OLD: [&str; 10] = [
 
 /// Options of `[fencing]` that the page lists; the others are on the page about fencing.
 fn is_a_guards(option: &str) -> bool {
-    option.starts_with("storm_") || option.ends_with("_fraction_percent")
+    option.starts_with("storm_") || option.starts_with("reporter_") || option.ends_with("_fraction_percent")
 }
 
 /// Option, unit and default of each row.
@@ -92,6 +92,7 @@ fn every_unit_of_the_page_is_one_of_a_few() {
             "instances",
             "percent",
             "hosts",
+            "claims",
             "path",
         ];
         assert!(units.contains(&unit.as_str()), "{option}: {unit}");

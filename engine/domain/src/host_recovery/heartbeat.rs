@@ -92,12 +92,13 @@ impl ServiceTrack {
         self.in_force && !seen.forced_down && before.is_some_and(|before| before == heartbeat_of(seen))
     }
 
-    /// Whether it has moved.
-    fn looked_at(&mut self, heartbeat: Timestamp, asked: Elapsed) -> bool {
+    /// Whether it has moved. A look is made between its question and its answer: it stands still from the answer to the first
+    /// look that showed it until the question of the last one.
+    fn looked_at(&mut self, heartbeat: Timestamp, asked: Elapsed, answered: Elapsed) -> bool {
         self.looked = asked;
         let moved = self.still.is_none_or(|(seen, _)| seen != heartbeat);
         if moved {
-            self.still = Some((heartbeat, asked));
+            self.still = Some((heartbeat, answered));
         }
         moved
     }
@@ -211,7 +212,7 @@ impl HostRecovery {
         }
         let gone = !seen.forced_down;
         let heartbeat = heartbeat_of(&seen);
-        record.head |= self.service.looked_at(heartbeat, asked) && self.stage == Stage::Fencing;
+        record.head |= self.service.looked_at(heartbeat, asked, now.elapsed) && self.stage == Stage::Fencing;
         self.service.seen = Some(seen);
         self.asks.was_missed |= self.service.was_silent();
         // What shows a time before our change says nothing about the heartbeat since.
@@ -268,7 +269,9 @@ impl HostRecovery {
     fn judge_heartbeat(&mut self, heartbeat: Timestamp, asked: Elapsed, now: Now, record: &mut Record) {
         let word = self.proof.as_ref().is_some_and(crate::proof::Proof::is_word);
         let sent = self.service.put.map_or(self.service.changed, |put| put.at);
-        let late = self.service.changed_by_another || asked.since(sent) > NOTED_WITHIN;
+        // When Nova read the record is not known, only that it was not after its answer came: a process that was stopped before
+        // it sent what it had asked for reads it late.
+        let late = self.service.changed_by_another || now.elapsed.since(sent) > NOTED_WITHIN;
         match (self.service.mark, self.stage) {
             (_, Stage::Begin | Stage::Fencing | Stage::Over) => {}
             (Some(mark), _) if heartbeat != mark => {

@@ -7,7 +7,7 @@ use super::bed::{Bed, region, server};
 use crate::Elapsed;
 use crate::host_recovery::Stage;
 use crate::nova::Service;
-use crate::recovery::{Observation, ServerCall};
+use crate::recovery::{Command, Observation, ServerCall};
 
 /// The service as it is after its change.
 fn changed(bed: &mut Bed) -> Service {
@@ -35,6 +35,57 @@ fn c19_r17_a_first_look_long_after_the_change_was_asked_for_needs_silence_first(
         bed.tick(10_000);
         assert!(!bed.evacuates_any(), "{} ms", bed.at);
     }
+}
+
+/// Seed 1009: the change was answered at once and the look decided with it, but the engine was stopped before it sent the look.
+#[test]
+fn c19_r17_a_first_look_that_was_decided_at_once_and_sent_late_needs_silence_first() {
+    let mut bed = Bed::external().begun();
+    bed.heartbeat_age(20_000).service();
+    let answer = changed(&mut bed);
+    bed.at += 50;
+    bed.see(Observation::ServiceUpdated(Ok(answer)));
+    bed.tick(50);
+    assert!(
+        bed.wants(|command| *command == Command::ReadService),
+        "{:?}",
+        bed.commands
+    );
+    bed.at += 195_000;
+    for _ in 0..20 {
+        bed.heartbeat_age(500).service();
+        bed.inventory_once(vec![server(1)], vec![]);
+        bed.answer(1, ServerCall::Lock, Ok(()));
+        assert!(!bed.evacuates_any(), "{} ms", bed.at);
+        bed.tick(10_000);
+        assert!(!bed.evacuates_any(), "{} ms", bed.at);
+    }
+}
+
+/// A Nova that tells no date is watched: between two looks nothing may be taken for stillness in which nobody looked.
+#[test]
+fn c19_r16_a_look_that_was_sent_late_shows_no_stillness_before_its_answer() {
+    let mut bed = Bed::engine().begun();
+    let beat = bed.service.clone();
+    let seen = || {
+        Observation::Service(Ok(Some(Service {
+            nova_now: None,
+            ..beat.clone()
+        })))
+    };
+    bed.at += 60_000;
+    bed.see(seen());
+    let first = bed.at;
+    while !bed.wants(|command| *command == Command::ReadService) {
+        bed.tick(1_000);
+    }
+    bed.see(seen());
+    assert!(
+        bed.state.service.still_for().as_millis() <= u128::from(bed.at - first),
+        "{:?} within {} ms",
+        bed.state.service.still_for(),
+        bed.at - first
+    );
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use super::bed::*;
 use crate::host_recovery::{End, HostRecovery, MoveStep};
 use crate::nova::{Migration, MigrationType};
-use crate::recovery::{MoveVerdict, Observation, Word};
+use crate::recovery::{MoveVerdict, Observation, ServerCall, Word};
 use crate::{Timestamp, WaitsFor};
 
 /// What the recovery waits for, and about whom. What stands beside the state is what the state says.
@@ -119,6 +119,8 @@ fn what_an_abort_leaves_behind_is_given_up_and_says_so() {
     for _ in 0..5 {
         bed.tick(1_000);
     }
+    // What is held is locked, and unlocked when it ends.
+    bed.answer(1, ServerCall::Unlock, Ok(()));
     assert_eq!(bed.step(1), &MoveStep::Over(End::Person));
     assert_eq!(of_move(&bed, 1).0, WaitsFor::GivenUp);
     assert_eq!(waits(&bed), bare(WaitsFor::GivenUp));
