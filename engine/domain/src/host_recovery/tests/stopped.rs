@@ -45,7 +45,6 @@ fn c19_r17_a_first_look_that_was_decided_at_once_and_sent_late_needs_silence_fir
     let answer = changed(&mut bed);
     bed.at += 50;
     bed.see(Observation::ServiceUpdated(Ok(answer)));
-    bed.tick(50);
     assert!(
         bed.wants(|command| *command == Command::ReadService),
         "{:?}",
