@@ -283,12 +283,13 @@ impl World {
         open.map(|row| Duration::from_millis(self.now - row.opened))
     }
 
-    /// Nova has heard it since it was reported, and hears it (T4).
+    /// Nova has heard it since it was reported, and hears it (T4). The engine reads a heartbeat's age up to a second too young, for
+    /// Nova dates its answers in whole seconds, and asks for two between both.
     fn is_suspect_only(&self, host: HostIx) -> bool {
         let age = self.now - self.nova.services[host].updated;
         let since = self
             .reported_ago(host)
-            .is_some_and(|ago| u128::from(age) + 2_000 < ago.as_millis());
+            .is_some_and(|ago| u128::from(age) + 1_000 < ago.as_millis());
         age <= 15_000 && since
     }
 
