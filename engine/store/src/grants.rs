@@ -44,7 +44,7 @@ const fn right(table: &'static str, insert: bool, update: Columns, delete: bool,
 }
 
 /// All tables. Everybody reads all of them: none holds a secret, and what the schema is can be told only from all.
-const TABLES: [&str; 19] = [
+const TABLES: [&str; 20] = [
     "failover_segments",
     "hosts",
     "notifications",
@@ -57,6 +57,7 @@ const TABLES: [&str; 19] = [
     "host_reservation",
     "instance_restart",
     "fence_order",
+    "fence_machine",
     "reporter_doubt",
     "reporter_aside",
     "tachi_engine",
@@ -83,7 +84,7 @@ const API: [Right; 7] = [
     right("tachi_lock", true, Columns::All, false, false),
 ];
 
-const ENGINE: [Right; 16] = [
+const ENGINE: [Right; 17] = [
     right("notifications", true, Columns::All, false, true),
     right(
         "hosts",
@@ -94,14 +95,15 @@ const ENGINE: [Right; 16] = [
     ),
     right("vmoves", true, Columns::All, false, true),
     right("recovery", true, Columns::All, false, true),
-    right("recovery_move", true, Columns::All, false, true),
+    right("recovery_move", true, Columns::All, false, false),
     // What was seen, decided and proven is only ever added to.
     right("recovery_step", true, Columns::None, false, true),
     right("recovery_proof", true, Columns::None, false, true),
     right("host_state", true, Columns::All, true, false),
     right("host_reservation", true, Columns::All, false, true),
-    right("instance_restart", true, Columns::None, false, true),
+    right("instance_restart", true, Columns::None, false, false),
     right("fence_order", true, Columns::None, true, true),
+    right("fence_machine", true, Columns::All, true, true),
     right("reporter_doubt", true, Columns::None, true, true),
     right("reporter_aside", true, Columns::All, true, true),
     right("tachi_engine", true, Columns::All, true, false),
