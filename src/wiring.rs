@@ -19,7 +19,7 @@ use tachi_audit::AuditLog;
 use tachi_bus::{Both, LocalWake, SocketPoke, SocketWake};
 use tachi_domain::policy::{BareNormal, FencingMode, Policy};
 use tachi_engine::ports::{AuditSink, Clock, Events, Hooks, Poke, Registry, Wake};
-use tachi_engine::{Engine, EngineOptions, Identified, Ports, SystemClock};
+use tachi_engine::{Engine, EngineOptions, Ports, SystemClock};
 use tachi_hooks::Runner;
 use tachi_openstack::{Nova, Session};
 use tachi_store::{MigrationReport, Stands, Store, StoreOptions};
@@ -167,11 +167,7 @@ pub(crate) async fn engine(
     let name = format!("{}:{}:{}", settings.host, std::process::id(), short_id());
     let ports = Ports {
         compute: nova(settings, &base.clock).await?,
-        fencer: Arc::new(Identified::new(
-            devices.fencers(),
-            base.store.clone(),
-            base.clock.clone(),
-        )),
+        fencer: devices.identified(base),
         audit: audit(settings, &base.clock, &name)?,
         hooks: hooks(settings)?,
         journal: base.store.clone(),

@@ -2,7 +2,7 @@
 //! address, or cabled to another machine, says "off" of that one.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -70,10 +70,9 @@ impl Identified {
     }
 
     async fn is_foreign(&self, host: &str, device: &str, answers: Option<&MachineId>, text: &str) {
-        if self.told().insert((host.to_owned(), device.to_owned())) {
+        if self.tell(|told| told.insert((host.to_owned(), device.to_owned()))) {
             tracing::error!(host, device, "ALARM: {text}");
         }
-        numbers::foreign_machine(host, device, true);
         // For `tachi status`; what is refused is refused without it.
         if let Err(error) = self.machines.note(host, device, Some(answers)).await {
             tracing::warn!(host, device, %error, "which machine answers is not noted");
@@ -81,13 +80,12 @@ impl Identified {
     }
 
     async fn is_well(&self, host: &str, device: &str, entry: &Entry) {
-        if self.told().remove(&(host.to_owned(), device.to_owned())) {
+        if self.tell(|told| told.remove(&(host.to_owned(), device.to_owned()))) {
             tracing::info!(
                 host,
                 device,
                 "the fence device answers for its host's machine again"
             );
-            numbers::foreign_machine(host, device, false);
         }
         if entry.noted
             && let Err(error) = self.machines.note(host, device, None).await
@@ -96,8 +94,12 @@ impl Identified {
         }
     }
 
-    fn told(&self) -> MutexGuard<'_, BTreeSet<(String, String)>> {
-        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Changes what was told, and the number with it.
+    fn tell(&self, change: impl FnOnce(&mut BTreeSet<(String, String)>) -> bool) -> bool {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let changed = change(&mut told);
+        numbers::foreign_machines(told.len());
+        changed
     }
 
     /// Before an order: the device names its machine now. Nothing has been sent when this fails.

@@ -38,7 +38,7 @@ const SWEEPS_FAILED: &str = "tachi_engine_sweeps_failed_total";
 const DOUBTED: &str = "tachi_reporters_set_aside_total";
 const FENCES: &str = "tachi_fence_total";
 const FENCE_DURATION: &str = "tachi_fence_duration_seconds";
-const FOREIGN: &str = "tachi_fence_foreign_machine";
+const FOREIGN: &str = "tachi_fence_foreign_machines";
 
 /// Says what each number is. Worth nothing before somebody counts.
 pub(crate) fn describe() {
@@ -93,7 +93,7 @@ pub(crate) fn describe() {
     );
     describe_gauge!(
         FOREIGN,
-        "1 while the device of a host answers for another machine than is expected"
+        "Devices, each of a host, that answer for another machine than is expected"
     );
     describe_counter!(SWEEPS_FAILED, "Looks at the database that it did not answer");
     begin_at_zero();
@@ -113,6 +113,10 @@ fn begin_at_zero() {
         counter!(CLAIMS, "how" => how).increment(0);
     }
     counter!(SWEEPS_FAILED).increment(0);
+    for result in ["set_aside", "too_many"] {
+        counter!(DOUBTED, "result" => result).increment(0);
+    }
+    gauge!(FOREIGN).increment(0.0);
     gauge!(HELD).increment(0.0);
 }
 
@@ -134,10 +138,9 @@ pub(crate) fn sweep_failed() {
     counter!(SWEEPS_FAILED).increment(1);
 }
 
-/// Whether another machine answers behind a device. Devices of which that was never so have no number.
-pub(crate) fn foreign_machine(host: &str, device: &str, foreign: bool) {
-    let one = gauge!(FOREIGN, "host" => host.to_owned(), "device" => device.to_owned());
-    one.set(if foreign { 1.0 } else { 0.0 });
+/// Of so many devices another machine answers than is expected. Which they are, the log and `tachi status` say.
+pub(crate) fn foreign_machines(devices: usize) {
+    gauge!(FOREIGN).set(count(devices));
 }
 
 /// A recovery was claimed that was seen so before.

@@ -5,7 +5,7 @@ pub(crate) mod machines;
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use metrics::{describe_gauge, gauge};
@@ -19,6 +19,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
+use super::Base;
 use super::roll::Fact;
 use crate::cmd::Failure;
 use crate::settings::{Fencing, Settings};
@@ -58,6 +59,7 @@ pub(crate) struct Devices {
     fencers: Arc<Fencers>,
     seen: Option<Print>,
     how: How,
+    identified: OnceLock<Arc<Identified>>,
 }
 
 /// How the devices are, for those who ask.
@@ -204,11 +206,25 @@ impl Devices {
             settings: fencing,
             seen,
             how: How::default(),
+            identified: OnceLock::new(),
         })
     }
 
     pub(crate) fn fencers(&self) -> Arc<Fencers> {
         Arc::clone(&self.fencers)
+    }
+
+    /// The devices with the machine of each, for recoveries and for the self-test: what one has told of a device, the other does
+    /// not tell again, and takes back.
+    pub(crate) fn identified(&self, base: &Base) -> Arc<Identified> {
+        let new = || {
+            Arc::new(Identified::new(
+                self.fencers(),
+                base.store.clone(),
+                base.clock.clone(),
+            ))
+        };
+        Arc::clone(self.identified.get_or_init(new))
     }
 
     pub(crate) fn how(&self) -> How {
@@ -285,9 +301,9 @@ impl Devices {
 /// What tests devices.
 pub(crate) struct SelfTest {
     pub(crate) fencers: Arc<Fencers>,
+    pub(crate) identified: Arc<Identified>,
     pub(crate) how: How,
     pub(crate) store: Arc<Store>,
-    pub(crate) clock: Arc<dyn Clock>,
     pub(crate) cloud: Cloud,
     pub(crate) every: Duration,
 }
@@ -296,17 +312,12 @@ pub(crate) struct SelfTest {
 pub(crate) async fn self_test(test: SelfTest, stop: CancellationToken) {
     let SelfTest {
         fencers,
+        identified,
         how,
         store,
-        clock,
         cloud,
         every,
     } = test;
-    let identified = Identified::new(
-        Arc::<Fencers>::clone(&fencers),
-        Arc::<Store>::clone(&store),
-        clock,
-    );
     // Engines that were started together do not ask together.
     let mut jitter = u64::from(std::process::id()).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let mut due = Instant::now() + every / 10;

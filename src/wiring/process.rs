@@ -76,9 +76,9 @@ impl Process {
         {
             let test = SelfTest {
                 fencers: devices.fencers(),
+                identified: devices.identified(base),
                 how,
                 store: base.store.clone(),
-                clock: base.clock.clone(),
                 cloud: engine.cloud(),
                 every,
             };
