@@ -195,7 +195,33 @@ impl Store {
 
 #[cfg(test)]
 mod tests {
+    use sea_orm::{ConnectionTrait as _, DbBackend, Statement};
+
     use super::*;
+    use crate::testing::Bench;
+
+    /// A table that a migration adds and that is not here would stop the services of whoever uses two users.
+    #[tokio::test]
+    async fn t2_the_grants_know_every_table_of_the_schema_and_no_other() {
+        let bench = Bench::new().await;
+        if bench.store.writer().db.get_database_backend() != DbBackend::Sqlite {
+            return;
+        }
+        let sql =
+            "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%' ORDER BY name";
+        let rows = bench
+            .store
+            .writer()
+            .db
+            .query_all_raw(Statement::from_string(DbBackend::Sqlite, sql));
+        let mut there: Vec<String> = Vec::new();
+        for row in rows.await.unwrap() {
+            there.push(row.try_get("", "name").unwrap());
+        }
+        let mut known = TABLES.to_vec();
+        known.sort_unstable();
+        assert_eq!(there, known);
+    }
 
     #[test]
     fn grants_name_every_table_once_and_no_name_breaks_out() {
