@@ -7,26 +7,10 @@ use tachi_domain::entity::notification::NotificationStatus;
 use tachi_engine::ports::{OperatorDesk as _, Registry as _};
 use tachi_sandbox::{ApiEffect, ApiFault};
 
-use super::support::{Stage, quick_region, until};
+use super::support::{Stage, json, quick_region, run, until};
 
 const HOST: &str = "compute-001";
 const LIMIT: Duration = Duration::from_secs(90);
-
-/// A command with the stage's configuration.
-fn run(stage: &Stage, words: &[&str]) -> (i32, String, String) {
-    let conf = stage.conf();
-    let mut all = words.to_vec();
-    all.extend(["--config-file", conf.to_str().unwrap()]);
-    Stage::command(&all)
-}
-
-fn json(stage: &Stage, words: &[&str]) -> Value {
-    let mut all = words.to_vec();
-    all.extend(["-f", "json"]);
-    let (code, stdout, stderr) = run(stage, &all);
-    assert_eq!(code, 0, "{words:?}: {stderr}");
-    serde_json::from_str(&stdout).unwrap()
-}
 
 fn asked(stage: &Stage) -> u64 {
     stage.sandbox.region().requests().count("#evacuate")

@@ -586,3 +586,20 @@ fn make_private(path: &std::path::Path) {
     use std::os::unix::fs::PermissionsExt as _;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
 }
+
+/// A command with the stage's configuration.
+pub(crate) fn run(stage: &Stage, words: &[&str]) -> (i32, String, String) {
+    let conf = stage.conf();
+    let mut all = words.to_vec();
+    all.extend(["--config-file", conf.to_str().unwrap()]);
+    Stage::command(&all)
+}
+
+/// What it prints as JSON; it must go well.
+pub(crate) fn json(stage: &Stage, words: &[&str]) -> serde_json::Value {
+    let mut all = words.to_vec();
+    all.extend(["-f", "json"]);
+    let (code, stdout, stderr) = run(stage, &all);
+    assert_eq!(code, 0, "{words:?}: {stderr}");
+    serde_json::from_str(&stdout).unwrap()
+}

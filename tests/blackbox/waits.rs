@@ -7,25 +7,10 @@ use serde_json::Value;
 use tachi_domain::entity::notification::NotificationStatus;
 use tachi_sandbox::MigrationKind;
 
-use super::support::{Stage, quick_region, until};
+use super::support::{Stage, json, quick_region, run, until};
 
 const HOST: &str = "compute-001";
 const LIMIT: Duration = Duration::from_secs(90);
-
-fn run(stage: &Stage, words: &[&str]) -> (i32, String, String) {
-    let conf = stage.conf();
-    let mut all = words.to_vec();
-    all.extend(["--config-file", conf.to_str().unwrap()]);
-    Stage::command(&all)
-}
-
-fn json(stage: &Stage, words: &[&str]) -> Value {
-    let mut all = words.to_vec();
-    all.extend(["-f", "json"]);
-    let (code, stdout, stderr) = run(stage, &all);
-    assert_eq!(code, 0, "{words:?}: {stderr}");
-    serde_json::from_str(&stdout).unwrap()
-}
 
 /// Everything but texts that commands say of what waits.
 fn facts(stage: &Stage) -> Value {
