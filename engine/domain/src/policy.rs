@@ -5,6 +5,7 @@
 
 mod guards;
 mod leave;
+mod meant;
 
 use std::time::Duration;
 
@@ -14,7 +15,6 @@ pub use guards::{Doubts, GuardPolicy};
 pub use leave::{LeaveRules, NoKey, Pair};
 
 use crate::hooks::Flows;
-pub(crate) use leave::owning_service;
 
 /// Whose word is proof that a host is off (R15).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

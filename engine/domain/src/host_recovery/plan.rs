@@ -235,7 +235,7 @@ impl HostRecovery {
             name: server.name.clone(),
             vmove: VmoveId(Uuid::new_v5(&self.id.0, server.id.0.as_bytes())),
             rank,
-            tagged: self.is_tagged(server),
+            tagged: self.policy.marks(server),
             priority: self.priority(server),
             was: Was {
                 vm_state: server.vm_state.clone(),
@@ -284,7 +284,7 @@ impl HostRecovery {
             route: Route::new(self.method, server.needs),
             wait: None,
         };
-        if let Some(why) = self.left_by_policy(server) {
+        if let Some(why) = self.policy.leaves(server) {
             // A lock left over from an earlier recovery is not left on an instance that is left.
             one.lock = if one.lock == Lock::Ours {
                 Lock::Ours

@@ -106,7 +106,7 @@ impl LeaveRules {
 ///
 /// Octavia names an amphora `amphora-` and its id, and its health manager builds a new one within a minute when one falls
 /// silent. Nova shows nothing else that tells an amphora: no metadata, no tag, and a project that is called as each cloud likes.
-pub(crate) fn owning_service(server: &Server) -> Option<&'static str> {
+pub(super) fn owning_service(server: &Server) -> Option<&'static str> {
     let id = server.name.strip_prefix("amphora-")?;
     let is_id = id.len() == 36 && uuid::Uuid::try_parse(id).is_ok();
     is_id.then_some("Octavia")
