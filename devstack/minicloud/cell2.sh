@@ -1,16 +1,26 @@
 #!/bin/bash
-# cell2.sh start HOST... | discover | away | back | stop HOST... | remove HOST... : a second cell of Nova, with a database, a queue and nova-computes of its own.
-# away: its database refuses everybody, as one that is down does; Nova leaves such a cell out of its lists.
+# cell2.sh start HOST... | discover | gone | hang | refuse | back | stop HOST... | remove HOST... : a second cell of Nova, with a
+# database server, a queue and nova-computes of its own. Its database goes away in three ways, which Nova answers in three ways
+# (docs/nova-behaviours.md): gone: nothing listens; hang: connections are taken and nothing is answered; refuse: the login is
+# denied. back: it answers again.
 # shellcheck source=devstack/minicloud/lib.sh
 . "$(dirname "$0")/lib.sh"
 A="$MC_ADDR"; NC="$CONF/nova"; PW=$(mc_pw)
-DB="mysql+pymysql://cell2:$PW@$A:$MYSQL_PORT/nova_cell2?charset=utf8"
+DB="mysql+pymysql://cell2:$PW@$A:$CELL2_MYSQL_PORT/nova_cell2?charset=utf8"
 AMQP="$(amqp_url)cell2"
 NM=("$MC_ROOT/venv-nova/bin/nova-manage" --config-file)
+sql2() { sql --socket="$MC_RUN/mysqld/cell2.sock" "$@"; }
+signal() { kill "-$1" -- "-$(cat "$PIDS/mariadb-cell2.pid")"; }
+back() {
+  alive mariadb-cell2 && signal CONT
+  start_mariadb mariadb-cell2 "$MC_DATA/mysql-cell2" cell2 "$CELL2_MYSQL_PORT"
+  sql2 -e "ALTER USER IF EXISTS 'cell2'@'$A' ACCOUNT UNLOCK;"
+}
 act="${1:-}"; shift || true
 case "$act" in
   start)
-    sql <<S
+    back
+    sql2 <<S
 CREATE DATABASE IF NOT EXISTS nova_cell2 CHARACTER SET utf8mb3;
 CREATE USER IF NOT EXISTS 'cell2'@'$A' IDENTIFIED BY '$PW';
 ALTER USER 'cell2'@'$A' IDENTIFIED BY '$PW' ACCOUNT UNLOCK;
@@ -24,9 +34,9 @@ S
       "${NM[@]}" "$NC/nova.conf" cell_v2 create_cell --name cell2 --database_connection "$DB" --transport-url "$AMQP" \
         >>"$LOGS/nova-manage.log" 2>&1
     fi
-    if [ ! -e "$MC_DATA/nova/.cell2-db" ]; then
+    if [ ! -e "$MC_DATA/mysql-cell2/.done" ]; then
       "${NM[@]}" "$NC/cell2.conf" db sync --local_cell >>"$LOGS/nova-manage.log" 2>&1
-      touch "$MC_DATA/nova/.cell2-db"
+      touch "$MC_DATA/mysql-cell2/.done"
     fi
     start_daemon nova-conductor-cell2 "$MC_ROOT/venv-nova/bin/nova-conductor" --config-file "$NC/cell2.conf"
     for h in "$@"; do
@@ -39,13 +49,15 @@ S
     stop_daemon nova-scheduler KILL; stop_daemon nova-api KILL
     ;;
   discover) "${NM[@]}" "$NC/nova.conf" cell_v2 discover_hosts --by-service >>"$LOGS/nova-manage.log" 2>&1 ;;
-  away)
+  gone) stop_daemon mariadb-cell2 KILL ;;
+  hang) signal STOP ;;
+  refuse)
     echo "ALTER USER 'cell2'@'$A' ACCOUNT LOCK; SELECT CONCAT('KILL ', id, ';') FROM information_schema.processlist WHERE user = 'cell2';" |
-      sql | sql -f || true
+      sql2 | sql2 -f || true
     ;;
-  back) echo "ALTER USER 'cell2'@'$A' ACCOUNT UNLOCK;" | sql ;;
+  back) back ;;
   stop)
-    echo "ALTER USER IF EXISTS 'cell2'@'$A' ACCOUNT UNLOCK;" | sql
+    back
     for h in "$@"; do stop_daemon "nova-compute-$h" KILL; done
     stop_daemon nova-conductor-cell2
     ;;
@@ -55,10 +67,10 @@ S
     if [ -n "$uuid" ]; then
       "${NM[@]}" "$NC/nova.conf" cell_v2 delete_cell --force --cell_uuid "$uuid" >>"$LOGS/nova-manage.log" 2>&1
     fi
-    echo "DROP DATABASE IF EXISTS nova_cell2;" | sql
-    rm -f "$MC_DATA/nova/.cell2-db"
+    stop_daemon mariadb-cell2 KILL
+    rm -rf "$MC_DATA/mysql-cell2"
     for h in "$@"; do rm -rf "${MC_DATA:?}/nova/$h" "$NC/$h.conf"; done
     stop_daemon nova-scheduler KILL; stop_daemon nova-api KILL
     ;;
-  *) die "usage: cell2.sh start HOST... | discover | away | back | stop HOST... | remove HOST..." ;;
+  *) die "usage: cell2.sh start HOST... | discover | gone | hang | refuse | back | stop HOST... | remove HOST..." ;;
 esac

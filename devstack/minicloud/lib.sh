@@ -70,6 +70,26 @@ wait_http() { # NAME URL [SECONDS] : any answer below 500
   tail -n 20 "$LOGS/$1.log" >&2; die "$1 does not answer on $2"
 }
 
+# start_mariadb NAME DATADIR SOCKET PORT : until it answers; the socket lives in a directory that the mysql user may write to
+start_mariadb() {
+  if ! alive "$1"; then
+    if [ ! -d "$2/mysql" ]; then
+      say "new MariaDB data directory"
+      mkdir -p "$2"; chown mysql: "$2"; chmod 755 "$MC_DATA" "$MC_RUN" "$MC_ROOT"
+      mariadb-install-db --no-defaults --user=mysql --datadir="$2" --auth-root-authentication-method=socket \
+        --skip-test-db >"$LOGS/mariadb-install.log" 2>&1 || { tail "$LOGS/mariadb-install.log"; die mariadb-install-db; }
+    fi
+    mkdir -p "$MC_RUN/mysqld"; chown mysql: "$MC_RUN/mysqld"
+    start_daemon "$1" mariadbd --no-defaults --user=mysql --datadir="$2" \
+      --bind-address="$MC_ADDR" --port="$4" --socket="$MC_RUN/mysqld/$3.sock" \
+      --pid-file="$MC_RUN/mysqld/$3.pid" --max-connections=1500 --innodb-buffer-pool-size="${MYSQL_BUFFER:-512M}" \
+      --innodb-flush-log-at-trx-commit="${MYSQL_FLUSH:-1}" --skip-name-resolve --skip-log-bin \
+      --character-set-server=utf8mb3 --table-open-cache=2000 --open-files-limit=65535
+  fi
+  wait_tcp "$1" "$4" 60
+  for _ in $(seq 50); do sql --socket="$MC_RUN/mysqld/$3.sock" -e 'select 1' >/dev/null 2>&1 && break; sleep 0.2; done
+}
+
 sql() { mariadb -uroot --socket="$MC_RUN/mysql.sock" -N -B "$@"; }
 mcpy() { "$MC_ROOT/venv-client/bin/python" "$MC_DIR/tools/$1" "${@:2}"; }
 cname() { printf 'compute-%02d' "$1"; }

@@ -9,24 +9,8 @@ KS="http://$A:$KEYSTONE_PORT/v3"
 MC="$A:$MEMCACHED_PORT"
 
 # ---------------------------------------------------------------- MariaDB
-MYD="$MC_DATA/mysql"
-if ! alive mariadb; then
-  if [ ! -d "$MYD/mysql" ]; then
-    say "new MariaDB data directory"
-    mkdir -p "$MYD"; chown mysql: "$MYD"; chmod 755 "$MC_DATA" "$MC_RUN" "$MC_ROOT"
-    mariadb-install-db --no-defaults --user=mysql --datadir="$MYD" --auth-root-authentication-method=socket \
-      --skip-test-db >"$LOGS/mariadb-install.log" 2>&1 || { tail "$LOGS/mariadb-install.log"; die mariadb-install-db; }
-  fi
-  # the socket lives in a directory the mysql user may write to
-  mkdir -p "$MC_RUN/mysqld"; chown mysql: "$MC_RUN/mysqld"; ln -sf "$MC_RUN/mysqld/mysql.sock" "$MC_RUN/mysql.sock"
-  start_daemon mariadb mariadbd --no-defaults --user=mysql --datadir="$MYD" \
-    --bind-address="$A" --port="$MYSQL_PORT" --socket="$MC_RUN/mysqld/mysql.sock" \
-    --pid-file="$MC_RUN/mysqld/mysqld.pid" --max-connections=1500 --innodb-buffer-pool-size=512M \
-    --innodb-flush-log-at-trx-commit="${MYSQL_FLUSH:-1}" --skip-name-resolve --skip-log-bin \
-    --character-set-server=utf8mb3 --table-open-cache=2000 --open-files-limit=65535
-fi
-wait_tcp mariadb "$MYSQL_PORT" 60
-for _ in $(seq 50); do sql -e 'select 1' >/dev/null 2>&1 && break; sleep 0.2; done
+start_mariadb mariadb "$MC_DATA/mysql" mysql "$MYSQL_PORT"
+ln -sf "$MC_RUN/mysqld/mysql.sock" "$MC_RUN/mysql.sock"
 {
   for d in keystone glance placement nova_api nova nova_cell0 masakari; do
     echo "CREATE DATABASE IF NOT EXISTS $d CHARACTER SET utf8mb3;"

@@ -11,7 +11,7 @@ budget() {
     cluster-long) echo 3600 ;;
     chain | endurance | switch) echo 900 ;;
     real-trouble) echo 1500 ;;
-    real-hostile) echo 6000 ;;
+    real-hostile) echo 3600 ;;
     real-cloud | bench | bench-monitor) echo 900 ;;
     long | deploy) echo 1800 ;;
     *) die "no budget for the group $1" ;;
@@ -35,10 +35,11 @@ start_run() {
 clean_up() {
   stop_session "$WATCHDOG" KILL
   stop_session "$CURRENT" TERM
-  if [ -e "$RUN_DIR/minicloud-started" ]; then
-    say "stopping the minicloud"
-    "$REPO/devstack/minicloud/down.sh" || loud "the minicloud could not be stopped"
-  fi
+  local number
+  for number in $(sort -u "$RUN_DIR/miniclouds-started" 2>/dev/null || true); do
+    say "stopping minicloud $number"
+    MC_NUMBER="$number" "$REPO/devstack/minicloud/down.sh" || loud "minicloud $number could not be stopped"
+  done
   if [ -n "$RUN_DIR" ]; then rm -rf "$RUN_DIR"; fi
 }
 

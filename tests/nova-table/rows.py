@@ -771,8 +771,10 @@ def _(t):
 def _(t):
     before = t.admin.service(t.a)["updated_at"]
     t.plug.start(t.a)
+    # They are closed one by one.
     wait_until("no record done", lambda: not t.admin.migrations("status=done&source_compute=" + t.a), 90)
-    equal("what was accepted and failed", [r["status"] for r in t.admin.evacuations(t.s["twice"])], ["completed", "failed"])
+    wait_until("what was accepted to be completed, beside what failed",
+               lambda: [r["status"] for r in t.admin.evacuations(t.s["twice"])] == ["completed", "failed"], 15)
     statuses = {r["status"] for r in t.admin.migrations("migration_type=evacuation&source_compute=" + t.a)}
     equal("statuses", statuses, {"completed", "error", "failed"})
     wait_until("the heartbeat to move", lambda: t.admin.service(t.a)["updated_at"] > before, 30)
@@ -812,4 +814,48 @@ def _(t):
     equal("host", t.admin.server(t.s["back"])["OS-EXT-SRV-ATTR:host"], t.a)
 
 
-STAGES = [UP, DEAD, UNDER_WAY, RETURNED]
+# ------------------------------------------------------------------------------ the host returns, an instance was asked for twice
+
+def asked_twice(t):
+    """The message of the first evacuation lies in the queue of a destination that has died; the second one is worked off."""
+    t.boot("again", t.a)
+    wait_until("%s to be up" % t.d, lambda: t.admin.service(t.d)["state"] == "up", 30)
+    t.plug.kill(t.a)
+    status_is(t.admin.put_service(t.a, {"status": "disabled", "disabled_reason": "tachi 43", "forced_down": True}), 200)
+    t.plug.kill(t.d)
+    status_is(t.admin.evacuate(t.s["again"], t.d), 200)
+    wait_until("its record", lambda: [r["dest_compute"] for r in t.admin.evacuations(t.s["again"])] == [t.d], 15)
+    status_is(t.admin.evacuate(t.s["again"], t.c), 200)
+
+
+ASKED_TWICE = Stage(asked_twice)
+
+
+def statuses(t):
+    return [r["status"] for r in t.admin.evacuations(t.s["again"])]
+
+
+@ASKED_TWICE.row("record", "the second of two evacuations moves the server on the older record: that one is done, the younger accepted")
+def _(t):
+    equal("host", t.admin.moved(t.s["again"], t.a)["OS-EXT-SRV-ATTR:host"], t.c)
+    wait_until("the older to be done", lambda: statuses(t) == ["accepted", "done"], 15)
+
+
+@ASKED_TWICE.row("return", "nova-compute closes one evacuation of an instance when it starts, the youngest: forced_down stays refused, 400")
+def _(t):
+    t.plug.start(t.a)
+    wait_until("one to be closed", lambda: statuses(t) == ["completed", "done"], 90)
+    t.saw("%s", message(status_is(t.admin.put_service(t.a, {"forced_down": False}), 400)))
+
+
+@ASKED_TWICE.row("return", "when it has started once more, the other is closed too, and forced_down clears")
+def _(t):
+    t.plug.restart(t.a)
+    wait_until("both to be closed", lambda: statuses(t) == ["completed", "completed"], 90)
+    equal("forced_down", status_is(t.admin.put_service(t.a, {"forced_down": False}), 200).json()["service"]["forced_down"], False)
+    # What waits for the dead destination must find nothing.
+    t.admin.delete(t.s["again"])
+    t.admin.gone(t.s["again"])
+
+
+STAGES = [UP, DEAD, UNDER_WAY, RETURNED, ASKED_TWICE]

@@ -27,13 +27,17 @@ class Between:
                 finally:
                     if after:
                         after()
-                self.send_response(answer.status_code)
-                for key, value in answer.headers.items():
-                    if key.lower() not in HOP:
-                        self.send_header(key, value)
-                self.send_header("Content-Length", str(len(answer.content)))
-                self.end_headers()
-                self.wfile.write(answer.content)
+                try:
+                    self.send_response(answer.status_code)
+                    for key, value in answer.headers.items():
+                        if key.lower() not in HOP:
+                            self.send_header(key, value)
+                    self.send_header("Content-Length", str(len(answer.content)))
+                    self.end_headers()
+                    self.wfile.write(answer.content)
+                except ConnectionError:
+                    # Whoever asked has given up.
+                    self.close_connection = True
 
             do_GET = do_POST = do_PUT = do_DELETE = pass_on
 

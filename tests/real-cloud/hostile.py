@@ -2,30 +2,27 @@
 """A real Nova that fails after it has done the work, forgets what it was doing, hides a cell or loses its broker, while a host
 of it is recovered (docs/hostile-world.md, by the numbers in the names). What counts is what the hypervisors ran, by their own
 lists, and what Nova's evacuation records overlap; Tachi's word counts for nothing. See run.sh."""
-import argparse
 import datetime
 import json
 import os
 import re
-import signal
 import subprocess
 import sys
+import threading
 import time
-import traceback
 from collections import Counter
 
-for folder in ("nova-table", "client"):
-    sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", folder))
+from sitting import Sitting, arguments, minicloud, sit
 
+# After it: sitting.py says where these are.
 from adapters import heal
 from between import Between
 from checks import Checks
-from ha import ENDED, Ha, boot, explain, remove
+from ha import ENDED, boot, explain, remove
 from hypervisors import Hypervisors
 from naive import NaiveHa
 from nova_http import Cloud, Failed, wait_until
 from overlaps import LOST_AFTER, OVER, overlaps
-from trouble import MINICLOUD, Tachi, Trouble, _answers
 
 CELL2 = ["compute-05", "compute-06"]
 TWICE = "no guest ran on two hosts, by the hypervisors' own lists"
@@ -46,43 +43,53 @@ class Nobody:
         pass
 
 
-def minicloud(script, *words, **more):
-    subprocess.run([os.path.join(MINICLOUD, script), *words], check=True, timeout=300, stdout=subprocess.DEVNULL,
-                   stderr=subprocess.DEVNULL, env={**os.environ, **more})
-
-
-class Hostile(Trouble):
-    # How long RabbitMQ takes to start here.
+class Hostile(Sitting):
+    # How long RabbitMQ takes to start here at least: it is away for no shorter than a case wants.
     broker_starts_in = 8
 
-    def __init__(self, args, cloud, checks, tachi):
-        super().__init__(args, cloud, checks, tachi)
+    def __init__(self, args, cloud, checks):
+        super().__init__(args, cloud, checks)
         self.hypervisors = Hypervisors(args.data)
         self.given_up = set()
         self.said = []
+        self.cells, self.failed_before = 1, 0
+        self.found_out = Checks()
         if args.naive:
+            self.tachi = Nobody()
             self.ha = NaiveHa(lambda: Cloud(args.clouds, args.cloud))
 
     # What is started, and how.
 
-    def begin(self, *recovery, default=()):
+    def begin(self, *recovery, default=(), cells=1):
         """Tachi with these options of `[recovery]` and of `[DEFAULT]`, and nothing left of the case before."""
+        if cells == 1:
+            self.one_cell()
         self.given_up, self.said = set(), []
         self.hypervisors.no_faults()
         with open(self.args.options, "w", encoding="utf-8") as file:
             file.write("\n".join(["[DEFAULT]", *default, "[recovery]", *recovery, ""]))
         if self.args.naive:
             return
-        self.tachi.start("api")
-        self.tachi.start("engine", "engine-1")
-        self.tachi.start("engine", "engine-2")
-        wait_until("the API to answer", lambda: _answers(self.cloud), 60)
-        self.forget_earlier_runs()
+        self.start_tachi()
 
-    def end(self):
+    def put_right(self):
+        self.hypervisors.no_faults()
+        super().put_right()
+
+    def after_case(self, name):
         self.tachi.stop()
         self.tachi.running = {}
-        self.hypervisors.no_faults()
+        if self.args.naive:
+            failed = self.checks.failed[self.failed_before:]
+            self.failed_before = len(self.checks.failed)
+            self.found_out.that("the naive loop is found out by " + name, [one for one in failed if one.endswith(HARM)], failed)
+
+    def end_all(self):
+        super().end_all()
+        self.one_cell()
+        if self.args.naive:
+            self.checks = self.found_out
+        self.nova_takes_down_after(10)
 
     def nova_takes_down_after(self, seconds):
         """Nova with that `service_down_time`."""
@@ -238,25 +245,37 @@ class Hostile(Trouble):
         self.all_run(label, servers, victim)
         self.clean([segment], servers)
 
-    def test_c4_a_cell_is_away_while_the_list_is_read(self, seconds=0, count=3):
-        """A cell's database refuses everybody exactly while the first list of the host's instances is read, or from then on
-        for so many seconds. Nova answers such a list with 500; an empty one needs a database that hangs."""
-        label = "cell away for " + ("%d s" % seconds if seconds else "one list")
-        away, victim = [], CELL2[0]
+    def test_c4_a_cell_is_away_while_the_list_is_read(self, how, lists=1, seconds=0, count=3):
+        """A cell's database is `gone` (killed), `hang`s (frozen) or `refuse`s (denies the login) exactly while each of the first
+        `lists` lists of the dead host's instances is read, or from the first one on for so many seconds. Nova answers such a
+        list with an empty one, not before the database goes on, and with 500."""
+        label = "a cell's database: %s for %s" % (how, "%d s" % seconds if seconds else "%d lists" % lists)
+        away, victim, one_at_a_time = [], CELL2[0], threading.Lock()
 
         def before(path):
-            if not (re.search(r"/servers(/detail)?\?", path) and "host=" + victim in path) or away:
+            if not (re.search(r"/servers(/detail)?\?", path) and "host=" + victim in path):
+                return None
+            one_at_a_time.acquire()
+            if len(away) >= lists:
+                one_at_a_time.release()
                 return None
             away.append(path)
-            minicloud("cell2.sh", "away")
-            return None if seconds else lambda: minicloud("cell2.sh", "back")
+            minicloud("cell2.sh", how)
+            if seconds:
+                one_at_a_time.release()
+                return None
+            return after
 
+        def after():
+            minicloud("cell2.sh", "back")
+            one_at_a_time.release()
+
+        self.second_cell()
         between = Between(re.match(r"https?://[^/]+", self.cloud.endpoints["compute"])[0], before)
         try:
-            self.second_cell()
             self.nova_is_called_at(between.url)
-            self.begin(default=["nova_catalog_admin_info = compute:nova:internalURL"])
-            segment = self.ha.segment("trouble-cell2", CELL2)
+            self.begin(default=["nova_catalog_admin_info = compute:nova:internalURL"], cells=2)
+            segment = self.segment(hosts=CELL2)
             servers = boot(self.cloud, victim, count)
             if self.args.naive:
                 self.ha.nova = lambda: self.through(between.url)
@@ -268,19 +287,15 @@ class Hostile(Trouble):
                                  self.ha.notification(report)["status"] not in ENDED, self.ha.notification(report))
                 minicloud("cell2.sh", "back")
             shown = self.end_with_a_person(label, servers, report, 240)
+            if not seconds:
+                print("measured  %s: %d lists were read so" % (label, len(away)), flush=True)
             self.harmless(label, servers, victim)
             self.checks.equal(label + ": the notification", shown["status"], "finished")
             self.all_run(label, servers, victim)
-            self.plug.start(victim)
-            wait_until("%s to be cleared" % victim,
-                       lambda: self.cloud.put_service(victim, {"forced_down": False}).status_code == 200, 90)
-            for uuid in segment[1].values():
-                self.ha.call("PUT", "/segments/%s/hosts/%s" % (segment[0], uuid), {"host": {"on_maintenance": False}})
-            self.ha.call("DELETE", "/segments/" + segment[0])
-            remove(self.cloud, servers)
+            self.clean([segment], servers, [victim])
         finally:
             between.stop()
-            self.no_second_cell()
+            minicloud("cell2.sh", "back")
 
     def through(self, url):
         cloud = Cloud(self.args.clouds, self.args.cloud)
@@ -288,6 +303,9 @@ class Hostile(Trouble):
         return cloud
 
     def second_cell(self):
+        if self.cells == 2:
+            return
+        self.cells = 2
         minicloud("cell2.sh", "start", *CELL2)
         minicloud("up.sh", "4")
         for host in CELL2:
@@ -295,8 +313,10 @@ class Hostile(Trouble):
                 s["host"] == host and s["state"] == "up" for s in self.cloud.get("/os-services")["services"]), 60)
         minicloud("cell2.sh", "discover")
 
-    def no_second_cell(self):
-        minicloud("cell2.sh", "back")
+    def one_cell(self):
+        if self.cells == 1:
+            return
+        self.cells = 1
         remove(self.cloud, [s["id"] for s in self.cloud.servers("limit=1000")])
         minicloud("cell2.sh", "stop", *CELL2)
         for service in self.cloud.get("/os-services")["services"]:
@@ -323,15 +343,16 @@ class Hostile(Trouble):
         report = self.power_off(victim)
         wait_until("a third of the evacuations to be asked for",
                    lambda: len(self.records(servers, victim)) >= max(2, count // 3), 90, 0.1)
+        # Before it goes: without a broker the calls that are held take up all of Nova's threads.
+        under_way = [s for statuses in self.records(servers, victim).values() for s in statuses]
         gone = time.monotonic()
         minicloud("rabbit.sh", "crash")
-        under_way = [s for statuses in self.records(servers, victim).values() for s in statuses]
         try:
             time.sleep(max(0, gone + seconds - self.broker_starts_in - time.monotonic()))
         finally:
             begun = time.monotonic()
             minicloud("rabbit.sh", "start")
-            Hostile.broker_starts_in = time.monotonic() - begun
+            Hostile.broker_starts_in = min(Hostile.broker_starts_in, time.monotonic() - begun)
         print("measured  %s: it was away for %.0f s; records when it went: %s" % (
             label, time.monotonic() - gone, dict(Counter(under_way))), flush=True)
         shown = self.end_with_a_person(label, servers, report, 1200)
@@ -347,8 +368,11 @@ def cases(hostile):
     found = {
         "c1": hostile.test_c1_a_rebuild_that_fails_after_spawn,
         "c5": hostile.test_c5_a_destination_restarted_in_mid_rebuild,
-        "c4": hostile.test_c4_a_cell_is_away_while_the_list_is_read,
-        "c4-20s": lambda: hostile.test_c4_a_cell_is_away_while_the_list_is_read(20),
+        "c4": lambda: hostile.test_c4_a_cell_is_away_while_the_list_is_read("gone"),
+        "c4-each": lambda: hostile.test_c4_a_cell_is_away_while_the_list_is_read("gone", lists=5),
+        "c4-20s": lambda: hostile.test_c4_a_cell_is_away_while_the_list_is_read("gone", seconds=20),
+        "c4-hang": lambda: hostile.test_c4_a_cell_is_away_while_the_list_is_read("hang", seconds=75),
+        "c4-refuse": lambda: hostile.test_c4_a_cell_is_away_while_the_list_is_read("refuse"),
     }
     for down_after in (60, 80):
         for seconds in (12, 64, 70):
@@ -359,52 +383,11 @@ def cases(hostile):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--clouds", required=True, metavar="FILE")
-    parser.add_argument("--cloud", required=True, metavar="NAME")
-    parser.add_argument("--tachi", required=True)
-    parser.add_argument("--config-file", action="append", required=True, help="of tachi; may be repeated")
+    parser = arguments(__doc__)
     parser.add_argument("--options", required=True, help="the last of these files, which each case writes")
-    parser.add_argument("--run", required=True, help="the minicloud's run folder")
     parser.add_argument("--data", required=True, help="the minicloud's data folder")
-    parser.add_argument("--work", required=True, help="where the logs go")
     parser.add_argument("--naive", action="store_true", help="a naive loop in Tachi's place: each case has to find it out")
-    parser.add_argument("--only", nargs="*", help="these cases only")
-    args = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    cloud, checks = Cloud(args.clouds, args.cloud), Checks()
-    args.own_user = cloud.user
-    if cloud.servers("limit=1"):
-        print("the cloud is not empty: `devstack/minicloud/cloud.sh wipe` first")
-        print("0 passed, 1 failed")
-        return 1
-    tachi = Nobody() if args.naive else Tachi(args.tachi, args.config_file, args.work)
-    hostile = Hostile(args, cloud, checks, tachi)
-    found_out = Checks()
-    try:
-        heal(cloud, hostile.plug, hostile.hosts)
-        for name in args.only or cases(hostile):
-            print("case      " + name, flush=True)
-            failed = len(checks.failed)
-            try:
-                cases(hostile)[name]()
-            except Exception as error:
-                checks.that("case %s goes through" % name, False,
-                            error if isinstance(error, Failed) else traceback.format_exc())
-                hostile.hypervisors.no_faults()
-                heal(cloud, hostile.plug, hostile.hosts)
-                remove(cloud, [s["id"] for s in cloud.servers("limit=1000")])
-            finally:
-                hostile.end()
-            if args.naive:
-                harm = [one for one in checks.failed[failed:] if one.endswith(HARM)]
-                found_out.that("the naive loop is found out by " + name, harm, checks.failed[failed:])
-    finally:
-        hostile.end()
-        hostile.nova_takes_down_after(10)
-        heal(cloud, hostile.plug, hostile.hosts)
-        remove(cloud, [s["id"] for s in cloud.servers("limit=1000")])
-    return found_out.end() if args.naive else checks.end()
+    return sit(parser, Hostile, cases)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@
 # with two engines and the minicloud's own MariaDB.
 # run.sh TACHI --hostile [CASE...] : the same while Nova fails after the work, forgets it, hides a cell or loses its broker (hostile.py).
 # run.sh TACHI --naive [CASE...] : these cases with a naive loop in Tachi's place, which each of them has to find out.
-# Needs a Python with requests and yaml: TACHI_VENV, or the minicloud's own.
+# MC_NUMBER: which minicloud of several. Needs a Python with requests and yaml: TACHI_VENV, or the minicloud's own.
 set -euo pipefail
 here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
 case "${1:-}" in
@@ -26,9 +26,10 @@ case "${1:-}" in
 esac
 counts=("$@")
 if [ "${#counts[@]}" -eq 0 ] && [ "$trouble" = no ]; then counts=(10 50); fi
-root="${MC_ROOT:-/opt/minicloud}"
-run="${MC_RUN:-$root/run}"
-python="${TACHI_VENV:-$root/venv-client}/bin/python"
+# shellcheck source=devstack/minicloud/minicloud.env
+. "$here/../../devstack/minicloud/minicloud.env"
+run="$MC_RUN"
+python="${TACHI_VENV:-$MC_ROOT/venv-client}/bin/python"
 [ -s "$run/masakari.conf" ] || {
   echo "no minicloud is up here ($run/masakari.conf): devstack/minicloud/install.sh, then up.sh 4" >&2
   echo "0 passed, 1 failed"
@@ -96,7 +97,7 @@ if [ "$trouble" != no ]; then
   if [ "$trouble" != trouble ]; then
     : >"$work/case.conf"
     configuration+=(--config-file "$work/case.conf")
-    script=("$here/hostile.py" --data "${MC_DATA:-$root/data}" --options "$work/case.conf")
+    script=("$here/hostile.py" --data "$MC_DATA" --options "$work/case.conf")
     if [ "$trouble" = naive ]; then script+=(--naive); fi
   fi
   "$python" "${script[@]}" --clouds "$run/clouds.yaml" --cloud devstack-admin --tachi "$tachi" --run "$run" \

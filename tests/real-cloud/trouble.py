@@ -2,57 +2,18 @@
 """Hosts of a real Nova die while something else goes wrong too: engines killed, two of everything, a broker or Nova's API away,
 one reserved host for two. Starts `tachi api` and two `tachi engine`s itself (see run.sh). Each case counts what Nova shows in
 the end: every server on another host, ACTIVE, not locked, with one evacuation record."""
-import argparse
 import os
 import re
 import signal
-import subprocess
 import sys
 import time
-import traceback
 from collections import Counter
 
-for folder in ("nova-table", "client"):
-    sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", folder))
+from sitting import Sitting, arguments, minicloud, sit
 
-from adapters import Real, heal
-from checks import Checks
-from ha import ENDED, Ha, boot, explain, remove
-from nova_http import Cloud, Failed, wait_until
-
-MINICLOUD = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "devstack", "minicloud")
-
-
-class Tachi:
-    """The processes under test."""
-
-    def __init__(self, binary, configuration, work):
-        self.binary, self.work, self.running = binary, work, {}
-        self.configuration = [word for file in configuration for word in ("--config-file", file)]
-
-    def start(self, verb, name=None):
-        name = name or verb
-        with open(os.path.join(self.work, name + ".log"), "ab") as log:
-            self.running[name] = subprocess.Popen([self.binary, verb, *self.configuration], stdin=subprocess.DEVNULL,
-                                                  stdout=log, stderr=log)
-
-    def kill(self, name):
-        process = self.running.pop(name)
-        process.kill()
-        process.wait()
-
-    def stop(self):
-        for process in self.running.values():
-            process.terminate()
-        for process in self.running.values():
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                process.kill()
-
-    def log(self, name):
-        with open(os.path.join(self.work, name + ".log"), encoding="utf-8", errors="replace") as f:
-            return f.read()
+# After it: sitting.py says where these are.
+from ha import ENDED, boot, explain
+from nova_http import Failed, wait_until
 
 
 class Requests:
@@ -80,35 +41,7 @@ class Requests:
         return [line for line in self.lines(1) if "POST /v3/auth/tokens" in line]
 
 
-class Trouble:
-    def __init__(self, args, cloud, checks, tachi):
-        self.args, self.cloud, self.checks, self.tachi = args, cloud, checks, tachi
-        self.plug, self.ha = Real(cloud), Ha(cloud)
-        self.hosts = sorted(s["host"] for s in cloud.get("/os-services?binary=nova-compute")["services"])
-        self.turn = 0
-
-    def segment(self, method="auto", reserved=()):
-        self.turn += 1
-        return self.ha.segment("trouble-%d" % self.turn, self.hosts, method, reserved)
-
-    def die(self, host):
-        self.plug.kill(host)
-        wait_until("%s to be down" % host, lambda: self.cloud.service(host)["state"] == "down", 60)
-
-    def mine(self, servers):
-        return {s["id"]: s for s in self.cloud.servers("limit=1000") if s["id"] in servers}
-
-    def back(self, servers, victim):
-        return {s["id"] for s in self.mine(servers).values() if s["status"] == "ACTIVE"
-                and s["OS-EXT-STS:task_state"] is None and s["OS-EXT-SRV-ATTR:host"] != victim}
-
-    def records(self, servers, victim):
-        found = {}
-        for record in self.cloud.migrations("migration_type=evacuation&limit=1000&source_compute=" + victim):
-            if record["instance_uuid"] in servers:
-                found.setdefault(record["instance_uuid"], []).append(record["status"])
-        return found
-
+class Trouble(Sitting):
     def wait_back(self, servers, victim, notification, at_least=None, seconds=300):
         """Seconds until that many are back; ends with the notification as well."""
         start, wanted = time.monotonic(), len(servers) if at_least is None else at_least
@@ -135,22 +68,6 @@ class Trouble:
                                  and all([s for s in statuses if s not in lost] == ["done"] for statuses in records.values()), records)
         if not good:
             explain(self.cloud, self.ha, notification, servers, victim, {})
-
-    def clean(self, segments, servers):
-        heal(self.cloud, self.plug, self.hosts)
-        for segment, ids in segments:
-            for host, uuid in ids.items():
-                if self.ha.host(segment, uuid)["on_maintenance"]:
-                    self.ha.call("PUT", "/segments/%s/hosts/%s" % (segment, uuid), {"host": {"on_maintenance": False}})
-            self.ha.call("DELETE", "/segments/" + segment)
-        remove(self.cloud, servers)
-
-    def forget_earlier_runs(self):
-        """What a run that was cut off has left in the database."""
-        for segment in self.ha.call("GET", "/segments?limit=1000")["segments"]:
-            if segment["name"].startswith("trouble-"):
-                hosts = self.ha.call("GET", "/segments/%s/hosts" % segment["uuid"])["hosts"]
-                self.clean([(segment["uuid"], {host["name"]: host["uuid"] for host in hosts})], [])
 
     # The cases.
 
@@ -238,7 +155,7 @@ class Trouble:
         victim, segment = self.hosts[1], self.segment()
         servers = boot(self.cloud, victim, count)
         self.die(victim)
-        subprocess.run([os.path.join(MINICLOUD, "rabbit.sh"), "stop"], check=True, timeout=120)
+        minicloud("rabbit.sh", "stop")
         try:
             start = time.monotonic()
             notification = self.ha.stopped(victim)
@@ -246,8 +163,7 @@ class Trouble:
             wait_until("the notification to be worked on", lambda: self.ha.notification(notification)["status"] == "running", 10)
             begun = time.monotonic() - start
         finally:
-            subprocess.run([os.path.join(MINICLOUD, "rabbit.sh"), "start"], check=True, timeout=240,
-                           stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            minicloud("rabbit.sh", "start")
         self.checks.that(label + ": the POST is answered within 1 s", posted < 1, "%.2f s" % posted)
         self.checks.that(label + ": recovery begins within 4 s", begun < 4, "%.2f s" % begun)
         self.wait_back(servers, victim, notification, seconds=600)
@@ -314,40 +230,24 @@ class Trouble:
                     self.checks.equal(label + ": and moves nothing", self.records(servers[victim], victim), {})
             self.clean([segment], servers[victims[0]] | servers[victims[1]])
 
-
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--clouds", required=True, metavar="FILE")
-    parser.add_argument("--cloud", required=True, metavar="NAME")
-    parser.add_argument("--tachi", required=True)
-    parser.add_argument("--config-file", action="append", required=True, help="of tachi; may be repeated")
-    parser.add_argument("--run", required=True, help="the minicloud's run folder")
-    parser.add_argument("--work", required=True, help="where the logs go")
-    parser.add_argument("--only", nargs="*", help="these cases only")
-    args = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    cloud, checks = Cloud(args.clouds, args.cloud), Checks()
-    args.own_user = cloud.user
-    if cloud.servers("limit=1"):
-        print("the cloud is not empty: `devstack/minicloud/cloud.sh wipe` first")
-        print("0 passed, 1 failed")
-        return 1
-    tachi = Tachi(args.tachi, args.config_file, args.work)
-    trouble = Trouble(args, cloud, checks, tachi)
-
-    def against_the_loop(count, seconds):
+    def against_the_loop(self, count, seconds):
         """At most 1.3 times the loop of this sitting; and `seconds`, where Nova is as quick as where those were set: 0.3 s an
         instance in a bare loop."""
-        loop = trouble.bare_loop(count)
+        loop = self.bare_loop(count)
         as_quick = loop <= 0.3 * count
         if not as_quick:
             print("measured  %.1f s an instance in the loop, on a machine where the target of %.0f s was set it is 0.3: "
                   "what counts here is 1.3 times the loop" % (loop / count, seconds), flush=True)
-        took = trouble.plain(count, limit=min(seconds, 1.3 * loop) if as_quick else 1.3 * loop)
+        took = self.plain(count, limit=min(seconds, 1.3 * loop) if as_quick else 1.3 * loop)
         print("measured  that is %.2f times the loop" % (took / loop), flush=True)
 
-    cases = {
-        "speed": lambda: against_the_loop(50, 20.0),
+    def begin_all(self):
+        self.start_tachi()
+
+
+def cases(trouble):
+    return {
+        "speed": lambda: trouble.against_the_loop(50, 20.0),
         "auto": lambda: trouble.plain(10),
         "reserved_host": lambda: trouble.plain(10, "reserved_host"),
         "auto_priority": lambda: trouble.plain(10, "auto_priority"),
@@ -357,38 +257,9 @@ def main():
         "broker": lambda: trouble.broker_away(10),
         "nova": lambda: trouble.nova_away(20),
         "two-hosts": lambda: trouble.two_hosts_one_reserved(10),
-        "200": lambda: against_the_loop(200, 80.0),
+        "200": lambda: trouble.against_the_loop(200, 80.0),
     }
-    chosen = args.only or list(cases)
-    try:
-        heal(cloud, trouble.plug, trouble.hosts)
-        tachi.start("api")
-        tachi.start("engine", "engine-1")
-        tachi.start("engine", "engine-2")
-        wait_until("the API to answer", lambda: _answers(cloud), 60)
-        trouble.forget_earlier_runs()
-        for name in chosen:
-            print("case      " + name, flush=True)
-            try:
-                cases[name]()
-            except Exception as error:
-                checks.that("case %s goes through" % name, False,
-                            error if isinstance(error, Failed) else traceback.format_exc())
-                heal(cloud, trouble.plug, trouble.hosts)
-                remove(cloud, [s["id"] for s in cloud.servers("limit=1000")])
-    finally:
-        tachi.stop()
-        heal(cloud, trouble.plug, trouble.hosts)
-        remove(cloud, [s["id"] for s in cloud.servers("limit=1000")])
-    return checks.end()
-
-
-def _answers(cloud):
-    try:
-        return cloud.call("instance-ha", "GET", "/segments").status_code == 200
-    except OSError:
-        return False
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(sit(arguments(__doc__), Trouble, cases))
