@@ -42,7 +42,7 @@ def read(path):
 def bare(text):
     """Without comments, strings and the tests at a file's end; lines stay where they are."""
     text = re.sub(r"//[^\n]*", "", text)
-    text = re.sub(r'"(?:\\.|[^"\\])*"', lambda m: '"' + "\n" * m.group().count("\n") + '"', text)
+    text = re.sub(r'"(?:\\.|[^"\\])*"', lambda m: '"' + "\n" * m.group().count("\n") + '"', text, flags=re.S)
     cut = re.search(r"#\[cfg\(test\)\]\s*mod \w+ \{", text)
     return text[:cut.start()] if cut else text
 
