@@ -255,7 +255,7 @@ impl Memory {
         let margin = i64::try_from(CLOCKS_APART.as_micros()).unwrap_or(i64::MAX);
         let new = self.newest?.micros().saturating_sub(margin);
         let mut cut = new;
-        for record in self.records.values().filter(|record| !is_over(&record.status)) {
+        for record in self.records.values().filter(|record| !record.status.is_over()) {
             cut = cut.min(record.created_at?.micros());
         }
         // A reading that begins where everything is known already costs nothing more than one that begins there.
@@ -279,11 +279,6 @@ impl Memory {
             self.complete = Reach::of(wanted);
         }
     }
-}
-
-/// Statuses that Nova does not change any more, but for `done`, which becomes `completed`.
-fn is_over(status: &str) -> bool {
-    matches!(status, "done" | "completed" | "failed" | "error" | "cancelled")
 }
 
 #[cfg(test)]

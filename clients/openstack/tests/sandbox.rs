@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tachi_domain::fault::FaultClass;
-use tachi_domain::nova::{MigrationType, VmState};
+use tachi_domain::nova::{Migration, MigrationStatus, MigrationType, VmState};
 use tachi_domain::{ServerId, Timestamp};
 use tachi_engine::ports::{Clock, Compute as _, ServiceChange};
 use tachi_openstack::{Credentials, IdOrName, Nova, Options, Project, Session};
@@ -168,8 +168,11 @@ async fn a_dead_hosts_servers_are_moved_by_our_calls() {
         (Some("compute-003"), VmState::Active)
     );
 
-    let done =
-        |records: &Vec<tachi_domain::nova::Migration>| records.iter().all(|record| record.status == "done");
+    let done = |records: &Vec<Migration>| {
+        records
+            .iter()
+            .all(|record| record.status == MigrationStatus::Done)
+    };
     let records = until(
         || async { nova.evacuations_from("compute-001", None).await.unwrap() },
         done,

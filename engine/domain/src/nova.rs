@@ -1,13 +1,15 @@
 //! What Nova tells us, in our own words: services, servers, migrations.
 
 mod about;
+mod migration;
 
 use serde::{Deserialize, Serialize};
 
 pub use about::About;
+pub use migration::{Migration, MigrationStatus, MigrationType};
 
 use crate::resources::Resources;
-use crate::{MigrationId, ServerId, ServiceId, Timestamp};
+use crate::{ServerId, ServiceId, Timestamp};
 
 /// A `nova-compute` service record, read by `GET /os-services`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,6 +36,11 @@ impl Service {
     /// Age of the last heartbeat by Nova's own clock, in microseconds; `None` if Nova gave no heartbeat or no date.
     pub fn heartbeat_age_micros(&self) -> Option<i64> {
         Some(self.nova_now?.micros_since(self.last_heartbeat?))
+    }
+
+    /// The heartbeat Nova shows; one that was never sent stands still at the beginning of time.
+    pub fn beat(&self) -> Timestamp {
+        self.last_heartbeat.unwrap_or(Timestamp::from_micros(0))
     }
 }
 
@@ -168,50 +175,11 @@ pub struct Server {
     pub needs: Option<Resources>,
 }
 
-/// What kind of move a migration record is about.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum MigrationType {
-    /// Rebuilt elsewhere.
-    Evacuation,
-    /// `live-migration`.
-    LiveMigration,
-    /// Cold migration.
-    Migration,
-    /// Resize.
-    Resize,
-    /// A word this version does not know.
-    Other(String),
-}
-
-impl MigrationType {
-    /// From Nova's word.
-    pub fn from_nova(word: &str) -> Self {
-        match word {
-            "evacuation" => Self::Evacuation,
-            "live-migration" => Self::LiveMigration,
-            "migration" => Self::Migration,
-            "resize" => Self::Resize,
-            other => Self::Other(other.to_owned()),
-        }
+impl Server {
+    /// Nova says it is at work on it, or was when whoever did the work died.
+    pub fn is_rebuilding(&self) -> bool {
+        self.task_state
+            .as_deref()
+            .is_some_and(|task| task.starts_with("rebuil"))
     }
-}
-
-/// A migration record, read by `GET /os-migrations`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Migration {
-    /// Nova's integer id.
-    pub id: MigrationId,
-    /// The server.
-    pub server: ServerId,
-    /// See [`MigrationType`].
-    pub kind: MigrationType,
-    /// Nova's word: `accepted`, `pre-migrating`, `done`, `failed`, `error`, `completed`, `running`, ...
-    pub status: String,
-    /// `source_compute`: a service host.
-    pub source: Option<String>,
-    /// `dest_compute`: a service host; unset until Nova's scheduler has chosen.
-    pub dest: Option<String>,
-    /// When the record was made, by Nova's clock.
-    pub created_at: Option<Timestamp>,
 }

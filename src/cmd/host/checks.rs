@@ -3,7 +3,7 @@
 use tachi_domain::entity::Vmove;
 use tachi_domain::entity::host::MaintenanceReason;
 use tachi_domain::entity::vmove::VmoveStatus;
-use tachi_domain::nova::{Migration, MigrationType, Server, Service};
+use tachi_domain::nova::{Migration, MigrationStatus, MigrationType, Server, Service};
 use tachi_engine::ports::operator::{HostView, RecoverySummary};
 
 use super::super::recovery::progress;
@@ -28,12 +28,12 @@ pub(super) struct Facts {
 
 impl Facts {
     /// The evacuations from the host that are in one of these states.
-    pub(super) fn evacuations(&self, states: &[&str]) -> Vec<&Migration> {
+    pub(super) fn evacuations(&self, states: &[MigrationStatus]) -> Vec<&Migration> {
         let of = self.migrations.as_deref().unwrap_or_default().iter();
         of.filter(|record| {
             record.kind == MigrationType::Evacuation
                 && record.source.as_deref() == Some(self.view.host.name.as_str())
-                && states.contains(&record.status.as_str())
+                && states.contains(&record.status)
         })
         .collect()
     }
@@ -45,10 +45,10 @@ impl Facts {
 }
 
 /// Evacuations that Nova has not carried through yet.
-pub(super) const UNDER_WAY: &[&str] = &["accepted", "pre-migrating"];
+pub(super) const UNDER_WAY: &[MigrationStatus] = &[MigrationStatus::Accepted, MigrationStatus::PreMigrating];
 
 /// Evacuations that only a start of the source's nova-compute closes.
-pub(super) const NOT_CLOSED: &[&str] = &["done"];
+pub(super) const NOT_CLOSED: &[MigrationStatus] = &[MigrationStatus::Done];
 
 /// What a check says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -154,18 +154,9 @@ fn evacuations(facts: &Facts, say: &mut impl FnMut(Verdict, String)) {
             ),
         );
     }
-    let over = [
-        "completed",
-        "done",
-        "failed",
-        "error",
-        "cancelled",
-        "confirmed",
-        "reverted",
-    ];
     let all = facts.migrations.as_deref().unwrap_or_default().iter();
     let others: Vec<String> = all
-        .filter(|record| record.kind != MigrationType::Evacuation && !over.contains(&record.status.as_str()))
+        .filter(|record| record.kind != MigrationType::Evacuation && !record.status.is_over())
         .map(|record| format!("{} ({})", record.server, record.status))
         .collect();
     if !others.is_empty() {

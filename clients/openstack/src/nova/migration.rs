@@ -112,7 +112,7 @@ fn understood(answer: &Answer, record: Record) -> Result<Migration, CallError> {
         id: MigrationId(record.id),
         server: record.instance_uuid,
         kind: MigrationType::from_nova(&record.migration_type),
-        status: record.status,
+        status: record.status.into(),
         source: named(record.source_compute),
         dest: named(record.dest_compute),
         created_at,

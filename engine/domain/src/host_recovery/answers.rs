@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use super::asks::{Topic, backoff};
-use super::following::finish;
-use super::method::{Cure, Failing, Next, Patience, Way};
-use super::{End, HostRecovery, Lock, Move, MoveStep, Preparation};
+use super::method::{Cure, Patience};
+use super::moves::{call_failed, nova_failed, unlocked};
+use super::{HostRecovery, Lock, Move, MoveStep, Preparation};
+use crate::ServerId;
 use crate::fault::{Fault, FaultClass};
 use crate::recovery::{Now, Record, ServerCall, StepKind, Task};
-use crate::{Elapsed, ServerId};
 
 /// How often Nova may refuse a lock, or the taking off of one, before it is gone on without.
 const REFUSALS: u32 = 3;
@@ -184,37 +184,6 @@ fn unlock_failed(one: &mut Move, fault: &Fault, settle: Duration, now: Now, reco
     }
 }
 
-/// The lock is off. If one was asked for that nobody has answered, it may have come since this unlocking was sent, or come yet,
-/// and is taken off once more then; an unlocking that may come yet is waited for, so that it does not meet the next recovery's
-/// lock.
-pub(super) fn unlocked(one: &mut Move, settle: Duration, now: Now, record: &mut Record) {
-    let MoveStep::Unlocking {
-        end,
-        asked,
-        sent,
-        not_before,
-    } = &mut one.step
-    else {
-        return;
-    };
-    one.over_at.get_or_insert(now.wall);
-    let may_have_come_since = |at: &Elapsed| sent.since(*at) < settle;
-    let lock = one.lock_loose.filter(may_have_come_since);
-    let unlocking = one.unlock_loose.filter(|at| now.elapsed.since(*at) < settle);
-    if let Some(loose) = lock.max(unlocking) {
-        one.lock_in_doubt = true;
-        *asked = false;
-        *not_before = loose.plus(settle);
-        return;
-    }
-    let end = *end;
-    one.lock = Lock::None;
-    one.lock_loose = None;
-    one.unlock_loose = None;
-    one.step = MoveStep::Over(end);
-    super::following::over(one, record);
-}
-
 fn evacuation_refused(one: &mut Move, fault: &Fault, patience: Patience, now: Now, record: &mut Record) {
     if !one.is_in_flight() {
         return;
@@ -250,90 +219,5 @@ fn evacuation_refused(one: &mut Move, fault: &Fault, patience: Patience, now: No
             call_failed(one, fault, now);
             record.moves.insert(one.server);
         }
-    }
-}
-
-/// Nova took it on and failed it: again after a while, by the other way, or a person's work.
-pub(super) fn nova_failed(
-    one: &mut Move,
-    why: &str,
-    cure: Cure,
-    patience: Patience,
-    now: Now,
-    record: &mut Record,
-) {
-    one.failures += 1;
-    one.fault = Some(why.to_owned());
-    one.failing_since.get_or_insert(now.elapsed);
-    record.moves.insert(one.server);
-    let first = *one.failed_first.get_or_insert(now.elapsed);
-    let failing = Failing {
-        times: one.failures,
-        lasts: now.elapsed.since(first),
-    };
-    let count = if failing.times <= patience.attempts {
-        format!("{} of {}", failing.times, patience.attempts)
-    } else {
-        let lasts = failing.lasts.as_secs();
-        format!(
-            "{} times, for {lasts} of {} s",
-            failing.times,
-            patience.retry_for.as_secs()
-        )
-    };
-    let text = format!("Nova failed the evacuation of {} ({count}): {why}", one.name);
-    record.server_step(Task::Evacuate, StepKind::Outcome, one.server, 0.5, text.clone());
-    if !one.may_run.is_empty() {
-        // It is asked for where it may run and nowhere else, so no other way is taken and no other host can cure it.
-        if failing.times >= patience.attempts && failing.lasts >= patience.retry_for {
-            one.hold_for_absence(&text, record);
-        } else {
-            one.step = MoveStep::Waiting {
-                not_before: now.elapsed.plus(backoff(one.failures - 1)),
-            };
-        }
-        return;
-    }
-    match one.route.after_failure(cure, failing, patience) {
-        Next::GiveUp => {
-            one.remark(&text);
-            one.remark_task();
-            one.remark(&format!("it was {} before", one.was.vm_state));
-            finish(one, End::Person, now, record);
-        }
-        Next::Again => {
-            let wait = backoff(one.failures - 1);
-            one.step = MoveStep::Waiting {
-                not_before: now.elapsed.plus(wait),
-            };
-        }
-        Next::OtherWay => {
-            one.failures = 0;
-            one.failed_first = None;
-            one.step = MoveStep::Waiting {
-                not_before: now.elapsed,
-            };
-            let text = match one.route.way {
-                Way::Scheduler => format!("{} goes wherever Nova's scheduler puts it", one.name),
-                Way::Reserved => format!("{} goes to a reserved host", one.name),
-            };
-            record.server_step(Task::Evacuate, StepKind::Note, one.server, 0.5, text);
-        }
-    }
-}
-
-/// A call failed in passing: the next one waits, longer each time.
-pub(super) fn call_failed(one: &mut Move, fault: &Fault, now: Now) {
-    one.faults = one.faults.saturating_add(1);
-    one.failing_since.get_or_insert(now.elapsed);
-    one.fault = Some(fault.text.clone());
-    if let MoveStep::Waiting { not_before } = &mut one.step {
-        let wait = match fault.class {
-            FaultClass::Fatal => Duration::from_secs(30),
-            FaultClass::Transient | FaultClass::Permanent | FaultClass::Conflict => {
-                backoff(one.faults.saturating_sub(1))
-            }
-        };
-        *not_before = now.elapsed.plus(wait);
     }
 }

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use super::following::finish;
+use super::moves::finish;
 use super::{End, HostRecovery, Move, MoveStep, Stage};
 use crate::entity::notification::NotificationStatus;
 use crate::recovery::{Life, Now, Record, Task};

@@ -1,9 +1,9 @@
 //! The end of each move: confirmed, brought to what it was, unlocked. It goes on in every stage and whatever forbids to
 //! begin something new.
 
-use super::answers::{call_failed, unlocked};
 use super::asks::{Asks, backoff};
-use super::restoration::{Rest, is_stuck, needs_a_look, needs_preparation, rest, target};
+use super::moves::{call_failed, confirmed, finish, unlocked};
+use super::restoration::{Rest, is_stuck, needs_preparation, rest, target};
 use super::{End, HostRecovery, Move, MoveStep, Preparation, RestorationCall};
 use crate::ServerId;
 use crate::fault::Fault;
@@ -347,49 +347,6 @@ fn restore(
         server: one.server,
         to: wanted.clone(),
     });
-}
-
-pub(super) fn confirmed(one: &mut Move, dest: Option<String>, now: Now, record: &mut Record) {
-    one.dest = dest.or(one.dest.take());
-    one.runs_on(one.dest.clone().as_ref());
-    if needs_a_look(&one.was) {
-        one.faults = 0;
-        one.fault = None;
-        one.step = MoveStep::Restoring {
-            since: now.elapsed,
-            asked: None,
-        };
-    } else {
-        finish(one, End::Moved, now, record);
-    }
-}
-
-/// The move ends. While our lock is on it, it is not over: nothing is written before the lock is off (R7, R12).
-pub(super) fn finish(one: &mut Move, end: End, now: Now, record: &mut Record) {
-    one.over_at = Some(now.wall);
-    if end == End::Person && !one.may_run.is_empty() {
-        let hosts = one.where_it_may_run();
-        one.remark(&format!(
-            "it may run on {hosts}: look there before it is started anywhere else"
-        ));
-    }
-    one.finish(end, now.elapsed);
-    if one.is_over() {
-        over(one, record);
-    }
-}
-
-/// The move is over: its third and last transaction.
-pub(super) fn over(one: &Move, record: &mut Record) {
-    let MoveStep::Over(end) = one.step else { return };
-    record.moves.insert(one.server);
-    let (name, note) = (&one.name, one.note.as_deref());
-    let text = match end {
-        End::Moved => format!("{name} is on {}", one.dest.as_deref().unwrap_or("another host")),
-        End::Left => format!("{name} is left: {}", note.unwrap_or("policy")),
-        End::Person => format!("{name} needs a person: {}", note.unwrap_or("unknown")),
-    };
-    record.server_step(Task::Evacuate, StepKind::Outcome, one.server, 0.9, text);
 }
 
 fn verb(restoration: &Restoration) -> &'static str {

@@ -89,7 +89,7 @@ impl ServiceTrack {
     fn is_outdated(&self, seen: &Service) -> bool {
         let told_apart = |before: &Timestamp| self.mark.is_none_or(|mark| mark != *before);
         let before = self.before.filter(told_apart);
-        self.in_force && !seen.forced_down && before.is_some_and(|before| before == heartbeat_of(seen))
+        self.in_force && !seen.forced_down && before.is_some_and(|before| before == seen.beat())
     }
 
     /// Whether it has moved. A look is made between its question and its answer: it stands still from the answer to the first
@@ -120,7 +120,7 @@ impl ServiceTrack {
 
     /// The heartbeat Nova shows; one that was never sent stands still at the beginning of time.
     pub(super) fn last_heartbeat(&self) -> Option<Timestamp> {
-        self.seen.as_ref().map(heartbeat_of)
+        self.seen.as_ref().map(Service::beat)
     }
 
     /// How old its heartbeat was at the last look, in microseconds, if Nova tells.
@@ -143,10 +143,6 @@ impl ServiceTrack {
             "Nova shows it up".into()
         })
     }
-}
-
-pub(super) fn heartbeat_of(seen: &Service) -> Timestamp {
-    seen.last_heartbeat.unwrap_or(Timestamp::from_micros(0))
 }
 
 impl HostRecovery {
@@ -211,7 +207,7 @@ impl HostRecovery {
             return;
         }
         let gone = !seen.forced_down;
-        let heartbeat = heartbeat_of(&seen);
+        let heartbeat = seen.beat();
         record.head |= self.service.looked_at(heartbeat, asked, now.elapsed) && self.stage == Stage::Fencing;
         self.service.seen = Some(seen);
         self.asks.was_missed |= self.service.was_silent();

@@ -5,7 +5,7 @@
 //! ever when the first evacuation is asked for.
 
 use super::asks::Topic;
-use super::following::finish;
+use super::moves::finish;
 use super::{End, HostRecovery, MoveStep, Stage};
 use crate::entity::notification::NotificationStatus;
 use crate::entity::segment::RecoveryMethod;

@@ -4,15 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::Duration;
 
-use super::answers::nova_failed;
 use super::asks::{Asks, Topic};
-use super::following::{confirmed, finish};
 use super::method::{Cure, Patience};
+use super::moves::{confirmed, finish, nova_failed};
 use super::perhaps::Absence;
-use super::plan::is_over;
 use super::{End, HostRecovery, Lock, Move, MoveStep, WrittenOff};
 use crate::fault::Fault;
-use crate::nova::{Migration, Server, VmState};
+use crate::nova::{Migration, MigrationStatus, Server, VmState};
 use crate::recovery::{Lists, Messaging, Now, Record, StepKind, Task};
 use crate::{Elapsed, MigrationId, ServerId, Timestamp};
 
@@ -44,14 +42,6 @@ const PROVEN_FOR: Duration = Duration::from_secs(10);
 /// How long an evacuation may be recorded as done without the instance leaving the host.
 const DONE_FOR: Duration = Duration::from_mins(10);
 
-fn is_failed(status: &str) -> bool {
-    matches!(status, "failed" | "error" | "cancelled")
-}
-
-pub(super) fn is_done(status: &str) -> bool {
-    matches!(status, "done" | "completed")
-}
-
 impl HostRecovery {
     pub(super) fn lists_read(&mut self, result: Result<Lists, Fault>, now: Now, record: &mut Record) {
         self.asks.lists = None;
@@ -80,7 +70,7 @@ impl HostRecovery {
         self.asks.open_records = records
             .iter()
             .map(|(server, records)| {
-                let open = records.iter().filter(|record| !is_over(&record.status));
+                let open = records.iter().filter(|record| !record.status.is_over());
                 (*server, open.map(|record| (*record).clone()).collect())
             })
             .collect();
@@ -136,7 +126,7 @@ impl HostRecovery {
         self.asks.unpicked = lists
             .evacuations
             .iter()
-            .filter(|record| record.status == "accepted" && record.dest.is_none())
+            .filter(|record| record.is_unpicked())
             .map(|record| record.server)
             .collect();
         self.tell_slow(now);
@@ -327,7 +317,7 @@ impl Look {
                     .min();
                 match begun {
                     Some(first) => {
-                        adopt(one, first, now);
+                        one.adopt(first, now);
                         record.moves.insert(one.server);
                         Seen::Enough
                     }
@@ -338,7 +328,7 @@ impl Look {
                             record.moves.insert(one.server);
                         }
                         one.known = highest(one, records);
-                        one.busy_before = on_host.is_some_and(is_rebuilding);
+                        one.busy_before = on_host.is_some_and(Server::is_rebuilding);
                         Seen::Enough
                     }
                 }
@@ -351,7 +341,7 @@ impl Look {
 
     /// Whether Nova may be at work on it, somebody else's doing.
     fn is_in_progress(&self, one: &Move, record: &Migration) -> bool {
-        !is_over(&record.status) && !one.has_written_off(record) && !self.goes_to_the_dead(record)
+        !record.status.is_over() && !one.has_written_off(record) && !self.goes_to_the_dead(record)
     }
 
     fn goes_to_the_dead(&self, record: &Migration) -> bool {
@@ -372,11 +362,7 @@ impl Look {
             .silent
             .values()
             .any(|silent| *silent <= self.silent_at.since(asked) + HEARD_BEFORE);
-        record.status == "accepted"
-            && record.dest.is_none()
-            && answered
-            && !queued
-            && self.started.since(up.max(asked)) >= wait
+        record.is_unpicked() && answered && !queued && self.started.since(up.max(asked)) >= wait
     }
 
     /// R9: it has left the host, and an evacuation of it from this host is done.
@@ -389,7 +375,7 @@ impl Look {
         let done = records
             .iter()
             .filter(young)
-            .find(|record| is_done(&record.status));
+            .find(|record| record.status.is_done());
         if let Some(done) = done {
             one.known = highest(one, records);
             confirmed(one, done.dest.clone(), now, record);
@@ -443,14 +429,14 @@ impl Look {
         if effects.is_empty() {
             // R8: absence counts only late, twice, and not while Nova says it is at work.
             let late = self.started.since(since) >= self.absence_after;
-            let at_work = is_rebuilding(server) && !one.busy_before;
+            let at_work = server.is_rebuilding() && !one.busy_before;
             *absent = if late && !at_work { *absent + 1 } else { 0 };
             if *absent >= 2 {
                 ask_again(one, "Nova has no trace of its evacuation", now, record);
             }
             return;
         }
-        if effects.iter().any(|record| is_done(&record.status)) {
+        if effects.iter().any(|record| record.status.is_done()) {
             // The list of servers was taken first: the next one will show that it has left. If it never does, the host came
             // back in the middle and its nova-compute has closed the record; a destination may still be at work.
             *absent = absent.saturating_add(1);
@@ -465,7 +451,7 @@ impl Look {
         let open: Vec<&Migration> = effects
             .iter()
             .copied()
-            .filter(|record| !is_over(&record.status))
+            .filter(|record| !record.status.is_over())
             .collect();
         let failed_at = |record: &Migration| effects.iter().any(|effect| effect.id == record.id);
         if one.note_failed_at(&effects, failed_at, &self.dead) {
@@ -475,15 +461,15 @@ impl Look {
             one.known = known;
             one.written_off
                 .retain(|off| !effects.iter().any(|record| record.id == off.id));
-            let status = effects.iter().find(|record| is_failed(&record.status));
+            let status = effects.iter().find(|record| record.status.is_failed());
             let why = server.fault.clone().unwrap_or_else(|| {
                 format!(
                     "migration {}",
-                    status.map_or("ended", |record| record.status.as_str())
+                    status.map_or("ended", |record| record.status.as_nova())
                 )
             });
-            one.busy_before = is_rebuilding(server);
-            let cure = cure_of(status.map(|record| record.status.as_str()), server);
+            one.busy_before = server.is_rebuilding();
+            let cure = cure_of(status.map(|record| &record.status), server);
             nova_failed(one, &why, cure, self.patience, now, record);
             return;
         }
@@ -505,7 +491,7 @@ impl Look {
             None => "no conductor has picked up its evacuation".into(),
         };
         one.known = known;
-        one.busy_before = is_rebuilding(server);
+        one.busy_before = server.is_rebuilding();
         // A reserved host that was named has died before it took it up, or after: it is not named again.
         one.route.cross_out_target();
         one.dest = None;
@@ -513,9 +499,9 @@ impl Look {
             .retain(|off| !effects.iter().any(|record| record.id == off.id));
         one.written_off.extend(open.into_iter().map(WrittenOff::of));
         // A conductor has taken up an older record in the place of this one, and failed it: that was an attempt.
-        let failed = effects.iter().rev().find(|record| is_failed(&record.status));
+        let failed = effects.iter().rev().find(|record| record.status.is_failed());
         if let Some(failed) = failed {
-            let cure = cure_of(Some(failed.status.as_str()), server);
+            let cure = cure_of(Some(&failed.status), server);
             nova_failed(one, &why, cure, self.patience, now, record);
         } else {
             ask_again(one, &why, now, record);
@@ -525,20 +511,12 @@ impl Look {
 
 /// By what Nova leaves behind: the conductor ends a record with `error`, a compute host with `failed`, and the latter marks
 /// an instance in error only if it had begun to build it.
-fn cure_of(status: Option<&str>, server: &Server) -> Cure {
+fn cure_of(status: Option<&MigrationStatus>, server: &Server) -> Cure {
     match status {
-        Some("error") => Cure::NoHost,
-        Some("failed") if server.vm_state != VmState::Error => Cure::OtherHost,
+        Some(MigrationStatus::Error) => Cure::NoHost,
+        Some(MigrationStatus::Failed) if server.vm_state != VmState::Error => Cure::OtherHost,
         _ => Cure::Perhaps,
     }
-}
-
-/// Nova says it is at work on it, or was when whoever did the work died.
-pub(super) fn is_rebuilding(server: &Server) -> bool {
-    server
-        .task_state
-        .as_deref()
-        .is_some_and(|task| task.starts_with("rebuil"))
 }
 
 fn highest(one: &Move, records: &[&Migration]) -> MigrationId {
@@ -547,19 +525,6 @@ fn highest(one: &Move, records: &[&Migration]) -> MigrationId {
         .map(|record| record.id)
         .max()
         .map_or(one.known, |id| id.max(one.known))
-}
-
-/// Somebody has asked already, perhaps an earlier recovery: follow that, ask for nothing.
-pub(super) fn adopt(one: &mut Move, first: MigrationId, now: Now) {
-    one.step = MoveStep::Asked {
-        since: now.elapsed,
-        floor: MigrationId(first.0.saturating_sub(1)),
-        // By whom, and whether Nova has answered, is not known.
-        answered: false,
-        absent: 0,
-        gone: 0,
-    };
-    one.asked_at.get_or_insert(now.wall);
 }
 
 fn ask_again(one: &mut Move, why: &str, now: Now, record: &mut Record) {

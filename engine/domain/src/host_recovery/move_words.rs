@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::following::finish;
+use super::moves::finish;
 use super::perhaps::Absence;
 use super::{End, HostRecovery, Move, MoveStep, Preparation, WrittenOff};
 use crate::nova::Migration;

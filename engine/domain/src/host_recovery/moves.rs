@@ -1,13 +1,19 @@
 //! One instance of a host recovery.
 
+mod ending;
+mod failing;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+pub(super) use ending::{confirmed, finish, unlocked};
+pub(super) use failing::{call_failed, nova_failed};
+
 use super::method::Route;
 use crate::entity::vmove::VmoveStatus;
-use crate::nova::{Migration, PowerState, VmState};
-use crate::recovery::{Restoration, ServerCall};
+use crate::nova::{Migration, MigrationStatus, PowerState, VmState};
+use crate::recovery::{Now, Restoration, ServerCall};
 use crate::{Elapsed, MigrationId, ServerId, StateVersion, Timestamp, VmoveId, Wait};
 
 /// What an instance was before anything was done to it.
@@ -159,7 +165,7 @@ pub struct WrittenOff {
     /// The record.
     pub id: MigrationId,
     /// Its status then.
-    pub status: String,
+    pub status: MigrationStatus,
     /// Its destination then.
     pub dest: Option<String>,
 }
@@ -418,6 +424,19 @@ impl Move {
         self.lock = Lock::None;
         self.lock_loose = None;
         self.unlock_loose = None;
+    }
+
+    /// Somebody has asked already, perhaps an earlier recovery: follow that, ask for nothing.
+    pub(super) fn adopt(&mut self, first: MigrationId, now: Now) {
+        self.step = MoveStep::Asked {
+            since: now.elapsed,
+            floor: MigrationId(first.0.saturating_sub(1)),
+            // By whom, and whether Nova has answered, is not known.
+            answered: false,
+            absent: 0,
+            gone: 0,
+        };
+        self.asked_at.get_or_insert(now.wall);
     }
 
     /// Whether `record` has been given up in just the shape it has now.

@@ -69,7 +69,7 @@ impl HostRecovery {
                 if one.preparation != Preparation::NotNeeded {
                     one.remark(&format!("it was {} before", one.was.vm_state));
                 }
-                super::following::finish(one, End::Person, now, record);
+                super::moves::finish(one, End::Person, now, record);
             }
         }
     }

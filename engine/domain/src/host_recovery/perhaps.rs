@@ -22,12 +22,6 @@ pub(super) enum Absence<'a> {
     Person(&'a str),
 }
 
-/// Whether a record of this status may have left a guest at its destination. `error` is the conductor's word, before anything
-/// was asked of a compute host.
-fn may_have_spawned(status: &str) -> bool {
-    matches!(status, "failed" | "cancelled")
-}
-
 impl Move {
     /// Notes where `records` may have left it, as far as they are younger than `floor`.
     pub(super) fn note_failed_at(
@@ -38,7 +32,7 @@ impl Move {
     ) -> bool {
         let dests = records
             .iter()
-            .filter(|record| may_have_spawned(&record.status) && is_new(record))
+            .filter(|record| record.status.may_have_spawned() && is_new(record))
             .filter_map(|record| record.dest.clone())
             .filter(|dest| !dead.contains(dest));
         let before = self.may_run.len();

@@ -6,7 +6,6 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::asks::Topic;
-use super::look::{adopt, is_rebuilding};
 use super::method::Route;
 use super::restoration::{needs_preparation, remark};
 use super::{End, HostRecovery, Lock, Move, MoveStep, Preparation, Stage, Was, WrittenOff};
@@ -22,19 +21,6 @@ const EMPTY_AGAIN: Duration = Duration::from_secs(3);
 const LOCAL_DISK: &str =
     "rebuilt from image, local disk discarded (unless the hosts share their instance storage)";
 
-/// Statuses in which a migration of any kind is over.
-pub(super) fn is_over(status: &str) -> bool {
-    matches!(
-        status,
-        "done" | "completed" | "confirmed" | "reverted" | "failed" | "error" | "cancelled" | "finished"
-    )
-}
-
-/// Statuses of a migration of any kind that has brought its instance to another host, and left it there.
-fn has_moved(status: &str) -> bool {
-    matches!(status, "done" | "completed" | "confirmed")
-}
-
 /// The unfinished moves of another kind that make it unknown where the guest runs (R11), and the other host each names.
 fn elsewhere<'a>(
     host: &'a str,
@@ -43,7 +29,7 @@ fn elsewhere<'a>(
     // A move that was finished since has brought it here from wherever an older one had left it.
     let arrived_since = move |old: &Migration| {
         migrations.iter().any(|one| {
-            has_moved(&one.status)
+            one.status.has_moved()
                 && one.id > old.id
                 && one.dest.as_deref() == Some(host)
                 && one.server == old.server
@@ -51,7 +37,7 @@ fn elsewhere<'a>(
     };
     migrations
         .iter()
-        .filter(|one| one.kind != MigrationType::Evacuation && !is_over(&one.status))
+        .filter(|one| one.kind != MigrationType::Evacuation && !one.status.is_over())
         .filter(move |one| !arrived_since(one))
         .flat_map(|one| [&one.source, &one.dest].map(|other| (*one, other)))
         .filter_map(|(one, other)| Some((one, other.as_ref()?)))
@@ -265,7 +251,7 @@ impl HostRecovery {
                 .collect(),
             absent: BTreeSet::new(),
             deleted: false,
-            busy_before: is_rebuilding(server),
+            busy_before: server.is_rebuilding(),
             step: MoveStep::Waiting {
                 not_before: now.elapsed,
             },
@@ -311,13 +297,13 @@ impl HostRecovery {
         let open = migrations.iter().filter(|record| {
             record.kind == MigrationType::Evacuation
                 && record.source.as_deref() == Some(self.host.as_str())
-                && !is_over(&record.status)
+                && !record.status.is_over()
                 && !one.has_written_off(record)
         });
         let Some(first) = open.min_by_key(|record| record.id) else {
             return;
         };
-        adopt(one, first.id, now);
+        one.adopt(first.id, now);
         if let (Some(since), Some(made)) = (self.service.since, first.created_at) {
             self.service.since = Some(since.min(made.minus_seconds(1)));
         }

@@ -8,8 +8,6 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::look::is_done;
-use super::plan::is_over;
 use super::{End, HostRecovery, MoveStep, Stage};
 use crate::fault::Fault;
 use crate::level::Target;
@@ -80,7 +78,7 @@ impl HostRecovery {
         let open = read
             .records
             .iter()
-            .find(|record| !is_done(&record.status) && !is_over(&record.status) && !given_up(record));
+            .find(|record| !record.status.is_over() && !given_up(record));
         self.power_on.looked = Some((read.started, open.map(|record| record.id)));
     }
 

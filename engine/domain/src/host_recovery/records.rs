@@ -9,9 +9,7 @@
 use std::collections::BTreeMap;
 
 use super::asks::Topic;
-use super::following::confirmed;
-use super::look::is_done;
-use super::plan::is_over;
+use super::moves::confirmed;
 use super::{HostRecovery, Move, MoveStep};
 use crate::fault::Fault;
 use crate::nova::Migration;
@@ -91,7 +89,7 @@ impl HostRecovery {
         self.asks.unpicked = read
             .records
             .iter()
-            .filter(|record| record.status == "accepted" && record.dest.is_none())
+            .filter(|record| record.is_unpicked())
             .map(|record| record.server)
             .collect();
     }
@@ -160,10 +158,10 @@ fn take_up(one: &mut Move, floor: MigrationId, records: &[&Migration]) -> Come {
     if changed {
         return Come::Strange;
     }
-    if let Some(done) = effects().find(|record| is_done(&record.status)) {
+    if let Some(done) = effects().find(|record| record.status.is_done()) {
         return Come::Done(done.dest.clone());
     }
-    if effects().any(|record| is_over(&record.status)) {
+    if effects().any(|record| record.status.is_over()) {
         return Come::Strange;
     }
     if let Some(dest) = effects().find_map(|record| record.dest.clone()) {
@@ -175,17 +173,17 @@ fn take_up(one: &mut Move, floor: MigrationId, records: &[&Migration]) -> Come {
 /// Somebody else may have asked for it, or have moved it already; otherwise whatever is on record is over, and older than our
 /// own asking.
 fn somebody_is_at_it(one: &mut Move, records: &[&Migration]) -> bool {
-    let moved = |record: &Migration| is_done(&record.status) && record.id > one.known;
+    let moved = |record: &Migration| record.status.is_done() && record.id > one.known;
     if records
         .iter()
-        .any(|record| moved(record) || (!is_over(&record.status) && !one.has_written_off(record)))
+        .any(|record| moved(record) || (!record.status.is_over() && !one.has_written_off(record)))
     {
         return true;
     }
     // A failure that the whole lists have not told the meaning of.
     let known = one.known;
     let failed =
-        |record: &&Migration| is_over(&record.status) && !is_done(&record.status) && record.id > known;
+        |record: &&Migration| record.status.is_over() && !record.status.is_done() && record.id > known;
     if records
         .iter()
         .any(|record| failed(record) && record.dest.is_some())

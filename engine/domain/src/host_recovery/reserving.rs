@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::asks::{Topic, backoff};
 use super::choosing::{Pick, Wanted, choose};
-use super::following::finish;
 use super::method::{Next, Way};
+use super::moves::finish;
 use super::reserve::{Joining, Taken, TakenStep};
 use super::{End, HostRecovery, Move, MoveStep, Preparation};
 use crate::ServerId;

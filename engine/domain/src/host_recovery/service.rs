@@ -5,7 +5,6 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::asks::{Topic, backoff};
-use super::heartbeat::heartbeat_of;
 use super::{HostRecovery, Stage};
 use crate::fault::{Fault, FaultClass};
 use crate::nova::Service;
@@ -160,7 +159,7 @@ impl HostRecovery {
             at: now.elapsed,
             answered: false,
         });
-        self.service.before = Some(heartbeat_of(&seen));
+        self.service.before = Some(seen.beat());
         // Disabled without a mark of ours, with a reason or without: somebody else's doing, which stays (R23). The mark of an
         // earlier recovery gives way to this one's.
         let foreign = !seen.enabled && !reason_of(&seen).contains(MARKED);

@@ -1,0 +1,82 @@
+//! How a move ends: confirmed, over but for its lock, over.
+
+use std::time::Duration;
+
+use super::super::restoration::needs_a_look;
+use super::{End, Lock, Move, MoveStep};
+use crate::Elapsed;
+use crate::recovery::{Now, Record, StepKind, Task};
+
+pub(in super::super) fn confirmed(one: &mut Move, dest: Option<String>, now: Now, record: &mut Record) {
+    one.dest = dest.or(one.dest.take());
+    one.runs_on(one.dest.clone().as_ref());
+    if needs_a_look(&one.was) {
+        one.faults = 0;
+        one.fault = None;
+        one.step = MoveStep::Restoring {
+            since: now.elapsed,
+            asked: None,
+        };
+    } else {
+        finish(one, End::Moved, now, record);
+    }
+}
+
+/// The move ends. While our lock is on it, it is not over: nothing is written before the lock is off (R7, R12).
+pub(in super::super) fn finish(one: &mut Move, end: End, now: Now, record: &mut Record) {
+    one.over_at = Some(now.wall);
+    if end == End::Person && !one.may_run.is_empty() {
+        let hosts = one.where_it_may_run();
+        one.remark(&format!(
+            "it may run on {hosts}: look there before it is started anywhere else"
+        ));
+    }
+    one.finish(end, now.elapsed);
+    if one.is_over() {
+        over(one, record);
+    }
+}
+
+/// The move is over: its third and last transaction.
+fn over(one: &Move, record: &mut Record) {
+    let MoveStep::Over(end) = one.step else { return };
+    record.moves.insert(one.server);
+    let (name, note) = (&one.name, one.note.as_deref());
+    let text = match end {
+        End::Moved => format!("{name} is on {}", one.dest.as_deref().unwrap_or("another host")),
+        End::Left => format!("{name} is left: {}", note.unwrap_or("policy")),
+        End::Person => format!("{name} needs a person: {}", note.unwrap_or("unknown")),
+    };
+    record.server_step(Task::Evacuate, StepKind::Outcome, one.server, 0.9, text);
+}
+
+/// The lock is off. If one was asked for that nobody has answered, it may have come since this unlocking was sent, or come yet,
+/// and is taken off once more then; an unlocking that may come yet is waited for, so that it does not meet the next recovery's
+/// lock.
+pub(in super::super) fn unlocked(one: &mut Move, settle: Duration, now: Now, record: &mut Record) {
+    let MoveStep::Unlocking {
+        end,
+        asked,
+        sent,
+        not_before,
+    } = &mut one.step
+    else {
+        return;
+    };
+    one.over_at.get_or_insert(now.wall);
+    let may_have_come_since = |at: &Elapsed| sent.since(*at) < settle;
+    let lock = one.lock_loose.filter(may_have_come_since);
+    let unlocking = one.unlock_loose.filter(|at| now.elapsed.since(*at) < settle);
+    if let Some(loose) = lock.max(unlocking) {
+        one.lock_in_doubt = true;
+        *asked = false;
+        *not_before = loose.plus(settle);
+        return;
+    }
+    let end = *end;
+    one.lock = Lock::None;
+    one.lock_loose = None;
+    one.unlock_loose = None;
+    one.step = MoveStep::Over(end);
+    over(one, record);
+}

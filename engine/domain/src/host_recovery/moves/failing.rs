@@ -1,0 +1,95 @@
+//! What comes after a call about an instance, or its evacuation, has failed.
+
+use std::time::Duration;
+
+use super::super::asks::backoff;
+use super::super::method::{Cure, Failing, Next, Patience, Way};
+use super::ending::finish;
+use super::{End, Move, MoveStep};
+use crate::fault::{Fault, FaultClass};
+use crate::recovery::{Now, Record, StepKind, Task};
+
+/// Nova took it on and failed it: again after a while, by the other way, or a person's work.
+pub(in super::super) fn nova_failed(
+    one: &mut Move,
+    why: &str,
+    cure: Cure,
+    patience: Patience,
+    now: Now,
+    record: &mut Record,
+) {
+    one.failures += 1;
+    one.fault = Some(why.to_owned());
+    one.failing_since.get_or_insert(now.elapsed);
+    record.moves.insert(one.server);
+    let first = *one.failed_first.get_or_insert(now.elapsed);
+    let failing = Failing {
+        times: one.failures,
+        lasts: now.elapsed.since(first),
+    };
+    let count = if failing.times <= patience.attempts {
+        format!("{} of {}", failing.times, patience.attempts)
+    } else {
+        let lasts = failing.lasts.as_secs();
+        format!(
+            "{} times, for {lasts} of {} s",
+            failing.times,
+            patience.retry_for.as_secs()
+        )
+    };
+    let text = format!("Nova failed the evacuation of {} ({count}): {why}", one.name);
+    record.server_step(Task::Evacuate, StepKind::Outcome, one.server, 0.5, text.clone());
+    if !one.may_run.is_empty() {
+        // It is asked for where it may run and nowhere else, so no other way is taken and no other host can cure it.
+        if failing.times >= patience.attempts && failing.lasts >= patience.retry_for {
+            one.hold_for_absence(&text, record);
+        } else {
+            one.step = MoveStep::Waiting {
+                not_before: now.elapsed.plus(backoff(one.failures - 1)),
+            };
+        }
+        return;
+    }
+    match one.route.after_failure(cure, failing, patience) {
+        Next::GiveUp => {
+            one.remark(&text);
+            one.remark_task();
+            one.remark(&format!("it was {} before", one.was.vm_state));
+            finish(one, End::Person, now, record);
+        }
+        Next::Again => {
+            let wait = backoff(one.failures - 1);
+            one.step = MoveStep::Waiting {
+                not_before: now.elapsed.plus(wait),
+            };
+        }
+        Next::OtherWay => {
+            one.failures = 0;
+            one.failed_first = None;
+            one.step = MoveStep::Waiting {
+                not_before: now.elapsed,
+            };
+            let text = match one.route.way {
+                Way::Scheduler => format!("{} goes wherever Nova's scheduler puts it", one.name),
+                Way::Reserved => format!("{} goes to a reserved host", one.name),
+            };
+            record.server_step(Task::Evacuate, StepKind::Note, one.server, 0.5, text);
+        }
+    }
+}
+
+/// A call failed in passing: the next one waits, longer each time.
+pub(in super::super) fn call_failed(one: &mut Move, fault: &Fault, now: Now) {
+    one.faults = one.faults.saturating_add(1);
+    one.failing_since.get_or_insert(now.elapsed);
+    one.fault = Some(fault.text.clone());
+    if let MoveStep::Waiting { not_before } = &mut one.step {
+        let wait = match fault.class {
+            FaultClass::Fatal => Duration::from_secs(30),
+            FaultClass::Transient | FaultClass::Permanent | FaultClass::Conflict => {
+                backoff(one.faults.saturating_sub(1))
+            }
+        };
+        *not_before = now.elapsed.plus(wait);
+    }
+}

@@ -1,0 +1,240 @@
+//! Nova's migration records.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{MigrationId, ServerId, Timestamp};
+
+/// What kind of move a migration record is about.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MigrationType {
+    /// Rebuilt elsewhere.
+    Evacuation,
+    /// `live-migration`.
+    LiveMigration,
+    /// Cold migration.
+    Migration,
+    /// Resize.
+    Resize,
+    /// A word this version does not know.
+    Other(String),
+}
+
+impl MigrationType {
+    /// From Nova's word.
+    pub fn from_nova(word: &str) -> Self {
+        match word {
+            "evacuation" => Self::Evacuation,
+            "live-migration" => Self::LiveMigration,
+            "migration" => Self::Migration,
+            "resize" => Self::Resize,
+            other => Self::Other(other.to_owned()),
+        }
+    }
+}
+
+/// How far a migration is. Its states are Nova's, which has no list of them: each kind of migration sets its own.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
+pub enum MigrationStatus {
+    /// Waits for another one.
+    Queued,
+    /// Asked for; nobody has taken it up.
+    Accepted,
+    /// A live migration is looked into.
+    Preparing,
+    /// A destination has taken it up.
+    PreMigrating,
+    /// Under way.
+    Migrating,
+    /// A live migration is under way.
+    Running,
+    /// It has arrived.
+    PostMigrating,
+    /// It is there, and its owner has not confirmed it yet.
+    Finished,
+    /// Being confirmed.
+    Confirming,
+    /// It stays there.
+    Confirmed,
+    /// Being taken back.
+    Reverting,
+    /// It is where it was.
+    Reverted,
+    /// An evacuation that has arrived, and that its source has not closed.
+    Done,
+    /// Over.
+    Completed,
+    /// A compute host has given it up.
+    Failed,
+    /// A conductor or a compute host has given it up.
+    Error,
+    /// Somebody has ended it.
+    Cancelled,
+    /// A word this version does not know: it may mean anything.
+    Other(String),
+}
+
+impl MigrationStatus {
+    /// Nova's word.
+    pub fn as_nova(&self) -> &str {
+        match self {
+            Self::Queued => "queued",
+            Self::Accepted => "accepted",
+            Self::Preparing => "preparing",
+            Self::PreMigrating => "pre-migrating",
+            Self::Migrating => "migrating",
+            Self::Running => "running",
+            Self::PostMigrating => "post-migrating",
+            Self::Finished => "finished",
+            Self::Confirming => "confirming",
+            Self::Confirmed => "confirmed",
+            Self::Reverting => "reverting",
+            Self::Reverted => "reverted",
+            Self::Done => "done",
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+            Self::Error => "error",
+            Self::Cancelled => "cancelled",
+            Self::Other(word) => word,
+        }
+    }
+
+    /// Whether nothing more comes of it, whatever its kind.
+    pub fn is_over(&self) -> bool {
+        self.is_failed() || self.has_moved() || matches!(self, Self::Finished | Self::Reverted)
+    }
+
+    /// Whether it has brought its instance to another host, and left it there.
+    pub fn has_moved(&self) -> bool {
+        self.is_done() || *self == Self::Confirmed
+    }
+
+    /// Whether it is an evacuation that has arrived.
+    pub fn is_done(&self) -> bool {
+        matches!(self, Self::Done | Self::Completed)
+    }
+
+    /// Whether it came to nothing.
+    pub fn is_failed(&self) -> bool {
+        self.may_have_spawned() || *self == Self::Error
+    }
+
+    /// Whether an evacuation that came to nothing may have left a guest at its destination. `error` is the conductor's word,
+    /// before anything was asked of a compute host.
+    pub fn may_have_spawned(&self) -> bool {
+        matches!(self, Self::Failed | Self::Cancelled)
+    }
+}
+
+impl From<String> for MigrationStatus {
+    fn from(word: String) -> Self {
+        match word.as_str() {
+            "queued" => Self::Queued,
+            "accepted" => Self::Accepted,
+            "preparing" => Self::Preparing,
+            "pre-migrating" => Self::PreMigrating,
+            "migrating" => Self::Migrating,
+            "running" => Self::Running,
+            "post-migrating" => Self::PostMigrating,
+            "finished" => Self::Finished,
+            "confirming" => Self::Confirming,
+            "confirmed" => Self::Confirmed,
+            "reverting" => Self::Reverting,
+            "reverted" => Self::Reverted,
+            "done" => Self::Done,
+            "completed" => Self::Completed,
+            "failed" => Self::Failed,
+            "error" => Self::Error,
+            "cancelled" => Self::Cancelled,
+            _ => Self::Other(word),
+        }
+    }
+}
+
+impl From<&str> for MigrationStatus {
+    fn from(word: &str) -> Self {
+        word.to_owned().into()
+    }
+}
+
+impl From<MigrationStatus> for String {
+    fn from(status: MigrationStatus) -> Self {
+        status.as_nova().to_owned()
+    }
+}
+
+impl std::fmt::Display for MigrationStatus {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_nova())
+    }
+}
+
+/// A migration record, read by `GET /os-migrations`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Migration {
+    /// Nova's integer id.
+    pub id: MigrationId,
+    /// The server.
+    pub server: ServerId,
+    /// What kind of move.
+    pub kind: MigrationType,
+    /// How far it is.
+    pub status: MigrationStatus,
+    /// `source_compute`: a service host.
+    pub source: Option<String>,
+    /// `dest_compute`: a service host; unset until Nova's scheduler has chosen.
+    pub dest: Option<String>,
+    /// When the record was made, by Nova's clock.
+    pub created_at: Option<Timestamp>,
+}
+
+impl Migration {
+    /// Whether it is an evacuation that no conductor has picked up.
+    pub fn is_unpicked(&self) -> bool {
+        self.status == MigrationStatus::Accepted && self.dest.is_none()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_status_is_stored_by_novas_own_word() {
+        let words = [
+            "queued",
+            "accepted",
+            "preparing",
+            "pre-migrating",
+            "migrating",
+            "running",
+            "post-migrating",
+            "finished",
+            "confirming",
+            "confirmed",
+            "reverting",
+            "reverted",
+            "done",
+            "completed",
+            "failed",
+            "error",
+            "cancelled",
+        ];
+        for word in words {
+            let status = MigrationStatus::from(word);
+            assert!(!matches!(status, MigrationStatus::Other(_)), "{word}");
+            let stored = serde_json::to_string(&status).unwrap();
+            assert_eq!(stored, format!("{word:?}"));
+            assert_eq!(serde_json::from_str::<MigrationStatus>(&stored).unwrap(), status);
+        }
+    }
+
+    #[test]
+    fn an_unknown_status_is_kept_and_means_that_nothing_is_over() {
+        let status = MigrationStatus::from("Done");
+        assert_eq!(status, MigrationStatus::Other("Done".into()));
+        assert_eq!(serde_json::to_string(&status).unwrap(), "\"Done\"");
+        assert!(!status.is_over() && !status.has_moved() && !status.is_failed());
+    }
+}
