@@ -10,6 +10,21 @@ pub(crate) fn line(text: impl AsRef<str>) {
     }
 }
 
+/// How wide a line may be: as the terminal, or 80 where there is none.
+pub(crate) fn width() -> usize {
+    terminal_size::terminal_size_of(std::io::stdout()).map_or(80, |(width, _)| usize::from(width.0).max(40))
+}
+
+/// A text in lines that are no wider than the terminal; all but the first begin with `indent` blanks.
+pub(crate) fn wrapped(text: &str, indent: usize) -> String {
+    let blanks = " ".repeat(indent);
+    let options = textwrap::Options::new(width())
+        .subsequent_indent(&blanks)
+        .word_splitter(textwrap::WordSplitter::NoHyphenation)
+        .break_words(false);
+    textwrap::fill(text, options)
+}
+
 /// Writes a line to standard error.
 pub(crate) fn note(text: impl AsRef<str>) {
     // Nobody is left to tell if this fails.

@@ -11,7 +11,7 @@ mod view;
 use std::io::IsTerminal as _;
 use std::time::{Duration, Instant};
 
-use crate::cli::DemoArgs;
+use crate::cli::{DemoArgs, DemoFault};
 use crate::logging::{self, Logging};
 use crate::out;
 
@@ -28,6 +28,11 @@ const LOOK: Duration = Duration::from_millis(100);
 
 /// Runs it.
 pub(crate) async fn run(args: DemoArgs) -> Result<u8, Failure> {
+    if args.fault == Some(DemoFault::RackLoss) && args.hosts < 3 {
+        return Err(Failure::usage(
+            "--fault rack-loss needs --hosts 3 or more: a rack holds two, and somebody has to be left to take their instances",
+        ));
+    }
     logging::start(Logging {
         debug: false,
         json: false,

@@ -50,9 +50,27 @@ json() { demo 0 --json && all_back; }
 bigger() { demo 0 --hosts 20 --instances 200 --json && is hosts 20 && is instances 200 && all_back; }
 lying() { demo 0 --fault lying-bmc --json && fell_through; }
 dead() { demo 0 --fault dead-bmc --json && fell_through; }
+narrow() { demo 0 && ! awk 'length > 80 { print; wide = 1 } END { exit !wide }' "$work/out"; }
+rack() {
+  demo 0 --fault rack-loss || return 1
+  local host
+  for host in $(sed -nE 's/.*a rack has lost its power: ([^:]*):.*/\1/p' "$work/out" | tr -d ,); do
+    if ! grep -q "$host.*disabled and forced down" "$work/out" || ! grep -q "$host: .*instances moved" "$work/out"; then
+      echo "$host is not told in full"
+      cat "$work/out"
+      return 1
+    fi
+  done
+}
+marked_first() { demo 0 && [ "$(awk -F'|' '/web-|job-/ { print $3 ~ /True/ }' "$work/out" | uniq | tr -d '\n')" = 10 ]; }
+nobody_left() { demo 2 --hosts 2 --fault rack-loss && grep -q "3 or more" "$work/err"; }
 wrong() { demo 2 --no-such-option && [ -s "$work/err" ]; }
 
 check "demo" plain
+check "demo: no line is wider than 80 columns" narrow
+check "demo: what is marked HA_Enabled stands first" marked_first
+check "demo --fault rack-loss tells of every host of the rack" rack
+check "demo --hosts 2 --fault rack-loss is refused: nobody would be left" nobody_left
 check "demo --json: all back, none lost, none twice" json
 check "demo --hosts 20 --instances 200" bigger
 check "demo --fault lying-bmc: level 2 proves the host off, all back, none twice" lying

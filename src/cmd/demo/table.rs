@@ -2,7 +2,7 @@
 
 use comfy_table::{CellAlignment, Table, presets};
 
-use super::outcome::Outcome;
+use super::outcome::{Instance, Outcome};
 use crate::out;
 
 /// Prints the instances, the proof, and the verdict.
@@ -13,7 +13,14 @@ pub(super) fn print(outcome: &Outcome) {
     if let Some(column) = table.column_mut(4) {
         column.set_cell_alignment(CellAlignment::Right);
     }
-    for one in &outcome.instances {
+    // The marked ones are what an operator looks for.
+    let mut instances: Vec<_> = outcome.instances.iter().collect();
+    instances.sort_by(|a, b| {
+        let order = b.tagged.cmp(&a.tagged);
+        let seconds = |one: &Instance| one.seconds.unwrap_or(f64::INFINITY);
+        order.then(seconds(a).total_cmp(&seconds(b)))
+    });
+    for one in instances {
         table.add_row([
             one.name.clone(),
             if one.tagged { "True" } else { "" }.to_owned(),
@@ -33,8 +40,8 @@ pub(super) fn print(outcome: &Outcome) {
         out::line(table.to_string());
     }
     match &outcome.proof {
-        Some(proof) => out::line(format!("proof: {proof}")),
-        None => out::line("proof: none, so nothing was evacuated"),
+        Some(proof) => say(&format!("proof: {proof}")),
+        None => say("proof: none, so nothing was evacuated"),
     }
     let (recovered, lost, doubled) = (outcome.recovered(), outcome.lost(), outcome.double_runs);
     let counts = format!(
@@ -43,19 +50,23 @@ pub(super) fn print(outcome: &Outcome) {
     );
     match outcome.seconds() {
         Some((first, total)) => {
-            out::line(format!(
+            say(&format!(
                 "{counts}; the first after {first:.1} s, the last after {total:.1} s"
             ));
         }
-        None => out::line(counts),
+        None => say(&counts),
     }
     for one in outcome.instances.iter().filter(|one| one.lost) {
-        out::line(format!("LOST: {} ({}) runs nowhere", one.name, one.id));
+        say(&format!("LOST: {} ({}) runs nowhere", one.name, one.id));
     }
     for id in &outcome.doubled {
-        out::line(format!("DOUBLED: {id} ran on two hosts at once"));
+        say(&format!("DOUBLED: {id} ran on two hosts at once"));
     }
     if let Some(reason) = &outcome.reason {
-        out::line(format!("not recovered: {reason}"));
+        say(&format!("not recovered: {reason}"));
     }
+}
+
+fn say(text: &str) {
+    out::line(out::wrapped(text, 2));
 }

@@ -13,9 +13,13 @@ use crate::out;
 pub(super) struct View {
     silent: bool,
     bars: Option<Bars>,
-    told: BTreeSet<String>,
+    /// What was said, of which of the failed hosts.
+    told: BTreeSet<(usize, String)>,
     shares: usize,
 }
+
+/// How many columns a line's time takes.
+const WHEN: usize = 9;
 
 struct Bars {
     status: ProgressBar,
@@ -49,10 +53,11 @@ impl View {
         if self.silent {
             return;
         }
+        let text = out::wrapped(text, WHEN);
         match &self.bars {
             // A terminal that has gone away takes nothing from the demo's result.
             Some(bars) => {
-                let _ = bars.all.println(text);
+                let _ = bars.all.println(&text);
             }
             None => out::line(text),
         }
@@ -61,7 +66,7 @@ impl View {
     /// The stage is set.
     pub(super) fn scene(&mut self, scene: &Scene, took: Duration) {
         self.say(&format!(
-            "a simulated region with {} hypervisors and {} instances, our API and our engine are up ({:.1} s, seed {})",
+            "{} hypervisors and {} instances simulated, API and engine up ({:.1} s, seed {})",
             scene.args.hosts,
             scene.args.instances,
             took.as_secs_f64(),
@@ -99,21 +104,26 @@ impl View {
     pub(super) fn show(&mut self, scene: &Scene, seen: &Seen) {
         let at = scene.seconds();
         let mut lines = Vec::new();
-        for told in &seen.told {
+        for (of, (told, host)) in seen.told.iter().zip(&scene.failing).enumerate() {
             for (task, text) in &told.tasks {
                 // Single instances are what the bar and the table are for.
                 let single =
                     task == "EvacuateInstancesTask" && !text.contains("instances") && !text.contains("ALARM");
-                if !single && self.told.insert(text.clone()) {
-                    lines.push(text.clone());
+                if !single && self.told.insert((of, text.clone())) {
+                    let names_it = scene.failing.len() == 1 || text.contains(host.as_str());
+                    lines.push(if names_it {
+                        text.clone()
+                    } else {
+                        format!("{host}: {text}")
+                    });
                 }
             }
-            // A held recovery says its reason as a step and as its message; once is enough.
+            // A held recovery says its reason as a step and as its message, and so does the next host of its rack; once is enough.
             let message = told.message.as_deref();
             let message =
-                message.filter(|message| !self.told.iter().any(|told| message.ends_with(told.as_str())));
+                message.filter(|message| !self.told.iter().any(|(_, told)| message.ends_with(told.as_str())));
             if let Some(message) = message
-                && self.told.insert(message.to_owned())
+                && self.told.insert((of, message.to_owned()))
             {
                 lines.push(message.to_owned());
             }
