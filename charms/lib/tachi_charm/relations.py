@@ -111,6 +111,7 @@ _RENAMED = {
     "service_tenant": "service-project-name",
     "service_tenant_id": "service-project-id",
     "service_domain": "service-domain-name",
+    "service_domain_id": "service-domain-id",
 }
 _REQUIRED = (
     "service_host",
@@ -123,7 +124,7 @@ _REQUIRED = (
     "service_password",
     "service_tenant",
 )
-_IDENTITY = (*_REQUIRED, "service_domain", "service_type", "ca_cert", "region", "api_version")
+_IDENTITY = (*_REQUIRED, "service_domain", "service_domain_id", "service_type", "ca_cert", "region", "api_version")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,7 +7,7 @@ import logging
 import ops
 import settings
 import yaml
-from tachi_charm import base, certificates, memory, relations
+from tachi_charm import base, certificates, memory, monitor_credentials, relations
 from tachi_charm.packages import RESTORED
 from tachi_charm.problem import Failed, Problem
 
@@ -30,7 +30,6 @@ class MasakariMonitorsCharm(base.Charm):
 
     package = "tachi-monitors"
     instead_of = UPSTREAM
-    required_relations = ("identity-credentials",)
 
     def __init__(self, framework: ops.Framework):
         super().__init__(framework)
@@ -39,6 +38,15 @@ class MasakariMonitorsCharm(base.Charm):
             (self.on.restore_upstream_packages_action, self._on_restore),
         ):
             framework.observe(action, handler)
+
+    @property
+    def required_relations(self) -> tuple[str, ...]:
+        """Keystone's charm, until the API's has given this host a credential of its own."""
+        return () if self.bound() else ("identity-credentials",)
+
+    def bound(self) -> monitor_credentials.Bound | None:
+        found = self.relation(monitor_credentials.ENDPOINT)
+        return monitor_credentials.granted(self.model, found, self.unit, self.machine.fqdn()) if found else None
 
     def complete(self, relation: str) -> bool:
         found = self.relation(relation)
@@ -61,12 +69,14 @@ class MasakariMonitorsCharm(base.Charm):
             relations.request_credentials(
                 found, self.unit, settings.user(self.config), settings.PROJECT, settings.role(self.config)
             )
+        if found := self.relation(monitor_credentials.ENDPOINT):
+            monitor_credentials.request(found, self.unit, self.machine.fqdn())
         authorities = certificates.authorities(self.relation("certificates"), self.config, None)
         changed = certificates.trust(self.machine, self.app.name, authorities)
         changed |= self._processes()
         self._boot_guard()
         keystone = self.relation("identity-credentials")
-        given = relations.credentials(keystone) if keystone else None
+        given = self.bound() or (relations.credentials(keystone) if keystone else None)
         if given is None:
             return
         text = settings.rendered(self.config, given, self.machine.fqdn(), any(authorities.values()))

@@ -4,6 +4,7 @@ import re
 
 import ops
 from tachi_charm import certificates, ini
+from tachi_charm.monitor_credentials import Bound
 from tachi_charm.problem import Problem
 from tachi_charm.relations import Credentials
 
@@ -39,8 +40,29 @@ def user(config: ops.ConfigData) -> str:
     return f"{USER}-{limited}" if limited else USER
 
 
-def rendered(config: ops.ConfigData, given: Credentials, hostname: str, private_ca: bool) -> str:
+def login(given: Bound | Credentials) -> dict[str, str | None]:
+    if isinstance(given, Bound):
+        return {
+            "auth_type": "v3applicationcredential",
+            "auth_url": given.auth_url,
+            "application_credential_id": given.id,
+            "application_credential_secret": given.secret,
+        }
     told = given.data
+    return {
+        "auth_type": "password",
+        "auth_url": given.auth_url,
+        "project_name": told["credentials_project"],
+        "project_domain_name": told.get("credentials_project_domain_name") or told.get("domain"),
+        "project_domain_id": told.get("credentials_project_domain_id"),
+        "user_domain_name": told.get("credentials_user_domain_name") or told.get("domain"),
+        "user_domain_id": told.get("credentials_user_domain_id"),
+        "username": told["credentials_username"],
+        "password": told["credentials_password"],
+    }
+
+
+def rendered(config: ops.ConfigData, given: Bound | Credentials, hostname: str, private_ca: bool) -> str:
     sections = {
         "DEFAULT": {
             "debug": config["debug"],
@@ -51,15 +73,7 @@ def rendered(config: ops.ConfigData, given: Credentials, hostname: str, private_
         },
         "api": {
             "api_interface": "internal" if config["use-internal-endpoints"] else "public",
-            "auth_type": "password",
-            "auth_url": given.auth_url,
-            "project_name": told["credentials_project"],
-            "project_domain_name": told.get("credentials_project_domain_name") or told.get("domain"),
-            "project_domain_id": told.get("credentials_project_domain_id"),
-            "user_domain_name": told.get("credentials_user_domain_name") or told.get("domain"),
-            "user_domain_id": told.get("credentials_user_domain_id"),
-            "username": told["credentials_username"],
-            "password": told["credentials_password"],
+            **login(given),
             "region": config["region"],
             "cafile": certificates.BUNDLE if private_ca else None,
         },

@@ -5,6 +5,7 @@ import hashlib
 import logging
 
 import cluster
+import issuing
 import operator_actions
 import ops
 import reactive
@@ -20,6 +21,7 @@ TACHI, MASAKARI = "tachi", "masakari"
 HAPROXY, API, ENGINE = "haproxy", "masakari-api", "masakari-engine"
 SYNCED = "tachi-db-synced"
 UNFENCED = "tachi-unfenced-hosts"
+REFUSED = "tachi-refused-monitors"
 HAPROXY_FILE = "/etc/haproxy/haproxy.cfg"
 
 
@@ -126,6 +128,8 @@ class MasakariCharm(base.Charm):
             self.publish(certificate is not None)
             changed |= self._render(given, certificate, any(found.values()), fences)
         self._run(changed or trusted)
+        if self.unit.is_leader():
+            self.memory.set(REFUSED, issuing.issue(self, given.identity.data))
 
     def _install(self, event: ops.EventBase) -> None:
         packages = self.packages()
@@ -258,6 +262,8 @@ class MasakariCharm(base.Charm):
         if unfenced := self.memory.get(UNFENCED):
             named = ", ".join(unfenced[:5]) + (f" and {len(unfenced) - 5} more" if len(unfenced) > 5 else "")
             told.append(f"nothing can fence {named}")
+        if self.unit.is_leader() and (refused := self.memory.get(REFUSED)):
+            told.append("; ".join(refused[:3]) + (f" and {len(refused) - 3} more monitors" if len(refused) > 3 else ""))
         if loose := strictness.loose(self.config, self._replaced()):
             told.append(f"believes reports as Masakari did, to tighten set {' '.join(loose)}")
         return ops.ActiveStatus("; ".join(told))

@@ -126,13 +126,19 @@ class Region:
         assert status == 201, (status, told)
         return headers["X-Subject-Token"]
 
+    def token_of(self, credential: str, secret: str) -> str:
+        identity = {"methods": ["application_credential"], "application_credential": {"id": credential, "secret": secret}}
+        status, told, headers = http_call("POST", f"http://{KEYSTONE}:5000/v3/auth/tokens", {"auth": {"identity": identity}})
+        assert status == 201, (status, told)
+        return headers["X-Subject-Token"]
+
     def identity(self) -> dict[str, str]:
         """What Keystone's charm answers to `identity-service`."""
         where = {"host": KEYSTONE, "port": "5000", "protocol": "http"}
         found = {f"{kind}_{key}": value for kind in ("service", "auth", "internal") for key, value in where.items()}
         return found | {
             "service_username": "masakari", "service_password": self.password, "service_tenant": "service",
-            "service_tenant_id": "1", "service_domain": "Default", "api_version": "3", "region": "RegionOne",
+            "service_tenant_id": "1", "service_domain": "Default", "service_domain_id": "default", "api_version": "3", "region": "RegionOne",
         }  # fmt: skip
 
     def credentials(self) -> dict[str, str]:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 import traceback
+import uuid
 
 import agent
 
@@ -17,6 +18,7 @@ from region import Region, active, broker, command_of, database, http_call, keys
 CHARMS = pathlib.Path("/test/charms")
 SERVICES = ("haproxy", "masakari-api", "masakari-engine")
 API = "http://10.0.0.11:15868"
+BOUND_HOST = "compute-001"
 READY = ["active", "Unit is ready"]
 LOOSE = [
     "active",
@@ -116,6 +118,40 @@ def serves(unit: agent.Agent, region: Region) -> None:
     unit.options.pop("reporter-binding")
     unit.fire("config-changed")
     wait("the API", lambda: http_call("GET", f"{API}/")[0] in (200, 300))
+
+
+def issues(unit: agent.Agent, region: Region) -> None:
+    """A credential for one host, as the API knows it: bound to that host, and good for nothing else."""
+    one = {"masakari-monitors/0": {"host": BOUND_HOST}}
+    found = unit.relate("monitor-credentials", "masakari-monitors", one)
+    unit.fire("monitor-credentials-relation-changed", found, "masakari-monitors/0")
+    found = unit.relation("monitor-credentials")
+    told = json.loads(found.get("local_app", {}).get("masakari-monitors/0", "null"))
+    check("a unit of the monitors gets a credential", told and told["host"] == BOUND_HOST, (unit.status, found))
+    secret = unit.model["secrets"][told["secret"]]
+    check("as a secret for it alone", found["granted"] == {told["secret"]: "masakari-monitors/0"}, found["granted"])
+    logged = secret["credential-secret"] in json.dumps(unit.model["log"])
+    check("nothing of it stays in Juju's log or on the disk", not logged and not pathlib.Path("/run/tachi-charm/monitors").exists())
+    token = region.token_of(secret["credential-id"], secret["credential-secret"])
+    payload = {"event": "LIFECYCLE", "instance_uuid": str(uuid.uuid4()), "vir_domain_event": "STOPPED_FAILED"}
+    told = {"type": "VM", "hostname": BOUND_HOST, "generated_time": "2026-01-01T00:00:00.000000", "payload": payload}
+    status, said, _ = http_call("POST", f"{API}/v1/notifications", {"notification": told}, token)
+    check("with reporter-binding=enforce it may report for its host", status == 202, (status, said))
+    told["hostname"] = "compute-002"
+    status, said, _ = http_call("POST", f"{API}/v1/notifications", {"notification": told}, token)
+    check("and not for another", status == 403, (status, said))
+    check("nor see anything", http_call("GET", f"{API}/v1/segments", token=token)[0] == 403)
+    one["masakari-monitors/0"]["host"] = "compute-002"
+    found["units"] = one
+    unit.fire("monitor-credentials-relation-changed", found, "masakari-monitors/0")
+    found = unit.relation("monitor-credentials")
+    kept = json.loads(found["local_app"]["masakari-monitors/0"])
+    check("a unit that says another host gets nothing new", kept["host"] == BOUND_HOST, kept)
+    check("and is named", unit.status[1].endswith("masakari-monitors/0 is on compute-001 and says compute-002"), unit.status)
+    found["units"]["masakari-monitors/0"]["host"] = BOUND_HOST
+    unit.fire("update-status")
+    check("until it no longer does", unit.status == READY, unit.status)
+    pathlib.Path("/test/issued.json").write_text(json.dumps(secret))
 
 
 def changes(unit: agent.Agent) -> None:
@@ -383,6 +419,19 @@ def monitors(region: Region) -> None:
     told = unit.act("check")
     findings = {one["part"]: one["told"] for one in json.loads(told["report"])["findings"]} if "report" in told else told
     check("the check logs in with the limited user", findings.get("log-in") == "good", findings)
+    issued = pathlib.Path("/test/issued.json")
+    if issued.exists():
+        host = run("python3", "-c", "import socket; print(socket.getfqdn())").strip()
+        unit.model["secrets"]["secret:1"] = json.loads(issued.read_text())
+        offered = {"masakari-monitors/0": json.dumps({"host": host, "secret": "secret:1"})}
+        found = unit.relate("monitor-credentials", "masakari", {"masakari/0": {}}, offered)
+        unit.fire("monitor-credentials-relation-changed", found, "masakari/0")
+        check("they say where they are", unit.relation("monitor-credentials")["local"].get("host") == host, host)
+        written = pathlib.Path("/etc/masakarimonitors/masakarimonitors.conf").read_text()
+        check("they take a credential of their own", "application_credential_id" in written and "username" not in written)
+        told = unit.act("check")
+        findings = {one["part"]: one["told"] for one in json.loads(told["report"])["findings"]} if "report" in told else told
+        check("and log in with it", findings.get("log-in") == "good", findings)
     told = unit.act("pause")
     check("pause stops them", told["failed"] is None and not any(active(name) for name in names), told)
     told = unit.act("resume")
@@ -457,6 +506,7 @@ def main() -> int:
     unit = part("fresh", fresh, region) if wanted & {"masakari", "recorded"} else None
     if unit and "masakari" in wanted:
         part("serves", serves, unit, region)
+        part("issues", issues, unit, region)
         part("changes", changes, unit)
         part("pauses", pauses, unit)
         part("certificates", certificates, unit)

@@ -82,20 +82,24 @@ def call(tool: str, arguments: list[str], model: dict) -> None:  # noqa: C901  (
         of_app = flag(arguments, "--app")
         who = arguments[-1]
         if of_app:
-            answer(found["app_data"] if who == found["app"] else {})
+            answer(found["app_data"] if who == found["app"] else found.get("local_app", {}))
         elif who == model["unit"]:
             answer(found["local"])
         else:
             answer(found["units"][who])
     elif tool == "relation-set":
         found = relation(model, take(arguments, "-r") or "")
+        of_app = flag(arguments, "--app")
         if take(arguments, "--file") != "-":
             sys.exit("ERROR relation-set: only --file - is known here")
+        if of_app and not model["leader"]:
+            sys.exit("ERROR cannot write relation settings")
+        data = found.setdefault("local_app", {}) if of_app else found["local"]
         for key, value in pairs(sys.stdin.read()).items():
             if value in (None, ""):
-                found["local"].pop(key, None)
+                data.pop(key, None)
             else:
-                found["local"][key] = str(value)
+                data[key] = str(value)
     elif tool == "network-get":
         take(arguments, "-r")
         answer(network(model, arguments[0]))
@@ -115,6 +119,21 @@ def call(tool: str, arguments: list[str], model: dict) -> None:  # noqa: C901  (
         if arguments[0] not in model["secrets"]:
             sys.exit(f'ERROR secret "{arguments[0]}" not found')
         answer(model["secrets"][arguments[0]])
+    elif tool == "secret-add":
+        if take(arguments, "--owner") != "application" or not model["leader"]:
+            sys.exit("ERROR secret-add: only the leader's, of the application, is known here")
+        take(arguments, "--description")
+        name = f"secret:{len(model['secrets']) + 1}"
+        told = dict(one.split("=", 1) for one in arguments)
+        model["secrets"][name] = {
+            key.removesuffix("#file"): pathlib.Path(value).read_text() if key.endswith("#file") else value for key, value in told.items()
+        }
+        print(name)
+    elif tool == "secret-grant":
+        found = relation(model, take(arguments, "--relation") or "")
+        found.setdefault("granted", {})[arguments[-1]] = take(arguments, "--unit")
+    elif tool == "secret-remove":
+        model["secrets"].pop(arguments[0], None)
     elif tool == "resource-get":
         if arguments[0] not in model["resources"]:
             sys.exit("ERROR could not download resource: not found")
@@ -148,7 +167,10 @@ TOOLS = [
     "open-port",
     "close-port",
     "application-version-set",
+    "secret-add",
     "secret-get",
+    "secret-grant",
+    "secret-remove",
     "resource-get",
     "action-get",
     "action-set",

@@ -1,0 +1,57 @@
+"""Interface tachi-monitor-credentials: a monitor says which host it is on, and gets an application credential bound to it.
+
+A unit tells `host` in its own databag. The application of the API tells in its databag, by the name of the unit, the host that
+the unit has and the secret that it alone may read.
+"""
+
+import dataclasses
+import json
+
+import ops
+
+from tachi_charm import databag
+
+ENDPOINT = "monitor-credentials"
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """What the API's application tells of one unit."""
+
+    host: str
+    secret: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Bound:
+    """An application credential for one host."""
+
+    auth_url: str
+    id: str
+    secret: str
+
+
+def request(relation: ops.Relation, unit: ops.Unit, host: str) -> None:
+    databag.publish(relation.data[unit], {"host": host})
+
+
+def entry(data: ops.RelationDataContent, unit: str) -> Entry | None:
+    try:
+        told = json.loads(data.get(unit) or "null")
+        return Entry(str(told["host"]), str(told["secret"])) if told else None
+    except (ValueError, TypeError, KeyError):
+        return None
+
+
+def granted(model: ops.Model, relation: ops.Relation, unit: ops.Unit, host: str) -> Bound | None:
+    """Nothing until it is there, and nothing if it is another host's."""
+    told = entry(relation.data[relation.app], unit.name) if relation.app else None
+    if told is None or told.host != host:
+        return None
+    try:
+        content = model.get_secret(id=told.secret).get_content(refresh=True)
+    except (ops.ModelError, ops.SecretNotFoundError):
+        return None
+    if not all(content.get(key) for key in ("auth-url", "credential-id", "credential-secret")):
+        return None
+    return Bound(content["auth-url"], content["credential-id"], content["credential-secret"])
