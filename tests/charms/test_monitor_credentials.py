@@ -105,7 +105,7 @@ def test_only_the_leader_makes_them(api):
     assert api.machine.did("tachi init") == [] and out.get_relation(relation.id).local_app_data == {}
 
 
-def test_t1_a_unit_cannot_have_the_credential_of_another_host(api):
+def test_a_unit_cannot_have_the_credential_of_another_host(api):
     relation = asked(u0="compute-0", u1="compute-1")
     out = api.run(api.on.relation_changed(relation), whole(relation))
     before = answered(out, relation)
