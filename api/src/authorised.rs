@@ -74,7 +74,7 @@ impl<B: FromBody> FromRequest<App> for Authorised<B> {
         if let Some(Rule(rule)) = rule {
             let refusing = match body.claim() {
                 Some(mut claim) => {
-                    claim.bound_host = app.binding.options.host_of(&caller);
+                    claim.bound_host = app.binding.options.host_of(&caller.reporter());
                     app.policy.refuses(&claim, rule, &caller)
                 }
                 None => (!app.policy.allows(rule, &caller)).then_some(rule),

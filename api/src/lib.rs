@@ -53,7 +53,6 @@ mod wire;
 
 pub use access_log::{AccessLog, FormatError, LineFormat};
 pub use auth::{AccessRule, CacheOptions, Identity, TokenOptions};
-pub use binding::{BindingMode, BindingOptions, HostPattern, HostPatternError};
 pub use cors::{Cors, CorsGroup};
 pub use health::{HealthBackend, HealthOptions};
 pub use metrics::{Metrics, MetricsAccess, MetricsError, metrics_router};
@@ -64,4 +63,5 @@ pub use ports::{ComputeHosts, Ports, TokenValidator, Unavailable};
 pub use router::{BuildError, router};
 pub use routes::{RouteInfo, routes};
 pub use serve::{ServeOptions, serve};
+pub use tachi_domain::reporter::{BindingMode, BindingOptions, HostPattern, HostPatternError};
 pub use tls::{Tls, TlsError, TlsFiles};

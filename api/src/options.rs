@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use http::HeaderName;
 use regex::Regex;
+use tachi_domain::reporter::BindingOptions;
 use tachi_engine::ports::{Events, NoEvents};
 
 use crate::access_log::AccessLog;
 use crate::auth::{CacheOptions, TokenOptions};
-use crate::binding::BindingOptions;
 use crate::cors::Cors;
 use crate::health::HealthOptions;
 use crate::metrics::MetricsAccess;

@@ -1,0 +1,258 @@
+//! Which host a reporter may speak for: whoever breaks one hypervisor has what it reports with, and must not be able to
+//! say anything about the others. The names are given by whoever made the credentials; nothing that a request says counts.
+
+use std::str::FromStr;
+
+use super::Reporter;
+use crate::entity::notification::{NewNotification, NotificationType};
+use crate::recovery::says_off;
+
+/// `[api] reporter_binding`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum BindingMode {
+    /// Nobody is bound: everybody may say anything about any host.
+    Off,
+    /// Whoever is bound to no host may report as with Masakari, and is told of in the log.
+    #[default]
+    Warn,
+    /// Whoever is bound to no host and is no control node may not report.
+    Enforce,
+}
+
+/// A name with a host's name in it, such as `masakari-monitor-{host}`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostPattern {
+    before: String,
+    after: String,
+}
+
+/// Why a text is no [`HostPattern`].
+#[derive(Debug, thiserror::Error)]
+#[error("does not hold {{host}} exactly once, with some text beside it")]
+pub struct HostPatternError;
+
+impl FromStr for HostPattern {
+    type Err = HostPatternError;
+
+    fn from_str(text: &str) -> Result<Self, HostPatternError> {
+        let (before, after) = text.split_once("{host}").ok_or(HostPatternError)?;
+        // Nothing beside it would bind everybody: to a host of the user's own name.
+        if (before.is_empty() && after.is_empty()) || after.contains("{host}") {
+            return Err(HostPatternError);
+        }
+        Ok(Self {
+            before: before.to_owned(),
+            after: after.to_owned(),
+        })
+    }
+}
+
+impl HostPattern {
+    fn host<'a>(&self, name: &'a str) -> Option<&'a str> {
+        let rest = name.strip_prefix(self.before.as_str())?;
+        let host = rest.strip_suffix(self.after.as_str())?;
+        (!host.is_empty()).then_some(host)
+    }
+}
+
+/// Who is bound, and what becomes of those who are not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BindingOptions {
+    /// `[api] reporter_binding`.
+    pub mode: BindingMode,
+    /// `[api] reporter_user_names`.
+    pub user_names: Vec<HostPattern>,
+    /// `[api] reporter_application_credentials`.
+    pub application_credentials: Vec<HostPattern>,
+    /// `[api] reporter_certificates`.
+    pub certificates: Vec<HostPattern>,
+}
+
+impl BindingOptions {
+    /// What `tachi init monitors` calls the users and the application credentials it makes.
+    pub const PATTERN: &'static str = "masakari-monitor-{host}";
+}
+
+impl Default for BindingOptions {
+    fn default() -> Self {
+        let ours: Vec<HostPattern> = Self::PATTERN.parse::<HostPattern>().into_iter().collect();
+        Self {
+            mode: BindingMode::default(),
+            user_names: ours.clone(),
+            application_credentials: ours,
+            certificates: Vec::new(),
+        }
+    }
+}
+
+/// Why a reporter may not make a report.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotYours {
+    /// Its names contradict each other.
+    #[error("its names bind it to two hosts, {one} and {other}: give it credentials whose names agree")]
+    Torn {
+        /// One host.
+        one: String,
+        /// And another.
+        other: String,
+    },
+    /// It is about another host than its own.
+    #[error("it is bound to host {host} and may report instances and processes of that host only")]
+    OtherHost {
+        /// Its own.
+        host: String,
+    },
+    /// It is bound to no host, and has to be.
+    #[error(
+        "it is bound to no host: give each host credentials of its own with `tachi init monitors`, or set [api] \
+         reporter_binding = warn until they are there"
+    )]
+    Unbound,
+}
+
+/// What the names of a reporter say.
+#[derive(Debug, PartialEq, Eq)]
+enum Bound<'a> {
+    ToNone,
+    To(&'a str),
+    /// Its names contradict each other.
+    Torn(&'a str, &'a str),
+}
+
+impl BindingOptions {
+    fn bound<'a>(&self, reporter: &'a Reporter) -> Bound<'a> {
+        let names = [
+            (&self.certificates, reporter.certificate.as_deref()),
+            (
+                &self.application_credentials,
+                reporter.application_credential.as_deref(),
+            ),
+            (&self.user_names, reporter.user_name.as_deref()),
+        ];
+        let hosts = names
+            .into_iter()
+            .filter_map(|(patterns, name)| patterns.iter().find_map(|pattern| pattern.host(name?)));
+        let mut bound = Bound::ToNone;
+        for host in hosts {
+            match bound {
+                Bound::To(other) if other != host => return Bound::Torn(other, host),
+                Bound::ToNone | Bound::To(_) | Bound::Torn(..) => bound = Bound::To(host),
+            }
+        }
+        bound
+    }
+
+    /// The host that a reporter is bound to.
+    pub fn host_of(&self, reporter: &Reporter) -> Option<String> {
+        if self.mode == BindingMode::Off {
+            return None;
+        }
+        match self.bound(reporter) {
+            Bound::To(host) => Some(host.to_owned()),
+            Bound::ToNone | Bound::Torn(..) => None,
+        }
+    }
+
+    /// Writes down with a report who makes it, and takes out what this reporter may not know. `is_admitted` is whether the
+    /// policy takes its word for a host's being off.
+    ///
+    /// # Errors
+    ///
+    /// It may not make this report at all.
+    pub fn judge(
+        &self,
+        mut reporter: Reporter,
+        is_admitted: impl FnOnce() -> bool,
+        new: &mut NewNotification,
+    ) -> Result<(), NotYours> {
+        match self.bound(&reporter) {
+            _ if self.mode == BindingMode::Off => reporter.control = is_admitted(),
+            Bound::Torn(one, other) => {
+                let (one, other) = (one.to_owned(), other.to_owned());
+                return Err(NotYours::Torn { one, other });
+            }
+            Bound::To(host) => {
+                let host = host.to_owned();
+                if new.kind != NotificationType::ComputeHost && host != new.hostname {
+                    return Err(NotYours::OtherHost { host });
+                }
+                reporter.host = Some(host);
+            }
+            Bound::ToNone => {
+                reporter.control = is_admitted();
+                if self.mode == BindingMode::Enforce && !reporter.control {
+                    return Err(NotYours::Unbound);
+                }
+            }
+        }
+        if self.mode != BindingMode::Off && !reporter.control && says_off(&new.payload) {
+            reporter.unheard = new.payload.insert("host_status".into(), "UNKNOWN".into());
+        }
+        new.reporter = Some(Box::new(reporter));
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reporter(user: &str, credential: Option<&str>, certificate: Option<&str>) -> Reporter {
+        Reporter {
+            user_name: Some(user.into()),
+            application_credential: credential.map(Into::into),
+            certificate: certificate.map(Into::into),
+            ..Reporter::default()
+        }
+    }
+
+    #[test]
+    fn t1_a_reporter_is_bound_by_the_names_of_its_credentials() {
+        let options = BindingOptions {
+            certificates: vec!["{host}.monitors.example.org".parse().unwrap()],
+            ..BindingOptions::default()
+        };
+        let ours = "masakari-monitor-cmp1";
+        let cases = [
+            ("none", reporter("masakari", None, None), Bound::ToNone),
+            ("user", reporter(ours, None, None), Bound::To("cmp1")),
+            ("credential", reporter("m", Some(ours), None), Bound::To("cmp1")),
+            (
+                "certificate",
+                reporter("m", None, Some("cmp1.monitors.example.org")),
+                Bound::To("cmp1"),
+            ),
+            (
+                "a host of several labels",
+                reporter("masakari-monitor-cmp1.example.org", None, None),
+                Bound::To("cmp1.example.org"),
+            ),
+            ("agreed", reporter(ours, Some(ours), None), Bound::To("cmp1")),
+            (
+                "torn",
+                reporter("masakari-monitor-cmp2", Some(ours), None),
+                Bound::Torn("cmp1", "cmp2"),
+            ),
+            (
+                "no host",
+                reporter("masakari-monitor-", None, None),
+                Bound::ToNone,
+            ),
+            (
+                "another case",
+                reporter("Masakari-monitor-x", None, None),
+                Bound::ToNone,
+            ),
+        ];
+        for (name, reporter, expected) in cases {
+            assert_eq!(options.bound(&reporter), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn patterns_that_would_bind_anybody_are_refused() {
+        for text in ["", "masakari", "{host}", "{host}{host}", "a{host}b{host}"] {
+            assert!(text.parse::<HostPattern>().is_err(), "{text}");
+        }
+    }
+}
