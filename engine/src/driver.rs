@@ -346,6 +346,11 @@ impl Driver {
             Ended::Unsure(Unsure::Refused) => {
                 tracing::error!(%recovery, "a write was refused four times in a row");
             }
+            Ended::Unsure(Unsure::StoodStill) => tracing::warn!(
+                %recovery,
+                "by the database's clock more time has passed than by this machine's: it was stopped together with its clocks, or the \
+                 database's clock was set forward; the recovery is claimed anew"
+            ),
             Ended::Unsure(Unsure::State) => tracing::error!(%recovery, "the state cannot be written"),
             Ended::Over
             | Ended::Released

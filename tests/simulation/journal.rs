@@ -275,6 +275,7 @@ impl Journal {
             joined_normal: self.recs[rec].joined.is_some(),
             off_word: self.recs[rec].joined.clone(),
             move_words: self.recs[rec].move_words.clone(),
+            clock: None,
         }
     }
 

@@ -112,6 +112,8 @@ pub struct Pulse {
     pub off_word: Option<OffWord>,
     /// What was said of single instances, oldest first.
     pub move_words: Vec<MoveWord>,
+    /// What the clock of the database's machine showed; `None` where that is the engine's own.
+    pub clock: Option<Timestamp>,
 }
 
 /// What one pulse has that the one before it had not.
@@ -140,7 +142,7 @@ impl Pulse {
         };
         if operators(self) != operators(before) {
             News::Operator
-        } else if self != before {
+        } else if (&self.off_word, self.joined_normal) != (&before.off_word, before.joined_normal) {
             News::Reports
         } else {
             News::Nothing
@@ -199,6 +201,7 @@ mod tests {
             joined_normal: false,
             off_word: None,
             move_words: Vec::new(),
+            clock: None,
         };
         let said = OperatorWord {
             number: 1,

@@ -115,6 +115,8 @@ pub enum Unsure {
     Refused,
     /// The state cannot be written.
     State,
+    /// This machine was stopped together with its clocks.
+    StoodStill,
     /// Whatever drove it has failed.
     Failed,
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tachi_domain::fault::Fault;
 use tachi_domain::recovery::{Command, News, Now, Observation, Pulse, Record, StepKind, Task};
-use tachi_domain::{Elapsed, HostId, RecoveryId};
+use tachi_domain::{Elapsed, HostId, RecoveryId, Timestamp};
 
 use crate::alarm::Alarm;
 use crate::effect::{Calls, Effect, Ended, Event, Time, Unsure, Written};
@@ -16,6 +16,10 @@ use crate::write::write_of;
 
 /// How often the owner's beat is raised (R2).
 pub const BEAT: Duration = Duration::from_secs(1);
+
+/// So much more may have passed by the database's clock than by this machine's between two answers. Clocks drift by less, and what
+/// is taken for a stop costs one claim.
+const CLOCKS_DIFFER: Duration = Duration::from_secs(2);
 
 /// A refused write is decided on anew; so many rounds are more than any refusal needs.
 const ROUNDS: u8 = 4;
@@ -57,6 +61,8 @@ pub struct Driver {
     /// When the last committed beat was sent.
     beat_sent: Duration,
     pulse: Pulse,
+    /// When the last transaction was sent, and what the database's clock showed in it.
+    clocks: Option<(Duration, Timestamp)>,
     /// What has changed in the pulse since it was last told.
     news: News,
     alarm: Alarm,
@@ -79,6 +85,7 @@ impl Driver {
             claimed_at: sent,
             beat_sent: sent,
             pulse: claimed.pulse.clone(),
+            clocks: claimed.pulse.clock.map(|shown| (sent, shown)),
             news: News::Nothing,
             alarm: Alarm::default(),
             stopping: false,
@@ -120,8 +127,13 @@ impl Driver {
             }
             (Event::Journalled { sent, outcome }, Phase::Beating(round)) => match outcome {
                 Some(Committed::Written(pulse)) => {
+                    let stood_still = self.clock_stood_still(sent, &pulse, time);
                     self.held(sent, pulse);
-                    self.act(round, sent, time, &mut effects);
+                    if stood_still {
+                        effects.push(Effect::End(Ended::Unsure(Unsure::StoodStill)));
+                    } else {
+                        self.act(round, sent, time, &mut effects);
+                    }
                 }
                 Some(_) => effects.push(Effect::End(Ended::Lost)),
                 None => effects.push(Effect::End(Ended::Unsure(Unsure::Journal))),
@@ -243,11 +255,15 @@ impl Driver {
         let record = &mut round.record;
         let refusal = match outcome {
             Some(Committed::Written(pulse)) => {
-                self.held(sent, pulse);
                 let record = std::mem::take(record);
                 round.record.head = record.head;
                 let now = round.now;
                 effects.push(Effect::Written(Box::new(Written { record, write, now })));
+                let stood_still = self.clock_stood_still(sent, &pulse, time);
+                self.held(sent, pulse);
+                if stood_still && self.state.as_ref().is_some_and(|state| !state.is_over()) {
+                    return effects.push(Effect::End(Ended::Unsure(Unsure::StoodStill)));
+                }
                 return self.act(round, sent, time, effects);
             }
             Some(Committed::Lost) => return effects.push(Effect::End(Ended::Lost)),
@@ -278,6 +294,19 @@ impl Driver {
             round.commands.into_iter().map(Observation::NotSent).collect();
         observations.push(refusal);
         self.decide(round.record, observations, round.left, time, effects);
+    }
+
+    /// Whether this machine was stopped together with its clocks since the last transaction (R2): by the database's clock more time
+    /// has passed than between the sending of that one and now. All that is known is older than it looks, and another engine may
+    /// have acted: it is claimed anew, and nothing goes out that was decided before.
+    fn clock_stood_still(&mut self, sent: Duration, pulse: &Pulse, time: Time) -> bool {
+        let Some(shown) = pulse.clock else { return false };
+        let before = self.clocks.replace((sent, shown));
+        before.is_some_and(|(since, before)| {
+            let passed = shown.micros().saturating_sub(before.micros());
+            let passed = Duration::from_micros(u64::try_from(passed).unwrap_or_default());
+            passed > time.boot.saturating_sub(since) + CLOCKS_DIFFER
+        })
     }
 
     /// A beat that was sent at `sent` is committed.

@@ -445,6 +445,7 @@ pub(crate) mod tests {
                 joined_normal: false,
                 off_word: None,
                 move_words: Vec::new(),
+                clock: None,
             },
             restarts: Vec::new(),
         }

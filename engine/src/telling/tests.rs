@@ -96,6 +96,7 @@ fn claimed(kind: RecoveryKind) -> Claimed {
             joined_normal: false,
             off_word: None,
             move_words: Vec::new(),
+            clock: None,
         },
         restarts: Vec::new(),
     }

@@ -12,6 +12,15 @@ pub(crate) async fn now(db: &impl ConnectionTrait, own: Timestamp) -> Result<Tim
     Ok(servers(db).await?.unwrap_or(own))
 }
 
+/// The clock of another machine than this one; `None` for a file.
+pub(crate) async fn elsewhere(db: &impl ConnectionTrait) -> Result<Option<Timestamp>, DbErr> {
+    // Tests move their own clock.
+    if cfg!(test) {
+        return Ok(None);
+    }
+    servers(db).await
+}
+
 /// The clock of a server; `None` if it is none.
 async fn servers(db: &impl ConnectionTrait) -> Result<Option<Timestamp>, DbErr> {
     let backend = db.get_database_backend();

@@ -24,6 +24,7 @@ fn pulse(segment_enabled: bool, operator_maintenance: bool) -> Pulse {
         joined_normal: false,
         off_word: None,
         move_words: Vec::new(),
+        clock: None,
     }
 }
 

@@ -29,9 +29,7 @@ fn notification(event: &str, detail: &str, instance: Option<&str>) -> Notificati
     let mut payload: BTreeMap<String, String> = [("event", event), ("vir_domain_event", detail)]
         .map(|(key, value)| (key.into(), value.into()))
         .into();
-    if let Some(id) = instance {
-        payload.insert("instance_uuid".into(), id.into());
-    }
+    payload.extend(instance.map(|id| ("instance_uuid".into(), id.into())));
     Notification {
         row: 1,
         id: NotificationId(Uuid::from_u128(2)),
@@ -58,6 +56,7 @@ fn pulse(segment_enabled: bool, operator_maintenance: bool) -> Pulse {
         joined_normal: false,
         off_word: None,
         move_words: Vec::new(),
+        clock: None,
     }
 }
 

@@ -19,6 +19,7 @@ const CALM: Pulse = Pulse {
     joined_normal: false,
     off_word: None,
     move_words: Vec::new(),
+    clock: None,
 };
 
 const CLAIMED_AT: u64 = 10_000;
@@ -246,4 +247,49 @@ fn r2_a_driver_comes_back_in_time_for_its_beat() {
         now = until;
     }
     assert!((4..=5).contains(&beats), "{beats}");
+}
+
+fn shown_at(seconds: i64) -> Pulse {
+    Pulse {
+        clock: Some(Timestamp::from_micros(seconds * 1_000_000)),
+        ..CALM
+    }
+}
+
+#[test]
+fn r2_c10_what_was_decided_before_the_machine_was_stopped_with_its_clocks_is_not_called() {
+    for (passed, goes_out) in [(1, true), (2, true), (3, false), (200, false), (-3_600, true)] {
+        let mut driver = driver();
+        let effects = driver.handle(Event::Observed(Vec::new()), at(11_000));
+        assert!(matches!(effects.last(), Some(Effect::Beat(_))), "{effects:?}");
+        let effects = driver.handle(written(11_000, shown_at(10_000)), at(11_005));
+        assert!(
+            matches!(effects.last(), Some(Effect::Wait(_))),
+            "the first is what others are measured by"
+        );
+        assert!(commits(&driver.handle(enabled(), at(11_100))));
+        let effects = driver.handle(written(11_100, shown_at(10_000 + passed)), at(11_110));
+        let ended = matches!(
+            effects.last(),
+            Some(Effect::End(Ended::Unsure(Unsure::StoodStill)))
+        );
+        let called: Vec<Command> = effects.into_iter().flat_map(called).collect();
+        assert_eq!(
+            (called.len(), ended),
+            (usize::from(goes_out), !goes_out),
+            "{passed} s"
+        );
+    }
+}
+
+#[test]
+fn r2_c10_a_slow_database_is_no_clock_that_stood_still() {
+    let mut driver = driver();
+    let _ = driver.handle(Event::Observed(Vec::new()), at(11_000));
+    let _ = driver.handle(written(11_000, shown_at(10_000)), at(15_000));
+    let effects = driver.handle(Event::Observed(Vec::new()), at(15_500));
+    assert!(matches!(effects.last(), Some(Effect::Beat(_))), "{effects:?}");
+    // The first was written right after it was sent, and this one after four seconds.
+    let effects = driver.handle(written(15_500, shown_at(10_009)), at(19_500));
+    assert!(matches!(effects.last(), Some(Effect::Wait(_))), "{effects:?}");
 }

@@ -9,6 +9,7 @@ use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _};
 use tachi_engine::ports::journal::{Beat, Committed};
 
 use super::{claim, pulse};
+use crate::clock;
 use crate::convert::signed;
 use crate::entity::recovery;
 use crate::error::Stop;
@@ -43,6 +44,12 @@ impl Work for Beats<'_> {
             if held.rows_affected == 1 {
                 let row = claim::row(tx, &uuid).await?;
                 outcomes[at] = Committed::Written(pulse::read(tx, &row).await?);
+            }
+        }
+        let shown = clock::elsewhere(tx).await?;
+        for outcome in &mut outcomes {
+            if let Committed::Written(pulse) = outcome {
+                pulse.clock = shown;
             }
         }
         Ok(Verdict::Keep(outcomes))

@@ -5,17 +5,17 @@ use sea_orm::sea_query::{Expr, ExprTrait as _};
 use sea_orm::{ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _, QueryOrder as _};
 use tachi_domain::entity::Host;
 use tachi_domain::entity::notification::NotificationStatus;
-use tachi_domain::recovery::Life;
+use tachi_domain::recovery::{Life, Pulse};
 use tachi_domain::{Elapsed, RecoveryId, Timestamp};
 use tachi_engine::ports::journal::Claimed;
 
 use super::{pulse, restarts};
-use crate::Store;
 use crate::convert::{self, recovery_cell, signed};
 use crate::entity::{host, notification, recovery, recovery_move, segment};
 use crate::error::{Failure, Stop};
 use crate::time::to_column;
 use crate::work::{Tx, Verdict, Work, roll_back};
+use crate::{Store, clock};
 
 /// Claims, and reads only after the claim is committed, in one snapshot on the same connection (R1). If yet another
 /// engine claims in between, what is read may be newer than the claim; then every write of this owner is lost.
@@ -130,7 +130,10 @@ async fn read(db: &Tx, id: RecoveryId, epoch: u64, now: Timestamp) -> Result<Cla
         elapsed: Elapsed::from_millis(recovery_cell(&row, "elapsed_ms").count(row.elapsed_ms)?),
         moves: moves.into_iter().map(|row| row.state).collect(),
         opened_at: Timestamp::from_micros(row.opened_at),
-        pulse: pulse::read(db, &row).await?,
+        pulse: Pulse {
+            clock: clock::elsewhere(db).await?,
+            ..pulse::read(db, &row).await?
+        },
         restarts: restarts::before(db, &row, instance, now).await?,
         state: row.state,
     })

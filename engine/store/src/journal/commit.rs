@@ -85,7 +85,8 @@ impl Work for Commit<'_> {
             free_moves(tx, row.id).await?;
             reservations::free(tx, row.id, self.now).await?;
         }
-        let pulse = pulse::read(tx, &row).await?;
+        let mut pulse = pulse::read(tx, &row).await?;
+        pulse.clock = clock::elsewhere(tx).await?;
         Ok(Verdict::Keep(Committed::Written(pulse)))
     }
 }

@@ -27,6 +27,7 @@ pub(super) async fn read(db: &impl ConnectionTrait, row: &recovery::Model) -> Re
         joined_normal: row.joined_normal,
         off_word: off_word(row)?,
         move_words: move_words(row)?,
+        clock: None,
     })
 }
 

@@ -27,6 +27,7 @@ const CALM: Pulse = Pulse {
     joined_normal: false,
     off_word: None,
     move_words: Vec::new(),
+    clock: None,
 };
 
 /// A database with one host that has stopped.

@@ -290,6 +290,7 @@ impl Bed {
                 joined_normal: false,
                 off_word: None,
                 move_words: Vec::new(),
+                clock: None,
             },
             words: 0,
             service: Service {
