@@ -153,6 +153,49 @@ async fn r19_ew16_normal_after_an_ignored_unknown_is_accepted() {
     bench.accept(&says(&bench, "NORMAL")).await.unwrap();
 }
 
+/// A control node that lies, one that has no evidence yet, and one that says the same again.
+#[tokio::test]
+async fn t4_r19_what_was_ignored_makes_no_repetition_of_evidence_or_of_another_reporter() {
+    let by = |bench: &Bench, user: &str| NewNotification {
+        reporter: Some(Box::new(Reporter {
+            user_id: user.into(),
+            control: true,
+            ..Reporter::default()
+        })),
+        ..says(bench, "NORMAL")
+    };
+    // Who says it again, whether with evidence, and whether that is accepted.
+    for (case, who, evidence, accepted) in [
+        ("the same", Some("one"), false, false),
+        ("another", Some("other"), false, true),
+        ("the same, with evidence", Some("one"), true, true),
+        ("nobody knows who", None, false, false),
+    ] {
+        let bench = Bench::new().await;
+        let segment = bench.segment("s1").await;
+        bench.host(&segment, "cmp1").await;
+        bench.accept(&by(&bench, "one")).await.unwrap();
+        let claimed = bench.claim_newest("engine").await;
+        let _ = bench
+            .store
+            .commit(claimed.id, claimed.epoch, &ignoring())
+            .await
+            .unwrap();
+        bench.clock.advance(100);
+        let again = NewNotification {
+            evidence: fenced(&bench, 3).evidence.filter(|_| evidence),
+            ..who.map_or_else(|| says(&bench, "NORMAL"), |who| by(&bench, who))
+        };
+        match bench.accept(&again).await {
+            Ok(_) => assert!(accepted, "{case}"),
+            Err(error) => assert!(
+                !accepted && matches!(error, RegistryError::Duplicate),
+                "{case}: {error:?}"
+            ),
+        }
+    }
+}
+
 #[tokio::test]
 async fn r19_what_one_owner_has_heard_the_next_hears_too() {
     let (bench, _) = suspected().await;

@@ -120,7 +120,9 @@ impl Case<'_> {
             if at < from && (at != at.whole_seconds() || at < from.whole_seconds()) {
                 continue;
             }
-            if self.host_stopped && row.status == NotificationStatus::Failed.as_str() {
+            if self.host_stopped
+                && (row.status == NotificationStatus::Failed.as_str() || self.may_know_more(row)?)
+            {
                 continue;
             }
             let cell = Cell {
@@ -133,6 +135,30 @@ impl Case<'_> {
             }
         }
         Ok(false)
+    }
+
+    /// What was ignored keeps nobody from being heard who was not heard then: another reporter, or one that brings the evidence of
+    /// a fence. The same reporter's bare word is a repetition of its own.
+    fn may_know_more(&self, row: &notification::Model) -> Result<bool, Stop> {
+        if row.status != NotificationStatus::Ignored.as_str() {
+            return Ok(false);
+        }
+        let new = self.accept.new;
+        if new.evidence.is_some() {
+            return Ok(true);
+        }
+        let cell = Cell {
+            table: "notifications",
+            row: &row.notification_uuid,
+            column: "reporter",
+        };
+        let then = row
+            .reporter
+            .as_deref()
+            .map(|text| cell.reporter(text))
+            .transpose()?;
+        let both = new.reporter.as_deref().zip(then);
+        Ok(both.is_some_and(|(now, then)| !now.is_one_with(&then)))
     }
 }
 
