@@ -9,8 +9,8 @@ use tachi_domain::fault::{Fault, FaultClass};
 use tachi_domain::level::Target;
 use tachi_domain::pace::Echo;
 use tachi_domain::recovery::{
-    Command, Evacuations, Inventory, Lists, Messaging, Observation, Restoration, ServerCall, ServerIds,
-    ServiceUpdate,
+    Command, Evacuations, InCell, Inventory, Lists, Messaging, Observation, Restoration, ServerCall,
+    ServerIds, ServiceUpdate,
 };
 use tachi_domain::{HostId, ServerId, nova::VmState};
 use tachi_driver::Intent;
@@ -289,6 +289,15 @@ async fn inventory(context: &Context) -> Result<Inventory, CallError> {
     // Migrations before servers: one that ends in between is still seen unfinished, which is the careful side (R11).
     let migrations = compute.migrations_touching(&context.host).await?;
     let servers = compute.servers_on(&context.host).await?;
+    let in_cell = if servers.is_empty() {
+        let count = compute.count_in_cell(&context.host).await;
+        count.map_or_else(
+            |error| InCell::Failed(fault(error)),
+            |count| count.map_or(InCell::NotAsked, InCell::Has),
+        )
+    } else {
+        InCell::NotAsked
+    };
     let service = compute.service(&context.host).await?.filter(|_| before.is_some());
     let ids: BTreeSet<ServerId> = servers.iter().map(|server| server.id).collect();
     let may_run = context
@@ -300,6 +309,7 @@ async fn inventory(context: &Context) -> Result<Inventory, CallError> {
     Ok(Inventory {
         migrations,
         servers,
+        in_cell,
         service,
         written_off,
         may_run,

@@ -11,7 +11,7 @@ use tachi_domain::machine_id::{Known, MachineId};
 use tachi_domain::nova::{Migration, PowerState, Server, VmState};
 use tachi_domain::power::{Power, PowerReading};
 use tachi_domain::recovery::{
-    Command, Evacuations, Inventory, Lists, Messaging, Observation, ServerIds, ServiceUpdate,
+    Command, Evacuations, InCell, Inventory, Lists, Messaging, Observation, ServerIds, ServiceUpdate,
 };
 
 use crate::devices;
@@ -525,21 +525,25 @@ impl World {
         );
         // A cell that is down shows neither.
         let hidden = self.chaos() && self.rng.percent(self.weather.unavailable / 2);
-        // A moment, and not again within the next seconds: whoever asks twice sees the cell once.
-        let again = self.weather.blipped.is_some_and(|at| self.now < at + 20_000);
-        let blips = self.chaos() && self.rng.percent(self.weather.cell_blips) && !again;
+        // Just while the list is read, however often that is, and perhaps while the cell is asked by itself.
+        let blips = self.chaos() && self.rng.percent(self.weather.cell_blips);
         let servers = if blips {
-            self.weather.blipped = Some(self.now);
             self.mishap(Mishap::CellBlips);
             Vec::new()
         } else {
             servers
+        };
+        let in_cell = if servers.is_empty() {
+            self.in_cell(self.journal.recs[owner.rec].host)
+        } else {
+            InCell::NotAsked
         };
         let inventory = if hidden {
             self.mishap(Mishap::CellHidden);
             Inventory {
                 migrations: Vec::new(),
                 servers: Vec::new(),
+                in_cell: InCell::NotAsked,
                 service: None,
                 written_off: BTreeMap::new(),
                 may_run: BTreeMap::new(),
@@ -548,6 +552,7 @@ impl World {
             Inventory {
                 migrations,
                 servers,
+                in_cell,
                 service,
                 written_off: self.journal.written_off(self.journal.recs[owner.rec].host),
                 may_run: self.journal.may_run(),
@@ -555,6 +560,15 @@ impl World {
         };
         let observation = Box::new(Observation::Inventory(Ok(inventory)));
         self.after(5, Event::Answer { owner, observation });
+    }
+
+    fn in_cell(&mut self, host: HostIx) -> InCell {
+        let blips = self.weather.cell_blips;
+        if blips > 0 && self.chaos() && self.rng.percent(blips) {
+            self.mishap(Mishap::CellAsked);
+            return InCell::Failed(fault(Some(500), false));
+        }
+        InCell::Has(self.nova.servers_on(host).len())
     }
 
     pub(crate) fn lists_evacuations(

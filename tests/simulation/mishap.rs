@@ -100,6 +100,7 @@ mishaps! {
     TaskStays => "a task stays set, and Nova refuses the evacuation",
     ComputeRestarts => "nova-compute of a destination restarts in mid-rebuild",
     CellBlips => "cell is away just while the list is read",
+    CellAsked => "cell is away just while it is asked by itself",
     OwnerLocks => "owner locks an instance",
     InstanceDeleted => "owner deletes an instance",
     VmReport => "instance fails and is reported",

@@ -54,8 +54,6 @@ pub(crate) struct Weather {
     pub compute_restarts: u64,
     /// Percent of lists that lack everything, because the cell is away just then.
     pub cell_blips: u64,
-    /// When that happened last.
-    pub blipped: Option<u64>,
     /// Percent of refusals of an evacuation that say that there is no such instance.
     pub not_found: u64,
     pub cast_lost: u64,
@@ -167,7 +165,6 @@ impl Weather {
             fails_after_spawn,
             compute_restarts,
             cell_blips,
-            blipped: None,
             not_found,
             cast_lost,
             conductor_down,

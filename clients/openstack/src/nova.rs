@@ -14,6 +14,7 @@
 
 mod action;
 mod aggregate;
+mod hypervisor;
 mod migration;
 mod pages;
 mod placement;
@@ -180,6 +181,11 @@ impl Compute for Nova {
     #[instrument(name = "nova::server_ids_on", skip_all, fields(host = %host), err(level = "debug"))]
     async fn server_ids_on(&self, host: &str) -> Result<BTreeSet<ServerId>, CallError> {
         server::ids(self, host).await
+    }
+
+    #[instrument(name = "nova::count_in_cell", skip_all, fields(host = %host), err(level = "debug"))]
+    async fn count_in_cell(&self, host: &str) -> Result<Option<usize>, CallError> {
+        hypervisor::count_servers(self, host).await
     }
 
     #[instrument(name = "nova::server", skip_all, fields(server = %id), err(level = "debug"))]

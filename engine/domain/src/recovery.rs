@@ -9,7 +9,7 @@ pub mod workflow;
 use std::collections::BTreeMap;
 
 pub use command::{Command, Evacuation, Restoration, ServiceUpdate};
-pub use observation::{Evacuations, Inventory, Lists, Messaging, Observation, ServerCall, ServerIds};
+pub use observation::{Evacuations, InCell, Inventory, Lists, Messaging, Observation, ServerCall, ServerIds};
 pub use record::{Decision, FenceOrder, Fenced, Now, Record, Step, StepKind, Task};
 pub use reserve::{Joined, ReserveAnswer, ReserveCall, ServiceStatus};
 

@@ -117,6 +117,14 @@ pub trait Compute: Send + Sync {
     /// As for [`Compute::service`]. Never a part of the list.
     async fn server_ids_on(&self, host: &str) -> Result<BTreeSet<ServerId>, CallError>;
 
+    /// How many servers the cell of `host` has there, asked by itself; `None` if Nova knows no hypervisor of that host. Never of a
+    /// part of them: lists of servers leave out a cell that does not answer, and this fails then.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Compute::service`].
+    async fn count_in_cell(&self, host: &str) -> Result<Option<usize>, CallError>;
+
     /// One server; `None` if it is gone.
     ///
     /// # Errors

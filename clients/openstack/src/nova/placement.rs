@@ -10,13 +10,10 @@ use http::Method;
 use osauth::ApiVersion;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
 use tachi_domain::reserved::Resources;
 use tachi_engine::ports::CallError;
 
-use super::Nova;
-use super::pages::{self, List, Take};
-use super::version::Feature;
+use super::{Nova, hypervisor};
 use crate::fault::{About, Effect};
 use crate::keystone::plugin::Service;
 use crate::session::{Call, Place};
@@ -83,26 +80,7 @@ async fn provider_of(nova: &Nova, host: &str) -> Result<Option<String>, CallErro
 
 /// The id of the one node on the host.
 async fn node_of(nova: &Nova, host: &str) -> Result<Option<String>, CallError> {
-    let list = List {
-        feature: Feature::AGGREGATES,
-        path: &["os-hypervisors", "detail"],
-        query: Vec::new(),
-        key: "hypervisors",
-        marker: "id",
-    };
-    let whole = pages::list(nova, &list, |answer, item, nodes: &mut Vec<String>| {
-        let on = item.pointer("/service/host").and_then(Value::as_str);
-        if on == Some(host) {
-            let id = item.get("id").and_then(Value::as_str);
-            let Some(id) = id else {
-                return Err(answer.senseless("a hypervisor without a UUID"));
-            };
-            nodes.push(id.to_owned());
-        }
-        Ok(Take::More)
-    })
-    .await?;
-    let mut nodes = whole.items;
+    let mut nodes = hypervisor::all(nova, host).await?;
     Ok(nodes.pop().filter(|_| nodes.is_empty()))
 }
 

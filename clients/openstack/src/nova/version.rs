@@ -45,6 +45,11 @@ impl Feature {
         needs: ApiVersion(2, 53),
         wants: ApiVersion(2, 53),
     };
+    pub(super) const HYPERVISORS: Self = Self {
+        what: "hypervisors",
+        needs: ApiVersion(2, 53),
+        wants: ApiVersion(2, 75),
+    };
     pub(super) const EVACUATE: Self = Self {
         what: "evacuate",
         needs: ApiVersion(2, 53),

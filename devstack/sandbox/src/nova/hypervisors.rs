@@ -45,9 +45,13 @@ fn view(context: &Context, state: &State, ix: HostIx, detail: bool, with_servers
     }
     if with_servers {
         let servers = host.servers.iter().filter_map(|no| state.servers.get(*no));
-        shown["servers"] = servers
+        let servers: Vec<Value> = servers
             .map(|server| json!({"uuid": server.id, "name": server.name}))
             .collect();
+        // Before 2.75 Nova leaves out an empty list.
+        if !servers.is_empty() || version.at_least(75) {
+            shown["servers"] = json!(servers);
+        }
     }
     shown
 }
@@ -75,13 +79,16 @@ fn add_resources(shown: &mut Value, state: &State, ix: HostIx) {
     }
 }
 
+fn asks_for_servers(page: &Page) -> bool {
+    page.get("with_servers")
+        .is_some_and(|word| super::body::truth(word) == Some(true))
+}
+
 fn list(context: &Context, pairs: Vec<(String, String)>, detail: bool) -> Result<Json<Value>, Answer> {
     context.admin("os_compute_api:os-hypervisors:list")?;
     let page = Page::new(pairs);
     let pattern = page.get("hypervisor_hostname_pattern");
-    let with_servers = page
-        .get("with_servers")
-        .is_some_and(|word| super::body::truth(word) == Some(true));
+    let with_servers = asks_for_servers(&page);
     let path = if detail {
         "os-hypervisors/detail"
     } else {
@@ -139,8 +146,13 @@ pub(super) async fn detail(context: Context, Query(pairs): Pairs) -> Result<Json
 }
 
 /// `GET /os-hypervisors/{id}`.
-pub(super) async fn show(context: Context, Path(id): Path<String>) -> Result<Json<Value>, Answer> {
+pub(super) async fn show(
+    context: Context,
+    Path(id): Path<String>,
+    Query(pairs): Pairs,
+) -> Result<Json<Value>, Answer> {
     context.admin("os_compute_api:os-hypervisors:show")?;
+    let with_servers = asks_for_servers(&Page::new(pairs));
     context.app.region.read(|state| {
         let found = state.hosts.iter().find(|(_, host)| {
             host.hypervisor_id.to_string() == id
@@ -149,7 +161,7 @@ pub(super) async fn show(context: Context, Path(id): Path<String>) -> Result<Jso
         let (ix, _) =
             found.ok_or_else(|| Answer::not_found(format!("Compute host {id} could not be found.")))?;
         Ok(Json(
-            json!({"hypervisor": view(&context, state, ix, true, false)}),
+            json!({"hypervisor": view(&context, state, ix, true, with_servers)}),
         ))
     })
 }

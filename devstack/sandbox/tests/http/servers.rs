@@ -380,6 +380,17 @@ async fn small_lists() {
             .0,
         200
     );
+    let one = format!(
+        "/os-hypervisors/{}?with_servers=true",
+        first["id"].as_str().unwrap()
+    );
+    let (_, shown) = cloud.get(75, &one).await;
+    assert_eq!(shown["hypervisor"]["servers"], json!([]));
+    let (_, shown) = cloud.get(74, &one).await;
+    assert!(
+        shown["hypervisor"].get("servers").is_none(),
+        "as Nova before 2.75"
+    );
     assert_eq!(cloud.get(90, "/flavors/99").await.0, 404);
     assert_eq!(cloud.get(90, "/no-such-route").await.0, 404);
 }

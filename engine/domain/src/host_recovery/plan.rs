@@ -11,7 +11,7 @@ use super::restoration::{needs_preparation, remark};
 use super::{End, HostRecovery, Lock, Move, MoveStep, Preparation, Stage, Was, WrittenOff};
 use crate::fault::Fault;
 use crate::nova::{Migration, MigrationType, Server};
-use crate::recovery::{Command, Inventory, Now, Record, StepKind, Task};
+use crate::recovery::{Command, InCell, Inventory, Now, Record, StepKind, Task};
 use crate::{Elapsed, MigrationId, ServerId, StateVersion, VmoveId};
 
 /// Between the first list without an instance, and the one that counts.
@@ -91,11 +91,11 @@ impl HostRecovery {
             }
             Err(fault) => return self.inventory_failed(&fault.text, now),
         };
-        self.asks.inventory_faults = 0;
-        self.no_trouble(Topic::Inventory);
-        if inventory.servers.is_empty() && !self.is_empty_again(asked, now) {
+        if inventory.servers.is_empty() && !self.is_empty(&inventory.in_cell, asked, now) {
             return;
         }
+        self.asks.inventory_faults = 0;
+        self.no_trouble(Topic::Inventory);
         if !inventory.servers.is_empty() {
             self.asks.empty_seen = None;
         }
@@ -117,14 +117,28 @@ impl HostRecovery {
         }
     }
 
-    /// A list with nothing on it counts only with a second one seconds later, while there is nothing else to go by: a cell may
-    /// have been away just while it was read.
-    fn is_empty_again(&mut self, asked: Option<Elapsed>, now: Now) -> bool {
-        let asked = asked.unwrap_or(now.elapsed);
-        let deleted = self.moves.values().any(|one| one.deleted);
-        if !self.moves.is_empty() && !deleted {
-            return true;
-        }
+    /// A list with nothing on it counts only if the host's cell says so too: it may have been away just while the list was read.
+    fn is_empty(&mut self, in_cell: &InCell, asked: Option<Elapsed>, now: Now) -> bool {
+        // What is known to have been there has left by Nova's records, and not by an empty list.
+        let known = !self.moves.is_empty() && !self.moves.values().any(|one| one.deleted);
+        let why = match in_cell {
+            InCell::Has(0) => return true,
+            InCell::Has(count) => {
+                format!("Nova's list shows none on the host, and the host's cell has {count}")
+            }
+            InCell::NotAsked | InCell::Failed(_) if known => return true,
+            InCell::NotAsked => return self.is_empty_again(asked.unwrap_or(now.elapsed)),
+            InCell::Failed(fault) => format!(
+                "Nova's list shows none on the host, and the host's cell cannot be asked whether that is so: {}",
+                fault.text
+            ),
+        };
+        self.inventory_failed(&why, now);
+        false
+    }
+
+    /// Where there is no hypervisor to ask the cell by, it counts with a second one seconds later.
+    fn is_empty_again(&mut self, asked: Elapsed) -> bool {
         let first = *self.asks.empty_seen.get_or_insert(asked);
         if asked.since(first) >= EMPTY_AGAIN {
             return true;

@@ -22,6 +22,8 @@ pub struct Inventory {
     pub migrations: Vec<Migration>,
     /// Every server on the host.
     pub servers: Vec<Server>,
+    /// What is behind it if that is none.
+    pub in_cell: InCell,
     /// The host's service record, read before the lists and after them: if Nova could show it both times, the host's cell was
     /// there to be listed.
     pub service: Option<Service>,
@@ -30,6 +32,18 @@ pub struct Inventory {
     pub written_off: BTreeMap<ServerId, Vec<WrittenOff>>,
     /// Other hosts on which these instances may run by what earlier recoveries, of whatever host, have left (R10).
     pub may_run: BTreeMap<ServerId, BTreeSet<String>>,
+}
+
+/// What a host's cell says when a list shows no server of the host: Nova leaves a cell that does not answer out of its lists
+/// without a word, but asked by itself it answers, or the call fails.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum InCell {
+    /// There is no need, or no hypervisor of the host to ask by.
+    NotAsked,
+    /// So many servers are there.
+    Has(usize),
+    /// It did not answer.
+    Failed(Fault),
 }
 
 /// The lists a host recovery follows its moves by.

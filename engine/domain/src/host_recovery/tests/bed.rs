@@ -13,14 +13,14 @@ use crate::entity::segment::{RecoveryMethod, Segment};
 use crate::evidence::OffWord;
 use crate::fault::{Fault, FaultClass};
 use crate::guard::{NovaView, Region, RegionHost};
-use crate::host_recovery::{HostRecovery, Move, MoveStep, Stage, decide_all};
+use crate::host_recovery::{HostRecovery, Move, MoveStep, decide_all};
 use crate::level::{Device, Level, Target};
 use crate::nova::{About, Migration, MigrationType, PowerState, Server, Service, VmState};
 use crate::policy::{BareNormal, FencingMode, Policy};
 use crate::power::{Power, PowerReading};
 use crate::recovery::{
-    Command, Evacuations, Inventory, Lists, Messaging, MoveVerdict, MoveWord, Now, Observation, OperatorWord,
-    Pulse, Record, ReserveAnswer, ReserveCall, ServerCall, ServiceUpdate, Word, mark,
+    Command, Evacuations, InCell, Inventory, Lists, Messaging, MoveVerdict, MoveWord, Now, Observation,
+    OperatorWord, Pulse, Record, ReserveAnswer, ReserveCall, ServerCall, ServiceUpdate, Word, mark,
 };
 use crate::{
     Elapsed, HostId, MigrationId, NotificationId, RecoveryId, SegmentId, ServerId, ServiceId, Timestamp,
@@ -648,20 +648,21 @@ impl Bed {
         !self.asked_devices().is_empty()
     }
 
-    /// A list without a single instance is taken twice.
+    /// The host's cell says the same of a list without a single instance.
     pub(super) fn inventory(&mut self, servers: Vec<Server>, migrations: Vec<Migration>) -> &mut Self {
-        self.inventory_once(servers.clone(), migrations.clone());
-        if servers.is_empty() && self.state.stage == Stage::Listing {
-            self.tick(3_000).inventory_once(servers, migrations);
-        }
-        self
+        self.listed(servers, migrations, InCell::Has(0))
     }
 
-    pub(super) fn inventory_once(&mut self, servers: Vec<Server>, migrations: Vec<Migration>) -> &mut Self {
+    pub(super) fn empty(&mut self, in_cell: InCell) -> &mut Self {
+        self.listed(Vec::new(), Vec::new(), in_cell)
+    }
+
+    fn listed(&mut self, servers: Vec<Server>, migrations: Vec<Migration>, in_cell: InCell) -> &mut Self {
         let service = Some(self.service.clone());
         self.see(Observation::Inventory(Ok(Inventory {
             migrations,
             servers,
+            in_cell,
             service,
             written_off: BTreeMap::new(),
             may_run: BTreeMap::new(),

@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::bed::{Bed, HOST, evacuation, fault, id, messages, nova_time, server};
+use super::bed::{Bed, HOST, evacuation, fault, id, messages, nova_time, server, timeout};
 use crate::entity::notification::NotificationStatus;
 use crate::fault::FaultClass;
 use crate::host_recovery::{End, MoveStep, may_run, may_run_in};
 use crate::nova::{Migration, Server, VmState};
 use crate::power::Power;
-use crate::recovery::{Command, Inventory, Messaging, MoveVerdict, Observation, ServerCall, Word};
+use crate::recovery::{Command, InCell, Inventory, Messaging, MoveVerdict, Observation, ServerCall, Word};
 
 fn rebuilding(number: u128) -> Server {
     Server {
@@ -148,6 +148,7 @@ fn c1_a_take_over_and_a_later_recovery_of_another_host_know_of_it() {
     bed.see(Observation::Inventory(Ok(Inventory {
         migrations: vec![],
         servers: vec![server(1)],
+        in_cell: InCell::NotAsked,
         service,
         written_off: [].into(),
         may_run: known,
@@ -358,9 +359,69 @@ fn c3_what_the_last_list_still_shows_is_planned_again() {
 }
 
 #[test]
-fn c4_one_empty_list_ends_nothing() {
+fn c4_an_empty_list_counts_only_if_the_cell_of_the_host_says_so_too() {
     let mut bed = Bed::engine().proven();
-    bed.forced_down().inventory_once(vec![], vec![]);
+    bed.forced_down().empty(InCell::Has(0)).tick(100);
+    assert_eq!(bed.status, NotificationStatus::Finished, "{:?}", bed.message);
+    // However often, and however long: the cell may be away exactly while each list is read.
+    for (doubt, why) in [
+        (InCell::Has(3), "the host's cell has 3"),
+        (InCell::Failed(timeout()), "cannot be asked whether that is so"),
+    ] {
+        let mut bed = Bed::engine().proven();
+        bed.forced_down();
+        for _ in 0..20 {
+            bed.empty(doubt.clone()).tick(31_000);
+            assert_eq!(bed.status, NotificationStatus::Running);
+            assert!(bed.wants(|command| *command == Command::TakeInventory));
+        }
+        let message = bed.message.clone().unwrap_or_default();
+        assert!(message.contains(why), "{message}");
+        bed.inventory(vec![server(1)], vec![]);
+        assert!(bed.is_waiting(1), "{doubt:?}");
+    }
+}
+
+#[test]
+fn c4_a_person_ends_a_recovery_whose_list_stays_in_doubt() {
+    let mut bed = Bed::engine().proven();
+    bed.forced_down().empty(InCell::Has(3));
+    bed.say(Word::Reject).tick(31_000);
+    assert_ne!(bed.status, NotificationStatus::Running, "{:?}", bed.message);
+}
+
+#[test]
+fn c4_a_late_comer_is_not_missed_when_the_cell_is_away_for_the_last_look() {
+    let over = |in_cell: InCell| {
+        let mut bed = Bed::engine().asked();
+        bed.lists(vec![], vec![evacuation(1, 1, "done", Some("b"))]);
+        let unlocked = Observation::ServerCall {
+            server: id(1),
+            call: ServerCall::Unlock,
+            result: Ok(()),
+        };
+        bed.see(unlocked);
+        if !bed.wants(|command| *command == Command::TakeInventory) {
+            bed.tick(500);
+        }
+        bed.empty(in_cell).tick(100);
+        bed
+    };
+    assert_eq!(over(InCell::Has(0)).status, NotificationStatus::Finished);
+    // All that was known to be there has left by Nova's own records.
+    for unsure in [InCell::NotAsked, InCell::Failed(timeout())] {
+        assert_eq!(over(unsure).status, NotificationStatus::Finished);
+    }
+    let mut bed = over(InCell::Has(1));
+    assert_eq!(bed.status, NotificationStatus::Running);
+    bed.tick(2_000).inventory(vec![server(2)], vec![]);
+    assert!(bed.is_waiting(2), "{:?}", bed.message);
+}
+
+#[test]
+fn c4_without_a_hypervisor_to_ask_by_one_empty_list_ends_nothing() {
+    let mut bed = Bed::engine().proven();
+    bed.forced_down().empty(InCell::NotAsked);
     for _ in 0..5 {
         bed.tick(400);
         assert_eq!(bed.status, NotificationStatus::Running);
@@ -372,10 +433,10 @@ fn c4_one_empty_list_ends_nothing() {
 }
 
 #[test]
-fn c4_two_empty_lists_seconds_apart_are_believed() {
+fn c4_without_a_hypervisor_to_ask_by_two_empty_lists_seconds_apart_are_believed() {
     let mut bed = Bed::engine().proven();
-    bed.forced_down().inventory_once(vec![], vec![]);
-    bed.tick(3_100).inventory_once(vec![], vec![]);
+    bed.forced_down().empty(InCell::NotAsked);
+    bed.tick(3_100).empty(InCell::NotAsked);
     for _ in 0..3 {
         bed.tick(100);
     }

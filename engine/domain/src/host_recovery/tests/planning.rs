@@ -7,7 +7,7 @@ use crate::MigrationId;
 use crate::entity::notification::NotificationStatus;
 use crate::host_recovery::{End, Lock, MoveStep, Stage, WrittenOff};
 use crate::nova::{Migration, MigrationType, Server, VmState};
-use crate::recovery::{Command, Inventory, Observation, ServerCall};
+use crate::recovery::{Command, InCell, Inventory, Observation, ServerCall};
 
 fn order(bed: &Bed) -> Vec<u128> {
     bed.commands
@@ -141,6 +141,7 @@ fn ew33_an_empty_list_without_the_service_record_is_not_trusted() {
         bed.see(Observation::Inventory(Ok(Inventory {
             migrations: vec![],
             servers: vec![],
+            in_cell: InCell::NotAsked,
             service: None,
             written_off: BTreeMap::new(),
             may_run: BTreeMap::new(),
@@ -407,6 +408,7 @@ fn r10_a_record_that_an_earlier_recovery_has_given_up_is_not_waited_for() {
         bed.see(Observation::Inventory(Ok(Inventory {
             migrations: vec![stuck.clone()],
             servers: vec![server(1)],
+            in_cell: InCell::NotAsked,
             service,
             written_off: BTreeMap::from([(id(1), written_off)]),
             may_run: BTreeMap::new(),

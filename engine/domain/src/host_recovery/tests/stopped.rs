@@ -28,7 +28,7 @@ fn c19_r17_a_first_look_long_after_the_change_was_asked_for_needs_silence_first(
     bed.see(Observation::ServiceUpdated(Ok(answer)));
     for _ in 0..20 {
         bed.heartbeat_age(500).service();
-        bed.inventory_once(vec![server(1)], vec![]);
+        bed.inventory(vec![server(1)], vec![]);
         let locked = ServerCall::Lock;
         bed.answer(1, locked, Ok(()));
         assert!(!bed.evacuates_any(), "{} ms", bed.at);
@@ -53,7 +53,7 @@ fn c19_r17_a_first_look_that_was_decided_at_once_and_sent_late_needs_silence_fir
     bed.at += 195_000;
     for _ in 0..20 {
         bed.heartbeat_age(500).service();
-        bed.inventory_once(vec![server(1)], vec![]);
+        bed.inventory(vec![server(1)], vec![]);
         bed.answer(1, ServerCall::Lock, Ok(()));
         assert!(!bed.evacuates_any(), "{} ms", bed.at);
         bed.tick(10_000);
@@ -111,7 +111,7 @@ fn c19_r17_a_new_owner_does_not_know_how_late_its_first_look_is() {
     bed.at += 200;
     for _ in 0..10 {
         bed.heartbeat_age(500).service();
-        bed.inventory_once(vec![server(1)], vec![]);
+        bed.inventory(vec![server(1)], vec![]);
         bed.answer(1, ServerCall::Lock, Ok(()));
         assert!(!bed.evacuates_any(), "{} ms", bed.at);
         bed.tick(10_000);
