@@ -184,11 +184,23 @@ impl HostRecovery {
             commands.push(Command::Reserve(call));
             return;
         }
-        // Disabled by somebody else meanwhile: that is theirs.
-        let enabled = view.service.as_ref().is_some_and(|service| service.enabled);
-        if enabled && !taken.was_enabled && taken.enabled > 0 {
+        if !taken.was_enabled
+            && taken.enabled > 0
+            && let Some(service) = &view.service
+        {
             let reason = taken.was_reason.clone();
-            return set_status(taken, ServiceStatus::Disabled { reason }, now, record, commands);
+            if service.enabled {
+                return set_status(taken, ServiceStatus::Disabled { reason }, now, record, commands);
+            }
+            if service.disabled_reason != reason {
+                // That is theirs: its own recovery, for example, which enables it again as it found it.
+                let text = format!(
+                    "reserved host {} was disabled by somebody else meanwhile ({}): it stays an ordinary host",
+                    taken.name,
+                    service.disabled_reason.as_deref().unwrap_or("without a reason"),
+                );
+                return self.close_reserved(at, TakenEnd::Used, text, record);
+            }
         }
         let text = format!(
             "reserved host {} was not needed and is in reserve again",

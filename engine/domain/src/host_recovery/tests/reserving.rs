@@ -37,6 +37,10 @@ fn service(number: u128, enabled: bool) -> Service {
     }
 }
 
+fn conflict() -> Result<(), Fault> {
+    Err(fault(Some(409), FaultClass::Conflict, false))
+}
+
 fn spare(number: u128, room: Option<u64>) -> ReservedHost {
     ReservedHost {
         id: host_id(number),
@@ -96,11 +100,13 @@ impl Bed {
     }
 
     fn looked(&mut self, number: u128, enabled: bool, servers: Option<usize>) -> &mut Self {
-        let result = Ok(HostView {
-            service: Some(service(number, enabled)),
-            servers,
-        });
-        let host = name(number);
+        self.shown(service(number, enabled), servers)
+    }
+
+    fn shown(&mut self, service: Service, servers: Option<usize>) -> &mut Self {
+        let host = service.host.clone();
+        let service = Some(service);
+        let result = Ok(HostView { service, servers });
         self.see(Observation::Reserve(ReserveAnswer::Look { host, result }))
     }
 
@@ -302,11 +308,7 @@ fn ew23_an_instance_that_no_reserved_host_takes_gives_all_of_them_back() {
 #[test]
 fn r23_what_is_given_back_is_disabled_with_its_former_reason() {
     let mut bed = ready(RecoveryMethod::ReservedHost, vec![server(1)], Some(8));
-    bed.answer(
-        1,
-        ServerCall::Evacuate,
-        Err(fault(Some(409), FaultClass::Conflict, false)),
-    );
+    bed.answer(1, ServerCall::Evacuate, conflict());
     bed.say(Word::Reject);
     bed.pass(1_000);
     bed.over(vec![server(1)]);
@@ -339,21 +341,21 @@ fn r23_what_is_given_back_is_disabled_with_its_former_reason() {
 
 #[test]
 fn r23_what_somebody_else_has_changed_meanwhile_is_theirs() {
-    for (case, enabled, servers, end) in [
-        ("disabled by somebody", false, 0, TakenEnd::GivenBack),
-        ("used by somebody", true, 2, TakenEnd::Used),
+    // Its own recovery, say, enables it again as it found it: a host that Nova's scheduler uses is in nobody's reserve.
+    for (case, disabled, servers, end) in [
+        ("put back by somebody", Some(Some(REASON)), 0, TakenEnd::GivenBack),
+        ("disabled by somebody", Some(Some("a process")), 0, TakenEnd::Used),
+        ("used by somebody", None, 2, TakenEnd::Used),
     ] {
         let mut bed = ready(RecoveryMethod::ReservedHost, vec![server(1)], Some(8));
-        bed.answer(
-            1,
-            ServerCall::Evacuate,
-            Err(fault(Some(409), FaultClass::Conflict, false)),
-        );
+        bed.answer(1, ServerCall::Evacuate, conflict());
         bed.say(Word::Reject);
         bed.pass(1_000);
         bed.over(vec![server(1)]);
         bed.pass(1_000);
-        bed.looked(1, enabled, Some(servers));
+        let mut is = service(1, disabled.is_none());
+        is.disabled_reason = disabled.flatten().map(Into::into);
+        bed.shown(is, Some(servers));
         assert!(
             !bed.reserve_calls().iter().any(ReserveCall::is_write),
             "{case}: {:?}",
