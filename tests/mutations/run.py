@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Shows that the simulation bites: takes one rule after another out of a scratch copy of the decision core and runs the
-simulation until it notices. One build, one switch per mutation. The table goes to standard output, PASSED and FAILED counts
+"""Shows that the simulation bites: takes one rule after another out of a scratch copy of the decision core and the driver, and
+runs the simulation until it notices. One build, one switch per mutation. The table goes to standard output, PASSED and FAILED counts
 to the file named by --results."""
 
 import argparse
@@ -14,7 +14,7 @@ import time
 import tomllib
 
 REPO = pathlib.Path(__file__).resolve().parents[2]
-DOMAIN = pathlib.Path("engine/domain/src")
+CRATES = [pathlib.Path("engine/domain/src"), pathlib.Path("engine/driver/src")]
 SWITCH = """//! Which rule is taken out of this scratch copy.
 
 /// Whether `name` is.
@@ -41,19 +41,20 @@ def mirror(copy: pathlib.Path) -> None:
         if not source.is_file() or source.is_symlink():
             continue
         wanted.add(target)
-        if name.startswith(str(DOMAIN)):
+        if any(name.startswith(f"{crate}/") for crate in CRATES):
             continue
         if not target.exists() or target.read_bytes() != source.read_bytes():
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source, target)
-    for old in (copy / DOMAIN).rglob("*.rs"):
-        if old not in wanted and old.name != "mutant.rs":
-            old.unlink()
+    for crate in CRATES:
+        for old in (copy / crate).rglob("*.rs"):
+            if old not in wanted and old.name != "mutant.rs":
+                old.unlink()
 
 
 def mutate(mutations: list[dict], copy: pathlib.Path) -> list[str]:
-    """Writes the decision core with every mutation behind its switch. Returns what could not be placed."""
-    sources = {path.relative_to(REPO): path.read_text() for path in (REPO / DOMAIN).rglob("*.rs")}
+    """Writes both crates with every mutation behind its switch. Returns what could not be placed."""
+    sources = {path.relative_to(REPO): path.read_text() for crate in CRATES for path in (REPO / crate).rglob("*.rs")}
     lost = []
     for one in mutations:
         for old, new in one["edits"]:
@@ -66,9 +67,9 @@ def mutate(mutations: list[dict], copy: pathlib.Path) -> list[str]:
                 continue
             switch = f'crate::mutant::is("{one["name"]}")'
             sources[places[0]] = sources[places[0]].replace(old, re.sub(r"\bMUT\b", lambda _: switch, new))
-    lib = DOMAIN / "lib.rs"
-    sources[lib] += "\nmod mutant;\n"
-    sources[DOMAIN / "mutant.rs"] = SWITCH
+    for crate in CRATES:
+        sources[crate / "lib.rs"] += "\nmod mutant;\n"
+        sources[crate / "mutant.rs"] = SWITCH
     for path, text in sources.items():
         target = copy / path
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -37,6 +37,9 @@ pub(crate) struct Engine {
     sweeper: Sweeper,
     /// How many seconds its wall clock is ahead of the truth.
     pub wall_ahead: i64,
+    /// How long its clocks have stood still together with its process, and until when they did last.
+    pub stood_still: u64,
+    pub suspended_until: u64,
     pub drivers: BTreeMap<RecIx, Driven>,
 }
 
@@ -130,8 +133,10 @@ impl World {
         self.stats.takeovers += u64::from(epoch > 1);
         let state = Recovery::open(&claimed, &self.policy()).unwrap();
         let row = &self.journal.recs[rec];
-        let unclear = self.weather.mode == FencingMode::External && row.reported == "UNKNOWN";
         let (kind, host) = (row.kind, row.host);
+        let unclear = self.weather.mode == FencingMode::External
+            && row.reported == "UNKNOWN"
+            && (self.weather.liars.is_none() || !self.machines[host].powered);
         if unclear && kind == RecoveryKind::Host && self.rng.percent(30) {
             // Between what was read and the first write: whoever fences it says so.
             self.notify(host);
@@ -250,6 +255,12 @@ impl World {
             .is_some_and(|driven| driven.epoch == owner.epoch)
     }
 
+    /// When its last transaction reached the database.
+    fn written_at(&self, owner: Owner) -> u64 {
+        let driven = self.engines[owner.engine].drivers.get(&owner.rec);
+        driven.map_or(self.now, |driven| driven.written)
+    }
+
     pub(crate) fn driver(&self, owner: Owner) -> Option<&Driver> {
         let driven = self.engines[owner.engine].drivers.get(&owner.rec)?;
         (driven.epoch == owner.epoch).then_some(&driven.driver)
@@ -319,8 +330,9 @@ impl World {
     }
 
     fn wall_of(&self, engine: usize) -> Timestamp {
-        let ahead = self.engines[engine].wall_ahead * 1_000_000;
-        Timestamp::from_micros(crate::nova::stamp(self.now).micros() + ahead)
+        let it = &self.engines[engine];
+        let shown = crate::nova::stamp(self.now.saturating_sub(it.stood_still));
+        Timestamp::from_micros(shown.micros() + it.wall_ahead * 1_000_000)
     }
 
     /// The engine's boot-time clock.
@@ -330,7 +342,22 @@ impl World {
             let since = self.wall_of(engine).micros() - crate::nova::stamp(0).micros();
             return Duration::from_micros(since.max(0).unsigned_abs());
         }
-        Duration::from_millis(self.now)
+        Duration::from_millis(self.now.saturating_sub(self.engines[engine].stood_still))
+    }
+
+    /// The machine that it runs on is stopped, with all of its clocks; everything else goes on.
+    pub(crate) fn suspend(&mut self, engine: usize, millis: u64) {
+        self.mishap(Mishap::Suspended);
+        note!(
+            self,
+            "engine {engine} is stopped for {millis} ms, and its clocks are"
+        );
+        let it = &mut self.engines[engine];
+        let from = self.now.max(it.suspended_until);
+        let until = (self.now + millis).max(from);
+        it.paused_until = it.paused_until.max(until);
+        it.suspended_until = until;
+        it.stood_still += until - from;
     }
 
     /// Tells a driver what has happened, and does what it wants, until it waits.
@@ -415,13 +442,18 @@ impl World {
     }
 
     fn start(&mut self, owner: Owner, calls: Calls) {
-        let host = self.journal.recs[owner.rec].host;
         let written = self.engines[owner.engine].drivers[&owner.rec].written;
         for command in calls.commands {
             let told = matches!(
                 command,
                 Command::Stop(_) | Command::Start(_) | Command::Activate { .. }
             );
+            // Where the instance is, whatever its reporter says.
+            let host = command
+                .server_call()
+                .map_or(self.journal.recs[owner.rec].host, |(server, _)| {
+                    self.nova.servers[crate::calls::index_of(server)].host
+                });
             let mut rows = self.journal.recs.iter();
             // One that was opened after the intent was durable comes too late for it.
             if told && rows.any(|row| row.is_open_for_host() && row.host == host && row.opened < written) {
@@ -506,7 +538,12 @@ impl World {
                 return;
             }
         }
-        self.check_call(owner, &command, millis(intent.durable));
+        if command.is_write() && self.engines[owner.engine].suspended_until > self.written_at(owner) {
+            // The same limit: between the commit and the first byte no clock of its own has gone on.
+            self.mishap(Mishap::SuspendedAtFirstByte);
+            self.slips += 1;
+        }
+        self.check_call(owner, &command, boot.saturating_sub(intent.durable));
         self.check_beat(&command, beat_age, boot.saturating_sub(intent.sent));
         if self.weather.more.slips && self.chaos() && command.is_write() && self.rng.percent(3) {
             // R4 ends here: no check can be made after the last one. The call goes out whenever the process goes on.
@@ -546,7 +583,8 @@ impl World {
         };
         self.mishap(Mishap::StoppedAtPut);
         note!(self, "engine {engine} is stopped for {millis} ms after its call");
-        self.engines[engine].paused_until = self.now + millis;
+        let it = &mut self.engines[engine];
+        it.paused_until = (self.now + millis).max(it.suspended_until);
     }
 
     /// Dies or is stopped at a moment of its journal's.
@@ -555,7 +593,7 @@ impl World {
         self.goes_down(engine)
     }
 
-    pub(crate) fn journalled(&mut self, owner: Owner, sent: u64, outcome: Option<Committed>) {
+    pub(crate) fn journalled(&mut self, owner: Owner, sent: Duration, outcome: Option<Committed>) {
         let mut outcome = Some(outcome);
         let again = || Event::Journalled {
             owner,
@@ -566,7 +604,6 @@ impl World {
             return;
         }
         let Some(outcome) = outcome else { return };
-        let sent = Duration::from_millis(sent);
         self.feed(owner, tachi_driver::Event::Journalled { sent, outcome });
     }
 }

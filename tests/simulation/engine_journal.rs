@@ -42,7 +42,7 @@ impl World {
         }
         if self.chaos() && self.weather.database > 0 && self.rng.percent(3) {
             self.mishap(Mishap::CommitSlow);
-            let sent = self.now;
+            let sent = self.boot_of(owner.engine);
             let travels = self.rng.between(1, 4_000);
             self.after(travels, Event::Commit { owner, write, sent });
             return None;
@@ -55,7 +55,7 @@ impl World {
     }
 
     /// A slow transaction is carried out, whatever has become of its sender; the answer takes its time too.
-    pub(crate) fn commit_arrives(&mut self, owner: Owner, write: &Write, sent: u64) {
+    pub(crate) fn commit_arrives(&mut self, owner: Owner, write: &Write, sent: Duration) {
         let outcome = if self.database_down() {
             None
         } else {
@@ -113,7 +113,7 @@ impl World {
     /// The answer reaches the engine, unless that is stopped before it can read it.
     fn heard(&mut self, owner: Owner, outcome: Option<Committed>) -> Option<Heard> {
         self.count(outcome.as_ref());
-        let sent = self.now;
+        let sent = self.boot_of(owner.engine);
         let written = matches!(outcome, Some(Committed::Written(_)));
         if written && self.chaos() && self.rng.percent(self.weather.stopped) {
             let long = self.rng.percent(50);
@@ -131,7 +131,6 @@ impl World {
                 return None;
             }
         }
-        let sent = Duration::from_millis(sent);
         Some(Heard::Journalled { sent, outcome })
     }
 
@@ -148,15 +147,17 @@ impl World {
             }
             (!lost).then_some(outcome)
         };
-        let sent = Duration::from_millis(self.now);
+        let sent = self.boot_of(owner.engine);
         Heard::Journalled { sent, outcome }
     }
 
     /// What has just become durable, seen by the ledger.
     fn look_at_write(&mut self, owner: Owner, write: &Write) {
         self.check_one_move(write);
+        self.check_processes();
         if !write.proofs.is_empty() {
             self.check_found_off(owner.rec);
+            self.note_victims(owner.rec);
             self.worst_moment(Worst::Proof);
         }
         if write.order.is_some() {
@@ -188,6 +189,8 @@ impl World {
                 }
                 self.check_terminal(owner.rec, *status);
                 self.check_heard(owner.rec, unheard);
+                self.check_finished(owner.rec);
+                self.check_real_end(owner.rec);
             }
         }
     }

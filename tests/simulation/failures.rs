@@ -78,6 +78,10 @@ impl World {
             let engine = self.rng.below(self.weather.engines);
             self.at(from, Event::Pause { engine, millis });
         }
+        for (from, millis) in self.weather.suspensions.clone() {
+            let engine = usize::try_from(from).unwrap() % self.weather.engines;
+            self.at(from, Event::Suspend { engine, millis });
+        }
         if self.weather.deletes {
             let server = self.rng.below(self.weather.servers);
             let at = self.rng.between(5_000, 90_000);
@@ -104,6 +108,7 @@ impl World {
         self.failed.insert(host);
         self.ever_failed.insert(host);
         self.leave_tasks(host);
+        self.told.dies(host, self.now);
         match kind {
             Failure::Plug => self.power_off(host, "its plug is pulled"),
             Failure::Hang => {
@@ -197,6 +202,7 @@ impl World {
         }
         note!(self, "nova-compute of host {host} starts");
         self.machines[host].compute = true;
+        self.told.lives(host);
         self.failed.remove(&host);
         for row in &mut self.nova.migrations {
             let ours = row.kind == MigrationType::Evacuation && row.source == host;

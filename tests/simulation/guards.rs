@@ -18,7 +18,7 @@ const READING: u64 = 31_000;
 const HEARD: u64 = 4_000;
 
 /// From the commit of an intent to its call (R4).
-const INTENT: u64 = 500;
+const INTENT: Duration = Duration::from_millis(500);
 
 /// From the sending of the last committed beat to a call (R2).
 const BEAT: Duration = Duration::from_secs(3);
@@ -49,9 +49,14 @@ impl World {
         let excused = self.stats.crashes > 0
             || self.weather.more.outage.is_some()
             || self.weather.database > 0
-            || [Mishap::Stopped, Mishap::StoppedAfterCommit, Mishap::StoppedAtPut]
-                .iter()
-                .any(|stopped| self.mishaps.count(*stopped) > 0);
+            || [
+                Mishap::Stopped,
+                Mishap::StoppedAfterCommit,
+                Mishap::StoppedAtPut,
+                Mishap::Suspended,
+            ]
+            .iter()
+            .any(|stopped| self.mishaps.count(*stopped) > 0);
         if first && !excused && waited > NOTICED {
             self.violate(format!(
                 "recovery {rec} was open for {waited} ms before anybody saw it (R21)"
@@ -60,12 +65,12 @@ impl World {
     }
 
     /// Right before the first byte of a call.
-    pub(crate) fn check_call(&mut self, owner: Owner, command: &Command, committed: u64) {
-        let late = self.now.saturating_sub(committed);
+    pub(crate) fn check_call(&mut self, owner: Owner, command: &Command, late: Duration) {
         if command.is_write() && late > INTENT {
             self.violate(format!(
-                "{} is called {late} ms after its intent (R4)",
-                command.name()
+                "{} is called {} ms after its intent (R4)",
+                command.name(),
+                late.as_millis()
             ));
         }
         let host = self.journal.recs[owner.rec].host;
@@ -75,8 +80,16 @@ impl World {
             }
             Command::PowerOff { .. } => {
                 self.check_said_no(host, "told to power off");
+                if self.journal.orders.iter().all(|(of, _)| *of != owner.rec) {
+                    self.violate(format!(
+                        "host {host} is told to power off, and that is on nobody's account (R24)"
+                    ));
+                }
             }
             Command::PowerOn { .. } => self.check_power_on(host),
+            Command::Stop(server) | Command::Start(server) => {
+                self.check_own(owner.rec, crate::calls::index_of(*server));
+            }
             Command::ReadLists { .. } | Command::ReadEvacuations { .. } | Command::ReadServerIds => {
                 self.journal.recs[owner.rec].lists += 1;
             }
@@ -150,7 +163,10 @@ impl World {
         let allowed = if word { READING + 90_000 } else { READING };
         let runs_nothing = !machine.guests.values().any(|runs| *runs);
         let is_held = word && self.weather.resume_guests && !machine.compute && runs_nothing;
-        if machine.powered && up_for > allowed && !is_held {
+        let powered = machine.powered;
+        if powered && self.is_taken_at_word(owner.rec, host) {
+            self.told.at_word.insert(server);
+        } else if powered && up_for > allowed && !is_held {
             return self.violate(format!(
                 "vm-{server} is evacuated from host {host}, which has been on for {} s (R17)",
                 up_for / 1_000
@@ -178,7 +194,7 @@ impl World {
     fn check_reported(&mut self, owner: Owner, host: HostIx) {
         let external = self.weather.mode == FencingMode::External;
         let rec = &self.journal.recs[owner.rec];
-        if external && rec.reported == "UNKNOWN" && rec.joined.is_none() {
+        if external && rec.reported == "UNKNOWN" && !rec.joined {
             self.violate(format!(
                 "host {host} is evacuated on a report that says UNKNOWN (R15)"
             ));

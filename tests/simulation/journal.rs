@@ -8,7 +8,7 @@ use tachi_domain::entity::Stamps;
 use tachi_domain::entity::host::{Host, MaintenanceReason};
 use tachi_domain::entity::notification::{Notification, NotificationStatus, NotificationType};
 use tachi_domain::entity::segment::Segment;
-use tachi_domain::evidence::OffWord;
+use tachi_domain::evidence::{GivenEvidence, OffWord};
 use tachi_domain::guard::Guard;
 use tachi_domain::host_recovery::{
     BootHeldFor, GIVEN_UP_BY_LATEST, HostRecovery, WrittenOff, given_up, may_run,
@@ -16,7 +16,7 @@ use tachi_domain::host_recovery::{
 use tachi_domain::recovery::{
     FenceOrder, Life, MoveVerdict, MoveWord, OperatorWord, Pulse, RecoveryKind, Word,
 };
-use tachi_domain::{Elapsed, NotificationId, SegmentId, ServerId, Timestamp, Wait, WaitsFor};
+use tachi_domain::{Elapsed, NotificationId, Reporter, SegmentId, ServerId, Timestamp, Wait, WaitsFor};
 use tachi_driver::journal::{ClaimView, Claimed, Committed, Write};
 use uuid::Uuid;
 
@@ -36,6 +36,68 @@ pub(crate) struct MoveRow {
     pub wait: Option<Wait>,
     pub written_off: Vec<WrittenOff>,
     pub may_run: BTreeSet<String>,
+}
+
+/// A report as the API hands it over.
+#[derive(Clone, Debug)]
+pub(crate) struct Report {
+    pub kind: RecoveryKind,
+    pub host: HostIx,
+    /// The instance it is about.
+    pub server: Option<ServerIx>,
+    pub event: &'static str,
+    /// `host_status`.
+    pub reported: &'static str,
+    /// When its reporter says that it saw it, and when it came.
+    pub seen: u64,
+    pub now: u64,
+    pub reporter: Option<Reporter>,
+    pub evidence: Option<Box<GivenEvidence>>,
+}
+
+impl Report {
+    /// Of a host that has stopped, an instance or a process that has failed, by nobody in particular.
+    pub(crate) fn plain(
+        kind: RecoveryKind,
+        host: HostIx,
+        server: Option<ServerIx>,
+        reported: &'static str,
+        (seen, now): (u64, u64),
+    ) -> Self {
+        Self {
+            kind,
+            host,
+            server,
+            event: "STOPPED",
+            reported,
+            seen,
+            now,
+            reporter: None,
+            evidence: None,
+        }
+    }
+
+    fn off_word(&self) -> Option<OffWord> {
+        let says_off = self.kind == RecoveryKind::Host && self.reported == "NORMAL";
+        says_off.then(|| OffWord {
+            dated: self
+                .evidence
+                .as_ref()
+                .map_or(stamp(self.seen.min(self.now)), |given| given.dated()),
+            evidence: self.evidence.clone(),
+        })
+    }
+}
+
+/// What becomes of a report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Accepted {
+    Opened(RecIx),
+    /// What it says more has gone to the open recovery.
+    Joined(RecIx),
+    /// The open recovery knows it all, or an earlier one does.
+    Duplicate,
+    OnMaintenance(MaintenanceReason),
 }
 
 /// Head and moves of a recovery as they were.
@@ -75,8 +137,14 @@ pub(crate) struct Rec {
     pub move_words: Vec<MoveWord>,
     /// Every word that was said.
     pub words: Vec<Word>,
-    /// A further report has said that the host is off, and when it saw that.
-    pub joined: Option<OffWord>,
+    /// What reports say of the host's fence beside the first one's body, and whether a further one has said that it is off.
+    pub off_word: Option<OffWord>,
+    pub joined: bool,
+    /// Who made the first report, where that is known, and each voice that has said the same.
+    pub reporter: Option<Reporter>,
+    pub reporters: Vec<Reporter>,
+    /// The event of the notification.
+    pub event: &'static str,
     /// Which owner has died, and when.
     pub died: Option<(usize, u64)>,
     /// What a standby that lags behind still shows.
@@ -100,6 +168,8 @@ pub(crate) struct Journal {
     pub put: BTreeMap<HostIx, (MaintenanceReason, RecIx)>,
     /// Which recoveries have restarted an instance, which, and when.
     pub restarts: BTreeMap<RecIx, (ServerId, u64)>,
+    /// What the database's clock shows.
+    pub now: u64,
     /// Without it two owners write: a mutation that must be caught.
     pub checks_epoch: bool,
     pub reserve: Reserve,
@@ -120,7 +190,7 @@ impl Rec {
     }
 
     pub(crate) fn is_open_for_host(&self) -> bool {
-        self.kind == RecoveryKind::Host && self.life == Life::Open
+        self.kind == RecoveryKind::Host && self.life == Life::Open && self.event == "STOPPED"
     }
 }
 
@@ -134,6 +204,7 @@ impl Journal {
             maintenance: BTreeSet::new(),
             put: BTreeMap::new(),
             restarts: BTreeMap::new(),
+            now: 0,
             checks_epoch: !crate::mutate::mutated("epoch"),
             reserve,
             orders: Vec::new(),
@@ -188,58 +259,72 @@ impl Journal {
         host: HostIx,
         server: Option<ServerIx>,
         reported: &'static str,
-        (seen, now): (u64, u64),
+        times: (u64, u64),
     ) -> Option<RecIx> {
-        let refused = match self.maintenance_of(host) {
-            None => false,
-            Some(MaintenanceReason::Operator) => true,
-            Some(MaintenanceReason::Recovery | MaintenanceReason::Process) => kind != RecoveryKind::Host,
-        };
-        if refused {
-            return None;
+        match self.accept(Report::plain(kind, host, server, reported, times)) {
+            Accepted::Opened(rec) => Some(rec),
+            Accepted::Joined(_) | Accepted::Duplicate | Accepted::OnMaintenance(_) => None,
+        }
+    }
+
+    /// See [`Self::open`].
+    pub(crate) fn accept(&mut self, report: Report) -> Accepted {
+        let Report {
+            kind, host, server, ..
+        } = report;
+        let stopped = kind == RecoveryKind::Host && report.event == "STOPPED";
+        let why = self.maintenance_of(host);
+        let refused = why.is_some_and(|why| match why {
+            MaintenanceReason::Operator => true,
+            MaintenanceReason::Recovery => !stopped,
+            MaintenanceReason::Process => kind != RecoveryKind::Vm && !stopped,
+        });
+        if let Some(why) = why.filter(|_| refused) {
+            return Accepted::OnMaintenance(why);
         }
         let same = |rec: &Rec| {
             rec.life == Life::Open
                 && match kind {
-                    RecoveryKind::Host => rec.kind == kind && rec.host == host,
+                    RecoveryKind::Host => {
+                        rec.kind == kind && rec.host == host && rec.event == "STOPPED" && stopped
+                    }
                     RecoveryKind::Vm => rec.kind == kind && rec.server == server,
                     RecoveryKind::Process => false,
                 }
         };
         if !crate::mutate::mutated("join")
-            && let Some(open) = self.recs.iter_mut().find(|rec| same(rec))
+            && let Some(open) = self.recs.iter().position(same)
         {
-            if kind == RecoveryKind::Host && reported == "NORMAL" {
-                let word = OffWord {
-                    dated: stamp(seen.min(now)),
-                    evidence: None,
-                };
-                open.joined = Some(match open.joined.take() {
-                    Some(known) => known.with(word),
-                    None => word,
-                });
-            }
-            return None;
+            return self.join(open, report);
         }
         // As the API has it: the same report, of a time less than a window before this one's or after it, and it has not failed.
-        let repeated = |rec: &Rec| {
-            kind == RecoveryKind::Host
-                && rec.kind == kind
-                && rec.host == host
-                && rec.reported == reported
-                && rec.status != NotificationStatus::Failed
-                && rec.seen + DUPLICATE_WINDOW >= seen
+        // Whatever a reporter's clock says, no report was made after it came.
+        let at = report.seen.min(report.now);
+        let may_know_more = |rec: &Rec| {
+            let both = report.reporter.as_ref().zip(rec.reporter.as_ref());
+            let another = both.is_some_and(|(now, then)| !now.is_one_with(then));
+            rec.status == NotificationStatus::Ignored && (report.evidence.is_some() || another)
         };
-        if self.recs.iter().any(repeated) {
-            return None;
+        let repeated = |rec: &Rec| {
+            rec.kind == kind
+                && rec.host == host
+                && rec.server == server
+                && (rec.event, rec.reported) == (report.event, report.reported)
+                && !(stopped && rec.status == NotificationStatus::Failed)
+                && !(stopped && may_know_more(rec))
+                && rec.seen.min(rec.opened) + DUPLICATE_WINDOW >= at
+        };
+        if (kind == RecoveryKind::Host || report.reporter.is_some()) && self.recs.iter().any(repeated) {
+            return Accepted::Duplicate;
         }
+        let off_word = report.off_word().filter(|word| word.evidence.is_some());
         self.recs.push(Rec {
             kind,
             host,
             server,
-            reported,
-            seen,
-            opened: now,
+            reported: report.reported,
+            seen: report.seen,
+            opened: report.now,
             claimed: None,
             guards: BTreeSet::new(),
             ended: None,
@@ -257,14 +342,44 @@ impl Journal {
             word: None,
             move_words: Vec::new(),
             words: Vec::new(),
-            joined: None,
+            off_word,
+            joined: false,
+            reporters: report.reporter.iter().cloned().collect(),
+            reporter: report.reporter,
+            event: report.event,
             died: None,
             before: None,
             proven_off: false,
             writes: BTreeMap::new(),
             messages: 0,
         });
-        Some(self.recs.len() - 1)
+        Accepted::Opened(self.recs.len() - 1)
+    }
+
+    /// What the open recovery does not know yet: that its host is off, or that one more reporter says the same.
+    fn join(&mut self, rec: RecIx, report: Report) -> Accepted {
+        let word = report.off_word();
+        let open = &mut self.recs[rec];
+        let mut more = false;
+        if let Some(word) = word {
+            let together = match open.off_word.take() {
+                Some(known) => {
+                    let together = known.clone().with(word);
+                    more = together != known;
+                    together
+                }
+                None => word,
+            };
+            more |= !open.joined;
+            open.joined = true;
+            open.off_word = Some(together);
+        }
+        let spoke = report.reporter.is_some_and(|who| who.join(&mut open.reporters));
+        if more || spoke {
+            Accepted::Joined(rec)
+        } else {
+            Accepted::Duplicate
+        }
     }
 
     pub(crate) fn pulse(&self, rec: RecIx) -> Pulse {
@@ -272,10 +387,10 @@ impl Journal {
             segment_enabled: self.segment_enabled,
             operator_maintenance: self.maintenance.contains(&self.recs[rec].host),
             word: self.recs[rec].word.clone(),
-            joined_normal: self.recs[rec].joined.is_some(),
-            off_word: self.recs[rec].joined.clone(),
+            joined_normal: self.recs[rec].joined,
+            off_word: self.recs[rec].off_word.clone(),
             move_words: self.recs[rec].move_words.clone(),
-            clock: None,
+            clock: (!crate::mutate::mutated("database-clock")).then(|| stamp(self.now)),
         }
     }
 
@@ -360,7 +475,7 @@ impl Journal {
             RecoveryKind::Host => (
                 NotificationType::ComputeHost,
                 vec![
-                    ("event", "STOPPED"),
+                    ("event", row.event),
                     ("cluster_status", "OFFLINE"),
                     ("host_status", row.reported),
                 ],
@@ -391,7 +506,7 @@ impl Journal {
                 .collect(),
             status: row.status,
             message: row.message.clone(),
-            reporter: None,
+            reporter: row.reporter.clone().map(Box::new),
             stamps: Stamps {
                 created_at: stamp(row.opened),
                 updated_at: None,
@@ -479,7 +594,7 @@ impl Journal {
         {
             return Committed::HostUnderRecovery;
         }
-        if write.unless_joined && self.recs[rec].joined.is_some() && !crate::mutate::mutated("joined") {
+        if write.unless_joined && self.recs[rec].joined && !crate::mutate::mutated("joined") {
             return Committed::Joined;
         }
         let taken: Vec<ServerId> = write

@@ -9,7 +9,7 @@ use tachi_domain::recovery::{Life, RecoveryKind, Word};
 use crate::calls::index_of;
 use crate::journal::RecIx;
 use crate::mishap::Mishap;
-use crate::nova::{ServerIx, server_id};
+use crate::nova::ServerIx;
 use crate::weather::Failure;
 use crate::world::{HOSTS, World};
 
@@ -18,7 +18,7 @@ impl World {
     pub(crate) fn check_never_two(&mut self) {
         for server in 0..self.nova.servers.len() {
             // What nobody but the operator can prevent is counted, not forbidden.
-            if self.slipped.contains(&server) {
+            if self.slipped.contains(&server) || self.told.at_word.contains(&server) {
                 continue;
             }
             let places: Vec<usize> = (0..HOSTS)
@@ -41,7 +41,7 @@ impl World {
     /// R19: no recovery ends as nobody's business when a report that makes it somebody's has joined it.
     pub(crate) fn check_heard(&mut self, rec: RecIx, unheard: bool) {
         let row = &self.journal.recs[rec];
-        if unheard && row.status == NotificationStatus::Ignored && row.joined.is_some() {
+        if unheard && row.status == NotificationStatus::Ignored && row.joined {
             self.violate(format!(
                 "recovery {rec} was ignored although a report with NORMAL had joined it (R19)"
             ));
@@ -60,30 +60,9 @@ impl World {
         }
         let persons = moves.iter().any(|one| one.step == MoveStep::Over(End::Person));
         if persons && status == NotificationStatus::Finished {
-            return self.violate(format!(
+            self.violate(format!(
                 "notification of {rec} is finished with instances that need a person"
             ));
-        }
-        if status != NotificationStatus::Finished || self.journal.recs[rec].kind != RecoveryKind::Host {
-            return;
-        }
-        if self.was_skipped(rec) {
-            return;
-        }
-        let host = self.journal.recs[rec].host;
-        for server in 0..self.nova.servers.len() {
-            let row = &self.nova.servers[server];
-            if !row.exists || row.host != host {
-                continue;
-            }
-            let left = moves
-                .iter()
-                .any(|one| one.server == server_id(server) && one.step == MoveStep::Over(End::Left));
-            if !left {
-                return self.violate(format!(
-                    "vm-{server} is lost on host {host}: recovery {rec} is finished"
-                ));
-            }
         }
     }
 
@@ -123,7 +102,7 @@ impl World {
                 let rec = &self.journal.recs[*of];
                 rec.host == row.host && rec.words.contains(&Word::Reject)
             });
-            let at_home = !self.ever_failed.contains(&row.host) && !rejected;
+            let at_home = !self.ever_failed.contains(&row.host) && !rejected && !self.was_silenced(row.host);
             if at_home
                 && row.launched
                 && row.vm_state == VmState::Active
@@ -155,7 +134,8 @@ impl World {
         // A report that Nova's deafness seems to bear out is one that an engine has to believe (G3).
         let borne_out = self.mishaps.count(Mishap::NovaDeaf) > 0;
         let healthy = self.weather.failure == Failure::FalseAlarm && self.ever_failed.is_empty();
-        if healthy && !borne_out && !self.jobs.is_empty() {
+        // Where liars are about, the power-off itself is looked at.
+        if healthy && !borne_out && self.weather.liars.is_none() && !self.jobs.is_empty() {
             self.violate("instances of a healthy host were evacuated".into());
         }
     }

@@ -14,6 +14,7 @@ const AT_THE_PORTS: &[(&str, &str, &str)] = &[
     ),
     ("unsure", "R1", "a commit whose answer is lost counts as held"),
     ("beat", "R2", "calls are made however old the last beat is"),
+    ("database-clock", "R2", "the database's clock is not looked at"),
     ("wall-clock", "R3", "a recovery's own time is the wall clock's"),
     ("intent", "R4", "calls are made however old their intent is"),
     (

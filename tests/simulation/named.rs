@@ -1,8 +1,10 @@
 //! Weaknesses of other engines, each as some seeds in which it would show, and with what they must come to.
 
+use std::time::Duration;
+
 use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::host_recovery::{End, MoveStep};
-use tachi_domain::policy::FencingMode;
+use tachi_domain::policy::{BareNormal, FencingMode};
 use tachi_domain::recovery::Life;
 
 use crate::engine::Engine;
@@ -50,6 +52,8 @@ fn calm(world: &mut World) {
     }
     weather.conductor_down = None;
     weather.refusals = Refusals::default();
+    weather.liars = None;
+    weather.bare_normal = BareNormal::Wait(Duration::ZERO);
 }
 
 fn all_moved(world: &World) -> bool {

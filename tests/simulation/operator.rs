@@ -23,6 +23,7 @@ impl World {
         } else {
             self.clear_up();
         }
+        self.check_real_pace();
         self.after(5_000, Event::Operator);
     }
 
@@ -158,6 +159,10 @@ impl World {
         }
         if let Some(hold) = &state.hold {
             match hold.kind {
+                // Who looks sees that it lives.
+                HoldKind::Storm if self.weather.liars.is_some() && self.machines[host].beats() => {
+                    self.journal.say(rec, Word::Reject, self.now);
+                }
                 HoldKind::Storm => self.journal.say(rec, Word::Approve, self.now),
                 HoldKind::Fence | HoldKind::Alive | HoldKind::DryRun => {
                     self.machines[host].bmc = Bmc::Truth;

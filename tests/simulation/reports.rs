@@ -90,6 +90,9 @@ impl World {
         reported: &'static str,
         seen: u64,
     ) -> bool {
+        if self.weather.liars.is_some() {
+            return self.tells(kind, host, server, reported, seen);
+        }
         let times = (seen, self.now);
         let Some(rec) = self.journal.open(kind, host, server, reported, times) else {
             return false;
@@ -104,7 +107,7 @@ impl World {
     }
 
     /// Wake-ups make it quick; nothing depends on them.
-    fn wake(&mut self) {
+    pub(crate) fn wake(&mut self) {
         for engine in 0..self.engines.len() {
             let life = self.engines[engine].life;
             let soon = self.rng.between(1, 50);

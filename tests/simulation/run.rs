@@ -55,6 +55,8 @@ pub(crate) struct Sum {
     slips: (u64, u64, u64),
     /// Calls out of a returning host's queue that made an instance run twice or could have.
     queue_runs: u64,
+    /// Instances that were evacuated from a living host on a control node's bare word.
+    at_word: u64,
     broken: Vec<(u64, String, String)>,
 }
 
@@ -116,6 +118,7 @@ impl Sum {
         self.slips.1 += u64::from(world.slips > 0);
         self.slips.2 += u64::from(world.slip_harm.is_some());
         self.queue_runs += u64::try_from(world.slipped.len()).unwrap();
+        self.at_word += u64::try_from(world.told.at_word.len()).unwrap();
         let fine = world.violation.is_none();
         if let Some(what) = world.violation {
             self.broken.push((seed, what, world.mishaps.line()));
@@ -132,6 +135,7 @@ impl Sum {
         self.slips.1 += other.slips.1;
         self.slips.2 += other.slips.2;
         self.queue_runs += other.queue_runs;
+        self.at_word += other.at_word;
         self.broken.extend(other.broken);
     }
 
@@ -155,8 +159,9 @@ impl Sum {
         let _ = writeln!(
             text,
             "known limits: {calls} calls of engines stopped after their last check in {seeds} seeds, {harmed} of them with harm; \
-             {} instances started by a returning host's queue",
-            self.queue_runs
+             {} instances started by a returning host's queue; {} taken from a living host on a control node's word after three \
+             minutes of silence",
+            self.queue_runs, self.at_word
         );
         let _ = writeln!(
             text,

@@ -13,7 +13,7 @@ use tachi_domain::nova::Service;
 use tachi_domain::policy::FencingMode;
 use tachi_domain::recovery::{RecoveryKind, Word};
 use tachi_domain::reserved::Aggregate;
-use tachi_domain::{HostId, RecoveryId, SegmentId, ServiceId};
+use tachi_domain::{HostId, RecoveryId, Reporter, SegmentId, ServiceId};
 use uuid::Uuid;
 
 use crate::journal::RecIx;
@@ -149,7 +149,7 @@ impl World {
             by_process: why[host] == Some(MaintenanceReason::Process),
             reported_ago: self.reported_ago(host),
             recovering: recovering.contains(&host),
-            reporters: Vec::new(),
+            reporters: self.reporters(host),
         };
         let hosts: Vec<RegionHost> = (0..HOSTS + FAR).map(host).collect();
         let age = |at: u64| Duration::from_millis(now - at);
@@ -283,14 +283,24 @@ impl World {
         open.map(|row| Duration::from_millis(self.now - row.opened))
     }
 
-    /// Nova has heard it since it was reported, and hears it (T4). The engine reads a heartbeat's age up to a second too young, for
-    /// Nova dates its answers in whole seconds, and asks for two between both.
+    /// Who says so.
+    fn reporters(&self, host: HostIx) -> Vec<Reporter> {
+        let mut rows = self.journal.recs.iter();
+        let open = rows.find(|row| row.is_open_for_host() && row.host == host);
+        open.map_or_else(Vec::new, |row| row.reporters.clone())
+    }
+
+    /// Nova has heard it since it was reported, or nobody but other hypervisors reports it, and Nova hears it (T2, T4). The engine
+    /// reads a heartbeat's age up to a second too young, for Nova dates its answers in whole seconds, and asks for two between both.
     fn is_suspect_only(&self, host: HostIx) -> bool {
+        let reporters = self.reporters(host);
+        let suspected =
+            !reporters.is_empty() && reporters.iter().all(|who| who.only_suspects(&host_name(host)));
         let age = self.now - self.nova.services[host].updated;
         let since = self
             .reported_ago(host)
             .is_some_and(|ago| u128::from(age) + 1_000 < ago.as_millis());
-        age <= 15_000 && since
+        age <= 15_000 && (since || suspected)
     }
 
     /// Since when more hosts are being recovered than one failure explains.
@@ -344,6 +354,9 @@ impl World {
 
     /// A host is about to be ordered off: everything that was to be seen must have been looked at.
     pub(crate) fn check_order(&mut self, rec: RecIx, host: HostIx) {
+        self.check_corroborated(rec, host);
+        // What is ordered from now on is this recovery's.
+        self.cleared.remove(&host);
         self.check_storm(rec, "ordered off");
         let storms = &self.weather.storms;
         if self.approved(rec) {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tachi_domain::policy::{BareNormal, FencingMode};
 
+use crate::liars::Liars;
 use crate::machines::Bmc;
 use crate::more_weather::More;
 use crate::refusals::Refusals;
@@ -71,6 +72,8 @@ pub(crate) struct Weather {
     pub meddling: u64,
     pub rebuild_millis: u64,
     pub pauses: Vec<(u64, u64)>,
+    /// Engines' machines are stopped then, with their clocks, for so long.
+    pub suspensions: Vec<(u64, u64)>,
     /// The engine is stopped for so long when a host was first forced down, and before it hears of it.
     pub stopped_at_put: Option<u64>,
     /// Percent of commits after which the process is stopped at once, before it makes its calls.
@@ -80,6 +83,8 @@ pub(crate) struct Weather {
     pub more: More,
     pub storms: Storms,
     pub refusals: Refusals,
+    /// Reporters that lie, if any do.
+    pub liars: Option<Liars>,
 }
 
 impl Weather {
@@ -182,6 +187,7 @@ impl Weather {
                 rng.between(2_000, 30_000)
             },
             pauses,
+            suspensions: Vec::new(),
             stopped_at_put: None,
             stopped,
             deletes: rng.percent(20),
@@ -193,17 +199,27 @@ impl Weather {
             } else {
                 Refusals::draw(seed, chaos_end)
             },
+            liars: None,
         };
         weather.draw_false_off(seed);
-        weather.draw_stop_at_put(seed, calm);
+        weather.draw_stops(seed, calm);
+        weather.draw_liars(seed, calm);
         weather
     }
 
     /// Drawn from a generator of its own, so that everything else stays as it was.
-    fn draw_stop_at_put(&mut self, seed: u64, calm: bool) {
+    fn draw_stops(&mut self, seed: u64, calm: bool) {
         let mut rng = Rng::new(seed ^ 0x5eed_0019);
         let drawn = rng.percent(8) && !calm;
         let millis = rng.between(20_000, 240_000);
         self.stopped_at_put = drawn.then_some(millis);
+        let often = if rng.percent(12) && !calm {
+            rng.between(1, 4)
+        } else {
+            0
+        };
+        let chaos_end = self.chaos_end;
+        let mut one = || (rng.between(2_000, chaos_end), rng.between(3_000, 240_000));
+        self.suspensions = (0..often).map(|_| one()).collect();
     }
 }

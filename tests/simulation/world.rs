@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tachi_domain::guard::Guard;
 use tachi_domain::nova::{Migration, PowerState, Server, VmState};
@@ -14,6 +15,7 @@ use tachi_driver::journal::{Committed, Write};
 use crate::engine::Engine;
 use crate::hooks::Hooking;
 use crate::journal::{Journal, RecIx};
+use crate::liars::Told;
 use crate::machines::Machine;
 use crate::mishap::{Mishap, Mishaps};
 use crate::nova::{HostIx, Nova, ServerIx};
@@ -51,12 +53,12 @@ pub(crate) enum Event {
     Commit {
         owner: Owner,
         write: Arc<Write>,
-        sent: u64,
+        sent: Duration,
     },
     /// The database has answered an owner, or the owner has given it up.
     Journalled {
         owner: Owner,
-        sent: u64,
+        sent: Duration,
         outcome: Option<Committed>,
     },
     /// A driver of an engine that stops in order gives its claim free.
@@ -168,6 +170,13 @@ pub(crate) enum Event {
     },
     /// A user calls for an instance.
     UserCall,
+    /// A reporter lies.
+    Lie,
+    /// nova-compute of a host is stopped or started, and nothing else is the matter with it.
+    Silence {
+        host: HostIx,
+        stops: bool,
+    },
     /// An instance's process dies on a living host.
     VmFails,
     ProcessFails,
@@ -179,6 +188,11 @@ pub(crate) enum Event {
         runs: bool,
     },
     Pause {
+        engine: usize,
+        millis: u64,
+    },
+    /// An engine's machine is stopped, with its clocks.
+    Suspend {
         engine: usize,
         millis: u64,
     },
@@ -357,6 +371,8 @@ pub(crate) struct World {
     pub restarted: BTreeSet<ServerIx>,
     /// Since when more hosts are being recovered than one failure explains.
     pub storm_since: Option<u64>,
+    /// What was reported, and what was so.
+    pub told: Told,
 }
 
 pub(crate) const HOSTS: usize = 5;
@@ -411,6 +427,7 @@ impl World {
             slip_harm: None,
             restarted: BTreeSet::new(),
             storm_since: None,
+            told: Told::default(),
             rng,
             weather,
         };
@@ -419,6 +436,7 @@ impl World {
         world.populate(servers);
         world.plan_failures();
         world.plan_more();
+        world.plan_lies();
         for engine in 0..world.engines.len() {
             let at = world.rng.between(0, 900);
             world.at(at, Event::Sweep { engine, life: 0 });
@@ -487,6 +505,7 @@ impl World {
                 break;
             };
             self.now = due.at;
+            self.journal.now = self.now;
             if self.now > self.weather.end {
                 self.violate(format!("still not settled after {} s", self.now / 1_000));
                 return;
@@ -515,6 +534,7 @@ impl World {
             let due = self.now.saturating_sub(self.nova.services[host].updated) >= 10_000;
             let deaf = self.weather.storms.is_deaf_to(host, self.now);
             if due && !deaf && self.machines[host].beats() {
+                self.told.heard(host, self.nova.services[host].updated, self.now);
                 self.nova.services[host].updated = self.now;
             }
         }
@@ -589,8 +609,10 @@ impl World {
             Event::Pause { engine, millis } => {
                 self.mishap(Mishap::Stopped);
                 note!(self, "engine {engine} is stopped for {millis} ms");
-                self.engines[engine].paused_until = self.now + millis;
+                let it = &mut self.engines[engine];
+                it.paused_until = (self.now + millis).max(it.suspended_until);
             }
+            Event::Suspend { engine, millis } => self.suspend(engine, millis),
             Event::Operator => self.operate(),
             Event::Wake { engine, life } => self.woken(engine, life),
             Event::Jump { engine, seconds } => {
@@ -604,6 +626,8 @@ impl World {
                 started,
             } => self.travel(owner, command, started),
             Event::UserCall => self.user_call(),
+            Event::Lie => self.lie(),
+            Event::Silence { host, stops } => self.silence(host, stops),
             Event::VmFails => self.vm_fails(),
             Event::ProcessFails => self.process_fails(),
             Event::Told {

@@ -1,0 +1,105 @@
+//! What `finished` claims, held against the machines' own state: each instance that was on the host is back where it runs, or was
+//! left by a policy that names a truth about it. What the engine believes counts for nothing here but the names it gives.
+
+use tachi_domain::entity::notification::NotificationStatus;
+use tachi_domain::host_recovery::{End, Move, MoveStep};
+use tachi_domain::nova::{PowerState, VmState};
+use tachi_domain::recovery::RecoveryKind;
+
+use crate::journal::RecIx;
+use crate::nova::{HostIx, ServerIx, server_id};
+use crate::world::World;
+
+impl World {
+    /// A proof is durable: what is on the host now is what the recovery is for.
+    pub(crate) fn note_victims(&mut self, rec: RecIx) {
+        let host = self.journal.recs[rec].host;
+        let here = (0..self.nova.servers.len()).filter(|server| {
+            let row = &self.nova.servers[*server];
+            row.exists && row.host == host
+        });
+        let here: Vec<ServerIx> = here.collect();
+        self.told.victims.entry(rec).or_default().extend(here);
+    }
+
+    /// A recovery has ended as `finished`.
+    pub(crate) fn check_finished(&mut self, rec: RecIx) {
+        let row = &self.journal.recs[rec];
+        if row.kind != RecoveryKind::Host
+            || row.status != NotificationStatus::Finished
+            || row.event != "STOPPED"
+        {
+            return;
+        }
+        // Hooks may leave out the whole of it, and say so.
+        if self.was_skipped(rec) {
+            return;
+        }
+        let host = row.host;
+        let proven = self.journal.proofs.iter().any(|(of, _)| *of == rec);
+        if !proven {
+            return self.violate(format!(
+                "recovery {rec} of host {host} is finished, and the host was never proven off"
+            ));
+        }
+        let moves = self.moves_of(rec);
+        let now_there = (0..self.nova.servers.len()).filter(|server| self.nova.servers[*server].host == host);
+        let mut all = self.told.victims.get(&rec).cloned().unwrap_or_default();
+        all.extend(now_there);
+        for server in all {
+            let one = moves.iter().find(|one| one.server == server_id(server));
+            if let Some(wrong) = self.is_wrong(host, server, one) {
+                return self.violate(format!("recovery {rec} of host {host} is finished: {wrong}"));
+            }
+        }
+    }
+
+    /// What is not as `finished` says of one instance.
+    fn is_wrong(&self, host: HostIx, server: ServerIx, one: Option<&Move>) -> Option<String> {
+        let row = &self.nova.servers[server];
+        if !row.exists {
+            return None;
+        }
+        let Some(one) = one else {
+            // It was gone before it was listed: moved by an earlier recovery, for example.
+            return (row.host == host)
+                .then(|| format!("vm-{server} is there still, and was never looked at"));
+        };
+        let note = one.note.as_deref().unwrap_or_default();
+        if row.host == host {
+            let skipped = note.contains("skipped: hook") && !self.hooking.flows.host_auto.main.is_empty();
+            let by_person = note.contains("left to itself by");
+            let unlaunched = note.contains("never launched") && !row.launched;
+            let named = one.step == MoveStep::Over(End::Left) && (skipped || by_person || unlaunched);
+            return (!named).then(|| {
+                format!(
+                    "vm-{server} is there still, {:?}, and no policy that is so names it: {note:?}",
+                    one.step
+                )
+            });
+        }
+        // It has left. Where it is now, something else may have happened to it since.
+        let elsewhere = self.ever_failed.contains(&row.host) || !self.machines[row.host].powered;
+        let known = self.restarted.contains(&server)
+            || self.slipped.contains(&server)
+            || self.told.at_word.contains(&server)
+            || note.contains("moved, but")
+            || row.task_state.is_some();
+        if elsewhere || known || one.step != MoveStep::Over(End::Moved) {
+            return None;
+        }
+        let (was, power) = &self.was[server];
+        let ran = match was {
+            VmState::Active | VmState::Paused => true,
+            VmState::Error => *power == PowerState::Running,
+            _ => return None,
+        };
+        let runs = self.machines[row.host].runs(server);
+        (ran && !runs).then(|| {
+            format!(
+                "vm-{server} is said to have moved, and does not run on host {}",
+                row.host
+            )
+        })
+    }
+}

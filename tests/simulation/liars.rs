@@ -1,0 +1,581 @@
+//! Reporters that lie: any report about any host at any time with any claim, by whoever has broken hypervisors, by monitors
+//! that are bound to no host, by one of a control node. What stands between them and the journal is the domain's, as in the API.
+//!
+//! It is drawn from a generator of its own, so that adding to it leaves everything else as it was.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use tachi_domain::Reporter;
+use tachi_domain::entity::notification::{NewNotification, NotificationType};
+use tachi_domain::evidence::{EvidenceKind, FenceAction, FenceEvidence, GivenEvidence};
+use tachi_domain::policy::{BareNormal, FencingMode};
+use tachi_domain::recovery::{RecoveryKind, says_off};
+use tachi_domain::reporter::{BindingMode, BindingOptions};
+
+use crate::journal::{Accepted, RecIx, Report};
+use crate::mishap::Mishap;
+use crate::nova::{HostIx, ServerIx, host_name, stamp};
+use crate::rng::Rng;
+use crate::weather::{Failure, Weather};
+use crate::world::{Event, HOSTS, World, note};
+
+/// Every so many seeds.
+const PERCENT: u64 = 30;
+
+/// As long as Masakari waits.
+const WAIT: Duration = Duration::from_mins(3);
+
+/// Who reports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Who {
+    /// With the credentials of this hypervisor.
+    Compute(HostIx),
+    /// A monitor that is bound to no host, as Masakari's are.
+    Unbound(usize),
+    /// One of a control node.
+    Control(usize),
+}
+
+impl Who {
+    fn reporter(self) -> Reporter {
+        let name = match self {
+            Self::Compute(host) => BindingOptions::PATTERN.replace("{host}", &host_name(host)),
+            Self::Unbound(number) => format!("masakari-{number}"),
+            Self::Control(number) => format!("controller-{number}"),
+        };
+        Reporter {
+            user_id: format!("id of {name}"),
+            user_name: Some(name),
+            ..Reporter::default()
+        }
+    }
+
+    /// Whether the policy takes its word for a host's being off.
+    const fn is_admitted(self) -> bool {
+        matches!(self, Self::Control(_))
+    }
+}
+
+/// See the module.
+#[derive(Clone, Debug)]
+pub(crate) struct Liars {
+    pub binding: BindingOptions,
+    pub who: Vec<Who>,
+    /// Between two lies, at most.
+    every: u64,
+    /// How long after the chaos they go on.
+    after: u64,
+    /// Whoever has this hypervisor stops its nova-compute, from and to; its guests run on.
+    pub silenced: Option<(HostIx, u64, u64)>,
+    /// Honest reports come with evidence.
+    evidence: bool,
+    /// Hypervisors tell of each other, and no control node.
+    only_computes: bool,
+}
+
+impl Weather {
+    /// Sends liars in some seeds.
+    pub(crate) fn draw_liars(&mut self, seed: u64, calm: bool) {
+        let mut rng = Rng::new(seed ^ 0x5eed_0021);
+        let drawn = rng.percent(PERCENT) && !calm;
+        let refuse = rng.percent(50);
+        let mut who = Vec::new();
+        for _ in 0..rng.between(1, 3) {
+            who.push(match rng.between(0, 9) {
+                0..=5 => Who::Compute(rng.below(HOSTS)),
+                6 | 7 => Who::Unbound(rng.below(2)),
+                _ => Who::Control(1),
+            });
+        }
+        let from = rng.between(1_000, 60_000);
+        let until = from + rng.between(20_000, 420_000);
+        let silenced = (rng.between(0, 3), from, until);
+        let external = self.mode == FencingMode::External;
+        let mode = if rng.percent(50) {
+            BindingMode::Enforce
+        } else {
+            BindingMode::Warn
+        };
+        let liars = Liars {
+            binding: BindingOptions {
+                mode,
+                ..BindingOptions::default()
+            },
+            who,
+            every: rng.between(500, 30_000),
+            after: rng.between(0, 120_000),
+            silenced: rng
+                .percent(25)
+                .then_some((usize::try_from(silenced.0).unwrap() + 1, from, until)),
+            evidence: rng.percent(50) || (external && refuse),
+            only_computes: !external && rng.percent(30),
+        };
+        if !drawn {
+            return;
+        }
+        if external {
+            self.bare_normal = if refuse {
+                BareNormal::Refuse
+            } else {
+                BareNormal::Wait(WAIT)
+            };
+        }
+        self.liars = Some(liars);
+    }
+}
+
+/// One report, as it is sent.
+#[derive(Clone, Debug)]
+pub(crate) struct Claim {
+    pub kind: RecoveryKind,
+    pub event: &'static str,
+    pub host: HostIx,
+    pub server: Option<ServerIx>,
+    pub status: &'static str,
+    pub seen: u64,
+    pub evidence: bool,
+}
+
+/// What was said, and what was so: kept by the world and not by any engine.
+#[derive(Debug, Default)]
+pub(crate) struct Told {
+    /// Every report that a host has stopped, whatever became of it.
+    pub said: Vec<(HostIx, Who, u64)>,
+    /// When each host sent its last heartbeat, and until when Nova had not heard it before that.
+    beat: BTreeMap<HostIx, u64>,
+    silent_until: BTreeMap<HostIx, u64>,
+    /// Since when each host has been dead.
+    died: BTreeMap<HostIx, u64>,
+    /// Recoveries that have heard of a real failure, and when.
+    real: BTreeMap<RecIx, u64>,
+    /// Instances evacuated from a living host whose nova-compute was silent for as long as Masakari waits, on a control
+    /// node's bare word: docs/guarantees.md.
+    pub at_word: BTreeSet<ServerIx>,
+    /// What was on the host of each recovery when that was proven off.
+    pub victims: BTreeMap<RecIx, BTreeSet<ServerIx>>,
+}
+
+/// A heartbeat older than this is stale (R16).
+const STALE: u64 = 15_000;
+
+/// What an engine has seen of Nova counts for so long, and is acted on a little later.
+const SEEN: u64 = 45_000;
+
+/// When the last trouble is over, a real failure that was reported has come to something within so long.
+const BOUND: u64 = 600_000;
+
+impl Told {
+    /// Nova hears a host.
+    pub(crate) fn heard(&mut self, host: HostIx, before: u64, now: u64) {
+        if now.saturating_sub(before) > STALE {
+            self.silent_until.insert(host, now);
+        }
+        self.beat.insert(host, now);
+    }
+
+    pub(crate) fn dies(&mut self, host: HostIx, now: u64) {
+        self.died.entry(host).or_insert(now);
+    }
+
+    pub(crate) fn lives(&mut self, host: HostIx) {
+        self.died.remove(&host);
+    }
+
+    fn was_heard_throughout(&self, host: HostIx, now: u64) -> bool {
+        let beat = self.beat.get(&host).copied().unwrap_or_default();
+        let since = self.silent_until.get(&host).copied().unwrap_or_default();
+        now - beat <= STALE && (since == 0 || now - since > SEEN)
+    }
+}
+
+impl World {
+    pub(crate) fn plan_lies(&mut self) {
+        let Some(liars) = &self.weather.liars else { return };
+        let (first, silenced) = (liars.every, liars.silenced);
+        self.at(first, Event::Lie);
+        if let Some((host, from, until)) = silenced {
+            self.at(from, Event::Silence { host, stops: true });
+            self.at(until, Event::Silence { host, stops: false });
+        }
+    }
+
+    /// Somebody says something that he does not know, or that is not so.
+    pub(crate) fn lie(&mut self) {
+        let Some(liars) = self.weather.liars.clone() else {
+            return;
+        };
+        let who = liars.who[self.rng.below(liars.who.len())];
+        let any = self.rng.below(HOSTS);
+        let (kind, host, server) = match (self.rng.between(0, 9), who) {
+            (0..=6, _) => (RecoveryKind::Host, any, None),
+            (7 | 8, Who::Compute(own)) if self.rng.percent(70) => (RecoveryKind::Vm, own, Some(())),
+            (7 | 8, _) => (RecoveryKind::Vm, any, Some(())),
+            (_, Who::Compute(own)) if self.rng.percent(50) => (RecoveryKind::Process, own, None),
+            _ => (RecoveryKind::Process, any, None),
+        };
+        let server = server.map(|()| self.rng.below(self.nova.servers.len()));
+        let seen = match self.rng.between(0, 3) {
+            0 => self.now.saturating_sub(self.rng.between(0, 600_000)),
+            1 => self.now + self.rng.between(1, 4_000_000_000),
+            _ => self.now,
+        };
+        let claim = Claim {
+            kind,
+            event: if self.rng.percent(90) {
+                "STOPPED"
+            } else {
+                "STARTED"
+            },
+            host,
+            server,
+            status: if self.rng.percent(60) { "NORMAL" } else { "UNKNOWN" },
+            seen,
+            // A control node's evidence is believed: docs/guarantees.md.
+            evidence: !who.is_admitted() && self.rng.percent(50),
+        };
+        self.mishap(Mishap::Lie);
+        self.claims(who, &claim);
+        if self.now < self.weather.chaos_end + liars.after {
+            let soon = self.rng.between(100, liars.every);
+            self.after(soon, Event::Lie);
+        }
+    }
+
+    /// Whoever has a hypervisor stops its nova-compute, or starts it again.
+    pub(crate) fn silence(&mut self, host: HostIx, stops: bool) {
+        if self.weather.liars.is_none() {
+            return;
+        }
+        if stops && self.machines[host].beats() {
+            self.mishap(Mishap::Silenced);
+            note!(self, "somebody stops nova-compute of host {host}");
+            self.machines[host].compute = false;
+        } else if !stops && self.machines[host].powered && !self.machines[host].compute {
+            let life = self.machines[host].life;
+            self.compute_start(host, life);
+        }
+    }
+
+    /// Whether its nova-compute was to be stopped: people have put that right, guests or no guests.
+    pub(crate) fn was_silenced(&self, host: HostIx) -> bool {
+        let silenced = self.weather.liars.as_ref().and_then(|liars| liars.silenced);
+        silenced.is_some_and(|(which, ..)| which == host)
+    }
+
+    /// A report on its way through the API. What became of it; `None` if it was refused.
+    pub(crate) fn claims(&mut self, who: Who, claim: &Claim) -> Option<Accepted> {
+        let liars = self.weather.liars.as_ref()?;
+        let name = claim
+            .server
+            .map(|server| crate::nova::server_id(server).to_string());
+        let (kind, payload): (_, Vec<(&str, &str)>) = match claim.kind {
+            RecoveryKind::Host => (
+                NotificationType::ComputeHost,
+                vec![("event", claim.event), ("host_status", claim.status)],
+            ),
+            RecoveryKind::Vm => (
+                NotificationType::Vm,
+                vec![("instance_uuid", name.as_deref().unwrap_or_default())],
+            ),
+            RecoveryKind::Process => (NotificationType::Process, vec![("event", "STOPPED")]),
+        };
+        let mut new = NewNotification {
+            kind,
+            hostname: host_name(claim.host),
+            generated_time: stamp(claim.seen),
+            payload: payload
+                .into_iter()
+                .map(|(key, word)| (key.into(), word.into()))
+                .collect(),
+            evidence: None,
+            reporter: None,
+        };
+        let judged = liars
+            .binding
+            .judge(who.reporter(), || who.is_admitted(), &mut new);
+        if claim.kind == RecoveryKind::Host && claim.event == "STOPPED" {
+            self.told.said.push((claim.host, who, self.now));
+        }
+        if let Err(why) = judged {
+            note!(
+                self,
+                "{who:?} may not report {} of host {}: {why}",
+                claim.kind,
+                claim.host
+            );
+            self.mishap(Mishap::ReportRefused);
+            return None;
+        }
+        let reporter = new.reporter.map(|reporter| *reporter)?;
+        if reporter.unheard.is_some() {
+            self.mishap(Mishap::NormalUnheard);
+        }
+        let off = says_off(&new.payload);
+        // As the API has it: of others it is left out.
+        let given = claim.evidence && off && reporter.control;
+        let report = Report {
+            kind: claim.kind,
+            host: claim.host,
+            server: claim.server,
+            event: if claim.kind == RecoveryKind::Host {
+                claim.event
+            } else {
+                "STOPPED"
+            },
+            reported: match claim.kind {
+                RecoveryKind::Host if off => "NORMAL",
+                RecoveryKind::Host => "UNKNOWN",
+                RecoveryKind::Vm | RecoveryKind::Process => "",
+            },
+            seen: claim.seen,
+            now: self.now,
+            reporter: Some(reporter),
+            evidence: given.then(|| Box::new(self.evidence(claim))),
+        };
+        let accepted = self.journal.accept(report);
+        note!(self, "{who:?} reports {claim:?}: {accepted:?}");
+        if matches!(accepted, Accepted::Opened(_)) {
+            if let Some(server) = claim.server {
+                self.restarted.insert(server);
+            }
+            self.check_one_open(claim.host);
+            self.wake();
+        }
+        Some(accepted)
+    }
+
+    fn evidence(&self, claim: &Claim) -> GivenEvidence {
+        let seen = stamp(claim.seen);
+        let evidence = FenceEvidence {
+            kind: EvidenceKind::PacemakerFence,
+            cluster: Some("cluster".into()),
+            target: host_name(claim.host),
+            host: host_name(claim.host),
+            action: FenceAction::Off,
+            completed_at: seen,
+            observed_at: seen,
+            reporter: "controller-0".into(),
+            device: None,
+            agent: None,
+            delegate: None,
+            origin: None,
+            last_up_at: None,
+        };
+        GivenEvidence {
+            evidence,
+            by: "controller-0".into(),
+            generated: seen,
+            arrived: stamp(self.now),
+        }
+    }
+
+    /// A monitor that says what is so. Whether it was taken.
+    pub(crate) fn tells(
+        &mut self,
+        kind: RecoveryKind,
+        host: HostIx,
+        server: Option<ServerIx>,
+        reported: &'static str,
+        seen: u64,
+    ) -> bool {
+        let Some(liars) = self.weather.liars.clone() else {
+            return false;
+        };
+        // Who looks does not report a host that lives, unless the seed is about that.
+        let lives = self.machines[host].beats() && self.weather.failure != Failure::FalseAlarm;
+        if kind == RecoveryKind::Host && lives && self.weather.mode == FencingMode::Engine {
+            return false;
+        }
+        let other = (0..HOSTS)
+            .rev()
+            .find(|other| *other != host && self.machines[*other].powered);
+        let who = match (kind, other) {
+            (RecoveryKind::Vm | RecoveryKind::Process, _) => Who::Compute(host),
+            (RecoveryKind::Host, Some(other)) if liars.only_computes => Who::Compute(other),
+            (RecoveryKind::Host, _) => Who::Control(0),
+        };
+        let is_off = !self.machines[host].powered || self.weather.mode == FencingMode::External;
+        let claim = Claim {
+            kind,
+            event: "STOPPED",
+            host,
+            server,
+            status: reported,
+            seen,
+            evidence: liars.evidence && is_off && self.weather.failure != Failure::FalseAlarm,
+        };
+        let accepted = self.claims(who, &claim);
+        if kind == RecoveryKind::Host {
+            self.check_not_muted(&claim, accepted);
+        }
+        matches!(accepted, Some(Accepted::Opened(_)))
+    }
+
+    /// Whether such a report suffices for a recovery.
+    fn suffices(&self, claim: &Claim) -> bool {
+        self.weather.mode == FencingMode::Engine
+            || (claim.status == "NORMAL"
+                && (claim.evidence || self.weather.bare_normal != BareNormal::Refuse))
+    }
+
+    /// No real failure that is really reported is left to nobody.
+    fn check_not_muted(&mut self, claim: &Claim, accepted: Option<Accepted>) {
+        let host = claim.host;
+        let Some(died) = self.told.died.get(&host).copied() else {
+            return;
+        };
+        if !self.suffices(claim) || claim.seen < died {
+            return;
+        }
+        let open = self
+            .journal
+            .recs
+            .iter()
+            .position(|row| row.is_open_for_host() && row.host == host);
+        if let Some(rec) = open {
+            self.told.real.entry(rec).or_insert(self.now);
+            return;
+        }
+        let no = [
+            "segment HA is disabled",
+            "the segment is disabled",
+            "an operator has put",
+            "hook",
+        ];
+        let seen_to = self.journal.recs.iter().enumerate().any(|(rec, row)| {
+            let of_it = row.kind == RecoveryKind::Host && row.host == host;
+            let text = row.message.as_deref().unwrap_or_default();
+            let by_person = !row.words.is_empty() || no.iter().any(|no| text.contains(no));
+            // A host that has failed again within the window is asked for once more after it (R19).
+            let proven = self.journal.proofs.iter().any(|(of, _)| *of == rec);
+            of_it && row.ended.is_some() && (proven || by_person)
+        });
+        if accepted == Some(Accepted::Duplicate) && !seen_to {
+            self.violate(format!(
+                "host {host} has been dead for {} s, and its report is taken for a repetition",
+                (self.now - died) / 1_000
+            ));
+        }
+    }
+
+    /// A recovery that has heard of a real failure does not end as if there were none.
+    pub(crate) fn check_real_end(&mut self, rec: RecIx) {
+        let Some(told) = self.told.real.remove(&rec) else {
+            return;
+        };
+        let row = &self.journal.recs[rec];
+        let host = row.host;
+        let dead = self.told.died.get(&host).is_some_and(|died| *died <= told);
+        let denied = [
+            "it is not known to be off: nothing was done",
+            "it lives, and nothing was done",
+            "so nobody says",
+            "but no evidence says",
+        ];
+        let text = row.message.clone().unwrap_or_default();
+        if dead && denied.iter().any(|denied| text.contains(denied)) {
+            self.violate(format!(
+                "host {host} is dead and was reported, and recovery {rec} ends all the same: {text}"
+            ));
+        }
+    }
+
+    /// In bounded time each real failure comes to a proof, to an end, or to something a person can do.
+    pub(crate) fn check_real_pace(&mut self) {
+        let down = self.weather.more.nova_down.map_or(0, |(_, to)| to);
+        let calm = self.weather.chaos_end.max(down);
+        let slow = self.told.real.iter().find_map(|(rec, told)| {
+            let row = &self.journal.recs[*rec];
+            let proven = self.journal.proofs.iter().any(|(of, _)| of == rec);
+            let waits = row.is_open_for_host() && !proven && row.message.is_none();
+            (waits && self.now > calm.max(*told) + BOUND).then_some(*rec)
+        });
+        if let Some(rec) = slow {
+            self.violate(format!(
+                "recovery {rec} of a dead host does nothing and does not say why"
+            ));
+        }
+    }
+
+    /// A host that Nova hears and whose guests run is ordered off when two independent reporters say so, one of them a control
+    /// node's, or with evidence: never on the word of hypervisors alone (G3).
+    pub(crate) fn check_corroborated(&mut self, rec: RecIx, host: HostIx) {
+        let machine = &self.machines[host];
+        let runs = machine.beats() && machine.guests.values().any(|runs| *runs);
+        let row = &self.journal.recs[rec];
+        let evidence = row.off_word.as_ref().is_some_and(|word| word.evidence.is_some());
+        if self.weather.liars.is_none()
+            || !runs
+            || evidence
+            || !self.told.was_heard_throughout(host, self.now)
+        {
+            return;
+        }
+        let rack = self.weather.storms.rack;
+        let beside = |other: HostIx| other == host || (other < rack && host < rack);
+        let voices: BTreeSet<Who> = self
+            .told
+            .said
+            .iter()
+            .filter(|(of, who, at)| {
+                let outside = !matches!(who, Who::Compute(own) if beside(*own));
+                *of == host && *at >= row.opened && outside
+            })
+            .map(|(_, who, _)| *who)
+            .filter(|who| !matches!(who, Who::Unbound(_)))
+            .collect();
+        let control = voices.iter().any(|who| matches!(who, Who::Control(_)));
+        if voices.len() < 2 || !control {
+            self.violate(format!(
+                "host {host} is ordered off while Nova hears it and its guests run, on the word of {voices:?} (G3)"
+            ));
+        }
+    }
+
+    /// What docs/guarantees.md names: a control node's NORMAL without evidence, and a host that has not been heard for as long as
+    /// Masakari waits.
+    pub(crate) fn is_taken_at_word(&self, rec: RecIx, host: HostIx) -> bool {
+        let row = &self.journal.recs[rec];
+        let bare = row.reported == "NORMAL" || row.joined;
+        let control = self
+            .told
+            .said
+            .iter()
+            .any(|(of, who, _)| *of == host && matches!(who, Who::Control(number) if *number != 0));
+        let beat = self.told.beat.get(&host).copied().unwrap_or_default();
+        self.weather.mode == FencingMode::External
+            && self.weather.bare_normal == BareNormal::Wait(WAIT)
+            && bare
+            && control
+            && u128::from(self.now - beat) >= WAIT.as_millis()
+    }
+
+    /// A reporter that is bound to a host moves nothing of another's.
+    pub(crate) fn check_own(&mut self, rec: RecIx, server: ServerIx) {
+        let row = &self.journal.recs[rec];
+        let Some(own) = row.reporter.as_ref().and_then(|who| who.host.clone()) else {
+            return;
+        };
+        let at = self.nova.servers[server].host;
+        if row.kind == RecoveryKind::Vm && host_name(at) != own {
+            self.violate(format!(
+                "vm-{server} on host {at} is restarted on the word of {own}"
+            ));
+        }
+    }
+
+    /// Reports of processes take no more out of use than the guard allows.
+    pub(crate) fn check_processes(&mut self) {
+        let unapproved = self.journal.put.values().filter(|(why, rec)| {
+            *why == tachi_domain::entity::host::MaintenanceReason::Process
+                && self.journal.recs[*rec].words.is_empty()
+        });
+        let count = unapproved.count();
+        if self.weather.liars.is_some() && count > 1 {
+            self.violate(format!(
+                "{count} of {HOSTS} hosts are out of use for reports of processes"
+            ));
+        }
+    }
+}
