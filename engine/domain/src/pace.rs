@@ -21,7 +21,7 @@ use std::time::Duration;
 pub struct Urgency {
     /// Its owner has marked it for high availability.
     pub tagged: bool,
-    /// The priority its owner has given it.
+    /// The priority its owner has given it, if that counts across projects.
     pub priority: i64,
 }
 

@@ -118,6 +118,8 @@ pub struct Policy {
     // --- which instances, and in which order
     /// Metadata key of the number by which the instances of one kind are ordered, highest first; empty for none.
     pub priority_key: String,
+    /// Whether that number orders the instances of all projects together, and not those of each project by themselves.
+    pub priority_across_projects: bool,
     /// See [`LeaveRules`].
     pub leave: LeaveRules,
     /// Whether instances that a service of the cloud keeps alive by itself are evacuated all the same.
@@ -223,6 +225,7 @@ impl Default for Policy {
             segment_percent: 34,
             global_percent: 25,
             priority_key: "HA_Priority".into(),
+            priority_across_projects: false,
             leave: LeaveRules::default(),
             evacuate_service_instances: false,
             flows: Flows::default(),

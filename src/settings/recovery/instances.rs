@@ -16,6 +16,10 @@ pub(super) fn instances(r: &mut Reader<'_>, d: Policy) -> Policy {
             .string(HOST, "ha_priority_instance_metadata_key")
             .default(d.priority_key)
             .get(),
+        priority_across_projects: r
+            .bool(HOST, "ha_priority_across_projects")
+            .default(d.priority_across_projects)
+            .get(),
         leave: leave(r),
         evacuate_service_instances: r
             .bool(HOST, "evacuate_service_instances")

@@ -151,7 +151,7 @@ fn our_own_names_count_more_than_masakaris() {
 #[test]
 fn which_instances_are_left_is_read() {
     let policy = read(
-        "[host_failure]\nha_priority_instance_metadata_key = prio\nevacuate_service_instances = yes\n\
+        "[host_failure]\nha_priority_instance_metadata_key = prio\nha_priority_across_projects = yes\nevacuate_service_instances = yes\n\
          exclude_instance_metadata = ha=no, canary\nexclude_projects = p1, p2\nexclude_images = i1\n\
          exclude_image_properties = os_distro=cirros\nexclude_flavor_properties = hw:pci, a=b=c\n\
          [instance_failure]\nmax_restarts = 2\nrestart_window = 600\nrestart_pause = 5\n",
@@ -160,6 +160,7 @@ fn which_instances_are_left_is_read() {
     .policy;
     let pairs = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect::<Vec<_>>();
     assert_eq!(policy.priority_key, "prio");
+    assert!(policy.priority_across_projects);
     assert!(policy.evacuate_service_instances);
     assert_eq!(policy.leave.metadata, pairs(&["ha=no", "canary"]));
     assert_eq!(policy.leave.projects, ["p1", "p2"]);

@@ -172,7 +172,7 @@ impl HostRecovery {
                 Preparation::Wanted if preparing >= room.calls => continue,
                 // Not long before it is asked for: what is marked in error and then forgotten would stay so.
                 Preparation::Wanted if room.evacuations == 0 => {
-                    let urgency = one.urgency();
+                    let urgency = one.urgency(&self.policy);
                     self.is_ready(urgency);
                     continue;
                 }
@@ -199,7 +199,7 @@ impl HostRecovery {
                 return;
             };
             if room.evacuations == 0 {
-                let urgency = one.urgency();
+                let urgency = one.urgency(&self.policy);
                 self.is_ready(urgency);
                 continue;
             }

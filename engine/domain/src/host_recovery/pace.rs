@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::{HostRecovery, Move, MoveStep, Stage};
 use crate::Elapsed;
 use crate::pace::{Demand, Permits, Urgency};
+use crate::policy::Policy;
 use crate::recovery::Now;
 
 use super::asks::TOLD_AFTER;
@@ -31,11 +32,15 @@ pub(super) struct Room {
 }
 
 impl Move {
-    /// See [`Urgency`].
-    pub fn urgency(&self) -> Urgency {
+    /// See [`Urgency`]. A priority that does not count across projects lets no recovery go before another either.
+    pub(super) fn urgency(&self, policy: &Policy) -> Urgency {
         Urgency {
             tagged: self.tagged,
-            priority: self.priority.into(),
+            priority: if policy.priority_across_projects {
+                self.priority.into()
+            } else {
+                0
+            },
         }
     }
 

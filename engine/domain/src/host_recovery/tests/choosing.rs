@@ -5,8 +5,9 @@ use crate::entity::notification::NotificationStatus;
 use crate::entity::vmove::VmoveStatus;
 use crate::host_recovery::{End, MoveStep};
 use crate::nova::{About, Server};
+use crate::pace::{Permits, Urgency};
 use crate::policy::{LeaveRules, Policy};
-use crate::recovery::Command;
+use crate::recovery::{Command, Observation};
 
 fn order(bed: &Bed) -> Vec<u128> {
     bed.commands
@@ -77,6 +78,73 @@ fn without_a_key_there_are_no_priorities() {
     let bed = Bed::with("UNKNOWN", |policy| policy.priority_key = String::new());
     let bed = bed.planned(vec![server(1), preferred(server(2), "9")]);
     assert_eq!(order(&bed), [1, 2]);
+}
+
+fn of(project: &str, one: Server) -> Server {
+    let mut one = one;
+    one.about.project = project.into();
+    one
+}
+
+/// A project with 20 instances of the highest priority, and two with one each.
+fn greedy_and_others() -> Vec<Server> {
+    let mut servers: Vec<Server> = (1..=20)
+        .map(|number| of("greedy", preferred(made(tagged(number), 1), "2147483647")))
+        .collect();
+    servers.push(of("modest", made(tagged(21), 9)));
+    servers.push(of("shy", preferred(made(tagged(22), 8), "-3")));
+    servers.push(of("plain", server(23)));
+    servers
+}
+
+#[test]
+fn a_project_that_prefers_all_of_its_instances_puts_nobody_elses_last() {
+    let bed = Bed::engine().planned(greedy_and_others());
+    assert_eq!(order(&bed)[..4], [1, 22, 21, 2], "one of each, the oldest first");
+    assert_eq!(
+        bed.one(23).rank,
+        22,
+        "what is not marked comes last, whosever it is"
+    );
+}
+
+#[test]
+fn within_a_project_its_priorities_count() {
+    let mut servers = greedy_and_others();
+    servers.push(of("modest", preferred(made(tagged(30), 9), "7")));
+    servers.push(of("modest", preferred(made(tagged(31), 9), "8")));
+    let bed = Bed::engine().planned(servers);
+    let ranks = [31, 30, 21].map(|number| bed.one(number).rank);
+    assert_eq!(ranks, [2, 4, 6]);
+}
+
+#[test]
+fn priorities_of_all_projects_together_are_an_operators_choice() {
+    let bed = Bed::with("UNKNOWN", |policy| policy.priority_across_projects = true);
+    let bed = bed.planned(greedy_and_others());
+    assert_eq!([21, 22].map(|number| bed.one(number).rank), [20, 21]);
+}
+
+#[test]
+fn a_priority_gives_its_recovery_no_place_before_others_unless_it_counts_for_all() {
+    let urgent = |across| {
+        let bed = Bed::with("UNKNOWN", |policy| {
+            policy.queued = 1;
+            policy.priority_across_projects = across;
+        });
+        let mut bed = bed.planned(vec![preferred(tagged(1), "9"), preferred(tagged(2), "8")]);
+        bed.see(Observation::Permits(Permits {
+            evacuations: 1,
+            calls: 8,
+        }));
+        bed.state.demand().ready
+    };
+    let marked = |priority| Urgency {
+        tagged: true,
+        priority,
+    };
+    assert_eq!(urgent(false), [(marked(0), 1)]);
+    assert_eq!(urgent(true), [(marked(8), 1)]);
 }
 
 #[test]
