@@ -4,14 +4,21 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tachi_domain::cadence::Cadences;
 use tachi_domain::nova::Service;
+use tachi_domain::policy::Policy;
 use tokio::sync::watch;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::sleep;
 
+use crate::numbers;
 use crate::ports::{CallError, Clock, Compute};
 
-/// Between two looks.
-const LOOK: Duration = Duration::from_secs(15);
+/// Between two looks, in turns: looks in step with the heartbeats would always see them at the same age.
+const PAUSES: [Duration; 3] = [
+    Duration::from_secs(11),
+    Duration::from_secs(15),
+    Duration::from_secs(19),
+];
 
 /// What was seen last. Clones show the same.
 #[derive(Clone)]
@@ -27,6 +34,7 @@ struct Seen {
     /// Why it did not answer since.
     trouble: Option<String>,
     services: Vec<(String, Option<Service>)>,
+    cadences: Cadences,
 }
 
 /// What is known of Nova's compute services.
@@ -38,6 +46,8 @@ pub struct CloudView {
     pub trouble: Option<String>,
     /// Every `nova-compute` record by its host; `None` for one in a cell that is down.
     pub services: Vec<(String, Option<Service>)>,
+    /// How old the heartbeats of living hosts get, if that has been learnt.
+    pub heartbeat_age: Option<Duration>,
 }
 
 impl Cloud {
@@ -56,8 +66,14 @@ impl Cloud {
                 .answered
                 .map(|answered| self.clock.boot().saturating_sub(answered)),
             trouble: seen.trouble,
+            heartbeat_age: seen.cadences.usual(),
             services: seen.services,
         }
+    }
+
+    /// The rules for a recovery of `host`, with what was learnt of heartbeats.
+    pub(crate) fn rules_for(&self, host: &str, policy: Policy) -> Policy {
+        policy.hearing(&self.seen.borrow().cadences, host)
     }
 
     /// Returns after the next look, and after none that was before. May be dropped at any time.
@@ -68,15 +84,13 @@ impl Cloud {
 
     /// Looks until it is dropped. What is wrong is told when it begins and when it is over.
     pub(crate) async fn watch(self, compute: Arc<dyn Compute>) {
-        let mut looks = interval(LOOK);
-        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            looks.tick().await;
+        for pause in PAUSES.into_iter().cycle() {
             let answer = match compute.make_ready().await {
                 Ok(()) => compute.services().await,
                 Err(error) => Err(error),
             };
             self.note(answer);
+            sleep(pause).await;
         }
     }
 
@@ -86,8 +100,11 @@ impl Cloud {
                 if seen.trouble.take().is_some() {
                     tracing::info!("Nova answers again");
                 }
+                let now = self.clock.boot();
+                seen.cadences.look(&services, now);
+                numbers::heartbeat_age(seen.cadences.usual());
                 seen.services = services;
-                seen.answered = Some(self.clock.boot());
+                seen.answered = Some(now);
             }
             Err(error) => {
                 let why = error.fault.text;
@@ -139,6 +156,8 @@ mod tests {
             Some("GET /os-services: connection refused")
         );
         assert_eq!(view.services.len(), 1, "what was known is still known");
+
+        assert_eq!(view.heartbeat_age, None, "nothing was learnt");
 
         cloud.note(Ok(Vec::new()));
         let view = cloud.view();

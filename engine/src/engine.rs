@@ -237,7 +237,8 @@ impl Engine {
             request_id = %correlation::of_recovery(id),
             "recovery claimed"
         );
-        let policy = self.options.policy.borrow().clone();
+        let host = claimed.host.as_ref().map_or("", |host| host.name.as_str());
+        let policy = self.cloud.rules_for(host, self.options.policy.borrow().clone());
         match Recovery::open(&claimed, &policy) {
             Ok(state) => {
                 let teller = Teller::new(&self.events, &self.options.name, &claimed, Some(&state));

@@ -38,6 +38,7 @@ const SWEEPS_FAILED: &str = "tachi_engine_sweeps_failed_total";
 const DOUBTED: &str = "tachi_reporters_set_aside_total";
 const FENCES: &str = "tachi_fence_total";
 const FENCE_DURATION: &str = "tachi_fence_duration_seconds";
+const HEARTBEAT_AGE: &str = "tachi_nova_heartbeat_age_seconds";
 const FOREIGN: &str = "tachi_fence_foreign_machines";
 
 /// Says what each number is. Worth nothing before somebody counts.
@@ -92,6 +93,10 @@ pub(crate) fn describe() {
         "Reporters that were set aside because Nova contradicted them, and those that too many had to be set aside with"
     );
     describe_gauge!(
+        HEARTBEAT_AGE,
+        "How old the heartbeats of living hosts get, as Nova shows them; once it has been learnt"
+    );
+    describe_gauge!(
         FOREIGN,
         "Devices, each of a host, that answer for another machine than is expected"
     );
@@ -141,6 +146,13 @@ pub(crate) fn sweep_failed() {
 /// Of so many devices another machine answers than is expected. Which they are, the log and `tachi status` say.
 pub(crate) fn foreign_machines(devices: usize) {
     gauge!(FOREIGN).set(count(devices));
+}
+
+/// What was learnt of heartbeats.
+pub(crate) fn heartbeat_age(age: Option<Duration>) {
+    if let Some(age) = age {
+        gauge!(HEARTBEAT_AGE).set(age.as_secs_f64());
+    }
 }
 
 /// A recovery was claimed that was seen so before.

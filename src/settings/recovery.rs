@@ -137,6 +137,7 @@ fn fencing(r: &mut Reader<'_>, has_device: bool, d: Policy) -> Policy {
             .default(d.proof_age)
             .range(Duration::from_secs(2)..=Duration::from_secs(30))
             .get(),
+        heartbeat_stale_is_set: r.is_set(G, "heartbeat_stale_after"),
         heartbeat_stale: r
             .seconds(G, "heartbeat_stale_after")
             .default(d.heartbeat_stale)

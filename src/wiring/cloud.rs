@@ -77,10 +77,13 @@ fn answers(view: &CloudView) -> String {
         (Some(seconds), None) if view.age.is_some_and(|age| age > OLD) => {
             format!("unknown: it has not answered for {seconds} s")
         }
-        (Some(seconds), None) => format!(
-            "ok: answered {seconds} s ago, {} compute services",
-            view.services.len()
-        ),
+        (Some(seconds), None) => {
+            let beats = view.heartbeat_age.map_or_else(String::new, |age| {
+                format!(", heartbeats up to {} s old", age.as_secs())
+            });
+            let services = view.services.len();
+            format!("ok: answered {seconds} s ago, {services} compute services{beats}")
+        }
     }
 }
 
@@ -207,6 +210,7 @@ mod tests {
             age: Some(Duration::from_secs(3)),
             trouble: None,
             services,
+            heartbeat_age: None,
         };
         let both = || vec![service("a", true, true), service("b", true, true)];
         let cases: [(&str, Vec<_>, &[&str], &str); 8] = [
@@ -281,6 +285,7 @@ mod tests {
             age: age.map(Duration::from_secs),
             trouble: trouble.map(str::to_owned),
             services: Vec::new(),
+            heartbeat_age: None,
         };
         for (view, expected) in [
             (view(None, None), "ok: not asked yet"),

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 pub use guards::{Doubts, GuardPolicy};
 pub use leave::{LeaveRules, NoKey, Pair};
 
+use crate::cadence::Cadences;
 use crate::hooks::Flows;
 
 /// Whose word is proof that a host is off (R15).
@@ -38,6 +39,10 @@ pub enum BareNormal {
     /// Nothing, as UNKNOWN is.
     Refuse,
 }
+
+/// What is learnt of heartbeats makes silence no longer than this: a report is given up for a host that is heard for two minutes,
+/// and one that has died has to be silent before.
+const LONGEST_LEARNT: Duration = Duration::from_secs(100);
 
 impl FencingMode {
     /// Whether the engine asks the devices itself.
@@ -102,6 +107,12 @@ pub struct Policy {
     pub proof_age: Duration,
     /// A heartbeat older than this is stale (R16).
     pub heartbeat_stale: Duration,
+    /// Whether the operator has set that number, so that nothing learnt makes it longer.
+    pub heartbeat_stale_is_set: bool,
+    /// How old the heartbeats of the host of a recovery were seen to get while it lived; zero if that is not known.
+    pub heartbeat_age: Duration,
+    /// The same of most hosts.
+    pub heartbeat_age_usual: Duration,
     /// Between two looks at the host's service record.
     pub heartbeat_poll: Duration,
     /// How long every nova-conductor must have been up before an evacuation nobody has picked up is asked for again.
@@ -218,6 +229,9 @@ impl Default for Policy {
             power_confirm: Duration::from_secs(3),
             proof_age: Duration::from_secs(30),
             heartbeat_stale: Duration::from_secs(15),
+            heartbeat_stale_is_set: false,
+            heartbeat_age: Duration::ZERO,
+            heartbeat_age_usual: Duration::ZERO,
             heartbeat_poll: Duration::from_secs(5),
             conductors_up: Duration::from_mins(1),
             stop_limit: Duration::from_mins(3),
@@ -251,6 +265,36 @@ impl Default for Policy {
 }
 
 impl Policy {
+    /// These rules for a recovery of `host`, with what was learnt of heartbeats.
+    #[must_use]
+    pub fn hearing(self, cadences: &Cadences, host: &str) -> Self {
+        Self {
+            heartbeat_age: cadences.of(host).unwrap_or_default(),
+            heartbeat_age_usual: cadences.usual().unwrap_or_default(),
+            ..self
+        }
+    }
+
+    /// After how long without a heartbeat Nova does not hear the host of the recovery (R16). Half as long again as its heartbeats
+    /// get old while it lives, and never sooner than the option says.
+    pub fn silent_after(&self) -> Duration {
+        self.learnt(self.heartbeat_age)
+    }
+
+    /// The same for other hosts.
+    pub fn others_silent_after(&self) -> Duration {
+        self.learnt(self.heartbeat_age_usual)
+    }
+
+    fn learnt(&self, age: Duration) -> Duration {
+        if self.heartbeat_stale_is_set {
+            self.heartbeat_stale
+        } else {
+            let learnt = age.saturating_add(age / 2).min(LONGEST_LEARNT);
+            self.heartbeat_stale.max(learnt)
+        }
+    }
+
     /// D + Q: how long after its beginning a call without an answer may still take effect (R5).
     pub fn settle_time(&self) -> Duration {
         self.call_deadline + self.proxy_hold
@@ -275,6 +319,32 @@ pub fn is_truthy(value: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn r16_silence_follows_the_cadence_that_was_learnt_and_is_never_shorter_than_without() {
+        let seconds = Duration::from_secs;
+        for (age, set, silent) in [
+            (0, false, 15),
+            (9, false, 15),
+            (10, false, 15),
+            (28, false, 42),
+            (60, false, 90),
+            (600, false, 100),
+            (28, true, 15),
+        ] {
+            let rules = Policy {
+                heartbeat_age: seconds(age),
+                heartbeat_stale_is_set: set,
+                ..Policy::default()
+            };
+            assert_eq!(rules.silent_after(), seconds(silent), "{age} s, set: {set}");
+            assert_eq!(
+                rules.others_silent_after(),
+                seconds(15),
+                "that of others is not known"
+            );
+        }
+    }
 
     #[test]
     fn metadata_is_read_as_oslo_reads_booleans() {

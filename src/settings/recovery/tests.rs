@@ -173,6 +173,13 @@ fn which_instances_are_left_is_read() {
 }
 
 #[test]
+fn silence_that_an_operator_has_set_is_not_learnt() {
+    let set = |text: &str| read(text).unwrap().policy.heartbeat_stale_is_set;
+    assert!(!set(""));
+    assert!(set("[fencing]\nheartbeat_stale_after = 15\n"), "the default, too");
+}
+
+#[test]
 fn sets_that_cannot_work_are_refused_by_line() {
     let cases = [
         (

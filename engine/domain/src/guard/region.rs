@@ -95,7 +95,8 @@ fn pulse(service: &Service, rules: &Policy) -> Pulse {
     let age = service
         .heartbeat_age_micros()
         .map(|micros| Duration::from_micros(u64::try_from(micros).unwrap_or_default()));
-    let stale = (!service.up && !service.forced_down) || age.is_some_and(|age| age > rules.heartbeat_stale);
+    let stale =
+        (!service.up && !service.forced_down) || age.is_some_and(|age| age > rules.others_silent_after());
     Pulse { stale, age }
 }
 

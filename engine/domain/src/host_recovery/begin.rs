@@ -45,6 +45,18 @@ impl HostRecovery {
                 format!("the segment's recovery method is {}", self.method),
             );
         }
+        let silent_after = self.policy.silent_after();
+        if silent_after > self.policy.heartbeat_stale {
+            let (age, limit) = (self.policy.heartbeat_age.as_secs(), silent_after.as_secs());
+            record.step(
+                Task::Fence,
+                StepKind::Note,
+                0.1,
+                format!(
+                    "its heartbeats were up to {age} s old while it lived, so it is silent after {limit} s without one"
+                ),
+            );
+        }
         self.fence.begin_again(now.elapsed, &self.policy);
         self.asks.posts.clear();
         self.enter(Stage::Fencing, record);

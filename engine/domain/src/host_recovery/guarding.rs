@@ -178,7 +178,8 @@ impl HostRecovery {
         }
         let since = *self.asks.calm_since.get_or_insert(now.elapsed);
         // Whoever has died meanwhile is silent by then.
-        if now.elapsed.since(since) < self.policy.heartbeat_stale + CALM {
+        if now.elapsed.since(since) < self.policy.silent_after().max(self.policy.others_silent_after()) + CALM
+        {
             return false;
         }
         self.hold = None;

@@ -17,7 +17,9 @@ use crate::{Elapsed, Timestamp};
 const CLOCKS_DIFFER: i64 = 300;
 
 /// How soon after one heartbeat the next must be seen: somebody's two changes of the record in an hour are no two heartbeats.
+/// A host that beats more seldom has twice as long as it takes to be silent.
 const BEATS_WITHIN: Duration = Duration::from_secs(60);
+const BEATS_WITHIN_AT_MOST: Duration = Duration::from_mins(5);
 
 /// How long after our own change was asked for the first look shows that change, and not a heartbeat that came meanwhile. A
 /// process that was stopped in between looks late, even if it reads the answer just before.
@@ -107,7 +109,8 @@ impl ServiceTrack {
     /// stamp; whoever beats does it again.
     fn has_advanced(&mut self, heartbeat: Timestamp, asked: Elapsed) {
         let (first, since, again) = self.advanced.unwrap_or((heartbeat, asked, false));
-        let soon = asked.since(since) <= BEATS_WITHIN;
+        let within = (self.stale_after * 2).clamp(BEATS_WITHIN, BEATS_WITHIN_AT_MOST);
+        let soon = asked.since(since) <= within;
         // Other, not later: API servers and conductors date the record by clocks of their own.
         self.advanced = Some(if again || (heartbeat != first && soon) {
             (first, since, true)
@@ -192,7 +195,7 @@ impl HostRecovery {
         self.asks.service_seen = Some(asked);
         self.asks.service_missing = 0;
         self.no_trouble(Topic::Service);
-        self.service.stale_after = self.policy.heartbeat_stale;
+        self.service.stale_after = self.policy.silent_after();
         self.service.look_counts_for = self.policy.heartbeat_poll + self.policy.call_deadline;
         if self.service.id != Some(seen.id) {
             self.service.id = Some(seen.id);

@@ -87,6 +87,18 @@ type Case = (&'static str, Box<dyn Fn(&mut Region)>, u64, u64);
 
 #[expect(clippy::too_many_lines, reason = "a table of cases")]
 #[test]
+fn r24_hosts_of_a_cloud_that_beats_seldom_have_not_fallen_silent_between_two_beats() {
+    let mut region = region();
+    nova(&mut region).services.insert(name(1), Some(service(1, 25)));
+    let mut rules = Policy::default();
+    assert!(region.fell_silent(&name(1), &rules));
+    rules.heartbeat_age_usual = Duration::from_secs(28);
+    assert!(!region.fell_silent(&name(1), &rules));
+    nova(&mut region).services.insert(name(1), Some(service(1, 43)));
+    assert!(region.fell_silent(&name(1), &rules));
+}
+
+#[test]
 fn t4_r24_hosts_count_as_out_once_whatever_says_so() {
     let proof = |host, seconds| Dated {
         host: id(host),

@@ -40,6 +40,16 @@ fn r22_forced_down_is_cleared_once_its_nova_compute_is_back_and_not_before() {
 }
 
 #[test]
+fn r22_a_host_that_beats_once_a_minute_is_back_all_the_same() {
+    let mut bed = returning();
+    bed.state.policy.heartbeat_age = Duration::from_secs(58);
+    bed.tick(90_000).heartbeat_age(0).service();
+    assert!(!bed.clears(), "once may be somebody's change of the record");
+    bed.tick(65_000).heartbeat_age(0).service();
+    assert!(bed.clears());
+}
+
+#[test]
 fn r22_nova_that_still_has_open_records_is_asked_again_with_patience() {
     let mut bed = returning();
     bed.beats();

@@ -49,6 +49,24 @@ fn c2_a_host_that_was_found_off_is_believed_as_soon_as_nova_does_not_hear_it_eit
     assert!(asked <= 4, "{asked}");
 }
 
+/// With `report_interval = 30` a heartbeat of 20 s is nothing unusual.
+#[test]
+fn r16_a_host_that_beats_seldom_is_silent_after_its_own_learnt_time_and_not_before() {
+    let proven_at = |learnt: bool, age: u64| {
+        let mut bed = Bed::with("UNKNOWN", |policy| {
+            policy.heartbeat_age = Duration::from_secs(if learnt { 28 } else { 0 });
+        })
+        .begun();
+        bed.heartbeat_age(age).service().power(Power::Off);
+        bed.tick(3_000).service().power(Power::Off);
+        bed.state.proof.is_some()
+    };
+    assert!(proven_at(false, 20_000), "as the option says");
+    assert!(!proven_at(true, 20_000), "it may beat in ten seconds");
+    assert!(!proven_at(true, 38_000));
+    assert!(proven_at(true, 43_000));
+}
+
 #[test]
 fn c2_an_order_whose_other_end_is_another_machine_needs_silence_too() {
     // Evidence of a fence lets an order go out while Nova still hears the host.
