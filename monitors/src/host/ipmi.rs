@@ -51,9 +51,8 @@ impl PowerCheck {
 
     async fn once(&self, call: &Call) -> Option<Power> {
         let args: Vec<&str> = call.args.iter().map(String::as_str).collect();
-        // In the environment: a command line can be read by everyone on the machine.
-        let environment = [("IPMI_PASSWORD", call.password.as_str())];
-        match run(&self.program, &args, &environment, self.timeout).await {
+        // A command line can be read by everyone on the machine, and an environment by all that runs as the same user.
+        match run(&self.program, &args, Some(&call.password), self.timeout).await {
             Ok(text) if text.contains("Power is off") => Some(Power::Off),
             Ok(text) if text.contains("Power is on") => Some(Power::On),
             Ok(_) => None,
@@ -89,7 +88,7 @@ fn call(device: &Device, node: &str) -> Option<Call> {
     let user = one_of(&["userid", "username", "login"])?;
     let password = one_of(&["passwd", "password"])?;
     let interface = one_of(&["interface"]).map_or("lanplus", String::as_str);
-    let mut args: Vec<String> = ["-E", "-I", interface, "-H", address, "-U", user]
+    let mut args: Vec<String> = ["-f", "/dev/stdin", "-I", interface, "-H", address, "-U", user]
         .map(str::to_owned)
         .to_vec();
     if let Some(port) = one_of(&["ipport"]) {
@@ -207,9 +206,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn mw21_the_password_is_not_on_the_command_line() {
+    async fn mw21_the_password_is_neither_on_the_command_line_nor_in_the_environment() {
         let folder = tempfile::tempdir().unwrap();
-        let script = "case \"$*\" in *hunter2*) exit 1;; esac; [ \"$IPMI_PASSWORD\" = hunter2 ] && echo Chassis Power is off";
+        let script = "case \"$* $(env)\" in *hunter2*) exit 1;; *'-f /dev/stdin'*) ;; *) exit 2;; esac; read word; \
+                      [ \"$word\" = hunter2 ] && echo Chassis Power is off";
         assert_eq!(
             check(script, folder.path()).ask(&cib(), "cmp1").await,
             Some(Power::Off)

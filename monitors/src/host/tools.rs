@@ -7,8 +7,8 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio::io::{AsyncRead, AsyncReadExt as _};
-use tokio::process::{Child, Command};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::process::{Child, ChildStdin, Command};
 
 /// No output is longer; one that is would only fill the memory.
 const LONGEST_OUTPUT: u64 = 64 << 20;
@@ -75,19 +75,19 @@ pub(crate) struct Programs {
 #[async_trait]
 impl Cluster for Programs {
     async fn mon(&self) -> Result<String, ToolError> {
-        match run("crm_mon", &["--output-as=xml"], &[], self.limit).await {
+        match run("crm_mon", &["--output-as=xml"], None, self.limit).await {
             // Before 2.0.3 there was only this; later versions call it deprecated.
-            Err(ToolError::Failed { .. }) => run("crm_mon", &["-X"], &[], self.limit).await,
+            Err(ToolError::Failed { .. }) => run("crm_mon", &["-X"], None, self.limit).await,
             other => other,
         }
     }
 
     async fn cib(&self) -> Result<String, ToolError> {
-        run("cibadmin", &["--query"], &[], self.limit).await
+        run("cibadmin", &["--query"], None, self.limit).await
     }
 
     async fn attributes(&self, name: &str) -> Result<Vec<(String, String)>, ToolError> {
-        match run("attrd_updater", &["-n", name, "-Q", "-A"], &[], self.short).await {
+        match run("attrd_updater", &["-n", name, "-Q", "-A"], None, self.short).await {
             Ok(text) => Ok(text.lines().filter_map(attribute).collect()),
             // Nobody has set it yet.
             Err(ToolError::Failed { complaint, .. }) if complaint.contains("does not exist") => {
@@ -98,14 +98,19 @@ impl Cluster for Programs {
     }
 
     async fn set_attribute(&self, name: &str, value: &str) -> Result<(), ToolError> {
-        run("attrd_updater", &["-n", name, "-U", value, "-p"], &[], self.short)
-            .await
-            .map(|_| ())
+        run(
+            "attrd_updater",
+            &["-n", name, "-U", value, "-p"],
+            None,
+            self.short,
+        )
+        .await
+        .map(|_| ())
     }
 
     async fn metadata(&self, agent: &str) -> Result<String, ToolError> {
         let agent = format!("--agent={agent}");
-        run("stonith_admin", &["--metadata", &agent], &[], self.limit).await
+        run("stonith_admin", &["--metadata", &agent], None, self.limit).await
     }
 }
 
@@ -118,7 +123,7 @@ fn attribute(line: &str) -> Option<(String, String)> {
     Some((part("host")?, part("value")?))
 }
 
-/// Runs a program to its end, or kills its process group at `limit`.
+/// Runs a program to its end, with `input` on its standard input, or kills its process group at `limit`.
 ///
 /// # Cancel safety
 ///
@@ -126,7 +131,7 @@ fn attribute(line: &str) -> Option<(String, String)> {
 pub(crate) async fn run(
     program: &str,
     args: &[&str],
-    environment: &[(&str, &str)],
+    input: Option<&str>,
     limit: Duration,
 ) -> Result<String, ToolError> {
     let mut command = Command::new(program);
@@ -135,8 +140,11 @@ pub(crate) async fn run(
         // Times without a zone are printed in this one.
         .env("TZ", "UTC")
         .env("LC_ALL", "C")
-        .envs(environment.iter().copied())
-        .stdin(Stdio::null())
+        .stdin(if input.is_some() {
+            Stdio::piped()
+        } else {
+            Stdio::null()
+        })
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .process_group(0)
@@ -146,7 +154,12 @@ pub(crate) async fn run(
         source,
     })?;
     let mut group = Group(child);
-    let outcome = tokio::time::timeout(limit, finish(program, &mut group.0)).await;
+    let told = group.0.stdin.take();
+    let whole = async {
+        let (said, ()) = tokio::join!(finish(program, &mut group.0), tell(told, input));
+        said
+    };
+    let outcome = tokio::time::timeout(limit, whole).await;
     outcome.unwrap_or_else(|_| {
         Err(ToolError::Slow {
             program: program.to_owned(),
@@ -195,6 +208,13 @@ async fn finish(program: &str, child: &mut Child) -> Result<String, ToolError> {
     String::from_utf8(output).map_err(|_| unreadable("what is no text"))
 }
 
+/// Says a line to a program. One that does not listen says why itself.
+async fn tell(to: Option<ChildStdin>, line: Option<&str>) {
+    if let (Some(mut to), Some(line)) = (to, line) {
+        let _ = to.write_all(format!("{line}\n").as_bytes()).await;
+    }
+}
+
 async fn read(from: Option<impl AsyncRead + Unpin>, most: u64) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     if let Some(mut from) = from {
@@ -215,19 +235,19 @@ mod tests {
 
     #[tokio::test]
     async fn a_program_is_run_and_its_end_told() {
-        assert_eq!(run("echo", &["a b"], &[], LONG).await.unwrap(), "a b\n");
+        assert_eq!(run("echo", &["a b"], None, LONG).await.unwrap(), "a b\n");
         assert_eq!(
-            run("sh", &["-c", "printf %s $TZ$X"], &[("X", "y")], LONG)
+            run("sh", &["-c", "read x; printf %s $TZ$x"], Some("y"), LONG)
                 .await
                 .unwrap(),
             "UTCy"
         );
-        let failed = run("sh", &["-c", "echo why >&2; exit 3"], &[], LONG)
+        let failed = run("sh", &["-c", "echo why >&2; exit 3"], None, LONG)
             .await
             .unwrap_err();
         assert!(failed.to_string().contains("why"), "{failed}");
         assert!(matches!(
-            run("/nowhere/crm_mon", &[], &[], LONG).await,
+            run("/nowhere/crm_mon", &[], None, LONG).await,
             Err(ToolError::Start { .. })
         ));
     }
@@ -241,7 +261,7 @@ mod tests {
             "mkfifo {0}; (exec 9>{0}; exec sleep 1000) & sleep 1000",
             marker.display()
         );
-        let hung = run("sh", &["-c", &script], &[], Duration::from_millis(300)).await;
+        let hung = run("sh", &["-c", &script], None, Duration::from_millis(300)).await;
         assert!(matches!(hung, Err(ToolError::Slow { .. })), "{hung:?}");
         // Opening for reading sees the end of the file once nobody holds it for writing, or waits for ever.
         let reader = tokio::task::spawn_blocking(move || {
@@ -267,7 +287,7 @@ mod tests {
     async fn much_output_and_many_complaints_do_not_block() {
         let script = "head -c 1000000 /dev/zero | tr '\\0' x; head -c 1000000 /dev/zero | tr '\\0' y >&2";
         assert_eq!(
-            run("sh", &["-c", script], &[], LONG).await.unwrap().len(),
+            run("sh", &["-c", script], None, LONG).await.unwrap().len(),
             1_000_000
         );
     }
