@@ -2,14 +2,18 @@
 """Licences, sources and banned crates of the dependency graph, read from `cargo metadata`.
 
 deny.toml says the same to cargo-deny, which takes minutes to build and needs the advisory database; this needs
-neither. The lists below and deny.toml are compared, so that they cannot drift apart.
+neither. The lists below and deny.toml are compared, so that they cannot drift apart. Advisories are looked up where a
+checkout of their database is: TACHI_ADVISORIES=FOLDER, or what cargo-deny has fetched.
 """
+import glob
 import json
 import os
 import re
 import subprocess
 import sys
 import tomllib
+
+import advisories
 
 ROOT = sys.argv[1]
 
@@ -75,14 +79,14 @@ def main():
     allowed = set(deny["licenses"]["allow"])
     exceptions = {e["crate"]: set(e["allow"]) for e in deny["licenses"].get("exceptions", [])}
     banned = {e["crate"] for e in deny["bans"]["deny"]}
-    must_be_banned = {"openssl-sys", "native-tls", "aws-lc-rs", "aws-lc-sys"}
+    must_be_banned = {"openssl-sys", "native-tls", "aws-lc-rs", "aws-lc-sys", "unsafe-libyaml", "serde_yml", "rc2", "des"}
 
     graph = metadata()
     packages = {p["id"]: p for p in graph["packages"]}
     linked = {n["id"] for n in graph["resolve"]["nodes"]}
     checks = [
         ("the licence evaluator", self_test(allowed)),
-        ("deny.toml bans a second TLS stack", sorted(must_be_banned - banned)),
+        ("deny.toml bans a second TLS stack and what was given up", sorted(must_be_banned - banned)),
         ("licences", []), ("sources", []), ("banned crates", []),
     ]
     licences, sources, bans = (found for _, found in checks[2:])
@@ -98,6 +102,15 @@ def main():
             licences.append("%s: %s" % (label, licence))
         if package["name"] in banned:
             bans.append(label)
+
+    fetched = sorted(glob.glob(os.path.expanduser("~/.cargo/advisory-db*/*/crates")))
+    database = os.environ.get("TACHI_ADVISORIES") or (os.path.dirname(fetched[-1]) if fetched else None)
+    if database:
+        found, date = advisories.check(ROOT, database)
+        checks.append(("advisories, by a database of %s" % date, found))
+    else:
+        print("note    no database of advisories here (TACHI_ADVISORIES=FOLDER): how to read it is tested, and nothing else")
+        checks.append(("versions of advisories", advisories.self_test()))
 
     failed = 0
     for name, problems in checks:

@@ -1,0 +1,54 @@
+//! See `clients/stand-ins/README.md`. What tcp-stream needs to compile, and no PKCS #12.
+
+use std::convert::Infallible;
+
+/// There is none: no file is read.
+#[derive(Debug)]
+pub struct KeyStore(Infallible);
+
+impl KeyStore {
+    /// # Errors
+    ///
+    /// Always.
+    pub fn from_pkcs12(_: &[u8], _: &str) -> Result<Self, Error> {
+        Err(Error)
+    }
+
+    pub fn private_key_chain(&self) -> Option<(&str, &PrivateKeyChain)> {
+        match self.0 {}
+    }
+}
+
+#[derive(Debug)]
+pub struct PrivateKeyChain(Infallible);
+
+impl PrivateKeyChain {
+    pub fn key(&self) -> &[u8] {
+        match self.0 {}
+    }
+
+    pub fn chain(&self) -> &[Certificate] {
+        match self.0 {}
+    }
+}
+
+#[derive(Debug)]
+pub struct Certificate(Infallible);
+
+impl Certificate {
+    pub fn as_der(&self) -> &[u8] {
+        match self.0 {}
+    }
+}
+
+/// No file is read.
+#[derive(Clone, Copy, Debug)]
+pub struct Error;
+
+impl std::fmt::Display for Error {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("this program reads no PKCS #12 files: write the certificate and its key as PEM")
+    }
+}
+
+impl std::error::Error for Error {}
