@@ -14,7 +14,7 @@ use tokio::time::timeout;
 
 use crate::numbers;
 use crate::ports::machines::Entry;
-use crate::ports::{CallError, Clock, Fencer, JournalError, Machines, Turn, Work};
+use crate::ports::{CallError, Clock, Fencer, Machines, Turn, Work};
 
 /// How long a device may take to name its machine before an order. It is part of the time an order may be under way (R5).
 pub const NAMING: Duration = Duration::from_secs(20);
@@ -51,7 +51,44 @@ impl Identified {
         answers: Option<&MachineId>,
     ) -> Result<Entry, CallError> {
         let known = self.machines.known(host, device, answers).await;
-        let entry = known.map_err(|error| not_compared(host, device, error))?;
+        let entry = known.map_err(|error| {
+            let why = format!("{error}: {}", error.source);
+            not_compared(host, device, &why, Some(Box::new(error)))
+        })?;
+        self.judge_by(entry, host, device, answers).await
+    }
+
+    /// The same of many devices, each with its host and what answers, by one reading of what is known; in their order.
+    pub async fn judge_all(
+        &self,
+        devices: &[(&str, String, Option<&MachineId>)],
+    ) -> Vec<Result<Entry, CallError>> {
+        let mut judged = Vec::with_capacity(devices.len());
+        match self.machines.known_of(devices).await {
+            Ok(entries) => {
+                for (entry, (host, device, answers)) in entries.into_iter().zip(devices) {
+                    judged.push(self.judge_by(entry, host, device, *answers).await);
+                }
+            }
+            Err(error) => {
+                let why = format!("{error}: {}", error.source);
+                judged.extend(
+                    devices
+                        .iter()
+                        .map(|(host, device, _)| Err(not_compared(host, device, &why, None))),
+                );
+            }
+        }
+        judged
+    }
+
+    async fn judge_by(
+        &self,
+        entry: Entry,
+        host: &str,
+        device: &str,
+        answers: Option<&MachineId>,
+    ) -> Result<Entry, CallError> {
         let Err(doubt) = entry.known.judge(answers) else {
             self.is_well(host, device, &entry).await;
             return Ok(entry);
@@ -124,14 +161,9 @@ impl Identified {
     }
 }
 
-fn not_compared(host: &str, device: &str, error: JournalError) -> CallError {
-    passing(
-        format!(
-            "which machine device {device} of host {host} switches cannot be compared: {error}: {}",
-            error.source
-        ),
-        Some(Box::new(error)),
-    )
+fn not_compared(host: &str, device: &str, why: &str, source: Source) -> CallError {
+    let text = format!("which machine device {device} of host {host} switches cannot be compared: {why}");
+    passing(text, source)
 }
 
 fn not_named(target: &Target, why: &str) -> CallError {
@@ -141,7 +173,10 @@ fn not_named(target: &Target, why: &str) -> CallError {
     )
 }
 
-fn passing(text: String, source: Option<Box<dyn std::error::Error + Send + Sync>>) -> CallError {
+/// What a fault comes from.
+type Source = Option<Box<dyn std::error::Error + Send + Sync>>;
+
+fn passing(text: String, source: Source) -> CallError {
     CallError {
         fault: Fault {
             class: FaultClass::Transient,

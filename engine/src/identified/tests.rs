@@ -5,6 +5,7 @@ use tachi_domain::machine_id::Known;
 use tachi_domain::power::Power;
 
 use super::*;
+use crate::ports::JournalError;
 use crate::ports::machines::{MachineLine, NewMachine};
 
 /// A device that names whatever machine it is told to, and a list of what is expected.
@@ -75,14 +76,18 @@ impl Fencer for Arc<World> {
 
 #[async_trait]
 impl Machines for Arc<World> {
-    async fn known(&self, _: &str, _: &str, _: Option<&MachineId>) -> Result<Entry, JournalError> {
+    async fn known_of(
+        &self,
+        devices: &[(&str, String, Option<&MachineId>)],
+    ) -> Result<Vec<Entry>, JournalError> {
         if *self.away.lock().unwrap() {
             return Err(JournalError::new("reading", "away"));
         }
-        Ok(Entry {
+        let entry = Entry {
             known: self.expected.lock().unwrap().clone(),
             noted: self.noted.lock().unwrap().last().is_some_and(Option::is_some),
-        })
+        };
+        Ok(vec![entry; devices.len()])
     }
 
     async fn learn(&self, _: &[NewMachine]) -> Result<usize, JournalError> {

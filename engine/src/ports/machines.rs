@@ -46,7 +46,17 @@ pub struct NewMachine {
 /// Keeps them. A device is named as [`tachi_domain::level::Target`] shows it.
 #[async_trait]
 pub trait Machines: Send + Sync {
-    /// What is known of a device of which `answers` is heard.
+    /// What is known of devices, each with its host and what is heard of it; in their order. What is kept is read once.
+    ///
+    /// # Errors
+    ///
+    /// The database failed.
+    async fn known_of(
+        &self,
+        devices: &[(&str, String, Option<&MachineId>)],
+    ) -> Result<Vec<Entry>, JournalError>;
+
+    /// The same of one.
     ///
     /// # Errors
     ///
@@ -56,7 +66,17 @@ pub trait Machines: Send + Sync {
         host: &str,
         device: &str,
         answers: Option<&MachineId>,
-    ) -> Result<Entry, JournalError>;
+    ) -> Result<Entry, JournalError> {
+        let one = [(host, device.to_owned(), answers)];
+        let entry = self.known_of(&one).await?.pop();
+        // Nothing read is not nothing known: that would believe any machine.
+        entry.ok_or_else(|| {
+            JournalError::new(
+                "reading which machine a fence device switches",
+                "nothing was read",
+            )
+        })
+    }
 
     /// Sets down which machines devices switch, each unless one is known, another host has it, or the host is under recovery: what
     /// is seen then may be what went wrong. Says how many were set down.

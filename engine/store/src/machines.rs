@@ -1,6 +1,6 @@
 //! Which machines the devices of hosts are known to switch.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use async_trait::async_trait;
 use sea_orm::{
@@ -22,14 +22,17 @@ use crate::work::{Tx, Verdict, Work};
 
 #[async_trait]
 impl Machines for Store {
-    async fn known(
+    async fn known_of(
         &self,
-        host: &str,
-        device: &str,
-        answers: Option<&MachineId>,
-    ) -> Result<Entry, JournalError> {
-        let read = known(self.reader(), host, device, answers).await;
-        read.map_err(|stop| stop.journal("reading which machine a fence device switches"))
+        devices: &[(&str, String, Option<&MachineId>)],
+    ) -> Result<Vec<Entry>, JournalError> {
+        let read = match devices {
+            [(host, device, answers)] => known(self.reader(), host, device, *answers)
+                .await
+                .map(|entry| vec![entry]),
+            _ => known_of(self.reader(), devices).await,
+        };
+        read.map_err(|stop| stop.journal("reading which machines the fence devices switch"))
     }
 
     async fn learn(&self, new: &[NewMachine]) -> Result<usize, JournalError> {
@@ -98,19 +101,57 @@ async fn known(
         Some(machine) => elsewhere(db, host, machine).await?,
         None => Vec::new(),
     };
+    Ok(entry(row.as_ref(), elsewhere)?)
+}
+
+/// The same of many devices, by two readings. Both tables are read whole: they have a row for each device and each host, and
+/// hundreds of devices are asked about.
+async fn known_of(
+    db: &impl sea_orm::ConnectionTrait,
+    devices: &[(&str, String, Option<&MachineId>)],
+) -> Result<Vec<Entry>, Stop> {
+    let rows = Entity::find().all(db).await?;
+    let registered: Vec<String> = host_table::Entity::find()
+        .select_only()
+        .column(host_table::Column::Name)
+        .filter(host_table::Column::Deleted.eq(0))
+        .into_tuple()
+        .all(db)
+        .await?;
+    let registered: BTreeSet<String> = registered.into_iter().collect();
+    let mut by_place: HashMap<Place<'_>, &Model> = HashMap::with_capacity(rows.len());
+    let mut by_machine: HashMap<&str, BTreeSet<&str>> = HashMap::new();
+    for row in &rows {
+        by_place.insert((&row.host, &row.device), row);
+        // By what is expected, or, where nothing is, by what answers.
+        if let Some(machine) = row.machine.as_deref().or(row.answers.as_deref())
+            && registered.contains(&row.host)
+        {
+            by_machine.entry(machine).or_default().insert(&row.host);
+        }
+    }
+    let entries = devices.iter().map(|(host, device, answers)| {
+        let row = by_place.get(&(*host, device.as_str())).copied();
+        let machine = answers.map(ToString::to_string);
+        let hosts = machine.and_then(|machine| by_machine.get(machine.as_str()));
+        let others = hosts.into_iter().flatten().filter(|one| *one != host);
+        entry(row, others.map(|one| (*one).to_owned()).collect())
+    });
+    Ok(entries.collect::<Result<_, _>>()?)
+}
+
+fn entry(row: Option<&Model>, elsewhere: Vec<String>) -> Result<Entry, Failure> {
     let Some(row) = row else {
-        return Ok(Entry {
-            known: Known {
-                elsewhere,
-                ..Known::default()
-            },
-            noted: false,
-        });
+        let known = Known {
+            elsewhere,
+            ..Known::default()
+        };
+        return Ok(Entry { known, noted: false });
     };
     Ok(Entry {
         noted: row.answers.is_some(),
         known: Known {
-            expected: machine(&row, "machine", row.machine.as_deref())?,
+            expected: machine(row, "machine", row.machine.as_deref())?,
             confirmed: row.said_by.is_some(),
             elsewhere,
         },
@@ -379,6 +420,51 @@ mod tests {
         assert_eq!(store.machines().await.unwrap()[0].foreign, None);
         assert!(store.confirm("c1", "bmc", (Some(&b), None), "ada").await.unwrap());
         assert!(store.machines().await.unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn t9_many_devices_are_known_as_each_is_by_itself() {
+        let bench = Bench::new().await;
+        let (store, a, b, c) = (&bench.store, id("guid=a"), id("guid=b"), id("guid=c"));
+        let segment = bench.segment("s1").await;
+        for name in ["c1", "c2", "c3"] {
+            bench.host(&segment, name).await;
+        }
+        assert!(learn(&bench, "c1", "bmc", &a).await);
+        assert!(learn(&bench, "c1", "maas", &a).await);
+        // Another one answers for c2, of which nothing is known, and for c1.
+        store.note("c2", "bmc", Some(Some(&b))).await.unwrap();
+        store.note("c1", "bmc", Some(None)).await.unwrap();
+        assert!(store.confirm("c3", "bmc", (None, Some(&c)), "ada").await.unwrap());
+        assert!(
+            learn(&bench, "gone", "bmc", &id("guid=d")).await,
+            "no host of ours"
+        );
+        let mut asked = Vec::new();
+        for host in ["c1", "c2", "c3", "gone", "nobody"] {
+            for device in ["bmc", "maas"] {
+                for answers in [
+                    None,
+                    Some("guid=a"),
+                    Some("guid=b"),
+                    Some("guid=c"),
+                    Some("guid=d"),
+                ] {
+                    asked.push((host, device.to_owned(), answers.map(id)));
+                }
+            }
+        }
+        let asked: Vec<_> = asked
+            .iter()
+            .map(|(host, device, answers)| (*host, device.clone(), answers.as_ref()))
+            .collect();
+        let together = store.known_of(&asked).await.unwrap();
+        assert_eq!(together.len(), asked.len());
+        for ((host, device, answers), entry) in asked.iter().zip(together) {
+            let alone = store.known(host, device, *answers).await.unwrap();
+            assert_eq!(entry, alone, "{host} {device} {answers:?}");
+        }
+        assert_eq!(store.known_of(&[]).await.unwrap(), []);
     }
 
     #[tokio::test]

@@ -69,15 +69,21 @@ pub(crate) async fn examine(
     (within, busy): (Duration, &BTreeSet<String>),
 ) {
     let (mut new, mut off) = (Vec::new(), Vec::new());
+    let told = |report: &Report| report.power.filter(|_| report.target.is_some());
+    let mut judged = {
+        let asked = reports.iter().filter(|report| told(report).is_some());
+        let devices: Vec<_> = asked
+            .filter_map(|report| {
+                let device = report.target.as_ref()?.to_string();
+                Some((report.host.as_str(), device, report.machine.as_ref()))
+            })
+            .collect();
+        identified.judge_all(&devices).await.into_iter()
+    };
     for (index, report) in reports.iter_mut().enumerate() {
-        let (Some(target), Some(power)) = (&report.target, report.power) else {
-            continue;
-        };
-        let device = target.to_string();
-        match identified
-            .judge(&report.host, &device, report.machine.as_ref())
-            .await
-        {
+        let Some(power) = told(report) else { continue };
+        let Some(judged) = judged.next() else { break };
+        match judged {
             Err(error) => {
                 let foreign = error.fault.class == FaultClass::Conflict;
                 report.alarm = foreign.then_some(Alarm::ForeignMachine);
