@@ -286,6 +286,12 @@ impl Policy {
         self.learnt(self.heartbeat_age_usual)
     }
 
+    /// Heartbeats that stop at one moment were sent within one interval of each other: the one that is told, or the one that was
+    /// learnt if that is longer.
+    pub fn cliff_within(&self) -> Duration {
+        self.guards.cliff_interval.max(self.heartbeat_age_usual)
+    }
+
     fn learnt(&self, age: Duration) -> Duration {
         if self.heartbeat_stale_is_set {
             self.heartbeat_stale

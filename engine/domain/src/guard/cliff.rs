@@ -25,7 +25,7 @@ pub(super) fn check(facts: &Facts, rules: &Policy) -> Verdict {
     if !is_seen(facts, rules) {
         return Verdict::Pass;
     }
-    let interval = rules.guards.cliff_interval;
+    let interval = rules.cliff_within();
     let reason = format!(
         "the heartbeats of more than {} % of all {} hosts stopped within {} s: {NOT_THE_HOSTS}",
         rules.guards.cliff_percent,

@@ -170,7 +170,8 @@ impl Region {
     }
 
     /// How many voices say that a host is down (G3): bound ones, outside its failure domains. Whoever has broken hypervisors has
-    /// their credentials, so those of hypervisors count beside a control node's and never by themselves.
+    /// their credentials, so those of hypervisors count beside a control node's and never by themselves. A hypervisor that is out
+    /// itself, or that Nova does not hear, may be on the wrong side of a cut: it says nothing about others.
     pub fn voices(&self, host: HostId, rules: &Policy) -> u64 {
         let Some(found) = self.hosts.iter().find(|one| one.id == host) else {
             return 1;
@@ -181,10 +182,14 @@ impl Region {
             .filter(|hosts| hosts.contains(&found.name))
             .collect();
         let outside = |own: &str| own != found.name && !domains.iter().any(|hosts| hosts.contains(own));
+        let is_well = |own: &str| {
+            let out = |one: &RegionHost| one.name == own && self.is_out(one, rules);
+            self.hears(own, rules) && !self.hosts.iter().any(out)
+        };
         let (mut control, mut computes) = (0, 0);
         for reporter in found.reporters.iter().filter(|one| !one.set_aside) {
             match reporter.host.as_deref() {
-                Some(own) => computes += u64::from(outside(own)),
+                Some(own) => computes += u64::from(outside(own) && is_well(own)),
                 None => control += u64::from(reporter.control),
             }
         }
@@ -269,7 +274,7 @@ impl Region {
         let last = self.service(name).and_then(|service| service.last_heartbeat);
         let near = |other: Option<Timestamp>| match (last, other) {
             (Some(last), Some(other)) => {
-                last.micros().abs_diff(other.micros()) <= micros(rules.guards.cliff_interval)
+                last.micros().abs_diff(other.micros()) <= micros(rules.cliff_within())
             }
             (None, _) | (_, None) => false,
         };

@@ -85,7 +85,6 @@ fn suspect(region: &mut Region, number: usize, ago: u64) {
 /// Name, what is the matter, and how many are out of the segment and of all.
 type Case = (&'static str, Box<dyn Fn(&mut Region)>, u64, u64);
 
-#[expect(clippy::too_many_lines, reason = "a table of cases")]
 #[test]
 fn r24_hosts_of_a_cloud_that_beats_seldom_have_not_fallen_silent_between_two_beats() {
     let mut region = region();
@@ -98,6 +97,7 @@ fn r24_hosts_of_a_cloud_that_beats_seldom_have_not_fallen_silent_between_two_bea
     assert!(region.fell_silent(&name(1), &rules));
 }
 
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 #[test]
 fn t4_r24_hosts_count_as_out_once_whatever_says_so() {
     let proof = |host, seconds| Dated {
@@ -470,6 +470,50 @@ fn t2_corroboration_counts_bound_voices_outside_the_hosts_failure_domains() {
         region.hosts[0].reporters = reporters;
         assert_eq!(facts(&region).reporters, expected, "{case}");
     }
+}
+
+/// A switch that fails leaves some hosts on its other side: they see the rest of the cloud gone.
+#[test]
+fn t2_a_monitor_that_nova_does_not_hear_or_that_is_out_itself_corroborates_nothing() {
+    let corroborated = |change: &dyn Fn(&mut Region)| {
+        let mut region = region();
+        region.hosts[0].reporters = vec![voice(None, "a"), voice(Some(3), "c")];
+        change(&mut region);
+        facts(&region).reporters
+    };
+    assert_eq!(corroborated(&|_| {}), 2);
+    let silent = |region: &mut Region| {
+        nova(region).services.insert(name(3), Some(service(3, 20)));
+    };
+    assert_eq!(corroborated(&silent), 1, "Nova does not hear it");
+    let unknown = |region: &mut Region| {
+        nova(region).services.remove(&name(3));
+    };
+    assert_eq!(corroborated(&unknown), 1, "Nova does not know it");
+    let suspected = |region: &mut Region| suspect(region, 3, 2);
+    assert_eq!(corroborated(&suspected), 1, "it was reported since Nova heard it");
+    let accused = |region: &mut Region| suspect(region, 3, 60);
+    assert_eq!(corroborated(&accused), 2, "Nova has heard it since");
+}
+
+#[test]
+fn r24_heartbeats_that_come_seldom_may_stop_at_one_moment_too() {
+    let mut region = region();
+    // A broker fails: of hosts that beat every 30 s the last heartbeat is 0 to 30 s older than the failure.
+    for number in 0..10 {
+        let age = 50 + i64::try_from(number * 3).unwrap();
+        nova(&mut region)
+            .services
+            .insert(name(number), Some(service(number, age)));
+    }
+    let mut rules = Policy::default();
+    let vanished = |rules: &Policy| {
+        let facts = region.facts(id(0), &name(0), recovery(1), Own::default(), rules);
+        facts.nova.unwrap().vanished
+    };
+    assert_eq!(vanished(&rules), 4);
+    rules.heartbeat_age_usual = Duration::from_secs(30);
+    assert_eq!(vanished(&rules), 10);
 }
 
 #[test]
