@@ -69,11 +69,17 @@ class Monitors:
                 "password": auth["password"], "project_name": "service", "user_domain_name": "Default", "project_domain_name": "Default",
                 "region": "RegionOne"}
 
-    def configuration(self, name, more, retries=3, host="compute-001"):
+    def shared(self, **domains):
+        """One account with Keystone's admin role for the monitors of all hosts, as clouds have it that were made for Masakari."""
+        auth = self.region.auth
+        return {"auth_type": "password", "auth_url": auth["auth_url"], "username": auth["username"], "password": auth["password"],
+                "project_name": "service", "region": "RegionOne", "api_interface": "internal", **domains}
+
+    def configuration(self, name, more, retries=3, host="compute-001", login=None):
         """What an operator writes into masakarimonitors.conf. The user may do nothing but create notifications."""
         sections = {
             "DEFAULT": {"tempdir": self.region.work, "debug": "true", "log_file": os.path.join(self.region.work, name + ".log")},
-            "api": self.login(host),
+            "api": login or self.login(host),
             "callback": {"retry_max": str(retries), "retry_interval": "1"},
             "masakarimonitors_privileged": {"helper_command": os.path.join(self.bin, "privsep-helper")},
             **more,
@@ -163,9 +169,9 @@ class Monitors:
             "count": 1, "host": "compute-003", "name": "guest", "metadata": {"HA_Enabled": "True"}})["ids"][0]
         self.lost = self.region.admin("POST", "/servers", {"count": 3, "host": "compute-002", "name": "lost"})["ids"]
 
-    def sender(self, name, retries):
+    def sender(self, name, retries, login=None):
         """The instance monitor's sender, and a function that hands it an event and tells what reached the API."""
-        conf = self.configuration(name, {}, retries, "compute-003")
+        conf = self.configuration(name, {}, retries, "compute-003", login)
         with open(os.path.join(self.region.work, name + ".out"), "ab") as out:
             process = subprocess.Popen(
                 [os.path.join(self.bin, "python"), os.path.join(HERE, "instance_events.py"), "--config-file", conf],
@@ -232,6 +238,19 @@ class Monitors:
         process.stdin.close()
         process.wait(20)
         self.started.remove(("patient", process))
+
+    def adopted(self):
+        """[api] as the charms and as kolla write it goes on working, whatever `reporter_binding` says."""
+        for n, (whose, domains) in enumerate({
+                "charms": {"user_domain_name": "Default", "project_domain_name": "Default"},
+                "kolla": {"user_domain_id": "default", "project_domain_id": "default"}}.items()):
+            process, send = self.sender(whose, 3, self.shared(**domains))
+            for host in ("compute-003", "compute-004"):
+                sent = send(time="2026-03-04T09:%d0:0%s" % (n, host[-1]), event="REBOOT", detail="UNKNOWN", host=host)
+                self.check.equal("shared account of %s: VM of %s is accepted" % (whose, host), [r.status for r in sent], [202])
+            process.stdin.close()
+            self.check.equal("shared account of %s: the sender ends well" % whose, process.wait(20), 0)
+            self.started.remove((whose, process))
 
     def others_are_refused(self):
         """What the monitors' user may not do."""
@@ -315,7 +334,7 @@ class Monitors:
         self.check.equal("COMPUTE_HOST: nothing ran twice", self.region.admin("GET", "/ledger")["double_runs"], 0)
         self.stop()
 
-    STEPS = (prepare, instance_events, restart, others_are_refused, process_monitor, host_monitor, *hosts.STEPS)
+    STEPS = (prepare, instance_events, restart, adopted, others_are_refused, process_monitor, host_monitor, *hosts.STEPS)
 
 
 class Bound(Monitors):
@@ -340,7 +359,7 @@ class Bound(Monitors):
         self.check.equal("bound: the sender ends well", process.wait(20), 0)
         self.started.remove(("events", process))
 
-    STEPS = (Monitors.prepare, test_t5_bound_instance_events, Monitors.process_monitor, Monitors.host_monitor)
+    STEPS = (Monitors.prepare, test_t5_bound_instance_events, Monitors.adopted, Monitors.process_monitor, Monitors.host_monitor)
 
 
 def main():
