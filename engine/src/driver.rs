@@ -139,8 +139,8 @@ impl Driver {
         stop: &CancellationToken,
     ) -> ControlFlow<Ended, Option<Event>> {
         ControlFlow::Continue(Some(match effect {
-            Effect::Demand(demand, take_ups) => {
-                self.seat.tell(demand, &take_ups);
+            Effect::Demand(demand, sight) => {
+                self.seat.tell(demand, &sight);
                 return ControlFlow::Continue(None);
             }
             Effect::Written(written) => {

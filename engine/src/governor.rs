@@ -1,15 +1,17 @@
 //! One pace for all recoveries of an engine (see [`tachi_domain::pace`]).
 //!
 //! Every driver has a [`Seat`]. After each decision it tells what its recovery could do with, before anything of the decision
-//! is carried out, and is told through a channel what it may begin. The windows move by what the calls come to and by how
-//! long Nova takes to take evacuations up.
+//! is carried out, and is told through a channel what it may begin and how often it is worth its while to look. The windows move
+//! by what the calls come to and by what the looks show.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tachi_domain::RecoveryId;
-use tachi_domain::pace::{ALONE, Aimd, Bounds, Demand, Echo, Party, Permits, allot};
+use tachi_domain::pace::{
+    ALONE, Aimd, Bounds, Demand, Echo, Model, Party, Permits, Seen, Sight, allot, pause,
+};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -22,10 +24,12 @@ pub struct PaceOptions {
     pub queued: Bounds,
     /// Other calls about instances at once; every recovery may make one in any case.
     pub calls: Bounds,
-    /// Nova may take so long to take an evacuation up before it is asked for fewer.
+    /// So much of a queue, in time, at most a quarter of what Nova may ever have in front of it.
     pub take_up_patience: Duration,
     /// Nova may take so long to answer a call before it is asked for fewer.
     pub call_patience: Duration,
+    /// Between two looks of a recovery, where nothing is known yet.
+    pub tick: Duration,
 }
 
 impl Default for PaceOptions {
@@ -33,10 +37,11 @@ impl Default for PaceOptions {
         let bounds = |min, start, max| Bounds { min, start, max };
         Self {
             in_flight: bounds(8, 64, 1_000),
-            queued: bounds(4, 24, 256),
-            calls: bounds(4, 32, 64),
+            queued: bounds(2, 4, 256),
+            calls: bounds(4, 8, 64),
             take_up_patience: Duration::from_secs(2),
             call_patience: Duration::from_secs(1),
+            tick: Duration::from_millis(500),
         }
     }
 }
@@ -50,8 +55,9 @@ pub(crate) struct Governor {
 
 struct Inner {
     in_flight: Aimd,
-    queued: Aimd,
+    queued: Model,
     calls: Aimd,
+    tick: Duration,
     /// The window was too small for what there was to do when it was last divided.
     full: bool,
     members: BTreeMap<RecoveryId, Member>,
@@ -78,8 +84,9 @@ impl Governor {
     pub(crate) fn new(options: &PaceOptions) -> Self {
         let inner = Inner {
             in_flight: Aimd::new(options.in_flight, options.call_patience),
-            queued: Aimd::new(options.queued, options.take_up_patience),
+            queued: Model::new(options.queued, options.take_up_patience),
             calls: Aimd::new(options.calls, options.call_patience),
+            tick: options.tick,
             full: false,
             members: BTreeMap::new(),
             many: false,
@@ -93,12 +100,13 @@ impl Governor {
 
     /// A place for one recovery, until it is dropped.
     pub(crate) fn join(&self, id: RecoveryId) -> Seat {
+        let now = self.now();
+        let mut inner = self.lock();
         let (permits, given) = watch::channel(Permits {
             evacuations: 0,
             calls: 1,
+            pause: inner.tick,
         });
-        let now = self.now();
-        let mut inner = self.lock();
         inner.members.insert(
             id,
             Member {
@@ -127,7 +135,7 @@ impl Governor {
             inner.in_flight.hear(echo, false, now);
             match echo {
                 Echo::Answered(_) => {}
-                Echo::PushedBack(_) | Echo::Failed => inner.queued.hear(echo, false, now),
+                Echo::PushedBack(_) | Echo::Failed => inner.queued.refused(now),
             }
         }
         if inner.windows() != before {
@@ -171,28 +179,36 @@ pub(crate) struct Seat {
 }
 
 impl Seat {
-    /// Tells what the recovery could do with, and how long Nova took to take up what has been taken up since.
-    pub(crate) fn tell(&self, demand: Demand, take_ups: &[Duration]) {
+    /// Tells what the recovery could do with, and what it has seen since.
+    pub(crate) fn tell(&self, demand: Demand, sight: &Sight) {
         let now = self.governor.now();
         let mut inner = self.governor.lock();
-        let full = inner.full;
-        for took in take_ups {
-            inner.queued.hear(Echo::Answered(*took), full, now);
+        let (waiting, full) = (inner.queued_now(), inner.full);
+        for _ in &sight.taken {
             // Whatever the rebuild takes, a destination had room for one more.
             inner.in_flight.hear(Echo::Answered(Duration::ZERO), full, now);
         }
-        let Some(member) = inner.members.get_mut(&self.id) else {
+        let Some(member) = inner.members.get(&self.id) else {
             return;
         };
-        if member.demand == demand && take_ups.is_empty() {
+        let looked = sight.looked && member.demand.queued > 0;
+        if member.demand == demand && !looked {
             return;
         }
-        let begun = demand.asked != member.demand.asked;
-        let became_idle = demand.in_flight == 0 && member.demand.in_flight > 0;
-        if begun || became_idle {
-            member.waits_since = now;
+        if looked {
+            let seen = Seen {
+                taken: &sight.taken,
+                dry: demand.queued == 0,
+                busy: waiting,
+                full,
+                pause: inner.pause(),
+            };
+            inner.queued.looked(seen, now);
         }
-        member.demand = demand;
+        inner.put(self.id, demand, now);
+        if waiting == 0 && inner.queued_now() > 0 {
+            inner.queued.begun(now);
+        }
         inner.divide(now);
     }
 
@@ -247,20 +263,53 @@ impl Inner {
         self.calls.quiet_until()
     }
 
+    fn sum(&self, of: fn(&Demand) -> u32) -> u32 {
+        self.members
+            .values()
+            .fold(0, |sum: u32, member| sum.saturating_add(of(&member.demand)))
+    }
+
+    /// Evacuations that nobody is known to have taken up.
+    fn queued_now(&self) -> u32 {
+        self.sum(|demand| demand.queued)
+    }
+
+    /// The time between two looks of a recovery.
+    fn pause(&self) -> Duration {
+        let looking = self.members.values().filter(|member| member.demand.in_flight > 0);
+        let looking = u32::try_from(looking.count()).unwrap_or(u32::MAX);
+        pause(
+            &self.queued,
+            self.tick,
+            self.sum(|demand| demand.in_flight),
+            looking,
+        )
+    }
+
+    fn put(&mut self, id: RecoveryId, demand: Demand, now: Duration) {
+        let Some(member) = self.members.get_mut(&id) else {
+            return;
+        };
+        let begun = demand.asked != member.demand.asked;
+        let became_idle = demand.in_flight == 0 && member.demand.in_flight > 0;
+        if begun || became_idle {
+            member.waits_since = now;
+        }
+        member.demand = demand;
+    }
+
     /// Divides what is free, and tells everybody for whom something has changed.
     fn divide(&mut self, now: Duration) {
         let windows = self.windows();
-        let sum = |of: fn(&Demand) -> u32| {
-            self.members
-                .values()
-                .fold(0_u32, |sum, member| sum.saturating_add(of(&member.demand)))
-        };
+        let pause = self.pause();
         let quiet = self.quiet_until() > now;
         let free = if quiet {
             0
         } else {
-            let flight = windows.in_flight.saturating_sub(sum(|demand| demand.in_flight));
-            flight.min(windows.queued.saturating_sub(sum(|demand| demand.queued)))
+            let flight = windows
+                .in_flight
+                .saturating_sub(self.sum(|demand| demand.in_flight));
+            flight.min(windows.queued.saturating_sub(self.queued_now()))
         };
         let parties: Vec<Party<'_>> = self
             .members
@@ -298,11 +347,13 @@ impl Inner {
             let permits = Permits {
                 evacuations: member.demand.asked.saturating_add(u64::from(share)),
                 calls,
+                pause,
             };
             member.permits.send_if_modified(|before| {
                 // Who wants nothing need not be woken for a number.
                 let matters = before.evacuations != permits.evacuations
-                    || (before.calls != permits.calls && member.demand.calls);
+                    || (before.calls != permits.calls && member.demand.calls)
+                    || (before.pause.abs_diff(permits.pause) >= self.tick / 2 && member.demand.in_flight > 0);
                 *before = permits;
                 matters
             });
@@ -316,7 +367,7 @@ impl Inner {
 
 #[cfg(test)]
 mod tests {
-    use tachi_domain::pace::Urgency;
+    use tachi_domain::pace::{Urgency, Wait};
     use uuid::Uuid;
 
     use super::*;
@@ -331,7 +382,24 @@ mod tests {
     };
 
     fn governor() -> Governor {
-        Governor::new(&PaceOptions::default())
+        let bounds = |min, start, max| Bounds { min, start, max };
+        Governor::new(&PaceOptions {
+            queued: bounds(4, 24, 256),
+            calls: bounds(4, 32, 64),
+            ..PaceOptions::default()
+        })
+    }
+
+    /// A look that has shown so many to be taken up, after so long each.
+    fn taken(count: usize, least: u64, most: u64) -> Sight {
+        let wait = Wait {
+            least: Duration::from_millis(least),
+            most: Duration::from_millis(most),
+        };
+        Sight {
+            looked: true,
+            taken: vec![wait; count],
+        }
     }
 
     fn seats(governor: &Governor, count: u128) -> Vec<Seat> {
@@ -360,13 +428,13 @@ mod tests {
         let governor = governor();
         let mut seats = seats(&governor, 2);
         assert_eq!(given(&mut seats), [0, 0], "nothing is wanted yet");
-        seats[0].tell(wants(0, 0, 0, 40), &[]);
+        seats[0].tell(wants(0, 0, 0, 40), &Sight::default());
         assert_eq!(given(&mut seats), [24, 0]);
-        seats[0].tell(wants(24, 24, 24, 16), &[]);
-        seats[1].tell(wants(0, 0, 0, 40), &[]);
+        seats[0].tell(wants(24, 24, 24, 16), &Sight::default());
+        seats[1].tell(wants(0, 0, 0, 40), &Sight::default());
         assert_eq!(given(&mut seats), [24, 0], "all of the window is used");
         // Eight are taken up: their places go to the one that has nothing.
-        seats[0].tell(wants(24, 24, 16, 16), &[]);
+        seats[0].tell(wants(24, 24, 16, 16), &Sight::default());
         assert_eq!(given(&mut seats), [24, 8]);
         drop(seats.remove(0));
         assert_eq!(given(&mut seats), [24], "what it had is free for the others");
@@ -380,9 +448,9 @@ mod tests {
             ready: vec![(HIGH, 30)],
             ..wants(0, 0, 0, 0)
         };
-        seats[0].tell(wants(0, 0, 0, 40), &[]);
-        seats[1].tell(urgent, &[]);
-        seats[2].tell(wants(0, 0, 0, 40), &[]);
+        seats[0].tell(wants(0, 0, 0, 40), &Sight::default());
+        seats[1].tell(urgent, &Sight::default());
+        seats[2].tell(wants(0, 0, 0, 40), &Sight::default());
         assert_eq!(given(&mut seats), [1, 22, 1]);
     }
 
@@ -391,7 +459,7 @@ mod tests {
         let governor = governor();
         let mut seats = seats(&governor, 1);
         governor.heard(true, Echo::PushedBack(Some(Duration::from_secs(7))));
-        seats[0].tell(wants(0, 0, 0, 40), &[]);
+        seats[0].tell(wants(0, 0, 0, 40), &Sight::default());
         assert_eq!(seats[0].permits().evacuations, 0);
         assert_eq!(seats[0].permits().calls, 0);
         let quiet = governor.quiet_for().unwrap();
@@ -415,16 +483,16 @@ mod tests {
         let governor = governor();
         let mut many = seats(&governor, 9);
         for seat in &many[..8] {
-            seat.tell(wants(0, 0, 0, 1), &[]);
+            seat.tell(wants(0, 0, 0, 1), &Sight::default());
         }
         assert!(!many[0].lists_are_shared());
-        many[8].tell(wants(0, 0, 0, 1), &[]);
+        many[8].tell(wants(0, 0, 0, 1), &Sight::default());
         assert!(many[0].lists_are_shared());
         assert_eq!(many[0].permits().calls, 32 / 9);
         let more = (100..200).map(|n| governor.join(RecoveryId(Uuid::from_u128(n))));
         let more: Vec<Seat> = more.collect();
         for seat in &more {
-            seat.tell(wants(0, 0, 0, 1), &[]);
+            seat.tell(wants(0, 0, 0, 1), &Sight::default());
         }
         assert_eq!(many[0].permits().calls, 1);
     }
@@ -433,11 +501,31 @@ mod tests {
     async fn quick_take_ups_widen_the_window_and_slow_ones_narrow_it() {
         let governor = governor();
         let seats = seats(&governor, 1);
-        seats[0].tell(wants(24, 24, 24, 500), &[]);
-        seats[0].tell(wants(24, 24, 0, 500), &[Duration::from_millis(300); 24]);
-        assert_eq!(governor.windows().queued, 48);
-        tokio::time::advance(Duration::from_secs(30)).await;
-        seats[0].tell(wants(72, 72, 0, 500), &[Duration::from_secs(20); 24]);
-        assert!(governor.windows().queued < 48, "{:?}", governor.windows());
+        seats[0].tell(wants(24, 24, 24, 500), &Sight::default());
+        tokio::time::advance(Duration::from_millis(150)).await;
+        seats[0].tell(wants(24, 24, 0, 500), &taken(24, 0, 150));
+        assert!(governor.windows().queued >= 96, "{:?}", governor.windows());
+        seats[0].tell(wants(120, 120, 96, 400), &Sight::default());
+        tokio::time::advance(Duration::from_secs(20)).await;
+        seats[0].tell(wants(120, 96, 72, 400), &taken(24, 19_000, 20_000));
+        assert!(governor.windows().queued < 24, "{:?}", governor.windows());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn looks_are_close_together_until_the_pace_is_known() {
+        let governor = governor();
+        let mut seats = seats(&governor, 1);
+        seats[0].tell(wants(24, 24, 24, 500), &Sight::default());
+        assert_eq!(seats[0].permits().pause, Duration::from_millis(100));
+        seats[0].tell(wants(24, 24, 24, 500), &taken(0, 0, 0));
+        assert_eq!(seats[0].permits().pause, Duration::from_millis(200));
+        for _ in 0..4 {
+            seats[0].tell(wants(24, 24, 24, 500), &taken(0, 0, 0));
+        }
+        assert_eq!(
+            seats[0].permits().pause,
+            Duration::from_millis(500),
+            "as the rules say"
+        );
     }
 }

@@ -45,6 +45,7 @@ pub(super) fn pace(r: &mut Reader<'_>, policy: &Policy) -> PaceOptions {
             ..d.calls
         }
         .in_order(),
+        tick: policy.tick,
         take_up_patience: r
             .seconds(G, "take_up_patience")
             .default(d.take_up_patience)

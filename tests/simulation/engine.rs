@@ -325,6 +325,7 @@ impl World {
             Observation::Permits(Permits {
                 evacuations: 1 + (self.now - driven.claimed_at) / STEP,
                 calls: 2,
+                pause: self.policy().tick,
             })
         })
     }

@@ -1,18 +1,25 @@
 //! How fast: one pace per engine for all of its recoveries.
 //!
 //! Nova accepts every evacuation at once and works on all of them side by side, so the brake has to be ours. What an engine
-//! may have waiting for Nova at the same time is a window that [`Aimd`] moves by what Nova's answers show; [`allot`]
-//! divides it among the recoveries. Both are pure: the engine feeds them and hands each recovery its [`Permits`] as an
+//! may have waiting for Nova at the same time is a window that [`Model`] makes of how many Nova takes up a second and how long
+//! it needs for one; [`Aimd`] moves those for what is under way and for other calls by what Nova's answers show; [`allot`]
+//! divides them among the recoveries. All are pure: the engine feeds them and hands each recovery its [`Permits`] as an
 //! observation, so that `decide` stays a function of what it was told.
 //!
-//! Several engines each find their own windows by the same answers. Nothing is agreed between them: a Nova that slows down
-//! slows down for all, and each gives way by half.
+//! Several engines each find their own windows by what they see. Nothing is agreed between them: a Nova that slows down
+//! slows down for all.
 
 mod aimd;
 mod allot;
+mod looks;
+mod model;
+#[cfg(test)]
+mod trial;
 
 pub use aimd::{Aimd, Bounds};
 pub use allot::{Party, allot};
+pub use looks::pause;
+pub use model::{Model, Seen, Wait};
 
 use std::time::Duration;
 
@@ -49,6 +56,17 @@ pub struct Permits {
     pub evacuations: u64,
     /// Other calls about instances at once.
     pub calls: u32,
+    /// How long there is between two looks at what Nova is doing, at least.
+    pub pause: Duration,
+}
+
+/// What a recovery has seen of its evacuations since it last told.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sight {
+    /// Whether it has looked.
+    pub looked: bool,
+    /// What has been taken up.
+    pub taken: Vec<Wait>,
 }
 
 /// Lists are shared when more recoveries than this are open in an engine (R13).

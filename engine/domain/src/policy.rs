@@ -218,7 +218,7 @@ impl Default for Policy {
             host_disable_reason: "Masakari detected host failed.".into(),
             process_disable_reason: "Masakari detected process failed.".into(),
             in_flight: 64,
-            queued: 24,
+            queued: 4,
             attempts: 3,
             retry_for: Duration::from_mins(3),
             tick: Duration::from_millis(500),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tachi_domain::fault::Fault;
-use tachi_domain::pace::Demand;
+use tachi_domain::pace::{Demand, Sight};
 use tachi_domain::recovery::{Command, Now, Observation, Record};
 use tachi_domain::{Elapsed, Timestamp};
 
@@ -42,8 +42,8 @@ pub enum Event {
 /// event; until then observations are kept and nothing else is decided.
 #[derive(Debug)]
 pub enum Effect {
-    /// What it could do with of the engine's pace, and how long Nova took for what it has taken up since.
-    Demand(Demand, Vec<Duration>),
+    /// What it could do with of the engine's pace, and what it has seen of its evacuations since.
+    Demand(Demand, Sight),
     /// Write these power commands to the audit log.
     Audit(Vec<Command>),
     /// Commit this transaction.

@@ -183,8 +183,8 @@ impl Driver {
             wall: time.wall,
         };
         let (mut state, more, commands) = state.decide(observations, now);
-        if let Some((demand, take_ups)) = state.demand() {
-            effects.push(Effect::Demand(demand, take_ups));
+        if let Some((demand, sight)) = state.demand() {
+            effects.push(Effect::Demand(demand, sight));
         }
         self.state = Some(state);
         record.merge(more);

@@ -8,7 +8,7 @@ use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::entity::vmove::VmoveStatus;
 use tachi_domain::guard::{Guard, process};
 use tachi_domain::host_recovery::{self, HostRecovery, Move, Taken};
-use tachi_domain::pace::Demand;
+use tachi_domain::pace::{Demand, Sight};
 use tachi_domain::policy::Policy;
 use tachi_domain::process_recovery::{self, ProcessRecovery};
 use tachi_domain::recovery::{Command, Decision, Life, Now, Observation, Record, RecoveryKind};
@@ -129,12 +129,12 @@ impl Recovery {
         }
     }
 
-    /// What it could do with of the engine's pace, and how long Nova took for what it has taken up since.
-    pub fn demand(&mut self) -> Option<(Demand, Vec<Duration>)> {
+    /// What it could do with of the engine's pace, and what it has seen of its evacuations since.
+    pub fn demand(&mut self) -> Option<(Demand, Sight)> {
         match self {
             Self::Host(state) => {
-                let take_ups = state.take_ups();
-                Some((state.demand(), take_ups))
+                let sight = state.sight();
+                Some((state.demand(), sight))
             }
             Self::Vm(_) | Self::Process(_) => None,
         }

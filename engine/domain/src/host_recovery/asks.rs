@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::fence::Post;
 use crate::guard::Region;
 use crate::nova::Migration;
-use crate::pace::{Permits, Urgency};
+use crate::pace::{Permits, Urgency, Wait};
 use crate::recovery::Restoration;
 use crate::{Elapsed, ServerId, Timestamp};
 
@@ -144,7 +144,9 @@ pub(super) struct Asks {
     /// Moves that lack nothing but leave.
     pub(super) ready: Vec<(Urgency, u32)>,
     /// How long Nova took to take up moves, not told yet.
-    pub(super) taken_up: Vec<Duration>,
+    pub(super) taken_up: Vec<Wait>,
+    /// The records have been looked at, which is not told yet.
+    pub(super) looked: bool,
     pub(super) evacuations: Option<Elapsed>,
     pub(super) evacuations_not_before: Elapsed,
     /// When the latest records were asked for, with or without the servers.

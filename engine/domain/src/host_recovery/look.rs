@@ -58,6 +58,7 @@ impl HostRecovery {
         self.asks.lists_seen = Some(lists.started);
         let looked_before = self.asks.evacuations_seen;
         self.asks.evacuations_seen = looked_before.max(Some(lists.started));
+        self.asks.looked = true;
         self.asks.others.retain(|_, seen| *seen > lists.started);
         self.asks.lists_due = !self.asks.others.is_empty();
         self.asks.stays.clear();
@@ -121,7 +122,7 @@ impl HostRecovery {
             if look.at(one, here, records, now, record) == Seen::LookAtServer {
                 self.asks.look.insert(one.server);
             }
-            Self::note_taken_up(&mut self.asks.taken_up, queued, one, looked_before);
+            Self::note_taken_up(&mut self.asks.taken_up, queued, one, looked_before, now);
         }
         self.asks.unpicked = lists
             .evacuations
@@ -146,9 +147,7 @@ impl HostRecovery {
     /// and is asked as much more seldom.
     pub(super) fn pause_after(&self, started: Elapsed, now: Now) -> Duration {
         let taken = now.elapsed.since(started).min(LONGEST_PAUSE);
-        self.policy
-            .tick
-            .max(taken.max((taken * PAUSE_PER_LOOK).min(PAUSE)))
+        self.pause().max(taken.max((taken * PAUSE_PER_LOOK).min(PAUSE)))
     }
 
     /// The other hosts that have been proven off for long enough. One proven off while the lists were taken may have

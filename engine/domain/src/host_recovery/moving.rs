@@ -144,6 +144,7 @@ impl HostRecovery {
         if !ready || !noted || self.lists_age(now) > LISTS_AGE {
             return;
         }
+        let first = !self.moves.values().any(Move::is_in_flight);
         let (places, _) = self.allot();
         let mut preparing = self.moves.values().filter(|one| one.is_being_prepared()).count();
         for (_, server) in order {
@@ -229,6 +230,9 @@ impl HostRecovery {
                 self.consume(host, record);
             }
             commands.push(Command::Evacuate(evacuation));
+            if first {
+                self.look_later(now);
+            }
         }
     }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{HostRecovery, Move, MoveStep, Stage};
 use crate::Elapsed;
-use crate::pace::{Demand, Permits, Urgency};
+use crate::pace::{Demand, Permits, Sight, Urgency, Wait};
 use crate::policy::Policy;
 use crate::recovery::Now;
 
@@ -89,19 +89,36 @@ impl HostRecovery {
         }
     }
 
-    /// Sets down how long Nova took at least to take a move up, if it has just been seen to: until the look before this one,
-    /// at which nobody had. How seldom we look is not held against Nova.
+    /// Sets down how long Nova took to take a move up, if it has just been seen to: at least until the look before this one, at
+    /// which nobody had, so that how seldom we look is not held against Nova.
     pub(super) fn note_taken_up(
-        taken_up: &mut Vec<Duration>,
+        taken_up: &mut Vec<Wait>,
         asked: Option<Elapsed>,
         one: &Move,
         looked_before: Option<Elapsed>,
+        now: Now,
     ) {
         let Some(asked) = asked else { return };
         let goes_on = !one.is_queued() && !matches!(one.step, MoveStep::Waiting { .. });
         if goes_on {
-            taken_up.push(looked_before.map_or(Duration::ZERO, |look| look.since(asked)));
+            taken_up.push(Wait {
+                least: looked_before.map_or(Duration::ZERO, |look| look.since(asked)),
+                most: now.elapsed.since(asked),
+            });
         }
+    }
+
+    /// Nothing can be seen of what was asked for just now: the first look at it is when the next would be.
+    pub(super) fn look_later(&mut self, now: Now) {
+        let first = now.elapsed.plus(self.pause());
+        self.asks.evacuations_not_before = self.asks.evacuations_not_before.max(first);
+    }
+
+    /// The time between two looks, at least.
+    pub(super) fn pause(&self) -> Duration {
+        self.asks
+            .permits
+            .map_or(self.policy.tick, |permits| permits.pause)
     }
 
     /// Since when it has been queued, if it is.
@@ -135,9 +152,12 @@ impl HostRecovery {
         demand
     }
 
-    /// How long Nova took to take up each move that was seen to be taken up since this was last asked.
-    pub fn take_ups(&mut self) -> Vec<Duration> {
-        std::mem::take(&mut self.asks.taken_up)
+    /// What has been seen of the evacuations since this was last asked.
+    pub fn sight(&mut self) -> Sight {
+        Sight {
+            looked: std::mem::take(&mut self.asks.looked),
+            taken: std::mem::take(&mut self.asks.taken_up),
+        }
     }
 
     /// In how long it has to be decided again, if nothing is observed before. Never more than a second, so that a moment

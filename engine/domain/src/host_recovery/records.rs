@@ -41,6 +41,7 @@ impl HostRecovery {
         self.asks.evacuations_not_before = now.elapsed.plus(self.pause_after(read.started, now));
         let looked_before = self.asks.evacuations_seen;
         self.asks.evacuations_seen = looked_before.max(Some(read.started));
+        self.asks.looked = true;
         let mut records: BTreeMap<ServerId, Vec<&Migration>> = BTreeMap::new();
         for record in &read.records {
             records.entry(record.server).or_default().push(record);
@@ -78,7 +79,7 @@ impl HostRecovery {
                 | MoveStep::Unlocking { .. }
                 | MoveStep::Over(_) => false,
             };
-            Self::note_taken_up(&mut self.asks.taken_up, queued, one, looked_before);
+            Self::note_taken_up(&mut self.asks.taken_up, queued, one, looked_before, now);
         }
         // One look at an instance is one request, and so are the ids of all.
         if let Some(only) = done.keys().next().filter(|_| done.len() == 1) {

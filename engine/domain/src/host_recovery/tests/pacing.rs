@@ -7,13 +7,17 @@ use super::bed::{Bed, evacuation, fault, id, server, tagged, timeout};
 use crate::fault::FaultClass;
 use crate::host_recovery::{End, MoveStep};
 use crate::nova::Server;
-use crate::pace::{Permits, Urgency};
+use crate::pace::{Permits, Urgency, Wait};
 use crate::recovery::{Command, Evacuations, Lists, Now, Observation, ServerCall, ServerIds};
 use crate::{Elapsed, Timestamp};
 
 impl Bed {
     fn permits(&mut self, evacuations: u64, calls: u32) -> &mut Self {
-        self.see(Observation::Permits(Permits { evacuations, calls }))
+        self.see(Observation::Permits(Permits {
+            evacuations,
+            calls,
+            pause: Duration::from_millis(500),
+        }))
     }
 
     fn evacuated(&self) -> usize {
@@ -127,21 +131,25 @@ fn how_long_nova_took_to_take_up_at_least_is_told_once() {
     let mut bed = Bed::engine().asked();
     bed.at += 699;
     bed.lists(vec![server(1)], vec![evacuation(4, 1, "accepted", None)]);
-    assert_eq!(bed.state.take_ups(), []);
+    assert_eq!(bed.state.sight().taken, []);
     bed.at += 500;
     bed.lists(
         vec![server(1)],
         vec![evacuation(4, 1, "pre-migrating", Some("b"))],
     );
     // Nobody had taken it up at the look before this one; when since then is not known.
-    assert_eq!(bed.state.take_ups(), [Duration::from_millis(700)]);
+    let wait = |least, most| Wait {
+        least: Duration::from_millis(least),
+        most: Duration::from_millis(most),
+    };
+    assert_eq!(bed.state.sight().taken, [wait(700, 1_200)]);
     assert_eq!(bed.state.demand().queued, 0);
     bed.at += 500;
     bed.lists(
         vec![server(1)],
         vec![evacuation(4, 1, "pre-migrating", Some("b"))],
     );
-    assert_eq!(bed.state.take_ups(), []);
+    assert_eq!(bed.state.sight().taken, []);
 }
 
 #[test]
@@ -152,7 +160,11 @@ fn nova_is_not_blamed_for_how_seldom_we_look() {
         vec![server(1)],
         vec![evacuation(4, 1, "pre-migrating", Some("b"))],
     );
-    assert_eq!(bed.state.take_ups(), [Duration::ZERO], "it may have been at once");
+    assert_eq!(
+        bed.state.sight().taken[0].least,
+        Duration::ZERO,
+        "it may have been at once"
+    );
 }
 
 #[test]
@@ -163,7 +175,7 @@ fn r13_the_whole_lists_are_taken_only_when_the_records_say_so() {
     bed.records(vec![evacuation(4, 1, "pre-migrating", Some("b"))]);
     assert!(!bed.wants_lists());
     assert_eq!(bed.one(1).dest.as_deref(), Some("b"));
-    assert_eq!(bed.state.take_ups().len(), 1);
+    assert_eq!(bed.state.sight().taken.len(), 1);
     bed.tick(600);
     assert!(bed.wants_records() && !bed.wants_lists());
     bed.records(vec![evacuation(4, 1, "failed", Some("b"))]);
@@ -301,6 +313,7 @@ fn records_of_another_evacuation_lead_to_a_look_before_anything_is_asked_for() {
     bed.see(Observation::Permits(Permits {
         evacuations: 1,
         calls: 8,
+        pause: Duration::from_millis(500),
     }));
     bed.tick(600);
     // A record from before is over, and must not be taken for the effect of what is asked for later (R8).

@@ -1,0 +1,338 @@
+//! A window made of a model of the service: how many it takes up a second, and how long it needs for one by itself.
+//!
+//! What is worth having in front of a service is what it takes up until it is looked at the next time, and what it has in its hands
+//! meanwhile: its rate times the sum of the two times. Less leaves it idle, more only waits. Both are measured over rounds,
+//! as long as it takes to take up one window.
+
+use std::time::Duration;
+
+use super::Bounds;
+
+/// Thousandths: the window moves by parts of one.
+const ONE: u64 = 1_000;
+
+/// A round ends after a window, but not before so many: the mean of fewer is chance; nor after more than so many: that of more is
+/// hardly less so.
+const ROUND: (u32, u32) = (4, 16);
+
+/// What is taken up while nothing else was left makes room for so many more than itself, before the window was ever too large.
+/// So what a look can add to the queue is at most four times what Nova has just shown to take up in the same time.
+const LEAP: u64 = 3;
+
+/// How long the least wait counts as what the service needs for one.
+const MEMORY: Duration = Duration::from_mins(5);
+
+/// After so long without anything asked of it the service is another one.
+const FORGOTTEN: Duration = Duration::from_mins(1);
+
+/// It is not called slow twice for one and the same jam: at least so long between two reductions.
+const APART: Duration = Duration::from_secs(1);
+
+/// Whatever took longer took as long.
+const FOREVER: Duration = Duration::from_hours(1);
+
+/// What is seen of one that has been taken up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wait {
+    /// It was asked for so long before the last look at which nobody had it.
+    pub least: Duration,
+    /// It was asked for so long before the look at which somebody had.
+    pub most: Duration,
+}
+
+impl Wait {
+    fn middle(self) -> Duration {
+        let most = self.most.min(FOREVER);
+        (self.least.min(most) + most) / 2
+    }
+}
+
+/// What a look has shown.
+#[derive(Clone, Copy, Debug)]
+pub struct Seen<'a> {
+    /// What has been taken up since the look before.
+    pub taken: &'a [Wait],
+    /// Of those that were looked at, nothing is left to be taken up.
+    pub dry: bool,
+    /// So many were waiting before it, in all.
+    pub busy: u32,
+    /// The window was what kept back more.
+    pub full: bool,
+    /// How long it is until the next look.
+    pub pause: Duration,
+}
+
+/// So many in so long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Rate {
+    count: u32,
+    time: Duration,
+}
+
+impl Rate {
+    /// How many in `time`, in thousandths.
+    fn within(self, time: Duration) -> u64 {
+        let micros = self.time.as_micros().max(1);
+        let count = u128::from(self.count) * u128::from(ONE) * time.as_micros();
+        u64::try_from(count / micros).unwrap_or(u64::MAX)
+    }
+}
+
+/// What is measured together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Round {
+    since: Duration,
+    /// It ends with so many.
+    goal: u32,
+    taken: u32,
+    waits: Duration,
+    /// There was a moment in it when nothing was left to be taken up: the service can do more than it shows.
+    dry: bool,
+}
+
+/// The window was made smaller, and whether that shortens the wait is still to be seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Lowered {
+    at: Duration,
+    /// The waits have to be below this one.
+    below: Duration,
+    goal: u32,
+    taken: u32,
+    waits: Duration,
+}
+
+/// See the module.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Model {
+    bounds: Bounds,
+    patience: Duration,
+    /// In thousandths.
+    window: u64,
+    /// Whether it has never been too large.
+    learning: bool,
+    /// Looks in a row that have shown nothing new.
+    vain: u32,
+    rate: Option<Rate>,
+    least: Option<Duration>,
+    least_before: Option<Duration>,
+    remembered_since: Duration,
+    round: Option<Round>,
+    lowered: Option<Lowered>,
+    reduced_at: Option<Duration>,
+    stirred_at: Duration,
+}
+
+impl Model {
+    /// A window that has seen nothing yet. A service that needs over four times `patience` for one is never given more than it
+    /// takes up in that time.
+    pub fn new(bounds: Bounds, patience: Duration) -> Self {
+        let bounds = bounds.in_order();
+        Self {
+            bounds,
+            patience,
+            window: u64::from(bounds.start) * ONE,
+            learning: true,
+            vain: 0,
+            rate: None,
+            least: None,
+            least_before: None,
+            remembered_since: Duration::ZERO,
+            round: None,
+            lowered: None,
+            reduced_at: None,
+            stirred_at: Duration::ZERO,
+        }
+    }
+
+    /// How many may wait to be taken up.
+    pub fn window(&self) -> u32 {
+        u32::try_from(self.window / ONE).unwrap_or(u32::MAX)
+    }
+
+    /// Whether it has never been too large yet, and for how many looks it has not learnt anything.
+    pub fn learns(&self) -> Option<u32> {
+        self.learning.then_some(self.vain)
+    }
+
+    /// How long `count` take at the rate last seen.
+    pub fn time_for(&self, count: u32) -> Option<Duration> {
+        let rate = self.rate?;
+        let time = rate.time.checked_mul(count)? / rate.count.max(1);
+        Some(time.min(FOREVER))
+    }
+
+    /// Something is asked for, and nothing was waiting before. `now` is any clock that does not go back.
+    pub fn begun(&mut self, now: Duration) {
+        if now.saturating_sub(self.stirred_at) >= FORGOTTEN && self.stirred_at > Duration::ZERO {
+            *self = Self::new(self.bounds, self.patience);
+        }
+        self.stirred_at = now;
+        self.vain = 0;
+        if self.round.is_none() {
+            self.round = Some(self.new_round(now));
+        }
+    }
+
+    /// Takes in what a look has shown.
+    pub fn looked(&mut self, seen: Seen<'_>, now: Duration) {
+        self.stirred_at = now;
+        if seen.taken.is_empty() {
+            self.vain = self.vain.saturating_add(1);
+            return;
+        }
+        self.vain = 0;
+        let count = u32::try_from(seen.taken.len()).unwrap_or(u32::MAX);
+        let Some(mut round) = self.round else {
+            // Since when these have been waiting for their turn is not known.
+            self.round = Some(self.new_round(now));
+            return;
+        };
+        round.taken = round.taken.saturating_add(count);
+        round.dry |= seen.dry;
+        for wait in seen.taken {
+            round.waits = round.waits.saturating_add(wait.middle());
+            if let Some(lowered) = self
+                .lowered
+                .as_mut()
+                .filter(|it| now.saturating_sub(wait.most) >= it.at)
+            {
+                lowered.taken = lowered.taken.saturating_add(1);
+                lowered.waits = lowered.waits.saturating_add(wait.middle());
+            }
+        }
+        self.round = Some(round);
+        // Taken up between two looks in quick succession, and nothing is left: it may have been at once.
+        let quick = seen.pause + seen.pause / 2;
+        let at_once = seen.dry
+            && seen
+                .taken
+                .iter()
+                .all(|wait| wait.least.is_zero() && wait.most <= quick);
+        if seen.full && at_once {
+            let step = if self.learning { LEAP } else { 1 };
+            self.set(self.window.saturating_add(u64::from(count) * step * ONE));
+        }
+        self.judge_lowering();
+        if seen.dry && !seen.full {
+            // Nothing follows: what is asked for later begins anew.
+            self.round = None;
+        } else if round.taken >= round.goal && now.saturating_sub(round.since) >= seen.pause {
+            // In less time not all recoveries have looked, and what the others have seen counts for a time before.
+            self.end(round, seen, now);
+        }
+    }
+
+    /// It has refused (429, 5xx) or said nothing.
+    pub fn refused(&mut self, now: Duration) {
+        if self.reduced_at.is_some_and(|at| now.saturating_sub(at) < APART) {
+            return;
+        }
+        self.reduced_at = Some(now);
+        self.learning = false;
+        self.set(self.window / 2);
+    }
+
+    fn set(&mut self, window: u64) {
+        let (min, max) = (u64::from(self.bounds.min) * ONE, u64::from(self.bounds.max) * ONE);
+        self.window = window.clamp(min, max);
+    }
+
+    fn new_round(&self, now: Duration) -> Round {
+        Round {
+            since: now,
+            goal: self.window().clamp(ROUND.0, ROUND.1),
+            taken: 0,
+            waits: Duration::ZERO,
+            dry: false,
+        }
+    }
+
+    fn end(&mut self, round: Round, seen: Seen<'_>, now: Duration) {
+        let mean = round.waits / round.taken.max(1);
+        let known = self.least.is_some() || self.least_before.is_some();
+        self.remember(mean, now);
+        let mut rate = Rate {
+            count: round.taken,
+            time: now.saturating_sub(round.since),
+        };
+        self.rate = Some(rate);
+        if round.dry {
+            // It may have been idle since the last look but one.
+            let busy = rate.time.saturating_sub(seen.pause);
+            rate.time = busy.max(rate.time / 2);
+        }
+        let base = self
+            .least
+            .into_iter()
+            .chain(self.least_before)
+            .min()
+            .unwrap_or(mean);
+        let reach = base
+            .saturating_add(seen.pause)
+            .min(self.patience.saturating_mul(4));
+        let worth = rate.within(reach).saturating_add(ONE);
+        let delayed = mean > base + base / 4 + seen.pause / 4;
+        if self.learning && !delayed {
+            let busy = u64::from(seen.busy) * ONE;
+            let held = self.window.min(busy.max(u64::from(round.taken) * ONE));
+            // The first round has nothing to be compared with.
+            let doubled = if known { held * 2 } else { held + held / 2 };
+            if seen.full {
+                self.set(worth.max(doubled).max(self.window));
+            }
+        } else if worth > self.window {
+            if seen.full {
+                self.set(worth);
+            }
+        } else {
+            self.lower(worth, mean, now);
+        }
+        self.round = Some(self.new_round(now));
+    }
+
+    fn lower(&mut self, worth: u64, mean: Duration, now: Duration) {
+        self.learning = false;
+        let before = self.window;
+        self.set(worth);
+        // A queue of a quarter less cannot be told from chance.
+        if self.window.saturating_mul(4) <= before.saturating_mul(3) && self.lowered.is_none() {
+            let parts = u32::try_from(self.window * ONE / before).unwrap_or(0);
+            let expected = mean.saturating_mul(parts) / 1_000;
+            self.lowered = Some(Lowered {
+                at: now,
+                below: (expected + mean) / 2,
+                goal: self.window().clamp(2, 16),
+                taken: 0,
+                waits: Duration::ZERO,
+            });
+        }
+    }
+
+    /// A wait that does not shorten when less is waiting is the service's own. Then it has been given too little.
+    fn judge_lowering(&mut self) {
+        let Some(lowered) = self.lowered.filter(|it| it.taken >= it.goal) else {
+            return;
+        };
+        self.lowered = None;
+        let mean = lowered.waits / lowered.taken.max(1);
+        if mean > lowered.below {
+            let known = self
+                .least
+                .into_iter()
+                .chain(self.least_before)
+                .min()
+                .unwrap_or(mean);
+            self.least = Some(mean);
+            self.least_before = None;
+            self.learning = mean >= known * 4;
+        }
+    }
+
+    fn remember(&mut self, wait: Duration, now: Duration) {
+        if now.saturating_sub(self.remembered_since) >= MEMORY {
+            self.least_before = self.least.take();
+            self.remembered_since = now;
+        }
+        self.least = Some(self.least.map_or(wait, |least| least.min(wait)));
+    }
+}

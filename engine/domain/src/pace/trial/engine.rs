@@ -1,0 +1,283 @@
+//! Engines as they are towards a Nova: they see what a look shows, and nothing between two looks.
+
+use std::time::Duration;
+
+use super::nova::{Kind, Nova};
+use crate::pace::{Aimd, Bounds, Echo, Model, Seen, Wait, pause};
+
+const TICK: Duration = Duration::from_millis(500);
+
+/// See `host_recovery::look`: a look takes a sixteenth of the time at most, and is put off for two seconds at most for that.
+const PAUSE_PER_LOOK: f64 = 15.0;
+const PAUSE: f64 = 2.0;
+
+/// From the report to the first call: proof, lists, locks.
+const BEFORE: f64 = 1.0;
+
+/// What divides an engine's pace.
+#[derive(Clone)]
+pub(super) enum Pace {
+    /// A window that begins as a guess.
+    Guess { queued: Aimd, in_flight: Aimd },
+    /// One that learns.
+    Model { queued: Model, in_flight: Aimd },
+    /// Everything at once, as a script would.
+    Loop,
+}
+
+/// As it was: a window that begins with so many, and grows by one for each that is taken up until that takes too long.
+pub(super) fn guess(queued: u32) -> Pace {
+    let bounds = |min, start, max| Bounds { min, start, max };
+    Pace::Guess {
+        queued: Aimd::new(bounds(4, queued, 256), Duration::from_secs(2)),
+        in_flight: Aimd::new(bounds(8, 64, 1_000), Duration::from_secs(1)),
+    }
+}
+
+pub(super) fn learner() -> Pace {
+    let bounds = |min, start, max| Bounds { min, start, max };
+    Pace::Model {
+        queued: Model::new(bounds(2, 4, 256), Duration::from_secs(2)),
+        in_flight: Aimd::new(bounds(8, 64, 1_000), Duration::from_secs(1)),
+    }
+}
+
+impl Pace {
+    fn windows(&self) -> (u32, u32) {
+        match self {
+            Self::Guess { queued, in_flight } => (queued.window(), in_flight.window()),
+            Self::Model { queued, in_flight } => (queued.window(), in_flight.window()),
+            Self::Loop => (u32::MAX, u32::MAX),
+        }
+    }
+}
+
+/// A dead host.
+struct Host {
+    waiting: usize,
+    /// Job, when it was asked for, and whether it has been seen to be taken up or back.
+    asked: Vec<(usize, f64, bool, bool)>,
+    look_at: f64,
+    /// A look under way: since when, until when.
+    look: Option<(f64, f64)>,
+    looked: Option<f64>,
+}
+
+impl Host {
+    fn queued(&self) -> usize {
+        self.asked.iter().filter(|(_, _, taken, _)| !taken).count()
+    }
+
+    fn in_flight(&self) -> usize {
+        self.asked.iter().filter(|(_, _, _, back)| !back).count()
+    }
+}
+
+struct Engine {
+    pace: Pace,
+    hosts: Vec<Host>,
+    turn: usize,
+}
+
+/// What came of it.
+#[derive(Default)]
+pub(super) struct Course {
+    /// When each was back, in the order in which it was asked for.
+    pub(super) back: Vec<f64>,
+    /// Requests for looks: one for the records, and one for the ids if something is done.
+    pub(super) looks: usize,
+    /// The windows of all engines together, what waits in front of Nova, and how many are back, by time.
+    pub(super) trace: Vec<(f64, u32, usize, usize)>,
+}
+
+pub(super) struct Trial {
+    pub(super) kind: Kind,
+    pub(super) engines: usize,
+    pub(super) hosts: usize,
+    pub(super) each: usize,
+    pub(super) seed: u64,
+}
+
+fn duration(seconds: f64) -> Duration {
+    Duration::from_secs_f64(seconds.max(0.0))
+}
+
+fn small(count: usize) -> u32 {
+    u32::try_from(count).unwrap()
+}
+
+impl Trial {
+    pub(super) fn run(&self, pace: &Pace) -> Course {
+        let mut nova = Nova::new(self.kind, self.seed);
+        let mut course = Course::default();
+        let host = |at: usize| Host {
+            waiting: self.each,
+            asked: Vec::new(),
+            // Not all hosts are looked at at the same moment.
+            look_at: f64::from(small(at)) * 0.037,
+            look: None,
+            looked: None,
+        };
+        let mut engines: Vec<Engine> = (0..self.engines)
+            .map(|engine| Engine {
+                pace: pace.clone(),
+                hosts: (0..self.hosts)
+                    .filter(|at| at % self.engines == engine)
+                    .map(host)
+                    .collect(),
+                turn: 0,
+            })
+            .collect();
+        let all = self.hosts * self.each;
+        let mut traced = 0.0;
+        while nova.jobs.iter().filter(|job| job.back.is_some()).count() < all {
+            assert!(
+                nova.now < 3_000.0,
+                "it does not end: {} of {all}",
+                nova.jobs.len()
+            );
+            nova.step();
+            for engine in &mut engines {
+                engine.step(&mut nova, &mut course);
+            }
+            if nova.now >= traced {
+                traced += 0.05;
+                let window = engines
+                    .iter()
+                    .map(|one| u64::from(one.pace.windows().0))
+                    .sum::<u64>()
+                    .min(10_000);
+                let queued = nova.jobs.iter().filter(|job| job.taken_up.is_none()).count();
+                let back = nova.jobs.iter().filter(|job| job.back.is_some()).count();
+                course
+                    .trace
+                    .push((nova.now, u32::try_from(window).unwrap(), queued, back));
+            }
+        }
+        course.back = nova.jobs.iter().map(|job| job.back.unwrap()).collect();
+        course
+    }
+}
+
+impl Engine {
+    fn step(&mut self, nova: &mut Nova, course: &mut Course) {
+        if nova.now < BEFORE {
+            return;
+        }
+        self.ask(nova);
+        for at in 0..self.hosts.len() {
+            if let Some((since, until)) = self.hosts[at].look {
+                if nova.now >= until {
+                    self.seen(at, since, nova, course);
+                    self.ask(nova);
+                }
+            } else if nova.now >= self.hosts[at].look_at && self.hosts[at].in_flight() > 0 {
+                course.looks += 1;
+                self.hosts[at].look = Some((nova.now, nova.now + nova.look_takes()));
+            }
+        }
+    }
+
+    fn total(&self, of: fn(&Host) -> usize) -> u32 {
+        small(self.hosts.iter().map(of).sum())
+    }
+
+    fn ask(&mut self, nova: &mut Nova) {
+        let (window, flight) = self.pace.windows();
+        let mut queued = self.total(Host::queued);
+        let mut in_flight = self.total(Host::in_flight);
+        let now = duration(nova.now);
+        while queued < window && in_flight < flight {
+            let hosts = self.hosts.len();
+            let Some(at) = (0..hosts)
+                .map(|n| (self.turn + n) % hosts)
+                .find(|at| self.hosts[*at].waiting > 0)
+            else {
+                return;
+            };
+            self.turn = at + 1;
+            if queued == 0
+                && let Pace::Model { queued, .. } = &mut self.pace
+            {
+                queued.begun(now);
+            }
+            let first = self.hosts[at].in_flight() == 0;
+            let job = nova.evacuate();
+            self.hosts[at].asked.push((job, nova.now, false, false));
+            self.hosts[at].waiting -= 1;
+            if first {
+                let pause = self.pause();
+                self.hosts[at].look_at = self.hosts[at].look_at.max(nova.now + pause);
+            }
+            queued += 1;
+            in_flight += 1;
+        }
+    }
+
+    fn pause(&self) -> f64 {
+        match &self.pace {
+            Pace::Guess { .. } | Pace::Loop => TICK.as_secs_f64(),
+            Pace::Model { queued, .. } => {
+                let open = self.hosts.iter().filter(|host| host.in_flight() > 0).count();
+                pause(queued, TICK, self.total(Host::in_flight), small(open)).as_secs_f64()
+            }
+        }
+    }
+
+    fn seen(&mut self, at: usize, since: f64, nova: &Nova, course: &mut Course) {
+        let full = self.hosts.iter().any(|host| host.waiting > 0);
+        let floor = self.pause();
+        let before_it = self.total(Host::queued);
+        let host = &mut self.hosts[at];
+        let before = host.looked.replace(since);
+        host.look = None;
+        let took = nova.now - since;
+        let pause = floor.max(took).max((took * PAUSE_PER_LOOK).min(PAUSE));
+        host.look_at = nova.now + pause;
+        let mut taken = Vec::new();
+        let mut any_done = false;
+        for (job, asked, was_taken, was_back) in &mut host.asked {
+            let job = &nova.jobs[*job];
+            if *asked > since {
+                continue;
+            }
+            let wait = Wait {
+                least: duration(before.map_or(0.0, |before| before - *asked)),
+                most: duration(nova.now - *asked),
+            };
+            if job.taken_up.is_some() && !*was_taken {
+                *was_taken = true;
+                taken.push(wait);
+            }
+            if job.back.is_some() && !*was_back {
+                *was_back = true;
+                any_done = true;
+            }
+        }
+        course.looks += usize::from(any_done);
+        let dry = host.queued() == 0;
+        let now = duration(nova.now);
+        match &mut self.pace {
+            Pace::Guess { queued, in_flight } => {
+                for wait in &taken {
+                    queued.hear(Echo::Answered(wait.least), full, now);
+                    in_flight.hear(Echo::Answered(Duration::ZERO), full, now);
+                }
+            }
+            Pace::Model { queued, in_flight } => {
+                let seen = Seen {
+                    taken: &taken,
+                    dry,
+                    full,
+                    busy: before_it,
+                    pause: duration(floor),
+                };
+                queued.looked(seen, now);
+                for _ in &taken {
+                    in_flight.hear(Echo::Answered(Duration::ZERO), full, now);
+                }
+            }
+            Pace::Loop => {}
+        }
+    }
+}
