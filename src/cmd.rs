@@ -5,6 +5,7 @@ mod audit;
 mod config;
 mod db;
 mod demo;
+mod downtime;
 mod engine;
 mod failure;
 mod fence;

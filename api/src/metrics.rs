@@ -38,13 +38,17 @@ const BUCKETS: [f64; 12] = [
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0,
 ];
 
-/// The same for what takes minutes: a stage of a recovery, or the whole of it.
+/// The same for what takes minutes: a stage of a recovery, the whole of it, or how long an instance is down.
 const LONG_BUCKETS: [f64; 12] = [
     0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3600.0,
 ];
 
 /// What the names of those end in.
-const LONG: [&str; 2] = ["stage_duration_seconds", "recovery_duration_seconds"];
+const LONG: [&str; 3] = [
+    "stage_duration_seconds",
+    "recovery_duration_seconds",
+    "instance_downtime_seconds",
+];
 
 /// How often what was measured is put into its buckets. Until then every measurement is kept by itself.
 const UPKEEP: Duration = Duration::from_secs(5);

@@ -232,7 +232,7 @@ impl Driver {
         if let Some(teller) = &mut self.teller {
             teller.committed(write, state.held(), now.wall);
         }
-        self.numbers.decided(state, record, now.elapsed);
+        self.numbers.decided(state, record, *now);
         if record.contradicted {
             let rules = self.rules.borrow().guards.reporters;
             doubting::contradicted(&self.ports, self.claimed.id, state.host(), rules);

@@ -11,7 +11,7 @@ use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::entity::vmove::VmoveStatus;
 use tachi_domain::fault::{Fault, FaultClass};
 use tachi_domain::hooks::Verdict;
-use tachi_domain::recovery::{Observation, Record, RecoveryKind};
+use tachi_domain::recovery::{Now, Observation, Record, RecoveryKind};
 use tachi_domain::{Elapsed, ServerId, WaitsFor};
 
 use crate::ports::JournalError;
@@ -34,6 +34,7 @@ const WAITS_FOR: &str = "tachi_fence_waiting";
 const ALARMS: &str = "tachi_fence_alarms_total";
 const IN_FLIGHT: &str = "tachi_engine_moves_in_flight";
 const MOVES: &str = "tachi_engine_moves_total";
+const DOWNTIME: &str = "tachi_engine_instance_downtime_seconds";
 const SWEEPS_FAILED: &str = "tachi_engine_sweeps_failed_total";
 const DOUBTED: &str = "tachi_reporters_set_aside_total";
 const FENCES: &str = "tachi_fence_total";
@@ -99,6 +100,10 @@ pub(crate) fn describe() {
     describe_gauge!(
         FOREIGN,
         "Devices, each of a host, that answer for another machine than is expected"
+    );
+    describe_histogram!(
+        DOWNTIME,
+        "Seconds from a recovery's beginning until an instance was seen to be back"
     );
     describe_counter!(SWEEPS_FAILED, "Looks at the database that it did not answer");
     begin_at_zero();
@@ -307,7 +312,8 @@ impl Numbers {
     }
 
     /// After a decision has been journalled.
-    pub(crate) fn decided(&mut self, state: &Recovery, record: &Record, now: Elapsed) {
+    pub(crate) fn decided(&mut self, state: &Recovery, record: &Record, at: Now) {
+        let now = at.elapsed;
         let kind = self.kind.as_str();
         if record.head {
             let entering = state.stage();
@@ -342,6 +348,14 @@ impl Numbers {
                     && self.over.insert(*server)
                 {
                     counter!(MOVES, "status" => one.status().as_str()).increment(1);
+                    if one.status() == VmoveStatus::Succeeded {
+                        // Its lock is taken off after it is back.
+                        let since = one.over_at.map_or(0, |over| at.wall.micros_since(over));
+                        let since = Duration::from_micros(u64::try_from(since).unwrap_or_default());
+                        let down = now.since(Elapsed::ZERO).saturating_sub(since);
+                        let marked = if one.tagged { "true" } else { "false" };
+                        histogram!(DOWNTIME, "ha_enabled" => marked).record(down);
+                    }
                 }
             }
         }

@@ -13,6 +13,7 @@ import os
 import platform
 import signal
 import sqlite3
+import subprocess
 import sys
 import threading
 import time
@@ -340,12 +341,61 @@ def storm(args, report):
     del offset
 
 
+def shown(scene, host):
+    """What `tachi recovery show` says of how long the instances of a host were down."""
+    words = [scene.region.binary, "recovery", "show", host, "--format", "json", *scene.region.config_files()]
+    told = subprocess.run(words, env=scene.region.environment, capture_output=True, text=True, check=True, timeout=60)
+    return json.loads(told.stdout)["downtime"]
+
+
+def one_host(args, rate, count):
+    """A host with so many instances fails, a quarter of them marked: how long they were down, and Nova's requests."""
+    scene = Scene(args.tachi, 6, rebuild=args.rebuild, rate=rate)
+    try:
+        dead = scene.hosts[0]
+        marked = scene.boot(dead, max(1, count // 4))
+        if count > len(marked):
+            scene.region.admin("POST", "/servers", {"host": dead, "count": count - len(marked)})
+        servers = [server["id"] for server in scene.region.admin("GET", "/servers")]
+        scene.region.admin("DELETE", "/requests")
+        scene.fail([dead])
+        scene.report([dead])
+        scene.wait(lambda: not scene.unfinished() and not scene.lost(servers), "all %d to be back" % count, 60 + 3 * count / rate)
+        counts = scene.requests()["counts"]
+        down = shown(scene, dead)
+        assert down["back"] == count, down
+        requests = sum(number for route, number in counts.items() if "/compute/" in route) / count
+        return down, requests, scene.region.admin("GET", "/ledger")["double_runs"]
+    finally:
+        scene.stop()
+
+
+def pace(args, report):
+    """One host fails before Novas that take up from 1 to 200 evacuations a second: how long instances are down."""
+    for rate, count in ((1, 24), (3, 40), (16, 40), (60, 200), (200, 400)):
+        alone = one_host(args, rate, 1)[0]["first"]
+        down, requests, doubles = one_host(args, rate, count)
+        nova = count / rate + args.rebuild
+        name = "%d instances, Nova takes up %g/s: " % (count, rate)
+        report.keep("pace_%g" % rate, {"instances": count, "alone": alone, "nova": nova, "requests": round(requests, 2), **down})
+        note = "first %.1f, median %.1f, p95 %.1f, HA_Enabled %.0f + the rest %.0f instance-seconds" % (
+            down["first"], down["median"], down["p95"], down["ha_enabled"]["instance_seconds"], down["rest"]["instance_seconds"])
+        # What a recovery does before it asks for the first, and what it takes to see the last, is in it, too.
+        report.below(name + "last", down["last"], "s", round(1.1 * nova + 2, 1), note)
+        report.below("  the first, beside a single one's %.2f s" % alone, down["first"], "s", round(1.5 * alone, 2))
+        report.below("  the last that is HA_Enabled, beside the median", down["ha_enabled"]["last"], "s", down["median"] + 0.001)
+        if count / rate > 4 * alone:
+            report.below("  mean downtime, of the last one's", down["mean"] / down["last"], "", 0.6)
+        report.below("  requests to Nova per instance", requests, "", 6)
+        report.none("  instances that ran twice", doubles)
+
+
 def double(scene, report, where):
     ledger = scene.region.admin("GET", "/ledger")
     report.none("  instances that ran twice, " + where, ledger["double_runs"])
 
 
-SCENES = {"proof": proof_to_first_call, "forty": forty, "killed": killed, "storm": storm}
+SCENES = {"proof": proof_to_first_call, "forty": forty, "killed": killed, "storm": storm, "pace": pace}
 
 
 def main():
@@ -357,7 +407,7 @@ def main():
     parser.add_argument("--hosts", type=int, help="of the storm")
     parser.add_argument("--each", type=int, help="instances on each")
     parser.add_argument("--rate", type=float, help="evacuations Nova takes up per second")
-    parser.add_argument("--rebuild", type=float, default=2.0, help="seconds a rebuild takes in the storm")
+    parser.add_argument("--rebuild", type=float, default=2.0, help="seconds a rebuild takes in `storm` and `pace`")
     parser.add_argument("--json", help="write the figures here")
     args = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))

@@ -85,6 +85,12 @@ async fn ew27_ew35_forty_instances_are_told_in_about_ten_lines_and_counted() {
             1.0,
         ),
         (
+            "tachi_engine_instance_downtime_seconds_count",
+            &["ha_enabled="],
+            1.0,
+            40.0,
+        ),
+        (
             "tachi_engine_calls_total",
             &["call=\"evacuate\"", "result=\"ok\""],
             40.0,

@@ -11,6 +11,7 @@
 //! state and the commands to carry out. An evacuation can only be commanded with a [`proof::Proof`] that the host is off.
 
 pub mod cadence;
+pub mod downtime;
 pub mod elapsed;
 pub mod entity;
 pub mod event;

@@ -1,8 +1,11 @@
 //! What came of a demo.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::super::downtime;
 use super::scene::SceneArgs;
 use crate::cli::DemoArgs;
 
@@ -87,6 +90,16 @@ impl Outcome {
         })
     }
 
+    /// For how long each instance that runs again was down, and whether it is marked.
+    pub(super) fn down(&self) -> Vec<(bool, Duration)> {
+        let back = self
+            .instances
+            .iter()
+            .filter_map(|one| Some((one.tagged, one.seconds?)));
+        back.filter_map(|(tagged, seconds)| Some((tagged, Duration::try_from_secs_f64(seconds).ok()?)))
+            .collect()
+    }
+
     /// The object of `--json`.
     pub(super) fn to_json(&self) -> String {
         let (first, total) = self
@@ -105,6 +118,7 @@ impl Outcome {
             "method": self.args.method.as_str(),
             "seconds_to_first": first,
             "seconds_total": total,
+            "downtime": downtime::as_json(&self.down()),
             "proof": self.proof,
             "failed_hosts": self.failed_hosts,
             "seed": self.args.seed,

@@ -2,6 +2,7 @@
 
 use comfy_table::{CellAlignment, Table, presets};
 
+use super::super::downtime;
 use super::outcome::{Instance, Outcome};
 use crate::out;
 
@@ -55,6 +56,11 @@ pub(super) fn print(outcome: &Outcome) {
             ));
         }
         None => say(&counts),
+    }
+    for (name, down) in downtime::parts(outcome.down()) {
+        if let Some(line) = downtime::line(&down) {
+            say(&format!("down, {name}: {line}"));
+        }
     }
     for one in outcome.instances.iter().filter(|one| one.lost) {
         say(&format!("LOST: {} ({}) runs nowhere", one.name, one.id));

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use comfy_table::{ContentArrangement, Table, presets};
 use serde_json::{Value, json};
@@ -11,8 +12,8 @@ use tachi_domain::entity::vmove::VmoveStatus;
 use tachi_domain::recovery::{Life, RecoveryKind};
 use tachi_engine::ports::operator::{MoveCounts, ProofLine, StepLine, Story};
 
-use super::super::waits;
 use super::super::when::time;
+use super::super::{downtime, waits};
 
 /// How far the instances are, such as `12/40 instances back, 3 in flight`; `None` if there are none.
 pub(crate) fn progress(counts: MoveCounts) -> Option<String> {
@@ -181,6 +182,11 @@ pub(super) fn heading(story: &Story) -> Vec<String> {
     if let Some(text) = progress(summary.moves) {
         lines.push(format!("instances     {text}"));
     }
+    for (name, down) in downtime::parts(down(story)) {
+        if let Some(line) = downtime::line(&down) {
+            lines.push(format!("downtime      {name}: {line}"));
+        }
+    }
     let message = summary.message.as_deref().unwrap_or("none");
     lines.push(format!("message       {}", one_line(message)));
     lines.push(format!("waits for     {}", one_line(&waits_for(story))));
@@ -237,6 +243,27 @@ fn proofs_of(story: &Story) -> BTreeMap<String, u64> {
         .collect()
 }
 
+/// For how long each instance that is back was down, counted from the opening of the recovery, and whether it is marked.
+fn down(story: &Story) -> Vec<(bool, Duration)> {
+    let marked: BTreeSet<String> = story
+        .moves
+        .iter()
+        .filter_map(|state| serde_json::from_str::<Value>(state).ok())
+        .filter(|state| state["tagged"].as_bool() == Some(true))
+        .filter_map(|state| Some(state["vmove"].as_str()?.to_owned()))
+        .collect();
+    let back = story
+        .vmoves
+        .iter()
+        .filter(|one| one.status == Some(VmoveStatus::Succeeded));
+    back.filter_map(|one| {
+        let lasted = one.end_time?.micros_since(story.summary.opened_at);
+        let lasted = Duration::from_micros(u64::try_from(lasted).unwrap_or_default());
+        Some((marked.contains(&one.id.to_string()), lasted))
+    })
+    .collect()
+}
+
 /// The instances, if there are any.
 pub(super) fn instances(story: &Story) -> Option<String> {
     if story.vmoves.is_empty() {
@@ -278,6 +305,7 @@ pub(super) fn as_json(story: &Story) -> Value {
     let proofs = proofs_of(story);
     let more = json!({
         "claim": story.epoch,
+        "downtime": downtime::as_json(&down(story)),
         "elapsed_seconds": story.elapsed.millis() / 1_000,
         "waits_for": waits_for(story),
         "reporters": story.reporters,

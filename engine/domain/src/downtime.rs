@@ -1,0 +1,117 @@
+//! What users lose when a host dies: the sum of the seconds for which its instances are down.
+
+use std::time::Duration;
+
+/// The downtime of some instances, the shortest first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Downtime {
+    back: Vec<Duration>,
+}
+
+impl FromIterator<Duration> for Downtime {
+    /// Of how long each instance that is back was down.
+    fn from_iter<I: IntoIterator<Item = Duration>>(down: I) -> Self {
+        let mut back: Vec<Duration> = down.into_iter().collect();
+        back.sort_unstable();
+        Self { back }
+    }
+}
+
+impl Downtime {
+    /// How many are back.
+    pub fn count(&self) -> usize {
+        self.back.len()
+    }
+
+    /// Instance-seconds: the area under the curve of those that are down, as far as they are back.
+    pub fn total(&self) -> Duration {
+        self.back
+            .iter()
+            .fold(Duration::ZERO, |sum, one| sum.saturating_add(*one))
+    }
+
+    /// What one of them was down for on average; `None` if none is back, as everywhere below.
+    pub fn mean(&self) -> Option<Duration> {
+        let count = u32::try_from(self.back.len()).ok()?;
+        self.total().checked_div(count)
+    }
+
+    /// The first that was back.
+    pub fn first(&self) -> Option<Duration> {
+        self.back.first().copied()
+    }
+
+    /// Half of them were back by then.
+    pub fn median(&self) -> Option<Duration> {
+        self.part(50)
+    }
+
+    /// 95 of 100 were back by then.
+    pub fn p95(&self) -> Option<Duration> {
+        self.part(95)
+    }
+
+    /// All of them were back by then.
+    pub fn last(&self) -> Option<Duration> {
+        self.back.last().copied()
+    }
+
+    /// The least that so many of a hundred do not exceed.
+    fn part(&self, of_hundred: usize) -> Option<Duration> {
+        let rank = self.back.len().checked_mul(of_hundred)?.div_ceil(100);
+        self.back.get(rank.checked_sub(1)?).copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn of(seconds: &[u64]) -> Downtime {
+        seconds.iter().map(|one| Duration::from_secs(*one)).collect()
+    }
+
+    fn figures(down: &Downtime) -> [Option<u64>; 5] {
+        [down.first(), down.median(), down.mean(), down.p95(), down.last()]
+            .map(|one| one.map(|one| one.as_secs()))
+    }
+
+    #[test]
+    fn each_figure_is_one_that_was_seen() {
+        let cases: [(&[u64], u64, [Option<u64>; 5]); 4] = [
+            (&[], 0, [None; 5]),
+            (&[7], 7, [Some(7); 5]),
+            (&[3, 1], 4, [Some(1), Some(1), Some(2), Some(3), Some(3)]),
+            (&[4, 2, 9, 5], 20, [Some(2), Some(4), Some(5), Some(9), Some(9)]),
+        ];
+        for (seconds, total, expected) in cases {
+            let down = of(seconds);
+            assert_eq!(down.total(), Duration::from_secs(total), "{seconds:?}");
+            assert_eq!(figures(&down), expected, "{seconds:?}");
+        }
+        let hundred: Vec<u64> = (1..=100).collect();
+        assert_eq!(
+            figures(&of(&hundred)),
+            [Some(1), Some(50), Some(50), Some(95), Some(100)]
+        );
+    }
+
+    #[test]
+    fn what_is_longer_than_time_itself_breaks_nothing() {
+        let down: Downtime = [Duration::MAX, Duration::MAX].into_iter().collect();
+        assert_eq!(down.total(), Duration::MAX);
+    }
+
+    proptest! {
+        #[test]
+        fn they_stand_in_order(seconds in proptest::collection::vec(0_u64..10_000, 1..200)) {
+            let down = of(&seconds);
+            let (first, median, p95, last) = (down.first(), down.median(), down.p95(), down.last());
+            prop_assert!(first <= median && median <= p95 && p95 <= last);
+            prop_assert!(down.mean() >= first && down.mean() <= last);
+            prop_assert_eq!(down.total(), Duration::from_secs(seconds.iter().sum()));
+        }
+    }
+}
