@@ -112,7 +112,7 @@ fn every_link_of_the_book_leads_somewhere() {
 #[test]
 fn every_page_of_a_folder_is_in_its_index() {
     let docs = root().join("docs");
-    for folder in ["failures", "adr"] {
+    for folder in ["failures", "findings", "adr"] {
         let folder = docs.join(folder);
         let index = std::fs::read_to_string(folder.join("README.md")).unwrap();
         let named: BTreeSet<String> = links(&index).into_iter().collect();

@@ -34,6 +34,7 @@ pub mod recovery;
 pub mod reporter;
 pub mod reserved;
 pub mod resources;
+pub mod situation;
 pub mod state_version;
 pub mod timestamp;
 pub mod vm_recovery;

@@ -1,0 +1,243 @@
+//! Is every instance protected now, and if not, why and what is to be done: one pure assessment of what is known. Whatever shows
+//! the state of a region to people, or counts it, is a rendering of [`assess`].
+//!
+//! Two rules hold everywhere. What is good counts only while it is young: a fact older than [`FRESH`] says nothing good any more.
+//! What is bad counts until something newer says otherwise. What nobody has gathered is unknown or said to be not assessed, and
+//! never good.
+
+mod code;
+mod counts;
+mod engines;
+mod facts;
+mod fencing;
+mod findings;
+mod hosts;
+mod instances;
+mod segments;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::Timestamp;
+
+pub use code::Code;
+pub use counts::Counts;
+pub use engines::is_alive;
+pub use facts::{
+    Compute, DeviceTest, Doubt, Engine, Facts, Fencing, Foreign, Host, Instance, Instances, Known, Part,
+    Queue, Recovery, Segment, Waiting,
+};
+pub use findings::Finding;
+pub use hosts::HostSituation;
+pub use instances::InstanceSituation;
+pub use segments::SegmentSituation;
+
+use crate::entity::words;
+use findings::Findings;
+use hosts::Assessed;
+
+/// How old a fact may be that says something good.
+pub const FRESH: Duration = Duration::from_secs(45);
+
+words! {
+    /// How bad a finding is, and the whole: the later, the worse.
+    Grade {
+        /// Nothing to say.
+        Ok = "ok",
+        /// Worth knowing, and no reason to act.
+        Info = "info",
+        /// Protection has lost a leg, or somebody has taken it away on purpose.
+        Warn = "warn",
+        /// It is not known how things are.
+        Unknown = "unknown",
+        /// Instances are down, or would stay down.
+        Err = "err",
+    }
+}
+
+words! {
+    /// What would become of an instance if its host died now: the later, the worse, but for the last.
+    Protection {
+        /// It would be recovered.
+        Protected = "protected",
+        /// It would be recovered, with a caveat.
+        Degraded = "degraded",
+        /// Too little is known.
+        Unknown = "unknown",
+        /// It would stay down.
+        Unprotected = "unprotected",
+        /// It is down, or may be.
+        Down = "down",
+        /// Policy leaves it where it is.
+        NotMeant = "not-meant",
+    }
+}
+
+words! {
+    /// What an assessment cannot judge yet, because nobody gathers it.
+    Aspect {
+        /// Whether other hosts have room for what would move.
+        Room = "room",
+        /// Whether a monitor watches each host.
+        Monitors = "monitors",
+    }
+}
+
+/// How things are.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Situation {
+    /// The worst of the findings.
+    pub grade: Grade,
+    /// What there is to say, worst first.
+    pub findings: Vec<Finding>,
+    /// The registered hosts and those of Nova, by name.
+    pub hosts: Vec<HostSituation>,
+    /// The segments, by name.
+    pub segments: Vec<SegmentSituation>,
+    /// Every instance that is known; `None` while nobody has listed them.
+    #[serde(skip)]
+    pub instances: Option<Vec<InstanceSituation>>,
+    /// How many of them there are of each kind.
+    pub counts: Option<Counts>,
+    /// What is not judged.
+    pub not_assessed: Vec<Aspect>,
+}
+
+/// What is the matter with a host, or with everything, as far as its instances are concerned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Standing {
+    protection: Protection,
+    /// Why, weightiest first; empty only if protected.
+    reasons: BTreeSet<Code>,
+}
+
+impl Standing {
+    const fn good() -> Self {
+        Self {
+            protection: Protection::Protected,
+            reasons: BTreeSet::new(),
+        }
+    }
+
+    /// It is no better than `protection`, because of `code`.
+    fn worsen(&mut self, protection: Protection, code: Code) {
+        self.protection = self.protection.max(protection);
+        self.reasons.insert(code);
+    }
+
+    fn and(&mut self, other: &Self) {
+        self.protection = self.protection.max(other.protection);
+        self.reasons.extend(other.reasons.iter().copied());
+    }
+}
+
+/// Judges what is known at `now`.
+pub fn assess(facts: &Facts, now: Timestamp) -> Situation {
+    let mut found = Findings::default();
+    let mut all = Standing::good();
+    engines::assess(facts, now, &mut all, &mut found);
+    fencing::assess_region(facts, &mut all, &mut found);
+    let computes: BTreeMap<&str, &Compute> = facts
+        .computes
+        .iter()
+        .flat_map(|known| &known.value)
+        .map(|one| (one.host.as_str(), one))
+        .collect();
+    let look = Look {
+        facts,
+        now,
+        fresh: facts.computes.as_ref().is_some_and(|known| known.is_fresh(now)),
+        computes,
+        tests: fencing::by_host(facts),
+        numbers: instances::numbers(facts),
+    };
+    let mut hosts: Vec<Assessed> = Vec::new();
+    let mut segments = Vec::new();
+    for segment in &facts.segments {
+        let of_segment = segments::assess(segment, &look, &mut found);
+        let first = hosts.len();
+        hosts.extend(segment.hosts.iter().map(|host| {
+            let mut assessed = hosts::registered(host, segment, &look, &mut found);
+            assessed.standing.and(&of_segment);
+            assessed
+        }));
+        segments.push((segment, first..hosts.len()));
+    }
+    hosts.extend(hosts::strangers(&look, &mut found));
+    if facts.segments.iter().all(|segment| segment.hosts.is_empty()) {
+        found.note(Finding::new(
+            Code::NoHosts,
+            "no host is registered, so no failure can be reported",
+        ));
+    }
+    for assessed in &mut hosts {
+        assessed.standing.and(&all);
+    }
+    let instances = instances::assess(&look, &hosts, &mut found);
+    let segments = segments
+        .into_iter()
+        .map(|(segment, range)| segments::summary(segment, &look, &hosts[range], instances.as_deref()))
+        .collect();
+    let counts = instances.as_deref().map(Counts::of);
+    let mut hosts: Vec<HostSituation> = hosts
+        .into_iter()
+        .map(|assessed| assessed.summary(instances.as_deref()))
+        .collect();
+    hosts.sort_by(|one, other| one.name.cmp(&other.name));
+    let findings = found.sorted();
+    Situation {
+        grade: findings
+            .iter()
+            .map(|finding| finding.grade)
+            .max()
+            .unwrap_or(Grade::Ok),
+        findings,
+        hosts,
+        segments,
+        counts,
+        instances,
+        not_assessed: Aspect::ALL.to_vec(),
+    }
+}
+
+/// What the parts of an assessment look at.
+struct Look<'a> {
+    facts: &'a Facts,
+    now: Timestamp,
+    /// What Nova says of its services is young enough to be good news.
+    fresh: bool,
+    computes: BTreeMap<&'a str, &'a Compute>,
+    /// The last tests of the devices of each host.
+    tests: BTreeMap<&'a str, Vec<&'a DeviceTest>>,
+    /// Instances by host, as listed last.
+    numbers: BTreeMap<&'a str, u64>,
+}
+
+impl Look<'_> {
+    /// How many instances are on a host; 0 if that is not known.
+    fn instances_on(&self, host: &str) -> u64 {
+        self.numbers.get(host).copied().unwrap_or(0)
+    }
+
+    /// Whether Nova hears a host; `None` if it is not known.
+    fn is_up(&self, host: &str) -> Option<bool> {
+        let compute = self.computes.get(host).filter(|one| !one.cell_down)?;
+        (self.fresh || !compute.up).then_some(compute.up)
+    }
+}
+
+/// Words for a number of things.
+fn number(count: usize, one: &str, many: &str) -> String {
+    if count == 1 {
+        format!("1 {one}")
+    } else {
+        format!("{count} {many}")
+    }
+}
+
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod tests;

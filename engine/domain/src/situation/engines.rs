@@ -1,0 +1,139 @@
+//! The engines, what waits for them, and what they see.
+
+use std::time::Duration;
+
+use super::{Code, Engine, Facts, Finding, Findings, Grade, Protection, Standing, number};
+use crate::Timestamp;
+
+/// An engine signs every five seconds. One that has not for so long is silent; clocks of machines may differ a little.
+const SILENT_AFTER: Duration = Duration::from_secs(20);
+
+/// A notification that waits longer than this for an engine is worth telling.
+const WAITED_LONG: Duration = Duration::from_secs(30);
+
+/// The part of an engine that speaks to Nova.
+const NOVA: &str = "nova";
+
+fn age(at: Timestamp, now: Timestamp) -> Duration {
+    Duration::from_micros(u64::try_from(now.micros_since(at)).unwrap_or(0))
+}
+
+/// Whether who signed then has signed lately.
+pub fn is_alive(seen_at: Timestamp, now: Timestamp) -> bool {
+    age(seen_at, now) <= SILENT_AFTER
+}
+
+pub(super) fn assess(facts: &Facts, now: Timestamp, all: &mut Standing, found: &mut Findings) {
+    let (alive, silent): (Vec<&Engine>, Vec<_>) = facts
+        .engines
+        .iter()
+        .partition(|engine| is_alive(engine.seen_at, now));
+    if alive.is_empty() {
+        let last = silent.iter().map(|engine| engine.seen_at).max();
+        let text = if last.is_some() {
+            "no engine runs: none has signed lately"
+        } else {
+            "no engine runs"
+        };
+        found.note(
+            Finding::new(Code::NoEngine, text)
+                .since(last)
+                .fix("systemctl start masakari-engine"),
+        );
+        all.worsen(Protection::Unprotected, Code::NoEngine);
+    } else {
+        for engine in silent.iter().filter(|engine| !is_replaced(engine, &alive)) {
+            let text = "it has not signed lately; another engine takes over what it had";
+            found.note(
+                Finding::new(Code::EngineSilent, text)
+                    .about(&engine.name, 0)
+                    .since(engine.seen_at),
+            );
+        }
+        nova(&alive, all, found);
+        if !facts.computes.as_ref().is_some_and(|known| known.is_fresh(now)) {
+            let (text, since) = match &facts.computes {
+                Some(known) => ("no engine has seen Nova's services lately", Some(known.as_of)),
+                None => ("no engine has looked at Nova's services yet", None),
+            };
+            found.note(Finding::new(Code::FactsOld, text).since(since));
+        }
+    }
+    // Without an engine nobody looks, and that follows from it.
+    if !facts.computes.as_ref().is_some_and(|known| known.is_fresh(now)) {
+        all.worsen(Protection::Unknown, Code::FactsOld);
+    }
+    if let Some(oldest) = facts
+        .queue
+        .oldest
+        .filter(|oldest| age(*oldest, now) > WAITED_LONG)
+    {
+        let new = usize::try_from(facts.queue.new).unwrap_or(usize::MAX);
+        let text = format!(
+            "{} nobody has begun to work on",
+            number(new, "notification that", "notifications that")
+        );
+        found.note(
+            Finding::new(Code::QueueStalls, text)
+                .since(oldest)
+                .fix("tachi recovery list"),
+        );
+        all.worsen(Protection::Unprotected, Code::QueueStalls);
+    }
+    for one in &facts.doubted {
+        doubted(one, found);
+    }
+}
+
+/// A younger engine runs on the same machine.
+fn is_replaced(engine: &Engine, alive: &[&Engine]) -> bool {
+    let machine = |engine: &Engine| engine.name.split(':').next().map(str::to_owned);
+    alive
+        .iter()
+        .any(|other| machine(other) == machine(engine) && other.started_at >= engine.started_at)
+}
+
+/// Nova that answers nobody is one thing to say; else it is the matter of the engines that it does not answer.
+fn nova(alive: &[&Engine], all: &mut Standing, found: &mut Findings) {
+    let without = |engine: &&&Engine| engine.parts.get(NOVA).is_some_and(|part| !part.well);
+    let away = alive.iter().filter(without).count() == alive.len();
+    if away && let Some(part) = alive.first().and_then(|engine| engine.parts.get(NOVA)) {
+        let text = format!("Nova answers no engine: {}", part.text);
+        found.note(Finding::new(Code::NovaAway, text).fix("openstack compute service list"));
+        all.worsen(Protection::Unprotected, Code::NovaAway);
+    }
+    for engine in alive {
+        for (name, part) in &engine.parts {
+            if !part.well && !(away && name == NOVA) {
+                let text = format!("{name} is {}", part.text);
+                found.note(Finding::new(Code::EnginePart, text).about(&engine.name, 0));
+            }
+        }
+    }
+}
+
+fn doubted(one: &super::Doubt, found: &mut Findings) {
+    let text = if one.aside {
+        format!(
+            "it is set aside, so that what it reports begins nothing ({} kept): {}",
+            number(
+                usize::try_from(one.unheard).unwrap_or(usize::MAX),
+                "report",
+                "reports"
+            ),
+            one.why
+        )
+    } else {
+        format!(
+            "it is heard although Nova contradicts it, because too many would be set aside; look whether Nova is right: {}",
+            one.why
+        )
+    };
+    found.note(
+        Finding::new(Code::ReporterDoubted, text)
+            .graded(Grade::Warn)
+            .about(format!("reporter {}", one.reporter), 0)
+            .since(one.since)
+            .fix(format!("tachi reporter lift {}", one.number)),
+    );
+}

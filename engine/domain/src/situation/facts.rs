@@ -1,0 +1,266 @@
+//! What is known, with when it was known.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::FRESH;
+use crate::entity::host::MaintenanceReason;
+use crate::entity::segment::RecoveryMethod;
+use crate::policy::FencingMode;
+use crate::recovery::{Life, RecoveryKind};
+use crate::{RecoveryId, ServerId, Timestamp, Wait};
+
+/// Something, and when it was so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Known<T> {
+    /// When.
+    pub as_of: Timestamp,
+    /// What.
+    pub value: T,
+}
+
+impl<T> Known<T> {
+    /// Whether it is young enough to be good news. What comes from the future says as little: a clock is wrong.
+    pub fn is_fresh(&self, now: Timestamp) -> bool {
+        u128::from(now.micros_since(self.as_of).unsigned_abs()) <= FRESH.as_micros()
+    }
+}
+
+/// All that is known. What is in our own tables is as old as the reading of them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Facts {
+    /// Who has signed the roll of engines.
+    pub engines: Vec<Engine>,
+    /// What waits for an engine.
+    pub queue: Queue,
+    /// The segments with their hosts.
+    pub segments: Vec<Segment>,
+    /// The recoveries that are open or watching.
+    pub recoveries: Vec<Recovery>,
+    /// The instances that wait for a person.
+    pub waiting: Vec<Waiting>,
+    /// The reporters that are set aside, or should be.
+    pub doubted: Vec<Doubt>,
+    /// How hosts are proven off.
+    pub fencing: Fencing,
+    /// Nova's compute services; `None` if nobody has looked.
+    pub computes: Option<Known<Vec<Compute>>>,
+    /// Nova's instances; `None` if nobody has listed them.
+    pub instances: Option<Known<Instances>>,
+}
+
+/// An engine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Engine {
+    /// Its name, which begins with its machine's and a colon.
+    pub name: String,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// When it signed last.
+    pub seen_at: Timestamp,
+    /// How its parts are, by name.
+    pub parts: BTreeMap<String, Part>,
+}
+
+/// A part of an engine, such as its way to Nova.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// Nothing to worry about.
+    pub well: bool,
+    /// For people.
+    pub text: String,
+}
+
+/// What waits for an engine.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Queue {
+    /// Notifications nobody has begun to work on.
+    pub new: u64,
+    /// When the oldest of them was accepted.
+    pub oldest: Option<Timestamp>,
+}
+
+/// A segment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Segment {
+    /// Its name.
+    pub name: String,
+    /// How its instances are recovered.
+    pub method: RecoveryMethod,
+    /// Whether anything of it is recovered.
+    pub enabled: bool,
+    /// Its hosts.
+    pub hosts: Vec<Host>,
+}
+
+/// A registered host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Host {
+    /// Its name.
+    pub name: String,
+    /// Kept empty for the instances of another.
+    pub reserved: bool,
+    /// Why it is on maintenance, if it is.
+    pub maintenance: Option<MaintenanceReason>,
+    /// The recovery of it that is open or watching.
+    pub recovery: Option<(RecoveryId, Life)>,
+}
+
+/// A recovery.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recovery {
+    /// Which.
+    pub id: RecoveryId,
+    /// What it is about.
+    pub kind: RecoveryKind,
+    /// Its host.
+    pub host: String,
+    /// Open or watching.
+    pub life: Life,
+    /// What it waits for.
+    pub wait: Option<Wait>,
+    /// Its instances, and how many of them are back.
+    pub instances: u64,
+    /// See `instances`.
+    pub back: u64,
+}
+
+/// An instance that waits for a person.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    /// Which.
+    pub server: ServerId,
+    /// Its name.
+    pub name: String,
+    /// The host that failed.
+    pub host: String,
+    /// The recovery.
+    pub recovery: RecoveryId,
+    /// For what it waits.
+    pub wait: Option<Wait>,
+}
+
+/// A reporter whose claims Nova contradicts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Doubt {
+    /// Its number in the list.
+    pub number: i64,
+    /// Who.
+    pub reporter: String,
+    /// Since when.
+    pub since: Timestamp,
+    /// For people.
+    pub why: String,
+    /// What it says begins nothing. If not, too many are set aside already.
+    pub aside: bool,
+    /// How many of its reports were kept since.
+    pub unheard: u64,
+}
+
+/// How hosts are proven off.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fencing {
+    /// Whose word counts.
+    pub mode: FencingMode,
+    /// An operator has stopped all fencing.
+    pub stopped: bool,
+    /// Whether power controllers are configured.
+    pub has_devices: bool,
+    /// Why their file cannot be read.
+    pub trouble: Option<String>,
+    /// Registered hosts without a device.
+    pub without: Vec<String>,
+    /// Devices that answer for another machine than is expected.
+    pub foreign: Vec<Foreign>,
+    /// The last test of each device of each host; `None` if nobody has told of any.
+    pub tests: Option<Vec<DeviceTest>>,
+}
+
+/// A device whose word does not count.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Foreign {
+    /// The host.
+    pub host: String,
+    /// The device, with its plug.
+    pub device: String,
+    /// What is expected and what answers, for people.
+    pub what: String,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+/// What a device said when it was tested last.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeviceTest {
+    /// The host.
+    pub host: String,
+    /// The level's number.
+    pub level: u32,
+    /// The device's name.
+    pub device: String,
+    /// The same with its plug.
+    pub target: String,
+    /// When.
+    pub as_of: Timestamp,
+    /// How long that counts, in seconds: tests are apart.
+    pub counts_for: u32,
+    /// Why it cannot be counted on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault: Option<String>,
+    /// How often in a row it has failed.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub failures: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+const fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
+impl DeviceTest {
+    pub(super) fn is_good(&self, now: Timestamp) -> bool {
+        let age = now.micros_since(self.as_of).unsigned_abs();
+        self.fault.is_none() && age <= u64::from(self.counts_for).saturating_mul(1_000_000)
+    }
+}
+
+/// A compute service of Nova's.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Compute {
+    /// Its host.
+    pub host: String,
+    /// Nova hears it, and nobody has declared it dead.
+    pub up: bool,
+    /// It may take instances.
+    pub enabled: bool,
+    /// Its cell is away, so that nothing of this is known.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub cell_down: bool,
+    /// Since when it is as it is, as far as was seen.
+    pub since: Timestamp,
+}
+
+/// Nova's instances.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Instances {
+    /// All have been listed once.
+    pub complete: bool,
+    /// By host.
+    pub on: BTreeMap<String, Vec<Instance>>,
+}
+
+/// An instance.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Instance {
+    /// Which.
+    pub id: ServerId,
+    /// Its name.
+    pub name: String,
+    /// Why policy leaves it where it is, if it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left: Option<String>,
+    /// It is being moved by somebody, so that it may run on another host if its own dies now.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub moving: bool,
+}

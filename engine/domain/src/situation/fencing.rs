@@ -1,0 +1,126 @@
+//! Whether hosts can be proven off.
+
+use std::collections::BTreeMap;
+
+use super::{Code, DeviceTest, Facts, Finding, Findings, Look, Protection, Standing};
+use crate::policy::FencingMode;
+
+/// So many failures in a row are no accident.
+const FAILURES: u32 = 2;
+
+pub(super) fn assess_region(facts: &Facts, all: &mut Standing, found: &mut Findings) {
+    let fencing = &facts.fencing;
+    let mut nobody = |code: Code, text: &str, fix: &str| {
+        found.note(Finding::new(code, text).fix(fix));
+        all.worsen(Protection::Unprotected, code);
+    };
+    if fencing.stopped {
+        let text = "all fencing is stopped, so every recovery is held";
+        nobody(Code::FencingStopped, text, "set [fencing] enabled = true");
+    }
+    if fencing.mode == FencingMode::DryRun {
+        let text = "fencing mode is dry-run, so every recovery is held and nothing recovered";
+        nobody(Code::FencingDryRun, text, "set [fencing] mode");
+    }
+    if fencing.mode == FencingMode::Engine && !fencing.has_devices {
+        let text =
+            "fencing mode is engine and no power controller is configured, so no host can be proven off";
+        nobody(Code::NoFenceDevice, text, "tachi fence check --all");
+    }
+    if let Some(trouble) = &fencing.trouble {
+        let text = format!("the fence devices cannot be read: {trouble}");
+        found.note(Finding::new(Code::FenceFileUnreadable, text).fix("tachi fence check --all"));
+    }
+    for one in &fencing.foreign {
+        let text = format!("its device {} {}; nothing it says counts", one.device, one.what);
+        found.note(
+            Finding::new(Code::FenceForeignMachine, text)
+                .about(&one.host, 0)
+                .since(one.since)
+                .fix(format!("tachi fence confirm {}", one.host)),
+        );
+    }
+}
+
+/// What the devices of a host are good for.
+pub(super) fn assess_host(host: &str, look: &Look<'_>, standing: &mut Standing, found: &mut Findings) {
+    let fencing = &look.facts.fencing;
+    if !fencing.mode.asks_devices() || !fencing.has_devices {
+        return;
+    }
+    let instances = look.instances_on(host);
+    if fencing.without.iter().any(|name| name == host) {
+        let text = "no fence device is configured for it, so it cannot be proven off";
+        found.note(
+            Finding::new(Code::HostWithoutFence, text)
+                .about(host, instances)
+                .fix("tachi fence check --all"),
+        );
+        standing.worsen(Protection::Unprotected, Code::HostWithoutFence);
+        return;
+    }
+    let foreign: Vec<&str> = fencing
+        .foreign
+        .iter()
+        .filter(|one| one.host == host)
+        .map(|one| one.device.as_str())
+        .collect();
+    if !foreign.is_empty() {
+        standing.worsen(Protection::Degraded, Code::FenceForeignMachine);
+    }
+    let believed = |test: &&DeviceTest| !foreign.contains(&test.target.as_str());
+    let tests = look.tests.get(host).into_iter().flatten().copied();
+    let tests: Vec<&DeviceTest> = tests.filter(believed).collect();
+    let good: Vec<&str> = tests
+        .iter()
+        .filter(|test| test.is_good(look.now))
+        .map(|test| test.device.as_str())
+        .collect();
+    let bad: Vec<&DeviceTest> = tests
+        .iter()
+        .copied()
+        .filter(|test| test.fault.is_some())
+        .collect();
+    let fix = format!("tachi fence check {host}");
+    let said = |test: &DeviceTest| format!("{}: {}", test.device, test.fault.as_deref().unwrap_or_default());
+    if let Some(worst) = bad.iter().max_by_key(|test| test.failures) {
+        let since = bad.iter().map(|test| test.as_of).min();
+        let hopeless = good.is_empty() && bad.iter().all(|test| test.failures >= FAILURES);
+        if hopeless {
+            let told: Vec<String> = bad.iter().map(|test| said(test)).collect();
+            let finding = Finding::new(Code::FenceFailing, told.join("; "));
+            found.note(finding.about(host, instances).since(since).fix(fix));
+            standing.worsen(Protection::Unprotected, Code::FenceFailing);
+            return;
+        }
+        let rest = if good.is_empty() {
+            "failed once".to_owned()
+        } else {
+            format!("{} works", good.join(", "))
+        };
+        let finding = Finding::new(Code::FenceLevelFailing, format!("{}; {rest}", said(worst)));
+        found.note(finding.about(host, instances).since(since).fix(fix));
+        standing.worsen(Protection::Degraded, Code::FenceLevelFailing);
+        return;
+    }
+    if good.is_empty() && foreign.is_empty() {
+        let text = "none of its fence devices was tested lately";
+        found.note(
+            Finding::new(Code::FenceNotTested, text)
+                .about(host, instances)
+                .fix(fix),
+        );
+        standing.worsen(Protection::Unknown, Code::FenceNotTested);
+    } else if good.is_empty() {
+        standing.worsen(Protection::Unprotected, Code::FenceForeignMachine);
+    }
+}
+
+/// The last tests of the devices of each host.
+pub(super) fn by_host(facts: &Facts) -> BTreeMap<&str, Vec<&DeviceTest>> {
+    let mut tests: BTreeMap<&str, Vec<&DeviceTest>> = BTreeMap::new();
+    for test in facts.fencing.tests.iter().flatten() {
+        tests.entry(&test.host).or_default().push(test);
+    }
+    tests
+}

@@ -1,0 +1,116 @@
+//! Segments: whether there is a place for what their hosts lose.
+
+use serde::Serialize;
+
+use super::hosts::{Assessed, of_host, works};
+use super::{
+    Code, Counts, Finding, Findings, Grade, InstanceSituation, Look, Protection, Segment, Standing, number,
+};
+use crate::entity::segment::RecoveryMethod;
+use crate::recovery::Life;
+
+/// A segment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SegmentSituation {
+    /// Its name.
+    pub name: String,
+    /// How its instances are recovered.
+    pub method: RecoveryMethod,
+    /// Whether anything of it is recovered.
+    pub enabled: bool,
+    /// How many of its hosts work.
+    pub working: usize,
+    /// All of them.
+    pub hosts: usize,
+    /// Its instances; `None` while nobody has listed them.
+    pub counts: Option<Counts>,
+    /// The hosts of it that are under recovery.
+    pub under_recovery: Vec<String>,
+}
+
+/// What holds for all its hosts.
+pub(super) fn assess(segment: &Segment, look: &Look<'_>, found: &mut Findings) -> Standing {
+    let mut standing = Standing::good();
+    let name = segment.name.as_str();
+    let instances = segment
+        .hosts
+        .iter()
+        .map(|host| look.instances_on(&host.name))
+        .sum();
+    let subject = format!("segment {name}");
+    if !segment.enabled {
+        let hosts = number(segment.hosts.len(), "host", "hosts");
+        let text = format!("disabled, so nothing of its {hosts} is recovered");
+        found.note(
+            Finding::new(Code::SegmentDisabled, text)
+                .about(subject, instances)
+                .fix(format!("openstack segment update --is_enabled True {name}")),
+        );
+        standing.worsen(Protection::Unprotected, Code::SegmentDisabled);
+        return standing;
+    }
+    let ready = segment.hosts.iter().filter(|host| works(host, look));
+    let (reserved, working): (Vec<_>, Vec<_>) = ready.partition(|host| host.reserved);
+    let registered = segment.hosts.iter().filter(|host| host.reserved).count();
+    let none_ready = || match registered {
+        0 => "it has no reserved host".to_owned(),
+        1 => "its only reserved host is not ready".to_owned(),
+        count => format!("none of its {count} reserved hosts is ready"),
+    };
+    match segment.method {
+        RecoveryMethod::ReservedHost if reserved.is_empty() => {
+            let text = format!("its method is reserved_host, and {}", none_ready());
+            found.note(Finding::new(Code::NoReservedHost, text).about(subject, instances));
+            standing.worsen(Protection::Unprotected, Code::NoReservedHost);
+        }
+        RecoveryMethod::AutoPriority | RecoveryMethod::RhPriority if reserved.is_empty() => {
+            let text = format!("{}, so only Nova's own choice of a host is left", none_ready());
+            found.note(
+                Finding::new(Code::NoReservedHost, text)
+                    .graded(Grade::Warn)
+                    .about(subject, instances),
+            );
+            standing.worsen(Protection::Degraded, Code::NoReservedHost);
+        }
+        RecoveryMethod::Auto if working.len() < 2 && !segment.hosts.is_empty() => {
+            let text = match working.len() {
+                0 => "none of its hosts works, so its instances may have nowhere to go",
+                _ => "only one of its hosts works, so its instances may have nowhere to go",
+            };
+            found.note(Finding::new(Code::FewHosts, text).about(subject, instances));
+            standing.worsen(Protection::Degraded, Code::FewHosts);
+        }
+        RecoveryMethod::Auto
+        | RecoveryMethod::ReservedHost
+        | RecoveryMethod::AutoPriority
+        | RecoveryMethod::RhPriority => {}
+    }
+    standing
+}
+
+pub(super) fn summary(
+    segment: &Segment,
+    look: &Look<'_>,
+    hosts: &[Assessed<'_>],
+    instances: Option<&[InstanceSituation]>,
+) -> SegmentSituation {
+    let own = |all: &[InstanceSituation]| Counts::of(hosts.iter().flat_map(|host| of_host(all, host.name)));
+    let open = |name: &&str| {
+        let mut recoveries = look.facts.recoveries.iter();
+        recoveries.any(|one| one.host == **name && one.life == Life::Open)
+    };
+    SegmentSituation {
+        name: segment.name.clone(),
+        method: segment.method,
+        enabled: segment.enabled,
+        working: hosts.iter().filter(|host| host.works).count(),
+        hosts: hosts.len(),
+        counts: instances.map(own),
+        under_recovery: hosts
+            .iter()
+            .map(|host| host.name)
+            .filter(open)
+            .map(str::to_owned)
+            .collect(),
+    }
+}

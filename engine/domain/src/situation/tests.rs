@@ -1,0 +1,744 @@
+//! Each finding alone, and what it does to the instances.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use uuid::Uuid;
+
+use super::*;
+use crate::entity::host::MaintenanceReason;
+use crate::entity::segment::RecoveryMethod;
+use crate::policy::FencingMode;
+use crate::recovery::{Life, RecoveryKind};
+use crate::{RecoveryId, ServerId, Wait, WaitsFor};
+
+pub(super) const NOW: Timestamp = Timestamp::from_micros(1_700_000_000_000_000);
+
+pub(super) fn ago(seconds: i64) -> Timestamp {
+    NOW.minus_seconds(seconds)
+}
+
+pub(super) fn engine(name: &str, seconds: i64, parts: &[(&str, bool, &str)]) -> Engine {
+    Engine {
+        name: name.into(),
+        started_at: ago(3_600),
+        seen_at: ago(seconds),
+        parts: parts
+            .iter()
+            .map(|(part, well, text)| {
+                let part_of = Part {
+                    well: *well,
+                    text: (*text).into(),
+                };
+                ((*part).to_owned(), part_of)
+            })
+            .collect(),
+    }
+}
+
+pub(super) fn host(name: &str) -> Host {
+    Host {
+        name: name.into(),
+        reserved: false,
+        maintenance: None,
+        recovery: None,
+    }
+}
+
+pub(super) fn compute(name: &str) -> Compute {
+    Compute {
+        host: name.into(),
+        up: true,
+        enabled: true,
+        cell_down: false,
+        since: ago(900),
+    }
+}
+
+pub(super) fn test(host: &str, device: &str) -> DeviceTest {
+    DeviceTest {
+        host: host.into(),
+        level: 1,
+        device: device.into(),
+        target: device.into(),
+        as_of: ago(60),
+        counts_for: 660,
+        fault: None,
+        failures: 0,
+    }
+}
+
+pub(super) fn instance(number: u128) -> Instance {
+    Instance {
+        id: ServerId(Uuid::from_u128(number)),
+        name: format!("vm-{number}"),
+        left: None,
+        moving: false,
+    }
+}
+
+fn recovery(host: &str, wait: WaitsFor) -> Recovery {
+    Recovery {
+        id: RecoveryId(Uuid::from_u128(9)),
+        kind: RecoveryKind::Host,
+        host: host.into(),
+        life: Life::Open,
+        wait: Some(Wait::bare(wait, ago(90))),
+        instances: 2,
+        back: 1,
+    }
+}
+
+/// Three hosts with two instances each, an engine, a controller: nothing to say.
+pub(super) fn fine() -> Facts {
+    let names = ["a", "b", "c"];
+    let on = names.iter().enumerate().map(|(place, name)| {
+        let first = place as u128 * 2 + 1;
+        ((*name).to_owned(), vec![instance(first), instance(first + 1)])
+    });
+    Facts {
+        engines: vec![engine(
+            "ctl-1:7:x",
+            4,
+            &[("nova", true, "ok"), ("broker", true, "ok")],
+        )],
+        queue: Queue::default(),
+        segments: vec![Segment {
+            name: "s1".into(),
+            method: RecoveryMethod::Auto,
+            enabled: true,
+            hosts: names.map(host).to_vec(),
+        }],
+        recoveries: Vec::new(),
+        waiting: Vec::new(),
+        doubted: Vec::new(),
+        fencing: Fencing {
+            mode: FencingMode::Engine,
+            stopped: false,
+            has_devices: true,
+            trouble: None,
+            without: Vec::new(),
+            foreign: Vec::new(),
+            tests: Some(names.map(|name| test(name, "bmc")).to_vec()),
+        },
+        computes: Some(Known {
+            as_of: ago(5),
+            value: names.map(compute).to_vec(),
+        }),
+        instances: Some(Known {
+            as_of: ago(5),
+            value: Instances {
+                complete: true,
+                on: on.collect(),
+            },
+        }),
+    }
+}
+
+fn computes(facts: &mut Facts) -> &mut Vec<Compute> {
+    &mut facts.computes.as_mut().unwrap().value
+}
+
+fn tests_of(facts: &mut Facts) -> &mut Vec<DeviceTest> {
+    facts.fencing.tests.as_mut().unwrap()
+}
+
+fn failing(test: &mut DeviceTest, failures: u32) {
+    test.fault = Some("timed out".into());
+    test.failures = failures;
+}
+
+fn waiting(number: u128, what: WaitsFor) -> Waiting {
+    Waiting {
+        server: ServerId(Uuid::from_u128(number)),
+        name: format!("vm-{number}"),
+        host: "a".into(),
+        recovery: RecoveryId(Uuid::from_u128(9)),
+        wait: Some(Wait {
+            what,
+            on: ["b".to_owned()].into(),
+            since: ago(257),
+        }),
+    }
+}
+
+type Change = fn(&mut Facts);
+
+/// A name, what is changed, what is found (code, subjects, a part of the text), and the instances: protected, degraded, unknown,
+/// unprotected, down, not meant.
+type Case = (
+    &'static str,
+    Change,
+    &'static [(Code, &'static str, &'static str)],
+    [u64; 6],
+);
+
+const ALL_WELL: [u64; 6] = [6, 0, 0, 0, 0, 0];
+const NONE: [u64; 6] = [0, 0, 0, 6, 0, 0];
+
+fn cases() -> Vec<Case> {
+    vec![
+        ("all is well", |_| {}, &[], ALL_WELL),
+        (
+            "an instance that may run elsewhere waits for a person",
+            |facts| facts.waiting.push(waiting(1, WaitsFor::Absence)),
+            &[(
+                Code::MoveNeedsPerson,
+                "vm-1",
+                "it may run there: look, and say so (b)",
+            )],
+            [5, 0, 0, 0, 1, 0],
+        ),
+        (
+            "one that was given up, and that nobody has listed",
+            |facts| facts.waiting.push(waiting(77, WaitsFor::GivenUp)),
+            &[(Code::MoveFailed, "vm-77", "it was given up")],
+            [6, 0, 0, 0, 1, 0],
+        ),
+        (
+            "two of which the same is to be said are one finding",
+            |facts| {
+                facts.waiting.push(waiting(1, WaitsFor::Absence));
+                facts.waiting.push(waiting(2, WaitsFor::Absence));
+            },
+            &[(Code::MoveNeedsPerson, "vm-1,vm-2", "it may run there")],
+            [4, 0, 0, 0, 2, 0],
+        ),
+        (
+            "a recovery that is held",
+            |facts| facts.recoveries.push(recovery("gone", WaitsFor::Approval)),
+            &[(Code::RecoveryHeld, "gone", "guards ask before it goes on")],
+            ALL_WELL,
+        ),
+        (
+            "one that waits by itself",
+            |facts| facts.recoveries.push(recovery("gone", WaitsFor::Guards)),
+            &[],
+            ALL_WELL,
+        ),
+        (
+            "no engine has ever run",
+            |facts| facts.engines.clear(),
+            &[(Code::NoEngine, "", "no engine runs")],
+            NONE,
+        ),
+        (
+            "all engines are silent",
+            |facts| facts.engines[0].seen_at = ago(21),
+            &[(Code::NoEngine, "", "none has signed lately")],
+            NONE,
+        ),
+        (
+            "one of two is silent",
+            |facts| facts.engines.push(engine("ctl-2:9:y", 2_880, &[])),
+            &[(Code::EngineSilent, "ctl-2:9:y", "it has not signed lately")],
+            ALL_WELL,
+        ),
+        (
+            "one was killed, and another runs in its place",
+            |facts| facts.engines.push(engine("ctl-1:5:y", 2_880, &[])),
+            &[],
+            ALL_WELL,
+        ),
+        (
+            "Nova answers no engine",
+            |facts| facts.engines[0] = engine("e:1", 4, &[("nova", false, "away for 50 s: refused")]),
+            &[(Code::NovaAway, "", "away for 50 s: refused")],
+            NONE,
+        ),
+        (
+            "Nova answers one of two",
+            |facts| {
+                facts
+                    .engines
+                    .push(engine("e:1", 4, &[("nova", false, "away for 50 s")]))
+            },
+            &[(Code::EnginePart, "e:1", "nova is away for 50 s")],
+            ALL_WELL,
+        ),
+        (
+            "an engine without its broker",
+            |facts| facts.engines[0] = engine("e:1", 1, &[("broker", false, "down: no route")]),
+            &[(Code::EnginePart, "e:1", "broker is down: no route")],
+            ALL_WELL,
+        ),
+        (
+            "nobody has looked at Nova",
+            |facts| facts.computes = None,
+            &[(Code::FactsOld, "", "no engine has looked at Nova's services yet")],
+            [0, 0, 6, 0, 0, 0],
+        ),
+        (
+            "nobody has looked lately",
+            |facts| facts.computes.as_mut().unwrap().as_of = ago(46),
+            &[(Code::FactsOld, "", "no engine has seen Nova's services lately")],
+            [0, 0, 6, 0, 0, 0],
+        ),
+        (
+            "a look from the future",
+            |facts| facts.computes.as_mut().unwrap().as_of = ago(-46),
+            &[(Code::FactsOld, "", "lately")],
+            [0, 0, 6, 0, 0, 0],
+        ),
+        (
+            "instances that were listed too long ago",
+            |facts| facts.instances.as_mut().unwrap().as_of = ago(46),
+            &[(Code::FactsOld, "", "listed too long ago")],
+            [0, 0, 6, 0, 0, 0],
+        ),
+        (
+            "instances that are being listed",
+            |facts| facts.instances.as_mut().unwrap().value.complete = false,
+            &[(Code::InstancesNotListed, "", "is not through")],
+            ALL_WELL,
+        ),
+        (
+            "an engine that does not take what comes",
+            |facts| {
+                facts.queue = Queue {
+                    new: 2,
+                    oldest: Some(ago(31)),
+                }
+            },
+            &[(
+                Code::QueueStalls,
+                "",
+                "2 notifications that nobody has begun to work on",
+            )],
+            NONE,
+        ),
+        (
+            "one that has only just come",
+            |facts| {
+                facts.queue = Queue {
+                    new: 1,
+                    oldest: Some(ago(30)),
+                }
+            },
+            &[],
+            ALL_WELL,
+        ),
+        (
+            "fencing is stopped",
+            |facts| facts.fencing.stopped = true,
+            &[(Code::FencingStopped, "", "every recovery is held")],
+            NONE,
+        ),
+        (
+            "a mode that does nothing",
+            |facts| facts.fencing.mode = FencingMode::DryRun,
+            &[(Code::FencingDryRun, "", "dry-run")],
+            NONE,
+        ),
+        (
+            "a mode that needs a device, and none",
+            |facts| facts.fencing.has_devices = false,
+            &[(Code::NoFenceDevice, "", "no power controller is configured")],
+            NONE,
+        ),
+        (
+            "a mode that takes others' word needs none",
+            |facts| {
+                facts.fencing.mode = FencingMode::External;
+                facts.fencing.has_devices = false;
+                facts.fencing.tests = None;
+            },
+            &[],
+            ALL_WELL,
+        ),
+        (
+            "a devices' file with problems",
+            |facts| facts.fencing.trouble = Some("line 3: no".into()),
+            &[(Code::FenceFileUnreadable, "", "cannot be read: line 3: no")],
+            ALL_WELL,
+        ),
+        (
+            "a host that no device is for",
+            |facts| facts.fencing.without.push("b".into()),
+            &[(Code::HostWithoutFence, "b", "cannot be proven off")],
+            [4, 0, 0, 2, 0, 0],
+        ),
+        (
+            "t9: a device that answers for another machine, and is the only one",
+            |facts| {
+                facts.fencing.foreign.push(Foreign {
+                    host: "a".into(),
+                    device: "bmc".into(),
+                    what: "answers for another machine: expected 1, 2 answers".into(),
+                    since: ago(30),
+                });
+            },
+            &[(
+                Code::FenceForeignMachine,
+                "a",
+                "its device bmc answers for another machine",
+            )],
+            [4, 0, 0, 2, 0, 0],
+        ),
+        (
+            "t9: the same, and another device is right",
+            |facts| {
+                facts.fencing.foreign.push(Foreign {
+                    host: "a".into(),
+                    device: "bmc".into(),
+                    what: "answers for another machine".into(),
+                    since: ago(30),
+                });
+                tests_of(facts).push(test("a", "pdu"));
+            },
+            &[(Code::FenceForeignMachine, "a", "another machine")],
+            [4, 2, 0, 0, 0, 0],
+        ),
+        (
+            "the only device fails",
+            |facts| failing(&mut tests_of(facts)[0], 2),
+            &[(Code::FenceFailing, "a", "bmc: timed out")],
+            [4, 0, 0, 2, 0, 0],
+        ),
+        (
+            "it has failed once",
+            |facts| failing(&mut tests_of(facts)[0], 1),
+            &[(Code::FenceLevelFailing, "a", "bmc: timed out; failed once")],
+            [4, 2, 0, 0, 0, 0],
+        ),
+        (
+            "one of two devices fails",
+            |facts| {
+                failing(&mut tests_of(facts)[0], 4);
+                tests_of(facts).push(test("a", "pdu"));
+            },
+            &[(Code::FenceLevelFailing, "a", "bmc: timed out; pdu works")],
+            [4, 2, 0, 0, 0, 0],
+        ),
+        (
+            "no device was tested lately",
+            |facts| tests_of(facts)[2].as_of = ago(661),
+            &[(Code::FenceNotTested, "c", "tested lately")],
+            [4, 0, 2, 0, 0, 0],
+        ),
+        (
+            "nobody has tested any",
+            |facts| facts.fencing.tests = None,
+            &[(Code::FenceNotTested, "a,b,c", "tested lately")],
+            [0, 0, 6, 0, 0, 0],
+        ),
+        (
+            "no host at all",
+            |facts| {
+                facts.segments.clear();
+                computes(facts).clear();
+                facts.instances.as_mut().unwrap().value.on = BTreeMap::new();
+            },
+            &[(Code::NoHosts, "", "no host is registered")],
+            [0; 6],
+        ),
+        (
+            "a hypervisor in no segment",
+            |facts| {
+                facts.segments[0].hosts.remove(2);
+            },
+            &[(Code::HostNotInSegment, "c", "in no segment")],
+            [4, 0, 0, 2, 0, 0],
+        ),
+        (
+            "a host that Nova does not hear",
+            |facts| computes(facts)[1].up = false,
+            &[(Code::HostDown, "b", "nobody has reported it")],
+            [4, 0, 0, 2, 0, 0],
+        ),
+        (
+            "one that Nova does not know",
+            |facts| {
+                computes(facts).remove(1);
+            },
+            &[(Code::HostUnknownToNova, "b", "unknown to Nova")],
+            [4, 0, 0, 2, 0, 0],
+        ),
+        (
+            "one of a cell that is away",
+            |facts| computes(facts)[1].cell_down = true,
+            &[(Code::HostCellDown, "b", "its cell is away")],
+            [4, 0, 2, 0, 0, 0],
+        ),
+        (
+            "one that is disabled",
+            |facts| computes(facts)[1].enabled = false,
+            &[(Code::HostDisabled, "b", "takes no instances")],
+            ALL_WELL,
+        ),
+        (
+            "a reserved one is disabled by design",
+            |facts| {
+                computes(facts)[1].enabled = false;
+                facts.segments[0].hosts[1].reserved = true;
+            },
+            &[],
+            ALL_WELL,
+        ),
+        (
+            "a host on maintenance",
+            |facts| facts.segments[0].hosts[0].maintenance = Some(MaintenanceReason::Operator),
+            &[(Code::HostOnMaintenance, "a", "an operator")],
+            [4, 0, 0, 2, 0, 0],
+        ),
+        (
+            "one that was recovered, whatever Nova hears of it",
+            |facts| {
+                facts.segments[0].hosts[0].maintenance = Some(MaintenanceReason::Recovery);
+                computes(facts)[0].up = false;
+            },
+            &[(Code::HostNotBack, "a", "it was recovered")],
+            [4, 0, 0, 2, 0, 0],
+        ),
+        (
+            "two hosts on maintenance leave one",
+            |facts| {
+                for host in &mut facts.segments[0].hosts[..2] {
+                    host.maintenance = Some(MaintenanceReason::Process);
+                }
+            },
+            &[
+                (Code::FewHosts, "segment s1", "only one of its hosts works"),
+                (Code::HostNotBack, "a,b", "one of its processes"),
+            ],
+            [0, 2, 0, 4, 0, 0],
+        ),
+        (
+            "reports on living hosts leave all of them",
+            |facts| {
+                for host in &mut facts.segments[0].hosts {
+                    host.recovery = Some((RecoveryId(Uuid::from_u128(9)), Life::Open));
+                }
+            },
+            &[(
+                Code::HostUnderRecovery,
+                "a,b,c",
+                "it is reported, and Nova hears it",
+            )],
+            [0, 6, 0, 0, 0, 0],
+        ),
+        (
+            "a host under recovery",
+            |facts| {
+                facts.segments[0].hosts[0].recovery = Some((RecoveryId(Uuid::from_u128(9)), Life::Open));
+                facts.recoveries.push(recovery("a", WaitsFor::Nothing));
+                computes(facts)[0].up = false;
+            },
+            &[(
+                Code::HostUnderRecovery,
+                "a",
+                "being recovered: 1/2 instances back",
+            )],
+            [4, 0, 0, 0, 2, 0],
+        ),
+        (
+            "a disabled segment",
+            |facts| facts.segments[0].enabled = false,
+            &[(
+                Code::SegmentDisabled,
+                "segment s1",
+                "nothing of its 3 hosts is recovered",
+            )],
+            NONE,
+        ),
+        (
+            "a reserved host that is not there",
+            |facts| facts.segments[0].method = RecoveryMethod::ReservedHost,
+            &[(Code::NoReservedHost, "segment s1", "it has no reserved host")],
+            NONE,
+        ),
+        (
+            "one that would be preferred",
+            |facts| facts.segments[0].method = RecoveryMethod::RhPriority,
+            &[(Code::NoReservedHost, "segment s1", "only Nova's own choice")],
+            [0, 6, 0, 0, 0, 0],
+        ),
+        (
+            "one that is down",
+            |facts| {
+                facts.segments[0].method = RecoveryMethod::ReservedHost;
+                facts.segments[0].hosts[2].reserved = true;
+                computes(facts)[2].up = false;
+            },
+            &[
+                (Code::HostDown, "c", "down at Nova"),
+                (
+                    Code::NoReservedHost,
+                    "segment s1",
+                    "its only reserved host is not ready",
+                ),
+            ],
+            NONE,
+        ),
+        (
+            "reporters that are set aside, and should be",
+            |facts| {
+                for (number, aside) in [(1, true), (2, false)] {
+                    facts.doubted.push(Doubt {
+                        number,
+                        reporter: "c9".into(),
+                        since: ago(60),
+                        why: "it lied".into(),
+                        aside,
+                        unheard: 1,
+                    });
+                }
+            },
+            &[
+                (
+                    Code::ReporterDoubted,
+                    "reporter c9",
+                    "too many would be set aside",
+                ),
+                (
+                    Code::ReporterDoubted,
+                    "reporter c9",
+                    "begins nothing (1 report kept): it lied",
+                ),
+            ],
+            ALL_WELL,
+        ),
+        (
+            "an instance that policy leaves, and one that is being moved",
+            |facts| {
+                let on = &mut facts.instances.as_mut().unwrap().value.on;
+                on.get_mut("a").unwrap()[0].left = Some("it is not marked".into());
+                on.get_mut("b").unwrap()[0].moving = true;
+            },
+            &[],
+            [4, 1, 0, 0, 0, 1],
+        ),
+        (
+            "an instance on a host of which Nova shows no service",
+            |facts| {
+                let on = &mut facts.instances.as_mut().unwrap().value.on;
+                on.insert("ghost".into(), vec![instance(50)]);
+            },
+            &[],
+            [6, 0, 0, 1, 0, 0],
+        ),
+    ]
+}
+
+fn numbers(counts: Counts) -> [u64; 6] {
+    [
+        counts.protected,
+        counts.degraded,
+        counts.unknown,
+        counts.unprotected,
+        counts.down,
+        counts.not_meant,
+    ]
+}
+
+#[test]
+fn each_finding_alone() {
+    for (name, change, expected, counts) in cases() {
+        let mut facts = fine();
+        change(&mut facts);
+        let situation = assess(&facts, NOW);
+        let told: Vec<_> = situation
+            .findings
+            .iter()
+            .map(|one| (one.code, one.subjects.join(","), one.text.as_str()))
+            .collect();
+        assert_eq!(told.len(), expected.len(), "{name}: {told:?}");
+        for ((code, subjects, text), wanted) in told.iter().zip(expected) {
+            assert_eq!(
+                (*code, subjects.as_str()),
+                (wanted.0, wanted.1),
+                "{name}: {told:?}"
+            );
+            assert!(text.contains(wanted.2), "{name}: {text}");
+        }
+        let worst = situation.findings.iter().map(|one| one.grade).max();
+        assert_eq!(situation.grade, worst.unwrap_or(Grade::Ok), "{name}");
+        assert_eq!(numbers(situation.counts.unwrap()), counts, "{name}");
+        let by_host = situation
+            .hosts
+            .iter()
+            .filter_map(|host| host.counts)
+            .map(Counts::meant);
+        let of_hosts: u64 = by_host.sum();
+        assert!(of_hosts <= situation.counts.unwrap().meant(), "{name}");
+    }
+}
+
+#[test]
+fn without_a_list_nothing_is_counted_and_what_waits_is_told() {
+    let mut facts = fine();
+    facts.instances = None;
+    facts.waiting.push(waiting(1, WaitsFor::Record));
+    let situation = assess(&facts, NOW);
+    let codes: Vec<Code> = situation.findings.iter().map(|one| one.code).collect();
+    assert_eq!(codes, [Code::MoveNeedsPerson, Code::InstancesNotListed]);
+    assert_eq!((situation.counts, situation.instances), (None, None));
+    assert_eq!(situation.not_assessed, [Aspect::Room, Aspect::Monitors]);
+}
+
+#[test]
+fn a_stranger_without_instances_can_wait_for_the_morning() {
+    let mut facts = fine();
+    computes(&mut facts).push(compute("new"));
+    assert_eq!(assess(&facts, NOW).grade, Grade::Warn);
+    facts.instances = None;
+    assert_eq!(
+        assess(&facts, NOW).findings[0].grade,
+        Grade::Err,
+        "it may have some"
+    );
+}
+
+#[test]
+fn segments_and_hosts_say_how_they_stand() {
+    let mut facts = fine();
+    facts.segments[0].hosts[0].maintenance = Some(MaintenanceReason::Recovery);
+    facts.recoveries.push(recovery("b", WaitsFor::Nothing));
+    let situation = assess(&facts, NOW);
+    let segment = &situation.segments[0];
+    assert_eq!((segment.working, segment.hosts), (2, 3));
+    assert_eq!(segment.under_recovery, ["b"]);
+    assert_eq!(segment.counts.unwrap().unprotected, 2);
+    assert_eq!(situation.hosts[0].protection, Protection::Unprotected);
+    assert_eq!(situation.hosts[0].reasons, [Code::HostNotBack].into());
+    assert_eq!(situation.hosts[1].counts.unwrap().protected, 2);
+}
+
+#[test]
+fn every_code_is_met_by_a_case() {
+    let mut met: BTreeSet<Code> = [Code::InstanceMoving].into();
+    for (_, change, _, _) in cases() {
+        let mut facts = fine();
+        change(&mut facts);
+        met.extend(assess(&facts, NOW).findings.iter().map(|one| one.code));
+    }
+    let missing: Vec<&Code> = Code::ALL.iter().filter(|code| !met.contains(code)).collect();
+    assert_eq!(missing, Vec::<&Code>::new());
+}
+
+#[test]
+fn every_code_has_a_page_and_every_page_a_code() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let mut known = BTreeSet::from(["README.md".to_owned()]);
+    let index = std::fs::read_to_string(root.join("docs/findings/README.md")).unwrap();
+    for code in Code::ALL {
+        let page = root.join(code.page());
+        let text = std::fs::read_to_string(&page).unwrap_or_else(|error| panic!("{}: {error}", code.page()));
+        let head = format!("# {code}\n\n{}\n", code.meaning());
+        assert!(
+            text.starts_with(&head),
+            "{} begins otherwise than\n{head}",
+            code.page()
+        );
+        assert!(text.contains("## What to do"), "{}", code.page());
+        let file = page.file_name().unwrap().to_str().unwrap().to_owned();
+        let row = format!("| [{code}]({file}) | {} |", code.grade());
+        assert!(index.contains(&row), "README.md has no row {row}");
+        known.insert(file);
+    }
+    let there: BTreeSet<String> = std::fs::read_dir(root.join("docs/findings"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    assert_eq!(there, known);
+}
