@@ -824,7 +824,7 @@ async fn r10_what_recoveries_of_a_host_have_given_up_is_known_to_the_next() {
     let given_up = |status: &str| {
         vec![WrittenOff {
             id: MigrationId(4),
-            status: status.to_owned(),
+            status: status.into(),
             dest: Some("cmp2".to_owned()),
         }]
     };
@@ -850,7 +850,7 @@ async fn r10_what_recoveries_of_a_host_have_given_up_is_known_to_the_next() {
     assert_eq!(found.keys().copied().collect::<Vec<_>>(), [first[0].server]);
     let shapes: Vec<&str> = found[&first[0].server]
         .iter()
-        .map(|off| off.status.as_str())
+        .map(|off| off.status.as_nova())
         .collect();
     assert_eq!(shapes, ["pre-migrating"], "as the younger has seen it");
     assert!(bench.store.written_off("cmp2").await.unwrap().is_empty());
