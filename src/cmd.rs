@@ -2,6 +2,7 @@
 
 mod api;
 mod audit;
+mod completions;
 mod config;
 mod db;
 mod demo;
@@ -59,6 +60,7 @@ pub(crate) async fn run(cli: Cli) -> Result<u8, Failure> {
         Command::Upgrade(UpgradeCommand::Check(UpgradeCheckArgs { config, format })) => {
             Ok(Box::pin(upgrade::run(&config, format == Format::Json)).await)
         }
+        Command::Completions { shell } => Ok(completions::run(shell)),
         Command::FenceAgent(args) => Box::pin(fence_agent::run(args)).await,
         Command::Manage(config, category) => Box::pin(manage::run(config, category)).await,
         Command::MasakariStatus(config, json) => Ok(Box::pin(upgrade::run(&config, json)).await),

@@ -35,6 +35,11 @@ pub(crate) enum Command {
     BootGuard(ConfigArgs),
     /// Tell whether failures would be noticed and reported, and how soon
     Check(CheckArgs),
+    /// Print what completes our commands and options in a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
 }
 
 /// Where the configuration is.
@@ -95,6 +100,10 @@ pub(crate) enum Format {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+    use std::ffi::OsString;
+    use std::path::Path;
+
     use clap::CommandFactory as _;
 
     use super::*;
@@ -102,5 +111,36 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    /// Pages are made when a command changes, not when a package is: one for another processor cannot ask its binary.
+    #[test]
+    fn deploy02_each_command_has_a_man_page_that_says_what_its_help_says() {
+        let made = tempfile::tempdir().unwrap();
+        clap_mangen::generate_to(Cli::command(), made.path()).unwrap();
+        let pages = |folder: &Path| -> BTreeMap<OsString, String> {
+            let mut pages = BTreeMap::new();
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let entry = entry.unwrap();
+                // The program's own page is written by hand.
+                if entry.file_name() != "tachi-monitor.1" {
+                    pages.insert(entry.file_name(), std::fs::read_to_string(entry.path()).unwrap());
+                }
+            }
+            pages
+        };
+        let made = pages(made.path());
+        let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("../packaging/man/tachi-monitor");
+        if std::env::var_os("WRITE_MAN_PAGES").is_some() {
+            let _ = std::fs::remove_dir_all(&kept);
+            std::fs::create_dir_all(&kept).unwrap();
+            for (name, text) in &made {
+                std::fs::write(kept.join(name), text).unwrap();
+            }
+        }
+        assert!(
+            made == pages(&kept),
+            "packaging/man/tachi-monitor is not what the command line is: WRITE_MAN_PAGES=1 cargo test -p tachi-monitor man_page writes it"
+        );
     }
 }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::Parser as _;
+use clap::{CommandFactory as _, Parser as _};
 use tachi_instance_ha::Client;
 use tachi_spool::Spool;
 use tokio::net::TcpListener;
@@ -100,7 +100,15 @@ async fn command(command: Command) -> Result<u8, Failure> {
         Command::Introspective(args) => monitor(Kind::Introspective, &args).await,
         Command::BootGuard(args) => boot_guard::run(&args).await,
         Command::Check(args) => check::run(&args).await,
+        Command::Completions { shell } => Ok(completions(shell)),
     }
+}
+
+fn completions(shell: clap_complete::Shell) -> u8 {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "tachi-monitor", &mut script);
+    out::line(String::from_utf8_lossy(&script).trim_end());
+    out::DONE
 }
 
 /// The monitor of a kind.

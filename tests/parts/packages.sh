@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# The packages: what linters say, and what happens in a Debian that boots. Root; makes its Debian once (some minutes).
+# The packages: what linters say, and what happens in a Debian that boots. Root; makes its Debian once (some minutes). Of packages for another
+# processor (TACHI_PACKAGES) what can be seen without a boot.
 # shellcheck source=tests/lib/common.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../lib/common.sh"
 # shellcheck source=tests/lib/script-counts.sh
@@ -14,14 +15,31 @@ apt_need rpm rpm
 apt_need rpmlint rpmlint
 apt_need readelf binutils
 apt_need strip binutils
+apt_need man man-db
+apt_need zsh zsh
+apt_need fish fish
 mkdir -p "$DEPLOY_CACHE"
 work="$(mktemp -d "$DEPLOY_CACHE/packages.XXXXXX")"
 trap 'rm -rf "$work"' EXIT
 
 # What was built for the tests, without what only a debugger reads; TACHI_PACKAGES takes finished packages instead.
-DEPLOY_PACKAGES="${TACHI_PACKAGES:-$work/out}"
+DEPLOY_PACKAGES="$work/out"
 export DEPLOY_PACKAGES
-if [ -z "${TACHI_PACKAGES:-}" ]; then
+native="$(dpkg --print-architecture)"
+others=()
+if [ -n "${TACHI_PACKAGES:-}" ]; then
+  mkdir -p "$DEPLOY_PACKAGES/next"
+  cp "$TACHI_PACKAGES"/*_"$native".deb "$TACHI_PACKAGES"/*."$(uname -m)".rpm "$DEPLOY_PACKAGES"
+  if [ -d "$TACHI_PACKAGES/next" ]; then
+    cp "$TACHI_PACKAGES"/next/*_"$native".deb "$DEPLOY_PACKAGES/next"
+  else
+    mkdir "$work/bin"
+    for file in "$DEPLOY_PACKAGES"/*.deb; do dpkg-deb -x "$file" "$work/unpacked"; done
+    cp "$work"/unpacked/usr/bin/tachi "$work"/unpacked/usr/bin/tachi-monitor "$work/bin"
+    "$REPO/packaging/build" --binaries "$work/bin" --out "$DEPLOY_PACKAGES/next" --kind deb --package-version 99.0.0
+  fi
+  while IFS= read -r file; do others+=("$file"); done < <(find "$TACHI_PACKAGES" -maxdepth 1 -name '*.deb' ! -name "*_$native.deb")
+else
   mkdir "$work/bin"
   strip -o "$work/bin/tachi" "$TACHI"
   strip -o "$work/bin/tachi-monitor" "$MONITOR"
@@ -30,7 +48,15 @@ if [ -z "${TACHI_PACKAGES:-}" ]; then
   "$REPO/packaging/build" --binaries "$work/bin" --glibc 2.36 --out "$DEPLOY_PACKAGES/next" --kind deb --package-version 99.0.0
 fi
 
+failed=0
 check "lintian finds no error" lintian --allow-root --fail-on error "$DEPLOY_PACKAGES"/*.deb
+script_counted "$REPO/tests/deploy/unpacked.sh" "$DEPLOY_PACKAGES"/*.deb || failed=1
+if [ "${#others[@]}" -gt 0 ]; then
+  apt_need qemu-aarch64 qemu-user
+  [ -d /usr/aarch64-linux-gnu/lib ] || apt_need "no such program" libc6-arm64-cross libgcc-s1-arm64-cross
+  check "lintian finds no error in those for another processor" lintian --allow-root --fail-on error "${others[@]}"
+  script_counted "$REPO/tests/deploy/unpacked.sh" "${others[@]}" || failed=1
+fi
 check "rpmlint finds no error" rpmlint --config "$REPO/tests/deploy/rpmlint.toml" "$DEPLOY_PACKAGES"/*.rpm
 rpm_root="$work/rpm-root"
 mkdir -p "$rpm_root"
@@ -61,7 +87,6 @@ taken_over() {
   rm -rf "$root"
   return "$missing"
 }
-failed=0
 for DEPLOY_SUITE in bookworm trixie; do
   bare="$(bare_debian)"
   check "$DEPLOY_SUITE: piuparts: installed, removed, purged, nothing is left" piuparts --existing-chroot "$bare" \
