@@ -104,7 +104,8 @@ fn nova(alive: &[&Engine], all: &mut Standing, found: &mut Findings) {
     }
     for engine in alive {
         for (name, part) in &engine.parts {
-            if !part.well && !(away && name == NOVA) {
+            let told = away && name == NOVA;
+            if !part.well && !told {
                 let text = format!("{name} is {}", part.text);
                 found.note(Finding::new(Code::EnginePart, text).about(&engine.name, 0));
             }

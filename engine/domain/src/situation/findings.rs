@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
 use super::{Code, Grade};
 use crate::Timestamp;
@@ -18,8 +18,7 @@ pub struct Finding {
     pub subjects: Vec<String>,
     /// How many instances are concerned.
     pub instances: u64,
-    /// Since when, as far as it is known.
-    #[serde(serialize_with = "micros")]
+    /// Since when, as far as it is known, in microseconds of Unix time.
     pub since: Option<Timestamp>,
     /// For people.
     pub text: String,
@@ -27,10 +26,6 @@ pub struct Finding {
     pub fix: Option<String>,
     /// The page of the book about it.
     pub page: String,
-}
-
-fn micros<S: Serializer>(at: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
-    at.map(Timestamp::micros).serialize(serializer)
 }
 
 impl Finding {

@@ -176,6 +176,7 @@ type Case = (
 const ALL_WELL: [u64; 6] = [6, 0, 0, 0, 0, 0];
 const NONE: [u64; 6] = [0, 0, 0, 6, 0, 0];
 
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn cases() -> Vec<Case> {
     vec![
         ("all is well", |_| {}, &[], ALL_WELL),
@@ -251,7 +252,7 @@ fn cases() -> Vec<Case> {
             |facts| {
                 facts
                     .engines
-                    .push(engine("e:1", 4, &[("nova", false, "away for 50 s")]))
+                    .push(engine("e:1", 4, &[("nova", false, "away for 50 s")]));
             },
             &[(Code::EnginePart, "e:1", "nova is away for 50 s")],
             ALL_WELL,
