@@ -11,6 +11,7 @@ mod manager;
 pub(crate) mod policy;
 mod process;
 pub(crate) mod roll;
+pub(crate) mod situation;
 pub(crate) mod surroundings;
 
 use std::sync::Arc;
@@ -136,14 +137,14 @@ pub(crate) async fn nova(settings: &Settings, clock: &Arc<dyn Clock>) -> Result<
     }))
 }
 
-/// The engine, ready to run.
+/// The engine, ready to run, and its way to Nova.
 pub(crate) async fn engine(
     settings: &Settings,
     base: &Base,
     wake: Arc<dyn Wake>,
     policy: watch::Receiver<Policy>,
     devices: &Devices,
-) -> Result<Engine, Failure> {
+) -> Result<(Engine, Arc<Nova>), Failure> {
     if devices.fencers().is_empty() {
         tracing::warn!(
             "no fence device is configured: fencing mode {:?} relies on the word of notifications",
@@ -165,8 +166,9 @@ pub(crate) async fn engine(
         .await
         .map_err(|error| Failure::new("taking up what Masakari left open", error))?;
     let name = format!("{}:{}:{}", settings.host, std::process::id(), short_id());
+    let nova = nova(settings, &base.clock).await?;
     let ports = Ports {
-        compute: nova(settings, &base.clock).await?,
+        compute: nova.clone(),
         fencer: devices.identified(base),
         audit: audit(settings, &base.clock, &name)?,
         hooks: hooks(settings)?,
@@ -181,7 +183,8 @@ pub(crate) async fn engine(
         pace: settings.pace,
     };
     let surroundings = surroundings::Neighbourhood::new(settings.surroundings.clone());
-    Ok(Engine::new(ports, options).amid(Arc::new(surroundings)))
+    let engine = Engine::new(ports, options).amid(Arc::new(surroundings));
+    Ok((engine, nova))
 }
 
 /// The audit log; `actor` is who writes it.

@@ -34,6 +34,7 @@ mod m20261122_0020_move_words;
 mod m20261122_0030_reporters_aside;
 mod m20261122_0040_waits;
 mod m20261122_0050_fence_machine;
+mod m20261122_0060_fact;
 mod origin;
 mod statement;
 mod sync;
@@ -75,6 +76,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261122_0030_reporters_aside::Migration),
             Box::new(m20261122_0040_waits::Migration),
             Box::new(m20261122_0050_fence_machine::Migration),
+            Box::new(m20261122_0060_fact::Migration),
         ]
     }
 

@@ -94,7 +94,7 @@ impl Cloud {
         }
     }
 
-    fn note(&self, answer: Result<Vec<(String, Option<Service>)>, CallError>) {
+    pub(crate) fn note(&self, answer: Result<Vec<(String, Option<Service>)>, CallError>) {
         self.seen.send_modify(|seen| match answer {
             Ok(services) => {
                 if seen.trouble.take().is_some() {

@@ -126,6 +126,11 @@ impl Engine {
         self.cloud.clone()
     }
 
+    /// The rules it goes by.
+    pub fn policy(&self) -> watch::Receiver<Policy> {
+        self.options.policy.clone()
+    }
+
     /// Beats once a sweep: at least every [`EngineOptions::sweep_interval`], unless the database does not answer.
     pub fn pulse(&self) -> Pulse {
         self.pulse.clone()

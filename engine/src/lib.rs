@@ -28,7 +28,9 @@ mod numbers;
 pub mod ports;
 mod pulse;
 mod reserving;
+pub mod situation;
 mod telling;
+pub mod watcher;
 
 pub use clock::SystemClock;
 pub use cloud::{Cloud, CloudView};

@@ -16,14 +16,14 @@ pub(crate) async fn run(args: &EngineArgs) -> Result<u8, Failure> {
     let (rules, policy) = watch::channel(settings.policy.clone());
     let devices = Devices::open(&settings, &base.clock)?;
     let wake = bus.wake(wiring::socket_wake(&settings)?);
-    let engine = wiring::engine(&settings, &base, wake, policy, &devices).await?;
+    let (engine, nova) = wiring::engine(&settings, &base, wake, policy, &devices).await?;
     let telling = Telling::open(&settings, &bus);
     let engine = engine.telling(telling.port());
     let mut process = Process::default();
     process.metrics(&settings, wiring::Runs::Engine).await?;
     telling.run(&process);
     bus.listen(&mut process, &settings, &base, &args.upstream);
-    process.engine(engine, &settings, &base, devices);
+    process.engine((engine, nova), &settings, &base, devices);
     process.run(|| super::reload_rules(&args.config, &rules)).await?;
     base.store
         .close()

@@ -88,7 +88,7 @@ pub(crate) async fn start(
     let (poke, wake) = wiring::both_ends(settings)?;
     let telling = Telling::open(settings, &bus);
     let devices = Devices::open(settings, &base.clock)?;
-    let engine = wiring::engine(settings, &base, bus.wake(wake), policy, &devices).await?;
+    let (engine, nova) = wiring::engine(settings, &base, bus.wake(wake), policy, &devices).await?;
     let engine = engine.telling(telling.port());
     let rules = PolicyFiles::open(&settings.oslo_policy)?;
     let router = wiring::api(settings, &base, bus.poke(poke), rules.policy(), telling.port()).await?;
@@ -97,7 +97,7 @@ pub(crate) async fn start(
     process.metrics(settings, wiring::Runs::Engine).await?;
     telling.run(&process);
     bus.listen(&mut process, settings, &base, upstream);
-    process.engine(engine, settings, &base, devices);
+    process.engine((engine, nova), settings, &base, devices);
     process.api(listener, router, settings);
     process.policy(rules);
     Ok((process, base))

@@ -9,7 +9,9 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use metrics::{describe_gauge, gauge};
+use tachi_domain::Timestamp;
 use tachi_domain::policy::FencingMode;
+use tachi_domain::situation::DeviceTest;
 use tachi_engine::ports::operator::SegmentView;
 use tachi_engine::ports::{Clock, OperatorDesk as _};
 use tachi_engine::{Cloud, Identified};
@@ -72,6 +74,8 @@ struct State {
     file: Option<String>,
     /// What has failed its self-test twice, by host and device.
     failing: BTreeMap<(String, String), Failing>,
+    /// The last self-test of each device of each host; `None` before the first.
+    tests: Option<BTreeMap<(String, String), DeviceTest>>,
 }
 
 #[derive(Clone, Debug)]
@@ -126,6 +130,43 @@ impl How {
             .keys()
             .map(|(host, _)| host.clone())
             .collect()
+    }
+
+    /// The last self-tests, for whoever asks.
+    pub(crate) fn tests(&self) -> Arc<dyn Fn() -> Option<Vec<DeviceTest>> + Send + Sync> {
+        let how = self.clone();
+        Arc::new(move || Some(how.state().tests.as_ref()?.values().cloned().collect()))
+    }
+
+    /// Keeps what a round of self-tests has said, until devices had time for two more.
+    fn keep(&self, reports: &[Report], all: bool, at: Timestamp, every: Duration) {
+        let counts_for = every.saturating_mul(2).saturating_add(Duration::from_mins(1));
+        let mut state = self.state();
+        let before = state.tests.take().unwrap_or_default();
+        let tested: BTreeSet<&str> = reports.iter().map(|report| report.host.as_str()).collect();
+        let mut tests: BTreeMap<_, _> = before
+            .into_iter()
+            .filter(|((host, _), _)| !all && !tested.contains(host.as_str()))
+            .collect();
+        for report in reports.iter().filter(|report| !report.device.is_empty()) {
+            let target = report
+                .target
+                .as_ref()
+                .map_or_else(|| report.device.clone(), ToString::to_string);
+            let key = (report.host.clone(), report.device.clone());
+            let test = DeviceTest {
+                host: report.host.clone(),
+                level: report.level,
+                device: report.device.clone(),
+                target: target.clone(),
+                as_of: at,
+                counts_for: u32::try_from(counts_for.as_secs()).unwrap_or(u32::MAX),
+                fault: report.fault.clone(),
+                failures: state.failing.get(&key).map_or(0, |one| one.times),
+            };
+            tests.insert((report.host.clone(), target), test);
+        }
+        state.tests = Some(tests);
     }
 
     /// Takes note of a round of self-tests, of `all` hosts or of those where something had failed, and tells what has changed for worse or better.
@@ -305,6 +346,7 @@ pub(crate) struct SelfTest {
     pub(crate) how: How,
     pub(crate) store: Arc<Store>,
     pub(crate) cloud: Cloud,
+    pub(crate) clock: Arc<dyn Clock>,
     pub(crate) every: Duration,
 }
 
@@ -316,6 +358,7 @@ pub(crate) async fn self_test(test: SelfTest, stop: CancellationToken) {
         how,
         store,
         cloud,
+        clock,
         every,
     } = test;
     // Engines that were started together do not ask together.
@@ -363,6 +406,7 @@ pub(crate) async fn self_test(test: SelfTest, stop: CancellationToken) {
             () = examined => {}
         }
         how.tested(&reports, all);
+        how.keep(&reports, all, clock.wall(), every);
         measure(&how, &reports, all);
     }
 }

@@ -3,11 +3,14 @@
 use std::collections::BTreeMap;
 use std::future::pending;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use tachi_api::{Metrics, ServeOptions};
 use tachi_engine::Engine;
+use tachi_engine::watcher::{Sources, Watcher};
+use tachi_openstack::Nova;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{MissedTickBehavior, interval};
@@ -18,6 +21,7 @@ use super::cloud::CloudWatch;
 use super::fencing::{Devices, SelfTest, self_test};
 use super::manager::Manager;
 use super::roll::{Fact, Health, Signer};
+use super::situation::Measured;
 use super::{Base, listen};
 use crate::cmd::Failure;
 use crate::logging;
@@ -60,7 +64,13 @@ impl Process {
     }
 
     /// Runs an engine. If it ends by itself, the process does.
-    pub(crate) fn engine(&mut self, engine: Engine, settings: &Settings, base: &Base, devices: Devices) {
+    pub(crate) fn engine(
+        &mut self,
+        (engine, nova): (Engine, Arc<Nova>),
+        settings: &Settings,
+        base: &Base,
+        devices: Devices,
+    ) {
         let within = settings.sweep_interval.saturating_add(SWEEPING);
         self.manager.watch(engine.pulse(), within);
         let watch = CloudWatch::new(engine.cloud(), base.store.clone());
@@ -69,6 +79,19 @@ impl Process {
         self.tasks.spawn(watch.run(self.stop.clone()));
         let how = devices.how();
         self.fact("fencing", how.fact(&settings.fencing, settings.policy.fencing));
+        let sources = Sources {
+            facts: base.store.clone(),
+            roll: base.store.clone(),
+            inventory: nova,
+            cloud: engine.cloud(),
+            clock: base.clock.clone(),
+            policy: engine.policy(),
+            tests: how.tests(),
+            name: engine.name().to_owned(),
+        };
+        let measured = Measured::new(settings, base, engine.policy());
+        let watcher = Watcher::new(sources).run(self.stop.clone(), Arc::new(measured));
+        self.tasks.spawn(watcher);
         if let Some(every) = settings
             .fencing
             .self_test
@@ -80,6 +103,7 @@ impl Process {
                 how,
                 store: base.store.clone(),
                 cloud: engine.cloud(),
+                clock: base.clock.clone(),
                 every,
             };
             self.tasks.spawn(self_test(test, self.stop.clone()));

@@ -32,7 +32,7 @@ use serde_json::Value;
 use tachi_domain::nova::{Migration, Server, Service, VmState};
 use tachi_domain::reserved::{Aggregate, Resources};
 use tachi_domain::{ServerId, ServiceId, Timestamp};
-use tachi_engine::ports::{CallError, Compute, ServiceChange};
+use tachi_engine::ports::{CallError, Compute, Inventory, ServerPage, ServiceChange};
 use tracing::instrument;
 
 use crate::answer::Answer;
@@ -279,6 +279,20 @@ impl Compute for Nova {
     }
 }
 
+#[async_trait]
+impl Inventory for Nova {
+    #[instrument(name = "nova::servers", skip_all, err(level = "debug"))]
+    async fn servers(
+        &self,
+        after: Option<ServerId>,
+        changed_since: Option<Timestamp>,
+    ) -> Result<ServerPage, CallError> {
+        server::page(self, after, changed_since).await
+    }
+}
+
+#[cfg(test)]
+mod inventory_tests;
 #[cfg(test)]
 mod reserve_tests;
 #[cfg(test)]

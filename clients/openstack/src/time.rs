@@ -12,6 +12,14 @@ pub(crate) fn parse(text: &str) -> Option<Timestamp> {
     Some(Timestamp::from_micros(naive.and_utc().timestamp_micros()))
 }
 
+/// Writes a whole second as Nova reads it.
+pub(crate) fn iso(at: Timestamp) -> String {
+    DateTime::from_timestamp_micros(at.micros())
+        .unwrap_or_default()
+        .format("%Y-%m-%dT%H:%M:%SZ")
+        .to_string()
+}
+
 /// Reads the `Date` header.
 pub(crate) fn parse_http_date(text: &str) -> Option<Timestamp> {
     let date = DateTime::parse_from_rfc2822(text).ok()?;

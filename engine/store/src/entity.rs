@@ -2,6 +2,7 @@
 #![allow(unreachable_pub, reason = "what the derive writes is `pub`")]
 
 pub(crate) mod engine;
+pub(crate) mod fact;
 pub(crate) mod fence_machine;
 pub(crate) mod fence_order;
 pub(crate) mod host;

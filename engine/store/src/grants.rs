@@ -44,7 +44,7 @@ const fn right(table: &'static str, insert: bool, update: Columns, delete: bool,
 }
 
 /// All tables. Everybody reads all of them: none holds a secret, and what the schema is can be told only from all.
-const TABLES: [&str; 20] = [
+const TABLES: [&str; 21] = [
     "failover_segments",
     "hosts",
     "notifications",
@@ -61,6 +61,7 @@ const TABLES: [&str; 20] = [
     "reporter_doubt",
     "reporter_aside",
     "tachi_engine",
+    "fact",
     "tachi_lock",
     "tachi_meta",
     tachi_migrations::TABLE,
@@ -84,7 +85,7 @@ const API: [Right; 7] = [
     right("tachi_lock", true, Columns::All, false, false),
 ];
 
-const ENGINE: [Right; 17] = [
+const ENGINE: [Right; 18] = [
     right("notifications", true, Columns::All, false, true),
     right(
         "hosts",
@@ -107,6 +108,7 @@ const ENGINE: [Right; 17] = [
     right("reporter_doubt", true, Columns::None, true, true),
     right("reporter_aside", true, Columns::All, true, true),
     right("tachi_engine", true, Columns::All, true, false),
+    right("fact", true, Columns::All, true, false),
     right("tachi_lock", true, Columns::All, false, false),
     right("tachi_meta", true, Columns::None, false, false),
 ];

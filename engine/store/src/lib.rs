@@ -25,6 +25,7 @@ mod convert;
 mod desk;
 mod entity;
 mod error;
+mod facts;
 mod files;
 mod grants;
 mod insert;

@@ -193,3 +193,27 @@ fn operator_row4_what_has_failed_is_tested_again_by_itself_and_the_rest_stays_as
     how.tested(&[report("c3", None)], true);
     assert_eq!(how.trouble(), None);
 }
+
+#[test]
+fn the_last_self_test_of_each_device_is_kept_with_its_time() {
+    let how = How::default();
+    let tests = how.tests();
+    let every = Duration::from_mins(5);
+    let at = |seconds: i64| Timestamp::from_micros(seconds * 1_000_000);
+    assert_eq!(tests(), None, "none was made yet");
+    let round = |reports: &[Report], all, seconds| {
+        how.tested(reports, all);
+        how.keep(reports, all, at(seconds), every);
+    };
+    round(&[report("c1", Some("hangs")), report("c2", None)], true, 1);
+    round(&[report("c1", Some("hangs"))], false, 31);
+    let kept = tests().unwrap();
+    let told: Vec<_> = kept
+        .iter()
+        .map(|one| (one.host.as_str(), one.as_of, one.failures, one.fault.as_deref()))
+        .collect();
+    assert_eq!(told, [("c1", at(31), 2, Some("hangs")), ("c2", at(1), 0, None)]);
+    assert_eq!(kept[0].counts_for, 660);
+    round(&[report("c2", None)], true, 301);
+    assert_eq!(tests().unwrap().len(), 1, "a host that is in no round any more");
+}

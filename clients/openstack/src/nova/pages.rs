@@ -93,19 +93,11 @@ where
     let mut seen = HashSet::new();
     let mut marker: Option<String> = None;
     loop {
-        let mut query = list.query.clone();
-        query.push(("limit", nova.session.page_size().to_string()));
-        query.extend(marker.clone().map(|marker| ("marker", marker)));
-        let request = Request::get(list.path, &query, About::Service);
-        let answer = match nova.call(list.feature, request).await {
+        let (answer, page, next) = match one(nova, list, marker.clone()).await {
             Err(error) if marker.is_some() && error.fault.status == Some(400) => return Ok(None),
             outcome => outcome?,
         };
-        let body: Value = answer.json()?;
-        let Some(page) = body.get(list.key).and_then(Value::as_array) else {
-            return Err(answer.senseless(&format!("no list of {}", list.key)));
-        };
-        for item in page {
+        for item in &page {
             if matches!(read(&answer, item, &mut items)?, Take::Enough) {
                 return Ok(Some(Whole {
                     items,
@@ -113,7 +105,7 @@ where
                 }));
             }
         }
-        let Some(next) = next_marker(nova, list, &answer, &body, page)? else {
+        let Some(next) = next else {
             return Ok(Some(Whole {
                 items,
                 many_pages: marker.is_some(),
@@ -124,6 +116,25 @@ where
         }
         marker = Some(next);
     }
+}
+
+/// One page, and the marker of the next.
+pub(super) async fn one(
+    nova: &Nova,
+    list: &List<'_>,
+    marker: Option<String>,
+) -> Result<(Answer, Vec<Value>, Option<String>), CallError> {
+    let mut query = list.query.clone();
+    query.push(("limit", nova.session.page_size().to_string()));
+    query.extend(marker.map(|marker| ("marker", marker)));
+    let request = Request::get(list.path, &query, About::Service);
+    let answer = nova.call(list.feature, request).await?;
+    let mut body: Value = answer.json()?;
+    let Some(Value::Array(page)) = body.get_mut(list.key).map(Value::take) else {
+        return Err(answer.senseless(&format!("no list of {}", list.key)));
+    };
+    let next = next_marker(nova, list, &answer, &body, &page)?;
+    Ok((answer, page, next))
 }
 
 fn next_marker(

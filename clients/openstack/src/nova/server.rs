@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
-use tachi_domain::ServerId;
 use tachi_domain::fault::FaultClass;
 use tachi_domain::nova::{About as Nature, PowerState, Server, VmState};
 use tachi_domain::reserved::Resources;
-use tachi_engine::ports::CallError;
+use tachi_domain::{ServerId, Timestamp};
+use tachi_engine::ports::{CallError, ServerPage};
 
 use super::pages::{self, List, Take};
 use super::{Nova, Request, service};
@@ -165,6 +165,41 @@ pub(super) async fn ids(nova: &Nova, host: &str) -> Result<BTreeSet<ServerId>, C
         service::ensure_cell_is_up(nova, host).await?;
     }
     Ok(whole.items.into_iter().collect())
+}
+
+/// One page of the servers of all projects.
+pub(super) async fn page(
+    nova: &Nova,
+    after: Option<ServerId>,
+    changed_since: Option<Timestamp>,
+) -> Result<ServerPage, CallError> {
+    let mut query = vec![("all_tenants", "1".to_owned())];
+    query.extend(changed_since.map(|since| ("changes-since", time::iso(since))));
+    let list = List {
+        feature: nova.servers,
+        path: &["servers", "detail"],
+        query,
+        key: "servers",
+        marker: "id",
+    };
+    let (answer, items, next) = pages::one(nova, &list, after.map(|id| id.to_string())).await?;
+    let mut servers = Vec::with_capacity(items.len());
+    for item in items {
+        let record =
+            Record::deserialize(&item).map_err(|error| answer.senseless(&format!("a server: {error}")))?;
+        // Of those of a down cell nothing is known but that they are there.
+        if record.status != OF_DOWN_CELL {
+            servers.push(understood(&answer, record)?);
+        }
+    }
+    let next = next.map(|text| {
+        let id = text.parse().map(ServerId);
+        id.map_err(|_| answer.senseless(&format!("a marker that is no id: {text}")))
+    });
+    Ok(ServerPage {
+        servers,
+        next: next.transpose()?,
+    })
 }
 
 pub(super) async fn get(nova: &Nova, id: ServerId) -> Result<Option<Server>, CallError> {

@@ -1,0 +1,249 @@
+//! What is known of a region, put together from our tables and from what an engine sees of the cloud.
+
+use tachi_domain::Timestamp;
+use tachi_domain::machine_id::MachineId;
+use tachi_domain::policy::FencingMode;
+use tachi_domain::situation::{
+    Compute, DeviceTest, Doubt, Engine, Facts, Fencing, Foreign, Host, Instances, Known, Part, Queue,
+    Recovery, Segment, Waiting,
+};
+
+use crate::ports::machines::MachineLine;
+use crate::ports::operator::{HostView, MoveFilter, MoveLine, RecoverySummary, SegmentView};
+use crate::ports::roll::{Backlog, EngineLine};
+use crate::ports::{Doubted, Fact, JournalError, Machines, OperatorDesk, Roll};
+use crate::watcher::kind;
+
+/// What a fact of an engine begins with if there is nothing to worry about.
+const WELL: &str = "ok";
+
+/// The parts of an engine that are judged from facts of their own. The second is signed by older engines only.
+const JUDGED_ELSEWHERE: [&str; 2] = ["fencing", "hypervisors"];
+
+/// What is in our own tables.
+#[derive(Clone, Debug)]
+pub struct Tables {
+    /// Every segment with its hosts.
+    pub segments: Vec<SegmentView>,
+    /// Open and watching.
+    pub recoveries: Vec<RecoverySummary>,
+    /// Instances that are down, or may be, and wait for a person.
+    pub waiting: Vec<MoveLine>,
+    /// The roll.
+    pub engines: Vec<EngineLine>,
+    /// What there is to do.
+    pub backlog: Backlog,
+    /// Reporters that are set aside, or should be.
+    pub doubted: Vec<Doubted>,
+    /// Which machines the devices switch.
+    pub machines: Vec<MachineLine>,
+}
+
+/// What an engine has seen of the cloud.
+#[derive(Clone, Debug, Default)]
+pub struct Watched {
+    /// Nova's compute services.
+    pub computes: Option<Known<Vec<Compute>>>,
+    /// Nova's instances.
+    pub instances: Option<Known<Instances>>,
+    /// The last tests of fence devices.
+    pub tests: Option<Vec<DeviceTest>>,
+}
+
+/// How hosts are proven off, by the configuration.
+#[derive(Clone, Debug)]
+pub struct Configured {
+    /// Whose word counts.
+    pub mode: FencingMode,
+    /// An operator has stopped all fencing.
+    pub stopped: bool,
+    /// Whether power controllers are configured.
+    pub has_devices: bool,
+    /// Why their file cannot be read.
+    pub trouble: Option<String>,
+    /// Registered hosts without a device.
+    pub without: Vec<String>,
+}
+
+impl Tables {
+    /// Reads them.
+    ///
+    /// # Errors
+    ///
+    /// The database failed.
+    pub async fn read(store: &(impl OperatorDesk + Roll + Machines)) -> Result<Self, JournalError> {
+        Ok(Self {
+            segments: store.region().await?,
+            recoveries: store.recoveries(false).await?,
+            waiting: store.moves(MoveFilter::NeedsPerson).await?,
+            engines: store.engines().await?,
+            backlog: store.backlog().await?,
+            doubted: store.doubted_reporters().await?,
+            machines: store.machines().await?,
+        })
+    }
+
+    /// The names of the registered hosts.
+    pub fn hosts(&self) -> Vec<&str> {
+        let views = self.segments.iter().flat_map(|view| &view.hosts);
+        views.map(|view| view.host.name.as_str()).collect()
+    }
+
+    /// With what was seen of the cloud, all that is known.
+    pub fn facts(&self, watched: Watched, configured: Configured) -> Facts {
+        Facts {
+            engines: self.engines.iter().map(engine).collect(),
+            queue: Queue {
+                new: self.backlog.new,
+                oldest: self.backlog.oldest_new,
+            },
+            segments: self.segments.iter().map(segment).collect(),
+            recoveries: self.recoveries.iter().map(recovery).collect(),
+            waiting: self.waiting.iter().map(waiting).collect(),
+            doubted: self.doubted.iter().map(doubt).collect(),
+            fencing: Fencing {
+                mode: configured.mode,
+                stopped: configured.stopped,
+                has_devices: configured.has_devices,
+                trouble: configured.trouble,
+                without: configured.without,
+                foreign: self.foreign(),
+                tests: watched.tests,
+            },
+            computes: watched.computes,
+            instances: watched.instances,
+        }
+    }
+
+    fn foreign(&self) -> Vec<Foreign> {
+        let hosts = self.hosts();
+        let lines = self
+            .machines
+            .iter()
+            .filter(|line| hosts.contains(&line.host.as_str()));
+        lines.filter_map(foreign).collect()
+    }
+}
+
+impl Watched {
+    /// From what is kept. What cannot be read is as good as not gathered: another version wrote it.
+    pub fn from_kept(kept: &[Fact]) -> Self {
+        let one = |kind: &str| kept.iter().find(|fact| fact.kind == kind);
+        let computes = one(kind::COMPUTES).and_then(|fact| {
+            Some(Known {
+                as_of: fact.as_of,
+                value: serde_json::from_str(&fact.value).ok()?,
+            })
+        });
+        let instances = one(kind::SERVERS).and_then(|fact| {
+            let listed: crate::watcher::Listed = serde_json::from_str(&fact.value).ok()?;
+            let on = kept
+                .iter()
+                .filter(|fact| fact.kind == kind::INSTANCES)
+                .map(|fact| {
+                    let all = serde_json::from_str(&fact.value).ok()?;
+                    Some((fact.subject.clone(), all))
+                });
+            Some(Known {
+                as_of: fact.as_of,
+                value: Instances {
+                    complete: listed.complete,
+                    on: on.collect::<Option<_>>()?,
+                },
+            })
+        });
+        Self {
+            computes,
+            instances,
+            tests: one(kind::TESTS).and_then(|fact| serde_json::from_str(&fact.value).ok()),
+        }
+    }
+}
+
+fn engine(line: &EngineLine) -> Engine {
+    let parts = line.signature.facts.iter();
+    let parts = parts.filter(|(name, _)| !JUDGED_ELSEWHERE.contains(&name.as_str()));
+    Engine {
+        name: line.signature.name.clone(),
+        started_at: line.signature.started_at,
+        seen_at: line.seen_at,
+        parts: parts
+            .map(|(name, text)| {
+                let part = Part {
+                    well: text.starts_with(WELL),
+                    text: text.clone(),
+                };
+                (name.clone(), part)
+            })
+            .collect(),
+    }
+}
+
+fn segment(view: &SegmentView) -> Segment {
+    Segment {
+        name: view.segment.name.clone(),
+        method: view.segment.recovery_method,
+        enabled: view.segment.enabled,
+        hosts: view.hosts.iter().map(host).collect(),
+    }
+}
+
+fn host(view: &HostView) -> Host {
+    Host {
+        name: view.host.name.clone(),
+        reserved: view.host.reserved,
+        maintenance: view.why,
+        recovery: view.recovery,
+    }
+}
+
+fn recovery(row: &RecoverySummary) -> Recovery {
+    Recovery {
+        id: row.id,
+        kind: row.kind,
+        host: row.host.clone(),
+        life: row.life,
+        wait: row.wait.clone(),
+        instances: row.moves.total(),
+        back: row.moves.succeeded,
+    }
+}
+
+fn waiting(line: &MoveLine) -> Waiting {
+    Waiting {
+        server: line.server,
+        name: line.name.clone(),
+        host: line.host.clone(),
+        recovery: line.recovery,
+        wait: line.wait.clone(),
+    }
+}
+
+fn doubt(one: &Doubted) -> Doubt {
+    Doubt {
+        number: one.number,
+        reporter: one.reporter.to_string(),
+        since: one.since,
+        why: one.why.clone(),
+        aside: one.aside,
+        unheard: one.unheard,
+    }
+}
+
+/// A device whose word does not count.
+fn foreign(line: &MachineLine) -> Option<Foreign> {
+    let (answers, since): &(Option<MachineId>, Timestamp) = line.foreign.as_ref()?;
+    let answers = answers
+        .as_ref()
+        .map_or_else(|| "none".to_owned(), ToString::to_string);
+    let what = match &line.machine {
+        Some(expected) => format!("answers for another machine: expected {expected}, {answers} answers"),
+        None => format!("answers for a machine that other hosts have too: {answers}"),
+    };
+    Some(Foreign {
+        host: line.host.clone(),
+        device: line.device.clone(),
+        what,
+        since: *since,
+    })
+}

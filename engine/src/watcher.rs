@@ -1,0 +1,370 @@
+//! One engine at a time looks at the cloud, and keeps what it sees for everybody who asks: commands, the API, numbers. They need no
+//! Nova then, and can say how old each fact is.
+//!
+//! Who writes has the turn, a number in the database that moves on with each round. It is taken from an engine that has left the
+//! roll, or whose turn has stood still for a while by the taker's own clock. Nothing is decided by any of it.
+
+mod roster;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use tachi_domain::Timestamp;
+use tachi_domain::policy::Policy;
+use tachi_domain::situation::{Compute, DeviceTest, Known};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::cloud::{Cloud, CloudView};
+use crate::ports::{Clock, Fact, Facts, Inventory, JournalError, Roll, Round};
+use crate::situation::Watched;
+use roster::{Ask, Roster};
+
+/// The kinds of facts.
+pub mod kind {
+    /// Nova's compute services.
+    pub const COMPUTES: &str = "computes";
+    /// How far the list of instances is.
+    pub const SERVERS: &str = "servers";
+    /// The instances of a host.
+    pub const INSTANCES: &str = "instances";
+    /// The last tests of fence devices.
+    pub const TESTS: &str = "tests";
+    /// Which engine watches.
+    pub const WATCHER: &str = "watcher";
+}
+
+/// How long a turn stands still before it is taken: two rounds.
+const STILL: Duration = Duration::from_secs(31);
+
+/// How old a list may be that somebody else has kept, to go on from it.
+const RESUMED: i64 = 3_600;
+
+/// How far the list of instances is.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct Listed {
+    /// All were listed once.
+    pub complete: bool,
+}
+
+/// What a watcher needs.
+#[derive(Clone)]
+pub struct Sources {
+    /// Where facts are kept.
+    pub facts: Arc<dyn Facts>,
+    /// Who else could watch.
+    pub roll: Arc<dyn Roll>,
+    /// Nova's instances.
+    pub inventory: Arc<dyn Inventory>,
+    /// Nova's compute services.
+    pub cloud: Cloud,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Which instances are meant to be recovered.
+    pub policy: watch::Receiver<Policy>,
+    /// The last tests of fence devices; `None` where none are made.
+    pub tests: Arc<dyn Fn() -> Option<Vec<DeviceTest>> + Send + Sync>,
+    /// The engine's name.
+    pub name: String,
+}
+
+/// Hears of each round.
+#[async_trait]
+pub trait Onlooker: Send + Sync {
+    /// This engine watches, and has seen this.
+    async fn seen(&self, watched: Watched);
+
+    /// Another engine watches.
+    async fn not_ours(&self);
+}
+
+/// See the module.
+pub struct Watcher {
+    sources: Sources,
+    turn: Turn,
+    roster: Roster,
+    computes: Option<Known<Vec<Compute>>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Turn {
+    Ours(u64),
+    /// As it was seen, and since when by our clock.
+    Others(u64, Duration),
+    Unknown,
+}
+
+impl Watcher {
+    /// One that has not looked yet.
+    pub fn new(sources: Sources) -> Self {
+        Self {
+            sources,
+            turn: Turn::Unknown,
+            roster: Roster::default(),
+            computes: None,
+        }
+    }
+
+    /// Watches until `stop`. The onlooker may be dropped at any time.
+    pub async fn run(mut self, stop: CancellationToken, onlooker: Arc<dyn Onlooker>) {
+        let mut trouble = false;
+        loop {
+            // Both branches only wait.
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = self.sources.cloud.looked() => {}
+            }
+            // A round that is dropped has written all or nothing, and nobody goes on from its state.
+            let round = tokio::select! {
+                () = stop.cancelled() => return,
+                round = self.round() => round,
+            };
+            match round {
+                Ok(true) => onlooker.seen(self.watched()).await,
+                Ok(false) => onlooker.not_ours().await,
+                Err(error) if !trouble => {
+                    let source = error.source.to_string();
+                    tracing::warn!(%error, source, "what is seen of the cloud is not kept: it grows old for those who ask");
+                    trouble = true;
+                    continue;
+                }
+                Err(_) => continue,
+            }
+            trouble = false;
+        }
+    }
+
+    /// One round; whether it is ours, and written.
+    async fn round(&mut self) -> Result<bool, JournalError> {
+        let Some(turn) = self.turn().await? else {
+            return Ok(false);
+        };
+        let now = self.sources.clock.wall();
+        self.computes = services(&self.sources.cloud.view(), now, self.computes.take());
+        let looked = self.computes.as_ref().is_some_and(|known| known.is_fresh(now));
+        if looked {
+            self.list().await;
+        }
+        let mut round = Round::default();
+        let mut put = |kind: &str, subject: &str, value: serde_json::Value, as_of| {
+            round.put.push(Fact {
+                kind: kind.to_owned(),
+                subject: subject.to_owned(),
+                value: value.to_string(),
+                as_of,
+            });
+        };
+        put(
+            kind::WATCHER,
+            "",
+            serde_json::json!({"by": self.sources.name}),
+            now,
+        );
+        if let Some(computes) = &self.computes {
+            put(kind::COMPUTES, "", as_json(&computes.value), computes.as_of);
+        }
+        if let Some(as_of) = self.listed_at(now) {
+            let listed = Listed {
+                complete: self.roster.is_complete(),
+            };
+            put(kind::SERVERS, "", as_json(&listed), as_of);
+        }
+        if let Some(tests) = (self.sources.tests)() {
+            put(kind::TESTS, "", as_json(&tests), now);
+        }
+        let changed = self.roster.take_changed();
+        let hosts: Vec<String> = changed.keys().cloned().collect();
+        for (host, all) in &changed {
+            if all.is_empty() {
+                round.forget.push((kind::INSTANCES, host.clone()));
+            } else {
+                put(kind::INSTANCES, host, as_json(all), now);
+            }
+        }
+        match self.sources.facts.write_facts(turn, &round).await {
+            Ok(true) => {
+                self.turn = Turn::Ours(turn.saturating_add(1));
+                Ok(true)
+            }
+            Ok(false) => {
+                self.turn = Turn::Unknown;
+                Ok(false)
+            }
+            Err(error) => {
+                // It may have been written: whose turn it is, the next round sees.
+                self.roster.give_back(hosts);
+                self.turn = Turn::Unknown;
+                Err(error)
+            }
+        }
+    }
+
+    /// When all that is known of instances was so; while they are listed first, that is now.
+    fn listed_at(&self, now: Timestamp) -> Option<Timestamp> {
+        if self.roster.is_complete() {
+            self.roster.known_up_to()
+        } else {
+            self.computes
+                .as_ref()
+                .filter(|known| known.is_fresh(now))
+                .map(|known| known.as_of)
+        }
+    }
+
+    /// The turn, if it is ours or can be had.
+    async fn turn(&mut self) -> Result<Option<u64>, JournalError> {
+        if let Turn::Ours(turn) = self.turn {
+            return Ok(Some(turn));
+        }
+        let boot = self.sources.clock.boot();
+        let turn = self.sources.facts.turn().await?;
+        let free = match self.turn {
+            _ if turn == 0 => true,
+            Turn::Others(before, since) if before == turn => {
+                boot.saturating_sub(since) >= STILL || self.has_left().await?
+            }
+            Turn::Others(..) | Turn::Unknown | Turn::Ours(_) => {
+                self.turn = Turn::Others(turn, boot);
+                self.has_left().await?
+            }
+        };
+        if !free {
+            return Ok(None);
+        }
+        self.resume().await?;
+        Ok(Some(turn))
+    }
+
+    /// Whether who watched last is on the roll no more, or is this engine under its own name.
+    async fn has_left(&self) -> Result<bool, JournalError> {
+        let by = self.sources.facts.facts(Some(kind::WATCHER)).await?;
+        let by = by.first().and_then(|fact| {
+            let value: serde_json::Value = serde_json::from_str(&fact.value).ok()?;
+            Some(value.get("by")?.as_str()?.to_owned())
+        });
+        let engines = self.sources.roll.engines().await?;
+        Ok(by.is_some_and(|by| {
+            by == self.sources.name || !engines.iter().any(|line| line.signature.name == by)
+        }))
+    }
+
+    /// Goes on from what the one before has kept, if that is not too old.
+    async fn resume(&mut self) -> Result<(), JournalError> {
+        let kept = Watched::from_kept(&self.sources.facts.facts(None).await?);
+        let now = self.sources.clock.wall();
+        self.computes = kept.computes;
+        self.roster = match kept.instances {
+            Some(known) => {
+                let age = now.micros_since(known.as_of) / 1_000_000;
+                let hosts: Vec<String> = known.value.on.keys().cloned().collect();
+                if (0..RESUMED).contains(&age) {
+                    Roster::resume(known.value, known.as_of)
+                } else {
+                    // Rows of hosts that are gone meanwhile have to go too.
+                    let mut roster = Roster::default();
+                    roster.give_back(hosts);
+                    roster
+                }
+            }
+            None => Roster::default(),
+        };
+        Ok(())
+    }
+
+    /// Asks Nova for two pages.
+    async fn list(&mut self) {
+        let [first, second] = self.roster.asks();
+        if self.ask(first).await {
+            let second = match second {
+                Ask::Walk(_) => self.roster.next_walk(),
+                Ask::Changes(..) => second,
+            };
+            // A walk that is over begins anew in the next round.
+            if !(matches!(first, Ask::Walk(_)) && self.roster.is_complete()) {
+                self.ask(second).await;
+            }
+        }
+    }
+
+    async fn ask(&mut self, ask: Ask) -> bool {
+        let asked = self.sources.clock.wall();
+        let (after, since) = match ask {
+            Ask::Changes(since, after) => (after, Some(since)),
+            Ask::Walk(after) => (after, None),
+        };
+        match self.sources.inventory.servers(after, since).await {
+            Ok(page) => {
+                let policy = self.sources.policy.borrow().clone();
+                self.roster.take(ask, asked, page, &policy);
+                true
+            }
+            Err(error) => {
+                tracing::debug!(%error, "a page of instances was not read");
+                if after.is_some() && error.fault.status == Some(400) {
+                    self.roster.lost(ask);
+                }
+                false
+            }
+        }
+    }
+
+    fn watched(&self) -> Watched {
+        let now = self.sources.clock.wall();
+        Watched {
+            computes: self.computes.clone(),
+            instances: self.listed_at(now).map(|as_of| Known {
+                as_of,
+                value: self.roster.instances(),
+            }),
+            tests: (self.sources.tests)(),
+        }
+    }
+}
+
+fn as_json(value: &impl Serialize) -> serde_json::Value {
+    // Plain data with texts for keys: this cannot fail, and if it does, nothing is known.
+    serde_json::to_value(value).unwrap_or(serde_json::Value::Null)
+}
+
+/// Nova's services as seen last, each with since when it is as it is. What was known stays, and grows old, while Nova is away.
+fn services(
+    view: &CloudView,
+    now: Timestamp,
+    before: Option<Known<Vec<Compute>>>,
+) -> Option<Known<Vec<Compute>>> {
+    let Some(age) = view.age.filter(|_| view.trouble.is_none()) else {
+        return before;
+    };
+    let known: BTreeMap<&str, &Compute> = before
+        .iter()
+        .flat_map(|known| &known.value)
+        .map(|one| (one.host.as_str(), one))
+        .collect();
+    let age = i64::try_from(age.as_secs()).unwrap_or(i64::MAX);
+    let as_of = now.minus_seconds(age);
+    let value = view.services.iter().map(|(host, service)| {
+        let mut one = Compute {
+            host: host.clone(),
+            up: service.as_ref().is_some_and(|service| service.up),
+            enabled: service.as_ref().is_some_and(|service| service.enabled),
+            cell_down: service.is_none(),
+            since: as_of,
+        };
+        if let Some(known) = known.get(host.as_str())
+            && (known.up, known.enabled, known.cell_down) == (one.up, one.enabled, one.cell_down)
+        {
+            one.since = known.since;
+        }
+        one
+    });
+    Some(Known {
+        as_of,
+        value: value.collect(),
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,362 @@
+//! Who watches, what it costs, and what is kept.
+
+use std::collections::HashSet;
+use std::sync::Mutex;
+
+use async_trait::async_trait;
+use tachi_domain::fault::{Fault, FaultClass};
+use tachi_domain::nova::{About, PowerState, Server, Service, VmState};
+use tachi_domain::{ServerId, ServiceId};
+use uuid::Uuid;
+
+use super::*;
+use crate::ports::roll::{Backlog, EngineLine, Signature};
+use crate::ports::{CallError, ServerPage};
+
+const PAGE: usize = 1_000;
+const START: i64 = 1_700_000_000_000_000;
+
+/// A database, a Nova, and the time.
+#[derive(Default)]
+struct World {
+    seconds: Mutex<i64>,
+    turn: Mutex<u64>,
+    kept: Mutex<BTreeMap<(String, String), Fact>>,
+    engines: Mutex<Vec<String>>,
+    servers: Mutex<Vec<(Server, i64)>>,
+    pages: Mutex<u32>,
+    away: Mutex<bool>,
+    gone: Mutex<HashSet<ServerId>>,
+}
+
+impl World {
+    fn pass(&self, seconds: i64) {
+        *self.seconds.lock().unwrap() += seconds;
+    }
+
+    fn boot(&self, host: &str, number: u128) -> ServerId {
+        let id = ServerId(Uuid::from_u128(number));
+        let server = Server {
+            id,
+            name: format!("vm-{number}"),
+            host: Some(host.into()),
+            vm_state: VmState::Active,
+            task_state: None,
+            power_state: PowerState::Running,
+            locked: false,
+            locked_reason: None,
+            metadata: BTreeMap::new(),
+            volume_backed: true,
+            launched: true,
+            fault: None,
+            about: About::default(),
+            needs: None,
+        };
+        self.servers
+            .lock()
+            .unwrap()
+            .push((server, *self.seconds.lock().unwrap()));
+        id
+    }
+
+    fn change(&self, id: ServerId, told: bool, change: impl Fn(&mut Server)) {
+        let now = *self.seconds.lock().unwrap();
+        for (server, changed) in self.servers.lock().unwrap().iter_mut() {
+            if server.id == id {
+                change(server);
+                if told {
+                    *changed = now;
+                }
+            }
+        }
+    }
+
+    fn on(&self, host: &str) -> Option<String> {
+        let key = (kind::INSTANCES.to_owned(), host.to_owned());
+        self.kept.lock().unwrap().get(&key).map(|fact| fact.value.clone())
+    }
+
+    fn watcher(self: &Arc<Self>, name: &str) -> Watcher {
+        let (_, rules) = watch::channel(Policy::default());
+        Watcher::new(Sources {
+            facts: self.clone(),
+            roll: self.clone(),
+            inventory: self.clone(),
+            cloud: Cloud::new(self.clone()),
+            clock: self.clone(),
+            policy: rules,
+            tests: Arc::new(|| None),
+            name: name.into(),
+        })
+    }
+
+    /// Nova's services are looked at, and then a round is made.
+    async fn round(&self, watcher: &mut Watcher) -> bool {
+        let answer = if *self.away.lock().unwrap() {
+            Err(CallError::refused("refused"))
+        } else {
+            let service = Service {
+                id: ServiceId(Uuid::nil()),
+                host: "a".into(),
+                enabled: true,
+                disabled_reason: None,
+                up: true,
+                forced_down: false,
+                last_heartbeat: None,
+                nova_now: None,
+            };
+            Ok(vec![("a".to_owned(), Some(service))])
+        };
+        watcher.sources.cloud.note(answer);
+        watcher.round().await.unwrap()
+    }
+}
+
+impl Clock for World {
+    fn wall(&self) -> Timestamp {
+        Timestamp::from_micros(START).minus_seconds(-*self.seconds.lock().unwrap())
+    }
+    fn boot(&self) -> Duration {
+        Duration::from_secs(u64::try_from(*self.seconds.lock().unwrap()).unwrap())
+    }
+}
+
+#[async_trait]
+impl Facts for World {
+    async fn turn(&self) -> Result<u64, JournalError> {
+        Ok(*self.turn.lock().unwrap())
+    }
+    async fn write_facts(&self, turn: u64, round: &Round) -> Result<bool, JournalError> {
+        let mut now = self.turn.lock().unwrap();
+        if *now != turn {
+            return Ok(false);
+        }
+        *now += 1;
+        let mut kept = self.kept.lock().unwrap();
+        for fact in &round.put {
+            kept.insert((fact.kind.clone(), fact.subject.clone()), fact.clone());
+        }
+        for (kind, subject) in &round.forget {
+            kept.remove(&((*kind).to_owned(), subject.clone()));
+        }
+        Ok(true)
+    }
+    async fn facts(&self, kind: Option<&str>) -> Result<Vec<Fact>, JournalError> {
+        let kept = self.kept.lock().unwrap();
+        let all = kept
+            .values()
+            .filter(|fact| kind.is_none_or(|kind| fact.kind == kind));
+        Ok(all.cloned().collect())
+    }
+}
+
+#[async_trait]
+impl Roll for World {
+    async fn sign(&self, _: &Signature) -> Result<(), JournalError> {
+        Ok(())
+    }
+    async fn strike(&self, _: &str) -> Result<(), JournalError> {
+        Ok(())
+    }
+    async fn engines(&self) -> Result<Vec<EngineLine>, JournalError> {
+        let names = self.engines.lock().unwrap().clone();
+        let line = |name| EngineLine {
+            signature: Signature {
+                name,
+                version: "1".into(),
+                started_at: Timestamp::from_micros(START),
+                facts: BTreeMap::new(),
+            },
+            seen_at: self.wall(),
+            beat: 1,
+        };
+        Ok(names.into_iter().map(line).collect())
+    }
+    async fn backlog(&self) -> Result<Backlog, JournalError> {
+        Ok(Backlog::default())
+    }
+}
+
+#[async_trait]
+impl Inventory for World {
+    async fn servers(
+        &self,
+        after: Option<ServerId>,
+        changed_since: Option<Timestamp>,
+    ) -> Result<ServerPage, CallError> {
+        *self.pages.lock().unwrap() += 1;
+        let all = self.servers.lock().unwrap();
+        let from = match after {
+            None => 0,
+            Some(after) if self.gone.lock().unwrap().contains(&after) => {
+                return Err(CallError {
+                    fault: Fault {
+                        class: FaultClass::Permanent,
+                        status: Some(400),
+                        maybe_done: false,
+                        text: "marker not found".into(),
+                    },
+                    source: None,
+                });
+            }
+            Some(after) => all.iter().position(|(one, _)| one.id == after).unwrap() + 1,
+        };
+        let since = changed_since.map_or(i64::MIN, |since| {
+            since.micros_since(Timestamp::from_micros(START)) / 1_000_000
+        });
+        let fits = |(server, changed): &&(Server, i64)| {
+            *changed >= since && (changed_since.is_some() || server.vm_state != VmState::Deleted)
+        };
+        let mut page: Vec<Server> = all[from..]
+            .iter()
+            .filter(fits)
+            .take(PAGE + 1)
+            .map(|(one, _)| one.clone())
+            .collect();
+        let more = page.len() > PAGE;
+        page.truncate(PAGE);
+        let next = page.last().filter(|_| more).map(|one| one.id);
+        Ok(ServerPage { servers: page, next })
+    }
+}
+
+#[tokio::test]
+async fn fifty_thousand_instances_cost_three_pages_a_round() {
+    let world = Arc::new(World::default());
+    for number in 0..50_000 {
+        world.boot(&format!("compute-{:04}", number % 1_000), number);
+    }
+    world.pass(600);
+    let mut watcher = world.watcher("one");
+    let mut rounds = 0;
+    while !watcher.roster.is_complete() {
+        let before = *world.pages.lock().unwrap();
+        assert!(world.round(&mut watcher).await);
+        // With one for the services, which every engine asks for.
+        assert!(*world.pages.lock().unwrap() - before <= 2);
+        world.pass(15);
+        rounds += 1;
+    }
+    assert_eq!(rounds, 25);
+    let watched = watcher.watched().instances.unwrap();
+    assert_eq!(watched.value.on.values().map(Vec::len).sum::<usize>(), 50_000);
+    let begun = std::time::Instant::now();
+    for _ in 0..20 {
+        let before = *world.pages.lock().unwrap();
+        assert!(world.round(&mut watcher).await);
+        assert_eq!(
+            *world.pages.lock().unwrap() - before,
+            2,
+            "changes, and a page of the walk"
+        );
+        world.pass(15);
+    }
+    println!("{:?} a round, with the fake Nova's part", begun.elapsed() / 20);
+    let now = world.wall();
+    assert!(
+        watcher
+            .watched()
+            .instances
+            .unwrap()
+            .is_fresh(now.minus_seconds(15))
+    );
+}
+
+#[tokio::test]
+async fn what_changes_is_seen_in_the_next_round_and_what_nova_does_not_tell_in_the_next_walk() {
+    let world = Arc::new(World::default());
+    let (one, two) = (world.boot("a", 1), world.boot("a", 2));
+    world.pass(600);
+    let mut watcher = world.watcher("one");
+    world.round(&mut watcher).await;
+    assert!(world.on("a").unwrap().contains("vm-2"));
+    world.pass(15);
+    world.change(one, true, |server| server.host = Some("b".into()));
+    world.round(&mut watcher).await;
+    assert!(!world.on("a").unwrap().contains("vm-1"));
+    assert!(world.on("b").unwrap().contains("vm-1"));
+    world.pass(300);
+    world.change(two, false, |server| server.task_state = Some("migrating".into()));
+    world.round(&mut watcher).await;
+    assert!(world.on("a").unwrap().contains("\"moving\":true"));
+    world.pass(15);
+    world.change(two, true, |server| server.vm_state = VmState::Deleted);
+    world.round(&mut watcher).await;
+    assert_eq!(world.on("a"), None, "the row of a host without any is gone");
+    // One that goes without a word.
+    world.pass(600);
+    world.servers.lock().unwrap().clear();
+    world.round(&mut watcher).await;
+    assert_eq!(world.on("b"), None);
+}
+
+#[tokio::test]
+async fn what_is_known_grows_old_while_nova_is_away() {
+    let world = Arc::new(World::default());
+    world.boot("a", 1);
+    let mut watcher = world.watcher("one");
+    assert!(world.round(&mut watcher).await);
+    *world.away.lock().unwrap() = true;
+    let pages = *world.pages.lock().unwrap();
+    world.pass(60);
+    assert!(world.round(&mut watcher).await, "the turn is kept");
+    let watched = Watched::from_kept(&world.facts(None).await.unwrap());
+    let now = world.wall();
+    assert!(!watched.computes.unwrap().is_fresh(now));
+    let instances = watched.instances.unwrap();
+    assert!(!instances.is_fresh(now));
+    assert_eq!(instances.value.on.len(), 1, "what was known is still known");
+    assert_eq!(*world.pages.lock().unwrap(), pages, "nothing is asked in vain");
+}
+
+#[tokio::test]
+async fn one_watches_and_another_takes_over_where_it_was() {
+    let world = Arc::new(World::default());
+    world.boot("a", 1);
+    *world.engines.lock().unwrap() = vec!["one".into(), "two".into()];
+    let (mut one, mut two) = (world.watcher("one"), world.watcher("two"));
+    assert!(world.round(&mut one).await);
+    assert!(!world.round(&mut two).await);
+    for _ in 0..4 {
+        world.pass(15);
+        assert!(world.round(&mut one).await);
+        assert!(!world.round(&mut two).await);
+    }
+    // Killed: its turn stands still, and it stays on the roll.
+    world.pass(15);
+    assert!(!world.round(&mut two).await);
+    world.pass(15);
+    assert!(!world.round(&mut two).await);
+    world.pass(15);
+    let pages = *world.pages.lock().unwrap();
+    assert!(world.round(&mut two).await);
+    assert!(two.roster.is_complete(), "it goes on from what was kept");
+    assert!(*world.pages.lock().unwrap() - pages <= 2);
+    // It was only slow: its turn is over.
+    world.pass(15);
+    assert!(!world.round(&mut one).await);
+    assert!(!world.round(&mut one).await);
+    // One that ends is followed at once.
+    world.engines.lock().unwrap().retain(|name| name == "one");
+    assert!(world.round(&mut one).await);
+}
+
+#[tokio::test]
+async fn a_page_whose_marker_is_gone_is_begun_anew() {
+    let world = Arc::new(World::default());
+    for number in 0..3_500 {
+        world.boot("a", number);
+    }
+    let mut watcher = world.watcher("one");
+    world.round(&mut watcher).await;
+    world.gone.lock().unwrap().extend(watcher.roster.next_marker());
+    world.round(&mut watcher).await;
+    assert!(!watcher.roster.is_complete());
+    for _ in 0..2 {
+        world.gone.lock().unwrap().clear();
+        world.round(&mut watcher).await;
+    }
+    assert!(watcher.roster.is_complete());
+    let watched = watcher.watched().instances.unwrap();
+    assert_eq!(watched.value.on["a"].len(), 3_500);
+}

@@ -1,0 +1,188 @@
+//! What one engine at a time sees of the cloud. Of two that write only one does: a round begins with a counted update of the row
+//! that holds the turn.
+
+use async_trait::async_trait;
+use sea_orm::sea_query::{Expr, ExprTrait as _, OnConflict};
+use sea_orm::{
+    ColumnTrait as _, ConnectionTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _,
+    QueryTrait as _, Set,
+};
+use tachi_domain::Timestamp;
+use tachi_engine::ports::{Fact, Facts, JournalError, Round};
+use tracing::instrument;
+
+use crate::Store;
+use crate::convert::Cell;
+use crate::entity::{fact, lock};
+use crate::error::{Failure, Stop, is_unique_violation};
+use crate::work::{Tx, Verdict, Work};
+
+/// The row of `tachi_lock` that holds the turn. No uuid, so that it is nobody else's.
+const TURN: &str = "watcher";
+
+/// How many rows go into one statement.
+const BATCH: usize = 200;
+
+#[async_trait]
+impl Facts for Store {
+    #[instrument(name = "store::turn", level = "debug", skip_all)]
+    async fn turn(&self) -> Result<u64, JournalError> {
+        let read = turn(self).await;
+        read.map_err(|stop| stop.journal("reading whose turn it is to watch"))
+    }
+
+    #[instrument(name = "store::write_facts", level = "debug", skip_all)]
+    async fn write_facts(&self, turn: u64, round: &Round) -> Result<bool, JournalError> {
+        let written = self.write(&Write { turn, round }).await;
+        written.map_err(|stop| stop.journal("writing what was seen of the cloud"))
+    }
+
+    #[instrument(name = "store::facts", level = "debug", skip_all)]
+    async fn facts(&self, kind: Option<&str>) -> Result<Vec<Fact>, JournalError> {
+        let read = facts(self, kind).await;
+        read.map_err(|stop| stop.journal("reading what was seen of the cloud"))
+    }
+}
+
+async fn turn(store: &Store) -> Result<u64, Stop> {
+    let row = lock::Entity::find_by_id(TURN).one(store.reader()).await?;
+    let Some(row) = row else { return Ok(0) };
+    let cell = Cell {
+        table: "tachi_lock",
+        row: TURN,
+        column: "seq",
+    };
+    Ok(cell.count(row.seq)?)
+}
+
+async fn facts(store: &Store, kind: Option<&str>) -> Result<Vec<Fact>, Stop> {
+    let mut query = fact::Entity::find().order_by_asc(fact::Column::Subject);
+    if let Some(kind) = kind {
+        query = query.filter(fact::Column::Kind.eq(kind));
+    }
+    let rows = query.all(store.reader()).await?;
+    let facts = rows.into_iter().map(|row| Fact {
+        kind: row.kind,
+        subject: row.subject,
+        value: row.value,
+        as_of: Timestamp::from_micros(row.as_of),
+    });
+    Ok(facts.collect())
+}
+
+struct Write<'a> {
+    turn: u64,
+    round: &'a Round,
+}
+
+impl Write<'_> {
+    /// Moves the turn on, if it is where it was.
+    async fn take(&self, tx: &Tx) -> Result<bool, Stop> {
+        if self.turn == 0 {
+            let first = lock::ActiveModel {
+                uuid: Set(TURN.to_owned()),
+                seq: Set(1),
+            };
+            return match lock::Entity::insert(first).exec_without_returning(tx).await {
+                Ok(_) => Ok(true),
+                Err(error) if is_unique_violation(&error) => Ok(false),
+                Err(error) => Err(Stop::Failed(Failure::Db(error))),
+            };
+        }
+        let Ok(turn) = i64::try_from(self.turn) else {
+            return Ok(false);
+        };
+        let moved = lock::Entity::update_many()
+            .col_expr(lock::Column::Seq, Expr::col(lock::Column::Seq).add(1))
+            .filter(lock::Column::Uuid.eq(TURN))
+            .filter(lock::Column::Seq.eq(turn))
+            .exec(tx)
+            .await?;
+        Ok(moved.rows_affected == 1)
+    }
+}
+
+#[async_trait]
+impl Work for Write<'_> {
+    type Output = bool;
+
+    async fn run(&self, tx: &Tx) -> Result<Verdict<bool>, Stop> {
+        if !self.take(tx).await? {
+            return Ok(Verdict::Undo(false));
+        }
+        for batch in self.round.put.chunks(BATCH) {
+            let rows = batch.iter().map(|fact| fact::ActiveModel {
+                kind: Set(fact.kind.clone()),
+                subject: Set(fact.subject.clone()),
+                value: Set(fact.value.clone()),
+                as_of: Set(fact.as_of.micros()),
+            });
+            let over = OnConflict::columns([fact::Column::Kind, fact::Column::Subject])
+                .update_columns([fact::Column::Value, fact::Column::AsOf])
+                .to_owned();
+            let insert = fact::Entity::insert_many(rows).on_conflict(over);
+            tx.execute(&insert.into_query()).await?;
+        }
+        for (kind, subject) in &self.round.forget {
+            fact::Entity::delete_many()
+                .filter(fact::Column::Kind.eq(*kind))
+                .filter(fact::Column::Subject.eq(subject))
+                .exec(tx)
+                .await?;
+        }
+        Ok(Verdict::Keep(true))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Bench;
+
+    fn fact(subject: &str, value: &str, at: i64) -> Fact {
+        Fact {
+            kind: "instances".into(),
+            subject: subject.into(),
+            value: value.into(),
+            as_of: Timestamp::from_micros(at),
+        }
+    }
+
+    #[tokio::test]
+    async fn of_two_that_write_one_does_and_what_is_gone_is_forgotten() {
+        let bench = Bench::new().await;
+        let other = bench.another().await;
+        assert_eq!(bench.store.turn().await.unwrap(), 0);
+        let both = Round {
+            put: vec![fact("a", "[1]", 1), fact("b", "[]", 1)],
+            forget: Vec::new(),
+        };
+        assert!(bench.store.write_facts(0, &both).await.unwrap());
+        assert!(!other.write_facts(0, &both).await.unwrap(), "it was begun");
+        let next = Round {
+            put: vec![fact("a", "[2]", 2)],
+            forget: vec![("instances", "b".into()), ("computes", "a".into())],
+        };
+        assert!(other.write_facts(1, &next).await.unwrap());
+        assert!(
+            !bench.store.write_facts(1, &both).await.unwrap(),
+            "its turn is over"
+        );
+        assert_eq!(bench.store.turn().await.unwrap(), 2);
+        assert_eq!(bench.store.facts(None).await.unwrap(), [fact("a", "[2]", 2)]);
+        assert!(bench.store.facts(Some("computes")).await.unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_thousand_hosts_are_written_at_once() {
+        let bench = Bench::new().await;
+        let put = (0..1_000).map(|number| fact(&format!("compute-{number:04}"), "[]", 1));
+        let round = Round {
+            put: put.collect(),
+            forget: Vec::new(),
+        };
+        assert!(bench.store.write_facts(0, &round).await.unwrap());
+        assert!(bench.store.write_facts(1, &round).await.unwrap());
+        assert_eq!(bench.store.facts(None).await.unwrap(), round.put);
+    }
+}
