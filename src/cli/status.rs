@@ -12,6 +12,9 @@ pub(crate) struct StatusArgs {
     /// Every host, not only those there is something to say of
     #[arg(long)]
     pub(crate) all_hosts: bool,
+    /// Exit with 0 if all is well, 1 with warnings, 2 with errors, 3 if it is not known
+    #[arg(long, conflicts_with = "watch")]
+    pub(crate) check: bool,
     /// Look again every two seconds until stopped
     #[arg(long)]
     pub(crate) watch: bool,

@@ -1,5 +1,6 @@
 //! `tachi status`.
 
+mod findings;
 pub(crate) mod roll;
 mod seen;
 mod tree;
@@ -7,15 +8,16 @@ mod tree;
 use std::io::IsTerminal as _;
 use std::time::Duration;
 
-use tachi_engine::ports::machines::MachineLine;
-use tachi_engine::ports::operator::MoveFilter;
-use tachi_engine::ports::{Machines as _, OperatorDesk as _, Roll as _};
+use tachi_domain::situation::{Grade, assess};
+use tachi_engine::ports::Facts as _;
+use tachi_engine::situation::{Tables, Watched};
 
 use self::seen::{Fencing, Seen};
 use super::{Failure, command_settings};
 use crate::cli::{Format, StatusArgs};
 use crate::out;
 use crate::settings::Settings;
+use crate::wiring::situation::configured;
 use crate::wiring::{Base, existing};
 
 /// Between two looks of `--watch`.
@@ -26,6 +28,18 @@ const CLEAR: &str = "\u{1b}[H\u{1b}[2J";
 
 /// Says what is protected, what is not and why, and what is going on.
 pub(crate) async fn run(args: StatusArgs) -> Result<u8, Failure> {
+    let check = args.check;
+    match shown(args).await {
+        // Whoever checks is not told that all is well, nor that something is wrong.
+        Err(error) if check => {
+            out::note(format!("tachi: {}", error.chain()));
+            Ok(code(Grade::Unknown))
+        }
+        done => done,
+    }
+}
+
+async fn shown(args: StatusArgs) -> Result<u8, Failure> {
     let settings = command_settings(&args.config)?;
     let base = existing(&settings).await?;
     loop {
@@ -33,41 +47,53 @@ pub(crate) async fn run(args: StatusArgs) -> Result<u8, Failure> {
         if args.watch && std::io::stdout().is_terminal() {
             out::line(CLEAR);
         }
+        let mut grade = Grade::Ok;
         match looked {
-            Ok(seen) => match args.format {
-                Format::Table => tree::lines(&seen, args.all_hosts).iter().for_each(out::line),
-                Format::Json => out::line(tree::as_json(&seen).to_string()),
-            },
+            Ok(seen) => {
+                grade = seen.situation.grade;
+                match args.format {
+                    Format::Table => tree::lines(&seen, args.all_hosts).iter().for_each(out::line),
+                    Format::Json => out::line(tree::as_json(&seen).to_string()),
+                }
+            }
             // Who watches wants to see the database come back too.
             Err(error) if args.watch => out::note(format!("tachi: {}; trying again", error.chain())),
             Err(error) => return Err(error),
         }
         if !args.watch {
-            return Ok(crate::DONE);
+            return Ok(if args.check { code(grade) } else { crate::DONE });
         }
         tokio::time::sleep(LOOK).await;
     }
 }
 
+/// What `--check` exits with, as monitoring plugins do.
+const fn code(grade: Grade) -> u8 {
+    match grade {
+        Grade::Ok | Grade::Info => 0,
+        Grade::Warn => 1,
+        Grade::Err => 2,
+        Grade::Unknown => 3,
+    }
+}
+
 async fn look(settings: &Settings, base: &Base) -> Result<Seen, Failure> {
     let wrong = |error| Failure::new("reading the database", error);
-    let segments = base.store.region().await.map_err(wrong)?;
-    let hosts = segments.iter().flat_map(|view| &view.hosts);
-    let hosts: Vec<&str> = hosts.map(|view| view.host.name.as_str()).collect();
-    let machines = base.store.machines().await.map_err(wrong)?;
-    let here = |line: &MachineLine| line.foreign.is_some() && hosts.contains(&line.host.as_str());
-    let mut fencing = fencing_of(settings).of(&hosts, settings);
-    fencing.foreign = machines.into_iter().filter(here).collect();
+    let tables = Tables::read(base.store.as_ref()).await.map_err(wrong)?;
+    let kept = base.store.facts(None).await.map_err(wrong)?;
+    let watched = Watched::from_kept(&kept);
+    let policy = &settings.policy;
+    let (mode, stopped) = (policy.fencing, policy.fencing_stopped);
+    let configured = configured(&settings.fencing, mode, stopped, &tables.hosts());
+    let now = base.clock.wall();
+    let looked_at = watched.computes.as_ref().map(|known| known.as_of);
     Ok(Seen {
-        now: base.clock.wall(),
-        fencing,
+        now,
+        fencing: fencing_of(settings),
         database: settings.database.to_string(),
-        segments,
-        recoveries: base.store.recoveries(false).await.map_err(wrong)?,
-        waiting: base.store.moves(MoveFilter::NeedsPerson).await.map_err(wrong)?,
-        engines: base.store.engines().await.map_err(wrong)?,
-        backlog: base.store.backlog().await.map_err(wrong)?,
-        doubted: base.store.doubted_reporters().await.map_err(wrong)?,
+        looked_at,
+        situation: assess(&tables.facts(watched, configured), now),
+        tables,
     })
 }
 
@@ -76,31 +102,5 @@ pub(super) fn fencing_of(settings: &Settings) -> Fencing {
         mode: settings.policy.fencing,
         device: settings.fencing.place(),
         bare_normal: settings.policy.bare_normal,
-        trouble: None,
-        without: Vec::new(),
-        foreign: Vec::new(),
-    }
-}
-
-impl Fencing {
-    /// The same, with what the devices' file says of these hosts.
-    fn of(self, hosts: &[&str], settings: &Settings) -> Self {
-        if !self.mode.asks_devices() || self.device.is_none() {
-            return self;
-        }
-        let topology = match settings.fencing.topology() {
-            Ok(topology) => topology,
-            Err(error) => {
-                let trouble = Some(error.chain());
-                return Self { trouble, ..self };
-            }
-        };
-        let bare = hosts
-            .iter()
-            .filter(|host| topology.resolve(host).levels().is_empty());
-        Self {
-            without: bare.map(|host| (*host).to_owned()).collect(),
-            ..self
-        }
     }
 }

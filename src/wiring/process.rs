@@ -17,12 +17,11 @@ use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::cloud::CloudWatch;
 use super::fencing::{Devices, SelfTest, self_test};
 use super::manager::Manager;
 use super::roll::{Fact, Health, Signer};
 use super::situation::Measured;
-use super::{Base, listen};
+use super::{Base, cloud, listen};
 use crate::cmd::Failure;
 use crate::logging;
 use crate::settings::Settings;
@@ -73,10 +72,7 @@ impl Process {
     ) {
         let within = settings.sweep_interval.saturating_add(SWEEPING);
         self.manager.watch(engine.pulse(), within);
-        let watch = CloudWatch::new(engine.cloud(), base.store.clone());
-        self.fact("nova", watch.nova());
-        self.fact("hypervisors", watch.hypervisors());
-        self.tasks.spawn(watch.run(self.stop.clone()));
+        self.fact("nova", cloud::nova(engine.cloud()));
         let how = devices.how();
         self.fact("fencing", how.fact(&settings.fencing, settings.policy.fencing));
         let sources = Sources {

@@ -237,8 +237,8 @@ async fn r12_status_and_host_return_follow_a_host_from_its_death_to_its_work() {
     let servers = stage.boot(HOST, 3);
     let region = stage.sandbox.region();
     let nobody = json(&stage, &["status"]);
-    let out = nobody["unprotected"].to_string();
-    assert!(out.contains("everything: no engine runs"), "{nobody}");
+    assert_eq!(nobody["findings"][0]["code"], "NO_ENGINE", "{nobody}");
+    assert_eq!(run(&stage, &["status", "--check"]).0, 2);
     region.power_loss(HOST).unwrap();
     let notification = stage.report(HOST).await;
     let (code, text, _) = run(&stage, &["host", "return", HOST, "--check"]);
@@ -321,8 +321,15 @@ async fn a_word_with_no_engine_to_hear_it_says_so() {
     assert_eq!(code, 255, "{stderr}");
 }
 
-fn unprotected(stage: &Stage) -> String {
-    json(stage, &["status"])["unprotected"].to_string()
+/// What is found of this code: subjects and text.
+fn found(stage: &Stage, code: &str) -> String {
+    let status = json(stage, &["status"]);
+    let findings = status["findings"].as_array().unwrap().iter();
+    let of_code = findings.filter(|one| one["code"] == code);
+    let told: Vec<String> = of_code
+        .map(|one| format!("{}{}", one["subjects"], one["text"]))
+        .collect();
+    told.concat()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -342,7 +349,7 @@ async fn slow_status_tells_of_a_nova_that_is_away_and_of_hypervisors_that_nobody
     region.api_faults().add(ApiFault::always("/compute", broken));
     let engine = stage.spawn("engine");
     until("status to say that Nova is away", LIMIT, async || {
-        unprotected(&stage).contains("nova is away, and has never answered this engine")
+        found(&stage, "NOVA_AWAY").contains("away, and has never answered this engine")
     })
     .await;
     engine.kill();
@@ -350,7 +357,7 @@ async fn slow_status_tells_of_a_nova_that_is_away_and_of_hypervisors_that_nobody
     region.api_faults().clear();
     let _engine = stage.spawn("engine");
     until("status to name the hypervisor in no segment", LIMIT, async || {
-        unprotected(&stage).contains("hypervisors compute-004: in no segment, so not recovered")
+        found(&stage, "HOST_NOT_IN_SEGMENT").contains("compute-004")
     })
     .await;
 }

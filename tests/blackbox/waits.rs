@@ -82,7 +82,8 @@ async fn what_waits_for_a_person_is_said_first_whatever_messages_are_called() {
     );
     let word = format!("tachi vmove recover {} --failure --on compute-002", servers[0]);
     assert!(text.contains(&word), "{text}");
-    assert!(!text.contains("unprotected: nothing"), "{text}");
+    assert!(text.contains("✗ MOVE_NEEDS_PERSON  1 inst"), "{text}");
+    assert_eq!(run(&stage, &["status", "--check"]).0, 2);
     engine.kill();
 
     let before = facts(&stage);

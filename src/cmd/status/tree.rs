@@ -7,18 +7,18 @@ use tachi_engine::ports::operator::{HostView, RecoverySummary};
 use super::super::recovery::progress;
 use super::super::waits;
 use super::super::when::{ago, time};
-use super::roll;
-use super::seen::{Seen, held, host_is_out, instances, unprotected};
+use super::seen::{Seen, held, host_is_out, instances};
+use super::{findings, roll};
 
 /// Lines for people; hosts there is nothing to say of are counted only, unless `all_hosts`.
 pub(super) fn lines(seen: &Seen, all_hosts: bool) -> Vec<String> {
     let mut lines = for_a_person(seen);
     lines.push(format!("fencing    {}", seen.fencing.line()));
     lines.push(format!("database   {}", seen.database));
-    if seen.engines.is_empty() {
+    if seen.tables.engines.is_empty() {
         lines.push("engines    none".into());
     }
-    for (place, line) in seen.engines.iter().enumerate() {
+    for (place, line) in seen.tables.engines.iter().enumerate() {
         let head = if place == 0 { "engines    " } else { "           " };
         let silent = if roll::is_alive(line, seen.now) {
             ""
@@ -39,16 +39,16 @@ pub(super) fn lines(seen: &Seen, all_hosts: bool) -> Vec<String> {
             facts.concat()
         ));
     }
-    let open = seen.recoveries.iter().filter(|row| row.life == Life::Open);
-    let (open, all) = (open.count(), seen.recoveries.len());
+    let open = seen.tables.recoveries.iter().filter(|row| row.life == Life::Open);
+    let (open, all) = (open.count(), seen.tables.recoveries.len());
     lines.push(format!(
         "recoveries {open} open, {} hosts watched for their return",
         all - open
     ));
-    for row in seen.recoveries.iter().filter(|row| row.life == Life::Open) {
+    for row in seen.tables.recoveries.iter().filter(|row| row.life == Life::Open) {
         lines.push(format!("  {} {}: {}", row.id, row.host, state(row)));
     }
-    for view in &seen.segments {
+    for view in &seen.tables.segments {
         let disabled = if view.segment.enabled { "" } else { ", DISABLED" };
         lines.push(format!(
             "segment {} ({}{disabled}, {} hosts)",
@@ -76,13 +76,7 @@ pub(super) fn lines(seen: &Seen, all_hosts: bool) -> Vec<String> {
             lines.push(format!("  {branch} {entry}"));
         }
     }
-    let out = unprotected(seen);
-    if out.is_empty() {
-        lines.push("unprotected: nothing".into());
-    } else {
-        lines.push("unprotected".into());
-        lines.extend(out.into_iter().map(|line| format!("  - {line}")));
-    }
+    lines.extend(findings::lines(&seen.situation, seen.looked_at, seen.now));
     lines
 }
 
@@ -92,19 +86,23 @@ const TOLD: usize = 10;
 /// What is down or held until somebody sees to it, and what to type: said first.
 fn for_a_person(seen: &Seen) -> Vec<String> {
     let held: Vec<&RecoverySummary> = held(seen).collect();
-    if held.is_empty() && seen.waiting.is_empty() {
+    if held.is_empty() && seen.tables.waiting.is_empty() {
         return Vec::new();
     }
     let recoveries = match held.len() {
         1 => "1 recovery is held".to_owned(),
         count => format!("{count} recoveries are held"),
     };
-    let verb = if seen.waiting.len() == 1 { "is" } else { "are" };
+    let verb = if seen.tables.waiting.len() == 1 {
+        "is"
+    } else {
+        "are"
+    };
     let mut lines = vec![format!(
         "WAITS FOR YOU: {} {verb} down, {recoveries}",
-        instances(seen.waiting.len())
+        instances(seen.tables.waiting.len())
     )];
-    for line in seen.waiting.iter().take(TOLD) {
+    for line in seen.tables.waiting.iter().take(TOLD) {
         let wait = line.wait.as_ref().map(|wait| waits::sentence(wait, seen.now));
         lines.push(format!(
             "  - instance {} of {}: {}",
@@ -114,8 +112,8 @@ fn for_a_person(seen: &Seen) -> Vec<String> {
         ));
         lines.extend(waits::to_end_move(line).iter().map(|way| format!("      {way}")));
     }
-    if seen.waiting.len() > TOLD {
-        let more = instances(seen.waiting.len() - TOLD);
+    if seen.tables.waiting.len() > TOLD {
+        let more = instances(seen.tables.waiting.len() - TOLD);
         lines.push(format!("  - and {more} more: tachi vmove list --needs-person"));
     }
     for row in held {
@@ -151,7 +149,7 @@ fn note(seen: &Seen, view: &HostView) -> Option<String> {
     if view.host.reserved {
         notes.push("reserved".to_owned());
     }
-    let of = |id| seen.recoveries.iter().find(|row| row.id == id);
+    let of = |id| seen.tables.recoveries.iter().find(|row| row.id == id);
     match view.recovery {
         Some((id, Life::Open)) => {
             let state = of(id).map_or_else(|| "under way".into(), state);
@@ -176,7 +174,7 @@ pub(super) fn as_json(seen: &Seen) -> Value {
         "fencing": seen.fencing.line(),
         "fencing_mode": format!("{:?}", seen.fencing.mode).to_ascii_lowercase(),
         "database": seen.database,
-        "engines": seen.engines.iter().map(|line| json!({
+        "engines": seen.tables.engines.iter().map(|line| json!({
             "name": line.signature.name,
             "version": line.signature.version,
             "started_at": time(line.signature.started_at),
@@ -184,7 +182,7 @@ pub(super) fn as_json(seen: &Seen) -> Value {
             "alive": roll::is_alive(line, seen.now),
             "facts": line.signature.facts,
         })).collect::<Vec<_>>(),
-        "reporters_set_aside": seen.doubted.iter().map(|one| json!({
+        "reporters_set_aside": seen.tables.doubted.iter().map(|one| json!({
             "number": one.number,
             "reporter": one.reporter.to_string(),
             "set_aside": one.aside,
@@ -193,10 +191,10 @@ pub(super) fn as_json(seen: &Seen) -> Value {
             "kept": one.unheard,
         })).collect::<Vec<_>>(),
         "queue": {
-            "new": seen.backlog.new,
-            "oldest_new": seen.backlog.oldest_new.map(time),
+            "new": seen.tables.backlog.new,
+            "oldest_new": seen.tables.backlog.oldest_new.map(time),
         },
-        "segments": seen.segments.iter().map(|view| json!({
+        "segments": seen.tables.segments.iter().map(|view| json!({
             "id": view.segment.id.to_string(),
             "name": view.segment.name,
             "enabled": view.segment.enabled,
@@ -211,7 +209,7 @@ pub(super) fn as_json(seen: &Seen) -> Value {
                 "life": host.recovery.map(|(_, life)| life.as_str()),
             })).collect::<Vec<_>>(),
         })).collect::<Vec<_>>(),
-        "recoveries": seen.recoveries.iter().map(|row| json!({
+        "recoveries": seen.tables.recoveries.iter().map(|row| json!({
             "id": row.id.to_string(),
             "host": row.host,
             "kind": row.kind.as_str(),
@@ -231,7 +229,7 @@ pub(super) fn as_json(seen: &Seen) -> Value {
                 "waits": waits::as_json(row.wait.as_ref()),
                 "commands": waits::to_end_recovery(row),
             })).collect::<Vec<_>>(),
-            "instances": seen.waiting.iter().map(|line| json!({
+            "instances": seen.tables.waiting.iter().map(|line| json!({
                 "instance": line.server.to_string(),
                 "name": line.name,
                 "host": line.host,
@@ -241,7 +239,11 @@ pub(super) fn as_json(seen: &Seen) -> Value {
                 "commands": waits::to_end_move(line),
             })).collect::<Vec<_>>(),
         },
-        "unprotected": unprotected(seen),
+        "grade": seen.situation.grade.as_str(),
+        "looked_at": seen.looked_at.map(time),
+        "findings": seen.situation.findings,
+        "instances": seen.situation.counts,
+        "not_assessed": seen.situation.not_assessed,
     })
 }
 
@@ -253,13 +255,13 @@ mod tests {
     use tachi_engine::ports::operator::MoveCounts;
     use uuid::Uuid;
 
-    use super::super::seen::tests::{fine, host};
+    use super::super::seen::tests::{fine, host, judged};
     use super::*;
 
     #[test]
     fn hosts_with_nothing_to_say_of_are_counted() {
         let mut seen = fine();
-        seen.segments[0].hosts.push(host("r", true, None));
+        seen.tables.segments[0].hosts.push(host("r", true, None));
         let text = lines(&seen, false).join("\n");
         assert!(text.contains("├─ r: reserved"), "{text}");
         assert!(text.contains("└─ 2 hosts with nothing to say of"), "{text}");
@@ -274,7 +276,7 @@ mod tests {
     fn a_recovery_is_told_with_its_progress_where_its_host_is() {
         let mut seen = fine();
         let id = RecoveryId(Uuid::from_u128(9));
-        seen.recoveries.push(RecoverySummary {
+        seen.tables.recoveries.push(RecoverySummary {
             id,
             notification: NotificationId(Uuid::from_u128(8)),
             kind: RecoveryKind::Host,
@@ -294,17 +296,16 @@ mod tests {
             owner: None,
             opened_at: Timestamp::from_micros(1),
         });
-        seen.segments[0].hosts[0] = host("a", false, Some(MaintenanceReason::Recovery));
-        seen.segments[0].hosts[0].recovery = Some((id, Life::Open));
+        seen.tables.segments[0].hosts[0] = host("a", false, Some(MaintenanceReason::Recovery));
+        seen.tables.segments[0].hosts[0].recovery = Some((id, Life::Open));
+        seen.situation = judged(&seen.tables);
         let text = lines(&seen, false).join("\n");
         let wanted =
             "a: under recovery: 12/40 instances back, 3 in flight, 25 to come; whatever is told of it";
         assert!(text.contains(wanted), "{text}");
         assert!(text.contains("recoveries 1 open, 0 hosts watched"), "{text}");
         assert!(
-            text.contains(&format!(
-                "its recovery {id} is held, waiting for alive: whatever is told of it"
-            )),
+            text.contains("✗ RECOVERY_HELD  a: the host was seen alive after its proof"),
             "{text}"
         );
         assert!(
@@ -319,6 +320,8 @@ mod tests {
         assert_eq!(json["needs_person"]["recoveries"][0]["waits"]["for"], "alive");
         assert_eq!(json["recoveries"][0]["back"], 12);
         assert_eq!(json["segments"][0]["hosts"][0]["why"], "recovery");
-        assert_eq!(json["fencing_mode"], "engine");
+        assert_eq!(json["fencing_mode"], "external");
+        assert_eq!(json["findings"][0]["code"], "RECOVERY_HELD");
+        assert_eq!(json["grade"], "err");
     }
 }

@@ -1,0 +1,96 @@
+//! What is found, in lines.
+
+use tachi_domain::Timestamp;
+use tachi_domain::situation::{Aspect, Counts, Finding, Grade, Situation};
+
+use super::super::when::ago;
+use super::seen::instances;
+
+/// How many of what a finding is about are named.
+const NAMED: usize = 5;
+
+/// The grade in a line, then each finding with what to type.
+pub(super) fn lines(situation: &Situation, looked_at: Option<Timestamp>, now: Timestamp) -> Vec<String> {
+    let seen = looked_at.map_or_else(
+        || "no engine has looked at Nova yet".to_owned(),
+        |at| format!("Nova seen {}", ago(at, now)),
+    );
+    let word = situation.grade.as_str().to_ascii_uppercase();
+    let mut lines = vec![format!("{word}  {} ({seen})", counted(situation.counts))];
+    for finding in &situation.findings {
+        lines.push(line(finding, now));
+        lines.extend(finding.fix.iter().map(|fix| format!("      -> {fix}")));
+    }
+    let aspects: Vec<&str> = situation
+        .not_assessed
+        .iter()
+        .copied()
+        .map(Aspect::as_str)
+        .collect();
+    if !aspects.is_empty() {
+        lines.push(format!("  not assessed: {}", aspects.join(", ")));
+    }
+    lines
+}
+
+/// How many instances would be recovered, and how many not.
+fn counted(counts: Option<Counts>) -> String {
+    let Some(counts) = counts else {
+        return "how many instances are protected is not known".into();
+    };
+    let all = counts.meant();
+    let mut parts = Vec::new();
+    if counts.down > 0 {
+        parts.push(format!(
+            "{} down",
+            instances(usize::try_from(counts.down).unwrap_or(usize::MAX))
+        ));
+    }
+    for (count, what) in [
+        (counts.unprotected, "unprotected"),
+        (counts.unknown, "unknown"),
+        (counts.degraded, "degraded"),
+        (counts.protected, "protected"),
+    ] {
+        if count > 0 {
+            parts.push(format!("{count} of {all} {what}"));
+        }
+    }
+    if counts.not_meant > 0 {
+        parts.push(format!("{} left by policy", counts.not_meant));
+    }
+    if parts.is_empty() {
+        "no instances".into()
+    } else {
+        parts.join("; ")
+    }
+}
+
+fn line(finding: &Finding, now: Timestamp) -> String {
+    let mark = match finding.grade {
+        Grade::Err => "✗",
+        Grade::Warn => "!",
+        Grade::Unknown => "?",
+        Grade::Ok | Grade::Info => "·",
+    };
+    let mut subjects: Vec<&str> = finding.subjects.iter().take(NAMED).map(String::as_str).collect();
+    let more = format!("{} more", finding.subjects.len().saturating_sub(NAMED));
+    if finding.subjects.len() > NAMED {
+        subjects.push(&more);
+    }
+    let subjects = match subjects.as_slice() {
+        [] => String::new(),
+        subjects => format!("{}: ", subjects.join(", ")),
+    };
+    let instances = match finding.instances {
+        0 => String::new(),
+        count => format!("{count} inst  "),
+    };
+    let since = finding
+        .since
+        .map_or_else(String::new, |since| format!(" ({})", ago(since, now)));
+    format!(
+        "  {mark} {}  {instances}{subjects}{}{since}",
+        finding.code, finding.text
+    )
+}
