@@ -278,12 +278,9 @@ impl Inner {
     fn pause(&self) -> Duration {
         let looking = self.members.values().filter(|member| member.demand.in_flight > 0);
         let looking = u32::try_from(looking.count()).unwrap_or(u32::MAX);
-        pause(
-            &self.queued,
-            self.tick,
-            self.sum(|demand| demand.in_flight),
-            looking,
-        )
+        let waits = self.full || self.queued_now() > 0;
+        let in_flight = self.sum(|demand| demand.in_flight);
+        pause(&self.queued, self.tick, in_flight, looking, waits)
     }
 
     fn put(&mut self, id: RecoveryId, demand: Demand, now: Duration) {
@@ -301,7 +298,6 @@ impl Inner {
     /// Divides what is free, and tells everybody for whom something has changed.
     fn divide(&mut self, now: Duration) {
         let windows = self.windows();
-        let pause = self.pause();
         let quiet = self.quiet_until() > now;
         let free = if quiet {
             0
@@ -331,6 +327,7 @@ impl Inner {
             .map(|(_, count)| u64::from(*count))
             .sum();
         self.full = !quiet && wanted > u64::from(free);
+        let pause = self.pause();
         let callers = self.members.values().filter(|member| member.demand.calls).count();
         let calls = match u32::try_from(callers.max(1)) {
             _ if quiet => 0,

@@ -14,9 +14,9 @@ const SOONER: u32 = 5;
 const LONGEST: Duration = Duration::from_millis(1_500);
 
 /// The time between two looks of each of `recoveries`, at least, where `tick` is what the policy says and `in_flight` are under way
-/// in all of them.
-pub fn pause(model: &Model, tick: Duration, in_flight: u32, recoveries: u32) -> Duration {
-    if let Some(vain) = model.learns() {
+/// in all of them. `waits`: something is waiting in front of Nova, or to be asked for.
+pub fn pause(model: &Model, tick: Duration, in_flight: u32, recoveries: u32, waits: bool) -> Duration {
+    if let Some(vain) = model.learns().filter(|_| waits) {
         let sooner = (tick / SOONER).saturating_mul(1 << vain.min(8));
         return sooner.max(model.time_for(PER_LOOK).unwrap_or_default()).min(tick);
     }

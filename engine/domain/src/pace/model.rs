@@ -284,7 +284,7 @@ impl Model {
             if seen.full {
                 self.set(worth);
             }
-        } else {
+        } else if seen.full {
             self.lower(worth, mean, now);
         }
         self.round = Some(self.new_round(now));
@@ -334,5 +334,119 @@ impl Model {
             self.remembered_since = now;
         }
         self.least = Some(self.least.map_or(wait, |least| least.min(wait)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const BOUNDS: Bounds = Bounds {
+        min: 2,
+        start: 4,
+        max: 256,
+    };
+
+    fn ms(millis: u64) -> Duration {
+        Duration::from_millis(millis)
+    }
+
+    fn look(model: &mut Model, taken: (usize, u64, u64), dry: bool, full: bool, now: u64) {
+        let (count, least, most) = taken;
+        let wait = Wait {
+            least: ms(least),
+            most: ms(most),
+        };
+        let busy = model.window();
+        let seen = Seen {
+            taken: &vec![wait; count],
+            dry,
+            busy,
+            full,
+            pause: ms(500),
+        };
+        model.looked(seen, ms(now));
+    }
+
+    #[test]
+    fn what_is_taken_up_at_once_makes_room_for_three_more_each() {
+        let mut model = Model::new(BOUNDS, ms(2_000));
+        model.begun(ms(1_000));
+        look(&mut model, (4, 0, 100), true, true, 1_100);
+        assert_eq!(model.window(), 16);
+    }
+
+    #[test]
+    fn a_window_nobody_fills_neither_grows_nor_shrinks() {
+        let mut model = Model::new(BOUNDS, ms(2_000));
+        model.begun(ms(1_000));
+        for n in 0..50 {
+            look(&mut model, (4, 0, 100), n % 2 == 0, false, 2_000 + n * 500);
+        }
+        assert_eq!(model.window(), 4);
+    }
+
+    #[test]
+    fn refusals_take_half_of_it_once_for_a_jam_and_never_the_last_two() {
+        let mut model = Model::new(BOUNDS, ms(2_000));
+        for _ in 0..9 {
+            model.refused(ms(5_000));
+        }
+        assert_eq!(model.window(), 2);
+        model.refused(ms(9_000));
+        assert_eq!(model.window(), 2);
+        assert_eq!(model.learns(), None);
+    }
+
+    #[test]
+    fn what_many_recoveries_see_at_the_same_moment_is_no_rate() {
+        let mut model = Model::new(BOUNDS, ms(2_000));
+        model.begun(ms(1_000));
+        for _ in 0..40 {
+            look(&mut model, (4, 900, 1_000), false, true, 2_000);
+        }
+        // 160 in a second, and not in a thousandth of one.
+        assert!(model.window() <= 200, "{}", model.window());
+    }
+
+    #[test]
+    fn after_a_minute_without_work_it_begins_anew() {
+        let mut model = Model::new(BOUNDS, ms(2_000));
+        model.begun(ms(1_000));
+        look(&mut model, (4, 0, 100), true, true, 1_100);
+        model.begun(ms(50_000));
+        assert_eq!(model.window(), 16);
+        model.begun(ms(111_000));
+        assert_eq!(model, {
+            let mut anew = Model::new(BOUNDS, ms(2_000));
+            anew.begun(ms(111_000));
+            anew
+        });
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_seen_the_window_stays_in_its_bounds(
+            bounds in (0_u32..50, 0_u32..1_000, 0_u32..500),
+            looks in vec((0_usize..30, any::<u64>(), 0_u64..90_000, any::<bool>(), any::<bool>(), 0_u64..5_000, 0_u8..9), 0..200),
+        ) {
+            let bounds = Bounds { min: bounds.0, start: bounds.1, max: bounds.2 };
+            let ordered = bounds.in_order();
+            let mut model = Model::new(bounds, ms(2_000));
+            let mut now = 0;
+            for (count, least, most, dry, full, later, what) in looks {
+                now += later;
+                match what {
+                    0 => model.begun(ms(now)),
+                    1 => model.refused(ms(now)),
+                    _ => look(&mut model, (count, least, most), dry, full, now),
+                }
+                prop_assert!((ordered.min..=ordered.max).contains(&model.window()));
+                prop_assert!(model.time_for(u32::MAX).is_none_or(|time| time <= FOREVER));
+            }
+        }
     }
 }

@@ -219,7 +219,11 @@ impl Engine {
             Pace::Guess { .. } | Pace::Loop => TICK.as_secs_f64(),
             Pace::Model { queued, .. } => {
                 let open = self.hosts.iter().filter(|host| host.in_flight() > 0).count();
-                pause(queued, TICK, self.total(Host::in_flight), small(open)).as_secs_f64()
+                let waits = self
+                    .hosts
+                    .iter()
+                    .any(|host| host.waiting > 0 || host.queued() > 0);
+                pause(queued, TICK, self.total(Host::in_flight), small(open), waits).as_secs_f64()
             }
         }
     }
