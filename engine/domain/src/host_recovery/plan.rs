@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::asks::Topic;
+use super::asks::{Asks, Topic};
 use super::method::Route;
 use super::restoration::{needs_preparation, remark};
 use super::{End, HostRecovery, Lock, Move, MoveStep, Preparation, Stage, Was, WrittenOff};
@@ -53,6 +53,18 @@ impl Move {
         if let Some(text) = remark(&self.was) {
             self.remark(text);
         }
+    }
+}
+
+impl Asks {
+    /// Where there is no hypervisor to ask the cell by, a list with nothing on it counts with a second one seconds later.
+    fn is_empty_again(&mut self, asked: Elapsed) -> bool {
+        let first = *self.empty_seen.get_or_insert(asked);
+        if asked.since(first) >= EMPTY_AGAIN {
+            return true;
+        }
+        self.inventory_not_before = first.plus(EMPTY_AGAIN);
+        false
     }
 }
 
@@ -127,23 +139,13 @@ impl HostRecovery {
                 format!("Nova's list shows none on the host, and the host's cell has {count}")
             }
             InCell::NotAsked | InCell::Failed(_) if known => return true,
-            InCell::NotAsked => return self.is_empty_again(asked.unwrap_or(now.elapsed)),
+            InCell::NotAsked => return self.asks.is_empty_again(asked.unwrap_or(now.elapsed)),
             InCell::Failed(fault) => format!(
                 "Nova's list shows none on the host, and the host's cell cannot be asked whether that is so: {}",
                 fault.text
             ),
         };
         self.inventory_failed(&why, now);
-        false
-    }
-
-    /// Where there is no hypervisor to ask the cell by, it counts with a second one seconds later.
-    fn is_empty_again(&mut self, asked: Elapsed) -> bool {
-        let first = *self.asks.empty_seen.get_or_insert(asked);
-        if asked.since(first) >= EMPTY_AGAIN {
-            return true;
-        }
-        self.asks.inventory_not_before = first.plus(EMPTY_AGAIN);
         false
     }
 
