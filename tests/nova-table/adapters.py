@@ -1,6 +1,7 @@
 """How a hypervisor dies and comes back, per target."""
 import os
 import subprocess
+import time
 
 from nova_http import Failed, wait_until
 
@@ -53,17 +54,20 @@ class Sandbox:
         self.start(host)
 
 
-def lift(cloud, adapter, host):
-    """Lifts forced_down. nova-compute closes one evacuation of each instance at a start, so an instance that was asked for
-    twice takes two starts before Nova allows it."""
-    for last in (False, False, True):
-        try:
-            return wait_until("forced_down of %s to be lifted" % host,
-                              lambda: cloud.put_service(host, {"forced_down": False}).status_code == 200, 90 if last else 30)
-        except Failed:
-            if last:
-                raise
+def lift(cloud, adapter, host, seconds=300):
+    """Lifts forced_down. nova-compute closes one evacuation of each instance at a start, one by one, so an instance that was
+    asked for twice takes two starts before Nova allows it. It is started again when it closes nothing any more."""
+    end, before, since = time.monotonic() + seconds, None, time.monotonic()
+    while cloud.put_service(host, {"forced_down": False}).status_code != 200:
+        left = len(cloud.migrations("migration_type=evacuation&status=done&source_compute=" + host))
+        if left != before:
+            before, since = left, time.monotonic()
+        elif time.monotonic() - since > 30:
             adapter.restart(host)
+            since = time.monotonic()
+        if time.monotonic() > end:
+            raise Failed("forced_down of %s is refused after %d s: %d evacuations are done and not closed" % (host, seconds, left))
+        time.sleep(0.5)
 
 
 def heal(cloud, adapter, hosts):

@@ -140,14 +140,23 @@ class Hostile(Sitting):
         for host in places or [None]:
             if host in runs and shown == host:
                 word = "--success"
+                # Nova leaves it so when the broker goes between the spawn and what is written of it.
+                if self.cloud.server(server)["status"] == "ERROR":
+                    self.cloud.act(server, "os-resetState", {"state": "active"})
             elif host in runs:
                 self.hypervisors.stop_guest(host, server)
-            self.given_up |= {r["id"] for r in self.cloud.evacuations(server) if r["status"] not in OVER}
-            self.tachi_says("vmove", "recover", server, word, *(["--on", host] if host else []))
+            open_now = {r["id"] for r in self.cloud.evacuations(server) if r["status"] not in OVER}
+            try:
+                self.tachi_says("vmove", "recover", server, word, *(["--on", host] if host else []))
+            except Failed as refused:
+                # It has moved on since it was listed. Who waits still is listed again.
+                print("        said nothing: %s" % refused, flush=True)
+                return
+            self.given_up |= open_now
 
     def end_with_a_person(self, label, servers, report, seconds):
         """The notification as it has ended; what waits for a person and says so gets one."""
-        begin, heard = time.monotonic(), {}
+        begin, heard, unnamed = time.monotonic(), {}, {}
         if self.args.naive:
             # It may go on for ever, and nobody is asked.
             seconds = min(seconds, 120)
@@ -156,12 +165,16 @@ class Hostile(Sitting):
             if self.ha.notification(report)["status"] in ENDED:
                 return True
             for one in self.waiting():
+                server, now = one["instance"], time.monotonic()
                 # Once a minute at most: what was said has to be heard first.
-                server = one["instance"]
-                if server in servers and time.monotonic() - heard.get(server, -60) >= 60 and self.may_be_judged(one):
-                    heard[server] = time.monotonic()
-                    self.checks.that("%s: %s waits, and says for what and where" % (label, server[:8]),
-                                     one["known"] and (one["to"] or one["may_run_on"] or not self.went_to(server)), one)
+                if server not in servers or now - heard.get(server, -60) < 60 or not self.may_be_judged(one):
+                    continue
+                # An engine that has just not seen yet where it goes has the same minute; nobody judges before.
+                named = one["to"] or one["may_run_on"] or not self.went_to(server)
+                if named or now - unnamed.setdefault(server, now) >= 60:
+                    heard[server] = now
+                    unnamed.pop(server, None)
+                    self.checks.that("%s: %s waits, and says for what and where" % (label, server[:8]), one["known"] and named, one)
                     self.look_and_say(one)
             return False
 

@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 import traceback
 
 for folder in ("nova-table", "client"):
@@ -98,9 +97,19 @@ class Sitting:
         for segment, ids in segments:
             for host, uuid in ids.items():
                 if self.ha.host(segment, uuid)["on_maintenance"]:
-                    self.ha.call("PUT", "/segments/%s/hosts/%s" % (segment, uuid), {"host": {"on_maintenance": False}})
+                    # A case that was broken off leaves a recovery, which ends once its servers are gone.
+                    wait_until("%s to be free" % host, lambda uuid=uuid, segment=segment: self._protect(segment, uuid), 180, 1)
             self.ha.call("DELETE", "/segments/" + segment)
         remove(self.cloud, servers)
+
+    def _protect(self, segment, uuid):
+        try:
+            self.ha.call("PUT", "/segments/%s/hosts/%s" % (segment, uuid), {"host": {"on_maintenance": False}})
+        except Failed as refused:
+            if ": 409 " not in str(refused):
+                raise
+            return False
+        return True
 
     def forget_earlier_runs(self):
         """What a run that was cut off has left in the database."""
