@@ -1,6 +1,7 @@
 //! `tachi host`: bringing hosts back.
 
 mod checks;
+mod closing;
 mod steps;
 
 use serde_json::json;

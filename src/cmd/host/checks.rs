@@ -1,5 +1,6 @@
 //! What speaks for and against putting a recovered host to work again.
 
+use tachi_domain::ServerId;
 use tachi_domain::entity::Vmove;
 use tachi_domain::entity::host::MaintenanceReason;
 use tachi_domain::entity::vmove::VmoveStatus;
@@ -7,6 +8,7 @@ use tachi_domain::nova::{Migration, MigrationStatus, MigrationType, Server, Serv
 use tachi_engine::ports::operator::{HostView, RecoverySummary};
 
 use super::super::recovery::progress;
+use super::closing::Closing;
 
 /// Names in a line; the rest is counted.
 const NAMED: usize = 10;
@@ -38,17 +40,18 @@ impl Facts {
         .collect()
     }
 
+    /// Nova was asked for the host's instances, and this is none of them.
+    pub(super) fn is_elsewhere(&self, server: ServerId) -> bool {
+        self.servers
+            .as_ref()
+            .is_ok_and(|here| here.iter().all(|one| one.id != server))
+    }
+
     /// Nova's record of the host, if it is known.
     pub(super) fn service(&self) -> Option<&Service> {
         self.service.as_ref().ok()?.as_ref()
     }
 }
-
-/// Evacuations that Nova has not carried through yet.
-pub(super) const UNDER_WAY: &[MigrationStatus] = &[MigrationStatus::Accepted, MigrationStatus::PreMigrating];
-
-/// Evacuations that only a start of the source's nova-compute closes.
-pub(super) const NOT_CLOSED: &[MigrationStatus] = &[MigrationStatus::Done];
 
 /// What a check says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,8 +131,12 @@ fn evacuations(facts: &Facts, say: &mut impl FnMut(Verdict, String)) {
         );
         return;
     }
-    let under_way = facts.evacuations(UNDER_WAY);
-    let not_closed = facts.evacuations(NOT_CLOSED);
+    let Closing {
+        under_way,
+        left_over,
+        not_closed,
+        starts,
+    } = Closing::of(facts);
     if under_way.is_empty() && not_closed.is_empty() {
         say(Verdict::Good, "every evacuation from the host is closed".into());
     }
@@ -144,12 +151,31 @@ fn evacuations(facts: &Facts, say: &mut impl FnMut(Verdict, String)) {
             ),
         );
     }
+    if !left_over.is_empty() {
+        let ids = names(left_over.iter().map(|record| record.server.to_string()));
+        say(
+            Verdict::Note,
+            format!(
+                "{} evacuations from the host were never picked up, and others have moved their instances since; a start of \
+                 its nova-compute closes them: {ids}",
+                left_over.len()
+            ),
+        );
+    }
     if !not_closed.is_empty() {
+        let often = if starts > 1 {
+            format!(
+                "; it closes one of each instance at a time, so forced_down stays refused until it has started {starts} \
+                 times"
+            )
+        } else {
+            String::new()
+        };
         say(
             Verdict::Bad,
             format!(
                 "{} evacuations from the host are done and not closed: a start of its nova-compute removes the old \
-                 copies and closes them",
+                 copies and closes them{often}",
                 not_closed.len()
             ),
         );
@@ -316,7 +342,7 @@ pub(super) mod tests {
         }
     }
 
-    fn server(task: Option<&str>) -> Server {
+    pub(in super::super) fn server(task: Option<&str>) -> Server {
         Server {
             id: ServerId(Uuid::from_u128(3)),
             name: "vm\u{1b}1".into(),
@@ -426,6 +452,26 @@ pub(super) mod tests {
                 |f| f.migrations = Ok(vec![evacuation("done")]),
                 Bad,
                 "done and not closed",
+            ),
+            (
+                "two of one instance are not closed",
+                |f| {
+                    let mut younger = evacuation("done");
+                    younger.id = MigrationId(2);
+                    f.migrations = Ok(vec![evacuation("done"), younger]);
+                },
+                Bad,
+                "until it has started 2 times",
+            ),
+            (
+                "one was never picked up, and its instance has moved",
+                |f| {
+                    let mut lost = evacuation("accepted");
+                    (lost.id, lost.dest) = (MigrationId(2), None);
+                    f.migrations = Ok(vec![evacuation("completed"), lost]);
+                },
+                Note,
+                "were never picked up",
             ),
             (
                 "a live migration is unfinished",

@@ -4,7 +4,8 @@
 //! that starts, whether their instance is still there or not: so the queue is emptied first. Only a start of nova-compute
 //! removes the old copies of evacuated instances: so nothing else may start them.
 
-use super::checks::{Facts, NOT_CLOSED, UNDER_WAY};
+use super::checks::Facts;
+use super::closing::Closing;
 
 /// What is known of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,9 +62,9 @@ pub(super) fn steps(facts: &Facts) -> Vec<Step> {
     let name = quoted(&host.name);
     let service = facts.service();
     let up = service.is_some_and(|service| service.up);
-    let nothing_open =
-        facts.open.is_none() && facts.migrations.is_ok() && facts.evacuations(UNDER_WAY).is_empty();
-    let closed = nothing_open && up && facts.evacuations(NOT_CLOSED).is_empty();
+    let closing = Closing::of(facts);
+    let nothing_open = facts.open.is_none() && facts.migrations.is_ok() && closing.under_way.is_empty();
+    let closed = nothing_open && up && closing.not_closed.is_empty();
     let seen = |known, text: &str, commands: Vec<String>| Step {
         known,
         text: text.to_owned(),
@@ -99,10 +100,7 @@ pub(super) fn steps(facts: &Facts) -> Vec<Step> {
         step(
             closed,
             "start nova-compute: it removes the old copies of evacuated instances and closes the evacuations",
-            vec![
-                "systemctl unmask --now nova-compute    # on the host".into(),
-                "systemctl kill -s USR1 tachi-boot-guard    # on the host, instead, where the boot guard holds it".into(),
-            ],
+            starts(closing.starts),
         ),
         step(
             closed && service.is_some_and(|service| !service.forced_down),
@@ -129,6 +127,21 @@ pub(super) fn steps(facts: &Facts) -> Vec<Step> {
     ]
 }
 
+fn starts(often: usize) -> Vec<String> {
+    let mut commands = vec![
+        "systemctl unmask --now nova-compute    # on the host".into(),
+        "systemctl kill -s USR1 tachi-boot-guard    # on the host, instead, where the boot guard holds it"
+            .into(),
+    ];
+    if often > 1 {
+        commands.push(format!(
+            "systemctl restart nova-compute    # on the host, until it has started {often} times: it closes one evacuation of \
+             an instance at a time"
+        ));
+    }
+    commands
+}
+
 /// For a shell; plain names stay as they are.
 fn quoted(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
@@ -141,6 +154,9 @@ fn quoted(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use tachi_domain::MigrationId;
+    use tachi_domain::nova::Migration;
+
     use super::super::checks::tests::{back, evacuation};
     use super::*;
 
@@ -178,6 +194,18 @@ mod tests {
         assert_eq!(done(&facts), [yes, None, None, None, no, no, no, no]);
         facts.migrations = Ok(vec![evacuation("accepted")]);
         assert_eq!(done(&facts)[0], no);
+        let lost = Migration {
+            id: MigrationId(2),
+            dest: None,
+            ..evacuation("accepted")
+        };
+        facts.migrations = Ok(vec![evacuation("done"), lost]);
+        assert_eq!(done(&facts), [yes, None, None, None, no, no, no, no]);
+        let told: Vec<String> = steps(&facts).into_iter().flat_map(|step| step.commands).collect();
+        assert!(
+            told.iter().any(|command| command.contains("started 2 times")),
+            "{told:?}"
+        );
         facts.migrations = Err("503".into());
         assert_eq!(done(&facts)[0], no, "what is not known is not done");
     }
