@@ -73,14 +73,16 @@ mod tests {
         seconds.iter().map(|one| Duration::from_secs(*one)).collect()
     }
 
-    fn figures(down: &Downtime) -> [Option<u64>; 5] {
+    type Figures = [Option<u64>; 5];
+
+    fn figures(down: &Downtime) -> Figures {
         [down.first(), down.median(), down.mean(), down.p95(), down.last()]
             .map(|one| one.map(|one| one.as_secs()))
     }
 
     #[test]
     fn each_figure_is_one_that_was_seen() {
-        let cases: [(&[u64], u64, [Option<u64>; 5]); 4] = [
+        let cases: [(&[u64], u64, Figures); 4] = [
             (&[], 0, [None; 5]),
             (&[7], 7, [Some(7); 5]),
             (&[3, 1], 4, [Some(1), Some(1), Some(2), Some(3), Some(3)]),

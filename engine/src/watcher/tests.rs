@@ -238,8 +238,8 @@ async fn fifty_thousand_instances_cost_three_pages_a_round() {
         rounds += 1;
     }
     assert_eq!(rounds, 25);
-    let watched = watcher.watched().instances.unwrap();
-    assert_eq!(watched.value.on.values().map(Vec::len).sum::<usize>(), 50_000);
+    let facts = watcher.watched().instances.unwrap();
+    assert_eq!(facts.value.on.values().map(Vec::len).sum::<usize>(), 50_000);
     let begun = std::time::Instant::now();
     for _ in 0..20 {
         let before = *world.pages.lock().unwrap();
@@ -300,10 +300,10 @@ async fn what_is_known_grows_old_while_nova_is_away() {
     let pages = *world.pages.lock().unwrap();
     world.pass(60);
     assert!(world.round(&mut watcher).await, "the turn is kept");
-    let watched = Watched::from_kept(&world.facts(None).await.unwrap());
+    let facts = Watched::from_kept(&world.facts(None).await.unwrap());
     let now = world.wall();
-    assert!(!watched.computes.unwrap().is_fresh(now));
-    let instances = watched.instances.unwrap();
+    assert!(!facts.computes.unwrap().is_fresh(now));
+    let instances = facts.instances.unwrap();
     assert!(!instances.is_fresh(now));
     assert_eq!(instances.value.on.len(), 1, "what was known is still known");
     assert_eq!(*world.pages.lock().unwrap(), pages, "nothing is asked in vain");
@@ -357,6 +357,6 @@ async fn a_page_whose_marker_is_gone_is_begun_anew() {
         world.round(&mut watcher).await;
     }
     assert!(watcher.roster.is_complete());
-    let watched = watcher.watched().instances.unwrap();
-    assert_eq!(watched.value.on["a"].len(), 3_500);
+    let facts = watcher.watched().instances.unwrap();
+    assert_eq!(facts.value.on["a"].len(), 3_500);
 }
