@@ -15,6 +15,10 @@ class Hypervisors:
         """The hosts on which a guest is now."""
         return [h for h in self._hosts() if os.path.exists(os.path.join(self.root, h, "guests", uuid))]
 
+    def runs_for(self, host, uuid):
+        """Seconds since a guest began to run there."""
+        return time.time() - max(at for at, where, what, one in self._events() if (where, what, one) == (host, "runs", uuid))
+
     def stop_guest(self, host, uuid):
         """As `virsh destroy` there."""
         os.remove(os.path.join(self.root, host, "guests", uuid))
