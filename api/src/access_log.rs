@@ -5,6 +5,7 @@ mod format;
 use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
@@ -170,7 +171,7 @@ impl Entry {
                 route,
                 status,
                 bytes,
-                seconds = took.as_secs_f64(),
+                seconds = tenths_of_milliseconds(took),
                 user_id,
                 project_id,
                 "answered"
@@ -241,6 +242,11 @@ fn forwarded_for(headers: &HeaderMap) -> Option<String> {
     Some(address.to_string())
 }
 
+/// As seconds. A shorter time would be written with an exponent, which few tools that read logs know.
+fn tenths_of_milliseconds(took: Duration) -> f64 {
+    (took.as_secs_f64() * 10_000.0).round() / 10_000.0
+}
+
 #[cfg(test)]
 mod tests {
     use std::io::Write;
@@ -290,8 +296,8 @@ mod tests {
             tachi_domain::Timestamp::from_micros(1_795_176_000_000_000)
         }
 
-        fn boot(&self) -> std::time::Duration {
-            std::time::Duration::ZERO
+        fn boot(&self) -> Duration {
+            Duration::ZERO
         }
     }
 

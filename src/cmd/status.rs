@@ -11,6 +11,7 @@ use std::time::Duration;
 use tachi_domain::situation::{Grade, assess};
 use tachi_engine::ports::Facts as _;
 use tachi_engine::situation::{Tables, Watched};
+use tachi_store::FactTable;
 
 use self::seen::{Fencing, Seen};
 use super::{Failure, command_settings};
@@ -80,7 +81,7 @@ const fn code(grade: Grade) -> u8 {
 async fn look(settings: &Settings, base: &Base) -> Result<Seen, Failure> {
     let wrong = |error| Failure::new("reading the database", error);
     let tables = Tables::read(base.store.as_ref()).await.map_err(wrong)?;
-    let kept = base.store.facts(None).await.map_err(wrong)?;
+    let kept = FactTable::of(&base.store).facts(None).await.map_err(wrong)?;
     let watched = Watched::from_kept(&kept);
     let policy = &settings.policy;
     let (mode, stopped) = (policy.fencing, policy.fencing_stopped);

@@ -11,6 +11,7 @@ use tachi_api::{Metrics, ServeOptions};
 use tachi_engine::Engine;
 use tachi_engine::watcher::{Sources, Watcher};
 use tachi_openstack::Nova;
+use tachi_store::FactTable;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{MissedTickBehavior, interval};
@@ -76,7 +77,7 @@ impl Process {
         let how = devices.how();
         self.fact("fencing", how.fact(&settings.fencing, settings.policy.fencing));
         let sources = Sources {
-            facts: base.store.clone(),
+            facts: Arc::new(FactTable::of(&base.store)),
             roll: base.store.clone(),
             inventory: nova,
             cloud: engine.cloud(),

@@ -23,23 +23,37 @@ const TURN: &str = "watcher";
 /// How many rows go into one statement.
 const BATCH: usize = 200;
 
+/// What was seen of the cloud. Apart from the journal: no recovery goes by it.
+#[derive(Clone)]
+pub struct FactTable {
+    store: Store,
+}
+
+impl FactTable {
+    /// The table of this database.
+    pub fn of(store: &Store) -> Self {
+        let store = store.clone();
+        Self { store }
+    }
+}
+
 #[async_trait]
-impl Facts for Store {
+impl Facts for FactTable {
     #[instrument(name = "store::turn", level = "debug", skip_all)]
     async fn turn(&self) -> Result<u64, JournalError> {
-        let read = turn(self).await;
+        let read = turn(&self.store).await;
         read.map_err(|stop| stop.journal("reading whose turn it is to watch"))
     }
 
     #[instrument(name = "store::write_facts", level = "debug", skip_all)]
     async fn write_facts(&self, turn: u64, round: &Round) -> Result<bool, JournalError> {
-        let written = self.write(&Write { turn, round }).await;
+        let written = self.store.write(&Write { turn, round }).await;
         written.map_err(|stop| stop.journal("writing what was seen of the cloud"))
     }
 
     #[instrument(name = "store::facts", level = "debug", skip_all)]
     async fn facts(&self, kind: Option<&str>) -> Result<Vec<Fact>, JournalError> {
-        let read = facts(self, kind).await;
+        let read = facts(&self.store, kind).await;
         read.map_err(|stop| stop.journal("reading what was seen of the cloud"))
     }
 }
@@ -151,38 +165,37 @@ mod tests {
     #[tokio::test]
     async fn of_two_that_write_one_does_and_what_is_gone_is_forgotten() {
         let bench = Bench::new().await;
-        let other = bench.another().await;
-        assert_eq!(bench.store.turn().await.unwrap(), 0);
+        let table = FactTable::of(&bench.store);
+        let other = FactTable::of(&bench.another().await);
+        assert_eq!(table.turn().await.unwrap(), 0);
         let both = Round {
             put: vec![fact("a", "[1]", 1), fact("b", "[]", 1)],
             forget: Vec::new(),
         };
-        assert!(bench.store.write_facts(0, &both).await.unwrap());
+        assert!(table.write_facts(0, &both).await.unwrap());
         assert!(!other.write_facts(0, &both).await.unwrap(), "it was begun");
         let next = Round {
             put: vec![fact("a", "[2]", 2)],
             forget: vec![("instances", "b".into()), ("computes", "a".into())],
         };
         assert!(other.write_facts(1, &next).await.unwrap());
-        assert!(
-            !bench.store.write_facts(1, &both).await.unwrap(),
-            "its turn is over"
-        );
-        assert_eq!(bench.store.turn().await.unwrap(), 2);
-        assert_eq!(bench.store.facts(None).await.unwrap(), [fact("a", "[2]", 2)]);
-        assert!(bench.store.facts(Some("computes")).await.unwrap().is_empty());
+        assert!(!table.write_facts(1, &both).await.unwrap(), "its turn is over");
+        assert_eq!(table.turn().await.unwrap(), 2);
+        assert_eq!(table.facts(None).await.unwrap(), [fact("a", "[2]", 2)]);
+        assert!(table.facts(Some("computes")).await.unwrap().is_empty());
     }
 
     #[tokio::test]
     async fn a_thousand_hosts_are_written_at_once() {
         let bench = Bench::new().await;
+        let table = FactTable::of(&bench.store);
         let put = (0..1_000).map(|number| fact(&format!("compute-{number:04}"), "[]", 1));
         let round = Round {
             put: put.collect(),
             forget: Vec::new(),
         };
-        assert!(bench.store.write_facts(0, &round).await.unwrap());
-        assert!(bench.store.write_facts(1, &round).await.unwrap());
-        assert_eq!(bench.store.facts(None).await.unwrap(), round.put);
+        assert!(table.write_facts(0, &round).await.unwrap());
+        assert!(table.write_facts(1, &round).await.unwrap());
+        assert_eq!(table.facts(None).await.unwrap(), round.put);
     }
 }

@@ -57,6 +57,7 @@ mod work;
 pub use adopt::Adopted;
 pub use adoption::{OpenWork, Reporters};
 pub use error::StoreError;
+pub use facts::FactTable;
 pub use grants::{Role, grants};
 pub use migrate::Stands;
 pub use options::{ServerKind, ServerOptions, StoreOptions};
