@@ -7,7 +7,7 @@ use tachi_domain::nova::{PowerState, VmState};
 use tachi_domain::recovery::RecoveryKind;
 
 use crate::journal::RecIx;
-use crate::nova::{HostIx, ServerIx, server_id};
+use crate::nova::{ServerIx, server_id};
 use crate::world::World;
 
 impl World {
@@ -48,14 +48,21 @@ impl World {
         all.extend(now_there);
         for server in all {
             let one = moves.iter().find(|one| one.server == server_id(server));
-            if let Some(wrong) = self.is_wrong(host, server, one) {
+            if let Some(wrong) = self.is_wrong(rec, server, one) {
                 return self.violate(format!("recovery {rec} of host {host} is finished: {wrong}"));
             }
         }
     }
 
+    /// An earlier recovery has failed with it, and told so: it is in ERROR since then, and comes back as that.
+    fn was_left_to_a_person(&self, rec: RecIx, server: ServerIx) -> bool {
+        let failed = |one: &Move| one.server == server_id(server) && one.step == MoveStep::Over(End::Person);
+        (0..rec).any(|earlier| self.moves_of(earlier).iter().any(failed))
+    }
+
     /// What is not as `finished` says of one instance.
-    fn is_wrong(&self, host: HostIx, server: ServerIx, one: Option<&Move>) -> Option<String> {
+    fn is_wrong(&self, rec: RecIx, server: ServerIx, one: Option<&Move>) -> Option<String> {
+        let host = self.journal.recs[rec].host;
         let row = &self.nova.servers[server];
         if !row.exists {
             return None;
@@ -84,6 +91,7 @@ impl World {
             || self.slipped.contains(&server)
             || self.told.at_word.contains(&server)
             || note.contains("moved, but")
+            || self.was_left_to_a_person(rec, server)
             || row.task_state.is_some();
         if elsewhere || known || one.step != MoveStep::Over(End::Moved) {
             return None;

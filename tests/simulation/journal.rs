@@ -594,7 +594,10 @@ impl Journal {
         {
             return Committed::HostUnderRecovery;
         }
-        if write.unless_joined && self.recs[rec].joined && !crate::mutate::mutated("joined") {
+        let evidence = |word: &OffWord| word.evidence.is_some();
+        let unheard = write.unless_joined && self.recs[rec].joined
+            || write.unless_evidence && self.recs[rec].off_word.as_ref().is_some_and(evidence);
+        if unheard && !crate::mutate::mutated("joined") {
             return Committed::Joined;
         }
         let taken: Vec<ServerId> = write

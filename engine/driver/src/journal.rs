@@ -186,6 +186,8 @@ pub struct Write {
     pub unless_host_recovery: Option<String>,
     /// Refuse the whole write if a report has joined that says more than the recovery's own (R19).
     pub unless_joined: bool,
+    /// The same of one that has brought evidence of a fence.
+    pub unless_evidence: bool,
     /// This instance is being restarted.
     pub restarted: Option<ServerId>,
     /// Reserved hosts that are taken, consumed or given back.
@@ -208,7 +210,7 @@ pub enum Committed {
     MovesTaken(Vec<ServerId>),
     /// Nothing was written: [`Write::unless_host_recovery`] was not met.
     HostUnderRecovery,
-    /// Nothing was written: [`Write::unless_joined`] was not met.
+    /// Nothing was written: [`Write::unless_joined`] or [`Write::unless_evidence`] was not met.
     Joined,
     /// Nothing was written: [`Write::order`] was not met.
     TooManyOrders,

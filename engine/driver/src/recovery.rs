@@ -340,6 +340,14 @@ impl Recovery {
         }
     }
 
+    /// Whether it knows already what evidence a report that joins it could bring.
+    pub fn has_heard_evidence(&self) -> bool {
+        match self {
+            Self::Host(state) => state.came_with_evidence(),
+            Self::Vm(_) | Self::Process(_) => true,
+        }
+    }
+
     /// Nothing is left to be done.
     pub fn is_over(&self) -> bool {
         match self {

@@ -69,6 +69,7 @@ pub(crate) fn write_of(
         unless_host_recovery: record.unless_host_recovery.clone(),
         // What has been heard is no news.
         unless_joined: record.unless_joined && !state.has_heard_normal(),
+        unless_evidence: record.unless_joined && !state.has_heard_evidence(),
         restarted: record.restarted,
         reservations: record
             .reservations

@@ -260,6 +260,7 @@ impl Draft {
             proven_off: self.proven_off,
             unless_host_recovery: self.unless_recovered.map(host_name),
             unless_joined: self.unless_joined,
+            unless_evidence: self.unless_joined,
             restarted: self.restarted.map(server),
             reservations: reservations.collect(),
             host_back: self.back.map(host_id),

@@ -60,7 +60,7 @@ impl HostRecovery {
     }
 
     /// Whether any report has brought evidence, whatever it is worth by now.
-    pub(super) fn came_with_evidence(&self) -> bool {
+    pub fn came_with_evidence(&self) -> bool {
         self.evidence().is_some()
     }
 

@@ -7,6 +7,7 @@ use sea_orm::{
     QueryTrait as _, Set,
 };
 use tachi_domain::entity::notification::NotificationStatus;
+use tachi_domain::evidence::OffWord;
 use tachi_domain::recovery::{Life, RecoveryKind};
 use tachi_domain::{RecoveryId, Timestamp};
 use tachi_engine::ports::journal::{Committed, HostWrite, ProofWrite, StepWrite, Write};
@@ -47,7 +48,10 @@ impl Work for Commit<'_> {
         {
             return Ok(Verdict::Undo(Committed::HostUnderRecovery));
         }
-        if write.unless_joined && row.joined_normal {
+        let brings_evidence = |word: Option<OffWord>| word.is_some_and(|word| word.evidence.is_some());
+        if write.unless_joined && row.joined_normal
+            || write.unless_evidence && brings_evidence(pulse::off_word(&row)?)
+        {
             return Ok(Verdict::Undo(Committed::Joined));
         }
         let taken = moves::taken(tx, self.id, &write.moves).await?;

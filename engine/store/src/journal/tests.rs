@@ -131,6 +131,7 @@ fn everything(host: HostId) -> Write {
         proven_off: Some(true),
         unless_host_recovery: None,
         unless_joined: false,
+        unless_evidence: false,
         restarted: None,
         reservations: Vec::new(),
         host_back: None,

@@ -37,6 +37,7 @@ fn ignoring() -> Write {
             Some("nobody says that it is off".into()),
         )),
         unless_joined: true,
+        unless_evidence: true,
         ..Write::default()
     }
 }
@@ -138,6 +139,23 @@ async fn r19_ew16_a_recovery_is_not_ended_over_a_report_it_has_not_heard() {
     let again = bench.claim_newest("other").await;
     assert_eq!(again.notification.status, NotificationStatus::Running);
     assert!(again.pulse.joined_normal);
+}
+
+#[tokio::test]
+async fn r19_what_joined_without_evidence_is_not_ignored_over_evidence_that_has_just_joined() {
+    let (bench, _) = suspected().await;
+    joins(&bench, "NORMAL").await;
+    let claimed = bench.claim_newest("engine").await;
+    assert!(claimed.pulse.joined_normal);
+    let heard_normal = Write {
+        unless_joined: false,
+        ..ignoring()
+    };
+    bench.accept(&fenced(&bench, 3)).await.unwrap_err();
+    let commit = bench.store.commit(claimed.id, claimed.epoch, &heard_normal);
+    assert_eq!(commit.await.unwrap(), Committed::Joined);
+    let again = bench.claim_newest("other").await;
+    assert!(again.pulse.off_word.unwrap().evidence.is_some());
 }
 
 #[tokio::test]
