@@ -38,9 +38,12 @@ mkdir "$work/downloads"
 export SOURCE_DATE_EPOCH=1700000000
 for turn in first second; do
   started=$SECONDS
+  # What the builder keeps from others is no matter of the image's.
+  if [ "$turn" = second ]; then umask 077; fi
   "$repo/packaging/images" --binaries "$1" --output "$work/$turn" --downloads "$work/downloads" --version 0.0.1
   echo "measured  $turn build: $((SECONDS - started)) s"
 done
+umask 022
 arch="$(dpkg --print-architecture)"
 for name in tachi tachi-monitor; do
   is "$name: the same bytes twice" "$(sha256sum <"$work/first/$name-0.0.1-$arch.oci.tar")" "$(sha256sum <"$work/second/$name-0.0.1-$arch.oci.tar")"
