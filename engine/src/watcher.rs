@@ -79,6 +79,9 @@ pub trait Onlooker: Send + Sync {
 
     /// Another engine watches.
     async fn not_ours(&self);
+
+    /// Nothing was kept: what was seen before grows old.
+    async fn not_kept(&self);
 }
 
 /// See the module.
@@ -125,13 +128,15 @@ impl Watcher {
             match round {
                 Ok(true) => onlooker.seen(self.watched()).await,
                 Ok(false) => onlooker.not_ours().await,
-                Err(error) if !trouble => {
-                    let source = error.source.to_string();
-                    tracing::warn!(%error, source, "what is seen of the cloud is not kept: it grows old for those who ask");
+                Err(error) => {
+                    if !trouble {
+                        let source = error.source.to_string();
+                        tracing::warn!(%error, source, "what is seen of the cloud is not kept: it grows old for those who ask");
+                    }
                     trouble = true;
+                    onlooker.not_kept().await;
                     continue;
                 }
-                Err(_) => continue,
             }
             trouble = false;
         }
@@ -176,7 +181,6 @@ impl Watcher {
             put(kind::TESTS, "", as_json(&tests), now);
         }
         let changed = self.roster.take_changed();
-        let hosts: Vec<String> = changed.keys().cloned().collect();
         for (host, all) in &changed {
             if all.is_empty() {
                 round.forget.push((kind::INSTANCES, host.clone()));
@@ -194,8 +198,7 @@ impl Watcher {
                 Ok(false)
             }
             Err(error) => {
-                // It may have been written: whose turn it is, the next round sees.
-                self.roster.give_back(hosts);
+                // It may have been written: whose turn it is the next round sees, and goes on from what is kept.
                 self.turn = Turn::Unknown;
                 Err(error)
             }
@@ -265,7 +268,7 @@ impl Watcher {
                 } else {
                     // Rows of hosts that are gone meanwhile have to go too.
                     let mut roster = Roster::default();
-                    roster.give_back(hosts);
+                    roster.tell_again(hosts);
                     roster
                 }
             }

@@ -54,6 +54,8 @@ pub(crate) struct Measured {
     policy: watch::Receiver<Policy>,
     /// What was told before, and is told as zero when it is over.
     told: Mutex<BTreeSet<(Code, Grade)>>,
+    /// When all was so that was told last, or since when nothing has been; `None` while another engine watches.
+    as_of: Mutex<Option<Timestamp>>,
 }
 
 impl Measured {
@@ -76,10 +78,20 @@ impl Measured {
             fencing: settings.fencing.clone(),
             policy,
             told: Mutex::new(Code::ALL.iter().map(|code| (*code, code.grade())).collect()),
+            as_of: Mutex::new(None),
         }
     }
 
-    fn tell(&self, situation: Option<&Situation>, age: f64) {
+    /// What is known now was so then; nothing if that is nothing.
+    fn known(&self, as_of: Option<Timestamp>) {
+        let now = self.clock.wall();
+        let mut before = self.as_of.lock().unwrap_or_else(PoisonError::into_inner);
+        let as_of = as_of.or(*before).unwrap_or(now);
+        *before = Some(as_of);
+        gauge!(AGE).set(age(as_of, now));
+    }
+
+    fn tell(&self, situation: Option<&Situation>) {
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         let findings = situation.iter().flat_map(|situation| &situation.findings);
         told.extend(findings.map(|finding| (finding.code, finding.grade)));
@@ -96,7 +108,6 @@ impl Measured {
             let count = Counts::get(counts, *protection);
             gauge!(INSTANCES, "grade" => protection.as_str()).set(number(count));
         }
-        gauge!(AGE).set(age);
     }
 }
 
@@ -104,15 +115,15 @@ fn number(count: u64) -> f64 {
     f64::from(u32::try_from(count).unwrap_or(u32::MAX))
 }
 
-/// How old the older of what has to be young is.
-fn age(watched: &Watched, now: Timestamp) -> f64 {
-    let known = [
-        watched.computes.as_ref().map(|known| known.as_of),
-        watched.instances.as_ref().map(|known| known.as_of),
-    ];
-    let oldest = known.into_iter().flatten().min();
-    let age = oldest.map_or(0, |oldest| now.micros_since(oldest).max(0) / 1_000_000);
-    number(age.unsigned_abs())
+fn age(as_of: Timestamp, now: Timestamp) -> f64 {
+    number((now.micros_since(as_of).max(0) / 1_000_000).unsigned_abs())
+}
+
+/// When the older of what has to be young was so.
+fn oldest(watched: &Watched) -> Option<Timestamp> {
+    let computes = watched.computes.as_ref().map(|known| known.as_of);
+    let instances = watched.instances.as_ref().map(|known| known.as_of);
+    computes.into_iter().chain(instances).min()
 }
 
 #[async_trait]
@@ -122,21 +133,28 @@ impl Onlooker for Measured {
             Ok(tables) => tables,
             Err(error) => {
                 tracing::debug!(%error, "how the region stands is not told as numbers");
-                return;
+                return self.known(None);
             }
         };
         let (mode, stopped) = {
             let policy = self.policy.borrow();
             (policy.fencing, policy.fencing_stopped)
         };
-        let now = self.clock.wall();
-        let age = age(&watched, now);
+        self.known(oldest(&watched));
         let configured = configured(&self.fencing, mode, stopped, &tables.hosts());
-        let situation = assess(&tables.facts(watched, configured), now);
-        self.tell(Some(&situation), age);
+        self.tell(Some(&assess(
+            &tables.facts(watched, configured),
+            self.clock.wall(),
+        )));
     }
 
     async fn not_ours(&self) {
-        self.tell(None, 0.0);
+        *self.as_of.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        gauge!(AGE).set(0.0);
+        self.tell(None);
+    }
+
+    async fn not_kept(&self) {
+        self.known(None);
     }
 }

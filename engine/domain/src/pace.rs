@@ -23,6 +23,18 @@ pub use model::{Model, Seen, Wait};
 
 use std::time::Duration;
 
+/// Thousandths: windows move by parts of one.
+const ONE: u64 = 1_000;
+
+/// A service is not called slow twice for one and the same jam: at least so long between two reductions.
+const APART: Duration = Duration::from_secs(1);
+
+/// Whatever took longer took as long.
+const FOREVER: Duration = Duration::from_hours(1);
+
+/// How long the least delay seen counts as what the service can do.
+const MEMORY: Duration = Duration::from_mins(5);
+
 /// How urgent a move is, over all recoveries of an engine: greater goes first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Urgency {

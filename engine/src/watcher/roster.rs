@@ -198,8 +198,8 @@ impl Roster {
         on
     }
 
-    /// What was taken was not written: it is told again.
-    pub(super) fn give_back(&mut self, hosts: impl IntoIterator<Item = String>) {
+    /// What is kept of these hosts is to be told anew.
+    pub(super) fn tell_again(&mut self, hosts: impl IntoIterator<Item = String>) {
         self.changed.extend(hosts);
     }
 

@@ -26,6 +26,8 @@ struct World {
     servers: Mutex<Vec<(Server, i64)>>,
     pages: Mutex<u32>,
     away: Mutex<bool>,
+    /// What is written takes effect, and is said to have failed.
+    lies: Mutex<bool>,
     gone: Mutex<HashSet<ServerId>>,
 }
 
@@ -92,6 +94,11 @@ impl World {
 
     /// Nova's services are looked at, and then a round is made.
     async fn round(&self, watcher: &mut Watcher) -> bool {
+        self.look(&watcher.sources.cloud);
+        watcher.round().await.unwrap()
+    }
+
+    fn look(&self, cloud: &Cloud) {
         let answer = if *self.away.lock().unwrap() {
             Err(CallError::refused("refused"))
         } else {
@@ -107,8 +114,7 @@ impl World {
             };
             Ok(vec![("a".to_owned(), Some(service))])
         };
-        watcher.sources.cloud.note(answer);
-        watcher.round().await.unwrap()
+        cloud.note(answer);
     }
 }
 
@@ -138,6 +144,9 @@ impl Facts for World {
         }
         for (kind, subject) in &round.forget {
             kept.remove(&((*kind).to_owned(), subject.clone()));
+        }
+        if *self.lies.lock().unwrap() {
+            return Err(JournalError::new("writing", "the answer is lost"));
         }
         Ok(true)
     }
@@ -359,4 +368,66 @@ async fn a_page_whose_marker_is_gone_is_begun_anew() {
     assert!(watcher.roster.is_complete());
     let facts = watcher.watched().instances.unwrap();
     assert_eq!(facts.value.on["a"].len(), 3_500);
+}
+
+#[tokio::test]
+async fn a_round_that_was_written_and_said_to_have_failed_is_gone_on_from() {
+    let world = Arc::new(World::default());
+    let first = world.boot("a", 1);
+    let (mut watcher, mut other) = (world.watcher("one"), world.watcher("two"));
+    world.engines.lock().unwrap().push("one".into());
+    *world.lies.lock().unwrap() = true;
+    world.look(&watcher.sources.cloud);
+    assert!(watcher.round().await.is_err());
+    *world.lies.lock().unwrap() = false;
+    world.pass(15);
+    assert!(!world.round(&mut other).await, "whose turn it is was written");
+    let second = world.boot("a", 2);
+    assert!(world.round(&mut watcher).await);
+    let kept = world.on("a").unwrap();
+    for id in [first, second] {
+        assert!(kept.contains(&id.to_string()), "{kept}");
+    }
+}
+
+/// What it was told, in order.
+#[derive(Default)]
+struct Told(Mutex<Vec<&'static str>>);
+
+#[async_trait]
+impl Onlooker for Told {
+    async fn seen(&self, _: Watched) {
+        self.0.lock().unwrap().push("seen");
+    }
+    async fn not_ours(&self) {
+        self.0.lock().unwrap().push("not ours");
+    }
+    async fn not_kept(&self) {
+        self.0.lock().unwrap().push("not kept");
+    }
+}
+
+#[tokio::test]
+async fn whoever_looks_on_hears_that_a_round_was_not_kept() {
+    let world = Arc::new(World::default());
+    world.boot("a", 1);
+    let watcher = world.watcher("one");
+    let (cloud, stop, told) = (
+        watcher.sources.cloud.clone(),
+        CancellationToken::new(),
+        Arc::new(Told::default()),
+    );
+    let running = tokio::spawn(watcher.run(stop.clone(), told.clone()));
+    for (lies, expected) in [(false, "seen"), (true, "not kept"), (false, "seen")] {
+        *world.lies.lock().unwrap() = lies;
+        while told.0.lock().unwrap().last() != Some(&expected) {
+            world.look(&cloud);
+            tokio::task::yield_now().await;
+        }
+    }
+    stop.cancel();
+    running.await.unwrap();
+    let mut told = told.0.lock().unwrap().clone();
+    told.dedup();
+    assert_eq!(told, ["seen", "not kept", "seen"]);
 }

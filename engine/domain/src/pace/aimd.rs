@@ -2,22 +2,10 @@
 
 use std::time::Duration;
 
-use super::Echo;
-
-/// Thousandths: the window moves by parts of one.
-const ONE: u64 = 1_000;
-
-/// A service is not called slow twice for one and the same jam: at least so long between two reductions.
-const APART: Duration = Duration::from_secs(1);
+use super::{APART, Echo, FOREVER, MEMORY, ONE};
 
 /// What a service may ask for; longer waits are looked at again.
 const LONGEST_QUIET: Duration = Duration::from_mins(1);
-
-/// Whatever took longer took as long.
-const FOREVER: Duration = Duration::from_hours(1);
-
-/// How long the least delay seen counts as what the service can do.
-const MEMORY: Duration = Duration::from_mins(5);
 
 /// Where a window may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,10 +6,7 @@
 
 use std::time::Duration;
 
-use super::Bounds;
-
-/// Thousandths: the window moves by parts of one.
-const ONE: u64 = 1_000;
+use super::{APART, Bounds, FOREVER, MEMORY, ONE};
 
 /// A round ends after a window, but not before so many: the mean of fewer is chance; nor after more than so many: that of more is
 /// hardly less so.
@@ -19,17 +16,8 @@ const ROUND: (u32, u32) = (4, 16);
 /// So what a look can add to the queue is at most four times what Nova has just shown to take up in the same time.
 const LEAP: u64 = 3;
 
-/// How long the least wait counts as what the service needs for one.
-const MEMORY: Duration = Duration::from_mins(5);
-
 /// After so long without anything asked of it the service is another one.
 const FORGOTTEN: Duration = Duration::from_mins(1);
-
-/// It is not called slow twice for one and the same jam: at least so long between two reductions.
-const APART: Duration = Duration::from_secs(1);
-
-/// Whatever took longer took as long.
-const FOREVER: Duration = Duration::from_hours(1);
 
 /// What is seen of one that has been taken up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
