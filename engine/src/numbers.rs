@@ -184,6 +184,7 @@ pub(crate) fn committed(outcome: &Result<Committed, JournalError>, took: Duratio
             | Committed::HostUnderRecovery
             | Committed::Joined
             | Committed::TooManyOrders
+            | Committed::TooLate
             | Committed::ReserveTaken(_),
         ) => "refused",
         Err(_) => "failed",

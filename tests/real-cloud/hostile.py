@@ -127,10 +127,12 @@ class Hostile(Sitting):
         return [r["dest_compute"] for r in self.cloud.evacuations(server) if r["status"] not in OVER and r["dest_compute"]]
 
     def may_be_judged(self, one):
-        """What nobody has picked up may lie in a queue, or in Nova's API, for a while."""
+        """What runs nowhere may lie in a queue, in Nova's API, or with a destination that waits for a lost answer, for a while."""
         old = datetime.datetime.now(datetime.timezone.utc).replace(tzinfo=None) - datetime.timedelta(seconds=LOST_AFTER)
-        return one["may_run_on"] or self.went_to(one["instance"]) or all(
-            datetime.datetime.fromisoformat(r["created_at"]) < old for r in self.cloud.evacuations(one["instance"]))
+        server = one["instance"]
+        return self.hypervisors.running(server) or all(
+            datetime.datetime.fromisoformat(r["created_at"]) < old
+            for r in self.cloud.evacuations(server) if r["status"] not in OVER)
 
     def look_and_say(self, one):
         """A person looks at the hypervisors, stops what Nova does not know to be there, and says so."""

@@ -47,7 +47,7 @@ impl World {
             self.after(travels, Event::Commit { owner, write, sent });
             return None;
         }
-        let answer = self.write_down(owner, &write);
+        let answer = self.write_down(owner, &write, Duration::ZERO);
         if due && after && self.goes_down_at(owner.engine, Mishap::DiesAfterCommit) {
             return None;
         }
@@ -59,22 +59,27 @@ impl World {
         let outcome = if self.database_down() {
             None
         } else {
-            self.write_down(owner, write)
+            let took = self.boot_of(owner.engine).saturating_sub(sent);
+            self.write_down(owner, write, took)
         };
         self.count(outcome.as_ref());
         let travels = self.rng.between(1, 2_000);
         self.after(travels, Event::Journalled { owner, sent, outcome });
     }
 
-    /// The transaction, and its answer if that is not lost.
-    fn write_down(&mut self, owner: Owner, write: &Write) -> Option<Committed> {
+    /// The transaction, which has taken so long by its sender's clock, and its answer if that is not lost.
+    fn write_down(&mut self, owner: Owner, write: &Write, took: Duration) -> Option<Committed> {
         let lost = self.chaos() && self.rng.percent(self.weather.database);
         if lost && self.rng.percent(50) {
             note!(self, "engine {}'s commit fails, unknown to it", owner.engine);
             self.mishap(Mishap::CommitLostUnwritten);
             return mutated("unsure").then(|| Committed::Written(self.journal.pulse(owner.rec)));
         }
-        let outcome = self.journal.commit(owner.rec, owner.epoch, write, self.now);
+        let taken = Write {
+            latest: write.latest.map(|latest| latest.plus(took)),
+            ..write.clone()
+        };
+        let outcome = self.journal.commit(owner.rec, owner.epoch, &taken, self.now);
         if matches!(outcome, Committed::Written(_)) {
             if let Some(driven) = self.engines[owner.engine].drivers.get_mut(&owner.rec) {
                 driven.written = self.now;
@@ -104,6 +109,7 @@ impl World {
             Some(Committed::Lost) => self.stats.refused_by_epoch += 1,
             Some(Committed::Joined) => self.mishap(Mishap::ReportJoins),
             Some(Committed::TooManyOrders) => self.stats.orders_refused += 1,
+            Some(Committed::TooLate) => self.stats.too_late += 1,
             Some(Committed::MovesTaken(_) | Committed::HostUnderRecovery | Committed::ReserveTaken(_)) => {
                 self.stats.taken += 1;
             }

@@ -588,6 +588,9 @@ impl Journal {
         if self.checks_epoch && self.recs[rec].epoch != epoch {
             return Committed::Lost;
         }
+        if write.latest.is_some_and(|latest| stamp(now) > latest) {
+            return Committed::TooLate;
+        }
         if let Some(host) = &write.unless_host_recovery
             && self.host_is_recovered(rec, host)
             && !crate::mutate::mutated("exclusion")

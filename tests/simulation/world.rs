@@ -260,6 +260,8 @@ pub(crate) struct Stats {
     pub domains: u64,
     /// Orders that the journal refused, as there were too many lately.
     pub orders_refused: u64,
+    /// Writes of engines that had been stopped with their clocks.
+    pub too_late: u64,
     /// Times that people were told that a recovery waits.
     pub alarms: u64,
     /// Looks at the time that a driver had named.
@@ -291,6 +293,7 @@ impl Stats {
         }
         self.domains += other.domains;
         self.orders_refused += other.orders_refused;
+        self.too_late += other.too_late;
         self.alarms += other.alarms;
         self.looks += other.looks;
         self.slowest_takeover = self.slowest_takeover.max(other.slowest_takeover);
@@ -316,6 +319,7 @@ impl Stats {
                 ("operators' doings", self.words),
                 ("instances taken by another recovery", self.taken),
                 ("writes refused by epoch", self.refused_by_epoch),
+                ("writes refused as too late", self.too_late),
                 ("runs of hooks", self.hooks),
                 ("failure domains named", self.domains),
                 ("alarms", self.alarms),

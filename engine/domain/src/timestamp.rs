@@ -1,5 +1,7 @@
 //! Wall time, for people only. No decision compares two machines' timestamps (R2, R3).
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 /// Microseconds since the Unix epoch, UTC.
@@ -22,6 +24,13 @@ impl Timestamp {
     #[must_use]
     pub const fn whole_seconds(self) -> Self {
         Self(self.0.div_euclid(1_000_000) * 1_000_000)
+    }
+
+    /// This instant moved on by `passed`.
+    #[must_use]
+    pub fn plus(self, passed: Duration) -> Self {
+        let micros = i64::try_from(passed.as_micros()).unwrap_or(i64::MAX);
+        Self(self.0.saturating_add(micros))
     }
 
     /// This instant moved back by `seconds`.

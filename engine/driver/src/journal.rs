@@ -188,6 +188,9 @@ pub struct Write {
     pub unless_joined: bool,
     /// The same of one that has brought evidence of a fence.
     pub unless_evidence: bool,
+    /// Refuse the whole write if the database's clock shows a later time than this plus what the transaction takes (R2): this
+    /// machine was stopped together with its clocks before it sent it.
+    pub latest: Option<Timestamp>,
     /// This instance is being restarted.
     pub restarted: Option<ServerId>,
     /// Reserved hosts that are taken, consumed or given back.
@@ -214,6 +217,8 @@ pub enum Committed {
     Joined,
     /// Nothing was written: [`Write::order`] was not met.
     TooManyOrders,
+    /// Nothing was written: [`Write::latest`] was over.
+    TooLate,
     /// Nothing was written: these hosts cannot be taken, as somebody else holds them or they are in reserve no more.
     ReserveTaken(Vec<HostId>),
 }

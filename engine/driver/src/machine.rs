@@ -234,10 +234,11 @@ impl Driver {
                 now.wall,
             )
         });
-        let Some(Ok(write)) = write else {
+        let Some(Ok(mut write)) = write else {
             effects.push(Effect::End(Ended::Unsure(Unsure::State)));
             return;
         };
+        write.latest = self.latest(time);
         let write = Arc::new(write);
         effects.push(Effect::Commit(Arc::clone(&write)));
         self.phase = Phase::Committing(round, write);
@@ -267,6 +268,7 @@ impl Driver {
                 return self.act(round, sent, time, effects);
             }
             Some(Committed::Lost) => return effects.push(Effect::End(Ended::Lost)),
+            Some(Committed::TooLate) => return effects.push(Effect::End(Ended::Unsure(Unsure::StoodStill))),
             None => return effects.push(Effect::End(Ended::Unsure(Unsure::Journal))),
             Some(Committed::Joined) => return effects.push(Effect::End(Ended::Unsure(Unsure::Joined))),
             Some(Committed::MovesTaken(servers)) => Observation::MovesTaken(servers),
@@ -301,12 +303,15 @@ impl Driver {
     /// have acted: it is claimed anew, and nothing goes out that was decided before.
     fn clock_stood_still(&mut self, sent: Duration, pulse: &Pulse, time: Time) -> bool {
         let Some(shown) = pulse.clock else { return false };
-        let before = self.clocks.replace((sent, shown));
-        before.is_some_and(|(since, before)| {
-            let passed = shown.micros().saturating_sub(before.micros());
-            let passed = Duration::from_micros(u64::try_from(passed).unwrap_or_default());
-            passed > time.boot.saturating_sub(since) + CLOCKS_DIFFER
-        })
+        let latest = self.latest(time);
+        self.clocks = Some((sent, shown));
+        latest.is_some_and(|latest| shown > latest)
+    }
+
+    /// What the database's clock shows by now at the latest, unless this machine's have stood still.
+    fn latest(&self, time: Time) -> Option<Timestamp> {
+        let (sent, shown) = self.clocks?;
+        Some(shown.plus(time.boot.saturating_sub(sent) + CLOCKS_DIFFER))
     }
 
     /// A beat that was sent at `sent` is committed.

@@ -70,6 +70,7 @@ pub(crate) fn write_of(
         // What has been heard is no news.
         unless_joined: record.unless_joined && !state.has_heard_normal(),
         unless_evidence: record.unless_joined && !state.has_heard_evidence(),
+        latest: None,
         restarted: record.restarted,
         reservations: record
             .reservations

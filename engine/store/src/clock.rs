@@ -9,20 +9,11 @@ pub(crate) async fn now(db: &impl ConnectionTrait, own: Timestamp) -> Result<Tim
     if cfg!(test) {
         return Ok(own);
     }
-    Ok(servers(db).await?.unwrap_or(own))
+    Ok(elsewhere(db).await?.unwrap_or(own))
 }
 
 /// The clock of another machine than this one; `None` for a file.
 pub(crate) async fn elsewhere(db: &impl ConnectionTrait) -> Result<Option<Timestamp>, DbErr> {
-    // Tests move their own clock.
-    if cfg!(test) {
-        return Ok(None);
-    }
-    servers(db).await
-}
-
-/// The clock of a server; `None` if it is none.
-async fn servers(db: &impl ConnectionTrait) -> Result<Option<Timestamp>, DbErr> {
     let backend = db.get_database_backend();
     let text = if backend == DbBackend::MySql {
         "SELECT TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6)) AS micros"
@@ -48,7 +39,7 @@ mod tests {
     #[tokio::test]
     async fn c10_a_server_tells_its_own_time() {
         let bench = Bench::new().await;
-        let Some(told) = servers(bench.store.reader()).await.unwrap() else {
+        let Some(told) = elsewhere(bench.store.reader()).await.unwrap() else {
             return;
         };
         let here = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();

@@ -23,6 +23,7 @@ use tachi_domain::{Elapsed, HostId, RecoveryId, ServerId};
 use tachi_engine::ports::journal::{Beat, ClaimView, Claimed, Committed, Standing, Write};
 use tachi_engine::ports::reserve::{ReservationState, ReserveRow};
 use tachi_engine::ports::{Doubted, Journal, JournalError};
+use tokio::time::Instant;
 use tracing::instrument;
 
 pub(crate) use orders::before;
@@ -197,6 +198,7 @@ async fn commit(store: &Store, id: RecoveryId, epoch: u64, write: &Write) -> Res
         epoch,
         write,
         now: store.now(),
+        begun: Instant::now(),
     };
     match store.write_journal(&work).await {
         // Between the look for taken instances and the insert another transaction may have taken one; then the unique

@@ -261,6 +261,7 @@ impl Draft {
             unless_host_recovery: self.unless_recovered.map(host_name),
             unless_joined: self.unless_joined,
             unless_evidence: self.unless_joined,
+            latest: None,
             restarted: self.restarted.map(server),
             reservations: reservations.collect(),
             host_back: self.back.map(host_id),
@@ -406,6 +407,8 @@ pub enum Outcome {
     ReserveTaken(Vec<usize>),
     /// Too many were ordered off.
     TooManyOrders,
+    /// The writer's machine was stopped with its clocks.
+    TooLate,
 }
 
 impl Outcome {
@@ -423,6 +426,7 @@ impl Outcome {
             Committed::Joined => Self::Joined,
             Committed::ReserveTaken(hosts) => Self::ReserveTaken(hosts.into_iter().map(host).collect()),
             Committed::TooManyOrders => Self::TooManyOrders,
+            Committed::TooLate => Self::TooLate,
         }
     }
 }

@@ -135,6 +135,11 @@ impl Region {
             .is_some_and(|service| !pulse(service, rules).stale)
     }
 
+    /// The host's last heartbeat, as Nova shows it.
+    pub fn last_heartbeat(&self, host: &str) -> Option<Timestamp> {
+        self.service(host)?.last_heartbeat
+    }
+
     /// Whether a host counts as out, beside the one in question (R24): a suspect that Nova hears does not.
     fn is_out(&self, one: &RegionHost, rules: &Policy) -> bool {
         self.was_proven_off(one.id, rules.guards.window)

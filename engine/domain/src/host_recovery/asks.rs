@@ -94,6 +94,8 @@ pub(super) struct Asks {
     pub(super) counted: Option<(Elapsed, Arc<Region>)>,
     /// Since when Nova has been seen to hear the host while the recovery is held.
     pub(super) heard_since: Option<Elapsed>,
+    /// Its heartbeat as the last look while it is held showed it, and when that was asked for.
+    pub(super) heard_beat: Option<(Elapsed, Timestamp)>,
     /// Since when too few hosts are out for what it is held by.
     pub(super) calm_since: Option<Elapsed>,
     /// Nova has missed the host at some time: its report was not made up.

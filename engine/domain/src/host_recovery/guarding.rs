@@ -9,11 +9,12 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::fence::CONTRADICTED_LIMIT;
+use super::off_word::outlives;
 use super::{Hold, HoldKind, HostRecovery, Stage};
-use crate::Elapsed;
 use crate::entity::notification::NotificationStatus;
 use crate::guard::{self, DomainLoss, Facts, Guard, Moment, Own, Region, Ruling};
 use crate::recovery::{Command, FenceOrder, Now, Record, StepKind, Task};
+use crate::{Elapsed, Timestamp};
 
 /// A look around is good for so long.
 const FRESH: Duration = Duration::from_secs(3);
@@ -122,7 +123,8 @@ impl HostRecovery {
             return;
         };
         let growing = now.elapsed.since(hold.since) < GROWING;
-        self.want_region(now, if growing { GROWING_APART } else { HELD_APART }, commands);
+        let every = if growing { GROWING_APART } else { HELD_APART };
+        self.want_region(now, self.held_looks_apart(now, every), commands);
         let Some(region) = self.fresh_region(now) else {
             return;
         };
@@ -202,12 +204,15 @@ impl HostRecovery {
     pub(super) fn is_well_again(&mut self, region: &Region, now: Now, record: &mut Record) -> bool {
         let heard = region.hears(&self.host, &self.policy) && !self.service.was_silent();
         self.asks.was_missed |= !heard;
-        if !heard || !self.is_untouched() {
+        let beat = region.last_heartbeat(&self.host);
+        let newer = self.beats_anew(beat);
+        if !heard || self.may_be_fenced(beat) || !self.is_untouched() {
             self.asks.heard_since = None;
             return false;
         }
-        let since = *self.asks.heard_since.get_or_insert(now.elapsed);
-        if now.elapsed.since(since) < CONTRADICTED_LIMIT {
+        // Right after a heartbeat: who has died since the last one may have been reported already, and that report has joined this
+        // recovery. Nobody else would see to it.
+        if self.heard_for(now) < CONTRADICTED_LIMIT || !newer {
             return false;
         }
         self.hold = None;
@@ -220,6 +225,37 @@ impl HostRecovery {
         record.contradicted = !self.asks.was_missed;
         self.end(NotificationStatus::Failed, Some(text), record);
         true
+    }
+
+    /// Between two looks while it is held: the heartbeat after which it is given up must be seen to come.
+    pub(super) fn held_looks_apart(&self, now: Now, otherwise: Duration) -> Duration {
+        let since = self.asks.heard_since;
+        if since.is_some_and(|since| now.elapsed.since(since) >= CONTRADICTED_LIMIT) {
+            LOOKS_APART
+        } else {
+            otherwise
+        }
+    }
+
+    /// For how long Nova has been seen to hear it while it is held.
+    fn heard_for(&mut self, now: Now) -> Duration {
+        now.elapsed
+            .since(*self.asks.heard_since.get_or_insert(now.elapsed))
+    }
+
+    /// Whether its heartbeat has moved since a look shortly before the last one. A Nova that tells none is believed.
+    fn beats_anew(&mut self, beat: Option<Timestamp>) -> bool {
+        let (Some((asked, _)), Some(beat)) = (&self.asks.counted, beat) else {
+            return true;
+        };
+        let before = self.asks.heard_beat.replace((*asked, beat));
+        before.is_some_and(|(at, before)| before != beat && asked.since(at) <= FRESH)
+    }
+
+    /// Evidence of a fence that no heartbeat speaks against.
+    fn may_be_fenced(&self, beat: Option<Timestamp>) -> bool {
+        self.evidence()
+            .is_some_and(|given| beat.is_none_or(|beat| !outlives(beat, given.dated())))
     }
 
     /// An operator has let it past what it was held by, or waits for. Everything else is asked again (I8).

@@ -9,6 +9,11 @@ use crate::recovery::{OperatorWord, Record, StepKind, Task};
 /// silent again within that time would be taken for still fenced; none starts so quickly.
 const CLOCKS_DIFFER: i64 = 60;
 
+/// Whether a heartbeat speaks against a word of that date.
+pub(super) fn outlives(heard: Timestamp, dated: Timestamp) -> bool {
+    heard.minus_seconds(CLOCKS_DIFFER) > dated
+}
+
 impl HostRecovery {
     /// Reports say more than is known yet.
     pub(super) fn heard_off_word(&mut self, said: &OffWord, record: &mut Record) {
@@ -64,13 +69,13 @@ impl HostRecovery {
         self.evidence().is_some()
     }
 
-    fn evidence(&self) -> Option<&GivenEvidence> {
+    pub(super) fn evidence(&self) -> Option<&GivenEvidence> {
         self.off_word.as_ref()?.evidence.as_deref()
     }
 
     pub(super) fn outlived(&self, dated: Timestamp) -> Option<String> {
         let heard = self.service.last_heartbeat()?;
-        (heard.minus_seconds(CLOCKS_DIFFER) > dated).then(|| {
+        outlives(heard, dated).then(|| {
             format!(
                 "Nova has heard of it at {}, later than {} of which the report speaks",
                 time_text(heard),

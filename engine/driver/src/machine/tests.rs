@@ -282,6 +282,30 @@ fn r2_c10_what_was_decided_before_the_machine_was_stopped_with_its_clocks_is_not
     }
 }
 
+/// By the database's clock at most as much may have passed as by this machine's, and a little; whatever the transaction takes, the
+/// journal adds.
+#[test]
+fn r2_c10_what_is_decided_after_the_clocks_stood_still_is_not_to_be_written() {
+    let mut driver = driver();
+    let _ = driver.handle(Event::Observed(Vec::new()), at(11_000));
+    let _ = driver.handle(written(11_000, shown_at(10_000)), at(11_005));
+    let effects = driver.handle(enabled(), at(11_500));
+    let Some(Effect::Commit(write)) = effects.last() else {
+        panic!("{effects:?}");
+    };
+    let latest = Timestamp::from_micros(10_000_500_000).plus(CLOCKS_DIFFER);
+    assert_eq!(write.latest, Some(latest));
+    let refused = Event::Journalled {
+        sent: Duration::from_millis(11_500),
+        outcome: Some(Committed::TooLate),
+    };
+    let effects = driver.handle(refused, at(11_510));
+    assert!(
+        matches!(effects[..], [Effect::End(Ended::Unsure(Unsure::StoodStill))]),
+        "{effects:?}"
+    );
+}
+
 #[test]
 fn r2_c10_a_slow_database_is_no_clock_that_stood_still() {
     let mut driver = driver();

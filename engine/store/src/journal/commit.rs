@@ -11,6 +11,7 @@ use tachi_domain::evidence::OffWord;
 use tachi_domain::recovery::{Life, RecoveryKind};
 use tachi_domain::{RecoveryId, Timestamp};
 use tachi_engine::ports::journal::{Committed, HostWrite, ProofWrite, StepWrite, Write};
+use tokio::time::Instant;
 
 use super::{claim, moves, orders, pulse, reservations, restarts};
 use crate::convert::signed;
@@ -30,6 +31,8 @@ pub(super) struct Commit<'a> {
     pub(super) epoch: u64,
     pub(super) write: &'a Write,
     pub(super) now: Timestamp,
+    /// When it was begun, whatever it waits for.
+    pub(super) begun: Instant,
 }
 
 #[async_trait]
@@ -91,6 +94,14 @@ impl Work for Commit<'_> {
         }
         let mut pulse = pulse::read(tx, &row).await?;
         pulse.clock = clock::elsewhere(tx).await?;
+        let latest = write.latest.map(|latest| latest.plus(self.begun.elapsed()));
+        if pulse
+            .clock
+            .zip(latest)
+            .is_some_and(|(shown, latest)| shown > latest)
+        {
+            return Ok(Verdict::Undo(Committed::TooLate));
+        }
         Ok(Verdict::Keep(Committed::Written(pulse)))
     }
 }

@@ -17,6 +17,7 @@ use tokio::task::JoinSet;
 use uuid::Uuid;
 
 use super::*;
+use crate::clock;
 use crate::entity::{host_state, recovery_move, recovery_proof, recovery_step, vmove};
 use crate::testing::{Bench, START, all, notification, pending_move, step, stopped};
 
@@ -66,7 +67,17 @@ async fn written(bench: &Bench, claimed: &Claimed, write: &Write) -> Pulse {
     let Committed::Written(pulse) = committed else {
         panic!("{committed:?}");
     };
-    pulse
+    unclocked(pulse)
+}
+
+/// Servers tell the time, a file does not.
+fn unclocked(pulse: Pulse) -> Pulse {
+    Pulse { clock: None, ..pulse }
+}
+
+/// A beat that is held, and nothing new.
+fn is_calm(committed: Committed) -> bool {
+    matches!(committed, Committed::Written(pulse) if Pulse { clock: None, ..pulse.clone() } == CALM)
 }
 
 /// Everything that a commit can write, told apart from nothing.
@@ -132,6 +143,7 @@ fn everything(host: HostId) -> Write {
         unless_host_recovery: None,
         unless_joined: false,
         unless_evidence: false,
+        latest: None,
         restarted: None,
         reservations: Vec::new(),
         host_back: None,
@@ -150,7 +162,7 @@ async fn a_claim_finds_what_the_last_owner_left() {
     assert_eq!(first.state, None);
     assert_eq!(first.moves, Vec::<String>::new());
     assert_eq!(first.opened_at, bench.clock_wall());
-    assert_eq!(first.pulse, CALM);
+    assert_eq!(unclocked(first.pulse.clone()), CALM);
     assert_eq!(first.host.as_ref().map(|host| host.name.as_str()), Some("cmp1"));
     assert_eq!(first.notification.status, NotificationStatus::Running);
     assert!(first.notification.stamps.updated_at.is_some());
@@ -295,11 +307,40 @@ async fn a_commit_and_a_beat_raise_the_beat_and_keep_the_recoverys_time() {
             .beat(claimed.id, claimed.epoch, Elapsed::from_millis(millis))
             .await
             .unwrap();
-        assert_eq!(beaten, Committed::Written(CALM));
+        assert!(is_calm(beaten));
         assert_eq!(bench.store.unsettled().await.unwrap()[0].beat, beat);
     }
     let again = bench.claim_newest("engine2").await;
     assert_eq!(again.elapsed, Elapsed::from_millis(2500));
+}
+
+/// What an engine's machine decided before it was stopped with its clocks is not written; a slow transaction is. A file has the
+/// clock of its one machine.
+#[tokio::test]
+async fn r2_c10_a_write_of_a_machine_whose_clocks_have_stood_still_is_refused() {
+    let (bench, _) = one_down().await;
+    let claimed = bench.claim_newest("engine").await;
+    let now = clock::elsewhere(bench.store.reader()).await.unwrap();
+    let latest = now.unwrap_or(Timestamp::from_micros(START));
+    for (seconds, refused) in [(-3_600, now.is_some()), (60, false)] {
+        let write = Write {
+            latest: Some(Timestamp::from_micros(latest.micros() + seconds * 1_000_000)),
+            notification: Some((NotificationStatus::Failed, None)),
+            ..Write::default()
+        };
+        let before = contents(&bench).await;
+        let committed = bench
+            .store
+            .commit(claimed.id, claimed.epoch, &write)
+            .await
+            .unwrap();
+        assert_eq!(
+            committed == Committed::TooLate,
+            refused,
+            "{seconds} s: {committed:?}"
+        );
+        assert_eq!(contents(&bench).await == before, refused);
+    }
 }
 
 #[tokio::test]
@@ -329,14 +370,9 @@ async fn r1_of_beats_in_one_transaction_a_lost_claim_writes_nothing_and_the_othe
         .collect();
     let outcomes = bench.store.beat_all(&beats).await;
     let outcomes: Vec<Committed> = outcomes.into_iter().map(Result::unwrap).collect();
-    assert_eq!(
-        outcomes,
-        [
-            Committed::Written(CALM),
-            Committed::Lost,
-            Committed::Written(CALM)
-        ]
-    );
+    assert_eq!(outcomes[1], Committed::Lost);
+    let calm: Vec<bool> = outcomes.into_iter().map(is_calm).collect();
+    assert_eq!(calm, [true, false, true]);
     let after = bench.store.unsettled().await.unwrap();
     for (at, (before, after)) in before.iter().zip(&after).enumerate() {
         let raised = u64::from(after.id != claims[1].id);
@@ -880,7 +916,7 @@ async fn a_thousand_moves_and_a_beat_take_no_longer_than_they_may() {
             .beat(claimed.id, claimed.epoch, Elapsed::ZERO)
             .await
             .unwrap();
-        assert_eq!(beaten, Committed::Written(CALM));
+        assert!(is_calm(beaten));
     }
     let beat = start.elapsed() / beats;
     println!("1000 moves inserted in {inserted:?}, overwritten in {overwritten:?}; one beat {beat:?}");

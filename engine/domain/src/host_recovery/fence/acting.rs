@@ -341,7 +341,10 @@ impl HostRecovery {
                 "host {} is reported down, but {heard} and it is not known to be off: nothing was done",
                 self.host
             );
-            if self.is_untouched() {
+            if self.service.was_silent() {
+                // Nova misses it. Somebody's change of its service's record looks like a heartbeat: a person has to say how it is.
+                self.hold_fence(heard, now, record);
+            } else if self.is_untouched() {
                 record.failed(Task::Fence, message.clone());
                 record.contradicted = !self.asks.was_missed;
                 self.end(NotificationStatus::Failed, Some(message), record);

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::super::guarding::HELD_APART;
 use super::super::{HoldKind, HostRecovery};
 use super::Failure;
+use crate::policy::FencingMode;
 use crate::recovery::{Command, Fenced, Now, Record, StepKind, Task};
 
 impl HostRecovery {
@@ -85,11 +86,14 @@ impl HostRecovery {
             .is_some_and(|hold| hold.kind == HoldKind::Fence);
         let trying = self.fence.retrying || self.fence.retry_at.is_some();
         if failed && self.is_untouched() {
-            self.want_region(now, HELD_APART, commands);
+            self.want_region(now, self.held_looks_apart(now, HELD_APART), commands);
             if let Some(region) = self.fresh_region(now)
                 && self.is_well_again(&region, now, record)
             {
                 return;
+            }
+            if self.policy.fencing == FencingMode::External {
+                return self.await_younger_word(now, record, commands);
             }
         }
         if !failed || !trying || self.said_no().is_some() || self.asks.stopped {
@@ -111,6 +115,28 @@ impl HostRecovery {
         if self.fence.retrying {
             self.act_levels(now, record, commands);
         }
+    }
+
+    /// Nova misses the host, but has heard it since the time of which the report speaks. Who says that it is off now frees it.
+    fn await_younger_word(&mut self, now: Now, record: &mut Record, commands: &mut Vec<Command>) {
+        if self.outlived_word().is_some() {
+            return;
+        }
+        self.want_service(now, self.policy.heartbeat_poll, commands);
+        if !self.service.is_silent(now.elapsed) {
+            return;
+        }
+        self.hold = None;
+        record.head = true;
+        record.step(
+            Task::Fence,
+            StepKind::Note,
+            0.3,
+            format!(
+                "host {} is said to be off by a later report: it goes on",
+                self.host
+            ),
+        );
     }
 
     /// The host is heard of again: whether it may still go down by an order of ours, or has been down, nobody can tell, so

@@ -1,12 +1,15 @@
 //! What reports say of a host's fence, and what Nova has heard since.
 
-use super::bed::{Bed, nova_time};
+use super::bed::{Bed, nova_time, region};
 use crate::Timestamp;
 use crate::entity::notification::NotificationStatus;
 use crate::evidence::{FenceEvidence, GivenEvidence, OffWord};
-use crate::host_recovery::{HostRecovery, Stage};
+use crate::guard::Region;
+use crate::host_recovery::{HoldKind, HostRecovery};
+use crate::nova::Service;
 use crate::policy::FencingMode;
 use crate::power::Power;
+use crate::recovery::Word;
 
 /// A cluster has fenced the host at that time.
 fn fenced(at: Timestamp) -> OffWord {
@@ -51,17 +54,76 @@ fn r16_a_report_delivered_late_is_no_proof_once_nova_has_heard_the_host_since() 
     for (after, proven) in [(10_000, true), (79_000, true), (81_000, false), (600_000, false)] {
         assert_eq!(silent_after(&mut external(), after), proven, "{after} ms");
     }
-    let mut bed = external();
-    while bed.state.stage == Stage::Fencing || bed.state.stage == Stage::Begin {
-        assert!(!silent_after(&mut bed, 600_000), "at {}", bed.at);
+}
+
+/// Nova has heard it since the report, as far as one can see, and misses it now. `true` if the recovery waits for a person.
+fn outlived_and_missed(bed: &mut Bed) -> bool {
+    for _ in 0..600 {
+        bed.tick(1_000).service();
+        if bed.state.hold.is_some() {
+            return bed
+                .state
+                .hold
+                .as_ref()
+                .is_some_and(|hold| hold.kind == HoldKind::Fence);
+        }
+    }
+    false
+}
+
+/// Somebody's change of the service's record looks like a heartbeat (seed 30061183).
+#[test]
+fn r16_a_host_that_nova_misses_is_not_given_up_for_one_heartbeat_after_the_report() {
+    let held = || {
+        let mut bed = external();
+        bed.storm(1, 10).at += 90_000;
+        bed.heartbeat_age(5_000);
+        assert!(outlived_and_missed(&mut bed), "{:?}", bed.message);
+        let why = bed.message.clone().unwrap();
+        assert!(why.contains("later than") && why.contains("vouch"), "{why}");
+        assert_eq!(bed.status, NotificationStatus::Running);
+        bed
+    };
+    // A younger report frees it.
+    let mut bed = held();
+    bed.hears(fenced(nova_time(bed.at + 100_000)));
+    for _ in 0..5 {
+        bed.service().tick(1_000);
+    }
+    assert!(bed.state.proof.is_some(), "{:?}", bed.message);
+    // A person does.
+    let mut bed = held();
+    bed.say(Word::HostIsOff);
+    for _ in 0..5 {
+        bed.service().tick(1_000);
+    }
+    assert!(bed.state.proof.is_some(), "{:?}", bed.message);
+    // It beats again.
+    let mut bed = held();
+    for _ in 0..300 {
+        if bed.at % 10_000 == 0 {
+            bed.heartbeat_age(0);
+        }
+        let region = heard_lately(&bed);
+        bed.service().around(region).tick(1_000);
     }
     assert_eq!(
         bed.status,
         NotificationStatus::Failed,
         "so that a new report counts"
     );
-    let why = bed.message.clone().unwrap();
-    assert!(why.contains("later than"), "{why}");
+}
+
+/// The region, with this host's heartbeat as it is set down.
+fn heard_lately(bed: &Bed) -> Region {
+    let mut region = region(1, 10);
+    let seen = Service {
+        nova_now: Some(nova_time(bed.at + 100_000)),
+        ..bed.service.clone()
+    };
+    let services = &mut region.nova.as_mut().unwrap().services;
+    services.insert(seen.host.clone(), Some(seen));
+    region
 }
 
 #[test]
@@ -132,4 +194,40 @@ fn what_an_older_version_has_begun_is_not_dated_and_goes_on() {
     let back = HostRecovery::restore(&head.to_string(), &[]).unwrap();
     (bed.state.off_word, bed.state.reported_at) = (back.off_word, back.reported_at);
     assert!(silent_after(&mut bed, 600_000));
+}
+
+/// It is held as a suspect that Nova hears, and beats until then; what it says is reported at 115 s.
+fn suspect_that_beats_until(last: u64, report: Option<OffWord>) -> Bed {
+    let mut bed = Bed::engine();
+    bed.heartbeat_age(0).claim();
+    for second in 0..150 {
+        if second % 10 == 0 && second <= last {
+            bed.heartbeat_age(0);
+        }
+        if let Some(word) = report.clone().filter(|_| second == 115) {
+            bed.hears(word);
+        }
+        let mut region = heard_lately(&bed);
+        let others = region.hosts.iter_mut().skip(1).take(4);
+        others.for_each(|host| host.recovering = true);
+        bed.around(region).tick(1_000);
+        assert!(second != 10 || bed.state.hold.is_some(), "{:?}", bed.message);
+    }
+    bed
+}
+
+/// It dies while it is held, and that is reported as well (seed 30080727).
+#[test]
+fn r19_a_suspect_is_given_up_if_it_lives_and_not_if_it_has_died_meanwhile() {
+    let fence = fenced(nova_time(214_000));
+    for (last, report, ends) in [
+        (200, None, true),
+        (200, Some(fence.clone()), false),
+        (110, None, false),
+        (110, Some(fence), false),
+    ] {
+        let bed = suspect_that_beats_until(last, report.clone());
+        let ended = bed.status == NotificationStatus::Failed;
+        assert_eq!(ended, ends, "beats until {last} s, {report:?}: {:?}", bed.message);
+    }
 }

@@ -241,7 +241,12 @@ fn t4_a_held_suspect_that_nova_hears_again_ends_by_itself() {
         Some(HoldKind::Storm)
     );
     while bed.at < 300_000 && bed.status == NotificationStatus::Running {
-        bed.tick(1_000);
+        let mut around = region(5, 5);
+        for service in around.nova.as_mut().unwrap().services.values_mut().flatten() {
+            service.last_heartbeat = Some(nova_time(100_000 + bed.at / 10_000 * 10_000));
+            service.nova_now = Some(nova_time(105_000 + bed.at));
+        }
+        bed.around_later(around).tick(1_000);
     }
     assert_eq!(bed.status, NotificationStatus::Failed);
     assert!((119_000..=190_000).contains(&bed.at), "{} ms", bed.at);
