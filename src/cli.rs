@@ -23,7 +23,9 @@ pub(crate) use recovery::{
     VouchArgs, WordArgs, WordsArgs,
 };
 pub(crate) use reporter::{ReporterCommand, ReporterLiftArgs, ReporterListArgs};
-pub(crate) use status::{HostCommand, HostReturnArgs, StatusArgs, UpgradeCheckArgs, UpgradeCommand};
+pub(crate) use status::{
+    ExplainArgs, HostCommand, HostReturnArgs, StatusArgs, UpgradeCheckArgs, UpgradeCommand,
+};
 pub(crate) use vmove::{VmoveCommand, VmoveListArgs, VmoveRecoverArgs};
 
 /// Instance high availability for OpenStack: when a hypervisor dies, its instances run again on another one, exactly once.
@@ -81,6 +83,8 @@ pub(crate) enum Command {
     Fence(FenceCommand),
     /// Tell what is protected, what is not and why, and what is being recovered
     Status(StatusArgs),
+    /// Tell why a host or an instance is protected or not, what is happening to it, and what to type
+    Explain(ExplainArgs),
     /// Look before and after an upgrade, or a switch from Masakari
     #[command(subcommand)]
     Upgrade(UpgradeCommand),

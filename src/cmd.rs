@@ -8,6 +8,7 @@ mod db;
 mod demo;
 mod downtime;
 mod engine;
+mod explain;
 mod failure;
 mod fence;
 pub(crate) mod fence_agent;
@@ -56,6 +57,7 @@ pub(crate) async fn run(cli: Cli) -> Result<u8, Failure> {
         Command::Fence(command) => Box::pin(fence::run(command)).await,
         Command::Host(command) => Box::pin(host::run(command)).await,
         Command::Audit(command) => audit::run(command),
+        Command::Explain(args) => Box::pin(explain::run(args)).await,
         Command::Status(args) => Box::pin(status::run(args)).await,
         Command::Upgrade(UpgradeCommand::Check(UpgradeCheckArgs { config, format })) => {
             Ok(Box::pin(upgrade::run(&config, format == Format::Json)).await)

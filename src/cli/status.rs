@@ -1,4 +1,4 @@
-//! `tachi status`, `tachi upgrade` and `tachi host`.
+//! `tachi status`, `tachi explain`, `tachi upgrade` and `tachi host`.
 
 use clap::{Args, Subcommand};
 
@@ -18,6 +18,18 @@ pub(crate) struct StatusArgs {
     /// Look again every two seconds until stopped
     #[arg(long)]
     pub(crate) watch: bool,
+    /// Form of the answer
+    #[arg(short = 'f', long, value_enum, default_value_t = Format::Table)]
+    pub(crate) format: Format,
+}
+
+/// `tachi explain`.
+#[derive(Debug, Args)]
+pub(crate) struct ExplainArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+    /// A host or an instance by its name, or an instance or a recovery by its id, of which the beginning is enough
+    pub(crate) name: String,
     /// Form of the answer
     #[arg(short = 'f', long, value_enum, default_value_t = Format::Table)]
     pub(crate) format: Format,

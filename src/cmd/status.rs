@@ -2,7 +2,7 @@
 
 mod findings;
 pub(crate) mod roll;
-mod seen;
+pub(super) mod seen;
 mod tree;
 
 use std::io::IsTerminal as _;
@@ -78,7 +78,7 @@ const fn code(grade: Grade) -> u8 {
     }
 }
 
-async fn look(settings: &Settings, base: &Base) -> Result<Seen, Failure> {
+pub(super) async fn look(settings: &Settings, base: &Base) -> Result<Seen, Failure> {
     let wrong = |error| Failure::new("reading the database", error);
     let tables = Tables::read(base.store.as_ref()).await.map_err(wrong)?;
     let kept = FactTable::of(&base.store).facts(None).await.map_err(wrong)?;

@@ -8,6 +8,7 @@
 mod code;
 mod counts;
 mod engines;
+mod explain;
 mod facts;
 mod fencing;
 mod findings;
@@ -25,6 +26,7 @@ use crate::Timestamp;
 pub use code::Code;
 pub use counts::Counts;
 pub use engines::is_alive;
+pub use explain::{Explanation, Need, Subject};
 pub use facts::{
     Compute, DeviceTest, Doubt, Engine, Facts, Fencing, Foreign, Host, Instance, Instances, Known, Part,
     Queue, Recovery, Segment, Waiting,

@@ -21,7 +21,7 @@ const LOOK: Duration = Duration::from_secs(1);
 const PATIENCE: u32 = 300;
 
 /// Tells one recovery.
-pub(super) async fn run(args: RecoveryShowArgs) -> Result<u8, Failure> {
+pub(in crate::cmd) async fn run(args: RecoveryShowArgs) -> Result<u8, Failure> {
     let base = wiring::existing(&command_settings(&args.config)?).await?;
     let id = named(base.store.as_ref(), &args.recovery).await?;
     let told = read(&base, id).await?.ok_or_else(|| unknown(id))?;

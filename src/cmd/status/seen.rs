@@ -52,16 +52,16 @@ impl Fencing {
 }
 
 /// Everything at one moment.
-pub(super) struct Seen {
-    pub(super) now: Timestamp,
-    pub(super) fencing: Fencing,
-    pub(super) database: String,
+pub(in crate::cmd) struct Seen {
+    pub(in crate::cmd) now: Timestamp,
+    pub(in crate::cmd) fencing: Fencing,
+    pub(in crate::cmd) database: String,
     /// What is in our own tables.
-    pub(super) tables: Tables,
+    pub(in crate::cmd) tables: Tables,
     /// When an engine has looked at Nova last.
-    pub(super) looked_at: Option<Timestamp>,
+    pub(in crate::cmd) looked_at: Option<Timestamp>,
     /// What is to be said of all of it.
-    pub(super) situation: Situation,
+    pub(in crate::cmd) situation: Situation,
 }
 
 /// Why a host is not protected now, or may not be; `None` if there is nothing to say.
@@ -91,7 +91,7 @@ pub(super) fn instances(count: usize) -> String {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(in crate::cmd) mod tests {
     use tachi_domain::entity::segment::RecoveryMethod;
     use tachi_domain::entity::{Host, Segment, Stamps};
     use tachi_domain::situation::{Compute, Instances, Known, assess};
@@ -112,7 +112,7 @@ pub(super) mod tests {
         }
     }
 
-    pub(in super::super) fn host(name: &str, reserved: bool, why: Option<MaintenanceReason>) -> HostView {
+    pub(in crate::cmd) fn host(name: &str, reserved: bool, why: Option<MaintenanceReason>) -> HostView {
         HostView {
             host: Host {
                 row: 1,
@@ -160,7 +160,7 @@ pub(super) mod tests {
     }
 
     /// Two hosts, an engine, a controller, and a look at Nova.
-    pub(in super::super) fn fine() -> Seen {
+    pub(in crate::cmd) fn fine() -> Seen {
         let tables = Tables {
             segments: vec![SegmentView {
                 segment: segment_of("all", RecoveryMethod::Auto),
@@ -188,7 +188,7 @@ pub(super) mod tests {
     }
 
     /// Beside a Nova that shows every registered host at work, and no instances.
-    pub(in super::super) fn judged(tables: &Tables) -> Situation {
+    pub(in crate::cmd) fn judged(tables: &Tables) -> Situation {
         let now = Timestamp::from_micros(NOW);
         let compute = |name: &str| Compute {
             host: name.into(),

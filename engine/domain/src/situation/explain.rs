@@ -1,0 +1,173 @@
+//! Why a host or an instance is protected, or not: what has to hold for it, and what speaks against each of that.
+
+use super::{Aspect, Code, Finding, HostSituation, InstanceSituation, Protection, Situation};
+use crate::entity::words;
+
+words! {
+    /// What has to hold for a recovery. In the order in which it is told.
+    Need {
+        /// Somebody wants it recovered.
+        Meant = "meant",
+        /// Nova hears its host.
+        Heard = "heard",
+        /// Its host can be proven off.
+        Provable = "provable",
+        /// There is a host for it.
+        Room = "room",
+        /// Nothing is under way with it that keeps it where it is.
+        Movable = "movable",
+        /// Monitors report a failure, and are heard.
+        Watched = "watched",
+        /// An engine works, and reaches what it needs.
+        Engine = "engine",
+        /// What is known is young enough.
+        Known = "known",
+    }
+}
+
+impl Need {
+    /// For people: how it is when nothing speaks against it.
+    pub const fn good(self) -> &'static str {
+        match self {
+            Self::Meant => "it is to be recovered",
+            Self::Heard => "Nova hears its host",
+            Self::Provable => "its host can be proven off",
+            Self::Room => "hosts of its segment are at work",
+            Self::Movable => "nothing is under way with it",
+            Self::Watched => "no reporter is doubted",
+            Self::Engine => "an engine is at work",
+            Self::Known => "what is known is young",
+        }
+    }
+
+    /// What nobody gathers of it yet.
+    pub const fn not_assessed(self) -> Option<Aspect> {
+        match self {
+            Self::Room => Some(Aspect::Room),
+            Self::Watched => Some(Aspect::Monitors),
+            Self::Meant | Self::Heard | Self::Provable | Self::Movable | Self::Engine | Self::Known => None,
+        }
+    }
+}
+
+impl Code {
+    /// What it speaks against.
+    pub const fn need(self) -> Need {
+        match self {
+            Self::NoHosts
+            | Self::HostNotInSegment
+            | Self::SegmentDisabled
+            | Self::HostOnMaintenance
+            | Self::HostNotBack => Need::Meant,
+            Self::HostDown | Self::HostCellDown | Self::HostUnknownToNova | Self::HostUnderRecovery => {
+                Need::Heard
+            }
+            Self::FencingStopped
+            | Self::FencingDryRun
+            | Self::NoFenceDevice
+            | Self::FenceFileUnreadable
+            | Self::HostWithoutFence
+            | Self::FenceForeignMachine
+            | Self::FenceFailing
+            | Self::FenceNotTested
+            | Self::FenceLevelFailing => Need::Provable,
+            Self::NoReservedHost | Self::FewHosts | Self::HostDisabled => Need::Room,
+            Self::MoveNeedsPerson | Self::MoveFailed | Self::RecoveryHeld | Self::InstanceMoving => {
+                Need::Movable
+            }
+            Self::ReporterDoubted => Need::Watched,
+            Self::NoEngine | Self::NovaAway | Self::QueueStalls | Self::EngineSilent | Self::EnginePart => {
+                Need::Engine
+            }
+            Self::FactsOld | Self::InstancesNotListed => Need::Known,
+        }
+    }
+}
+
+/// What is asked about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subject<'a> {
+    /// A host.
+    Host(&'a HostSituation),
+    /// An instance.
+    Instance(&'a InstanceSituation),
+}
+
+/// How a host or an instance is, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Explanation<'a> {
+    /// Which.
+    pub subject: Subject<'a>,
+    /// Each need with what speaks against it, worst first.
+    pub needs: Vec<(Need, Vec<&'a Finding>)>,
+}
+
+/// The beginning of an id is enough if it is so long.
+const SHORTEST: usize = 4;
+
+impl Situation {
+    /// The hosts and instances of this name, or whose id begins so; several instances may have one name.
+    pub fn explain(&self, name: &str) -> Vec<Explanation<'_>> {
+        let hosts = self
+            .hosts
+            .iter()
+            .filter(|host| host.name == name)
+            .map(Subject::Host);
+        let of_id = |one: &&InstanceSituation| {
+            name.len() >= SHORTEST && one.id.to_string().starts_with(&name.to_ascii_lowercase())
+        };
+        let all = self.instances.iter().flatten();
+        let instances = all
+            .filter(|one| one.name == name || of_id(one))
+            .map(Subject::Instance);
+        hosts
+            .chain(instances)
+            .map(|subject| self.explained(subject))
+            .collect()
+    }
+
+    fn explained<'a>(&'a self, subject: Subject<'a>) -> Explanation<'a> {
+        let (host, own, reasons) = match subject {
+            Subject::Host(one) => (one.name.as_str(), one.name.as_str(), &one.reasons),
+            Subject::Instance(one) => (one.host.as_str(), one.name.as_str(), &one.reasons),
+        };
+        let segment = self.hosts.iter().find(|one| one.name == host);
+        let segment = segment
+            .and_then(|one| one.segment.as_deref())
+            .map(|name| format!("segment {name}"));
+        let names = |finding: &Finding| {
+            let mut subjects = finding.subjects.iter();
+            subjects.any(|one| one == host || one == own || Some(one) == segment.as_ref())
+        };
+        let mut needs: Vec<(Need, Vec<&Finding>)> =
+            Need::ALL.iter().map(|need| (*need, Vec::new())).collect();
+        for code in reasons {
+            let of_code = || self.findings.iter().filter(|finding| finding.code == *code);
+            // What is so of the whole region names engines, or nobody.
+            let own: Vec<&Finding> = of_code().filter(|finding| names(finding)).collect();
+            let own = if own.is_empty() { of_code().collect() } else { own };
+            let (_, against) = &mut needs[code.need() as usize];
+            against.extend(own);
+            against.sort_by_key(|finding| std::cmp::Reverse(finding.grade));
+        }
+        Explanation { subject, needs }
+    }
+}
+
+impl Subject<'_> {
+    /// What would become of it if its host died now.
+    pub const fn protection(self) -> Protection {
+        match self {
+            Self::Host(one) => one.protection,
+            Self::Instance(one) => one.protection,
+        }
+    }
+
+    /// The host that it is, or is on.
+    pub fn host(&self) -> &str {
+        match self {
+            Self::Host(one) => &one.name,
+            Self::Instance(one) => &one.host,
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! `tachi explain`: why a host or an instance is protected or not, what is happening to it, and what to type.
+
+use serde_json::{Value, json};
+use tachi_domain::situation::{Aspect, Explanation, Finding, Grade, Need, Subject};
+use tachi_engine::ports::operator::{MoveLine, RecoverySummary};
+
+use super::status::seen::Seen;
+use super::when::ago;
+use super::{Failure, command_settings, recovery, status, waits};
+use crate::cli::{ExplainArgs, Format, RecoveryShowArgs, ShowFormat};
+use crate::out;
+use crate::wiring::existing;
+
+/// Explains every host and instance of that name, else the recovery of that id.
+pub(crate) async fn run(args: ExplainArgs) -> Result<u8, Failure> {
+    let settings = command_settings(&args.config)?;
+    let base = existing(&settings).await?;
+    let seen = status::look(&settings, &base).await?;
+    let found = seen.situation.explain(args.name.trim());
+    if found.is_empty() {
+        return Box::pin(of_recovery(args, &seen)).await;
+    }
+    match args.format {
+        Format::Table => {
+            for (place, one) in found.iter().enumerate() {
+                if place > 0 {
+                    out::line("");
+                }
+                lines(&seen, one).iter().for_each(out::line);
+            }
+        }
+        Format::Json => {
+            let all: Vec<Value> = found.iter().map(|one| as_json(&seen, one)).collect();
+            out::line(json!(all).to_string());
+        }
+    }
+    Ok(crate::DONE)
+}
+
+/// No host and no instance: the story of a recovery is its explanation.
+async fn of_recovery(args: ExplainArgs, seen: &Seen) -> Result<u8, Failure> {
+    let listed = match seen.situation.instances {
+        Some(_) => "",
+        None => " (no engine has listed Nova's instances yet)",
+    };
+    out::note(format!(
+        "tachi: no host and no instance is called {:?}{listed}",
+        args.name
+    ));
+    recovery::show(RecoveryShowArgs {
+        config: args.config,
+        recovery: args.name,
+        follow: false,
+        format: match args.format {
+            Format::Table => ShowFormat::Text,
+            Format::Json => ShowFormat::Json,
+        },
+    })
+    .await
+}
+
+/// What is under way with it, or waits for a person.
+struct Underway<'a> {
+    waiting: Option<&'a MoveLine>,
+    recovery: Option<&'a RecoverySummary>,
+}
+
+impl<'a> Underway<'a> {
+    fn of(seen: &'a Seen, subject: Subject<'_>) -> Self {
+        let waiting = match subject {
+            Subject::Instance(one) => seen.tables.waiting.iter().find(|line| line.server == one.id),
+            Subject::Host(_) => None,
+        };
+        let recovery = seen.tables.recoveries.iter().find(|row| match waiting {
+            Some(line) => row.id == line.recovery,
+            None => row.host == subject.host(),
+        });
+        Self { waiting, recovery }
+    }
+
+    /// What to type to end it.
+    fn ways(&self) -> Vec<String> {
+        match (self.waiting, self.recovery) {
+            (Some(line), _) => waits::to_end_move(line),
+            (None, Some(row)) if waits::what(row.wait.as_ref()).is_held() => waits::to_end_recovery(row),
+            (None, Some(row)) => vec![format!("tachi recovery show {}", row.id)],
+            (None, None) => Vec::new(),
+        }
+    }
+}
+
+fn head(subject: Subject<'_>) -> String {
+    let word = subject.protection().as_str().to_ascii_uppercase();
+    match subject {
+        Subject::Instance(one) => format!("instance {} ({}) on {}: {word}", one.name, one.id, one.host),
+        Subject::Host(one) => {
+            let segment = one.segment.as_ref().map_or_else(
+                || "in no segment".to_owned(),
+                |name| {
+                    format!(
+                        "in segment {name}{}",
+                        if one.reserved { ", reserved" } else { "" }
+                    )
+                },
+            );
+            let instances = one.counts.map_or_else(String::new, |counts| {
+                format!(", {} instances to be recovered", counts.meant())
+            });
+            format!("host {} ({segment}{instances}): {word}", one.name)
+        }
+    }
+}
+
+fn lines(seen: &Seen, one: &Explanation<'_>) -> Vec<String> {
+    let mut lines = vec![head(one.subject)];
+    let underway = Underway::of(seen, one.subject);
+    if let Some(line) = underway.waiting {
+        let waits = line.wait.as_ref().map(|wait| waits::sentence(wait, seen.now));
+        lines.push(format!("  waits for you: {}", waits.unwrap_or_default()));
+        lines.extend(line.message.iter().map(|known| format!("  known: {known}")));
+    } else if let Some(row) = underway.recovery {
+        let message = row.message.as_deref().unwrap_or("under way");
+        lines.push(format!("  recovery {} ({}): {message}", row.id, row.life));
+    }
+    lines.extend(underway.ways().iter().map(|way| format!("      -> {way}")));
+    for (need, against) in &one.needs {
+        lines.extend(need_lines(seen, one.subject, *need, against));
+    }
+    lines
+}
+
+fn need_lines(seen: &Seen, subject: Subject<'_>, need: Need, against: &[&Finding]) -> Vec<String> {
+    let name = format!("{:<9}", need.as_str());
+    if let (Need::Meant, Subject::Instance(one)) = (need, subject)
+        && let Some(left) = &one.left
+    {
+        return vec![format!("  · {name} {left}")];
+    }
+    if against.is_empty() {
+        return vec![match need.not_assessed() {
+            Some(Aspect::Room) => format!(
+                "  · {name} {}; whether they have room is not assessed",
+                need.good()
+            ),
+            Some(Aspect::Monitors) => format!(
+                "  · {name} {}; which monitors are at work is not assessed",
+                need.good()
+            ),
+            None => format!("  ✓ {name} {}", need.good()),
+        }];
+    }
+    let mut lines = Vec::new();
+    for finding in against {
+        let mark = match finding.grade {
+            Grade::Err => "✗",
+            Grade::Warn => "!",
+            Grade::Unknown => "?",
+            Grade::Ok | Grade::Info => "·",
+        };
+        let since = finding
+            .since
+            .map_or_else(String::new, |since| format!(" ({})", ago(since, seen.now)));
+        lines.push(format!(
+            "  {mark} {name} {}: {}{since}",
+            finding.code, finding.text
+        ));
+        lines.extend(finding.fix.iter().map(|fix| format!("      -> {fix}")));
+    }
+    lines
+}
+
+fn as_json(seen: &Seen, one: &Explanation<'_>) -> Value {
+    let underway = Underway::of(seen, one.subject);
+    let mut value = match one.subject {
+        Subject::Host(host) => {
+            json!({"kind": "host", "name": host.name, "segment": host.segment, "up": host.up})
+        }
+        Subject::Instance(instance) => json!({
+            "kind": "instance", "name": instance.name, "id": instance.id.to_string(), "host": instance.host,
+            "left": instance.left,
+        }),
+    };
+    value["protection"] = json!(one.subject.protection());
+    value["waits"] = underway
+        .waiting
+        .map_or(Value::Null, |line| waits::as_json(line.wait.as_ref()));
+    value["recovery"] = underway
+        .recovery
+        .map_or(Value::Null, |row| json!(row.id.to_string()));
+    value["commands"] = json!(underway.ways());
+    let needs = one.needs.iter().map(|(need, against)| {
+        json!({
+            "need": need,
+            "holds": against.is_empty(),
+            "assessed": need.not_assessed().is_none(),
+            "findings": against,
+        })
+    });
+    value["needs"] = needs.collect();
+    value
+}
+
+#[cfg(test)]
+mod tests {
+    use tachi_domain::entity::host::MaintenanceReason;
+
+    use super::super::status::seen::tests::{fine, host, judged};
+    use super::*;
+
+    #[test]
+    fn a_host_is_explained_in_lines_and_for_programs() {
+        let mut seen = fine();
+        seen.tables.segments[0].hosts[0] = host("a", false, Some(MaintenanceReason::Operator));
+        seen.situation = judged(&seen.tables);
+        let one = &seen.situation.explain("a")[0];
+        let told = lines(&seen, one);
+        let wanted = [
+            "host a (in segment all, 0 instances to be recovered): UNPROTECTED",
+            "  ! meant     HOST_ON_MAINTENANCE: on maintenance: an operator has put it there",
+            "      -> tachi host return a",
+            "  ✓ heard     Nova hears its host",
+            "  ✓ provable  its host can be proven off",
+            "  ! room      FEW_HOSTS: only one of its hosts works, so its instances may have nowhere to go",
+            "  ✓ movable   nothing is under way with it",
+            "  · watched   no reporter is doubted; which monitors are at work is not assessed",
+            "  ✓ engine    an engine is at work",
+            "  ✓ known     what is known is young",
+        ];
+        assert_eq!(told.join("\n"), wanted.join("\n"));
+        let json = as_json(&seen, one);
+        assert_eq!(json["protection"], "unprotected");
+        assert_eq!(json["needs"][0]["findings"][0]["code"], "HOST_ON_MAINTENANCE");
+        assert_eq!(json["needs"][1]["holds"], true);
+        assert_eq!(json["needs"][5]["assessed"], false);
+    }
+}
