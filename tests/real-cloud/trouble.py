@@ -2,9 +2,11 @@
 """Hosts of a real Nova die while something else goes wrong too: engines killed, two of everything, a broker or Nova's API away,
 one reserved host for two. Starts `tachi api` and two `tachi engine`s itself (see run.sh). Each case counts what Nova shows in
 the end: every server on another host, ACTIVE, not locked, with one evacuation record."""
+import datetime
 import os
 import re
 import signal
+import statistics
 import sys
 import time
 from collections import Counter
@@ -49,6 +51,14 @@ class Trouble(Sitting):
                    or self.ha.notification(notification)["status"] in ENDED[1:], seconds, 0.3)
         return time.monotonic() - start
 
+    def spread(self, label, servers, victim, start):
+        """When how many were back, by Nova's records (whole seconds): what users lose is the sum."""
+        records = self.cloud.migrations("migration_type=evacuation&limit=1000&source_compute=" + victim)
+        at = [datetime.datetime.fromisoformat(r["updated_at"]).replace(tzinfo=datetime.timezone.utc).timestamp() - start
+              for r in records if r["instance_uuid"] in servers and r["status"] == "done"]
+        print("measured  %s: the first back after %.1f s, the median %.1f, the mean %.1f, the last %.1f" % (
+            label, min(at), statistics.median(at), statistics.mean(at), max(at)), flush=True)
+
     def ended(self, notification, seconds=120):
         wait_until("the notification to end", lambda: self.ha.notification(notification)["status"] in ENDED, seconds)
         return self.ha.notification(notification)
@@ -77,7 +87,7 @@ class Trouble(Sitting):
         servers = boot(self.cloud, victim, count)
         self.die(victim)
         self.cloud.put_service(victim, {"status": "disabled", "forced_down": True})
-        start = time.monotonic()
+        start, wall = time.monotonic(), time.time()
         for server in sorted(servers):
             answer = self.cloud.evacuate(server)
             if answer.status_code != 200:
@@ -88,6 +98,7 @@ class Trouble(Sitting):
         wait_until("all to be back", lambda: len(self.back(servers, victim)) == count, 300, 1)
         seconds = time.monotonic() - start
         print("measured  a bare loop of %d evacuate calls: all back after %.1f s" % (count, seconds), flush=True)
+        self.spread("a bare loop", servers, victim, wall)
         self.clean([], servers)
         return seconds
 
@@ -101,7 +112,7 @@ class Trouble(Sitting):
             self.cloud.put_service(host, {"status": "disabled", "disabled_reason": "kept in reserve"})
         self.die(victim)
         asked = Requests(self.args.run, self.args.own_user)
-        start = time.monotonic()
+        start, wall = time.monotonic(), time.time()
         notification = self.ha.stopped(victim)
         # Each is tracked to its end: this counts until the last one is unlocked, and asks our API alone.
         wait_until("the notification to end", lambda: self.ha.notification(notification)["status"] in ENDED, 600, 0.2)
@@ -111,6 +122,7 @@ class Trouble(Sitting):
         self.exactly_once(label, servers, victim, notification, dest)
         print("measured  %s: all back %.1f s after the POST; %d Nova requests (%.1f per instance), %d logins" % (
             label, seconds, len(nova), len(nova) / count, len(logins)), flush=True)
+        self.spread(label, servers, victim, wall)
         for kind, number in asked.kinds():
             print("          %4d %s" % (number, kind), flush=True)
         if dest:

@@ -52,6 +52,11 @@ pub(crate) struct Driven {
     wait: u64,
     /// When its last transaction reached the database.
     pub written: u64,
+    /// When one was sent last, by its engine's boot-time clock, and when the driver has heard what came of one.
+    pub sent: Duration,
+    heard: Duration,
+    /// It has shown that an operator says no.
+    pub said_no: bool,
 }
 
 fn millis(time: Duration) -> u64 {
@@ -147,6 +152,9 @@ impl World {
             claimed_at: self.now,
             wait: 0,
             written: self.now,
+            sent: self.boot_of(engine),
+            heard: Duration::ZERO,
+            said_no: false,
         };
         self.engines[engine].drivers.insert(rec, driven);
         let owner = Owner {
@@ -372,6 +380,9 @@ impl World {
             let Some(driven) = self.engines[owner.engine].drivers.get_mut(&owner.rec) else {
                 return;
             };
+            if matches!(event, tachi_driver::Event::Journalled { .. }) {
+                driven.heard = time.boot;
+            }
             for effect in driven.driver.handle(event, time) {
                 next = self.carry_out(owner, effect);
                 if !self.drives(owner) {
@@ -545,7 +556,14 @@ impl World {
             self.slips += 1;
         }
         self.check_call(owner, &command, boot.saturating_sub(intent.durable));
-        self.check_beat(&command, beat_age, boot.saturating_sub(intent.sent));
+        let driven = &self.engines[owner.engine].drivers[&owner.rec];
+        // What needs no transaction has the time of its decision.
+        let sent = if intent.durable == driven.heard {
+            driven.sent
+        } else {
+            intent.sent
+        };
+        self.check_beat(&command, beat_age, boot.saturating_sub(sent));
         if self.weather.more.slips && self.chaos() && command.is_write() && self.rng.percent(3) {
             // R4 ends here: no check can be made after the last one. The call goes out whenever the process goes on.
             self.mishap(Mishap::StoppedAtFirstByte);

@@ -30,6 +30,7 @@ impl World {
     /// A driver sends a transaction. What it hears, if that is known at once.
     pub(crate) fn commit(&mut self, owner: Owner, write: Arc<Write>) -> Option<Heard> {
         self.commits += 1;
+        self.note_sent(owner);
         if self.database_down() {
             self.mishap(Mishap::DatabaseDown);
             return self.heard(owner, None);
@@ -83,6 +84,8 @@ impl World {
         if matches!(outcome, Committed::Written(_)) {
             if let Some(driven) = self.engines[owner.engine].drivers.get_mut(&owner.rec) {
                 driven.written = self.now;
+                let host = self.journal.recs[owner.rec].host;
+                driven.said_no = !self.journal.segment_enabled || self.journal.maintenance.contains(&host);
             }
             self.look_at_write(owner, write);
         } else {
@@ -140,7 +143,15 @@ impl World {
         Some(Heard::Journalled { sent, outcome })
     }
 
+    fn note_sent(&mut self, owner: Owner) {
+        let sent = self.boot_of(owner.engine);
+        if let Some(driven) = self.engines[owner.engine].drivers.get_mut(&owner.rec) {
+            driven.sent = sent;
+        }
+    }
+
     pub(crate) fn beat(&mut self, owner: Owner, elapsed: Elapsed) -> Heard {
+        self.note_sent(owner);
         let outcome = if self.database_down() {
             self.mishap(Mishap::DatabaseDown);
             None
