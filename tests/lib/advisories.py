@@ -1,15 +1,18 @@
 #!/usr/bin/env python3
-"""Advisories about the crates in Cargo.lock, by a checkout of RustSec's advisory database; cargo-deny does the same with a
-database that it fetches itself. usage: advisories.py ROOT DATABASE
+"""Advisories about the crates in Cargo.lock, by RustSec's advisory database; cargo-deny does the same with a copy that it
+fetches itself. usage: advisories.py ROOT [DATABASE], or advisories.py --condense DATABASE
 
-DATABASE is a folder with `crates/NAME/ID.md`. What is yanked is not looked at: that is in the registry's index only.
+DATABASE is a folder with `crates/NAME/ID.md`. Without one what stands in advisories.json counts, which --condense makes of a
+checkout and which has its date. What is yanked is not looked at: that is in the registry's index only.
 """
+import json
 import os
 import re
 import subprocess
 import sys
 import tomllib
 
+KEPT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "advisories.json")
 ORDER = re.compile(r"^\s*(<=|>=|<|>|=|\^|~)?\s*(\d+)(?:\.(\d+))?(?:\.(\d+))?(?:-([0-9A-Za-z.-]+))?(?:\+\S*)?\s*$")
 
 
@@ -50,26 +53,29 @@ def advisory(path):
     return tomllib.loads(text.split("```toml", 1)[1].split("```", 1)[0])
 
 
-def against(database, name, have):
-    """Every advisory about a version of a crate that is not withdrawn."""
-    folder = os.path.join(database, "crates", name)
-    for file in sorted(os.listdir(folder)) if os.path.isdir(folder) else []:
-        told = advisory(os.path.join(folder, file))
-        versions = told.get("versions", {})
-        safe = versions.get("patched", []) + versions.get("unaffected", [])
-        if "withdrawn" in told["advisory"] or any(meets(have, one) for one in safe):
-            continue
-        yield told["advisory"]
+def condensed(database):
+    """Of a checkout: its date, and for each crate its advisories with the versions that are safe."""
+    told = {}
+    for at, _, files in sorted(os.walk(os.path.join(database, "crates"))):
+        for file in sorted(files):
+            if not file.endswith(".md"):
+                continue
+            one = advisory(os.path.join(at, file))
+            about, versions = one["advisory"], one.get("versions", {})
+            if "withdrawn" not in about:
+                safe = versions.get("patched", []) + versions.get("unaffected", [])
+                kind = about.get("informational", "vulnerability")
+                told.setdefault(about["package"], []).append([about["id"], kind, str(about["date"]), safe])
+    dates = (one[2] for all_of in told.values() for one in all_of)
+    return {"of": commit_date(database) or "no earlier than %s" % max(dates, default="ever"), "crates": told}
 
 
-def dated(database):
+def commit_date(database):
     try:
         out = subprocess.run(["git", "-C", database, "log", "-1", "--format=%cs"], check=True, capture_output=True, text=True)
-        return out.stdout.strip() or "unknown"
+        return out.stdout.strip()
     except (OSError, subprocess.CalledProcessError):
-        newest = (advisory(os.path.join(at, file))["advisory"]["date"]
-                  for at, _, files in os.walk(os.path.join(database, "crates")) for file in files if file.endswith(".md"))
-        return "no earlier than %s" % max(map(str, newest), default="ever")
+        return None
 
 
 def self_test():
@@ -82,22 +88,41 @@ def self_test():
     return ["%s against %s" % (have, want) for have, want, good in table if meets(version(have), want) != good]
 
 
-def check(root, database):
-    """What is wrong, and the date of the database."""
+def check(root, database=None):
+    """What is wrong, and the date of what was looked up."""
     wrong = self_test()
-    if not os.path.isdir(os.path.join(database, "crates")):
+    if database is None:
+        with open(KEPT, encoding="utf-8") as f:
+            known = json.load(f)
+    else:
+        known = condensed(database)
+    if database is None and "RUSTSEC-2025-0023" not in (one[0] for one in known["crates"].get("tokio", [])):
+        wrong.append("%s is not whole" % KEPT)
+    if not known["crates"]:
         return wrong + ["%s holds no advisories: a checkout of the database has a folder `crates`" % database], "unknown"
     with open(os.path.join(root, "Cargo.lock"), "rb") as f:
         packages = tomllib.load(f)["package"]
     for package in packages:
+        have = version(package["version"])
         # What has no source is ours, a stand-in of a crate's name too.
-        for told in against(database, package["name"], version(package["version"])) if "source" in package else []:
-            kind = told.get("informational", "vulnerability")
-            wrong.append("%s %s: %s (%s, %s)" % (package["name"], package["version"], told["id"], kind, told["date"]))
-    return wrong, dated(database)
+        for number, kind, date, safe in known["crates"].get(package["name"], []) if "source" in package else []:
+            if not any(meets(have, one) for one in safe):
+                wrong.append("%s %s: %s (%s, %s)" % (package["name"], package["version"], number, kind, date))
+    return wrong, known["of"]
+
+
+def keep(database):
+    """A line for each crate, so that a younger list shows what is new."""
+    known = condensed(database)
+    crates = ",\n".join("%s: %s" % (json.dumps(name), json.dumps(told)) for name, told in sorted(known["crates"].items()))
+    with open(KEPT, "w", encoding="utf-8") as f:
+        f.write('{"of": %s,\n"from": "RustSec advisory-db, CC0-1.0",\n"crates": {\n%s\n}}\n' % (json.dumps(known["of"]), crates))
 
 
 if __name__ == "__main__":
-    found, date = check(sys.argv[1], sys.argv[2])
+    if sys.argv[1] == "--condense":
+        keep(sys.argv[2])
+        sys.exit()
+    found, date = check(*sys.argv[1:3])
     print("\n".join(found + ["%d found; database of %s" % (len(found), date)]))
     sys.exit(1 if found else 0)

@@ -32,7 +32,7 @@ impl Need {
             Self::Meant => "it is to be recovered",
             Self::Heard => "Nova hears its host",
             Self::Provable => "its host can be proven off",
-            Self::Room => "hosts of its segment are at work",
+            Self::Room => "enough hosts are at work",
             Self::Movable => "nothing is under way with it",
             Self::Watched => "no reporter is doubted",
             Self::Engine => "an engine is at work",
