@@ -36,6 +36,7 @@ impl Weather {
         self.failure = if fails { Failure::Plug } else { Failure::FalseAlarm };
         self.comes_back = None;
         self.more.worst = None;
+        self.more.late_report = None;
         self.more.outlets = false;
         self.storms.deaf = None;
     }

@@ -70,10 +70,15 @@ impl World {
     pub(crate) fn is_done(&self) -> bool {
         !self.chaos()
             && self.now > self.weather.chaos_end + 200_000
-            && !self.journal.recs.is_empty()
+            && (!self.journal.recs.is_empty() || self.nobody_reports_it())
             && self.journal.recs.iter().all(|row| row.life == Life::Closed)
             // A guard that held a host for ever would be "still not settled".
             && self.held_at_boot.is_empty()
+    }
+
+    /// Who looks before reporting has found the host back, late as that was.
+    fn nobody_reports_it(&self) -> bool {
+        self.weather.liars.is_some() && self.machines[0].beats()
     }
 
     /// Whether a recovery has ended with telling a person to see to it.

@@ -243,7 +243,14 @@ impl World {
                 ));
             }
             let service = &self.nova.services[host];
-            if !row.reserved || self.ever_failed.contains(&host) || !self.nova.servers_on(host).is_empty() {
+            // A process of it may fail in the moment when it is given back.
+            let reason = self.nova.services[host].reason.as_deref();
+            let is_out = reason.is_some_and(|reason| reason.contains("process failed"));
+            if !row.reserved
+                || is_out
+                || self.ever_failed.contains(&host)
+                || !self.nova.servers_on(host).is_empty()
+            {
                 continue;
             }
             if !service.disabled || service.reason.as_deref() != Some(REASON) {
