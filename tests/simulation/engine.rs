@@ -556,10 +556,10 @@ impl World {
             self.slips += 1;
         }
         self.check_call(owner, &command, boot.saturating_sub(intent.durable));
-        let driven = &self.engines[owner.engine].drivers[&owner.rec];
+        let its = &self.engines[owner.engine].drivers[&owner.rec];
         // What needs no transaction has the time of its decision.
-        let sent = if intent.durable == driven.heard {
-            driven.sent
+        let sent = if intent.durable == its.heard {
+            its.sent
         } else {
             intent.sent
         };

@@ -197,15 +197,15 @@ fn what_an_older_version_has_begun_is_not_dated_and_goes_on() {
 }
 
 /// It is held as a suspect that Nova hears, and beats until then; what it says is reported at 115 s.
-fn suspect_that_beats_until(last: u64, report: Option<OffWord>) -> Bed {
+fn suspect_that_beats_until(last: u64, report: Option<&OffWord>) -> Bed {
     let mut bed = Bed::engine();
     bed.heartbeat_age(0).claim();
     for second in 0..150 {
         if second % 10 == 0 && second <= last {
             bed.heartbeat_age(0);
         }
-        if let Some(word) = report.clone().filter(|_| second == 115) {
-            bed.hears(word);
+        if let Some(word) = report.filter(|_| second == 115) {
+            bed.hears(word.clone());
         }
         let mut region = heard_lately(&bed);
         let others = region.hosts.iter_mut().skip(1).take(4);
@@ -226,7 +226,7 @@ fn r19_a_suspect_is_given_up_if_it_lives_and_not_if_it_has_died_meanwhile() {
         (110, None, false),
         (110, Some(fence), false),
     ] {
-        let bed = suspect_that_beats_until(last, report.clone());
+        let bed = suspect_that_beats_until(last, report.as_ref());
         let ended = bed.status == NotificationStatus::Failed;
         assert_eq!(ended, ends, "beats until {last} s, {report:?}: {:?}", bed.message);
     }
