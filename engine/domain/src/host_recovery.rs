@@ -20,6 +20,7 @@ mod deadlines;
 mod fence;
 mod following;
 mod guarding;
+mod heard;
 mod heartbeat;
 mod hooking;
 mod look;

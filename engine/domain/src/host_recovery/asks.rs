@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::fence::Post;
+use super::heard::Heard;
 use crate::guard::Region;
 use crate::nova::Migration;
 use crate::pace::{Permits, Urgency, Wait};
@@ -92,10 +93,8 @@ pub(super) struct Asks {
     pub(super) troubles: BTreeMap<Topic, Trouble>,
     /// What was seen of all hosts, and when that was asked for.
     pub(super) counted: Option<(Elapsed, Arc<Region>)>,
-    /// Since when Nova has been seen to hear the host while the recovery is held.
-    pub(super) heard_since: Option<Elapsed>,
-    /// Its heartbeat as the last look while it is held showed it, and when that was asked for.
-    pub(super) heard_beat: Option<(Elapsed, Timestamp)>,
+    /// What is seen of its heartbeat while it is held.
+    pub(super) heard: Heard,
     /// Since when too few hosts are out for what it is held by.
     pub(super) calm_since: Option<Elapsed>,
     /// Nova has missed the host at some time: its report was not made up.

@@ -11,16 +11,17 @@ use serde::{Deserialize, Serialize};
 use super::fence::CONTRADICTED_LIMIT;
 use super::off_word::outlives;
 use super::{Hold, HoldKind, HostRecovery, Stage};
+use crate::Elapsed;
 use crate::entity::notification::NotificationStatus;
+use crate::evidence::GivenEvidence;
 use crate::guard::{self, DomainLoss, Facts, Guard, Moment, Own, Region, Ruling};
 use crate::recovery::{Command, FenceOrder, Now, Record, StepKind, Task};
-use crate::{Elapsed, Timestamp};
 
 /// A look around is good for so long.
-const FRESH: Duration = Duration::from_secs(3);
+pub(super) const FRESH: Duration = Duration::from_secs(3);
 
 /// Between two looks around while something is to be decided.
-const LOOKS_APART: Duration = Duration::from_secs(1);
+pub(super) const LOOKS_APART: Duration = Duration::from_secs(1);
 
 /// The same while it is held: for so long after the beginning of the hold the event may still be growing.
 const GROWING: Duration = Duration::from_mins(2);
@@ -124,7 +125,7 @@ impl HostRecovery {
         };
         let growing = now.elapsed.since(hold.since) < GROWING;
         let every = if growing { GROWING_APART } else { HELD_APART };
-        self.want_region(now, self.held_looks_apart(now, every), commands);
+        self.want_region(now, self.asks.heard.looks_apart(now.elapsed, every), commands);
         let Some(region) = self.fresh_region(now) else {
             return;
         };
@@ -205,14 +206,21 @@ impl HostRecovery {
         let heard = region.hears(&self.host, &self.policy) && !self.service.was_silent();
         self.asks.was_missed |= !heard;
         let beat = region.last_heartbeat(&self.host);
-        let newer = self.beats_anew(beat);
-        if !heard || self.may_be_fenced(beat) || !self.is_untouched() {
-            self.asks.heard_since = None;
+        let asked = self
+            .asks
+            .counted
+            .as_ref()
+            .map_or(now.elapsed, |(asked, _)| *asked);
+        let newer = self.asks.heard.beats_anew(asked, beat);
+        let denied = |given: &GivenEvidence| beat.is_some_and(|beat| outlives(beat, given.dated()));
+        let may_be_fenced = self.evidence().is_some_and(|given| !denied(given));
+        if !heard || may_be_fenced || !self.is_untouched() {
+            self.asks.heard.over();
             return false;
         }
         // Right after a heartbeat: who has died since the last one may have been reported already, and that report has joined this
         // recovery. Nobody else would see to it.
-        if self.heard_for(now) < CONTRADICTED_LIMIT || !newer {
+        if self.asks.heard.lasts(now.elapsed) < CONTRADICTED_LIMIT || !newer {
             return false;
         }
         self.hold = None;
@@ -225,37 +233,6 @@ impl HostRecovery {
         record.contradicted = !self.asks.was_missed;
         self.end(NotificationStatus::Failed, Some(text), record);
         true
-    }
-
-    /// Between two looks while it is held: the heartbeat after which it is given up must be seen to come.
-    pub(super) fn held_looks_apart(&self, now: Now, otherwise: Duration) -> Duration {
-        let since = self.asks.heard_since;
-        if since.is_some_and(|since| now.elapsed.since(since) >= CONTRADICTED_LIMIT) {
-            LOOKS_APART
-        } else {
-            otherwise
-        }
-    }
-
-    /// For how long Nova has been seen to hear it while it is held.
-    fn heard_for(&mut self, now: Now) -> Duration {
-        now.elapsed
-            .since(*self.asks.heard_since.get_or_insert(now.elapsed))
-    }
-
-    /// Whether its heartbeat has moved since a look shortly before the last one. A Nova that tells none is believed.
-    fn beats_anew(&mut self, beat: Option<Timestamp>) -> bool {
-        let (Some((asked, _)), Some(beat)) = (&self.asks.counted, beat) else {
-            return true;
-        };
-        let before = self.asks.heard_beat.replace((*asked, beat));
-        before.is_some_and(|(at, before)| before != beat && asked.since(at) <= FRESH)
-    }
-
-    /// Evidence of a fence that no heartbeat speaks against.
-    fn may_be_fenced(&self, beat: Option<Timestamp>) -> bool {
-        self.evidence()
-            .is_some_and(|given| beat.is_none_or(|beat| !outlives(beat, given.dated())))
     }
 
     /// An operator has let it past what it was held by, or waits for. Everything else is asked again (I8).

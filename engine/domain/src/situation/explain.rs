@@ -171,3 +171,6 @@ impl Subject<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -262,3 +262,6 @@ async fn proofs(tx: &Tx, row: &recovery::Model, proofs: &[ProofWrite], now: Time
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

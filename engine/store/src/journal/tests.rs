@@ -17,7 +17,6 @@ use tokio::task::JoinSet;
 use uuid::Uuid;
 
 use super::*;
-use crate::clock;
 use crate::entity::{host_state, recovery_move, recovery_proof, recovery_step, vmove};
 use crate::testing::{Bench, START, all, notification, pending_move, step, stopped};
 
@@ -32,7 +31,7 @@ const CALM: Pulse = Pulse {
 };
 
 /// A database with one host that has stopped.
-async fn one_down() -> (Bench, Host) {
+pub(super) async fn one_down() -> (Bench, Host) {
     let bench = Bench::new().await;
     let segment = bench.segment("s1").await;
     let host = bench.host(&segment, "cmp1").await;
@@ -81,7 +80,7 @@ fn is_calm(committed: Committed) -> bool {
 }
 
 /// Everything that a commit can write, told apart from nothing.
-async fn contents(bench: &Bench) -> Vec<String> {
+pub(super) async fn contents(bench: &Bench) -> Vec<String> {
     let tables = [
         (
             "recovery",
@@ -312,35 +311,6 @@ async fn a_commit_and_a_beat_raise_the_beat_and_keep_the_recoverys_time() {
     }
     let again = bench.claim_newest("engine2").await;
     assert_eq!(again.elapsed, Elapsed::from_millis(2500));
-}
-
-/// What an engine's machine decided before it was stopped with its clocks is not written; a slow transaction is. A file has the
-/// clock of its one machine.
-#[tokio::test]
-async fn r2_c10_a_write_of_a_machine_whose_clocks_have_stood_still_is_refused() {
-    let (bench, _) = one_down().await;
-    let claimed = bench.claim_newest("engine").await;
-    let now = clock::elsewhere(bench.store.reader()).await.unwrap();
-    let latest = now.unwrap_or(Timestamp::from_micros(START));
-    for (seconds, refused) in [(-3_600, now.is_some()), (60, false)] {
-        let write = Write {
-            latest: Some(Timestamp::from_micros(latest.micros() + seconds * 1_000_000)),
-            notification: Some((NotificationStatus::Failed, None)),
-            ..Write::default()
-        };
-        let before = contents(&bench).await;
-        let committed = bench
-            .store
-            .commit(claimed.id, claimed.epoch, &write)
-            .await
-            .unwrap();
-        assert_eq!(
-            committed == Committed::TooLate,
-            refused,
-            "{seconds} s: {committed:?}"
-        );
-        assert_eq!(contents(&bench).await == before, refused);
-    }
 }
 
 #[tokio::test]

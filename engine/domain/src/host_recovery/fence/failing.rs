@@ -86,14 +86,33 @@ impl HostRecovery {
             .is_some_and(|hold| hold.kind == HoldKind::Fence);
         let trying = self.fence.retrying || self.fence.retry_at.is_some();
         if failed && self.is_untouched() {
-            self.want_region(now, self.held_looks_apart(now, HELD_APART), commands);
+            self.want_region(
+                now,
+                self.asks.heard.looks_apart(now.elapsed, HELD_APART),
+                commands,
+            );
             if let Some(region) = self.fresh_region(now)
                 && self.is_well_again(&region, now, record)
             {
                 return;
             }
             if self.policy.fencing == FencingMode::External {
-                return self.await_younger_word(now, record, commands);
+                // Nova misses the host, but has heard it since the time of which the report speaks: who says that it is off now
+                // frees it.
+                let younger = self.outlived_word().is_none();
+                if younger {
+                    self.want_service(now, self.policy.heartbeat_poll, commands);
+                }
+                if younger && self.service.is_silent(now.elapsed) {
+                    self.hold = None;
+                    record.head = true;
+                    let text = format!(
+                        "host {} is said to be off by a later report: it goes on",
+                        self.host
+                    );
+                    record.step(Task::Fence, StepKind::Note, 0.3, text);
+                }
+                return;
             }
         }
         if !failed || !trying || self.said_no().is_some() || self.asks.stopped {
@@ -115,28 +134,6 @@ impl HostRecovery {
         if self.fence.retrying {
             self.act_levels(now, record, commands);
         }
-    }
-
-    /// Nova misses the host, but has heard it since the time of which the report speaks. Who says that it is off now frees it.
-    fn await_younger_word(&mut self, now: Now, record: &mut Record, commands: &mut Vec<Command>) {
-        if self.outlived_word().is_some() {
-            return;
-        }
-        self.want_service(now, self.policy.heartbeat_poll, commands);
-        if !self.service.is_silent(now.elapsed) {
-            return;
-        }
-        self.hold = None;
-        record.head = true;
-        record.step(
-            Task::Fence,
-            StepKind::Note,
-            0.3,
-            format!(
-                "host {} is said to be off by a later report: it goes on",
-                self.host
-            ),
-        );
     }
 
     /// The host is heard of again: whether it may still go down by an order of ours, or has been down, nobody can tell, so

@@ -1,0 +1,86 @@
+//! Who is told what.
+
+use std::collections::BTreeSet;
+
+use uuid::Uuid;
+
+use super::super::tests::{NOW, fine, waiting};
+use super::super::{Code, assess};
+use super::*;
+use crate::entity::host::MaintenanceReason;
+use crate::{ServerId, WaitsFor};
+
+fn against(explanation: &Explanation<'_>) -> Vec<(Need, Code)> {
+    let needs = explanation.needs.iter();
+    needs
+        .flat_map(|(need, against)| against.iter().map(|finding| (*need, finding.code)))
+        .collect()
+}
+
+/// By its name, its id, or the beginning of that.
+#[test]
+fn who_is_protected_is_explained_by_what_holds() {
+    let situation = assess(&fine(), NOW);
+    let id = ServerId(Uuid::from_u128(3)).to_string();
+    let by_id = situation.explain(&id);
+    assert_eq!(by_id, situation.explain("vm-3"));
+    assert!(matches!(by_id[0].subject, Subject::Instance(one) if one.host == "b"));
+    for name in ["a", "vm-1"] {
+        let [one] = &situation.explain(name)[..] else {
+            panic!("{name}");
+        };
+        assert_eq!(one.subject.protection(), Protection::Protected);
+        assert_eq!(against(one), []);
+        assert_eq!(one.needs.len(), Need::ALL.len());
+    }
+    assert_eq!(situation.explain("0000").len(), 6, "all begin so");
+    assert_eq!(situation.explain("000").len(), 0, "too short for an id");
+    assert_eq!(situation.explain("nobody"), []);
+}
+
+/// What speaks against one host is told of it and its instances, and not of others.
+#[test]
+fn who_is_not_protected_is_told_why_and_nobody_elses_reasons() {
+    let mut facts = fine();
+    facts.fencing.without = vec!["a".into()];
+    facts.segments[0].hosts[1].maintenance = Some(MaintenanceReason::Operator);
+    let computes = facts.computes.as_mut().unwrap();
+    computes.value.iter_mut().find(|one| one.host == "c").unwrap().up = false;
+    let situation = assess(&facts, NOW);
+    let why = |name: &str| against(&situation.explain(name)[0]);
+    // The only host at work is the one without a device.
+    let room = (Need::Room, Code::FewHosts);
+    assert_eq!(why("vm-1"), [(Need::Provable, Code::HostWithoutFence), room]);
+    assert_eq!(why("a"), why("vm-1"));
+    assert_eq!(why("vm-3"), [(Need::Meant, Code::HostOnMaintenance), room]);
+    assert_eq!(why("vm-5"), [(Need::Heard, Code::HostDown), room]);
+    let of_a = &situation.explain("vm-1")[0];
+    let (_, found) = of_a
+        .needs
+        .iter()
+        .find(|(need, _)| *need == Need::Provable)
+        .unwrap();
+    assert_eq!(found[0].subjects, ["a"]);
+}
+
+/// Each instance that somebody has to see to says so, whatever else is the matter.
+#[test]
+fn whatever_is_a_reason_is_told_by_the_explanation() {
+    let mut facts = fine();
+    facts.engines.clear();
+    facts.waiting.push(waiting(1, WaitsFor::Absence));
+    let situation = assess(&facts, NOW);
+    assert_eq!(
+        against(&situation.explain("vm-1")[0]),
+        [(Need::Movable, Code::MoveNeedsPerson)]
+    );
+    assert_eq!(
+        against(&situation.explain("vm-2")[0]),
+        [(Need::Engine, Code::NoEngine)]
+    );
+    for one in situation.instances.iter().flatten() {
+        let told = against(&situation.explain(&one.id.to_string())[0]);
+        let told: BTreeSet<Code> = told.into_iter().map(|(_, code)| code).collect();
+        assert_eq!(told, one.reasons, "{}", one.name);
+    }
+}

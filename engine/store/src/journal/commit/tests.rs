@@ -1,0 +1,39 @@
+//! What is refused as a whole.
+
+use tachi_domain::Timestamp;
+use tachi_domain::entity::notification::NotificationStatus;
+use tachi_engine::ports::Journal as _;
+use tachi_engine::ports::journal::{Committed, Write};
+
+use super::super::tests::{contents, one_down};
+use crate::clock;
+use crate::testing::START;
+
+/// What an engine's machine decided before it was stopped with its clocks is not written; a slow transaction is. A file has the
+/// clock of its one machine.
+#[tokio::test]
+async fn r2_c10_a_write_of_a_machine_whose_clocks_have_stood_still_is_refused() {
+    let (bench, _) = one_down().await;
+    let claimed = bench.claim_newest("engine").await;
+    let now = clock::elsewhere(bench.store.reader()).await.unwrap();
+    let latest = now.unwrap_or(Timestamp::from_micros(START));
+    for (seconds, refused) in [(-3_600, now.is_some()), (60, false)] {
+        let write = Write {
+            latest: Some(Timestamp::from_micros(latest.micros() + seconds * 1_000_000)),
+            notification: Some((NotificationStatus::Failed, None)),
+            ..Write::default()
+        };
+        let before = contents(&bench).await;
+        let committed = bench
+            .store
+            .commit(claimed.id, claimed.epoch, &write)
+            .await
+            .unwrap();
+        assert_eq!(
+            committed == Committed::TooLate,
+            refused,
+            "{seconds} s: {committed:?}"
+        );
+        assert_eq!(contents(&bench).await == before, refused);
+    }
+}
