@@ -55,8 +55,8 @@ pub(crate) struct Driven {
     /// When one was sent last, by its engine's boot-time clock, and when the driver has heard what came of one.
     pub sent: Duration,
     heard: Duration,
-    /// It has shown that an operator says no.
-    pub said_no: bool,
+    /// What it has heard last has shown that an operator says no.
+    said_no: bool,
 }
 
 fn millis(time: Duration) -> u64 {
@@ -380,7 +380,13 @@ impl World {
             let Some(driven) = self.engines[owner.engine].drivers.get_mut(&owner.rec) else {
                 return;
             };
-            if matches!(event, tachi_driver::Event::Journalled { .. }) {
+            if let tachi_driver::Event::Journalled { outcome, .. } = &event {
+                let said_no = matches!(
+                    outcome,
+                    Some(Committed::Written(pulse)) if pulse.operator_maintenance || !pulse.segment_enabled
+                );
+                // Of two in one moment nobody knows whose a call is.
+                driven.said_no = said_no && (driven.said_no || driven.heard != time.boot);
                 driven.heard = time.boot;
             }
             for effect in driven.driver.handle(event, time) {
@@ -558,11 +564,14 @@ impl World {
         self.check_call(owner, &command, boot.saturating_sub(intent.durable));
         let its = &self.engines[owner.engine].drivers[&owner.rec];
         // What needs no transaction has the time of its decision.
-        let sent = if intent.durable == its.heard {
-            its.sent
-        } else {
-            intent.sent
-        };
+        let own = intent.durable == its.heard;
+        let sent = if own { its.sent } else { intent.sent };
+        if own && its.said_no && matches!(command, Command::Evacuate(_) | Command::PowerOff { .. }) {
+            let name = command.name();
+            self.violate(format!(
+                "{name} is called although the intent's own transaction has shown that an operator says no (R20)"
+            ));
+        }
         self.check_beat(&command, beat_age, boot.saturating_sub(sent));
         if self.weather.more.slips && self.chaos() && command.is_write() && self.rng.percent(3) {
             // R4 ends here: no check can be made after the last one. The call goes out whenever the process goes on.

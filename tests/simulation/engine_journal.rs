@@ -84,8 +84,6 @@ impl World {
         if matches!(outcome, Committed::Written(_)) {
             if let Some(driven) = self.engines[owner.engine].drivers.get_mut(&owner.rec) {
                 driven.written = self.now;
-                let host = self.journal.recs[owner.rec].host;
-                driven.said_no = !self.journal.segment_enabled || self.journal.maintenance.contains(&host);
             }
             self.look_at_write(owner, write);
         } else {

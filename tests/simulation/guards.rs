@@ -79,7 +79,7 @@ impl World {
                 self.check_evacuate(owner, host, crate::calls::index_of(evacuation.server()));
             }
             Command::PowerOff { .. } => {
-                self.check_said_no(owner, host, "told to power off");
+                self.check_said_no(host, "told to power off");
                 if self.journal.orders.iter().all(|(of, _)| *of != owner.rec) {
                     self.violate(format!(
                         "host {host} is told to power off, and that is on nobody's account (R24)"
@@ -152,7 +152,7 @@ impl World {
 
     /// Never without a proof: the host is off, or was when it was last asked.
     fn check_evacuate(&mut self, owner: Owner, host: HostIx, server: ServerIx) {
-        self.check_said_no(owner, host, "evacuated");
+        self.check_said_no(host, "evacuated");
         self.check_reported(owner, host);
         let machine = &self.machines[host];
         let up_for = self.now - machine.on_since;
@@ -209,14 +209,8 @@ impl World {
         journal.maintenance_since = since(journal.maintenance.contains(&0), journal.maintenance_since);
     }
 
-    /// R20, EW7: an operator's no takes effect with the next beat, or the transaction that has shown it.
-    fn check_said_no(&mut self, owner: Owner, host: HostIx, what: &str) {
-        let drivers = &self.engines[owner.engine].drivers;
-        if drivers.get(&owner.rec).is_some_and(|driven| driven.said_no) {
-            self.violate(format!(
-                "host {host} is {what} although the intent's own transaction has shown that an operator says no (R20)"
-            ));
-        }
+    /// R20, EW7: an operator's no takes effect with the next beat.
+    fn check_said_no(&mut self, host: HostIx, what: &str) {
         let maintenance = self.journal.maintenance_since.filter(|_| host == 0);
         let since = [self.journal.disabled_since, maintenance];
         if since.into_iter().flatten().any(|since| self.now - since > HEARD) {

@@ -452,6 +452,9 @@ impl Journal {
         let same = others.filter(|(_, (server, _))| row.server.map(server_id) == Some(*server));
         let mut restarts: Vec<Duration> = same.map(|(_, (_, at))| age(*at)).collect();
         restarts.sort_unstable();
+        let may_run = row
+            .server
+            .and_then(|server| self.may_run().remove(&server_id(server)));
         Some(Claimed {
             id: recovery_id(rec),
             epoch: row.epoch,
@@ -465,6 +468,7 @@ impl Journal {
             opened_at: stamp(row.opened),
             pulse: self.pulse(rec),
             restarts,
+            may_run: may_run.unwrap_or_default(),
         })
     }
 

@@ -243,11 +243,17 @@ impl World {
                 ));
             }
             let service = &self.nova.services[host];
+            // One that is recovered itself is enabled when it is back, as every host is.
+            let recovered = self.journal.proofs.iter();
+            let recovered = recovered
+                .map(|(rec, _)| self.journal.recs[*rec].host)
+                .any(|of| of == host);
             // A process of it may fail in the moment when it is given back.
             let reason = self.nova.services[host].reason.as_deref();
             let is_out = reason.is_some_and(|reason| reason.contains("process failed"));
             if !row.reserved
                 || is_out
+                || recovered
                 || self.ever_failed.contains(&host)
                 || !self.nova.servers_on(host).is_empty()
             {

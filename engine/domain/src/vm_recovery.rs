@@ -104,6 +104,9 @@ pub struct VmRecovery {
     /// How often the instance was restarted lately, before this recovery.
     #[serde(default)]
     restarts: u32,
+    /// Where it may run beside the host that Nova shows, since an evacuation whose end is not known.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    may_run: BTreeSet<String>,
     /// It is not restarted before this moment.
     #[serde(default)]
     pause_until: Elapsed,
@@ -201,6 +204,7 @@ impl VmRecovery {
             hooks: HookTrack::default(),
             active: false,
             restarts: 0,
+            may_run: BTreeSet::new(),
             pause_until: Elapsed::ZERO,
             counted: false,
             wait: None,

@@ -53,6 +53,8 @@ pub struct Claimed {
     pub pulse: Pulse,
     /// How long ago the instance of a VM recovery was restarted by others, at most [`RESTARTS`] times.
     pub restarts: Vec<Duration>,
+    /// Where the instance of a VM recovery may run by what host recoveries have left, unless somebody has seen to it.
+    pub may_run: BTreeSet<String>,
 }
 
 /// How many restarts of an instance are remembered at most when its next recovery begins.

@@ -90,7 +90,9 @@ impl Recovery {
                 policy.clone(),
             ))),
             RecoveryKind::Vm => Self::Vm(Box::new(
-                VmRecovery::new(id, notification, &host.name, policy.clone()).after(&claimed.restarts),
+                VmRecovery::new(id, notification, &host.name, policy.clone())
+                    .after(&claimed.restarts)
+                    .may_run_on(&claimed.may_run),
             )),
             RecoveryKind::Process => Self::Process(Box::new(ProcessRecovery::new(
                 id,
@@ -456,6 +458,7 @@ pub(crate) mod tests {
                 clock: None,
             },
             restarts: Vec::new(),
+            may_run: BTreeSet::new(),
         }
     }
 

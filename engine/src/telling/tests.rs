@@ -99,6 +99,7 @@ fn claimed(kind: RecoveryKind) -> Claimed {
             clock: None,
         },
         restarts: Vec::new(),
+        may_run: [].into(),
     }
 }
 

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sea_orm::sea_query::Condition;
 use sea_orm::{
-    ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
+    ColumnTrait as _, ConnectionTrait, EntityTrait as _, PaginatorTrait as _, QueryFilter as _,
+    QueryOrder as _, QuerySelect as _,
 };
 use serde::de::DeserializeOwned;
 use tachi_domain::ServerId;
@@ -117,3 +118,27 @@ pub(super) async fn may_run_of(
     }
     Ok(found)
 }
+
+/// Where an instance may run, unless a person has seen to whatever says so.
+pub(super) async fn may_still_run(
+    db: &impl ConnectionTrait,
+    server: Option<ServerId>,
+) -> Result<BTreeSet<String>, Stop> {
+    let Some(server) = server else {
+        return Ok(BTreeSet::new());
+    };
+    let unseen = recovery_move::Entity::find()
+        .filter(recovery_move::Column::InstanceUuid.eq(server.to_string()))
+        .filter(may_have(recovery_move::Column::MayRun))
+        .filter(recovery_move::Column::SeenTo.is_null())
+        .count(db)
+        .await?;
+    if unseen == 0 {
+        return Ok(BTreeSet::new());
+    }
+    let mut found = may_run_of(db, &BTreeSet::from([server])).await?;
+    Ok(found.remove(&server).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests;
