@@ -104,9 +104,9 @@ pub struct VmRecovery {
     /// How often the instance was restarted lately, before this recovery.
     #[serde(default)]
     restarts: u32,
-    /// Where it may run beside the host that Nova shows, since an evacuation whose end is not known.
+    /// Where host recoveries may have left it running, whatever host Nova shows.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    may_run: BTreeSet<String>,
+    pub may_run: BTreeSet<String>,
     /// It is not restarted before this moment.
     #[serde(default)]
     pause_until: Elapsed,

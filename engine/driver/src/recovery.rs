@@ -89,11 +89,12 @@ impl Recovery {
                 host,
                 policy.clone(),
             ))),
-            RecoveryKind::Vm => Self::Vm(Box::new(
-                VmRecovery::new(id, notification, &host.name, policy.clone())
-                    .after(&claimed.restarts)
-                    .may_run_on(&claimed.may_run),
-            )),
+            RecoveryKind::Vm => {
+                let begun = VmRecovery::new(id, notification, &host.name, policy.clone());
+                let mut state = begun.after(&claimed.restarts);
+                state.may_run.clone_from(&claimed.may_run);
+                Self::Vm(Box::new(state))
+            }
             RecoveryKind::Process => Self::Process(Box::new(ProcessRecovery::new(
                 id,
                 notification,

@@ -1,7 +1,5 @@
 //! Should anything be done at all?
 
-use std::collections::BTreeSet;
-
 use super::{Stage, VmRecovery};
 use crate::ServerId;
 use crate::entity::notification::NotificationStatus;
@@ -25,13 +23,6 @@ pub(super) fn is_owners_own(state: &VmState) -> bool {
 }
 
 impl VmRecovery {
-    /// As it begins for an instance that may run on these hosts, by what host recoveries have left.
-    #[must_use]
-    pub fn may_run_on(mut self, hosts: &BTreeSet<String>) -> Self {
-        self.may_run.clone_from(hosts);
-        self
-    }
-
     /// Nova shows it on one host, and an evacuation has perhaps left it running on another: started here it would run twice (C1).
     fn may_run_twice(&mut self, record: &mut Record) -> bool {
         let others: Vec<&str> = self
