@@ -399,7 +399,7 @@ mod tests {
     async fn s3_5_other_services_are_asked_under_the_callers_id_or_else_ours() {
         let cases = [
             ("a good one", GLOBAL, true),
-            ("not of the form", "req-1", false),
+            ("not of the form", "request-1", false),
             ("in capitals", "req-6128798E-1111-4222-8333-0123456789AB", false),
         ];
         for (name, sent, is_taken) in cases {
