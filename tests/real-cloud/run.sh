@@ -69,7 +69,7 @@ cat >"$work/override.conf" <<X
 [DEFAULT]
 state_path = $work
 # No evidence comes with these reports, and how long one waits for it is not what is measured here.
-wait_period_after_service_update = 0
+wait_period_after_service_update = 0.1
 [database]
 connection = sqlite:///$work/tachi.sqlite
 [fencing]
@@ -82,7 +82,7 @@ if [ "$trouble" != no ]; then
   cat >"$work/override.conf" <<X
 [DEFAULT]
 state_path = $work
-wait_period_after_service_update = 0
+wait_period_after_service_update = 0.1
 [fencing]
 mode = external
 # Two of four hosts at once is what one case is about; the storm guard would ask a person.
