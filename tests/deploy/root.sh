@@ -49,13 +49,29 @@ debian_with_masakari() {
   printf '%s\n' "$root"
 }
 
+# debian_with_rpm : the bare one with rpm and what builds a package
+debian_with_rpm() {
+  local bare root="$DEPLOY_CACHE/$DEPLOY_SUITE-rpm"
+  bare="$(bare_debian)"
+  if [ ! -e "$root.done" ]; then
+    rm -rf "$root"
+    cp -a --reflink=auto "$bare" "$root"
+    say "installing rpm in $root" >&2
+    cp -L /etc/resolv.conf "$root/etc/resolv.conf"
+    chroot "$root" sh -ec 'export DEBIAN_FRONTEND=noninteractive; apt-get update -qq; apt-get install -y --no-install-recommends rpm' \
+      >"$root.log" 2>&1 || die "installing rpm failed: $root.log"
+    touch "$root.done"
+  fi
+  printf '%s\n' "$root"
+}
+
 # in_booted ROOT SCRIPT SECONDS : boots a copy of ROOT that has /deploy (packages and SCRIPT); what SCRIPT prints; 0 if it ended with 0.
 in_booted() {
   local from="$1" script="$2" limit="$3" root rc=0
   root="$(mktemp -d "$DEPLOY_CACHE/run.XXXXXX")"
   cp -a --reflink=auto "$from/." "$root/"
   mkdir -p "$root/deploy"
-  cp "$DEPLOY_PACKAGES"/*.deb "$root/deploy/"
+  cp "$DEPLOY_PACKAGES"/*.deb "$DEPLOY_PACKAGES"/*.rpm "$root/deploy/"
   if [ -d "$DEPLOY_PACKAGES/next" ]; then cp -r "$DEPLOY_PACKAGES/next" "$root/deploy/next"; fi
   install -m 755 "$script" "$root/deploy/script"
   cp "$REPO/tests/deploy/inside.sh" "$root/deploy/inside.sh"

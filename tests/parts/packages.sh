@@ -31,12 +31,12 @@ if [ -n "${TACHI_PACKAGES:-}" ]; then
   mkdir -p "$DEPLOY_PACKAGES/next"
   cp "$TACHI_PACKAGES"/*_"$native".deb "$TACHI_PACKAGES"/*."$(uname -m)".rpm "$DEPLOY_PACKAGES"
   if [ -d "$TACHI_PACKAGES/next" ]; then
-    cp "$TACHI_PACKAGES"/next/*_"$native".deb "$DEPLOY_PACKAGES/next"
+    cp "$TACHI_PACKAGES"/next/*_"$native".deb "$TACHI_PACKAGES"/next/*."$(uname -m)".rpm "$DEPLOY_PACKAGES/next"
   else
     mkdir "$work/bin"
     for file in "$DEPLOY_PACKAGES"/*.deb; do dpkg-deb -x "$file" "$work/unpacked"; done
     cp "$work"/unpacked/usr/bin/tachi "$work"/unpacked/usr/bin/tachi-monitor "$work/bin"
-    "$REPO/packaging/build" --binaries "$work/bin" --out "$DEPLOY_PACKAGES/next" --kind deb --package-version 99.0.0
+    "$REPO/packaging/build" --binaries "$work/bin" --out "$DEPLOY_PACKAGES/next" --package-version 99.0.0
   fi
   while IFS= read -r file; do others+=("$file"); done < <(find "$TACHI_PACKAGES" -maxdepth 1 -name '*.deb' ! -name "*_$native.deb")
 else
@@ -45,7 +45,7 @@ else
   strip -o "$work/bin/tachi-monitor" "$MONITOR"
   # Built for this machine's C library, which is the Debian's.
   "$REPO/packaging/build" --binaries "$work/bin" --glibc 2.36 --out "$DEPLOY_PACKAGES"
-  "$REPO/packaging/build" --binaries "$work/bin" --glibc 2.36 --out "$DEPLOY_PACKAGES/next" --kind deb --package-version 99.0.0
+  "$REPO/packaging/build" --binaries "$work/bin" --glibc 2.36 --out "$DEPLOY_PACKAGES/next" --package-version 99.0.0
 fi
 
 failed=0
@@ -98,4 +98,7 @@ for DEPLOY_SUITE in bookworm trixie; do
   say "in a booted $DEPLOY_SUITE: in place of Debian's Masakari, and back"
   script_counted in_booted "$(debian_with_masakari)" "$REPO/tests/deploy/switch.sh" 400 || failed=1
 done
+DEPLOY_SUITE=bookworm
+say "in a booted $DEPLOY_SUITE: the rpm packages, with their scripts"
+script_counted in_booted "$(debian_with_rpm)" "$REPO/tests/deploy/rpm.sh" 400 || failed=1
 checks_done && [ "$failed" -eq 0 ]
