@@ -111,9 +111,12 @@ impl World {
             Some(Committed::Joined) => self.mishap(Mishap::ReportJoins),
             Some(Committed::TooManyOrders) => self.stats.orders_refused += 1,
             Some(Committed::TooLate) => self.stats.too_late += 1,
-            Some(Committed::MovesTaken(_) | Committed::HostUnderRecovery | Committed::ReserveTaken(_)) => {
-                self.stats.taken += 1;
-            }
+            Some(
+                Committed::MovesTaken(_)
+                | Committed::HostUnderRecovery
+                | Committed::MayRunOn(_)
+                | Committed::ReserveTaken(_),
+            ) => self.stats.taken += 1,
         }
     }
 

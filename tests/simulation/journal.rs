@@ -14,7 +14,7 @@ use tachi_domain::host_recovery::{
     BootHeldFor, GIVEN_UP_BY_LATEST, HostRecovery, WrittenOff, given_up, may_run,
 };
 use tachi_domain::recovery::{
-    FenceOrder, Life, MoveVerdict, MoveWord, OperatorWord, Pulse, RecoveryKind, Word,
+    Elsewhere, FenceOrder, Life, MoveVerdict, MoveWord, OperatorWord, Pulse, RecoveryKind, Word,
 };
 use tachi_domain::{Elapsed, NotificationId, Reporter, SegmentId, ServerId, Timestamp, Wait, WaitsFor};
 use tachi_driver::journal::{ClaimView, Claimed, Committed, Write};
@@ -452,9 +452,6 @@ impl Journal {
         let same = others.filter(|(_, (server, _))| row.server.map(server_id) == Some(*server));
         let mut restarts: Vec<Duration> = same.map(|(_, (_, at))| age(*at)).collect();
         restarts.sort_unstable();
-        let may_run = row
-            .server
-            .and_then(|server| self.may_run().remove(&server_id(server)));
         Some(Claimed {
             id: recovery_id(rec),
             epoch: row.epoch,
@@ -468,7 +465,6 @@ impl Journal {
             opened_at: stamp(row.opened),
             pulse: self.pulse(rec),
             restarts,
-            may_run: may_run.unwrap_or_default(),
         })
     }
 
@@ -588,6 +584,25 @@ impl Journal {
         })
     }
 
+    /// Where else the instance may run by the youngest recovery that has moved it. A person here sees to nothing.
+    fn elsewhere(&self, asked: &Elsewhere) -> BTreeSet<String> {
+        let mut rows = self.recs.iter().rev();
+        let youngest = rows.find_map(|row| Some((row.life, row.moves.get(&asked.server)?)));
+        let Some((life, one)) = youngest else {
+            return BTreeSet::new();
+        };
+        let given_up = one
+            .wait
+            .as_ref()
+            .is_some_and(|wait| wait.what == WaitsFor::GivenUp);
+        let mut hosts = one.may_run.clone();
+        hosts.remove(&asked.host);
+        if !given_up && life != Life::Open {
+            hosts.clear();
+        }
+        hosts
+    }
+
     pub(crate) fn commit(&mut self, rec: RecIx, epoch: u64, write: &Write, now: u64) -> Committed {
         if self.checks_epoch && self.recs[rec].epoch != epoch {
             return Committed::Lost;
@@ -600,6 +615,12 @@ impl Journal {
             && !crate::mutate::mutated("exclusion")
         {
             return Committed::HostUnderRecovery;
+        }
+        if let Some(asked) = &write.unless_elsewhere {
+            let hosts = self.elsewhere(asked);
+            if !hosts.is_empty() {
+                return Committed::MayRunOn(hosts);
+            }
         }
         let evidence = |word: &OffWord| word.evidence.is_some();
         let unheard = write.unless_joined && self.recs[rec].joined

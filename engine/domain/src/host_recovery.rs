@@ -412,7 +412,7 @@ impl HostRecovery {
 
     fn learn(&mut self, observation: Observation, now: Now, record: &mut Record) {
         match observation {
-            Observation::Tick => {}
+            Observation::Tick | Observation::MayRunOn(_) => {}
             Observation::HostUnderRecovery => self.superseded(now, record),
             Observation::Claimed(pulse) => self.claimed(pulse, now, record),
             Observation::Pulse(pulse) => self.heard_pulse(pulse, now, record),

@@ -365,6 +365,7 @@ impl ProcessRecovery {
                 self.end(NotificationStatus::Finished, text, record);
             }
             Observation::Tick
+            | Observation::MayRunOn(_)
             | Observation::OrderRefused
             | Observation::Power { .. }
             | Observation::PowerOff { .. }

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 pub use command::{Command, Evacuation, Restoration, ServiceUpdate};
 pub use observation::{Evacuations, InCell, Inventory, Lists, Messaging, Observation, ServerCall, ServerIds};
-pub use record::{Decision, FenceOrder, Fenced, Now, Record, Step, StepKind, Task};
+pub use record::{Decision, Elsewhere, FenceOrder, Fenced, Now, Record, Step, StepKind, Task};
 pub use reserve::{Joined, ReserveAnswer, ReserveCall, ServiceStatus};
 
 use crate::entity::notification::NotificationType;

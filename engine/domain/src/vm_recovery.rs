@@ -104,9 +104,6 @@ pub struct VmRecovery {
     /// How often the instance was restarted lately, before this recovery.
     #[serde(default)]
     restarts: u32,
-    /// Where host recoveries may have left it running, whatever host Nova shows.
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    pub may_run: BTreeSet<String>,
     /// It is not restarted before this moment.
     #[serde(default)]
     pause_until: Elapsed,
@@ -204,7 +201,6 @@ impl VmRecovery {
             hooks: HookTrack::default(),
             active: false,
             restarts: 0,
-            may_run: BTreeSet::new(),
             pause_until: Elapsed::ZERO,
             counted: false,
             wait: None,
@@ -275,8 +271,8 @@ impl VmRecovery {
         self.stage = Stage::Over;
     }
 
-    /// Somebody else works on the instance now: nothing to do, unless it may be this recovery that has stopped it.
-    fn step_aside(&mut self, text: String, record: &mut Record) {
+    /// The instance is not this recovery's to restart: it ends so, and as failed if it may be this recovery that has stopped it.
+    fn step_aside(&mut self, status: NotificationStatus, text: String, record: &mut Record) {
         let may_be_stopped = match self.stage {
             Stage::Stopping => self.asked.is_some() || self.loose_stop.is_some(),
             Stage::Starting => true,
@@ -287,7 +283,7 @@ impl VmRecovery {
                 format!("{text}; it had been asked to stop for its restart, and is not started from here");
             self.end(NotificationStatus::Failed, text, record);
         } else {
-            self.end(NotificationStatus::Ignored, text, record);
+            self.end(status, text, record);
         }
     }
 
@@ -419,7 +415,17 @@ impl VmRecovery {
             }
             Observation::HostUnderRecovery => {
                 let text = format!("host {} is being recovered, and its instances with it", self.host);
-                self.step_aside(text, record);
+                self.step_aside(NotificationStatus::Ignored, text, record);
+            }
+            Observation::MayRunOn(hosts) => {
+                let hosts: Vec<String> = hosts.into_iter().collect();
+                let text = format!(
+                    "an earlier evacuation may have left it running on {}, so it is not restarted on {}: look there, and see `tachi \
+                     vmove list --needs-person`",
+                    hosts.join(" or "),
+                    self.host
+                );
+                self.step_aside(NotificationStatus::Failed, text, record);
             }
             Observation::Tick
             | Observation::Region(_)
@@ -503,7 +509,7 @@ impl VmRecovery {
                 "the instance has left host {} meanwhile: nothing more is done to it",
                 self.host
             );
-            return self.step_aside(text, record);
+            return self.step_aside(NotificationStatus::Ignored, text, record);
         }
         if is_owners_own(&seen.vm_state) {
             let text = format!("the instance is {}: left to its owner", seen.vm_state);

@@ -8,7 +8,7 @@ use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::entity::vmove::VmoveStatus;
 use tachi_domain::entity::{Host, Notification};
 use tachi_domain::host_recovery::WrittenOff;
-use tachi_domain::recovery::{FenceOrder, Life, Pulse, RecoveryKind};
+use tachi_domain::recovery::{Elsewhere, FenceOrder, Life, Pulse, RecoveryKind};
 use tachi_domain::{Elapsed, HostId, RecoveryId, ServerId, Timestamp, VmoveId, Wait};
 
 /// What an engine sees of a recovery it does not own.
@@ -53,8 +53,6 @@ pub struct Claimed {
     pub pulse: Pulse,
     /// How long ago the instance of a VM recovery was restarted by others, at most [`RESTARTS`] times.
     pub restarts: Vec<Duration>,
-    /// Where the instance of a VM recovery may run by what host recoveries have left, unless somebody has seen to it.
-    pub may_run: BTreeSet<String>,
 }
 
 /// How many restarts of an instance are remembered at most when its next recovery begins.
@@ -186,6 +184,9 @@ pub struct Write {
     /// Refuse the whole write if a host recovery is open for the host of this name (R12), or, if the writer is a host recovery
     /// itself, if a younger one watches that host's return (R22).
     pub unless_host_recovery: Option<String>,
+    /// Refuse the whole write if the youngest host recovery that has moved the instance is open or has given it up, nobody has seen
+    /// to it since, and it may run on another host than this (R12).
+    pub unless_elsewhere: Option<Elsewhere>,
     /// Refuse the whole write if a report has joined that says more than the recovery's own (R19).
     pub unless_joined: bool,
     /// The same of one that has brought evidence of a fence.
@@ -215,6 +216,8 @@ pub enum Committed {
     MovesTaken(Vec<ServerId>),
     /// Nothing was written: [`Write::unless_host_recovery`] was not met.
     HostUnderRecovery,
+    /// Nothing was written: [`Write::unless_elsewhere`] was not met. The other hosts.
+    MayRunOn(BTreeSet<String>),
     /// Nothing was written: [`Write::unless_joined`] or [`Write::unless_evidence`] was not met.
     Joined,
     /// Nothing was written: [`Write::order`] was not met.

@@ -277,6 +277,11 @@ impl Driver {
                 record.restarted = None;
                 Observation::HostUnderRecovery
             }
+            Some(Committed::MayRunOn(hosts)) => {
+                record.steps.clear();
+                record.restarted = None;
+                Observation::MayRunOn(hosts)
+            }
             Some(Committed::TooManyOrders) => {
                 // The order that was not given need not be told.
                 record.order = None;
@@ -292,6 +297,7 @@ impl Driver {
             }
         };
         record.unless_host_recovery = None;
+        record.unless_elsewhere = None;
         let mut observations: Vec<Observation> =
             round.commands.into_iter().map(Observation::NotSent).collect();
         observations.push(refusal);

@@ -91,9 +91,7 @@ impl Recovery {
             ))),
             RecoveryKind::Vm => {
                 let begun = VmRecovery::new(id, notification, &host.name, policy.clone());
-                let mut state = begun.after(&claimed.restarts);
-                state.may_run.clone_from(&claimed.may_run);
-                Self::Vm(Box::new(state))
+                Self::Vm(Box::new(begun.after(&claimed.restarts)))
             }
             RecoveryKind::Process => Self::Process(Box::new(ProcessRecovery::new(
                 id,
@@ -459,7 +457,6 @@ pub(crate) mod tests {
                 clock: None,
             },
             restarts: Vec::new(),
-            may_run: BTreeSet::new(),
         }
     }
 

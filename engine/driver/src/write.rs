@@ -67,6 +67,7 @@ pub(crate) fn write_of(
         host: host_write,
         proven_off: if record.head { state.is_proven_off() } else { None },
         unless_host_recovery: record.unless_host_recovery.clone(),
+        unless_elsewhere: record.unless_elsewhere.clone(),
         // What has been heard is no news.
         unless_joined: record.unless_joined && !state.has_heard_normal(),
         unless_evidence: record.unless_joined && !state.has_heard_evidence(),

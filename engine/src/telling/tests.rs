@@ -99,7 +99,6 @@ fn claimed(kind: RecoveryKind) -> Claimed {
             clock: None,
         },
         restarts: Vec::new(),
-        may_run: [].into(),
     }
 }
 

@@ -3,13 +3,14 @@
 
 mod scenarios;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tachi_domain::entity::host::MaintenanceReason;
 use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::entity::vmove::VmoveStatus;
 use tachi_domain::host_recovery::{may_run_in, written_off_in};
-use tachi_domain::recovery::{FenceOrder, Life, Pulse, RecoveryKind, Word};
+use tachi_domain::recovery::{Elsewhere, FenceOrder, Life, Pulse, RecoveryKind, Word};
 use tachi_domain::{Elapsed, HostId, ServerId, Timestamp, VmoveId, Wait, WaitsFor};
 use tachi_driver::journal::{
     Claimed, Committed, HostWrite, MoveWrite, ProofWrite, ReservationState, ReservationWrite, Write,
@@ -182,6 +183,8 @@ pub struct Draft {
     pub proven_off: Option<bool>,
     /// See [`Write::unless_host_recovery`].
     pub unless_recovered: Option<usize>,
+    /// See [`Write::unless_elsewhere`]: an instance, and its host.
+    pub unless_elsewhere: Option<(u32, usize)>,
     /// See [`Write::unless_joined`].
     pub unless_joined: bool,
     /// See [`Write::restarted`].
@@ -259,6 +262,10 @@ impl Draft {
             }),
             proven_off: self.proven_off,
             unless_host_recovery: self.unless_recovered.map(host_name),
+            unless_elsewhere: self.unless_elsewhere.map(|(number, host)| Elsewhere {
+                server: server(number),
+                host: host_name(host),
+            }),
             unless_joined: self.unless_joined,
             unless_evidence: self.unless_joined,
             latest: None,
@@ -401,6 +408,8 @@ pub enum Outcome {
     MovesTaken(Vec<u32>),
     /// The host is being recovered.
     HostUnderRecovery,
+    /// See [`Committed`].
+    MayRunOn(BTreeSet<String>),
     /// A report has joined.
     Joined,
     /// Reserved hosts that cannot be taken.
@@ -423,6 +432,7 @@ impl Outcome {
                 Self::MovesTaken(taken)
             }
             Committed::HostUnderRecovery => Self::HostUnderRecovery,
+            Committed::MayRunOn(hosts) => Self::MayRunOn(hosts),
             Committed::Joined => Self::Joined,
             Committed::ReserveTaken(hosts) => Self::ReserveTaken(hosts.into_iter().map(host).collect()),
             Committed::TooManyOrders => Self::TooManyOrders,

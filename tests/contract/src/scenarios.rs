@@ -123,7 +123,7 @@ fn ends(life: Life) -> Draft {
 
 /// All of them.
 pub fn scenarios() -> Vec<Scenario> {
-    let all: [(&'static str, Writer); 18] = [
+    let all: [(&'static str, Writer); 19] = [
         (
             "r1: a claim needs the epoch that is there, and its owner's writes carry it",
             claims,
@@ -149,6 +149,7 @@ pub fn scenarios() -> Vec<Scenario> {
             waits,
         ),
         ("r12, r22: a host's recovery keeps others out", exclusion),
+        ("r12: where an instance may run keeps its restart out", elsewhere),
         ("r19: what joins an open recovery is heard before it ends", joined),
         ("r19: why a host is on maintenance", maintenance),
         ("r20: an operator's change is in the next pulse", operators),
@@ -509,6 +510,49 @@ fn exclusion(script: &mut Script) {
     script.written(0, unless(0));
     script.written(2, ends(Life::Closed));
     script.written(1, unless(0));
+}
+
+fn elsewhere(script: &mut Script) {
+    let alone = |server: u32, host: usize| Draft {
+        unless_elsewhere: Some((server, host)),
+        ..Draft::default()
+    };
+    let doubtful = |number: u32, what: WaitsFor| {
+        let state = json!({"may_run": ["compute-2"]}).to_string();
+        Draft {
+            moves: vec![(number, false, state)],
+            move_waits: vec![(number, what)],
+            ..Draft::default()
+        }
+    };
+    let refusal = || Outcome::MayRunOn(["compute-2".to_owned()].into());
+    script.report_instance(0, 1, Some(0));
+    let vm = Found {
+        kind: RecoveryKind::Vm,
+        ..fresh()
+    };
+    script.claim(0, 0, Some(vm));
+    script.written(0, alone(1, 0));
+    script.opened(1, 1);
+    script.written(1, doubtful(1, WaitsFor::GivenUp));
+    script.written(1, doubtful(3, WaitsFor::Nothing));
+    script.refused(0, alone(1, 0), refusal());
+    script.refused(0, alone(3, 0), refusal());
+    // There it may run; and nothing is known of another instance.
+    script.written(0, alone(1, 2));
+    script.written(0, alone(2, 0));
+    script.written(1, ends(Life::Closed));
+    // What was not given up was found out.
+    script.written(0, alone(3, 0));
+    script.refused(0, alone(1, 0), refusal());
+    script.pass(WINDOW);
+    script.opened(1, 2);
+    let found_out = Draft {
+        moves: vec![moved(1, false, "{}")],
+        ..Draft::default()
+    };
+    script.written(2, found_out);
+    script.written(0, alone(1, 0));
 }
 
 fn joined(script: &mut Script) {

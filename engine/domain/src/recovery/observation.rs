@@ -227,6 +227,8 @@ pub enum Observation {
     OrderRefused,
     /// The write was refused because the host is being recovered (R12).
     HostUnderRecovery,
+    /// Nothing was written or called: host recoveries may have left the instance running on these hosts.
+    MayRunOn(BTreeSet<String>),
     /// Answer to [`Command::Reserve`].
     Reserve(ReserveAnswer),
     /// The write was refused: these reserved hosts are held by somebody else, or are in reserve no more.

@@ -107,6 +107,15 @@ pub struct FenceOrder {
     pub within: Duration,
 }
 
+/// An instance that is to run on a host, and must not run on another (R12).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Elsewhere {
+    /// The instance.
+    pub server: ServerId,
+    /// The host.
+    pub host: String,
+}
+
 /// What a decision leaves behind.
 #[expect(
     clippy::struct_excessive_bools,
@@ -130,6 +139,8 @@ pub struct Record {
     pub life: Option<Life>,
     /// Only if no host recovery is open for this host (R12), and no younger one than a host recovery's own watches it (R22).
     pub unless_host_recovery: Option<String>,
+    /// Only if the instance may run nowhere else.
+    pub unless_elsewhere: Option<Elsewhere>,
     /// Only if no report has joined the recovery that says more than it has heard: it would be lost with its end (R19).
     pub unless_joined: bool,
     /// This instance is restarted: one more on its account (EW26).
@@ -189,6 +200,7 @@ impl Record {
         self.contradicted |= later.contradicted;
         self.words.extend(later.words);
         self.unless_host_recovery = later.unless_host_recovery.or(self.unless_host_recovery.take());
+        self.unless_elsewhere = later.unless_elsewhere.or(self.unless_elsewhere.take());
         self.unless_joined |= later.unless_joined;
         self.restarted = later.restarted.or(self.restarted);
         self.order = later.order.or(self.order);

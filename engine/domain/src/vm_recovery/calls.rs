@@ -6,7 +6,7 @@ use super::{About, Asked, FIRST_LOOK, Stage, VmRecovery};
 use crate::Elapsed;
 use crate::entity::notification::NotificationStatus;
 use crate::fault::{Fault, FaultClass};
-use crate::recovery::{Command, Now, Record, ServerCall, StepKind};
+use crate::recovery::{Command, Elsewhere, Now, Record, ServerCall, StepKind};
 
 /// How much younger than its intent a call may be (R4), rounded up.
 const SENT_WITHIN: Duration = Duration::from_secs(1);
@@ -112,9 +112,19 @@ impl VmRecovery {
         });
         record.head = true;
         record.unless_host_recovery = Some(self.host.clone());
+        self.must_be_alone(record);
         self.count_restart(record);
         record.step(self.task(), StepKind::Intent, 0.0, what);
         commands.push(command);
+    }
+
+    /// Nova shows it on one host, and an evacuation has perhaps left it running on another: started here it would run twice (C1). The
+    /// journal is asked in the transaction of each intent, as a recovery of the host may come and go while this one waits.
+    pub(super) fn must_be_alone(&self, record: &mut Record) {
+        record.unless_elsewhere = self.server.map(|server| Elsewhere {
+            server,
+            host: self.host.clone(),
+        });
     }
 
     pub(super) fn want_service(&mut self, now: Now, commands: &mut Vec<Command>) {

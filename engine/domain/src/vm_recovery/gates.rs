@@ -23,27 +23,6 @@ pub(super) fn is_owners_own(state: &VmState) -> bool {
 }
 
 impl VmRecovery {
-    /// Nova shows it on one host, and an evacuation has perhaps left it running on another: started here it would run twice (C1).
-    fn may_run_twice(&mut self, record: &mut Record) -> bool {
-        let others: Vec<&str> = self
-            .may_run
-            .iter()
-            .map(String::as_str)
-            .filter(|other| *other != self.host)
-            .collect();
-        if others.is_empty() {
-            return false;
-        }
-        let text = format!(
-            "an earlier evacuation may have left it running on {}, so it is not started on {}: look there, and see `tachi vmove list \
-             --needs-person`",
-            others.join(" or "),
-            self.host
-        );
-        self.end(NotificationStatus::Failed, text, record);
-        true
-    }
-
     /// The gates that need nothing but the notification.
     pub(super) fn begin(&mut self, record: &mut Record) -> Option<ServerId> {
         let pulse = self.pulse.as_ref()?;
@@ -145,9 +124,6 @@ impl VmRecovery {
                     return self.end(NotificationStatus::Ignored, text, record);
                 }
             }
-        }
-        if self.may_run_twice(record) {
-            return;
         }
         if is_owners_own(&seen.vm_state) {
             let text = format!("the instance is {}: left to its owner", seen.vm_state);

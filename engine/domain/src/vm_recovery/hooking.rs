@@ -75,6 +75,10 @@ impl VmRecovery {
             }
             Gate::Run { number, attempt } => {
                 if let Some(hook) = hooks.get(usize::from(number)).cloned() {
+                    // The one that follows the restart finds the instance where it was started.
+                    if phase != Phase::Post {
+                        self.must_be_alone(record);
+                    }
                     let instances = Some(self.told_instance(phase));
                     commands.push(Command::RunHook(Box::new(HookCall {
                         phase,

@@ -9,7 +9,7 @@ use tachi_domain::recovery::{Life, Pulse};
 use tachi_domain::{Elapsed, RecoveryId, Timestamp};
 use tachi_engine::ports::journal::Claimed;
 
-use super::{given_up, pulse, restarts};
+use super::{pulse, restarts};
 use crate::convert::{self, recovery_cell, signed};
 use crate::entity::{host, notification, recovery, recovery_move, segment};
 use crate::error::{Failure, Stop};
@@ -135,7 +135,6 @@ async fn read(db: &Tx, id: RecoveryId, epoch: u64, now: Timestamp) -> Result<Cla
             ..pulse::read(db, &row).await?
         },
         restarts: restarts::before(db, &row, instance, now).await?,
-        may_run: given_up::may_still_run(db, instance).await?,
         state: row.state,
     })
 }

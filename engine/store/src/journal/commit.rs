@@ -13,7 +13,7 @@ use tachi_domain::{RecoveryId, Timestamp};
 use tachi_engine::ports::journal::{Committed, HostWrite, ProofWrite, StepWrite, Write};
 use tokio::time::Instant;
 
-use super::{claim, moves, orders, pulse, reservations, restarts};
+use super::{claim, given_up, moves, orders, pulse, reservations, restarts};
 use crate::convert::signed;
 use crate::entity::{host, notification, recovery, recovery_proof, recovery_step};
 use crate::error::Stop;
@@ -50,6 +50,13 @@ impl Work for Commit<'_> {
             && self.host_is_recovered(tx, &row, name).await?
         {
             return Ok(Verdict::Undo(Committed::HostUnderRecovery));
+        }
+        // After the host was taken: a recovery of it that ends first has left what it knows.
+        if let Some(asked) = &write.unless_elsewhere {
+            let hosts = given_up::elsewhere(tx, asked).await?;
+            if !hosts.is_empty() {
+                return Ok(Verdict::Undo(Committed::MayRunOn(hosts)));
+            }
         }
         let brings_evidence = |word: Option<OffWord>| word.is_some_and(|word| word.evidence.is_some());
         if write.unless_joined && row.joined_normal

@@ -8,11 +8,11 @@ use sea_orm::{
     QueryOrder as _, QuerySelect as _,
 };
 use serde::de::DeserializeOwned;
-use tachi_domain::ServerId;
 use tachi_domain::host_recovery::{
     GIVEN_UP_BY_LATEST, WrittenOff, given_up, may_run, may_run_in, written_off_in,
 };
-use tachi_domain::recovery::RecoveryKind;
+use tachi_domain::recovery::{Elsewhere, Life, RecoveryKind};
+use tachi_domain::{ServerId, WaitsFor};
 
 use crate::convert::Cell;
 use crate::entity::{recovery, recovery_move};
@@ -119,25 +119,32 @@ pub(super) async fn may_run_of(
     Ok(found)
 }
 
-/// Where an instance may run, unless a person has seen to whatever says so.
-pub(super) async fn may_still_run(
+/// Where else an instance may run by the youngest recovery of a host that has moved it, unless a person has seen to it. A recovery
+/// that has ended has found out, or has given the instance up.
+pub(super) async fn elsewhere(
     db: &impl ConnectionTrait,
-    server: Option<ServerId>,
+    asked: &Elsewhere,
 ) -> Result<BTreeSet<String>, Stop> {
-    let Some(server) = server else {
+    let youngest = recovery_move::Entity::find()
+        .filter(recovery_move::Column::InstanceUuid.eq(asked.server.to_string()))
+        .order_by_desc(recovery_move::Column::RecoveryId)
+        .one(db)
+        .await?;
+    let Some(row) = youngest.filter(|row| row.seen_to.is_none()) else {
         return Ok(BTreeSet::new());
     };
-    let unseen = recovery_move::Entity::find()
-        .filter(recovery_move::Column::InstanceUuid.eq(server.to_string()))
-        .filter(may_have(recovery_move::Column::MayRun))
-        .filter(recovery_move::Column::SeenTo.is_null())
+    let given_up = row.waits_for.as_deref() == Some(WaitsFor::GivenUp.as_str());
+    let kept = (row.instance_uuid, row.may_run, Some(row.state));
+    let (_, mut hosts) = read(kept, "may_run", may_run_in)?;
+    hosts.remove(&asked.host);
+    if hosts.is_empty() || given_up {
+        return Ok(hosts);
+    }
+    let open = recovery::Entity::find_by_id(row.recovery_id)
+        .filter(recovery::Column::Life.eq(Life::Open.as_str()))
         .count(db)
         .await?;
-    if unseen == 0 {
-        return Ok(BTreeSet::new());
-    }
-    let mut found = may_run_of(db, &BTreeSet::from([server])).await?;
-    Ok(found.remove(&server).unwrap_or_default())
+    Ok(if open == 0 { BTreeSet::new() } else { hosts })
 }
 
 #[cfg(test)]

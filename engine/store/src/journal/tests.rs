@@ -140,6 +140,7 @@ fn everything(host: HostId) -> Write {
         }),
         proven_off: Some(true),
         unless_host_recovery: None,
+        unless_elsewhere: None,
         unless_joined: false,
         unless_evidence: false,
         latest: None,

@@ -70,6 +70,7 @@ impl Dice {
             }
             16 => commanded.map_or(Observation::Tick, Observation::NotSent),
             17 if self.roll(40) == 0 => Observation::HostUnderRecovery,
+            17 if self.roll(40) == 0 => Observation::MayRunOn(["c9".to_owned()].into()),
             18 if self.roll(60) == 0 => said(1, Word::Reject),
             _ => Observation::Tick,
         }
@@ -104,6 +105,7 @@ impl Facts {
             }
             Observation::Tick
             | Observation::Region(_)
+            | Observation::MayRunOn(_)
             | Observation::OrderRefused
             | Observation::Power { .. }
             | Observation::PowerOff { .. }

@@ -64,6 +64,14 @@ impl Bench {
                     "the intent of {} is journalled",
                     command.name()
                 );
+                // The last hook finds the instance where it was started.
+                let last = matches!(&command, Command::RunHook(call) if call.phase == Phase::Post);
+                assert_eq!(
+                    decision.record.unless_elsewhere.is_none(),
+                    last,
+                    "C1: {}",
+                    command.name()
+                );
                 self.done.push(command.name().to_owned());
             }
             self.commands.push(command);

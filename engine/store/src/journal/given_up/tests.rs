@@ -1,9 +1,9 @@
-//! What an instance's next recovery is told.
+//! What a host's recovery leaves keeps an instance's own out.
 
 use tachi_domain::entity::notification::{NotificationStatus, NotificationType};
 use tachi_domain::recovery::Life;
 use tachi_domain::{Timestamp, Wait, WaitsFor};
-use tachi_engine::ports::journal::{Committed, MoveWrite, Write};
+use tachi_engine::ports::journal::{Claimed, Committed, MoveWrite, Write};
 use tachi_engine::ports::operator::Said;
 use tachi_engine::ports::{Journal as _, OperatorDesk as _};
 use uuid::Uuid;
@@ -11,10 +11,8 @@ use uuid::Uuid;
 use super::*;
 use crate::testing::{Bench, START, notification, pending_move};
 
-/// A host recovery has ended, and one of its instances may run at a destination: a report about that instance alone knows it, until
-/// a person has seen to it.
 #[tokio::test]
-async fn c1_the_recovery_of_an_instance_knows_where_it_may_run() {
+async fn c1_where_an_instance_may_run_keeps_its_restart_out_until_a_person_has_seen_to_it() {
     let bench = Bench::new().await;
     let segment = bench.segment("s1").await;
     let host = bench.host(&segment, "cmp1").await;
@@ -52,11 +50,23 @@ async fn c1_the_recovery_of_an_instance_knows_where_it_may_run() {
         bench.accept(&report).await.unwrap();
         bench.claim_newest("engine").await
     };
-    assert_eq!(reported(other).await.may_run, BTreeSet::new());
-    let told = reported(left).await;
-    assert_eq!(told.may_run, BTreeSet::from(["cmp3".to_owned()]));
+    let restarts = async |claimed: &Claimed, server: ServerId| {
+        let intent = Write {
+            unless_elsewhere: Some(Elsewhere {
+                server,
+                host: "cmp1".to_owned(),
+            }),
+            ..Write::default()
+        };
+        let store = &bench.store;
+        store.commit(claimed.id, claimed.epoch, &intent).await.unwrap()
+    };
+    let theirs = reported(other).await;
+    assert!(matches!(restarts(&theirs, other).await, Committed::Written(_)));
+    let ours = reported(left).await;
+    let refused = Committed::MayRunOn(["cmp3".to_owned()].into());
+    assert_eq!(restarts(&ours, left).await, refused);
     let said = bench.store.see_to(claimed.id, left, "alice").await.unwrap();
     assert_eq!(said, Said::Heard);
-    let again = bench.store.claim(told.id, told.epoch, "engine2").await.unwrap();
-    assert_eq!(again.unwrap().may_run, BTreeSet::new());
+    assert!(matches!(restarts(&ours, left).await, Committed::Written(_)));
 }
