@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """What other tools write starts us. Configurations as the charm, kolla-ansible, openstack-ansible and openstack-helm render them start
-`tachi api` and `tachi engine`. kolla-ansible's own templates, rendered here, are read without a warning; the API starts through the uwsgi shim
-with what the rendered ini says; config.json's commands are names that the image has. Run it where only loopback is there (run.sh)."""
+`tachi api` and `tachi engine`, and are read by the monitors. kolla-ansible's own templates, rendered here, are read without a warning; the API
+starts through the uwsgi shim with what the rendered ini says; config.json's commands are names that the image has. Run it where only loopback is
+there (run.sh)."""
 import argparse
 import configparser
 import importlib
@@ -20,6 +21,7 @@ import urllib.error
 import urllib.request
 
 import jinja2
+import yaml
 
 REPO = pathlib.Path(__file__).resolve().parents[2]
 KIT = REPO / "packaging/kolla"
@@ -218,8 +220,10 @@ def starts(tachi, work):
         hearing = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         hearing.bind(str(place / "notify"))
         hearing.settimeout(60)
+        text = conf.read_text().replace("/etc/masakari/masakari.pem", str(work / "cert.pem")).replace("/etc/masakari/masakari.key", str(work / "key.pem"))
+        (place / "masakari.conf").write_text(text)
         # What the machine lacks: the database, the folders of log and state.
-        started = subprocess.Popen([tachi, service, "--config-file", conf], env={
+        started = subprocess.Popen([tachi, service, "--config-file", place / "masakari.conf"], env={
             "PATH": os.environ["PATH"], "NOTIFY_SOCKET": str(place / "notify"), "OS_DATABASE__CONNECTION": "sqlite:///%s/tachi.sqlite" % place,
             "OS_DEFAULT__LOG_DIR": str(place), "OS_DEFAULT__STATE_PATH": str(place), "OS_DEFAULT__MASAKARI_API_LISTEN": "127.0.0.1",
         }, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
@@ -232,10 +236,49 @@ def starts(tachi, work):
         ready = any("READY=1" in line for line in heard)
         log = "\n".join(path.read_text() for path in place.glob("*.log"))
         if ready and service == "api":
-            ready = answer("http://127.0.0.1:15868/healthcheck") == 200
+            ready = answer("%s://127.0.0.1:15868/healthcheck" % ("https" if "\nuse_ssl = True\n" in text else "http")) == 200
         started.terminate()
         check("%s.conf starts tachi %s" % (conf.stem, service), ready, "%s %s %s" % (heard, started.communicate(timeout=60)[1], log))
         hearing.close()
+
+
+def overlays(work):
+    """What the kits of openstack-ansible and openstack-helm put over the monitors' configuration; gives a file for each golden."""
+    variables = yaml.safe_load((REPO / "packaging/openstack-ansible/user_variables.yml").read_text())
+    values = yaml.safe_load((REPO / "packaging/openstack-helm/values.yaml").read_text())
+    made = {}
+    for name, options in (("osa", variables["masakari_monitors_conf_overrides"]), ("osh", values["conf"]["masakarimonitors"])):
+        parser = configparser.ConfigParser()
+        parser.read_dict(options)
+        parser["monitor"]["state_path"] = str(work / "state")
+        made[name] = work / ("monitors-%s-overlay.conf" % name)
+        with made[name].open("w") as f:
+            parser.write(f)
+    return made, variables["masakari_services"]
+
+
+def monitors(monitor, work):
+    """The same for the monitors: what is rendered is read, also below what our kits add; the units of openstack-ansible start programs that there are."""
+    overlay, services = overlays(work)
+    theirs = {"osa": ("www_authenticate_uri",), "osh": ("disable_ipmi_checks", "guest_monitor_interval", "guest_monitor_timeout")}
+    # What openstack-helm's init container writes, on each host.
+    (work / "hostname.conf").write_text("[DEFAULT]\nhostname=compute-1\n")
+    for conf in sorted((CONFIGURATIONS / "monitors").glob("*.conf")):
+        (work / conf.name).write_text(conf.read_text())
+        (work / conf.name).chmod(0o600)
+        rendered_files = ["--config-file", work / conf.name, "--config-file", work / "hostname.conf"]
+        for kind, (which, files) in itertools.product(("host", "instance", "process", "introspective"), (
+                ("as it is", rendered_files), ("with our overlay", [*rendered_files, "--config-file", overlay[conf.stem]]))):
+            told = run([monitor, "check", kind, *files])
+            notes = [line for line in told.stdout.splitlines() if line.startswith("note ")]
+            known = all(any("] %s is not an option" % option in line for option in theirs[conf.stem]) for line in notes)
+            check("%s.conf %s: the %s monitor reads it, and only what Masakari has not either is unknown" % (conf.stem, which, kind),
+                  "configuration: read from" in told.stdout and "only the local" not in told.stdout and known, told.stdout + told.stderr)
+    packaged = (REPO / "packaging/build").read_text()
+    for name, service in services.items():
+        program = service["execstarts"].rpartition("/")[2]
+        check("openstack-ansible's unit %s starts a program of the packages" % name,
+              service["execstarts"].startswith("/usr/bin/") and '"%s"' % program in packaged and service["service_name"] == name, service)
 
 
 def commands(environment, work):
@@ -270,6 +313,7 @@ def main():
     share = next(asked.kolla.glob("*.data/data/share/kolla-ansible"))
     environment = templates(share, asked.kolla)
     starts(asked.tachi, work)
+    monitors(asked.monitor, work)
     strictness(asked.tachi)
     commands(environment, work)
     configurations(environment, asked.tachi, asked.monitor, work)
