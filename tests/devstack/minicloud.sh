@@ -101,6 +101,8 @@ stack() {
   # As `[[post-config|...]]` of a local.conf. Several of four hosts go out one after the other, which the storm guard would hold.
   iniset "$MASAKARI_CONF" fencing segment_fraction_percent 90
   iniset "$MASAKARI_CONF" fencing global_fraction_percent 90
+  # Without a fence device a NORMAL counts after this silence: three minutes a host, were it left alone.
+  iniset "$MASAKARI_CONF" DEFAULT wait_period_after_service_update 15
   iniset "$MASAKARI_MONITORS_CONF" process restart_retries 0
   iniset "$MASAKARI_MONITORS_CONF" process check_interval 1
   phase stack extra >/dev/null
