@@ -85,6 +85,7 @@ impl HostRecovery {
             .as_ref()
             .is_some_and(|hold| hold.kind == HoldKind::Fence);
         let trying = self.fence.retrying || self.fence.retry_at.is_some();
+        let forbidden = self.said_no().is_some() || self.asks.stopped;
         if failed && self.is_untouched() {
             self.want_region(
                 now,
@@ -97,6 +98,9 @@ impl HostRecovery {
                 return;
             }
             if self.policy.fencing == FencingMode::External {
+                if forbidden {
+                    return;
+                }
                 // Nova misses the host, but has heard it since the time of which the report speaks: who says that it is off now
                 // frees it.
                 let younger = self.outlived_word().is_none();
@@ -115,7 +119,7 @@ impl HostRecovery {
                 return;
             }
         }
-        if !failed || !trying || self.said_no().is_some() || self.asks.stopped {
+        if !failed || !trying || forbidden {
             return;
         }
         self.want_service(now, self.policy.heartbeat_poll, commands);

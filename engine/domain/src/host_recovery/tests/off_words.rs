@@ -9,7 +9,7 @@ use crate::host_recovery::{HoldKind, HostRecovery};
 use crate::nova::Service;
 use crate::policy::FencingMode;
 use crate::power::Power;
-use crate::recovery::Word;
+use crate::recovery::{Observation, Word};
 
 /// A cluster has fenced the host at that time.
 fn fenced(at: Timestamp) -> OffWord {
@@ -89,6 +89,18 @@ fn r16_a_host_that_nova_misses_is_not_given_up_for_one_heartbeat_after_the_repor
     bed.hears(fenced(nova_time(bed.at + 100_000)));
     for _ in 0..5 {
         bed.service().tick(1_000);
+    }
+    assert!(bed.state.proof.is_some(), "{:?}", bed.message);
+    // Not while fencing is stopped.
+    let mut bed = held();
+    bed.see(Observation::FencingStopped(true));
+    bed.hears(fenced(nova_time(bed.at + 100_000)));
+    for stopped in [true, false] {
+        bed.see(Observation::FencingStopped(stopped));
+        for _ in 0..5 {
+            bed.service().tick(1_000);
+        }
+        assert_eq!(bed.state.hold.is_some(), stopped, "{:?}", bed.message);
     }
     assert!(bed.state.proof.is_some(), "{:?}", bed.message);
     // A person does.
