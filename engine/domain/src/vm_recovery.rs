@@ -418,13 +418,7 @@ impl VmRecovery {
                 self.step_aside(NotificationStatus::Ignored, text, record);
             }
             Observation::MayRunOn(hosts) => {
-                let hosts: Vec<String> = hosts.into_iter().collect();
-                let text = format!(
-                    "an earlier evacuation may have left it running on {}, so it is not restarted on {}: look there, and see `tachi \
-                     vmove list --needs-person`",
-                    hosts.join(" or "),
-                    self.host
-                );
+                let text = gates::runs_elsewhere(&hosts, &self.host);
                 self.step_aside(NotificationStatus::Failed, text, record);
             }
             Observation::Tick

@@ -1,5 +1,7 @@
 //! Should anything be done at all?
 
+use std::collections::BTreeSet;
+
 use super::{Stage, VmRecovery};
 use crate::ServerId;
 use crate::entity::notification::NotificationStatus;
@@ -19,6 +21,16 @@ pub(super) fn is_owners_own(state: &VmState) -> bool {
             | VmState::Shelved
             | VmState::ShelvedOffloaded
             | VmState::Deleted
+    )
+}
+
+/// Why it is not restarted: for the notification.
+pub(super) fn runs_elsewhere(hosts: &BTreeSet<String>, host: &str) -> String {
+    let hosts: Vec<&str> = hosts.iter().map(String::as_str).collect();
+    format!(
+        "an earlier evacuation may have left it running on {}, so it is not restarted on {host}: look there, and see `tachi vmove list \
+         --needs-person`",
+        hosts.join(" or ")
     )
 }
 
