@@ -93,10 +93,7 @@ impl World {
                 self.journal.recs.iter().any(|row| {
                     row.kind == RecoveryKind::Host && row.host == host && row.life != Life::Closed
                 });
-            // What nobody can tell apart is left out, see `false_off`: while it boots Nova does not hear it.
-            let is_said_off = matches!(self.machines[host].bmc, Bmc::Foreign | Bmc::EverOff);
-            let boots = is_said_off && self.machines[host].powered;
-            if !seen_to && !self.machines[host].beats() && !self.booted.contains(&host) && !boots {
+            if !seen_to && !self.machines[host].beats() && !self.booted.contains(&host) {
                 self.notify(host);
             }
         }
