@@ -1,15 +1,15 @@
 //! `tachi explain`: why a host or an instance is protected or not, what is happening to it, and what to type.
 
 use serde_json::{Value, json};
-use tachi_domain::situation::{Aspect, Explanation, Finding, Grade, Need, Subject};
+use tachi_domain::situation::{Aspect, Explanation, Finding, Need, Subject};
 use tachi_engine::ports::operator::{MoveLine, RecoverySummary};
 
+use super::status::findings::{mark, since};
 use super::status::seen::Seen;
-use super::when::ago;
 use super::{Failure, command_settings, recovery, status, waits};
 use crate::cli::{ExplainArgs, Format, RecoveryShowArgs, ShowFormat};
 use crate::out;
-use crate::wiring::existing;
+use crate::wiring::{Base, existing};
 
 /// Explains every host and instance of that name, else the recovery of that id.
 pub(crate) async fn run(args: ExplainArgs) -> Result<u8, Failure> {
@@ -18,7 +18,7 @@ pub(crate) async fn run(args: ExplainArgs) -> Result<u8, Failure> {
     let seen = status::look(&settings, &base).await?;
     let found = seen.situation.explain(args.name.trim());
     if found.is_empty() {
-        return Box::pin(of_recovery(args, &seen)).await;
+        return Box::pin(of_recovery(&base, args, &seen)).await;
     }
     match args.format {
         Format::Table => {
@@ -38,7 +38,7 @@ pub(crate) async fn run(args: ExplainArgs) -> Result<u8, Failure> {
 }
 
 /// No host and no instance: the story of a recovery is its explanation.
-async fn of_recovery(args: ExplainArgs, seen: &Seen) -> Result<u8, Failure> {
+async fn of_recovery(base: &Base, args: ExplainArgs, seen: &Seen) -> Result<u8, Failure> {
     let listed = match seen.situation.instances {
         Some(_) => "",
         None => " (no engine has listed Nova's instances yet)",
@@ -47,7 +47,7 @@ async fn of_recovery(args: ExplainArgs, seen: &Seen) -> Result<u8, Failure> {
         "tachi: no host and no instance is called {:?}{listed}",
         args.name
     ));
-    recovery::show(RecoveryShowArgs {
+    let show = RecoveryShowArgs {
         config: args.config,
         recovery: args.name,
         follow: false,
@@ -55,8 +55,8 @@ async fn of_recovery(args: ExplainArgs, seen: &Seen) -> Result<u8, Failure> {
             Format::Table => ShowFormat::Text,
             Format::Json => ShowFormat::Json,
         },
-    })
-    .await
+    };
+    recovery::show(base, show).await
 }
 
 /// What is under way with it, or waits for a person.
@@ -124,20 +124,24 @@ fn lines(seen: &Seen, one: &Explanation<'_>) -> Vec<String> {
     }
     lines.extend(underway.ways().iter().map(|way| format!("      -> {way}")));
     for (need, against) in &one.needs {
-        lines.extend(need_lines(seen, one.subject, *need, against));
+        lines.extend(need_lines(seen, one, *need, against));
     }
     lines
 }
 
-fn need_lines(seen: &Seen, subject: Subject<'_>, need: Need, against: &[&Finding]) -> Vec<String> {
+fn need_lines(seen: &Seen, one: &Explanation<'_>, need: Need, against: &[&Finding]) -> Vec<String> {
     let name = format!("{:<9}", need.as_str());
-    if let (Need::Meant, Subject::Instance(one)) = (need, subject)
-        && let Some(left) = &one.left
+    if let (Need::Meant, Subject::Instance(instance)) = (need, one.subject)
+        && let Some(left) = &instance.left
     {
         return vec![format!("  · {name} {left}")];
     }
     if against.is_empty() {
         return vec![match need.not_assessed() {
+            None if one.holds(need, against) == Some(false) => format!("  ✗ {name} not so: {}", need.good()),
+            None if one.holds(need, against).is_none() => {
+                format!("  ? {name} not known: {}", need.good())
+            }
             Some(Aspect::Room) => format!(
                 "  · {name} {}; whether they have room is not assessed",
                 need.good()
@@ -151,18 +155,12 @@ fn need_lines(seen: &Seen, subject: Subject<'_>, need: Need, against: &[&Finding
     }
     let mut lines = Vec::new();
     for finding in against {
-        let mark = match finding.grade {
-            Grade::Err => "✗",
-            Grade::Warn => "!",
-            Grade::Unknown => "?",
-            Grade::Ok | Grade::Info => "·",
-        };
-        let since = finding
-            .since
-            .map_or_else(String::new, |since| format!(" ({})", ago(since, seen.now)));
         lines.push(format!(
-            "  {mark} {name} {}: {}{since}",
-            finding.code, finding.text
+            "  {} {name} {}: {}{}",
+            mark(finding.grade),
+            finding.code,
+            finding.text,
+            since(finding, seen.now)
         ));
         lines.extend(finding.fix.iter().map(|fix| format!("      -> {fix}")));
     }
@@ -191,7 +189,7 @@ fn as_json(seen: &Seen, one: &Explanation<'_>) -> Value {
     let needs = one.needs.iter().map(|(need, against)| {
         json!({
             "need": need,
-            "holds": against.is_empty(),
+            "holds": one.holds(*need, against),
             "assessed": need.not_assessed().is_none(),
             "findings": against,
         })
@@ -219,7 +217,7 @@ mod tests {
             "  ! meant     HOST_ON_MAINTENANCE: on maintenance: an operator has put it there",
             "      -> tachi host return a",
             "  ✓ heard     Nova hears its host",
-            "  ✓ provable  its host can be proven off",
+            "  ✓ provable  nothing speaks against proving its host off",
             "  ! room      FEW_HOSTS: only one of its hosts works, so its instances may have nowhere to go",
             "  ✓ movable   nothing is under way with it",
             "  · watched   no reporter is doubted; which monitors are at work is not assessed",

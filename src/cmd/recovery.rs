@@ -18,7 +18,7 @@ use crate::wiring::Base;
 use crate::{out, wiring};
 
 use named::named;
-pub(super) use show::run as show;
+pub(super) use show::show;
 pub(crate) use story::progress;
 
 /// Carries out one of them.

@@ -1,6 +1,6 @@
 //! `tachi status`.
 
-mod findings;
+pub(super) mod findings;
 pub(crate) mod roll;
 pub(super) mod seen;
 mod tree;

@@ -26,7 +26,7 @@ use crate::Timestamp;
 pub use code::Code;
 pub use counts::Counts;
 pub use engines::is_alive;
-pub use explain::{Explanation, Need, Subject};
+pub use explain::{Explanation, Need, SHORTEST_ID, Subject};
 pub use facts::{
     Compute, DeviceTest, Doubt, Engine, Facts, Fencing, Foreign, Host, Instance, Instances, Known, Part,
     Queue, Recovery, Segment, Waiting,

@@ -1,14 +1,12 @@
 //! Which recovery an operator means.
 
 use tachi_domain::RecoveryId;
+use tachi_domain::situation::SHORTEST_ID;
 use tachi_engine::ports::OperatorDesk;
 use tachi_engine::ports::operator::{RecoveryFilter, RecoverySummary};
 
 use super::super::Failure;
 use super::super::when::time;
-
-/// The least of an id that names one.
-const SHORTEST: usize = 4;
 
 /// How many are shown if several could be meant.
 const SHOWN: u64 = 6;
@@ -36,7 +34,7 @@ pub(crate) async fn named(desk: &dyn OperatorDesk, wanted: &str) -> Result<Recov
     if let Some(newest) = find(desk, &closed).await?.first() {
         return Ok(newest.id);
     }
-    let is_id = wanted.len() >= SHORTEST && wanted.chars().all(|c| c.is_ascii_hexdigit() || c == '-');
+    let is_id = wanted.len() >= SHORTEST_ID && wanted.chars().all(|c| c.is_ascii_hexdigit() || c == '-');
     if is_id {
         let begins = RecoveryFilter {
             closed: true,
@@ -49,7 +47,7 @@ pub(crate) async fn named(desk: &dyn OperatorDesk, wanted: &str) -> Result<Recov
         }
     }
     Err(Failure::told(format!(
-        "no recovery has the id or host {wanted:?} (the beginning of an id is enough, {SHORTEST} characters or more): see \
+        "no recovery has the id or host {wanted:?} (the beginning of an id is enough, {SHORTEST_ID} characters or more): see \
          `tachi recovery list --all`"
     )))
 }

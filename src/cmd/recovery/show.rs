@@ -21,16 +21,21 @@ const LOOK: Duration = Duration::from_secs(1);
 const PATIENCE: u32 = 300;
 
 /// Tells one recovery.
-pub(in crate::cmd) async fn run(args: RecoveryShowArgs) -> Result<u8, Failure> {
+pub(super) async fn run(args: RecoveryShowArgs) -> Result<u8, Failure> {
     let base = wiring::existing(&command_settings(&args.config)?).await?;
+    show(&base, args).await
+}
+
+/// The same, of a database that is open.
+pub(in crate::cmd) async fn show(base: &Base, args: RecoveryShowArgs) -> Result<u8, Failure> {
     let id = named(base.store.as_ref(), &args.recovery).await?;
-    let told = read(&base, id).await?.ok_or_else(|| unknown(id))?;
+    let told = read(base, id).await?.ok_or_else(|| unknown(id))?;
     if args.format == ShowFormat::Json {
         out::line(story::as_json(&told).to_string());
         return Ok(crate::DONE);
     }
     if args.follow {
-        return follow(&base, id, told).await;
+        return follow(base, id, told).await;
     }
     story::heading(&told).iter().for_each(out::line);
     out::line("");

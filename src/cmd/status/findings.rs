@@ -66,13 +66,24 @@ fn counted(counts: Option<Counts>) -> String {
     }
 }
 
-fn line(finding: &Finding, now: Timestamp) -> String {
-    let mark = match finding.grade {
+/// The grade at the head of a line.
+pub(in crate::cmd) const fn mark(grade: Grade) -> &'static str {
+    match grade {
         Grade::Err => "✗",
         Grade::Warn => "!",
         Grade::Unknown => "?",
         Grade::Ok | Grade::Info => "·",
-    };
+    }
+}
+
+/// How long it has been so, at the end of a line.
+pub(in crate::cmd) fn since(finding: &Finding, now: Timestamp) -> String {
+    finding
+        .since
+        .map_or_else(String::new, |since| format!(" ({})", ago(since, now)))
+}
+
+fn line(finding: &Finding, now: Timestamp) -> String {
     let mut subjects: Vec<&str> = finding.subjects.iter().take(NAMED).map(String::as_str).collect();
     let more = format!("{} more", finding.subjects.len().saturating_sub(NAMED));
     if finding.subjects.len() > NAMED {
@@ -86,11 +97,11 @@ fn line(finding: &Finding, now: Timestamp) -> String {
         0 => String::new(),
         count => format!("{count} inst  "),
     };
-    let since = finding
-        .since
-        .map_or_else(String::new, |since| format!(" ({})", ago(since, now)));
     format!(
-        "  {mark} {}  {instances}{subjects}{}{since}",
-        finding.code, finding.text
+        "  {} {}  {instances}{subjects}{}{}",
+        mark(finding.grade),
+        finding.code,
+        finding.text,
+        since(finding, now)
     )
 }

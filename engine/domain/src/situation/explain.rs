@@ -1,5 +1,7 @@
 //! Why a host or an instance is protected, or not: what has to hold for it, and what speaks against each of that.
 
+use std::collections::BTreeSet;
+
 use super::{Aspect, Code, Finding, HostSituation, InstanceSituation, Protection, Situation};
 use crate::entity::words;
 
@@ -31,7 +33,7 @@ impl Need {
         match self {
             Self::Meant => "it is to be recovered",
             Self::Heard => "Nova hears its host",
-            Self::Provable => "its host can be proven off",
+            Self::Provable => "nothing speaks against proving its host off",
             Self::Room => "enough hosts are at work",
             Self::Movable => "nothing is under way with it",
             Self::Watched => "no reporter is doubted",
@@ -100,10 +102,32 @@ pub struct Explanation<'a> {
     pub subject: Subject<'a>,
     /// Each need with what speaks against it, worst first.
     pub needs: Vec<(Need, Vec<&'a Finding>)>,
+    /// Whether Nova hears the host; `None` if that is not known.
+    pub up: Option<bool>,
 }
 
-/// The beginning of an id is enough if it is so long.
-const SHORTEST: usize = 4;
+impl Explanation<'_> {
+    /// Whether a need holds, by what speaks against it; `None` if that is not known.
+    pub fn holds(&self, need: Need, against: &[&Finding]) -> Option<bool> {
+        if !against.is_empty() {
+            return Some(false);
+        }
+        match need {
+            // Nobody looks for a reason on a host that is on maintenance, or whose instances wait for a person.
+            Need::Heard => self.up,
+            Need::Meant
+            | Need::Provable
+            | Need::Room
+            | Need::Movable
+            | Need::Watched
+            | Need::Engine
+            | Need::Known => Some(true),
+        }
+    }
+}
+
+/// The beginning of an id is enough if it has so many characters.
+pub const SHORTEST_ID: usize = 4;
 
 impl Situation {
     /// The hosts and instances of this name, or whose id begins so; several instances may have one name.
@@ -114,7 +138,7 @@ impl Situation {
             .filter(|host| host.name == name)
             .map(Subject::Host);
         let of_id = |one: &&InstanceSituation| {
-            name.len() >= SHORTEST && one.id.to_string().starts_with(&name.to_ascii_lowercase())
+            name.len() >= SHORTEST_ID && one.id.to_string().starts_with(&name.to_ascii_lowercase())
         };
         let all = self.instances.iter().flatten();
         let instances = all
@@ -131,8 +155,9 @@ impl Situation {
             Subject::Host(one) => (one.name.as_str(), one.name.as_str(), &one.reasons),
             Subject::Instance(one) => (one.host.as_str(), one.name.as_str(), &one.reasons),
         };
-        let segment = self.hosts.iter().find(|one| one.name == host);
-        let segment = segment
+        let home = self.hosts.iter().find(|one| one.name == host);
+        let of_host = home.map(|one| &one.reasons);
+        let segment = home
             .and_then(|one| one.segment.as_deref())
             .map(|name| format!("segment {name}"));
         let names = |finding: &Finding| {
@@ -141,7 +166,13 @@ impl Situation {
         };
         let mut needs: Vec<(Need, Vec<&Finding>)> =
             Need::ALL.iter().map(|need| (*need, Vec::new())).collect();
-        for code in reasons {
+        // One that is down for a reason of its own has that alone, and its host its own.
+        let reasons: BTreeSet<Code> = reasons
+            .iter()
+            .chain(of_host.into_iter().flatten())
+            .copied()
+            .collect();
+        for code in &reasons {
             let of_code = || self.findings.iter().filter(|finding| finding.code == *code);
             // What is so of the whole region names engines, or nobody.
             let own: Vec<&Finding> = of_code().filter(|finding| names(finding)).collect();
@@ -150,7 +181,8 @@ impl Situation {
             against.extend(own);
             against.sort_by_key(|finding| std::cmp::Reverse(finding.grade));
         }
-        Explanation { subject, needs }
+        let up = home.and_then(|one| one.up);
+        Explanation { subject, needs, up }
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use uuid::Uuid;
 
 use super::super::tests::{NOW, fine, waiting};
-use super::super::{Code, assess};
+use super::super::{Code, Facts, assess};
 use super::*;
 use crate::entity::host::MaintenanceReason;
 use crate::{ServerId, WaitsFor};
@@ -70,17 +70,37 @@ fn whatever_is_a_reason_is_told_by_the_explanation() {
     facts.engines.clear();
     facts.waiting.push(waiting(1, WaitsFor::Absence));
     let situation = assess(&facts, NOW);
-    assert_eq!(
-        against(&situation.explain("vm-1")[0]),
-        [(Need::Movable, Code::MoveNeedsPerson)]
+    let (waits, engine) = (
+        (Need::Movable, Code::MoveNeedsPerson),
+        (Need::Engine, Code::NoEngine),
     );
-    assert_eq!(
-        against(&situation.explain("vm-2")[0]),
-        [(Need::Engine, Code::NoEngine)]
-    );
+    assert_eq!(against(&situation.explain("vm-1")[0]), [waits, engine]);
+    assert_eq!(against(&situation.explain("vm-2")[0]), [engine]);
     for one in situation.instances.iter().flatten() {
         let told = against(&situation.explain(&one.id.to_string())[0]);
         let told: BTreeSet<Code> = told.into_iter().map(|(_, code)| code).collect();
-        assert_eq!(told, one.reasons, "{}", one.name);
+        let host = situation.hosts.iter().find(|host| host.name == one.host).unwrap();
+        assert_eq!(told, &one.reasons | &host.reasons, "{}", one.name);
     }
+}
+
+/// An instance that waits for a person has a reason of its own: its dead host is not said to be heard for all that.
+#[test]
+fn a_need_holds_only_if_it_is_known_to() {
+    let heard = |facts: &Facts| {
+        let situation = assess(facts, NOW);
+        let one = &situation.explain("vm-1")[0];
+        let (need, against) = one.needs.iter().find(|(need, _)| *need == Need::Heard).unwrap();
+        (one.holds(*need, against), against.len())
+    };
+    let mut facts = fine();
+    assert_eq!(heard(&facts), (Some(true), 0));
+    facts.waiting.push(waiting(1, WaitsFor::Absence));
+    let computes = facts.computes.as_mut().unwrap();
+    computes.value.iter_mut().find(|one| one.host == "a").unwrap().up = false;
+    assert_eq!(heard(&facts), (Some(false), 1));
+    facts.segments[0].hosts[0].maintenance = Some(MaintenanceReason::Operator);
+    assert_eq!(heard(&facts), (Some(false), 0), "nobody looks for a reason");
+    facts.computes = None;
+    assert_eq!(heard(&facts), (None, 0));
 }
