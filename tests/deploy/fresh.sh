@@ -34,7 +34,8 @@ monitor_configuration >/etc/masakarimonitors/masakarimonitors.conf
 chown root:masakari /etc/masakari/masakari.conf
 chown root:masakarimonitors /etc/masakarimonitors/masakarimonitors.conf
 chmod 640 /etc/masakari/masakari.conf /etc/masakarimonitors/masakarimonitors.conf
-that "masakari-manage db sync" su -s /bin/sh masakari -c "XDG_STATE_HOME=/var/lib masakari-manage db version"
+# As every guide has it, before a service has run.
+that "masakari-manage db sync" su -s /bin/sh masakari -c "masakari-manage db sync"
 systemctl start $SERVER $MONITORS masakari-process-monitor masakari-introspective-instance-monitor
 that "the API answers" within 30 answers $API/healthcheck
 for unit in $SERVER $MONITORS masakari-introspective-instance-monitor; do
@@ -86,6 +87,6 @@ that "installed again" install_debs ./tachi_*.deb ./tachi-monitors_*.deb
 that "it runs as before" within 30 answers $API/healthcheck
 that "with its rows" sh -c "curl -s $API/v1/segments -H 'X-Auth-Token: u:p' | grep -q '\"one\"'"
 that "both are purged" apt-get purge -y tachi tachi-monitors
-that "what they made is gone" sh -c '! ls -d /var/lib/tachi /var/lib/tachi-monitor /etc/logrotate.d/tachi* /etc/systemd/system/tachi-* /etc/systemd/system/*/masakari-* 2>/dev/null | grep .'
+that "what they made is gone" sh -c '! ls -d /var/lib/tachi /var/lib/tachi-monitor /var/lib/masakari /etc/logrotate.d/tachi* /etc/systemd/system/tachi-* /etc/systemd/system/*/masakari-* 2>/dev/null | grep .'
 that "what the operator made is not" test -s /etc/masakari/masakari.conf
 ended

@@ -48,7 +48,7 @@ for unit in $SERVER $MONITORS; do that "$unit is enabled" systemctl is-enabled "
 for unit in $OFFERED; do that "$unit is only offered" not systemctl is-enabled "$unit"; done
 for user in masakari masakarimonitors; do that "the user $user reads what RDO's group owns" su -s /bin/sh $user -c "test -r /etc/$user/$user.conf"; done
 that "nothing was started" not active masakari-engine
-that "the database is made" su -s /bin/sh masakari -c "XDG_STATE_HOME=/var/lib masakari-manage db version"
+that "masakari-manage db sync" su -s /bin/sh masakari -c "masakari-manage db sync"
 systemctl start $SERVER $MONITORS
 that "the API answers" within 30 answers $API/healthcheck
 for unit in $SERVER $MONITORS; do that "$unit runs under its hardening" within 30 active "$unit"; done
