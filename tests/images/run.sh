@@ -64,6 +64,11 @@ print(c["User"], " ".join(c["Entrypoint"]), c["Labels"]["org.opencontainers.imag
     "$(find "$root" \( -name 'sh' -o -name 'bash' -o -name 'dash' -o -perm /6000 \) -print)"
   is "$name: nothing but its state is the user's" "/var/lib/tachi /var/lib/tachi-monitor " \
     "$(cd "$root" && find . -user 42485 -printf '/%P\n' | sort | tr '\n' ' ')"
+  is "$name: each package of Debian's that is in it is told, with its licence" "libc6 libgcc-s1 " "$(cd "$root" && for one in var/lib/dpkg/status.d/*; do
+    if ! grep -q "^Version: " "$one" || ! [ -s "usr/share/doc/${one##*/}/copyright" ]; then echo "${one##*/} is not"; fi
+    case "$one" in */libc6 | */libgcc-s1) printf '%s ' "${one##*/}" ;; esac
+  done)"
+  is "$name: and which Debian" "$(grep "^VERSION=" /etc/os-release)" "$(grep "^VERSION=" "$root/etc/os-release")"
   rm -rf "${work:?}/$name" "$work/first/$name-0.0.1-$arch.oci.tar"
   # nspawn looks the user up with a program of the container; this image has none.
   cp "$(command -v getent)" "$root/usr/bin/getent"

@@ -2,6 +2,7 @@
 """packaging/release with programs that stand for ours, without images and charms: what is in the folder, its sums, the SBOM, the licences; the
 same bytes twice; and what it refuses."""
 import argparse
+import fnmatch
 import json
 import os
 import re
@@ -55,6 +56,9 @@ def folder(out, version):
     check("the sums are right", done.returncode == 0, done.stdout + done.stderr)
     check("and of everything", {line.split()[1] for line in read(out, "SHA256SUMS").splitlines()} == found)
     check("the notes are the changelog's", len(read(out, "NOTES.md").splitlines()) > 3 and read(out, "NOTES.md").startswith("# Tachi " + version))
+    told = re.findall(r"`([^`]+)`", "".join(line.split("|")[1] for line in read(out, "NOTES.md").split("## Files")[1].splitlines() if line.startswith("| `")))
+    untold = [name for name in found - {"NOTES.md"} if not any(fnmatch.fnmatch(name, pattern) for pattern in told)]
+    check("and tell what each file is", told and not untold, untold)
     with tarfile.open(os.path.join(out, "tachi-%s-linux-arm64.tar.gz" % version)) as archive:
         shown = {entry.name: (entry.mode, entry.mtime, entry.uid) for entry in archive}
     check("the binaries can be started, and tell no time and no user of this machine",
