@@ -15,7 +15,7 @@ use tachi_domain::reserved::Aggregate;
 use tokio::sync::watch;
 
 use crate::engine::Ports;
-use crate::lists::Shared;
+use crate::lists::{Services, Shared};
 use crate::ports::journal::Happened;
 use crate::ports::{CallError, NoSurroundings, Surroundings};
 
@@ -30,6 +30,7 @@ pub(crate) struct Around {
     ports: Ports,
     surroundings: Mutex<Arc<dyn Surroundings>>,
     policy: watch::Receiver<Policy>,
+    services: Arc<Services>,
     region: Shared<Region>,
     ages: Mutex<Ages>,
     slow: Mutex<Option<(Duration, Vec<Aggregate>, bool)>>,
@@ -67,9 +68,10 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 impl Around {
-    pub(crate) fn new(ports: Ports, policy: watch::Receiver<Policy>) -> Self {
+    pub(crate) fn new(ports: Ports, services: Arc<Services>, policy: watch::Receiver<Policy>) -> Self {
         Self {
             ports,
+            services,
             surroundings: Mutex::new(Arc::new(NoSurroundings)),
             policy,
             region: Shared::new(APART),
@@ -164,7 +166,8 @@ impl Around {
     }
 
     async fn read_nova(&self) -> Result<NovaView, CallError> {
-        let services = self.ports.compute.services().await?.into_iter().collect();
+        let services = self.services.all().await;
+        let services = services.map_err(|fault| CallError { fault, source: None })?;
         let boot = self.ports.clock.boot();
         let known = lock(&self.slow)
             .clone()
@@ -181,7 +184,7 @@ impl Around {
             (aggregates, scheduler_up)
         };
         Ok(NovaView {
-            services,
+            services: services.as_ref().clone(),
             scheduler_up,
             aggregates,
         })

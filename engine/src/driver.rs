@@ -267,6 +267,10 @@ impl Driver {
     fn start(&mut self, calls: Calls) {
         let Some(state) = self.machine.state() else { return };
         let share = self.seat.lists_are_shared();
+        let share_services = share
+            || calls
+                .commands
+                .contains(&tachi_domain::recovery::Command::CountHosts);
         for command in calls.commands {
             let context = Context {
                 ports: self.ports.clone(),
@@ -277,6 +281,7 @@ impl Driver {
                 governor: self.seat.governor().clone(),
                 lists: self.lists.clone(),
                 share,
+                share_services,
                 intent: calls.intent,
                 started: calls.started,
             };

@@ -19,7 +19,7 @@ use crate::correlation;
 use crate::driver::{Driver, Shared};
 use crate::governor::{Governor, PaceOptions};
 use crate::heart::Heart;
-use crate::lists::SharedLists;
+use crate::lists::{Services, SharedLists};
 use crate::numbers;
 use crate::ports::journal::{ClaimView, Claimed, Committed};
 use crate::ports::{AuditSink, Clock, Compute, Events, Fencer, Hooks, Journal, NoEvents, Surroundings, Wake};
@@ -80,10 +80,15 @@ impl Engine {
     /// An engine that has not begun to work.
     pub fn new(ports: Ports, options: EngineOptions) -> Self {
         let (heart, beating) = Heart::new(ports.journal.clone(), ports.clock.clone());
-        let around = Arc::new(Around::new(ports.clone(), options.policy.clone()));
+        let services = Arc::new(Services::new(ports.clone()));
+        let around = Arc::new(Around::new(
+            ports.clone(),
+            services.clone(),
+            options.policy.clone(),
+        ));
         let shared = Shared {
             governor: Governor::new(&options.pace),
-            lists: SharedLists::new(ports.clone(), around.clone()),
+            lists: SharedLists::new(ports.clone(), services, around.clone()),
             heart,
             rules: options.policy.clone(),
         };

@@ -32,8 +32,10 @@ pub(crate) struct Context {
     pub(crate) holding: Holding,
     pub(crate) governor: Governor,
     pub(crate) lists: SharedLists,
-    /// Service and evacuation records are read for many recoveries together.
+    /// Evacuation records are read for many recoveries together.
     pub(crate) share: bool,
+    /// Services are: for many recoveries, or for a look at all hosts that is asked for at the same moment.
+    pub(crate) share_services: bool,
     /// The transaction of the decision that commands it.
     pub(crate) intent: Intent,
     /// The recovery's own time when that was known to be durable.
@@ -66,7 +68,7 @@ pub(crate) async fn execute(command: Command, context: Context) -> Observation {
     }
     match command {
         Command::CountHosts => count_hosts(command, &context).await,
-        Command::ReadService if context.share => {
+        Command::ReadService if context.share_services => {
             Observation::Service(context.lists.service(&context.host).await)
         }
         Command::ReadService => {

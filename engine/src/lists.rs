@@ -29,6 +29,9 @@ const RECORDS_APART: Duration = Duration::from_millis(400);
 /// The same for service records.
 const SERVICES_APART: Duration = Duration::from_millis(250);
 
+/// A recovery asks for its host's service and for a look at all hosts at the same moment.
+const GATHER: Duration = Duration::from_millis(5);
+
 /// How far the clocks of Nova's API servers may be apart: records are in the order of creation by those clocks.
 const CLOCKS_APART: Duration = Duration::from_mins(1);
 
@@ -54,9 +57,30 @@ impl Records {
 pub(crate) struct SharedLists {
     ports: Ports,
     records: Arc<Shared<Records>>,
-    services: Arc<Shared<BTreeMap<String, Option<Service>>>>,
+    services: Arc<Services>,
     memory: Arc<Mutex<Memory>>,
     around: Arc<Around>,
+}
+
+/// The service records of all hosts.
+pub(crate) struct Services {
+    ports: Ports,
+    all: Shared<BTreeMap<String, Option<Service>>>,
+}
+
+impl Services {
+    pub(crate) fn new(ports: Ports) -> Self {
+        Self {
+            ports,
+            all: Shared::new(SERVICES_APART).gathering(GATHER),
+        }
+    }
+
+    /// All, read after this call.
+    pub(crate) async fn all(&self) -> Result<Arc<BTreeMap<String, Option<Service>>>, Fault> {
+        let read = async { Ok(self.ports.compute.services().await?.into_iter().collect()) };
+        self.all.get(read).await
+    }
 }
 
 /// One thing that is read for all.
@@ -65,6 +89,8 @@ pub(crate) struct Shared<T> {
     turn: Mutex<()>,
     latest: std::sync::Mutex<Option<Latest<T>>>,
     apart: Duration,
+    /// How long a reading waits for others who ask at the same moment.
+    gather: Duration,
 }
 
 struct Latest<T> {
@@ -79,7 +105,12 @@ impl<T> Shared<T> {
             turn: Mutex::new(()),
             latest: std::sync::Mutex::new(None),
             apart,
+            gather: Duration::ZERO,
         }
+    }
+
+    fn gathering(self, gather: Duration) -> Self {
+        Self { gather, ..self }
     }
 
     fn latest(&self) -> std::sync::MutexGuard<'_, Option<Latest<T>>> {
@@ -96,6 +127,7 @@ impl<T> Shared<T> {
     ) -> Result<Arc<T>, Fault> {
         let asked = Instant::now();
         let _turn = self.turn.lock().await;
+        let mut begins = asked + self.gather;
         let last = self.latest().as_ref().map(|latest| {
             let fresh = (latest.began > asked).then(|| latest.outcome.clone());
             (latest.began, fresh)
@@ -104,8 +136,9 @@ impl<T> Shared<T> {
             if let Some(outcome) = fresh {
                 return outcome;
             }
-            tokio::time::sleep_until(began + self.apart).await;
+            begins = begins.max(began + self.apart);
         }
+        tokio::time::sleep_until(begins).await;
         let began = Instant::now();
         let outcome = read.await.map(Arc::new).map_err(|error| {
             tracing::debug!(fault = %error.fault, "a shared list could not be read");
@@ -120,12 +153,12 @@ impl<T> Shared<T> {
 }
 
 impl SharedLists {
-    pub(crate) fn new(ports: Ports, around: Arc<Around>) -> Self {
+    pub(crate) fn new(ports: Ports, services: Arc<Services>, around: Arc<Around>) -> Self {
         Self {
             around,
             ports,
             records: Arc::new(Shared::new(RECORDS_APART)),
-            services: Arc::new(Shared::new(SERVICES_APART)),
+            services,
             memory: Arc::default(),
         }
     }
@@ -136,9 +169,9 @@ impl SharedLists {
         self.records.get(self.read_records()).await
     }
 
-    /// The service record of `host`, read after this call.
+    /// The service record of `host`, from a list of all read after this call.
     pub(crate) async fn service(&self, host: &str) -> Result<Option<Service>, Fault> {
-        let services = self.services.get(self.read_services()).await?;
+        let services = self.services.all().await?;
         match services.get(host) {
             None => Ok(None),
             Some(Some(service)) => Ok(Some(service.clone())),
@@ -154,10 +187,6 @@ impl SharedLists {
     /// All hosts, looked at after this call.
     pub(crate) async fn around(&self) -> Result<Arc<Region>, Fault> {
         self.around.look().await
-    }
-
-    async fn read_services(&self) -> Result<BTreeMap<String, Option<Service>>, CallError> {
-        Ok(self.ports.compute.services().await?.into_iter().collect())
     }
 
     async fn read_records(&self) -> Result<Records, CallError> {
@@ -388,6 +417,17 @@ mod tests {
             Duration::from_millis(500),
             "readings begin 400 ms apart"
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_asks_at_the_same_moment_is_served_by_the_same_reading() {
+        let shared = Shared::<usize>::new(Duration::from_millis(400)).gathering(GATHER);
+        let later = async {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            shared.get(async { Ok(2) }).await
+        };
+        let (first, later) = tokio::join!(shared.get(async { Ok(1) }), later);
+        assert_eq!((*first.unwrap(), *later.unwrap()), (1, 1));
     }
 
     #[tokio::test(start_paused = true)]
