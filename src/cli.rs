@@ -380,6 +380,9 @@ pub(crate) struct PolicyCheckArgs {
     /// Id of the project's domain
     #[arg(long)]
     pub(crate) project_domain: Option<String>,
+    /// The project is that of our own user, `[keystone_authtoken] project_name`
+    #[arg(long)]
+    pub(crate) service_project: bool,
     /// Id of the domain the token is for
     #[arg(long)]
     pub(crate) domain: Option<String>,

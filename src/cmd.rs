@@ -6,7 +6,6 @@ mod completions;
 mod config;
 mod db;
 mod demo;
-mod downtime;
 mod engine;
 mod explain;
 mod failure;
@@ -24,14 +23,13 @@ mod serve;
 mod status;
 mod upgrade;
 mod vmove;
-mod waits;
-mod when;
 mod who;
 
 pub(crate) use failure::Failure;
-pub(crate) use status::roll::is_alive as alive;
+pub(crate) use tachi_operator::is_alive as alive;
 
 use tachi_domain::policy::Policy;
+use tachi_operator::{downtime, waits, when};
 use tokio::sync::watch;
 
 use crate::cli::{Cli, Command, ConfigArgs, Format, UpgradeCheckArgs, UpgradeCommand};

@@ -7,6 +7,7 @@ mod events;
 pub(crate) mod fencing;
 mod identity;
 pub(crate) mod listen;
+pub(crate) mod lookout;
 mod manager;
 pub(crate) mod policy;
 mod process;
@@ -220,12 +221,13 @@ fn hooks(settings: &Settings) -> Result<Arc<dyn Hooks>, Failure> {
     Ok(Arc::new(runner))
 }
 
-/// The API's router, ready to be served.
+/// The API's router, ready to be served. `policy` says who may do what, `rules` how recoveries go.
 pub(crate) async fn api(
     settings: &Settings,
     base: &Base,
     poke: Arc<dyn Poke>,
     policy: tachi_api::Policy,
+    rules: watch::Receiver<Policy>,
     events: Arc<dyn Events>,
 ) -> Result<axum::Router, Failure> {
     let auth = match &settings.auth {
@@ -247,7 +249,7 @@ pub(crate) async fn api(
                 .await
                 .map_err(|error| Failure::new("setting up the session with Keystone", error))?;
             tachi_api::Auth::Keystone {
-                validator: Arc::new(identity::Validator::new(session, *retries)),
+                validator: Arc::new(identity::Validator::new(session, &options.credentials, *retries)),
                 www_authenticate_uri: www_authenticate_uri.clone(),
                 cache: tachi_api::CacheOptions {
                     valid_for: *cache,
@@ -262,6 +264,8 @@ pub(crate) async fn api(
         poke,
         clock: base.clock.clone(),
         compute_hosts: Arc::new(identity::Hosts::new(nova(settings, &base.clock).await?)),
+        lookout: Arc::new(lookout::Watchtower::new(settings, base, rules)),
+        desk: base.store.clone(),
     };
     let mut options = tachi_api::Options::new(auth);
     options.policy = policy;

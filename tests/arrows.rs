@@ -16,6 +16,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("tachi-domain", &[]),
     ("tachi-driver", &["tachi-domain"]),
     ("tachi-engine", &["tachi-domain", "tachi-driver"]),
+    // What operators are told, for those that tell it: the API and the commands.
+    ("tachi-operator", &["tachi-domain", "tachi-engine"]),
     ("tachi-config", &[]),
     ("tachi-migrations", &[]),
     ("tachi-sandbox", &[]),
@@ -32,7 +34,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("tachi-openstack", &["tachi-domain", "tachi-engine", "tachi-text"]),
     ("tachi-fence", &["tachi-domain", "tachi-engine", "tachi-text"]),
     ("tachi-hooks", &["tachi-domain", "tachi-engine", "tachi-text"]),
-    ("tachi-api", &["tachi-domain", "tachi-engine", "tachi-policy"]),
+    (
+        "tachi-api",
+        &["tachi-domain", "tachi-engine", "tachi-operator", "tachi-policy"],
+    ),
     // The policy language, pure; it names the nearest rule as the configuration names the nearest option.
     ("tachi-policy", &["tachi-config"]),
     // The monitors know neither engine nor domain: what they say goes over the wire.
@@ -64,6 +69,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "tachi-fence",
             "tachi-hooks",
             "tachi-openstack",
+            "tachi-operator",
             "tachi-policy",
             "tachi-sandbox",
             "tachi-store",

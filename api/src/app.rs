@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tachi_engine::ports::{Clock, Events, Poke, Registry};
+use tachi_engine::ports::{Clock, Events, OperatorDesk, Poke, Registry};
 
 use crate::auth::Gatekeeper;
 use crate::binding::Binding;
@@ -12,7 +12,7 @@ use crate::health::Health;
 use crate::links::Links;
 use crate::metrics::MetricsAccess;
 use crate::policy::Policy;
-use crate::ports::ComputeHosts;
+use crate::ports::{ComputeHosts, Lookout};
 use crate::report_limit::ReportLimit;
 
 /// The state of the router; cheap to clone.
@@ -25,6 +25,8 @@ pub(crate) struct Inner {
     pub(crate) poke: Arc<dyn Poke>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) compute_hosts: Arc<dyn ComputeHosts>,
+    pub(crate) lookout: Arc<dyn Lookout>,
+    pub(crate) desk: Arc<dyn OperatorDesk>,
     pub(crate) events: Arc<dyn Events>,
     pub(crate) gatekeeper: Gatekeeper,
     pub(crate) policy: Policy,

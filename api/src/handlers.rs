@@ -6,6 +6,7 @@ pub(crate) mod healthcheck;
 pub(crate) mod hosts;
 pub(crate) mod metrics;
 pub(crate) mod notifications;
+pub(crate) mod operator;
 pub(crate) mod refused;
 pub(crate) mod segments;
 pub(crate) mod versions;

@@ -59,7 +59,7 @@ pub use metrics::{Metrics, MetricsAccess, MetricsError, metrics_router};
 pub use openapi::{openapi, openapi_page};
 pub use options::{Auth, Options};
 pub use policy::{Policy, policy_rules};
-pub use ports::{ComputeHosts, Ports, TokenValidator, Unavailable};
+pub use ports::{ComputeHosts, Lookout, Ports, TokenValidator, Unavailable};
 pub use router::{BuildError, router};
 pub use routes::{RouteInfo, routes};
 pub use serve::{ServeOptions, serve};

@@ -55,7 +55,11 @@ fn take_apart(
         base_path.clone_into(&mut place.mount);
         path = below;
     }
-    if by_media_type && !["/v1", "/healthcheck"].iter().any(|root| is_below(&path, root)) {
+    if by_media_type
+        && !["/v1", "/healthcheck", "/operator"]
+            .iter()
+            .any(|root| is_below(&path, root))
+    {
         path.insert_str(0, "/v1");
     }
     if let Some((project, rest)) = path.strip_prefix("/v1/").and_then(|rest| rest.split_once('/'))
@@ -230,6 +234,7 @@ mod tests {
             ("/abc/segments", Some("abc"), "/v1/segments"),
             ("/v1/abc/segments", Some("abc"), "/v1/segments"),
             ("/v1", None, "/v1"),
+            ("/operator/v1/hosts", None, "/operator/v1/hosts"),
             ("/healthcheck", None, "/healthcheck"),
             ("/healthchecks", None, "/v1/healthchecks"),
         ];

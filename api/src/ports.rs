@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use tachi_engine::ports::{CallError, Clock, Poke, Registry};
+use tachi_engine::ports::{CallError, Clock, JournalError, OperatorDesk, Poke, Registry};
+use tachi_operator::Seen;
 
 use crate::auth::Identity;
 use crate::metrics;
@@ -78,6 +79,17 @@ pub trait ComputeHosts: Send + Sync {
     async fn exists(&self, name: &str) -> Result<bool, CallError>;
 }
 
+/// Knows how the region is, from the database alone.
+#[async_trait]
+pub trait Lookout: Send + Sync {
+    /// Everything at this moment. May be a second old: whoever asks often is told the same again.
+    ///
+    /// # Errors
+    ///
+    /// The database failed.
+    async fn look(&self) -> Result<Arc<Seen>, JournalError>;
+}
+
 /// Everything the API talks to, except the token validator, which is part of [`Auth`](crate::Auth).
 #[derive(Clone)]
 pub struct Ports {
@@ -89,4 +101,8 @@ pub struct Ports {
     pub clock: Arc<dyn Clock>,
     /// Checks the names of hosts.
     pub compute_hosts: Arc<dyn ComputeHosts>,
+    /// What operators are told.
+    pub lookout: Arc<dyn Lookout>,
+    /// What they can see and say of recoveries.
+    pub desk: Arc<dyn OperatorDesk>,
 }

@@ -84,6 +84,8 @@ pub fn router(options: Options, ports: Ports) -> Result<Router, BuildError> {
         poke: ports.poke,
         clock: ports.clock,
         compute_hosts: ports.compute_hosts,
+        lookout: ports.lookout,
+        desk: ports.desk,
     });
     let observer = Arc::new(Observer {
         form: options.access_log,
@@ -98,7 +100,7 @@ pub fn router(options: Options, ports: Ports) -> Result<Router, BuildError> {
         let request = path::normalise(request, &base_path, project_ids.as_ref());
         let path = request.uri().path();
         let is_v1 = path == "/v1" || path.starts_with("/v1/");
-        if is_v1 {
+        if is_v1 || path == routes::OPERATOR || path.starts_with("/operator/v1/") {
             below_v1.clone()
         } else {
             beside_v1.clone()
@@ -127,7 +129,7 @@ fn beside_v1(app: App) -> Router {
         .layer(from_fn(front::note))
 }
 
-/// Everything below `/v1`, in the order of checks that clients were measured against.
+/// Everything below `/v1` and `/operator/v1`, in the order of checks that clients were measured against.
 fn below_v1(app: &App) -> Router {
     let mut v1 = Router::new();
     for route in routes::table() {

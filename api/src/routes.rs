@@ -4,7 +4,9 @@ use axum::routing::{MethodRouter, delete, get, post, put};
 use http::Method;
 
 use crate::app::App;
-use crate::handlers::{boot_guard, extensions, hosts, notifications, refused, segments, versions, vmoves};
+use crate::handlers::{
+    boot_guard, extensions, hosts, notifications, operator, refused, segments, versions, vmoves,
+};
 use crate::policy::Rule;
 
 /// A line of the table.
@@ -65,6 +67,10 @@ const BOOT_GUARD: &str = "/v1/boot-guard/{hostname}";
 const EXTENSIONS: &str = "/v1/extensions";
 const EXTENSION: &str = "/v1/extensions/{alias}";
 
+/// What operators are told and say is below this, and has no form with a project's id.
+pub(crate) const OPERATOR: &str = "/operator/v1";
+const READ: &str = "os_masakari_api:operator:read";
+
 /// The table.
 #[rustfmt::skip] // A line for a route.
 pub(crate) fn table() -> Vec<Route> {
@@ -87,6 +93,14 @@ pub(crate) fn table() -> Vec<Route> {
         ruled(Method::GET, BOOT_GUARD, "tachi:boot-guard:detail", get(boot_guard::show)),
         ruled(Method::GET, EXTENSIONS, "os_masakari_api:extensions:index", get(extensions::list)),
         ruled(Method::GET, EXTENSION, "os_masakari_api:extensions:detail", get(extensions::show)),
+        ruled(Method::GET, "/operator/v1/situation", READ, get(operator::situation)),
+        ruled(Method::GET, "/operator/v1/findings", READ, get(operator::findings)),
+        ruled(Method::GET, "/operator/v1/hosts", READ, get(operator::hosts)),
+        ruled(Method::GET, "/operator/v1/hosts/{hostname}/explanation", READ, get(operator::of_host)),
+        ruled(Method::GET, "/operator/v1/instances", READ, get(operator::instances)),
+        ruled(Method::GET, "/operator/v1/instances/{instance}/explanation", READ, get(operator::of_instance)),
+        ruled(Method::GET, "/operator/v1/recoveries", READ, get(operator::recoveries)),
+        ruled(Method::GET, "/operator/v1/recoveries/{recovery}", READ, get(operator::recovery)),
         open(Method::GET, "/v1", get(versions::show)),
         open(Method::GET, "/v1/", get(versions::show)),
         open(Method::GET, "/v1/versions/{id}", get(versions::show_by_id)),

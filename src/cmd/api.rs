@@ -1,5 +1,7 @@
 //! `tachi api`.
 
+use tokio::sync::watch;
+
 use super::{Failure, service_settings};
 use crate::cli::ConfigArgs;
 use crate::wiring::policy::PolicyFiles;
@@ -14,14 +16,19 @@ pub(crate) async fn run(args: &ConfigArgs) -> Result<u8, Failure> {
     let bus = Bus::open(&settings);
     let poke = bus.poke(wiring::socket_poke(&settings)?);
     let telling = Telling::open(&settings, &bus);
-    let router = wiring::api(&settings, &base, poke, rules.policy(), telling.port()).await?;
+    let (recovery, followed) = watch::channel(settings.policy.clone());
+    let router = wiring::api(&settings, &base, poke, rules.policy(), followed, telling.port()).await?;
     let mut process = Process::default();
     process.metrics(&settings, wiring::Runs::Api).await?;
     telling.run(&process);
     bus.publish(&process);
     process.api(wiring::listen::api(&settings).await?, router, &settings);
     process.policy(rules);
-    process.run(|| super::reload_tls(&settings)).await?;
+    let reload = || {
+        super::reload_rules(args, &recovery);
+        super::reload_tls(&settings);
+    };
+    process.run(reload).await?;
     base.store
         .close()
         .await

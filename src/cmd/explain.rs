@@ -1,11 +1,10 @@
 //! `tachi explain`: why a host or an instance is protected or not, what is happening to it, and what to type.
 
-use serde_json::{Value, json};
+use serde_json::json;
 use tachi_domain::situation::{Aspect, Explanation, Finding, Need, Subject};
-use tachi_engine::ports::operator::{MoveLine, RecoverySummary};
+use tachi_operator::{ExplanationView, Seen, Underway};
 
 use super::status::findings::{mark, since};
-use super::status::seen::Seen;
 use super::{Failure, command_settings, recovery, status, waits};
 use crate::cli::{ExplainArgs, Format, RecoveryShowArgs, ShowFormat};
 use crate::out;
@@ -30,7 +29,7 @@ pub(crate) async fn run(args: ExplainArgs) -> Result<u8, Failure> {
             }
         }
         Format::Json => {
-            let all: Vec<Value> = found.iter().map(|one| as_json(&seen, one)).collect();
+            let all: Vec<_> = found.iter().map(|one| ExplanationView::of(&seen, one)).collect();
             out::line(json!(all).to_string());
         }
     }
@@ -57,36 +56,6 @@ async fn of_recovery(base: &Base, args: ExplainArgs, seen: &Seen) -> Result<u8, 
         },
     };
     recovery::show(base, show).await
-}
-
-/// What is under way with it, or waits for a person.
-struct Underway<'a> {
-    waiting: Option<&'a MoveLine>,
-    recovery: Option<&'a RecoverySummary>,
-}
-
-impl<'a> Underway<'a> {
-    fn of(seen: &'a Seen, subject: Subject<'_>) -> Self {
-        let waiting = match subject {
-            Subject::Instance(one) => seen.tables.waiting.iter().find(|line| line.server == one.id),
-            Subject::Host(_) => None,
-        };
-        let recovery = seen.tables.recoveries.iter().find(|row| match waiting {
-            Some(line) => row.id == line.recovery,
-            None => row.host == subject.host(),
-        });
-        Self { waiting, recovery }
-    }
-
-    /// What to type to end it.
-    fn ways(&self) -> Vec<String> {
-        match (self.waiting, self.recovery) {
-            (Some(line), _) => waits::to_end_move(line),
-            (None, Some(row)) if waits::what(row.wait.as_ref()).is_held() => waits::to_end_recovery(row),
-            (None, Some(row)) => vec![format!("tachi recovery show {}", row.id)],
-            (None, None) => Vec::new(),
-        }
-    }
 }
 
 fn head(subject: Subject<'_>) -> String {
@@ -167,37 +136,6 @@ fn need_lines(seen: &Seen, one: &Explanation<'_>, need: Need, against: &[&Findin
     lines
 }
 
-fn as_json(seen: &Seen, one: &Explanation<'_>) -> Value {
-    let underway = Underway::of(seen, one.subject);
-    let mut value = match one.subject {
-        Subject::Host(host) => {
-            json!({"kind": "host", "name": host.name, "segment": host.segment, "up": host.up})
-        }
-        Subject::Instance(instance) => json!({
-            "kind": "instance", "name": instance.name, "id": instance.id.to_string(), "host": instance.host,
-            "left": instance.left,
-        }),
-    };
-    value["protection"] = json!(one.subject.protection());
-    value["waits"] = underway
-        .waiting
-        .map_or(Value::Null, |line| waits::as_json(line.wait.as_ref()));
-    value["recovery"] = underway
-        .recovery
-        .map_or(Value::Null, |row| json!(row.id.to_string()));
-    value["commands"] = json!(underway.ways());
-    let needs = one.needs.iter().map(|(need, against)| {
-        json!({
-            "need": need,
-            "holds": one.holds(*need, against),
-            "assessed": need.not_assessed().is_none(),
-            "findings": against,
-        })
-    });
-    value["needs"] = needs.collect();
-    value
-}
-
 #[cfg(test)]
 mod tests {
     use tachi_domain::entity::host::MaintenanceReason;
@@ -225,7 +163,7 @@ mod tests {
             "  ✓ known     what is known is young",
         ];
         assert_eq!(told.join("\n"), wanted.join("\n"));
-        let json = as_json(&seen, one);
+        let json = json!(ExplanationView::of(&seen, one));
         assert_eq!(json["protection"], "unprotected");
         assert_eq!(json["needs"][0]["findings"][0]["code"], "HOST_ON_MAINTENANCE");
         assert_eq!(json["needs"][1]["holds"], true);

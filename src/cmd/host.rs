@@ -8,9 +8,9 @@ use serde_json::json;
 use tachi_domain::recovery::Life;
 use tachi_engine::ports::operator::{HostView, RecoveryFilter};
 use tachi_engine::ports::{Compute as _, OperatorDesk as _, Roll as _};
+use tachi_operator::is_alive;
 
 use self::checks::{Facts, Verdict, checks};
-use super::status::roll;
 use super::{Failure, command_settings};
 use crate::cli::{Format, HostCommand, HostReturnArgs};
 use crate::out;
@@ -106,7 +106,7 @@ async fn facts(settings: &Settings, base: &Base, wanted: &str) -> Result<Facts, 
     let nova = wiring::nova(settings, &base.clock).await?;
     let text = |error: tachi_engine::ports::CallError| error.to_string();
     Ok(Facts {
-        engine_runs: engines.iter().any(|line| roll::is_alive(line, base.clock.wall())),
+        engine_runs: engines.iter().any(|line| is_alive(line, base.clock.wall())),
         service: nova.service(&name).await.map_err(text),
         migrations: nova.migrations_touching(&name).await.map_err(text),
         servers: nova.servers_on(&name).await.map_err(text),

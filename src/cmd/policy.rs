@@ -76,6 +76,7 @@ fn check(args: &PolicyCheckArgs) -> Result<u8, Failure> {
         system_scope: args.system.then(|| "all".to_owned()),
         roles: args.role.clone(),
         is_admin_project: true,
+        is_service_project: args.service_project,
         ..Identity::default()
     };
     let mut all = true;

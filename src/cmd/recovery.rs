@@ -9,8 +9,8 @@ mod story;
 use tachi_domain::recovery::{RecoveryKind, Word};
 use tachi_engine::ports::operator::{Retried, Said};
 use tachi_engine::ports::{OperatorDesk as _, Roll as _};
+use tachi_operator::is_alive;
 
-use super::status::roll;
 use super::who::who;
 use super::{Failure, command_settings};
 use crate::cli::{RecoveryCommand, RetryArgs, VouchArgs, WordArgs, WordsArgs};
@@ -19,7 +19,6 @@ use crate::{out, wiring};
 
 use named::named;
 pub(super) use show::show;
-pub(crate) use story::progress;
 
 /// Carries out one of them.
 pub(crate) async fn run(command: RecoveryCommand) -> Result<u8, Failure> {
@@ -176,7 +175,7 @@ pub(crate) async fn note_if_nobody_works(base: &Base) -> Result<(), Failure> {
         .engines()
         .await
         .map_err(|error| Failure::new("reading which engines run", error))?;
-    if !engines.iter().any(|line| roll::is_alive(line, base.clock.wall())) {
+    if !engines.iter().any(|line| is_alive(line, base.clock.wall())) {
         out::note("tachi: no engine has signed lately: nothing happens before one runs, see `tachi status`");
     }
     Ok(())

@@ -88,10 +88,18 @@ pub(crate) async fn start(
     let (poke, wake) = wiring::both_ends(settings)?;
     let telling = Telling::open(settings, &bus);
     let devices = Devices::open(settings, &base.clock)?;
-    let (engine, nova) = wiring::engine(settings, &base, bus.wake(wake), policy, &devices).await?;
+    let (engine, nova) = wiring::engine(settings, &base, bus.wake(wake), policy.clone(), &devices).await?;
     let engine = engine.telling(telling.port());
     let rules = PolicyFiles::open(&settings.oslo_policy)?;
-    let router = wiring::api(settings, &base, bus.poke(poke), rules.policy(), telling.port()).await?;
+    let router = wiring::api(
+        settings,
+        &base,
+        bus.poke(poke),
+        rules.policy(),
+        policy,
+        telling.port(),
+    )
+    .await?;
     let listener = wiring::listen::api(settings).await?;
     let mut process = Process::default();
     process.metrics(settings, wiring::Runs::Engine).await?;

@@ -1,25 +1,21 @@
 //! `tachi status`.
 
 pub(super) mod findings;
-pub(crate) mod roll;
 pub(super) mod seen;
 mod tree;
 
 use std::io::IsTerminal as _;
+use std::sync::Arc;
 use std::time::Duration;
 
-use tachi_domain::situation::{Grade, assess};
-use tachi_engine::ports::Facts as _;
-use tachi_engine::situation::{Tables, Watched};
-use tachi_store::FactTable;
+use tachi_domain::situation::Grade;
+use tachi_operator::{Seen, SituationView};
 
-use self::seen::{Fencing, Seen};
 use super::{Failure, command_settings};
 use crate::cli::{Format, StatusArgs};
 use crate::out;
 use crate::settings::Settings;
-use crate::wiring::situation::configured;
-use crate::wiring::{Base, existing};
+use crate::wiring::{Base, existing, lookout};
 
 /// Between two looks of `--watch`.
 const LOOK: Duration = Duration::from_secs(2);
@@ -54,7 +50,9 @@ async fn shown(args: StatusArgs) -> Result<u8, Failure> {
                 grade = seen.situation.grade;
                 match args.format {
                     Format::Table => tree::lines(&seen, args.all_hosts).iter().for_each(out::line),
-                    Format::Json => out::line(tree::as_json(&seen).to_string()),
+                    Format::Json => {
+                        out::line(serde_json::json!(SituationView::from(seen.as_ref())).to_string());
+                    }
                 }
             }
             // Who watches wants to see the database come back too.
@@ -78,30 +76,7 @@ const fn code(grade: Grade) -> u8 {
     }
 }
 
-pub(super) async fn look(settings: &Settings, base: &Base) -> Result<Seen, Failure> {
-    let wrong = |error| Failure::new("reading the database", error);
-    let tables = Tables::read(base.store.as_ref()).await.map_err(wrong)?;
-    let kept = FactTable::of(&base.store).facts(None).await.map_err(wrong)?;
-    let watched = Watched::from_kept(&kept);
-    let policy = &settings.policy;
-    let (mode, stopped) = (policy.fencing, policy.fencing_stopped);
-    let configured = configured(&settings.fencing, mode, stopped, &tables.hosts());
-    let now = base.clock.wall();
-    let looked_at = watched.computes.as_ref().map(|known| known.as_of);
-    Ok(Seen {
-        now,
-        fencing: fencing_of(settings),
-        database: settings.database.to_string(),
-        looked_at,
-        situation: assess(&tables.facts(watched, configured), now),
-        tables,
-    })
-}
-
-pub(super) fn fencing_of(settings: &Settings) -> Fencing {
-    Fencing {
-        mode: settings.policy.fencing,
-        device: settings.fencing.place(),
-        bare_normal: settings.policy.bare_normal,
-    }
+pub(super) async fn look(settings: &Settings, base: &Base) -> Result<Arc<Seen>, Failure> {
+    let seen = lookout::look(settings, base).await;
+    seen.map_err(|error| Failure::new("reading the database", error))
 }

@@ -9,9 +9,9 @@ use tachi_domain::policy::FencingMode;
 use tachi_engine::SystemClock;
 use tachi_engine::ports::{Clock, Compute as _, OperatorDesk as _, Roll as _};
 use tachi_openstack::Nova;
+use tachi_operator::is_alive;
 use tachi_store::Store;
 
-use super::status::{fencing_of, roll};
 use super::{Failure, command_settings};
 use crate::cli::ConfigArgs;
 use crate::settings::Settings;
@@ -171,7 +171,7 @@ async fn revision(store: &Result<Store, String>) -> Check {
 
 fn fencing(settings: &Settings) -> Check {
     const NAME: &str = "Fencing";
-    let fencing = fencing_of(settings);
+    let fencing = wiring::lookout::fencing_of(&settings.fencing, &settings.policy);
     match (fencing.mode, &fencing.device) {
         (FencingMode::Engine, Some(_)) => check(NAME, Grade::Success, None),
         (FencingMode::Engine, None) => check(NAME, Grade::Failure, fencing.line()),
@@ -182,7 +182,7 @@ fn fencing(settings: &Settings) -> Check {
 async fn engines(store: &Store, clock: &Arc<dyn Clock>) -> Check {
     const NAME: &str = "Engines";
     match store.engines().await {
-        Ok(lines) if lines.iter().any(|line| roll::is_alive(line, clock.wall())) => {
+        Ok(lines) if lines.iter().any(|line| is_alive(line, clock.wall())) => {
             check(NAME, Grade::Success, None)
         }
         Ok(_) => check(NAME, Grade::Warning, "no engine runs".to_owned()),

@@ -2,11 +2,12 @@
 
 use comfy_table::{ContentArrangement, Table, presets};
 use serde_json::json;
-use tachi_domain::host_recovery::{End, Move, MoveStep};
+use tachi_domain::host_recovery::Move;
 use tachi_domain::recovery::{Life, MoveVerdict, MoveWord};
 use tachi_domain::{Timestamp, WaitsFor};
 use tachi_engine::ports::OperatorDesk as _;
 use tachi_engine::ports::operator::{MoveFilter, MoveLine, Said};
+use tachi_operator::{VmoveLine as Line, VmoveView};
 
 use super::recovery::note_if_nobody_works;
 use super::who::who;
@@ -23,48 +24,18 @@ pub(crate) async fn run(command: VmoveCommand) -> Result<u8, Failure> {
     }
 }
 
-/// An instance of a recovery, and its state if this program understands it.
-struct Line {
-    line: MoveLine,
-    one: Option<Move>,
-}
-
-impl Line {
-    fn needs_person(&self) -> bool {
-        waits::what(self.line.wait.as_ref()).needs_person()
-    }
-
-    fn step(&self) -> &'static str {
-        match self.one.as_ref().map(|one| &one.step) {
-            Some(MoveStep::Held) => "held",
-            Some(MoveStep::Waiting { .. }) => "waiting",
-            Some(MoveStep::Asked { .. }) => "asked",
-            Some(MoveStep::Restoring { .. }) => "restoring",
-            Some(MoveStep::Unlocking { .. }) => "unlocking",
-            Some(MoveStep::Over(End::Moved)) => "moved",
-            Some(MoveStep::Over(End::Left)) => "left",
-            Some(MoveStep::Over(End::Person)) => "needs a person",
-            None => "unknown",
-        }
-    }
-
-    /// For what it waits, for people.
-    fn waits(&self, now: Timestamp) -> String {
-        match &self.line.wait {
-            Some(wait) if wait.what != WaitsFor::Nothing => waits::sentence(wait, now),
-            Some(_) | None => String::new(),
-        }
+/// For what it waits, for people.
+fn waits_of(line: &MoveLine, now: Timestamp) -> String {
+    match &line.wait {
+        Some(wait) if wait.what != WaitsFor::Nothing => waits::sentence(wait, now),
+        Some(_) | None => String::new(),
     }
 }
 
 async fn lines(base: &Base, filter: MoveFilter) -> Result<Vec<Line>, Failure> {
     let lines = base.store.moves(filter).await;
     let lines = lines.map_err(|error| Failure::new("listing instances", error))?;
-    let read = lines.into_iter().map(|line| Line {
-        one: serde_json::from_str(&line.state).ok(),
-        line,
-    });
-    Ok(read.collect())
+    Ok(lines.into_iter().map(Line::from).collect())
 }
 
 async fn list(args: VmoveListArgs) -> Result<u8, Failure> {
@@ -83,7 +54,7 @@ async fn list(args: VmoveListArgs) -> Result<u8, Failure> {
         ListFormat::Table if found.is_empty() => out::line("no recovery with instances is open"),
         ListFormat::Table => out::line(table(&found, now)),
         ListFormat::Json => {
-            let rows: Vec<_> = found.iter().map(as_json).collect();
+            let rows: Vec<_> = found.iter().map(VmoveView::from).collect();
             out::line(json!(rows).to_string());
         }
         ListFormat::Value => found.iter().for_each(|line| {
@@ -122,29 +93,11 @@ fn table(lines: &[Line], now: Timestamp) -> String {
             line.line.dest.clone().unwrap_or_default(),
             line.step().to_owned(),
             line.line.recovery.to_string(),
-            line.waits(now),
+            waits_of(&line.line, now),
             line.line.message.clone().unwrap_or_default(),
         ]);
     }
     table.to_string()
-}
-
-fn as_json(line: &Line) -> serde_json::Value {
-    let one = &line.line;
-    json!({
-        "instance": one.server.to_string(),
-        "name": one.name,
-        "host": one.host,
-        "to": one.dest,
-        "may_run_on": one.may_run,
-        "state": line.step(),
-        "needs_person": line.needs_person(),
-        "waits": waits::as_json(one.wait.as_ref()),
-        "commands": waits::to_end_move(one),
-        "recovery": one.recovery.to_string(),
-        "life": one.life.as_str(),
-        "known": one.message,
-    })
 }
 
 async fn recover(args: VmoveRecoverArgs) -> Result<u8, Failure> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tachi_api::{AccessRule, ComputeHosts, Identity, TokenValidator, Unavailable};
 use tachi_engine::ports::CallError;
-use tachi_openstack::{Nova, Session, TokenInfo};
+use tachi_openstack::{Credentials, IdOrName, Nova, Project, Session, TokenInfo};
 
 /// How long after a connection failed for the first time it is tried again; twice as long after each further time.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -16,11 +16,23 @@ pub(crate) struct Validator {
     session: Session,
     /// `http_request_max_retries`.
     retries: u32,
+    /// The project of our own user; not known if that has an application credential.
+    own: Option<Project>,
 }
 
 impl Validator {
-    pub(crate) fn new(session: Session, retries: u32) -> Self {
-        Self { session, retries }
+    pub(crate) fn new(session: Session, credentials: &Credentials, retries: u32) -> Self {
+        let own = match credentials {
+            Credentials::Password { project, .. } => Some(project.clone()),
+            Credentials::ApplicationCredential { .. }
+            | Credentials::NamedApplicationCredential { .. }
+            | _ => None,
+        };
+        Self {
+            session,
+            retries,
+            own,
+        }
     }
 
     /// Asks again when no connection could be made; an answer, whatever it is, counts.
@@ -34,7 +46,7 @@ impl Validator {
                 self.session.validate_token(token).await
             };
             match answer {
-                Ok(info) => return Ok(info.map(identity)),
+                Ok(info) => return Ok(info.map(|info| identity(info, self.own.as_ref()))),
                 Err(error) if left > 0 && could_not_connect(&error) => {
                     tokio::time::sleep(pause).await;
                     pause *= 2;
@@ -57,7 +69,25 @@ fn could_not_connect(error: &CallError) -> bool {
         .is_some_and(reqwest::Error::is_connect)
 }
 
-fn identity(info: TokenInfo) -> Identity {
+/// Whether the token is for this project. A name says so only together with its domain's: anybody who has a domain can make
+/// projects of any name there.
+fn is_for(info: &TokenInfo, own: &Project) -> bool {
+    let is = |wanted: &IdOrName, found: &tachi_openstack::Identity| match wanted {
+        IdOrName::Id(id) => *id == found.id,
+        IdOrName::Name(name) => *name == found.name,
+    };
+    let Some(project) = &info.project else {
+        return false;
+    };
+    match (&own.project, &own.domain, &info.project_domain) {
+        (IdOrName::Id(id), ..) => *id == project.id,
+        (name, Some(wanted), Some(domain)) => is(name, project) && is(wanted, domain),
+        _ => false,
+    }
+}
+
+fn identity(info: TokenInfo, own: Option<&Project>) -> Identity {
+    let is_service_project = own.is_some_and(|own| is_for(&info, own));
     let access_rules = info.access_rules.map(|rules| {
         let rules = rules.into_iter().map(|rule| AccessRule {
             service: rule.service,
@@ -76,6 +106,7 @@ fn identity(info: TokenInfo) -> Identity {
         system_scope: info.system_scope,
         roles: info.roles,
         is_admin_project: info.is_admin_project,
+        is_service_project,
         application_credential: info.application_credential,
         access_rules,
         expires_at: Some(info.expires_at),

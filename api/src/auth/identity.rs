@@ -27,6 +27,8 @@ pub struct Identity {
     pub roles: Vec<String>,
     /// Keystone's `is_admin_project`.
     pub is_admin_project: bool,
+    /// Whether the token is for the project of our own user.
+    pub is_service_project: bool,
     /// The name of the application credential that the token was got with.
     pub application_credential: Option<String>,
     /// What the token is good for, if its application credential says so; none at all is good for nothing.

@@ -1,6 +1,7 @@
 //! A line of words for every route.
 
 mod notifications;
+mod operator;
 mod others;
 mod segments;
 
@@ -20,6 +21,8 @@ pub(super) struct Operation {
     pub(super) summary: &'static str,
     pub(super) about: &'static str,
     pub(super) list: Option<List>,
+    /// What it takes that is not a list of the registry's.
+    pub(super) asked: &'static [Filter],
     pub(super) body: Option<Sent>,
     pub(super) success: Success,
     /// Statuses that not every route has, and when they are given.
@@ -57,6 +60,10 @@ pub(super) enum FilterKind {
     Exact,
     Boolean,
     Time,
+    /// How many.
+    Number,
+    /// One of these.
+    Word(&'static [&'static str]),
 }
 
 /// A request's body.
@@ -94,6 +101,10 @@ pub(super) const TAGS: &[(&str, &str)] = &[
     ("hosts", "Compute hosts of a segment"),
     ("notifications", "Reports of failures"),
     ("vmoves", "Instances of a failed host and where they went"),
+    (
+        "operator",
+        "What operators are told, as the commands tell it: from the database, and Nova is not asked",
+    ),
     ("boot guard", "Whether a host may go to work"),
     ("extensions", "What this API offers"),
     ("versions", "Versions of this API"),
@@ -129,6 +140,7 @@ const PLAIN: Operation = Operation {
     summary: "",
     about: "",
     list: None,
+    asked: &[],
     body: None,
     success: Success::Nothing,
     refusals: &[],
@@ -139,6 +151,7 @@ pub(super) fn table() -> Vec<Operation> {
     let mut table = segments::segments();
     table.extend(segments::hosts());
     table.extend(notifications::notifications());
+    table.extend(operator::operator());
     table.extend(others::others());
     table.extend(never());
     table

@@ -75,6 +75,14 @@ pub(super) fn of_path(path: &str) -> Vec<Value> {
                     "The name of a host, as Nova has it",
                     json!({"type": "string", "minLength": 1}),
                 ),
+                "instance" => (
+                    "The id of an instance, the beginning of it, or its name",
+                    json!({"type": "string", "minLength": 1}),
+                ),
+                "recovery" => (
+                    "The id of a recovery",
+                    json!({"type": "string", "format": "uuid"}),
+                ),
                 "id" => ("The id of a version", json!({"type": "string", "minLength": 1})),
                 _ => (
                     "A UUID, in lower-case hyphenated form, or the row's number; other forms name nothing",
@@ -92,6 +100,7 @@ pub(super) fn of(operation: &Operation) -> Vec<Value> {
         return Vec::new();
     }
     let mut parameters = vec![named("microversion")];
+    parameters.extend(operation.asked.iter().map(filter));
     if let Some(List { sort_keys, filters }) = operation.list {
         parameters.extend(filters.iter().map(filter));
         parameters.extend(PAGING.iter().copied().map(named));
@@ -112,6 +121,8 @@ fn filter(filter: &Filter) -> Value {
             json!({"type": "string", "enum": words, "description": "Case does not matter."})
         }
         FilterKind::Time => DateTime.schema(),
+        FilterKind::Number => json!({"type": "integer", "minimum": 0}),
+        FilterKind::Word(words) => json!({"type": "string", "enum": words}),
     };
     json!({"name": filter.name, "in": "query", "description": filter.about, "schema": schema})
 }

@@ -29,9 +29,59 @@ pub(super) fn all() -> Value {
     view::<BootGuardView>(&mut schemas);
     view::<ExtensionView>(&mut schemas);
     view::<Iso>(&mut schemas);
+    operators(&mut schemas);
     schemas.extend(documents());
     schemas.extend(answers::envelopes());
     Value::Object(schemas)
+}
+
+/// What operators are told.
+fn operators(schemas: &mut Map<String, Value>) {
+    view::<tachi_operator::Time>(schemas);
+    view::<tachi_operator::WaitView>(schemas);
+    view::<tachi_operator::SituationView>(schemas);
+    view::<tachi_operator::EngineView>(schemas);
+    view::<tachi_operator::AsideView>(schemas);
+    view::<tachi_operator::QueueView>(schemas);
+    view::<tachi_operator::SegmentView>(schemas);
+    view::<tachi_operator::RegisteredView>(schemas);
+    view::<tachi_operator::HostView>(schemas);
+    view::<tachi_operator::UnderwayView>(schemas);
+    view::<tachi_operator::NeedsPersonView>(schemas);
+    view::<tachi_operator::WaitingRecoveryView>(schemas);
+    view::<tachi_operator::WaitingInstanceView>(schemas);
+    view::<tachi_operator::FactView>(schemas);
+    view::<tachi_operator::FindingView>(schemas);
+    view::<tachi_operator::CountsView>(schemas);
+    view::<tachi_operator::ExplanationView>(schemas);
+    view::<tachi_operator::NeedView>(schemas);
+    view::<tachi_operator::VmoveView>(schemas);
+    view::<tachi_operator::RecoveryView>(schemas);
+    view::<tachi_operator::MovesView>(schemas);
+    view::<tachi_operator::downtime::Figures>(schemas);
+    view::<tachi_operator::downtime::DowntimeView>(schemas);
+    view::<tachi_operator::WordView>(schemas);
+    view::<tachi_operator::StepView>(schemas);
+    view::<tachi_operator::ProofView>(schemas);
+    view::<tachi_operator::InstanceView>(schemas);
+    view::<tachi_operator::StoryView>(schemas);
+    flatten(schemas, "RecoveryStory");
+}
+
+/// Writes out what a view has in common with another, for readers who know no `allOf`.
+fn flatten(schemas: &mut Map<String, Value>, name: &str) {
+    let parts = schemas[name]["allOf"].as_array().cloned().unwrap_or_default();
+    let (mut properties, mut required) = (Map::new(), Vec::new());
+    for part in parts {
+        let known = part["$ref"].as_str().and_then(|path| path.rsplit('/').next());
+        let part = known.and_then(|name| schemas.get(name)).cloned().unwrap_or(part);
+        properties.extend(part["properties"].as_object().cloned().unwrap_or_default());
+        required.extend(part["required"].as_array().cloned().unwrap_or_default());
+    }
+    let about = schemas[name]["description"].clone();
+    let whole =
+        json!({"type": "object", "description": about, "required": required, "properties": properties});
+    schemas.insert(name.to_owned(), whole);
 }
 
 fn view<V: ToSchema + PartialSchema>(schemas: &mut Map<String, Value>) {

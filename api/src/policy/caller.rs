@@ -58,6 +58,8 @@ impl Attributes for Subject<'_> {
             "system" => Value::String(who.system_scope.clone()?),
             "roles" => json!(who.roles),
             "is_admin_project" => json!(who.is_admin_project),
+            // Not among oslo.context's.
+            "is_service_project" => json!(who.is_service_project),
             "is_admin" => json!(self.is_admin()),
             "service_user_id" => of_service(user),
             "service_user_domain_id" => of_service(|service| maybe(service.user_domain_id.as_ref())),

@@ -5,6 +5,8 @@ use tachi_policy::{Operation, RuleDefault};
 const ADMIN: &str = "rule:admin_api";
 const CREATE: &str = "rule:os_masakari_api:notifications:create";
 const ANYBODY: &str = "@";
+const READING: &str =
+    "rule:admin_api or (role:reader and is_service_project:True and not role:masakari_monitor)";
 const BOOTING: &str = "rule:admin_api or role:service or role:masakari_monitor";
 
 /// Every rule of this API.
@@ -27,6 +29,14 @@ const VMOVE: &str = "/v1/notifications/{notification}/vmoves/{vmove}";
 const BOOT_GUARD: &str = "/v1/boot-guard/{hostname}";
 const EXTENSIONS: &str = "/v1/extensions";
 const EXTENSION: &str = "/v1/extensions/{alias}";
+const SITUATION: &str = "/operator/v1/situation";
+const FINDINGS: &str = "/operator/v1/findings";
+const SEEN_HOSTS: &str = "/operator/v1/hosts";
+const OF_HOST: &str = "/operator/v1/hosts/{hostname}/explanation";
+const OF_INSTANCE: &str = "/operator/v1/instances/{instance}/explanation";
+const RECOVERIES: &str = "/operator/v1/recoveries";
+const RECOVERY: &str = "/operator/v1/recoveries/{recovery}";
+const MOVED: &str = "/operator/v1/instances";
 
 #[rustfmt::skip] // A rule each.
 const RULES: &[RuleDefault] = &[
@@ -98,6 +108,19 @@ const RULES: &[RuleDefault] = &[
         "Known to Masakari and asked by nobody: the list of versions needs no rule.", &[]),
     RuleDefault::new("os_masakari_api:versions:discoverable", ANYBODY,
         "See versions in the list of extensions.", &[]),
+
+    RuleDefault::new("os_masakari_api:operator:read", READING,
+        "See what `tachi status`, `tachi explain`, `tachi recovery` and `tachi vmove list` show: an administrator, or a reader of \
+         the project of our own user ([keystone_authtoken] project_name). Not for monitors.",
+        &[op("GET", SITUATION), op("GET", FINDINGS), op("GET", SEEN_HOSTS), op("GET", OF_HOST), op("GET", OF_INSTANCE),
+            op("GET", RECOVERIES), op("GET", RECOVERY), op("GET", MOVED)]),
+    RuleDefault::new("os_masakari_api:operator:act", ADMIN,
+        "Say words about recoveries and their instances that let them go on or end them. Not for monitors.", &[]),
+    RuleDefault::new("os_masakari_api:operator:power", ADMIN,
+        "Switch hosts off and on. Nothing asks for it yet: power is switched by `tachi fence` on a controller only.", &[]),
+    RuleDefault::new("os_masakari_api:operator:vouch", ADMIN,
+        "Say, beside operator:act, that an instance does not run on a host where it may: whoever is wrong makes it run twice. \
+         Not for monitors.", &[]),
 
     RuleDefault::new("tachi:boot-guard:detail", BOOTING,
         "Ask whether nova-compute of a host may start: what a hypervisor's boot guard does. It tells the name of a recovery \

@@ -45,7 +45,8 @@ impl Params {
         })
     }
 
-    fn limit(&self, name: &str, max_limit: u64) -> Result<u64, ApiError> {
+    /// How many rows are asked for; never more than the operator lets anybody have.
+    pub(crate) fn limit(&self, name: &str, max_limit: u64) -> Result<u64, ApiError> {
         let Some(text) = self.last(name).map(str::trim) else {
             return Ok(max_limit);
         };

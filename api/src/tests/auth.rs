@@ -345,6 +345,8 @@ fn options_that_make_no_sense_are_refused() {
             poke: bench.pokes.clone(),
             clock: bench.clock.clone(),
             compute_hosts: bench.nova.clone(),
+            lookout: bench.desk.clone(),
+            desk: bench.desk.clone(),
         };
         crate::router(options, ports)
     };

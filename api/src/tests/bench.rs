@@ -14,6 +14,7 @@ use tachi_domain::fault::{Fault, FaultClass};
 use tachi_engine::ports::{CallError, Clock, Poke};
 use tower::ServiceExt;
 
+use super::desk::Desk;
 use super::fake::Fake;
 use crate::{
     AccessRule, Auth, CacheOptions, ComputeHosts, Identity, Options, Ports, TokenValidator, Unavailable,
@@ -40,7 +41,8 @@ impl Keystone {
             });
         }
         let role = match token {
-            "member" | "service" | "masakari_monitor" => token,
+            "member" | "service" | "masakari_monitor" | "reader" => token,
+            "service-reader" | "service-monitor" => "reader",
             _ if token.starts_with("masakari-monitor-") => "masakari_monitor",
             _ => "admin",
         };
@@ -53,7 +55,12 @@ impl Keystone {
             user_id: format!("{token}-user"),
             project_id: (token != "system").then(|| PROJECT.to_owned()),
             system_scope: (token == "system").then(|| "all".to_owned()),
-            roles: vec![role.to_owned()],
+            roles: if token == "service-monitor" {
+                vec![role.to_owned(), "Masakari_Monitor".to_owned()]
+            } else {
+                vec![role.to_owned()]
+            },
+            is_service_project: token.starts_with("service"),
             access_rules: (token == "limited")
                 .then(|| vec![may_get("/v1/segments"), may_get("/v1/*/segments")]),
             application_credential: token.starts_with("masakari-monitor-").then(|| token.to_owned()),
@@ -61,7 +68,15 @@ impl Keystone {
         };
         let good = matches!(
             token,
-            "admin" | "member" | "system" | "service" | "limited" | "masakari_monitor"
+            "admin"
+                | "member"
+                | "system"
+                | "service"
+                | "limited"
+                | "masakari_monitor"
+                | "reader"
+                | "service-reader"
+                | "service-monitor"
         ) || token.starts_with("masakari-monitor-");
         Ok((good || also_ended && token == "ended").then_some(identity))
     }
@@ -138,6 +153,7 @@ pub(super) struct Bench {
     pub(super) registry: Arc<Fake>,
     pub(super) keystone: Arc<Keystone>,
     pub(super) nova: Arc<Nova>,
+    pub(super) desk: Arc<Desk>,
     pub(super) pokes: Arc<Pokes>,
     pub(super) clock: Arc<Still>,
 }
@@ -200,6 +216,7 @@ impl Bench {
             Arc::<Keystone>::default(),
             Arc::<Nova>::default(),
         );
+        let desk = Arc::<Desk>::default();
         let (pokes, clock) = (Arc::<Pokes>::default(), Arc::<Still>::default());
         let auth = Auth::Keystone {
             validator: keystone.clone(),
@@ -213,6 +230,8 @@ impl Bench {
             poke: pokes.clone(),
             clock: clock.clone(),
             compute_hosts: nova.clone(),
+            lookout: desk.clone(),
+            desk: desk.clone(),
         };
         let router = router(change(options), ports).unwrap();
         Self {
@@ -220,6 +239,7 @@ impl Bench {
             registry,
             keystone,
             nova,
+            desk,
             pokes,
             clock,
         }

@@ -174,6 +174,9 @@ fn path() -> impl Strategy<Value = String> {
             "{vmove}",
             "{alias}",
             "{id}",
+            "{instance}",
+            "{recovery}",
+            "{hostname}",
         ]
         .iter()
         .fold(path, |path, parameter| path.replace(parameter, NODE))

@@ -41,8 +41,8 @@ async fn s6_3_every_rule_forbids_and_admits() {
         .collect();
     assert_eq!(
         ruled.len(),
-        18,
-        "S1-S5, H1-H5, N1-N3, V1-V2, E1-E2, the boot guard"
+        26,
+        "S1-S5, H1-H5, N1-N3, V1-V2, E1-E2, the boot guard, and what operators read"
     );
     for (rule, route) in ruled {
         let got = ask(&bench, &route, "member").await;
@@ -135,6 +135,15 @@ async fn s4_extensions_show_what_the_caller_may_discover() {
 const ASKED_BY_NOBODY: &[(&str, &str)] = &[
     ("admin_or_owner", "operators refer to it"),
     ("os_masakari_api:versions:index", "Masakari's files may name it"),
+    ("os_masakari_api:operator:act", "nothing is said over the API yet"),
+    (
+        "os_masakari_api:operator:power",
+        "power is switched on controllers only",
+    ),
+    (
+        "os_masakari_api:operator:vouch",
+        "nothing is said over the API yet",
+    ),
 ];
 
 #[test]
@@ -248,6 +257,13 @@ fn s6_3_names_and_defaults_are_masakaris() {
             "os_masakari_api:notifications:create:vm".to_owned(),
             "rule:os_masakari_api:notifications:create",
         ),
+        (
+            "os_masakari_api:operator:read".to_owned(),
+            "rule:admin_api or (role:reader and is_service_project:True and not role:masakari_monitor)",
+        ),
+        ("os_masakari_api:operator:act".to_owned(), "rule:admin_api"),
+        ("os_masakari_api:operator:power".to_owned(), "rule:admin_api"),
+        ("os_masakari_api:operator:vouch".to_owned(), "rule:admin_api"),
         ("tachi:evidence:create".to_owned(), "rule:admin_api"),
         (
             "tachi:boot-guard:detail".to_owned(),

@@ -106,6 +106,8 @@ pub struct RecoveryFilter {
     pub segment: Option<String>,
     /// Opened at this time or later.
     pub since: Option<Timestamp>,
+    /// Older than this one.
+    pub before: Option<RecoveryId>,
     /// At most so many.
     pub limit: Option<u64>,
 }

@@ -118,7 +118,7 @@ impl Outcome {
             "method": self.args.method.as_str(),
             "seconds_to_first": first,
             "seconds_total": total,
-            "downtime": downtime::as_json(&self.down()),
+            "downtime": downtime::DowntimeView::of(&self.down()),
             "proof": self.proof,
             "failed_hosts": self.failed_hosts,
             "seed": self.args.seed,

@@ -6,8 +6,8 @@ use tachi_domain::entity::host::MaintenanceReason;
 use tachi_domain::entity::vmove::VmoveStatus;
 use tachi_domain::nova::{Migration, MigrationStatus, MigrationType, Server, Service};
 use tachi_engine::ports::operator::{HostView, RecoverySummary};
+use tachi_operator::progress;
 
-use super::super::recovery::progress;
 use super::closing::Closing;
 
 /// Names in a line; the rest is counted.

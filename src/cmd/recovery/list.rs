@@ -6,11 +6,11 @@ use tachi_domain::WaitsFor;
 use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::recovery::Life;
 use tachi_engine::ports::OperatorDesk as _;
-use tachi_engine::ports::operator::{MoveCounts, RecoveryFilter, RecoveryState, RecoverySummary};
+use tachi_engine::ports::operator::{RecoveryFilter, RecoveryState, RecoverySummary};
+use tachi_operator::{RecoveryView, progress};
 
 use super::super::when::{since, time};
 use super::super::{Failure, command_settings, waits};
-use super::story::progress;
 use crate::cli::{ListFormat, RecoveryListArgs, StateWord};
 use crate::{out, wiring};
 
@@ -31,6 +31,7 @@ pub(super) async fn run(args: RecoveryListArgs) -> Result<u8, Failure> {
         host: args.host,
         segment: args.segment,
         since: opened_since,
+        before: None,
         limit: args.limit,
     };
     let rows = base
@@ -44,7 +45,9 @@ pub(super) async fn run(args: RecoveryListArgs) -> Result<u8, Failure> {
         }
         ListFormat::Table if rows.is_empty() => out::line("there is no such recovery"),
         ListFormat::Table => out::line(table(&rows)),
-        ListFormat::Json => out::line(json!(rows.iter().map(as_json).collect::<Vec<_>>()).to_string()),
+        ListFormat::Json => {
+            out::line(json!(rows.iter().map(RecoveryView::from).collect::<Vec<_>>()).to_string());
+        }
         ListFormat::Value => rows.iter().for_each(|row| out::line(value(row))),
     }
     Ok(crate::DONE)
@@ -118,34 +121,4 @@ fn value(row: &RecoverySummary) -> String {
             .collect::<String>()
     });
     plain.join("\t")
-}
-
-/// For programs.
-pub(super) fn as_json(row: &RecoverySummary) -> serde_json::Value {
-    json!({
-        "recovery": row.id.to_string(),
-        "notification": row.notification.to_string(),
-        "kind": row.kind.as_str(),
-        "host": row.host,
-        "host_id": row.host_id.to_string(),
-        "segment": row.segment.map(|id| id.to_string()),
-        "life": row.life.as_str(),
-        "status": row.status,
-        "waits": waits::as_json(row.wait.as_ref()),
-        "message": row.message,
-        "owner": row.owner,
-        "opened_at": time(row.opened_at),
-        "moves": moves(row.moves),
-    })
-}
-
-fn moves(counts: MoveCounts) -> serde_json::Value {
-    json!({
-        "total": counts.total(),
-        "pending": counts.pending,
-        "ongoing": counts.ongoing,
-        "succeeded": counts.succeeded,
-        "failed": counts.failed,
-        "ignored": counts.ignored,
-    })
 }

@@ -3,10 +3,12 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use serde_json::json;
 use tachi_domain::RecoveryId;
 use tachi_domain::recovery::Life;
 use tachi_engine::ports::OperatorDesk as _;
 use tachi_engine::ports::operator::Story;
+use tachi_operator::{StoryView, progress, waits_for};
 
 use super::super::{Failure, command_settings};
 use super::{named, story, unknown};
@@ -31,7 +33,7 @@ pub(in crate::cmd) async fn show(base: &Base, args: RecoveryShowArgs) -> Result<
     let id = named(base.store.as_ref(), &args.recovery).await?;
     let told = read(base, id).await?.ok_or_else(|| unknown(id))?;
     if args.format == ShowFormat::Json {
-        out::line(story::as_json(&told).to_string());
+        out::line(json!(StoryView::from(&told)).to_string());
         return Ok(crate::DONE);
     }
     if args.follow {
@@ -74,8 +76,8 @@ async fn follow(base: &Base, id: RecoveryId, first: Story) -> Result<u8, Failure
         told = lines.len();
         let waits = format!(
             "{}waits for {}",
-            story::progress(now.summary.moves).map_or(String::new(), |text| format!("{text}; ")),
-            story::waits_for(&now)
+            progress(now.summary.moves).map_or(String::new(), |text| format!("{text}; ")),
+            waits_for(&now)
         );
         if now.summary.life != Life::Open {
             let message = now.summary.message.as_deref().unwrap_or("no message");

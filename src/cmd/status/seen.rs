@@ -1,68 +1,8 @@
 //! What `tachi status` looks at.
 
-use tachi_domain::Timestamp;
 use tachi_domain::entity::host::MaintenanceReason;
-use tachi_domain::policy::{BareNormal, FencingMode};
 use tachi_domain::recovery::Life;
-use tachi_domain::situation::Situation;
-use tachi_engine::ports::operator::{HostView, RecoverySummary};
-use tachi_engine::situation::Tables;
-
-use super::super::waits;
-
-/// How hosts are proven off.
-#[derive(Clone, Debug)]
-pub(in crate::cmd) struct Fencing {
-    pub(in crate::cmd) mode: FencingMode,
-    /// The power controller, if one is configured.
-    pub(in crate::cmd) device: Option<String>,
-    /// What NORMAL is worth without evidence.
-    pub(super) bare_normal: BareNormal,
-}
-
-impl Fencing {
-    /// In a line.
-    pub(in crate::cmd) fn line(&self) -> String {
-        match (self.mode, &self.device) {
-            (FencingMode::Engine, Some(device)) => {
-                format!("engine: the power of hosts is read and cut through {device}")
-            }
-            (FencingMode::Engine, None) => {
-                "engine, but no power controller is configured: nothing can be proven off".into()
-            }
-            (FencingMode::DryRun, _) => {
-                "dry-run: what would be done is said, nothing is switched off and nothing recovered".into()
-            }
-            (FencingMode::External, _) => {
-                let bare = match self.bare_normal {
-                    BareNormal::Refuse => "without evidence it is refused".to_owned(),
-                    BareNormal::Wait(time) => format!(
-                        "without evidence it counts after {} s of silence, as with Masakari: a host that runs on without its \
-                         nova-compute is then evacuated all the same; configure fence devices, or set [fencing] \
-                         normal_without_evidence = refuse",
-                        time.as_secs()
-                    ),
-                };
-                format!(
-                    "external: a notification's host_status NORMAL is taken for somebody else's proof; {bare}"
-                )
-            }
-        }
-    }
-}
-
-/// Everything at one moment.
-pub(in crate::cmd) struct Seen {
-    pub(in crate::cmd) now: Timestamp,
-    pub(in crate::cmd) fencing: Fencing,
-    pub(in crate::cmd) database: String,
-    /// What is in our own tables.
-    pub(in crate::cmd) tables: Tables,
-    /// When an engine has looked at Nova last.
-    pub(in crate::cmd) looked_at: Option<Timestamp>,
-    /// What is to be said of all of it.
-    pub(in crate::cmd) situation: Situation,
-}
+use tachi_engine::ports::operator::HostView;
 
 /// Why a host is not protected now, or may not be; `None` if there is nothing to say.
 pub(super) fn host_is_out(view: &HostView) -> Option<&'static str> {
@@ -77,12 +17,6 @@ pub(super) fn host_is_out(view: &HostView) -> Option<&'static str> {
     }
 }
 
-/// The recoveries that wait for a person.
-pub(super) fn held(seen: &Seen) -> impl Iterator<Item = &RecoverySummary> {
-    let open = seen.tables.recoveries.iter().filter(|row| row.life == Life::Open);
-    open.filter(|row| waits::what(row.wait.as_ref()).is_held())
-}
-
 pub(super) fn instances(count: usize) -> String {
     match count {
         1 => "1 instance".to_owned(),
@@ -92,13 +26,16 @@ pub(super) fn instances(count: usize) -> String {
 
 #[cfg(test)]
 pub(in crate::cmd) mod tests {
+    use tachi_domain::Timestamp;
     use tachi_domain::entity::segment::RecoveryMethod;
     use tachi_domain::entity::{Host, Segment, Stamps};
-    use tachi_domain::situation::{Compute, Instances, Known, assess};
+    use tachi_domain::policy::{BareNormal, FencingMode};
+    use tachi_domain::situation::{Compute, Instances, Known, Situation, assess};
     use tachi_domain::{HostId, SegmentId};
     use tachi_engine::ports::operator::SegmentView;
     use tachi_engine::ports::roll::{Backlog, EngineLine, Signature};
-    use tachi_engine::situation::{Configured, Watched};
+    use tachi_engine::situation::{Configured, Tables, Watched};
+    use tachi_operator::{Fencing, Seen};
     use uuid::Uuid;
 
     use super::*;
@@ -182,6 +119,7 @@ pub(in crate::cmd) mod tests {
             },
             database: "sqlite".into(),
             looked_at: None,
+            ages: Vec::new(),
             situation: judged(&tables),
             tables,
         }

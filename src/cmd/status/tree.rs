@@ -1,14 +1,13 @@
-//! What was seen, as a tree and as JSON.
+//! What was seen, as a tree.
 
-use serde_json::{Value, json};
 use tachi_domain::recovery::Life;
 use tachi_engine::ports::operator::{HostView, RecoverySummary};
+use tachi_operator::{Seen, is_alive, progress};
 
-use super::super::recovery::progress;
 use super::super::waits;
-use super::super::when::{ago, time};
-use super::seen::{Seen, held, host_is_out, instances};
-use super::{findings, roll};
+use super::super::when::ago;
+use super::findings;
+use super::seen::{host_is_out, instances};
 
 /// Lines for people; hosts there is nothing to say of are counted only, unless `all_hosts`.
 pub(super) fn lines(seen: &Seen, all_hosts: bool) -> Vec<String> {
@@ -20,11 +19,7 @@ pub(super) fn lines(seen: &Seen, all_hosts: bool) -> Vec<String> {
     }
     for (place, line) in seen.tables.engines.iter().enumerate() {
         let head = if place == 0 { "engines    " } else { "           " };
-        let silent = if roll::is_alive(line, seen.now) {
-            ""
-        } else {
-            "SILENT, "
-        };
+        let silent = if is_alive(line, seen.now) { "" } else { "SILENT, " };
         let facts: Vec<String> = line
             .signature
             .facts
@@ -85,7 +80,7 @@ const TOLD: usize = 10;
 
 /// What is down or held until somebody sees to it, and what to type: said first.
 fn for_a_person(seen: &Seen) -> Vec<String> {
-    let held: Vec<&RecoverySummary> = held(seen).collect();
+    let held: Vec<&RecoverySummary> = seen.held().collect();
     if held.is_empty() && seen.tables.waiting.is_empty() {
         return Vec::new();
     }
@@ -168,91 +163,13 @@ fn note(seen: &Seen, view: &HostView) -> Option<String> {
     (!notes.is_empty()).then(|| notes.join("; "))
 }
 
-/// Everything, for programs.
-pub(super) fn as_json(seen: &Seen) -> Value {
-    json!({
-        "fencing": seen.fencing.line(),
-        "fencing_mode": format!("{:?}", seen.fencing.mode).to_ascii_lowercase(),
-        "database": seen.database,
-        "engines": seen.tables.engines.iter().map(|line| json!({
-            "name": line.signature.name,
-            "version": line.signature.version,
-            "started_at": time(line.signature.started_at),
-            "signed_at": time(line.seen_at),
-            "alive": roll::is_alive(line, seen.now),
-            "facts": line.signature.facts,
-        })).collect::<Vec<_>>(),
-        "reporters_set_aside": seen.tables.doubted.iter().map(|one| json!({
-            "number": one.number,
-            "reporter": one.reporter.to_string(),
-            "set_aside": one.aside,
-            "since": time(one.since),
-            "why": one.why,
-            "kept": one.unheard,
-        })).collect::<Vec<_>>(),
-        "queue": {
-            "new": seen.tables.backlog.new,
-            "oldest_new": seen.tables.backlog.oldest_new.map(time),
-        },
-        "segments": seen.tables.segments.iter().map(|view| json!({
-            "id": view.segment.id.to_string(),
-            "name": view.segment.name,
-            "enabled": view.segment.enabled,
-            "recovery_method": view.segment.recovery_method.as_str(),
-            "hosts": view.hosts.iter().map(|host| json!({
-                "id": host.host.id.to_string(),
-                "name": host.host.name,
-                "reserved": host.host.reserved,
-                "on_maintenance": host.host.on_maintenance,
-                "why": host.why.map(tachi_domain::entity::host::MaintenanceReason::as_str),
-                "recovery": host.recovery.map(|(id, _)| id.to_string()),
-                "life": host.recovery.map(|(_, life)| life.as_str()),
-            })).collect::<Vec<_>>(),
-        })).collect::<Vec<_>>(),
-        "recoveries": seen.tables.recoveries.iter().map(|row| json!({
-            "id": row.id.to_string(),
-            "host": row.host,
-            "kind": row.kind.as_str(),
-            "life": row.life.as_str(),
-            "status": row.status,
-            "waits": waits::as_json(row.wait.as_ref()),
-            "message": row.message,
-            "owner": row.owner,
-            "instances": row.moves.total(),
-            "back": row.moves.succeeded,
-            "in_flight": row.moves.ongoing,
-        })).collect::<Vec<_>>(),
-        "needs_person": {
-            "recoveries": held(seen).map(|row| json!({
-                "recovery": row.id.to_string(),
-                "host": row.host,
-                "waits": waits::as_json(row.wait.as_ref()),
-                "commands": waits::to_end_recovery(row),
-            })).collect::<Vec<_>>(),
-            "instances": seen.tables.waiting.iter().map(|line| json!({
-                "instance": line.server.to_string(),
-                "name": line.name,
-                "host": line.host,
-                "recovery": line.recovery.to_string(),
-                "life": line.life.as_str(),
-                "waits": waits::as_json(line.wait.as_ref()),
-                "commands": waits::to_end_move(line),
-            })).collect::<Vec<_>>(),
-        },
-        "grade": seen.situation.grade.as_str(),
-        "looked_at": seen.looked_at.map(time),
-        "findings": seen.situation.findings,
-        "instances": seen.situation.counts,
-        "not_assessed": seen.situation.not_assessed,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use tachi_domain::entity::host::MaintenanceReason;
     use tachi_domain::recovery::RecoveryKind;
     use tachi_domain::{HostId, NotificationId, RecoveryId, Timestamp, Wait, WaitsFor};
     use tachi_engine::ports::operator::MoveCounts;
+    use tachi_operator::SituationView;
     use uuid::Uuid;
 
     use super::super::seen::tests::{fine, host, judged};
@@ -316,7 +233,7 @@ mod tests {
             text.contains(&format!("      tachi recovery approve {id}\n")),
             "{text}"
         );
-        let json = as_json(&seen);
+        let json = serde_json::to_value(SituationView::from(&seen)).unwrap();
         assert_eq!(json["needs_person"]["recoveries"][0]["waits"]["for"], "alive");
         assert_eq!(json["recoveries"][0]["back"], 12);
         assert_eq!(json["segments"][0]["hosts"][0]["why"], "recovery");

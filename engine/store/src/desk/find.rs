@@ -22,8 +22,19 @@ use crate::waits::WaitColumns;
 pub(super) const BATCH: usize = 500;
 
 pub(super) async fn recoveries(store: &Store, filter: &RecoveryFilter) -> Result<Vec<RecoverySummary>, Stop> {
+    let mut wanted = condition(filter);
+    if let Some(id) = filter.before {
+        let younger = recovery::Entity::find()
+            .filter(recovery::Column::Uuid.eq(id.to_string()))
+            .one(store.reader())
+            .await?;
+        let Some(younger) = younger else {
+            return Ok(Vec::new());
+        };
+        wanted = wanted.add(recovery::Column::Id.lt(younger.id));
+    }
     let rows = recovery::Entity::find()
-        .filter(condition(filter))
+        .filter(wanted)
         .order_by_desc(recovery::Column::Id)
         .limit(filter.limit)
         .all(store.reader())
@@ -302,6 +313,24 @@ mod tests {
                     ..RecoveryFilter::default()
                 },
                 "fe",
+            ),
+            (
+                "older than one",
+                RecoveryFilter {
+                    before: Some(d.id),
+                    closed: true,
+                    ..RecoveryFilter::default()
+                },
+                "cba",
+            ),
+            (
+                "older than none there is",
+                RecoveryFilter {
+                    before: Some(tachi_domain::RecoveryId(uuid::Uuid::nil())),
+                    closed: true,
+                    ..RecoveryFilter::default()
+                },
+                "",
             ),
             (
                 "limit",

@@ -1,10 +1,50 @@
 //! Times, as people write and read them. All are UTC.
 
+use std::borrow::Cow;
+
 use chrono::{DateTime, NaiveDateTime, SecondsFormat, Utc};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use tachi_domain::Timestamp;
+use utoipa::openapi::schema::{ObjectBuilder, Schema};
+use utoipa::openapi::{RefOr, Type};
+use utoipa::{PartialSchema, ToSchema};
+
+/// A time as [`time`] writes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Time(pub Timestamp);
+
+impl Serialize for Time {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&time(self.0))
+    }
+}
+
+impl<'de> Deserialize<'de> for Time {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let at = DateTime::parse_from_rfc3339(&text).map_err(serde::de::Error::custom)?;
+        Ok(Self(Timestamp::from_micros(at.timestamp_micros())))
+    }
+}
+
+impl PartialSchema for Time {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .description(Some("A time in UTC, to the millisecond."))
+            .examples(["2026-11-20T06:15:08.000Z"])
+            .into()
+    }
+}
+
+impl ToSchema for Time {
+    fn name() -> Cow<'static, str> {
+        "Instant".into()
+    }
+}
 
 /// As we write it.
-pub(super) fn time(at: Timestamp) -> String {
+pub fn time(at: Timestamp) -> String {
     DateTime::<Utc>::from_timestamp_micros(at.micros()).map_or_else(
         || "?".into(),
         |at| at.to_rfc3339_opts(SecondsFormat::Millis, true),
@@ -12,7 +52,7 @@ pub(super) fn time(at: Timestamp) -> String {
 }
 
 /// How long ago `at` was, in words; clocks may differ, so that nothing is ever ahead.
-pub(super) fn ago(at: Timestamp, now: Timestamp) -> String {
+pub fn ago(at: Timestamp, now: Timestamp) -> String {
     let seconds = now.micros().saturating_sub(at.micros()).max(0) / 1_000_000;
     match seconds {
         0..=119 => format!("{seconds} s ago"),
@@ -23,7 +63,11 @@ pub(super) fn ago(at: Timestamp, now: Timestamp) -> String {
 }
 
 /// Reads a time: so long before `now` (`90s`, `30m`, `12h`, `7d`), or as clients of OpenStack write it.
-pub(super) fn since(text: &str, now: Timestamp) -> Result<Timestamp, String> {
+///
+/// # Errors
+///
+/// It is none; for people.
+pub fn since(text: &str, now: Timestamp) -> Result<Timestamp, String> {
     let wrong = || format!("--since {text:?}: write 30m, 12h or 7d, or a time such as 2026-11-20T08:00:00");
     let text = text.trim();
     for (unit, seconds) in [("s", 1_i64), ("m", 60), ("h", 3_600), ("d", 86_400)] {

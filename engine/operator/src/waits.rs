@@ -1,32 +1,57 @@
 //! What recoveries and instances wait for, in words: for what, for how long, and what to type.
 
-use serde_json::{Value, json};
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
 use tachi_domain::{EndedBy, Timestamp, Wait, WaitsFor};
 use tachi_engine::ports::operator::{MoveLine, RecoverySummary};
+use utoipa::ToSchema;
 
-use super::when::{ago, time};
+use crate::schema;
+use crate::when::{Time, ago};
 
 /// For what it waits.
-pub(super) fn what(wait: Option<&Wait>) -> WaitsFor {
+pub fn what(wait: Option<&Wait>) -> WaitsFor {
     wait.map_or(WaitsFor::Nothing, |wait| wait.what)
 }
 
-/// For programs.
-pub(super) fn as_json(wait: Option<&Wait>) -> Value {
-    wait.map_or(Value::Null, |wait| {
-        json!({
-            "for": wait.what.as_str(),
-            "on": wait.on,
-            "since": time(wait.since),
-            "held": wait.what.is_held(),
-            "needs_person": wait.what.needs_person(),
-            "ended_by": wait.what.ended_by().iter().map(|by| by.as_str()).collect::<Vec<_>>(),
-        })
-    })
+/// A wait, for programs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Wait)]
+pub struct WaitView {
+    /// For what.
+    #[serde(rename = "for")]
+    #[schema(schema_with = schema::waits_for)]
+    pub what: WaitsFor,
+    /// The guards, or the hosts, that it is about.
+    #[schema(value_type = Vec<String>)]
+    pub on: BTreeSet<String>,
+    /// When it began.
+    pub since: Time,
+    /// Whether only a person's word or deed ends it for certain.
+    pub held: bool,
+    /// Whether a person has to see to it.
+    pub needs_person: bool,
+    /// What a person can do to end it.
+    #[schema(schema_with = schema::ended_by)]
+    pub ended_by: Vec<EndedBy>,
+}
+
+impl From<&Wait> for WaitView {
+    fn from(wait: &Wait) -> Self {
+        Self {
+            what: wait.what,
+            on: wait.on.clone(),
+            since: Time(wait.since),
+            held: wait.what.is_held(),
+            needs_person: wait.what.needs_person(),
+            ended_by: wait.what.ended_by().to_vec(),
+        }
+    }
 }
 
 /// For what, and about whom, such as `guards ask before it goes on (segment)`.
-pub(super) fn about(wait: &Wait) -> String {
+pub fn about(wait: &Wait) -> String {
     let on: Vec<&str> = wait.on.iter().map(String::as_str).collect();
     if on.is_empty() {
         wait.what.sentence().to_owned()
@@ -36,12 +61,12 @@ pub(super) fn about(wait: &Wait) -> String {
 }
 
 /// The same, with when it began.
-pub(super) fn sentence(wait: &Wait, now: Timestamp) -> String {
+pub fn sentence(wait: &Wait, now: Timestamp) -> String {
     format!("{}; since {}", about(wait), ago(wait.since, now))
 }
 
 /// What a person types, or does, about a recovery.
-pub(super) fn to_end_recovery(row: &RecoverySummary) -> Vec<String> {
+pub fn to_end_recovery(row: &RecoverySummary) -> Vec<String> {
     let (id, host) = (row.id, &row.host);
     let ways = what(row.wait.as_ref()).ended_by().iter();
     ways.map(|by| match by {
@@ -63,7 +88,7 @@ pub(super) fn to_end_recovery(row: &RecoverySummary) -> Vec<String> {
 }
 
 /// The same about one instance.
-pub(super) fn to_end_move(line: &MoveLine) -> Vec<String> {
+pub fn to_end_move(line: &MoveLine) -> Vec<String> {
     let Some(wait) = &line.wait else {
         return Vec::new();
     };

@@ -1,0 +1,141 @@
+//! `/operator/v1`: what operators are told. All of it comes from the database; Nova is not asked.
+
+use axum::extract::State;
+use tachi_domain::RecoveryId;
+use tachi_domain::situation::{Explanation, Subject};
+use tachi_engine::ports::JournalError;
+use tachi_engine::ports::operator::{MoveFilter, RecoveryFilter};
+use tachi_operator::{
+    ExplanationView, FindingView, HostView, RecoveryView, STATES, Seen, SituationView, StoryView, VmoveLine,
+    VmoveView, state,
+};
+
+use crate::app::App;
+use crate::authorised::{Answer, Authorised, Ids};
+use crate::error::{ApiError, marker_not_found};
+use crate::query::Params;
+use crate::reply;
+
+/// The caller's view of a database that fails: it may come back.
+pub(crate) fn away(error: JournalError) -> ApiError {
+    ApiError::Unavailable {
+        service: "The database",
+        source: Box::new(error),
+    }
+}
+
+/// The assessment of the whole region.
+pub(crate) async fn situation(State(app): State<App>, _: Authorised) -> Answer {
+    let seen = app.lookout.look().await.map_err(away)?;
+    reply::ok("situation", &SituationView::from(seen.as_ref()))
+}
+
+/// What there is to say, worst first.
+pub(crate) async fn findings(State(app): State<App>, _: Authorised) -> Answer {
+    let seen = app.lookout.look().await.map_err(away)?;
+    let all: Vec<_> = seen.situation.findings.iter().map(FindingView::from).collect();
+    reply::ok("findings", &all)
+}
+
+/// Every host, judged.
+pub(crate) async fn hosts(State(app): State<App>, _: Authorised) -> Answer {
+    let seen = app.lookout.look().await.map_err(away)?;
+    let all: Vec<_> = seen.situation.hosts.iter().map(HostView::from).collect();
+    reply::ok("hosts", &all)
+}
+
+/// Why a host is protected, or not.
+pub(crate) async fn of_host(State(app): State<App>, Ids(name): Ids<String>, _: Authorised) -> Answer {
+    let seen = app.lookout.look().await.map_err(away)?;
+    explained(&seen, &name, |one| matches!(one.subject, Subject::Host(_))).ok_or_else(|| {
+        ApiError::not_found(format!(
+            "No host is called {name}: it is in no segment, and Nova is not known to have it."
+        ))
+    })?
+}
+
+/// Why an instance is, or each that is called so.
+pub(crate) async fn of_instance(State(app): State<App>, Ids(name): Ids<String>, _: Authorised) -> Answer {
+    let seen = app.lookout.look().await.map_err(away)?;
+    let found = explained(&seen, &name, |one| matches!(one.subject, Subject::Instance(_)));
+    found.ok_or_else(|| {
+        let listed = match seen.situation.instances {
+            Some(_) => "",
+            None => " No engine has listed Nova's instances yet.",
+        };
+        ApiError::not_found(format!("No instance has the id or name {name}.{listed}"))
+    })?
+}
+
+fn explained(seen: &Seen, name: &str, is_wanted: fn(&Explanation<'_>) -> bool) -> Option<Answer> {
+    let found = seen.situation.explain(name);
+    let found = found.iter().filter(|one| is_wanted(one));
+    let views: Vec<_> = found.map(|one| ExplanationView::of(seen, one)).collect();
+    (!views.is_empty()).then(|| reply::ok("explanations", &views))
+}
+
+/// The instances that are being recovered, or wait for a person.
+pub(crate) async fn instances(State(app): State<App>, params: Params, _: Authorised) -> Answer {
+    let filter = if params.boolean("needs_person")?.unwrap_or_default() {
+        MoveFilter::NeedsPerson
+    } else {
+        MoveFilter::Unsettled
+    };
+    let lines = app.desk.moves(filter).await.map_err(away)?;
+    let lines = lines.into_iter().map(VmoveLine::from);
+    let views: Vec<_> = lines.map(|line| VmoveView::from(&line)).collect();
+    reply::ok("instances", &views)
+}
+
+/// A page of recoveries, newest first.
+pub(crate) async fn recoveries(State(app): State<App>, params: Params, _: Authorised) -> Answer {
+    let limit = params.limit("limit", app.max_limit)?;
+    let state = params.last("state").map(|word| {
+        state(word).ok_or_else(|| {
+            ApiError::bad_request(format!(
+                "Invalid value for state: {word:?} is none of {}",
+                STATES.join(", ")
+            ))
+        })
+    });
+    let filter = RecoveryFilter {
+        closed: params.boolean("all")?.unwrap_or_default(),
+        state: state.transpose()?,
+        id: None,
+        host: params.text("host"),
+        segment: params.text("segment"),
+        since: params.time("since")?,
+        before: marker(&app, &params).await?,
+        limit: Some(limit),
+    };
+    let rows = app.desk.find_recoveries(&filter).await.map_err(away)?;
+    let views: Vec<_> = rows.iter().map(RecoveryView::from).collect();
+    reply::ok("recoveries", &views)
+}
+
+/// The recovery after which the page begins; one that is not there would give an empty page, as if all had been seen.
+async fn marker(app: &App, params: &Params) -> Result<Option<RecoveryId>, ApiError> {
+    let Some(text) = params.last("marker") else {
+        return Ok(None);
+    };
+    let id: RecoveryId = text.parse().map_err(|_| marker_not_found(text))?;
+    let one = RecoveryFilter {
+        closed: true,
+        id: Some(id.to_string()),
+        limit: Some(1),
+        ..RecoveryFilter::default()
+    };
+    let found = app.desk.find_recoveries(&one).await.map_err(away)?;
+    if found.is_empty() {
+        return Err(marker_not_found(text));
+    }
+    Ok(Some(id))
+}
+
+/// All there is to know of one.
+pub(crate) async fn recovery(State(app): State<App>, Ids(id): Ids<String>, _: Authorised) -> Answer {
+    let missing = || ApiError::not_found(format!("No recovery has the id {id}."));
+    let id: RecoveryId = id.parse().map_err(|_| missing())?;
+    let story = app.desk.story(id).await.map_err(away)?.ok_or_else(missing)?;
+    reply::ok("recovery", &StoryView::from(&story))
+}

@@ -1,0 +1,113 @@
+//! What operators are told.
+
+use std::borrow::Cow;
+
+use tachi_operator::STATES;
+
+use super::{Filter, FilterKind, Operation, PLAIN, Success, boolean, exact};
+
+const RECOVERIES: &[Filter] = &[
+    Filter {
+        name: "state",
+        kind: FilterKind::Word(STATES),
+        about: "Only those that are held, in this part of their life, or whose notification shows this; one that only closed \
+                ones can be in brings those along",
+    },
+    exact("host", "Only those of the host with this name or id"),
+    exact("segment", "Only those of the segment with this name or id"),
+    Filter {
+        name: "since",
+        kind: FilterKind::Time,
+        about: "Only those opened at or after this time. A `+` must be escaped",
+    },
+    boolean("all", "Closed ones too"),
+    Filter {
+        name: "limit",
+        kind: FilterKind::Number,
+        about: "The most rows to answer with; above the operator's maximum it is that",
+    },
+    Filter {
+        name: "marker",
+        kind: FilterKind::Exact,
+        about: "The `recovery` of the last row seen; 400 if there is no such recovery",
+    },
+];
+
+const INSTANCES: &[Filter] = &[boolean("needs_person", "Only those that wait for a person")];
+
+pub(super) fn operator() -> Vec<Operation> {
+    let plain = || Operation {
+        tag: "operator",
+        ..PLAIN
+    };
+    vec![
+        Operation {
+            path: "/operator/v1/situation",
+            id: Cow::Borrowed("showSituation"),
+            summary: "Tell whether every instance is protected now, and if not, why and what to do",
+            about: "What `tachi status --format json` prints. `facts` says how old is what an engine has seen of the cloud: what \
+                    is older than 45 s says nothing good any more, and without an engine nothing is known. May be a second old.",
+            success: Success::One(200, "situation", "Situation", &[]),
+            ..plain()
+        },
+        Operation {
+            path: "/operator/v1/findings",
+            id: Cow::Borrowed("showFindings"),
+            summary: "List what there is to say, worst first",
+            success: Success::Many("findings", "Finding"),
+            ..plain()
+        },
+        Operation {
+            path: "/operator/v1/hosts",
+            id: Cow::Borrowed("showHosts"),
+            summary: "List every registered host and those of Nova, judged",
+            success: Success::Many("hosts", "HostSeen"),
+            ..plain()
+        },
+        Operation {
+            path: "/operator/v1/hosts/{hostname}/explanation",
+            id: Cow::Borrowed("explainHost"),
+            summary: "Tell why a host's instances are protected, or not",
+            about: "What `tachi explain HOST --format json` prints.",
+            success: Success::Many("explanations", "Explanation"),
+            refusals: &[(404, "No host is called so.")],
+            ..plain()
+        },
+        Operation {
+            path: "/operator/v1/instances",
+            id: Cow::Borrowed("listRecoveredInstances"),
+            summary: "List the instances that are being recovered, or wait for a person",
+            about: "What `tachi vmove list --format json` prints.",
+            asked: INSTANCES,
+            success: Success::Many("instances", "RecoveryInstance"),
+            ..plain()
+        },
+        Operation {
+            path: "/operator/v1/instances/{instance}/explanation",
+            id: Cow::Borrowed("explainInstance"),
+            summary: "Tell why an instance is protected, or not, and what is under way with it",
+            about: "What `tachi explain INSTANCE --format json` prints: several if several are called so.",
+            success: Success::Many("explanations", "Explanation"),
+            refusals: &[(404, "No instance is called so, or none has been listed yet.")],
+            ..plain()
+        },
+        Operation {
+            path: "/operator/v1/recoveries",
+            id: Cow::Borrowed("listRecoveries"),
+            summary: "List recoveries, newest first",
+            about: "What `tachi recovery list --format json` prints: without closed ones unless they are asked for.",
+            asked: RECOVERIES,
+            success: Success::Many("recoveries", "Recovery"),
+            ..plain()
+        },
+        Operation {
+            path: "/operator/v1/recoveries/{recovery}",
+            id: Cow::Borrowed("showRecovery"),
+            summary: "Tell everything there is to know of a recovery",
+            about: "What `tachi recovery show --format json` prints: its steps, proofs and instances.",
+            success: Success::One(200, "recovery", "RecoveryStory", &[]),
+            refusals: &[(404, "There is no such recovery.")],
+            ..plain()
+        },
+    ]
+}

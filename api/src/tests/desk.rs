@@ -1,0 +1,337 @@
+//! A region in memory, and recoveries that hear words.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use tachi_domain::entity::segment::RecoveryMethod;
+use tachi_domain::entity::{Host, Segment, Stamps};
+use tachi_domain::policy::{BareNormal, FencingMode};
+use tachi_domain::recovery::{Life, MoveWord, RecoveryKind, Word};
+use tachi_domain::situation::{Compute, Instance, Instances, Known};
+use tachi_domain::{
+    Elapsed, HostId, NotificationId, RecoveryId, SegmentId, ServerId, Timestamp, Wait, WaitsFor,
+};
+use tachi_engine::ports::operator::{
+    HostView, MoveCounts, MoveFilter, MoveLine, RecoveryFilter, RecoveryState, RecoverySummary, Retried,
+    Said, SegmentView, StepLine, Story,
+};
+use tachi_engine::ports::roll::{Backlog, EngineLine, Signature};
+use tachi_engine::ports::{Doubted, JournalError, OperatorDesk};
+use tachi_engine::situation::{Configured, Tables, Watched};
+use tachi_operator::{Fencing, Seen};
+use uuid::Uuid;
+
+use crate::Lookout;
+
+/// When all of it is so.
+pub(super) const NOW: Timestamp = Timestamp::from_micros(1_795_155_308_000_000);
+
+/// What was said, of which recovery, and by whom.
+pub(super) type Words = Vec<(RecoveryId, String, String)>;
+
+pub(super) struct Desk {
+    /// How old what the engines know of Nova is; `None` if none ever ran.
+    pub(super) age: Mutex<Option<i64>>,
+    /// Youngest first.
+    pub(super) recoveries: Mutex<Vec<RecoverySummary>>,
+    pub(super) moves: Mutex<Vec<MoveLine>>,
+    pub(super) said: Mutex<Words>,
+    pub(super) broken: AtomicBool,
+}
+
+impl Default for Desk {
+    fn default() -> Self {
+        Self {
+            age: Mutex::new(Some(5)),
+            recoveries: Mutex::default(),
+            moves: Mutex::default(),
+            said: Mutex::default(),
+            broken: AtomicBool::default(),
+        }
+    }
+}
+
+pub(super) fn recovery(number: u128, host: &str) -> RecoverySummary {
+    RecoverySummary {
+        id: RecoveryId(Uuid::from_u128(number)),
+        notification: NotificationId(Uuid::from_u128(number)),
+        kind: RecoveryKind::Host,
+        host: host.to_owned(),
+        host_id: HostId(Uuid::from_u128(1)),
+        segment: None,
+        moves: MoveCounts::default(),
+        life: Life::Open,
+        status: "running".to_owned(),
+        wait: Some(Wait::bare(WaitsFor::Approval, NOW)),
+        message: None,
+        owner: None,
+        opened_at: NOW,
+    }
+}
+
+fn segment(hosts: &[&str]) -> SegmentView {
+    let stamps = Stamps {
+        created_at: NOW,
+        updated_at: None,
+    };
+    let segment = Segment {
+        row: 1,
+        id: SegmentId(Uuid::from_u128(1)),
+        name: "all".to_owned(),
+        service_type: "COMPUTE".to_owned(),
+        enabled: true,
+        description: None,
+        recovery_method: RecoveryMethod::Auto,
+        stamps,
+    };
+    let host = |name: &&str| HostView {
+        host: Host {
+            row: 1,
+            id: HostId(Uuid::from_u128(2)),
+            name: (*name).to_owned(),
+            segment: segment.clone(),
+            kind: "COMPUTE".to_owned(),
+            control_attributes: "SSH".to_owned(),
+            reserved: false,
+            on_maintenance: false,
+            stamps,
+        },
+        why: None,
+        recovery: None,
+    };
+    SegmentView {
+        hosts: hosts.iter().map(host).collect(),
+        segment: segment.clone(),
+    }
+}
+
+/// The instance on `a`.
+pub(super) const SERVER: Uuid = Uuid::from_u128(0x2950_b331 << 96);
+
+impl Desk {
+    fn fails(&self) -> Result<(), JournalError> {
+        if self.broken.load(Ordering::SeqCst) {
+            return Err(JournalError::new("asking a broken desk", "broken"));
+        }
+        Ok(())
+    }
+
+    fn watched(&self) -> Watched {
+        let Some(age) = *self.age.lock().unwrap() else {
+            return Watched::default();
+        };
+        let as_of = NOW.minus_seconds(age);
+        let compute = |name: &str| Compute {
+            host: name.to_owned(),
+            up: true,
+            enabled: true,
+            cell_down: false,
+            since: as_of,
+        };
+        let instance = Instance {
+            id: ServerId(SERVER),
+            name: "<script>alert(1)</script>".to_owned(),
+            left: None,
+            moving: false,
+        };
+        Watched {
+            computes: Some(Known {
+                as_of,
+                value: ["a", "b", "c"].map(compute).to_vec(),
+            }),
+            instances: Some(Known {
+                as_of,
+                value: Instances {
+                    complete: true,
+                    on: [("a".to_owned(), vec![instance])].into(),
+                },
+            }),
+            tests: None,
+        }
+    }
+
+    fn engines(&self) -> Vec<EngineLine> {
+        let age = *self.age.lock().unwrap();
+        let line = |age| EngineLine {
+            signature: Signature {
+                name: "ctl-1:1:e".to_owned(),
+                version: "1".to_owned(),
+                started_at: NOW.minus_seconds(age),
+                facts: [("broker".to_owned(), "ok: connected".to_owned())].into(),
+            },
+            seen_at: NOW.minus_seconds(age),
+            beat: 1,
+        };
+        age.map(line).into_iter().collect()
+    }
+}
+
+#[async_trait]
+impl Lookout for Desk {
+    async fn look(&self) -> Result<Arc<Seen>, JournalError> {
+        self.fails()?;
+        let tables = Tables {
+            segments: vec![segment(&["a", "b", "c"])],
+            recoveries: self.recoveries.lock().unwrap().clone(),
+            waiting: self.moves.lock().unwrap().clone(),
+            engines: self.engines(),
+            backlog: Backlog::default(),
+            doubted: Vec::new(),
+            machines: Vec::new(),
+        };
+        let configured = Configured {
+            mode: FencingMode::External,
+            stopped: false,
+            has_devices: false,
+            trouble: None,
+            without: Vec::new(),
+        };
+        let fencing = Fencing {
+            mode: FencingMode::External,
+            device: None,
+            bare_normal: BareNormal::Refuse,
+        };
+        let seen = Seen::judged(
+            NOW,
+            fencing,
+            "memory".to_owned(),
+            tables,
+            self.watched(),
+            configured,
+        );
+        Ok(Arc::new(seen))
+    }
+}
+
+#[async_trait]
+impl OperatorDesk for Desk {
+    async fn find_recoveries(&self, filter: &RecoveryFilter) -> Result<Vec<RecoverySummary>, JournalError> {
+        self.fails()?;
+        let all = self.recoveries.lock().unwrap().clone();
+        let after = filter.before.map_or(0, |id| {
+            all.iter()
+                .position(|row| row.id == id)
+                .map_or(all.len(), |place| place + 1)
+        });
+        let wanted = all.into_iter().skip(after).filter(|row| {
+            let state = match filter.state {
+                Some(RecoveryState::Held) => {
+                    row.life == Life::Open && row.wait.as_ref().is_some_and(|wait| wait.what.is_held())
+                }
+                Some(RecoveryState::Life(life)) => row.life == life,
+                Some(RecoveryState::Status(status)) => row.status == status.as_str(),
+                None => filter.closed || row.life != Life::Closed,
+            };
+            state
+                && filter.host.as_ref().is_none_or(|host| row.host == *host)
+                && filter.segment.is_none()
+                && filter
+                    .id
+                    .as_ref()
+                    .is_none_or(|id| row.id.to_string().starts_with(id))
+        });
+        let limit = usize::try_from(filter.limit.unwrap_or(u64::MAX)).unwrap_or(usize::MAX);
+        Ok(wanted.take(limit).collect())
+    }
+
+    async fn moves(&self, filter: MoveFilter) -> Result<Vec<MoveLine>, JournalError> {
+        self.fails()?;
+        let mut all = self.moves.lock().unwrap().clone();
+        all.retain(|line| {
+            let needs = line.wait.as_ref().is_some_and(|wait| wait.what.needs_person());
+            match filter {
+                MoveFilter::NeedsPerson => needs,
+                MoveFilter::Unsettled => line.life != Life::Closed,
+            }
+        });
+        Ok(all)
+    }
+
+    async fn see_to(&self, id: RecoveryId, server: ServerId, by: &str) -> Result<Said, JournalError> {
+        self.fails()?;
+        let mut said = self.said.lock().unwrap();
+        said.push((id, format!("seen to {server}"), by.to_owned()));
+        Ok(Said::Heard)
+    }
+
+    async fn story(&self, id: RecoveryId) -> Result<Option<Story>, JournalError> {
+        self.fails()?;
+        let found = self
+            .recoveries
+            .lock()
+            .unwrap()
+            .iter()
+            .find(|row| row.id == id)
+            .cloned();
+        Ok(found.map(|summary| Story {
+            summary,
+            notification: None,
+            reporters: Vec::new(),
+            epoch: 1,
+            beat: 1,
+            elapsed: Elapsed::from_millis(1_500),
+            word: Some(("approve".to_owned(), "alice".to_owned(), NOW)),
+            state: Some("{\"stage\":\"begin\"}".to_owned()),
+            moves: Vec::new(),
+            vmoves: Vec::new(),
+            steps: vec![StepLine {
+                at: NOW,
+                epoch: 1,
+                task: "FenceHostTask".to_owned(),
+                kind: "note".to_owned(),
+                server: None,
+                text: "held".to_owned(),
+            }],
+            proofs: Vec::new(),
+        }))
+    }
+
+    async fn region(&self) -> Result<Vec<SegmentView>, JournalError> {
+        Ok(vec![segment(&["a", "b", "c"])])
+    }
+
+    async fn retry(&self, _: RecoveryId, _: &str) -> Result<Retried, JournalError> {
+        Ok(Retried::Unknown)
+    }
+
+    async fn steps(&self, _: RecoveryId) -> Result<Vec<StepLine>, JournalError> {
+        Ok(Vec::new())
+    }
+
+    async fn say(&self, id: RecoveryId, word: Word, by: &str) -> Result<Said, JournalError> {
+        self.fails()?;
+        let found = self
+            .recoveries
+            .lock()
+            .unwrap()
+            .iter()
+            .find(|row| row.id == id)
+            .cloned();
+        match found {
+            None => Ok(Said::Unknown),
+            Some(row) if row.life != Life::Open => Ok(Said::Over),
+            Some(_) => {
+                let mut said = self.said.lock().unwrap();
+                said.push((id, word.as_str().to_owned(), by.to_owned()));
+                Ok(Said::Heard)
+            }
+        }
+    }
+
+    async fn say_of(&self, id: RecoveryId, word: &MoveWord) -> Result<Said, JournalError> {
+        self.fails()?;
+        let on = word.on.as_deref().unwrap_or("-");
+        let mut said = self.said.lock().unwrap();
+        said.push((id, format!("{} {} {on}", word.server, word.word), word.by.clone()));
+        Ok(Said::Heard)
+    }
+
+    async fn doubted_reporters(&self) -> Result<Vec<Doubted>, JournalError> {
+        Ok(Vec::new())
+    }
+
+    async fn lift_reporter(&self, _: i64) -> Result<Option<Doubted>, JournalError> {
+        Ok(None)
+    }
+}

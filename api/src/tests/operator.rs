@@ -1,0 +1,332 @@
+//! What operators are told over the API.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+use tachi_domain::recovery::Life;
+use tachi_domain::{RecoveryId, ServerId, Wait, WaitsFor};
+use tachi_engine::ports::operator::MoveLine;
+use uuid::Uuid;
+
+use super::bench::{Bench, Got};
+use super::desk::{NOW, SERVER, recovery};
+
+const SITUATION: &str = "/operator/v1/situation";
+
+async fn codes(bench: &Bench) -> (Value, Vec<String>) {
+    let situation = bench.get(SITUATION).await.root("situation");
+    let findings = situation["findings"].as_array().unwrap().iter();
+    let codes = findings
+        .map(|one| one["code"].as_str().unwrap().to_owned())
+        .collect();
+    (situation, codes)
+}
+
+async fn by(bench: &Bench, token: &str, path: &str) -> Got {
+    bench.raw("GET", path, &[("x-auth-token", token)], "").await
+}
+
+#[tokio::test]
+async fn operator_api_what_is_young_is_told_with_its_age_and_what_is_old_says_nothing_good() {
+    let bench = Bench::new();
+    let (young, found) = codes(&bench).await;
+    assert_eq!(young["grade"], "ok", "{found:?}");
+    assert_eq!(young["instances"]["protected"], 1, "{young}");
+    assert_eq!(
+        young["facts"][0],
+        json!({"kind": "computes", "as_of": "2026-11-20T06:15:03.000Z", "age_seconds": 5, "fresh": true})
+    );
+    assert_eq!(young["hosts"][0]["protection"], "protected");
+    assert_eq!(young["segments"][0]["working"], 3);
+
+    *bench.desk.age.lock().unwrap() = Some(46);
+    let (old, found) = codes(&bench).await;
+    assert!(found.contains(&"FACTS_OLD".to_owned()), "{found:?}");
+    assert_eq!(old["instances"]["protected"], 0, "{old}");
+    assert_eq!(old["facts"][1]["fresh"], false);
+    for host in old["hosts"].as_array().unwrap() {
+        assert_ne!(host["protection"], "protected", "{host}");
+    }
+
+    *bench.desk.age.lock().unwrap() = None;
+    let (never, found) = codes(&bench).await;
+    assert_eq!(found[0], "NO_ENGINE");
+    assert_eq!(never["grade"], "err");
+    assert_eq!(
+        (&never["instances"], &never["looked_at"]),
+        (&Value::Null, &Value::Null)
+    );
+    assert_eq!(
+        never["facts"][0],
+        json!({"kind": "computes", "as_of": null, "age_seconds": null, "fresh": false})
+    );
+}
+
+#[tokio::test]
+async fn operator_api_the_parts_of_the_situation_can_be_asked_for_alone() {
+    let bench = Bench::new();
+    *bench.desk.age.lock().unwrap() = Some(46);
+    let (whole, _) = codes(&bench).await;
+    assert_eq!(
+        bench.get("/operator/v1/findings").await.root("findings"),
+        whole["findings"]
+    );
+    assert_eq!(
+        bench.get("/operator/v1/hosts").await.root("hosts"),
+        whole["hosts"]
+    );
+}
+
+#[tokio::test]
+async fn operator_api_hosts_and_instances_are_explained_by_any_of_their_names() {
+    let bench = Bench::new();
+    let server = SERVER.to_string();
+    for path in [&server, "2950", "%3Cscript%3Ealert(1)%3C%2Fscript%3E"] {
+        let got = bench
+            .get(&format!("/operator/v1/instances/{path}/explanation"))
+            .await;
+        let told = got.root("explanations");
+        assert_eq!(
+            (&told[0]["id"], &told[0]["protection"]),
+            (&json!(server), &json!("protected")),
+            "{path}"
+        );
+    }
+    let told = bench
+        .get("/operator/v1/hosts/a/explanation")
+        .await
+        .root("explanations");
+    assert_eq!(
+        (&told[0]["kind"], &told[0]["name"]),
+        (&json!("host"), &json!("a"))
+    );
+    let long = "x".repeat(3_000);
+    for name in [
+        "d",
+        "2950",
+        "%2e%2e",
+        "a%2Fb",
+        "%00",
+        "%0a%0d",
+        "%27%20OR%201=1",
+        "%E2%80%AE",
+        long.as_str(),
+    ] {
+        for path in [format!("hosts/{name}"), format!("instances/{name}-")] {
+            let got = bench.get(&format!("/operator/v1/{path}/explanation")).await;
+            let (status, kind, _) = got.fault();
+            assert_eq!((status, kind.as_str()), (404, "itemNotFound"), "{path}");
+        }
+    }
+    // What is no text is no name.
+    let got = bench.get("/operator/v1/hosts/%ff/explanation").await;
+    assert_eq!(got.status, 404);
+    *bench.desk.age.lock().unwrap() = None;
+    let (_, _, told) = bench
+        .get(&format!("/operator/v1/instances/{server}/explanation"))
+        .await
+        .fault();
+    assert!(
+        told.contains("No engine has listed Nova's instances yet"),
+        "{told}"
+    );
+}
+
+#[tokio::test]
+async fn operator_api_a_thousand_recoveries_come_in_pages_and_each_once() {
+    let bench = Bench::new();
+    let all = (0..1_000).map(|number| recovery(1_000 - number, &format!("compute-{number:04}")));
+    *bench.desk.recoveries.lock().unwrap() = all.collect();
+    let (mut seen, mut marker, mut pages) = (BTreeSet::new(), String::new(), 0);
+    loop {
+        let got = bench
+            .get(&format!("/operator/v1/recoveries?limit=300{marker}"))
+            .await;
+        let page = got.root("recoveries");
+        let page = page.as_array().unwrap();
+        assert!(page.len() <= 300);
+        let Some(last) = page.last() else { break };
+        marker = format!("&marker={}", last["recovery"].as_str().unwrap());
+        for one in page {
+            assert!(seen.insert(one["recovery"].as_str().unwrap().to_owned()), "{one}");
+        }
+        pages += 1;
+    }
+    assert_eq!((seen.len(), pages), (1_000, 4));
+    let most = bench
+        .get("/operator/v1/recoveries?limit=99999999999999999999")
+        .await;
+    assert_eq!(most.root("recoveries").as_array().unwrap().len(), 1_000);
+    assert_eq!(
+        bench
+            .get("/operator/v1/recoveries?limit=0")
+            .await
+            .root("recoveries"),
+        json!([])
+    );
+    let nobody = Uuid::nil();
+    for query in [
+        "limit=-1",
+        "limit=x",
+        "marker=x",
+        "marker=",
+        &format!("marker={nobody}"),
+        "state=x",
+        "state=",
+        "all=x",
+        "since=x",
+        "host=a%00",
+    ] {
+        let got = bench.get(&format!("/operator/v1/recoveries?{query}")).await;
+        assert_eq!(got.status, 400, "{query}: {}", got.text);
+    }
+}
+
+#[tokio::test]
+async fn operator_api_recoveries_are_listed_by_state_and_told_whole() {
+    let bench = Bench::new();
+    let mut closed = recovery(2, "b");
+    closed.life = Life::Closed;
+    closed.status = "failed".to_owned();
+    *bench.desk.recoveries.lock().unwrap() = vec![recovery(3, "a"), closed];
+    for (query, expected) in [
+        ("", &["a"][..]),
+        ("all=yes", &["a", "b"]),
+        ("state=failed", &["b"]),
+        ("state=held&host=a", &["a"]),
+        ("state=held&host=b", &[]),
+        ("segment=%27%3B%20DROP", &[]),
+    ] {
+        let got = bench
+            .get(&format!("/operator/v1/recoveries?{query}"))
+            .await
+            .root("recoveries");
+        let hosts: Vec<_> = got
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|one| one["host"].as_str().unwrap())
+            .collect();
+        assert_eq!(hosts, expected, "{query}");
+    }
+    let path = format!("/operator/v1/recoveries/{}", Uuid::from_u128(3));
+    let told = bench.get(&path).await.root("recovery");
+    assert_eq!((&told["host"], &told["claim"]), (&json!("a"), &json!(1)));
+    assert_eq!(
+        told["word"],
+        json!({"word": "approve", "by": "alice", "at": "2026-11-20T06:15:08.000Z"})
+    );
+    assert_eq!(
+        (&told["steps"][0]["text"], &told["instances"]),
+        (&json!("held"), &json!([]))
+    );
+    for id in [Uuid::nil().to_string(), "x".to_owned(), "%00".to_owned()] {
+        assert_eq!(
+            bench.get(&format!("/operator/v1/recoveries/{id}")).await.status,
+            404,
+            "{id}"
+        );
+    }
+}
+
+pub(super) fn waiting(what: WaitsFor, life: Life, state: &Value) -> MoveLine {
+    MoveLine {
+        recovery: RecoveryId(Uuid::from_u128(3)),
+        host: "a".to_owned(),
+        life,
+        opened_at: NOW,
+        server: ServerId(SERVER),
+        name: "web".to_owned(),
+        rank: 0,
+        dest: None,
+        wait: Some(Wait {
+            what,
+            on: ["b".to_owned()].into(),
+            since: NOW,
+        }),
+        may_run: ["b".to_owned()].into(),
+        message: None,
+        state: state.to_string(),
+    }
+}
+
+#[tokio::test]
+async fn operator_api_instances_that_wait_for_a_person_are_told_with_what_to_type() {
+    let bench = Bench::new();
+    *bench.desk.moves.lock().unwrap() = vec![
+        waiting(WaitsFor::Absence, Life::Open, &Value::Null),
+        waiting(WaitsFor::Nothing, Life::Open, &Value::Null),
+    ];
+    let got = bench.get("/operator/v1/instances").await.root("instances");
+    assert_eq!(got.as_array().unwrap().len(), 2);
+    let got = bench
+        .get("/operator/v1/instances?needs_person=true")
+        .await
+        .root("instances");
+    assert_eq!(got.as_array().unwrap().len(), 1);
+    assert_eq!(
+        got[0]["commands"][0],
+        format!("tachi vmove recover {SERVER} --failure --on b")
+    );
+}
+
+#[tokio::test]
+async fn operator_api_readers_of_the_service_project_read_and_nobody_else_does() {
+    let bench = Bench::new();
+    for (token, status) in [
+        ("admin", 200),
+        ("service-reader", 200),
+        // Members of any project are readers there.
+        ("reader", 403),
+        ("member", 403),
+        ("masakari_monitor", 403),
+        ("masakari-monitor-a", 403),
+        // Whoever made monitors of readers.
+        ("service-monitor", 403),
+        ("service", 403),
+        ("nobody", 401),
+    ] {
+        for path in [
+            SITUATION,
+            "/operator/v1/recoveries",
+            "/operator/v1/hosts/a/explanation",
+        ] {
+            let got = by(&bench, token, path).await;
+            assert_eq!(got.status, status, "{token} {path}: {}", got.text);
+            if status == 403 {
+                let (_, _, told) = got.fault();
+                assert!(told.contains("os_masakari_api:operator:read"), "{told}");
+            }
+        }
+    }
+    assert_eq!(bench.raw("GET", SITUATION, &[], "").await.status, 401);
+    for path in [
+        "/operator/v1",
+        "/operator/v1/",
+        "/operator/v1/nothing",
+        "/operator/v1/hosts/a",
+    ] {
+        assert_eq!(by(&bench, "admin", path).await.status, 404, "{path}");
+        assert_eq!(bench.raw("GET", path, &[], "").await.status, 401, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn operator_api_a_database_that_is_away_is_not_good_news() {
+    let bench = Bench::new();
+    bench.desk.broken.store(true, std::sync::atomic::Ordering::SeqCst);
+    for path in [
+        "situation",
+        "findings",
+        "hosts",
+        "hosts/a/explanation",
+        "instances/x/explanation",
+        "instances",
+        "recoveries",
+        &format!("recoveries/{}", Uuid::nil()),
+    ] {
+        let got = bench.get(&format!("/operator/v1/{path}")).await;
+        assert_eq!(got.status, 503, "{path}: {}", got.text);
+        assert_eq!(got.header("retry-after"), Some("5"));
+    }
+}

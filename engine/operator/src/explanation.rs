@@ -1,0 +1,147 @@
+//! Why a host or an instance is protected or not, what is happening to it, and what to type.
+
+use serde::{Deserialize, Serialize};
+use tachi_domain::RecoveryId;
+use tachi_domain::situation::{Explanation, Need, Protection, Subject};
+use tachi_engine::ports::operator::{MoveLine, RecoverySummary};
+use utoipa::ToSchema;
+
+use crate::schema;
+use crate::seen::Seen;
+use crate::situation::FindingView;
+use crate::waits::{self, WaitView};
+
+/// What is under way with it, or waits for a person.
+#[derive(Clone, Copy, Debug)]
+pub struct Underway<'a> {
+    /// Its own move that waits.
+    pub waiting: Option<&'a MoveLine>,
+    /// The recovery of that, or else of its host.
+    pub recovery: Option<&'a RecoverySummary>,
+}
+
+impl<'a> Underway<'a> {
+    /// As far as `seen` tells.
+    pub fn of(seen: &'a Seen, subject: Subject<'_>) -> Self {
+        let waiting = match subject {
+            Subject::Instance(one) => seen.tables.waiting.iter().find(|line| line.server == one.id),
+            Subject::Host(_) => None,
+        };
+        let recovery = seen.tables.recoveries.iter().find(|row| match waiting {
+            Some(line) => row.id == line.recovery,
+            None => row.host == subject.host(),
+        });
+        Self { waiting, recovery }
+    }
+
+    /// What to type to end it.
+    pub fn ways(&self) -> Vec<String> {
+        match (self.waiting, self.recovery) {
+            (Some(line), _) => waits::to_end_move(line),
+            (None, Some(row)) if waits::what(row.wait.as_ref()).is_held() => waits::to_end_recovery(row),
+            (None, Some(row)) => vec![format!("tachi recovery show {}", row.id)],
+            (None, None) => Vec::new(),
+        }
+    }
+}
+
+/// See the module. Of a host there is `segment` and `up`, of an instance `id`, `host` and `left`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Explanation)]
+pub struct ExplanationView {
+    /// `host` or `instance`.
+    pub kind: String,
+    /// Its name.
+    pub name: String,
+    /// The host's segment.
+    #[schema(required)]
+    pub segment: Option<String>,
+    /// Whether Nova hears the host.
+    #[schema(required)]
+    pub up: Option<bool>,
+    /// The instance's id.
+    #[schema(required)]
+    pub id: Option<String>,
+    /// The instance's host.
+    #[schema(required)]
+    pub host: Option<String>,
+    /// Why policy leaves the instance where it is.
+    #[schema(required)]
+    pub left: Option<String>,
+    /// What would become of it if its host died now.
+    #[schema(schema_with = schema::protection)]
+    pub protection: Protection,
+    /// For what the instance waits.
+    #[schema(required)]
+    pub waits: Option<WaitView>,
+    /// The recovery that is under way with it.
+    #[schema(required, value_type = Option<String>)]
+    pub recovery: Option<RecoveryId>,
+    /// What to type.
+    pub commands: Vec<String>,
+    /// What has to hold for a recovery.
+    pub needs: Vec<NeedView>,
+}
+
+/// Something that has to hold for a recovery.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Need)]
+pub struct NeedView {
+    /// What.
+    #[schema(schema_with = schema::need)]
+    pub need: Need,
+    /// Whether nothing speaks against it; null if that is not known.
+    #[schema(required)]
+    pub holds: Option<bool>,
+    /// Whether all of it is gathered.
+    pub assessed: bool,
+    /// What speaks against it.
+    pub findings: Vec<FindingView>,
+}
+
+impl ExplanationView {
+    /// One of `seen`.
+    pub fn of(seen: &Seen, one: &Explanation<'_>) -> Self {
+        let underway = Underway::of(seen, one.subject);
+        let (mut segment, mut up, mut id, mut on, mut left) = (None, None, None, None, None);
+        let (kind, name) = match one.subject {
+            Subject::Host(host) => {
+                segment.clone_from(&host.segment);
+                up = host.up;
+                ("host", &host.name)
+            }
+            Subject::Instance(instance) => {
+                id = Some(instance.id.to_string());
+                on = Some(instance.host.clone());
+                left.clone_from(&instance.left);
+                ("instance", &instance.name)
+            }
+        };
+        let needs = one.needs.iter().map(|(need, against)| NeedView {
+            need: *need,
+            holds: one.holds(*need, against),
+            assessed: need.not_assessed().is_none(),
+            findings: against
+                .iter()
+                .map(|finding| FindingView::from(*finding))
+                .collect(),
+        });
+        Self {
+            kind: kind.to_owned(),
+            name: name.clone(),
+            segment,
+            up,
+            id,
+            host: on,
+            left,
+            protection: one.subject.protection(),
+            waits: underway
+                .waiting
+                .and_then(|line| line.wait.as_ref())
+                .map(WaitView::from),
+            recovery: underway.recovery.map(|row| row.id),
+            commands: underway.ways(),
+            needs: needs.collect(),
+        }
+    }
+}

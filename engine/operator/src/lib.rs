@@ -1,0 +1,36 @@
+//! What operators are told of a region, its hosts, instances and recoveries, and what they can say of them.
+//!
+//! There is one shape for programs: what a command prints with `--format json` is what the API answers. Nova is never asked for
+//! any of it: all comes from the database.
+//!
+//! ```text
+//! tachi status, explain, recovery, vmove ─┐
+//!                                         ├─> this ─> engine (ports: desk, facts) ─> domain (the assessment)
+//! api: /operator/v1 ──────────────────────┘
+//! ```
+
+pub mod downtime;
+mod explanation;
+mod recovery;
+mod schema;
+mod seen;
+mod situation;
+mod story;
+mod vmove;
+pub mod waits;
+pub mod when;
+
+pub use explanation::{ExplanationView, NeedView, Underway};
+pub use recovery::{MovesView, RecoveryView, STATES, state};
+pub use seen::{Age, Fencing, Seen, is_alive};
+pub use situation::{
+    AsideView, CountsView, EngineView, FactView, FindingView, HostView, NeedsPersonView, QueueView,
+    RegisteredView, SegmentView, SituationView, UnderwayView, WaitingInstanceView, WaitingRecoveryView,
+};
+pub use story::{
+    InstanceView, ProofView, StepView, StoryView, WordView, down, head, one_line, progress, proofs_of, stage,
+    waits_for,
+};
+pub use vmove::{VmoveLine, VmoveView};
+pub use waits::WaitView;
+pub use when::Time;

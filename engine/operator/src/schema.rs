@@ -1,0 +1,84 @@
+//! Schemas of words.
+
+use tachi_domain::entity::host::MaintenanceReason;
+use tachi_domain::entity::segment::RecoveryMethod;
+use tachi_domain::entity::vmove::VmoveStatus;
+use tachi_domain::recovery::{Life, RecoveryKind};
+use tachi_domain::situation::{Aspect, Code, Grade, Need, Protection};
+use tachi_domain::{EndedBy, WaitsFor};
+use utoipa::openapi::schema::{ObjectBuilder, SchemaType};
+use utoipa::openapi::{Array, ArrayBuilder, Object, Type};
+
+fn words(words: impl Iterator<Item = &'static str>) -> Object {
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .enum_values(Some(words))
+        .build()
+}
+
+fn or_null(words: impl Iterator<Item = &'static str>) -> Object {
+    ObjectBuilder::new()
+        .schema_type(SchemaType::from_iter([Type::String, Type::Null]))
+        .enum_values(Some(words.map(Some).chain([None])))
+        .build()
+}
+
+fn several(each: Object) -> Array {
+    ArrayBuilder::new().items(each).build()
+}
+
+pub(crate) fn grade() -> Object {
+    words(Grade::ALL.iter().map(|word| word.as_str()))
+}
+
+pub(crate) fn protection() -> Object {
+    words(Protection::ALL.iter().map(|word| word.as_str()))
+}
+
+pub(crate) fn code() -> Object {
+    words(Code::ALL.iter().map(|word| word.as_str()))
+}
+
+pub(crate) fn codes() -> Array {
+    several(code())
+}
+
+pub(crate) fn aspects() -> Array {
+    several(words(Aspect::ALL.iter().map(|word| word.as_str())))
+}
+
+pub(crate) fn need() -> Object {
+    words(Need::ALL.iter().map(|word| word.as_str()))
+}
+
+pub(crate) fn method() -> Object {
+    words(RecoveryMethod::ALL.iter().map(|word| word.as_str()))
+}
+
+pub(crate) fn kind() -> Object {
+    words(RecoveryKind::ALL.iter().map(|word| word.as_str()))
+}
+
+pub(crate) fn life() -> Object {
+    words(Life::ALL.iter().map(|word| word.as_str()))
+}
+
+pub(crate) fn life_or_null() -> Object {
+    or_null(Life::ALL.iter().map(|word| word.as_str()))
+}
+
+pub(crate) fn why() -> Object {
+    or_null(MaintenanceReason::ALL.iter().map(|word| word.as_str()))
+}
+
+pub(crate) fn move_status() -> Object {
+    or_null(VmoveStatus::ALL.iter().map(|word| word.as_str()))
+}
+
+pub(crate) fn waits_for() -> Object {
+    words(WaitsFor::ALL.iter().map(|word| word.as_str()))
+}
+
+pub(crate) fn ended_by() -> Array {
+    several(words(EndedBy::ALL.iter().map(|word| word.as_str())))
+}

@@ -1,0 +1,514 @@
+//! How a region is.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use tachi_domain::entity::host::MaintenanceReason;
+use tachi_domain::entity::segment::RecoveryMethod;
+use tachi_domain::recovery::{Life, RecoveryKind};
+use tachi_domain::situation::{Aspect, Code, Counts, Finding, Grade, HostSituation, Protection};
+use tachi_domain::{RecoveryId, Timestamp};
+use tachi_engine::ports::operator::{self, MoveLine, RecoverySummary};
+use tachi_engine::ports::roll::EngineLine;
+use utoipa::ToSchema;
+
+use crate::schema;
+use crate::seen::{Age, Seen, is_alive};
+use crate::waits::{self, WaitView};
+use crate::when::Time;
+
+/// Is every instance protected now, and if not, why and what is to be done.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Situation)]
+pub struct SituationView {
+    /// When it was judged.
+    pub at: Time,
+    /// How hosts are proven off.
+    pub fencing: String,
+    /// `engine`, `dryrun` or `external`.
+    pub fencing_mode: String,
+    /// Where it was read.
+    pub database: String,
+    /// Who has signed the roll.
+    pub engines: Vec<EngineView>,
+    /// Reporters that are set aside, or should be.
+    pub reporters_set_aside: Vec<AsideView>,
+    /// What waits for an engine.
+    pub queue: QueueView,
+    /// The segments with their registered hosts.
+    pub segments: Vec<SegmentView>,
+    /// The registered hosts and those of Nova.
+    pub hosts: Vec<HostView>,
+    /// Open, and watching for their host's return.
+    pub recoveries: Vec<UnderwayView>,
+    /// What waits for a person.
+    pub needs_person: NeedsPersonView,
+    /// The worst of the findings.
+    #[schema(schema_with = schema::grade)]
+    pub grade: Grade,
+    /// When an engine looked at Nova last; null if none has.
+    #[schema(required)]
+    pub looked_at: Option<Time>,
+    /// How old is what was seen of the cloud. What is not fresh says nothing good.
+    pub facts: Vec<FactView>,
+    /// What there is to say, worst first.
+    pub findings: Vec<FindingView>,
+    /// The instances by what would become of them; null while nobody has listed them.
+    #[schema(required)]
+    pub instances: Option<CountsView>,
+    /// What nobody gathers.
+    #[schema(schema_with = schema::aspects)]
+    pub not_assessed: Vec<Aspect>,
+}
+
+/// An engine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Engine)]
+pub struct EngineView {
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// When it began.
+    pub started_at: Time,
+    /// When it signed last.
+    pub signed_at: Time,
+    /// Whether that is not long ago.
+    pub alive: bool,
+    /// How its parts are.
+    pub facts: BTreeMap<String, String>,
+}
+
+/// A reporter whose claims Nova contradicts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = ReporterSetAside)]
+pub struct AsideView {
+    /// Its number in the list.
+    pub number: i64,
+    /// Who.
+    pub reporter: String,
+    /// Whether what it says begins nothing.
+    pub set_aside: bool,
+    /// Since when.
+    pub since: Time,
+    /// In words.
+    pub why: String,
+    /// How many of its reports were kept since.
+    pub kept: u64,
+}
+
+/// What waits for an engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Queue)]
+pub struct QueueView {
+    /// Notifications nobody has begun to work on.
+    pub new: u64,
+    /// When the oldest of them was accepted.
+    #[schema(required)]
+    pub oldest_new: Option<Time>,
+}
+
+/// A segment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = SegmentSeen)]
+pub struct SegmentView {
+    /// Its id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Whether anything of it is recovered.
+    pub enabled: bool,
+    /// How its instances are recovered.
+    #[schema(schema_with = schema::method)]
+    pub recovery_method: RecoveryMethod,
+    /// How many of its hosts are at work.
+    pub working: u64,
+    /// Its instances; null while nobody has listed them.
+    #[schema(required)]
+    pub instances: Option<CountsView>,
+    /// Its hosts.
+    pub hosts: Vec<RegisteredView>,
+}
+
+/// A registered host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = HostRegistered)]
+pub struct RegisteredView {
+    /// Its id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Kept empty for the instances of another.
+    pub reserved: bool,
+    /// Whether it is on maintenance.
+    pub on_maintenance: bool,
+    /// Why it is.
+    #[schema(required, schema_with = schema::why)]
+    pub why: Option<MaintenanceReason>,
+    /// Its recovery that is open or watching.
+    #[schema(required, value_type = Option<String>)]
+    pub recovery: Option<RecoveryId>,
+    /// Where that is in its life.
+    #[schema(required, schema_with = schema::life_or_null)]
+    pub life: Option<Life>,
+}
+
+/// A host, judged.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = HostSeen)]
+pub struct HostView {
+    /// Its name.
+    pub name: String,
+    /// Its segment.
+    #[schema(required)]
+    pub segment: Option<String>,
+    /// Kept empty for the instances of another.
+    pub reserved: bool,
+    /// What would become of its instances if it died now.
+    #[schema(schema_with = schema::protection)]
+    pub protection: Protection,
+    /// Why.
+    #[schema(schema_with = schema::codes)]
+    pub reasons: Vec<Code>,
+    /// Whether Nova hears it; null if that is not known.
+    #[schema(required)]
+    pub up: Option<bool>,
+    /// Its instances; null while nobody has listed them.
+    #[schema(required)]
+    pub instances: Option<CountsView>,
+}
+
+/// A recovery that is under way, or watches for its host's return.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = RecoveryUnderway)]
+pub struct UnderwayView {
+    /// Its id.
+    #[schema(value_type = String)]
+    pub id: RecoveryId,
+    /// Its host.
+    pub host: String,
+    /// What it is about.
+    #[schema(schema_with = schema::kind)]
+    pub kind: RecoveryKind,
+    /// Where it is in its life.
+    #[schema(schema_with = schema::life)]
+    pub life: Life,
+    /// Its notification's status.
+    pub status: String,
+    /// What it waits for.
+    #[schema(required)]
+    pub waits: Option<WaitView>,
+    /// For people.
+    #[schema(required)]
+    pub message: Option<String>,
+    /// The engine that has it.
+    #[schema(required)]
+    pub owner: Option<String>,
+    /// All its instances.
+    pub instances: u64,
+    /// Those that run again.
+    pub back: u64,
+    /// Those that Nova was asked for.
+    pub in_flight: u64,
+}
+
+/// What waits for a person.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = NeedsPerson)]
+pub struct NeedsPersonView {
+    /// Recoveries that are held.
+    pub recoveries: Vec<WaitingRecoveryView>,
+    /// Instances that are down, or may be.
+    pub instances: Vec<WaitingInstanceView>,
+}
+
+/// A recovery that is held.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = RecoveryWaiting)]
+pub struct WaitingRecoveryView {
+    /// Its id.
+    #[schema(value_type = String)]
+    pub recovery: RecoveryId,
+    /// Its host.
+    pub host: String,
+    /// For what.
+    #[schema(required)]
+    pub waits: Option<WaitView>,
+    /// What to type.
+    pub commands: Vec<String>,
+}
+
+/// An instance that waits for a person.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = InstanceWaiting)]
+pub struct WaitingInstanceView {
+    /// Its id.
+    pub instance: String,
+    /// Its name.
+    pub name: String,
+    /// The host that failed.
+    pub host: String,
+    /// Its recovery.
+    #[schema(value_type = String)]
+    pub recovery: RecoveryId,
+    /// Where that is in its life.
+    #[schema(schema_with = schema::life)]
+    pub life: Life,
+    /// For what it waits.
+    #[schema(required)]
+    pub waits: Option<WaitView>,
+    /// What to type.
+    pub commands: Vec<String>,
+}
+
+/// How old a kind of fact is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = FactAge)]
+pub struct FactView {
+    /// `computes`: Nova's compute services. `instances`: Nova's instances. `tests`: the oldest test of a fence device.
+    pub kind: String,
+    /// When it was so; null if nobody has gathered it.
+    #[schema(required)]
+    pub as_of: Option<Time>,
+    /// How long ago that is.
+    #[schema(required)]
+    pub age_seconds: Option<u64>,
+    /// Whether it still says something good.
+    pub fresh: bool,
+}
+
+/// One thing to say.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Finding)]
+pub struct FindingView {
+    /// What.
+    #[schema(schema_with = schema::code)]
+    pub code: Code,
+    /// How bad.
+    #[schema(schema_with = schema::grade)]
+    pub grade: Grade,
+    /// Whom it is about; empty if everything.
+    pub subjects: Vec<String>,
+    /// How many instances are concerned.
+    pub instances: u64,
+    /// Since when, as far as that is known.
+    #[schema(required)]
+    pub since: Option<Time>,
+    /// For people.
+    pub text: String,
+    /// What to type.
+    #[schema(required)]
+    pub fix: Option<String>,
+    /// The page of the book about it.
+    pub page: String,
+}
+
+/// Instances by what would become of them if their hosts died now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = InstanceCounts)]
+pub struct CountsView {
+    /// Would be recovered.
+    pub protected: u64,
+    /// With a caveat.
+    pub degraded: u64,
+    /// Too little is known.
+    pub unknown: u64,
+    /// Would stay down.
+    pub unprotected: u64,
+    /// Are down, or may be.
+    pub down: u64,
+    /// Are left where they are by policy.
+    pub not_meant: u64,
+}
+
+impl From<Counts> for CountsView {
+    fn from(counts: Counts) -> Self {
+        Self {
+            protected: counts.protected,
+            degraded: counts.degraded,
+            unknown: counts.unknown,
+            unprotected: counts.unprotected,
+            down: counts.down,
+            not_meant: counts.not_meant,
+        }
+    }
+}
+
+impl From<&Finding> for FindingView {
+    fn from(finding: &Finding) -> Self {
+        Self {
+            code: finding.code,
+            grade: finding.grade,
+            subjects: finding.subjects.clone(),
+            instances: finding.instances,
+            since: finding.since.map(Time),
+            text: finding.text.clone(),
+            fix: finding.fix.clone(),
+            page: finding.page.clone(),
+        }
+    }
+}
+
+impl From<&HostSituation> for HostView {
+    fn from(host: &HostSituation) -> Self {
+        Self {
+            name: host.name.clone(),
+            segment: host.segment.clone(),
+            reserved: host.reserved,
+            protection: host.protection,
+            reasons: host.reasons.iter().copied().collect(),
+            up: host.up,
+            instances: host.counts.map(CountsView::from),
+        }
+    }
+}
+
+impl FactView {
+    fn at(now: Timestamp, one: Age) -> Self {
+        let age = one
+            .as_of
+            .map(|at| now.micros_since(at).unsigned_abs() / 1_000_000);
+        Self {
+            kind: one.kind.to_owned(),
+            as_of: one.as_of.map(Time),
+            age_seconds: age,
+            fresh: age.is_some_and(|age| age <= one.counts_for),
+        }
+    }
+}
+
+impl EngineView {
+    fn at(now: Timestamp, line: &EngineLine) -> Self {
+        Self {
+            name: line.signature.name.clone(),
+            version: line.signature.version.clone(),
+            started_at: Time(line.signature.started_at),
+            signed_at: Time(line.seen_at),
+            alive: is_alive(line, now),
+            facts: line.signature.facts.clone().into_iter().collect(),
+        }
+    }
+}
+
+impl SegmentView {
+    fn of(seen: &Seen, view: &operator::SegmentView) -> Self {
+        let name = &view.segment.name;
+        let judged = seen.situation.segments.iter().find(|one| one.name == *name);
+        Self {
+            id: view.segment.id.to_string(),
+            name: name.clone(),
+            enabled: view.segment.enabled,
+            recovery_method: view.segment.recovery_method,
+            working: judged.map_or(0, |one| one.working as u64),
+            instances: judged.and_then(|one| one.counts).map(CountsView::from),
+            hosts: view.hosts.iter().map(RegisteredView::from).collect(),
+        }
+    }
+}
+
+impl From<&operator::HostView> for RegisteredView {
+    fn from(view: &operator::HostView) -> Self {
+        Self {
+            id: view.host.id.to_string(),
+            name: view.host.name.clone(),
+            reserved: view.host.reserved,
+            on_maintenance: view.host.on_maintenance,
+            why: view.why,
+            recovery: view.recovery.map(|(id, _)| id),
+            life: view.recovery.map(|(_, life)| life),
+        }
+    }
+}
+
+impl From<&RecoverySummary> for UnderwayView {
+    fn from(row: &RecoverySummary) -> Self {
+        Self {
+            id: row.id,
+            host: row.host.clone(),
+            kind: row.kind,
+            life: row.life,
+            status: row.status.clone(),
+            waits: row.wait.as_ref().map(WaitView::from),
+            message: row.message.clone(),
+            owner: row.owner.clone(),
+            instances: row.moves.total(),
+            back: row.moves.succeeded,
+            in_flight: row.moves.ongoing,
+        }
+    }
+}
+
+impl From<&RecoverySummary> for WaitingRecoveryView {
+    fn from(row: &RecoverySummary) -> Self {
+        Self {
+            recovery: row.id,
+            host: row.host.clone(),
+            waits: row.wait.as_ref().map(WaitView::from),
+            commands: waits::to_end_recovery(row),
+        }
+    }
+}
+
+impl From<&MoveLine> for WaitingInstanceView {
+    fn from(line: &MoveLine) -> Self {
+        Self {
+            instance: line.server.to_string(),
+            name: line.name.clone(),
+            host: line.host.clone(),
+            recovery: line.recovery,
+            life: line.life,
+            waits: line.wait.as_ref().map(WaitView::from),
+            commands: waits::to_end_move(line),
+        }
+    }
+}
+
+impl From<&Seen> for SituationView {
+    fn from(seen: &Seen) -> Self {
+        let tables = &seen.tables;
+        Self {
+            at: Time(seen.now),
+            fencing: seen.fencing.line(),
+            fencing_mode: format!("{:?}", seen.fencing.mode).to_ascii_lowercase(),
+            database: seen.database.clone(),
+            engines: tables
+                .engines
+                .iter()
+                .map(|line| EngineView::at(seen.now, line))
+                .collect(),
+            reporters_set_aside: tables
+                .doubted
+                .iter()
+                .map(|one| AsideView {
+                    number: one.number,
+                    reporter: one.reporter.to_string(),
+                    set_aside: one.aside,
+                    since: Time(one.since),
+                    why: one.why.clone(),
+                    kept: one.unheard,
+                })
+                .collect(),
+            queue: QueueView {
+                new: tables.backlog.new,
+                oldest_new: tables.backlog.oldest_new.map(Time),
+            },
+            segments: tables
+                .segments
+                .iter()
+                .map(|view| SegmentView::of(seen, view))
+                .collect(),
+            hosts: seen.situation.hosts.iter().map(HostView::from).collect(),
+            recoveries: tables.recoveries.iter().map(UnderwayView::from).collect(),
+            needs_person: NeedsPersonView {
+                recoveries: seen.held().map(WaitingRecoveryView::from).collect(),
+                instances: tables.waiting.iter().map(WaitingInstanceView::from).collect(),
+            },
+            grade: seen.situation.grade,
+            looked_at: seen.looked_at.map(Time),
+            facts: seen.ages.iter().map(|one| FactView::at(seen.now, *one)).collect(),
+            findings: seen.situation.findings.iter().map(FindingView::from).collect(),
+            instances: seen.situation.counts.map(CountsView::from),
+            not_assessed: seen.situation.not_assessed.clone(),
+        }
+    }
+}

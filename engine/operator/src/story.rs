@@ -1,0 +1,374 @@
+//! A recovery's story.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tachi_domain::Reporter;
+use tachi_domain::entity::vmove::VmoveStatus;
+use tachi_domain::recovery::{Life, RecoveryKind};
+use tachi_engine::ports::operator::{MoveCounts, Story};
+use utoipa::ToSchema;
+
+use crate::downtime::DowntimeView;
+use crate::recovery::RecoveryView;
+use crate::schema;
+use crate::waits;
+use crate::when::Time;
+
+/// How far the instances are, such as `12/40 instances back, 3 in flight`; `None` if there are none.
+pub fn progress(counts: MoveCounts) -> Option<String> {
+    if counts.total() == 0 {
+        return None;
+    }
+    let mut text = format!("{}/{} instances back", counts.succeeded, counts.total());
+    for (count, words) in [
+        (counts.ongoing, "in flight"),
+        (counts.pending, "to come"),
+        (counts.ignored, "left by policy"),
+        (counts.failed, "need a person"),
+    ] {
+        if count > 0 {
+            // Writing to a string cannot fail.
+            let _ = write!(text, ", {count} {words}");
+        }
+    }
+    Some(text)
+}
+
+/// A word of the state's head, which other versions may write otherwise: nothing but the screen depends on it.
+pub fn head(story: &Story) -> Value {
+    let state = story.state.as_deref();
+    state
+        .and_then(|state| serde_json::from_str(state).ok())
+        .unwrap_or(Value::Null)
+}
+
+/// Its stage, however it is written.
+pub fn stage(head: &Value) -> Option<String> {
+    let stage = head.get("stage")?;
+    let word = stage.as_str().or_else(|| {
+        let tagged = stage.get("at").and_then(Value::as_str);
+        tagged.or_else(|| stage.as_object()?.keys().next().map(String::as_str))
+    });
+    word.map(str::to_owned)
+}
+
+/// What has to happen before it goes on.
+pub fn waits_for(story: &Story) -> String {
+    let summary = &story.summary;
+    let head = head(story);
+    match summary.life {
+        Life::Closed if summary.status == "failed" => {
+            return format!(
+                "nothing: it is over; `tachi recovery retry {}` tries again",
+                summary.id
+            );
+        }
+        Life::Closed => return "nothing: it is over".into(),
+        Life::Watching => {
+            return format!(
+                "the host's nova-compute to be back: `tachi host return {}` says how",
+                summary.host
+            );
+        }
+        Life::Open => {}
+    }
+    if summary.owner.is_none() {
+        return "an engine to claim it".into();
+    }
+    if let Some(wait) = summary.wait.as_ref().filter(|wait| wait.what.is_held()) {
+        let mut ways = waits::to_end_recovery(summary);
+        let vouched = ways.iter().any(|way| way.contains(" vouch "));
+        if summary.kind == RecoveryKind::Host && stage(&head).as_deref() == Some("fencing") && !vouched {
+            let host = &summary.host;
+            ways.push(format!(
+                "tachi recovery vouch {} --off {host} --reason ...",
+                summary.id
+            ));
+        }
+        return format!(
+            "a person, because {}: `{}`",
+            waits::about(wait),
+            ways.join("`, or `")
+        );
+    }
+    let counts = summary.moves;
+    match (summary.kind, stage(&head).as_deref()) {
+        (RecoveryKind::Host, Some("begin")) => "the guards".into(),
+        (RecoveryKind::Host, Some("fencing")) => "a proof that the host is off".into(),
+        (RecoveryKind::Host, Some("disabling")) => "Nova to show the host disabled and forced down".into(),
+        (RecoveryKind::Host, Some("listing")) => "Nova's lists of instances and migrations".into(),
+        (RecoveryKind::Host, Some("moving")) => format!(
+            "{} instances to be over, {} of them in flight",
+            counts.pending + counts.ongoing,
+            counts.ongoing
+        ),
+        (_, Some(stage)) => format!("the end of what is under way: {}", stage.replace('_', " ")),
+        (_, None) => "the end of what is under way".into(),
+    }
+}
+
+/// The number of the proof that each instance was asked for on, by its vmove.
+pub fn proofs_of(story: &Story) -> BTreeMap<String, u64> {
+    let states = story.moves.iter();
+    let states = states.filter_map(|state| serde_json::from_str::<Value>(state).ok());
+    states
+        .filter_map(|state| Some((state["vmove"].as_str()?.to_owned(), state["proof"].as_u64()?)))
+        .collect()
+}
+
+/// For how long each instance that is back was down, counted from the opening of the recovery, and whether it is marked.
+pub fn down(story: &Story) -> Vec<(bool, Duration)> {
+    let marked: BTreeSet<String> = story
+        .moves
+        .iter()
+        .filter_map(|state| serde_json::from_str::<Value>(state).ok())
+        .filter(|state| state["tagged"].as_bool() == Some(true))
+        .filter_map(|state| Some(state["vmove"].as_str()?.to_owned()))
+        .collect();
+    let back = story
+        .vmoves
+        .iter()
+        .filter(|one| one.status == Some(VmoveStatus::Succeeded));
+    back.filter_map(|one| {
+        let lasted = one.end_time?.micros_since(story.summary.opened_at);
+        let lasted = Duration::from_micros(u64::try_from(lasted).unwrap_or_default());
+        Some((marked.contains(&one.id.to_string()), lasted))
+    })
+    .collect()
+}
+
+/// Everything there is to know of a recovery.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = RecoveryStory)]
+pub struct StoryView {
+    /// As in a list.
+    #[serde(flatten)]
+    pub summary: RecoveryView,
+    /// How often it was claimed.
+    pub claim: u64,
+    /// How long its instances were down.
+    pub downtime: DowntimeView,
+    /// How long it has been worked on.
+    pub elapsed_seconds: u64,
+    /// What has to happen before it goes on, in words.
+    pub waits_for: String,
+    /// All that have reported it.
+    #[schema(value_type = Vec<Object>)]
+    pub reporters: Vec<Reporter>,
+    /// The last word said about it.
+    #[schema(required)]
+    pub word: Option<WordView>,
+    /// The head of its state, which is another in other versions.
+    #[schema(value_type = Option<Object>, required)]
+    pub state: Value,
+    /// What was seen, decided and done, oldest first.
+    pub steps: Vec<StepView>,
+    /// What proved the host off, oldest first.
+    pub proofs: Vec<ProofView>,
+    /// Its instances, in the order they are moved.
+    pub instances: Vec<InstanceView>,
+}
+
+/// A word about a recovery.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = RecoveryWord)]
+pub struct WordView {
+    /// Which.
+    pub word: String,
+    /// Who has said it, and why.
+    pub by: String,
+    /// When.
+    pub at: Time,
+}
+
+/// A line of the step journal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = RecoveryStep)]
+pub struct StepView {
+    /// When.
+    pub at: Time,
+    /// Under which claim.
+    pub claim: u64,
+    /// Masakari's name of the task.
+    pub task: String,
+    /// `intent`, `outcome` or `note`.
+    pub kind: String,
+    /// The instance, if one.
+    #[schema(required)]
+    pub instance: Option<String>,
+    /// What.
+    pub text: String,
+}
+
+/// What proved the host off.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = RecoveryProof)]
+pub struct ProofView {
+    /// Counted from 1.
+    pub number: u32,
+    /// When.
+    pub at: Time,
+    /// Under which claim.
+    pub claim: u64,
+    /// `device` or `notification`.
+    pub kind: String,
+    /// The engine that read it.
+    pub by: String,
+    /// From what.
+    pub from: String,
+    /// All of it.
+    #[schema(value_type = Option<Object>, required)]
+    pub evidence: Value,
+}
+
+/// An instance, and where it went.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = InstanceMoved)]
+pub struct InstanceView {
+    /// Its id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// How it fares.
+    #[schema(required, schema_with = schema::move_status)]
+    pub status: Option<VmoveStatus>,
+    /// Where it was.
+    #[schema(required)]
+    pub from: Option<String>,
+    /// Where it is.
+    #[schema(required)]
+    pub to: Option<String>,
+    /// For people.
+    #[schema(required)]
+    pub message: Option<String>,
+    /// The number of the proof that it was asked for on.
+    #[schema(required)]
+    pub proof: Option<u64>,
+    /// When Nova was asked.
+    #[schema(required)]
+    pub asked_at: Option<Time>,
+    /// When it was over.
+    #[schema(required)]
+    pub over_at: Option<Time>,
+}
+
+impl From<&Story> for StoryView {
+    fn from(story: &Story) -> Self {
+        let proofs = proofs_of(story);
+        Self {
+            summary: RecoveryView::from(&story.summary),
+            claim: story.epoch,
+            downtime: DowntimeView::of(&down(story)),
+            elapsed_seconds: story.elapsed.millis() / 1_000,
+            waits_for: waits_for(story),
+            reporters: story.reporters.clone(),
+            word: story.word.as_ref().map(|(word, by, at)| WordView {
+                word: word.clone(),
+                by: by.clone(),
+                at: Time(*at),
+            }),
+            state: head(story),
+            steps: story
+                .steps
+                .iter()
+                .map(|line| StepView {
+                    at: Time(line.at),
+                    claim: line.epoch,
+                    task: line.task.clone(),
+                    kind: line.kind.clone(),
+                    instance: line.server.clone(),
+                    text: line.text.clone(),
+                })
+                .collect(),
+            proofs: (1..)
+                .zip(&story.proofs)
+                .map(|(number, line)| ProofView {
+                    number,
+                    at: Time(line.at),
+                    claim: line.epoch,
+                    kind: line.kind.clone(),
+                    by: line.by.clone(),
+                    from: line.from.clone(),
+                    evidence: serde_json::from_str(&line.evidence).unwrap_or(Value::Null),
+                })
+                .collect(),
+            instances: story
+                .vmoves
+                .iter()
+                .map(|one| InstanceView {
+                    id: one.instance_uuid.clone(),
+                    name: one.instance_name.clone(),
+                    status: one.status,
+                    from: one.source_host.clone(),
+                    to: one.dest_host.clone(),
+                    message: one.message.clone(),
+                    proof: proofs.get(&one.id.to_string()).copied(),
+                    asked_at: one.start_time.map(Time),
+                    over_at: one.end_time.map(Time),
+                })
+                .collect(),
+        }
+    }
+}
+
+/// What somebody else has written must not pass for lines of ours, nor move the cursor.
+pub fn one_line(text: &str) -> String {
+    text.chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn progress_tells_what_there_is_and_nothing_else() {
+        let counts = |pending, ongoing, succeeded, failed, ignored| MoveCounts {
+            pending,
+            ongoing,
+            succeeded,
+            failed,
+            ignored,
+        };
+        for (counts, expected) in [
+            (counts(0, 0, 0, 0, 0), None),
+            (
+                counts(25, 3, 12, 0, 0),
+                Some("12/40 instances back, 3 in flight, 25 to come"),
+            ),
+            (counts(0, 0, 40, 0, 0), Some("40/40 instances back")),
+            (
+                counts(0, 0, 1, 1, 2),
+                Some("1/4 instances back, 2 left by policy, 1 need a person"),
+            ),
+        ] {
+            assert_eq!(progress(counts).as_deref(), expected);
+        }
+    }
+
+    #[test]
+    fn a_stage_is_read_however_it_is_written() {
+        for (state, expected) in [
+            (json!({"stage": "moving"}), Some("moving")),
+            (json!({"stage": {"at": "waiting", "since": 3}}), Some("waiting")),
+            (json!({"stage": {"stopping": {"since": 3}}}), Some("stopping")),
+            (json!({"stage": 7}), None),
+            (json!({}), None),
+            (Value::Null, None),
+        ] {
+            assert_eq!(stage(&state).as_deref(), expected, "{state}");
+        }
+    }
+
+    #[test]
+    fn foreign_text_stays_on_its_line() {
+        assert_eq!(one_line("a\nb\u{1b}[2Jc"), "a b [2Jc");
+    }
+}
