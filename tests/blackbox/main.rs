@@ -18,6 +18,7 @@ mod instances;
 mod invariants;
 mod levels;
 mod operator;
+mod operator_api;
 mod policies;
 mod processes;
 mod recovery;

@@ -390,6 +390,11 @@ impl Stage {
 
     /// A client of the API process, once it answers.
     pub(crate) async fn api(&self) -> Api {
+        self.api_of(&self.sandbox.credentials()).await
+    }
+
+    /// The same for somebody else.
+    pub(crate) async fn api_of(&self, login: &tachi_sandbox::Credentials) -> Api {
         let http = reqwest::Client::builder()
             .timeout(Duration::from_secs(10))
             .build()
@@ -400,7 +405,6 @@ impl Stage {
             answer.is_ok_and(|answer| answer.status() == 200)
         })
         .await;
-        let login = self.sandbox.credentials();
         let body = json!({ "auth": {
             "identity": { "methods": ["password"], "password": { "user": {
                 "name": login.username, "domain": { "name": login.domain_name }, "password": login.password } } },
@@ -489,6 +493,13 @@ pub(crate) struct Api {
 }
 
 impl Api {
+    /// What is answered at a whole path.
+    pub(crate) async fn ask(&self, path: &str) -> (u16, Value) {
+        let asked = self.http.get(format!("{}{path}", self.base));
+        let answer = asked.header("X-Auth-Token", &self.token).send().await.unwrap();
+        (answer.status().as_u16(), answer.json().await.unwrap())
+    }
+
     pub(crate) async fn get(&self, path: &str) -> Value {
         let answer = self
             .http

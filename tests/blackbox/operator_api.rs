@@ -1,0 +1,126 @@
+//! What operators are told over HTTP is what the commands tell, by the real binary, database and Keystone.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use tachi_engine::SystemClock;
+use tachi_engine::ports::{Clock as _, Fact, Facts as _, Round};
+use tachi_store::FactTable;
+
+use super::support::{Api, Stage, json, quick_region, until};
+
+const HOST: &str = "compute-001";
+const LIMIT: Duration = Duration::from_secs(90);
+
+async fn told(api: &Api, path: &str, key: &str) -> Value {
+    let (status, answer) = api.ask(&format!("/operator/v1/{path}")).await;
+    assert_eq!(status, 200, "{path}: {answer}");
+    answer[key].clone()
+}
+
+fn codes(situation: &Value) -> Vec<&str> {
+    let findings = situation["findings"].as_array().unwrap().iter();
+    findings.map(|one| one["code"].as_str().unwrap()).collect()
+}
+
+/// Without what depends on the moment of asking.
+fn timeless(mut situation: Value) -> Value {
+    for key in ["at", "looked_at", "facts", "engines"] {
+        situation[key].take();
+    }
+    situation
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn operator_api_tells_what_the_commands_tell_and_nothing_good_without_an_engine() {
+    let stage = Stage::set(quick_region(4)).await;
+    stage.protect().await;
+    let servers = stage.boot(HOST, 3);
+    let _api = stage.spawn("api");
+    let api = stage.api().await;
+
+    // No engine has run yet.
+    let situation = told(&api, "situation", "situation").await;
+    assert_eq!(codes(&situation)[0], "NO_ENGINE", "{situation}");
+    assert_eq!(situation["facts"][0]["as_of"], Value::Null);
+    assert_eq!(situation["instances"], Value::Null);
+    assert_eq!(timeless(situation), timeless(json(&stage, &["status"])));
+
+    let engine = stage.spawn("engine");
+    until("the instances to be listed", LIMIT, async || {
+        let situation = told(&api, "situation", "situation").await;
+        let counts = situation["instances"].as_object();
+        counts.is_some_and(|counts| counts.values().filter_map(Value::as_u64).sum::<u64>() == 3)
+    })
+    .await;
+    let situation = told(&api, "situation", "situation").await;
+    assert_eq!(situation["facts"][1]["fresh"], true, "{situation}");
+    let one = servers[0].to_string();
+    for (words, path) in [
+        (["explain", HOST], format!("hosts/{HOST}/explanation")),
+        (["explain", one.as_str()], format!("instances/{one}/explanation")),
+    ] {
+        assert_eq!(
+            told(&api, &path, "explanations").await,
+            json(&stage, &words),
+            "{path}"
+        );
+    }
+
+    stage.sandbox.region().power_loss(HOST).unwrap();
+    let notification = stage.report(HOST).await;
+    stage.until_finished(notification, LIMIT).await;
+    drop(engine);
+    let all = told(&api, "recoveries?all=true", "recoveries").await;
+    assert_eq!(all, json(&stage, &["recovery", "list", "--all"]));
+    let id = all[0]["recovery"].as_str().unwrap();
+    let story = told(&api, &format!("recoveries/{id}"), "recovery").await;
+    assert_eq!(story, json(&stage, &["recovery", "show", id]));
+    assert_eq!(story["instances"].as_array().unwrap().len(), 3);
+    assert_eq!(
+        told(&api, "instances", "instances").await,
+        json(&stage, &["vmove", "list"])
+    );
+
+    // What was seen grows old.
+    let table = FactTable::of(&stage.store);
+    let mut kept = table.facts(None).await.unwrap();
+    let old = SystemClock.wall().minus_seconds(46);
+    kept.iter_mut().for_each(|fact: &mut Fact| fact.as_of = old);
+    let round = Round {
+        put: kept,
+        forget: Vec::new(),
+    };
+    let turn = table.turn().await.unwrap();
+    assert!(table.write_facts(turn, &round).await.unwrap());
+    until("what is old to be told as old", LIMIT, async || {
+        let situation = told(&api, "situation", "situation").await;
+        codes(&situation).contains(&"FACTS_OLD")
+    })
+    .await;
+    let situation = told(&api, "situation", "situation").await;
+    assert_eq!(situation["instances"]["protected"], 0, "{situation}");
+    assert_eq!(situation["facts"][0]["fresh"], false, "{situation}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn operator_api_is_for_operators() {
+    let stage = Stage::set(quick_region(2)).await;
+    stage.protect().await;
+    let _api = stage.spawn("api");
+    for (user, project, expected) in [
+        ("admin", "admin", 200),
+        ("demo", "demo", 403),
+        ("masakari-monitor", "service", 403),
+    ] {
+        let api = stage.api_of(&stage.sandbox.credentials_of(user, project)).await;
+        for path in ["situation", "findings", "hosts", "instances", "recoveries"] {
+            let (status, answer) = api.ask(&format!("/operator/v1/{path}")).await;
+            assert_eq!(status, expected, "{user} {path}: {answer}");
+            if status == 403 {
+                let told = answer["forbidden"]["message"].as_str().unwrap();
+                assert!(told.contains("os_masakari_api:operator:read"), "{told}");
+            }
+        }
+    }
+}
