@@ -259,6 +259,8 @@ pub(crate) async fn api(
         }
     };
     let registry: Arc<dyn Registry> = base.store.clone();
+    let name = format!("{}:{}:api", settings.host, std::process::id());
+    let sink = audit(settings, &base.clock, &name)?;
     let ports = tachi_api::Ports {
         registry,
         poke,
@@ -266,14 +268,11 @@ pub(crate) async fn api(
         compute_hosts: Arc::new(identity::Hosts::new(nova(settings, &base.clock).await?)),
         lookout: Arc::new(lookout::Watchtower::new(settings, base, rules)),
         desk: base.store.clone(),
+        audit: sink.clone(),
     };
     let mut options = tachi_api::Options::new(auth);
     options.policy = policy;
-    let name = format!("{}:{}:api", settings.host, std::process::id());
-    options.events = Arc::new(audited::Audited {
-        events,
-        audit: audit(settings, &base.clock, &name)?,
-    });
+    options.events = Arc::new(audited::Audited { events, audit: sink });
     if let AuthStrategy::Keystone { tokens, .. } = &settings.auth {
         options.tokens = tokens.clone();
     }

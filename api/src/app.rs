@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tachi_engine::ports::{Clock, Events, OperatorDesk, Poke, Registry};
+use tachi_engine::ports::{AuditSink, Clock, Events, OperatorDesk, Poke, Registry};
 
 use crate::auth::Gatekeeper;
 use crate::binding::Binding;
@@ -27,6 +27,7 @@ pub(crate) struct Inner {
     pub(crate) compute_hosts: Arc<dyn ComputeHosts>,
     pub(crate) lookout: Arc<dyn Lookout>,
     pub(crate) desk: Arc<dyn OperatorDesk>,
+    pub(crate) audit: Arc<dyn AuditSink>,
     pub(crate) events: Arc<dyn Events>,
     pub(crate) gatekeeper: Gatekeeper,
     pub(crate) policy: Policy,

@@ -11,5 +11,6 @@ pub(crate) mod refused;
 pub(crate) mod segments;
 pub(crate) mod versions;
 pub(crate) mod vmoves;
+pub(crate) mod words;
 
 mod named;

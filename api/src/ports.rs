@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use tachi_engine::ports::{CallError, Clock, JournalError, OperatorDesk, Poke, Registry};
+use tachi_engine::ports::{AuditSink, CallError, Clock, JournalError, OperatorDesk, Poke, Registry};
 use tachi_operator::Seen;
 
 use crate::auth::Identity;
@@ -105,4 +105,6 @@ pub struct Ports {
     pub lookout: Arc<dyn Lookout>,
     /// What they can see and say of recoveries.
     pub desk: Arc<dyn OperatorDesk>,
+    /// Where it is written down who said what, before it is said.
+    pub audit: Arc<dyn AuditSink>,
 }

@@ -86,6 +86,7 @@ pub fn router(options: Options, ports: Ports) -> Result<Router, BuildError> {
         compute_hosts: ports.compute_hosts,
         lookout: ports.lookout,
         desk: ports.desk,
+        audit: ports.audit,
     });
     let observer = Arc::new(Observer {
         form: options.access_log,

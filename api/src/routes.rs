@@ -5,7 +5,7 @@ use http::Method;
 
 use crate::app::App;
 use crate::handlers::{
-    boot_guard, extensions, hosts, notifications, operator, refused, segments, versions, vmoves,
+    boot_guard, extensions, hosts, notifications, operator, refused, segments, versions, vmoves, words,
 };
 use crate::policy::Rule;
 
@@ -101,6 +101,7 @@ pub(crate) fn table() -> Vec<Route> {
         ruled(Method::GET, "/operator/v1/instances/{instance}/explanation", READ, get(operator::of_instance)),
         ruled(Method::GET, "/operator/v1/recoveries", READ, get(operator::recoveries)),
         ruled(Method::GET, "/operator/v1/recoveries/{recovery}", READ, get(operator::recovery)),
+        ruled(Method::POST, "/operator/v1/words", "os_masakari_api:operator:act", post(words::say)),
         open(Method::GET, "/v1", get(versions::show)),
         open(Method::GET, "/v1/", get(versions::show)),
         open(Method::GET, "/v1/versions/{id}", get(versions::show_by_id)),

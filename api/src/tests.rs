@@ -27,3 +27,4 @@ mod report_limit;
 mod segments;
 mod versions;
 mod vmoves;
+mod words;

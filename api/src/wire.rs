@@ -11,5 +11,6 @@ pub(crate) mod rules;
 pub(crate) mod segment;
 mod shown;
 pub(crate) mod vmove;
+pub(crate) mod word;
 
 pub(crate) use fields::Problems;

@@ -3,6 +3,17 @@
 use std::error::Error;
 
 use tachi_config::ConfigErrors;
+use tachi_operator::words::Unsaid;
+
+/// What was not said is told in its own words.
+impl From<Unsaid> for Failure {
+    fn from(unsaid: Unsaid) -> Self {
+        match unsaid {
+            Unsaid::Unknown(why) | Unsaid::Refused(why) => Self::told(why),
+            Unsaid::Failed(error) => Self::new("writing the word", error),
+        }
+    }
+}
 
 /// A command's failure.
 #[derive(Debug)]

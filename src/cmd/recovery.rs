@@ -7,9 +7,9 @@ mod show;
 mod story;
 
 use tachi_domain::recovery::{RecoveryKind, Word};
-use tachi_engine::ports::operator::{Retried, Said};
+use tachi_engine::ports::operator::Retried;
 use tachi_engine::ports::{OperatorDesk as _, Roll as _};
-use tachi_operator::is_alive;
+use tachi_operator::{is_alive, words};
 
 use super::who::who;
 use super::{Failure, command_settings};
@@ -70,25 +70,13 @@ async fn say(args: WordArgs, word: Word, said_as: &str) -> Result<u8, Failure> {
     let base = wiring::existing(&settings).await?;
     let by = who(args.reason.as_deref())?;
     let id = named(base.store.as_ref(), &args.recovery).await?;
-    let said = base
-        .store
-        .say(id, word, &by)
-        .await
-        .map_err(|error| Failure::new("writing the word", error))?;
-    match said {
-        Said::Heard => {
-            wiring::socket_poke(&settings)?.poke();
-            out::line(format!(
-                "{said_as}: written; the engine hears it within a second or two"
-            ));
-            note_if_nobody_works(&base).await?;
-            Ok(crate::DONE)
-        }
-        Said::Unknown => Err(unknown(id)),
-        Said::Over => Err(Failure::told(format!(
-            "recovery {id} is over: nothing to {said_as}"
-        ))),
-    }
+    words::say(base.store.as_ref(), id, word, &by).await?;
+    wiring::socket_poke(&settings)?.poke();
+    out::line(format!(
+        "{said_as}: written; the engine hears it within a second or two"
+    ));
+    note_if_nobody_works(&base).await?;
+    Ok(crate::DONE)
 }
 
 /// Refuses what is about another host: the word of the wrong one destroys disks.

@@ -2,11 +2,11 @@
 
 use comfy_table::{ContentArrangement, Table, presets};
 use serde_json::json;
-use tachi_domain::host_recovery::Move;
-use tachi_domain::recovery::{Life, MoveVerdict, MoveWord};
+use tachi_domain::recovery::MoveVerdict;
 use tachi_domain::{Timestamp, WaitsFor};
 use tachi_engine::ports::OperatorDesk as _;
-use tachi_engine::ports::operator::{MoveFilter, MoveLine, Said};
+use tachi_engine::ports::operator::{MoveFilter, MoveLine};
+use tachi_operator::words::{self, Effect};
 use tachi_operator::{VmoveLine as Line, VmoveView};
 
 use super::recovery::note_if_nobody_works;
@@ -105,50 +105,21 @@ async fn recover(args: VmoveRecoverArgs) -> Result<u8, Failure> {
     let by = who(args.reason.as_deref())?;
     let settings = command_settings(&args.config)?;
     let base = wiring::existing(&settings).await?;
-    let mut all = lines(&base, MoveFilter::Unsettled).await?;
-    let given_up = lines(&base, MoveFilter::NeedsPerson).await?;
-    all.extend(given_up.into_iter().filter(|line| line.line.life == Life::Closed));
-    let found = find(all, &args.instance)?;
-    let (recovery, server, name) = (found.line.recovery, found.line.server, found.line.name.clone());
-    if word == MoveVerdict::Ignore && waits::what(found.line.wait.as_ref()) == WaitsFor::GivenUp {
-        let said = base.store.see_to(recovery, server, &by).await;
-        return match said.map_err(|error| Failure::new("writing the word", error))? {
-            Said::Heard => {
-                out::line(format!("{name}: written that {by} has seen to it"));
-                Ok(crate::DONE)
-            }
-            Said::Unknown | Said::Over => Err(Failure::told(format!(
-                "recovery {recovery} has not given up {name}, or somebody has seen to it meanwhile: nothing was written"
-            ))),
-        };
-    }
-    let Some(one) = &found.one else {
-        return Err(Failure::told(format!(
-            "{name}: its state was written by another version of Tachi; use that one"
-        )));
-    };
-    one.admits(word, args.on.as_deref())
-        .map_err(|why| Failure::told(format!("nothing was written: {why}")))?;
-    let said = MoveWord {
-        number: 0,
-        server,
-        word,
-        on: args.on,
-        by,
-    };
-    let heard = base.store.say_of(recovery, &said).await;
-    match heard.map_err(|error| Failure::new("writing the word", error))? {
-        Said::Heard => {
+    let desk = base.store.as_ref();
+    let found = words::instance(desk, &args.instance).await?;
+    let (recovery, name) = (found.line.recovery, &found.line.name);
+    match words::say_of(desk, &found, word, args.on, &by).await? {
+        Effect::SeenTo => out::line(format!("{name}: written that {by} has seen to it")),
+        Effect::Heard => {
             wiring::socket_poke(&settings)?.poke();
             out::line(format!(
                 "{word} of {name}: written; the engine hears it within a second or two, and tachi recovery show {recovery} tells \
                  what came of it"
             ));
             note_if_nobody_works(&base).await?;
-            Ok(crate::DONE)
         }
-        Said::Unknown | Said::Over => Err(Failure::told(format!("recovery {recovery} is over"))),
     }
+    Ok(crate::DONE)
 }
 
 fn verdict(args: &VmoveRecoverArgs) -> MoveVerdict {
@@ -160,32 +131,5 @@ fn verdict(args: &VmoveRecoverArgs) -> MoveVerdict {
         MoveVerdict::Retry
     } else {
         MoveVerdict::Ignore
-    }
-}
-
-/// The one instance of this id or name that is being moved or waits for a person, or else why there is none.
-fn find(lines: Vec<Line>, instance: &str) -> Result<Line, Failure> {
-    let is_it = |line: &Line| {
-        line.line.name == instance || line.line.server.to_string() == instance.to_ascii_lowercase()
-    };
-    let mut found: Vec<Line> = lines.into_iter().filter(is_it).collect();
-    // One that is over in an older recovery may be under way in a younger one.
-    let is_over = |line: &Line| line.one.as_ref().is_some_and(Move::is_over);
-    if found.iter().any(|line| !is_over(line)) {
-        found.retain(|line| !is_over(line));
-    } else if let Some(server) = found.last().map(|line| line.line.server)
-        && found.iter().all(|line| line.line.server == server)
-    {
-        // Over in all of them: the youngest says what is so now.
-        found.drain(..found.len() - 1);
-    }
-    match found.len() {
-        0 => Err(Failure::told(format!(
-            "no open recovery has an instance {instance}, nor has one given it up: see tachi vmove list"
-        ))),
-        1 => found.pop().ok_or_else(|| Failure::told("no such instance")),
-        many => Err(Failure::told(format!(
-            "{many} instances are called {instance}: name its id, as tachi vmove list shows it"
-        ))),
     }
 }

@@ -2,10 +2,9 @@
 
 use std::path::Path;
 
-use super::Failure;
+use tachi_operator::words::signed;
 
-/// The longest that is kept of who said something and why, in bytes.
-const LONGEST: usize = 250;
+use super::Failure;
 
 /// What the kernel says of a process that nobody has logged in for.
 const NOBODY: u32 = u32::MAX;
@@ -65,22 +64,7 @@ fn name_of(users: &Path, uid: u32) -> Option<String> {
 /// Who is at the keyboard, and why if he says so.
 pub(crate) fn who(reason: Option<&str>) -> Result<String, Failure> {
     let name = Known::here().told(|uid| name_of(Path::new("/etc/passwd"), uid));
-    signed(&name, reason)
-}
-
-fn signed(name: &str, reason: Option<&str>) -> Result<String, Failure> {
-    let name: String = name.chars().filter(|c| !c.is_control()).take(96).collect();
-    let Some(reason) = reason.map(str::trim).filter(|reason| !reason.is_empty()) else {
-        return Ok(name);
-    };
-    let text = format!("{name} ({reason})");
-    if text.len() > LONGEST || text.chars().any(char::is_control) {
-        return Err(Failure::usage(format!(
-            "--reason: write one line of at most {} bytes",
-            LONGEST - name.len() - 3
-        )));
-    }
-    Ok(text)
+    signed(&name, reason).map_err(|why| Failure::usage(format!("--reason: {why}")))
 }
 
 #[cfg(test)]
@@ -133,24 +117,5 @@ mod tests {
         .unwrap();
         assert_eq!(name_of(&users, 1000).as_deref(), Some("alice"));
         assert_eq!(name_of(&users, 1), None);
-    }
-
-    #[test]
-    fn who_and_why_fit_into_their_column_and_into_a_line() {
-        let long = "x".repeat(LONGEST);
-        for (name, reason, expected) in [
-            ("alice", None, Some("alice")),
-            ("alice", Some("  "), Some("alice")),
-            (
-                "al\nice",
-                Some(" switch replaced "),
-                Some("alice (switch replaced)"),
-            ),
-            ("alice", Some("two\nlines"), None),
-            ("alice", Some(long.as_str()), None),
-        ] {
-            let text = signed(name, reason);
-            assert_eq!(text.ok().as_deref(), expected, "{reason:?}");
-        }
     }
 }

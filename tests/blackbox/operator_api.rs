@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tachi_engine::SystemClock;
-use tachi_engine::ports::{Clock as _, Fact, Facts as _, Round};
+use tachi_engine::ports::{Clock as _, Facts as _, Round};
 use tachi_store::FactTable;
 
 use super::support::{Api, Stage, json, quick_region, until};
@@ -86,7 +86,9 @@ async fn operator_api_tells_what_the_commands_tell_and_nothing_good_without_an_e
     let table = FactTable::of(&stage.store);
     let mut kept = table.facts(None).await.unwrap();
     let old = SystemClock.wall().minus_seconds(46);
-    kept.iter_mut().for_each(|fact: &mut Fact| fact.as_of = old);
+    for fact in &mut kept {
+        fact.as_of = old;
+    }
     let round = Round {
         put: kept,
         forget: Vec::new(),
@@ -123,4 +125,76 @@ async fn operator_api_is_for_operators() {
             }
         }
     }
+}
+
+/// Every line of the audit logs of this stage's processes.
+fn audited(stage: &Stage) -> Vec<Value> {
+    let files = std::fs::read_dir(stage.folder.path()).unwrap();
+    let files = files.map(|file| file.unwrap().path()).filter(|path| {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        name.starts_with("fencing-audit") && path.extension().is_some_and(|end| end == "jsonl")
+    });
+    let text: String = files.map(|path| std::fs::read_to_string(path).unwrap()).collect();
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn operator_api_row8_a_word_over_http_is_in_the_audit_log_under_keystones_user() {
+    let stage = Stage::set(quick_region(3)).await;
+    stage.protect().await;
+    let _api = stage.spawn("api");
+    let api = stage.api().await;
+    stage.report(HOST).await;
+    let id = told(&api, "recoveries", "recoveries").await[0]["recovery"].clone();
+    let word = serde_json::json!({"word": {"word": "abort", "recovery": id, "reason": "wrong rack"}});
+
+    for (user, project) in [("demo", "demo"), ("masakari-monitor", "service")] {
+        let other = stage.api_of(&stage.sandbox.credentials_of(user, project)).await;
+        let (status, answer) = other.say(&word).await;
+        assert_eq!(status, 403, "{user}: {answer}");
+    }
+    assert_eq!(audited(&stage), [] as [Value; 0], "nobody has said anything");
+
+    let (status, answer) = api.say(&word).await;
+    assert_eq!(
+        (status, &answer["word"]["already"]),
+        (202, &Value::Bool(false)),
+        "{answer}"
+    );
+    let by = answer["word"]["by"].as_str().unwrap().to_owned();
+    assert!(
+        by.starts_with("admin, Keystone user ") && by.ends_with(" (wrong rack)"),
+        "{by}"
+    );
+    let (_, again) = api.say(&word).await;
+    assert_eq!(again["word"]["already"], true, "{again}");
+
+    let engine = stage.spawn("engine");
+    until("the engine to hear it", LIMIT, async || {
+        told(&api, "recoveries", "recoveries").await == Value::Array(Vec::new())
+    })
+    .await;
+    drop(engine);
+    let (status, again) = api.say(&word).await;
+    assert_eq!(
+        (status, &again["word"]["already"]),
+        (202, &Value::Bool(true)),
+        "{again}"
+    );
+    let lines: Vec<Value> = audited(&stage)
+        .into_iter()
+        .filter(|line| line["action"] == "word")
+        .collect();
+    let phases: Vec<&str> = lines.iter().map(|line| line["phase"].as_str().unwrap()).collect();
+    assert_eq!(phases.len(), 2, "{lines:?}");
+    assert!(
+        phases.contains(&"intent") && phases.contains(&"outcome"),
+        "{lines:?}"
+    );
+    assert!(
+        lines.iter().all(|line| line["operator"] == by.as_str()),
+        "{lines:?}"
+    );
 }

@@ -513,6 +513,16 @@ impl Api {
         answer.json().await.unwrap()
     }
 
+    /// What comes of an operator's word.
+    pub(crate) async fn say(&self, word: &Value) -> (u16, Value) {
+        let said = self
+            .http
+            .post(format!("{}/operator/v1/words", self.base))
+            .json(word);
+        let answer = said.header("X-Auth-Token", &self.token).send().await.unwrap();
+        (answer.status().as_u16(), answer.json().await.unwrap())
+    }
+
     pub(crate) async fn post(&self, path: &str, body: &Value) -> (u16, Value) {
         let answer = self
             .http

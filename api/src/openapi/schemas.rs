@@ -16,6 +16,7 @@ use crate::wire::payload;
 use crate::wire::rules::Boolean;
 use crate::wire::segment::SegmentView;
 use crate::wire::vmove::VmoveView;
+use crate::wire::word::SaidView;
 
 /// Every schema that is referred to by name.
 pub(super) fn all() -> Value {
@@ -66,6 +67,7 @@ fn operators(schemas: &mut Map<String, Value>) {
     view::<tachi_operator::InstanceView>(schemas);
     view::<tachi_operator::StoryView>(schemas);
     flatten(schemas, "RecoveryStory");
+    view::<SaidView>(schemas);
 }
 
 /// Writes out what a view has in common with another, for readers who know no `allOf`.
@@ -166,6 +168,23 @@ fn by_type(notification: &Value) -> Value {
         one
     });
     json!({"oneOf": kinds.collect::<Vec<_>>()})
+}
+
+/// What operators say.
+pub(super) fn word_examples() -> Value {
+    let word = |word: Value| json!({"value": {"word": word}});
+    json!({
+        "approve": word(json!({
+            "word": "approve",
+            "recovery": "e241c4a2-1111-4222-8333-0123456789ab",
+            "reason": "the switch was replaced",
+        })),
+        "ignore": word(json!({
+            "word": "ignore",
+            "instance": "6128798e-1111-4222-8333-0123456789ab",
+            "reason": "its owner deletes it",
+        })),
+    })
 }
 
 /// What the monitors send.

@@ -6,7 +6,8 @@ const ADMIN: &str = "rule:admin_api";
 const CREATE: &str = "rule:os_masakari_api:notifications:create";
 const ANYBODY: &str = "@";
 const READING: &str =
-    "rule:admin_api or (role:reader and is_service_project:True and not role:masakari_monitor)";
+    "(rule:admin_api or (role:reader and is_service_project:True)) and not role:masakari_monitor";
+const ACTING: &str = "rule:admin_api and not role:masakari_monitor";
 const BOOTING: &str = "rule:admin_api or role:service or role:masakari_monitor";
 
 /// Every rule of this API.
@@ -36,6 +37,7 @@ const OF_HOST: &str = "/operator/v1/hosts/{hostname}/explanation";
 const OF_INSTANCE: &str = "/operator/v1/instances/{instance}/explanation";
 const RECOVERIES: &str = "/operator/v1/recoveries";
 const RECOVERY: &str = "/operator/v1/recoveries/{recovery}";
+const WORDS: &str = "/operator/v1/words";
 const MOVED: &str = "/operator/v1/instances";
 
 #[rustfmt::skip] // A rule each.
@@ -114,11 +116,11 @@ const RULES: &[RuleDefault] = &[
          the project of our own user ([keystone_authtoken] project_name). Not for monitors.",
         &[op("GET", SITUATION), op("GET", FINDINGS), op("GET", SEEN_HOSTS), op("GET", OF_HOST), op("GET", OF_INSTANCE),
             op("GET", RECOVERIES), op("GET", RECOVERY), op("GET", MOVED)]),
-    RuleDefault::new("os_masakari_api:operator:act", ADMIN,
-        "Say words about recoveries and their instances that let them go on or end them. Not for monitors.", &[]),
-    RuleDefault::new("os_masakari_api:operator:power", ADMIN,
+    RuleDefault::new("os_masakari_api:operator:act", ACTING,
+        "Say words about recoveries and their instances that let them go on or end them. Not for monitors.", &[op("POST", WORDS)]),
+    RuleDefault::new("os_masakari_api:operator:power", ACTING,
         "Switch hosts off and on. Nothing asks for it yet: power is switched by `tachi fence` on a controller only.", &[]),
-    RuleDefault::new("os_masakari_api:operator:vouch", ADMIN,
+    RuleDefault::new("os_masakari_api:operator:vouch", ACTING,
         "Say, beside operator:act, that an instance does not run on a host where it may: whoever is wrong makes it run twice. \
          Not for monitors.", &[]),
 

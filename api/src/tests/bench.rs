@@ -42,6 +42,7 @@ impl Keystone {
         }
         let role = match token {
             "member" | "service" | "masakari_monitor" | "reader" => token,
+            "admin-monitor" => "admin",
             "service-reader" | "service-monitor" => "reader",
             _ if token.starts_with("masakari-monitor-") => "masakari_monitor",
             _ => "admin",
@@ -55,7 +56,7 @@ impl Keystone {
             user_id: format!("{token}-user"),
             project_id: (token != "system").then(|| PROJECT.to_owned()),
             system_scope: (token == "system").then(|| "all".to_owned()),
-            roles: if token == "service-monitor" {
+            roles: if matches!(token, "service-monitor" | "admin-monitor") {
                 vec![role.to_owned(), "Masakari_Monitor".to_owned()]
             } else {
                 vec![role.to_owned()]
@@ -77,6 +78,7 @@ impl Keystone {
                 | "reader"
                 | "service-reader"
                 | "service-monitor"
+                | "admin-monitor"
         ) || token.starts_with("masakari-monitor-");
         Ok((good || also_ended && token == "ended").then_some(identity))
     }
@@ -232,6 +234,7 @@ impl Bench {
             compute_hosts: nova.clone(),
             lookout: desk.clone(),
             desk: desk.clone(),
+            audit: desk.clone(),
         };
         let router = router(change(options), ports).unwrap();
         Self {

@@ -12,12 +12,13 @@ use tachi_domain::situation::{Compute, Instance, Instances, Known};
 use tachi_domain::{
     Elapsed, HostId, NotificationId, RecoveryId, SegmentId, ServerId, Timestamp, Wait, WaitsFor,
 };
+use tachi_engine::ports::audit::AuditEntry;
 use tachi_engine::ports::operator::{
     HostView, MoveCounts, MoveFilter, MoveLine, RecoveryFilter, RecoveryState, RecoverySummary, Retried,
     Said, SegmentView, StepLine, Story,
 };
 use tachi_engine::ports::roll::{Backlog, EngineLine, Signature};
-use tachi_engine::ports::{Doubted, JournalError, OperatorDesk};
+use tachi_engine::ports::{AuditError, AuditSink, Doubted, JournalError, OperatorDesk};
 use tachi_engine::situation::{Configured, Tables, Watched};
 use tachi_operator::{Fencing, Seen};
 use uuid::Uuid;
@@ -38,6 +39,9 @@ pub(super) struct Desk {
     pub(super) moves: Mutex<Vec<MoveLine>>,
     pub(super) said: Mutex<Words>,
     pub(super) broken: AtomicBool,
+    pub(super) audited: Mutex<Vec<AuditEntry>>,
+    /// The audit log takes nothing more.
+    pub(super) full: AtomicBool,
 }
 
 impl Default for Desk {
@@ -48,6 +52,8 @@ impl Default for Desk {
             moves: Mutex::default(),
             said: Mutex::default(),
             broken: AtomicBool::default(),
+            audited: Mutex::default(),
+            full: AtomicBool::default(),
         }
     }
 }
@@ -115,6 +121,13 @@ impl Desk {
             return Err(JournalError::new("asking a broken desk", "broken"));
         }
         Ok(())
+    }
+
+    /// The last word of a recovery.
+    fn last(&self, id: RecoveryId) -> Option<(String, String, Timestamp)> {
+        let said = self.said.lock().unwrap();
+        let last = said.iter().rev().find(|(of, ..)| *of == id);
+        last.map(|(_, word, by)| (word.clone(), by.clone(), NOW))
     }
 
     fn watched(&self) -> Watched {
@@ -271,7 +284,7 @@ impl OperatorDesk for Desk {
             epoch: 1,
             beat: 1,
             elapsed: Elapsed::from_millis(1_500),
-            word: Some(("approve".to_owned(), "alice".to_owned(), NOW)),
+            word: self.last(id),
             state: Some("{\"stage\":\"begin\"}".to_owned()),
             moves: Vec::new(),
             vmoves: Vec::new(),
@@ -333,5 +346,29 @@ impl OperatorDesk for Desk {
 
     async fn lift_reporter(&self, _: i64) -> Result<Option<Doubted>, JournalError> {
         Ok(None)
+    }
+}
+
+#[async_trait]
+impl AuditSink for Desk {
+    async fn write(&self, entry: AuditEntry) -> Result<(), AuditError> {
+        if self.full.load(Ordering::SeqCst) {
+            return Err(AuditError {
+                log: "audit.log".to_owned(),
+                source: "no space left on device".into(),
+            });
+        }
+        let already = self.said.lock().unwrap().len();
+        assert_eq!(
+            self.audited.lock().unwrap().len(),
+            already,
+            "it is written down first"
+        );
+        self.audited.lock().unwrap().push(entry);
+        Ok(())
+    }
+
+    fn note(&self, entry: AuditEntry) {
+        self.audited.lock().unwrap().push(entry);
     }
 }

@@ -330,6 +330,7 @@ async fn examples_of_bodies_are_accepted() {
         let content = &operation["requestBody"]["content"]["application/json"];
         for (name, example) in content["examples"].as_object().into_iter().flatten() {
             let bench = Bench::new();
+            super::operator::as_in_examples(&bench);
             let segment = bench.segment("s").await;
             let mut real = path.replace("/v1/segments/{segment}", &segment);
             if path != "/v1/segments/{segment}/hosts" {
@@ -341,7 +342,7 @@ async fn examples_of_bodies_are_accepted() {
             tried += 1;
         }
     }
-    assert_eq!(tried, 7);
+    assert_eq!(tried, 9);
 }
 
 #[tokio::test]

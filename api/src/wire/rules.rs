@@ -230,6 +230,17 @@ pub(crate) const NOTIFICATION_TYPE: Known<NotificationType> = Known {
     words: || NotificationType::ALL.iter().map(|kind| kind.as_str()).collect(),
 };
 
+/// What an operator says.
+pub(crate) const OPERATOR_WORD: Known<super::word::WordKind> = Known {
+    from_word: super::word::WordKind::from_word,
+    words: || {
+        super::word::WordKind::ALL
+            .iter()
+            .map(|kind| kind.as_str())
+            .collect()
+    },
+};
+
 impl<T> Rule for Known<T> {
     type Out = T;
 

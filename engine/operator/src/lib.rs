@@ -19,6 +19,7 @@ mod story;
 mod vmove;
 pub mod waits;
 pub mod when;
+pub mod words;
 
 pub use explanation::{ExplanationView, NeedView, Underway};
 pub use recovery::{MovesView, RecoveryView, STATES, state};

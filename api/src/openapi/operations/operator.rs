@@ -2,9 +2,12 @@
 
 use std::borrow::Cow;
 
+use http::Method;
 use tachi_operator::STATES;
 
-use super::{Filter, FilterKind, Operation, PLAIN, Success, boolean, exact};
+use super::{Filter, FilterKind, Operation, PLAIN, Sent, Success, boolean, exact};
+use crate::openapi::schemas;
+use crate::wire::word::NewWord;
 
 const RECOVERIES: &[Filter] = &[
     Filter {
@@ -100,6 +103,7 @@ pub(super) fn operator() -> Vec<Operation> {
             success: Success::Many("recoveries", "Recovery"),
             ..plain()
         },
+        words(),
         Operation {
             path: "/operator/v1/recoveries/{recovery}",
             id: Cow::Borrowed("showRecovery"),
@@ -110,4 +114,37 @@ pub(super) fn operator() -> Vec<Operation> {
             ..plain()
         },
     ]
+}
+
+fn words() -> Operation {
+    Operation {
+        method: Method::POST,
+        path: "/operator/v1/words",
+        id: Cow::Borrowed("sayWord"),
+        summary: "Say a word about a recovery, or about one of its instances",
+        about: "What `tachi recovery approve`, `abort` and `tachi vmove recover` do. `approve` and `abort` are about a \
+                `recovery`, the others about an `instance`, by its id or name; `success` and `failure` name the host in `on`. \
+                The word is in the audit log under the name of Keystone's user before it is written; an engine hears it \
+                within a second or two, and the recovery tells what came of it. A word about a recovery that was the last \
+                already is not written again (`already`).",
+        body: Some(Sent {
+            schema: schemas::body::<NewWord>,
+            examples: schemas::word_examples,
+        }),
+        success: Success::One(202, "word", "Word", &[]),
+        refusals: &[
+            (
+                403,
+                "The policy does not allow it: for `failure` it asks for `os_masakari_api:operator:vouch` too. Or the caller \
+                 is a monitor that is bound to a host.",
+            ),
+            (404, "There is no such recovery or instance."),
+            (
+                409,
+                "What is known of it stands against the word; the message says what.",
+            ),
+        ],
+        tag: "operator",
+        ..PLAIN
+    }
 }

@@ -1,0 +1,180 @@
+//! `/operator/v1/words`: what operators say. Each word is in the audit log, with Keystone's word of who says it, before it is written.
+
+use axum::extract::State;
+use axum::response::Response;
+use http::StatusCode;
+use tachi_domain::RecoveryId;
+use tachi_domain::recovery::{MoveVerdict, Word};
+use tachi_engine::ports::audit::{AuditAction, AuditEntry, AuditPhase};
+use tachi_operator::words::{self, Unsaid};
+
+use super::operator::away;
+use crate::access_log;
+use crate::app::App;
+use crate::auth::Caller;
+use crate::authorised::{Answer, Authorised, RequestExtensions};
+use crate::error::ApiError;
+use crate::reply;
+use crate::wire::word::{NewWord, SaidView, WordKind};
+
+/// Beside the rule of the route: who may say that an instance does not run where it may.
+pub(crate) const VOUCH: &str = "os_masakari_api:operator:vouch";
+
+/// The longest that is kept of a user's name, in characters: its id and the reason have to fit beside it.
+const LONGEST_NAME: usize = 32;
+
+/// Says a word.
+pub(crate) async fn say(
+    State(app): State<App>,
+    RequestExtensions(extensions): RequestExtensions,
+    Authorised { caller, body, .. }: Authorised<NewWord>,
+) -> Answer {
+    if let Some(host) = app.binding.options.host_of(&caller.reporter()) {
+        return Err(ApiError::NotYours {
+            message: format!(
+                "This caller is a monitor, bound to host {host} by [api] reporter_binding: monitors report, and say nothing of \
+                 recoveries."
+            ),
+        });
+    }
+    if body.kind == WordKind::Failure && !app.policy.allows(VOUCH, &caller) {
+        return Err(ApiError::Forbidden { rule: VOUCH });
+    }
+    let by = words::signed(&name_of(&caller), body.reason.as_deref())
+        .map_err(|why| ApiError::bad_request(format!("Invalid input for field/attribute reason: {why}")))?;
+    let ids = access_log::request_ids(&extensions).unwrap_or_default();
+    let speaker = Speaker {
+        app: &app,
+        by,
+        request: ids.own,
+    };
+    let said = match body.kind {
+        WordKind::Approve => speaker.of_recovery(&body, Word::Approve).await?,
+        WordKind::Abort => speaker.of_recovery(&body, Word::Reject).await?,
+        WordKind::Success => speaker.of_instance(&body, MoveVerdict::Success).await?,
+        WordKind::Failure => speaker.of_instance(&body, MoveVerdict::Failure).await?,
+        WordKind::Retry => speaker.of_instance(&body, MoveVerdict::Retry).await?,
+        WordKind::Ignore => speaker.of_instance(&body, MoveVerdict::Ignore).await?,
+    };
+    app.poke.poke();
+    answer(&said)
+}
+
+fn answer(said: &SaidView) -> Result<Response, ApiError> {
+    reply::with_status(StatusCode::ACCEPTED, "word", said)
+}
+
+/// Keystone's user. What its name holds is the user's own doing: the id says who it is.
+fn name_of(caller: &Caller) -> String {
+    let who = &caller.identity;
+    let name = who.user_name.as_deref().unwrap_or_default();
+    let name: String = name
+        .chars()
+        .filter(|c| !c.is_control())
+        .take(LONGEST_NAME)
+        .collect();
+    match (name.as_str(), who.user_id.as_str()) {
+        ("", "") => "nobody whom Keystone knows".to_owned(),
+        ("", id) => format!("Keystone user {id}"),
+        (name, id) => format!("{name}, Keystone user {id}"),
+    }
+}
+
+fn refused(why: Unsaid) -> ApiError {
+    match why {
+        Unsaid::Unknown(why) => ApiError::not_found(why),
+        Unsaid::Refused(why) => ApiError::Conflict { message: why },
+        Unsaid::Failed(error) => away(error),
+    }
+}
+
+struct Speaker<'a> {
+    app: &'a App,
+    by: String,
+    request: String,
+}
+
+impl Speaker<'_> {
+    /// On the disk before anything is written, so that no word is without its speaker.
+    async fn intend(&self, host: &str, recovery: RecoveryId, text: &str) -> Result<(), ApiError> {
+        let mut entry = AuditEntry::new(AuditAction::Word, AuditPhase::Intent, host);
+        entry.recovery = Some(recovery.to_string());
+        entry.operator = Some(self.by.clone());
+        entry.text = format!("{text} ({})", self.request);
+        let written = self.app.audit.write(entry).await;
+        written.map_err(|error| ApiError::Unavailable {
+            service: "The audit log",
+            source: Box::new(error),
+        })
+    }
+
+    async fn of_recovery(&self, body: &NewWord, word: Word) -> Result<SaidView, ApiError> {
+        let (kind, wanted) = (body.kind, body.recovery.as_deref());
+        if body.instance.is_some() || body.on.is_some() {
+            return Err(ApiError::bad_request(format!(
+                "{kind} is a word about a recovery: leave instance and on out"
+            )));
+        }
+        let wanted = wanted.ok_or_else(|| {
+            ApiError::bad_request(format!(
+                "{kind} is a word about a recovery: name it in recovery, by its id"
+            ))
+        })?;
+        let missing = || ApiError::not_found(format!("No recovery has the id {wanted}."));
+        let id: RecoveryId = wanted.parse().map_err(|_| missing())?;
+        let story = self.app.desk.story(id).await.map_err(away)?.ok_or_else(missing)?;
+        let said = |already| SaidView {
+            word: kind,
+            recovery: id,
+            instance: None,
+            by: self.by.clone(),
+            already,
+        };
+        if words::is_said(&story, word, self.app.clock.wall()) {
+            return Ok(said(true));
+        }
+        words::admits(&story).map_err(refused)?;
+        self.intend(&story.summary.host, id, kind.as_str()).await?;
+        let desk = self.app.desk.as_ref();
+        words::say(desk, id, word, &self.by).await.map_err(refused)?;
+        Ok(said(false))
+    }
+
+    async fn of_instance(&self, body: &NewWord, word: MoveVerdict) -> Result<SaidView, ApiError> {
+        let kind = body.kind;
+        let wanted = body.instance.as_deref().ok_or_else(|| {
+            ApiError::bad_request(format!(
+                "{kind} is a word about an instance: name it in instance, by its id or name"
+            ))
+        })?;
+        let desk = self.app.desk.as_ref();
+        let line = words::instance(desk, wanted).await.map_err(refused)?;
+        let id = line.line.recovery;
+        if body
+            .recovery
+            .as_ref()
+            .is_some_and(|named| *named != id.to_string())
+        {
+            return Err(ApiError::Conflict {
+                message: format!("{wanted} is of recovery {id}: nothing was written"),
+            });
+        }
+        line.admits(word, body.on.as_deref()).map_err(refused)?;
+        let on = body
+            .on
+            .as_deref()
+            .map_or(String::new(), |host| format!(" on {host}"));
+        let text = format!("{kind} of instance {}{on}", line.line.server);
+        self.intend(&line.line.host, id, &text).await?;
+        words::say_of(desk, &line, word, body.on.clone(), &self.by)
+            .await
+            .map_err(refused)?;
+        Ok(SaidView {
+            word: kind,
+            recovery: id,
+            instance: Some(line.line.server.to_string()),
+            by: self.by.clone(),
+            already: false,
+        })
+    }
+}

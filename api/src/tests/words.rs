@@ -1,0 +1,249 @@
+//! What operators say over the API: those who may, once, and under their names.
+
+use std::sync::atomic::Ordering;
+
+use serde_json::{Value, json};
+use tachi_domain::WaitsFor;
+use tachi_domain::recovery::Life;
+use uuid::Uuid;
+
+use super::bench::{Bench, Got};
+use super::desk::{NOW, SERVER, recovery};
+use super::operator::waiting;
+use crate::{Options, Policy};
+
+const WORDS: &str = "/operator/v1/words";
+
+fn bench() -> Bench {
+    let bench = Bench::new();
+    filled(&bench);
+    bench
+}
+
+/// Recovery 3 is held, 2 is over, and an instance of 3 was given up.
+fn filled(bench: &Bench) {
+    let mut closed = recovery(2, "b");
+    closed.life = Life::Closed;
+    *bench.desk.recoveries.lock().unwrap() = vec![recovery(3, "a"), closed];
+    *bench.desk.moves.lock().unwrap() = vec![waiting(WaitsFor::GivenUp, Life::Open, &Value::Null)];
+}
+
+async fn say(bench: &Bench, token: &str, body: &Value) -> Got {
+    let headers = [("x-auth-token", token), ("content-type", "application/json")];
+    bench
+        .raw("POST", WORDS, &headers, json!({"word": body}).to_string())
+        .await
+}
+
+fn approve() -> Value {
+    json!({"word": "approve", "recovery": Uuid::from_u128(3), "reason": "switch replaced"})
+}
+
+fn nothing_was_written(bench: &Bench, what: &str) {
+    assert_eq!(*bench.desk.said.lock().unwrap(), [], "{what}");
+    assert_eq!(*bench.desk.audited.lock().unwrap(), [], "{what}");
+}
+
+#[tokio::test]
+async fn operator_api_only_administrators_say_anything_and_no_monitor_does() {
+    for token in [
+        "reader",
+        "service-reader",
+        "service-monitor",
+        "member",
+        "service",
+        "masakari_monitor",
+        "masakari-monitor-a",
+        "admin-monitor",
+    ] {
+        let bench = bench();
+        let got = say(&bench, token, &approve()).await;
+        let (status, _, told) = got.fault();
+        assert_eq!(status, 403, "{token}: {told}");
+        assert!(told.contains("os_masakari_api:operator:act"), "{token}: {told}");
+        nothing_was_written(&bench, token);
+    }
+    let bench = bench();
+    assert_eq!(
+        bench.raw("POST", WORDS, &[], approve().to_string()).await.status,
+        401
+    );
+    nothing_was_written(&bench, "nobody");
+}
+
+#[tokio::test]
+async fn operator_api_whoever_is_bound_to_a_host_says_nothing_even_if_the_policy_lets_it() {
+    let policy =
+        Policy::with_text("os_masakari_api:operator:act: '@'\nos_masakari_api:operator:vouch: '@'").unwrap();
+    let bench = Bench::with(|options| Options {
+        policy,
+        binding: tachi_domain::reporter::BindingOptions {
+            mode: tachi_domain::reporter::BindingMode::Warn,
+            ..options.binding.clone()
+        },
+        ..options
+    });
+    filled(&bench);
+    let got = say(&bench, "masakari-monitor-a", &approve()).await;
+    assert_eq!(got.status, 403, "{}", got.text);
+    assert!(got.text.contains("bound to host a"), "{}", got.text);
+    nothing_was_written(&bench, "a monitor");
+}
+
+#[tokio::test]
+async fn operator_api_a_word_is_audited_with_its_speaker_and_then_written() {
+    let bench = bench();
+    let got = say(&bench, "admin", &approve()).await;
+    assert_eq!(got.status, 202, "{}", got.text);
+    let by = "Keystone user admin-user (switch replaced)";
+    let id = Uuid::from_u128(3);
+    assert_eq!(
+        got.root("word"),
+        json!({"word": "approve", "recovery": id, "instance": null, "by": by, "already": false})
+    );
+    let said = bench.desk.said.lock().unwrap().clone();
+    assert_eq!(said.len(), 1);
+    assert_eq!((said[0].1.as_str(), said[0].2.as_str()), ("approve", by));
+    let audited = bench.desk.audited.lock().unwrap().clone();
+    assert_eq!(audited.len(), 1);
+    assert_eq!(audited[0].operator.as_deref(), Some(by));
+    assert_eq!(audited[0].recovery, Some(id.to_string()));
+    assert!(
+        audited[0].text.starts_with("approve (req-"),
+        "{}",
+        audited[0].text
+    );
+    assert_eq!(bench.pokes.0.load(Ordering::SeqCst), 1);
+
+    // Whoever did not hear the answer says it again.
+    let again = say(&bench, "admin", &approve()).await;
+    assert_eq!(
+        (again.status, again.root("word")["already"].clone()),
+        (202, json!(true))
+    );
+    assert_eq!(bench.desk.said.lock().unwrap().len(), 1);
+    assert_eq!(bench.desk.audited.lock().unwrap().len(), 1);
+
+    // What is held anew needs a word anew.
+    for (held, since, told) in [(true, 1, false), (false, 1, true)] {
+        let what = if held {
+            WaitsFor::Approval
+        } else {
+            WaitsFor::Nothing
+        };
+        let wait = tachi_domain::Wait::bare(what, NOW.minus_seconds(-since));
+        bench.desk.recoveries.lock().unwrap()[0].wait = Some(wait);
+        let got = say(&bench, "admin", &approve()).await;
+        assert_eq!(got.root("word")["already"], told, "held: {held}");
+    }
+    assert_eq!(bench.desk.said.lock().unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn operator_api_no_word_is_written_that_the_audit_log_does_not_take() {
+    let bench = bench();
+    bench.desk.full.store(true, Ordering::SeqCst);
+    for body in [approve(), json!({"word": "ignore", "instance": SERVER})] {
+        assert_eq!(say(&bench, "admin", &body).await.status, 503);
+        assert_eq!(*bench.desk.said.lock().unwrap(), []);
+    }
+}
+
+#[tokio::test]
+async fn operator_api_that_an_instance_does_not_run_somewhere_needs_a_rule_of_its_own() {
+    let policy = Policy::with_text("os_masakari_api:operator:act: role:member").unwrap();
+    let bench = Bench::with(|options| Options { policy, ..options });
+    filled(&bench);
+    let failure = json!({"word": "failure", "instance": SERVER, "on": "b"});
+    let (status, _, told) = say(&bench, "member", &failure).await.fault();
+    assert_eq!(status, 403);
+    assert!(told.contains("os_masakari_api:operator:vouch"), "{told}");
+    nothing_was_written(&bench, "failure");
+    let ignore = json!({"word": "ignore", "instance": "web"});
+    let got = say(&bench, "member", &ignore).await;
+    assert_eq!(got.status, 202, "{}", got.text);
+    assert_eq!(got.root("word")["instance"], json!(SERVER));
+    assert_eq!(bench.desk.said.lock().unwrap()[0].1, format!("seen to {SERVER}"));
+}
+
+#[tokio::test]
+async fn operator_api_what_cannot_be_said_is_refused_and_nothing_is_written() {
+    let bench = bench();
+    let (held, over) = (Uuid::from_u128(3), Uuid::from_u128(2));
+    let long = "x".repeat(250);
+    let cases = [
+        ("over", json!({"word": "abort", "recovery": over}), 409),
+        ("unknown", json!({"word": "abort", "recovery": Uuid::nil()}), 404),
+        ("no id", json!({"word": "abort", "recovery": "a"}), 404),
+        ("of what", json!({"word": "approve"}), 400),
+        (
+            "of an instance",
+            json!({"word": "approve", "recovery": held, "instance": "web"}),
+            400,
+        ),
+        ("of whom", json!({"word": "retry"}), 400),
+        (
+            "of somebody else",
+            json!({"word": "retry", "instance": "nobody"}),
+            404,
+        ),
+        (
+            "of another recovery",
+            json!({"word": "ignore", "instance": "web", "recovery": over}),
+            409,
+        ),
+        (
+            "a state nobody reads",
+            json!({"word": "retry", "instance": "web"}),
+            409,
+        ),
+        ("no such word", json!({"word": "vouch", "recovery": held}), 400),
+        ("power", json!({"word": "host_is_off", "recovery": held}), 400),
+        ("no word", json!({"recovery": held}), 400),
+        ("a number", json!({"word": 3, "recovery": held}), 400),
+        (
+            "under another's name",
+            json!({"word": "approve", "recovery": held, "by": "root"}),
+            400,
+        ),
+        (
+            "two lines",
+            json!({"word": "approve", "recovery": held, "reason": "a\nb"}),
+            400,
+        ),
+        (
+            "NUL",
+            json!({"word": "approve", "recovery": held, "reason": "a\0b"}),
+            400,
+        ),
+        (
+            "a terminal's commands",
+            json!({"word": "approve", "recovery": held, "reason": "a\u{1b}[2Jb"}),
+            400,
+        ),
+        (
+            "from right to left",
+            json!({"word": "approve", "recovery": held, "reason": "a\u{202e}b"}),
+            400,
+        ),
+        (
+            "too long",
+            json!({"word": "approve", "recovery": held, "reason": long}),
+            400,
+        ),
+        (
+            "a host of two lines",
+            json!({"word": "success", "instance": "web", "on": "b\nc"}),
+            400,
+        ),
+        ("no object", json!("approve"), 400),
+    ];
+    for (name, body, status) in cases {
+        let got = say(&bench, "admin", &body).await;
+        assert_eq!(got.status, status, "{name}: {}", got.text);
+        nothing_was_written(&bench, name);
+    }
+    bench.desk.broken.store(true, Ordering::SeqCst);
+    assert_eq!(say(&bench, "admin", &approve()).await.status, 503);
+    nothing_was_written(&bench, "the database is away");
+}

@@ -1,0 +1,239 @@
+//! What operators say of a recovery or of one of its instances, on a controller or over the API: looked at first, then written.
+//! Between the two whoever writes tells the audit log.
+
+use tachi_domain::host_recovery::Move;
+use tachi_domain::recovery::{Life, MoveVerdict, MoveWord, Word};
+use tachi_domain::{RecoveryId, Timestamp, WaitsFor};
+use tachi_engine::ports::operator::{MoveFilter, Said, Story};
+use tachi_engine::ports::{JournalError, OperatorDesk};
+
+use crate::vmove::VmoveLine;
+use crate::waits;
+
+/// The longest that is kept of who said something and why, in bytes.
+const LONGEST: usize = 250;
+
+/// The longest name that is kept, in characters.
+const LONGEST_NAME: usize = 96;
+
+/// Why nothing was written.
+#[derive(Debug, thiserror::Error)]
+pub enum Unsaid {
+    /// There is nothing of that name.
+    #[error("{0}")]
+    Unknown(String),
+    /// What is known stands against it.
+    #[error("{0}")]
+    Refused(String),
+    /// The database failed; it may have been written all the same.
+    #[error("writing the word")]
+    Failed(#[from] JournalError),
+}
+
+/// Who says it, and why if that is told, in a line that fits where it is kept.
+///
+/// # Errors
+///
+/// The reason does not fit; for people.
+pub fn signed(name: &str, reason: Option<&str>) -> Result<String, String> {
+    let name: String = name
+        .chars()
+        .filter(|c| !c.is_control())
+        .take(LONGEST_NAME)
+        .collect();
+    let Some(reason) = reason.map(str::trim).filter(|reason| !reason.is_empty()) else {
+        return Ok(name);
+    };
+    let text = format!("{name} ({reason})");
+    if text.len() > LONGEST || text.chars().any(char::is_control) {
+        return Err(format!(
+            "write one line of at most {} bytes",
+            LONGEST.saturating_sub(name.len() + 3)
+        ));
+    }
+    Ok(text)
+}
+
+/// For so long a word that is said again is taken for one whose answer was lost. Longer, and of two machines whose clocks differ one
+/// could take a hold that is new for the one that was ended.
+const SAID_LATELY: u64 = 60;
+
+/// Whether `word` was the last that was said of a recovery, and saying it again adds nothing: nothing waits for it any more, or it has
+/// only just been said.
+pub fn is_said(story: &Story, word: Word, now: Timestamp) -> bool {
+    let Some((_, _, at)) = story.word.as_ref().filter(|(said, ..)| said == word.as_str()) else {
+        return false;
+    };
+    let wait = story
+        .summary
+        .wait
+        .as_ref()
+        .filter(|wait| !wait.what.ended_by().is_empty());
+    match wait {
+        Some(wait) if story.summary.life == Life::Open => {
+            let age = now.micros_since(*at).unsigned_abs() / 1_000_000;
+            wait.since <= *at && age < SAID_LATELY
+        }
+        Some(_) | None => true,
+    }
+}
+
+/// Whether a word about a recovery can still be heard.
+///
+/// # Errors
+///
+/// It is over.
+pub fn admits(story: &Story) -> Result<(), Unsaid> {
+    if story.summary.life == Life::Open {
+        Ok(())
+    } else {
+        Err(over(story.summary.id))
+    }
+}
+
+fn over(id: RecoveryId) -> Unsaid {
+    Unsaid::Refused(format!("recovery {id} is over: nothing was written"))
+}
+
+/// Writes a word about a recovery.
+///
+/// # Errors
+///
+/// There is no such recovery, it is over, or the database failed.
+pub async fn say(desk: &dyn OperatorDesk, id: RecoveryId, word: Word, by: &str) -> Result<(), Unsaid> {
+    match desk.say(id, word, by).await? {
+        Said::Heard => Ok(()),
+        Said::Unknown => Err(Unsaid::Unknown(format!("there is no recovery {id}"))),
+        Said::Over => Err(over(id)),
+    }
+}
+
+/// The one instance of this id or name that is being moved or waits for a person.
+///
+/// # Errors
+///
+/// There is none, or there are several; or the database failed.
+pub async fn instance(desk: &dyn OperatorDesk, instance: &str) -> Result<VmoveLine, Unsaid> {
+    let mut all = desk.moves(MoveFilter::Unsettled).await?;
+    let given_up = desk.moves(MoveFilter::NeedsPerson).await?;
+    all.extend(given_up.into_iter().filter(|line| line.life == Life::Closed));
+    one_of(all.into_iter().map(VmoveLine::from).collect(), instance)
+}
+
+fn one_of(lines: Vec<VmoveLine>, instance: &str) -> Result<VmoveLine, Unsaid> {
+    let is_it = |line: &VmoveLine| {
+        line.line.name == instance || line.line.server.to_string() == instance.to_ascii_lowercase()
+    };
+    let mut found: Vec<VmoveLine> = lines.into_iter().filter(is_it).collect();
+    // One that is over in an older recovery may be under way in a younger one.
+    let is_over = |line: &VmoveLine| line.one.as_ref().is_some_and(Move::is_over);
+    if found.iter().any(|line| !is_over(line)) {
+        found.retain(|line| !is_over(line));
+    } else if let Some(server) = found.last().map(|line| line.line.server)
+        && found.iter().all(|line| line.line.server == server)
+    {
+        // Over in all of them: the youngest says what is so now.
+        found.drain(..found.len() - 1);
+    }
+    if found.len() > 1 {
+        return Err(Unsaid::Refused(format!(
+            "{} instances are called {instance}: name its id, as tachi vmove list shows it",
+            found.len()
+        )));
+    }
+    found.pop().ok_or_else(|| {
+        Unsaid::Unknown(format!(
+            "no open recovery has an instance {instance}, nor has one given it up: see tachi vmove list"
+        ))
+    })
+}
+
+/// What a word about an instance comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Its engine hears it.
+    Heard,
+    /// Somebody has seen to what was given up. No engine has to hear of that.
+    SeenTo,
+}
+
+impl VmoveLine {
+    /// What this word would come to now.
+    ///
+    /// # Errors
+    ///
+    /// It is not to be said of this instance as it is.
+    pub fn admits(&self, word: MoveVerdict, on: Option<&str>) -> Result<Effect, Unsaid> {
+        let name = &self.line.name;
+        if word == MoveVerdict::Ignore && waits::what(self.line.wait.as_ref()) == WaitsFor::GivenUp {
+            return Ok(Effect::SeenTo);
+        }
+        let one = self.one.as_ref().ok_or_else(|| {
+            Unsaid::Refused(format!(
+                "{name}: its state was written by another version of Tachi; use that one"
+            ))
+        })?;
+        one.admits(word, on)
+            .map(|()| Effect::Heard)
+            .map_err(|why| Unsaid::Refused(format!("nothing was written: {why}")))
+    }
+}
+
+/// Writes a word about an instance, as it was looked at.
+///
+/// # Errors
+///
+/// It is not to be said of this instance as it is, or the database failed.
+pub async fn say_of(
+    desk: &dyn OperatorDesk,
+    line: &VmoveLine,
+    word: MoveVerdict,
+    on: Option<String>,
+    by: &str,
+) -> Result<Effect, Unsaid> {
+    let effect = line.admits(word, on.as_deref())?;
+    let (recovery, server, name) = (line.line.recovery, line.line.server, &line.line.name);
+    if effect == Effect::SeenTo {
+        return match desk.see_to(recovery, server, by).await? {
+            Said::Heard => Ok(effect),
+            Said::Unknown | Said::Over => Err(Unsaid::Refused(format!(
+                "recovery {recovery} has not given up {name}, or somebody has seen to it meanwhile: nothing was written"
+            ))),
+        };
+    }
+    let said = MoveWord {
+        number: 0,
+        server,
+        word,
+        on,
+        by: by.to_owned(),
+    };
+    match desk.say_of(recovery, &said).await? {
+        Said::Heard => Ok(effect),
+        Said::Unknown | Said::Over => Err(over(recovery)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_and_why_fit_into_their_column_and_into_a_line() {
+        let long = "x".repeat(LONGEST);
+        for (name, reason, expected) in [
+            ("alice", None, Some("alice")),
+            ("alice", Some("  "), Some("alice")),
+            (
+                "al\nice",
+                Some(" switch replaced "),
+                Some("alice (switch replaced)"),
+            ),
+            ("alice", Some("two\nlines"), None),
+            ("alice", Some(long.as_str()), None),
+        ] {
+            let text = signed(name, reason);
+            assert_eq!(text.ok().as_deref(), expected, "{reason:?}");
+        }
+    }
+}
