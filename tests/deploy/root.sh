@@ -9,16 +9,31 @@ deploy_tools() {
   apt_need systemd-nspawn systemd-container
 }
 
-# bare_debian : the folder of a Debian with systemd and nothing of ours, made once
+# bare_debian : the folder of a Debian or Ubuntu with systemd and nothing of ours, made once
 bare_debian() {
   local root="$DEPLOY_CACHE/$DEPLOY_SUITE"
   if [ ! -e "$root.done" ]; then
     mkdir -p "$DEPLOY_CACHE"
     rm -rf "$root"
-    say "making a Debian ($DEPLOY_SUITE) in $root" >&2
-    debootstrap --variant=minbase \
-      --include=systemd,systemd-sysv,libpam-systemd,procps,dbus,polkitd,ca-certificates,curl,iproute2,python3,logrotate \
-      "$DEPLOY_SUITE" "$root" http://deb.debian.org/debian >"$root.log" 2>&1 || die "debootstrap failed: $root.log"
+    say "making a $DEPLOY_SUITE in $root" >&2
+    local polkit=polkitd mirror=(http://deb.debian.org/debian) options=()
+    case "$DEPLOY_SUITE" in
+      jammy | noble)
+        # Debian's debootstrap does not know each of Ubuntu's by name.
+        mirror=(http://archive.ubuntu.com/ubuntu gutsy)
+        options=("--components=main,universe")
+        if [ -e /usr/share/keyrings/ubuntu-archive-keyring.gpg ]; then
+          options+=(--keyring=/usr/share/keyrings/ubuntu-archive-keyring.gpg)
+        else
+          say "no key of Ubuntu's archive here: what comes from there is not verified" >&2
+          options+=(--no-check-gpg)
+        fi
+        if [ "$DEPLOY_SUITE" = jammy ]; then polkit=policykit-1; fi
+        ;;
+    esac
+    debootstrap --variant=minbase "${options[@]}" \
+      --include="systemd,systemd-sysv,libpam-systemd,procps,dbus,$polkit,ca-certificates,curl,iproute2,python3,logrotate" \
+      "$DEPLOY_SUITE" "$root" "${mirror[@]}" >"$root.log" 2>&1 || die "debootstrap failed: $root.log"
     cp -p /etc/apt/apt.conf.d/*proxy* "$root/etc/apt/apt.conf.d/" 2>/dev/null || true
     touch "$root.done"
   fi
@@ -81,7 +96,8 @@ After=multi-user.target dbus.service
 [Service]
 Type=oneshot
 ExecStart=/bin/sh -c '/deploy/script >/deploy/out 2>&1; echo $? >/deploy/rc'
-ExecStopPost=/bin/systemctl --no-block poweroff
+# At once: what is left running is asked for nothing more, and Ubuntu 22.04 took minutes to end it.
+ExecStopPost=/bin/systemctl --force --force poweroff
 StandardOutput=null
 X
   mkdir -p "$root/etc/systemd/system/multi-user.target.wants"

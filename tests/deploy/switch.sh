@@ -53,6 +53,8 @@ done
 that "no file of /etc is lost or changed" equals "$(cd /etc && find masakari masakarimonitors -type f -exec md5sum {} + | sort)" "$files"
 that "the process monitor stays enabled" systemctl is-enabled masakari-process-monitor
 that "the API answers, from Debian's configuration" within 60 answers $API/healthcheck
+# Ubuntu's is served by an Apache.
+that "and it is ours that listens" sh -c 'ss --no-header -ltnp "sport = :15868" | grep -q "\"tachi\""'
 that "the engine runs" within 60 active masakari-engine
 that "the monitors read Debian's configuration" sh -c 'su -s /bin/sh masakarimonitors -c "cat /etc/masakarimonitors/masakarimonitors.conf" >/dev/null'
 that "no row is lost" equals "$(rows | cut -d' ' -f1,2)" "1000 1"
@@ -68,6 +70,7 @@ fi
 that "and back" install_debs masakari-api masakari-engine masakari-common python3-masakari
 that "ours is gone" equals "$(state_of tachi)" config-files
 that "Debian's is there" equals "$(state_of masakari-engine)" installed
+that "and what answers is not ours" within 60 sh -c 'ss --no-header -ltnp "sport = :15868" | grep -v "\"tachi\"" | grep -q .'
 that "its unit is its own" grep -q init.d "$(systemctl show -P FragmentPath masakari-engine)"
 that "no file of /etc is lost or changed by going back" equals "$(cd /etc && find masakari -type f -exec md5sum {} + | sort)" "$(printf '%s\n' "$files" | grep ' masakari/')"
 that "owners and modes are as they were" equals "$(cd /etc && find masakari -printf '%p %u %g %m\n' | sort)" "$(printf '%s\n' "$owners" | grep '^masakari\(/\| \)')"

@@ -87,11 +87,16 @@ taken_over() {
   rm -rf "$root"
   return "$missing"
 }
-for DEPLOY_SUITE in bookworm trixie; do
+for DEPLOY_SUITE in ${TACHI_DEPLOY_SUITES:-bookworm trixie}; do
   bare="$(bare_debian)"
-  check "$DEPLOY_SUITE: piuparts: installed, removed, purged, nothing is left" piuparts --existing-chroot "$bare" \
-    --distribution "$DEPLOY_SUITE" --no-upgrade-test --skip-logrotatefiles-test --warn-on-leftovers-after-purge \
-    --ignore-regex '/etc/(passwd|group|shadow|gshadow)-?' "$DEPLOY_PACKAGES"/*.deb
+  case "$DEPLOY_SUITE" in
+    jammy | noble) ;;
+    *)
+      check "$DEPLOY_SUITE: piuparts: installed, removed, purged, nothing is left" piuparts --existing-chroot "$bare" \
+        --distribution "$DEPLOY_SUITE" --no-upgrade-test --skip-logrotatefiles-test --warn-on-leftovers-after-purge \
+        --ignore-regex '/etc/(passwd|group|shadow|gshadow)-?' "$DEPLOY_PACKAGES"/*.deb
+      ;;
+  esac
   check "$DEPLOY_SUITE: dpkg -i over Debian's Masakari loses nothing of ours" taken_over "$(debian_with_masakari)"
   say "in a booted $DEPLOY_SUITE: fresh"
   script_counted in_booted "$bare" "$REPO/tests/deploy/fresh.sh" 400 || failed=1
