@@ -33,7 +33,9 @@ def before_call(context, case, kwargs):
 def filter_failure(context, failure, case, response):
     # A good request about a row of the wrong kind: only a host's notification has moves, and Masakari says 400 of others.
     rejected = type(failure).__name__ == "RejectedPositiveData"
-    return not (rejected and response.status_code == 400 and "without vm moves" in response.text)
+    # What a word is about depends on the word, and the reason has to fit beside the user's name, whose length no schema knows.
+    told = ("without vm moves", "is a word about", "field/attribute reason")
+    return not (rejected and response.status_code == 400 and any(text in response.text for text in told))
 
 
 @schemathesis.hook
@@ -83,6 +85,9 @@ def name_hosts_that_exist(case):
     body = case.body
     if not isinstance(body, dict):
         return
+    word = body.get("word")
+    if isinstance(word, dict) and spread(json.dumps(word, default=str, sort_keys=True), [True, False]):
+        body["word"] = {"word": "approve", "recovery": SCENE["rows"]["recovery"]}
     host = body.get("host")
     if isinstance(host, dict) and "name" in host:
         host["name"] = spread(host["name"], SCENE["free"])

@@ -88,9 +88,16 @@ def scene(stack, base, token):
         "type": "COMPUTE_HOST", "hostname": dead, "generated_time": moment(),
         "payload": {"event": "STOPPED", "cluster_status": "OFFLINE", "host_status": "NORMAL"}}},
     )["notification"]["notification_uuid"]
+    # One that is said again is answered as one that has just been said.
+    operator = base + "/operator/v1"
+    rows["recovery"] = must(200, "GET", operator + "/recoveries", token)["recoveries"][0]["recovery"]
+    must(202, "POST", operator + "/words", token, {"word": {"word": "approve", "recovery": rows["recovery"]}})
     notification = base + "/v1/notifications/" + rows["notification"]
     stack.wait(lambda: must(200, "GET", notification, token)["notification"]["status"] == "finished", "recovery", 60)
-    rows["vmove"] = must(200, "GET", notification + "/vmoves", token)["vmoves"][0]["uuid"]
+    moved = must(200, "GET", notification + "/vmoves", token)["vmoves"][0]
+    rows["vmove"], rows["instance"], rows["hostname"] = moved["uuid"], moved["instance_uuid"], protected[0]
+    explained = operator + "/instances/%s/explanation" % rows["instance"]
+    stack.wait(lambda: call("GET", explained, token)[0] == 200, "the instances to be listed", 60)
     return {"rows": rows, "hosts": uuids, "protected": protected, "free": free}
 
 
