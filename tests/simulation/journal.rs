@@ -616,11 +616,9 @@ impl Journal {
         {
             return Committed::HostUnderRecovery;
         }
-        if let Some(asked) = &write.unless_elsewhere {
-            let hosts = self.elsewhere(asked);
-            if !hosts.is_empty() {
-                return Committed::MayRunOn(hosts);
-            }
+        let elsewhere = write.unless_elsewhere.as_ref().map(|asked| self.elsewhere(asked));
+        if let Some(hosts) = elsewhere.filter(|hosts| !hosts.is_empty()) {
+            return Committed::MayRunOn(hosts);
         }
         let evidence = |word: &OffWord| word.evidence.is_some();
         let unheard = write.unless_joined && self.recs[rec].joined
