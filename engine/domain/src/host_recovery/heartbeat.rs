@@ -75,8 +75,7 @@ impl ServiceTrack {
 
     /// In how long it will be silent if nothing more is heard; `None` if Nova does not tell how old the heartbeat is.
     pub(super) fn silent_in(&self, now: Elapsed) -> Option<Duration> {
-        let age = u64::try_from(self.seen.as_ref()?.heartbeat_age_micros()?).unwrap_or_default();
-        let age = Duration::from_micros(age) + now.since(self.looked);
+        let age = self.heartbeat_age(now)?;
         Some(self.stale_after.saturating_sub(age))
     }
 
@@ -126,9 +125,16 @@ impl ServiceTrack {
         self.seen.as_ref().map(Service::beat)
     }
 
-    /// How old its heartbeat was at the last look, in microseconds, if Nova tells.
-    pub(super) fn heartbeat_age(&self) -> Option<i64> {
-        self.seen.as_ref()?.heartbeat_age_micros()
+    /// How old the heartbeat is by now that the last look has shown, if Nova tells. A decision may come long after the look, as by an
+    /// engine that was stopped meanwhile.
+    pub(super) fn heartbeat_age(&self, now: Elapsed) -> Option<Duration> {
+        let age = self.seen.as_ref()?.heartbeat_age_micros()?;
+        Some(Duration::from_micros(u64::try_from(age).unwrap_or_default()) + now.since(self.looked))
+    }
+
+    /// How long ago the heartbeat was seen to move.
+    pub(super) fn moved_ago(&self, now: Elapsed) -> Option<Duration> {
+        self.still.map(|(_, since)| now.since(since))
     }
 
     /// Its nova-compute beats again since it was forced down.

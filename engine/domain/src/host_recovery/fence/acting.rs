@@ -336,7 +336,7 @@ impl HostRecovery {
     /// taken for its repetition.
     pub(super) fn contradicted(&mut self, heard: &str, now: Now, record: &mut Record) {
         let doubted = now.elapsed.since(self.fence.began);
-        if doubted >= CONTRADICTED_LIMIT && self.is_given_up_after(doubted) {
+        if doubted >= CONTRADICTED_LIMIT && self.is_given_up_after(doubted, now.elapsed) {
             let message = format!(
                 "host {} is reported down, but {heard} and it is not known to be off: nothing was done",
                 self.host
@@ -361,11 +361,14 @@ impl HostRecovery {
     }
 
     /// Whether a report may be given up now: right after a heartbeat. A host that has died since it was heard last may have been
-    /// reported already, and that report has joined this recovery: nobody else would see to it.
-    pub(in super::super) fn is_given_up_after(&self, doubted: Duration) -> bool {
-        let just = i64::try_from(JUST_HEARD.as_micros()).unwrap_or(i64::MAX);
-        let age = self.service.heartbeat_age();
-        age.is_none_or(|age| age <= just) || doubted >= CONTRADICTED_LIMIT * 2
+    /// reported already, and that report has joined this recovery: nobody else would see to it. Where clocks differ no heartbeat ever
+    /// looks so young: after a while one that has been seen to come just now is enough.
+    fn is_given_up_after(&self, doubted: Duration, now: Elapsed) -> bool {
+        let seen_to_come = || self.service.moved_ago(now).is_none_or(|ago| ago <= JUST_HEARD);
+        self.service
+            .heartbeat_age(now)
+            .is_none_or(|age| age <= JUST_HEARD)
+            || doubted >= CONTRADICTED_LIMIT * 2 && seen_to_come()
     }
 
     pub(in super::super) fn proven(&mut self, proof: Proof, now: Now, record: &mut Record) {
