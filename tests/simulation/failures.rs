@@ -227,6 +227,7 @@ impl World {
             }
         }
         self.run_queue(host);
+        self.told.heard(host, self.nova.services[host].updated, self.now);
         self.nova.services[host].updated = self.now;
         self.guests_changed = true;
     }
