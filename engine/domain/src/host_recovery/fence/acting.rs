@@ -362,13 +362,13 @@ impl HostRecovery {
 
     /// Whether a report may be given up now: right after a heartbeat. A host that has died since it was heard last may have been
     /// reported already, and that report has joined this recovery: nobody else would see to it. Where clocks differ no heartbeat ever
-    /// looks so young: after a while one that has been seen to come just now is enough.
+    /// looks so young: after a while one that has been seen to come just now is enough. Whom Nova misses is held, and not given up.
     fn is_given_up_after(&self, doubted: Duration, now: Elapsed) -> bool {
         let seen_to_come = || self.service.moved_ago(now).is_none_or(|ago| ago <= JUST_HEARD);
         self.service
             .heartbeat_age(now)
             .is_none_or(|age| age <= JUST_HEARD)
-            || doubted >= CONTRADICTED_LIMIT * 2 && seen_to_come()
+            || doubted >= CONTRADICTED_LIMIT * 2 && (self.service.was_silent() || seen_to_come())
     }
 
     pub(in super::super) fn proven(&mut self, proof: Proof, now: Now, record: &mut Record) {

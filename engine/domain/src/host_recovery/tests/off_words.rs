@@ -243,3 +243,23 @@ fn r19_a_suspect_is_given_up_if_it_lives_and_not_if_it_has_died_meanwhile() {
         assert_eq!(ended, ends, "beats until {last} s, {report:?}: {:?}", bed.message);
     }
 }
+
+/// No heartbeat ever looks young, as where clocks differ: in the end one is enough that was seen to come, just now and not when it was
+/// looked at last (seed 517984).
+#[test]
+fn r19_a_report_is_given_up_for_a_heartbeat_that_was_seen_to_come_just_now() {
+    for (stopped, ends) in [(0, true), (15_000, false)] {
+        let mut bed = external();
+        for _ in 0..235 {
+            bed.heartbeat_age(5_000).service().tick(1_000);
+        }
+        assert_eq!(bed.status, NotificationStatus::Running, "{:?}", bed.message);
+        bed.at += stopped;
+        bed.tick(5_000);
+        for _ in 0..if ends { 10 } else { 0 } {
+            bed.heartbeat_age(5_000).service().tick(1_000);
+        }
+        let ended = bed.status == NotificationStatus::Failed;
+        assert_eq!(ended, ends, "{stopped}: {:?}", bed.message);
+    }
+}

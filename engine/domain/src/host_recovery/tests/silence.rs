@@ -23,7 +23,8 @@ fn c2_t9_a_foreign_power_controllers_word_is_no_proof_while_nova_hears_the_host(
     let message = bed.message.clone().unwrap();
     assert!(message.contains("Nova shows it up"), "{message}");
     assert!(message.contains("of another machine?"), "{message}");
-    bed.tick(3_000).heartbeat_age(1_000).service().power(Power::Off);
+    bed.service().tick(3_000);
+    bed.heartbeat_age(1_000).service().power(Power::Off);
     assert_eq!(bed.status, NotificationStatus::Failed, "{:?}", bed.message);
     assert_eq!(bed.state.stage, Stage::Over);
 }
