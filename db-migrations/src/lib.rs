@@ -35,6 +35,7 @@ mod m20261122_0030_reporters_aside;
 mod m20261122_0040_waits;
 mod m20261122_0050_fence_machine;
 mod m20261122_0060_fact;
+mod m20261122_0070_move_instance;
 mod origin;
 mod statement;
 mod sync;
@@ -77,6 +78,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261122_0040_waits::Migration),
             Box::new(m20261122_0050_fence_machine::Migration),
             Box::new(m20261122_0060_fact::Migration),
+            Box::new(m20261122_0070_move_instance::Migration),
         ]
     }
 

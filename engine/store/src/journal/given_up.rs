@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use sea_orm::sea_query::Condition;
 use sea_orm::{
     ColumnTrait as _, ConnectionTrait, EntityTrait as _, PaginatorTrait as _, QueryFilter as _,
-    QueryOrder as _, QuerySelect as _,
+    QueryOrder as _, QuerySelect as _, Select,
 };
 use serde::de::DeserializeOwned;
 use tachi_domain::host_recovery::{
@@ -119,17 +119,20 @@ pub(super) async fn may_run_of(
     Ok(found)
 }
 
+/// The moves of an instance, the youngest first.
+fn moves_of(server: ServerId) -> Select<recovery_move::Entity> {
+    recovery_move::Entity::find()
+        .filter(recovery_move::Column::InstanceUuid.eq(server.to_string()))
+        .order_by_desc(recovery_move::Column::RecoveryId)
+}
+
 /// Where else an instance may run by the youngest recovery of a host that has moved it, unless a person has seen to it. A recovery
 /// that has ended has found out, or has given the instance up.
 pub(super) async fn elsewhere(
     db: &impl ConnectionTrait,
     asked: &Elsewhere,
 ) -> Result<BTreeSet<String>, Stop> {
-    let youngest = recovery_move::Entity::find()
-        .filter(recovery_move::Column::InstanceUuid.eq(asked.server.to_string()))
-        .order_by_desc(recovery_move::Column::RecoveryId)
-        .one(db)
-        .await?;
+    let youngest = moves_of(asked.server).one(db).await?;
     let Some(row) = youngest.filter(|row| row.seen_to.is_none()) else {
         return Ok(BTreeSet::new());
     };

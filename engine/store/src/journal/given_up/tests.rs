@@ -1,5 +1,6 @@
 //! What a host's recovery leaves keeps an instance's own out.
 
+use sea_orm::{DbBackend, QueryTrait as _, Statement};
 use tachi_domain::entity::notification::{NotificationStatus, NotificationType};
 use tachi_domain::recovery::Life;
 use tachi_domain::{Timestamp, Wait, WaitsFor};
@@ -69,4 +70,19 @@ async fn c1_where_an_instance_may_run_keeps_its_restart_out_until_a_person_has_s
     let said = bench.store.see_to(claimed.id, left, "alice").await.unwrap();
     assert_eq!(said, Said::Heard);
     assert!(matches!(restarts(&ours, left).await, Committed::Written(_)));
+}
+
+/// It is asked in the transaction of each intent, which holds the row of the host.
+#[tokio::test]
+async fn an_instance_s_moves_are_found_through_an_index() {
+    let bench = Bench::new().await;
+    let of_one = moves_of(ServerId(Uuid::from_u128(1))).build(DbBackend::Sqlite);
+    let explain = Statement::from_string(DbBackend::Sqlite, format!("EXPLAIN QUERY PLAN {of_one}"));
+    let rows = bench.store.reader().query_all_raw(explain).await.unwrap();
+    let plan: Vec<String> = rows
+        .iter()
+        .map(|row| row.try_get("", "detail").unwrap())
+        .collect();
+    let plan = plan.join("; ");
+    assert!(plan.contains("USING INDEX tachi_move_instance_idx"), "{plan}");
 }
