@@ -1,5 +1,6 @@
 //! How the region is, for commands and for the API: from the database and the configuration.
 
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,6 +21,28 @@ use crate::settings::{self, Settings};
 /// For so long the same is told again: however many ask, the database is asked once.
 const KEPT: Duration = Duration::from_secs(1);
 
+/// What the last reading gave, be it a failure: with the database away everybody waits for one reading, not for one after another.
+struct Last<T>(Mutex<Option<(Instant, Result<T, JournalError>)>>);
+
+impl<T: Clone> Last<T> {
+    fn new() -> Self {
+        Self(Mutex::default())
+    }
+
+    /// The last answer, or that of `read` if it is older than [`KEPT`]. Those who come while it is read are told the same.
+    async fn or(&self, read: impl Future<Output = Result<T, JournalError>>) -> Result<T, JournalError> {
+        let mut last = self.0.lock().await;
+        if let Some((at, told)) = last.as_ref()
+            && at.elapsed() < KEPT
+        {
+            return told.clone();
+        }
+        let told = read.await;
+        *last = Some((Instant::now(), told.clone()));
+        told
+    }
+}
+
 /// See the module.
 pub(crate) struct Watchtower {
     store: Arc<Store>,
@@ -27,7 +50,7 @@ pub(crate) struct Watchtower {
     fencing: settings::Fencing,
     database: String,
     policy: watch::Receiver<Policy>,
-    kept: Mutex<Option<(Instant, Arc<Seen>)>>,
+    last: Last<Arc<Seen>>,
 }
 
 impl Watchtower {
@@ -39,7 +62,7 @@ impl Watchtower {
             fencing: settings.fencing.clone(),
             database: settings.database.to_string(),
             policy,
-            kept: Mutex::default(),
+            last: Last::new(),
         }
     }
 
@@ -66,16 +89,7 @@ impl Watchtower {
 #[async_trait]
 impl Lookout for Watchtower {
     async fn look(&self) -> Result<Arc<Seen>, JournalError> {
-        // Those who come while it is read wait for it, and are told the same.
-        let mut kept = self.kept.lock().await;
-        if let Some((at, seen)) = kept.as_ref()
-            && at.elapsed() < KEPT
-        {
-            return Ok(Arc::clone(seen));
-        }
-        let seen = Arc::new(self.read().await?);
-        *kept = Some((Instant::now(), Arc::clone(&seen)));
-        Ok(seen)
+        self.last.or(async { self.read().await.map(Arc::new) }).await
     }
 }
 
@@ -91,5 +105,37 @@ pub(crate) fn fencing_of(fencing: &settings::Fencing, policy: &Policy) -> Fencin
         mode: policy.fencing,
         device: fencing.place(),
         bare_normal: policy.bare_normal,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+
+    /// With the database away a reading takes long. Twenty who ask meanwhile wait for that one reading.
+    #[tokio::test(start_paused = true)]
+    async fn everybody_is_told_of_one_failure() {
+        let (last, readings) = (Last::<u32>::new(), AtomicU32::new(0));
+        let ask = || {
+            last.or(async {
+                readings.fetch_add(1, Ordering::Relaxed);
+                tokio::time::sleep(Duration::from_secs(10)).await;
+                Err(JournalError::new("reading", "the database is away"))
+            })
+        };
+        let begun = Instant::now();
+        let told = futures_util::future::join_all((0..20).map(|_| ask())).await;
+        assert_eq!(begun.elapsed(), Duration::from_secs(10));
+        assert_eq!(readings.load(Ordering::Relaxed), 1);
+        for answer in told {
+            let error = answer.expect_err("the database is away");
+            assert_eq!(error.source.to_string(), "the database is away");
+        }
+        // Later it is tried again.
+        tokio::time::advance(KEPT).await;
+        assert_eq!(last.or(async { Ok(7) }).await.expect("an answer"), 7);
+        assert_eq!(last.or(async { Ok(8) }).await.expect("kept"), 7);
     }
 }

@@ -5,6 +5,7 @@
 //! no outside call after it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -20,7 +21,7 @@ use super::reporters::Doubted;
 use super::reserve::ReserveRow;
 
 /// A database error. All of them mean: nothing is known to be written.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[error("{operation}")]
 #[non_exhaustive]
 pub struct JournalError {
@@ -28,7 +29,7 @@ pub struct JournalError {
     pub operation: &'static str,
     /// What the database, or the decoding of what it held, said.
     #[source]
-    pub source: Box<dyn std::error::Error + Send + Sync>,
+    pub source: Arc<dyn std::error::Error + Send + Sync>,
 }
 
 impl JournalError {
@@ -36,7 +37,7 @@ impl JournalError {
     pub fn new(operation: &'static str, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self {
             operation,
-            source: source.into(),
+            source: Arc::from(source.into()),
         }
     }
 }
