@@ -22,6 +22,7 @@ RUN_DIR=""
 CURRENT="" WATCHDOG="" TEE=""
 declare -A USED=()
 TABLE=()
+BROKEN=()
 PASSED=0 FAILED=0
 
 start_run() {
@@ -77,7 +78,7 @@ stop_session() {
 
 # run_part PART GROUP
 run_part() {
-  local name="$1" group="$2" limit rc=0 p f start left
+  local name="$1" group="$2" limit rc=0 p f start left took why=""
   limit=$((2 * $(budget "$group") - ${USED[$group]:-0}))
   printf '\n=== %s\n' "$name"
   start=$SECONDS
@@ -87,7 +88,8 @@ run_part() {
   tee "$TARGET/test-logs/$name.log" <"$RUN_DIR/$name.out" &
   TEE=$!
   if [ "$limit" -le 0 ]; then
-    loud "$name: the group $group has used up twice its budget already"
+    why="the group $group had used up twice its budget before it began"
+    loud "$name: $why"
     rc=124
     : >"$RUN_DIR/$name.out"
   else
@@ -100,7 +102,8 @@ run_part() {
     stop_session "$WATCHDOG" KILL
     WATCHDOG=""
     if [ -e "$RUN_DIR/$name.late" ]; then
-      loud "$name: stopped after $limit s, twice the budget of $group"
+      why="stopped after $limit s: then $group had used up twice its budget"
+      loud "$name: $why"
       rc=124
     fi
     # What was told to end a moment ago may still be at it.
@@ -110,7 +113,8 @@ run_part() {
       sleep 0.1
     done
     if [ -n "$left" ]; then
-      loud "$name left processes behind: $(tr '\n' ' ' <<<"$left")"
+      why="it left processes behind"
+      loud "$name: $why: $(tr '\n' ' ' <<<"$left")"
       ps -o pid=,ppid=,stat=,args= -p "$(tr '\n' ',' <<<"$left" | sed 's/,$//')" || true
       stop_session "$CURRENT" TERM
       if [ "$rc" -eq 0 ]; then rc=1; fi
@@ -123,15 +127,29 @@ run_part() {
   if [ "$rc" -ne 0 ] && [ "$f" -eq 0 ]; then f=1; fi
   if [ "$rc" -eq 0 ] && [ "$p" -eq 0 ] && [ "$f" -eq 0 ]; then p=1; fi
   PASSED=$((PASSED + p)) FAILED=$((FAILED + f))
-  local took=$((SECONDS - start))
+  if [ "$f" -gt 0 ]; then BROKEN+=("$name $why"); fi
+  took=$((SECONDS - start))
   USED[$group]=$((${USED[$group]:-0} + took))
   TABLE+=("$(printf '%-16s %5d passed %4d failed %5d s   %-10s %4d of %4d s' \
     "$name" "$p" "$f" "$took" "$group" "${USED[$group]}" "$(budget "$group")")")
 }
 
-# finish_run MODE : the table, the record of the runs CI does not do, the last line
+# what_failed LOG : the lines that say what has failed, with what follows each, and the last lines of all
+what_failed() {
+  local log="$1"
+  strip_colour <"$log" | grep -nE -A 12 '^(not ok|FAILED|FAIL|error)|^ +(FAIL|TIMEOUT|SIGKILL|ABORT) |panicked at' | head -n 120 || true
+  printf -- '--- its last lines\n'
+  tail -n 25 "$log"
+}
+
+# finish_run MODE : what has failed, the table, the record of the runs CI does not do, the last line
 finish_run() {
-  local mode="$1" line group
+  local mode="$1" line group name why
+  for line in "${BROKEN[@]}"; do
+    read -r name why <<<"$line"
+    printf '\n=== failed: %s%s\n' "$name" "${why:+ ($why)}"
+    what_failed "$TARGET/test-logs/$name.log"
+  done
   printf '\n=== summary (logs: %s)\n' "$TARGET/test-logs"
   for line in "${TABLE[@]}"; do printf '%s\n' "$line"; done
   for group in "${!USED[@]}"; do
