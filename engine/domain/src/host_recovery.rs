@@ -20,7 +20,6 @@ mod deadlines;
 mod fence;
 mod following;
 mod guarding;
-mod heard;
 mod heartbeat;
 mod hooking;
 mod look;
@@ -34,6 +33,7 @@ mod perhaps;
 mod plan;
 mod powering_on;
 mod preparing;
+mod question;
 mod records;
 mod reenable;
 mod reserve;
@@ -42,6 +42,7 @@ mod restoration;
 mod service;
 mod settle;
 mod tasks;
+mod trouble;
 mod vouching;
 mod waits;
 mod words;
@@ -76,7 +77,8 @@ use crate::proof::{Proof, stored};
 use crate::recovery::{Command, Decision, Now, Observation, Pulse, Record, ServerCall, mark};
 use crate::{Elapsed, HostId, NotificationId, RecoveryId, ServerId, StateVersion, Timestamp, Wait};
 
-use asks::{Asks, TOLD_AFTER, Topic, Trouble};
+use asks::Asks;
+use trouble::Topic;
 
 /// Which part of the way a recovery is on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -355,9 +357,8 @@ impl HostRecovery {
                     .into(),
             );
         }
-        let told = |trouble: &&Trouble| now.elapsed.since(trouble.since) >= TOLD_AFTER;
-        if let Some(trouble) = self.asks.troubles.values().find(told) {
-            return Some(trouble.text.clone());
+        if let Some(text) = self.asks.troubles.told(now) {
+            return Some(text.to_owned());
         }
         let held = self
             .moves
@@ -365,19 +366,6 @@ impl HostRecovery {
             .filter(|one| one.step == MoveStep::Held)
             .count();
         (held > 0).then(|| format!("{held} instances may run elsewhere and need a person: see the vmoves"))
-    }
-
-    /// Something that keeps the recovery from going on just now.
-    fn trouble(&mut self, topic: Topic, now: Now, text: impl FnOnce() -> String) {
-        self.asks.troubles.entry(topic).or_insert_with(|| Trouble {
-            since: now.elapsed,
-            text: text(),
-        });
-    }
-
-    /// It does so no more.
-    fn no_trouble(&mut self, topic: Topic) {
-        self.asks.troubles.remove(&topic);
     }
 
     /// The mark on locks and disable reasons.
@@ -416,7 +404,7 @@ impl HostRecovery {
             Observation::HostUnderRecovery => self.superseded(now, record),
             Observation::Claimed(pulse) => self.claimed(pulse, now, record),
             Observation::Pulse(pulse) => self.heard_pulse(pulse, now, record),
-            Observation::Region(region) => self.looked_around(region),
+            Observation::Region(region) => self.asks.lookout.looked_around(region),
             Observation::OrderRefused => self.order_refused(now, record),
             Observation::Service(result) => self.service_read(result, now, record),
             Observation::FencingStopped(stopped) => self.asks.stopped = stopped,
@@ -486,21 +474,18 @@ impl HostRecovery {
     /// A command was not carried out: what was set down for it is taken back, and it is decided anew.
     fn not_sent(&mut self, command: &Command, now: Now, record: &mut Record) {
         match command {
-            Command::CountHosts => {
-                self.asks.storm = None;
-                self.asks.storm_not_before = now.elapsed.plus(Duration::from_secs(1));
-            }
-            Command::ReadService => self.asks.service = None,
-            Command::LearnLevels => self.asks.levels = None,
-            Command::ReadPower(target) => self.power_not_asked(target),
-            Command::PowerOff { target, .. } => self.power_off_not_sent(target),
+            Command::CountHosts => self.asks.lookout.not_sent(now),
+            Command::ReadService => self.service.question.not_sent(),
+            Command::LearnLevels => self.fence.levels_not_asked(),
+            Command::ReadPower(target) => self.fence.not_asked(target),
+            Command::PowerOff { target, .. } => self.fence.not_sent(target),
             Command::PowerOn { .. } => self.power_on.not_sent(),
             Command::UpdateService { .. } => self.service.not_sent(),
-            Command::TakeInventory => self.asks.inventory = None,
-            Command::ReadLists { .. } => self.asks.lists = None,
-            Command::ReadEvacuations { .. } => self.asks.evacuations = None,
-            Command::ReadServerIds => self.asks.server_ids = None,
-            Command::ReadConductors => self.asks.conductors = None,
+            Command::TakeInventory => self.asks.inventory.not_sent(),
+            Command::ReadLists { .. } => self.asks.lists.not_sent(),
+            Command::ReadEvacuations { .. } => self.asks.evacuations.not_sent(),
+            Command::ReadServerIds => self.asks.server_ids.not_sent(),
+            Command::ReadConductors => self.asks.conductors.not_sent(),
             Command::ReadServer(server) => {
                 self.asks.servers.remove(server);
             }
@@ -539,7 +524,7 @@ impl HostRecovery {
         self.asks.retaking = None;
         self.asks.last_look = false;
         let count = self.asks.taken.len();
-        self.trouble(Topic::Taken, now, || {
+        self.asks.troubles.begin(Topic::Taken, now, || {
             format!("{count} instances are still being worked on by another recovery: waiting for it")
         });
     }
@@ -549,7 +534,7 @@ impl HostRecovery {
         if self.asks.retaking.is_some_and(unrefused) {
             self.asks.retaking = None;
             self.asks.taken.clear();
-            self.no_trouble(Topic::Taken);
+            self.asks.troubles.end(Topic::Taken);
         }
     }
 }

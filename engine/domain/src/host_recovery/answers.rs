@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use super::asks::{Topic, backoff};
 use super::method::{Cure, Patience};
 use super::moves::{call_failed, nova_failed, unlocked};
+use super::question::backoff;
+use super::trouble::Topic;
 use super::{HostRecovery, Lock, Move, MoveStep, Preparation};
 use crate::ServerId;
 use crate::fault::{Fault, FaultClass};
@@ -67,7 +68,7 @@ impl HostRecovery {
                 // A refusal may mean that the server or the host's service is not what it was: both are looked at anew.
                 if matches!(fault.class, FaultClass::Permanent | FaultClass::Conflict) && !fault.maybe_done {
                     self.asks.look.insert(server);
-                    self.asks.service_seen = None;
+                    self.service.question.seen = None;
                 }
                 evacuation_refused(one, &fault, patience, now, record);
             }
@@ -95,10 +96,10 @@ impl HostRecovery {
             .find(|one| !one.is_over() && one.faults >= REFUSALS)
             .map(|one| (one.name.clone(), one.fault.clone().unwrap_or_default()));
         match failing {
-            Some((name, fault)) => self.trouble(Topic::Calls, now, || {
+            Some((name, fault)) => self.asks.troubles.begin(Topic::Calls, now, || {
                 format!("calls about instances fail and are repeated, such as {name}: {fault}")
             }),
-            None => self.no_trouble(Topic::Calls),
+            None => self.asks.troubles.end(Topic::Calls),
         }
     }
 }

@@ -58,7 +58,6 @@ impl HostRecovery {
             );
         }
         self.fence.begin_again(now.elapsed, &self.policy);
-        self.asks.posts.clear();
         self.enter(Stage::Fencing, record);
     }
 

@@ -92,10 +92,8 @@ impl HostRecovery {
 
     /// Before there was a plan. A new report begins anew.
     fn end_late(&mut self, record: &mut Record) {
-        let why = self.asks.troubles.values().next();
-        let why = why
-            .map(|trouble| format!(": {}", trouble.text))
-            .unwrap_or_default();
+        let why = self.asks.troubles.first();
+        let why = why.map(|text| format!(": {text}")).unwrap_or_default();
         let text = format!(
             "given up after {} s without a list of the instances, none of which has been moved{why}",
             self.policy.deadline.as_secs()

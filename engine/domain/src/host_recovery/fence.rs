@@ -7,13 +7,16 @@
 //! Mode `external`: the notification's word counts once Nova does not hear the host.
 
 mod acting;
+mod devices;
 mod failing;
 mod reading;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::question::Question;
 use crate::Elapsed;
 use crate::level::{Device, Level, Target};
 use crate::policy::Policy;
@@ -95,6 +98,12 @@ pub struct Fence {
     pub passing: bool,
     /// They are being tried again just now, while the recovery is held.
     pub retrying: bool,
+    /// Which levels it has.
+    #[serde(skip)]
+    question: Question,
+    /// How the devices of the current level do.
+    #[serde(skip)]
+    pub(super) posts: BTreeMap<usize, Post>,
 }
 
 impl Fence {
@@ -119,8 +128,9 @@ impl Fence {
         self.levels = levels;
     }
 
-    /// A new owner reads what an earlier version wrote in its own words.
+    /// A new owner knows of no question under way, and reads what an earlier version wrote in its own words.
     pub(super) fn forget_answers(&mut self) {
+        self.forget_devices();
         if let Some(off) = self.off.take() {
             self.orders.push(Order {
                 target: None,
@@ -138,13 +148,6 @@ impl Fence {
     pub(super) fn orders_taken_back(&mut self, now: Elapsed) {
         self.orders.retain(|order| order.answered || order.at < now);
         self.ordered = !self.orders.is_empty();
-    }
-
-    pub(super) fn not_sent(&mut self, target: &Target) {
-        let ours = |order: &Order| !order.answered && order.target.as_ref() == Some(target);
-        if let Some(last) = self.orders.iter().rposition(ours) {
-            self.orders.remove(last);
-        }
     }
 
     /// Whether no order may take effect any more (R5).

@@ -1,8 +1,9 @@
 //! The end of each move: confirmed, brought to what it was, unlocked. It goes on in every stage and whatever forbids to
 //! begin something new.
 
-use super::asks::{Asks, backoff};
+use super::asks::Asks;
 use super::moves::{call_failed, confirmed, finish, unlocked};
+use super::question::backoff;
 use super::restoration::{Rest, is_stuck, needs_preparation, rest, target};
 use super::{End, HostRecovery, Move, MoveStep, Preparation, RestorationCall};
 use crate::ServerId;
@@ -112,8 +113,7 @@ impl HostRecovery {
         });
         if !stuck {
             self.asks.messages_since = None;
-        } else if self.asks.conductors.is_none() && now.elapsed >= self.asks.conductors_not_before {
-            self.asks.conductors = Some(now.elapsed);
+        } else if self.asks.conductors.send(now.elapsed) {
             commands.push(Command::ReadConductors);
         }
     }

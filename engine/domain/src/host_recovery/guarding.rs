@@ -2,11 +2,15 @@
 //! was found off is taken for lost. Once a host has been ordered off there is nothing left to guard: its instances are down,
 //! and the fence is followed to its end (I4).
 
+mod heard;
+mod lookout;
+
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+
+pub(super) use lookout::Lookout;
 
 use super::fence::CONTRADICTED_LIMIT;
 use super::off_word::outlives;
@@ -15,13 +19,14 @@ use crate::Elapsed;
 use crate::entity::notification::NotificationStatus;
 use crate::evidence::GivenEvidence;
 use crate::guard::{self, DomainLoss, Facts, Guard, Moment, Own, Region, Ruling};
+use crate::policy::GuardPolicy;
 use crate::recovery::{Command, FenceOrder, Now, Record, StepKind, Task};
 
 /// A look around is good for so long.
-pub(super) const FRESH: Duration = Duration::from_secs(3);
+const FRESH: Duration = Duration::from_secs(3);
 
 /// Between two looks around while something is to be decided.
-pub(super) const LOOKS_APART: Duration = Duration::from_secs(1);
+const LOOKS_APART: Duration = Duration::from_secs(1);
 
 /// The same while it is held: for so long after the beginning of the hold the event may still be growing.
 const GROWING: Duration = Duration::from_mins(2);
@@ -58,29 +63,86 @@ pub struct GuardTrack {
     pub counted: bool,
 }
 
-impl HostRecovery {
-    pub(super) fn looked_around(&mut self, region: Arc<Region>) {
-        let asked = self.asks.storm.take().unwrap_or_default();
-        self.asks.counted = Some((asked, region));
+impl GuardTrack {
+    fn lifted(&self, storm_approved: bool) -> BTreeSet<Guard> {
+        let mut lifted = self.lifted.clone();
+        if storm_approved {
+            // Said to a version that knew of no others.
+            lifted.extend([Guard::Segment, Guard::Global]);
+        }
+        lifted
     }
 
-    /// Looks around, unless a look is under way or so young.
-    pub(super) fn want_region(&mut self, now: Now, every: Duration, commands: &mut Vec<Command>) {
-        let young = |(asked, _): &(Elapsed, _)| now.elapsed.since(*asked) < every;
-        if self.asks.storm.is_none()
-            && now.elapsed >= self.asks.storm_not_before
-            && !self.asks.counted.as_ref().is_some_and(young)
-        {
-            self.asks.storm = Some(now.elapsed);
-            commands.push(Command::CountHosts);
+    /// An operator has let it past what it was held by, or waits for. Everything else is asked again (I8).
+    pub(super) fn lift(&mut self, guards: impl IntoIterator<Item = Guard>) {
+        self.lifted
+            .extend(guards.into_iter().filter(|guard| guard.can_be_lifted()));
+        self.waiting = None;
+    }
+
+    /// A host is about to be ordered off: once for each episode, however many devices and tries that takes.
+    pub(super) fn count_order(&mut self, rules: &GuardPolicy, record: &mut Record) {
+        if std::mem::replace(&mut self.counted, true) {
+            return;
+        }
+        let unlimited = rules.fences == 0 || self.lifted.contains(&Guard::Rate);
+        record.order = Some(FenceOrder {
+            at_most: (!unlimited).then_some(rules.fences),
+            within: rules.window,
+        });
+    }
+
+    fn warn(&mut self, ruling: &Ruling, record: &mut Record) {
+        for (guard, reason) in &ruling.warnings {
+            if self.warned.insert(*guard) {
+                record.head = true;
+                let text = format!("{} {guard}: {reason}", guard.number());
+                record.step(Task::Fence, StepKind::Note, 0.0, text);
+            }
         }
     }
 
-    pub(super) fn fresh_region(&self, now: Now) -> Option<Arc<Region>> {
-        let (asked, region) = self.asks.counted.as_ref()?;
-        (now.elapsed.since(*asked) <= FRESH).then(|| region.clone())
+    fn wait_for(&mut self, ruling: &Ruling, now: Now, record: &mut Record) {
+        let guards: BTreeSet<Guard> = ruling.waits.iter().map(|one| one.0).collect();
+        if guards.is_empty() {
+            if self.waiting.take().is_some() {
+                record.head = true;
+                record.step(
+                    Task::Fence,
+                    StepKind::Note,
+                    0.0,
+                    "the guards are content: it goes on",
+                );
+            }
+            return;
+        }
+        if self
+            .waiting
+            .as_ref()
+            .is_some_and(|waiting| waiting.guards == guards)
+        {
+            return;
+        }
+        let mut reason = reasons(&ruling.waits);
+        if guards.iter().any(|guard| guard.can_be_lifted()) {
+            reason.push_str(". It goes on by itself; `tachi recovery approve` does not wait");
+        }
+        record.head = true;
+        record.step(
+            Task::Fence,
+            StepKind::Note,
+            0.0,
+            format!("waiting for {}", reasons(&ruling.waits)),
+        );
+        self.waiting = Some(Waiting {
+            guards,
+            reason,
+            since: now.elapsed,
+        });
     }
+}
 
+impl HostRecovery {
     /// Whether the guards that matter at `moment` are content; looks around first if the last look is too old.
     pub(super) fn guards_let(
         &mut self,
@@ -89,7 +151,7 @@ impl HostRecovery {
         record: &mut Record,
         commands: &mut Vec<Command>,
     ) -> bool {
-        self.want_region(now, LOOKS_APART, commands);
+        self.asks.lookout.want(now, LOOKS_APART, commands);
         self.guards_are_content(moment, now, record)
     }
 
@@ -103,18 +165,23 @@ impl HostRecovery {
         {
             return false;
         }
-        let Some(region) = self.fresh_region(now) else {
+        let Some(region) = self.asks.lookout.fresh(now) else {
             return false;
         };
         let facts = self.facts(&region, now, record);
-        let ruling = guard::rule(&facts, &self.policy, moment, &self.lifted());
-        self.warn(&ruling, record);
+        let ruling = guard::rule(
+            &facts,
+            &self.policy,
+            moment,
+            &self.guard.lifted(self.storm_approved),
+        );
+        self.guard.warn(&ruling, record);
         if !ruling.holds.is_empty() {
             self.guard.waiting = None;
             self.hold_by(&ruling, &facts, now, record);
             return false;
         }
-        self.wait_for(&ruling, now, record);
+        self.guard.wait_for(&ruling, now, record);
         ruling.waits.is_empty()
     }
 
@@ -125,8 +192,9 @@ impl HostRecovery {
         };
         let growing = now.elapsed.since(hold.since) < GROWING;
         let every = if growing { GROWING_APART } else { HELD_APART };
-        self.want_region(now, self.asks.heard.looks_apart(now.elapsed, every), commands);
-        let Some(region) = self.fresh_region(now) else {
+        let every = self.asks.lookout.heard.looks_apart(now.elapsed, every);
+        self.asks.lookout.want(now, every, commands);
+        let Some(region) = self.asks.lookout.fresh(now) else {
             return;
         };
         if self.is_well_again(&region, now, record) {
@@ -138,7 +206,12 @@ impl HostRecovery {
             Moment::Proof
         };
         let facts = self.facts(&region, now, record);
-        let ruling = guard::rule(&facts, &self.policy, moment, &self.lifted());
+        let ruling = guard::rule(
+            &facts,
+            &self.policy,
+            moment,
+            &self.guard.lifted(self.storm_approved),
+        );
         if self.storm_is_over(&region, &facts, moment, now, record) {
             return;
         }
@@ -171,23 +244,28 @@ impl HostRecovery {
         let calm = region
             .lasting_facts(self.host_id, &self.policy, facts)
             .is_some_and(|lasting| {
-                guard::rule(&lasting, &self.policy, moment, &self.lifted())
-                    .holds
-                    .is_empty()
+                guard::rule(
+                    &lasting,
+                    &self.policy,
+                    moment,
+                    &self.guard.lifted(self.storm_approved),
+                )
+                .holds
+                .is_empty()
             });
         if !calm {
-            self.asks.calm_since = None;
+            self.asks.lookout.calm_since = None;
             return false;
         }
-        let since = *self.asks.calm_since.get_or_insert(now.elapsed);
+        let since = *self.asks.lookout.calm_since.get_or_insert(now.elapsed);
         // Whoever has died meanwhile is silent by then.
         if now.elapsed.since(since) < self.policy.silent_after().max(self.policy.others_silent_after()) + CALM
         {
             return false;
         }
         self.hold = None;
-        self.asks.calm_since = None;
-        self.asks.counted = None;
+        self.asks.lookout.calm_since = None;
+        self.asks.lookout.forget();
         record.head = true;
         record.step(
             Task::Fence,
@@ -196,7 +274,7 @@ impl HostRecovery {
             "the hosts that were out with it are heard by Nova again: it goes on",
         );
         if self.stage == Stage::Fencing {
-            self.fence_again(now);
+            self.fence.begin_again(now.elapsed, &self.policy);
         }
         true
     }
@@ -204,23 +282,19 @@ impl HostRecovery {
     /// A suspect that is held, and that Nova has heard again for a while, was none: it ends by itself. `true` if it has ended.
     pub(super) fn is_well_again(&mut self, region: &Region, now: Now, record: &mut Record) -> bool {
         let heard = region.hears(&self.host, &self.policy) && !self.service.was_silent();
-        self.asks.was_missed |= !heard;
+        let lookout = &mut self.asks.lookout;
+        lookout.was_missed |= !heard;
         let beat = region.last_heartbeat(&self.host);
-        let asked = self
-            .asks
-            .counted
-            .as_ref()
-            .map_or(now.elapsed, |(asked, _)| *asked);
-        let newer = self.asks.heard.beats_anew(asked, beat);
+        let newer = lookout.beats_anew(now, beat);
         let denied = |given: &GivenEvidence| beat.is_some_and(|beat| outlives(beat, given.dated()));
         let may_be_fenced = self.evidence().is_some_and(|given| !denied(given));
         if !heard || may_be_fenced || !self.is_untouched() {
-            self.asks.heard.over();
+            self.asks.lookout.heard.over();
             return false;
         }
         // Right after a heartbeat: who has died since the last one may have been reported already, and that report has joined this
         // recovery. Nobody else would see to it.
-        if self.asks.heard.lasts(now.elapsed) < CONTRADICTED_LIMIT || !newer {
+        if self.asks.lookout.heard.lasts(now.elapsed) < CONTRADICTED_LIMIT || !newer {
             return false;
         }
         self.hold = None;
@@ -230,62 +304,31 @@ impl HostRecovery {
             CONTRADICTED_LIMIT.as_secs()
         );
         record.failed(Task::Fence, text.clone());
-        record.contradicted = !self.asks.was_missed;
+        record.contradicted = !self.asks.lookout.was_missed;
         self.end(NotificationStatus::Failed, Some(text), record);
         true
-    }
-
-    /// An operator has let it past what it was held by, or waits for. Everything else is asked again (I8).
-    pub(super) fn lift(&mut self, guards: impl IntoIterator<Item = Guard>) {
-        self.guard
-            .lifted
-            .extend(guards.into_iter().filter(|guard| guard.can_be_lifted()));
-        self.guard.waiting = None;
-        self.asks.counted = None;
-    }
-
-    /// A host is about to be ordered off: once for each episode, however many devices and tries that takes.
-    pub(super) fn count_order(&mut self, record: &mut Record) {
-        if std::mem::replace(&mut self.guard.counted, true) {
-            return;
-        }
-        let rules = &self.policy.guards;
-        let unlimited = rules.fences == 0 || self.guard.lifted.contains(&Guard::Rate);
-        record.order = Some(FenceOrder {
-            at_most: (!unlimited).then_some(rules.fences),
-            within: rules.window,
-        });
     }
 
     /// The journal knows of orders that the last look around did not show.
     pub(super) fn order_refused(&mut self, now: Now, record: &mut Record) {
         self.guard.counted = false;
         self.fence.orders_taken_back(now.elapsed);
-        for post in self.asks.posts.values_mut() {
+        for post in self.fence.posts.values_mut() {
             post.off_not_before = now.elapsed.plus(LOOKS_APART);
         }
-        self.asks.counted = None;
+        self.asks.lookout.forget();
         let rules = &self.policy.guards;
         let ruling = Ruling {
             waits: vec![(Guard::Rate, guard::too_many(rules.fences, rules.window))],
             ..Ruling::default()
         };
-        self.wait_for(&ruling, now, record);
-    }
-
-    fn lifted(&self) -> BTreeSet<Guard> {
-        let mut lifted = self.guard.lifted.clone();
-        if self.storm_approved {
-            // Said to a version that knew of no others.
-            lifted.extend([Guard::Segment, Guard::Global]);
-        }
-        lifted
+        self.guard.wait_for(&ruling, now, record);
     }
 
     fn facts(&mut self, region: &Region, now: Now, record: &mut Record) -> Facts {
         let own = Own {
             silent: self.service.is_silent(now.elapsed),
-            evidence: self.has_evidence(),
+            evidence: self.standing_evidence().is_some(),
             cliff_for: Duration::ZERO,
         };
         let mut facts = region.facts(self.host_id, &self.host, self.id, own, &self.policy);
@@ -299,11 +342,9 @@ impl HostRecovery {
 
     /// Whether more than one report speaks for it (R24, G3).
     pub(super) fn is_corroborated(&self, now: Now) -> bool {
-        let reported_twice =
-            |(_, region): &(Elapsed, Arc<Region>)| region.voices(self.host_id, &self.policy) >= 2;
         self.service.is_silent(now.elapsed)
-            || self.has_evidence()
-            || self.asks.counted.as_ref().is_some_and(reported_twice)
+            || self.standing_evidence().is_some()
+            || self.asks.lookout.reported_twice(self.host_id, &self.policy)
     }
 
     /// What speaks for it beside the report that began it.
@@ -315,61 +356,6 @@ impl HostRecovery {
         } else {
             "more than one reporter says so".into()
         }
-    }
-
-    /// Whether a report came with evidence of a fence: the word of a cluster that has fenced it (R18).
-    fn has_evidence(&self) -> bool {
-        self.standing_evidence().is_some()
-    }
-
-    fn warn(&mut self, ruling: &Ruling, record: &mut Record) {
-        for (guard, reason) in &ruling.warnings {
-            if self.guard.warned.insert(*guard) {
-                record.head = true;
-                let text = format!("{} {guard}: {reason}", guard.number());
-                record.step(Task::Fence, StepKind::Note, 0.0, text);
-            }
-        }
-    }
-
-    fn wait_for(&mut self, ruling: &Ruling, now: Now, record: &mut Record) {
-        let guards: BTreeSet<Guard> = ruling.waits.iter().map(|one| one.0).collect();
-        if guards.is_empty() {
-            if self.guard.waiting.take().is_some() {
-                record.head = true;
-                record.step(
-                    Task::Fence,
-                    StepKind::Note,
-                    0.0,
-                    "the guards are content: it goes on",
-                );
-            }
-            return;
-        }
-        if self
-            .guard
-            .waiting
-            .as_ref()
-            .is_some_and(|waiting| waiting.guards == guards)
-        {
-            return;
-        }
-        let mut reason = reasons(&ruling.waits);
-        if guards.iter().any(|guard| guard.can_be_lifted()) {
-            reason.push_str(". It goes on by itself; `tachi recovery approve` does not wait");
-        }
-        record.head = true;
-        record.step(
-            Task::Fence,
-            StepKind::Note,
-            0.0,
-            format!("waiting for {}", reasons(&ruling.waits)),
-        );
-        self.guard.waiting = Some(Waiting {
-            guards,
-            reason,
-            since: now.elapsed,
-        });
     }
 
     fn hold_by(&mut self, ruling: &Ruling, facts: &Facts, now: Now, record: &mut Record) {

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use super::asks::Topic;
 use super::fence::CONTRADICTED_LIMIT;
 use super::service::ServiceTrack;
+use super::trouble::Topic;
 use super::{HoldKind, HostRecovery, MoveStep, Stage};
 use crate::entity::notification::NotificationStatus;
 use crate::fault::Fault;
 use crate::nova::Service;
-use crate::recovery::{Command, Now, Record, Task};
+use crate::recovery::{Now, Record, Task};
 use crate::{Elapsed, Timestamp};
 
 /// How far Nova's clocks may differ from one another: records made this long before the first look still count as made
@@ -32,8 +32,10 @@ const OUTDATED: Duration = Duration::from_secs(1);
 const MISSING: u32 = 3;
 
 impl ServiceTrack {
-    /// The heartbeat is noted anew, and readings asked for before now do not count for that.
-    fn begin_again(&mut self, now: Elapsed) {
+    /// What Nova heard so far says nothing about what comes now: the heartbeat is noted anew, and readings asked for before now do
+    /// not count for that.
+    pub(super) fn begin_again(&mut self, now: Elapsed) {
+        self.question.seen = None;
         self.mark = None;
         self.advanced = None;
         self.in_force = false;
@@ -155,42 +157,24 @@ impl ServiceTrack {
 }
 
 impl HostRecovery {
-    /// What Nova heard so far says nothing about what comes now: the next reading is the first.
-    pub(super) fn begin_again_with_service(&mut self, now: Now) {
-        self.service.begin_again(now.elapsed);
-        self.asks.service_seen = None;
-    }
-
-    /// Looks at the record unless it was looked at within `every`.
-    pub(super) fn want_service(&mut self, now: Now, every: Duration, commands: &mut Vec<Command>) {
-        let due = self
-            .asks
-            .service_seen
-            .is_none_or(|seen| now.elapsed.since(seen) >= every);
-        if due && self.asks.service.is_none() && now.elapsed >= self.asks.service_not_before {
-            self.asks.service = Some(now.elapsed);
-            commands.push(Command::ReadService);
-        }
-    }
-
     pub(super) fn service_read(
         &mut self,
         result: Result<Option<Service>, Fault>,
         now: Now,
         record: &mut Record,
     ) {
-        let asked = self.asks.service.take();
+        let asked = self.service.question.answered();
         // A change is under way, or was when it was asked for: which side of it this shows, nobody can tell.
         if self.service.updating || asked.is_some_and(|asked| asked < self.service.changed) {
-            self.asks.service_not_before = now.elapsed.plus(Duration::from_millis(500));
+            self.service.question.not_before = now.elapsed.plus(Duration::from_millis(500));
             return;
         }
         match result {
             Ok(Some(seen)) => self.service_seen(seen, asked.unwrap_or(now.elapsed), now, record),
             Ok(None) => self.service_missing(now, record),
             Err(fault) => {
-                self.asks.service_not_before = now.elapsed.plus(Duration::from_secs(1));
-                self.trouble(Topic::Service, now, || {
+                self.service.question.not_before = now.elapsed.plus(Duration::from_secs(1));
+                self.asks.troubles.begin(Topic::Service, now, || {
                     format!("waiting for Nova: {}", fault.text)
                 });
             }
@@ -198,9 +182,9 @@ impl HostRecovery {
     }
 
     fn service_seen(&mut self, seen: Service, asked: Elapsed, now: Now, record: &mut Record) {
-        self.asks.service_seen = Some(asked);
-        self.asks.service_missing = 0;
-        self.no_trouble(Topic::Service);
+        self.service.question.seen = Some(asked);
+        self.service.missing = 0;
+        self.asks.troubles.end(Topic::Service);
         self.service.stale_after = self.policy.silent_after();
         self.service.look_counts_for = self.policy.heartbeat_poll + self.policy.call_deadline;
         if self.service.id != Some(seen.id) {
@@ -212,14 +196,14 @@ impl HostRecovery {
             record.head = true;
         }
         if self.service.is_outdated(&seen) {
-            self.asks.service_not_before = now.elapsed.plus(OUTDATED);
+            self.service.question.not_before = now.elapsed.plus(OUTDATED);
             return;
         }
         let gone = !seen.forced_down;
         let heartbeat = seen.beat();
         record.head |= self.service.looked_at(heartbeat, asked, now.elapsed) && self.stage == Stage::Fencing;
         self.service.seen = Some(seen);
-        self.asks.was_missed |= self.service.was_silent();
+        self.asks.lookout.was_missed |= self.service.was_silent();
         // What shows a time before our change says nothing about the heartbeat since.
         let earlier = self.service.mark.is_none_or(|mark| heartbeat < mark);
         if !(gone && self.service.in_force && earlier) || self.stage == Stage::Returning {
@@ -235,13 +219,13 @@ impl HostRecovery {
     }
 
     fn service_missing(&mut self, now: Now, record: &mut Record) {
-        self.asks.service_not_before = now.elapsed.plus(Duration::from_secs(5));
-        self.asks.service_missing = self.asks.service_missing.saturating_add(1);
+        self.service.question.not_before = now.elapsed.plus(Duration::from_secs(5));
+        self.service.missing = self.service.missing.saturating_add(1);
         let host = self.host.clone();
-        self.trouble(Topic::Service, now, || {
+        self.asks.troubles.begin(Topic::Service, now, || {
             format!("Nova knows no nova-compute service on host {host}")
         });
-        if self.asks.service_missing < MISSING {
+        if self.service.missing < MISSING {
             return;
         }
         match self.stage {
@@ -254,7 +238,7 @@ impl HostRecovery {
                     record.failed(Task::Fence, message.clone());
                     self.end(NotificationStatus::Failed, Some(message), record);
                 } else {
-                    self.asks.service_missing = 0;
+                    self.service.missing = 0;
                     self.hold_fence(&message, now, record);
                 }
             }
@@ -298,7 +282,7 @@ impl HostRecovery {
                 // Nova shows the time of our own unanswered change as a heartbeat: it must grow stale once more.
                 let since = *self.service.waiting.get_or_insert(now.elapsed);
                 let host = self.host.clone();
-                self.trouble(Topic::Heard, now, || {
+                self.asks.troubles.begin(Topic::Heard, now, || {
                     format!("waiting until Nova has heard nothing of host {host} for a while")
                 });
                 if now.elapsed.since(since) >= CONTRADICTED_LIMIT {
@@ -307,7 +291,7 @@ impl HostRecovery {
             }
             (None, _) => {
                 self.service.waiting = None;
-                self.no_trouble(Topic::Heard);
+                self.asks.troubles.end(Topic::Heard);
                 self.service.mark = Some(heartbeat);
                 record.head = true;
                 self.renew_proof(record, |proof| proof.renew_by_stillness(asked));
@@ -326,7 +310,7 @@ impl HostRecovery {
         if matches!(self.stage, Stage::Returning | Stage::Over) || self.rejected.is_some() {
             return;
         }
-        self.no_trouble(Topic::Heard);
+        self.asks.troubles.end(Topic::Heard);
         let under_way = self.moves.values().filter(|one| one.is_in_flight()).count();
         let waiting = |one: &&super::Move| matches!(one.step, MoveStep::Waiting { .. } | MoveStep::Held);
         let left = self.moves.values().filter(waiting).count();

@@ -4,8 +4,8 @@
 //! it: guards and hosts that are out are looked at again after it, and the proof, the heartbeat and the lists are as young as
 //! ever when the first evacuation is asked for.
 
-use super::asks::Topic;
 use super::moves::finish;
+use super::trouble::Topic;
 use super::{End, HostRecovery, MoveStep, Stage};
 use crate::entity::notification::NotificationStatus;
 use crate::entity::segment::RecoveryMethod;
@@ -31,7 +31,7 @@ impl HostRecovery {
     ) {
         let hooks = flow(&self.policy, self.method).hooks(run.0);
         self.hooks.answered(run, hooks, outcome, now, record);
-        self.no_trouble(Topic::Hook);
+        self.asks.troubles.end(Topic::Hook);
     }
 
     /// Whether the fence may begin. A hook that says otherwise ends the recovery before anything was touched.
@@ -47,10 +47,8 @@ impl HostRecovery {
                 let stale = self.hooks.began(Phase::Pre) && !self.asks.counted_after_hooks;
                 if stale {
                     self.asks.counted_after_hooks = true;
-                    self.asks.counted = None;
                     self.asks.guarded = false;
-                    self.asks.storm = Some(now.elapsed);
-                    commands.push(Command::CountHosts);
+                    self.asks.lookout.look_anew(now, commands);
                 }
                 !stale
             }
@@ -149,18 +147,20 @@ impl HostRecovery {
                 }
             }
             Gate::Wait => self.tell_hook(now),
-            Gate::Open | Gate::Skip(_) | Gate::Abort(_) => self.no_trouble(Topic::Hook),
+            Gate::Open | Gate::Skip(_) | Gate::Abort(_) => self.asks.troubles.end(Topic::Hook),
         }
         gate
     }
 
     fn tell_hook(&mut self, now: Now) {
         let Some((phase, number)) = self.hooks.running() else {
-            return self.no_trouble(Topic::Hook);
+            return self.asks.troubles.end(Topic::Hook);
         };
         let hooks = flow(&self.policy, self.method).hooks(phase);
         if let Some(name) = hooks.get(usize::from(number)).map(crate::hooks::Hook::name) {
-            self.trouble(Topic::Hook, now, || format!("waiting for hook {name}"));
+            self.asks
+                .troubles
+                .begin(Topic::Hook, now, || format!("waiting for hook {name}"));
         }
     }
 

@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::Duration;
 
-use super::asks::{Asks, Topic};
+use super::asks::Asks;
 use super::method::{Cure, Patience};
 use super::moves::{confirmed, finish, nova_failed};
 use super::perhaps::Absence;
+use super::trouble::Topic;
 use super::{End, HostRecovery, Lock, Move, MoveStep, WrittenOff};
 use crate::fault::Fault;
 use crate::nova::{Migration, MigrationStatus, Server, VmState};
@@ -44,20 +45,20 @@ const DONE_FOR: Duration = Duration::from_mins(10);
 
 impl HostRecovery {
     pub(super) fn lists_read(&mut self, result: Result<Lists, Fault>, now: Now, record: &mut Record) {
-        self.asks.lists = None;
+        self.asks.lists.answered();
         let lists = match result {
             Ok(lists) => lists,
             Err(fault) => {
-                self.asks.lists_not_before = self.not_followed(&fault, now);
+                self.asks.lists.not_before = self.not_followed(&fault, now);
                 return;
             }
         };
-        self.no_trouble(Topic::Lists);
-        self.asks.lists_not_before = now.elapsed.plus(self.pause_after(lists.started, now));
-        self.asks.evacuations_not_before = self.asks.lists_not_before;
-        self.asks.lists_seen = Some(lists.started);
-        let looked_before = self.asks.evacuations_seen;
-        self.asks.evacuations_seen = looked_before.max(Some(lists.started));
+        self.asks.troubles.end(Topic::Lists);
+        self.asks.lists.not_before = now.elapsed.plus(self.pause_after(lists.started, now));
+        self.asks.evacuations.not_before = self.asks.lists.not_before;
+        self.asks.lists.seen = Some(lists.started);
+        let looked_before = self.asks.evacuations.seen;
+        self.asks.evacuations.seen = looked_before.max(Some(lists.started));
         self.asks.looked = true;
         self.asks.others.retain(|_, seen| *seen > lists.started);
         self.asks.lists_due = !self.asks.others.is_empty();
@@ -137,7 +138,7 @@ impl HostRecovery {
 
     /// Something that moves are followed by could not be read: when to ask for it again.
     pub(super) fn not_followed(&mut self, fault: &Fault, now: Now) -> Elapsed {
-        self.trouble(Topic::Lists, now, || {
+        self.asks.troubles.begin(Topic::Lists, now, || {
             format!("the moves cannot be followed just now: {}", fault.text)
         });
         now.elapsed.plus(Duration::from_secs(1).max(self.policy.tick))
@@ -180,7 +181,7 @@ impl HostRecovery {
         let count = slow.len();
         self.asks.slow = Some(slow);
         if count == 0 {
-            return self.no_trouble(Topic::Slow);
+            return self.asks.troubles.end(Topic::Slow);
         }
         let mut text = format!(
             "evacuations of {count} instances have made no progress for over {} s",
@@ -203,12 +204,12 @@ impl HostRecovery {
             );
         }
         text.push_str("; tachi vmove list --needs-person says what can be done");
-        self.trouble(Topic::Slow, now, || text);
+        self.asks.troubles.begin(Topic::Slow, now, || text);
     }
 
     pub(super) fn conductors_read(&mut self, result: Result<Messaging, Fault>, now: Now) {
-        self.asks.conductors = None;
-        self.asks.conductors_not_before = now.elapsed.plus(self.policy.heartbeat_poll);
+        self.asks.conductors.answered();
+        self.asks.conductors.not_before = now.elapsed.plus(self.policy.heartbeat_poll);
         let seen = result.unwrap_or_default();
         let stale = self.policy.heartbeat_stale;
         let went_on = self.asks.beats_went_on(seen.latest_beat, now);

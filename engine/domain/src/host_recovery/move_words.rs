@@ -167,7 +167,7 @@ impl HostRecovery {
                     one.ask_anew(now);
                 }
                 // What is held is let go by the next inventory, if nothing else holds it.
-                self.asks.inventory_seen = None;
+                self.asks.inventory.seen = None;
             }
             MoveVerdict::Retry => one.ask_anew(now),
             MoveVerdict::Ignore => {

@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use super::asks::Topic;
 use super::method::Way;
+use super::trouble::Topic;
 use super::{End, HostRecovery, Lock, Move, MoveStep, Preparation};
 use crate::ServerId;
 use crate::recovery::{Command, Evacuation, Now, Record, StepKind, Task};
@@ -23,7 +23,7 @@ impl HostRecovery {
         let ready = self.before_moves(now, record, commands);
         let settled = self.follow(now, record, commands);
         self.act_reserve(now, record, commands);
-        let seen = self.asks.inventory_seen.unwrap_or_default();
+        let seen = self.asks.inventory.seen.unwrap_or_default();
         let looked = now.elapsed.since(seen) < HELD_LOOK;
         if !self.asks.taken.is_empty() && self.rejected.is_none() {
             if !looked && self.asks.retaking.is_none() {
@@ -33,7 +33,7 @@ impl HostRecovery {
             self.act_last_look(now, record, commands);
             return;
         }
-        self.want_service(now, self.policy.heartbeat_poll, commands);
+        self.service.want(now, self.policy.heartbeat_poll, commands);
         if !looked && self.moves.values().any(|one| one.step == MoveStep::Held) {
             self.want_inventory(now, commands);
         }
@@ -45,7 +45,7 @@ impl HostRecovery {
     /// When every move is over the host is looked at once more: an instance may have come to it since the list was taken.
     fn act_last_look(&mut self, now: Now, record: &mut Record, commands: &mut Vec<Command>) {
         // Nothing to be moved is believed at once, but only if this owner has seen it.
-        let empty = self.moves.is_empty() && self.asks.inventory_seen.is_some();
+        let empty = self.moves.is_empty() && self.asks.inventory.seen.is_some();
         // Before it, so that what comes to light by it may still take what is given back.
         if !self.hand_back(now, record, commands) {
             return;
@@ -56,7 +56,7 @@ impl HostRecovery {
             }
         } else {
             self.want_inventory(now, commands);
-            self.asks.looking_last |= self.asks.inventory == Some(now.elapsed);
+            self.asks.looking_last |= self.asks.inventory.sent() == Some(now.elapsed);
         }
     }
 
@@ -80,7 +80,7 @@ impl HostRecovery {
         let in_flight = self.moves.values().any(Move::is_in_flight);
         if !in_flight {
             // What is to be asked for anew is not slow any more, and nobody should end it for that.
-            self.no_trouble(Topic::Slow);
+            self.asks.troubles.end(Topic::Slow);
         }
         let waiting = |one: &Move| matches!(one.step, MoveStep::Waiting { .. });
         let held = |one: &Move| one.step == MoveStep::Held;
@@ -94,8 +94,7 @@ impl HostRecovery {
         if !self.asks.lists_due && !now_and_then {
             return self.want_server_ids(now, commands);
         }
-        if self.asks.lists.is_none() && now.elapsed >= self.asks.lists_not_before {
-            self.asks.lists = Some(now.elapsed);
+        if self.asks.lists.send(now.elapsed) {
             commands.push(Command::ReadLists {
                 since: self.service.since,
             });
@@ -104,16 +103,15 @@ impl HostRecovery {
 
     /// Whether the lists moves are followed by, and with them what other hosts are proven off, are younger than `limit`.
     pub(super) fn lists_within(&self, limit: Duration, now: Now) -> bool {
-        self.asks
-            .lists_seen
-            .is_some_and(|seen| now.elapsed.since(seen) < limit)
+        self.asks.lists.age(now.elapsed).is_some_and(|age| age < limit)
     }
 
     /// How long ago Nova was last asked what it is doing with these instances.
     fn lists_age(&self, now: Now) -> Duration {
         self.asks
-            .evacuations_seen
-            .max(self.asks.inventory_seen)
+            .evacuations
+            .seen
+            .max(self.asks.inventory.seen)
             .map_or(Duration::MAX, |seen| now.elapsed.since(seen))
     }
 
@@ -140,7 +138,8 @@ impl HostRecovery {
         self.want_proof(now, commands);
         self.lock_in_order(&order, room.calls, now, commands);
         // R16: the heartbeat is noted before the first instance is asked for, so that its advance can be seen.
-        let noted = self.service.in_force && self.service.mark.is_some() && self.asks.service_seen.is_some();
+        let noted =
+            self.service.in_force && self.service.mark.is_some() && self.service.question.seen.is_some();
         if !ready || !noted || self.lists_age(now) > LISTS_AGE {
             return;
         }

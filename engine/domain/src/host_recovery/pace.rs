@@ -8,8 +8,6 @@ use crate::pace::{Demand, Permits, Sight, Urgency, Wait};
 use crate::policy::Policy;
 use crate::recovery::Now;
 
-use super::asks::TOLD_AFTER;
-
 /// So long at most until the next look, whatever is or is not due.
 const LONGEST: Duration = Duration::from_secs(1);
 
@@ -111,7 +109,7 @@ impl HostRecovery {
     /// Nothing can be seen of what was asked for just now: the first look at it is when the next would be.
     pub(super) fn look_later(&mut self, now: Now) {
         let first = now.elapsed.plus(self.pause());
-        self.asks.evacuations_not_before = self.asks.evacuations_not_before.max(first);
+        self.asks.evacuations.not_before = self.asks.evacuations.not_before.max(first);
     }
 
     /// The time between two looks, at least.
@@ -171,33 +169,28 @@ impl HostRecovery {
             SHORT.min(self.policy.tick / 2)
         };
         let asks = &self.asks;
-        let moments = [
-            asks.storm_not_before,
-            asks.service_not_before,
-            asks.inventory_not_before,
-            asks.lists_not_before,
-            asks.evacuations_not_before,
-            asks.server_ids_not_before,
-            asks.conductors_not_before,
+        let questions = [
+            asks.lookout.question(),
+            self.service.question,
+            asks.inventory,
+            asks.lists,
+            asks.evacuations,
+            asks.server_ids,
+            asks.conductors,
         ];
-        let posts = asks.posts.values();
-        let posts = posts.flat_map(|post| [post.not_before, post.off_not_before]);
         let retry = self.fence.retry_at;
-        let told = asks
-            .troubles
-            .values()
-            .map(|trouble| trouble.since.plus(TOLD_AFTER));
         let moves = self.moves.values().filter_map(|one| match one.step {
             MoveStep::Waiting { not_before } | MoveStep::Unlocking { not_before, .. } => Some(not_before),
             MoveStep::Asked { .. } => Some(one.lock_not_before),
             MoveStep::Held | MoveStep::Restoring { .. } | MoveStep::Over(_) => None,
         });
-        moments
+        questions
             .into_iter()
+            .map(|question| question.not_before)
             .chain(asks.server_not_before.values().copied())
-            .chain(told)
+            .chain(asks.troubles.moments())
             .chain(moves)
-            .chain(posts)
+            .chain(self.fence.moments())
             .chain(retry)
             .filter(|moment| *moment > now.elapsed)
             .map(|moment| moment.since(now.elapsed))

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::asks::{Asks, Topic};
+use super::asks::Asks;
 use super::method::Route;
 use super::restoration::{needs_preparation, remark};
+use super::trouble::Topic;
 use super::{End, HostRecovery, Lock, Move, MoveStep, Preparation, Stage, Was, WrittenOff};
 use crate::fault::Fault;
 use crate::nova::{Migration, MigrationType, Server};
@@ -63,7 +64,7 @@ impl Asks {
         if asked.since(first) >= EMPTY_AGAIN {
             return true;
         }
-        self.inventory_not_before = first.plus(EMPTY_AGAIN);
+        self.inventory.not_before = first.plus(EMPTY_AGAIN);
         false
     }
 }
@@ -76,13 +77,12 @@ impl HostRecovery {
         }
         // Listing changes nothing, so it goes on while something forbids to act.
         self.follow(now, record, commands);
-        self.want_service(now, self.policy.heartbeat_poll, commands);
+        self.service.want(now, self.policy.heartbeat_poll, commands);
         self.want_inventory(now, commands);
     }
 
     pub(super) fn want_inventory(&mut self, now: Now, commands: &mut Vec<Command>) {
-        if self.asks.inventory.is_none() && now.elapsed >= self.asks.inventory_not_before {
-            self.asks.inventory = Some(now.elapsed);
+        if self.asks.inventory.send(now.elapsed) {
             commands.push(Command::TakeInventory);
         }
     }
@@ -93,7 +93,7 @@ impl HostRecovery {
         now: Now,
         record: &mut Record,
     ) {
-        let asked = self.asks.inventory.take();
+        let asked = self.asks.inventory.answered();
         let last = std::mem::take(&mut self.asks.looking_last);
         let inventory = match result {
             // Without its service record the host's cell may be down, and an empty list may be a lie (EW33).
@@ -106,12 +106,12 @@ impl HostRecovery {
         if inventory.servers.is_empty() && !self.is_empty(&inventory.in_cell, asked, now) {
             return;
         }
-        self.asks.inventory_faults = 0;
-        self.no_trouble(Topic::Inventory);
+        self.asks.inventory.succeeded();
+        self.asks.troubles.end(Topic::Inventory);
         if !inventory.servers.is_empty() {
             self.asks.empty_seen = None;
         }
-        self.asks.inventory_seen = asked;
+        self.asks.inventory.seen = asked;
         if !self.asks.taken.is_empty() {
             self.asks.retaking = Some(now.elapsed);
         }
@@ -150,10 +150,8 @@ impl HostRecovery {
     }
 
     fn inventory_failed(&mut self, why: &str, now: Now) {
-        self.asks.inventory_faults = self.asks.inventory_faults.saturating_add(1);
-        let wait = super::asks::backoff(self.asks.inventory_faults - 1);
-        self.asks.inventory_not_before = now.elapsed.plus(wait);
-        self.trouble(Topic::Inventory, now, || {
+        self.asks.inventory.failed(now.elapsed);
+        self.asks.troubles.begin(Topic::Inventory, now, || {
             format!("the instances cannot be listed yet: {why}")
         });
     }

@@ -111,10 +111,10 @@ impl HostRecovery {
             return;
         }
         let wait = self.power_on.at.map(|at| at.plus(self.between_orders()));
-        if !self.want_levels(now, commands) {
+        if !self.fence.want_levels(now, commands) {
             return;
         }
-        self.read_devices(now, commands);
+        self.fence.read_devices(now, commands);
         if wait.is_none() {
             let confirmed = self.proof.as_ref().is_some_and(Proof::is_confirmed);
             let since = confirmed.then(|| self.power_on.shown.unwrap_or(now.elapsed));
@@ -213,7 +213,7 @@ impl HostRecovery {
         record.head = true;
         record.step(Task::Return, StepKind::Outcome, 0.3, text);
         if let Some(index) = self.fence.index_of(target) {
-            self.post(index).not_before = now.elapsed;
+            self.fence.post(index).not_before = now.elapsed;
         }
     }
 
@@ -228,7 +228,7 @@ impl HostRecovery {
         if self.stage != Stage::Returning || !self.is_to_be_powered_on() {
             return;
         }
-        self.post(index).not_before = now.elapsed.plus(self.policy.power_poll);
+        self.fence.post(index).not_before = now.elapsed.plus(self.policy.power_poll);
         match dated.reading.power {
             Power::Off => {
                 self.power_on.off.insert(index, dated.started);

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use super::asks::{Topic, backoff};
+use super::question::backoff;
 use super::reserve::{REFUSALS, Taken, TakenEnd, TakenStep};
+use super::trouble::Topic;
 use super::{End, HostRecovery, MoveStep};
 use crate::fault::{Fault, FaultClass};
 use crate::recovery::{
@@ -46,7 +47,7 @@ impl HostRecovery {
         self.drive_reserved(now, record, commands);
         let settled = self.reserve.is_settled();
         if settled {
-            self.no_trouble(Topic::Reserve);
+            self.asks.troubles.end(Topic::Reserve);
         }
         settled
     }
@@ -87,7 +88,7 @@ impl HostRecovery {
                 record.head = true;
                 let text = format!("reserved host {} is enabled and up", taken.name);
                 record.step(Task::Reserve, StepKind::Outcome, 1.0, text);
-                self.no_trouble(Topic::Reserve);
+                self.asks.troubles.end(Topic::Reserve);
             }
             Verdict::Enable => {
                 taken.enabled += 1;
@@ -97,7 +98,7 @@ impl HostRecovery {
                 taken.seen = None;
                 taken.not_before = now.elapsed.plus(LOOK);
                 let name = taken.name.clone();
-                self.trouble(Topic::Reserve, now, || {
+                self.asks.troubles.begin(Topic::Reserve, now, || {
                     format!("waiting until Nova shows reserved host {name} up")
                 });
             }
@@ -302,7 +303,7 @@ impl HostRecovery {
             taken.faults = 0;
             if write {
                 taken.call_answered();
-                self.no_trouble(Topic::Reserve);
+                self.asks.troubles.end(Topic::Reserve);
             }
             return;
         };
@@ -336,7 +337,7 @@ impl HostRecovery {
             }
             TakenStep::Preparing | TakenStep::Returning => {
                 let name = host.to_owned();
-                self.trouble(Topic::Reserve, now, || {
+                self.asks.troubles.begin(Topic::Reserve, now, || {
                     format!(
                         "calls about reserved host {name} fail and are repeated: {}",
                         fault.text
@@ -351,7 +352,7 @@ impl HostRecovery {
     pub(super) fn reserve_not_sent(&mut self, call: &ReserveCall) {
         let host = match call {
             ReserveCall::Survey => {
-                self.reserve.asks.survey = None;
+                self.reserve.asks.survey.not_sent();
                 return;
             }
             ReserveCall::Look { host, .. }

@@ -8,8 +8,8 @@
 
 use std::collections::BTreeMap;
 
-use super::asks::Topic;
 use super::moves::confirmed;
+use super::trouble::Topic;
 use super::{HostRecovery, Move, MoveStep};
 use crate::fault::Fault;
 use crate::nova::Migration;
@@ -19,8 +19,7 @@ use crate::{MigrationId, ServerId};
 impl HostRecovery {
     /// Asks for the records, if it is time.
     pub(super) fn want_evacuations(&mut self, now: Now, commands: &mut Vec<Command>) {
-        if self.asks.evacuations.is_none() && now.elapsed >= self.asks.evacuations_not_before {
-            self.asks.evacuations = Some(now.elapsed);
+        if self.asks.evacuations.send(now.elapsed) {
             commands.push(Command::ReadEvacuations {
                 since: self.service.since,
             });
@@ -28,19 +27,19 @@ impl HostRecovery {
     }
 
     pub(super) fn evacuations_read(&mut self, result: Result<Evacuations, Fault>, now: Now) {
-        self.asks.evacuations = None;
+        self.asks.evacuations.answered();
         let read = match result {
             Ok(read) => read,
             Err(fault) => {
-                self.asks.evacuations_not_before = self.not_followed(&fault, now);
+                self.asks.evacuations.not_before = self.not_followed(&fault, now);
                 return;
             }
         };
-        self.no_trouble(Topic::Lists);
+        self.asks.troubles.end(Topic::Lists);
         self.evacuations_seen(&read);
-        self.asks.evacuations_not_before = now.elapsed.plus(self.pause_after(read.started, now));
-        let looked_before = self.asks.evacuations_seen;
-        self.asks.evacuations_seen = looked_before.max(Some(read.started));
+        self.asks.evacuations.not_before = now.elapsed.plus(self.pause_after(read.started, now));
+        let looked_before = self.asks.evacuations.seen;
+        self.asks.evacuations.seen = looked_before.max(Some(read.started));
         self.asks.looked = true;
         let mut records: BTreeMap<ServerId, Vec<&Migration>> = BTreeMap::new();
         for record in &read.records {
@@ -100,8 +99,7 @@ impl HostRecovery {
     /// Asks which instances are still on the host, if their evacuations are recorded as done and it is time.
     pub(super) fn want_server_ids(&mut self, now: Now, commands: &mut Vec<Command>) {
         let asks = &mut self.asks;
-        if asks.server_ids_due && asks.server_ids.is_none() && now.elapsed >= asks.server_ids_not_before {
-            asks.server_ids = Some(now.elapsed);
+        if asks.server_ids_due && asks.server_ids.send(now.elapsed) {
             commands.push(Command::ReadServerIds);
         }
     }
@@ -113,16 +111,16 @@ impl HostRecovery {
         now: Now,
         record: &mut Record,
     ) {
-        self.asks.server_ids = None;
+        self.asks.server_ids.answered();
         let read = match result {
             Ok(read) => read,
             Err(fault) => {
-                self.asks.server_ids_not_before = self.not_followed(&fault, now);
+                self.asks.server_ids.not_before = self.not_followed(&fault, now);
                 return;
             }
         };
-        self.no_trouble(Topic::Lists);
-        self.asks.server_ids_not_before = now.elapsed.plus(self.pause_after(read.started, now));
+        self.asks.troubles.end(Topic::Lists);
+        self.asks.server_ids.not_before = now.elapsed.plus(self.pause_after(read.started, now));
         self.asks.server_ids_due = false;
         for (server, dest) in std::mem::take(&mut self.asks.done) {
             let Some(one) = self.moves.get_mut(&server) else {

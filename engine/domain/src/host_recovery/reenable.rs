@@ -1,8 +1,6 @@
 //! The last step home, if an operator wants it taken without a person: a recovered host that has been up for long enough is
 //! enabled, and off maintenance. Only if it was this recovery that has disabled it (R23).
 
-use std::time::Duration;
-
 use super::HostRecovery;
 use super::service::ServiceTrack;
 use crate::Elapsed;
@@ -44,7 +42,7 @@ impl HostRecovery {
         self.service.changed = now.elapsed;
         self.service.not_before = now.elapsed;
         self.service.seen = Some(seen);
-        self.asks.service_seen = None;
+        self.service.question.seen = None;
         record.head = true;
         let text = format!(
             "forced_down of {} is cleared: {CLEARED}; its service is enabled once it has been up for {} s",
@@ -86,7 +84,8 @@ impl HostRecovery {
                 record.head |= self.service.back.is_none();
                 self.service.back = Some(since);
                 let due = now.elapsed.since(since) >= stable && now.elapsed >= self.service.not_before;
-                if due && self.looked_within(self.policy.heartbeat_poll * 2, now) {
+                let age = self.service.question.age(now.elapsed);
+                if due && age.is_some_and(|age| age <= self.policy.heartbeat_poll * 2) {
                     self.service.updating = true;
                     self.service.enabling = true;
                     self.service.enable_asked = true;
@@ -109,24 +108,18 @@ impl HostRecovery {
         }
     }
 
-    fn looked_within(&self, limit: Duration, now: Now) -> bool {
-        self.asks
-            .service_seen
-            .is_some_and(|asked| now.elapsed.since(asked) <= limit)
-    }
-
     pub(super) fn reenabled(&mut self, result: Result<Service, Fault>, now: Now, record: &mut Record) {
         match result {
             Ok(seen) if seen.enabled => {
                 record.host_back = true;
                 self.returned("it is enabled and off maintenance again", record);
             }
-            Ok(_) => self.asks.service_seen = None,
+            Ok(_) => self.service.question.seen = None,
             Err(fault) => {
                 // It may have taken effect: the next look says so.
-                self.asks.service_seen = None;
+                self.service.question.seen = None;
                 self.service.changed = now.elapsed;
-                self.clearing_failed(&fault, now, record);
+                self.service.clearing_failed(&fault, &self.host, now, record);
             }
         }
     }

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::question::Question;
 use super::service::Put;
 use crate::reserved::{HostView, Resources, Survey};
 use crate::{Elapsed, HostId, ServiceId};
@@ -144,10 +145,9 @@ impl Taken {
 /// Questions under way. They may be forgotten.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct ReserveAsks {
-    pub(super) survey: Option<Elapsed>,
+    pub(super) survey: Question,
+    /// What came of it, and when.
     pub(super) seen: Option<(Elapsed, Survey)>,
-    pub(super) not_before: Elapsed,
-    pub(super) faults: u32,
     /// Since when a host that somebody else holds is waited for.
     pub(super) waiting: Option<Elapsed>,
 }
@@ -203,6 +203,6 @@ impl Reserve {
         self.hosts
             .retain(|one| one.is_over() || !hosts.contains(&one.host));
         self.asks.seen = None;
-        self.asks.not_before = now.plus(Duration::from_secs(1));
+        self.asks.survey.not_before = now.plus(Duration::from_secs(1));
     }
 }

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::asks::{Topic, backoff};
 use super::choosing::{Pick, Wanted, choose};
 use super::method::{Next, Way};
 use super::moves::finish;
 use super::reserve::{Joining, Taken, TakenStep};
+use super::trouble::Topic;
 use super::{End, HostRecovery, Move, MoveStep, Preparation};
 use crate::ServerId;
 use crate::fault::{Fault, FaultClass};
@@ -69,15 +69,14 @@ impl HostRecovery {
         }
         if unplaced.is_empty() {
             self.reserve.asks.waiting = None;
-            self.no_trouble(Topic::Reserve);
+            self.asks.troubles.end(Topic::Reserve);
             return;
         }
         if let Some(survey) = self.reserve.survey(now.elapsed) {
             self.look_for_room(&survey, &unplaced, now, record);
             // What was taken is asked for at once, in the same transaction's wake.
             self.drive_reserved(now, record, commands);
-        } else if self.reserve.asks.survey.is_none() && now.elapsed >= self.reserve.asks.not_before {
-            self.reserve.asks.survey = Some(now.elapsed);
+        } else if self.reserve.asks.survey.send(now.elapsed) {
             commands.push(Command::Reserve(ReserveCall::Survey));
         }
     }
@@ -152,7 +151,7 @@ impl HostRecovery {
         self.reserve.asks.seen = None;
         if !choice.picks.is_empty() {
             self.reserve.asks.waiting = None;
-            self.no_trouble(Topic::Reserve);
+            self.asks.troubles.end(Topic::Reserve);
             for pick in choice.picks {
                 self.take(pick, survey.blind.as_deref(), record);
             }
@@ -174,9 +173,9 @@ impl HostRecovery {
                 self.no_place(*server, &why, now, record);
             }
         }
-        self.reserve.asks.not_before = now.elapsed.plus(LOOK_AGAIN);
+        self.reserve.asks.survey.not_before = now.elapsed.plus(LOOK_AGAIN);
         if may_wait {
-            self.trouble(Topic::Reserve, now, || {
+            self.asks.troubles.begin(Topic::Reserve, now, || {
                 format!("waiting for a reserved host: {why}")
             });
         }
@@ -277,26 +276,25 @@ impl HostRecovery {
     }
 
     pub(super) fn surveyed(&mut self, result: Result<Survey, Fault>, now: Now, record: &mut Record) {
-        self.reserve.asks.survey = None;
+        self.reserve.asks.survey.answered();
         let asks = &mut self.reserve.asks;
         match result {
             Ok(survey) => {
-                asks.faults = 0;
+                asks.survey.succeeded();
                 asks.seen = Some((now.elapsed, survey));
             }
             Err(fault) => {
-                asks.faults = asks.faults.saturating_add(1);
-                asks.not_before = now.elapsed.plus(backoff(asks.faults - 1));
+                asks.survey.failed(now.elapsed);
                 let for_good = matches!(fault.class, FaultClass::Permanent | FaultClass::Fatal);
-                if for_good && asks.faults >= SURVEYS {
-                    asks.faults = 0;
+                if for_good && asks.survey.failures() >= SURVEYS {
+                    asks.survey.succeeded();
                     let (_, unplaced) = self.allot();
                     for server in unplaced {
                         self.no_place(server, &fault.text, now, record);
                     }
                     return;
                 }
-                self.trouble(Topic::Reserve, now, || {
+                self.asks.troubles.begin(Topic::Reserve, now, || {
                     format!("the reserved hosts cannot be looked at yet: {}", fault.text)
                 });
             }

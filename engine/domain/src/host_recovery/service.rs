@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::asks::{Topic, backoff};
+use super::question::{Question, backoff};
+use super::trouble::Topic;
 use super::{HostRecovery, Stage};
 use crate::fault::{Fault, FaultClass};
 use crate::nova::Service;
@@ -59,6 +60,12 @@ pub struct ServiceTrack {
     /// The record has carried our mark.
     #[serde(default)]
     pub marked: bool,
+    /// The look at it.
+    #[serde(skip)]
+    pub(super) question: Question,
+    /// Times in a row that Nova knew of no service on the host.
+    #[serde(skip)]
+    pub(super) missing: u32,
     #[serde(skip)]
     pub(super) seen: Option<Service>,
     #[serde(skip)]
@@ -99,6 +106,8 @@ impl ServiceTrack {
     /// The last owner's change may or may not have been made, and may yet be. A change moves the heartbeat that Nova shows,
     /// so one noted before it is worth nothing.
     pub(super) fn forget_answers(&mut self) {
+        self.question = Question::default();
+        self.missing = 0;
         self.updating = false;
         self.changed_by_another = self.in_force;
         if let Some(put) = self.put.filter(|put| !put.answered) {
@@ -109,6 +118,44 @@ impl ServiceTrack {
 
     pub(super) fn not_sent(&mut self) {
         self.updating = false;
+    }
+
+    /// Looks at the record unless it was looked at within `every`.
+    pub(super) fn want(&mut self, now: Now, every: Duration, commands: &mut Vec<Command>) {
+        let due = self.question.age(now.elapsed).is_none_or(|age| age >= every);
+        if due && self.question.send(now.elapsed) {
+            commands.push(Command::ReadService);
+        }
+    }
+
+    fn put_answered(&mut self) {
+        if let Some(put) = &mut self.put {
+            put.answered = true;
+        }
+    }
+
+    fn update_failed(&mut self, fault: &Fault, now: Now) {
+        self.faults = self.faults.saturating_add(1);
+        let wait = match fault.class {
+            FaultClass::Transient | FaultClass::Conflict => backoff(self.faults),
+            FaultClass::Permanent | FaultClass::Fatal => Duration::from_secs(30),
+        };
+        self.not_before = now.elapsed.plus(wait);
+    }
+
+    /// Nova refuses while evacuations from the host are recorded as done, and only a start of its nova-compute closes those:
+    /// one that was started before the last of them must be restarted by hand.
+    pub(super) fn clearing_failed(&mut self, fault: &Fault, host: &str, now: Now, record: &mut Record) {
+        self.update_failed(fault, now);
+        let wait = Duration::from_secs(30) * self.faults.min(10);
+        self.not_before = now.elapsed.plus(wait);
+        if fault.class == FaultClass::Permanent && self.faults == 3 {
+            let text = format!(
+                "forced_down of {host} cannot be cleared ({}): restart its nova-compute, which closes the evacuations",
+                fault.text
+            );
+            record.step(Task::Return, StepKind::Outcome, 0.5, text);
+        }
     }
 
     /// Whether a change that sets `forced_down` may still take effect (R5).
@@ -139,14 +186,14 @@ impl HostRecovery {
             return;
         }
         let (Some(id), Some(seen)) = (self.service.id, self.service.seen.clone()) else {
-            self.want_service(now, Duration::from_secs(1), commands);
+            self.service.want(now, Duration::from_secs(1), commands);
             return;
         };
         // The proof must be young here too: what follows takes Nova's own protection away.
         self.want_proof(now, commands);
         let fresh = |proof: &crate::proof::Proof| proof.is_fresh(now.elapsed, self.policy.proof_age);
         if !self.proof.as_ref().is_some_and(fresh) {
-            self.want_service(now, Duration::from_secs(1), commands);
+            self.service.want(now, Duration::from_secs(1), commands);
             return;
         }
         if self.service.updating || now.elapsed < self.service.not_before {
@@ -190,14 +237,14 @@ impl HostRecovery {
                     self.cleared(seen, now, record);
                 }
                 Ok(_) => {}
-                Err(fault) => self.clearing_failed(&fault, now, record),
+                Err(fault) => self.service.clearing_failed(&fault, &self.host, now, record),
             }
             return;
         }
         match result {
             Ok(seen) => {
                 self.service.faults = 0;
-                self.put_answered();
+                self.service.put_answered();
                 self.service.in_force = self.proof.is_some();
                 self.service.changed = now.elapsed;
                 self.service.changed_by_another = false;
@@ -207,7 +254,7 @@ impl HostRecovery {
                 // The heartbeat is noted from a reading of its own: whether the answer to a change shows the row
                 // before or after it is nothing to build on.
                 self.service.mark = None;
-                self.asks.service_seen = None;
+                self.service.question.seen = None;
                 record.head = true;
                 record.step(
                     Task::DisableService,
@@ -215,7 +262,7 @@ impl HostRecovery {
                     1.0,
                     "disabled and forced down",
                 );
-                self.no_trouble(Topic::Update);
+                self.asks.troubles.end(Topic::Update);
             }
             Err(fault) => {
                 if fault.maybe_done {
@@ -225,45 +272,15 @@ impl HostRecovery {
                     self.service.put_loose = self.service.put.map(|put| put.at);
                     record.head = true;
                 } else {
-                    self.put_answered();
+                    self.service.put_answered();
                 }
-                self.update_failed(&fault, now);
+                self.service.update_failed(&fault, now);
                 let text = fault.text;
-                self.trouble(Topic::Update, now, || {
+                self.asks.troubles.begin(Topic::Update, now, || {
                     format!("the host's service cannot be forced down yet: {text}")
                 });
             }
         }
-    }
-
-    /// Nova refuses while evacuations from the host are recorded as done, and only a start of its nova-compute closes those:
-    /// one that was started before the last of them must be restarted by hand.
-    pub(super) fn clearing_failed(&mut self, fault: &Fault, now: Now, record: &mut Record) {
-        self.update_failed(fault, now);
-        let wait = Duration::from_secs(30) * self.service.faults.min(10);
-        self.service.not_before = now.elapsed.plus(wait);
-        if fault.class == FaultClass::Permanent && self.service.faults == 3 {
-            let text = format!(
-                "forced_down of {} cannot be cleared ({}): restart its nova-compute, which closes the evacuations",
-                self.host, fault.text
-            );
-            record.step(Task::Return, StepKind::Outcome, 0.5, text);
-        }
-    }
-
-    fn put_answered(&mut self) {
-        if let Some(put) = &mut self.service.put {
-            put.answered = true;
-        }
-    }
-
-    fn update_failed(&mut self, fault: &Fault, now: Now) {
-        self.service.faults = self.service.faults.saturating_add(1);
-        let wait = match fault.class {
-            FaultClass::Transient | FaultClass::Conflict => backoff(self.service.faults),
-            FaultClass::Permanent | FaultClass::Fatal => Duration::from_secs(30),
-        };
-        self.service.not_before = now.elapsed.plus(wait);
     }
 
     /// Somebody has cleared `forced_down` in the middle of the moves: Nova would refuse every evacuation. The proof says what
@@ -289,9 +306,9 @@ impl HostRecovery {
         let Some(proof) = &self.proof else { return };
         if self.policy.fencing.asks_devices()
             && proof.wants_renewal(now.elapsed, self.policy.proof_age)
-            && self.want_levels(now, commands)
+            && self.fence.want_levels(now, commands)
         {
-            self.read_devices(now, commands);
+            self.fence.read_devices(now, commands);
         }
     }
 
@@ -299,7 +316,7 @@ impl HostRecovery {
     /// `forced_down` is cleared. Never while a fence order may still take effect (R5).
     pub(super) fn act_returning(&mut self, now: Now, record: &mut Record, commands: &mut Vec<Command>) {
         let settle = self.policy.settle_time();
-        self.want_service(now, self.policy.heartbeat_poll, commands);
+        self.service.want(now, self.policy.heartbeat_poll, commands);
         // Others may count on the proof (R10): a new owner looks once.
         if self.proof.as_ref().is_some_and(|proof| !proof.is_confirmed()) {
             self.want_proof(now, commands);
@@ -322,7 +339,7 @@ impl HostRecovery {
             .put_loose
             .map_or(self.service.changed, |put| put.plus(settle));
         let seen_after = |asked: Elapsed| asked >= settled.max(self.service.changed);
-        let is_settled = self.asks.service_seen.is_some_and(seen_after);
+        let is_settled = self.service.question.seen.is_some_and(seen_after);
         if !seen.forced_down {
             if is_settled {
                 self.act_reenabling("somebody has cleared forced_down", now, record, commands);
@@ -368,9 +385,9 @@ impl HostRecovery {
             self.service.clearing = false;
             // Its new recovery may want it off.
             self.power_on.over = true;
-            self.begin_again_with_service(now);
+            self.service.begin_again(now.elapsed);
             // The younger may be at it for hours, and what is refused now is refused until then.
-            self.asks.service_not_before = now.elapsed.plus(self.policy.heartbeat_poll);
+            self.service.question.not_before = now.elapsed.plus(self.policy.heartbeat_poll);
             record.head = true;
         }
     }

@@ -48,7 +48,7 @@ impl HostRecovery {
         });
         // Nova is asked after the word, as the devices are.
         self.service.seen = None;
-        self.fence_again(now);
+        self.fence.begin_again(now.elapsed, &self.policy);
     }
 
     /// Asks every level once, and then believes the word unless Nova hears the host.
@@ -59,17 +59,17 @@ impl HostRecovery {
         record: &mut Record,
         commands: &mut Vec<Command>,
     ) {
-        if !self.want_levels(now, commands) {
+        if !self.fence.want_levels(now, commands) {
             return;
         }
-        self.read_devices(now, commands);
-        if !self.level_cannot_tell() {
+        self.fence.read_devices(now, commands);
+        if !self.fence.level_cannot_tell() {
             return;
         }
         if self.fence.goes_on_to_next(now.elapsed) {
-            self.asks.posts.clear();
+            self.fence.posts.clear();
             record.head = true;
-            return self.read_devices(now, commands);
+            return self.fence.read_devices(now, commands);
         }
         if !self.service.is_silent(now.elapsed) {
             let heard = self.service.heard(now.elapsed);
@@ -97,17 +97,5 @@ impl HostRecovery {
         self.fence.retry_at = Some(now.elapsed.plus(self.policy.fence_retry));
         let why = format!("{} vouches for its being off, but {why}", vouch.by);
         self.hold_fence(&why, now, record);
-    }
-
-    /// Every device of the level has answered, and not all with "off".
-    fn level_cannot_tell(&self) -> bool {
-        let mut all_off = true;
-        for index in 0..self.fence.targets().len() {
-            let Some(answer) = self.asks.posts.get(&index).and_then(super::fence::Post::says_off) else {
-                return false;
-            };
-            all_off &= answer;
-        }
-        !all_off || self.fence.targets().is_empty()
     }
 }

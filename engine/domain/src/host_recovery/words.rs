@@ -86,43 +86,38 @@ impl HostRecovery {
             .is_some_and(|hold| hold.kind == HoldKind::Fence)
         {
             self.hold = None;
-            self.fence_again(now);
+            self.fence.begin_again(now.elapsed, &self.policy);
         }
-    }
-
-    /// A new try, with the devices as they are configured now.
-    pub(super) fn fence_again(&mut self, now: Now) {
-        self.fence.begin_again(now.elapsed, &self.policy);
-        self.asks.levels = None;
-        self.asks.posts.clear();
     }
 
     fn approved(&mut self, now: Now, record: &mut Record) {
         let Some(hold) = self.hold.take() else {
             if let Some(waiting) = self.guarded().cloned() {
-                self.lift(waiting.guards);
+                self.guard.lift(waiting.guards);
+                self.asks.lookout.forget();
             }
             return;
         };
         // A person has seen to it: no reason to wait any longer.
-        for post in self.asks.posts.values_mut() {
+        for post in self.fence.posts.values_mut() {
             post.not_before = now.elapsed;
         }
         self.service.not_before = now.elapsed;
         match hold.kind {
             HoldKind::Storm => {
                 self.storm_approved |= hold.guards.is_empty();
-                self.lift(hold.guards);
+                self.guard.lift(hold.guards);
+                self.asks.lookout.forget();
                 if self.stage == Stage::Fencing {
-                    self.fence_again(now);
+                    self.fence.begin_again(now.elapsed, &self.policy);
                 }
             }
-            HoldKind::Fence | HoldKind::DryRun => self.fence_again(now),
+            HoldKind::Fence | HoldKind::DryRun => self.fence.begin_again(now.elapsed, &self.policy),
             HoldKind::Alive => {
                 self.proof = None;
                 self.guard.counted = false;
-                self.fence_again(now);
-                self.begin_again_with_service(now);
+                self.fence.begin_again(now.elapsed, &self.policy);
+                self.service.begin_again(now.elapsed);
                 // Silence seen before the sign of life is no silence now.
                 self.service.seen = None;
                 self.enter(Stage::Fencing, record);

@@ -2,20 +2,18 @@
 
 use std::time::Duration;
 
-use super::super::asks::Topic;
+use super::super::trouble::Topic;
 use super::super::{HoldKind, HostRecovery, Stage};
-use super::{CONTRADICTED_LIMIT, Failure, Order, Post};
+use super::devices::limit_of;
+use super::{CONTRADICTED_LIMIT, Failure, Order};
 use crate::Elapsed;
 use crate::entity::host::MaintenanceReason;
 use crate::entity::notification::NotificationStatus;
 use crate::guard::Moment;
-use crate::level::{Device, Level};
+use crate::level::Level;
 use crate::policy::{BareNormal, FencingMode};
 use crate::proof::Proof;
 use crate::recovery::{Command, Now, Record, StepKind, Task};
-
-/// How often a device is told in one try of its level: once, and once more when half its time is over.
-const ORDERS: usize = 2;
 
 /// A heartbeat as young as this was sent by a host that nobody can have reported since.
 const JUST_HEARD: Duration = Duration::from_secs(2);
@@ -44,9 +42,9 @@ impl HostRecovery {
                 self.end(NotificationStatus::Ignored, Some(why), record);
             } else if self.fence.ordered
                 && self.policy.fencing.asks_devices()
-                && self.want_levels(now, commands)
+                && self.fence.want_levels(now, commands)
             {
-                self.read_devices(now, commands);
+                self.fence.read_devices(now, commands);
             }
             return;
         }
@@ -54,9 +52,9 @@ impl HostRecovery {
             return;
         }
         if !self.fence.ordered {
-            self.want_region(now, Duration::from_secs(1), commands);
+            self.asks.lookout.want(now, Duration::from_secs(1), commands);
         }
-        self.want_service(now, Duration::from_secs(1), commands);
+        self.service.want(now, Duration::from_secs(1), commands);
         match self.policy.fencing {
             FencingMode::Engine | FencingMode::DryRun => match self.vouch.clone() {
                 Some(vouch) => self.act_vouched(&vouch, now, record, commands),
@@ -91,11 +89,11 @@ impl HostRecovery {
         };
         let answered_for = self.vouch.is_some() || self.standing_evidence().is_some();
         if answered_for || self.service.still_for() >= limit {
-            self.no_trouble(Topic::BareWord);
+            self.asks.troubles.end(Topic::BareWord);
             return false;
         }
         let (host, seconds) = (self.host.clone(), limit.as_secs());
-        self.trouble(Topic::BareWord, now, || {
+        self.asks.troubles.begin(Topic::BareWord, now, || {
             format!(
                 "host {host} is said to be off, without evidence: waiting until its heartbeat has stood still for {seconds} s, as \
                  Masakari waits ([fencing] normal_without_evidence); vouch for its being off if it need not wait"
@@ -104,28 +102,11 @@ impl HostRecovery {
         true
     }
 
-    /// Whether it is known which devices the host has; asks, if it is not.
-    pub(in super::super) fn want_levels(&mut self, now: Now, commands: &mut Vec<Command>) -> bool {
-        if self.fence.levels.is_some() {
-            return true;
-        }
-        if self.asks.levels.is_none() {
-            self.asks.levels = Some(now.elapsed);
-            commands.push(Command::LearnLevels);
-        }
-        false
-    }
-
     pub(in super::super) fn levels_learnt(&mut self, levels: Vec<Level>, now: Now, record: &mut Record) {
-        self.asks.levels = None;
-        if self.fence.levels.is_some() {
+        let Some(levels) = self.fence.learn_levels(levels, now) else {
             return;
-        }
-        // A level without a device would be proven off by nobody.
-        let levels: Vec<Level> = levels
-            .into_iter()
-            .filter(|level| !level.devices.is_empty())
-            .collect();
+        };
+        record.head = true;
         if levels.len() > 1 && self.stage == Stage::Fencing && self.hold.is_none() {
             let names: Vec<String> = levels.iter().map(ToString::to_string).collect();
             let text = format!(
@@ -135,16 +116,11 @@ impl HostRecovery {
             );
             record.step(Task::Fence, StepKind::Note, 0.1, text);
         }
-        self.fence.levels = Some(levels);
-        self.fence.level = 0;
-        self.fence.level_began = now.elapsed;
-        self.asks.posts.clear();
-        record.head = true;
     }
 
     /// Works at the current level, and at the next when it has failed.
     pub(super) fn act_levels(&mut self, now: Now, record: &mut Record, commands: &mut Vec<Command>) {
-        if !self.want_levels(now, commands) {
+        if !self.fence.want_levels(now, commands) {
             return;
         }
         let levels = self.fence.levels.as_ref().map_or(0, Vec::len);
@@ -154,14 +130,14 @@ impl HostRecovery {
                     why: "no fence device is configured for it".to_owned(),
                     lasting: false,
                 }),
-                Some(level) => self.level_failure(level, now),
+                Some(level) => self.fence.level_failure(level, &self.policy, now),
             };
             let Some(failure) = failure else { break };
             if !self.next_level(&failure, now, record) {
                 return;
             }
         }
-        if self.wants_order(now) {
+        if self.fence.wants_order(&self.policy, now) {
             // What was begun is gone on with although Nova has stopped answering.
             let begun = self.fence.ordered && self.service.was_silent();
             if begun || self.is_corroborated(now) {
@@ -176,96 +152,7 @@ impl HostRecovery {
                 return;
             }
         }
-        self.read_devices(now, commands);
-    }
-
-    /// Asks every device of the level whose time has come.
-    pub(in super::super) fn read_devices(&mut self, now: Now, commands: &mut Vec<Command>) {
-        for (index, device) in self.fence.devices().iter().enumerate() {
-            let post = self.asks.posts.entry(index).or_default();
-            if post.reading || post.ordering || now.elapsed < post.not_before {
-                continue;
-            }
-            post.reading = true;
-            commands.push(Command::ReadPower(device.target.clone()));
-        }
-    }
-
-    /// Why the current level has failed, if it has: one of its devices has.
-    fn level_failure(&self, level: &Level, now: Now) -> Option<Failure> {
-        level.devices.iter().enumerate().find_map(|(index, device)| {
-            let post = self.asks.posts.get(&index)?;
-            let overdue = || self.overdue(device, post, now);
-            let late = || overdue().map(|why| Failure { why, lasting: false });
-            let mut failure = post.failed.clone().or_else(late)?;
-            if level.devices.len() > 1 {
-                failure.why = format!("{}: {}", device.target, failure.why);
-            }
-            Some(failure)
-        })
-    }
-
-    /// A device has used up its time. What waited for its turn has not used the device's.
-    fn overdue(&self, device: &Device, post: &Post, now: Now) -> Option<String> {
-        // A question under way is answered first; one that hangs ends by its own deadline.
-        if post.first_off.is_some() || post.reading {
-            return None;
-        }
-        let limit = self.limit_of(device);
-        let over = |since: Elapsed| now.elapsed.since(since).saturating_sub(post.waited) >= limit;
-        let word = self.fence.last_word.as_deref().unwrap_or("it has not answered");
-        let seconds = limit.as_secs();
-        let ordered = self.fence.orders_of(&device.target).next().map(|order| order.at);
-        if ordered.is_some_and(over) {
-            return Some(format!(
-                "it was told to power off, and {seconds} s later it is not: {word}"
-            ));
-        }
-        let unclear = post.unclear_since.is_some_and(over);
-        unclear.then(|| format!("for {seconds} s it has not said whether the host is off: {word}"))
-    }
-
-    fn limit_of(&self, device: &Device) -> Duration {
-        device.limit.unwrap_or(self.policy.power_off_limit)
-    }
-
-    /// Whether a device is to be told, if Nova does not hear the host either.
-    fn wants_order(&self, now: Now) -> bool {
-        let devices = self.fence.devices().iter().enumerate();
-        devices
-            .into_iter()
-            .any(|(index, device)| self.may_order_off(index, device, now))
-    }
-
-    /// Whether a power-off may be sent: not while one may still take effect without an answer (R5), nor again before half of
-    /// the device's time is over once one was accepted.
-    fn may_order_off(&self, index: usize, device: &Device, now: Now) -> bool {
-        let Some(post) = self.asks.posts.get(&index) else {
-            return false;
-        };
-        if !post.not_off || post.ordering || post.failed.is_some() || now.elapsed < post.off_not_before {
-            return false;
-        }
-        // Whoever wrote an order without a name meant the host's only device, which may be any of these.
-        let same = |order: &&Order| {
-            order
-                .target
-                .as_ref()
-                .is_none_or(|target| *target == device.target)
-        };
-        let unanswered = self.fence.orders.iter().filter(|order| !order.answered);
-        if unanswered
-            .filter(same)
-            .any(|order| order.may_come(now.elapsed, &self.policy))
-        {
-            return false;
-        }
-        let mut orders = self.fence.orders_of(&device.target);
-        let Some(first) = orders.next() else {
-            return true;
-        };
-        let half = self.limit_of(device) / 2 + post.waited;
-        1 + orders.count() < ORDERS && now.elapsed.since(first.at) >= half
+        self.fence.read_devices(now, commands);
     }
 
     fn order_off(&mut self, now: Now, record: &mut Record, commands: &mut Vec<Command>) {
@@ -284,7 +171,7 @@ impl HostRecovery {
             return self.hold(HoldKind::DryRun, reason, now, record);
         }
         for (index, device) in level.devices.iter().enumerate() {
-            if !self.may_order_off(index, device, now) {
+            if !self.fence.may_order_off(index, device, &self.policy, now) {
                 continue;
             }
             let again = self.fence.orders_of(&device.target).next().is_some();
@@ -292,14 +179,14 @@ impl HostRecovery {
                 target: Some(device.target.clone()),
                 level: level.number,
                 at: now.elapsed,
-                limit: self.limit_of(device),
+                limit: limit_of(device, &self.policy),
                 call: device.call,
                 answered: false,
                 seen_off: false,
             });
             self.fence.ordered = true;
-            self.count_order(record);
-            let post = self.post(index);
+            self.guard.count_order(&self.policy.guards, record);
+            let post = self.fence.post(index);
             post.ordering = true;
             post.first_off = None;
             post.latest_off = None;
@@ -328,8 +215,10 @@ impl HostRecovery {
             });
         }
         let host = self.host.clone();
-        self.no_trouble(Topic::Heard);
-        self.trouble(Topic::PowerOff, now, || format!("powering off host {host}"));
+        self.asks.troubles.end(Topic::Heard);
+        self.asks
+            .troubles
+            .begin(Topic::PowerOff, now, || format!("powering off host {host}"));
     }
 
     /// Nova still hears a host that is reported dead. Wait a while; then give the report up, so that a later one is not
@@ -346,7 +235,7 @@ impl HostRecovery {
                 self.hold_fence(heard, now, record);
             } else if self.is_untouched() {
                 record.failed(Task::Fence, message.clone());
-                record.contradicted = !self.asks.was_missed;
+                record.contradicted = !self.asks.lookout.was_missed;
                 self.end(NotificationStatus::Failed, Some(message), record);
             } else {
                 // Something of an earlier episode is still to be seen to: it must not be forgotten.
@@ -354,7 +243,7 @@ impl HostRecovery {
             }
         } else {
             let host = self.host.clone();
-            self.trouble(Topic::Heard, now, || {
+            self.asks.troubles.begin(Topic::Heard, now, || {
                 format!("host {host} is reported down, but {heard}: waiting")
             });
         }
@@ -386,15 +275,15 @@ impl HostRecovery {
         let word = proof.is_word();
         self.proof = Some(proof);
         self.vouch = None;
-        self.no_trouble(Topic::Power);
-        self.no_trouble(Topic::PowerOff);
-        self.no_trouble(Topic::Heard);
+        self.asks.troubles.end(Topic::Power);
+        self.asks.troubles.end(Topic::PowerOff);
+        self.asks.troubles.end(Topic::Heard);
         self.fence_has_come_true(now, record);
         // Clients see from now on that the host is not protected any more.
         record.host = Some(MaintenanceReason::Recovery);
         // What Nova heard before the proof says nothing about what comes after it.
         let heard_last = self.service.last_heartbeat().filter(|_| word);
-        self.begin_again_with_service(now);
+        self.service.begin_again(now.elapsed);
         // A word is as good as the silence it was heard in: any later heartbeat contradicts it (R17).
         self.service.mark = heard_last;
         self.enter(Stage::Disabling, record);

@@ -6,12 +6,12 @@ use super::super::guarding::HELD_APART;
 use super::super::{HoldKind, HostRecovery};
 use super::Failure;
 use crate::policy::FencingMode;
-use crate::recovery::{Command, Fenced, Now, Record, StepKind, Task};
+use crate::recovery::{Command, Now, Record, StepKind, Task};
 
 impl HostRecovery {
     /// The current level has failed: goes on with the next one, if there is one and time for it.
     pub(super) fn next_level(&mut self, failure: &Failure, now: Now, record: &mut Record) -> bool {
-        self.tell_fenced(false, now, record);
+        self.fence.tell(false, now, record);
         self.fence.passing |= !failure.lasting;
         let why = &failure.why;
         let text = match self.fence.current() {
@@ -30,7 +30,7 @@ impl HostRecovery {
         }
         let goes_on = next.is_some();
         self.fence.failures.push(text);
-        self.asks.posts.clear();
+        self.fence.posts.clear();
         record.head = true;
         if goes_on {
             self.fence.level += 1;
@@ -87,12 +87,9 @@ impl HostRecovery {
         let trying = self.fence.retrying || self.fence.retry_at.is_some();
         let forbidden = self.said_no().is_some() || self.asks.stopped;
         if failed && self.is_untouched() {
-            self.want_region(
-                now,
-                self.asks.heard.looks_apart(now.elapsed, HELD_APART),
-                commands,
-            );
-            if let Some(region) = self.fresh_region(now)
+            let every = self.asks.lookout.heard.looks_apart(now.elapsed, HELD_APART);
+            self.asks.lookout.want(now, every, commands);
+            if let Some(region) = self.asks.lookout.fresh(now)
                 && self.is_well_again(&region, now, record)
             {
                 return;
@@ -105,7 +102,7 @@ impl HostRecovery {
                 // frees it.
                 let younger = self.outlived_word().is_none();
                 if younger {
-                    self.want_service(now, self.policy.heartbeat_poll, commands);
+                    self.service.want(now, self.policy.heartbeat_poll, commands);
                 }
                 if younger && self.service.is_silent(now.elapsed) {
                     self.hold = None;
@@ -122,9 +119,9 @@ impl HostRecovery {
         if !failed || !trying || forbidden {
             return;
         }
-        self.want_service(now, self.policy.heartbeat_poll, commands);
+        self.service.want(now, self.policy.heartbeat_poll, commands);
         if !self.fence.ordered {
-            self.want_region(now, Duration::from_secs(1), commands);
+            self.asks.lookout.want(now, Duration::from_secs(1), commands);
         }
         if let Some(heard) = self.service.heard(now.elapsed) {
             return self.stays_manual(&heard, now, record);
@@ -132,7 +129,6 @@ impl HostRecovery {
         if self.fence.retry_at.is_some_and(|at| now.elapsed >= at) {
             self.fence.try_again(now.elapsed, &self.policy);
             self.fence.retrying = true;
-            self.asks.posts.clear();
             record.head = true;
         }
         if self.fence.retrying {
@@ -165,7 +161,7 @@ impl HostRecovery {
 
     /// A level has proven the host off, perhaps while the recovery was held because none could.
     pub(super) fn fence_has_come_true(&mut self, now: Now, record: &mut Record) {
-        self.tell_fenced(true, now, record);
+        self.fence.tell(true, now, record);
         if let Some(hold) = self.hold.take_if(|hold| hold.kind == HoldKind::Fence) {
             let waited = now.elapsed.since(hold.since).as_secs();
             let text = format!("proven off by a later try, after it was held for {waited} s");
@@ -174,16 +170,5 @@ impl HostRecovery {
         self.fence.retry_at = None;
         self.fence.retrying = false;
         record.head = true;
-    }
-
-    /// What came of a level, for the numbers.
-    fn tell_fenced(&self, off: bool, now: Now, record: &mut Record) {
-        let took = now.elapsed.since(self.fence.level_began);
-        let told = self.fence.devices().iter().map(|device| Fenced {
-            device: device.target.device.clone(),
-            off,
-            took,
-        });
-        record.fenced.extend(told);
     }
 }

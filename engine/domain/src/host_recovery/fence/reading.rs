@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use super::super::asks::{Topic, backoff};
+use super::super::question::backoff;
+use super::super::trouble::Topic;
 use super::super::{HostRecovery, Stage};
-use super::{Failure, Order, Post};
+use super::{Failure, Order};
 use crate::Elapsed;
-use crate::fault::{Fault, FaultClass};
+use crate::fault::Fault;
 use crate::guard::Moment;
 use crate::level::Target;
 use crate::power::{Power, PowerReading};
@@ -20,11 +21,6 @@ const LISTEN: Duration = Duration::from_secs(1);
 const LOOKED: Duration = Duration::from_millis(300);
 
 impl HostRecovery {
-    /// How a device of the current level does.
-    pub(in super::super) fn post(&mut self, index: usize) -> &mut Post {
-        self.asks.posts.entry(index).or_default()
-    }
-
     /// `asked`: when the question was sent, and how long it had waited for its turn before.
     pub(in super::super) fn power_read(
         &mut self,
@@ -38,18 +34,23 @@ impl HostRecovery {
         let Some(index) = self.fence.index_of(target) else {
             return self.late_reading(started, result, now, record);
         };
-        let post = self.post(index);
+        let post = self.fence.post(index);
         post.reading = false;
         post.waited += waited;
         let reading = match result {
             Ok(reading) => reading,
-            Err(fault) => return self.power_not_read(index, &fault, now),
+            Err(fault) => {
+                let deciding = self.stage == Stage::Fencing && self.proof.is_none();
+                self.fence.not_read(index, &fault, deciding, now);
+                let text = || format!("the host's power cannot be read: {}", fault.text);
+                return self.asks.troubles.begin(Topic::Power, now, text);
+            }
         };
         post.faults = 0;
         if reading.power == Power::Unknown {
             post.not_clear(now.elapsed);
             let device = &reading.device;
-            self.trouble(Topic::Power, now, || {
+            self.asks.troubles.begin(Topic::Power, now, || {
                 format!(
                     "{device} does not say whether the host is off ({:?})",
                     reading.raw
@@ -57,7 +58,7 @@ impl HostRecovery {
             });
         } else {
             post.unclear_since = None;
-            self.no_trouble(Topic::Power);
+            self.asks.troubles.end(Topic::Power);
         }
         self.fence.last_word = Some(format!("{} says {:?}", reading.device, reading.raw));
         if reading.power == Power::Off {
@@ -100,39 +101,6 @@ impl HostRecovery {
         }
     }
 
-    fn power_not_read(&mut self, index: usize, fault: &Fault, now: Now) {
-        let deciding = self.stage == Stage::Fencing && self.proof.is_none();
-        let hopeless = self.is_hopeless(index, fault);
-        let post = self.post(index);
-        post.first_off = None;
-        post.latest_off = None;
-        post.not_off = false;
-        post.faults = post.faults.saturating_add(1);
-        post.not_clear(now.elapsed);
-        post.not_before = now.elapsed.plus(backoff(post.faults));
-        if deciding && hopeless {
-            post.failed = Some(Failure {
-                why: format!("its power cannot be read: {}", fault.text),
-                lasting: is_lasting(fault),
-            });
-        }
-        self.fence.last_word = Some(fault.text.clone());
-        self.trouble(Topic::Power, now, || {
-            format!("the host's power cannot be read: {}", fault.text)
-        });
-    }
-
-    /// Whether this fault, after those before it, ends the device's level: at once if it is not a passing one, or another machine
-    /// answers, which a person may set right at any moment; after its attempts if there is another level to try.
-    fn is_hopeless(&self, index: usize, fault: &Fault) -> bool {
-        let faults = self.asks.posts.get(&index).map_or(0, |post| post.faults);
-        let device = self.fence.devices().get(index);
-        let attempts = device.map_or(1, |device| device.attempts);
-        is_lasting(fault)
-            || fault.class == FaultClass::Conflict
-            || (!self.fence.is_last() && faults.saturating_add(1) >= attempts)
-    }
-
     fn power_read_before_proof(&mut self, index: usize, dated: DatedReading, now: Now, record: &mut Record) {
         let Some(device) = self.fence.devices().get(index) else {
             return;
@@ -144,7 +112,7 @@ impl HostRecovery {
         }
         let poll = device.poll.unwrap_or(self.policy.power_poll);
         let confirm = self.policy.power_confirm;
-        let post = self.asks.posts.entry(index).or_default();
+        let post = self.fence.post(index);
         post.not_off = dated.reading.power != Power::Off;
         if post.not_off {
             post.first_off = None;
@@ -164,17 +132,17 @@ impl HostRecovery {
         }
         post.not_before = now.elapsed.plus(poll);
         post.latest_off = Some(dated);
-        let Some(proof) = self.level_is_off(now) else {
+        let Some(proof) = self.fence.level_is_off(&self.policy, now) else {
             return;
         };
         if !self.silent_beside_off(&proof, now, record) {
             let soon = self.service.silent_in(now.elapsed).unwrap_or(LISTEN);
-            self.post(index).not_before = now.elapsed.plus(soon.clamp(LISTEN, poll.max(LISTEN)));
+            self.fence.post(index).not_before = now.elapsed.plus(soon.clamp(LISTEN, poll.max(LISTEN)));
             return;
         }
         // Nobody has ordered it off: whether it may be taken for lost is for the guards to say, by a young look around.
         if !self.fence.ordered && !self.guards_are_content(Moment::Proof, now, record) {
-            self.post(index).not_before = now.elapsed.plus(LOOKED);
+            self.fence.post(index).not_before = now.elapsed.plus(LOOKED);
             return;
         }
         self.proven(proof, now, record);
@@ -198,21 +166,6 @@ impl HostRecovery {
         false
     }
 
-    /// Every device of the level has said "off" twice, and lately enough to count together.
-    fn level_is_off(&self, now: Now) -> Option<Proof> {
-        let level = self.fence.current()?;
-        let mut pairs = Vec::new();
-        for index in 0..level.devices.len() {
-            let post = self.asks.posts.get(&index)?;
-            let (first, latest) = (post.first_off.as_ref()?, post.latest_off.as_ref()?);
-            if level.devices.len() > 1 && now.elapsed.since(latest.started) > self.policy.proof_age / 2 {
-                return None;
-            }
-            pairs.push((first, latest));
-        }
-        Proof::from_level(level.number, &pairs, self.policy.power_confirm)
-    }
-
     /// R17: a host seen on ends all further submits of the episode. Unknown proves nothing either way; the proof just
     /// grows old.
     fn power_read_after_proof(&mut self, index: usize, dated: &DatedReading, now: Now, record: &mut Record) {
@@ -230,7 +183,7 @@ impl HostRecovery {
             ),
             Power::Unknown => {
                 let poll = now.elapsed.plus(self.policy.power_poll);
-                self.post(index).not_before = poll;
+                self.fence.post(index).not_before = poll;
             }
         }
     }
@@ -244,7 +197,7 @@ impl HostRecovery {
     ) {
         let index = self.fence.index_of(target);
         if let Some(index) = index {
-            self.post(index).ordering = false;
+            self.fence.post(index).ordering = false;
         }
         let waiting = |order: &Order| !order.answered && order.target.as_ref() == Some(target);
         let Some(at) = self.fence.orders.iter().rposition(waiting) else {
@@ -259,7 +212,7 @@ impl HostRecovery {
                 let text = format!("{target} has accepted the power-off; waiting for \"off\"");
                 record.step(Task::Fence, StepKind::Outcome, 0.5, text);
                 if let Some(index) = index {
-                    self.post(index).not_before = now.elapsed;
+                    self.fence.post(index).not_before = now.elapsed;
                 }
                 return;
             }
@@ -274,8 +227,8 @@ impl HostRecovery {
         }
         self.fence.orders.remove(at);
         let Some(index) = index else { return };
-        let hopeless = self.is_hopeless(index, &fault);
-        let post = self.post(index);
+        let hopeless = self.fence.is_hopeless(index, &fault);
+        let post = self.fence.post(index);
         post.faults = post.faults.saturating_add(1);
         post.not_clear(now.elapsed);
         post.off_not_before = now.elapsed.plus(backoff(post.faults));
@@ -286,28 +239,5 @@ impl HostRecovery {
                 lasting: false,
             });
         }
-    }
-
-    /// A power-off has not left this engine: there is nothing to be looked for.
-    pub(in super::super) fn power_off_not_sent(&mut self, target: &Target) {
-        self.fence.not_sent(target);
-        if let Some(index) = self.fence.index_of(target) {
-            self.post(index).ordering = false;
-        }
-    }
-
-    /// A question has not left this engine.
-    pub(in super::super) fn power_not_asked(&mut self, target: &Target) {
-        if let Some(index) = self.fence.index_of(target) {
-            self.post(index).reading = false;
-        }
-    }
-}
-
-/// Whether it will be the same in a moment.
-fn is_lasting(fault: &Fault) -> bool {
-    match fault.class {
-        FaultClass::Permanent | FaultClass::Fatal => true,
-        FaultClass::Transient | FaultClass::Conflict => false,
     }
 }

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::super::asks::backoff;
 use super::super::method::{Cure, Failing, Next, Patience, Way};
+use super::super::question::backoff;
 use super::ending::finish;
 use super::{End, Move, MoveStep};
 use crate::fault::{Fault, FaultClass};

@@ -83,7 +83,7 @@ impl Bed {
     }
 
     fn awaits_survey(&self) -> bool {
-        self.state.reserve.asks.survey.is_some()
+        self.state.reserve.asks.survey.sent().is_some()
     }
 
     fn surveyed(&mut self, hosts: Vec<ReservedHost>) -> &mut Self {

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use super::fence::CONTRADICTED_LIMIT;
-use super::guarding::{FRESH, LOOKS_APART};
+use super::super::fence::CONTRADICTED_LIMIT;
+use super::{FRESH, LOOKS_APART};
 use crate::{Elapsed, Timestamp};
 
 /// See the module.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Heard {
+pub(in super::super) struct Heard {
     /// Since when Nova has been seen to hear it.
     since: Option<Elapsed>,
     /// Its heartbeat as the last look showed it, and when that was asked for.
@@ -18,24 +18,24 @@ pub(super) struct Heard {
 impl Heard {
     /// A look that was asked for then has shown this heartbeat. Whether it has moved since a look shortly before; a Nova that tells
     /// none is believed.
-    pub(super) fn beats_anew(&mut self, asked: Elapsed, beat: Option<Timestamp>) -> bool {
+    pub(in super::super) fn beats_anew(&mut self, asked: Elapsed, beat: Option<Timestamp>) -> bool {
         let Some(beat) = beat else { return true };
         let before = self.beat.replace((asked, beat));
         before.is_some_and(|(at, before)| before != beat && asked.since(at) <= FRESH)
     }
 
     /// For how long Nova has heard it by now.
-    pub(super) fn lasts(&mut self, now: Elapsed) -> Duration {
+    pub(in super::super) fn lasts(&mut self, now: Elapsed) -> Duration {
         now.since(*self.since.get_or_insert(now))
     }
 
     /// Nova hears it no more, or that says nothing.
-    pub(super) fn over(&mut self) {
+    pub(in super::super) fn over(&mut self) {
         self.since = None;
     }
 
     /// Between two looks: the heartbeat after which it is given up must be seen to come.
-    pub(super) fn looks_apart(&self, now: Elapsed, otherwise: Duration) -> Duration {
+    pub(in super::super) fn looks_apart(&self, now: Elapsed, otherwise: Duration) -> Duration {
         let long = self
             .since
             .is_some_and(|since| now.since(since) >= CONTRADICTED_LIMIT);

@@ -1,0 +1,248 @@
+//! The devices of the level that is being tried: what is asked of them, and what they have said.
+
+use std::time::Duration;
+
+use super::super::question::{Question, backoff};
+use super::{Failure, Fence, Order, Post};
+use crate::Elapsed;
+use crate::fault::{Fault, FaultClass};
+use crate::level::{Device, Level, Target};
+use crate::policy::Policy;
+use crate::proof::Proof;
+use crate::recovery::{Command, Fenced, Now, Record};
+
+/// How often a device is told in one try of its level: once, and once more when half its time is over.
+const ORDERS: usize = 2;
+
+/// How long it may take.
+pub(super) fn limit_of(device: &Device, policy: &Policy) -> Duration {
+    device.limit.unwrap_or(policy.power_off_limit)
+}
+
+impl Fence {
+    /// Whether it is known which devices the host has; asks, if it is not.
+    pub(in super::super) fn want_levels(&mut self, now: Now, commands: &mut Vec<Command>) -> bool {
+        if self.levels.is_some() {
+            return true;
+        }
+        if self.question.send(now.elapsed) {
+            commands.push(Command::LearnLevels);
+        }
+        false
+    }
+
+    /// How a device of the current level does.
+    pub(in super::super) fn post(&mut self, index: usize) -> &mut Post {
+        self.posts.entry(index).or_default()
+    }
+
+    /// Asks every device of the level whose time has come.
+    pub(in super::super) fn read_devices(&mut self, now: Now, commands: &mut Vec<Command>) {
+        let levels = self.levels.as_deref().unwrap_or_default();
+        let devices = levels.get(self.level).map_or(&[][..], |level| &level.devices);
+        for (index, device) in devices.iter().enumerate() {
+            let post = self.posts.entry(index).or_default();
+            if post.reading || post.ordering || now.elapsed < post.not_before {
+                continue;
+            }
+            post.reading = true;
+            commands.push(Command::ReadPower(device.target.clone()));
+        }
+    }
+
+    /// Why the current level has failed, if it has: one of its devices has.
+    pub(super) fn level_failure(&self, level: &Level, policy: &Policy, now: Now) -> Option<Failure> {
+        level.devices.iter().enumerate().find_map(|(index, device)| {
+            let post = self.posts.get(&index)?;
+            let overdue = || self.overdue(device, post, policy, now);
+            let late = || overdue().map(|why| Failure { why, lasting: false });
+            let mut failure = post.failed.clone().or_else(late)?;
+            if level.devices.len() > 1 {
+                failure.why = format!("{}: {}", device.target, failure.why);
+            }
+            Some(failure)
+        })
+    }
+
+    /// A device has used up its time. What waited for its turn has not used the device's.
+    fn overdue(&self, device: &Device, post: &Post, policy: &Policy, now: Now) -> Option<String> {
+        // A question under way is answered first; one that hangs ends by its own deadline.
+        if post.first_off.is_some() || post.reading {
+            return None;
+        }
+        let limit = limit_of(device, policy);
+        let over = |since: Elapsed| now.elapsed.since(since).saturating_sub(post.waited) >= limit;
+        let word = self.last_word.as_deref().unwrap_or("it has not answered");
+        let seconds = limit.as_secs();
+        let ordered = self.orders_of(&device.target).next().map(|order| order.at);
+        if ordered.is_some_and(over) {
+            return Some(format!(
+                "it was told to power off, and {seconds} s later it is not: {word}"
+            ));
+        }
+        let unclear = post.unclear_since.is_some_and(over);
+        unclear.then(|| format!("for {seconds} s it has not said whether the host is off: {word}"))
+    }
+
+    /// Whether a device is to be told, if Nova does not hear the host either.
+    pub(super) fn wants_order(&self, policy: &Policy, now: Now) -> bool {
+        let devices = self.devices().iter().enumerate();
+        devices
+            .into_iter()
+            .any(|(index, device)| self.may_order_off(index, device, policy, now))
+    }
+
+    /// Whether a power-off may be sent: not while one may still take effect without an answer (R5), nor again before half of
+    /// the device's time is over once one was accepted.
+    pub(super) fn may_order_off(&self, index: usize, device: &Device, policy: &Policy, now: Now) -> bool {
+        let Some(post) = self.posts.get(&index) else {
+            return false;
+        };
+        if !post.not_off || post.ordering || post.failed.is_some() || now.elapsed < post.off_not_before {
+            return false;
+        }
+        // Whoever wrote an order without a name meant the host's only device, which may be any of these.
+        let same = |order: &&Order| {
+            order
+                .target
+                .as_ref()
+                .is_none_or(|target| *target == device.target)
+        };
+        let unanswered = self.orders.iter().filter(|order| !order.answered);
+        if unanswered
+            .filter(same)
+            .any(|order| order.may_come(now.elapsed, policy))
+        {
+            return false;
+        }
+        let mut orders = self.orders_of(&device.target);
+        let Some(first) = orders.next() else {
+            return true;
+        };
+        let half = limit_of(device, policy) / 2 + post.waited;
+        1 + orders.count() < ORDERS && now.elapsed.since(first.at) >= half
+    }
+
+    /// Its power could not be read; while that is to decide something, its level may have failed with it.
+    pub(super) fn not_read(&mut self, index: usize, fault: &Fault, deciding: bool, now: Now) {
+        let hopeless = self.is_hopeless(index, fault);
+        let post = self.post(index);
+        post.first_off = None;
+        post.latest_off = None;
+        post.not_off = false;
+        post.faults = post.faults.saturating_add(1);
+        post.not_clear(now.elapsed);
+        post.not_before = now.elapsed.plus(backoff(post.faults));
+        if deciding && hopeless {
+            post.failed = Some(Failure {
+                why: format!("its power cannot be read: {}", fault.text),
+                lasting: is_lasting(fault),
+            });
+        }
+        self.last_word = Some(fault.text.clone());
+    }
+
+    /// Whether this fault, after those before it, ends the device's level: at once if it is not a passing one, or another machine
+    /// answers, which a person may set right at any moment; after its attempts if there is another level to try.
+    pub(super) fn is_hopeless(&self, index: usize, fault: &Fault) -> bool {
+        let faults = self.posts.get(&index).map_or(0, |post| post.faults);
+        let device = self.devices().get(index);
+        let attempts = device.map_or(1, |device| device.attempts);
+        is_lasting(fault)
+            || fault.class == FaultClass::Conflict
+            || (!self.is_last() && faults.saturating_add(1) >= attempts)
+    }
+
+    /// Every device of the level has said "off" twice, and lately enough to count together.
+    pub(super) fn level_is_off(&self, policy: &Policy, now: Now) -> Option<Proof> {
+        let level = self.current()?;
+        let mut pairs = Vec::new();
+        for index in 0..level.devices.len() {
+            let post = self.posts.get(&index)?;
+            let (first, latest) = (post.first_off.as_ref()?, post.latest_off.as_ref()?);
+            if level.devices.len() > 1 && now.elapsed.since(latest.started) > policy.proof_age / 2 {
+                return None;
+            }
+            pairs.push((first, latest));
+        }
+        Proof::from_level(level.number, &pairs, policy.power_confirm)
+    }
+
+    /// Every device of the level has answered, and not all with "off".
+    pub(in super::super) fn level_cannot_tell(&self) -> bool {
+        let mut all_off = true;
+        for index in 0..self.targets().len() {
+            let Some(answer) = self.posts.get(&index).and_then(Post::says_off) else {
+                return false;
+            };
+            all_off &= answer;
+        }
+        !all_off || self.targets().is_empty()
+    }
+
+    /// What came of a level, for the numbers.
+    pub(super) fn tell(&self, off: bool, now: Now, record: &mut Record) {
+        let took = now.elapsed.since(self.level_began);
+        let told = self.devices().iter().map(|device| Fenced {
+            device: device.target.device.clone(),
+            off,
+            took,
+        });
+        record.fenced.extend(told);
+    }
+
+    /// What the levels are, without those that have no device and would be proven off by nobody. `None` if they were known.
+    pub(super) fn learn_levels(&mut self, mut levels: Vec<Level>, now: Now) -> Option<&[Level]> {
+        self.question.answered();
+        if self.levels.is_some() {
+            return None;
+        }
+        levels.retain(|level| !level.devices.is_empty());
+        self.level = 0;
+        self.level_began = now.elapsed;
+        self.posts.clear();
+        Some(self.levels.insert(levels))
+    }
+
+    pub(in super::super) fn levels_not_asked(&mut self) {
+        self.question.not_sent();
+    }
+
+    /// A question has not left this engine.
+    pub(in super::super) fn not_asked(&mut self, target: &Target) {
+        if let Some(index) = self.index_of(target) {
+            self.post(index).reading = false;
+        }
+    }
+
+    /// A power-off has not left this engine: there is nothing to be looked for.
+    pub(in super::super) fn not_sent(&mut self, target: &Target) {
+        let ours = |order: &Order| !order.answered && order.target.as_ref() == Some(target);
+        if let Some(last) = self.orders.iter().rposition(ours) {
+            self.orders.remove(last);
+        }
+        if let Some(index) = self.index_of(target) {
+            self.post(index).ordering = false;
+        }
+    }
+
+    /// Nothing that a device has said or was asked counts any more.
+    pub(super) fn forget_devices(&mut self) {
+        self.question = Question::default();
+        self.posts.clear();
+    }
+
+    /// When something may be asked of a device again.
+    pub(in super::super) fn moments(&self) -> impl Iterator<Item = Elapsed> {
+        let posts = self.posts.values();
+        posts.flat_map(|post| [post.not_before, post.off_not_before])
+    }
+}
+
+/// Whether it will be the same in a moment.
+fn is_lasting(fault: &Fault) -> bool {
+    match fault.class {
+        FaultClass::Permanent | FaultClass::Fatal => true,
+        FaultClass::Transient | FaultClass::Conflict => false,
+    }
+}

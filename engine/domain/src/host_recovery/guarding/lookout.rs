@@ -1,0 +1,79 @@
+//! What the guards see of all hosts.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::super::question::Question;
+use super::FRESH;
+use super::heard::Heard;
+use crate::guard::Region;
+use crate::policy::Policy;
+use crate::recovery::{Command, Now};
+use crate::{Elapsed, HostId, Timestamp};
+
+/// Nothing of it survives a take-over.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(in super::super) struct Lookout {
+    question: Question,
+    /// What was seen of all hosts, and when that was asked for.
+    counted: Option<(Elapsed, Arc<Region>)>,
+    /// What is seen of the host's heartbeat while the recovery is held.
+    pub(in super::super) heard: Heard,
+    /// Since when too few hosts are out for what it is held by.
+    pub(in super::super) calm_since: Option<Elapsed>,
+    /// Nova has missed the host at some time: its report was not made up.
+    pub(in super::super) was_missed: bool,
+}
+
+impl Lookout {
+    pub(in super::super) fn question(&self) -> Question {
+        self.question
+    }
+
+    pub(in super::super) fn looked_around(&mut self, region: Arc<Region>) {
+        self.counted = Some((self.question.answered().unwrap_or_default(), region));
+    }
+
+    /// Looks around, unless a look is under way or so young.
+    pub(in super::super) fn want(&mut self, now: Now, every: Duration, commands: &mut Vec<Command>) {
+        let young = |(asked, _): &(Elapsed, _)| now.elapsed.since(*asked) < every;
+        if !self.counted.as_ref().is_some_and(young) && self.question.send(now.elapsed) {
+            commands.push(Command::CountHosts);
+        }
+    }
+
+    /// Looks around once more, whatever is under way: what was seen before counts no more.
+    pub(in super::super) fn look_anew(&mut self, now: Now, commands: &mut Vec<Command>) {
+        self.forget();
+        self.question.send_at_once(now.elapsed);
+        commands.push(Command::CountHosts);
+    }
+
+    pub(in super::super) fn not_sent(&mut self, now: Now) {
+        self.question.not_sent();
+        self.question.not_before = now.elapsed.plus(Duration::from_secs(1));
+    }
+
+    /// What was seen counts no more.
+    pub(in super::super) fn forget(&mut self) {
+        self.counted = None;
+    }
+
+    /// The last look, if it is young.
+    pub(in super::super) fn fresh(&self, now: Now) -> Option<Arc<Region>> {
+        let (asked, region) = self.counted.as_ref()?;
+        (now.elapsed.since(*asked) <= FRESH).then(|| region.clone())
+    }
+
+    /// Whether the host's heartbeat has moved since a look shortly before this one.
+    pub(in super::super) fn beats_anew(&mut self, now: Now, beat: Option<Timestamp>) -> bool {
+        let asked = self.counted.as_ref().map_or(now.elapsed, |(asked, _)| *asked);
+        self.heard.beats_anew(asked, beat)
+    }
+
+    /// Whether more than one reporter has said of `host` that it is dead.
+    pub(in super::super) fn reported_twice(&self, host: HostId, policy: &Policy) -> bool {
+        let counted = self.counted.as_ref();
+        counted.is_some_and(|(_, region)| region.voices(host, policy) >= 2)
+    }
+}
