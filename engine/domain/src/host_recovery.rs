@@ -23,6 +23,7 @@ mod guarding;
 mod heartbeat;
 mod hooking;
 mod look;
+mod messaging;
 mod method;
 mod move_words;
 mod moves;
@@ -32,17 +33,16 @@ mod pace;
 mod perhaps;
 mod plan;
 mod powering_on;
-mod preparing;
 mod question;
 mod records;
 mod reenable;
 mod reserve;
-mod reserving;
 mod restoration;
 mod service;
 mod settle;
 mod tasks;
 mod trouble;
+mod turn;
 mod vouching;
 mod waits;
 mod words;
@@ -79,6 +79,7 @@ use crate::{Elapsed, HostId, NotificationId, RecoveryId, ServerId, StateVersion,
 
 use asks::Asks;
 use trouble::Topic;
+use turn::turn;
 
 /// Which part of the way a recovery is on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -423,7 +424,7 @@ impl HostRecovery {
             Observation::Evacuations(result) => self.evacuations_read(result, now),
             Observation::ServerIds(result) => self.server_ids_read(result, now, record),
             Observation::Permits(permits) => self.permitted(permits),
-            Observation::Conductors(result) => self.conductors_read(result, now),
+            Observation::Conductors(result) => self.asks.messaging.read(result, &self.policy, now),
             Observation::Server { server, result } => self.server_read(server, result, now, record),
             Observation::ServerCall { server, call, result } => {
                 self.server_answered(server, call, result, now, record);
@@ -436,7 +437,10 @@ impl HostRecovery {
             } => self.hook_answered((phase, number, attempt), &outcome, now, record),
             Observation::NotSent(command) => self.not_sent(&command, now, record),
             Observation::MovesTaken(servers) => self.moves_taken(servers, now),
-            Observation::Reserve(answer) => self.reserve_answered(answer, now, record),
+            Observation::Reserve(answer) => {
+                let mut turn = turn!(self, now, record);
+                self.reserve.answered(answer, &mut self.moves, &mut turn);
+            }
             Observation::ReserveTaken(hosts) => self.reserve.refused(&hosts, now.elapsed),
         }
     }
@@ -485,7 +489,7 @@ impl HostRecovery {
             Command::ReadLists { .. } => self.asks.lists.not_sent(),
             Command::ReadEvacuations { .. } => self.asks.evacuations.not_sent(),
             Command::ReadServerIds => self.asks.server_ids.not_sent(),
-            Command::ReadConductors => self.asks.conductors.not_sent(),
+            Command::ReadConductors => self.asks.messaging.question.not_sent(),
             Command::ReadServer(server) => {
                 self.asks.servers.remove(server);
             }
@@ -509,7 +513,7 @@ impl HostRecovery {
                 }
             }
             Command::RunHook(call) => self.hooks.not_sent((call.phase, call.number, call.attempt), now),
-            Command::Reserve(call) => self.reserve_not_sent(call),
+            Command::Reserve(call) => self.reserve.not_sent(call),
             Command::Stop(_) | Command::Start(_) | Command::Activate { .. } => {}
         }
     }

@@ -5,7 +5,8 @@ use std::time::Duration;
 use super::method::{Cure, Patience};
 use super::moves::{call_failed, nova_failed, unlocked};
 use super::question::backoff;
-use super::trouble::Topic;
+use super::trouble::{Topic, Troubles};
+use super::turn::Moves;
 use super::{HostRecovery, Lock, Move, MoveStep, Preparation};
 use crate::ServerId;
 use crate::fault::{Fault, FaultClass};
@@ -15,13 +16,6 @@ use crate::recovery::{Now, Record, ServerCall, StepKind, Task};
 const REFUSALS: u32 = 3;
 
 impl HostRecovery {
-    pub(super) fn patience(&self) -> Patience {
-        Patience {
-            attempts: self.policy.attempts,
-            retry_for: self.policy.retry_for,
-        }
-    }
-
     pub(super) fn server_answered(
         &mut self,
         server: ServerId,
@@ -33,7 +27,7 @@ impl HostRecovery {
         if call == ServerCall::Evacuate {
             self.asks.evacuating.remove(&server);
         }
-        let patience = self.patience();
+        let patience = Patience::of(&self.policy);
         let settle = self.policy.settle_time();
         let Some(one) = self.moves.get_mut(&server) else {
             return;
@@ -85,22 +79,21 @@ impl HostRecovery {
             }
             ServerCall::Stop | ServerCall::Start | ServerCall::Activate => {}
         }
-        self.tell_calls(now);
+        tell_calls(&self.moves, &mut self.asks.troubles, now);
     }
+}
 
-    /// Says so when calls about instances go on failing.
-    pub(super) fn tell_calls(&mut self, now: Now) {
-        let failing = self
-            .moves
-            .values()
-            .find(|one| !one.is_over() && one.faults >= REFUSALS)
-            .map(|one| (one.name.clone(), one.fault.clone().unwrap_or_default()));
-        match failing {
-            Some((name, fault)) => self.asks.troubles.begin(Topic::Calls, now, || {
-                format!("calls about instances fail and are repeated, such as {name}: {fault}")
-            }),
-            None => self.asks.troubles.end(Topic::Calls),
-        }
+/// Says so when calls about instances go on failing.
+pub(super) fn tell_calls(moves: &Moves, troubles: &mut Troubles, now: Now) {
+    let failing = moves
+        .values()
+        .find(|one| !one.is_over() && one.faults >= REFUSALS)
+        .map(|one| (one.name.clone(), one.fault.clone().unwrap_or_default()));
+    match failing {
+        Some((name, fault)) => troubles.begin(Topic::Calls, now, || {
+            format!("calls about instances fail and are repeated, such as {name}: {fault}")
+        }),
+        None => troubles.end(Topic::Calls),
     }
 }
 

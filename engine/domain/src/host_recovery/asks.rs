@@ -1,15 +1,15 @@
 //! Questions under way and the times of the last answers. Nothing here survives a take-over, and nothing here has to.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use super::guarding::Lookout;
+use super::messaging::Messaging;
 use super::question::Question;
 use super::trouble::Troubles;
 use crate::nova::Migration;
 use crate::pace::{Permits, Urgency, Wait};
 use crate::recovery::Restoration;
-use crate::{Elapsed, ServerId, Timestamp};
+use crate::{Elapsed, ServerId};
 
 /// See the module.
 #[expect(
@@ -21,6 +21,7 @@ pub(super) struct Asks {
     pub(super) troubles: Troubles,
     /// All hosts, as the guards see them.
     pub(super) lookout: Lookout,
+    pub(super) messaging: Messaging,
     pub(super) inventory: Question,
     /// The lists moves are followed by.
     pub(super) lists: Question,
@@ -28,7 +29,6 @@ pub(super) struct Asks {
     pub(super) evacuations: Question,
     /// Which instances are still on the host.
     pub(super) server_ids: Question,
-    pub(super) conductors: Question,
     /// An operator has stopped all fencing.
     pub(super) stopped: bool,
     pub(super) servers: BTreeSet<ServerId>,
@@ -52,13 +52,6 @@ pub(super) struct Asks {
     pub(super) progress: BTreeMap<ServerId, (u64, Elapsed)>,
     /// The moves that make no progress; `None` if nobody has looked yet.
     pub(super) slow: Option<BTreeSet<ServerId>>,
-    /// Since when Nova's messages have been seen to get through, without a break.
-    pub(super) messages_since: Option<Elapsed>,
-    /// The latest heartbeat of all hosts, and when it was seen to go on.
-    pub(super) latest_beat: Option<(Timestamp, Option<Elapsed>)>,
-    /// Hosts that Nova does not hear, and how long it had not heard them when that was asked.
-    pub(super) silent: BTreeMap<String, Duration>,
-    pub(super) silent_at: Elapsed,
     /// Instances whose evacuation no conductor had picked up when the lists were last taken.
     pub(super) unpicked: BTreeSet<ServerId>,
     /// Other hosts with a valid proof, and since when each has been in every answer.

@@ -1,6 +1,7 @@
 //! The end of each move: confirmed, brought to what it was, unlocked. It goes on in every stage and whatever forbids to
 //! begin something new.
 
+use super::answers::tell_calls;
 use super::asks::Asks;
 use super::moves::{call_failed, confirmed, finish, unlocked};
 use super::question::backoff;
@@ -73,7 +74,12 @@ impl HostRecovery {
             self.want_lock(server, now, commands);
         }
         self.want_lists(now, commands);
-        self.want_conductors(now, commands);
+        let picked_up_late = |server: &ServerId| {
+            let step = self.moves.get(server).map(|one| &one.step);
+            matches!(step, Some(MoveStep::Asked { since, .. }) if now.elapsed.since(*since) >= PICKED_UP)
+        };
+        let stuck = self.asks.unpicked.iter().any(picked_up_late);
+        self.asks.messaging.want(stuck, now, commands);
         all_over
     }
 
@@ -103,21 +109,6 @@ impl HostRecovery {
         }
     }
 
-    /// R10: asked only while an evacuation lies around that no conductor has picked up.
-    fn want_conductors(&mut self, now: Now, commands: &mut Vec<Command>) {
-        let stuck = self.asks.unpicked.iter().any(|server| {
-            self.moves.get(server).is_some_and(|one| {
-                matches!(one.step, MoveStep::Asked { since, .. }
-                    if now.elapsed.since(since) >= PICKED_UP)
-            })
-        });
-        if !stuck {
-            self.asks.messages_since = None;
-        } else if self.asks.conductors.send(now.elapsed) {
-            commands.push(Command::ReadConductors);
-        }
-    }
-
     pub(super) fn server_read(
         &mut self,
         server: ServerId,
@@ -138,7 +129,7 @@ impl HostRecovery {
                 if let MoveStep::Unlocking { not_before, .. } = &mut one.step {
                     *not_before = now.elapsed.plus(backoff(one.faults.saturating_sub(1)));
                 }
-                return self.tell_calls(now);
+                return tell_calls(&self.moves, &mut self.asks.troubles, now);
             }
         };
         if seen.is_some() {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::Duration;
 
-use super::asks::Asks;
+use super::answers::tell_calls;
 use super::method::{Cure, Patience};
 use super::moves::{confirmed, finish, nova_failed};
 use super::perhaps::Absence;
@@ -12,7 +12,7 @@ use super::trouble::Topic;
 use super::{End, HostRecovery, Lock, Move, MoveStep, WrittenOff};
 use crate::fault::Fault;
 use crate::nova::{Migration, MigrationStatus, Server, VmState};
-use crate::recovery::{Lists, Messaging, Now, Record, StepKind, Task};
+use crate::recovery::{Lists, Now, Record, StepKind, Task};
 use crate::{Elapsed, MigrationId, ServerId, Timestamp};
 
 /// How many times `conductors_up` an evacuation that no conductor has picked up may simply be waiting its turn.
@@ -91,11 +91,11 @@ impl HostRecovery {
             since: self.service.since,
             absence_after: self.policy.absence_counts_after(),
             conductors_up: self.policy.conductors_up,
-            messages_since: self.asks.messages_since,
+            messages_since: self.asks.messaging.since,
             let_go_within: self.policy.call_deadline + RPC_TIMEOUT,
-            silent: self.asks.silent.clone(),
-            silent_at: self.asks.silent_at,
-            patience: self.patience(),
+            silent: self.asks.messaging.silent.clone(),
+            silent_at: self.asks.messaging.silent_at,
+            patience: Patience::of(&self.policy),
             dead,
         };
         for one in self.moves.values_mut() {
@@ -133,7 +133,7 @@ impl HostRecovery {
             .collect();
         self.tell_slow(now);
         // What failed for an instance that is over since hides nothing any more.
-        self.tell_calls(now);
+        tell_calls(&self.moves, &mut self.asks.troubles, now);
     }
 
     /// Something that moves are followed by could not be read: when to ask for it again.
@@ -206,25 +206,6 @@ impl HostRecovery {
         text.push_str("; tachi vmove list --needs-person says what can be done");
         self.asks.troubles.begin(Topic::Slow, now, || text);
     }
-
-    pub(super) fn conductors_read(&mut self, result: Result<Messaging, Fault>, now: Now) {
-        self.asks.conductors.answered();
-        self.asks.conductors.not_before = now.elapsed.plus(self.policy.heartbeat_poll);
-        let seen = result.unwrap_or_default();
-        let stale = self.policy.heartbeat_stale;
-        let went_on = self.asks.beats_went_on(seen.latest_beat, now);
-        let beats = seen
-            .youngest_beat
-            .or_else(|| went_on.map(|at| now.elapsed.since(at)))
-            .is_some_and(|age| age < stale);
-        if seen.conductors_up && beats {
-            self.asks.messages_since.get_or_insert(now.elapsed);
-        } else {
-            self.asks.messages_since = None;
-        }
-        self.asks.silent = seen.silent;
-        self.asks.silent_at = now.elapsed;
-    }
 }
 
 impl Move {
@@ -237,20 +218,6 @@ impl Move {
         if owners && self.lock == Lock::Wanted && self.lock_loose.is_none() && !self.is_over() {
             self.lock = Lock::Owners;
         }
-    }
-}
-
-impl Asks {
-    /// When the latest of all heartbeats was last seen to be another one.
-    fn beats_went_on(&mut self, latest: Option<Timestamp>, now: Now) -> Option<Elapsed> {
-        let latest = latest?;
-        let at = match self.latest_beat {
-            None => None,
-            Some((before, at)) if before == latest => at,
-            Some(_) => Some(now.elapsed),
-        };
-        self.latest_beat = Some((latest, at));
-        at
     }
 }
 

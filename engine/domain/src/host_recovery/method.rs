@@ -16,6 +16,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::entity::segment::RecoveryMethod;
+use crate::policy::Policy;
 use crate::reserved::Resources;
 
 /// How an instance is asked for.
@@ -50,6 +51,16 @@ pub(super) struct Patience {
     /// At least as long after the first failure. Only where Nova's scheduler chooses, since with reserved hosts each attempt may
     /// take another one out of reserve; and where Nova refuses, which takes none.
     pub retry_for: Duration,
+}
+
+impl Patience {
+    /// By the rules of the recovery.
+    pub(super) fn of(policy: &Policy) -> Self {
+        Self {
+            attempts: policy.attempts,
+            retry_for: policy.retry_for,
+        }
+    }
 }
 
 /// How much of it is used up by the way that is taken now.

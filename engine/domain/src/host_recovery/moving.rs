@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::method::Way;
 use super::trouble::Topic;
+use super::turn::{Moves, turn};
 use super::{End, HostRecovery, Lock, Move, MoveStep, Preparation};
 use crate::ServerId;
 use crate::recovery::{Command, Evacuation, Now, Record, StepKind, Task};
@@ -22,7 +23,9 @@ impl HostRecovery {
         }
         let ready = self.before_moves(now, record, commands);
         let settled = self.follow(now, record, commands);
-        self.act_reserve(now, record, commands);
+        let rejected = self.rejected.is_some();
+        let mut turn = turn!(self, now, record);
+        self.reserve.act(rejected, &mut self.moves, &mut turn, commands);
         let seen = self.asks.inventory.seen.unwrap_or_default();
         let looked = now.elapsed.since(seen) < HELD_LOOK;
         if !self.asks.taken.is_empty() && self.rejected.is_none() {
@@ -47,7 +50,8 @@ impl HostRecovery {
         // Nothing to be moved is believed at once, but only if this owner has seen it.
         let empty = self.moves.is_empty() && self.asks.inventory.seen.is_some();
         // Before it, so that what comes to light by it may still take what is given back.
-        if !self.hand_back(now, record, commands) {
+        let mut turn = turn!(self, now, record);
+        if !self.reserve.hand_back(&self.moves, &mut turn, commands) {
             return;
         }
         if self.asks.last_look || self.rejected.is_some() || empty {
@@ -115,28 +119,17 @@ impl HostRecovery {
             .map_or(Duration::MAX, |seen| now.elapsed.since(seen))
     }
 
-    /// The instances that something is to be done about, by rank.
-    fn wanting(&self) -> Vec<(u32, ServerId)> {
-        let wants = |one: &&Move| {
-            let under_way = one.is_in_flight() || one.step == MoveStep::Held;
-            matches!(one.step, MoveStep::Waiting { .. }) || (under_way && one.lock == Lock::Wanted)
-        };
-        let moves = self.moves.values().filter(wants);
-        let mut order: Vec<(u32, ServerId)> = moves.map(|one| (one.rank, one.server)).collect();
-        order.sort_unstable();
-        order
-    }
-
     /// Locks and prepares ahead, and asks for as many evacuations as may be in flight, in order. While a hook is waited for
     /// they are only locked.
     fn submit(&mut self, ready: bool, now: Now, record: &mut Record, commands: &mut Vec<Command>) {
         let mut room = self.room();
-        let order = self.wanting();
+        let order = wanting(&self.moves);
         if order.is_empty() {
             return;
         }
         self.want_proof(now, commands);
-        self.lock_in_order(&order, room.calls, now, commands);
+        let reason = self.mark();
+        lock_in_order(&mut self.moves, &order, room.calls, &reason, now, commands);
         // R16: the heartbeat is noted before the first instance is asked for, so that its advance can be seen.
         let noted =
             self.service.in_force && self.service.mark.is_some() && self.service.question.seen.is_some();
@@ -144,7 +137,7 @@ impl HostRecovery {
             return;
         }
         let first = !self.moves.values().any(Move::is_in_flight);
-        let (places, _) = self.allot();
+        let (places, _) = self.reserve.allot(&self.moves);
         let mut preparing = self.moves.values().filter(|one| one.is_being_prepared()).count();
         for (_, server) in order {
             let unsure = self.asks.others.contains_key(&server)
@@ -226,7 +219,7 @@ impl HostRecovery {
             record.moves.insert(server);
             record.server_step(Task::Evacuate, StepKind::Intent, server, 0.5, text);
             if let Some(host) = target.as_ref().filter(|_| reserved) {
-                self.consume(host, record);
+                self.reserve.consume(host, record);
             }
             commands.push(Command::Evacuate(evacuation));
             if first {
@@ -234,38 +227,50 @@ impl HostRecovery {
             }
         }
     }
+}
 
-    /// R12: each instance is locked before it is asked for; those that somebody else has asked for, and those that are held, too.
-    fn lock_in_order(
-        &mut self,
-        order: &[(u32, ServerId)],
-        limit: usize,
-        now: Now,
-        commands: &mut Vec<Command>,
-    ) {
-        let reason = self.mark();
-        let mut locking = self.moves.values().filter(|one| one.lock == Lock::Asked).count();
-        for (_, server) in order {
-            if locking >= limit {
-                return;
-            }
-            let Some(one) = self.moves.get_mut(server) else {
-                continue;
-            };
-            let due = match one.step {
-                MoveStep::Waiting { not_before } => now.elapsed >= not_before,
-                // Nobody but a person with all rights is to touch what may run in two places.
-                MoveStep::Asked { .. } | MoveStep::Held => now.elapsed >= one.lock_not_before,
-                MoveStep::Restoring { .. } | MoveStep::Unlocking { .. } | MoveStep::Over(_) => false,
-            };
-            if due && one.lock == Lock::Wanted {
-                locking += 1;
-                one.lock = Lock::Asked;
-                commands.push(Command::Lock {
-                    server: *server,
-                    reason: reason.clone(),
-                });
-            }
+/// The instances that something is to be done about, by rank.
+fn wanting(moves: &Moves) -> Vec<(u32, ServerId)> {
+    let wants = |one: &&Move| {
+        let under_way = one.is_in_flight() || one.step == MoveStep::Held;
+        matches!(one.step, MoveStep::Waiting { .. }) || (under_way && one.lock == Lock::Wanted)
+    };
+    let moves = moves.values().filter(wants);
+    let mut order: Vec<(u32, ServerId)> = moves.map(|one| (one.rank, one.server)).collect();
+    order.sort_unstable();
+    order
+}
+
+/// R12: each instance is locked before it is asked for; those that somebody else has asked for, and those that are held, too.
+fn lock_in_order(
+    moves: &mut Moves,
+    order: &[(u32, ServerId)],
+    limit: usize,
+    reason: &str,
+    now: Now,
+    commands: &mut Vec<Command>,
+) {
+    let mut locking = moves.values().filter(|one| one.lock == Lock::Asked).count();
+    for (_, server) in order {
+        if locking >= limit {
+            return;
+        }
+        let Some(one) = moves.get_mut(server) else {
+            continue;
+        };
+        let due = match one.step {
+            MoveStep::Waiting { not_before } => now.elapsed >= not_before,
+            // Nobody but a person with all rights is to touch what may run in two places.
+            MoveStep::Asked { .. } | MoveStep::Held => now.elapsed >= one.lock_not_before,
+            MoveStep::Restoring { .. } | MoveStep::Unlocking { .. } | MoveStep::Over(_) => false,
+        };
+        if due && one.lock == Lock::Wanted {
+            locking += 1;
+            one.lock = Lock::Asked;
+            commands.push(Command::Lock {
+                server: *server,
+                reason: reason.to_owned(),
+            });
         }
     }
 }

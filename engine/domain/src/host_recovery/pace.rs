@@ -176,7 +176,7 @@ impl HostRecovery {
             asks.lists,
             asks.evacuations,
             asks.server_ids,
-            asks.conductors,
+            asks.messaging.question,
         ];
         let retry = self.fence.retry_at;
         let moves = self.moves.values().filter_map(|one| match one.step {

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::turn::Moves;
 use super::{End, HostRecovery, MoveStep, Stage};
 use crate::fault::Fault;
 use crate::level::Target;
@@ -65,23 +66,23 @@ impl PowerOn {
         self.orders = self.orders.saturating_sub(1);
         self.off.clear();
     }
-}
 
-impl HostRecovery {
     /// Looks for an evacuation of the host that is under way, whoever has asked for it. What a move has given up for lost
     /// stays open until nova-compute of this very host starts.
-    pub(super) fn evacuations_seen(&mut self, read: &Evacuations) {
+    pub(super) fn evacuations_seen(&mut self, read: &Evacuations, moves: &Moves) {
         let given_up = |record: &Migration| {
-            let one = self.moves.get(&record.server);
+            let one = moves.get(&record.server);
             one.is_some_and(|one| one.has_written_off(record))
         };
         let open = read
             .records
             .iter()
             .find(|record| !record.status.is_over() && !given_up(record));
-        self.power_on.looked = Some((read.started, open.map(|record| record.id)));
+        self.looked = Some((read.started, open.map(|record| record.id)));
     }
+}
 
+impl HostRecovery {
     /// Whether this host is to be powered on by this recovery at all.
     fn is_to_be_powered_on(&self) -> bool {
         let settled = |step: &MoveStep| matches!(step, MoveStep::Over(End::Moved | End::Left));

@@ -36,7 +36,7 @@ impl HostRecovery {
             }
         };
         self.asks.troubles.end(Topic::Lists);
-        self.evacuations_seen(&read);
+        self.power_on.evacuations_seen(&read, &self.moves);
         self.asks.evacuations.not_before = now.elapsed.plus(self.pause_after(read.started, now));
         let looked_before = self.asks.evacuations.seen;
         self.asks.evacuations.seen = looked_before.max(Some(read.started));

@@ -1,4 +1,5 @@
-//! The reserved hosts a recovery holds: taken in the journal, made ready, used, and given back as they were.
+//! The reserved hosts a recovery holds, beside its moves: from the first instance that is to go to one until every move is over, and
+//! each is used or in reserve again. They are taken in the journal, made ready, used, and given back as they were.
 //!
 //! ```text
 //! Preparing --aggregates joined, enabled and up--> Ready --every move is over--> Returning --> Over
@@ -9,6 +10,9 @@
 //! asked of it; so a crash between any two lines leaves a host that is held by a recovery somebody claims. What is asked
 //! of it is idempotent and looked at before it is undone: only what is still as we made it is put back (R23).
 
+mod hosts;
+mod places;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -16,6 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use super::question::Question;
 use super::service::Put;
+use super::turn::{Moves, Turn};
 use crate::reserved::{HostView, Resources, Survey};
 use crate::{Elapsed, HostId, ServiceId};
 

@@ -1,5 +1,6 @@
 //! The end of a recovery, as the notification tells it.
 
+use super::turn::Moves;
 use super::{End, HostRecovery, MoveStep, Stage};
 use crate::entity::notification::NotificationStatus;
 use crate::recovery::{Life, Record, StepKind, Task};
@@ -21,7 +22,11 @@ impl HostRecovery {
         let (status, message) = if let Some(by) = &self.rejected {
             (
                 NotificationStatus::Failed,
-                format!("rejected by {by}: {summary}{}{}", self.names(), self.left_off()),
+                format!(
+                    "rejected by {by}: {summary}{}{}",
+                    names(&self.moves),
+                    self.left_off()
+                ),
             )
         } else if person > 0 {
             let lack = self.reserve.lack.as_ref();
@@ -30,7 +35,7 @@ impl HostRecovery {
                 .unwrap_or_default();
             (
                 NotificationStatus::Failed,
-                format!("{summary}{}{lack}", self.names()),
+                format!("{summary}{}{lack}", names(&self.moves)),
             )
         } else {
             (NotificationStatus::Finished, summary)
@@ -74,26 +79,25 @@ impl HostRecovery {
             self.host
         )
     }
+}
 
-    fn names(&self) -> String {
-        let mut names: Vec<String> = self
-            .moves
-            .values()
-            .filter(|one| one.step == MoveStep::Over(End::Person))
-            .take(NAMED)
-            .map(|one| format!("{} ({})", one.name, one.server))
-            .collect();
-        let all = self
-            .moves
-            .values()
-            .filter(|one| one.step == MoveStep::Over(End::Person))
-            .count();
-        if names.is_empty() {
-            return String::new();
-        }
-        if all > NAMED {
-            names.push(format!("and {} more", all - NAMED));
-        }
-        format!(": {}", names.join(", "))
+/// Those that need a person, by name.
+fn names(moves: &Moves) -> String {
+    let mut names: Vec<String> = moves
+        .values()
+        .filter(|one| one.step == MoveStep::Over(End::Person))
+        .take(NAMED)
+        .map(|one| format!("{} ({})", one.name, one.server))
+        .collect();
+    let all = moves
+        .values()
+        .filter(|one| one.step == MoveStep::Over(End::Person))
+        .count();
+    if names.is_empty() {
+        return String::new();
     }
+    if all > NAMED {
+        names.push(format!("and {} more", all - NAMED));
+    }
+    format!(": {}", names.join(", "))
 }

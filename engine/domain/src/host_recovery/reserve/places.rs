@@ -3,15 +3,15 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::choosing::{Pick, Wanted, choose};
-use super::method::{Next, Way};
-use super::moves::finish;
-use super::reserve::{Joining, Taken, TakenStep};
-use super::trouble::Topic;
-use super::{End, HostRecovery, Move, MoveStep, Preparation};
+use super::super::choosing::{Pick, Wanted, choose};
+use super::super::method::{Next, Way};
+use super::super::moves::finish;
+use super::super::trouble::Topic;
+use super::super::{End, Move, MoveStep, Preparation};
+use super::{Joining, Moves, Reserve, Taken, TakenStep, Turn};
 use crate::ServerId;
 use crate::fault::{Fault, FaultClass};
-use crate::recovery::{Command, Now, Record, ReserveCall, StepKind, Task};
+use crate::recovery::{Command, Record, ReserveCall, StepKind, Task};
 use crate::reserved::{Resources, Survey};
 
 /// So many reserved hosts may refuse one instance: what is peculiar about it does not walk through the whole reserve.
@@ -50,54 +50,56 @@ impl Move {
     }
 }
 
-impl HostRecovery {
+impl Reserve {
     /// Takes what is needed and makes ready what is taken.
-    pub(super) fn act_reserve(&mut self, now: Now, record: &mut Record, commands: &mut Vec<Command>) {
-        self.drive_reserved(now, record, commands);
-        if self.forbidden().is_some() || self.rejected.is_some() {
+    pub(in super::super) fn act(
+        &mut self,
+        rejected: bool,
+        moves: &mut Moves,
+        turn: &mut Turn<'_>,
+        commands: &mut Vec<Command>,
+    ) {
+        self.drive(moves, turn, commands);
+        if turn.forbidden || rejected {
             return;
         }
-        let (_, unplaced) = self.allot();
+        let now = turn.now;
+        let (_, unplaced) = self.allot(moves);
         let (unplaced, hopeless): (Vec<_>, Vec<_>) = unplaced.into_iter().partition(|server| {
-            self.moves
+            moves
                 .get(server)
                 .is_some_and(|one| one.route.tried.len() < MOST_HOSTS)
         });
         for server in hopeless {
             let why = format!("{MOST_HOSTS} of them could not take it");
-            self.no_place(server, &why, now, record);
+            self.no_place(server, &why, moves, turn);
         }
         if unplaced.is_empty() {
-            self.reserve.asks.waiting = None;
-            self.asks.troubles.end(Topic::Reserve);
+            self.asks.waiting = None;
+            turn.troubles.end(Topic::Reserve);
             return;
         }
-        if let Some(survey) = self.reserve.survey(now.elapsed) {
-            self.look_for_room(&survey, &unplaced, now, record);
+        if let Some(survey) = self.survey(now.elapsed) {
+            self.look_for_room(&survey, &unplaced, moves, turn);
             // What was taken is asked for at once, in the same transaction's wake.
-            self.drive_reserved(now, record, commands);
-        } else if self.reserve.asks.survey.send(now.elapsed) {
+            self.drive(moves, turn, commands);
+        } else if self.asks.survey.send(now.elapsed) {
             commands.push(Command::Reserve(ReserveCall::Survey));
         }
     }
 
     /// Instances that have a reserved host that is ready, and those that have not even one that will be.
-    pub(super) fn allot(&self) -> (BTreeMap<ServerId, String>, Vec<ServerId>) {
-        let mut waiting: Vec<&Move> = self
-            .moves
-            .values()
-            .filter(|one| one.waits_for_reserve())
-            .collect();
+    pub(in super::super) fn allot(&self, moves: &Moves) -> (BTreeMap<ServerId, String>, Vec<ServerId>) {
+        let mut waiting: Vec<&Move> = moves.values().filter(|one| one.waits_for_reserve()).collect();
         if waiting.is_empty() {
             return (BTreeMap::new(), Vec::new());
         }
         waiting.sort_by_key(|one| (one.rank, one.server));
         let mut rooms: Vec<(&Taken, Option<Resources>)> = self
-            .reserve
             .hosts
             .iter()
-            .filter(|taken| taken.is_open() && !self.is_full(taken))
-            .map(|taken| (taken, self.room_left(taken)))
+            .filter(|taken| taken.is_open() && !is_full(taken, moves))
+            .map(|taken| (taken, room_left(taken, moves)))
             .collect();
         let mut placed = BTreeMap::new();
         let mut unplaced = Vec::new();
@@ -119,41 +121,33 @@ impl HostRecovery {
         (placed, unplaced)
     }
 
-    /// It could not take several instances: it is asked for no more, whatever Placement said of it.
-    fn is_full(&self, taken: &Taken) -> bool {
-        let refused = |one: &&Move| one.route.tried.contains(&taken.name);
-        self.moves.values().filter(refused).count() >= FULL
-    }
-
-    fn room_left(&self, taken: &Taken) -> Option<Resources> {
-        let room = taken.room?;
-        let there = self.moves.values().filter(|one| one.takes_room_on(&taken.name));
-        Some(there.fold(room, |room, one| {
-            room.without(&one.route.needs.unwrap_or_default())
-        }))
-    }
-
-    fn look_for_room(&mut self, survey: &Survey, unplaced: &[ServerId], now: Now, record: &mut Record) {
+    fn look_for_room(
+        &mut self,
+        survey: &Survey,
+        unplaced: &[ServerId],
+        moves: &mut Moves,
+        turn: &mut Turn<'_>,
+    ) {
+        let now = turn.now;
         let needs: Vec<Option<Resources>> = unplaced
             .iter()
-            .filter_map(|server| self.moves.get(server))
+            .filter_map(|server| moves.get(server))
             .map(|one| one.route.needs)
             .collect();
-        let reserve = &self.reserve;
         let wanted = Wanted {
-            source: &self.host,
+            source: turn.host,
             needs: &needs,
-            join: self.policy.join_aggregates,
-            taken: &|name| reserve.hosts.iter().any(|one| one.name == name && !one.is_over()),
-            unfit: &|name| reserve.unfit.get(name).cloned(),
+            join: turn.policy.join_aggregates,
+            taken: &|name| self.hosts.iter().any(|one| one.name == name && !one.is_over()),
+            unfit: &|name| self.unfit.get(name).cloned(),
         };
         let choice = choose(survey, &wanted);
-        self.reserve.asks.seen = None;
+        self.asks.seen = None;
         if !choice.picks.is_empty() {
-            self.reserve.asks.waiting = None;
-            self.asks.troubles.end(Topic::Reserve);
+            self.asks.waiting = None;
+            turn.troubles.end(Topic::Reserve);
             for pick in choice.picks {
-                self.take(pick, survey.blind.as_deref(), record);
+                self.take(pick, survey.blind.as_deref(), turn.record);
             }
             return;
         }
@@ -162,20 +156,20 @@ impl HostRecovery {
         } else {
             choice.reasons.join(", ")
         };
-        let since = *self.reserve.asks.waiting.get_or_insert(now.elapsed);
-        let may_wait = choice.busy && now.elapsed.since(since) < self.policy.reserved_wait;
+        let since = *self.asks.waiting.get_or_insert(now.elapsed);
+        let may_wait = choice.busy && now.elapsed.since(since) < turn.policy.reserved_wait;
         if choice.busy && !may_wait {
             why.push_str(", and it was waited for long enough");
         }
         for server in unplaced {
-            let has_other = self.moves.get(server).is_some_and(|one| one.route.then.is_some());
+            let has_other = moves.get(server).is_some_and(|one| one.route.then.is_some());
             if has_other || !may_wait {
-                self.no_place(*server, &why, now, record);
+                self.no_place(*server, &why, moves, turn);
             }
         }
-        self.reserve.asks.survey.not_before = now.elapsed.plus(LOOK_AGAIN);
+        self.asks.survey.not_before = now.elapsed.plus(LOOK_AGAIN);
         if may_wait {
-            self.asks.troubles.begin(Topic::Reserve, now, || {
+            turn.troubles.begin(Topic::Reserve, now, || {
                 format!("waiting for a reserved host: {why}")
             });
         }
@@ -208,8 +202,8 @@ impl HostRecovery {
         record.step(Task::Reserve, StepKind::Intent, 0.1, text);
         record.reservations.insert(host.id);
         record.head = true;
-        self.reserve.hosts.retain(|one| one.host != host.id);
-        self.reserve.hosts.push(Taken {
+        self.hosts.retain(|one| one.host != host.id);
+        self.hosts.push(Taken {
             host: host.id,
             name: host.name,
             step: TakenStep::Preparing,
@@ -239,8 +233,9 @@ impl HostRecovery {
     }
 
     /// No reserved host takes it: the other way, or a person's work.
-    fn no_place(&mut self, server: ServerId, why: &str, now: Now, record: &mut Record) {
-        let Some(one) = self.moves.get_mut(&server) else {
+    fn no_place(&mut self, server: ServerId, why: &str, moves: &mut Moves, turn: &mut Turn<'_>) {
+        let (now, record) = (turn.now, &mut *turn.record);
+        let Some(one) = moves.get_mut(&server) else {
             return;
         };
         record.moves.insert(server);
@@ -261,13 +256,13 @@ impl HostRecovery {
             one.remark(&format!("it was {} before", one.was.vm_state));
         }
         finish(one, End::Person, now, record);
-        self.reserve.lack = Some(why.to_owned());
+        self.lack = Some(why.to_owned());
         record.head = true;
     }
 
     /// It has been asked for on this host: from now on the host is not in reserve.
-    pub(super) fn consume(&mut self, name: &str, record: &mut Record) {
-        let Some(taken) = self.reserve.by_name(name).filter(|taken| !taken.consumed) else {
+    pub(in super::super) fn consume(&mut self, name: &str, record: &mut Record) {
+        let Some(taken) = self.by_name(name).filter(|taken| !taken.consumed) else {
             return;
         };
         taken.consumed = true;
@@ -275,9 +270,10 @@ impl HostRecovery {
         record.head = true;
     }
 
-    pub(super) fn surveyed(&mut self, result: Result<Survey, Fault>, now: Now, record: &mut Record) {
-        self.reserve.asks.survey.answered();
-        let asks = &mut self.reserve.asks;
+    pub(super) fn surveyed(&mut self, result: Result<Survey, Fault>, moves: &mut Moves, turn: &mut Turn<'_>) {
+        let now = turn.now;
+        self.asks.survey.answered();
+        let asks = &mut self.asks;
         match result {
             Ok(survey) => {
                 asks.survey.succeeded();
@@ -288,16 +284,30 @@ impl HostRecovery {
                 let for_good = matches!(fault.class, FaultClass::Permanent | FaultClass::Fatal);
                 if for_good && asks.survey.failures() >= SURVEYS {
                     asks.survey.succeeded();
-                    let (_, unplaced) = self.allot();
+                    let (_, unplaced) = self.allot(moves);
                     for server in unplaced {
-                        self.no_place(server, &fault.text, now, record);
+                        self.no_place(server, &fault.text, moves, turn);
                     }
                     return;
                 }
-                self.asks.troubles.begin(Topic::Reserve, now, || {
+                turn.troubles.begin(Topic::Reserve, now, || {
                     format!("the reserved hosts cannot be looked at yet: {}", fault.text)
                 });
             }
         }
     }
+}
+
+/// It could not take several instances: it is asked for no more, whatever Placement said of it.
+fn is_full(taken: &Taken, moves: &Moves) -> bool {
+    let refused = |one: &&Move| one.route.tried.contains(&taken.name);
+    moves.values().filter(refused).count() >= FULL
+}
+
+fn room_left(taken: &Taken, moves: &Moves) -> Option<Resources> {
+    let room = taken.room?;
+    let there = moves.values().filter(|one| one.takes_room_on(&taken.name));
+    Some(there.fold(room, |room, one| {
+        room.without(&one.route.needs.unwrap_or_default())
+    }))
 }

@@ -1,11 +1,11 @@
-//! What is asked of a reserved host: made ready, and put back as it was.
+//! What is asked of the reserved hosts that are held: made ready, and put back as they were.
 
 use std::time::Duration;
 
-use super::question::backoff;
-use super::reserve::{REFUSALS, Taken, TakenEnd, TakenStep};
-use super::trouble::Topic;
-use super::{End, HostRecovery, MoveStep};
+use super::super::question::backoff;
+use super::super::trouble::Topic;
+use super::super::{End, Move, MoveStep};
+use super::{Moves, REFUSALS, Reserve, Taken, TakenEnd, TakenStep, Turn};
 use crate::fault::{Fault, FaultClass};
 use crate::recovery::{
     Command, Joined, Now, Record, ReserveAnswer, ReserveCall, ServiceStatus, StepKind, Task,
@@ -22,39 +22,43 @@ enum Verdict {
     Unfit(String),
 }
 
-impl HostRecovery {
+impl Reserve {
     /// One call at a time for each host that is held.
-    pub(super) fn drive_reserved(&mut self, now: Now, record: &mut Record, commands: &mut Vec<Command>) {
-        let forbidden = self.forbidden().is_some();
-        for at in 0..self.reserve.hosts.len() {
-            let step = self.reserve.hosts[at].step;
+    pub(super) fn drive(&mut self, moves: &Moves, turn: &mut Turn<'_>, commands: &mut Vec<Command>) {
+        for at in 0..self.hosts.len() {
+            let step = self.hosts[at].step;
             match step {
-                TakenStep::Preparing if !forbidden => self.prepare_reserved(at, now, record, commands),
-                TakenStep::Returning => self.return_reserved(at, now, record, commands),
+                TakenStep::Preparing if !turn.forbidden => self.prepare(at, turn, commands),
+                TakenStep::Returning => self.give_back(at, moves, turn, commands),
                 TakenStep::Preparing | TakenStep::Ready | TakenStep::Over(_) => {}
             }
         }
     }
 
     /// Puts back what is not needed any more. `true` once nothing is held.
-    pub(super) fn hand_back(&mut self, now: Now, record: &mut Record, commands: &mut Vec<Command>) -> bool {
-        for taken in &mut self.reserve.hosts {
+    pub(in super::super) fn hand_back(
+        &mut self,
+        moves: &Moves,
+        turn: &mut Turn<'_>,
+        commands: &mut Vec<Command>,
+    ) -> bool {
+        for taken in &mut self.hosts {
             if matches!(taken.step, TakenStep::Preparing | TakenStep::Ready) {
                 taken.step = TakenStep::Returning;
-                record.head = true;
+                turn.record.head = true;
             }
         }
-        self.drive_reserved(now, record, commands);
-        let settled = self.reserve.is_settled();
+        self.drive(moves, turn, commands);
+        let settled = self.is_settled();
         if settled {
-            self.asks.troubles.end(Topic::Reserve);
+            turn.troubles.end(Topic::Reserve);
         }
         settled
     }
 
-    fn prepare_reserved(&mut self, at: usize, now: Now, record: &mut Record, commands: &mut Vec<Command>) {
-        let limit = self.policy.reserved_up_limit;
-        let taken = &mut self.reserve.hosts[at];
+    fn prepare(&mut self, at: usize, turn: &mut Turn<'_>, commands: &mut Vec<Command>) {
+        let (now, limit) = (turn.now, turn.policy.reserved_up_limit);
+        let taken = &mut self.hosts[at];
         if taken.asked || now.elapsed < taken.not_before {
             return;
         }
@@ -69,8 +73,8 @@ impl HostRecovery {
                 aggregate: joining.aggregate,
             };
             taken.intend(now.elapsed);
-            record.head = true;
-            record.step(Task::Reserve, StepKind::Intent, 0.2, text);
+            turn.record.head = true;
+            turn.record.step(Task::Reserve, StepKind::Intent, 0.2, text);
             commands.push(Command::Reserve(call));
             return;
         }
@@ -85,46 +89,46 @@ impl HostRecovery {
         match verdict(taken, now, limit) {
             Verdict::Ready => {
                 taken.step = TakenStep::Ready;
-                record.head = true;
+                turn.record.head = true;
                 let text = format!("reserved host {} is enabled and up", taken.name);
-                record.step(Task::Reserve, StepKind::Outcome, 1.0, text);
-                self.asks.troubles.end(Topic::Reserve);
+                turn.record.step(Task::Reserve, StepKind::Outcome, 1.0, text);
+                turn.troubles.end(Topic::Reserve);
             }
             Verdict::Enable => {
                 taken.enabled += 1;
-                set_status(taken, ServiceStatus::Enabled, now, record, commands);
+                set_status(taken, ServiceStatus::Enabled, now, turn.record, commands);
             }
             Verdict::Wait => {
                 taken.seen = None;
                 taken.not_before = now.elapsed.plus(LOOK);
                 let name = taken.name.clone();
-                self.asks.troubles.begin(Topic::Reserve, now, || {
+                turn.troubles.begin(Topic::Reserve, now, || {
                     format!("waiting until Nova shows reserved host {name} up")
                 });
             }
-            Verdict::Unfit(why) => self.unfit(at, why, record),
+            Verdict::Unfit(why) => self.of_no_use(at, why, turn.record),
         }
     }
 
-    fn unfit(&mut self, at: usize, why: String, record: &mut Record) {
-        let taken = &mut self.reserve.hosts[at];
+    fn of_no_use(&mut self, at: usize, why: String, record: &mut Record) {
+        let taken = &mut self.hosts[at];
         taken.step = TakenStep::Returning;
         taken.seen = None;
         record.head = true;
         let text = format!("reserved host {} is of no use: it {why}", taken.name);
         record.step(Task::Reserve, StepKind::Outcome, 0.5, text);
-        self.reserve.unfit.insert(taken.name.clone(), why);
+        self.unfit.insert(taken.name.clone(), why);
     }
 
-    fn return_reserved(&mut self, at: usize, now: Now, record: &mut Record, commands: &mut Vec<Command>) {
-        let settle = self.policy.settle_time();
-        let taken = &self.reserve.hosts[at];
+    fn give_back(&mut self, at: usize, moves: &Moves, turn: &mut Turn<'_>, commands: &mut Vec<Command>) {
+        let (now, settle) = (turn.now, turn.policy.settle_time());
+        let taken = &self.hosts[at];
         let name = &taken.name;
-        let target = |one: &&super::Move| one.route.target.as_ref() == Some(name);
-        if self.moves.values().filter(target).any(super::Move::is_in_flight) {
+        let target = |one: &&Move| one.route.target.as_ref() == Some(name);
+        if moves.values().filter(target).any(Move::is_in_flight) {
             return;
         }
-        let moved = |one: &super::Move| {
+        let moved = |one: &Move| {
             let done = matches!(
                 one.step,
                 MoveStep::Restoring { .. }
@@ -133,13 +137,13 @@ impl HostRecovery {
             );
             done && one.dest.as_ref() == Some(name)
         };
-        let instances = self.moves.values().filter(|one| moved(one)).count();
+        let instances = moves.values().filter(|one| moved(one)).count();
         if instances > 0 {
             let text =
                 format!("reserved host {name} has taken {instances} instances and is an ordinary host now");
-            return self.close_reserved(at, TakenEnd::Used, text, record);
+            return self.close(at, TakenEnd::Used, text, turn.record);
         }
-        let taken = &mut self.reserve.hosts[at];
+        let taken = &mut self.hosts[at];
         if taken.asked || now.elapsed < taken.not_before {
             return;
         }
@@ -168,7 +172,7 @@ impl HostRecovery {
                 "{servers} instances run on reserved host {} by now: it stays an ordinary host",
                 taken.name
             );
-            return self.close_reserved(at, TakenEnd::Used, text, record);
+            return self.close(at, TakenEnd::Used, text, turn.record);
         }
         if let Some(joining) = taken.joining.iter().find(|one| one.ours) {
             let text = format!(
@@ -180,8 +184,8 @@ impl HostRecovery {
                 aggregate: joining.aggregate,
             };
             taken.intend(now.elapsed);
-            record.head = true;
-            record.step(Task::Reserve, StepKind::Intent, 0.8, text);
+            turn.record.head = true;
+            turn.record.step(Task::Reserve, StepKind::Intent, 0.8, text);
             commands.push(Command::Reserve(call));
             return;
         }
@@ -191,7 +195,8 @@ impl HostRecovery {
         {
             let reason = taken.was_reason.clone();
             if service.enabled {
-                return set_status(taken, ServiceStatus::Disabled { reason }, now, record, commands);
+                let status = ServiceStatus::Disabled { reason };
+                return set_status(taken, status, now, turn.record, commands);
             }
             if service.disabled_reason != reason {
                 // That is theirs: its own recovery, for example, which enables it again as it found it.
@@ -200,18 +205,18 @@ impl HostRecovery {
                     taken.name,
                     service.disabled_reason.as_deref().unwrap_or("without a reason"),
                 );
-                return self.close_reserved(at, TakenEnd::Used, text, record);
+                return self.close(at, TakenEnd::Used, text, turn.record);
             }
         }
         let text = format!(
             "reserved host {} was not needed and is in reserve again",
             taken.name
         );
-        self.close_reserved(at, TakenEnd::GivenBack, text, record);
+        self.close(at, TakenEnd::GivenBack, text, turn.record);
     }
 
-    fn close_reserved(&mut self, at: usize, end: TakenEnd, text: String, record: &mut Record) {
-        let taken = &mut self.reserve.hosts[at];
+    fn close(&mut self, at: usize, end: TakenEnd, text: String, record: &mut Record) {
+        let taken = &mut self.hosts[at];
         taken.step = TakenStep::Over(end);
         taken.consumed |= end == TakenEnd::Used;
         record.reservations.insert(taken.host);
@@ -219,19 +224,24 @@ impl HostRecovery {
         record.step(Task::Reserve, StepKind::Outcome, 1.0, text);
     }
 
-    pub(super) fn reserve_answered(&mut self, answer: ReserveAnswer, now: Now, record: &mut Record) {
+    pub(in super::super) fn answered(
+        &mut self,
+        answer: ReserveAnswer,
+        moves: &mut Moves,
+        turn: &mut Turn<'_>,
+    ) {
         let (host, result) = match answer {
-            ReserveAnswer::Survey(result) => return self.surveyed(result, now, record),
+            ReserveAnswer::Survey(result) => return self.surveyed(result, moves, turn),
             ReserveAnswer::Look { host, result } => {
-                let Some(taken) = self.reserve.by_name(&host) else {
+                let Some(taken) = self.by_name(&host) else {
                     return;
                 };
                 taken.asked = false;
                 let result = result.map(|view| taken.seen = Some(view));
-                return self.reserved_call(&host, result, false, now, record);
+                return self.call_answered(&host, result, false, turn);
             }
             ReserveAnswer::StatusSet { host, result } => {
-                let Some(taken) = self.reserve.by_name(&host) else {
+                let Some(taken) = self.by_name(&host) else {
                     return;
                 };
                 if let (Ok(service), Some(view)) = (&result, &mut taken.seen) {
@@ -244,7 +254,7 @@ impl HostRecovery {
                 aggregate,
                 result,
             } => {
-                let Some(taken) = self.reserve.by_name(&host) else {
+                let Some(taken) = self.by_name(&host) else {
                     return;
                 };
                 let loose = taken.loose.is_some();
@@ -266,7 +276,7 @@ impl HostRecovery {
                 aggregate,
                 result,
             } => {
-                let Some(taken) = self.reserve.by_name(&host) else {
+                let Some(taken) = self.by_name(&host) else {
                     return;
                 };
                 let joining = taken.joining.iter_mut().find(|one| one.aggregate == aggregate);
@@ -276,34 +286,27 @@ impl HostRecovery {
                 (host, result)
             }
         };
-        self.reserved_call(&host, result, true, now, record);
+        self.call_answered(&host, result, true, turn);
     }
 
     /// What every answer has in common.
-    fn reserved_call(
-        &mut self,
-        host: &str,
-        result: Result<(), Fault>,
-        write: bool,
-        now: Now,
-        record: &mut Record,
-    ) {
+    fn call_answered(&mut self, host: &str, result: Result<(), Fault>, write: bool, turn: &mut Turn<'_>) {
+        let now = turn.now;
         let Some(at) = self
-            .reserve
             .hosts
             .iter()
             .position(|one| one.name == host && !one.is_over())
         else {
             return;
         };
-        let taken = &mut self.reserve.hosts[at];
+        let taken = &mut self.hosts[at];
         taken.asked = false;
-        record.head |= write;
+        turn.record.head |= write;
         let Err(fault) = result else {
             taken.faults = 0;
             if write {
                 taken.call_answered();
-                self.asks.troubles.end(Topic::Reserve);
+                turn.troubles.end(Topic::Reserve);
             }
             return;
         };
@@ -324,20 +327,20 @@ impl HostRecovery {
         match taken.step {
             TakenStep::Preparing if refused => {
                 let why = format!("cannot be made ready: {}", fault.text);
-                self.unfit(at, why, record);
+                self.of_no_use(at, why, turn.record);
             }
             TakenStep::Returning if refused && taken.faults >= REFUSALS => {
                 let text = format!(
                     "reserved host {host} is in reserve again, but could not be put back as it was: {}",
                     fault.text
                 );
-                record.failed(Task::Reserve, text.clone());
-                self.reserve.lack = Some(text.clone());
-                self.close_reserved(at, TakenEnd::GivenBack, text, record);
+                turn.record.failed(Task::Reserve, text.clone());
+                self.lack = Some(text.clone());
+                self.close(at, TakenEnd::GivenBack, text, turn.record);
             }
             TakenStep::Preparing | TakenStep::Returning => {
                 let name = host.to_owned();
-                self.asks.troubles.begin(Topic::Reserve, now, || {
+                turn.troubles.begin(Topic::Reserve, now, || {
                     format!(
                         "calls about reserved host {name} fail and are repeated: {}",
                         fault.text
@@ -349,10 +352,10 @@ impl HostRecovery {
     }
 
     /// A call was not sent.
-    pub(super) fn reserve_not_sent(&mut self, call: &ReserveCall) {
+    pub(in super::super) fn not_sent(&mut self, call: &ReserveCall) {
         let host = match call {
             ReserveCall::Survey => {
-                self.reserve.asks.survey.not_sent();
+                self.asks.survey.not_sent();
                 return;
             }
             ReserveCall::Look { host, .. }
@@ -360,7 +363,7 @@ impl HostRecovery {
             | ReserveCall::Join { host, .. }
             | ReserveCall::Leave { host, .. } => host,
         };
-        if let Some(taken) = self.reserve.by_name(host) {
+        if let Some(taken) = self.by_name(host) {
             taken.asked = false;
             if call.is_write() {
                 taken.call_answered();

@@ -1,0 +1,66 @@
+//! Whether Nova's messages get through: looked at while an evacuation lies around that no conductor has picked up (R10).
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::question::Question;
+use crate::fault::Fault;
+use crate::policy::Policy;
+use crate::recovery::{self, Command, Now};
+use crate::{Elapsed, Timestamp};
+
+/// Nothing of it survives a take-over.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Messaging {
+    pub(super) question: Question,
+    /// Since when messages have been seen to get through, without a break.
+    pub(super) since: Option<Elapsed>,
+    /// The latest heartbeat of all hosts, and when it was seen to go on.
+    latest_beat: Option<(Timestamp, Option<Elapsed>)>,
+    /// Hosts that Nova does not hear, and how long it had not heard them when that was asked.
+    pub(super) silent: BTreeMap<String, Duration>,
+    /// When that was.
+    pub(super) silent_at: Elapsed,
+}
+
+impl Messaging {
+    /// Asked only while an evacuation is `stuck`.
+    pub(super) fn want(&mut self, stuck: bool, now: Now, commands: &mut Vec<Command>) {
+        if !stuck {
+            self.since = None;
+        } else if self.question.send(now.elapsed) {
+            commands.push(Command::ReadConductors);
+        }
+    }
+
+    pub(super) fn read(&mut self, result: Result<recovery::Messaging, Fault>, policy: &Policy, now: Now) {
+        self.question.answered();
+        self.question.not_before = now.elapsed.plus(policy.heartbeat_poll);
+        let seen = result.unwrap_or_default();
+        let stale = policy.heartbeat_stale;
+        let went_on = self.beats_went_on(seen.latest_beat, now);
+        let beats = seen
+            .youngest_beat
+            .or_else(|| went_on.map(|at| now.elapsed.since(at)))
+            .is_some_and(|age| age < stale);
+        if seen.conductors_up && beats {
+            self.since.get_or_insert(now.elapsed);
+        } else {
+            self.since = None;
+        }
+        self.silent = seen.silent;
+        self.silent_at = now.elapsed;
+    }
+
+    /// When the latest of all heartbeats was last seen to be another one.
+    fn beats_went_on(&mut self, latest: Option<Timestamp>, now: Now) -> Option<Elapsed> {
+        let latest = latest?;
+        let at = match self.latest_beat {
+            None => None,
+            Some((before, at)) if before == latest => at,
+            Some(_) => Some(now.elapsed),
+        };
+        self.latest_beat = Some((latest, at));
+        at
+    }
+}
