@@ -48,7 +48,6 @@ mod waits;
 mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -448,7 +447,7 @@ impl HostRecovery {
     fn act(&mut self, now: Now, record: &mut Record, commands: &mut Vec<Command>) {
         self.asks.ready.clear();
         // Instances that other recoveries let go of are planned again; the journal had its say since.
-        self.retaken(now);
+        self.asks.retaken(now);
         if self.forbidden().is_some() || self.guarded().is_some() {
             self.stop_the_clocks(now);
         } else {
@@ -531,15 +530,6 @@ impl HostRecovery {
         self.asks.troubles.begin(Topic::Taken, now, || {
             format!("{count} instances are still being worked on by another recovery: waiting for it")
         });
-    }
-
-    fn retaken(&mut self, now: Now) {
-        let unrefused = |since: Elapsed| now.elapsed.since(since) >= Duration::from_secs(2);
-        if self.asks.retaking.is_some_and(unrefused) {
-            self.asks.retaking = None;
-            self.asks.taken.clear();
-            self.asks.troubles.end(Topic::Taken);
-        }
     }
 }
 

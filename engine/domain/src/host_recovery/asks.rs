@@ -1,14 +1,15 @@
 //! Questions under way and the times of the last answers. Nothing here survives a take-over, and nothing here has to.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use super::guarding::Lookout;
 use super::messaging::Messaging;
 use super::question::Question;
-use super::trouble::Troubles;
+use super::trouble::{Topic, Troubles};
 use crate::nova::Migration;
 use crate::pace::{Permits, Urgency, Wait};
-use crate::recovery::Restoration;
+use crate::recovery::{Now, Restoration};
 use crate::{Elapsed, ServerId};
 
 /// See the module.
@@ -94,4 +95,16 @@ pub(super) struct Asks {
     pub(super) others: BTreeMap<ServerId, Elapsed>,
     /// More than one evacuation is recorded as done.
     pub(super) server_ids_due: bool,
+}
+
+impl Asks {
+    /// Instances that were planned again are ours, unless the journal has refused them meanwhile.
+    pub(super) fn retaken(&mut self, now: Now) {
+        let unrefused = |since: Elapsed| now.elapsed.since(since) >= Duration::from_secs(2);
+        if self.retaking.is_some_and(unrefused) {
+            self.retaking = None;
+            self.taken.clear();
+            self.troubles.end(Topic::Taken);
+        }
+    }
 }

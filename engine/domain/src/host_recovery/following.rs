@@ -6,6 +6,7 @@ use super::asks::Asks;
 use super::moves::{call_failed, confirmed, finish, unlocked};
 use super::question::backoff;
 use super::restoration::{Rest, is_stuck, needs_preparation, rest, target};
+use super::turn::Moves;
 use super::{End, HostRecovery, Move, MoveStep, Preparation, RestorationCall};
 use crate::ServerId;
 use crate::fault::Fault;
@@ -68,10 +69,11 @@ impl HostRecovery {
             all_over = false;
         }
         for server in look {
-            self.want_server(server, now, commands);
+            self.asks.want_server(server, self.policy.tick, now, commands);
         }
         for server in doubtful {
-            self.want_lock(server, now, commands);
+            self.asks
+                .want_lock(server, &mut self.moves, self.policy.tick, now, commands);
         }
         self.want_lists(now, commands);
         let picked_up_late = |server: &ServerId| {
@@ -81,32 +83,6 @@ impl HostRecovery {
         let stuck = self.asks.unpicked.iter().any(picked_up_late);
         self.asks.messaging.want(stuck, now, commands);
         all_over
-    }
-
-    /// Whether it is asked now.
-    fn want_server(&mut self, server: ServerId, now: Now, commands: &mut Vec<Command>) -> bool {
-        let not_before = self.asks.server_not_before.get(&server);
-        let asks = not_before.is_none_or(|at| now.elapsed >= *at) && self.asks.servers.insert(server);
-        if asks {
-            self.asks
-                .server_not_before
-                .insert(server, now.elapsed.plus(self.policy.tick));
-            commands.push(Command::ReadServer(server));
-        }
-        asks
-    }
-
-    /// Looks whose lock is on it. What is not ours was not ours from when it was asked.
-    fn want_lock(&mut self, server: ServerId, now: Now, commands: &mut Vec<Command>) {
-        if !self.want_server(server, now, commands) {
-            return;
-        }
-        self.asks.locks.insert(server);
-        if let Some(one) = self.moves.get_mut(&server)
-            && let MoveStep::Unlocking { sent, .. } = &mut one.step
-        {
-            *sent = now.elapsed;
-        }
     }
 
     pub(super) fn server_read(
@@ -286,6 +262,43 @@ fn is_our_lock(seen: &Server, mark: &str) -> bool {
 }
 
 impl Asks {
+    /// Whether it is asked now.
+    fn want_server(
+        &mut self,
+        server: ServerId,
+        tick: Duration,
+        now: Now,
+        commands: &mut Vec<Command>,
+    ) -> bool {
+        let not_before = self.server_not_before.get(&server);
+        let asks = not_before.is_none_or(|at| now.elapsed >= *at) && self.servers.insert(server);
+        if asks {
+            self.server_not_before.insert(server, now.elapsed.plus(tick));
+            commands.push(Command::ReadServer(server));
+        }
+        asks
+    }
+
+    /// Looks whose lock is on it. What is not ours was not ours from when it was asked.
+    fn want_lock(
+        &mut self,
+        server: ServerId,
+        moves: &mut Moves,
+        tick: Duration,
+        now: Now,
+        commands: &mut Vec<Command>,
+    ) {
+        if !self.want_server(server, tick, now, commands) {
+            return;
+        }
+        self.locks.insert(server);
+        if let Some(one) = moves.get_mut(&server)
+            && let MoveStep::Unlocking { sent, .. } = &mut one.step
+        {
+            *sent = now.elapsed;
+        }
+    }
+
     /// Not found counts only when it is said again later: an API server may be on a database that lags behind.
     fn is_gone_again(&mut self, server: ServerId, now: Now) -> bool {
         let first = *self.gone.entry(server).or_insert(now.elapsed);

@@ -5,10 +5,12 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::Duration;
 
 use super::answers::tell_calls;
+use super::asks::Asks;
 use super::method::{Cure, Patience};
 use super::moves::{confirmed, finish, nova_failed};
 use super::perhaps::Absence;
 use super::trouble::Topic;
+use super::turn::Moves;
 use super::{End, HostRecovery, Lock, Move, MoveStep, WrittenOff};
 use crate::fault::Fault;
 use crate::nova::{Migration, MigrationStatus, Server, VmState};
@@ -49,12 +51,14 @@ impl HostRecovery {
         let lists = match result {
             Ok(lists) => lists,
             Err(fault) => {
-                self.asks.lists.not_before = self.not_followed(&fault, now);
+                self.asks.lists.not_before = self.asks.not_followed(&fault, self.policy.tick, now);
                 return;
             }
         };
         self.asks.troubles.end(Topic::Lists);
-        self.asks.lists.not_before = now.elapsed.plus(self.pause_after(lists.started, now));
+        self.asks.lists.not_before =
+            now.elapsed
+                .plus(self.asks.pause_after(lists.started, self.policy.tick, now));
         self.asks.evacuations.not_before = self.asks.lists.not_before;
         self.asks.lists.seen = Some(lists.started);
         let looked_before = self.asks.evacuations.seen;
@@ -85,7 +89,7 @@ impl HostRecovery {
             .iter()
             .map(|host| (host.clone(), since(host)))
             .collect();
-        let dead = self.hosts_to_count_on(now);
+        let dead = self.asks.hosts_to_count_on(now);
         let look = Look {
             started: lists.started,
             since: self.service.since,
@@ -131,32 +135,34 @@ impl HostRecovery {
             .filter(|record| record.is_unpicked())
             .map(|record| record.server)
             .collect();
-        self.tell_slow(now);
+        self.asks.tell_slow(&self.moves, self.policy.slow_after, now);
         // What failed for an instance that is over since hides nothing any more.
         tell_calls(&self.moves, &mut self.asks.troubles, now);
     }
+}
 
+impl Asks {
     /// Something that moves are followed by could not be read: when to ask for it again.
-    pub(super) fn not_followed(&mut self, fault: &Fault, now: Now) -> Elapsed {
-        self.asks.troubles.begin(Topic::Lists, now, || {
+    pub(super) fn not_followed(&mut self, fault: &Fault, tick: Duration, now: Now) -> Elapsed {
+        self.troubles.begin(Topic::Lists, now, || {
             format!("the moves cannot be followed just now: {}", fault.text)
         });
-        now.elapsed.plus(Duration::from_secs(1).max(self.policy.tick))
+        now.elapsed.plus(Duration::from_secs(1).max(tick))
     }
 
     /// How long to wait for the next look: a Nova that takes its time over a list is busy with the evacuations themselves,
     /// and is asked as much more seldom.
-    pub(super) fn pause_after(&self, started: Elapsed, now: Now) -> Duration {
+    pub(super) fn pause_after(&self, started: Elapsed, tick: Duration, now: Now) -> Duration {
         let taken = now.elapsed.since(started).min(LONGEST_PAUSE);
-        self.pause().max(taken.max((taken * PAUSE_PER_LOOK).min(PAUSE)))
+        self.pause(tick)
+            .max(taken.max((taken * PAUSE_PER_LOOK).min(PAUSE)))
     }
 
     /// The other hosts that have been proven off for long enough. One proven off while the lists were taken may have
     /// finished its work just before, and the record that says so is not in them. And a proof whose owner has died is worth
     /// nothing; within this time it has a new one, who takes it back until it has looked.
     pub(super) fn hosts_to_count_on(&self, now: Now) -> BTreeSet<String> {
-        self.asks
-            .proven_off
+        self.proven_off
             .iter()
             .filter(|(_, since)| now.elapsed.since(**since) >= PROVEN_FOR)
             .map(|(host, _)| host.clone())
@@ -164,24 +170,23 @@ impl HostRecovery {
     }
 
     /// R10: what cannot be told apart from a dead destination waits, and says so. What makes progress is never slow (EW4).
-    fn tell_slow(&mut self, now: Now) {
-        let limit = self.policy.slow_after;
+    fn tell_slow(&mut self, moves: &Moves, limit: Duration, now: Now) {
         let mut slow = BTreeSet::new();
         let mut dests = BTreeSet::new();
-        for one in self.moves.values() {
+        for one in moves.values() {
             let MoveStep::Asked { since, .. } = one.step else {
                 continue;
             };
-            let progress = self.asks.progress.get(&one.server).map(|seen| seen.1);
+            let progress = self.progress.get(&one.server).map(|seen| seen.1);
             if now.elapsed.since(progress.map_or(since, |at| at.max(since))) >= limit {
                 slow.insert(one.server);
                 dests.extend(one.dest.as_deref());
             }
         }
         let count = slow.len();
-        self.asks.slow = Some(slow);
+        self.slow = Some(slow);
         if count == 0 {
-            return self.asks.troubles.end(Topic::Slow);
+            return self.troubles.end(Topic::Slow);
         }
         let mut text = format!(
             "evacuations of {count} instances have made no progress for over {} s",
@@ -194,17 +199,16 @@ impl HostRecovery {
                 format!("{text}, to {named}; if such a host is dead too, it must be reported and proven off");
         }
         let unanswered = |one: &&Move| {
-            matches!(one.step, MoveStep::Asked { answered: false, .. })
-                && self.asks.unpicked.contains(&one.server)
+            matches!(one.step, MoveStep::Asked { answered: false, .. }) && self.unpicked.contains(&one.server)
         };
-        let unanswered = self.moves.values().filter(unanswered).count();
+        let unanswered = moves.values().filter(unanswered).count();
         if unanswered > 0 {
             text = format!(
                 "{text}; the call for {unanswered} of them was never answered, so Nova's API may hold it still"
             );
         }
         text.push_str("; tachi vmove list --needs-person says what can be done");
-        self.asks.troubles.begin(Topic::Slow, now, || text);
+        self.troubles.begin(Topic::Slow, now, || text);
     }
 }
 

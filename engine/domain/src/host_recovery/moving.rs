@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use super::asks::Asks;
 use super::method::Way;
 use super::trouble::Topic;
 use super::turn::{Moves, turn};
@@ -30,7 +31,7 @@ impl HostRecovery {
         let looked = now.elapsed.since(seen) < HELD_LOOK;
         if !self.asks.taken.is_empty() && self.rejected.is_none() {
             if !looked && self.asks.retaking.is_none() {
-                self.want_inventory(now, commands);
+                self.asks.want_inventory(now, commands);
             }
         } else if settled && ready {
             self.act_last_look(now, record, commands);
@@ -38,7 +39,7 @@ impl HostRecovery {
         }
         self.service.want(now, self.policy.heartbeat_poll, commands);
         if !looked && self.moves.values().any(|one| one.step == MoveStep::Held) {
-            self.want_inventory(now, commands);
+            self.asks.want_inventory(now, commands);
         }
         if self.forbidden().is_none() {
             self.submit(ready, now, record, commands);
@@ -59,7 +60,7 @@ impl HostRecovery {
                 self.settle(record);
             }
         } else {
-            self.want_inventory(now, commands);
+            self.asks.want_inventory(now, commands);
             self.asks.looking_last |= self.asks.inventory.sent() == Some(now.elapsed);
         }
     }
@@ -88,35 +89,21 @@ impl HostRecovery {
         }
         let waiting = |one: &Move| matches!(one.step, MoveStep::Waiting { .. });
         let held = |one: &Move| one.step == MoveStep::Held;
-        let stale = self.lists_age(now) >= HELD_LOOK && self.moves.values().any(waiting);
+        let stale = self.asks.lists_age(now) >= HELD_LOOK && self.moves.values().any(waiting);
         if in_flight || stale {
-            self.want_evacuations(now, commands);
+            self.asks.want_evacuations(self.service.since, now, commands);
         }
         let long = |one: &Move| matches!(one.step, MoveStep::Asked { since, .. } if now.elapsed.since(since) >= HELD_LOOK);
         let now_and_then =
-            !self.lists_within(HELD_LOOK, now) && self.moves.values().any(|one| long(one) || held(one));
+            !self.asks.lists_within(HELD_LOOK, now) && self.moves.values().any(|one| long(one) || held(one));
         if !self.asks.lists_due && !now_and_then {
-            return self.want_server_ids(now, commands);
+            return self.asks.want_server_ids(now, commands);
         }
         if self.asks.lists.send(now.elapsed) {
             commands.push(Command::ReadLists {
                 since: self.service.since,
             });
         }
-    }
-
-    /// Whether the lists moves are followed by, and with them what other hosts are proven off, are younger than `limit`.
-    pub(super) fn lists_within(&self, limit: Duration, now: Now) -> bool {
-        self.asks.lists.age(now.elapsed).is_some_and(|age| age < limit)
-    }
-
-    /// How long ago Nova was last asked what it is doing with these instances.
-    fn lists_age(&self, now: Now) -> Duration {
-        self.asks
-            .evacuations
-            .seen
-            .max(self.asks.inventory.seen)
-            .map_or(Duration::MAX, |seen| now.elapsed.since(seen))
     }
 
     /// Locks and prepares ahead, and asks for as many evacuations as may be in flight, in order. While a hook is waited for
@@ -133,17 +120,14 @@ impl HostRecovery {
         // R16: the heartbeat is noted before the first instance is asked for, so that its advance can be seen.
         let noted =
             self.service.in_force && self.service.mark.is_some() && self.service.question.seen.is_some();
-        if !ready || !noted || self.lists_age(now) > LISTS_AGE {
+        if !ready || !noted || self.asks.lists_age(now) > LISTS_AGE {
             return;
         }
         let first = !self.moves.values().any(Move::is_in_flight);
         let (places, _) = self.reserve.allot(&self.moves);
         let mut preparing = self.moves.values().filter(|one| one.is_being_prepared()).count();
         for (_, server) in order {
-            let unsure = self.asks.others.contains_key(&server)
-                || self.asks.look.contains(&server)
-                || self.asks.servers.contains(&server)
-                || self.asks.evacuating.contains(&server);
+            let unsure = self.asks.is_unsure(&server);
             let Some(one) = self.moves.get_mut(&server).filter(|_| !unsure) else {
                 continue;
             };
@@ -223,9 +207,32 @@ impl HostRecovery {
             }
             commands.push(Command::Evacuate(evacuation));
             if first {
-                self.look_later(now);
+                self.asks.look_later(self.policy.tick, now);
             }
         }
+    }
+}
+
+impl Asks {
+    /// Whether the lists moves are followed by, and with them what other hosts are proven off, are younger than `limit`.
+    pub(super) fn lists_within(&self, limit: Duration, now: Now) -> bool {
+        self.lists.age(now.elapsed).is_some_and(|age| age < limit)
+    }
+
+    /// Whether something is asked about the instance that must be answered before anything more is asked of Nova for it.
+    fn is_unsure(&self, server: &ServerId) -> bool {
+        self.others.contains_key(server)
+            || self.look.contains(server)
+            || self.servers.contains(server)
+            || self.evacuating.contains(server)
+    }
+
+    /// How long ago Nova was last asked what it is doing with these instances.
+    fn lists_age(&self, now: Now) -> Duration {
+        self.evacuations
+            .seen
+            .max(self.inventory.seen)
+            .map_or(Duration::MAX, |seen| now.elapsed.since(seen))
     }
 }
 

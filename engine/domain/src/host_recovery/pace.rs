@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::asks::Asks;
 use super::{HostRecovery, Move, MoveStep, Stage};
 use crate::Elapsed;
 use crate::pace::{Demand, Permits, Sight, Urgency, Wait};
@@ -45,6 +46,19 @@ impl Move {
     /// Whether Nova has been asked, and no destination is seen to work on it.
     pub(super) fn is_queued(&self) -> bool {
         self.is_in_flight() && self.dest.is_none()
+    }
+}
+
+impl Asks {
+    /// Nothing can be seen of what was asked for just now: the first look at it is when the next would be.
+    pub(super) fn look_later(&mut self, tick: Duration, now: Now) {
+        let first = now.elapsed.plus(self.pause(tick));
+        self.evacuations.not_before = self.evacuations.not_before.max(first);
+    }
+
+    /// The time between two looks, at least.
+    pub(super) fn pause(&self, tick: Duration) -> Duration {
+        self.permits.map_or(tick, |permits| permits.pause)
     }
 }
 
@@ -104,19 +118,6 @@ impl HostRecovery {
                 most: now.elapsed.since(asked),
             });
         }
-    }
-
-    /// Nothing can be seen of what was asked for just now: the first look at it is when the next would be.
-    pub(super) fn look_later(&mut self, now: Now) {
-        let first = now.elapsed.plus(self.pause());
-        self.asks.evacuations.not_before = self.asks.evacuations.not_before.max(first);
-    }
-
-    /// The time between two looks, at least.
-    pub(super) fn pause(&self) -> Duration {
-        self.asks
-            .permits
-            .map_or(self.policy.tick, |permits| permits.pause)
     }
 
     /// Since when it has been queued, if it is.

@@ -58,6 +58,12 @@ impl Move {
 }
 
 impl Asks {
+    pub(super) fn want_inventory(&mut self, now: Now, commands: &mut Vec<Command>) {
+        if self.inventory.send(now.elapsed) {
+            commands.push(Command::TakeInventory);
+        }
+    }
+
     /// Where there is no hypervisor to ask the cell by, a list with nothing on it counts with a second one seconds later.
     fn is_empty_again(&mut self, asked: Elapsed) -> bool {
         let first = *self.empty_seen.get_or_insert(asked);
@@ -78,13 +84,7 @@ impl HostRecovery {
         // Listing changes nothing, so it goes on while something forbids to act.
         self.follow(now, record, commands);
         self.service.want(now, self.policy.heartbeat_poll, commands);
-        self.want_inventory(now, commands);
-    }
-
-    pub(super) fn want_inventory(&mut self, now: Now, commands: &mut Vec<Command>) {
-        if self.asks.inventory.send(now.elapsed) {
-            commands.push(Command::TakeInventory);
-        }
+        self.asks.want_inventory(now, commands);
     }
 
     pub(super) fn inventory_taken(
@@ -327,8 +327,8 @@ impl HostRecovery {
     fn look_at_held(&mut self, inventory: &Inventory, now: Now, record: &mut Record) {
         let on_host: BTreeSet<ServerId> = inventory.servers.iter().map(|server| server.id).collect();
         let host = self.host.clone();
-        let off = if self.lists_within(super::moving::LISTS_AGE, now) {
-            self.hosts_to_count_on(now)
+        let off = if self.asks.lists_within(super::moving::LISTS_AGE, now) {
+            self.asks.hosts_to_count_on(now)
         } else {
             BTreeSet::new()
         };

@@ -160,7 +160,7 @@ impl HostRecovery {
                 }
                 return;
             }
-            _ => return self.want_evacuations(now, commands),
+            _ => return self.asks.want_evacuations(self.service.since, now, commands),
         }
         self.order_on(&targets, now, record, commands);
     }

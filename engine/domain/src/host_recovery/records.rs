@@ -8,36 +8,51 @@
 
 use std::collections::BTreeMap;
 
+use super::asks::Asks;
 use super::moves::confirmed;
 use super::trouble::Topic;
 use super::{HostRecovery, Move, MoveStep};
 use crate::fault::Fault;
 use crate::nova::Migration;
 use crate::recovery::{Command, Evacuations, Now, Record, ServerIds};
-use crate::{MigrationId, ServerId};
+use crate::{MigrationId, ServerId, Timestamp};
 
-impl HostRecovery {
+impl Asks {
     /// Asks for the records, if it is time.
-    pub(super) fn want_evacuations(&mut self, now: Now, commands: &mut Vec<Command>) {
-        if self.asks.evacuations.send(now.elapsed) {
-            commands.push(Command::ReadEvacuations {
-                since: self.service.since,
-            });
+    pub(super) fn want_evacuations(
+        &mut self,
+        since: Option<Timestamp>,
+        now: Now,
+        commands: &mut Vec<Command>,
+    ) {
+        if self.evacuations.send(now.elapsed) {
+            commands.push(Command::ReadEvacuations { since });
         }
     }
 
+    /// Asks which instances are still on the host, if their evacuations are recorded as done and it is time.
+    pub(super) fn want_server_ids(&mut self, now: Now, commands: &mut Vec<Command>) {
+        if self.server_ids_due && self.server_ids.send(now.elapsed) {
+            commands.push(Command::ReadServerIds);
+        }
+    }
+}
+
+impl HostRecovery {
     pub(super) fn evacuations_read(&mut self, result: Result<Evacuations, Fault>, now: Now) {
         self.asks.evacuations.answered();
         let read = match result {
             Ok(read) => read,
             Err(fault) => {
-                self.asks.evacuations.not_before = self.not_followed(&fault, now);
+                self.asks.evacuations.not_before = self.asks.not_followed(&fault, self.policy.tick, now);
                 return;
             }
         };
         self.asks.troubles.end(Topic::Lists);
         self.power_on.evacuations_seen(&read, &self.moves);
-        self.asks.evacuations.not_before = now.elapsed.plus(self.pause_after(read.started, now));
+        self.asks.evacuations.not_before =
+            now.elapsed
+                .plus(self.asks.pause_after(read.started, self.policy.tick, now));
         let looked_before = self.asks.evacuations.seen;
         self.asks.evacuations.seen = looked_before.max(Some(read.started));
         self.asks.looked = true;
@@ -93,16 +108,6 @@ impl HostRecovery {
             .map(|record| record.server)
             .collect();
     }
-}
-
-impl HostRecovery {
-    /// Asks which instances are still on the host, if their evacuations are recorded as done and it is time.
-    pub(super) fn want_server_ids(&mut self, now: Now, commands: &mut Vec<Command>) {
-        let asks = &mut self.asks;
-        if asks.server_ids_due && asks.server_ids.send(now.elapsed) {
-            commands.push(Command::ReadServerIds);
-        }
-    }
 
     /// R9: what has left the host, and whose evacuation from it is done, has been moved.
     pub(super) fn server_ids_read(
@@ -115,12 +120,14 @@ impl HostRecovery {
         let read = match result {
             Ok(read) => read,
             Err(fault) => {
-                self.asks.server_ids.not_before = self.not_followed(&fault, now);
+                self.asks.server_ids.not_before = self.asks.not_followed(&fault, self.policy.tick, now);
                 return;
             }
         };
         self.asks.troubles.end(Topic::Lists);
-        self.asks.server_ids.not_before = now.elapsed.plus(self.pause_after(read.started, now));
+        self.asks.server_ids.not_before =
+            now.elapsed
+                .plus(self.asks.pause_after(read.started, self.policy.tick, now));
         self.asks.server_ids_due = false;
         for (server, dest) in std::mem::take(&mut self.asks.done) {
             let Some(one) = self.moves.get_mut(&server) else {

@@ -128,7 +128,7 @@ impl Reserve {
         if moves.values().filter(target).any(Move::is_in_flight) {
             return;
         }
-        let moved = |one: &Move| {
+        let arrived = |one: &Move| {
             let done = matches!(
                 one.step,
                 MoveStep::Restoring { .. }
@@ -137,7 +137,7 @@ impl Reserve {
             );
             done && one.dest.as_ref() == Some(name)
         };
-        let instances = moves.values().filter(|one| moved(one)).count();
+        let instances = moves.values().filter(|one| arrived(one)).count();
         if instances > 0 {
             let text =
                 format!("reserved host {name} has taken {instances} instances and is an ordinary host now");
