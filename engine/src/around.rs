@@ -33,7 +33,7 @@ pub(crate) struct Around {
     services: Arc<Services>,
     region: Shared<Region>,
     ages: Mutex<Ages>,
-    slow: Mutex<Option<(Duration, Vec<Aggregate>, bool)>>,
+    slow: Mutex<Option<(Duration, Vec<Aggregate>)>>,
 }
 
 /// What is dated.
@@ -172,20 +172,16 @@ impl Around {
         let known = lock(&self.slow)
             .clone()
             .filter(|(read, ..)| boot.saturating_sub(*read) < SLOW);
-        let (aggregates, scheduler_up) = if let Some((_, aggregates, scheduler_up)) = known {
-            (aggregates, scheduler_up)
+        let aggregates = if let Some((_, aggregates)) = known {
+            aggregates
         } else {
-            let compute = &self.ports.compute;
-            let (aggregates, scheduler_up) = tokio::try_join!(compute.aggregates(), compute.scheduler_up())?;
-            // One that is down is looked at again at once.
-            if scheduler_up {
-                *lock(&self.slow) = Some((boot, aggregates.clone(), scheduler_up));
-            }
-            (aggregates, scheduler_up)
+            let aggregates = self.ports.compute.aggregates().await?;
+            *lock(&self.slow) = Some((boot, aggregates.clone()));
+            aggregates
         };
         Ok(NovaView {
-            services: services.as_ref().clone(),
-            scheduler_up,
+            services: services.computes.clone(),
+            scheduler_up: services.scheduler_up,
             aggregates,
         })
     }

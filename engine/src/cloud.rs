@@ -1,6 +1,7 @@
 //! A look at Nova while nothing fails: whether it answers, and how its compute services are. It keeps the way to Nova ready, so
 //! that a recovery does not begin with a login, and lets an operator know what is not protected before a host dies.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,7 +34,7 @@ struct Seen {
     answered: Option<Duration>,
     /// Why it did not answer since.
     trouble: Option<String>,
-    services: Vec<(String, Option<Service>)>,
+    services: BTreeMap<String, Option<Service>>,
     cadences: Cadences,
 }
 
@@ -45,7 +46,7 @@ pub struct CloudView {
     /// Why it did not answer the last look.
     pub trouble: Option<String>,
     /// Every `nova-compute` record by its host; `None` for one in a cell that is down.
-    pub services: Vec<(String, Option<Service>)>,
+    pub services: BTreeMap<String, Option<Service>>,
     /// How old the heartbeats of living hosts get, if that has been learnt.
     pub heartbeat_age: Option<Duration>,
 }
@@ -86,7 +87,7 @@ impl Cloud {
     pub(crate) async fn watch(self, compute: Arc<dyn Compute>) {
         for pause in PAUSES.into_iter().cycle() {
             let answer = match compute.make_ready().await {
-                Ok(()) => compute.services().await,
+                Ok(()) => compute.services().await.map(|services| services.computes),
                 Err(error) => Err(error),
             };
             self.note(answer);
@@ -94,7 +95,7 @@ impl Cloud {
         }
     }
 
-    pub(crate) fn note(&self, answer: Result<Vec<(String, Option<Service>)>, CallError>) {
+    pub(crate) fn note(&self, answer: Result<BTreeMap<String, Option<Service>>, CallError>) {
         self.seen.send_modify(|seen| match answer {
             Ok(services) => {
                 if seen.trouble.take().is_some() {
@@ -146,7 +147,7 @@ mod tests {
         let cloud = Cloud::new(hand.clone());
         assert_eq!(cloud.view().age, None);
 
-        cloud.note(Ok(vec![("compute-001".to_owned(), None)]));
+        cloud.note(Ok([("compute-001".to_owned(), None)].into()));
         hand.0.store(50, Ordering::Relaxed);
         cloud.note(Err(CallError::refused("GET /os-services: connection refused")));
         let view = cloud.view();
@@ -159,7 +160,7 @@ mod tests {
 
         assert_eq!(view.heartbeat_age, None, "nothing was learnt");
 
-        cloud.note(Ok(Vec::new()));
+        cloud.note(Ok(BTreeMap::new()));
         let view = cloud.view();
         assert_eq!((view.age, view.trouble), (Some(Duration::ZERO), None));
     }

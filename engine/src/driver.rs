@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::policy::Policy;
-use tachi_domain::recovery::{Observation, Record, Step};
+use tachi_domain::recovery::{Command, Observation, Record, Step};
 use tachi_driver::journal::{Beat, Claimed, Committed, Write};
 use tachi_driver::{Calls, Effect, Ended, Event, Recovery, Time, Unsure, Written, refusal};
 use tokio::sync::{mpsc, watch};
@@ -267,10 +267,9 @@ impl Driver {
     fn start(&mut self, calls: Calls) {
         let Some(state) = self.machine.state() else { return };
         let share = self.seat.lists_are_shared();
-        let share_services = share
-            || calls
-                .commands
-                .contains(&tachi_domain::recovery::Command::CountHosts);
+        // Each of the two reads the list of all services: that of the host is in it.
+        let lists_all = |command: &Command| matches!(command, Command::CountHosts | Command::ReadConductors);
+        let share_services = share || calls.commands.iter().any(lists_all);
         for command in calls.commands {
             let context = Context {
                 ports: self.ports.clone(),

@@ -9,8 +9,8 @@ use tachi_domain::fault::{Fault, FaultClass};
 use tachi_domain::level::Target;
 use tachi_domain::pace::Echo;
 use tachi_domain::recovery::{
-    Command, Evacuations, InCell, Inventory, Lists, Messaging, Observation, Restoration, ServerCall,
-    ServerIds, ServiceUpdate,
+    Command, Evacuations, InCell, Inventory, Lists, Observation, Restoration, ServerCall, ServerIds,
+    ServiceUpdate,
 };
 use tachi_domain::{HostId, ServerId, nova::VmState};
 use tachi_driver::Intent;
@@ -119,7 +119,7 @@ pub(crate) async fn execute(command: Command, context: Context) -> Observation {
         Command::ReadLists { since } => Observation::Lists(lists(&context, since).await.map_err(fault)),
         Command::ReadEvacuations { since } => Observation::Evacuations(evacuations(&context, since).await),
         Command::ReadServerIds => Observation::ServerIds(server_ids(&context).await.map_err(fault)),
-        Command::ReadConductors => Observation::Conductors(messaging(&context).await.map_err(fault)),
+        Command::ReadConductors => Observation::Conductors(context.lists.messaging().await),
         Command::ReadServer(server) => {
             let result = context.ports.compute.server(server).await.map_err(fault);
             Observation::Server { server, result }
@@ -353,16 +353,6 @@ async fn evacuations(
         started: context.started.plus(later),
         records: records.of(&context.host),
     })
-}
-
-async fn messaging(context: &Context) -> Result<Messaging, CallError> {
-    let compute = &context.ports.compute;
-    let conductors_up = compute.conductors_up().await?;
-    let services = compute.services().await?;
-    Ok(Messaging::of(
-        conductors_up,
-        services.iter().filter_map(|(_, service)| service.as_ref()),
-    ))
 }
 
 async fn server_ids(context: &Context) -> Result<ServerIds, CallError> {

@@ -15,13 +15,14 @@ use std::time::Duration;
 use tachi_domain::fault::{Fault, FaultClass};
 use tachi_domain::guard::Region;
 use tachi_domain::nova::{Migration, Service};
+use tachi_domain::recovery::Messaging;
 use tachi_domain::{MigrationId, Timestamp};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use crate::around::Around;
 use crate::engine::Ports;
-use crate::ports::CallError;
+use crate::ports::{self, CallError};
 
 /// Between the beginnings of two readings of the records at least.
 const RECORDS_APART: Duration = Duration::from_millis(400);
@@ -65,7 +66,7 @@ pub(crate) struct SharedLists {
 /// The service records of all hosts.
 pub(crate) struct Services {
     ports: Ports,
-    all: Shared<BTreeMap<String, Option<Service>>>,
+    all: Shared<ports::Services>,
 }
 
 impl Services {
@@ -77,9 +78,8 @@ impl Services {
     }
 
     /// All, read after this call.
-    pub(crate) async fn all(&self) -> Result<Arc<BTreeMap<String, Option<Service>>>, Fault> {
-        let read = async { Ok(self.ports.compute.services().await?.into_iter().collect()) };
-        self.all.get(read).await
+    pub(crate) async fn all(&self) -> Result<Arc<ports::Services>, Fault> {
+        self.all.get(self.ports.compute.services()).await
     }
 }
 
@@ -172,7 +172,7 @@ impl SharedLists {
     /// The service record of `host`, from a list of all read after this call.
     pub(crate) async fn service(&self, host: &str) -> Result<Option<Service>, Fault> {
         let services = self.services.all().await?;
-        match services.get(host) {
+        match services.computes.get(host) {
             None => Ok(None),
             Some(Some(service)) => Ok(Some(service.clone())),
             Some(None) => Err(Fault {
@@ -182,6 +182,13 @@ impl SharedLists {
                 text: format!("nova cannot reach the cell of host {host}: the cell is down"),
             }),
         }
+    }
+
+    /// Whether Nova's messages get through, by a list read after this call.
+    pub(crate) async fn messaging(&self) -> Result<Messaging, Fault> {
+        let services = self.services.all().await?;
+        let computes = services.computes.values().flatten();
+        Ok(Messaging::of(services.conductors_up, computes))
     }
 
     /// All hosts, looked at after this call.

@@ -20,7 +20,7 @@ pub mod wake;
 
 pub use audit::{AuditEntry, AuditError, AuditSink, NoAudit};
 pub use clock::Clock;
-pub use compute::{CallError, Compute, Pushback, ServiceChange};
+pub use compute::{CallError, Compute, Pushback, ServiceChange, Services};
 pub use events::{Events, NoEvents};
 pub use facts::{Fact, Facts, Round};
 pub use fencer::{Fencer, Turn, Work};

@@ -197,7 +197,7 @@ async fn engines(store: &Store, clock: &Arc<dyn Clock>) -> Check {
 /// The list of services is for administrators.
 async fn rights(nova: &Nova) -> Check {
     const NAME: &str = "Rights in Nova";
-    match nova.conductors_up().await {
+    match nova.services().await.map(|services| services.conductors_up) {
         Ok(true) => check(NAME, Grade::Success, None),
         Ok(false) => {
             let details = "not every nova-conductor is up; evacuations go through them".to_owned();

@@ -1,5 +1,6 @@
 //! What engines sign of Nova: whether it answers.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tachi_domain::situation::FRESH;
@@ -42,7 +43,7 @@ mod tests {
         let view = |age: Option<u64>, trouble: Option<&str>| CloudView {
             age: age.map(Duration::from_secs),
             trouble: trouble.map(str::to_owned),
-            services: Vec::new(),
+            services: BTreeMap::new(),
             heartbeat_age: None,
         };
         for (view, expected) in [

@@ -32,7 +32,7 @@ use serde_json::Value;
 use tachi_domain::nova::{Migration, Server, Service, VmState};
 use tachi_domain::reserved::{Aggregate, Resources};
 use tachi_domain::{ServerId, ServiceId, Timestamp};
-use tachi_engine::ports::{CallError, Compute, Inventory, ServerPage, ServiceChange};
+use tachi_engine::ports::{CallError, Compute, Inventory, ServerPage, ServiceChange, Services};
 use tracing::instrument;
 
 use crate::answer::Answer;
@@ -163,16 +163,6 @@ impl Compute for Nova {
         service::update(self, id, change).await
     }
 
-    #[instrument(name = "nova::scheduler_up", skip_all, err(level = "debug"))]
-    async fn scheduler_up(&self) -> Result<bool, CallError> {
-        service::scheduler_up(self).await
-    }
-
-    #[instrument(name = "nova::conductors_up", skip_all, err(level = "debug"))]
-    async fn conductors_up(&self) -> Result<bool, CallError> {
-        service::conductors_up(self).await
-    }
-
     #[instrument(name = "nova::servers_on", skip_all, fields(host = %host), err(level = "debug"))]
     async fn servers_on(&self, host: &str) -> Result<Vec<Server>, CallError> {
         server::list(self, host).await
@@ -213,7 +203,7 @@ impl Compute for Nova {
     }
 
     #[instrument(name = "nova::services", skip_all, err(level = "debug"))]
-    async fn services(&self) -> Result<Vec<(String, Option<Service>)>, CallError> {
+    async fn services(&self) -> Result<Services, CallError> {
         service::all(self).await
     }
 

@@ -95,7 +95,7 @@ async fn services_and_servers_are_read() {
     );
     assert_eq!(nova.service("COMPUTE-001").await.unwrap(), None);
     assert!(nova.compute_host_exists("compute-002").await.unwrap());
-    assert!(nova.conductors_up().await.unwrap());
+    assert!(nova.services().await.unwrap().conductors_up);
 
     let servers = nova.servers_on("compute-001").await.unwrap();
     let mut ids: Vec<_> = servers.iter().map(|server| server.id.0).collect();

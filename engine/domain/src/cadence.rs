@@ -40,7 +40,7 @@ struct Beat {
 
 impl Cadences {
     /// Takes one look at all services, made at `now` by any clock that does not jump. Hosts that are not shown are forgotten.
-    pub fn look(&mut self, services: &[(String, Option<Service>)], now: Duration) {
+    pub fn look(&mut self, services: &BTreeMap<String, Option<Service>>, now: Duration) {
         let mut before = std::mem::take(&mut self.0);
         for (host, service) in services {
             let mut heard = before.remove(host).unwrap_or_default();
@@ -134,7 +134,7 @@ mod tests {
             let beat = at / every * every;
             let one = service(beat, ahead.map(|ahead| at + ahead));
             let now = Duration::from_secs(at.unsigned_abs());
-            cadences.look(&[("c1".to_owned(), Some(one))], now);
+            cadences.look(&BTreeMap::from([("c1".to_owned(), Some(one))]), now);
             at += pauses.next().unwrap_or(15);
         }
         cadences
@@ -177,7 +177,10 @@ mod tests {
         let mut cadences = watched(10, Some(0), 1_200);
         let learnt = seconds(&cadences);
         let look = |cadences: &mut Cadences, one: Service, now: u64| {
-            cadences.look(&[("c1".to_owned(), Some(one))], Duration::from_secs(now));
+            cadences.look(
+                &BTreeMap::from([("c1".to_owned(), Some(one))]),
+                Duration::from_secs(now),
+            );
         };
         look(&mut cadences, service(2_190, Some(2_219)), 2_219);
         look(&mut cadences, service(2_220, Some(2_220)), 2_220);
@@ -200,7 +203,7 @@ mod tests {
         let mut cadences = Cadences::default();
         for turn in 0..10_i64 {
             let at = 1_000 + turn * 60;
-            let services: Vec<(String, Option<Service>)> = [("slow", 59), ("b", 9), ("a", 8), ("away", 0)]
+            let services: BTreeMap<String, Option<Service>> = [("slow", 59), ("b", 9), ("a", 8), ("away", 0)]
                 .into_iter()
                 .map(|(name, age)| {
                     let one = (name != "away").then(|| service(at - age, Some(at)));
@@ -212,7 +215,7 @@ mod tests {
         assert_eq!(cadences.of("slow"), Some(Duration::from_secs(59)));
         assert_eq!(cadences.usual(), Some(Duration::from_secs(9)));
         assert_eq!((cadences.of("away"), cadences.of("nobody")), (None, None));
-        cadences.look(&[], Duration::from_secs(2_000));
+        cadences.look(&BTreeMap::new(), Duration::from_secs(2_000));
         assert_eq!(cadences.usual(), None, "what Nova does not show is forgotten");
     }
 }

@@ -1,6 +1,6 @@
 //! Nova, as far as recoveries need it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use tachi_domain::fault::{Fault, FaultClass};
@@ -64,6 +64,17 @@ pub struct ServiceChange {
     pub forced_down: Option<bool>,
 }
 
+/// What Nova's list of services shows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Services {
+    /// Every `nova-compute` record by the name of its host; `None` for one in a cell that is down.
+    pub computes: BTreeMap<String, Option<Service>>,
+    /// Every `nova-conductor` is up; `false` if there is none.
+    pub conductors_up: bool,
+    /// A `nova-scheduler` is up.
+    pub scheduler_up: bool,
+}
+
 /// Nova. Every call has a total deadline of its own and follows every page.
 #[async_trait]
 pub trait Compute: Send + Sync {
@@ -87,20 +98,6 @@ pub trait Compute: Send + Sync {
     ///
     /// 400 while Nova refuses (permanent), or as for [`Compute::service`].
     async fn update_service(&self, id: ServiceId, change: &ServiceChange) -> Result<Service, CallError>;
-
-    /// Whether every `nova-conductor` is up; `false` if there is none.
-    ///
-    /// # Errors
-    ///
-    /// As for [`Compute::service`].
-    async fn conductors_up(&self) -> Result<bool, CallError>;
-
-    /// Whether a `nova-scheduler` is up.
-    ///
-    /// # Errors
-    ///
-    /// As for [`Compute::service`].
-    async fn scheduler_up(&self) -> Result<bool, CallError>;
 
     /// Every server of every project whose service host is `host`, all pages.
     ///
@@ -159,12 +156,12 @@ pub trait Compute: Send + Sync {
     /// As for [`Compute::service`], but for a cell that is down.
     async fn evacuations(&self, since: Option<Timestamp>) -> Result<Vec<Migration>, CallError>;
 
-    /// Every `nova-compute` service record by the name of its host; `None` for one in a cell that is down.
+    /// Every service record.
     ///
     /// # Errors
     ///
     /// As for [`Compute::service`], but for a cell that is down.
-    async fn services(&self) -> Result<Vec<(String, Option<Service>)>, CallError>;
+    async fn services(&self) -> Result<Services, CallError>;
 
     /// Asks Nova to rebuild the server elsewhere, on `target` if given. Asynchronous, and *not* idempotent.
     ///

@@ -112,7 +112,7 @@ impl World {
                 last_heartbeat: None,
                 nova_now: None,
             };
-            Ok(vec![("a".to_owned(), Some(service))])
+            Ok([("a".to_owned(), Some(service))].into())
         };
         cloud.note(answer);
     }

@@ -90,7 +90,7 @@ struct Deaf;
 
 #[async_trait::async_trait]
 impl wiring::fencing::machines::Ears for Deaf {
-    async fn look(&self) -> Option<Vec<(String, Option<tachi_domain::nova::Service>)>> {
+    async fn look(&self) -> Option<wiring::fencing::machines::Services> {
         None
     }
 }

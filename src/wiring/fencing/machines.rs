@@ -22,7 +22,7 @@ const PAUSE: Duration = Duration::from_secs(3);
 /// How many machines are learnt in one transaction.
 const AT_ONCE: usize = 200;
 
-type Services = Vec<(String, Option<Service>)>;
+pub(crate) type Services = BTreeMap<String, Option<Service>>;
 
 /// Hears what Nova hears.
 #[async_trait]
@@ -49,7 +49,7 @@ impl Ears for Asks {
     async fn look(&self) -> Option<Services> {
         tokio::time::sleep(PAUSE).await;
         match self.0.services().await {
-            Ok(services) => Some(services),
+            Ok(services) => Some(services.computes),
             Err(error) => {
                 tracing::warn!(%error, "whether Nova hears hosts is not known");
                 None

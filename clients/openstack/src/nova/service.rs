@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tachi_domain::ServiceId;
 use tachi_domain::fault::FaultClass;
 use tachi_domain::nova::Service;
-use tachi_engine::ports::{CallError, ServiceChange};
+use tachi_engine::ports::{CallError, ServiceChange, Services};
 
 use super::version::{DOWN_CELLS, Feature};
 use super::{Nova, Request};
@@ -28,7 +28,7 @@ struct One {
 }
 
 /// A record; one of a down cell has only binary, host and status.
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize)]
 struct Record {
     #[serde(default)]
     id: Option<Value>,
@@ -49,6 +49,10 @@ impl Record {
     fn in_down_cell(&self) -> bool {
         self.status == "UNKNOWN"
     }
+
+    fn is_up(&self) -> bool {
+        !self.in_down_cell() && self.state.as_deref() == Some("up")
+    }
 }
 
 pub(super) async fn get(nova: &Nova, host: &str) -> Result<Option<Service>, CallError> {
@@ -63,22 +67,20 @@ pub(super) async fn get(nova: &Nova, host: &str) -> Result<Option<Service>, Call
         .transpose()
 }
 
-/// Every compute service by its host; `None` for one in a down cell.
-pub(super) async fn all(nova: &Nova) -> Result<Vec<(String, Option<Service>)>, CallError> {
-    let (answer, records) = list(nova, &[("binary", "nova-compute".to_owned())]).await?;
-    records
-        .into_iter()
-        .filter(|record| record.binary == "nova-compute")
-        .map(|record| {
-            let host = record.host.clone();
-            let service = if record.in_down_cell() {
-                None
-            } else {
-                Some(understood(&answer, record)?)
-            };
-            Ok((host, service))
-        })
-        .collect()
+/// All of them, by one request: conductors and schedulers are a handful beside the computes.
+pub(super) async fn all(nova: &Nova) -> Result<Services, CallError> {
+    let (answer, records) = list(nova, &[]).await?;
+    let of = |binary: &'static str| records.iter().filter(move |record| record.binary == binary);
+    Ok(Services {
+        conductors_up: of("nova-conductor").next().is_some() && of("nova-conductor").all(Record::is_up),
+        scheduler_up: of("nova-scheduler").any(Record::is_up),
+        computes: of("nova-compute")
+            .map(|record| {
+                let known = (!record.in_down_cell()).then(|| understood(&answer, record.clone()));
+                Ok((record.host.clone(), known.transpose()?))
+            })
+            .collect::<Result<_, CallError>>()?,
+    })
 }
 
 pub(super) async fn exists(nova: &Nova, host: &str) -> Result<bool, CallError> {
@@ -98,23 +100,6 @@ pub(super) async fn ensure_cell_is_up(nova: &Nova, host: &str) -> Result<(), Cal
     } else {
         Ok(())
     }
-}
-
-pub(super) async fn conductors_up(nova: &Nova) -> Result<bool, CallError> {
-    let (_, records) = list(nova, &[("binary", "nova-conductor".to_owned())]).await?;
-    let mut conductors = records
-        .iter()
-        .filter(|record| record.binary == "nova-conductor")
-        .peekable();
-    Ok(conductors.peek().is_some() && conductors.all(|record| record.state.as_deref() == Some("up")))
-}
-
-pub(super) async fn scheduler_up(nova: &Nova) -> Result<bool, CallError> {
-    let (_, records) = list(nova, &[("binary", "nova-scheduler".to_owned())]).await?;
-    let is_up = |record: &Record| {
-        record.binary == "nova-scheduler" && record.state.as_deref() == Some("up") && !record.in_down_cell()
-    };
-    Ok(records.iter().any(is_up))
 }
 
 pub(super) async fn update(nova: &Nova, id: ServiceId, change: &ServiceChange) -> Result<Service, CallError> {

@@ -137,11 +137,11 @@ async fn conductors_are_up_when_there_are_some_and_all_are() {
     for (records, want) in cases {
         let fake = Fake::start(table([("GET /os-services", 200, json!({"services": records}))])).await;
         assert_eq!(
-            fake.nova().await.conductors_up().await.unwrap(),
+            fake.nova().await.services().await.unwrap().conductors_up,
             want,
             "{records:?}"
         );
-        assert_eq!(fake.calls()[0].query, "binary=nova-conductor");
+        assert_eq!(fake.calls()[0].query, "", "all of them by one request");
     }
 }
 
