@@ -81,7 +81,11 @@ impl HostRecovery {
             matches!(step, Some(MoveStep::Asked { since, .. }) if now.elapsed.since(*since) >= PICKED_UP)
         };
         let stuck = self.asks.unpicked.iter().any(picked_up_late);
-        self.asks.messaging.want(stuck, now, commands);
+        let every = self.policy.heartbeat_poll;
+        if self.asks.messaging.want(stuck, every, now, commands) {
+            // One reading of Nova's services answers both.
+            self.service.want(now, Duration::ZERO, commands);
+        }
         all_over
     }
 

@@ -24,18 +24,28 @@ pub(super) struct Messaging {
 }
 
 impl Messaging {
-    /// Asked only while an evacuation is `stuck`.
-    pub(super) fn want(&mut self, stuck: bool, now: Now, commands: &mut Vec<Command>) {
+    /// Asked within `every`, and only while an evacuation is `stuck`. Whether it is asked now.
+    pub(super) fn want(
+        &mut self,
+        stuck: bool,
+        every: Duration,
+        now: Now,
+        commands: &mut Vec<Command>,
+    ) -> bool {
         if !stuck {
             self.since = None;
-        } else if self.question.send(now.elapsed) {
+            return false;
+        }
+        let due = self.question.age(now.elapsed).is_none_or(|age| age >= every);
+        let asks = due && self.question.send(now.elapsed);
+        if asks {
             commands.push(Command::ReadConductors);
         }
+        asks
     }
 
     pub(super) fn read(&mut self, result: Result<recovery::Messaging, Fault>, policy: &Policy, now: Now) {
-        self.question.answered();
-        self.question.not_before = now.elapsed.plus(policy.heartbeat_poll);
+        self.question.seen = self.question.answered();
         let seen = result.unwrap_or_default();
         let stale = policy.heartbeat_stale;
         let went_on = self.beats_went_on(seen.latest_beat, now);

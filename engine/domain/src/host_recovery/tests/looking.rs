@@ -495,3 +495,31 @@ fn no_more_is_asked_for_than_nova_takes_up() {
     );
     assert_eq!(asked(&bed), 3, "one place in the queue is free");
 }
+
+/// Whether messages get through and what the host's own record shows come from one reading of Nova's services.
+#[test]
+fn r13_the_host_s_service_is_asked_for_together_with_the_conductors() {
+    let mut bed = Bed::engine().asked();
+    let records = vec![evacuation(1, 1, "accepted", None)];
+    let (mut conductors, mut alone) = (0, 0);
+    for turn in 0..240 {
+        if turn % 2 == 0 {
+            bed.at += 500;
+            bed.power(Power::Off);
+        } else {
+            bed.lists(vec![rebuilding(1)], records.clone());
+        }
+        let asks_service = bed.wants(|command| *command == Command::ReadService);
+        if bed.wants(|command| *command == Command::ReadConductors) {
+            conductors += 1;
+            assert!(asks_service, "the first time, too");
+            bed.at += 50;
+            bed.see(Observation::Conductors(Ok(messages(true)))).service();
+        } else if asks_service {
+            alone += 1;
+            bed.service();
+        }
+    }
+    assert!(conductors >= 8, "{conductors}");
+    assert!(alone <= 3, "before an evacuation was late: {alone}");
+}
