@@ -10,40 +10,25 @@
 //!    \________________\____ held, until an operator speaks ____________________________/
 //! ```
 
-mod answers;
 mod asks;
 mod begin;
-mod booting;
-mod choice;
-mod choosing;
 mod deadlines;
 mod fence;
-mod following;
-mod guarding;
-mod heartbeat;
-mod hooking;
-mod look;
+mod guard;
+mod hooks;
 mod messaging;
 mod method;
-mod move_words;
 mod moves;
-mod moving;
-mod off_word;
 mod pace;
-mod perhaps;
 mod plan;
-mod powering_on;
 mod question;
-mod records;
-mod reenable;
 mod reserve;
-mod restoration;
+mod returning;
 mod service;
 mod settle;
 mod tasks;
 mod trouble;
 mod turn;
-mod vouching;
 mod waits;
 mod words;
 
@@ -51,19 +36,19 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-pub use booting::BootHeldFor;
+pub use fence::vouch::Vouch;
 pub use fence::{Fence, OffIntent, Order};
-pub use guarding::{GuardTrack, Waiting};
+pub use guard::{GuardTrack, Waiting};
 pub use method::{Route, Way};
+pub use moves::absence::{may_run, may_run_in};
 pub use moves::{
     End, GIVEN_UP_BY_LATEST, Lock, Move, MoveStep, Preparation, RestorationCall, RestorationKind, Was,
     WrittenOff, given_up, written_off_in,
 };
-pub use perhaps::{may_run, may_run_in};
-pub use powering_on::PowerOn;
 pub use reserve::{Joining, Reserve, Taken, TakenEnd, TakenStep};
+pub use returning::boot_hold::BootHeldFor;
+pub use returning::power_on::PowerOn;
 pub use service::{Put, ServiceTrack};
-pub use vouching::Vouch;
 
 use crate::entity::notification::NotificationStatus;
 use crate::entity::segment::RecoveryMethod;

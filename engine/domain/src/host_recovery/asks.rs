@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::guarding::Lookout;
+use super::guard::Lookout;
 use super::messaging::Messaging;
 use super::question::Question;
 use super::trouble::{Topic, Troubles};

@@ -9,7 +9,9 @@
 mod acting;
 mod devices;
 mod failing;
+pub(super) mod off_word;
 mod reading;
+pub(super) mod vouch;
 
 use std::collections::BTreeMap;
 use std::time::Duration;

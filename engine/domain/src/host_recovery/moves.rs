@@ -1,7 +1,15 @@
 //! One instance of a host recovery.
 
+pub(super) mod absence;
+pub(super) mod answers;
 mod ending;
+pub(super) mod evacuate;
 mod failing;
+pub(super) mod follow;
+pub(super) mod look;
+pub(super) mod records;
+pub(super) mod restoration;
+pub(super) mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
 

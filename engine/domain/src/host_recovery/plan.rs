@@ -1,4 +1,6 @@
-//! From lists to a plan: what becomes of each instance. `choice` says which, and in which order.
+//! From lists to a plan: what becomes of each instance. `order` says in which order.
+
+pub(super) mod order;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -7,7 +9,7 @@ use uuid::Uuid;
 
 use super::asks::Asks;
 use super::method::Route;
-use super::restoration::{needs_preparation, remark};
+use super::moves::restoration::{needs_preparation, remark};
 use super::trouble::Topic;
 use super::{End, HostRecovery, Lock, Move, MoveStep, Preparation, Stage, Was, WrittenOff};
 use crate::fault::Fault;
@@ -327,7 +329,7 @@ impl HostRecovery {
     fn look_at_held(&mut self, inventory: &Inventory, now: Now, record: &mut Record) {
         let on_host: BTreeSet<ServerId> = inventory.servers.iter().map(|server| server.id).collect();
         let host = self.host.clone();
-        let off = if self.asks.lists_within(super::moving::LISTS_AGE, now) {
+        let off = if self.asks.lists_within(super::moves::evacuate::LISTS_AGE, now) {
             self.asks.hosts_to_count_on(now)
         } else {
             BTreeSet::new()

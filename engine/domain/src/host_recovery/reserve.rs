@@ -10,6 +10,7 @@
 //! asked of it; so a crash between any two lines leaves a host that is held by a recovery somebody claims. What is asked
 //! of it is idempotent and looked at before it is undone: only what is still as we made it is put back (R23).
 
+pub(super) mod choice;
 mod hosts;
 mod places;
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::super::guarding::HELD_APART;
+use super::super::guard::HELD_APART;
 use super::super::{HoldKind, HostRecovery};
 use super::Failure;
 use crate::policy::FencingMode;

@@ -12,7 +12,7 @@ use crate::guard::Moment;
 use crate::level::Target;
 use crate::power::{Power, PowerReading};
 use crate::proof::{DatedReading, Proof};
-use crate::recovery::{Now, Record, StepKind, Task};
+use crate::recovery::{Command, Now, Record, StepKind, Task};
 
 /// The least time until a device that says "off" is asked again while Nova hears the host.
 const LISTEN: Duration = Duration::from_secs(1);
@@ -21,6 +21,17 @@ const LISTEN: Duration = Duration::from_secs(1);
 const LOOKED: Duration = Duration::from_millis(300);
 
 impl HostRecovery {
+    /// Keeps the proof young while there is something left to be asked for (R17).
+    pub(in super::super) fn want_proof(&mut self, now: Now, commands: &mut Vec<Command>) {
+        let Some(proof) = &self.proof else { return };
+        if self.policy.fencing.asks_devices()
+            && proof.wants_renewal(now.elapsed, self.policy.proof_age)
+            && self.fence.want_levels(now, commands)
+        {
+            self.fence.read_devices(now, commands);
+        }
+    }
+
     /// `asked`: when the question was sent, and how long it had waited for its turn before.
     pub(in super::super) fn power_read(
         &mut self,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::super::restoration::needs_a_look;
+use super::restoration::needs_a_look;
 use super::{End, Lock, Move, MoveStep};
 use crate::Elapsed;
 use crate::recovery::{Now, Record, StepKind, Task};

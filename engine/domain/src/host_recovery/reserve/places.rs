@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::super::choosing::{Pick, Wanted, choose};
 use super::super::method::{Next, Way};
 use super::super::moves::finish;
 use super::super::trouble::Topic;
 use super::super::{End, Move, MoveStep, Preparation};
+use super::choice::{Pick, Wanted, choose};
 use super::{Joining, Moves, Reserve, Taken, TakenStep, Turn};
 use crate::ServerId;
 use crate::fault::{Fault, FaultClass};

@@ -2,7 +2,7 @@
 
 use super::bed::server;
 use crate::host_recovery::Was;
-use crate::host_recovery::restoration::{Rest, needs_preparation, remark, rest, target};
+use crate::host_recovery::moves::restoration::{Rest, needs_preparation, remark, rest, target};
 use crate::nova::{PowerState, Server, VmState};
 use crate::recovery::Restoration;
 

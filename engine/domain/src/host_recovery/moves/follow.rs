@@ -1,13 +1,13 @@
 //! The end of each move: confirmed, brought to what it was, unlocked. It goes on in every stage and whatever forbids to
 //! begin something new.
 
+use super::super::asks::Asks;
+use super::super::question::backoff;
+use super::super::turn::Moves;
+use super::super::{End, HostRecovery, Move, MoveStep, Preparation, RestorationCall};
 use super::answers::tell_calls;
-use super::asks::Asks;
-use super::moves::{call_failed, confirmed, finish, unlocked};
-use super::question::backoff;
 use super::restoration::{Rest, is_stuck, needs_preparation, rest, target};
-use super::turn::Moves;
-use super::{End, HostRecovery, Move, MoveStep, Preparation, RestorationCall};
+use super::{call_failed, confirmed, finish, unlocked};
 use crate::ServerId;
 use crate::fault::Fault;
 use crate::nova::{Server, VmState};
@@ -22,7 +22,12 @@ const GONE_AGAIN: Duration = Duration::from_secs(5);
 
 impl HostRecovery {
     /// Whether every move is over. Those that are not are followed.
-    pub(super) fn follow(&mut self, now: Now, record: &mut Record, commands: &mut Vec<Command>) -> bool {
+    pub(in super::super) fn follow(
+        &mut self,
+        now: Now,
+        record: &mut Record,
+        commands: &mut Vec<Command>,
+    ) -> bool {
         let limit = self.room().calls;
         let asked = |one: &&Move| matches!(one.step, MoveStep::Unlocking { asked: true, .. });
         let mut unlocking = self.moves.values().filter(asked).count();
@@ -40,7 +45,7 @@ impl HostRecovery {
                     ..
                 } => {
                     // A lock that is still on its way would come after the unlocking.
-                    let free = !*asked && one.lock != super::Lock::Asked;
+                    let free = !*asked && one.lock != super::super::Lock::Asked;
                     if free && now.elapsed >= *not_before && unlocking < limit {
                         unlocking += 1;
                         if !one.lock_in_doubt || self.asks.ours.remove(&server) {
@@ -89,7 +94,7 @@ impl HostRecovery {
         all_over
     }
 
-    pub(super) fn server_read(
+    pub(in super::super) fn server_read(
         &mut self,
         server: ServerId,
         result: Result<Option<Server>, Fault>,

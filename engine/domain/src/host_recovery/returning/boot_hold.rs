@@ -1,6 +1,6 @@
 //! Whether nova-compute of the host may start, as far as one recovery of it is concerned: what the boot guard is told.
 
-use super::HostRecovery;
+use super::super::HostRecovery;
 use crate::Elapsed;
 use crate::entity::words;
 use crate::recovery::Life;

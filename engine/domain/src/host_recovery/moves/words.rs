@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::moves::finish;
-use super::perhaps::Absence;
-use super::{End, HostRecovery, Move, MoveStep, Preparation, WrittenOff};
+use super::super::{End, HostRecovery, Move, MoveStep, Preparation, WrittenOff};
+use super::absence::Absence;
+use super::finish;
 use crate::nova::Migration;
 use crate::recovery::{MoveVerdict, MoveWord, Now, Record, StepKind, Task};
 
@@ -84,7 +84,7 @@ impl Move {
 }
 
 impl HostRecovery {
-    pub(super) fn heard_move_words(&mut self, words: &[MoveWord], now: Now, record: &mut Record) {
+    pub(in super::super) fn heard_move_words(&mut self, words: &[MoveWord], now: Now, record: &mut Record) {
         for said in words
             .iter()
             .filter(|said| said.number > self.heard_moves)
@@ -183,7 +183,7 @@ impl HostRecovery {
     }
 
     /// What Nova does not end, and somebody has rejected: it is not waited for any longer.
-    pub(super) fn let_stuck_go(&mut self, by: &str, now: Now, record: &mut Record) {
+    pub(in super::super) fn let_stuck_go(&mut self, by: &str, now: Now, record: &mut Record) {
         let limit = self.policy.slow_after;
         for one in self.moves.values_mut() {
             let MoveStep::Asked { since, .. } = one.step else {

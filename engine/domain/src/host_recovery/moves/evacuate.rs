@@ -1,13 +1,13 @@
-//! The moves: lock, prepare, ask. `answers` hears what Nova says to that, `look` finds what came of it, `following` sees to
+//! The moves: lock, prepare, ask. `answers` hears what Nova says to that, `look` finds what came of it, `follow` sees to
 //! the end of each.
 
 use std::time::Duration;
 
-use super::asks::Asks;
-use super::method::Way;
-use super::trouble::Topic;
-use super::turn::{Moves, turn};
-use super::{End, HostRecovery, Lock, Move, MoveStep, Preparation};
+use super::super::asks::Asks;
+use super::super::method::Way;
+use super::super::trouble::Topic;
+use super::super::turn::{Moves, turn};
+use super::super::{End, HostRecovery, Lock, Move, MoveStep, Preparation};
 use crate::ServerId;
 use crate::recovery::{Command, Evacuation, Now, Record, StepKind, Task};
 
@@ -15,10 +15,15 @@ use crate::recovery::{Command, Evacuation, Now, Record, StepKind, Task};
 const HELD_LOOK: Duration = Duration::from_secs(10);
 
 /// Nothing is asked for on lists older than this: somebody else may have begun meanwhile.
-pub(super) const LISTS_AGE: Duration = Duration::from_secs(30);
+pub(in super::super) const LISTS_AGE: Duration = Duration::from_secs(30);
 
 impl HostRecovery {
-    pub(super) fn act_moving(&mut self, now: Now, record: &mut Record, commands: &mut Vec<Command>) {
+    pub(in super::super) fn act_moving(
+        &mut self,
+        now: Now,
+        record: &mut Record,
+        commands: &mut Vec<Command>,
+    ) {
         if self.rejected.is_some() {
             self.give_up_waiting(now, record);
         }
@@ -74,14 +79,14 @@ impl HostRecovery {
                 if one.preparation != Preparation::NotNeeded {
                     one.remark(&format!("it was {} before", one.was.vm_state));
                 }
-                super::moves::finish(one, End::Person, now, record);
+                super::finish(one, End::Person, now, record);
             }
         }
     }
 
     /// The records are wanted while something is in flight, and before something is asked for on old ones; what else is read, they
     /// say.
-    pub(super) fn want_lists(&mut self, now: Now, commands: &mut Vec<Command>) {
+    pub(in super::super) fn want_lists(&mut self, now: Now, commands: &mut Vec<Command>) {
         let in_flight = self.moves.values().any(Move::is_in_flight);
         if !in_flight {
             // What is to be asked for anew is not slow any more, and nobody should end it for that.
@@ -215,7 +220,7 @@ impl HostRecovery {
 
 impl Asks {
     /// Whether the lists moves are followed by, and with them what other hosts are proven off, are younger than `limit`.
-    pub(super) fn lists_within(&self, limit: Duration, now: Now) -> bool {
+    pub(in super::super) fn lists_within(&self, limit: Duration, now: Now) -> bool {
         self.lists.age(now.elapsed).is_some_and(|age| age < limit)
     }
 

@@ -8,14 +8,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 
-use super::{Move, MoveStep};
+use super::super::{Move, MoveStep};
 use crate::ServerId;
 use crate::nova::Migration;
 use crate::recovery::{Record, StepKind, Task};
 
 /// How it is known that an instance does not run on a host. Whatever else can answer that, such as libvirt there, comes here.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Absence<'a> {
+pub(in super::super) enum Absence<'a> {
     /// The host has a proof of its own that it is off.
     ProvenOff,
     /// A person has looked.
@@ -24,7 +24,7 @@ pub(super) enum Absence<'a> {
 
 impl Move {
     /// Notes where `records` may have left it, as far as they are younger than `floor`.
-    pub(super) fn note_failed_at(
+    pub(in super::super) fn note_failed_at(
         &mut self,
         records: &[&Migration],
         is_new: impl Fn(&Migration) -> bool,
@@ -41,7 +41,7 @@ impl Move {
     }
 
     /// The only host it may be asked for on, if it may run on one; `Err` if it may be asked for nowhere.
-    pub(super) fn bound_to(&self) -> Result<Option<&String>, ()> {
+    pub(in super::super) fn bound_to(&self) -> Result<Option<&String>, ()> {
         let mut hosts = self.may_run.iter();
         match (hosts.next(), hosts.next()) {
             (only, None) => Ok(only),
@@ -50,7 +50,7 @@ impl Move {
     }
 
     /// It is known not to run on `host`.
-    pub(super) fn is_absent_from(&mut self, host: &str, how: Absence<'_>, record: &mut Record) {
+    pub(in super::super) fn is_absent_from(&mut self, host: &str, how: Absence<'_>, record: &mut Record) {
         if !self.may_run.remove(host) {
             return;
         }
@@ -69,7 +69,7 @@ impl Move {
     }
 
     /// Nothing more can be done without knowing whether it runs there.
-    pub(super) fn hold_for_absence(&mut self, why: &str, record: &mut Record) {
+    pub(in super::super) fn hold_for_absence(&mut self, why: &str, record: &mut Record) {
         let hosts = self.where_it_may_run();
         self.note = None;
         self.remark(&format!(
@@ -87,13 +87,13 @@ impl Move {
     }
 
     /// The hosts, for people.
-    pub(super) fn where_it_may_run(&self) -> String {
+    pub(in super::super) fn where_it_may_run(&self) -> String {
         let hosts: Vec<&str> = self.may_run.iter().map(String::as_str).collect();
         hosts.join(" or ")
     }
 
     /// It runs on `dest` now, by Nova's own word.
-    pub(super) fn runs_on(&mut self, dest: Option<&String>) {
+    pub(in super::super) fn runs_on(&mut self, dest: Option<&String>) {
         if let Some(dest) = dest {
             self.may_run.remove(dest);
         }

@@ -6,8 +6,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::fence::CONTRADICTED_LIMIT;
-use super::{HostRecovery, Stage};
+use super::super::{HostRecovery, Stage};
+use super::CONTRADICTED_LIMIT;
 use crate::guard::Moment;
 use crate::policy::FencingMode;
 use crate::proof::Proof;
@@ -26,7 +26,7 @@ pub struct Vouch {
 }
 
 impl HostRecovery {
-    pub(super) fn heard_vouch(&mut self, said: &OperatorWord, now: Now, record: &mut Record) {
+    pub(in super::super) fn heard_vouch(&mut self, said: &OperatorWord, now: Now, record: &mut Record) {
         let why_not = match (self.stage, self.policy.fencing) {
             (Stage::Begin | Stage::Fencing, FencingMode::Engine | FencingMode::External) => None,
             (Stage::Begin | Stage::Fencing, FencingMode::DryRun) => {
@@ -52,7 +52,7 @@ impl HostRecovery {
     }
 
     /// Asks every level once, and then believes the word unless Nova hears the host.
-    pub(super) fn act_vouched(
+    pub(in super::super) fn act_vouched(
         &mut self,
         vouch: &Vouch,
         now: Now,
@@ -89,7 +89,7 @@ impl HostRecovery {
     }
 
     /// Something shows that the host is not off: devices go on being tried, as before the word.
-    pub(super) fn gainsaid(&mut self, why: &str, now: Now, record: &mut Record) {
+    pub(in super::super) fn gainsaid(&mut self, why: &str, now: Now, record: &mut Record) {
         let Some(vouch) = self.vouch.take() else {
             return;
         };

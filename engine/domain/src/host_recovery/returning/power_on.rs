@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::turn::Moves;
-use super::{End, HostRecovery, MoveStep, Stage};
+use super::super::turn::Moves;
+use super::super::{End, HostRecovery, MoveStep, Stage};
 use crate::fault::Fault;
 use crate::level::Target;
 use crate::nova::Migration;
@@ -55,13 +55,13 @@ pub struct PowerOn {
 
 impl PowerOn {
     /// A new owner looks for himself.
-    pub(super) fn forget_answers(&mut self) {
+    pub(in super::super) fn forget_answers(&mut self) {
         self.ordering = 0;
         self.off.clear();
         self.looked = None;
     }
 
-    pub(super) fn not_sent(&mut self) {
+    pub(in super::super) fn not_sent(&mut self) {
         self.ordering = self.ordering.saturating_sub(1);
         self.orders = self.orders.saturating_sub(1);
         self.off.clear();
@@ -69,7 +69,7 @@ impl PowerOn {
 
     /// Looks for an evacuation of the host that is under way, whoever has asked for it. What a move has given up for lost
     /// stays open until nova-compute of this very host starts.
-    pub(super) fn evacuations_seen(&mut self, read: &Evacuations, moves: &Moves) {
+    pub(in super::super) fn evacuations_seen(&mut self, read: &Evacuations, moves: &Moves) {
         let given_up = |record: &Migration| {
             let one = moves.get(&record.server);
             one.is_some_and(|one| one.has_written_off(record))
@@ -95,7 +95,12 @@ impl HostRecovery {
     }
 
     /// While the host is waited for: one step towards its power.
-    pub(super) fn act_powering_on(&mut self, now: Now, record: &mut Record, commands: &mut Vec<Command>) {
+    pub(in super::super) fn act_powering_on(
+        &mut self,
+        now: Now,
+        record: &mut Record,
+        commands: &mut Vec<Command>,
+    ) {
         if !self.is_to_be_powered_on() {
             return;
         }
@@ -193,7 +198,7 @@ impl HostRecovery {
         self.policy.settle_time() + self.policy.power_off_limit
     }
 
-    pub(super) fn power_on_answered(
+    pub(in super::super) fn power_on_answered(
         &mut self,
         target: &Target,
         result: Result<(), Fault>,
@@ -219,7 +224,7 @@ impl HostRecovery {
     }
 
     /// What a device says while the host is waited for.
-    pub(super) fn power_read_while_returning(
+    pub(in super::super) fn power_read_while_returning(
         &mut self,
         index: usize,
         dated: &DatedReading,

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::fence::CONTRADICTED_LIMIT;
-use super::service::ServiceTrack;
-use super::trouble::Topic;
-use super::{HoldKind, HostRecovery, MoveStep, Stage};
+use super::super::fence::CONTRADICTED_LIMIT;
+use super::super::trouble::Topic;
+use super::super::{HoldKind, HostRecovery, MoveStep, Stage};
+use super::ServiceTrack;
 use crate::entity::notification::NotificationStatus;
 use crate::fault::Fault;
 use crate::nova::Service;
@@ -34,7 +34,7 @@ const MISSING: u32 = 3;
 impl ServiceTrack {
     /// What Nova heard so far says nothing about what comes now: the heartbeat is noted anew, and readings asked for before now do
     /// not count for that.
-    pub(super) fn begin_again(&mut self, now: Elapsed) {
+    pub(in super::super) fn begin_again(&mut self, now: Elapsed) {
         self.question.seen = None;
         self.mark = None;
         self.advanced = None;
@@ -52,12 +52,12 @@ impl ServiceTrack {
 
     /// Nova does not hear the host: it shows it down, or its heartbeat is stale (R16). `forced_down` hides the first,
     /// never the second.
-    pub(super) fn is_silent(&self, now: Elapsed) -> bool {
+    pub(in super::super) fn is_silent(&self, now: Elapsed) -> bool {
         self.seen_now(now).is_some() && self.was_silent()
     }
 
     /// Nova did not hear the host when it was last looked at, however long ago.
-    pub(super) fn was_silent(&self) -> bool {
+    pub(in super::super) fn was_silent(&self) -> bool {
         self.seen
             .as_ref()
             .is_some_and(|seen| (!seen.up && !seen.forced_down) || self.is_stale(seen))
@@ -76,13 +76,13 @@ impl ServiceTrack {
     }
 
     /// In how long it will be silent if nothing more is heard; `None` if Nova does not tell how old the heartbeat is.
-    pub(super) fn silent_in(&self, now: Elapsed) -> Option<Duration> {
+    pub(in super::super) fn silent_in(&self, now: Elapsed) -> Option<Duration> {
         let age = self.heartbeat_age(now)?;
         Some(self.stale_after.saturating_sub(age))
     }
 
     /// How long the heartbeat has been seen to stand still.
-    pub(super) fn still_for(&self) -> Duration {
+    pub(in super::super) fn still_for(&self) -> Duration {
         self.still
             .map_or(Duration::ZERO, |(_, since)| self.looked.since(since))
     }
@@ -123,29 +123,29 @@ impl ServiceTrack {
     }
 
     /// The heartbeat Nova shows; one that was never sent stands still at the beginning of time.
-    pub(super) fn last_heartbeat(&self) -> Option<Timestamp> {
+    pub(in super::super) fn last_heartbeat(&self) -> Option<Timestamp> {
         self.seen.as_ref().map(Service::beat)
     }
 
     /// How old the heartbeat is by now that the last look has shown, if Nova tells. A decision may come long after the look, as by an
     /// engine that was stopped meanwhile.
-    pub(super) fn heartbeat_age(&self, now: Elapsed) -> Option<Duration> {
+    pub(in super::super) fn heartbeat_age(&self, now: Elapsed) -> Option<Duration> {
         let age = self.seen.as_ref()?.heartbeat_age_micros()?;
         Some(Duration::from_micros(u64::try_from(age).unwrap_or_default()) + now.since(self.looked))
     }
 
     /// How long ago the heartbeat was seen to move.
-    pub(super) fn moved_ago(&self, now: Elapsed) -> Option<Duration> {
+    pub(in super::super) fn moved_ago(&self, now: Elapsed) -> Option<Duration> {
         self.still.map(|(_, since)| now.since(since))
     }
 
     /// Its nova-compute beats again since it was forced down.
-    pub(super) fn is_back(&self) -> bool {
+    pub(in super::super) fn is_back(&self) -> bool {
         self.advanced.is_some_and(|(.., again)| again)
     }
 
     /// How Nova hears it, if it does.
-    pub(super) fn heard(&self, now: Elapsed) -> Option<String> {
+    pub(in super::super) fn heard(&self, now: Elapsed) -> Option<String> {
         // No age in the text: the message would change, and be written, with every look.
         let seen = self.seen_now(now).filter(|_| !self.is_silent(now))?;
         Some(if seen.forced_down {
@@ -157,7 +157,7 @@ impl ServiceTrack {
 }
 
 impl HostRecovery {
-    pub(super) fn service_read(
+    pub(in super::super) fn service_read(
         &mut self,
         result: Result<Option<Service>, Fault>,
         now: Now,
@@ -301,7 +301,7 @@ impl HostRecovery {
 
     /// A sign of life takes the proof away, and ends all further submits of this episode for good (R17); moves in flight are
     /// followed to their end.
-    pub(super) fn seen_alive(&mut self, how: &str, now: Now, record: &mut Record) {
+    pub(in super::super) fn seen_alive(&mut self, how: &str, now: Now, record: &mut Record) {
         if self.proof.take().is_none() {
             return;
         }
@@ -312,7 +312,8 @@ impl HostRecovery {
         }
         self.asks.troubles.end(Topic::Heard);
         let under_way = self.moves.values().filter(|one| one.is_in_flight()).count();
-        let waiting = |one: &&super::Move| matches!(one.step, MoveStep::Waiting { .. } | MoveStep::Held);
+        let waiting =
+            |one: &&super::super::Move| matches!(one.step, MoveStep::Waiting { .. } | MoveStep::Held);
         let left = self.moves.values().filter(waiting).count();
         let reason = format!(
             "ALARM: host {} is alive: {how}. No further instance is evacuated ({left} are left); {under_way} already asked for are followed to their end. Switch the host off and approve, or reject the recovery",

@@ -15,13 +15,13 @@
 //! | resized | active, or stopped if it was shut down | the unconfirmed resize is lost with the host |
 //! | anything else | stopped | safe |
 
-use super::Was;
+use super::super::Was;
 use crate::nova::{PowerState, Server, VmState};
 use crate::recovery::Restoration;
 
 /// What is left to do for a moved instance.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Rest {
+pub(in super::super) enum Rest {
     /// It is what it was.
     Done,
     /// This.
@@ -31,24 +31,24 @@ pub(super) enum Rest {
 }
 
 /// Whether Nova has to be told that it is in `error` before it evacuates it.
-pub(super) fn needs_preparation(state: &VmState) -> bool {
+pub(in super::super) fn needs_preparation(state: &VmState) -> bool {
     !matches!(state, VmState::Active | VmState::Stopped | VmState::Error)
 }
 
 /// Whether it has to be looked at after the move at all.
-pub(super) fn needs_a_look(was: &Was) -> bool {
+pub(in super::super) fn needs_a_look(was: &Was) -> bool {
     !(was.vm_state == VmState::Active
         || (was.vm_state == VmState::Resized && was.power_state != PowerState::Shutdown))
 }
 
 /// Two evacuations have got in each other's way: the second finds the server moved, gives up, and leaves it in `error` with
 /// a task that nobody works on.
-pub(super) fn is_stuck(now: &Server) -> bool {
+pub(in super::super) fn is_stuck(now: &Server) -> bool {
     now.vm_state == VmState::Error && now.task_state.is_some()
 }
 
 /// What is left to do, by what is seen now.
-pub(super) fn rest(was: &Was, now: &Server) -> Rest {
+pub(in super::super) fn rest(was: &Was, now: &Server) -> Rest {
     let wanted = target(was);
     if is_stuck(now) && wanted != VmState::Error {
         return Rest::Do(Restoration::MarkActive);
@@ -88,7 +88,7 @@ pub(super) fn rest(was: &Was, now: &Server) -> Rest {
 }
 
 /// What it shall be again.
-pub(super) fn target(was: &Was) -> VmState {
+pub(in super::super) fn target(was: &Was) -> VmState {
     match &was.vm_state {
         VmState::Active => VmState::Active,
         VmState::Error => VmState::Error,
@@ -107,7 +107,7 @@ pub(super) fn target(was: &Was) -> VmState {
 }
 
 /// What its owner should know about the way it is now.
-pub(super) fn remark(was: &Was) -> Option<&'static str> {
+pub(in super::super) fn remark(was: &Was) -> Option<&'static str> {
     match &was.vm_state {
         VmState::Active | VmState::Stopped | VmState::Error => None,
         VmState::Paused => Some("was paused: booted anew and paused again, its memory is lost"),

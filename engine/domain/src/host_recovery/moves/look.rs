@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::Duration;
 
+use super::super::asks::Asks;
+use super::super::method::{Cure, Patience};
+use super::super::trouble::Topic;
+use super::super::turn::Moves;
+use super::super::{End, HostRecovery, Lock, Move, MoveStep, WrittenOff};
+use super::absence::Absence;
 use super::answers::tell_calls;
-use super::asks::Asks;
-use super::method::{Cure, Patience};
-use super::moves::{confirmed, finish, nova_failed};
-use super::perhaps::Absence;
-use super::trouble::Topic;
-use super::turn::Moves;
-use super::{End, HostRecovery, Lock, Move, MoveStep, WrittenOff};
+use super::{confirmed, finish, nova_failed};
 use crate::fault::Fault;
 use crate::nova::{Migration, MigrationStatus, Server, VmState};
 use crate::recovery::{Lists, Now, Record, StepKind, Task};
@@ -46,7 +46,12 @@ const PROVEN_FOR: Duration = Duration::from_secs(10);
 const DONE_FOR: Duration = Duration::from_mins(10);
 
 impl HostRecovery {
-    pub(super) fn lists_read(&mut self, result: Result<Lists, Fault>, now: Now, record: &mut Record) {
+    pub(in super::super) fn lists_read(
+        &mut self,
+        result: Result<Lists, Fault>,
+        now: Now,
+        record: &mut Record,
+    ) {
         self.asks.lists.answered();
         let lists = match result {
             Ok(lists) => lists,
@@ -143,7 +148,7 @@ impl HostRecovery {
 
 impl Asks {
     /// Something that moves are followed by could not be read: when to ask for it again.
-    pub(super) fn not_followed(&mut self, fault: &Fault, tick: Duration, now: Now) -> Elapsed {
+    pub(in super::super) fn not_followed(&mut self, fault: &Fault, tick: Duration, now: Now) -> Elapsed {
         self.troubles.begin(Topic::Lists, now, || {
             format!("the moves cannot be followed just now: {}", fault.text)
         });
@@ -152,7 +157,7 @@ impl Asks {
 
     /// How long to wait for the next look: a Nova that takes its time over a list is busy with the evacuations themselves,
     /// and is asked as much more seldom.
-    pub(super) fn pause_after(&self, started: Elapsed, tick: Duration, now: Now) -> Duration {
+    pub(in super::super) fn pause_after(&self, started: Elapsed, tick: Duration, now: Now) -> Duration {
         let taken = now.elapsed.since(started).min(LONGEST_PAUSE);
         self.pause(tick)
             .max(taken.max((taken * PAUSE_PER_LOOK).min(PAUSE)))
@@ -161,7 +166,7 @@ impl Asks {
     /// The other hosts that have been proven off for long enough. One proven off while the lists were taken may have
     /// finished its work just before, and the record that says so is not in them. And a proof whose owner has died is worth
     /// nothing; within this time it has a new one, who takes it back until it has looked.
-    pub(super) fn hosts_to_count_on(&self, now: Now) -> BTreeSet<String> {
+    pub(in super::super) fn hosts_to_count_on(&self, now: Now) -> BTreeSet<String> {
         self.proven_off
             .iter()
             .filter(|(_, since)| now.elapsed.since(**since) >= PROVEN_FOR)

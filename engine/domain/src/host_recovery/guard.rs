@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 pub(super) use lookout::Lookout;
 
 use super::fence::CONTRADICTED_LIMIT;
-use super::off_word::outlives;
+use super::fence::off_word::outlives;
 use super::{Hold, HoldKind, HostRecovery, Stage};
 use crate::Elapsed;
 use crate::entity::notification::NotificationStatus;

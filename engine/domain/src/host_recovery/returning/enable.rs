@@ -1,8 +1,8 @@
 //! The last step home, if an operator wants it taken without a person: a recovered host that has been up for long enough is
 //! enabled, and off maintenance. Only if it was this recovery that has disabled it (R23).
 
-use super::HostRecovery;
-use super::service::ServiceTrack;
+use super::super::HostRecovery;
+use super::super::service::ServiceTrack;
 use crate::Elapsed;
 use crate::fault::Fault;
 use crate::nova::Service;
@@ -34,7 +34,7 @@ fn verdict(service: &ServiceTrack, seen: &Service, ours: bool, now: Elapsed) -> 
 
 impl HostRecovery {
     /// `forced_down` has been cleared by us.
-    pub(super) fn cleared(&mut self, seen: Service, now: Now, record: &mut Record) {
+    pub(in super::super) fn cleared(&mut self, seen: Service, now: Now, record: &mut Record) {
         let Some(stable) = self.policy.enable_after_return else {
             return self.returned(CLEARED, record);
         };
@@ -53,7 +53,7 @@ impl HostRecovery {
     }
 
     /// Seen without `forced_down`, by a look that is young enough.
-    pub(super) fn act_reenabling(
+    pub(in super::super) fn act_reenabling(
         &mut self,
         how: &str,
         now: Now,
@@ -108,7 +108,12 @@ impl HostRecovery {
         }
     }
 
-    pub(super) fn reenabled(&mut self, result: Result<Service, Fault>, now: Now, record: &mut Record) {
+    pub(in super::super) fn reenabled(
+        &mut self,
+        result: Result<Service, Fault>,
+        now: Now,
+        record: &mut Record,
+    ) {
         match result {
             Ok(seen) if seen.enabled => {
                 record.host_back = true;

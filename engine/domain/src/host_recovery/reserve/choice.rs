@@ -3,43 +3,43 @@
 use crate::reserved::{Aggregate, ReservedHost, Resources, Survey};
 
 /// What is asked of the segment's reserve.
-pub(super) struct Wanted<'a> {
+pub(in super::super) struct Wanted<'a> {
     /// The dead host.
-    pub(super) source: &'a str,
+    pub(in super::super) source: &'a str,
     /// What each instance takes that has no place yet.
-    pub(super) needs: &'a [Option<Resources>],
+    pub(in super::super) needs: &'a [Option<Resources>],
     /// Whether a reserved host joins the aggregates of the dead one.
-    pub(super) join: bool,
+    pub(in super::super) join: bool,
     /// Hosts this recovery has taken already.
-    pub(super) taken: &'a dyn Fn(&str) -> bool,
+    pub(in super::super) taken: &'a dyn Fn(&str) -> bool,
     /// Hosts that have turned out to be of no use, and why.
-    pub(super) unfit: &'a dyn Fn(&str) -> Option<String>,
+    pub(in super::super) unfit: &'a dyn Fn(&str) -> Option<String>,
 }
 
 /// A host to be taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Pick {
-    pub(super) host: ReservedHost,
+pub(in super::super) struct Pick {
+    pub(in super::super) host: ReservedHost,
     /// Aggregates of the dead host that it is not in.
-    pub(super) joins: Vec<Aggregate>,
+    pub(in super::super) joins: Vec<Aggregate>,
     /// How many of the instances it is to take.
-    pub(super) instances: usize,
+    pub(in super::super) instances: usize,
 }
 
 /// What came of the choice.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Choice {
-    pub(super) picks: Vec<Pick>,
+pub(in super::super) struct Choice {
+    pub(in super::super) picks: Vec<Pick>,
     /// Some are held by somebody else, who may give them back.
-    pub(super) busy: bool,
+    pub(in super::super) busy: bool,
     /// Why the others were not taken.
-    pub(super) reasons: Vec<String>,
+    pub(in super::super) reasons: Vec<String>,
 }
 
 /// Chooses as few hosts as the needs allow. Where the room is known, a host that holds everything with the least to spare
 /// comes first, or else the one that holds most. A host whose room is unknown is the last resort, one at a time: Nova's
 /// scheduler says whether it holds anything.
-pub(super) fn choose(survey: &Survey, wanted: &Wanted<'_>) -> Choice {
+pub(in super::super) fn choose(survey: &Survey, wanted: &Wanted<'_>) -> Choice {
     let mut choice = Choice::default();
     let mut known = Vec::new();
     let mut unknown = Vec::new();

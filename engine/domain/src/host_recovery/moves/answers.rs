@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use super::method::{Cure, Patience};
-use super::moves::{call_failed, nova_failed, unlocked};
-use super::question::backoff;
-use super::trouble::{Topic, Troubles};
-use super::turn::Moves;
-use super::{HostRecovery, Lock, Move, MoveStep, Preparation};
+use super::super::method::{Cure, Patience};
+use super::super::question::backoff;
+use super::super::trouble::{Topic, Troubles};
+use super::super::turn::Moves;
+use super::super::{HostRecovery, Lock, Move, MoveStep, Preparation};
+use super::{call_failed, nova_failed, unlocked};
 use crate::ServerId;
 use crate::fault::{Fault, FaultClass};
 use crate::recovery::{Now, Record, ServerCall, StepKind, Task};
@@ -16,7 +16,7 @@ use crate::recovery::{Now, Record, ServerCall, StepKind, Task};
 const REFUSALS: u32 = 3;
 
 impl HostRecovery {
-    pub(super) fn server_answered(
+    pub(in super::super) fn server_answered(
         &mut self,
         server: ServerId,
         call: ServerCall,
@@ -84,7 +84,7 @@ impl HostRecovery {
 }
 
 /// Says so when calls about instances go on failing.
-pub(super) fn tell_calls(moves: &Moves, troubles: &mut Troubles, now: Now) {
+pub(in super::super) fn tell_calls(moves: &Moves, troubles: &mut Troubles, now: Now) {
     let failing = moves
         .values()
         .find(|one| !one.is_over() && one.faults >= REFUSALS)

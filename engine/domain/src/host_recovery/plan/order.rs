@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-use super::HostRecovery;
+use super::super::HostRecovery;
 use crate::ServerId;
 use crate::nova::Server;
 
@@ -13,7 +13,7 @@ impl HostRecovery {
     ///
     /// Owners set priorities, so they count within a project, and projects take turns: the first instance of each, then the
     /// second of each. Otherwise a project that gives all of its instances the highest would put everybody else's last.
-    pub(super) fn in_order(&self, servers: &mut [&Server]) {
+    pub(in super::super) fn in_order(&self, servers: &mut [&Server]) {
         let age = |server: &Server| (server.about.created.is_none(), server.about.created);
         servers.sort_by_key(|server| {
             (
@@ -40,7 +40,7 @@ impl HostRecovery {
     }
 
     /// What its owner has written; anything that is no whole number of bearable size is as good as nothing.
-    pub(super) fn priority(&self, server: &Server) -> i32 {
+    pub(in super::super) fn priority(&self, server: &Server) -> i32 {
         server
             .metadata
             .get(&self.policy.priority_key)

@@ -8,10 +8,10 @@
 
 use std::collections::BTreeMap;
 
-use super::asks::Asks;
-use super::moves::confirmed;
-use super::trouble::Topic;
-use super::{HostRecovery, Move, MoveStep};
+use super::super::asks::Asks;
+use super::super::trouble::Topic;
+use super::super::{HostRecovery, Move, MoveStep};
+use super::confirmed;
 use crate::fault::Fault;
 use crate::nova::Migration;
 use crate::recovery::{Command, Evacuations, Now, Record, ServerIds};
@@ -19,7 +19,7 @@ use crate::{MigrationId, ServerId, Timestamp};
 
 impl Asks {
     /// Asks for the records, if it is time.
-    pub(super) fn want_evacuations(
+    pub(in super::super) fn want_evacuations(
         &mut self,
         since: Option<Timestamp>,
         now: Now,
@@ -31,7 +31,7 @@ impl Asks {
     }
 
     /// Asks which instances are still on the host, if their evacuations are recorded as done and it is time.
-    pub(super) fn want_server_ids(&mut self, now: Now, commands: &mut Vec<Command>) {
+    pub(in super::super) fn want_server_ids(&mut self, now: Now, commands: &mut Vec<Command>) {
         if self.server_ids_due && self.server_ids.send(now.elapsed) {
             commands.push(Command::ReadServerIds);
         }
@@ -39,7 +39,7 @@ impl Asks {
 }
 
 impl HostRecovery {
-    pub(super) fn evacuations_read(&mut self, result: Result<Evacuations, Fault>, now: Now) {
+    pub(in super::super) fn evacuations_read(&mut self, result: Result<Evacuations, Fault>, now: Now) {
         self.asks.evacuations.answered();
         let read = match result {
             Ok(read) => read,
@@ -110,7 +110,7 @@ impl HostRecovery {
     }
 
     /// R9: what has left the host, and whose evacuation from it is done, has been moved.
-    pub(super) fn server_ids_read(
+    pub(in super::super) fn server_ids_read(
         &mut self,
         result: Result<ServerIds, Fault>,
         now: Now,

@@ -1,6 +1,6 @@
 //! What reports say of the host's fence, held against what Nova has heard of the host since (R16).
 
-use super::HostRecovery;
+use super::super::HostRecovery;
 use crate::Timestamp;
 use crate::evidence::{GivenEvidence, OffWord, time_text};
 use crate::recovery::{OperatorWord, Record, StepKind, Task};
@@ -10,13 +10,13 @@ use crate::recovery::{OperatorWord, Record, StepKind, Task};
 const CLOCKS_DIFFER: i64 = 60;
 
 /// Whether a heartbeat speaks against a word of that date.
-pub(super) fn outlives(heard: Timestamp, dated: Timestamp) -> bool {
+pub(in super::super) fn outlives(heard: Timestamp, dated: Timestamp) -> bool {
     heard.minus_seconds(CLOCKS_DIFFER) > dated
 }
 
 impl HostRecovery {
     /// Reports say more than is known yet.
-    pub(super) fn heard_off_word(&mut self, said: &OffWord, record: &mut Record) {
+    pub(in super::super) fn heard_off_word(&mut self, said: &OffWord, record: &mut Record) {
         let together = match self.off_word.clone() {
             Some(known) => known.with(said.clone()),
             None => said.clone(),
@@ -35,7 +35,7 @@ impl HostRecovery {
     }
 
     /// A person vouches for the host as it is at that moment.
-    pub(super) fn vouched(&mut self, said: &OperatorWord) {
+    pub(in super::super) fn vouched(&mut self, said: &OperatorWord) {
         let now = OffWord {
             dated: said.at,
             evidence: None,
@@ -48,7 +48,7 @@ impl HostRecovery {
 
     /// Why what the reports say is true of the past only, if Nova has heard the host since. What an older version has begun
     /// is not dated.
-    pub(super) fn outlived_word(&self) -> Option<String> {
+    pub(in super::super) fn outlived_word(&self) -> Option<String> {
         let dated = match &self.off_word {
             Some(word) if word.evidence.is_some() => word.dated,
             Some(word) => self.reported_at.map_or(word.dated, |at| at.max(word.dated)),
@@ -58,7 +58,7 @@ impl HostRecovery {
     }
 
     /// Evidence of a fence that the host has not outlived, as far as Nova was asked.
-    pub(super) fn standing_evidence(&self) -> Option<&GivenEvidence> {
+    pub(in super::super) fn standing_evidence(&self) -> Option<&GivenEvidence> {
         self.service.last_heartbeat()?;
         self.evidence()
             .filter(|given| self.outlived(given.dated()).is_none())
@@ -69,11 +69,11 @@ impl HostRecovery {
         self.evidence().is_some()
     }
 
-    pub(super) fn evidence(&self) -> Option<&GivenEvidence> {
+    pub(in super::super) fn evidence(&self) -> Option<&GivenEvidence> {
         self.off_word.as_ref()?.evidence.as_deref()
     }
 
-    pub(super) fn outlived(&self, dated: Timestamp) -> Option<String> {
+    pub(in super::super) fn outlived(&self, dated: Timestamp) -> Option<String> {
         let heard = self.service.last_heartbeat()?;
         outlives(heard, dated).then(|| {
             format!(

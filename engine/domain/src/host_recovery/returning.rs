@@ -1,0 +1,103 @@
+//! The host comes back: `forced_down` is cleared, and what an operator wants done without a person is done.
+
+pub(super) mod boot_hold;
+pub(super) mod enable;
+pub(super) mod power_on;
+
+use super::service::{MARKED, reason_of};
+use super::{HostRecovery, Stage};
+use crate::Elapsed;
+use crate::recovery::{Command, Life, Now, Record, ServiceUpdate, StepKind, Task};
+
+impl HostRecovery {
+    /// R22: once nova-compute has restarted (its heartbeat advances and none of its evacuation records is open any more),
+    /// `forced_down` is cleared. Never while a fence order may still take effect (R5).
+    pub(super) fn act_returning(&mut self, now: Now, record: &mut Record, commands: &mut Vec<Command>) {
+        let settle = self.policy.settle_time();
+        self.service.want(now, self.policy.heartbeat_poll, commands);
+        // Others may count on the proof (R10): a new owner looks once.
+        if self.proof.as_ref().is_some_and(|proof| !proof.is_confirmed()) {
+            self.want_proof(now, commands);
+        }
+        if record.life.is_none() {
+            self.act_powering_on(now, record, commands);
+        }
+        let Some(seen) = self.service.seen.as_ref() else {
+            return;
+        };
+        let may_yet_be_set = self.service.may_yet_be_set(now.elapsed, settle);
+        let quiet = self.fence.is_quiet(now.elapsed, &self.policy) && !may_yet_be_set;
+        // What this very write makes of the recovery must be durable before the host is handed back.
+        if !quiet || self.service.updating || record.life.is_some() {
+            return;
+        }
+        // What was seen before our own change could take effect says nothing about anybody else's.
+        let settled = self
+            .service
+            .put_loose
+            .map_or(self.service.changed, |put| put.plus(settle));
+        let seen_after = |asked: Elapsed| asked >= settled.max(self.service.changed);
+        let is_settled = self.service.question.seen.is_some_and(seen_after);
+        if !seen.forced_down {
+            if is_settled {
+                self.act_reenabling("somebody has cleared forced_down", now, record, commands);
+            }
+            return;
+        }
+        // The host has failed again: its new recovery has put its own mark in the place of ours.
+        let reason = reason_of(seen);
+        // A process recovery's call may come late, and puts its mark in the place of ours too.
+        let of_a_process = reason.starts_with(&self.policy.process_disable_reason)
+            && self.policy.process_disable_reason != self.policy.host_disable_reason;
+        let theirs = reason.contains(MARKED) && !reason.contains(&self.mark()) && !of_a_process;
+        if self.service.marked && theirs && is_settled {
+            self.over_and_closed("it has failed again, and a new recovery sees to it", record);
+            return;
+        }
+        if !self.service.is_back() || now.elapsed < self.service.not_before {
+            return;
+        }
+        let Some(id) = self.service.id else { return };
+        // Nova refuses this with 400 while evacuation records from the host are still `done`, that is until its
+        // nova-compute has gone through them; then it is asked again.
+        self.service.updating = true;
+        self.service.clearing = true;
+        self.service.enabling = false;
+        self.service.not_before = now.elapsed.plus(self.policy.heartbeat_poll);
+        // The host may have died again, and a new recovery may count on forced_down: then the journal refuses the write.
+        record.unless_host_recovery = Some(self.host.clone());
+        if self.service.faults == 0 {
+            let text = format!("clearing forced_down of {}: it sends heartbeats again", self.host);
+            record.step(Task::Return, StepKind::Intent, 0.5, text);
+        }
+        commands.push(Command::UpdateService {
+            id,
+            update: ServiceUpdate::ClearForcedDown,
+        });
+    }
+
+    /// The host is under recovery anew. That recovery sees to its return only if it comes as far as `forced_down`, so this
+    /// one goes on watching, from the beginning: the heartbeats heard so far were before the new failure.
+    pub(super) fn superseded(&mut self, now: Now, record: &mut Record) {
+        if self.stage == Stage::Returning {
+            self.service.clearing = false;
+            // Its new recovery may want it off.
+            self.power_on.over = true;
+            self.service.begin_again(now.elapsed);
+            // The younger may be at it for hours, and what is refused now is refused until then.
+            self.service.question.not_before = now.elapsed.plus(self.policy.heartbeat_poll);
+            record.head = true;
+        }
+    }
+
+    pub(super) fn returned(&mut self, how: &str, record: &mut Record) {
+        self.over_and_closed(&format!("it is back: {how}"), record);
+    }
+
+    fn over_and_closed(&mut self, how: &str, record: &mut Record) {
+        let text = format!("host {}: {how}", self.host);
+        record.step(Task::Return, StepKind::Outcome, 1.0, text);
+        record.life = Some(Life::Closed);
+        self.enter(Stage::Over, record);
+    }
+}
