@@ -10,7 +10,7 @@ use tachi_domain::policy::Policy;
 use tachi_driver::{Ended, Recovery, Sweeper, Unsure, Unusable, WATCH};
 use tokio::sync::watch;
 use tokio::task::{self, JoinSet};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::around::Around;
@@ -25,6 +25,9 @@ use crate::ports::journal::{ClaimView, Claimed, Committed};
 use crate::ports::{AuditSink, Clock, Compute, Events, Fencer, Hooks, Journal, NoEvents, Surroundings, Wake};
 use crate::pulse::Pulse;
 use crate::telling::Teller;
+
+/// After a driver's end the next sweep is not long in coming: what it has left may be somebody else's to begin.
+const SOON: Duration = Duration::from_millis(100);
 
 /// The outside, as adapters provide it.
 #[derive(Clone)]
@@ -167,13 +170,7 @@ impl Engine {
                 .governor
                 .quiet_for()
                 .map_or(pause, |quiet| pause.min(quiet));
-            let wake = self.ports.wake.clone();
-            // Every branch is cancel-safe.
-            tokio::select! {
-                () = stop.cancelled() => {}
-                _ = timeout(pause, wake.woken()) => {}
-                Some(ended) = self.drivers.join_next_with_id() => self.ended(ended),
-            }
+            self.rest(pause, &stop).await;
         }
         while let Some(ended) = self.drivers.join_next_with_id().await {
             self.ended(ended);
@@ -181,7 +178,33 @@ impl Engine {
         tracing::info!(engine = self.options.name, "engine has stopped");
     }
 
-    fn ended(&mut self, ended: Result<(task::Id, Ended), task::JoinError>) {
+    /// Until the next sweep is due: after `pause`, when work is announced, or when a driver's end makes one worth while.
+    async fn rest(&mut self, pause: Duration, stop: &CancellationToken) {
+        let soon = Instant::now() + SOON;
+        let mut until = Instant::now() + pause;
+        let wake = self.ports.wake.clone();
+        loop {
+            let driven = &self.driven;
+            let now = self.ports.clock.boot();
+            if self.sweeper.has_more(now, |id| driven.contains(&id)) {
+                return;
+            }
+            // Every branch is cancel-safe.
+            tokio::select! {
+                () = stop.cancelled() => return,
+                _ = timeout_at(until, wake.woken()) => return,
+                Some(ended) = self.drivers.join_next_with_id() => {
+                    if self.ended(ended) {
+                        return;
+                    }
+                    until = until.min(soon);
+                }
+            }
+        }
+    }
+
+    /// Whether its recovery has to be claimed anew.
+    fn ended(&mut self, ended: Result<(task::Id, Ended), task::JoinError>) -> bool {
         let (task, how) = match ended {
             Ok((task, how)) => (task, how),
             Err(error) => {
@@ -190,13 +213,15 @@ impl Engine {
             }
         };
         let Some((id, epoch)) = self.tasks.remove(&task) else {
-            return;
+            return false;
         };
         self.driven.remove(&id);
-        if matches!(how, Ended::Unsure(_)) {
+        let unsure = matches!(how, Ended::Unsure(_));
+        if unsure {
             self.sweeper.not_sure(id, epoch);
         }
         tracing::debug!(recovery = %id, ?how, "driver ended");
+        unsure
     }
 
     async fn sweep(&mut self, stop: &CancellationToken) {

@@ -418,6 +418,7 @@ mod tests {
             beat: 0,
             owner: owner.map(Into::into),
             life: Life::Open,
+            of_host: true,
         };
         for (epoch, owner, expected) in [
             (0, None, "first"),

@@ -415,6 +415,7 @@ impl Journal {
             // Nobody looks who it is, and this is asked many thousand times in a run.
             owner: row.owner.map(|_| String::new()),
             life: row.life,
+            of_host: row.kind == RecoveryKind::Host,
         };
         rows.filter(|(_, row)| row.life != Life::Closed)
             .map(view)

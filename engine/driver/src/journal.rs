@@ -24,6 +24,8 @@ pub struct ClaimView {
     pub owner: Option<String>,
     /// Open or watching.
     pub life: Life,
+    /// It is of a host, and not of an instance or a process.
+    pub of_host: bool,
 }
 
 /// A recovery as its new owner finds it, read after the claim was committed, on the same connection.

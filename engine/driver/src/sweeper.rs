@@ -1,6 +1,6 @@
 //! Which recoveries to claim, by what is seen of their owners (R2).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use tachi_domain::RecoveryId;
@@ -14,12 +14,29 @@ pub const SILENCE: Duration = Duration::from_secs(4);
 /// noticed at the next look, so an owner's death costs two of these on top of [`SILENCE`]: with a second each it was up to six.
 pub const WATCH: Duration = Duration::from_millis(250);
 
+/// So many are claimed by one sweep at most. A claim is a transaction: a host that fails while thousands of reports are worked
+/// off is claimed by the next sweep, and not after all of them.
+const AT_ONCE: usize = 64;
+
+/// Of instances and processes no more than this are begun at a time. It bounds what a flood of reports costs in memory, and
+/// many more at once are not done sooner.
+const BEGUN: usize = 256;
+
+/// One that is not done by then waits for something, and keeps nobody else out.
+const BEGINS: Duration = Duration::from_secs(2);
+
 /// Remembers when each beat was first seen, on this engine's own clock.
 #[derive(Debug, Default)]
 pub struct Sweeper {
     seen: BTreeMap<RecoveryId, (u64, u64, Duration)>,
     /// Claims of our own that we are not sure of any more, by epoch.
     unsure: BTreeMap<RecoveryId, u64>,
+    /// Recoveries of instances and processes that are ours, and since when.
+    begun: BTreeMap<RecoveryId, Duration>,
+    /// Hosts are left that the last sweep could have claimed.
+    more_hosts: bool,
+    /// Others are.
+    more: bool,
 }
 
 impl Sweeper {
@@ -28,36 +45,64 @@ impl Sweeper {
         self.unsure.insert(id, epoch);
     }
 
-    /// The recoveries to claim now. `ours` says which are being driven here.
+    /// The recoveries to claim now, those of hosts first. `ours` says which are being driven here.
     pub fn claimable(
         &mut self,
         views: &[ClaimView],
         now: Duration,
         ours: impl Fn(RecoveryId) -> bool,
     ) -> Vec<ClaimView> {
-        self.seen
-            .retain(|id, _| views.iter().any(|view| view.id == *id) && !ours(*id));
-        let mut claimable = Vec::new();
+        let known: BTreeSet<RecoveryId> = views.iter().map(|view| view.id).collect();
+        self.seen.retain(|id, _| known.contains(id) && !ours(*id));
+        self.begun
+            .retain(|id, since| ours(*id) && now.saturating_sub(*since) < BEGINS);
+        let mut free: Vec<&ClaimView> = Vec::new();
         for view in views.iter().filter(|view| !ours(view.id)) {
-            let unsure = self.unsure.remove(&view.id) == Some(view.epoch);
             // Somebody else may be quicker, and die at once: so it is watched from now on.
             let first = self.seen.entry(view.id).or_insert((view.epoch, view.beat, now));
-            if view.owner.is_none() || unsure {
-                claimable.push(view.clone());
+            if view.owner.is_none() || self.unsure.get(&view.id) == Some(&view.epoch) {
+                free.push(view);
                 continue;
             }
+            self.unsure.remove(&view.id);
             if (first.0, first.1) != (view.epoch, view.beat) {
                 *first = (view.epoch, view.beat, now);
             } else if now.saturating_sub(first.2) >= SILENCE {
-                claimable.push(view.clone());
+                free.push(view);
             }
         }
-        claimable
+        let (hosts, others): (Vec<_>, Vec<_>) = free.into_iter().partition(|view| view.of_host);
+        let (all_hosts, all_others) = (hosts.len(), others.len());
+        let room = BEGUN.saturating_sub(self.begun.len());
+        let claimed: Vec<ClaimView> = hosts
+            .into_iter()
+            .chain(others.into_iter().take(room))
+            .take(AT_ONCE)
+            .cloned()
+            .collect();
+        self.more_hosts = all_hosts > AT_ONCE;
+        self.more = claimed.len() < all_hosts + all_others;
+        for view in &claimed {
+            self.unsure.remove(&view.id);
+            if !view.of_host {
+                self.begun.insert(view.id, now);
+            }
+        }
+        claimed
     }
 
     /// Whether somebody else's beats are being watched, so that the next sweep must not be long in coming.
     pub fn is_watching(&self) -> bool {
         !self.seen.is_empty()
+    }
+
+    /// Whether the next sweep may follow at once: there is more to be claimed, and room for it. A sweep reads all that is open,
+    /// which is worth it for a good part of [`AT_ONCE`].
+    pub fn has_more(&self, now: Duration, ours: impl Fn(RecoveryId) -> bool) -> bool {
+        let begins =
+            |(id, since): &(&RecoveryId, &Duration)| ours(**id) && now.saturating_sub(**since) < BEGINS;
+        let room = BEGUN.saturating_sub(self.begun.iter().filter(begins).count());
+        self.more_hosts || self.more && room >= AT_ONCE
     }
 }
 
@@ -76,6 +121,7 @@ mod tests {
             beat,
             owner: owner.map(Into::into),
             life: Life::Open,
+            of_host: true,
         }
     }
 
@@ -171,5 +217,86 @@ mod tests {
             sweeper.claimable(&own, at(2), |_| false).is_empty(),
             "somebody else has it by now"
         );
+    }
+
+    /// `count` reports of instances that nobody owns.
+    fn flood(count: u128) -> Vec<ClaimView> {
+        let one = |id| ClaimView {
+            of_host: false,
+            ..view(id, 0, 0, None)
+        };
+        (1..=count).map(one).collect()
+    }
+
+    #[test]
+    fn a_host_does_not_wait_for_a_flood_of_other_reports() {
+        let mut views = flood(9_000);
+        views.push(view(10_000, 0, 0, None));
+        let mut sweeper = Sweeper::default();
+        let claimed = sweeper.claimable(&views, at(0), |_| false);
+        assert_eq!(claimed.len(), AT_ONCE);
+        assert_eq!(claimed[0].id, views[9_000].id, "the host is the first");
+        assert!(sweeper.has_more(at(1), |_| true));
+    }
+
+    #[test]
+    fn no_more_than_some_are_begun_at_a_time_and_all_are_in_the_end() {
+        let views = flood(3_000);
+        let mut sweeper = Sweeper::default();
+        let mut ours: BTreeSet<RecoveryId> = BTreeSet::new();
+        let mut claimed = BTreeSet::new();
+        let mut now = 0;
+        while claimed.len() < views.len() {
+            let left: Vec<_> = views
+                .iter()
+                .filter(|view| ours.contains(&view.id) || !claimed.contains(&view.id))
+                .cloned()
+                .collect();
+            for view in sweeper.claimable(&left, at(now), |id| ours.contains(&id)) {
+                assert!(claimed.insert(view.id), "{:?} twice", view.id);
+                ours.insert(view.id);
+            }
+            assert!(ours.len() <= BEGUN, "{}", ours.len());
+            if !sweeper.has_more(at(now), |id| ours.contains(&id)) {
+                // Half of them end.
+                now += 100;
+                let half: Vec<_> = ours.iter().copied().take(BEGUN / 2).collect();
+                for id in half {
+                    ours.remove(&id);
+                }
+            }
+        }
+        assert!(now < 5_000, "{now}");
+    }
+
+    #[test]
+    fn those_that_wait_for_something_keep_nobody_out() {
+        let views = flood(1_000);
+        let mut sweeper = Sweeper::default();
+        let mut ours: BTreeSet<RecoveryId> = BTreeSet::new();
+        for turn in 0..100 {
+            for view in sweeper.claimable(&views, at(turn * 250), |id| ours.contains(&id)) {
+                ours.insert(view.id);
+            }
+        }
+        assert_eq!(ours.len(), views.len(), "none of them ever ends");
+    }
+
+    #[test]
+    fn what_there_was_no_room_for_is_still_unsure() {
+        let mut views = flood(500);
+        for view in &mut views {
+            (view.epoch, view.owner) = (3, Some("me".to_owned()));
+        }
+        let mut sweeper = Sweeper::default();
+        for view in &views {
+            sweeper.not_sure(view.id, 3);
+        }
+        let mut claimed = 0;
+        for turn in 0..500 {
+            claimed += sweeper.claimable(&views, at(turn), |_| false).len();
+            views.drain(..AT_ONCE.min(views.len()));
+        }
+        assert_eq!(claimed, 500, "without waiting for their silence");
     }
 }

@@ -18,7 +18,7 @@ use async_trait::async_trait;
 use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _};
 use tachi_domain::guard::Doubts;
 use tachi_domain::host_recovery::WrittenOff;
-use tachi_domain::recovery::Life;
+use tachi_domain::recovery::{Life, RecoveryKind};
 use tachi_domain::{Elapsed, HostId, RecoveryId, ServerId};
 use tachi_engine::ports::journal::{Beat, ClaimView, Claimed, Committed, Standing, Write};
 use tachi_engine::ports::reserve::{ReservationState, ReserveRow};
@@ -149,7 +149,7 @@ const UNSETTLED: [&str; 2] = [Life::Open.as_str(), Life::Watching.as_str()];
 
 async fn unsettled(store: &Store) -> Result<Vec<ClaimView>, Stop> {
     // Not the whole rows: engines ask for this all the time, and states can be long.
-    let rows: Vec<(String, i64, i64, Option<String>, String)> = recovery::Entity::find()
+    let rows: Vec<(String, i64, i64, Option<String>, String, String)> = recovery::Entity::find()
         .select_only()
         .columns([
             recovery::Column::Uuid,
@@ -157,13 +157,14 @@ async fn unsettled(store: &Store) -> Result<Vec<ClaimView>, Stop> {
             recovery::Column::Beat,
             recovery::Column::Owner,
             recovery::Column::Life,
+            recovery::Column::Kind,
         ])
         .filter(recovery::Column::Life.is_in(UNSETTLED))
         .order_by_asc(recovery::Column::Id)
         .into_tuple()
         .all(store.reader())
         .await?;
-    let views = rows.into_iter().map(|(uuid, epoch, beat, owner, life)| {
+    let views = rows.into_iter().map(|(uuid, epoch, beat, owner, life, kind)| {
         let cell = |column| Cell {
             table: "recovery",
             row: &uuid,
@@ -174,6 +175,7 @@ async fn unsettled(store: &Store) -> Result<Vec<ClaimView>, Stop> {
             epoch: cell("epoch").count(epoch)?,
             beat: cell("beat").count(beat)?,
             life: cell("life").word(&life, Life::from_word)?,
+            of_host: kind == RecoveryKind::Host.as_str(),
             owner,
         })
     });
