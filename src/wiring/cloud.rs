@@ -1,6 +1,5 @@
 //! What engines sign of Nova: whether it answers.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tachi_domain::situation::FRESH;
@@ -34,6 +33,7 @@ fn answers(view: &CloudView) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
     use std::time::Duration;
 
     use super::*;
