@@ -3,6 +3,7 @@
 mod audit;
 mod drop_in;
 mod fence;
+mod freeze;
 mod init;
 mod recovery;
 mod reporter;
@@ -17,6 +18,7 @@ use tachi_config::LogArgs;
 pub(crate) use audit::{AuditCommand, AuditNewKeyArgs, AuditShowArgs, AuditVerifyArgs};
 pub(crate) use drop_in::{DropIn, ManageCategory, ManageDb};
 pub(crate) use fence::{FenceCheckArgs, FenceCommand, FenceConfirmArgs, FenceHostArgs, FenceSwitchArgs};
+pub(crate) use freeze::{FreezeArgs, FreezeCommand, FreezeListArgs, ThawArgs, ThawCommand};
 pub(crate) use init::{InitCommand, InitMonitorsArgs};
 pub(crate) use recovery::{
     ListFormat, RecoveryCommand, RecoveryListArgs, RecoveryShowArgs, RetryArgs, ShowFormat, StateWord,
@@ -81,6 +83,15 @@ pub(crate) enum Command {
     /// See, test and use the devices that switch hosts' power
     #[command(subcommand)]
     Fence(FenceCommand),
+    /// Have nothing of a host, a segment, an instance or of everything fenced or moved for a while
+    ///
+    /// What is reported meanwhile is kept, and what is dead at the end is recovered then. What a recovery has begun before is
+    /// followed to its end.
+    #[command(subcommand)]
+    Freeze(FreezeCommand),
+    /// End a freeze before its time is over
+    #[command(subcommand)]
+    Thaw(ThawCommand),
     /// Tell what is protected, what is not and why, and what is being recovered
     Status(StatusArgs),
     /// Tell why a host or an instance is protected or not, what is happening to it, and what to type

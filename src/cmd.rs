@@ -11,6 +11,7 @@ mod explain;
 mod failure;
 mod fence;
 pub(crate) mod fence_agent;
+mod freeze;
 mod host;
 mod init;
 mod manage;
@@ -53,6 +54,8 @@ pub(crate) async fn run(cli: Cli) -> Result<u8, Failure> {
         Command::Policy(command) => policy::run(command),
         Command::Openapi(args) => openapi::run(&args),
         Command::Fence(command) => Box::pin(fence::run(command)).await,
+        Command::Freeze(command) => Box::pin(freeze::run(command)).await,
+        Command::Thaw(command) => Box::pin(freeze::thaw(command)).await,
         Command::Host(command) => Box::pin(host::run(command)).await,
         Command::Audit(command) => audit::run(command),
         Command::Explain(args) => Box::pin(explain::run(args)).await,

@@ -5,6 +5,7 @@ mod bus;
 mod cloud;
 mod events;
 pub(crate) mod fencing;
+mod freezes;
 mod identity;
 pub(crate) mod listen;
 pub(crate) mod lookout;

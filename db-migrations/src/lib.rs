@@ -36,6 +36,7 @@ mod m20261122_0040_waits;
 mod m20261122_0050_fence_machine;
 mod m20261122_0060_fact;
 mod m20261122_0070_move_instance;
+mod m20261122_0080_freeze;
 mod origin;
 mod statement;
 mod sync;
@@ -79,6 +80,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261122_0050_fence_machine::Migration),
             Box::new(m20261122_0060_fact::Migration),
             Box::new(m20261122_0070_move_instance::Migration),
+            Box::new(m20261122_0080_freeze::Migration),
         ]
     }
 

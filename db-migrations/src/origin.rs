@@ -100,6 +100,7 @@ const OURS: &[&str] = &[
     "reporter_aside",
     "fence_order",
     "fence_machine",
+    "tachi_freeze",
 ];
 
 /// A revision of Masakari's schema.

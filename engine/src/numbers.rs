@@ -185,6 +185,7 @@ pub(crate) fn committed(outcome: &Result<Committed, JournalError>, took: Duratio
             | Committed::MayRunOn(_)
             | Committed::Joined
             | Committed::TooManyOrders
+            | Committed::Frozen(_)
             | Committed::TooLate
             | Committed::ReserveTaken(_),
         ) => "refused",

@@ -4,14 +4,14 @@ use tachi_domain::Timestamp;
 use tachi_domain::machine_id::MachineId;
 use tachi_domain::policy::FencingMode;
 use tachi_domain::situation::{
-    Compute, DeviceTest, Doubt, Engine, Facts, Fencing, Foreign, Host, Instances, Known, Part, Queue,
+    Compute, DeviceTest, Doubt, Engine, Facts, Fencing, Foreign, Host, Ice, Instances, Known, Part, Queue,
     Recovery, Segment, Waiting,
 };
 
 use crate::ports::machines::MachineLine;
 use crate::ports::operator::{HostView, MoveFilter, MoveLine, RecoverySummary, SegmentView};
 use crate::ports::roll::{Backlog, EngineLine};
-use crate::ports::{Doubted, Fact, JournalError, Machines, OperatorDesk, Roll};
+use crate::ports::{Doubted, Fact, FreezeLine, Freezes, JournalError, Machines, OperatorDesk, Roll, freezes};
 use crate::watcher::kind;
 
 /// What a fact of an engine begins with if there is nothing to worry about.
@@ -37,6 +37,8 @@ pub struct Tables {
     pub doubted: Vec<Doubted>,
     /// Which machines the devices switch.
     pub machines: Vec<MachineLine>,
+    /// What somebody has frozen, the one that ends first first.
+    pub freezes: Vec<FreezeLine>,
 }
 
 /// What an engine has seen of the cloud.
@@ -71,7 +73,10 @@ impl Tables {
     /// # Errors
     ///
     /// The database failed.
-    pub async fn read(store: &(impl OperatorDesk + Roll + Machines)) -> Result<Self, JournalError> {
+    pub async fn read(
+        store: &(impl OperatorDesk + Roll + Machines),
+        freezes: &impl Freezes,
+    ) -> Result<Self, JournalError> {
         Ok(Self {
             segments: store.region().await?,
             recoveries: store.recoveries(false).await?,
@@ -80,6 +85,7 @@ impl Tables {
             backlog: store.backlog().await?,
             doubted: store.doubted_reporters().await?,
             machines: store.machines().await?,
+            freezes: freezes.freezes().await?,
         })
     }
 
@@ -101,6 +107,7 @@ impl Tables {
             recoveries: self.recoveries.iter().map(recovery).collect(),
             waiting: self.waiting.iter().map(waiting).collect(),
             doubted: self.doubted.iter().map(doubt).collect(),
+            freezes: self.freezes.iter().map(|line| self.ice(line)).collect(),
             fencing: Fencing {
                 mode: configured.mode,
                 stopped: configured.stopped,
@@ -112,6 +119,23 @@ impl Tables {
             },
             computes: watched.computes,
             instances: watched.instances,
+        }
+    }
+
+    /// Under the name that the host or segment has now.
+    fn ice(&self, line: &FreezeLine) -> Ice {
+        let mut freeze = line.freeze.clone();
+        let hosts = self.segments.iter().flat_map(|view| &view.hosts);
+        let hosts = hosts.map(|view| (view.host.id.to_string(), &view.host.name));
+        let segments = self.segments.iter();
+        let segments = segments.map(|view| (view.segment.id.to_string(), &view.segment.name));
+        if let Some((_, name)) = hosts.chain(segments).find(|(id, _)| *id == line.target) {
+            freeze.name.clone_from(name);
+        }
+        Ice {
+            freeze,
+            server: line.target.parse().ok(),
+            since: line.since,
         }
     }
 
@@ -167,6 +191,7 @@ fn engine(line: &EngineLine) -> Engine {
         name: line.signature.name.clone(),
         started_at: line.signature.started_at,
         seen_at: line.seen_at,
+        keeps_freezes: line.signature.facts.contains_key(freezes::KEPT),
         parts: parts
             .map(|(name, text)| {
                 let part = Part {

@@ -21,9 +21,10 @@ pub(crate) async fn run(args: &EngineArgs) -> Result<u8, Failure> {
     let engine = engine.telling(telling.port());
     let mut process = Process::default();
     process.metrics(&settings, wiring::Runs::Engine).await?;
+    let events = telling.port();
     telling.run(&process);
     bus.listen(&mut process, &settings, &base, &args.upstream);
-    process.engine((engine, nova), &settings, &base, devices);
+    process.engine((engine, nova), &settings, &base, devices, events);
     process.run(|| super::reload_rules(&args.config, &rules)).await?;
     base.store
         .close()

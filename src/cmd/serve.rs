@@ -103,9 +103,10 @@ pub(crate) async fn start(
     let listener = wiring::listen::api(settings).await?;
     let mut process = Process::default();
     process.metrics(settings, wiring::Runs::Engine).await?;
+    let events = telling.port();
     telling.run(&process);
     bus.listen(&mut process, settings, &base, upstream);
-    process.engine((engine, nova), settings, &base, devices);
+    process.engine((engine, nova), settings, &base, devices, events);
     process.api(listener, router, settings);
     process.policy(rules);
     Ok((process, base))

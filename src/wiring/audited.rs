@@ -43,7 +43,9 @@ fn entry(event: &Event) -> Option<AuditEntry> {
             format!("segment {}: {}", past(*change), of_segment(picture)),
         ),
         // Its reporter is kept with a notification, and its recovery has lines of its own.
-        Subject::Notification(..) | Subject::Recovery(..) | Subject::Vmove(..) => return None,
+        Subject::Notification(..) | Subject::Recovery(..) | Subject::Vmove(..) | Subject::Freeze(..) => {
+            return None;
+        }
     };
     let mut entry = AuditEntry::new(AuditAction::Change, AuditPhase::Outcome, host);
     entry.result = Some(AuditResult::Ok);

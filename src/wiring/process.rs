@@ -9,9 +9,10 @@ use std::time::Duration;
 use axum::Router;
 use tachi_api::{Metrics, ServeOptions};
 use tachi_engine::Engine;
+use tachi_engine::ports::{Events, freezes};
 use tachi_engine::watcher::{Sources, Watcher};
 use tachi_openstack::Nova;
-use tachi_store::FactTable;
+use tachi_store::{FactTable, FreezeTable};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{MissedTickBehavior, interval};
@@ -19,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::fencing::{Devices, SelfTest, self_test};
+use super::freezes::Tender;
 use super::manager::Manager;
 use super::roll::{Fact, Health, Signer};
 use super::situation::Measured;
@@ -70,12 +72,20 @@ impl Process {
         settings: &Settings,
         base: &Base,
         devices: Devices,
+        events: Arc<dyn Events>,
     ) {
         let within = settings.sweep_interval.saturating_add(SWEEPING);
         self.manager.watch(engine.pulse(), within);
         self.fact("nova", cloud::nova(engine.cloud()));
+        self.fact(freezes::KEPT, Arc::new(|| "ok: kept".to_owned()));
         let how = devices.how();
         self.fact("fencing", how.fact(&settings.fencing, settings.policy.fencing));
+        let tender = Tender {
+            freezes: Arc::new(FreezeTable::of(&base.store)),
+            events,
+            clock: base.clock.clone(),
+        };
+        self.tasks.spawn(tender.run(self.stop.clone()));
         let sources = Sources {
             facts: Arc::new(FactTable::of(&base.store)),
             roll: base.store.clone(),

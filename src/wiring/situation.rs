@@ -6,12 +6,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use metrics::{describe_gauge, gauge};
 use tachi_domain::Timestamp;
+use tachi_domain::freeze::FreezeScope;
 use tachi_domain::policy::{FencingMode, Policy};
 use tachi_domain::situation::{Code, Counts, Grade, Protection, Situation, assess};
-use tachi_engine::ports::Clock;
+use tachi_engine::ports::{Clock, FreezeLine};
 use tachi_engine::situation::{Configured, Tables, Watched};
 use tachi_engine::watcher::Onlooker;
-use tachi_store::Store;
+use tachi_store::{FreezeTable, Store};
 use tokio::sync::watch;
 
 use super::Base;
@@ -19,6 +20,7 @@ use crate::settings::{Fencing, Settings};
 
 const FINDINGS: &str = "tachi_findings";
 const INSTANCES: &str = "tachi_instances";
+const FREEZES: &str = "tachi_freezes";
 const AGE: &str = "tachi_situation_age_seconds";
 
 /// How hosts are proven off, as these settings say.
@@ -68,6 +70,7 @@ impl Measured {
             INSTANCES,
             "Instances by what would become of them if their hosts died now"
         );
+        describe_gauge!(FREEZES, "What operators have frozen, by how much that is");
         describe_gauge!(
             AGE,
             "Age of what is known of Nova; above 45 nothing of it counts as good"
@@ -115,6 +118,13 @@ fn number(count: u64) -> f64 {
     f64::from(u32::try_from(count).unwrap_or(u32::MAX))
 }
 
+fn measure(freezes: &[FreezeLine]) {
+    for scope in FreezeScope::ALL {
+        let count = freezes.iter().filter(|line| line.freeze.scope == *scope).count();
+        gauge!(FREEZES, "scope" => scope.as_str()).set(number(count as u64));
+    }
+}
+
 fn age(as_of: Timestamp, now: Timestamp) -> f64 {
     number((now.micros_since(as_of).max(0) / 1_000_000).unsigned_abs())
 }
@@ -129,7 +139,7 @@ fn oldest(watched: &Watched) -> Option<Timestamp> {
 #[async_trait]
 impl Onlooker for Measured {
     async fn seen(&self, watched: Watched) {
-        let tables = match Tables::read(self.store.as_ref()).await {
+        let tables = match Tables::read(self.store.as_ref(), &FreezeTable::of(&self.store)).await {
             Ok(tables) => tables,
             Err(error) => {
                 tracing::debug!(%error, "how the region stands is not told as numbers");
@@ -141,6 +151,7 @@ impl Onlooker for Measured {
             (policy.fencing, policy.fencing_stopped)
         };
         self.known(oldest(&watched));
+        measure(&tables.freezes);
         let configured = configured(&self.fencing, mode, stopped, &tables.hosts());
         self.tell(Some(&assess(
             &tables.facts(watched, configured),
@@ -151,6 +162,7 @@ impl Onlooker for Measured {
     async fn not_ours(&self) {
         *self.as_of.lock().unwrap_or_else(PoisonError::into_inner) = None;
         gauge!(AGE).set(0.0);
+        measure(&[]);
         self.tell(None);
     }
 

@@ -12,6 +12,7 @@
 mod booting;
 mod crash;
 mod database;
+mod freezing;
 mod hooks;
 mod identity;
 mod instances;

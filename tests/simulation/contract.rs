@@ -12,6 +12,7 @@ use crate::storms::index_of_recovery;
 struct Bed {
     journal: Journal,
     now: u64,
+    freezes: Vec<i64>,
 }
 
 impl Bed {
@@ -25,6 +26,7 @@ impl Bed {
         Self {
             journal: Journal::new(reserve, Vec::new()),
             now: 0,
+            freezes: Vec::new(),
         }
     }
 
@@ -44,7 +46,16 @@ impl Bed {
     fn apply(&mut self, operation: &Operation) -> Answer {
         let (journal, now) = (&mut self.journal, self.now);
         match operation {
-            Operation::Pass(seconds) => self.now += u64::from(*seconds) * 1_000,
+            Operation::Pass(seconds) => {
+                self.now += u64::from(*seconds) * 1_000;
+                journal.now = self.now;
+            }
+            Operation::Freeze { what, minutes } => {
+                journal.freezes.freeze(*what, *minutes, true, now);
+                self.freezes
+                    .push(i64::try_from(journal.freezes.rows.len()).unwrap());
+            }
+            Operation::Thaw { what } => journal.freezes.thaw(*what, now),
             Operation::Report { host, off } => {
                 let reported = if *off { "NORMAL" } else { "UNKNOWN" };
                 return self.opened(RecoveryKind::Host, *host, None, reported);
@@ -75,7 +86,7 @@ impl Bed {
                 epoch,
                 draft,
             } => {
-                let write = draft.write(*recovery, host_id, stamp(now));
+                let write = draft.write(*recovery, host_id, &self.freezes, stamp(now));
                 let committed = journal.commit(*recovery, *epoch, &write, now);
                 return Answer::Committed(Outcome::of(committed, index_of));
             }

@@ -80,12 +80,15 @@ impl World {
             latest: write.latest.map(|latest| latest.plus(took)),
             ..write.clone()
         };
+        self.freeze_before_commit(owner.rec, write.order.is_some());
+        let touched = self.journal.recs[owner.rec].touched.is_some();
         let outcome = self.journal.commit(owner.rec, owner.epoch, &taken, self.now);
         if matches!(outcome, Committed::Written(_)) {
             if let Some(driven) = self.engines[owner.engine].drivers.get_mut(&owner.rec) {
                 driven.written = self.now;
             }
             self.look_at_write(owner, write);
+            self.check_begun(owner.rec, touched);
         } else {
             note!(
                 self,
@@ -111,6 +114,7 @@ impl World {
             Some(Committed::Joined) => self.mishap(Mishap::ReportJoins),
             Some(Committed::TooManyOrders) => self.stats.orders_refused += 1,
             Some(Committed::TooLate) => self.stats.too_late += 1,
+            Some(Committed::Frozen(_)) => self.stats.frozen += 1,
             Some(
                 Committed::MovesTaken(_)
                 | Committed::HostUnderRecovery

@@ -15,7 +15,7 @@ use crate::world::{Owner, World};
 const READING: u64 = 31_000;
 
 /// A beat may be so old when a call is made (R2), and its intent half a second (R4).
-const HEARD: u64 = 4_000;
+pub(crate) const HEARD: u64 = 4_000;
 
 /// From the commit of an intent to its call (R4).
 const INTENT: Duration = Duration::from_millis(500);
@@ -74,6 +74,7 @@ impl World {
             ));
         }
         let host = self.journal.recs[owner.rec].host;
+        self.check_frozen(owner, host, command);
         match command {
             Command::Evacuate(evacuation) => {
                 self.check_evacuate(owner, host, crate::calls::index_of(evacuation.server()));

@@ -13,13 +13,12 @@ use tachi_domain::guard::Guard;
 use tachi_domain::host_recovery::{
     BootHeldFor, GIVEN_UP_BY_LATEST, HostRecovery, WrittenOff, given_up, may_run,
 };
-use tachi_domain::recovery::{
-    Elsewhere, FenceOrder, Life, MoveVerdict, MoveWord, OperatorWord, Pulse, RecoveryKind, Word,
-};
+use tachi_domain::recovery::{Elsewhere, FenceOrder, Life, MoveWord, OperatorWord, RecoveryKind, Word};
 use tachi_domain::{Elapsed, NotificationId, Reporter, SegmentId, ServerId, Timestamp, Wait, WaitsFor};
 use tachi_driver::journal::{ClaimView, Claimed, Committed, Write};
 use uuid::Uuid;
 
+use crate::freezes::Freezes;
 use crate::nova::{HostIx, ServerIx, host_name, server_id, stamp};
 use crate::reserve::{Reserve, host_id, index_of};
 use crate::storms::recovery_id;
@@ -154,6 +153,8 @@ pub(crate) struct Rec {
     pub writes: BTreeMap<ServerId, u32>,
     /// Writes of the notification's row.
     pub messages: u32,
+    /// Since when its state shows that something was begun.
+    pub touched: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -179,6 +180,7 @@ pub(crate) struct Journal {
     pub ordered_before: Vec<u64>,
     /// Which recoveries have proven their host off, and when.
     pub proofs: Vec<(RecIx, u64)>,
+    pub freezes: Freezes,
 }
 
 const SEGMENT: SegmentId = SegmentId(Uuid::from_u128(1));
@@ -210,6 +212,7 @@ impl Journal {
             orders: Vec::new(),
             ordered_before,
             proofs: Vec::new(),
+            freezes: Freezes::default(),
         }
     }
 
@@ -237,18 +240,6 @@ impl Journal {
             return Some(MaintenanceReason::Operator);
         }
         self.put.get(&host).map(|(why, _)| *why)
-    }
-
-    /// An operator takes a host off maintenance.
-    pub(crate) fn off_maintenance(&mut self, host: HostIx) -> bool {
-        if !self
-            .recs
-            .iter()
-            .any(|row| row.host == host && row.is_open_for_host())
-        {
-            self.put.remove(&host);
-        }
-        self.maintenance.remove(&host)
     }
 
     /// A recovery for `host` or one of its instances, unless one is open (R6): that one hears what the report says more (R19).
@@ -352,6 +343,7 @@ impl Journal {
             proven_off: false,
             writes: BTreeMap::new(),
             messages: 0,
+            touched: None,
         });
         Accepted::Opened(self.recs.len() - 1)
     }
@@ -382,29 +374,6 @@ impl Journal {
         }
     }
 
-    pub(crate) fn pulse(&self, rec: RecIx) -> Pulse {
-        Pulse {
-            segment_enabled: self.segment_enabled,
-            operator_maintenance: self.maintenance.contains(&self.recs[rec].host),
-            word: self.recs[rec].word.clone(),
-            joined_normal: self.recs[rec].joined,
-            off_word: self.recs[rec].off_word.clone(),
-            move_words: self.recs[rec].move_words.clone(),
-            clock: (!crate::mutate::mutated("database-clock")).then(|| stamp(self.now)),
-        }
-    }
-
-    pub(crate) fn say(&mut self, rec: RecIx, word: Word, now: u64) {
-        self.recs[rec].words.push(word);
-        let number = self.recs[rec].word.as_ref().map_or(0, |said| said.number) + 1;
-        self.recs[rec].word = Some(OperatorWord {
-            number,
-            word,
-            by: "operator".into(),
-            at: stamp(now),
-        });
-    }
-
     /// Every recovery that is open or watching.
     pub(crate) fn unsettled(&self) -> Vec<ClaimView> {
         let rows = self.recs.iter().enumerate();
@@ -420,19 +389,6 @@ impl Journal {
         rows.filter(|(_, row)| row.life != Life::Closed)
             .map(view)
             .collect()
-    }
-
-    /// A person says that nothing of `server` runs on `on`, or will.
-    pub(crate) fn say_failure(&mut self, rec: RecIx, server: ServerId, on: Option<String>) {
-        let words = &mut self.recs[rec].move_words;
-        let number = words.last().map_or(0, |said| said.number) + 1;
-        words.push(MoveWord {
-            number,
-            server,
-            word: MoveVerdict::Failure,
-            on,
-            by: "operator".into(),
-        });
     }
 
     pub(crate) fn claim(&mut self, rec: RecIx, seen_epoch: u64, owner: usize, now: u64) -> Option<Claimed> {
@@ -604,28 +560,26 @@ impl Journal {
         hosts
     }
 
-    pub(crate) fn commit(&mut self, rec: RecIx, epoch: u64, write: &Write, now: u64) -> Committed {
-        if self.checks_epoch && self.recs[rec].epoch != epoch {
-            return Committed::Lost;
-        }
+    /// Why nothing of it is written, if so.
+    fn refused(&self, rec: RecIx, write: &Write, now: u64) -> Option<Committed> {
         if write.latest.is_some_and(|latest| stamp(now) > latest) {
-            return Committed::TooLate;
+            return Some(Committed::TooLate);
         }
         if let Some(host) = &write.unless_host_recovery
             && self.host_is_recovered(rec, host)
             && !crate::mutate::mutated("exclusion")
         {
-            return Committed::HostUnderRecovery;
+            return Some(Committed::HostUnderRecovery);
         }
         let elsewhere = write.unless_elsewhere.as_ref().map(|asked| self.elsewhere(asked));
         if let Some(hosts) = elsewhere.filter(|hosts| !hosts.is_empty()) {
-            return Committed::MayRunOn(hosts);
+            return Some(Committed::MayRunOn(hosts));
         }
         let evidence = |word: &OffWord| word.evidence.is_some();
         let unheard = write.unless_joined && self.recs[rec].joined
             || write.unless_evidence && self.recs[rec].off_word.as_ref().is_some_and(evidence);
         if unheard && !crate::mutate::mutated("joined") {
-            return Committed::Joined;
+            return Some(Committed::Joined);
         }
         let taken: Vec<ServerId> = write
             .moves
@@ -634,11 +588,25 @@ impl Journal {
             .map(|one| one.server)
             .collect();
         if !taken.is_empty() {
-            return Committed::MovesTaken(taken);
+            return Some(Committed::MovesTaken(taken));
         }
         let refused = self.refused_reservations(rec, &write.reservations);
         if !refused.is_empty() {
-            return Committed::ReserveTaken(refused);
+            return Some(Committed::ReserveTaken(refused));
+        }
+        let pulse = self.pulse(rec);
+        if write.unless_frozen.forbidden_by(&pulse.frozen) && !crate::mutate::mutated("frozen") {
+            return Some(Committed::Frozen(pulse));
+        }
+        None
+    }
+
+    pub(crate) fn commit(&mut self, rec: RecIx, epoch: u64, write: &Write, now: u64) -> Committed {
+        if self.checks_epoch && self.recs[rec].epoch != epoch {
+            return Committed::Lost;
+        }
+        if let Some(refused) = self.refused(rec, write, now) {
+            return refused;
         }
         if let Some(order) = write.order {
             if self.too_many_orders(rec, order, now) {
@@ -658,6 +626,8 @@ impl Journal {
         row.elapsed = write.elapsed;
         if let Some(head) = &write.state {
             row.head = Some(head.clone());
+            let touched = crate::freezes::touched(row.kind, head);
+            row.touched = touched.then(|| row.touched.unwrap_or(now));
         }
         if let Some(wait) = &write.wait {
             row.wait = Some(wait.clone());
@@ -704,6 +674,7 @@ impl Journal {
             self.restarts.entry(rec).or_insert((server, now));
         }
         self.change_host(rec, write);
+        self.freezes.worse(&write.worse, now);
         Committed::Written(self.pulse(rec))
     }
 

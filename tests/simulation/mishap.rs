@@ -110,6 +110,8 @@ mishaps! {
     OwnerLocks => "owner locks an instance",
     InstanceDeleted => "owner deletes an instance",
     VmReport => "instance fails and is reported",
+    Frozen => "operator freezes something",
+    Thawed => "operator ends a freeze",
     ProcessReport => "process fails and is reported",
 }
 

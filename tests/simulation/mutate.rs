@@ -46,6 +46,11 @@ const AT_THE_PORTS: &[(&str, &str, &str)] = &[
         "a recovery ends for want of a word that has just joined it",
     ),
     (
+        "frozen",
+        "ADR 0051",
+        "what begins something is written although it is frozen",
+    ),
+    (
         "sweep",
         "R21",
         "nothing but a wake-up makes an engine look for work",

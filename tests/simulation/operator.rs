@@ -23,6 +23,7 @@ impl World {
         } else {
             self.clear_up();
         }
+        self.freeze_or_thaw();
         self.check_real_pace();
         self.after(5_000, Event::Operator);
     }

@@ -102,7 +102,8 @@ impl Journal {
                 .recs
                 .iter()
                 .any(|rec| rec.host == host && rec.is_open_for_host());
-            let in_reserve = row.reserved && self.maintenance_of(host).is_none();
+            let is_frozen = self.freezes.is_frozen_itself(host, self.now);
+            let in_reserve = row.reserved && self.maintenance_of(host).is_none() && !is_frozen;
             row.holder == Some(rec) || (row.holder.is_none() && in_reserve && !recovered)
         };
         writes
@@ -213,6 +214,7 @@ impl World {
                 id: host_id(*host),
                 name: host_name(*host),
                 busy: row.holder.is_some()
+                    || self.journal.freezes.is_frozen_itself(*host, self.now)
                     || self
                         .journal
                         .recs

@@ -262,6 +262,8 @@ pub(crate) struct Stats {
     pub orders_refused: u64,
     /// Writes of engines that had been stopped with their clocks.
     pub too_late: u64,
+    /// Writes that would have begun something that was frozen.
+    pub frozen: u64,
     /// Times that people were told that a recovery waits.
     pub alarms: u64,
     /// Looks at the time that a driver had named.
@@ -294,6 +296,7 @@ impl Stats {
         self.domains += other.domains;
         self.orders_refused += other.orders_refused;
         self.too_late += other.too_late;
+        self.frozen += other.frozen;
         self.alarms += other.alarms;
         self.looks += other.looks;
         self.slowest_takeover = self.slowest_takeover.max(other.slowest_takeover);
@@ -320,6 +323,7 @@ impl Stats {
                 ("instances taken by another recovery", self.taken),
                 ("writes refused by epoch", self.refused_by_epoch),
                 ("writes refused as too late", self.too_late),
+                ("writes refused as frozen", self.frozen),
                 ("runs of hooks", self.hooks),
                 ("failure domains named", self.domains),
                 ("alarms", self.alarms),
@@ -356,6 +360,7 @@ pub(crate) struct World {
     pub violation: Option<String>,
     pub guests_changed: bool,
     pub hooking: Hooking,
+    pub freezer: Option<Rng>,
     pub mishaps: Mishaps,
     /// Calls that were begun, and answers that were heard, for crashes in between.
     pub calls: u64,
@@ -420,6 +425,7 @@ impl World {
             violation: None,
             guests_changed: false,
             hooking: Hooking::draw(seed),
+            freezer: crate::freezing::draw(seed),
             mishaps: Mishaps::default(),
             calls: 0,
             heard: 0,

@@ -192,6 +192,7 @@ impl Lookout for Desk {
             backlog: Backlog::default(),
             doubted: Vec::new(),
             machines: Vec::new(),
+            freezes: Vec::new(),
         };
         let configured = Configured {
             mode: FencingMode::External,

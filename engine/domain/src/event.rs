@@ -11,6 +11,7 @@ pub use picture::{HostPicture, NotificationPicture, RecoveryPicture, SegmentPict
 
 use crate::Timestamp;
 use crate::entity::words;
+use crate::freeze::Freeze;
 
 words! {
     /// Where in its course the thing is that an event tells of.
@@ -61,6 +62,16 @@ words! {
         Resume = "resume",
         /// Its host is watched no longer.
         Close = "close",
+    }
+}
+
+words! {
+    /// How far a freeze is.
+    Thawing {
+        /// Its time is nearly over.
+        EndsSoon = "ends_soon",
+        /// Its time is over.
+        End = "end",
     }
 }
 
@@ -139,6 +150,8 @@ pub enum Subject {
     Vmove(VmovePicture),
     /// A recovery.
     Recovery(Turn, RecoveryPicture),
+    /// A freeze.
+    Freeze(Thawing, Freeze),
 }
 
 /// See the module's documentation.
@@ -165,6 +178,7 @@ impl Event {
             Subject::Notification(handling, _) => format!("notification.{handling}"),
             Subject::Vmove(_) => "vmove.process".to_owned(),
             Subject::Recovery(turn, _) => format!("recovery.{turn}"),
+            Subject::Freeze(thawing, _) => format!("freeze.{thawing}"),
         };
         match self.phase {
             Some(phase) => format!("{action}.{phase}"),
@@ -187,9 +201,10 @@ impl Event {
             Subject::Segment(..) | Subject::Host(..) | Subject::Notification(Handling::Create, _) => {
                 Publisher::Api
             }
-            Subject::Notification(Handling::Process, _) | Subject::Vmove(_) | Subject::Recovery(..) => {
-                Publisher::Engine
-            }
+            Subject::Notification(Handling::Process, _)
+            | Subject::Vmove(_)
+            | Subject::Recovery(..)
+            | Subject::Freeze(..) => Publisher::Engine,
         }
     }
 }

@@ -25,6 +25,7 @@ mod rate;
 mod region;
 mod segment;
 mod startup;
+mod worse;
 
 use std::collections::BTreeSet;
 use std::time::Duration;

@@ -14,6 +14,7 @@ mod asks;
 mod begin;
 mod deadlines;
 mod fence;
+mod freezing;
 mod guard;
 mod hooks;
 mod messaging;
@@ -38,6 +39,7 @@ use serde::{Deserialize, Serialize};
 
 pub use fence::vouch::Vouch;
 pub use fence::{Fence, OffIntent, Order};
+pub use freezing::FreezeTrack;
 pub use guard::{GuardTrack, Waiting};
 pub use method::{Route, Way};
 pub use moves::absence::{may_run, may_run_in};
@@ -187,6 +189,9 @@ pub struct HostRecovery {
     /// A person vouches for its being off, and it is not yet known whether that can be believed.
     #[serde(default)]
     pub vouch: Option<Vouch>,
+    /// What was heard of freezes.
+    #[serde(default)]
+    pub freeze: FreezeTrack,
     /// What it waits for; `None` in what an older program wrote.
     #[serde(default)]
     wait: Option<Wait>,
@@ -237,6 +242,7 @@ impl HostRecovery {
             guard: GuardTrack::default(),
             power_on: PowerOn::default(),
             vouch: None,
+            freeze: FreezeTrack::default(),
             wait: None,
             moves: BTreeMap::new(),
             asks: Asks::default(),
@@ -326,6 +332,9 @@ impl HostRecovery {
 
     /// What the notification shows while the recovery is open: the weightiest thing there is to say.
     fn current_message(&self, now: Now) -> Option<String> {
+        if let Some(freeze) = freezing::waits_for(self) {
+            return Some(freeze.message());
+        }
         if let Some(hold) = &self.hold {
             return Some(format!("held: {}", hold.reason));
         }
@@ -433,6 +442,9 @@ impl HostRecovery {
         self.asks.ready.clear();
         // Instances that other recoveries let go of are planned again; the journal had its say since.
         self.asks.retaken(now);
+        if freezing::act(self, now, record, commands) {
+            return self.say(self.current_message(now), record);
+        }
         if self.forbidden().is_some() || self.guarded().is_some() {
             self.stop_the_clocks(now);
         } else {
@@ -466,9 +478,12 @@ impl HostRecovery {
             Command::ReadService => self.service.question.not_sent(),
             Command::LearnLevels => self.fence.levels_not_asked(),
             Command::ReadPower(target) => self.fence.not_asked(target),
-            Command::PowerOff { target, .. } => self.fence.not_sent(target),
+            Command::PowerOff { target, .. } => {
+                self.fence.not_sent(target);
+                freezing::order_withdrawn(self);
+            }
             Command::PowerOn { .. } => self.power_on.not_sent(),
-            Command::UpdateService { .. } => self.service.not_sent(),
+            Command::UpdateService { .. } => freezing::update_not_sent(self),
             Command::TakeInventory => self.asks.inventory.not_sent(),
             Command::ReadLists { .. } => self.asks.lists.not_sent(),
             Command::ReadEvacuations { .. } => self.asks.evacuations.not_sent(),

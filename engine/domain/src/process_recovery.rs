@@ -1,6 +1,7 @@
 //! What follows from a failed process: if it is `nova-compute`, its service is disabled, so that nothing new is put on the
 //! host. The monitor on the host restarts it; host recovery stays switched on (R19, EW5).
 
+mod freezing;
 mod guarding;
 mod hooking;
 
@@ -14,6 +15,7 @@ use crate::entity::Notification;
 use crate::entity::host::MaintenanceReason;
 use crate::entity::notification::NotificationStatus;
 use crate::fault::FaultClass;
+use crate::freeze::Freeze;
 use crate::guard::Region;
 use crate::hooks::{HookTrack, Phase};
 use crate::nova::Service;
@@ -24,6 +26,7 @@ use crate::recovery::{
 use crate::wait::{WaitsFor, note};
 use crate::{Elapsed, HostId, NotificationId, RecoveryId, StateVersion, Wait};
 
+use freezing::FreezeTrack;
 use guarding::Guarded;
 
 /// What a process recovery must not forget.
@@ -69,6 +72,9 @@ pub struct ProcessRecovery {
     /// What came of the guards.
     #[serde(default)]
     guarded: Guarded,
+    /// What was heard of freezes.
+    #[serde(default)]
+    freeze: FreezeTrack,
     /// What it waits for; `None` in what an older program wrote.
     #[serde(default)]
     wait: Option<Wait>,
@@ -116,6 +122,7 @@ impl ProcessRecovery {
             hooks: HookTrack::default(),
             disabled: false,
             guarded: Guarded::default(),
+            freeze: FreezeTrack::default(),
             wait: None,
             region: None,
             waits_for_region: None,
@@ -225,6 +232,9 @@ impl ProcessRecovery {
 
     /// The service is enabled: disable it, if nobody has said no meanwhile.
     fn disable(&mut self, service: &Service, now: Now, record: &mut Record, commands: &mut Vec<Command>) {
+        if !self.freeze_lets(service, now, record) {
+            return;
+        }
         if !service.enabled {
             // A host in reserve is disabled too: reports alone must not take that out of use either. What this recovery has asked
             // for itself was guarded then.
@@ -263,6 +273,8 @@ impl ProcessRecovery {
         }
         // Repeating it is harmless, so the answer to the next question decides, not the answer to this call.
         self.busy = true;
+        self.freeze.first = self.asked.is_none();
+        record.unless_frozen.own = self.freeze.first;
         self.asked = Some(now.elapsed);
         let reason = format!("{} [{}]", self.policy.process_disable_reason, mark(self.id));
         record.head = true;
@@ -356,8 +368,11 @@ impl ProcessRecovery {
                     self.disable(&service, now, record, commands);
                 }
             }
-            Observation::NotSent(_) => {
+            Observation::NotSent(command) => {
                 self.busy = false;
+                if command.is_write() {
+                    self.call_withdrawn();
+                }
                 self.not_before = now.elapsed.plus(self.policy.tick);
             }
             Observation::HostUnderRecovery => {
@@ -393,11 +408,14 @@ pub fn decide(mut state: ProcessRecovery, observation: Observation, now: Now) ->
     let mut commands = Vec::new();
     if !state.over {
         state.learn(observation, now, &mut record, &mut commands);
+        state.hear_thaw(&mut record);
     }
     if !state.over {
         if let Some((status, message)) = state.gates().filter(|_| !state.disabled) {
             state.end(status, message, &mut record);
             commands.clear();
+        } else if state.frozen().is_some() {
+            // Nothing is begun, and nothing has to be looked at.
         } else if !state.pass(Phase::Pre, now, &mut record, &mut commands) {
             // A hook is being waited for, or has ended it.
         } else if state.disabled || !state.policy.flows.process.acts {
@@ -409,11 +427,16 @@ pub fn decide(mut state: ProcessRecovery, observation: Observation, now: Now) ->
     }
     let (what, on) = if state.over {
         (WaitsFor::Nothing, BTreeSet::new())
+    } else if let Some(freeze) = state.frozen() {
+        (WaitsFor::Frozen, [freeze.what()].into())
     } else {
         state.guarded.waits()
     };
     record.head |= note(&mut state.wait, what, on, now.wall);
-    let message = state.guarded.message().or_else(|| state.trouble.clone());
+    let frozen = state.frozen().map(Freeze::message);
+    let message = frozen
+        .or_else(|| state.guarded.message())
+        .or_else(|| state.trouble.clone());
     if !state.over && state.message != message {
         state.message = message;
         record.head = true;

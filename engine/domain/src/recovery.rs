@@ -16,6 +16,7 @@ pub use reserve::{Joined, ReserveAnswer, ReserveCall, ServiceStatus};
 use crate::entity::notification::NotificationType;
 use crate::entity::words;
 use crate::evidence::OffWord;
+use crate::freeze::Frozen;
 use crate::instance_event::says_failure;
 use crate::{HostId, RecoveryId, ServerId, Timestamp};
 
@@ -112,6 +113,8 @@ pub struct Pulse {
     pub off_word: Option<OffWord>,
     /// What was said of single instances, oldest first.
     pub move_words: Vec<MoveWord>,
+    /// What is frozen of what it is about.
+    pub frozen: Frozen,
     /// What the clock of the database's machine showed; `None` where that is the engine's own.
     pub clock: Option<Timestamp>,
 }
@@ -140,7 +143,7 @@ impl Pulse {
                 pulse.move_words.last().map(|said| said.number),
             )
         };
-        if operators(self) != operators(before) {
+        if operators(self) != operators(before) || self.frozen != before.frozen {
             News::Operator
         } else if (&self.off_word, self.joined_normal) != (&before.off_word, before.joined_normal) {
             News::Reports
@@ -201,6 +204,7 @@ mod tests {
             joined_normal: false,
             off_word: None,
             move_words: Vec::new(),
+            frozen: Frozen::NOTHING,
             clock: None,
         };
         let said = OperatorWord {
@@ -229,6 +233,13 @@ mod tests {
             },
             Pulse {
                 word: Some(said),
+                ..joined.clone()
+            },
+            Pulse {
+                frozen: Frozen {
+                    thawed: 1,
+                    ..Frozen::NOTHING
+                },
                 ..joined.clone()
             },
         ];

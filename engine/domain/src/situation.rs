@@ -12,6 +12,7 @@ mod explain;
 mod facts;
 mod fencing;
 mod findings;
+mod freezes;
 mod hosts;
 mod instances;
 mod segments;
@@ -28,7 +29,7 @@ pub use counts::Counts;
 pub use engines::is_alive;
 pub use explain::{Explanation, Need, SHORTEST_ID, Subject};
 pub use facts::{
-    Compute, DeviceTest, Doubt, Engine, Facts, Fencing, Foreign, Host, Instance, Instances, Known, Part,
+    Compute, DeviceTest, Doubt, Engine, Facts, Fencing, Foreign, Host, Ice, Instance, Instances, Known, Part,
     Queue, Recovery, Segment, Waiting,
 };
 pub use findings::Finding;
@@ -154,7 +155,9 @@ pub fn assess(facts: &Facts, now: Timestamp) -> Situation {
         computes,
         tests: fencing::by_host(facts),
         numbers: instances::numbers(facts),
+        ice: freezes::by_what(facts),
     };
+    freezes::assess(&look, &mut all, &mut found);
     let mut hosts: Vec<Assessed> = Vec::new();
     let mut segments = Vec::new();
     for segment in &facts.segments {
@@ -215,6 +218,8 @@ struct Look<'a> {
     tests: BTreeMap<&'a str, Vec<&'a DeviceTest>>,
     /// Instances by host, as listed last.
     numbers: BTreeMap<&'a str, u64>,
+    /// What is frozen.
+    ice: freezes::Frozen<'a>,
 }
 
 impl Look<'_> {

@@ -6,6 +6,7 @@
 
 mod budget;
 mod calls;
+mod freezing;
 mod gates;
 mod hooking;
 mod steps;
@@ -25,6 +26,7 @@ use crate::recovery::{Command, Decision, Life, Now, Observation, Pulse, Record, 
 use crate::wait::{WaitsFor, note};
 use crate::{Elapsed, NotificationId, RecoveryId, ServerId, StateVersion, Wait};
 
+use freezing::FreezeTrack;
 use gates::is_owners_own;
 
 /// Where it is.
@@ -110,6 +112,9 @@ pub struct VmRecovery {
     /// Whether this recovery's restart has been counted.
     #[serde(default)]
     counted: bool,
+    /// What was heard of freezes.
+    #[serde(default)]
+    freeze: FreezeTrack,
     /// What it waits for; `None` in what an older program wrote.
     #[serde(default)]
     wait: Option<Wait>,
@@ -155,6 +160,8 @@ enum About {
     Hook,
     /// It was restarted too often lately.
     Budget,
+    /// It is frozen.
+    Freeze,
 }
 
 /// What keeps it from going on. The first words for it are kept, and only told when it lasts: every change is a write.
@@ -203,6 +210,7 @@ impl VmRecovery {
             restarts: 0,
             pause_until: Elapsed::ZERO,
             counted: false,
+            freeze: FreezeTrack::default(),
             wait: None,
             pulse: None,
             reading: false,
@@ -222,6 +230,9 @@ impl VmRecovery {
     }
 
     fn waits(&self) -> WaitsFor {
+        if freezing::waits_for(self).is_some() {
+            return WaitsFor::Frozen;
+        }
         let about = self.trouble.as_ref().map(|trouble| trouble.about);
         match &self.pulse {
             Some(pulse) if about == Some(About::Operator) && self.stage != Stage::Over => {
@@ -404,7 +415,7 @@ impl VmRecovery {
             Observation::NotSent(command) => {
                 if command.is_write() {
                     // Not written down on its own: whoever reads the intent takes the call for possible, and only waits.
-                    self.asked = None;
+                    freezing::call_withdrawn(self);
                 } else if command == Command::ReadService {
                     self.reading_service = false;
                     self.service_not_before = now.elapsed.plus(self.policy.tick);
@@ -483,6 +494,9 @@ impl VmRecovery {
             return self.close(now, record, commands);
         }
         let Some(server) = self.begin(record) else { return };
+        if freezing::holds(self, now, record) {
+            return;
+        }
         // A read that hangs must not let old sights pass for new ones.
         let oldest = self.policy.call_deadline.max(self.policy.tick * 2);
         self.seen.take_if(|seen| now.elapsed.since(seen.at) > oldest);

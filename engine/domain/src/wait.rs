@@ -15,6 +15,8 @@ words! {
         Nothing = "nothing",
         /// Guards that want patience. It goes on by itself.
         Guards = "guards",
+        /// The end of a freeze. It goes on by itself.
+        Frozen = "frozen",
         /// Proof that the host is off.
         Proof = "proof",
         /// Nova, which has to show the host disabled and forced down.
@@ -77,6 +79,8 @@ words! {
         Retry = "retry",
         /// The same: leave it.
         Ignore = "ignore",
+        /// The freeze is ended.
+        Thaw = "thaw",
         /// Another attempt at the whole recovery.
         RetryRecovery = "retry-recovery",
     }
@@ -85,7 +89,8 @@ words! {
 impl WaitsFor {
     /// Whether it is held: only a person's word or deed ends it for certain.
     pub const fn is_held(self) -> bool {
-        !self.ended_by().is_empty() && !matches!(self, Self::Guards | Self::Proof | Self::GivenUp)
+        !self.ended_by().is_empty()
+            && !matches!(self, Self::Guards | Self::Frozen | Self::Proof | Self::GivenUp)
     }
 
     /// Whether a person has to see to it: it is held, or was given up.
@@ -106,6 +111,7 @@ impl WaitsFor {
         match self {
             Self::Nothing => "nothing to wait for",
             Self::Guards => "waits for guards to be content, and goes on by itself",
+            Self::Frozen => "frozen by an operator, and goes on by itself when that is over",
             Self::Proof => "waits for a proof that the host is off",
             Self::ForcedDown => "waits for Nova to show the host disabled and forced down",
             Self::Return => "waits for the host's nova-compute to be back",
@@ -130,6 +136,7 @@ impl WaitsFor {
         match self {
             Self::Nothing | Self::ForcedDown | Self::Return => &[],
             Self::Guards => &[EndedBy::Approve],
+            Self::Frozen => &[EndedBy::Thaw],
             Self::Proof => &[EndedBy::Vouch],
             Self::Approval | Self::Alive | Self::DryRun => &[EndedBy::Approve, EndedBy::Abort],
             Self::Fence => &[EndedBy::Approve, EndedBy::Vouch, EndedBy::Abort],
@@ -204,6 +211,7 @@ mod tests {
         let by_itself = [
             WaitsFor::Nothing,
             WaitsFor::Guards,
+            WaitsFor::Frozen,
             WaitsFor::Proof,
             WaitsFor::ForcedDown,
             WaitsFor::Return,

@@ -7,6 +7,7 @@ use tachi_domain::entity::host::MaintenanceReason;
 use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::entity::vmove::VmoveStatus;
 use tachi_domain::entity::{Host, Notification};
+use tachi_domain::freeze::UnlessFrozen;
 use tachi_domain::host_recovery::WrittenOff;
 use tachi_domain::recovery::{Elsewhere, FenceOrder, Life, Pulse, RecoveryKind};
 use tachi_domain::{Elapsed, HostId, RecoveryId, ServerId, Timestamp, VmoveId, Wait};
@@ -204,6 +205,10 @@ pub struct Write {
     pub host_back: Option<HostId>,
     /// The recovery's host is about to be ordered off: one more on the account, or the whole write is refused.
     pub order: Option<FenceOrder>,
+    /// Refuse the whole write if something of this is frozen.
+    pub unless_frozen: UnlessFrozen,
+    /// These freezes end now: it has become worse.
+    pub worse: Vec<i64>,
 }
 
 /// What came of a [`Write`].
@@ -224,6 +229,8 @@ pub enum Committed {
     Joined,
     /// Nothing was written: [`Write::order`] was not met.
     TooManyOrders,
+    /// Nothing was written: [`Write::unless_frozen`] was not met. With what an operator may have changed.
+    Frozen(Pulse),
     /// Nothing was written: [`Write::latest`] was over.
     TooLate,
     /// Nothing was written: these hosts cannot be taken, as somebody else holds them or they are in reserve no more.

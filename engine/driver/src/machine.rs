@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tachi_domain::fault::Fault;
+use tachi_domain::freeze::UnlessFrozen;
 use tachi_domain::recovery::{Command, News, Now, Observation, Pulse, Record, StepKind, Task};
 use tachi_domain::{Elapsed, HostId, RecoveryId, Timestamp};
 
@@ -290,6 +291,14 @@ impl Driver {
                     .retain(|step| step.task != Task::Fence || step.kind != StepKind::Intent);
                 Observation::OrderRefused
             }
+            Some(Committed::Frozen(pulse)) => {
+                // None of the intents was written.
+                record.steps.retain(|step| step.kind != StepKind::Intent);
+                record.order = None;
+                record.restarted = None;
+                self.pulse = pulse.clone();
+                Observation::Pulse(pulse)
+            }
             Some(Committed::ReserveTaken(hosts)) => {
                 // What was not taken need not be told.
                 record.steps.retain(|step| step.task != Task::Reserve);
@@ -298,6 +307,7 @@ impl Driver {
         };
         record.unless_host_recovery = None;
         record.unless_elsewhere = None;
+        record.unless_frozen = UnlessFrozen::default();
         let mut observations: Vec<Observation> =
             round.commands.into_iter().map(Observation::NotSent).collect();
         observations.push(refusal);

@@ -268,6 +268,9 @@ impl Recovery {
             known.filter(|guard| wait.on.contains(*guard)).collect()
         };
         let what = wait.what;
+        if what == WaitsFor::Frozen {
+            return (Vec::new(), vec![what.as_str()]);
+        }
         if what == WaitsFor::Guards {
             return (Vec::new(), guards());
         }
@@ -454,6 +457,7 @@ pub(crate) mod tests {
                 joined_normal: false,
                 off_word: None,
                 move_words: Vec::new(),
+                frozen: tachi_domain::freeze::Frozen::NOTHING,
                 clock: None,
             },
             restarts: Vec::new(),

@@ -81,6 +81,8 @@ pub(crate) fn write_of(
             .collect(),
         host_back: host.filter(|_| record.host_back),
         order: record.order,
+        unless_frozen: record.unless_frozen.clone(),
+        worse: record.worse.iter().copied().collect(),
     })
 }
 

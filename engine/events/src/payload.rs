@@ -11,6 +11,7 @@ use tachi_domain::entity::vmove::{VmoveStatus, VmoveType};
 use tachi_domain::event::{
     Event, HostPicture, NotificationPicture, RecoveryPicture, SegmentPicture, Subject, Trouble, VmovePicture,
 };
+use tachi_domain::freeze::Freeze;
 
 use crate::time;
 
@@ -25,6 +26,7 @@ pub(crate) fn of(event: &Event) -> Value {
         Subject::Notification(_, picture) => (THEIRS, "NotificationApiPayload", "1.0", notification(picture)),
         Subject::Vmove(picture) => (OURS, "VMovePayload", "1.0", vmove(picture)),
         Subject::Recovery(_, picture) => (OURS, "RecoveryPayload", "1.0", recovery(picture)),
+        Subject::Freeze(_, picture) => (OURS, "FreezePayload", "1.0", freeze(picture)),
     };
     let fault = event.trouble.as_ref().map_or(Value::Null, fault);
     data.insert("fault".to_owned(), fault);
@@ -157,6 +159,16 @@ fn recovery(picture: &RecoveryPicture) -> Map<String, Value> {
         .text("status", Some(picture.status))
         .put("message", Some(picture.message.clone()))
         .put("vmoves", Some(moves))
+        .0
+}
+
+fn freeze(picture: &Freeze) -> Map<String, Value> {
+    Fields::default()
+        .text("scope", Some(picture.scope))
+        .text("name", Some(&picture.name))
+        .put("until", Some(time::in_payload(picture.until)))
+        .text("by", Some(&picture.by))
+        .text("reason", Some(&picture.reason))
         .0
 }
 

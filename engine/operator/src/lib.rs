@@ -11,6 +11,7 @@
 
 pub mod downtime;
 mod explanation;
+mod freezes;
 mod recovery;
 mod schema;
 mod seen;
@@ -22,6 +23,7 @@ pub mod when;
 pub mod words;
 
 pub use explanation::{ExplanationView, NeedView, Underway};
+pub use freezes::FreezeView;
 pub use recovery::{MovesView, RecoveryView, STATES, state};
 pub use seen::{Age, Fencing, Seen, is_alive};
 pub use situation::{

@@ -78,6 +78,7 @@ pub fn to_end_recovery(row: &RecoverySummary) -> Vec<String> {
         EndedBy::EndMaintenance => {
             format!("openstack segment host update --on_maintenance False SEGMENT {host}")
         }
+        EndedBy::Thaw => "tachi freeze list, then tachi thaw".to_owned(),
         EndedBy::Upgrade => "start an engine of the version that wrote it".to_owned(),
         EndedBy::RetryRecovery => format!("tachi recovery retry {id}"),
         EndedBy::MoveWords | EndedBy::Success | EndedBy::Failure | EndedBy::Retry | EndedBy::Ignore => {
@@ -101,6 +102,7 @@ pub fn to_end_move(line: &MoveLine) -> Vec<String> {
         EndedBy::Retry => say("--retry"),
         EndedBy::Ignore => say("--ignore"),
         EndedBy::RetryRecovery => format!("tachi recovery retry {}", line.recovery),
+        EndedBy::Thaw => format!("tachi thaw instance {}", line.server),
         EndedBy::Approve
         | EndedBy::Abort
         | EndedBy::Vouch

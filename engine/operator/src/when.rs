@@ -1,6 +1,7 @@
 //! Times, as people write and read them. All are UTC.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use chrono::{DateTime, NaiveDateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -62,6 +63,47 @@ pub fn ago(at: Timestamp, now: Timestamp) -> String {
     }
 }
 
+/// A time from now on, in words.
+pub fn lasting(time: Duration) -> String {
+    let seconds = time.as_secs();
+    match (seconds / 3_600, seconds % 3_600 / 60) {
+        (0, 0) => format!("{seconds} s"),
+        (0, minutes) => format!("{minutes} min"),
+        (hours, 0) => format!("{hours} h"),
+        (hours, minutes) => format!("{hours} h {minutes} min"),
+    }
+}
+
+/// Reads how long something lasts: `45m`, `2h`, `1h30m`, `1d`.
+///
+/// # Errors
+///
+/// It is none; for people.
+pub fn span(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("{text:?} is no time: write 45m, 2h, 1h30m or 1d");
+    let (mut all, mut digits) = (0_u64, String::new());
+    for one in text.trim().chars() {
+        if one.is_ascii_digit() {
+            digits.push(one);
+            continue;
+        }
+        let unit = match one {
+            's' => 1,
+            'm' => 60,
+            'h' => 3_600,
+            'd' => 86_400,
+            _ => return Err(wrong()),
+        };
+        let number: u64 = std::mem::take(&mut digits).parse().map_err(|_| wrong())?;
+        let seconds = number.checked_mul(unit);
+        all = seconds.and_then(|more| all.checked_add(more)).ok_or_else(wrong)?;
+    }
+    if !digits.is_empty() || all == 0 {
+        return Err(wrong());
+    }
+    Ok(Duration::from_secs(all))
+}
+
 /// Reads a time: so long before `now` (`90s`, `30m`, `12h`, `7d`), or as clients of OpenStack write it.
 ///
 /// # Errors
@@ -95,6 +137,33 @@ pub fn since(text: &str, now: Timestamp) -> Result<Timestamp, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn how_long_something_lasts_is_read_and_told() {
+        for (text, expected) in [
+            ("45m", Some("45 min")),
+            (" 2h ", Some("2 h")),
+            ("1h30m", Some("1 h 30 min")),
+            ("1d", Some("24 h")),
+            ("30s", Some("30 s")),
+            ("0h", None),
+            ("2", None),
+            ("h", None),
+            ("-2h", None),
+            ("2 h", None),
+            ("99999999999999999999h", None),
+            ("9999999999999999999d", None),
+            ("", None),
+            ("2h\u{1b}", None),
+        ] {
+            let read = span(text);
+            assert_eq!(
+                read.as_ref().ok().map(|time| lasting(*time)).as_deref(),
+                expected,
+                "{text:?}"
+            );
+        }
+    }
 
     #[test]
     fn times_are_read_as_people_write_them() {

@@ -23,6 +23,10 @@ pub enum AuditAction {
     Lift,
     /// A person's word about a recovery or one of its instances, as its engine has heard it.
     Word,
+    /// A person wants nothing of something to be fenced or moved for a while.
+    Freeze,
+    /// A person ends that.
+    Thaw,
     /// A person has changed a segment or a host over the API.
     Change,
 }

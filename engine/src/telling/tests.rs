@@ -96,6 +96,7 @@ fn claimed(kind: RecoveryKind) -> Claimed {
             joined_normal: false,
             off_word: None,
             move_words: Vec::new(),
+            frozen: tachi_domain::freeze::Frozen::NOTHING,
             clock: None,
         },
         restarts: Vec::new(),

@@ -5,6 +5,7 @@ pub(crate) mod engine;
 pub(crate) mod fact;
 pub(crate) mod fence_machine;
 pub(crate) mod fence_order;
+pub(crate) mod freeze;
 pub(crate) mod host;
 pub(crate) mod host_reservation;
 pub(crate) mod host_state;

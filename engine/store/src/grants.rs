@@ -44,7 +44,7 @@ const fn right(table: &'static str, insert: bool, update: Columns, delete: bool,
 }
 
 /// All tables. Everybody reads all of them: none holds a secret, and what the schema is can be told only from all.
-const TABLES: [&str; 21] = [
+const TABLES: [&str; 22] = [
     "failover_segments",
     "hosts",
     "notifications",
@@ -62,6 +62,7 @@ const TABLES: [&str; 21] = [
     "reporter_aside",
     "tachi_engine",
     "fact",
+    "tachi_freeze",
     "tachi_lock",
     "tachi_meta",
     tachi_migrations::TABLE,
@@ -85,7 +86,7 @@ const API: [Right; 7] = [
     right("tachi_lock", true, Columns::All, false, false),
 ];
 
-const ENGINE: [Right; 18] = [
+const ENGINE: [Right; 19] = [
     right("notifications", true, Columns::All, false, true),
     right(
         "hosts",
@@ -109,6 +110,7 @@ const ENGINE: [Right; 18] = [
     right("reporter_aside", true, Columns::All, true, true),
     right("tachi_engine", true, Columns::All, true, false),
     right("fact", true, Columns::All, true, false),
+    right("tachi_freeze", true, Columns::All, true, true),
     right("tachi_lock", true, Columns::All, false, false),
     right("tachi_meta", true, Columns::None, false, false),
 ];

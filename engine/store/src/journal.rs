@@ -3,6 +3,7 @@
 mod beats;
 mod claim;
 mod commit;
+mod frozen;
 mod given_up;
 mod moves;
 mod orders;
@@ -69,7 +70,13 @@ impl Journal for Store {
         if let [beat] = beats {
             return vec![self.beat(beat.id, beat.epoch, beat.elapsed).await];
         }
-        match self.write_journal(&beats::Beats { beats }).await {
+        match self
+            .write_journal(&beats::Beats {
+                beats,
+                now: self.now(),
+            })
+            .await
+        {
             Ok(outcomes) => outcomes.into_iter().map(Ok).collect(),
             Err(stop) => {
                 // Nothing is known to be held: each is told, none of them more than that.
@@ -140,7 +147,7 @@ impl Journal for Store {
 
     #[instrument(name = "store::reserve", level = "debug", skip_all, fields(%host))]
     async fn reserve(&self, host: HostId) -> Result<Vec<ReserveRow>, JournalError> {
-        let read = reservations::reserve(self.reader(), host).await;
+        let read = reservations::reserve(self.reader(), host, self.now()).await;
         read.map_err(|stop| stop.journal("reading which hosts are in reserve"))
     }
 }

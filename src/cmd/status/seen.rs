@@ -17,7 +17,7 @@ pub(super) fn host_is_out(view: &HostView) -> Option<&'static str> {
     }
 }
 
-pub(super) fn instances(count: usize) -> String {
+pub(in crate::cmd) fn instances(count: usize) -> String {
     match count {
         1 => "1 instance".to_owned(),
         count => format!("{count} instances"),
@@ -109,6 +109,7 @@ pub(in crate::cmd) mod tests {
             backlog: Backlog::default(),
             doubted: Vec::new(),
             machines: Vec::new(),
+            freezes: Vec::new(),
         };
         Seen {
             now: Timestamp::from_micros(NOW),

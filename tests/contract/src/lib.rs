@@ -1,6 +1,7 @@
 //! What every journal has to answer: operations with their answers, run against the store on each database and against the
 //! journal of the simulation. Hosts, recoveries and instances have numbers here; what they are called is each journal's own.
 
+mod freezes;
 mod scenarios;
 
 use std::collections::BTreeSet;
@@ -9,6 +10,7 @@ use std::time::Duration;
 use tachi_domain::entity::host::MaintenanceReason;
 use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::entity::vmove::VmoveStatus;
+use tachi_domain::freeze::UnlessFrozen;
 use tachi_domain::host_recovery::{may_run_in, written_off_in};
 use tachi_domain::recovery::{Elsewhere, FenceOrder, Life, Pulse, RecoveryKind, Word};
 use tachi_domain::{Elapsed, HostId, ServerId, Timestamp, VmoveId, Wait, WaitsFor};
@@ -17,6 +19,7 @@ use tachi_driver::journal::{
 };
 use uuid::Uuid;
 
+pub use freezes::{IceTold, Target};
 pub use scenarios::scenarios;
 
 /// So many hosts, `compute-0` and so on, in one segment. The last is in reserve.
@@ -149,6 +152,18 @@ pub enum Operation {
         /// Which.
         host: usize,
     },
+    /// An operator freezes something for so many minutes.
+    Freeze {
+        /// What.
+        what: Target,
+        /// For how long.
+        minutes: u32,
+    },
+    /// An operator ends a freeze.
+    Thaw {
+        /// Of what.
+        what: Target,
+    },
     /// Somebody asks which hosts are proven off.
     ProvenOff,
     /// Somebody asks which recoveries are held, and which instances wait for a person.
@@ -197,11 +212,22 @@ pub struct Draft {
     pub back: Option<usize>,
     /// Orders its host off, if fewer than so many others have within so many seconds.
     pub order: Option<(Option<u32>, u64)>,
+    /// See [`Write::unless_frozen`]: its own, and instances.
+    pub unless_frozen: Option<Vec<u32>>,
+    /// Ends these freezes, by the order in which they were made.
+    pub worse: Vec<usize>,
 }
 
 impl Draft {
     /// As a journal takes it of a recovery. `host_id` says what a host is called there, `now` when it is.
-    pub fn write(&self, recovery: usize, host_id: impl Fn(usize) -> HostId, now: Timestamp) -> Write {
+    /// `freezes` are the numbers of those that were made.
+    pub fn write(
+        &self,
+        recovery: usize,
+        host_id: impl Fn(usize) -> HostId,
+        freezes: &[i64],
+        now: Timestamp,
+    ) -> Write {
         let vmove = |number: u32| {
             let (number, recovery) = (u64::from(number), u64::try_from(recovery).unwrap_or_default());
             VmoveId(Uuid::from_u64_pair(recovery + 1, number))
@@ -276,6 +302,20 @@ impl Draft {
                 at_most,
                 within: Duration::from_secs(within),
             }),
+            unless_frozen: self
+                .unless_frozen
+                .as_ref()
+                .map(|servers| UnlessFrozen {
+                    own: servers.is_empty(),
+                    host: None,
+                    servers: servers.iter().copied().map(server).collect(),
+                })
+                .unwrap_or_default(),
+            worse: self
+                .worse
+                .iter()
+                .filter_map(|made| freezes.get(*made).copied())
+                .collect(),
         }
     }
 }
@@ -334,6 +374,8 @@ pub struct Said {
     pub word: Option<(u64, Word)>,
     /// A report has joined that says that the host is off.
     pub joined: bool,
+    /// What is frozen.
+    pub ice: IceTold,
 }
 
 /// Nobody has said anything.
@@ -342,6 +384,7 @@ pub const CALM: Said = Said {
     maintenance: false,
     word: None,
     joined: false,
+    ice: IceTold::NOTHING,
 };
 
 impl From<Pulse> for Said {
@@ -351,6 +394,7 @@ impl From<Pulse> for Said {
             maintenance: pulse.operator_maintenance,
             word: pulse.word.map(|word| (word.number, word.word)),
             joined: pulse.joined_normal,
+            ice: pulse.frozen.into(),
         }
     }
 }
@@ -416,6 +460,8 @@ pub enum Outcome {
     ReserveTaken(Vec<usize>),
     /// Too many were ordered off.
     TooManyOrders,
+    /// Something of it is frozen.
+    Frozen(Said),
     /// The writer's machine was stopped with its clocks.
     TooLate,
 }
@@ -436,6 +482,7 @@ impl Outcome {
             Committed::Joined => Self::Joined,
             Committed::ReserveTaken(hosts) => Self::ReserveTaken(hosts.into_iter().map(host).collect()),
             Committed::TooManyOrders => Self::TooManyOrders,
+            Committed::Frozen(pulse) => Self::Frozen(pulse.into()),
             Committed::TooLate => Self::TooLate,
         }
     }

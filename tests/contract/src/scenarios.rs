@@ -13,7 +13,7 @@ use crate::{Answer, CALM, Draft, Found, Line, Operation, Outcome, RESERVED, Said
 const WINDOW: u32 = 200;
 
 /// What an owner finds that is the first.
-fn fresh() -> Found {
+pub(crate) fn fresh() -> Found {
     Found {
         epoch: 1,
         kind: RecoveryKind::Host,
@@ -28,31 +28,31 @@ fn fresh() -> Found {
     }
 }
 
-struct Script(Vec<Line>);
+pub(crate) struct Script(Vec<Line>);
 
 /// Writes one scenario.
 type Writer = fn(&mut Script);
 
 impl Script {
-    fn line(&mut self, operation: Operation, answer: Answer) {
+    pub(crate) fn line(&mut self, operation: Operation, answer: Answer) {
         self.0.push(Line { operation, answer });
     }
 
-    fn pass(&mut self, seconds: u32) {
+    pub(crate) fn pass(&mut self, seconds: u32) {
         self.line(Operation::Pass(seconds), Answer::Done);
     }
 
-    fn report(&mut self, host: usize, off: bool, opened: Option<usize>) {
+    pub(crate) fn report(&mut self, host: usize, off: bool, opened: Option<usize>) {
         let answer = opened.map_or(Answer::NotOpened, Answer::Opened);
         self.line(Operation::Report { host, off }, answer);
     }
 
-    fn report_instance(&mut self, host: usize, server: u32, opened: Option<usize>) {
+    pub(crate) fn report_instance(&mut self, host: usize, server: u32, opened: Option<usize>) {
         let answer = opened.map_or(Answer::NotOpened, Answer::Opened);
         self.line(Operation::ReportInstance { host, server }, answer);
     }
 
-    fn claim(&mut self, recovery: usize, seen: u64, found: Option<Found>) {
+    pub(crate) fn claim(&mut self, recovery: usize, seen: u64, found: Option<Found>) {
         let owner = usize::try_from(seen).unwrap_or_default();
         let operation = Operation::Claim {
             recovery,
@@ -63,12 +63,12 @@ impl Script {
     }
 
     /// Reports a host, which opens the recovery of this number, and claims that.
-    fn opened(&mut self, host: usize, recovery: usize) {
+    pub(crate) fn opened(&mut self, host: usize, recovery: usize) {
         self.report(host, false, Some(recovery));
         self.claim(recovery, 0, Some(fresh()));
     }
 
-    fn commit(&mut self, recovery: usize, epoch: u64, draft: Draft, outcome: Outcome) {
+    pub(crate) fn commit(&mut self, recovery: usize, epoch: u64, draft: Draft, outcome: Outcome) {
         let operation = Operation::Commit {
             recovery,
             epoch,
@@ -77,7 +77,7 @@ impl Script {
         self.line(operation, Answer::Committed(outcome));
     }
 
-    fn written(&mut self, recovery: usize, draft: Draft) {
+    pub(crate) fn written(&mut self, recovery: usize, draft: Draft) {
         self.commit(recovery, 1, draft, Outcome::Written(CALM));
     }
 
@@ -85,7 +85,7 @@ impl Script {
         self.commit(recovery, 1, draft, outcome);
     }
 
-    fn beat(&mut self, recovery: usize, epoch: u64, millis: u64, outcome: Outcome) {
+    pub(crate) fn beat(&mut self, recovery: usize, epoch: u64, millis: u64, outcome: Outcome) {
         let operation = Operation::Beat {
             recovery,
             epoch,
@@ -123,7 +123,7 @@ fn ends(life: Life) -> Draft {
 
 /// All of them.
 pub fn scenarios() -> Vec<Scenario> {
-    let all: [(&'static str, Writer); 19] = [
+    let all: [(&'static str, Writer); 20] = [
         (
             "r1: a claim needs the epoch that is there, and its owner's writes carry it",
             claims,
@@ -155,6 +155,10 @@ pub fn scenarios() -> Vec<Scenario> {
         ("r20: an operator's change is in the next pulse", operators),
         ("r23: a reserved host is held by one recovery", reserve),
         ("r24, ew26: orders and restarts are counted", counted),
+        (
+            "what is frozen, and what has thawed, is in each pulse",
+            crate::freezes::freezes,
+        ),
     ];
     let scenario = |(name, write): (&'static str, Writer)| {
         let mut script = Script(Vec::new());

@@ -141,7 +141,7 @@ impl Region {
     }
 
     /// Whether a host counts as out, beside the one in question (R24): a suspect that Nova hears does not.
-    fn is_out(&self, one: &RegionHost, rules: &Policy) -> bool {
+    pub(super) fn is_out(&self, one: &RegionHost, rules: &Policy) -> bool {
         self.was_proven_off(one.id, rules.guards.window)
             || (one.recovering && !self.lives(one, rules))
             || (!one.by_operator && self.fell_silent(&one.name, rules))

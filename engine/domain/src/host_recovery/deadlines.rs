@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use super::freezing;
 use super::moves::finish;
 use super::{End, HostRecovery, Move, MoveStep, Stage};
 use crate::entity::notification::NotificationStatus;
@@ -55,7 +56,9 @@ impl HostRecovery {
         let limit = self.policy.move_deadline;
         let overdue = |one: &Move| {
             let failing = |since: Elapsed| now.elapsed.since(since) >= limit;
-            matches!(one.step, MoveStep::Waiting { .. }) && (late || one.failing_since.is_some_and(failing))
+            matches!(one.step, MoveStep::Waiting { .. })
+                && (late || one.failing_since.is_some_and(failing))
+                && !freezing::holds(self, one.server)
         };
         let servers: Vec<ServerId> = self
             .moves

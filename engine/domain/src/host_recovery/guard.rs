@@ -342,9 +342,10 @@ impl HostRecovery {
 
     /// Whether more than one report speaks for it (R24, G3).
     pub(super) fn is_corroborated(&self, now: Now) -> bool {
+        let reports = !self.freeze.seen_only;
         self.service.is_silent(now.elapsed)
-            || self.standing_evidence().is_some()
-            || self.asks.lookout.reported_twice(self.host_id, &self.policy)
+            || reports && self.standing_evidence().is_some()
+            || reports && self.asks.lookout.reported_twice(self.host_id, &self.policy)
     }
 
     /// What speaks for it beside the report that began it.

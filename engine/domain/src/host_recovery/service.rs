@@ -204,6 +204,8 @@ impl HostRecovery {
         self.service.updating = true;
         self.service.clearing = false;
         self.service.enabling = false;
+        record.unless_frozen.own |= self.is_untouched();
+        self.freeze.first.put = self.service.put.is_none();
         self.service.put = Some(Put {
             at: now.elapsed,
             answered: false,
@@ -230,6 +232,7 @@ impl HostRecovery {
 
     pub(super) fn service_updated(&mut self, result: Result<Service, Fault>, now: Now, record: &mut Record) {
         self.service.updating = false;
+        self.freeze.first.put = false;
         if std::mem::take(&mut self.service.enabling) {
             return self.reenabled(result, now, record);
         }

@@ -11,6 +11,7 @@ mod choosing;
 mod enduring;
 mod fencing;
 mod following;
+mod freezing;
 mod guarding;
 mod half_done;
 mod holding;

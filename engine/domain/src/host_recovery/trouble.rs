@@ -35,6 +35,8 @@ pub(super) enum Topic {
     Slow,
     /// An operator's hook.
     Hook,
+    /// A freeze keeps an order back.
+    Frozen,
 }
 
 /// Something that keeps the recovery from going on.

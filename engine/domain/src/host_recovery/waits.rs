@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use super::freezing;
 use super::{End, HoldKind, HostRecovery, Move, MoveStep, Stage};
+use crate::ServerId;
 use crate::guard::Guard;
 use crate::recovery::{Now, Record};
 use crate::wait::{Wait, WaitsFor, note};
@@ -52,11 +54,16 @@ impl HostRecovery {
     /// Notes what is waited for after a decision.
     pub(super) fn note_waits(&mut self, now: Now, record: &mut Record) {
         let limit = self.policy.slow_after;
+        let frozen: BTreeSet<ServerId> = freezing::moves(self).map(|one| one.server).collect();
         for one in self.moves.values_mut() {
             let long = matches!(one.step, MoveStep::Asked { since, .. } if now.elapsed.since(since) >= limit);
             let slow = self.asks.slow.as_ref();
             let stuck = slow.map(|slow| long && slow.contains(&one.server));
-            let (what, on) = one.waits(stuck);
+            let (what, on) = if frozen.contains(&one.server) {
+                (WaitsFor::Frozen, BTreeSet::new())
+            } else {
+                one.waits(stuck)
+            };
             if note(&mut one.wait, what, on, now.wall) {
                 record.moves.insert(one.server);
             }
@@ -80,6 +87,9 @@ impl HostRecovery {
         if self.rejected.is_some() {
             return bare(WaitsFor::Nothing);
         }
+        if let Some(freeze) = freezing::waits_for(self) {
+            return (WaitsFor::Frozen, [freeze.what()].into());
+        }
         if let Some(hold) = &self.hold {
             return match hold.kind {
                 HoldKind::Storm => (WaitsFor::Approval, names(&hold.guards)),
@@ -101,6 +111,10 @@ impl HostRecovery {
         }
         if self.moves.values().any(|one| one.waits_for().is_held()) {
             return bare(WaitsFor::Moves);
+        }
+        let frozen: BTreeSet<String> = freezing::moves(self).map(|one| one.name.clone()).collect();
+        if !frozen.is_empty() {
+            return (WaitsFor::Frozen, frozen);
         }
         bare(match self.stage {
             Stage::Fencing => WaitsFor::Proof,

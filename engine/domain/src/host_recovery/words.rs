@@ -40,6 +40,10 @@ impl HostRecovery {
             self.tell_word(said, now, record);
             match said.word {
                 Word::Approve => {
+                    if let Some(freeze) = pulse.frozen.of_host() {
+                        let text = format!("an approval ends no freeze: `{}` does", freeze.thaw());
+                        record.step(Task::Fence, StepKind::Note, 0.0, text);
+                    }
                     self.vouched(said);
                     self.approved(now, record);
                 }

@@ -10,6 +10,7 @@ use crate::guard::{Dated, NovaView, RegionHost};
 use crate::recovery::OperatorWord;
 use crate::{HostId, SegmentId, ServiceId, Timestamp};
 
+mod freezing;
 mod hooking;
 
 const HOST: &str = "c1";
@@ -24,6 +25,7 @@ fn pulse(segment_enabled: bool, operator_maintenance: bool) -> Pulse {
         joined_normal: false,
         off_word: None,
         move_words: Vec::new(),
+        frozen: crate::freeze::Frozen::NOTHING,
         clock: None,
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::{Command, Life, workflow};
 use crate::entity::host::MaintenanceReason;
 use crate::entity::notification::NotificationStatus;
+use crate::freeze::UnlessFrozen;
 use crate::hooks::Phase;
 use crate::proof::Proof;
 use crate::{Elapsed, HostId, ServerId, Timestamp};
@@ -157,6 +158,10 @@ pub struct Record {
     pub contradicted: bool,
     /// What persons have said that was heard just now.
     pub words: Vec<HeardWord>,
+    /// Only if nothing of this is frozen.
+    pub unless_frozen: UnlessFrozen,
+    /// Freezes that end because it has become worse, by their numbers.
+    pub worse: BTreeSet<i64>,
 }
 
 /// A person's word, as the recovery has heard it.
@@ -199,11 +204,19 @@ impl Record {
         self.fenced.extend(later.fenced);
         self.contradicted |= later.contradicted;
         self.words.extend(later.words);
+        self.worse.extend(later.worse);
+        self.unless_frozen.with(later.unless_frozen);
         self.unless_host_recovery = later.unless_host_recovery.or(self.unless_host_recovery.take());
         self.unless_elsewhere = later.unless_elsewhere.or(self.unless_elsewhere.take());
         self.unless_joined |= later.unless_joined;
         self.restarted = later.restarted.or(self.restarted);
         self.order = later.order.or(self.order);
+    }
+
+    /// Something is about to be asked for about an instance, unless it is frozen.
+    pub(crate) fn intends(&mut self, server: ServerId) {
+        self.moves.insert(server);
+        self.unless_frozen.servers.insert(server);
     }
 
     /// A person's word is heard.

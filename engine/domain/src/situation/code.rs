@@ -59,6 +59,8 @@ words! {
         /// ..
         HostOnMaintenance = "HOST_ON_MAINTENANCE",
         /// ..
+        Frozen = "FROZEN",
+        /// ..
         HostNotBack = "HOST_NOT_BACK",
         /// ..
         HostDisabled = "HOST_DISABLED",
@@ -104,6 +106,7 @@ impl Code {
             | Self::FewHosts
             | Self::HostUnknownToNova
             | Self::HostOnMaintenance
+            | Self::Frozen
             | Self::HostNotBack
             | Self::HostDisabled
             | Self::ReporterDoubted
@@ -166,6 +169,9 @@ impl Code {
                 "A host is registered, and Nova knows no compute service of that name."
             }
             Self::HostOnMaintenance => "An operator has put a host on maintenance, so it is not recovered.",
+            Self::Frozen => {
+                "Somebody has frozen it, so nothing of it is fenced or moved before that is over."
+            }
             Self::HostNotBack => {
                 "A host was recovered, or one of its processes has failed, and it is not back at work."
             }

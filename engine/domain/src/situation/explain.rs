@@ -60,6 +60,7 @@ impl Code {
             | Self::HostNotInSegment
             | Self::SegmentDisabled
             | Self::HostOnMaintenance
+            | Self::Frozen
             | Self::HostNotBack => Need::Meant,
             Self::HostDown | Self::HostCellDown | Self::HostUnknownToNova | Self::HostUnderRecovery => {
                 Need::Heard

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::FRESH;
 use crate::entity::host::MaintenanceReason;
 use crate::entity::segment::RecoveryMethod;
+use crate::freeze::Freeze;
 use crate::policy::FencingMode;
 use crate::recovery::{Life, RecoveryKind};
 use crate::{RecoveryId, ServerId, Timestamp, Wait};
@@ -42,6 +43,8 @@ pub struct Facts {
     pub waiting: Vec<Waiting>,
     /// The reporters that are set aside, or should be.
     pub doubted: Vec<Doubt>,
+    /// What somebody has frozen.
+    pub freezes: Vec<Ice>,
     /// How hosts are proven off.
     pub fencing: Fencing,
     /// Nova's compute services; `None` if nobody has looked.
@@ -61,6 +64,8 @@ pub struct Engine {
     pub seen_at: Timestamp,
     /// How its parts are, by name.
     pub parts: BTreeMap<String, Part>,
+    /// It keeps freezes; older ones know of none.
+    pub keeps_freezes: bool,
 }
 
 /// A part of an engine, such as its way to Nova.
@@ -139,6 +144,17 @@ pub struct Waiting {
     pub recovery: RecoveryId,
     /// For what it waits.
     pub wait: Option<Wait>,
+}
+
+/// A freeze that is in force.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ice {
+    /// What, until when, who, why.
+    pub freeze: Freeze,
+    /// The instance, if it is one.
+    pub server: Option<ServerId>,
+    /// When it was said.
+    pub since: Timestamp,
 }
 
 /// A reporter whose claims Nova contradicts.

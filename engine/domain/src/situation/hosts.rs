@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
+use super::freezes::Frozen;
 use super::{
     Code, Counts, Finding, Findings, Grade, Host, InstanceSituation, Look, Protection, Segment, Standing,
     fencing,
@@ -82,6 +83,7 @@ pub(super) fn registered<'a>(
         at_nova(host, look, &mut standing, found);
         fencing::assess_host(name, look, &mut standing, found);
     }
+    Frozen::hold(&mut standing, look.ice.hosts.contains(name));
     Assessed {
         name,
         segment: Some(&segment.name),

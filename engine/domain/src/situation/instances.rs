@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::freezes::Frozen;
 use super::hosts::Assessed;
 use super::{Code, Facts, Finding, Findings, Look, Protection, Standing, Waiting};
 use crate::recovery::Life;
@@ -65,6 +66,7 @@ pub(super) fn assess(
                 // Nova has an instance on a host of which it shows no service.
                 None => standing.worsen(Protection::Unprotected, Code::HostUnknownToNova),
             }
+            Frozen::hold(&mut standing, look.ice.servers.contains(&one.id));
             if one.moving {
                 standing.worsen(Protection::Degraded, Code::InstanceMoving);
             }

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::freezes::Frozen;
 use super::hosts::{Assessed, of_host, works};
 use super::{
     Code, Counts, Finding, Findings, Grade, InstanceSituation, Look, Protection, Segment, Standing, number,
@@ -32,6 +33,7 @@ pub struct SegmentSituation {
 pub(super) fn assess(segment: &Segment, look: &Look<'_>, found: &mut Findings) -> Standing {
     let mut standing = Standing::good();
     let name = segment.name.as_str();
+    Frozen::hold(&mut standing, look.ice.segments.contains(name));
     let instances = segment
         .hosts
         .iter()

@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::*;
 use crate::entity::host::MaintenanceReason;
 use crate::entity::segment::RecoveryMethod;
+use crate::freeze::{Freeze, FreezeScope};
 use crate::policy::FencingMode;
 use crate::recovery::{Life, RecoveryKind};
 use crate::{RecoveryId, ServerId, Wait, WaitsFor};
@@ -23,6 +24,7 @@ pub(super) fn engine(name: &str, seconds: i64, parts: &[(&str, bool, &str)]) -> 
         name: name.into(),
         started_at: ago(3_600),
         seen_at: ago(seconds),
+        keeps_freezes: true,
         parts: parts
             .iter()
             .map(|(part, well, text)| {
@@ -77,6 +79,22 @@ pub(super) fn instance(number: u128) -> Instance {
     }
 }
 
+pub(super) fn ice(scope: FreezeScope, name: &str) -> Ice {
+    Ice {
+        freeze: Freeze {
+            number: 1,
+            scope,
+            name: name.into(),
+            until: Timestamp::from_micros(NOW.micros() + 3_600_000_000),
+            by: "alice".into(),
+            reason: "firmware".into(),
+            unless_worse: false,
+        },
+        server: (scope == FreezeScope::Instance).then(|| instance(1).id),
+        since: ago(60),
+    }
+}
+
 fn recovery(host: &str, wait: WaitsFor) -> Recovery {
     Recovery {
         id: RecoveryId(Uuid::from_u128(9)),
@@ -112,6 +130,7 @@ pub(super) fn fine() -> Facts {
         recoveries: Vec::new(),
         waiting: Vec::new(),
         doubted: Vec::new(),
+        freezes: Vec::new(),
         fencing: Fencing {
             mode: FencingMode::Engine,
             stopped: false,
@@ -480,6 +499,16 @@ fn cases() -> Vec<Case> {
             "a host on maintenance",
             |facts| facts.segments[0].hosts[0].maintenance = Some(MaintenanceReason::Operator),
             &[(Code::HostOnMaintenance, "a", "an operator")],
+            [4, 0, 0, 2, 0, 0],
+        ),
+        (
+            "a frozen host",
+            |facts| facts.freezes = vec![ice(FreezeScope::Host, "a")],
+            &[(
+                Code::Frozen,
+                "a",
+                "frozen until 2023-11-14T23:13:20Z by alice (firmware): nothing",
+            )],
             [4, 0, 0, 2, 0, 0],
         ),
         (

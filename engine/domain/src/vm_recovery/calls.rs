@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{About, Asked, FIRST_LOOK, Stage, VmRecovery};
+use super::{About, Asked, FIRST_LOOK, Stage, VmRecovery, freezing};
 use crate::Elapsed;
 use crate::entity::notification::NotificationStatus;
 use crate::fault::{Fault, FaultClass};
@@ -101,6 +101,7 @@ impl VmRecovery {
             return self.want_service(now, commands);
         }
         self.no_trouble(About::Host);
+        freezing::note_first(self, record);
         // The limit is for what Nova has been told and has answered, not for the waits before.
         if !self.called || self.asked.is_some_and(|asked| !asked.answered) {
             self.since = now.elapsed;

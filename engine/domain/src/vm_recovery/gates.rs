@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Stage, VmRecovery};
+use super::{Stage, VmRecovery, freezing};
 use crate::ServerId;
 use crate::entity::notification::NotificationStatus;
 use crate::hooks::Phase;
@@ -136,6 +136,9 @@ impl VmRecovery {
                     return self.end(NotificationStatus::Ignored, text, record);
                 }
             }
+        }
+        if freezing::runs_since_thaw(self, seen, record) {
+            return;
         }
         if is_owners_own(&seen.vm_state) {
             let text = format!("the instance is {}: left to its owner", seen.vm_state);

@@ -13,7 +13,9 @@ use crate::{HostId, ServiceId, Timestamp};
 mod budget;
 mod chance;
 mod elsewhere;
+mod freezing;
 mod hooking;
+mod owners;
 
 const HOST: &str = "c1";
 const D: u64 = 20_000;
@@ -57,6 +59,7 @@ fn pulse(segment_enabled: bool, operator_maintenance: bool) -> Pulse {
         joined_normal: false,
         off_word: None,
         move_words: Vec::new(),
+        frozen: crate::freeze::Frozen::NOTHING,
         clock: None,
     }
 }
@@ -875,19 +878,6 @@ fn nothing_is_done_to_an_instance_that_has_left_the_host() {
 }
 
 #[test]
-fn an_instance_that_its_owner_has_paused_meanwhile_is_left_alone() {
-    for stage in CALLING {
-        let mut run = Run::asked(stage);
-        run.tell(is(VmState::Paused));
-        run.assert_end(
-            &format!("{stage:?}"),
-            NotificationStatus::Ignored,
-            "left to its owner",
-        );
-    }
-}
-
-#[test]
 fn r20_nothing_is_called_while_an_operator_says_no_and_it_goes_on_when_he_allows_it() {
     for stage in CALLING {
         for no in [pulse(false, false), pulse(true, true)] {
@@ -1150,50 +1140,4 @@ fn nothing_is_asked_any_more_when_it_ends() {
     run.at(STOP_LIMIT, Observation::Tick);
     run.assert_end("", NotificationStatus::Failed, "not stopped");
     assert!(run.commands.is_empty(), "{:?}", run.commands);
-}
-
-/// A slow stop whose agent ends long before its guest, a rebuild, a reboot: the owner's task is waited for.
-#[test]
-fn f8_an_owners_task_is_waited_for_before_a_running_instance_is_restarted() {
-    let id = server_id().to_string();
-    let begun = |event: &str, detail: &str| {
-        let mut run = Run::new(event, detail, Some(&id), Policy::default());
-        run.tell(Observation::Claimed(quiet()));
-        run
-    };
-    let busy = |task: &str| shown(server(VmState::Active, Some(task)));
-    for (event, detail) in [
-        ("QEMU_GUEST_AGENT_ERROR", "STOPPED_FAILED"),
-        ("IO_ERROR", "IO_ERROR_REPORT"),
-    ] {
-        let mut stopped = begun(event, detail);
-        stopped.goes_on(120_000, &busy("powering-off"));
-        assert_eq!(stopped.state.stage, Stage::Begin, "{event}");
-        stopped.tell(is(VmState::Stopped));
-        stopped.assert_end(event, NotificationStatus::Ignored, "left to its owner");
-        assert!(stopped.calls.is_empty(), "{event}");
-
-        let mut reboots = begun(event, detail);
-        reboots.goes_on(20_000, &busy("rebooting"));
-        reboots.tell(is(VmState::Active));
-        assert_eq!(
-            reboots.state.stage,
-            Stage::Stopping,
-            "{event}: it goes on after the task"
-        );
-
-        let mut stuck = begun(event, detail);
-        stuck.goes_on(STOP_LIMIT + 1000, &busy("powering-off"));
-        stuck.assert_end(
-            event,
-            NotificationStatus::Ignored,
-            "powering-off has not ended within 180 s",
-        );
-    }
-    // Of a crash Nova takes notice by stopping the instance, with the same word.
-    let mut crashed = begun("LIFECYCLE", "STOPPED_FAILED");
-    crashed.tell(busy("powering-off"));
-    assert_eq!(crashed.state.stage, Stage::Stopping);
-    crashed.at(1100, is(VmState::Stopped));
-    assert_eq!(crashed.state.stage, Stage::Starting);
 }

@@ -19,6 +19,7 @@ const CALM: Pulse = Pulse {
     joined_normal: false,
     off_word: None,
     move_words: Vec::new(),
+    frozen: tachi_domain::freeze::Frozen::NOTHING,
     clock: None,
 };
 

@@ -10,8 +10,9 @@ use tachi_domain::entity::vmove::VmoveStatus;
 use tachi_domain::entity::{Host, Notification, Segment, Stamps};
 use tachi_domain::event::{
     Cause, Change, Handling, HostPicture, NotificationPicture, Phase, RecoveryPicture, SegmentPicture,
-    Subject, Trouble, Turn, VmovePicture,
+    Subject, Thawing, Trouble, Turn, VmovePicture,
 };
+use tachi_domain::freeze::{Freeze, FreezeScope};
 use tachi_domain::recovery::RecoveryKind;
 use tachi_domain::{NotificationId, RecoveryId, ServerId, Timestamp, VmoveId};
 
@@ -327,6 +328,37 @@ fn ew35_single_instances_and_recoveries_have_events_of_their_own() {
     let counts = json!({ "pending": 0, "ongoing": 2, "ignored": 0, "failed": 0, "succeeded": 0 });
     assert_eq!(data["vmoves"], counts);
     assert_eq!(data["type"], "host");
+}
+
+#[test]
+fn a_freeze_is_told_with_its_end() {
+    let freeze = Freeze {
+        number: 1,
+        scope: FreezeScope::Host,
+        name: "compute-1".into(),
+        until: NOW,
+        by: "alice".into(),
+        reason: "firmware".into(),
+        unless_worse: false,
+    };
+    let soon = Event {
+        phase: None,
+        ..event(Subject::Freeze(Thawing::EndsSoon, freeze), Phase::Start)
+    };
+    let sent = sent(&soon);
+    assert_eq!(sent["event_type"], "freeze.ends_soon");
+    let payload = &sent["payload"];
+    assert_eq!(payload["masakari_object.namespace"], "tachi");
+    assert_eq!(payload["masakari_object.name"], "FreezePayload");
+    let data = json!({
+        "scope": "host",
+        "name": "compute-1",
+        "until": "2026-11-20T12:30:15Z",
+        "by": "alice",
+        "reason": "firmware",
+        "fault": null,
+    });
+    assert_eq!(payload["masakari_object.data"], data);
 }
 
 #[test]

@@ -6,6 +6,7 @@
 use async_trait::async_trait;
 use sea_orm::sea_query::{Expr, ExprTrait as _};
 use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _};
+use tachi_domain::Timestamp;
 use tachi_engine::ports::journal::{Beat, Committed};
 
 use super::{claim, pulse};
@@ -17,6 +18,7 @@ use crate::work::{Tx, Verdict, Work};
 
 pub(super) struct Beats<'a> {
     pub(super) beats: &'a [Beat],
+    pub(super) now: Timestamp,
 }
 
 #[async_trait]
@@ -43,7 +45,7 @@ impl Work for Beats<'_> {
                 .await?;
             if held.rows_affected == 1 {
                 let row = claim::row(tx, &uuid).await?;
-                outcomes[at] = Committed::Written(pulse::read(tx, &row).await?);
+                outcomes[at] = Committed::Written(pulse::read(tx, &row, self.now).await?);
             }
         }
         let shown = clock::elsewhere(tx).await?;

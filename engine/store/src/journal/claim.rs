@@ -132,7 +132,7 @@ async fn read(db: &Tx, id: RecoveryId, epoch: u64, now: Timestamp) -> Result<Cla
         opened_at: Timestamp::from_micros(row.opened_at),
         pulse: Pulse {
             clock: clock::elsewhere(db).await?,
-            ..pulse::read(db, &row).await?
+            ..pulse::read(db, &row, now).await?
         },
         restarts: restarts::before(db, &row, instance, now).await?,
         state: row.state,

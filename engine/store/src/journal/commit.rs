@@ -21,7 +21,7 @@ use crate::registry::{free_moves, maintenance};
 use crate::time::to_column;
 use crate::waits::WaitColumns;
 use crate::work::{Tx, Verdict, Work};
-use crate::{clock, lock};
+use crate::{clock, freezes, lock};
 
 /// How many rows go into one statement. `SQLite` allows 32,766 parameters, and 500 rows of the widest table use a quarter.
 pub(super) const BATCH: usize = 500;
@@ -68,7 +68,7 @@ impl Work for Commit<'_> {
         if !taken.is_empty() {
             return Ok(Verdict::Undo(Committed::MovesTaken(taken)));
         }
-        let refused = reservations::refused(tx, &row, &write.reservations).await?;
+        let refused = reservations::refused(tx, &row, &write.reservations, self.now).await?;
         if !refused.is_empty() {
             return Ok(Verdict::Undo(Committed::ReserveTaken(refused)));
         }
@@ -99,7 +99,8 @@ impl Work for Commit<'_> {
             free_moves(tx, row.id).await?;
             reservations::free(tx, row.id, self.now).await?;
         }
-        let mut pulse = pulse::read(tx, &row).await?;
+        freezes::worse(tx, &write.worse, self.now).await?;
+        let mut pulse = pulse::read(tx, &row, self.now).await?;
         pulse.clock = clock::elsewhere(tx).await?;
         let latest = write.latest.map(|latest| latest.plus(self.begun.elapsed()));
         if pulse
@@ -108,6 +109,9 @@ impl Work for Commit<'_> {
             .is_some_and(|(shown, latest)| shown > latest)
         {
             return Ok(Verdict::Undo(Committed::TooLate));
+        }
+        if write.unless_frozen.forbidden_by(&pulse.frozen) {
+            return Ok(Verdict::Undo(Committed::Frozen(pulse)));
         }
         Ok(Verdict::Keep(Committed::Written(pulse)))
     }

@@ -1,7 +1,9 @@
 //! The store answers as every journal must.
 
+use std::time::Duration;
+
 use tachi_contract::{
-    Answer, Found, HOSTS, Operation, Outcome, RESERVED, View, host_name, scenarios, server,
+    Answer, Found, HOSTS, Operation, Outcome, RESERVED, Target, View, host_name, scenarios, server,
 };
 use tachi_domain::entity::Segment;
 use tachi_domain::entity::host::HostChange;
@@ -9,10 +11,12 @@ use tachi_domain::entity::notification::{NewNotification, NotificationType};
 use tachi_domain::entity::segment::SegmentChange;
 use tachi_domain::{Elapsed, HostId, RecoveryId};
 use tachi_engine::ports::operator::{MoveFilter, RecoveryFilter, RecoveryState};
-use tachi_engine::ports::{Journal as _, OperatorDesk as _, Registry as _};
+use tachi_engine::ports::{
+    Freezes as _, Freezing, Journal as _, NewFreeze, OperatorDesk as _, Registry as _,
+};
 
 use crate::testing::{Bench, new_host, new_segment, notification};
-use crate::{Role, Store};
+use crate::{FreezeTable, Role, Store};
 
 struct Bed {
     bench: Bench,
@@ -23,6 +27,7 @@ struct Bed {
     segment: Segment,
     hosts: Vec<HostId>,
     recoveries: Vec<RecoveryId>,
+    freezes: Vec<i64>,
 }
 
 impl Bed {
@@ -50,11 +55,41 @@ impl Bed {
             segment,
             hosts,
             recoveries: Vec::new(),
+            freezes: Vec::new(),
         }
     }
 
     fn host(&self, id: HostId) -> usize {
         self.hosts.iter().position(|host| *host == id).unwrap()
+    }
+
+    async fn freeze(&mut self, what: Target, minutes: u32) {
+        let new = NewFreeze {
+            scope: what.scope(),
+            target: self.target(what),
+            name: match what {
+                Target::Host(host) => host_name(host),
+                Target::Region | Target::Segment | Target::Instance(_) => String::new(),
+            },
+            lasts: Duration::from_secs(u64::from(minutes) * 60),
+            by: "operator".into(),
+            reason: "contract".into(),
+            unless_worse: true,
+        };
+        let made = FreezeTable::of(&self.engine).freeze(&new).await.unwrap();
+        let Freezing::Begun { line, .. } = made else {
+            panic!("{made:?}");
+        };
+        self.freezes.push(line.freeze.number);
+    }
+
+    fn target(&self, what: Target) -> String {
+        match what {
+            Target::Region => String::new(),
+            Target::Segment => self.segment.id.to_string(),
+            Target::Host(host) => self.hosts[host].to_string(),
+            Target::Instance(number) => server(number).to_string(),
+        }
     }
 
     async fn reported(&mut self, new: &NewNotification) -> Answer {
@@ -154,7 +189,7 @@ impl Bed {
                 epoch,
                 draft,
             } => {
-                let write = draft.write(*recovery, |host| self.hosts[host], now);
+                let write = draft.write(*recovery, |host| self.hosts[host], &self.freezes, now);
                 let committed = store
                     .commit(self.recoveries[*recovery], *epoch, &write)
                     .await
@@ -199,6 +234,12 @@ impl Bed {
                     .update_host(self.segment.id, host, &change)
                     .await
                     .unwrap();
+            }
+            Operation::Freeze { what, minutes } => self.freeze(*what, *minutes).await,
+            Operation::Thaw { what } => {
+                let target = self.target(*what);
+                let table = FreezeTable::of(&store);
+                table.thaw(what.scope(), &target, "operator").await.unwrap();
             }
             Operation::ProvenOff => {
                 let names = store.proven_off().await.unwrap();

@@ -6,12 +6,18 @@ use tachi_domain::entity::host::MaintenanceReason;
 use tachi_domain::evidence::OffWord;
 use tachi_domain::recovery::{MoveWord, OperatorWord, Pulse, Word};
 
+use super::frozen;
 use crate::convert::{self, recovery_cell};
 use crate::entity::{host, notification, recovery, segment};
 use crate::error::Stop;
 use crate::registry::maintenance;
 
-pub(super) async fn read(db: &impl ConnectionTrait, row: &recovery::Model) -> Result<Pulse, Stop> {
+/// `own` is this machine's time.
+pub(super) async fn read(
+    db: &impl ConnectionTrait,
+    row: &recovery::Model,
+    own: Timestamp,
+) -> Result<Pulse, Stop> {
     let host = host::Entity::find()
         .filter(host::Column::Uuid.eq(&row.host_uuid))
         .one(db)
@@ -27,6 +33,7 @@ pub(super) async fn read(db: &impl ConnectionTrait, row: &recovery::Model) -> Re
         joined_normal: row.joined_normal,
         off_word: off_word(row)?,
         move_words: move_words(row)?,
+        frozen: frozen::of(db, row, host.as_ref(), own).await?,
         clock: None,
     })
 }

@@ -11,6 +11,7 @@ use tachi_domain::recovery::{Life, RecoveryKind};
 use tachi_domain::{HostId, Timestamp};
 use tachi_engine::ports::reserve::{ReservationState, ReservationWrite, ReserveRow};
 
+use super::frozen;
 use crate::convert::Cell;
 use crate::entity::{host, host_reservation, recovery};
 use crate::error::Stop;
@@ -19,7 +20,12 @@ use crate::time::to_column;
 use crate::work::Tx;
 
 /// The hosts of the segment of `asked` that are in reserve, or held by somebody; by age.
-pub(super) async fn reserve(db: &impl ConnectionTrait, asked: HostId) -> Result<Vec<ReserveRow>, Stop> {
+/// `own` is this machine's time.
+pub(super) async fn reserve(
+    db: &impl ConnectionTrait,
+    asked: HostId,
+    own: Timestamp,
+) -> Result<Vec<ReserveRow>, Stop> {
     let Some(source) = host::Entity::find()
         .filter(host::Column::Uuid.eq(asked.to_string()))
         .one(db)
@@ -59,6 +65,7 @@ pub(super) async fn reserve(db: &impl ConnectionTrait, asked: HostId) -> Result<
         .order_by_asc(host::Column::Id)
         .all(db)
         .await?;
+    let frozen = frozen::Hosts::read(db, own).await?;
     rows.into_iter()
         .filter(|row| !row.on_maintenance.unwrap_or(false))
         .map(|row| {
@@ -69,7 +76,8 @@ pub(super) async fn reserve(db: &impl ConnectionTrait, asked: HostId) -> Result<
             };
             Ok(ReserveRow {
                 id: cell.id(&row.uuid)?,
-                busy: held.contains(&row.uuid) || recovered.contains(&row.uuid),
+                // Somebody works at one that is frozen.
+                busy: held.contains(&row.uuid) || recovered.contains(&row.uuid) || frozen.has(&row),
                 name: row.name,
             })
         })
@@ -81,6 +89,7 @@ pub(super) async fn refused(
     tx: &Tx,
     row: &recovery::Model,
     writes: &[ReservationWrite],
+    own: Timestamp,
 ) -> Result<Vec<HostId>, Stop> {
     let mut refused = Vec::new();
     for write in writes.iter().filter(|write| write.state.is_open()) {
@@ -89,7 +98,7 @@ pub(super) async fn refused(
         }
         // An operator who edits the host, or a report that it has failed, comes before or after, never in between.
         lock::take(tx, [write.host.to_string()]).await?;
-        if !is_free(tx, write.host).await? {
+        if !is_free(tx, write.host, own).await? {
             refused.push(write.host);
         }
     }
@@ -108,15 +117,17 @@ async fn open_row(
         .await?)
 }
 
-async fn is_free(tx: &Tx, host: HostId) -> Result<bool, Stop> {
+async fn is_free(tx: &Tx, host: HostId, own: Timestamp) -> Result<bool, Stop> {
     let uuid = host.to_string();
     let row = host::Entity::find()
         .filter(host::Column::Uuid.eq(&uuid))
         .filter(host::Column::Deleted.eq(0))
         .one(tx)
         .await?;
-    let in_reserve =
-        row.is_some_and(|row| row.reserved.unwrap_or(false) && !row.on_maintenance.unwrap_or(false));
+    let frozen = frozen::Hosts::read(tx, own).await?;
+    let in_reserve = row.is_some_and(|row| {
+        row.reserved.unwrap_or(false) && !row.on_maintenance.unwrap_or(false) && !frozen.has(&row)
+    });
     if !in_reserve {
         return Ok(false);
     }

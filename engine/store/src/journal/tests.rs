@@ -27,6 +27,7 @@ const CALM: Pulse = Pulse {
     joined_normal: false,
     off_word: None,
     move_words: Vec::new(),
+    frozen: tachi_domain::freeze::Frozen::NOTHING,
     clock: None,
 };
 
@@ -148,6 +149,8 @@ fn everything(host: HostId) -> Write {
         reservations: Vec::new(),
         host_back: None,
         order: None,
+        unless_frozen: tachi_domain::freeze::UnlessFrozen::default(),
+        worse: Vec::new(),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::super::freezing;
 use super::super::trouble::Topic;
 use super::super::{HoldKind, HostRecovery, Stage};
 use super::devices::limit_of;
@@ -156,6 +157,9 @@ impl HostRecovery {
     }
 
     fn order_off(&mut self, now: Now, record: &mut Record, commands: &mut Vec<Command>) {
+        if !freezing::lets_order(self, now) {
+            return;
+        }
         let word = self.fence.last_word.clone().unwrap_or_default();
         let Some(level) = self.fence.current().cloned() else {
             return;
@@ -184,7 +188,8 @@ impl HostRecovery {
                 answered: false,
                 seen_off: false,
             });
-            self.fence.ordered = true;
+            self.freeze.first.order |= !std::mem::replace(&mut self.fence.ordered, true);
+            record.unless_frozen.own = true;
             self.guard.count_order(&self.policy.guards, record);
             let post = self.fence.post(index);
             post.ordering = true;

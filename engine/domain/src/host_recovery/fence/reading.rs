@@ -45,8 +45,12 @@ impl HostRecovery {
         let Some(index) = self.fence.index_of(target) else {
             return self.late_reading(started, result, now, record);
         };
+        let anew = self.freeze.anew;
         let post = self.fence.post(index);
         post.reading = false;
+        if started < anew {
+            return;
+        }
         post.waited += waited;
         let reading = match result {
             Ok(reading) => reading,
@@ -206,6 +210,7 @@ impl HostRecovery {
         now: Now,
         record: &mut Record,
     ) {
+        self.freeze.first.order = false;
         let index = self.fence.index_of(target);
         if let Some(index) = index {
             self.fence.post(index).ordering = false;

@@ -49,6 +49,15 @@ impl Lookout {
         commands.push(Command::CountHosts);
     }
 
+    /// As if nobody had looked yet. Whoever has reported the host may have been right then.
+    pub(in super::super) fn begin_anew(&mut self) {
+        *self = Self {
+            question: self.question,
+            was_missed: true,
+            ..Self::default()
+        };
+    }
+
     pub(in super::super) fn not_sent(&mut self, now: Now) {
         self.question.not_sent();
         self.question.not_before = now.elapsed.plus(Duration::from_secs(1));

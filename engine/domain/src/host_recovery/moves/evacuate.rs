@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use super::super::asks::Asks;
+use super::super::freezing;
 use super::super::method::Way;
 use super::super::trouble::Topic;
 use super::super::turn::{Moves, turn};
@@ -115,7 +116,7 @@ impl HostRecovery {
     /// they are only locked.
     fn submit(&mut self, ready: bool, now: Now, record: &mut Record, commands: &mut Vec<Command>) {
         let mut room = self.room();
-        let order = wanting(&self.moves);
+        let order = wanting(&self.moves, |server| freezing::holds(self, server));
         if order.is_empty() {
             return;
         }
@@ -165,7 +166,7 @@ impl HostRecovery {
                         at: now.elapsed,
                         loose: false,
                     };
-                    record.moves.insert(server);
+                    record.intends(server);
                     one.tell_reset(record);
                     commands.push(Command::Prepare(server));
                     continue;
@@ -205,7 +206,7 @@ impl HostRecovery {
             let text = format!("evacuating {}{to}", one.name);
             self.asks.evacuating.insert(server);
             self.asks.stays.remove(&server);
-            record.moves.insert(server);
+            record.intends(server);
             record.server_step(Task::Evacuate, StepKind::Intent, server, 0.5, text);
             if let Some(host) = target.as_ref().filter(|_| reserved) {
                 self.reserve.consume(host, record);
@@ -242,10 +243,12 @@ impl Asks {
 }
 
 /// The instances that something is to be done about, by rank.
-fn wanting(moves: &Moves) -> Vec<(u32, ServerId)> {
+fn wanting(moves: &Moves, is_frozen: impl Fn(ServerId) -> bool) -> Vec<(u32, ServerId)> {
     let wants = |one: &&Move| {
         let under_way = one.is_in_flight() || one.step == MoveStep::Held;
-        matches!(one.step, MoveStep::Waiting { .. }) || (under_way && one.lock == Lock::Wanted)
+        // What is frozen is not begun; what Nova was asked for is followed.
+        let begins = matches!(one.step, MoveStep::Waiting { .. }) && !is_frozen(one.server);
+        begins || (under_way && one.lock == Lock::Wanted)
     };
     let moves = moves.values().filter(wants);
     let mut order: Vec<(u32, ServerId)> = moves.map(|one| (one.rank, one.server)).collect();

@@ -2,6 +2,7 @@
 //! enabled, and off maintenance. Only if it was this recovery that has disabled it (R23).
 
 use super::super::HostRecovery;
+use super::super::freezing;
 use super::super::service::ServiceTrack;
 use crate::Elapsed;
 use crate::fault::Fault;
@@ -85,6 +86,8 @@ impl HostRecovery {
                 self.service.back = Some(since);
                 let due = now.elapsed.since(since) >= stable && now.elapsed >= self.service.not_before;
                 let age = self.service.question.age(now.elapsed);
+                // Whoever has it frozen works at it: nothing new is to be put on it.
+                let due = due && freezing::over(self).is_none();
                 if due && age.is_some_and(|age| age <= self.policy.heartbeat_poll * 2) {
                     self.service.updating = true;
                     self.service.enabling = true;
@@ -93,6 +96,7 @@ impl HostRecovery {
                     self.service.clearing = false;
                     // As for `forced_down`: a new recovery of this host would want it disabled.
                     record.unless_host_recovery = Some(self.host.clone());
+                    record.unless_frozen.own = true;
                     let text = format!(
                         "enabling the service of {}: it has been up for {} s",
                         self.host,

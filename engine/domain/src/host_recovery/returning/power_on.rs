@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::super::freezing;
 use super::super::turn::Moves;
 use super::super::{End, HostRecovery, MoveStep, Stage};
 use crate::fault::Fault;
@@ -110,6 +111,7 @@ impl HostRecovery {
         // What has been forbidden since is waited for; so is a power-off that may still take effect (R5).
         if self.rejected.is_some()
             || self.said_no().is_some()
+            || freezing::over(self).is_some()
             || self.asks.stopped
             || !self.fence.is_quiet(now.elapsed, &self.policy)
             || self.power_on.ordering > 0
@@ -180,6 +182,7 @@ impl HostRecovery {
         record.head = true;
         // The host may have been reported again: then its new recovery wants it off.
         record.unless_host_recovery = Some(self.host.clone());
+        record.unless_frozen.own = true;
         let names: Vec<String> = targets.iter().map(ToString::to_string).collect();
         let text = format!(
             "powering on {} ({}): its instances are elsewhere, no evacuation of it is under way, and it is off",

@@ -148,7 +148,7 @@ pub(super) struct Bed {
     pub(super) status: NotificationStatus,
     pub(super) message: Option<String>,
     pub(super) said: u32,
-    pulse: Pulse,
+    pub(super) pulse: Pulse,
     words: u64,
     /// What Nova shows of the host.
     pub(super) service: Service,
@@ -290,6 +290,7 @@ impl Bed {
                 joined_normal: false,
                 off_word: None,
                 move_words: Vec::new(),
+                frozen: crate::freeze::Frozen::NOTHING,
                 clock: None,
             },
             words: 0,

@@ -12,7 +12,7 @@ use crate::power::Power;
 use crate::recovery::{Command, Observation, ServerCall, Word};
 
 #[derive(Clone, Debug)]
-enum Act {
+pub(super) enum Act {
     Tick(u64),
     Claim,
     TakeOver,
@@ -49,7 +49,7 @@ fn faults() -> impl Strategy<Value = Fault> {
     (status, class, any::<bool>()).prop_map(|(status, class, maybe)| fault(status, class, maybe))
 }
 
-fn acts() -> impl Strategy<Value = Act> {
+pub(super) fn acts() -> impl Strategy<Value = Act> {
     let servers = || vec((1_u128..4, 0_u8..12), 0..4);
     let records = || vec((1_u64..9, 1_u128..4, 0_u8..12), 0..5);
     prop_oneof![
@@ -115,7 +115,7 @@ fn some_record(record: u64, number: u128, kind: u8) -> Migration {
     one
 }
 
-fn apply(bed: &mut Bed, act: Act) {
+pub(super) fn apply(bed: &mut Bed, act: Act) {
     let servers = |list: Vec<(u128, u8)>| -> Vec<Server> {
         list.into_iter()
             .map(|(number, kind)| some_server(number, kind))
@@ -182,7 +182,7 @@ fn apply(bed: &mut Bed, act: Act) {
 }
 
 /// What holds after every decision.
-fn check(bed: &Bed, before: &HostRecovery) {
+pub(super) fn check(bed: &Bed, before: &HostRecovery) {
     let state = &bed.state;
     let now = crate::Elapsed::from_millis(bed.at);
     let forbidden = state.hold.is_some() || state.rejected.is_some();

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use super::bed::{Bed, evacuation, fault, timeout};
+use crate::Timestamp;
 use crate::fault::FaultClass;
+use crate::freeze::{Freeze, FreezeScope, Frozen};
 use crate::host_recovery::Stage;
 use crate::power::Power;
 use crate::recovery::{Command, Life, Observation, ServiceUpdate};
@@ -409,6 +411,35 @@ fn r22_a_host_that_flaps_is_not_enabled() {
         assert!(!enables(&bed));
     }
     assert_eq!(bed.state.stage, Stage::Returning);
+}
+
+/// Who works at a host that is back wants nothing new on it.
+#[test]
+fn r22_a_host_that_is_frozen_is_enabled_when_that_is_over() {
+    let mut bed = back_home(None);
+    bed.pulse.frozen.over = vec![Freeze {
+        number: 1,
+        scope: FreezeScope::Host,
+        name: bed.state.host.clone(),
+        until: Timestamp::from_micros(3_600_000_000),
+        by: "alice".into(),
+        reason: "firmware".into(),
+        unless_worse: false,
+    }];
+    let pulse = bed.pulse.clone();
+    bed.see(Observation::Pulse(pulse));
+    for _ in 0..40 {
+        assert!(!enables_within_a_heartbeat(&mut bed));
+    }
+    assert_eq!(bed.state.stage, Stage::Returning);
+    bed.pulse.frozen = Frozen {
+        thawed: 1,
+        ..Frozen::NOTHING
+    };
+    let pulse = bed.pulse.clone();
+    bed.see(Observation::Pulse(pulse));
+    assert!(enables(&bed) || (0..20).any(|_| enables_within_a_heartbeat(&mut bed)));
+    assert!(bed.record.unless_frozen.own, "unless it is frozen again just now");
 }
 
 #[test]

@@ -1,17 +1,19 @@
 use std::sync::Arc;
+use std::time::Duration;
 
 use sea_orm::PaginatorTrait as _;
 use tachi_domain::RecoveryId;
 use tachi_domain::entity::host::{HostChange, MaintenanceReason, NewHost};
 use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::entity::{Host, Segment};
+use tachi_domain::freeze::FreezeScope;
 use tachi_engine::ports::journal::{Claimed, Committed, HostWrite, Write};
-use tachi_engine::ports::{Journal as _, Registry as _};
+use tachi_engine::ports::{Freezes as _, Journal as _, NewFreeze, Registry as _};
 use tokio::sync::Barrier;
 
 use super::*;
-use crate::PurgeOptions;
 use crate::testing::{Bench, new_host};
+use crate::{FreezeTable, PurgeOptions};
 
 /// A segment with a host that has failed, `others` more that have, and this many in reserve.
 async fn stage(others: usize, reserved: usize) -> (Bench, Segment, Vec<Claimed>, Vec<Host>) {
@@ -277,6 +279,40 @@ async fn a_host_on_maintenance_not_reserved_or_under_recovery_is_not_taken() {
         let outcome = commit(&bench, &claimed[0], &write_of(host, ReservationState::Held)).await;
         assert_eq!(outcome, Committed::ReserveTaken(vec![host.id]), "{}", host.name);
     }
+}
+
+/// Somebody works at it.
+#[tokio::test]
+async fn a_reserved_host_that_is_frozen_is_not_taken() {
+    let (bench, _, claimed, spares) = stage(0, 2).await;
+    let (table, spare) = (FreezeTable::of(&bench.store), &spares[0]);
+    let new = NewFreeze {
+        scope: FreezeScope::Host,
+        target: spare.id.to_string(),
+        name: spare.name.clone(),
+        lasts: Duration::from_hours(1),
+        by: "alice".into(),
+        reason: "firmware".into(),
+        unless_worse: false,
+    };
+    table.freeze(&new).await.unwrap();
+    let source = claimed[0].host.clone().unwrap();
+    let busy = async || {
+        let seen = bench.store.reserve(source.id).await.unwrap();
+        seen.into_iter().map(|row| row.busy).collect::<Vec<_>>()
+    };
+    assert_eq!(busy().await, [true, false]);
+    let held = write_of(spare, ReservationState::Held);
+    assert_eq!(
+        commit(&bench, &claimed[0], &held).await,
+        Committed::ReserveTaken(vec![spare.id])
+    );
+    bench.clock.advance(3_600);
+    assert_eq!(busy().await, [false, false], "its time is over");
+    assert!(matches!(
+        commit(&bench, &claimed[0], &held).await,
+        Committed::Written(_)
+    ));
 }
 
 #[tokio::test]

@@ -1,0 +1,217 @@
+//! A host that somebody has frozen: nothing of it is begun, and what was seen of it before says nothing afterwards (ADR 0051).
+//!
+//! What has begun, by an order to power off or by a change of Nova's record, is followed to its end: its instances are down, and waiting
+//! would only keep them down. But no power command goes out while it is frozen, and no instance that is frozen itself is asked for.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::asks::Asks;
+use super::guard::GuardTrack;
+use super::trouble::Topic;
+use super::{HostRecovery, Move, MoveStep, Stage};
+use crate::freeze::{Freeze, FreezeScope};
+use crate::recovery::{Command, Now, Record, StepKind, Task};
+use crate::{Elapsed, ServerId};
+
+/// How often all hosts are looked at while that can end a freeze.
+const LOOKS_APART: Duration = Duration::from_secs(5);
+
+/// What must not be forgotten of freezes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct FreezeTrack {
+    /// The number of the latest one whose end was heard of.
+    pub thawed: i64,
+    /// The number of the latest one that was told.
+    pub told: i64,
+    /// What reports say speaks for nothing any more: only what is seen.
+    pub seen_only: bool,
+    /// What was asked before this moment counts for nothing.
+    pub anew: Elapsed,
+    /// The order under way is the first that the host is given, and the change under way the first of Nova's record.
+    #[serde(skip)]
+    pub(super) first: First,
+    /// Those have not been sent.
+    #[serde(skip)]
+    withdrawn: First,
+}
+
+/// See [`FreezeTrack::first`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct First {
+    pub(super) order: bool,
+    pub(super) put: bool,
+}
+
+/// What holds its host just now, whether it minds or not.
+pub(super) fn over(state: &HostRecovery) -> Option<&Freeze> {
+    state.pulse.as_ref()?.frozen.of_host()
+}
+
+/// What it waits for before anything is begun.
+pub(super) fn waits_for(state: &HostRecovery) -> Option<&Freeze> {
+    let may_wait = has_not_begun(state) && state.rejected.is_none() && state.said_no().is_none();
+    over(state).filter(|_| may_wait)
+}
+
+fn has_not_begun(state: &HostRecovery) -> bool {
+    let early = matches!(state.stage, Stage::Begin | Stage::Fencing | Stage::Disabling);
+    early && state.event == "STOPPED" && state.is_untouched()
+}
+
+/// Whether this instance is frozen itstate.
+pub(super) fn holds(state: &HostRecovery, server: ServerId) -> bool {
+    let pulse = state.pulse.as_ref();
+    pulse.is_some_and(|pulse| pulse.frozen.instances.contains_key(&server))
+}
+
+/// The moves that wait for the end of a freeze of their own, by name.
+pub(super) fn moves(state: &HostRecovery) -> impl Iterator<Item = &Move> {
+    let waiting = |one: &&Move| matches!(one.step, MoveStep::Waiting { .. });
+    let moves = state.moves.values().filter(waiting);
+    moves.filter(|one| holds(state, one.server))
+}
+
+/// Hears of what has thawed, and waits while it is frozen: `true` then.
+pub(super) fn act(
+    state: &mut HostRecovery,
+    now: Now,
+    record: &mut Record,
+    commands: &mut Vec<Command>,
+) -> bool {
+    take_back(state, record);
+    hear_thaw(state, now, record);
+    let frozen: Vec<ServerId> = moves(state).map(|one| one.server).collect();
+    if !frozen.is_empty() {
+        // What waits for a person's word to be over is not late.
+        state.deadline_from = now.elapsed;
+    }
+    for server in frozen {
+        if let Some(one) = state.moves.get_mut(&server) {
+            one.failing_since = None;
+        }
+    }
+    let Some(freeze) = waits_for(state).cloned() else {
+        return false;
+    };
+    if state.freeze.told != freeze.number {
+        state.freeze.told = freeze.number;
+        let text = format!("{}: nothing of it is begun until then", freeze.sentence());
+        record.step(Task::Fence, StepKind::Note, 0.0, text);
+        begin_anew(state, now, record);
+    }
+    state.stop_the_clocks(now);
+    look_whether_worse(state, now, record, commands);
+    true
+}
+
+/// The end of a freeze is heard once.
+fn hear_thaw(state: &mut HostRecovery, now: Now, record: &mut Record) {
+    let thawed = state.pulse.as_ref().map_or(0, |pulse| pulse.frozen.thawed);
+    if thawed <= state.freeze.thawed {
+        return;
+    }
+    state.freeze.thawed = thawed;
+    record.head = true;
+    if has_not_begun(state) && state.rejected.is_none() {
+        let text = format!(
+            "a freeze of host {} is over: it is looked at anew, and what was reported before speaks for nothing",
+            state.host
+        );
+        record.step(Task::Fence, StepKind::Note, 0.0, text);
+        state.freeze.seen_only = true;
+        begin_anew(state, now, record);
+    }
+}
+
+/// As if nobody had looked yet, and nobody had approved anything.
+fn begin_anew(state: &mut HostRecovery, now: Now, record: &mut Record) {
+    if state.stage == Stage::Disabling {
+        // It went on maintenance with the proof.
+        record.host_back = true;
+    }
+    let mut before = std::mem::take(&mut state.asks);
+    before.lookout.begin_anew();
+    state.asks = Asks {
+        lookout: before.lookout,
+        permits: before.permits,
+        stopped: before.stopped,
+        ..Asks::default()
+    };
+    state.freeze.anew = now.elapsed;
+    state.hold = None;
+    state.storm_approved = false;
+    state.guard = GuardTrack::default();
+    state.proof = None;
+    state.fence.begin_again(now.elapsed, &state.policy);
+    state.service.seen = None;
+    state.service.begin_again(now.elapsed);
+    state.enter(Stage::Begin, record);
+}
+
+/// Ends the freezes that were to last only unless a second host is out.
+fn look_whether_worse(state: &mut HostRecovery, now: Now, record: &mut Record, commands: &mut Vec<Command>) {
+    let over = state.pulse.as_ref().map(|pulse| pulse.frozen.over.clone());
+    let over: Vec<Freeze> = over
+        .into_iter()
+        .flatten()
+        .filter(|one| one.unless_worse)
+        .collect();
+    if over.is_empty() {
+        return;
+    }
+    state.asks.lookout.want(now, LOOKS_APART, commands);
+    let Some(region) = state.asks.lookout.fresh(now) else {
+        return;
+    };
+    for one in over {
+        let counts = one.scope == FreezeScope::Host;
+        if region.is_worse(state.host_id, counts, &state.policy) {
+            let text = format!("the freeze of {} ends: a second host is out", one.what());
+            record.step(Task::Fence, StepKind::Note, 0.0, text);
+            record.worse.insert(one.number);
+        }
+    }
+}
+
+/// Whether a power-off may go out as far as freezes are concerned.
+pub(super) fn lets_order(state: &mut HostRecovery, now: Now) -> bool {
+    let Some(text) = over(state).map(Freeze::sentence) else {
+        state.asks.troubles.end(Topic::Frozen);
+        return true;
+    };
+    state.asks.troubles.begin(Topic::Frozen, now, || {
+        format!("{text}: it is not told to power off again before that is over")
+    });
+    false
+}
+
+/// An order has not been sent.
+pub(super) fn order_withdrawn(state: &mut HostRecovery) {
+    if state.fence.orders.is_empty() {
+        state.freeze.withdrawn.order |= std::mem::take(&mut state.freeze.first.order);
+    }
+}
+
+/// The same of a change of Nova's record.
+pub(super) fn update_not_sent(state: &mut HostRecovery) {
+    state.service.not_sent();
+    state.freeze.withdrawn.put |= std::mem::take(&mut state.freeze.first.put);
+}
+
+/// What the journal has refused because of a freeze was never begun.
+fn take_back(state: &mut HostRecovery, record: &mut Record) {
+    let withdrawn = std::mem::take(&mut state.freeze.withdrawn);
+    if withdrawn == First::default() || over(state).is_none() {
+        return;
+    }
+    record.head = true;
+    if withdrawn.order {
+        state.fence.ordered = false;
+    }
+    if withdrawn.put {
+        state.service.put = None;
+    }
+}

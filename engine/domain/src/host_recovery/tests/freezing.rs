@@ -1,0 +1,458 @@
+//! Freezes: what waits for them, what does not, and what is believed afterwards (ADR 0051).
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use super::bed::{Bed, id, region, server, tagged};
+use super::properties::{Act, acts, apply, check};
+use crate::Timestamp;
+use crate::entity::notification::NotificationStatus;
+use crate::freeze::{Freeze, FreezeScope, Frozen};
+use crate::guard::Region;
+use crate::host_recovery::{End, HoldKind, MoveStep, Stage};
+use crate::policy::FencingMode;
+use crate::power::Power;
+use crate::recovery::{Command, Observation, ServerCall, Word};
+use crate::reporter::Reporter;
+use crate::wait::WaitsFor;
+
+fn freeze(scope: FreezeScope, number: i64) -> Freeze {
+    Freeze {
+        number,
+        scope,
+        name: "compute-1".into(),
+        until: Timestamp::from_micros(3_600_000_000),
+        by: "alice".into(),
+        reason: "firmware".into(),
+        unless_worse: false,
+    }
+}
+
+impl Bed {
+    fn frozen(&mut self, frozen: Frozen) -> &mut Self {
+        self.pulse.frozen = frozen;
+        let pulse = self.pulse.clone();
+        self.see(Observation::Pulse(pulse))
+    }
+
+    fn freeze_host(&mut self) -> &mut Self {
+        self.frozen(Frozen {
+            over: vec![freeze(FreezeScope::Host, 1)],
+            ..Frozen::NOTHING
+        })
+    }
+
+    fn freeze_instance(&mut self, number: u128) -> &mut Self {
+        self.frozen(Frozen {
+            instances: [(id(number), freeze(FreezeScope::Instance, 1))].into(),
+            ..Frozen::NOTHING
+        })
+    }
+
+    fn thaw(&mut self) -> &mut Self {
+        self.frozen(Frozen {
+            thawed: 1,
+            ..Frozen::NOTHING
+        })
+    }
+
+    fn acts(&self) -> bool {
+        self.wants(Command::is_write)
+    }
+
+    /// Silent, off by two readings: the way to the proof as it is for everybody. Whether that was enough.
+    fn found_off(&mut self) -> bool {
+        // Nothing was heard of it since before the report. The first answer may be to a question from before the thaw.
+        let age = self.at + 20_000;
+        self.heartbeat_age(age).service_now();
+        self.power(Power::Off).tick(3_000).power(Power::Off);
+        self.state.service.put.is_some()
+    }
+
+    /// Silent, and its device says on.
+    fn found_on(&mut self) -> &mut Self {
+        self.heartbeat_age(90_000).service_now().power(Power::On)
+    }
+}
+
+/// Two that speak for it.
+fn doubly_reported() -> Region {
+    let mut region = region(1, 10);
+    region.hosts[0].reporters = ["one", "two"]
+        .map(|user| Reporter {
+            user_id: user.into(),
+            control: true,
+            ..Reporter::default()
+        })
+        .into();
+    region
+}
+
+#[test]
+fn a_frozen_host_waits_and_says_until_when_and_then_it_is_recovered() {
+    for mode in [FencingMode::Engine, FencingMode::External] {
+        let mut bed = match mode {
+            FencingMode::External => Bed::external(),
+            _ => Bed::engine(),
+        };
+        bed.freeze_host().claim();
+        for _ in 0..200 {
+            assert!(bed.commands.is_empty(), "{mode:?}: {:?}", bed.commands);
+            bed.tick(60_000);
+        }
+        let message = bed.message.clone().unwrap();
+        for part in [
+            "1970-01-01T01:00:00Z",
+            "alice",
+            "firmware",
+            "tachi thaw host compute-1",
+        ] {
+            assert!(message.contains(part), "{message}");
+        }
+        assert_eq!(bed.said, 1, "no running number is written again and again");
+        let wait = bed.state.wait().unwrap();
+        assert_eq!((wait.what, wait.on.len()), (WaitsFor::Frozen, 1));
+        assert_eq!(bed.status, NotificationStatus::Running);
+        bed.around_later(region(1, 10)).thaw();
+        assert!(bed.tick(1_000).found_off(), "{mode:?}: {:?}", bed.commands);
+    }
+}
+
+/// What tells it from a host that was never frozen.
+#[test]
+fn reports_from_before_the_end_of_a_freeze_power_off_no_host_that_is_well() {
+    for frozen in [false, true] {
+        let mut bed = Bed::engine();
+        if frozen {
+            bed.freeze_host();
+        }
+        bed.claim();
+        if frozen {
+            bed.tick(600_000).thaw();
+        }
+        bed.around(doubly_reported());
+        let mut ordered = false;
+        for _ in 0..30 {
+            bed.tick(5_000)
+                .heartbeat_age(1_000)
+                .service_now()
+                .power(Power::On);
+            ordered |= bed.orders_off();
+        }
+        assert_eq!(ordered, !frozen);
+        assert_eq!(bed.state.stage == Stage::Over, frozen);
+        if frozen {
+            assert_eq!(
+                bed.status,
+                NotificationStatus::Failed,
+                "a later report begins anew"
+            );
+            assert!(
+                !bed.contradicted,
+                "whoever has reported it may have been right then"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_host_that_is_dead_when_it_thaws_is_told_to_power_off() {
+    let mut bed = Bed::engine();
+    bed.freeze_host().claim().tick(600_000).thaw();
+    bed.around(region(1, 10));
+    bed.found_on();
+    assert!(bed.orders_off(), "{:?}", bed.commands);
+    assert!(bed.record.unless_frozen.own, "the journal looks once more");
+}
+
+#[test]
+fn a_freeze_before_the_first_order_or_change_takes_back_what_was_believed() {
+    // Held by a guard, being asked, proven off and about to be disabled.
+    let held = {
+        let mut bed = Bed::engine();
+        bed.claim().storm(8, 10);
+        assert!(bed.state.hold.is_some());
+        bed
+    };
+    let asked = {
+        let mut bed = Bed::engine().begun();
+        bed.heartbeat_age(20_000).service().power(Power::Off);
+        bed
+    };
+    let proven = Bed::engine().proven();
+    assert!(proven.record.unless_frozen.own);
+    for mut bed in [held, asked, proven] {
+        let disabling = bed.state.stage == Stage::Disabling;
+        // The journal has refused what was to be begun.
+        let refused = bed.commands.iter().filter(|one| one.is_write()).cloned();
+        let mut news: Vec<Observation> = refused.map(Observation::NotSent).collect();
+        bed.pulse.frozen.over = vec![freeze(FreezeScope::Host, 1)];
+        news.push(Observation::Pulse(bed.pulse.clone()));
+        bed.see_all(news);
+        assert_eq!(bed.state.stage, Stage::Begin);
+        assert!(bed.state.proof.is_none() && bed.state.hold.is_none() && !bed.acts());
+        assert_eq!(bed.record.host_back, disabling, "it is no lost host any more");
+        bed.tick(60_000).power(Power::Off).heartbeat_age(90_000).service();
+        assert!(bed.commands.is_empty(), "{:?}", bed.commands);
+        bed.around_later(region(1, 10)).thaw().tick(1_000);
+        bed.power(Power::Off).tick(3_000);
+        assert!(bed.state.proof.is_none(), "Nova has not been asked since");
+        assert!(bed.found_off(), "{:?}", bed.commands);
+    }
+}
+
+/// The freeze was written while the intent was on its way: the journal has refused it.
+#[test]
+fn an_order_that_the_journal_refuses_has_never_been_given() {
+    let mut bed = Bed::engine().begun();
+    bed.found_on();
+    let order = bed.commands.iter().find(|one| one.is_write()).cloned().unwrap();
+    assert!(matches!(order, Command::PowerOff { .. }) && bed.record.unless_frozen.own);
+    bed.pulse.frozen.over = vec![freeze(FreezeScope::Region, 1)];
+    let pulse = bed.pulse.clone();
+    bed.see_all(vec![Observation::NotSent(order), Observation::Pulse(pulse)]);
+    assert!(!bed.state.fence.ordered && bed.state.fence.orders.is_empty());
+    assert_eq!(bed.state.stage, Stage::Begin);
+    for _ in 0..10 {
+        bed.tick(60_000).power(Power::On).heartbeat_age(90_000).service();
+        assert!(!bed.acts(), "{:?}", bed.commands);
+    }
+    bed.around_later(region(1, 10)).thaw().tick(1_000);
+    bed.found_on();
+    assert!(bed.orders_off(), "{:?}", bed.commands);
+    assert!(
+        bed.record.order.is_some(),
+        "counted as if it were the first, which it is"
+    );
+}
+
+#[test]
+fn what_has_begun_is_followed_to_its_end_but_no_power_command_goes_out() {
+    let mut bed = Bed::engine().begun();
+    bed.found_on();
+    assert!(bed.orders_off());
+    bed.powered_off(Ok(()));
+    bed.freeze_host();
+    assert_eq!(bed.state.stage, Stage::Fencing);
+    for _ in 0..20 {
+        bed.tick(10_000).heartbeat_age(90_000).service().power(Power::On);
+        assert!(!bed.orders_off(), "{:?}", bed.commands);
+    }
+    // Its device failed to do it, and a person says to go on: a freeze is not ended by that.
+    assert_eq!(
+        bed.state.hold.as_ref().map(|hold| hold.kind),
+        Some(HoldKind::Fence)
+    );
+    bed.say(Word::Approve);
+    assert!(
+        bed.record
+            .steps
+            .iter()
+            .any(|step| step.text.contains("tachi thaw host compute-1")),
+        "{:?}",
+        bed.record.steps
+    );
+    for _ in 0..20 {
+        bed.tick(10_000).heartbeat_age(90_000).service().power(Power::On);
+        assert!(!bed.orders_off(), "{:?}", bed.commands);
+    }
+    // Found off after all: its instances are down, and are moved.
+    assert!(bed.say(Word::Approve).found_off(), "{:?}", bed.commands);
+    bed.forced_down().inventory(vec![server(1)], Vec::new());
+    bed.answer(1, ServerCall::Lock, Ok(()));
+    assert!(bed.evacuates(1), "{:?}", bed.commands);
+}
+
+#[test]
+fn a_host_freeze_holds_no_moves_and_an_instance_that_is_frozen_itself_waits() {
+    let mut bed = Bed::engine().planned(vec![tagged(1)]);
+    assert!(bed.evacuates(1));
+    let mut bed2 = Bed::engine().proven();
+    bed2.forced_down()
+        .freeze_host()
+        .inventory(vec![server(1)], Vec::new());
+    assert!(bed2.acts(), "a proven host is emptied: {:?}", bed2.commands);
+    // Frozen after it was asked for: it is followed.
+    bed.freeze_instance(1).answer(1, ServerCall::Evacuate, Ok(()));
+    assert!(bed.is_asked(1));
+
+    let mut bed = Bed::engine().proven();
+    bed.forced_down().freeze_instance(2);
+    bed.inventory(vec![server(1), server(2)], Vec::new());
+    let locks = |bed: &Bed, number| {
+        bed.wants(|one| matches!(one, Command::Lock { server, .. } if *server == id(number)))
+    };
+    assert!(locks(&bed, 1) && !locks(&bed, 2), "{:?}", bed.commands);
+    bed.answer(1, ServerCall::Lock, Ok(()));
+    assert!(bed.evacuates(1) && !bed.evacuates(2));
+    assert!(bed.record.unless_frozen.servers.contains(&id(1)));
+    bed.answer(1, ServerCall::Evacuate, Ok(()));
+    let deadline = u64::try_from(bed.state.policy.deadline.as_millis()).unwrap();
+    for _ in 0..4 {
+        bed.at += deadline / 2;
+        bed.power(Power::Off).service();
+        assert!(
+            bed.is_waiting(2),
+            "nobody gives it up meanwhile: {:?}",
+            bed.step(2)
+        );
+    }
+    assert_eq!(bed.one(2).waits_for(), WaitsFor::Frozen);
+    assert_eq!(bed.state.wait().unwrap().what, WaitsFor::Frozen);
+    bed.thaw();
+    assert!(locks(&bed, 2), "{:?}", bed.commands);
+}
+
+#[test]
+fn what_is_frozen_can_be_given_up_by_a_person() {
+    let mut bed = Bed::engine();
+    bed.freeze_host().claim().tick(1_000).say(Word::Reject);
+    assert_eq!(bed.status, NotificationStatus::Failed);
+    let mut bed = Bed::engine().proven();
+    bed.forced_down().freeze_instance(1);
+    bed.inventory(vec![server(1)], Vec::new()).say(Word::Reject);
+    assert_eq!(*bed.step(1), MoveStep::Over(End::Person));
+}
+
+#[test]
+fn an_approval_ends_no_freeze_and_counts_for_nothing_after_it() {
+    let mut bed = Bed::engine();
+    bed.freeze_host().claim().say(Word::Approve).tick(1_000);
+    assert!(bed.commands.is_empty(), "{:?}", bed.commands);
+    bed.say(Word::HostIsOff).tick(1_000);
+    assert!(bed.commands.is_empty(), "{:?}", bed.commands);
+    bed.around_later(region(8, 10)).thaw().tick(1_000);
+    assert_eq!(
+        bed.state.hold.as_ref().map(|hold| hold.kind),
+        Some(HoldKind::Storm)
+    );
+}
+
+/// Nobody was there to see it frozen: the journal remembers that it was.
+#[test]
+fn a_freeze_that_no_engine_has_seen_counts_all_the_same() {
+    let mut bed = Bed::engine();
+    bed.pulse.frozen.thawed = 7;
+    bed.around_later(doubly_reported()).claim().tick(1_000);
+    for _ in 0..30 {
+        bed.tick(5_000)
+            .heartbeat_age(1_000)
+            .service_now()
+            .power(Power::On);
+        assert!(!bed.orders_off());
+    }
+    assert_eq!(bed.state.stage, Stage::Over);
+}
+
+#[test]
+fn whoever_takes_over_while_it_is_frozen_waits_and_hears_of_the_thaw_once() {
+    let mut bed = Bed::engine();
+    bed.freeze_host().claim().tick(1_000).take_over().tick(1_000);
+    assert!(bed.commands.is_empty(), "{:?}", bed.commands);
+    bed.around_later(region(1, 10));
+    bed.pulse.frozen = Frozen {
+        thawed: 1,
+        ..Frozen::NOTHING
+    };
+    bed.take_over().tick(1_000);
+    bed.found_on();
+    assert!(bed.orders_off(), "{:?}", bed.commands);
+    // The same thaw again takes nothing back.
+    let pulse = bed.pulse.clone();
+    bed.powered_off(Ok(())).see(Observation::Pulse(pulse));
+    assert_eq!(bed.state.stage, Stage::Fencing);
+    assert!(bed.state.fence.ordered);
+}
+
+#[test]
+fn one_that_ends_if_it_gets_worse_ends_when_a_second_host_is_out() {
+    let cases = [
+        (FreezeScope::Host, true, 1, false),
+        (FreezeScope::Host, true, 2, true),
+        (FreezeScope::Host, false, 5, false),
+        (FreezeScope::Segment, true, 1, false),
+        (FreezeScope::Region, true, 2, true),
+    ];
+    for (scope, unless_worse, out, ends) in cases {
+        let mut bed = Bed::engine();
+        let one = Freeze {
+            unless_worse,
+            ..freeze(scope, 9)
+        };
+        bed.frozen(Frozen {
+            over: vec![one],
+            ..Frozen::NOTHING
+        });
+        let mut around = region(out, 10);
+        // Nova hears none of those that are reported.
+        if let Ok(nova) = &mut around.nova {
+            for service in nova.services.values_mut().take(out).flatten() {
+                service.up = false;
+                service.last_heartbeat = Some(Timestamp::from_micros(0));
+            }
+        }
+        bed.around_later(around).claim().tick(10_000).tick(100);
+        let numbers: Vec<i64> = bed.record.worse.iter().copied().collect();
+        assert_eq!(numbers == [9], ends, "{scope} {unless_worse} {out}: {numbers:?}");
+    }
+}
+
+/// One of the acts of the other properties, or a freeze that comes or goes.
+#[derive(Clone, Debug)]
+enum Cold {
+    Act(Act),
+    Freeze(bool),
+    Thaw,
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_comes_nothing_is_begun_while_it_is_frozen(
+        opening in 0_usize..5,
+        external in any::<bool>(),
+        script in vec(prop_oneof![
+            8 => acts().prop_map(Cold::Act),
+            1 => any::<bool>().prop_map(Cold::Freeze),
+            1 => Just(Cold::Thaw),
+        ], 1..60),
+    ) {
+        let mode = if external { FencingMode::External } else { FencingMode::Engine };
+        let mut bed = Bed::with("NORMAL", |policy| policy.fencing = mode);
+        bed = match opening {
+            0 => { bed.claim(); bed }
+            1 => bed.begun(),
+            _ if external => bed.begun(),
+            2 => bed.proven(),
+            _ => bed.planned(vec![server(1), server(2), server(3)]),
+        };
+        let mut thaws = 0;
+        for cold in script {
+            let before = bed.state.clone();
+            let was_frozen = !bed.pulse.frozen.over.is_empty();
+            match cold {
+                Cold::Act(Act::TakeOver) if opening == 0 => continue,
+                Cold::Act(act) => apply(&mut bed, act),
+                Cold::Freeze(host) => {
+                    if host { bed.freeze_host(); } else { bed.freeze_instance(1); }
+                    bed.pulse.frozen.thawed = thaws;
+                }
+                Cold::Thaw => {
+                    thaws += 1;
+                    bed.frozen(Frozen { thawed: thaws, ..Frozen::NOTHING });
+                }
+            }
+            check(&bed, &before);
+            let frozen = was_frozen && !bed.pulse.frozen.over.is_empty();
+            let untouched = before.moves.is_empty() && before.service.put.is_none() && !before.fence.ordered;
+            if frozen {
+                prop_assert!(!bed.orders_off(), "{:?}", bed.commands);
+                prop_assert!(!untouched || bed.updates().is_none(), "{:?}", bed.commands);
+            }
+            if bed.pulse.frozen.instances.contains_key(&id(1)) {
+                prop_assert!(!bed.evacuates(1), "{:?}", bed.commands);
+            }
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! A host that somebody has frozen: its service is not disabled, and afterwards only what Nova does not hear is (ADR 0051).
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::ProcessRecovery;
+use crate::Elapsed;
+use crate::entity::notification::NotificationStatus;
+use crate::freeze::Freeze;
+use crate::nova::Service;
+use crate::recovery::{Now, Record, StepKind, Task};
+
+/// How long Nova must hear the host for its process to be known to run.
+const LIVES: Duration = Duration::from_mins(2);
+
+/// Between two looks meanwhile.
+const APART: Duration = Duration::from_secs(10);
+
+/// What must not be forgotten of freezes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct FreezeTrack {
+    /// The number of the latest one whose end was heard of.
+    thawed: i64,
+    /// The report is from before its end.
+    seen_only: bool,
+    /// Since when Nova has heard the host since.
+    #[serde(skip)]
+    heard_since: Option<Elapsed>,
+    /// The call under way is the first.
+    #[serde(skip)]
+    pub(super) first: bool,
+    /// It has not been made.
+    #[serde(skip)]
+    withdrawn: bool,
+}
+
+impl ProcessRecovery {
+    /// What it waits for.
+    pub(super) fn frozen(&self) -> Option<&Freeze> {
+        let may_wait = self.asked.is_none() && !self.disabled && !self.over;
+        self.pulse.as_ref().filter(|_| may_wait)?.frozen.of_host()
+    }
+
+    /// The end of a freeze is heard once.
+    pub(super) fn hear_thaw(&mut self, record: &mut Record) {
+        let frozen = self
+            .pulse
+            .as_ref()
+            .is_some_and(|pulse| pulse.frozen.of_host().is_some());
+        if frozen && std::mem::take(&mut self.freeze.withdrawn) {
+            // What the journal has refused was never begun.
+            self.asked = None;
+            record.head = true;
+        }
+        let thawed = self.pulse.as_ref().map_or(0, |pulse| pulse.frozen.thawed);
+        if thawed <= self.freeze.thawed {
+            return;
+        }
+        self.freeze.thawed = thawed;
+        record.head = true;
+        if self.asked.is_none() && !self.disabled {
+            self.freeze.seen_only = true;
+            self.region = None;
+            self.waits_for_region = None;
+            self.not_before = Elapsed::ZERO;
+            let text = format!("a freeze of host {} is over: it is looked at anew", self.host);
+            record.step(Task::DisableNode, StepKind::Note, 0.0, text);
+        }
+    }
+
+    /// Whether what Nova shows lets the service be disabled.
+    pub(super) fn freeze_lets(&mut self, service: &Service, now: Now, record: &mut Record) -> bool {
+        if self.frozen().is_some() {
+            return false;
+        }
+        if !self.freeze.seen_only || self.asked.is_some() {
+            return true;
+        }
+        if !service.up {
+            self.freeze.heard_since = None;
+            return true;
+        }
+        let since = *self.freeze.heard_since.get_or_insert(now.elapsed);
+        self.not_before = now.elapsed.plus(APART);
+        if now.elapsed.since(since) >= LIVES {
+            let text = format!(
+                "reported before a freeze of host {} was over, and Nova has heard its nova-compute for {} s since: nothing was done",
+                self.host,
+                LIVES.as_secs()
+            );
+            self.end(NotificationStatus::Finished, text, record);
+        }
+        false
+    }
+
+    /// A call was not made.
+    pub(super) fn call_withdrawn(&mut self) {
+        self.freeze.withdrawn |= std::mem::take(&mut self.freeze.first);
+    }
+}

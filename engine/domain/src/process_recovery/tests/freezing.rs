@@ -1,0 +1,86 @@
+//! Freezes (ADR 0051).
+
+use super::*;
+use crate::freeze::{Freeze, FreezeScope, Frozen};
+
+fn frozen() -> Frozen {
+    let freeze = Freeze {
+        number: 1,
+        scope: FreezeScope::Host,
+        name: HOST.into(),
+        until: Timestamp::from_micros(3_600_000_000),
+        by: "alice".into(),
+        reason: "firmware".into(),
+        unless_worse: false,
+    };
+    Frozen {
+        over: vec![freeze],
+        ..Frozen::NOTHING
+    }
+}
+
+fn told(frozen: Frozen) -> Observation {
+    Observation::Pulse(Pulse { frozen, ..quiet() })
+}
+
+fn thawed() -> Observation {
+    told(Frozen {
+        thawed: 1,
+        ..Frozen::NOTHING
+    })
+}
+
+fn heard(up: bool) -> Observation {
+    Observation::Service(Ok(Some(Service {
+        up,
+        ..record_of(true, None)
+    })))
+}
+
+#[test]
+fn a_frozen_host_keeps_its_service_and_loses_it_afterwards_if_nova_does_not_hear_it() {
+    for up in [false, true] {
+        let mut run = Run::new("STOPPED", "nova-compute");
+        run.tell(Observation::Claimed(Pulse {
+            frozen: frozen(),
+            ..quiet()
+        }));
+        for _ in 0..50 {
+            run.at += 30_000;
+            // An answer that was on its way.
+            run.tell(heard(up));
+            assert!(run.commands.is_empty(), "{:?}", run.commands);
+        }
+        assert_eq!(run.state.wait().map(|wait| wait.what), Some(WaitsFor::Frozen));
+        run.tell(thawed());
+        for _ in 0..40 {
+            if run.commands.contains(&Command::ReadService) {
+                run.tell(heard(up));
+            }
+            run.at += 5_000;
+            run.tell(Observation::Tick);
+        }
+        let disabled = run
+            .calls
+            .iter()
+            .any(|(_, call)| matches!(call, Command::UpdateService { .. }));
+        assert_eq!(disabled, !up);
+        assert_eq!(run.state.over, up, "{:?}", run.shown);
+    }
+}
+
+/// The freeze was written while the intent was on its way: the journal has refused it.
+#[test]
+fn a_call_that_the_journal_refuses_was_never_made() {
+    let mut run = Run::new("STOPPED", "nova-compute");
+    run.tell(Observation::Claimed(quiet()));
+    run.tell(heard(false));
+    let call = run.commands.iter().find(|one| one.is_write()).cloned().unwrap();
+    assert!(run.record.unless_frozen.forbidden_by(&frozen()));
+    run.tell(Observation::NotSent(call));
+    run.tell(told(frozen()));
+    run.at += 600_000;
+    run.tell(heard(false));
+    assert!(run.commands.is_empty(), "{:?}", run.commands);
+    assert_eq!(run.state.wait().map(|wait| wait.what), Some(WaitsFor::Frozen));
+}

@@ -1,0 +1,160 @@
+//! What somebody has frozen: nothing of it is recovered for a while.
+
+use std::collections::BTreeSet;
+
+use super::{Code, Facts, Finding, Findings, Grade, Ice, Look, Protection, Standing, is_alive};
+use crate::ServerId;
+use crate::freeze::FreezeScope;
+
+/// What is frozen by itself.
+#[derive(Default)]
+pub(super) struct Frozen<'a> {
+    pub(super) segments: BTreeSet<&'a str>,
+    pub(super) hosts: BTreeSet<&'a str>,
+    pub(super) servers: BTreeSet<ServerId>,
+}
+
+impl Frozen<'_> {
+    /// Worsens what is frozen.
+    pub(super) fn hold(standing: &mut Standing, frozen: bool) {
+        if frozen {
+            standing.worsen(Protection::Unprotected, Code::Frozen);
+        }
+    }
+}
+
+pub(super) fn by_what(facts: &Facts) -> Frozen<'_> {
+    let mut frozen = Frozen::default();
+    for ice in &facts.freezes {
+        let name = ice.freeze.name.as_str();
+        match ice.freeze.scope {
+            FreezeScope::Region => {}
+            FreezeScope::Segment => {
+                frozen.segments.insert(name);
+            }
+            FreezeScope::Host => {
+                frozen.hosts.insert(name);
+            }
+            FreezeScope::Instance => frozen.servers.extend(ice.server),
+        }
+    }
+    frozen
+}
+
+/// Tells each. One that an engine does not keep is worse than none.
+pub(super) fn assess(look: &Look<'_>, all: &mut Standing, found: &mut Findings) {
+    let engines = look.facts.engines.iter();
+    let alive = engines.filter(|engine| is_alive(engine.seen_at, look.now));
+    let deaf: Vec<&str> = alive
+        .filter(|engine| !engine.keeps_freezes)
+        .map(|engine| engine.name.as_str())
+        .collect();
+    for ice in &look.facts.freezes {
+        if ice.freeze.scope == FreezeScope::Region {
+            Frozen::hold(all, true);
+        }
+        let mut finding = Finding::new(Code::Frozen, text(ice, &deaf)).since(ice.since);
+        if !deaf.is_empty() {
+            finding = finding.graded(Grade::Err);
+        }
+        found.note(about(finding, ice, look).fix(ice.freeze.thaw()));
+    }
+}
+
+fn text(ice: &Ice, deaf: &[&str]) -> String {
+    let terms = ice.freeze.terms();
+    if deaf.is_empty() {
+        return format!("frozen {terms}: nothing of it is fenced or moved");
+    }
+    format!(
+        "frozen {terms}, and an engine of an older version does not keep it, so it may be fenced and moved: stop {}",
+        deaf.join(", ")
+    )
+}
+
+fn about(finding: Finding, ice: &Ice, look: &Look<'_>) -> Finding {
+    let name = ice.freeze.name.as_str();
+    let segments = &look.facts.segments;
+    match ice.freeze.scope {
+        // It is about everything.
+        FreezeScope::Region => Finding {
+            instances: look.numbers.values().sum(),
+            ..finding
+        },
+        FreezeScope::Segment => {
+            let own = segments.iter().filter(|segment| segment.name == name);
+            let hosts = own.flat_map(|segment| &segment.hosts);
+            let instances = hosts.map(|host| look.instances_on(&host.name)).sum();
+            finding.about(format!("segment {name}"), instances)
+        }
+        FreezeScope::Host => finding.about(name, look.instances_on(name)),
+        FreezeScope::Instance => finding.about(name, 1),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{NOW, engine, fine, ice};
+    use super::super::{Situation, assess};
+    use super::*;
+
+    fn frozen(scope: FreezeScope, name: &str) -> Facts {
+        Facts {
+            freezes: vec![ice(scope, name)],
+            ..fine()
+        }
+    }
+
+    fn told(situation: &Situation) -> (&str, Vec<&str>, Grade, u64) {
+        let [finding] = &situation.findings[..] else {
+            panic!("{:?}", situation.findings);
+        };
+        assert_eq!(finding.code, Code::Frozen);
+        let subjects = finding.subjects.iter().map(String::as_str).collect();
+        (&finding.text, subjects, finding.grade, finding.instances)
+    }
+
+    #[test]
+    fn what_is_frozen_is_unprotected_and_nothing_else_is() {
+        for (scope, name, subjects, bare) in [
+            (FreezeScope::Region, "", vec![], 6),
+            (FreezeScope::Segment, "s1", vec!["segment s1"], 6),
+            (FreezeScope::Host, "a", vec!["a"], 2),
+            (FreezeScope::Instance, "vm-1", vec!["vm-1"], 1),
+            // Of one that is registered no more nothing is protected anyway.
+            (FreezeScope::Host, "z", vec!["z"], 0),
+        ] {
+            let situation = assess(&frozen(scope, name), NOW);
+            let (text, about, grade, instances) = told(&situation);
+            assert_eq!(
+                (about, grade, instances),
+                (subjects, Grade::Warn, bare),
+                "{scope}"
+            );
+            assert!(
+                text.ends_with("by alice (firmware): nothing of it is fenced or moved"),
+                "{text}"
+            );
+            let counts = situation.counts.unwrap();
+            assert_eq!(
+                (counts.unprotected, counts.protected),
+                (bare, 6 - bare),
+                "{scope}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_freeze_that_a_living_engine_does_not_keep_is_an_error() {
+        let mut facts = frozen(FreezeScope::Host, "a");
+        let mut stopped = engine("ctl-1:6:x", 40_000, &[]);
+        stopped.keeps_freezes = false;
+        facts.engines.push(stopped);
+        assert_eq!(told(&assess(&facts, NOW)).2, Grade::Warn, "it runs no more");
+        facts.engines[0].keeps_freezes = false;
+        let situation = assess(&facts, NOW);
+        let (text, _, grade, _) = told(&situation);
+        assert_eq!(grade, Grade::Err);
+        assert!(text.contains("may be fenced and moved: stop ctl-1:7:x"), "{text}");
+    }
+}

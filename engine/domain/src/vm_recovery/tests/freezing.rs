@@ -1,0 +1,138 @@
+//! Freezes (ADR 0051).
+
+use super::*;
+use crate::freeze::{Freeze, FreezeScope, Frozen};
+use crate::wait::WaitsFor;
+
+fn freeze() -> Freeze {
+    Freeze {
+        number: 1,
+        scope: FreezeScope::Host,
+        name: HOST.into(),
+        until: Timestamp::from_micros(3_600_000_000),
+        by: "alice".into(),
+        reason: "firmware".into(),
+        unless_worse: false,
+    }
+}
+
+fn told(frozen: Frozen) -> Observation {
+    Observation::Pulse(Pulse { frozen, ..quiet() })
+}
+
+/// Its host, the instance itself, and the host that Nova shows it on.
+fn freezes() -> [Frozen; 3] {
+    [
+        Frozen {
+            over: vec![freeze()],
+            ..Frozen::NOTHING
+        },
+        Frozen {
+            instances: [(server_id(), freeze())].into(),
+            ..Frozen::NOTHING
+        },
+        Frozen {
+            hosts: [(HOST.to_owned(), freeze())].into(),
+            ..Frozen::NOTHING
+        },
+    ]
+}
+
+#[test]
+fn a_frozen_instance_waits_and_is_restarted_afterwards_if_it_does_not_run() {
+    for frozen in freezes() {
+        for thawed in [0, 1] {
+            let mut run = Run::begun();
+            run.at(10, told(frozen.clone()));
+            run.goes_on(3_600_000, &is(VmState::Stopped));
+            assert_eq!(run.calls, []);
+            assert_eq!(run.state.wait().map(|wait| wait.what), Some(WaitsFor::Frozen));
+            let message = run.shown.clone().and_then(|(_, text)| text).unwrap();
+            assert!(message.contains("tachi thaw host c1"), "{message}");
+            run.taken_over();
+            // Taken over after the freeze was gone: that it has waited is not forgotten.
+            run.tell(told(Frozen {
+                thawed,
+                ..Frozen::NOTHING
+            }));
+            run.goes_on(3_610_000, &is(VmState::Stopped));
+            let starts = |(_, call): &(u64, Command)| matches!(call, Command::Start(_));
+            assert!(run.calls.iter().any(starts), "{:?}", run.calls);
+        }
+    }
+}
+
+#[test]
+fn what_runs_when_it_thaws_is_not_restarted_on_an_old_report() {
+    for frozen in freezes() {
+        let mut run = Run::begun();
+        run.at(10, told(frozen));
+        run.at(600_000, told(Frozen::NOTHING));
+        run.goes_on(700_000, &is(VmState::Active));
+        assert_eq!(run.calls, []);
+        run.assert_end("runs", NotificationStatus::Ignored, "running now");
+    }
+}
+
+#[test]
+fn what_was_stopped_before_the_freeze_is_started_again() {
+    for stage in [Stage::Stopping, Stage::Starting] {
+        for frozen in freezes() {
+            let mut run = Run::asked(stage);
+            let at = run.at + 10;
+            run.at(at, told(frozen));
+            let (call, until) = if stage == Stage::Stopping {
+                (ServerCall::Stop, VmState::Stopped)
+            } else {
+                (ServerCall::Start, VmState::Active)
+            };
+            run.tell(answer(call, Ok(())));
+            run.goes_on(at + 5_000, &is(until));
+            let starts = |(_, call): &&(u64, Command)| matches!(call, Command::Start(_));
+            assert_eq!(
+                run.calls.iter().filter(starts).count(),
+                1,
+                "{stage:?}: {:?}",
+                run.calls
+            );
+        }
+    }
+}
+
+/// The freeze was written while the intent was on its way: the journal has refused it.
+#[test]
+fn a_call_that_the_journal_refuses_was_never_made() {
+    for (stage, holds) in [
+        (Stage::Activating, true),
+        (Stage::Stopping, true),
+        (Stage::Starting, false),
+    ] {
+        for frozen in freezes() {
+            let mut run = Run::asked(stage);
+            let check = run.record.unless_frozen.clone();
+            assert_eq!(check.forbidden_by(&frozen), holds, "{stage:?}");
+            if !holds {
+                continue;
+            }
+            assert!(run.record.restarted.is_some());
+            let call = run.commands.iter().find(|one| one.is_write()).cloned().unwrap();
+            run.tell(Observation::NotSent(call));
+            run.calls.clear();
+            run.tell(told(frozen));
+            run.goes_on(600_000, &is(VmState::Stopped));
+            assert_eq!(run.calls, [], "{stage:?}");
+            run.tell(told(Frozen::NOTHING));
+            run.goes_on(610_000, &is(VmState::Stopped));
+            assert_eq!(run.calls.len(), 1, "{stage:?}: {:?}", run.calls);
+        }
+    }
+}
+
+#[test]
+fn a_person_may_give_it_up_while_it_is_frozen() {
+    let mut run = Run::begun();
+    let [frozen, ..] = freezes();
+    run.at(10, told(frozen));
+    run.tell(said(1, Word::Reject));
+    run.assert_end("rejected", NotificationStatus::Failed, "rejected by alice");
+}

@@ -1,0 +1,62 @@
+//! What its owner does with the instance.
+
+use super::*;
+
+#[test]
+fn an_instance_that_its_owner_has_paused_meanwhile_is_left_alone() {
+    for stage in CALLING {
+        let mut run = Run::asked(stage);
+        run.tell(is(VmState::Paused));
+        run.assert_end(
+            &format!("{stage:?}"),
+            NotificationStatus::Ignored,
+            "left to its owner",
+        );
+    }
+}
+
+/// A slow stop whose agent ends long before its guest, a rebuild, a reboot: the owner's task is waited for.
+#[test]
+fn f8_an_owners_task_is_waited_for_before_a_running_instance_is_restarted() {
+    let id = server_id().to_string();
+    let begun = |event: &str, detail: &str| {
+        let mut run = Run::new(event, detail, Some(&id), Policy::default());
+        run.tell(Observation::Claimed(quiet()));
+        run
+    };
+    let busy = |task: &str| shown(server(VmState::Active, Some(task)));
+    for (event, detail) in [
+        ("QEMU_GUEST_AGENT_ERROR", "STOPPED_FAILED"),
+        ("IO_ERROR", "IO_ERROR_REPORT"),
+    ] {
+        let mut stopped = begun(event, detail);
+        stopped.goes_on(120_000, &busy("powering-off"));
+        assert_eq!(stopped.state.stage, Stage::Begin, "{event}");
+        stopped.tell(is(VmState::Stopped));
+        stopped.assert_end(event, NotificationStatus::Ignored, "left to its owner");
+        assert!(stopped.calls.is_empty(), "{event}");
+
+        let mut reboots = begun(event, detail);
+        reboots.goes_on(20_000, &busy("rebooting"));
+        reboots.tell(is(VmState::Active));
+        assert_eq!(
+            reboots.state.stage,
+            Stage::Stopping,
+            "{event}: it goes on after the task"
+        );
+
+        let mut stuck = begun(event, detail);
+        stuck.goes_on(STOP_LIMIT + 1000, &busy("powering-off"));
+        stuck.assert_end(
+            event,
+            NotificationStatus::Ignored,
+            "powering-off has not ended within 180 s",
+        );
+    }
+    // Of a crash Nova takes notice by stopping the instance, with the same word.
+    let mut crashed = begun("LIFECYCLE", "STOPPED_FAILED");
+    crashed.tell(busy("powering-off"));
+    assert_eq!(crashed.state.stage, Stage::Stopping);
+    crashed.at(1100, is(VmState::Stopped));
+    assert_eq!(crashed.state.stage, Stage::Starting);
+}

@@ -1,0 +1,283 @@
+//! What operators have frozen. Judged by the database's clock, as engines and commands may run anywhere.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use sea_orm::sea_query::Expr;
+use sea_orm::{
+    ActiveModelTrait as _, ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _, Set,
+};
+use tachi_domain::Timestamp;
+use tachi_domain::freeze::{Freeze, FreezeScope};
+use tachi_engine::ports::{FreezeLine, FreezeNews, Freezes, Freezing, JournalError, NewFreeze};
+use tracing::instrument;
+
+use crate::Store;
+use crate::convert::Cell;
+use crate::entity::freeze::{ActiveModel, Column, Entity, Model};
+use crate::error::{Failure, Stop};
+use crate::journal::before;
+use crate::work::{Tx, Verdict, Work};
+use crate::{clock, lock};
+
+/// Whoever freezes or thaws takes this: two that freeze the same take turns.
+const LOCK: &str = "freezes";
+
+/// For so long the end of a freeze is remembered.
+const REMEMBERED: Duration = Duration::from_secs(30 * 86_400);
+
+/// What is written of a freeze whose time is over.
+const BY_ITSELF: &str = "its time was over";
+
+/// What is frozen, as people and who tends it see it. Apart from the journal, which reads it in every transaction.
+#[derive(Clone)]
+pub struct FreezeTable {
+    store: Store,
+}
+
+impl FreezeTable {
+    /// The table of this database.
+    pub fn of(store: &Store) -> Self {
+        let store = store.clone();
+        Self { store }
+    }
+}
+
+#[async_trait]
+impl Freezes for FreezeTable {
+    #[instrument(name = "store::freeze", level = "debug", skip_all, fields(scope = %new.scope))]
+    async fn freeze(&self, new: &NewFreeze) -> Result<Freezing, JournalError> {
+        let now = self.store.now();
+        let frozen = self.store.write(&Begin { new, now }).await;
+        frozen.map_err(|stop| stop.journal("writing a freeze"))
+    }
+
+    #[instrument(name = "store::thaw", level = "debug", skip_all, fields(%scope))]
+    async fn thaw(
+        &self,
+        scope: FreezeScope,
+        target: &str,
+        by: &str,
+    ) -> Result<Option<FreezeLine>, JournalError> {
+        let thaw = Thaw {
+            key: key(scope, target),
+            by,
+            now: self.store.now(),
+        };
+        let thawed = self.store.write(&thaw).await;
+        thawed.map_err(|stop| stop.journal("ending a freeze"))
+    }
+
+    #[instrument(name = "store::freezes", level = "debug", skip_all)]
+    async fn freezes(&self) -> Result<Vec<FreezeLine>, JournalError> {
+        let listed = list(&self.store).await;
+        listed.map_err(|stop| stop.journal("listing freezes"))
+    }
+
+    #[instrument(name = "store::tend_freezes", level = "debug", skip_all)]
+    async fn tend_freezes(&self, soon: Duration) -> Result<Vec<FreezeNews>, JournalError> {
+        let now = self.store.now();
+        let tended = self.store.write(&Tend { soon, now }).await;
+        tended.map_err(|stop| stop.journal("tending freezes"))
+    }
+}
+
+fn key(scope: FreezeScope, target: &str) -> String {
+    format!("{scope}:{target}")
+}
+
+/// A row as it is told.
+pub(crate) fn freeze(row: &Model) -> Result<Freeze, Failure> {
+    let place = row.id.to_string();
+    let cell = Cell {
+        table: "tachi_freeze",
+        row: &place,
+        column: "scope",
+    };
+    Ok(Freeze {
+        number: row.id,
+        scope: cell.word(&row.scope, FreezeScope::from_word)?,
+        name: row.name.clone(),
+        until: Timestamp::from_micros(row.until_at),
+        by: row.said_by.clone(),
+        reason: row.reason.clone(),
+        unless_worse: row.unless_worse,
+    })
+}
+
+/// A line as it is told at `now`. A clock that was put back makes nothing last longer than was said.
+fn line(row: &Model, now: Timestamp) -> Result<FreezeLine, Failure> {
+    let span =
+        |from: i64| Duration::from_micros(u64::try_from(row.until_at.saturating_sub(from)).unwrap_or(0));
+    Ok(FreezeLine {
+        freeze: freeze(row)?,
+        target: row.target.clone(),
+        since: Timestamp::from_micros(row.since),
+        left: span(now.micros()).min(span(row.since)),
+    })
+}
+
+async fn list(store: &Store) -> Result<Vec<FreezeLine>, Stop> {
+    let db = store.reader();
+    let now = clock::now(db, store.now()).await?;
+    let rows = Entity::find()
+        .filter(Column::OpenKey.is_not_null())
+        .filter(Column::UntilAt.gt(now.micros()))
+        .order_by_asc(Column::UntilAt)
+        .order_by_asc(Column::Id)
+        .all(db)
+        .await?;
+    let lines = rows.iter().map(|row| line(row, now));
+    Ok(lines.collect::<Result<_, _>>()?)
+}
+
+/// Ends rows; those that have ended already stay as they are.
+async fn end(tx: &Tx, ids: &[i64], by: &str, at: Timestamp) -> Result<u64, Stop> {
+    let ended = Entity::update_many()
+        .col_expr(Column::EndedAt, Expr::value(at.micros()))
+        .col_expr(Column::EndedBy, Expr::value(by))
+        .col_expr(Column::OpenKey, Expr::value(None::<String>))
+        .filter(Column::Id.is_in(ids.iter().copied()))
+        .filter(Column::OpenKey.is_not_null())
+        .exec(tx)
+        .await?;
+    Ok(ended.rows_affected)
+}
+
+/// Ends those that were to last only unless it gets worse.
+pub(crate) async fn worse(tx: &Tx, ids: &[i64], own: Timestamp) -> Result<(), Stop> {
+    if !ids.is_empty() {
+        lock::take(tx, [LOCK.to_owned()]).await?;
+        let now = clock::now(tx, own).await?;
+        end(tx, ids, "a second host is out", now).await?;
+    }
+    Ok(())
+}
+
+async fn of_key(tx: &Tx, key: &str) -> Result<Option<Model>, Stop> {
+    Ok(Entity::find().filter(Column::OpenKey.eq(key)).one(tx).await?)
+}
+
+struct Begin<'a> {
+    new: &'a NewFreeze,
+    now: Timestamp,
+}
+
+#[async_trait]
+impl Work for Begin<'_> {
+    type Output = Freezing;
+
+    async fn run(&self, tx: &Tx) -> Result<Verdict<Freezing>, Stop> {
+        lock::take(tx, [LOCK.to_owned()]).await?;
+        let now = clock::now(tx, self.now).await?;
+        let new = self.new;
+        let key = key(new.scope, &new.target);
+        let until = now.plus(new.lasts);
+        let before = of_key(tx, &key).await?;
+        let in_force = before.as_ref().filter(|row| row.until_at > now.micros());
+        let in_force = in_force.map(|row| line(row, now)).transpose()?;
+        if let Some(old) = &in_force
+            && (old.freeze.until > until || (new.unless_worse && !old.freeze.unless_worse))
+        {
+            return Ok(Verdict::Undo(Freezing::Longer(old.clone())));
+        }
+        if let Some(before) = before {
+            // Its time may have been over before.
+            let until = Timestamp::from_micros(before.until_at);
+            end(tx, &[before.id], &new.by, std::cmp::min(until, now)).await?;
+        }
+        let row = ActiveModel {
+            scope: Set(new.scope.as_str().to_owned()),
+            target: Set(new.target.clone()),
+            name: Set(new.name.clone()),
+            since: Set(now.micros()),
+            until_at: Set(until.micros()),
+            said_by: Set(new.by.clone()),
+            reason: Set(new.reason.clone()),
+            unless_worse: Set(new.unless_worse),
+            noticed: Set(false),
+            open_key: Set(Some(key)),
+            ..Default::default()
+        };
+        let row = row.insert(tx).await?;
+        Ok(Verdict::Keep(Freezing::Begun {
+            line: line(&row, now)?,
+            before: in_force,
+        }))
+    }
+}
+
+struct Thaw<'a> {
+    key: String,
+    by: &'a str,
+    now: Timestamp,
+}
+
+#[async_trait]
+impl Work for Thaw<'_> {
+    type Output = Option<FreezeLine>;
+
+    async fn run(&self, tx: &Tx) -> Result<Verdict<Option<FreezeLine>>, Stop> {
+        lock::take(tx, [LOCK.to_owned()]).await?;
+        let now = clock::now(tx, self.now).await?;
+        // One whose time is over is left to be told so.
+        let in_force = |row: &Model| row.until_at > now.micros();
+        let Some(row) = of_key(tx, &self.key).await?.filter(in_force) else {
+            return Ok(Verdict::Undo(None));
+        };
+        end(tx, &[row.id], self.by, now).await?;
+        Ok(Verdict::Keep(Some(line(&row, now)?)))
+    }
+}
+
+struct Tend {
+    soon: Duration,
+    now: Timestamp,
+}
+
+#[async_trait]
+impl Work for Tend {
+    type Output = Vec<FreezeNews>;
+
+    async fn run(&self, tx: &Tx) -> Result<Verdict<Vec<FreezeNews>>, Stop> {
+        let now = clock::now(tx, self.now).await?;
+        let rows = Entity::find()
+            .filter(Column::OpenKey.is_not_null())
+            .filter(Column::UntilAt.lte(now.plus(self.soon).micros()))
+            .order_by_asc(Column::UntilAt)
+            .all(tx)
+            .await?;
+        let mut news = Vec::new();
+        for row in rows {
+            let told = line(&row, now)?;
+            if row.until_at <= now.micros() {
+                let until = Timestamp::from_micros(row.until_at);
+                if end(tx, &[row.id], BY_ITSELF, until).await? == 1 {
+                    news.push(FreezeNews::Ended(told));
+                }
+            } else if !row.noticed {
+                let noticed = Entity::update_many()
+                    .col_expr(Column::Noticed, Expr::value(true))
+                    .filter(Column::Id.eq(row.id))
+                    .filter(Column::Noticed.eq(false))
+                    .filter(Column::OpenKey.is_not_null())
+                    .exec(tx)
+                    .await?;
+                if noticed.rows_affected == 1 {
+                    news.push(FreezeNews::EndsSoon(told));
+                }
+            }
+        }
+        let forgotten = Entity::delete_many()
+            .filter(Column::EndedAt.lt(before(now, REMEMBERED)))
+            .exec(tx)
+            .await?;
+        if news.is_empty() && forgotten.rows_affected == 0 {
+            return Ok(Verdict::Undo(news));
+        }
+        Ok(Verdict::Keep(news))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,155 @@
+use super::*;
+use crate::testing::Bench;
+
+fn new(scope: FreezeScope, target: &str, minutes: u64) -> NewFreeze {
+    NewFreeze {
+        scope,
+        target: target.to_owned(),
+        name: format!("name of {target}"),
+        lasts: Duration::from_secs(minutes * 60),
+        by: "alice".into(),
+        reason: "firmware".into(),
+        unless_worse: false,
+    }
+}
+
+/// It is in force.
+async fn begun(table: &FreezeTable, new: &NewFreeze) -> FreezeLine {
+    match table.freeze(new).await.unwrap() {
+        Freezing::Begun { line, .. } => line,
+        Freezing::Longer(line) => panic!("{line:?}"),
+    }
+}
+
+const SOON: Duration = Duration::from_mins(10);
+
+#[tokio::test]
+async fn a_freeze_is_listed_until_it_is_over_and_its_end_is_told_once() {
+    let bench = Bench::new().await;
+    let (store, other) = (
+        FreezeTable::of(&bench.store),
+        FreezeTable::of(&bench.another().await),
+    );
+    let made = begun(&store, &new(FreezeScope::Host, "h", 60)).await;
+    assert_eq!(made.left, Duration::from_hours(1));
+    assert_eq!(made.freeze.until, bench.clock_wall().plus(made.left));
+    assert_eq!(other.freezes().await.unwrap(), std::slice::from_ref(&made));
+    assert_eq!(store.tend_freezes(SOON).await.unwrap(), []);
+    bench.clock.advance(51 * 60);
+    let news = store.tend_freezes(SOON).await.unwrap();
+    let [FreezeNews::EndsSoon(soon)] = &news[..] else {
+        panic!("{news:?}");
+    };
+    assert_eq!(
+        (soon.freeze.number, soon.left),
+        (made.freeze.number, Duration::from_mins(9))
+    );
+    assert_eq!(
+        other.tend_freezes(SOON).await.unwrap(),
+        [],
+        "told once, whoever asks"
+    );
+    bench.clock.advance(9 * 60);
+    assert_eq!(
+        store.freezes().await.unwrap(),
+        [],
+        "over at its time, whoever has noted it"
+    );
+    assert_eq!(store.thaw(FreezeScope::Host, "h", "bob").await.unwrap(), None);
+    let news = other.tend_freezes(SOON).await.unwrap();
+    assert!(
+        matches!(&news[..], [FreezeNews::Ended(line)] if line.left == Duration::ZERO),
+        "{news:?}"
+    );
+    assert_eq!(store.tend_freezes(SOON).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn the_same_may_be_frozen_anew_and_thawed_once() {
+    let bench = Bench::new().await;
+    let store = FreezeTable::of(&bench.store);
+    let first = begun(&store, &new(FreezeScope::Segment, "s", 60)).await;
+    let longer = begun(&store, &new(FreezeScope::Segment, "s", 120)).await;
+    let region = begun(&store, &new(FreezeScope::Region, "", 5)).await;
+    assert!(longer.freeze.number > first.freeze.number, "it is another one");
+    let listed = store.freezes().await.unwrap();
+    assert_eq!(
+        listed,
+        [region.clone(), longer.clone()],
+        "the one that ends first comes first"
+    );
+    let thawed = store.thaw(FreezeScope::Segment, "s", "bob").await.unwrap();
+    assert_eq!(thawed.map(|line| line.freeze.number), Some(longer.freeze.number));
+    assert_eq!(store.thaw(FreezeScope::Segment, "s", "bob").await.unwrap(), None);
+    assert_eq!(store.freezes().await.unwrap(), [region]);
+    assert_eq!(store.thaw(FreezeScope::Host, "s", "bob").await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn two_that_freeze_the_same_at_once_leave_one_freeze() {
+    let bench = Bench::new().await;
+    let (store, other) = (
+        FreezeTable::of(&bench.store),
+        FreezeTable::of(&bench.another().await),
+    );
+    let wanted = new(FreezeScope::Instance, "i", 60);
+    let (one, two) = tokio::join!(begun(&store, &wanted), begun(&other, &wanted));
+    let last = std::cmp::max(one.freeze.number, two.freeze.number);
+    let listed = store.freezes().await.unwrap();
+    let numbers: Vec<i64> = listed.iter().map(|line| line.freeze.number).collect();
+    assert_eq!(numbers, [last]);
+}
+
+/// The clock of the database is put back by a day.
+#[tokio::test]
+async fn a_clock_that_is_put_back_makes_nothing_look_longer_than_was_said_and_thaw_ends_it() {
+    let bench = Bench::new().await;
+    let store = FreezeTable::of(&bench.store);
+    begun(&store, &new(FreezeScope::Host, "h", 60)).await;
+    bench.clock.advance(-86_400);
+    let listed = store.freezes().await.unwrap();
+    assert_eq!(
+        listed.first().map(|line| line.left),
+        Some(Duration::from_hours(1))
+    );
+    assert!(store.thaw(FreezeScope::Host, "h", "bob").await.unwrap().is_some());
+    assert_eq!(store.freezes().await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn what_ended_long_ago_is_forgotten() {
+    let bench = Bench::new().await;
+    let store = FreezeTable::of(&bench.store);
+    begun(&store, &new(FreezeScope::Host, "h", 60)).await;
+    store.thaw(FreezeScope::Host, "h", "bob").await.unwrap();
+    let rows = || async { Entity::find().all(bench.store.reader()).await.unwrap().len() };
+    store.tend_freezes(SOON).await.unwrap();
+    assert_eq!(rows().await, 1);
+    bench.clock.advance(31 * 86_400);
+    store.tend_freezes(SOON).await.unwrap();
+    assert_eq!(rows().await, 0);
+}
+
+/// Who freezes it for an hour ends no freeze of a day that somebody else counts on.
+#[tokio::test]
+async fn a_shorter_freeze_takes_the_place_of_none() {
+    let bench = Bench::new().await;
+    let store = FreezeTable::of(&bench.store);
+    let first = begun(&store, &new(FreezeScope::Host, "h", 60)).await;
+    let worse = NewFreeze {
+        unless_worse: true,
+        ..new(FreezeScope::Host, "h", 120)
+    };
+    for less in [new(FreezeScope::Host, "h", 59), worse] {
+        let refused = store.freeze(&less).await.unwrap();
+        assert_eq!(refused, Freezing::Longer(first.clone()), "{less:?}");
+    }
+    assert_eq!(store.freezes().await.unwrap(), std::slice::from_ref(&first));
+    let longer = store.freeze(&new(FreezeScope::Host, "h", 61)).await.unwrap();
+    assert!(
+        matches!(&longer, Freezing::Begun { before: Some(before), .. } if *before == first),
+        "{longer:?}"
+    );
+    bench.clock.advance(61 * 60);
+    begun(&store, &new(FreezeScope::Host, "h", 1)).await;
+}

@@ -1,0 +1,150 @@
+//! What is frozen of what a recovery is about, read in every transaction of it.
+
+use sea_orm::sea_query::ExprTrait as _;
+use sea_orm::{ColumnTrait as _, Condition, ConnectionTrait, EntityTrait as _, QueryFilter as _};
+use tachi_domain::freeze::{FreezeScope, Frozen};
+use tachi_domain::recovery::RecoveryKind;
+use tachi_domain::{ServerId, Timestamp};
+
+use crate::clock;
+use crate::convert::{self, Cell};
+use crate::entity::freeze::{Column, Entity, Model};
+use crate::entity::{host, recovery};
+use crate::error::{Failure, Stop};
+use crate::freezes::freeze;
+
+/// A recovery's beginning is dated by the machine that accepted the report, and the end of a freeze by the database. A freeze that
+/// counts as ended since although it was before costs a second look.
+const CLOCKS_DIFFER: i64 = 5_000_000;
+
+/// `own` is this machine's time; the database's counts.
+pub(super) async fn of(
+    db: &impl ConnectionTrait,
+    row: &recovery::Model,
+    host: Option<&host::Model>,
+    own: Timestamp,
+) -> Result<Frozen, Stop> {
+    let of_instance = convert::recovery_kind(row)? == RecoveryKind::Vm;
+    let segment = host.map(|host| host.failover_segment_id.as_str());
+    let name = host.map(|host| host.name.as_str());
+    let is = |scope: FreezeScope| Column::Scope.eq(scope.as_str());
+    let mut about = Condition::any()
+        .add(is(FreezeScope::Region))
+        .add(is(FreezeScope::Instance))
+        .add(is(FreezeScope::Host).and(Column::Target.eq(&row.host_uuid)));
+    if let Some(name) = name {
+        // It was deleted and registered again meanwhile.
+        about = about.add(is(FreezeScope::Host).and(Column::Name.eq(name)));
+    }
+    if let Some(segment) = segment {
+        about = about.add(is(FreezeScope::Segment).and(Column::Target.eq(segment)));
+    }
+    if of_instance {
+        // It may find its instance on any host.
+        about = about.add(is(FreezeScope::Host)).add(is(FreezeScope::Segment));
+    }
+    let rows = Entity::find()
+        .filter(about)
+        .filter(
+            Condition::any()
+                .add(Column::OpenKey.is_not_null())
+                .add(Column::EndedAt.gte(row.opened_at.saturating_sub(CLOCKS_DIFFER))),
+        )
+        .all(db)
+        .await?;
+    let mut frozen = Frozen::NOTHING;
+    if rows.is_empty() {
+        return Ok(frozen);
+    }
+    let now = clock::now(db, own).await?;
+    let mut hosts = Vec::new();
+    for one in &rows {
+        let found = freeze(one)?;
+        let in_force = one.open_key.is_some() && one.until_at > now.micros();
+        let own = match found.scope {
+            FreezeScope::Region => true,
+            FreezeScope::Segment => segment == Some(one.target.as_str()),
+            FreezeScope::Host => one.target == row.host_uuid || name == Some(one.name.as_str()),
+            FreezeScope::Instance => {
+                of_instance && row.open_key.as_deref() == Some(&format!("vm:{}", one.target))
+            }
+        };
+        if !in_force {
+            if own && since(one, row.opened_at) {
+                frozen.thawed = std::cmp::max(frozen.thawed, found.number);
+            }
+            continue;
+        }
+        match found.scope {
+            FreezeScope::Instance => {
+                frozen.instances.insert(instance(one)?, found);
+            }
+            FreezeScope::Region => frozen.over.push(found),
+            FreezeScope::Segment | FreezeScope::Host if own => frozen.over.push(found),
+            FreezeScope::Segment => {
+                hosts.push((host::Column::FailoverSegmentId.eq(&one.target), found));
+            }
+            FreezeScope::Host => {
+                frozen.hosts.insert(found.name.clone(), found.clone());
+                hosts.push((host::Column::Uuid.eq(&one.target), found));
+            }
+        }
+    }
+    frozen.over.sort_by_key(|one| one.number);
+    // By the names that they have now.
+    for (which, freeze) in hosts {
+        let hosts = host::Entity::find()
+            .filter(which)
+            .filter(host::Column::Deleted.eq(0))
+            .all(db)
+            .await?;
+        for one in hosts {
+            frozen.hosts.entry(one.name).or_insert_with(|| freeze.clone());
+        }
+    }
+    Ok(frozen)
+}
+
+/// The hosts that are frozen themselves. What is frozen with its segment is no other matter for a recovery that has begun there.
+pub(super) struct Hosts(Vec<Model>);
+
+impl Hosts {
+    /// `own` is this machine's time.
+    pub(super) async fn read(db: &impl ConnectionTrait, own: Timestamp) -> Result<Self, Stop> {
+        let mut rows = Entity::find()
+            .filter(Column::Scope.eq(FreezeScope::Host.as_str()))
+            .filter(Column::OpenKey.is_not_null())
+            .all(db)
+            .await?;
+        if !rows.is_empty() {
+            let now = clock::now(db, own).await?;
+            rows.retain(|row| row.until_at > now.micros());
+        }
+        Ok(Self(rows))
+    }
+
+    /// By its id or, if it was registered again, by its name.
+    pub(super) fn has(&self, host: &host::Model) -> bool {
+        let is_it = |row: &Model| row.target == host.uuid || row.name == host.name;
+        self.0.iter().any(is_it)
+    }
+}
+
+/// Whether it has ended since then, or may have.
+fn since(row: &Model, opened: i64) -> bool {
+    let ended = row.ended_at.unwrap_or(row.until_at);
+    ended >= opened.saturating_sub(CLOCKS_DIFFER)
+}
+
+fn instance(row: &Model) -> Result<ServerId, Failure> {
+    let place = row.id.to_string();
+    let cell = Cell {
+        table: "tachi_freeze",
+        row: &place,
+        column: "target",
+    };
+    cell.id(&row.target)
+}
+
+#[cfg(test)]
+mod tests;

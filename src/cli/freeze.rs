@@ -1,0 +1,90 @@
+//! `tachi freeze` and `tachi thaw`.
+
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+use tachi_operator::when::span;
+
+use super::{ConfigArgs, ListFormat};
+
+/// `tachi freeze`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum FreezeCommand {
+    /// Freeze everything
+    Region(FreezeArgs),
+    /// Freeze the hosts of a segment and what runs on them
+    Segment(FreezeNamedArgs),
+    /// Freeze a host and what runs on it
+    Host(FreezeNamedArgs),
+    /// Freeze an instance, wherever it is
+    Instance(FreezeNamedArgs),
+    /// List what is frozen, the one that ends first first
+    List(FreezeListArgs),
+}
+
+/// For how long and why.
+#[derive(Debug, Args)]
+pub(crate) struct FreezeArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+    /// For so long: 45m, 2h, 1h30m. It ends by itself
+    #[arg(long = "for", value_name = "TIME", value_parser = span)]
+    pub(crate) lasts: Duration,
+    /// Why, for those who meet it
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: String,
+    /// End it early if a second host of a segment is out while one that is frozen is reported dead
+    #[arg(long)]
+    pub(crate) unless_worse: bool,
+    /// Allow more than 24 hours, up to 30 days
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+/// The same of something that has a name.
+#[derive(Debug, Args)]
+pub(crate) struct FreezeNamedArgs {
+    /// Its name or id; of an instance the beginning of its id is enough
+    pub(crate) name: String,
+    #[command(flatten)]
+    pub(crate) args: FreezeArgs,
+}
+
+/// `tachi freeze list`.
+#[derive(Debug, Args)]
+pub(crate) struct FreezeListArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+    /// Form of the list
+    #[arg(short = 'f', long, value_enum, default_value_t = ListFormat::Table)]
+    pub(crate) format: ListFormat,
+}
+
+/// `tachi thaw`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ThawCommand {
+    /// End the freeze of everything; what is frozen by itself stays so
+    Region(ThawArgs),
+    /// End the freeze of a segment
+    Segment(ThawNamedArgs),
+    /// End the freeze of a host
+    Host(ThawNamedArgs),
+    /// End the freeze of an instance
+    Instance(ThawNamedArgs),
+}
+
+/// Where.
+#[derive(Debug, Args)]
+pub(crate) struct ThawArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+}
+
+/// What.
+#[derive(Debug, Args)]
+pub(crate) struct ThawNamedArgs {
+    /// Its name or id, as `tachi freeze list` shows it; the beginning of the id is enough
+    pub(crate) name: String,
+    #[command(flatten)]
+    pub(crate) args: ThawArgs,
+}

@@ -1,0 +1,267 @@
+//! Who has something to do with what is frozen has heard of it before anybody is told so.
+//!
+//! An engine hears of freezes with each beat of a recovery. A transaction that began before the freeze may still write the intent of a
+//! call, and the beat after it may have begun before too; the second beat has not. From then on the journal refuses what would be begun,
+//! and what was begun shows.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use tachi_domain::freeze::FreezeScope;
+use tachi_domain::recovery::{Life, RecoveryKind};
+use tachi_domain::{RecoveryId, WaitsFor};
+use tachi_engine::ports::journal::ClaimView;
+use tachi_engine::ports::operator::{MoveFilter, MoveLine, RecoverySummary};
+use tachi_engine::ports::{Journal as _, OperatorDesk as _};
+use tokio::time::{Instant, sleep};
+
+use super::super::{Failure, waits};
+use super::what::What;
+use crate::out;
+use crate::wiring::Base;
+
+/// A take-over takes less.
+const LIMIT: Duration = Duration::from_secs(20);
+
+/// Between two looks.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// Nobody is told what is waited for before.
+const SOON: Duration = Duration::from_millis(500);
+
+/// What has been heard by the second beat is written by then.
+const WRITTEN: Duration = Duration::from_secs(2);
+
+/// So many recoveries are told one by one.
+const TOLD: usize = 20;
+
+/// What came of waiting.
+#[derive(Default)]
+pub(super) struct Heard {
+    recoveries: Vec<RecoverySummary>,
+    moves: Vec<MoveLine>,
+    /// Those whose engine has not heard of it.
+    deaf: Vec<String>,
+}
+
+/// Waits until each has heard of it.
+pub(super) async fn wait(base: &Base, what: &What) -> Result<Heard, Failure> {
+    let wrong = |error| {
+        Failure::new(
+            "it is written, and whether engines have heard of it is not known: see `tachi freeze list` and `tachi recovery list`: \
+             reading recoveries",
+            error,
+        )
+    };
+    let may_act = |row: &RecoverySummary| {
+        // One of an instance may find it on any host, and one of a host have any instance.
+        what.has_host(&row.host) || row.kind == RecoveryKind::Vm || what.scope == FreezeScope::Instance
+    };
+    let rows = base.store.recoveries(false).await.map_err(wrong)?;
+    let rows: BTreeMap<RecoveryId, RecoverySummary> = rows
+        .into_iter()
+        .filter(may_act)
+        .map(|row| (row.id, row))
+        .collect();
+    let mut claims = base.store.unsettled().await.map_err(wrong)?;
+    let before: Vec<ClaimView> = claims
+        .iter()
+        .filter(|one| rows.contains_key(&one.id) && one.owner.is_some())
+        .cloned()
+        .collect();
+    let (begun, mut said) = (Instant::now(), false);
+    let deaf = loop {
+        let missing: Vec<String> = before
+            .iter()
+            .filter(|one| !has_heard(one, &claims))
+            .map(|one| {
+                let host = rows.get(&one.id).map(|row| row.host.as_str()).unwrap_or_default();
+                let owner = one.owner.as_deref().unwrap_or_default();
+                format!("{} of {host} ({owner})", one.id)
+            })
+            .collect();
+        if missing.is_empty() || begun.elapsed() >= LIMIT {
+            break missing;
+        }
+        if !said && begun.elapsed() >= SOON {
+            said = true;
+            out::note(format!(
+                "tachi: it is written; waiting until the engines of these recoveries have heard of it: {}",
+                missing.join(", ")
+            ));
+        }
+        sleep(LOOK).await;
+        claims = base.store.unsettled().await.map_err(wrong)?;
+    };
+    let written = Instant::now() + WRITTEN;
+    loop {
+        let rows = base.store.recoveries(false).await.map_err(wrong)?;
+        let recoveries: Vec<RecoverySummary> =
+            rows.into_iter().filter(|row| what.has_host(&row.host)).collect();
+        let moves = if what.scope == FreezeScope::Instance {
+            let all = base.store.moves(MoveFilter::Unsettled).await.map_err(wrong)?;
+            all.into_iter()
+                .filter(|one| one.server.to_string() == what.target)
+                .collect()
+        } else {
+            Vec::new()
+        };
+        let heard = Heard {
+            recoveries,
+            moves,
+            deaf: deaf.clone(),
+        };
+        if heard.all_wait() || before.is_empty() || Instant::now() >= written {
+            return Ok(heard);
+        }
+        sleep(LOOK).await;
+    }
+}
+
+/// Whether a transaction of it that began after the first look is over, whoever has it now.
+fn has_heard(before: &ClaimView, claims: &[ClaimView]) -> bool {
+    let now = claims.iter().find(|one| one.id == before.id);
+    now.is_none_or(|now| now.epoch != before.epoch || now.beat >= before.beat.saturating_add(2))
+}
+
+fn waits(row: &RecoverySummary) -> bool {
+    waits::what(row.wait.as_ref()) == WaitsFor::Frozen
+}
+
+impl Heard {
+    fn all_wait(&self) -> bool {
+        let open = |row: &&RecoverySummary| row.life == Life::Open;
+        self.recoveries.iter().filter(open).all(waits)
+            && self
+                .moves
+                .iter()
+                .all(|one| waits::what(one.wait.as_ref()) == WaitsFor::Frozen)
+    }
+
+    /// What is under way with it.
+    pub(super) fn lines(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        for row in &self.recoveries {
+            let (id, host, kind) = (row.id, &row.host, row.kind);
+            lines.push(match row.life {
+                Life::Open if waits(row) => format!("recovery {id} ({kind}) of {host} waits for the end"),
+                // Nobody has claimed it: whoever does hears of it first.
+                Life::Open if row.owner.is_none() => {
+                    format!("recovery {id} ({kind}) of {host} is begun by no engine yet, and will wait")
+                }
+                Life::Open => format!(
+                    "BUT recovery {id} ({kind}) of {host} had begun before: it is followed to its end, with no more power commands; see \
+                     `tachi recovery show {id}`"
+                ),
+                Life::Watching | Life::Closed => format!(
+                    "{host} was recovered before ({id}): it is neither powered on nor enabled meanwhile"
+                ),
+            });
+        }
+        for one in &self.moves {
+            if waits::what(one.wait.as_ref()) != WaitsFor::Frozen {
+                lines.push(format!(
+                    "BUT recovery {} of {} has begun with it, or is through: see `tachi recovery show {}`",
+                    one.recovery, one.host, one.recovery
+                ));
+            }
+        }
+        let more = lines.len().saturating_sub(TOLD);
+        lines.truncate(TOLD);
+        if more > 0 {
+            lines.push(format!("and {more} recoveries more: see `tachi recovery list`"));
+        }
+        lines
+    }
+
+    /// Why it cannot be relied on yet.
+    pub(super) fn trouble(&self) -> Option<String> {
+        (!self.deaf.is_empty()).then(|| {
+            format!(
+                "it is frozen, and the engines of these recoveries have not heard of it within {} s, so that something of it may still be \
+                 begun until they have, or another engine has taken them over: {}. Look at `tachi status` and say it again",
+                LIMIT.as_secs(),
+                self.deaf.join(", ")
+            )
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tachi_domain::{HostId, NotificationId, Timestamp, Wait};
+    use tachi_engine::ports::operator::MoveCounts;
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn claim(number: u128, epoch: u64, beat: u64) -> ClaimView {
+        ClaimView {
+            id: RecoveryId(Uuid::from_u128(number)),
+            epoch,
+            beat,
+            owner: Some("ctl-1:7:x".into()),
+            life: Life::Open,
+            of_host: true,
+        }
+    }
+
+    #[test]
+    fn one_beat_may_have_begun_before_and_two_have_not() {
+        let before = claim(1, 3, 10);
+        for (now, heard) in [
+            (vec![claim(1, 3, 10)], false),
+            (vec![claim(1, 3, 11)], false),
+            (vec![claim(1, 3, 12)], true),
+            (vec![claim(1, 4, 0)], true),
+            (vec![claim(2, 3, 10)], true),
+            (vec![], true),
+        ] {
+            assert_eq!(has_heard(&before, &now), heard, "{now:?}");
+        }
+    }
+
+    #[test]
+    fn what_had_begun_before_is_said_and_what_has_not_heard_of_it_fails() {
+        let row = |number, life, wait| RecoverySummary {
+            id: RecoveryId(Uuid::from_u128(number)),
+            notification: NotificationId(Uuid::from_u128(number)),
+            kind: RecoveryKind::Host,
+            host: "cmp1".into(),
+            host_id: HostId(Uuid::from_u128(1)),
+            segment: None,
+            moves: MoveCounts::default(),
+            life,
+            status: "running".into(),
+            wait: Some(Wait::bare(wait, Timestamp::from_micros(1))),
+            message: None,
+            owner: Some("ctl-1:7:x".into()),
+            opened_at: Timestamp::from_micros(1),
+        };
+        let mut heard = Heard {
+            recoveries: vec![
+                row(1, Life::Open, WaitsFor::Frozen),
+                row(2, Life::Open, WaitsFor::Nothing),
+                row(3, Life::Watching, WaitsFor::Return),
+            ],
+            ..Heard::default()
+        };
+        let lines = heard.lines();
+        assert!(lines[0].ends_with("of cmp1 waits for the end"), "{lines:?}");
+        assert!(
+            lines[1].starts_with("BUT recovery") && lines[1].contains("had begun before"),
+            "{lines:?}"
+        );
+        assert!(lines[2].contains("neither powered on nor enabled"), "{lines:?}");
+        assert!(!heard.all_wait());
+        assert_eq!(heard.trouble(), None);
+        heard.recoveries.remove(1);
+        assert!(heard.all_wait());
+        heard.deaf.push("e1 of cmp1 (ctl-1)".into());
+        assert!(
+            heard
+                .trouble()
+                .is_some_and(|text| text.contains("e1 of cmp1 (ctl-1)"))
+        );
+    }
+}

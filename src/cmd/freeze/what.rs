@@ -1,0 +1,308 @@
+//! What is meant by a name.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use tachi_domain::ServerId;
+use tachi_domain::freeze::FreezeScope;
+use tachi_domain::situation::{InstanceSituation, SHORTEST_ID};
+use tachi_engine::ports::FreezeLine;
+use tachi_engine::ports::operator::SegmentView;
+use tachi_operator::Seen;
+
+use super::super::Failure;
+
+/// How many are shown if several could be meant.
+const SHOWN: usize = 6;
+
+/// The longest name that is kept, in characters.
+const LONGEST_NAME: usize = 96;
+
+/// Something that can be frozen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct What {
+    pub(super) scope: FreezeScope,
+    /// Its id; empty for everything.
+    pub(super) target: String,
+    /// For people; empty for everything.
+    pub(super) name: String,
+    /// The hosts that belong to it.
+    hosts: BTreeSet<String>,
+}
+
+impl fmt::Display for What {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.scope {
+            FreezeScope::Region => f.write_str("everything"),
+            FreezeScope::Segment | FreezeScope::Host | FreezeScope::Instance => {
+                write!(f, "{} {}", self.scope, self.name)
+            }
+        }
+    }
+}
+
+impl What {
+    /// What is registered or seen under this name or id.
+    pub(super) fn find(scope: FreezeScope, wanted: &str, seen: &Seen) -> Result<Self, Failure> {
+        let wanted = wanted.trim();
+        let segments = &seen.tables.segments;
+        let (found, where_to_look) = match scope {
+            FreezeScope::Region => (vec![(String::new(), String::new())], String::new()),
+            FreezeScope::Segment => {
+                let all = segments.iter().map(|view| &view.segment);
+                let all = all.map(|one| (one.id.to_string(), one.name.clone()));
+                (meant(wanted, all), "see `openstack segment list`".to_owned())
+            }
+            FreezeScope::Host => {
+                let all = segments.iter().flat_map(|view| &view.hosts);
+                let all = all.map(|view| (view.host.id.to_string(), view.host.name.clone()));
+                let why = "no host of that name or id is registered in a segment, and of others nothing is fenced or moved";
+                (meant(wanted, all), why.to_owned())
+            }
+            FreezeScope::Instance => instances(wanted, seen),
+        };
+        let (target, name) = only(scope, wanted, found, &where_to_look)?;
+        let of = |view: &SegmentView| view.hosts.iter().map(|one| one.host.name.clone()).collect();
+        let hosts = match scope {
+            FreezeScope::Region | FreezeScope::Instance => BTreeSet::new(),
+            FreezeScope::Host => [name.clone()].into(),
+            FreezeScope::Segment => {
+                let own = segments.iter().find(|view| view.segment.id.to_string() == target);
+                own.map(of).unwrap_or_default()
+            }
+        };
+        Ok(Self {
+            scope,
+            target,
+            name: printable(&name),
+            hosts,
+        })
+    }
+
+    /// The host, if it is one.
+    pub(super) fn host(&self) -> &str {
+        match self.scope {
+            FreezeScope::Host => &self.name,
+            FreezeScope::Region | FreezeScope::Segment | FreezeScope::Instance => "",
+        }
+    }
+
+    /// Whether a host of this name belongs to it.
+    pub(super) fn has_host(&self, name: &str) -> bool {
+        self.scope == FreezeScope::Region || self.hosts.contains(name)
+    }
+
+    /// Whether an instance belongs to it.
+    pub(super) fn has(&self, one: &InstanceSituation) -> bool {
+        match self.scope {
+            FreezeScope::Instance => one.id.to_string() == self.target,
+            FreezeScope::Region | FreezeScope::Segment | FreezeScope::Host => self.has_host(&one.host),
+        }
+    }
+}
+
+/// Names come from owners and go to terminals.
+fn printable(name: &str) -> String {
+    let clean = name.chars().map(|one| if one.is_control() { ' ' } else { one });
+    clean.take(LONGEST_NAME).collect()
+}
+
+/// Those with this id, else those with this name, else those whose id begins so.
+fn meant(wanted: &str, all: impl Iterator<Item = (String, String)>) -> Vec<(String, String)> {
+    let lower = wanted.to_ascii_lowercase();
+    let (mut exact, mut begins) = (Vec::new(), Vec::new());
+    for (id, name) in all {
+        if id == lower || name == wanted {
+            exact.push((id, name));
+        } else if wanted.len() >= SHORTEST_ID && id.starts_with(&lower) {
+            begins.push((id, name));
+        }
+    }
+    if exact.is_empty() { begins } else { exact }
+}
+
+fn instances(wanted: &str, seen: &Seen) -> (Vec<(String, String)>, String) {
+    let Some(all) = &seen.situation.instances else {
+        // Nobody has listed them. The whole id is believed.
+        let id: Option<ServerId> = wanted.parse().ok();
+        let found = id.into_iter().map(|id| (id.to_string(), id.to_string()));
+        let why = "no engine has listed Nova's instances yet, so only a whole id can be given";
+        return (found.collect(), why.to_owned());
+    };
+    let all = all.iter().map(|one| (one.id.to_string(), one.name.clone()));
+    let why = "no engine has seen such an instance at Nova; a new one is seen within half a minute";
+    (meant(wanted, all), why.to_owned())
+}
+
+fn only(
+    scope: FreezeScope,
+    wanted: &str,
+    found: Vec<(String, String)>,
+    where_to_look: &str,
+) -> Result<(String, String), Failure> {
+    if found.len() > 1 {
+        let each = |(id, name): &(String, String)| format!("\n  {id} {}", printable(name));
+        let each: String = found.iter().take(SHOWN).map(each).collect();
+        let more = found.len().saturating_sub(SHOWN);
+        let more = if more > 0 {
+            format!("\n  and {more} more")
+        } else {
+            String::new()
+        };
+        return Err(Failure::usage(format!(
+            "{wanted:?} could be several, name one by its id:{each}{more}"
+        )));
+    }
+    let one = found.into_iter().next();
+    one.ok_or_else(|| Failure::told(format!("there is no {scope} {wanted:?}: {where_to_look}")))
+}
+
+/// The freeze in force of this.
+pub(super) fn frozen(scope: FreezeScope, wanted: &str, listed: &[FreezeLine]) -> Result<FreezeLine, Failure> {
+    let wanted = wanted.trim();
+    let own = || listed.iter().filter(|line| line.freeze.scope == scope);
+    let target = if scope == FreezeScope::Region {
+        String::new()
+    } else {
+        let all = own().map(|line| (line.target.clone(), line.freeze.name.clone()));
+        let why = "nothing of that name is frozen, see `tachi freeze list`";
+        only(scope, wanted, meant(wanted, all), why)?.0
+    };
+    let line = own().find(|line| line.target == target);
+    let none = || Failure::told("not everything is frozen: see `tachi freeze list`");
+    line.cloned().ok_or_else(none)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tachi_domain::Timestamp;
+    use tachi_domain::freeze::Freeze;
+    use tachi_domain::situation::Protection;
+    use uuid::Uuid;
+
+    use super::super::super::status::seen::tests::fine;
+    use super::*;
+
+    fn instance(number: u128, name: &str) -> InstanceSituation {
+        InstanceSituation {
+            id: ServerId(Uuid::from_u128(number)),
+            name: name.into(),
+            host: "a".into(),
+            protection: Protection::Protected,
+            reasons: BTreeSet::new(),
+            left: None,
+        }
+    }
+
+    fn told(found: Result<What, Failure>) -> String {
+        found.map_or_else(|error| error.chain(), |what| format!("{what} = {}", what.target))
+    }
+
+    #[test]
+    fn what_is_frozen_is_named_by_name_or_id_and_never_guessed() {
+        let mut seen = fine();
+        let id = |number: u128| Uuid::from_u128(number).to_string();
+        let (one, two) = (0xaaaa_0001_u128 << 96, 0xaaaa_0002_u128 << 96);
+        seen.situation.instances = Some(vec![
+            instance(one, "vm"),
+            instance(two, "vm"),
+            instance(3, "bad\u{1b}[2J\n"),
+            instance(4, &"x".repeat(300)),
+        ]);
+        let find = |scope, wanted: &str| told(What::find(scope, wanted, &seen));
+        assert_eq!(find(FreezeScope::Region, ""), "everything = ");
+        let all = id(1);
+        assert_eq!(find(FreezeScope::Segment, "all"), format!("segment all = {all}"));
+        assert_eq!(find(FreezeScope::Segment, &all), format!("segment all = {all}"));
+        assert!(find(FreezeScope::Segment, "ALL").contains("there is no segment \"ALL\""));
+        assert!(find(FreezeScope::Host, "c").contains("no host of that name or id is registered"));
+        assert!(find(FreezeScope::Host, "").contains("there is no host \"\""));
+        let several = find(FreezeScope::Instance, "vm");
+        assert!(
+            several.contains("could be several") && several.contains(&id(one)),
+            "{several}"
+        );
+        assert!(find(FreezeScope::Instance, "aaaa").contains("could be several"));
+        let by_prefix = find(FreezeScope::Instance, "AAAA0001");
+        assert_eq!(by_prefix, format!("instance vm = {}", id(one)));
+        let hostile = find(FreezeScope::Instance, &id(3));
+        assert!(!hostile.contains(['\u{1b}', '\n']), "{hostile:?}");
+        let long = What::find(FreezeScope::Instance, &id(4), &seen).unwrap();
+        assert_eq!(long.name.len(), LONGEST_NAME);
+        let unknown = find(FreezeScope::Instance, "x\u{1b}[2J");
+        assert!(
+            unknown.contains("no engine has seen") && !unknown.contains('\u{1b}'),
+            "{unknown}"
+        );
+    }
+
+    #[test]
+    fn while_nobody_has_listed_instances_only_a_whole_id_is_believed() {
+        let mut seen = fine();
+        seen.situation.instances = None;
+        let id = Uuid::from_u128(7).to_string();
+        let found = What::find(FreezeScope::Instance, &id, &seen).unwrap();
+        assert_eq!(
+            (found.target.as_str(), found.name.as_str()),
+            (id.as_str(), id.as_str())
+        );
+        let short = told(What::find(FreezeScope::Instance, &id[..12], &seen));
+        assert!(short.contains("only a whole id"), "{short}");
+    }
+
+    #[test]
+    fn hosts_and_instances_belong_to_what_is_frozen() {
+        let seen = fine();
+        let of_a = instance(1, "vm");
+        for (scope, name, host, other) in [
+            (FreezeScope::Region, "", true, true),
+            (FreezeScope::Segment, "all", true, false),
+            (FreezeScope::Host, "a", true, false),
+            (FreezeScope::Host, "b", false, false),
+        ] {
+            // The two hosts of this region have one id.
+            let Ok(what) = What::find(scope, name, &seen) else {
+                panic!("{name}");
+            };
+            assert_eq!(
+                (what.has(&of_a), what.has_host("z")),
+                (host, other),
+                "{scope} {name}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_freeze_is_ended_by_what_the_list_shows() {
+        let line = |scope, target: &str, name: &str| FreezeLine {
+            freeze: Freeze {
+                number: 1,
+                scope,
+                name: name.into(),
+                until: Timestamp::from_micros(0),
+                by: "alice".into(),
+                reason: "firmware".into(),
+                unless_worse: false,
+            },
+            target: target.into(),
+            since: Timestamp::from_micros(0),
+            left: Duration::from_secs(1),
+        };
+        let listed = [
+            line(FreezeScope::Host, "1111-a", "cmp1"),
+            line(FreezeScope::Instance, "2222-a", "vm"),
+            line(FreezeScope::Instance, "3333-a", "vm"),
+        ];
+        let find = |scope, wanted: &str| {
+            let found = frozen(scope, wanted, &listed);
+            found.map_or_else(|error| error.chain(), |line| line.target)
+        };
+        assert_eq!(find(FreezeScope::Host, "cmp1"), "1111-a");
+        assert_eq!(find(FreezeScope::Instance, "3333"), "3333-a");
+        assert!(find(FreezeScope::Instance, "vm").contains("could be several"));
+        assert!(find(FreezeScope::Segment, "cmp1").contains("nothing of that name is frozen"));
+        assert!(find(FreezeScope::Region, "").contains("not everything is frozen"));
+    }
+}

@@ -1,0 +1,169 @@
+//! Tells that a freeze ends soon, and that it has ended: whoever works at a host has to know that it is about to be recovered again.
+//! Nothing depends on it: recoveries go by the time that stands in the database.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tachi_domain::event::{Cause, Event, Subject, Thawing};
+use tachi_engine::ports::{Clock, Events, FreezeLine, FreezeNews, Freezes};
+use tachi_operator::when::lasting;
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+
+/// So long before the end it is told.
+const SOON: Duration = Duration::from_mins(10);
+
+/// How often each engine looks. One of them tells.
+const EVERY: Duration = Duration::from_secs(15);
+
+/// See the module.
+pub(crate) struct Tender {
+    pub(crate) freezes: Arc<dyn Freezes>,
+    pub(crate) events: Arc<dyn Events>,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+impl Tender {
+    /// Looks until `stop`.
+    pub(crate) async fn run(self, stop: CancellationToken) {
+        let mut ticks = interval(EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut quiet = false;
+        loop {
+            // Both branches only wait.
+            tokio::select! {
+                () = stop.cancelled() => return,
+                _ = ticks.tick() => {}
+            }
+            match self.freezes.tend_freezes(SOON).await {
+                Ok(news) => {
+                    quiet = false;
+                    for one in news {
+                        self.tell(one);
+                    }
+                }
+                Err(error) if quiet => tracing::debug!(%error, "freezes are not looked at"),
+                Err(error) => {
+                    quiet = true;
+                    let source = error.source.to_string();
+                    tracing::warn!(%error, source, "nobody is told that freezes end: they do all the same");
+                }
+            }
+        }
+    }
+
+    fn tell(&self, news: FreezeNews) {
+        let (thawing, line): (Thawing, FreezeLine) = match news {
+            FreezeNews::EndsSoon(line) => {
+                tracing::warn!(
+                    "the freeze of {} ends in {}: {}. What is dead then is recovered",
+                    line.freeze.what(),
+                    lasting(line.left),
+                    line.freeze.sentence()
+                );
+                (Thawing::EndsSoon, line)
+            }
+            FreezeNews::Ended(line) => {
+                tracing::warn!(
+                    "the freeze of {} is over: what is dead is recovered now",
+                    line.freeze.what()
+                );
+                (Thawing::End, line)
+            }
+        };
+        if self.events.wanted() {
+            self.events.emit(Event {
+                at: self.clock.wall(),
+                cause: Arc::new(Cause {
+                    request_id: format!("req-{}", uuid::Uuid::new_v4()),
+                    ..Cause::default()
+                }),
+                subject: Subject::Freeze(thawing, line.freeze),
+                phase: None,
+                trouble: None,
+            });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use async_trait::async_trait;
+    use tachi_domain::Timestamp;
+    use tachi_domain::freeze::{Freeze, FreezeScope};
+    use tachi_engine::SystemClock;
+    use tachi_engine::ports::{Freezing, JournalError, NewFreeze};
+
+    use super::*;
+
+    /// What the table gives out, one look after another.
+    struct Paper(Mutex<Vec<Result<Vec<FreezeNews>, JournalError>>>);
+
+    #[async_trait]
+    impl Freezes for Paper {
+        async fn freeze(&self, _: &NewFreeze) -> Result<Freezing, JournalError> {
+            Err(JournalError::new("freezing", "not here"))
+        }
+        async fn thaw(&self, _: FreezeScope, _: &str, _: &str) -> Result<Option<FreezeLine>, JournalError> {
+            Ok(None)
+        }
+        async fn freezes(&self) -> Result<Vec<FreezeLine>, JournalError> {
+            Ok(Vec::new())
+        }
+        async fn tend_freezes(&self, soon: Duration) -> Result<Vec<FreezeNews>, JournalError> {
+            assert_eq!(soon, Duration::from_mins(10));
+            self.0.lock().unwrap().pop().unwrap_or(Ok(Vec::new()))
+        }
+    }
+
+    #[derive(Default)]
+    struct Heard(Mutex<Vec<String>>);
+
+    impl Events for Heard {
+        fn wanted(&self) -> bool {
+            true
+        }
+        fn emit(&self, event: Event) {
+            self.0.lock().unwrap().push(event.name());
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn ends_are_told_also_after_the_database_was_away() {
+        let line = FreezeLine {
+            freeze: Freeze {
+                number: 1,
+                scope: FreezeScope::Host,
+                name: "cmp1".into(),
+                until: Timestamp::from_micros(0),
+                by: "alice".into(),
+                reason: "firmware".into(),
+                unless_worse: false,
+            },
+            target: "t".into(),
+            since: Timestamp::from_micros(0),
+            left: Duration::from_mins(9),
+        };
+        let looks = vec![
+            Ok(vec![FreezeNews::Ended(line.clone())]),
+            Err(JournalError::new("tending", "away")),
+            Ok(vec![FreezeNews::EndsSoon(line)]),
+        ];
+        let heard = Arc::new(Heard::default());
+        let (tender, stop) = (
+            Tender {
+                freezes: Arc::new(Paper(Mutex::new(looks))),
+                events: heard.clone(),
+                clock: Arc::new(SystemClock),
+            },
+            CancellationToken::new(),
+        );
+        let task = tokio::spawn(tender.run(stop.clone()));
+        tokio::time::sleep(EVERY * 3).await;
+        stop.cancel();
+        task.await.unwrap();
+        assert_eq!(*heard.0.lock().unwrap(), ["freeze.ends_soon", "freeze.end"]);
+    }
+}

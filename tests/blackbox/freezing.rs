@@ -1,0 +1,322 @@
+//! Freezes, by the real binary: nothing of what is frozen is fenced or moved, and afterwards nothing is lost.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use sea_orm::ConnectionTrait as _;
+use serde_json::{Value, json};
+use tachi_domain::Timestamp;
+use tachi_engine::ports::roll::Signature;
+use tachi_engine::ports::{OperatorDesk as _, Roll as _};
+
+use super::support::{Stage, json as told, quick_region, run, until};
+
+const HOST: &str = "compute-001";
+const LIMIT: Duration = Duration::from_secs(90);
+
+/// How often Nova was asked to evacuate, and a power controller was told something.
+fn acts(stage: &Stage) -> [usize; 2] {
+    let requests = stage.sandbox.region().requests();
+    ["#evacuate", "POST /MAAS"].map(|what| usize::try_from(requests.count(what)).unwrap())
+}
+
+async fn until_an_engine_signs(stage: &Stage) {
+    until("an engine to sign", LIMIT, async || {
+        let status = told(stage, &["status"]);
+        let all = status["engines"].as_array().unwrap();
+        all.iter()
+            .any(|one| one["alive"] == true && one["facts"]["freezes"].is_string())
+    })
+    .await;
+}
+
+fn waits_for(stage: &Stage) -> Value {
+    told(stage, &["recovery", "list"])[0]["waits"]["for"].clone()
+}
+
+/// The engine has looked at the recovery so many times more.
+async fn beats(stage: &Stage, more: u64) {
+    let beat = async || {
+        let id = stage.store.recoveries(false).await.unwrap()[0].id;
+        stage.store.story(id).await.unwrap().unwrap().beat
+    };
+    let first = beat().await;
+    until("the recovery's beats", LIMIT, async || {
+        beat().await >= first + more
+    })
+    .await;
+}
+
+fn findings(stage: &Stage) -> Vec<Value> {
+    let status = told(stage, &["status"]);
+    let all = status["findings"].as_array().unwrap().iter();
+    all.filter(|one| one["code"] == "FROZEN").cloned().collect()
+}
+
+async fn sql(stage: &Stage, text: &str) {
+    let db = sea_orm::Database::connect(&stage.database.url).await.unwrap();
+    db.execute_unprepared(text).await.unwrap();
+}
+
+/// Bad words change nothing, and say what to write.
+fn refused(stage: &Stage) {
+    let reason = ["--reason", "firmware"];
+    let with = |words: &[&'static str]| [words, &reason].concat();
+    for (words, code, why) in [
+        (with(&["freeze", "host", HOST]), 2, "--for"),
+        (vec!["freeze", "host", HOST, "--for", "2h"], 2, "--reason"),
+        (with(&["freeze", "host", HOST, "--for", "2"]), 2, "write 45m"),
+        (
+            with(&["freeze", "host", HOST, "--for", "25h"]),
+            2,
+            "24h at most, or --force",
+        ),
+        (
+            with(&["freeze", "host", HOST, "--for", "31d", "--force"]),
+            2,
+            "30d at most",
+        ),
+        (with(&["freeze", "host", HOST, "--for", "30s"]), 2, "too short"),
+        (
+            with(&["freeze", "host", "compute-999", "--for", "2h"]),
+            1,
+            "there is no host \"compute-999\"",
+        ),
+        (
+            with(&["freeze", "host", "x\u{1b}[2J", "--for", "2h"]),
+            1,
+            "there is no host",
+        ),
+        (
+            with(&["freeze", "segment", "nowhere", "--for", "2h"]),
+            1,
+            "there is no segment",
+        ),
+        (
+            with(&["freeze", "instance", "nobody", "--for", "2h"]),
+            1,
+            "there is no instance",
+        ),
+        (
+            vec!["freeze", "host", HOST, "--for", "2h", "--reason", "two\nlines"],
+            2,
+            "one line",
+        ),
+        (vec!["thaw", "host", HOST], 1, "nothing of that name is frozen"),
+        (vec!["thaw", "region"], 1, "not everything is frozen"),
+    ] {
+        let (got, stdout, stderr) = run(stage, &words);
+        assert_eq!(got, code, "{words:?}: {stdout}{stderr}");
+        assert!(stderr.contains(why), "{words:?}: {stderr}");
+        assert!(!stderr.contains('\u{1b}'), "{words:?}: {stderr}");
+    }
+    assert_eq!(told(stage, &["freeze", "list"]), json!([]));
+}
+
+#[expect(clippy::too_many_lines, reason = "a story")]
+#[tokio::test(flavor = "multi_thread")]
+async fn operator_a_frozen_host_that_dies_is_left_alone_and_recovered_when_it_thaws() {
+    let stage = Stage::set(quick_region(4)).await;
+    stage.protect().await;
+    let servers = stage.boot(HOST, 3);
+    let engine = stage.spawn("engine");
+    until_an_engine_signs(&stage).await;
+    refused(&stage);
+
+    // An engine that is too old to keep it.
+    let old = Signature {
+        name: "ctl-9:1:old".into(),
+        version: "0.8.0".into(),
+        started_at: Timestamp::from_micros(1),
+        facts: BTreeMap::new(),
+    };
+    stage.store.sign(&old).await.unwrap();
+    let freeze = ["freeze", "host", HOST, "--for", "2h", "--reason", "firmware"];
+    let (code, _, stderr) = run(&stage, &freeze);
+    assert_eq!(code, 1, "{stderr}");
+    assert!(
+        stderr.contains("ctl-9:1:old (version 0.8.0) would not keep it"),
+        "{stderr}"
+    );
+    assert_eq!(told(&stage, &["freeze", "list"]), json!([]));
+    stage.store.strike(&old.name).await.unwrap();
+
+    let (code, stdout, stderr) = run(&stage, &freeze);
+    assert_eq!(code, 0, "{stderr}");
+    assert!(
+        stdout.starts_with("host compute-001 is frozen until "),
+        "{stdout}"
+    );
+    assert!(
+        stdout.contains("(2 h): nothing of it is fenced or moved"),
+        "{stdout}"
+    );
+    assert!(stdout.contains("or by `tachi thaw host compute-001`"), "{stdout}");
+    let list = told(&stage, &["freeze", "list"]);
+    assert_eq!(list[0]["name"], HOST, "{list}");
+    assert_eq!(list[0]["reason"], "firmware", "{list}");
+    let shorter = ["freeze", "host", HOST, "--for", "1h", "--reason", "mine"];
+    let (code, _, stderr) = run(&stage, &shorter);
+    assert_eq!(code, 1, "{stderr}");
+    assert!(stderr.contains("which is more than this"), "{stderr}");
+
+    // It dies, with its power on.
+    let region = stage.sandbox.region();
+    region.link_loss(HOST).unwrap();
+    let notification = stage.report(HOST).await;
+    until("the recovery to wait", LIMIT, async || {
+        waits_for(&stage) == "frozen"
+    })
+    .await;
+    beats(&stage, 4).await;
+    // Who takes over keeps it too, and a person's word does not end it.
+    engine.kill();
+    let engine = stage.spawn("engine");
+    let (code, _, stderr) = run(&stage, &["recovery", "approve", HOST]);
+    assert_eq!(code, 0, "{stderr}");
+    beats(&stage, 4).await;
+    assert_eq!(waits_for(&stage), "frozen");
+    assert_eq!(acts(&stage), [0, 0], "nothing is fenced nor moved");
+    let (_, message) = stage.status(notification).await;
+    let message = message.unwrap();
+    assert!(
+        message.contains("frozen: host compute-001 is frozen until"),
+        "{message}"
+    );
+    let found = findings(&stage);
+    assert_eq!(found[0]["subjects"], json!([HOST]), "{found:?}");
+    assert_eq!(found[0]["fix"], "tachi thaw host compute-001");
+    assert_eq!(found[0]["grade"], "warn");
+    let (_, explained, _) = run(&stage, &["explain", HOST]);
+    assert!(explained.contains("FROZEN"), "{explained}");
+    stage.store.sign(&old).await.unwrap();
+    assert_eq!(
+        findings(&stage)[0]["grade"],
+        "err",
+        "one that does not keep it has come"
+    );
+    stage.store.strike(&old.name).await.unwrap();
+
+    let (code, stdout, stderr) = run(&stage, &["thaw", "host", HOST]);
+    assert_eq!(code, 0, "{stderr}");
+    assert!(
+        stdout.starts_with("host compute-001 is thawed, 1 h 5"),
+        "{stdout}"
+    );
+    stage.until_finished(notification, LIMIT).await;
+    stage.assert_each_exactly_once(&servers, HOST);
+    assert!(acts(&stage)[1] > 0, "it was on, and was told to power off");
+    assert_eq!(findings(&stage), Vec::<Value>::new());
+    let audit = std::fs::read_dir(stage.folder.path()).unwrap();
+    let lines: String = audit
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|ext| ext == "jsonl"))
+        .map(|path| std::fs::read_to_string(path).unwrap())
+        .collect();
+    for action in ["freeze", "thaw"] {
+        let of = |phase: &str| {
+            let (action, phase) = (
+                format!("\"action\":\"{action}\""),
+                format!("\"phase\":\"{phase}\""),
+            );
+            lines
+                .lines()
+                .filter(|line| line.contains(&action) && line.contains(&phase))
+                .count()
+        };
+        // The shorter one was refused by the table, after its intent.
+        let expected = if action == "freeze" { [2, 2] } else { [1, 1] };
+        assert_eq!(["intent", "outcome"].map(of), expected, "{action}: {lines}");
+    }
+    drop(engine);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn operator_a_freeze_ends_by_its_time_with_no_engine_there_and_holds_nothing_that_has_begun() {
+    let stage = Stage::set(quick_region(10)).await;
+    stage.protect().await;
+    let servers = stage.boot(HOST, 2);
+    let others = stage.boot("compute-002", 2);
+    let engine = stage.spawn("engine");
+    until_an_engine_signs(&stage).await;
+    let (code, stdout, stderr) = run(
+        &stage,
+        &["freeze", "region", "--for", "1h", "--reason", "a switch"],
+    );
+    assert_eq!(code, 0, "{stderr}");
+    assert!(stdout.starts_with("everything is frozen until "), "{stdout}");
+    let region = stage.sandbox.region();
+    region.power_loss(HOST).unwrap();
+    let notification = stage.report(HOST).await;
+    until("the recovery to wait", LIMIT, async || {
+        waits_for(&stage) == "frozen"
+    })
+    .await;
+    engine.kill();
+    assert_eq!(acts(&stage), [0, 0]);
+    // As if the hour had passed.
+    sql(&stage, "UPDATE tachi_freeze SET until_at = since").await;
+    let engine = stage.spawn("engine");
+    stage.until_finished(notification, LIMIT).await;
+    stage.assert_each_exactly_once(&servers, HOST);
+    let log = stage.folder.path().join("engine.log");
+    until("its end to be told", LIMIT, async || {
+        let text = std::fs::read_to_string(&log).unwrap();
+        text.contains("the freeze of everything is over")
+    })
+    .await;
+
+    // Who watches its return hears of a freeze too.
+    let words = ["freeze", "region", "--for", "5m", "--reason", "again"];
+    let (code, stdout, stderr) = run(&stage, &words);
+    assert_eq!(code, 0, "{stdout}{stderr}");
+    assert!(
+        stdout.contains("compute-001 was recovered before")
+            && stdout.contains("neither powered on nor enabled"),
+        "{stdout}"
+    );
+    let (code, _, stderr) = run(&stage, &["thaw", "region"]);
+    assert_eq!(code, 0, "{stderr}");
+
+    // Another host is being recovered when it is frozen: that is said, and carried through.
+    region.tune(|settings| settings.rebuild_time = Duration::from_secs(8));
+    region.power_loss("compute-002").unwrap();
+    let notification = stage.report("compute-002").await;
+    let before = acts(&stage)[0];
+    until("an evacuation", LIMIT, async || acts(&stage)[0] > before).await;
+    let words = [
+        "freeze",
+        "host",
+        "compute-002",
+        "--for",
+        "1h",
+        "--reason",
+        "too late",
+    ];
+    let (code, stdout, stderr) = run(&stage, &words);
+    assert_eq!(code, 0, "{stderr}");
+    assert!(
+        stdout.contains("BUT recovery ") && stdout.contains("had begun before"),
+        "{stdout}"
+    );
+    stage.until_finished(notification, LIMIT).await;
+    stage.assert_each_exactly_once(&others, "compute-002");
+
+    // An engine that stands still has not heard of it, and whoever freezes is not told that it has.
+    region.tune(|settings| settings.rebuild_time = Duration::from_millis(500));
+    engine.signal(rustix::process::Signal::STOP);
+    let words = [
+        "freeze",
+        "host",
+        "compute-002",
+        "--for",
+        "2h",
+        "--reason",
+        "again",
+    ];
+    let (code, _, stderr) = run(&stage, &words);
+    engine.signal(rustix::process::Signal::CONT);
+    assert_eq!(code, 1, "{stderr}");
+    assert!(stderr.contains("have not heard of it within 20 s"), "{stderr}");
+    assert!(stderr.contains("waiting until the engines"), "{stderr}");
+}

@@ -1,0 +1,166 @@
+//! What is frozen.
+
+use tachi_domain::freeze::{FreezeScope, Frozen};
+use tachi_domain::recovery::RecoveryKind;
+
+use crate::scenarios::{Script, fresh};
+use crate::{Answer, CALM, Draft, Found, Operation, Outcome, Said, number};
+
+/// What can be frozen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// Everything.
+    Region,
+    /// The segment.
+    Segment,
+    /// A host.
+    Host(usize),
+    /// An instance.
+    Instance(u32),
+}
+
+impl Target {
+    /// How much that is.
+    pub const fn scope(self) -> FreezeScope {
+        match self {
+            Self::Region => FreezeScope::Region,
+            Self::Segment => FreezeScope::Segment,
+            Self::Host(_) => FreezeScope::Host,
+            Self::Instance(_) => FreezeScope::Instance,
+        }
+    }
+}
+
+/// What a recovery is told of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IceTold {
+    /// Of its host, the segment and everything, in the order in which it was said.
+    pub over: Vec<FreezeScope>,
+    /// Instances.
+    pub instances: Vec<u32>,
+    /// Other hosts, to the recovery of an instance.
+    pub hosts: Vec<String>,
+    /// Something has thawed since it was reported.
+    pub thawed: bool,
+}
+
+impl IceTold {
+    /// Nothing.
+    pub const NOTHING: Self = Self {
+        over: Vec::new(),
+        instances: Vec::new(),
+        hosts: Vec::new(),
+        thawed: false,
+    };
+}
+
+impl From<Frozen> for IceTold {
+    fn from(frozen: Frozen) -> Self {
+        Self {
+            over: frozen.over.iter().map(|one| one.scope).collect(),
+            instances: frozen.instances.into_keys().map(number).collect(),
+            hosts: frozen.hosts.into_keys().collect(),
+            thawed: frozen.thawed > 0,
+        }
+    }
+}
+
+fn said(over: &[FreezeScope], thawed: bool) -> Said {
+    let ice = IceTold {
+        over: over.to_vec(),
+        thawed,
+        ..IceTold::NOTHING
+    };
+    Said { ice, ..CALM }
+}
+
+pub(crate) fn freezes(script: &mut Script) {
+    use FreezeScope::{Host, Region, Segment};
+    let freeze = |script: &mut Script, what, minutes| {
+        script.line(Operation::Freeze { what, minutes }, Answer::Done);
+    };
+    let thaw = |script: &mut Script, what| script.line(Operation::Thaw { what }, Answer::Done);
+    // One that has ended before anything was reported is nobody's business.
+    freeze(script, Target::Host(0), 1);
+    script.pass(120);
+    script.opened(0, 0);
+    script.beat(0, 1, 1_000, Outcome::Written(CALM));
+    // Each that matters is told, and no other.
+    freeze(script, Target::Host(0), 60);
+    freeze(script, Target::Host(1), 60);
+    script.beat(0, 1, 2_000, Outcome::Written(said(&[Host], false)));
+    // What begins something is refused as a whole, whoever decided it; what does not is written.
+    let begins = |servers: &[u32]| Draft {
+        unless_frozen: Some(servers.to_vec()),
+        order: Some((Some(1), 600)),
+        moves: vec![(1, true, "mine".into())],
+        ..Draft::default()
+    };
+    let refused = |on: &[FreezeScope]| Outcome::Frozen(said(on, false));
+    script.commit(0, 1, begins(&[]), refused(&[Host]));
+    script.commit(0, 1, begins(&[9]), Outcome::Written(said(&[Host], false)));
+    freeze(script, Target::Region, 5);
+    freeze(script, Target::Segment, 10);
+    script.commit(
+        0,
+        1,
+        Draft::default(),
+        Outcome::Written(said(&[Host, Region, Segment], false)),
+    );
+    // Who takes over hears it with the claim.
+    let found = Found {
+        epoch: 2,
+        millis: 0,
+        moves: vec!["mine".into()],
+        said: said(&[Host, Region, Segment], false),
+        ..fresh()
+    };
+    script.claim(0, 1, Some(found));
+    // Over by time, whoever has noted it or not.
+    script.pass(300);
+    script.beat(0, 2, 3_000, Outcome::Written(said(&[Host, Segment], true)));
+    thaw(script, Target::Segment);
+    thaw(script, Target::Segment);
+    script.beat(0, 2, 4_000, Outcome::Written(said(&[Host], true)));
+    // The same anew, in place of the first; then it has become worse. Once more is no harm.
+    freeze(script, Target::Host(0), 90);
+    script.beat(0, 2, 5_000, Outcome::Written(said(&[Host], true)));
+    let worse = |script: &mut Script, made| {
+        let draft = Draft {
+            worse: vec![made],
+            ..Draft::default()
+        };
+        script.commit(0, 2, draft, Outcome::Written(said(&[], true)));
+    };
+    worse(script, 5);
+    worse(script, 5);
+    // What ends one ends no later one of the same.
+    freeze(script, Target::Host(0), 30);
+    let late = Draft {
+        worse: vec![5, 1],
+        ..Draft::default()
+    };
+    script.commit(0, 2, late, Outcome::Written(said(&[Host], true)));
+    thaw(script, Target::Host(0));
+    // Instances are told by themselves, and other hosts to whoever may find its instance there.
+    freeze(script, Target::Instance(7), 60);
+    let mut told = said(&[], true);
+    told.ice.instances = vec![7];
+    script.beat(0, 2, 6_000, Outcome::Written(told.clone()));
+    script.commit(0, 2, begins(&[7]), Outcome::Frozen(told.clone()));
+    script.commit(0, 2, begins(&[8]), Outcome::Written(told.clone()));
+    script.pass(60);
+    script.report_instance(2, 7, Some(1));
+    told.ice.hosts = vec![crate::host_name(1)];
+    told.ice.thawed = false;
+    let found = Found {
+        kind: RecoveryKind::Vm,
+        said: told.clone(),
+        ..fresh()
+    };
+    script.claim(1, 0, Some(found));
+    thaw(script, Target::Instance(7));
+    told.ice.instances = Vec::new();
+    told.ice.thawed = true;
+    script.beat(1, 1, 1_000, Outcome::Written(told));
+}

@@ -1,0 +1,142 @@
+//! What operators have frozen, as the journal keeps it.
+
+use tachi_contract::Target;
+use tachi_domain::freeze::{Freeze, Frozen};
+use tachi_domain::recovery::RecoveryKind;
+
+use crate::journal::Rec;
+use crate::nova::{HostIx, ServerIx, host_name, server_id, stamp};
+
+/// A freeze. Its number is its place, counted from 1.
+#[derive(Clone, Debug)]
+pub(crate) struct Row {
+    pub what: Target,
+    pub since: u64,
+    pub until: u64,
+    pub ended: Option<u64>,
+    pub unless_worse: bool,
+}
+
+impl Row {
+    pub(crate) fn in_force(&self, now: u64) -> bool {
+        self.ended.is_none() && self.until > now
+    }
+
+    fn freeze(&self, number: i64) -> Freeze {
+        Freeze {
+            number,
+            scope: self.what.scope(),
+            name: match self.what {
+                Target::Host(host) => host_name(host),
+                Target::Region | Target::Segment | Target::Instance(_) => String::new(),
+            },
+            until: stamp(self.until),
+            by: "operator".into(),
+            reason: "simulated".into(),
+            unless_worse: self.unless_worse,
+        }
+    }
+
+    /// Whether it is about this recovery's host, or its instance.
+    fn covers(&self, rec: &Rec) -> bool {
+        match self.what {
+            Target::Region | Target::Segment => true,
+            Target::Host(host) => host == rec.host,
+            Target::Instance(server) => {
+                rec.kind == RecoveryKind::Vm && rec.server == usize::try_from(server).ok()
+            }
+        }
+    }
+}
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Freezes {
+    pub rows: Vec<Row>,
+}
+
+impl Freezes {
+    pub(crate) fn freeze(&mut self, what: Target, minutes: u32, unless_worse: bool, now: u64) {
+        self.thaw(what, now);
+        self.rows.push(Row {
+            what,
+            since: now,
+            until: now + u64::from(minutes) * 60_000,
+            ended: None,
+            unless_worse,
+        });
+    }
+
+    pub(crate) fn thaw(&mut self, what: Target, now: u64) {
+        for row in &mut self.rows {
+            if row.what == what && row.in_force(now) {
+                row.ended = Some(now);
+            }
+        }
+    }
+
+    /// Ends those of these numbers, unless they have ended.
+    pub(crate) fn worse(&mut self, numbers: &[i64], now: u64) {
+        for number in numbers {
+            let row = usize::try_from(number - 1)
+                .ok()
+                .and_then(|at| self.rows.get_mut(at));
+            if let Some(row) = row.filter(|row| row.in_force(now)) {
+                row.ended = Some(now);
+            }
+        }
+    }
+
+    /// Since when a host is frozen without a break, by itself or with others; and since when an instance is.
+    pub(crate) fn since(&self, host: HostIx, server: Option<ServerIx>, now: u64) -> Option<u64> {
+        let about = |what: Target| match what {
+            Target::Region | Target::Segment => server.is_none(),
+            Target::Host(one) => server.is_none() && one == host,
+            Target::Instance(one) => server == usize::try_from(one).ok(),
+        };
+        let rows = self.rows.iter();
+        let rows = rows.filter(|row| about(row.what) && row.in_force(now));
+        rows.map(|row| row.since).min()
+    }
+
+    /// Whether somebody works at this host, and not at its segment.
+    pub(crate) fn is_frozen_itself(&self, host: HostIx, now: u64) -> bool {
+        self.rows
+            .iter()
+            .any(|row| row.what == Target::Host(host) && row.in_force(now))
+    }
+
+    pub(crate) fn of(&self, rec: &Rec, now: u64) -> Frozen {
+        let mut frozen = Frozen::NOTHING;
+        for (row, number) in self.rows.iter().zip(1..) {
+            if !row.in_force(now) {
+                if row.covers(rec) && row.ended.unwrap_or(row.until) >= rec.opened {
+                    frozen.thawed = number;
+                }
+                continue;
+            }
+            let freeze = row.freeze(number);
+            match row.what {
+                Target::Instance(server) => {
+                    let server = server_id(usize::try_from(server).unwrap());
+                    frozen.instances.insert(server, freeze);
+                }
+                Target::Host(_) if !row.covers(rec) => {
+                    if rec.kind == RecoveryKind::Vm {
+                        frozen.hosts.insert(freeze.name.clone(), freeze);
+                    }
+                }
+                Target::Region | Target::Segment | Target::Host(_) => frozen.over.push(freeze),
+            }
+        }
+        frozen
+    }
+}
+
+/// Whether a state shows that something was begun.
+pub(crate) fn touched(kind: RecoveryKind, head: &str) -> bool {
+    match kind {
+        RecoveryKind::Host => head.contains("\"ordered\":true") || head.contains("\"put\":{"),
+        RecoveryKind::Process => !head.contains("\"asked\":null"),
+        RecoveryKind::Vm => false,
+    }
+}

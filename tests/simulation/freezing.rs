@@ -1,0 +1,148 @@
+//! Operators freeze and thaw at any time, and nothing is begun of what is frozen (ADR 0051). That nothing is lost by it the ends of all
+//! runs show: a dead host's instances are back.
+
+use tachi_contract::Target;
+use tachi_domain::recovery::{Command, RecoveryKind, ServiceUpdate};
+
+use crate::guards::HEARD;
+use crate::journal::RecIx;
+use crate::mishap::Mishap;
+use crate::nova::{HostIx, ServerIx};
+use crate::rng::Rng;
+use crate::weather::Weather;
+use crate::world::{HOSTS, Owner, World, note};
+
+/// In so many of a hundred seeds.
+const PERCENT: u64 = 20;
+
+/// A generator of its own, so that worlds without freezes are what they were.
+pub(crate) fn draw(seed: u64) -> Option<Rng> {
+    let mut rng = Rng::new(seed ^ 0x5eed_0051);
+    rng.percent(PERCENT).then_some(rng)
+}
+
+impl World {
+    /// Every five seconds.
+    pub(crate) fn freeze_or_thaw(&mut self) {
+        let Some(mut rng) = self.freezer.take() else {
+            return;
+        };
+        let in_force: Vec<Target> = self
+            .journal
+            .freezes
+            .rows
+            .iter()
+            .filter(|row| row.in_force(self.now))
+            .map(|row| row.what)
+            .collect();
+        if self.chaos() {
+            if rng.percent(15) {
+                let what = draw_target(&mut rng, &self.weather);
+                self.freeze(what, &mut rng);
+            } else if rng.percent(15) && !in_force.is_empty() {
+                self.thaw(in_force[rng.below(in_force.len())]);
+            }
+        } else {
+            for what in in_force {
+                if rng.percent(10) {
+                    self.thaw(what);
+                }
+            }
+        }
+        self.freezer = Some(rng);
+    }
+
+    fn freeze(&mut self, what: Target, rng: &mut Rng) {
+        let minutes = u32::try_from(rng.between(1, 5)).unwrap();
+        let unless_worse = rng.percent(30);
+        self.mishap(Mishap::Frozen);
+        note!(
+            self,
+            "operator freezes {what:?} for {minutes} min, unless worse: {unless_worse}"
+        );
+        self.journal.freezes.freeze(what, minutes, unless_worse, self.now);
+    }
+
+    fn thaw(&mut self, what: Target) {
+        self.mishap(Mishap::Thawed);
+        note!(self, "operator thaws {what:?}");
+        self.journal.freezes.thaw(what, self.now);
+    }
+
+    /// The worst moment: an order to power off is on its way to the journal.
+    pub(crate) fn freeze_before_commit(&mut self, rec: RecIx, orders: bool) {
+        let Some(mut rng) = self.freezer.take() else {
+            return;
+        };
+        if orders && self.chaos() && rng.percent(30) {
+            let what = Target::Host(self.journal.recs[rec].host);
+            self.freeze(what, &mut rng);
+        }
+        self.freezer = Some(rng);
+    }
+
+    /// Nothing is begun in the journal while it is frozen: not by a write that was on its way when it was.
+    pub(crate) fn check_begun(&mut self, rec: RecIx, touched: bool) {
+        let row = &self.journal.recs[rec];
+        let host = row.host;
+        let frozen = self.journal.freezes.since(host, None, self.now).is_some();
+        if row.kind == RecoveryKind::Host && !touched && row.touched.is_some() && frozen {
+            self.violate(format!("something of host {host} is begun while it is frozen"));
+        }
+    }
+
+    /// Right before the first byte of a call.
+    pub(crate) fn check_frozen(&mut self, owner: Owner, host: HostIx, command: &Command) {
+        let now = self.now;
+        let row = &self.journal.recs[owner.rec];
+        let touched = row.touched;
+        let of_host = self.journal.freezes.since(host, None, now);
+        let of_server = |server: ServerIx| self.journal.freezes.since(host, Some(server), now);
+        let long = |since: &u64| now - since > HEARD;
+        let wrong = match command {
+            Command::PowerOff { .. }
+            | Command::PowerOn { .. }
+            | Command::UpdateService {
+                update: ServiceUpdate::Enable,
+                ..
+            } => of_host.is_some_and(|since| long(&since)),
+            Command::UpdateService {
+                update:
+                    ServiceUpdate::DisableAndForceDown { .. }
+                    | ServiceUpdate::ForceDown
+                    | ServiceUpdate::Disable { .. },
+                ..
+            } => of_host.is_some_and(|since| touched.is_none_or(|at| at > since)),
+            Command::Evacuate(evacuation) => {
+                of_server(crate::calls::index_of(evacuation.server())).is_some_and(|since| long(&since))
+            }
+            Command::Stop(server) => {
+                let restarted = self.journal.restarts.get(&owner.rec).map(|(_, at)| *at);
+                let since = of_host
+                    .into_iter()
+                    .chain(of_server(crate::calls::index_of(*server)));
+                since
+                    .min()
+                    .is_some_and(|since| restarted.is_none_or(|at| at > since))
+            }
+            _ => false,
+        };
+        if wrong {
+            let name = command.name();
+            self.violate(format!(
+                "{name} is called about host {host}, which is frozen, or its instance"
+            ));
+        }
+    }
+}
+
+fn draw_target(rng: &mut Rng, weather: &Weather) -> Target {
+    match rng.between(0, 9) {
+        // The first to die.
+        0..=3 => Target::Host(0),
+        4 | 5 => Target::Host(rng.below(HOSTS)),
+        6 => Target::Segment,
+        7 => Target::Region,
+        _ => Target::Instance(u32::try_from(rng.below(weather.servers)).unwrap()),
+    }
+}

@@ -1,0 +1,58 @@
+//! What people say, as the journal keeps it.
+
+use tachi_domain::ServerId;
+use tachi_domain::recovery::{MoveVerdict, MoveWord, OperatorWord, Pulse, Word};
+
+use crate::journal::{Journal, RecIx};
+use crate::nova::{HostIx, stamp};
+
+impl Journal {
+    /// An operator takes a host off maintenance.
+    pub(crate) fn off_maintenance(&mut self, host: HostIx) -> bool {
+        if !self
+            .recs
+            .iter()
+            .any(|row| row.host == host && row.is_open_for_host())
+        {
+            self.put.remove(&host);
+        }
+        self.maintenance.remove(&host)
+    }
+
+    pub(crate) fn pulse(&self, rec: RecIx) -> Pulse {
+        Pulse {
+            segment_enabled: self.segment_enabled,
+            operator_maintenance: self.maintenance.contains(&self.recs[rec].host),
+            word: self.recs[rec].word.clone(),
+            joined_normal: self.recs[rec].joined,
+            off_word: self.recs[rec].off_word.clone(),
+            move_words: self.recs[rec].move_words.clone(),
+            frozen: self.freezes.of(&self.recs[rec], self.now),
+            clock: (!crate::mutate::mutated("database-clock")).then(|| stamp(self.now)),
+        }
+    }
+
+    pub(crate) fn say(&mut self, rec: RecIx, word: Word, now: u64) {
+        self.recs[rec].words.push(word);
+        let number = self.recs[rec].word.as_ref().map_or(0, |said| said.number) + 1;
+        self.recs[rec].word = Some(OperatorWord {
+            number,
+            word,
+            by: "operator".into(),
+            at: stamp(now),
+        });
+    }
+
+    /// A person says that nothing of `server` runs on `on`, or will.
+    pub(crate) fn say_failure(&mut self, rec: RecIx, server: ServerId, on: Option<String>) {
+        let words = &mut self.recs[rec].move_words;
+        let number = words.last().map_or(0, |said| said.number) + 1;
+        words.push(MoveWord {
+            number,
+            server,
+            word: MoveVerdict::Failure,
+            on,
+            by: "operator".into(),
+        });
+    }
+}
