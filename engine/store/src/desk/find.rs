@@ -4,16 +4,17 @@ use std::collections::BTreeMap;
 
 use sea_orm::sea_query::{Condition, ExprTrait as _, Query, SelectStatement};
 use sea_orm::{
-    ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _, QueryTrait as _,
+    ColumnTrait as _, EntityTrait as _, FromQueryResult, QueryFilter as _, QueryOrder as _, QuerySelect as _,
+    QueryTrait as _, Select, SelectModel, Selector,
 };
 use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::entity::vmove::VmoveStatus;
-use tachi_domain::recovery::Life;
+use tachi_domain::recovery::{Life, RecoveryKind};
 use tachi_domain::{Timestamp, WaitsFor};
 use tachi_engine::ports::operator::{MoveCounts, RecoveryFilter, RecoveryState, RecoverySummary};
 
 use crate::Store;
-use crate::convert::{self, Cell, recovery_cell};
+use crate::convert::Cell;
 use crate::entity::{notification, recovery, segment, vmove};
 use crate::error::{Failure, Stop};
 use crate::waits::WaitColumns;
@@ -33,46 +34,109 @@ pub(super) async fn recoveries(store: &Store, filter: &RecoveryFilter) -> Result
         };
         wanted = wanted.add(recovery::Column::Id.lt(younger.id));
     }
-    let rows = recovery::Entity::find()
+    let found = recovery::Entity::find()
         .filter(wanted)
         .order_by_desc(recovery::Column::Id)
-        .limit(filter.limit)
-        .all(store.reader())
-        .await?;
+        .limit(filter.limit);
+    let rows = rows(found).all(store.reader()).await?;
     summaries(store, rows).await
 }
 
+/// What is told of a recovery, without its state, which can be long: thousands are listed while reports are worked off.
+#[derive(FromQueryResult)]
+pub(super) struct Row {
+    uuid: String,
+    notification_uuid: String,
+    kind: String,
+    life: String,
+    host_uuid: String,
+    host_name: String,
+    owner: Option<String>,
+    opened_at: i64,
+    waits_for: Option<String>,
+    waits_on: Option<String>,
+    waits_since: Option<i64>,
+}
+
+/// What its notification shows.
+struct Shown {
+    status: String,
+    message: Option<String>,
+    segment: Option<String>,
+}
+
+/// What is told of the recoveries that `wanted` finds.
+pub(super) fn rows(wanted: Select<recovery::Entity>) -> Selector<SelectModel<Row>> {
+    use recovery::Column::{
+        HostName, HostUuid, Kind, Life, NotificationUuid, OpenedAt, Owner, Uuid, WaitsFor, WaitsOn,
+        WaitsSince,
+    };
+    wanted
+        .select_only()
+        .columns([
+            Uuid,
+            NotificationUuid,
+            Kind,
+            Life,
+            HostUuid,
+            HostName,
+            Owner,
+            OpenedAt,
+            WaitsFor,
+            WaitsOn,
+            WaitsSince,
+        ])
+        .into_model()
+}
+
 /// Says of each row what its notification shows and how its instances fare.
-pub(super) async fn summaries(
-    store: &Store,
-    rows: Vec<recovery::Model>,
-) -> Result<Vec<RecoverySummary>, Stop> {
+pub(super) async fn summaries(store: &Store, rows: Vec<Row>) -> Result<Vec<RecoverySummary>, Stop> {
     let mut shown = BTreeMap::new();
     let mut moves: BTreeMap<String, MoveCounts> = BTreeMap::new();
     for batch in rows.chunks(BATCH) {
         let ids: Vec<&str> = batch.iter().map(|row| row.notification_uuid.as_str()).collect();
-        let notifications = notification::Entity::find()
-            .filter(notification::Column::NotificationUuid.is_in(ids.iter().copied()))
-            .all(store.reader())
-            .await?;
-        shown.extend(
-            notifications
-                .into_iter()
-                .map(|row| (row.notification_uuid.clone(), row)),
-        );
+        let notifications: Vec<(String, String, Option<String>, Option<String>)> =
+            notification::Entity::find()
+                .select_only()
+                .columns([
+                    notification::Column::NotificationUuid,
+                    notification::Column::Status,
+                    notification::Column::Message,
+                    notification::Column::FailoverSegmentUuid,
+                ])
+                .filter(notification::Column::NotificationUuid.is_in(ids.iter().copied()))
+                .into_tuple()
+                .all(store.reader())
+                .await?;
+        shown.extend(notifications.into_iter().map(|(uuid, status, message, segment)| {
+            let one = Shown {
+                status,
+                message,
+                segment,
+            };
+            (uuid, one)
+        }));
         count_moves(store, &ids, &mut moves).await?;
     }
     let told = rows.into_iter().map(|row| {
-        let notification = shown.get(&row.notification_uuid);
-        let segment = notification.and_then(|row| row.failover_segment_uuid.as_deref());
+        let notification = shown.remove(&row.notification_uuid);
+        let cell = |column| Cell {
+            table: "recovery",
+            row: &row.uuid,
+            column,
+        };
+        let (status, message, segment) = match notification {
+            Some(one) => (one.status, one.message, one.segment),
+            None => ("purged".to_owned(), None, None),
+        };
         Ok::<_, Failure>(RecoverySummary {
-            id: recovery_cell(&row, "uuid").id(&row.uuid)?,
-            notification: recovery_cell(&row, "notification_uuid").id(&row.notification_uuid)?,
-            kind: convert::recovery_kind(&row)?,
-            life: convert::life(&row)?,
-            host_id: recovery_cell(&row, "host_uuid").id(&row.host_uuid)?,
+            id: cell("uuid").id(&row.uuid)?,
+            notification: cell("notification_uuid").id(&row.notification_uuid)?,
+            kind: cell("kind").word(&row.kind, RecoveryKind::from_word)?,
+            life: cell("life").word(&row.life, Life::from_word)?,
+            host_id: cell("host_uuid").id(&row.host_uuid)?,
             segment: segment
-                .map(|id| recovery_cell(&row, "failover_segment_uuid of its notification").id(id))
+                .map(|id| cell("failover_segment_uuid of its notification").id(&id))
                 .transpose()?,
             moves: moves.get(&row.notification_uuid).copied().unwrap_or_default(),
             wait: WaitColumns {
@@ -81,8 +145,8 @@ pub(super) async fn summaries(
                 since: row.waits_since,
             }
             .read("recovery", &row.uuid)?,
-            status: notification.map_or_else(|| "purged".to_owned(), |row| row.status.clone()),
-            message: notification.and_then(|row| row.message.clone()),
+            status,
+            message,
             host: row.host_name,
             owner: row.owner,
             opened_at: Timestamp::from_micros(row.opened_at),

@@ -14,14 +14,12 @@ use crate::error::{Failure, Stop};
 
 pub(super) async fn story(store: &Store, id: RecoveryId) -> Result<Option<Story>, Stop> {
     let db = store.reader();
-    let Some(row) = recovery::Entity::find()
-        .filter(recovery::Column::Uuid.eq(id.to_string()))
-        .one(db)
-        .await?
-    else {
+    let wanted = recovery::Entity::find().filter(recovery::Column::Uuid.eq(id.to_string()));
+    let Some(row) = wanted.clone().one(db).await? else {
         return Ok(None);
     };
-    let Some(summary) = find::summaries(store, vec![row.clone()]).await?.pop() else {
+    let rows = find::rows(wanted).all(db).await?;
+    let Some(summary) = find::summaries(store, rows).await?.pop() else {
         return Ok(None);
     };
     let notification = notification::Entity::find()
