@@ -70,11 +70,11 @@ class Bench:
         self.say("GET /v1/segments, " + who, measured)
         return measured
 
-    def notify(self, who, url, token, db, seconds):
+    def notify(self, who, url, token, db, seconds, hosts=HOSTS):
         """Accepted ones are counted in the database as well."""
         def run(seconds):
             self.runs += 1
-            return wrk(url + "/v1/notifications", token, IN_FLIGHT, seconds, "notify.lua", scratch=self.scratch, HOSTS=HOSTS,
+            return wrk(url + "/v1/notifications", token, IN_FLIGHT, seconds, "notify.lua", scratch=self.scratch, HOSTS=hosts,
                        RUN=self.runs)
         run(self.args.warm)
         before = int(db.run("SELECT COUNT(*) FROM notifications"))
@@ -118,7 +118,8 @@ class Bench:
             raise SystemExit("the check of freshness broke off: %s" % fresh.problems)
         self.report.keep("freshness", {"writes": fresh.writes, "reads": fresh.reads, "stale": fresh.stale[:20]})
         post = self.notify("tachi", region.api, token, db, self.args.seconds)
-        return get, post, fresh
+        one = self.notify("tachi, of one host", region.api, token, db, self.args.seconds, hosts=1)
+        return get, post, one, fresh
 
     def large(self, region, token, db):
         count, each = self.args.notifications, MOVES_EACH
@@ -151,7 +152,7 @@ class Bench:
         if busy > 0.3 * os.cpu_count():
             print("!!! the machine is busy (load average %.1f): these figures say little" % busy, flush=True)
         peers = None if self.args.no_peer else self.peer(region, token, self.args.mariadb)
-        get, post, fresh = self.ours(region, token, db, other)
+        get, post, one, fresh = self.ours(region, token, db, other)
         resident, peak = memory(region.server.pid)
         large = self.large(region, token, db)
         after, after_peak = memory(region.server.pid)
@@ -166,6 +167,8 @@ class Bench:
                                     "%.1f/s against %.1f/s" % (ours.per_second, theirs.per_second))
         report.below("GET /v1/segments, p99", get.p99, "ms", 30, "p50 %.2f ms" % get.p50)
         report.below("POST /v1/notifications, p99", post.p99, "ms", 50, "p50 %.2f ms" % post.p50)
+        report.at_least("POST /v1/notifications of one host, part of those of many", one.per_second / post.per_second, "", 0.9,
+                        "%.1f/s against %.1f/s" % (one.per_second, post.per_second))
         report.none("GET /v1/segments, answers that were no list", get.refused + get.broken + (not get.whole))
         report.none("POST /v1/notifications, refused or broken", post.refused + post.broken)
         report.none("answers older than the last committed write", len(fresh.stale),
