@@ -75,7 +75,7 @@ async fn c1_where_an_instance_may_run_keeps_its_restart_out_until_a_person_has_s
 /// It is asked in the transaction of each intent, which holds the row of the host.
 #[tokio::test]
 async fn an_instance_s_moves_are_found_through_an_index() {
-    let bench = Bench::new().await;
+    let bench = Bench::sqlite().await;
     let of_one = moves_of(ServerId(Uuid::from_u128(1))).build(DbBackend::Sqlite);
     let explain = Statement::from_string(DbBackend::Sqlite, format!("EXPLAIN QUERY PLAN {of_one}"));
     let rows = bench.store.reader().query_all_raw(explain).await.unwrap();
