@@ -231,6 +231,7 @@ pub(crate) async fn api(
     rules: watch::Receiver<Policy>,
     events: Arc<dyn Events>,
 ) -> Result<axum::Router, Failure> {
+    let mut login: Option<Arc<dyn tachi_api::Login>> = None;
     let auth = match &settings.auth {
         AuthStrategy::Noauth2 => tachi_api::Auth::Noauth2,
         AuthStrategy::Keystone { session: None, .. } => {
@@ -249,8 +250,10 @@ pub(crate) async fn api(
             let session = Session::new(options.as_ref().clone(), base.clock.clone())
                 .await
                 .map_err(|error| Failure::new("setting up the session with Keystone", error))?;
+            let validator = Arc::new(identity::Validator::new(session, &options.credentials, *retries));
+            login = Some(validator.clone());
             tachi_api::Auth::Keystone {
-                validator: Arc::new(identity::Validator::new(session, &options.credentials, *retries)),
+                validator,
                 www_authenticate_uri: www_authenticate_uri.clone(),
                 cache: tachi_api::CacheOptions {
                     valid_for: *cache,
@@ -285,6 +288,7 @@ pub(crate) async fn api(
     options.binding = settings.binding.clone();
     options.notifications_per_segment = settings.notifications_per_segment;
     settings.http.apply(&mut options);
+    options.board = settings.http.board.then_some(tachi_api::Board { login });
     if let Some(wanted) = &settings.http.metrics {
         let metrics =
             tachi_api::Metrics::start().map_err(|error| Failure::new("setting up metrics", error))?;

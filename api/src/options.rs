@@ -10,6 +10,7 @@ use tachi_engine::ports::{Events, NoEvents};
 
 use crate::access_log::AccessLog;
 use crate::auth::{CacheOptions, TokenOptions};
+use crate::board::Board;
 use crate::cors::Cors;
 use crate::health::HealthOptions;
 use crate::metrics::MetricsAccess;
@@ -77,6 +78,8 @@ pub struct Options {
     pub access_log: AccessLog,
     /// `/metrics`; `None` if it is not served.
     pub metrics: Option<MetricsAccess>,
+    /// `[board]`; `None` if it is not served.
+    pub board: Option<Board>,
     /// Who is told of what requests change.
     pub events: Arc<dyn Events>,
 }
@@ -106,6 +109,7 @@ impl Options {
             cors: Cors::default(),
             access_log: AccessLog::Fields,
             metrics: None,
+            board: None,
             events: Arc::new(NoEvents),
         }
     }

@@ -56,7 +56,7 @@ fn take_apart(
         path = below;
     }
     if by_media_type
-        && !["/v1", "/healthcheck", "/operator"]
+        && !["/v1", "/healthcheck", "/operator", "/board"]
             .iter()
             .any(|root| is_below(&path, root))
     {

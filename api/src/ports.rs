@@ -38,6 +38,41 @@ pub trait TokenValidator: Send + Sync {
     async fn validate_ended(&self, token: &str) -> Result<Option<Identity>, Unavailable>;
 }
 
+/// What somebody logs in with. The names are Keystone's.
+pub enum LoginWith {
+    /// A password, for a token of a project.
+    Password {
+        /// The user.
+        user: String,
+        /// The name of the user's domain.
+        user_domain: String,
+        /// The password.
+        password: String,
+        /// The project.
+        project: String,
+        /// The name of the project's domain.
+        project_domain: String,
+    },
+    /// An application credential.
+    ApplicationCredential {
+        /// Its id.
+        id: String,
+        /// Its secret.
+        secret: String,
+    },
+}
+
+/// Gets tokens for people.
+#[async_trait]
+pub trait Login: Send + Sync {
+    /// A token; `None` if Keystone does not accept what they have typed. Has a deadline of its own.
+    ///
+    /// # Errors
+    ///
+    /// Keystone cannot be reached, or fails.
+    async fn log_in(&self, with: LoginWith) -> Result<Option<String>, Unavailable>;
+}
+
 /// A validator whose answers are counted.
 pub(crate) struct Measured(pub(crate) Arc<dyn TokenValidator>);
 

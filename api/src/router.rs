@@ -21,7 +21,7 @@ use crate::links::Links;
 use crate::options::{Auth, Options};
 use crate::ports::{Measured, Ports};
 use crate::report_limit::ReportLimit;
-use crate::{access_log, auth, front, gate, openapi, path, routes};
+use crate::{access_log, auth, board, front, gate, openapi, path, routes};
 
 /// Why the options make no service.
 #[derive(Debug, thiserror::Error)]
@@ -95,6 +95,9 @@ pub fn router(options: Options, ports: Ports) -> Result<Router, BuildError> {
     });
     let project_ids = options.project_ids;
     let below_v1 = below_v1(&app);
+    let board = options
+        .board
+        .map(|wanted| board::router(app.clone(), wanted, below_v1.clone()));
     let beside_v1 = beside_v1(app);
     // Routes are matched by the path as it came, so it is rewritten before there are any.
     let dispatch = move |request: Request| {
@@ -104,7 +107,8 @@ pub fn router(options: Options, ports: Ports) -> Result<Router, BuildError> {
         if is_v1 || path == routes::OPERATOR || path.starts_with("/operator/v1/") {
             below_v1.clone()
         } else {
-            beside_v1.clone()
+            let board = board.as_ref().filter(|_| board::is_below(path));
+            board.unwrap_or(&beside_v1).clone()
         }
         .oneshot(request)
     };

@@ -9,6 +9,7 @@
 mod auth;
 mod bench;
 mod binding;
+mod board;
 mod boot_guard;
 mod desk;
 mod errors;

@@ -121,6 +121,7 @@ fn conf(sandbox: &Sandbox, state_dir: &Path, devices: &Path, api: SocketAddr, mo
          [keystone_authtoken]\nauth_url = {url}\nauth_type = password\nusername = {user}\npassword = {password}\n\
          project_name = {project}\nuser_domain_name = {domain}\nproject_domain_name = {domain}\nregion_name = {region}\n\
          www_authenticate_uri = {url}\n\n\
+         [board]\nenabled = true\n\n\
          [fencing]\nmode = engine\ndevices_file = {devices}\n\
          audit_log = {state}/fencing-audit.jsonl\n{more}",
         state = state_dir.display(),
@@ -219,6 +220,9 @@ pub(crate) fn tell(region: &Region, args: &SandboxArgs, api: SocketAddr) -> Resu
         urls.admin
     ));
     out::line(format!("instance-ha http://{api}/v1"));
+    out::line(format!(
+        "board       http://{api}/board/  (user, password and project: clouds.yaml)"
+    ));
     out::line(format!("config      {}", region.conf_file().display()));
     out::line(format!("clouds.yaml {}", args.clouds.display()));
     Ok(())

@@ -28,6 +28,8 @@ pub(crate) struct Http {
     pub(crate) keep_idle: Duration,
     /// `/metrics`, if it is served.
     pub(crate) metrics: Option<MetricsSettings>,
+    /// `[board] enabled`: whether the web board is served.
+    pub(crate) board: bool,
     patience: Duration,
     max_connections: usize,
     max_line_bytes: usize,
@@ -131,6 +133,7 @@ pub(super) fn http(r: &mut Reader<'_>, ini: &Ini, json_log: bool) -> Http {
         tls: tls(r),
         keep_idle,
         metrics: metrics(r),
+        board: r.bool("board", "enabled").default(false).get(),
         patience,
         max_connections: r
             .int(G, "default_pool_size")

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tachi_api::{AccessRule, ComputeHosts, Identity, TokenValidator, Unavailable};
+use tachi_api::{AccessRule, ComputeHosts, Identity, Login, LoginWith, TokenValidator, Unavailable};
 use tachi_engine::ports::CallError;
 use tachi_openstack::{Credentials, IdOrName, Nova, Project, Session, TokenInfo};
 
@@ -121,6 +121,37 @@ impl TokenValidator for Validator {
 
     async fn validate_ended(&self, token: &str) -> Result<Option<Identity>, Unavailable> {
         self.ask(token, true).await
+    }
+}
+
+#[async_trait]
+impl Login for Validator {
+    async fn log_in(&self, with: LoginWith) -> Result<Option<String>, Unavailable> {
+        let credentials = match with {
+            LoginWith::Password {
+                user,
+                user_domain,
+                password,
+                project,
+                project_domain,
+            } => Credentials::Password {
+                user: IdOrName::Name(user),
+                user_domain: Some(IdOrName::Name(user_domain)),
+                password: password.into(),
+                project: Project {
+                    project: IdOrName::Name(project),
+                    domain: Some(IdOrName::Name(project_domain)),
+                },
+            },
+            LoginWith::ApplicationCredential { id, secret } => Credentials::ApplicationCredential {
+                id,
+                secret: secret.into(),
+            },
+        };
+        let answer = self.session.log_in(&credentials).await;
+        answer.map_err(|error| Unavailable {
+            source: Box::new(error),
+        })
     }
 }
 

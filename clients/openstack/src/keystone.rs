@@ -5,6 +5,7 @@
 
 pub(crate) mod admin;
 mod catalog;
+mod login;
 pub(crate) mod plugin;
 mod request;
 mod token;

@@ -110,6 +110,15 @@ impl Session {
         self.inner.clock.boot()
     }
 
+    pub(crate) fn keystone(&self) -> &Keystone {
+        &self.inner.keystone
+    }
+
+    /// How long a call may take.
+    pub(crate) fn timeout(&self) -> Duration {
+        self.inner.timeout
+    }
+
     pub(crate) fn list_timeout(&self) -> Duration {
         self.inner.list_timeout
     }

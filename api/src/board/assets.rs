@@ -1,0 +1,88 @@
+//! The board's files. They are part of the program: no request names a file on a disk.
+
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Response};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
+use http::{HeaderMap, HeaderValue, StatusCode};
+use sha2::{Digest as _, Sha256};
+
+use super::Desk;
+use crate::error::ApiError;
+
+const PAGE: &str = "index.html";
+const SCRIPT: &str = "text/javascript; charset=utf-8";
+
+const FILES: &[(&str, &str, &[u8])] = &[
+    (
+        PAGE,
+        "text/html; charset=utf-8",
+        include_bytes!("files/index.html"),
+    ),
+    (
+        "board.css",
+        "text/css; charset=utf-8",
+        include_bytes!("files/board.css"),
+    ),
+    ("icon.svg", "image/svg+xml", include_bytes!("files/icon.svg")),
+    ("main.js", SCRIPT, include_bytes!("files/main.js")),
+    ("live.js", SCRIPT, include_bytes!("files/live.js")),
+    ("draw.js", SCRIPT, include_bytes!("files/draw.js")),
+    ("pages.js", SCRIPT, include_bytes!("files/pages.js")),
+    ("recovery.js", SCRIPT, include_bytes!("files/recovery.js")),
+    ("login.js", SCRIPT, include_bytes!("files/login.js")),
+];
+
+/// A file with its tag.
+pub(super) struct Asset {
+    name: &'static str,
+    kind: &'static str,
+    bytes: &'static [u8],
+    tag: Option<HeaderValue>,
+}
+
+/// All of them.
+pub(super) fn all() -> Vec<Asset> {
+    let files = FILES.iter().map(|&(name, kind, bytes)| {
+        let hash = Sha256::digest(bytes);
+        let number = hash
+            .iter()
+            .take(16)
+            .fold(0_u128, |sum, byte| sum << 8 | u128::from(*byte));
+        Asset {
+            name,
+            kind,
+            bytes,
+            tag: HeaderValue::from_str(&format!("\"{number:032x}\"")).ok(),
+        }
+    });
+    files.collect()
+}
+
+/// The page.
+pub(super) async fn index(State(desk): State<Desk>, headers: HeaderMap) -> Response {
+    answer(&desk, PAGE, &headers)
+}
+
+/// Another file.
+pub(super) async fn file(State(desk): State<Desk>, Path(name): Path<String>, headers: HeaderMap) -> Response {
+    answer(&desk, &name, &headers)
+}
+
+fn answer(desk: &Desk, name: &str, headers: &HeaderMap) -> Response {
+    let Some(asset) = desk.assets.iter().find(|asset| asset.name == name) else {
+        return ApiError::nothing_here().into_response();
+    };
+    // Asked about each time, so that a page never runs with the script of another version.
+    let known = headers.get(IF_NONE_MATCH).is_some() && headers.get(IF_NONE_MATCH) == asset.tag.as_ref();
+    let mut response = if known {
+        StatusCode::NOT_MODIFIED.into_response()
+    } else {
+        ([(CONTENT_TYPE, asset.kind)], asset.bytes).into_response()
+    };
+    let headers = response.headers_mut();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    if let Some(tag) = &asset.tag {
+        headers.insert(ETAG, tag.clone());
+    }
+    response
+}

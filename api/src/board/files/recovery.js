@@ -1,0 +1,81 @@
+// A recovery: its timeline, what proved the host off, its instances and its story.
+
+import { ago, clock, commands, el, link, mark, span, svg, swap, table } from './draw.js';
+import { ask } from './live.js';
+import { state } from './pages.js';
+
+/** More bars than this nobody reads; the table below has all. */
+const BARS = 150;
+const ROW = 32;
+const at = (time) => Date.parse(time);
+
+const GRADES = { succeeded: ['ok', 'back'], failed: ['err', 'failed'], ignored: ['info', 'left'], ongoing: ['busy', 'under way'], pending: ['busy', 'to come'] };
+const fared = (one) => mark(...(GRADES[one.status] || ['unknown', one.status || 'unknown']));
+
+/** What is drawn: a line for each task, with the proofs, and one for each instance. */
+function lines(told) {
+  const tasks = new Map();
+  for (const step of told.steps) {
+    const known = tasks.get(step.task) || { label: step.task.replaceAll('_', ' '), from: at(step.at), to: at(step.at), kind: '', dots: [] };
+    known.from = Math.min(known.from, at(step.at));
+    known.to = Math.max(known.to, at(step.at));
+    tasks.set(step.task, known);
+  }
+  const proofs = told.proofs.map((one) => ({ label: `◆ proof ${one.number}: ${one.from}`, from: at(one.at), to: at(one.at), kind: 'proof', sign: '◆' }));
+  const moved = told.instances.filter((one) => one.asked_at).slice(0, BARS).map((one) => ({
+    label: `${one.status === 'succeeded' ? '●' : one.status === 'failed' ? '✗' : '…'} ${one.name}${one.to ? ` → ${one.to}` : ''}`,
+    from: at(one.asked_at), to: one.over_at ? at(one.over_at) : null, kind: { succeeded: 'ok', failed: 'err' }[one.status] || 'busy',
+  }));
+  return [...tasks.values(), ...proofs, ...moved].sort((a, b) => a.from - b.from);
+}
+
+function timeline(told, width) {
+  const all = lines(told);
+  if (!all.length) return el('p', { class: 'card' }, 'Nothing is journalled yet.');
+  const begin = Math.min(at(told.opened_at), ...all.map((one) => one.from));
+  const latest = Math.max(begin + 1000, begin + told.elapsed_seconds * 1000 * (told.life === 'open' ? 1 : 0), ...all.map((one) => one.to || one.from));
+  const x = (time) => 10 + ((time - begin) / (latest - begin)) * (width - 50);
+  const height = all.length * ROW + 34;
+  const parts = Math.max(2, Math.min(8, Math.floor(width / 130)));
+  const ticks = Array.from({ length: parts + 1 }, (_, i) => begin + ((latest - begin) * i) / parts);
+  const label = (time) => ((latest - begin) < 20_000 ? `${((time - begin) / 1000).toFixed(1)} s` : span((time - begin) / 1000));
+  return svg('svg', { class: 'time', viewBox: `0 0 ${width} ${height}`, role: 'img', 'aria-label': `Timeline over ${span((latest - begin) / 1000)}; the tables below say the same` },
+    ticks.map((time) => [svg('line', { class: 'tick', x1: x(time), x2: x(time), y1: 20, y2: height }), svg('text', { class: 'soft', x: x(time), y: 14, 'text-anchor': time === begin ? 'start' : 'middle' }, label(time))]),
+    all.map((one, i) => {
+      const y = 24 + i * ROW;
+      const wide = Math.max(4, x(one.to || latest) - x(one.from));
+      const right = x(one.from) > width / 2;
+      const most = Math.max(12, Math.floor((right ? x(one.from) + wide : width - x(one.from)) / 7));
+      const text = one.label.length > most ? `${one.label.slice(0, most - 1)}…` : one.label;
+      return svg('g', null, svg('title', null, `${one.label}: from ${label(one.from)}${one.to ? ` to ${label(one.to)}` : ', under way'}`),
+        svg('text', { x: right ? x(one.from) + wide : x(one.from), y: y + 11, 'text-anchor': right ? 'end' : 'start' }, text),
+        svg('rect', { class: `bar ${one.kind}`, x: x(one.from), y: y + 15, width: wide, height: 9, rx: 2 }));
+    }));
+}
+
+export const recoveryPage = (name) => ({
+  async read() {
+    const told = await ask(`api/recoveries/${encodeURIComponent(name)}`);
+    if (told.life !== 'open') delete told.elapsed_seconds;
+    return told;
+  },
+  draw(place, told) {
+    told.elapsed_seconds ||= 0;
+    const counts = told.moves;
+    swap(place,
+      el('h1', null, state(told), ' ', `${told.kind} `, link('host', told.host)),
+      el('div', { class: 'card' },
+        el('div', { class: 'row' }, el('span', null, 'opened ', ago(told.opened_at)), el('span', null, `${counts.succeeded} of ${counts.total} instances back`),
+          counts.failed ? mark('err', `${counts.failed} failed`) : null, el('span', { class: 'soft' }, told.recovery)),
+        counts.total ? el('progress', { max: counts.total, value: counts.succeeded, 'aria-label': 'instances that are back' }) : null,
+        el('div', null, 'Waits for ', told.waits_for),
+        told.message ? el('div', { class: 'soft' }, told.message) : null,
+        told.word ? el('div', null, `${told.word.by} said ${told.word.word}, `, ago(told.word.at)) : null,
+        commands([`tachi recovery show ${told.recovery}`])),
+      el('h2', null, 'Timeline'), timeline(told, Math.max(300, Math.min(1150, place.clientWidth || 800))),
+      el('h2', null, 'What proved the host off'), told.proofs.length ? table(['when', 'from', 'read by', 'text'], told.proofs.map((one) => [clock(one.at), one.from, one.by, one.kind])) : el('p', { class: 'card' }, 'Nothing yet.'),
+      el('h2', null, 'Instances'), told.instances.length ? table(['instance', 'state', 'from', 'to', 'asked', 'over', 'text'], told.instances.map((one) => [
+        link('instance', one.id, one.name), fared(one), one.from || '', one.to || '', clock(one.asked_at), clock(one.over_at), one.message || ''])) : el('p', { class: 'card' }, 'None are known.'),
+      el('h2', null, 'Story'), table(['when', 'task', 'kind', 'text'], told.steps.map((one) => [clock(one.at), one.task, one.kind, one.text])));
+  },
+});

@@ -1,0 +1,123 @@
+//! Logging in: what a person types goes to Keystone, and the token that comes back into the cookie. Nothing is kept here.
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::response::{IntoResponse, Response};
+use http::header::SET_COOKIE;
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use serde::Deserialize;
+
+use super::{Desk, cookie};
+use crate::auth::Gatekeeper;
+use crate::error::{ApiError, Bug};
+use crate::limits::{self, read_body};
+use crate::ports::LoginWith;
+
+/// What the page asks for when somebody has come in; whoever may not read it has no use for the board.
+const FIRST: &str = "/operator/v1/situation";
+
+/// No other page can send this header: a browser asks first, and is not allowed to.
+const FROM_BOARD: &str = "x-tachi-board";
+
+#[derive(Deserialize)]
+#[serde(tag = "with", rename_all = "snake_case", deny_unknown_fields)]
+enum Form {
+    Password {
+        user: String,
+        user_domain: String,
+        password: String,
+        project: String,
+        project_domain: String,
+    },
+    ApplicationCredential {
+        id: String,
+        secret: String,
+    },
+    Token {
+        token: String,
+    },
+}
+
+/// Gives the cookie to whom Keystone knows, and the rules let read.
+pub(super) async fn log_in(State(desk): State<Desk>, request: Request) -> Result<Response, ApiError> {
+    limits::check(&desk.app, &request)?;
+    let (parts, body) = request.into_parts();
+    check_page(&parts.headers)?;
+    let Some(login) = &desk.login else {
+        return Err(ApiError::nothing_here());
+    };
+    let bytes = read_body(&desk.app, body).await?;
+    let form: Form = serde_json::from_slice(&bytes)
+        .map_err(|_| ApiError::bad_request("The login is none that the board's page sends."))?;
+    let Ok(_turn) = desk.turns.try_acquire() else {
+        return Err(ApiError::too_many(std::time::Duration::ZERO));
+    };
+    let with = match form {
+        Form::Token { token } => Err(token),
+        Form::Password {
+            user,
+            user_domain,
+            password,
+            project,
+            project_domain,
+        } => Ok(LoginWith::Password {
+            user,
+            user_domain,
+            password,
+            project,
+            project_domain,
+        }),
+        Form::ApplicationCredential { id, secret } => Ok(LoginWith::ApplicationCredential { id, secret }),
+    };
+    let token = match with {
+        Err(token) => Some(token.trim().to_owned()),
+        Ok(with) => {
+            let answer = login.log_in(with).await;
+            answer.map_err(|error| ApiError::from(std::sync::Arc::new(error)))?
+        }
+    };
+    let token = token
+        .filter(|token| cookie::is_token(token))
+        .ok_or_else(|| refused(&desk))?;
+    let mut value = HeaderValue::from_str(&token).map_err(|_| refused(&desk))?;
+    value.set_sensitive(true);
+    let mut probe = Request::new(Body::empty());
+    *probe.method_mut() = Method::GET;
+    *probe.extensions_mut() = parts.extensions;
+    let answer = desk.operators(probe, FIRST, Some(&value)).await;
+    if !answer.status().is_success() {
+        return Ok(answer);
+    }
+    with_cookie(Some(&token), &parts.headers)
+}
+
+/// Takes the cookie away. The token stays good until it ends: it may be somebody's who works with it elsewhere.
+pub(super) async fn log_out(request: Request) -> Result<Response, ApiError> {
+    check_page(request.headers())?;
+    with_cookie(None, request.headers())
+}
+
+fn with_cookie(token: Option<&str>, request: &HeaderMap) -> Result<Response, ApiError> {
+    let line = cookie::set(token, request).ok_or(Bug("a token that is none"))?;
+    Ok((StatusCode::NO_CONTENT, [(SET_COOKIE, line)]).into_response())
+}
+
+/// Whoever makes somebody else's browser log in lets it look at a region that is not its own.
+fn check_page(headers: &HeaderMap) -> Result<(), ApiError> {
+    let site = headers.get("sec-fetch-site").map(HeaderValue::as_bytes);
+    if headers.contains_key(FROM_BOARD) && site.is_none_or(|site| site == b"same-origin") {
+        return Ok(());
+    }
+    Err(ApiError::NotYours {
+        message: "Only the board's own page logs in and out.".to_owned(),
+    })
+}
+
+fn refused(desk: &Desk) -> ApiError {
+    match &desk.app.gatekeeper {
+        Gatekeeper::Keystone(gate) => ApiError::Unauthenticated {
+            challenge: gate.challenge.clone(),
+        },
+        Gatekeeper::Noauth2 => ApiError::nothing_here(),
+    }
+}
