@@ -61,6 +61,9 @@ class Board:
             self.api("POST", "/v1/segments/%s/hosts" % segment["segment"]["uuid"], {"host": {
                 "name": name, "type": "COMPUTE", "control_attributes": "SSH"}})
         self.region.admin("POST", "/servers", {"count": 3, "host": self.hosts[0], "name": EVIL})
+        # An engine tests the devices of the hosts that it finds when it begins.
+        self.region.stop_service()
+        self.region.start_service()
 
     def kill(self, host):
         self.region.admin("POST", "/hosts/%s/power" % host, {"on": False})
