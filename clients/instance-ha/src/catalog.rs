@@ -78,6 +78,28 @@ impl Catalog {
     }
 }
 
+fn is_version(part: &str) -> bool {
+    part.strip_prefix('v')
+        .is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+}
+
+/// What is beside the version: `path` below where `/v1` is, of an address that [`Catalog::find`] gave. Each part of the path is
+/// one, whatever it holds.
+pub(crate) fn beside(endpoint: &Url, path: &[&str], query: &[(&str, String)]) -> Url {
+    let parts: Vec<&str> = endpoint.path_segments().into_iter().flatten().collect();
+    let version = parts.iter().rposition(|part| is_version(part));
+    let before = parts.get(..version.unwrap_or(parts.len())).unwrap_or_default();
+    let mut url = endpoint.clone();
+    // An http address has a path.
+    if let Ok(mut segments) = url.path_segments_mut() {
+        segments.clear().extend(before).extend(path);
+    }
+    if !query.is_empty() {
+        url.query_pairs_mut().extend_pairs(query);
+    }
+    url
+}
+
 /// Adds `/v1` where an entry stops before it.
 fn versioned(text: &str) -> Result<Url, String> {
     let mut url = Url::parse(text).map_err(|error| format!("is wrong: {error}"))?;
@@ -91,12 +113,8 @@ fn versioned(text: &str) -> Result<Url, String> {
         .filter(|part| !part.is_empty())
         .map(ToOwned::to_owned)
         .collect();
-    let is_version = |part: &String| {
-        part.strip_prefix('v')
-            .is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
-    };
     // The version is last, or before the project.
-    if !parts.iter().rev().take(2).any(is_version) {
+    if !parts.iter().rev().take(2).any(|part| is_version(part)) {
         parts.push("v1".to_owned());
     }
     url.set_path(&parts.join("/"));
@@ -148,6 +166,42 @@ mod tests {
         }
         let nothing = Catalog::default().find(Public, None).unwrap_err();
         assert!(nothing.contains("scoped to a project"), "{nothing}");
+    }
+
+    #[test]
+    fn what_is_beside_the_version_is_found_below_any_prefix_and_names_cannot_leave_it() {
+        let cases = [
+            (
+                "http://h:15868/v1/4f5e",
+                "a",
+                "http://h:15868/operator/v1/hosts/a",
+            ),
+            (
+                "http://h/instance-ha/v1",
+                "a",
+                "http://h/instance-ha/operator/v1/hosts/a",
+            ),
+            (
+                "http://h/v1",
+                "a/../b?x#y",
+                "http://h/operator/v1/hosts/a%2F..%2Fb%3Fx%23y",
+            ),
+            ("http://h/v1", "\u{1b}é", "http://h/operator/v1/hosts/%1B%C3%A9"),
+        ];
+        for (endpoint, name, want) in cases {
+            let url = beside(
+                &endpoint.parse().unwrap(),
+                &["operator", "v1", "hosts", name],
+                &[],
+            );
+            assert_eq!(url.as_str(), want);
+        }
+        let asked = beside(
+            &"http://h/v1".parse().unwrap(),
+            &["operator", "v1", "recoveries"],
+            &[("host", "a&b=c".to_owned())],
+        );
+        assert_eq!(asked.query(), Some("host=a%26b%3Dc"));
     }
 
     #[test]

@@ -143,26 +143,40 @@ impl Client {
         headers: &HeaderMap,
         body: Option<&str>,
     ) -> Result<Reply, Failed> {
+        self.call_at(method, headers, body, |endpoint| {
+            format!("{}{path}", endpoint.as_str().trim_end_matches('/'))
+        })
+        .await
+    }
+
+    /// The same at the address that `at` makes of the API's.
+    pub(crate) async fn call_at(
+        &self,
+        method: Method,
+        headers: &HeaderMap,
+        body: Option<&str>,
+        at: impl Fn(&Url) -> String,
+    ) -> Result<Reply, Failed> {
         let token = self.token(None).await?;
-        let reply = self.once(&token, method.clone(), path, headers, body).await?;
+        let url = at(endpoint(&token)?);
+        let reply = self.once(&token, method.clone(), &url, headers, body).await?;
         if reply.status != StatusCode::UNAUTHORIZED {
             return Ok(reply);
         }
         let token = self.token(Some(&token.value)).await?;
-        self.once(&token, method, path, headers, body).await
+        let url = at(endpoint(&token)?);
+        self.once(&token, method, &url, headers, body).await
     }
 
     async fn once(
         &self,
         token: &Token,
         method: Method,
-        path: &str,
+        url: &str,
         headers: &HeaderMap,
         body: Option<&str>,
     ) -> Result<Reply, Failed> {
-        let line = format!("{method} {path}");
-        let endpoint = endpoint(token)?;
-        let url = format!("{}{path}", endpoint.as_str().trim_end_matches('/'));
+        let line = format!("{method} {url}");
         let mut request = self
             .http
             .request(method, url)
@@ -198,7 +212,7 @@ impl Client {
         {
             return Ok(token.clone());
         }
-        let fetched = keystone::fetch(&self.http, &self.keystone, &self.options.credentials, |catalog| {
+        let fetched = keystone::fetch(&self.http, &self.keystone, &self.options, |catalog| {
             catalog.find(self.options.interface, self.options.region.as_deref())
         })
         .await;

@@ -17,7 +17,7 @@ pub(crate) fn client(options: &Options) -> Result<Client, SetupError> {
         tracing::warn!(auth_url = %options.auth_url, "TLS certificates of Keystone and of the API are NOT verified");
     }
     let mut builder = Client::builder()
-        .user_agent(concat!("tachi-monitor/", env!("CARGO_PKG_VERSION")))
+        .user_agent(options.user_agent)
         .connect_timeout(options.connect_timeout)
         .timeout(options.timeout)
         // Apache closes idle connections after 5 s; a request on a connection that is just being closed fails without

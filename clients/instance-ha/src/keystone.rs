@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use crate::catalog::Catalog;
 use crate::error::{Class, Failed, SetupError};
 use crate::http;
-use crate::options::{ApplicationCredential, Credentials, Domain, Named, Scope};
+use crate::options::{ApplicationCredential, Credentials, Domain, Named, Options, Scope};
 
 const LINE: &str = "keystone: POST /auth/tokens";
 
@@ -51,13 +51,13 @@ struct ReplyToken {
 pub(crate) async fn fetch(
     client: &Client,
     base: &Url,
-    credentials: &Credentials,
+    options: &Options,
     find: impl FnOnce(&Catalog) -> Result<Url, String>,
 ) -> Result<Token, Failed> {
     let asked = Instant::now();
     let mut url = base.clone();
     url.set_path(&format!("{}/auth/tokens", base.path()));
-    let sent = client.post(url).json(&body(credentials)).send().await;
+    let sent = client.post(url).json(&body(&options.credentials)).send().await;
     let response = sent.map_err(|error| http::unanswered(LINE, error))?;
     let status = response.status();
     let headers = response.headers().clone();
@@ -65,7 +65,7 @@ pub(crate) async fn fetch(
         .await
         .map_err(|why| Failed::new(Class::Away, format!("{LINE}: {why}")))?;
     if !status.is_success() {
-        return Err(refused(status, &content, credentials));
+        return Err(refused(status, &content, options));
     }
     let senseless = |why: &str| Failed::new(Class::Away, format!("{LINE}: an answer without sense: {why}"));
     let mut value = headers
@@ -114,15 +114,20 @@ pub(crate) fn skew(headers: &HeaderMap) -> Option<i64> {
     Some(date_of(headers)?.timestamp() - i64::try_from(ours.as_secs()).ok()?)
 }
 
-fn refused(status: StatusCode, content: &[u8], credentials: &Credentials) -> Failed {
-    let said = tachi_text::one_line(&tachi_text::message_of(content), &[secret(credentials)]);
+fn refused(status: StatusCode, content: &[u8], options: &Options) -> Failed {
+    let said = tachi_text::one_line(&tachi_text::message_of(content), &[secret(&options.credentials)]);
     let (class, hint) = match status {
         StatusCode::UNAUTHORIZED => (
             Class::Barred,
-            "; check user, password, project and domains in [api]",
+            format!(
+                "; check user, password, project and domains in {}",
+                options.written_in
+            ),
         ),
-        _ if status.is_client_error() && status != StatusCode::TOO_MANY_REQUESTS => (Class::Barred, ""),
-        _ => (Class::Away, ""),
+        _ if status.is_client_error() && status != StatusCode::TOO_MANY_REQUESTS => {
+            (Class::Barred, String::new())
+        }
+        _ => (Class::Away, String::new()),
     };
     Failed {
         status: Some(status.as_u16()),

@@ -18,6 +18,7 @@ mod http;
 mod keystone;
 mod lookup;
 mod notification;
+mod operator;
 mod options;
 mod python;
 

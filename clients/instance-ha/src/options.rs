@@ -22,6 +22,10 @@ pub struct Options {
     pub client_certificate: Option<(PathBuf, PathBuf)>,
     /// Accept any certificate.
     pub insecure: bool,
+    /// Who asks, in the logs of whoever is asked.
+    pub user_agent: &'static str,
+    /// Where a person has written user and password, for what is said when Keystone refuses them.
+    pub written_in: String,
     /// How long a connection may take to be set up.
     pub connect_timeout: Duration,
     /// How long a request may take. Masakari's API waits up to 5 s before it looks at a notification.
@@ -39,6 +43,8 @@ impl Options {
             ca_file: None,
             client_certificate: None,
             insecure: false,
+            user_agent: concat!("tachi-monitor/", env!("CARGO_PKG_VERSION")),
+            written_in: "[api]".to_owned(),
             connect_timeout: Duration::from_secs(5),
             timeout: Duration::from_secs(20),
         }
