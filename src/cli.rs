@@ -144,6 +144,29 @@ pub(crate) struct ConfigArgs {
     pub(crate) program: Option<DropIn>,
 }
 
+/// Where a command of operators asks.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct SourceArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+    /// Ask the API of this cloud of clouds.yaml, as its user, and not the database. Default: the environment's `OS_CLOUD`, unless
+    /// a configuration is named
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["config_file", "config_dir"])]
+    pub(crate) os_cloud: Option<String>,
+}
+
+impl SourceArgs {
+    /// The cloud whose API is asked; `None` for the database. Who names a configuration means its database, whatever a shell has in
+    /// its environment.
+    pub(crate) fn cloud(&self) -> Option<String> {
+        let named = self.os_cloud.clone();
+        if named.is_some() || !self.config.config_file.is_empty() || !self.config.config_dir.is_empty() {
+            return named;
+        }
+        std::env::var("OS_CLOUD").ok().filter(|name| !name.is_empty())
+    }
+}
+
 /// `tachi engine`.
 #[derive(Debug, Args)]
 pub(crate) struct EngineArgs {

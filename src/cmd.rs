@@ -24,13 +24,13 @@ mod serve;
 mod status;
 mod upgrade;
 mod vmove;
-mod who;
+pub(crate) mod who;
 
 pub(crate) use failure::Failure;
 pub(crate) use tachi_operator::is_alive as alive;
 
 use tachi_domain::policy::Policy;
-use tachi_operator::{downtime, waits, when};
+use tachi_operator::{downtime, when};
 use tokio::sync::watch;
 
 use crate::cli::{Cli, Command, ConfigArgs, Format, UpgradeCheckArgs, UpgradeCommand};

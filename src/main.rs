@@ -5,6 +5,7 @@ mod cmd;
 mod logging;
 mod out;
 mod settings;
+mod source;
 mod wiring;
 
 use std::ffi::OsString;

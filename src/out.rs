@@ -3,11 +3,49 @@
 use std::io::Write as _;
 use std::process::ExitCode;
 
+use comfy_table::{ContentArrangement, Table, presets};
+
 /// Writes a line to standard output.
 pub(crate) fn line(text: impl AsRef<str>) {
     if writeln!(std::io::stdout(), "{}", text.as_ref()).is_err() {
         std::process::exit(i32::from(crate::DONE));
     }
+}
+
+/// The same of what others may have named: nothing of it moves the cursor, begins a line or turns the direction of writing.
+pub(crate) fn told(text: impl AsRef<str>) {
+    line(plain(text.as_ref()));
+}
+
+/// A text with what is no letter written out, as `\u{1b}`.
+pub(crate) fn plain(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    for c in text.chars() {
+        // The marks of the direction, and what separates lines beside the control characters.
+        let hidden = matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}');
+        if c.is_control() || hidden {
+            plain.extend(c.escape_default());
+        } else {
+            plain.push(c);
+        }
+    }
+    plain
+}
+
+/// A table for people.
+pub(crate) fn table<const N: usize>(
+    header: [&str; N],
+    rows: impl IntoIterator<Item = [String; N]>,
+) -> String {
+    let mut table = Table::new();
+    table
+        .load_style(presets::ASCII_FULL_CONDENSED)
+        .set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_header(header);
+    for row in rows {
+        table.add_row(row.map(|cell| plain(&cell)));
+    }
+    table.to_string()
 }
 
 /// How wide a line may be: as the terminal, or 80 where there is none.
@@ -35,4 +73,23 @@ pub(crate) fn note(text: impl AsRef<str>) {
 pub(crate) fn fail(code: u8, why: &str) -> ExitCode {
     note(format!("tachi: {why}"));
     ExitCode::from(code)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_others_have_named_stays_on_its_line_and_in_its_cell() {
+        for (text, expected) in [
+            ("compute-001 é ✗", "compute-001 é ✗"),
+            ("a\u{1b}[2Jb\r\n", "a\\u{1b}[2Jb\\r\\n"),
+            ("\u{202e}gnp\u{200b}", "\\u{202e}gnp\\u{200b}"),
+            ("\u{9b}31m", "\\u{9b}31m"),
+        ] {
+            assert_eq!(plain(text), expected);
+        }
+        let table = table(["a"], [["x\ny\u{1b}".to_owned()]]);
+        assert!(table.contains("x\\ny\\u{1b}"), "{table}");
+    }
 }

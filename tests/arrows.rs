@@ -68,6 +68,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "tachi-events",
             "tachi-fence",
             "tachi-hooks",
+            "tachi-instance-ha",
             "tachi-openstack",
             "tachi-operator",
             "tachi-policy",

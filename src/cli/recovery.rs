@@ -1,6 +1,6 @@
 //! `tachi recovery`.
 
-use super::ConfigArgs;
+use super::{ConfigArgs, SourceArgs};
 use clap::{Args, Subcommand, ValueEnum};
 
 /// `tachi recovery`.
@@ -29,7 +29,7 @@ pub(crate) enum RecoveryCommand {
 #[derive(Debug, Args)]
 pub(crate) struct RecoveryListArgs {
     #[command(flatten)]
-    pub(crate) config: ConfigArgs,
+    pub(crate) source: SourceArgs,
     /// Closed ones too
     #[arg(long)]
     pub(crate) all: bool,
@@ -91,7 +91,7 @@ pub(crate) enum ListFormat {
 #[derive(Debug, Args)]
 pub(crate) struct RecoveryShowArgs {
     #[command(flatten)]
-    pub(crate) config: ConfigArgs,
+    pub(crate) source: SourceArgs,
     /// The recovery: its id or the beginning of it, or its host's name
     pub(crate) recovery: String,
     /// Go on telling until it has ended; the exit code is 0 only if it ended well
@@ -127,7 +127,7 @@ pub(crate) struct RetryArgs {
 #[derive(Debug, Args)]
 pub(crate) struct WordArgs {
     #[command(flatten)]
-    pub(crate) config: ConfigArgs,
+    pub(crate) source: SourceArgs,
     /// The recovery: its id or the beginning of it, as `tachi recovery list` shows it, or its host's name
     pub(crate) recovery: String,
     /// Why, for the record
@@ -155,7 +155,7 @@ pub(crate) struct VouchArgs {
 #[command(group = clap::ArgGroup::new("which").required(true).args(["recovery", "domain"]))]
 pub(crate) struct WordsArgs {
     #[command(flatten)]
-    pub(crate) config: ConfigArgs,
+    pub(crate) source: SourceArgs,
     /// The recovery: its id or the beginning of it, as `tachi recovery list` shows it, or its host's name
     pub(crate) recovery: Option<String>,
     /// Every recovery that is held because this failure domain was lost as a whole, such as rack:r7

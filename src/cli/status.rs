@@ -2,13 +2,13 @@
 
 use clap::{Args, Subcommand};
 
-use super::{ConfigArgs, Format};
+use super::{ConfigArgs, Format, SourceArgs};
 
 /// `tachi status`.
 #[derive(Debug, Args)]
 pub(crate) struct StatusArgs {
     #[command(flatten)]
-    pub(crate) config: ConfigArgs,
+    pub(crate) source: SourceArgs,
     /// Every host, not only those there is something to say of
     #[arg(long)]
     pub(crate) all_hosts: bool,
@@ -27,7 +27,7 @@ pub(crate) struct StatusArgs {
 #[derive(Debug, Args)]
 pub(crate) struct ExplainArgs {
     #[command(flatten)]
-    pub(crate) config: ConfigArgs,
+    pub(crate) source: SourceArgs,
     /// A host or an instance by its name, or an instance or a recovery by its id, of which the beginning is enough
     pub(crate) name: String,
     /// Form of the answer

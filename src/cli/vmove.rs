@@ -2,7 +2,7 @@
 
 use clap::{ArgGroup, Args, Subcommand};
 
-use super::{ConfigArgs, ListFormat};
+use super::{ListFormat, SourceArgs};
 
 /// `tachi vmove`.
 #[derive(Debug, Subcommand)]
@@ -20,7 +20,7 @@ pub(crate) enum VmoveCommand {
 #[derive(Debug, Args)]
 pub(crate) struct VmoveListArgs {
     #[command(flatten)]
-    pub(crate) config: ConfigArgs,
+    pub(crate) source: SourceArgs,
     /// Only those that wait for a person, or need one
     #[arg(long)]
     pub(crate) needs_person: bool,
@@ -35,7 +35,7 @@ pub(crate) struct VmoveListArgs {
 #[command(group(ArgGroup::new("word").required(true).args(["success", "failure", "retry", "ignore"])))]
 pub(crate) struct VmoveRecoverArgs {
     #[command(flatten)]
-    pub(crate) config: ConfigArgs,
+    pub(crate) source: SourceArgs,
     /// Its id, or its name if only one is called so
     pub(crate) instance: String,
     /// It runs on the host of --on: believed if Nova shows it there

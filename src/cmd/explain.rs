@@ -1,23 +1,22 @@
 //! `tachi explain`: why a host or an instance is protected or not, what is happening to it, and what to type.
 
 use serde_json::json;
-use tachi_domain::situation::{Aspect, Explanation, Finding, Need, Subject};
-use tachi_operator::{ExplanationView, Seen, Underway};
+use tachi_domain::Timestamp;
+use tachi_domain::situation::{Aspect, Need};
+use tachi_operator::{ExplanationView, NeedView};
 
 use super::status::findings::{mark, since};
-use super::{Failure, command_settings, recovery, status, waits};
-use crate::cli::{ExplainArgs, Format, RecoveryShowArgs, ShowFormat};
+use super::{Failure, recovery};
+use crate::cli::{ExplainArgs, Format, ShowFormat};
 use crate::out;
-use crate::wiring::{Base, existing};
+use crate::source::{self, Source};
 
 /// Explains every host and instance of that name, else the recovery of that id.
 pub(crate) async fn run(args: ExplainArgs) -> Result<u8, Failure> {
-    let settings = command_settings(&args.config)?;
-    let base = existing(&settings).await?;
-    let seen = status::look(&settings, &base).await?;
-    let found = seen.situation.explain(args.name.trim());
+    let source = source::open(&args.source).await?;
+    let found = source.explanations(args.name.trim()).await?;
     if found.is_empty() {
-        return Box::pin(of_recovery(&base, args, &seen)).await;
+        return Box::pin(of_recovery(source.as_ref(), &args)).await;
     }
     match args.format {
         Format::Table => {
@@ -25,20 +24,17 @@ pub(crate) async fn run(args: ExplainArgs) -> Result<u8, Failure> {
                 if place > 0 {
                     out::line("");
                 }
-                lines(&seen, one).iter().for_each(out::line);
+                lines(one, source.now()).iter().for_each(out::told);
             }
         }
-        Format::Json => {
-            let all: Vec<_> = found.iter().map(|one| ExplanationView::of(&seen, one)).collect();
-            out::line(json!(all).to_string());
-        }
+        Format::Json => out::line(json!(found).to_string()),
     }
     Ok(crate::DONE)
 }
 
 /// No host and no instance: the story of a recovery is its explanation.
-async fn of_recovery(base: &Base, args: ExplainArgs, seen: &Seen) -> Result<u8, Failure> {
-    let listed = match seen.situation.instances {
+async fn of_recovery(source: &dyn Source, args: &ExplainArgs) -> Result<u8, Failure> {
+    let listed = match source.situation().await?.instances {
         Some(_) => "",
         None => " (no engine has listed Nova's instances yet)",
     };
@@ -46,71 +42,62 @@ async fn of_recovery(base: &Base, args: ExplainArgs, seen: &Seen) -> Result<u8, 
         "tachi: no host and no instance is called {:?}{listed}",
         args.name
     ));
-    let show = RecoveryShowArgs {
-        config: args.config,
-        recovery: args.name,
-        follow: false,
-        format: match args.format {
-            Format::Table => ShowFormat::Text,
-            Format::Json => ShowFormat::Json,
-        },
+    let format = match args.format {
+        Format::Table => ShowFormat::Text,
+        Format::Json => ShowFormat::Json,
     };
-    recovery::show(base, show).await
+    recovery::show(source, &args.name, false, format).await
 }
 
-fn head(subject: Subject<'_>) -> String {
-    let word = subject.protection().as_str().to_ascii_uppercase();
-    match subject {
-        Subject::Instance(one) => format!("instance {} ({}) on {}: {word}", one.name, one.id, one.host),
-        Subject::Host(one) => {
-            let segment = one.segment.as_ref().map_or_else(
-                || "in no segment".to_owned(),
-                |name| {
-                    format!(
-                        "in segment {name}{}",
-                        if one.reserved { ", reserved" } else { "" }
-                    )
-                },
-            );
-            let instances = one.counts.map_or_else(String::new, |counts| {
-                format!(", {} instances to be recovered", counts.meant())
-            });
-            format!("host {} ({segment}{instances}): {word}", one.name)
-        }
+fn head(one: &ExplanationView) -> String {
+    let word = one.protection.as_str().to_ascii_uppercase();
+    if let Some(id) = &one.id {
+        let host = one.host.as_deref().unwrap_or_default();
+        return format!("instance {} ({id}) on {host}: {word}", one.name);
     }
+    let segment = one.segment.as_ref().map_or_else(
+        || "in no segment".to_owned(),
+        |name| {
+            let reserved = if one.reserved == Some(true) {
+                ", reserved"
+            } else {
+                ""
+            };
+            format!("in segment {name}{reserved}")
+        },
+    );
+    let instances = one.instances.map_or_else(String::new, |counts| {
+        format!(", {} instances to be recovered", counts.meant())
+    });
+    format!("host {} ({segment}{instances}): {word}", one.name)
 }
 
-fn lines(seen: &Seen, one: &Explanation<'_>) -> Vec<String> {
-    let mut lines = vec![head(one.subject)];
-    let underway = Underway::of(seen, one.subject);
-    if let Some(line) = underway.waiting {
-        let waits = line.wait.as_ref().map(|wait| waits::sentence(wait, seen.now));
-        lines.push(format!("  waits for you: {}", waits.unwrap_or_default()));
-        lines.extend(line.message.iter().map(|known| format!("  known: {known}")));
-    } else if let Some(row) = underway.recovery {
-        let message = row.message.as_deref().unwrap_or("under way");
-        lines.push(format!("  recovery {} ({}): {message}", row.id, row.life));
+fn lines(one: &ExplanationView, now: Timestamp) -> Vec<String> {
+    let mut lines = vec![head(one)];
+    if let Some(wait) = &one.waits {
+        lines.push(format!("  waits for you: {}", wait.sentence(now)));
+        lines.extend(one.known.iter().map(|known| format!("  known: {known}")));
+    } else if let (Some(id), Some(life)) = (one.recovery, one.life) {
+        let message = one.message.as_deref().unwrap_or("under way");
+        lines.push(format!("  recovery {id} ({life}): {message}"));
     }
-    lines.extend(underway.ways().iter().map(|way| format!("      -> {way}")));
-    for (need, against) in &one.needs {
-        lines.extend(need_lines(seen, one, *need, against));
+    lines.extend(one.commands.iter().map(|way| format!("      -> {way}")));
+    for need in &one.needs {
+        lines.extend(need_lines(one, need, now));
     }
     lines
 }
 
-fn need_lines(seen: &Seen, one: &Explanation<'_>, need: Need, against: &[&Finding]) -> Vec<String> {
+fn need_lines(one: &ExplanationView, view: &NeedView, now: Timestamp) -> Vec<String> {
+    let need = view.need;
     let name = format!("{:<9}", need.as_str());
-    if let (Need::Meant, Subject::Instance(instance)) = (need, one.subject)
-        && let Some(left) = &instance.left
-    {
+    if let (Need::Meant, Some(left)) = (need, &one.left) {
         return vec![format!("  · {name} {left}")];
     }
-    if against.is_empty() {
+    if view.findings.is_empty() {
         return vec![match need.not_assessed() {
-            None if one.holds(need, against) == Some(false) => format!("  ✗ {name} not so: {}", need.good()),
-            None if one.holds(need, against).is_none() => {
-                format!("  ? {name} not known: {}", need.good())
-            }
+            None if view.holds == Some(false) => format!("  ✗ {name} {}", need.bad()),
+            None if view.holds.is_none() => format!("  ? {name} not known whether {}", need.good()),
             Some(Aspect::Room) => format!(
                 "  · {name} {}; whether they have room is not assessed",
                 need.good()
@@ -123,13 +110,13 @@ fn need_lines(seen: &Seen, one: &Explanation<'_>, need: Need, against: &[&Findin
         }];
     }
     let mut lines = Vec::new();
-    for finding in against {
+    for finding in &view.findings {
         lines.push(format!(
             "  {} {name} {}: {}{}",
             mark(finding.grade),
             finding.code,
             finding.text,
-            since(finding, seen.now)
+            since(finding, now)
         ));
         lines.extend(finding.fix.iter().map(|fix| format!("      -> {fix}")));
     }
@@ -149,7 +136,8 @@ mod tests {
         seen.tables.segments[0].hosts[0] = host("a", false, Some(MaintenanceReason::Operator));
         seen.situation = judged(&seen.tables);
         let one = &seen.situation.explain("a")[0];
-        let told = lines(&seen, one);
+        let view = ExplanationView::of(&seen, one);
+        let told = lines(&view, seen.now);
         let wanted = [
             "host a (in segment all, 0 instances to be recovered): UNPROTECTED",
             "  ! meant     HOST_ON_MAINTENANCE: on maintenance: an operator has put it there",
@@ -163,7 +151,7 @@ mod tests {
             "  ✓ known     what is known is young",
         ];
         assert_eq!(told.join("\n"), wanted.join("\n"));
-        let json = json!(ExplanationView::of(&seen, one));
+        let json = json!(view);
         assert_eq!(json["protection"], "unprotected");
         assert_eq!(json["needs"][0]["findings"][0]["code"], "HOST_ON_MAINTENANCE");
         assert_eq!(json["needs"][1]["holds"], true);

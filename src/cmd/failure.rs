@@ -65,6 +65,17 @@ impl Failure {
         Self { usage: false, ..self }
     }
 
+    /// The same, for a mistake of usage or configuration.
+    pub(crate) fn of_usage(self) -> Self {
+        Self { usage: true, ..self }
+    }
+
+    /// The same, with what was done before it.
+    pub(crate) fn below(mut self, what: &str) -> Self {
+        self.what = format!("{what}: {}", self.what);
+        self
+    }
+
     /// Whether the exit code is that of usage and configuration.
     pub(crate) fn is_usage(&self) -> bool {
         self.usage

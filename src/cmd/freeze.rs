@@ -13,19 +13,19 @@ use std::time::Duration;
 use tachi_domain::freeze::FreezeScope;
 use tachi_domain::situation::Protection;
 use tachi_engine::ports::audit::{AuditAction, AuditPhase, AuditResult};
-use tachi_engine::ports::roll::EngineLine;
+use tachi_engine::ports::roll::{EngineLine, Roll as _};
 use tachi_engine::ports::{AuditEntry, AuditSink, FreezeLine, Freezes as _, Freezing, NewFreeze, freezes};
 use tachi_operator::when::lasting;
 use tachi_operator::{Seen, is_alive};
 use tachi_store::FreezeTable;
 
-use super::recovery::note_if_nobody_works;
+use super::recovery::note_unless;
 use super::status::seen::instances;
 use super::when::time;
 use super::who::who;
-use super::{Failure, command_settings, status};
+use super::{Failure, command_settings};
 use crate::cli::{FreezeArgs, FreezeCommand, ThawArgs, ThawCommand};
-use crate::wiring::Base;
+use crate::wiring::{Base, lookout};
 use crate::{out, wiring};
 
 use what::What;
@@ -85,7 +85,9 @@ async fn freeze(scope: FreezeScope, name: &str, args: &FreezeArgs) -> Result<u8,
     let by = who(None)?;
     let settings = command_settings(&args.config)?;
     let base = wiring::existing(&settings).await?;
-    let seen = status::look(&settings, &base).await?;
+    let seen = lookout::look(&settings, &base)
+        .await
+        .map_err(|error| Failure::new("reading the database", error))?;
     let what = What::find(scope, name, &seen)?;
     engines_keep_it(&seen)?;
     let audit = wiring::audit(&settings, &base.clock, "tachi freeze")?;
@@ -304,6 +306,14 @@ async fn end(scope: FreezeScope, name: &str, args: &ThawArgs) -> Result<u8, Fail
     }
     note_if_nobody_works(&base).await?;
     Ok(crate::DONE)
+}
+
+/// A freeze is only written; it needs an engine to be heard.
+async fn note_if_nobody_works(base: &Base) -> Result<(), Failure> {
+    let engines = base.store.engines().await;
+    let engines = engines.map_err(|error| Failure::new("reading which engines run", error))?;
+    note_unless(engines.iter().any(|line| is_alive(line, base.clock.wall())));
+    Ok(())
 }
 
 async fn listed(base: &Base) -> Result<Vec<FreezeLine>, Failure> {

@@ -6,15 +6,15 @@ mod named;
 mod show;
 mod story;
 
-use tachi_domain::recovery::{RecoveryKind, Word};
-use tachi_engine::ports::operator::Retried;
-use tachi_engine::ports::{OperatorDesk as _, Roll as _};
-use tachi_operator::{is_alive, words};
+use tachi_domain::RecoveryId;
+use tachi_domain::recovery::{Life, RecoveryKind, Word};
+use tachi_engine::ports::OperatorDesk as _;
+use tachi_engine::ports::operator::{RecoveryFilter, RecoveryState, Retried};
 
+use super::Failure;
 use super::who::who;
-use super::{Failure, command_settings};
 use crate::cli::{RecoveryCommand, RetryArgs, VouchArgs, WordArgs, WordsArgs};
-use crate::wiring::Base;
+use crate::source::{self, Database, Saying, Source};
 use crate::{out, wiring};
 
 use named::named;
@@ -35,47 +35,75 @@ pub(crate) async fn run(command: RecoveryCommand) -> Result<u8, Failure> {
 
 async fn say_of(args: WordsArgs, word: Word, said_as: &str) -> Result<u8, Failure> {
     let WordsArgs {
-        config,
+        source,
         recovery,
         domain,
         reason,
     } = args;
+    let source = source::open(&source).await?;
     match (recovery, domain) {
-        (Some(recovery), _) => {
-            let args = WordArgs {
-                config,
-                recovery,
-                reason,
-            };
-            say(args, word, said_as).await
-        }
+        (Some(recovery), _) => say_one(source.as_ref(), &recovery, word, said_as, reason.as_deref()).await,
         (None, Some(domain)) => {
-            let settings = command_settings(&config)?;
-            let base = wiring::existing(&settings).await?;
-            let by = who(reason.as_deref())?;
-            let heard = domain::say(base.store.as_ref(), &domain, word, &by).await?;
-            for (id, host) in &heard {
-                out::line(format!("{said_as} {id} ({host}): written"));
+            for (id, host) in held_by(source.as_ref(), &domain).await? {
+                match source.say(Saying::OfRecovery(id, word), reason.as_deref()).await {
+                    Ok(_) => out::told(format!("{said_as} {id} ({host}): written")),
+                    Err(error) => {
+                        let story = source.recovery(id).await?;
+                        // One that has ended meanwhile needs no word.
+                        if story.is_none_or(|story| story.summary.life == Life::Open) {
+                            return Err(error);
+                        }
+                    }
+                }
             }
-            wiring::socket_poke(&settings)?.poke();
-            note_if_nobody_works(&base).await?;
+            note_if_nobody_works(source.as_ref()).await;
             Ok(crate::DONE)
         }
         (None, None) => Err(Failure::usage("name a recovery, or --domain")),
     }
 }
 
+/// What is held because this domain was lost.
+async fn held_by(source: &dyn Source, domain: &str) -> Result<Vec<(RecoveryId, String)>, Failure> {
+    let filter = RecoveryFilter {
+        state: Some(RecoveryState::Held),
+        ..RecoveryFilter::default()
+    };
+    let mut held = Vec::new();
+    for row in source.recoveries(&filter).await? {
+        if let Some(story) = source.recovery(row.recovery).await? {
+            held.push((row.recovery, row.host, story.state));
+        }
+    }
+    domain::held_by(domain, held)
+}
+
 async fn say(args: WordArgs, word: Word, said_as: &str) -> Result<u8, Failure> {
-    let settings = command_settings(&args.config)?;
-    let base = wiring::existing(&settings).await?;
-    let by = who(args.reason.as_deref())?;
-    let id = named(base.store.as_ref(), &args.recovery).await?;
-    words::say(base.store.as_ref(), id, word, &by).await?;
-    wiring::socket_poke(&settings)?.poke();
-    out::line(format!(
-        "{said_as}: written; the engine hears it within a second or two"
+    let source = source::open(&args.source).await?;
+    say_one(
+        source.as_ref(),
+        &args.recovery,
+        word,
+        said_as,
+        args.reason.as_deref(),
+    )
+    .await
+}
+
+async fn say_one(
+    source: &dyn Source,
+    recovery: &str,
+    word: Word,
+    said_as: &str,
+    reason: Option<&str>,
+) -> Result<u8, Failure> {
+    let id = named(source, recovery).await?;
+    let said = source.say(Saying::OfRecovery(id, word), reason).await?;
+    out::told(format!(
+        "{said_as}: written as {}; the engine hears it within a second or two",
+        said.by
     ));
-    note_if_nobody_works(&base).await?;
+    note_if_nobody_works(source).await;
     Ok(crate::DONE)
 }
 
@@ -90,15 +118,9 @@ async fn vouch(args: VouchArgs) -> Result<u8, Failure> {
     if reason.trim().is_empty() {
         return Err(Failure::usage("--reason: write what was done and seen"));
     }
-    let settings = command_settings(&config)?;
-    let base = wiring::existing(&settings).await?;
-    let recovery = named(base.store.as_ref(), &recovery).await?;
-    let story = base
-        .store
-        .story(recovery)
-        .await
-        .map_err(|error| Failure::new("reading the recovery", error))?;
-    let Some(summary) = story.map(|story| story.summary) else {
+    let database = Database::open(&config).await?;
+    let recovery = named(&database, &recovery).await?;
+    let Some(summary) = database.recovery(recovery).await?.map(|story| story.summary) else {
         return Err(unknown(recovery));
     };
     if summary.kind != RecoveryKind::Host {
@@ -112,20 +134,16 @@ async fn vouch(args: VouchArgs) -> Result<u8, Failure> {
             summary.host
         )));
     }
-    let args = WordArgs {
-        config,
-        recovery: recovery.to_string(),
-        reason: Some(reason),
-    };
-    say(args, Word::HostIsOff, "vouch").await
+    let (recovery, reason) = (recovery.to_string(), Some(reason.as_str()));
+    say_one(&database, &recovery, Word::HostIsOff, "vouch", reason).await
 }
 
 async fn retry(args: RetryArgs) -> Result<u8, Failure> {
-    let settings = command_settings(&args.config)?;
-    let base = wiring::existing(&settings).await?;
+    let database = Database::open(&args.config).await?;
     let by = who(args.reason.as_deref())?;
-    let id = named(base.store.as_ref(), &args.recovery).await?;
-    let retried = base
+    let id = named(&database, &args.recovery).await?;
+    let retried = database
+        .base
         .store
         .retry(id, &by)
         .await
@@ -136,10 +154,10 @@ async fn retry(args: RetryArgs) -> Result<u8, Failure> {
             recovery,
             notification,
         } => {
-            wiring::socket_poke(&settings)?.poke();
+            wiring::socket_poke(&database.settings)?.poke();
             out::line(format!("recovery      {recovery}"));
             out::line(format!("notification  {notification}"));
-            note_if_nobody_works(&base).await?;
+            note_if_nobody_works(&database).await;
             Ok(crate::DONE)
         }
         Retried::Unknown => Err(unknown(id)),
@@ -157,14 +175,19 @@ fn unknown(recovery: tachi_domain::RecoveryId) -> Failure {
 }
 
 /// A word or an attempt is only written; it needs an engine to be heard.
-pub(crate) async fn note_if_nobody_works(base: &Base) -> Result<(), Failure> {
-    let engines = base
-        .store
-        .engines()
-        .await
-        .map_err(|error| Failure::new("reading which engines run", error))?;
-    if !engines.iter().any(|line| is_alive(line, base.clock.wall())) {
+pub(crate) async fn note_if_nobody_works(source: &dyn Source) {
+    match source.situation().await {
+        Ok(seen) => note_unless(seen.engines.iter().any(|engine| engine.alive)),
+        // What was asked for is done.
+        Err(error) => out::note(format!(
+            "tachi: whether an engine runs is not known: {}",
+            error.chain()
+        )),
+    }
+}
+
+pub(crate) fn note_unless(an_engine_works: bool) {
+    if !an_engine_works {
         out::note("tachi: no engine has signed lately: nothing happens before one runs, see `tachi status`");
     }
-    Ok(())
 }

@@ -5,17 +5,13 @@ pub(super) mod seen;
 mod tree;
 
 use std::io::IsTerminal as _;
-use std::sync::Arc;
 use std::time::Duration;
 
 use tachi_domain::situation::Grade;
-use tachi_operator::{Seen, SituationView};
 
-use super::{Failure, command_settings};
+use super::Failure;
 use crate::cli::{Format, StatusArgs};
-use crate::out;
-use crate::settings::Settings;
-use crate::wiring::{Base, existing, lookout};
+use crate::{out, source};
 
 /// Between two looks of `--watch`.
 const LOOK: Duration = Duration::from_secs(2);
@@ -37,25 +33,22 @@ pub(crate) async fn run(args: StatusArgs) -> Result<u8, Failure> {
 }
 
 async fn shown(args: StatusArgs) -> Result<u8, Failure> {
-    let settings = command_settings(&args.config)?;
-    let base = existing(&settings).await?;
+    let source = source::open(&args.source).await?;
     loop {
-        let looked = look(&settings, &base).await;
+        let looked = source.situation().await;
         if args.watch && std::io::stdout().is_terminal() {
             out::line(CLEAR);
         }
         let mut grade = Grade::Ok;
         match looked {
             Ok(seen) => {
-                grade = seen.situation.grade;
+                grade = seen.grade;
                 match args.format {
-                    Format::Table => tree::lines(&seen, args.all_hosts).iter().for_each(out::line),
-                    Format::Json => {
-                        out::line(serde_json::json!(SituationView::from(seen.as_ref())).to_string());
-                    }
+                    Format::Table => tree::lines(&seen, args.all_hosts).iter().for_each(out::told),
+                    Format::Json => out::line(serde_json::json!(seen).to_string()),
                 }
             }
-            // Who watches wants to see the database come back too.
+            // Who watches wants to see what was away come back too.
             Err(error) if args.watch => out::note(format!("tachi: {}; trying again", error.chain())),
             Err(error) => return Err(error),
         }
@@ -74,9 +67,4 @@ const fn code(grade: Grade) -> u8 {
         Grade::Err => 2,
         Grade::Unknown => 3,
     }
-}
-
-pub(super) async fn look(settings: &Settings, base: &Base) -> Result<Arc<Seen>, Failure> {
-    let seen = lookout::look(settings, base).await;
-    seen.map_err(|error| Failure::new("reading the database", error))
 }

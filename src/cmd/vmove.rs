@@ -1,20 +1,15 @@
 //! `tachi vmove`: the instances of recoveries, and a person's word about one.
 
-use comfy_table::{ContentArrangement, Table, presets};
 use serde_json::json;
 use tachi_domain::recovery::MoveVerdict;
 use tachi_domain::{Timestamp, WaitsFor};
-use tachi_engine::ports::OperatorDesk as _;
-use tachi_engine::ports::operator::{MoveFilter, MoveLine};
-use tachi_operator::words::{self, Effect};
-use tachi_operator::{VmoveLine as Line, VmoveView};
+use tachi_operator::{VmoveView, WaitView};
 
+use super::Failure;
 use super::recovery::note_if_nobody_works;
-use super::who::who;
-use super::{Failure, command_settings, waits};
 use crate::cli::{ListFormat, VmoveCommand, VmoveListArgs, VmoveRecoverArgs};
-use crate::wiring::Base;
-use crate::{out, wiring};
+use crate::out;
+use crate::source::{self, Saying};
 
 /// Carries out one of them.
 pub(crate) async fn run(command: VmoveCommand) -> Result<u8, Failure> {
@@ -24,58 +19,38 @@ pub(crate) async fn run(command: VmoveCommand) -> Result<u8, Failure> {
     }
 }
 
-/// For what it waits, for people.
-fn waits_of(line: &MoveLine, now: Timestamp) -> String {
-    match &line.wait {
-        Some(wait) if wait.what != WaitsFor::Nothing => waits::sentence(wait, now),
-        Some(_) | None => String::new(),
-    }
-}
-
-async fn lines(base: &Base, filter: MoveFilter) -> Result<Vec<Line>, Failure> {
-    let lines = base.store.moves(filter).await;
-    let lines = lines.map_err(|error| Failure::new("listing instances", error))?;
-    Ok(lines.into_iter().map(Line::from).collect())
-}
-
 async fn list(args: VmoveListArgs) -> Result<u8, Failure> {
-    let base = wiring::existing(&command_settings(&args.config)?).await?;
-    let filter = if args.needs_person {
-        MoveFilter::NeedsPerson
-    } else {
-        MoveFilter::Unsettled
-    };
-    let found = lines(&base, filter).await?;
-    let now = base.clock.wall();
+    let source = source::open(&args.source).await?;
+    let found = source.instances(args.needs_person).await?;
     match args.format {
         ListFormat::Table if found.is_empty() && args.needs_person => {
             out::line("no instance waits for a person");
         }
         ListFormat::Table if found.is_empty() => out::line("no recovery with instances is open"),
-        ListFormat::Table => out::line(table(&found, now)),
-        ListFormat::Json => {
-            let rows: Vec<_> = found.iter().map(VmoveView::from).collect();
-            out::line(json!(rows).to_string());
-        }
-        ListFormat::Value => found.iter().for_each(|line| {
-            let (one, step) = (&line.line, line.step());
-            let waits = waits::what(one.wait.as_ref());
-            let note = one.message.as_deref().unwrap_or_default();
-            out::line(format!(
-                "{}\t{}\t{}\t{step}\t{}\t{waits}\t{note}",
-                one.server, one.name, one.host, one.recovery
-            ));
-        }),
+        ListFormat::Table => out::line(table(&found, source.now())),
+        ListFormat::Json => out::line(json!(found).to_string()),
+        ListFormat::Value => found.iter().for_each(|one| out::line(value(one))),
     }
     Ok(crate::DONE)
 }
 
-fn table(lines: &[Line], now: Timestamp) -> String {
-    let mut table = Table::new();
-    table
-        .load_style(presets::ASCII_FULL_CONDENSED)
-        .set_content_arrangement(ContentArrangement::Dynamic);
-    table.set_header([
+/// A line. What could break it or a field apart is written out.
+fn value(one: &VmoveView) -> String {
+    let waits = one.waits.as_ref().map_or(WaitsFor::Nothing, |wait| wait.what);
+    let fields = [
+        one.instance.clone(),
+        one.name.clone(),
+        one.host.clone(),
+        one.state.clone(),
+        one.recovery.to_string(),
+        waits.to_string(),
+        one.known.clone().unwrap_or_default(),
+    ];
+    fields.map(|field| out::plain(&field)).join("\t")
+}
+
+fn table(found: &[VmoveView], now: Timestamp) -> String {
+    let header = [
         "instance",
         "name",
         "host",
@@ -84,41 +59,42 @@ fn table(lines: &[Line], now: Timestamp) -> String {
         "recovery",
         "waits for",
         "what is known",
-    ]);
-    for line in lines {
-        table.add_row([
-            line.line.server.to_string(),
-            line.line.name.clone(),
-            line.line.host.clone(),
-            line.line.dest.clone().unwrap_or_default(),
-            line.step().to_owned(),
-            line.line.recovery.to_string(),
-            waits_of(&line.line, now),
-            line.line.message.clone().unwrap_or_default(),
-        ]);
-    }
-    table.to_string()
+    ];
+    let waits = |wait: &Option<WaitView>| {
+        let wait = wait.as_ref().filter(|wait| wait.what != WaitsFor::Nothing);
+        wait.map_or_else(String::new, |wait| wait.sentence(now))
+    };
+    let row = |one: &VmoveView| {
+        [
+            one.instance.clone(),
+            one.name.clone(),
+            one.host.clone(),
+            one.to.clone().unwrap_or_default(),
+            one.state.clone(),
+            one.recovery.to_string(),
+            waits(&one.waits),
+            one.known.clone().unwrap_or_default(),
+        ]
+    };
+    out::table(header, found.iter().map(row))
 }
 
 async fn recover(args: VmoveRecoverArgs) -> Result<u8, Failure> {
     let word = verdict(&args);
-    let by = who(args.reason.as_deref())?;
-    let settings = command_settings(&args.config)?;
-    let base = wiring::existing(&settings).await?;
-    let desk = base.store.as_ref();
-    let found = words::instance(desk, &args.instance).await?;
-    let (recovery, name) = (found.line.recovery, &found.line.name);
-    match words::say_of(desk, &found, word, args.on, &by).await? {
-        Effect::SeenTo => out::line(format!("{name}: written that {by} has seen to it")),
-        Effect::Heard => {
-            wiring::socket_poke(&settings)?.poke();
-            out::line(format!(
-                "{word} of {name}: written; the engine hears it within a second or two, and tachi recovery show {recovery} tells \
-                 what came of it"
-            ));
-            note_if_nobody_works(&base).await?;
-        }
+    let source = source::open(&args.source).await?;
+    let saying = Saying::OfInstance(&args.instance, word, args.on.as_deref());
+    let said = source.say(saying, args.reason.as_deref()).await?;
+    let (name, by) = (&args.instance, &said.by);
+    if said.seen_to {
+        out::told(format!("{name}: written that {by} has seen to it"));
+        return Ok(crate::DONE);
     }
+    out::told(format!(
+        "{word} of {name}: written as {by}; the engine hears it within a second or two, and tachi recovery show {} tells what came \
+         of it",
+        said.recovery
+    ));
+    note_if_nobody_works(source.as_ref()).await;
     Ok(crate::DONE)
 }
 

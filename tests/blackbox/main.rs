@@ -23,6 +23,7 @@ mod operator_api;
 mod policies;
 mod processes;
 mod recovery;
+mod remote;
 mod reserved;
 mod schema;
 mod speed;

@@ -62,10 +62,12 @@ fn operators(schemas: &mut Map<String, Value>) {
     view::<tachi_operator::downtime::Figures>(schemas);
     view::<tachi_operator::downtime::DowntimeView>(schemas);
     view::<tachi_operator::WordView>(schemas);
+    view::<tachi_operator::ReportedView>(schemas);
     view::<tachi_operator::StepView>(schemas);
     view::<tachi_operator::ProofView>(schemas);
     view::<tachi_operator::InstanceView>(schemas);
     view::<tachi_operator::StoryView>(schemas);
+    flatten(schemas, "Downtime");
     flatten(schemas, "RecoveryStory");
     view::<SaidView>(schemas);
 }

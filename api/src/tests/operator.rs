@@ -176,6 +176,9 @@ async fn operator_api_a_thousand_recoveries_come_in_pages_and_each_once() {
         "all=x",
         "since=x",
         "host=a%00",
+        "id=",
+        "id=%25",
+        "id=0000_",
     ] {
         let got = bench.get(&format!("/operator/v1/recoveries?{query}")).await;
         assert_eq!(got.status, 400, "{query}: {}", got.text);
@@ -196,6 +199,9 @@ async fn operator_api_recoveries_are_listed_by_state_and_told_whole() {
         ("state=held&host=a", &["a"]),
         ("state=held&host=b", &[]),
         ("segment=%27%3B%20DROP", &[]),
+        ("id=0000", &["a"]),
+        ("id=0000&all=yes", &["a", "b"]),
+        ("id=00000001", &[]),
     ] {
         let got = bench
             .get(&format!("/operator/v1/recoveries?{query}"))

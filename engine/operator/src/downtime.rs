@@ -6,26 +6,19 @@ use serde::{Deserialize, Serialize};
 use tachi_domain::downtime::Downtime;
 use utoipa::ToSchema;
 
+const MARKED: &str = "HA_Enabled";
+const REST: &str = "the rest";
+
 /// The marked ones, and the others, each with its name; who has none is not named.
 pub fn parts(down: impl IntoIterator<Item = (bool, Duration)>) -> [(&'static str, Downtime); 2] {
     let (marked, rest): (Vec<_>, Vec<_>) = down.into_iter().partition(|(marked, _)| *marked);
     let only = |some: Vec<(bool, Duration)>| some.into_iter().map(|(_, lasted)| lasted).collect();
-    [("HA_Enabled", only(marked)), ("the rest", only(rest))]
+    [(MARKED, only(marked)), (REST, only(rest))]
 }
 
 /// All of them in a line; `None` if none is back.
 pub fn line(down: &Downtime) -> Option<String> {
-    let [first, median, p95, last] = [down.first(), down.median(), down.p95(), down.last()];
-    let (first, median, p95, last) = (first?, median?, p95?, last?);
-    Some(format!(
-        "{:.1} instance-seconds; {} back, the first after {:.1} s, the median after {:.1}, 95 of 100 after {:.1}, the last after {:.1}",
-        down.total().as_secs_f64(),
-        down.count(),
-        first.as_secs_f64(),
-        median.as_secs_f64(),
-        p95.as_secs_f64(),
-        last.as_secs_f64()
-    ))
+    figures(down).line()
 }
 
 /// How long instances were down, counted from the opening of their recovery, in seconds.
@@ -53,29 +46,25 @@ pub struct Figures {
     pub last: Option<f64>,
 }
 
+impl Figures {
+    /// In a line; `None` if none is back.
+    pub fn line(&self) -> Option<String> {
+        let (first, median, p95, last) = (self.first?, self.median?, self.p95?, self.last?);
+        Some(format!(
+            "{:.1} instance-seconds; {} back, the first after {first:.1} s, the median after {median:.1}, 95 of 100 after {p95:.1}, \
+             the last after {last:.1}",
+            self.instance_seconds, self.back
+        ))
+    }
+}
+
 /// The same of everything together and of each part.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[schema(as = Downtime)]
 pub struct DowntimeView {
     /// All together.
-    pub instance_seconds: f64,
-    /// How many are back.
-    pub back: usize,
-    /// On average.
-    #[schema(required)]
-    pub mean: Option<f64>,
-    /// The first.
-    #[schema(required)]
-    pub first: Option<f64>,
-    /// Half of them were back by then.
-    #[schema(required)]
-    pub median: Option<f64>,
-    /// 95 of 100 were.
-    #[schema(required)]
-    pub p95: Option<f64>,
-    /// The last.
-    #[schema(required)]
-    pub last: Option<f64>,
+    #[serde(flatten)]
+    pub all: Figures,
     /// Those that are marked `HA_Enabled`.
     pub ha_enabled: Figures,
     /// The others.
@@ -83,18 +72,16 @@ pub struct DowntimeView {
 }
 
 impl DowntimeView {
+    /// Each part with its name.
+    pub fn parts(&self) -> [(&'static str, Figures); 2] {
+        [(MARKED, self.ha_enabled), (REST, self.rest)]
+    }
+
     /// Of these: whether each is marked, and how long it was down.
     pub fn of(down: &[(bool, Duration)]) -> Self {
-        let all = figures(&down.iter().map(|(_, lasted)| *lasted).collect());
         let [(_, marked), (_, rest)] = parts(down.iter().copied());
         Self {
-            instance_seconds: all.instance_seconds,
-            back: all.back,
-            mean: all.mean,
-            first: all.first,
-            median: all.median,
-            p95: all.p95,
-            last: all.last,
+            all: figures(&down.iter().map(|(_, lasted)| *lasted).collect()),
             ha_enabled: figures(&marked),
             rest: figures(&rest),
         }
@@ -137,6 +124,6 @@ mod tests {
         assert_eq!(json["instance_seconds"], 20.5);
         assert_eq!(json["ha_enabled"]["last"], 4.0);
         assert_eq!(json["rest"]["first"], 6.5);
-        assert_eq!(DowntimeView::of(&[]).median, None);
+        assert_eq!(DowntimeView::of(&[]).all.median, None);
     }
 }

@@ -2,27 +2,27 @@
 
 use serde::{Deserialize, Serialize};
 use tachi_domain::RecoveryId;
+use tachi_domain::recovery::Life;
 use tachi_domain::situation::{Explanation, Need, Protection, Subject};
 use tachi_engine::ports::operator::{MoveLine, RecoverySummary};
 use utoipa::ToSchema;
 
 use crate::schema;
 use crate::seen::Seen;
-use crate::situation::FindingView;
+use crate::situation::{CountsView, FindingView};
 use crate::waits::{self, WaitView};
 
 /// What is under way with it, or waits for a person.
-#[derive(Clone, Copy, Debug)]
-pub struct Underway<'a> {
+struct Underway<'a> {
     /// Its own move that waits.
-    pub waiting: Option<&'a MoveLine>,
+    waiting: Option<&'a MoveLine>,
     /// The recovery of that, or else of its host.
-    pub recovery: Option<&'a RecoverySummary>,
+    recovery: Option<&'a RecoverySummary>,
 }
 
 impl<'a> Underway<'a> {
     /// As far as `seen` tells.
-    pub fn of(seen: &'a Seen, subject: Subject<'_>) -> Self {
+    fn of(seen: &'a Seen, subject: Subject<'_>) -> Self {
         let waiting = match subject {
             Subject::Instance(one) => seen.tables.waiting.iter().find(|line| line.server == one.id),
             Subject::Host(_) => None,
@@ -35,7 +35,7 @@ impl<'a> Underway<'a> {
     }
 
     /// What to type to end it.
-    pub fn ways(&self) -> Vec<String> {
+    fn ways(&self) -> Vec<String> {
         match (self.waiting, self.recovery) {
             (Some(line), _) => waits::to_end_move(line),
             (None, Some(row)) if waits::what(row.wait.as_ref()).is_held() => waits::to_end_recovery(row),
@@ -45,7 +45,7 @@ impl<'a> Underway<'a> {
     }
 }
 
-/// See the module. Of a host there is `segment` and `up`, of an instance `id`, `host` and `left`.
+/// Why a host or an instance is protected or not, and what is under way with it. Of a host there is `segment`, `reserved`, `instances` and `up`, of an instance `id`, `host` and `left`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = Explanation)]
 pub struct ExplanationView {
@@ -56,6 +56,12 @@ pub struct ExplanationView {
     /// The host's segment.
     #[schema(required)]
     pub segment: Option<String>,
+    /// Whether the host is kept empty for the instances of another.
+    #[schema(required)]
+    pub reserved: Option<bool>,
+    /// The host's instances; null while nobody has listed them.
+    #[schema(required)]
+    pub instances: Option<CountsView>,
     /// Whether Nova hears the host.
     #[schema(required)]
     pub up: Option<bool>,
@@ -74,9 +80,18 @@ pub struct ExplanationView {
     /// For what the instance waits.
     #[schema(required)]
     pub waits: Option<WaitView>,
+    /// What is known of the instance that waits; for people.
+    #[schema(required)]
+    pub known: Option<String>,
     /// The recovery that is under way with it.
     #[schema(required, value_type = Option<String>)]
     pub recovery: Option<RecoveryId>,
+    /// Where that is in its life.
+    #[schema(required, schema_with = schema::life_or_null)]
+    pub life: Option<Life>,
+    /// What it says; for people.
+    #[schema(required)]
+    pub message: Option<String>,
     /// What to type.
     pub commands: Vec<String>,
     /// What has to hold for a recovery.
@@ -103,10 +118,13 @@ impl ExplanationView {
     /// One of `seen`.
     pub fn of(seen: &Seen, one: &Explanation<'_>) -> Self {
         let underway = Underway::of(seen, one.subject);
-        let (mut segment, mut up, mut id, mut on, mut left) = (None, None, None, None, None);
+        let (mut segment, mut reserved, mut counts, mut up) = (None, None, None, None);
+        let (mut id, mut on, mut left) = (None, None, None);
         let (kind, name) = match one.subject {
             Subject::Host(host) => {
                 segment.clone_from(&host.segment);
+                reserved = Some(host.reserved);
+                counts = host.counts.map(CountsView::from);
                 up = host.up;
                 ("host", &host.name)
             }
@@ -130,6 +148,8 @@ impl ExplanationView {
             kind: kind.to_owned(),
             name: name.clone(),
             segment,
+            reserved,
+            instances: counts,
             up,
             id,
             host: on,
@@ -139,7 +159,10 @@ impl ExplanationView {
                 .waiting
                 .and_then(|line| line.wait.as_ref())
                 .map(WaitView::from),
+            known: underway.waiting.and_then(|line| line.message.clone()),
             recovery: underway.recovery.map(|row| row.id),
+            life: underway.recovery.map(|row| row.life),
+            message: underway.recovery.and_then(|row| row.message.clone()),
             commands: underway.ways(),
             needs: needs.collect(),
         }

@@ -22,7 +22,7 @@ pub mod waits;
 pub mod when;
 pub mod words;
 
-pub use explanation::{ExplanationView, NeedView, Underway};
+pub use explanation::{ExplanationView, NeedView};
 pub use freezes::FreezeView;
 pub use recovery::{MovesView, RecoveryView, STATES, state};
 pub use seen::{Age, Fencing, Seen, is_alive};
@@ -31,8 +31,7 @@ pub use situation::{
     RegisteredView, SegmentView, SituationView, UnderwayView, WaitingInstanceView, WaitingRecoveryView,
 };
 pub use story::{
-    InstanceView, ProofView, StepView, StoryView, WordView, down, head, one_line, progress, proofs_of, stage,
-    waits_for,
+    InstanceView, ProofView, ReportedView, StepView, StoryView, WordView, one_line, progress, stage,
 };
 pub use vmove::{VmoveLine, VmoveView};
 pub use waits::WaitView;

@@ -1,6 +1,7 @@
 //! Schemas of words.
 
 use tachi_domain::entity::host::MaintenanceReason;
+use tachi_domain::entity::notification::NotificationType;
 use tachi_domain::entity::segment::RecoveryMethod;
 use tachi_domain::entity::vmove::VmoveStatus;
 use tachi_domain::recovery::{Life, RecoveryKind};
@@ -53,6 +54,10 @@ pub(crate) fn need() -> Object {
 
 pub(crate) fn method() -> Object {
     words(RecoveryMethod::ALL.iter().map(|word| word.as_str()))
+}
+
+pub(crate) fn notification_kind() -> Object {
+    words(NotificationType::ALL.iter().map(|word| word.as_str()))
 }
 
 pub(crate) fn kind() -> Object {

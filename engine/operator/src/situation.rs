@@ -12,6 +12,7 @@ use tachi_engine::ports::operator::{self, MoveLine, RecoverySummary};
 use tachi_engine::ports::roll::EngineLine;
 use utoipa::ToSchema;
 
+use crate::recovery::MovesView;
 use crate::schema;
 use crate::seen::{Age, Seen, is_alive};
 use crate::waits::{self, WaitView};
@@ -210,6 +211,8 @@ pub struct UnderwayView {
     pub back: u64,
     /// Those that Nova was asked for.
     pub in_flight: u64,
+    /// How all of them fare.
+    pub moves: MovesView,
 }
 
 /// What waits for a person.
@@ -319,6 +322,13 @@ pub struct CountsView {
     pub down: u64,
     /// Are left where they are by policy.
     pub not_meant: u64,
+}
+
+impl CountsView {
+    /// All of them that are meant to be recovered.
+    pub fn meant(self) -> u64 {
+        self.protected + self.degraded + self.unknown + self.unprotected + self.down
+    }
 }
 
 impl From<Counts> for CountsView {
@@ -434,6 +444,7 @@ impl From<&RecoverySummary> for UnderwayView {
             instances: row.moves.total(),
             back: row.moves.succeeded,
             in_flight: row.moves.ongoing,
+            moves: row.moves.into(),
         }
     }
 }

@@ -7,23 +7,25 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tachi_domain::Reporter;
+use tachi_domain::entity::notification::NotificationType;
 use tachi_domain::entity::vmove::VmoveStatus;
 use tachi_domain::recovery::{Life, RecoveryKind};
-use tachi_engine::ports::operator::{MoveCounts, Story};
+use tachi_engine::ports::operator::Story;
 use utoipa::ToSchema;
 
 use crate::downtime::DowntimeView;
-use crate::recovery::RecoveryView;
+use crate::recovery::{MovesView, RecoveryView};
 use crate::schema;
-use crate::waits;
+use crate::waits::{self, WaitView};
 use crate::when::Time;
 
 /// How far the instances are, such as `12/40 instances back, 3 in flight`; `None` if there are none.
-pub fn progress(counts: MoveCounts) -> Option<String> {
-    if counts.total() == 0 {
+pub fn progress(counts: impl Into<MovesView>) -> Option<String> {
+    let counts: MovesView = counts.into();
+    if counts.total == 0 {
         return None;
     }
-    let mut text = format!("{}/{} instances back", counts.succeeded, counts.total());
+    let mut text = format!("{}/{} instances back", counts.succeeded, counts.total);
     for (count, words) in [
         (counts.ongoing, "in flight"),
         (counts.pending, "to come"),
@@ -39,7 +41,7 @@ pub fn progress(counts: MoveCounts) -> Option<String> {
 }
 
 /// A word of the state's head, which other versions may write otherwise: nothing but the screen depends on it.
-pub fn head(story: &Story) -> Value {
+fn head(story: &Story) -> Value {
     let state = story.state.as_deref();
     state
         .and_then(|state| serde_json::from_str(state).ok())
@@ -57,7 +59,7 @@ pub fn stage(head: &Value) -> Option<String> {
 }
 
 /// What has to happen before it goes on.
-pub fn waits_for(story: &Story) -> String {
+fn waits_for(story: &Story) -> String {
     let summary = &story.summary;
     let head = head(story);
     match summary.life {
@@ -91,7 +93,7 @@ pub fn waits_for(story: &Story) -> String {
         }
         return format!(
             "a person, because {}: `{}`",
-            waits::about(wait),
+            WaitView::from(wait).about(),
             ways.join("`, or `")
         );
     }
@@ -112,7 +114,7 @@ pub fn waits_for(story: &Story) -> String {
 }
 
 /// The number of the proof that each instance was asked for on, by its vmove.
-pub fn proofs_of(story: &Story) -> BTreeMap<String, u64> {
+fn proofs_of(story: &Story) -> BTreeMap<String, u64> {
     let states = story.moves.iter();
     let states = states.filter_map(|state| serde_json::from_str::<Value>(state).ok());
     states
@@ -121,7 +123,7 @@ pub fn proofs_of(story: &Story) -> BTreeMap<String, u64> {
 }
 
 /// For how long each instance that is back was down, counted from the opening of the recovery, and whether it is marked.
-pub fn down(story: &Story) -> Vec<(bool, Duration)> {
+fn down(story: &Story) -> Vec<(bool, Duration)> {
     let marked: BTreeSet<String> = story
         .moves
         .iter()
@@ -156,6 +158,9 @@ pub struct StoryView {
     pub elapsed_seconds: u64,
     /// What has to happen before it goes on, in words.
     pub waits_for: String,
+    /// What was reported; null if the notification was purged.
+    #[schema(required)]
+    pub reported: Option<ReportedView>,
     /// All that have reported it.
     #[schema(value_type = Vec<Object>)]
     pub reporters: Vec<Reporter>,
@@ -171,6 +176,20 @@ pub struct StoryView {
     pub proofs: Vec<ProofView>,
     /// Its instances, in the order they are moved.
     pub instances: Vec<InstanceView>,
+}
+
+/// What a recovery's notification says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = RecoveryReported)]
+pub struct ReportedView {
+    /// What failed.
+    #[schema(schema_with = schema::notification_kind)]
+    pub kind: NotificationType,
+    /// When the reporter says that it noticed.
+    pub generated_at: Time,
+    /// What it says.
+    #[schema(value_type = Object)]
+    pub payload: BTreeMap<String, String>,
 }
 
 /// A word about a recovery.
@@ -265,6 +284,11 @@ impl From<&Story> for StoryView {
             downtime: DowntimeView::of(&down(story)),
             elapsed_seconds: story.elapsed.millis() / 1_000,
             waits_for: waits_for(story),
+            reported: story.notification.as_ref().map(|one| ReportedView {
+                kind: one.kind,
+                generated_at: Time(one.generated_time),
+                payload: one.payload.clone(),
+            }),
             reporters: story.reporters.clone(),
             word: story.word.as_ref().map(|(word, by, at)| WordView {
                 word: word.clone(),
@@ -325,6 +349,7 @@ pub fn one_line(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use serde_json::json;
+    use tachi_engine::ports::operator::MoveCounts;
 
     use super::*;
 

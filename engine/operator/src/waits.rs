@@ -50,19 +50,21 @@ impl From<&Wait> for WaitView {
     }
 }
 
-/// For what, and about whom, such as `guards ask before it goes on (segment)`.
-pub fn about(wait: &Wait) -> String {
-    let on: Vec<&str> = wait.on.iter().map(String::as_str).collect();
-    if on.is_empty() {
-        wait.what.sentence().to_owned()
-    } else {
-        format!("{} ({})", wait.what.sentence(), on.join(", "))
+impl WaitView {
+    /// For what, and about whom, such as `guards ask before it goes on (segment)`.
+    pub fn about(&self) -> String {
+        let on: Vec<&str> = self.on.iter().map(String::as_str).collect();
+        if on.is_empty() {
+            self.what.sentence().to_owned()
+        } else {
+            format!("{} ({})", self.what.sentence(), on.join(", "))
+        }
     }
-}
 
-/// The same, with when it began.
-pub fn sentence(wait: &Wait, now: Timestamp) -> String {
-    format!("{}; since {}", about(wait), ago(wait.since, now))
+    /// The same, with when it began.
+    pub fn sentence(&self, now: Timestamp) -> String {
+        format!("{}; since {}", self.about(), ago(self.since.0, now))
+    }
 }
 
 /// What a person types, or does, about a recovery.

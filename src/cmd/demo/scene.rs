@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use tachi_domain::recovery::Word;
 use tachi_domain::{Timestamp, Wait};
 use tachi_engine::SystemClock;
+use tachi_engine::ports::operator::{RecoveryFilter, RecoveryState};
 use tachi_engine::ports::{Clock as _, OperatorDesk as _};
 use tachi_sandbox::{
     Boot, Fleet, Moment, PowerCommand, PowerQuery, RegionSettings, SandboxOptions, ServerSnapshot,
@@ -259,7 +260,7 @@ impl Scene {
         let rack = self.failing.first().map(|host| rack_of(&self.region, host));
         let domain = domain_name(&rack.unwrap_or_default());
         let by = "demo (the rack's power supply is known to be out)";
-        let heard = recovery::domain::say(self.base.store.as_ref(), &domain, Word::Approve, by).await?;
+        let heard = self.approve_domain(&domain, by).await?;
         let reasons = seen.told.iter().filter_map(|told| told.message.clone()).collect();
         let waits = seen.told.iter().filter_map(|told| told.wait.clone()).collect();
         self.held_then
@@ -269,9 +270,30 @@ impl Scene {
             .set((domain.clone(), reasons))
             .map_err(|_| Failure::told("the demo approved twice"))?;
         Ok(format!(
-            "an operator looks at the rack and approves: `tachi recovery approve --domain {domain}`, {} recoveries go on",
-            heard.len()
+            "an operator looks at the rack and approves: `tachi recovery approve --domain {domain}`, {heard} recoveries go on"
         ))
+    }
+
+    /// Says it of all that the domain holds; of how many it was heard.
+    async fn approve_domain(&self, domain: &str, by: &str) -> Result<usize, Failure> {
+        let desk = self.base.store.as_ref();
+        let wrong = |error| Failure::new("reading the recoveries", error);
+        let filter = RecoveryFilter {
+            state: Some(RecoveryState::Held),
+            ..RecoveryFilter::default()
+        };
+        let mut held = Vec::new();
+        for row in desk.find_recoveries(&filter).await.map_err(wrong)? {
+            let story = desk.story(row.id).await.map_err(wrong)?;
+            let state = story.and_then(|story| story.state).unwrap_or_default();
+            held.push((row.id, row.host, serde_json::from_str(&state).unwrap_or_default()));
+        }
+        let held = recovery::domain::held_by(domain, held)?;
+        for (id, _) in &held {
+            let said = desk.say(*id, Word::Approve, by).await;
+            said.map_err(|error| Failure::new("writing the word", error))?;
+        }
+        Ok(held.len())
     }
 
     /// The engine has not heard the word yet: what was held then still says the same.

@@ -13,9 +13,10 @@ use tachi_domain::{RecoveryId, WaitsFor};
 use tachi_engine::ports::journal::ClaimView;
 use tachi_engine::ports::operator::{MoveFilter, MoveLine, RecoverySummary};
 use tachi_engine::ports::{Journal as _, OperatorDesk as _};
+use tachi_operator::waits;
 use tokio::time::{Instant, sleep};
 
-use super::super::{Failure, waits};
+use super::super::Failure;
 use super::what::What;
 use crate::out;
 use crate::wiring::Base;

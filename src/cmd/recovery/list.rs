@@ -1,27 +1,24 @@
 //! `tachi recovery list`.
 
-use comfy_table::{ContentArrangement, Table, presets};
 use serde_json::json;
 use tachi_domain::WaitsFor;
 use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::recovery::Life;
-use tachi_engine::ports::OperatorDesk as _;
-use tachi_engine::ports::operator::{RecoveryFilter, RecoveryState, RecoverySummary};
+use tachi_engine::ports::operator::{RecoveryFilter, RecoveryState};
 use tachi_operator::{RecoveryView, progress};
 
+use super::super::Failure;
 use super::super::when::{since, time};
-use super::super::{Failure, command_settings, waits};
 use crate::cli::{ListFormat, RecoveryListArgs, StateWord};
-use crate::{out, wiring};
+use crate::{out, source};
 
 /// Lists them.
 pub(super) async fn run(args: RecoveryListArgs) -> Result<u8, Failure> {
-    let base = wiring::existing(&command_settings(&args.config)?).await?;
-    let now = base.clock.wall();
+    let source = source::open(&args.source).await?;
     let opened_since = args
         .since
         .as_deref()
-        .map(|text| since(text, now))
+        .map(|text| since(text, source.now()))
         .transpose()
         .map_err(Failure::usage)?;
     let filter = RecoveryFilter {
@@ -34,20 +31,14 @@ pub(super) async fn run(args: RecoveryListArgs) -> Result<u8, Failure> {
         before: None,
         limit: args.limit,
     };
-    let rows = base
-        .store
-        .find_recoveries(&filter)
-        .await
-        .map_err(|error| Failure::new("listing recoveries", error))?;
+    let rows = source.recoveries(&filter).await?;
     match args.format {
         ListFormat::Table if rows.is_empty() && filter == RecoveryFilter::default() => {
             out::line("no recovery is open");
         }
         ListFormat::Table if rows.is_empty() => out::line("there is no such recovery"),
         ListFormat::Table => out::line(table(&rows)),
-        ListFormat::Json => {
-            out::line(json!(rows.iter().map(RecoveryView::from).collect::<Vec<_>>()).to_string());
-        }
+        ListFormat::Json => out::line(json!(rows).to_string()),
         ListFormat::Value => rows.iter().for_each(|row| out::line(value(row))),
     }
     Ok(crate::DONE)
@@ -68,12 +59,8 @@ fn state_of(word: StateWord) -> RecoveryState {
     }
 }
 
-fn table(rows: &[RecoverySummary]) -> String {
-    let mut table = Table::new();
-    table
-        .load_style(presets::ASCII_FULL_CONDENSED)
-        .set_content_arrangement(ContentArrangement::Dynamic);
-    table.set_header([
+fn table(rows: &[RecoveryView]) -> String {
+    let header = [
         "recovery",
         "host",
         "kind",
@@ -83,42 +70,35 @@ fn table(rows: &[RecoverySummary]) -> String {
         "instances",
         "waits for",
         "message",
-    ]);
-    for row in rows {
-        table.add_row([
-            row.id.to_string(),
+    ];
+    let row = |row: &RecoveryView| {
+        let waits = row.waits.as_ref().map(|wait| wait.what);
+        let waits = waits.filter(|what| *what != WaitsFor::Nothing);
+        [
+            row.recovery.to_string(),
             row.host.clone(),
             row.kind.to_string(),
             row.life.to_string(),
             row.status.clone(),
-            time(row.opened_at),
+            time(row.opened_at.0),
             progress(row.moves).unwrap_or_default(),
-            Some(waits::what(row.wait.as_ref()))
-                .filter(|what| *what != WaitsFor::Nothing)
-                .map(|what| what.to_string())
-                .unwrap_or_default(),
+            waits.map_or_else(String::new, |what| what.to_string()),
             row.message.clone().unwrap_or_default(),
-        ]);
-    }
-    table.to_string()
+        ]
+    };
+    out::table(header, rows.iter().map(row))
 }
 
-/// A line each. What could break a line or a field apart becomes a blank.
-fn value(row: &RecoverySummary) -> String {
+/// A line each. What could break a line or a field apart is written out.
+fn value(row: &RecoveryView) -> String {
     let fields = [
-        row.id.to_string(),
+        row.recovery.to_string(),
         row.host.clone(),
         row.kind.to_string(),
         row.life.to_string(),
         row.status.clone(),
-        time(row.opened_at),
+        time(row.opened_at.0),
         row.message.clone().unwrap_or_default(),
     ];
-    let plain = fields.map(|field| {
-        field
-            .chars()
-            .map(|c| if c.is_control() { ' ' } else { c })
-            .collect::<String>()
-    });
-    plain.join("\t")
+    fields.map(|field| out::plain(&field)).join("\t")
 }

@@ -2,17 +2,19 @@
 
 use tachi_domain::RecoveryId;
 use tachi_domain::situation::SHORTEST_ID;
-use tachi_engine::ports::OperatorDesk;
-use tachi_engine::ports::operator::{RecoveryFilter, RecoverySummary};
+use tachi_engine::ports::operator::RecoveryFilter;
+use tachi_operator::RecoveryView;
 
 use super::super::Failure;
 use super::super::when::time;
+use crate::out;
+use crate::source::Source;
 
 /// How many are shown if several could be meant.
 const SHOWN: u64 = 6;
 
 /// The recovery with this id or host. Of several of one host the open or watching one is meant, else the newest.
-pub(crate) async fn named(desk: &dyn OperatorDesk, wanted: &str) -> Result<RecoveryId, Failure> {
+pub(crate) async fn named(source: &dyn Source, wanted: &str) -> Result<RecoveryId, Failure> {
     let wanted = wanted.trim();
     if let Ok(id) = wanted.parse() {
         return Ok(id);
@@ -22,7 +24,7 @@ pub(crate) async fn named(desk: &dyn OperatorDesk, wanted: &str) -> Result<Recov
         limit: Some(SHOWN),
         ..RecoveryFilter::default()
     };
-    let unsettled = find(desk, &of_host).await?;
+    let unsettled = source.recoveries(&of_host).await?;
     if let Some(id) = only(wanted, &unsettled)? {
         return Ok(id);
     }
@@ -31,8 +33,8 @@ pub(crate) async fn named(desk: &dyn OperatorDesk, wanted: &str) -> Result<Recov
         limit: Some(1),
         ..of_host
     };
-    if let Some(newest) = find(desk, &closed).await?.first() {
-        return Ok(newest.id);
+    if let Some(newest) = source.recoveries(&closed).await?.first() {
+        return Ok(newest.recovery);
     }
     let is_id = wanted.len() >= SHORTEST_ID && wanted.chars().all(|c| c.is_ascii_hexdigit() || c == '-');
     if is_id {
@@ -42,7 +44,7 @@ pub(crate) async fn named(desk: &dyn OperatorDesk, wanted: &str) -> Result<Recov
             limit: Some(SHOWN),
             ..RecoveryFilter::default()
         };
-        if let Some(id) = only(wanted, &find(desk, &begins).await?)? {
+        if let Some(id) = only(wanted, &source.recoveries(&begins).await?)? {
             return Ok(id);
         }
     }
@@ -52,28 +54,22 @@ pub(crate) async fn named(desk: &dyn OperatorDesk, wanted: &str) -> Result<Recov
     )))
 }
 
-async fn find(desk: &dyn OperatorDesk, filter: &RecoveryFilter) -> Result<Vec<RecoverySummary>, Failure> {
-    desk.find_recoveries(filter)
-        .await
-        .map_err(|error| Failure::new("looking for the recovery", error))
-}
-
 /// The one there is, if there is just one; `None` if there is none.
-fn only(wanted: &str, found: &[RecoverySummary]) -> Result<Option<RecoveryId>, Failure> {
+fn only(wanted: &str, found: &[RecoveryView]) -> Result<Option<RecoveryId>, Failure> {
     if let [one] = found {
-        return Ok(Some(one.id));
+        return Ok(Some(one.recovery));
     }
     if found.is_empty() {
         return Ok(None);
     }
-    let each = |row: &RecoverySummary| {
+    let each = |row: &RecoveryView| {
         format!(
             "\n  {} {} of {}, {}, opened {}",
-            row.id,
+            row.recovery,
             row.kind,
-            row.host,
+            out::plain(&row.host),
             row.life,
-            time(row.opened_at)
+            time(row.opened_at.0)
         )
     };
     let could: String = found.iter().map(each).collect();
@@ -86,13 +82,13 @@ fn only(wanted: &str, found: &[RecoverySummary]) -> Result<Option<RecoveryId>, F
 mod tests {
     use tachi_domain::recovery::{Life, RecoveryKind};
     use tachi_domain::{HostId, NotificationId, Timestamp};
-    use tachi_engine::ports::operator::MoveCounts;
+    use tachi_engine::ports::operator::{MoveCounts, RecoverySummary};
     use uuid::Uuid;
 
     use super::*;
 
-    fn row(number: u128, host: &str) -> RecoverySummary {
-        RecoverySummary {
+    fn row(number: u128, host: &str) -> RecoveryView {
+        RecoveryView::from(&RecoverySummary {
             id: RecoveryId(Uuid::from_u128(number)),
             notification: NotificationId(Uuid::from_u128(number)),
             kind: RecoveryKind::Host,
@@ -106,19 +102,19 @@ mod tests {
             message: None,
             owner: None,
             opened_at: Timestamp::from_micros(1),
-        }
+        })
     }
 
     #[test]
     fn one_that_could_be_several_is_not_guessed() {
         assert_eq!(only("a", &[]).unwrap(), None);
-        assert_eq!(only("a", &[row(7, "a")]).unwrap(), Some(row(7, "a").id));
+        assert_eq!(only("a", &[row(7, "a")]).unwrap(), Some(row(7, "a").recovery));
         let several = only("a", &[row(7, "a"), row(8, "a")]).unwrap_err();
         let told = several.chain();
         assert!(
-            several.is_usage() && told.contains(&row(7, "a").id.to_string()),
+            several.is_usage() && told.contains(&row(7, "a").recovery.to_string()),
             "{told}"
         );
-        assert!(told.contains(&row(8, "a").id.to_string()), "{told}");
+        assert!(told.contains(&row(8, "a").recovery.to_string()), "{told}");
     }
 }

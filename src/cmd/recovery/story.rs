@@ -2,25 +2,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use comfy_table::{ContentArrangement, Table, presets};
-use serde_json::Value;
-use tachi_domain::Timestamp;
-use tachi_domain::entity::Vmove;
 use tachi_domain::entity::vmove::VmoveStatus;
-use tachi_engine::ports::operator::{ProofLine, StepLine, Story};
-use tachi_operator::{down, head, one_line, progress, proofs_of, stage, waits_for};
+use tachi_operator::{InstanceView, ProofView, StepView, StoryView, Time, one_line, progress, stage};
 
-use super::super::downtime;
 use super::super::when::time;
+use crate::out;
 
 /// What has come back to hosts that are in no segment: nobody recovers it from there. `None` if nothing has.
-pub(super) fn unprotected(vmoves: &[Vmove], registered: &BTreeSet<&str>) -> Option<String> {
+pub(super) fn unprotected(vmoves: &[InstanceView], registered: &BTreeSet<&str>) -> Option<String> {
     let mut places: BTreeMap<&str, usize> = BTreeMap::new();
     for one in vmoves
         .iter()
         .filter(|one| one.status == Some(VmoveStatus::Succeeded))
     {
-        if let Some(host) = one.dest_host.as_deref().filter(|host| !registered.contains(host)) {
+        if let Some(host) = one.to.as_deref().filter(|host| !registered.contains(host)) {
             *places.entry(host).or_default() += 1;
         }
     }
@@ -39,26 +34,25 @@ pub(super) fn unprotected(vmoves: &[Vmove], registered: &BTreeSet<&str>) -> Opti
 }
 
 /// The lines before the story.
-pub(super) fn heading(story: &Story) -> Vec<String> {
+pub(super) fn heading(story: &StoryView) -> Vec<String> {
     let summary = &story.summary;
-    let head = head(story);
-    let stage = stage(&head).map_or(String::new(), |stage| format!(", {stage}"));
+    let stage = stage(&story.state).map_or(String::new(), |stage| format!(", {stage}"));
     let mut lines = vec![
-        format!("recovery      {}", summary.id),
+        format!("recovery      {}", summary.recovery),
         format!("host          {}", summary.host),
         format!("notification  {} ({})", summary.notification, summary.status),
     ];
-    if let Some(notification) = &story.notification {
-        let payload: Vec<String> = notification
+    if let Some(reported) = &story.reported {
+        let payload: Vec<String> = reported
             .payload
             .iter()
             .map(|(key, value)| format!("{key}={value}"))
             .collect();
         lines.push(format!(
             "reported      {} {}, generated {}",
-            notification.kind,
+            reported.kind,
             one_line(&payload.join(" ")),
-            time(notification.generated_time)
+            time(reported.generated_at.0)
         ));
     }
     for reporter in &story.reporters {
@@ -70,70 +64,71 @@ pub(super) fn heading(story: &Story) -> Vec<String> {
             ));
         }
     }
-    lines.push(format!("opened        {}", time(summary.opened_at)));
+    lines.push(format!("opened        {}", time(summary.opened_at.0)));
     lines.push(format!(
         "life          {}{stage}; {} s of its own time",
-        summary.life,
-        story.elapsed.millis() / 1_000
+        summary.life, story.elapsed_seconds
     ));
     let owner = summary.owner.as_deref().unwrap_or("none");
-    lines.push(format!("engine        {owner} (claim {})", story.epoch));
-    if let Some((word, by, at)) = &story.word {
+    lines.push(format!("engine        {owner} (claim {})", story.claim));
+    if let Some(word) = &story.word {
         lines.push(format!(
-            "last word     {word} by {} at {}",
-            one_line(by),
-            time(*at)
+            "last word     {} by {} at {}",
+            word.word,
+            one_line(&word.by),
+            time(word.at.0)
         ));
     }
     if let Some(text) = progress(summary.moves) {
         lines.push(format!("instances     {text}"));
     }
-    for (name, down) in downtime::parts(down(story)) {
-        if let Some(line) = downtime::line(&down) {
+    for (name, down) in story.downtime.parts() {
+        if let Some(line) = down.line() {
             lines.push(format!("downtime      {name}: {line}"));
         }
     }
     let message = summary.message.as_deref().unwrap_or("none");
     lines.push(format!("message       {}", one_line(message)));
-    lines.push(format!("waits for     {}", one_line(&waits_for(story))));
+    lines.push(format!("waits for     {}", one_line(&story.waits_for)));
     lines
 }
 
 /// The story: steps and proofs in the order of time.
-pub(super) fn lines(story: &Story) -> Vec<String> {
-    let mut told: Vec<(Timestamp, String)> = story.steps.iter().map(|line| (line.at, step(line))).collect();
-    for (number, one) in (1..).zip(&story.proofs) {
+pub(super) fn lines(story: &StoryView) -> Vec<String> {
+    let mut told: Vec<(Time, String)> = story.steps.iter().map(|line| (line.at, step(line))).collect();
+    for one in &story.proofs {
         // A proof is written with the step that tells of it: it comes right after that.
         // Times are those of the engines' clocks, so they need not be in order.
         let before = told.iter().rposition(|(at, _)| *at <= one.at);
         let place = before.map_or(0, |place| place + 1);
-        told.insert(place, (one.at, proof(number, one)));
+        told.insert(place, (one.at, proof(one)));
     }
     told.into_iter().map(|(_, line)| line).collect()
 }
 
-fn step(line: &StepLine) -> String {
+fn step(line: &StepView) -> String {
     let task = line.task.trim_end_matches("Task");
     let server = line
-        .server
+        .instance
         .as_deref()
         .map_or(String::new(), |id| format!(" [{id}]"));
     format!(
         "{}  {:<7} {task}{server}: {}",
-        time(line.at),
+        time(line.at.0),
         line.kind,
         one_line(&line.text)
     )
 }
 
-fn proof(number: u32, line: &ProofLine) -> String {
-    let evidence: Value = serde_json::from_str(&line.evidence).unwrap_or(Value::Null);
-    let detail = evidence
+fn proof(line: &ProofView) -> String {
+    let detail = line
+        .evidence
         .get("detail")
         .map_or(String::new(), |detail| format!(": {detail}"));
     format!(
-        "{}  proof {number} {} by {}{}",
-        time(line.at),
+        "{}  proof {} {} by {}{}",
+        time(line.at.0),
+        line.number,
         one_line(&line.from),
         line.by,
         one_line(&detail)
@@ -141,37 +136,30 @@ fn proof(number: u32, line: &ProofLine) -> String {
 }
 
 /// The instances, if there are any.
-pub(super) fn instances(story: &Story) -> Option<String> {
-    if story.vmoves.is_empty() {
+pub(super) fn instances(story: &StoryView) -> Option<String> {
+    if story.instances.is_empty() {
         return None;
     }
-    let mut table = Table::new();
-    table
-        .load_style(presets::ASCII_FULL_CONDENSED)
-        .set_content_arrangement(ContentArrangement::Dynamic);
-    table.set_header([
+    let header = [
         "instance", "id", "status", "proof", "from", "to", "seconds", "message",
-    ]);
-    let proofs = proofs_of(story);
-    for one in &story.vmoves {
-        table.add_row([
-            one.instance_name.clone(),
-            one.instance_uuid.clone(),
+    ];
+    let row = |one: &InstanceView| {
+        [
+            one.name.clone(),
+            one.id.clone(),
             one.status.map_or(String::new(), |status| status.to_string()),
-            proofs
-                .get(&one.id.to_string())
-                .map_or(String::new(), ToString::to_string),
-            one.source_host.clone().unwrap_or_default(),
-            one.dest_host.clone().unwrap_or_default(),
+            one.proof.map_or(String::new(), |number| number.to_string()),
+            one.from.clone().unwrap_or_default(),
+            one.to.clone().unwrap_or_default(),
             seconds(one).unwrap_or_default(),
             one.message.clone().unwrap_or_default(),
-        ]);
-    }
-    Some(table.to_string())
+        ]
+    };
+    Some(out::table(header, story.instances.iter().map(row)))
 }
 
-fn seconds(one: &Vmove) -> Option<String> {
-    let took = one.end_time?.micros() - one.start_time?.micros();
+fn seconds(one: &InstanceView) -> Option<String> {
+    let took = one.over_at?.0.micros() - one.asked_at?.0.micros();
     Some(format!("{}.{}", took / 1_000_000, took / 100_000 % 10))
 }
 
@@ -182,23 +170,16 @@ mod tests {
     #[test]
     fn operator_row10_instances_that_came_back_to_hosts_in_no_segment_are_told() {
         use VmoveStatus::{Failed, Succeeded};
-        let vmove = |dest: Option<&str>, status| Vmove {
-            row: 1,
-            id: tachi_domain::VmoveId(uuid::Uuid::nil()),
-            notification: tachi_domain::NotificationId(uuid::Uuid::nil()),
-            kind: None,
+        let vmove = |dest: Option<&str>, status| InstanceView {
+            id: String::new(),
+            name: String::new(),
             status: Some(status),
-            start_time: None,
-            end_time: None,
-            stamps: tachi_domain::entity::Stamps {
-                created_at: Timestamp::from_micros(0),
-                updated_at: None,
-            },
-            instance_uuid: String::new(),
-            instance_name: String::new(),
-            source_host: None,
-            dest_host: dest.map(str::to_owned),
+            from: None,
+            to: dest.map(str::to_owned),
             message: None,
+            proof: None,
+            asked_at: None,
+            over_at: None,
         };
         let registered = BTreeSet::from(["c1", "c2"]);
         let known = [

@@ -1,7 +1,8 @@
 //! What is found, in lines.
 
 use tachi_domain::Timestamp;
-use tachi_domain::situation::{Aspect, Counts, Finding, Grade, Situation};
+use tachi_domain::situation::{Aspect, Grade};
+use tachi_operator::{CountsView, FindingView, SituationView};
 
 use super::super::when::ago;
 use super::seen::instances;
@@ -10,13 +11,14 @@ use super::seen::instances;
 const NAMED: usize = 5;
 
 /// The grade in a line, then each finding with what to type.
-pub(super) fn lines(situation: &Situation, looked_at: Option<Timestamp>, now: Timestamp) -> Vec<String> {
-    let seen = looked_at.map_or_else(
+pub(super) fn lines(situation: &SituationView) -> Vec<String> {
+    let now = situation.at.0;
+    let seen = situation.looked_at.map_or_else(
         || "no engine has looked at Nova yet".to_owned(),
-        |at| format!("Nova seen {}", ago(at, now)),
+        |at| format!("Nova seen {}", ago(at.0, now)),
     );
     let word = situation.grade.as_str().to_ascii_uppercase();
-    let mut lines = vec![format!("{word}  {} ({seen})", counted(situation.counts))];
+    let mut lines = vec![format!("{word}  {} ({seen})", counted(situation.instances))];
     for finding in &situation.findings {
         lines.push(line(finding, now));
         lines.extend(finding.fix.iter().map(|fix| format!("      -> {fix}")));
@@ -34,7 +36,7 @@ pub(super) fn lines(situation: &Situation, looked_at: Option<Timestamp>, now: Ti
 }
 
 /// How many instances would be recovered, and how many not.
-fn counted(counts: Option<Counts>) -> String {
+fn counted(counts: Option<CountsView>) -> String {
     let Some(counts) = counts else {
         return "how many instances are protected is not known".into();
     };
@@ -77,13 +79,13 @@ pub(in crate::cmd) const fn mark(grade: Grade) -> &'static str {
 }
 
 /// How long it has been so, at the end of a line.
-pub(in crate::cmd) fn since(finding: &Finding, now: Timestamp) -> String {
+pub(in crate::cmd) fn since(finding: &FindingView, now: Timestamp) -> String {
     finding
         .since
-        .map_or_else(String::new, |since| format!(" ({})", ago(since, now)))
+        .map_or_else(String::new, |since| format!(" ({})", ago(since.0, now)))
 }
 
-fn line(finding: &Finding, now: Timestamp) -> String {
+fn line(finding: &FindingView, now: Timestamp) -> String {
     let mut subjects: Vec<&str> = finding.subjects.iter().take(NAMED).map(String::as_str).collect();
     let more = format!("{} more", finding.subjects.len().saturating_sub(NAMED));
     if finding.subjects.len() > NAMED {

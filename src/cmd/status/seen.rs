@@ -2,18 +2,18 @@
 
 use tachi_domain::entity::host::MaintenanceReason;
 use tachi_domain::recovery::Life;
-use tachi_engine::ports::operator::HostView;
+use tachi_operator::RegisteredView;
 
 /// Why a host is not protected now, or may not be; `None` if there is nothing to say.
-pub(super) fn host_is_out(view: &HostView) -> Option<&'static str> {
-    match (view.recovery, view.why) {
-        (Some((_, Life::Open)), _) => Some("under recovery"),
+pub(super) fn host_is_out(view: &RegisteredView) -> Option<&'static str> {
+    match (view.life, view.why) {
+        (Some(Life::Open), _) => Some("under recovery"),
         (_, Some(MaintenanceReason::Operator)) => Some("on maintenance: an operator has put it there"),
         (_, Some(MaintenanceReason::Recovery)) => {
             Some("on maintenance: it was recovered and is not back at work")
         }
         (_, Some(MaintenanceReason::Process)) => Some("on maintenance: one of its processes has failed"),
-        (Some((_, Life::Watching | Life::Closed)) | None, None) => None,
+        (Some(Life::Watching | Life::Closed) | None, None) => None,
     }
 }
 
@@ -32,7 +32,7 @@ pub(in crate::cmd) mod tests {
     use tachi_domain::policy::{BareNormal, FencingMode};
     use tachi_domain::situation::{Compute, Instances, Known, Situation, assess};
     use tachi_domain::{HostId, SegmentId};
-    use tachi_engine::ports::operator::SegmentView;
+    use tachi_engine::ports::operator::{HostView, SegmentView};
     use tachi_engine::ports::roll::{Backlog, EngineLine, Signature};
     use tachi_engine::situation::{Configured, Tables, Watched};
     use tachi_operator::{Fencing, Seen};

@@ -1,62 +1,59 @@
 //! What was seen, as a tree.
 
 use tachi_domain::recovery::Life;
-use tachi_engine::ports::operator::{HostView, RecoverySummary};
-use tachi_operator::{Seen, is_alive, progress};
+use tachi_operator::{RegisteredView, SituationView, UnderwayView, WaitView, progress};
 
-use super::super::waits;
 use super::super::when::ago;
 use super::findings;
 use super::seen::{host_is_out, instances};
 
 /// Lines for people; hosts there is nothing to say of are counted only, unless `all_hosts`.
-pub(super) fn lines(seen: &Seen, all_hosts: bool) -> Vec<String> {
+pub(super) fn lines(seen: &SituationView, all_hosts: bool) -> Vec<String> {
     let mut lines = for_a_person(seen);
-    lines.push(format!("fencing    {}", seen.fencing.line()));
+    lines.push(format!("fencing    {}", seen.fencing));
     lines.push(format!("database   {}", seen.database));
-    if seen.tables.engines.is_empty() {
+    if seen.engines.is_empty() {
         lines.push("engines    none".into());
     }
-    for (place, line) in seen.tables.engines.iter().enumerate() {
+    for (place, line) in seen.engines.iter().enumerate() {
         let head = if place == 0 { "engines    " } else { "           " };
-        let silent = if is_alive(line, seen.now) { "" } else { "SILENT, " };
+        let silent = if line.alive { "" } else { "SILENT, " };
         let facts: Vec<String> = line
-            .signature
             .facts
             .iter()
             .map(|(part, how)| format!("; {part} {how}"))
             .collect();
         lines.push(format!(
             "{head}{}: {silent}signed {}, version {}{}",
-            line.signature.name,
-            ago(line.seen_at, seen.now),
-            line.signature.version,
+            line.name,
+            ago(line.signed_at.0, seen.at.0),
+            line.version,
             facts.concat()
         ));
     }
-    let open = seen.tables.recoveries.iter().filter(|row| row.life == Life::Open);
-    let (open, all) = (open.count(), seen.tables.recoveries.len());
+    let open = seen.recoveries.iter().filter(|row| row.life == Life::Open);
+    let (open, all) = (open.count(), seen.recoveries.len());
     lines.push(format!(
         "recoveries {open} open, {} hosts watched for their return",
         all - open
     ));
-    for row in seen.tables.recoveries.iter().filter(|row| row.life == Life::Open) {
+    for row in seen.recoveries.iter().filter(|row| row.life == Life::Open) {
         lines.push(format!("  {} {}: {}", row.id, row.host, state(row)));
     }
-    for view in &seen.tables.segments {
-        let disabled = if view.segment.enabled { "" } else { ", DISABLED" };
+    for view in &seen.segments {
+        let disabled = if view.enabled { "" } else { ", DISABLED" };
         lines.push(format!(
             "segment {} ({}{disabled}, {} hosts)",
-            view.segment.name,
-            view.segment.recovery_method,
+            view.name,
+            view.recovery_method,
             view.hosts.len()
         ));
         let shown: Vec<String> = view
             .hosts
             .iter()
             .filter_map(|host| match note(seen, host) {
-                Some(note) => Some(format!("{}: {note}", host.host.name)),
-                None => all_hosts.then(|| format!("{}: ok", host.host.name)),
+                Some(note) => Some(format!("{}: {note}", host.name)),
+                None => all_hosts.then(|| format!("{}: ok", host.name)),
             })
             .collect();
         let quiet = view.hosts.len() - shown.len();
@@ -71,7 +68,7 @@ pub(super) fn lines(seen: &Seen, all_hosts: bool) -> Vec<String> {
             lines.push(format!("  {branch} {entry}"));
         }
     }
-    lines.extend(findings::lines(&seen.situation, seen.looked_at, seen.now));
+    lines.extend(findings::lines(seen));
     lines
 }
 
@@ -79,56 +76,50 @@ pub(super) fn lines(seen: &Seen, all_hosts: bool) -> Vec<String> {
 const TOLD: usize = 10;
 
 /// What is down or held until somebody sees to it, and what to type: said first.
-fn for_a_person(seen: &Seen) -> Vec<String> {
-    let held: Vec<&RecoverySummary> = seen.held().collect();
-    if held.is_empty() && seen.tables.waiting.is_empty() {
+fn for_a_person(seen: &SituationView) -> Vec<String> {
+    let (held, down) = (&seen.needs_person.recoveries, &seen.needs_person.instances);
+    if held.is_empty() && down.is_empty() {
         return Vec::new();
     }
     let recoveries = match held.len() {
         1 => "1 recovery is held".to_owned(),
         count => format!("{count} recoveries are held"),
     };
-    let verb = if seen.tables.waiting.len() == 1 {
-        "is"
-    } else {
-        "are"
+    let verb = if down.len() == 1 { "is" } else { "are" };
+    let waits = |wait: &Option<WaitView>| {
+        let wait = wait.as_ref().map(|wait| wait.sentence(seen.at.0));
+        wait.unwrap_or_default()
     };
     let mut lines = vec![format!(
         "WAITS FOR YOU: {} {verb} down, {recoveries}",
-        instances(seen.tables.waiting.len())
+        instances(down.len())
     )];
-    for line in seen.tables.waiting.iter().take(TOLD) {
-        let wait = line.wait.as_ref().map(|wait| waits::sentence(wait, seen.now));
+    for one in down.iter().take(TOLD) {
         lines.push(format!(
             "  - instance {} of {}: {}",
-            line.name,
-            line.host,
-            wait.unwrap_or_default()
+            one.name,
+            one.host,
+            waits(&one.waits)
         ));
-        lines.extend(waits::to_end_move(line).iter().map(|way| format!("      {way}")));
+        lines.extend(one.commands.iter().map(|way| format!("      {way}")));
     }
-    if seen.tables.waiting.len() > TOLD {
-        let more = instances(seen.tables.waiting.len() - TOLD);
+    if down.len() > TOLD {
+        let more = instances(down.len() - TOLD);
         lines.push(format!("  - and {more} more: tachi vmove list --needs-person"));
     }
-    for row in held {
-        let wait = row.wait.as_ref().map(|wait| waits::sentence(wait, seen.now));
+    for one in held {
         lines.push(format!(
             "  - recovery {} of {}: {}",
-            row.id,
-            row.host,
-            wait.unwrap_or_default()
+            one.recovery,
+            one.host,
+            waits(&one.waits)
         ));
-        lines.extend(
-            waits::to_end_recovery(row)
-                .iter()
-                .map(|way| format!("      {way}")),
-        );
+        lines.extend(one.commands.iter().map(|way| format!("      {way}")));
     }
     lines
 }
 
-fn state(row: &RecoverySummary) -> String {
+fn state(row: &UnderwayView) -> String {
     let message = row.message.clone();
     let parts: Vec<String> = progress(row.moves).into_iter().chain(message).collect();
     if parts.is_empty() {
@@ -139,25 +130,25 @@ fn state(row: &RecoverySummary) -> String {
 }
 
 /// What there is to say of a host.
-fn note(seen: &Seen, view: &HostView) -> Option<String> {
+fn note(seen: &SituationView, view: &RegisteredView) -> Option<String> {
     let mut notes = Vec::new();
-    if view.host.reserved {
+    if view.reserved {
         notes.push("reserved".to_owned());
     }
-    let of = |id| seen.tables.recoveries.iter().find(|row| row.id == id);
-    match view.recovery {
-        Some((id, Life::Open)) => {
-            let state = of(id).map_or_else(|| "under way".into(), state);
+    match view.life {
+        Some(Life::Open) => {
+            let of_it = seen.recoveries.iter().find(|row| Some(row.id) == view.recovery);
+            let state = of_it.map_or_else(|| "under way".into(), state);
             notes.push(format!("under recovery: {state}"));
         }
-        Some((_, Life::Watching | Life::Closed)) | None => {
+        Some(Life::Watching | Life::Closed) | None => {
             notes.extend(host_is_out(view).map(str::to_owned));
         }
     }
-    if matches!(view.recovery, Some((_, Life::Watching))) {
+    if view.life == Some(Life::Watching) {
         notes.push(format!(
             "watched for its return (`tachi host return {}`)",
-            view.host.name
+            view.name
         ));
     }
     (!notes.is_empty()).then(|| notes.join("; "))
@@ -168,8 +159,7 @@ mod tests {
     use tachi_domain::entity::host::MaintenanceReason;
     use tachi_domain::recovery::RecoveryKind;
     use tachi_domain::{HostId, NotificationId, RecoveryId, Timestamp, Wait, WaitsFor};
-    use tachi_engine::ports::operator::MoveCounts;
-    use tachi_operator::SituationView;
+    use tachi_engine::ports::operator::{MoveCounts, RecoverySummary};
     use uuid::Uuid;
 
     use super::super::seen::tests::{fine, host, judged};
@@ -179,10 +169,10 @@ mod tests {
     fn hosts_with_nothing_to_say_of_are_counted() {
         let mut seen = fine();
         seen.tables.segments[0].hosts.push(host("r", true, None));
-        let text = lines(&seen, false).join("\n");
+        let text = lines(&SituationView::from(&seen), false).join("\n");
         assert!(text.contains("├─ r: reserved"), "{text}");
         assert!(text.contains("└─ 2 hosts with nothing to say of"), "{text}");
-        let text = lines(&seen, true).join("\n");
+        let text = lines(&SituationView::from(&seen), true).join("\n");
         assert!(
             text.contains("a: ok") && text.contains("└─ r: reserved"),
             "{text}"
@@ -216,7 +206,7 @@ mod tests {
         seen.tables.segments[0].hosts[0] = host("a", false, Some(MaintenanceReason::Recovery));
         seen.tables.segments[0].hosts[0].recovery = Some((id, Life::Open));
         seen.situation = judged(&seen.tables);
-        let text = lines(&seen, false).join("\n");
+        let text = lines(&SituationView::from(&seen), false).join("\n");
         let wanted =
             "a: under recovery: 12/40 instances back, 3 in flight, 25 to come; whatever is told of it";
         assert!(text.contains(wanted), "{text}");

@@ -16,6 +16,7 @@ const RECOVERIES: &[Filter] = &[
         about: "Only those that are held, in this part of their life, or whose notification shows this; one that only closed \
                 ones can be in brings those along",
     },
+    exact("id", "Only those whose id begins so"),
     exact("host", "Only those of the host with this name or id"),
     exact("segment", "Only those of the segment with this name or id"),
     Filter {

@@ -42,6 +42,20 @@ impl Need {
         }
     }
 
+    /// For people: how it is when it does not hold.
+    pub const fn bad(self) -> &'static str {
+        match self {
+            Self::Meant => "it is not to be recovered",
+            Self::Heard => "Nova does not hear its host",
+            Self::Provable => "its host cannot be proven off",
+            Self::Room => "too few hosts are at work",
+            Self::Movable => "something is under way with it",
+            Self::Watched => "a reporter is doubted",
+            Self::Engine => "no engine is at work",
+            Self::Known => "what is known is old",
+        }
+    }
+
     /// What nobody gathers of it yet.
     pub const fn not_assessed(self) -> Option<Aspect> {
         match self {

@@ -1,0 +1,70 @@
+//! Where commands of operators learn what they tell, and to whom they say words: the database, on a controller, or the API, from
+//! anywhere. Both give the views that the API answers with, so that both tell the same.
+
+mod clouds;
+mod database;
+mod remote;
+
+use async_trait::async_trait;
+use tachi_domain::recovery::{MoveVerdict, Word};
+use tachi_domain::{RecoveryId, Timestamp};
+use tachi_engine::ports::operator::RecoveryFilter;
+use tachi_operator::{ExplanationView, RecoveryView, SituationView, StoryView, VmoveView};
+
+use crate::cli::SourceArgs;
+use crate::cmd::Failure;
+
+pub(crate) use database::Database;
+
+/// A word.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Saying<'a> {
+    /// About a recovery.
+    OfRecovery(RecoveryId, Word),
+    /// About an instance, by its id or name, and a host.
+    OfInstance(&'a str, MoveVerdict, Option<&'a str>),
+}
+
+/// A word that was said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Said {
+    /// The recovery that it is about, or whose instance.
+    pub(crate) recovery: RecoveryId,
+    /// As whom it is kept.
+    pub(crate) by: String,
+    /// No engine has to hear of it.
+    pub(crate) seen_to: bool,
+}
+
+/// See the module.
+#[async_trait]
+pub(crate) trait Source: Send + Sync {
+    /// The time there.
+    fn now(&self) -> Timestamp;
+
+    /// How the region is.
+    async fn situation(&self) -> Result<SituationView, Failure>;
+
+    /// Why the hosts and instances of this name are protected or not.
+    async fn explanations(&self, name: &str) -> Result<Vec<ExplanationView>, Failure>;
+
+    /// The recoveries that the filter lets through, newest first.
+    async fn recoveries(&self, filter: &RecoveryFilter) -> Result<Vec<RecoveryView>, Failure>;
+
+    /// One recovery; `None` if there is none.
+    async fn recovery(&self, id: RecoveryId) -> Result<Option<StoryView>, Failure>;
+
+    /// The instances that are being recovered, or wait for a person.
+    async fn instances(&self, needs_person: bool) -> Result<Vec<VmoveView>, Failure>;
+
+    /// Says a word, and why if that is told.
+    async fn say(&self, saying: Saying<'_>, reason: Option<&str>) -> Result<Said, Failure>;
+}
+
+/// The one that is asked for.
+pub(crate) async fn open(args: &SourceArgs) -> Result<Box<dyn Source>, Failure> {
+    match args.cloud() {
+        Some(name) => Ok(Box::new(remote::Remote::open(&name)?)),
+        None => Ok(Box::new(Database::open(&args.config).await?)),
+    }
+}

@@ -1,0 +1,115 @@
+//! The database, on a controller.
+
+use async_trait::async_trait;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tachi_domain::{RecoveryId, Timestamp};
+use tachi_engine::ports::operator::{MoveFilter, RecoveryFilter};
+use tachi_engine::ports::{JournalError, OperatorDesk as _};
+use tachi_operator::words::{self, Effect};
+use tachi_operator::{ExplanationView, RecoveryView, SituationView, StoryView, VmoveLine, VmoveView};
+
+use super::{Said, Saying, Source};
+use crate::cli::ConfigArgs;
+use crate::cmd::{Failure, who};
+use crate::settings::Settings;
+use crate::wiring::{self, Base, lookout};
+
+/// See the module.
+pub(crate) struct Database {
+    pub(crate) settings: Settings,
+    pub(crate) base: Base,
+}
+
+impl Database {
+    pub(crate) async fn open(args: &ConfigArgs) -> Result<Self, Failure> {
+        let settings = Settings::load(args).map_err(|errors| Failure::config(&errors))?;
+        let base = wiring::existing(&settings).await.map_err(|error| {
+            let what = format!("the database was asked, {}", settings.database);
+            error.below(&what)
+        })?;
+        Ok(Self { settings, base })
+    }
+
+    fn wrong(&self, error: JournalError) -> Failure {
+        Failure::new(format!("reading the database {}", self.settings.database), error)
+    }
+}
+
+/// As it comes out of an answer of the API: times to the millisecond, and nothing that the answer does not hold.
+fn told<T: Serialize + DeserializeOwned>(view: &T) -> Result<T, Failure> {
+    let passed = serde_json::to_value(view).and_then(serde_json::from_value);
+    passed.map_err(|error| Failure::new("telling what is in the database", error))
+}
+
+#[async_trait]
+impl Source for Database {
+    fn now(&self) -> Timestamp {
+        self.base.clock.wall()
+    }
+
+    async fn situation(&self) -> Result<SituationView, Failure> {
+        let seen = lookout::look(&self.settings, &self.base).await;
+        told(&SituationView::from(
+            seen.map_err(|error| self.wrong(error))?.as_ref(),
+        ))
+    }
+
+    async fn explanations(&self, name: &str) -> Result<Vec<ExplanationView>, Failure> {
+        let seen = lookout::look(&self.settings, &self.base).await;
+        let seen = seen.map_err(|error| self.wrong(error))?;
+        let found = seen.situation.explain(name);
+        let views: Vec<_> = found.iter().map(|one| ExplanationView::of(&seen, one)).collect();
+        told(&views)
+    }
+
+    async fn recoveries(&self, filter: &RecoveryFilter) -> Result<Vec<RecoveryView>, Failure> {
+        let rows = self.base.store.find_recoveries(filter).await;
+        let rows = rows.map_err(|error| self.wrong(error))?;
+        told(&rows.iter().map(RecoveryView::from).collect())
+    }
+
+    async fn recovery(&self, id: RecoveryId) -> Result<Option<StoryView>, Failure> {
+        let story = self.base.store.story(id).await;
+        let story = story.map_err(|error| self.wrong(error))?;
+        told(&story.as_ref().map(StoryView::from))
+    }
+
+    async fn instances(&self, needs_person: bool) -> Result<Vec<VmoveView>, Failure> {
+        let filter = if needs_person {
+            MoveFilter::NeedsPerson
+        } else {
+            MoveFilter::Unsettled
+        };
+        let lines = self.base.store.moves(filter).await;
+        let lines = lines.map_err(|error| self.wrong(error))?;
+        let views = lines
+            .into_iter()
+            .map(|line| VmoveView::from(&VmoveLine::from(line)));
+        told(&views.collect())
+    }
+
+    async fn say(&self, saying: Saying<'_>, reason: Option<&str>) -> Result<Said, Failure> {
+        let by = who::who(reason)?;
+        let desk = self.base.store.as_ref();
+        let (recovery, seen_to) = match saying {
+            Saying::OfRecovery(id, word) => {
+                words::say(desk, id, word, &by).await?;
+                (id, false)
+            }
+            Saying::OfInstance(instance, word, on) => {
+                let found = words::instance(desk, instance).await?;
+                let effect = words::say_of(desk, &found, word, on.map(str::to_owned), &by).await?;
+                (found.line.recovery, effect == Effect::SeenTo)
+            }
+        };
+        if !seen_to {
+            wiring::socket_poke(&self.settings)?.poke();
+        }
+        Ok(Said {
+            recovery,
+            by,
+            seen_to,
+        })
+    }
+}

@@ -1,0 +1,284 @@
+//! The API of a cloud, asked as a user of its Keystone.
+
+use std::fmt;
+
+use async_trait::async_trait;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use tachi_domain::recovery::{MoveVerdict, Word};
+use tachi_domain::{RecoveryId, Timestamp};
+use tachi_engine::SystemClock;
+use tachi_engine::ports::Clock as _;
+use tachi_engine::ports::operator::{RecoveryFilter, RecoveryState};
+use tachi_instance_ha::{Class, Client, Failed};
+use tachi_operator::when::time;
+use tachi_operator::{ExplanationView, RecoveryView, SituationView, StoryView, VmoveView};
+
+use super::{Said, Saying, Source, clouds};
+use crate::cmd::Failure;
+
+/// More pages than this are no list any more.
+const MOST_PAGES: usize = 1_000;
+
+/// See the module.
+pub(super) struct Remote {
+    client: Client,
+    cloud: String,
+}
+
+/// What is done, for what is said of a failure.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Act {
+    Read,
+    Say,
+}
+
+impl Remote {
+    pub(super) fn open(name: &str) -> Result<Self, Failure> {
+        let options = clouds::options(name)?;
+        let client = Client::new(options)
+            .map_err(|error| Failure::new(format!("cloud {name:?} of clouds.yaml"), error).of_usage())?;
+        Ok(Self {
+            client,
+            cloud: name.to_owned(),
+        })
+    }
+
+    /// What is under `key`; `None` if it is not found.
+    async fn find<T: DeserializeOwned>(
+        &self,
+        path: &[&str],
+        query: &[(&str, String)],
+        key: &str,
+    ) -> Result<Option<T>, Failure> {
+        match self.client.ask_operator(path, query).await {
+            Ok(body) => self.read(&body, key).map(Some),
+            Err(failed) if failed.status == Some(404) => Ok(None),
+            Err(failed) => Err(self.failed(&failed, Act::Read)),
+        }
+    }
+
+    /// The same of what every API has that is new enough.
+    async fn get<T: DeserializeOwned>(
+        &self,
+        path: &[&str],
+        query: &[(&str, String)],
+        key: &str,
+    ) -> Result<T, Failure> {
+        self.find(path, query, key).await?.ok_or_else(|| self.too_old())
+    }
+
+    fn read<T: DeserializeOwned>(&self, body: &[u8], key: &str) -> Result<T, Failure> {
+        let under = |mut value: Value| value.get_mut(key).map(Value::take).unwrap_or_default();
+        let read = serde_json::from_slice(body)
+            .map(under)
+            .and_then(serde_json::from_value);
+        read.map_err(|error| {
+            let what = format!(
+                "{self} answers something that this version of tachi does not understand: use the version that the API has, or \
+                 run the command on a controller"
+            );
+            Failure::new(what, error)
+        })
+    }
+
+    fn too_old(&self) -> Failure {
+        Failure::told(format!(
+            "{self} was asked, and does not know /operator/v1: it is older than this command, or not Tachi's. Upgrade it, or run \
+             the command on a controller without --os-cloud and OS_CLOUD: the database is asked there"
+        ))
+    }
+
+    fn failed(&self, failed: &Failed, act: Act) -> Failure {
+        let Failed { text, status, .. } = failed;
+        Failure::told(match (status, act) {
+            (Some(401), _) => format!(
+                "{self} was asked, and nobody was let in: {text}. Look at this cloud in clouds.yaml; if that is right, the API's own \
+                 user may not check tokens ([keystone_authtoken])"
+            ),
+            (Some(403), Act::Read) => format!(
+                "{self} was asked, and this user may not see that: {text}. An administrator may, and who has the role reader in \
+                 the service project; `tachi policy check` on a controller says who else"
+            ),
+            (Some(403), Act::Say) => format!(
+                "{self} was asked, and this user may not say that: nothing was written: {text}. An administrator may; `tachi policy \
+                 check` on a controller says who else"
+            ),
+            (Some(404 | 409 | 400), Act::Say) => format!("{self} refuses it: {text}"),
+            (Some(503), Act::Say) => format!(
+                "{self} was asked, and cannot write the word now: {text}. Where API and engine have database users of their own, \
+                 words are said on a controller, without --os-cloud and OS_CLOUD"
+            ),
+            (None, Act::Say) if failed.class == Class::Away => format!(
+                "{self} was asked: {text}. If the word went out it may have been written: say it again, that does no harm"
+            ),
+            (None, _) if failed.class == Class::Away => format!(
+                "{self} was asked, and cannot be reached: {text}. On a controller, without --os-cloud and OS_CLOUD, the command \
+                 asks the database"
+            ),
+            _ => format!("{self} was asked: {text}"),
+        })
+    }
+
+    async fn page(
+        &self,
+        filter: &RecoveryFilter,
+        marker: Option<RecoveryId>,
+    ) -> Result<Vec<RecoveryView>, Failure> {
+        let query = [
+            ("id", filter.id.clone()),
+            ("host", filter.host.clone()),
+            ("segment", filter.segment.clone()),
+            ("state", filter.state.map(|state| word_of(state).to_owned())),
+            ("since", filter.since.map(time)),
+            ("all", filter.closed.then(|| "true".to_owned())),
+            ("limit", filter.limit.map(|limit| limit.to_string())),
+            ("marker", marker.map(|id| id.to_string())),
+        ];
+        let query = query.into_iter().filter_map(|(key, value)| Some((key, value?)));
+        let query: Vec<(&str, String)> = query.collect();
+        self.get(&["recoveries"], &query, "recoveries").await
+    }
+}
+
+impl fmt::Display for Remote {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the API of cloud {:?}", self.cloud)
+    }
+}
+
+fn word_of(state: RecoveryState) -> &'static str {
+    match state {
+        RecoveryState::Held => "held",
+        RecoveryState::Life(life) => life.as_str(),
+        RecoveryState::Status(status) => status.as_str(),
+    }
+}
+
+#[async_trait]
+impl Source for Remote {
+    fn now(&self) -> Timestamp {
+        // A laptop's clock is anybody's.
+        let ahead = self.client.skew_seconds().unwrap_or_default();
+        SystemClock.wall().minus_seconds(-ahead)
+    }
+
+    async fn situation(&self) -> Result<SituationView, Failure> {
+        self.get(&["situation"], &[], "situation").await
+    }
+
+    async fn explanations(&self, name: &str) -> Result<Vec<ExplanationView>, Failure> {
+        let mut all: Vec<ExplanationView> = Vec::new();
+        for kind in ["hosts", "instances"] {
+            let path = [kind, name, "explanation"];
+            all.extend(
+                self.find::<Vec<_>>(&path, &[], "explanations")
+                    .await?
+                    .unwrap_or_default(),
+            );
+        }
+        Ok(all)
+    }
+
+    async fn recoveries(&self, filter: &RecoveryFilter) -> Result<Vec<RecoveryView>, Failure> {
+        let mut filter = filter.clone();
+        let wanted = filter
+            .limit
+            .map(|limit| usize::try_from(limit).unwrap_or(usize::MAX));
+        let mut all: Vec<RecoveryView> = Vec::new();
+        let mut marker = filter.before;
+        for _ in 0..MOST_PAGES {
+            let page = self.page(&filter, marker).await?;
+            let Some(last) = page.last().map(|row| row.recovery) else {
+                return Ok(all);
+            };
+            // A page that does not go on would come for ever.
+            if Some(last) == marker {
+                break;
+            }
+            marker = Some(last);
+            all.extend(page);
+            if let Some(wanted) = wanted {
+                if all.len() >= wanted {
+                    all.truncate(wanted);
+                    return Ok(all);
+                }
+                filter.limit = Some((wanted - all.len()) as u64);
+            }
+        }
+        Err(Failure::told(format!("{self} has no end of its recoveries")))
+    }
+
+    async fn recovery(&self, id: RecoveryId) -> Result<Option<StoryView>, Failure> {
+        let found = self
+            .find(&["recoveries", &id.to_string()], &[], "recovery")
+            .await?;
+        if found.is_none() {
+            // An API that does not know the path says the same.
+            let one = RecoveryFilter {
+                limit: Some(1),
+                ..RecoveryFilter::default()
+            };
+            self.page(&one, None).await?;
+        }
+        Ok(found)
+    }
+
+    async fn instances(&self, needs_person: bool) -> Result<Vec<VmoveView>, Failure> {
+        let query = [("needs_person", needs_person.to_string())];
+        self.get(&["instances"], &query, "instances").await
+    }
+
+    async fn say(&self, saying: Saying<'_>, reason: Option<&str>) -> Result<Said, Failure> {
+        let mut word = match saying {
+            Saying::OfRecovery(id, word) => {
+                let word = match word {
+                    Word::Approve => "approve",
+                    Word::Reject => "abort",
+                    Word::HostIsOff => {
+                        return Err(Failure::usage(
+                            "that a host is off is said on a controller only, without --os-cloud",
+                        ));
+                    }
+                };
+                json!({"word": word, "recovery": id})
+            }
+            Saying::OfInstance(instance, word, on) => {
+                let word = match word {
+                    MoveVerdict::Success => "success",
+                    MoveVerdict::Failure => "failure",
+                    MoveVerdict::Retry => "retry",
+                    MoveVerdict::Ignore => "ignore",
+                };
+                json!({"word": word, "instance": instance, "on": on})
+            }
+        };
+        if let Some(word) = word.as_object_mut() {
+            word.extend(reason.map(|reason| ("reason".to_owned(), json!(reason))));
+            word.retain(|_, value| !value.is_null());
+        }
+        let said = self.client.say_word(&json!({ "word": word }).to_string()).await;
+        let body = match said {
+            Ok(body) => body,
+            Err(failed) => {
+                if failed.status == Some(404) {
+                    // An API that does not know the path says the same.
+                    self.instances(true).await?;
+                }
+                return Err(self.failed(&failed, Act::Say));
+            }
+        };
+        let said: Value = self.read(&body, "word")?;
+        let field = |name: &str| said.get(name).and_then(Value::as_str).unwrap_or_default();
+        let recovery = field("recovery").parse().map_err(|_| {
+            Failure::told(format!(
+                "{self} has taken the word, and answers without the recovery that it is about"
+            ))
+        })?;
+        Ok(Said {
+            recovery,
+            by: field("by").to_owned(),
+            seen_to: false,
+        })
+    }
+}

@@ -1,0 +1,244 @@
+//! The commands of operators away from the controller: over the API, as a user of Keystone, by the real binary.
+
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use regex::Regex;
+use serde_json::Value;
+use tachi_sandbox::{Boot, Sandbox, SandboxOptions};
+
+use super::support::{Stage, json, quick_region, run, until};
+
+const HOST: &str = "compute-001";
+const LIMIT: Duration = Duration::from_secs(90);
+const ADMIN: &str = "tachi-sandbox";
+const DEMO: &str = "tachi-sandbox-demo";
+
+/// A command in an environment of its own.
+fn tachi(clouds: &std::path::Path, variable: Option<&str>, words: &[&str]) -> (i32, String, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tachi"));
+    command
+        .env_remove("OS_CLOUD")
+        .env("OS_CLIENT_CONFIG_FILE", clouds);
+    if let Some(cloud) = variable {
+        command.env("OS_CLOUD", cloud);
+    }
+    let output = command.args(words).stdin(Stdio::null()).output().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (
+        output.status.code().unwrap(),
+        text(&output.stdout),
+        text(&output.stderr),
+    )
+}
+
+/// The same, with the clouds of the stage's region.
+fn over(stage: &Stage, cloud: &str, words: &[&str]) -> (i32, String, String) {
+    let clouds = stage.folder.path().join("clouds.yaml");
+    std::fs::write(&clouds, stage.sandbox.clouds_yaml()).unwrap();
+    let mut all = words.to_vec();
+    all.extend(["--os-cloud", cloud]);
+    tachi(&clouds, None, &all)
+}
+
+/// Without what depends on the moment of asking.
+fn timeless(text: &str) -> String {
+    let ages = Regex::new(r#"\d+ (s|min|h) ago|"(at|looked_at|signed_at|as_of)":"[^"]*"|"age_seconds":\d+"#)
+        .unwrap();
+    ages.replace_all(text, "...").into_owned()
+}
+
+/// The same bytes from the database and over HTTP.
+fn assert_told_the_same(stage: &Stage, words: &[&str]) -> String {
+    let mut both = (String::new(), String::new());
+    // Between the two questions an engine may have written.
+    for _ in 0..5 {
+        let ((here, database, said), (there, api, answered)) = (run(stage, words), over(stage, ADMIN, words));
+        assert_eq!((here, there), (0, 0), "{words:?}: {said} {answered}");
+        assert_eq!(said, answered, "{words:?}");
+        both = (timeless(&database), timeless(&api));
+        if both.0 == both.1 {
+            break;
+        }
+    }
+    assert_eq!(both.0, both.1, "{words:?}");
+    both.0
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn operator_api_commands_print_the_same_bytes_over_http_and_from_the_database() {
+    let stage = Stage::set(quick_region(4)).await;
+    stage.protect().await;
+    let hostile = Boot::on(HOST, 1)
+        .name("evil\u{1b}[2J\nERR")
+        .metadata("HA_Enabled", "True");
+    let evil = stage.sandbox.region().boot(&hostile).unwrap()[0].to_string();
+    stage.boot(HOST, 2);
+    let _api = stage.spawn("api");
+    stage.api().await;
+    let _engine = stage.spawn("engine");
+    until("the instances to be listed", LIMIT, async || {
+        json(&stage, &["status"])["instances"]["down"].is_u64()
+    })
+    .await;
+    let told = assert_told_the_same(&stage, &["explain", &evil]);
+    assert!(
+        told.contains("evil\\u{1b}[2J") && !told.contains('\u{1b}') && !told.contains("\nERR"),
+        "{told}"
+    );
+
+    stage.sandbox.region().power_loss(HOST).unwrap();
+    let notification = stage.report(HOST).await;
+    assert_told_the_same(&stage, &["recovery", "list", "-f", "value"]);
+    stage.until_finished(notification, LIMIT).await;
+    let all = json(&stage, &["recovery", "list", "--all"]);
+    let id = all[0]["recovery"].as_str().unwrap();
+    for words in [
+        &["status"][..],
+        &["status", "--all-hosts"],
+        &["explain", HOST],
+        &["explain", &evil[..8]],
+        &["recovery", "list", "--all", "--limit", "5", "--host", HOST],
+        &["recovery", "list", "--state", "held"],
+        &["recovery", "show", id],
+        &["recovery", "show", &id[..8]],
+        &["recovery", "show", HOST, "--follow"],
+        &["vmove", "list"],
+        &["vmove", "list", "--needs-person"],
+    ] {
+        let told = assert_told_the_same(&stage, words);
+        assert!(!told.is_empty() && !told.contains('\u{1b}'), "{words:?}: {told}");
+        if !words.contains(&"--follow") {
+            let in_json: Vec<&str> = words.iter().copied().chain(["-f", "json"]).collect();
+            assert_told_the_same(&stage, &in_json);
+        }
+    }
+    for words in [&["explain", "nobody"][..], &["recovery", "show", "nobody"]] {
+        let ((here, _, said), (there, _, answered)) = (run(&stage, words), over(&stage, ADMIN, words));
+        assert_eq!((here, &said), (there, &answered), "{words:?}");
+        assert_eq!(here, 1, "{said}");
+    }
+}
+
+/// The lines of the API's audit log.
+fn audited(stage: &Stage) -> Vec<Value> {
+    let files = std::fs::read_dir(stage.folder.path()).unwrap();
+    let files = files.map(|file| file.unwrap().path()).filter(|path| {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        name.starts_with("fencing-audit") && path.extension().is_some_and(|end| end == "jsonl")
+    });
+    let text: String = files.map(|path| std::fs::read_to_string(path).unwrap()).collect();
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn operator_api_row8_a_word_from_a_laptop_is_audited_under_keystones_user_and_refused_to_a_reader() {
+    let stage = Stage::set(quick_region(3)).await;
+    stage.protect().await;
+    let api = stage.spawn("api");
+    stage.api().await;
+    stage.report(HOST).await;
+    let all = json(&stage, &["recovery", "list"]);
+    let id = all[0]["recovery"].as_str().unwrap();
+
+    let (code, _, told) = over(&stage, DEMO, &["status"]);
+    assert_eq!(code, 1, "{told}");
+    assert!(
+        told.contains("this user may not see that") && told.contains("os_masakari_api:operator:read"),
+        "{told}"
+    );
+    for words in [
+        &["recovery", "abort", id][..],
+        &["vmove", "recover", "web", "--ignore"],
+    ] {
+        let (code, _, told) = over(&stage, DEMO, words);
+        assert_eq!(code, 1, "{told}");
+        assert!(
+            told.contains("nothing was written") && told.contains("os_masakari_api:operator:act"),
+            "{told}"
+        );
+    }
+    // --check never takes what it could not see for good.
+    assert_eq!(over(&stage, DEMO, &["status", "--check"]).0, 3);
+    assert_eq!(audited(&stage), [] as [Value; 0]);
+
+    // Only on a controller.
+    let (code, _, told) = over(
+        &stage,
+        ADMIN,
+        &["recovery", "vouch", id, "--off", HOST, "--reason", "x"],
+    );
+    assert_eq!(code, 2, "{told}");
+
+    let clouds = stage.folder.path().join("clouds.yaml");
+    let abort = ["recovery", "abort", HOST, "--reason", "wrong rack"];
+    let (code, told, note) = tachi(&clouds, Some(ADMIN), &abort);
+    assert_eq!(code, 0, "{note}");
+    assert!(
+        told.contains("abort: written as admin, Keystone user ") && told.contains("(wrong rack)"),
+        "{told}"
+    );
+    assert!(note.contains("no engine has signed lately"), "{note}");
+    let lines = audited(&stage);
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    let by = lines[0]["operator"].as_str().unwrap();
+    assert!(
+        by.starts_with("admin, Keystone user ") && by.ends_with("(wrong rack)"),
+        "{by}"
+    );
+
+    // Whoever names a configuration asks its database, whatever the shell has in its environment.
+    let conf = stage.conf();
+    let words = ["status", "--config-file", conf.to_str().unwrap()];
+    let (code, told, note) = tachi(&clouds, Some("nowhere"), &words);
+    assert_eq!(code, 0, "{note}");
+    assert!(told.contains("segment all"), "{told}");
+
+    // Which of the two was asked is said when it is away.
+    api.kill();
+    let (code, _, told) = tachi(&clouds, Some(ADMIN), &["status"]);
+    assert_eq!(code, 1, "{told}");
+    assert!(
+        told.contains("the API of cloud \"tachi-sandbox\" was asked, and cannot be reached")
+            && told.contains("On a controller"),
+        "{told}"
+    );
+    let nothing = stage.folder.path().join("nothing.conf");
+    std::fs::write(&nothing, "[DEFAULT]\nstate_path = /nonexistent\n").unwrap();
+    let (code, _, told) = tachi(
+        &clouds,
+        None,
+        &["status", "--config-file", nothing.to_str().unwrap()],
+    );
+    assert_eq!(code, 1, "{told}");
+    assert!(told.contains("the database was asked"), "{told}");
+    let (code, _, told) = tachi(&clouds, Some("nowhere"), &["status"]);
+    assert_eq!(code, 2, "{told}");
+    assert!(told.contains("there is no cloud \"nowhere\""), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn operator_api_an_api_without_our_paths_is_told_as_one() {
+    let sandbox = Sandbox::start(SandboxOptions::default()).await.unwrap();
+    // Something that answers 404 to whatever it does not know.
+    sandbox.register_endpoint("instance-ha", "masakari", &sandbox.urls().identity);
+    let folder = tempfile::tempdir().unwrap();
+    let clouds = folder.path().join("clouds.yaml");
+    std::fs::write(&clouds, sandbox.clouds_yaml()).unwrap();
+    let id = "e241c4a2-1111-4222-8333-0123456789ab";
+    for words in [
+        &["status"][..],
+        &["explain", HOST],
+        &["recovery", "list"],
+        &["recovery", "show", id],
+        &["recovery", "abort", id],
+        &["vmove", "list"],
+        &["vmove", "recover", "web", "--retry"],
+    ] {
+        let (code, told, said) = tachi(&clouds, Some(ADMIN), words);
+        assert_eq!((code, told.as_str()), (1, ""), "{words:?}: {said}");
+        assert!(said.contains("does not know /operator/v1"), "{words:?}: {said}");
+    }
+}
