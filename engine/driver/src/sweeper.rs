@@ -97,7 +97,7 @@ impl Sweeper {
     }
 
     /// Whether the next sweep may follow at once: there is more to be claimed, and room for it. A sweep reads all that is open,
-    /// which is worth it for a good part of [`AT_ONCE`].
+    /// which is worth it for a good part of `AT_ONCE`.
     pub fn has_more(&self, now: Duration, ours: impl Fn(RecoveryId) -> bool) -> bool {
         let begins =
             |(id, since): &(&RecoveryId, &Duration)| ours(**id) && now.saturating_sub(**since) < BEGINS;
