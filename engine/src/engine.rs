@@ -233,20 +233,25 @@ impl Engine {
                 numbers::sweep_failed();
                 let source = error.source.to_string();
                 tracing::warn!(%error, source, "the database cannot be read: trying again");
-                return;
+                return self.sweeper.came_to_nothing();
             }
         };
         let driven = &self.driven;
         let now = self.ports.clock.boot();
+        let mut claimed = false;
         for view in self.sweeper.claimable(&views, now, |id| driven.contains(&id)) {
             if stop.is_cancelled() {
                 return;
             }
-            self.claim(&view, stop).await;
+            claimed |= self.claim(&view, stop).await;
+        }
+        if !claimed {
+            self.sweeper.came_to_nothing();
         }
     }
 
-    async fn claim(&mut self, view: &ClaimView, stop: &CancellationToken) {
+    /// Whether it is ours now.
+    async fn claim(&mut self, view: &ClaimView, stop: &CancellationToken) -> bool {
         let sent = self.ports.clock.boot();
         let claimed = match self
             .ports
@@ -255,11 +260,11 @@ impl Engine {
             .await
         {
             Ok(Some(claimed)) => claimed,
-            Ok(None) => return,
+            Ok(None) => return false,
             Err(error) => {
                 let source = error.source.to_string();
                 tracing::warn!(recovery = %view.id, %error, source, "not claimed: trying again");
-                return;
+                return false;
             }
         };
         let (id, epoch) = (claimed.id, claimed.epoch);
@@ -293,6 +298,7 @@ impl Engine {
             }
             Err(why) => self.give_up(&claimed, &why).await,
         }
+        true
     }
 
     /// A recovery that cannot be driven ends with its reason, or stays for a newer version if only its state is strange.

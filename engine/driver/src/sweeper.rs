@@ -96,6 +96,13 @@ impl Sweeper {
         !self.seen.is_empty()
     }
 
+    /// The sweep has claimed nothing: the database failed, or others were quicker each time. The next one comes when it is due, and
+    /// not at once, for as long as that lasts.
+    pub fn came_to_nothing(&mut self) {
+        self.more_hosts = false;
+        self.more = false;
+    }
+
     /// Whether the next sweep may follow at once: there is more to be claimed, and room for it. A sweep reads all that is open,
     /// which is worth it for a good part of `AT_ONCE`.
     pub fn has_more(&self, now: Duration, ours: impl Fn(RecoveryId) -> bool) -> bool {
@@ -237,6 +244,22 @@ mod tests {
         assert_eq!(claimed.len(), AT_ONCE);
         assert_eq!(claimed[0].id, views[9_000].id, "the host is the first");
         assert!(sweeper.has_more(at(1), |_| true));
+    }
+
+    #[test]
+    fn a_sweep_that_has_claimed_nothing_is_not_repeated_at_once() {
+        let mut hosts: Vec<ClaimView> = (1..=200).map(|id| view(id, 0, 0, None)).collect();
+        for of_host in [true, false] {
+            for host in &mut hosts {
+                host.of_host = of_host;
+            }
+            let mut sweeper = Sweeper::default();
+            assert_eq!(sweeper.claimable(&hosts, at(0), |_| false).len(), AT_ONCE);
+            assert!(sweeper.has_more(at(0), |_| false));
+            sweeper.came_to_nothing();
+            assert!(!sweeper.has_more(at(0), |_| false));
+            assert_eq!(sweeper.claimable(&hosts, at(250), |_| false).len(), AT_ONCE);
+        }
     }
 
     #[test]
