@@ -1,10 +1,13 @@
 //! The command line.
 
 mod audit;
+mod doctor;
 mod drop_in;
 mod fence;
 mod freeze;
 mod init;
+mod mon;
+mod monitor;
 mod recovery;
 mod reporter;
 mod status;
@@ -16,17 +19,20 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use tachi_config::LogArgs;
 
 pub(crate) use audit::{AuditCommand, AuditNewKeyArgs, AuditShowArgs, AuditVerifyArgs};
+pub(crate) use doctor::DoctorArgs;
 pub(crate) use drop_in::{DropIn, ManageCategory, ManageDb};
 pub(crate) use fence::{FenceCheckArgs, FenceCommand, FenceConfirmArgs, FenceHostArgs, FenceSwitchArgs};
 pub(crate) use freeze::{FreezeArgs, FreezeCommand, FreezeListArgs, ThawArgs, ThawCommand};
-pub(crate) use init::{InitCommand, InitMonitorsArgs};
+pub(crate) use init::{By, FromNovaArgs, InitCommand, InitMonitorsArgs};
+pub(crate) use mon::MonArgs;
+pub(crate) use monitor::{MonitorCommand, MonitorForgetArgs, MonitorListArgs};
 pub(crate) use recovery::{
-    ListFormat, RecoveryCommand, RecoveryListArgs, RecoveryShowArgs, RetryArgs, ShowFormat, StateWord,
-    VouchArgs, WordArgs, WordsArgs,
+    ListFormat, RecoveryCommand, RecoveryListArgs, RecoveryShowArgs, ReportArgs, ReportFormat, RetryArgs,
+    ShowFormat, StateWord, VouchArgs, WordArgs, WordsArgs,
 };
 pub(crate) use reporter::{ReporterCommand, ReporterLiftArgs, ReporterListArgs};
 pub(crate) use status::{
-    ExplainArgs, HostCommand, HostReturnArgs, StatusArgs, UpgradeCheckArgs, UpgradeCommand,
+    ExplainArgs, HostCommand, HostFailArgs, HostReturnArgs, StatusArgs, UpgradeCheckArgs, UpgradeCommand,
 };
 pub(crate) use vmove::{VmoveCommand, VmoveListArgs, VmoveRecoverArgs};
 
@@ -51,7 +57,7 @@ pub(crate) enum Command {
     Engine(EngineArgs),
     /// Run a simulated OpenStack region (Keystone, Nova, hypervisors, MAAS) until stopped
     Sandbox(SandboxArgs),
-    /// Make what a cloud needs once: credentials for monitors
+    /// Make what a cloud needs once: segments of what Nova has, credentials for monitors
     #[command(subcommand)]
     Init(InitCommand),
     /// Look after the database
@@ -63,6 +69,9 @@ pub(crate) enum Command {
     /// See the instances of recoveries, and say what is known of one that waits for a person
     #[command(subcommand)]
     Vmove(VmoveCommand),
+    /// See the monitors that say that they are at work, and forget one that was taken away
+    #[command(subcommand)]
+    Monitor(MonitorCommand),
     /// See the reporters that are set aside because Nova contradicts them, and let one be heard again
     #[command(subcommand)]
     Reporter(ReporterCommand),
@@ -74,7 +83,7 @@ pub(crate) enum Command {
     Policy(PolicyCommand),
     /// Print the description of the API
     Openapi(OpenapiArgs),
-    /// Bring hosts back
+    /// Say that a host is dead, and bring hosts back
     #[command(subcommand)]
     Host(HostCommand),
     /// See and check the audit log of power commands
@@ -94,8 +103,12 @@ pub(crate) enum Command {
     Thaw(ThawCommand),
     /// Tell what is protected, what is not and why, and what is being recovered
     Status(StatusArgs),
+    /// Watch the region in the terminal, live: hosts, findings, recoveries
+    Mon(MonArgs),
     /// Tell why a host or an instance is protected or not, what is happening to it, and what to type
     Explain(ExplainArgs),
+    /// Check everything that can be checked: configuration, policy, database, Nova, devices and what is found of the region
+    Doctor(DoctorArgs),
     /// Look before and after an upgrade, or a switch from Masakari
     #[command(subcommand)]
     Upgrade(UpgradeCommand),

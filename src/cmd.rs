@@ -6,6 +6,7 @@ mod completions;
 mod config;
 mod db;
 mod demo;
+mod doctor;
 mod engine;
 mod explain;
 mod failure;
@@ -15,6 +16,8 @@ mod freeze;
 mod host;
 mod init;
 mod manage;
+mod mon;
+mod monitor;
 mod openapi;
 mod policy;
 mod recovery;
@@ -49,6 +52,7 @@ pub(crate) async fn run(cli: Cli) -> Result<u8, Failure> {
         Command::Db(command) => Box::pin(db::run(command)).await,
         Command::Recovery(command) => Box::pin(recovery::run(command)).await,
         Command::Vmove(command) => Box::pin(vmove::run(command)).await,
+        Command::Monitor(command) => Box::pin(monitor::run(command)).await,
         Command::Reporter(command) => Box::pin(reporter::run(command)).await,
         Command::Config(command) => config::run(command),
         Command::Policy(command) => policy::run(command),
@@ -60,6 +64,8 @@ pub(crate) async fn run(cli: Cli) -> Result<u8, Failure> {
         Command::Audit(command) => audit::run(command),
         Command::Explain(args) => Box::pin(explain::run(args)).await,
         Command::Status(args) => Box::pin(status::run(args)).await,
+        Command::Mon(args) => Box::pin(mon::run(args)).await,
+        Command::Doctor(args) => Box::pin(doctor::run(args)).await,
         Command::Upgrade(UpgradeCommand::Check(UpgradeCheckArgs { config, format })) => {
             Ok(Box::pin(upgrade::run(&config, format == Format::Json)).await)
         }

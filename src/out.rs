@@ -4,6 +4,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use comfy_table::{ContentArrangement, Table, presets};
+pub(crate) use tachi_operator::plain;
 
 /// Writes a line to standard output.
 pub(crate) fn line(text: impl AsRef<str>) {
@@ -15,21 +16,6 @@ pub(crate) fn line(text: impl AsRef<str>) {
 /// The same of what others may have named: nothing of it moves the cursor, begins a line or turns the direction of writing.
 pub(crate) fn told(text: impl AsRef<str>) {
     line(plain(text.as_ref()));
-}
-
-/// A text with what is no letter written out, as `\u{1b}`.
-pub(crate) fn plain(text: &str) -> String {
-    let mut plain = String::with_capacity(text.len());
-    for c in text.chars() {
-        // The marks of the direction, and what separates lines beside the control characters.
-        let hidden = matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}');
-        if c.is_control() || hidden {
-            plain.extend(c.escape_default());
-        } else {
-            plain.push(c);
-        }
-    }
-    plain
 }
 
 /// A table for people.

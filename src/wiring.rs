@@ -222,6 +222,13 @@ fn hooks(settings: &Settings) -> Result<Arc<dyn Hooks>, Failure> {
     Ok(Arc::new(runner))
 }
 
+/// Who is let in, and where it is written what persons change.
+pub(crate) struct Front {
+    pub(crate) auth: tachi_api::Auth,
+    pub(crate) login: Option<Arc<dyn tachi_api::Login>>,
+    pub(crate) audit: Arc<dyn AuditSink>,
+}
+
 /// The API's router, ready to be served. `policy` says who may do what, `rules` how recoveries go.
 pub(crate) async fn api(
     settings: &Settings,
@@ -262,9 +269,23 @@ pub(crate) async fn api(
             }
         }
     };
-    let registry: Arc<dyn Registry> = base.store.clone();
     let name = format!("{}:{}:api", settings.host, std::process::id());
-    let sink = audit(settings, &base.clock, &name)?;
+    let audit = audit(settings, &base.clock, &name)?;
+    let front = Front { auth, login, audit };
+    router(settings, base, poke, policy, rules, events, front).await
+}
+
+/// The same for whoever is let in otherwise.
+pub(crate) async fn router(
+    settings: &Settings,
+    base: &Base,
+    poke: Arc<dyn Poke>,
+    policy: tachi_api::Policy,
+    rules: watch::Receiver<Policy>,
+    events: Arc<dyn Events>,
+    Front { auth, login, audit }: Front,
+) -> Result<axum::Router, Failure> {
+    let registry: Arc<dyn Registry> = base.store.clone();
     let ports = tachi_api::Ports {
         registry,
         poke,
@@ -272,11 +293,12 @@ pub(crate) async fn api(
         compute_hosts: Arc::new(identity::Hosts::new(nova(settings, &base.clock).await?)),
         lookout: Arc::new(lookout::Watchtower::new(settings, base, rules)),
         desk: base.store.clone(),
-        audit: sink.clone(),
+        audit: audit.clone(),
+        monitors: Arc::new(tachi_store::MonitorTable::of(&base.store)),
     };
     let mut options = tachi_api::Options::new(auth);
     options.policy = policy;
-    options.events = Arc::new(audited::Audited { events, audit: sink });
+    options.events = Arc::new(audited::Audited { events, audit });
     if let AuthStrategy::Keystone { tokens, .. } = &settings.auth {
         options.tokens = tokens.clone();
     }

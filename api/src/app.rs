@@ -14,6 +14,7 @@ use crate::metrics::MetricsAccess;
 use crate::policy::Policy;
 use crate::ports::{ComputeHosts, Lookout};
 use crate::report_limit::ReportLimit;
+use crate::signs::Signs;
 
 /// The state of the router; cheap to clone.
 #[derive(Clone)]
@@ -28,6 +29,7 @@ pub(crate) struct Inner {
     pub(crate) lookout: Arc<dyn Lookout>,
     pub(crate) desk: Arc<dyn OperatorDesk>,
     pub(crate) audit: Arc<dyn AuditSink>,
+    pub(crate) signs: Signs,
     pub(crate) events: Arc<dyn Events>,
     pub(crate) gatekeeper: Gatekeeper,
     pub(crate) policy: Policy,

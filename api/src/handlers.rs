@@ -5,6 +5,7 @@ pub(crate) mod extensions;
 pub(crate) mod healthcheck;
 pub(crate) mod hosts;
 pub(crate) mod metrics;
+pub(crate) mod monitors;
 pub(crate) mod notifications;
 pub(crate) mod operator;
 pub(crate) mod refused;

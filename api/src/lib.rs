@@ -46,6 +46,7 @@ mod request_id;
 mod router;
 mod routes;
 mod serve;
+mod signs;
 mod telling;
 #[cfg(test)]
 mod tests;

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use tachi_engine::ports::{AuditSink, CallError, Clock, JournalError, OperatorDesk, Poke, Registry};
+use tachi_engine::ports::{
+    AuditSink, CallError, Clock, JournalError, Monitors, OperatorDesk, Poke, Registry,
+};
 use tachi_operator::Seen;
 
 use crate::auth::Identity;
@@ -142,4 +144,6 @@ pub struct Ports {
     pub desk: Arc<dyn OperatorDesk>,
     /// Where it is written down who said what, before it is said.
     pub audit: Arc<dyn AuditSink>,
+    /// Where monitors sign.
+    pub monitors: Arc<dyn Monitors>,
 }

@@ -21,6 +21,7 @@ use crate::links::Links;
 use crate::options::{Auth, Options};
 use crate::ports::{Measured, Ports};
 use crate::report_limit::ReportLimit;
+use crate::signs::Signs;
 use crate::{access_log, auth, board, front, gate, openapi, path, routes};
 
 /// Why the options make no service.
@@ -87,6 +88,7 @@ pub fn router(options: Options, ports: Ports) -> Result<Router, BuildError> {
         lookout: ports.lookout,
         desk: ports.desk,
         audit: ports.audit,
+        signs: Signs::new(ports.monitors),
     });
     let observer = Arc::new(Observer {
         form: options.access_log,

@@ -5,7 +5,8 @@ use http::Method;
 
 use crate::app::App;
 use crate::handlers::{
-    boot_guard, extensions, hosts, notifications, operator, refused, segments, versions, vmoves, words,
+    boot_guard, extensions, hosts, monitors, notifications, operator, refused, segments, versions, vmoves,
+    words,
 };
 use crate::policy::Rule;
 
@@ -64,6 +65,7 @@ const NOTIFICATION: &str = "/v1/notifications/{notification}";
 const VMOVES: &str = "/v1/notifications/{notification}/vmoves";
 const VMOVE: &str = "/v1/notifications/{notification}/vmoves/{vmove}";
 const BOOT_GUARD: &str = "/v1/boot-guard/{hostname}";
+const MONITOR: &str = "/v1/monitors/{hostname}/{kind}";
 const EXTENSIONS: &str = "/v1/extensions";
 const EXTENSION: &str = "/v1/extensions/{alias}";
 
@@ -91,6 +93,7 @@ pub(crate) fn table() -> Vec<Route> {
         ruled(Method::GET, VMOVES, "os_masakari_api:vmoves:index", get(vmoves::list)),
         ruled(Method::GET, VMOVE, "os_masakari_api:vmoves:detail", get(vmoves::show)),
         ruled(Method::GET, BOOT_GUARD, "tachi:boot-guard:detail", get(boot_guard::show)),
+        ruled(Method::PUT, MONITOR, "tachi:monitors:sign", put(monitors::sign)),
         ruled(Method::GET, EXTENSIONS, "os_masakari_api:extensions:index", get(extensions::list)),
         ruled(Method::GET, EXTENSION, "os_masakari_api:extensions:detail", get(extensions::show)),
         ruled(Method::GET, "/operator/v1/situation", READ, get(operator::situation)),

@@ -10,6 +10,7 @@ mod repr;
 pub(crate) mod rules;
 pub(crate) mod segment;
 mod shown;
+pub(crate) mod signature;
 pub(crate) mod vmove;
 pub(crate) mod word;
 

@@ -37,6 +37,7 @@ mod m20261122_0050_fence_machine;
 mod m20261122_0060_fact;
 mod m20261122_0070_move_instance;
 mod m20261122_0080_freeze;
+mod m20261123_0010_monitors;
 mod origin;
 mod statement;
 mod sync;
@@ -81,6 +82,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261122_0060_fact::Migration),
             Box::new(m20261122_0070_move_instance::Migration),
             Box::new(m20261122_0080_freeze::Migration),
+            Box::new(m20261123_0010_monitors::Migration),
         ]
     }
 

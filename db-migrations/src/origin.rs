@@ -101,6 +101,7 @@ const OURS: &[&str] = &[
     "fence_order",
     "fence_machine",
     "tachi_freeze",
+    "tachi_monitor",
 ];
 
 /// A revision of Masakari's schema.

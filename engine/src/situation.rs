@@ -4,14 +4,16 @@ use tachi_domain::Timestamp;
 use tachi_domain::machine_id::MachineId;
 use tachi_domain::policy::FencingMode;
 use tachi_domain::situation::{
-    Compute, DeviceTest, Doubt, Engine, Facts, Fencing, Foreign, Host, Ice, Instances, Known, Part, Queue,
-    Recovery, Segment, Waiting,
+    Compute, DeviceTest, Doubt, Engine, Facts, Fencing, Foreign, Host, Ice, Instances, Known, Monitor, Part,
+    Queue, Recovery, Segment, Waiting,
 };
 
 use crate::ports::machines::MachineLine;
 use crate::ports::operator::{HostView, MoveFilter, MoveLine, RecoverySummary, SegmentView};
 use crate::ports::roll::{Backlog, EngineLine};
-use crate::ports::{Doubted, Fact, FreezeLine, Freezes, JournalError, Machines, OperatorDesk, Roll, freezes};
+use crate::ports::{
+    Doubted, Fact, FreezeLine, Freezes, JournalError, Machines, Monitors, OperatorDesk, Roll, freezes,
+};
 use crate::watcher::kind;
 
 /// What a fact of an engine begins with if there is nothing to worry about.
@@ -39,6 +41,8 @@ pub struct Tables {
     pub machines: Vec<MachineLine>,
     /// What somebody has frozen, the one that ends first first.
     pub freezes: Vec<FreezeLine>,
+    /// The monitors that have ever signed.
+    pub monitors: Vec<Monitor>,
 }
 
 /// What an engine has seen of the cloud.
@@ -76,6 +80,7 @@ impl Tables {
     pub async fn read(
         store: &(impl OperatorDesk + Roll + Machines),
         freezes: &impl Freezes,
+        monitors: &impl Monitors,
     ) -> Result<Self, JournalError> {
         Ok(Self {
             segments: store.region().await?,
@@ -86,6 +91,7 @@ impl Tables {
             doubted: store.doubted_reporters().await?,
             machines: store.machines().await?,
             freezes: freezes.freezes().await?,
+            monitors: monitors.monitors().await?,
         })
     }
 
@@ -108,6 +114,7 @@ impl Tables {
             waiting: self.waiting.iter().map(waiting).collect(),
             doubted: self.doubted.iter().map(doubt).collect(),
             freezes: self.freezes.iter().map(|line| self.ice(line)).collect(),
+            monitors: self.monitors.clone(),
             fencing: Fencing {
                 mode: configured.mode,
                 stopped: configured.stopped,

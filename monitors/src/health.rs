@@ -3,7 +3,7 @@
 //! systemd's watchdog is fed by the loop that watches, and only while the delivery goes round as well: a loop that is stuck
 //! gets the whole process restarted, which loses nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -28,6 +28,16 @@ struct State {
     watchdog: Option<Duration>,
     fed: Instant,
     status: String,
+    watch: Watch,
+}
+
+/// What a host monitor watches.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Watch {
+    /// The hosts, by their names in Nova; as they were when they could be judged last.
+    pub(crate) hosts: BTreeSet<String>,
+    /// Whether it can judge them now.
+    pub(crate) now: bool,
 }
 
 /// How a monitor is, at a moment.
@@ -55,6 +65,7 @@ impl Health {
             watchdog,
             fed: now,
             status: String::new(),
+            watch: Watch::default(),
         })))
     }
 
@@ -103,6 +114,32 @@ impl Health {
         if before.flatten().as_ref() != Some(&why) {
             tracing::error!(part, %why, "does not work");
             self.tell();
+        }
+    }
+
+    /// A host monitor can judge these hosts now. One that can judge none is blind.
+    pub(crate) fn watches(&self, hosts: impl IntoIterator<Item = String>) {
+        let hosts: BTreeSet<String> = hosts.into_iter().collect();
+        if hosts.is_empty() {
+            self.is_blind();
+        } else {
+            self.state().watch = Watch { hosts, now: true };
+        }
+    }
+
+    /// A host monitor can judge no host now.
+    pub(crate) fn is_blind(&self) {
+        self.state().watch.now = false;
+    }
+
+    /// What it watches. One whose loop is stuck judges nothing.
+    pub(crate) fn watch(&self) -> Watch {
+        let now = Instant::now();
+        let state = self.state();
+        let stuck = state.loops.get(WATCHING).is_some_and(|beat| now - *beat > STUCK);
+        Watch {
+            now: state.watch.now && !stuck,
+            ..state.watch.clone()
         }
     }
 
@@ -199,6 +236,26 @@ mod tests {
         tokio::time::advance(STUCK + Duration::from_secs(1)).await;
         health.beat();
         assert_eq!(health.condition().line(), "delivery: has not come round for 31 s");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stuck_monitor_watches_nothing_and_tells_what_it_watched() {
+        let health = Health::default();
+        assert_eq!(health.watch(), Watch::default());
+        health.watches(["cmp1".to_owned()]);
+        assert!(health.watch().now);
+        tokio::time::advance(STUCK + Duration::from_secs(1)).await;
+        assert!(!health.watch().now && health.watch().hosts.contains("cmp1"));
+        health.beat();
+        assert!(health.watch().now);
+        health.is_blind();
+        assert!(!health.watch().now && health.watch().hosts.contains("cmp1"));
+        health.watches(["cmp2".to_owned()]);
+        health.watches([]);
+        assert!(
+            !health.watch().now && health.watch().hosts.contains("cmp2"),
+            "it judges none"
+        );
     }
 
     /// What systemd hears, on a socket of the test's own, would need an environment variable: the decision is looked at.

@@ -33,6 +33,7 @@ mod reporter;
 mod run;
 mod saved;
 mod settings;
+mod signing;
 mod telling;
 
 #[cfg(test)]

@@ -23,6 +23,7 @@ use crate::kind::Kind;
 use crate::monitor::Monitor;
 use crate::reporter::Keeper;
 use crate::settings::Settings;
+use crate::signing::{Book, Signing};
 use crate::{boot_guard, check, drop_in, host, instance, introspective, logging, out, process, telling};
 
 /// How long the tasks of a monitor that has ended may still report.
@@ -188,15 +189,24 @@ async fn serve(
     let store = Store::new(spool);
     let fresh = Arc::new(Notify::new());
     let (keeper, reporter) = Keeper::new(store.clone(), Arc::clone(&fresh), health.clone(), clock.clone());
+    let client = Arc::new(client);
     let courier = Courier {
         store,
-        post: Arc::new(client),
+        post: client.clone(),
         fresh,
         health: health.clone(),
         clock,
         settings: settings.delivery.clone(),
         jitter: rand::random::<f64>,
     };
+    let signing = Signing {
+        book: Arc::clone(&client) as Arc<dyn Book>,
+        host: settings.hostname.clone(),
+        kind,
+        health: health.clone(),
+        jitter: rand::random::<f64>,
+    };
+    tasks.spawn(signing.run(stop.clone()));
     let keeping = tasks.spawn(keeper.run());
     let told = CancellationToken::new();
     let delivering = tasks.spawn(courier.run(told.clone()));

@@ -2,13 +2,18 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 
-use super::ConfigArgs;
+use super::{ConfigArgs, Method};
 
 /// `tachi init`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum InitCommand {
+    /// Make segments and hosts of what Nova has; without --apply only say which
+    ///
+    /// Nova's compute services are put into one segment for each availability zone, or for each aggregate. A host that is in a
+    /// segment already stays there, and nothing is ever taken out or changed, so the command can be run again when hosts are added.
+    FromNova(FromNovaArgs),
     /// Make credentials for the monitors: one application credential for each host, with a role that can report and do
     /// nothing else
     ///
@@ -16,6 +21,37 @@ pub(crate) enum InitCommand {
     /// can report for that host only. Keystone is asked with the credentials of the configuration, whose user must be an
     /// administrator. What exists is left as it is, so the command can be run again when hosts are added.
     Monitors(InitMonitorsArgs),
+}
+
+/// `tachi init from-nova`.
+#[derive(Debug, Args)]
+pub(crate) struct FromNovaArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+    /// What makes a segment
+    #[arg(long, value_enum, default_value_t = By::Zone)]
+    pub(crate) by: By,
+    /// The zone of hosts that no aggregate puts into one: Nova's `default_availability_zone`
+    #[arg(long, default_value = "nova", value_name = "ZONE")]
+    pub(crate) default_zone: String,
+    /// The recovery method of segments that are made
+    #[arg(long, value_enum, default_value_t = Method::Auto)]
+    pub(crate) method: Method,
+    /// Only say what would be made; so without --apply
+    #[arg(long, conflicts_with = "apply")]
+    pub(crate) diff: bool,
+    /// Make it
+    #[arg(long)]
+    pub(crate) apply: bool,
+}
+
+/// What makes a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum By {
+    /// An availability zone; every host is in one
+    Zone,
+    /// An aggregate; hosts in several are left out, since they would have to be in several segments
+    Aggregate,
 }
 
 /// `tachi init monitors`.

@@ -1,5 +1,7 @@
 //! `tachi recovery`.
 
+use std::path::PathBuf;
+
 use super::{ConfigArgs, SourceArgs};
 use clap::{Args, Subcommand, ValueEnum};
 
@@ -10,6 +12,8 @@ pub(crate) enum RecoveryCommand {
     List(RecoveryListArgs),
     /// Tell everything of one: what was seen, decided and done, line by line, and what it waits for
     Show(RecoveryShowArgs),
+    /// Write the report of one, for those who were not there: what happened when, how long instances were down, what is left to do
+    Report(ReportArgs),
     /// Try again what a recovery has failed at; refused while another attempt is open
     Retry(RetryArgs),
     /// Give a recovery up: nothing new is begun, what is under way is followed to its end, and it ends as failed
@@ -107,6 +111,32 @@ pub(crate) struct RecoveryShowArgs {
 pub(crate) enum ShowFormat {
     /// For people
     Text,
+    /// For programs
+    Json,
+}
+
+/// `tachi recovery report`.
+#[derive(Debug, Args)]
+pub(crate) struct ReportArgs {
+    #[command(flatten)]
+    pub(crate) source: SourceArgs,
+    /// The recovery: its id or the beginning of it, or its host's name
+    pub(crate) recovery: String,
+    /// Form of the report. Default: what the name of the file ends with, else md
+    #[arg(short = 'f', long, value_enum)]
+    pub(crate) format: Option<ReportFormat>,
+    /// Write it into this file
+    #[arg(short = 'o', long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+}
+
+/// Form of a report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ReportFormat {
+    /// Markdown
+    Md,
+    /// A page that needs nothing else: no script, no picture, no request
+    Html,
     /// For programs
     Json,
 }

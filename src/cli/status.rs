@@ -9,6 +9,9 @@ use super::{ConfigArgs, Format, SourceArgs};
 pub(crate) struct StatusArgs {
     #[command(flatten)]
     pub(crate) source: SourceArgs,
+    /// Only this segment, or this host with its fence devices and instances: by its name, or its id, of which the beginning is enough
+    #[arg(value_name = "SEGMENT|HOST", conflicts_with = "all_hosts")]
+    pub(crate) name: Option<String>,
     /// Every host, not only those there is something to say of
     #[arg(long)]
     pub(crate) all_hosts: bool,
@@ -56,8 +59,28 @@ pub(crate) struct UpgradeCheckArgs {
 /// `tachi host`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum HostCommand {
+    /// Report a host as dead: its instances are recovered once it is proven off
+    ///
+    /// It is the report that a monitor would make, and proves nothing: the engine fences the host first. It is kept with who says it
+    /// and why, and is in the audit log.
+    Fail(HostFailArgs),
     /// Tell step by step how to bring a recovered host back, and check what can be checked
     Return(HostReturnArgs),
+}
+
+/// `tachi host fail`.
+#[derive(Debug, Args)]
+pub(crate) struct HostFailArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+    /// The host's name or id
+    pub(crate) host: String,
+    /// What was seen, for the record: `smoke in rack 7`
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: String,
+    /// Do not ask
+    #[arg(long)]
+    pub(crate) yes: bool,
 }
 
 /// `tachi host return`.

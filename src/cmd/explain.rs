@@ -72,7 +72,8 @@ fn head(one: &ExplanationView) -> String {
     format!("host {} ({segment}{instances}): {word}", one.name)
 }
 
-fn lines(one: &ExplanationView, now: Timestamp) -> Vec<String> {
+/// Why, in lines.
+pub(super) fn lines(one: &ExplanationView, now: Timestamp) -> Vec<String> {
     let mut lines = vec![head(one)];
     if let Some(wait) = &one.waits {
         lines.push(format!("  waits for you: {}", wait.sentence(now)));
@@ -95,17 +96,17 @@ fn need_lines(one: &ExplanationView, view: &NeedView, now: Timestamp) -> Vec<Str
         return vec![format!("  · {name} {left}")];
     }
     if view.findings.is_empty() {
-        return vec![match need.not_assessed() {
+        let missing = need.not_assessed().filter(|_| !view.assessed);
+        return vec![match missing {
             None if view.holds == Some(false) => format!("  ✗ {name} {}", need.bad()),
             None if view.holds.is_none() => format!("  ? {name} not known whether {}", need.good()),
             Some(Aspect::Room) => format!(
                 "  · {name} {}; whether they have room is not assessed",
                 need.good()
             ),
-            Some(Aspect::Monitors) => format!(
-                "  · {name} {}; which monitors are at work is not assessed",
-                need.good()
-            ),
+            Some(Aspect::Monitors) => {
+                format!("  · {name} no reporter is doubted; which monitors are at work is not assessed")
+            }
             None => format!("  ✓ {name} {}", need.good()),
         }];
     }

@@ -322,7 +322,11 @@ async fn listed(base: &Base) -> Result<Vec<FreezeLine>, Failure> {
 }
 
 /// What is about to be done is on the disk before it is.
-async fn before(audit: &Arc<dyn AuditSink>, entry: AuditEntry, not_done: &str) -> Result<(), Failure> {
+pub(super) async fn before(
+    audit: &Arc<dyn AuditSink>,
+    entry: AuditEntry,
+    not_done: &str,
+) -> Result<(), Failure> {
     let written = audit.write(entry).await;
     written.map_err(|error| {
         let source = error.source.to_string();
@@ -331,7 +335,7 @@ async fn before(audit: &Arc<dyn AuditSink>, entry: AuditEntry, not_done: &str) -
 }
 
 /// It is done, and must not look as if it were not.
-async fn after(audit: &Arc<dyn AuditSink>, entry: AuditEntry) {
+pub(super) async fn after(audit: &Arc<dyn AuditSink>, entry: AuditEntry) {
     if let Err(error) = audit.write(entry).await {
         out::note(format!(
             "tachi: what came of it is not in the audit log: {error}: {}",

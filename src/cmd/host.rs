@@ -1,7 +1,8 @@
-//! `tachi host`: bringing hosts back.
+//! `tachi host`: saying that one is dead, and bringing one back.
 
 mod checks;
 mod closing;
+mod fail;
 mod steps;
 
 use serde_json::json;
@@ -23,6 +24,7 @@ const LOOKED_AT: u64 = 5;
 /// Carries out one of them.
 pub(crate) async fn run(command: HostCommand) -> Result<u8, Failure> {
     match command {
+        HostCommand::Fail(args) => Box::pin(fail::run(args)).await,
         HostCommand::Return(args) => come_back(args).await,
     }
 }

@@ -1,5 +1,7 @@
 //! `tachi init`.
 
+mod from_nova;
+
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -28,6 +30,7 @@ const RULES: &str = include_str!("../../docs/policy-monitor.yaml");
 pub(crate) async fn run(command: InitCommand) -> Result<u8, Failure> {
     match command {
         InitCommand::Monitors(args) => monitors(&args).await,
+        InitCommand::FromNova(args) => Box::pin(from_nova::run(args)).await,
     }
 }
 

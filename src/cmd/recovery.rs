@@ -3,8 +3,9 @@
 pub(crate) mod domain;
 mod list;
 mod named;
+mod report;
 mod show;
-mod story;
+pub(super) mod story;
 
 use tachi_domain::RecoveryId;
 use tachi_domain::recovery::{Life, RecoveryKind, Word};
@@ -25,6 +26,7 @@ pub(crate) async fn run(command: RecoveryCommand) -> Result<u8, Failure> {
     match command {
         RecoveryCommand::List(args) => list::run(args).await,
         RecoveryCommand::Show(args) => show::run(args).await,
+        RecoveryCommand::Report(args) => report::run(args).await,
         RecoveryCommand::Retry(args) => retry(args).await,
         RecoveryCommand::Approve(args) => Box::pin(say_of(args, Word::Approve, "approve")).await,
         RecoveryCommand::Abort(args) => say(args, Word::Reject, "abort").await,

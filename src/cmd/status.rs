@@ -1,17 +1,24 @@
 //! `tachi status`.
 
 pub(super) mod findings;
+pub(super) mod host;
+pub(super) mod part;
 pub(super) mod seen;
 mod tree;
 
 use std::io::IsTerminal as _;
 use std::time::Duration;
 
+use serde_json::{Value, json};
 use tachi_domain::situation::Grade;
+use tachi_operator::{ExplanationView, SituationView};
 
 use super::Failure;
 use crate::cli::{Format, StatusArgs};
+use crate::source::Source;
 use crate::{out, source};
+
+use part::{Part, running};
 
 /// Between two looks of `--watch`.
 const LOOK: Duration = Duration::from_secs(2);
@@ -32,24 +39,85 @@ pub(crate) async fn run(args: StatusArgs) -> Result<u8, Failure> {
     }
 }
 
+/// What there is to see of the region, or of the part that was asked for.
+struct Look {
+    seen: SituationView,
+    part: Option<Part>,
+    /// The part, if it is a host.
+    host: Option<ExplanationView>,
+}
+
+impl Look {
+    async fn at(source: &dyn Source, wanted: Option<&str>) -> Result<Self, Failure> {
+        let whole = source.situation().await?;
+        let Some(wanted) = wanted else {
+            return Ok(Self {
+                seen: whole,
+                part: None,
+                host: None,
+            });
+        };
+        let part = Part::named(wanted, &whole)?;
+        let host = match &part {
+            Part::Segment(_) => None,
+            Part::Host(name) => {
+                let found = source.explanations(name).await?;
+                found.into_iter().find(|one| one.kind == "host")
+            }
+        };
+        Ok(Self {
+            seen: part.of(whole, &running(host.as_ref())),
+            part: Some(part),
+            host,
+        })
+    }
+
+    fn lines(&self, all_hosts: bool) -> Vec<String> {
+        match &self.part {
+            None => tree::lines(&self.seen, all_hosts),
+            Some(part) => host::lines(part, &self.seen, self.host.as_ref()),
+        }
+    }
+
+    /// The shape of the whole, and of which part it is.
+    fn json(&self) -> Value {
+        let mut all = json!(self.seen);
+        if let (Some(part), Value::Object(all)) = (&self.part, &mut all) {
+            all.insert("part".into(), json!({"kind": part.kind(), "name": part.name()}));
+            if let Part::Host(_) = part {
+                all.insert("explanation".into(), json!(self.host));
+            }
+        }
+        all
+    }
+}
+
 async fn shown(args: StatusArgs) -> Result<u8, Failure> {
     let source = source::open(&args.source).await?;
+    let is_screen = std::io::stdout().is_terminal();
     loop {
-        let looked = source.situation().await;
-        if args.watch && std::io::stdout().is_terminal() {
+        let looked = Look::at(source.as_ref(), args.name.as_deref()).await;
+        if args.watch && is_screen {
             out::line(CLEAR);
         }
         let mut grade = Grade::Ok;
         match looked {
-            Ok(seen) => {
-                grade = seen.grade;
+            Ok(look) => {
+                grade = look.seen.grade;
                 match args.format {
-                    Format::Table => tree::lines(&seen, args.all_hosts).iter().for_each(out::told),
-                    Format::Json => out::line(serde_json::json!(seen).to_string()),
+                    Format::Table if is_screen && look.part.is_some() => {
+                        for line in look.lines(args.all_hosts) {
+                            out::line(out::wrapped(&out::plain(&line), 6));
+                        }
+                    }
+                    Format::Table => look.lines(args.all_hosts).iter().for_each(out::told),
+                    Format::Json => out::line(look.json().to_string()),
                 }
             }
             // Who watches wants to see what was away come back too.
-            Err(error) if args.watch => out::note(format!("tachi: {}; trying again", error.chain())),
+            Err(error) if args.watch && !error.is_usage() => {
+                out::note(format!("tachi: {}; trying again", error.chain()));
+            }
             Err(error) => return Err(error),
         }
         if !args.watch {
@@ -60,7 +128,7 @@ async fn shown(args: StatusArgs) -> Result<u8, Failure> {
 }
 
 /// What `--check` exits with, as monitoring plugins do.
-const fn code(grade: Grade) -> u8 {
+pub(super) const fn code(grade: Grade) -> u8 {
     match grade {
         Grade::Ok | Grade::Info => 0,
         Grade::Warn => 1,

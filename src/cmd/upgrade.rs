@@ -22,7 +22,7 @@ const UNEXPECTED: u8 = 255;
 
 /// What came of a check; also the exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Grade {
+pub(super) enum Grade {
     Success = 0,
     Warning = 1,
     Failure = 2,
@@ -39,13 +39,13 @@ impl Grade {
 }
 
 /// A check and what came of it.
-struct Check {
-    name: &'static str,
-    grade: Grade,
-    details: Option<String>,
+pub(super) struct Check {
+    pub(super) name: &'static str,
+    pub(super) grade: Grade,
+    pub(super) details: Option<String>,
 }
 
-fn check(name: &'static str, grade: Grade, details: impl Into<Option<String>>) -> Check {
+pub(super) fn check(name: &'static str, grade: Grade, details: impl Into<Option<String>>) -> Check {
     Check {
         name,
         grade,
@@ -86,7 +86,7 @@ fn worst(checks: &[Check]) -> Grade {
         .unwrap_or(Grade::Success)
 }
 
-async fn checks(settings: &Settings) -> Result<Vec<Check>, Failure> {
+pub(super) async fn checks(settings: &Settings) -> Result<Vec<Check>, Failure> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let mut checks = vec![
         policy_file(settings),

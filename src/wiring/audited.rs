@@ -91,14 +91,16 @@ fn told(members: &[(&str, Option<String>)]) -> String {
     known.collect::<Vec<_>>().join(", ")
 }
 
-/// Keystone's user, by name and id, and the project that was spoken for.
+/// Who it was: Keystone's user, by name and id, and the project that was spoken for.
 fn who(cause: &Cause) -> String {
     let id = cause.user_id.as_deref();
     let user = match (cause.user_name.as_deref(), id) {
         (Some(name), Some(id)) => format!("{name}, Keystone user {id}"),
         (None, Some(id)) => format!("Keystone user {id}"),
+        // Who gives a command on a controller.
+        (Some(name), None) => name.to_owned(),
         // Nothing was checked: `noauth2`.
-        (_, None) => "nobody whom Keystone knows".to_owned(),
+        (None, None) => "nobody whom Keystone knows".to_owned(),
     };
     match &cause.project_id {
         Some(project) => format!("{user}, project {project}"),

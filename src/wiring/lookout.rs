@@ -10,7 +10,7 @@ use tachi_domain::policy::Policy;
 use tachi_engine::ports::{Clock, Facts as _, JournalError};
 use tachi_engine::situation::{Tables, Watched};
 use tachi_operator::{Fencing, Seen};
-use tachi_store::{FactTable, FreezeTable, Store};
+use tachi_store::{FactTable, FreezeTable, MonitorTable, Store};
 use tokio::sync::{Mutex, watch};
 use tokio::time::Instant;
 
@@ -68,7 +68,12 @@ impl Watchtower {
 
     async fn read(&self) -> Result<Seen, JournalError> {
         let policy = self.policy.borrow().clone();
-        let tables = Tables::read(self.store.as_ref(), &FreezeTable::of(&self.store)).await?;
+        let tables = Tables::read(
+            self.store.as_ref(),
+            &FreezeTable::of(&self.store),
+            &MonitorTable::of(&self.store),
+        )
+        .await?;
         let kept = FactTable::of(&self.store).facts(None).await?;
         let (mode, stopped) = (policy.fencing, policy.fencing_stopped);
         let configured = configured(&self.fencing, mode, stopped, &tables.hosts());

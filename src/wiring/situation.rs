@@ -12,7 +12,7 @@ use tachi_domain::situation::{Code, Counts, Grade, Protection, Situation, assess
 use tachi_engine::ports::{Clock, FreezeLine};
 use tachi_engine::situation::{Configured, Tables, Watched};
 use tachi_engine::watcher::Onlooker;
-use tachi_store::{FreezeTable, Store};
+use tachi_store::{FreezeTable, MonitorTable, Store};
 use tokio::sync::watch;
 
 use super::Base;
@@ -139,7 +139,13 @@ fn oldest(watched: &Watched) -> Option<Timestamp> {
 #[async_trait]
 impl Onlooker for Measured {
     async fn seen(&self, watched: Watched) {
-        let tables = match Tables::read(self.store.as_ref(), &FreezeTable::of(&self.store)).await {
+        let tables = match Tables::read(
+            self.store.as_ref(),
+            &FreezeTable::of(&self.store),
+            &MonitorTable::of(&self.store),
+        )
+        .await
+        {
             Ok(tables) => tables,
             Err(error) => {
                 tracing::debug!(%error, "how the region stands is not told as numbers");

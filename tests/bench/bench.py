@@ -118,8 +118,10 @@ class Bench:
             raise SystemExit("the check of freshness broke off: %s" % fresh.problems)
         self.report.keep("freshness", {"writes": fresh.writes, "reads": fresh.reads, "stale": fresh.stale[:20]})
         post = self.notify("tachi", region.api, token, db, self.args.seconds)
-        one = self.notify("tachi, of one host", region.api, token, db, self.args.seconds, hosts=1)
-        return get, post, one, fresh
+        # One by one, and the other way round: each report leaves the service something to do, which slows the next.
+        one = [self.notify("tachi, of one host", region.api, token, db, self.args.seconds, hosts=1) for _ in range(2)]
+        many = [post, self.notify("tachi, of many again", region.api, token, db, self.args.seconds)]
+        return get, post, (one, many), fresh
 
     def large(self, region, token, db):
         count, each = self.args.notifications, MOVES_EACH
@@ -152,7 +154,7 @@ class Bench:
         if busy > 0.3 * os.cpu_count():
             print("!!! the machine is busy (load average %.1f): these figures say little" % busy, flush=True)
         peers = None if self.args.no_peer else self.peer(region, token, self.args.mariadb)
-        get, post, one, fresh = self.ours(region, token, db, other)
+        get, post, (one, many), fresh = self.ours(region, token, db, other)
         resident, peak = memory(region.server.pid)
         large = self.large(region, token, db)
         after, after_peak = memory(region.server.pid)
@@ -167,8 +169,9 @@ class Bench:
                                     "%.1f/s against %.1f/s" % (ours.per_second, theirs.per_second))
         report.below("GET /v1/segments, p99", get.p99, "ms", 30, "p50 %.2f ms" % get.p50)
         report.below("POST /v1/notifications, p99", post.p99, "ms", 50, "p50 %.2f ms" % post.p50)
-        report.at_least("POST /v1/notifications of one host, part of those of many", one.per_second / post.per_second, "", 0.9,
-                        "%.1f/s against %.1f/s" % (one.per_second, post.per_second))
+        of_one, of_many = (sum(each.per_second for each in both) / 2 for both in (one, many))
+        report.at_least("POST /v1/notifications of one host, part of those of many", of_one / of_many, "", 0.9,
+                        "%.1f/s against %.1f/s" % (of_one, of_many))
         report.none("GET /v1/segments, answers that were no list", get.refused + get.broken + (not get.whole))
         report.none("POST /v1/notifications, refused or broken", post.refused + post.broken)
         report.none("answers older than the last committed write", len(fresh.stale),

@@ -12,7 +12,10 @@
 mod booting;
 mod crash;
 mod database;
+mod doctor;
+mod failing;
 mod freezing;
+mod from_nova;
 mod hooks;
 mod identity;
 mod instances;

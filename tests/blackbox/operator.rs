@@ -252,6 +252,7 @@ async fn r12_status_and_host_return_follow_a_host_from_its_death_to_its_work() {
     assert_eq!(status["engines"][0]["alive"], true, "{status}");
     assert_eq!(status["segments"][0]["hosts"][0]["why"], "recovery", "{status}");
     assert_eq!(status["segments"][0]["hosts"][0]["life"], "watching", "{status}");
+    assert_a_part_is_told_alone(&stage).await;
     let (code, text, _) = run(&stage, &["host", "return", HOST]);
     assert_eq!(code, 0, "{text}");
     for part in [
@@ -282,6 +283,47 @@ async fn r12_status_and_host_return_follow_a_host_from_its_death_to_its_work() {
         .collect();
     assert_eq!(warned, ["Reporter Binding"], "{told}");
     drop(engine);
+}
+
+/// `tachi status` of a segment and of a host: what is wrong with another host is not told, and counts for nothing.
+async fn assert_a_part_is_told_alone(stage: &Stage) {
+    until("the instances to be listed", LIMIT, async || {
+        json(stage, &["status", "all"])["instances"]["protected"].is_u64()
+    })
+    .await;
+    let (code, text, _) = run(stage, &["status", HOST]);
+    assert_eq!(code, 0);
+    for part in [
+        "host compute-001 (in segment all): UNPROTECTED  R.M..",
+        "  ├─ nova ",
+        "  ├─ state      on maintenance: it was recovered and is not back at work; watched for its return",
+        "  └─ instances  ",
+        "! HOST_NOT_BACK  ",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    let (_, text, _) = run(stage, &["status", "all"]);
+    for part in [
+        "segment all (auto): ",
+        "  ├─ compute-001  R.M..  nova ",
+        "  └─ compute-004  .....  nova ● heard ",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    let (dead, living) = (
+        json(stage, &["status", HOST]),
+        json(stage, &["status", "host:compute-004"]),
+    );
+    let codes = |told: &Value| told["findings"].to_string();
+    assert!(codes(&dead).contains("HOST_NOT_BACK"), "{dead}");
+    assert!(!codes(&living).contains("HOST_NOT_BACK"), "{living}");
+    assert_eq!(dead["part"], serde_json::json!({"kind": "host", "name": HOST}));
+    assert_eq!(dead["recoveries"].as_array().map(Vec::len), Some(1), "{dead}");
+    assert_eq!(living["recoveries"], serde_json::json!([]), "{living}");
+    assert!(living["explanation"]["hosted"].is_array(), "{living}");
+    let (code, _, stderr) = run(stage, &["status", "nobody", "--check"]);
+    assert_eq!(code, 3, "{stderr}");
+    assert!(stderr.contains("Segments: all. Hosts: compute-001, "), "{stderr}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

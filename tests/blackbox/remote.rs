@@ -43,8 +43,10 @@ fn over(stage: &Stage, cloud: &str, words: &[&str]) -> (i32, String, String) {
 
 /// Without what depends on the moment of asking.
 fn timeless(text: &str) -> String {
-    let ages = Regex::new(r#"\d+ (s|min|h) ago|"(at|looked_at|signed_at|as_of)":"[^"]*"|"age_seconds":\d+"#)
-        .unwrap();
+    let ages = Regex::new(
+        r#"\d+ (s|min|h) ago|\d\d:\d\d:\d\d UTC|queue \d+ .*|"(at|looked_at|signed_at|as_of)":"[^"]*"|"age_seconds":\d+"#,
+    )
+    .unwrap();
     ages.replace_all(text, "...").into_owned()
 }
 
@@ -96,6 +98,8 @@ async fn operator_api_commands_print_the_same_bytes_over_http_and_from_the_datab
     for words in [
         &["status"][..],
         &["status", "--all-hosts"],
+        &["status", HOST],
+        &["status", "all"],
         &["explain", HOST],
         &["explain", &evil[..8]],
         &["recovery", "list", "--all", "--limit", "5", "--host", HOST],
@@ -103,21 +107,79 @@ async fn operator_api_commands_print_the_same_bytes_over_http_and_from_the_datab
         &["recovery", "show", id],
         &["recovery", "show", &id[..8]],
         &["recovery", "show", HOST, "--follow"],
+        &["recovery", "report", id],
+        &["recovery", "report", HOST, "-f", "html"],
+        &["recovery", "report", HOST, "-f", "json"],
         &["vmove", "list"],
         &["vmove", "list", "--needs-person"],
     ] {
         let told = assert_told_the_same(&stage, words);
         assert!(!told.is_empty() && !told.contains('\u{1b}'), "{words:?}: {told}");
-        if !words.contains(&"--follow") {
+        if !words.contains(&"--follow") && !words.contains(&"report") {
             let in_json: Vec<&str> = words.iter().copied().chain(["-f", "json"]).collect();
             assert_told_the_same(&stage, &in_json);
         }
     }
-    for words in [&["explain", "nobody"][..], &["recovery", "show", "nobody"]] {
+    assert_report(&stage, id, &evil);
+    for words in [
+        &["explain", "nobody"][..],
+        &["recovery", "show", "nobody"],
+        &["recovery", "report", "nobody"],
+        &["status", "nobody"],
+    ] {
         let ((here, _, said), (there, _, answered)) = (run(&stage, words), over(&stage, ADMIN, words));
         assert_eq!((here, &said), (there, &answered), "{words:?}");
         assert_eq!(here, 1, "{said}");
     }
+    let told = assert_told_the_same(&stage, &["mon", "--once"]);
+    assert!(
+        told.contains("compute-001 R.M") && told.contains("● engines 1/1 "),
+        "{told}"
+    );
+    assert!(told.contains("─ last steps ─"), "{told}");
+}
+
+/// The report is made of the journal alone, is the same each time, and shows what others have named as text.
+fn assert_report(stage: &Stage, id: &str, evil: &str) {
+    let clouds = stage.folder.path().join("clouds.yaml");
+    let mut texts = Vec::new();
+    for name in ["one.html", "two.html"] {
+        let file = stage.folder.path().join(name);
+        let words = ["recovery", "report", id, "-o", file.to_str().unwrap()];
+        let (code, told, note) = tachi(&clouds, Some(ADMIN), &words);
+        assert_eq!((code, told.as_str()), (0, ""), "{note}");
+        assert!(note.contains(name), "{note}");
+        texts.push(std::fs::read_to_string(file).unwrap());
+    }
+    assert_eq!(texts[0], texts[1]);
+    let page = &texts[0];
+    assert!(
+        page.starts_with("<!doctype html>") && !page.contains("<script"),
+        "{page}"
+    );
+    let shown = "evil\\u{1b}[2J\\nERR-1</td><td>".to_owned() + evil;
+    assert!(page.contains(&shown), "{page}");
+    let (code, told, note) = run(stage, &["recovery", "report", id]);
+    assert_eq!(code, 0, "{note}");
+    for wanted in [
+        "All 3 instances are back",
+        "| proven off | 2",
+        "| disabled and forced down in Nova | 2",
+        "| last instance back | 2",
+        "| HA_Enabled | 3 |",
+        "said \"off\"",
+        "no person has said a word",
+        "- fencing = engine",
+    ] {
+        assert!(told.contains(wanted), "{wanted}: {told}");
+    }
+    let nowhere = stage.folder.path().join("none/report.md");
+    let (code, _, note) = run(
+        stage,
+        &["recovery", "report", id, "-o", nowhere.to_str().unwrap()],
+    );
+    assert_eq!(code, 1, "{note}");
+    assert!(note.contains("none/report.md"), "{note}");
 }
 
 /// The lines of the API's audit log.

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""The shape of the code: how long files are, how many methods a type has, which modules of the domain import each other in circles.
+"""The shape of the code: how long files are, how many methods a type has, which modules of the domain import each other in circles, and
+whether the folders of the domain stand in an order, at every level.
 
     tests/lib/shape.py           compares with the limits in shape.toml; fails when one is passed, and when one can be lowered
     tests/lib/shape.py --show    what is longest, and each circle with the imports that close it
@@ -138,6 +139,30 @@ def family(one, other):
 def circles(edges):
     """Sets of modules that reach each other, not counting a parent and its own children."""
     graph = {one: {other for other in others if not family(one, other)} for one, others in edges.items()}
+    return knots(graph), graph
+
+
+def arrows_up(edges):
+    """In each folder: sets of its modules that reach each other, each taken with all that is below it."""
+    parents = {""} | {"::".join(one.split("::")[:n]) for one in edges for n in range(1, one.count("::") + 1)}
+    found = []
+    for parent in sorted(parents):
+        start = parent + "::" if parent else ""
+
+        def child(one):
+            return one[len(start):].split("::")[0] if one.startswith(start) and one != parent else None
+
+        graph = collections.defaultdict(set)
+        for one, others in edges.items():
+            for other in others:
+                if child(one) and child(other) and child(one) != child(other):
+                    graph[child(one)].add(child(other))
+        found += [(parent or "the crate", group) for group in knots(graph)]
+    return found
+
+
+def knots(graph):
+    """Sets of nodes that reach each other."""
     index, low, stack, on, found = {}, {}, [], set(), []
 
     def visit(one):
@@ -165,14 +190,15 @@ def circles(edges):
     for one in sorted(graph):
         if one not in index:
             visit(one)
-    return found, graph
+    return found
 
 
 def measured():
     lines = {path: read(path).count("\n") for path in rust_files()}
     production = sorted(count for path, count in lines.items() if not is_test(path))
     counted = methods()
-    groups, graph = circles(imports())
+    edges = imports()
+    groups, graph = circles(edges)
     return {
         "production": {path: count for path, count in lines.items() if not is_test(path)},
         "tests": {path: count for path, count in lines.items() if is_test(path)},
@@ -180,6 +206,7 @@ def measured():
         "methods": counted,
         "circles": groups,
         "graph": graph,
+        "arrows_up": arrows_up(edges),
         "total": sum(production),
         "total_tests": sum(count for path, count in lines.items() if is_test(path)),
     }
@@ -205,6 +232,8 @@ def compare(now, limits):
     each("methods of", now["methods"], limits["types"]["methods"], limits["types"].get("larger", {}))
     if now["p90"] > limits["files"]["p90"]:
         wrong.append("nine of ten files have at most %d lines; allowed are %d" % (now["p90"], limits["files"]["p90"]))
+    for parent, group in now["arrows_up"]:
+        wrong.append("arrows run back up in %s of engine/domain: %s cannot be put in an order" % (parent, ", ".join(group)))
     known = {tuple(group) for group in limits["domain"].get("circles", [])}
     for group in now["circles"]:
         if not any(set(group) <= set(old) for old in known):

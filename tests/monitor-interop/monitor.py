@@ -23,14 +23,14 @@ def notification(kind, hostname, generated, payload):
 
 
 class Monitor:
-    def __init__(self, binary, work, api, process_list=(), hostname="compute-001", more=None):
-        self.binary, self.work, self.process, self.port = binary, work, None, free_port()
+    def __init__(self, binary, work, api, process_list=(), hostname="compute-001", more=None, kind="process"):
+        self.binary, self.work, self.process, self.port, self.kind = binary, work, None, free_port(), kind
         os.makedirs(work, exist_ok=True)
         self.list, self.conf, self.log = (os.path.join(work, name) for name in ("process_list.yaml", "monitor.conf", "log"))
         self.write_list(process_list)
         sections = {"DEFAULT": {"hostname": hostname, "debug": "true"}, "api": api,
                     "process": {"process_list_path": self.list, "check_interval": "1", "restart_retries": "1", "restart_interval": "0"},
-                    "monitor": {"state_path": work, "process_listen": "127.0.0.1:%d" % self.port, "retry_min": "0.05", "retry_max": "0.5"}}
+                    "monitor": {"state_path": work, "%s_listen" % kind: "127.0.0.1:%d" % self.port, "retry_min": "0.05", "retry_max": "0.5"}}
         for section, options in (more or {}).items():
             sections.setdefault(section, {}).update(options)
         with open(self.conf, "w", encoding="utf-8") as f:
@@ -57,7 +57,7 @@ class Monitor:
 
     def start(self):
         with open(self.log, "ab") as out:
-            self.process = subprocess.Popen([self.binary, "process", "--config-file", self.conf], cwd=self.work,
+            self.process = subprocess.Popen([self.binary, self.kind, "--config-file", self.conf], cwd=self.work,
                                             stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT,
                                             env={"PATH": os.environ["PATH"], "NO_COLOR": "1"})
         return self

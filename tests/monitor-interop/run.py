@@ -27,6 +27,7 @@ from peer import Peer  # noqa: E402
 from proxy import Proxy  # noqa: E402
 from region import CLOUD, Region, free_port  # noqa: E402
 from sdk_calls import connect  # noqa: E402
+from signing import signing  # noqa: E402
 from stub import Stub  # noqa: E402
 
 EVIDENCE = "X-Tachi-Fence-Evidence"
@@ -176,6 +177,7 @@ class Interop:
         self.check.that("mw18: a broken list leaves the last good one in force", "last good list" in monitor.get("/healthz")[1], monitor.get("/healthz"))
         stranger.stop()
         monitor.stop()
+        signing(self, api, region)
         self.looks(monitor, region)
         self.restarts(api, stored)
         self.spooled(api, proxy)

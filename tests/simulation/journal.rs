@@ -8,11 +8,11 @@ use tachi_domain::entity::Stamps;
 use tachi_domain::entity::host::{Host, MaintenanceReason};
 use tachi_domain::entity::notification::{Notification, NotificationStatus, NotificationType};
 use tachi_domain::entity::segment::Segment;
-use tachi_domain::evidence::{GivenEvidence, OffWord};
+use tachi_domain::evidence::GivenEvidence;
 use tachi_domain::guard::Guard;
-use tachi_domain::host_recovery::{
-    BootHeldFor, GIVEN_UP_BY_LATEST, HostRecovery, WrittenOff, given_up, may_run,
-};
+use tachi_domain::host_recovery::{BootHeldFor, HostRecovery};
+use tachi_domain::recovery::OffWord;
+use tachi_domain::recovery::given_up::{GIVEN_UP_BY_LATEST, WrittenOff, given_up, may_run};
 use tachi_domain::recovery::{Elsewhere, FenceOrder, Life, MoveWord, OperatorWord, RecoveryKind, Word};
 use tachi_domain::{Elapsed, NotificationId, Reporter, SegmentId, ServerId, Timestamp, Wait, WaitsFor};
 use tachi_driver::journal::{ClaimView, Claimed, Committed, Write};

@@ -105,6 +105,7 @@ pub(super) const TAGS: &[(&str, &str)] = &[
         "operator",
         "What operators are told, as the commands tell it: from the database, and Nova is not asked",
     ),
+    ("monitors", "Monitors that say that they are at work"),
     ("boot guard", "Whether a host may go to work"),
     ("extensions", "What this API offers"),
     ("versions", "Versions of this API"),

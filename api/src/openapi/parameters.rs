@@ -1,6 +1,7 @@
 //! What stands in paths, queries and headers.
 
 use serde_json::{Map, Value, json};
+use tachi_domain::monitor::MonitorKind;
 
 use super::operations::{Filter, FilterKind, List, Operation, Success};
 use crate::microversion::Microversion;
@@ -74,6 +75,10 @@ pub(super) fn of_path(path: &str) -> Vec<Value> {
                 "hostname" => (
                     "The name of a host, as Nova has it",
                     json!({"type": "string", "minLength": 1}),
+                ),
+                "kind" => (
+                    "Which monitor of the host",
+                    json!({"type": "string", "enum": MonitorKind::ALL}),
                 ),
                 "instance" => (
                     "The id of an instance, the beginning of it, or its name",

@@ -52,16 +52,20 @@ fn operators(schemas: &mut Map<String, Value>) {
     view::<tachi_operator::WaitingRecoveryView>(schemas);
     view::<tachi_operator::WaitingInstanceView>(schemas);
     view::<tachi_operator::FactView>(schemas);
+    view::<tachi_operator::MonitorView>(schemas);
     view::<tachi_operator::FindingView>(schemas);
     view::<tachi_operator::CountsView>(schemas);
     view::<tachi_operator::ExplanationView>(schemas);
     view::<tachi_operator::NeedView>(schemas);
+    view::<tachi_operator::LevelView>(schemas);
+    view::<tachi_operator::HostedView>(schemas);
     view::<tachi_operator::VmoveView>(schemas);
     view::<tachi_operator::RecoveryView>(schemas);
     view::<tachi_operator::MovesView>(schemas);
     view::<tachi_operator::downtime::Figures>(schemas);
     view::<tachi_operator::downtime::DowntimeView>(schemas);
     view::<tachi_operator::WordView>(schemas);
+    view::<tachi_operator::InstanceWordView>(schemas);
     view::<tachi_operator::ReportedView>(schemas);
     view::<tachi_operator::StepView>(schemas);
     view::<tachi_operator::ProofView>(schemas);
@@ -173,6 +177,21 @@ fn by_type(notification: &Value) -> Value {
 }
 
 /// What operators say.
+pub(super) fn signature_examples() -> Value {
+    let signature = |monitor: Value| json!({"value": {"monitor": monitor}});
+    json!({
+        "well": signature(json!({
+            "version": "0.9.0",
+            "watches": ["compute-001", "compute-002"],
+            "watching": true,
+        })),
+        "ill": signature(json!({
+            "version": "0.9.0",
+            "troubles": {"libvirt": "the connection was refused"},
+        })),
+    })
+}
+
 pub(super) fn word_examples() -> Value {
     let word = |word: Value| json!({"value": {"word": word}});
     json!({

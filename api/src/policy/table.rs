@@ -27,6 +27,7 @@ const NOTIFICATIONS: &str = "/v1/notifications";
 const NOTIFICATION: &str = "/v1/notifications/{notification}";
 const VMOVES: &str = "/v1/notifications/{notification}/vmoves";
 const VMOVE: &str = "/v1/notifications/{notification}/vmoves/{vmove}";
+const MONITOR: &str = "/v1/monitors/{hostname}/{kind}";
 const BOOT_GUARD: &str = "/v1/boot-guard/{hostname}";
 const EXTENSIONS: &str = "/v1/extensions";
 const EXTENSION: &str = "/v1/extensions/{alias}";
@@ -127,6 +128,9 @@ const RULES: &[RuleDefault] = &[
     RuleDefault::new("tachi:boot-guard:detail", BOOTING,
         "Ask whether nova-compute of a host may start: what a hypervisor's boot guard does. It tells the name of a recovery \
          and nothing else.", &[op("GET", BOOT_GUARD)]),
+    RuleDefault::new("tachi:monitors:sign", BOOTING,
+        "Say that a monitor is at work, and which hosts it watches: what monitors do every ten seconds. One that is bound to a \
+         host says so of that host alone.", &[op("PUT", MONITOR)]),
     RuleDefault::new("tachi:evidence:create", ADMIN,
         "Whose word counts that a host has been fenced, given in the header X-Tachi-Fence-Evidence of a notification. \
          Never give this to monitors on compute hosts: whoever may say that a host is off may cause its instances to \

@@ -235,6 +235,7 @@ impl Bench {
             lookout: desk.clone(),
             desk: desk.clone(),
             audit: desk.clone(),
+            monitors: registry.clone(),
         };
         let router = router(change(options), ports).unwrap();
         Self {

@@ -193,6 +193,7 @@ impl Lookout for Desk {
             doubted: Vec::new(),
             machines: Vec::new(),
             freezes: Vec::new(),
+            monitors: Vec::new(),
         };
         let configured = Configured {
             mode: FencingMode::External,
@@ -288,6 +289,7 @@ impl OperatorDesk for Desk {
             word: self.last(id),
             state: Some("{\"stage\":\"begin\"}".to_owned()),
             moves: Vec::new(),
+            move_words: Vec::new(),
             vmoves: Vec::new(),
             steps: vec![StepLine {
                 at: NOW,

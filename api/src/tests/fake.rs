@@ -1,7 +1,7 @@
 //! A registry in memory that keeps to the port's promises.
 
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicI64};
 use std::sync::{Mutex, MutexGuard, atomic};
 
@@ -12,9 +12,11 @@ use tachi_domain::entity::segment::{NewSegment, SegmentChange, SegmentFilter};
 use tachi_domain::entity::vmove::VmoveFilter;
 use tachi_domain::entity::{Host, Notification, Segment, Stamps, TaskProgress, Vmove};
 use tachi_domain::evidence::GivenEvidence;
+use tachi_domain::monitor::{MonitorKind, Signature};
+use tachi_domain::situation::Monitor;
 use tachi_domain::{HostId, NotificationId, SegmentId, Timestamp, VmoveId};
 use tachi_engine::ports::registry::{BootHold, Page, SortKey};
-use tachi_engine::ports::{Registry, RegistryError};
+use tachi_engine::ports::{JournalError, Monitors, Registry, RegistryError};
 use uuid::Uuid;
 
 type Done<T> = Result<T, RegistryError>;
@@ -29,6 +31,7 @@ pub(super) struct Rows {
     pub(super) vmoves: Vec<Vmove>,
     pub(super) progress: Vec<TaskProgress>,
     pub(super) held: BTreeMap<String, BootHold>,
+    pub(super) signatures: Vec<Signature>,
 }
 
 /// Every row gets the next integer id, and a creation time of as many seconds.
@@ -538,5 +541,24 @@ impl Registry for Fake {
 
     async fn boot_hold(&self, host: &str) -> Done<Option<BootHold>> {
         Ok(self.open()?.held.get(host).copied())
+    }
+}
+
+#[async_trait]
+impl Monitors for Fake {
+    async fn sign_monitors(&self, signatures: &[Signature]) -> Result<BTreeSet<String>, JournalError> {
+        let mut rows = self.open().map_err(|error| JournalError::new("signing", error))?;
+        let (strange, known): (Vec<_>, Vec<_>) =
+            signatures.iter().cloned().partition(|one| one.host == "stranger");
+        rows.signatures.extend(known);
+        Ok(strange.into_iter().map(|one| one.host).collect())
+    }
+
+    async fn monitors(&self) -> Result<Vec<Monitor>, JournalError> {
+        Ok(Vec::new())
+    }
+
+    async fn forget_monitor(&self, _: &str, _: MonitorKind) -> Result<bool, JournalError> {
+        Ok(false)
     }
 }

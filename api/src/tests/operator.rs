@@ -100,6 +100,8 @@ async fn operator_api_hosts_and_instances_are_explained_by_any_of_their_names() 
         (&told[0]["kind"], &told[0]["name"]),
         (&json!("host"), &json!("a"))
     );
+    assert_eq!(told[0]["hosted"][0]["id"], json!(server), "{told}");
+    assert!(told[0]["levels"].is_array(), "{told}");
     let long = "x".repeat(3_000);
     for name in [
         "d",

@@ -15,6 +15,7 @@ fn good_body(route: &RouteInfo) -> Value {
             json!({"host": {"name": "n", "type": "C", "control_attributes": "S"}})
         }
         "/v1/notifications" => notification("COMPUTE_HOST", "n", "2026-01-01", &json!({})),
+        "/v1/monitors/{hostname}/{kind}" => json!({"monitor": {"version": "1"}}),
         "/operator/v1/words" => json!({"word": {"word": "approve", "recovery": "x"}}),
         _ => Value::Null,
     }
@@ -42,8 +43,8 @@ async fn s6_3_every_rule_forbids_and_admits() {
         .collect();
     assert_eq!(
         ruled.len(),
-        27,
-        "S1-S5, H1-H5, N1-N3, V1-V2, E1-E2, the boot guard, and what operators read and say"
+        28,
+        "S1-S5, H1-H5, N1-N3, V1-V2, E1-E2, the boot guard, monitors that sign, and what operators read and say"
     );
     for (rule, route) in ruled {
         let got = ask(&bench, &route, "member").await;
@@ -275,6 +276,10 @@ fn s6_3_names_and_defaults_are_masakaris() {
             "rule:admin_api and not role:masakari_monitor",
         ),
         ("tachi:evidence:create".to_owned(), "rule:admin_api"),
+        (
+            "tachi:monitors:sign".to_owned(),
+            "rule:admin_api or role:service or role:masakari_monitor",
+        ),
         (
             "tachi:boot-guard:detail".to_owned(),
             "rule:admin_api or role:service or role:masakari_monitor",

@@ -36,6 +36,16 @@ struct Body {
     recovery: Option<String>,
 }
 
+/// A host's name that means nothing else in a path.
+pub(crate) fn stands_in_a_path(hostname: &str) -> Result<(), Failed> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
+    if !hostname.chars().all(plain) || hostname.trim_matches('.').is_empty() {
+        let why = format!("{hostname:?} is no name of a host that can stand in a path");
+        return Err(Failed::new(Class::Rejected, why));
+    }
+    Ok(())
+}
+
 impl Client {
     /// Asks whether nova-compute of a host may start.
     ///
@@ -43,11 +53,7 @@ impl Client {
     ///
     /// The API does not answer, does not let us ask, or is one that does not know the question.
     pub async fn boot_guard(&self, hostname: &str) -> Result<BootGuard, Failed> {
-        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
-        if !hostname.chars().all(plain) || hostname.trim_matches('.').is_empty() {
-            let why = format!("{hostname:?} is no name of a host that can stand in a path");
-            return Err(Failed::new(Class::Rejected, why));
-        }
+        stands_in_a_path(hostname)?;
         let path = format!("/boot-guard/{hostname}");
         let line = format!("GET {path}");
         let reply = self.call(Method::GET, &path, &HeaderMap::new(), None).await?;

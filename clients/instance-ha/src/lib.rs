@@ -21,6 +21,7 @@ mod notification;
 mod operator;
 mod options;
 mod python;
+mod signing;
 
 pub use booting::BootGuard;
 pub use client::{Answer, Client, Login};
@@ -28,6 +29,7 @@ pub use error::{Class, Failed, SetupError};
 pub use lookup::{Registered, Registration};
 pub use notification::{ClusterStatus, EVIDENCE_HEADER, GeneratedTime, HostEvent, HostStatus, Notification};
 pub use options::{ApplicationCredential, Credentials, Domain, Interface, Named, Options, Scope};
+pub use signing::MonitorSignature;
 
 #[cfg(test)]
 mod fake;

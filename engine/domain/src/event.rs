@@ -10,8 +10,8 @@ use std::sync::Arc;
 pub use picture::{HostPicture, NotificationPicture, RecoveryPicture, SegmentPicture, VmovePicture};
 
 use crate::Timestamp;
-use crate::entity::words;
 use crate::freeze::Freeze;
+use crate::words::words;
 
 words! {
     /// Where in its course the thing is that an event tells of.

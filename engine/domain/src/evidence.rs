@@ -5,16 +5,14 @@
 
 mod read;
 mod time;
-mod word;
 
 use serde::{Deserialize, Serialize};
 
 use crate::Timestamp;
-use crate::entity::words;
+use crate::words::words;
 
 pub use read::{EvidenceError, MOST_BYTES};
 pub use time::{parse as parse_time, text as time_text};
-pub use word::{OffWord, dated as report_dated};
 
 words! {
     /// Who answers for it.

@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use crate::entity::words;
 use crate::evidence::time_text;
+use crate::words::words;
 use crate::{ServerId, Timestamp};
 
 words! {

@@ -30,9 +30,9 @@ mod worse;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::entity::words;
 pub use crate::policy::{Doubts, GuardPolicy};
 use crate::policy::{FencingMode, Policy};
+use crate::words::words;
 
 pub(crate) use cliff::is_seen as sees_cliff;
 pub use domain::DomainLoss;

@@ -8,13 +8,10 @@
 mod call;
 mod entry;
 mod flow;
-mod track;
 
 pub use call::{HookCall, HookInstance, HookOutcome, Verdict};
 pub use entry::{Defaults, EntryError, Hook, OnFailure, Target};
 pub use flow::{Flow, FlowError, FlowKind, Flows, Note};
-pub(crate) use track::Gate;
-pub use track::HookTrack;
 
 use serde::{Deserialize, Serialize};
 

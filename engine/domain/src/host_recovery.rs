@@ -17,6 +17,7 @@ mod fence;
 mod freezing;
 mod guard;
 mod hooks;
+mod learn;
 mod messaging;
 mod method;
 mod moves;
@@ -42,29 +43,21 @@ pub use fence::{Fence, OffIntent, Order};
 pub use freezing::FreezeTrack;
 pub use guard::{GuardTrack, Waiting};
 pub use method::{Route, Way};
-pub use moves::absence::{may_run, may_run_in};
-pub use moves::{
-    End, GIVEN_UP_BY_LATEST, Lock, Move, MoveStep, Preparation, RestorationCall, RestorationKind, Was,
-    WrittenOff, given_up, written_off_in,
-};
+pub use moves::{End, Lock, Move, MoveStep, Preparation, RestorationCall, RestorationKind, Was};
 pub use reserve::{Joining, Reserve, Taken, TakenEnd, TakenStep};
 pub use returning::boot_hold::BootHeldFor;
 pub use returning::power_on::PowerOn;
 pub use service::{Put, ServiceTrack};
 
-use crate::entity::notification::NotificationStatus;
 use crate::entity::segment::RecoveryMethod;
 use crate::entity::{Host, Notification};
-use crate::evidence::{OffWord, report_dated};
 use crate::guard::{DomainLoss, Guard};
-use crate::hooks::HookTrack;
 use crate::policy::Policy;
 use crate::proof::{Proof, stored};
-use crate::recovery::{Command, Decision, Now, Observation, Pulse, Record, ServerCall, mark};
+use crate::recovery::{Command, Decision, HookTrack, Now, Observation, OffWord, Pulse, Record, off_word};
 use crate::{Elapsed, HostId, NotificationId, RecoveryId, ServerId, StateVersion, Timestamp, Wait};
 
 use asks::Asks;
-use trouble::Topic;
 use turn::turn;
 
 /// Which part of the way a recovery is on.
@@ -223,7 +216,7 @@ impl HostRecovery {
             event: upper("event").unwrap_or_default(),
             policy,
             method: host.segment.recovery_method,
-            reported_at: Some(report_dated(notification)),
+            reported_at: Some(off_word::dated(notification)),
             off_word: None,
             stage: Stage::Begin,
             hold: None,
@@ -275,28 +268,7 @@ impl HostRecovery {
 
     /// Why nothing destructive may be begun just now, if so.
     fn forbidden(&self) -> Option<String> {
-        if let Some(by) = &self.rejected {
-            return Some(format!("rejected by {by}"));
-        }
-        if let Some(hold) = &self.hold {
-            return Some(hold.reason.clone());
-        }
-        self.said_no()
-    }
-
-    /// What an operator has forbidden beside this one recovery.
-    fn said_no(&self) -> Option<String> {
-        match &self.pulse {
-            None => Some("not claimed".into()),
-            Some(pulse) if !pulse.segment_enabled => {
-                Some("the segment is disabled: nothing new is begun until it is enabled again".into())
-            }
-            Some(pulse) if pulse.operator_maintenance => Some(
-                "an operator has put the host on maintenance: nothing new is begun until that is taken back"
-                    .into(),
-            ),
-            Some(_) => None,
-        }
+        turn::forbidden(self.rejected.as_deref(), self.hold.as_ref(), self.pulse.as_ref())
     }
 
     /// What its guards are waiting for, before anything has been done that they could prevent.
@@ -316,13 +288,10 @@ impl HostRecovery {
         self.reported.as_deref() == Some("NORMAL")
     }
 
-    /// Looks at the proof again; if that confirms it for the first time, others may count on it from now on.
-    fn renew_proof(&mut self, record: &mut Record, renew: impl FnOnce(&mut Proof)) {
-        if let Some(proof) = &mut self.proof {
-            let before = proof.is_confirmed();
-            renew(proof);
-            record.head |= proof.is_confirmed() != before;
-        }
+    /// Whether any report has brought evidence, whatever it is worth by now.
+    pub fn came_with_evidence(&self) -> bool {
+        let word = self.off_word.as_ref();
+        word.is_some_and(|word| word.evidence.is_some())
     }
 
     /// Whether neither Nova nor the host's power has been touched, nor may be by a call that is under way.
@@ -362,91 +331,21 @@ impl HostRecovery {
         (held > 0).then(|| format!("{held} instances may run elsewhere and need a person: see the vmoves"))
     }
 
-    /// The mark on locks and disable reasons.
-    fn mark(&self) -> String {
-        mark(self.id)
-    }
-
-    /// What the notification shows while the recovery is open.
-    fn say(&mut self, message: Option<String>, record: &mut Record) {
-        if self.message != message {
-            self.message.clone_from(&message);
-            record.head = true;
-            record.notification = Some((NotificationStatus::Running, message));
-        }
-    }
-
-    fn hold(&mut self, kind: HoldKind, reason: String, now: Now, record: &mut Record) {
-        self.hold = Some(Hold {
-            kind,
-            reason,
-            since: now.elapsed,
-            guards: BTreeSet::new(),
-            domain: None,
-        });
-        record.head = true;
-    }
-
     fn enter(&mut self, stage: Stage, record: &mut Record) {
         self.stage = stage;
         record.head = true;
     }
 
-    fn learn(&mut self, observation: Observation, now: Now, record: &mut Record) {
-        match observation {
-            Observation::Tick | Observation::MayRunOn(_) => {}
-            Observation::HostUnderRecovery => self.superseded(now, record),
-            Observation::Claimed(pulse) => self.claimed(pulse, now, record),
-            Observation::Pulse(pulse) => self.heard_pulse(pulse, now, record),
-            Observation::Region(region) => self.asks.lookout.looked_around(region),
-            Observation::OrderRefused => self.order_refused(now, record),
-            Observation::Service(result) => self.service_read(result, now, record),
-            Observation::FencingStopped(stopped) => self.asks.stopped = stopped,
-            Observation::Levels(levels) => self.levels_learnt(levels, now, record),
-            Observation::Power {
-                target,
-                started,
-                waited,
-                result,
-            } => self.power_read(&target, (started, waited), result, now, record),
-            Observation::PowerOff { target, result } => self.power_off_answered(&target, result, now, record),
-            Observation::PowerOn { target, result } => self.power_on_answered(&target, result, now, record),
-            Observation::ServiceUpdated(result) => self.service_updated(result, now, record),
-            Observation::Inventory(result) => self.inventory_taken(result, now, record),
-            Observation::Lists(result) => self.lists_read(result, now, record),
-            Observation::Evacuations(result) => self.evacuations_read(result, now),
-            Observation::ServerIds(result) => self.server_ids_read(result, now, record),
-            Observation::Permits(permits) => self.permitted(permits),
-            Observation::Conductors(result) => self.asks.messaging.read(result, &self.policy, now),
-            Observation::Server { server, result } => self.server_read(server, result, now, record),
-            Observation::ServerCall { server, call, result } => {
-                self.server_answered(server, call, result, now, record);
-            }
-            Observation::Hook {
-                phase,
-                number,
-                attempt,
-                outcome,
-            } => self.hook_answered((phase, number, attempt), &outcome, now, record),
-            Observation::NotSent(command) => self.not_sent(&command, now, record),
-            Observation::MovesTaken(servers) => self.moves_taken(servers, now),
-            Observation::Reserve(answer) => {
-                let mut turn = turn!(self, now, record);
-                self.reserve.answered(answer, &mut self.moves, &mut turn);
-            }
-            Observation::ReserveTaken(hosts) => self.reserve.refused(&hosts, now.elapsed),
-        }
-    }
-
     fn act(&mut self, now: Now, record: &mut Record, commands: &mut Vec<Command>) {
-        self.asks.ready.clear();
+        self.asks.following.pace.ready.clear();
         // Instances that other recoveries let go of are planned again; the journal had its say since.
-        self.asks.retaken(now);
+        self.asks.listing.retaken(&mut self.asks.troubles, now);
         if freezing::act(self, now, record, commands) {
-            return self.say(self.current_message(now), record);
+            let message = self.current_message(now);
+            return turn!(self, now, record).say(message);
         }
         if self.forbidden().is_some() || self.guarded().is_some() {
-            self.stop_the_clocks(now);
+            deadlines::stop_the_clocks(&mut self.deadline_from, &mut self.moves, now);
         } else {
             self.give_up_late(now, record);
         }
@@ -467,69 +366,9 @@ impl HostRecovery {
             }
         }
         if self.stage != Stage::Returning && self.stage != Stage::Over {
-            self.say(self.current_message(now), record);
+            let message = self.current_message(now);
+            turn!(self, now, record).say(message);
         }
-    }
-
-    /// A command was not carried out: what was set down for it is taken back, and it is decided anew.
-    fn not_sent(&mut self, command: &Command, now: Now, record: &mut Record) {
-        match command {
-            Command::CountHosts => self.asks.lookout.not_sent(now),
-            Command::ReadService => self.service.question.not_sent(),
-            Command::LearnLevels => self.fence.levels_not_asked(),
-            Command::ReadPower(target) => self.fence.not_asked(target),
-            Command::PowerOff { target, .. } => {
-                self.fence.not_sent(target);
-                freezing::order_withdrawn(self);
-            }
-            Command::PowerOn { .. } => self.power_on.not_sent(),
-            Command::UpdateService { .. } => freezing::update_not_sent(self),
-            Command::TakeInventory => self.asks.inventory.not_sent(),
-            Command::ReadLists { .. } => self.asks.lists.not_sent(),
-            Command::ReadEvacuations { .. } => self.asks.evacuations.not_sent(),
-            Command::ReadServerIds => self.asks.server_ids.not_sent(),
-            Command::ReadConductors => self.asks.messaging.question.not_sent(),
-            Command::ReadServer(server) => {
-                self.asks.servers.remove(server);
-            }
-            Command::Lock { .. }
-            | Command::Unlock(_)
-            | Command::Prepare(_)
-            | Command::Evacuate(_)
-            | Command::Restore { .. } => {
-                if let Some((server, call)) = command.server_call()
-                    && let Some(one) = self.moves.get_mut(&server)
-                {
-                    if call == ServerCall::Evacuate {
-                        self.asks.evacuating.remove(&server);
-                    }
-                    one.not_sent(call, now.elapsed);
-                    if matches!(call, ServerCall::Evacuate | ServerCall::Prepare) {
-                        // What the journal has of it is an intent that has come to nothing: who takes over needs not look
-                        // for its effect.
-                        record.moves.insert(server);
-                    }
-                }
-            }
-            Command::RunHook(call) => self.hooks.not_sent((call.phase, call.number, call.attempt), now),
-            Command::Reserve(call) => self.reserve.not_sent(call),
-            Command::Stop(_) | Command::Start(_) | Command::Activate { .. } => {}
-        }
-    }
-
-    /// Instances that another recovery is working on are left to it for now: nothing of them has been written. It may leave
-    /// them on this host when it ends (it moved them here, and then this host died), so they are looked at again.
-    fn moves_taken(&mut self, servers: Vec<ServerId>, now: Now) {
-        for server in &servers {
-            self.moves.remove(server);
-        }
-        self.asks.taken = servers.into_iter().collect();
-        self.asks.retaking = None;
-        self.asks.last_look = false;
-        let count = self.asks.taken.len();
-        self.asks.troubles.begin(Topic::Taken, now, || {
-            format!("{count} instances are still being worked on by another recovery: waiting for it")
-        });
     }
 }
 

@@ -25,6 +25,7 @@ pub mod id;
 mod instance_event;
 pub mod level;
 pub mod machine_id;
+pub mod monitor;
 pub mod nova;
 pub mod pace;
 pub mod policy;
@@ -40,6 +41,7 @@ pub mod state_version;
 pub mod timestamp;
 pub mod vm_recovery;
 pub mod wait;
+mod words;
 
 pub use elapsed::Elapsed;
 pub use id::{HostId, MigrationId, NotificationId, RecoveryId, SegmentId, ServerId, ServiceId, VmoveId};

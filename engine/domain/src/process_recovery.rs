@@ -17,11 +17,12 @@ use crate::entity::notification::NotificationStatus;
 use crate::fault::FaultClass;
 use crate::freeze::Freeze;
 use crate::guard::Region;
-use crate::hooks::{HookTrack, Phase};
+use crate::hooks::Phase;
 use crate::nova::Service;
 use crate::policy::Policy;
 use crate::recovery::{
-    Command, Decision, Life, Now, Observation, Pulse, Record, ServiceUpdate, StepKind, Task, Word, mark,
+    Command, Decision, HookTrack, Life, Now, Observation, Pulse, Record, ServiceUpdate, StepKind, Task, Word,
+    mark,
 };
 use crate::wait::{WaitsFor, note};
 use crate::{Elapsed, HostId, NotificationId, RecoveryId, StateVersion, Wait};

@@ -1,7 +1,10 @@
 //! What every kind of recovery has in common.
 
 pub mod command;
+pub mod given_up;
+pub mod hook_track;
 pub mod observation;
+pub mod off_word;
 pub mod record;
 pub mod reserve;
 pub mod workflow;
@@ -9,15 +12,17 @@ pub mod workflow;
 use std::collections::BTreeMap;
 
 pub use command::{Command, Evacuation, Restoration, ServiceUpdate};
+pub use given_up::WrittenOff;
+pub use hook_track::HookTrack;
 pub use observation::{Evacuations, InCell, Inventory, Lists, Messaging, Observation, ServerCall, ServerIds};
+pub use off_word::OffWord;
 pub use record::{Decision, Elsewhere, FenceOrder, Fenced, Now, Record, Step, StepKind, Task};
 pub use reserve::{Joined, ReserveAnswer, ReserveCall, ServiceStatus};
 
 use crate::entity::notification::NotificationType;
-use crate::entity::words;
-use crate::evidence::OffWord;
 use crate::freeze::Frozen;
 use crate::instance_event::says_failure;
+use crate::words::words;
 use crate::{HostId, RecoveryId, ServerId, Timestamp};
 
 words! {

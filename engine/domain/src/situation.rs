@@ -15,6 +15,7 @@ mod findings;
 mod freezes;
 mod hosts;
 mod instances;
+mod monitors;
 mod segments;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,15 +30,16 @@ pub use counts::Counts;
 pub use engines::is_alive;
 pub use explain::{Explanation, Need, SHORTEST_ID, Subject};
 pub use facts::{
-    Compute, DeviceTest, Doubt, Engine, Facts, Fencing, Foreign, Host, Ice, Instance, Instances, Known, Part,
-    Queue, Recovery, Segment, Waiting,
+    Compute, DeviceTest, Doubt, Engine, Facts, Fencing, Foreign, Host, Ice, Instance, Instances, Known,
+    Monitor, Part, Queue, Recovery, Segment, Waiting,
 };
 pub use findings::Finding;
 pub use hosts::HostSituation;
 pub use instances::InstanceSituation;
+pub use monitors::MonitorSituation;
 pub use segments::SegmentSituation;
 
-use crate::entity::words;
+use crate::words::words;
 use findings::Findings;
 use hosts::Assessed;
 
@@ -99,6 +101,8 @@ pub struct Situation {
     pub hosts: Vec<HostSituation>,
     /// The segments, by name.
     pub segments: Vec<SegmentSituation>,
+    /// The monitors that have ever signed, worst first.
+    pub monitors: Vec<MonitorSituation>,
     /// Every instance that is known; `None` while nobody has listed them.
     #[serde(skip)]
     pub instances: Option<Vec<InstanceSituation>>,
@@ -156,6 +160,7 @@ pub fn assess(facts: &Facts, now: Timestamp) -> Situation {
         tests: fencing::by_host(facts),
         numbers: instances::numbers(facts),
         ice: freezes::by_what(facts),
+        watchers: monitors::watchers(facts, now),
     };
     freezes::assess(&look, &mut all, &mut found);
     let mut hosts: Vec<Assessed> = Vec::new();
@@ -172,10 +177,8 @@ pub fn assess(facts: &Facts, now: Timestamp) -> Situation {
     }
     hosts.extend(hosts::strangers(&look, &mut found));
     if facts.segments.iter().all(|segment| segment.hosts.is_empty()) {
-        found.note(Finding::new(
-            Code::NoHosts,
-            "no host is registered, so no failure can be reported",
-        ));
+        let text = "no host is registered, so no failure can be reported";
+        found.note(Finding::new(Code::NoHosts, text).fix("tachi init from-nova"));
     }
     for assessed in &mut hosts {
         assessed.standing.and(&all);
@@ -203,7 +206,8 @@ pub fn assess(facts: &Facts, now: Timestamp) -> Situation {
         segments,
         counts,
         instances,
-        not_assessed: Aspect::ALL.to_vec(),
+        not_assessed: monitors::not_assessed(&look),
+        monitors: monitors::situations(&look),
     }
 }
 
@@ -220,6 +224,8 @@ struct Look<'a> {
     numbers: BTreeMap<&'a str, u64>,
     /// What is frozen.
     ice: freezes::Frozen<'a>,
+    /// Who watches which host.
+    watchers: monitors::Watchers<'a>,
 }
 
 impl Look<'_> {

@@ -9,6 +9,7 @@ mod calls;
 mod freezing;
 mod gates;
 mod hooking;
+mod learn;
 mod steps;
 
 use std::collections::BTreeSet;
@@ -18,11 +19,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::entity::Notification;
 use crate::entity::notification::NotificationStatus;
-use crate::hooks::HookTrack;
 use crate::instance_event::word;
 use crate::nova::{Server, Service};
 use crate::policy::Policy;
-use crate::recovery::{Command, Decision, Life, Now, Observation, Pulse, Record, StepKind, Task, Word};
+use crate::recovery::{Command, Decision, HookTrack, Life, Now, Observation, Pulse, Record, StepKind, Task};
 use crate::wait::{WaitsFor, note};
 use crate::{Elapsed, NotificationId, RecoveryId, ServerId, StateVersion, Wait};
 
@@ -345,125 +345,6 @@ impl VmRecovery {
 
     fn no_trouble(&mut self, about: About) {
         self.trouble.take_if(|trouble| trouble.about == about);
-    }
-
-    fn learn(&mut self, observation: Observation, now: Now, record: &mut Record) {
-        match observation {
-            Observation::Claimed(pulse) => {
-                // The last owner's call may or may not have been sent; `asked` says since when (R5).
-                self.reading = false;
-                self.reading_service = false;
-                self.hooks.forget_answers();
-                record.head = true;
-                self.heard_pulse(pulse, record);
-            }
-            Observation::Pulse(pulse) => self.heard_pulse(pulse, record),
-            Observation::Server { result, .. } => {
-                self.reading = false;
-                self.read_not_before = now.elapsed.plus(self.look_again_after(now));
-                match result {
-                    Ok(Some(server)) => {
-                        self.no_trouble(About::Instance);
-                        if let Some(silent) = self.silent_since.take() {
-                            let silence = now.elapsed.since(silent.max(self.since));
-                            self.since = self.since.plus(silence);
-                        }
-                        self.seen = Some(Dated {
-                            at: now.elapsed,
-                            what: server,
-                        });
-                    }
-                    Ok(None) => self.end(NotificationStatus::Ignored, "the instance does not exist", record),
-                    Err(fault) => {
-                        // Nothing is done by what was seen before a silence.
-                        self.seen = None;
-                        self.silent_since.get_or_insert(now.elapsed);
-                        self.trouble(About::Instance, format!("waiting for Nova: {}", fault.text), now);
-                    }
-                }
-            }
-            Observation::Service(result) => {
-                self.reading_service = false;
-                self.service_not_before = now.elapsed.plus(Duration::from_secs(1));
-                self.service = None;
-                match result {
-                    Ok(Some(service)) => {
-                        self.service = Some(Dated {
-                            at: now.elapsed,
-                            what: service,
-                        });
-                    }
-                    Ok(None) => {
-                        let text = format!("Nova knows no nova-compute service on host {}", self.host);
-                        self.trouble(About::Host, text, now);
-                    }
-                    Err(fault) => {
-                        self.trouble(About::Host, format!("waiting for Nova: {}", fault.text), now);
-                    }
-                }
-            }
-            Observation::ServerCall { call, result, .. } => self.answered(call, result, now, record),
-            Observation::Hook {
-                phase,
-                number,
-                attempt,
-                outcome,
-            } => self.hook_answered((phase, number, attempt), &outcome, now, record),
-            Observation::NotSent(Command::RunHook(call)) => {
-                self.hooks.not_sent((call.phase, call.number, call.attempt), now);
-            }
-            Observation::NotSent(command) => {
-                if command.is_write() {
-                    // Not written down on its own: whoever reads the intent takes the call for possible, and only waits.
-                    freezing::call_withdrawn(self);
-                } else if command == Command::ReadService {
-                    self.reading_service = false;
-                    self.service_not_before = now.elapsed.plus(self.policy.tick);
-                } else {
-                    self.reading = false;
-                    self.read_not_before = now.elapsed.plus(self.policy.tick);
-                }
-            }
-            Observation::HostUnderRecovery => {
-                let text = format!("host {} is being recovered, and its instances with it", self.host);
-                self.step_aside(NotificationStatus::Ignored, text, record);
-            }
-            Observation::MayRunOn(hosts) => {
-                let text = gates::runs_elsewhere(&hosts, &self.host);
-                self.step_aside(NotificationStatus::Failed, text, record);
-            }
-            Observation::Tick
-            | Observation::Region(_)
-            | Observation::OrderRefused
-            | Observation::Power { .. }
-            | Observation::PowerOff { .. }
-            | Observation::PowerOn { .. }
-            | Observation::FencingStopped(_)
-            | Observation::Levels(_)
-            | Observation::ServiceUpdated(_)
-            | Observation::Inventory(_)
-            | Observation::Lists(_)
-            | Observation::Evacuations(_)
-            | Observation::ServerIds(_)
-            | Observation::Permits(_)
-            | Observation::Conductors(_)
-            | Observation::MovesTaken(_)
-            | Observation::Reserve(_)
-            | Observation::ReserveTaken(_) => {}
-        }
-    }
-
-    fn heard_pulse(&mut self, pulse: Pulse, record: &mut Record) {
-        if let Some(said) = pulse.word.as_ref().filter(|said| said.number > self.heard) {
-            self.heard = said.number;
-            record.head = true;
-            record.heard(said.word.to_string(), &said.by);
-            if said.word == Word::Reject && self.stage != Stage::Over {
-                let text = format!("rejected by {}", said.by);
-                self.end(NotificationStatus::Failed, text, record);
-            }
-        }
-        self.pulse = Some(pulse);
     }
 
     fn act(&mut self, now: Now, record: &mut Record, commands: &mut Vec<Command>) {

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use crate::Timestamp;
-use crate::entity::words;
+use crate::words::words;
 
 words! {
     /// What is waited for.

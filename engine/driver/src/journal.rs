@@ -8,7 +8,7 @@ use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::entity::vmove::VmoveStatus;
 use tachi_domain::entity::{Host, Notification};
 use tachi_domain::freeze::UnlessFrozen;
-use tachi_domain::host_recovery::WrittenOff;
+use tachi_domain::recovery::WrittenOff;
 use tachi_domain::recovery::{Elsewhere, FenceOrder, Life, Pulse, RecoveryKind};
 use tachi_domain::{Elapsed, HostId, RecoveryId, ServerId, Timestamp, VmoveId, Wait};
 

@@ -101,7 +101,7 @@ fn figures(down: &Downtime) -> Figures {
     }
 }
 
-fn rounded(seconds: f64) -> f64 {
+pub(crate) fn rounded(seconds: f64) -> f64 {
     (seconds * 1000.0).round() / 1000.0
 }
 

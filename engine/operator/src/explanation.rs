@@ -7,6 +7,7 @@ use tachi_domain::situation::{Explanation, Need, Protection, Subject};
 use tachi_engine::ports::operator::{MoveLine, RecoverySummary};
 use utoipa::ToSchema;
 
+use crate::hosted::{HostedView, LevelView};
 use crate::schema;
 use crate::seen::Seen;
 use crate::situation::{CountsView, FindingView};
@@ -45,7 +46,7 @@ impl<'a> Underway<'a> {
     }
 }
 
-/// Why a host or an instance is protected or not, and what is under way with it. Of a host there is `segment`, `reserved`, `instances` and `up`, of an instance `id`, `host` and `left`.
+/// Why a host or an instance is protected or not, and what is under way with it. Of a host there is `segment`, `reserved`, `instances`, `up`, `levels` and `hosted`, of an instance `id`, `host` and `left`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = Explanation)]
 pub struct ExplanationView {
@@ -65,6 +66,11 @@ pub struct ExplanationView {
     /// Whether Nova hears the host.
     #[schema(required)]
     pub up: Option<bool>,
+    /// The host's fence devices, as they were tested last; empty if none is known to have been.
+    pub levels: Vec<LevelView>,
+    /// What runs on the host, by name; null while nobody has listed it, and for an instance.
+    #[schema(required)]
+    pub hosted: Option<Vec<HostedView>>,
     /// The instance's id.
     #[schema(required)]
     pub id: Option<String>,
@@ -120,12 +126,15 @@ impl ExplanationView {
         let underway = Underway::of(seen, one.subject);
         let (mut segment, mut reserved, mut counts, mut up) = (None, None, None, None);
         let (mut id, mut on, mut left) = (None, None, None);
+        let (mut levels, mut hosted) = (Vec::new(), None);
         let (kind, name) = match one.subject {
             Subject::Host(host) => {
                 segment.clone_from(&host.segment);
                 reserved = Some(host.reserved);
                 counts = host.counts.map(CountsView::from);
                 up = host.up;
+                levels = LevelView::of(seen, &host.name);
+                hosted = HostedView::on(seen, &host.name);
                 ("host", &host.name)
             }
             Subject::Instance(instance) => {
@@ -138,7 +147,9 @@ impl ExplanationView {
         let needs = one.needs.iter().map(|(need, against)| NeedView {
             need: *need,
             holds: one.holds(*need, against),
-            assessed: need.not_assessed().is_none(),
+            assessed: need
+                .not_assessed()
+                .is_none_or(|aspect| !seen.situation.not_assessed.contains(&aspect)),
             findings: against
                 .iter()
                 .map(|finding| FindingView::from(*finding))
@@ -151,6 +162,8 @@ impl ExplanationView {
             reserved,
             instances: counts,
             up,
+            levels,
+            hosted,
             id,
             host: on,
             left,

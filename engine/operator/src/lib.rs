@@ -12,7 +12,10 @@
 pub mod downtime;
 mod explanation;
 mod freezes;
+mod hosted;
+mod plain;
 mod recovery;
+pub mod report;
 mod schema;
 mod seen;
 mod situation;
@@ -24,14 +27,18 @@ pub mod words;
 
 pub use explanation::{ExplanationView, NeedView};
 pub use freezes::FreezeView;
+pub use hosted::{HostedView, LevelView};
+pub use plain::plain;
 pub use recovery::{MovesView, RecoveryView, STATES, state};
 pub use seen::{Age, Fencing, Seen, is_alive};
 pub use situation::{
-    AsideView, CountsView, EngineView, FactView, FindingView, HostView, NeedsPersonView, QueueView,
-    RegisteredView, SegmentView, SituationView, UnderwayView, WaitingInstanceView, WaitingRecoveryView,
+    AsideView, CountsView, EngineView, FactView, FindingView, HostView, MonitorView, NeedsPersonView,
+    QueueView, RegisteredView, SegmentView, SituationView, UnderwayView, WaitingInstanceView,
+    WaitingRecoveryView,
 };
 pub use story::{
-    InstanceView, ProofView, ReportedView, StepView, StoryView, WordView, one_line, progress, stage,
+    InstanceView, InstanceWordView, ProofView, ReportedView, StepView, StoryView, WordView, one_line,
+    progress, stage,
 };
 pub use vmove::{VmoveLine, VmoveView};
 pub use waits::WaitView;

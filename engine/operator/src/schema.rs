@@ -4,6 +4,7 @@ use tachi_domain::entity::host::MaintenanceReason;
 use tachi_domain::entity::notification::NotificationType;
 use tachi_domain::entity::segment::RecoveryMethod;
 use tachi_domain::entity::vmove::VmoveStatus;
+use tachi_domain::monitor::MonitorKind;
 use tachi_domain::recovery::{Life, RecoveryKind};
 use tachi_domain::situation::{Aspect, Code, Grade, Need, Protection};
 use tachi_domain::{EndedBy, WaitsFor};
@@ -26,6 +27,10 @@ fn or_null(words: impl Iterator<Item = &'static str>) -> Object {
 
 fn several(each: Object) -> Array {
     ArrayBuilder::new().items(each).build()
+}
+
+pub(crate) fn monitor_kind() -> Object {
+    words(MonitorKind::ALL.iter().map(|word| word.as_str()))
 }
 
 pub(crate) fn grade() -> Object {

@@ -3,7 +3,7 @@
 use tachi_domain::Timestamp;
 use tachi_domain::policy::{BareNormal, FencingMode};
 use tachi_domain::recovery::Life;
-use tachi_domain::situation::{FRESH, Situation, assess};
+use tachi_domain::situation::{DeviceTest, FRESH, Situation, assess};
 use tachi_engine::ports::operator::RecoverySummary;
 use tachi_engine::ports::roll::EngineLine;
 use tachi_engine::situation::{Configured, Tables, Watched};
@@ -83,6 +83,8 @@ pub struct Seen {
     pub looked_at: Option<Timestamp>,
     /// How old each kind of fact is.
     pub ages: Vec<Age>,
+    /// What each fence device said when it was tested last.
+    pub tests: Vec<DeviceTest>,
     /// What is to be said of all of it.
     pub situation: Situation,
 }
@@ -105,6 +107,7 @@ impl Seen {
             database,
             looked_at,
             ages,
+            tests: watched.tests.clone().unwrap_or_default(),
             situation: assess(&tables.facts(watched, configured), now),
             tables,
         }

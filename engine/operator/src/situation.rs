@@ -5,8 +5,11 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use tachi_domain::entity::host::MaintenanceReason;
 use tachi_domain::entity::segment::RecoveryMethod;
+use tachi_domain::monitor::MonitorKind;
 use tachi_domain::recovery::{Life, RecoveryKind};
-use tachi_domain::situation::{Aspect, Code, Counts, Finding, Grade, HostSituation, Protection};
+use tachi_domain::situation::{
+    Aspect, Code, Counts, Finding, Grade, HostSituation, MonitorSituation, Protection,
+};
 use tachi_domain::{RecoveryId, Timestamp};
 use tachi_engine::ports::operator::{self, MoveLine, RecoverySummary};
 use tachi_engine::ports::roll::EngineLine;
@@ -40,6 +43,8 @@ pub struct SituationView {
     pub segments: Vec<SegmentView>,
     /// The registered hosts and those of Nova.
     pub hosts: Vec<HostView>,
+    /// The monitors that have ever signed, worst first.
+    pub monitors: Vec<MonitorView>,
     /// Open, and watching for their host's return.
     pub recoveries: Vec<UnderwayView>,
     /// What waits for a person.
@@ -262,6 +267,42 @@ pub struct WaitingInstanceView {
     pub waits: Option<WaitView>,
     /// What to type.
     pub commands: Vec<String>,
+}
+
+/// A monitor that has signed that it is at work.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Monitor)]
+pub struct MonitorView {
+    /// The host that it runs on.
+    pub host: String,
+    /// Which of that host's.
+    #[schema(schema_with = schema::monitor_kind)]
+    pub kind: MonitorKind,
+    /// `ok`; `warn` with trouble; `err` when it has not signed for 45 seconds.
+    #[schema(schema_with = schema::grade)]
+    pub grade: Grade,
+    /// When it signed last.
+    pub signed_at: Time,
+    /// Its version.
+    pub version: String,
+    /// What does not work, in words; empty if nothing is known to be wrong.
+    pub trouble: String,
+    /// How many hosts it watches.
+    pub watches: u64,
+}
+
+impl From<&MonitorSituation> for MonitorView {
+    fn from(one: &MonitorSituation) -> Self {
+        Self {
+            host: one.host.clone(),
+            kind: one.kind,
+            grade: one.grade,
+            signed_at: Time(one.signed_at),
+            version: one.version.clone(),
+            trouble: one.trouble.clone(),
+            watches: one.watches,
+        }
+    }
 }
 
 /// How old a kind of fact is.
@@ -509,6 +550,7 @@ impl From<&Seen> for SituationView {
                 .map(|view| SegmentView::of(seen, view))
                 .collect(),
             hosts: seen.situation.hosts.iter().map(HostView::from).collect(),
+            monitors: seen.situation.monitors.iter().map(MonitorView::from).collect(),
             recoveries: tables.recoveries.iter().map(UnderwayView::from).collect(),
             needs_person: NeedsPersonView {
                 recoveries: seen.held().map(WaitingRecoveryView::from).collect(),

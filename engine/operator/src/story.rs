@@ -1,19 +1,20 @@
 //! A recovery's story.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tachi_domain::Reporter;
+use tachi_domain::entity::Vmove;
 use tachi_domain::entity::notification::NotificationType;
 use tachi_domain::entity::vmove::VmoveStatus;
 use tachi_domain::recovery::{Life, RecoveryKind};
-use tachi_engine::ports::operator::Story;
+use tachi_engine::ports::operator::{Story, StoryMove};
 use utoipa::ToSchema;
 
-use crate::downtime::DowntimeView;
+use crate::downtime::{DowntimeView, rounded};
 use crate::recovery::{MovesView, RecoveryView};
 use crate::schema;
 use crate::waits::{self, WaitView};
@@ -113,34 +114,55 @@ fn waits_for(story: &Story) -> String {
     }
 }
 
-/// The number of the proof that each instance was asked for on, by its vmove.
-fn proofs_of(story: &Story) -> BTreeMap<String, u64> {
-    let states = story.moves.iter();
-    let states = states.filter_map(|state| serde_json::from_str::<Value>(state).ok());
-    states
-        .filter_map(|state| Some((state["vmove"].as_str()?.to_owned(), state["proof"].as_u64()?)))
-        .collect()
+/// A move, with what is understood of its state.
+struct Kept<'a> {
+    one: &'a StoryMove,
+    state: Value,
 }
 
-/// For how long each instance that is back was down, counted from the opening of the recovery, and whether it is marked.
-fn down(story: &Story) -> Vec<(bool, Duration)> {
-    let marked: BTreeSet<String> = story
-        .moves
-        .iter()
-        .filter_map(|state| serde_json::from_str::<Value>(state).ok())
-        .filter(|state| state["tagged"].as_bool() == Some(true))
-        .filter_map(|state| Some(state["vmove"].as_str()?.to_owned()))
-        .collect();
-    let back = story
-        .vmoves
-        .iter()
-        .filter(|one| one.status == Some(VmoveStatus::Succeeded));
-    back.filter_map(|one| {
-        let lasted = one.end_time?.micros_since(story.summary.opened_at);
-        let lasted = Duration::from_micros(u64::try_from(lasted).unwrap_or_default());
-        Some((marked.contains(&one.id.to_string()), lasted))
-    })
-    .collect()
+/// By their vmoves.
+fn kept(story: &Story) -> BTreeMap<&str, Kept<'_>> {
+    let read = |one| Kept {
+        one,
+        state: serde_json::from_str(&one.state).unwrap_or(Value::Null),
+    };
+    let moves = story.moves.iter();
+    moves.map(|one| (one.vmove.as_str(), read(one))).collect()
+}
+
+/// For how long an instance that is back was down, counted from the opening of the recovery.
+fn down(story: &Story, one: &Vmove) -> Option<Duration> {
+    if one.status != Some(VmoveStatus::Succeeded) {
+        return None;
+    }
+    let lasted = one.end_time?.micros_since(story.summary.opened_at);
+    Some(Duration::from_micros(u64::try_from(lasted).unwrap_or_default()))
+}
+
+fn instance(story: &Story, one: &Vmove, kept: Option<&Kept<'_>>) -> InstanceView {
+    let state = |key: &str| kept.and_then(|kept| kept.state.get(key));
+    // What somebody has seen to waits for nothing.
+    let wait = kept.filter(|kept| kept.one.seen_to.is_none());
+    let wait = wait.and_then(|kept| kept.one.wait.as_ref());
+    InstanceView {
+        id: one.instance_uuid.clone(),
+        name: one.instance_name.clone(),
+        status: one.status,
+        from: one.source_host.clone(),
+        to: one.dest_host.clone(),
+        message: one.message.clone(),
+        proof: state("proof").and_then(Value::as_u64),
+        asked_at: one.start_time.map(Time),
+        over_at: one.end_time.map(Time),
+        ha_enabled: state("tagged").and_then(Value::as_bool),
+        down_seconds: down(story, one).map(|lasted| rounded(lasted.as_secs_f64())),
+        failures: state("failures").and_then(Value::as_u64),
+        waits: wait.map(WaitView::from),
+        commands: wait.map_or_else(Vec::new, |wait| {
+            waits::of_move(wait, &one.instance_uuid, story.summary.id)
+        }),
+        seen_to: kept.and_then(|kept| kept.one.seen_to.clone()),
+    }
 }
 
 /// Everything there is to know of a recovery.
@@ -167,6 +189,10 @@ pub struct StoryView {
     /// The last word said about it.
     #[schema(required)]
     pub word: Option<WordView>,
+    /// What was said of single instances, oldest first.
+    #[serde(default)]
+    #[schema(required)]
+    pub instance_words: Vec<InstanceWordView>,
     /// The head of its state, which is another in other versions.
     #[schema(value_type = Option<Object>, required)]
     pub state: Value,
@@ -202,6 +228,21 @@ pub struct WordView {
     pub by: String,
     /// When.
     pub at: Time,
+}
+
+/// A word about one instance of a recovery.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = RecoveryInstanceWord)]
+pub struct InstanceWordView {
+    /// Which.
+    pub word: String,
+    /// The instance.
+    pub instance: String,
+    /// The host that it names.
+    #[schema(required)]
+    pub on: Option<String>,
+    /// Who has said it, and why.
+    pub by: String,
 }
 
 /// A line of the step journal.
@@ -245,7 +286,7 @@ pub struct ProofView {
 }
 
 /// An instance, and where it went.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[schema(as = InstanceMoved)]
 pub struct InstanceView {
     /// Its id.
@@ -273,15 +314,50 @@ pub struct InstanceView {
     /// When it was over.
     #[schema(required)]
     pub over_at: Option<Time>,
+    /// Whether its owner has marked it for high availability.
+    #[serde(default)]
+    #[schema(required)]
+    pub ha_enabled: Option<bool>,
+    /// For how long it was down, counted from the opening of the recovery; null if it is not back.
+    #[serde(default)]
+    #[schema(required)]
+    pub down_seconds: Option<f64>,
+    /// How often Nova has failed it.
+    #[serde(default)]
+    #[schema(required)]
+    pub failures: Option<u64>,
+    /// For what it waits.
+    #[serde(default)]
+    #[schema(required)]
+    pub waits: Option<WaitView>,
+    /// What to type to end that.
+    #[serde(default)]
+    #[schema(required)]
+    pub commands: Vec<String>,
+    /// Who has seen to it after the recovery had given it up.
+    #[serde(default)]
+    #[schema(required)]
+    pub seen_to: Option<String>,
 }
 
 impl From<&Story> for StoryView {
     fn from(story: &Story) -> Self {
-        let proofs = proofs_of(story);
+        let kept = kept(story);
+        let marked = |one: &Vmove| {
+            kept.get(one.id.to_string().as_str())?
+                .state
+                .get("tagged")?
+                .as_bool()
+        };
+        let lasted: Vec<_> = story
+            .vmoves
+            .iter()
+            .filter_map(|one| Some((marked(one) == Some(true), down(story, one)?)))
+            .collect();
         Self {
             summary: RecoveryView::from(&story.summary),
             claim: story.epoch,
-            downtime: DowntimeView::of(&down(story)),
+            downtime: DowntimeView::of(&lasted),
             elapsed_seconds: story.elapsed.millis() / 1_000,
             waits_for: waits_for(story),
             reported: story.notification.as_ref().map(|one| ReportedView {
@@ -295,6 +371,16 @@ impl From<&Story> for StoryView {
                 by: by.clone(),
                 at: Time(*at),
             }),
+            instance_words: story
+                .move_words
+                .iter()
+                .map(|said| InstanceWordView {
+                    word: said.word.to_string(),
+                    instance: said.server.to_string(),
+                    on: said.on.clone(),
+                    by: said.by.clone(),
+                })
+                .collect(),
             state: head(story),
             steps: story
                 .steps
@@ -323,17 +409,7 @@ impl From<&Story> for StoryView {
             instances: story
                 .vmoves
                 .iter()
-                .map(|one| InstanceView {
-                    id: one.instance_uuid.clone(),
-                    name: one.instance_name.clone(),
-                    status: one.status,
-                    from: one.source_host.clone(),
-                    to: one.dest_host.clone(),
-                    message: one.message.clone(),
-                    proof: proofs.get(&one.id.to_string()).copied(),
-                    asked_at: one.start_time.map(Time),
-                    over_at: one.end_time.map(Time),
-                })
+                .map(|one| instance(story, one, kept.get(one.id.to_string().as_str())))
                 .collect(),
         }
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
-use tachi_domain::{EndedBy, Timestamp, Wait, WaitsFor};
+use tachi_domain::{EndedBy, RecoveryId, Timestamp, Wait, WaitsFor};
 use tachi_engine::ports::operator::{MoveLine, RecoverySummary};
 use utoipa::ToSchema;
 
@@ -95,7 +95,12 @@ pub fn to_end_move(line: &MoveLine) -> Vec<String> {
     let Some(wait) = &line.wait else {
         return Vec::new();
     };
-    let say = |words: &str| format!("tachi vmove recover {} {words}", line.server);
+    of_move(wait, &line.server.to_string(), line.recovery)
+}
+
+/// The same of an instance by its id.
+pub(crate) fn of_move(wait: &Wait, instance: &str, recovery: RecoveryId) -> Vec<String> {
+    let say = |words: &str| format!("tachi vmove recover {instance} {words}");
     let host = wait.on.first().map_or("HOST", String::as_str);
     let ways = wait.what.ended_by().iter();
     ways.map(|by| match by {
@@ -103,8 +108,8 @@ pub fn to_end_move(line: &MoveLine) -> Vec<String> {
         EndedBy::Failure => say(&format!("--failure --on {host}")),
         EndedBy::Retry => say("--retry"),
         EndedBy::Ignore => say("--ignore"),
-        EndedBy::RetryRecovery => format!("tachi recovery retry {}", line.recovery),
-        EndedBy::Thaw => format!("tachi thaw instance {}", line.server),
+        EndedBy::RetryRecovery => format!("tachi recovery retry {recovery}"),
+        EndedBy::Thaw => format!("tachi thaw instance {instance}"),
         EndedBy::Approve
         | EndedBy::Abort
         | EndedBy::Vouch
@@ -112,15 +117,15 @@ pub fn to_end_move(line: &MoveLine) -> Vec<String> {
         | EndedBy::EnableSegment
         | EndedBy::EndMaintenance
         | EndedBy::MoveWords
-        | EndedBy::Upgrade => format!("tachi recovery show {}", line.recovery),
+        | EndedBy::Upgrade => format!("tachi recovery show {recovery}"),
     })
     .collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use tachi_domain::ServerId;
     use tachi_domain::recovery::Life;
-    use tachi_domain::{RecoveryId, ServerId};
     use uuid::Uuid;
 
     use super::*;

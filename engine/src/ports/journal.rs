@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tachi_domain::guard::{Doubts, RegionHost};
-use tachi_domain::host_recovery::WrittenOff;
+use tachi_domain::recovery::WrittenOff;
 use tachi_domain::{Elapsed, HostId, RecoveryId, Reporter, ServerId};
 pub use tachi_driver::journal::{
     Beat, ClaimView, Claimed, Committed, HostWrite, MoveWrite, ProofWrite, RESTARTS, StepKind, StepWrite,

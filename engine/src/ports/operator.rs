@@ -167,6 +167,19 @@ pub struct ProofLine {
     pub evidence: String,
 }
 
+/// A move of a story, beside what the API shows of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoryMove {
+    /// The id under which the API shows it.
+    pub vmove: String,
+    /// What it waits for; `None` if no engine of this version has decided on it yet.
+    pub wait: Option<Wait>,
+    /// Who has seen to it after the recovery had given it up.
+    pub seen_to: Option<String>,
+    /// Its own state; JSON.
+    pub state: String,
+}
+
 /// Everything there is to know of a recovery.
 #[derive(Clone, Debug)]
 pub struct Story {
@@ -186,8 +199,10 @@ pub struct Story {
     pub word: Option<(String, String, Timestamp)>,
     /// The state's head as last written; JSON.
     pub state: Option<String>,
-    /// The states of its moves; JSON each.
-    pub moves: Vec<String>,
+    /// Its moves, in their order.
+    pub moves: Vec<StoryMove>,
+    /// What was said of single instances, oldest first.
+    pub move_words: Vec<MoveWord>,
     /// Its instances as the API shows them, in the order they are moved.
     pub vmoves: Vec<Vmove>,
     /// What was seen, decided and done, oldest first.

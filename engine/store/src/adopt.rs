@@ -13,7 +13,7 @@ use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder a
 use tachi_domain::entity::host::MaintenanceReason;
 use tachi_domain::entity::notification::{NotificationStatus, NotificationType};
 use tachi_domain::entity::vmove::VmoveStatus;
-use tachi_domain::evidence::OffWord;
+use tachi_domain::recovery::OffWord;
 use tachi_domain::recovery::{RecoveryKind, kind_of, open_key};
 use tachi_domain::{HostId, Timestamp};
 use tracing::instrument;

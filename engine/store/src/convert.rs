@@ -7,8 +7,8 @@ use tachi_domain::entity::notification::{NotificationStatus, NotificationType};
 use tachi_domain::entity::segment::RecoveryMethod;
 use tachi_domain::entity::vmove::{VmoveStatus, VmoveType};
 use tachi_domain::entity::{Host, Notification, Segment, Stamps, Vmove};
-use tachi_domain::evidence::OffWord;
 use tachi_domain::recovery::MoveWord;
+use tachi_domain::recovery::OffWord;
 use tachi_domain::{Reporter, Timestamp, recovery};
 use uuid::Uuid;
 

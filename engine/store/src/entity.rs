@@ -12,6 +12,7 @@ pub(crate) mod host_state;
 pub(crate) mod instance_restart;
 pub(crate) mod lock;
 pub(crate) mod meta;
+pub(crate) mod monitor;
 pub(crate) mod notification;
 pub(crate) mod recovery;
 pub(crate) mod recovery_move;

@@ -44,7 +44,7 @@ const fn right(table: &'static str, insert: bool, update: Columns, delete: bool,
 }
 
 /// All tables. Everybody reads all of them: none holds a secret, and what the schema is can be told only from all.
-const TABLES: [&str; 22] = [
+const TABLES: [&str; 23] = [
     "failover_segments",
     "hosts",
     "notifications",
@@ -63,13 +63,14 @@ const TABLES: [&str; 22] = [
     "tachi_engine",
     "fact",
     "tachi_freeze",
+    "tachi_monitor",
     "tachi_lock",
     "tachi_meta",
     tachi_migrations::TABLE,
     "masakari_alembic_version",
 ];
 
-const API: [Right; 7] = [
+const API: [Right; 8] = [
     right("failover_segments", true, Columns::All, false, true),
     right("hosts", true, Columns::All, false, true),
     right("notifications", true, Columns::None, false, true),
@@ -83,10 +84,11 @@ const API: [Right; 7] = [
     ),
     right("host_state", true, Columns::All, true, false),
     right("reporter_aside", false, Columns::Only(&["unheard"]), false, true),
+    right("tachi_monitor", true, Columns::All, false, false),
     right("tachi_lock", true, Columns::All, false, false),
 ];
 
-const ENGINE: [Right; 19] = [
+const ENGINE: [Right; 20] = [
     right("notifications", true, Columns::All, false, true),
     right(
         "hosts",
@@ -111,6 +113,8 @@ const ENGINE: [Right; 19] = [
     right("tachi_engine", true, Columns::All, true, false),
     right("fact", true, Columns::All, true, false),
     right("tachi_freeze", true, Columns::All, true, true),
+    // A person has it forget a monitor that was taken away.
+    right("tachi_monitor", false, Columns::None, true, false),
     right("tachi_lock", true, Columns::All, false, false),
     right("tachi_meta", true, Columns::None, false, false),
 ];

@@ -244,6 +244,7 @@ impl Bridge {
             Err(error) => {
                 self.cib = None;
                 self.duty = Duty::First;
+                health.is_blind();
                 health.bad("pacemaker", chain(&error));
             }
         }
@@ -325,6 +326,7 @@ impl Bridge {
             .to_owned();
         let hosts = self.hosts(snapshot, &judged, &me);
         Self::tell_health(snapshot, &judged, &hosts, health);
+        self.tell_watch(&hosts, health);
         self.hasten(&hosts, snapshot, now);
         self.memory.ledger.observe(&hosts);
         let listed = |name: &str| snapshot.mon.nodes.iter().any(|node| node.name == name);
@@ -404,6 +406,14 @@ impl Bridge {
             }
         }
         hosts
+    }
+
+    /// Tells which hosts are watched. Of those that it cannot judge it would report nothing.
+    fn tell_watch(&self, hosts: &BTreeMap<String, Judgement>, health: &Health) {
+        let seen = hosts
+            .iter()
+            .filter(|(_, judgement)| judgement.verdict != Verdict::Blind);
+        health.watches(seen.filter_map(|(node, _)| self.setup.names.host(node).ok()));
     }
 
     /// Looks more often while the end of a fencing is near.

@@ -191,8 +191,11 @@ impl<E: Eyes> Sampler<E> {
     /// cut off, and what remains of it when it has passed is named again.
     pub(crate) async fn round(&mut self, health: &Health) -> Vec<(String, Change)> {
         let Some(states) = self.eyes.look(health).await else {
+            health.is_blind();
             return Vec::new();
         };
+        let judged = states.iter().filter(|(_, state)| **state != State::Unknown);
+        health.watches(judged.map(|(name, _)| name.clone()));
         if self.eyes.lists_all() {
             self.hosts.retain(|name| states.contains_key(name));
         }

@@ -34,7 +34,7 @@ pub(super) fn unprotected(vmoves: &[InstanceView], registered: &BTreeSet<&str>) 
 }
 
 /// The lines before the story.
-pub(super) fn heading(story: &StoryView) -> Vec<String> {
+pub(in crate::cmd) fn heading(story: &StoryView) -> Vec<String> {
     let summary = &story.summary;
     let stage = stage(&story.state).map_or(String::new(), |stage| format!(", {stage}"));
     let mut lines = vec![
@@ -94,7 +94,7 @@ pub(super) fn heading(story: &StoryView) -> Vec<String> {
 }
 
 /// The story: steps and proofs in the order of time.
-pub(super) fn lines(story: &StoryView) -> Vec<String> {
+pub(in crate::cmd) fn lines(story: &StoryView) -> Vec<String> {
     let mut told: Vec<(Time, String)> = story.steps.iter().map(|line| (line.at, step(line))).collect();
     for one in &story.proofs {
         // A proof is written with the step that tells of it: it comes right after that.
@@ -171,15 +171,9 @@ mod tests {
     fn operator_row10_instances_that_came_back_to_hosts_in_no_segment_are_told() {
         use VmoveStatus::{Failed, Succeeded};
         let vmove = |dest: Option<&str>, status| InstanceView {
-            id: String::new(),
-            name: String::new(),
             status: Some(status),
-            from: None,
             to: dest.map(str::to_owned),
-            message: None,
-            proof: None,
-            asked_at: None,
-            over_at: None,
+            ..InstanceView::default()
         };
         let registered = BTreeSet::from(["c1", "c2"]);
         let known = [

@@ -8,7 +8,7 @@ use super::super::when::ago;
 use super::seen::instances;
 
 /// How many of what a finding is about are named.
-const NAMED: usize = 5;
+pub(super) const NAMED: usize = 5;
 
 /// The grade in a line, then each finding with what to type.
 pub(super) fn lines(situation: &SituationView) -> Vec<String> {
@@ -36,7 +36,7 @@ pub(super) fn lines(situation: &SituationView) -> Vec<String> {
 }
 
 /// How many instances would be recovered, and how many not.
-fn counted(counts: Option<CountsView>) -> String {
+pub(in crate::cmd) fn counted(counts: Option<CountsView>) -> String {
     let Some(counts) = counts else {
         return "how many instances are protected is not known".into();
     };
@@ -85,7 +85,8 @@ pub(in crate::cmd) fn since(finding: &FindingView, now: Timestamp) -> String {
         .map_or_else(String::new, |since| format!(" ({})", ago(since.0, now)))
 }
 
-fn line(finding: &FindingView, now: Timestamp) -> String {
+/// One of them.
+pub(in crate::cmd) fn line(finding: &FindingView, now: Timestamp) -> String {
     let mut subjects: Vec<&str> = finding.subjects.iter().take(NAMED).map(String::as_str).collect();
     let more = format!("{} more", finding.subjects.len().saturating_sub(NAMED));
     if finding.subjects.len() > NAMED {

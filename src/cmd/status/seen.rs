@@ -110,6 +110,7 @@ pub(in crate::cmd) mod tests {
             doubted: Vec::new(),
             machines: Vec::new(),
             freezes: Vec::new(),
+            monitors: Vec::new(),
         };
         Seen {
             now: Timestamp::from_micros(NOW),
@@ -121,6 +122,7 @@ pub(in crate::cmd) mod tests {
             database: "sqlite".into(),
             looked_at: None,
             ages: Vec::new(),
+            tests: Vec::new(),
             situation: judged(&tables),
             tables,
         }

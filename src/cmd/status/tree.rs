@@ -76,7 +76,7 @@ pub(super) fn lines(seen: &SituationView, all_hosts: bool) -> Vec<String> {
 const TOLD: usize = 10;
 
 /// What is down or held until somebody sees to it, and what to type: said first.
-fn for_a_person(seen: &SituationView) -> Vec<String> {
+pub(super) fn for_a_person(seen: &SituationView) -> Vec<String> {
     let (held, down) = (&seen.needs_person.recoveries, &seen.needs_person.instances);
     if held.is_empty() && down.is_empty() {
         return Vec::new();
@@ -130,7 +130,7 @@ fn state(row: &UnderwayView) -> String {
 }
 
 /// What there is to say of a host.
-fn note(seen: &SituationView, view: &RegisteredView) -> Option<String> {
+pub(super) fn note(seen: &SituationView, view: &RegisteredView) -> Option<String> {
     let mut notes = Vec::new();
     if view.reserved {
         notes.push("reserved".to_owned());

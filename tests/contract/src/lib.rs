@@ -11,7 +11,7 @@ use tachi_domain::entity::host::MaintenanceReason;
 use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::entity::vmove::VmoveStatus;
 use tachi_domain::freeze::UnlessFrozen;
-use tachi_domain::host_recovery::{may_run_in, written_off_in};
+use tachi_domain::recovery::given_up::{may_run_in, written_off_in};
 use tachi_domain::recovery::{Elsewhere, FenceOrder, Life, Pulse, RecoveryKind, Word};
 use tachi_domain::{Elapsed, HostId, ServerId, Timestamp, VmoveId, Wait, WaitsFor};
 use tachi_driver::journal::{

@@ -2,7 +2,11 @@
 
 use std::borrow::Cow;
 
-use super::{Operation, PLAIN, Success};
+use http::Method;
+
+use super::{Operation, PLAIN, Sent, Success};
+use crate::openapi::schemas;
+use crate::wire::signature::NewSignature;
 
 pub(super) fn others() -> Vec<Operation> {
     let versions = |path, id: &'static str| Operation {
@@ -24,6 +28,7 @@ pub(super) fn others() -> Vec<Operation> {
             success: Success::One(200, "boot_guard", "BootGuard", &[]),
             ..PLAIN
         },
+        signature(),
         Operation {
             path: "/v1/extensions",
             id: Cow::Borrowed("listExtensions"),
@@ -80,4 +85,33 @@ pub(super) fn others() -> Vec<Operation> {
             ..PLAIN
         },
     ]
+}
+
+fn signature() -> Operation {
+    Operation {
+        method: Method::PUT,
+        path: "/v1/monitors/{hostname}/{kind}",
+        id: Cow::Borrowed("signMonitor"),
+        tag: "monitors",
+        summary: "Say that a monitor is at work",
+        about: "`{hostname}` is the name of the host that it runs on, `{kind}` is `host`, `process`, `instance` or \
+                `introspective`. Monitors do this every ten seconds; who has not for 45 is told to operators as silent. It is \
+                written within two seconds. Masakari does not have this call.",
+        body: Some(Sent {
+            schema: schemas::body::<NewSignature>,
+            examples: schemas::signature_examples,
+        }),
+        success: Success::Nothing,
+        refusals: &[
+            (
+                403,
+                "The policy does not allow it, or the caller is bound to another host.",
+            ),
+            (
+                404,
+                "The host is in no segment, or there is no such kind of monitor.",
+            ),
+        ],
+        ..PLAIN
+    }
 }

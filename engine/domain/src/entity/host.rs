@@ -1,6 +1,7 @@
 //! Hosts of failover segments.
 
-use super::{Segment, Stamps, words};
+use super::{Segment, Stamps};
+use crate::words::words;
 use crate::{HostId, SegmentId};
 
 /// A compute host of a segment.

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::{Stamps, words};
+use super::Stamps;
 use crate::evidence::GivenEvidence;
+use crate::words::words;
 use crate::{HostId, NotificationId, Reporter, SegmentId, Timestamp};
 
 words! {

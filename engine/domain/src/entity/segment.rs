@@ -1,7 +1,8 @@
 //! Failover segments.
 
-use super::{Stamps, words};
+use super::Stamps;
 use crate::SegmentId;
+use crate::words::words;
 
 words! {
     /// How the instances of a failed host of the segment get a new one.

@@ -1,6 +1,7 @@
 //! Vmoves: the instances of a host recovery, as the API shows them.
 
-use super::{Stamps, words};
+use super::Stamps;
+use crate::words::words;
 use crate::{NotificationId, Timestamp, VmoveId};
 
 words! {

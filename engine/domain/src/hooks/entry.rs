@@ -208,7 +208,7 @@ impl Hook {
 
     /// How long after its intent a run may still be going on, or take effect, if nobody has heard of its end. `hold` is
     /// how much longer a proxy may hold a request.
-    pub(super) fn may_run_for(&self, hold: Duration) -> Duration {
+    pub(crate) fn may_run_for(&self, hold: Duration) -> Duration {
         let more = match &self.target {
             Target::Exec { .. } => KILL_AFTER,
             Target::Http { .. } => hold,

@@ -1,18 +1,25 @@
 //! Is there anything to be done, and are the guards content?
 
+use super::guard::suspect;
+use super::turn::{Turn, turn};
 use super::{HostRecovery, Stage};
 use crate::entity::notification::NotificationStatus;
 use crate::entity::segment::RecoveryMethod;
 use crate::guard::Moment;
+use crate::hooks::Phase;
 use crate::policy::{BareNormal, FencingMode};
-use crate::recovery::{Command, Life, Now, Record, StepKind, Task};
+use crate::recovery::{Command, Now, Record, StepKind, Task};
 
 impl HostRecovery {
     pub(super) fn act_begin(&mut self, now: Now, record: &mut Record, commands: &mut Vec<Command>) {
-        if let Some((status, message)) = self.nothing_to_do() {
+        let has_evidence = self.came_with_evidence();
+        let mut turn = turn!(self, now, record);
+        if let Some((status, message)) =
+            nothing_to_do(&self.event, self.reported.as_deref(), has_evidence, &turn)
+        {
             // A report that says more may be joining just now.
-            record.unless_joined = self.event == "STOPPED";
-            self.end(status, Some(message), record);
+            turn.record.unless_joined = self.event == "STOPPED";
+            turn.end(status, Some(message));
             return;
         }
         if self.rejected.is_some() {
@@ -20,15 +27,33 @@ impl HostRecovery {
             return;
         }
         if self.hold.is_some() {
-            self.while_held(now, record, commands);
+            let suspect = suspect!(self);
+            let mut turn = turn!(self, now, record);
+            self.guard.while_held(&suspect, &mut turn, commands);
             return;
         }
         // Once they are content, hooks may take their time; they are asked again after those.
-        if !self.asks.guarded && !self.guards_let(Moment::Begin, now, record, commands) {
-            return;
+        if !self.asks.guarded {
+            let suspect = suspect!(self);
+            let mut turn = turn!(self, now, record);
+            if !self
+                .guard
+                .let_through(Moment::Begin, &suspect, &mut turn, commands)
+            {
+                return;
+            }
         }
         self.asks.guarded = true;
-        if !self.before_fence(now, record, commands) {
+        let mut turn = turn!(self, now, record);
+        let proof = self.proof.as_ref();
+        if !self.hooks.before_fence(&self.moves, proof, &mut turn, commands) {
+            return;
+        }
+        if self.hooks.began(Phase::Pre) && !self.asks.counted_after_hooks {
+            // Hooks take their time, and other hosts may have failed meanwhile.
+            self.asks.counted_after_hooks = true;
+            self.asks.guarded = false;
+            self.guard.lookout.look_anew(now, commands);
             return;
         }
         record.step(
@@ -60,57 +85,48 @@ impl HostRecovery {
         self.fence.begin_again(now.elapsed, &self.policy);
         self.enter(Stage::Fencing, record);
     }
+}
 
-    /// The gates that end a recovery before anything was touched.
-    fn nothing_to_do(&self) -> Option<(NotificationStatus, String)> {
-        use NotificationStatus::{Finished, Ignored};
-        let pulse = self.pulse.as_ref()?;
-        if self.event == "STARTED" {
-            return Some((Finished, format!("host {} has started: nothing to do", self.host)));
-        }
-        if self.event != "STOPPED" {
-            return Some((Ignored, format!("event {:?} asks for nothing", self.event)));
-        }
-        if !pulse.segment_enabled {
-            return Some((Ignored, "Recovery aborted: the segment HA is disabled.".into()));
-        }
-        if pulse.operator_maintenance {
-            return Some((
-                Ignored,
-                format!("an operator has put host {} on maintenance", self.host),
-            ));
-        }
-        if self.policy.fencing == FencingMode::External && self.reported.as_deref() != Some("NORMAL") {
-            let said = self.reported.as_deref().unwrap_or("missing");
-            return Some((
-                Ignored,
-                format!(
-                    "host_status is {said}, so nobody says that host {} is off, and in fencing mode external the \
-                     engine cannot see for itself",
-                    self.host
-                ),
-            ));
-        }
-        let refused =
-            self.policy.fencing == FencingMode::External && self.policy.bare_normal == BareNormal::Refuse;
-        if refused && !self.came_with_evidence() {
-            return Some((
-                Ignored,
-                format!(
-                    "host_status is NORMAL, but no evidence says that host {} is off, and [fencing] normal_without_evidence is \
-                     refuse",
-                    self.host
-                ),
-            ));
-        }
-        None
+/// The gates that end a recovery before anything was touched.
+fn nothing_to_do(
+    event: &str,
+    reported: Option<&str>,
+    has_evidence: bool,
+    turn: &Turn<'_>,
+) -> Option<(NotificationStatus, String)> {
+    use NotificationStatus::{Finished, Ignored};
+    let (pulse, host, policy) = (turn.pulse?, turn.host, turn.policy);
+    if event == "STARTED" {
+        return Some((Finished, format!("host {host} has started: nothing to do")));
     }
-
-    /// Ends before Nova was touched.
-    pub(super) fn end(&mut self, status: NotificationStatus, message: Option<String>, record: &mut Record) {
-        self.message.clone_from(&message);
-        record.notification = Some((status, message));
-        record.life = Some(Life::Closed);
-        self.enter(Stage::Over, record);
+    if event != "STOPPED" {
+        return Some((Ignored, format!("event {event:?} asks for nothing")));
     }
+    if !pulse.segment_enabled {
+        return Some((Ignored, "Recovery aborted: the segment HA is disabled.".into()));
+    }
+    if pulse.operator_maintenance {
+        return Some((Ignored, format!("an operator has put host {host} on maintenance")));
+    }
+    if policy.fencing == FencingMode::External && reported != Some("NORMAL") {
+        let said = reported.unwrap_or("missing");
+        return Some((
+            Ignored,
+            format!(
+                "host_status is {said}, so nobody says that host {host} is off, and in fencing mode external the \
+                     engine cannot see for itself"
+            ),
+        ));
+    }
+    let refused = policy.fencing == FencingMode::External && policy.bare_normal == BareNormal::Refuse;
+    if refused && !has_evidence {
+        return Some((
+            Ignored,
+            format!(
+                "host_status is NORMAL, but no evidence says that host {host} is off, and [fencing] normal_without_evidence is \
+                     refuse"
+            ),
+        ));
+    }
+    None
 }

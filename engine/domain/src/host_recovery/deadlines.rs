@@ -4,8 +4,9 @@
 
 use std::time::Duration;
 
-use super::freezing;
 use super::moves::finish;
+use super::moves::following::Following;
+use super::turn::{Moves, Turn, turn};
 use super::{End, HostRecovery, Move, MoveStep, Stage};
 use crate::entity::notification::NotificationStatus;
 use crate::recovery::{Life, Now, Record, Task};
@@ -14,34 +15,38 @@ use crate::{Elapsed, ServerId};
 /// A refusal this long before a look at the service is explained by what the look shows.
 const EXPLAINED: Duration = Duration::from_mins(1);
 
+/// Nova refuses to evacuate from a host that it takes for up. If somebody has cleared `forced_down`, its refusals said that
+/// and nothing about the instances (EW19): they count for nothing, and it is set again.
+pub(super) fn refusals_explained(moves: &mut Moves, asked: Elapsed, record: &mut Record) {
+    for one in moves.values_mut() {
+        let explained = |at: Elapsed| asked.since(at) <= EXPLAINED;
+        if one.refused.take_if(|at| explained(*at)).is_some() && !one.is_over() {
+            one.failures = one.failures.saturating_sub(1);
+            record.moves.insert(one.server);
+        }
+    }
+}
+
+/// Nothing may be begun just now, so no time runs.
+pub(super) fn stop_the_clocks(deadline_from: &mut Elapsed, moves: &mut Moves, now: Now) {
+    *deadline_from = now.elapsed;
+    for one in moves.values_mut() {
+        one.failing_since = None;
+    }
+}
+
 impl HostRecovery {
-    /// Nova refuses to evacuate from a host that it takes for up. If somebody has cleared `forced_down`, its refusals said that
-    /// and nothing about the instances (EW19): they count for nothing, and it is set again.
-    pub(super) fn refusals_explained(&mut self, asked: Elapsed, record: &mut Record) {
-        for one in self.moves.values_mut() {
-            let explained = |at: Elapsed| asked.since(at) <= EXPLAINED;
-            if one.refused.take_if(|at| explained(*at)).is_some() && !one.is_over() {
-                one.failures = one.failures.saturating_sub(1);
-                record.moves.insert(one.server);
-            }
-        }
-    }
-
-    /// Nothing may be begun just now, so no time runs.
-    pub(super) fn stop_the_clocks(&mut self, now: Now) {
-        self.deadline_from = now.elapsed;
-        for one in self.moves.values_mut() {
-            one.failing_since = None;
-        }
-    }
-
     /// Gives up what has failed for too long. What Nova may be at work on is followed to its end, however long that takes.
     pub(super) fn give_up_late(&mut self, now: Now, record: &mut Record) {
         let late = now.elapsed.since(self.deadline_from) >= self.policy.deadline;
         match self.stage {
-            Stage::Moving => self.give_up_moves(late, now, record),
+            Stage::Moving => {
+                let mut turn = turn!(self, now, record);
+                self.asks.following.give_up_late(late, &mut self.moves, &mut turn);
+            }
             Stage::Disabling | Stage::Listing if late && self.moves.values().all(Move::is_over) => {
-                self.end_late(record);
+                let touched = self.service.put.is_some();
+                turn!(self, now, record).end_late(touched);
             }
             Stage::Begin
             | Stage::Fencing
@@ -51,27 +56,28 @@ impl HostRecovery {
             | Stage::Over => {}
         }
     }
+}
 
-    fn give_up_moves(&mut self, late: bool, now: Now, record: &mut Record) {
-        let limit = self.policy.move_deadline;
+impl Following {
+    fn give_up_late(&self, late: bool, moves: &mut Moves, turn: &mut Turn<'_>) {
+        let (now, policy) = (turn.now, turn.policy);
         let overdue = |one: &Move| {
-            let failing = |since: Elapsed| now.elapsed.since(since) >= limit;
+            let failing = |since: Elapsed| now.elapsed.since(since) >= policy.move_deadline;
             matches!(one.step, MoveStep::Waiting { .. })
                 && (late || one.failing_since.is_some_and(failing))
-                && !freezing::holds(self, one.server)
+                && turn.frozen(one.server).is_none()
         };
-        let servers: Vec<ServerId> = self
-            .moves
+        let overdue: Vec<ServerId> = moves
             .values()
             .filter(|one| overdue(one))
             .map(|one| one.server)
             .collect();
-        for server in servers {
+        for server in overdue {
             // The answer of a call under way would come too late.
-            if self.asks.evacuating.contains(&server) || self.asks.servers.contains(&server) {
+            if self.is_under_way(server) {
                 continue;
             }
-            let Some(one) = self.moves.get_mut(&server) else {
+            let Some(one) = moves.get_mut(&server) else {
                 continue;
             };
             let why = one
@@ -82,34 +88,37 @@ impl HostRecovery {
             let text = if late {
                 format!(
                     "not moved within {} s of the recovery{why}",
-                    self.policy.deadline.as_secs()
+                    policy.deadline.as_secs()
                 )
             } else {
-                format!("calls about it failed for {} s{why}", limit.as_secs())
+                let limit = policy.move_deadline.as_secs();
+                format!("calls about it failed for {limit} s{why}")
             };
             one.remark(&text);
             one.remark(&format!("it was {} before", one.was.vm_state));
-            finish(one, End::Person, now, record);
+            finish(one, End::Person, now, turn.record);
         }
     }
+}
 
-    /// Before there was a plan. A new report begins anew.
-    fn end_late(&mut self, record: &mut Record) {
-        let why = self.asks.troubles.first();
+impl Turn<'_> {
+    /// Before there was a plan. A new report begins anew. `touched`: Nova's record of the host is to be cleared.
+    fn end_late(&mut self, touched: bool) {
+        let why = self.troubles.first();
         let why = why.map(|text| format!(": {text}")).unwrap_or_default();
         let text = format!(
             "given up after {} s without a list of the instances, none of which has been moved{why}",
             self.policy.deadline.as_secs()
         );
-        record.failed(Task::Prepare, text.clone());
-        self.message = Some(text.clone());
-        record.notification = Some((NotificationStatus::Failed, Some(text)));
-        if self.service.put.is_some() {
-            record.life = Some(Life::Watching);
-            self.enter(Stage::Returning, record);
+        self.record.failed(Task::Prepare, text.clone());
+        *self.message = Some(text.clone());
+        self.record.notification = Some((NotificationStatus::Failed, Some(text)));
+        if touched {
+            self.record.life = Some(Life::Watching);
+            self.enter(Stage::Returning);
         } else {
-            record.life = Some(Life::Closed);
-            self.enter(Stage::Over, record);
+            self.record.life = Some(Life::Closed);
+            self.enter(Stage::Over);
         }
     }
 }

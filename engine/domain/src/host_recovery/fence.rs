@@ -9,7 +9,6 @@
 mod acting;
 mod devices;
 mod failing;
-pub(super) mod off_word;
 mod reading;
 pub(super) mod vouch;
 
@@ -24,8 +23,8 @@ use crate::level::{Device, Level, Target};
 use crate::policy::Policy;
 use crate::proof::DatedReading;
 
-/// How long Nova may go on hearing a host that is reported dead before the report is given up.
-pub(super) const CONTRADICTED_LIMIT: Duration = Duration::from_mins(2);
+/// An order that the journal has refused is not given again within this time.
+const REFUSED: Duration = Duration::from_secs(1);
 
 /// A power-off that has been journalled by a version that knew one device per host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -102,7 +101,7 @@ pub struct Fence {
     pub retrying: bool,
     /// Which levels it has.
     #[serde(skip)]
-    question: Question,
+    pub(super) question: Question,
     /// How the devices of the current level do.
     #[serde(skip)]
     pub(super) posts: BTreeMap<usize, Post>,
@@ -146,10 +145,13 @@ impl Fence {
         }
     }
 
-    /// The orders that were about to be given are not.
-    pub(super) fn orders_taken_back(&mut self, now: Elapsed) {
+    /// The orders that were about to be given are not, and none is for a moment.
+    pub(super) fn orders_refused(&mut self, now: Elapsed) {
         self.orders.retain(|order| order.answered || order.at < now);
         self.ordered = !self.orders.is_empty();
+        for post in self.posts.values_mut() {
+            post.off_not_before = now.plus(REFUSED);
+        }
     }
 
     /// Whether no order may take effect any more (R5).

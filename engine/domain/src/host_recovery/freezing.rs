@@ -8,8 +8,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::asks::Asks;
-use super::guard::GuardTrack;
+use super::deadlines::stop_the_clocks;
 use super::trouble::Topic;
+use super::turn::{Turn, said_no};
 use super::{HostRecovery, Move, MoveStep, Stage};
 use crate::freeze::{Freeze, FreezeScope};
 use crate::recovery::{Command, Now, Record, StepKind, Task};
@@ -52,7 +53,8 @@ pub(super) fn over(state: &HostRecovery) -> Option<&Freeze> {
 
 /// What it waits for before anything is begun.
 pub(super) fn waits_for(state: &HostRecovery) -> Option<&Freeze> {
-    let may_wait = has_not_begun(state) && state.rejected.is_none() && state.said_no().is_none();
+    let may_wait =
+        has_not_begun(state) && state.rejected.is_none() && said_no(state.pulse.as_ref()).is_none();
     over(state).filter(|_| may_wait)
 }
 
@@ -102,7 +104,7 @@ pub(super) fn act(
         record.step(Task::Fence, StepKind::Note, 0.0, text);
         begin_anew(state, now, record);
     }
-    state.stop_the_clocks(now);
+    stop_the_clocks(&mut state.deadline_from, &mut state.moves, now);
     look_whether_worse(state, now, record, commands);
     true
 }
@@ -132,18 +134,16 @@ fn begin_anew(state: &mut HostRecovery, now: Now, record: &mut Record) {
         // It went on maintenance with the proof.
         record.host_back = true;
     }
-    let mut before = std::mem::take(&mut state.asks);
-    before.lookout.begin_anew();
+    let before = std::mem::take(&mut state.asks);
     state.asks = Asks {
-        lookout: before.lookout,
-        permits: before.permits,
         stopped: before.stopped,
         ..Asks::default()
     };
+    state.asks.following.pace.permits = before.following.pace.permits;
     state.freeze.anew = now.elapsed;
     state.hold = None;
     state.storm_approved = false;
-    state.guard = GuardTrack::default();
+    state.guard.begin_anew();
     state.proof = None;
     state.fence.begin_again(now.elapsed, &state.policy);
     state.service.seen = None;
@@ -162,8 +162,8 @@ fn look_whether_worse(state: &mut HostRecovery, now: Now, record: &mut Record, c
     if over.is_empty() {
         return;
     }
-    state.asks.lookout.want(now, LOOKS_APART, commands);
-    let Some(region) = state.asks.lookout.fresh(now) else {
+    state.guard.lookout.want(now, LOOKS_APART, commands);
+    let Some(region) = state.guard.lookout.fresh(now) else {
         return;
     };
     for one in over {
@@ -177,12 +177,12 @@ fn look_whether_worse(state: &mut HostRecovery, now: Now, record: &mut Record, c
 }
 
 /// Whether a power-off may go out as far as freezes are concerned.
-pub(super) fn lets_order(state: &mut HostRecovery, now: Now) -> bool {
-    let Some(text) = over(state).map(Freeze::sentence) else {
-        state.asks.troubles.end(Topic::Frozen);
+pub(super) fn lets_order(turn: &mut Turn<'_>) -> bool {
+    let Some(text) = turn.frozen_host().map(Freeze::sentence) else {
+        turn.troubles.end(Topic::Frozen);
         return true;
     };
-    state.asks.troubles.begin(Topic::Frozen, now, || {
+    turn.troubles.begin(Topic::Frozen, turn.now, || {
         format!("{text}: it is not told to power off again before that is over")
     });
     false

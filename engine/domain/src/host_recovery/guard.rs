@@ -4,6 +4,7 @@
 
 mod heard;
 mod lookout;
+pub(super) mod off_word;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -12,9 +13,10 @@ use serde::{Deserialize, Serialize};
 
 pub(super) use lookout::Lookout;
 
-use super::fence::CONTRADICTED_LIMIT;
-use super::fence::off_word::outlives;
-use super::{Hold, HoldKind, HostRecovery, Stage};
+use self::off_word::{Said, outlives};
+use super::service::{CONTRADICTED_LIMIT, ServiceTrack};
+use super::turn::Turn;
+use super::{Hold, HoldKind, Stage};
 use crate::Elapsed;
 use crate::entity::notification::NotificationStatus;
 use crate::evidence::GivenEvidence;
@@ -48,7 +50,7 @@ pub struct Waiting {
 }
 
 /// What must not be forgotten of the guards.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct GuardTrack {
     /// Those that an operator has let it past.
@@ -61,6 +63,8 @@ pub struct GuardTrack {
     pub warned: BTreeSet<Guard>,
     /// The order of this episode has been counted.
     pub counted: bool,
+    #[serde(skip)]
+    pub(super) lookout: Lookout,
 }
 
 impl GuardTrack {
@@ -142,93 +146,156 @@ impl GuardTrack {
     }
 }
 
-impl HostRecovery {
+/// What is known of the host beside what is seen of all hosts.
+pub(super) struct Suspect<'a> {
+    pub(super) service: &'a ServiceTrack,
+    pub(super) said: Said<'a>,
+    /// What reports say speaks for nothing any more.
+    pub(super) seen_only: bool,
+    /// Neither Nova nor its power has been touched.
+    pub(super) untouched: bool,
+    /// An operator has let it through the storm guards.
+    pub(super) storm_approved: bool,
+}
+
+/// The host of a recovery, which leaves its other stages to be borrowed beside it.
+macro_rules! suspect {
+    ($recovery:ident) => {{
+        let untouched = $recovery.is_untouched();
+        $crate::host_recovery::guard::Suspect {
+            service: &$recovery.service,
+            said: $crate::host_recovery::guard::off_word::Said::new(
+                $recovery.off_word.as_ref(),
+                $recovery.reported_at,
+                &$recovery.service,
+            ),
+            seen_only: $recovery.freeze.seen_only,
+            untouched,
+            storm_approved: $recovery.storm_approved,
+        }
+    }};
+}
+
+pub(super) use suspect;
+
+impl Suspect<'_> {
+    /// What speaks for it beside the report that began it.
+    pub(super) fn beside_the_report(&self, now: Now) -> String {
+        if self.service.is_silent(now.elapsed) {
+            "Nova does not hear it".into()
+        } else if let Some(given) = self.said.standing_evidence() {
+            given.evidence.sentence()
+        } else {
+            "more than one reporter says so".into()
+        }
+    }
+}
+
+impl GuardTrack {
+    /// A new owner looks for itself.
+    pub(super) fn forget_answers(&mut self) {
+        self.lookout = Lookout::default();
+    }
+
+    /// As if nobody had looked yet, and nobody had approved anything.
+    pub(super) fn begin_anew(&mut self) {
+        let mut lookout = std::mem::take(&mut self.lookout);
+        lookout.begin_anew();
+        *self = Self {
+            lookout,
+            ..Self::default()
+        };
+    }
+
     /// Whether the guards that matter at `moment` are content; looks around first if the last look is too old.
-    pub(super) fn guards_let(
+    pub(super) fn let_through(
         &mut self,
         moment: Moment,
-        now: Now,
-        record: &mut Record,
+        suspect: &Suspect<'_>,
+        turn: &mut Turn<'_>,
         commands: &mut Vec<Command>,
     ) -> bool {
-        self.asks.lookout.want(now, LOOKS_APART, commands);
-        self.guards_are_content(moment, now, record)
+        self.lookout.want(turn.now, LOOKS_APART, commands);
+        self.are_content(moment, suspect, turn)
     }
 
     /// The same by the last look; `false` if that is too old.
-    pub(super) fn guards_are_content(&mut self, moment: Moment, now: Now, record: &mut Record) -> bool {
+    pub(super) fn are_content(&mut self, moment: Moment, suspect: &Suspect<'_>, turn: &mut Turn<'_>) -> bool {
         // A host that could not be proven off is tried again while that is told to a person.
-        if self
+        if turn
             .hold
             .as_ref()
             .is_some_and(|hold| hold.kind != HoldKind::Fence)
         {
             return false;
         }
-        let Some(region) = self.asks.lookout.fresh(now) else {
+        let Some(region) = self.lookout.fresh(turn.now) else {
             return false;
         };
-        let facts = self.facts(&region, now, record);
-        let ruling = guard::rule(
-            &facts,
-            &self.policy,
-            moment,
-            &self.guard.lifted(self.storm_approved),
-        );
-        self.guard.warn(&ruling, record);
+        let facts = self.facts(&region, suspect, turn);
+        let ruling = self.rule(&facts, moment, suspect, turn);
+        self.warn(&ruling, turn.record);
         if !ruling.holds.is_empty() {
-            self.guard.waiting = None;
-            self.hold_by(&ruling, &facts, now, record);
+            self.waiting = None;
+            hold_by(&ruling, &facts, turn);
             return false;
         }
-        self.guard.wait_for(&ruling, now, record);
+        self.wait_for(&ruling, turn.now, turn.record);
         ruling.waits.is_empty()
     }
 
-    /// While an operator is asked the event may grow: the reason goes with it.
-    pub(super) fn while_held(&mut self, now: Now, record: &mut Record, commands: &mut Vec<Command>) {
-        let Some(hold) = self.hold.as_ref().filter(|hold| hold.kind == HoldKind::Storm) else {
-            return;
+    fn rule(&self, facts: &Facts, moment: Moment, suspect: &Suspect<'_>, turn: &Turn<'_>) -> Ruling {
+        guard::rule(facts, turn.policy, moment, &self.lifted(suspect.storm_approved))
+    }
+
+    /// While an operator is asked the event may grow: the reason goes with it. Whether the storm is over, and it goes on.
+    pub(super) fn while_held(
+        &mut self,
+        suspect: &Suspect<'_>,
+        turn: &mut Turn<'_>,
+        commands: &mut Vec<Command>,
+    ) -> bool {
+        let now = turn.now;
+        let Some(hold) = turn.hold.as_ref().filter(|hold| hold.kind == HoldKind::Storm) else {
+            return false;
         };
         let growing = now.elapsed.since(hold.since) < GROWING;
         let every = if growing { GROWING_APART } else { HELD_APART };
-        let every = self.asks.lookout.heard.looks_apart(now.elapsed, every);
-        self.asks.lookout.want(now, every, commands);
-        let Some(region) = self.asks.lookout.fresh(now) else {
-            return;
+        let every = self.lookout.heard.looks_apart(now.elapsed, every);
+        self.lookout.want(now, every, commands);
+        let Some(region) = self.lookout.fresh(now) else {
+            return false;
         };
-        if self.is_well_again(&region, now, record) {
-            return;
+        if self.is_well_again(&region, suspect, turn) {
+            return false;
         }
-        let moment = if self.stage == Stage::Begin {
+        let moment = if *turn.stage == Stage::Begin {
             Moment::Begin
         } else {
             Moment::Proof
         };
-        let facts = self.facts(&region, now, record);
-        let ruling = guard::rule(
-            &facts,
-            &self.policy,
-            moment,
-            &self.guard.lifted(self.storm_approved),
-        );
-        if self.storm_is_over(&region, &facts, moment, now, record) {
-            return;
+        let facts = self.facts(&region, suspect, turn);
+        let ruling = self.rule(&facts, moment, suspect, turn);
+        if self.storm_is_over(&region, &facts, moment, suspect, turn) {
+            return true;
         }
-        let Some(hold) = &self.hold else { return };
+        let Some(hold) = turn.hold.as_ref() else {
+            return false;
+        };
         let named = |ruling: &Ruling| -> BTreeSet<Guard> { ruling.holds.iter().map(|one| one.0).collect() };
         let more = named(&ruling).difference(&hold.guards).next().is_some();
         let lost = |domain: Option<&DomainLoss>| domain.map_or(0, |domain| domain.lost);
         let grown = domain_of(&ruling, &facts).is_some_and(|now| now.lost > lost(hold.domain.as_ref()));
         if more || grown {
             let (since, before) = (hold.since, hold.guards.clone());
-            self.hold_by(&ruling, &facts, now, record);
-            if let Some(hold) = &mut self.hold {
+            hold_by(&ruling, &facts, turn);
+            if let Some(hold) = turn.hold.as_mut() {
                 hold.since = since;
                 // What an operator has been told of stays named.
                 hold.guards.extend(before);
             }
         }
+        false
     }
 
     /// Those that were counted with it are heard by Nova again: there was no storm, or it is over, and what is left is one death among
@@ -238,147 +305,127 @@ impl HostRecovery {
         region: &Region,
         facts: &Facts,
         moment: Moment,
-        now: Now,
-        record: &mut Record,
+        suspect: &Suspect<'_>,
+        turn: &mut Turn<'_>,
     ) -> bool {
+        let (now, policy) = (turn.now, turn.policy);
         let calm = region
-            .lasting_facts(self.host_id, &self.policy, facts)
-            .is_some_and(|lasting| {
-                guard::rule(
-                    &lasting,
-                    &self.policy,
-                    moment,
-                    &self.guard.lifted(self.storm_approved),
-                )
-                .holds
-                .is_empty()
-            });
+            .lasting_facts(turn.host_id, policy, facts)
+            .is_some_and(|lasting| self.rule(&lasting, moment, suspect, turn).holds.is_empty());
         if !calm {
-            self.asks.lookout.calm_since = None;
+            self.lookout.calm_since = None;
             return false;
         }
-        let since = *self.asks.lookout.calm_since.get_or_insert(now.elapsed);
+        let since = *self.lookout.calm_since.get_or_insert(now.elapsed);
         // Whoever has died meanwhile is silent by then.
-        if now.elapsed.since(since) < self.policy.silent_after().max(self.policy.others_silent_after()) + CALM
-        {
+        if now.elapsed.since(since) < policy.silent_after().max(policy.others_silent_after()) + CALM {
             return false;
         }
-        self.hold = None;
-        self.asks.lookout.calm_since = None;
-        self.asks.lookout.forget();
-        record.head = true;
-        record.step(
+        *turn.hold = None;
+        self.lookout.calm_since = None;
+        self.lookout.forget();
+        turn.record.head = true;
+        turn.record.step(
             Task::Fence,
             StepKind::Note,
             0.0,
             "the hosts that were out with it are heard by Nova again: it goes on",
         );
-        if self.stage == Stage::Fencing {
-            self.fence.begin_again(now.elapsed, &self.policy);
-        }
         true
     }
 
     /// A suspect that is held, and that Nova has heard again for a while, was none: it ends by itself. `true` if it has ended.
-    pub(super) fn is_well_again(&mut self, region: &Region, now: Now, record: &mut Record) -> bool {
-        let heard = region.hears(&self.host, &self.policy) && !self.service.was_silent();
-        let lookout = &mut self.asks.lookout;
+    pub(super) fn is_well_again(
+        &mut self,
+        region: &Region,
+        suspect: &Suspect<'_>,
+        turn: &mut Turn<'_>,
+    ) -> bool {
+        let now = turn.now;
+        let heard = region.hears(turn.host, turn.policy) && !suspect.service.was_silent();
+        let lookout = &mut self.lookout;
         lookout.was_missed |= !heard;
-        let beat = region.last_heartbeat(&self.host);
+        let beat = region.last_heartbeat(turn.host);
         let newer = lookout.beats_anew(now, beat);
         let denied = |given: &GivenEvidence| beat.is_some_and(|beat| outlives(beat, given.dated()));
-        let may_be_fenced = self.evidence().is_some_and(|given| !denied(given));
-        if !heard || may_be_fenced || !self.is_untouched() {
-            self.asks.lookout.heard.over();
+        let may_be_fenced = suspect.said.evidence().is_some_and(|given| !denied(given));
+        if !heard || may_be_fenced || !suspect.untouched {
+            lookout.heard.over();
             return false;
         }
         // Right after a heartbeat: who has died since the last one may have been reported already, and that report has joined this
         // recovery. Nobody else would see to it.
-        if self.asks.lookout.heard.lasts(now.elapsed) < CONTRADICTED_LIMIT || !newer {
+        if lookout.heard.lasts(now.elapsed) < CONTRADICTED_LIMIT || !newer {
             return false;
         }
-        self.hold = None;
+        *turn.hold = None;
         let text = format!(
             "host {} was held as a suspect, and Nova has heard it for {} s: it lives, and nothing was done",
-            self.host,
+            turn.host,
             CONTRADICTED_LIMIT.as_secs()
         );
-        record.failed(Task::Fence, text.clone());
-        record.contradicted = !self.asks.lookout.was_missed;
-        self.end(NotificationStatus::Failed, Some(text), record);
+        turn.record.failed(Task::Fence, text.clone());
+        turn.record.contradicted = !self.lookout.was_missed;
+        turn.end(NotificationStatus::Failed, Some(text));
         true
     }
 
     /// The journal knows of orders that the last look around did not show.
-    pub(super) fn order_refused(&mut self, now: Now, record: &mut Record) {
-        self.guard.counted = false;
-        self.fence.orders_taken_back(now.elapsed);
-        for post in self.fence.posts.values_mut() {
-            post.off_not_before = now.elapsed.plus(LOOKS_APART);
-        }
-        self.asks.lookout.forget();
-        let rules = &self.policy.guards;
+    pub(super) fn order_refused(&mut self, turn: &mut Turn<'_>) {
+        self.counted = false;
+        self.lookout.forget();
+        let rules = &turn.policy.guards;
         let ruling = Ruling {
             waits: vec![(Guard::Rate, guard::too_many(rules.fences, rules.window))],
             ..Ruling::default()
         };
-        self.guard.wait_for(&ruling, now, record);
+        self.wait_for(&ruling, turn.now, turn.record);
     }
 
-    fn facts(&mut self, region: &Region, now: Now, record: &mut Record) -> Facts {
+    fn facts(&mut self, region: &Region, suspect: &Suspect<'_>, turn: &mut Turn<'_>) -> Facts {
+        let now = turn.now;
         let own = Own {
-            silent: self.service.is_silent(now.elapsed),
-            evidence: self.standing_evidence().is_some(),
+            silent: suspect.service.is_silent(now.elapsed),
+            evidence: suspect.said.standing_evidence().is_some(),
             cliff_for: Duration::ZERO,
         };
-        let mut facts = region.facts(self.host_id, &self.host, self.id, own, &self.policy);
-        let since =
-            guard::sees_cliff(&facts, &self.policy).then(|| self.guard.cliff_since.unwrap_or(now.elapsed));
-        record.head |= since != self.guard.cliff_since;
-        self.guard.cliff_since = since;
+        let mut facts = region.facts(turn.host_id, turn.host, turn.id, own, turn.policy);
+        let since = guard::sees_cliff(&facts, turn.policy).then(|| self.cliff_since.unwrap_or(now.elapsed));
+        turn.record.head |= since != self.cliff_since;
+        self.cliff_since = since;
         facts.own.cliff_for = since.map_or(Duration::ZERO, |since| now.elapsed.since(since));
         facts
     }
 
     /// Whether more than one report speaks for it (R24, G3).
-    pub(super) fn is_corroborated(&self, now: Now) -> bool {
-        let reports = !self.freeze.seen_only;
-        self.service.is_silent(now.elapsed)
-            || reports && self.standing_evidence().is_some()
-            || reports && self.asks.lookout.reported_twice(self.host_id, &self.policy)
+    pub(super) fn is_corroborated(&self, suspect: &Suspect<'_>, turn: &Turn<'_>) -> bool {
+        let reports = !suspect.seen_only;
+        suspect.service.is_silent(turn.now.elapsed)
+            || reports && suspect.said.standing_evidence().is_some()
+            || reports && self.lookout.reported_twice(turn.host_id, turn.policy)
     }
+}
 
-    /// What speaks for it beside the report that began it.
-    pub(super) fn beside_the_report(&self, now: Now) -> String {
-        if self.service.is_silent(now.elapsed) {
-            "Nova does not hear it".into()
-        } else if let Some(given) = self.standing_evidence() {
-            given.evidence.sentence()
-        } else {
-            "more than one reporter says so".into()
-        }
+fn hold_by(ruling: &Ruling, facts: &Facts, turn: &mut Turn<'_>) {
+    let domain = domain_of(ruling, facts);
+    let mut reason = reasons(&ruling.holds);
+    if let Some(domain) = &domain {
+        reason = format!(
+            "{}; approve all with `tachi recovery approve --domain {}` ({reason})",
+            domain.sentence(),
+            domain.name
+        );
     }
-
-    fn hold_by(&mut self, ruling: &Ruling, facts: &Facts, now: Now, record: &mut Record) {
-        let domain = domain_of(ruling, facts);
-        let mut reason = reasons(&ruling.holds);
-        if let Some(domain) = &domain {
-            reason = format!(
-                "{}; approve all with `tachi recovery approve --domain {}` ({reason})",
-                domain.sentence(),
-                domain.name
-            );
-        }
-        record.step(Task::Fence, StepKind::Note, 0.0, format!("held: {reason}"));
-        self.hold = Some(Hold {
-            kind: HoldKind::Storm,
-            reason,
-            since: now.elapsed,
-            guards: ruling.holds.iter().map(|one| one.0).collect(),
-            domain,
-        });
-        record.head = true;
-    }
+    let text = format!("held: {reason}");
+    turn.record.step(Task::Fence, StepKind::Note, 0.0, text);
+    *turn.hold = Some(Hold {
+        kind: HoldKind::Storm,
+        reason,
+        since: turn.now.elapsed,
+        guards: ruling.holds.iter().map(|one| one.0).collect(),
+        domain,
+    });
+    turn.record.head = true;
 }
 
 fn reasons(found: &[(Guard, String)]) -> String {

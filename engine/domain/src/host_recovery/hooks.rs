@@ -6,12 +6,15 @@
 
 use super::moves::finish;
 use super::trouble::Topic;
-use super::{End, HostRecovery, MoveStep, Stage};
+use super::turn::{Moves, Turn};
+use super::{End, MoveStep, Stage};
 use crate::entity::notification::NotificationStatus;
 use crate::entity::segment::RecoveryMethod;
-use crate::hooks::{Flow, Gate, HookCall, HookInstance, HookOutcome, Phase};
+use crate::hooks::{Flow, Hook, HookCall, HookInstance, HookOutcome, Phase};
 use crate::policy::Policy;
-use crate::recovery::{Command, Now, Record};
+use crate::proof::Proof;
+use crate::recovery::hook_track::Gate;
+use crate::recovery::{Command, HookTrack};
 
 /// The workflow of a host recovery by this method: with two of them the one that is tried first.
 fn flow(policy: &Policy, method: RecoveryMethod) -> &Flow {
@@ -21,82 +24,58 @@ fn flow(policy: &Policy, method: RecoveryMethod) -> &Flow {
     }
 }
 
-impl HostRecovery {
-    pub(super) fn hook_answered(
-        &mut self,
-        run: (Phase, u8, u32),
-        outcome: &HookOutcome,
-        now: Now,
-        record: &mut Record,
-    ) {
-        let hooks = flow(&self.policy, self.method).hooks(run.0);
-        self.hooks.answered(run, hooks, outcome, now, record);
-        self.asks.troubles.end(Topic::Hook);
+impl HookTrack {
+    pub(super) fn answered_in(&mut self, run: (Phase, u8, u32), outcome: &HookOutcome, turn: &mut Turn<'_>) {
+        let hooks = flow(turn.policy, turn.method).hooks(run.0);
+        self.answered(run, hooks, outcome, turn.now, turn.record);
+        turn.troubles.end(Topic::Hook);
     }
 
     /// Whether the fence may begin. A hook that says otherwise ends the recovery before anything was touched.
     pub(super) fn before_fence(
         &mut self,
-        now: Now,
-        record: &mut Record,
+        moves: &Moves,
+        proof: Option<&Proof>,
+        turn: &mut Turn<'_>,
         commands: &mut Vec<Command>,
     ) -> bool {
-        match self.pass(Phase::Pre, now, record, commands) {
-            Gate::Open => {
-                // Hooks take their time, and other hosts may have failed meanwhile.
-                let stale = self.hooks.began(Phase::Pre) && !self.asks.counted_after_hooks;
-                if stale {
-                    self.asks.counted_after_hooks = true;
-                    self.asks.guarded = false;
-                    self.asks.lookout.look_anew(now, commands);
-                }
-                !stale
-            }
-            Gate::Skip(why) => {
-                self.end(
-                    NotificationStatus::Finished,
-                    Some(format!("skipped: {why}")),
-                    record,
-                );
-                false
-            }
+        match self.pass_in(Phase::Pre, moves, proof, turn, commands) {
+            Gate::Open => return true,
+            Gate::Skip(why) => turn.end(NotificationStatus::Finished, Some(format!("skipped: {why}"))),
             Gate::Abort(why) => {
-                self.end(
-                    NotificationStatus::Failed,
-                    Some(format!("nothing was done: {why}")),
-                    record,
-                );
-                false
+                let text = format!("nothing was done: {why}");
+                turn.end(NotificationStatus::Failed, Some(text));
             }
-            Gate::Wait | Gate::Run { .. } => false,
+            Gate::Wait | Gate::Run { .. } => {}
         }
+        false
     }
 
     /// Whether evacuations may be asked for, as far as hooks are concerned. Moves that they rule out are over then.
     pub(super) fn before_moves(
         &mut self,
-        now: Now,
-        record: &mut Record,
+        moves: &mut Moves,
+        proof: Option<&Proof>,
+        turn: &mut Turn<'_>,
         commands: &mut Vec<Command>,
     ) -> bool {
-        if self.rejected.is_some() {
+        if turn.rejected.is_some() {
             return true;
         }
-        match self.pass(Phase::Main, now, record, commands) {
+        match self.pass_in(Phase::Main, moves, proof, turn, commands) {
             Gate::Open => {
-                let flow = flow(&self.policy, self.method);
-                if !flow.acts {
+                if !flow(turn.policy, turn.method).acts {
                     let why = "the workflow leaves out evacuate_instances_task";
-                    self.leave_waiting(End::Left, why, now, record);
+                    leave_waiting(moves, End::Left, why, turn);
                 }
                 true
             }
             Gate::Skip(why) => {
-                self.leave_waiting(End::Left, &format!("skipped: {why}"), now, record);
+                leave_waiting(moves, End::Left, &format!("skipped: {why}"), turn);
                 true
             }
             Gate::Abort(why) => {
-                self.leave_waiting(End::Person, &format!("not moved: {why}"), now, record);
+                leave_waiting(moves, End::Person, &format!("not moved: {why}"), turn);
                 true
             }
             Gate::Wait | Gate::Run { .. } => false,
@@ -104,35 +83,49 @@ impl HostRecovery {
     }
 
     /// Whether the notification may end. What these hooks say changes nothing but the notification's last word.
-    pub(super) fn after_moves(&mut self, now: Now, record: &mut Record, commands: &mut Vec<Command>) -> bool {
-        if self.rejected.is_some() {
+    pub(super) fn after_moves(
+        &mut self,
+        moves: &Moves,
+        proof: Option<&Proof>,
+        turn: &mut Turn<'_>,
+        commands: &mut Vec<Command>,
+    ) -> bool {
+        if turn.rejected.is_some() {
             return true;
         }
-        match self.pass(Phase::Post, now, record, commands) {
+        match self.pass_in(Phase::Post, moves, proof, turn, commands) {
             Gate::Open | Gate::Skip(_) | Gate::Abort(_) => true,
             Gate::Wait | Gate::Run { .. } => false,
         }
     }
 
     /// The notification's last word, with what the hooks have to say.
-    pub(super) fn with_hooks(
+    pub(super) fn last_word(
         &self,
         status: NotificationStatus,
         message: String,
     ) -> (NotificationStatus, String) {
-        let status = match self.hooks.aborted() {
+        let status = match self.aborted() {
             Some(_) => NotificationStatus::Failed,
             None => status,
         };
-        (status, self.hooks.with_remarks(message))
+        (status, self.with_remarks(message))
     }
 
-    fn pass(&mut self, phase: Phase, now: Now, record: &mut Record, commands: &mut Vec<Command>) -> Gate {
+    /// Goes through the hooks of a phase; what one is told goes with it.
+    fn pass_in(
+        &mut self,
+        phase: Phase,
+        moves: &Moves,
+        proof: Option<&Proof>,
+        turn: &mut Turn<'_>,
+        commands: &mut Vec<Command>,
+    ) -> Gate {
         // What comes after the moves undoes nothing and begins nothing: no word of an operator stands against it.
-        let may_begin = phase == Phase::Post || self.forbidden().is_none();
-        let hooks = flow(&self.policy, self.method).hooks(phase);
-        let hold = self.policy.proxy_hold;
-        let gate = self.hooks.pass(phase, hooks, may_begin, hold, now, record);
+        let may_begin = phase == Phase::Post || turn.forbidden().is_none();
+        let hooks = flow(turn.policy, turn.method).hooks(phase);
+        let hold = turn.policy.proxy_hold;
+        let gate = self.pass(phase, hooks, may_begin, hold, turn.now, turn.record);
         match &gate {
             Gate::Run { number, attempt } => {
                 if let Some(hook) = hooks.get(usize::from(*number)).cloned() {
@@ -141,52 +134,51 @@ impl HostRecovery {
                         number: *number,
                         attempt: *attempt,
                         hook,
-                        instances: self.told_instances(),
-                        proof: self.proof.as_ref().map(|proof| proof.sentence(&self.host)),
+                        instances: told_instances(moves, *turn.stage),
+                        proof: proof.map(|proof| proof.sentence(turn.host)),
                     })));
                 }
             }
-            Gate::Wait => self.tell_hook(now),
-            Gate::Open | Gate::Skip(_) | Gate::Abort(_) => self.asks.troubles.end(Topic::Hook),
+            Gate::Wait => self.tell(turn),
+            Gate::Open | Gate::Skip(_) | Gate::Abort(_) => turn.troubles.end(Topic::Hook),
         }
         gate
     }
 
-    fn tell_hook(&mut self, now: Now) {
-        let Some((phase, number)) = self.hooks.running() else {
-            return self.asks.troubles.end(Topic::Hook);
+    fn tell(&self, turn: &mut Turn<'_>) {
+        let Some((phase, number)) = self.running() else {
+            return turn.troubles.end(Topic::Hook);
         };
-        let hooks = flow(&self.policy, self.method).hooks(phase);
-        if let Some(name) = hooks.get(usize::from(number)).map(crate::hooks::Hook::name) {
-            self.asks
-                .troubles
-                .begin(Topic::Hook, now, || format!("waiting for hook {name}"));
+        let hooks = flow(turn.policy, turn.method).hooks(phase);
+        if let Some(name) = hooks.get(usize::from(number)).map(Hook::name) {
+            turn.troubles
+                .begin(Topic::Hook, turn.now, || format!("waiting for hook {name}"));
         }
     }
+}
 
-    /// The instances as a hook is told of them, in the order of the moves; `None` before there is a plan.
-    fn told_instances(&self) -> Option<Vec<HookInstance>> {
-        if matches!(self.stage, Stage::Begin | Stage::Fencing) {
-            return None;
-        }
-        let mut moves: Vec<_> = self.moves.values().collect();
-        moves.sort_unstable_by_key(|one| (one.rank, one.server));
-        let told = moves.into_iter().map(|one| HookInstance {
-            id: one.server,
-            name: Some(one.name.clone()),
-            status: one.status().as_str(),
-            dest_host: one.dest.clone(),
-            message: one.note.clone(),
-        });
-        Some(told.collect())
+/// The instances as a hook is told of them, in the order of the moves; `None` before there is a plan.
+fn told_instances(moves: &Moves, stage: Stage) -> Option<Vec<HookInstance>> {
+    if matches!(stage, Stage::Begin | Stage::Fencing) {
+        return None;
     }
+    let mut moves: Vec<_> = moves.values().collect();
+    moves.sort_unstable_by_key(|one| (one.rank, one.server));
+    let told = moves.into_iter().map(|one| HookInstance {
+        id: one.server,
+        name: Some(one.name.clone()),
+        status: one.status().as_str(),
+        dest_host: one.dest.clone(),
+        message: one.note.clone(),
+    });
+    Some(told.collect())
+}
 
-    fn leave_waiting(&mut self, end: End, why: &str, now: Now, record: &mut Record) {
-        for one in self.moves.values_mut() {
-            if matches!(one.step, MoveStep::Waiting { .. } | MoveStep::Held) {
-                one.remark(why);
-                finish(one, end, now, record);
-            }
+fn leave_waiting(moves: &mut Moves, end: End, why: &str, turn: &mut Turn<'_>) {
+    for one in moves.values_mut() {
+        if matches!(one.step, MoveStep::Waiting { .. } | MoveStep::Held) {
+            one.remark(why);
+            finish(one, end, turn.now, turn.record);
         }
     }
 }

@@ -6,12 +6,13 @@ mod ending;
 pub(super) mod evacuate;
 mod failing;
 pub(super) mod follow;
+pub(super) mod following;
 pub(super) mod look;
 pub(super) mod records;
 pub(super) mod restoration;
 pub(super) mod words;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
@@ -20,8 +21,8 @@ pub(super) use failing::{call_failed, nova_failed};
 
 use super::method::Route;
 use crate::entity::vmove::VmoveStatus;
-use crate::nova::{Migration, MigrationStatus, PowerState, VmState};
-use crate::recovery::{Now, Restoration, ServerCall};
+use crate::nova::{Migration, PowerState, VmState};
+use crate::recovery::{Now, Restoration, ServerCall, WrittenOff};
 use crate::{Elapsed, MigrationId, ServerId, StateVersion, Timestamp, VmoveId, Wait};
 
 /// What an instance was before anything was done to it.
@@ -164,55 +165,6 @@ pub struct RestorationCall {
     pub at: Elapsed,
     /// Whether Nova has answered. Until then it may still take effect, and is not repeated (R5).
     pub answered: bool,
-}
-
-/// An evacuation record that was given up in just this shape (R10). If it changes all the same, Nova has picked it up after
-/// all: its conductor takes the first `accepted` record of an instance, not the one its caller made.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct WrittenOff {
-    /// The record.
-    pub id: MigrationId,
-    /// Its status then.
-    pub status: MigrationStatus,
-    /// Its destination then.
-    pub dest: Option<String>,
-}
-
-impl WrittenOff {
-    pub(super) fn of(record: &Migration) -> Self {
-        Self {
-            id: record.id,
-            status: record.status.clone(),
-            dest: record.dest.clone(),
-        }
-    }
-}
-
-/// So many recoveries of a host are asked for what they have given up, latest first. What older ones have given up, Nova has
-/// forgotten, or the later ones have found again.
-pub const GIVEN_UP_BY_LATEST: u8 = 5;
-
-/// What moves have given up, by instance, oldest first: each record in the shape in which the last of them saw it.
-pub fn given_up(
-    kept: impl IntoIterator<Item = (ServerId, Vec<WrittenOff>)>,
-) -> BTreeMap<ServerId, Vec<WrittenOff>> {
-    let mut found: BTreeMap<ServerId, Vec<WrittenOff>> = BTreeMap::new();
-    for (server, offs) in kept.into_iter().filter(|(_, offs)| !offs.is_empty()) {
-        let of_it = found.entry(server).or_default();
-        of_it.retain(|off| !offs.iter().any(|newer| newer.id == off.id));
-        of_it.extend(offs);
-    }
-    found
-}
-
-/// What a move has given up by its state, for rows that an older version wrote; `None` if the state is not understood.
-pub fn written_off_in(state: &str) -> Option<Vec<WrittenOff>> {
-    #[derive(Deserialize)]
-    struct Kept {
-        written_off: Vec<WrittenOff>,
-    }
-    let kept = serde_json::from_str::<Kept>(state).ok()?;
-    Some(kept.written_off)
 }
 
 /// One instance.

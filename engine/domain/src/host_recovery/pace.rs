@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::asks::Asks;
+use super::turn::Moves;
 use super::{HostRecovery, Move, MoveStep, Stage};
 use crate::Elapsed;
 use crate::pace::{Demand, Permits, Sight, Urgency, Wait};
@@ -45,85 +45,13 @@ impl Move {
 
     /// Whether Nova has been asked, and no destination is seen to work on it.
     pub(super) fn is_queued(&self) -> bool {
-        self.is_in_flight() && self.dest.is_none()
-    }
-}
-
-impl Asks {
-    /// Nothing can be seen of what was asked for just now: the first look at it is when the next would be.
-    pub(super) fn look_later(&mut self, tick: Duration, now: Now) {
-        let first = now.elapsed.plus(self.pause(tick));
-        self.evacuations.not_before = self.evacuations.not_before.max(first);
-    }
-
-    /// The time between two looks, at least.
-    pub(super) fn pause(&self, tick: Duration) -> Duration {
-        self.permits.map_or(tick, |permits| permits.pause)
-    }
-}
-
-impl HostRecovery {
-    pub(super) fn permitted(&mut self, permits: Permits) {
-        self.asks.permits = Some(permits);
-    }
-
-    /// What was given; where nobody gives anything, what the rules allow one recovery by itself.
-    pub(super) fn room(&self) -> Room {
-        if let Some(permits) = self.asks.permits {
-            return Room {
-                evacuations: permits.evacuations.saturating_sub(self.asks.asked),
-                calls: usize::try_from(permits.calls).unwrap_or(usize::MAX),
-            };
-        }
-        let count = |which: fn(&Move) -> bool| {
-            let count = self.moves.values().filter(|one| which(one)).count();
-            u64::try_from(count).unwrap_or(u64::MAX)
-        };
-        let in_flight = count(|one| one.is_in_flight() || one.is_being_prepared());
-        let limit = self.policy.in_flight.max(1);
-        let flight = u64::from(limit).saturating_sub(in_flight);
-        let queue = u64::from(self.policy.queued.max(1)).saturating_sub(count(Move::is_queued));
-        Room {
-            evacuations: flight.min(queue),
-            calls: usize::try_from(limit).unwrap_or(usize::MAX),
-        }
-    }
-
-    /// A move lacks nothing but leave.
-    pub(super) fn is_ready(&mut self, urgency: Urgency) {
-        let told: u32 = self.asks.ready.iter().map(|(_, count)| count).sum();
-        if told >= TOLD {
-            return;
-        }
-        match self.asks.ready.iter_mut().find(|(one, _)| *one == urgency) {
-            Some((_, count)) => *count += 1,
-            None => self.asks.ready.push((urgency, 1)),
-        }
-    }
-
-    /// Sets down how long Nova took to take a move up, if it has just been seen to: at least until the look before this one, at
-    /// which nobody had, so that how seldom we look is not held against Nova.
-    pub(super) fn note_taken_up(
-        taken_up: &mut Vec<Wait>,
-        asked: Option<Elapsed>,
-        one: &Move,
-        looked_before: Option<Elapsed>,
-        now: Now,
-    ) {
-        let Some(asked) = asked else { return };
-        let goes_on = !one.is_queued() && !matches!(one.step, MoveStep::Waiting { .. });
-        if goes_on {
-            taken_up.push(Wait {
-                least: looked_before.map_or(Duration::ZERO, |look| look.since(asked)),
-                most: now.elapsed.since(asked),
-            });
-        }
+        self.queued_since().is_some()
     }
 
     /// Since when it has been queued, if it is.
-    pub(super) fn queued_since(one: &Move) -> Option<Elapsed> {
-        match one.step {
-            MoveStep::Asked { since, .. } if one.dest.is_none() => Some(since),
+    pub(super) fn queued_since(&self) -> Option<Elapsed> {
+        match self.step {
+            MoveStep::Asked { since, .. } if self.dest.is_none() => Some(since),
             MoveStep::Asked { .. }
             | MoveStep::Held
             | MoveStep::Waiting { .. }
@@ -132,12 +60,90 @@ impl HostRecovery {
             | MoveStep::Over(_) => None,
         }
     }
+}
 
+/// What this recovery may begin, and what of its evacuations has not been told yet.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Pace {
+    /// What may be begun; `None` if nobody says so.
+    pub(super) permits: Option<Permits>,
+    /// Evacuations asked for by this owner.
+    pub(super) asked: u64,
+    /// Moves that lack nothing but leave.
+    pub(super) ready: Vec<(Urgency, u32)>,
+    /// How long Nova took to take up moves, not told yet.
+    taken_up: Vec<Wait>,
+    /// The records have been looked at, which is not told yet.
+    pub(super) looked: bool,
+}
+
+impl Pace {
+    /// The time between two looks, at least.
+    pub(super) fn pause(&self, tick: Duration) -> Duration {
+        self.permits.map_or(tick, |permits| permits.pause)
+    }
+
+    /// What was given; where nobody gives anything, what the rules allow one recovery by itself.
+    pub(super) fn room(&self, moves: &Moves, policy: &Policy) -> Room {
+        if let Some(permits) = self.permits {
+            return Room {
+                evacuations: permits.evacuations.saturating_sub(self.asked),
+                calls: usize::try_from(permits.calls).unwrap_or(usize::MAX),
+            };
+        }
+        let count = |which: fn(&Move) -> bool| {
+            let count = moves.values().filter(|one| which(one)).count();
+            u64::try_from(count).unwrap_or(u64::MAX)
+        };
+        let in_flight = count(|one| one.is_in_flight() || one.is_being_prepared());
+        let limit = policy.in_flight.max(1);
+        let flight = u64::from(limit).saturating_sub(in_flight);
+        let queue = u64::from(policy.queued.max(1)).saturating_sub(count(Move::is_queued));
+        Room {
+            evacuations: flight.min(queue),
+            calls: usize::try_from(limit).unwrap_or(usize::MAX),
+        }
+    }
+
+    /// A move lacks nothing but leave.
+    pub(super) fn is_ready(&mut self, urgency: Urgency) {
+        let told: u32 = self.ready.iter().map(|(_, count)| count).sum();
+        if told >= TOLD {
+            return;
+        }
+        match self.ready.iter_mut().find(|(one, _)| *one == urgency) {
+            Some((_, count)) => *count += 1,
+            None => self.ready.push((urgency, 1)),
+        }
+    }
+
+    /// Sets down how long Nova took to take a move up, if it has just been seen to: at least until the look before this one, at
+    /// which nobody had, so that how seldom we look is not held against Nova.
+    pub(super) fn note_taken_up(
+        &mut self,
+        asked: Option<Elapsed>,
+        one: &Move,
+        looked_before: Option<Elapsed>,
+        now: Now,
+    ) {
+        let Some(asked) = asked else { return };
+        let goes_on = !one.is_queued() && !matches!(one.step, MoveStep::Waiting { .. });
+        if goes_on {
+            self.taken_up.push(Wait {
+                least: looked_before.map_or(Duration::ZERO, |look| look.since(asked)),
+                most: now.elapsed.since(asked),
+            });
+        }
+    }
+}
+
+impl HostRecovery {
     /// What it could do with, and what it has, after the latest decision.
     pub fn demand(&self) -> Demand {
+        let pace = &self.asks.following.pace;
         let mut demand = Demand {
-            asked: self.asks.asked,
-            ready: self.asks.ready.clone(),
+            asked: pace.asked,
+            ready: pace.ready.clone(),
             active: matches!(self.stage, Stage::Listing | Stage::Moving),
             ..Demand::default()
         };
@@ -153,9 +159,10 @@ impl HostRecovery {
 
     /// What has been seen of the evacuations since this was last asked.
     pub fn sight(&mut self) -> Sight {
+        let pace = &mut self.asks.following.pace;
         Sight {
-            looked: std::mem::take(&mut self.asks.looked),
-            taken: std::mem::take(&mut self.asks.taken_up),
+            looked: std::mem::take(&mut pace.looked),
+            taken: std::mem::take(&mut pace.taken_up),
         }
     }
 
@@ -170,13 +177,14 @@ impl HostRecovery {
             SHORT.min(self.policy.tick / 2)
         };
         let asks = &self.asks;
+        let following = &asks.following;
         let questions = [
-            asks.lookout.question(),
+            self.guard.lookout.question(),
             self.service.question,
-            asks.inventory,
-            asks.lists,
-            asks.evacuations,
-            asks.server_ids,
+            asks.listing.question,
+            following.lists,
+            following.evacuations,
+            following.server_ids,
             asks.messaging.question,
         ];
         let retry = self.fence.retry_at;
@@ -188,7 +196,7 @@ impl HostRecovery {
         questions
             .into_iter()
             .map(|question| question.not_before)
-            .chain(asks.server_not_before.values().copied())
+            .chain(following.server_not_before.values().copied())
             .chain(asks.troubles.moments())
             .chain(moves)
             .chain(self.fence.moments())

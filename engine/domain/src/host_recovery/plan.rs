@@ -7,15 +7,18 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::asks::Asks;
 use super::method::Route;
+use super::moves::evacuate::LISTS_AGE;
+use super::moves::following::Following;
 use super::moves::restoration::{needs_preparation, remark};
-use super::trouble::Topic;
-use super::{End, HostRecovery, Lock, Move, MoveStep, Preparation, Stage, Was, WrittenOff};
+use super::question::Question;
+use super::trouble::{Topic, Troubles};
+use super::turn::{Moves, Turn};
+use super::{End, HostRecovery, Lock, Move, MoveStep, Preparation, Stage, Was};
 use crate::fault::Fault;
 use crate::nova::{Migration, MigrationType, Server};
-use crate::recovery::{Command, InCell, Inventory, Now, Record, StepKind, Task};
-use crate::{Elapsed, MigrationId, ServerId, StateVersion, VmoveId};
+use crate::recovery::{Command, InCell, Inventory, Now, Record, StepKind, Task, WrittenOff};
+use crate::{Elapsed, MigrationId, ServerId, StateVersion, Timestamp, VmoveId};
 
 /// Between the first list without an instance, and the one that counts.
 const EMPTY_AGAIN: Duration = Duration::from_secs(3);
@@ -59,11 +62,63 @@ impl Move {
     }
 }
 
-impl Asks {
-    pub(super) fn want_inventory(&mut self, now: Now, commands: &mut Vec<Command>) {
-        if self.inventory.send(now.elapsed) {
+/// What is asked about the instances of the host. Nothing of it survives a take-over.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Listing {
+    pub(super) question: Question,
+    /// When an empty list of the host's instances was asked for first.
+    empty_seen: Option<Elapsed>,
+    /// Instances that another recovery is working on: looked at again from time to time.
+    pub(super) taken: BTreeSet<ServerId>,
+    /// When they were planned again; the journal may not have spoken yet.
+    pub(super) retaking: Option<Elapsed>,
+    /// The list that is under way was asked for when every move was over.
+    looking_last: bool,
+    /// That list has been looked through.
+    pub(super) last_look: bool,
+}
+
+impl Listing {
+    pub(super) fn want(&mut self, now: Now, commands: &mut Vec<Command>) {
+        if self.question.send(now.elapsed) {
             commands.push(Command::TakeInventory);
         }
+    }
+
+    /// Asks once more when every move is over.
+    pub(super) fn want_last(&mut self, now: Now, commands: &mut Vec<Command>) {
+        self.want(now, commands);
+        self.looking_last |= self.question.sent() == Some(now.elapsed);
+    }
+
+    /// Instances that were planned again are ours, unless the journal has refused them meanwhile.
+    pub(super) fn retaken(&mut self, troubles: &mut Troubles, now: Now) {
+        let unrefused = |since: Elapsed| now.elapsed.since(since) >= Duration::from_secs(2);
+        if self.retaking.is_some_and(unrefused) {
+            self.retaking = None;
+            self.taken.clear();
+            troubles.end(Topic::Taken);
+        }
+    }
+
+    /// Instances that another recovery is working on are left to it for now: nothing of them has been written. It may leave
+    /// them on this host when it ends (it moved them here, and then this host died), so they are looked at again.
+    pub(super) fn taken_by_another(
+        &mut self,
+        servers: Vec<ServerId>,
+        moves: &mut Moves,
+        turn: &mut Turn<'_>,
+    ) {
+        for server in &servers {
+            moves.remove(server);
+        }
+        self.taken = servers.into_iter().collect();
+        self.retaking = None;
+        self.last_look = false;
+        let count = self.taken.len();
+        turn.troubles.begin(Topic::Taken, turn.now, || {
+            format!("{count} instances are still being worked on by another recovery: waiting for it")
+        });
     }
 
     /// Where there is no hypervisor to ask the cell by, a list with nothing on it counts with a second one seconds later.
@@ -72,7 +127,7 @@ impl Asks {
         if asked.since(first) >= EMPTY_AGAIN {
             return true;
         }
-        self.inventory.not_before = first.plus(EMPTY_AGAIN);
+        self.question.not_before = first.plus(EMPTY_AGAIN);
         false
     }
 }
@@ -84,288 +139,300 @@ impl HostRecovery {
             return;
         }
         // Listing changes nothing, so it goes on while something forbids to act.
-        self.follow(now, record, commands);
+        self.follow_moves(now, record, commands);
         self.service.want(now, self.policy.heartbeat_poll, commands);
-        self.asks.want_inventory(now, commands);
+        self.asks.listing.want(now, commands);
     }
+}
 
-    pub(super) fn inventory_taken(
+impl Listing {
+    /// `since`: records younger than this are the recovery's own; what is followed of older ones moves it back.
+    pub(super) fn answered(
         &mut self,
         result: Result<Inventory, Fault>,
-        now: Now,
-        record: &mut Record,
+        following: &mut Following,
+        moves: &mut Moves,
+        since: &mut Option<Timestamp>,
+        turn: &mut Turn<'_>,
     ) {
-        let asked = self.asks.inventory.answered();
-        let last = std::mem::take(&mut self.asks.looking_last);
+        let now = turn.now;
+        let asked = self.question.answered();
+        let last = std::mem::take(&mut self.looking_last);
         let inventory = match result {
             // Without its service record the host's cell may be down, and an empty list may be a lie (EW33).
             Ok(inventory) if inventory.service.is_some() => inventory,
             Ok(_) => {
-                return self.inventory_failed("Nova does not show the host's service record", now);
+                return self.failed("Nova does not show the host's service record", turn);
             }
-            Err(fault) => return self.inventory_failed(&fault.text, now),
+            Err(fault) => return self.failed(&fault.text, turn),
         };
-        if inventory.servers.is_empty() && !self.is_empty(&inventory.in_cell, asked, now) {
+        if inventory.servers.is_empty() && !self.is_empty(&inventory.in_cell, asked, moves, turn) {
             return;
         }
-        self.asks.inventory.succeeded();
-        self.asks.troubles.end(Topic::Inventory);
+        self.question.succeeded();
+        turn.troubles.end(Topic::Inventory);
         if !inventory.servers.is_empty() {
-            self.asks.empty_seen = None;
+            self.empty_seen = None;
         }
-        self.asks.inventory.seen = asked;
-        if !self.asks.taken.is_empty() {
-            self.asks.retaking = Some(now.elapsed);
+        self.question.seen = asked;
+        if !self.taken.is_empty() {
+            self.retaking = Some(now.elapsed);
         }
-        match self.stage {
+        match *turn.stage {
             Stage::Listing => {
-                self.plan(&inventory, now, record);
-                self.enter(Stage::Moving, record);
+                plan(&inventory, moves, since, turn);
+                turn.enter(Stage::Moving);
             }
             Stage::Moving => {
-                self.plan(&inventory, now, record);
-                self.look_at_held(&inventory, now, record);
-                self.asks.last_look = last && self.moves.values().all(Move::is_over);
+                plan(&inventory, moves, since, turn);
+                look_at_held(&inventory, following, moves, since, turn);
+                self.last_look = last && moves.values().all(Move::is_over);
             }
             Stage::Begin | Stage::Fencing | Stage::Disabling | Stage::Returning | Stage::Over => {}
         }
     }
 
     /// A list with nothing on it counts only if the host's cell says so too: it may have been away just while the list was read.
-    fn is_empty(&mut self, in_cell: &InCell, asked: Option<Elapsed>, now: Now) -> bool {
+    fn is_empty(
+        &mut self,
+        in_cell: &InCell,
+        asked: Option<Elapsed>,
+        moves: &Moves,
+        turn: &mut Turn<'_>,
+    ) -> bool {
         // What is known to have been there has left by Nova's records, and not by an empty list.
-        let known = !self.moves.is_empty() && !self.moves.values().any(|one| one.deleted);
+        let known = !moves.is_empty() && !moves.values().any(|one| one.deleted);
         let why = match in_cell {
             InCell::Has(0) => return true,
             InCell::Has(count) => {
                 format!("Nova's list shows none on the host, and the host's cell has {count}")
             }
             InCell::NotAsked | InCell::Failed(_) if known => return true,
-            InCell::NotAsked => return self.asks.is_empty_again(asked.unwrap_or(now.elapsed)),
+            InCell::NotAsked => return self.is_empty_again(asked.unwrap_or(turn.now.elapsed)),
             InCell::Failed(fault) => format!(
                 "Nova's list shows none on the host, and the host's cell cannot be asked whether that is so: {}",
                 fault.text
             ),
         };
-        self.inventory_failed(&why, now);
+        self.failed(&why, turn);
         false
     }
 
-    fn inventory_failed(&mut self, why: &str, now: Now) {
-        self.asks.inventory.failed(now.elapsed);
-        self.asks.troubles.begin(Topic::Inventory, now, || {
+    fn failed(&mut self, why: &str, turn: &mut Turn<'_>) {
+        self.question.failed(turn.now.elapsed);
+        turn.troubles.begin(Topic::Inventory, turn.now, || {
             format!("the instances cannot be listed yet: {why}")
         });
     }
+}
 
-    /// Adds a move for every server that has none yet: all of them the first time, late comers afterwards.
-    fn plan(&mut self, inventory: &Inventory, now: Now, record: &mut Record) {
-        let mut by_server: BTreeMap<ServerId, Vec<&Migration>> = BTreeMap::new();
-        for migration in &inventory.migrations {
-            by_server.entry(migration.server).or_default().push(migration);
-        }
-        let mut fresh: Vec<&Server> = inventory
-            .servers
-            .iter()
-            // What Nova once did not know and shows on the host all the same was not deleted.
-            .filter(|server| {
-                self.moves
-                    .get(&server.id)
-                    .is_none_or(|one| one.deleted && one.is_over())
-            })
-            .collect();
-        self.in_order(&mut fresh);
-        let first = self.moves.values().map(|one| one.rank + 1).max().unwrap_or(0);
-        let planned = fresh.len();
-        for (rank, server) in (first..).zip(fresh) {
-            let migrations = by_server.remove(&server.id).unwrap_or_default();
-            let written_off = inventory
-                .written_off
+/// Adds a move for every server that has none yet: all of them the first time, late comers afterwards.
+fn plan(inventory: &Inventory, moves: &mut Moves, since: &mut Option<Timestamp>, turn: &mut Turn<'_>) {
+    let mut by_server: BTreeMap<ServerId, Vec<&Migration>> = BTreeMap::new();
+    for migration in &inventory.migrations {
+        by_server.entry(migration.server).or_default().push(migration);
+    }
+    let mut fresh: Vec<&Server> = inventory
+        .servers
+        .iter()
+        // What Nova once did not know and shows on the host all the same was not deleted.
+        .filter(|server| {
+            moves
                 .get(&server.id)
-                .map_or(&[][..], Vec::as_slice);
-            let mut one = self.plan_one(server, rank, &migrations, written_off, now);
-            if let Some(hosts) = inventory.may_run.get(&server.id) {
-                let others = hosts.iter().filter(|host| **host != self.host).cloned();
-                one.may_run.extend(others);
-            }
-            record.moves.insert(one.server);
-            self.moves.insert(one.server, one);
+                .is_none_or(|one| one.deleted && one.is_over())
+        })
+        .collect();
+    order::in_order(turn.policy, &mut fresh);
+    let first = moves.values().map(|one| one.rank + 1).max().unwrap_or(0);
+    let planned = fresh.len();
+    for (rank, server) in (first..).zip(fresh) {
+        let migrations = by_server.remove(&server.id).unwrap_or_default();
+        let written_off = inventory
+            .written_off
+            .get(&server.id)
+            .map_or(&[][..], Vec::as_slice);
+        let mut one = plan_one(server, rank, &migrations, written_off, since, turn);
+        if let Some(hosts) = inventory.may_run.get(&server.id) {
+            let others = hosts.iter().filter(|host| *host != turn.host).cloned();
+            one.may_run.extend(others);
         }
-        if planned > 0 || self.stage == Stage::Listing {
-            let to_move = self.moves.values().filter(|one| !one.is_over()).count();
-            let left = self
-                .moves
-                .values()
-                .filter(|one| one.step == MoveStep::Over(End::Left))
-                .count();
-            record.head = true;
-            record.step(
-                Task::Prepare,
-                StepKind::Note,
-                1.0,
-                format!(
-                    "{planned} instances found on {}: {to_move} to be moved, {left} left by policy",
-                    self.host
-                ),
-            );
-        }
+        turn.record.moves.insert(one.server);
+        moves.insert(one.server, one);
     }
-
-    fn plan_one(
-        &mut self,
-        server: &Server,
-        rank: u32,
-        migrations: &[&Migration],
-        written_off: &[WrittenOff],
-        now: Now,
-    ) -> Move {
-        let evacuations: Vec<&&Migration> = migrations
-            .iter()
-            .filter(|one| {
-                one.kind == MigrationType::Evacuation && one.source.as_deref() == Some(self.host.as_str())
-            })
-            .collect();
-        let known = evacuations
-            .iter()
-            .map(|one| one.id)
-            .max()
-            .unwrap_or(MigrationId(0));
-        let reason = server.locked_reason.as_deref().unwrap_or_default();
-        let mut one = Move {
-            version: StateVersion,
-            server: server.id,
-            name: server.name.clone(),
-            vmove: VmoveId(Uuid::new_v5(&self.id.0, server.id.0.as_bytes())),
-            rank,
-            tagged: self.policy.marks(server),
-            priority: self.priority(server),
-            was: Was {
-                vm_state: server.vm_state.clone(),
-                power_state: server.power_state,
-            },
-            image_backed: !server.volume_backed,
-            // A lock of an earlier recovery is made this one's: that one may be about to take it off.
-            lock: match server.locked {
-                true if reason == self.mark() => Lock::Ours,
-                true if !reason.starts_with("tachi ") => Lock::Owners,
-                true | false => Lock::Wanted,
-            },
-            lock_loose: None,
-            unlock_loose: None,
-            lock_in_doubt: false,
-            lock_not_before: now.elapsed,
-            preparation: if needs_preparation(&server.vm_state) {
-                Preparation::Wanted
-            } else {
-                Preparation::NotNeeded
-            },
-            known,
-            written_off: written_off.to_vec(),
-            may_run: BTreeSet::new(),
-            elsewhere: elsewhere(&self.host, migrations)
-                .map(|(_, other)| other.clone())
-                .collect(),
-            absent: BTreeSet::new(),
-            deleted: false,
-            busy_before: server.is_rebuilding(),
-            step: MoveStep::Waiting {
-                not_before: now.elapsed,
-            },
-            failures: 0,
-            failed_first: None,
-            faults: 0,
-            failing_since: None,
-            task: None,
-            refused: None,
-            dest: None,
-            proof: None,
-            note: None,
-            fault: None,
-            asked_at: None,
-            over_at: None,
-            route: Route::new(self.method, server.needs),
-            wait: None,
-        };
-        if let Some(why) = self.policy.leaves(server) {
-            // A lock left over from an earlier recovery is not left on an instance that is left.
-            one.lock = if one.lock == Lock::Ours {
-                Lock::Ours
-            } else {
-                Lock::None
-            };
-            one.finish(End::Left, now.elapsed);
-            one.note = Some(why);
-            one.over_at = Some(now.wall);
-            return one;
-        }
-        if let Some((migration, other)) = elsewhere(&self.host, migrations).next() {
-            one.step = MoveStep::Held;
-            one.note = Some(held_note(&self.host, migration, other));
-        } else {
-            self.follow_what_is_open(&mut one, migrations, now);
-        }
-        one.remark_nature();
-        one
-    }
-
-    /// Somebody has asked for its evacuation already, perhaps an earlier recovery: that is followed, and nothing asked for.
-    fn follow_what_is_open(&mut self, one: &mut Move, migrations: &[&Migration], now: Now) {
-        let open = migrations.iter().filter(|record| {
-            record.kind == MigrationType::Evacuation
-                && record.source.as_deref() == Some(self.host.as_str())
-                && !record.status.is_over()
-                && !one.has_written_off(record)
-        });
-        let Some(first) = open.min_by_key(|record| record.id) else {
-            return;
-        };
-        one.adopt(first.id, now);
-        if let (Some(since), Some(made)) = (self.service.since, first.created_at) {
-            self.service.since = Some(since.min(made.minus_seconds(1)));
-        }
-    }
-
-    /// R11: held ones whose other migration has ended, or whose other host is proven off too, may go on.
-    fn look_at_held(&mut self, inventory: &Inventory, now: Now, record: &mut Record) {
-        let on_host: BTreeSet<ServerId> = inventory.servers.iter().map(|server| server.id).collect();
-        let host = self.host.clone();
-        let off = if self.asks.lists_within(super::moves::evacuate::LISTS_AGE, now) {
-            self.asks.hosts_to_count_on(now)
-        } else {
-            BTreeSet::new()
-        };
-        let held: Vec<ServerId> = self
-            .moves
+    if planned > 0 || *turn.stage == Stage::Listing {
+        let to_move = moves.values().filter(|one| !one.is_over()).count();
+        let left = moves
             .values()
-            .filter(|one| one.step == MoveStep::Held)
-            .map(|one| one.server)
+            .filter(|one| one.step == MoveStep::Over(End::Left))
+            .count();
+        turn.record.head = true;
+        turn.record.step(
+            Task::Prepare,
+            StepKind::Note,
+            1.0,
+            format!(
+                "{planned} instances found on {}: {to_move} to be moved, {left} left by policy",
+                turn.host
+            ),
+        );
+    }
+}
+
+fn plan_one(
+    server: &Server,
+    rank: u32,
+    migrations: &[&Migration],
+    written_off: &[WrittenOff],
+    since: &mut Option<Timestamp>,
+    turn: &Turn<'_>,
+) -> Move {
+    let (now, host, policy) = (turn.now, turn.host, turn.policy);
+    let evacuations: Vec<&&Migration> = migrations
+        .iter()
+        .filter(|one| one.kind == MigrationType::Evacuation && one.source.as_deref() == Some(host))
+        .collect();
+    let known = evacuations
+        .iter()
+        .map(|one| one.id)
+        .max()
+        .unwrap_or(MigrationId(0));
+    let reason = server.locked_reason.as_deref().unwrap_or_default();
+    let mut one = Move {
+        version: StateVersion,
+        server: server.id,
+        name: server.name.clone(),
+        vmove: VmoveId(Uuid::new_v5(&turn.id.0, server.id.0.as_bytes())),
+        rank,
+        tagged: policy.marks(server),
+        priority: order::priority(policy, server),
+        was: Was {
+            vm_state: server.vm_state.clone(),
+            power_state: server.power_state,
+        },
+        image_backed: !server.volume_backed,
+        // A lock of an earlier recovery is made this one's: that one may be about to take it off.
+        lock: match server.locked {
+            true if reason == turn.mark() => Lock::Ours,
+            true if !reason.starts_with("tachi ") => Lock::Owners,
+            true | false => Lock::Wanted,
+        },
+        lock_loose: None,
+        unlock_loose: None,
+        lock_in_doubt: false,
+        lock_not_before: now.elapsed,
+        preparation: if needs_preparation(&server.vm_state) {
+            Preparation::Wanted
+        } else {
+            Preparation::NotNeeded
+        },
+        known,
+        written_off: written_off.to_vec(),
+        may_run: BTreeSet::new(),
+        elsewhere: elsewhere(host, migrations)
+            .map(|(_, other)| other.clone())
+            .collect(),
+        absent: BTreeSet::new(),
+        deleted: false,
+        busy_before: server.is_rebuilding(),
+        step: MoveStep::Waiting {
+            not_before: now.elapsed,
+        },
+        failures: 0,
+        failed_first: None,
+        faults: 0,
+        failing_since: None,
+        task: None,
+        refused: None,
+        dest: None,
+        proof: None,
+        note: None,
+        fault: None,
+        asked_at: None,
+        over_at: None,
+        route: Route::new(turn.method, server.needs),
+        wait: None,
+    };
+    if let Some(why) = policy.leaves(server) {
+        // A lock left over from an earlier recovery is not left on an instance that is left.
+        one.lock = if one.lock == Lock::Ours {
+            Lock::Ours
+        } else {
+            Lock::None
+        };
+        one.finish(End::Left, now.elapsed);
+        one.note = Some(why);
+        one.over_at = Some(now.wall);
+        return one;
+    }
+    if let Some((migration, other)) = elsewhere(host, migrations).next() {
+        one.step = MoveStep::Held;
+        one.note = Some(held_note(host, migration, other));
+    } else {
+        follow_what_is_open(&mut one, migrations, since, turn);
+    }
+    one.remark_nature();
+    one
+}
+
+/// Somebody has asked for its evacuation already, perhaps an earlier recovery: that is followed, and nothing asked for.
+fn follow_what_is_open(
+    one: &mut Move,
+    migrations: &[&Migration],
+    since: &mut Option<Timestamp>,
+    turn: &Turn<'_>,
+) {
+    let open = migrations.iter().filter(|record| {
+        record.kind == MigrationType::Evacuation
+            && record.source.as_deref() == Some(turn.host)
+            && !record.status.is_over()
+            && !one.has_written_off(record)
+    });
+    let Some(first) = open.min_by_key(|record| record.id) else {
+        return;
+    };
+    one.adopt(first.id, turn.now);
+    if let (Some(before), Some(made)) = (*since, first.created_at) {
+        *since = Some(before.min(made.minus_seconds(1)));
+    }
+}
+
+/// R11: held ones whose other migration has ended, or whose other host is proven off too, may go on.
+fn look_at_held(
+    inventory: &Inventory,
+    following: &mut Following,
+    moves: &mut Moves,
+    since: &mut Option<Timestamp>,
+    turn: &mut Turn<'_>,
+) {
+    let now = turn.now;
+    let on_host: BTreeSet<ServerId> = inventory.servers.iter().map(|server| server.id).collect();
+    let off = if following.lists_within(LISTS_AGE, now) {
+        following.hosts_to_count_on(now)
+    } else {
+        BTreeSet::new()
+    };
+    for one in moves.values_mut().filter(|one| one.step == MoveStep::Held) {
+        let server = one.server;
+        let migrations: Vec<&Migration> = inventory
+            .migrations
+            .iter()
+            .filter(|migration| migration.server == one.server)
             .collect();
-        for server in held {
-            let Some(mut one) = self.moves.remove(&server) else {
-                continue;
+        if !on_host.contains(&server) {
+            // A list may lack what is there: it is looked at by itself.
+            following.look.insert(server);
+        } else if one.may_run.is_empty()
+            && elsewhere(turn.host, &migrations)
+                .all(|(_, other)| off.contains(other) || one.absent.contains(other))
+        {
+            one.note = None;
+            one.remark_nature();
+            one.step = MoveStep::Waiting {
+                not_before: now.elapsed,
             };
-            let migrations: Vec<&Migration> = inventory
-                .migrations
-                .iter()
-                .filter(|migration| migration.server == one.server)
-                .collect();
-            if !on_host.contains(&server) {
-                // A list may lack what is there: it is looked at by itself.
-                self.asks.look.insert(server);
-            } else if one.may_run.is_empty()
-                && elsewhere(&host, &migrations)
-                    .all(|(_, other)| off.contains(other) || one.absent.contains(other))
-            {
-                one.note = None;
-                one.remark_nature();
-                one.step = MoveStep::Waiting {
-                    not_before: now.elapsed,
-                };
-                self.follow_what_is_open(&mut one, &migrations, now);
-                record.moves.insert(server);
-                record.head = true;
-            }
-            self.moves.insert(server, one);
+            follow_what_is_open(one, &migrations, since, turn);
+            turn.record.moves.insert(server);
+            turn.record.head = true;
         }
     }
 }

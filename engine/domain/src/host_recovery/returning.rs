@@ -4,10 +4,11 @@ pub(super) mod boot_hold;
 pub(super) mod enable;
 pub(super) mod power_on;
 
-use super::service::{MARKED, reason_of};
+use super::service::{MARKED, ServiceTrack, reason_of};
+use super::turn::{Turn, turn};
 use super::{HostRecovery, Stage};
 use crate::Elapsed;
-use crate::recovery::{Command, Life, Now, Record, ServiceUpdate, StepKind, Task};
+use crate::recovery::{Command, Life, Now, Record, ServiceUpdate, StepKind, Task, mark};
 
 impl HostRecovery {
     /// R22: once nova-compute has restarted (its heartbeat advances and none of its evacuation records is open any more),
@@ -17,10 +18,17 @@ impl HostRecovery {
         self.service.want(now, self.policy.heartbeat_poll, commands);
         // Others may count on the proof (R10): a new owner looks once.
         if self.proof.as_ref().is_some_and(|proof| !proof.is_confirmed()) {
-            self.want_proof(now, commands);
+            self.fence
+                .want_proof(self.proof.as_ref(), &self.policy, now, commands);
         }
         if record.life.is_none() {
-            self.act_powering_on(now, record, commands);
+            let mut turn = turn!(self, now, record);
+            let (is_back, fence, proof) = (self.service.is_back(), &mut self.fence, &mut self.proof);
+            let power_on = &mut self.power_on;
+            if power_on.act(is_back, fence, proof, &self.moves, &mut turn, commands) {
+                let following = &mut self.asks.following;
+                following.want_evacuations(self.service.since, now, commands);
+            }
         }
         let Some(seen) = self.service.seen.as_ref() else {
             return;
@@ -40,7 +48,9 @@ impl HostRecovery {
         let is_settled = self.service.question.seen.is_some_and(seen_after);
         if !seen.forced_down {
             if is_settled {
-                self.act_reenabling("somebody has cleared forced_down", now, record, commands);
+                let mut turn = turn!(self, now, record);
+                let how = "somebody has cleared forced_down";
+                self.service.act_enabling(how, &mut turn, commands);
             }
             return;
         }
@@ -49,9 +59,10 @@ impl HostRecovery {
         // A process recovery's call may come late, and puts its mark in the place of ours too.
         let of_a_process = reason.starts_with(&self.policy.process_disable_reason)
             && self.policy.process_disable_reason != self.policy.host_disable_reason;
-        let theirs = reason.contains(MARKED) && !reason.contains(&self.mark()) && !of_a_process;
+        let theirs = reason.contains(MARKED) && !reason.contains(&mark(self.id)) && !of_a_process;
         if self.service.marked && theirs && is_settled {
-            self.over_and_closed("it has failed again, and a new recovery sees to it", record);
+            let how = "it has failed again, and a new recovery sees to it";
+            turn!(self, now, record).over_and_closed(how);
             return;
         }
         if !self.service.is_back() || now.elapsed < self.service.not_before {
@@ -75,29 +86,29 @@ impl HostRecovery {
             update: ServiceUpdate::ClearForcedDown,
         });
     }
+}
 
+impl ServiceTrack {
     /// The host is under recovery anew. That recovery sees to its return only if it comes as far as `forced_down`, so this
     /// one goes on watching, from the beginning: the heartbeats heard so far were before the new failure.
-    pub(super) fn superseded(&mut self, now: Now, record: &mut Record) {
-        if self.stage == Stage::Returning {
-            self.service.clearing = false;
-            // Its new recovery may want it off.
-            self.power_on.over = true;
-            self.service.begin_again(now.elapsed);
-            // The younger may be at it for hours, and what is refused now is refused until then.
-            self.service.question.not_before = now.elapsed.plus(self.policy.heartbeat_poll);
-            record.head = true;
-        }
+    pub(super) fn superseded(&mut self, turn: &mut Turn<'_>) {
+        self.clearing = false;
+        self.begin_again(turn.now.elapsed);
+        // The younger may be at it for hours, and what is refused now is refused until then.
+        self.question.not_before = turn.now.elapsed.plus(turn.policy.heartbeat_poll);
+        turn.record.head = true;
+    }
+}
+
+impl Turn<'_> {
+    pub(super) fn returned(&mut self, how: &str) {
+        self.over_and_closed(&format!("it is back: {how}"));
     }
 
-    pub(super) fn returned(&mut self, how: &str, record: &mut Record) {
-        self.over_and_closed(&format!("it is back: {how}"), record);
-    }
-
-    fn over_and_closed(&mut self, how: &str, record: &mut Record) {
+    fn over_and_closed(&mut self, how: &str) {
         let text = format!("host {}: {how}", self.host);
-        record.step(Task::Return, StepKind::Outcome, 1.0, text);
-        record.life = Some(Life::Closed);
-        self.enter(Stage::Over, record);
+        self.record.step(Task::Return, StepKind::Outcome, 1.0, text);
+        self.record.life = Some(Life::Closed);
+        self.enter(Stage::Over);
     }
 }

@@ -8,11 +8,15 @@ use serde::{Deserialize, Serialize};
 
 use super::question::{Question, backoff};
 use super::trouble::Topic;
+use super::turn::{Turn, turn};
 use super::{HostRecovery, Stage};
 use crate::fault::{Fault, FaultClass};
 use crate::nova::Service;
 use crate::recovery::{Command, Now, Record, ServiceUpdate, StepKind, Task};
 use crate::{Elapsed, ServiceId, Timestamp};
+
+/// How long Nova may go on hearing a host that is reported dead before the report is given up.
+pub(super) const CONTRADICTED_LIMIT: Duration = Duration::from_mins(2);
 
 /// How often `forced_down` is set again after somebody else has cleared it in the middle of the moves.
 const SET_AGAIN: u32 = 3;
@@ -179,7 +183,7 @@ impl HostRecovery {
             self.settle_now(record);
             return;
         }
-        self.follow(now, record, commands);
+        self.follow_moves(now, record, commands);
         if self.forbidden().is_some() {
             return;
         }
@@ -192,7 +196,8 @@ impl HostRecovery {
             return;
         };
         // The proof must be young here too: what follows takes Nova's own protection away.
-        self.want_proof(now, commands);
+        self.fence
+            .want_proof(self.proof.as_ref(), &self.policy, now, commands);
         let fresh = |proof: &crate::proof::Proof| proof.is_fresh(now.elapsed, self.policy.proof_age);
         if !self.proof.as_ref().is_some_and(fresh) {
             self.service.want(now, Duration::from_secs(1), commands);
@@ -201,87 +206,106 @@ impl HostRecovery {
         if self.service.updating || now.elapsed < self.service.not_before {
             return;
         }
-        self.service.updating = true;
-        self.service.clearing = false;
-        self.service.enabling = false;
-        record.unless_frozen.own |= self.is_untouched();
-        self.freeze.first.put = self.service.put.is_none();
-        self.service.put = Some(Put {
-            at: now.elapsed,
+        let untouched = self.is_untouched();
+        let mut turn = turn!(self, now, record);
+        self.freeze.first.put = self.service.force_down(id, &seen, untouched, &mut turn, commands);
+    }
+}
+
+impl ServiceTrack {
+    /// Whether it is the first change of the record.
+    fn force_down(
+        &mut self,
+        id: ServiceId,
+        seen: &Service,
+        untouched: bool,
+        turn: &mut Turn<'_>,
+        commands: &mut Vec<Command>,
+    ) -> bool {
+        self.updating = true;
+        self.clearing = false;
+        self.enabling = false;
+        turn.record.unless_frozen.own |= untouched;
+        let first = self.put.is_none();
+        self.put = Some(Put {
+            at: turn.now.elapsed,
             answered: false,
         });
-        self.service.before = Some(seen.beat());
+        self.before = Some(seen.beat());
         // Disabled without a mark of ours, with a reason or without: somebody else's doing, which stays (R23). The mark of an
         // earlier recovery gives way to this one's.
-        let foreign = !seen.enabled && !reason_of(&seen).contains(MARKED);
+        let foreign = !seen.enabled && !reason_of(seen).contains(MARKED);
         let (update, text) = if foreign {
             let text = format!(
                 "setting forced_down of {}; it was disabled by somebody else, which stays",
-                self.host
+                turn.host
             );
             (ServiceUpdate::ForceDown, text)
         } else {
-            let reason = format!("{} [{}]", self.policy.host_disable_reason, self.mark());
-            let text = format!("disabling service of {} and setting forced_down", self.host);
+            let reason = format!("{} [{}]", turn.policy.host_disable_reason, turn.mark());
+            let text = format!("disabling service of {} and setting forced_down", turn.host);
             (ServiceUpdate::DisableAndForceDown { reason }, text)
         };
-        record.head = true;
-        record.step(Task::DisableService, StepKind::Intent, 0.5, text);
+        turn.record.head = true;
+        turn.record
+            .step(Task::DisableService, StepKind::Intent, 0.5, text);
         commands.push(Command::UpdateService { id, update });
+        first
     }
 
-    pub(super) fn service_updated(&mut self, result: Result<Service, Fault>, now: Now, record: &mut Record) {
-        self.service.updating = false;
-        self.freeze.first.put = false;
-        if std::mem::take(&mut self.service.enabling) {
-            return self.reenabled(result, now, record);
+    /// `is_proven`: there is a proof that the change counts for.
+    pub(super) fn updated(&mut self, result: Result<Service, Fault>, is_proven: bool, turn: &mut Turn<'_>) {
+        let now = turn.now;
+        self.updating = false;
+        if std::mem::take(&mut self.enabling) {
+            return self.enabled(result, turn);
         }
-        if std::mem::take(&mut self.service.clearing) {
+        if std::mem::take(&mut self.clearing) {
             match result {
                 Ok(seen) if !seen.forced_down => {
-                    self.cleared(seen, now, record);
+                    self.cleared(seen, turn);
                 }
                 Ok(_) => {}
-                Err(fault) => self.service.clearing_failed(&fault, &self.host, now, record),
+                Err(fault) => self.clearing_failed(&fault, turn.host, now, turn.record),
             }
             return;
         }
         match result {
             Ok(seen) => {
-                self.service.faults = 0;
-                self.service.put_answered();
-                self.service.in_force = self.proof.is_some();
-                self.service.changed = now.elapsed;
-                self.service.changed_by_another = false;
-                let mark = self.mark();
-                self.service.marked |= reason_of(&seen).contains(&mark);
-                self.service.seen = Some(seen);
+                self.faults = 0;
+                self.put_answered();
+                self.in_force = is_proven;
+                self.changed = now.elapsed;
+                self.changed_by_another = false;
+                let mark = turn.mark();
+                self.marked |= reason_of(&seen).contains(&mark);
+                self.seen = Some(seen);
                 // The heartbeat is noted from a reading of its own: whether the answer to a change shows the row
                 // before or after it is nothing to build on.
-                self.service.mark = None;
-                self.service.question.seen = None;
-                record.head = true;
-                record.step(
+                self.mark = None;
+                self.question.seen = None;
+                turn.record.head = true;
+                turn.record.step(
                     Task::DisableService,
                     StepKind::Outcome,
                     1.0,
                     "disabled and forced down",
                 );
-                self.asks.troubles.end(Topic::Update);
+                turn.troubles.end(Topic::Update);
             }
             Err(fault) => {
                 if fault.maybe_done {
                     // Nova shows the time of any change as the heartbeat.
-                    self.service.mark = None;
-                    self.service.changed = now.elapsed;
-                    self.service.put_loose = self.service.put.map(|put| put.at);
-                    record.head = true;
+                    self.mark = None;
+                    self.changed = now.elapsed;
+                    self.put_loose = self.put.map(|put| put.at);
+                    turn.record.head = true;
                 } else {
-                    self.service.put_answered();
+                    self.put_answered();
                 }
-                self.service.update_failed(&fault, now);
+                self.update_failed(&fault, now);
                 let text = fault.text;
-                self.asks.troubles.begin(Topic::Update, now, || {
+                turn.troubles.begin(Topic::Update, now, || {
                     format!("the host's service cannot be forced down yet: {text}")
                 });
             }
@@ -289,20 +313,20 @@ impl HostRecovery {
     }
 
     /// Somebody has cleared `forced_down` in the middle of the moves: Nova would refuse every evacuation. The proof says what
-    /// it said, so it is set again; but not against somebody who insists.
-    pub(super) fn forced_down_is_gone(&mut self, now: Now, record: &mut Record) {
-        if self.service.again >= SET_AGAIN {
-            self.seen_alive("somebody clears its forced_down again and again", now, record);
-            return;
+    /// it said, so it is set again; but not against somebody who insists: `false` then.
+    fn sets_again(&mut self, turn: &mut Turn<'_>) -> bool {
+        if self.again >= SET_AGAIN {
+            return false;
         }
-        self.service.again += 1;
-        self.service.in_force = false;
-        self.service.mark = None;
+        self.again += 1;
+        self.in_force = false;
+        self.mark = None;
         let text = format!(
             "somebody has cleared forced_down of {}: setting it again",
-            self.host
+            turn.host
         );
-        record.step(Task::DisableService, StepKind::Note, 0.2, text);
-        self.enter(Stage::Disabling, record);
+        turn.record.step(Task::DisableService, StepKind::Note, 0.2, text);
+        turn.enter(Stage::Disabling);
+        true
     }
 }

@@ -1,7 +1,7 @@
 //! The end of a recovery, as the notification tells it.
 
 use super::turn::Moves;
-use super::{End, HostRecovery, MoveStep, Stage};
+use super::{End, Fence, HostRecovery, MoveStep, Stage};
 use crate::entity::notification::NotificationStatus;
 use crate::recovery::{Life, Record, StepKind, Task};
 
@@ -25,7 +25,7 @@ impl HostRecovery {
                 format!(
                     "rejected by {by}: {summary}{}{}",
                     names(&self.moves),
-                    self.left_off()
+                    left_off(&self.host, &self.fence, &self.moves)
                 ),
             )
         } else if person > 0 {
@@ -40,7 +40,7 @@ impl HostRecovery {
         } else {
             (NotificationStatus::Finished, summary)
         };
-        let (status, message) = self.with_hooks(status, message);
+        let (status, message) = self.hooks.last_word(status, message);
         if status == NotificationStatus::Failed {
             record.failed(Task::Evacuate, message.clone());
         } else {
@@ -68,17 +68,16 @@ impl HostRecovery {
             self.enter(Stage::Moving, record);
         }
     }
+}
 
-    /// Of a host that was ordered off, and nobody has seen what was on it.
-    fn left_off(&self) -> String {
-        if !self.fence.ordered || !self.moves.is_empty() {
-            return String::new();
-        }
-        format!(
-            "; {} was ordered off, and what ran there is not known here: switch it on, or retry the recovery",
-            self.host
-        )
+/// Of a host that was ordered off, and nobody has seen what was on it.
+fn left_off(host: &str, fence: &Fence, moves: &Moves) -> String {
+    if !fence.ordered || !moves.is_empty() {
+        return String::new();
     }
+    format!(
+        "; {host} was ordered off, and what ran there is not known here: switch it on, or retry the recovery"
+    )
 }
 
 /// Those that need a person, by name.

@@ -1,12 +1,15 @@
 //! What a stage works with in one decision: what it is told of the recovery, and where it leaves what came of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::Move;
 use super::trouble::Troubles;
-use crate::ServerId;
+use super::{Hold, HoldKind, Move, Stage};
+use crate::entity::notification::NotificationStatus;
+use crate::entity::segment::RecoveryMethod;
+use crate::freeze::Freeze;
 use crate::policy::Policy;
-use crate::recovery::{Now, Record};
+use crate::recovery::{Life, Now, Pulse, Record, mark};
+use crate::{HostId, NotificationId, RecoveryId, ServerId};
 
 /// The instances of a recovery.
 pub(super) type Moves = BTreeMap<ServerId, Move>;
@@ -14,28 +17,138 @@ pub(super) type Moves = BTreeMap<ServerId, Move>;
 /// See the module.
 pub(super) struct Turn<'a> {
     pub(super) now: Now,
+    pub(super) id: RecoveryId,
+    pub(super) notification: NotificationId,
+    pub(super) host_id: HostId,
     /// The host's service name in Nova.
     pub(super) host: &'a str,
     pub(super) policy: &'a Policy,
-    /// Nothing may be begun just now.
-    pub(super) forbidden: bool,
+    pub(super) method: RecoveryMethod,
+    pub(super) pulse: Option<&'a Pulse>,
+    /// Who has rejected the recovery.
+    pub(super) rejected: Option<&'a str>,
+    /// An operator has stopped all fencing.
+    pub(super) stopped: bool,
+    pub(super) stage: &'a mut Stage,
+    pub(super) hold: &'a mut Option<Hold>,
+    /// What the notification shows.
+    pub(super) message: &'a mut Option<String>,
     pub(super) troubles: &'a mut Troubles,
     pub(super) record: &'a mut Record,
 }
 
 /// The turn of a recovery, which leaves its stages and moves to be borrowed beside it.
 macro_rules! turn {
-    ($recovery:ident, $now:expr, $record:expr) => {{
-        let forbidden = $recovery.forbidden().is_some();
+    ($recovery:ident, $now:expr, $record:expr) => {
         $crate::host_recovery::turn::Turn {
             now: $now,
+            id: $recovery.id,
+            notification: $recovery.notification,
+            host_id: $recovery.host_id,
             host: &$recovery.host,
             policy: &$recovery.policy,
-            forbidden,
+            method: $recovery.method,
+            pulse: $recovery.pulse.as_ref(),
+            rejected: $recovery.rejected.as_deref(),
+            stopped: $recovery.asks.stopped,
+            stage: &mut $recovery.stage,
+            hold: &mut $recovery.hold,
+            message: &mut $recovery.message,
             troubles: &mut $recovery.asks.troubles,
             record: $record,
         }
-    }};
+    };
 }
 
 pub(super) use turn;
+
+impl Turn<'_> {
+    /// The mark on locks and disable reasons.
+    pub(super) fn mark(&self) -> String {
+        mark(self.id)
+    }
+
+    /// Why nothing destructive may be begun just now, if so.
+    pub(super) fn forbidden(&self) -> Option<String> {
+        forbidden(self.rejected, self.hold.as_ref(), self.pulse)
+    }
+
+    /// What an operator has forbidden beside this one recovery.
+    pub(super) fn said_no(&self) -> Option<String> {
+        said_no(self.pulse)
+    }
+
+    /// What holds the host just now, whether the recovery minds or not.
+    pub(super) fn frozen_host(&self) -> Option<&Freeze> {
+        self.pulse?.frozen.of_host()
+    }
+
+    /// What holds this instance, if it is frozen itself.
+    pub(super) fn frozen(&self, server: ServerId) -> Option<&Freeze> {
+        self.pulse.and_then(|pulse| pulse.frozen.instances.get(&server))
+    }
+
+    /// It waits for a person from now on.
+    pub(super) fn hold(&mut self, kind: HoldKind, reason: String) {
+        *self.hold = Some(Hold {
+            kind,
+            reason,
+            since: self.now.elapsed,
+            guards: BTreeSet::new(),
+            domain: None,
+        });
+        self.record.head = true;
+    }
+
+    /// What the notification shows while the recovery is open.
+    pub(super) fn say(&mut self, message: Option<String>) {
+        if *self.message != message {
+            self.message.clone_from(&message);
+            self.record.head = true;
+            self.record.notification = Some((NotificationStatus::Running, message));
+        }
+    }
+
+    /// Ends before Nova was touched.
+    pub(super) fn end(&mut self, status: NotificationStatus, message: Option<String>) {
+        self.message.clone_from(&message);
+        self.record.notification = Some((status, message));
+        self.record.life = Some(Life::Closed);
+        self.enter(Stage::Over);
+    }
+
+    pub(super) fn enter(&mut self, stage: Stage) {
+        *self.stage = stage;
+        self.record.head = true;
+    }
+}
+
+/// See [`Turn::forbidden`].
+pub(super) fn forbidden(
+    rejected: Option<&str>,
+    hold: Option<&Hold>,
+    pulse: Option<&Pulse>,
+) -> Option<String> {
+    if let Some(by) = rejected {
+        return Some(format!("rejected by {by}"));
+    }
+    if let Some(hold) = hold {
+        return Some(hold.reason.clone());
+    }
+    said_no(pulse)
+}
+
+/// See [`Turn::said_no`].
+pub(super) fn said_no(pulse: Option<&Pulse>) -> Option<String> {
+    match pulse {
+        None => Some("not claimed".into()),
+        Some(pulse) if !pulse.segment_enabled => {
+            Some("the segment is disabled: nothing new is begun until it is enabled again".into())
+        }
+        Some(pulse) if pulse.operator_maintenance => Some(
+            "an operator has put the host on maintenance: nothing new is begun until that is taken back"
+                .into(),
+        ),
+        Some(_) => None,
+    }
+}

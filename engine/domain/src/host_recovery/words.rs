@@ -1,6 +1,10 @@
 //! What is heard of the operator, and a new owner's first moment.
 
 use super::asks::Asks;
+use super::fence::vouch;
+use super::guard::off_word::{heard_off_word, vouched};
+use super::service::heartbeat::renew_proof;
+use super::turn::{Turn, turn};
 use super::{HoldKind, HostRecovery, Stage};
 use crate::proof::Proof;
 use crate::recovery::{Now, OperatorWord, Pulse, Record, StepKind, Task, Word};
@@ -9,13 +13,14 @@ impl HostRecovery {
     /// A new owner knows of no question under way, and of no answer to what was under way (R5).
     pub(super) fn claimed(&mut self, pulse: Pulse, now: Now, record: &mut Record) {
         self.asks = Asks::default();
+        self.guard.forget_answers();
         self.fence.forget_answers();
         self.service.forget_answers();
         self.hooks.forget_answers();
         self.reserve.forget_answers();
         self.power_on.forget_answers();
         // Nobody has looked since the last owner did: others must not count on the proof before somebody has.
-        self.renew_proof(record, Proof::forget);
+        renew_proof(&mut self.proof, record, Proof::forget);
         // What it waits for is shown as this owner sees it, whatever the last one has left there.
         record.head = true;
         for one in self.moves.values_mut() {
@@ -37,20 +42,25 @@ impl HostRecovery {
             self.heard = said.number;
             record.head = true;
             record.heard(said.word.to_string(), &said.by);
-            self.tell_word(said, now, record);
+            tell_word(said, &mut turn!(self, now, record));
             match said.word {
                 Word::Approve => {
                     if let Some(freeze) = pulse.frozen.of_host() {
                         let text = format!("an approval ends no freeze: `{}` does", freeze.thaw());
                         record.step(Task::Fence, StepKind::Note, 0.0, text);
                     }
-                    self.vouched(said);
+                    vouched(&mut self.off_word, said);
                     self.approved(now, record);
                 }
                 Word::HostIsOff => {
-                    self.vouched(said);
+                    vouched(&mut self.off_word, said);
                     self.approved(now, record);
-                    self.heard_vouch(said, now, record);
+                    let mut turn = turn!(self, now, record);
+                    if vouch::hear(&mut self.vouch, said, &mut turn) {
+                        // Nova is asked after the word, as the devices are.
+                        self.service.seen = None;
+                        self.fence.begin_again(now.elapsed, &self.policy);
+                    }
                 }
                 Word::Reject => {
                     if self.stage != Stage::Returning && self.stage != Stage::Over {
@@ -60,9 +70,18 @@ impl HostRecovery {
                 }
             }
         }
-        self.heard_move_words(&pulse.move_words, now, record);
+        let mut turn = turn!(self, now, record);
+        let following = &mut self.asks.following;
+        if following.heard_words(
+            &pulse.move_words,
+            &mut self.heard_moves,
+            &mut self.moves,
+            &mut turn,
+        ) {
+            self.asks.listing.question.seen = None;
+        }
         if let Some(said) = &pulse.off_word {
-            self.heard_off_word(said, record);
+            heard_off_word(&mut self.off_word, said, record);
         }
         if pulse.joined_normal {
             self.joined(now, record);
@@ -98,7 +117,7 @@ impl HostRecovery {
         let Some(hold) = self.hold.take() else {
             if let Some(waiting) = self.guarded().cloned() {
                 self.guard.lift(waiting.guards);
-                self.asks.lookout.forget();
+                self.guard.lookout.forget();
             }
             return;
         };
@@ -111,7 +130,7 @@ impl HostRecovery {
             HoldKind::Storm => {
                 self.storm_approved |= hold.guards.is_empty();
                 self.guard.lift(hold.guards);
-                self.asks.lookout.forget();
+                self.guard.lookout.forget();
                 if self.stage == Stage::Fencing {
                     self.fence.begin_again(now.elapsed, &self.policy);
                 }
@@ -128,14 +147,14 @@ impl HostRecovery {
             }
         }
     }
+}
 
-    fn tell_word(&self, said: &OperatorWord, now: Now, record: &mut Record) {
-        let text = format!("{} by {}", said.word, said.by);
-        let waited = self.hold.as_ref().map(|hold| now.elapsed.since(hold.since));
-        let text = match waited {
-            Some(waited) => format!("{text}, after being held for {} s", waited.as_secs()),
-            None => text,
-        };
-        record.step(Task::Fence, StepKind::Note, 0.0, text);
-    }
+fn tell_word(said: &OperatorWord, turn: &mut Turn<'_>) {
+    let text = format!("{} by {}", said.word, said.by);
+    let waited = turn.hold.as_ref().map(|hold| turn.now.elapsed.since(hold.since));
+    let text = match waited {
+        Some(waited) => format!("{text}, after being held for {} s", waited.as_secs()),
+        None => text,
+    };
+    turn.record.step(Task::Fence, StepKind::Note, 0.0, text);
 }

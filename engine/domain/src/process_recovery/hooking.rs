@@ -2,7 +2,8 @@
 
 use super::ProcessRecovery;
 use crate::entity::notification::NotificationStatus;
-use crate::hooks::{Gate, HookCall, HookOutcome, Phase};
+use crate::hooks::{HookCall, HookOutcome, Phase};
+use crate::recovery::hook_track::Gate;
 use crate::recovery::{Command, Now, Record};
 
 impl ProcessRecovery {

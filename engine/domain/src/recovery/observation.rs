@@ -4,11 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Command, Pulse, ReserveAnswer};
+use super::{Command, Pulse, ReserveAnswer, WrittenOff};
 use crate::fault::Fault;
 use crate::guard::Region;
 use crate::hooks::{HookOutcome, Phase};
-use crate::host_recovery::WrittenOff;
 use crate::level::{Level, Target};
 use crate::nova::{Migration, Server, Service};
 use crate::pace::Permits;

@@ -153,6 +153,29 @@ impl BindingOptions {
         }
     }
 
+    /// Whether a reporter may sign for the monitors of `host`.
+    ///
+    /// # Errors
+    ///
+    /// Why not.
+    pub fn may_sign(
+        &self,
+        reporter: &Reporter,
+        is_admitted: impl FnOnce() -> bool,
+        host: &str,
+    ) -> Result<(), NotYours> {
+        match self.bound(reporter) {
+            _ if self.mode == BindingMode::Off => Ok(()),
+            Bound::Torn(one, other) => Err(NotYours::Torn {
+                one: one.to_owned(),
+                other: other.to_owned(),
+            }),
+            Bound::To(own) if own != host => Err(NotYours::OtherHost { host: own.to_owned() }),
+            Bound::ToNone if self.mode == BindingMode::Enforce && !is_admitted() => Err(NotYours::Unbound),
+            Bound::To(_) | Bound::ToNone => Ok(()),
+        }
+    }
+
     /// Writes down with a report who makes it, and takes out what this reporter may not know. `is_admitted` is whether the
     /// policy takes its word for a host's being off.
     ///
@@ -247,6 +270,33 @@ mod tests {
         for (name, reporter, expected) in cases {
             assert_eq!(options.bound(&reporter), expected, "{name}");
         }
+    }
+
+    #[test]
+    fn t1_a_monitor_signs_for_its_own_host_alone() {
+        let sign = |mode, reporter: &Reporter, admitted: bool| {
+            let options = BindingOptions {
+                mode,
+                ..BindingOptions::default()
+            };
+            options.may_sign(reporter, || admitted, "cmp1").is_ok()
+        };
+        let (own, other) = ("masakari-monitor-cmp1", "masakari-monitor-cmp2");
+        let torn = reporter(own, Some(other), None);
+        let (own, other, unbound) = (
+            reporter(own, None, None),
+            reporter(other, None, None),
+            reporter("m", None, None),
+        );
+        for (mode, expected) in [
+            (BindingMode::Off, [true, true, true, true]),
+            (BindingMode::Warn, [true, false, false, true]),
+            (BindingMode::Enforce, [true, false, false, false]),
+        ] {
+            let told = [&own, &other, &torn, &unbound].map(|one| sign(mode, one, false));
+            assert_eq!(told, expected, "{mode:?}");
+        }
+        assert!(sign(BindingMode::Enforce, &unbound, true), "a control node");
     }
 
     #[test]

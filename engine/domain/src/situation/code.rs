@@ -1,7 +1,7 @@
 //! What can be said of a region: one code for each, and one page of the book.
 
 use super::Grade;
-use crate::entity::words;
+use crate::words::words;
 
 words! {
     /// What is found. The names are a contract: scripts and alerts go by them. In the order in which they are told.
@@ -41,6 +41,8 @@ words! {
         /// ..
         NoReservedHost = "NO_RESERVED_HOST",
         /// ..
+        HostNotWatched = "HOST_NOT_WATCHED",
+        /// ..
         FactsOld = "FACTS_OLD",
         /// ..
         InstancesNotListed = "INSTANCES_NOT_LISTED",
@@ -48,6 +50,8 @@ words! {
         HostCellDown = "HOST_CELL_DOWN",
         /// ..
         FenceNotTested = "FENCE_NOT_TESTED",
+        /// ..
+        MonitorUnknown = "MONITOR_UNKNOWN",
         /// ..
         FenceLevelFailing = "FENCE_LEVEL_FAILING",
         /// ..
@@ -66,6 +70,10 @@ words! {
         HostDisabled = "HOST_DISABLED",
         /// ..
         ReporterDoubted = "REPORTER_DOUBTED",
+        /// ..
+        MonitorSilent = "MONITOR_SILENT",
+        /// ..
+        MonitorPart = "MONITOR_PART",
         /// ..
         EngineSilent = "ENGINE_SILENT",
         /// ..
@@ -97,10 +105,13 @@ impl Code {
             | Self::HostWithoutFence
             | Self::FenceForeignMachine
             | Self::FenceFailing
-            | Self::NoReservedHost => Grade::Err,
-            Self::FactsOld | Self::InstancesNotListed | Self::HostCellDown | Self::FenceNotTested => {
-                Grade::Unknown
-            }
+            | Self::NoReservedHost
+            | Self::HostNotWatched => Grade::Err,
+            Self::FactsOld
+            | Self::InstancesNotListed
+            | Self::HostCellDown
+            | Self::FenceNotTested
+            | Self::MonitorUnknown => Grade::Unknown,
             Self::FenceLevelFailing
             | Self::SegmentDisabled
             | Self::FewHosts
@@ -110,6 +121,8 @@ impl Code {
             | Self::HostNotBack
             | Self::HostDisabled
             | Self::ReporterDoubted
+            | Self::MonitorSilent
+            | Self::MonitorPart
             | Self::EngineSilent
             | Self::EnginePart => Grade::Warn,
             Self::HostUnderRecovery | Self::InstanceMoving => Grade::Info,
@@ -176,7 +189,17 @@ impl Code {
                 "A host was recovered, or one of its processes has failed, and it is not back at work."
             }
             Self::HostDisabled => "A host is disabled at Nova, so it takes no instances of a host that dies.",
+            Self::HostNotWatched => {
+                "The host monitors that watched a host are silent, or watch it no more, so its death would not be reported."
+            }
+            Self::MonitorUnknown => {
+                "Host monitors sign that they are at work, and none of them has ever watched this host."
+            }
             Self::ReporterDoubted => "A reporter says what Nova contradicts.",
+            Self::MonitorSilent => {
+                "A monitor that has signed that it is at work does so no more: it has died, hangs, or does not reach the API."
+            }
+            Self::MonitorPart => "A monitor is at work, and a part of it is not.",
             Self::EngineSilent => {
                 "An engine has not signed for a while, and none has been started in its place."
             }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{Aspect, Code, Finding, HostSituation, InstanceSituation, Protection, Situation};
-use crate::entity::words;
+use crate::words::words;
 
 words! {
     /// What has to hold for a recovery. In the order in which it is told.
@@ -36,7 +36,7 @@ impl Need {
             Self::Provable => "nothing speaks against proving its host off",
             Self::Room => "enough hosts are at work",
             Self::Movable => "nothing is under way with it",
-            Self::Watched => "no reporter is doubted",
+            Self::Watched => "monitors at work watch it, and no reporter is doubted",
             Self::Engine => "an engine is at work",
             Self::Known => "what is known is young",
         }
@@ -50,7 +50,7 @@ impl Need {
             Self::Provable => "its host cannot be proven off",
             Self::Room => "too few hosts are at work",
             Self::Movable => "something is under way with it",
-            Self::Watched => "a reporter is doubted",
+            Self::Watched => "nobody that is sure to be heard watches it",
             Self::Engine => "no engine is at work",
             Self::Known => "what is known is old",
         }
@@ -92,7 +92,11 @@ impl Code {
             Self::MoveNeedsPerson | Self::MoveFailed | Self::RecoveryHeld | Self::InstanceMoving => {
                 Need::Movable
             }
-            Self::ReporterDoubted => Need::Watched,
+            Self::HostNotWatched
+            | Self::MonitorUnknown
+            | Self::ReporterDoubted
+            | Self::MonitorSilent
+            | Self::MonitorPart => Need::Watched,
             Self::NoEngine | Self::NovaAway | Self::QueueStalls | Self::EngineSilent | Self::EnginePart => {
                 Need::Engine
             }

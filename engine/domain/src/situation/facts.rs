@@ -8,6 +8,7 @@ use super::FRESH;
 use crate::entity::host::MaintenanceReason;
 use crate::entity::segment::RecoveryMethod;
 use crate::freeze::Freeze;
+use crate::monitor::Signature;
 use crate::policy::FencingMode;
 use crate::recovery::{Life, RecoveryKind};
 use crate::{RecoveryId, ServerId, Timestamp, Wait};
@@ -45,6 +46,8 @@ pub struct Facts {
     pub doubted: Vec<Doubt>,
     /// What somebody has frozen.
     pub freezes: Vec<Ice>,
+    /// The monitors that have ever signed.
+    pub monitors: Vec<Monitor>,
     /// How hosts are proven off.
     pub fencing: Fencing,
     /// Nova's compute services; `None` if nobody has looked.
@@ -146,6 +149,15 @@ pub struct Waiting {
     pub wait: Option<Wait>,
 }
 
+/// A monitor, by its last signature.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Monitor {
+    /// What it said.
+    pub said: Signature,
+    /// When.
+    pub signed_at: Timestamp,
+}
+
 /// A freeze that is in force.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ice {
@@ -235,7 +247,8 @@ const fn is_zero(number: &u32) -> bool {
 }
 
 impl DeviceTest {
-    pub(super) fn is_good(&self, now: Timestamp) -> bool {
+    /// Whether it can be counted on at `now`: it works, and was tested lately.
+    pub fn is_good(&self, now: Timestamp) -> bool {
         let age = now.micros_since(self.as_of).unsigned_abs();
         self.fault.is_none() && age <= u64::from(self.counts_for).saturating_mul(1_000_000)
     }

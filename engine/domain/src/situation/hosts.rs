@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::freezes::Frozen;
 use super::{
     Code, Counts, Finding, Findings, Grade, Host, InstanceSituation, Look, Protection, Segment, Standing,
-    fencing,
+    fencing, monitors,
 };
 use crate::entity::host::MaintenanceReason;
 use crate::recovery::Life;
@@ -82,6 +82,10 @@ pub(super) fn registered<'a>(
     } else {
         at_nova(host, look, &mut standing, found);
         fencing::assess_host(name, look, &mut standing, found);
+        // The monitors of a host that is down are silent for that.
+        if up != Some(false) {
+            monitors::assess_host(name, look, &mut standing, found);
+        }
     }
     Frozen::hold(&mut standing, look.ice.hosts.contains(name));
     Assessed {

@@ -69,6 +69,9 @@ fn older(facts: &Facts, seconds: i64) -> Facts {
     for engine in &mut old.engines {
         engine.seen_at = engine.seen_at.minus_seconds(seconds);
     }
+    for monitor in &mut old.monitors {
+        monitor.signed_at = monitor.signed_at.minus_seconds(seconds);
+    }
     for test in old.fencing.tests.iter_mut().flatten() {
         test.as_of = test.as_of.minus_seconds(seconds);
     }

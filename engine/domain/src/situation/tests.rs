@@ -131,6 +131,7 @@ pub(super) fn fine() -> Facts {
         waiting: Vec::new(),
         doubted: Vec::new(),
         freezes: Vec::new(),
+        monitors: Vec::new(),
         fencing: Fencing {
             mode: FencingMode::Engine,
             stopped: false,
@@ -154,7 +155,7 @@ pub(super) fn fine() -> Facts {
     }
 }
 
-fn computes(facts: &mut Facts) -> &mut Vec<Compute> {
+pub(super) fn computes(facts: &mut Facts) -> &mut Vec<Compute> {
     &mut facts.computes.as_mut().unwrap().value
 }
 
@@ -181,19 +182,19 @@ pub(super) fn waiting(number: u128, what: WaitsFor) -> Waiting {
     }
 }
 
-type Change = fn(&mut Facts);
+pub(super) type Change = fn(&mut Facts);
 
 /// A name, what is changed, what is found (code, subjects, a part of the text), and the instances: protected, degraded, unknown,
 /// unprotected, down, not meant.
-type Case = (
+pub(super) type Case = (
     &'static str,
     Change,
     &'static [(Code, &'static str, &'static str)],
     [u64; 6],
 );
 
-const ALL_WELL: [u64; 6] = [6, 0, 0, 0, 0, 0];
-const NONE: [u64; 6] = [0, 0, 0, 6, 0, 0];
+pub(super) const ALL_WELL: [u64; 6] = [6, 0, 0, 0, 0, 0];
+pub(super) const NONE: [u64; 6] = [0, 0, 0, 6, 0, 0];
 
 #[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn cases() -> Vec<Case> {
@@ -650,6 +651,12 @@ fn cases() -> Vec<Case> {
     ]
 }
 
+fn all_cases() -> Vec<Case> {
+    let mut all = cases();
+    all.extend(super::monitors::tests::cases());
+    all
+}
+
 fn numbers(counts: Counts) -> [u64; 6] {
     [
         counts.protected,
@@ -663,7 +670,7 @@ fn numbers(counts: Counts) -> [u64; 6] {
 
 #[test]
 fn each_finding_alone() {
-    for (name, change, expected, counts) in cases() {
+    for (name, change, expected, counts) in all_cases() {
         let mut facts = fine();
         change(&mut facts);
         let situation = assess(&facts, NOW);
@@ -737,7 +744,7 @@ fn segments_and_hosts_say_how_they_stand() {
 #[test]
 fn every_code_is_met_by_a_case() {
     let mut met: BTreeSet<Code> = [Code::InstanceMoving].into();
-    for (_, change, _, _) in cases() {
+    for (_, change, _, _) in all_cases() {
         let mut facts = fine();
         change(&mut facts);
         met.extend(assess(&facts, NOW).findings.iter().map(|one| one.code));

@@ -2,7 +2,8 @@
 
 use super::{About, Stage, VmRecovery};
 use crate::entity::notification::NotificationStatus;
-use crate::hooks::{Gate, Hook, HookCall, HookInstance, HookOutcome, Phase};
+use crate::hooks::{Hook, HookCall, HookInstance, HookOutcome, Phase};
+use crate::recovery::hook_track::Gate;
 use crate::recovery::{Command, Now, Record};
 
 impl VmRecovery {

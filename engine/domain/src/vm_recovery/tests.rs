@@ -7,7 +7,7 @@ use crate::entity::Stamps;
 use crate::entity::notification::NotificationType;
 use crate::fault::{Fault, FaultClass};
 use crate::nova::{About as Nature, PowerState, VmState};
-use crate::recovery::{OperatorWord, ServerCall};
+use crate::recovery::{OperatorWord, ServerCall, Word};
 use crate::{HostId, ServiceId, Timestamp};
 
 mod budget;

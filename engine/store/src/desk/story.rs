@@ -4,13 +4,15 @@ use std::collections::BTreeMap;
 
 use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _};
 use tachi_domain::{Elapsed, RecoveryId, Timestamp};
-use tachi_engine::ports::operator::{ProofLine, Story};
+use tachi_engine::ports::operator::{ProofLine, Story, StoryMove};
 
 use super::{find, steps_of};
 use crate::Store;
 use crate::convert::{self, Cell, recovery_cell};
 use crate::entity::{notification, recovery, recovery_move, recovery_proof, vmove};
 use crate::error::{Failure, Stop};
+use crate::journal;
+use crate::waits::WaitColumns;
 
 pub(super) async fn story(store: &Store, id: RecoveryId) -> Result<Option<Story>, Stop> {
     let db = store.reader();
@@ -54,17 +56,32 @@ pub(super) async fn story(store: &Store, id: RecoveryId) -> Result<Option<Story>
         epoch: recovery_cell(&row, "epoch").count(row.epoch)?,
         beat: recovery_cell(&row, "beat").count(row.beat)?,
         elapsed: Elapsed::from_millis(recovery_cell(&row, "elapsed_ms").count(row.elapsed_ms)?),
-        word: row.word.map(|word| {
-            let by = row.word_by.unwrap_or_default();
+        word: row.word.clone().map(|word| {
+            let by = row.word_by.clone().unwrap_or_default();
             let at = Timestamp::from_micros(row.word_at.unwrap_or_default());
             (word, by, at)
         }),
+        move_words: journal::move_words(&row)?,
         state: row.state,
-        moves: moves.into_iter().map(|row| row.state).collect(),
+        moves: moves.into_iter().map(kept).collect::<Result<_, _>>()?,
         vmoves,
         steps: steps_of(store, row.id).await?,
         proofs: proofs(store, row.id).await?,
     }))
+}
+
+fn kept(row: recovery_move::Model) -> Result<StoryMove, Failure> {
+    let wait = WaitColumns {
+        what: row.waits_for,
+        on: row.waits_on,
+        since: row.waits_since,
+    };
+    Ok(StoryMove {
+        wait: wait.read("recovery_move", &row.vmove_uuid)?,
+        vmove: row.vmove_uuid,
+        seen_to: row.seen_to,
+        state: row.state,
+    })
 }
 
 async fn proofs(store: &Store, recovery: i64) -> Result<Vec<ProofLine>, Stop> {

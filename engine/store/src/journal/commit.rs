@@ -7,7 +7,7 @@ use sea_orm::{
     QueryTrait as _, Set,
 };
 use tachi_domain::entity::notification::NotificationStatus;
-use tachi_domain::evidence::OffWord;
+use tachi_domain::recovery::OffWord;
 use tachi_domain::recovery::{Life, RecoveryKind};
 use tachi_domain::{RecoveryId, Timestamp};
 use tachi_engine::ports::journal::{Committed, HostWrite, ProofWrite, StepWrite, Write};

@@ -8,7 +8,7 @@ use sea_orm::{
     QueryOrder as _, QuerySelect as _, Select,
 };
 use serde::de::DeserializeOwned;
-use tachi_domain::host_recovery::{
+use tachi_domain::recovery::given_up::{
     GIVEN_UP_BY_LATEST, WrittenOff, given_up, may_run, may_run_in, written_off_in,
 };
 use tachi_domain::recovery::{Elsewhere, Life, RecoveryKind};

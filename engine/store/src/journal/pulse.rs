@@ -3,7 +3,7 @@
 use sea_orm::{ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _};
 use tachi_domain::Timestamp;
 use tachi_domain::entity::host::MaintenanceReason;
-use tachi_domain::evidence::OffWord;
+use tachi_domain::recovery::OffWord;
 use tachi_domain::recovery::{MoveWord, OperatorWord, Pulse, Word};
 
 use super::frozen;

@@ -7,7 +7,7 @@ use tachi_domain::entity::host::{HostChange, MaintenanceReason};
 use tachi_domain::entity::notification::{NotificationStatus, NotificationType};
 use tachi_domain::entity::segment::SegmentChange;
 use tachi_domain::entity::vmove::VmoveStatus;
-use tachi_domain::host_recovery::WrittenOff;
+use tachi_domain::recovery::WrittenOff;
 use tachi_domain::recovery::{Pulse, RecoveryKind, Word};
 use tachi_domain::{MigrationId, ServerId, Timestamp, Wait, WaitsFor};
 use tachi_engine::ports::journal::{HostWrite, MoveWrite, ProofWrite};

@@ -6,8 +6,8 @@ use sea_orm::{
     ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _, QuerySelect as _, QueryTrait as _,
 };
 use tachi_domain::WaitsFor;
-use tachi_domain::host_recovery::{may_run_in, written_off_in};
 use tachi_domain::recovery::Life;
+use tachi_domain::recovery::given_up::{may_run_in, written_off_in};
 
 use crate::entity::{recovery, recovery_move};
 use crate::error::Stop;

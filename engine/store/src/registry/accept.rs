@@ -12,7 +12,7 @@ use serde::Serialize;
 use tachi_domain::entity::Notification;
 use tachi_domain::entity::host::MaintenanceReason;
 use tachi_domain::entity::notification::{NewNotification, NotificationStatus};
-use tachi_domain::evidence::OffWord;
+use tachi_domain::recovery::OffWord;
 use tachi_domain::recovery::{Life, RecoveryKind, kind_of, open_key};
 use tachi_domain::{HostId, Reporter, Timestamp, WaitsFor};
 use tachi_engine::ports::RegistryError;

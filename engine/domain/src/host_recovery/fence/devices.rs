@@ -2,14 +2,16 @@
 
 use std::time::Duration;
 
+use super::super::Stage;
 use super::super::question::{Question, backoff};
+use super::super::turn::Turn;
 use super::{Failure, Fence, Order, Post};
 use crate::Elapsed;
 use crate::fault::{Fault, FaultClass};
 use crate::level::{Device, Level, Target};
 use crate::policy::Policy;
 use crate::proof::Proof;
-use crate::recovery::{Command, Fenced, Now, Record};
+use crate::recovery::{Command, Fenced, Now, Record, StepKind, Task};
 
 /// How often a device is told in one try of its level: once, and once more when half its time is over.
 const ORDERS: usize = 2;
@@ -191,21 +193,27 @@ impl Fence {
         record.fenced.extend(told);
     }
 
-    /// What the levels are, without those that have no device and would be proven off by nobody. `None` if they were known.
-    pub(super) fn learn_levels(&mut self, mut levels: Vec<Level>, now: Now) -> Option<&[Level]> {
+    /// What the levels are, without those that have no device and would be proven off by nobody.
+    pub(in super::super) fn learn_levels(&mut self, mut levels: Vec<Level>, turn: &mut Turn<'_>) {
         self.question.answered();
         if self.levels.is_some() {
-            return None;
+            return;
         }
         levels.retain(|level| !level.devices.is_empty());
         self.level = 0;
-        self.level_began = now.elapsed;
+        self.level_began = turn.now.elapsed;
         self.posts.clear();
-        Some(self.levels.insert(levels))
-    }
-
-    pub(in super::super) fn levels_not_asked(&mut self) {
-        self.question.not_sent();
+        turn.record.head = true;
+        if levels.len() > 1 && *turn.stage == Stage::Fencing && turn.hold.is_none() {
+            let names: Vec<String> = levels.iter().map(ToString::to_string).collect();
+            let text = format!(
+                "host {} is to be proven off by {}",
+                turn.host,
+                names.join(", else by ")
+            );
+            turn.record.step(Task::Fence, StepKind::Note, 0.1, text);
+        }
+        self.levels = Some(levels);
     }
 
     /// A question has not left this engine.

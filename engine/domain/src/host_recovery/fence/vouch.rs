@@ -6,12 +6,15 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::super::{HostRecovery, Stage};
-use super::CONTRADICTED_LIMIT;
+use super::super::Stage;
+use super::super::guard::{GuardTrack, Suspect};
+use super::super::service::CONTRADICTED_LIMIT;
+use super::super::turn::Turn;
+use super::Fence;
 use crate::guard::Moment;
 use crate::policy::FencingMode;
 use crate::proof::Proof;
-use crate::recovery::{Command, Now, OperatorWord, Record, StepKind, Task};
+use crate::recovery::{Command, OperatorWord, StepKind, Task};
 use crate::{Elapsed, Timestamp};
 
 /// The word of a person, until it is believed or gainsaid.
@@ -25,77 +28,76 @@ pub struct Vouch {
     pub heard: Elapsed,
 }
 
-impl HostRecovery {
-    pub(in super::super) fn heard_vouch(&mut self, said: &OperatorWord, now: Now, record: &mut Record) {
-        let why_not = match (self.stage, self.policy.fencing) {
-            (Stage::Begin | Stage::Fencing, FencingMode::Engine | FencingMode::External) => None,
-            (Stage::Begin | Stage::Fencing, FencingMode::DryRun) => {
-                Some("in mode dry-run nothing is evacuated")
-            }
-            _ => Some("the host is proven off"),
-        };
-        if let Some(why_not) = why_not {
-            let text = format!(
-                "{} vouches for the host's being off: nothing changes, {why_not}",
-                said.by
-            );
-            return record.step(Task::Fence, StepKind::Note, 0.0, text);
-        }
-        self.vouch = Some(Vouch {
-            by: said.by.clone(),
-            said: said.at,
-            heard: now.elapsed,
-        });
-        // Nova is asked after the word, as the devices are.
-        self.service.seen = None;
-        self.fence.begin_again(now.elapsed, &self.policy);
+/// A person's word is heard: whether it is to be looked into.
+pub(in super::super) fn hear(known: &mut Option<Vouch>, said: &OperatorWord, turn: &mut Turn<'_>) -> bool {
+    let why_not = match (*turn.stage, turn.policy.fencing) {
+        (Stage::Begin | Stage::Fencing, FencingMode::Engine | FencingMode::External) => None,
+        (Stage::Begin | Stage::Fencing, FencingMode::DryRun) => Some("in mode dry-run nothing is evacuated"),
+        _ => Some("the host is proven off"),
+    };
+    if let Some(why_not) = why_not {
+        let text = format!(
+            "{} vouches for the host's being off: nothing changes, {why_not}",
+            said.by
+        );
+        turn.record.step(Task::Fence, StepKind::Note, 0.0, text);
+        return false;
     }
+    *known = Some(Vouch {
+        by: said.by.clone(),
+        said: said.at,
+        heard: turn.now.elapsed,
+    });
+    true
+}
 
-    /// Asks every level once, and then believes the word unless Nova hears the host.
-    pub(in super::super) fn act_vouched(
-        &mut self,
-        vouch: &Vouch,
-        now: Now,
-        record: &mut Record,
-        commands: &mut Vec<Command>,
-    ) {
-        if !self.fence.want_levels(now, commands) {
-            return;
-        }
-        self.fence.read_devices(now, commands);
-        if !self.fence.level_cannot_tell() {
-            return;
-        }
-        if self.fence.goes_on_to_next(now.elapsed) {
-            self.fence.posts.clear();
-            record.head = true;
-            return self.fence.read_devices(now, commands);
-        }
-        if !self.service.is_silent(now.elapsed) {
-            let heard = self.service.heard(now.elapsed);
-            if let Some(heard) = heard.filter(|_| now.elapsed.since(vouch.heard) >= CONTRADICTED_LIMIT) {
-                self.gainsaid(&heard, now, record);
-            }
-            return;
-        }
-        if let Some(heard) = self.outlived(vouch.said) {
-            return self.gainsaid(&heard, now, record);
-        }
-        if !self.fence.ordered && !self.guards_are_content(Moment::Proof, now, record) {
-            return;
-        }
-        let proof = Proof::from_person(self.notification, &vouch.by, now.elapsed);
-        self.proven(proof, now, record);
+/// Asks every level once, and then believes the word unless Nova hears the host.
+pub(super) fn act(
+    known: &mut Option<Vouch>,
+    fence: &mut Fence,
+    guard: &mut GuardTrack,
+    suspect: &Suspect<'_>,
+    turn: &mut Turn<'_>,
+    commands: &mut Vec<Command>,
+) -> Option<Proof> {
+    let now = turn.now;
+    if !fence.want_levels(now, commands) {
+        return None;
     }
+    fence.read_devices(now, commands);
+    if !fence.level_cannot_tell() {
+        return None;
+    }
+    if fence.goes_on_to_next(now.elapsed) {
+        fence.posts.clear();
+        turn.record.head = true;
+        fence.read_devices(now, commands);
+        return None;
+    }
+    let vouch = known.as_ref()?;
+    if !suspect.service.is_silent(now.elapsed) {
+        let heard = suspect.service.heard(now.elapsed);
+        if let Some(heard) = heard.filter(|_| now.elapsed.since(vouch.heard) >= CONTRADICTED_LIMIT) {
+            gainsaid(known, &heard, fence, turn);
+        }
+        return None;
+    }
+    if let Some(heard) = suspect.said.outlived(vouch.said) {
+        gainsaid(known, &heard, fence, turn);
+        return None;
+    }
+    if !fence.ordered && !guard.are_content(Moment::Proof, suspect, turn) {
+        return None;
+    }
+    Some(Proof::from_person(turn.notification, &vouch.by, now.elapsed))
+}
 
-    /// Something shows that the host is not off: devices go on being tried, as before the word.
-    pub(in super::super) fn gainsaid(&mut self, why: &str, now: Now, record: &mut Record) {
-        let Some(vouch) = self.vouch.take() else {
-            return;
-        };
-        record.head = true;
-        self.fence.retry_at = Some(now.elapsed.plus(self.policy.fence_retry));
-        let why = format!("{} vouches for its being off, but {why}", vouch.by);
-        self.hold_fence(&why, now, record);
-    }
+/// Something shows that the host is not off: devices go on being tried, as before the word.
+pub(super) fn gainsaid(known: &mut Option<Vouch>, why: &str, fence: &mut Fence, turn: &mut Turn<'_>) {
+    let Some(vouch) = known.take() else {
+        return;
+    };
+    turn.record.head = true;
+    fence.retry_at = Some(turn.now.elapsed.plus(turn.policy.fence_retry));
+    turn.hold_fence(&format!("{} vouches for its being off, but {why}", vouch.by));
 }

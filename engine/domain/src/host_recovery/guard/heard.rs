@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::super::fence::CONTRADICTED_LIMIT;
+use super::super::service::CONTRADICTED_LIMIT;
 use super::{FRESH, LOOKS_APART};
 use crate::{Elapsed, Timestamp};
 

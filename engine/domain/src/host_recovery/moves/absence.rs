@@ -4,12 +4,9 @@
 //! `failed`, and destroys nothing. So the destination of a failed evacuation is kept, in the journal, until it is known that
 //! nothing runs there. Until then the instance is asked for on that host only, where Nova refuses a second guest.
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use serde::Deserialize;
+use std::collections::BTreeSet;
 
 use super::super::{Move, MoveStep};
-use crate::ServerId;
 use crate::nova::Migration;
 use crate::recovery::{Record, StepKind, Task};
 
@@ -104,25 +101,4 @@ impl Move {
             ));
         }
     }
-}
-
-/// Where instances may run by what earlier recoveries, of whatever host, have left in the journal, oldest recovery first. What a
-/// later one says of an instance counts.
-pub fn may_run(
-    kept: impl IntoIterator<Item = (ServerId, BTreeSet<String>)>,
-) -> BTreeMap<ServerId, BTreeSet<String>> {
-    let mut found: BTreeMap<_, _> = kept.into_iter().collect();
-    found.retain(|_, hosts| !hosts.is_empty());
-    found
-}
-
-/// The same of a move by its state, for rows that an older version wrote; `None` if the state is not understood.
-pub fn may_run_in(state: &str) -> Option<BTreeSet<String>> {
-    #[derive(Deserialize)]
-    struct Kept {
-        #[serde(default)]
-        may_run: BTreeSet<String>,
-    }
-    let kept = serde_json::from_str::<Kept>(state).ok()?;
-    Some(kept.may_run)
 }

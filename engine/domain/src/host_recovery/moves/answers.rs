@@ -5,8 +5,9 @@ use std::time::Duration;
 use super::super::method::{Cure, Patience};
 use super::super::question::backoff;
 use super::super::trouble::{Topic, Troubles};
-use super::super::turn::Moves;
-use super::super::{HostRecovery, Lock, Move, MoveStep, Preparation};
+use super::super::turn::{Moves, Turn};
+use super::super::{Lock, Move, MoveStep, Preparation};
+use super::following::Following;
 use super::{call_failed, nova_failed, unlocked};
 use crate::ServerId;
 use crate::fault::{Fault, FaultClass};
@@ -15,34 +16,38 @@ use crate::recovery::{Now, Record, ServerCall, StepKind, Task};
 /// How often Nova may refuse a lock, or the taking off of one, before it is gone on without.
 const REFUSALS: u32 = 3;
 
-impl HostRecovery {
-    pub(in super::super) fn server_answered(
+impl Following {
+    /// Whether it may have been refused because of the host's service, which is looked at anew then.
+    pub(in super::super) fn call_answered(
         &mut self,
-        server: ServerId,
-        call: ServerCall,
+        (server, call): (ServerId, ServerCall),
         result: Result<(), Fault>,
-        now: Now,
-        record: &mut Record,
-    ) {
+        moves: &mut Moves,
+        turn: &mut Turn<'_>,
+    ) -> bool {
+        let (now, policy, record) = (turn.now, turn.policy, &mut *turn.record);
         if call == ServerCall::Evacuate {
-            self.asks.evacuating.remove(&server);
+            self.evacuating.remove(&server);
         }
-        let patience = Patience::of(&self.policy);
-        let settle = self.policy.settle_time();
-        let Some(one) = self.moves.get_mut(&server) else {
-            return;
+        let settle = policy.settle_time();
+        let Some(one) = moves.get_mut(&server) else {
+            return false;
         };
         let fault = match result {
-            Ok(()) => return accepted(one, call, settle, now, record),
+            Ok(()) => {
+                accepted(one, call, settle, now, record);
+                return false;
+            }
             Err(fault) => fault,
         };
+        let mut service_in_doubt = false;
         match call {
             ServerCall::Lock => lock_failed(one, &fault, now),
             // Looking at the lists again would say nothing new: they are of the host, and it may be on none.
             ServerCall::Prepare if fault.is_gone() && matches!(one.step, MoveStep::Waiting { .. }) => {
                 one.preparation = Preparation::Wanted;
-                self.asks.gone.entry(server).or_insert(now.elapsed);
-                self.asks.look.insert(server);
+                self.gone.entry(server).or_insert(now.elapsed);
+                self.look.insert(server);
             }
             ServerCall::Prepare => {
                 if let Preparation::Asked { loose, .. } = &mut one.preparation {
@@ -57,14 +62,14 @@ impl HostRecovery {
             ServerCall::Evacuate => {
                 // It is looked at before anything more is asked of it, and once more later before that is believed.
                 if fault.is_gone() && one.route.target.is_none() {
-                    self.asks.gone.entry(server).or_insert(now.elapsed);
+                    self.gone.entry(server).or_insert(now.elapsed);
                 }
                 // A refusal may mean that the server or the host's service is not what it was: both are looked at anew.
                 if matches!(fault.class, FaultClass::Permanent | FaultClass::Conflict) && !fault.maybe_done {
-                    self.asks.look.insert(server);
-                    self.service.question.seen = None;
+                    self.look.insert(server);
+                    service_in_doubt = true;
                 }
-                evacuation_refused(one, &fault, patience, now, record);
+                evacuation_refused(one, &fault, Patience::of(policy), now, record);
             }
             ServerCall::Unlock => unlock_failed(one, &fault, settle, now, record),
             ServerCall::Restore => {
@@ -75,11 +80,12 @@ impl HostRecovery {
                 }
                 call_failed(one, &fault, now);
                 let wait = now.elapsed.plus(backoff(one.faults.saturating_sub(1)));
-                self.asks.server_not_before.insert(server, wait);
+                self.server_not_before.insert(server, wait);
             }
             ServerCall::Stop | ServerCall::Start | ServerCall::Activate => {}
         }
-        tell_calls(&self.moves, &mut self.asks.troubles, now);
+        tell_calls(moves, turn.troubles, now);
+        service_in_doubt
     }
 }
 

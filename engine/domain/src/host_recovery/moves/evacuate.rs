@@ -1,16 +1,18 @@
 //! The moves: lock, prepare, ask. `answers` hears what Nova says to that, `look` finds what came of it, `follow` sees to
 //! the end of each.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::super::asks::Asks;
-use super::super::freezing;
 use super::super::method::Way;
+use super::super::pace::Room;
 use super::super::trouble::Topic;
-use super::super::turn::{Moves, turn};
+use super::super::turn::{Moves, Turn, turn};
 use super::super::{End, HostRecovery, Lock, Move, MoveStep, Preparation};
-use crate::ServerId;
+use super::following::Following;
+use crate::proof::Proof;
 use crate::recovery::{Command, Evacuation, Now, Record, StepKind, Task};
+use crate::{Elapsed, ServerId, Timestamp};
 
 /// Between two looks at instances that wait for something other than Nova.
 const HELD_LOOK: Duration = Duration::from_secs(10);
@@ -25,19 +27,20 @@ impl HostRecovery {
         record: &mut Record,
         commands: &mut Vec<Command>,
     ) {
-        if self.rejected.is_some() {
-            self.give_up_waiting(now, record);
-        }
-        let ready = self.before_moves(now, record, commands);
-        let settled = self.follow(now, record, commands);
-        let rejected = self.rejected.is_some();
         let mut turn = turn!(self, now, record);
-        self.reserve.act(rejected, &mut self.moves, &mut turn, commands);
-        let seen = self.asks.inventory.seen.unwrap_or_default();
+        self.asks.following.give_up_rejected(&mut self.moves, &mut turn);
+        let ready = self
+            .hooks
+            .before_moves(&mut self.moves, self.proof.as_ref(), &mut turn, commands);
+        let settled = self.follow_moves(now, record, commands);
+        let mut turn = turn!(self, now, record);
+        self.reserve.act(&mut self.moves, &mut turn, commands);
+        let listing = &mut self.asks.listing;
+        let seen = listing.question.seen.unwrap_or_default();
         let looked = now.elapsed.since(seen) < HELD_LOOK;
-        if !self.asks.taken.is_empty() && self.rejected.is_none() {
-            if !looked && self.asks.retaking.is_none() {
-                self.asks.want_inventory(now, commands);
+        if !listing.taken.is_empty() && self.rejected.is_none() {
+            if !looked && listing.retaking.is_none() {
+                listing.want(now, commands);
             }
         } else if settled && ready {
             self.act_last_look(now, record, commands);
@@ -45,7 +48,7 @@ impl HostRecovery {
         }
         self.service.want(now, self.policy.heartbeat_poll, commands);
         if !looked && self.moves.values().any(|one| one.step == MoveStep::Held) {
-            self.asks.want_inventory(now, commands);
+            self.asks.listing.want(now, commands);
         }
         if self.forbidden().is_none() {
             self.submit(ready, now, record, commands);
@@ -55,86 +58,151 @@ impl HostRecovery {
     /// When every move is over the host is looked at once more: an instance may have come to it since the list was taken.
     fn act_last_look(&mut self, now: Now, record: &mut Record, commands: &mut Vec<Command>) {
         // Nothing to be moved is believed at once, but only if this owner has seen it.
-        let empty = self.moves.is_empty() && self.asks.inventory.seen.is_some();
+        let empty = self.moves.is_empty() && self.asks.listing.question.seen.is_some();
         // Before it, so that what comes to light by it may still take what is given back.
         let mut turn = turn!(self, now, record);
         if !self.reserve.hand_back(&self.moves, &mut turn, commands) {
             return;
         }
-        if self.asks.last_look || self.rejected.is_some() || empty {
-            if self.after_moves(now, record, commands) {
+        if self.asks.listing.last_look || self.rejected.is_some() || empty {
+            if self
+                .hooks
+                .after_moves(&self.moves, self.proof.as_ref(), &mut turn, commands)
+            {
                 self.settle(record);
             }
         } else {
-            self.asks.want_inventory(now, commands);
-            self.asks.looking_last |= self.asks.inventory.sent() == Some(now.elapsed);
+            self.asks.listing.want_last(now, commands);
         }
     }
 
-    fn give_up_waiting(&mut self, now: Now, record: &mut Record) {
-        let by = self.rejected.clone().unwrap_or_default();
-        self.let_stuck_go(&by, now, record);
-        for one in self.moves.values_mut() {
+    /// Whether every move is over. Those that are not are followed.
+    pub(in super::super) fn follow_moves(
+        &mut self,
+        now: Now,
+        record: &mut Record,
+        commands: &mut Vec<Command>,
+    ) -> bool {
+        let mut turn = turn!(self, now, record);
+        let following = &mut self.asks.following;
+        let (since, listed) = (self.service.since, self.asks.listing.question.seen);
+        let all_over = following.follow(&mut self.moves, since, listed, &mut turn, commands);
+        let stuck = following.has_stuck(&self.moves, now);
+        let every = self.policy.heartbeat_poll;
+        if self.asks.messaging.want(stuck, every, now, commands) {
+            // One reading of Nova's services answers both.
+            self.service.want(now, Duration::ZERO, commands);
+        }
+        all_over
+    }
+
+    /// Locks and prepares ahead, and asks for as many evacuations as may be in flight, in order. While a hook is waited for
+    /// they are only locked.
+    fn submit(&mut self, ready: bool, now: Now, record: &mut Record, commands: &mut Vec<Command>) {
+        let mut turn = turn!(self, now, record);
+        let following = &mut self.asks.following;
+        let order = wanting(&self.moves, &turn);
+        if order.is_empty() {
+            return;
+        }
+        let room = following.pace.room(&self.moves, &self.policy);
+        self.fence
+            .want_proof(self.proof.as_ref(), &self.policy, now, commands);
+        lock_in_order(&mut self.moves, &order, room.calls, &turn, commands);
+        // R16: the heartbeat is noted before the first instance is asked for, so that its advance can be seen.
+        let noted =
+            self.service.in_force && self.service.mark.is_some() && self.service.question.seen.is_some();
+        if !ready || !noted || following.records_age(self.asks.listing.question.seen, now) > LISTS_AGE {
+            return;
+        }
+        let leave = Leave {
+            room,
+            proof: self.proof.as_ref(),
+            number: self.proofs,
+            places: self.reserve.allot(&self.moves).0,
+        };
+        for host in following.submit(&mut self.moves, &order, &leave, &mut turn, commands) {
+            self.reserve.consume(&host, turn.record);
+        }
+    }
+}
+
+/// What evacuations may be asked for by.
+struct Leave<'a> {
+    room: Room,
+    proof: Option<&'a Proof>,
+    /// The proof's number.
+    number: u32,
+    /// The reserved hosts that instances have a place on.
+    places: BTreeMap<ServerId, String>,
+}
+
+impl Following {
+    /// What has been rejected is given up, as far as nothing of it is under way.
+    fn give_up_rejected(&self, moves: &mut Moves, turn: &mut Turn<'_>) {
+        let Some(by) = turn.rejected else { return };
+        self.let_stuck_go(by, moves, turn);
+        for one in moves.values_mut() {
             if matches!(one.step, MoveStep::Waiting { .. } | MoveStep::Held) {
                 one.remark(&format!("not moved: the recovery was rejected by {by}"));
                 if one.preparation != Preparation::NotNeeded {
                     one.remark(&format!("it was {} before", one.was.vm_state));
                 }
-                super::finish(one, End::Person, now, record);
+                super::finish(one, End::Person, turn.now, turn.record);
             }
         }
     }
 
     /// The records are wanted while something is in flight, and before something is asked for on old ones; what else is read, they
     /// say.
-    pub(in super::super) fn want_lists(&mut self, now: Now, commands: &mut Vec<Command>) {
-        let in_flight = self.moves.values().any(Move::is_in_flight);
+    pub(super) fn want_lists(
+        &mut self,
+        moves: &Moves,
+        since: Option<Timestamp>,
+        listed: Option<Elapsed>,
+        turn: &mut Turn<'_>,
+        commands: &mut Vec<Command>,
+    ) {
+        let now = turn.now;
+        let in_flight = moves.values().any(Move::is_in_flight);
         if !in_flight {
             // What is to be asked for anew is not slow any more, and nobody should end it for that.
-            self.asks.troubles.end(Topic::Slow);
+            turn.troubles.end(Topic::Slow);
         }
         let waiting = |one: &Move| matches!(one.step, MoveStep::Waiting { .. });
         let held = |one: &Move| one.step == MoveStep::Held;
-        let stale = self.asks.lists_age(now) >= HELD_LOOK && self.moves.values().any(waiting);
+        let stale = self.records_age(listed, now) >= HELD_LOOK && moves.values().any(waiting);
         if in_flight || stale {
-            self.asks.want_evacuations(self.service.since, now, commands);
+            self.want_evacuations(since, now, commands);
         }
         let long = |one: &Move| matches!(one.step, MoveStep::Asked { since, .. } if now.elapsed.since(since) >= HELD_LOOK);
         let now_and_then =
-            !self.asks.lists_within(HELD_LOOK, now) && self.moves.values().any(|one| long(one) || held(one));
-        if !self.asks.lists_due && !now_and_then {
-            return self.asks.want_server_ids(now, commands);
+            !self.lists_within(HELD_LOOK, now) && moves.values().any(|one| long(one) || held(one));
+        if !self.lists_due && !now_and_then {
+            return self.want_server_ids(now, commands);
         }
-        if self.asks.lists.send(now.elapsed) {
-            commands.push(Command::ReadLists {
-                since: self.service.since,
-            });
+        if self.lists.send(now.elapsed) {
+            commands.push(Command::ReadLists { since });
         }
     }
 
-    /// Locks and prepares ahead, and asks for as many evacuations as may be in flight, in order. While a hook is waited for
-    /// they are only locked.
-    fn submit(&mut self, ready: bool, now: Now, record: &mut Record, commands: &mut Vec<Command>) {
-        let mut room = self.room();
-        let order = wanting(&self.moves, |server| freezing::holds(self, server));
-        if order.is_empty() {
-            return;
-        }
-        self.want_proof(now, commands);
-        let reason = self.mark();
-        lock_in_order(&mut self.moves, &order, room.calls, &reason, now, commands);
-        // R16: the heartbeat is noted before the first instance is asked for, so that its advance can be seen.
-        let noted =
-            self.service.in_force && self.service.mark.is_some() && self.service.question.seen.is_some();
-        if !ready || !noted || self.asks.lists_age(now) > LISTS_AGE {
-            return;
-        }
-        let first = !self.moves.values().any(Move::is_in_flight);
-        let (places, _) = self.reserve.allot(&self.moves);
-        let mut preparing = self.moves.values().filter(|one| one.is_being_prepared()).count();
-        for (_, server) in order {
-            let unsure = self.asks.is_unsure(&server);
-            let Some(one) = self.moves.get_mut(&server).filter(|_| !unsure) else {
+    /// The reserved hosts that were named.
+    fn submit(
+        &mut self,
+        moves: &mut Moves,
+        order: &[(u32, ServerId)],
+        leave: &Leave<'_>,
+        turn: &mut Turn<'_>,
+        commands: &mut Vec<Command>,
+    ) -> Vec<String> {
+        let (now, policy, record) = (turn.now, turn.policy, &mut *turn.record);
+        let mut room = leave.room;
+        let mut named = Vec::new();
+        let first = !moves.values().any(Move::is_in_flight);
+        let mut preparing = moves.values().filter(|one| one.is_being_prepared()).count();
+        for &(_, server) in order {
+            let unsure = self.is_unsure(&server);
+            let Some(one) = moves.get_mut(&server).filter(|_| !unsure) else {
                 continue;
             };
             let MoveStep::Waiting { not_before } = one.step else {
@@ -148,15 +216,14 @@ impl HostRecovery {
                 room.evacuations = room.evacuations.saturating_sub(1);
                 continue;
             }
-            let Some((target, reserved)) = where_to(one, places.get(&server), record) else {
+            let Some((target, reserved)) = where_to(one, leave.places.get(&server), record) else {
                 continue;
             };
             match one.preparation {
                 Preparation::Wanted if preparing >= room.calls => continue,
                 // Not long before it is asked for: what is marked in error and then forgotten would stay so.
                 Preparation::Wanted if room.evacuations == 0 => {
-                    let urgency = one.urgency(&self.policy);
-                    self.is_ready(urgency);
+                    self.pace.is_ready(one.urgency(policy));
                     continue;
                 }
                 Preparation::Wanted => {
@@ -174,20 +241,18 @@ impl HostRecovery {
                 Preparation::Asked { .. } => continue,
                 Preparation::NotNeeded | Preparation::Done => {}
             }
-            let leave = self
+            let evacuation = leave
                 .proof
-                .as_ref()
-                .and_then(|proof| Evacuation::on(proof, server, now.elapsed, self.policy.proof_age));
-            let Some(evacuation) = leave.map(|leave| leave.to(target.clone())) else {
-                return;
+                .and_then(|proof| Evacuation::on(proof, server, now.elapsed, policy.proof_age));
+            let Some(evacuation) = evacuation.map(|one| one.to(target.clone())) else {
+                return named;
             };
             if room.evacuations == 0 {
-                let urgency = one.urgency(&self.policy);
-                self.is_ready(urgency);
+                self.pace.is_ready(one.urgency(policy));
                 continue;
             }
             room.evacuations -= 1;
-            self.asks.asked += 1;
+            self.pace.asked += 1;
             one.step = MoveStep::Asked {
                 since: now.elapsed,
                 floor: one.known,
@@ -196,7 +261,7 @@ impl HostRecovery {
                 gone: 0,
             };
             one.dest = None;
-            one.proof = Some(self.proofs);
+            one.proof = Some(leave.number);
             one.asked_at.get_or_insert(now.wall);
             one.route.target.clone_from(&target);
             let to = target
@@ -204,22 +269,19 @@ impl HostRecovery {
                 .map(|host| format!(" to {host}"))
                 .unwrap_or_default();
             let text = format!("evacuating {}{to}", one.name);
-            self.asks.evacuating.insert(server);
-            self.asks.stays.remove(&server);
+            self.evacuating.insert(server);
+            self.stays.remove(&server);
             record.intends(server);
             record.server_step(Task::Evacuate, StepKind::Intent, server, 0.5, text);
-            if let Some(host) = target.as_ref().filter(|_| reserved) {
-                self.reserve.consume(host, record);
-            }
+            named.extend(target.filter(|_| reserved));
             commands.push(Command::Evacuate(evacuation));
             if first {
-                self.asks.look_later(self.policy.tick, now);
+                self.look_later(policy.tick, now);
             }
         }
+        named
     }
-}
 
-impl Asks {
     /// Whether the lists moves are followed by, and with them what other hosts are proven off, are younger than `limit`.
     pub(in super::super) fn lists_within(&self, limit: Duration, now: Now) -> bool {
         self.lists.age(now.elapsed).is_some_and(|age| age < limit)
@@ -234,20 +296,20 @@ impl Asks {
     }
 
     /// How long ago Nova was last asked what it is doing with these instances.
-    fn lists_age(&self, now: Now) -> Duration {
+    fn records_age(&self, listed: Option<Elapsed>, now: Now) -> Duration {
         self.evacuations
             .seen
-            .max(self.inventory.seen)
+            .max(listed)
             .map_or(Duration::MAX, |seen| now.elapsed.since(seen))
     }
 }
 
 /// The instances that something is to be done about, by rank.
-fn wanting(moves: &Moves, is_frozen: impl Fn(ServerId) -> bool) -> Vec<(u32, ServerId)> {
+fn wanting(moves: &Moves, turn: &Turn<'_>) -> Vec<(u32, ServerId)> {
     let wants = |one: &&Move| {
         let under_way = one.is_in_flight() || one.step == MoveStep::Held;
         // What is frozen is not begun; what Nova was asked for is followed.
-        let begins = matches!(one.step, MoveStep::Waiting { .. }) && !is_frozen(one.server);
+        let begins = matches!(one.step, MoveStep::Waiting { .. }) && turn.frozen(one.server).is_none();
         begins || (under_way && one.lock == Lock::Wanted)
     };
     let moves = moves.values().filter(wants);
@@ -261,10 +323,10 @@ fn lock_in_order(
     moves: &mut Moves,
     order: &[(u32, ServerId)],
     limit: usize,
-    reason: &str,
-    now: Now,
+    turn: &Turn<'_>,
     commands: &mut Vec<Command>,
 ) {
+    let (now, reason) = (turn.now, turn.mark());
     let mut locking = moves.values().filter(|one| one.lock == Lock::Asked).count();
     for (_, server) in order {
         if locking >= limit {
@@ -284,7 +346,7 @@ fn lock_in_order(
             one.lock = Lock::Asked;
             commands.push(Command::Lock {
                 server: *server,
-                reason: reason.to_owned(),
+                reason: reason.clone(),
             });
         }
     }

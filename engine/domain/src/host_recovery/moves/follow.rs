@@ -1,17 +1,18 @@
 //! The end of each move: confirmed, brought to what it was, unlocked. It goes on in every stage and whatever forbids to
 //! begin something new.
 
-use super::super::asks::Asks;
 use super::super::question::backoff;
-use super::super::turn::Moves;
-use super::super::{End, HostRecovery, Move, MoveStep, Preparation, RestorationCall};
+use super::super::turn::{Moves, Turn};
+use super::super::{End, Lock, Move, MoveStep, Preparation, RestorationCall};
 use super::answers::tell_calls;
+use super::following::Following;
 use super::restoration::{Rest, is_stuck, needs_preparation, rest, target};
 use super::{call_failed, confirmed, finish, unlocked};
-use crate::ServerId;
 use crate::fault::Fault;
 use crate::nova::{Server, VmState};
+use crate::policy::Policy;
 use crate::recovery::{Command, Now, Record, Restoration, StepKind, Task};
+use crate::{Elapsed, ServerId, Timestamp};
 use std::time::Duration;
 
 /// An evacuation that no conductor has picked up for so long is worth a look at Nova's services.
@@ -20,21 +21,25 @@ const PICKED_UP: Duration = Duration::from_secs(10);
 /// Between the first time Nova says that it does not know an instance, and the one that counts.
 const GONE_AGAIN: Duration = Duration::from_secs(5);
 
-impl HostRecovery {
-    /// Whether every move is over. Those that are not are followed.
+impl Following {
+    /// Whether every move is over. Those that are not are followed, by records that are younger than `since`. `listed`: when the
+    /// instances of the host were listed.
     pub(in super::super) fn follow(
         &mut self,
-        now: Now,
-        record: &mut Record,
+        moves: &mut Moves,
+        since: Option<Timestamp>,
+        listed: Option<Elapsed>,
+        turn: &mut Turn<'_>,
         commands: &mut Vec<Command>,
     ) -> bool {
-        let limit = self.room().calls;
+        let (now, policy) = (turn.now, turn.policy);
+        let limit = self.pace.room(moves, policy).calls;
         let asked = |one: &&Move| matches!(one.step, MoveStep::Unlocking { asked: true, .. });
-        let mut unlocking = self.moves.values().filter(asked).count();
+        let mut unlocking = moves.values().filter(asked).count();
         let mut all_over = true;
         let mut look = Vec::new();
         let mut doubtful = Vec::new();
-        for one in self.moves.values_mut() {
+        for one in moves.values_mut() {
             let server = one.server;
             match &mut one.step {
                 MoveStep::Over(_) => continue,
@@ -45,10 +50,10 @@ impl HostRecovery {
                     ..
                 } => {
                     // A lock that is still on its way would come after the unlocking.
-                    let free = !*asked && one.lock != super::super::Lock::Asked;
+                    let free = !*asked && one.lock != Lock::Asked;
                     if free && now.elapsed >= *not_before && unlocking < limit {
                         unlocking += 1;
-                        if !one.lock_in_doubt || self.asks.ours.remove(&server) {
+                        if !one.lock_in_doubt || self.ours.remove(&server) {
                             *asked = true;
                             *sent = now.elapsed;
                             commands.push(Command::Unlock(server));
@@ -57,8 +62,8 @@ impl HostRecovery {
                         }
                     }
                 }
-                MoveStep::Restoring { .. } => match self.asks.restorations.remove(&server) {
-                    Some(wanted) => restore(one, &wanted, now, &self.policy, record, commands),
+                MoveStep::Restoring { .. } => match self.restorations.remove(&server) {
+                    Some(wanted) => restore(one, &wanted, turn, commands),
                     None => look.push(server),
                 },
                 MoveStep::Waiting { .. } => {
@@ -68,43 +73,42 @@ impl HostRecovery {
                 }
                 MoveStep::Held | MoveStep::Asked { .. } => {}
             }
-            if self.asks.look.contains(&server) {
+            if self.look.contains(&server) {
                 look.push(server);
             }
             all_over = false;
         }
         for server in look {
-            self.asks.want_server(server, self.policy.tick, now, commands);
+            self.want_server(server, policy.tick, now, commands);
         }
         for server in doubtful {
-            self.asks
-                .want_lock(server, &mut self.moves, self.policy.tick, now, commands);
+            self.want_lock(server, moves, policy.tick, now, commands);
         }
-        self.want_lists(now, commands);
+        self.want_lists(moves, since, listed, turn, commands);
+        all_over
+    }
+
+    /// Whether an evacuation lies around that no conductor picks up.
+    pub(in super::super) fn has_stuck(&self, moves: &Moves, now: Now) -> bool {
         let picked_up_late = |server: &ServerId| {
-            let step = self.moves.get(server).map(|one| &one.step);
+            let step = moves.get(server).map(|one| &one.step);
             matches!(step, Some(MoveStep::Asked { since, .. }) if now.elapsed.since(*since) >= PICKED_UP)
         };
-        let stuck = self.asks.unpicked.iter().any(picked_up_late);
-        let every = self.policy.heartbeat_poll;
-        if self.asks.messaging.want(stuck, every, now, commands) {
-            // One reading of Nova's services answers both.
-            self.service.want(now, Duration::ZERO, commands);
-        }
-        all_over
+        self.unpicked.iter().any(picked_up_late)
     }
 
     pub(in super::super) fn server_read(
         &mut self,
         server: ServerId,
         result: Result<Option<Server>, Fault>,
-        now: Now,
-        record: &mut Record,
+        moves: &mut Moves,
+        turn: &mut Turn<'_>,
     ) {
-        self.asks.servers.remove(&server);
-        let settled = self.policy.settle_time() + self.policy.call_deadline;
-        let mark = self.mark();
-        let Some(one) = self.moves.get_mut(&server) else {
+        self.servers.remove(&server);
+        let mark = turn.mark();
+        let (now, policy, record) = (turn.now, turn.policy, &mut *turn.record);
+        let settled = policy.settle_time() + policy.call_deadline;
+        let Some(one) = moves.get_mut(&server) else {
             return;
         };
         let seen = match result {
@@ -114,20 +118,20 @@ impl HostRecovery {
                 if let MoveStep::Unlocking { not_before, .. } = &mut one.step {
                     *not_before = now.elapsed.plus(backoff(one.faults.saturating_sub(1)));
                 }
-                return tell_calls(&self.moves, &mut self.asks.troubles, now);
+                return tell_calls(moves, turn.troubles, now);
             }
         };
         if seen.is_some() {
-            self.asks.gone.remove(&server);
-        } else if !self.asks.is_gone_again(server, now) {
+            self.gone.remove(&server);
+        } else if !self.is_gone_again(server, now) {
             return;
         }
-        self.asks.look.remove(&server);
+        self.look.remove(&server);
         if !matches!(one.step, MoveStep::Restoring { .. } | MoveStep::Unlocking { .. }) {
             one.faults = 0;
         }
-        let done = self.asks.done.remove(&server);
-        if let (Some((host, by)), Some(seen)) = (self.asks.said_on.remove(&server), &seen) {
+        let done = self.done.remove(&server);
+        if let (Some((host, by)), Some(seen)) = (self.said_on.remove(&server), &seen) {
             if seen.host.as_ref() == Some(&host) && !one.is_over() {
                 one.note = None;
                 one.remark(&format!(
@@ -141,7 +145,7 @@ impl HostRecovery {
                 format!("{by} says that it runs on {host}, but Nova shows it on {shown}: nothing is changed");
             record.server_step(Task::Evacuate, StepKind::Note, server, 0.5, text);
         }
-        let elsewhere = |seen: &Server| seen.host.as_ref().is_some_and(|host| *host != self.host);
+        let elsewhere = |seen: &Server| seen.host.as_ref().is_some_and(|host| *host != turn.host);
         match (&one.step, seen) {
             (
                 MoveStep::Held
@@ -150,7 +154,7 @@ impl HostRecovery {
                 | MoveStep::Restoring { .. },
                 None,
             ) => {
-                self.asks.gone.remove(&server);
+                self.gone.remove(&server);
                 one.deleted();
                 finish(one, End::Left, now, record);
             }
@@ -182,22 +186,22 @@ impl HostRecovery {
                 }
             }
             (MoveStep::Waiting { .. }, Some(seen)) => prepare(one, &seen, now, settled),
-            (MoveStep::Restoring { .. }, Some(seen)) => self.bring_back(server, &seen, now, record),
+            (MoveStep::Restoring { .. }, Some(seen)) => self.bring_back(one, &seen, policy, now, record),
             (MoveStep::Asked { .. }, Some(_)) => {
                 if done.is_some() {
-                    self.asks.stays.insert(server);
+                    self.stays.insert(server);
                 }
             }
-            (MoveStep::Unlocking { asked: false, .. }, seen) if self.asks.locks.remove(&server) => {
+            (MoveStep::Unlocking { asked: false, .. }, seen) if self.locks.remove(&server) => {
                 if seen.as_ref().is_some_and(|seen| is_our_lock(seen, &mark)) {
-                    self.asks.ours.insert(server);
+                    self.ours.insert(server);
                 } else {
                     if seen.is_none() {
                         one.lock_loose = None;
                         one.unlock_loose = None;
                     }
                     // None, or its owner's: there is nothing of ours to be taken off, and whatever may come late is looked for later.
-                    unlocked(one, self.policy.settle_time(), now, record);
+                    unlocked(one, policy.settle_time(), now, record);
                 }
             }
             (MoveStep::Held | MoveStep::Unlocking { .. } | MoveStep::Over(_), _) => {}
@@ -205,11 +209,8 @@ impl HostRecovery {
     }
 
     /// Sets down what is to be asked of a moved instance; [`Self::follow`] asks.
-    fn bring_back(&mut self, server: ServerId, seen: &Server, now: Now, record: &mut Record) {
-        let limit = self.policy.stop_limit;
-        let Some(one) = self.moves.get_mut(&server) else {
-            return;
-        };
+    fn bring_back(&mut self, one: &mut Move, seen: &Server, policy: &Policy, now: Now, record: &mut Record) {
+        let limit = policy.stop_limit;
         let MoveStep::Restoring { since, .. } = one.step else {
             return;
         };
@@ -238,7 +239,7 @@ impl HostRecovery {
             }
             Rest::Wait => {}
             Rest::Do(restoration) => {
-                self.asks.restorations.insert(server, restoration);
+                self.restorations.insert(one.server, restoration);
             }
         }
     }
@@ -270,7 +271,7 @@ fn is_our_lock(seen: &Server, mark: &str) -> bool {
     seen.locked && seen.locked_reason.as_deref().is_none_or(|reason| reason == mark)
 }
 
-impl Asks {
+impl Following {
     /// Whether it is asked now.
     fn want_server(
         &mut self,
@@ -321,14 +322,8 @@ impl Asks {
 }
 
 /// Asks for a restoration, unless the same one may still take effect (R5).
-fn restore(
-    one: &mut Move,
-    wanted: &Restoration,
-    now: Now,
-    policy: &crate::policy::Policy,
-    record: &mut Record,
-    commands: &mut Vec<Command>,
-) {
+fn restore(one: &mut Move, wanted: &Restoration, turn: &mut Turn<'_>, commands: &mut Vec<Command>) {
+    let (now, policy, record) = (turn.now, turn.policy, &mut *turn.record);
     let MoveStep::Restoring { asked, .. } = &mut one.step else {
         return;
     };

@@ -4,17 +4,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::Duration;
 
-use super::super::asks::Asks;
+use super::super::messaging::Messaging;
 use super::super::method::{Cure, Patience};
-use super::super::trouble::Topic;
-use super::super::turn::Moves;
-use super::super::{End, HostRecovery, Lock, Move, MoveStep, WrittenOff};
+use super::super::trouble::{Topic, Troubles};
+use super::super::turn::{Moves, Turn};
+use super::super::{End, Lock, Move, MoveStep};
 use super::absence::Absence;
 use super::answers::tell_calls;
+use super::following::Following;
 use super::{confirmed, finish, nova_failed};
 use crate::fault::Fault;
 use crate::nova::{Migration, MigrationStatus, Server, VmState};
-use crate::recovery::{Lists, Now, Record, StepKind, Task};
+use crate::recovery::{Lists, Now, Record, StepKind, Task, WrittenOff};
 use crate::{Elapsed, MigrationId, ServerId, Timestamp};
 
 /// How many times `conductors_up` an evacuation that no conductor has picked up may simply be waiting its turn.
@@ -45,40 +46,41 @@ const PROVEN_FOR: Duration = Duration::from_secs(10);
 /// How long an evacuation may be recorded as done without the instance leaving the host.
 const DONE_FOR: Duration = Duration::from_mins(10);
 
-impl HostRecovery {
+impl Following {
     pub(in super::super) fn lists_read(
         &mut self,
         result: Result<Lists, Fault>,
-        now: Now,
-        record: &mut Record,
+        since: Option<Timestamp>,
+        messaging: &Messaging,
+        moves: &mut Moves,
+        turn: &mut Turn<'_>,
     ) {
-        self.asks.lists.answered();
+        let (now, policy, record) = (turn.now, turn.policy, &mut *turn.record);
+        self.lists.answered();
         let lists = match result {
             Ok(lists) => lists,
             Err(fault) => {
-                self.asks.lists.not_before = self.asks.not_followed(&fault, self.policy.tick, now);
+                self.lists.not_before = not_followed(&fault, turn);
                 return;
             }
         };
-        self.asks.troubles.end(Topic::Lists);
-        self.asks.lists.not_before =
-            now.elapsed
-                .plus(self.asks.pause_after(lists.started, self.policy.tick, now));
-        self.asks.evacuations.not_before = self.asks.lists.not_before;
-        self.asks.lists.seen = Some(lists.started);
-        let looked_before = self.asks.evacuations.seen;
-        self.asks.evacuations.seen = looked_before.max(Some(lists.started));
-        self.asks.looked = true;
-        self.asks.others.retain(|_, seen| *seen > lists.started);
-        self.asks.lists_due = !self.asks.others.is_empty();
-        self.asks.stays.clear();
-        self.asks.server_ids_due = false;
-        self.asks.done.clear();
+        turn.troubles.end(Topic::Lists);
+        self.lists.not_before = self.next_look(lists.started, policy.tick, now);
+        self.evacuations.not_before = self.lists.not_before;
+        self.lists.seen = Some(lists.started);
+        let looked_before = self.evacuations.seen;
+        self.evacuations.seen = looked_before.max(Some(lists.started));
+        self.pace.looked = true;
+        self.others.retain(|_, seen| *seen > lists.started);
+        self.lists_due = !self.others.is_empty();
+        self.stays.clear();
+        self.server_ids_due = false;
+        self.done.clear();
         let mut records: BTreeMap<ServerId, Vec<&Migration>> = BTreeMap::new();
         for migration in &lists.evacuations {
             records.entry(migration.server).or_default().push(migration);
         }
-        self.asks.open_records = records
+        self.open_records = records
             .iter()
             .map(|(server, records)| {
                 let open = records.iter().filter(|record| !record.status.is_over());
@@ -87,27 +89,27 @@ impl HostRecovery {
             .collect();
         let on_host: BTreeMap<ServerId, &Server> =
             lists.servers.iter().map(|server| (server.id, server)).collect();
-        let known = std::mem::take(&mut self.asks.proven_off);
-        let since = |host: &String| known.get(host).copied().unwrap_or(now.elapsed);
-        self.asks.proven_off = lists
+        let known = std::mem::take(&mut self.proven_off);
+        let first_seen = |host: &String| known.get(host).copied().unwrap_or(now.elapsed);
+        self.proven_off = lists
             .proven_off
             .iter()
-            .map(|host| (host.clone(), since(host)))
+            .map(|host| (host.clone(), first_seen(host)))
             .collect();
-        let dead = self.asks.hosts_to_count_on(now);
+        let dead = self.hosts_to_count_on(now);
         let look = Look {
             started: lists.started,
-            since: self.service.since,
-            absence_after: self.policy.absence_counts_after(),
-            conductors_up: self.policy.conductors_up,
-            messages_since: self.asks.messaging.since,
-            let_go_within: self.policy.call_deadline + RPC_TIMEOUT,
-            silent: self.asks.messaging.silent.clone(),
-            silent_at: self.asks.messaging.silent_at,
-            patience: Patience::of(&self.policy),
+            since,
+            absence_after: policy.absence_counts_after(),
+            conductors_up: policy.conductors_up,
+            messages_since: messaging.since,
+            let_go_within: policy.call_deadline + RPC_TIMEOUT,
+            silent: messaging.silent.clone(),
+            silent_at: messaging.silent_at,
+            patience: Patience::of(policy),
             dead,
         };
-        for one in self.moves.values_mut() {
+        for one in moves.values_mut() {
             let absent = one.may_run.intersection(&look.dead).filter(|_| !one.is_over());
             for host in absent.cloned().collect::<Vec<_>>() {
                 one.is_absent_from(&host, Absence::ProvenOff, record);
@@ -116,51 +118,48 @@ impl HostRecovery {
             let here = on_host.get(&one.server).copied();
             if one.is_in_flight() {
                 let sight = sight(here, records);
-                let seen = self
-                    .asks
-                    .progress
-                    .entry(one.server)
-                    .or_insert((sight, now.elapsed));
+                let seen = self.progress.entry(one.server).or_insert((sight, now.elapsed));
                 if seen.0 != sight {
                     *seen = (sight, now.elapsed);
                 }
             } else {
-                self.asks.progress.remove(&one.server);
+                self.progress.remove(&one.server);
             }
             one.keep_owners_lock(here);
-            let queued = Self::queued_since(one);
+            let queued = one.queued_since();
             if look.at(one, here, records, now, record) == Seen::LookAtServer {
-                self.asks.look.insert(one.server);
+                self.look.insert(one.server);
             }
-            Self::note_taken_up(&mut self.asks.taken_up, queued, one, looked_before, now);
+            self.pace.note_taken_up(queued, one, looked_before, now);
         }
-        self.asks.unpicked = lists
+        self.unpicked = lists
             .evacuations
             .iter()
             .filter(|record| record.is_unpicked())
             .map(|record| record.server)
             .collect();
-        self.asks.tell_slow(&self.moves, self.policy.slow_after, now);
+        self.tell_slow(moves, policy.slow_after, turn.troubles, now);
         // What failed for an instance that is over since hides nothing any more.
-        tell_calls(&self.moves, &mut self.asks.troubles, now);
+        tell_calls(moves, turn.troubles, now);
     }
 }
 
-impl Asks {
-    /// Something that moves are followed by could not be read: when to ask for it again.
-    pub(in super::super) fn not_followed(&mut self, fault: &Fault, tick: Duration, now: Now) -> Elapsed {
-        self.troubles.begin(Topic::Lists, now, || {
-            format!("the moves cannot be followed just now: {}", fault.text)
-        });
-        now.elapsed.plus(Duration::from_secs(1).max(tick))
-    }
+/// Something that moves are followed by could not be read: when to ask for it again.
+pub(super) fn not_followed(fault: &Fault, turn: &mut Turn<'_>) -> Elapsed {
+    turn.troubles.begin(Topic::Lists, turn.now, || {
+        format!("the moves cannot be followed just now: {}", fault.text)
+    });
+    let tick = turn.policy.tick;
+    turn.now.elapsed.plus(Duration::from_secs(1).max(tick))
+}
 
-    /// How long to wait for the next look: a Nova that takes its time over a list is busy with the evacuations themselves,
-    /// and is asked as much more seldom.
-    pub(in super::super) fn pause_after(&self, started: Elapsed, tick: Duration, now: Now) -> Duration {
+impl Following {
+    /// When to look next: a Nova that takes its time over a list is busy with the evacuations themselves, and is asked as much
+    /// more seldom.
+    pub(super) fn next_look(&self, started: Elapsed, tick: Duration, now: Now) -> Elapsed {
         let taken = now.elapsed.since(started).min(LONGEST_PAUSE);
-        self.pause(tick)
-            .max(taken.max((taken * PAUSE_PER_LOOK).min(PAUSE)))
+        let pause = taken.max((taken * PAUSE_PER_LOOK).min(PAUSE));
+        now.elapsed.plus(self.pace.pause(tick).max(pause))
     }
 
     /// The other hosts that have been proven off for long enough. One proven off while the lists were taken may have
@@ -175,7 +174,7 @@ impl Asks {
     }
 
     /// R10: what cannot be told apart from a dead destination waits, and says so. What makes progress is never slow (EW4).
-    fn tell_slow(&mut self, moves: &Moves, limit: Duration, now: Now) {
+    fn tell_slow(&mut self, moves: &Moves, limit: Duration, troubles: &mut Troubles, now: Now) {
         let mut slow = BTreeSet::new();
         let mut dests = BTreeSet::new();
         for one in moves.values() {
@@ -191,7 +190,7 @@ impl Asks {
         let count = slow.len();
         self.slow = Some(slow);
         if count == 0 {
-            return self.troubles.end(Topic::Slow);
+            return troubles.end(Topic::Slow);
         }
         let mut text = format!(
             "evacuations of {count} instances have made no progress for over {} s",
@@ -213,7 +212,7 @@ impl Asks {
             );
         }
         text.push_str("; tachi vmove list --needs-person says what can be done");
-        self.troubles.begin(Topic::Slow, now, || text);
+        troubles.begin(Topic::Slow, now, || text);
     }
 }
 

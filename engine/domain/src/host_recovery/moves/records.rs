@@ -8,16 +8,18 @@
 
 use std::collections::BTreeMap;
 
-use super::super::asks::Asks;
 use super::super::trouble::Topic;
-use super::super::{HostRecovery, Move, MoveStep};
+use super::super::turn::{Moves, Turn};
+use super::super::{Move, MoveStep};
 use super::confirmed;
+use super::following::Following;
+use super::look::not_followed;
 use crate::fault::Fault;
 use crate::nova::Migration;
-use crate::recovery::{Command, Evacuations, Now, Record, ServerIds};
+use crate::recovery::{Command, Evacuations, Now, ServerIds};
 use crate::{MigrationId, ServerId, Timestamp};
 
-impl Asks {
+impl Following {
     /// Asks for the records, if it is time.
     pub(in super::super) fn want_evacuations(
         &mut self,
@@ -36,44 +38,45 @@ impl Asks {
             commands.push(Command::ReadServerIds);
         }
     }
-}
 
-impl HostRecovery {
-    pub(in super::super) fn evacuations_read(&mut self, result: Result<Evacuations, Fault>, now: Now) {
-        self.asks.evacuations.answered();
+    pub(in super::super) fn evacuations_read(
+        &mut self,
+        result: Result<Evacuations, Fault>,
+        moves: &mut Moves,
+        turn: &mut Turn<'_>,
+    ) {
+        let (now, tick) = (turn.now, turn.policy.tick);
+        self.evacuations.answered();
         let read = match result {
             Ok(read) => read,
             Err(fault) => {
-                self.asks.evacuations.not_before = self.asks.not_followed(&fault, self.policy.tick, now);
+                self.evacuations.not_before = not_followed(&fault, turn);
                 return;
             }
         };
-        self.asks.troubles.end(Topic::Lists);
-        self.power_on.evacuations_seen(&read, &self.moves);
-        self.asks.evacuations.not_before =
-            now.elapsed
-                .plus(self.asks.pause_after(read.started, self.policy.tick, now));
-        let looked_before = self.asks.evacuations.seen;
-        self.asks.evacuations.seen = looked_before.max(Some(read.started));
-        self.asks.looked = true;
+        turn.troubles.end(Topic::Lists);
+        self.evacuations.not_before = self.next_look(read.started, tick, now);
+        let looked_before = self.evacuations.seen;
+        self.evacuations.seen = looked_before.max(Some(read.started));
+        self.pace.looked = true;
         let mut records: BTreeMap<ServerId, Vec<&Migration>> = BTreeMap::new();
         for record in &read.records {
             records.entry(record.server).or_default().push(record);
         }
         let mut done = BTreeMap::new();
-        for one in self.moves.values_mut() {
+        for one in moves.values_mut() {
             let Some(records) = records.get(&one.server) else {
                 continue;
             };
-            let queued = Self::queued_since(one);
-            self.asks.lists_due |= match one.step {
+            let queued = one.queued_since();
+            self.lists_due |= match one.step {
                 MoveStep::Asked { since, floor, .. } if read.started >= since => {
                     match take_up(one, floor, records) {
                         Come::Nothing => false,
                         Come::Strange => true,
                         Come::Done(dest) => {
                             one.dest = dest.clone().or(one.dest.take());
-                            if !self.asks.stays.contains(&one.server) {
+                            if !self.stays.contains(&one.server) {
                                 done.insert(one.server, dest);
                             }
                             false
@@ -83,7 +86,7 @@ impl HostRecovery {
                 MoveStep::Waiting { .. } => {
                     let others = somebody_is_at_it(one, records);
                     if others {
-                        self.asks.others.insert(one.server, now.elapsed);
+                        self.others.insert(one.server, now.elapsed);
                     }
                     others
                 }
@@ -93,15 +96,15 @@ impl HostRecovery {
                 | MoveStep::Unlocking { .. }
                 | MoveStep::Over(_) => false,
             };
-            Self::note_taken_up(&mut self.asks.taken_up, queued, one, looked_before, now);
+            self.pace.note_taken_up(queued, one, looked_before, now);
         }
         // One look at an instance is one request, and so are the ids of all.
         if let Some(only) = done.keys().next().filter(|_| done.len() == 1) {
-            self.asks.look.insert(*only);
+            self.look.insert(*only);
         }
-        self.asks.server_ids_due = done.len() > 1;
-        self.asks.done = done;
-        self.asks.unpicked = read
+        self.server_ids_due = done.len() > 1;
+        self.done = done;
+        self.unpicked = read
             .records
             .iter()
             .filter(|record| record.is_unpicked())
@@ -113,32 +116,31 @@ impl HostRecovery {
     pub(in super::super) fn server_ids_read(
         &mut self,
         result: Result<ServerIds, Fault>,
-        now: Now,
-        record: &mut Record,
+        moves: &mut Moves,
+        turn: &mut Turn<'_>,
     ) {
-        self.asks.server_ids.answered();
+        let (now, tick) = (turn.now, turn.policy.tick);
+        self.server_ids.answered();
         let read = match result {
             Ok(read) => read,
             Err(fault) => {
-                self.asks.server_ids.not_before = self.asks.not_followed(&fault, self.policy.tick, now);
+                self.server_ids.not_before = not_followed(&fault, turn);
                 return;
             }
         };
-        self.asks.troubles.end(Topic::Lists);
-        self.asks.server_ids.not_before =
-            now.elapsed
-                .plus(self.asks.pause_after(read.started, self.policy.tick, now));
-        self.asks.server_ids_due = false;
-        for (server, dest) in std::mem::take(&mut self.asks.done) {
-            let Some(one) = self.moves.get_mut(&server) else {
+        turn.troubles.end(Topic::Lists);
+        self.server_ids.not_before = self.next_look(read.started, tick, now);
+        self.server_ids_due = false;
+        for (server, dest) in std::mem::take(&mut self.done) {
+            let Some(one) = moves.get_mut(&server) else {
                 continue;
             };
             let asked_before = matches!(one.step, MoveStep::Asked { since, .. } if read.started >= since);
             if asked_before && read.ids.contains(&server) {
-                self.asks.stays.insert(server);
+                self.stays.insert(server);
             } else if asked_before {
-                self.asks.look.remove(&server);
-                confirmed(one, dest, now, record);
+                self.look.remove(&server);
+                confirmed(one, dest, now, turn.record);
             }
         }
     }

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use super::super::{End, HostRecovery, Move, MoveStep, Preparation, WrittenOff};
+use super::super::turn::{Moves, Turn};
+use super::super::{End, Move, MoveStep, Preparation};
 use super::absence::Absence;
 use super::finish;
+use super::following::Following;
 use crate::nova::Migration;
-use crate::recovery::{MoveVerdict, MoveWord, Now, Record, StepKind, Task};
+use crate::recovery::{MoveVerdict, MoveWord, Now, Record, StepKind, Task, WrittenOff};
 
 /// What has shown no progress for so long may be given up by a person.
 const STILL: Duration = Duration::from_mins(1);
@@ -83,16 +85,20 @@ impl Move {
     }
 }
 
-impl HostRecovery {
-    pub(in super::super) fn heard_move_words(&mut self, words: &[MoveWord], now: Now, record: &mut Record) {
-        for said in words
-            .iter()
-            .filter(|said| said.number > self.heard_moves)
-            .cloned()
-            .collect::<Vec<_>>()
-        {
-            self.heard_moves = self.heard_moves.max(said.number);
-            record.head = true;
+impl Following {
+    /// `heard`: the number of the last word heard. Whether the instances are to be listed anew.
+    pub(in super::super) fn heard_words(
+        &mut self,
+        words: &[MoveWord],
+        heard: &mut u64,
+        moves: &mut Moves,
+        turn: &mut Turn<'_>,
+    ) -> bool {
+        let last = *heard;
+        let mut lists_anew = false;
+        for said in words.iter().filter(|said| said.number > last) {
+            *heard = (*heard).max(said.number);
+            turn.record.head = true;
             let place = said.on.as_deref().map(|host| format!(" on {host}"));
             let word = format!(
                 "{}{} of instance {}",
@@ -100,24 +106,29 @@ impl HostRecovery {
                 place.unwrap_or_default(),
                 said.server
             );
-            record.heard(word, &said.by);
-            self.heard_move_word(&said, now, record);
+            turn.record.heard(word, &said.by);
+            lists_anew |= self.heard_word(said, moves, turn);
         }
+        lists_anew
     }
 
-    fn heard_move_word(&mut self, said: &MoveWord, now: Now, record: &mut Record) {
-        let Some(mut one) = self.moves.remove(&said.server) else {
+    fn heard_word(&mut self, said: &MoveWord, moves: &mut Moves, turn: &mut Turn<'_>) -> bool {
+        let (now, record) = (turn.now, &mut *turn.record);
+        let Some(one) = moves.get_mut(&said.server) else {
             let text = format!("{} by {}: no such instance here", said.word, said.by);
-            return record.step(Task::Evacuate, StepKind::Note, 0.5, text);
+            record.step(Task::Evacuate, StepKind::Note, 0.5, text);
+            return false;
         };
         let on = said.on.as_deref();
         let place = on.map(|host| format!(" on {host}")).unwrap_or_default();
         let admitted = one
             .admits(said.word, on)
-            .and_then(|()| self.is_stuck_for(&one, said.word, now));
+            .and_then(|()| self.is_stuck_for(one, said.word, now));
+        // What is held is let go by the next list, if nothing else holds it.
+        let lists_anew = admitted.is_ok() && said.word == MoveVerdict::Failure;
         let text = match admitted {
             Ok(()) => {
-                self.obey(&mut one, said, now, record);
+                self.obey(one, said, now, record);
                 format!("{}{place} said of {} by {}", said.word, one.name, said.by)
             }
             Err(why) => format!(
@@ -127,7 +138,7 @@ impl HostRecovery {
         };
         record.server_step(Task::Evacuate, StepKind::Note, one.server, 0.5, text);
         record.moves.insert(one.server);
-        self.moves.insert(one.server, one);
+        lists_anew
     }
 
     /// What makes progress needs nobody's word.
@@ -135,12 +146,8 @@ impl HostRecovery {
         if word != MoveVerdict::Failure || !one.is_in_flight() {
             return Ok(());
         }
-        match self
-            .asks
-            .progress
-            .get(&one.server)
-            .map(|seen| now.elapsed.since(seen.1))
-        {
+        let progress = self.progress.get(&one.server);
+        match progress.map(|seen| now.elapsed.since(seen.1)) {
             Some(still) if still >= STILL => Ok(()),
             Some(still) => Err(format!("it has made progress {} s ago", still.as_secs())),
             None => Err("this engine has not seen its evacuation yet: say it again in a moment".into()),
@@ -152,10 +159,9 @@ impl HostRecovery {
         match said.word {
             // Believed when Nova shows it there.
             MoveVerdict::Success => {
-                self.asks
-                    .said_on
+                self.said_on
                     .insert(one.server, (on.unwrap_or_default().to_owned(), said.by.clone()));
-                self.asks.look.insert(one.server);
+                self.look.insert(one.server);
             }
             MoveVerdict::Failure => {
                 if let Some(host) = on {
@@ -163,11 +169,9 @@ impl HostRecovery {
                     one.absent.insert(host.to_owned());
                 }
                 if one.is_in_flight() {
-                    one.give_up_records(self.asks.open_records.get(&one.server));
+                    one.give_up_records(self.open_records.get(&one.server));
                     one.ask_anew(now);
                 }
-                // What is held is let go by the next inventory, if nothing else holds it.
-                self.asks.inventory.seen = None;
             }
             MoveVerdict::Retry => one.ask_anew(now),
             MoveVerdict::Ignore => {
@@ -183,13 +187,13 @@ impl HostRecovery {
     }
 
     /// What Nova does not end, and somebody has rejected: it is not waited for any longer.
-    pub(in super::super) fn let_stuck_go(&mut self, by: &str, now: Now, record: &mut Record) {
-        let limit = self.policy.slow_after;
-        for one in self.moves.values_mut() {
+    pub(super) fn let_stuck_go(&self, by: &str, moves: &mut Moves, turn: &mut Turn<'_>) {
+        let (now, limit) = (turn.now, turn.policy.slow_after);
+        for one in moves.values_mut() {
             let MoveStep::Asked { since, .. } = one.step else {
                 continue;
             };
-            let progress = self.asks.progress.get(&one.server).map(|seen| seen.1);
+            let progress = self.progress.get(&one.server).map(|seen| seen.1);
             // Only what has been looked at: a new owner first sees for itself.
             if progress.is_some_and(|at| now.elapsed.since(at.max(since)) >= limit) {
                 let place = one
@@ -200,7 +204,7 @@ impl HostRecovery {
                 let why = format!(
                     "rejected by {by} while Nova may be at work on it{place}: look where it runs before it is started again"
                 );
-                one.let_go(&why, End::Person, now, record);
+                one.let_go(&why, End::Person, now, turn.record);
             }
         }
     }

@@ -28,7 +28,7 @@ impl Reserve {
         for at in 0..self.hosts.len() {
             let step = self.hosts[at].step;
             match step {
-                TakenStep::Preparing if !turn.forbidden => self.prepare(at, turn, commands),
+                TakenStep::Preparing if turn.forbidden().is_none() => self.prepare(at, turn, commands),
                 TakenStep::Returning => self.give_back(at, moves, turn, commands),
                 TakenStep::Preparing | TakenStep::Ready | TakenStep::Over(_) => {}
             }
@@ -72,11 +72,7 @@ impl Reserve {
                 host: taken.name.clone(),
                 aggregate: joining.aggregate,
             };
-            taken.intend(now.elapsed);
-            turn.record.head = true;
-            turn.record.step(Task::Reserve, StepKind::Intent, 0.2, text);
-            commands.push(Command::Reserve(call));
-            return;
+            return change(taken, call, (0.2, text), turn, commands);
         }
         if taken.seen.is_none() {
             taken.asked = true;
@@ -96,7 +92,7 @@ impl Reserve {
             }
             Verdict::Enable => {
                 taken.enabled += 1;
-                set_status(taken, ServiceStatus::Enabled, now, turn.record, commands);
+                set_status(taken, ServiceStatus::Enabled, turn, commands);
             }
             Verdict::Wait => {
                 taken.seen = None;
@@ -183,11 +179,7 @@ impl Reserve {
                 host: taken.name.clone(),
                 aggregate: joining.aggregate,
             };
-            taken.intend(now.elapsed);
-            turn.record.head = true;
-            turn.record.step(Task::Reserve, StepKind::Intent, 0.8, text);
-            commands.push(Command::Reserve(call));
-            return;
+            return change(taken, call, (0.8, text), turn, commands);
         }
         if !taken.was_enabled
             && taken.enabled > 0
@@ -196,7 +188,7 @@ impl Reserve {
             let reason = taken.was_reason.clone();
             if service.enabled {
                 let status = ServiceStatus::Disabled { reason };
-                return set_status(taken, status, now, turn.record, commands);
+                return set_status(taken, status, turn, commands);
             }
             if service.disabled_reason != reason {
                 // That is theirs: its own recovery, for example, which enables it again as it found it.
@@ -399,14 +391,8 @@ fn verdict(taken: &mut Taken, now: Now, limit: Duration) -> Verdict {
     }
 }
 
-fn set_status(
-    taken: &mut Taken,
-    status: ServiceStatus,
-    now: Now,
-    record: &mut Record,
-    commands: &mut Vec<Command>,
-) {
-    let (progress, text) = match &status {
+fn set_status(taken: &mut Taken, status: ServiceStatus, turn: &mut Turn<'_>, commands: &mut Vec<Command>) {
+    let told = match &status {
         ServiceStatus::Enabled => {
             let was = taken
                 .was_reason
@@ -417,12 +403,24 @@ fn set_status(
         }
         ServiceStatus::Disabled { .. } => (0.9, format!("disabling reserved host {} as it was", taken.name)),
     };
-    taken.intend(now.elapsed);
-    record.head = true;
-    record.step(Task::Reserve, StepKind::Intent, progress, text);
-    commands.push(Command::Reserve(ReserveCall::SetStatus {
+    let call = ReserveCall::SetStatus {
         host: taken.name.clone(),
         service: taken.service,
         status,
-    }));
+    };
+    change(taken, call, told, turn, commands);
+}
+
+/// Asks for a change of a host, once it is journalled. `told`: how far that is, and what it is.
+fn change(
+    taken: &mut Taken,
+    call: ReserveCall,
+    told: (f64, String),
+    turn: &mut Turn<'_>,
+    commands: &mut Vec<Command>,
+) {
+    taken.intend(turn.now.elapsed);
+    turn.record.head = true;
+    turn.record.step(Task::Reserve, StepKind::Intent, told.0, told.1);
+    commands.push(Command::Reserve(call));
 }

@@ -54,13 +54,12 @@ impl Reserve {
     /// Takes what is needed and makes ready what is taken.
     pub(in super::super) fn act(
         &mut self,
-        rejected: bool,
         moves: &mut Moves,
         turn: &mut Turn<'_>,
         commands: &mut Vec<Command>,
     ) {
         self.drive(moves, turn, commands);
-        if turn.forbidden || rejected {
+        if turn.forbidden().is_some() || turn.rejected.is_some() {
             return;
         }
         let now = turn.now;

@@ -2,8 +2,8 @@
 
 use super::super::HostRecovery;
 use crate::Elapsed;
-use crate::entity::words;
 use crate::recovery::Life;
+use crate::words::words;
 
 words! {
     /// What a host that is held at its boot waits for.

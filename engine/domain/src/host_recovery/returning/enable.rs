@@ -1,13 +1,12 @@
 //! The last step home, if an operator wants it taken without a person: a recovered host that has been up for long enough is
 //! enabled, and off maintenance. Only if it was this recovery that has disabled it (R23).
 
-use super::super::HostRecovery;
-use super::super::freezing;
 use super::super::service::ServiceTrack;
+use super::super::turn::Turn;
 use crate::Elapsed;
 use crate::fault::Fault;
 use crate::nova::Service;
-use crate::recovery::{Command, Now, Record, ServiceUpdate, StepKind, Task};
+use crate::recovery::{Command, ServiceUpdate, StepKind, Task};
 
 const CLEARED: &str = "its nova-compute is back and its evacuated instances are cleaned up";
 
@@ -33,73 +32,70 @@ fn verdict(service: &ServiceTrack, seen: &Service, ours: bool, now: Elapsed) -> 
     }
 }
 
-impl HostRecovery {
+impl ServiceTrack {
     /// `forced_down` has been cleared by us.
-    pub(in super::super) fn cleared(&mut self, seen: Service, now: Now, record: &mut Record) {
-        let Some(stable) = self.policy.enable_after_return else {
-            return self.returned(CLEARED, record);
+    pub(in super::super) fn cleared(&mut self, seen: Service, turn: &mut Turn<'_>) {
+        let Some(stable) = turn.policy.enable_after_return else {
+            return turn.returned(CLEARED);
         };
-        self.service.faults = 0;
-        self.service.changed = now.elapsed;
-        self.service.not_before = now.elapsed;
-        self.service.seen = Some(seen);
-        self.service.question.seen = None;
-        record.head = true;
+        let now = turn.now;
+        self.faults = 0;
+        self.changed = now.elapsed;
+        self.not_before = now.elapsed;
+        self.seen = Some(seen);
+        self.question.seen = None;
+        turn.record.head = true;
         let text = format!(
             "forced_down of {} is cleared: {CLEARED}; its service is enabled once it has been up for {} s",
-            self.host,
+            turn.host,
             stable.as_secs()
         );
-        record.step(Task::Return, StepKind::Outcome, 0.7, text);
+        turn.record.step(Task::Return, StepKind::Outcome, 0.7, text);
     }
 
     /// Seen without `forced_down`, by a look that is young enough.
-    pub(in super::super) fn act_reenabling(
-        &mut self,
-        how: &str,
-        now: Now,
-        record: &mut Record,
-        commands: &mut Vec<Command>,
-    ) {
-        let Some(stable) = self.policy.enable_after_return else {
-            return self.returned(how, record);
+    pub(super) fn act_enabling(&mut self, how: &str, turn: &mut Turn<'_>, commands: &mut Vec<Command>) {
+        let Some(stable) = turn.policy.enable_after_return else {
+            return turn.returned(how);
         };
-        let (Some(seen), Some(id)) = (self.service.seen.clone(), self.service.id) else {
+        let now = turn.now;
+        let (Some(seen), Some(id)) = (self.seen.clone(), self.id) else {
             return;
         };
-        let mark = self.mark();
+        let mark = turn.mark();
         let ours = seen
             .disabled_reason
             .as_deref()
             .is_some_and(|reason| reason.contains(&mark));
-        match verdict(&self.service, &seen, ours, now.elapsed) {
+        match verdict(self, &seen, ours, now.elapsed) {
             Verdict::Leave(why) => {
                 // By an unanswered call of ours: what goes with it is done now.
-                record.host_back = seen.enabled && self.service.enable_asked;
-                self.returned(why, record);
+                turn.record.host_back = seen.enabled && self.enable_asked;
+                turn.returned(why);
             }
             Verdict::Down => {
-                record.head |= self.service.back.take().is_some();
+                turn.record.head |= self.back.take().is_some();
             }
             Verdict::UpSince(since) => {
-                record.head |= self.service.back.is_none();
-                self.service.back = Some(since);
-                let due = now.elapsed.since(since) >= stable && now.elapsed >= self.service.not_before;
-                let age = self.service.question.age(now.elapsed);
+                turn.record.head |= self.back.is_none();
+                self.back = Some(since);
+                let due = now.elapsed.since(since) >= stable && now.elapsed >= self.not_before;
+                let age = self.question.age(now.elapsed);
                 // Whoever has it frozen works at it: nothing new is to be put on it.
-                let due = due && freezing::over(self).is_none();
-                if due && age.is_some_and(|age| age <= self.policy.heartbeat_poll * 2) {
-                    self.service.updating = true;
-                    self.service.enabling = true;
-                    self.service.enable_asked = true;
+                let due = due && turn.frozen_host().is_none();
+                if due && age.is_some_and(|age| age <= turn.policy.heartbeat_poll * 2) {
+                    self.updating = true;
+                    self.enabling = true;
+                    self.enable_asked = true;
+                    let record = &mut *turn.record;
                     record.head = true;
-                    self.service.clearing = false;
+                    self.clearing = false;
                     // As for `forced_down`: a new recovery of this host would want it disabled.
-                    record.unless_host_recovery = Some(self.host.clone());
+                    record.unless_host_recovery = Some(turn.host.to_owned());
                     record.unless_frozen.own = true;
                     let text = format!(
                         "enabling the service of {}: it has been up for {} s",
-                        self.host,
+                        turn.host,
                         now.elapsed.since(since).as_secs()
                     );
                     record.step(Task::Return, StepKind::Intent, 0.9, text);
@@ -112,23 +108,18 @@ impl HostRecovery {
         }
     }
 
-    pub(in super::super) fn reenabled(
-        &mut self,
-        result: Result<Service, Fault>,
-        now: Now,
-        record: &mut Record,
-    ) {
+    pub(in super::super) fn enabled(&mut self, result: Result<Service, Fault>, turn: &mut Turn<'_>) {
         match result {
             Ok(seen) if seen.enabled => {
-                record.host_back = true;
-                self.returned("it is enabled and off maintenance again", record);
+                turn.record.host_back = true;
+                turn.returned("it is enabled and off maintenance again");
             }
-            Ok(_) => self.service.question.seen = None,
+            Ok(_) => self.question.seen = None,
             Err(fault) => {
                 // It may have taken effect: the next look says so.
-                self.service.question.seen = None;
-                self.service.changed = now.elapsed;
-                self.service.clearing_failed(&fault, &self.host, now, record);
+                self.question.seen = None;
+                self.changed = turn.now.elapsed;
+                self.clearing_failed(&fault, turn.host, turn.now, turn.record);
             }
         }
     }

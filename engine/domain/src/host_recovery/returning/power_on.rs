@@ -8,16 +8,16 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::super::freezing;
-use super::super::turn::Moves;
-use super::super::{End, HostRecovery, MoveStep, Stage};
+use super::super::fence::Fence;
+use super::super::turn::{Moves, Turn};
+use super::super::{End, MoveStep, Stage};
 use crate::fault::Fault;
 use crate::level::Target;
 use crate::nova::Migration;
-use crate::policy::FencingMode;
+use crate::policy::{FencingMode, Policy};
 use crate::power::Power;
 use crate::proof::{DatedReading, Proof};
-use crate::recovery::{Command, Evacuations, Now, Record, StepKind, Task};
+use crate::recovery::{Command, Evacuations, StepKind, Task};
 use crate::{Elapsed, MigrationId};
 
 /// How often a host is told to power on.
@@ -83,179 +83,185 @@ impl PowerOn {
     }
 }
 
-impl HostRecovery {
+impl PowerOn {
     /// Whether this host is to be powered on by this recovery at all.
-    fn is_to_be_powered_on(&self) -> bool {
+    fn is_wanted(&self, fence: &Fence, moves: &Moves, policy: &Policy) -> bool {
         let settled = |step: &MoveStep| matches!(step, MoveStep::Over(End::Moved | End::Left));
-        self.policy.power_on_after_recovery
-            && self.policy.fencing == FencingMode::Engine
-            && self.fence.ordered
-            && !self.power_on.over
+        policy.power_on_after_recovery
+            && policy.fencing == FencingMode::Engine
+            && fence.ordered
+            && !self.over
             // An instance that needs a person may run elsewhere: whether the host comes back is for that person to say.
-            && self.moves.values().all(|one| settled(&one.step))
+            && moves.values().all(|one| settled(&one.step))
     }
 
-    /// While the host is waited for: one step towards its power.
-    pub(in super::super) fn act_powering_on(
+    /// While the host is waited for: one step towards its power. Whether Nova's evacuation records are to be looked at.
+    pub(in super::super) fn act(
         &mut self,
-        now: Now,
-        record: &mut Record,
+        is_back: bool,
+        fence: &mut Fence,
+        proof: &mut Option<Proof>,
+        moves: &Moves,
+        turn: &mut Turn<'_>,
         commands: &mut Vec<Command>,
-    ) {
-        if !self.is_to_be_powered_on() {
-            return;
+    ) -> bool {
+        let (now, policy) = (turn.now, turn.policy);
+        if !self.is_wanted(fence, moves, policy) {
+            return false;
         }
-        if self.service.is_back() {
-            return self.powered_on("it sends heartbeats", record);
+        if is_back {
+            self.is_on("it sends heartbeats", turn);
+            return false;
         }
         // What has been forbidden since is waited for; so is a power-off that may still take effect (R5).
-        if self.rejected.is_some()
-            || self.said_no().is_some()
-            || freezing::over(self).is_some()
-            || self.asks.stopped
-            || !self.fence.is_quiet(now.elapsed, &self.policy)
-            || self.power_on.ordering > 0
+        if turn.rejected.is_some()
+            || turn.said_no().is_some()
+            || turn.frozen_host().is_some()
+            || turn.stopped
+            || !fence.is_quiet(now.elapsed, policy)
+            || self.ordering > 0
         {
-            return;
+            return false;
         }
-        let wait = self.power_on.at.map(|at| at.plus(self.between_orders()));
-        if !self.fence.want_levels(now, commands) {
-            return;
+        // How long after an order it is given again: until then it may still take effect, and the host may be about to start.
+        let between_orders = policy.settle_time() + policy.power_off_limit;
+        let wait = self.at.map(|at| at.plus(between_orders));
+        if !fence.want_levels(now, commands) {
+            return false;
         }
-        self.fence.read_devices(now, commands);
+        fence.read_devices(now, commands);
         if wait.is_none() {
-            let confirmed = self.proof.as_ref().is_some_and(Proof::is_confirmed);
-            let since = confirmed.then(|| self.power_on.shown.unwrap_or(now.elapsed));
-            self.power_on.shown = since;
-            if since.is_none_or(|at| now.elapsed.since(at) < self.policy.power_on_delay) {
-                return;
+            let confirmed = proof.as_ref().is_some_and(Proof::is_confirmed);
+            let since = confirmed.then(|| self.shown.unwrap_or(now.elapsed));
+            self.shown = since;
+            if since.is_none_or(|at| now.elapsed.since(at) < policy.power_on_delay) {
+                return false;
             }
         }
         if wait.is_some_and(|until| now.elapsed < until) {
-            return;
+            return false;
         }
         let young = |at: Elapsed, limit: Duration| now.elapsed.since(at) <= limit;
         let is_off = |index: usize| {
-            let asked = self.power_on.off.get(&index);
-            asked.is_some_and(|at| young(*at, self.policy.proof_age) && wait.is_none_or(|until| *at >= until))
+            let asked = self.off.get(&index);
+            asked.is_some_and(|at| young(*at, policy.proof_age) && wait.is_none_or(|until| *at >= until))
         };
-        let targets = self.fence.targets();
+        let targets = fence.targets();
         if targets.is_empty() || !(0..targets.len()).all(is_off) {
-            return;
+            return false;
         }
-        if self.power_on.orders >= ORDERS {
-            let why = self.power_on.last_word.take();
+        if self.orders >= ORDERS {
+            let why = self.last_word.take();
             let why = why.unwrap_or_else(|| "its devices go on saying \"off\"".to_owned());
             let text = format!(
                 "ALARM: host {} could not be powered on after its recovery, told {ORDERS} times: {why}; a person has to do it",
-                self.host
+                turn.host
             );
-            record.step(Task::Return, StepKind::Outcome, 0.3, text);
-            self.power_on.over = true;
-            record.head = true;
-            return;
+            turn.record.step(Task::Return, StepKind::Outcome, 0.3, text);
+            self.over = true;
+            turn.record.head = true;
+            return false;
         }
-        match self.power_on.looked {
+        match self.looked {
             Some((at, None)) if young(at, LOOKED) => {}
-            Some((at, Some(open))) if young(at, self.policy.heartbeat_poll) => {
-                if !std::mem::replace(&mut self.power_on.told, true) {
+            Some((at, Some(open))) if young(at, policy.heartbeat_poll) => {
+                if !std::mem::replace(&mut self.told, true) {
                     let text = format!(
                         "{} is not powered on yet: an evacuation of it is under way (migration {open})",
-                        self.host
+                        turn.host
                     );
-                    record.step(Task::Return, StepKind::Note, 0.1, text);
+                    turn.record.step(Task::Return, StepKind::Note, 0.1, text);
                 }
-                return;
+                return false;
             }
-            _ => return self.asks.want_evacuations(self.service.since, now, commands),
+            _ => return true,
         }
-        self.order_on(&targets, now, record, commands);
+        // Other recoveries must not count on it any more (R10).
+        *proof = None;
+        self.order(&targets, turn, commands);
+        false
     }
 
-    fn order_on(&mut self, targets: &[Target], now: Now, record: &mut Record, commands: &mut Vec<Command>) {
-        self.power_on.orders += 1;
-        self.power_on.at = Some(now.elapsed);
-        self.power_on.ordering = u32::try_from(targets.len()).unwrap_or(u32::MAX);
-        self.power_on.off.clear();
-        // Other recoveries must not count on it any more (R10).
-        self.proof = None;
+    fn order(&mut self, targets: &[Target], turn: &mut Turn<'_>, commands: &mut Vec<Command>) {
+        self.orders += 1;
+        self.at = Some(turn.now.elapsed);
+        self.ordering = u32::try_from(targets.len()).unwrap_or(u32::MAX);
+        self.off.clear();
+        let mark = turn.mark();
+        let (host, record) = (turn.host, &mut *turn.record);
         record.head = true;
         // The host may have been reported again: then its new recovery wants it off.
-        record.unless_host_recovery = Some(self.host.clone());
+        record.unless_host_recovery = Some(host.to_owned());
         record.unless_frozen.own = true;
         let names: Vec<String> = targets.iter().map(ToString::to_string).collect();
         let text = format!(
             "powering on {} ({}): its instances are elsewhere, no evacuation of it is under way, and it is off",
-            self.host,
+            host,
             names.join(", ")
         );
         record.step(Task::Return, StepKind::Intent, 0.2, text);
         commands.extend(targets.iter().map(|target| Command::PowerOn {
             target: target.clone(),
-            reason: format!("{}: back to service", self.mark()),
+            reason: format!("{mark}: back to service"),
         }));
     }
 
-    /// How long after an order it is given again: until then it may still take effect, and the host may be about to start.
-    fn between_orders(&self) -> Duration {
-        self.policy.settle_time() + self.policy.power_off_limit
-    }
-
-    pub(in super::super) fn power_on_answered(
+    pub(in super::super) fn answered(
         &mut self,
         target: &Target,
         result: Result<(), Fault>,
-        now: Now,
-        record: &mut Record,
+        fence: &mut Fence,
+        turn: &mut Turn<'_>,
     ) {
-        self.power_on.ordering = self.power_on.ordering.saturating_sub(1);
+        self.ordering = self.ordering.saturating_sub(1);
         let text = match result {
             Ok(()) => format!(
                 "{target} has accepted the power-on; waiting for nova-compute of {}",
-                self.host
+                turn.host
             ),
             Err(fault) => {
-                self.power_on.last_word = Some(fault.text.clone());
+                self.last_word = Some(fault.text.clone());
                 format!("{target} has not accepted the power-on: {}", fault.text)
             }
         };
-        record.head = true;
-        record.step(Task::Return, StepKind::Outcome, 0.3, text);
-        if let Some(index) = self.fence.index_of(target) {
-            self.fence.post(index).not_before = now.elapsed;
+        turn.record.head = true;
+        turn.record.step(Task::Return, StepKind::Outcome, 0.3, text);
+        if let Some(index) = fence.index_of(target) {
+            fence.post(index).not_before = turn.now.elapsed;
         }
     }
 
     /// What a device says while the host is waited for.
-    pub(in super::super) fn power_read_while_returning(
+    pub(in super::super) fn power_read(
         &mut self,
         index: usize,
         dated: &DatedReading,
-        now: Now,
-        record: &mut Record,
+        fence: &mut Fence,
+        moves: &Moves,
+        turn: &mut Turn<'_>,
     ) {
-        if self.stage != Stage::Returning || !self.is_to_be_powered_on() {
+        if *turn.stage != Stage::Returning || !self.is_wanted(fence, moves, turn.policy) {
             return;
         }
-        self.fence.post(index).not_before = now.elapsed.plus(self.policy.power_poll);
+        fence.post(index).not_before = turn.now.elapsed.plus(turn.policy.power_poll);
         match dated.reading.power {
             Power::Off => {
-                self.power_on.off.insert(index, dated.started);
+                self.off.insert(index, dated.started);
             }
-            Power::On if self.power_on.at.is_none_or(|at| dated.started > at) => {
+            Power::On if self.at.is_none_or(|at| dated.started > at) => {
                 let how = format!("{} says {:?}", dated.reading.device, dated.reading.raw);
-                self.powered_on(&how, record);
+                self.is_on(&how, turn);
             }
             Power::On | Power::Unknown => {
-                self.power_on.off.remove(&index);
+                self.off.remove(&index);
             }
         }
     }
 
-    fn powered_on(&mut self, how: &str, record: &mut Record) {
-        self.power_on.over = true;
-        record.head = true;
-        let text = format!("host {} is on: {how}", self.host);
-        record.step(Task::Return, StepKind::Note, 0.4, text);
+    fn is_on(&mut self, how: &str, turn: &mut Turn<'_>) {
+        self.over = true;
+        turn.record.head = true;
+        let text = format!("host {} is on: {how}", turn.host);
+        turn.record.step(Task::Return, StepKind::Note, 0.4, text);
     }
 }

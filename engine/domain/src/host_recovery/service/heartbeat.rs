@@ -2,14 +2,16 @@
 
 use std::time::Duration;
 
-use super::super::fence::CONTRADICTED_LIMIT;
+use super::super::deadlines::refusals_explained;
 use super::super::trouble::Topic;
-use super::super::{HoldKind, HostRecovery, MoveStep, Stage};
-use super::ServiceTrack;
+use super::super::turn::{Moves, Turn};
+use super::super::{HoldKind, Move, MoveStep, Stage};
+use super::{CONTRADICTED_LIMIT, ServiceTrack};
 use crate::entity::notification::NotificationStatus;
 use crate::fault::Fault;
 use crate::nova::Service;
-use crate::recovery::{Now, Record, Task};
+use crate::proof::Proof;
+use crate::recovery::{Record, Task};
 use crate::{Elapsed, Timestamp};
 
 /// How far Nova's clocks may differ from one another: records made this long before the first look still count as made
@@ -156,94 +158,114 @@ impl ServiceTrack {
     }
 }
 
-impl HostRecovery {
-    pub(in super::super) fn service_read(
+impl ServiceTrack {
+    /// An answer to the look. Whether it shows the host's record.
+    pub(in super::super) fn answered(
         &mut self,
         result: Result<Option<Service>, Fault>,
-        now: Now,
-        record: &mut Record,
-    ) {
-        let asked = self.service.question.answered();
+        untouched: bool,
+        proof: &mut Option<Proof>,
+        moves: &mut Moves,
+        turn: &mut Turn<'_>,
+    ) -> bool {
+        let now = turn.now;
+        let asked = self.question.answered();
         // A change is under way, or was when it was asked for: which side of it this shows, nobody can tell.
-        if self.service.updating || asked.is_some_and(|asked| asked < self.service.changed) {
-            self.service.question.not_before = now.elapsed.plus(Duration::from_millis(500));
-            return;
+        if self.updating || asked.is_some_and(|asked| asked < self.changed) {
+            self.question.not_before = now.elapsed.plus(Duration::from_millis(500));
+            return false;
         }
         match result {
-            Ok(Some(seen)) => self.service_seen(seen, asked.unwrap_or(now.elapsed), now, record),
-            Ok(None) => self.service_missing(now, record),
+            Ok(Some(seen)) => {
+                self.shown(seen, asked.unwrap_or(now.elapsed), proof, moves, turn);
+                return true;
+            }
+            Ok(None) => self.not_shown(untouched, turn),
             Err(fault) => {
-                self.service.question.not_before = now.elapsed.plus(Duration::from_secs(1));
-                self.asks.troubles.begin(Topic::Service, now, || {
+                self.question.not_before = now.elapsed.plus(Duration::from_secs(1));
+                turn.troubles.begin(Topic::Service, now, || {
                     format!("waiting for Nova: {}", fault.text)
                 });
             }
         }
+        false
     }
 
-    fn service_seen(&mut self, seen: Service, asked: Elapsed, now: Now, record: &mut Record) {
-        self.service.question.seen = Some(asked);
-        self.service.missing = 0;
-        self.asks.troubles.end(Topic::Service);
-        self.service.stale_after = self.policy.silent_after();
-        self.service.look_counts_for = self.policy.heartbeat_poll + self.policy.call_deadline;
-        if self.service.id != Some(seen.id) {
-            self.service.id = Some(seen.id);
-            record.head = true;
+    fn shown(
+        &mut self,
+        seen: Service,
+        asked: Elapsed,
+        proof: &mut Option<Proof>,
+        moves: &mut Moves,
+        turn: &mut Turn<'_>,
+    ) {
+        let (now, policy) = (turn.now, turn.policy);
+        self.question.seen = Some(asked);
+        self.missing = 0;
+        turn.troubles.end(Topic::Service);
+        self.stale_after = policy.silent_after();
+        self.look_counts_for = policy.heartbeat_poll + policy.call_deadline;
+        if self.id != Some(seen.id) {
+            self.id = Some(seen.id);
+            turn.record.head = true;
         }
-        if self.service.since.is_none() && self.stage != Stage::Returning {
-            self.service.since = seen.nova_now.map(|at| at.minus_seconds(CLOCKS_DIFFER));
-            record.head = true;
+        if self.since.is_none() && *turn.stage != Stage::Returning {
+            self.since = seen.nova_now.map(|at| at.minus_seconds(CLOCKS_DIFFER));
+            turn.record.head = true;
         }
-        if self.service.is_outdated(&seen) {
-            self.service.question.not_before = now.elapsed.plus(OUTDATED);
+        if self.is_outdated(&seen) {
+            self.question.not_before = now.elapsed.plus(OUTDATED);
             return;
         }
         let gone = !seen.forced_down;
         let heartbeat = seen.beat();
-        record.head |= self.service.looked_at(heartbeat, asked, now.elapsed) && self.stage == Stage::Fencing;
-        self.service.seen = Some(seen);
-        self.asks.lookout.was_missed |= self.service.was_silent();
+        let anew = self.looked_at(heartbeat, asked, now.elapsed);
+        turn.record.head |= anew && *turn.stage == Stage::Fencing;
+        self.seen = Some(seen);
         // What shows a time before our change says nothing about the heartbeat since.
-        let earlier = self.service.mark.is_none_or(|mark| heartbeat < mark);
-        if !(gone && self.service.in_force && earlier) || self.stage == Stage::Returning {
-            self.judge_heartbeat(heartbeat, asked, now, record);
+        let earlier = self.mark.is_none_or(|mark| heartbeat < mark);
+        if !(gone && self.in_force && earlier) || *turn.stage == Stage::Returning {
+            self.judge_heartbeat(heartbeat, asked, proof, moves, turn);
         }
-        let counted_on = self.service.in_force && matches!(self.stage, Stage::Listing | Stage::Moving);
+        let counted_on = self.in_force && matches!(*turn.stage, Stage::Listing | Stage::Moving);
         if gone {
-            self.refusals_explained(asked, record);
+            refusals_explained(moves, asked, turn.record);
         }
-        if gone && counted_on && self.proof.is_some() {
-            self.forced_down_is_gone(now, record);
+        if gone && counted_on && proof.is_some() && !self.sets_again(turn) {
+            seen_alive(
+                proof,
+                moves,
+                "somebody clears its forced_down again and again",
+                turn,
+            );
         }
     }
 
-    fn service_missing(&mut self, now: Now, record: &mut Record) {
-        self.service.question.not_before = now.elapsed.plus(Duration::from_secs(5));
-        self.service.missing = self.service.missing.saturating_add(1);
-        let host = self.host.clone();
-        self.asks.troubles.begin(Topic::Service, now, || {
+    fn not_shown(&mut self, untouched: bool, turn: &mut Turn<'_>) {
+        let (now, host) = (turn.now, turn.host);
+        self.question.not_before = now.elapsed.plus(Duration::from_secs(5));
+        self.missing = self.missing.saturating_add(1);
+        turn.troubles.begin(Topic::Service, now, || {
             format!("Nova knows no nova-compute service on host {host}")
         });
-        if self.service.missing < MISSING {
+        if self.missing < MISSING {
             return;
         }
-        match self.stage {
-            Stage::Begin | Stage::Fencing | Stage::Disabling if self.hold.is_none() => {
+        match *turn.stage {
+            Stage::Begin | Stage::Fencing | Stage::Disabling if turn.hold.is_none() => {
                 let message = format!(
-                    "Nova knows no nova-compute service on host {}: is the host registered under its service host name?",
-                    self.host
+                    "Nova knows no nova-compute service on host {host}: is the host registered under its service host name?"
                 );
-                if self.is_untouched() {
-                    record.failed(Task::Fence, message.clone());
-                    self.end(NotificationStatus::Failed, Some(message), record);
+                if untouched {
+                    turn.record.failed(Task::Fence, message.clone());
+                    turn.end(NotificationStatus::Failed, Some(message));
                 } else {
-                    self.service.missing = 0;
-                    self.hold_fence(&message, now, record);
+                    self.missing = 0;
+                    turn.hold_fence(&message);
                 }
             }
             // The operator has deleted the service: there is nothing left to hand back.
-            Stage::Returning => self.returned("its service record is gone", record),
+            Stage::Returning => turn.returned("its service record is gone"),
             Stage::Begin
             | Stage::Fencing
             | Stage::Disabling
@@ -255,71 +277,91 @@ impl HostRecovery {
 
     /// R16: after `forced_down` the heartbeat is noted once; if it advances while there are moves to be made, the host is
     /// alive. When they are over, an advance is its return. A notification's word is bound to the heartbeat before that too.
-    fn judge_heartbeat(&mut self, heartbeat: Timestamp, asked: Elapsed, now: Now, record: &mut Record) {
-        let word = self.proof.as_ref().is_some_and(crate::proof::Proof::is_word);
-        let sent = self.service.put.map_or(self.service.changed, |put| put.at);
+    fn judge_heartbeat(
+        &mut self,
+        heartbeat: Timestamp,
+        asked: Elapsed,
+        proof: &mut Option<Proof>,
+        moves: &Moves,
+        turn: &mut Turn<'_>,
+    ) {
+        let now = turn.now;
+        let word = proof.as_ref().is_some_and(Proof::is_word);
+        let sent = self.put.map_or(self.changed, |put| put.at);
         // When Nova read the record is not known, only that it was not after its answer came: a process that was stopped before
         // it sent what it had asked for reads it late.
-        let late = self.service.changed_by_another || now.elapsed.since(sent) > NOTED_WITHIN;
-        match (self.service.mark, self.stage) {
+        let late = self.changed_by_another || now.elapsed.since(sent) > NOTED_WITHIN;
+        match (self.mark, *turn.stage) {
             (_, Stage::Begin | Stage::Fencing | Stage::Over) => {}
             (Some(mark), _) if heartbeat != mark => {
                 // Our own late change would look like a heartbeat: what is heard before it can come no more is an alarm, and
                 // no return.
-                if !self.service.may_yet_be_set(asked, self.policy.settle_time()) {
-                    self.service.has_advanced(heartbeat, asked);
+                if !self.may_yet_be_set(asked, turn.policy.settle_time()) {
+                    self.has_advanced(heartbeat, asked);
                 }
-                self.seen_alive("its nova-compute sends heartbeats again", now, record);
+                seen_alive(proof, moves, "its nova-compute sends heartbeats again", turn);
             }
             (Some(_), _) => {
-                self.renew_proof(record, |proof| proof.renew_by_stillness(asked));
+                renew_proof(proof, turn.record, |proof| proof.renew_by_stillness(asked));
             }
             (None, Stage::Disabling) if !word => {}
             // Late after our change a young heartbeat may be the host's own: it must grow stale once more.
             (None, Stage::Disabling | Stage::Listing | Stage::Moving)
-                if !self.service.is_silent(now.elapsed) && (self.stage == Stage::Disabling || late) =>
+                if !self.is_silent(now.elapsed) && (*turn.stage == Stage::Disabling || late) =>
             {
                 // Nova shows the time of our own unanswered change as a heartbeat: it must grow stale once more.
-                let since = *self.service.waiting.get_or_insert(now.elapsed);
-                let host = self.host.clone();
-                self.asks.troubles.begin(Topic::Heard, now, || {
+                let since = *self.waiting.get_or_insert(now.elapsed);
+                let host = turn.host;
+                turn.troubles.begin(Topic::Heard, now, || {
                     format!("waiting until Nova has heard nothing of host {host} for a while")
                 });
                 if now.elapsed.since(since) >= CONTRADICTED_LIMIT {
-                    self.seen_alive("its nova-compute sends heartbeats", now, record);
+                    seen_alive(proof, moves, "its nova-compute sends heartbeats", turn);
                 }
             }
             (None, _) => {
-                self.service.waiting = None;
-                self.asks.troubles.end(Topic::Heard);
-                self.service.mark = Some(heartbeat);
-                record.head = true;
-                self.renew_proof(record, |proof| proof.renew_by_stillness(asked));
+                self.waiting = None;
+                turn.troubles.end(Topic::Heard);
+                self.mark = Some(heartbeat);
+                turn.record.head = true;
+                renew_proof(proof, turn.record, |proof| proof.renew_by_stillness(asked));
             }
         }
     }
+}
 
-    /// A sign of life takes the proof away, and ends all further submits of this episode for good (R17); moves in flight are
-    /// followed to their end.
-    pub(in super::super) fn seen_alive(&mut self, how: &str, now: Now, record: &mut Record) {
-        if self.proof.take().is_none() {
-            return;
-        }
-        // Other recoveries must not count on it any more (R10).
-        record.head = true;
-        if matches!(self.stage, Stage::Returning | Stage::Over) || self.rejected.is_some() {
-            return;
-        }
-        self.asks.troubles.end(Topic::Heard);
-        let under_way = self.moves.values().filter(|one| one.is_in_flight()).count();
-        let waiting =
-            |one: &&super::super::Move| matches!(one.step, MoveStep::Waiting { .. } | MoveStep::Held);
-        let left = self.moves.values().filter(waiting).count();
-        let reason = format!(
-            "ALARM: host {} is alive: {how}. No further instance is evacuated ({left} are left); {under_way} already asked for are followed to their end. Switch the host off and approve, or reject the recovery",
-            self.host
-        );
-        record.failed(Task::Evacuate, reason.clone());
-        self.hold(HoldKind::Alive, reason, now, record);
+/// A sign of life takes the proof away, and ends all further submits of this episode for good (R17); moves in flight are
+/// followed to their end.
+pub(in super::super) fn seen_alive(proof: &mut Option<Proof>, moves: &Moves, how: &str, turn: &mut Turn<'_>) {
+    if proof.take().is_none() {
+        return;
+    }
+    // Other recoveries must not count on it any more (R10).
+    turn.record.head = true;
+    if matches!(*turn.stage, Stage::Returning | Stage::Over) || turn.rejected.is_some() {
+        return;
+    }
+    turn.troubles.end(Topic::Heard);
+    let under_way = moves.values().filter(|one| one.is_in_flight()).count();
+    let waiting = |one: &&Move| matches!(one.step, MoveStep::Waiting { .. } | MoveStep::Held);
+    let left = moves.values().filter(waiting).count();
+    let reason = format!(
+        "ALARM: host {} is alive: {how}. No further instance is evacuated ({left} are left); {under_way} already asked for are followed to their end. Switch the host off and approve, or reject the recovery",
+        turn.host
+    );
+    turn.record.failed(Task::Evacuate, reason.clone());
+    turn.hold(HoldKind::Alive, reason);
+}
+
+/// Looks at the proof again; if that confirms it for the first time, others may count on it from now on.
+pub(in super::super) fn renew_proof(
+    proof: &mut Option<Proof>,
+    record: &mut Record,
+    renew: impl FnOnce(&mut Proof),
+) {
+    if let Some(proof) = proof {
+        let before = proof.is_confirmed();
+        renew(proof);
+        record.head |= proof.is_confirmed() != before;
     }
 }

@@ -10,7 +10,6 @@ use crate::entity::Stamps;
 use crate::entity::host::Host;
 use crate::entity::notification::{Notification, NotificationStatus, NotificationType};
 use crate::entity::segment::{RecoveryMethod, Segment};
-use crate::evidence::OffWord;
 use crate::fault::{Fault, FaultClass};
 use crate::guard::{NovaView, Region, RegionHost};
 use crate::host_recovery::{HostRecovery, Move, MoveStep, decide_all};
@@ -18,6 +17,7 @@ use crate::level::{Device, Level, Target};
 use crate::nova::{About, Migration, MigrationType, PowerState, Server, Service, VmState};
 use crate::policy::{BareNormal, FencingMode, Policy};
 use crate::power::{Power, PowerReading};
+use crate::recovery::OffWord;
 use crate::recovery::{
     Command, Evacuations, InCell, Inventory, Lists, Messaging, MoveVerdict, MoveWord, Now, Observation,
     OperatorWord, Pulse, Record, ReserveAnswer, ReserveCall, ServerCall, ServiceUpdate, Word, mark,

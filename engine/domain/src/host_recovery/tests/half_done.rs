@@ -6,9 +6,10 @@ use std::time::Duration;
 use super::bed::{Bed, HOST, evacuation, fault, id, messages, nova_time, server, timeout};
 use crate::entity::notification::NotificationStatus;
 use crate::fault::FaultClass;
-use crate::host_recovery::{End, MoveStep, may_run, may_run_in};
+use crate::host_recovery::{End, MoveStep};
 use crate::nova::{Migration, Server, VmState};
 use crate::power::Power;
+use crate::recovery::given_up::{may_run, may_run_in};
 use crate::recovery::{Command, InCell, Inventory, Messaging, MoveVerdict, Observation, ServerCall, Word};
 
 fn rebuilding(number: u128) -> Server {
@@ -302,7 +303,8 @@ fn c3_one_not_found_to_each_call_ends_nothing_that_is_still_there() {
         assert!(bed.is_waiting(number));
     }
     assert!(
-        bed.wants(|command| matches!(command, Command::ReadServer(_))) || !bed.state.asks.servers.is_empty()
+        bed.wants(|command| matches!(command, Command::ReadServer(_)))
+            || !bed.state.asks.following.servers.is_empty()
     );
     for number in 1..=3 {
         bed.reads(number, Some(server(number)));

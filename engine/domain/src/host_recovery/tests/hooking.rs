@@ -445,5 +445,5 @@ fn a_state_written_before_there_were_hooks_is_read() {
     );
     head.as_object_mut().unwrap().remove("hooks").unwrap();
     let read = crate::host_recovery::HostRecovery::restore(&head.to_string(), &[]).unwrap();
-    assert_eq!(read.hooks, crate::hooks::HookTrack::default());
+    assert_eq!(read.hooks, crate::recovery::HookTrack::default());
 }

@@ -3,12 +3,13 @@
 use super::bed::{Bed, nova_time, region};
 use crate::Timestamp;
 use crate::entity::notification::NotificationStatus;
-use crate::evidence::{FenceEvidence, GivenEvidence, OffWord};
+use crate::evidence::{FenceEvidence, GivenEvidence};
 use crate::guard::Region;
 use crate::host_recovery::{HoldKind, HostRecovery};
 use crate::nova::Service;
 use crate::policy::FencingMode;
 use crate::power::Power;
+use crate::recovery::OffWord;
 use crate::recovery::{Observation, Word};
 
 /// A cluster has fenced the host at that time.

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use super::bed::{Bed, HOST, evacuation, id, server, tagged, unavailable};
 use crate::MigrationId;
 use crate::entity::notification::NotificationStatus;
-use crate::host_recovery::{End, Lock, MoveStep, Stage, WrittenOff};
+use crate::host_recovery::{End, Lock, MoveStep, Stage};
 use crate::nova::{Migration, MigrationType, Server, VmState};
+use crate::recovery::WrittenOff;
 use crate::recovery::{Command, InCell, Inventory, Observation, ServerCall};
 
 fn order(bed: &Bed) -> Vec<u128> {

@@ -4,10 +4,12 @@
 //! each is a dozen questions and a write to the disk for each; so what arrives while one transaction is under way goes into
 //! the next one together, and costs the same dozen. An answer is given after the commit, as ever.
 //!
-//! Together go only those that are plainly to be accepted, at most one of a host. Whatever is unusual about one, and
-//! whatever goes wrong with all, each is then looked at by itself in [`Accept`](super::Accept), which has all the rules.
-//! That a recovery's key is held already is such a thing that goes wrong: the unique key says so, nobody asks beforehand.
+//! Together go only those that are plainly to be accepted, and of one host only those that say different things: a
+//! repetition is known by what was committed before it. Whatever is unusual about one, and whatever goes wrong with all,
+//! each is then looked at by itself in [`Accept`](super::Accept), which has all the rules. That a recovery's key is held
+//! already is such a thing that goes wrong: the unique key says so, nobody asks beforehand.
 
+mod batch;
 mod known;
 
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -33,9 +35,6 @@ use crate::lock;
 use crate::reporters;
 use crate::work::{Tx, Verdict, Work};
 use known::Known;
-
-/// The most in one transaction: it holds the locks of all their hosts.
-const TOGETHER: usize = 32;
 
 /// How many transactions of this kind are under way at a time: while one waits for the disk another is prepared.
 const WORKERS: usize = 2;
@@ -86,29 +85,10 @@ impl Waiting {
         wanted
     }
 
-    /// The next ones, the oldest first and one of a host. None left: the worker is to end.
-    ///
-    /// As many as a power of two: a statement's text tells how many it is about, and only texts that come again are found
-    /// prepared. Each that is not costs `MySQL`'s protocol a round trip, and the one that has to make room for it a
-    /// fortieth of a second, as closing a statement has no answer and waits for the peer's delayed acknowledgement.
+    /// The next ones that go together, see [`batch::of`]. None left: the worker is to end.
     fn next(&self) -> Vec<Entry> {
         let mut queue = self.queue();
-        let mut hosts = HashSet::new();
-        let mut batch = Vec::new();
-        let mut rest = VecDeque::new();
-        while let Some(entry) = queue.entries.pop_front() {
-            if batch.len() < TOGETHER && hosts.insert(entry.new.hostname.to_ascii_lowercase()) {
-                batch.push(entry);
-            } else {
-                rest.push_back(entry);
-            }
-        }
-        if let Some(power) = batch.len().checked_ilog2() {
-            for entry in batch.drain(1 << power..).rev() {
-                rest.push_front(entry);
-            }
-        }
-        queue.entries = rest;
+        let batch = batch::of(&mut queue.entries);
         if batch.is_empty() {
             queue.workers -= 1;
         }
@@ -336,11 +316,12 @@ impl Together<'_> {
     /// The hosts by name, taken. A name that only the database takes for the host's is left to be looked at alone, and so is
     /// a host that was deleted, renamed or made anew since its id was learned.
     async fn hosts(&self, tx: &Tx) -> Result<HashMap<String, host::Model>, Stop> {
-        let names: Vec<&str> = self
+        let names: HashSet<&str> = self
             .entries
             .iter()
             .map(|entry| entry.new.hostname.as_str())
             .collect();
+        let names: Vec<&str> = names.into_iter().collect();
         let known = self.known.of(&names);
         let learned = known.is_some();
         let ids: Vec<String> = if let Some(ids) = known {

@@ -22,7 +22,7 @@ fn entry(hostname: &str, at: Timestamp) -> Entry {
 }
 
 #[test]
-fn one_of_a_host_goes_together_and_none_overtakes_another_of_its_host() {
+fn the_oldest_of_each_host_go_together_and_none_overtakes_another_of_its_host() {
     let waiting = Waiting::default();
     let at = |second: i64| Timestamp::from_micros(second * 1_000_000);
     for (second, name) in [(1, "a"), (2, "b"), (3, "A"), (4, "b"), (5, "c")] {
@@ -54,6 +54,92 @@ fn one_of_a_host_goes_together_and_none_overtakes_another_of_its_host() {
     assert!(!waiting.another(1), "nobody waits");
     waiting.join(entry("d", at(7)));
     assert!(waiting.another(1), "the last worker has ended");
+}
+
+fn crash(host: &str, instance: u32, event: &str, at: Timestamp) -> NewNotification {
+    let instance = format!("{instance:08x}-0000-4000-8000-000000000001");
+    let payload = [
+        ("event", event),
+        ("instance_uuid", instance.as_str()),
+        ("vir_domain_event", "STOPPED_FAILED"),
+    ];
+    notification(NotificationType::Vm, host, at, &payload)
+}
+
+#[test]
+fn what_one_host_says_differently_goes_together_and_a_repetition_waits() {
+    let waiting = Waiting::default();
+    let at = Timestamp::from_micros(1_000_000);
+    let join = |new: NewNotification| {
+        waiting.join(Entry {
+            new,
+            ..entry("any", at)
+        });
+    };
+    for instance in [1, 2, 1, 3, 4] {
+        join(crash("a", instance, "LIFECYCLE", at));
+    }
+    join(crash("b", 5, "LIFECYCLE", at));
+    // Another event of the same instance: no repetition, but of the same recovery.
+    join(crash("b", 5, "QEMU_GUEST_AGENT_ERROR", at));
+    join(crash("b", 6, "LIFECYCLE", at));
+    assert!(waiting.another(1));
+    let next = || -> Vec<(String, char)> {
+        let batch = waiting.next();
+        let told = batch.iter().map(|entry| {
+            let instance = &entry.new.payload["instance_uuid"];
+            (entry.new.hostname.clone(), instance.chars().nth(7).unwrap())
+        });
+        told.collect()
+    };
+    let of = |told: &[(&str, char)]| -> Vec<(String, char)> {
+        told.iter()
+            .map(|(host, instance)| ((*host).to_owned(), *instance))
+            .collect()
+    };
+    assert_eq!(
+        next(),
+        of(&[("a", '1'), ("b", '5')]),
+        "three would be no power of two"
+    );
+    assert_eq!(next(), of(&[("a", '2'), ("a", '1'), ("a", '3'), ("b", '5')]));
+    assert_eq!(next(), of(&[("a", '4'), ("b", '6')]));
+    assert_eq!(next(), of(&[]));
+}
+
+#[tokio::test]
+async fn each_of_one_host_is_accepted_once_and_costs_as_little_as_of_many() {
+    let bench = Bench::new().await;
+    let segment = bench.segment("s1").await;
+    bench.host(&segment, "cmp1").await;
+    let now = bench.clock_wall();
+    bench.accept(&crash("cmp1", 99, "LIFECYCLE", now)).await.unwrap();
+    let before = asked::times();
+    let different: Vec<NewNotification> = (0..16).map(|n| crash("cmp1", n, "LIFECYCLE", now)).collect();
+    let accept = |new| bench.store.accept_notification(new, 180, now);
+    for answer in join_all(different.iter().map(accept)).await {
+        answer.unwrap();
+    }
+    assert!(
+        asked::times() - before <= 8,
+        "one transaction: {}",
+        asked::times() - before
+    );
+
+    let twice: Vec<NewNotification> = (100..116)
+        .flat_map(|n| [n, n])
+        .map(|n| crash("cmp1", n, "LIFECYCLE", now))
+        .collect();
+    let answers = join_all(twice.iter().map(accept)).await;
+    for pair in answers.chunks(2) {
+        let refused = pair
+            .iter()
+            .filter(|answer| matches!(answer, Err(RegistryError::Duplicate)));
+        assert_eq!(refused.count(), 1, "{pair:?}");
+        assert_eq!(pair.iter().filter(|answer| answer.is_ok()).count(), 1, "{pair:?}");
+    }
+    let recoveries = bench.store.recoveries(false).await.unwrap();
+    assert_eq!(recoveries.len(), 1 + 16 + 16, "one of each instance");
 }
 
 #[test]

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Hook, HookOutcome, OnFailure, Phase, Verdict};
+use super::{Now, Record, StepKind, Task};
 use crate::Elapsed;
-use crate::recovery::{Now, Record, StepKind, Task};
+use crate::hooks::{Hook, HookOutcome, OnFailure, Phase, Verdict};
 
 /// How often an idempotent hook is run again because nobody knows what came of it: a hook that kills the engine must not do
 /// so for ever.

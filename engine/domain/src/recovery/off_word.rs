@@ -2,11 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::GivenEvidence;
+use super::says_off;
 use crate::Timestamp;
 use crate::entity::Notification;
 use crate::entity::notification::NewNotification;
-use crate::recovery::says_off;
+use crate::evidence::GivenEvidence;
 
 /// That a host is off: of which moment reports say so, and what they know of the fence.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

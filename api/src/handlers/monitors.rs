@@ -1,0 +1,44 @@
+//! `/monitors/{host}/{kind}`: monitors sign that they are at work.
+
+use axum::extract::State;
+use axum::response::IntoResponse as _;
+use tachi_domain::monitor::MonitorKind;
+
+use crate::app::App;
+use crate::authorised::{Answer, Authorised, Ids};
+use crate::error::ApiError;
+use crate::evidence;
+use crate::reply;
+use crate::signs::Refused;
+use crate::wire::signature::NewSignature;
+
+/// Takes a signature. It is written within a second or two, with those of other monitors.
+pub(crate) async fn sign(
+    State(app): State<App>,
+    Ids((host, kind)): Ids<(String, String)>,
+    Authorised { caller, body, .. }: Authorised<NewSignature>,
+) -> Answer {
+    let kind = MonitorKind::from_word(&kind).ok_or_else(|| {
+        let kinds: Vec<&str> = MonitorKind::ALL.iter().map(|kind| kind.as_str()).collect();
+        ApiError::not_found(format!(
+            "No monitor is called {kind:?}: there are {}.",
+            kinds.join(", ")
+        ))
+    })?;
+    let is_admitted = || app.policy.allows(evidence::RULE, &caller);
+    app.binding
+        .options
+        .may_sign(&caller.reporter(), is_admitted, &host)
+        .map_err(|why| ApiError::NotYours {
+            message: format!("This caller may not sign for the monitors of {host}: {why}."),
+        })?;
+    app.signs
+        .take(body.of(host.clone(), kind))
+        .map_err(|refused| match refused {
+            Refused::Stranger => ApiError::not_found(format!(
+                "Host {host} is in no failover segment, so nothing is expected of its monitors."
+            )),
+            Refused::TooMany(wait) => ApiError::too_many(wait),
+        })?;
+    Ok(reply::nothing().into_response())
+}

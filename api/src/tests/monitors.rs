@@ -1,0 +1,161 @@
+//! Monitors that sign.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::bench::{Bench, Got};
+
+fn body() -> Value {
+    json!({"monitor": {
+        "version": "0.9.0", "troubles": {"pacemaker": "away\u{1b}[2J"}, "watches": ["cmp1", "cmp2"], "watching": true,
+    }})
+}
+
+async fn put(bench: &Bench, token: &str, path: &str, body: &Value) -> Got {
+    let headers = [("x-auth-token", token), ("content-type", "application/json")];
+    bench.raw("PUT", path, &headers, body.to_string()).await
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_signature_is_written_with_others_and_the_last_of_a_monitor_counts() {
+    let bench = Bench::new();
+    let path = "/v1/monitors/cmp1/host";
+    for version in ["0.8.0", "0.9.0"] {
+        let mut body = body();
+        body["monitor"]["version"] = version.into();
+        assert_eq!(put(&bench, "masakari_monitor", path, &body).await.status, 204);
+    }
+    assert_eq!(
+        put(
+            &bench,
+            "service",
+            "/v1/monitors/cmp2/process",
+            &json!({"monitor": {"version": "1"}})
+        )
+        .await
+        .status,
+        204
+    );
+    assert!(bench.registry.rows().signatures.is_empty(), "not yet");
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let mut written = bench.registry.rows().signatures.clone();
+    written.sort_by(|one, other| one.host.cmp(&other.host));
+    assert_eq!(written.len(), 2, "one of each monitor, in one go: {written:?}");
+    assert_eq!(written[0].version, "0.9.0");
+    assert!(
+        !written[0].troubles["pacemaker"].contains('\u{1b}'),
+        "it goes to terminals"
+    );
+    assert_eq!(written[0].watches.len(), 2);
+    assert!(written[1].watches.is_empty() && !written[1].watching);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_host_in_no_segment_is_told_so_and_looked_for_again_later() {
+    let bench = Bench::new();
+    let sign = || async {
+        put(&bench, "admin", "/v1/monitors/stranger/host", &body())
+            .await
+            .status
+    };
+    assert_eq!(sign().await, 204);
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert_eq!(sign().await, 404);
+    tokio::time::sleep(Duration::from_secs(61)).await;
+    assert_eq!(sign().await, 204, "it may have joined one");
+}
+
+#[tokio::test(start_paused = true)]
+async fn with_the_database_away_signatures_wait() {
+    let bench = Bench::new();
+    let broken = |now| {
+        bench
+            .registry
+            .broken
+            .store(now, std::sync::atomic::Ordering::SeqCst);
+    };
+    broken(true);
+    assert_eq!(
+        put(&bench, "admin", "/v1/monitors/cmp1/host", &body())
+            .await
+            .status,
+        204
+    );
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    broken(false);
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert_eq!(bench.registry.rows().signatures.len(), 1);
+}
+
+#[tokio::test]
+async fn bad_signatures_are_refused_with_reasons() {
+    let bench = Bench::new();
+    let many: Vec<String> = (0..1_001).map(|n| format!("h{n}")).collect();
+    let parts: Value = (0..33)
+        .map(|n| (format!("p{n}"), json!("x")))
+        .collect::<serde_json::Map<_, _>>()
+        .into();
+    for (path, body, status, part) in [
+        (
+            "/v1/monitors/cmp1/dog",
+            body(),
+            404,
+            "there are host, process, instance, introspective",
+        ),
+        ("/v1/monitors/cmp1/host", json!({}), 400, "monitor"),
+        ("/v1/monitors/cmp1/host", json!({"monitor": {}}), 400, "version"),
+        (
+            "/v1/monitors/cmp1/host",
+            json!({"monitor": {"version": "1", "watches": "all"}}),
+            400,
+            "array",
+        ),
+        (
+            "/v1/monitors/cmp1/host",
+            json!({"monitor": {"version": "1", "watches": ["a b"]}}),
+            400,
+            "does not match",
+        ),
+        (
+            "/v1/monitors/cmp1/host",
+            json!({"monitor": {"version": "1", "watches": many}}),
+            400,
+            "1000 are taken",
+        ),
+        (
+            "/v1/monitors/cmp1/host",
+            json!({"monitor": {"version": "1", "troubles": parts}}),
+            400,
+            "32 are taken",
+        ),
+        (
+            "/v1/monitors/cmp1/host",
+            json!({"monitor": {"version": "1", "more": 1}}),
+            400,
+            "more",
+        ),
+    ] {
+        let got = put(&bench, "admin", path, &body).await;
+        assert_eq!(got.status, status, "{path} {body}");
+        assert!(got.text.contains(part), "{part}: {}", got.text);
+    }
+}
+
+#[tokio::test]
+async fn t1_a_monitor_signs_for_its_own_host_alone() {
+    let bench = Bench::new();
+    for (token, status) in [
+        ("admin", 204),
+        ("masakari_monitor", 204),
+        ("service", 204),
+        ("member", 403),
+        ("reader", 403),
+    ] {
+        assert_eq!(
+            put(&bench, token, "/v1/monitors/cmp1/host", &body()).await.status,
+            status,
+            "{token}"
+        );
+    }
+}

@@ -1,0 +1,115 @@
+//! Signatures of monitors on the wire.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, json};
+use tachi_domain::monitor::{MOST_PARTS, MOST_WATCHED, MonitorKind, Signature};
+
+use super::fields::{Body, Fields, Objection, wrong_type};
+use super::payload::Pairs;
+use super::rules::{Boolean, HOSTNAME, Rule, Text};
+use crate::microversion::Microversion;
+
+const VERSION: Text = Text { least: 1, most: 64 };
+
+/// What a monitor says, but for what stands in the path.
+#[derive(Debug)]
+pub(crate) struct NewSignature {
+    version: String,
+    troubles: BTreeMap<String, String>,
+    watches: BTreeSet<String>,
+    watching: bool,
+}
+
+impl Body for NewSignature {
+    const KEY: &'static str = "monitor";
+
+    fn fields(fields: &mut impl Fields, _: Microversion) -> Option<Self> {
+        let version = fields.required("version", VERSION);
+        let troubles = fields.optional("troubles", Troubles);
+        let watches = fields.optional("watches", Hosts);
+        let watching = fields.optional("watching", Boolean);
+        Some(Self {
+            version: version?,
+            troubles: troubles.unwrap_or_default(),
+            watches: watches.unwrap_or_default(),
+            watching: watching.unwrap_or(false),
+        })
+    }
+}
+
+impl NewSignature {
+    /// As the signature of a monitor.
+    pub(crate) fn of(self, host: String, kind: MonitorKind) -> Signature {
+        // These go to terminals and logs.
+        let line = |text: &str| text.replace(char::is_control, " ");
+        Signature {
+            host,
+            kind,
+            version: line(&self.version),
+            troubles: self
+                .troubles
+                .iter()
+                .map(|(part, why)| (line(part), line(why)))
+                .collect(),
+            watches: self.watches,
+            watching: self.watching,
+        }
+    }
+}
+
+/// What does not work, by part.
+#[derive(Clone, Copy, Debug)]
+struct Troubles;
+
+impl Rule for Troubles {
+    type Out = BTreeMap<String, String>;
+
+    fn read(&self, value: &Value) -> Result<Self::Out, Objection> {
+        let troubles = Pairs.read(value)?;
+        if troubles.len() > MOST_PARTS {
+            return Err(Objection::Reason(format!(
+                "it names {} parts, and {MOST_PARTS} are taken",
+                troubles.len()
+            )));
+        }
+        Ok(troubles)
+    }
+
+    fn schema(&self) -> Value {
+        let mut schema = Pairs.schema();
+        schema["maxProperties"] = json!(MOST_PARTS);
+        schema["description"] = json!("What does not work, by part, in words.");
+        schema
+    }
+}
+
+/// Names of hosts.
+#[derive(Clone, Copy, Debug)]
+struct Hosts;
+
+impl Rule for Hosts {
+    type Out = BTreeSet<String>;
+
+    fn read(&self, value: &Value) -> Result<Self::Out, Objection> {
+        let Value::Array(names) = value else {
+            return Err(Objection::Reason(wrong_type(value, "array")));
+        };
+        if names.len() > MOST_WATCHED {
+            return Err(Objection::Reason(format!(
+                "it names {} hosts, and {MOST_WATCHED} are taken",
+                names.len()
+            )));
+        }
+        names.iter().map(|name| HOSTNAME.read(name)).collect()
+    }
+
+    fn schema(&self) -> Value {
+        json!({
+            "type": "array",
+            "maxItems": MOST_WATCHED,
+            "items": HOSTNAME.schema(),
+            "description": "The hosts that it watches, or did when it could last.",
+        })
+    }
+}

@@ -1,0 +1,102 @@
+//! What reports say of the host's fence, held against what Nova has heard of the host since (R16).
+
+use super::super::service::ServiceTrack;
+use crate::Timestamp;
+use crate::evidence::{GivenEvidence, time_text};
+use crate::recovery::{OffWord, OperatorWord, Record, StepKind, Task};
+
+/// How far the clocks of reporters, clusters and Nova may differ, in seconds. A host that was fenced, is back and has gone
+/// silent again within that time would be taken for still fenced; none starts so quickly.
+const CLOCKS_DIFFER: i64 = 60;
+
+/// Whether a heartbeat speaks against a word of that date.
+pub(super) fn outlives(heard: Timestamp, dated: Timestamp) -> bool {
+    heard.minus_seconds(CLOCKS_DIFFER) > dated
+}
+
+/// Reports say more than is known yet.
+pub(in super::super) fn heard_off_word(known: &mut Option<OffWord>, said: &OffWord, record: &mut Record) {
+    let together = match known.clone() {
+        Some(known) => known.with(said.clone()),
+        None => said.clone(),
+    };
+    if known.as_ref() == Some(&together) {
+        return;
+    }
+    record.head = true;
+    let evidence = known.as_ref().and_then(|word| word.evidence.as_deref());
+    if let Some(given) = together.evidence.as_deref()
+        && evidence != Some(given)
+    {
+        let text = format!("a report by {}: {}", given.by, given.evidence.sentence());
+        record.step(Task::Fence, StepKind::Note, 0.0, text);
+    }
+    *known = Some(together);
+}
+
+/// A person vouches for the host as it is at that moment.
+pub(in super::super) fn vouched(known: &mut Option<OffWord>, said: &OperatorWord) {
+    let now = OffWord {
+        dated: said.at,
+        evidence: None,
+    };
+    *known = Some(match known.take() {
+        Some(known) => known.with(now),
+        None => now,
+    });
+}
+
+/// What reports say, and what Nova has heard last.
+#[derive(Clone, Copy)]
+pub(in super::super) struct Said<'a> {
+    off_word: Option<&'a OffWord>,
+    reported_at: Option<Timestamp>,
+    heartbeat: Option<Timestamp>,
+}
+
+impl<'a> Said<'a> {
+    pub(in super::super) fn new(
+        off_word: Option<&'a OffWord>,
+        reported_at: Option<Timestamp>,
+        service: &ServiceTrack,
+    ) -> Self {
+        Self {
+            off_word,
+            reported_at,
+            heartbeat: service.last_heartbeat(),
+        }
+    }
+
+    /// Why what the reports say is true of the past only, if Nova has heard the host since. What an older version has begun
+    /// is not dated.
+    pub(in super::super) fn outlived_word(&self) -> Option<String> {
+        let dated = match self.off_word {
+            Some(word) if word.evidence.is_some() => word.dated,
+            Some(word) => self.reported_at.map_or(word.dated, |at| at.max(word.dated)),
+            None => self.reported_at?,
+        };
+        self.outlived(dated)
+    }
+
+    /// Evidence of a fence that the host has not outlived, as far as Nova was asked.
+    pub(in super::super) fn standing_evidence(&self) -> Option<&'a GivenEvidence> {
+        self.heartbeat?;
+        self.evidence()
+            .filter(|given| self.outlived(given.dated()).is_none())
+    }
+
+    pub(in super::super) fn evidence(&self) -> Option<&'a GivenEvidence> {
+        self.off_word?.evidence.as_deref()
+    }
+
+    pub(in super::super) fn outlived(&self, dated: Timestamp) -> Option<String> {
+        let heard = self.heartbeat?;
+        outlives(heard, dated).then(|| {
+            format!(
+                "Nova has heard of it at {}, later than {} of which the report speaks",
+                time_text(heard),
+                time_text(dated)
+            )
+        })
+    }
+}

@@ -1,0 +1,148 @@
+//! What each machine of a recovery is told: the answers to its questions, and what has not left this engine.
+
+use super::turn::turn;
+use super::{HostRecovery, Stage, freezing};
+use crate::recovery::{Command, Now, Observation, Record, ServerCall};
+
+impl HostRecovery {
+    pub(super) fn learn(&mut self, observation: Observation, now: Now, record: &mut Record) {
+        // What is done for all of a recovery needs no turn.
+        let mut turn = turn!(self, now, record);
+        let (following, moves) = (&mut self.asks.following, &mut self.moves);
+        match observation {
+            Observation::Tick | Observation::MayRunOn(_) => {}
+            Observation::HostUnderRecovery => {
+                if *turn.stage == Stage::Returning {
+                    // Its new recovery may want it off.
+                    self.power_on.over = true;
+                    self.service.superseded(&mut turn);
+                }
+            }
+            Observation::Claimed(pulse) => self.claimed(pulse, now, record),
+            Observation::Pulse(pulse) => self.heard_pulse(pulse, now, record),
+            Observation::Region(region) => self.guard.lookout.looked_around(region),
+            Observation::OrderRefused => {
+                self.fence.orders_refused(now.elapsed);
+                self.guard.order_refused(&mut turn);
+            }
+            Observation::Service(result) => {
+                let untouched = self.is_untouched();
+                let mut turn = turn!(self, now, record);
+                let (proof, moves) = (&mut self.proof, &mut self.moves);
+                if self.service.answered(result, untouched, proof, moves, &mut turn) {
+                    self.guard.lookout.was_missed |= self.service.was_silent();
+                }
+            }
+            Observation::FencingStopped(stopped) => self.asks.stopped = stopped,
+            Observation::Levels(levels) => self.fence.learn_levels(levels, &mut turn),
+            Observation::Power {
+                target,
+                started,
+                waited,
+                result,
+            } => self.power_read(&target, (started, waited), result, now, record),
+            Observation::PowerOff { target, result } => {
+                self.freeze.first.order = false;
+                self.fence.order_answered(&target, result, &mut turn);
+            }
+            Observation::PowerOn { target, result } => {
+                self.power_on
+                    .answered(&target, result, &mut self.fence, &mut turn);
+            }
+            Observation::ServiceUpdated(result) => {
+                self.freeze.first.put = false;
+                self.service.updated(result, self.proof.is_some(), &mut turn);
+            }
+            Observation::Inventory(result) => {
+                let (listing, since) = (&mut self.asks.listing, &mut self.service.since);
+                listing.answered(result, following, moves, since, &mut turn);
+            }
+            Observation::Lists(result) => {
+                let (since, messaging) = (self.service.since, &self.asks.messaging);
+                following.lists_read(result, since, messaging, moves, &mut turn);
+            }
+            Observation::Evacuations(result) => {
+                if let Ok(read) = &result {
+                    self.power_on.evacuations_seen(read, moves);
+                }
+                following.evacuations_read(result, moves, &mut turn);
+            }
+            Observation::ServerIds(result) => {
+                following.server_ids_read(result, moves, &mut turn);
+            }
+            Observation::Permits(permits) => following.pace.permits = Some(permits),
+            Observation::Conductors(result) => self.asks.messaging.read(result, &self.policy, now),
+            Observation::Server { server, result } => {
+                following.server_read(server, result, moves, &mut turn);
+            }
+            Observation::ServerCall { server, call, result } => {
+                if following.call_answered((server, call), result, moves, &mut turn) {
+                    self.service.question.seen = None;
+                }
+            }
+            Observation::Hook {
+                phase,
+                number,
+                attempt,
+                outcome,
+            } => {
+                self.hooks
+                    .answered_in((phase, number, attempt), &outcome, &mut turn);
+            }
+            Observation::NotSent(command) => self.not_sent(&command, now, record),
+            Observation::MovesTaken(servers) => {
+                self.asks.listing.taken_by_another(servers, moves, &mut turn);
+            }
+            Observation::Reserve(answer) => {
+                self.reserve.answered(answer, moves, &mut turn);
+            }
+            Observation::ReserveTaken(hosts) => self.reserve.refused(&hosts, now.elapsed),
+        }
+    }
+
+    /// A command was not carried out: what was set down for it is taken back, and it is decided anew.
+    fn not_sent(&mut self, command: &Command, now: Now, record: &mut Record) {
+        match command {
+            Command::CountHosts => self.guard.lookout.not_sent(now),
+            Command::ReadService => self.service.question.not_sent(),
+            Command::LearnLevels => self.fence.question.not_sent(),
+            Command::ReadPower(target) => self.fence.not_asked(target),
+            Command::PowerOff { target, .. } => {
+                self.fence.not_sent(target);
+                freezing::order_withdrawn(self);
+            }
+            Command::PowerOn { .. } => self.power_on.not_sent(),
+            Command::UpdateService { .. } => freezing::update_not_sent(self),
+            Command::TakeInventory => self.asks.listing.question.not_sent(),
+            Command::ReadLists { .. } => self.asks.following.lists.not_sent(),
+            Command::ReadEvacuations { .. } => self.asks.following.evacuations.not_sent(),
+            Command::ReadServerIds => self.asks.following.server_ids.not_sent(),
+            Command::ReadConductors => self.asks.messaging.question.not_sent(),
+            Command::ReadServer(server) => {
+                self.asks.following.servers.remove(server);
+            }
+            Command::Lock { .. }
+            | Command::Unlock(_)
+            | Command::Prepare(_)
+            | Command::Evacuate(_)
+            | Command::Restore { .. } => {
+                if let Some((server, call)) = command.server_call()
+                    && let Some(one) = self.moves.get_mut(&server)
+                {
+                    if call == ServerCall::Evacuate {
+                        self.asks.following.not_sent(server);
+                    }
+                    one.not_sent(call, now.elapsed);
+                    if matches!(call, ServerCall::Evacuate | ServerCall::Prepare) {
+                        // What the journal has of it is an intent that has come to nothing: who takes over needs not look
+                        // for its effect.
+                        record.moves.insert(server);
+                    }
+                }
+            }
+            Command::RunHook(call) => self.hooks.not_sent((call.phase, call.number, call.attempt), now),
+            Command::Reserve(call) => self.reserve.not_sent(call),
+            Command::Stop(_) | Command::Start(_) | Command::Activate { .. } => {}
+        }
+    }
+}

@@ -1,0 +1,138 @@
+use std::collections::BTreeMap;
+
+use super::super::assess;
+use super::super::tests::{ALL_WELL, Case, NONE, NOW, ago, computes, fine};
+use super::*;
+use crate::monitor::Signature;
+
+fn monitor(host: &str, kind: MonitorKind, seconds: i64, watches: &[&str]) -> Monitor {
+    Monitor {
+        said: Signature {
+            host: host.into(),
+            kind,
+            version: "0.9.0".into(),
+            troubles: BTreeMap::new(),
+            watches: watches.iter().map(|name| (*name).to_owned()).collect(),
+            watching: kind == MonitorKind::Host,
+        },
+        signed_at: ago(seconds),
+    }
+}
+
+/// See there.
+pub(in super::super) fn cases() -> Vec<Case> {
+    vec![
+        (
+            "each host is watched by another",
+            |facts| {
+                facts
+                    .monitors
+                    .push(monitor("a", MonitorKind::Host, 5, &["a", "b", "c"]));
+                facts
+                    .monitors
+                    .push(monitor("b", MonitorKind::Host, 5, &["a", "b", "c"]));
+                facts.monitors.push(monitor("a", MonitorKind::Instance, 45, &[]));
+            },
+            &[],
+            ALL_WELL,
+        ),
+        (
+            "one host is watched by itself alone, and dies with its monitor",
+            |facts| {
+                facts
+                    .monitors
+                    .push(monitor("a", MonitorKind::Host, 5, &["a", "b", "c"]));
+            },
+            &[(Code::MonitorUnknown, "a", "has ever watched it")],
+            [4, 0, 2, 0, 0, 0],
+        ),
+        (
+            "the only one that watched two hosts is silent",
+            |facts| {
+                facts
+                    .monitors
+                    .push(monitor("a", MonitorKind::Host, 46, &["a", "b", "c"]));
+            },
+            &[
+                (Code::HostNotWatched, "b,c", "no host monitor at work watches it"),
+                (Code::MonitorUnknown, "a", "has ever watched it"),
+                (Code::MonitorSilent, "a", "its host monitor has not signed"),
+            ],
+            [0, 0, 2, 4, 0, 0],
+        ),
+        (
+            "it signs, and does not reach the cluster",
+            |facts| {
+                let mut blind = monitor("z", MonitorKind::Host, 5, &["a", "b", "c"]);
+                blind.said.watching = false;
+                facts.monitors.push(blind);
+            },
+            &[(Code::HostNotWatched, "a,b,c", "its death would not be reported")],
+            NONE,
+        ),
+        (
+            "one of two that watch is silent: the other is enough",
+            |facts| {
+                facts
+                    .monitors
+                    .push(monitor("y", MonitorKind::Host, 500, &["a", "b", "c"]));
+                facts
+                    .monitors
+                    .push(monitor("z", MonitorKind::Host, 5, &["a", "b", "c"]));
+            },
+            &[],
+            ALL_WELL,
+        ),
+        (
+            "an instance monitor is silent, and another has trouble",
+            |facts| {
+                facts.monitors.push(monitor("a", MonitorKind::Instance, 400, &[]));
+                let mut ill = monitor("b", MonitorKind::Instance, 4, &[]);
+                ill.said.troubles.insert("libvirt".into(), "refused".into());
+                facts.monitors.push(ill);
+            },
+            &[
+                (Code::MonitorSilent, "a", "its instance monitor has not signed"),
+                (
+                    Code::MonitorPart,
+                    "b",
+                    "its instance monitor has trouble: libvirt: refused",
+                ),
+            ],
+            [2, 4, 0, 0, 0, 0],
+        ),
+        (
+            "the monitors of a host that is down are silent for that",
+            |facts| {
+                computes(facts)[0].up = false;
+                facts.monitors.push(monitor("a", MonitorKind::Instance, 400, &[]));
+            },
+            &[(Code::HostDown, "a", "down at Nova")],
+            [4, 0, 0, 2, 0, 0],
+        ),
+        (
+            "a signature from the future is none",
+            |facts| facts.monitors.push(monitor("a", MonitorKind::Process, -600, &[])),
+            &[(Code::MonitorSilent, "a", "its process monitor has not signed")],
+            [4, 2, 0, 0, 0, 0],
+        ),
+    ]
+}
+
+#[test]
+fn monitors_are_judged_from_the_first_signature_of_one_that_watches_hosts() {
+    let mut facts = fine();
+    facts.monitors.push(monitor("a", MonitorKind::Instance, 5, &[]));
+    let situation = assess(&facts, NOW);
+    assert_eq!(situation.not_assessed, [Aspect::Room, Aspect::Monitors]);
+    assert_eq!(situation.monitors.len(), 1);
+    facts.monitors.push(monitor("z", MonitorKind::Host, 60, &["a"]));
+    let situation = assess(&facts, NOW);
+    assert_eq!(situation.not_assessed, [Aspect::Room]);
+    let told: Vec<_> = situation
+        .monitors
+        .iter()
+        .map(|one| (one.host.as_str(), one.grade))
+        .collect();
+    assert_eq!(told, [("z", Grade::Err), ("a", Grade::Ok)], "worst first");
+}

@@ -1,0 +1,419 @@
+//! The report of one recovery, for those who were not there: made of its story and of nothing else, so that it is the same whenever
+//! it is made of the same story.
+
+pub(crate) mod escape;
+#[cfg(test)]
+mod tests;
+
+use std::fmt::Write as _;
+
+use askama::Template;
+use serde::Serialize;
+use serde_json::Value;
+use tachi_domain::entity::vmove::VmoveStatus;
+use tachi_domain::recovery::{Life, RecoveryKind, Task};
+use tachi_domain::{Timestamp, WaitsFor};
+
+use crate::downtime::{Figures, rounded};
+use crate::story::{InstanceView, ProofView, StoryView};
+use crate::when::Time;
+
+/// Everything that the report tells beside the story itself.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Report<'a> {
+    /// What happened, and when.
+    pub title: String,
+    /// What came of it.
+    pub sentence: String,
+    /// When the steps were reached that count.
+    pub moments: Vec<Moment>,
+    /// The instances that are not what they were, and what is to be done about each.
+    pub left: Vec<Left<'a>>,
+    /// The words of persons.
+    pub said: Vec<Said<'a>>,
+    /// The version that has made the report.
+    pub tachi: &'static str,
+    /// All of it.
+    pub recovery: &'a StoryView,
+}
+
+/// A step of the recovery that counts.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Moment {
+    /// Which.
+    pub what: &'static str,
+    /// When; null if it was not reached.
+    pub at: Option<Time>,
+    /// After the opening of the recovery, in seconds; below zero before it.
+    pub after: Option<f64>,
+    /// By what, or by whom.
+    pub by: String,
+}
+
+/// An instance that is not what it was.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Left<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Its id.
+    pub id: &'a str,
+    /// How it is.
+    pub how: String,
+    /// What is known.
+    pub message: Option<&'a str>,
+    /// What to type.
+    pub commands: &'a [String],
+}
+
+/// A person's word.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Said<'a> {
+    /// Who has said it, and why.
+    pub by: &'a str,
+    /// What.
+    pub word: String,
+    /// When, where that is kept.
+    pub at: Option<Time>,
+}
+
+#[derive(Template)]
+#[template(path = "recovery.html")]
+struct Page<'a> {
+    report: &'a Report<'a>,
+    recovery: &'a StoryView,
+}
+
+#[derive(Template)]
+#[template(path = "recovery.md")]
+struct Markdown<'a> {
+    report: &'a Report<'a>,
+    recovery: &'a StoryView,
+}
+
+impl<'a> Report<'a> {
+    /// Of this story.
+    pub fn of(story: &'a StoryView) -> Self {
+        Self {
+            title: title(story),
+            sentence: sentence(story),
+            moments: moments(story),
+            left: story.instances.iter().filter_map(left).collect(),
+            said: said(story),
+            tachi: env!("CARGO_PKG_VERSION"),
+            recovery: story,
+        }
+    }
+
+    /// A page that needs nothing else: no script, no picture, no request.
+    ///
+    /// # Errors
+    ///
+    /// Never in practice; the template engine's signature.
+    pub fn html(&self) -> Result<String, askama::Error> {
+        Page {
+            report: self,
+            recovery: self.recovery,
+        }
+        .render()
+    }
+
+    /// The same as Markdown.
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::html`].
+    pub fn markdown(&self) -> Result<String, askama::Error> {
+        Markdown {
+            report: self,
+            recovery: self.recovery,
+        }
+        .render()
+    }
+
+    /// Whether a person has something to do about the recovery itself.
+    fn waits_for_person(&self) -> bool {
+        let waits = &self.recovery.summary.waits;
+        waits.as_ref().is_some_and(|wait| wait.needs_person)
+    }
+
+    /// Those that are down are not over; each with its name.
+    fn downtime(&self) -> [(&'static str, Figures); 3] {
+        let [marked, rest] = self.recovery.downtime.parts();
+        [marked, rest, ("all", self.recovery.downtime.all)]
+    }
+
+    fn is_open(&self) -> bool {
+        self.recovery.summary.life == Life::Open
+    }
+
+    fn state_version(&self) -> String {
+        shown(self.recovery.state.get("version"))
+    }
+
+    /// What was in force when the recovery began, as far as it is kept, a line each.
+    fn configuration(&self) -> Vec<(String, String)> {
+        let mut lines = Vec::new();
+        if let Some(policy) = self.recovery.state.get("policy") {
+            flatten("", policy, &mut lines);
+        }
+        lines
+    }
+}
+
+/// Each value of an object with the path to it.
+fn flatten(path: &str, value: &Value, lines: &mut Vec<(String, String)>) {
+    let below = |key: &str| {
+        if path.is_empty() {
+            key.to_owned()
+        } else {
+            format!("{path}.{key}")
+        }
+    };
+    match value {
+        Value::Object(fields) if fields.len() == 2 && fields.contains_key("nanos") => {
+            let number = |key: &str| fields.get(key).and_then(Value::as_f64).unwrap_or_default();
+            let seconds = number("secs") + number("nanos") / 1e9;
+            lines.push((path.to_owned(), format!("{seconds} s")));
+        }
+        Value::Object(fields) => {
+            for (key, value) in fields {
+                flatten(&below(key), value, lines);
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
+            lines.push((path.to_owned(), shown(Some(value))));
+        }
+    }
+}
+
+fn shown(value: Option<&Value>) -> String {
+    match value {
+        None | Some(Value::Null) => "none".to_owned(),
+        Some(Value::String(text)) => text.clone(),
+        Some(other) => other.to_string(),
+    }
+}
+
+fn title(story: &StoryView) -> String {
+    let summary = &story.summary;
+    let what = match summary.kind {
+        RecoveryKind::Host => format!("Host {}", summary.host),
+        RecoveryKind::Vm => format!("An instance on {}", summary.host),
+        RecoveryKind::Process => format!("A process on {}", summary.host),
+    };
+    format!(
+        "{what}, reported {}",
+        crate::when::time(summary.opened_at.0)
+            .replace('T', " ")
+            .replace('Z', " UTC")
+    )
+}
+
+fn sentence(story: &StoryView) -> String {
+    let summary = &story.summary;
+    let moves = summary.moves;
+    let mut text = match (moves.total, summary.kind, moves.succeeded == moves.total) {
+        (0, RecoveryKind::Host, _) => "No instance was moved.".to_owned(),
+        (0, _, _) => format!(
+            "{}.",
+            summary
+                .message
+                .as_deref()
+                .unwrap_or("Nothing is known of what came of it")
+        ),
+        (1, _, true) => "Its instance is back".to_owned(),
+        (total, _, true) => format!("All {total} instances are back"),
+        (total, _, false) => format!("{} of {total} instances are back", moves.succeeded),
+    };
+    if moves.total > 0 {
+        if let Some(last) = story.downtime.all.last {
+            // Writing to a string cannot fail.
+            let _ = write!(text, ", the last {last:.1} s after the recovery was opened");
+        }
+        let waiting = story.instances.iter().filter(|one| needs_person(one)).count();
+        let seen_to = story.instances.iter().filter(|one| one.seen_to.is_some()).count();
+        for (count, words) in [
+            (waiting, "for a person to see to"),
+            (seen_to, "seen to by a person"),
+            (
+                usize::try_from(moves.ignored).unwrap_or_default(),
+                "left by policy",
+            ),
+        ] {
+            if count > 0 {
+                let _ = write!(text, "; {count} {words}");
+            }
+        }
+        text.push('.');
+    }
+    match summary.life {
+        Life::Open => text.push_str(" It is not over."),
+        Life::Watching => text.push_str(" Its host is not back yet."),
+        Life::Closed => {}
+    }
+    text
+}
+
+fn needs_person(one: &InstanceView) -> bool {
+    let waits = one.waits.as_ref().is_some_and(|wait| wait.needs_person);
+    // What an older program wrote has no wait.
+    waits || (one.status == Some(VmoveStatus::Failed) && one.waits.is_none() && one.seen_to.is_none())
+}
+
+fn moments(story: &StoryView) -> Vec<Moment> {
+    let summary = &story.summary;
+    let opened = summary.opened_at.0;
+    let moment = |what, at: Option<Time>, by: String| Moment {
+        what,
+        at,
+        after: at.map(|at| seconds_since(at.0, opened)),
+        by,
+    };
+    let reporters: Vec<String> = story.reporters.iter().map(ToString::to_string).collect();
+    let mut all = vec![
+        moment(
+            "noticed, as the report says",
+            story.reported.as_ref().map(|one| one.generated_at),
+            reporters.join("; "),
+        ),
+        moment("recovery opened", Some(summary.opened_at), String::new()),
+    ];
+    if summary.kind != RecoveryKind::Host {
+        return all;
+    }
+    let proof = story.proofs.first();
+    let from = proof.map_or_else(String::new, |proof| {
+        format!("{}, read by {}", proof.from, proof.by)
+    });
+    all.push(moment("proven off", proof.map(|proof| proof.at), from));
+    let disabled = story
+        .steps
+        .iter()
+        .find(|step| step.task == Task::DisableService.name() && step.kind == "outcome");
+    all.push(moment(
+        "disabled and forced down in Nova",
+        disabled.map(|step| step.at),
+        String::new(),
+    ));
+    let back = story
+        .instances
+        .iter()
+        .filter(|one| one.status == Some(VmoveStatus::Succeeded));
+    let mut back: Vec<_> = back
+        .filter_map(|one| Some((one.over_at?, one.name.clone())))
+        .collect();
+    back.sort();
+    for (what, one) in [
+        ("first instance back", back.first()),
+        ("last instance back", back.last()),
+    ] {
+        let name = one.map_or_else(String::new, |(_, name)| name.clone());
+        all.push(moment(what, one.map(|(at, _)| *at), name));
+    }
+    all
+}
+
+fn seconds_since(at: Timestamp, opened: Timestamp) -> f64 {
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "a time in milliseconds, as views tell it"
+    )]
+    let millis = (at.micros_since(opened) / 1_000) as f64;
+    rounded(millis / 1_000.0)
+}
+
+/// Everything that is not as it was is listed, whatever the reason.
+fn left(one: &InstanceView) -> Option<Left<'_>> {
+    let how = match one.status {
+        _ if one.seen_to.is_some() => format!("seen to by {}", one.seen_to.as_deref().unwrap_or_default()),
+        Some(VmoveStatus::Succeeded) if one.message.is_none() => return None,
+        Some(VmoveStatus::Succeeded) => "back, with a remark".to_owned(),
+        Some(VmoveStatus::Ignored) => "left where it was".to_owned(),
+        Some(VmoveStatus::Failed) => "not back".to_owned(),
+        Some(VmoveStatus::Ongoing) => "being moved".to_owned(),
+        Some(VmoveStatus::Pending) => "to be moved".to_owned(),
+        None => "in a state that this version does not know".to_owned(),
+    };
+    let wait = one.waits.as_ref().filter(|wait| wait.what != WaitsFor::Nothing);
+    Some(Left {
+        name: &one.name,
+        id: &one.id,
+        how: wait.map_or(how.clone(), |wait| format!("{how}: {}", wait.about())),
+        message: one.message.as_deref(),
+        commands: &one.commands,
+    })
+}
+
+fn said(story: &StoryView) -> Vec<Said<'_>> {
+    let of_recovery = story.word.iter().map(|said| Said {
+        by: &said.by,
+        word: said.word.clone(),
+        at: Some(said.at),
+    });
+    let name = |id: &str| {
+        let found = story.instances.iter().find(|one| one.id == id);
+        found.map_or_else(|| id.to_owned(), |one| format!("{} ({id})", one.name))
+    };
+    let of_instances = story.instance_words.iter().map(|said| {
+        let on = said
+            .on
+            .as_deref()
+            .map_or_else(String::new, |host| format!(" on {host}"));
+        Said {
+            by: &said.by,
+            word: format!("{}{on} of {}", said.word, name(&said.instance)),
+            at: None,
+        }
+    });
+    let seen_to = story.instances.iter().filter_map(|one| {
+        Some(Said {
+            by: one.seen_to.as_deref()?,
+            word: format!("seen to {} ({})", one.name, one.id),
+            at: None,
+        })
+    });
+    of_recovery.chain(of_instances).chain(seen_to).collect()
+}
+
+impl Moment {
+    fn after(&self) -> String {
+        self.after
+            .map_or_else(String::new, |after| format!("{after:+.1} s"))
+    }
+
+    fn at(&self) -> String {
+        self.at.map_or_else(|| "no".to_owned(), |at| at.to_string())
+    }
+}
+
+/// What was read of a host's power, a line each.
+fn readings(proof: &ProofView) -> Vec<String> {
+    let list = proof.evidence.get("readings").and_then(Value::as_array);
+    let Some(list) = list.filter(|list| !list.is_empty()) else {
+        return vec![proof.evidence.to_string()];
+    };
+    let level = shown(proof.evidence.get("level"));
+    let line = |one: &Value| {
+        let at = one.get("answered_at_us").and_then(Value::as_i64);
+        let at = at.map_or_else(
+            || "at a time that is not kept".to_owned(),
+            |at| Time(Timestamp::from_micros(at)).to_string(),
+        );
+        format!("level {level} said {:?}, {at}", shown(one.get("said")))
+    };
+    list.iter().map(line).collect()
+}
+
+#[expect(clippy::ref_option, reason = "so does the template give fields")]
+fn number(seconds: &Option<f64>) -> String {
+    seconds.map_or_else(String::new, |seconds| format!("{seconds:.1}"))
+}
+
+fn total(down: &Figures) -> String {
+    format!("{:.1}", down.instance_seconds)
+}
+
+#[expect(clippy::ref_option, reason = "so does the template give fields")]
+fn text<T: ToString>(value: &Option<T>) -> String {
+    value.as_ref().map_or_else(String::new, ToString::to_string)
+}

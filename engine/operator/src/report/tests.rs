@@ -1,0 +1,143 @@
+use super::escape::code;
+use super::*;
+
+const STORY: &str = include_str!("golden/story.json");
+
+fn story() -> StoryView {
+    serde_json::from_str(STORY).unwrap()
+}
+
+/// `WRITE_GOLDEN=1` writes it anew.
+fn assert_golden(name: &str, told: &str) {
+    let path = format!("{}/src/report/golden/{name}", env!("CARGO_MANIFEST_DIR"));
+    if std::env::var_os("WRITE_GOLDEN").is_some() {
+        std::fs::write(&path, told).unwrap();
+    }
+    let golden = std::fs::read_to_string(&path).unwrap();
+    assert_eq!(told, golden, "{path}");
+}
+
+#[test]
+fn the_same_story_makes_the_same_report() {
+    let story = story();
+    let report = Report::of(&story);
+    let version = |text: String| text.replace(env!("CARGO_PKG_VERSION"), "VERSION");
+    assert_golden("recovery.md", &version(report.markdown().unwrap()));
+    assert_golden("recovery.html", &version(report.html().unwrap()));
+    assert_eq!(Report::of(&story).html().unwrap(), report.html().unwrap());
+}
+
+#[test]
+fn the_moments_that_count_are_told_and_what_was_not_reached_is_told_too() {
+    let mut story = story();
+    let told = |story: &StoryView| {
+        let all = moments(story).into_iter();
+        all.map(|one| (one.what, one.after)).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        told(&story),
+        [
+            ("noticed, as the report says", Some(-1.9)),
+            ("recovery opened", Some(0.0)),
+            ("proven off", Some(3.0)),
+            ("disabled and forced down in Nova", Some(3.01)),
+            ("first instance back", Some(5.5)),
+            ("last instance back", Some(6.0)),
+        ]
+    );
+    story.proofs.clear();
+    story.steps.clear();
+    story.instances.clear();
+    let none = told(&story);
+    assert!(none.iter().skip(2).all(|(_, after)| after.is_none()), "{none:?}");
+}
+
+#[test]
+fn every_instance_that_is_not_what_it_was_is_listed_with_what_to_type() {
+    let story = story();
+    let report = Report::of(&story);
+    let names: Vec<_> = report.left.iter().map(|one| one.name).collect();
+    assert_eq!(names[..2], ["paused-1", "ha-9"]);
+    assert_eq!(names.len(), 4, "{names:?}");
+    assert_eq!(report.left[1].commands, story.instances[2].commands);
+    assert!(report.left[2].how.contains("carol"), "{:?}", report.left[2]);
+    assert_eq!(
+        report.sentence,
+        "2 of 5 instances are back, the last 6.0 s after the recovery was opened; 1 for a person to see to; 1 seen to by a person; \
+         1 left by policy. Its host is not back yet."
+    );
+    for status in VmoveStatus::ALL {
+        let mut one = story.instances[0].clone();
+        one.status = Some(*status);
+        assert_eq!(
+            left(&one).is_none(),
+            *status == VmoveStatus::Succeeded,
+            "{status}"
+        );
+    }
+    // A state that another version has written hides nothing.
+    let mut odd = story.instances[0].clone();
+    odd.status = None;
+    assert!(left(&odd).is_some());
+}
+
+#[test]
+fn what_others_have_named_stays_text() {
+    let mut story = story();
+    let evil = story.instances[3].name.clone();
+    story.summary.host.clone_from(&evil);
+    story.summary.message = Some(evil.clone());
+    story.instances[2].commands = vec![format!("tachi vmove recover {evil}")];
+    for step in &mut story.steps {
+        step.text.clone_from(&evil);
+    }
+    let report = Report::of(&story);
+    let page = report.html().unwrap();
+    for bad in ["<script", "\u{1b}", "\u{202e}", "\n# ERR", "src=", "href="] {
+        assert!(!page.contains(bad), "{bad:?}");
+    }
+    assert!(page.contains("&#60;script&#62;"), "{page}");
+    let text = report.markdown().unwrap();
+    for bad in ["\u{1b}", "\u{202e}", "\n# ERR"] {
+        assert!(!text.contains(bad), "{bad:?}: {text}");
+    }
+    // Outside of code nothing is a tag, a cell, a link or a picture.
+    let outside = text.lines().filter(|line| !line.trim_start().starts_with("- `"));
+    let outside: String = outside.collect::<String>().replace("\\<", "").replace("\\[", "");
+    for bad in ["<script", "http://", "[x]", "|[x](", "www.evil"] {
+        assert!(!outside.contains(bad), "{bad:?}: {outside}");
+    }
+    for line in text.lines().filter(|line| line.starts_with('|')) {
+        assert!(line.ends_with('|'), "{line}");
+    }
+    assert_eq!(code("a `` b"), "``` a `` b ```");
+    assert_eq!(code("a"), "`a`");
+}
+
+#[test]
+fn a_story_of_an_older_api_makes_a_report_too() {
+    let mut old: Value = serde_json::from_str(STORY).unwrap();
+    old.as_object_mut().unwrap().remove("instance_words");
+    for one in old["instances"].as_array_mut().unwrap() {
+        let one = one.as_object_mut().unwrap();
+        for new in [
+            "ha_enabled",
+            "down_seconds",
+            "failures",
+            "waits",
+            "commands",
+            "seen_to",
+        ] {
+            one.remove(new);
+        }
+    }
+    let old: StoryView = serde_json::from_value(old).unwrap();
+    let report = Report::of(&old);
+    assert_eq!(report.left.len(), 4);
+    assert!(
+        report.sentence.contains("1 for a person to see to"),
+        "{}",
+        report.sentence
+    );
+    assert!(report.markdown().unwrap().contains("no valid host"));
+}

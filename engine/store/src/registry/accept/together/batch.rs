@@ -1,0 +1,97 @@
+//! Which of those that wait go into one transaction.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+
+use tachi_domain::HostId;
+use tachi_domain::recovery::{kind_of, open_key};
+use uuid::Uuid;
+
+use super::Entry;
+use crate::registry::accept::repeats::repeat_key;
+
+/// The most in one transaction: it holds the locks of all their hosts.
+const TOGETHER: usize = 32;
+
+/// Takes the next ones out of the queue: the oldest of each host, and more of these hosts if there is room. None overtakes
+/// another of its host.
+///
+/// As many hosts, and as many notifications, as a power of two: a statement's text tells how many it is about, and only
+/// texts that come again are found prepared. Each that is not costs `MySQL`'s protocol a round trip, and the one that has to
+/// make room for it a fortieth of a second, as closing a statement has no answer and waits for the peer's delayed
+/// acknowledgement.
+pub(super) fn of(entries: &mut VecDeque<Entry>) -> Vec<Entry> {
+    let names: Vec<String> = entries
+        .iter()
+        .map(|entry| entry.new.hostname.to_ascii_lowercase())
+        .collect();
+    let mut seen = HashSet::new();
+    let mut chosen: Vec<usize> = (0..names.len())
+        .filter(|&at| seen.insert(&names[at]))
+        .take(TOGETHER)
+        .collect();
+    keep_a_power_of_two(&mut chosen);
+    let mut said: HashMap<&str, Said> = chosen
+        .iter()
+        .map(|&at| (names[at].as_str(), Said::first(&entries[at])))
+        .collect();
+    let firsts: HashSet<usize> = chosen.iter().copied().collect();
+    for (at, entry) in entries.iter().enumerate() {
+        if chosen.len() == TOGETHER {
+            break;
+        }
+        if let Some(said) = said.get_mut(names[at].as_str())
+            && !firsts.contains(&at)
+            && said.takes(entry)
+        {
+            chosen.push(at);
+        }
+    }
+    keep_a_power_of_two(&mut chosen);
+
+    let chosen: HashSet<usize> = chosen.into_iter().collect();
+    let mut batch = Vec::with_capacity(chosen.len());
+    let mut rest = VecDeque::with_capacity(entries.len() - chosen.len());
+    for (at, entry) in entries.drain(..).enumerate() {
+        if chosen.contains(&at) {
+            batch.push(entry);
+        } else {
+            rest.push_back(entry);
+        }
+    }
+    *entries = rest;
+    batch
+}
+
+fn keep_a_power_of_two(chosen: &mut Vec<usize>) {
+    chosen.truncate(chosen.len().checked_ilog2().map_or(0, |power| 1 << power));
+}
+
+/// What the notifications of one host in a batch say.
+struct Said {
+    repeats: HashSet<i64>,
+    opens: HashSet<String>,
+    /// One of the host has been left for later: what came after it is, too.
+    ended: bool,
+}
+
+impl Said {
+    fn first(entry: &Entry) -> Self {
+        let mut said = Self {
+            repeats: HashSet::new(),
+            opens: HashSet::new(),
+            ended: false,
+        };
+        said.takes(entry);
+        said
+    }
+
+    /// Whether one more of the host says something else than all before, and opens a recovery of its own.
+    fn takes(&mut self, entry: &Entry) -> bool {
+        let new = &entry.new;
+        let host = HostId(Uuid::nil());
+        self.ended = self.ended
+            || !self.repeats.insert(repeat_key(new, ""))
+            || open_key(kind_of(new.kind), host, &new.payload).is_some_and(|key| !self.opens.insert(key));
+        !self.ended
+    }
+}

@@ -1,0 +1,169 @@
+//! The monitor tells the API every ten seconds that it is at work, what of it does not work, and which hosts it watches, so that
+//! operators see a monitor that has died before a failure goes unreported.
+//!
+//! It is for people: what cannot be told is told the next time, and no report waits for it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tachi_instance_ha::{Client, Failed, MonitorSignature};
+use tokio_util::sync::CancellationToken;
+
+use crate::health::Health;
+use crate::kind::Kind;
+
+/// How often it tells.
+const EVERY: Duration = Duration::from_secs(10);
+
+/// An API that does not take signatures, as Masakari's, or knows no such host yet, is asked again after this.
+const REFUSED: Duration = Duration::from_secs(60);
+
+/// A host in a region that does not answer is not counted as silent for one answer that came late.
+const LIMIT: Duration = Duration::from_secs(8);
+
+/// So many hosts are told.
+const MOST: usize = 1_000;
+
+/// So many characters of a trouble are told.
+const LONGEST: usize = 255;
+
+/// Where signatures go.
+#[async_trait]
+pub(crate) trait Book: Send + Sync {
+    /// Writes one.
+    async fn sign(&self, host: &str, kind: &str, signature: &MonitorSignature) -> Result<(), Failed>;
+}
+
+#[async_trait]
+impl Book for Client {
+    async fn sign(&self, host: &str, kind: &str, signature: &MonitorSignature) -> Result<(), Failed> {
+        self.sign_monitor(host, kind, signature).await
+    }
+}
+
+/// One monitor's.
+pub(crate) struct Signing {
+    pub(crate) book: Arc<dyn Book>,
+    pub(crate) host: String,
+    pub(crate) kind: Kind,
+    pub(crate) health: Health,
+    /// Between 0 and 1: hosts that start together do not sign together.
+    pub(crate) jitter: fn() -> f64,
+}
+
+impl Signing {
+    /// Signs until told to stop.
+    pub(crate) async fn run(self, stop: CancellationToken) {
+        let mut told: Option<String> = None;
+        let mut pause = EVERY.mul_f64((self.jitter)().clamp(0.0, 1.0));
+        while stop
+            .run_until_cancelled(tokio::time::sleep(pause))
+            .await
+            .is_some()
+        {
+            let signature = self.signature();
+            let signed = self.book.sign(&self.host, self.kind.name(), &signature);
+            let signed = tokio::time::timeout(LIMIT, signed).await;
+            let (next, trouble) = match signed {
+                Ok(Ok(())) => (EVERY, None),
+                Ok(Err(failed)) if matches!(failed.status, Some(400..=499)) => {
+                    (REFUSED, Some(failed.to_string()))
+                }
+                Ok(Err(failed)) => (EVERY, Some(failed.to_string())),
+                Err(_) => (EVERY, Some(format!("no answer within {} s", LIMIT.as_secs()))),
+            };
+            pause = next;
+            match (&told, &trouble) {
+                (Some(_), None) => tracing::info!("the API is told again that this monitor is at work"),
+                (before, Some(why)) if before.as_ref() != Some(why) => tracing::info!(
+                    %why, "the API was not told that this monitor is at work: operators may see it as silent; reports are not affected"
+                ),
+                _ => {}
+            }
+            told = trouble;
+        }
+    }
+
+    fn signature(&self) -> MonitorSignature {
+        let watch = self.health.watch();
+        let troubles = self.health.condition().parts;
+        MonitorSignature {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            troubles: troubles
+                .into_iter()
+                .map(|(part, why)| (part.to_owned(), why.chars().take(LONGEST).collect()))
+                .collect(),
+            watches: watch.hosts.into_iter().take(MOST).collect(),
+            watching: watch.now,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Paper {
+        written: Mutex<Vec<MonitorSignature>>,
+        answer: Mutex<Option<Failed>>,
+    }
+
+    fn failed(status: Option<u16>) -> Failed {
+        Failed {
+            class: tachi_instance_ha::Class::Away,
+            text: "no".to_owned(),
+            retry_after: None,
+            status,
+        }
+    }
+
+    #[async_trait]
+    impl Book for Paper {
+        async fn sign(&self, host: &str, kind: &str, signature: &MonitorSignature) -> Result<(), Failed> {
+            assert_eq!((host, kind), ("cmp1", "host"));
+            self.written.lock().unwrap().push(signature.clone());
+            self.answer.lock().unwrap().clone().map_or(Ok(()), Err)
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_signs_every_ten_seconds_and_seldom_where_nobody_takes_it() {
+        let (paper, health, stop) = (
+            Arc::<Paper>::default(),
+            Health::default(),
+            CancellationToken::new(),
+        );
+        let signing = Signing {
+            book: paper.clone(),
+            host: "cmp1".to_owned(),
+            kind: Kind::Host,
+            health: health.clone(),
+            jitter: || 0.5,
+        };
+        health.watches(["cmp2".to_owned()]);
+        health.bad("pacemaker", "x".repeat(1_000));
+        let task = tokio::spawn(signing.run(stop.clone()));
+        let after = async |seconds| {
+            tokio::time::sleep(Duration::from_secs(seconds)).await;
+            paper.written.lock().unwrap().len()
+        };
+        assert_eq!(after(26).await, 3, "after 5, 15 and 25 s");
+        {
+            let written = paper.written.lock().unwrap();
+            assert_eq!(written[0].watches, ["cmp2"]);
+            assert!(written[0].watching);
+            assert_eq!(written[0].troubles["pacemaker"].len(), LONGEST);
+        }
+        *paper.answer.lock().unwrap() = Some(failed(Some(404)));
+        assert_eq!(after(10).await, 4);
+        assert_eq!(after(50).await, 4, "Masakari's API, or a host in no segment");
+        *paper.answer.lock().unwrap() = Some(failed(None));
+        assert_eq!(after(25).await, 6, "away: tried again as ever");
+        stop.cancel();
+        task.await.unwrap();
+    }
+}

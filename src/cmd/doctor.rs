@@ -1,0 +1,132 @@
+//! `tachi doctor`: everything that can be checked, in one table. What is checked is what `upgrade check`, `config`, `policy` and
+//! `status` know already; it is read once, and each check is a function of what was read.
+
+mod checks;
+
+use std::time::Instant;
+
+use serde_json::json;
+use tachi_domain::situation::Grade;
+use tachi_operator::SituationView;
+
+use super::status::code;
+use super::{Failure, upgrade};
+use crate::cli::{ConfigArgs, DoctorArgs, Format};
+use crate::out;
+use crate::settings::Settings;
+use crate::source::{Database, Source as _};
+use crate::wiring;
+
+use checks::{Check, Read};
+
+/// Carries it out.
+pub(crate) async fn run(args: DoctorArgs) -> Result<u8, Failure> {
+    let began = Instant::now();
+    let all = checks::all(&read(&args.config).await);
+    let shown: Vec<&Check> = match &args.name {
+        None => all.iter().collect(),
+        Some(name) => named(&all, name)?,
+    };
+    match args.format {
+        Format::Json => {
+            let rows: Vec<_> = shown
+                .iter()
+                .map(|one| {
+                    json!({
+                        "check": one.name, "grade": one.grade, "details": one.details, "fix": one.fix, "page": one.page,
+                    })
+                })
+                .collect();
+            out::line(json!({ "checks": rows }).to_string());
+        }
+        Format::Table => {
+            let is_told = |one: &&&Check| {
+                args.all || args.name.is_some() || !matches!(one.grade, Grade::Ok | Grade::Info)
+            };
+            for one in shown.iter().filter(is_told) {
+                lines(one).iter().for_each(out::told);
+            }
+            out::line(sum(&shown, began.elapsed().as_secs_f64()));
+        }
+    }
+    let worst = shown.iter().map(|one| one.grade).max().unwrap_or(Grade::Ok);
+    Ok(if args.check { code(worst) } else { crate::DONE })
+}
+
+/// What cannot be read is a finding itself.
+async fn read(config: &ConfigArgs) -> Read {
+    let settings = match Settings::load(config) {
+        Ok(settings) => settings,
+        Err(errors) => {
+            return Read {
+                config: Err(Failure::config(&errors).chain()),
+                ..Read::default()
+            };
+        }
+    };
+    let words = settings.report.warnings.iter();
+    let mut doubts: Vec<String> = words
+        .filter(|one| !one.is_notice())
+        .map(ToString::to_string)
+        .collect();
+    doubts.extend(settings.exposed().iter().map(ToString::to_string));
+    Read {
+        config: Ok(doubts),
+        devices: Some(devices(&settings)),
+        policy: Some(
+            wiring::policy::read(&settings.oslo_policy)
+                .map(|loaded| loaded.warnings.iter().map(ToString::to_string).collect())
+                .map_err(|error| error.chain()),
+        ),
+        upgrade: Some(upgrade::checks(&settings).await.map_err(|error| error.chain())),
+        situation: Some(situation(config).await.map_err(|error| error.chain())),
+    }
+}
+
+fn devices(settings: &Settings) -> Result<(), String> {
+    if !settings.fencing.is_configured() {
+        return Ok(());
+    }
+    settings
+        .fencing
+        .topology()
+        .map(|_| ())
+        .map_err(|error| error.chain())
+}
+
+async fn situation(config: &ConfigArgs) -> Result<SituationView, Failure> {
+    Database::open(config).await?.situation().await
+}
+
+fn named<'a>(all: &'a [Check], name: &str) -> Result<Vec<&'a Check>, Failure> {
+    let wanted = name.trim().to_ascii_lowercase().replace('_', "-");
+    let found: Vec<&Check> = all.iter().filter(|one| one.name == wanted).collect();
+    if found.is_empty() {
+        let names: Vec<&str> = all.iter().map(|one| one.name.as_str()).collect();
+        return Err(Failure::usage(format!(
+            "there is no check {name:?}, these are there: {}",
+            names.join(", ")
+        )));
+    }
+    Ok(found)
+}
+
+fn lines(one: &Check) -> Vec<String> {
+    let word = one.grade.as_str().to_ascii_uppercase();
+    let mut lines = vec![format!("{word:<7} {:<28} {}", one.name, one.details)];
+    lines.extend(one.fix.iter().map(|fix| format!("        -> {fix}")));
+    lines.extend(one.page.iter().map(|page| format!("        {page}")));
+    lines
+}
+
+fn sum(all: &[&Check], seconds: f64) -> String {
+    let count = |grades: &[Grade]| all.iter().filter(|one| grades.contains(&one.grade)).count();
+    format!(
+        "{} checks in {seconds:.1} s: {} ok, {} warnings, {} errors, {} not checkable",
+        all.len(),
+        count(&[Grade::Ok, Grade::Info]),
+        count(&[Grade::Warn]),
+        count(&[Grade::Err]),
+        count(&[Grade::Unknown])
+    )
+}

@@ -1,0 +1,118 @@
+//! `tachi init from-nova`: segments and hosts of what Nova has. They are made by the requests that a client would send, to the API's
+//! own router in this process: the same checks, events and lines of the audit log.
+
+mod asking;
+mod plan;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use serde_json::json;
+use tachi_engine::SystemClock;
+use tachi_engine::ports::{Clock, Compute as _, OperatorDesk as _};
+use tachi_fence::Fencers;
+
+use super::failed;
+use crate::cli::FromNovaArgs;
+use crate::cmd::who::who;
+use crate::cmd::{Failure, command_settings};
+use crate::settings::Settings;
+use crate::{out, wiring};
+
+use asking::Desk;
+use plan::Plan;
+
+/// Carries it out.
+pub(super) async fn run(args: FromNovaArgs) -> Result<u8, Failure> {
+    let settings = command_settings(&args.config)?;
+    let base = wiring::existing(&settings).await?;
+    let nova = wiring::nova(&settings, &base.clock).await?;
+    let services = nova.services().await.map_err(failed("listing Nova's services"))?;
+    let aggregates = nova
+        .aggregates()
+        .await
+        .map_err(failed("listing Nova's aggregates"))?;
+    let region = base.store.region().await;
+    let region = region.map_err(|error| Failure::new("reading the segments", error))?;
+    let hosts: BTreeSet<&str> = services.computes.keys().map(String::as_str).collect();
+    if hosts.is_empty() {
+        return Err(Failure::told(
+            "Nova has no compute service: there is nothing to protect yet",
+        ));
+    }
+    let plan = Plan::of(args.by, &args.default_zone, &hosts, &aggregates, &region);
+    plan.lines(args.method).iter().for_each(out::told);
+    if let Some(line) = without_level(&settings, &hosts)? {
+        out::told(line);
+    }
+    if plan.is_empty() {
+        out::line("nothing to do");
+        return Ok(crate::DONE);
+    }
+    if !args.apply {
+        out::line("nothing was made: add --apply");
+        return Ok(crate::DONE);
+    }
+    let desk = Desk::open(settings, &base, &who(None)?).await?;
+    let mut made = 0;
+    let ended = make(&desk, &plan, args.method.as_str(), &mut made).await;
+    desk.close(made, ended.is_err()).await;
+    ended.map_err(|error| {
+        error.below(&format!(
+            "{made} hosts were made, and the command can be run again for the rest"
+        ))
+    })?;
+    out::line(format!(
+        "{made} hosts are in their segments now: see `tachi status`"
+    ));
+    Ok(crate::DONE)
+}
+
+/// Counts the hosts that were made.
+async fn make(desk: &Desk, plan: &Plan, method: &str, count: &mut usize) -> Result<(), Failure> {
+    for segment in &plan.segments {
+        let id = if let Some(id) = &segment.id {
+            id.to_string()
+        } else {
+            let body = json!({"segment": {
+                "name": segment.name, "recovery_method": method, "service_type": "COMPUTE",
+            }});
+            let made = desk.post("/v1/segments", &body).await;
+            let made =
+                made.map_err(|why| Failure::told(format!("making segment {}: {why}", segment.name)))?;
+            let id = made["segment"]["uuid"].as_str().map(str::to_owned);
+            id.ok_or_else(|| Failure::told("the API has made a segment and does not tell its id"))?
+        };
+        for host in &segment.hosts {
+            let body = json!({"host": {"name": host, "type": "COMPUTE", "control_attributes": "SSH"}});
+            let made = desk.post(&format!("/v1/segments/{id}/hosts"), &body).await;
+            made.map_err(|why| Failure::told(format!("making host {host}: {why}")))?;
+            *count += 1;
+        }
+    }
+    Ok(())
+}
+
+/// Which hosts no device can switch off, where there are devices.
+fn without_level(settings: &Settings, hosts: &BTreeSet<&str>) -> Result<Option<String>, Failure> {
+    if !settings.fencing.is_configured() {
+        return Ok(Some(
+            "no fence device is configured: no host can be proven off by us".to_owned(),
+        ));
+    }
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let fencers = Fencers::new(settings.fencing.topology()?, clock);
+    let bare: Vec<&str> = hosts
+        .iter()
+        .copied()
+        .filter(|host| fencers.resolve(host).levels().is_empty())
+        .collect();
+    Ok((!bare.is_empty()).then(|| {
+        format!(
+            "fence levels: {} of {} hosts have one; none: {}",
+            hosts.len() - bare.len(),
+            hosts.len(),
+            bare.join(", ")
+        )
+    }))
+}

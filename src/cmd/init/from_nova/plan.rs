@@ -1,0 +1,151 @@
+//! Which hosts belong into which segments.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use tachi_domain::SegmentId;
+use tachi_domain::reserved::Aggregate;
+use tachi_engine::ports::operator::SegmentView;
+
+use crate::cli::{By, Method};
+
+/// A segment, and what is to be put into it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Planned {
+    pub(super) name: String,
+    /// `None` if it is to be made.
+    pub(super) id: Option<SegmentId>,
+    pub(super) hosts: Vec<String>,
+}
+
+/// What is to be made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Plan {
+    pub(super) segments: Vec<Planned>,
+    /// Hosts that are in a segment already.
+    stay: usize,
+    /// Hosts that are put nowhere, and why.
+    left: Vec<(String, String)>,
+}
+
+impl Plan {
+    pub(super) fn of(
+        by: By,
+        default_zone: &str,
+        hosts: &BTreeSet<&str>,
+        aggregates: &[Aggregate],
+        region: &[SegmentView],
+    ) -> Self {
+        let registered: BTreeSet<&str> = region
+            .iter()
+            .flat_map(|view| &view.hosts)
+            .map(|view| view.host.name.as_str())
+            .collect();
+        let mut wanted: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        let mut left = Vec::new();
+        for host in hosts.iter().filter(|host| !registered.contains(*host)) {
+            match place(by, default_zone, host, aggregates) {
+                Ok(segment) => wanted.entry(segment).or_default().push((*host).to_owned()),
+                Err(why) => left.push(((*host).to_owned(), why)),
+            }
+        }
+        let id = |name: &str| {
+            let found = region.iter().find(|view| view.segment.name == name);
+            found.map(|view| view.segment.id)
+        };
+        Self {
+            segments: wanted
+                .into_iter()
+                .map(|(name, hosts)| Planned {
+                    id: id(&name),
+                    name,
+                    hosts,
+                })
+                .collect(),
+            stay: hosts.iter().filter(|host| registered.contains(*host)).count(),
+            left,
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.segments.is_empty()
+    }
+
+    /// For people.
+    pub(super) fn lines(&self, method: Method) -> Vec<String> {
+        let mut lines = Vec::new();
+        for segment in &self.segments {
+            lines.push(match segment.id {
+                Some(_) => format!("segment {}", segment.name),
+                None => format!("segment {} ({})  + new", segment.name, method.as_str()),
+            });
+            lines.extend(segment.hosts.iter().map(|host| format!("  {host}  + add")));
+        }
+        if self.stay > 0 {
+            lines.push(format!("in a segment already, and left there: {}", self.stay));
+        }
+        let left = self.left.iter();
+        lines.extend(left.map(|(host, why)| format!("{host} is put nowhere: {why}")));
+        lines
+    }
+}
+
+/// The segment's name.
+fn place(by: By, default_zone: &str, host: &str, aggregates: &[Aggregate]) -> Result<String, String> {
+    let its = aggregates.iter().filter(|one| one.hosts.contains(host));
+    let names: BTreeSet<&str> = match by {
+        By::Zone => its.filter_map(|one| one.zone.as_deref()).collect(),
+        By::Aggregate => its.map(|one| one.name.as_str()).collect(),
+    };
+    let names: Vec<&str> = names.into_iter().collect();
+    match (names.as_slice(), by) {
+        ([one], _) => Ok((*one).to_owned()),
+        ([], By::Zone) => Ok(default_zone.to_owned()),
+        ([], By::Aggregate) => Err("it is in no aggregate".to_owned()),
+        (several, _) => Err(format!("it is in several: {}", several.join(", "))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn aggregate(name: &str, zone: Option<&str>, hosts: &[&str]) -> Aggregate {
+        Aggregate {
+            id: 1,
+            name: name.to_owned(),
+            zone: zone.map(str::to_owned),
+            hosts: hosts.iter().map(|host| (*host).to_owned()).collect(),
+            metadata: BTreeMap::new(),
+        }
+    }
+
+    #[test]
+    fn each_host_is_put_into_the_one_segment_of_its_zone_or_aggregate() {
+        let hosts = BTreeSet::from(["a", "b", "c", "d"]);
+        let aggregates = [
+            aggregate("rack-1", Some("az1"), &["a", "b"]),
+            aggregate("ssd", None, &["b", "c"]),
+        ];
+        let of = |by| {
+            let plan = Plan::of(by, "nova", &hosts, &aggregates, &[]);
+            let segments = plan.segments.into_iter();
+            let segments = segments.map(|one| (one.name, one.hosts.join(" ")));
+            (segments.collect::<Vec<_>>(), plan.left)
+        };
+        let pair = |a: &str, b: &str| (a.to_owned(), b.to_owned());
+        assert_eq!(
+            of(By::Zone),
+            (vec![pair("az1", "a b"), pair("nova", "c d")], vec![])
+        );
+        assert_eq!(
+            of(By::Aggregate),
+            (
+                vec![pair("rack-1", "a"), pair("ssd", "c")],
+                vec![
+                    pair("b", "it is in several: rack-1, ssd"),
+                    pair("d", "it is in no aggregate")
+                ]
+            )
+        );
+    }
+}

@@ -1,0 +1,275 @@
+//! What is asked before something is changed: the command is shown first, and is what runs.
+
+use tachi_domain::RecoveryId;
+
+use super::state::Key;
+
+/// A line to fill in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Field {
+    pub(super) label: &'static str,
+    pub(super) text: String,
+    /// What has to stand in it, if not just anything.
+    wanted: Option<String>,
+}
+
+impl Field {
+    fn new(label: &'static str, text: &str) -> Self {
+        Self {
+            label,
+            text: text.to_owned(),
+            wanted: None,
+        }
+    }
+
+    fn is_filled(&self) -> bool {
+        match &self.wanted {
+            Some(wanted) => self.text == *wanted,
+            None => !self.text.trim().is_empty(),
+        }
+    }
+}
+
+/// What it is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum About {
+    Freeze {
+        host: String,
+    },
+    Approve {
+        recovery: RecoveryId,
+    },
+    Abort {
+        recovery: RecoveryId,
+    },
+    /// Only shown: this is said at the command line.
+    Shown(Vec<String>),
+}
+
+/// Where it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    Asking,
+    Running,
+    /// With what the command has said.
+    Over(Vec<String>),
+}
+
+/// See the module.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Dialogue {
+    about: About,
+    /// What it would do, for people.
+    pub(super) what: String,
+    pub(super) fields: Vec<Field>,
+    /// The field that is filled in now.
+    pub(super) at: usize,
+    pub(super) stage: Stage,
+    /// What is missing.
+    pub(super) fault: Option<String>,
+    /// Where the command asks.
+    source: Vec<String>,
+}
+
+/// What comes of a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    Stay,
+    Close,
+    Run(Vec<String>),
+}
+
+impl Dialogue {
+    fn new(about: About, what: String, fields: Vec<Field>, source: &[String]) -> Self {
+        Self {
+            about,
+            what,
+            fields,
+            at: 0,
+            stage: Stage::Asking,
+            fault: None,
+            source: source.to_vec(),
+        }
+    }
+
+    pub(super) fn freeze(host: &str, source: &[String]) -> Self {
+        let what = format!(
+            "Nothing of {host} is fenced or moved for a while: its instances are unprotected meanwhile."
+        );
+        let fields = vec![Field::new("for", "2h"), Field::new("reason", "")];
+        Self::new(
+            About::Freeze {
+                host: host.to_owned(),
+            },
+            what,
+            fields,
+            source,
+        )
+    }
+
+    pub(super) fn approve(recovery: RecoveryId, host: &str, source: &[String]) -> Self {
+        let what = format!(
+            "The engine looks again and goes on: it may cut the power of {host}, and start its instances elsewhere. Type the host's name."
+        );
+        let mut name = Field::new("host", "");
+        name.wanted = Some(host.to_owned());
+        let fields = vec![name, Field::new("reason", "")];
+        Self::new(About::Approve { recovery }, what, fields, source)
+    }
+
+    pub(super) fn abort(recovery: RecoveryId, host: &str, source: &[String]) -> Self {
+        let what = format!(
+            "The recovery of {host} is given up: nothing new is begun, what is in flight is followed."
+        );
+        Self::new(
+            About::Abort { recovery },
+            what,
+            vec![Field::new("reason", "")],
+            source,
+        )
+    }
+
+    /// A word that is too heavy for a key.
+    pub(super) fn vouch(recovery: RecoveryId, host: &str) -> Self {
+        let command = [
+            "recovery",
+            "vouch",
+            &recovery.to_string(),
+            "--off",
+            host,
+            "--reason",
+            "...",
+        ];
+        let what = format!(
+            "Your word that {host} has no power, against what no device can say. It is said at the command line of a controller:"
+        );
+        Self::new(
+            About::Shown(command.map(str::to_owned).to_vec()),
+            what,
+            Vec::new(),
+            &[],
+        )
+    }
+
+    /// A freeze where only the API is asked.
+    pub(super) fn freeze_shown(host: &str) -> Self {
+        let mut shown = Self::freeze(host, &[]);
+        "...".clone_into(&mut shown.fields[1].text);
+        let command = shown.command();
+        let what = "A freeze is said at the command line of a controller:".to_owned();
+        Self::new(About::Shown(command), what, Vec::new(), &[])
+    }
+
+    fn value(&self, label: &str) -> &str {
+        let field = self.fields.iter().find(|field| field.label == label);
+        field.map_or("", |field| field.text.trim())
+    }
+
+    /// The words of the command, as it runs.
+    pub(super) fn command(&self) -> Vec<String> {
+        let reason = format!("--reason={}", self.value("reason"));
+        let mut words = match &self.about {
+            About::Shown(words) => return words.clone(),
+            About::Freeze { .. } => {
+                let lasts = format!("--for={}", self.value("for"));
+                vec!["freeze".to_owned(), "host".to_owned(), lasts, reason]
+            }
+            About::Approve { recovery } => vec![
+                "recovery".to_owned(),
+                "approve".to_owned(),
+                recovery.to_string(),
+                reason,
+            ],
+            About::Abort { recovery } => vec![
+                "recovery".to_owned(),
+                "abort".to_owned(),
+                recovery.to_string(),
+                reason,
+            ],
+        };
+        words.extend(self.source.iter().cloned());
+        if let About::Freeze { host } = &self.about {
+            // A name is never an option.
+            words.extend(["--".to_owned(), host.clone()]);
+        }
+        words
+    }
+
+    /// The same as it is typed in a shell.
+    pub(super) fn typed(&self) -> String {
+        let words = self.command();
+        let words: Vec<String> = words.iter().map(|word| quoted(word)).collect();
+        format!("tachi {}", words.join(" "))
+    }
+
+    pub(super) fn press(&mut self, key: Key) -> Next {
+        match (&self.stage, key) {
+            (Stage::Over(_), Key::Enter | Key::Esc | Key::Char('q')) | (Stage::Asking, Key::Esc) => {
+                Next::Close
+            }
+            (Stage::Asking, key) => self.fill(key),
+            // What has begun is not undone by a key.
+            (Stage::Running | Stage::Over(_), _) => Next::Stay,
+        }
+    }
+
+    fn fill(&mut self, key: Key) -> Next {
+        if matches!(self.about, About::Shown(_)) {
+            return if key == Key::Enter {
+                Next::Close
+            } else {
+                Next::Stay
+            };
+        }
+        self.fault = None;
+        let last = self.fields.len() - 1;
+        match key {
+            Key::Char(letter) => {
+                if let Some(field) = self.fields.get_mut(self.at)
+                    && field.text.len() < 200
+                {
+                    field.text.push(letter);
+                }
+            }
+            Key::Backspace => {
+                if let Some(field) = self.fields.get_mut(self.at) {
+                    field.text.pop();
+                }
+            }
+            Key::Tab | Key::Down => self.at = if self.at == last { 0 } else { self.at + 1 },
+            Key::Up => self.at = if self.at == 0 { last } else { self.at - 1 },
+            Key::Enter if self.at < last => self.at += 1,
+            Key::Enter => return self.run(),
+            Key::Esc | Key::PageUp | Key::PageDown | Key::Home | Key::End => {}
+        }
+        Next::Stay
+    }
+
+    fn run(&mut self) -> Next {
+        if let Some((place, field)) = self
+            .fields
+            .iter()
+            .enumerate()
+            .find(|(_, field)| !field.is_filled())
+        {
+            self.fault = Some(match &field.wanted {
+                Some(wanted) => format!("{}: this is not {wanted}", field.label),
+                None => format!("{}: write something", field.label),
+            });
+            self.at = place;
+            return Next::Stay;
+        }
+        self.stage = Stage::Running;
+        Next::Run(self.command())
+    }
+}
+
+/// A word as a shell reads it.
+fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
+    }
+}

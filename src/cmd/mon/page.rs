@@ -1,0 +1,129 @@
+//! What is opened: a host, its explanation, a recovery.
+
+use tachi_domain::Timestamp;
+use tachi_domain::entity::vmove::VmoveStatus;
+use tachi_domain::recovery::Life;
+use tachi_operator::{InstanceView, StoryView};
+
+use super::super::recovery::story;
+use super::super::status::part::{Part, running};
+use super::super::{explain, status};
+use super::feed::{More, Told, Want};
+use crate::out::plain;
+
+/// A line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Line {
+    Text(String),
+    Bar(Bar),
+}
+
+/// An instance of a recovery, in the time of that.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Bar {
+    pub(super) name: String,
+    pub(super) state: String,
+    /// From when until when it was on its way, in thousandths of the whole; `None` if it has not set out.
+    pub(super) way: Option<(u32, u32)>,
+    /// How long that took, and where it led.
+    pub(super) end: String,
+}
+
+/// See the module.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Page {
+    pub(super) title: String,
+    pub(super) lines: Vec<Line>,
+}
+
+impl Page {
+    /// `None` for what has no page.
+    pub(super) fn of(told: Told) -> Option<Self> {
+        let now = told.now;
+        let (title, lines) = match (told.want, told.more) {
+            (Want::Host(name), More::Host(one)) => {
+                let part = Part::Host(name.clone());
+                let seen = part.of(told.seen, &running(one.as_ref()));
+                let lines = match &one {
+                    Some(_) => status::host::lines(&part, &seen, one.as_ref()),
+                    None => vec!["this host is not there any more".to_owned()],
+                };
+                (format!("host {name}"), texts(&lines))
+            }
+            (Want::Why(name), More::Why(all)) => {
+                let mut lines: Vec<String> = all.iter().flat_map(|one| explain::lines(one, now)).collect();
+                if lines.is_empty() {
+                    lines.push("nothing is known of it any more".to_owned());
+                }
+                (format!("why: {name}"), texts(&lines))
+            }
+            (Want::Recovery(id), More::Recovery(Some(one))) => (
+                format!("recovery {id} of {}", one.summary.host),
+                recovery(&one, now),
+            ),
+            (Want::Recovery(id), _) => (
+                format!("recovery {id}"),
+                vec![Line::Text("there is no such recovery any more".to_owned())],
+            ),
+            (Want::Region | Want::Host(_) | Want::Why(_), _) => return None,
+        };
+        Some(Self {
+            title: plain(&title),
+            lines,
+        })
+    }
+}
+
+fn texts(lines: &[String]) -> Vec<Line> {
+    lines.iter().map(|line| Line::Text(plain(line))).collect()
+}
+
+fn recovery(one: &StoryView, now: Timestamp) -> Vec<Line> {
+    let mut lines = texts(&story::heading(one));
+    let opened = one.summary.opened_at.0;
+    let over = one.instances.iter().filter_map(|moved| moved.over_at);
+    let last = over.map(|at| at.0).max();
+    let until = match (one.summary.life, last) {
+        (Life::Open, _) | (_, None) => now,
+        (Life::Watching | Life::Closed, Some(last)) => last,
+    };
+    if !one.instances.is_empty() {
+        lines.push(Line::Text(String::new()));
+        lines.extend(
+            one.instances
+                .iter()
+                .map(|moved| Line::Bar(bar(moved, opened, until))),
+        );
+    }
+    lines.push(Line::Text(String::new()));
+    lines.extend(texts(&story::lines(one)));
+    lines
+}
+
+fn bar(one: &InstanceView, opened: Timestamp, until: Timestamp) -> Bar {
+    let whole = until.micros_since(opened).max(1);
+    let part = |at: Timestamp| {
+        let part = at.micros_since(opened).clamp(0, whole).saturating_mul(1_000) / whole;
+        u32::try_from(part).unwrap_or(1_000)
+    };
+    let asked = one.asked_at.map(|at| at.0);
+    let over = one.over_at.map(|at| at.0);
+    let took = asked.map(|asked| over.unwrap_or(until).micros_since(asked).max(0) / 100_000);
+    let took = took.map_or_else(String::new, |tenths| format!("{}.{} s", tenths / 10, tenths % 10));
+    let to = one.to.as_deref().map_or(String::new(), |to| format!(" -> {to}"));
+    let sign = match one.status {
+        Some(VmoveStatus::Succeeded) => "●",
+        Some(VmoveStatus::Failed) => "✗",
+        Some(VmoveStatus::Ongoing) => "…",
+        Some(VmoveStatus::Pending | VmoveStatus::Ignored) | None => "·",
+    };
+    let word = one
+        .status
+        .map_or_else(|| "?".to_owned(), |status| status.to_string());
+    Bar {
+        name: plain(&one.name),
+        state: format!("{sign} {word}"),
+        way: asked.map(|at| (part(at), part(over.unwrap_or(until)))),
+        end: plain(&format!("{took}{to}")),
+    }
+}

@@ -1,0 +1,341 @@
+//! What the overview shows, made once of each answer.
+
+use std::collections::BTreeMap;
+
+use tachi_domain::recovery::Life;
+use tachi_domain::situation::{Code, Grade, Protection};
+use tachi_domain::{RecoveryId, Timestamp};
+use tachi_operator::{HostView, RegisteredView, SituationView, StoryView, UnderwayView, one_line};
+
+use super::super::status::{findings, host};
+use super::super::when::{ago, time};
+use crate::out::plain;
+
+/// How good something is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Tone {
+    Good,
+    Quiet,
+    Busy,
+    Warn,
+    Unknown,
+    Bad,
+}
+
+/// A sign with its words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Sign {
+    pub(super) tone: Tone,
+    pub(super) words: String,
+}
+
+impl Sign {
+    fn new(tone: Tone, words: impl Into<String>) -> Self {
+        Self {
+            tone,
+            words: words.into(),
+        }
+    }
+
+    /// As it is drawn. What was good and is old is not known.
+    pub(super) fn shown(&self, old: bool) -> (Tone, String) {
+        let tone = if old && self.tone == Tone::Good {
+            Tone::Unknown
+        } else {
+            self.tone
+        };
+        let was = if old && self.tone == Tone::Good {
+            "was "
+        } else {
+            ""
+        };
+        let sign = match tone {
+            Tone::Good => "●",
+            Tone::Quiet => "·",
+            Tone::Busy => "…",
+            Tone::Warn => "!",
+            Tone::Unknown => "?",
+            Tone::Bad => "✗",
+        };
+        (tone, format!("{sign} {was}{}", self.words))
+    }
+}
+
+/// A host.
+#[derive(Clone, Debug)]
+pub(super) struct Host {
+    /// As it is called in commands.
+    pub(super) name: String,
+    /// As it is shown.
+    pub(super) shown: String,
+    pub(super) flags: String,
+    pub(super) nova: Sign,
+    pub(super) fence: Sign,
+    pub(super) instances: String,
+    pub(super) state: Sign,
+    /// How many of how many instances are back, while it is under recovery.
+    pub(super) back: Option<(u64, u64)>,
+    /// Its recovery that is open.
+    pub(super) open: Option<RecoveryId>,
+    /// Where a filter looks.
+    search: String,
+}
+
+impl Host {
+    /// Whether it has each of these words, in small letters.
+    pub(super) fn has(&self, words: &[String]) -> bool {
+        words.iter().all(|word| self.search.contains(word))
+    }
+}
+
+/// The hosts of a segment, or of none.
+#[derive(Clone, Debug)]
+pub(super) struct Group {
+    pub(super) title: String,
+    pub(super) hosts: Vec<Host>,
+}
+
+/// See the module.
+#[derive(Clone, Debug)]
+pub(super) struct Region {
+    pub(super) at: Timestamp,
+    pub(super) grade: Grade,
+    pub(super) sentence: String,
+    pub(super) engines: Vec<Sign>,
+    pub(super) findings: Vec<(Grade, String)>,
+    pub(super) groups: Vec<Group>,
+    /// The last steps of the newest recovery.
+    pub(super) story: Vec<String>,
+}
+
+impl Region {
+    pub(super) fn of(seen: &SituationView, newest: Option<&StoryView>) -> Self {
+        let judged: BTreeMap<&str, &HostView> =
+            seen.hosts.iter().map(|host| (host.name.as_str(), host)).collect();
+        let open = seen.recoveries.iter().filter(|row| row.life == Life::Open);
+        let open: BTreeMap<&str, &UnderwayView> = open.map(|row| (row.host.as_str(), row)).collect();
+        let flags = host::Flags::of(seen);
+        let made = |view: &HostView, registered: Option<&RegisteredView>, segment: &str| {
+            let row = open.get(view.name.as_str()).copied();
+            of_host(view, registered, row, segment, seen, flags.host(view, registered))
+        };
+        let mut groups: Vec<Group> = seen
+            .segments
+            .iter()
+            .map(|segment| {
+                let hosts = segment.hosts.iter().filter_map(|one| {
+                    let view = judged.get(one.name.as_str())?;
+                    Some(made(view, Some(one), &segment.name))
+                });
+                let disabled = if segment.enabled { "" } else { " DISABLED" };
+                Group {
+                    title: plain(&format!(
+                        "{} {}{disabled}: {} of {} hosts at work, {}",
+                        segment.name,
+                        segment.recovery_method,
+                        segment.working,
+                        segment.hosts.len(),
+                        findings::counted(segment.instances)
+                    )),
+                    hosts: hosts.collect(),
+                }
+            })
+            .collect();
+        let strangers: Vec<Host> = seen
+            .hosts
+            .iter()
+            .filter(|view| view.segment.is_none())
+            .map(|view| made(view, None, ""))
+            .collect();
+        if !strangers.is_empty() {
+            groups.push(Group {
+                title: "in no segment, so not recovered".to_owned(),
+                hosts: strangers,
+            });
+        }
+        Self {
+            at: seen.at.0,
+            grade: seen.grade,
+            sentence: sentence(seen),
+            engines: engines(seen),
+            findings: seen
+                .findings
+                .iter()
+                .map(|finding| (finding.grade, plain(findings::line(finding, seen.at.0).trim())))
+                .collect(),
+            groups,
+            story: newest.map(story).unwrap_or_default(),
+        }
+    }
+}
+
+fn sentence(seen: &SituationView) -> String {
+    let needs = &seen.needs_person;
+    let waiting = needs.recoveries.len() + needs.instances.len();
+    let counted = findings::counted(seen.instances);
+    match waiting {
+        0 => counted,
+        1 => format!("{counted}; 1 thing waits for you"),
+        count => format!("{counted}; {count} things wait for you"),
+    }
+}
+
+/// How many engines work, what they say of their parts, the worst of each, when Nova was looked at, the queue, and each engine.
+fn engines(seen: &SituationView) -> Vec<Sign> {
+    let alive = seen.engines.iter().filter(|one| one.alive).count();
+    let tone = match alive {
+        0 => Tone::Bad,
+        alive if alive < seen.engines.len() => Tone::Warn,
+        _ => Tone::Good,
+    };
+    let mut signs = vec![Sign::new(tone, format!("engines {alive}/{}", seen.engines.len()))];
+    let mut parts: BTreeMap<&str, bool> = BTreeMap::new();
+    for engine in seen.engines.iter().filter(|one| one.alive) {
+        for (part, how) in &engine.facts {
+            let is_well = how == "ok" || how.starts_with("ok:");
+            let so_far = parts.entry(part).or_insert(true);
+            *so_far = *so_far && is_well;
+        }
+    }
+    signs.extend(parts.into_iter().map(|(part, is_well)| {
+        let tone = if is_well { Tone::Good } else { Tone::Bad };
+        Sign::new(tone, plain(part))
+    }));
+    let looked = seen.looked_at.map_or_else(
+        || "Nova never seen".to_owned(),
+        |at| format!("Nova seen {}", ago(at.0, seen.at.0)),
+    );
+    signs.push(Sign::new(Tone::Quiet, looked));
+    for fact in seen.facts.iter().filter(|fact| !fact.fresh) {
+        signs.push(Sign::new(Tone::Unknown, format!("{} old", plain(&fact.kind))));
+    }
+    let tone = if seen.queue.new == 0 {
+        Tone::Quiet
+    } else {
+        Tone::Busy
+    };
+    signs.push(Sign::new(tone, format!("queue {}", seen.queue.new)));
+    signs.extend(seen.engines.iter().map(|one| {
+        let tone = if one.alive { Tone::Good } else { Tone::Bad };
+        let age = seen.at.0.micros_since(one.signed_at.0).max(0) / 1_000_000;
+        Sign::new(tone, plain(&format!("{} {age} s ago", one.name)))
+    }));
+    signs
+}
+
+const fn tone(protection: Protection) -> Tone {
+    match protection {
+        Protection::Protected => Tone::Good,
+        Protection::Degraded => Tone::Warn,
+        Protection::Unknown => Tone::Unknown,
+        Protection::Unprotected | Protection::Down => Tone::Bad,
+        Protection::NotMeant => Tone::Quiet,
+    }
+}
+
+/// Whether a host can be proven off, by what is found.
+fn fence(view: &HostView, seen: &SituationView) -> Sign {
+    let has = |codes: &[Code]| view.reasons.iter().any(|code| codes.contains(code));
+    if seen.fencing_mode != "engine" {
+        return Sign::new(Tone::Quiet, plain(&seen.fencing_mode));
+    }
+    if has(&[
+        Code::FencingStopped,
+        Code::NoFenceDevice,
+        Code::FenceFileUnreadable,
+    ]) {
+        return Sign::new(Tone::Bad, "stopped");
+    }
+    if has(&[Code::HostWithoutFence]) {
+        return Sign::new(Tone::Bad, "none");
+    }
+    if has(&[Code::FenceFailing, Code::FenceForeignMachine]) {
+        return Sign::new(Tone::Bad, "fails");
+    }
+    if has(&[Code::FenceLevelFailing]) {
+        return Sign::new(Tone::Warn, "level");
+    }
+    if has(&[Code::FenceNotTested]) {
+        return Sign::new(Tone::Unknown, "untested");
+    }
+    // Nobody looks for a device of what is not recovered.
+    if view.segment.is_none() {
+        return Sign::new(Tone::Quiet, "-");
+    }
+    Sign::new(Tone::Good, "ok")
+}
+
+fn of_host(
+    view: &HostView,
+    registered: Option<&RegisteredView>,
+    row: Option<&UnderwayView>,
+    segment: &str,
+    seen: &SituationView,
+    flags: String,
+) -> Host {
+    let nova = match view.up {
+        Some(true) => Sign::new(Tone::Good, "heard"),
+        Some(false) => Sign::new(Tone::Bad, "silent"),
+        None => Sign::new(Tone::Unknown, "unknown"),
+    };
+    let instances = view.instances.map_or_else(
+        || "?".to_owned(),
+        |counts| (counts.meant() + counts.not_meant).to_string(),
+    );
+    let state = if let Some(row) = row {
+        let short: String = row.id.to_string().chars().take(4).collect();
+        match row.waits.as_ref().filter(|wait| wait.held) {
+            Some(wait) => Sign::new(Tone::Bad, format!("{short} held: {}", wait.about())),
+            None => Sign::new(Tone::Busy, format!("{short} {}", row.status)),
+        }
+    } else {
+        let word = view.protection.as_str();
+        let why = view
+            .reasons
+            .first()
+            .map_or(String::new(), |code| format!(" {code}"));
+        Sign::new(tone(view.protection), format!("{word}{why}"))
+    };
+    let back = row
+        .filter(|row| row.instances > 0)
+        .map(|row| (row.back, row.instances));
+    let shown = plain(&view.name);
+    let search = format!(
+        "{shown} {segment} {} {} {} {flags}",
+        state.words,
+        nova.words,
+        registered.and_then(|one| one.life).map_or("", Life::as_str)
+    );
+    Host {
+        name: view.name.clone(),
+        shown,
+        flags,
+        nova,
+        fence: fence(view, seen),
+        instances,
+        state: Sign {
+            words: plain(&state.words),
+            ..state
+        },
+        back,
+        open: row.map(|row| row.id),
+        search: plain(&search).to_lowercase(),
+    }
+}
+
+/// So many steps are kept.
+const STEPS: usize = 8;
+
+fn story(story: &StoryView) -> Vec<String> {
+    let host = &story.summary.host;
+    let first = story.steps.len().saturating_sub(STEPS);
+    let steps = story.steps.iter().skip(first);
+    steps
+        .map(|step| plain(&format!("{} {host}: {}", clock(step.at.0), one_line(&step.text))))
+        .collect()
+}
+
+/// The time of the day.
+pub(super) fn clock(at: Timestamp) -> String {
+    time(at).get(11..19).unwrap_or("?").to_owned()
+}

@@ -1,0 +1,366 @@
+//! Keys and answers in, deeds out: what is on the screen follows from this alone.
+
+use std::time::Duration;
+
+use tachi_domain::RecoveryId;
+
+use super::dialogue::{Dialogue, Next, Stage};
+use super::feed::{More, Told, Want};
+use super::page::Page;
+use super::region::{Host, Region};
+use crate::out::plain;
+
+/// Without an answer for so long nothing counts as good.
+const OLD: Duration = Duration::from_secs(5);
+
+/// A key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Key {
+    Char(char),
+    Enter,
+    Esc,
+    Tab,
+    Backspace,
+    Up,
+    Down,
+    PageUp,
+    PageDown,
+    Home,
+    End,
+}
+
+/// What happens.
+#[derive(Clone, Debug)]
+pub(super) enum Event {
+    Key(Key),
+    Told(Box<Result<Told, String>>),
+    /// What a command has said, in lines.
+    Ran(Vec<String>),
+    /// Time goes on, or the terminal has another size.
+    Tick,
+}
+
+/// What is to be done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Deed {
+    Look(Want),
+    Run(Vec<String>),
+    Quit,
+}
+
+/// How it was started.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Options {
+    pub(super) read_only: bool,
+    pub(super) colours: bool,
+    /// Where commands ask.
+    pub(super) source: Vec<String>,
+    /// Only the API is asked.
+    pub(super) remote: bool,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Mon {
+    pub(super) options: Options,
+    pub(super) now: Duration,
+    /// When the last answer came.
+    answered: Option<Duration>,
+    /// Why none came since.
+    trouble: Option<String>,
+    pub(super) region: Option<Region>,
+    pub(super) view: Want,
+    pub(super) page: Option<Page>,
+    pub(super) scroll: usize,
+    /// The host that is chosen, by its name: rows come and go.
+    chosen: Option<String>,
+    /// The first row that is shown.
+    pub(super) top: usize,
+    /// How many rows of hosts fit, as drawn last.
+    pub(super) fit: usize,
+    pub(super) filter: String,
+    pub(super) is_filtering: bool,
+    pub(super) helps: bool,
+    pub(super) dialogue: Option<Dialogue>,
+    pub(super) hint: Option<String>,
+}
+
+impl Mon {
+    pub(super) fn new(options: Options) -> Self {
+        Self {
+            options,
+            now: Duration::ZERO,
+            answered: None,
+            trouble: None,
+            region: None,
+            view: Want::Region,
+            page: None,
+            scroll: 0,
+            chosen: None,
+            top: 0,
+            fit: 10,
+            filter: String::new(),
+            is_filtering: false,
+            helps: false,
+            dialogue: None,
+            hint: None,
+        }
+    }
+
+    /// How long ago the last answer came.
+    pub(super) fn age(&self) -> Option<Duration> {
+        self.answered.map(|at| self.now.saturating_sub(at))
+    }
+
+    /// What was good is not known any more.
+    pub(super) fn is_stale(&self) -> bool {
+        self.age().is_none_or(|age| age >= OLD)
+    }
+
+    /// What is to be said of answers that do not come.
+    pub(super) fn alarm(&self) -> Option<String> {
+        let since = self.age().map_or_else(
+            || "yet".to_owned(),
+            |age| format!("for {} s: what is below was so then", age.as_secs()),
+        );
+        let why = self
+            .trouble
+            .as_deref()
+            .map_or(String::new(), |why| format!(" ({why})"));
+        let is_late = self.trouble.is_some() || (self.answered.is_some() && self.is_stale());
+        is_late.then(|| format!("✗ NO ANSWER {since}{why}"))
+    }
+
+    /// The hosts that the filter lets through, in the order of the screen, each with its group.
+    pub(super) fn rows(&self) -> Vec<(usize, &Host)> {
+        let words: Vec<String> = self
+            .filter
+            .to_lowercase()
+            .split_whitespace()
+            .map(str::to_owned)
+            .collect();
+        let groups = self
+            .region
+            .iter()
+            .flat_map(|region| region.groups.iter().enumerate());
+        groups
+            .flat_map(|(group, one)| one.hosts.iter().map(move |host| (group, host)))
+            .filter(|(_, host)| host.has(&words))
+            .collect()
+    }
+
+    /// The row that is chosen; the first if that has gone.
+    pub(super) fn at(&self, rows: &[(usize, &Host)]) -> usize {
+        let chosen = self.chosen.as_deref();
+        let place = rows
+            .iter()
+            .position(|(_, host)| Some(host.name.as_str()) == chosen);
+        place.unwrap_or_default()
+    }
+
+    pub(super) fn on(&mut self, event: Event, now: Duration) -> Option<Deed> {
+        self.now = now;
+        match event {
+            Event::Tick => None,
+            Event::Told(told) => {
+                self.told(*told);
+                None
+            }
+            Event::Ran(lines) => {
+                if let Some(dialogue) = &mut self.dialogue {
+                    dialogue.stage = Stage::Over(lines);
+                }
+                None
+            }
+            Event::Key(key) => self.press(key),
+        }
+    }
+
+    fn told(&mut self, told: Result<Told, String>) {
+        let told = match told {
+            Ok(told) => told,
+            Err(why) => {
+                self.trouble = Some(plain(&why));
+                return;
+            }
+        };
+        self.answered = Some(self.now);
+        self.trouble = None;
+        let newest = match &told.more {
+            More::Newest(story) => story.as_ref(),
+            More::Host(_) | More::Why(_) | More::Recovery(_) => None,
+        };
+        let mut region = Region::of(&told.seen, newest);
+        if told.want != Want::Region
+            && let Some(before) = &mut self.region
+        {
+            region.story = std::mem::take(&mut before.story);
+        }
+        self.region = Some(region);
+        // The answer to what was looked at before is no page of this.
+        if told.want == self.view {
+            self.page = Page::of(told);
+        }
+    }
+
+    fn press(&mut self, key: Key) -> Option<Deed> {
+        self.hint = None;
+        if let Some(dialogue) = &mut self.dialogue {
+            return match dialogue.press(key) {
+                Next::Stay => None,
+                Next::Run(words) => Some(Deed::Run(words)),
+                Next::Close => {
+                    self.dialogue = None;
+                    None
+                }
+            };
+        }
+        if self.helps {
+            self.helps = false;
+            return None;
+        }
+        if self.is_filtering {
+            self.filter_by(key);
+            return None;
+        }
+        match key {
+            Key::Char('q') => return Some(Deed::Quit),
+            Key::Char('?') => self.helps = true,
+            Key::Char('f' | 'a' | 'x' | 'v') if self.options.read_only => {
+                self.hint = Some("read-only: started with --read-only".to_owned());
+            }
+            Key::Char('f') => self.freeze(),
+            Key::Char(letter @ ('a' | 'x' | 'v')) => self.say(letter),
+            Key::Char('e') => {
+                let host = self.host()?;
+                return Some(self.look(Want::Why(host)));
+            }
+            key if self.view == Want::Region => return self.press_region(key),
+            Key::Esc | Key::Backspace => return Some(self.look(Want::Region)),
+            Key::Enter => {
+                let open = self.open()?;
+                return Some(self.look(Want::Recovery(open)));
+            }
+            Key::Up | Key::Char('k') => self.scroll = self.scroll.saturating_sub(1),
+            Key::Down | Key::Char('j') => self.scroll += 1,
+            Key::PageUp => self.scroll = self.scroll.saturating_sub(10),
+            Key::PageDown => self.scroll += 10,
+            Key::Home => self.scroll = 0,
+            Key::End => self.scroll = usize::MAX,
+            Key::Char(_) | Key::Tab => {}
+        }
+        None
+    }
+
+    fn press_region(&mut self, key: Key) -> Option<Deed> {
+        match key {
+            Key::Char('/') => self.is_filtering = true,
+            Key::Esc => self.filter.clear(),
+            Key::Enter => {
+                let want = match (self.open(), self.host()?) {
+                    (Some(recovery), _) => Want::Recovery(recovery),
+                    (None, host) => Want::Host(host),
+                };
+                return Some(self.look(want));
+            }
+            Key::Char('h') => {
+                let host = self.host()?;
+                return Some(self.look(Want::Host(host)));
+            }
+            Key::Up | Key::Char('k') => self.choose(|at, _| at.saturating_sub(1)),
+            Key::Down | Key::Char('j') => self.choose(|at, _| at + 1),
+            Key::PageUp => {
+                let fit = self.fit;
+                self.choose(|at, _| at.saturating_sub(fit));
+            }
+            Key::PageDown => {
+                let fit = self.fit;
+                self.choose(|at, _| at + fit);
+            }
+            Key::Home => self.choose(|_, _| 0),
+            Key::End => self.choose(|_, last| last),
+            Key::Char(_) | Key::Tab | Key::Backspace => {}
+        }
+        None
+    }
+
+    fn filter_by(&mut self, key: Key) {
+        match key {
+            Key::Char(letter) => self.filter.push(letter),
+            Key::Backspace => {
+                self.filter.pop();
+            }
+            Key::Enter => self.is_filtering = false,
+            Key::Esc => {
+                self.is_filtering = false;
+                self.filter.clear();
+            }
+            Key::Up | Key::Down | Key::Tab | Key::PageUp | Key::PageDown | Key::Home | Key::End => {}
+        }
+    }
+
+    fn choose(&mut self, to: impl Fn(usize, usize) -> usize) {
+        let rows = self.rows();
+        let last = rows.len().saturating_sub(1);
+        let at = to(self.at(&rows), last).min(last);
+        self.chosen = rows.get(at).map(|(_, host)| host.name.clone());
+    }
+
+    fn look(&mut self, want: Want) -> Deed {
+        if want == Want::Region {
+            // Whoever comes back stands where he was.
+        } else if self.chosen.is_none() {
+            self.chosen = self.host();
+        }
+        self.view = want.clone();
+        self.page = None;
+        self.scroll = 0;
+        Deed::Look(want)
+    }
+
+    /// The host that a key is about.
+    pub(super) fn host(&self) -> Option<String> {
+        match &self.view {
+            Want::Host(name) | Want::Why(name) => Some(name.clone()),
+            Want::Recovery(id) => {
+                let all = self.region.iter().flat_map(|region| &region.groups);
+                let mut hosts = all.flat_map(|group| &group.hosts);
+                let of_it = hosts.find(|host| host.open == Some(*id));
+                of_it.map(|host| host.name.clone())
+            }
+            Want::Region => {
+                let rows = self.rows();
+                rows.get(self.at(&rows)).map(|(_, host)| host.name.clone())
+            }
+        }
+    }
+
+    /// The recovery of that host that is open.
+    fn open(&self) -> Option<RecoveryId> {
+        let name = self.host()?;
+        let all = self.region.iter().flat_map(|region| &region.groups);
+        let mut hosts = all.flat_map(|group| &group.hosts);
+        hosts.find(|host| host.name == name).and_then(|host| host.open)
+    }
+
+    fn freeze(&mut self) {
+        let Some(host) = self.host() else { return };
+        self.dialogue = Some(if self.options.remote {
+            Dialogue::freeze_shown(&host)
+        } else {
+            Dialogue::freeze(&host, &self.options.source)
+        });
+    }
+
+    fn say(&mut self, letter: char) {
+        let (Some(host), Some(recovery)) = (self.host(), self.open()) else {
+            self.hint = Some("no recovery of this host is open".to_owned());
+            return;
+        };
+        self.dialogue = Some(match letter {
+            'a' => Dialogue::approve(recovery, &host, &self.options.source),
+            'x' => Dialogue::abort(recovery, &host, &self.options.source),
+            _ => Dialogue::vouch(recovery, &host),
+        });
+    }
+}

@@ -1,0 +1,505 @@
+//! Keys and answers in, frames out.
+
+use std::time::{Duration, Instant};
+
+use ratatui_core::backend::TestBackend;
+use ratatui_core::terminal::Terminal;
+use tachi_domain::entity::host::MaintenanceReason;
+use tachi_domain::recovery::{Life, RecoveryKind};
+use tachi_domain::situation::{Grade, Protection};
+use tachi_domain::{HostId, NotificationId, RecoveryId, Timestamp, Wait, WaitsFor};
+use tachi_engine::ports::operator::{MoveCounts, RecoverySummary};
+use tachi_operator::downtime::DowntimeView;
+use tachi_operator::{CountsView, SituationView, StoryView, Time};
+use uuid::Uuid;
+
+use super::super::status::seen::tests::{fine, host, judged};
+use super::dialogue::Stage;
+use super::feed::{More, Told, Want};
+use super::state::{Deed, Event, Key, Mon, Options};
+use super::{draw, pressed};
+
+const NOW: i64 = 1_700_000_000_000_000;
+const HELD: RecoveryId = RecoveryId(Uuid::from_u128(0xe241_0000_0000_0000_0000_0000_0000_0009));
+
+/// Three hosts: one is fine, one is on maintenance, one under recovery, which is held.
+fn region() -> SituationView {
+    let mut seen = fine();
+    let hosts = &mut seen.tables.segments[0].hosts;
+    *hosts = vec![
+        host("compute-001", false, None),
+        host("compute-002", false, Some(MaintenanceReason::Operator)),
+        host("compute-003", false, Some(MaintenanceReason::Recovery)),
+        host("compute-004", false, None),
+    ];
+    hosts[2].recovery = Some((HELD, Life::Open));
+    seen.tables.recoveries.push(RecoverySummary {
+        id: HELD,
+        notification: NotificationId(Uuid::from_u128(8)),
+        kind: RecoveryKind::Host,
+        host: "compute-003".into(),
+        host_id: HostId(Uuid::from_u128(1)),
+        segment: None,
+        moves: MoveCounts {
+            pending: 2,
+            ongoing: 1,
+            succeeded: 1,
+            ..MoveCounts::default()
+        },
+        life: Life::Open,
+        status: "running".into(),
+        wait: Some(Wait::bare(
+            WaitsFor::Alive,
+            Timestamp::from_micros(NOW - 9_000_000),
+        )),
+        message: Some("whatever is told of it".into()),
+        owner: Some("e1".into()),
+        opened_at: Timestamp::from_micros(NOW - 60_000_000),
+    });
+    seen.situation = judged(&seen.tables);
+    SituationView::from(&seen)
+}
+
+fn told(seen: SituationView) -> Event {
+    Event::Told(Box::new(Ok(Told {
+        want: Want::Region,
+        now: Timestamp::from_micros(NOW),
+        seen,
+        more: More::Newest(None),
+    })))
+}
+
+fn at(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+fn mon() -> Mon {
+    let mut mon = Mon::new(Options::default());
+    mon.on(told(region()), at(1));
+    mon
+}
+
+fn press(mon: &mut Mon, keys: &str) -> Option<Deed> {
+    let now = mon.now;
+    let mut last = None;
+    for letter in keys.chars() {
+        let key = match letter {
+            '\n' => Key::Enter,
+            '\u{1b}' => Key::Esc,
+            '↓' => Key::Down,
+            letter => Key::Char(letter),
+        };
+        last = mon.on(Event::Key(key), now);
+    }
+    last
+}
+
+fn frame(mon: &mut Mon, width: u16, height: u16) -> String {
+    let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
+    terminal
+        .draw(|frame| draw::draw(mon, frame.buffer_mut()))
+        .unwrap();
+    draw::text(terminal.backend().buffer())
+}
+
+fn story() -> StoryView {
+    let second = |seconds: i64| Time(Timestamp::from_micros(NOW - 60_000_000 + seconds * 1_000_000));
+    let summary = serde_json::json!({
+        "recovery": HELD, "notification": NotificationId(Uuid::from_u128(8)), "kind": "host", "host": "compute-003",
+        "host_id": HostId(Uuid::from_u128(1)), "segment": null, "life": "open", "status": "running", "waits": null,
+        "message": null, "owner": "e1", "opened_at": second(0),
+        "moves": {"total": 3, "pending": 1, "ongoing": 1, "succeeded": 1, "failed": 0, "ignored": 0},
+    });
+    let moved = |name: &str, status: &str, asked: Option<i64>, over: Option<i64>| {
+        serde_json::json!({
+            "id": Uuid::from_u128(7), "name": name, "status": status, "from": "compute-003",
+            "to": over.map(|_| "compute-001"), "message": null, "proof": null,
+            "asked_at": asked.map(second), "over_at": over.map(second),
+        })
+    };
+    let rest = serde_json::json!({
+        "claim": 1, "downtime": DowntimeView::of(&[]), "elapsed_seconds": 60, "waits_for": "2 instances to be over",
+        "reported": null, "reporters": [], "word": null, "state": {"stage": "moving"}, "proofs": [], "instances": [],
+        "steps": [
+            {"at": second(1), "claim": 1, "task": "", "kind": "note", "instance": null, "text": "the host is proven off"},
+            {"at": second(3), "claim": 1, "task": "", "kind": "intent", "instance": null, "text": "evacuate web-1"},
+        ],
+    });
+    let mut all = summary;
+    all.as_object_mut()
+        .unwrap()
+        .extend(rest.as_object().unwrap().clone());
+    all["instances"] = serde_json::json!([
+        moved("web-1", "succeeded", Some(3), Some(20)),
+        moved("db-1", "ongoing", Some(10), None),
+        moved("job-1", "pending", None, None),
+    ]);
+    serde_json::from_value(all).unwrap()
+}
+
+#[test]
+fn the_overview_is_drawn_in_three_sizes_and_without_colours() {
+    for (width, height) in [(80, 24), (120, 40), (200, 50)] {
+        insta::assert_snapshot!(
+            format!("overview_{width}x{height}"),
+            frame(&mut mon(), width, height)
+        );
+    }
+}
+
+#[test]
+fn a_recovery_is_opened_with_a_bar_for_each_instance() {
+    let mut mon = mon();
+    let deed = press(&mut mon, "↓↓\n");
+    assert_eq!(deed, Some(Deed::Look(Want::Recovery(HELD))));
+    assert!(frame(&mut mon, 80, 24).contains("asking"));
+    // The answer to what was asked before belongs to no page.
+    mon.on(told(region()), at(2));
+    assert!(mon.page.is_none());
+    mon.on(
+        Event::Told(Box::new(Ok(Told {
+            want: Want::Recovery(HELD),
+            now: Timestamp::from_micros(NOW),
+            seen: region(),
+            more: More::Recovery(Some(story())),
+        }))),
+        at(2),
+    );
+    insta::assert_snapshot!("recovery_100x30", frame(&mut mon, 100, 30));
+    // Back, one stands where one was.
+    assert_eq!(press(&mut mon, "\u{1b}"), Some(Deed::Look(Want::Region)));
+    assert_eq!(mon.host().as_deref(), Some("compute-003"));
+}
+
+#[test]
+fn old_facts_are_never_shown_as_good() {
+    let mut mon = mon();
+    let young = frame(&mut mon, 120, 40);
+    assert!(
+        young.contains("● heard") && young.contains("seen 0 s ago"),
+        "{young}"
+    );
+    assert!(!young.contains("NO ANSWER"), "{young}");
+    mon.on(
+        Event::Told(Box::new(Err("the database was asked\u{1b}[2J".into()))),
+        at(3),
+    );
+    let failed = frame(&mut mon, 120, 40);
+    assert!(
+        failed.contains("✗ NO ANSWER for 2 s") && failed.contains("asked\\u{1b}[2J"),
+        "{failed}"
+    );
+    mon.on(Event::Tick, at(6));
+    let old = frame(&mut mon, 120, 40);
+    assert!(!old.contains('●') && old.contains("? was heard"), "{old}");
+    // A question that hangs is no answer either.
+    mon.on(told(region()), at(7));
+    assert!(frame(&mut mon, 120, 40).contains('●'));
+    mon.on(Event::Tick, at(12));
+    let hung = frame(&mut mon, 120, 40);
+    assert!(
+        hung.contains("NO ANSWER for 5 s") && !hung.contains('●'),
+        "{hung}"
+    );
+}
+
+#[test]
+fn an_action_shows_its_command_and_runs_just_that() {
+    let mut mon = mon();
+    assert_eq!(press(&mut mon, "f"), None);
+    let shown = frame(&mut mon, 120, 40);
+    assert!(
+        shown.contains("tachi freeze host --for=2h --reason= -- compute-001"),
+        "{shown}"
+    );
+    // A reason has to be written, and nothing runs before.
+    assert_eq!(press(&mut mon, "\n\n"), None);
+    assert!(frame(&mut mon, 120, 40).contains("✗ reason: write something"));
+    let deed = press(&mut mon, "new firmware\n");
+    let wanted = [
+        "freeze",
+        "host",
+        "--for=2h",
+        "--reason=new firmware",
+        "--",
+        "compute-001",
+    ];
+    assert_eq!(deed, Some(Deed::Run(wanted.map(str::to_owned).to_vec())));
+    // While it runs no key begins a second one.
+    assert_eq!(press(&mut mon, "\n\nq\u{1b}"), None);
+    assert_eq!(mon.dialogue.as_ref().unwrap().stage, Stage::Running);
+    mon.on(
+        Event::Ran(vec!["compute-001 is frozen".into(), "● done".into()]),
+        at(2),
+    );
+    assert!(frame(&mut mon, 120, 40).contains("compute-001 is frozen"));
+    press(&mut mon, "\n");
+    assert!(mon.dialogue.is_none());
+}
+
+#[test]
+fn what_may_cut_power_wants_the_name_of_the_host() {
+    let mut mon = mon();
+    press(&mut mon, "a");
+    assert_eq!(mon.hint.as_deref(), Some("no recovery of this host is open"));
+    press(&mut mon, "↓↓a");
+    insta::assert_snapshot!("approve_80x24", frame(&mut mon, 80, 24));
+    assert_eq!(press(&mut mon, "compute-001\nit is off\n"), None);
+    assert!(frame(&mut mon, 80, 24).contains("this is not compute-003"));
+    for _ in 0..11 {
+        mon.on(Event::Key(Key::Backspace), at(1));
+    }
+    let deed = press(&mut mon, "compute-003\n\n");
+    let id = HELD.to_string();
+    let wanted = ["recovery", "approve", &id, "--reason=it is off"].map(str::to_owned);
+    assert_eq!(deed, Some(Deed::Run(wanted.to_vec())));
+
+    // What vouches is left to the command line.
+    let mut mon = self::mon();
+    press(&mut mon, "↓↓v");
+    let shown = frame(&mut mon, 120, 40);
+    assert!(
+        shown.contains("tachi recovery vouch") && shown.contains("--off compute-003"),
+        "{shown}"
+    );
+    assert_eq!(press(&mut mon, "compute-003\n"), None);
+    assert!(mon.dialogue.is_none());
+}
+
+#[test]
+fn commands_ask_where_mon_asks_and_a_name_is_never_an_option() {
+    let mut seen = region();
+    let evil = "--force; rm 'x'";
+    seen.hosts[0].name = evil.into();
+    seen.segments[0].hosts[0].name = evil.into();
+    let mut mon = Mon::new(Options {
+        source: vec!["--config-file=/etc/my tachi.conf".into()],
+        ..Options::default()
+    });
+    mon.on(told(seen), at(1));
+    press(&mut mon, "f");
+    let typed = mon.dialogue.as_ref().unwrap().typed();
+    assert_eq!(
+        typed,
+        r"tachi freeze host --for=2h --reason= '--config-file=/etc/my tachi.conf' -- '--force; rm '\''x'\'''"
+    );
+    // Over an API a freeze is not said.
+    let mut remote = Mon::new(Options {
+        source: vec!["--os-cloud=a".into()],
+        remote: true,
+        ..Options::default()
+    });
+    remote.on(told(region()), at(1));
+    press(&mut remote, "f");
+    assert!(frame(&mut remote, 120, 40).contains("at the command line of a controller"));
+    assert_eq!(press(&mut remote, "x\n"), None);
+}
+
+#[test]
+fn read_only_offers_nothing_that_changes_anything() {
+    let mut mon = Mon::new(Options {
+        read_only: true,
+        ..Options::default()
+    });
+    mon.on(told(region()), at(1));
+    for keys in ["f", "↓↓a", "x", "v"] {
+        assert_eq!(press(&mut mon, keys), None);
+        assert!(mon.dialogue.is_none() && mon.hint.is_some(), "{keys}");
+    }
+    press(&mut mon, "?");
+    let shown = frame(&mut mon, 120, 40);
+    assert!(
+        shown.contains("READ-ONLY") && !shown.contains("freeze the host"),
+        "{shown}"
+    );
+}
+
+#[test]
+fn a_filter_leaves_hosts_with_all_its_words() {
+    let mut mon = mon();
+    press(&mut mon, "/ALL held\n");
+    let shown = frame(&mut mon, 120, 40);
+    assert!(shown.contains("filter \"ALL held\": 1 hosts"), "{shown}");
+    assert_eq!(mon.host().as_deref(), Some("compute-003"));
+    press(&mut mon, "/nobody\n");
+    assert_eq!(mon.host(), None);
+    assert!(frame(&mut mon, 120, 40).contains("no host has these words"));
+    // Nothing is chosen, and no key acts on anything.
+    for keys in ["f", "a", "\n", "e", "↓", "h"] {
+        assert_eq!(press(&mut mon, keys), None, "{keys}");
+        assert!(mon.dialogue.is_none());
+    }
+    press(&mut mon, "\u{1b}");
+    assert_eq!(mon.rows().len(), 4);
+}
+
+#[test]
+fn hostile_names_and_small_terminals_break_nothing() {
+    let mut seen = region();
+    let names = [
+        "evil\u{1b}[2J\r\nERR",
+        "\u{202e}<script>",
+        "日本語のホスト名はとても長い名前です",
+        "e\u{301}\u{200d}👨‍👩‍👧",
+    ];
+    for (place, name) in names.iter().enumerate() {
+        seen.hosts[place].name = (*name).to_owned();
+        seen.segments[0].hosts[place].name = (*name).to_owned();
+    }
+    seen.segments[0].name = "S\u{9b}31m\n".into();
+    seen.findings[0].text = "x\u{7}\n".repeat(200);
+    let mut mon = Mon::new(Options {
+        colours: true,
+        ..Options::default()
+    });
+    mon.on(told(seen), at(1));
+    for (width, height) in [
+        (80, 24),
+        (120, 40),
+        (40, 8),
+        (41, 9),
+        (39, 8),
+        (1, 1),
+        (2, 50),
+        (200, 3),
+    ] {
+        for keys in ["", "?", "?f", "\u{1b}/x", "\u{1b}"] {
+            press(&mut mon, keys);
+            let shown = frame(&mut mon, width, height);
+            assert_eq!(shown.lines().count(), usize::from(height));
+            assert!(!shown.chars().any(|c| c.is_control() && c != '\n'), "{shown:?}");
+        }
+    }
+    let shown = frame(&mut mon, 120, 40);
+    assert!(
+        shown.contains("evil\\u{1b}[2J") && shown.contains("\\u{202e}<script>"),
+        "{shown}"
+    );
+    // What is wide does not push the columns after it.
+    let column = |needle: &str| {
+        let line = shown.lines().find(|line| line.contains(needle)).unwrap();
+        let place = line.find("● heard").unwrap();
+        textwrap::core::display_width(&line[..place])
+    };
+    assert_eq!(column("日本語"), column("evil"));
+}
+
+#[test]
+fn a_thousand_hosts_are_scrolled_and_drawn_fast() {
+    let mut seen = region();
+    let (judged, registered) = (seen.hosts[0].clone(), seen.segments[0].hosts[0].clone());
+    seen.hosts.clear();
+    seen.segments[0].hosts.clear();
+    for number in 0..1_000 {
+        let name = format!("compute-{number:04}");
+        let mut host = judged.clone();
+        host.name.clone_from(&name);
+        seen.hosts.push(host);
+        let mut host = registered.clone();
+        host.name = name;
+        seen.segments[0].hosts.push(host);
+    }
+    let mut mon = Mon::new(Options {
+        colours: true,
+        ..Options::default()
+    });
+    mon.on(told(seen), at(1));
+    let mut slowest = Duration::ZERO;
+    for keys in ["", "↓", "↓↓↓"] {
+        press(&mut mon, keys);
+        let began = Instant::now();
+        frame(&mut mon, 200, 50);
+        slowest = slowest.max(began.elapsed());
+    }
+    mon.on(Event::Key(Key::End), at(1));
+    let began = Instant::now();
+    let shown = frame(&mut mon, 200, 50);
+    slowest = slowest.max(began.elapsed());
+    assert!(shown.contains(">compute-0999"), "{shown}");
+    println!("slowest frame: {slowest:?}");
+    // Measured at a fraction of it; a machine that is busy with other tests has ten times as long.
+    assert!(slowest < Duration::from_millis(500), "{slowest:?}");
+    mon.on(Event::Key(Key::Home), at(1));
+    assert!(frame(&mut mon, 80, 24).contains(">compute-0000"));
+}
+
+#[test]
+fn the_chosen_host_is_always_on_the_screen() {
+    let mut seen = region();
+    let (judged, registered) = (seen.hosts[0].clone(), seen.segments[0].clone());
+    seen.hosts.clear();
+    seen.segments.clear();
+    for number in 0..40 {
+        let mut segment = registered.clone();
+        segment.name = format!("S{number}");
+        let name = format!("host-{number:02}");
+        let mut host = judged.clone();
+        host.name.clone_from(&name);
+        seen.hosts.push(host);
+        segment.hosts.truncate(1);
+        segment.hosts[0].name = name;
+        seen.segments.push(segment);
+    }
+    let mut mon = Mon::new(Options::default());
+    mon.on(told(seen), at(1));
+    for number in 0..40 {
+        let shown = frame(&mut mon, 80, 24);
+        assert!(shown.contains(&format!(">host-{number:02}")), "{number}: {shown}");
+        press(&mut mon, "↓");
+    }
+    for number in (0..39).rev() {
+        mon.on(Event::Key(Key::Up), at(1));
+        let shown = frame(&mut mon, 80, 24);
+        assert!(shown.contains(&format!(">host-{number:02}")), "{number}: {shown}");
+    }
+}
+
+#[test]
+fn signs_and_words_tell_what_colours_tell() {
+    let plainly = frame(&mut mon(), 120, 40);
+    let mut coloured = Mon::new(Options {
+        colours: true,
+        ..Options::default()
+    });
+    coloured.on(told(region()), at(1));
+    assert_eq!(plainly, frame(&mut coloured, 120, 40));
+    let mut seen = region();
+    seen.grade = Grade::Ok;
+    seen.hosts[0].protection = Protection::Protected;
+    seen.hosts[0].reasons.clear();
+    seen.instances = Some(CountsView {
+        protected: 4,
+        degraded: 0,
+        unknown: 0,
+        unprotected: 0,
+        down: 0,
+        not_meant: 1,
+    });
+    let mut mon = Mon::new(Options::default());
+    mon.on(told(seen), at(1));
+    let shown = frame(&mut mon, 120, 40);
+    assert!(
+        shown.contains("OK  4 of 4 protected; 1 left by policy"),
+        "{shown}"
+    );
+    assert!(shown.contains("● protected"), "{shown}");
+}
+
+#[test]
+fn ctrl_c_ends_and_other_control_keys_do_nothing() {
+    use super::{Input, KeyCode, KeyModifiers, Pressed};
+    use ratatui_crossterm::crossterm::event::KeyEvent;
+    let key = |code, modifiers| pressed(&Input::Key(KeyEvent::new(code, modifiers)));
+    assert!(matches!(
+        key(KeyCode::Char('c'), KeyModifiers::CONTROL),
+        Pressed::Stop
+    ));
+    assert!(matches!(
+        key(KeyCode::Char('f'), KeyModifiers::CONTROL),
+        Pressed::Other
+    ));
+    assert!(matches!(
+        key(KeyCode::Char('q'), KeyModifiers::NONE),
+        Pressed::Key(Key::Char('q'))
+    ));
+}

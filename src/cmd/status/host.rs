@@ -1,0 +1,262 @@
+//! A host, or a segment with its hosts, as a tree.
+
+use std::collections::BTreeSet;
+
+use tachi_domain::recovery::Life;
+use tachi_domain::situation::{Aspect, Code, Grade, Protection};
+use tachi_operator::{ExplanationView, HostView, HostedView, RegisteredView, SituationView};
+
+use super::super::when::ago;
+use super::findings::{self, mark};
+use super::part::Part;
+use super::tree::{for_a_person, note};
+
+/// What there is to say of a part of the region.
+pub(in crate::cmd) fn lines(
+    part: &Part,
+    seen: &SituationView,
+    explained: Option<&ExplanationView>,
+) -> Vec<String> {
+    let mut lines = for_a_person(seen);
+    match (part, explained) {
+        (Part::Host(_), Some(one)) => lines.extend(of_host(seen, one)),
+        (Part::Host(_) | Part::Segment(_), _) => lines.extend(of_segment(seen)),
+    }
+    lines.extend(findings::lines(seen));
+    lines
+}
+
+/// `R` under recovery, `F` frozen, `M` on maintenance or moving, `P` waits for a person, `N` not meant to be recovered.
+fn flags(set: [bool; 5]) -> String {
+    let letters = set.iter().zip("RFMPN".chars());
+    letters
+        .map(|(is_set, letter)| if *is_set { letter } else { '.' })
+        .collect()
+}
+
+/// Who waits for a person, looked up once for all hosts.
+pub(in crate::cmd) struct Flags<'a> {
+    waiting: BTreeSet<&'a str>,
+}
+
+impl<'a> Flags<'a> {
+    pub(in crate::cmd) fn of(seen: &'a SituationView) -> Self {
+        let needs = &seen.needs_person;
+        let recoveries = needs.recoveries.iter().map(|one| one.host.as_str());
+        Self {
+            waiting: recoveries
+                .chain(needs.instances.iter().map(|one| one.host.as_str()))
+                .collect(),
+        }
+    }
+
+    pub(in crate::cmd) fn host(&self, host: &HostView, registered: Option<&RegisteredView>) -> String {
+        flags([
+            registered.is_some_and(|one| matches!(one.life, Some(Life::Open | Life::Watching))),
+            host.reasons.contains(&Code::Frozen),
+            registered.is_some_and(|one| one.on_maintenance),
+            self.waiting.contains(host.name.as_str()),
+            host.segment.is_none() || host.reasons.contains(&Code::SegmentDisabled),
+        ])
+    }
+}
+
+fn registered<'a>(seen: &'a SituationView, name: &str) -> Option<&'a RegisteredView> {
+    let mut all = seen.segments.iter().flat_map(|segment| &segment.hosts);
+    all.find(|one| one.name == name)
+}
+
+const fn heard(up: Option<bool>) -> &'static str {
+    match up {
+        Some(true) => "● heard",
+        Some(false) => "✗ not heard",
+        None => "? not known",
+    }
+}
+
+/// What stands before a word that says how an instance or a host would fare.
+const fn sign(protection: Protection) -> &'static str {
+    match protection {
+        Protection::Protected => "●",
+        Protection::Degraded => "!",
+        Protection::Unknown => "?",
+        Protection::Unprotected | Protection::Down => "✗",
+        Protection::NotMeant => "·",
+    }
+}
+
+/// Entries below a head, each with the lines that belong to it.
+fn branches(entries: &[Vec<String>], indent: &str) -> Vec<String> {
+    let mut lines = Vec::new();
+    for (place, entry) in entries.iter().enumerate() {
+        let is_last = place + 1 == entries.len();
+        for (number, line) in entry.iter().enumerate() {
+            let branch = match (number, is_last) {
+                (0, false) => "├─ ",
+                (0, true) => "└─ ",
+                (_, false) => "│  ",
+                (_, true) => "   ",
+            };
+            lines.push(format!("{indent}{branch}{line}"));
+        }
+    }
+    lines
+}
+
+fn of_segment(seen: &SituationView) -> Vec<String> {
+    let mut lines = Vec::new();
+    for segment in &seen.segments {
+        let disabled = if segment.enabled { "" } else { ", DISABLED" };
+        lines.push(format!(
+            "segment {} ({}{disabled}): {} of {} hosts at work",
+            segment.name,
+            segment.recovery_method,
+            segment.working,
+            segment.hosts.len()
+        ));
+    }
+    let longest = seen.hosts.iter().map(|host| host.name.chars().count()).max();
+    let width = longest.unwrap_or_default();
+    let flags = Flags::of(seen);
+    let entries: Vec<Vec<String>> = seen
+        .hosts
+        .iter()
+        .map(|host| {
+            let count = host.instances.map_or_else(
+                || "?".to_owned(),
+                |counts| (counts.meant() + counts.not_meant).to_string(),
+            );
+            let state = host.protection.as_str();
+            let registered = registered(seen, &host.name);
+            let note = registered.and_then(|one| note(seen, one));
+            let note = note.map_or(String::new(), |note| format!("; {note}"));
+            vec![format!(
+                "{:width$}  {}  nova {:<11}  {count:>4} inst  {} {state}{note}",
+                host.name,
+                flags.host(host, registered),
+                heard(host.up),
+                sign(host.protection),
+            )]
+        })
+        .collect();
+    lines.extend(branches(&entries, "  "));
+    lines
+}
+
+fn of_host(seen: &SituationView, one: &ExplanationView) -> Vec<String> {
+    let now = seen.at.0;
+    let flags = seen.hosts.first().map_or_else(
+        || flags([false; 5]),
+        |host| Flags::of(seen).host(host, registered(seen, &host.name)),
+    );
+    let place = one
+        .segment
+        .as_ref()
+        .map_or_else(|| "in no segment".to_owned(), |name| format!("in segment {name}"));
+    let word = one.protection.as_str().to_ascii_uppercase();
+    let mut lines = vec![format!("host {} ({place}): {word}  {flags}", one.name)];
+    let mut entries = Vec::new();
+    let age = seen
+        .looked_at
+        .map_or_else(String::new, |at| format!(" ({})", ago(at.0, now)));
+    entries.push(vec![format!("{:<10} {}{age}", "nova", heard(one.up))]);
+    for level in &one.levels {
+        let name = format!("level {}", level.level);
+        let tested = ago(level.tested_at.0, now);
+        let mut entry = vec![match (&level.fault, level.good) {
+            (Some(_), _) => format!("{name:<10} ✗ {} ({tested})", level.device),
+            (None, true) => format!("{name:<10} ● {} ({tested})", level.device),
+            (None, false) => format!("{name:<10} ? {}: its test is too old ({tested})", level.device),
+        }];
+        entry.extend(level.fault.iter().map(|fault| format!("info: {fault}")));
+        entries.push(entry);
+    }
+    if one.levels.is_empty() {
+        entries.push(vec![format!("{:<10} ? no test of a device is known", "fencing")]);
+    }
+    entries.push(vec![format!("{:<10} {}", "watched", watched(seen))]);
+    for monitor in &seen.monitors {
+        let (kind, at) = (monitor.kind.as_str(), ago(monitor.signed_at.0, now));
+        let sign = if monitor.grade == Grade::Ok {
+            "●"
+        } else {
+            mark(monitor.grade)
+        };
+        let mut entry = vec![format!("{:<10} {sign} {kind} ({at})", "monitor")];
+        entry.extend((!monitor.trouble.is_empty()).then(|| format!("info: {}", monitor.trouble)));
+        entries.push(entry);
+    }
+    if let Some(note) = registered(seen, &one.name).and_then(|view| note(seen, view)) {
+        entries.push(vec![format!("{:<10} {note}", "state")]);
+    }
+    let running = one.hosted.as_deref();
+    let count = running.map_or_else(
+        || "? nobody has listed them yet".to_owned(),
+        |all| all.len().to_string(),
+    );
+    let mut entry = vec![format!("{:<10} {count}", "instances")];
+    entry.extend(branches(&running.map(running_lines(now)).unwrap_or_default(), ""));
+    entries.push(entry);
+    lines.extend(branches(&entries, "  "));
+    lines
+}
+
+fn is_away(host: &HostView) -> bool {
+    let away = [
+        Code::HostDown,
+        Code::HostOnMaintenance,
+        Code::HostNotBack,
+        Code::HostUnderRecovery,
+    ];
+    host.reasons.iter().any(|code| away.contains(code))
+}
+
+/// Whether a monitor at work would report its death.
+fn watched(seen: &SituationView) -> &'static str {
+    let is_found = |code| seen.findings.iter().any(|finding| finding.code == code);
+    if seen.not_assessed.contains(&Aspect::Monitors) {
+        "· not assessed: no host monitor has ever signed"
+    } else if is_found(Code::HostNotWatched) {
+        "✗ by no host monitor that is at work"
+    } else if is_found(Code::MonitorUnknown) {
+        "? by no host monitor that signs"
+    } else if seen.hosts.iter().any(is_away) {
+        "· not asked of a host that is not at work"
+    } else {
+        "● by a host monitor of another host"
+    }
+}
+
+fn running_lines(now: tachi_domain::Timestamp) -> impl Fn(&[HostedView]) -> Vec<Vec<String>> {
+    move |all| {
+        let longest = all.iter().map(|one| one.name.chars().count()).max();
+        let width = longest.unwrap_or_default();
+        all.iter().map(|one| running_line(one, width, now)).collect()
+    }
+}
+
+fn running_line(one: &HostedView, width: usize, now: tachi_domain::Timestamp) -> Vec<String> {
+    let flags = flags([
+        one.waits.is_some(),
+        one.reasons.contains(&Code::Frozen),
+        one.reasons.contains(&Code::InstanceMoving),
+        one.waits.is_some(),
+        one.protection == Protection::NotMeant,
+    ]);
+    let short = one.id.get(..8).unwrap_or(&one.id);
+    let mut lines = vec![format!(
+        "{:width$}  {short}  {flags}  {} {}",
+        one.name,
+        sign(one.protection),
+        one.protection.as_str()
+    )];
+    if let Some(wait) = &one.waits {
+        lines.push(format!("info: {} -> tachi explain {short}", wait.sentence(now)));
+    } else if let Some(left) = &one.left {
+        lines.push(format!("info: {left}"));
+    } else {
+        let own = one.reasons.iter();
+        lines.extend(own.map(|code| format!("info: {code}: {}", code.meaning())));
+    }
+    lines
+}

@@ -1,0 +1,269 @@
+//! One segment or one host of a region.
+
+use std::collections::BTreeSet;
+
+use tachi_domain::situation::{Grade, SHORTEST_ID};
+use tachi_operator::{CountsView, ExplanationView, FindingView, HostView, SituationView};
+
+use super::super::Failure;
+use super::findings::NAMED;
+use crate::out;
+
+/// What is shown of a region.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::cmd) enum Part {
+    Segment(String),
+    Host(String),
+}
+
+impl Part {
+    /// The one that is meant: by its name, its id or the beginning of that; `segment:NAME` and `host:NAME` say which of two.
+    pub(super) fn named(wanted: &str, seen: &SituationView) -> Result<Self, Failure> {
+        let wanted = wanted.trim();
+        let segments = segments(seen, wanted);
+        let hosts = hosts(seen, wanted);
+        match (segments.as_slice(), hosts.as_slice()) {
+            ([one], []) => return Ok(Self::Segment((*one).to_owned())),
+            ([], [one]) => return Ok(Self::Host((*one).to_owned())),
+            ([], []) => {}
+            (segments, hosts) => {
+                let segments = segments.iter().map(|name| format!("segment:{name}"));
+                let could: Vec<String> = segments
+                    .chain(hosts.iter().map(|name| format!("host:{name}")))
+                    .map(|name| format!("`{}`", out::plain(&name)))
+                    .collect();
+                return Err(Failure::usage(format!(
+                    "{wanted:?} could be several, write one of {}",
+                    could.join(", ")
+                )));
+            }
+        }
+        if let Some(name) = wanted.strip_prefix("segment:")
+            && let [one] = self::segments(seen, name).as_slice()
+        {
+            return Ok(Self::Segment((*one).to_owned()));
+        }
+        if let Some(name) = wanted.strip_prefix("host:")
+            && let [one] = self::hosts(seen, name).as_slice()
+        {
+            return Ok(Self::Host((*one).to_owned()));
+        }
+        let segments = some(seen.segments.iter().map(|one| one.name.as_str()));
+        let hosts = some(seen.hosts.iter().map(|one| one.name.as_str()));
+        Err(Failure::told(format!(
+            "no segment and no host is called {wanted:?}. Segments: {segments}. Hosts: {hosts}. Of an instance `tachi explain NAME` tells"
+        )))
+    }
+
+    pub(super) const fn kind(&self) -> &'static str {
+        match self {
+            Self::Segment(_) => "segment",
+            Self::Host(_) => "host",
+        }
+    }
+
+    pub(super) fn name(&self) -> &str {
+        let (Self::Segment(name) | Self::Host(name)) = self;
+        name
+    }
+
+    fn has_host(&self, host: &HostView) -> bool {
+        match self {
+            Self::Segment(name) => host.segment.as_ref() == Some(name),
+            Self::Host(name) => host.name == *name,
+        }
+    }
+
+    /// What is said of it, in the shape of the whole; `running` are the instances that are known to be on it.
+    pub(in crate::cmd) fn of(&self, mut seen: SituationView, running: &BTreeSet<String>) -> SituationView {
+        seen.hosts.retain(|host| self.has_host(host));
+        let hosts: BTreeSet<String> = seen.hosts.iter().map(|host| host.name.clone()).collect();
+        seen.instances = match self {
+            Self::Segment(name) => {
+                seen.segments.retain(|one| one.name == *name);
+                seen.segments.first().and_then(|one| one.instances)
+            }
+            Self::Host(name) => {
+                for segment in &mut seen.segments {
+                    segment.hosts.retain(|host| host.name == *name);
+                }
+                seen.segments.retain(|segment| !segment.hosts.is_empty());
+                seen.hosts.first().and_then(|host| host.instances)
+            }
+        };
+        seen.recoveries.retain(|row| hosts.contains(&row.host));
+        seen.monitors.retain(|one| hosts.contains(&one.host));
+        seen.needs_person
+            .recoveries
+            .retain(|one| hosts.contains(&one.host));
+        seen.needs_person
+            .instances
+            .retain(|one| hosts.contains(&one.host));
+        let mut subjects: BTreeSet<String> = seen
+            .segments
+            .iter()
+            .map(|one| format!("segment {}", one.name))
+            .collect();
+        subjects.extend(hosts);
+        subjects.extend(running.iter().cloned());
+        subjects.extend(seen.needs_person.instances.iter().map(|one| one.name.clone()));
+        seen.findings = about(&seen.findings, &subjects, &seen.hosts);
+        let grades = seen.findings.iter().map(|finding| finding.grade);
+        seen.grade = grades.max().unwrap_or(Grade::Ok);
+        seen
+    }
+}
+
+/// The names of the instances that are known to be on a host.
+pub(in crate::cmd) fn running(host: Option<&ExplanationView>) -> BTreeSet<String> {
+    let hosted = host.into_iter().flat_map(|one| &one.hosted).flatten();
+    hosted.map(|one| one.name.clone()).collect()
+}
+
+/// What names one of the subjects, with those alone; and what is so of the whole region and is a reason of one of the hosts.
+fn about(all: &[FindingView], subjects: &BTreeSet<String>, hosts: &[HostView]) -> Vec<FindingView> {
+    let reasons: BTreeSet<&str> = hosts
+        .iter()
+        .flat_map(|host| &host.reasons)
+        .map(|code| code.as_str())
+        .collect();
+    let named: BTreeSet<&str> = all
+        .iter()
+        .filter(|finding| finding.subjects.iter().any(|one| subjects.contains(one)))
+        .map(|finding| finding.code.as_str())
+        .collect();
+    let of_part = |finding: &FindingView| {
+        let code = finding.code.as_str();
+        finding.subjects.iter().any(|one| subjects.contains(one))
+            || (reasons.contains(code) && !named.contains(code))
+    };
+    let mut kept = Vec::new();
+    for finding in all {
+        if !of_part(finding) {
+            continue;
+        }
+        let mut finding = finding.clone();
+        if finding.subjects.iter().any(|one| subjects.contains(one)) {
+            let before = finding.subjects.len();
+            finding.subjects.retain(|one| subjects.contains(one));
+            if finding.subjects.len() < before {
+                finding.instances = finding.subjects.iter().map(|one| concerned(one, hosts)).sum();
+            }
+        }
+        kept.push(finding);
+    }
+    kept
+}
+
+/// How many instances a subject is, or has.
+fn concerned(subject: &str, hosts: &[HostView]) -> u64 {
+    match hosts.iter().find(|host| host.name == subject) {
+        Some(host) => host.instances.map_or(0, CountsView::meant),
+        None => 1,
+    }
+}
+
+fn begins(id: &str, wanted: &str) -> bool {
+    wanted.len() >= SHORTEST_ID && id.starts_with(&wanted.to_ascii_lowercase())
+}
+
+fn segments<'a>(seen: &'a SituationView, wanted: &str) -> Vec<&'a str> {
+    let all = seen.segments.iter();
+    all.filter(|one| one.name == wanted || begins(&one.id, wanted))
+        .map(|one| one.name.as_str())
+        .collect()
+}
+
+fn hosts<'a>(seen: &'a SituationView, wanted: &str) -> Vec<&'a str> {
+    let registered = seen.segments.iter().flat_map(|segment| &segment.hosts);
+    let by_id = registered
+        .filter(|host| begins(&host.id, wanted))
+        .map(|host| host.name.as_str());
+    let by_name = seen.hosts.iter().map(|host| host.name.as_str());
+    let all: BTreeSet<&str> = by_name.filter(|name| *name == wanted).chain(by_id).collect();
+    all.into_iter().collect()
+}
+
+/// The first few of them.
+fn some<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    let all: Vec<&str> = names.collect();
+    let mut told: Vec<String> = all.iter().take(NAMED).map(|name| out::plain(name)).collect();
+    if all.len() > NAMED {
+        told.push(format!("{} more", all.len() - NAMED));
+    }
+    if told.is_empty() {
+        "none".to_owned()
+    } else {
+        told.join(", ")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::seen::tests::{fine, host, judged};
+    use super::*;
+
+    fn view() -> SituationView {
+        SituationView::from(&fine())
+    }
+
+    #[test]
+    fn a_part_is_found_by_its_name_and_by_its_id_and_never_guessed() {
+        let seen = view();
+        assert_eq!(Part::named(" all ", &seen).unwrap(), Part::Segment("all".into()));
+        assert_eq!(Part::named("b", &seen).unwrap(), Part::Host("b".into()));
+        assert_eq!(Part::named("host:b", &seen).unwrap(), Part::Host("b".into()));
+        let nobody = Part::named("nobody", &seen).unwrap_err();
+        assert!(!nobody.is_usage());
+        let told = nobody.chain();
+        assert!(told.contains("Segments: all. Hosts: a, b."), "{told}");
+
+        let mut both = fine();
+        both.tables.segments[0].segment.name = "a".into();
+        both.situation = judged(&both.tables);
+        let both = SituationView::from(&both);
+        let several = Part::named("a", &both).unwrap_err();
+        assert!(several.is_usage());
+        let told = several.chain();
+        assert!(told.contains("`segment:a`, `host:a`"), "{told}");
+        assert_eq!(
+            Part::named("segment:a", &both).unwrap(),
+            Part::Segment("a".into())
+        );
+        assert_eq!(Part::named("host:a", &both).unwrap(), Part::Host("a".into()));
+    }
+
+    #[test]
+    fn what_is_wrong_elsewhere_is_not_told_of_a_part() {
+        use tachi_domain::entity::host::MaintenanceReason;
+        let mut seen = fine();
+        for place in 0..2 {
+            let name = ["a", "b"][place];
+            seen.tables.segments[0].hosts[place] = host(name, false, Some(MaintenanceReason::Operator));
+        }
+        seen.tables.segments[0].hosts.push(host("c", false, None));
+        seen.situation = judged(&seen.tables);
+        let whole = SituationView::from(&seen);
+        let about = |part: &Part| part.of(whole.clone(), &BTreeSet::new());
+        let b = about(&Part::Host("b".into()));
+        let of = |view: &SituationView, code: &str| {
+            let found = view.findings.iter().find(|one| one.code.as_str() == code);
+            found.map(|one| one.subjects.clone())
+        };
+        assert_eq!(of(&b, "HOST_ON_MAINTENANCE"), Some(vec!["b".to_owned()]));
+        assert_eq!((b.hosts.len(), b.segments[0].hosts.len()), (1, 1));
+        let c = about(&Part::Host("c".into()));
+        assert_eq!(of(&c, "HOST_ON_MAINTENANCE"), None);
+        let segment = about(&Part::Segment("all".into()));
+        assert_eq!(of(&segment, "HOST_ON_MAINTENANCE").map(|all| all.len()), Some(2));
+
+        // Without an engine nothing is protected anywhere, and each part says so.
+        seen.tables.engines.clear();
+        seen.situation = judged(&seen.tables);
+        let part = Part::Host("c".into()).of(SituationView::from(&seen), &BTreeSet::new());
+        assert_eq!(
+            (of(&part, "NO_ENGINE"), part.grade),
+            (Some(Vec::new()), Grade::Err)
+        );
+    }
+}

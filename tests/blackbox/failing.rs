@@ -1,0 +1,145 @@
+//! `tachi host fail`: a person reports a host as dead, by the real binary.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::support::{Stage, json, quick_region, run, until};
+
+const HOST: &str = "compute-001";
+const LIMIT: Duration = Duration::from_secs(90);
+
+fn fail(stage: &Stage, host: &str) -> (i32, String, String) {
+    run(
+        stage,
+        &["host", "fail", host, "--reason", "smoke in rack 7", "--yes"],
+    )
+}
+
+/// The lines of every audit log of the stage.
+fn audited(stage: &Stage) -> Vec<Value> {
+    let files = std::fs::read_dir(stage.folder.path()).unwrap();
+    let files = files.map(|file| file.unwrap().path()).filter(|path| {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        name.starts_with("fencing-audit") && path.extension().is_some_and(|end| end == "jsonl")
+    });
+    let text: String = files.map(|path| std::fs::read_to_string(path).unwrap()).collect();
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn operator_host_fail_recovers_a_dead_host_under_the_name_of_who_said_so() {
+    let stage = Stage::set(quick_region(3)).await;
+    stage.protect().await;
+    let servers = stage.boot(HOST, 2);
+    let _engine = stage.spawn("engine");
+    until("an engine to be at work", LIMIT, async || {
+        json(&stage, &["status"])["engines"][0]["alive"] == true
+    })
+    .await;
+    stage.sandbox.region().power_loss(HOST).unwrap();
+    let (code, told, note) = fail(&stage, HOST);
+    assert_eq!(code, 0, "{note}");
+    for wanted in [
+        "Nova heard it",
+        "shows 2 instances on it",
+        "proves it off before any instance is moved",
+    ] {
+        assert!(told.contains(wanted), "{wanted}: {told}");
+    }
+    let id = told
+        .lines()
+        .find_map(|line| line.strip_prefix("recovery      "))
+        .unwrap();
+    let (code, told, note) = run(&stage, &["recovery", "show", id, "--follow"]);
+    assert_eq!(code, 0, "{told} {note}");
+    stage.assert_each_exactly_once(&servers, HOST);
+    let story = json(&stage, &["recovery", "show", id]);
+    assert_eq!(story["reported"]["payload"]["host_status"], "UNKNOWN");
+    assert_eq!(story["proofs"][0]["kind"], "device");
+    let reporter = story["reporters"][0]["user_name"].as_str().unwrap();
+    assert!(reporter.contains("(smoke in rack 7)"), "{reporter}");
+    let lines = audited(&stage);
+    let of_us: Vec<_> = lines
+        .iter()
+        .filter(|line| {
+            line["operator"]
+                .as_str()
+                .is_some_and(|by| by.contains("smoke in rack 7"))
+        })
+        .map(|line| (line["action"].as_str().unwrap(), line["phase"].as_str().unwrap()))
+        .collect();
+    assert_eq!(of_us, [("word", "intent"), ("word", "outcome")]);
+
+    // Its recovery has put it on maintenance.
+    let (code, told, note) = fail(&stage, HOST);
+    assert_eq!(code, 1, "{told}");
+    assert!(
+        note.contains("nothing was reported") && note.contains("tachi host return"),
+        "{note}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn operator_host_fail_says_why_nothing_begins() {
+    let stage = Stage::set(quick_region(4)).await;
+    stage.protect().await;
+    let (code, _, note) = fail(&stage, "nobody");
+    assert_eq!(code, 1);
+    assert!(note.contains("no host is called nobody"), "{note}");
+    // Without a terminal nobody can be asked.
+    let (code, told, note) = run(&stage, &["host", "fail", HOST, "--reason", "smoke"]);
+    assert_eq!(code, 2, "{note}");
+    assert!(
+        told.contains("calls it up") && note.contains("--yes"),
+        "{told} {note}"
+    );
+    assert_eq!(
+        run(&stage, &["host", "fail", HOST, "--reason", " ", "--yes"]).0,
+        2
+    );
+    assert_eq!(
+        json(&stage, &["recovery", "list", "--all"])
+            .as_array()
+            .unwrap()
+            .len(),
+        0
+    );
+    assert_eq!(audited(&stage).len(), 0);
+
+    // No engine keeps freezes here, nor would one refuse.
+    let (code, _, note) = run(
+        &stage,
+        &[
+            "freeze",
+            "host",
+            "compute-002",
+            "--for",
+            "1h",
+            "--reason",
+            "firmware",
+        ],
+    );
+    assert_eq!(code, 0, "{note}");
+    let (code, told, note) = fail(&stage, "compute-002");
+    assert_eq!(code, 0, "{note}");
+    assert!(
+        told.contains("compute-002 is frozen") && told.contains("tachi thaw host"),
+        "{told}"
+    );
+
+    let (code, told, note) = fail(&stage, HOST);
+    assert_eq!(code, 0, "{note}");
+    assert!(note.contains("no engine has signed lately"), "{note}");
+    let id = told
+        .lines()
+        .find_map(|line| line.strip_prefix("recovery      "))
+        .unwrap();
+    let (code, _, note) = fail(&stage, HOST);
+    assert_eq!(code, 1);
+    assert!(note.contains(id) && note.contains("at work already"), "{note}");
+    let all = json(&stage, &["recovery", "list", "--all"]);
+    assert_eq!(all.as_array().unwrap().len(), 2, "{all}");
+}

@@ -1,0 +1,99 @@
+//! `tachi init from-nova`: segments and hosts of what Nova has, by the real binary.
+
+use serde_json::Value;
+
+use super::support::{Stage, json, quick_region, run};
+
+fn from_nova(stage: &Stage, more: &[&str]) -> String {
+    let words: Vec<&str> = ["init", "from-nova"].iter().chain(more).copied().collect();
+    let (code, told, note) = run(stage, &words);
+    assert_eq!(code, 0, "{words:?}: {note}");
+    told
+}
+
+fn hosts(stage: &Stage) -> Vec<String> {
+    let seen = json(stage, &["status"]);
+    let segments = seen["segments"].as_array().unwrap().iter();
+    let hosts = segments.flat_map(|segment| segment["hosts"].as_array().unwrap());
+    hosts
+        .map(|host| host["name"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn operator_init_from_nova_makes_what_is_missing_once_and_leaves_what_there_is() {
+    let stage = Stage::set(quick_region(4)).await;
+    for words in [&[][..], &["--diff"]] {
+        let told = from_nova(&stage, words);
+        for wanted in [
+            "segment nova (auto)  + new",
+            "  compute-004  + add",
+            "nothing was made",
+        ] {
+            assert!(told.contains(wanted), "{wanted}: {told}");
+        }
+        assert!(hosts(&stage).is_empty());
+    }
+    let told = from_nova(&stage, &["--apply"]);
+    assert!(told.contains("4 hosts are in their segments now"), "{told}");
+    let four = ["compute-001", "compute-002", "compute-003", "compute-004"];
+    assert_eq!(hosts(&stage), four);
+    let told = from_nova(&stage, &["--apply"]);
+    assert!(
+        told.contains("left there: 4") && told.contains("nothing to do"),
+        "{told}"
+    );
+    assert_eq!(hosts(&stage), four);
+
+    // As the API audits what persons change.
+    let audit = stage.folder.path();
+    let files = std::fs::read_dir(audit).unwrap().map(|file| file.unwrap().path());
+    let files = files.filter(|path| path.extension().is_some_and(|end| end == "jsonl"));
+    let text: String = files.map(|path| std::fs::read_to_string(path).unwrap()).collect();
+    let lines: Vec<Value> = text
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let made = lines.iter().filter(|line| {
+        let text = line["text"].as_str().unwrap_or_default();
+        text.starts_with("host created") || text.starts_with("segment created")
+    });
+    let who: Vec<&str> = made.map(|line| line["operator"].as_str().unwrap()).collect();
+    assert_eq!(who.len(), 5, "{text}");
+    assert!(who.iter().all(|who| !who.contains("Keystone")), "{who:?}");
+    assert_eq!(
+        lines.iter().filter(|line| line["phase"] == "intent").count(),
+        1,
+        "{text}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn operator_init_from_nova_adds_to_a_segment_of_that_name_and_moves_nobody() {
+    let stage = Stage::set(quick_region(2)).await;
+    // Both hosts, in segment `all`.
+    stage.protect().await;
+    let told = from_nova(&stage, &["--apply"]);
+    assert!(told.contains("nothing to do"), "{told}");
+    assert_eq!(json(&stage, &["status"])["segments"].as_array().unwrap().len(), 1);
+    let told = from_nova(&stage, &["--by", "aggregate"]);
+    assert!(told.contains("nothing to do"), "{told}");
+
+    let bare = Stage::set(quick_region(2)).await;
+    let told = from_nova(&bare, &["--by", "aggregate", "--apply"]);
+    assert!(
+        told.contains("compute-001 is put nowhere: it is in no aggregate"),
+        "{told}"
+    );
+    // Who may not be named so is refused by the API's own rules, and nothing is half made.
+    let (code, _, note) = run(&bare, &["init", "from-nova", "--default-zone", "  ", "--apply"]);
+    assert_eq!(code, 1, "{note}");
+    assert!(note.contains("making segment"), "{note}");
+    assert!(hosts(&bare).is_empty());
+    from_nova(
+        &bare,
+        &["--default-zone", "az-1", "--method", "rh_priority", "--apply"],
+    );
+    let seen = json(&bare, &["status"]);
+    assert_eq!(seen["segments"][0]["name"], "az-1");
+}

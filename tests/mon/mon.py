@@ -1,0 +1,236 @@
+#!/usr/bin/env python3
+"""Somebody watches a region in `tachi mon`, in a terminal of tmux: a host dies, a freeze is said by key, the terminal comes back as it was."""
+import argparse
+import datetime
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.append(os.path.join(HERE, "..", "client"))
+
+from checks import Checks
+
+EVIL = "<script>\u001b[2J日本"
+BEFORE = "this was here before"
+
+
+class Cloud:
+    """`tachi serve --sandbox`, stopped by its pid."""
+
+    def __init__(self, binary, work):
+        self.binary, self.work = binary, work
+        self.log = os.path.join(work, "serve.log")
+        self.conf = os.path.join(work, "state", "tachi.conf")
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("OS_")}
+        with open(self.log, "wb") as out:
+            self.process = subprocess.Popen(
+                [binary, "serve", "--sandbox", "--hosts", "4", "--instances", "8", "--rebuild-seconds", "0.2", "--state-dir", os.path.join(work, "state"),
+                 "--clouds", os.path.join(work, "clouds.yaml")], cwd=work, env=environment, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
+        text = wait(lambda: (lambda t: t if "ready;" in t else None)(self.said()), 30) or ""
+        if not text:
+            raise SystemExit("the sandbox did not start:\n" + self.said())
+        with open(os.path.join(work, "clouds.yaml"), encoding="utf-8") as f:
+            clouds = f.read()
+        self.password = re.search(r'password: "(\S+)"', clouds)[1]
+        self.keystone = re.search(r"auth_url: (\S+)", clouds)[1]
+        self.api = re.search(r"instance-ha (\S+)", text)[1]
+        self.admin = re.search(r"^admin +(\S+)", text, re.M)[1]
+        self.token = self._token()
+
+    def said(self):
+        with open(self.log, encoding="utf-8", errors="replace") as f:
+            return f.read()
+
+    def _token(self):
+        domain = {"name": "Default"}
+        user = {"name": "admin", "domain": domain, "password": self.password}
+        body = {"auth": {"identity": {"methods": ["password"], "password": {"user": user}}, "scope": {"project": {"name": "admin", "domain": domain}}}}
+        return self.ask("POST", self.keystone + "/auth/tokens", body, {}, "X-Subject-Token")
+
+    @staticmethod
+    def ask(method, url, body, headers, header=None):
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(url, data, {"Content-Type": "application/json", **headers}, method=method)
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return answer.headers[header] if header else json.loads(answer.read() or b"null")
+
+    def sandbox(self, path, body):
+        return self.ask("POST", self.admin + path, body, {"X-Sandbox-Key": self.password})
+
+    def ha(self, path, body):
+        return self.ask("POST", self.api + path, body, {"X-Auth-Token": self.token})
+
+    def protect(self):
+        segment = self.ha("/segments", {"segment": {"name": "S1", "recovery_method": "auto", "service_type": "COMPUTE"}})["segment"]["uuid"]
+        for number in range(1, 5):
+            name = "compute-%03d" % number
+            self.ha("/segments/%s/hosts" % segment, {"host": {"name": name, "type": "COMPUTE", "control_attributes": "SSH"}})
+
+    def kill(self, host):
+        self.sandbox("/hosts/%s/power" % host, {"on": False})
+        at = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%f")
+        payload = {"event": "STOPPED", "cluster_status": "OFFLINE", "host_status": "NORMAL"}
+        self.ha("/notifications", {"notification": {"type": "COMPUTE_HOST", "hostname": host, "generated_time": at, "payload": payload}})
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait(20)
+
+
+class Terminal:
+    """A terminal that somebody sits at. The server of tmux is our own, by its socket, and is stopped by it."""
+
+    def __init__(self, work, width, height):
+        self.socket = os.path.join(work, "tmux")
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(("OS_", "TMUX", "NO_COLOR"))}
+        environment.update(TERM="xterm-256color", PS1="$ ", LC_ALL="C.UTF-8")
+        self.environment = environment
+        self._tmux("-f", "/dev/null", "new-session", "-d", "-x", str(width), "-y", str(height), "bash --norc --noprofile")
+
+    def _tmux(self, *words):
+        return subprocess.run(["tmux", "-u", "-S", self.socket, *words], env=self.environment, check=True, capture_output=True, text=True).stdout
+
+    def screen(self):
+        return self._tmux("capture-pane", "-p")
+
+    def type(self, text):
+        self._tmux("send-keys", "-l", text)
+
+    def press(self, *keys):
+        self._tmux("send-keys", *keys)
+
+    def resize(self, width, height):
+        self._tmux("resize-window", "-x", str(width), "-y", str(height))
+
+    def alternate(self):
+        return self._tmux("display-message", "-p", "#{alternate_on} #{cursor_flag}").strip()
+
+    def stop(self):
+        self._tmux("kill-server")
+
+
+def wait(until, seconds):
+    end = time.monotonic() + seconds
+    while True:
+        found = until()
+        if found or time.monotonic() > end:
+            return found
+        time.sleep(0.05)
+
+
+class Walk:
+    def __init__(self, binary, work, checks, frame):
+        self.binary, self.work, self.check, self.frame = binary, work, checks, frame
+        self.cloud = Cloud(binary, work)
+        self.terminal = Terminal(work, 100, 30)
+
+    def shows(self, name, pattern, seconds=10):
+        began = time.monotonic()
+        found = wait(lambda: re.search(pattern, self.terminal.screen()), seconds)
+        took = time.monotonic() - began
+        self.check.that("%s (%.1f s)" % (name, took), found, self.terminal.screen())
+        return took
+
+    def start(self, *options):
+        self.terminal.type("%s mon --config-file %s %s\n" % (self.binary, self.cloud.conf, " ".join(options)))
+
+    def given_back(self, how):
+        back = wait(lambda: self.terminal.alternate() == "0 1" and BEFORE in self.terminal.screen(), 5)
+        self.check.that("%s gives the terminal back: screen, cursor" % how, back, (self.terminal.alternate(), self.terminal.screen()))
+        self.terminal.type("stty -a | tr ';' '\\n' | grep -ow 'icanon\\|-icanon\\|echo\\|-echo' | tr '\\n' ' '; echo\n")
+        self.shows("%s leaves lines and echo as they were" % how, r"(?m)^icanon echo", 5)
+        self.terminal.type("clear; echo %s\n" % BEFORE)
+        self.shows("one types on after %s" % how, r"(?m)^" + BEFORE, 5)
+
+    def run(self):
+        self.cloud.sandbox("/servers", {"count": 1, "host": "compute-002", "name": EVIL})
+        self.cloud.protect()
+        self.terminal.type("echo %s\n" % BEFORE)
+        self.start()
+        self.shows("the overview comes up", r"compute-001 .*● heard")
+        self.shows("with the engine and what it says of Nova", r"● engines 1/1 .*● nova")
+
+        self.cloud.kill("compute-003")
+        self.shows("a host that dies is seen within 2 s", r"compute-003 +R", 2)
+        self.shows("and its recovery to its end, with the last steps", r"compute-003 +R\.M.*\n(.*\n)*.*last steps", 30)
+        self.terminal.press("Down", "Down")
+        self.shows("a host is chosen", r">compute-003", 3)
+        self.terminal.press("h")
+        self.shows("and opened", r"── ?host compute-003|host compute-003 ─")
+        self.terminal.press("Escape")
+        self.shows("and closed", r">compute-003", 3)
+
+        self.terminal.press("Up", "f")
+        self.shows("a freeze shows its command", r"tachi freeze host --for=2h --reason= .*")
+        self.terminal.press("Enter")
+        self.terminal.type("new firmware")
+        self.terminal.press("Enter")
+        self.shows("which runs", r"compute-002 is frozen until (.*\n)*.*● done", 20)
+        self.terminal.press("Enter")
+        self.shows("and what it did is seen", r"compute-002 +\.F", 5)
+
+        self.terminal.resize(80, 24)
+        self.shows("a smaller terminal is drawn anew", r"compute-001 (.*\n)*.*q quit", 5)
+        self.check.that("within its width", max(map(len, self.terminal.screen().splitlines())) <= 80, self.terminal.screen())
+        self.terminal.resize(120, 30)
+        if self.frame:
+            time.sleep(1.5)
+            with open(self.frame, "w", encoding="utf-8") as f:
+                f.write(self.terminal.screen())
+        self.terminal.press("q")
+        self.given_back("q")
+
+        self.start("--read-only")
+        self.shows("read-only says so", r"READ-ONLY")
+        self.terminal.press("C-c")
+        self.given_back("Ctrl-C")
+        self.start()
+        self.shows("the overview comes up again", r"compute-001 .*● heard")
+        pid = self.child()
+        self.check.that("mon runs", pid, pid)
+        os.kill(pid, 15)
+        self.given_back("SIGTERM")
+
+        once = [self.binary, "mon", "--config-file", self.cloud.conf, "--once"]
+        done = subprocess.run(once, capture_output=True, text=True, timeout=30)
+        self.check.that("--once prints one frame", done.returncode == 0 and "compute-001" in done.stdout and "\x1b" not in done.stdout, done)
+        done = subprocess.run(once[:-1], capture_output=True, text=True, timeout=30)
+        self.check.that("without a terminal it says what to do", done.returncode == 2 and "--once" in done.stderr, done)
+
+    def child(self):
+        """The process that the shell in the terminal has started."""
+        shell = int(self.terminal._tmux("display-message", "-p", "#{pane_pid}"))
+        with open("/proc/%d/task/%d/children" % (shell, shell), encoding="utf-8") as f:
+            children = f.read().split()
+        return int(children[0]) if children else None
+
+    def stop(self):
+        self.terminal.stop()
+        self.cloud.stop()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--tachi", required=True)
+    parser.add_argument("--frame", help="a file for the screen after a host has died")
+    arguments = parser.parse_args()
+    checks = Checks()
+    work = tempfile.mkdtemp(prefix="tachi-mon-")
+    walk = Walk(os.path.abspath(arguments.tachi), work, checks, arguments.frame)
+    try:
+        walk.run()
+    finally:
+        walk.stop()
+        shutil.rmtree(work)
+    return checks.end()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

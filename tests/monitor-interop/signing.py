@@ -1,0 +1,120 @@
+"""Monitors sign that they are at work; one that is killed, frozen or blind is told to operators."""
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from monitor import until
+
+
+class Consul:
+    """An agent that sees all hosts, or none answers for it."""
+
+    def __init__(self, names):
+        consul = self
+        self.names, self.away = names, False
+
+        class Handler(BaseHTTPRequestHandler):
+            def log_message(self, *_):
+                pass
+
+            def do_GET(self):
+                members = [{"Name": name, "Addr": "10.0.0.1", "Port": 8301, "Tags": {"dc": "dc1", "role": "node"}, "Status": 1}
+                           for name in consul.names]
+                data = json.dumps(members).encode()
+                self.send_response(500 if consul.away else 200)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(data)))
+                self.end_headers()
+                self.wfile.write(data)
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.address = "127.0.0.1:%d" % self.server.server_port
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def stop(self):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+class Operator:
+    """Types commands on the region's controller."""
+
+    def __init__(self, binary, region):
+        self.binary, self.region = binary, region
+
+    def type(self, *words):
+        return subprocess.run([self.binary, *words, *self.region.config_files()], capture_output=True, text=True, timeout=60, check=False)
+
+    def monitors(self):
+        listed = json.loads(self.type("monitor", "list", "-f", "json").stdout)
+        return {(one["host"], one["kind"]): one for one in listed}
+
+    def findings(self):
+        """Hosts by code."""
+        situation = json.loads(self.type("status", "-f", "json").stdout)
+        return {found["code"]: found["subjects"] for found in situation["findings"]}
+
+    def later(self, seconds):
+        """As if so much time had passed since the last signatures."""
+        with sqlite3.connect(os.path.join(self.region.work, "tachi.sqlite"), timeout=30) as db:
+            db.execute("UPDATE tachi_monitor SET signed_at = signed_at - ?", (seconds * 1_000_000,))
+
+
+def signing(interop, api, region):
+    """Killed, frozen, blind, taken away."""
+    check, operator = interop.check, Operator(interop.args.tachi, region)
+    names = ["compute-%03d" % n for n in range(1, 11)]
+    check.that("f3: nobody has signed: monitors are not assessed", "monitors" in json.loads(
+        operator.type("status", "-f", "json").stdout)["not_assessed"])
+    consul = Consul(names)
+    interop.running.append(consul)
+    host = interop.monitor("host-monitor", api, kind="host", more={
+        "host": {"monitoring_driver": "consul", "monitoring_interval": "1"},
+        "consul": {"agent_manage": consul.address, "agent_tenant": consul.address, "agent_storage": consul.address}}).start()
+    process = interop.monitor("process-monitor", api, hostname="compute-002").start()
+    both = {("compute-001", "host"), ("compute-002", "process")}
+    until("both to sign", lambda: both <= set(operator.monitors()))
+    signed = operator.monitors()
+    check.equal("f3: they are well", {signed[one]["grade"] for one in both}, {"ok"})
+    check.that("f3: the host monitor tells whom it watches", signed["compute-001", "host"]["watches"] >= 9, signed)
+    found = operator.findings()
+    check.equal("f3: who watches it is not known of its own host alone", found.get("MONITOR_UNKNOWN"), ["compute-001"])
+    check.that("f3: nothing else is found of monitors", not {"HOST_NOT_WATCHED", "MONITOR_SILENT", "MONITOR_PART"} & set(found), found)
+    explained = operator.type("explain", "compute-003").stdout
+    check.that("f3: explain tells that it is watched", "monitors at work watch it" in explained, explained)
+
+    # It does not reach the cluster: it says so itself.
+    consul.away = True
+    until("it to tell that it is blind", lambda: operator.findings().get("HOST_NOT_WATCHED"))
+    found = operator.findings()
+    check.equal("f3: a blind monitor watches nobody", found["HOST_NOT_WATCHED"], names[1:])
+    check.equal("f3: and has trouble", found["MONITOR_PART"], ["compute-001"])
+    check.equal("f3: status --check fails", operator.type("status", "--check").returncode, 2)
+    consul.away = False
+    until("it to see again", lambda: "HOST_NOT_WATCHED" not in operator.findings())
+
+    # Frozen, and killed: neither can say anything.
+    process.process.send_signal(signal.SIGSTOP)
+    host.kill()
+    operator.later(46)
+    found = operator.findings()
+    silent = operator.monitors()
+    check.equal("f3: a frozen and a killed monitor are silent", {silent[one]["grade"] for one in both}, {"err"})
+    check.that("f3: and found", "MONITOR_SILENT" in found, found)
+    check.equal("f3: nobody watches the others", found.get("HOST_NOT_WATCHED"), names[1:])
+    shown = operator.type("status", "compute-003").stdout
+    check.that("f3: status of a host says so", "HOST_NOT_WATCHED" in shown and "masakari-host-monitor" in shown, shown)
+    process.process.send_signal(signal.SIGCONT)
+    until("it to sign again", lambda: operator.monitors()["compute-002", "process"]["grade"] == "ok")
+
+    # Taken away on purpose.
+    done = operator.type("monitor", "forget", "compute-001", "host")
+    check.that("f3: one that was taken away is forgotten", done.returncode == 0 and "is forgotten" in done.stdout, done.stdout + done.stderr)
+    check.that("f3: and not told any more", ("compute-001", "host") not in operator.monitors())
+    done = operator.type("monitor", "forget", "compute-001", "host")
+    check.that("f3: what never signed cannot be forgotten", done.returncode == 1 and "tachi monitor list" in done.stderr, done.stderr)
+    check.equal("f3: the monitor ends well", process.stop(), 0)
