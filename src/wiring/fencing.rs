@@ -1,6 +1,7 @@
 //! The fence devices: read, read again when their file changes, and tested before they are needed.
 
 pub(crate) mod machines;
+mod rounds;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::MetadataExt as _;
@@ -21,6 +22,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
+use rounds::{Round, Rounds};
+
 use super::Base;
 use super::roll::Fact;
 use crate::cmd::Failure;
@@ -31,9 +34,6 @@ const LOOK: Duration = Duration::from_secs(1);
 
 /// So many failed self-tests in a row are told: one may be a device that is busy.
 const FAILURES: u32 = 2;
-
-/// What has failed is tested again after this: one failure may be a device that is busy, and one that was mended is not told of for long.
-const AGAIN: Duration = Duration::from_secs(30);
 
 /// How many of what fails is named in a line.
 const NAMED: usize = 3;
@@ -361,32 +361,24 @@ pub(crate) async fn self_test(test: SelfTest, stop: CancellationToken) {
         clock,
         every,
     } = test;
-    // Engines that were started together do not ask together.
-    let mut jitter = u64::from(std::process::id()).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    let mut due = Instant::now() + every / 10;
+    let mut rounds = Rounds::new(every, u64::from(std::process::id()), Instant::now());
     loop {
-        let failing = how.failing_hosts();
-        let again = Instant::now() + AGAIN;
-        let all = failing.is_empty() || due <= again;
         // Both branches only wait.
         tokio::select! {
             () = stop.cancelled() => return,
-            () = tokio::time::sleep_until(if all { due } else { again }) => {}
+            () = tokio::time::sleep_until(rounds.next(Instant::now())) => {}
         }
-        if all {
-            due = Instant::now() + next(every, &mut jitter);
-        }
-        let (hosts, busy) = match store.region().await {
+        let (registered, busy) = match store.region().await {
             Ok(segments) => named(segments),
             Err(error) => {
                 tracing::debug!(%error, "no self-test of fence devices: which hosts there are is not known");
                 continue;
             }
         };
-        let hosts: Vec<String> = hosts
-            .into_iter()
-            .filter(|host| all || failing.contains(host))
-            .collect();
+        let Round { hosts, all } = rounds.due(registered, &how.failing_hosts(), Instant::now());
+        if hosts.is_empty() && !all {
+            continue;
+        }
         let mut ignore = |_: &Report, _: usize, _: usize| {};
         // A test that is dropped has switched nothing.
         let mut reports = tokio::select! {
@@ -409,15 +401,6 @@ pub(crate) async fn self_test(test: SelfTest, stop: CancellationToken) {
         how.keep(&reports, all, clock.wall(), every);
         measure(&how, &reports, all);
     }
-}
-
-/// How long until the next round.
-fn next(every: Duration, jitter: &mut u64) -> Duration {
-    *jitter ^= *jitter << 13;
-    *jitter ^= *jitter >> 7;
-    *jitter ^= *jitter << 17;
-    let spread = u32::try_from(*jitter % 21).unwrap_or(10);
-    every * (90 + spread) / 100
 }
 
 /// The hosts that are registered, and those of them that a recovery is busy with.
