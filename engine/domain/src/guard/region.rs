@@ -135,6 +135,21 @@ impl Region {
             .is_some_and(|service| !pulse(service, rules).stale)
     }
 
+    /// Whether a host beside this one is under recovery.
+    pub fn recovers_others(&self, host: HostId) -> bool {
+        self.hosts.iter().any(|one| one.id != host && one.recovering)
+    }
+
+    /// Other hosts under recovery that Nova has not heard since they were reported, and would still choose as destinations.
+    pub fn doomed<'a>(&'a self, host: HostId, rules: &'a Policy) -> impl Iterator<Item = &'a str> {
+        let would_choose = |service: &Service| service.up && service.enabled && !service.forced_down;
+        self.hosts
+            .iter()
+            .filter(move |one| one.id != host && one.recovering && !self.lives(one, rules))
+            .filter(move |one| self.service(&one.name).is_some_and(would_choose))
+            .map(|one| one.name.as_str())
+    }
+
     /// The host's last heartbeat, as Nova shows it.
     pub fn last_heartbeat(&self, host: &str) -> Option<Timestamp> {
         self.service(host)?.last_heartbeat

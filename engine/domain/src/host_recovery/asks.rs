@@ -1,5 +1,6 @@
 //! Questions under way and the times of the last answers. Nothing here survives a take-over, and nothing here has to.
 
+use super::guard::neighbours::Neighbours;
 use super::messaging::Messaging;
 use super::moves::following::Following;
 use super::plan::Listing;
@@ -12,6 +13,7 @@ pub(super) struct Asks {
     pub(super) messaging: Messaging,
     pub(super) listing: Listing,
     pub(super) following: Following,
+    pub(super) neighbours: Neighbours,
     /// An operator has stopped all fencing.
     pub(super) stopped: bool,
     /// The hosts that are out have been counted after the hooks before the fence.

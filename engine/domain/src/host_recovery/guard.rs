@@ -4,6 +4,7 @@
 
 mod heard;
 mod lookout;
+pub(super) mod neighbours;
 pub(super) mod off_word;
 
 use std::collections::BTreeSet;

@@ -20,6 +20,7 @@ mod joining;
 mod levels;
 mod locks;
 mod looking;
+mod neighbours;
 mod off_words;
 mod pacing;
 mod planning;

@@ -31,6 +31,8 @@ pub(super) enum Topic {
     Reserve,
     /// Instances another recovery is working on.
     Taken,
+    /// Hosts that die beside this one.
+    Neighbours,
     /// Moves that take strangely long.
     Slow,
     /// An operator's hook.

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::question::Question;
-use super::FRESH;
 use super::heard::Heard;
+use super::{FRESH, LOOKS_APART};
 use crate::guard::Region;
 use crate::policy::Policy;
 use crate::recovery::{Command, Now};
@@ -40,6 +40,17 @@ impl Lookout {
         if !self.counted.as_ref().is_some_and(young) && self.question.send(now.elapsed) {
             commands.push(Command::CountHosts);
         }
+    }
+
+    /// Looks around, unless a look is under way or was asked for within the last second.
+    pub(in super::super) fn want_now(&mut self, now: Now, commands: &mut Vec<Command>) {
+        self.want(now, LOOKS_APART, commands);
+    }
+
+    /// Whether the last look, however old, showed another host under recovery.
+    pub(in super::super) fn saw_others(&self, host: HostId) -> bool {
+        let counted = self.counted.as_ref();
+        counted.is_some_and(|(_, region)| region.recovers_others(host))
     }
 
     /// Looks around once more, whatever is under way: what was seen before counts no more.

@@ -115,6 +115,17 @@ impl HostRecovery {
         if !ready || !noted || following.records_age(self.asks.listing.question.seen, now) > LISTS_AGE {
             return;
         }
+        // What is under way already has not waited either.
+        let first = !self.moves.values().any(Move::is_in_flight);
+        if first
+            && self
+                .asks
+                .neighbours
+                .are_dying(&mut self.guard.lookout, &mut turn, commands)
+        {
+            return;
+        }
+        let following = &mut self.asks.following;
         let leave = Leave {
             room,
             proof: self.proof.as_ref(),

@@ -1,0 +1,76 @@
+//! Hosts that die beside this one.
+//!
+//! A row loses its power, and the first of its hosts is proven off while Nova still takes the others for up: its scheduler would
+//! send instances to them. Such an evacuation lies in the queue of a dead host, and nobody may ask for it elsewhere for
+//! minutes. So the first ones wait a moment until Nova would not choose the others any more.
+
+use std::time::Duration;
+
+use super::super::trouble::Topic;
+use super::super::turn::Turn;
+use super::lookout::Lookout;
+use crate::Elapsed;
+use crate::recovery::Command;
+
+/// No longer: power controllers of hosts without power take seconds to say "off" twice, and Nova has not chosen a host that it
+/// does not hear for a minute in any case.
+const LONGEST: Duration = Duration::from_secs(12);
+
+/// Nothing of it survives a take-over.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(in super::super) struct Neighbours {
+    since: Option<Elapsed>,
+    over: bool,
+}
+
+impl Neighbours {
+    /// Whether evacuations wait for them.
+    pub(in super::super) fn are_dying(
+        &mut self,
+        lookout: &mut Lookout,
+        turn: &mut Turn<'_>,
+        commands: &mut Vec<Command>,
+    ) -> bool {
+        if self.over {
+            return false;
+        }
+        let now = turn.now;
+        let since = *self.since.get_or_insert(now.elapsed);
+        let late = now.elapsed.since(since) >= LONGEST;
+        if late || !lookout.saw_others(turn.host_id) {
+            return self.end(turn);
+        }
+        lookout.want_now(now, commands);
+        let Some(region) = lookout.fresh(now) else {
+            return true;
+        };
+        let dying: Vec<&str> = region.doomed(turn.host_id, turn.policy).collect();
+        if dying.is_empty() && region.nova.is_ok() {
+            return self.end(turn);
+        }
+        turn.troubles.begin(Topic::Neighbours, now, || {
+            format!(
+                "Nova may still choose {}, reported dead too: waiting until it is proven off",
+                named(&dying)
+            )
+        });
+        true
+    }
+
+    fn end(&mut self, turn: &mut Turn<'_>) -> bool {
+        self.over = true;
+        turn.troubles.end(Topic::Neighbours);
+        false
+    }
+}
+
+/// The first few.
+fn named(hosts: &[&str]) -> String {
+    const NAMED: usize = 3;
+    let first = hosts[..hosts.len().min(NAMED)].join(", ");
+    match hosts.len().saturating_sub(NAMED) {
+        0 if hosts.is_empty() => "hosts".into(),
+        0 => first,
+        more => format!("{first} and {more} more"),
+    }
+}

@@ -1,0 +1,98 @@
+//! Hosts that die beside this one: Nova would still send instances to them.
+
+use super::bed::{Bed, region, server};
+use crate::guard::Region;
+use crate::nova::Service;
+use crate::power::Power;
+use crate::recovery::ServerCall;
+
+/// Two of ten hosts were reported: this one, and `compute-2`, whose service is changed.
+fn two_of_ten(change: impl FnOnce(&mut Service)) -> Region {
+    let mut seen = region(2, 10);
+    let nova = seen.nova.as_mut().unwrap();
+    change(nova.services.get_mut("compute-2").unwrap().as_mut().unwrap());
+    seen
+}
+
+/// Planned and locked, and this is to be seen of all hosts.
+fn planned_beside(seen: Region) -> Bed {
+    let mut bed = Bed::engine();
+    bed.claim().around(seen.clone());
+    bed.heartbeat_age(20_000).service();
+    bed.power(Power::Off).tick(3_000);
+    bed.around(seen).power(Power::Off);
+    assert!(bed.state.proof.is_some());
+    bed.forced_down().inventory(vec![server(1)], Vec::new());
+    bed.answer(1, ServerCall::Lock, Ok(()));
+    bed
+}
+
+#[test]
+fn the_first_evacuation_waits_for_a_host_that_dies_beside_it_until_nova_would_not_choose_it() {
+    let mut bed = planned_beside(two_of_ten(|_| {}));
+    for _ in 0..5 {
+        assert!(bed.is_waiting(1), "{:?}", bed.step(1));
+        bed.tick(1_000);
+    }
+    assert_eq!(bed.one(1).lock, crate::host_recovery::Lock::Ours);
+    let text = bed.message.clone().unwrap_or_default();
+    assert!(text.contains("compute-2"), "{text}");
+    bed.around(two_of_ten(|service| {
+        service.enabled = false;
+        service.forced_down = true;
+        service.up = false;
+    }));
+    bed.tick(1_000).tick(100);
+    assert!(bed.is_asked(1), "{:?}", bed.step(1));
+}
+
+#[test]
+fn a_neighbour_that_is_never_proven_off_is_not_waited_for_for_long() {
+    let mut bed = planned_beside(two_of_ten(|_| {}));
+    let mut waited = 0;
+    while bed.is_waiting(1) {
+        bed.tick(500).service().power(Power::Off);
+        waited += 500;
+        assert!(waited < 60_000);
+    }
+    assert!((11_000..13_000).contains(&waited), "{waited}");
+    assert!(bed.is_asked(1));
+}
+
+#[test]
+fn a_host_that_dies_alone_waits_for_nobody_and_looks_at_nobody_again() {
+    let bed = planned_beside(region(1, 10));
+    assert!(bed.is_asked(1), "{:?}", bed.step(1));
+    assert!(!bed.looks_around());
+}
+
+#[test]
+fn what_nova_would_not_choose_or_has_heard_since_is_not_waited_for() {
+    let disabled = |service: &mut Service| service.enabled = false;
+    let down = |service: &mut Service| service.up = false;
+    let forced = |service: &mut Service| service.forced_down = true;
+    for change in [disabled, down, forced] {
+        let bed = planned_beside(two_of_ten(change));
+        assert!(bed.is_asked(1), "{:?}", bed.step(1));
+    }
+    let mut seen = two_of_ten(|_| {});
+    // Reported before its last heartbeat: it lives.
+    seen.hosts[1].reported_ago = Some(std::time::Duration::from_secs(60));
+    let bed = planned_beside(seen);
+    assert!(bed.is_asked(1), "{:?}", bed.step(1));
+}
+
+#[test]
+fn nova_away_keeps_it_no_longer_than_that_either() {
+    let mut bed = planned_beside(two_of_ten(|_| {}));
+    let mut seen = two_of_ten(|_| {});
+    seen.nova = Err("503".into());
+    bed.around(seen);
+    let mut waited = 0;
+    while bed.is_waiting(1) {
+        bed.tick(500).service().power(Power::Off);
+        waited += 500;
+        assert!(waited < 60_000);
+    }
+    assert!(waited <= 13_000, "{waited}");
+}
