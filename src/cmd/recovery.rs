@@ -7,7 +7,6 @@ mod report;
 mod show;
 pub(super) mod story;
 
-use tachi_domain::RecoveryId;
 use tachi_domain::recovery::{Life, RecoveryKind, Word};
 use tachi_engine::ports::OperatorDesk as _;
 use tachi_engine::ports::operator::{RecoveryFilter, RecoveryState, Retried};
@@ -46,7 +45,9 @@ async fn say_of(args: WordsArgs, word: Word, said_as: &str) -> Result<u8, Failur
     match (recovery, domain) {
         (Some(recovery), _) => say_one(source.as_ref(), &recovery, word, said_as, reason.as_deref()).await,
         (None, Some(domain)) => {
-            for (id, host) in held_by(source.as_ref(), &domain).await? {
+            let held = held_by(source.as_ref(), &domain).await?;
+            for (id, host) in &held.recoveries {
+                let id = *id;
                 match source.say(Saying::OfRecovery(id, word), reason.as_deref()).await {
                     Ok(_) => out::told(format!("{said_as} {id} ({host}): written")),
                     Err(error) => {
@@ -58,6 +59,9 @@ async fn say_of(args: WordsArgs, word: Word, said_as: &str) -> Result<u8, Failur
                     }
                 }
             }
+            if let Some(missing) = held.missing(&domain) {
+                out::told(missing);
+            }
             note_if_nobody_works(source.as_ref()).await;
             Ok(crate::DONE)
         }
@@ -66,7 +70,7 @@ async fn say_of(args: WordsArgs, word: Word, said_as: &str) -> Result<u8, Failur
 }
 
 /// What is held because this domain was lost.
-async fn held_by(source: &dyn Source, domain: &str) -> Result<Vec<(RecoveryId, String)>, Failure> {
+async fn held_by(source: &dyn Source, domain: &str) -> Result<domain::Held, Failure> {
     let filter = RecoveryFilter {
         state: Some(RecoveryState::Held),
         ..RecoveryFilter::default()

@@ -288,7 +288,7 @@ impl Scene {
             let state = story.and_then(|story| story.state).unwrap_or_default();
             held.push((row.id, row.host, serde_json::from_str(&state).unwrap_or_default()));
         }
-        let held = recovery::domain::held_by(domain, held)?;
+        let held = recovery::domain::held_by(domain, held)?.recoveries;
         for (id, _) in &held {
             let said = desk.say(*id, Word::Approve, by).await;
             said.map_err(|error| Failure::new("writing the word", error))?;

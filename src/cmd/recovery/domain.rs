@@ -5,20 +5,45 @@ use tachi_domain::RecoveryId;
 
 use crate::cmd::Failure;
 
+/// The recoveries that are held because a failure domain was lost as a whole.
+#[derive(Debug)]
+pub(crate) struct Held {
+    /// With their hosts.
+    pub(crate) recoveries: Vec<(RecoveryId, String)>,
+    /// How many hosts the domain has.
+    hosts: u64,
+}
+
+impl Held {
+    /// What whoever has said a word of all of them should know: it was not heard by the whole domain.
+    pub(crate) fn missing(&self, domain: &str) -> Option<String> {
+        let held = u64::try_from(self.recoveries.len()).unwrap_or(u64::MAX);
+        (held < self.hosts).then(|| {
+            format!(
+                "{held} of the {} hosts of {domain} were held for it: the others were not reported, are over, or have not seen yet that \
+                 all of it is lost; `tachi recovery list --state held` shows whom to say it to again in a few seconds",
+                self.hosts
+            )
+        })
+    }
+}
+
 /// Of recoveries that are held, with their hosts and states, those that are because `domain` was lost as a whole.
 ///
 /// # Errors
 ///
 /// There is none.
-pub(crate) fn held_by(
-    domain: &str,
-    held: Vec<(RecoveryId, String, Value)>,
-) -> Result<Vec<(RecoveryId, String)>, Failure> {
+pub(crate) fn held_by(domain: &str, held: Vec<(RecoveryId, String, Value)>) -> Result<Held, Failure> {
     let mut found = Vec::new();
     let mut others = Vec::new();
+    let mut hosts = 0;
     for (id, host, state) in held {
         match domain_of(&state) {
-            Some(of) if of == domain => found.push((id, host)),
+            Some(of) if of == domain => {
+                let has = state.pointer("/hold/domain/hosts").and_then(Value::as_u64);
+                hosts = has.unwrap_or(0).max(hosts);
+                found.push((id, host));
+            }
             Some(other) if !others.contains(&other) => others.push(other),
             Some(_) | None => {}
         }
@@ -33,7 +58,10 @@ pub(crate) fn held_by(
             "no recovery is held because of a domain {domain}{hint}"
         )));
     }
-    Ok(found)
+    Ok(Held {
+        recoveries: found,
+        hosts,
+    })
 }
 
 /// The failure domain in the state of a held recovery.
@@ -44,6 +72,30 @@ fn domain_of(state: &Value) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_word_that_reaches_a_part_of_the_domain_says_so() {
+        let of = |name: &str, lost: &str| {
+            let state = format!(
+                r#"{{"hold":{{"kind":"storm","domain":{{"name":"{name}","hosts":3,"lost":{lost}}}}}}}"#
+            );
+            (
+                RecoveryId(uuid::Uuid::nil()),
+                "c".to_owned(),
+                serde_json::from_str(&state).unwrap_or_default(),
+            )
+        };
+        let three = vec![of("r", "3"), of("r", "3"), of("r", "3")];
+        assert_eq!(held_by("r", three).unwrap().missing("r"), None);
+        let storm = serde_json::json!({"hold": {"kind": "storm", "domain": null}});
+        let two = vec![
+            of("r", "3"),
+            of("r", "3"),
+            (RecoveryId(uuid::Uuid::nil()), "d".into(), storm),
+        ];
+        let said = held_by("r", two).unwrap().missing("r").unwrap();
+        assert!(said.starts_with("2 of the 3 hosts of r"), "{said}");
+    }
 
     #[test]
     fn the_domain_is_found_where_the_engine_writes_it() {
