@@ -10,6 +10,7 @@ budget() {
     cluster) echo 700 ;;
     cluster-long) echo 3600 ;;
     chain | endurance | switch) echo 900 ;;
+    bench-hosts) echo 1800 ;;
     real-trouble) echo 1500 ;;
     real-hostile) echo 3600 ;;
     real-cloud | bench | bench-monitor) echo 900 ;;

@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+# How costs grow with 10, 100 and 1,000 hosts: five engines on MariaDB, a fifth of the hosts lost and approved. Exit 1 if a target is missed.
+# TACHI_BENCH_HOSTS names other sizes; the figures are left in bench-hosts.json of the target folder.
+# shellcheck source=tests/lib/common.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../lib/common.sh"
+# shellcheck source=tests/lib/script-counts.sh
+. "$REPO/tests/lib/script-counts.sh"
+# shellcheck source=tests/bench/servers.sh
+. "$REPO/tests/bench/servers.sh"
+bench_servers
+script_counted "$PYTHON" "$REPO/tests/bench/hosts.py" --tachi "$BINARY" --mariadb "$TACHI_TEST_MYSQL_URL" \
+  --hosts "${TACHI_BENCH_HOSTS:-10,100,1000}" --json "$TARGET/bench-hosts.json"
