@@ -1,10 +1,11 @@
 """The table, the JSON, and whether every target was reached."""
 import json
+import os
 
 
 class Report:
     def __init__(self):
-        self.rows, self.measured = [], {}
+        self.rows, self.measured, self.load_before = [], {}, round(os.getloadavg()[0], 2)
 
     def keep(self, name, value):
         self.measured[name] = value
@@ -30,7 +31,7 @@ class Report:
 
     def write(self, path, about):
         with open(path, "w", encoding="utf-8") as f:
-            json.dump({**about, "targets": self.rows, "measured": self.measured}, f, indent=1)
+            json.dump({**about, "load_before": self.load_before, "targets": self.rows, "measured": self.measured}, f, indent=1)
             f.write("\n")
 
     def counts(self):
