@@ -66,7 +66,7 @@
 //!
 //! # What it does not simulate
 //!
-//! Cells, server groups, quotas, networks, volumes, Placement's own API, console, resize and shelve. BMCs are reached
+//! Cells, making of server groups over the API, quotas, networks, volumes, most of Placement's own API, console, resize and shelve. BMCs are reached
 //! through MAAS only.
 
 mod admin;

@@ -16,6 +16,7 @@ pub(crate) mod evacuate;
 pub(crate) mod fault;
 pub(crate) mod guest;
 pub(crate) mod host;
+pub(crate) mod inventory;
 pub(crate) mod live_migration;
 pub(crate) mod maas;
 pub(crate) mod migration;

@@ -1,5 +1,7 @@
-//! As much of Placement as discovery and a look at the room on a host need: providers, inventories and usages that
+//! As much of Placement as discovery and a look at the room on a host need: providers, inventories, usages and traits that
 //! follow the simulated hosts' load.
+
+use std::collections::BTreeMap;
 
 use axum::Json;
 use axum::Router;
@@ -11,9 +13,6 @@ use serde_json::{Value, json};
 use crate::model::{HostIx, State as RegionState};
 use crate::web::App;
 
-/// Hosts have disks larger than anything that is put on them.
-const DISK_GB: u64 = 10_000;
-
 type Pairs = Query<Vec<(String, String)>>;
 
 type Found = Result<Json<Value>, (StatusCode, Json<Value>)>;
@@ -24,6 +23,7 @@ pub(crate) fn router() -> Router<App> {
         .route("/placement/resource_providers", get(providers))
         .route("/placement/resource_providers/{id}/inventories", get(inventories))
         .route("/placement/resource_providers/{id}/usages", get(usages))
+        .route("/placement/resource_providers/{id}/traits", get(traits))
 }
 
 async fn versions() -> Json<Value> {
@@ -43,7 +43,7 @@ async fn providers(State(app): State<App>, Query(pairs): Pairs) -> Json<Value> {
             .iter()
             .filter(|(_, host)| name.is_none_or(|name| host.node == *name))
             .filter(|(_, host)| uuid.is_none_or(|uuid| host.hypervisor_id.to_string() == *uuid))
-            .map(|(_, host)| json!({"uuid": host.hypervisor_id, "name": host.node, "generation": 1, "links": []}))
+            .map(|(_, host)| json!({"uuid": host.hypervisor_id, "name": host.node, "generation": host.inventory.generation(), "links": []}))
             .collect();
         Json(json!({"resource_providers": rows}))
     })
@@ -64,21 +64,40 @@ fn provider(state: &RegionState, id: &str) -> Result<HostIx, (StatusCode, Json<V
 async fn inventories(State(app): State<App>, Path(id): Path<String>) -> Found {
     app.region.read(|state| {
         let host = &state.hosts[provider(state, &id)?];
-        let of = |total: u64| {
-            json!({"total": total, "reserved": 0, "min_unit": 1, "max_unit": total, "step_size": 1,
-                   "allocation_ratio": 1.0})
-        };
-        Ok(Json(json!({"resource_provider_generation": 1, "inventories": {
-            "VCPU": of(u64::from(host.vcpus)), "MEMORY_MB": of(host.ram_mb), "DISK_GB": of(DISK_GB),
-        }})))
+        let classes = host.inventory.classes(host.total());
+        let rows: BTreeMap<&str, Value> = classes
+            .into_iter()
+            .map(|(class, (total, terms))| {
+                let row = json!({
+                    "total": total, "reserved": terms.reserved, "allocation_ratio": terms.ratio,
+                    "min_unit": terms.min_unit, "max_unit": terms.max_unit(total), "step_size": terms.step_size,
+                });
+                (class, row)
+            })
+            .collect();
+        let generation = host.inventory.generation();
+        Ok(Json(json!({"resource_provider_generation": generation, "inventories": rows})))
     })
 }
 
 async fn usages(State(app): State<App>, Path(id): Path<String>) -> Found {
     app.region.read(|state| {
         let host = &state.hosts[provider(state, &id)?];
-        Ok(Json(json!({"resource_provider_generation": 1, "usages": {
-            "VCPU": host.vcpus_used, "MEMORY_MB": host.ram_mb_used, "DISK_GB": 0,
-        }})))
+        let used = host.inventory.used();
+        Ok(Json(
+            json!({"resource_provider_generation": host.inventory.generation(), "usages": {
+                "VCPU": used.vcpus, "MEMORY_MB": used.ram_mb, "DISK_GB": used.disk_gb,
+            }}),
+        ))
+    })
+}
+
+async fn traits(State(app): State<App>, Path(id): Path<String>) -> Found {
+    app.region.read(|state| {
+        let host = &state.hosts[provider(state, &id)?];
+        let generation = host.inventory.generation();
+        Ok(Json(
+            json!({"resource_provider_generation": generation, "traits": host.inventory.traits}),
+        ))
     })
 }

@@ -17,6 +17,7 @@ pub mod entity;
 pub mod event;
 pub mod evidence;
 pub mod fault;
+pub mod forecast;
 pub mod freeze;
 pub mod guard;
 pub mod hooks;

@@ -1,5 +1,7 @@
 //! Flavors and images.
 
+use std::collections::BTreeMap;
+
 use uuid::Uuid;
 
 /// A flavor.
@@ -10,6 +12,15 @@ pub(crate) struct Flavor {
     pub(crate) vcpus: u32,
     pub(crate) ram_mb: u64,
     pub(crate) disk_gb: u64,
+    pub(crate) extra_specs: BTreeMap<String, String>,
+}
+
+impl Flavor {
+    /// The traits that are `required`, or `forbidden`.
+    pub(crate) fn traits<'a>(&'a self, word: &'a str) -> impl Iterator<Item = &'a str> {
+        let named = self.extra_specs.iter().filter(move |(_, value)| *value == word);
+        named.filter_map(|(key, _)| key.strip_prefix("trait:"))
+    }
 }
 
 /// An image.
@@ -34,6 +45,7 @@ pub(crate) fn flavors() -> Vec<Flavor> {
         vcpus,
         ram_mb,
         disk_gb,
+        extra_specs: BTreeMap::new(),
     })
     .collect()
 }

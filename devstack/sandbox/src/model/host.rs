@@ -9,9 +9,13 @@ use uuid::Uuid;
 
 use crate::model::ServerNo;
 use crate::model::cast::{Cast, RebuildOrder};
+use crate::model::inventory::{Amounts, Inventory};
 use crate::model::maas::Machine;
 use crate::model::rivals::Rivals;
 use crate::moment::Moment;
+
+/// A new host's disk: larger than anything that is put on it.
+const DISK_GB: u64 = 10_000;
 
 /// Position of a host in [`Hosts`]; hosts are never removed, so it stays good.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -110,6 +114,7 @@ pub(crate) struct Host {
     pub(crate) hypervisor_id: Uuid,
     pub(crate) vcpus: u32,
     pub(crate) ram_mb: u64,
+    pub(crate) disk_gb: u64,
 
     // The machine.
     pub(crate) power: bool,
@@ -136,9 +141,7 @@ pub(crate) struct Host {
     pub(crate) disabled_reason: Option<String>,
     pub(crate) forced_down: bool,
     pub(crate) servers: BTreeSet<ServerNo>,
-    allocations: HashMap<ServerNo, (u32, u64)>,
-    pub(crate) vcpus_used: u32,
-    pub(crate) ram_mb_used: u64,
+    pub(crate) inventory: Inventory,
 }
 
 /// What a new host looks like.
@@ -167,6 +170,7 @@ impl Host {
             hypervisor_id: new.hypervisor_id,
             vcpus: new.vcpus,
             ram_mb: new.ram_mb,
+            disk_gb: DISK_GB,
             power: true,
             link: true,
             agent: Some(Moment::START),
@@ -184,9 +188,7 @@ impl Host {
             disabled_reason: None,
             forced_down: false,
             servers: BTreeSet::new(),
-            allocations: HashMap::new(),
-            vcpus_used: 0,
-            ram_mb_used: 0,
+            inventory: Inventory::default(),
         }
     }
 
@@ -200,23 +202,21 @@ impl Host {
         self.heartbeat.set(beating, now, interval);
     }
 
-    pub(crate) fn has_room(&self, vcpus: u32, ram_mb: u64) -> bool {
-        self.vcpus_used + vcpus <= self.vcpus && self.ram_mb_used + ram_mb <= self.ram_mb
+    /// All there is, as Placement has it.
+    pub(crate) fn total(&self) -> Amounts {
+        Amounts {
+            vcpus: self.vcpus,
+            ram_mb: self.ram_mb,
+            disk_gb: self.disk_gb,
+        }
     }
 
-    /// Placement's allocation; one per server and host.
-    pub(crate) fn allocate(&mut self, server: ServerNo, vcpus: u32, ram_mb: u64) {
-        if self.allocations.insert(server, (vcpus, ram_mb)).is_none() {
-            self.vcpus_used += vcpus;
-            self.ram_mb_used += ram_mb;
-        }
+    pub(crate) fn has_room(&self, amounts: Amounts) -> bool {
+        self.inventory.has_room(self.total(), amounts)
     }
 
     pub(crate) fn release(&mut self, server: ServerNo) {
-        if let Some((vcpus, ram_mb)) = self.allocations.remove(&server) {
-            self.vcpus_used -= vcpus;
-            self.ram_mb_used -= ram_mb;
-        }
+        self.inventory.release(server);
     }
 }
 
@@ -321,12 +321,17 @@ mod tests {
             ram_mb: 1024,
             first_beat: Moment::START,
         });
-        host.allocate(ServerNo(1), 1, 512);
-        host.allocate(ServerNo(1), 1, 512);
-        assert!(host.has_room(1, 512));
-        assert!(!host.has_room(2, 512));
+        let amounts = |vcpus| Amounts {
+            vcpus,
+            ram_mb: 512,
+            disk_gb: 1,
+        };
+        host.inventory.allocate(ServerNo(1), amounts(1));
+        host.inventory.allocate(ServerNo(1), amounts(1));
+        assert!(host.has_room(amounts(1)));
+        assert!(!host.has_room(amounts(2)));
         host.release(ServerNo(1));
         host.release(ServerNo(1));
-        assert_eq!((host.vcpus_used, host.ram_mb_used), (0, 0));
+        assert_eq!(host.inventory.used(), Amounts::default());
     }
 }

@@ -15,6 +15,7 @@ use crate::model::conductor::{Controller, Order};
 use crate::model::fault::MoveFaults;
 use crate::model::host::{Heartbeat, Host, Hosts, NewHost};
 use crate::model::migration::Migrations;
+use crate::model::scheduler::ServerGroup;
 use crate::model::server::{Server, Servers};
 use crate::model::tenants::Tenants;
 use crate::model::{HostIx, ServerNo};
@@ -33,6 +34,7 @@ pub(crate) struct State {
     pub(crate) aggregates: Aggregates,
     pub(crate) flavors: Vec<Flavor>,
     pub(crate) images: Vec<Image>,
+    pub(crate) server_groups: Vec<ServerGroup>,
     pub(crate) controllers: Vec<Controller>,
     pub(crate) conductor_backlog: VecDeque<Order>,
     pub(crate) conductor_free_at: Moment,
@@ -53,6 +55,7 @@ impl State {
             aggregates: Aggregates::default(),
             flavors: catalog::flavors(),
             images: Vec::new(),
+            server_groups: Vec::new(),
             controllers: Vec::new(),
             conductor_backlog: VecDeque::new(),
             conductor_free_at: Moment::START,

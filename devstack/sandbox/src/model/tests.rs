@@ -3,6 +3,7 @@
 mod casts;
 mod evacuation;
 mod evacuation_faults;
+mod forecast;
 mod guards;
 mod live;
 mod machines;

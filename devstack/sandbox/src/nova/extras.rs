@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::answer::Answer;
 use super::body::server_id;
 use super::context::Context;
+use crate::model::scheduler::GroupPolicy;
 
 pub(super) async fn instance_actions(
     context: Context,
@@ -72,6 +73,32 @@ pub(super) async fn keypairs(_context: Context) -> Json<Value> {
     Json(json!({"keypairs": []}))
 }
 
-pub(super) async fn server_groups(_context: Context) -> Json<Value> {
-    Json(json!({"server_groups": []}))
+/// Of all projects; before 2.64 a policy is a list and has no rules.
+pub(super) async fn server_groups(context: Context) -> Json<Value> {
+    let new = context.version.at_least(64);
+    context.app.region.read(|state| {
+        let rows: Value = state
+            .server_groups
+            .iter()
+            .map(|group| {
+                let members = group.members.iter().filter_map(|no| state.servers.get(*no));
+                let members: Vec<_> = members.map(|server| server.id).collect();
+                let (policy, rules) = match group.policy {
+                    GroupPolicy::Affinity => ("affinity", json!({})),
+                    GroupPolicy::AntiAffinity { per_host } => {
+                        ("anti-affinity", json!({"max_server_per_host": per_host}))
+                    }
+                    GroupPolicy::Soft => ("soft-anti-affinity", json!({})),
+                };
+                let mut shown = json!({"id": group.id, "name": group.name, "members": members});
+                if new {
+                    (shown["policy"], shown["rules"]) = (json!(policy), rules);
+                } else {
+                    (shown["policies"], shown["metadata"]) = (json!([policy]), json!({}));
+                }
+                shown
+            })
+            .collect();
+        Json(json!({"server_groups": rows}))
+    })
 }

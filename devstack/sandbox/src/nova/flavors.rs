@@ -24,7 +24,7 @@ fn full(context: &Context, flavor: &Flavor) -> Value {
         shown["description"] = Value::Null;
     }
     if context.version.at_least(61) {
-        shown["extra_specs"] = json!({});
+        shown["extra_specs"] = json!(flavor.extra_specs);
     }
     shown
 }
@@ -67,13 +67,11 @@ pub(super) async fn show(context: Context, Path(id): Path<String>) -> Result<Jso
 }
 
 pub(super) async fn extra_specs(context: Context, Path(id): Path<String>) -> Result<Json<Value>, Answer> {
-    let known = context
-        .app
-        .region
-        .read(|state| state.flavors.iter().any(|flavor| flavor.id == id));
-    if known {
-        Ok(Json(json!({"extra_specs": {}})))
-    } else {
-        Err(no_such(&id))
-    }
+    context.app.region.read(|state| {
+        let mut flavors = state.flavors.iter();
+        let flavor = flavors
+            .find(|flavor| flavor.id == id)
+            .ok_or_else(|| no_such(&id))?;
+        Ok(Json(json!({"extra_specs": flavor.extra_specs})))
+    })
 }

@@ -60,10 +60,13 @@ fn add_resources(shown: &mut Value, state: &State, ix: HostIx) {
     let host = &state.hosts[ix];
     for (key, value) in [
         ("vcpus", json!(host.vcpus)),
-        ("vcpus_used", json!(host.vcpus_used)),
+        ("vcpus_used", json!(host.inventory.used().vcpus)),
         ("memory_mb", json!(host.ram_mb)),
-        ("memory_mb_used", json!(host.ram_mb_used)),
-        ("free_ram_mb", json!(host.ram_mb.saturating_sub(host.ram_mb_used))),
+        ("memory_mb_used", json!(host.inventory.used().ram_mb)),
+        (
+            "free_ram_mb",
+            json!(host.ram_mb.saturating_sub(host.inventory.used().ram_mb)),
+        ),
         ("local_gb", json!(10_000)),
         ("local_gb_used", json!(0)),
         ("free_disk_gb", json!(10_000)),
@@ -174,10 +177,10 @@ pub(super) async fn statistics(context: Context) -> Result<Json<Value>, Answer> 
         Ok(Json(json!({"hypervisor_statistics": {
             "count": state.hosts.len(),
             "vcpus": sum(|host| u64::from(host.vcpus)),
-            "vcpus_used": sum(|host| u64::from(host.vcpus_used)),
+            "vcpus_used": sum(|host| u64::from(host.inventory.used().vcpus)),
             "memory_mb": sum(|host| host.ram_mb),
-            "memory_mb_used": sum(|host| host.ram_mb_used),
-            "free_ram_mb": sum(|host| host.ram_mb.saturating_sub(host.ram_mb_used)),
+            "memory_mb_used": sum(|host| host.inventory.used().ram_mb),
+            "free_ram_mb": sum(|host| host.ram_mb.saturating_sub(host.inventory.used().ram_mb)),
             "running_vms": state.servers.len(),
             "local_gb": 0, "local_gb_used": 0, "free_disk_gb": 0, "disk_available_least": 0, "current_workload": 0,
         }})))

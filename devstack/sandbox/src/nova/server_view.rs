@@ -166,7 +166,7 @@ impl<'a> Lens<'a> {
         if self.version.at_least(47) {
             return json!({
                 "original_name": flavor.name, "vcpus": flavor.vcpus, "ram": flavor.ram_mb, "disk": flavor.disk_gb,
-                "ephemeral": 0, "swap": 0, "extra_specs": {},
+                "ephemeral": 0, "swap": 0, "extra_specs": flavor.extra_specs,
             });
         }
         let href = format!("{}/compute/flavors/{}", self.base, flavor.id);

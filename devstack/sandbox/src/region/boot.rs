@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::Region;
 use crate::SandboxError;
 use crate::model::boot::NewServer;
+use crate::model::inventory::Amounts;
 use crate::model::server::VmState;
 use crate::model::{HostIx, State};
 
@@ -184,10 +185,15 @@ impl Turn {
 
     fn next(&mut self, state: &State, flavor: usize) -> Option<HostIx> {
         let flavor = state.flavors.get(flavor)?;
+        let needs = Amounts {
+            vcpus: flavor.vcpus,
+            ram_mb: flavor.ram_mb,
+            disk_gb: flavor.disk_gb,
+        };
         for _ in 0..self.hosts.len() {
             let ix = *self.hosts.get(self.next)?;
             self.next = (self.next + 1) % self.hosts.len();
-            if state.hosts[ix].has_room(flavor.vcpus, flavor.ram_mb) {
+            if state.hosts[ix].has_room(needs) {
                 return Some(ix);
             }
         }

@@ -159,5 +159,5 @@ fn deleting_ends_the_guest_where_the_host_lives() {
     state.pass(500);
     assert!(state.servers.by_id(id).is_none());
     assert_eq!(state.ledger.runs_on(id), [""; 0]);
-    assert_eq!(state.hosts[state.h(1)].vcpus_used, 0);
+    assert_eq!(state.hosts[state.h(1)].inventory.used().vcpus, 0);
 }

@@ -18,7 +18,7 @@ fn a_live_migration_moves_a_running_guest_without_a_double_run() {
     assert_eq!(state.shown(id), ("compute-002".into(), "active", "-"));
     assert_eq!(state.records(id), ["completed"]);
     assert_eq!(state.ledger.double_runs(), 0);
-    assert_eq!(state.hosts[state.h(1)].vcpus_used, 0);
+    assert_eq!(state.hosts[state.h(1)].inventory.used().vcpus, 0);
 }
 
 #[test]

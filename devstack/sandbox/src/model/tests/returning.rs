@@ -32,13 +32,17 @@ fn a_start_of_nova_compute_destroys_what_was_evacuated_and_completes_the_records
         state.hosts[source].guests.contains_key(&no),
         "the disk and definition are still there"
     );
-    assert_eq!(state.hosts[source].vcpus_used, 1, "and so is the allocation");
+    assert_eq!(
+        state.hosts[source].inventory.used().vcpus,
+        1,
+        "and so is the allocation"
+    );
     state.power_on(source);
     assert_eq!(state.records(id), ["done"], "power alone does nothing");
     state.pass(1_000);
     assert_eq!(state.records(id), ["completed"]);
     assert!(!state.hosts[source].guests.contains_key(&no));
-    assert_eq!(state.hosts[source].vcpus_used, 0);
+    assert_eq!(state.hosts[source].inventory.used().vcpus, 0);
     assert_eq!(state.ledger.runs_on(id), ["compute-002"]);
     assert_eq!(state.ledger.double_runs(), 0);
 }

@@ -1,0 +1,358 @@
+//! What the forecast promises, against what this scheduler then does: a thousand regions by seed.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rand::rngs::StdRng;
+use rand::seq::SliceRandom as _;
+use rand::{Rng, SeedableRng};
+use tachi_domain::ServerId;
+use tachi_domain::entity::segment::RecoveryMethod;
+use tachi_domain::forecast::{
+    Amounts, Capacity, Cloud, Demand, Group, HostRoom, Method, Provider, Room, Wish, forecast,
+};
+
+use crate::model::boot::NewServer;
+use crate::model::evacuate::EvacuateRequest;
+use crate::model::scheduler::{GroupPolicy, ServerGroup};
+use crate::model::server::{Server, VmState};
+use crate::model::testing::{admin, settings};
+use crate::model::{HostIx, ServerNo, State};
+
+const TRAIT: &str = "HW_CPU_X86_AVX2";
+
+/// A region of two to seven hosts that are full to some degree, with all that a scheduler looks at.
+fn region(seed: u64) -> (State, StdRng) {
+    let mut dice = StdRng::seed_from_u64(seed);
+    let mut settings = settings(dice.random_range(2..8));
+    settings.seed = seed;
+    let mut state = State::new(settings);
+    let hosts: Vec<HostIx> = state.hosts.indexes().collect();
+    for ix in &hosts {
+        let host = &mut state.hosts[*ix];
+        host.vcpus = [4, 8, 16][dice.random_range(0..3)];
+        host.ram_mb = 1024 * [16, 24, 32][dice.random_range(0..3)];
+        host.disk_gb = [100, 400][dice.random_range(0..2)];
+        host.disabled = dice.random_bool(0.08);
+        let inventory = &mut host.inventory;
+        inventory.vcpus.ratio = [1.0, 1.5, 4.0, 16.0][dice.random_range(0..4)];
+        inventory.ram.ratio = [1.0, 1.0, 0.9, 1.5][dice.random_range(0..4)];
+        inventory.ram.reserved = [0, 512, 4096][dice.random_range(0..3)];
+        if dice.random_bool(0.15) {
+            inventory.ram.max_unit = Some(4096);
+        }
+        if dice.random_bool(0.1) {
+            inventory.ram.step_size = 1024;
+        }
+        if dice.random_bool(0.6) {
+            inventory.traits.insert(TRAIT.into());
+        }
+    }
+    aggregates(&mut state, &mut dice);
+    let special = [
+        ("trait:HW_CPU_X86_AVX2", "required"),
+        ("trait:HW_CPU_X86_AVX2", "forbidden"),
+        ("ssd", "true"),
+    ];
+    for (key, value) in special {
+        let mut flavor = state.flavors[dice.random_range(0..3)].clone();
+        flavor.extra_specs.insert(key.into(), value.into());
+        state.flavors.push(flavor);
+    }
+    fill(&mut state, &mut dice, &hosts);
+    groups(&mut state, &mut dice);
+    (state, dice)
+}
+
+fn aggregates(state: &mut State, dice: &mut StdRng) {
+    let names: Vec<String> = state
+        .hosts
+        .iter()
+        .map(|(_, host)| host.name.to_string())
+        .collect();
+    if dice.random_bool(0.4) {
+        let id = state.create_aggregate("az2", Some("az2")).unwrap();
+        for name in names.iter().filter(|_| dice.random_bool(0.5)) {
+            state.add_aggregate_host(id, name).unwrap();
+        }
+    }
+    for (key, value, odds) in [
+        ("ssd", "true", 0.5),
+        ("filter_tenant_id", "another", 0.1),
+        ("trait:HW_CPU_X86_AVX2", "required", 0.1),
+    ] {
+        let id = state.create_aggregate(key, None).unwrap();
+        let metadata = BTreeMap::from([(key.to_owned(), Some(value.to_owned()))]);
+        state.set_aggregate_metadata(id, metadata).unwrap();
+        let odds = if dice.random_bool(0.4) { odds } else { 0.0 };
+        for name in names.iter().filter(|_| dice.random_bool(odds)) {
+            state.add_aggregate_host(id, name).unwrap();
+        }
+    }
+}
+
+fn fill(state: &mut State, dice: &mut StdRng, hosts: &[HostIx]) {
+    let image = state.images[0].id;
+    for _ in 0..hosts.len() * dice.random_range(1..8) {
+        let ix = hosts[dice.random_range(0..hosts.len())];
+        let flavor = dice.random_range(0..state.flavors.len());
+        let kind = &state.flavors[flavor];
+        let needs = crate::model::inventory::Amounts {
+            vcpus: kind.vcpus,
+            ram_mb: kind.ram_mb,
+            disk_gb: kind.disk_gb,
+        };
+        if !state.hosts[ix].has_room(needs) {
+            continue;
+        }
+        let zone = state.aggregates.zone_of(ix).to_owned();
+        let new = NewServer {
+            name: "vm".into(),
+            image: dice.random_bool(0.6).then_some(image),
+            flavor,
+            metadata: BTreeMap::new(),
+            zone: dice.random_bool(0.4).then_some(zone),
+            host: None,
+        };
+        state.boot_now(ix, "demo-project", "demo-user", VmState::Active, new);
+    }
+}
+
+fn groups(state: &mut State, dice: &mut StdRng) {
+    for _ in 0..dice.random_range(0..3) {
+        let policy = match dice.random_range(0..6) {
+            0 => GroupPolicy::Affinity,
+            1 => GroupPolicy::Soft,
+            2 => GroupPolicy::AntiAffinity { per_host: 2 },
+            _ => GroupPolicy::AntiAffinity { per_host: 1 },
+        };
+        let id = state.new_uuid();
+        let members: BTreeSet<ServerNo> = state
+            .servers
+            .iter()
+            .map(|server| server.no)
+            .filter(|_| dice.random_bool(0.2))
+            .collect();
+        state.server_groups.push(ServerGroup {
+            id,
+            name: "group".into(),
+            policy,
+            members,
+        });
+    }
+}
+
+fn demand(state: &State, server: &Server) -> Demand {
+    let flavor = &state.flavors[server.flavor];
+    let disk = if server.image.is_some() { flavor.disk_gb } else { 0 };
+    let amounts = [
+        ("VCPU", u64::from(flavor.vcpus)),
+        ("MEMORY_MB", flavor.ram_mb),
+        ("DISK_GB", disk),
+    ];
+    let mut wishes: BTreeSet<Wish> = server.pinned_zone.clone().map(Wish::Zone).into_iter().collect();
+    wishes.extend(flavor.traits("required").map(|name| Wish::Trait(name.to_owned())));
+    wishes.extend(
+        flavor
+            .traits("forbidden")
+            .map(|name| Wish::NoTrait(name.to_owned())),
+    );
+    if let Some(value) = flavor.extra_specs.get("ssd") {
+        wishes.insert(Wish::Metadata("ssd".into(), value.clone()));
+    }
+    Demand {
+        id: ServerId(server.id),
+        name: server.name.clone(),
+        project: server.project_id.clone(),
+        amounts: amounts.map(|(class, amount)| (class.to_owned(), amount)).into(),
+        wishes,
+        not_reckoned: None,
+    }
+}
+
+/// As an engine would see it.
+fn seen(state: &State) -> Cloud {
+    let mut cloud = Cloud::default();
+    for (ix, host) in state.hosts.iter() {
+        let used = host.inventory.used();
+        let used = Amounts::from([
+            ("VCPU".into(), u64::from(used.vcpus)),
+            ("MEMORY_MB".into(), used.ram_mb),
+            ("DISK_GB".into(), used.disk_gb),
+        ]);
+        let classes = host.inventory.classes(host.total());
+        let has = classes.into_iter().map(|(class, (total, terms))| {
+            let capacity = Capacity {
+                total,
+                reserved: terms.reserved,
+                #[expect(
+                    clippy::cast_possible_truncation,
+                    clippy::cast_sign_loss,
+                    reason = "small and positive"
+                )]
+                ratio_millis: (terms.ratio * 1_000.0) as u64,
+                min_unit: terms.min_unit,
+                max_unit: terms.max_unit(total),
+                step_size: terms.step_size,
+                used: used[class],
+            };
+            (class.to_owned(), capacity)
+        });
+        let mut metadata: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for (key, value) in state
+            .aggregates
+            .iter()
+            .filter(|row| row.hosts.contains(&ix))
+            .flat_map(|row| &row.metadata)
+        {
+            metadata.entry(key.clone()).or_default().insert(value.clone());
+        }
+        let own = host.servers.iter().filter_map(|no| state.servers.get(*no));
+        let room = HostRoom {
+            provider: Some(Provider {
+                has: has.collect(),
+                traits: host.inventory.traits.clone(),
+            }),
+            open: !host.disabled && state.service_up(ix),
+            zone: state.aggregates.zone_of(ix).to_owned(),
+            metadata,
+            demands: Some(own.map(|server| demand(state, server)).collect()),
+        };
+        cloud.hosts.insert(host.name.to_string(), room);
+    }
+    for server in state.servers.iter() {
+        if let Some(ix) = server.host {
+            cloud
+                .places
+                .insert(ServerId(server.id), state.hosts[ix].name.to_string());
+        }
+    }
+    for group in &state.server_groups {
+        let per_host = match group.policy {
+            GroupPolicy::Soft => continue,
+            GroupPolicy::Affinity => None,
+            GroupPolicy::AntiAffinity { per_host } => Some(per_host as u64),
+        };
+        let members = group.members.iter().filter_map(|no| state.servers.get(*no));
+        cloud.bind(Group {
+            per_host,
+            members: members.map(|server| ServerId(server.id)).collect(),
+        });
+    }
+    cloud
+}
+
+/// Kills the hosts and evacuates all that was on them, in any order; how many found no host.
+fn kill(state: &mut State, dice: &mut StdRng, lost: usize) -> usize {
+    for number in 1..=lost {
+        let ix = state.h(number);
+        state.power_off(ix);
+    }
+    state.pass(13_000);
+    let mut ids: Vec<uuid::Uuid> = Vec::new();
+    for number in 1..=lost {
+        let own = state.hosts[state.h(number)].servers.iter();
+        ids.extend(own.filter_map(|no| Some(state.servers.get(*no)?.id)));
+    }
+    ids.shuffle(dice);
+    for id in &ids {
+        state
+            .evacuate(&admin(), *id, &EvacuateRequest::default())
+            .unwrap();
+    }
+    state.pass(10_000);
+    ids.iter().filter(|id| state.shown(**id).1 == "error").count()
+}
+
+#[derive(Debug, Default)]
+struct Score {
+    promised: usize,
+    broken: Vec<u64>,
+    /// Nothing was promised, and all fitted.
+    careful: usize,
+    /// Nothing was promised, and some found no host.
+    right: usize,
+}
+
+/// Takes something away from what is seen.
+type Blind = fn(&mut Cloud);
+
+/// What is promised from what `blind` leaves to be seen.
+fn score(seeds: std::ops::Range<u64>, blind: Blind) -> Score {
+    let mut score = Score::default();
+    for seed in seeds {
+        let (mut state, mut dice) = region(seed);
+        let lost = if seed.is_multiple_of(4) { 2 } else { 1 };
+        let mut cloud = seen(&state);
+        blind(&mut cloud);
+        let names: Vec<String> = (1..=lost).map(|number| format!("compute-{number:03}")).collect();
+        let method = Method {
+            method: RecoveryMethod::Auto,
+            reserved: &[],
+        };
+        let told = forecast(&cloud, &names.iter().map(String::as_str).collect(), &method);
+        let failed = kill(&mut state, &mut dice, lost);
+        match (told.room, failed) {
+            (Room::Enough, 0) => score.promised += 1,
+            (Room::Enough, _) => score.broken.push(seed),
+            (_, 0) => score.careful += 1,
+            (_, _) => score.right += 1,
+        }
+    }
+    score
+}
+
+#[test]
+fn of_a_thousand_regions_none_breaks_a_promise() {
+    let score = score(0..1_000, |_| {});
+    println!("{score:?}");
+    assert_eq!(
+        score.broken, [0_u64; 0],
+        "room was promised, and the scheduler found none"
+    );
+    // One that promises nothing breaks nothing.
+    assert!(score.promised >= 200, "{score:?}");
+    assert!(score.right >= 200, "{score:?}");
+    assert!(score.careful <= 200, "{score:?}");
+}
+
+/// If the forecast did not look at one of these, the check above would see it.
+#[test]
+fn a_forecast_that_overlooks_anything_breaks_its_word() {
+    fn each(cloud: &mut Cloud, change: impl Fn(&mut Capacity)) {
+        let providers = cloud.hosts.values_mut().filter_map(|host| host.provider.as_mut());
+        providers
+            .flat_map(|provider| provider.has.values_mut())
+            .for_each(change);
+    }
+    let overlooked: [(&str, Blind); 9] = [
+        ("reserved", |cloud| each(cloud, |one| one.reserved = 0)),
+        ("used", |cloud| each(cloud, |one| one.used = 0)),
+        ("max_unit", |cloud| each(cloud, |one| one.max_unit = u64::MAX)),
+        ("step_size", |cloud| each(cloud, |one| one.step_size = 1)),
+        ("a ratio below one", |cloud| {
+            each(cloud, |one| one.ratio_millis = one.ratio_millis.max(1_000));
+        }),
+        ("groups", |cloud| {
+            let hosts = std::mem::take(&mut cloud.hosts);
+            *cloud = Cloud::default();
+            cloud.hosts = hosts;
+        }),
+        ("disabled hosts", |cloud| {
+            cloud.hosts.values_mut().for_each(|host| host.open = true);
+        }),
+        ("wishes", |cloud| {
+            let demands = cloud.hosts.values_mut().filter_map(|host| host.demands.as_mut());
+            demands.flatten().for_each(|one| one.wishes.clear());
+        }),
+        ("metadata that isolates", |cloud| {
+            cloud
+                .hosts
+                .values_mut()
+                .for_each(|host| host.metadata.retain(|key, _| key == "ssd"));
+        }),
+    ];
+    for (what, blind) in overlooked {
+        let score = score(0..1_000, blind);
+        assert!(!score.broken.is_empty(), "{what} may be overlooked: {score:?}");
+    }
+}

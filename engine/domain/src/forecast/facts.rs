@@ -1,0 +1,151 @@
+//! What a forecast is made from.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use crate::ServerId;
+
+/// Amounts by Placement's resource class.
+pub type Amounts = BTreeMap<String, u64>;
+
+/// What a host has of one resource class, as Placement keeps it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Capacity {
+    /// All of it.
+    pub total: u64,
+    /// Not for instances.
+    pub reserved: u64,
+    /// How far it may be overcommitted, in thousandths, rounded down.
+    pub ratio_millis: u64,
+    /// One instance takes this at least,
+    pub min_unit: u64,
+    /// at most this,
+    pub max_unit: u64,
+    /// and a multiple of this.
+    pub step_size: u64,
+    /// In use.
+    pub used: u64,
+}
+
+impl Capacity {
+    /// What is left.
+    pub const fn free(&self) -> u64 {
+        let own = self.total.saturating_sub(self.reserved);
+        (own.saturating_mul(self.ratio_millis) / 1_000).saturating_sub(self.used)
+    }
+
+    /// Whether one instance may take this much at a time.
+    pub const fn allows(&self, amount: u64) -> bool {
+        amount >= self.min_unit
+            && amount <= self.max_unit
+            && (self.step_size == 0 || amount.is_multiple_of(self.step_size))
+    }
+}
+
+/// A host's resource provider.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Provider {
+    /// By resource class.
+    pub has: BTreeMap<String, Capacity>,
+    /// What it can.
+    #[serde(default)]
+    pub traits: BTreeSet<String>,
+}
+
+/// What an instance has to find on a host.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Wish {
+    /// This trait.
+    Trait(String),
+    /// Not this trait.
+    NoTrait(String),
+    /// This availability zone.
+    Zone(String),
+    /// An aggregate with this metadata.
+    Metadata(String, String),
+}
+
+/// What an instance needs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Demand {
+    /// Which.
+    pub id: ServerId,
+    /// Its name.
+    pub name: String,
+    /// Its project.
+    pub project: String,
+    /// How much of what.
+    pub amounts: Amounts,
+    /// What else has to be so.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub wishes: BTreeSet<Wish>,
+    /// What else it asks for, in words, if that is not reckoned with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_reckoned: Option<String>,
+}
+
+/// A server group whose policy has to be kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Group {
+    /// So many members may be on one host; `None` for affinity, where all must be on the same.
+    pub per_host: Option<u64>,
+    /// Its members.
+    pub members: BTreeSet<ServerId>,
+}
+
+/// A host.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HostRoom {
+    /// What it has; `None` if that is not known, or was known too long ago.
+    pub provider: Option<Provider>,
+    /// Nova hears it, and it may take instances.
+    pub open: bool,
+    /// Its availability zone.
+    pub zone: String,
+    /// The metadata of its aggregates.
+    pub metadata: BTreeMap<String, BTreeSet<String>>,
+    /// Its instances that would be moved; `None` if they are not known.
+    pub demands: Option<Vec<Demand>>,
+}
+
+/// All that is known.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cloud {
+    /// By name.
+    pub hosts: BTreeMap<String, HostRoom>,
+    /// The server groups that bind: see [`Cloud::bind`].
+    groups: Vec<Group>,
+    /// By member, the places of its groups.
+    member_of: BTreeMap<ServerId, Vec<usize>>,
+    /// On which host each member of a group is.
+    pub places: BTreeMap<ServerId, String>,
+}
+
+impl Cloud {
+    /// Reckons with a server group.
+    pub fn bind(&mut self, group: Group) {
+        for id in &group.members {
+            self.member_of.entry(*id).or_default().push(self.groups.len());
+        }
+        self.groups.push(group);
+    }
+
+    /// Where the scheduler may put what is lost. What is reserved is not counted on: it is taken by other means.
+    pub(super) fn open_hosts<'a>(&'a self, lost: &BTreeSet<&str>, reserved: &[&str]) -> Vec<&'a str> {
+        let hosts = self.hosts.iter().filter(|(name, host)| {
+            host.open
+                && host.provider.is_some()
+                && !lost.contains(name.as_str())
+                && !reserved.contains(&name.as_str())
+        });
+        hosts.map(|(name, _)| name.as_str()).collect()
+    }
+
+    /// The groups of an instance.
+    pub(super) fn groups_of(&self, id: ServerId) -> impl Iterator<Item = &Group> {
+        let own = self.member_of.get(&id).into_iter().flatten();
+        own.filter_map(|place| self.groups.get(*place))
+    }
+}

@@ -1,0 +1,85 @@
+//! Which hosts the scheduler would take for an instance, apart from how full they are. Where clouds differ, the stricter is assumed.
+
+use super::{Cloud, Demand, HostRoom, Wish};
+
+/// Aggregates with such metadata may be for the named projects alone.
+const TENANT: &str = "filter_tenant_id";
+
+/// Why a host is not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum No {
+    Zone,
+    Trait,
+    Metadata,
+    Isolated,
+    Group,
+    Unit,
+}
+
+impl No {
+    pub(super) const fn text(self) -> &'static str {
+        match self {
+            Self::Zone => "a host in its availability zone",
+            Self::Trait => "a host with the traits that it asks for",
+            Self::Metadata => "a host in an aggregate with the metadata that its flavor asks for",
+            Self::Isolated => "a host whose aggregates are not kept for others",
+            Self::Group => "a host that its server group allows",
+            Self::Unit => "a host that gives one instance so much at a time",
+        }
+    }
+}
+
+/// Whether the host may take it if it has room.
+pub(super) fn refuses(name: &str, host: &HostRoom, demand: &Demand, cloud: &Cloud) -> Option<No> {
+    let provider = host.provider.as_ref()?;
+    for wish in &demand.wishes {
+        let (granted, no) = match wish {
+            Wish::Trait(wanted) => (provider.traits.contains(wanted), No::Trait),
+            Wish::NoTrait(unwanted) => (!provider.traits.contains(unwanted), No::Trait),
+            Wish::Zone(zone) => (host.zone == *zone, No::Zone),
+            Wish::Metadata(key, value) => {
+                let values = host.metadata.get(key);
+                (values.is_some_and(|values| values.contains(value)), No::Metadata)
+            }
+        };
+        if !granted {
+            return Some(no);
+        }
+    }
+    if is_isolated(host, demand) {
+        return Some(No::Isolated);
+    }
+    let allowed = |(class, amount): (&String, &u64)| {
+        *amount == 0 || provider.has.get(class).is_some_and(|has| has.allows(*amount))
+    };
+    if !demand.amounts.iter().all(allowed) {
+        return Some(No::Unit);
+    }
+    let mut groups = cloud.groups_of(demand.id);
+    let full = groups.any(|group| {
+        let others = group.members.iter().filter(|id| **id != demand.id);
+        let here = others.filter(|id| cloud.places.get(*id).is_some_and(|on| on == name));
+        match group.per_host {
+            Some(most) => here.count() as u64 >= most,
+            // One alone is bound by nobody. With others, where they are when it is scheduled is not foreseen.
+            None => group.members.len() > 1,
+        }
+    });
+    full.then_some(No::Group)
+}
+
+fn is_isolated(host: &HostRoom, demand: &Demand) -> bool {
+    let mut keys = host.metadata.iter();
+    keys.any(|(key, values)| {
+        if key.starts_with(TENANT) {
+            !values
+                .iter()
+                .flat_map(|value| value.split(','))
+                .any(|id| id.trim() == demand.project)
+        } else if let Some(name) = key.strip_prefix("trait:") {
+            values.contains("required") && !demand.wishes.contains(&Wish::Trait(name.to_owned()))
+        } else {
+            false
+        }
+    })
+}

@@ -1,0 +1,178 @@
+//! How many hosts of a segment may be lost.
+
+use std::collections::BTreeSet;
+
+use serde::Serialize;
+
+use super::bound::{fits, heaviest};
+use super::{Cloud, Demand, Method, Outcome, Room, forecast};
+use crate::entity::segment::RecoveryMethod;
+
+/// So many sets of hosts are looked at one by one; where there are more, they are bounded together.
+const SETS: usize = 300;
+
+/// How many hosts of a segment may be lost, whichever they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Headroom {
+    /// Any so many may be lost together.
+    pub hosts: usize,
+    /// One more would be too many for the estimate. If not, more may be, which was not found out.
+    pub exact: bool,
+}
+
+/// A segment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SegmentView<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// How its instances are recovered.
+    pub method: RecoveryMethod,
+    /// Its hosts that can be lost.
+    pub hosts: Vec<&'a str>,
+    /// Its reserved hosts that are ready.
+    pub reserved: Vec<&'a str>,
+}
+
+/// What becomes of a segment's instances.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SegmentForecast {
+    /// The segment.
+    pub segment: String,
+    /// `None` if not even one host is known well enough.
+    pub headroom: Option<Headroom>,
+    /// Each of its hosts lost alone, by name.
+    pub hosts: Vec<Outcome>,
+    /// The one whose loss is worst.
+    pub worst: Option<Outcome>,
+}
+
+/// Judges a segment.
+pub fn forecast_segment(cloud: &Cloud, view: &SegmentView<'_>) -> SegmentForecast {
+    let method = Method {
+        method: view.method,
+        reserved: &view.reserved,
+    };
+    let alone = |name: &&str| forecast(cloud, &BTreeSet::from([*name]), &method);
+    let hosts: Vec<Outcome> = view.hosts.iter().map(alone).collect();
+    let worst = hosts.iter().max_by_key(|one| (one.room, one.instances)).cloned();
+    let headroom = match worst.as_ref().map(|one| one.room) {
+        Some(Room::Enough) => Some(further(cloud, view, &method)),
+        Some(Room::Tight | Room::Short) => Some(Headroom {
+            hosts: 0,
+            exact: true,
+        }),
+        Some(Room::Unknown) | None => None,
+    };
+    SegmentForecast {
+        segment: view.name.to_owned(),
+        headroom,
+        hosts,
+        worst,
+    }
+}
+
+/// One may be lost; how many more?
+fn further(cloud: &Cloud, view: &SegmentView<'_>, method: &Method<'_>) -> Headroom {
+    let all = view.hosts.len();
+    for count in 2..=all {
+        if sets(all, count).is_none_or(|number| number > SETS) {
+            return many(cloud, view, count);
+        }
+        if !each_set(cloud, view, method, count) {
+            return Headroom {
+                hosts: count - 1,
+                exact: true,
+            };
+        }
+    }
+    Headroom {
+        hosts: all,
+        exact: true,
+    }
+}
+
+/// So many as the bound allows; one less than `least` may be lost anyway.
+fn many(cloud: &Cloud, view: &SegmentView<'_>, least: usize) -> Headroom {
+    let (mut good, mut bad) = (least - 1, view.hosts.len() + 1);
+    // More that are lost never make it easier, so it can be searched by halves.
+    while bad - good > 1 {
+        let middle = usize::midpoint(good, bad);
+        if bounded(cloud, view, middle) {
+            good = middle;
+        } else {
+            bad = middle;
+        }
+    }
+    Headroom {
+        hosts: good,
+        exact: false,
+    }
+}
+
+/// How many ways there are to choose `count` of `all`; `None` if they are countless.
+fn sets(all: usize, count: usize) -> Option<usize> {
+    let mut number = 1_usize;
+    for step in 0..count.min(all - count) {
+        number = number.checked_mul(all - step)? / (step + 1);
+    }
+    Some(number)
+}
+
+fn each_set(cloud: &Cloud, view: &SegmentView<'_>, method: &Method<'_>, count: usize) -> bool {
+    let mut chosen: Vec<usize> = (0..count).collect();
+    loop {
+        let lost: BTreeSet<&str> = chosen
+            .iter()
+            .filter_map(|ix| view.hosts.get(*ix).copied())
+            .collect();
+        if forecast(cloud, &lost, method).room != Room::Enough {
+            return false;
+        }
+        // The next set, in order.
+        let all = view.hosts.len();
+        let Some(at) = (0..count).rev().find(|at| chosen[*at] < all - count + at) else {
+            return true;
+        };
+        chosen[at] += 1;
+        for later in at + 1..count {
+            chosen[later] = chosen[later - 1] + 1;
+        }
+    }
+}
+
+/// Whether any `count` hosts may be lost, for sure: the heaviest are lost, and of the others the best, too.
+fn bounded(cloud: &Cloud, view: &SegmentView<'_>, count: usize) -> bool {
+    // Reserved hosts are taken whole, one for each: that is not bounded so.
+    if view.method == RecoveryMethod::ReservedHost {
+        return false;
+    }
+    let lists = || {
+        let hosts = view.hosts.iter().filter_map(|name| cloud.hosts.get(*name));
+        hosts.filter_map(|host| host.demands.as_deref())
+    };
+    let load = heaviest(lists(), count);
+    let open = cloud.open_hosts(&BTreeSet::new(), &view.reserved);
+    let mut seen: Vec<&Demand> = Vec::new();
+    for demand in lists().flatten() {
+        if demand.not_reckoned.is_some() {
+            return false;
+        }
+        let mates: usize = cloud
+            .groups_of(demand.id)
+            .map(|group| group.members.len().saturating_sub(1))
+            .sum();
+        if mates == 0 {
+            let alike = |one: &&Demand| {
+                one.amounts == demand.amounts && one.wishes == demand.wishes && one.project == demand.project
+            };
+            if seen.iter().any(alike) {
+                continue;
+            }
+            seen.push(demand);
+        }
+        if !fits(cloud, demand, &load, &open, count.saturating_add(mates)) {
+            return false;
+        }
+    }
+    true
+}
