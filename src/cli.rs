@@ -32,7 +32,8 @@ pub(crate) use recovery::{
 };
 pub(crate) use reporter::{ReporterCommand, ReporterLiftArgs, ReporterListArgs};
 pub(crate) use status::{
-    ExplainArgs, HostCommand, HostFailArgs, HostReturnArgs, StatusArgs, UpgradeCheckArgs, UpgradeCommand,
+    ExplainArgs, ForecastArgs, HostCommand, HostFailArgs, HostReturnArgs, StatusArgs, UpgradeCheckArgs,
+    UpgradeCommand,
 };
 pub(crate) use vmove::{VmoveCommand, VmoveListArgs, VmoveRecoverArgs};
 
@@ -103,6 +104,8 @@ pub(crate) enum Command {
     Thaw(ThawCommand),
     /// Tell what is protected, what is not and why, and what is being recovered
     Status(StatusArgs),
+    /// Tell whether there is room for the instances of hosts that die, and how many hosts may: an estimate
+    Forecast(ForecastArgs),
     /// Watch the region in the terminal, live: hosts, findings, recoveries
     Mon(MonArgs),
     /// Tell why a host or an instance is protected or not, what is happening to it, and what to type

@@ -12,6 +12,7 @@ mod explain;
 mod failure;
 mod fence;
 pub(crate) mod fence_agent;
+mod forecast;
 mod freeze;
 mod host;
 mod init;
@@ -63,6 +64,7 @@ pub(crate) async fn run(cli: Cli) -> Result<u8, Failure> {
         Command::Host(command) => Box::pin(host::run(command)).await,
         Command::Audit(command) => audit::run(command),
         Command::Explain(args) => Box::pin(explain::run(args)).await,
+        Command::Forecast(args) => Box::pin(forecast::run(args)).await,
         Command::Status(args) => Box::pin(status::run(args)).await,
         Command::Mon(args) => Box::pin(mon::run(args)).await,
         Command::Doctor(args) => Box::pin(doctor::run(args)).await,

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use tachi_domain::recovery::{MoveVerdict, Word};
 use tachi_domain::{RecoveryId, Timestamp};
 use tachi_engine::ports::operator::RecoveryFilter;
-use tachi_operator::{ExplanationView, RecoveryView, SituationView, StoryView, VmoveView};
+use tachi_operator::{ExplanationView, ForecastView, RecoveryView, SituationView, StoryView, VmoveView};
 
 use crate::cli::SourceArgs;
 use crate::cmd::Failure;
@@ -44,6 +44,9 @@ pub(crate) trait Source: Send + Sync {
 
     /// How the region is.
     async fn situation(&self) -> Result<SituationView, Failure>;
+
+    /// Whether there is room, in all segments or one, and for what of these hosts.
+    async fn forecast(&self, segment: Option<&str>, lose: &[String]) -> Result<ForecastView, Failure>;
 
     /// Why the hosts and instances of this name are protected or not.
     async fn explanations(&self, name: &str) -> Result<Vec<ExplanationView>, Failure>;

@@ -98,6 +98,7 @@ pub(crate) fn table() -> Vec<Route> {
         ruled(Method::GET, EXTENSION, "os_masakari_api:extensions:detail", get(extensions::show)),
         ruled(Method::GET, "/operator/v1/situation", READ, get(operator::situation)),
         ruled(Method::GET, "/operator/v1/findings", READ, get(operator::findings)),
+        ruled(Method::GET, "/operator/v1/forecast", READ, get(operator::forecast)),
         ruled(Method::GET, "/operator/v1/hosts", READ, get(operator::hosts)),
         ruled(Method::GET, "/operator/v1/hosts/{hostname}/explanation", READ, get(operator::of_host)),
         ruled(Method::GET, "/operator/v1/instances", READ, get(operator::instances)),

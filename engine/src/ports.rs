@@ -17,6 +17,7 @@ pub mod registry;
 pub mod reporters;
 pub mod reserve;
 pub mod roll;
+pub mod rooms;
 pub mod surroundings;
 pub mod wake;
 
@@ -36,5 +37,6 @@ pub use operator::OperatorDesk;
 pub use registry::{PoolUsage, Registry, RegistryError};
 pub use reporters::Doubted;
 pub use roll::Roll;
+pub use rooms::{ProviderLine, Rooms};
 pub use surroundings::{NoSurroundings, Surroundings};
 pub use wake::{Poke, Wake};

@@ -5,7 +5,7 @@ use tachi_domain::machine_id::MachineId;
 use tachi_domain::policy::FencingMode;
 use tachi_domain::situation::{
     Compute, DeviceTest, Doubt, Engine, Facts, Fencing, Foreign, Host, Ice, Instances, Known, Monitor, Part,
-    Queue, Recovery, Segment, Waiting,
+    Queue, Recovery, Rooms, Segment, Waiting,
 };
 
 use crate::ports::machines::MachineLine;
@@ -54,6 +54,8 @@ pub struct Watched {
     pub instances: Option<Known<Instances>>,
     /// The last tests of fence devices.
     pub tests: Option<Vec<DeviceTest>>,
+    /// What hosts have.
+    pub rooms: Option<Known<Rooms>>,
 }
 
 /// How hosts are proven off, by the configuration.
@@ -126,6 +128,7 @@ impl Tables {
             },
             computes: watched.computes,
             instances: watched.instances,
+            rooms: watched.rooms,
         }
     }
 
@@ -184,11 +187,34 @@ impl Watched {
             })
         });
         Self {
+            rooms: rooms(kept),
             computes,
             instances,
             tests: one(kind::TESTS).and_then(|fact| serde_json::from_str(&fact.value).ok()),
         }
     }
+}
+
+/// What is kept of what hosts have; nothing of it if a part cannot be read.
+fn rooms(kept: &[Fact]) -> Option<Known<Rooms>> {
+    let one = |kind: &str| kept.iter().find(|fact| fact.kind == kind);
+    let state = one(kind::ROOMS)?;
+    let providers = kept
+        .iter()
+        .filter(|fact| fact.kind == kind::PROVIDER)
+        .map(|fact| {
+            let provider = serde_json::from_str(&fact.value).ok()?;
+            Some((fact.subject.clone(), provider))
+        });
+    Some(Known {
+        as_of: state.as_of,
+        value: Rooms {
+            providers: providers.collect::<Option<_>>()?,
+            aggregates: serde_json::from_str(&one(kind::AGGREGATES)?.value).ok()?,
+            groups: serde_json::from_str(&one(kind::GROUPS)?.value).ok()?,
+            state: serde_json::from_str(&state.value).ok()?,
+        },
+    })
 }
 
 fn engine(line: &EngineLine) -> Engine {

@@ -4,6 +4,7 @@
 //! Who writes has the turn, a number in the database that moves on with each round. It is taken from an engine that has left the
 //! roll, or whose turn has stood still for a while by the taker's own clock. Nothing is decided by any of it.
 
+mod rooms;
 mod roster;
 
 use std::collections::BTreeMap;
@@ -21,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use crate::cloud::{Cloud, CloudView};
 use crate::ports::{Clock, Fact, Facts, Inventory, JournalError, Roll, Round};
 use crate::situation::Watched;
+use rooms::Rooms;
 use roster::{Ask, Roster};
 
 /// The kinds of facts.
@@ -33,6 +35,14 @@ pub mod kind {
     pub const INSTANCES: &str = "instances";
     /// The last tests of fence devices.
     pub const TESTS: &str = "tests";
+    /// How the last look at what hosts have went.
+    pub const ROOMS: &str = "rooms";
+    /// What a host has, as Placement keeps it.
+    pub const PROVIDER: &str = "provider";
+    /// Nova's aggregates.
+    pub const AGGREGATES: &str = "aggregates";
+    /// Nova's server groups that bind.
+    pub const GROUPS: &str = "groups";
     /// Which engine watches.
     pub const WATCHER: &str = "watcher";
 }
@@ -59,6 +69,8 @@ pub struct Sources {
     pub roll: Arc<dyn Roll>,
     /// Nova's instances.
     pub inventory: Arc<dyn Inventory>,
+    /// What hosts have.
+    pub rooms: Arc<dyn crate::ports::Rooms>,
     /// Nova's compute services.
     pub cloud: Cloud,
     /// Time.
@@ -89,6 +101,7 @@ pub struct Watcher {
     sources: Sources,
     turn: Turn,
     roster: Roster,
+    rooms: Rooms,
     computes: Option<Known<Vec<Compute>>>,
 }
 
@@ -107,6 +120,7 @@ impl Watcher {
             sources,
             turn: Turn::Unknown,
             roster: Roster::default(),
+            rooms: Rooms::default(),
             computes: None,
         }
     }
@@ -152,6 +166,7 @@ impl Watcher {
         let looked = self.computes.as_ref().is_some_and(|known| known.is_fresh(now));
         if looked {
             self.list().await;
+            self.rooms.look(self.sources.rooms.as_ref(), now).await;
         }
         let mut round = Round::default();
         let mut put = |kind: &str, subject: &str, value: serde_json::Value, as_of| {
@@ -180,14 +195,32 @@ impl Watcher {
         if let Some(tests) = (self.sources.tests)() {
             put(kind::TESTS, "", as_json(&tests), now);
         }
+        let mut forget = Vec::new();
         let changed = self.roster.take_changed();
         for (host, all) in &changed {
             if all.is_empty() {
-                round.forget.push((kind::INSTANCES, host.clone()));
+                forget.push((kind::INSTANCES, host.clone()));
             } else {
                 put(kind::INSTANCES, host, as_json(all), now);
             }
         }
+        if let Some(rooms) = self.rooms.told() {
+            put(kind::ROOMS, "", as_json(&rooms.value.state), rooms.as_of);
+            put(
+                kind::AGGREGATES,
+                "",
+                as_json(&rooms.value.aggregates),
+                rooms.as_of,
+            );
+            put(kind::GROUPS, "", as_json(&rooms.value.groups), rooms.as_of);
+        }
+        for (host, provider) in self.rooms.take_changed() {
+            match provider {
+                Some(provider) => put(kind::PROVIDER, &host, as_json(&provider), now),
+                None => forget.push((kind::PROVIDER, host)),
+            }
+        }
+        round.forget.append(&mut forget);
         match self.sources.facts.write_facts(turn, &round).await {
             Ok(true) => {
                 self.turn = Turn::Ours(turn.saturating_add(1));
@@ -259,6 +292,8 @@ impl Watcher {
         let kept = Watched::from_kept(&self.sources.facts.facts(None).await?);
         let now = self.sources.clock.wall();
         self.computes = kept.computes;
+        let rooms = kept.rooms.map(|known| known.value.providers);
+        self.rooms = Rooms::resume(rooms.into_iter().flatten().map(|(host, _)| host));
         self.roster = match kept.instances {
             Some(known) => {
                 let age = now.micros_since(known.as_of) / 1_000_000;
@@ -323,6 +358,7 @@ impl Watcher {
                 value: self.roster.instances(),
             }),
             tests: (self.sources.tests)(),
+            rooms: self.rooms.told(),
         }
     }
 }

@@ -26,6 +26,22 @@ pub(crate) struct StatusArgs {
     pub(crate) format: Format,
 }
 
+/// `tachi forecast`.
+#[derive(Debug, Args)]
+pub(crate) struct ForecastArgs {
+    #[command(flatten)]
+    pub(crate) source: SourceArgs,
+    /// Only this segment
+    #[arg(value_name = "SEGMENT")]
+    pub(crate) segment: Option<String>,
+    /// What becomes of these hosts of one segment if they are lost together
+    #[arg(long, value_name = "HOST", value_delimiter = ',')]
+    pub(crate) lose: Vec<String>,
+    /// Form of the answer
+    #[arg(short = 'f', long, value_enum, default_value_t = Format::Table)]
+    pub(crate) format: Format,
+}
+
 /// `tachi explain`.
 #[derive(Debug, Args)]
 pub(crate) struct ExplainArgs {

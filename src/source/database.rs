@@ -7,7 +7,9 @@ use tachi_domain::{RecoveryId, Timestamp};
 use tachi_engine::ports::operator::{MoveFilter, RecoveryFilter};
 use tachi_engine::ports::{JournalError, OperatorDesk as _};
 use tachi_operator::words::{self, Effect};
-use tachi_operator::{ExplanationView, RecoveryView, SituationView, StoryView, VmoveLine, VmoveView};
+use tachi_operator::{
+    ExplanationView, ForecastView, RecoveryView, SituationView, StoryView, VmoveLine, VmoveView,
+};
 
 use super::{Said, Saying, Source};
 use crate::cli::ConfigArgs;
@@ -53,6 +55,13 @@ impl Source for Database {
         told(&SituationView::from(
             seen.map_err(|error| self.wrong(error))?.as_ref(),
         ))
+    }
+
+    async fn forecast(&self, segment: Option<&str>, lose: &[String]) -> Result<ForecastView, Failure> {
+        let seen = lookout::look(&self.settings, &self.base).await;
+        let seen = seen.map_err(|error| self.wrong(error))?;
+        let lose: Vec<&str> = lose.iter().map(String::as_str).collect();
+        told(&ForecastView::of(&seen, segment, &lose).map_err(Failure::usage)?)
     }
 
     async fn explanations(&self, name: &str) -> Result<Vec<ExplanationView>, Failure> {

@@ -12,7 +12,7 @@ use tachi_engine::ports::Clock as _;
 use tachi_engine::ports::operator::{RecoveryFilter, RecoveryState};
 use tachi_instance_ha::{Class, Client, Failed};
 use tachi_operator::when::time;
-use tachi_operator::{ExplanationView, RecoveryView, SituationView, StoryView, VmoveView};
+use tachi_operator::{ExplanationView, ForecastView, RecoveryView, SituationView, StoryView, VmoveView};
 
 use super::{Said, Saying, Source, clouds};
 use crate::cmd::Failure;
@@ -165,6 +165,15 @@ impl Source for Remote {
 
     async fn situation(&self) -> Result<SituationView, Failure> {
         self.get(&["situation"], &[], "situation").await
+    }
+
+    async fn forecast(&self, segment: Option<&str>, lose: &[String]) -> Result<ForecastView, Failure> {
+        let mut query = Vec::new();
+        query.extend(segment.map(|name| ("segment", name.to_owned())));
+        if !lose.is_empty() {
+            query.push(("lose", lose.join(",")));
+        }
+        self.get(&["forecast"], &query, "forecast").await
     }
 
     async fn explanations(&self, name: &str) -> Result<Vec<ExplanationView>, Failure> {

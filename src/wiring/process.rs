@@ -89,7 +89,8 @@ impl Process {
         let sources = Sources {
             facts: Arc::new(FactTable::of(&base.store)),
             roll: base.store.clone(),
-            inventory: nova,
+            inventory: nova.clone(),
+            rooms: nova,
             cloud: engine.cloud(),
             clock: base.clock.clone(),
             policy: engine.policy(),

@@ -106,6 +106,35 @@ async fn operator_api_tells_what_the_commands_tell_and_nothing_good_without_an_e
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn operator_api_and_command_forecast_the_same_and_what_is_full_is_told() {
+    let stage = Stage::set(quick_region(3)).await;
+    stage.protect().await;
+    stage.boot(HOST, 3);
+    let _api = stage.spawn("api");
+    let api = stage.api().await;
+    let nothing = told(&api, "forecast", "forecast").await;
+    assert_eq!(nothing["segments"][0]["headroom"], Value::Null, "{nothing}");
+    let _engine = stage.spawn("engine");
+    // Two of three may be lost: all that there is fits on the third.
+    until("the room to be known", LIMIT, async || {
+        let forecast = told(&api, "forecast", "forecast").await;
+        forecast["segments"][0]["headroom"] == 2
+    })
+    .await;
+    let words = ["forecast", "--lose", "compute-001,compute-002"];
+    let lost = json(&stage, &words);
+    assert_eq!(lost["lost"]["room"], "enough", "{lost}");
+    assert_eq!(lost["lost"]["instances"], 3, "{lost}");
+    let path = "forecast?lose=compute-001,compute-002";
+    assert_eq!(told(&api, path, "forecast").await["lost"], lost["lost"]);
+    let all = json(
+        &stage,
+        &["forecast", "--lose", "compute-001,compute-002,compute-003"],
+    );
+    assert_eq!(all["lost"]["room"], "short", "{all}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn operator_api_is_for_operators() {
     let stage = Stage::set(quick_region(2)).await;
     stage.protect().await;
@@ -116,7 +145,14 @@ async fn operator_api_is_for_operators() {
         ("masakari-monitor", "service", 403),
     ] {
         let api = stage.api_of(&stage.sandbox.credentials_of(user, project)).await;
-        for path in ["situation", "findings", "hosts", "instances", "recoveries"] {
+        for path in [
+            "situation",
+            "findings",
+            "forecast",
+            "hosts",
+            "instances",
+            "recoveries",
+        ] {
             let (status, answer) = api.ask(&format!("/operator/v1/{path}")).await;
             assert_eq!(status, expected, "{user} {path}: {answer}");
             if status == 403 {

@@ -6,8 +6,8 @@ use tachi_domain::situation::{Explanation, Subject};
 use tachi_engine::ports::JournalError;
 use tachi_engine::ports::operator::{MoveFilter, RecoveryFilter};
 use tachi_operator::{
-    ExplanationView, FindingView, HostView, RecoveryView, STATES, Seen, SituationView, StoryView, VmoveLine,
-    VmoveView, state,
+    ExplanationView, FindingView, ForecastView, HostView, RecoveryView, STATES, Seen, SituationView,
+    StoryView, VmoveLine, VmoveView, state,
 };
 
 use crate::app::App;
@@ -42,6 +42,19 @@ pub(crate) async fn hosts(State(app): State<App>, _: Authorised) -> Answer {
     let seen = app.lookout.look().await.map_err(away)?;
     let all: Vec<_> = seen.situation.hosts.iter().map(HostView::from).collect();
     reply::ok("hosts", &all)
+}
+
+/// Whether there is room for what hosts lose.
+pub(crate) async fn forecast(State(app): State<App>, params: Params, _: Authorised) -> Answer {
+    let seen = app.lookout.look().await.map_err(away)?;
+    let lose = params.last("lose").unwrap_or_default();
+    let lose: Vec<&str> = lose
+        .split(',')
+        .map(str::trim)
+        .filter(|name| !name.is_empty())
+        .collect();
+    let told = ForecastView::of(&seen, params.last("segment"), &lose).map_err(ApiError::bad_request)?;
+    reply::ok("forecast", &told)
 }
 
 /// Why a host is protected, or not.

@@ -41,6 +41,9 @@ fn operators(schemas: &mut Map<String, Value>) {
     view::<tachi_operator::Time>(schemas);
     view::<tachi_operator::WaitView>(schemas);
     view::<tachi_operator::SituationView>(schemas);
+    view::<tachi_operator::ForecastView>(schemas);
+    view::<tachi_operator::SegmentForecastView>(schemas);
+    view::<tachi_operator::OutcomeView>(schemas);
     view::<tachi_operator::EngineView>(schemas);
     view::<tachi_operator::AsideView>(schemas);
     view::<tachi_operator::QueueView>(schemas);

@@ -33,6 +33,7 @@ const EXTENSIONS: &str = "/v1/extensions";
 const EXTENSION: &str = "/v1/extensions/{alias}";
 const SITUATION: &str = "/operator/v1/situation";
 const FINDINGS: &str = "/operator/v1/findings";
+const FORECAST: &str = "/operator/v1/forecast";
 const SEEN_HOSTS: &str = "/operator/v1/hosts";
 const OF_HOST: &str = "/operator/v1/hosts/{hostname}/explanation";
 const OF_INSTANCE: &str = "/operator/v1/instances/{instance}/explanation";
@@ -113,9 +114,9 @@ const RULES: &[RuleDefault] = &[
         "See versions in the list of extensions.", &[]),
 
     RuleDefault::new("os_masakari_api:operator:read", READING,
-        "See what `tachi status`, `tachi explain`, `tachi recovery` and `tachi vmove list` show: an administrator, or a reader of \
+        "See what `tachi status`, `tachi forecast`, `tachi explain`, `tachi recovery` and `tachi vmove list` show: an administrator, or a reader of \
          the project of our own user ([keystone_authtoken] project_name). Not for monitors.",
-        &[op("GET", SITUATION), op("GET", FINDINGS), op("GET", SEEN_HOSTS), op("GET", OF_HOST), op("GET", OF_INSTANCE),
+        &[op("GET", SITUATION), op("GET", FINDINGS), op("GET", FORECAST), op("GET", SEEN_HOSTS), op("GET", OF_HOST), op("GET", OF_INSTANCE),
             op("GET", RECOVERIES), op("GET", RECOVERY), op("GET", MOVED)]),
     RuleDefault::new("os_masakari_api:operator:act", ACTING,
         "Say words about recoveries and their instances that let them go on or end them. Not for monitors.", &[op("POST", WORDS)]),

@@ -147,6 +147,7 @@ impl Desk {
             name: "<script>alert(1)</script>".to_owned(),
             left: None,
             moving: false,
+            needs: None,
         };
         Watched {
             computes: Some(Known {
@@ -160,6 +161,7 @@ impl Desk {
                     on: [("a".to_owned(), vec![instance])].into(),
                 },
             }),
+            rooms: None,
             tests: None,
         }
     }

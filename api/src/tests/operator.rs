@@ -78,6 +78,38 @@ async fn operator_api_the_parts_of_the_situation_can_be_asked_for_alone() {
 }
 
 #[tokio::test]
+async fn operator_api_a_forecast_without_facts_promises_nothing_and_wrong_names_are_refused() {
+    let bench = Bench::new();
+    let told = bench.get("/operator/v1/forecast").await.root("forecast");
+    assert!(told["trouble"].as_str().unwrap().contains("Placement"), "{told}");
+    assert_eq!(told["lost"], Value::Null);
+    let segments = told["segments"].as_array().unwrap();
+    assert!(!segments.is_empty());
+    for segment in segments {
+        assert_eq!(segment["headroom"], Value::Null, "{segment}");
+        for host in segment["hosts"].as_array().unwrap() {
+            assert_eq!(host["room"], "unknown", "{host}");
+        }
+    }
+    let told = bench
+        .get("/operator/v1/forecast?lose=a,%20b")
+        .await
+        .root("forecast");
+    assert_eq!(told["lost"]["lost"], json!(["a", "b"]));
+    assert_eq!(told["lost"]["room"], "unknown");
+    for query in [
+        "segment=none",
+        "lose=nobody",
+        "lose=a,nobody",
+        "segment=%00",
+        "lose=%27",
+    ] {
+        let (status, kind, _) = bench.get(&format!("/operator/v1/forecast?{query}")).await.fault();
+        assert_eq!((status, kind.as_str()), (400, "badRequest"), "{query}");
+    }
+}
+
+#[tokio::test]
 async fn operator_api_hosts_and_instances_are_explained_by_any_of_their_names() {
     let bench = Bench::new();
     let server = SERVER.to_string();

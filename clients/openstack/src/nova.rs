@@ -9,11 +9,13 @@
 //! | servers, with image properties | 2.98 | 2.53 | images without properties; asked for only where a rule looks at them |
 //! | migrations | 2.59 | 2.59 | an error: lists without pages cannot be trusted |
 //! | aggregates, hypervisors | 2.53 | 2.53 | |
-//! | Placement | 1.9 | 1.9 | the room on reserved hosts is unknown |
+//! | Placement | 1.9 | 1.9 | the room on hosts is unknown |
+//! | server groups | 2.64 | 2.53 | of anti-affinity, one member to a host |
 //! | evacuate | 2.94 | 2.53 | from 2.95 on Nova leaves evacuated servers stopped |
 
 mod action;
 mod aggregate;
+mod group;
 mod hypervisor;
 mod migration;
 mod pages;
@@ -22,17 +24,20 @@ mod server;
 mod service;
 mod version;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use http::Method;
 use osauth::ApiVersion;
 use serde_json::Value;
+use tachi_domain::forecast::{Group, Provider};
 use tachi_domain::nova::{Migration, Server, Service, VmState};
 use tachi_domain::reserved::{Aggregate, Resources};
 use tachi_domain::{ServerId, ServiceId, Timestamp};
-use tachi_engine::ports::{CallError, Compute, Inventory, ServerPage, ServiceChange, Services};
+use tachi_engine::ports::{
+    CallError, Compute, Inventory, ProviderLine, Rooms, ServerPage, ServiceChange, Services,
+};
 use tracing::instrument;
 
 use crate::answer::Answer;
@@ -278,6 +283,34 @@ impl Inventory for Nova {
         changed_since: Option<Timestamp>,
     ) -> Result<ServerPage, CallError> {
         server::page(self, after, changed_since).await
+    }
+}
+
+#[async_trait]
+impl Rooms for Nova {
+    #[instrument(name = "placement::providers", skip_all, err(level = "debug"))]
+    async fn providers(&self) -> Result<Vec<ProviderLine>, CallError> {
+        placement::providers(self).await
+    }
+
+    #[instrument(name = "nova::nodes", skip_all, err(level = "debug"))]
+    async fn nodes(&self) -> Result<BTreeMap<String, String>, CallError> {
+        hypervisor::nodes(self).await
+    }
+
+    #[instrument(name = "placement::provider", skip_all, fields(provider = %id), err(level = "debug"))]
+    async fn provider(&self, id: &str) -> Result<Option<(u64, Provider)>, CallError> {
+        placement::provider(self, id).await
+    }
+
+    #[instrument(name = "nova::all_aggregates", skip_all, err(level = "debug"))]
+    async fn all_aggregates(&self) -> Result<Vec<Aggregate>, CallError> {
+        aggregate::list(self).await
+    }
+
+    #[instrument(name = "nova::groups", skip_all, err(level = "debug"))]
+    async fn groups(&self) -> Result<Vec<Group>, CallError> {
+        group::list(self).await
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod bound;
 mod facts;
+mod needs;
 mod pack;
 mod rules;
 mod segment;
@@ -15,6 +16,7 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 pub use self::facts::{Amounts, Capacity, Cloud, Demand, Group, HostRoom, Provider, Wish};
+pub use self::needs::Needs;
 pub use self::segment::{Headroom, SegmentForecast, SegmentView, forecast_segment};
 use crate::entity::segment::RecoveryMethod;
 use crate::words::words;

@@ -16,6 +16,7 @@ mod freezes;
 mod hosts;
 mod instances;
 mod monitors;
+mod room;
 mod segments;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -31,12 +32,13 @@ pub use engines::is_alive;
 pub use explain::{Explanation, Need, SHORTEST_ID, Subject};
 pub use facts::{
     Compute, DeviceTest, Doubt, Engine, Facts, Fencing, Foreign, Host, Ice, Instance, Instances, Known,
-    Monitor, Part, Queue, Recovery, Segment, Waiting,
+    Monitor, Part, Queue, Recovery, Rooms, RoomsState, Segment, Waiting,
 };
 pub use findings::Finding;
 pub use hosts::HostSituation;
 pub use instances::InstanceSituation;
 pub use monitors::MonitorSituation;
+pub use room::{Forecast, forecast_region};
 pub use segments::SegmentSituation;
 
 use crate::words::words;

@@ -11,6 +11,7 @@
 
 pub mod downtime;
 mod explanation;
+mod forecast;
 mod freezes;
 mod hosted;
 mod plain;
@@ -26,6 +27,7 @@ pub mod when;
 pub mod words;
 
 pub use explanation::{ExplanationView, NeedView};
+pub use forecast::{ForecastView, OutcomeView, SegmentForecastView};
 pub use freezes::FreezeView;
 pub use hosted::{HostedView, LevelView};
 pub use plain::plain;

@@ -4,6 +4,7 @@ use tachi_domain::entity::host::MaintenanceReason;
 use tachi_domain::entity::notification::NotificationType;
 use tachi_domain::entity::segment::RecoveryMethod;
 use tachi_domain::entity::vmove::VmoveStatus;
+use tachi_domain::forecast::Room;
 use tachi_domain::monitor::MonitorKind;
 use tachi_domain::recovery::{Life, RecoveryKind};
 use tachi_domain::situation::{Aspect, Code, Grade, Need, Protection};
@@ -51,6 +52,10 @@ pub(crate) fn codes() -> Array {
 
 pub(crate) fn aspects() -> Array {
     several(words(Aspect::ALL.iter().map(|word| word.as_str())))
+}
+
+pub(crate) fn room() -> Object {
+    words(Room::ALL.iter().map(|word| word.as_str()))
 }
 
 pub(crate) fn need() -> Object {

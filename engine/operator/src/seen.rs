@@ -3,7 +3,7 @@
 use tachi_domain::Timestamp;
 use tachi_domain::policy::{BareNormal, FencingMode};
 use tachi_domain::recovery::Life;
-use tachi_domain::situation::{DeviceTest, FRESH, Situation, assess};
+use tachi_domain::situation::{DeviceTest, FRESH, Facts, Situation, assess};
 use tachi_engine::ports::operator::RecoverySummary;
 use tachi_engine::ports::roll::EngineLine;
 use tachi_engine::situation::{Configured, Tables, Watched};
@@ -85,6 +85,8 @@ pub struct Seen {
     pub ages: Vec<Age>,
     /// What each fence device said when it was tested last.
     pub tests: Vec<DeviceTest>,
+    /// All of it that is judged.
+    pub facts: Facts,
     /// What is to be said of all of it.
     pub situation: Situation,
 }
@@ -101,14 +103,17 @@ impl Seen {
     ) -> Self {
         let ages = ages(&watched);
         let looked_at = watched.computes.as_ref().map(|known| known.as_of);
+        let tests = watched.tests.clone().unwrap_or_default();
+        let facts = tables.facts(watched, configured);
         Self {
             now,
             fencing,
             database,
             looked_at,
             ages,
-            tests: watched.tests.clone().unwrap_or_default(),
-            situation: assess(&tables.facts(watched, configured), now),
+            tests,
+            situation: assess(&facts, now),
+            facts,
             tables,
         }
     }

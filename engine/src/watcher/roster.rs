@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use tachi_domain::forecast::Needs;
 use tachi_domain::nova::{Server, VmState};
 use tachi_domain::policy::Policy;
 use tachi_domain::situation::{Instance, Instances};
@@ -144,8 +145,9 @@ impl Roster {
             let left = policy.leaves(&server);
             let instance = Instance {
                 id: server.id,
-                name: server.name,
+                name: server.name.clone(),
                 left,
+                needs: Needs::of(&server),
                 moving: server.task_state.as_deref().is_some_and(is_move),
             };
             let before = self.known.get_mut(&server.id);

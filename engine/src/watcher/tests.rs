@@ -5,13 +5,15 @@ use std::sync::Mutex;
 
 use async_trait::async_trait;
 use tachi_domain::fault::{Fault, FaultClass};
+use tachi_domain::forecast::{Group, Provider};
 use tachi_domain::nova::{About, PowerState, Server, Service, VmState};
+use tachi_domain::reserved::Aggregate;
 use tachi_domain::{ServerId, ServiceId};
 use uuid::Uuid;
 
 use super::*;
 use crate::ports::roll::{Backlog, EngineLine, Signature};
-use crate::ports::{CallError, ServerPage};
+use crate::ports::{CallError, ProviderLine, ServerPage};
 
 const PAGE: usize = 1_000;
 const START: i64 = 1_700_000_000_000_000;
@@ -84,6 +86,7 @@ impl World {
             facts: self.clone(),
             roll: self.clone(),
             inventory: self.clone(),
+            rooms: self.clone(),
             cloud: Cloud::new(self.clone()),
             clock: self.clone(),
             policy: rules,
@@ -115,6 +118,28 @@ impl World {
             Ok([("a".to_owned(), Some(service))].into())
         };
         cloud.note(answer);
+    }
+}
+
+#[async_trait]
+impl crate::ports::Rooms for World {
+    async fn providers(&self) -> Result<Vec<ProviderLine>, CallError> {
+        Ok(vec![ProviderLine {
+            id: "node".into(),
+            generation: 1,
+        }])
+    }
+    async fn nodes(&self) -> Result<BTreeMap<String, String>, CallError> {
+        Ok([("node".to_owned(), "a".to_owned())].into())
+    }
+    async fn provider(&self, _: &str) -> Result<Option<(u64, Provider)>, CallError> {
+        Ok(Some((1, Provider::default())))
+    }
+    async fn all_aggregates(&self) -> Result<Vec<Aggregate>, CallError> {
+        Ok(Vec::new())
+    }
+    async fn groups(&self) -> Result<Vec<Group>, CallError> {
+        Ok(Vec::new())
     }
 }
 

@@ -30,7 +30,7 @@ pub(in crate::cmd) mod tests {
     use tachi_domain::entity::segment::RecoveryMethod;
     use tachi_domain::entity::{Host, Segment, Stamps};
     use tachi_domain::policy::{BareNormal, FencingMode};
-    use tachi_domain::situation::{Compute, Instances, Known, Situation, assess};
+    use tachi_domain::situation::{Compute, Facts, Instances, Known, Situation, assess};
     use tachi_domain::{HostId, SegmentId};
     use tachi_engine::ports::operator::{HostView, SegmentView};
     use tachi_engine::ports::roll::{Backlog, EngineLine, Signature};
@@ -123,13 +123,19 @@ pub(in crate::cmd) mod tests {
             looked_at: None,
             ages: Vec::new(),
             tests: Vec::new(),
+            facts: facts_of(&tables),
             situation: judged(&tables),
             tables,
         }
     }
 
-    /// Beside a Nova that shows every registered host at work, and no instances.
+    /// What is said beside [`facts_of`].
     pub(in crate::cmd) fn judged(tables: &Tables) -> Situation {
+        assess(&facts_of(tables), Timestamp::from_micros(NOW))
+    }
+
+    /// Beside a Nova that shows every registered host at work, and no instances.
+    pub(in crate::cmd) fn facts_of(tables: &Tables) -> Facts {
         let now = Timestamp::from_micros(NOW);
         let compute = |name: &str| Compute {
             host: name.into(),
@@ -151,6 +157,7 @@ pub(in crate::cmd) mod tests {
                 },
             }),
             tests: None,
+            rooms: None,
         };
         let configured = Configured {
             mode: FencingMode::External,
@@ -159,6 +166,6 @@ pub(in crate::cmd) mod tests {
             trouble: None,
             without: Vec::new(),
         };
-        assess(&tables.facts(watched, configured), now)
+        tables.facts(watched, configured)
     }
 }

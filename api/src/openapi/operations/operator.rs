@@ -37,6 +37,14 @@ const RECOVERIES: &[Filter] = &[
     },
 ];
 
+const FORECAST: &[Filter] = &[
+    exact("segment", "Only the segment with this name"),
+    exact(
+        "lose",
+        "What becomes of these hosts of one segment if they are lost together, separated by commas",
+    ),
+];
+
 const INSTANCES: &[Filter] = &[boolean("needs_person", "Only those that wait for a person")];
 
 pub(super) fn operator() -> Vec<Operation> {
@@ -59,6 +67,20 @@ pub(super) fn operator() -> Vec<Operation> {
             id: Cow::Borrowed("showFindings"),
             summary: "List what there is to say, worst first",
             success: Success::Many("findings", "Finding"),
+            ..plain()
+        },
+        Operation {
+            path: "/operator/v1/forecast",
+            id: Cow::Borrowed("showForecast"),
+            summary: "Tell whether there is room for the instances of hosts that die",
+            about: "What `tachi forecast --format json` prints. An estimate that says no rather than a wrong yes, from what \
+                    an engine has seen of Nova and Placement; what is older than 60 s counts for nothing.",
+            asked: FORECAST,
+            success: Success::One(200, "forecast", "Forecast", &[]),
+            refusals: &[(
+                400,
+                "There is no such segment or host, or the hosts are of several segments.",
+            )],
             ..plain()
         },
         Operation {

@@ -1,6 +1,8 @@
 //! Hypervisors, Nova's records of nodes. What is asked of one goes to the cell of its host alone: it is answered whole, or it
 //! fails. A list of servers leaves out a cell that does not answer, without a word.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 use serde_json::Value;
 use tachi_engine::ports::CallError;
@@ -75,6 +77,32 @@ pub(super) async fn all(nova: &Nova, host: &str) -> Result<Vec<String>, CallErro
         Ok(Take::More)
     });
     Ok(whole.await?.items)
+}
+
+/// The service host of each node, by the node's id; without hosts that have several, whose instances nobody can tell apart.
+pub(super) async fn nodes(nova: &Nova) -> Result<BTreeMap<String, String>, CallError> {
+    let list = List {
+        feature: Feature::AGGREGATES,
+        path: &PATH,
+        query: Vec::new(),
+        key: "hypervisors",
+        marker: "id",
+    };
+    let whole = pages::list(nova, &list, |answer, item, nodes: &mut Vec<(String, String)>| {
+        let text = |at: &str| item.pointer(at).and_then(Value::as_str).map(str::to_owned);
+        match (text("/id"), text("/service/host")) {
+            (Some(id), Some(host)) => nodes.push((id, host)),
+            _ => return Err(answer.senseless("a hypervisor without a UUID or a host")),
+        }
+        Ok(Take::More)
+    });
+    let nodes = whole.await?.items;
+    let mut count: BTreeMap<String, usize> = BTreeMap::new();
+    for (_, host) in &nodes {
+        *count.entry(host.clone()).or_default() += 1;
+    }
+    let alone = nodes.into_iter().filter(|(_, host)| count.get(host) == Some(&1));
+    Ok(alone.collect())
 }
 
 /// The id of a node, if it is one of the host's.

@@ -3,15 +3,16 @@
 //! Placement names its providers after Nova's nodes. Those mostly bear the service host's name; where they do not, Nova's
 //! list of hypervisors says which node is on which host, by the id that both use.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use http::Method;
 use osauth::ApiVersion;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use tachi_domain::forecast::{Capacity, Provider};
 use tachi_domain::reserved::Resources;
-use tachi_engine::ports::CallError;
+use tachi_engine::ports::{CallError, ProviderLine};
 
 use super::{Nova, hypervisor};
 use crate::fault::{About, Effect};
@@ -26,17 +27,21 @@ const PROCESSORS: [&str; 2] = ["VCPU", "PCPU"];
 
 #[derive(Deserialize)]
 struct Providers {
-    resource_providers: Vec<Provider>,
+    resource_providers: Vec<Line>,
 }
 
 #[derive(Deserialize)]
-struct Provider {
+struct Line {
     uuid: String,
     name: String,
+    #[serde(default)]
+    generation: u64,
 }
 
 #[derive(Deserialize)]
 struct Inventories {
+    #[serde(default)]
+    resource_provider_generation: u64,
     inventories: HashMap<String, Inventory>,
 }
 
@@ -47,6 +52,12 @@ struct Inventory {
     reserved: u64,
     #[serde(default = "one")]
     allocation_ratio: f64,
+    #[serde(default)]
+    min_unit: u64,
+    #[serde(default)]
+    max_unit: Option<u64>,
+    #[serde(default)]
+    step_size: u64,
 }
 
 const fn one() -> f64 {
@@ -55,6 +66,8 @@ const fn one() -> f64 {
 
 #[derive(Deserialize)]
 struct Usages {
+    #[serde(default)]
+    resource_provider_generation: u64,
     usages: HashMap<String, u64>,
 }
 
@@ -62,10 +75,65 @@ pub(super) async fn room_on(nova: &Nova, host: &str) -> Result<Option<Resources>
     let Some(provider) = provider_of(nova, host).await? else {
         return Ok(None);
     };
-    let Inventories { inventories } =
+    let Inventories { inventories, .. } =
         get(nova, &["resource_providers", &provider, "inventories"], &[]).await?;
-    let Usages { usages } = get(nova, &["resource_providers", &provider, "usages"], &[]).await?;
+    let Usages { usages, .. } = get(nova, &["resource_providers", &provider, "usages"], &[]).await?;
     Ok(Some(room(&inventories, &usages)))
+}
+
+#[derive(Deserialize)]
+struct Traits {
+    #[serde(default)]
+    resource_provider_generation: u64,
+    traits: BTreeSet<String>,
+}
+
+/// Placement gives all of them at once. Those below another one, such as of a NUMA node, are left out: no forecast reckons with them.
+pub(super) async fn providers(nova: &Nova) -> Result<Vec<ProviderLine>, CallError> {
+    let Providers { resource_providers } = get(nova, &["resource_providers"], &[]).await?;
+    let lines = resource_providers.into_iter().map(|line| ProviderLine {
+        id: line.uuid,
+        generation: line.generation,
+    });
+    Ok(lines.collect())
+}
+
+pub(super) async fn provider(nova: &Nova, id: &str) -> Result<Option<(u64, Provider)>, CallError> {
+    match read(nova, id).await {
+        // It went since it was listed.
+        Err(error) if error.fault.status == Some(404) => Ok(None),
+        other => other,
+    }
+}
+
+async fn read(nova: &Nova, id: &str) -> Result<Option<(u64, Provider)>, CallError> {
+    let has: Inventories = get(nova, &["resource_providers", id, "inventories"], &[]).await?;
+    let used: Usages = get(nova, &["resource_providers", id, "usages"], &[]).await?;
+    let traits: Traits = get(nova, &["resource_providers", id, "traits"], &[]).await?;
+    let generation = has.resource_provider_generation;
+    if used.resource_provider_generation != generation || traits.resource_provider_generation != generation {
+        return Ok(None);
+    }
+    let capacity = |(class, one): (String, Inventory)| {
+        let capacity = Capacity {
+            total: one.total,
+            reserved: one.reserved,
+            // What is no ratio gives no room.
+            ratio_millis: format!("{:.0}", (one.allocation_ratio * 1_000.0).floor())
+                .parse()
+                .unwrap_or(0),
+            min_unit: one.min_unit,
+            max_unit: one.max_unit.unwrap_or(one.total),
+            step_size: one.step_size,
+            used: used.usages.get(&class).copied().unwrap_or(0),
+        };
+        (class, capacity)
+    };
+    let provider = Provider {
+        has: has.inventories.into_iter().map(capacity).collect(),
+        traits: traits.traits,
+    };
+    Ok(Some((generation, provider)))
 }
 
 async fn provider_of(nova: &Nova, host: &str) -> Result<Option<String>, CallError> {

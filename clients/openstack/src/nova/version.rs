@@ -45,6 +45,11 @@ impl Feature {
         needs: ApiVersion(2, 53),
         wants: ApiVersion(2, 53),
     };
+    pub(super) const SERVER_GROUPS: Self = Self {
+        what: "server groups",
+        needs: ApiVersion(2, 53),
+        wants: ApiVersion(2, 64),
+    };
     pub(super) const HYPERVISORS: Self = Self {
         what: "hypervisors",
         needs: ApiVersion(2, 53),

@@ -144,7 +144,7 @@ fn what_is_not_known_is_no_promise() {
         ),
         ("closed", |cloud| cloud.hosts.get_mut("b").unwrap().open = false),
         ("no instances known", |cloud| {
-            cloud.hosts.get_mut("a").unwrap().demands = None
+            cloud.hosts.get_mut("a").unwrap().demands = None;
         }),
         ("asks for more", |cloud| {
             let own = cloud.hosts.get_mut("a").unwrap().demands.as_mut().unwrap();
@@ -380,8 +380,8 @@ fn all_are_placed(cloud: &Cloud, dice: &mut Dice) -> bool {
             return false;
         }
         let choice = usize::try_from(dice.below(count)).unwrap();
-        let free = &mut fit[choice].1;
-        **free = (free.0 - vcpus, free.1 - memory);
+        let free = &mut *fit[choice].1;
+        *free = (free.0 - vcpus, free.1 - memory);
     }
     true
 }

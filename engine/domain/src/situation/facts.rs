@@ -7,10 +7,12 @@ use serde::{Deserialize, Serialize};
 use super::FRESH;
 use crate::entity::host::MaintenanceReason;
 use crate::entity::segment::RecoveryMethod;
+use crate::forecast::{Group, Needs, Provider};
 use crate::freeze::Freeze;
 use crate::monitor::Signature;
 use crate::policy::FencingMode;
 use crate::recovery::{Life, RecoveryKind};
+use crate::reserved::Aggregate;
 use crate::{RecoveryId, ServerId, Timestamp, Wait};
 
 /// Something, and when it was so.
@@ -54,6 +56,31 @@ pub struct Facts {
     pub computes: Option<Known<Vec<Compute>>>,
     /// Nova's instances; `None` if nobody has listed them.
     pub instances: Option<Known<Instances>>,
+    /// What hosts have; `None` if nobody has looked.
+    pub rooms: Option<Known<Rooms>>,
+}
+
+/// What hosts have, and what binds those that choose among them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rooms {
+    /// By service host. One that is missing has changed since it was read last, or was never read.
+    pub providers: BTreeMap<String, Provider>,
+    /// Nova's aggregates.
+    pub aggregates: Vec<Aggregate>,
+    /// Its server groups that bind.
+    pub groups: Vec<Group>,
+    /// How it went.
+    pub state: RoomsState,
+}
+
+/// How the last look at what hosts have went.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoomsState {
+    /// Why it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<String>,
+    /// So many hosts are to be read.
+    pub unread: u64,
 }
 
 /// An engine.
@@ -292,4 +319,7 @@ pub struct Instance {
     /// It is being moved by somebody, so that it may run on another host if its own dies now.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub moving: bool,
+    /// What it needs of a host; `None` if Nova does not show it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub needs: Option<Needs>,
 }

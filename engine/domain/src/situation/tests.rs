@@ -76,6 +76,7 @@ pub(super) fn instance(number: u128) -> Instance {
         name: format!("vm-{number}"),
         left: None,
         moving: false,
+        needs: None,
     }
 }
 
@@ -152,6 +153,7 @@ pub(super) fn fine() -> Facts {
                 on: on.collect(),
             },
         }),
+        rooms: None,
     }
 }
 

@@ -1,0 +1,123 @@
+//! What an instance needs of a host, from what Nova shows of its flavor.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use super::Wish;
+use crate::nova::{About, Server};
+use crate::resources::Resources;
+
+/// Metadata of aggregates that a flavor asks for.
+const SCOPE: &str = "aggregate_instance_extra_specs:";
+
+/// Extra specs of flavors that do not bear on which host is taken.
+const HARMLESS: [&str; 9] = [
+    "quota:",
+    "hw_rng:",
+    "hw_video:",
+    "os:",
+    "hw:boot_menu",
+    "hw:watchdog_action",
+    "hw:vif_multiqueue_enabled",
+    "hw:cpu_max_",
+    "hw:hide_hypervisor_id",
+];
+
+/// What values of extra specs begin with that are no plain text.
+const OPERATORS: [&str; 6] = ["<", ">", "=", "!", "s=", "s!"];
+
+/// See the module.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Needs {
+    /// Its project.
+    pub project: String,
+    /// How much.
+    #[serde(flatten)]
+    pub resources: Resources,
+    /// What else has to be so.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub wishes: BTreeSet<Wish>,
+    /// What else it asks for, which is not reckoned with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_reckoned: Option<String>,
+}
+
+impl Needs {
+    /// `None` if Nova does not show its flavor.
+    pub fn of(server: &Server) -> Option<Self> {
+        Some(Self::from_flavor(server.needs?, &server.about))
+    }
+
+    fn from_flavor(resources: Resources, about: &About) -> Self {
+        let mut needs = Self {
+            project: about.project.clone(),
+            resources,
+            wishes: BTreeSet::new(),
+            not_reckoned: None,
+        };
+        let image = about.image_properties.iter();
+        let image = image.filter(|(key, _)| key.starts_with("trait:"));
+        for (key, value) in about.flavor_properties.iter().chain(image) {
+            match wish(key, value) {
+                Some(wish) => {
+                    needs.wishes.insert(wish);
+                }
+                None if HARMLESS.iter().any(|harmless| key.starts_with(harmless)) => {}
+                None if key == "hw:cpu_policy" && value == "shared" => {}
+                None => needs.not_reckoned = Some(format!("{key}={value}")),
+            }
+        }
+        needs
+    }
+}
+
+fn wish(key: &str, value: &str) -> Option<Wish> {
+    if let Some(name) = key.strip_prefix("trait:") {
+        return match value {
+            "required" => Some(Wish::Trait(name.to_owned())),
+            "forbidden" => Some(Wish::NoTrait(name.to_owned())),
+            _ => None,
+        };
+    }
+    let name = match key.strip_prefix(SCOPE) {
+        Some(name) => name,
+        None if !key.contains(':') => key,
+        None => return None,
+    };
+    let is_plain = !OPERATORS.iter().any(|operator| value.starts_with(operator));
+    is_plain.then(|| Wish::Metadata(name.to_owned(), value.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_understood_is_said_and_never_left_out() {
+        let told = |key: &str, value: &str| {
+            let mut about = About::default();
+            about.flavor_properties.insert(key.into(), value.into());
+            let needs = Needs::from_flavor(Resources::default(), &about);
+            (needs.wishes.into_iter().next(), needs.not_reckoned.is_some())
+        };
+        let metadata = || Some(Wish::Metadata("ssd".into(), "true".into()));
+        for (key, value, expected) in [
+            ("trait:X", "required", (Some(Wish::Trait("X".into())), false)),
+            ("trait:X", "forbidden", (Some(Wish::NoTrait("X".into())), false)),
+            ("trait:X", "perhaps", (None, true)),
+            ("trait1:X", "required", (None, true)),
+            ("ssd", "true", (metadata(), false)),
+            ("aggregate_instance_extra_specs:ssd", "true", (metadata(), false)),
+            ("ssd", "<or> true <or> false", (None, true)),
+            ("quota:disk_total_iops_sec", "100", (None, false)),
+            ("hw:cpu_policy", "shared", (None, false)),
+            ("hw:cpu_policy", "dedicated", (None, true)),
+            ("hw:numa_nodes", "2", (None, true)),
+            ("resources:CUSTOM_X", "1", (None, true)),
+            ("pci_passthrough:alias", "gpu:1", (None, true)),
+        ] {
+            assert_eq!(told(key, value), expected, "{key}={value}");
+        }
+    }
+}

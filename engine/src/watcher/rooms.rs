@@ -1,0 +1,156 @@
+//! What hosts have, kept up to date with few requests. One list in each round tells which providers have changed; of those so many are
+//! read. Who has changed and is not read yet is not known, and forgotten.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use tachi_domain::Timestamp;
+use tachi_domain::forecast::{Group, Provider};
+use tachi_domain::reserved::Aggregate;
+use tachi_domain::situation::{Known, Rooms as Told, RoomsState};
+
+use crate::ports::{CallError, Rooms as Port};
+
+/// So many providers are read in a round, in three requests each.
+const MOST: usize = 20;
+
+/// Nova's long list of nodes is read again for new ones after so many rounds at the earliest.
+const NODES_AGAIN: u64 = 20;
+
+/// Server groups are read in each so many rounds.
+const GROUPS_AGAIN: u64 = 4;
+
+struct Read {
+    generation: u64,
+    provider: Provider,
+}
+
+/// See the module.
+#[derive(Default)]
+pub(super) struct Rooms {
+    round: u64,
+    nodes: BTreeMap<String, String>,
+    nodes_read: Option<u64>,
+    read: BTreeMap<String, Read>,
+    aggregates: Vec<Aggregate>,
+    groups: Option<Vec<Group>>,
+    state: RoomsState,
+    /// When all of it was so.
+    as_of: Option<Timestamp>,
+    changed: BTreeSet<String>,
+}
+
+impl Rooms {
+    /// Begins where somebody has kept something: of those hosts all is told anew.
+    pub(super) fn resume(hosts: impl IntoIterator<Item = String>) -> Self {
+        Self {
+            changed: hosts.into_iter().collect(),
+            ..Self::default()
+        }
+    }
+
+    /// A round. What fails is told, and counts for nothing.
+    pub(super) async fn look(&mut self, port: &dyn Port, now: Timestamp) {
+        self.state.trouble = match self.try_look(port).await {
+            Ok(()) => None,
+            Err(error) => {
+                tracing::debug!(%error, "what hosts have was not read");
+                Some(told(&error))
+            }
+        };
+        self.round += 1;
+        self.as_of = Some(now);
+    }
+
+    async fn try_look(&mut self, port: &dyn Port) -> Result<(), CallError> {
+        let lines = port.providers().await?;
+        let is_new = lines.iter().any(|line| !self.nodes.contains_key(&line.id));
+        let is_due = self
+            .nodes_read
+            .is_none_or(|read| self.round >= read + NODES_AGAIN);
+        if is_new && is_due {
+            self.nodes = port.nodes().await?;
+            self.nodes_read = Some(self.round);
+        }
+        self.aggregates = port.all_aggregates().await?;
+        if self.groups.is_none() || self.round.is_multiple_of(GROUPS_AGAIN) {
+            self.groups = Some(port.groups().await?);
+        }
+        let there: BTreeMap<&str, u64> = lines
+            .iter()
+            .filter(|line| self.nodes.contains_key(&line.id))
+            .map(|line| (line.id.as_str(), line.generation))
+            .collect();
+        let nodes = &self.nodes;
+        let changed = &mut self.changed;
+        self.read.retain(|id, read| {
+            let is_same = there.get(id.as_str()) == Some(&read.generation);
+            if !is_same {
+                changed.extend(nodes.get(id).cloned());
+            }
+            is_same
+        });
+        let unread: Vec<&str> = there
+            .keys()
+            .copied()
+            .filter(|id| !self.read.contains_key(*id))
+            .collect();
+        self.state.unread = unread.len() as u64;
+        // Those after which nobody was read come first in the next round, too: what is read leaves the list.
+        for id in unread.into_iter().take(MOST) {
+            if let Some((generation, provider)) = port.provider(id).await? {
+                self.read.insert(id.to_owned(), Read { generation, provider });
+                self.changed.extend(self.nodes.get(id).cloned());
+                self.state.unread -= 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// All of it.
+    pub(super) fn told(&self) -> Option<Known<Told>> {
+        let providers = self.read.iter().filter_map(|(id, read)| {
+            let host = self.nodes.get(id)?;
+            Some((host.clone(), read.provider.clone()))
+        });
+        Some(Known {
+            as_of: self.as_of?,
+            value: Told {
+                providers: providers.collect(),
+                aggregates: self.aggregates.clone(),
+                groups: self.groups.clone().unwrap_or_default(),
+                state: self.state.clone(),
+            },
+        })
+    }
+
+    /// The hosts of which something has changed, with what they have now; they are not told again.
+    pub(super) fn take_changed(&mut self) -> Vec<(String, Option<Provider>)> {
+        let changed = std::mem::take(&mut self.changed);
+        if changed.is_empty() {
+            return Vec::new();
+        }
+        let known: BTreeMap<&str, &Provider> = self
+            .read
+            .iter()
+            .filter_map(|(id, read)| Some((self.nodes.get(id)?.as_str(), &read.provider)))
+            .collect();
+        let all = changed.into_iter().map(|host| {
+            let provider = known.get(host.as_str()).map(|provider| (*provider).clone());
+            (host, provider)
+        });
+        all.collect()
+    }
+}
+
+/// For people, with what to do where that is known.
+fn told(error: &CallError) -> String {
+    let advice = match error.fault.status {
+        Some(401 | 403) => ": the engine's user has to have the role admin, or reader of all of it, there",
+        Some(404) => ": is Placement in Keystone's catalogue, under the address that answers?",
+        _ => "",
+    };
+    format!("{}{advice}", error.fault.text)
+}
+
+#[cfg(test)]
+mod tests;

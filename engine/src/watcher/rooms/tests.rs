@@ -1,0 +1,151 @@
+use std::sync::Mutex;
+
+use async_trait::async_trait;
+use tachi_domain::fault::{Fault, FaultClass};
+
+use super::*;
+use crate::ports::ProviderLine;
+
+/// A Placement that counts what it is asked.
+#[derive(Default)]
+struct Placement {
+    generations: Mutex<BTreeMap<String, u64>>,
+    requests: Mutex<u64>,
+    refuses: Mutex<Option<u16>>,
+}
+
+impl Placement {
+    fn of(hosts: usize) -> Self {
+        let names = (0..hosts).map(|number| (format!("n{number:04}"), 1));
+        Self {
+            generations: Mutex::new(names.collect()),
+            ..Self::default()
+        }
+    }
+
+    fn change(&self, id: &str) {
+        *self.generations.lock().unwrap().get_mut(id).unwrap() += 1;
+    }
+
+    fn asked(&self, requests: u64) -> Result<(), CallError> {
+        *self.requests.lock().unwrap() += requests;
+        match *self.refuses.lock().unwrap() {
+            None => Ok(()),
+            status => Err(CallError {
+                fault: Fault {
+                    class: FaultClass::Permanent,
+                    status,
+                    maybe_done: false,
+                    text: "placement: refused".into(),
+                },
+                source: None,
+            }),
+        }
+    }
+
+    fn cost(&self) -> u64 {
+        std::mem::take(&mut *self.requests.lock().unwrap())
+    }
+}
+
+#[async_trait]
+impl Port for Placement {
+    async fn providers(&self) -> Result<Vec<ProviderLine>, CallError> {
+        self.asked(1)?;
+        let all = self.generations.lock().unwrap().clone();
+        let lines = all
+            .into_iter()
+            .map(|(id, generation)| ProviderLine { id, generation });
+        Ok(lines.collect())
+    }
+    async fn nodes(&self) -> Result<BTreeMap<String, String>, CallError> {
+        self.asked(1)?;
+        let all = self.generations.lock().unwrap().clone();
+        Ok(all
+            .into_keys()
+            .map(|id| (id.clone(), id.replace('n', "h")))
+            .collect())
+    }
+    async fn provider(&self, id: &str) -> Result<Option<(u64, Provider)>, CallError> {
+        self.asked(3)?;
+        let generation = self.generations.lock().unwrap()[id];
+        Ok(Some((generation, Provider::default())))
+    }
+    async fn all_aggregates(&self) -> Result<Vec<Aggregate>, CallError> {
+        self.asked(1)?;
+        Ok(Vec::new())
+    }
+    async fn groups(&self) -> Result<Vec<Group>, CallError> {
+        self.asked(1)?;
+        Ok(Vec::new())
+    }
+}
+
+const NOW: Timestamp = Timestamp::from_micros(1_700_000_000_000_000);
+
+#[tokio::test]
+async fn a_thousand_hosts_cost_no_thousand_requests_a_round() {
+    for (hosts, first, rounds) in [(10, 34, 1), (100, 64, 5), (1_000, 64, 50)] {
+        let placement = Placement::of(hosts);
+        let mut rooms = Rooms::default();
+        let mut took = 0;
+        let mut most = 0;
+        while took == 0 || rooms.state.unread > 0 {
+            rooms.look(&placement, NOW).await;
+            took += 1;
+            let cost = placement.cost();
+            if took == 1 {
+                assert_eq!(cost, first, "{hosts} hosts: the first round");
+            }
+            most = most.max(cost);
+        }
+        assert_eq!(took, rounds, "{hosts} hosts");
+        assert!(most <= 64, "{hosts} hosts: {most}");
+        assert_eq!(rooms.told().unwrap().value.providers.len(), hosts);
+        // Nothing changes any more: the list, the aggregates, and now and then the groups.
+        let mut quiet = 0;
+        for _ in 0..4 {
+            rooms.look(&placement, NOW).await;
+            quiet += placement.cost();
+        }
+        assert_eq!(quiet, 9, "{hosts} hosts: four quiet rounds");
+    }
+}
+
+#[tokio::test]
+async fn what_has_changed_and_is_not_read_yet_is_forgotten() {
+    let placement = Placement::of(30);
+    let mut rooms = Rooms::resume(["gone".to_owned()]);
+    rooms.look(&placement, NOW).await;
+    rooms.look(&placement, NOW).await;
+    let told = rooms.take_changed();
+    assert_eq!(told.len(), 31);
+    assert!(
+        told.contains(&("gone".to_owned(), None)),
+        "of those of before nothing is left"
+    );
+    assert!(rooms.take_changed().is_empty());
+    for number in 0..30 {
+        placement.change(&format!("n{number:04}"));
+    }
+    rooms.look(&placement, NOW).await;
+    let told = rooms.take_changed();
+    let forgotten = told.iter().filter(|(_, provider)| provider.is_none()).count();
+    assert_eq!((told.len(), forgotten), (30, 10));
+    assert_eq!(rooms.state.unread, 10);
+}
+
+#[tokio::test]
+async fn a_refusal_is_told_with_what_to_do_and_ends_with_it() {
+    let placement = Placement::of(3);
+    let mut rooms = Rooms::default();
+    for (status, advice) in [(403, "role admin"), (404, "catalogue"), (500, "refused")] {
+        *placement.refuses.lock().unwrap() = Some(status);
+        rooms.look(&placement, NOW).await;
+        let trouble = rooms.told().unwrap().value.state.trouble.unwrap();
+        assert!(trouble.contains(advice), "{status}: {trouble}");
+    }
+    *placement.refuses.lock().unwrap() = None;
+    rooms.look(&placement, NOW).await;
+    assert_eq!(rooms.told().unwrap().value.state, RoomsState::default());
+}

@@ -1,0 +1,158 @@
+//! `tachi forecast`: whether there is room for the instances of hosts that die.
+
+use serde_json::json;
+use tachi_domain::forecast::Room;
+use tachi_operator::{ForecastView, OutcomeView, SegmentForecastView};
+
+use super::Failure;
+use super::when::ago;
+use crate::cli::{ForecastArgs, Format};
+use crate::{out, source};
+
+/// Tells it.
+pub(crate) async fn run(args: ForecastArgs) -> Result<u8, Failure> {
+    let source = source::open(&args.source).await?;
+    let lose: Vec<String> = args.lose.iter().map(|name| name.trim().to_owned()).collect();
+    let seen = source.forecast(args.segment.as_deref(), &lose).await?;
+    match args.format {
+        Format::Table => lines(&seen).iter().for_each(out::told),
+        Format::Json => out::line(json!(seen).to_string()),
+    }
+    Ok(crate::DONE)
+}
+
+fn lines(seen: &ForecastView) -> Vec<String> {
+    let mut lines = Vec::new();
+    if let Some(trouble) = &seen.trouble {
+        lines.push(format!("nothing is known: {trouble}"));
+    }
+    if let Some(one) = &seen.lost {
+        lines.push(format!("if {} died now: {}", one.lost.join(", "), outcome(one)));
+        return lines;
+    }
+    if seen.segments.is_empty() {
+        lines.push("no segment is enabled, so nothing is recovered: tachi init from-nova".to_owned());
+        return lines;
+    }
+    let rows: Vec<[String; 4]> = seen.segments.iter().map(row).collect();
+    let head = ["segment", "N+k", "worst host", "then"].map(str::to_owned);
+    let all: Vec<&[String; 4]> = std::iter::once(&head).chain(&rows).collect();
+    let wide = |at: usize| all.iter().map(|row| row[at].chars().count()).max().unwrap_or(0);
+    let (first, second, third) = (wide(0), wide(1), wide(2));
+    for [segment, headroom, worst, then] in all {
+        lines.push(format!(
+            "{segment:<first$}  {headroom:<second$}  {worst:<third$}  {then}"
+        ));
+    }
+    if seen.unread > 0 {
+        lines.push(match seen.unread {
+            1 => "not known yet what 1 host has: nothing is counted on there".to_owned(),
+            count => format!("not known yet what {count} hosts have: nothing is counted on there"),
+        });
+    }
+    if let Some(as_of) = seen.as_of {
+        lines.push(format!(
+            "an estimate from what was so {}: it says no rather than a wrong yes",
+            ago(as_of.0, seen.at.0)
+        ));
+    }
+    lines
+}
+
+fn row(one: &SegmentForecastView) -> [String; 4] {
+    let headroom = match one.headroom {
+        None => "?".to_owned(),
+        Some(hosts) if one.exact => hosts.to_string(),
+        Some(hosts) => format!("{hosts} or more"),
+    };
+    let (worst, then) = one.worst.as_ref().map_or_else(
+        || ("-".to_owned(), "no host of it can be lost".to_owned()),
+        |worst| {
+            let name = worst.lost.join(", ");
+            (format!("{name} ({} inst)", worst.instances), outcome(worst))
+        },
+    );
+    [one.segment.clone(), headroom, worst, then]
+}
+
+fn outcome(one: &OutcomeView) -> String {
+    let instance = one.instance.as_deref().unwrap_or_default();
+    let text = one.short_of.as_deref().unwrap_or_default();
+    match one.room {
+        Room::Enough if one.instances == 0 => "nothing has to move".to_owned(),
+        Room::Enough if one.instances == 1 => "its instance finds a place".to_owned(),
+        Room::Enough => format!("all {} instances find a place", one.instances),
+        Room::Tight => format!("no promise: {instance}: {text}"),
+        Room::Unknown => format!("not known: {instance}: {text}"),
+        Room::Short => format!("NO ROOM: {instance} lacks {text}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tachi_domain::Timestamp;
+    use tachi_operator::Time;
+
+    use super::*;
+
+    #[test]
+    fn each_answer_is_told_in_words() {
+        let outcome = |host: &str, instances, room, short: Option<(&str, &str)>| OutcomeView {
+            lost: vec![host.to_owned()],
+            instances,
+            room,
+            instance: short.map(|(instance, _)| instance.to_owned()),
+            short_of: short.map(|(_, text)| text.to_owned()),
+        };
+        let segment = |name: &str, headroom, exact, worst| SegmentForecastView {
+            segment: name.to_owned(),
+            headroom,
+            exact,
+            hosts: Vec::new(),
+            worst,
+        };
+        let at = Timestamp::from_micros(1_700_000_000_000_000);
+        let mut view = ForecastView {
+            at: Time(at),
+            as_of: Some(Time(at.minus_seconds(12))),
+            trouble: None,
+            unread: 3,
+            segments: vec![
+                segment(
+                    "S1",
+                    Some(0),
+                    true,
+                    Some(outcome("c-3", 9, Room::Short, Some(("vm-1", "14 GiB memory")))),
+                ),
+                segment(
+                    "S2",
+                    Some(3),
+                    false,
+                    Some(outcome("c-17", 31, Room::Enough, None)),
+                ),
+                segment("S3", None, true, None),
+            ],
+            lost: None,
+        };
+        assert_eq!(
+            lines(&view),
+            [
+                "segment  N+k        worst host      then",
+                "S1       0          c-3 (9 inst)    NO ROOM: vm-1 lacks 14 GiB memory",
+                "S2       3 or more  c-17 (31 inst)  all 31 instances find a place",
+                "S3       ?          -               no host of it can be lost",
+                "not known yet what 3 hosts have: nothing is counted on there",
+                "an estimate from what was so 12 s ago: it says no rather than a wrong yes",
+            ]
+        );
+        view.lost = Some(outcome("c-1", 2, Room::Tight, Some(("vm-2", "it fits"))));
+        view.trouble = Some("Placement refuses".into());
+        assert_eq!(
+            lines(&view),
+            [
+                "nothing is known: Placement refuses",
+                "if c-1 died now: no promise: vm-2: it fits"
+            ]
+        );
+    }
+}
