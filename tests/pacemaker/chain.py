@@ -19,7 +19,7 @@ sys.path[:0] = [os.path.join(os.path.dirname(HERE), "client"), HERE]
 
 import yaml  # noqa: E402
 from checks import Checks  # noqa: E402
-from field import API, KIT, Field, wait  # noqa: E402
+from field import API, CHARMS, KIT, TUNED, Field, wait  # noqa: E402
 
 # Runs inside the cluster's network: one request, its answer as JSON.
 ASK = """import json, sys, urllib.error, urllib.request
@@ -43,6 +43,7 @@ class Region:
         self.field = field
         self.clouds = os.path.join(field.work, "clouds.yaml")
         state = os.path.join(field.work, "tachi")
+        self.tachi, self.conf = tachi, os.path.join(state, "tachi.conf")
         os.makedirs(state)
         self.log = os.path.join(field.work, "serve.log")
         self.process = field.spawn("lan", [tachi, "serve", "--sandbox", "--listen", API, "--clouds", self.clouds,
@@ -97,6 +98,11 @@ class Region:
         with open(self.log, encoding="utf-8") as file:
             return moment(next(line.split()[0] for line in file if "notification accepted" in line))
 
+    def story(self, host):
+        """What `tachi recovery show` says of the recovery of a host."""
+        words = [self.tachi, "recovery", "show", host, "-f", "json", "--config-file", self.conf]
+        return json.loads(subprocess.run(words, check=True, capture_output=True, text=True, timeout=60).stdout)
+
     def stop(self):
         # `timeout` passes the signal on.
         os.killpg(self.process.pid, signal.SIGTERM)
@@ -107,7 +113,7 @@ def moment(text):
     return datetime.datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
 
 
-def chain(field, region, checks):
+def chain(field, region, checks, silent):
     region.admin("POST", "/servers", {"count": SERVERS, "host": "compute-001", "name": "vm"})
     segment = region.api("POST", "/segments", {"segment": {"name": "s", "recovery_method": "auto", "service_type": "COMPUTE"}})
     uuid = segment["segment"]["uuid"]
@@ -117,9 +123,12 @@ def chain(field, region, checks):
             "name": "compute-%03d" % number, "type": "COMPUTE", "control_attributes": "SSH"}})["host"]
         hosts[host["uuid"]] = host["name"]
     began = time.time()
+    if silent:
+        # Without power nobody closes a connection.
+        field.kit("cut", "cmp1")
     field.kit("kill", "cmp1")
     region.admin("POST", "/hosts/compute-001/power", {"on": False})
-    fenced = wait(lambda: field.fenced_at("cmp1", began), "fencing of cmp1", 60)
+    fenced = wait(lambda: field.fenced_at("cmp1", began), "fencing of cmp1", 120)
     listed = wait(lambda: region.api("GET", "/notifications")["notifications"], "a notification", 30, 0.2)
     checks.equal("the notification is the bridge's", [(one["type"], hosts[one["source_host_uuid"]], one["payload"]["host_status"])
                                                       for one in listed], [("COMPUTE_HOST", "compute-001", "NORMAL")])
@@ -141,21 +150,33 @@ def chain(field, region, checks):
     checks.equal("none is lost", lost["lost"], [])
     print("plug pulled -> fenced %.2f s -> accepted %.2f s after that -> all back %.2f s after the plug" % (
         fenced - began, accepted - fenced, took))
+    story = region.story("compute-001")
+    down = story["downtime"]
+    opened = moment(story["opened_at"])
+    found = {"noticed and fenced": fenced, "reported": accepted, "proven off": moment(story["proofs"][0]["at"]),
+             "first instance back": opened + down["first"], "last instance back": opened + down["last"]}
+    found = {name: round(at - began, 1) for name, at in found.items()}
+    print(", ".join("%s %.1f s" % one for one in found.items()))
     time.sleep(10)
     listed = region.api("GET", "/notifications")["notifications"]
     checks.equal("and nothing else was told", len(listed), 1)
+    return found
 
 
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--monitor", required=True)
     parser.add_argument("--tachi", required=True)
+    parser.add_argument("--timings", choices=("charms", "tuned"), default="tuned", help="how the cluster watches remotes")
+    parser.add_argument("--silent", action="store_true", help="the host falls silent; without it, its peers see their connections closed")
+    parser.add_argument("--json", help="write the seconds from the power's end here")
     given = parser.parse_args()
     work = tempfile.mkdtemp(prefix="tc.")
     os.chmod(work, 0o755)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     checks = Checks()
-    field = Field(os.path.abspath(given.monitor), work, "tc%d" % (os.getpid() % 10000))
+    field = Field(os.path.abspath(given.monitor), work, "tc%d" % (os.getpid() % 10000),
+                  timings=CHARMS if given.timings == "charms" else TUNED)
     region = None
     try:
         region = Region(field, os.path.abspath(given.tachi))
@@ -165,7 +186,10 @@ def main():
         for node in field.controls + field.computes:
             field.bridge(node, remotes="true")
         wait(lambda: all(field.watching(node) for node in field.controls + field.computes), "watching bridges", 60)
-        chain(field, region, checks)
+        found = chain(field, region, checks, given.silent)
+        if given.json:
+            with open(given.json, "w", encoding="utf-8") as file:
+                json.dump(found, file)
     except BaseException:
         for name in sorted(os.listdir(work)):
             if name.endswith(".log"):

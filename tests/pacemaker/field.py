@@ -15,6 +15,10 @@ KIT = os.path.join(HERE, "cluster.sh")
 API = "10.88.0.1"
 PORT = 15868
 
+# How the cluster watches a remote: as the charms set it up, and so that it notices sooner.
+CHARMS = {"REMOTE_MONITOR": "30s", "REMOTE_TIMEOUT": "20s", "REMOTE_RECONNECT": "60s"}
+TUNED = {"REMOTE_MONITOR": "5s", "REMOTE_TIMEOUT": "15s", "REMOTE_RECONNECT": "5s"}
+
 CONF = """[DEFAULT]
 hostname = {node}
 [api]
@@ -53,7 +57,7 @@ def wait(condition, what, seconds=60.0, pause=0.05):
 class Field:
     """Nodes are `ctl1..3` and `cmp1..2`."""
 
-    def __init__(self, monitor, work, prefix, computes=2, alerts=True, api=None):
+    def __init__(self, monitor, work, prefix, computes=2, alerts=True, api=None, timings=TUNED):
         self.monitor = monitor
         self.work = work
         self.bridges = {}
@@ -61,8 +65,7 @@ class Field:
         self.api = api or {"auth": "http://%s:%d/v3" % (API, PORT), "user": "u", "password": "p", "project": "services",
                            "region": "RegionOne"}
         self.env = dict(os.environ, FIXTURE_DIR=os.path.join(work, "f"), FIXTURE_PREFIX=prefix, COMPUTES=str(computes),
-                        REMOTE_MONITOR="5s", REMOTE_TIMEOUT="15s", REMOTE_RECONNECT="5s",
-                        FIXTURE_TTL=os.environ.get("FIXTURE_TTL", "3600"))
+                        **timings, FIXTURE_TTL=os.environ.get("FIXTURE_TTL", "3600"))
         if alerts:
             agent = os.path.join(work, "tachi-pacemaker-alert")
             os.symlink(os.path.abspath(monitor), agent)
